@@ -1,0 +1,6 @@
+//! Every flow of Farthing as messages and pure state machines.
+//!
+//! Nothing here reaches a clock, a socket, a file or the operating system's randomness: time and
+//! randomness are arguments.
+
+pub mod wire;

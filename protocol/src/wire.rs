@@ -1,0 +1,102 @@
+//! The one encoding of messages and rows.
+//!
+//! bincode with fixed-width integers, little-endian. A frame is decoded only when it is at most as long
+//! as its caller allows, and only when every byte of it was consumed. What is signed or hashed never
+//! depends on this encoding: it is written field by field into a transcript (see `documents`).
+
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The most bytes that any decoder accepts, whatever its caller allows (bytes).
+pub const FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why bytes were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The frame is longer than its kind may be.
+    #[error("the message is {got_bytes} bytes long, at most {max_bytes} are allowed")]
+    TooLong {
+        /// What was sent (bytes).
+        got_bytes: usize,
+        /// What is allowed (bytes).
+        max_bytes: usize,
+    },
+    /// The bytes do not spell a value of the expected type.
+    #[error("the message is malformed: {0}")]
+    Malformed(String),
+    /// A value was decoded, but bytes were left over.
+    #[error("the message has {0} trailing bytes")]
+    Trailing(usize),
+}
+
+fn config() -> Configuration<LittleEndian, Fixint, Limit<FRAME_MAX_BYTES>> {
+    bincode::config::standard()
+        .with_fixed_int_encoding()
+        .with_limit::<FRAME_MAX_BYTES>()
+}
+
+/// The bytes of `value`.
+///
+/// # Errors
+/// When the value's own `Serialize` fails, or it encodes to more than [`FRAME_MAX_BYTES`].
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
+    let bytes =
+        bincode::serde::encode_to_vec(value, config()).map_err(|e| WireError::Malformed(e.to_string()))?;
+    if bytes.len() > FRAME_MAX_BYTES {
+        return Err(WireError::TooLong {
+            got_bytes: bytes.len(),
+            max_bytes: FRAME_MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+/// The value that `bytes` spell, if they are at most `max_bytes` and nothing is left over.
+///
+/// # Errors
+/// [`WireError`] says whether the bytes were too many, malformed, or trailing.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, WireError> {
+    if bytes.len() > max_bytes {
+        return Err(WireError::TooLong {
+            got_bytes: bytes.len(),
+            max_bytes,
+        });
+    }
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    match bytes.len().saturating_sub(used) {
+        0 => Ok(value),
+        left => Err(WireError::Trailing(left)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailing_truncated_and_overlong_bytes_are_refused() {
+        let bytes = encode(&(7u64, "goods".to_string())).unwrap();
+        assert_eq!(decode::<(u64, String)>(&bytes, 64).unwrap(), (7, "goods".into()));
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(decode::<(u64, String)>(&longer, 64), Err(WireError::Trailing(1)));
+        assert!(matches!(
+            decode::<(u64, String)>(&bytes[..5], 64),
+            Err(WireError::Malformed(_))
+        ));
+        assert!(matches!(
+            decode::<(u64, String)>(&bytes, 8),
+            Err(WireError::TooLong { .. })
+        ));
+    }
+
+    #[test]
+    fn a_length_prefix_that_promises_too_much_is_refused_without_allocating_it() {
+        let bytes = encode(&u64::MAX).unwrap();
+        assert!(matches!(
+            decode::<Vec<u8>>(&bytes, 64),
+            Err(WireError::Malformed(_))
+        ));
+    }
+}
