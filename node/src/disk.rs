@@ -1,0 +1,1 @@
+//! The disk as a trait: the few operations that the journal needs.

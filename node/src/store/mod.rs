@@ -1,0 +1,1 @@
+//! The durable store: an append-only journal is the truth, sled is its index.
