@@ -1,0 +1,1 @@
+//! A node's card and the file of pinned cards.

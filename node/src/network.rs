@@ -1,0 +1,1 @@
+//! How nodes and wallets reach each other, as traits.
