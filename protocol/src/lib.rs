@@ -4,3 +4,5 @@
 //! randomness are arguments.
 
 pub mod wire;
+pub mod goods;
+pub mod seal;

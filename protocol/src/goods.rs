@@ -1,0 +1,1 @@
+//! Digital goods, encrypted once and opened by whoever paid.

@@ -1,0 +1,1 @@
+//! Keys and notes, sealed to those who may open them.
