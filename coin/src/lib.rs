@@ -1,1 +1,60 @@
-//! (under construction)
+//! Anonymous e-cash: the blind signature, coin keys, signed documents and wallet secrets of Farthing.
+//!
+//! The scheme is Snowblind (Crites, Komlo, Maller, Tessaro, Zhu, CRYPTO 2023; IACR eprint 2023/1228) for one
+//! signer, with f(c, y) = c + y^5, on ristretto255 (RFC 9496), with Merlin transcripts behind every hash.
+//! `docs/CRYPTOGRAPHY.md` specifies every byte of it for a second implementation.
+//!
+//! The crate is pure: it reaches no clock, file, socket or operating-system randomness. Randomness is an
+//! argument. Types that travel hold plain bytes, which are checked when they are used, with an error that names
+//! the field; what the check yields stays inside.
+//!
+//! In the order of a coin's life:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`transcript`](TranscriptExt) | every hash and its domain separators |
+//! | [`sign`](Signature) | Schnorr signatures in commitment form |
+//! | [`document`](Document) | what is signed, and the signed form |
+//! | [`denomination`](Denomination) | one key of the bank: one value, one epoch |
+//! | [`keylist`](KeyBook) | all keys of a bank, append-only, on a calendar |
+//! | [`issue`](Nonces) | the bank's two moves |
+//! | [`blind`](blind()) | the wallet's two moves |
+//! | [`blindness`](joining_blinders) | why nobody can link the two |
+//! | [`coin`](Coin) | the coin and its verification |
+//! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
+//! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
+
+mod batch;
+mod blind;
+mod blindness;
+mod coin;
+mod denomination;
+mod document;
+mod encoding;
+mod generators;
+mod issue;
+mod keylist;
+mod seed;
+mod sign;
+mod transcript;
+
+pub use batch::{Batch, Culprit, CulpritKind};
+pub use blind::{BlindError, Blinders, blind, reconstruct, unblind};
+pub use blindness::joining_blinders;
+pub use coin::{Coin, CoinError};
+pub use denomination::{Denomination, DenominationSecret, KeyId};
+pub use document::{Document, Signed};
+pub use encoding::ParseHexError;
+pub use generators::{generator_g, generator_h};
+pub use issue::{Challenge, Commitment, IssueError, Nonces, Response};
+pub use keylist::{
+    Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
+};
+pub use seed::{PhraseError, Seed};
+pub use sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+pub use transcript::{Transcript, TranscriptExt};
+
+/// The suite that this crate implements: Snowblind on ristretto255 with Merlin transcripts.
+///
+/// It is the first field of every transcript and of every coin, so that a later suite shares no hash with it.
+pub const SUITE: u8 = 1;

@@ -1,0 +1,337 @@
+//! Batch verification: any number of coins and signatures in one multiscalar multiplication.
+//!
+//! Each equation gets a weight of 128 bits, and the weighted sum of all of them must be the identity. A batch
+//! with a bad equation passes with a chance of 2^-128. Ristretto has no cofactor, so a batch and the single
+//! verifications always agree. When a batch fails it is bisected until every culprit is named.
+
+use std::collections::BTreeMap;
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
+use rand_core::CryptoRng;
+
+use crate::coin::{Coin, CoinEquation, CoinError, CoinKey};
+use crate::denomination::{Denomination, KeyId};
+use crate::generators::{G, H};
+use crate::sign::{PublicKey, Signature, SignatureEquation, SignatureError, Statement};
+use crate::transcript::{Transcript, TranscriptExt, label};
+
+/// Coins and signatures that are to be verified together. All of it is published values, and verification takes
+/// variable time.
+#[derive(Default)]
+pub struct Batch {
+    keys: Vec<OpenKey>,
+    key_positions: BTreeMap<KeyId, usize>,
+    equations: Vec<Equation>,
+    culprits: Vec<Culprit>,
+}
+
+/// What failed, by the index that the caller gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Culprit {
+    /// The index that the caller gave.
+    pub index: usize,
+    /// What is wrong.
+    pub what: CulpritKind,
+}
+
+/// What is wrong with a culprit: exactly the error that its single verification gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CulpritKind {
+    /// The coin.
+    #[error(transparent)]
+    Coin(#[from] CoinError),
+    /// The signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+/// A denomination that coins of the batch are of. X is decoded once for all of them.
+struct OpenKey {
+    denomination: Denomination,
+    key: CoinKey,
+}
+
+struct Equation {
+    index: usize,
+    terms: Terms,
+}
+
+enum Terms {
+    Coin {
+        key_position: usize,
+        equation: CoinEquation,
+    },
+    Signature(SignatureEquation),
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a coin that is to be verified under `denomination`. Culprits are named by `index`.
+    pub fn coin(&mut self, index: usize, coin: &Coin, denomination: &Denomination) {
+        let point = coin.point();
+        let terms = self.open_coin(coin, denomination, point);
+        self.add(index, terms);
+    }
+
+    /// Adds a signature of `signer` over `statement`. Culprits are named by `index`.
+    pub fn signature(
+        &mut self,
+        index: usize,
+        signer: &PublicKey,
+        statement: &Statement,
+        signature: &Signature,
+    ) {
+        let equation = SignatureEquation::open(signer, signer.point(), statement, signature);
+        self.add(
+            index,
+            equation.map(Terms::Signature).map_err(CulpritKind::Signature),
+        );
+    }
+
+    /// Adds a coin and a signature by the coin's key, which is decoded once for both.
+    pub fn coin_with_authorization(
+        &mut self,
+        index: usize,
+        coin: &Coin,
+        denomination: &Denomination,
+        statement: &Statement,
+        signature: &Signature,
+    ) {
+        let signer = coin.public.point();
+        let public = if signer.is_ok() { signer } else { coin.point() };
+        let terms = self.open_coin(coin, denomination, public);
+        self.add(index, terms);
+        let equation = SignatureEquation::open(&coin.public, signer, statement, signature);
+        self.add(
+            index,
+            equation.map(Terms::Signature).map_err(CulpritKind::Signature),
+        );
+    }
+
+    /// How many coins and signatures there are; a coin with its authorization counts as two.
+    pub fn len(&self) -> usize {
+        self.equations.len() + self.culprits.len()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Verifies everything.
+    ///
+    /// # Errors
+    /// All culprits, in the order of their indices; of one index the coin before the signature.
+    pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), Vec<Culprit>> {
+        let weighted = self.weigh(rng);
+        let sum = self.sum(&weighted);
+        let mut forged = Vec::new();
+        self.bisect(&weighted, sum, &mut forged);
+        self.culprits.append(&mut forged);
+        if self.culprits.is_empty() {
+            return Ok(());
+        }
+        self.culprits
+            .sort_by_key(|culprit| (culprit.index, matches!(culprit.what, CulpritKind::Signature(_))));
+        Err(self.culprits)
+    }
+
+    fn add(&mut self, index: usize, terms: Result<Terms, CulpritKind>) {
+        match terms {
+            Ok(terms) => self.equations.push(Equation { index, terms }),
+            Err(what) => self.culprits.push(Culprit { index, what }),
+        }
+    }
+
+    fn open_coin(
+        &mut self,
+        coin: &Coin,
+        denomination: &Denomination,
+        public: Result<RistrettoPoint, crate::encoding::Malformed>,
+    ) -> Result<Terms, CulpritKind> {
+        let (key_position, key) = self.open_key(coin, denomination)?;
+        let equation = CoinEquation::open(coin, key, public)?;
+        Ok(Terms::Coin {
+            key_position,
+            equation,
+        })
+    }
+
+    /// Finds or opens the denomination. It is found by the id that the coin claims, and must then be the same.
+    fn open_key(&mut self, coin: &Coin, denomination: &Denomination) -> Result<(usize, &CoinKey), CoinError> {
+        let known = self.key_positions.get(&coin.key_id).copied();
+        let known = known.filter(|at| {
+            self.keys
+                .get(*at)
+                .is_some_and(|open| open.denomination == *denomination)
+        });
+        let position = match known {
+            Some(position) => position,
+            None => {
+                let key = CoinKey::open(denomination)?;
+                let position = *self.key_positions.entry(key.id).or_insert(self.keys.len());
+                if position == self.keys.len() {
+                    self.keys.push(OpenKey {
+                        denomination: denomination.clone(),
+                        key,
+                    });
+                }
+                position
+            }
+        };
+        // The position is that of an entry of `keys`, always.
+        self.keys
+            .get(position)
+            .map(|open| (position, &open.key))
+            .ok_or(CoinError::WrongKey)
+    }
+
+    /// Gives each equation its weight: fresh randomness, hashed with everything that the equations say.
+    ///
+    /// Each challenge in it is itself a hash of the key, the message and the points, so all bytes are covered.
+    fn weigh(&self, rng: &mut impl CryptoRng) -> Vec<(Scalar, &Equation)> {
+        let mut fresh = [0; 32];
+        rng.fill_bytes(&mut fresh);
+        let mut transcript = Transcript::start(label::BATCH);
+        transcript.bytes(b"fresh", &fresh);
+        transcript.count(b"equations", self.equations.len());
+        for equation in &self.equations {
+            equation.terms.describe(&mut transcript);
+        }
+        let mut weights = vec![0; self.equations.len() * 16];
+        transcript.challenge_bytes(b"weights", &mut weights);
+        let (weights, _) = weights.as_chunks::<16>();
+        weights
+            .iter()
+            .map(|bytes| Scalar::from(u128::from_le_bytes(*bytes)))
+            .zip(&self.equations)
+            .collect()
+    }
+
+    /// The weighted sum of some equations.
+    fn sum(&self, weighted: &[(Scalar, &Equation)]) -> RistrettoPoint {
+        let mut sum = Sum::new(self.keys.len(), weighted.len());
+        for (weight, equation) in weighted {
+            equation.terms.add_to(weight, &mut sum);
+        }
+        sum.multiply(&self.keys)
+    }
+
+    /// Names the culprits among equations whose weighted sum is `sum`.
+    ///
+    /// Only the left half is multiplied out: the right half's sum is the whole's less the left's.
+    fn bisect(&self, weighted: &[(Scalar, &Equation)], sum: RistrettoPoint, culprits: &mut Vec<Culprit>) {
+        if sum.is_identity() {
+            return;
+        }
+        if let [(_, equation)] = weighted {
+            let what = match equation.terms {
+                Terms::Coin { .. } => CoinError::Forged.into(),
+                Terms::Signature(_) => SignatureError::Forged.into(),
+            };
+            culprits.push(Culprit {
+                index: equation.index,
+                what,
+            });
+            return;
+        }
+        let (left, right) = weighted.split_at(weighted.len() / 2);
+        let left_sum = self.sum(left);
+        self.bisect(left, left_sum, culprits);
+        self.bisect(right, sum - left_sum, culprits);
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Terms {
+    fn describe(&self, transcript: &mut Transcript) {
+        match self {
+            Terms::Coin { equation, .. } => {
+                transcript.bytes(b"f", equation.f.as_bytes());
+                transcript.bytes(b"z", equation.z.as_bytes());
+                transcript.bytes(b"y", equation.y.as_bytes());
+            }
+            Terms::Signature(equation) => {
+                transcript.bytes(b"e", equation.e.as_bytes());
+                transcript.bytes(b"s", equation.s.as_bytes());
+            }
+        }
+    }
+
+    fn add_to(&self, weight: &Scalar, sum: &mut Sum) {
+        match self {
+            Terms::Coin {
+                key_position,
+                equation,
+            } => {
+                sum.add(weight, &equation.r);
+                if let Some(x) = sum.x.get_mut(*key_position) {
+                    *x += weight * equation.f;
+                }
+                sum.g -= weight * equation.z;
+                sum.h -= weight * equation.y;
+            }
+            Terms::Signature(equation) => {
+                sum.add(weight, &equation.commitment);
+                sum.add(&(weight * equation.e), &equation.public);
+                sum.g -= weight * equation.s;
+            }
+        }
+    }
+}
+
+/// The scalars and points of one multiplication: those of G, H and each X are summed.
+struct Sum {
+    g: Scalar,
+    h: Scalar,
+    x: Vec<Scalar>,
+    scalars: Vec<Scalar>,
+    points: Vec<RistrettoPoint>,
+}
+
+impl Sum {
+    fn new(keys: usize, equations: usize) -> Self {
+        let capacity = 2 * equations + keys + 2;
+        Self {
+            g: Scalar::ZERO,
+            h: Scalar::ZERO,
+            x: vec![Scalar::ZERO; keys],
+            scalars: Vec::with_capacity(capacity),
+            points: Vec::with_capacity(capacity),
+        }
+    }
+
+    fn add(&mut self, scalar: &Scalar, point: &RistrettoPoint) {
+        self.scalars.push(*scalar);
+        self.points.push(*point);
+    }
+
+    fn multiply(mut self, keys: &[OpenKey]) -> RistrettoPoint {
+        if self.scalars.is_empty() {
+            return RistrettoPoint::identity();
+        }
+        let (g, h) = (self.g, self.h);
+        self.add(&g, &G);
+        self.add(&h, &H);
+        for (scalar, open) in std::mem::take(&mut self.x).iter().zip(keys) {
+            // A half of a bisected batch may hold no coin of this key.
+            if *scalar != Scalar::ZERO {
+                self.add(scalar, &open.key.point);
+            }
+        }
+        RistrettoPoint::vartime_multiscalar_mul(&self.scalars, &self.points)
+    }
+}

@@ -1,0 +1,249 @@
+//! The wallet's two moves: blind the challenge, unblind the answer (Snowblind, figure 4).
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::MultiscalarMul;
+use rand_core::CryptoRng;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::SUITE;
+use crate::coin::{Coin, CoinError, CoinKey};
+use crate::denomination::Denomination;
+use crate::encoding::{self, Malformed, fifth_power, from_malformed};
+use crate::generators::commit_vartime;
+use crate::issue::{Challenge, Commitment, Response};
+use crate::sign::PublicKey;
+use crate::transcript::TranscriptExt;
+
+/// alpha (never zero), r and beta, which hide one coin from the bank. They are wiped when they are dropped.
+///
+/// They must never be used against two different first messages: [`Seed::blinders`](crate::Seed::blinders)
+/// derives them from the message.
+#[derive(ZeroizeOnDrop)]
+pub struct Blinders {
+    alpha: Scalar,
+    r: Scalar,
+    beta: Scalar,
+}
+
+/// Why the wallet refused what the bank sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlindError {
+    /// The field is not the canonical encoding of a ristretto255 point.
+    #[error("the bank's {0} is not the canonical encoding of a ristretto255 point")]
+    NonCanonicalPoint(&'static str),
+    /// The field is not a scalar below the group order.
+    #[error("the bank's {0} is not a scalar below the group order")]
+    NonCanonicalScalar(&'static str),
+    /// The field is the identity, with which the bank could mark the coin.
+    #[error("the bank's {0} is the identity, which is never valid")]
+    Identity(&'static str),
+    /// y is zero, with which the bank could mark the coin.
+    #[error("the bank's y is zero, which is never valid")]
+    ZeroY,
+    /// b and y do not open B: b G + y H is something else.
+    #[error("the bank's b and y do not open the B of its first message")]
+    CommitmentMismatch,
+    /// z does not answer the challenge: z G is not A + (c + y^5) X.
+    #[error("the bank's z does not answer the challenge under this denomination's key")]
+    ResponseMismatch,
+    /// The finished coin does not verify.
+    #[error("the finished coin is refused: {0}")]
+    Coin(#[from] CoinError),
+}
+
+from_malformed!(BlindError);
+
+impl Blinders {
+    /// Draws blinders. Uniform ones make blindness perfect; they cannot be restored from a seed.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let mut draw = || {
+            let mut wide = Zeroizing::new([0; 64]);
+            rng.fill_bytes(wide.as_mut());
+            Scalar::from_bytes_mod_order_wide(&wide)
+        };
+        let mut alpha = draw();
+        while alpha == Scalar::ZERO {
+            alpha = draw();
+        }
+        Self {
+            alpha,
+            r: draw(),
+            beta: draw(),
+        }
+    }
+
+    /// Takes alpha, r and beta, in this order, from a transcript that holds what they depend on.
+    pub(crate) fn take(transcript: &mut impl TranscriptExt) -> Self {
+        Self {
+            alpha: transcript.nonzero_scalar(b"alpha"),
+            r: transcript.scalar(b"r"),
+            beta: transcript.scalar(b"beta"),
+        }
+    }
+
+    /// For the proof of blindness, which computes them.
+    pub(crate) fn from_scalars(alpha: Scalar, r: Scalar, beta: Scalar) -> Self {
+        Self { alpha, r, beta }
+    }
+}
+
+impl std::fmt::Debug for Blinders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blinders").finish_non_exhaustive()
+    }
+}
+
+/// What the wallet computes from one first message: the coin's R' and the two challenges.
+struct Blinded {
+    key: CoinKey,
+    a: RistrettoPoint,
+    b: RistrettoPoint,
+    r_prime: [u8; 32],
+    c: Scalar,
+}
+
+impl Blinded {
+    fn compute(
+        denomination: &Denomination,
+        m: &PublicKey,
+        commitment: &Commitment,
+        blinders: &Blinders,
+    ) -> Result<Self, BlindError> {
+        let key = CoinKey::open(denomination)?;
+        let (a, b) = open_commitment(commitment)?;
+        let alpha5 = Zeroizing::new(fifth_power(&blinders.alpha));
+        let alpha5_beta = Zeroizing::new(*alpha5 * blinders.beta);
+        // R' = r G + alpha^5 A + (alpha^5 beta) X + alpha B, in constant time.
+        let r_prime = RistrettoPoint::mul_base(&blinders.r)
+            + RistrettoPoint::multiscalar_mul([&*alpha5, &*alpha5_beta, &blinders.alpha], [a, key.point, b]);
+        let r_prime = r_prime.compress().to_bytes();
+        // c = c' alpha^-5 + beta.
+        let c_prime = Zeroizing::new(key.challenge(m, &r_prime));
+        let inverse = Zeroizing::new(alpha5.invert());
+        let c = *c_prime * *inverse + blinders.beta;
+        Ok(Self {
+            key,
+            a,
+            b,
+            r_prime,
+            c,
+        })
+    }
+}
+
+/// Blinds: computes the challenge c that asks the bank, unseen, to sign the coin key `m`.
+///
+/// R' = r G + alpha^5 A + (alpha^5 beta) X + alpha B, c' = hash(suite, key id, X, m, R'),
+/// c = c' alpha^-5 + beta.
+///
+/// # Errors
+/// [`BlindError::NonCanonicalPoint`] or [`BlindError::Identity`] for a bad A, B or denomination key.
+pub fn blind(
+    denomination: &Denomination,
+    m: &PublicKey,
+    commitment: &Commitment,
+    blinders: &Blinders,
+) -> Result<Challenge, BlindError> {
+    let blinded = Blinded::compute(denomination, m, commitment, blinders)?;
+    Ok(Challenge(blinded.c.to_bytes()))
+}
+
+/// Unblinds: checks the bank's answer and makes the coin of it.
+///
+/// Checks that y is not zero, B = b G + y H and z G = A + (c + y^5) X; then z' = r + alpha^5 z + alpha b and
+/// y' = alpha y. The finished coin is verified before it is returned.
+///
+/// # Errors
+/// Which check of the bank's two messages failed.
+pub fn unblind(
+    denomination: &Denomination,
+    m: &PublicKey,
+    commitment: &Commitment,
+    blinders: &Blinders,
+    response: &Response,
+) -> Result<Coin, BlindError> {
+    let blinded = Blinded::compute(denomination, m, commitment, blinders)?;
+    let opened = Opened::new(response)?;
+    if opened.b_point() != blinded.b {
+        return Err(BlindError::CommitmentMismatch);
+    }
+    if opened.a_point(&blinded.c, &blinded.key.point) != blinded.a {
+        return Err(BlindError::ResponseMismatch);
+    }
+    let alpha5 = Zeroizing::new(fifth_power(&blinders.alpha));
+    let z_prime = blinders.r + *alpha5 * opened.z + blinders.alpha * opened.b;
+    let y_prime = blinders.alpha * opened.y;
+    let coin = Coin {
+        suite: SUITE,
+        key_id: blinded.key.id,
+        public: *m,
+        r: blinded.r_prime,
+        z: z_prime.to_bytes(),
+        y: y_prime.to_bytes(),
+    };
+    coin.verify_in_constant_time(denomination)?;
+    Ok(coin)
+}
+
+/// Computes the bank's first message from the rest of the session: A = z G - (c + y^5) X, B = b G + y H.
+///
+/// A wallet that is restored from its seed gets the challenge and the response from the bank's records,
+/// computes the first message, derives the blinders from it, checks that [`blind`] gives the same challenge, and
+/// unblinds.
+///
+/// # Errors
+/// The malformed field, or [`BlindError::ZeroY`].
+pub fn reconstruct(
+    denomination: &Denomination,
+    challenge: &Challenge,
+    response: &Response,
+) -> Result<Commitment, BlindError> {
+    let x_point = denomination.point()?;
+    let c = encoding::scalar(&challenge.0, "challenge")?;
+    let opened = Opened::new(response)?;
+    Ok(Commitment {
+        a: opened.a_point(&c, &x_point).compress().to_bytes(),
+        b: opened.b_point().compress().to_bytes(),
+    })
+}
+
+/// A and B, decoded; neither may be the identity.
+pub(crate) fn open_commitment(
+    commitment: &Commitment,
+) -> Result<(RistrettoPoint, RistrettoPoint), Malformed> {
+    Ok((
+        encoding::point(&commitment.a, "A")?,
+        encoding::point(&commitment.b, "B")?,
+    ))
+}
+
+/// A response, decoded. The bank knows all of it, so its checks may take variable time.
+pub(crate) struct Opened {
+    pub(crate) z: Scalar,
+    pub(crate) b: Scalar,
+    pub(crate) y: Scalar,
+}
+
+impl Opened {
+    pub(crate) fn new(response: &Response) -> Result<Self, BlindError> {
+        let z = encoding::scalar(&response.z, "z")?;
+        let b = encoding::scalar(&response.b, "b")?;
+        let y = encoding::scalar(&response.y, "y")?;
+        if y == Scalar::ZERO {
+            return Err(BlindError::ZeroY);
+        }
+        Ok(Self { z, b, y })
+    }
+
+    /// A = z G - (c + y^5) X.
+    fn a_point(&self, c: &Scalar, x_point: &RistrettoPoint) -> RistrettoPoint {
+        let f = c + fifth_power(&self.y);
+        RistrettoPoint::vartime_double_scalar_mul_basepoint(&-f, x_point, &self.z)
+    }
+
+    /// B = b G + y H.
+    fn b_point(&self) -> RistrettoPoint {
+        commit_vartime(&self.b, &self.y)
+    }
+}

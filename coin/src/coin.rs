@@ -1,0 +1,164 @@
+//! The coin and its verification: y' is not zero and R' + (c' + y'^5) X = z' G + y' H.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use serde::{Deserialize, Serialize};
+
+use crate::SUITE;
+use crate::denomination::{Denomination, KeyId};
+use crate::encoding::{self, Malformed, fifth_power, from_malformed};
+use crate::generators::{commit, commit_and_add_vartime};
+use crate::sign::PublicKey;
+use crate::transcript::{Transcript, TranscriptExt, label};
+
+/// A coin: a public key of its holder's choosing with the bank's blind signature under one denomination.
+///
+/// Anyone verifies it with the bank's published keys. Who knows the secret half of `public` can spend it. The
+/// bank's record of a coin is keyed by (`key_id`, `public`), never by the signature's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Coin {
+    /// The suite, [`SUITE`].
+    pub suite: u8,
+    /// The denomination that it was signed under.
+    pub key_id: KeyId,
+    /// m = P = k G, the coin's own key and the message that was signed blindly.
+    pub public: PublicKey,
+    /// R', an encoded point.
+    pub r: [u8; 32],
+    /// z', an encoded scalar.
+    pub z: [u8; 32],
+    /// y', an encoded scalar other than zero.
+    pub y: [u8; 32],
+}
+
+/// Why a coin was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CoinError {
+    /// The coin is of a suite that this version does not know.
+    #[error("the coin is of suite {0}, and only suite {SUITE} is known; update this program")]
+    UnknownSuite(u8),
+    /// The coin names another denomination than the one that it was checked against.
+    #[error("the coin names another denomination than the one that it is checked against")]
+    WrongKey,
+    /// The field is not the canonical encoding of a ristretto255 point.
+    #[error("the coin's {0} is not the canonical encoding of a ristretto255 point")]
+    NonCanonicalPoint(&'static str),
+    /// The field is not a scalar below the group order.
+    #[error("the coin's {0} is not a scalar below the group order")]
+    NonCanonicalScalar(&'static str),
+    /// y' is zero, for which signatures could be forged.
+    #[error("the coin's y is zero, which is never valid")]
+    ZeroY,
+    /// The field is the identity.
+    #[error("the coin's {0} is the identity, which is never valid")]
+    Identity(&'static str),
+    /// Everything is well formed and the equation does not hold: the bank did not sign this.
+    #[error("the coin does not bear the signature of this denomination's key")]
+    Forged,
+}
+
+from_malformed!(CoinError);
+
+impl Coin {
+    /// Verifies the coin under `denomination`, in variable time.
+    ///
+    /// It says nothing of dates, nor of whether the coin was spent.
+    ///
+    /// # Errors
+    /// What is wrong and, for an encoding, with which field.
+    pub fn verify(&self, denomination: &Denomination) -> Result<(), CoinError> {
+        let key = CoinKey::open(denomination)?;
+        let equation = CoinEquation::open(self, &key, self.point())?;
+        if equation.holds(&key) {
+            Ok(())
+        } else {
+            Err(CoinError::Forged)
+        }
+    }
+
+    /// As [`verify`](Coin::verify), in constant time: for the wallet, whose fresh coins nobody has seen yet, and
+    /// who must not tell the bank about them by how long she takes.
+    pub(crate) fn verify_in_constant_time(&self, denomination: &Denomination) -> Result<(), CoinError> {
+        let key = CoinKey::open(denomination)?;
+        let equation = CoinEquation::open(self, &key, self.point())?;
+        let left = equation.r + key.point * equation.f;
+        if left == commit(&equation.z, &equation.y) {
+            Ok(())
+        } else {
+            Err(CoinError::Forged)
+        }
+    }
+
+    /// m, decoded: the coin's equation needs only its bytes, and yet it must be a key.
+    pub(crate) fn point(&self) -> Result<RistrettoPoint, Malformed> {
+        encoding::point(&self.public.0, "public")
+    }
+}
+
+/// A denomination made ready for many coins: X decoded, and the head of the coin transcript.
+pub(crate) struct CoinKey {
+    pub(crate) id: KeyId,
+    pub(crate) point: RistrettoPoint,
+    head: Transcript,
+}
+
+impl CoinKey {
+    pub(crate) fn open(denomination: &Denomination) -> Result<Self, Malformed> {
+        let id = denomination.id();
+        let mut head = Transcript::start(label::COIN);
+        head.bytes(b"key id", &id.0);
+        head.bytes(b"X", &denomination.public.0);
+        Ok(Self {
+            id,
+            point: denomination.point()?,
+            head,
+        })
+    }
+
+    /// c' = hash(suite, key id, X, m, R').
+    pub(crate) fn challenge(&self, m: &PublicKey, r: &[u8; 32]) -> Scalar {
+        let mut transcript = self.head.clone();
+        transcript.bytes(b"m", &m.0);
+        transcript.bytes(b"R", r);
+        transcript.scalar(b"c")
+    }
+}
+
+/// R' + f X - z' G - y' H = 0 with f = c' + y'^5 and every part decoded: what one coin adds to a batch.
+pub(crate) struct CoinEquation {
+    pub(crate) r: RistrettoPoint,
+    pub(crate) f: Scalar,
+    pub(crate) z: Scalar,
+    pub(crate) y: Scalar,
+}
+
+impl CoinEquation {
+    /// Decodes a coin. The point of its key is handed in, because a batch shares it with the authorization.
+    pub(crate) fn open(
+        coin: &Coin,
+        key: &CoinKey,
+        public: Result<RistrettoPoint, Malformed>,
+    ) -> Result<Self, CoinError> {
+        if coin.suite != SUITE {
+            return Err(CoinError::UnknownSuite(coin.suite));
+        }
+        if coin.key_id != key.id {
+            return Err(CoinError::WrongKey);
+        }
+        public?;
+        let r = encoding::point(&coin.r, "r")?;
+        let z = encoding::scalar(&coin.z, "z")?;
+        let y = encoding::scalar(&coin.y, "y")?;
+        if y == Scalar::ZERO {
+            return Err(CoinError::ZeroY);
+        }
+        let f = key.challenge(&coin.public, &coin.r) + fifth_power(&y);
+        Ok(Self { r, f, z, y })
+    }
+
+    pub(crate) fn holds(&self, key: &CoinKey) -> bool {
+        let expected = commit_and_add_vartime(&self.z, &self.y, &-self.f, &key.point);
+        (expected - self.r).is_identity()
+    }
+}

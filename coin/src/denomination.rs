@@ -1,0 +1,107 @@
+//! One key of the bank: it belongs to one value and one epoch.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use serde::{Deserialize, Serialize};
+use zeroize::ZeroizeOnDrop;
+
+use crate::encoding::{Malformed, hex32, point};
+use crate::sign::PublicKey;
+use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
+
+/// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
+/// and until when.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KeyId(pub [u8; 32]);
+
+hex32!(KeyId);
+
+/// A public key of the bank with everything that it stands for.
+///
+/// It is trusted when it comes out of a [`KeyBook`](crate::KeyBook); the fields alone prove nothing.
+/// All times are milliseconds of Unix time, and each "until" is the first millisecond after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denomination {
+    /// The bank that issues and redeems it.
+    pub bank: PublicKey,
+    /// The currency, 1 to 12 printable ASCII characters.
+    pub currency: String,
+    /// What a coin is worth, in the smallest unit: a power of two.
+    pub value: u64,
+    /// The number of the epoch in the bank's calendar.
+    pub epoch: u32,
+    /// From when coins are issued.
+    pub issue_from_ms: u64,
+    /// Until when coins are issued.
+    pub issue_until_ms: u64,
+    /// Until when a coin may enter a new purchase.
+    pub spend_until_ms: u64,
+    /// Until when a coin may still be exchanged for a newer one.
+    pub redeem_until_ms: u64,
+    /// X = x G, an encoded point other than the identity.
+    pub public: PublicKey,
+}
+
+impl Denomination {
+    /// The digest of all fields, in their order here.
+    pub fn id(&self) -> KeyId {
+        let mut transcript = Transcript::start(label::DENOMINATION);
+        transcript.bytes(b"bank", &self.bank.0);
+        transcript.bytes(b"currency", self.currency.as_bytes());
+        transcript.u64(b"value", self.value);
+        transcript.u32(b"epoch", self.epoch);
+        transcript.u64(b"issue from", self.issue_from_ms);
+        transcript.u64(b"issue until", self.issue_until_ms);
+        transcript.u64(b"spend until", self.spend_until_ms);
+        transcript.u64(b"redeem until", self.redeem_until_ms);
+        transcript.bytes(b"X", &self.public.0);
+        KeyId(transcript.digest32(b"id"))
+    }
+
+    /// X, decoded.
+    pub(crate) fn point(&self) -> Result<RistrettoPoint, Malformed> {
+        point(&self.public.0, "denomination key")
+    }
+}
+
+/// The secret half x of a denomination. It is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct DenominationSecret {
+    x: Scalar,
+    #[zeroize(skip)]
+    public: PublicKey,
+}
+
+impl DenominationSecret {
+    /// Derives x for one value and epoch from a bank's master secret of 32 uniform bytes.
+    ///
+    /// A bank has one master secret for each currency, so that no two currencies share a key.
+    pub fn derive(master: &[u8; 32], value: u64, epoch: u32) -> Self {
+        let mut transcript = start_secret(label::DENOMINATION_SECRET);
+        transcript.bytes(b"master", master);
+        transcript.u64(b"value", value);
+        transcript.u32(b"epoch", epoch);
+        let x = transcript.nonzero_scalar(b"x");
+        Self {
+            x,
+            public: PublicKey(RistrettoPoint::mul_base(&x).compress().to_bytes()),
+        }
+    }
+
+    /// X = x G.
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    pub(crate) fn x(&self) -> &Scalar {
+        &self.x
+    }
+}
+
+impl std::fmt::Debug for DenominationSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DenominationSecret")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
+    }
+}

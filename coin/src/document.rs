@@ -1,0 +1,60 @@
+//! Documents: what is signed, written field by field, and the form in which it travels.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+use crate::transcript::{Transcript, TranscriptExt, label};
+
+/// Something that is signed.
+///
+/// The digest starts with the protocol, the suite and the document's label, and the signature covers the
+/// signer's key, so that no document can be taken for another kind or for another signer's.
+pub trait Document {
+    /// The kind of document. No two kinds share a label.
+    const LABEL: &'static str;
+
+    /// Writes every field, in the documented order. What is not written is not signed.
+    fn describe(&self, transcript: &mut Transcript);
+
+    /// The digest of label and fields.
+    fn digest(&self) -> [u8; 32] {
+        let mut transcript = Transcript::start(label::DOCUMENT);
+        transcript.bytes(b"kind", Self::LABEL.as_bytes());
+        self.describe(&mut transcript);
+        transcript.digest32(b"digest")
+    }
+
+    /// The statement that `signer` makes by signing this document.
+    fn statement(&self, signer: &PublicKey) -> Statement {
+        Statement {
+            context: Self::LABEL,
+            key_id: signer.0,
+            digest: self.digest(),
+        }
+    }
+}
+
+/// A document with a signature, not yet verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed<D> {
+    /// The document.
+    pub body: D,
+    /// The signature over it.
+    pub signature: Signature,
+}
+
+impl<D: Document> Signed<D> {
+    /// Signs `body`; the same body and key always give the same bytes.
+    pub fn sign(body: D, key: &SecretKey) -> Self {
+        let signature = key.sign(&body.statement(&key.public()));
+        Self { body, signature }
+    }
+
+    /// Verifies that `signer` signed this document.
+    ///
+    /// # Errors
+    /// The malformed field, or [`SignatureError::Forged`].
+    pub fn verify(&self, signer: &PublicKey) -> Result<(), SignatureError> {
+        signer.verify(&self.body.statement(signer), &self.signature)
+    }
+}

@@ -1,0 +1,134 @@
+//! The bank's two moves (Snowblind, figure 4, for one signer).
+//!
+//! Two answers on one set of nonces give away the key: (z1 - z2) / (c1 - c2) = x. So [`Nonces`] can be
+//! neither copied nor stored, and answering consumes them.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::denomination::DenominationSecret;
+use crate::encoding::{self, fifth_power, from_malformed, hex32};
+use crate::generators::commit;
+use crate::transcript::{TranscriptExt, label, start_secret};
+
+/// a, b and y of one issuing session. They live in memory only, and are wiped when they are dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct Nonces {
+    a: Scalar,
+    b: Scalar,
+    y: Scalar,
+}
+
+/// The bank's first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Commitment {
+    /// A = a G, an encoded point.
+    pub a: [u8; 32],
+    /// B = b G + y H, an encoded point.
+    pub b: [u8; 32],
+}
+
+/// The wallet's message: the blinded challenge c, an encoded scalar.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Challenge(pub [u8; 32]);
+
+hex32!(Challenge);
+
+/// The bank's second message, three encoded scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Response {
+    /// z = a + (c + y^5) x.
+    pub z: [u8; 32],
+    /// b, which opens B.
+    pub b: [u8; 32],
+    /// y, which opens B; never zero.
+    pub y: [u8; 32],
+}
+
+/// Why the bank refused a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssueError {
+    /// The field is not the canonical encoding of a ristretto255 point.
+    #[error("{0} is not the canonical encoding of a ristretto255 point")]
+    NonCanonicalPoint(&'static str),
+    /// The field is not a scalar below the group order.
+    #[error("{0} is not a scalar below the group order")]
+    NonCanonicalScalar(&'static str),
+    /// The field is the identity.
+    #[error("{0} is the identity, which is never valid")]
+    Identity(&'static str),
+}
+
+from_malformed!(IssueError);
+
+impl Challenge {
+    /// Checks that c is canonical, so that a malformed one is refused before it costs the session its nonces.
+    ///
+    /// # Errors
+    /// [`IssueError::NonCanonicalScalar`].
+    pub fn check(&self) -> Result<(), IssueError> {
+        encoding::scalar(&self.0, "challenge")?;
+        Ok(())
+    }
+}
+
+impl Nonces {
+    /// Draws the nonces of one session, and its first message.
+    ///
+    /// Fresh randomness is hashed with the id of this run of the bank, the session's id (with the slot, where
+    /// one request asks for many coins) and the client's randomness, so that a machine that was cloned with
+    /// the state of its generator does not repeat nonces.
+    pub fn generate(
+        rng: &mut impl CryptoRng,
+        boot_id: &[u8; 32],
+        session_id: &[u8],
+        client_randomness: &[u8; 32],
+    ) -> (Self, Commitment) {
+        let mut fresh = Zeroizing::new([0; 64]);
+        rng.fill_bytes(fresh.as_mut());
+        let mut transcript = start_secret(label::ISSUING_NONCES);
+        transcript.bytes(b"fresh", fresh.as_ref());
+        transcript.bytes(b"boot id", boot_id);
+        transcript.bytes(b"session id", session_id);
+        transcript.bytes(b"client randomness", client_randomness);
+        let nonces = Self {
+            a: transcript.nonzero_scalar(b"a"),
+            b: transcript.scalar(b"b"),
+            y: transcript.nonzero_scalar(b"y"),
+        };
+        let commitment = nonces.commitment();
+        (nonces, commitment)
+    }
+
+    fn commitment(&self) -> Commitment {
+        Commitment {
+            a: RistrettoPoint::mul_base(&self.a).compress().to_bytes(),
+            b: commit(&self.b, &self.y).compress().to_bytes(),
+        }
+    }
+
+    /// Answers one challenge, in constant time, and ends the session: z = a + (c + y^5) x.
+    ///
+    /// # Errors
+    /// [`IssueError::NonCanonicalScalar`] for a malformed challenge. The nonces are gone then too; call
+    /// [`Challenge::check`] first.
+    pub fn respond(self, secret: &DenominationSecret, challenge: &Challenge) -> Result<Response, IssueError> {
+        let c = encoding::scalar(&challenge.0, "challenge")?;
+        let f = Zeroizing::new(c + fifth_power(&self.y));
+        let z = self.a + *f * secret.x();
+        Ok(Response {
+            z: z.to_bytes(),
+            b: self.b.to_bytes(),
+            y: self.y.to_bytes(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Nonces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nonces").finish_non_exhaustive()
+    }
+}

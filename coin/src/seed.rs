@@ -1,0 +1,186 @@
+//! The wallet's secrets: everything is derived from one seed, which 24 words hold.
+//!
+//! Each derivation is a transcript of its own that starts with its label, then the seed, then what the secret
+//! depends on. A lost wallet derives all of it again; a wallet rolled back to an old state derives the same ids
+//! and so meets the bank's stored replies instead of paying twice.
+
+use bip39::{Language, Mnemonic};
+use rand_core::CryptoRng;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::blind::Blinders;
+use crate::issue::Commitment;
+use crate::sign::SecretKey;
+use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
+
+/// How many words a phrase has: 256 bits of seed and 8 of checksum, at 11 bits a word.
+const PHRASE_WORDS: usize = 24;
+
+/// 32 uniform bytes from which a wallet's secrets are derived. It is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct Seed([u8; 32]);
+
+/// Why a phrase was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhraseError {
+    /// The phrase has too few or too many words.
+    #[error("got {got} words and expected 24; check that none is missing or written twice")]
+    WordCount {
+        /// How many words there are.
+        got: usize,
+    },
+    /// A word is not in the list of BIP-39. The word itself is a secret and is not repeated here.
+    #[error("word {position} of 24 is not in the BIP-39 English list; check its spelling")]
+    UnknownWord {
+        /// Which word it is, the first being 1.
+        position: usize,
+    },
+    /// All words are known and the checksum does not fit: a word is wrong or two have changed places.
+    #[error("the checksum of the 24 words does not fit; check for a wrong word or two that changed places")]
+    Checksum,
+}
+
+impl Seed {
+    /// Draws a seed.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let mut seed = Self([0; 32]);
+        rng.fill_bytes(&mut seed.0);
+        seed
+    }
+
+    /// Takes a seed from 32 uniform bytes.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(*bytes)
+    }
+
+    /// The seed's bytes, for the wallet's own file. The copy is wiped when it is dropped.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0)
+    }
+
+    /// The seed as 24 English words (BIP-39: the seed is the entropy itself, not the derived 64 bytes).
+    pub fn to_phrase(&self) -> Zeroizing<String> {
+        // From 32 bytes BIP-39 always makes a phrase; an empty one would be refused by `from_phrase`.
+        let phrase = Mnemonic::from_entropy_in(Language::English, &self.0).map(|words| {
+            let mut phrase = String::with_capacity(PHRASE_WORDS * 9);
+            for word in words.words() {
+                if !phrase.is_empty() {
+                    phrase.push(' ');
+                }
+                phrase.push_str(word);
+            }
+            phrase
+        });
+        Zeroizing::new(phrase.unwrap_or_default())
+    }
+
+    /// Reads a phrase; case and spacing do not matter.
+    ///
+    /// # Errors
+    /// How the phrase is wrong, and at which word where that can be told.
+    pub fn from_phrase(phrase: &str) -> Result<Self, PhraseError> {
+        let mut normalized = Zeroizing::new(String::with_capacity(phrase.len()));
+        for word in phrase.split_whitespace() {
+            if !normalized.is_empty() {
+                normalized.push(' ');
+            }
+            normalized.extend(word.chars().map(|letter| letter.to_ascii_lowercase()));
+        }
+        let got = normalized.split_whitespace().count();
+        if got != PHRASE_WORDS {
+            return Err(PhraseError::WordCount { got });
+        }
+        let words =
+            Mnemonic::parse_in_normalized(Language::English, &normalized).map_err(|error| match error {
+                bip39::Error::UnknownWord(index) => PhraseError::UnknownWord { position: index + 1 },
+                _ => PhraseError::Checksum,
+            })?;
+        let (entropy, _) = words.to_entropy_array();
+        let entropy = Zeroizing::new(entropy);
+        let (seed, _) = entropy.split_first_chunk::<32>().ok_or(PhraseError::Checksum)?;
+        Ok(Self(*seed))
+    }
+
+    fn start(&self, label: &'static [u8]) -> Zeroizing<Transcript> {
+        let mut transcript = start_secret(label);
+        transcript.bytes(b"seed", &self.0);
+        transcript
+    }
+
+    fn numbered(&self, label: &'static [u8], counter: u64) -> Zeroizing<Transcript> {
+        let mut transcript = self.start(label);
+        transcript.u64(b"counter", counter);
+        transcript
+    }
+
+    fn slotted(&self, label: &'static [u8], request_id: &[u8; 32], slot: u32) -> Zeroizing<Transcript> {
+        let mut transcript = self.start(label);
+        transcript.bytes(b"request id", request_id);
+        transcript.u32(b"slot", slot);
+        transcript
+    }
+
+    /// The key of the wallet's account at its bank.
+    pub fn account_key(&self) -> SecretKey {
+        SecretKey::from_nonzero(self.start(label::WALLET_ACCOUNT).nonzero_scalar(b"key"))
+    }
+
+    /// The id of the withdrawal number `counter`.
+    pub fn withdraw_id(&self, counter: u64) -> [u8; 32] {
+        self.numbered(label::WALLET_WITHDRAW, counter).digest32(b"id")
+    }
+
+    /// The id of the exchange number `counter`.
+    pub fn exchange_id(&self, counter: u64) -> [u8; 32] {
+        self.numbered(label::WALLET_EXCHANGE, counter).digest32(b"id")
+    }
+
+    /// The key k of the coin that a request asks for in `slot`.
+    pub fn coin_key(&self, request_id: &[u8; 32], slot: u32) -> SecretKey {
+        SecretKey::from_nonzero(
+            self.slotted(label::WALLET_COIN, request_id, slot)
+                .nonzero_scalar(b"key"),
+        )
+    }
+
+    /// The blinders for a request's `slot` against one first message of the bank's.
+    ///
+    /// They depend on the message, so that they are never used against two.
+    pub fn blinders(&self, request_id: &[u8; 32], slot: u32, commitment: &Commitment) -> Blinders {
+        let mut transcript = self.slotted(label::WALLET_BLINDERS, request_id, slot);
+        transcript.bytes(b"A", &commitment.a);
+        transcript.bytes(b"B", &commitment.b);
+        Blinders::take(&mut *transcript)
+    }
+
+    /// The purchase key of the purchase number `counter`.
+    pub fn purchase_key(&self, counter: u64) -> SecretKey {
+        SecretKey::from_nonzero(
+            self.numbered(label::WALLET_PURCHASE, counter)
+                .nonzero_scalar(b"key"),
+        )
+    }
+
+    /// The id under which the bank keeps the note number `counter`.
+    pub fn note_id(&self, counter: u64) -> [u8; 32] {
+        self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id")
+    }
+
+    /// The key that encrypts the note number `counter`, and nothing else.
+    pub fn note_key(&self, counter: u64) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
+    }
+
+    /// What the wallet adds to the bank's randomness for a request. It tells the bank nothing else.
+    pub fn client_randomness(&self, request_id: &[u8; 32]) -> [u8; 32] {
+        let mut transcript = self.start(label::WALLET_RANDOMNESS);
+        transcript.bytes(b"request id", request_id);
+        transcript.digest32(b"randomness")
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Seed").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! Schnorr signatures in commitment form: s G = S + e P with e = hash(context, P, key id, S, digest).
+//!
+//! Coins' authorizations and all documents are signed in this one form, so that one verifier and one
+//! [`Batch`](crate::Batch) serve everything. The commitment S, not e, is sent: only then can many
+//! equations be added up.
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::encoding::{self, Malformed, from_malformed, hex32};
+use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
+
+/// The encoding of a public key P = x G: of a node, an account, a purchase, or a coin.
+///
+/// Any 32 bytes are accepted here; that they encode a point other than the identity is checked by whoever uses
+/// the key, or by [`check`](PublicKey::check).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PublicKey(pub [u8; 32]);
+
+hex32!(PublicKey);
+
+/// A secret key: a scalar other than zero, with its public key. It is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
+pub struct SecretKey {
+    x: Scalar,
+    #[zeroize(skip)]
+    public: PublicKey,
+}
+
+/// What a signature says: in which context, under which key of the bank or of the signer, which digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What kind of statement it is. No two kinds share a context.
+    pub context: &'static str,
+    /// For a coin's authorization the id of the coin's denomination; for a document the signer's public key.
+    pub key_id: [u8; 32],
+    /// The digest of everything that is said.
+    pub digest: [u8; 32],
+}
+
+/// A signature: the commitment S and the response s. Both are checked for canonicity when it is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Signature {
+    /// S, an encoded point other than the identity.
+    pub commitment: [u8; 32],
+    /// s, an encoded scalar.
+    pub response: [u8; 32],
+}
+
+/// Why a key or a signature was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The field is not the canonical encoding of a ristretto255 point.
+    #[error("{0} is not the canonical encoding of a ristretto255 point")]
+    NonCanonicalPoint(&'static str),
+    /// The field is not a scalar below the group order.
+    #[error("{0} is not a scalar below the group order")]
+    NonCanonicalScalar(&'static str),
+    /// The field is the identity, or, for a secret key, zero.
+    #[error("{0} is the identity, which is never valid")]
+    Identity(&'static str),
+    /// Everything is well formed and the equation does not hold: another key or another statement was signed.
+    #[error("the signature is not by this key over this statement")]
+    Forged,
+}
+
+from_malformed!(SignatureError);
+
+impl PublicKey {
+    /// Checks that these bytes are the canonical encoding of a point other than the identity.
+    ///
+    /// # Errors
+    /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`].
+    pub fn check(&self) -> Result<(), SignatureError> {
+        self.point()?;
+        Ok(())
+    }
+
+    /// Verifies `signature` over `statement`, in variable time.
+    ///
+    /// # Errors
+    /// The malformed field, or [`SignatureError::Forged`].
+    pub fn verify(&self, statement: &Statement, signature: &Signature) -> Result<(), SignatureError> {
+        let equation = SignatureEquation::open(self, self.point(), statement, signature)?;
+        if equation.holds() {
+            Ok(())
+        } else {
+            Err(SignatureError::Forged)
+        }
+    }
+
+    pub(crate) fn point(&self) -> Result<RistrettoPoint, Malformed> {
+        encoding::point(&self.0, "public key")
+    }
+}
+
+impl SecretKey {
+    /// Draws a key.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        loop {
+            let mut wide = Zeroizing::new([0; 64]);
+            rng.fill_bytes(wide.as_mut());
+            if let Ok(key) = Self::from_wide(&wide) {
+                return key;
+            }
+        }
+    }
+
+    /// Makes a key of 64 uniform bytes, reduced modulo the group order.
+    ///
+    /// # Errors
+    /// [`SignatureError::Identity`] if that yields zero, which one in 2^252 does.
+    pub fn from_wide(wide: &[u8; 64]) -> Result<Self, SignatureError> {
+        Self::from_scalar(Scalar::from_bytes_mod_order_wide(wide))
+    }
+
+    /// Reads a key from the bytes of [`to_bytes`](SecretKey::to_bytes).
+    ///
+    /// # Errors
+    /// [`SignatureError::NonCanonicalScalar`], or [`SignatureError::Identity`] if it is zero.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SignatureError> {
+        Self::from_scalar(encoding::scalar(bytes, "secret key")?)
+    }
+
+    fn from_scalar(x: Scalar) -> Result<Self, SignatureError> {
+        if x == Scalar::ZERO {
+            return Err(SignatureError::Identity("secret key"));
+        }
+        Ok(Self::from_nonzero(x))
+    }
+
+    /// For scalars that a transcript has drawn as other than zero.
+    pub(crate) fn from_nonzero(x: Scalar) -> Self {
+        let public = PublicKey(RistrettoPoint::mul_base(&x).compress().to_bytes());
+        Self { x, public }
+    }
+
+    /// The scalar's canonical encoding, little-endian, for a key file. The copy is wiped when it is dropped.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.x.to_bytes())
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Signs `statement` in constant time.
+    ///
+    /// The nonce is a hash of the secret key and the whole statement, so the same statement always gets the same
+    /// bytes (a repeated request gets the same reply), and no failure of a random generator gives the key away.
+    pub fn sign(&self, statement: &Statement) -> Signature {
+        let k = self.nonce(statement);
+        let commitment = RistrettoPoint::mul_base(&k).compress().to_bytes();
+        let e = challenge(&self.public, statement, &commitment);
+        Signature {
+            commitment,
+            response: (*k + e * self.x).to_bytes(),
+        }
+    }
+
+    fn nonce(&self, statement: &Statement) -> Zeroizing<Scalar> {
+        let mut transcript = start_secret(label::SIGNATURE_NONCE);
+        transcript.bytes(b"secret", self.x.as_bytes());
+        transcript.bytes(b"context", statement.context.as_bytes());
+        transcript.bytes(b"P", &self.public.0);
+        transcript.bytes(b"key id", &statement.key_id);
+        transcript.bytes(b"digest", &statement.digest);
+        Zeroizing::new(transcript.nonzero_scalar(b"k"))
+    }
+
+    /// The secret that only the holders of this key and of `other` can compute, as a digest of x `other`.
+    ///
+    /// It depends on the two keys alone: who seals with it adds everything else to his own key derivation.
+    ///
+    /// # Errors
+    /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`] for a bad `other`.
+    pub fn diffie_hellman(&self, other: &PublicKey) -> Result<Zeroizing<[u8; 32]>, SignatureError> {
+        let mut shared = other.point()? * self.x;
+        let encoded = Zeroizing::new(shared.compress().to_bytes());
+        shared.zeroize();
+        let mut transcript = start_secret(label::DIFFIE_HELLMAN);
+        transcript.bytes(b"shared", encoded.as_ref());
+        Ok(Zeroizing::new(transcript.digest32(b"secret")))
+    }
+}
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretKey")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
+    }
+}
+
+/// e = hash(context, P, key id, S, digest).
+fn challenge(public: &PublicKey, statement: &Statement, commitment: &[u8; 32]) -> Scalar {
+    let mut transcript = Transcript::start(label::SIGNATURE);
+    transcript.bytes(b"context", statement.context.as_bytes());
+    transcript.bytes(b"P", &public.0);
+    transcript.bytes(b"key id", &statement.key_id);
+    transcript.bytes(b"S", commitment);
+    transcript.bytes(b"digest", &statement.digest);
+    transcript.scalar(b"e")
+}
+
+/// S + e P - s G = 0 with every part decoded: what one signature adds to a batch.
+pub(crate) struct SignatureEquation {
+    pub(crate) commitment: RistrettoPoint,
+    pub(crate) public: RistrettoPoint,
+    pub(crate) e: Scalar,
+    pub(crate) s: Scalar,
+}
+
+impl SignatureEquation {
+    /// Decodes a signature. The point of `public` is handed in, because a coin's has already been decoded.
+    pub(crate) fn open(
+        public: &PublicKey,
+        point: Result<RistrettoPoint, Malformed>,
+        statement: &Statement,
+        signature: &Signature,
+    ) -> Result<Self, SignatureError> {
+        Ok(Self {
+            public: point?,
+            commitment: encoding::point(&signature.commitment, "commitment")?,
+            s: encoding::scalar(&signature.response, "response")?,
+            e: challenge(public, statement, &signature.commitment),
+        })
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        let expected = RistrettoPoint::vartime_double_scalar_mul_basepoint(&-self.e, &self.public, &self.s);
+        (expected - self.commitment).is_identity()
+    }
+}
