@@ -1,1 +1,304 @@
 //! The local administration socket of a running node.
+//!
+//! A Unix domain socket in the node's directory, for the directory's owner alone. A client writes one line of JSON
+//! and reads one line back: `{"ok": ...}` or `{"error": "..."}`. A command that changes money thus goes through the
+//! node that owns the store; only when no node runs does a command open the store itself.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use crate::process::StopToken;
+
+/// The name of the socket in the node's directory.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+
+/// The longest request (bytes).
+pub const ADMIN_REQUEST_MAX_BYTES: u64 = 1024 * 1024;
+
+/// The longest reply (bytes).
+pub const ADMIN_REPLY_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The most commands at once; more wait.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+
+/// How long a client may take to send its request, or to take its reply (ms).
+pub const ADMIN_LINE_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a client waits for the reply (ms).
+pub const ADMIN_REPLY_TIMEOUT_MS: u64 = 60_000;
+
+/// The longest path that the operating system takes for a socket (bytes).
+const SOCKET_PATH_MAX_BYTES: usize = 107;
+
+/// What a node does for its operator.
+#[async_trait]
+pub trait AdminHandler: Send + Sync {
+    /// Does what `request` asks.
+    ///
+    /// # Errors
+    /// A message for the operator: what was got, what was expected, what to do.
+    async fn admin(&self, request: Value) -> Result<Value, String>;
+}
+
+/// Why a command did not get through.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The socket could not be made or used.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A node answers there already.
+    #[error("another node is already running in {dir}; stop it first", dir = dir.display())]
+    AlreadyRunning {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is something else where the socket belongs.
+    #[error("{path} is not a socket; move it away", path = path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The node would not do it.
+    #[error("{0}")]
+    Refused(String),
+    /// The node took too long.
+    #[error(
+        "the running node has not answered within {ADMIN_REPLY_TIMEOUT_MS} ms; whether it has acted is unknown"
+    )]
+    TimedOut,
+    /// What came back is not a reply.
+    #[error("the running node's reply is not understood: {0}; is it of another version than this command?")]
+    Malformed(String),
+}
+
+/// A reply, as a line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reply {
+    Ok(Value),
+    Error(String),
+}
+
+/// The socket of a node that is starting.
+#[derive(Debug)]
+pub struct AdminServer {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminServer {
+    /// Makes the socket in `dir`. The socket that a killed node has left behind is replaced, one behind which a node
+    /// answers is not.
+    ///
+    /// # Errors
+    /// [`AdminError::AlreadyRunning`], [`AdminError::NotASocket`], [`AdminError::Io`].
+    pub async fn bind(dir: &Path) -> Result<Self, AdminError> {
+        let path = dir.join(ADMIN_SOCKET);
+        let io = |source| io_error(&path, source);
+        let short = ShortPath::of(dir).map_err(io)?;
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(AdminError::NotASocket { path });
+            }
+            Ok(_) => {
+                if UnixStream::connect(&short.path).await.is_ok() {
+                    return Err(AdminError::AlreadyRunning { dir: dir.to_owned() });
+                }
+                fs::remove_file(&path).map_err(io)?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(io(e)),
+        }
+        // Until its own mode is set, the socket is guarded by that of its directory.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io)?;
+        let listener = UnixListener::bind(&short.path).map_err(io)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until `stop` fires, then lets the commands under way finish and removes the socket.
+    pub async fn run(self, handler: Arc<dyn AdminHandler>, stop: StopToken) {
+        let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+        loop {
+            let accepted = async {
+                let place = places.clone().acquire_owned().await.ok()?;
+                Some((self.listener.accept().await, place))
+            };
+            let (accepted, place) = tokio::select! {
+                biased;
+                () = stop.stopped() => break,
+                accepted = accepted => match accepted {
+                    Some(accepted) => accepted,
+                    None => break,
+                },
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let handler = handler.clone();
+                    tokio::spawn(async move {
+                        serve_one(stream, &*handler).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: a pause lets others give some back.
+                    tracing::warn!(%error, "cannot accept an administration command");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        let all = u32::try_from(ADMIN_CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let patience = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
+        let _all_done = tokio::time::timeout(patience, places.acquire_many(all)).await;
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(%error, "cannot remove the administration socket");
+        }
+    }
+}
+
+/// Makes the socket in `dir` and answers until `stop` fires.
+///
+/// # Errors
+/// As [`AdminServer::bind`].
+pub async fn serve_admin(
+    dir: &Path,
+    handler: Arc<dyn AdminHandler>,
+    stop: StopToken,
+) -> Result<(), AdminError> {
+    AdminServer::bind(dir).await?.run(handler, stop).await;
+    Ok(())
+}
+
+/// Has the node that runs in `dir` do what `request` asks; `None` when no node runs there.
+///
+/// # Errors
+/// [`AdminError::Refused`] is the node's own answer; the others say why there was none.
+pub async fn admin_call(dir: &Path, request: &Value) -> Result<Option<Value>, AdminError> {
+    let path = dir.join(ADMIN_SOCKET);
+    let io = |source| io_error(&path, source);
+    let short = match ShortPath::of(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        short => short.map_err(io)?,
+    };
+    let stream = match UnixStream::connect(&short.path).await {
+        Ok(stream) => stream,
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(e) => return Err(io(e)),
+    };
+    let exchange = async {
+        let (read, mut write) = stream.into_split();
+        write.write_all(&line_of(request)?).await?;
+        read_line(read, ADMIN_REPLY_MAX_BYTES).await
+    };
+    let patience = Duration::from_millis(ADMIN_REPLY_TIMEOUT_MS);
+    let line = tokio::time::timeout(patience, exchange)
+        .await
+        .map_err(|_| AdminError::TimedOut)?
+        .map_err(io)?;
+    match serde_json::from_slice(&line) {
+        Ok(Reply::Ok(value)) => Ok(Some(value)),
+        Ok(Reply::Error(message)) => Err(AdminError::Refused(message)),
+        Err(e) => Err(AdminError::Malformed(e.to_string())),
+    }
+}
+
+/// One request and its reply. Errors of the connection concern nobody but the command at its other end.
+async fn serve_one(stream: UnixStream, handler: &dyn AdminHandler) {
+    let (read, mut write) = stream.into_split();
+    let patience = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
+    let Ok(Ok(line)) = tokio::time::timeout(patience, read_line(read, ADMIN_REQUEST_MAX_BYTES)).await else {
+        return;
+    };
+    let reply = match serde_json::from_slice(&line) {
+        Ok(request) => handler.admin(request).await.map_or_else(Reply::Error, Reply::Ok),
+        Err(e) => Reply::Error(format!("the request is not a line of JSON: {e}")),
+    };
+    if let Ok(line) = line_of(&reply) {
+        let _gone = tokio::time::timeout(patience, write.write_all(&line)).await;
+    }
+}
+
+/// `value` as one line.
+fn line_of(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// One line of at most `max_bytes`, which must be ended: half a line is not a command.
+async fn read_line(read: impl tokio::io::AsyncRead + Unpin, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(read.take(max_bytes))
+        .read_until(b'\n', &mut line)
+        .await?;
+    if line.pop() != Some(b'\n') {
+        let message = format!("expected a line of at most {max_bytes} bytes, got none that ended");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(line)
+}
+
+/// A path to the socket that is short enough for the operating system, which takes about a hundred bytes.
+struct ShortPath {
+    path: PathBuf,
+    /// Keeps the detour open while it is used.
+    _dir: Option<fs::File>,
+}
+
+impl ShortPath {
+    /// The plain path if it is short enough, otherwise one that leads by way of an open directory.
+    fn of(dir: &Path) -> io::Result<Self> {
+        let plain = dir.join(ADMIN_SOCKET);
+        if plain.as_os_str().len() <= SOCKET_PATH_MAX_BYTES {
+            return Ok(Self {
+                path: plain,
+                _dir: None,
+            });
+        }
+        let open = fs::File::open(dir)?;
+        let detour = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        if !detour.exists() {
+            let message = format!(
+                "the path of the socket has {} bytes, at most {SOCKET_PATH_MAX_BYTES} are possible; use a shorter \
+                 directory, or name it by a path relative to where you are",
+                plain.as_os_str().len()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(Self {
+            path: detour.join(ADMIN_SOCKET),
+            _dir: Some(open),
+        })
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> AdminError {
+    AdminError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,1 +1,256 @@
-//! A node's card and the file of pinned cards.
+//! A node's card: all that others need to reach it and to know that it is itself.
+//!
+//! A card is one line that people hand on, so that a shell can pass it about:
+//!
+//! ```text
+//! farthing-card:bank:central@127.0.0.1:7001/<fingerprint>/<identity>
+//! ```
+
+mod network_file;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use farthing_coin::PublicKey;
+use serde::{Deserialize, Serialize};
+
+pub use network_file::{Added, NETWORK_CARDS_MAX, NETWORK_FILE, NetworkFile, NetworkFileError};
+
+/// What every card begins with.
+const PREFIX: &str = "farthing-card";
+
+/// The most characters of a name.
+pub const NAME_MAX_CHARS: usize = 32;
+
+/// The most characters of a whole card; longer lines are refused unread.
+pub const CARD_MAX_CHARS: usize = 512;
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleName {
+    /// Keeps accounts, issues coins, and knows the state of every coin.
+    Bank,
+    /// Decides each purchase once and for all.
+    Escrow,
+    /// Sells digital goods.
+    Merchant,
+}
+
+impl RoleName {
+    /// Every role.
+    pub const ALL: [RoleName; 3] = [RoleName::Bank, RoleName::Escrow, RoleName::Merchant];
+
+    /// The role in lower case, as in a card.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RoleName::Bank => "bank",
+            RoleName::Escrow => "escrow",
+            RoleName::Merchant => "merchant",
+        }
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RoleName {
+    type Err = CardError;
+
+    fn from_str(text: &str) -> Result<Self, CardError> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| CardError::Role(shorten(text)))
+    }
+}
+
+/// A node's card. As text (and in serde) it is the one line that the module's documentation shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Card {
+    /// What the node does.
+    pub role: RoleName,
+    /// What people call it: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`. Names are local: only keys identify.
+    pub name: String,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// SHA-256 of the DER of its TLS certificate.
+    pub fingerprint: [u8; 32],
+    /// The key that it signs documents with.
+    pub identity: PublicKey,
+}
+
+impl Card {
+    /// The node as messages name it, such as ``bank `central` ``.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} `{}`", self.role, self.name)
+    }
+
+    /// The fingerprint as people see it (hex).
+    #[must_use]
+    pub fn fingerprint_hex(&self) -> String {
+        hex::encode(self.fingerprint)
+    }
+
+    /// The identity key as people see it (hex).
+    #[must_use]
+    pub fn identity_hex(&self) -> String {
+        hex::encode(self.identity.0)
+    }
+
+    /// Whether `other` speaks of the same keys.
+    #[must_use]
+    pub fn same_keys(&self, other: &Card) -> bool {
+        self.fingerprint == other.fingerprint && self.identity == other.identity
+    }
+}
+
+/// Why a line is not a card.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// The line does not have the shape of a card.
+    #[error(
+        "this is not a card: {0}; a card is one line, \
+         `farthing-card:ROLE:NAME@ADDRESS:PORT/FINGERPRINT/IDENTITY`"
+    )]
+    Shape(String),
+    /// There is no such role.
+    #[error("`{0}` is not a role; roles are bank, escrow and merchant")]
+    Role(String),
+    /// The name is not one.
+    #[error("`{0}` is not a name; names have 1 to {NAME_MAX_CHARS} characters out of a-z, 0-9 and -")]
+    Name(String),
+    /// The address is not one that can be dialled.
+    #[error("`{0}` is not an address to reach a node at; write it as 192.0.2.1:7001 or [2001:db8::1]:7001")]
+    Address(String),
+    /// The fingerprint or the identity is not 32 bytes in hex.
+    #[error("the {field} has to be 64 characters out of 0-9 and a-f, got `{got}`; was the card cut off?")]
+    Hex {
+        /// Which of the two.
+        field: &'static str,
+        /// What was there.
+        got: String,
+    },
+    /// The identity is not a public key.
+    #[error("the identity `{0}` is not a public key; was the card altered?")]
+    Identity(String),
+}
+
+/// Checks that `name` is one: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`.
+///
+/// # Errors
+/// [`CardError::Name`] with what was got.
+pub fn check_name(name: &str) -> Result<(), CardError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > NAME_MAX_CHARS || !name.chars().all(allowed) {
+        return Err(CardError::Name(shorten(name)));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{PREFIX}:{}:{}@{}/{}/{}",
+            self.role,
+            self.name,
+            self.address,
+            self.fingerprint_hex(),
+            self.identity_hex()
+        )
+    }
+}
+
+impl FromStr for Card {
+    type Err = CardError;
+
+    fn from_str(line: &str) -> Result<Self, CardError> {
+        let shape = |what: &str| CardError::Shape(format!("{what} in `{}`", shorten(line)));
+        if line.len() > CARD_MAX_CHARS {
+            return Err(shape("too many characters"));
+        }
+        let rest = line.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(':'));
+        let rest = rest.ok_or_else(|| shape("no `farthing-card:` at the beginning"))?;
+        let (role, rest) = rest
+            .split_once(':')
+            .ok_or_else(|| shape("no `:` after the role"))?;
+        let (name, rest) = rest
+            .split_once('@')
+            .ok_or_else(|| shape("no `@` after the name"))?;
+        let (address, rest) = rest
+            .split_once('/')
+            .ok_or_else(|| shape("no `/` after the address"))?;
+        let (fingerprint, identity) = rest
+            .split_once('/')
+            .ok_or_else(|| shape("no `/` after the fingerprint"))?;
+        let role = role.parse()?;
+        check_name(name)?;
+        let key = PublicKey(parse_hex("identity", identity)?);
+        key.check().map_err(|_| CardError::Identity(shorten(identity)))?;
+        Ok(Card {
+            role,
+            name: name.to_owned(),
+            address: parse_address(address)?,
+            fingerprint: parse_hex("fingerprint", fingerprint)?,
+            identity: key,
+        })
+    }
+}
+
+/// An address that a client can dial, written in the one way that it is printed.
+fn parse_address(text: &str) -> Result<SocketAddr, CardError> {
+    let refused = || CardError::Address(shorten(text));
+    let address: SocketAddr = text.parse().map_err(|_| refused())?;
+    // `0.0.0.0` is where a node may listen, not where anybody can find it.
+    if address.port() == 0 || address.ip().is_unspecified() || address.to_string() != text {
+        return Err(refused());
+    }
+    Ok(address)
+}
+
+/// 32 bytes of lower-case hex.
+fn parse_hex(field: &'static str, text: &str) -> Result<[u8; 32], CardError> {
+    let refused = || CardError::Hex {
+        field,
+        got: shorten(text),
+    };
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(refused());
+    }
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| refused())?;
+    Ok(bytes)
+}
+
+/// `text` cut to what fits into a message.
+fn shorten(text: &str) -> String {
+    const SHOWN_CHARS: usize = 80;
+    let shown: String = text.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        format!("{shown}...")
+    } else {
+        shown
+    }
+}
+
+impl From<Card> for String {
+    fn from(card: Card) -> String {
+        card.to_string()
+    }
+}
+
+impl TryFrom<String> for Card {
+    type Error = CardError;
+
+    fn try_from(line: String) -> Result<Self, CardError> {
+        line.parse()
+    }
+}

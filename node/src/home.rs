@@ -1,1 +1,403 @@
-//! A node's directory.
+//! A node's directory: its secrets, its configuration, and the cards that it has pinned.
+//!
+//! | file | holds | mode |
+//! |---|---|---|
+//! | `identity.key` | the key that signs documents (hex) | 0600 |
+//! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
+//! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
+//! | `network.json` | the cards of others, see [`NetworkFile`] | 0644 |
+//! | `config.json` | role, name, addresses, the role's own settings; written last | 0644 |
+//!
+//! The directory itself is for its owner alone (0700).
+
+pub mod files;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use farthing_coin::SecretKey;
+use rand_core::CryptoRng;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::card::{Card, CardError, NETWORK_FILE, NetworkFile, NetworkFileError, RoleName, check_name};
+use crate::quic::{IdentityError, ServerIdentity};
+
+/// The file of the key that signs documents.
+pub const IDENTITY_KEY_FILE: &str = "identity.key";
+/// The file of the TLS certificate.
+pub const TLS_CERTIFICATE_FILE: &str = "tls.cert";
+/// The file of the TLS certificate's key.
+pub const TLS_KEY_FILE: &str = "tls.key";
+/// The file of the configuration.
+pub const CONFIG_FILE: &str = "config.json";
+
+/// The most bytes of any of these files that are read.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// What a node is set to, in `config.json`. `C` is what its role adds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config<C> {
+    /// What the node does.
+    pub role: RoleName,
+    /// What people call it.
+    pub name: String,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where others reach it, if that is not where it listens (behind a translating router, say).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<SocketAddr>,
+    /// What its role adds.
+    pub settings: C,
+}
+
+/// A node's directory, opened.
+pub struct Home<C> {
+    dir: PathBuf,
+    config: Config<C>,
+    identity: SecretKey,
+    tls: ServerIdentity,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is no node in it.
+    #[error("there is no {role} in {dir}: run `farthing-{role} init {dir}`", dir = dir.display())]
+    Missing {
+        /// What was looked for.
+        role: RoleName,
+        /// Where.
+        dir: PathBuf,
+    },
+    /// It is not empty, so no node is made in it.
+    #[error("{dir} is not empty; choose a new directory, so that nothing is overwritten", dir = dir.display())]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Making the node was interrupted.
+    #[error(
+        "making the {role} in {dir} was interrupted: it has {present} but no {missing}; restore what is missing, or, \
+         if the {role} never ran, remove the directory and run `farthing-{role} init {dir}`",
+        dir = dir.display()
+    )]
+    Incomplete {
+        /// What was looked for.
+        role: RoleName,
+        /// The directory.
+        dir: PathBuf,
+        /// A file that is there.
+        present: &'static str,
+        /// A file that is not.
+        missing: &'static str,
+    },
+    /// There is a node of another role in it.
+    #[error("{dir} holds the {got} `{name}`, not a {expected}; use `farthing-{got}`", dir = dir.display())]
+    OtherRole {
+        /// The directory.
+        dir: PathBuf,
+        /// What was looked for.
+        expected: RoleName,
+        /// What is there.
+        got: RoleName,
+        /// Its name.
+        name: String,
+    },
+    /// Others can read a secret.
+    #[error(
+        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
+        path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is damaged: {reason}; restore it from your backup", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The node's card would have no address that others can dial.
+    #[error("{0} is not an address to reach a node at; set `advertise` in {CONFIG_FILE} to one that is")]
+    NoAddress(SocketAddr),
+    /// The name is not one.
+    #[error(transparent)]
+    Name(#[from] CardError),
+    /// The TLS certificate cannot be made or used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The network file cannot be used.
+    #[error(transparent)]
+    Network(#[from] NetworkFileError),
+}
+
+impl<C> std::fmt::Debug for Home<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Home")
+            .field("dir", &self.dir)
+            .field("role", &self.config.role)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C> Home<C> {
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the node is set to.
+    #[must_use]
+    pub fn config(&self) -> &Config<C> {
+        &self.config
+    }
+
+    /// The key that signs the node's documents. It is wiped when the home is dropped.
+    #[must_use]
+    pub fn identity(&self) -> &SecretKey {
+        &self.identity
+    }
+
+    /// The certificate and key of the node's QUIC endpoint.
+    #[must_use]
+    pub fn tls(&self) -> &ServerIdentity {
+        &self.tls
+    }
+
+    /// The node's card, with the address that it is configured to be reached at.
+    ///
+    /// # Errors
+    /// [`HomeError::NoAddress`] when that is an address that nobody can dial, such as `0.0.0.0`.
+    pub fn card(&self) -> Result<Card, HomeError> {
+        self.card_at(self.config.advertise.unwrap_or(self.config.listen))
+    }
+
+    /// The node's card with the address where it really listens, for a node that was given port 0.
+    ///
+    /// # Errors
+    /// [`HomeError::NoAddress`] as for [`card`](Home::card).
+    pub fn card_at(&self, address: SocketAddr) -> Result<Card, HomeError> {
+        if address.port() == 0 || address.ip().is_unspecified() {
+            return Err(HomeError::NoAddress(address));
+        }
+        Ok(Card {
+            role: self.config.role,
+            name: self.config.name.clone(),
+            address,
+            fingerprint: self.tls.fingerprint(),
+            identity: self.identity.public(),
+        })
+    }
+
+    /// The cards that the node has pinned.
+    ///
+    /// # Errors
+    /// [`HomeError::Network`].
+    pub fn network(&self) -> Result<NetworkFile, HomeError> {
+        Ok(NetworkFile::load(&self.dir)?)
+    }
+}
+
+impl<C: Serialize + DeserializeOwned> Home<C> {
+    /// Makes a node in `dir`, which must not exist or be empty: fresh keys from `rng` (the TLS key's come from the
+    /// operating system), everything durable when this returns.
+    ///
+    /// # Errors
+    /// [`HomeError::NotEmpty`], [`HomeError::Name`], [`HomeError::Io`], [`HomeError::Identity`].
+    pub fn create(
+        dir: &Path,
+        role: RoleName,
+        name: &str,
+        listen: SocketAddr,
+        settings: C,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, HomeError> {
+        check_name(name)?;
+        make_empty_dir(dir)?;
+        let identity = SecretKey::generate(rng);
+        let tls = ServerIdentity::generate()?;
+        let config = Config {
+            role,
+            name: name.to_owned(),
+            listen,
+            advertise: None,
+            settings,
+        };
+        let home = Self {
+            dir: dir.to_owned(),
+            config,
+            identity,
+            tls,
+        };
+        let identity_hex = Zeroizing::new(hex::encode(*home.identity.to_bytes()));
+        home.write_new(IDENTITY_KEY_FILE, identity_hex.as_bytes(), files::Mode::Secret)?;
+        home.write_new(
+            TLS_CERTIFICATE_FILE,
+            home.tls.certificate_der(),
+            files::Mode::Public,
+        )?;
+        home.write_new(TLS_KEY_FILE, home.tls.key_der(), files::Mode::Secret)?;
+        home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Public)?;
+        // Last, and durable after all the others: where it is, the node is whole.
+        files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
+        home.save_config()?;
+        let parent = dir.parent().unwrap_or(Path::new("/"));
+        files::sync_dir(parent).map_err(|source| io_error(parent, source))?;
+        Ok(home)
+    }
+
+    /// Opens the node of this role in `dir`.
+    ///
+    /// # Errors
+    /// [`HomeError`] says what is missing, exposed or damaged, and what to do.
+    pub fn open(dir: &Path, role: RoleName) -> Result<Self, HomeError> {
+        refuse_incomplete(dir, role)?;
+        let config: Config<C> = read_config(dir, role)?;
+        let identity_hex = read(dir, IDENTITY_KEY_FILE, files::Mode::Secret)?;
+        let identity =
+            parse_identity(&identity_hex).map_err(|reason| damaged(dir, IDENTITY_KEY_FILE, reason))?;
+        let certificate = read(dir, TLS_CERTIFICATE_FILE, files::Mode::Public)?;
+        let key = read(dir, TLS_KEY_FILE, files::Mode::Secret)?;
+        let tls = ServerIdentity::from_der(certificate.to_vec(), key)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            identity,
+            tls,
+        })
+    }
+
+    /// Changes the configuration, durably.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`]; on disk there is then the old configuration or the new one.
+    pub fn update_config(&mut self, change: impl FnOnce(&mut Config<C>)) -> Result<(), HomeError> {
+        change(&mut self.config);
+        self.save_config()
+    }
+
+    fn save_config(&self) -> Result<(), HomeError> {
+        let path = self.dir.join(CONFIG_FILE);
+        let mut bytes =
+            serde_json::to_vec_pretty(&self.config).map_err(|e| io_error(&path, io::Error::other(e)))?;
+        bytes.push(b'\n');
+        files::replace(&path, &bytes, files::Mode::Public).map_err(|source| io_error(&path, source))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8], mode: files::Mode) -> Result<(), HomeError> {
+        let path = self.dir.join(name);
+        files::create(&path, bytes, mode).map_err(|source| io_error(&path, source))
+    }
+}
+
+/// Makes `dir` for its owner alone; one that is there must be empty.
+fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
+    let io = |source| io_error(dir, source);
+    match fs::read_dir(dir) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(HomeError::NotEmpty { dir: dir.to_owned() });
+            }
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io),
+        Err(e) => Err(io(e)),
+    }
+}
+
+/// Tells a directory without a node from one where something is missing.
+fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
+    let names = [CONFIG_FILE, IDENTITY_KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE];
+    let is_there = |name: &&str| dir.join(name).exists();
+    let Some(missing) = names.iter().find(|name| !is_there(name)) else {
+        return Ok(());
+    };
+    let dir = dir.to_owned();
+    match names.iter().find(|name| dir.join(name).exists()) {
+        None => Err(HomeError::Missing { role, dir }),
+        Some(present) => Err(HomeError::Incomplete {
+            role,
+            dir,
+            present,
+            missing,
+        }),
+    }
+}
+
+/// The configuration, once it is known to be of the right role: another role's settings would only look damaged.
+fn read_config<C: DeserializeOwned>(dir: &Path, role: RoleName) -> Result<Config<C>, HomeError> {
+    let bytes = read(dir, CONFIG_FILE, files::Mode::Public)?;
+    let malformed = |e: serde_json::Error| damaged(dir, CONFIG_FILE, e.to_string());
+    let any: Config<serde_json::Value> = serde_json::from_slice(&bytes).map_err(malformed)?;
+    if any.role != role {
+        return Err(HomeError::OtherRole {
+            dir: dir.to_owned(),
+            expected: role,
+            got: any.role,
+            name: any.name,
+        });
+    }
+    check_name(&any.name)?;
+    serde_json::from_slice(&bytes).map_err(malformed)
+}
+
+/// A file of the node; a secret one must not be open to others.
+fn read(dir: &Path, name: &str, mode: files::Mode) -> Result<Zeroizing<Vec<u8>>, HomeError> {
+    let path = dir.join(name);
+    if mode == files::Mode::Secret {
+        let metadata = fs::metadata(&path).map_err(|source| io_error(&path, source))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(HomeError::Exposed { path, mode });
+        }
+    }
+    let bytes = files::read_bounded(&path, FILE_MAX_BYTES).map_err(|source| io_error(&path, source))?;
+    Ok(Zeroizing::new(bytes))
+}
+
+/// The secret key that a file's hex spells.
+fn parse_identity(hex_bytes: &[u8]) -> Result<SecretKey, String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    let trimmed = hex_bytes.trim_ascii();
+    hex::decode_to_slice(trimmed, bytes.as_mut_slice())
+        .map_err(|_| format!("expected 64 hex characters, got {}", trimmed.len()))?;
+    SecretKey::from_bytes(&bytes).map_err(|e| e.to_string())
+}
+
+fn damaged(dir: &Path, name: &str, reason: String) -> HomeError {
+    HomeError::Damaged {
+        path: dir.join(name),
+        reason,
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> HomeError {
+    HomeError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,154 @@
+//! A long-lived connection to a peer that comes back when it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Acted, Channel, Lane, Network, NetworkError};
+use crate::card::Card;
+
+/// How long a link waits after the first failed connection before it tries again (ms). It doubles each time.
+pub const RECONNECT_FIRST_MS: u64 = 50;
+
+/// The longest that a link waits between two attempts to connect (ms).
+pub const RECONNECT_MAX_MS: u64 = 5_000;
+
+/// A long-lived connection to one server. It connects when it is first used, and again after a failure,
+/// with growing pauses of at most [`RECONNECT_MAX_MS`].
+///
+/// It never repeats a request that the server may have acted on: that is for the roles, which know that their
+/// requests can be repeated and for how long they matter.
+pub struct Link {
+    network: Arc<dyn Network>,
+    card: Card,
+    lane: Lane,
+    state: Mutex<State>,
+}
+
+/// What a link knows of its connection.
+#[derive(Default)]
+struct State {
+    channel: Option<Arc<dyn Channel>>,
+    /// Attempts to connect that failed since the last that did not.
+    failures: u32,
+    /// No attempt to connect is made before.
+    not_before: Option<Instant>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("card", &self.card)
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// A link to the server of `card`. Nothing is sent before the first call.
+    #[must_use]
+    pub fn new(network: Arc<dyn Network>, card: Card, lane: Lane) -> Self {
+        Self {
+            network,
+            card,
+            lane,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The server's card.
+    #[must_use]
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Sends `request` and waits for its reply, at most `timeout` for all of it, connecting included. While the
+    /// server cannot be reached, a call waits for the next attempt's turn as long as its own time allows.
+    ///
+    /// # Errors
+    /// [`NetworkError`]; [`NetworkError::acted`] says whether the server may have acted on the request.
+    pub async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        let deadline = Instant::now() + timeout;
+        let (channel, fresh) = self.channel(deadline, timeout).await?;
+        if fresh {
+            return self.call_on(&channel, request, deadline).await;
+        }
+        match self.call_on(&channel, request.clone(), deadline).await {
+            // An old connection that turns out to be gone says nothing of the server: it may have restarted.
+            Err(NetworkError::Closed { acted: Acted::No, .. }) => {
+                let (channel, _) = self.channel(deadline, timeout).await?;
+                self.call_on(&channel, request, deadline).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// One call on `channel`; a channel that failed is not used again.
+    async fn call_on(
+        &self,
+        channel: &Arc<dyn Channel>,
+        request: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, NetworkError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let outcome = channel.call(request, left).await;
+        // A server that was killed and started again does not know the connection and says nothing, so a time-out
+        // counts as a failure of the connection too. Calls under way keep their channel until they end.
+        if let Err(NetworkError::Closed { .. } | NetworkError::TimedOut { .. }) = &outcome {
+            let mut state = self.state.lock().await;
+            if state
+                .channel
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, channel))
+            {
+                state.channel = None;
+            }
+        }
+        outcome
+    }
+
+    /// The current channel, or a fresh one (`true`).
+    async fn channel(
+        &self,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<(Arc<dyn Channel>, bool), NetworkError> {
+        let connecting = async {
+            // Held while connecting, so that many calls make one connection and not one each.
+            let mut state = self.state.lock().await;
+            if let Some(channel) = &state.channel {
+                return Ok((channel.clone(), false));
+            }
+            if let Some(not_before) = state.not_before {
+                tokio::time::sleep_until(not_before).await;
+            }
+            match self.network.connect(&self.card, self.lane).await {
+                Ok(channel) => {
+                    *state = State {
+                        channel: Some(channel.clone()),
+                        ..State::default()
+                    };
+                    Ok((channel, true))
+                }
+                Err(error) => {
+                    let pause_ms = RECONNECT_FIRST_MS
+                        .saturating_mul(1_u64.checked_shl(state.failures).unwrap_or(u64::MAX))
+                        .min(RECONNECT_MAX_MS);
+                    state.failures = state.failures.saturating_add(1);
+                    state.not_before = Some(Instant::now() + Duration::from_millis(pause_ms));
+                    Err(error)
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline, connecting).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(NetworkError::TimedOut {
+                peer: self.card.title(),
+                waited_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+                acted: Acted::No,
+            }),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The client's side: connections that have nothing in common.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use farthing_protocol::wire::FRAME_MAX_BYTES;
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ConnectionError, Endpoint, NoneTokenStore, TransportErrorCode, VarInt};
+use rustls::client::Resumption;
+
+use super::channel::QuicChannel;
+use super::pinned::{Finding, PinnedVerifier};
+use super::{Code, KEEP_ALIVE_MS, SERVER_NAME, millis, transport};
+use crate::card::Card;
+use crate::network::{Channel, Lane, Network, NetworkError};
+
+/// How long a handshake may take (ms).
+pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// The TLS alert that a server sends when it knows none of the offered protocol names.
+const NO_APPLICATION_PROTOCOL: u8 = 120;
+
+/// When a busy server that could not even say so should be tried again (ms).
+const REFUSED_RETRY_AFTER_MS: u64 = 500;
+
+/// What a client bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// How long a handshake may take.
+    pub connect_timeout: Duration,
+    /// The longest request that is sent (bytes).
+    pub request_max_bytes: usize,
+    /// The longest reply that is read (bytes).
+    pub reply_max_bytes: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_millis(CONNECT_TIMEOUT_MS),
+            request_max_bytes: FRAME_MAX_BYTES,
+            reply_max_bytes: FRAME_MAX_BYTES,
+        }
+    }
+}
+
+/// Where to send the datagrams for a card and a lane.
+type Dialer = dyn Fn(&Card, Lane) -> SocketAddr + Send + Sync;
+
+/// The network over QUIC, for clients. It keeps nothing between two connections.
+#[derive(Clone)]
+pub struct QuicNetwork {
+    dialer: Arc<Dialer>,
+    limits: ClientLimits,
+}
+
+impl std::fmt::Debug for QuicNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuicNetwork")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for QuicNetwork {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl QuicNetwork {
+    /// A network that dials the addresses in the cards.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            dialer: Arc::new(|card, _| card.address),
+            limits: ClientLimits::default(),
+        }
+    }
+
+    /// The same, dialling what `dialer` says, so that a relay can carry the datagrams. The relay learns addresses
+    /// and times; what it carries stays encrypted to the server of the card.
+    #[must_use]
+    pub fn with_dialer(mut self, dialer: impl Fn(&Card, Lane) -> SocketAddr + Send + Sync + 'static) -> Self {
+        self.dialer = Arc::new(dialer);
+        self
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: ClientLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+#[async_trait]
+impl Network for QuicNetwork {
+    async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+        let address = (self.dialer)(card, lane);
+        let unreachable = |reason: String| NetworkError::Unreachable {
+            peer: card.title(),
+            reason,
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = PinnedVerifier::new(card.fingerprint, provider.signature_verification_algorithms);
+        let config = client_config(provider, verifier.clone(), lane)?;
+        let endpoint = Endpoint::client(any_port(address)).map_err(local)?;
+        let connecting = endpoint
+            .connect_with(config, address, SERVER_NAME)
+            .map_err(|e| unreachable(e.to_string()))?;
+        match tokio::time::timeout(self.limits.connect_timeout, connecting).await {
+            Err(_) => {
+                let waited_ms = millis(self.limits.connect_timeout);
+                Err(unreachable(format!("no handshake within {waited_ms} ms")))
+            }
+            Ok(Err(error)) => Err(refused_handshake(card, lane, &verifier, &error)),
+            Ok(Ok(connection)) => Ok(Arc::new(QuicChannel::new(connection, card.title(), self.limits))),
+        }
+    }
+}
+
+/// A socket address of the same family on any port: a socket of its own for each connection.
+fn any_port(target: SocketAddr) -> SocketAddr {
+    match target {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// A configuration for one connection: nothing to resume from, nowhere to keep what a server hands out.
+fn client_config(
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    verifier: Arc<PinnedVerifier>,
+    lane: Lane,
+) -> Result<quinn::ClientConfig, NetworkError> {
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(local)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![lane.alpn().into()];
+    tls.resumption = Resumption::disabled();
+    tls.enable_early_data = false;
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).map_err(local)?));
+    config.token_store(Arc::new(NoneTokenStore));
+    let mut transport = transport();
+    // A server never opens a stream.
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
+    if lane == Lane::Peer {
+        transport.keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)));
+    }
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// What a failed handshake says.
+fn refused_handshake(
+    card: &Card,
+    lane: Lane,
+    verifier: &PinnedVerifier,
+    error: &ConnectionError,
+) -> NetworkError {
+    let peer = card.title();
+    match verifier.finding() {
+        Some(Finding::OtherCertificate(got)) => {
+            return NetworkError::WrongCertificate {
+                peer,
+                expected: card.fingerprint_hex(),
+                got: hex::encode(got),
+            };
+        }
+        Some(Finding::OtherKey) => return NetworkError::Impostor { peer },
+        None => {}
+    }
+    match error {
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL) =>
+        {
+            NetworkError::WrongProtocol {
+                peer,
+                expected: lane.alpn().to_owned(),
+            }
+        }
+        ConnectionError::ConnectionClosed(close)
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            NetworkError::Busy {
+                peer,
+                retry_after_ms: REFUSED_RETRY_AFTER_MS,
+            }
+        }
+        ConnectionError::ApplicationClosed(close)
+            if Code::from_wire(close.error_code) == Some(Code::Stopping) =>
+        {
+            NetworkError::Unreachable {
+                peer,
+                reason: "it is going down".to_owned(),
+            }
+        }
+        other => NetworkError::Unreachable {
+            peer,
+            reason: other.to_string(),
+        },
+    }
+}
+
+/// A fault of this machine.
+fn local(error: impl std::fmt::Display) -> NetworkError {
+    NetworkError::Local {
+        reason: error.to_string(),
+    }
+}

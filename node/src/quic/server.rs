@@ -1,0 +1,347 @@
+//! The server's side: bounded in everything that a stranger can cause.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farthing_protocol::wire::FRAME_MAX_BYTES;
+use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
+use quinn::{
+    Connection, Endpoint, Incoming, NoneTokenLog, RecvStream, SendStream, ValidationTokenConfig, VarInt,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::channel::Whole;
+use super::{Code, IdentityError, STREAMS_PER_CONNECTION_MAX, ServerIdentity, transport};
+use crate::network::{Lane, Service};
+use crate::process::StopToken;
+
+/// The most connections at once.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// The most handshakes under way at once. From half of that on, a client has to show that it gets what is sent to its
+/// address before the server does any costly work for it.
+pub const HANDSHAKES_MAX: usize = 256;
+
+/// How long a handshake may take (ms).
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+
+/// The most requests under way at once, over all connections.
+pub const REQUESTS_MAX: usize = 1_024;
+
+/// The most bytes of requests in memory at once, over all connections.
+pub const REQUESTS_MAX_BYTES: usize = 64 * FRAME_MAX_BYTES;
+
+/// How long a request may take to arrive, and a reply to be taken by the client (ms).
+pub const STREAM_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a client of a busy server is asked to wait (ms).
+pub const BUSY_RETRY_AFTER_MS: u32 = 100;
+
+/// How long requests under way may still take when the server is asked to stop (ms).
+pub const STOP_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a stopping server tries to tell its clients that it has closed their connections (ms).
+const FAREWELL_MS: u64 = 1_000;
+
+/// The most first datagrams that wait to be looked at, and the bytes that wait behind each and behind all of them.
+const INCOMING_MAX: usize = 1_024;
+const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
+const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The most bytes that are taken from a stream at a time.
+const CHUNK_MAX_BYTES: usize = 64 * 1024;
+
+/// What a server bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// The most connections at once.
+    pub connections_max: usize,
+    /// The most requests under way on one connection.
+    pub streams_per_connection_max: u32,
+    /// The most requests under way over all connections.
+    pub requests_max: usize,
+    /// The longest request (bytes).
+    pub request_max_bytes: usize,
+    /// How long a request may take to arrive, and its reply to be taken.
+    pub stream_timeout: Duration,
+    /// How long requests under way may still take when the server is asked to stop.
+    pub stop_timeout: Duration,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
+            requests_max: REQUESTS_MAX,
+            request_max_bytes: FRAME_MAX_BYTES,
+            stream_timeout: Duration::from_millis(STREAM_TIMEOUT_MS),
+            stop_timeout: Duration::from_millis(STOP_TIMEOUT_MS),
+        }
+    }
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS could not be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {source}; is another node running there?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// A server that listens; it answers while [`run`](QuicServer::run) runs.
+#[derive(Debug)]
+pub struct QuicServer {
+    endpoint: Endpoint,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What all connections of a server have in common.
+struct Shared {
+    service: Arc<dyn Service>,
+    limits: ServerLimits,
+    /// Each is a right to do something that is bounded. Closing `requests` is how the server stops taking any.
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    request_bytes: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Held by every task that must end before the server has; nothing is ever sent.
+type UnderWay = mpsc::Sender<()>;
+
+impl QuicServer {
+    /// Listens at `address` (port 0 for any) as `identity`. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn bind(
+        address: SocketAddr,
+        identity: &ServerIdentity,
+        service: Arc<dyn Service>,
+        limits: ServerLimits,
+    ) -> Result<Self, ServerError> {
+        let tls = QuicServerConfig::try_from(identity.tls()?).map_err(|e| ServerError::Tls(e.to_string()))?;
+        let config = server_config(tls, &limits);
+        let bind = |source| ServerError::Bind { address, source };
+        let endpoint = Endpoint::server(config, address).map_err(bind)?;
+        let address = endpoint.local_addr().map_err(bind)?;
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        let shared = Arc::new(Shared {
+            service,
+            connections: semaphore(limits.connections_max),
+            handshakes: semaphore(HANDSHAKES_MAX),
+            requests: semaphore(limits.requests_max),
+            request_bytes: semaphore(REQUESTS_MAX_BYTES),
+            limits,
+        });
+        Ok(Self {
+            endpoint,
+            address,
+            shared,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` fires; then takes nothing more, lets the requests under way finish within
+    /// [`ServerLimits::stop_timeout`], and closes.
+    pub async fn run(self, stop: StopToken) {
+        let (under_way, mut all_done) = mpsc::channel::<()>(1);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.stopped() => break,
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => admit(&self.shared, incoming, &under_way),
+                    None => break,
+                },
+            }
+        }
+        self.endpoint.set_server_config(None);
+        self.shared.requests.close();
+        drop(under_way);
+        if tokio::time::timeout(self.shared.limits.stop_timeout, all_done.recv())
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopping although requests are still under way");
+        }
+        self.endpoint.close(Code::Stopping.to_wire(), b"");
+        // Whoever misses the farewell finds out by its own time-out.
+        let _late = tokio::time::timeout(Duration::from_millis(FAREWELL_MS), self.endpoint.wait_idle()).await;
+    }
+}
+
+/// QUIC as this server speaks it.
+fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerConfig {
+    let mut transport = transport();
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection_max));
+    // A token would let a client be known again by who gave it out.
+    let mut tokens = ValidationTokenConfig::default();
+    tokens.sent(0).log(Arc::new(NoneTokenLog));
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    config
+        .transport_config(Arc::new(transport))
+        .validation_token_config(tokens)
+        // A connection keeps to one address, so that none joins two addresses of a client.
+        .migration(false)
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(INCOMING_BUFFERS_BYTES);
+    config
+}
+
+/// Starts a connection's task, if there is room for it.
+fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
+    if !incoming.remote_address_validated() && shared.handshakes.available_permits() < HANDSHAKES_MAX / 2 {
+        // Only says that the address is real; the token in it is used at once, for this very connection.
+        if let Err(refused) = incoming.retry() {
+            refused.into_incoming().refuse();
+        }
+        return;
+    }
+    let connection = shared.connections.clone().try_acquire_owned();
+    let handshake = shared.handshakes.clone().try_acquire_owned();
+    let (Ok(connection), Ok(handshake)) = (connection, handshake) else {
+        incoming.refuse();
+        return;
+    };
+    let shared = shared.clone();
+    // A weak hold: an idle connection does not keep the server from stopping, a request on it does.
+    let under_way = under_way.downgrade();
+    tokio::spawn(async move {
+        let _connection = connection;
+        let Some((connection, lane)) = shake_hands(incoming).await else {
+            return;
+        };
+        drop(handshake);
+        while let Ok((send, receive)) = connection.accept_bi().await {
+            let permit = shared.requests.clone().try_acquire_owned();
+            let (Ok(permit), Some(under_way)) = (permit, under_way.upgrade()) else {
+                refuse(send, receive, BUSY);
+                continue;
+            };
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                answer(&shared, lane, send, receive, permit).await;
+                drop(under_way);
+            });
+        }
+    });
+}
+
+/// How a server with enough to do refuses.
+const BUSY: Code = Code::Busy {
+    retry_after_ms: BUSY_RETRY_AFTER_MS,
+};
+
+/// The connection and its lane. Failures are the client's and say nothing that would be worth keeping.
+async fn shake_hands(incoming: Incoming) -> Option<(Connection, Lane)> {
+    let connecting = incoming.accept().ok()?;
+    let timeout = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let connection = tokio::time::timeout(timeout, connecting).await.ok()?.ok()?;
+    let data = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
+    let lane = Lane::from_alpn(&data.protocol?)?;
+    Some((connection, lane))
+}
+
+/// Refuses a stream with `code`, both ways.
+fn refuse(send: SendStream, mut receive: RecvStream, code: Code) {
+    // The reset goes first: a client that is told to stop sending looks there for the reason.
+    Whole::new(send).refuse(code);
+    // An error means that the stream has ended already.
+    let _ended = receive.stop(code.to_wire());
+}
+
+/// Reads one request, has it answered, and sends the reply.
+async fn answer(
+    shared: &Shared,
+    lane: Lane,
+    send: SendStream,
+    mut receive: RecvStream,
+    permit: OwnedSemaphorePermit,
+) {
+    let read = tokio::time::timeout(shared.limits.stream_timeout, read_request(shared, &mut receive)).await;
+    let (request, bytes) = match read {
+        Ok(Ok(request)) => request,
+        Ok(Err(Some(code))) => return refuse(send, receive, code),
+        // The client has given the request up, or is gone.
+        Ok(Err(None)) => return refuse(send, receive, Code::Abandoned),
+        Err(_) => return refuse(send, receive, Code::TooSlow),
+    };
+    // Should the service panic, the stream says that there will be no reply, and not that the reply is empty.
+    let mut send = Whole::with_code(send, Code::Failed);
+    let reply = shared.service.call(lane, request).await;
+    drop(bytes);
+    if reply.len() > FRAME_MAX_BYTES {
+        tracing::error!(
+            got_bytes = reply.len(),
+            max_bytes = FRAME_MAX_BYTES,
+            "a reply is too long to be sent"
+        );
+        return;
+    }
+    let deliver = async {
+        send.stream.write_all(&reply).await.ok()?;
+        send.finish();
+        // From here on the work is done, and the next request may have its place; the task stays until the reply has
+        // arrived, so that a stopping server does not cut it off.
+        drop(permit);
+        send.stream.stopped().await.ok()
+    };
+    let _delivered = tokio::time::timeout(shared.limits.stream_timeout, deliver).await;
+}
+
+/// All of a request, with the right to its bytes in memory; or the code to refuse it with, `None` if the client is
+/// gone anyway.
+async fn read_request(
+    shared: &Shared,
+    receive: &mut RecvStream,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Option<Code>> {
+    let mut request = Vec::new();
+    let mut rights: Option<OwnedSemaphorePermit> = None;
+    while let Some(chunk) = receive
+        .read_chunk(CHUNK_MAX_BYTES, true)
+        .await
+        .map_err(|_| None)?
+    {
+        if request.len().saturating_add(chunk.bytes.len()) > shared.limits.request_max_bytes {
+            return Err(Some(Code::RequestTooLong));
+        }
+        let count = u32::try_from(chunk.bytes.len()).map_err(|_| Some(Code::RequestTooLong))?;
+        let right = shared.request_bytes.clone().try_acquire_many_owned(count);
+        let right = right.map_err(|_| Some(BUSY))?;
+        match &mut rights {
+            Some(rights) => rights.merge(right),
+            none => *none = Some(right),
+        }
+        request.extend_from_slice(&chunk.bytes);
+    }
+    Ok((request, rights))
+}
