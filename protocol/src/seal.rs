@@ -335,3 +335,6 @@ fn decrypt(
         .decrypt_inout_detached(&Nonce::default(), associated, body.into(), &Tag::from(*tag))
         .map_err(|_| SealError::DoesNotOpen(what))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Sealing: round trips, what belongs elsewhere, every field changed, and known answers.
+
+use super::*;
+
+const SALE: [u8; 32] = [0x33; 32];
+const OTHER: [u8; 32] = [0x34; 32];
+const SECRET: [u8; 32] = [0x44; 32];
+
+fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([0x11; 32])
+}
+
+fn content_key() -> ContentKey {
+    ContentKey::from_bytes([0x22; 32])
+}
+
+fn purchase_key(byte: u8) -> SecretKey {
+    SecretKey::from_wide(&[byte; 64]).unwrap()
+}
+
+fn sealed() -> SealedKey {
+    let ephemeral = derive_ephemeral(&SECRET, &SALE);
+    seal_goods_key(&ephemeral, &purchase_key(7).public(), &SALE, &goods_key()).unwrap()
+}
+
+#[test]
+fn a_commitment_opens_to_its_key_alone() {
+    let commitment = commit_goods_key(&goods_key());
+    assert!(opens(&commitment, &goods_key()));
+    for bit in 0..256 {
+        let mut other = *goods_key().as_bytes();
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert!(!opens(&commitment, &GoodsKey::from_bytes(other)));
+        let mut changed = commitment;
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(!opens(&changed, &goods_key()));
+    }
+}
+
+#[test]
+fn derived_keys_differ_by_secret_id_and_use() {
+    let keys = [
+        *derive_goods_key(&SECRET, &SALE).as_bytes(),
+        *derive_goods_key(&SECRET, &OTHER).as_bytes(),
+        *derive_goods_key(&OTHER, &SALE).as_bytes(),
+        *derive_content_key(&SECRET, &SALE).as_bytes(),
+        *derive_content_key(&SECRET, &OTHER).as_bytes(),
+        *derive_content_key(&OTHER, &SALE).as_bytes(),
+        *derive_ephemeral(&SECRET, &SALE).to_bytes(),
+        *derive_ephemeral(&SECRET, &OTHER).to_bytes(),
+        *derive_ephemeral(&OTHER, &SALE).to_bytes(),
+    ];
+    assert_eq!(std::collections::BTreeSet::from(keys).len(), keys.len());
+    assert_eq!(derive_goods_key(&SECRET, &SALE), derive_goods_key(&SECRET, &SALE));
+}
+
+#[test]
+fn a_wrapped_key_opens_with_its_goods_key_for_its_sale_alone() {
+    let wrapped = wrap(&goods_key(), &SALE, &content_key()).unwrap();
+    let refused = Err(SealError::DoesNotOpen("wrapped key"));
+    assert_eq!(unwrap(&goods_key(), &SALE, &wrapped), Ok(content_key()));
+    assert_eq!(unwrap(&goods_key(), &OTHER, &wrapped), refused);
+    assert_eq!(unwrap(&GoodsKey::from_bytes(OTHER), &SALE, &wrapped), refused);
+    for byte in 0..48 {
+        let mut changed = wrapped;
+        match byte {
+            0..32 => changed.body[byte] ^= 1,
+            _ => changed.tag[byte - 32] ^= 1,
+        }
+        assert_eq!(unwrap(&goods_key(), &SALE, &changed), refused);
+    }
+}
+
+#[test]
+fn a_sealed_key_opens_for_its_holder_and_purchase_alone() {
+    let refused = Err(SealError::DoesNotOpen("sealed key"));
+    assert_eq!(
+        open_goods_key(&purchase_key(7), &SALE, &sealed()),
+        Ok(goods_key())
+    );
+    assert_eq!(open_goods_key(&purchase_key(8), &SALE, &sealed()), refused);
+    assert_eq!(open_goods_key(&purchase_key(7), &OTHER, &sealed()), refused);
+    // Another's ephemeral key with these bytes is another sealed key.
+    let ephemeral = purchase_key(9).public();
+    let stolen = SealedKey {
+        ephemeral,
+        ..sealed()
+    };
+    assert_eq!(open_goods_key(&purchase_key(7), &SALE, &stolen), refused);
+    for byte in 0..48 {
+        let mut changed = sealed();
+        match byte {
+            0..32 => changed.body[byte] ^= 0x80,
+            _ => changed.tag[byte - 32] ^= 0x80,
+        }
+        assert_eq!(open_goods_key(&purchase_key(7), &SALE, &changed), refused);
+    }
+}
+
+#[test]
+fn sealing_again_gives_the_same_bytes() {
+    assert_eq!(sealed(), sealed());
+}
+
+#[test]
+fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
+    for bytes in [[0; 32], [0xff; 32]] {
+        let bad = PublicKey(bytes);
+        let to_bad = seal_goods_key(&derive_ephemeral(&SECRET, &SALE), &bad, &SALE, &goods_key());
+        assert!(matches!(to_bad, Err(SealError::PublicKey(_))), "{to_bad:?}");
+        let from_bad = SealedKey {
+            ephemeral: bad,
+            ..sealed()
+        };
+        let opened = open_goods_key(&purchase_key(7), &SALE, &from_bad);
+        assert!(matches!(opened, Err(SealError::PublicKey(_))), "{opened:?}");
+    }
+}
+
+#[test]
+fn a_note_is_of_one_length_whatever_it_says() {
+    for text_bytes in [0, 1, 255, 256, NOTE_TEXT_MAX_BYTES - 1, NOTE_TEXT_MAX_BYTES] {
+        let text: Vec<u8> = (0..text_bytes).map(|i| i as u8).collect();
+        let note = seal_note(&SECRET, &SALE, &text).unwrap();
+        assert_eq!(note.len(), NOTE_BYTES);
+        assert_eq!(*open_note(&SECRET, &SALE, &note).unwrap(), text);
+    }
+}
+
+#[test]
+fn a_note_that_says_too_much_is_refused() {
+    for got_bytes in [NOTE_TEXT_MAX_BYTES + 1, NOTE_BYTES, usize::from(u16::MAX) + 1] {
+        assert_eq!(
+            seal_note(&SECRET, &SALE, &vec![1; got_bytes]),
+            Err(SealError::NoteTooLong { got_bytes })
+        );
+    }
+}
+
+#[test]
+fn a_note_opens_under_its_key_for_its_id_unchanged() {
+    let note = seal_note(&SECRET, &SALE, b"farthing").unwrap();
+    let refused = Err(SealError::DoesNotOpen("note"));
+    assert_eq!(open_note(&OTHER, &SALE, &note), refused);
+    assert_eq!(open_note(&SECRET, &OTHER, &note), refused);
+    for byte in [0, 1, 2, 100, NOTE_BYTES - 17, NOTE_BYTES - 16, NOTE_BYTES - 1] {
+        let mut changed = note.clone();
+        changed[byte] ^= 1;
+        assert_eq!(open_note(&SECRET, &SALE, &changed), refused);
+    }
+    for got_bytes in [0, 1, NOTE_BYTES - 1, NOTE_BYTES + 1] {
+        let mut cut = note.clone();
+        cut.resize(got_bytes, 0);
+        assert_eq!(
+            open_note(&SECRET, &SALE, &cut),
+            Err(SealError::NoteLength { got_bytes })
+        );
+    }
+}
+
+#[test]
+fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
+    let plaintexts = [
+        (u16::MAX, 0),
+        (NOTE_TEXT_MAX_BYTES as u16 + 1, 0),
+        (NOTE_TEXT_MAX_BYTES as u16 - 1, 1),
+        (0, 1),
+    ];
+    for (length, last) in plaintexts {
+        let mut note = vec![0; NOTE_BYTES - TAG_BYTES];
+        note[..2].copy_from_slice(&length.to_le_bytes());
+        note[NOTE_BYTES - TAG_BYTES - 1] = last;
+        let tag = encrypt(&note_key(&SECRET, &SALE), &SALE, &mut note, "note").unwrap();
+        note.extend_from_slice(&tag);
+        assert_eq!(open_note(&SECRET, &SALE, &note), Err(SealError::NoteMalformed));
+    }
+}
+
+/// Computed by a second implementation, in Python, of Merlin, ristretto255 and RFC 8439.
+#[test]
+fn known_answers() {
+    let derived_goods_key = derive_goods_key(&SECRET, &SALE);
+    let derived_content_key = derive_content_key(&SECRET, &SALE);
+    let wrapped = wrap(&goods_key(), &SALE, &content_key()).unwrap();
+    let sealed = sealed();
+    let note = seal_note(goods_key().as_bytes(), &SALE, b"farthing").unwrap();
+    let answers: [(&[u8], &str); 10] = [
+        (
+            &commit_goods_key(&goods_key()),
+            "b2f8974845e1f60d00ec240f9e01adce497de54a76f687d9bf47f7b2673363c4",
+        ),
+        (
+            derived_goods_key.as_bytes(),
+            "2759793c4e670ab0c72fa3c0d5ba9e2eb22ad4a33c9cf15d1fa23df43e62dbc3",
+        ),
+        (
+            derived_content_key.as_bytes(),
+            "e56e5ac3524f5c6a1ad3b55e9bdd2ca01fee3aa5f045c2c096e1813cc5636ff9",
+        ),
+        (
+            &wrapped.body,
+            "e14bfa3bc16b85e714ab0e33e86bd7972ef71c22dd6f800ac52a3c00ada0671e",
+        ),
+        (&wrapped.tag, "93a2e81d509fa8b4270d7f6de04ca920"),
+        (
+            &sealed.ephemeral.0,
+            "1203dc1dde9a096b928c6519531300454351c80590f7459e881de7d77f67536d",
+        ),
+        (
+            &sealed.body,
+            "da9986f7ab823485cdea74dcd787abcc45f39c1723b815a20ed1dd454d7b6d7a",
+        ),
+        (&sealed.tag, "40e72ef47c6115568c388c1cc8ddd144"),
+        (
+            &note[..32],
+            "d0049021b91553cebdefb783e01b8223cbb4ac0f6377ace33d821b8c8f8ea9b3",
+        ),
+        (
+            &note[NOTE_BYTES - TAG_BYTES..],
+            "be5be5c703b57b3fd0f12d9c60fca41b",
+        ),
+    ];
+    for (got, expected) in answers {
+        assert_eq!(hex::encode(got), expected);
+    }
+}
