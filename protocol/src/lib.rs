@@ -1,8 +1,38 @@
 //! Every flow of Farthing as messages and pure state machines.
 //!
 //! Nothing here reaches a clock, a socket, a file or the operating system's randomness: time and
-//! randomness are arguments.
+//! randomness are arguments. Each flow is one file, read top to bottom: its messages, then who begins it,
+//! then who answers. `docs/PROTOCOL.md` is the specification.
+//!
+//! | flow | file |
+//! |---|---|
+//! | an account is debited, its owner gets coins | [`withdraw`] |
+//! | coins in, fresh unlinkable coins out | [`exchange`] |
+//! | an offer, its goods, and delivery | [`offer`] |
+//! | a purchase, as the wallet drives it | [`purchase`] |
+//! | phase one: the coins are held | [`hold`] |
+//! | phase two: one final decision | [`decide`] |
+//! | the bank obeys the decision | [`settle`] |
+//! | a wallet from its seed alone | [`restore`] |
+//! | who kept the contract, judged offline | [`evidence`] |
 
-pub mod wire;
+pub mod api;
+pub mod coins;
+pub mod contract;
+pub mod decide;
+pub mod documents;
+pub mod evidence;
+pub mod exchange;
 pub mod goods;
+pub mod hold;
+pub mod issue;
+pub mod limits;
+pub mod money;
+pub mod offer;
+pub mod purchase;
+pub mod refusal;
+pub mod restore;
 pub mod seal;
+pub mod settle;
+pub mod wire;
+pub mod withdraw;

@@ -1,0 +1,170 @@
+//! What can be asked of each server, and what each question's answer is.
+//!
+//! A request travels as one value of its server's enum; the reply is `Result<R, Refusal>`, where `R` is
+//! the question's own [`Call::Reply`].
+
+use crate::{
+    decide::{
+        CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
+    },
+    documents::{BankHold, Hold, Issued, Offer, Receipt, Settled},
+    exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    hold::{BankHoldRequest, HoldRequest},
+    issue::Begun,
+    limits::{REPLY_MAX_BYTES, REQUEST_MAX_BYTES},
+    money::Amount,
+    offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest},
+    refusal::{Refusal, RequestFault},
+    restore::{AccountRequest, BucketPage, BucketRequest, WithdrawalsPage, WithdrawalsRequest},
+    settle::{CollectRequest, Collected, SettleRequest},
+    wire,
+    withdraw::{WithdrawBegin, WithdrawFinish},
+};
+use farthing_coin::{KeyList, Signed};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Who may ask a question: a question of one kind is refused on a connection of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// The owner of an account, who is known.
+    Identified,
+    /// A wallet that must not be known.
+    Anonymous,
+    /// Another server.
+    Peer,
+    /// Anyone.
+    Anyone,
+}
+
+/// A question and the type of its answer.
+pub trait Call: Sized {
+    /// The server's enum of questions.
+    type Server: From<Self> + Serialize;
+    /// The answer.
+    type Reply: Serialize + DeserializeOwned;
+
+    /// The question as bytes.
+    ///
+    /// # Errors
+    /// When it is too long to be sent.
+    fn encode(self) -> Result<Vec<u8>, wire::WireError> {
+        wire::encode(&Self::Server::from(self))
+    }
+
+    /// The answer from bytes.
+    ///
+    /// # Errors
+    /// When the bytes do not spell one.
+    fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, wire::WireError> {
+        wire::decode(bytes, REPLY_MAX_BYTES)
+    }
+}
+
+/// Asks for the bank's list of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysRequest;
+
+macro_rules! server {
+    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $server {
+            $($(#[$vdoc])* $name($call),)*
+        }
+
+        impl $server {
+            /// Who may ask this.
+            pub fn caller(&self) -> Caller {
+                match self { $($server::$name(_) => Caller::$caller,)* }
+            }
+
+            /// The question that `bytes` spell.
+            ///
+            /// # Errors
+            /// When they spell none.
+            pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+                wire::decode(bytes, REQUEST_MAX_BYTES)
+                    .map_err(|e| RequestFault::Malformed(e.to_string()).into())
+            }
+        }
+
+        $(
+            impl From<$call> for $server {
+                fn from(call: $call) -> Self { $server::$name(call) }
+            }
+
+            impl Call for $call {
+                type Server = $server;
+                type Reply = $reply;
+            }
+        )*
+    };
+}
+
+server! {
+    /// What can be asked of a bank.
+    BankRequest {
+        /// The list of keys.
+        Keys(KeysRequest) -> Signed<KeyList>, by Anyone;
+        /// An account's balance.
+        Account(Signed<AccountRequest>) -> Amount, by Identified;
+        /// Open a session for a withdrawal.
+        WithdrawBegin(Signed<WithdrawBegin>) -> Begun, by Identified;
+        /// Debit and issue.
+        WithdrawFinish(Signed<WithdrawFinish>) -> Signed<Issued>, by Identified;
+        /// Finished withdrawals.
+        Withdrawals(Signed<WithdrawalsRequest>) -> WithdrawalsPage, by Identified;
+        /// Open a session for an exchange.
+        ExchangeBegin(Authorized<ExchangeBegin>) -> Begun, by Anonymous;
+        /// Take coins in and issue.
+        ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous;
+        /// Hold coins.
+        Hold(BankHoldRequest) -> Signed<BankHold>, by Peer;
+        /// Obey a decision.
+        Settle(SettleRequest) -> Signed<Settled>, by Anyone;
+        /// What is known of a purchase.
+        Collect(CollectRequest) -> Collected, by Anonymous;
+        /// A page of a bucket.
+        Bucket(BucketRequest) -> BucketPage, by Anonymous;
+    }
+}
+
+server! {
+    /// What can be asked of an escrow.
+    EscrowRequest {
+        /// Hold coins for a contract.
+        Hold(HoldRequest) -> Signed<Hold>, by Anonymous;
+        /// Commit, with the goods key.
+        Release(ReleaseRequest) -> Committed, by Peer;
+        /// Abort, unless it is decided.
+        Cancel(CancelRequest) -> Outcome, by Anonymous;
+        /// How has it ended?
+        Outcome(OutcomeRequest) -> Outcome, by Anonymous;
+        /// How has it ended, asks the bank.
+        Overdue(OverdueRequest) -> SignedDecision, by Peer;
+    }
+}
+
+server! {
+    /// What can be asked of a merchant.
+    MerchantRequest {
+        /// A page of the catalogue.
+        Catalog(CatalogRequest) -> CatalogPage, by Anonymous;
+        /// An offer.
+        Offer(OfferRequest) -> Signed<Offer>, by Anonymous;
+        /// A piece of encrypted goods.
+        Piece(PieceRequest) -> Piece, by Anonymous;
+        /// Release the key and hand over the receipt.
+        Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous;
+    }
+}
+
+/// The bytes of an answer.
+pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
+    // Every reply type is bounded well below the frame, so encoding cannot fail; if a future one does, the
+    // caller is told rather than cut off.
+    wire::encode(reply).unwrap_or_else(|e| {
+        let refusal: Result<(), Refusal> = Err(RequestFault::Malformed(e.to_string()).into());
+        wire::encode(&refusal).unwrap_or_default()
+    })
+}

@@ -1,0 +1,397 @@
+//! Decide, the second phase of a purchase: the escrow writes one decision, which is final.
+//!
+//! ```text
+//! merchant                   escrow                      wallet
+//!   ReleaseRequest -------->   writes `committed` with the key, unless decided
+//!                  <--------  Signed<Receipt>, Signed<Commit>
+//!                              writes `aborted`, unless decided  <-------- CancelRequest
+//!                             Outcome                            -------->
+//! ```
+//!
+//! The write of `committed` is the commit point of the whole purchase. Whoever comes later, with whatever
+//! request, gets what was written first.
+
+use crate::{
+    contract::VerifiedContract,
+    documents::{
+        Abort, AbortReason, Commit, Contract, Hold, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit, Terms,
+    },
+    goods::GoodsKey,
+    limits::DEADLINE_HORIZON_MS,
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    seal::{SealedKey, opens, seal_goods_key},
+    withdraw::check_recipient,
+};
+use farthing_coin::{PublicKey, SecretKey, Signature, Signed};
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// From the merchant to the escrow: the goods key, for a purchase whose coins are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRequest {
+    /// What was agreed.
+    pub contract: Contract,
+    /// That the coins are held.
+    pub hold: Signed<Hold>,
+    /// The goods key of the offer.
+    pub goods_key: GoodsKey,
+}
+
+/// From the wallet to the escrow: abort the purchase, unless it is decided. The terms are sent whole, so
+/// that an escrow that has never seen the purchase can abort it too, and refuse a hold that arrives late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRequest {
+    /// The purchase's terms.
+    pub terms: Terms,
+    /// By the purchase key.
+    pub signature: Signature,
+}
+
+/// From the wallet to the escrow: how has the purchase ended?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRequest {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// By the purchase key.
+    pub signature: Signature,
+}
+
+/// From the bank to the escrow: a hold is overdue; how has its purchase ended?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverdueRequest {
+    /// The purchase's terms.
+    pub terms: Terms,
+}
+
+/// How a purchase has ended, or that it has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Nothing is decided.
+    Undecided,
+    /// The merchant is paid, the customer has the key.
+    Committed(Box<Committed>),
+    /// The coins are released.
+    Aborted(Signed<Abort>),
+}
+
+/// Both documents of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// For merchant and customer.
+    pub receipt: Signed<Receipt>,
+    /// For the bank.
+    pub commit: Signed<Commit>,
+}
+
+/// What the bank obeys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignedDecision {
+    /// Spend the coins, credit the account.
+    Commit(Signed<Commit>),
+    /// Release the coins.
+    Abort(Signed<Abort>),
+}
+
+impl SignedDecision {
+    /// The purchase that it decides.
+    pub fn purchase(&self) -> PurchaseId {
+        match self {
+            SignedDecision::Commit(commit) => commit.body.purchase,
+            SignedDecision::Abort(abort) => abort.body.purchase,
+        }
+    }
+}
+
+// ---- the escrow -------------------------------------------------------------------------------------------
+
+/// The one final decision of a purchase, as the escrow keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    /// Committed.
+    Committed {
+        /// The terms.
+        terms: Terms,
+        /// The goods key.
+        goods_key: GoodsKey,
+        /// The goods key, sealed to the purchase key.
+        sealed_key: SealedKey,
+    },
+    /// Aborted.
+    Aborted {
+        /// The terms.
+        terms: Terms,
+        /// Why.
+        reason: AbortReason,
+    },
+}
+
+impl Decision {
+    /// The terms of the purchase.
+    pub fn terms(&self) -> &Terms {
+        match self {
+            Decision::Committed { terms, .. } | Decision::Aborted { terms, .. } => terms,
+        }
+    }
+
+    /// The decision, signed. Signatures are deterministic, so this is the same for ever.
+    pub fn outcome(&self, key: &SecretKey) -> Outcome {
+        match self {
+            Decision::Committed {
+                terms,
+                goods_key,
+                sealed_key,
+            } => {
+                let purchase = terms.purchase_id();
+                let receipt = Receipt {
+                    purchase,
+                    bank: terms.bank,
+                    coins_digest: terms.coins_digest,
+                    account: terms.account,
+                    amount: terms.price,
+                    goods_key: goods_key.clone(),
+                };
+                Outcome::Committed(Box::new(Committed {
+                    receipt: Signed::sign(receipt, key),
+                    commit: Signed::sign(commit(terms, purchase, sealed_key), key),
+                }))
+            }
+            Decision::Aborted { terms, reason } => {
+                let abort = Abort {
+                    purchase: terms.purchase_id(),
+                    bank: terms.bank,
+                    reason: *reason,
+                };
+                Outcome::Aborted(Signed::sign(abort, key))
+            }
+        }
+    }
+
+    /// The decision, signed, as the bank obeys it.
+    pub fn for_bank(&self, key: &SecretKey) -> SignedDecision {
+        match self {
+            Decision::Committed {
+                terms, sealed_key, ..
+            } => SignedDecision::Commit(Signed::sign(commit(terms, terms.purchase_id(), sealed_key), key)),
+            Decision::Aborted { terms, reason } => {
+                let abort = Abort {
+                    purchase: terms.purchase_id(),
+                    bank: terms.bank,
+                    reason: *reason,
+                };
+                SignedDecision::Abort(Signed::sign(abort, key))
+            }
+        }
+    }
+}
+
+fn commit(terms: &Terms, purchase: PurchaseId, sealed_key: &SealedKey) -> Commit {
+    Commit {
+        purchase,
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        sealed_key: *sealed_key,
+    }
+}
+
+/// A release whose contract, hold and goods key fit together. Only [`verify_release`] makes one.
+#[derive(Debug)]
+pub struct VerifiedRelease {
+    contract: VerifiedContract,
+    goods_key: GoodsKey,
+    sealed_key: SealedKey,
+}
+
+/// Verifies a release, and seals the goods key to the customer with `ephemeral`, which is derived from the
+/// escrow's secret and the purchase, so that it comes out the same each time.
+///
+/// # Errors
+/// Names the first thing at fault.
+pub fn verify_release(
+    request: ReleaseRequest,
+    here: &PublicKey,
+    ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
+) -> Result<VerifiedRelease, Refusal> {
+    let ReleaseRequest {
+        contract,
+        hold,
+        goods_key,
+    } = request;
+    check_recipient(&contract.terms.escrow, here)?;
+    let contract = contract.verified()?;
+    contract.check_hold(&hold)?;
+    if !opens(&contract.contract().offer.body.key_commitment, &goods_key) {
+        return Err(ContractFault::WrongGoodsKey.into());
+    }
+    let purchase = contract.purchase();
+    let sealed_key = seal_goods_key(
+        &ephemeral(&purchase),
+        &contract.terms().purchase_key,
+        &purchase.0,
+        &goods_key,
+    )
+    .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))?;
+    Ok(VerifiedRelease {
+        contract,
+        goods_key,
+        sealed_key,
+    })
+}
+
+impl VerifiedRelease {
+    /// The purchase, whose row the escrow loads.
+    pub fn purchase(&self) -> PurchaseId {
+        self.contract.purchase()
+    }
+
+    /// What names the sale, whose row the escrow loads when the offer is for one sale only.
+    pub fn single_sale(&self) -> Option<(PublicKey, [u8; 32])> {
+        let offer = &self.contract.contract().offer.body;
+        (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id))
+    }
+
+    /// Decides. `sold_to` is the purchase that a single sale's offer was committed for.
+    ///
+    /// # Errors
+    /// When the purchase was aborted, its deadline has passed, or its offer is sold.
+    pub fn respond(
+        self,
+        existing: Option<Decision>,
+        sold_to: Option<PurchaseId>,
+        now_ms: u64,
+    ) -> Result<Decided, PurchaseFault> {
+        let purchase = self.purchase();
+        match existing {
+            Some(decision @ Decision::Committed { .. }) => return Ok(Decided::Before(decision)),
+            Some(Decision::Aborted { .. }) => return Err(PurchaseFault::Aborted(purchase)),
+            None => {}
+        }
+        if now_ms >= self.contract.terms().deadline_ms {
+            return Err(PurchaseFault::DeadlinePassed(purchase));
+        }
+        if sold_to.is_some_and(|other| other != purchase) {
+            return Err(PurchaseFault::Sold);
+        }
+        let terms = self.contract.terms().clone();
+        Ok(Decided::Now(Decision::Committed {
+            terms,
+            goods_key: self.goods_key,
+            sealed_key: self.sealed_key,
+        }))
+    }
+}
+
+/// A decision and whether it has to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// It was written before.
+    Before(Decision),
+    /// It is new: write it, then reply.
+    Now(Decision),
+}
+
+impl Decided {
+    /// The decision.
+    pub fn decision(&self) -> &Decision {
+        match self {
+            Decided::Before(decision) | Decided::Now(decision) => decision,
+        }
+    }
+}
+
+/// A cancel that the purchase key signed. Only [`verify_cancel`] makes one.
+#[derive(Debug)]
+pub struct VerifiedCancel(Terms);
+
+/// Verifies a cancel.
+///
+/// # Errors
+/// When it is for another escrow, not signed by the purchase key, or for a deadline beyond the horizon,
+/// which no hold can have.
+pub fn verify_cancel(
+    request: CancelRequest,
+    here: &PublicKey,
+    now_ms: u64,
+) -> Result<VerifiedCancel, Refusal> {
+    let CancelRequest { terms, signature } = request;
+    check_recipient(&terms.escrow, here)?;
+    if terms.deadline_ms > now_ms.saturating_add(DEADLINE_HORIZON_MS) {
+        return Err(ContractFault::DeadlineTooFar.into());
+    }
+    check_purchase_key(&terms, PurchaseKeyUse::Cancel, &signature)?;
+    Ok(VerifiedCancel(terms))
+}
+
+/// Refuses a request that the purchase key of `terms` did not sign.
+pub(crate) fn check_purchase_key(
+    terms: &Terms,
+    key_use: PurchaseKeyUse,
+    signature: &Signature,
+) -> Result<(), RequestFault> {
+    let statement = key_use.statement(&terms.purchase_key, &terms.purchase_id());
+    terms
+        .purchase_key
+        .verify(&statement, signature)
+        .map_err(|why| RequestFault::Signature {
+            whose: "purchase key's".into(),
+            why: why.to_string(),
+        })
+}
+
+impl VerifiedCancel {
+    /// The purchase, whose row the escrow loads.
+    pub fn purchase(&self) -> PurchaseId {
+        self.0.purchase_id()
+    }
+
+    /// Decides: aborted, unless it was decided before.
+    pub fn respond(self, existing: Option<Decision>) -> Decided {
+        match existing {
+            Some(decision) => Decided::Before(decision),
+            None => Decided::Now(Decision::Aborted {
+                terms: self.0,
+                reason: AbortReason::Cancelled,
+            }),
+        }
+    }
+}
+
+/// Answers a customer's question for the outcome.
+///
+/// # Errors
+/// When the question is not signed by the purchase key of a purchase that is decided.
+pub fn respond_outcome(
+    request: &OutcomeRequest,
+    existing: Option<&Decision>,
+    key: &SecretKey,
+) -> Result<Outcome, Refusal> {
+    let Some(decision) = existing else {
+        return Ok(Outcome::Undecided);
+    };
+    check_purchase_key(decision.terms(), PurchaseKeyUse::Outcome, &request.signature)?;
+    Ok(decision.outcome(key))
+}
+
+/// Decides about a hold that the bank finds overdue: an escrow that knows nothing of it aborts it, once the
+/// deadline has passed by its own clock.
+///
+/// # Errors
+/// When the terms name another escrow, or the deadline has not passed.
+pub fn respond_overdue(
+    request: OverdueRequest,
+    existing: Option<Decision>,
+    here: &PublicKey,
+    now_ms: u64,
+) -> Result<Decided, Refusal> {
+    check_recipient(&request.terms.escrow, here)?;
+    match existing {
+        Some(decision) => Ok(Decided::Before(decision)),
+        None if now_ms < request.terms.deadline_ms => Err(Later::NotYet.into()),
+        None => Ok(Decided::Now(Decision::Aborted {
+            terms: request.terms,
+            reason: AbortReason::DeadlinePassed,
+        })),
+    }
+}

@@ -1,0 +1,540 @@
+//! What is signed, and by whom.
+//!
+//! Each document is written field by field into a transcript under a label of its own (see
+//! [`farthing_coin::Document`]), so that no signature for one can stand for another. A recipient checks the
+//! signer against the party that the document names, and that it is itself the party that it is named as.
+
+use crate::{
+    goods::GoodsKey,
+    limits::{
+        CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
+    },
+    money::Amount,
+    seal::{SealedKey, WrappedKey},
+};
+use farthing_coin::{
+    Challenge, Coin, Document, KeyId, PublicKey, Response, Signature, SignatureError, Signed, Statement,
+    Transcript, TranscriptExt,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A digest that names a purchase: the digest of its [`Terms`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PurchaseId(pub [u8; 32]);
+
+impl fmt::Display for PurchaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for PurchaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PurchaseId({self})")
+    }
+}
+
+/// Whether an offer can be bought once or by everyone who holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaleLimit {
+    /// One purchase only; the offer then names exactly one escrow, which enforces it.
+    Once,
+    /// Any number of purchases.
+    Unlimited,
+}
+
+/// A bank whose coins an offer accepts, with the list of keys that the merchant sees from it.
+///
+/// A customer who is shown another list than the merchant is being marked, and her wallet refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedBank {
+    /// The bank's identity key.
+    pub bank: PublicKey,
+    /// The merchant's account at this bank.
+    pub account: PublicKey,
+    /// The digest of the bank's key list as the merchant sees it.
+    pub key_list_digest: [u8; 32],
+}
+
+/// What a merchant promises to deliver, and for how much. Signed by the merchant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The merchant's identity key.
+    pub merchant: PublicKey,
+    /// Names this offer; random, and what its goods key is derived from.
+    pub sale_id: [u8; 32],
+    /// Names the item in the merchant's catalogue.
+    pub item_id: [u8; 32],
+    /// The item's title.
+    pub title: String,
+    /// The item's description.
+    pub description: String,
+    /// The item's media type, such as `image/png`.
+    pub media_type: String,
+    /// The size of the goods (bytes).
+    pub size_bytes: u64,
+    /// The size of the encrypted goods (bytes).
+    pub encrypted_bytes: u64,
+    /// SHA-256 of salt and goods.
+    pub goods_digest: [u8; 32],
+    /// SHA-256 of the encrypted goods.
+    pub encrypted_digest: [u8; 32],
+    /// The content key of the goods, wrapped under this sale's goods key.
+    pub wrapped_key: WrappedKey,
+    /// Commitment to this sale's goods key.
+    pub key_commitment: [u8; 32],
+    /// The price.
+    pub price: Amount,
+    /// The currency of the price.
+    pub currency: String,
+    /// The escrows that the merchant accepts, by identity key.
+    pub escrows: Vec<PublicKey>,
+    /// The banks that the merchant accepts.
+    pub banks: Vec<AcceptedBank>,
+    /// No purchase of this offer has a deadline after this (ms since 1970, the escrow's clock).
+    pub expires_ms: u64,
+    /// The merchant serves the encrypted goods until then (ms since 1970).
+    pub served_until_ms: u64,
+    /// How often this offer can be bought.
+    pub sales: SaleLimit,
+}
+
+impl Document for Offer {
+    const LABEL: &'static str = "farthing offer";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"merchant", &self.merchant.0);
+        t.bytes(b"sale id", &self.sale_id);
+        t.bytes(b"item id", &self.item_id);
+        t.bytes(b"title", self.title.as_bytes());
+        t.bytes(b"description", self.description.as_bytes());
+        t.bytes(b"media type", self.media_type.as_bytes());
+        t.u64(b"size", self.size_bytes);
+        t.u64(b"encrypted size", self.encrypted_bytes);
+        t.bytes(b"goods digest", &self.goods_digest);
+        t.bytes(b"encrypted digest", &self.encrypted_digest);
+        t.bytes(b"wrapped key body", &self.wrapped_key.body);
+        t.bytes(b"wrapped key tag", &self.wrapped_key.tag);
+        t.bytes(b"key commitment", &self.key_commitment);
+        t.u64(b"price", self.price.0);
+        t.bytes(b"currency", self.currency.as_bytes());
+        t.u64(b"escrows", self.escrows.len() as u64);
+        for escrow in &self.escrows {
+            t.bytes(b"escrow", &escrow.0);
+        }
+        t.u64(b"banks", self.banks.len() as u64);
+        for accepted in &self.banks {
+            t.bytes(b"bank", &accepted.bank.0);
+            t.bytes(b"account", &accepted.account.0);
+            t.bytes(b"key list", &accepted.key_list_digest);
+        }
+        t.u64(b"expires", self.expires_ms);
+        t.u64(b"served until", self.served_until_ms);
+        t.u8(b"sales", matches!(self.sales, SaleLimit::Once).into());
+    }
+}
+
+impl Offer {
+    /// Whether every field is within its bound; says which is not.
+    pub fn check_bounds(&self) -> Result<(), &'static str> {
+        let bounded = [
+            (self.title.len() <= TITLE_MAX_BYTES, "title"),
+            (self.description.len() <= DESCRIPTION_MAX_BYTES, "description"),
+            (self.media_type.len() <= MEDIA_TYPE_MAX_BYTES, "media type"),
+            (self.currency.len() <= CURRENCY_MAX_BYTES, "currency"),
+            (
+                (1..=OFFER_PARTIES_MAX).contains(&self.escrows.len()),
+                "list of escrows",
+            ),
+            (
+                (1..=OFFER_PARTIES_MAX).contains(&self.banks.len()),
+                "list of banks",
+            ),
+            (self.price.0 > 0, "price"),
+            (
+                self.sales != SaleLimit::Once || self.escrows.len() == 1,
+                "list of escrows of a single sale",
+            ),
+        ];
+        bounded
+            .into_iter()
+            .find(|(fits, _)| !fits)
+            .map_or(Ok(()), |(_, field)| Err(field))
+    }
+}
+
+/// The part of a contract that escrow and bank see. Its digest is the purchase's id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The bank whose coins pay.
+    pub bank: PublicKey,
+    /// The currency.
+    pub currency: String,
+    /// The price: exactly what the coins are worth.
+    pub price: Amount,
+    /// The merchant's account at the bank.
+    pub account: PublicKey,
+    /// The merchant's identity key.
+    pub merchant: PublicKey,
+    /// The escrow's identity key.
+    pub escrow: PublicKey,
+    /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
+    pub deadline_ms: u64,
+    /// [`coins_digest`] of the ordered coins.
+    pub coins_digest: [u8; 32],
+    /// The customer's key for this purchase alone.
+    pub purchase_key: PublicKey,
+    /// The digest of the offer, which the bank never sees.
+    pub private_digest: [u8; 32],
+    /// [`note_digest`] of the customer's note to herself, which the bank keeps with the hold.
+    pub note_digest: [u8; 32],
+}
+
+impl Document for Terms {
+    const LABEL: &'static str = "farthing terms";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"currency", self.currency.as_bytes());
+        t.u64(b"price", self.price.0);
+        t.bytes(b"account", &self.account.0);
+        t.bytes(b"merchant", &self.merchant.0);
+        t.bytes(b"escrow", &self.escrow.0);
+        t.u64(b"deadline", self.deadline_ms);
+        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"purchase key", &self.purchase_key.0);
+        t.bytes(b"private part", &self.private_digest);
+        t.bytes(b"note", &self.note_digest);
+    }
+}
+
+impl Terms {
+    /// The id of the purchase with these terms.
+    pub fn purchase_id(&self) -> PurchaseId {
+        PurchaseId(self.digest())
+    }
+}
+
+/// The digest of an ordered list of coins: of what the bank knows each by, its key and its denomination.
+pub fn coins_digest(coins: &[Coin]) -> [u8; 32] {
+    let mut t = Transcript::start(b"farthing coins");
+    t.u64(b"coins", coins.len() as u64);
+    for coin in coins {
+        t.bytes(b"key id", &coin.key_id.0);
+        t.bytes(b"coin key", &coin.public.0);
+    }
+    t.digest32(b"digest")
+}
+
+/// The digest of a note and the id it is kept under.
+pub fn note_digest(note_id: &[u8; 32], note: &[u8]) -> [u8; 32] {
+    let mut t = Transcript::start(b"farthing note");
+    t.bytes(b"note id", note_id);
+    t.bytes(b"note", note);
+    t.digest32(b"digest")
+}
+
+/// Terms and offer together, signed by the customer's purchase key: with the merchant's signature on the
+/// offer, both sides have signed (as in NetBill, 1995).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contract {
+    /// What escrow and bank see.
+    pub terms: Terms,
+    /// What the bank never sees.
+    pub offer: Signed<Offer>,
+    /// By the purchase key, over the purchase id.
+    pub signature: Signature,
+}
+
+/// What the purchase key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurchaseKeyUse {
+    /// To agree to a contract.
+    Agree,
+    /// To cancel, at the escrow.
+    Cancel,
+    /// To ask for the outcome, at the escrow.
+    Outcome,
+    /// To ask for what the bank knows of the purchase.
+    Collect,
+}
+
+impl PurchaseKeyUse {
+    /// The statement to be signed for `purchase` with the purchase key `key`.
+    pub fn statement(self, key: &PublicKey, purchase: &PurchaseId) -> Statement {
+        let context = match self {
+            PurchaseKeyUse::Agree => "farthing contract",
+            PurchaseKeyUse::Cancel => "farthing cancel",
+            PurchaseKeyUse::Outcome => "farthing outcome",
+            PurchaseKeyUse::Collect => "farthing collect",
+        };
+        Statement {
+            context,
+            key_id: key.0,
+            digest: purchase.0,
+        }
+    }
+}
+
+/// What a coin key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoinUse {
+    /// Holding the coin for a purchase; the digest is the purchase id.
+    Hold,
+    /// Opening an exchange; the digest is that of [`crate::exchange::ExchangeBegin`].
+    ExchangeBegin,
+    /// An exchange; the digest is that of [`crate::exchange::ExchangeFinish`].
+    Exchange,
+}
+
+impl CoinUse {
+    /// The statement to be signed with the key of a coin of the denomination `key_id`.
+    pub fn statement(self, key_id: &KeyId, digest: &[u8; 32]) -> Statement {
+        let context = match self {
+            CoinUse::Hold => "farthing coin hold",
+            CoinUse::ExchangeBegin => "farthing coin exchange begin",
+            CoinUse::Exchange => "farthing coin exchange",
+        };
+        Statement {
+            context,
+            key_id: key_id.0,
+            digest: *digest,
+        }
+    }
+}
+
+/// The use that a coin has already been put to, with its holder's own signature: a bank cannot make it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierUse {
+    /// What for.
+    pub operation: CoinUse,
+    /// The purchase id, or the digest of the exchange.
+    pub digest: [u8; 32],
+    /// By the coin's key.
+    pub authorization: Signature,
+}
+
+impl EarlierUse {
+    /// Whether the coin's key did sign this.
+    ///
+    /// # Errors
+    /// When the signature is not the coin key's, so that the bank that showed it has lied.
+    pub fn verify(&self, coin: &Coin) -> Result<(), SignatureError> {
+        coin.public.verify(
+            &self.operation.statement(&coin.key_id, &self.digest),
+            &self.authorization,
+        )
+    }
+}
+
+/// The bank's word that the coins of a purchase are held. Signed by the bank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BankHold {
+    /// The purchase, and so its terms.
+    pub purchase: PurchaseId,
+    /// The escrow whose decision the bank will obey.
+    pub escrow: PublicKey,
+    /// The coins.
+    pub coins_digest: [u8; 32],
+    /// What they are worth.
+    pub total: Amount,
+}
+
+impl Document for BankHold {
+    const LABEL: &'static str = "farthing bank hold";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"escrow", &self.escrow.0);
+        t.bytes(b"coins", &self.coins_digest);
+        t.u64(b"total", self.total.0);
+    }
+}
+
+/// The escrow's word that it will accept a release for this purchase, around the bank's. Signed by the escrow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The bank's part.
+    pub bank_hold: Signed<BankHold>,
+}
+
+impl Document for Hold {
+    const LABEL: &'static str = "farthing hold";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank hold", &self.bank_hold.body.digest());
+        t.bytes(b"bank commitment", &self.bank_hold.signature.commitment);
+        t.bytes(b"bank response", &self.bank_hold.signature.response);
+    }
+}
+
+/// The escrow's decision to commit, with the goods key. Signed by the escrow, for merchant and customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The bank that pays.
+    pub bank: PublicKey,
+    /// The coins that pay.
+    pub coins_digest: [u8; 32],
+    /// The account that is credited.
+    pub account: PublicKey,
+    /// How much.
+    pub amount: Amount,
+    /// The goods key of the sale.
+    pub goods_key: GoodsKey,
+}
+
+impl Document for Receipt {
+    const LABEL: &'static str = "farthing receipt";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"account", &self.account.0);
+        t.u64(b"amount", self.amount.0);
+        t.bytes(b"goods key", self.goods_key.as_bytes());
+    }
+}
+
+/// The same decision as the bank sees it: the goods key is sealed to the customer. Signed by the escrow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The bank that pays.
+    pub bank: PublicKey,
+    /// The coins that pay.
+    pub coins_digest: [u8; 32],
+    /// The account that is credited.
+    pub account: PublicKey,
+    /// How much.
+    pub amount: Amount,
+    /// The goods key, sealed to the purchase key, so that a dead escrow costs nobody the goods.
+    pub sealed_key: SealedKey,
+}
+
+impl Document for Commit {
+    const LABEL: &'static str = "farthing commit";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"account", &self.account.0);
+        t.u64(b"amount", self.amount.0);
+        t.bytes(b"sealed key ephemeral", &self.sealed_key.ephemeral.0);
+        t.bytes(b"sealed key body", &self.sealed_key.body);
+        t.bytes(b"sealed key tag", &self.sealed_key.tag);
+    }
+}
+
+/// Why a purchase was aborted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AbortReason {
+    /// The customer cancelled it.
+    Cancelled,
+    /// Its deadline passed by the escrow's clock.
+    DeadlinePassed,
+}
+
+/// The escrow's decision to abort. Signed by the escrow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The bank that releases the coins.
+    pub bank: PublicKey,
+    /// Why.
+    pub reason: AbortReason,
+}
+
+impl Document for Abort {
+    const LABEL: &'static str = "farthing abort";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"bank", &self.bank.0);
+        t.u8(
+            b"reason",
+            matches!(self.reason, AbortReason::DeadlinePassed).into(),
+        );
+    }
+}
+
+/// How the bank has settled a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettledAs {
+    /// The coins are spent and the account is credited.
+    Committed,
+    /// The coins, if any were held, are released.
+    Aborted,
+}
+
+/// The bank's word that it has obeyed a decision. Signed by the bank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// How.
+    pub outcome: SettledAs,
+}
+
+impl Document for Settled {
+    const LABEL: &'static str = "farthing settled";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.u8(b"outcome", matches!(self.outcome, SettledAs::Aborted).into());
+    }
+}
+
+/// The bank's answers to the challenges of one request: a withdrawal or an exchange. Signed by the bank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The request.
+    pub request_id: [u8; 32],
+    /// The account that was debited, or the digest of the coins that were taken in.
+    pub source: [u8; 32],
+    /// The denomination key of each new coin.
+    pub outputs: Vec<KeyId>,
+    /// The wallet's blinded challenges.
+    pub challenges: Vec<Challenge>,
+    /// The bank's responses.
+    pub responses: Vec<Response>,
+}
+
+impl Document for Issued {
+    const LABEL: &'static str = "farthing issued";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"request", &self.request_id);
+        t.bytes(b"source", &self.source);
+        describe_outputs(t, &self.outputs);
+        describe_challenges(t, &self.challenges);
+        t.u64(b"responses", self.responses.len() as u64);
+        for response in &self.responses {
+            t.bytes(b"z", &response.z);
+            t.bytes(b"b", &response.b);
+            t.bytes(b"y", &response.y);
+        }
+    }
+}
+
+/// Writes a list of denomination keys.
+pub(crate) fn describe_outputs(t: &mut Transcript, outputs: &[KeyId]) {
+    t.u64(b"outputs", outputs.len() as u64);
+    for output in outputs {
+        t.bytes(b"output", &output.0);
+    }
+}
+
+/// Writes a list of challenges.
+pub(crate) fn describe_challenges(t: &mut Transcript, challenges: &[Challenge]) {
+    t.u64(b"challenges", challenges.len() as u64);
+    for challenge in challenges {
+        t.bytes(b"challenge", &challenge.0);
+    }
+}

@@ -1,0 +1,451 @@
+//! Exchange: coins in, fresh unlinkable coins of the same worth out.
+//!
+//! For change, for renewing coins before their keys end, and after an abort, so that an aborted purchase
+//! cannot be linked to the next one. The same moves as a withdrawal, with coins in place of an account:
+//!
+//! ```text
+//! wallet                                  bank
+//!   ExchangeBegin   -------------------->   sees that the coins are not spent; opens a session
+//!                   <--------------------   Begun: a commitment a coin
+//!   (writes challenges down)
+//!   ExchangeFinish  -------------------->   takes the coins in and stores challenges and responses in one write
+//!                   <--------------------   Signed<Issued>, now and for ever
+//! ```
+//!
+//! Each coin's key signs each of the two requests whole, so a request cannot be taken apart.
+
+use crate::{
+    coins::{CoinState, VerifiedCoin, VerifiedCoins, check_length, verify},
+    documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
+    issue::{
+        Begun, MintFault, Owner, Sessions, challenge, check_challenges, check_outputs, finish, session_digest,
+    },
+    money::Amount,
+    refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
+    withdraw::check_recipient,
+};
+use farthing_coin::{
+    Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature,
+    Signed, Transcript, TranscriptExt,
+};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// Asks the bank to open a session. Each coin's key signs its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeBegin {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// Chosen by the wallet and on its disk before this is sent.
+    pub request_id: [u8; 32],
+    /// The coins that will be taken in.
+    pub inputs: Vec<Coin>,
+    /// The denomination key of each new coin.
+    pub outputs: Vec<KeyId>,
+    /// Goes into the nonces beside the bank's own randomness.
+    pub client_randomness: [u8; 32],
+}
+
+impl Document for ExchangeBegin {
+    const LABEL: &'static str = "farthing exchange begin";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"request", &self.request_id);
+        t.bytes(b"inputs", &coins_digest(&self.inputs));
+        describe_outputs(t, &self.outputs);
+        t.bytes(b"client randomness", &self.client_randomness);
+    }
+}
+
+/// Asks the bank to take the coins in and answer the challenges. Each coin's key signs its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeFinish {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The request.
+    pub request_id: [u8; 32],
+    /// The coins that are taken in.
+    pub inputs: Vec<Coin>,
+    /// The denomination key of each new coin.
+    pub outputs: Vec<KeyId>,
+    /// [`session_digest`] of the commitments that are challenged.
+    pub session: [u8; 32],
+    /// One for each output.
+    pub challenges: Vec<Challenge>,
+}
+
+impl Document for ExchangeFinish {
+    const LABEL: &'static str = "farthing exchange finish";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"request", &self.request_id);
+        t.bytes(b"inputs", &coins_digest(&self.inputs));
+        describe_outputs(t, &self.outputs);
+        t.bytes(b"session", &self.session);
+        describe_challenges(t, &self.challenges);
+    }
+}
+
+/// A request with one signature by each of its coins' keys, in the coins' order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorized<T> {
+    /// The request.
+    pub body: T,
+    /// In the order of the inputs.
+    pub authorizations: Vec<Signature>,
+}
+
+// ---- the wallet -------------------------------------------------------------------------------------------
+
+/// An exchange as the wallet keeps it. It is written down before what it says is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The bank.
+    pub bank: PublicKey,
+    /// Derived from the seed and a counter.
+    pub request_id: [u8; 32],
+    /// The coins that go in.
+    pub inputs: Vec<Coin>,
+    /// The denomination key of each new coin.
+    pub outputs: Vec<KeyId>,
+    /// Where it stands.
+    pub state: ExchangeState,
+}
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExchangeState {
+    /// Nothing is at stake: the bank may have opened a session.
+    Beginning,
+    /// The coins may have been taken in.
+    Finishing {
+        /// Of the commitments that were challenged.
+        session: [u8; 32],
+        /// What is asked, again and again until it is answered.
+        challenges: Vec<Challenge>,
+    },
+    /// The new coins are in the wallet.
+    Done,
+    /// The bank refused, and the session with it: the coins are what they were.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a wallet asks next for an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExchangeAsk {
+    /// Open a session.
+    Begin(Authorized<ExchangeBegin>),
+    /// Take the coins in and answer.
+    Finish(Authorized<ExchangeFinish>),
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+/// Signs with each coin's key. `keys` are in the order of `coins`.
+pub fn authorize(
+    coins: &[Coin],
+    keys: &[SecretKey],
+    operation: CoinUse,
+    digest: &[u8; 32],
+) -> Vec<Signature> {
+    let each = coins.iter().zip(keys);
+    each.map(|(coin, key)| key.sign(&operation.statement(&coin.key_id, digest)))
+        .collect()
+}
+
+impl Exchange {
+    /// What to ask next; `coin_keys` are the secret keys of the inputs. The same state always asks the same.
+    pub fn ask(&self, coin_keys: &[SecretKey], seed: &Seed) -> ExchangeAsk {
+        match &self.state {
+            ExchangeState::Beginning => {
+                let body = ExchangeBegin {
+                    bank: self.bank,
+                    request_id: self.request_id,
+                    inputs: self.inputs.clone(),
+                    outputs: self.outputs.clone(),
+                    client_randomness: seed.client_randomness(&self.request_id),
+                };
+                let authorizations =
+                    authorize(&self.inputs, coin_keys, CoinUse::ExchangeBegin, &body.digest());
+                ExchangeAsk::Begin(Authorized { body, authorizations })
+            }
+            ExchangeState::Finishing { session, challenges } => {
+                let body = ExchangeFinish {
+                    bank: self.bank,
+                    request_id: self.request_id,
+                    inputs: self.inputs.clone(),
+                    outputs: self.outputs.clone(),
+                    session: *session,
+                    challenges: challenges.clone(),
+                };
+                let authorizations = authorize(&self.inputs, coin_keys, CoinUse::Exchange, &body.digest());
+                ExchangeAsk::Finish(Authorized { body, authorizations })
+            }
+            ExchangeState::Done | ExchangeState::Refused { .. } => ExchangeAsk::Nothing,
+        }
+    }
+
+    /// The bank opened a session.
+    ///
+    /// # Errors
+    /// When its commitments are not acceptable.
+    pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Exchange, MintFault> {
+        let challenges = challenge(&self.request_id, &self.outputs, begun, keys, seed)?;
+        let session = session_digest(&begun.commitments);
+        Ok(Exchange {
+            state: ExchangeState::Finishing { session, challenges },
+            ..self.clone()
+        })
+    }
+
+    /// The bank answered.
+    ///
+    /// # Errors
+    /// When the answer is not acceptable; the exchange stays as it is.
+    pub fn on_issued(
+        &self,
+        issued: &Signed<Issued>,
+        keys: &KeyBook,
+        seed: &Seed,
+    ) -> Result<(Exchange, Vec<Coin>), MintFault> {
+        let source = coins_digest(&self.inputs);
+        let coins = finish(&self.request_id, issued, &self.bank, &source, keys, seed)?;
+        let outputs = issued.body.outputs.clone();
+        Ok((
+            Exchange {
+                outputs,
+                state: ExchangeState::Done,
+                ..self.clone()
+            },
+            coins,
+        ))
+    }
+
+    /// The session is gone: begin again under the same request id.
+    pub fn on_session_gone(&self) -> Exchange {
+        Exchange {
+            state: ExchangeState::Beginning,
+            ..self.clone()
+        }
+    }
+
+    /// The bank refused for good.
+    pub fn on_refused(&self, why: &Refusal) -> Exchange {
+        Exchange {
+            state: ExchangeState::Refused { why: why.to_string() },
+            ..self.clone()
+        }
+    }
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// A begin whose coins are valid and whose holders signed it. Only [`verify_begin`] makes one.
+#[derive(Debug)]
+pub struct VerifiedExchangeBegin {
+    body: ExchangeBegin,
+    coins: VerifiedCoins,
+}
+
+/// A finish whose coins are valid and whose holders signed it. Only [`verify_finish`] makes one.
+#[derive(Debug)]
+pub struct VerifiedExchangeFinish {
+    body: ExchangeFinish,
+    digest: [u8; 32],
+    coins: VerifiedCoins,
+}
+
+/// Verifies a begin.
+///
+/// # Errors
+/// When it is for another bank, its lists do not fit, or a coin or authorization is at fault.
+pub fn verify_begin(
+    begin: Authorized<ExchangeBegin>,
+    here: &PublicKey,
+    keys: &KeyBook,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedExchangeBegin, Refusal> {
+    let Authorized { body, authorizations } = begin;
+    check_recipient(&body.bank, here)?;
+    check_length("inputs", body.inputs.len())?;
+    check_length("outputs", body.outputs.len())?;
+    let coins = verify(
+        &body.inputs,
+        &authorizations,
+        CoinUse::ExchangeBegin,
+        &body.digest(),
+        keys,
+        rng,
+    )?;
+    Ok(VerifiedExchangeBegin { body, coins })
+}
+
+/// Verifies a finish.
+///
+/// # Errors
+/// When it is for another bank, its lists do not fit, a challenge is not canonical, or a coin or
+/// authorization is at fault.
+pub fn verify_finish(
+    finish: Authorized<ExchangeFinish>,
+    here: &PublicKey,
+    keys: &KeyBook,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedExchangeFinish, Refusal> {
+    let Authorized { body, authorizations } = finish;
+    check_recipient(&body.bank, here)?;
+    check_length("inputs", body.inputs.len())?;
+    check_challenges(&body.challenges, &body.outputs)?;
+    let digest = body.digest();
+    let coins = verify(
+        &body.inputs,
+        &authorizations,
+        CoinUse::Exchange,
+        &digest,
+        keys,
+        rng,
+    )?;
+    Ok(VerifiedExchangeFinish { body, digest, coins })
+}
+
+/// Checks that every coin can be exchanged now. `states` are in the coins' order.
+fn check_exchangeable(coins: &VerifiedCoins, states: &[CoinState], now_ms: u64) -> Result<(), CoinsFault> {
+    for (index, (coin, state)) in coins.coins().iter().zip(states).enumerate() {
+        if let Some(what) = state.taken() {
+            return Err(CoinsFault { index, what });
+        }
+        if now_ms >= coin.redeem_until_ms {
+            let what = CoinFault::Expired {
+                expired_ms: coin.redeem_until_ms,
+            };
+            return Err(CoinsFault { index, what });
+        }
+    }
+    Ok(())
+}
+
+fn row_keys(coins: &VerifiedCoins) -> Vec<(KeyId, PublicKey)> {
+    coins.coins().iter().map(VerifiedCoin::row_key).collect()
+}
+
+impl VerifiedExchangeBegin {
+    /// The coins, whose rows the bank loads.
+    pub fn coins(&self) -> &VerifiedCoins {
+        &self.coins
+    }
+
+    /// Opens the session, or repeats its first message. `states` are in the coins' order.
+    ///
+    /// # Errors
+    /// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
+    pub fn respond(
+        &self,
+        states: &[CoinState],
+        sessions: &mut Sessions,
+        keys: &KeyBook,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Begun, Refusal> {
+        check_exchangeable(&self.coins, states, now_ms)?;
+        let outputs = check_outputs(&self.body.outputs, keys, now_ms)?;
+        check_balanced(&self.coins, outputs)?;
+        let key = (Owner::Coins, self.body.request_id);
+        let inputs = row_keys(&self.coins);
+        Ok(sessions.begin(
+            key,
+            &self.body.outputs,
+            &inputs,
+            &self.body.client_randomness,
+            now_ms,
+            rng,
+        ))
+    }
+}
+
+fn check_balanced(coins: &VerifiedCoins, outputs: Amount) -> Result<(), IssueFault> {
+    if coins.total() == outputs {
+        return Ok(());
+    }
+    Err(IssueFault::Unbalanced {
+        inputs: coins.total(),
+        outputs,
+    })
+}
+
+/// What a finished exchange writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// The new states of the coins, in their order.
+    pub states: Vec<CoinState>,
+    /// The record that is stored and signed.
+    pub issued: Issued,
+}
+
+impl VerifiedExchangeFinish {
+    /// The coins, whose rows the bank loads.
+    pub fn coins(&self) -> &VerifiedCoins {
+        &self.coins
+    }
+
+    /// The request.
+    pub fn request_id(&self) -> [u8; 32] {
+        self.body.request_id
+    }
+
+    /// Whether what is stored under this request id was this very request.
+    pub fn is_repeat_of(&self, stored: &Issued) -> bool {
+        stored.source == coins_digest(&self.body.inputs)
+            && stored.outputs == self.body.outputs
+            && stored.challenges == self.body.challenges
+    }
+
+    /// Decides a request that was not finished before: all coins are taken in, or none. `states` are in the
+    /// coins' order.
+    ///
+    /// # Errors
+    /// When the session is gone, a coin cannot be exchanged, an output is not being issued, or the sums differ.
+    pub fn respond<'k>(
+        &self,
+        states: &[CoinState],
+        sessions: &mut Sessions,
+        keys: &KeyBook,
+        secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
+        now_ms: u64,
+    ) -> Result<Swap, Refusal> {
+        let request = &self.body;
+        let key = (Owner::Coins, request.request_id);
+        let inputs = row_keys(&self.coins);
+        let session = sessions.take(&key, &request.session, &request.outputs, &inputs, now_ms)?;
+        check_exchangeable(&self.coins, states, now_ms)?;
+        let outputs = check_outputs(&request.outputs, keys, now_ms)?;
+        check_balanced(&self.coins, outputs)?;
+        let responses = session.respond(&request.challenges, secret)?;
+        let taken = |authorization: &Signature| {
+            CoinState::Exchanged(EarlierUse {
+                operation: CoinUse::Exchange,
+                digest: self.digest,
+                authorization: *authorization,
+            })
+        };
+        let issued = Issued {
+            request_id: request.request_id,
+            source: coins_digest(&request.inputs),
+            outputs: request.outputs.clone(),
+            challenges: request.challenges.clone(),
+            responses,
+        };
+        let states = self
+            .coins
+            .coins()
+            .iter()
+            .map(|coin| taken(&coin.authorization))
+            .collect();
+        Ok(Swap { states, issued })
+    }
+}

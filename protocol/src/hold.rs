@@ -1,0 +1,287 @@
+//! Hold, the first phase of a purchase: the bank holds the coins for the terms, all or none.
+//!
+//! ```text
+//! wallet                     escrow                      bank
+//!   HoldRequest   --------->   verifies contract, coins
+//!                              BankHoldRequest --------->  verifies for itself; holds in one write
+//!                              <-----------------------  Signed<BankHold>
+//!                 <---------  Signed<Hold>
+//! ```
+//!
+//! The escrow keeps nothing: a hold is its own signature over what the bank has made durable.
+
+use crate::{
+    coins::{CoinState, VerifiedCoins, verify},
+    contract::{VerifiedContract, check_deadline},
+    documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
+    limits::SETTLEMENT_MARGIN_MS,
+    refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
+    seal::NOTE_BYTES,
+    settle::BankPurchase,
+    withdraw::check_recipient,
+};
+use farthing_coin::{Coin, KeyBook, PublicKey, Signature};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// From the wallet to the escrow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldRequest {
+    /// Terms and offer, signed by both sides.
+    pub contract: Contract,
+    /// What goes on to the bank, less the terms.
+    pub payment: Payment,
+}
+
+/// The coins that pay, and the customer's note to herself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// In the order of the terms' digest.
+    pub coins: Vec<Coin>,
+    /// Each coin's key over the purchase id.
+    pub authorizations: Vec<Signature>,
+    /// Where the bank keeps the note.
+    pub note_id: [u8; 32],
+    /// Encrypted by the wallet to itself; [`NOTE_BYTES`] long, whatever it holds.
+    #[serde(with = "serde_bytes")]
+    pub note: Vec<u8>,
+}
+
+/// From the escrow to the bank: without the offer, which the bank never sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BankHoldRequest {
+    /// What the coins are held for.
+    pub terms: Terms,
+    /// The coins.
+    pub payment: Payment,
+}
+
+// ---- the escrow -------------------------------------------------------------------------------------------
+
+/// A hold request that the escrow passes on. Only [`verify_hold`] makes one.
+#[derive(Debug)]
+pub struct VerifiedHold {
+    contract: VerifiedContract,
+    payment: Payment,
+}
+
+/// Verifies everything about a hold request at the escrow.
+///
+/// # Errors
+/// Names the first thing at fault.
+pub fn verify_hold(
+    request: HoldRequest,
+    here: &PublicKey,
+    keys: &KeyBook,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedHold, Refusal> {
+    let HoldRequest { contract, payment } = request;
+    check_recipient(&contract.terms.escrow, here)?;
+    let contract = contract.verified()?;
+    check_deadline(contract.terms(), now_ms)?;
+    verify_payment(contract.terms(), &payment, keys, rng)?;
+    Ok(VerifiedHold { contract, payment })
+}
+
+impl VerifiedHold {
+    /// The contract.
+    pub fn contract(&self) -> &VerifiedContract {
+        &self.contract
+    }
+
+    /// What the bank is asked.
+    pub fn for_bank(self) -> BankHoldRequest {
+        BankHoldRequest {
+            terms: self.contract.terms().clone(),
+            payment: self.payment,
+        }
+    }
+}
+
+/// Checks that coins, authorizations, worth and note are those of the terms.
+fn verify_payment(
+    terms: &Terms,
+    payment: &Payment,
+    keys: &KeyBook,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedCoins, Refusal> {
+    if payment.note.len() != NOTE_BYTES {
+        let got = payment.note.len();
+        return Err(RequestFault::ListMismatch {
+            what: "bytes of the note".into(),
+            got,
+            expected: NOTE_BYTES,
+        }
+        .into());
+    }
+    if note_digest(&payment.note_id, &payment.note) != terms.note_digest {
+        return Err(ContractFault::OtherNote.into());
+    }
+    if coins_digest(&payment.coins) != terms.coins_digest {
+        return Err(ContractFault::OtherCoins.into());
+    }
+    let purchase = terms.purchase_id();
+    let coins = verify(
+        &payment.coins,
+        &payment.authorizations,
+        CoinUse::Hold,
+        &purchase.0,
+        keys,
+        rng,
+    )?;
+    if coins.total() != terms.price {
+        return Err(ContractFault::Worth {
+            worth: coins.total(),
+            price: terms.price,
+        }
+        .into());
+    }
+    Ok(coins)
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// A hold request that fits its terms, with valid and authorized coins. Only [`verify_bank_hold`] makes one.
+#[derive(Debug)]
+pub struct VerifiedBankHold {
+    terms: Terms,
+    purchase: PurchaseId,
+    coins: VerifiedCoins,
+    note_id: [u8; 32],
+    note: Vec<u8>,
+}
+
+/// Verifies a hold request at the bank, which trusts no escrow with its money.
+///
+/// # Errors
+/// Names the first thing at fault.
+pub fn verify_bank_hold(
+    request: BankHoldRequest,
+    here: &PublicKey,
+    keys: &KeyBook,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedBankHold, Refusal> {
+    let BankHoldRequest { terms, payment } = request;
+    check_recipient(&terms.bank, here)?;
+    if terms.currency != keys.list().currency {
+        return Err(ContractFault::DoesNotFit("currency".into()).into());
+    }
+    let coins = verify_payment(&terms, &payment, keys, rng)?;
+    let purchase = terms.purchase_id();
+    Ok(VerifiedBankHold {
+        terms,
+        purchase,
+        coins,
+        note_id: payment.note_id,
+        note: payment.note,
+    })
+}
+
+/// What a bank does about a hold request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldDecision {
+    /// It was made before: the same answer.
+    Repeated(BankHold),
+    /// It is new: these writes, then the answer.
+    New {
+        /// The purchase's row.
+        purchase: Box<BankPurchase>,
+        /// The coins' new states, in their order.
+        states: Vec<CoinState>,
+        /// The answer, to be signed.
+        hold: BankHold,
+    },
+}
+
+impl VerifiedBankHold {
+    /// The terms.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The purchase.
+    pub fn purchase(&self) -> PurchaseId {
+        self.purchase
+    }
+
+    /// The coins, whose rows the bank loads.
+    pub fn coins(&self) -> &VerifiedCoins {
+        &self.coins
+    }
+
+    /// The note and where it is kept.
+    pub fn note(&self) -> (&[u8; 32], &[u8]) {
+        (&self.note_id, &self.note)
+    }
+
+    /// Decides: holds all coins or none. `states` are in the coins' order; `account_known` says whether the
+    /// merchant's account exists.
+    ///
+    /// # Errors
+    /// When the purchase has ended, a coin is taken, a date does not fit, or the account is unknown.
+    pub fn respond(
+        &self,
+        purchase: Option<&BankPurchase>,
+        states: &[CoinState],
+        account_known: bool,
+        now_ms: u64,
+    ) -> Result<HoldDecision, Refusal> {
+        let hold = BankHold {
+            purchase: self.purchase,
+            escrow: self.terms.escrow,
+            coins_digest: self.terms.coins_digest,
+            total: self.terms.price,
+        };
+        match purchase {
+            Some(BankPurchase::Held { .. }) => return Ok(HoldDecision::Repeated(hold)),
+            Some(BankPurchase::Committed { .. }) => {
+                return Err(PurchaseFault::Committed(self.purchase).into());
+            }
+            Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(self.purchase).into()),
+            None => {}
+        }
+        if !account_known {
+            return Err(crate::refusal::AccountFault::Unknown(self.terms.account).into());
+        }
+        check_deadline(&self.terms, now_ms)?;
+        self.check_holdable(states, now_ms)?;
+        let held = |authorization: Signature| {
+            CoinState::Held(EarlierUse {
+                operation: CoinUse::Hold,
+                digest: self.purchase.0,
+                authorization,
+            })
+        };
+        let coins = self.coins.coins();
+        Ok(HoldDecision::New {
+            purchase: Box::new(BankPurchase::Held {
+                terms: self.terms.clone(),
+                coins: coins.iter().map(|coin| coin.row_key()).collect(),
+            }),
+            states: coins.iter().map(|coin| held(coin.authorization)).collect(),
+            hold,
+        })
+    }
+
+    fn check_holdable(&self, states: &[CoinState], now_ms: u64) -> Result<(), CoinsFault> {
+        let settled_by_ms = self.terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS);
+        for (index, (coin, state)) in self.coins.coins().iter().zip(states).enumerate() {
+            let fault = |what| Err(CoinsFault { index, what });
+            if let Some(what) = state.taken() {
+                return fault(what);
+            }
+            if now_ms >= coin.spend_until_ms {
+                return fault(CoinFault::Expired {
+                    expired_ms: coin.spend_until_ms,
+                });
+            }
+            if settled_by_ms > coin.spend_until_ms {
+                return fault(CoinFault::EndsTooSoon);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,418 @@
+//! Issuing, which withdrawals and exchanges share: a wallet's challenges and unblinding, and the bank's
+//! open sessions.
+
+use crate::{
+    coins::{check_length, check_matching},
+    documents::Issued,
+    limits::{SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX},
+    money::Amount,
+    refusal::{IssueFault, Refusal},
+};
+use farthing_coin::{
+    BlindError, Challenge, Coin, Commitment, Denomination, DenominationSecret, KeyBook, KeyId, Nonces,
+    PublicKey, Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, reconstruct,
+    unblind,
+};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The bank's first message: one commitment for each output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// In the order of the outputs.
+    pub commitments: Vec<Commitment>,
+}
+
+/// Names a session by its commitments, so that challenges to a session that is gone are never answered
+/// with the nonces of another.
+pub fn session_digest(commitments: &[Commitment]) -> [u8; 32] {
+    let mut t = Transcript::start(b"farthing session");
+    t.u64(b"commitments", commitments.len() as u64);
+    for commitment in commitments {
+        t.bytes(b"A", &commitment.a);
+        t.bytes(b"B", &commitment.b);
+    }
+    t.digest32(b"digest")
+}
+
+// ---- the wallet -------------------------------------------------------------------------------------------
+
+/// Why a wallet does not accept what the bank answered. The bank is at fault, or not the bank.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintFault {
+    /// The reply's signature is not the bank's.
+    #[error("the bank's signature is refused: {0}")]
+    Signature(SignatureError),
+    /// The reply speaks of something else than was asked.
+    #[error("the bank's reply has another {0} than was asked for")]
+    Mismatch(&'static str),
+    /// A denomination key that is not in the list of keys.
+    #[error("denomination key {0} is not in the bank's list")]
+    UnknownKey(KeyId),
+    /// A first message that was met before, under another request or slot.
+    #[error("the bank repeats a first message that it sent for another coin")]
+    RepeatedCommitment,
+    /// A coin that does not verify.
+    #[error("output {slot}: {why}")]
+    Blind {
+        /// Which output.
+        slot: usize,
+        /// Why.
+        why: BlindError,
+    },
+}
+
+/// The wallet's second message, from the bank's first. Everything secret in it is derived from the seed.
+///
+/// The caller has made sure that none of the commitments was met before under another request or slot.
+///
+/// # Errors
+/// When the list does not fit the outputs, or a commitment is not a pair of group elements.
+pub fn challenge(
+    request_id: &[u8; 32],
+    outputs: &[KeyId],
+    begun: &Begun,
+    keys: &KeyBook,
+    seed: &Seed,
+) -> Result<Vec<Challenge>, MintFault> {
+    if begun.commitments.len() != outputs.len() {
+        return Err(MintFault::Mismatch("number of commitments"));
+    }
+    let mut challenges = Vec::with_capacity(outputs.len());
+    for (slot, (key_id, commitment)) in outputs.iter().zip(&begun.commitments).enumerate() {
+        let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let public = seed.coin_key(request_id, slot as u32).public();
+        let blinders = seed.blinders(request_id, slot as u32, commitment);
+        let challenge = blind(denomination, &public, commitment, &blinders)
+            .map_err(|why| MintFault::Blind { slot, why })?;
+        challenges.push(challenge);
+    }
+    Ok(challenges)
+}
+
+/// The coins that `issued` makes, whichever session it came from.
+///
+/// The commitments are reconstructed from the responses, the blinders derived from them again, and the
+/// challenges compared: so a wallet that was rolled back, restored from its seed, or copied gets its coins
+/// from the bank's stored reply all the same.
+///
+/// # Errors
+/// When the reply is not the bank's, not for this request, or does not verify.
+pub fn finish(
+    request_id: &[u8; 32],
+    issued: &Signed<Issued>,
+    bank: &PublicKey,
+    source: &[u8; 32],
+    keys: &KeyBook,
+    seed: &Seed,
+) -> Result<Vec<Coin>, MintFault> {
+    issued.verify(bank).map_err(MintFault::Signature)?;
+    let body = &issued.body;
+    if body.request_id != *request_id {
+        return Err(MintFault::Mismatch("request"));
+    }
+    if body.source != *source {
+        return Err(MintFault::Mismatch("source"));
+    }
+    if body.challenges.len() != body.outputs.len() || body.responses.len() != body.outputs.len() {
+        return Err(MintFault::Mismatch("number of responses"));
+    }
+    let mut coins = Vec::with_capacity(body.outputs.len());
+    let answers = body.challenges.iter().zip(&body.responses);
+    for (slot, (key_id, (challenge, response))) in body.outputs.iter().zip(answers).enumerate() {
+        let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let coin = recover(request_id, slot, denomination, challenge, response, seed)?;
+        coins.push(coin);
+    }
+    Ok(coins)
+}
+
+fn recover(
+    request_id: &[u8; 32],
+    slot: usize,
+    denomination: &Denomination,
+    challenge: &Challenge,
+    response: &Response,
+    seed: &Seed,
+) -> Result<Coin, MintFault> {
+    let at_slot = |why| MintFault::Blind { slot, why };
+    let commitment = reconstruct(denomination, challenge, response).map_err(at_slot)?;
+    let public = seed.coin_key(request_id, slot as u32).public();
+    let blinders = seed.blinders(request_id, slot as u32, &commitment);
+    if blind(denomination, &public, &commitment, &blinders).map_err(at_slot)? != *challenge {
+        return Err(MintFault::Mismatch("challenge"));
+    }
+    unblind(denomination, &public, &commitment, &blinders, response).map_err(at_slot)
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// Who owns an issuing session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The account that will be debited.
+    Account(PublicKey),
+    /// Whoever holds the coins that will be taken in.
+    Coins,
+}
+
+/// One open session: nonces that exist here and nowhere else, until they are used once or wiped.
+struct Session {
+    outputs: Vec<KeyId>,
+    randomness: [u8; 32],
+    commitments: Vec<Commitment>,
+    nonces: Vec<Nonces>,
+    inputs: Vec<(KeyId, PublicKey)>,
+    opened_ms: u64,
+    turn: u64,
+}
+
+/// What names a session: its owner and the owner's request id.
+type SessionKey = (Owner, [u8; 32]);
+
+/// The bank's open sessions. They live in memory alone: a restart voids them, which is what makes answering
+/// two challenges with one nonce impossible.
+pub struct Sessions {
+    boot_id: [u8; 32],
+    open: BTreeMap<SessionKey, Session>,
+    by_turn: BTreeMap<u64, SessionKey>,
+    by_input: BTreeMap<(KeyId, PublicKey), SessionKey>,
+    next_turn: u64,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sessions({} open)", self.open.len())
+    }
+}
+
+/// A session that was taken out to be answered: it can be answered once.
+pub struct Taken(Session);
+
+impl std::fmt::Debug for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Taken({} outputs)", self.0.outputs.len())
+    }
+}
+
+impl Sessions {
+    /// No sessions. `boot_id` is random for each start of the bank, so that a copied machine's nonces differ.
+    pub fn new(boot_id: [u8; 32]) -> Self {
+        Sessions {
+            boot_id,
+            open: BTreeMap::new(),
+            by_turn: BTreeMap::new(),
+            by_input: BTreeMap::new(),
+            next_turn: 0,
+        }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Opens a session, or repeats the first message of the one that is open for the same request with the
+    /// same content. Another content replaces it: then the old one can never be answered.
+    ///
+    /// `inputs` are an exchange's coins; each can be in one open session, the newest.
+    pub fn begin(
+        &mut self,
+        key: SessionKey,
+        outputs: &[KeyId],
+        inputs: &[(KeyId, PublicKey)],
+        randomness: &[u8; 32],
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Begun {
+        self.close_expired(now_ms);
+        if let Some(open) = self.open.get(&key) {
+            if open.outputs == outputs && open.inputs == inputs && open.randomness == *randomness {
+                return Begun {
+                    commitments: open.commitments.clone(),
+                };
+            }
+            self.close(&key);
+        }
+        self.make_room(&key.0);
+        for input in inputs {
+            if let Some(other) = self.by_input.get(input).copied() {
+                self.close(&other);
+            }
+        }
+        let turn = self.next_turn;
+        self.next_turn = turn.wrapping_add(1);
+        let session = self.open_session(&key, outputs, inputs, randomness, now_ms, turn, rng);
+        let begun = Begun {
+            commitments: session.commitments.clone(),
+        };
+        self.by_turn.insert(turn, key);
+        self.by_input.extend(inputs.iter().map(|input| (*input, key)));
+        self.open.insert(key, session);
+        begun
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a leaf of `begin`")]
+    fn open_session(
+        &self,
+        key: &SessionKey,
+        outputs: &[KeyId],
+        inputs: &[(KeyId, PublicKey)],
+        randomness: &[u8; 32],
+        now_ms: u64,
+        turn: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Session {
+        let mut nonces = Vec::with_capacity(outputs.len());
+        let mut commitments = Vec::with_capacity(outputs.len());
+        for slot in 0..outputs.len() as u64 {
+            let mut session_id = key.1.to_vec();
+            session_id.extend(turn.to_le_bytes());
+            session_id.extend(slot.to_le_bytes());
+            let (nonce, commitment) = Nonces::generate(rng, &self.boot_id, &session_id, randomness);
+            nonces.push(nonce);
+            commitments.push(commitment);
+        }
+        Session {
+            outputs: outputs.to_vec(),
+            randomness: *randomness,
+            commitments,
+            nonces,
+            inputs: inputs.to_vec(),
+            opened_ms: now_ms,
+            turn,
+        }
+    }
+
+    /// Takes the session of `key` out to be answered, if it is the one that `session` names, is for these
+    /// outputs and inputs, and has not expired. Whatever becomes of it, it is never answered again.
+    ///
+    /// # Errors
+    /// [`IssueFault::SessionGone`] when there is no such session.
+    pub fn take(
+        &mut self,
+        key: &SessionKey,
+        session: &[u8; 32],
+        outputs: &[KeyId],
+        inputs: &[(KeyId, PublicKey)],
+        now_ms: u64,
+    ) -> Result<Taken, IssueFault> {
+        self.close_expired(now_ms);
+        let fits = self.open.get(key).is_some_and(|open| {
+            session_digest(&open.commitments) == *session && open.outputs == outputs && open.inputs == inputs
+        });
+        if !fits {
+            return Err(IssueFault::SessionGone);
+        }
+        self.close(key).map(Taken).ok_or(IssueFault::SessionGone)
+    }
+
+    fn close(&mut self, key: &SessionKey) -> Option<Session> {
+        let session = self.open.remove(key)?;
+        self.by_turn.remove(&session.turn);
+        for input in &session.inputs {
+            self.by_input.remove(input);
+        }
+        Some(session)
+    }
+
+    fn close_expired(&mut self, now_ms: u64) {
+        while let Some(key) = self.by_turn.first_key_value().map(|(_, key)| *key) {
+            let expired = self
+                .open
+                .get(&key)
+                .is_none_or(|s| now_ms.saturating_sub(s.opened_ms) > SESSION_LIFE_MS);
+            if !expired {
+                return;
+            }
+            self.close(&key);
+        }
+    }
+
+    fn make_room(&mut self, owner: &Owner) {
+        if let Owner::Account(_) = owner {
+            let own = self.open.range((*owner, [0; 32])..=(*owner, [255; 32]));
+            let oldest = own
+                .clone()
+                .min_by_key(|(_, session)| session.turn)
+                .map(|(key, _)| *key);
+            if own.count() >= SESSIONS_PER_ACCOUNT_MAX
+                && let Some(key) = oldest
+            {
+                self.close(&key);
+            }
+        }
+        if self.open.len() >= SESSIONS_MAX
+            && let Some(key) = self.by_turn.first_key_value().map(|(_, key)| *key)
+        {
+            self.close(&key);
+        }
+    }
+}
+
+impl Taken {
+    /// Answers the challenges, each with its own nonces and its output's secret key.
+    ///
+    /// # Errors
+    /// When a challenge is not canonical or a key is unknown; the nonces are wiped all the same.
+    pub fn respond<'k>(
+        self,
+        challenges: &[Challenge],
+        secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
+    ) -> Result<Vec<Response>, IssueFault> {
+        let Session { outputs, nonces, .. } = self.0;
+        if challenges.len() != nonces.len() {
+            return Err(IssueFault::SessionGone);
+        }
+        let mut responses = Vec::with_capacity(nonces.len());
+        for (slot, (nonce, (key_id, challenge))) in
+            nonces.into_iter().zip(outputs.iter().zip(challenges)).enumerate()
+        {
+            let secret = secret(key_id).ok_or(IssueFault::UnknownKey(*key_id))?;
+            responses.push(
+                nonce
+                    .respond(secret, challenge)
+                    .map_err(|_| IssueFault::Challenge(slot))?,
+            );
+        }
+        Ok(responses)
+    }
+}
+
+/// Checks the outputs of a request: bounded, known, issuing now. Returns their worth.
+///
+/// # Errors
+/// Names the first key at fault.
+pub fn check_outputs(outputs: &[KeyId], keys: &KeyBook, now_ms: u64) -> Result<Amount, Refusal> {
+    check_length("outputs", outputs.len())?;
+    let mut total = Amount(0);
+    for key_id in outputs {
+        let denomination = keys.get(key_id).ok_or(IssueFault::UnknownKey(*key_id))?;
+        if !(denomination.issue_from_ms..denomination.issue_until_ms).contains(&now_ms) {
+            return Err(IssueFault::NotIssuing(*key_id).into());
+        }
+        total = total
+            .checked_add(Amount(denomination.value))
+            .ok_or(IssueFault::Overflow)?;
+    }
+    Ok(total)
+}
+
+/// Checks the challenges of a request: one for each output, each canonical, before any nonce is touched.
+///
+/// # Errors
+/// Names the first at fault.
+pub fn check_challenges(challenges: &[Challenge], outputs: &[KeyId]) -> Result<(), Refusal> {
+    check_length("outputs", outputs.len())?;
+    check_matching("challenges", challenges.len(), outputs.len())?;
+    for (slot, challenge) in challenges.iter().enumerate() {
+        challenge.check().map_err(|_| IssueFault::Challenge(slot))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Every bound of the protocol, by name.
+
+use std::time::Duration;
+
+/// The most coins that go in or out in one request: a withdrawal, an exchange, a purchase.
+pub const COINS_PER_REQUEST_MAX: usize = 64;
+
+/// The longest request that a bank or escrow reads (bytes): 64 coins with everything that goes with them.
+pub const REQUEST_MAX_BYTES: usize = 128 * 1024;
+
+/// The longest reply that a wallet or node reads (bytes): a page of records or a piece of goods.
+pub const REPLY_MAX_BYTES: usize = 1024 * 1024;
+
+/// The longest currency name (bytes, ASCII).
+pub const CURRENCY_MAX_BYTES: usize = 12;
+
+/// The longest title of an item (bytes, UTF-8).
+pub const TITLE_MAX_BYTES: usize = 96;
+
+/// The longest description of an item (bytes, UTF-8).
+pub const DESCRIPTION_MAX_BYTES: usize = 256;
+
+/// The longest media type of an item (bytes, ASCII).
+pub const MEDIA_TYPE_MAX_BYTES: usize = 64;
+
+/// The most escrows, and the most banks, that one offer accepts.
+pub const OFFER_PARTIES_MAX: usize = 4;
+
+/// The most items in one page of a catalogue.
+pub const CATALOG_PAGE_MAX: usize = 64;
+
+/// The most records in one page of a restore.
+pub const RESTORE_PAGE_MAX: usize = 64;
+
+/// The longest prefix that a restore bucket is asked for by (bits). A bank answers for shorter ones only,
+/// so that a bucket always holds many wallets' records once there are many.
+pub const BUCKET_BITS_MAX: u8 = 16;
+
+/// How many records a wallet wants in a bucket that it asks for, so that its own one hides among them.
+pub const BUCKET_CROWD: u64 = 64;
+
+/// How many unused counters in a row a restore looks at before it takes the end for reached.
+pub const RESTORE_GAP: u64 = 16;
+
+/// One piece of encrypted goods, the unit in which a download is resumed (bytes).
+pub const GOODS_PIECE_BYTES: usize = 512 * 1024;
+
+/// How far in the future a purchase's deadline may lie by the escrow's and the bank's clock (ms): a day.
+pub const DEADLINE_HORIZON_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The least time that a purchase's deadline leaves for release after its hold (ms).
+pub const DEADLINE_LEAST_MS: u64 = 1000;
+
+/// The least time between a hold's deadline and the end of its coins' keys (ms), so that the decision can
+/// be settled: an hour.
+pub const SETTLEMENT_MARGIN_MS: u64 = 60 * 60 * 1000;
+
+/// How long an opened issuing session waits for its challenges (ms).
+pub const SESSION_LIFE_MS: u64 = 10 * 60 * 1000;
+
+/// The most issuing sessions that a bank keeps open at once; the oldest is closed to make room.
+pub const SESSIONS_MAX: usize = 100_000;
+
+/// The most issuing sessions that one account keeps open at once; its oldest is closed to make room.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 16;
+
+/// How long a request to another party waits for its reply before it is asked again.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);

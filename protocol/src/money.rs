@@ -1,0 +1,251 @@
+//! Amounts, how people write them, and how they are cut into coins.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// Smallest units in one unit of the currency: amounts are written with two decimals.
+const UNITS: u64 = 100;
+
+/// An amount of money in the currency's smallest unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(pub u64);
+
+impl Amount {
+    /// The sum, or `None` when it does not fit.
+    pub fn checked_add(self, other: Amount) -> Option<Amount> {
+        self.0.checked_add(other.0).map(Amount)
+    }
+
+    /// The difference, or `None` when `other` is the larger.
+    pub fn checked_sub(self, other: Amount) -> Option<Amount> {
+        self.0.checked_sub(other.0).map(Amount)
+    }
+
+    /// The sum of `values`, or `None` when it does not fit.
+    pub fn sum(values: impl IntoIterator<Item = u64>) -> Option<Amount> {
+        values.into_iter().try_fold(0u64, u64::checked_add).map(Amount)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}.{:02}", self.0 / UNITS, self.0 % UNITS))
+    }
+}
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an amount: write it like 20, 20.5 or 20.00")]
+pub struct AmountError(String);
+
+impl FromStr for Amount {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let refuse = || AmountError(text.to_string());
+        let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(cents) || cents.len() > 2 {
+            return Err(refuse());
+        }
+        let whole: u64 = whole.parse().map_err(|_| refuse())?;
+        let scale = if cents.len() == 1 { 10 } else { 1 };
+        let cents: u64 = cents.parse().map_err(|_| refuse())?;
+        whole
+            .checked_mul(UNITS)
+            .and_then(|w| w.checked_add(cents * scale))
+            .map(Amount)
+            .ok_or_else(refuse)
+    }
+}
+
+/// Cuts `amount` into the fewest coins of the given values (ascending powers of two), largest first.
+/// Returns `None` when `values` lacks what it takes (the value 1, for an odd amount).
+pub fn fewest(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
+    let mut left = amount.0;
+    let mut coins = Vec::new();
+    for &value in values.iter().rev().filter(|v| **v > 0) {
+        while left >= value {
+            left -= value;
+            coins.push(value);
+        }
+    }
+    (left == 0).then_some(coins)
+}
+
+/// Cuts `amount` into an assortment: one small coin of each value as far as half of the amount goes, so
+/// that most prices can be paid exactly, and the rest in the fewest coins. Largest first.
+///
+/// An assortment keeps a wallet from having to exchange just before a payment, which would let the bank
+/// guess at both by their time.
+pub fn assortment(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
+    let mut small = Vec::new();
+    let mut used = 0u64;
+    for &value in values {
+        match used.checked_add(value) {
+            Some(sum) if sum <= amount.0 / 2 => used = sum,
+            _ => break,
+        }
+        small.push(value);
+    }
+    let mut coins = fewest(Amount(amount.0.checked_sub(used)?), values)?;
+    coins.extend(small);
+    coins.sort_unstable_by(|a, b| b.cmp(a));
+    Some(coins)
+}
+
+/// Cuts the value of one coin so that every price up to it can be paid exactly: half, a quarter, and so
+/// on down to two ones. It depends on the coin alone, so that the exchange does not show the price.
+pub fn change(value: u64, values: &[u64]) -> Vec<u64> {
+    let mut coins: Vec<u64> = values.iter().rev().copied().filter(|v| *v < value).collect();
+    let covered = coins.iter().sum::<u64>();
+    coins.extend(fewest(Amount(value.saturating_sub(covered)), values).unwrap_or_default());
+    coins
+}
+
+/// How a price can be paid from a purse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection<T> {
+    /// These coins add up to the price exactly.
+    Exact(Vec<T>),
+    /// The purse holds enough, but not in fitting coins: exchange these first.
+    ChangeNeeded(Vec<T>),
+    /// The purse holds this much less than the price.
+    Short(Amount),
+}
+
+/// Chooses coins worth exactly `price` from `purse` (coin and value).
+///
+/// Values are powers of two, so each divides the next and taking the largest that fits finds an exact
+/// selection whenever there is one. When there is none, the one coin that overshoots is what needs change.
+pub fn select<T: Clone + Ord>(purse: &[(T, u64)], price: Amount) -> Selection<T> {
+    let mut by_value: BTreeMap<std::cmp::Reverse<u64>, Vec<T>> = BTreeMap::new();
+    for (coin, value) in purse {
+        by_value
+            .entry(std::cmp::Reverse(*value))
+            .or_default()
+            .push(coin.clone());
+    }
+    let total = purse
+        .iter()
+        .fold(0u64, |sum, (_, value)| sum.saturating_add(*value));
+    if total < price.0 {
+        return Selection::Short(Amount(price.0 - total));
+    }
+    let mut left = price.0;
+    let mut chosen = Vec::new();
+    let mut smallest_passed = None;
+    for (std::cmp::Reverse(value), coins) in by_value {
+        for coin in coins {
+            if value <= left {
+                left -= value;
+                chosen.push(coin);
+            } else {
+                smallest_passed = Some(coin);
+            }
+        }
+    }
+    match (left, smallest_passed) {
+        (0, _) => Selection::Exact(chosen),
+        (_, Some(coin)) => Selection::ChangeNeeded(vec![coin]),
+        (_, None) => Selection::Short(Amount(left)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+
+    #[test]
+    fn amounts_read_and_write() {
+        for (text, units) in [
+            ("20.00", 2000),
+            ("20", 2000),
+            ("20.5", 2050),
+            ("0.07", 7),
+            ("0", 0),
+        ] {
+            assert_eq!(text.parse::<Amount>().unwrap(), Amount(units));
+        }
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "1.234",
+            "-1",
+            "1,00",
+            "1e3",
+            "99999999999999999999",
+            " 1",
+        ] {
+            assert!(bad.parse::<Amount>().is_err(), "{bad}");
+        }
+        assert_eq!(Amount(2050).to_string(), "20.50");
+    }
+
+    #[test]
+    fn coins_add_up_to_the_amount() {
+        for amount in 0..5000 {
+            for coins in [
+                fewest(Amount(amount), &VALUES).unwrap(),
+                assortment(Amount(amount), &VALUES).unwrap(),
+            ] {
+                assert_eq!(coins.iter().sum::<u64>(), amount);
+            }
+        }
+        assert_eq!(fewest(Amount(3), &[2, 4]), None);
+    }
+
+    #[test]
+    fn an_assortment_pays_every_price_up_to_its_half_less_a_coin() {
+        let coins = assortment(Amount(2000), &VALUES).unwrap();
+        let purse: Vec<_> = coins.iter().copied().enumerate().collect();
+        for price in 1..=511 {
+            assert!(
+                matches!(select(&purse, Amount(price)), Selection::Exact(_)),
+                "{price}"
+            );
+        }
+    }
+
+    #[test]
+    fn change_of_a_coin_pays_every_price_up_to_it() {
+        for value in VALUES {
+            let purse: Vec<_> = change(value, &VALUES).into_iter().enumerate().collect();
+            assert_eq!(purse.iter().map(|(_, v)| v).sum::<u64>(), value);
+            for price in 1..=value {
+                assert!(
+                    matches!(select(&purse, Amount(price)), Selection::Exact(_)),
+                    "{price} of {value}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn selection_finds_an_exact_one_whenever_there_is_one() {
+        let purse: Vec<(usize, u64)> = [8, 4, 4, 2, 2, 2, 16].into_iter().enumerate().collect();
+        for price in 1..=38u64 {
+            let possible = (0u32..1 << purse.len()).any(|mask| {
+                purse
+                    .iter()
+                    .filter(|(i, _)| mask >> i & 1 == 1)
+                    .map(|(_, v)| v)
+                    .sum::<u64>()
+                    == price
+            });
+            match select(&purse, Amount(price)) {
+                Selection::Exact(coins) => {
+                    assert_eq!(coins.iter().map(|i| purse[*i].1).sum::<u64>(), price);
+                }
+                Selection::ChangeNeeded(_) => assert!(!possible, "{price}"),
+                Selection::Short(_) => panic!("{price} is not short"),
+            }
+        }
+        assert_eq!(select(&purse, Amount(40)), Selection::Short(Amount(2)));
+    }
+}

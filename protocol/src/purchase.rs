@@ -1,0 +1,556 @@
+//! Purchase: the wallet's side of it, from an accepted offer to the goods or the coins back.
+//!
+//! ```text
+//!   Fetching -> Holding -> Held -> Committed
+//!                  \         \  /
+//!                   \------ Cancelling -> Aborted
+//! ```
+//!
+//! The state is written down before what it says is sent; after a crash the wallet asks the same again. Only
+//! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
+
+use crate::documents::CoinUse;
+use crate::{
+    contract::VerifiedContract,
+    decide::{CancelRequest, Outcome, OutcomeRequest},
+    documents::{
+        Abort, CoinUse, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, Terms,
+        coins_digest, note_digest,
+    },
+    exchange::authorize,
+    goods::GoodsKey,
+    hold::{HoldRequest, Payment},
+    offer::DeliverRequest,
+    refusal::ContractFault,
+    seal::{SealError, open_goods_key, opens},
+    settle::{CollectRequest, Collected},
+};
+use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, SignatureError, Signed};
+use serde::{Deserialize, Serialize};
+
+/// What a customer has decided to buy: an offer, and who pays and decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The counter that the purchase key and the note are derived from.
+    pub counter: u64,
+    /// The bank whose coins pay.
+    pub bank: PublicKey,
+    /// The escrow that decides.
+    pub escrow: PublicKey,
+    /// The merchant's offer.
+    pub offer: Signed<Offer>,
+}
+
+/// A purchase that coins were put to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The counter that the purchase key and the note are derived from.
+    pub counter: u64,
+    /// Signed by both sides.
+    pub contract: Contract,
+    /// The coins, their authorizations, the note.
+    pub payment: Payment,
+}
+
+/// How a wallet knows that its purchase was committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proof {
+    /// The escrow's receipt.
+    Receipt(Box<Signed<Receipt>>),
+    /// The escrow's commit, as the bank has it, and the key that was sealed in it.
+    Commit(Box<Signed<Commit>>, GoodsKey),
+}
+
+impl Proof {
+    /// The goods key.
+    pub fn goods_key(&self) -> &GoodsKey {
+        match self {
+            Proof::Receipt(receipt) => &receipt.body.goods_key,
+            Proof::Commit(_, key) => key,
+        }
+    }
+}
+
+/// A purchase as the wallet keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purchase {
+    /// The encrypted goods are being fetched; nothing is at stake.
+    Fetching(Plan),
+    /// The hold may have been asked for.
+    Holding(Order),
+    /// The coins are held; the merchant may have released the key.
+    Held(Order, Signed<Hold>),
+    /// The customer wants her coins back; the purchase may be decided either way.
+    Cancelling(Order),
+    /// Paid, and the key is here.
+    Committed(Order, Proof),
+    /// The coins are released.
+    Aborted(Order, Signed<Abort>),
+    /// Given up before anything was at stake.
+    Dropped(Plan),
+}
+
+/// What a wallet asks next for a purchase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// The merchant: for the rest of the encrypted goods.
+    Goods(Box<Plan>),
+    /// The escrow: to hold the coins.
+    Hold(Box<HoldRequest>),
+    /// The merchant: to release the key. When he is silent, the escrow is asked for the outcome.
+    Deliver(Box<DeliverRequest>),
+    /// The escrow: to abort, unless it is decided.
+    Cancel(Box<CancelRequest>),
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+/// Why a wallet does not accept what it was told. The purchase stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PurchaseError {
+    /// A document does not fit the contract.
+    #[error(transparent)]
+    Contract(#[from] ContractFault),
+    /// A decision's signature.
+    #[error("the escrow's signature is refused: {0}")]
+    Signature(SignatureError),
+    /// A decision speaks of something else.
+    #[error("the escrow's decision has another {0} than the contract")]
+    Mismatch(&'static str),
+    /// The escrow signed a key that does not open the offer's commitment: it has broken the contract.
+    #[error("the escrow signed a goods key that is not the offer's; `receipt verify` proves it")]
+    WrongGoodsKey,
+    /// The sealed key does not open.
+    #[error("the sealed goods key does not open: {0}")]
+    Sealed(SealError),
+    /// The escrow signed both outcomes.
+    #[error("the escrow signed both a receipt and an abort for this purchase")]
+    BothOutcomes,
+    /// The customer's wish comes too late.
+    #[error("the purchase has ended as {0}")]
+    Ended(&'static str),
+}
+
+/// What an order is made from.
+#[derive(Debug)]
+pub struct OrderParts<'a> {
+    /// What to buy.
+    pub plan: &'a Plan,
+    /// Exactly the price's worth.
+    pub coins: Vec<Coin>,
+    /// The coins' secret keys, in their order.
+    pub coin_keys: &'a [SecretKey],
+    /// The purchase key.
+    pub purchase_key: &'a SecretKey,
+    /// Where the bank keeps the note.
+    pub note_id: [u8; 32],
+    /// The note, sealed.
+    pub note: Vec<u8>,
+    /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
+    pub deadline_ms: u64,
+}
+
+impl Order {
+    /// Signs a contract for the plan and authorizes the coins for it.
+    ///
+    /// # Errors
+    /// When the offer does not accept the plan's bank.
+    pub fn new(parts: OrderParts<'_>) -> Result<Order, ContractFault> {
+        let OrderParts {
+            plan,
+            coins,
+            coin_keys,
+            purchase_key,
+            note_id,
+            note,
+            deadline_ms,
+        } = parts;
+        let terms = terms(
+            plan,
+            &coins,
+            purchase_key.public(),
+            note_digest(&note_id, &note),
+            deadline_ms,
+        )?;
+        let purchase = terms.purchase_id();
+        let signature = purchase_key.sign(&PurchaseKeyUse::Agree.statement(&terms.purchase_key, &purchase));
+        let authorizations = authorize(&coins, coin_keys, CoinUse::Hold, &purchase.0);
+        Ok(Order {
+            counter: plan.counter,
+            contract: Contract {
+                terms,
+                offer: plan.offer.clone(),
+                signature,
+            },
+            payment: Payment {
+                coins,
+                authorizations,
+                note_id,
+                note,
+            },
+        })
+    }
+
+    /// The purchase's id.
+    pub fn purchase(&self) -> PurchaseId {
+        self.contract.terms.purchase_id()
+    }
+
+    /// Asks the escrow for the outcome.
+    pub fn outcome_request(&self, purchase_key: &SecretKey) -> OutcomeRequest {
+        let purchase = self.purchase();
+        let statement = PurchaseKeyUse::Outcome.statement(&purchase_key.public(), &purchase);
+        OutcomeRequest {
+            purchase,
+            signature: purchase_key.sign(&statement),
+        }
+    }
+
+    /// Asks the bank for what it knows.
+    pub fn collect_request(&self, purchase_key: &SecretKey) -> CollectRequest {
+        let purchase = self.purchase();
+        let statement = PurchaseKeyUse::Collect.statement(&purchase_key.public(), &purchase);
+        CollectRequest {
+            purchase,
+            escrow: self.contract.terms.escrow,
+            signature: purchase_key.sign(&statement),
+        }
+    }
+
+    fn cancel_request(&self, purchase_key: &SecretKey) -> CancelRequest {
+        let statement = PurchaseKeyUse::Cancel.statement(&purchase_key.public(), &self.purchase());
+        CancelRequest {
+            terms: self.contract.terms.clone(),
+            signature: purchase_key.sign(&statement),
+        }
+    }
+
+    fn verified(&self) -> Result<VerifiedContract, ContractFault> {
+        self.contract.clone().verified()
+    }
+}
+
+/// The terms of a plan.
+fn terms(
+    plan: &Plan,
+    coins: &[Coin],
+    purchase_key: PublicKey,
+    note_digest: [u8; 32],
+    deadline_ms: u64,
+) -> Result<Terms, ContractFault> {
+    let offer = &plan.offer.body;
+    let accepted = offer.banks.iter().find(|accepted| accepted.bank == plan.bank);
+    let account = accepted
+        .ok_or_else(|| ContractFault::DoesNotFit("bank".into()))?
+        .account;
+    Ok(Terms {
+        bank: plan.bank,
+        currency: offer.currency.clone(),
+        price: offer.price,
+        account,
+        merchant: offer.merchant,
+        escrow: plan.escrow,
+        deadline_ms,
+        coins_digest: coins_digest(coins),
+        purchase_key,
+        private_digest: offer.digest(),
+        note_digest,
+    })
+}
+
+/// Checks an offer before anything is built on it: its bounds, its signature, that it accepts the plan's
+/// bank and escrow, and that merchant and customer see the same list of the bank's keys.
+///
+/// # Errors
+/// Names the first thing at fault.
+pub fn check_offer(
+    offer: &Signed<Offer>,
+    merchant: &PublicKey,
+    bank: &PublicKey,
+    escrow: &PublicKey,
+    keys: &KeyBook,
+) -> Result<(), OfferFault> {
+    let body = &offer.body;
+    body.check_bounds().map_err(OfferFault::Bounds)?;
+    offer.verify(merchant).map_err(OfferFault::Forged)?;
+    if body.merchant != *merchant {
+        return Err(OfferFault::OtherMerchant);
+    }
+    if body.currency != keys.list().currency {
+        return Err(OfferFault::Currency(body.currency.clone()));
+    }
+    if !body.escrows.contains(escrow) {
+        return Err(OfferFault::NotAccepted("escrow"));
+    }
+    let accepted = body.banks.iter().find(|accepted| accepted.bank == *bank);
+    let accepted = accepted.ok_or(OfferFault::NotAccepted("bank"))?;
+    if !keys.knows_digest(&accepted.key_list_digest) {
+        return Err(OfferFault::OtherKeys);
+    }
+    Ok(())
+}
+
+/// Why a wallet does not accept an offer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OfferFault {
+    /// A field is out of bounds.
+    #[error("the offer's {0} is out of bounds")]
+    Bounds(&'static str),
+    /// Not signed by the merchant.
+    #[error("the offer's signature is refused: {0}")]
+    Forged(SignatureError),
+    /// It names another merchant.
+    #[error("the offer is another merchant's")]
+    OtherMerchant,
+    /// Priced in another currency than the bank's.
+    #[error("the offer's price is in {0}, which the bank does not issue")]
+    Currency(String),
+    /// The party is not among those accepted.
+    #[error("the offer does not accept this {0}")]
+    NotAccepted(&'static str),
+    /// Merchant and customer see different lists of keys: someone may be marking her coins.
+    #[error(
+        "the merchant sees another list of the bank's keys than this wallet; \
+         fetch the list again, and if it stays so do not use this bank: keys of your own would mark your coins"
+    )]
+    OtherKeys,
+}
+
+impl Purchase {
+    /// The order, once coins were put to the purchase.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Purchase::Fetching(_) | Purchase::Dropped(_) => None,
+            Purchase::Holding(order)
+            | Purchase::Held(order, _)
+            | Purchase::Cancelling(order)
+            | Purchase::Committed(order, _)
+            | Purchase::Aborted(order, _) => Some(order),
+        }
+    }
+
+    /// The offer.
+    pub fn offer(&self) -> &Signed<Offer> {
+        match self {
+            Purchase::Fetching(plan) | Purchase::Dropped(plan) => &plan.offer,
+            Purchase::Holding(order)
+            | Purchase::Held(order, _)
+            | Purchase::Cancelling(order)
+            | Purchase::Committed(order, _)
+            | Purchase::Aborted(order, _) => &order.contract.offer,
+        }
+    }
+
+    /// The counter that the purchase's secrets are derived from.
+    pub fn counter(&self) -> u64 {
+        match self {
+            Purchase::Fetching(plan) | Purchase::Dropped(plan) => plan.counter,
+            Purchase::Holding(order)
+            | Purchase::Held(order, _)
+            | Purchase::Cancelling(order)
+            | Purchase::Committed(order, _)
+            | Purchase::Aborted(order, _) => order.counter,
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(
+            self,
+            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_)
+        )
+    }
+
+    /// One word for people and scripts.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Purchase::Fetching(_) => "fetching",
+            Purchase::Holding(_) => "holding",
+            Purchase::Held(..) => "held",
+            Purchase::Cancelling(_) => "cancelling",
+            Purchase::Committed(..) => "committed",
+            Purchase::Aborted(..) => "aborted",
+            Purchase::Dropped(_) => "dropped",
+        }
+    }
+
+    /// What to ask next. The same state always asks the same.
+    pub fn ask(&self, purchase_key: &SecretKey) -> Ask {
+        match self {
+            Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
+            Purchase::Holding(order) => Ask::Hold(Box::new(HoldRequest {
+                contract: order.contract.clone(),
+                payment: order.payment.clone(),
+            })),
+            Purchase::Held(order, hold) => Ask::Deliver(Box::new(DeliverRequest {
+                contract: order.contract.clone(),
+                hold: hold.clone(),
+            })),
+            Purchase::Cancelling(order) => Ask::Cancel(Box::new(order.cancel_request(purchase_key))),
+            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_) => Ask::Nothing,
+        }
+    }
+
+    /// The escrow holds the coins.
+    ///
+    /// # Errors
+    /// When the hold does not fit the contract.
+    pub fn on_hold(self, hold: Signed<Hold>) -> Result<Purchase, PurchaseError> {
+        match self {
+            Purchase::Holding(order) => {
+                order.verified()?.check_hold(&hold)?;
+                Ok(Purchase::Held(order, hold))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The merchant, or the escrow, handed over the receipt.
+    ///
+    /// # Errors
+    /// When it is not this escrow's receipt for this contract, or its key is not the offer's.
+    pub fn on_receipt(self, receipt: Signed<Receipt>) -> Result<Purchase, PurchaseError> {
+        let Some(order) = self.order() else {
+            return Ok(self);
+        };
+        check_receipt(&receipt, &order.contract)?;
+        match self {
+            Purchase::Holding(order) | Purchase::Held(order, _) | Purchase::Cancelling(order) => {
+                Ok(Purchase::Committed(order, Proof::Receipt(Box::new(receipt))))
+            }
+            Purchase::Aborted(..) => Err(PurchaseError::BothOutcomes),
+            other => Ok(other),
+        }
+    }
+
+    /// The escrow, or the bank, handed over the abort.
+    ///
+    /// # Errors
+    /// When it is not this escrow's abort of this purchase.
+    pub fn on_abort(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
+        let Some(order) = self.order() else {
+            return Ok(self);
+        };
+        check_abort(&abort, &order.contract.terms)?;
+        match self {
+            Purchase::Holding(order) | Purchase::Held(order, _) | Purchase::Cancelling(order) => {
+                Ok(Purchase::Aborted(order, abort))
+            }
+            Purchase::Committed(..) => Err(PurchaseError::BothOutcomes),
+            other => Ok(other),
+        }
+    }
+
+    /// The escrow answered a question for the outcome, or a cancel.
+    ///
+    /// # Errors
+    /// When its documents do not fit.
+    pub fn on_outcome(self, outcome: Outcome) -> Result<Purchase, PurchaseError> {
+        match outcome {
+            Outcome::Undecided => Ok(self),
+            Outcome::Committed(committed) => self.on_receipt(committed.receipt),
+            Outcome::Aborted(abort) => self.on_abort(abort),
+        }
+    }
+
+    /// The bank answered a question for what it knows.
+    ///
+    /// # Errors
+    /// When its documents do not fit, or the sealed key does not open.
+    pub fn on_collected(
+        self,
+        collected: Collected,
+        purchase_key: &SecretKey,
+    ) -> Result<Purchase, PurchaseError> {
+        match collected {
+            Collected::Open => Ok(self),
+            Collected::Aborted(abort) => self.on_abort(abort),
+            Collected::Committed(commit) => {
+                let Some(order) = self.order() else {
+                    return Ok(self);
+                };
+                let goods_key = check_commit(&commit, &order.contract, purchase_key)?;
+                match self {
+                    Purchase::Holding(order) | Purchase::Held(order, _) | Purchase::Cancelling(order) => Ok(
+                        Purchase::Committed(order, Proof::Commit(Box::new(commit), goods_key)),
+                    ),
+                    Purchase::Aborted(..) => Err(PurchaseError::BothOutcomes),
+                    other => Ok(other),
+                }
+            }
+        }
+    }
+
+    /// The customer wants out.
+    ///
+    /// # Errors
+    /// When the purchase has ended as committed; then she has the goods.
+    pub fn on_cancel(self) -> Result<Purchase, PurchaseError> {
+        match self {
+            Purchase::Fetching(plan) => Ok(Purchase::Dropped(plan)),
+            Purchase::Holding(order) | Purchase::Held(order, _) => Ok(Purchase::Cancelling(order)),
+            Purchase::Committed(..) => Err(PurchaseError::Ended("committed")),
+            other => Ok(other),
+        }
+    }
+}
+
+/// Checks that `receipt` is what the contract's escrow signs when it commits.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_receipt(receipt: &Signed<Receipt>, contract: &Contract) -> Result<(), PurchaseError> {
+    let terms = &contract.terms;
+    receipt.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
+    let body = &receipt.body;
+    check_fields(&[
+        (body.purchase == terms.purchase_id(), "purchase"),
+        (body.bank == terms.bank, "bank"),
+        (body.coins_digest == terms.coins_digest, "list of coins"),
+        (body.account == terms.account, "account"),
+        (body.amount == terms.price, "amount"),
+    ])?;
+    if !opens(&contract.offer.body.key_commitment, &body.goods_key) {
+        return Err(PurchaseError::WrongGoodsKey);
+    }
+    Ok(())
+}
+
+fn check_commit(
+    commit: &Signed<Commit>,
+    contract: &Contract,
+    purchase_key: &SecretKey,
+) -> Result<GoodsKey, PurchaseError> {
+    let terms = &contract.terms;
+    commit.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
+    let body = &commit.body;
+    let purchase = terms.purchase_id();
+    check_fields(&[
+        (body.purchase == purchase, "purchase"),
+        (body.bank == terms.bank, "bank"),
+        (body.coins_digest == terms.coins_digest, "list of coins"),
+        (body.account == terms.account, "account"),
+        (body.amount == terms.price, "amount"),
+    ])?;
+    let goods_key =
+        open_goods_key(purchase_key, &purchase.0, &body.sealed_key).map_err(PurchaseError::Sealed)?;
+    if !opens(&contract.offer.body.key_commitment, &goods_key) {
+        return Err(PurchaseError::WrongGoodsKey);
+    }
+    Ok(goods_key)
+}
+
+fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseError> {
+    abort.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
+    check_fields(&[
+        (abort.body.purchase == terms.purchase_id(), "purchase"),
+        (abort.body.bank == terms.bank, "bank"),
+    ])
+}
+
+fn check_fields(checks: &[(bool, &'static str)]) -> Result<(), PurchaseError> {
+    match checks.iter().find(|(holds, _)| !holds) {
+        Some((_, field)) => Err(PurchaseError::Mismatch(field)),
+        None => Ok(()),
+    }
+}

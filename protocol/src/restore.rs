@@ -1,0 +1,283 @@
+//! Restore: a wallet rebuilt from its seed alone finds its coins and its purchases again.
+//!
+//! Withdrawals are asked for by account, which the bank knows anyway. Everything else is fetched by prefix
+//! buckets, without identity, one connection each, and filtered at home, so that the bank does not learn
+//! which record was meant and her past spends are not joined into one profile.
+//!
+//! | bucket | of | finds |
+//! |---|---|---|
+//! | exchanges | stored replies, by request id | coins that came from exchanges |
+//! | notes | the wallet's notes to itself, by note id | purchases under way and past |
+//! | coins | the state of every coin shown, by coin key | which recovered coins are used |
+
+use crate::{
+    documents::{Issued, Offer},
+    limits::{BUCKET_BITS_MAX, BUCKET_CROWD},
+    refusal::{Refusal, RequestFault},
+};
+use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// Asks for an account's balance. Signed by the account's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRequest {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The account.
+    pub account: PublicKey,
+}
+
+impl Document for AccountRequest {
+    const LABEL: &'static str = "farthing account";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"account", &self.account.0);
+    }
+}
+
+/// Asks for a page of an account's finished withdrawals. Signed by the account's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalsRequest {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The account.
+    pub account: PublicKey,
+    /// The last request id of the page before, if this is not the first.
+    pub after: Option<[u8; 32]>,
+}
+
+impl Document for WithdrawalsRequest {
+    const LABEL: &'static str = "farthing withdrawals";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"account", &self.account.0);
+        t.u8(b"first page", self.after.is_none().into());
+        t.bytes(b"after", &self.after.unwrap_or_default());
+    }
+}
+
+/// A page of finished withdrawals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalsPage {
+    /// At most [`RESTORE_PAGE_MAX`](crate::limits::RESTORE_PAGE_MAX), by request id.
+    pub records: Vec<Signed<Issued>>,
+    /// Whether there are more behind the last.
+    pub more: bool,
+}
+
+/// A set of records, in buckets by a prefix of 32 bytes that look random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Shelf {
+    /// Stored replies to exchanges, by request id.
+    Exchanges,
+    /// Notes, by note id.
+    Notes,
+    /// States of coins of one denomination key, by coin key.
+    Coins(KeyId),
+}
+
+/// Asks for a page of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketRequest {
+    /// Of which records.
+    pub shelf: Shelf,
+    /// The bucket.
+    pub prefix: Prefix,
+    /// The last record of the page before, if this is not the first.
+    pub after: Option<[u8; 32]>,
+}
+
+/// The first bits of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Prefix {
+    bits: u8,
+    value: u16,
+}
+
+impl Prefix {
+    /// The first `bits` (at most [`BUCKET_BITS_MAX`]) of `id`.
+    pub fn of(id: &[u8; 32], bits: u8) -> Prefix {
+        let [first, second, ..] = *id;
+        let bits = bits.min(BUCKET_BITS_MAX);
+        Prefix {
+            bits,
+            value: u16::from_be_bytes([first, second]) & Self::mask(bits),
+        }
+    }
+
+    fn mask(bits: u8) -> u16 {
+        u16::MAX
+            .checked_shl(u32::from(BUCKET_BITS_MAX.saturating_sub(bits)))
+            .unwrap_or(0)
+    }
+
+    /// Checks a prefix that came over the wire.
+    ///
+    /// # Errors
+    /// When it is longer than a bank answers for.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.bits > BUCKET_BITS_MAX {
+            return Err(RequestFault::BucketTooNarrow {
+                got: self.bits,
+                most: BUCKET_BITS_MAX,
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Whether `id` lies in the bucket.
+    pub fn holds(&self, id: &[u8; 32]) -> bool {
+        Prefix::of(id, self.bits).value == self.value
+    }
+
+    /// The smallest id that can lie in the bucket.
+    pub fn first(&self) -> [u8; 32] {
+        let mut id = [0; 32];
+        let [first, second, ..] = &mut id;
+        [*first, *second] = (self.value & Self::mask(self.bits)).to_be_bytes();
+        id
+    }
+
+    /// The bits for a shelf of `records`, so that a bucket holds about [`BUCKET_CROWD`] of them.
+    pub fn bits_for(records: u64) -> u8 {
+        let buckets = records / BUCKET_CROWD;
+        (buckets.checked_ilog2().unwrap_or(0) as u8).min(BUCKET_BITS_MAX)
+    }
+}
+
+/// A page of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketPage {
+    /// At most [`RESTORE_PAGE_MAX`](crate::limits::RESTORE_PAGE_MAX), by id.
+    pub records: Vec<BucketRecord>,
+    /// The id to ask behind, where there are more.
+    pub more_after: Option<[u8; 32]>,
+    /// About how many records the whole shelf has, so that a wallet can choose how wide a bucket to ask for.
+    pub shelf_records: u64,
+}
+
+/// One record of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BucketRecord {
+    /// A stored reply to an exchange.
+    Exchange(Signed<Issued>),
+    /// A note.
+    Note {
+        /// Its id.
+        note_id: [u8; 32],
+        /// The note, encrypted.
+        #[serde(with = "serde_bytes")]
+        note: Vec<u8>,
+    },
+    /// A coin that was shown to the bank.
+    Coin {
+        /// Its key.
+        coin: PublicKey,
+        /// What became of it.
+        used: CoinUsed,
+    },
+}
+
+/// What became of a coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoinUsed {
+    /// Held for a purchase.
+    Held,
+    /// Spent.
+    Spent,
+    /// Released by an abort.
+    Released,
+    /// Exchanged.
+    Exchanged,
+}
+
+// ---- the wallet -------------------------------------------------------------------------------------------
+
+/// Where a coin came from: what its secrets are derived from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// Of the withdrawal or exchange.
+    pub counter: u32,
+    /// Its place in the request.
+    pub slot: u8,
+    /// Whether it came from an exchange (1) or a withdrawal (0); a number keeps the note short.
+    exchanged: u8,
+}
+
+impl Origin {
+    /// From a withdrawal.
+    pub fn withdrawn(counter: u32, slot: u8) -> Origin {
+        Origin {
+            counter,
+            slot,
+            exchanged: 0,
+        }
+    }
+
+    /// From an exchange.
+    pub fn exchanged(counter: u32, slot: u8) -> Origin {
+        Origin {
+            counter,
+            slot,
+            exchanged: 1,
+        }
+    }
+
+    /// The request id that the coin's secrets are derived from.
+    pub fn request_id(&self, seed: &farthing_coin::Seed) -> [u8; 32] {
+        match self.exchanged {
+            0 => seed.withdraw_id(self.counter.into()),
+            _ => seed.exchange_id(self.counter.into()),
+        }
+    }
+}
+
+/// What a wallet's note to itself says: enough to build the order again, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The bank whose coins pay.
+    pub bank: PublicKey,
+    /// The escrow that decides.
+    pub escrow: PublicKey,
+    /// The offer.
+    pub offer: Signed<Offer>,
+    /// The deadline (ms since 1970).
+    pub deadline_ms: u64,
+    /// The coins, in their order.
+    pub coins: Vec<Origin>,
+    /// The merchant's card as text, from which the goods can be fetched again.
+    pub merchant_card: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_hold_what_begins_with_them() {
+        let mut id = [0xff; 32];
+        for bits in 0..=BUCKET_BITS_MAX {
+            let prefix = Prefix::of(&id, bits);
+            assert!(prefix.holds(&id));
+            assert!(prefix.holds(&prefix.first()));
+            assert_eq!(prefix.holds(&[0; 32]), bits == 0, "{bits}");
+        }
+        id[0] = 0b1010_0000;
+        assert_eq!(Prefix::of(&id, 3).first()[0], 0b1010_0000);
+        assert!(!Prefix::of(&id, 3).holds(&[0; 32]));
+        assert!(Prefix { bits: 17, value: 0 }.check().is_err());
+    }
+
+    #[test]
+    fn buckets_stay_crowded() {
+        assert_eq!(Prefix::bits_for(0), 0);
+        assert_eq!(Prefix::bits_for(BUCKET_CROWD), 0);
+        assert_eq!(Prefix::bits_for(2 * BUCKET_CROWD), 1);
+        assert_eq!(Prefix::bits_for(u64::MAX), BUCKET_BITS_MAX);
+    }
+}

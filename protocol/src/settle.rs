@@ -1,0 +1,264 @@
+//! Settlement: the bank obeys an escrow's signed decision, from whoever carries it.
+//!
+//! ```text
+//! escrow, merchant or wallet             bank
+//!   SettleRequest   -------------------->   spends the coins and credits the account, or releases the coins
+//!                   <--------------------   Signed<Settled>, now and for ever
+//! ```
+
+use crate::{
+    coins::CoinState,
+    decide::{SignedDecision, check_purchase_key},
+    documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, SettledAs, Terms},
+    money::Amount,
+    refusal::{ContractFault, PurchaseFault, Refusal},
+    withdraw::check_recipient,
+};
+use farthing_coin::{KeyId, PublicKey, Signature, Signed};
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// A decision, brought to the bank.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettleRequest {
+    /// The escrow that signed it.
+    pub escrow: PublicKey,
+    /// What it decided.
+    pub decision: SignedDecision,
+}
+
+/// From the wallet to the bank: what is known of this purchase? So a dead escrow costs nobody the goods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectRequest {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// Its escrow.
+    pub escrow: PublicKey,
+    /// By the purchase key.
+    pub signature: Signature,
+}
+
+/// What the bank knows of a purchase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Collected {
+    /// Its coins are held, or nothing is known of it.
+    Open,
+    /// It was committed; the goods key is inside, sealed to the purchase key.
+    Committed(Signed<Commit>),
+    /// It was aborted.
+    Aborted(Signed<Abort>),
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// A purchase as the bank keeps it, by its id and its escrow. The row stays for ever.
+///
+/// It is kept by the escrow as well, so that nobody but the escrow that the terms name can end it, not even
+/// before its hold arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BankPurchase {
+    /// The coins are held.
+    Held {
+        /// For these terms.
+        terms: Terms,
+        /// Which.
+        coins: Vec<(KeyId, PublicKey)>,
+    },
+    /// The coins are spent and the account is credited.
+    Committed {
+        /// On these terms.
+        terms: Terms,
+        /// By this decision.
+        commit: Signed<Commit>,
+    },
+    /// The coins, if there were any, are released. An abort that arrived before its hold has no terms, and
+    /// leaves this behind to refuse it.
+    Aborted {
+        /// The terms, where a hold was made.
+        terms: Option<Terms>,
+        /// By this decision.
+        abort: Signed<Abort>,
+    },
+}
+
+impl BankPurchase {
+    /// The coins whose rows a settlement loads.
+    pub fn held_coins(&self) -> &[(KeyId, PublicKey)] {
+        match self {
+            BankPurchase::Held { coins, .. } => coins,
+            BankPurchase::Committed { .. } | BankPurchase::Aborted { .. } => &[],
+        }
+    }
+
+    /// The terms, where they are known.
+    pub fn terms(&self) -> Option<&Terms> {
+        match self {
+            BankPurchase::Held { terms, .. } | BankPurchase::Committed { terms, .. } => Some(terms),
+            BankPurchase::Aborted { terms, .. } => terms.as_ref(),
+        }
+    }
+}
+
+/// A decision for this bank, signed by the escrow that it was brought as. Only [`verify_settle`] makes one.
+#[derive(Debug)]
+pub struct VerifiedDecision {
+    escrow: PublicKey,
+    decision: SignedDecision,
+}
+
+/// Verifies a decision.
+///
+/// # Errors
+/// When it is for another bank or not signed by the escrow.
+pub fn verify_settle(request: SettleRequest, here: &PublicKey) -> Result<VerifiedDecision, Refusal> {
+    let SettleRequest { escrow, decision } = request;
+    let (bank, verdict) = match &decision {
+        SignedDecision::Commit(commit) => (commit.body.bank, commit.verify(&escrow)),
+        SignedDecision::Abort(abort) => (abort.body.bank, abort.verify(&escrow)),
+    };
+    check_recipient(&bank, here)?;
+    verdict.map_err(|e| ContractFault::Decision(format!("the escrow's signature: {e}")))?;
+    Ok(VerifiedDecision { escrow, decision })
+}
+
+/// What a settlement writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The purchase's row.
+    pub purchase: BankPurchase,
+    /// The new states of the coins that were held, in their order.
+    pub states: Vec<CoinState>,
+    /// The account to credit, and how much.
+    pub credit: Option<(PublicKey, Amount)>,
+}
+
+/// What a bank does about a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettleDecision {
+    /// It was obeyed before.
+    Before,
+    /// These writes.
+    Now(Box<Settlement>),
+}
+
+impl VerifiedDecision {
+    /// The purchase and the escrow, by which the bank loads the row.
+    pub fn row_key(&self) -> (PurchaseId, PublicKey) {
+        (self.decision.purchase(), self.escrow)
+    }
+
+    /// The answer, to be signed.
+    pub fn settled(&self) -> Settled {
+        let outcome = match self.decision {
+            SignedDecision::Commit(_) => SettledAs::Committed,
+            SignedDecision::Abort(_) => SettledAs::Aborted,
+        };
+        Settled {
+            purchase: self.decision.purchase(),
+            outcome,
+        }
+    }
+
+    /// Obeys. `states` are those of the row's held coins, in their order.
+    ///
+    /// # Errors
+    /// When a commit's purchase is unknown, the decision does not fit the terms, or the opposite one was
+    /// obeyed before, which convicts the escrow.
+    pub fn respond(
+        &self,
+        purchase: Option<BankPurchase>,
+        states: &[CoinState],
+    ) -> Result<SettleDecision, Refusal> {
+        let id = self.decision.purchase();
+        match (&self.decision, purchase) {
+            (SignedDecision::Commit(_), None) => Err(PurchaseFault::Unknown(id).into()),
+            (SignedDecision::Commit(_), Some(BankPurchase::Committed { .. }))
+            | (SignedDecision::Abort(_), Some(BankPurchase::Aborted { .. })) => Ok(SettleDecision::Before),
+            (SignedDecision::Commit(_), Some(BankPurchase::Aborted { .. }))
+            | (SignedDecision::Abort(_), Some(BankPurchase::Committed { .. })) => {
+                Err(ContractFault::Decision("the same escrow signed the opposite before".into()).into())
+            }
+            (SignedDecision::Commit(commit), Some(BankPurchase::Held { terms, .. })) => {
+                check_commit(&commit.body, &terms)?;
+                let states = transition(states, |state| state.spent_by(&id))?;
+                let credit = Some((terms.account, terms.price));
+                let purchase = BankPurchase::Committed {
+                    terms,
+                    commit: commit.clone(),
+                };
+                Ok(SettleDecision::Now(Box::new(Settlement {
+                    purchase,
+                    states,
+                    credit,
+                })))
+            }
+            (SignedDecision::Abort(abort), Some(BankPurchase::Held { terms, .. })) => {
+                let states = transition(states, |state| state.released_by(&id))?;
+                let purchase = BankPurchase::Aborted {
+                    terms: Some(terms),
+                    abort: abort.clone(),
+                };
+                Ok(SettleDecision::Now(Box::new(Settlement {
+                    purchase,
+                    states,
+                    credit: None,
+                })))
+            }
+            (SignedDecision::Abort(abort), None) => {
+                let purchase = BankPurchase::Aborted {
+                    terms: None,
+                    abort: abort.clone(),
+                };
+                Ok(SettleDecision::Now(Box::new(Settlement {
+                    purchase,
+                    states: Vec::new(),
+                    credit: None,
+                })))
+            }
+        }
+    }
+}
+
+fn transition(
+    states: &[CoinState],
+    step: impl Fn(&CoinState) -> Option<CoinState>,
+) -> Result<Vec<CoinState>, ContractFault> {
+    let all: Option<Vec<CoinState>> = states.iter().map(step).collect();
+    all.ok_or_else(|| ContractFault::Decision("a coin of the purchase is not held for it".into()))
+}
+
+fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), ContractFault> {
+    let checks = [
+        (commit.coins_digest == terms.coins_digest, "coins"),
+        (commit.account == terms.account, "account"),
+        (commit.amount == terms.price, "amount"),
+    ];
+    match checks.into_iter().find(|(holds, _)| !holds) {
+        Some((_, field)) => Err(ContractFault::Decision(format!(
+            "its {field} differs from the terms'"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Answers a customer's question for what the bank knows.
+///
+/// # Errors
+/// When the question is not signed by the purchase key of a purchase that is known.
+pub fn respond_collect(
+    request: &CollectRequest,
+    purchase: Option<&BankPurchase>,
+) -> Result<Collected, Refusal> {
+    let Some(purchase) = purchase else {
+        return Ok(Collected::Open);
+    };
+    if let Some(terms) = purchase.terms() {
+        check_purchase_key(terms, PurchaseKeyUse::Collect, &request.signature)?;
+    }
+    Ok(match purchase {
+        BankPurchase::Held { .. } => Collected::Open,
+        BankPurchase::Committed { commit, .. } => Collected::Committed(commit.clone()),
+        BankPurchase::Aborted { abort, .. } => Collected::Aborted(abort.clone()),
+    })
+}

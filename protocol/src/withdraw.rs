@@ -1,0 +1,376 @@
+//! Withdraw: the bank debits an account, its owner gets coins.
+//!
+//! ```text
+//! wallet                                  bank
+//!   WithdrawBegin   -------------------->   opens a session, in memory alone
+//!                   <--------------------   Begun: a commitment a coin
+//!   (writes challenges down)
+//!   WithdrawFinish  -------------------->   debits and stores challenges and responses in one write
+//!                   <--------------------   Signed<Issued>, now and for ever
+//! ```
+//!
+//! If the bank restarts between the two, the session is gone and the wallet begins again under the same
+//! request id: it was not debited. If any reply is lost, the wallet sends the same request again.
+
+use crate::{
+    coins::check_length,
+    documents::{Issued, describe_challenges, describe_outputs},
+    issue::{
+        Begun, MintFault, Owner, Sessions, challenge, check_challenges, check_outputs, finish, session_digest,
+    },
+    money::Amount,
+    refusal::{AccountFault, IssueFault, Refusal, RequestFault},
+};
+use farthing_coin::{
+    Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed,
+    Transcript, TranscriptExt,
+};
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+
+// ---- messages ---------------------------------------------------------------------------------------------
+
+/// Asks the bank to open a session. Signed by the account's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawBegin {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The account that will be debited.
+    pub account: PublicKey,
+    /// Chosen by the wallet and on its disk before this is sent.
+    pub request_id: [u8; 32],
+    /// The denomination key of each coin.
+    pub outputs: Vec<KeyId>,
+    /// Goes into the nonces beside the bank's own randomness.
+    pub client_randomness: [u8; 32],
+}
+
+impl Document for WithdrawBegin {
+    const LABEL: &'static str = "farthing withdraw begin";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"account", &self.account.0);
+        t.bytes(b"request", &self.request_id);
+        describe_outputs(t, &self.outputs);
+        t.bytes(b"client randomness", &self.client_randomness);
+    }
+}
+
+/// Asks the bank to debit the account and answer the challenges. Signed by the account's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawFinish {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The account that is debited.
+    pub account: PublicKey,
+    /// The request.
+    pub request_id: [u8; 32],
+    /// The denomination key of each coin.
+    pub outputs: Vec<KeyId>,
+    /// [`session_digest`] of the commitments that are challenged.
+    pub session: [u8; 32],
+    /// One for each output.
+    pub challenges: Vec<Challenge>,
+}
+
+impl Document for WithdrawFinish {
+    const LABEL: &'static str = "farthing withdraw finish";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"account", &self.account.0);
+        t.bytes(b"request", &self.request_id);
+        describe_outputs(t, &self.outputs);
+        t.bytes(b"session", &self.session);
+        describe_challenges(t, &self.challenges);
+    }
+}
+
+// ---- the wallet -------------------------------------------------------------------------------------------
+
+/// A withdrawal as the wallet keeps it. It is written down before what it says is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// The bank.
+    pub bank: PublicKey,
+    /// The wallet's account.
+    pub account: PublicKey,
+    /// Derived from the seed and a counter.
+    pub request_id: [u8; 32],
+    /// The denomination key of each coin.
+    pub outputs: Vec<KeyId>,
+    /// Where it stands.
+    pub state: WithdrawalState,
+}
+
+/// Where a withdrawal stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WithdrawalState {
+    /// Nothing is at stake: the bank may have opened a session.
+    Beginning,
+    /// The account may have been debited.
+    Finishing {
+        /// Of the commitments that were challenged.
+        session: [u8; 32],
+        /// What is asked, again and again until it is answered.
+        challenges: Vec<Challenge>,
+    },
+    /// The coins are in the wallet.
+    Done,
+    /// The bank refused, and the session with it: nothing was debited.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a wallet asks next for a withdrawal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WithdrawAsk {
+    /// Open a session.
+    Begin(Signed<WithdrawBegin>),
+    /// Debit and answer.
+    Finish(Signed<WithdrawFinish>),
+    /// Nothing: it has ended.
+    Nothing,
+}
+
+impl Withdrawal {
+    /// What to ask next. The same state always asks the same.
+    pub fn ask(&self, account: &SecretKey, seed: &Seed) -> WithdrawAsk {
+        match &self.state {
+            WithdrawalState::Beginning => WithdrawAsk::Begin(Signed::sign(
+                WithdrawBegin {
+                    bank: self.bank,
+                    account: self.account,
+                    request_id: self.request_id,
+                    outputs: self.outputs.clone(),
+                    client_randomness: seed.client_randomness(&self.request_id),
+                },
+                account,
+            )),
+            WithdrawalState::Finishing { session, challenges } => WithdrawAsk::Finish(Signed::sign(
+                WithdrawFinish {
+                    bank: self.bank,
+                    account: self.account,
+                    request_id: self.request_id,
+                    outputs: self.outputs.clone(),
+                    session: *session,
+                    challenges: challenges.clone(),
+                },
+                account,
+            )),
+            WithdrawalState::Done | WithdrawalState::Refused { .. } => WithdrawAsk::Nothing,
+        }
+    }
+
+    /// The bank opened a session.
+    ///
+    /// # Errors
+    /// When its commitments are not acceptable.
+    pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Withdrawal, MintFault> {
+        let challenges = challenge(&self.request_id, &self.outputs, begun, keys, seed)?;
+        let session = session_digest(&begun.commitments);
+        Ok(Withdrawal {
+            state: WithdrawalState::Finishing { session, challenges },
+            ..self.clone()
+        })
+    }
+
+    /// The bank answered. The outputs are those that it signed: another copy of this wallet may have
+    /// finished the same request.
+    ///
+    /// # Errors
+    /// When the answer is not acceptable; the withdrawal stays as it is.
+    pub fn on_issued(
+        &self,
+        issued: &Signed<Issued>,
+        keys: &KeyBook,
+        seed: &Seed,
+    ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
+        let coins = finish(&self.request_id, issued, &self.bank, &self.account.0, keys, seed)?;
+        let outputs = issued.body.outputs.clone();
+        Ok((
+            Withdrawal {
+                outputs,
+                state: WithdrawalState::Done,
+                ..self.clone()
+            },
+            coins,
+        ))
+    }
+
+    /// The session is gone: begin again under the same request id.
+    pub fn on_session_gone(&self) -> Withdrawal {
+        Withdrawal {
+            state: WithdrawalState::Beginning,
+            ..self.clone()
+        }
+    }
+
+    /// The bank refused for good.
+    pub fn on_refused(&self, why: &Refusal) -> Withdrawal {
+        Withdrawal {
+            state: WithdrawalState::Refused { why: why.to_string() },
+            ..self.clone()
+        }
+    }
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// A begin whose signature is its account's. Only [`verify_begin`] makes one.
+#[derive(Debug)]
+pub struct VerifiedWithdrawBegin(WithdrawBegin);
+
+/// A finish whose signature is its account's. Only [`verify_finish`] makes one.
+#[derive(Debug)]
+pub struct VerifiedWithdrawFinish(WithdrawFinish);
+
+/// Verifies a begin.
+///
+/// # Errors
+/// When it is for another bank, too long, or not signed by its account.
+pub fn verify_begin(
+    begin: Signed<WithdrawBegin>,
+    here: &PublicKey,
+) -> Result<VerifiedWithdrawBegin, Refusal> {
+    check_recipient(&begin.body.bank, here)?;
+    check_length("outputs", begin.body.outputs.len())?;
+    check_account(&begin, &begin.body.account)?;
+    Ok(VerifiedWithdrawBegin(begin.body))
+}
+
+/// Verifies a finish.
+///
+/// # Errors
+/// When it is for another bank, its lists do not fit, a challenge is not canonical, or it is not signed by
+/// its account.
+pub fn verify_finish(
+    finish: Signed<WithdrawFinish>,
+    here: &PublicKey,
+) -> Result<VerifiedWithdrawFinish, Refusal> {
+    check_recipient(&finish.body.bank, here)?;
+    check_challenges(&finish.body.challenges, &finish.body.outputs)?;
+    check_account(&finish, &finish.body.account)?;
+    Ok(VerifiedWithdrawFinish(finish.body))
+}
+
+/// Refuses a request that names another recipient.
+pub(crate) fn check_recipient(named: &PublicKey, here: &PublicKey) -> Result<(), RequestFault> {
+    if named == here {
+        return Ok(());
+    }
+    Err(RequestFault::NotForMe {
+        named: *named,
+        here: *here,
+    })
+}
+
+/// Refuses a request that its account did not sign.
+pub(crate) fn check_account<D: Document>(
+    signed: &Signed<D>,
+    account: &PublicKey,
+) -> Result<(), RequestFault> {
+    signed.verify(account).map_err(|why| RequestFault::Signature {
+        whose: "account's".into(),
+        why: why.to_string(),
+    })
+}
+
+impl VerifiedWithdrawBegin {
+    /// The account.
+    pub fn account(&self) -> PublicKey {
+        self.0.account
+    }
+
+    /// Opens the session, or repeats its first message.
+    ///
+    /// # Errors
+    /// When the account is unknown, or an output is not being issued.
+    pub fn respond(
+        &self,
+        balance: Option<Amount>,
+        sessions: &mut Sessions,
+        keys: &KeyBook,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Begun, Refusal> {
+        let begin = &self.0;
+        balance.ok_or(AccountFault::Unknown(begin.account))?;
+        check_outputs(&begin.outputs, keys, now_ms)?;
+        let key = (Owner::Account(begin.account), begin.request_id);
+        Ok(sessions.begin(key, &begin.outputs, &[], &begin.client_randomness, now_ms, rng))
+    }
+}
+
+/// What a finished withdrawal writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debit {
+    /// The account's new balance.
+    pub balance: Amount,
+    /// How much was debited.
+    pub total: Amount,
+    /// The record that is stored and signed.
+    pub issued: Issued,
+}
+
+impl VerifiedWithdrawFinish {
+    /// The account.
+    pub fn account(&self) -> PublicKey {
+        self.0.account
+    }
+
+    /// The request.
+    pub fn request_id(&self) -> [u8; 32] {
+        self.0.request_id
+    }
+
+    /// Whether what is stored under this request id was this very request.
+    pub fn is_repeat_of(&self, stored: &Issued) -> bool {
+        stored.outputs == self.0.outputs && stored.challenges == self.0.challenges
+    }
+
+    /// Decides a request that was not finished before. The session is used up whatever comes of it, so that
+    /// after a refusal no late duplicate can debit.
+    ///
+    /// # Errors
+    /// When the session is gone, the account is unknown or holds too little, or an output is not being issued.
+    pub fn respond<'k>(
+        &self,
+        balance: Option<Amount>,
+        sessions: &mut Sessions,
+        keys: &KeyBook,
+        secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
+        now_ms: u64,
+    ) -> Result<Debit, Refusal> {
+        let request = &self.0;
+        let key = (Owner::Account(request.account), request.request_id);
+        let session = sessions.take(&key, &request.session, &request.outputs, &[], now_ms)?;
+        let total = check_outputs(&request.outputs, keys, now_ms)?;
+        let held = balance.ok_or(AccountFault::Unknown(request.account))?;
+        let balance = held.checked_sub(total).ok_or(AccountFault::Balance {
+            balance: held,
+            asked: total,
+        })?;
+        let responses = session.respond(&request.challenges, secret)?;
+        let issued = Issued {
+            request_id: request.request_id,
+            source: request.account.0,
+            outputs: request.outputs.clone(),
+            challenges: request.challenges.clone(),
+            responses,
+        };
+        Ok(Debit {
+            balance,
+            total,
+            issued,
+        })
+    }
+}
+
+/// The refusal of a request id that was finished with other content: it hands back what was stored.
+pub fn other_content(stored: Signed<Issued>) -> Refusal {
+    IssueFault::OtherContent(Box::new(stored)).into()
+}
