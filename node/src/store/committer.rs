@@ -1,0 +1,148 @@
+//! The one writer: takes batches of transactions, makes each durable in one record, then answers.
+
+use super::error::StoreError;
+use super::index::{Head, Index};
+use super::job::Job;
+use super::journal::{Journal, Reader};
+use super::limits::BATCH_FULL_BYTES;
+use super::record::encode_writes;
+use super::state::{Left, State};
+use super::transaction::{Transaction, Writes};
+use crate::disk::{DirectoryLock, Disk};
+use crate::probe::{self, Probe};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the writer shares with those who only read.
+pub(crate) struct Shared {
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) reader: Reader,
+    head: Mutex<Head>,
+}
+
+impl Shared {
+    pub(crate) fn new(index: Arc<dyn Index>, reader: Reader, head: Head) -> Self {
+        Self {
+            index,
+            reader,
+            head: Mutex::new(head),
+        }
+    }
+
+    /// The last record that is durable and in the index.
+    pub(crate) fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writer, as a plain struct without a thread: a simulator calls it directly.
+pub struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) probe: Arc<dyn Probe>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    /// Set once, by the first failure after which nobody knows what is on disk.
+    pub(crate) halted: Option<StoreError>,
+    /// The last field, as it has to be given back last.
+    pub(crate) _lock: Box<dyn DirectoryLock>,
+}
+
+/// A batch that is being gathered: its writes, and who waits for them.
+#[derive(Default)]
+struct Batch {
+    writes: Writes,
+    bytes: usize,
+    waiting: Vec<(Job, Result<(), StoreError>)>,
+}
+
+impl Committer {
+    /// Runs `jobs` in order, each seeing the writes of those before it, and makes what they wrote durable in
+    /// one step (in several where they write more than fits one). Every job is told how it went before this
+    /// returns.
+    pub fn commit(&mut self, jobs: Vec<Job>) {
+        let mut batch = Batch::default();
+        for mut job in jobs {
+            if let Some(why) = &self.halted {
+                job.finish(Err(why.clone()));
+                continue;
+            }
+            let outcome = self.run(&mut batch, &mut job);
+            batch.waiting.push((job, outcome));
+            if batch.bytes >= BATCH_FULL_BYTES || self.halted.is_some() {
+                self.seal(std::mem::take(&mut batch));
+            }
+        }
+        self.seal(batch);
+        self.probe.reached(probe::AFTER_REPLY);
+    }
+
+    fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
+        let mut tx = Transaction::new(&batch.writes, self.shared.index.as_ref());
+        let outcome = job.run(&mut tx);
+        let (writes, bytes, index_failed) = tx.into_writes();
+        if let Some(why) = index_failed {
+            // A closure that read nothing where there is something would decide wrongly: nothing goes on.
+            return Err(self.halt(StoreError::halted(format!("the index failed: {why}"))));
+        }
+        if outcome.is_ok() {
+            batch.writes.extend(writes);
+            batch.bytes = batch.bytes.saturating_add(bytes);
+        }
+        outcome
+    }
+
+    /// Makes a batch durable and tells those who wait for it. One that failed or wrote nothing of its own waits too:
+    /// what it decided may rest on what another of the batch wrote.
+    fn seal(&mut self, batch: Batch) {
+        let durable = match &self.halted {
+            Some(why) => Err(why.clone()),
+            None if batch.writes.is_empty() => Ok(()),
+            None => self.write(&batch.writes),
+        };
+        for (job, outcome) in batch.waiting {
+            job.finish(durable.clone().and(outcome));
+        }
+    }
+
+    fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        let payload = encode_writes(writes);
+        let head = match self.journal.append(&payload, self.probe.as_ref()) {
+            Ok(head) => head,
+            Err(full @ StoreError::Full { .. }) => {
+                tracing::error!(error = %full, "a batch was refused");
+                return Err(full);
+            }
+            Err(error) => return Err(self.halt(error)),
+        };
+        self.probe.reached(probe::AFTER_SYNC);
+        if let Err(error) = self.shared.index.apply(writes, head) {
+            // The record is durable and will be replayed; but this process can't read it back, so it may
+            // not decide anything any more.
+            return Err(self.halt(StoreError::halted(format!("the index failed: {error}"))));
+        }
+        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        self.probe.reached(probe::AFTER_INDEX);
+        Ok(())
+    }
+
+    fn halt(&mut self, why: StoreError) -> StoreError {
+        tracing::error!(error = %why, "the store stops accepting");
+        self.halted.get_or_insert(why).clone()
+    }
+
+    /// Closes the index and notes a clean shutdown; then gives the directory free.
+    ///
+    /// # Errors
+    /// What halted the store, or what the disk says. The next start replays or rebuilds then.
+    pub fn close(self) -> Result<(), StoreError> {
+        if let Some(why) = self.halted {
+            return Err(why);
+        }
+        self.shared
+            .index
+            .close()
+            .map_err(|error| StoreError::Index(error.to_string()))?;
+        State::new(Left::Closed, self.disk.as_ref(), self.journal.head()).write(self.disk.as_ref(), &self.dir)
+    }
+}

@@ -1,0 +1,147 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a transaction was not carried out, or the store could not be opened.
+///
+/// A transaction that gets an error was not acknowledged. After [`StoreError::Halted`] and
+/// [`StoreError::Closed`] it may turn out to be durable after a restart; after any other it is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too many transactions are waiting.
+    #[error("the store is busy: {waiting_max} transactions are waiting already; try again later")]
+    Busy {
+        /// How many may wait.
+        waiting_max: usize,
+    },
+    /// The disk has no room. Nothing was written, and the store goes on once there is room.
+    #[error("the disk is full: {free_bytes} bytes are free, {wanted_bytes} are needed; free some space")]
+    Full {
+        /// What is free (bytes).
+        free_bytes: u64,
+        /// What was needed, the reserve included (bytes).
+        wanted_bytes: u64,
+    },
+    /// The disk failed, and nobody can tell what it holds; only a restart can.
+    #[error("the store has stopped: {why}; repair the cause and restart the node")]
+    Halted {
+        /// What failed.
+        why: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// A transaction's own code panicked; nothing of it was written.
+    #[error("a transaction failed on a bug: {0}; nothing of it was written")]
+    Panicked(String),
+    /// A transaction's own code refused; nothing of it was written.
+    #[error("the transaction was refused: {0}")]
+    Refused(String),
+    /// A key, a value or a transaction is longer than it may be.
+    #[error("a {what} is {got_bytes} bytes long, at most {max_bytes} are allowed")]
+    TooLong {
+        /// Which part.
+        what: &'static str,
+        /// What it has (bytes).
+        got_bytes: usize,
+        /// What is allowed (bytes).
+        max_bytes: usize,
+    },
+    /// A key is empty, or begins with the byte that the store keeps for itself.
+    #[error("a key has to begin with its table's prefix, 1 to 255")]
+    ReservedKey,
+    /// A row does not decode as its table's type.
+    #[error("a row of table {table} does not decode ({why}); was the data written by another version?")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// What the decoder said.
+        why: String,
+    },
+    /// The index failed on a read.
+    #[error("the index failed: {0}; restart the node, which rebuilds the index if it has to")]
+    Index(String),
+    /// Another process has the directory open.
+    #[error("the directory {dir} is in use by another process; stop that one first")]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The journal does not hold what was acknowledged.
+    #[error("the journal {path} is damaged: {damage}; restore it from a copy, do not delete it")]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong, and where.
+        damage: Damage,
+    },
+    /// A file operation failed while the store was opened or verified.
+    #[error("could not {doing}: {why}")]
+    Disk {
+        /// What was attempted, with the path.
+        doing: String,
+        /// What the disk said.
+        why: String,
+    },
+}
+
+/// Where a journal is damaged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Where the damaged record begins (bytes from the start of the file).
+    pub offset: u64,
+    /// The sequence number that was expected there; 0 for the journal's own header.
+    pub sequence: u64,
+    /// How.
+    pub kind: DamageKind,
+}
+
+/// How a journal is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DamageKind {
+    /// The journal's own header is not one.
+    Header,
+    /// The file is of another format version.
+    Version(u32),
+    /// There is no record where acknowledged ones must be, up to this sequence number.
+    Missing(u64),
+    /// Bytes of the record have changed; no interrupted write explains it.
+    Changed,
+    /// The record is whole, but does not follow the one before it.
+    Chain,
+    /// The record is whole, but its payload does not spell writes.
+    Payload,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at byte {}, record {}: ", self.offset, self.sequence)?;
+        match self.kind {
+            DamageKind::Header => f.write_str("this is not the header of a journal"),
+            DamageKind::Version(got) => write!(f, "the format version is {got}, this program knows 1"),
+            DamageKind::Missing(last) => {
+                write!(f, "records up to {last} were acknowledged, and are missing")
+            }
+            DamageKind::Changed => {
+                f.write_str("its bytes have changed, and no interrupted write explains it")
+            }
+            DamageKind::Chain => f.write_str("it does not follow the record before it"),
+            DamageKind::Payload => f.write_str("its payload does not spell writes"),
+        }
+    }
+}
+
+impl StoreError {
+    pub(crate) fn disk(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |error| Self::Disk {
+            doing,
+            why: error.to_string(),
+        }
+    }
+
+    pub(crate) fn halted(why: impl Into<String>) -> Self {
+        Self::Halted { why: why.into() }
+    }
+}

@@ -1,0 +1,302 @@
+//! The bytes of the journal.
+//!
+//! ```text
+//! file    magic [8]  version u32  id [16]  crc32 u32     then zeros up to 512 bytes, then records
+//! record  length u32  sequence u64  previous hash [32]  crc32 u32  mark u8
+//!         payload [length]
+//!         hash [32]  mark u8
+//! payload count u32, then for each write in key order:
+//!         1  key length u32  key  value length u32  value     a value
+//!         2  key length u32  key                              a deletion
+//! ```
+//!
+//! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc
+//! covers the journal's id as well: whoever chooses values can't have a part of one taken for a record. Both
+//! marks are not zero, so a write that was cut short, over zeros, always shows in the last byte.
+
+use super::index::Head;
+use super::limits::RECORD_MAX_BYTES;
+use super::transaction::Writes;
+use sha2::{Digest, Sha256};
+
+/// Where records begin (bytes). A sector of its own, which is never written again.
+pub(crate) const RECORDS_BEGIN: u64 = 512;
+/// A record's bytes before its payload.
+pub(crate) const HEADER_BYTES: usize = 49;
+/// A record's bytes behind its payload.
+pub(crate) const TRAILER_BYTES: usize = 33;
+/// The longest record (bytes).
+pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAILER_BYTES;
+/// The bytes of the file's own header that are not zeros.
+const FILE_HEADER_BYTES: usize = 32;
+
+const MAGIC: &[u8; 8] = b"FARTHING";
+const VERSION: u32 = 1;
+const HEADER_MARK: u8 = 0xF1;
+const TRAILER_MARK: u8 = 0xE7;
+const VALUE: u8 = 1;
+const DELETION: u8 = 2;
+
+/// A journal's format: what its own header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format {
+    id: [u8; 16],
+}
+
+/// A file header that is not one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadFile {
+    /// It is damaged or no journal's.
+    Header,
+    /// Another version.
+    Version(u32),
+}
+
+/// What a record's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) length: usize,
+    /// The head that the record follows.
+    pub(crate) previous: Head,
+}
+
+/// Takes fields off the front of bytes.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(self.array()?)).ok()
+    }
+}
+
+impl Format {
+    pub(crate) const fn new(id: [u8; 16]) -> Self {
+        Self { id }
+    }
+
+    /// The file's own header, zeros included.
+    pub(crate) fn file_header(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes.resize(RECORDS_BEGIN as usize, 0);
+        bytes
+    }
+
+    pub(crate) fn read_file_header(bytes: &[u8]) -> Result<Self, BadFile> {
+        let (fields, zeros) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
+        let mut rest = Fields(fields);
+        let mut read = || {
+            let magic = rest.array()?;
+            let version = u32::from_le_bytes(rest.array()?);
+            let id = rest.array()?;
+            let crc = u32::from_le_bytes(rest.array()?);
+            Some((magic, version, id, crc))
+        };
+        let (magic, version, id, crc) = read().ok_or(BadFile::Header)?;
+        let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
+        if &magic != MAGIC || crc != crc32fast::hash(summed) || zeros.iter().any(|byte| *byte != 0) {
+            return Err(BadFile::Header);
+        }
+        if version != VERSION {
+            return Err(BadFile::Version(version));
+        }
+        Ok(Self { id })
+    }
+
+    /// Where an empty journal stands.
+    pub(crate) fn genesis(&self) -> Head {
+        let hash = Sha256::new()
+            .chain_update(b"farthing journal genesis")
+            .chain_update(self.id)
+            .finalize();
+        Head {
+            sequence: 0,
+            hash: hash.into(),
+        }
+    }
+
+    fn crc(&self, fields: &[u8]) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.id);
+        crc.update(fields);
+        crc.finalize()
+    }
+
+    /// The record that follows `previous`, and the head after it. The payload is at most
+    /// [`RECORD_MAX_BYTES`] long, which its caller sees to.
+    pub(crate) fn record(&self, previous: &Head, payload: &[u8]) -> (Vec<u8>, Head) {
+        let head = next_head(previous, payload);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len() + TRAILER_BYTES);
+        bytes.extend_from_slice(&length_u32(payload.len()).to_le_bytes());
+        bytes.extend_from_slice(&head.sequence.to_le_bytes());
+        bytes.extend_from_slice(&previous.hash);
+        bytes.extend_from_slice(&self.crc(&bytes).to_le_bytes());
+        bytes.push(HEADER_MARK);
+        bytes.extend_from_slice(payload);
+        bytes.extend_from_slice(&head.hash);
+        bytes.push(TRAILER_MARK);
+        (bytes, head)
+    }
+
+    /// The header at the front of `bytes`, if there is one.
+    pub(crate) fn header(&self, bytes: &[u8]) -> Option<Header> {
+        // The mark first: a search for headers asks this at every byte.
+        if bytes.get(HEADER_BYTES - 1) != Some(&HEADER_MARK) {
+            return None;
+        }
+        let summed = bytes.get(..HEADER_BYTES - 5)?;
+        let mut rest = Fields(bytes);
+        let length = rest.number()?;
+        let sequence = u64::from_le_bytes(rest.array()?);
+        let hash = rest.array()?;
+        let crc = u32::from_le_bytes(rest.array()?);
+        if length > RECORD_MAX_BYTES || sequence == 0 || crc != self.crc(summed) {
+            return None;
+        }
+        let previous = Head {
+            sequence: sequence.saturating_sub(1),
+            hash,
+        };
+        Some(Header { length, previous })
+    }
+}
+
+/// The payload in a record's bytes behind its header, and the head after it, if they are whole.
+pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], Head)> {
+    let mut rest = Fields(bytes);
+    let payload = rest.bytes(header.length)?;
+    let hash: [u8; 32] = rest.array()?;
+    let [mark] = rest.array()?;
+    let head = next_head(&header.previous, payload);
+    (mark == TRAILER_MARK && hash == head.hash).then_some((payload, head))
+}
+
+fn next_head(previous: &Head, payload: &[u8]) -> Head {
+    let sequence = previous.sequence.saturating_add(1);
+    let hash = Sha256::new()
+        .chain_update(b"farthing journal record")
+        .chain_update(sequence.to_le_bytes())
+        .chain_update(previous.hash)
+        .chain_update(payload)
+        .finalize();
+    Head {
+        sequence,
+        hash: hash.into(),
+    }
+}
+
+/// Lengths here are bounded far below `u32::MAX`, by the limits on keys, values and batches.
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The payload that stands for `writes`.
+pub(crate) fn encode_writes(writes: &Writes) -> Vec<u8> {
+    let mut bytes = length_u32(writes.len()).to_le_bytes().to_vec();
+    for (key, value) in writes {
+        bytes.push(if value.is_some() { VALUE } else { DELETION });
+        bytes.extend_from_slice(&length_u32(key.len()).to_le_bytes());
+        bytes.extend_from_slice(key);
+        if let Some(value) = value {
+            bytes.extend_from_slice(&length_u32(value.len()).to_le_bytes());
+            bytes.extend_from_slice(value);
+        }
+    }
+    bytes
+}
+
+/// The writes that `payload` stands for: as many as it says, in order, with nothing left over.
+pub(crate) fn decode_writes(payload: &[u8]) -> Option<Writes> {
+    let mut rest = Fields(payload);
+    let count = rest.number()?;
+    let mut writes = Writes::new();
+    for _ in 0..count {
+        let [kind] = rest.array()?;
+        let length = rest.number()?;
+        let key = rest.bytes(length)?.to_vec();
+        let value = match kind {
+            VALUE => {
+                let length = rest.number()?;
+                Some(rest.bytes(length)?.to_vec())
+            }
+            DELETION => None,
+            _ => return None,
+        };
+        if writes.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            return None;
+        }
+        writes.insert(key, value);
+    }
+    rest.0.is_empty().then_some(writes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writes() -> Writes {
+        Writes::from([
+            (vec![1, 2], Some(vec![3; 40])),
+            (vec![1, 3], None),
+            (vec![9], Some(vec![])),
+        ])
+    }
+
+    #[test]
+    fn writes_read_back_and_every_cut_is_refused() {
+        let bytes = encode_writes(&writes());
+        assert_eq!(decode_writes(&bytes), Some(writes()));
+        for cut in 0..bytes.len() {
+            assert_eq!(decode_writes(&bytes[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(decode_writes(&[bytes, vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_record_is_seen() {
+        let format = Format::new([7; 16]);
+        let (bytes, head) = format.record(&format.genesis(), &encode_writes(&writes()));
+        let read = |bytes: &[u8]| {
+            let header = format.header(bytes)?;
+            let (_, head) = body(&header, &bytes[HEADER_BYTES..])?;
+            Some((header.previous, head))
+        };
+        assert_eq!(read(&bytes), Some((format.genesis(), head)));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read(&changed), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_journal_is_none_of_this_one() {
+        let (ours, theirs) = (Format::new([7; 16]), Format::new([8; 16]));
+        let (bytes, _) = theirs.record(&theirs.genesis(), &[]);
+        assert_eq!(ours.header(&bytes), None);
+    }
+
+    #[test]
+    fn a_file_header_reads_back_and_every_flipped_bit_is_seen() {
+        let format = Format::new([7; 16]);
+        let bytes = format.file_header();
+        assert_eq!(Format::read_file_header(&bytes), Ok(format));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(Format::read_file_header(&changed).is_err(), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Opening a store: from what is on disk, whatever happened, to a journal and an index that agree.
+
+use super::committer::{Committer, Shared};
+use super::error::{Damage, DamageKind, StoreError};
+use super::index::{Head, Index, MemoryIndex};
+use super::index_sled::SledIndex;
+use super::journal::{Checked, JOURNAL_NAME, Journal, Reader};
+use super::limits::REBUILD_ROWS;
+use super::options::{IndexKind, Progress, Stage, StoreOptions};
+use super::record::decode_writes;
+use super::state::{Left, STATE_NAME, State};
+use super::transaction::Writes;
+use crate::disk::{DirectoryLock, Disk};
+use crate::probe;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The index's folder in the directory.
+const INDEX_NAME: &str = "index";
+
+/// Whether the index was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexFound {
+    /// There was nothing to index: the store is new or has no record.
+    Fresh,
+    /// It was trusted, and brought up to date.
+    Kept,
+    /// It was rebuilt from the journal, and why.
+    Rebuilt(String),
+}
+
+/// What opening a store came upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Records that went from the journal to the index.
+    pub replayed: u64,
+    /// Whether the index was kept.
+    pub index: IndexFound,
+    /// What an interrupted write had left at the journal's end, and was cut off (bytes).
+    pub cut_torn_bytes: u64,
+    /// Whether the store had been closed, not killed.
+    pub was_clean: bool,
+}
+
+impl OpenReport {
+    /// Whether the index was rebuilt.
+    pub fn rebuilt(&self) -> bool {
+        matches!(self.index, IndexFound::Rebuilt(_))
+    }
+}
+
+/// Takes the lock of `dir`.
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DirectoryLock>, StoreError> {
+    disk.lock(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StoreError::InUse { dir: dir.to_owned() },
+        _ => StoreError::disk(format!("lock {}", dir.display()))(error),
+    })
+}
+
+/// The journal in `dir`, or `None` where the directory has never held one.
+pub(crate) fn find_journal(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: Option<&State>,
+) -> Result<Option<Reader>, StoreError> {
+    if let Some(reader) = Reader::open(disk, dir)? {
+        return Ok(Some(reader));
+    }
+    // The journal is made before anything else. If there is more, it is lost, and to begin a new one
+    // would forget every coin that was spent.
+    let names = disk
+        .list(dir)
+        .map_err(StoreError::disk(format!("list {}", dir.display())))?;
+    if names.iter().any(|name| name == INDEX_NAME || name == STATE_NAME) {
+        let last = state.map_or(0, |state| state.head.sequence);
+        let damage = Damage {
+            offset: 0,
+            sequence: 0,
+            kind: DamageKind::Missing(last),
+        };
+        return Err(StoreError::Damaged {
+            path: dir.join(JOURNAL_NAME),
+            damage,
+        });
+    }
+    Ok(None)
+}
+
+/// The index as it was found, or why it can't be used.
+struct Found {
+    index: Result<Arc<dyn Index>, String>,
+    applied: Option<Head>,
+}
+
+pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, OpenReport), StoreError> {
+    let disk = options.disk.as_ref();
+    disk.create_dir(dir)
+        .map_err(StoreError::disk(format!("create {}", dir.display())))?;
+    let lock = lock(disk, dir)?;
+    options.probe.reached(probe::BEFORE_RECOVERY);
+    let state = State::read(disk, dir);
+    let reader = match find_journal(disk, dir, state.as_ref())? {
+        Some(reader) => reader,
+        None => Reader::create(options, dir)?,
+    };
+    let found = find_index(dir, options);
+    let checked = check(&reader, state.as_ref(), found.applied, options)?;
+    if checked.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = checked.torn_bytes,
+            "cut off a record that was never acknowledged"
+        );
+    }
+    let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
+    options.probe.reached(probe::BEFORE_REPLAY);
+    let was_clean = state.as_ref().is_some_and(|state| state.left == Left::Closed);
+    let distrust = distrust(&found, &checked, state.as_ref(), disk);
+    let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
+    let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
+    State::new(Left::Open, disk, checked.head).write(disk, dir)?;
+    options.probe.reached(probe::AFTER_OPEN);
+    let report = OpenReport {
+        replayed,
+        index: index_found,
+        cut_torn_bytes: checked.torn_bytes,
+        was_clean,
+    };
+    let committer = Committer {
+        shared: Arc::new(Shared::new(index, reader, checked.head)),
+        journal,
+        probe: Arc::clone(&options.probe),
+        disk: Arc::clone(&options.disk),
+        dir: dir.to_owned(),
+        halted: None,
+        _lock: lock,
+    };
+    Ok((committer, report))
+}
+
+fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
+    match options.index {
+        IndexKind::Memory => Ok(Arc::new(MemoryIndex::new())),
+        IndexKind::Sled => match SledIndex::open(&dir.join(INDEX_NAME), options.cache_bytes) {
+            Ok(index) => Ok(Arc::new(index)),
+            Err(error) => Err(format!("it does not open: {error}")),
+        },
+    }
+}
+
+fn find_index(dir: &Path, options: &StoreOptions) -> Found {
+    let index = open_index(dir, options);
+    match index.map(|index| (index.applied(), index)) {
+        Ok((Ok(applied), index)) => Found {
+            index: Ok(index),
+            applied,
+        },
+        Ok((Err(error), _)) => Found {
+            index: Err(error.to_string()),
+            applied: None,
+        },
+        Err(why) => Found {
+            index: Err(why),
+            applied: None,
+        },
+    }
+}
+
+/// Checks the whole journal. What the index or the last process knew of was acknowledged, so that it can
+/// tell a torn record from one that was lost.
+fn check(
+    reader: &Reader,
+    state: Option<&State>,
+    applied: Option<Head>,
+    options: &StoreOptions,
+) -> Result<Checked, StoreError> {
+    let known = state.map_or(0, |state| state.head.sequence);
+    let applied = applied.map(|head| head.sequence);
+    let acknowledged = known.max(applied.unwrap_or(0));
+    reader
+        .check(acknowledged, applied, options.progress.as_ref())?
+        .map_err(|(damage, _)| StoreError::Damaged {
+            path: reader.path().to_owned(),
+            damage,
+        })
+}
+
+/// Why the index is not to be trusted, if it is not.
+fn distrust(found: &Found, checked: &Checked, state: Option<&State>, disk: &dyn Disk) -> Option<String> {
+    if let Err(why) = &found.index {
+        return Some(why.clone());
+    }
+    let Some(applied) = found.applied else {
+        return Some("it is empty".into());
+    };
+    if checked.hash_asked != Some(applied.hash) {
+        return Some(format!(
+            "it belongs to another history at record {}",
+            applied.sequence
+        ));
+    }
+    match state {
+        None => Some("nothing says how the last process left it".into()),
+        Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
+            Some("the machine went down while the store was open".into())
+        }
+        Some(_) => None,
+    }
+}
+
+type Settled = (Arc<dyn Index>, u64, IndexFound);
+
+/// The index to go on with, and how far it is.
+fn settle(
+    found: Found,
+    distrust: Option<String>,
+    checked: &Checked,
+    dir: &Path,
+    options: &StoreOptions,
+) -> Result<Settled, StoreError> {
+    let applied = found.applied.map_or(0, |head| head.sequence);
+    let why = match (found.index, distrust) {
+        (Ok(index), None) => return Ok((index, applied, IndexFound::Kept)),
+        (Ok(index), Some(_)) if found.applied.is_none() && checked.head.sequence == 0 => {
+            return Ok((index, 0, IndexFound::Fresh));
+        }
+        // An index in memory is always empty at first, and never wrong.
+        (Ok(index), Some(why)) if options.index == IndexKind::Memory => {
+            return Ok((index, 0, IndexFound::Rebuilt(why)));
+        }
+        // Closed before its files are removed from under it.
+        (Ok(index), Some(why)) => {
+            drop(index);
+            why
+        }
+        (Err(why), _) => why,
+    };
+    tracing::warn!(%why, records = checked.head.sequence, "rebuilding the index from the journal");
+    let path = dir.join(INDEX_NAME);
+    SledIndex::wipe(&path).map_err(StoreError::disk(format!("remove {}", path.display())))?;
+    let index = open_index(dir, options).map_err(|why| StoreError::Index(format!("a new one: {why}")))?;
+    Ok((index, 0, IndexFound::Rebuilt(why)))
+}
+
+/// Brings the index from `applied` up to `head`.
+fn replay(
+    reader: &Reader,
+    index: &dyn Index,
+    applied: u64,
+    head: Head,
+    options: &StoreOptions,
+) -> Result<u64, StoreError> {
+    let failed = |error: super::index::IndexError| StoreError::Index(error.to_string());
+    let mut scanner = reader.scan_from(applied);
+    let total_bytes = reader.len()?;
+    let mut gathered = Writes::new();
+    let mut replayed = 0u64;
+    while scanner.head.sequence < head.sequence {
+        let offset = scanner.offset;
+        let previous = scanner.head.sequence;
+        let payload = scanner.next().map_err(reader.failed("read"))?;
+        let Some(writes) = payload.and_then(decode_writes) else {
+            // It was whole a moment ago, when all of it was checked.
+            let damage = Damage {
+                offset,
+                sequence: previous.saturating_add(1),
+                kind: DamageKind::Changed,
+            };
+            return Err(StoreError::Damaged {
+                path: PathBuf::from(reader.path()),
+                damage,
+            });
+        };
+        if previous < applied {
+            continue;
+        }
+        gathered.extend(writes);
+        replayed = replayed.saturating_add(1);
+        if gathered.len() >= REBUILD_ROWS || scanner.head == head {
+            index.apply(&gathered, scanner.head).map_err(failed)?;
+            gathered.clear();
+            let done_bytes = scanner.offset;
+            (options.progress)(Progress {
+                stage: Stage::Replay,
+                done_bytes,
+                total_bytes,
+            });
+        }
+    }
+    if applied == 0 && head.sequence == 0 {
+        index.apply(&gathered, head).map_err(failed)?;
+    }
+    Ok(replayed)
+}

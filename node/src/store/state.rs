@@ -1,0 +1,122 @@
+//! The file `state`: how the last process that had the store open left it.
+
+use super::error::StoreError;
+use super::index::Head;
+use super::limits::STATE_MAX_BYTES;
+use crate::disk::{Disk, read_file, replace_file};
+use std::path::Path;
+
+/// The file's name in the directory.
+pub(crate) const STATE_NAME: &str = "state";
+const TITLE: &str = "farthing store 1";
+/// Stands for a boot id where the system has none; it equals no other, not even itself.
+const UNKNOWN: &str = "unknown";
+
+/// How a process left the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It has it open, or died.
+    Open,
+    /// It closed it, index and all.
+    Closed,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) left: Left,
+    boot: String,
+    /// Where the journal stood then; it was durable.
+    pub(crate) head: Head,
+}
+
+impl State {
+    pub(crate) fn new(left: Left, disk: &dyn Disk, head: Head) -> Self {
+        Self {
+            left,
+            boot: disk.boot_id().unwrap_or_else(|| UNKNOWN.into()),
+            head,
+        }
+    }
+
+    /// Whether the machine has run on since this was written.
+    pub(crate) fn same_boot(&self, disk: &dyn Disk) -> bool {
+        disk.boot_id().is_some_and(|now| now == self.boot)
+    }
+
+    /// The state in `dir`; `None` when there is no such file or it is damaged, which only costs a rebuild.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Option<Self> {
+        let bytes = read_file(disk, &dir.join(STATE_NAME), STATE_MAX_BYTES).ok()??;
+        Self::parse(&String::from_utf8(bytes).ok()?)
+    }
+
+    pub(crate) fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(STATE_NAME);
+        replace_file(disk, &path, self.text().as_bytes())
+            .map_err(StoreError::disk(format!("write {}", path.display())))
+    }
+
+    fn text(&self) -> String {
+        let left = match self.left {
+            Left::Open => "open",
+            Left::Closed => "closed",
+        };
+        let hash = hex::encode(self.head.hash);
+        let lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
+        let crc = crc32fast::hash(lines.as_bytes());
+        format!("{lines}{crc:08x}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next()? != TITLE {
+            return None;
+        }
+        let left = match lines.next()? {
+            "open" => Left::Open,
+            "closed" => Left::Closed,
+            _ => return None,
+        };
+        let boot = lines.next()?.to_owned();
+        let sequence = lines.next()?.parse().ok()?;
+        let mut hash = [0; 32];
+        hex::decode_to_slice(lines.next()?, &mut hash).ok()?;
+        let state = Self {
+            left,
+            boot,
+            head: Head { sequence, hash },
+        };
+        (state.text() == text).then_some(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn it_reads_back_and_a_changed_byte_is_seen() {
+        let disk = MemoryDisk::new();
+        let dir = Path::new("/d");
+        let state = State::new(
+            Left::Closed,
+            &disk,
+            Head {
+                sequence: 7,
+                hash: [9; 32],
+            },
+        );
+        state.write(&disk, dir).unwrap();
+        assert_eq!(State::read(&disk, dir), Some(state.clone()));
+        assert!(state.same_boot(&disk));
+        let path = dir.join(STATE_NAME);
+        for offset in 0..disk.bytes(&path).unwrap().len() as u64 {
+            disk.flip(&path, offset, 1);
+            assert_eq!(State::read(&disk, dir), None, "byte {offset}");
+            disk.flip(&path, offset, 1);
+        }
+        disk.crash(1);
+        assert!(!state.same_boot(&disk));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a transaction sees and what it may do.
+
+use super::error::StoreError;
+use super::index::Index;
+use super::limits::{KEY_MAX_BYTES, TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
+use std::collections::BTreeMap;
+
+/// The prefix that no table may have: the store's own.
+pub(crate) const RESERVED_PREFIX: u8 = 0;
+
+/// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One transaction under way. It sees its own writes, then those of the earlier transactions of its
+/// batch, then the index; its own take effect only when its closure returns `Ok`.
+pub struct Transaction<'a> {
+    batch: &'a Writes,
+    index: &'a dyn Index,
+    own: Writes,
+    own_bytes: usize,
+    /// The first failure of the index, which the closure may have swallowed and the committer must not.
+    index_failed: Option<String>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(batch: &'a Writes, index: &'a dyn Index) -> Self {
+        Self {
+            batch,
+            index,
+            own: Writes::new(),
+            own_bytes: 0,
+            index_failed: None,
+        }
+    }
+
+    /// The value at `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], and [`StoreError::Index`] when the index fails.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        check_key(key)?;
+        if let Some(written) = self.own.get(key).or_else(|| self.batch.get(key)) {
+            return Ok(written.clone());
+        }
+        self.index.get(key).map_err(|error| {
+            self.index_failed.get_or_insert_with(|| error.to_string());
+            StoreError::Index(error.to_string())
+        })
+    }
+
+    /// Sets the value at `key`, in place of what is there.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`].
+    pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        check_length("value", value.len(), VALUE_MAX_BYTES)?;
+        self.write(key, Some(value))
+    }
+
+    /// Removes what is at `key`, if anything.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`].
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.write(key, None)
+    }
+
+    fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        check_key(key)?;
+        let more = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
+        // Overwritten values are counted again: the bound is on what the closure does, and simple.
+        let bytes = self.own_bytes.saturating_add(more);
+        check_length("transaction", bytes, TRANSACTION_MAX_BYTES)?;
+        self.own_bytes = bytes;
+        self.own.insert(key.to_vec(), value);
+        Ok(())
+    }
+
+    /// What was written, how many bytes of it, and the index's failure if it had one.
+    pub(crate) fn into_writes(self) -> (Writes, usize, Option<String>) {
+        (self.own, self.own_bytes, self.index_failed)
+    }
+}
+
+pub(crate) fn check_key(key: &[u8]) -> Result<(), StoreError> {
+    check_length("key", key.len(), KEY_MAX_BYTES)?;
+    match key.first() {
+        None | Some(&RESERVED_PREFIX) => Err(StoreError::ReservedKey),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_length(what: &'static str, got_bytes: usize, max_bytes: usize) -> Result<(), StoreError> {
+    if got_bytes > max_bytes {
+        return Err(StoreError::TooLong {
+            what,
+            got_bytes,
+            max_bytes,
+        });
+    }
+    Ok(())
+}
