@@ -10,6 +10,7 @@
 //!
 //! The directory itself is for its owner alone (0700).
 
+mod error;
 pub mod files;
 
 use std::fs;
@@ -24,8 +25,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::card::{Card, CardError, NETWORK_FILE, NetworkFile, NetworkFileError, RoleName, check_name};
-use crate::quic::{IdentityError, ServerIdentity};
+use crate::card::{Card, NETWORK_FILE, NetworkFile, RoleName, check_name};
+use crate::quic::ServerIdentity;
+pub use error::HomeError;
 
 /// The file of the key that signs documents.
 pub const IDENTITY_KEY_FILE: &str = "identity.key";
@@ -62,92 +64,6 @@ pub struct Home<C> {
     config: Config<C>,
     identity: SecretKey,
     tls: ServerIdentity,
-}
-
-/// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HomeError {
-    /// There is no node in it.
-    #[error("there is no {role} in {dir}: run `farthing-{role} init {dir}`", dir = dir.display())]
-    Missing {
-        /// What was looked for.
-        role: RoleName,
-        /// Where.
-        dir: PathBuf,
-    },
-    /// It is not empty, so no node is made in it.
-    #[error("{dir} is not empty; choose a new directory, so that nothing is overwritten", dir = dir.display())]
-    NotEmpty {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// Making the node was interrupted.
-    #[error(
-        "making the {role} in {dir} was interrupted: it has {present} but no {missing}; restore what is missing, or, \
-         if the {role} never ran, remove the directory and run `farthing-{role} init {dir}`",
-        dir = dir.display()
-    )]
-    Incomplete {
-        /// What was looked for.
-        role: RoleName,
-        /// The directory.
-        dir: PathBuf,
-        /// A file that is there.
-        present: &'static str,
-        /// A file that is not.
-        missing: &'static str,
-    },
-    /// There is a node of another role in it.
-    #[error("{dir} holds the {got} `{name}`, not a {expected}; use `farthing-{got}`", dir = dir.display())]
-    OtherRole {
-        /// The directory.
-        dir: PathBuf,
-        /// What was looked for.
-        expected: RoleName,
-        /// What is there.
-        got: RoleName,
-        /// Its name.
-        name: String,
-    },
-    /// Others can read a secret.
-    #[error(
-        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
-        path = path.display()
-    )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// A file is not what it should be.
-    #[error("{path} is damaged: {reason}; restore it from your backup", path = path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The node's card would have no address that others can dial.
-    #[error("{0} is not an address to reach a node at; set `advertise` in {CONFIG_FILE} to one that is")]
-    NoAddress(SocketAddr),
-    /// The name is not one.
-    #[error(transparent)]
-    Name(#[from] CardError),
-    /// The TLS certificate cannot be made or used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The network file cannot be used.
-    #[error(transparent)]
-    Network(#[from] NetworkFileError),
 }
 
 impl<C> std::fmt::Debug for Home<C> {
@@ -260,7 +176,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Public)?;
         // Last, and durable after all the others: where it is, the node is whole.
         files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
-        home.save_config()?;
+        save_config(dir, &home.config)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
         files::sync_dir(parent).map_err(|source| io_error(parent, source))?;
         Ok(home)
@@ -287,27 +203,28 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         })
     }
 
-    /// Changes the configuration, durably.
+    /// Replaces the configuration, durably.
     ///
     /// # Errors
-    /// [`HomeError::Io`]; on disk there is then the old configuration or the new one.
-    pub fn update_config(&mut self, change: impl FnOnce(&mut Config<C>)) -> Result<(), HomeError> {
-        change(&mut self.config);
-        self.save_config()
-    }
-
-    fn save_config(&self) -> Result<(), HomeError> {
-        let path = self.dir.join(CONFIG_FILE);
-        let mut bytes =
-            serde_json::to_vec_pretty(&self.config).map_err(|e| io_error(&path, io::Error::other(e)))?;
-        bytes.push(b'\n');
-        files::replace(&path, &bytes, files::Mode::Public).map_err(|source| io_error(&path, source))
+    /// [`HomeError::Io`], which changes nothing.
+    pub fn set_config(&mut self, config: Config<C>) -> Result<(), HomeError> {
+        save_config(&self.dir, &config)?;
+        self.config = config;
+        Ok(())
     }
 
     fn write_new(&self, name: &str, bytes: &[u8], mode: files::Mode) -> Result<(), HomeError> {
         let path = self.dir.join(name);
         files::create(&path, bytes, mode).map_err(|source| io_error(&path, source))
     }
+}
+
+/// Replaces the configuration's file.
+fn save_config<C: Serialize>(dir: &Path, config: &Config<C>) -> Result<(), HomeError> {
+    let path = dir.join(CONFIG_FILE);
+    let mut bytes = serde_json::to_vec_pretty(config).map_err(|e| io_error(&path, io::Error::other(e)))?;
+    bytes.push(b'\n');
+    files::replace(&path, &bytes, files::Mode::Public).map_err(|source| io_error(&path, source))
 }
 
 /// Makes `dir` for its owner alone; one that is there must be empty.

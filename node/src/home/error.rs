@@ -1,0 +1,95 @@
+//! Why a node's directory cannot be used.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::CONFIG_FILE;
+use crate::card::{CardError, NetworkFileError, RoleName};
+use crate::quic::IdentityError;
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is no node in it.
+    #[error("there is no {role} in {dir}: run `farthing-{role} init {dir}`", dir = dir.display())]
+    Missing {
+        /// What was looked for.
+        role: RoleName,
+        /// Where.
+        dir: PathBuf,
+    },
+    /// It is not empty, so no node is made in it.
+    #[error("{dir} is not empty; choose a new directory, so that nothing is overwritten", dir = dir.display())]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Making the node was interrupted.
+    #[error(
+        "making the {role} in {dir} was interrupted: it has {present} but no {missing}; restore what is missing, or, \
+         if the {role} never ran, remove the directory and run `farthing-{role} init {dir}`",
+        dir = dir.display()
+    )]
+    Incomplete {
+        /// What was looked for.
+        role: RoleName,
+        /// The directory.
+        dir: PathBuf,
+        /// A file that is there.
+        present: &'static str,
+        /// A file that is not.
+        missing: &'static str,
+    },
+    /// There is a node of another role in it.
+    #[error("{dir} holds the {got} `{name}`, not a {expected}; use `farthing-{got}`", dir = dir.display())]
+    OtherRole {
+        /// The directory.
+        dir: PathBuf,
+        /// What was looked for.
+        expected: RoleName,
+        /// What is there.
+        got: RoleName,
+        /// Its name.
+        name: String,
+    },
+    /// Others can read a secret.
+    #[error(
+        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
+        path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file is not what it should be.
+    #[error("{path} is damaged: {reason}; restore it from your backup", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The node's card would have no address that others can dial.
+    #[error("{0} is not an address to reach a node at; set `advertise` in {CONFIG_FILE} to one that is")]
+    NoAddress(SocketAddr),
+    /// The name is not one.
+    #[error(transparent)]
+    Name(#[from] CardError),
+    /// The TLS certificate cannot be made or used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The network file cannot be used.
+    #[error(transparent)]
+    Network(#[from] NetworkFileError),
+}

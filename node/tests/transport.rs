@@ -1,0 +1,442 @@
+//! Requests and replies over real QUIC: what arrives, what is bounded, and what an error says.
+
+// A panic is how a test fails, in its helpers too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod transport_support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use farthing_node::network::{Acted, Lane, Link, Network, NetworkError};
+use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use transport_support::*;
+
+#[tokio::test]
+async fn a_request_gets_its_reply_and_the_service_sees_the_lane() {
+    let server = start(ServerLimits::default());
+    for lane in Lane::ALL {
+        let channel = QuicNetwork::new().connect(&server.card, lane).await.unwrap();
+        let reply = channel.call(b"hello".to_vec(), PATIENCE).await.unwrap();
+        assert_eq!(reply, format!("{}|hello", lane.alpn()).into_bytes());
+        let empty = channel.call(Vec::new(), PATIENCE).await.unwrap();
+        assert_eq!(empty, format!("{}|", lane.alpn()).into_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_on_one_connection_get_each_its_own_reply() {
+    let server = start(ServerLimits::default());
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Peer)
+        .await
+        .unwrap();
+    let calls: Vec<_> = (0..500)
+        .map(|i| {
+            let channel = channel.clone();
+            tokio::spawn(async move {
+                let reply = channel.call(format!("{i}").into_bytes(), PATIENCE).await.unwrap();
+                assert_eq!(reply, format!("farthing/1 peer|{i}").into_bytes());
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_lane_is_refused() {
+    let server = start(ServerLimits::default());
+    let refused = foreign_connection(server.card.address, "farthing/2 anonymous").await;
+    assert!(
+        matches!(refused, Err(quinn::ConnectionError::ConnectionClosed(_))),
+        "{refused:?}"
+    );
+
+    // And a client learns that it is the server that speaks something else.
+    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let mut tls = server_tls(&identity);
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let other = quinn::Endpoint::server(config, any_port()).unwrap();
+    let accept = other.accept();
+    let card = card(&identity, other.local_addr().unwrap());
+    let network = QuicNetwork::new();
+    let (error, _) = tokio::join!(network.connect(&card, Lane::Peer), async {
+        let _failed = accept.await.unwrap().await;
+    });
+    let error = error.err().unwrap();
+    assert!(matches!(&error, NetworkError::WrongProtocol { .. }), "{error}");
+    assert!(error.is_final());
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_long_is_refused_on_either_side_and_either_way() {
+    let server = start(ServerLimits {
+        request_max_bytes: 1_000,
+        ..ServerLimits::default()
+    });
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Anonymous)
+        .await
+        .unwrap();
+    assert!(channel.call(vec![1; 1_000], PATIENCE).await.is_ok());
+    let refused = channel.call(vec![1; 1_001], PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(&refused, NetworkError::Refused { reason, .. } if reason.contains("longer")),
+        "{refused}"
+    );
+    // So long that the server says no while the client is still sending.
+    let refused = channel.call(vec![1; 3_000_000], PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(&refused, NetworkError::Refused { reason, .. } if reason.contains("longer")),
+        "{refused}"
+    );
+    assert_eq!(refused.acted(), Acted::No);
+    let refused = channel
+        .call(vec![1; 5 * 1024 * 1024], PATIENCE)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, NetworkError::TooLong { acted: Acted::No, .. }),
+        "{refused}"
+    );
+    // A reply that the server itself may not send.
+    let lost = channel.call(b"huge".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(
+            lost,
+            NetworkError::Closed {
+                acted: Acted::Unknown,
+                ..
+            }
+        ),
+        "{lost}"
+    );
+
+    let limits = ClientLimits {
+        reply_max_bytes: 99_999,
+        ..ClientLimits::default()
+    };
+    let channel = QuicNetwork::new()
+        .with_limits(limits)
+        .connect(&server.card, Lane::Anonymous)
+        .await
+        .unwrap();
+    let refused = channel.call(b"large".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            NetworkError::TooLong {
+                acted: Acted::Unknown,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(
+        channel.call(b"small".to_vec(), PATIENCE).await.is_ok(),
+        "the connection survives"
+    );
+}
+
+#[tokio::test]
+async fn the_largest_frames_travel_whole() {
+    let server = start(ServerLimits::default());
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Peer)
+        .await
+        .unwrap();
+    let request: Vec<u8> = (0..4_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let reply = channel.call(request.clone(), PATIENCE).await.unwrap();
+    assert!(reply.ends_with(&request));
+}
+
+#[tokio::test]
+async fn a_request_that_trickles_in_is_cut_off() {
+    let server = start(ServerLimits {
+        stream_timeout: Duration::from_millis(150),
+        ..ServerLimits::default()
+    });
+    let (_endpoint, connection) = foreign_connection(server.card.address, Lane::Anonymous.alpn())
+        .await
+        .unwrap();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(b"hel").await.unwrap();
+    let started = Instant::now();
+    let outcome = receive.read_to_end(100).await;
+    assert!(
+        matches!(&outcome, Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) if code.into_inner() == 3),
+        "{outcome:?}"
+    );
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        connection.open_bi().await.unwrap().1.id().index(),
+        1,
+        "the connection survives"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_was_given_up_half_way_is_never_taken_for_a_whole_one() {
+    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let server = foreign_server(server_tls(&identity));
+    let card = card(&identity, server.local_addr().unwrap());
+    let reading = tokio::spawn(async move {
+        let connection = server.accept().await.unwrap().await.unwrap();
+        let (_send, mut receive) = connection.accept_bi().await.unwrap();
+        // Slower than the client's patience, so that its windows fill up.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        receive.read_to_end(10_000_000).await
+    });
+    let channel = QuicNetwork::new().connect(&card, Lane::Peer).await.unwrap();
+    let error = channel
+        .call(vec![1; 4_000_000], Duration::from_millis(100))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, NetworkError::TimedOut { acted: Acted::No, .. }),
+        "{error}"
+    );
+    let read = reading.await.unwrap();
+    assert!(
+        matches!(read, Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(_)))),
+        "{read:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_killed_in_the_middle_of_a_request_leaves_its_outcome_unknown() {
+    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let server = foreign_server(server_tls(&identity));
+    let card = card(&identity, server.local_addr().unwrap());
+    let killing = tokio::spawn(async move {
+        let connection = server.accept().await.unwrap().await.unwrap();
+        let (_send, mut receive) = connection.accept_bi().await.unwrap();
+        receive.read_to_end(1_000).await.unwrap();
+        connection.close(quinn::VarInt::from_u32(77), b"");
+        server.wait_idle().await;
+    });
+    let channel = QuicNetwork::new().connect(&card, Lane::Identified).await.unwrap();
+    let error = channel.call(b"pay".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            NetworkError::Closed {
+                acted: Acted::Unknown,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let error = channel.call(b"pay".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(error, NetworkError::Closed { acted: Acted::No, .. }),
+        "{error}"
+    );
+    killing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_is_never_an_empty_reply() {
+    let server = start(ServerLimits::default());
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Identified)
+        .await
+        .unwrap();
+    let error = channel
+        .call(b"wait".to_vec(), Duration::from_millis(100))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            NetworkError::TimedOut {
+                acted: Acted::Unknown,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let error = channel.call(b"panic".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            NetworkError::Closed {
+                acted: Acted::Unknown,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        channel.call(b"on".to_vec(), PATIENCE).await.is_ok(),
+        "the connection survives"
+    );
+}
+
+#[tokio::test]
+async fn a_server_with_enough_to_do_says_when_to_try_again() {
+    let server = start(ServerLimits {
+        requests_max: 1,
+        ..ServerLimits::default()
+    });
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Peer)
+        .await
+        .unwrap();
+    let first = tokio::spawn({
+        let channel = channel.clone();
+        async move { channel.call(b"wait".to_vec(), PATIENCE).await }
+    });
+    server.echo.waiting.notified().await;
+    for size in [10, 3_000_000] {
+        let error = channel.call(vec![1; size], PATIENCE).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                NetworkError::Busy {
+                    retry_after_ms: 100,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert_eq!(error.acted(), Acted::No);
+    }
+    server.echo.go_on.notify_one();
+    assert_eq!(first.await.unwrap().unwrap(), b"waited");
+    // The place is free as soon as the reply is on its way.
+    assert!(channel.call(b"next".to_vec(), PATIENCE).await.is_ok());
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_given_back() {
+    let server = start(ServerLimits {
+        connections_max: 1,
+        ..ServerLimits::default()
+    });
+    let network = QuicNetwork::new();
+    let first = network.connect(&server.card, Lane::Peer).await.unwrap();
+    let error = network.connect(&server.card, Lane::Peer).await.err().unwrap();
+    assert!(matches!(error, NetworkError::Busy { .. }), "{error}");
+    assert!(first.call(b"still here".to_vec(), PATIENCE).await.is_ok());
+    drop(first);
+    let deadline = Instant::now() + PATIENCE;
+    while network.connect(&server.card, Lane::Peer).await.is_err() {
+        assert!(Instant::now() < deadline, "the place was not given back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn garbage_does_no_harm() {
+    let server = start(ServerLimits::default());
+    let socket = std::net::UdpSocket::bind(any_port()).unwrap();
+    for length in (0..1_400_usize).step_by(7) {
+        let mut garbage = vec![0_u8; length];
+        getrandom::fill(&mut garbage).unwrap();
+        // Half of it looks like the beginning of a handshake.
+        if let [first, version @ .., _] = garbage.as_mut_slice()
+            && length % 2 == 0
+            && version.len() > 4
+        {
+            *first |= 0xc0;
+            version[..4].copy_from_slice(&1_u32.to_be_bytes());
+        }
+        socket.send_to(&garbage, server.card.address).unwrap();
+    }
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Peer)
+        .await
+        .unwrap();
+    assert!(channel.call(b"alive?".to_vec(), PATIENCE).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_stopping_server_finishes_what_is_under_way_and_takes_nothing_more() {
+    let server = start(ServerLimits::default());
+    let network = QuicNetwork::new();
+    let channel = network.connect(&server.card, Lane::Peer).await.unwrap();
+    let under_way = tokio::spawn({
+        let channel = channel.clone();
+        async move { channel.call(b"wait".to_vec(), PATIENCE).await }
+    });
+    server.echo.waiting.notified().await;
+    server.stopper.stop();
+    // Whether a request comes before or after the stop is a race; soon after it, none is taken.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused = channel.call(b"late".to_vec(), PATIENCE).await.unwrap_err();
+    assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
+    server.echo.go_on.notify_one();
+    assert_eq!(under_way.await.unwrap().unwrap(), b"waited");
+    tokio::time::timeout(PATIENCE, server.task)
+        .await
+        .unwrap()
+        .unwrap();
+    let limits = ClientLimits {
+        connect_timeout: Duration::from_millis(300),
+        ..ClientLimits::default()
+    };
+    let error = network
+        .with_limits(limits)
+        .connect(&server.card, Lane::Peer)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_ever() {
+    let server = start(ServerLimits {
+        stop_timeout: Duration::from_millis(100),
+        ..ServerLimits::default()
+    });
+    let channel = QuicNetwork::new()
+        .connect(&server.card, Lane::Peer)
+        .await
+        .unwrap();
+    let stuck = tokio::spawn(async move { channel.call(b"wait".to_vec(), PATIENCE).await });
+    server.echo.waiting.notified().await;
+    server.stopper.stop();
+    tokio::time::timeout(Duration::from_secs(5), server.task)
+        .await
+        .unwrap()
+        .unwrap();
+    let error = stuck.await.unwrap().unwrap_err();
+    assert_eq!(error.acted(), Acted::Unknown, "{error}");
+}
+
+#[tokio::test]
+async fn a_link_comes_back_with_its_server() {
+    let server = start(ServerLimits::default());
+    let card = server.card.clone();
+    let limits = ClientLimits {
+        connect_timeout: Duration::from_millis(200),
+        ..ClientLimits::default()
+    };
+    let link = Link::new(
+        Arc::new(QuicNetwork::new().with_limits(limits)),
+        card.clone(),
+        Lane::Peer,
+    );
+    assert!(link.call(b"one".to_vec(), PATIENCE).await.is_ok());
+    server.stopper.stop();
+    server.task.await.unwrap();
+    let error = link
+        .call(b"two".to_vec(), Duration::from_millis(500))
+        .await
+        .unwrap_err();
+    assert_eq!(error.acted(), Acted::No, "{error}");
+    let again = start_at(card.address, server.identity, ServerLimits::default());
+    assert!(link.call(b"three".to_vec(), PATIENCE).await.is_ok());
+    again.stopper.stop();
+}

@@ -1,0 +1,491 @@
+//! Cards, pinned cards, a node's directory, and its administration socket.
+
+// A panic is how a test fails, in its helpers too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod transport_support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use farthing_node::admin::{
+    ADMIN_REQUEST_MAX_BYTES, ADMIN_SOCKET, AdminError, AdminHandler, AdminServer, admin_call,
+};
+use farthing_node::card::{Added, Card, CardError, NetworkFile, NetworkFileError, RoleName};
+use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_node::home::{Home, HomeError};
+use farthing_node::process::{Stopper, stop_pair};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use transport_support::{new_key, start};
+
+fn some_card(role: RoleName, name: &str) -> Card {
+    Card {
+        role,
+        name: name.to_owned(),
+        address: "127.0.0.1:7001".parse().unwrap(),
+        fingerprint: [0xab; 32],
+        identity: new_key(),
+    }
+}
+
+#[test]
+fn a_card_is_one_line_and_comes_back() {
+    for address in ["127.0.0.1:7001", "[::1]:9", "[2001:db8::7]:65535"] {
+        let mut card = some_card(RoleName::Escrow, "north-2");
+        card.address = address.parse().unwrap();
+        let line = card.to_string();
+        assert_eq!(
+            line,
+            format!(
+                "farthing-card:escrow:north-2@{address}/{}/{}",
+                "ab".repeat(32),
+                card.identity_hex()
+            )
+        );
+        assert!(!line.contains(char::is_whitespace));
+        assert_eq!(line.parse::<Card>().unwrap(), card);
+        let json = serde_json::to_string(&card).unwrap();
+        assert_eq!(json, format!("\"{line}\""));
+        assert_eq!(serde_json::from_str::<Card>(&json).unwrap(), card);
+    }
+}
+
+#[test]
+fn what_is_not_a_card_is_refused_with_a_reason() {
+    let key = new_key();
+    let identity = hex::encode(key.0);
+    let print = "ab".repeat(32);
+    let good = format!("farthing-card:bank:central@127.0.0.1:7001/{print}/{identity}");
+    assert!(good.parse::<Card>().is_ok());
+    let table: Vec<(String, &str)> = vec![
+        (String::new(), "this is not a card"),
+        ("hello".into(), "this is not a card"),
+        (
+            good.replace("farthing-card", "Farthing-card"),
+            "this is not a card",
+        ),
+        (
+            good.replace("farthing-card:bank", "farthing-card"),
+            "this is not a card",
+        ),
+        (good.replace(":bank:", ":mint:"), "`mint` is not a role"),
+        (good.replace(":bank:", ":Bank:"), "is not a role"),
+        (good.replace("central", ""), "is not a name"),
+        (good.replace("central", "Central"), "is not a name"),
+        (good.replace("central", "cen tral"), "is not a name"),
+        (good.replace("central", &"c".repeat(33)), "is not a name"),
+        (good.replace("central@", "central"), "no `@` after the name"),
+        (
+            good.replace("127.0.0.1:7001", "localhost:7001"),
+            "is not an address",
+        ),
+        (good.replace("127.0.0.1:7001", "127.0.0.1"), "is not an address"),
+        (good.replace("127.0.0.1:7001", "127.0.0.1:0"), "is not an address"),
+        (
+            good.replace("127.0.0.1:7001", "0.0.0.0:7001"),
+            "is not an address",
+        ),
+        (
+            good.replace("127.0.0.1:7001", "127.0.0.1:07001"),
+            "is not an address",
+        ),
+        (good.replace(&print, &print[2..]), "the fingerprint has to be 64"),
+        (
+            good.replace(&print, &print.to_uppercase()),
+            "the fingerprint has to be 64",
+        ),
+        (good[..good.len() - 1].to_owned(), "the identity has to be 64"),
+        (format!("{good}/"), "the identity has to be 64"),
+        (format!("{good} "), "the identity has to be 64"),
+        (good.replace(&identity, &"ff".repeat(32)), "is not a public key"),
+        (good.replace(&identity, &"00".repeat(32)), "is not a public key"),
+        (
+            good.replace(&identity, &"g".repeat(64)),
+            "the identity has to be 64",
+        ),
+        (format!("{good}{}", "0".repeat(600)), "too many characters"),
+    ];
+    for (line, expected) in table {
+        let error: CardError = line.parse::<Card>().unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(expected), "`{line}` gave: {message}");
+        assert!(message.len() < 400, "{message}");
+    }
+}
+
+#[test]
+fn a_network_file_refuses_whoever_contradicts_a_pinned_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = NetworkFile::load(dir.path()).unwrap();
+    assert!(matches!(
+        file.only_one(RoleName::Bank),
+        Err(NetworkFileError::Nobody(RoleName::Bank))
+    ));
+    let bank = some_card(RoleName::Bank, "central");
+    assert_eq!(file.add(bank.clone()).unwrap(), Added::New);
+    assert_eq!(file.add(bank.clone()).unwrap(), Added::Known);
+    assert_eq!(file.only_one(RoleName::Bank).unwrap(), &bank);
+
+    let mut other_key = bank.clone();
+    other_key.identity = new_key();
+    let message = file.add(other_key.clone()).unwrap_err().to_string();
+    assert!(
+        message.contains("the pinned key of bank `central` is"),
+        "{message}"
+    );
+    assert!(
+        message.contains(&bank.identity_hex()) && message.contains(&other_key.identity_hex()),
+        "{message}"
+    );
+    let mut other_print = bank.clone();
+    other_print.fingerprint = [0xcd; 32];
+    let message = file.add(other_print).unwrap_err().to_string();
+    assert!(
+        message.contains("the pinned fingerprint of bank `central` is"),
+        "{message}"
+    );
+    for (role, name) in [(RoleName::Bank, "other"), (RoleName::Merchant, "central")] {
+        let mut other_name = bank.clone();
+        (other_name.role, other_name.name) = (role, name.to_owned());
+        let message = file.add(other_name).unwrap_err().to_string();
+        assert!(
+            message.contains("is already pinned as bank `central`"),
+            "{message}"
+        );
+    }
+    assert_eq!(
+        file.cards(),
+        std::slice::from_ref(&bank),
+        "a refusal changes nothing"
+    );
+
+    let mut moved = bank.clone();
+    moved.address = "127.0.0.1:7002".parse().unwrap();
+    assert_eq!(
+        file.add(moved.clone()).unwrap(),
+        Added::Moved { from: bank.address }
+    );
+    let second = some_card(RoleName::Bank, "second");
+    assert_eq!(file.add(second.clone()).unwrap(), Added::New);
+    let again = NetworkFile::load(dir.path()).unwrap();
+    assert_eq!(again.cards(), [moved.clone(), second.clone()]);
+    assert_eq!(again.find(RoleName::Bank, "second"), Some(&second));
+    assert_eq!(again.by_identity(&bank.identity), Some(&moved));
+    let message = again.only_one(RoleName::Bank).unwrap_err().to_string();
+    assert!(message.contains("central, second"), "{message}");
+
+    assert_eq!(file.remove(RoleName::Bank, "central").unwrap(), Some(moved));
+    assert_eq!(file.remove(RoleName::Bank, "central").unwrap(), None);
+    assert_eq!(file.add(other_key).unwrap(), Added::New);
+}
+
+#[test]
+fn a_damaged_network_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let card = some_card(RoleName::Bank, "central");
+    let twice = format!("[\"{card}\",\"{card}\"]");
+    for text in ["", "{}", "[1]", "[\"farthing-card:\"]", &twice] {
+        fs::write(dir.path().join("network.json"), text).unwrap();
+        let error = NetworkFile::load(dir.path()).unwrap_err();
+        assert!(
+            matches!(error, NetworkFileError::Malformed { .. }),
+            "{text}: {error}"
+        );
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Settings {
+    currency: String,
+}
+
+fn create(dir: &Path, name: &str) -> Result<Home<Settings>, HomeError> {
+    let entropy: &dyn Entropy = &SystemEntropy;
+    let settings = Settings {
+        currency: "EUR".to_owned(),
+    };
+    let listen: SocketAddr = "127.0.0.1:7001".parse().unwrap();
+    Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_home_is_made_once_and_opened_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("nodes").join("bank");
+    let made = create(&dir, "central").unwrap();
+    let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
+    let card = opened.card().unwrap();
+    assert_eq!(card, made.card().unwrap());
+    assert_eq!(card.to_string().parse::<Card>().unwrap(), card);
+    assert_eq!(
+        (card.name.as_str(), card.identity),
+        ("central", opened.identity().public())
+    );
+    assert_eq!(opened.config().settings.currency, "EUR");
+    assert!(opened.network().unwrap().cards().is_empty());
+    assert_eq!(mode(&dir), 0o700);
+    for secret in ["identity.key", "tls.key"] {
+        assert_eq!(mode(&dir.join(secret)), 0o600);
+    }
+    let error = create(&dir, "central").unwrap_err();
+    assert!(matches!(error, HomeError::NotEmpty { .. }), "{error}");
+    // An empty directory that is there already will do, and becomes its owner's alone.
+    let empty = parent.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    create(&empty, "second").unwrap();
+    assert_eq!(mode(&empty), 0o700);
+}
+
+#[test]
+fn a_home_that_is_not_in_order_says_what_to_do() {
+    let parent = tempfile::tempdir().unwrap();
+    let open = |dir: &Path, role| Home::<Settings>::open(dir, role).unwrap_err().to_string();
+    let nowhere = parent.path().join("nowhere");
+    let message = open(&nowhere, RoleName::Bank);
+    assert_eq!(
+        message,
+        format!(
+            "there is no bank in {0}: run `farthing-bank init {0}`",
+            nowhere.display()
+        )
+    );
+    assert!(
+        create(&nowhere, "Not A Name")
+            .unwrap_err()
+            .to_string()
+            .contains("is not a name")
+    );
+    assert!(!nowhere.exists(), "a refusal makes nothing");
+
+    let dir = parent.path().join("bank");
+    create(&dir, "central").unwrap();
+    let message = open(&dir, RoleName::Escrow);
+    assert!(
+        message.contains("holds the bank `central`") && message.contains("use `farthing-bank`"),
+        "{message}"
+    );
+
+    let key = dir.join("identity.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let message = open(&dir, RoleName::Bank);
+    assert!(
+        message.contains("can be read by others (mode 640); run `chmod 600"),
+        "{message}"
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+
+    let good = fs::read(&key).unwrap();
+    for damaged in ["", "00", &"0".repeat(64), &"f".repeat(64)] {
+        fs::write(&key, damaged).unwrap();
+        let message = open(&dir, RoleName::Bank);
+        assert!(message.contains("identity.key is damaged"), "{message}");
+    }
+    fs::write(&key, good).unwrap();
+    let config = dir.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"listen\"", "\"lissten\"")).unwrap();
+    assert!(open(&dir, RoleName::Bank).contains("config.json is damaged"));
+    fs::write(&config, text).unwrap();
+    fs::remove_file(dir.join("tls.key")).unwrap();
+    let message = open(&dir, RoleName::Bank);
+    assert!(message.contains("it has config.json but no tls.key"), "{message}");
+}
+
+#[test]
+fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    let mut home = create(&dir, "central").unwrap();
+    let mut config = home.config().clone();
+    config.listen = "0.0.0.0:7001".parse().unwrap();
+    home.set_config(config.clone()).unwrap();
+    let message = home.card().unwrap_err().to_string();
+    assert!(message.contains("set `advertise` in config.json"), "{message}");
+    config.advertise = Some("192.0.2.7:7001".parse().unwrap());
+    home.set_config(config).unwrap();
+    let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
+    assert_eq!(opened.card().unwrap().address, "192.0.2.7:7001".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_stored_certificate_serves_again_under_its_fingerprint() {
+    use farthing_node::network::{Lane, Network};
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    create(&dir, "central").unwrap();
+    let home: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
+    let running = transport_support::start_at(
+        transport_support::any_port(),
+        home.tls().clone(),
+        farthing_node::quic::ServerLimits::default(),
+    );
+    let card = home.card_at(running.card.address).unwrap();
+    assert!(
+        farthing_node::quic::QuicNetwork::new()
+            .connect(&card, Lane::Peer)
+            .await
+            .is_ok()
+    );
+    // And not under another's.
+    let other = start(farthing_node::quic::ServerLimits::default());
+    let card = home.card_at(other.card.address).unwrap();
+    assert!(
+        farthing_node::quic::QuicNetwork::new()
+            .connect(&card, Lane::Peer)
+            .await
+            .is_err()
+    );
+}
+
+struct Operator;
+
+#[async_trait]
+impl AdminHandler for Operator {
+    async fn admin(&self, request: Value) -> Result<Value, String> {
+        match request["do"].as_str() {
+            Some("echo") => Ok(request["what"].clone()),
+            Some("slowly") => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(json!("done"))
+            }
+            other => Err(format!(
+                "`{}` is not a command; known is echo",
+                other.unwrap_or_default()
+            )),
+        }
+    }
+}
+
+async fn serve(dir: &Path) -> (Stopper, tokio::task::JoinHandle<()>) {
+    let server = AdminServer::bind(dir).await.unwrap();
+    let (stopper, token) = stop_pair();
+    (stopper, tokio::spawn(server.run(Arc::new(Operator), token)))
+}
+
+#[tokio::test]
+async fn commands_reach_the_running_node_and_nobody_when_none_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let echo = json!({"do": "echo", "what": "line\nbreak"});
+    assert_eq!(admin_call(dir.path(), &echo).await.unwrap(), None);
+    assert_eq!(
+        admin_call(&dir.path().join("nowhere"), &echo).await.unwrap(),
+        None
+    );
+    let (stopper, task) = serve(dir.path()).await;
+    assert_eq!(mode(&dir.path().join(ADMIN_SOCKET)), 0o600);
+    assert_eq!(mode(dir.path()), 0o700);
+    assert_eq!(
+        admin_call(dir.path(), &echo).await.unwrap(),
+        Some(json!("line\nbreak"))
+    );
+    // `null` is an answer, and not the same as nobody there.
+    assert_eq!(
+        admin_call(dir.path(), &json!({"do": "echo"})).await.unwrap(),
+        Some(Value::Null)
+    );
+    let error = admin_call(dir.path(), &json!({"do": "rob"})).await.unwrap_err();
+    assert!(
+        matches!(&error, AdminError::Refused(message) if message.contains("`rob`")),
+        "{error}"
+    );
+    let second = AdminServer::bind(dir.path()).await.unwrap_err();
+    assert!(matches!(second, AdminError::AlreadyRunning { .. }), "{second}");
+
+    // More at once than there are places, and a stop in the middle of one.
+    let dir_path = dir.path().to_owned();
+    let calls: Vec<_> = (0..40)
+        .map(|i| {
+            let dir = dir_path.clone();
+            tokio::spawn(async move { admin_call(&dir, &json!({"do": "echo", "what": i})).await })
+        })
+        .collect();
+    for (i, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.unwrap().unwrap(), Some(json!(i)));
+    }
+    let slow = tokio::spawn(async move { admin_call(&dir_path, &json!({"do": "slowly"})).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    stopper.stop();
+    assert_eq!(slow.await.unwrap().unwrap(), Some(json!("done")));
+    task.await.unwrap();
+    assert!(!dir.path().join(ADMIN_SOCKET).exists());
+    assert_eq!(admin_call(dir.path(), &echo).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_socket_of_a_killed_node_is_replaced_and_anything_else_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(ADMIN_SOCKET);
+    // Dropping a listener leaves its file, as a kill does.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    assert_eq!(admin_call(dir.path(), &json!({})).await.unwrap(), None);
+    let (stopper, task) = serve(dir.path()).await;
+    let echo = json!({"do": "echo", "what": 1});
+    assert_eq!(admin_call(dir.path(), &echo).await.unwrap(), Some(json!(1)));
+    stopper.stop();
+    task.await.unwrap();
+
+    fs::write(&path, "notes").unwrap();
+    let error = AdminServer::bind(dir.path()).await.unwrap_err();
+    assert!(matches!(error, AdminError::NotASocket { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "notes");
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_for_a_socket_works_by_a_detour() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("d".repeat(120));
+    fs::create_dir(&dir).unwrap();
+    assert_eq!(admin_call(&dir, &json!({})).await.unwrap(), None);
+    let (stopper, task) = serve(&dir).await;
+    let echo = json!({"do": "echo", "what": 1});
+    assert_eq!(admin_call(&dir, &echo).await.unwrap(), Some(json!(1)));
+    assert_eq!(mode(&dir.join(ADMIN_SOCKET)), 0o600);
+    stopper.stop();
+    task.await.unwrap();
+    assert!(!dir.join(ADMIN_SOCKET).exists());
+}
+
+#[tokio::test]
+async fn a_bad_line_is_answered_or_dropped_and_harms_nobody() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().unwrap();
+    let (_stopper, _task) = serve(dir.path()).await;
+    let path = dir.path().join(ADMIN_SOCKET);
+    let too_long = vec![b' '; usize::try_from(ADMIN_REQUEST_MAX_BYTES).unwrap() + 10];
+    for (line, expected) in [
+        (b"{oops}\n".to_vec(), "not a line of JSON"),
+        (b"{}".to_vec(), ""),
+        (too_long, ""),
+    ] {
+        let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let started = Instant::now();
+        // A server that has had enough closes before all is sent.
+        let _cut_off = stream.write_all(&line).await;
+        let _cut_off = stream.shutdown().await;
+        let mut reply = String::new();
+        let _cut_off = stream.read_to_string(&mut reply).await;
+        assert!(
+            reply.contains(expected) && (expected.is_empty() == reply.is_empty()),
+            "{reply}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+    let echo = json!({"do": "echo", "what": 1});
+    assert_eq!(admin_call(dir.path(), &echo).await.unwrap(), Some(json!(1)));
+}

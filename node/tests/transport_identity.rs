@@ -1,0 +1,319 @@
+//! Who a server is, and that nothing joins two connections of a client.
+
+// A panic is how a test fails, in its helpers too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod transport_support;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use farthing_node::network::{Lane, Network, NetworkError};
+use farthing_node::quic::{QuicNetwork, ServerIdentity, ServerLimits};
+use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::ServerName;
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use transport_support::*;
+
+#[tokio::test]
+async fn another_certificate_than_the_pinned_one_is_refused() {
+    let server = start(ServerLimits::default());
+    let mut card = server.card.clone();
+    card.fingerprint[31] ^= 1;
+    let error = QuicNetwork::new()
+        .connect(&card, Lane::Identified)
+        .await
+        .err()
+        .unwrap();
+    let NetworkError::WrongCertificate { expected, got, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (expected, got),
+        (&card.fingerprint_hex(), &server.card.fingerprint_hex())
+    );
+    assert!(error.is_final());
+}
+
+/// Shows one party's certificate and signs with another's key.
+#[derive(Debug)]
+struct Thief(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Thief {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn the_pinned_certificate_without_its_key_is_refused() {
+    let victim = ServerIdentity::generate().unwrap();
+    let thief = ServerIdentity::generate().unwrap();
+    let key = rustls::crypto::ring::sign::any_supported_type(&tls_key(&thief)).unwrap();
+    let stolen = CertifiedKey::new(vec![certificate(&victim)], key);
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Thief(Arc::new(stolen))));
+    let server = foreign_server(tls);
+    let card = card(&victim, server.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Some(incoming) = server.accept().await {
+            let _refused = incoming.await;
+        }
+    });
+    let error = QuicNetwork::new()
+        .connect(&card, Lane::Identified)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, NetworkError::Impostor { .. }), "{error}");
+    assert!(error.is_final());
+}
+
+/// Counts what a server hands out that a client could show again, and keeps it, as an ordinary client would.
+#[derive(Debug, Default)]
+struct Hoard {
+    tickets: AtomicUsize,
+    tokens: AtomicUsize,
+}
+
+impl ClientSessionStore for Hoard {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: rustls::NamedGroup) {}
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<rustls::NamedGroup> {
+        None
+    }
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {
+        self.tickets.fetch_add(1, Ordering::SeqCst);
+    }
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        None
+    }
+}
+
+/// The same for QUIC's tokens.
+struct Tokens(Arc<Hoard>);
+
+impl quinn::TokenStore for Tokens {
+    fn insert(&self, _: &str, _: bytes::Bytes) {
+        self.0.tokens.fetch_add(1, Ordering::SeqCst);
+    }
+    fn take(&self, _: &str) -> Option<bytes::Bytes> {
+        None
+    }
+}
+
+/// What a hoarding client gets from the server at `address`: tickets and tokens.
+async fn handed_out(address: SocketAddr) -> (usize, usize) {
+    let hoard = Arc::new(Hoard::default());
+    let mut tls = foreign_tls(Lane::Anonymous.alpn());
+    tls.resumption = rustls::client::Resumption::store(hoard.clone());
+    let mut config = foreign_config(tls);
+    config.token_store(Arc::new(Tokens(hoard.clone())));
+    let endpoint = quinn::Endpoint::client(any_port()).unwrap();
+    let connection = endpoint
+        .connect_with(config, address, "farthing")
+        .unwrap()
+        .await
+        .unwrap();
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(b"hello").await.unwrap();
+    send.finish().unwrap();
+    let _reply = receive.read_to_end(100).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    (
+        hoard.tickets.load(Ordering::SeqCst),
+        hoard.tokens.load(Ordering::SeqCst),
+    )
+}
+
+/// A server that marks its clients: it hands out tickets and tokens and counts those that are shown to it.
+#[derive(Debug, Default)]
+struct Marker {
+    tickets_shown: AtomicUsize,
+    tokens_shown: AtomicUsize,
+}
+
+impl ProducesTickets for Marker {
+    fn enabled(&self) -> bool {
+        true
+    }
+    fn lifetime(&self) -> u32 {
+        3_600
+    }
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        Some(plain.to_vec())
+    }
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.tickets_shown.fetch_add(1, Ordering::SeqCst);
+        Some(ticket.to_vec())
+    }
+}
+
+/// The same for QUIC's tokens.
+struct TokenCounter(Arc<Marker>);
+
+impl quinn::TokenLog for TokenCounter {
+    fn check_and_insert(
+        &self,
+        _: u128,
+        _: std::time::SystemTime,
+        _: Duration,
+    ) -> Result<(), quinn::TokenReuseError> {
+        self.0.tokens_shown.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Starts a marking server; the addresses that its clients come from are collected.
+fn marking_server(identity: &ServerIdentity) -> (SocketAddr, Arc<Marker>, Arc<Mutex<Vec<SocketAddr>>>) {
+    let marker = Arc::new(Marker::default());
+    let mut tls = server_tls(identity);
+    tls.ticketer = marker.clone();
+    tls.send_tls13_tickets = 4;
+    tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut tokens = quinn::ValidationTokenConfig::default();
+    tokens.sent(4).log(Arc::new(TokenCounter(marker.clone())));
+    config.validation_token_config(tokens);
+    let server = quinn::Endpoint::server(config, any_port()).unwrap();
+    let address = server.local_addr().unwrap();
+    let sources = Arc::new(Mutex::new(Vec::new()));
+    let seen = sources.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = server.accept().await {
+            seen.lock().unwrap().push(incoming.remote_address());
+            tokio::spawn(async move {
+                let connection = incoming.await.unwrap();
+                while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+                    let request = receive.read_to_end(100).await.unwrap();
+                    send.write_all(&request).await.unwrap();
+                    send.finish().unwrap();
+                }
+            });
+        }
+    });
+    (address, marker, sources)
+}
+
+#[tokio::test]
+async fn a_server_hands_out_nothing_to_be_known_again_by() {
+    let server = start(ServerLimits::default());
+    assert_eq!(handed_out(server.card.address).await, (0, 0));
+    // The count does count: a server that marks its clients is seen to.
+    let identity = ServerIdentity::generate().unwrap();
+    let (address, _, _) = marking_server(&identity);
+    let (tickets, tokens) = handed_out(address).await;
+    assert!(tickets > 0 && tokens > 0, "{tickets} tickets, {tokens} tokens");
+}
+
+#[tokio::test]
+async fn no_two_connections_of_a_wallet_share_a_socket_a_ticket_or_a_token() {
+    let identity = ServerIdentity::generate().unwrap();
+    let (address, marker, sources) = marking_server(&identity);
+    let card = card(&identity, address);
+    let network = QuicNetwork::new();
+    let mut channels = Vec::new();
+    for round in 0..6 {
+        let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
+        assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+        // Time for tickets and tokens to arrive.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // One after the other as well as side by side.
+        if round % 2 == 0 {
+            channels.push(channel);
+        }
+    }
+    let sources = sources.lock().unwrap().clone();
+    let distinct: BTreeSet<u16> = sources.iter().map(SocketAddr::port).collect();
+    assert_eq!((sources.len(), distinct.len()), (6, 6));
+    assert_eq!(
+        marker.tickets_shown.load(Ordering::SeqCst),
+        0,
+        "a session was resumed"
+    );
+    assert_eq!(
+        marker.tokens_shown.load(Ordering::SeqCst),
+        0,
+        "an address token was shown"
+    );
+
+    // The count does count: an ordinary client that uses its configuration twice resumes and shows its token.
+    let config = foreign_config(foreign_tls(Lane::Anonymous.alpn()));
+    let endpoint = quinn::Endpoint::client(any_port()).unwrap();
+    for _ in 0..2 {
+        let connecting = endpoint
+            .connect_with(config.clone(), address, "farthing")
+            .unwrap();
+        let connection = connecting.await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        connection.close(quinn::VarInt::from_u32(0), b"");
+    }
+    assert!(marker.tickets_shown.load(Ordering::SeqCst) > 0);
+    assert!(marker.tokens_shown.load(Ordering::SeqCst) > 0);
+}
+
+#[tokio::test]
+async fn a_relay_can_carry_the_traffic_and_the_pinned_key_still_decides() {
+    let server = start(ServerLimits::default());
+    let real = server.card.address;
+    let mut card = server.card.clone();
+    // An address at which nobody answers.
+    card.address = (Ipv4Addr::new(192, 0, 2, 1), 7_001).into();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asked_for = asked.clone();
+    let network = QuicNetwork::new().with_dialer(move |card, lane| {
+        asked_for.lock().unwrap().push((card.address, lane));
+        real
+    });
+    let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
+    assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+    assert_eq!(*asked.lock().unwrap(), [(card.address, Lane::Anonymous)]);
+    card.fingerprint = [0; 32];
+    let error = network.connect(&card, Lane::Anonymous).await.err().unwrap();
+    assert!(matches!(error, NetworkError::WrongCertificate { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_dropped_channel_closes_its_connection_and_its_socket() {
+    let identity = ServerIdentity::generate().unwrap();
+    let server = foreign_server(server_tls(&identity));
+    let card = card(&identity, server.local_addr().unwrap());
+    let accepting = tokio::spawn(async move {
+        let incoming = server.accept().await.unwrap();
+        let port = incoming.remote_address().port();
+        let connection = incoming.await.unwrap();
+        (connection.closed().await, port)
+    });
+    let channel = QuicNetwork::new().connect(&card, Lane::Anonymous).await.unwrap();
+    drop(channel);
+    let (reason, port) = tokio::time::timeout(Duration::from_secs(2), accepting)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(reason, quinn::ConnectionError::ApplicationClosed(_)),
+        "{reason}"
+    );
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_err() {
+        assert!(std::time::Instant::now() < deadline, "the socket is still open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,202 @@
+//! Servers and clients for the tests of the transport, over real QUIC on the loopback device.
+
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::card::{Card, RoleName};
+use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_node::network::{Lane, Service};
+use farthing_node::process::{Stopper, stop_pair};
+use farthing_node::quic::{QuicServer, ServerIdentity, ServerLimits};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Long enough for anything that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Any port of this machine.
+pub(crate) fn any_port() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// A new key that signs documents.
+pub(crate) fn new_key() -> PublicKey {
+    let entropy: &dyn Entropy = &SystemEntropy;
+    SecretKey::generate(&mut entropy.rng()).public()
+}
+
+/// Answers with the lane and what it got; some requests make it behave otherwise.
+#[derive(Default)]
+pub(crate) struct Echo {
+    /// Lets one request `wait` go on.
+    pub(crate) go_on: Notify,
+    /// Fires when a request `wait` has arrived.
+    pub(crate) waiting: Notify,
+}
+
+#[async_trait]
+impl Service for Echo {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match request.as_slice() {
+            b"wait" => {
+                self.waiting.notify_one();
+                self.go_on.notified().await;
+                b"waited".to_vec()
+            }
+            b"panic" => panic!("asked to"),
+            b"huge" => vec![7; 5 * 1024 * 1024],
+            b"large" => vec![7; 100_000],
+            _ => [lane.alpn().as_bytes(), b"|", &request].concat(),
+        }
+    }
+}
+
+/// A server that runs, with its card.
+pub(crate) struct Running {
+    pub(crate) card: Card,
+    pub(crate) identity: ServerIdentity,
+    pub(crate) echo: Arc<Echo>,
+    pub(crate) stopper: Stopper,
+    pub(crate) task: JoinHandle<()>,
+}
+
+/// A server with these limits on any port.
+pub(crate) fn start(limits: ServerLimits) -> Running {
+    start_at(any_port(), ServerIdentity::generate().unwrap(), limits)
+}
+
+/// A server at `address` as `identity`.
+pub(crate) fn start_at(address: SocketAddr, identity: ServerIdentity, limits: ServerLimits) -> Running {
+    let echo = Arc::new(Echo::default());
+    let server = QuicServer::bind(address, &identity, echo.clone(), limits).unwrap();
+    let (stopper, token) = stop_pair();
+    Running {
+        card: card(&identity, server.local_addr()),
+        identity,
+        echo,
+        stopper,
+        task: tokio::spawn(server.run(token)),
+    }
+}
+
+/// The card of a bank with this certificate.
+pub(crate) fn card(identity: &ServerIdentity, address: SocketAddr) -> Card {
+    Card {
+        role: RoleName::Bank,
+        name: "central".to_owned(),
+        address,
+        fingerprint: identity.fingerprint(),
+        identity: new_key(),
+    }
+}
+
+/// The key of `identity`, for servers that are not ours.
+pub(crate) fn tls_key(identity: &ServerIdentity) -> PrivateKeyDer<'static> {
+    PrivatePkcs8KeyDer::from(identity.key_der().to_vec()).into()
+}
+
+/// The certificate of `identity`.
+pub(crate) fn certificate(identity: &ServerIdentity) -> CertificateDer<'static> {
+    CertificateDer::from(identity.certificate_der().to_vec())
+}
+
+/// A TLS client that believes anybody.
+#[derive(Debug)]
+struct Gullible;
+
+impl rustls::client::danger::ServerCertVerifier for Gullible {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The TLS side of a client that is not ours: it believes anybody and takes whatever it is given.
+pub(crate) fn foreign_tls(alpn: &str) -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Gullible))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![alpn.into()];
+    tls.enable_early_data = true;
+    tls
+}
+
+/// QUIC for that client.
+pub(crate) fn foreign_config(tls: rustls::ClientConfig) -> quinn::ClientConfig {
+    quinn::ClientConfig::new(Arc::new(
+        quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap(),
+    ))
+}
+
+/// A connection of a client that is not ours.
+pub(crate) async fn foreign_connection(
+    address: SocketAddr,
+    alpn: &str,
+) -> Result<(quinn::Endpoint, quinn::Connection), quinn::ConnectionError> {
+    let endpoint = quinn::Endpoint::client(any_port()).unwrap();
+    let config = foreign_config(foreign_tls(alpn));
+    let connection = endpoint
+        .connect_with(config, address, "farthing")
+        .unwrap()
+        .await?;
+    Ok((endpoint, connection))
+}
+
+/// A server that is not ours, with every lane.
+pub(crate) fn foreign_server(mut tls: rustls::ServerConfig) -> quinn::Endpoint {
+    tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(crypto)), any_port()).unwrap()
+}
+
+/// TLS for a server that is not ours, with the certificate of `identity`.
+pub(crate) fn server_tls(identity: &ServerIdentity) -> rustls::ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate(identity)], tls_key(identity))
+        .unwrap()
+}
