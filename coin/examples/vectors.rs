@@ -1,0 +1,19 @@
+//! Writes `coin/vectors/*.json` again, to be run after a deliberate change of what is hashed:
+//! `cargo run -p farthing-coin --example vectors`.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../tests/support/vectors.rs"]
+mod vectors;
+
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    for (name, text) in vectors::files() {
+        std::fs::write(folder.join(name), text)?;
+        println!("{name}");
+    }
+    Ok(())
+}
