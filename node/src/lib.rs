@@ -13,3 +13,5 @@ pub mod logging;
 pub mod network;
 pub mod process;
 pub mod quic;
+pub mod call;
+pub mod serve;

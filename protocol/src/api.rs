@@ -68,6 +68,7 @@ macro_rules! server {
     ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident;)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[allow(clippy::large_enum_variant, reason = "a request lives for one dispatch")]
         pub enum $server {
             $($(#[$vdoc])* $name($call),)*
         }

@@ -9,7 +9,6 @@
 //! The state is written down before what it says is sent; after a crash the wallet asks the same again. Only
 //! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
 
-use crate::documents::CoinUse;
 use crate::{
     contract::VerifiedContract,
     decide::{CancelRequest, Outcome, OutcomeRequest},

@@ -1,0 +1,132 @@
+//! Questions and answers between parties: typed calls on a channel, and decisions in the store.
+
+use crate::network::{Channel, Lane, Link, NetworkError};
+use crate::store::{Store, StoreError, Transaction};
+use async_trait::async_trait;
+use farthing_protocol::{
+    api::{Call, Caller},
+    refusal::{Later, Refusal, RequestFault},
+    wire::WireError,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How soon a client that was told `busy` should ask again (ms).
+pub const RETRY_AFTER_MS: u64 = 100;
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The network: whether the other side has acted may be unknown.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The other side refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The other side's reply is not one.
+    #[error("the reply is not understood: {0}; is the other side of another version?")]
+    Garbled(#[from] WireError),
+}
+
+/// Asks `call` on `channel`.
+///
+/// # Errors
+/// [`CallError`]: the network failed, the other side refused, or its reply is not one.
+pub async fn ask<C: Call>(channel: &dyn Channel, call: C, timeout: Duration) -> Result<C::Reply, CallError> {
+    let reply = channel.call(call.encode()?, timeout).await?;
+    Ok(C::decode_reply(&reply)??)
+}
+
+#[async_trait]
+impl Channel for Link {
+    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        Link::call(self, request, timeout).await
+    }
+}
+
+/// Refuses a question that came on the wrong lane, so that a connection is never both identified and anonymous.
+///
+/// # Errors
+/// [`RequestFault::WrongLane`] says which lane is right.
+pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
+    let expected = match caller {
+        Caller::Anyone => return Ok(()),
+        Caller::Identified => Lane::Identified,
+        Caller::Anonymous => Lane::Anonymous,
+        Caller::Peer => Lane::Peer,
+    };
+    if lane == expected {
+        return Ok(());
+    }
+    let right = match expected {
+        Lane::Identified => "an identified",
+        Lane::Anonymous => "an anonymous",
+        Lane::Peer => "a peer's",
+    };
+    Err(RequestFault::WrongLane(right.into()).into())
+}
+
+/// Why a transaction decided nothing.
+#[derive(Debug)]
+pub enum Undone {
+    /// The request is refused.
+    Refused(Refusal),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        Undone::Store(error)
+    }
+}
+
+impl<T: Into<Refusal>> From<T> for Undone {
+    fn from(refusal: T) -> Self {
+        Undone::Refused(refusal.into())
+    }
+}
+
+/// Runs `transaction` and returns what it decided once that is durable. A refusal writes nothing, and is
+/// returned once everything that it may rest on is durable.
+///
+/// # Errors
+/// The transaction's refusal, or [`Later`] when the store takes no writes.
+pub async fn decide<T: Send + 'static>(
+    store: &Store,
+    transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
+) -> Result<T, Refusal> {
+    let refusal = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&refusal);
+    let outcome = store
+        .transact(move |tx| {
+            transaction(tx).map_err(|undone| match undone {
+                Undone::Store(error) => error,
+                Undone::Refused(refusal) => {
+                    let text = refusal.to_string();
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+                    StoreError::Refused(text)
+                }
+            })
+        })
+        .await;
+    outcome.map_err(|error| {
+        let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (error, refused) {
+            (StoreError::Refused(_), Some(refusal)) => refusal,
+            (error, _) => unavailable(&error),
+        }
+    })
+}
+
+/// What a caller is told when the store cannot answer: to ask again. The operator finds the cause in the log.
+pub fn unavailable(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Busy { .. } => Later::Busy { retry_after_ms: RETRY_AFTER_MS }.into(),
+        StoreError::Full { .. } => Later::Unavailable("its disk is full".into()).into(),
+        other => {
+            tracing::error!(error = %other, "the store did not answer");
+            Later::Unavailable("its store has stopped; the operator is told in its log".into()).into()
+        }
+    }
+}
