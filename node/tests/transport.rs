@@ -13,7 +13,7 @@ mod transport_support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farthing_node::network::{Acted, Lane, Link, Network, NetworkError};
+use farthing_node::network::{Acted, Lane, Network, NetworkError};
 use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
 use transport_support::*;
 
@@ -360,83 +360,39 @@ async fn garbage_does_no_harm() {
     assert!(channel.call(b"alive?".to_vec(), PATIENCE).await.is_ok());
 }
 
-#[tokio::test]
-async fn a_stopping_server_finishes_what_is_under_way_and_takes_nothing_more() {
-    let server = start(ServerLimits::default());
-    let network = QuicNetwork::new();
-    let channel = network.connect(&server.card, Lane::Peer).await.unwrap();
-    let under_way = tokio::spawn({
-        let channel = channel.clone();
-        async move { channel.call(b"wait".to_vec(), PATIENCE).await }
-    });
-    server.echo.waiting.notified().await;
-    server.stopper.stop();
-    // Whether a request comes before or after the stop is a race; soon after it, none is taken.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let refused = channel.call(b"late".to_vec(), PATIENCE).await.unwrap_err();
-    assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
-    server.echo.go_on.notify_one();
-    assert_eq!(under_way.await.unwrap().unwrap(), b"waited");
-    tokio::time::timeout(PATIENCE, server.task)
-        .await
-        .unwrap()
+/// The first datagram of a handshake with any server.
+async fn first_datagram() -> Vec<u8> {
+    let sink = tokio::net::UdpSocket::bind(any_port()).await.unwrap();
+    let endpoint = quinn::Endpoint::client(any_port()).unwrap();
+    let config = foreign_config(foreign_tls(Lane::Anonymous.alpn()));
+    let _connecting = endpoint
+        .connect_with(config, sink.local_addr().unwrap(), "farthing")
         .unwrap();
-    let limits = ClientLimits {
-        connect_timeout: Duration::from_millis(300),
-        ..ClientLimits::default()
-    };
-    let error = network
-        .with_limits(limits)
-        .connect(&server.card, Lane::Peer)
-        .await
-        .err()
-        .unwrap();
-    assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
+    let mut datagram = vec![0; 2_000];
+    let length = sink.recv(&mut datagram).await.unwrap();
+    datagram.truncate(length);
+    datagram
 }
 
 #[tokio::test]
-async fn stopping_does_not_wait_for_ever() {
+async fn handshakes_that_never_go_on_do_not_keep_others_out() {
     let server = start(ServerLimits {
-        stop_timeout: Duration::from_millis(100),
+        handshakes_max: 4,
         ..ServerLimits::default()
     });
-    let channel = QuicNetwork::new()
-        .connect(&server.card, Lane::Peer)
-        .await
-        .unwrap();
-    let stuck = tokio::spawn(async move { channel.call(b"wait".to_vec(), PATIENCE).await });
-    server.echo.waiting.notified().await;
-    server.stopper.stop();
-    tokio::time::timeout(Duration::from_secs(5), server.task)
-        .await
-        .unwrap()
-        .unwrap();
-    let error = stuck.await.unwrap().unwrap_err();
-    assert_eq!(error.acted(), Acted::Unknown, "{error}");
-}
-
-#[tokio::test]
-async fn a_link_comes_back_with_its_server() {
-    let server = start(ServerLimits::default());
-    let card = server.card.clone();
-    let limits = ClientLimits {
-        connect_timeout: Duration::from_millis(200),
-        ..ClientLimits::default()
-    };
-    let link = Link::new(
-        Arc::new(QuicNetwork::new().with_limits(limits)),
-        card.clone(),
-        Lane::Peer,
-    );
-    assert!(link.call(b"one".to_vec(), PATIENCE).await.is_ok());
-    server.stopper.stop();
-    server.task.await.unwrap();
-    let error = link
-        .call(b"two".to_vec(), Duration::from_millis(500))
-        .await
-        .unwrap_err();
-    assert_eq!(error.acted(), Acted::No, "{error}");
-    let again = start_at(card.address, server.identity, ServerLimits::default());
-    assert!(link.call(b"three".to_vec(), PATIENCE).await.is_ok());
-    again.stopper.stop();
+    // From addresses at which nobody listens, as a flood would have.
+    for _ in 0..20 {
+        let socket = tokio::net::UdpSocket::bind(any_port()).await.unwrap();
+        socket
+            .send_to(&first_datagram().await, server.card.address)
+            .await
+            .unwrap();
+    }
+    for _ in 0..3 {
+        let channel = QuicNetwork::new()
+            .connect(&server.card, Lane::Peer)
+            .await
+            .unwrap();
+        assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+    }
 }

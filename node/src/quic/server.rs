@@ -57,6 +57,8 @@ const CHUNK_MAX_BYTES: usize = 64 * 1024;
 pub struct ServerLimits {
     /// The most connections at once.
     pub connections_max: usize,
+    /// The most handshakes under way at once.
+    pub handshakes_max: usize,
     /// The most requests under way on one connection.
     pub streams_per_connection_max: u32,
     /// The most requests under way over all connections.
@@ -73,6 +75,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_MAX,
+            handshakes_max: HANDSHAKES_MAX,
             streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
             requests_max: REQUESTS_MAX,
             request_max_bytes: FRAME_MAX_BYTES,
@@ -151,7 +154,7 @@ impl QuicServer {
         let shared = Arc::new(Shared {
             service,
             connections: semaphore(limits.connections_max),
-            handshakes: semaphore(HANDSHAKES_MAX),
+            handshakes: semaphore(limits.handshakes_max),
             requests: semaphore(limits.requests_max),
             request_bytes: semaphore(REQUESTS_MAX_BYTES),
             limits,
@@ -219,7 +222,8 @@ fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerC
 
 /// Starts a connection's task, if there is room for it.
 fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
-    if !incoming.remote_address_validated() && shared.handshakes.available_permits() < HANDSHAKES_MAX / 2 {
+    let crowded = shared.handshakes.available_permits() <= shared.limits.handshakes_max / 2;
+    if crowded && !incoming.remote_address_validated() {
         // Only says that the address is real; the token in it is used at once, for this very connection.
         if let Err(refused) = incoming.retry() {
             refused.into_incoming().refuse();
