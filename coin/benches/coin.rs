@@ -4,6 +4,12 @@
 //! decompressions (R', P, S), one multiscalar multiplication of 3n points with scalars of the same widths, and 2n
 //! transcript hashes. It is measured in the same run, in turns with the batch, so that a busy machine slows both.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a bench fails"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

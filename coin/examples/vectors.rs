@@ -1,6 +1,12 @@
 //! Writes `coin/vectors/*.json` again, to be run after a deliberate change of what is hashed:
 //! `cargo run -p farthing-coin --example vectors`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a generator of vectors fails"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[allow(dead_code, unreachable_pub)]

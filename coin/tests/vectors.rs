@@ -1,5 +1,11 @@
 //! Every published vector is read and checked, and making them again gives the same bytes.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
 mod support;
 #[allow(dead_code, unreachable_pub)]
 #[path = "support/vectors.rs"]

@@ -8,180 +8,21 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
     Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EpochKeys,
-    KeyId, KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signature, Signed, Statement, Transcript,
-    TranscriptExt, blind, unblind,
+    KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement, Transcript, TranscriptExt,
+    blind, unblind,
 };
 use rand_core::Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::support::{CONTEXT, TestRng};
 
-/// The group order, the smallest scalar encoding that is not canonical.
-pub const GROUP_ORDER: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
-/// Encodings that RFC 9496, appendix A.2, lists as invalid.
-pub const BAD_POINTS: [&str; 3] = [
-    "00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    "0100000000000000000000000000000000000000000000000000000000000000",
-];
-const ZERO: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+#[path = "vector_negatives.rs"]
+mod negatives;
+#[path = "vector_types.rs"]
+mod types;
 
-#[derive(Serialize, Deserialize)]
-pub struct Generators {
-    pub suite: u8,
-    pub g: String,
-    pub h_uniform_bytes: String,
-    pub h: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct DenominationVector {
-    pub master: String,
-    pub bank: String,
-    pub currency: String,
-    pub value: u64,
-    pub epoch: u32,
-    pub issue_from_ms: u64,
-    pub issue_until_ms: u64,
-    pub spend_until_ms: u64,
-    pub redeem_until_ms: u64,
-    pub x: String,
-    pub public: String,
-    pub id: String,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-pub struct CoinVector {
-    pub suite: u8,
-    pub key_id: String,
-    pub public: String,
-    pub r: String,
-    pub z: String,
-    pub y: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct IssueVector {
-    pub denomination: usize,
-    pub fresh: String,
-    pub boot_id: String,
-    pub session_id: String,
-    pub client_randomness: String,
-    pub bank_a: String,
-    pub bank_b: String,
-    pub bank_y: String,
-    pub commitment_a: String,
-    pub commitment_b: String,
-    pub seed: String,
-    pub request_id: String,
-    pub slot: u32,
-    pub coin_secret: String,
-    pub alpha: String,
-    pub r: String,
-    pub beta: String,
-    pub coin_challenge: String,
-    pub challenge: String,
-    pub response_z: String,
-    pub response_b: String,
-    pub response_y: String,
-    pub coin: CoinVector,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-pub struct SignatureVector {
-    pub public: String,
-    pub context: String,
-    pub key_id: String,
-    pub digest: String,
-    pub commitment: String,
-    pub response: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct SigningVector {
-    pub secret: String,
-    pub nonce: String,
-    pub e: String,
-    pub signature: SignatureVector,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct BatchEntry {
-    pub denomination: usize,
-    pub coin: CoinVector,
-    pub authorization: SignatureVector,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct CulpritVector {
-    pub index: usize,
-    pub error: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct BatchVector {
-    pub name: String,
-    pub entries: Vec<BatchEntry>,
-    pub culprits: Vec<CulpritVector>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct NegativeCoin {
-    pub name: String,
-    pub denomination: usize,
-    pub coin: CoinVector,
-    pub error: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct NegativeSignature {
-    pub name: String,
-    pub signature: SignatureVector,
-    pub error: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Negatives {
-    pub coins: Vec<NegativeCoin>,
-    pub signatures: Vec<NegativeSignature>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct KeyListVector {
-    pub secret: String,
-    pub bank: String,
-    pub currency: String,
-    pub epoch_ms: u64,
-    pub spend_epochs: u32,
-    pub redeem_epochs: u32,
-    pub values: Vec<u64>,
-    pub first_epoch: u32,
-    pub keys: Vec<Vec<String>>,
-    pub chain: Vec<String>,
-    pub document_digest: String,
-    pub commitment: String,
-    pub response: String,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct SeedVector {
-    pub seed: String,
-    pub phrase: String,
-    pub account_secret: String,
-    pub account_public: String,
-    pub counter: u64,
-    pub withdraw_id: String,
-    pub exchange_id: String,
-    pub purchase_secret: String,
-    pub note_id: String,
-    pub note_key: String,
-    pub request_id: String,
-    pub slot: u32,
-    pub coin_secret: String,
-    pub client_randomness: String,
-    pub other_public: String,
-    pub diffie_hellman: String,
-}
+pub use negatives::*;
+pub use types::*;
 
 /// Every file of vectors, by name.
 pub fn files() -> Vec<(&'static str, String)> {
@@ -201,13 +42,6 @@ fn render(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("plain structs");
     text.push('\n');
     text
-}
-
-pub fn unhex<const N: usize>(text: &str) -> [u8; N] {
-    hex::decode(text)
-        .expect("hexadecimal")
-        .try_into()
-        .expect("the right length")
 }
 
 fn draw<const N: usize>(name: &str, number: usize) -> [u8; N] {
@@ -292,73 +126,6 @@ fn denominations() -> Vec<DenominationVector> {
             }
         })
         .collect()
-}
-
-impl DenominationVector {
-    pub fn denomination(&self) -> Denomination {
-        Denomination {
-            bank: self.bank.parse().expect("hexadecimal"),
-            currency: self.currency.clone(),
-            value: self.value,
-            epoch: self.epoch,
-            issue_from_ms: self.issue_from_ms,
-            issue_until_ms: self.issue_until_ms,
-            spend_until_ms: self.spend_until_ms,
-            redeem_until_ms: self.redeem_until_ms,
-            public: self.public.parse().expect("hexadecimal"),
-        }
-    }
-}
-
-impl CoinVector {
-    fn new(coin: &Coin) -> Self {
-        Self {
-            suite: coin.suite,
-            key_id: coin.key_id.to_string(),
-            public: coin.public.to_string(),
-            r: hex::encode(coin.r),
-            z: hex::encode(coin.z),
-            y: hex::encode(coin.y),
-        }
-    }
-
-    pub fn coin(&self) -> Coin {
-        Coin {
-            suite: self.suite,
-            key_id: KeyId(unhex(&self.key_id)),
-            public: PublicKey(unhex(&self.public)),
-            r: unhex(&self.r),
-            z: unhex(&self.z),
-            y: unhex(&self.y),
-        }
-    }
-}
-
-impl SignatureVector {
-    fn new(public: &PublicKey, statement: &Statement, signature: &Signature) -> Self {
-        Self {
-            public: public.to_string(),
-            context: statement.context.to_owned(),
-            key_id: hex::encode(statement.key_id),
-            digest: hex::encode(statement.digest),
-            commitment: hex::encode(signature.commitment),
-            response: hex::encode(signature.response),
-        }
-    }
-
-    /// The signer, the statement and the signature. A statement's context is static, so it is leaked here.
-    pub fn parts(&self) -> (PublicKey, Statement, Signature) {
-        let statement = Statement {
-            context: Box::leak(self.context.clone().into_boxed_str()),
-            key_id: unhex(&self.key_id),
-            digest: unhex(&self.digest),
-        };
-        let signature = Signature {
-            commitment: unhex(&self.commitment),
-            response: unhex(&self.response),
-        };
-        (PublicKey(unhex(&self.public)), statement, signature)
-    }
 }
 
 /// a, b and y of the bank, from the documented derivation.
@@ -602,129 +369,6 @@ fn batches() -> Vec<BatchVector> {
     vec![batch("all good", batch_entries()), batch("three bad", forged)]
 }
 
-fn flip(text: &str) -> String {
-    let mut bytes: [u8; 32] = unhex(text);
-    bytes[0] ^= 2;
-    hex::encode(bytes)
-}
-
-fn negatives() -> Negatives {
-    Negatives {
-        coins: negative_coins(),
-        signatures: negative_signatures(),
-    }
-}
-
-fn negative_coins() -> Vec<NegativeCoin> {
-    let good = issue(0).0.coin;
-    let other = issue(3).0.coin;
-    let mut cases: Vec<(String, usize, CoinVector)> = Vec::new();
-    let mut case = |name: &str, denomination: usize, change: &dyn Fn(&mut CoinVector)| {
-        let mut coin = good.clone();
-        change(&mut coin);
-        cases.push((name.to_owned(), denomination, coin));
-    };
-    case("suite 0", 0, &|coin| coin.suite = 0);
-    case("suite 2", 0, &|coin| coin.suite = 2);
-    case("key id altered", 0, &|coin| coin.key_id = flip(&coin.key_id));
-    case("checked under another value's key", 1, &|_| ());
-    case("checked under another epoch's key", 2, &|_| ());
-    case("relabelled with another value's key id", 1, &|coin| {
-        coin.key_id = denomination(1).id().to_string()
-    });
-    case("relabelled with another epoch's key id", 2, &|coin| {
-        coin.key_id = denomination(2).id().to_string()
-    });
-    case("y' is zero", 0, &|coin| coin.y = ZERO.to_owned());
-    case("public is the identity", 0, &|coin| coin.public = ZERO.to_owned());
-    case("r is the identity", 0, &|coin| coin.r = ZERO.to_owned());
-    for bad in BAD_POINTS {
-        case("public is no point", 0, &|coin| coin.public = bad.to_owned());
-        case("r is no point", 0, &|coin| coin.r = bad.to_owned());
-    }
-    case("z is the group order", 0, &|coin| coin.z = GROUP_ORDER.to_owned());
-    case("y is the group order", 0, &|coin| coin.y = GROUP_ORDER.to_owned());
-    case("z altered", 0, &|coin| coin.z = flip(&coin.z));
-    case("y altered", 0, &|coin| coin.y = flip(&coin.y));
-    case("z and y swapped", 0, &|coin| {
-        std::mem::swap(&mut coin.z, &mut coin.y)
-    });
-    case("public of another coin", 0, &|coin| {
-        coin.public = other.public.clone()
-    });
-    case("r of another coin", 0, &|coin| coin.r = other.r.clone());
-    case("z of another coin", 0, &|coin| coin.z = other.z.clone());
-    case("y of another coin", 0, &|coin| coin.y = other.y.clone());
-    case("r and z of another coin", 0, &|coin| {
-        coin.r = other.r.clone();
-        coin.z = other.z.clone();
-    });
-    let refused = |(name, number, coin): (String, usize, CoinVector)| {
-        let error = coin.coin().verify(&denomination(number)).expect_err(&name);
-        NegativeCoin {
-            name,
-            denomination: number,
-            coin,
-            error: format!("{error:?}"),
-        }
-    };
-    cases.into_iter().map(refused).collect()
-}
-
-fn negative_signatures() -> Vec<NegativeSignature> {
-    let good = signing(0).signature;
-    let other = signing(1).signature;
-    let mut cases: Vec<(String, SignatureVector)> = Vec::new();
-    let mut case = |name: &str, change: &dyn Fn(&mut SignatureVector)| {
-        let mut signature = good.clone();
-        change(&mut signature);
-        cases.push((name.to_owned(), signature));
-    };
-    case("another signer", &|signature| {
-        signature.public = other.public.clone()
-    });
-    case("another context", &|signature| signature.context.push('x'));
-    case("key id altered", &|signature| {
-        signature.key_id = flip(&signature.key_id)
-    });
-    case("digest altered", &|signature| {
-        signature.digest = flip(&signature.digest)
-    });
-    case("commitment of another signature", &|signature| {
-        signature.commitment = other.commitment.clone()
-    });
-    case("response altered", &|signature| {
-        signature.response = flip(&signature.response)
-    });
-    case("response is the group order", &|signature| {
-        signature.response = GROUP_ORDER.to_owned()
-    });
-    case("signer is the identity", &|signature| {
-        signature.public = ZERO.to_owned()
-    });
-    case("commitment is the identity", &|signature| {
-        signature.commitment = ZERO.to_owned()
-    });
-    for bad in BAD_POINTS {
-        case("signer is no point", &|signature| {
-            signature.public = bad.to_owned()
-        });
-        case("commitment is no point", &|signature| {
-            signature.commitment = bad.to_owned()
-        });
-    }
-    let refused = |(name, vector): (String, SignatureVector)| {
-        let (public, statement, signature) = vector.parts();
-        let error = public.verify(&statement, &signature).expect_err(&name);
-        NegativeSignature {
-            name,
-            signature: vector,
-            error: format!("{error:?}"),
-        }
-    };
-    cases.into_iter().map(refused).collect()
-}
-
 fn key_list() -> KeyListVector {
     let values = vec![1, 2, 8];
     let first_epoch = 5;
@@ -766,31 +410,6 @@ fn key_list() -> KeyListVector {
         document_digest: hex::encode(list.digest()),
         commitment: hex::encode(signed.signature.commitment),
         response: hex::encode(signed.signature.response),
-    }
-}
-
-impl KeyListVector {
-    pub fn signed(&self) -> Signed<KeyList> {
-        let epoch = |(epoch, keys): (u32, &Vec<String>)| EpochKeys {
-            epoch,
-            keys: keys.iter().map(|key| key.parse().expect("hexadecimal")).collect(),
-        };
-        let body = KeyList {
-            bank: self.bank.parse().expect("hexadecimal"),
-            currency: self.currency.clone(),
-            calendar: Calendar {
-                epoch_ms: self.epoch_ms,
-                spend_epochs: self.spend_epochs,
-                redeem_epochs: self.redeem_epochs,
-            },
-            values: self.values.clone(),
-            epochs: (self.first_epoch..).zip(&self.keys).map(epoch).collect(),
-        };
-        let signature = Signature {
-            commitment: unhex(&self.commitment),
-            response: unhex(&self.response),
-        };
-        Signed { body, signature }
     }
 }
 

@@ -1,0 +1,228 @@
+//! A batch gives exactly the verdicts of the single verifications.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod support;
+
+use farthing_coin::{Batch, Coin, CoinError, Culprit, CulpritKind, Denomination, SignatureError};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+use support::{Spend, TestRng, denomination, spend};
+
+/// Coins of four keys, with authorizations.
+static SPENDS: LazyLock<Vec<(Spend, Denomination)>> = LazyLock::new(|| {
+    let mut rng = TestRng::new("spends", 0);
+    let keys = [
+        denomination(1, 1),
+        denomination(2, 1),
+        denomination(4, 1),
+        denomination(1, 2),
+    ];
+    (0..48)
+        .map(|number: u8| {
+            let (secret, d) = &keys[usize::from(number) % keys.len()];
+            (spend(&mut rng, secret, d, [number; 32]), d.clone())
+        })
+        .collect()
+});
+
+/// What verifying one by one finds.
+fn singly(spends: &[(Spend, Denomination)]) -> Vec<Culprit> {
+    let mut culprits = Vec::new();
+    for (index, (spend, d)) in spends.iter().enumerate() {
+        if let Err(error) = spend.coin.verify(d) {
+            culprits.push(Culprit {
+                index,
+                what: CulpritKind::Coin(error),
+            });
+        }
+        if let Err(error) = spend.coin.public.verify(&spend.statement, &spend.authorization) {
+            culprits.push(Culprit {
+                index,
+                what: CulpritKind::Signature(error),
+            });
+        }
+    }
+    culprits
+}
+
+fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
+    let mut batch = Batch::new();
+    for (index, (spend, d)) in spends.iter().enumerate() {
+        batch.coin_with_authorization(index, &spend.coin, d, &spend.statement, &spend.authorization);
+    }
+    assert_eq!(batch.len(), 2 * spends.len());
+    batch
+        .verify(&mut TestRng::new("weights", number))
+        .err()
+        .unwrap_or_default()
+}
+
+fn apart(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
+    let mut batch = Batch::new();
+    for (index, (spend, d)) in spends.iter().enumerate() {
+        batch.signature(index, &spend.coin.public, &spend.statement, &spend.authorization);
+        batch.coin(index, &spend.coin, d);
+    }
+    batch
+        .verify(&mut TestRng::new("weights", number))
+        .err()
+        .unwrap_or_default()
+}
+
+fn copies() -> Vec<(Spend, Denomination)> {
+    let copy = |(spend, d): &(Spend, Denomination)| {
+        let spend = Spend {
+            coin: spend.coin,
+            statement: spend.statement,
+            authorization: spend.authorization,
+        };
+        (spend, d.clone())
+    };
+    SPENDS.iter().map(copy).collect()
+}
+
+#[test]
+fn an_empty_batch_holds() {
+    let batch = Batch::new();
+    assert!(batch.is_empty());
+    assert_eq!(batch.verify(&mut TestRng::new("empty", 0)), Ok(()));
+}
+
+#[test]
+fn good_coins_hold_in_batches_of_every_size() {
+    let spends = copies();
+    for size in [1, 2, 3, 7, 31, 32, 48] {
+        assert_eq!(together(&spends[..size], 0), []);
+        assert_eq!(apart(&spends[..size], 0), []);
+    }
+}
+
+/// The naive sum of all equations would hold here: weights are what tells the two apart.
+#[test]
+fn errors_that_cancel_out_are_found() {
+    use curve25519_dalek::scalar::Scalar;
+    let mut spends = copies();
+    let add = |bytes: &mut [u8; 32], error: Scalar| {
+        *bytes = (Scalar::from_canonical_bytes(*bytes).expect("canonical") + error).to_bytes();
+    };
+    add(&mut spends[3].0.coin.z, Scalar::ONE);
+    add(&mut spends[7].0.coin.z, -Scalar::ONE);
+    add(&mut spends[9].0.authorization.response, Scalar::ONE);
+    add(&mut spends[9].0.coin.z, -Scalar::ONE);
+    let forged = |index| Culprit {
+        index,
+        what: CoinError::Forged.into(),
+    };
+    let signature = Culprit {
+        index: 9,
+        what: SignatureError::Forged.into(),
+    };
+    assert_eq!(together(&spends, 0), [forged(3), forged(7), forged(9), signature]);
+}
+
+/// Fields of two good coins, exchanged pairwise.
+#[test]
+fn swapped_fields_of_two_coins_are_found() {
+    let swaps: [fn(&mut Coin, &mut Coin); 5] = [
+        |one, two| std::mem::swap(&mut one.public, &mut two.public),
+        |one, two| std::mem::swap(&mut one.r, &mut two.r),
+        |one, two| std::mem::swap(&mut one.z, &mut two.z),
+        |one, two| std::mem::swap(&mut one.y, &mut two.y),
+        |one, two| {
+            std::mem::swap(&mut one.r, &mut two.r);
+            std::mem::swap(&mut one.y, &mut two.y);
+        },
+    ];
+    for swap in swaps {
+        let mut spends = copies();
+        // Coins 0 and 4 are of the same key.
+        let (left, right) = spends.split_at_mut(4);
+        swap(&mut left[0].0.coin, &mut right[0].0.coin);
+        let culprits = together(&spends, 0);
+        assert_eq!(culprits, singly(&spends));
+        let coins: Vec<_> = culprits
+            .iter()
+            .filter(|c| matches!(c.what, CulpritKind::Coin(_)))
+            .collect();
+        assert_eq!(coins.len(), 2);
+    }
+}
+
+#[test]
+fn all_bad_names_all() {
+    let mut spends = copies();
+    for (spend, _) in &mut spends {
+        std::mem::swap(&mut spend.coin.z, &mut spend.coin.y);
+        spend.statement.digest[0] ^= 1;
+    }
+    let culprits = together(&spends, 0);
+    assert_eq!(culprits.len(), 2 * spends.len());
+    assert_eq!(culprits, singly(&spends));
+}
+
+/// A coin that is checked under a key that the batch already knows, but not its own, must not borrow it.
+#[test]
+fn another_denomination_is_noticed_though_its_coin_was_seen_before() {
+    let (first, d) = &SPENDS[0];
+    let (second, _) = &SPENDS[4];
+    let mut altered = d.clone();
+    altered.value *= 2;
+    let mut batch = Batch::new();
+    batch.coin(0, &first.coin, d);
+    batch.coin(1, &second.coin, &altered);
+    let culprits = batch
+        .verify(&mut TestRng::new("borrow", 0))
+        .expect_err("one is bad");
+    assert_eq!(
+        culprits,
+        [Culprit {
+            index: 1,
+            what: CoinError::WrongKey.into()
+        }]
+    );
+}
+
+fn corrupt(spend: &mut Spend, how: usize, bit: usize) {
+    let flip = |bytes: &mut [u8; 32]| bytes[bit / 8] ^= 1 << (bit % 8);
+    match how {
+        0 => flip(&mut spend.coin.public.0),
+        1 => flip(&mut spend.coin.r),
+        2 => flip(&mut spend.coin.z),
+        3 => flip(&mut spend.coin.y),
+        4 => flip(&mut spend.coin.key_id.0),
+        5 => flip(&mut spend.authorization.commitment),
+        6 => flip(&mut spend.authorization.response),
+        7 => flip(&mut spend.statement.digest),
+        8 => flip(&mut spend.statement.key_id),
+        9 => spend.coin.y = [0; 32],
+        10 => spend.coin.r = [0; 32],
+        11 => spend.coin.public.0 = [0; 32],
+        12 => spend.coin.suite ^= 1 << (bit % 8),
+        _ => spend.statement.context = "farthing test, another context",
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Random corruptions: the batch names what single verification names, with the same errors.
+    #[test]
+    fn a_batch_agrees_with_single_verification(
+        corruptions in prop::collection::vec((0..24_usize, 0..14_usize, 0..256_usize), 0..6),
+        size in 1..24_usize,
+        number in any::<u64>(),
+    ) {
+        let mut spends = copies();
+        for (index, how, bit) in corruptions {
+            corrupt(&mut spends[index].0, how, bit);
+        }
+        let expected = singly(&spends[..size]);
+        prop_assert_eq!(&together(&spends[..size], number), &expected);
+        prop_assert_eq!(&apart(&spends[..size], number), &expected);
+    }
+}

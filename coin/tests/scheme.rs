@@ -1,0 +1,385 @@
+//! The blind signature itself: issuing, refusing, restoring, and why its rules must never be relaxed.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod support;
+
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
+use farthing_coin::{
+    BlindError, Blinders, Challenge, Coin, CoinError, Commitment, IssueError, Nonces, Response, SecretKey,
+    Seed, Transcript, TranscriptExt, blind, generator_g, generator_h, joining_blinders, reconstruct, unblind,
+};
+use proptest::prelude::*;
+use sha2::Sha512;
+use support::{TestRng, denomination, issue};
+
+const GROUP_ORDER: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+
+fn group_order() -> [u8; 32] {
+    hex::decode(GROUP_ORDER)
+        .expect("hexadecimal")
+        .try_into()
+        .expect("32 bytes")
+}
+
+fn scalar(bytes: &[u8; 32]) -> Scalar {
+    Scalar::from_canonical_bytes(*bytes).expect("canonical")
+}
+
+fn add_one(bytes: &[u8; 32]) -> [u8; 32] {
+    (scalar(bytes) + Scalar::ONE).to_bytes()
+}
+
+#[test]
+fn a_coin_is_issued_and_verifies_under_its_own_key_alone() {
+    let mut rng = TestRng::new("issue", 0);
+    let (secret, d) = denomination(8, 1);
+    let (_, other_value) = denomination(16, 1);
+    let (_, other_epoch) = denomination(8, 2);
+    let coin = issue(&mut rng, &secret, &d).coin;
+    assert_eq!(coin.verify(&d), Ok(()));
+    assert_eq!(coin.verify(&other_value), Err(CoinError::WrongKey));
+    assert_eq!(coin.verify(&other_epoch), Err(CoinError::WrongKey));
+    let relabelled = Coin {
+        key_id: other_value.id(),
+        ..coin
+    };
+    assert_eq!(relabelled.verify(&other_value), Err(CoinError::Forged));
+}
+
+/// Each date and name is part of the key's id, so a bank cannot change what a coin stands for.
+#[test]
+fn a_coin_is_bound_to_every_field_of_its_denomination() {
+    let (secret, d) = denomination(8, 1);
+    let coin = issue(&mut TestRng::new("fields", 0), &secret, &d).coin;
+    let changes: [&dyn Fn(&mut farthing_coin::Denomination); 8] = [
+        &|d| d.bank = denomination(16, 1).0.public(),
+        &|d| d.currency.push('X'),
+        &|d| d.value *= 2,
+        &|d| d.epoch += 1,
+        &|d| d.issue_from_ms += 1,
+        &|d| d.issue_until_ms += 1,
+        &|d| d.spend_until_ms += 1,
+        &|d| d.redeem_until_ms += 1,
+    ];
+    for change in changes {
+        let mut changed = d.clone();
+        change(&mut changed);
+        assert_eq!(coin.verify(&changed), Err(CoinError::WrongKey));
+    }
+}
+
+/// This is why nonces can be neither stored nor copied. Whoever is about to relax that, run this first.
+#[test]
+fn two_answers_on_one_nonce_give_away_the_key() {
+    let (secret, _) = denomination(8, 1);
+    let nonces = || Nonces::generate(&mut TestRng::new("repeated", 0), &[1; 32], b"session", &[2; 32]);
+    let (first, commitment) = nonces();
+    let (second, same) = nonces();
+    assert_eq!(commitment, same, "a repeated generator repeats the nonces");
+    let (c1, c2) = (Scalar::from(1_u64), Scalar::from(2_u64));
+    let z1 = first
+        .respond(&secret, &Challenge(c1.to_bytes()))
+        .expect("canonical")
+        .z;
+    let z2 = second
+        .respond(&secret, &Challenge(c2.to_bytes()))
+        .expect("canonical")
+        .z;
+    let x = (scalar(&z1) - scalar(&z2)) * (c1 - c2).invert();
+    assert_eq!(
+        RistrettoPoint::mul_base(&x).compress().to_bytes(),
+        secret.public().0
+    );
+}
+
+/// A cloned machine repeats its generator, but not its boot id, session ids and clients.
+#[test]
+fn nonces_depend_on_more_than_the_generator() {
+    let draw = |boot: u8, session: &[u8], client: u8| {
+        Nonces::generate(
+            &mut TestRng::new("cloned", 0),
+            &[boot; 32],
+            session,
+            &[client; 32],
+        )
+        .1
+    };
+    let first = draw(1, b"session", 1);
+    assert_eq!(draw(1, b"session", 1), first);
+    for other in [
+        draw(2, b"session", 1),
+        draw(1, b"session 2", 1),
+        draw(1, b"session", 2),
+    ] {
+        assert_ne!(other.a, first.a);
+        assert_ne!(other.b, first.b);
+    }
+}
+
+#[test]
+fn h_is_a_generator_of_its_own() {
+    let h = generator_h();
+    assert_ne!(h, [0; 32], "the identity");
+    assert_ne!(h, generator_g());
+    assert!(CompressedRistretto(h).decompress().is_some());
+    let empty_hash = RistrettoPoint::hash_from_bytes::<Sha512>(b"");
+    assert_ne!(h, empty_hash.compress().to_bytes());
+    assert_ne!(
+        h,
+        RistrettoPoint::from_uniform_bytes(&[0; 64]).compress().to_bytes()
+    );
+    let mut unlabelled = [0; 64];
+    Transcript::new(b"").challenge_bytes(b"", &mut unlabelled);
+    assert_ne!(
+        h,
+        RistrettoPoint::from_uniform_bytes(&unlabelled)
+            .compress()
+            .to_bytes()
+    );
+    let mut no_purpose = [0; 64];
+    Transcript::start(b"").challenge_bytes(b"uniform", &mut no_purpose);
+    assert_ne!(
+        h,
+        RistrettoPoint::from_uniform_bytes(&no_purpose)
+            .compress()
+            .to_bytes()
+    );
+}
+
+#[test]
+fn the_wallet_refuses_a_bad_first_message() {
+    let mut rng = TestRng::new("first", 0);
+    let (secret, d) = denomination(8, 1);
+    let session = issue(&mut rng, &secret, &d);
+    let m = session.key.public();
+    let good = session.commitment;
+    let no_point = [0xff; 32];
+    let cases = [
+        (Commitment { a: [0; 32], ..good }, BlindError::Identity("A")),
+        (Commitment { b: [0; 32], ..good }, BlindError::Identity("B")),
+        (
+            Commitment { a: no_point, ..good },
+            BlindError::NonCanonicalPoint("A"),
+        ),
+        (
+            Commitment { b: no_point, ..good },
+            BlindError::NonCanonicalPoint("B"),
+        ),
+    ];
+    for (bad, error) in cases {
+        assert_eq!(blind(&d, &m, &bad, &session.blinders), Err(error));
+        assert_eq!(
+            unblind(&d, &m, &bad, &session.blinders, &session.response),
+            Err(error)
+        );
+    }
+}
+
+#[test]
+fn the_wallet_refuses_a_bad_answer() {
+    let mut rng = TestRng::new("answer", 0);
+    let (secret, d) = denomination(8, 1);
+    let session = issue(&mut rng, &secret, &d);
+    let good = session.response;
+    let cases = [
+        (Response { y: [0; 32], ..good }, BlindError::ZeroY),
+        (
+            Response {
+                b: add_one(&good.b),
+                ..good
+            },
+            BlindError::CommitmentMismatch,
+        ),
+        (
+            Response {
+                y: add_one(&good.y),
+                ..good
+            },
+            BlindError::CommitmentMismatch,
+        ),
+        (
+            Response {
+                z: add_one(&good.z),
+                ..good
+            },
+            BlindError::ResponseMismatch,
+        ),
+        (
+            Response {
+                z: group_order(),
+                ..good
+            },
+            BlindError::NonCanonicalScalar("z"),
+        ),
+        (
+            Response {
+                b: group_order(),
+                ..good
+            },
+            BlindError::NonCanonicalScalar("b"),
+        ),
+        (
+            Response {
+                y: group_order(),
+                ..good
+            },
+            BlindError::NonCanonicalScalar("y"),
+        ),
+    ];
+    for (bad, error) in cases {
+        let refused = unblind(
+            &d,
+            &session.key.public(),
+            &session.commitment,
+            &session.blinders,
+            &bad,
+        );
+        assert_eq!(refused, Err(error));
+    }
+    // The answer of another key of the same bank.
+    let (other_secret, _) = denomination(16, 1);
+    let (nonces, commitment) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let challenge = blind(&d, &session.key.public(), &commitment, &session.blinders).expect("good");
+    let response = nonces.respond(&other_secret, &challenge).expect("canonical");
+    let refused = unblind(
+        &d,
+        &session.key.public(),
+        &commitment,
+        &session.blinders,
+        &response,
+    );
+    assert_eq!(refused, Err(BlindError::ResponseMismatch));
+}
+
+#[test]
+fn the_bank_refuses_a_challenge_that_is_not_canonical() {
+    let (secret, _) = denomination(8, 1);
+    let bad = Challenge(group_order());
+    assert_eq!(bad.check(), Err(IssueError::NonCanonicalScalar("challenge")));
+    let (nonces, _) = Nonces::generate(&mut TestRng::new("bank", 0), &[1; 32], b"session", &[2; 32]);
+    assert_eq!(
+        nonces.respond(&secret, &bad),
+        Err(IssueError::NonCanonicalScalar("challenge"))
+    );
+    assert_eq!(Challenge([0; 32]).check(), Ok(()));
+}
+
+/// A lost wallet has its seed and what the bank stored: challenge and response.
+#[test]
+fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
+    let (secret, d) = denomination(8, 1);
+    let seed = Seed::generate(&mut TestRng::new("restore", 0));
+    let request_id = seed.withdraw_id(3);
+    let (nonces, commitment) = Nonces::generate(
+        &mut TestRng::new("bank", 1),
+        &[1; 32],
+        b"session",
+        &seed.client_randomness(&request_id),
+    );
+    let m = seed.coin_key(&request_id, 0).public();
+    let blinders = seed.blinders(&request_id, 0, &commitment);
+    let challenge = blind(&d, &m, &commitment, &blinders).expect("good");
+    let response = nonces.respond(&secret, &challenge).expect("canonical");
+    let coin = unblind(&d, &m, &commitment, &blinders, &response).expect("good");
+
+    let phrase = seed.to_phrase();
+    let restored = Seed::from_phrase(&phrase).expect("its own phrase");
+    let same = reconstruct(&d, &challenge, &response).expect("good");
+    assert_eq!(same, commitment);
+    let blinders = restored.blinders(&request_id, 0, &same);
+    assert_eq!(blind(&d, &m, &same, &blinders), Ok(challenge));
+    assert_eq!(unblind(&d, &m, &same, &blinders, &response), Ok(coin));
+}
+
+/// Each session explains each coin of its key, so what the bank saw says nothing about which is which.
+#[test]
+fn every_session_is_joined_with_every_coin_by_blinders() {
+    let mut rng = TestRng::new("blindness", 0);
+    let (secret, d) = denomination(8, 1);
+    let sessions: Vec<_> = (0..5).map(|_| issue(&mut rng, &secret, &d)).collect();
+    for session in &sessions {
+        for coin in sessions.iter().map(|other| other.coin) {
+            let (commitment, challenge, response) =
+                (&session.commitment, &session.challenge, &session.response);
+            let blinders = joining_blinders(&d, commitment, challenge, response, &coin).expect("always");
+            assert_eq!(blind(&d, &coin.public, commitment, &blinders), Ok(*challenge));
+            assert_eq!(
+                unblind(&d, &coin.public, commitment, &blinders, response),
+                Ok(coin)
+            );
+        }
+    }
+    let forged = Coin {
+        z: add_one(&sessions[0].coin.z),
+        ..sessions[0].coin
+    };
+    let session = &sessions[1];
+    let joined = joining_blinders(
+        &d,
+        &session.commitment,
+        &session.challenge,
+        &session.response,
+        &forged,
+    );
+    assert!(joined.is_none(), "only valid coins are explained");
+    // A session that has not been answered with this response is no session.
+    let (commitment, challenge) = (&session.commitment, &session.challenge);
+    let altered = Response {
+        z: add_one(&session.response.z),
+        ..session.response
+    };
+    assert!(joining_blinders(&d, commitment, challenge, &altered, &sessions[0].coin).is_none());
+}
+
+#[test]
+fn secrets_do_not_show_in_debug() {
+    let mut rng = TestRng::new("debug", 0);
+    let (secret, _) = denomination(8, 1);
+    let key = SecretKey::generate(&mut rng);
+    let seed = Seed::generate(&mut rng);
+    let (nonces, _) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let blinders = Blinders::generate(&mut rng);
+    let shown = format!("{key:?} {seed:?} {nonces:?} {blinders:?} {secret:?}");
+    let start = &hex::encode(key.to_bytes())[..8];
+    assert!(!shown.contains(start) && !shown.contains(&hex::encode(seed.to_bytes())[..8]));
+    assert!(
+        shown.contains("Nonces { .. }") && shown.contains("Blinders { .. }") && shown.contains("Seed(..)")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the wallet and the bank draw, issuing succeeds, and every altered bit of the coin is noticed.
+    #[test]
+    fn a_coin_with_any_bit_altered_is_refused(number in any::<u64>(), field in 0..6_usize, bit in 0..256_usize) {
+        let (secret, d) = denomination(8, 1);
+        let mut coin = issue(&mut TestRng::new("property", number), &secret, &d).coin;
+        prop_assert_eq!(coin.verify(&d), Ok(()));
+        let flip = |bytes: &mut [u8; 32]| bytes[bit / 8] ^= 1 << (bit % 8);
+        match field {
+            0 => coin.suite ^= 1 << (bit % 8),
+            1 => flip(&mut coin.key_id.0),
+            2 => flip(&mut coin.public.0),
+            3 => flip(&mut coin.r),
+            4 => flip(&mut coin.z),
+            _ => flip(&mut coin.y),
+        }
+        prop_assert!(coin.verify(&d).is_err());
+    }
+
+    /// Any 32 bytes are an answer or a specific error, never a panic.
+    #[test]
+    fn arbitrary_bytes_are_refused(public: [u8; 32], r: [u8; 32], z: [u8; 32], y: [u8; 32]) {
+        let (_, d) = denomination(8, 1);
+        let coin = Coin { suite: 1, key_id: d.id(), public: farthing_coin::PublicKey(public), r, z, y };
+        prop_assert!(coin.verify(&d).is_err());
+        let _ = reconstruct(&d, &Challenge(z), &Response { z: r, b: y, y: z });
+    }
+}
