@@ -35,8 +35,8 @@ impl Shared {
     }
 }
 
-/// The writer, as a plain struct without a thread: a simulator calls it directly.
-pub struct Committer {
+/// The writer, as a plain struct without a thread: an inline store, and so a simulator, calls it directly.
+pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: Journal,
     pub(crate) probe: Arc<dyn Probe>,
@@ -60,7 +60,7 @@ impl Committer {
     /// Runs `jobs` in order, each seeing the writes of those before it, and makes what they wrote durable in
     /// one step (in several where they write more than fits one). Every job is told how it went before this
     /// returns.
-    pub fn commit(&mut self, jobs: Vec<Job>) {
+    pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::default();
         for mut job in jobs {
             if let Some(why) = &self.halted {
@@ -80,16 +80,15 @@ impl Committer {
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
         let mut tx = Transaction::new(&batch.writes, self.shared.index.as_ref());
         let outcome = job.run(&mut tx);
-        let (writes, bytes, index_failed) = tx.into_writes();
-        if let Some(why) = index_failed {
+        let done = tx.done();
+        if let Some(why) = done.index_failed {
             // A closure that read nothing where there is something would decide wrongly: nothing goes on.
             return Err(self.halt(StoreError::halted(format!("the index failed: {why}"))));
         }
-        if outcome.is_ok() {
-            batch.writes.extend(writes);
-            batch.bytes = batch.bytes.saturating_add(bytes);
-        }
-        outcome
+        outcome.and(done.refused.map_or(Ok(()), Err))?;
+        batch.writes.extend(done.writes);
+        batch.bytes = batch.bytes.saturating_add(done.bytes);
+        Ok(())
     }
 
     /// Makes a batch durable and tells those who wait for it. One that failed or wrote nothing of its own waits too:
@@ -132,10 +131,7 @@ impl Committer {
     }
 
     /// Closes the index and notes a clean shutdown; then gives the directory free.
-    ///
-    /// # Errors
-    /// What halted the store, or what the disk says. The next start replays or rebuilds then.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub(crate) fn close(self) -> Result<(), StoreError> {
         if let Some(why) = self.halted {
             return Err(why);
         }

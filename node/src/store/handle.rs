@@ -170,8 +170,9 @@ impl Store {
             Writer::Thread { sender, .. } => {
                 let sender = sender.as_ref().ok_or(StoreError::Closed)?;
                 let (reply, answer) = sync_channel(1);
-                sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
+                // Before the thread can end: whoever is waiting behind this is told why.
                 self.0.closed.store(true, Ordering::SeqCst);
+                sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
                 answer.recv().unwrap_or_else(|_| Err(self.gone()))
             }
         }

@@ -80,6 +80,11 @@ impl Reader {
             file.sync_data()?;
             disk.rename(&fresh, &path)?;
             disk.sync_dir(dir)?;
+            match dir.parent().map(|above| disk.sync_dir(above)) {
+                // A folder above that we may not read was made by someone else, before us.
+                Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
             disk.open(&path)
         };
         let file = make().map_err(StoreError::disk(format!("create {}", path.display())))?;

@@ -42,7 +42,6 @@ mod transaction;
 mod verify;
 mod view;
 
-pub use committer::Committer;
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
 pub use index::{Head, Index, IndexError, MemoryIndex, Row};

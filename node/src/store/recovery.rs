@@ -104,6 +104,12 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         Some(reader) => reader,
         None => Reader::create(options, dir)?,
     };
+    let left_badly = left_badly(state.as_ref(), disk);
+    if let (Some(state), None) = (&state, &left_badly) {
+        // Before the index is touched: should the machine go down from here on, the index is not trusted. One that
+        // is not trusted now keeps the state that says so, until it is rebuilt.
+        State::new(Left::Open, disk, state.head).write(disk, dir)?;
+    }
     let found = find_index(dir, options);
     let checked = check(&reader, state.as_ref(), found.applied, options)?;
     if checked.torn_bytes > 0 {
@@ -114,8 +120,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     }
     let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
     options.probe.reached(probe::BEFORE_REPLAY);
-    let was_clean = state.as_ref().is_some_and(|state| state.left == Left::Closed);
-    let distrust = distrust(&found, &checked, state.as_ref(), disk);
+    let distrust = distrust(&found, &checked).or(left_badly);
     let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
@@ -124,7 +129,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         replayed,
         index: index_found,
         cut_torn_bytes: checked.torn_bytes,
-        was_clean,
+        was_clean: state.is_some_and(|state| state.left == Left::Closed),
     };
     let committer = Committer {
         shared: Arc::new(Shared::new(index, reader, checked.head)),
@@ -185,20 +190,9 @@ fn check(
         })
 }
 
-/// Why the index is not to be trusted, if it is not.
-fn distrust(found: &Found, checked: &Checked, state: Option<&State>, disk: &dyn Disk) -> Option<String> {
-    if let Err(why) = &found.index {
-        return Some(why.clone());
-    }
-    let Some(applied) = found.applied else {
-        return Some("it is empty".into());
-    };
-    if checked.hash_asked != Some(applied.hash) {
-        return Some(format!(
-            "it belongs to another history at record {}",
-            applied.sequence
-        ));
-    }
+/// Why the way in which the last process left the store speaks against its index, if it does. What sled has
+/// written survives a process that dies, but not a machine that does.
+fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
     match state {
         None => Some("nothing says how the last process left it".into()),
         Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
@@ -206,6 +200,18 @@ fn distrust(found: &Found, checked: &Checked, state: Option<&State>, disk: &dyn 
         }
         Some(_) => None,
     }
+}
+
+/// Why the index itself is not to be trusted, if it is not.
+fn distrust(found: &Found, checked: &Checked) -> Option<String> {
+    if let Err(why) = &found.index {
+        return Some(why.clone());
+    }
+    let Some(applied) = found.applied else {
+        return Some("it is empty".into());
+    };
+    (checked.hash_asked != Some(applied.hash))
+        .then(|| format!("it belongs to another history at record {}", applied.sequence))
 }
 
 type Settled = (Arc<dyn Index>, u64, IndexFound);

@@ -20,6 +20,20 @@ pub struct Transaction<'a> {
     own_bytes: usize,
     /// The first failure of the index, which the closure may have swallowed and the committer must not.
     index_failed: Option<String>,
+    /// The first write that was refused: a closure that swallows it must not have the others written.
+    refused: Option<StoreError>,
+}
+
+/// What a write costs in a record besides its key and value (bytes, rounded up).
+const WRITE_OVERHEAD_BYTES: usize = 16;
+
+/// What a transaction has come to.
+pub(crate) struct Done {
+    pub(crate) writes: Writes,
+    /// What they take in a record, at most (bytes).
+    pub(crate) bytes: usize,
+    pub(crate) index_failed: Option<String>,
+    pub(crate) refused: Option<StoreError>,
 }
 
 impl<'a> Transaction<'a> {
@@ -30,6 +44,7 @@ impl<'a> Transaction<'a> {
             own: Writes::new(),
             own_bytes: 0,
             index_failed: None,
+            refused: None,
         }
     }
 
@@ -51,34 +66,53 @@ impl<'a> Transaction<'a> {
     /// Sets the value at `key`, in place of what is there.
     ///
     /// # Errors
-    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`].
+    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`]; the transaction fails then, whatever its closure returns.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
-        check_length("value", value.len(), VALUE_MAX_BYTES)?;
         self.write(key, Some(value))
     }
 
     /// Removes what is at `key`, if anything.
     ///
     /// # Errors
-    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`].
+    /// As [`Transaction::put`].
     pub fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.write(key, None)
     }
 
     fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let result = self.check_write(key, value.as_ref().map_or(0, Vec::len));
+        match &result {
+            Ok(()) => {
+                self.own.insert(key.to_vec(), value);
+            }
+            Err(error) => {
+                self.refused.get_or_insert_with(|| error.clone());
+            }
+        }
+        result
+    }
+
+    fn check_write(&mut self, key: &[u8], value_bytes: usize) -> Result<(), StoreError> {
         check_key(key)?;
-        let more = key.len().saturating_add(value.as_ref().map_or(0, Vec::len));
+        check_length("value", value_bytes, VALUE_MAX_BYTES)?;
+        let more = key
+            .len()
+            .saturating_add(value_bytes)
+            .saturating_add(WRITE_OVERHEAD_BYTES);
         // Overwritten values are counted again: the bound is on what the closure does, and simple.
         let bytes = self.own_bytes.saturating_add(more);
         check_length("transaction", bytes, TRANSACTION_MAX_BYTES)?;
         self.own_bytes = bytes;
-        self.own.insert(key.to_vec(), value);
         Ok(())
     }
 
-    /// What was written, how many bytes of it, and the index's failure if it had one.
-    pub(crate) fn into_writes(self) -> (Writes, usize, Option<String>) {
-        (self.own, self.own_bytes, self.index_failed)
+    pub(crate) fn done(self) -> Done {
+        Done {
+            writes: self.own,
+            bytes: self.own_bytes,
+            index_failed: self.index_failed,
+            refused: self.refused,
+        }
     }
 }
 
