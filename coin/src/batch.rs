@@ -103,6 +103,7 @@ impl Batch {
         statement: &Statement,
         signature: &Signature,
     ) {
+        // A bad key is named in the terms of the coin and in those of the signature, as singly.
         let signer = coin.public.point();
         let public = if signer.is_ok() { signer } else { coin.point() };
         let terms = self.open_coin(coin, denomination, public);

@@ -1,4 +1,4 @@
-//! The wallet's two moves: blind the challenge, unblind the answer (Snowblind, figure 4).
+//! The wallet's two moves: blind the challenge, unblind the answer (Snowblind).
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;

@@ -15,7 +15,7 @@ use crate::issue::{Challenge, Commitment, Response};
 /// - beta = c - c' alpha^-5
 ///
 /// So each session explains each coin, and, as blinders are uniform, equally well: what the bank saw says
-/// nothing about which coin came of it. That is the proof that blindness is perfect (Snowblind, theorem 2), as a
+/// nothing about which coin came of it. That is the proof that blindness is perfect (as in Snowblind), as a
 /// function. `None` means that the session or the coin is not valid under this denomination.
 pub fn joining_blinders(
     denomination: &Denomination,

@@ -47,7 +47,7 @@ pub enum CoinError {
     /// The field is not a scalar below the group order.
     #[error("the coin's {0} is not a scalar below the group order")]
     NonCanonicalScalar(&'static str),
-    /// y' is zero, for which signatures could be forged.
+    /// y' is zero, which the scheme excludes: without it nothing is left of y^5.
     #[error("the coin's y is zero, which is never valid")]
     ZeroY,
     /// The field is the identity.

@@ -30,7 +30,7 @@ pub(crate) fn scalar(bytes: &[u8; 32], field: &'static str) -> Result<Scalar, Ma
         .ok_or(Malformed::Scalar(field))
 }
 
-/// y^5, the permutation of the scalars that keeps parallel sessions from being combined (Snowblind, section 3).
+/// y^5, the permutation of the scalars that keeps parallel sessions from being combined (Snowblind).
 pub(crate) fn fifth_power(y: &Scalar) -> Scalar {
     let squared = y * y;
     squared * squared * y

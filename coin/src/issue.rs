@@ -1,4 +1,4 @@
-//! The bank's two moves (Snowblind, figure 4, for one signer).
+//! The bank's two moves (Snowblind, for one signer).
 //!
 //! Two answers on one set of nonces give away the key: (z1 - z2) / (c1 - c2) = x. So [`Nonces`] can be
 //! neither copied nor stored, and answering consumes them.

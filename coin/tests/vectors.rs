@@ -216,7 +216,7 @@ fn seeds_derive_what_is_published() {
     }
 }
 
-/// RFC 9496, appendices A.1 and A.2: this is the group that the vectors stand on.
+/// RFC 9496, appendices A.1 to A.3: this is the group that the vectors stand on.
 #[test]
 fn the_group_is_that_of_rfc_9496() {
     let multiples = [
@@ -232,4 +232,9 @@ fn the_group_is_that_of_rfc_9496() {
     for bad in vectors::BAD_POINTS {
         assert!(CompressedRistretto(unhex(bad)).decompress().is_none());
     }
+    let uniform = "5d1be09e3d0c82fc538112490e35701979d99e06ca3e2b5b54bffe8b4dc772c1\
+                   4d98b696a1bbfb5ca32c436cc61c16563790306c79eaca7705668b47dffe5bb6";
+    let element = RistrettoPoint::from_uniform_bytes(&unhex(uniform));
+    let expected = "3066f82a1a747d45120d1740f14358531a8f04bbffe6a819f86dfe50f44a0a46";
+    assert_eq!(hex::encode(element.compress().as_bytes()), expected);
 }
