@@ -1,5 +1,12 @@
 //! What a store promises to those who use it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
 use farthing_node::disk::MemoryDisk;
 use farthing_node::probe::{self, Probe};
 use farthing_node::store::{Job, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits};

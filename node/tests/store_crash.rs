@@ -1,6 +1,13 @@
 //! Power failures and damage, on a simulated disk: what was acknowledged is there afterwards, and what has
 //! changed is found and named.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
 use farthing_node::disk::MemoryDisk;
 use farthing_node::store::{
     Damage, DamageKind, Job, Store, StoreError, StoreOptions, Table, Transaction, VerifyReport, verify,

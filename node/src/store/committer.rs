@@ -1,7 +1,7 @@
 //! The one writer: takes batches of transactions, makes each durable in one record, then answers.
 
 use super::error::StoreError;
-use super::index::{Head, Index};
+use super::index::{Head, Index, IndexError};
 use super::job::Job;
 use super::journal::{Journal, Reader};
 use super::limits::BATCH_FULL_BYTES;
@@ -11,13 +11,15 @@ use super::transaction::{Transaction, Writes};
 use crate::disk::{DirectoryLock, Disk};
 use crate::probe::{self, Probe};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What the writer shares with those who only read.
 pub(crate) struct Shared {
     pub(crate) index: Arc<dyn Index>,
     pub(crate) reader: Reader,
     head: Mutex<Head>,
+    /// What a reader apart from transactions has seen the index fail on.
+    index_failed: OnceLock<String>,
 }
 
 impl Shared {
@@ -26,12 +28,19 @@ impl Shared {
             index,
             reader,
             head: Mutex::new(head),
+            index_failed: OnceLock::new(),
         }
     }
 
     /// The last record that is durable and in the index.
     pub(crate) fn head(&self) -> Head {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A reader has seen the index fail: the writer stops before its next batch.
+    pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
+        self.index_failed.get_or_init(|| error.to_string());
+        StoreError::Index(error.to_string())
     }
 }
 
@@ -62,6 +71,9 @@ impl Committer {
     /// returns.
     pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::default();
+        if let Some(why) = self.shared.index_failed.get().cloned() {
+            self.halt_for_index(&why);
+        }
         for mut job in jobs {
             if let Some(why) = &self.halted {
                 job.finish(Err(why.clone()));
@@ -83,7 +95,7 @@ impl Committer {
         let done = tx.done();
         if let Some(why) = done.index_failed {
             // A closure that read nothing where there is something would decide wrongly: nothing goes on.
-            return Err(self.halt(StoreError::halted(format!("the index failed: {why}"))));
+            return Err(self.halt_for_index(&why));
         }
         outcome.and(done.refused.map_or(Ok(()), Err))?;
         batch.writes.extend(done.writes);
@@ -118,11 +130,24 @@ impl Committer {
         if let Err(error) = self.shared.index.apply(writes, head) {
             // The record is durable and will be replayed; but this process can't read it back, so it may
             // not decide anything any more.
-            return Err(self.halt(StoreError::halted(format!("the index failed: {error}"))));
+            return Err(self.halt_for_index(&error.to_string()));
         }
         *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         self.probe.reached(probe::AFTER_INDEX);
         Ok(())
+    }
+
+    /// Stops, and sees to it that the next start does not trust the index.
+    fn halt_for_index(&mut self, why: &str) -> StoreError {
+        if self.halted.is_none() {
+            let state = State::new(Left::IndexFailed, self.disk.as_ref(), self.journal.head());
+            if let Err(error) = state.write(self.disk.as_ref(), &self.dir) {
+                tracing::error!(%error, "could not note that the index failed; remove its folder by hand");
+            }
+        }
+        self.halt(StoreError::halted(format!(
+            "the index failed ({why}); the next start rebuilds it"
+        )))
     }
 
     fn halt(&mut self, why: StoreError) -> StoreError {
@@ -140,5 +165,91 @@ impl Committer {
             .close()
             .map_err(|error| StoreError::Index(error.to_string()))?;
         State::new(Left::Closed, self.disk.as_ref(), self.journal.head()).write(self.disk.as_ref(), &self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+    use crate::store::options::StoreOptions;
+    use crate::store::{IndexFound, Row, View, recovery};
+    use std::ops::Bound;
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+
+    /// Fails on reads or on writes.
+    struct Failing {
+        reads: bool,
+    }
+
+    impl Index for Failing {
+        fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+            if self.reads {
+                Err(IndexError("bad page".into()))
+            } else {
+                Ok(None)
+            }
+        }
+        fn apply(&self, _writes: &Writes, _at: Head) -> Result<(), IndexError> {
+            if self.reads {
+                Ok(())
+            } else {
+                Err(IndexError("bad page".into()))
+            }
+        }
+        fn applied(&self) -> Result<Option<Head>, IndexError> {
+            Ok(None)
+        }
+        fn scan(&self, _: &[u8], _: Bound<&[u8]>, _: usize) -> Result<Vec<Row>, IndexError> {
+            Ok(Vec::new())
+        }
+        fn close(&self) -> Result<(), IndexError> {
+            Ok(())
+        }
+    }
+
+    fn run(committer: &mut Committer) -> Result<bool, StoreError> {
+        let (tell, told) = channel();
+        let read_and_write = |tx: &mut Transaction<'_>| {
+            // Swallows the failure of the read, as no closure should: it must not be written all the same.
+            let there = tx.get(&[1]).unwrap_or(None).is_some();
+            tx.put(&[1], vec![1])?;
+            Ok(there)
+        };
+        let reply = move |result| tell.send(result).unwrap();
+        committer.commit(vec![Job::new(read_and_write, reply)]);
+        told.recv().unwrap()
+    }
+
+    #[test]
+    fn an_index_that_fails_stops_the_store_and_is_rebuilt_by_the_next_start() {
+        for (reads, seen_by_view) in [(true, false), (false, false), (true, true)] {
+            let disk = MemoryDisk::new();
+            let options = StoreOptions::simulated(disk.clone(), 1);
+            let dir = Path::new("/store");
+            let (mut committer, _) = recovery::open(dir, &options).unwrap();
+            let reader = committer.shared.reader.clone();
+            let index = Arc::new(Failing { reads });
+            committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head()));
+            if seen_by_view {
+                let failed = View(Arc::clone(&committer.shared)).get(&[1]);
+                assert!(matches!(failed, Err(StoreError::Index(_))));
+            }
+            let halted = run(&mut committer).unwrap_err();
+            assert!(matches!(halted, StoreError::Halted { .. }), "{halted}");
+            assert_eq!(run(&mut committer), Err(halted.clone()));
+            let durable = committer.journal.head().sequence;
+            assert_eq!(
+                durable,
+                u64::from(!reads),
+                "only what failed after the sync is in the journal"
+            );
+            assert_eq!(committer.close(), Err(halted));
+            let state = State::read(&disk, dir).unwrap();
+            assert_eq!(state.left, Left::IndexFailed);
+            let (_, report) = recovery::open(dir, &options).unwrap();
+            assert_ne!(report.index, IndexFound::Kept);
+        }
     }
 }

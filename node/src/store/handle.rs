@@ -10,7 +10,7 @@ use super::transaction::Transaction;
 use super::view::View;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -27,7 +27,7 @@ struct Inner {
 }
 
 enum Writer {
-    Inline(Mutex<Option<Committer>>),
+    Inline(Mutex<Option<Box<Committer>>>),
     Thread {
         /// `None` only while this is dropped.
         sender: Option<SyncSender<Message>>,
@@ -50,7 +50,7 @@ impl Store {
         let (committer, report) = recovery::open(dir, &options)?;
         let shared = Arc::clone(&committer.shared);
         let writer = match options.threading {
-            Threading::Inline => Writer::Inline(Mutex::new(Some(committer))),
+            Threading::Inline => Writer::Inline(Mutex::new(Some(Box::new(committer)))),
             Threading::Thread => spawn(committer, &options)?,
         };
         let queue_max = options.queue_max;
@@ -137,7 +137,7 @@ impl Store {
 
     /// The durable state, for reading apart from transactions.
     pub fn view(&self) -> View {
-        View(Arc::clone(&self.0.shared.index))
+        View(Arc::clone(&self.0.shared))
     }
 
     /// The last durable record of the journal: what stands for the whole history.
@@ -223,10 +223,7 @@ fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize)
                 }
             }
             if jobs.len() < batch_max {
-                next = match receiver.try_recv() {
-                    Ok(message) => Some(message),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                };
+                next = receiver.try_recv().ok();
             }
         }
         committer.commit(jobs);

@@ -66,7 +66,9 @@ pub(crate) fn start<'a>(prefix: &'a [u8], from: Bound<&'a [u8]>) -> Bound<&'a [u
 
 /// An index in memory, for simulations and tests: it begins empty with every start.
 #[derive(Default)]
-pub struct MemoryIndex(RwLock<(BTreeMap<Vec<u8>, Vec<u8>>, Option<Head>)>);
+pub struct MemoryIndex(RwLock<(Rows, Option<Head>)>);
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl MemoryIndex {
     /// An empty index.

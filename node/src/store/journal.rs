@@ -115,7 +115,7 @@ impl Reader {
     }
 
     fn note(&self, sequence: u64, end: u64, head: Head) {
-        if sequence % CHECKPOINT_RECORDS == 0 {
+        if sequence.is_multiple_of(CHECKPOINT_RECORDS) {
             let mut points = self.checkpoints.write().unwrap_or_else(PoisonError::into_inner);
             points.push((end, head));
         }
@@ -150,7 +150,7 @@ impl Reader {
                 hash_asked = Some(head.hash);
             }
             self.note(head.sequence, scanner.offset, head);
-            if head.sequence % CHECKPOINT_RECORDS == 0 {
+            if head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
                 progress(Progress {
                     stage: Stage::Verify,
                     done_bytes: scanner.offset,

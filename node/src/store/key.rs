@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_order_of_the_bytes_is_the_order_of_the_keys() {
-        let mut keys = vec![(256u64, 1u8), (1, 255), (255, 0), (1, 0)];
+        let mut keys = [(256u64, 1u8), (1, 255), (255, 0), (1, 0)];
         let mut written: Vec<_> = keys.iter().map(bytes).collect();
         keys.sort();
         written.sort();

@@ -120,7 +120,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     }
     let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
     options.probe.reached(probe::BEFORE_REPLAY);
-    let distrust = distrust(&found, &checked).or(left_badly);
+    let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
     let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
@@ -195,6 +195,7 @@ fn check(
 fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
     match state {
         None => Some("nothing says how the last process left it".into()),
+        Some(state) if state.left == Left::IndexFailed => Some("it had failed".into()),
         Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
             Some("the machine went down while the store was open".into())
         }
@@ -203,15 +204,29 @@ fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
 }
 
 /// Why the index itself is not to be trusted, if it is not.
-fn distrust(found: &Found, checked: &Checked) -> Option<String> {
+fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<String> {
     if let Err(why) = &found.index {
         return Some(why.clone());
     }
     let Some(applied) = found.applied else {
         return Some("it is empty".into());
     };
-    (checked.hash_asked != Some(applied.hash))
-        .then(|| format!("it belongs to another history at record {}", applied.sequence))
+    if checked.hash_asked != Some(applied.hash) {
+        return Some(format!(
+            "it belongs to another history at record {}",
+            applied.sequence
+        ));
+    }
+    // sled cuts its own log at the first damage and says nothing of it. Lagging is no fault in the index of a
+    // killed process; in one that was closed, something is missing.
+    state
+        .filter(|state| state.left == Left::Closed && state.head.sequence > applied.sequence)
+        .map(|state| {
+            format!(
+                "it was closed at record {}, and is at {} now",
+                state.head.sequence, applied.sequence
+            )
+        })
 }
 
 type Settled = (Arc<dyn Index>, u64, IndexFound);

@@ -19,6 +19,8 @@ pub(crate) enum Left {
     Open,
     /// It closed it, index and all.
     Closed,
+    /// Its index failed on a read or a write.
+    IndexFailed,
 }
 
 /// What the file says.
@@ -60,6 +62,7 @@ impl State {
         let left = match self.left {
             Left::Open => "open",
             Left::Closed => "closed",
+            Left::IndexFailed => "index-failed",
         };
         let hash = hex::encode(self.head.hash);
         let lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
@@ -75,6 +78,7 @@ impl State {
         let left = match lines.next()? {
             "open" => Left::Open,
             "closed" => Left::Closed,
+            "index-failed" => Left::IndexFailed,
             _ => return None,
         };
         let boot = lines.next()?.to_owned();
