@@ -1,6 +1,7 @@
 //! The runtime that every Farthing program shares: QUIC, the durable store, clock, entropy, configuration.
 
 pub mod admin;
+pub mod bank_keys;
 pub mod call;
 pub mod card;
 pub mod clock;
@@ -9,6 +10,7 @@ pub mod entropy;
 pub mod home;
 pub mod logging;
 pub mod network;
+pub mod peers;
 pub mod probe;
 pub mod process;
 pub mod quic;

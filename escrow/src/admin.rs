@@ -1,0 +1,111 @@
+//! What an escrow's operator can ask.
+//!
+//! The same functions answer over the running node's socket and, when no node runs, on the opened store.
+
+use crate::escrow::Escrow;
+use crate::rows::{DECISIONS, OUTBOX};
+use async_trait::async_trait;
+use farthing_node::admin::AdminHandler;
+use farthing_node::card::Card;
+use farthing_node::store::View;
+use farthing_protocol::decide::Decision;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::ops::Bound;
+
+/// The most purchases in one reply; the command line asks again behind the last.
+pub const PURCHASES_PAGE_MAX: usize = 1_000;
+
+/// A question of the operator's.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum AdminRequest {
+    /// The decided purchases, in the order of their ids.
+    Purchases {
+        /// The last one of the page before (hex).
+        after: Option<String>,
+    },
+    /// Pin a card.
+    NetworkAdd {
+        /// The card.
+        card: Card,
+    },
+}
+
+/// A decided purchase, as its escrow's operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseLine {
+    /// The purchase id (hex).
+    pub purchase: String,
+    /// `committed` or `aborted`.
+    pub outcome: String,
+    /// The price, as people write it.
+    pub amount: String,
+    /// The currency.
+    pub currency: String,
+    /// Whether the bank has acknowledged it.
+    pub settled: bool,
+}
+
+/// A page of purchases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchasesPage {
+    /// At most [`PURCHASES_PAGE_MAX`].
+    pub purchases: Vec<PurchaseLine>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+#[async_trait]
+impl AdminHandler for Escrow {
+    async fn admin(&self, request: Value) -> Result<Value, String> {
+        let request: AdminRequest =
+            serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
+        match request {
+            AdminRequest::Purchases { after } => purchases(&self.store.view(), after.as_deref())
+                .and_then(|page| serde_json::to_value(page).map_err(|e| e.to_string())),
+            AdminRequest::NetworkAdd { card } => self.add_card(card).map(Value::String),
+        }
+    }
+}
+
+/// The decided purchases behind `after` (hex).
+///
+/// # Errors
+/// A message for the operator.
+pub fn purchases(view: &View, after: Option<&str>) -> Result<PurchasesPage, String> {
+    let after = after.map(parse_id).transpose()?;
+    let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let rows = DECISIONS
+        .scan(view, from, PURCHASES_PAGE_MAX + 1)
+        .map_err(|e| e.to_string())?;
+    let more = rows.len() > PURCHASES_PAGE_MAX;
+    let purchases = rows
+        .into_iter()
+        .take(PURCHASES_PAGE_MAX)
+        .map(|(purchase, decision)| line(view, purchase, &decision))
+        .collect::<Result<_, _>>()?;
+    Ok(PurchasesPage { purchases, more })
+}
+
+fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<PurchaseLine, String> {
+    let waiting = OUTBOX.peek(view, &purchase).map_err(|e| e.to_string())?;
+    let outcome = match decision {
+        Decision::Committed { .. } => "committed",
+        Decision::Aborted { .. } => "aborted",
+    };
+    let terms = decision.terms();
+    Ok(PurchaseLine {
+        purchase: hex::encode(purchase),
+        outcome: outcome.into(),
+        amount: terms.price.to_string(),
+        currency: terms.currency.clone(),
+        settled: waiting.is_none(),
+    })
+}
+
+fn parse_id(text: &str) -> Result<[u8; 32], String> {
+    let mut id = [0; 32];
+    hex::decode_to_slice(text, &mut id).map_err(|_| format!("`{text}` is not a purchase id"))?;
+    Ok(id)
+}

@@ -1,0 +1,100 @@
+//! The escrow as a node: its key, its store, and the banks that it works with.
+
+use crate::rows::LATEST_MS;
+use crate::time::Timekeeper;
+use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::bank_keys::BankKeys;
+use farthing_node::call::unavailable;
+use farthing_node::card::{Card, NetworkFile};
+use farthing_node::clock::Clock;
+use farthing_node::entropy::Entropy;
+use farthing_node::network::Network;
+use farthing_node::peers::Peers;
+use farthing_node::store::Store;
+use farthing_protocol::{documents::PurchaseId, refusal::Refusal, seal::derive_ephemeral};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What an escrow is made of.
+pub struct EscrowParts {
+    /// Signs its documents.
+    pub key: SecretKey,
+    /// Holds its decisions.
+    pub store: Store,
+    /// Reaches the banks.
+    pub network: Arc<dyn Network>,
+    /// The banks that it works with.
+    pub cards: Vec<Card>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Its randomness, which only weighs batches of signatures.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where its network file is, if it has one that its operator adds cards to.
+    pub dir: Option<PathBuf>,
+}
+
+/// An escrow.
+pub struct Escrow {
+    pub(crate) key: SecretKey,
+    pub(crate) store: Store,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) keys: BankKeys,
+    pub(crate) time: Timekeeper,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) dir: Option<PathBuf>,
+    /// Tells the settlement loop of a new decision.
+    pub(crate) outbox_grew: Notify,
+}
+
+impl std::fmt::Debug for Escrow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Escrow")
+            .field("identity", &self.here())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Escrow {
+    /// An escrow that is ready to answer.
+    pub fn new(parts: EscrowParts) -> Self {
+        let peers = Arc::new(Peers::new(parts.network, parts.cards));
+        Self {
+            key: parts.key,
+            store: parts.store,
+            keys: BankKeys::new(Arc::clone(&peers)),
+            peers,
+            time: Timekeeper::new(parts.clock),
+            entropy: parts.entropy,
+            dir: parts.dir,
+            outbox_grew: Notify::new(),
+        }
+    }
+
+    /// Its identity key.
+    pub fn here(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// The key that seals a purchase's goods key to its customer; the same each time.
+    pub(crate) fn ephemeral(&self, purchase: &PurchaseId) -> SecretKey {
+        derive_ephemeral(&self.key.to_bytes(), &purchase.0)
+    }
+
+    /// The escrow's time (ms since 1970): the later of the clock and the latest decision's.
+    pub(crate) fn now_ms(&self) -> Result<u64, Refusal> {
+        let latest = LATEST_MS.peek(&self.store.view(), &());
+        let latest_ms = latest.map_err(|e| unavailable(&e))?.unwrap_or_default();
+        Ok(self.time.now_ms()?.max(latest_ms))
+    }
+
+    /// Pins a card, and works with its bank from now on.
+    pub(crate) fn add_card(&self, card: Card) -> Result<String, String> {
+        let dir = self.dir.as_ref().ok_or("this escrow has no network file")?;
+        let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
+        let title = card.title();
+        let added = file.add(card).map_err(|e| e.to_string())?;
+        self.peers.set_cards(file.cards().to_vec());
+        Ok(crate::report::added(&title, &added))
+    }
+}

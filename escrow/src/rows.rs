@@ -1,0 +1,23 @@
+//! What an escrow keeps on disk.
+
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::store::Table;
+use farthing_protocol::{
+    decide::Decision,
+    documents::{PurchaseId, Settled},
+};
+
+/// The one final decision of each purchase, by purchase id. A row is never changed and never removed.
+pub const DECISIONS: Table<[u8; 32], Decision> = Table::new(1, "decisions");
+
+/// Which purchase has an offer that was for one sale only, by merchant and sale id.
+pub const SINGLE_SALES: Table<(PublicKey, [u8; 32]), PurchaseId> = Table::new(2, "single sales");
+
+/// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision.
+pub const OUTBOX: Table<[u8; 32], ()> = Table::new(3, "outbox");
+
+/// The bank's word that it has obeyed, by purchase id: the escrow's evidence.
+pub const ACKNOWLEDGED: Table<[u8; 32], Signed<Settled>> = Table::new(4, "acknowledgements");
+
+/// The latest time at which something was decided (ms since 1970).
+pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");
