@@ -1,1 +1,24 @@
-//! (under construction)
+//! The wallet of Farthing: a library, and the command line over it.
+//!
+//! Everything is written down before it is sent, so that after a crash the wallet asks the same again.
+//!
+//! | what | file |
+//! |---|---|
+//! | the wallet and its parties | [`wallet`] |
+//! | what it keeps | [`rows`] |
+//! | new coins: withdrawals and exchanges | [`mint`] |
+//! | purchases | [`buy`] |
+//! | goods, fetched and opened | [`goods`] |
+//! | after a crash, and from the phrase | [`restore`] |
+//! | one conversation, asked again until answered | [`talk`] |
+//! | what it tells whoever watches | [`watch`] |
+
+pub mod buy;
+pub mod error;
+pub mod goods;
+pub mod mint;
+pub mod restore;
+pub mod rows;
+pub mod talk;
+pub mod wallet;
+pub mod watch;

@@ -1,0 +1,189 @@
+//! Goods: fetched encrypted before they are paid for, decrypted afterwards.
+
+use crate::{
+    error::WalletError,
+    talk::Talk,
+    wallet::{GOODS_DIR, Wallet},
+    watch::Event,
+};
+use farthing_protocol::{
+    documents::Offer,
+    evidence::{Evidence, Judge, NoVerdict, Verdict},
+    goods::{Decryptor, GoodsKey, RunningDigest},
+    offer::PieceRequest,
+    seal::unwrap,
+};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// How much of a file is read at a time (bytes).
+const READ_BYTES: usize = 256 * 1024;
+
+impl Wallet {
+    /// Where the encrypted goods of `offer` are kept.
+    pub fn goods_path(&self, offer: &Offer) -> PathBuf {
+        self.dir()
+            .join(GOODS_DIR)
+            .join(format!("{}.sealed", hex::encode(offer.encrypted_digest)))
+    }
+
+    /// Fetches what is missing of the encrypted goods, and checks their digest.
+    pub(crate) async fn fetch_goods(&self, offer: &Offer, talk: &mut Talk<'_>) -> Result<(), WalletError> {
+        let path = self.goods_path(offer);
+        if path.exists() {
+            return Ok(());
+        }
+        let part = path.with_extension("part");
+        let (mut file, mut digest) =
+            open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
+        while digest.bytes() < offer.encrypted_bytes {
+            let total_bytes = offer.encrypted_bytes;
+            let offset = digest.bytes();
+            self.watch().see(&Event::Goods {
+                done_bytes: offset,
+                total_bytes,
+            });
+            let request = PieceRequest {
+                item_id: offer.item_id,
+                encrypted_digest: offer.encrypted_digest,
+                offset,
+            };
+            let piece = talk.must("goods", &request).await?;
+            if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
+                return Err(discard(&part, file));
+            }
+            file.write_all(&piece.bytes).map_err(WalletError::io(&part))?;
+            digest.update(&piece.bytes);
+        }
+        self.watch().see(&Event::Goods {
+            done_bytes: digest.bytes(),
+            total_bytes: offer.encrypted_bytes,
+        });
+        if digest.finish() != offer.encrypted_digest {
+            return Err(discard(&part, file));
+        }
+        // Durable before anything is paid for: what was checked is what will be decrypted.
+        file.sync_all().map_err(WalletError::io(&part))?;
+        std::fs::rename(&part, &path).map_err(WalletError::io(&path))?;
+        sync_parent(&path).map_err(WalletError::io(&path))
+    }
+
+    /// Decrypts the goods to `output`. `false` says that they are not what the offer describes.
+    pub(crate) fn open_goods(
+        &self,
+        offer: &Offer,
+        goods_key: &GoodsKey,
+        output: &Path,
+    ) -> Result<bool, WalletError> {
+        let sealed = self.goods_path(offer);
+        let temporary = temporary_beside(output);
+        let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
+        let target = File::create(&temporary).map_err(WalletError::io(&temporary))?;
+        let as_described = decrypt(source, target, offer, goods_key).map_err(WalletError::io(&temporary))?;
+        if as_described {
+            std::fs::rename(&temporary, output).map_err(WalletError::io(output))?;
+            sync_parent(output).map_err(WalletError::io(output))?;
+        } else {
+            std::fs::remove_file(&temporary).map_err(WalletError::io(&temporary))?;
+        }
+        Ok(as_described)
+    }
+}
+
+/// Opens what was fetched so far, and takes its digest.
+fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    if file.metadata()?.len() > most_bytes {
+        file.set_len(0)?;
+    }
+    let mut digest = RunningDigest::new();
+    read_all(&mut file, |bytes| {
+        digest.update(bytes);
+        Ok(())
+    })?;
+    file.seek(SeekFrom::End(0))?;
+    Ok((file, digest))
+}
+
+/// Drops goods that are not those of the offer, so that the next attempt begins afresh.
+fn discard(part: &Path, file: File) -> WalletError {
+    drop(file);
+    match std::fs::remove_file(part) {
+        Ok(()) => WalletError::WrongGoods,
+        Err(source) => WalletError::Io {
+            path: part.into(),
+            source,
+        },
+    }
+}
+
+fn decrypt(mut source: File, mut target: File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
+    let Ok(content_key) = unwrap(goods_key, &offer.sale_id, &offer.wrapped_key) else {
+        return Ok(false);
+    };
+    let mut decryptor = Decryptor::new(&content_key);
+    let mut goods = Vec::new();
+    let mut corrupt = false;
+    read_all(&mut source, |bytes| {
+        corrupt |= decryptor.update(bytes, &mut goods).is_err();
+        target.write_all(&goods)?;
+        goods.clear();
+        Ok(())
+    })?;
+    let opened = decryptor.finish(&mut goods);
+    target.write_all(&goods)?;
+    target.sync_all()?;
+    let fits = |opened: &farthing_protocol::goods::Opened| {
+        opened.digest == offer.goods_digest && opened.size_bytes == offer.size_bytes
+    };
+    Ok(!corrupt && opened.is_ok_and(|opened| fits(&opened)))
+}
+
+fn read_all(file: &mut File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = file.read(&mut buffer)?;
+        match buffer.get(..read) {
+            None | Some([]) => return Ok(()),
+            Some(bytes) => each(bytes)?,
+        }
+    }
+}
+
+fn temporary_beside(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_os_string();
+    name.push(".farthing-part");
+    output.with_file_name(name)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Judges a purchase offline, from its documents and the file of encrypted goods.
+///
+/// # Errors
+/// When the file cannot be read. The inner error says why the documents prove nothing.
+pub fn judge(evidence: Evidence, sealed: &Path) -> io::Result<Result<Verdict, NoVerdict>> {
+    let mut judge = match Judge::new(evidence) {
+        Ok(judge) => judge,
+        Err(no_verdict) => return Ok(Err(no_verdict)),
+    };
+    let mut file = File::open(sealed)?;
+    let mut goods = Vec::new();
+    read_all(&mut file, |bytes| {
+        judge.update(bytes, &mut goods);
+        goods.clear();
+        Ok(())
+    })?;
+    Ok(judge.verdict(&mut goods))
+}

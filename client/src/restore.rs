@@ -1,0 +1,482 @@
+//! Carrying on after a crash, and starting again from the phrase alone.
+
+use crate::{
+    error::WalletError,
+    mint::{add_coins, new_rows},
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, EXCHANGES, PURCHASES, PurchaseRow,
+        WITHDRAWALS,
+    },
+    wallet::Wallet,
+    watch::Event,
+};
+use farthing_coin::{Coin, KeyBook, PublicKey, Signed};
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+};
+use farthing_protocol::{
+    documents::Issued,
+    exchange::ExchangeState,
+    issue::finish,
+    limits::{RESTORE_GAP, RESTORE_PAGE_MAX},
+    purchase::{Plan, Purchase},
+    restore::{BucketRecord, BucketRequest, CoinUsed, Note, Origin, Prefix, Shelf, WithdrawalsRequest},
+    seal::open_note,
+    wire,
+    withdraw::WithdrawalState,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+/// The longest note's text that is decoded (bytes).
+const NOTE_TEXT_MAX_BYTES: usize = 4096;
+
+/// The most pages of one bucket, or of an account's withdrawals, that are read.
+const PAGES_MAX: usize = 100_000;
+
+/// What carrying on came to.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// What was under way and has ended now.
+    pub ended: Vec<String>,
+    /// What is still under way, and why.
+    pub open: Vec<(String, WalletError)>,
+}
+
+/// What a restore has found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Restored {
+    /// Withdrawals.
+    pub withdrawals: u64,
+    /// Exchanges.
+    pub exchanges: u64,
+    /// Purchases.
+    pub purchases: u64,
+    /// Coins, used ones included.
+    pub coins: u64,
+}
+
+impl Wallet {
+    // ---- carrying on ------------------------------------------------------------------------------------------
+
+    /// Carries on everything that is under way. One matter that does not get on does not keep the others from it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resume(&self) -> Result<Resumed, WalletError> {
+        let mut resumed = Resumed::default();
+        for (number, withdrawal) in self.all(&WITHDRAWALS)? {
+            if matches!(
+                withdrawal.state,
+                WithdrawalState::Beginning | WithdrawalState::Finishing { .. }
+            ) {
+                let outcome = self.resume_withdrawal(number, &withdrawal.bank).await;
+                resumed.note(format!("withdrawal {number}"), outcome);
+            }
+        }
+        for (number, row) in self.all(&EXCHANGES)? {
+            if matches!(
+                row.exchange.state,
+                ExchangeState::Beginning | ExchangeState::Finishing { .. }
+            ) {
+                let outcome = self.resume_exchange(number, &row.exchange.bank).await;
+                resumed.note(format!("exchange {number}"), outcome);
+            }
+        }
+        for (number, row) in self.purchases()? {
+            if self.needs_driving(number, &row)? {
+                let outcome = self.drive_purchase(number).await;
+                resumed.note(format!("purchase {number}"), outcome);
+            }
+        }
+        Ok(resumed)
+    }
+
+    async fn resume_withdrawal(&self, number: u64, bank: &PublicKey) -> Result<(), WalletError> {
+        let bank = self.party_by_key(RoleName::Bank, bank)?;
+        self.drive_withdrawal(number, &mut self.talk(&bank, Lane::Identified))
+            .await
+            .map(drop)
+    }
+
+    async fn resume_exchange(&self, number: u64, bank: &PublicKey) -> Result<(), WalletError> {
+        let bank = self.party_by_key(RoleName::Bank, bank)?;
+        self.drive_exchange(number, &mut self.talk(&bank, Lane::Anonymous))
+            .await
+    }
+
+    fn needs_driving(&self, number: u64, row: &PurchaseRow) -> Result<bool, WalletError> {
+        Ok(match &row.purchase {
+            Purchase::Dropped(_) => false,
+            Purchase::Committed(..) => row.delivery == Delivery::Pending,
+            Purchase::Aborted(..) => self
+                .coins()?
+                .iter()
+                .any(|coin| coin.status == CoinStatus::Released(number)),
+            _ => true,
+        })
+    }
+
+    // ---- from the phrase --------------------------------------------------------------------------------------
+
+    /// Finds coins and purchases again from the seed alone, at one bank. Purchases under way are left for
+    /// [`resume`](Wallet::resume); their goods go to `goods_dir`.
+    ///
+    /// # Errors
+    /// When the bank does not answer. It can be repeated.
+    pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
+        let keys = self.keys(bank, &mut self.talk(bank, Lane::Anonymous)).await?;
+        let mut restored = Restored {
+            withdrawals: self.restore_withdrawals(bank, &keys).await?,
+            exchanges: self.restore_exchanges(bank, &keys).await?,
+            ..Restored::default()
+        };
+        let mut fetched = Fetched::default();
+        self.find_used_coins(bank, &mut fetched).await?;
+        restored.purchases = self.restore_purchases(bank, &mut fetched, goods_dir).await?;
+        restored.coins = self.coins()?.len() as u64;
+        Ok(restored)
+    }
+
+    async fn restore_withdrawals(&self, bank: &Card, keys: &KeyBook) -> Result<u64, WalletError> {
+        let mut talk = self.talk(bank, Lane::Identified);
+        let mut records: BTreeMap<[u8; 32], Signed<Issued>> = BTreeMap::new();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let request = WithdrawalsRequest {
+                bank: bank.identity,
+                account: self.account(),
+                after,
+            };
+            let page = talk
+                .must("withdrawals", &Signed::sign(request, &self.account_key()))
+                .await?;
+            after = page.records.last().map(|record| record.body.request_id);
+            records.extend(
+                page.records
+                    .into_iter()
+                    .map(|record| (record.body.request_id, record)),
+            );
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+        let mut found = 0;
+        let mut number = 0;
+        let mut misses = 0;
+        // The bank's list may hold what another program of this account withdrew: it ends with the gap.
+        while misses < RESTORE_GAP {
+            let request_id = self.seed.withdraw_id(number);
+            match records.get(&request_id) {
+                Some(record) => {
+                    let source = self.account().0;
+                    let origin = |slot| Origin::withdrawn(number as u32, slot);
+                    self.restore_coins(bank, keys, &request_id, record, &source, origin)
+                        .await?;
+                    found += 1;
+                    misses = 0;
+                }
+                None => misses += 1,
+            }
+            number += 1;
+        }
+        self.watch().see(&Event::Restored {
+            what: "withdrawals",
+            found,
+        });
+        self.skip_to(Counter::Withdrawals, number).await?;
+        Ok(found)
+    }
+
+    async fn restore_exchanges(&self, bank: &Card, keys: &KeyBook) -> Result<u64, WalletError> {
+        let mut fetched = Fetched::default();
+        let mut found = 0;
+        let mut number = 0;
+        let mut misses = 0;
+        while misses < RESTORE_GAP {
+            let request_id = self.seed.exchange_id(number);
+            let bucket = self
+                .bucket(bank, &mut fetched, Shelf::Exchanges, &request_id)
+                .await?;
+            let record = bucket.iter().find_map(|record| match record {
+                BucketRecord::Exchange(issued) if issued.body.request_id == request_id => {
+                    Some(issued.clone())
+                }
+                _ => None,
+            });
+            match record {
+                Some(record) => {
+                    let source = record.body.source;
+                    let origin = |slot| Origin::exchanged(number as u32, slot);
+                    self.restore_coins(bank, keys, &request_id, &record, &source, origin)
+                        .await?;
+                    found += 1;
+                    misses = 0;
+                }
+                None => misses += 1,
+            }
+            number += 1;
+        }
+        self.watch().see(&Event::Restored {
+            what: "exchanges",
+            found,
+        });
+        self.skip_to(Counter::Exchanges, number).await?;
+        Ok(found)
+    }
+
+    async fn restore_coins(
+        &self,
+        bank: &Card,
+        keys: &KeyBook,
+        request_id: &[u8; 32],
+        record: &Signed<Issued>,
+        source: &[u8; 32],
+        origin: impl Fn(u8) -> Origin,
+    ) -> Result<(), WalletError> {
+        let coins = finish(request_id, record, &bank.identity, source, keys, &self.seed)?;
+        let rows = new_rows(&coins, keys, origin)?;
+        self.transact(move |tx| add_coins(tx, &rows)).await
+    }
+
+    /// Numbers that were asked for are never used again, found or not.
+    async fn skip_to(&self, counter: Counter, number: u64) -> Result<(), WalletError> {
+        self.transact(move |tx| {
+            let next = COUNTERS.get(tx, &(counter as u8))?.unwrap_or(0);
+            COUNTERS.put(tx, &(counter as u8), &next.max(number))
+        })
+        .await
+    }
+
+    /// Marks the coins that the bank has seen used.
+    async fn find_used_coins(&self, bank: &Card, fetched: &mut Fetched) -> Result<(), WalletError> {
+        let mut found = 0;
+        for row in self.coins()? {
+            if row.bank != bank.identity || row.status != CoinStatus::Available {
+                continue;
+            }
+            let public = row.coin.public;
+            let bucket = self
+                .bucket(bank, fetched, Shelf::Coins(row.coin.key_id), &public.0)
+                .await?;
+            let used = bucket.iter().find_map(|record| match record {
+                BucketRecord::Coin { coin, used } if *coin == public => Some(*used),
+                _ => None,
+            });
+            let Some(used) = used else { continue };
+            found += 1;
+            let status = match used {
+                // Which purchase released it is found with the purchases; until then it counts as its own.
+                CoinUsed::Released => CoinStatus::Released(u64::MAX),
+                CoinUsed::Held | CoinUsed::Spent | CoinUsed::Exchanged => CoinStatus::FoundUsed,
+            };
+            let row = CoinRow { status, ..row };
+            self.transact(move |tx| COINS.put(tx, &(row.coin.key_id, row.coin.public), &row))
+                .await?;
+        }
+        self.watch().see(&Event::Restored {
+            what: "used coins",
+            found,
+        });
+        Ok(())
+    }
+
+    async fn restore_purchases(
+        &self,
+        bank: &Card,
+        fetched: &mut Fetched,
+        goods_dir: &Path,
+    ) -> Result<u64, WalletError> {
+        let mut found = 0;
+        let mut number = 0;
+        let mut misses = 0;
+        while misses < RESTORE_GAP {
+            let note_id = self.seed.note_id(number);
+            let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
+            let sealed = bucket.iter().find_map(|record| match record {
+                BucketRecord::Note { note_id: id, note } if *id == note_id => Some(note.clone()),
+                _ => None,
+            });
+            match sealed {
+                Some(sealed) => {
+                    self.restore_purchase(number, sealed, goods_dir).await?;
+                    found += 1;
+                    misses = 0;
+                }
+                None => misses += 1,
+            }
+            number += 1;
+        }
+        self.watch().see(&Event::Restored {
+            what: "purchases",
+            found,
+        });
+        self.skip_to(Counter::Purchases, number).await?;
+        Ok(found)
+    }
+
+    /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again
+    /// gets the same answer, or how it ended.
+    async fn restore_purchase(
+        &self,
+        number: u64,
+        sealed: Vec<u8>,
+        goods_dir: &Path,
+    ) -> Result<(), WalletError> {
+        if PURCHASES.peek(&self.store.view(), &number)?.is_some() {
+            return Ok(());
+        }
+        let note_id = self.seed.note_id(number);
+        let Ok(text) = open_note(&self.seed.note_key(number), &note_id, &sealed) else {
+            return Ok(());
+        };
+        let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES)
+            .map_err(|_| WalletError::Inconsistent("a note of this wallet does not decode"))?;
+        let merchant: Card = note
+            .merchant_card
+            .parse()
+            .map_err(|_| WalletError::Inconsistent("a note of this wallet has no merchant's card"))?;
+        let Some(coins) = self.coins_of(&note.coins)? else {
+            return Err(WalletError::Inconsistent(
+                "a purchase's coins were not found; repeat the restore",
+            ));
+        };
+        let plan = Plan {
+            counter: number,
+            bank: note.bank,
+            escrow: note.escrow,
+            offer: note.offer.clone(),
+        };
+        let order = self.order(&plan, &note, coins.clone(), Some(sealed))?;
+        let title: String = note
+            .offer
+            .body
+            .title
+            .chars()
+            .map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' })
+            .collect();
+        let row = PurchaseRow {
+            purchase: Purchase::Holding(order),
+            merchant,
+            output: goods_dir.join(format!("{number}-{title}")),
+            delivery: Delivery::Pending,
+            refusal: None,
+            begun_ms: self.now_ms(),
+            origins: note.coins.clone(),
+        };
+        self.transact(move |tx| {
+            for coin in &coins {
+                let key = (coin.key_id, coin.public);
+                if let Some(mut row) = COINS.get(tx, &key)? {
+                    // Coins that went on to an exchange stay used; the others are this purchase's.
+                    row.status = match row.status {
+                        CoinStatus::FoundUsed | CoinStatus::Available => CoinStatus::InPurchase(number),
+                        CoinStatus::Released(_) => CoinStatus::InPurchase(number),
+                        other => other,
+                    };
+                    COINS.put(tx, &key, &row)?;
+                }
+            }
+            PURCHASES.put(tx, &number, &row)
+        })
+        .await
+    }
+
+    fn coins_of(&self, origins: &[Origin]) -> Result<Option<Vec<Coin>>, WalletError> {
+        let by_origin: BTreeMap<Origin, Coin> = self
+            .coins()?
+            .into_iter()
+            .map(|row| (row.origin, row.coin))
+            .collect();
+        Ok(origins
+            .iter()
+            .map(|origin| by_origin.get(origin).copied())
+            .collect())
+    }
+
+    /// The records of the bucket that `id` lies in. Each bucket is fetched once, on a connection of its own.
+    async fn bucket<'f>(
+        &self,
+        bank: &Card,
+        fetched: &'f mut Fetched,
+        shelf: Shelf,
+        id: &[u8; 32],
+    ) -> Result<&'f [BucketRecord], WalletError> {
+        let bits = match fetched.bits.get(&shelf) {
+            Some(bits) => *bits,
+            None => {
+                // The first page of the whole shelf says how large it is; that is asked for by everyone alike.
+                let whole = Prefix::of(&[0; 32], 0);
+                let request = BucketRequest {
+                    shelf,
+                    prefix: whole,
+                    after: None,
+                };
+                let page = self.talk(bank, Lane::Anonymous).must("bucket", &request).await?;
+                let bits = Prefix::bits_for(page.shelf_records);
+                fetched.bits.insert(shelf, bits);
+                bits
+            }
+        };
+        let prefix = Prefix::of(id, bits);
+        if !fetched.seen.contains(&(shelf, prefix)) {
+            let records = self.fetch_bucket(bank, shelf, prefix).await?;
+            fetched.records.insert((shelf, prefix), records);
+            fetched.seen.insert((shelf, prefix));
+        }
+        Ok(fetched
+            .records
+            .get(&(shelf, prefix))
+            .map(Vec::as_slice)
+            .unwrap_or_default())
+    }
+
+    async fn fetch_bucket(
+        &self,
+        bank: &Card,
+        shelf: Shelf,
+        prefix: Prefix,
+    ) -> Result<Vec<BucketRecord>, WalletError> {
+        let mut talk = self.talk(bank, Lane::Anonymous);
+        let mut records = Vec::new();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let page = talk
+                .must("bucket", &BucketRequest { shelf, prefix, after })
+                .await?;
+            if page.records.len() > RESTORE_PAGE_MAX {
+                let why = format!("a page of {} records", page.records.len());
+                return Err(WalletError::Garbled {
+                    party: bank.title(),
+                    why,
+                });
+            }
+            records.extend(page.records);
+            after = page.more_after;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// What a restore has fetched so far.
+#[derive(Default)]
+struct Fetched {
+    bits: BTreeMap<Shelf, u8>,
+    seen: BTreeSet<(Shelf, Prefix)>,
+    records: BTreeMap<(Shelf, Prefix), Vec<BucketRecord>>,
+}
+
+impl Resumed {
+    fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
+        match outcome {
+            Ok(()) => self.ended.push(matter),
+            Err(error) => self.open.push((matter, error)),
+        }
+    }
+}

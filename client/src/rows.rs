@@ -1,0 +1,143 @@
+//! What a wallet keeps in its store.
+
+use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
+use farthing_node::{card::Card, store::Table};
+use farthing_protocol::{
+    documents::EarlierUse, exchange::Exchange, purchase::Purchase, restore::Origin, withdraw::Withdrawal,
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What secrets are numbered by. A number is used once, whatever becomes of what it was used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Of withdrawals.
+    Withdrawals,
+    /// Of exchanges.
+    Exchanges,
+    /// Of purchases.
+    Purchases,
+}
+
+/// The next unused number of each counter.
+pub const COUNTERS: Table<u8, u64> = Table::new(1, "counters");
+
+/// Every coin that the wallet ever had, by what the bank knows it by.
+pub const COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(2, "coins");
+
+/// Withdrawals, by number.
+pub const WITHDRAWALS: Table<u64, Withdrawal> = Table::new(3, "withdrawals");
+
+/// Exchanges, by number.
+pub const EXCHANGES: Table<u64, ExchangeRow> = Table::new(4, "exchanges");
+
+/// Purchases, by number.
+pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
+
+/// Every first message of a bank that was ever met, by its digest, with the request and slot it was met under.
+pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32)> = Table::new(6, "first messages");
+
+/// The banks' lists of keys.
+pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
+
+/// A coin and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinRow {
+    /// The coin.
+    pub coin: Coin,
+    /// Its bank.
+    pub bank: PublicKey,
+    /// Its value in the smallest unit.
+    pub value: u64,
+    /// What its secrets are derived from.
+    pub origin: Origin,
+    /// What became of it.
+    pub status: CoinStatus,
+}
+
+/// What became of a coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoinStatus {
+    /// It can be spent.
+    Available,
+    /// It was put to this purchase, which is under way.
+    InPurchase(u64),
+    /// It paid for this purchase.
+    Spent(u64),
+    /// It was released by this purchase's abort, and is exchanged before it is used again.
+    Released(u64),
+    /// It was put to this exchange, which is under way.
+    InExchange(u64),
+    /// It was exchanged.
+    Exchanged(u64),
+    /// The bank has shown that it was used otherwise, with the coin's own signature: by a copy of this wallet.
+    UsedElsewhere(EarlierUse),
+    /// A restore found it used.
+    FoundUsed,
+}
+
+impl CoinStatus {
+    /// One word for people and scripts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            CoinStatus::Available => "available",
+            CoinStatus::InPurchase(_) => "in-purchase",
+            CoinStatus::Spent(_) => "spent",
+            CoinStatus::Released(_) => "released",
+            CoinStatus::InExchange(_) => "in-exchange",
+            CoinStatus::Exchanged(_) => "exchanged",
+            CoinStatus::UsedElsewhere(_) => "used-elsewhere",
+            CoinStatus::FoundUsed => "used",
+        }
+    }
+
+    /// Whether the coin still counts as the wallet's money.
+    pub fn counts(&self) -> bool {
+        matches!(
+            self,
+            CoinStatus::Available
+                | CoinStatus::InPurchase(_)
+                | CoinStatus::Released(_)
+                | CoinStatus::InExchange(_)
+        )
+    }
+}
+
+/// An exchange, and where its inputs came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeRow {
+    /// The exchange.
+    pub exchange: Exchange,
+    /// Of the inputs, in their order.
+    pub origins: Vec<Origin>,
+}
+
+/// A purchase, and what the customer wants of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurchaseRow {
+    /// The purchase.
+    pub purchase: Purchase,
+    /// The merchant.
+    pub merchant: Card,
+    /// Where the goods are to be written.
+    pub output: PathBuf,
+    /// What became of the goods.
+    pub delivery: Delivery,
+    /// Why the escrow, the bank or the merchant refused, where one did.
+    pub refusal: Option<String>,
+    /// When it was begun (ms since 1970).
+    pub begun_ms: u64,
+    /// Where its coins came from, in their order; empty before coins were put to it.
+    pub origins: Vec<Origin>,
+}
+
+/// What became of a purchase's goods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delivery {
+    /// Not decrypted yet.
+    Pending,
+    /// Written where the customer wants them, as described.
+    Delivered,
+    /// Paid for, but not as described: `receipt verify` proves it.
+    NotAsDescribed,
+}

@@ -1,0 +1,424 @@
+//! The wallet: a seed, coins, purchases under way.
+
+use crate::{
+    error::WalletError,
+    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, KEY_LISTS, PURCHASES, PurchaseRow},
+    talk::{Patience, Talk},
+    watch::Watch,
+};
+use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_node::{
+    card::{Card, NetworkFile, RoleName},
+    clock::Clock,
+    entropy::Entropy,
+    network::{Lane, Network},
+    store::{Store, StoreError, StoreOptions, Transaction},
+};
+use farthing_protocol::{
+    api::KeysRequest,
+    money::Amount,
+    restore::{AccountRequest, Origin},
+};
+use std::{
+    fs,
+    io::Write,
+    ops::Bound,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+/// The file that holds the seed phrase.
+pub const SEED_FILE: &str = "seed.phrase";
+
+/// Where encrypted goods are kept.
+pub const GOODS_DIR: &str = "goods";
+
+/// The longest seed file that is read (bytes).
+const SEED_FILE_MAX_BYTES: u64 = 4096;
+
+/// How many rows are read at a time.
+pub(crate) const PAGE_ROWS: usize = 256;
+
+/// What a wallet needs of the world around it.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// How parties are reached.
+    pub network: Arc<dyn Network>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Who watches.
+    pub watch: Arc<dyn Watch>,
+    /// How long to wait.
+    pub patience: Patience,
+    /// How the store is opened.
+    pub store: StoreOptions,
+}
+
+/// An open wallet.
+pub struct Wallet {
+    dir: PathBuf,
+    pub(crate) seed: Seed,
+    pub(crate) store: Store,
+    pub(crate) around: Surroundings,
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wallet")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Wallet {
+    /// Makes a wallet in `dir` from `seed`, durably.
+    ///
+    /// # Errors
+    /// When there is something in `dir` already, or a file cannot be written.
+    pub fn create(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
+        if dir.join(SEED_FILE).exists() {
+            let message = format!(
+                "there is a wallet in {} already; choose another directory",
+                dir.display()
+            );
+            return Err(WalletError::Home(message));
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(WalletError::io(dir))?;
+        fs::create_dir_all(dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
+        let path = dir.join(SEED_FILE);
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)?;
+            file.write_all(seed.to_phrase().as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::File::open(dir)?.sync_all()
+        };
+        write().map_err(WalletError::io(&path))
+    }
+
+    /// Opens the wallet in `dir`.
+    ///
+    /// # Errors
+    /// When there is none, another process has it open, or its store is damaged.
+    pub fn open(dir: &Path, around: Surroundings) -> Result<Wallet, WalletError> {
+        let path = dir.join(SEED_FILE);
+        let size = fs::metadata(&path).map_err(|_| {
+            WalletError::Home(format!(
+                "there is no wallet in {}; make one with `farthing init`",
+                dir.display()
+            ))
+        })?;
+        if size.len() > SEED_FILE_MAX_BYTES {
+            return Err(WalletError::Home(format!(
+                "{} is not a seed phrase",
+                path.display()
+            )));
+        }
+        let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
+        let seed = Seed::from_phrase(phrase.trim())
+            .map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))?;
+        let (store, _) = Store::open(&dir.join("store"), around.store.clone())?;
+        Ok(Wallet {
+            dir: dir.to_path_buf(),
+            seed,
+            store,
+            around,
+        })
+    }
+
+    /// Closes the wallet. What was done is durable without it; it only makes the next start quicker.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn close(self) -> Result<(), WalletError> {
+        Ok(self.store.close()?)
+    }
+
+    /// The wallet's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The key of the wallet's account, which names it at the bank.
+    pub fn account(&self) -> PublicKey {
+        self.account_key().public()
+    }
+
+    pub(crate) fn account_key(&self) -> SecretKey {
+        self.seed.account_key()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.around.clock.now_ms()
+    }
+
+    pub(crate) fn watch(&self) -> &dyn Watch {
+        self.around.watch.as_ref()
+    }
+
+    // ---- parties ----------------------------------------------------------------------------------------------
+
+    /// The cards that the wallet has pinned.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn network_file(&self) -> Result<NetworkFile, WalletError> {
+        Ok(NetworkFile::load(&self.dir)?)
+    }
+
+    /// The card of the party of `role` that `name` names, or of the only one.
+    ///
+    /// # Errors
+    /// When there is none, or several and no name.
+    pub fn party(&self, role: RoleName, name: Option<&str>) -> Result<Card, WalletError> {
+        let file = self.network_file()?;
+        match name {
+            Some(name) => file
+                .find(role, name)
+                .cloned()
+                .ok_or_else(|| WalletError::NoCard(format!("{role} `{name}`"))),
+            None => Ok(file.only_one(role)?.clone()),
+        }
+    }
+
+    /// The card of the party that signs with `identity`.
+    pub(crate) fn party_by_key(&self, role: RoleName, identity: &PublicKey) -> Result<Card, WalletError> {
+        let file = self.network_file()?;
+        let found = file
+            .by_identity(identity)
+            .filter(|card| card.role == role)
+            .cloned();
+        found.ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
+    }
+
+    /// Begins a conversation, which shares nothing with any other.
+    pub(crate) fn talk(&self, card: &Card, lane: Lane) -> Talk<'_> {
+        let around = &self.around;
+        Talk::new(
+            around.network.as_ref(),
+            around.watch.as_ref(),
+            around.patience,
+            card.clone(),
+            lane,
+        )
+    }
+
+    // ---- keys -------------------------------------------------------------------------------------------------
+
+    /// The bank's keys as the wallet last saw them, fetched through `talk` if there are none for now.
+    pub(crate) async fn keys(&self, bank: &Card, talk: &mut Talk<'_>) -> Result<KeyBook, WalletError> {
+        if let Some(book) = self.stored_keys(bank)?
+            && book
+                .values()
+                .iter()
+                .all(|value| book.issuing(*value, self.now_ms()).is_some())
+        {
+            return Ok(book);
+        }
+        self.fetch_keys(bank, talk).await
+    }
+
+    /// The bank's keys as the wallet last saw them.
+    pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<KeyBook>, WalletError> {
+        let Some(signed) = KEY_LISTS.peek(&self.store.view(), &bank.identity)? else {
+            return Ok(None);
+        };
+        Ok(Some(verified_keys(bank, signed)?))
+    }
+
+    /// Fetches the bank's keys; they must continue what the wallet saw before.
+    pub(crate) async fn fetch_keys(&self, bank: &Card, talk: &mut Talk<'_>) -> Result<KeyBook, WalletError> {
+        let signed = talk.must("list of keys", &KeysRequest).await?;
+        let book = verified_keys(bank, signed.clone())?;
+        if let Some(older) = self.stored_keys(bank)?
+            && !book.extends(&older)
+        {
+            return Err(WalletError::KeyListChanged(bank.title()));
+        }
+        let identity = bank.identity;
+        self.transact(move |tx| KEY_LISTS.put(tx, &identity, &signed))
+            .await?;
+        Ok(book)
+    }
+
+    /// Any key that the wallet has met, by its id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn denomination(
+        &self,
+        bank: &PublicKey,
+        key_id: &KeyId,
+    ) -> Result<Option<Denomination>, WalletError> {
+        let Some(signed) = KEY_LISTS.peek(&self.store.view(), bank)? else {
+            return Ok(None);
+        };
+        let book = KeyBook::new(signed, bank).map_err(|why| WalletError::KeyList {
+            bank: bank.to_string(),
+            why,
+        })?;
+        Ok(book.get(key_id).cloned())
+    }
+
+    // ---- account ----------------------------------------------------------------------------------------------
+
+    /// The balance of the wallet's account.
+    ///
+    /// # Errors
+    /// When the bank does not answer, or knows no such account.
+    pub async fn account_balance(&self, bank: &Card) -> Result<Amount, WalletError> {
+        let request = AccountRequest {
+            bank: bank.identity,
+            account: self.account(),
+        };
+        let signed = Signed::sign(request, &self.account_key());
+        self.talk(bank, Lane::Identified).must("balance", &signed).await
+    }
+
+    // ---- rows -------------------------------------------------------------------------------------------------
+
+    pub(crate) async fn transact<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        Ok(self.store.transact(transaction).await?)
+    }
+
+    /// Every coin that the wallet ever had.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn coins(&self) -> Result<Vec<CoinRow>, WalletError> {
+        self.all(&COINS)
+            .map(|rows| rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// Every purchase, by number.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn purchases(&self) -> Result<Vec<(u64, PurchaseRow)>, WalletError> {
+        self.all(&PURCHASES)
+    }
+
+    pub(crate) fn all<K, V>(
+        &self,
+        table: &farthing_node::store::Table<K, V>,
+    ) -> Result<Vec<(K, V)>, WalletError>
+    where
+        K: farthing_node::store::Key,
+        V: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        let view = self.store.view();
+        let mut rows: Vec<(K, V)> = Vec::new();
+        loop {
+            let from = rows
+                .last()
+                .map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(key));
+            let page = table.scan(&view, from, PAGE_ROWS)?;
+            let full = page.len() == PAGE_ROWS;
+            rows.extend(page);
+            if !full {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// What the wallet has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn balance(&self) -> Result<Balance, WalletError> {
+        let mut balance = Balance::default();
+        for row in self.coins()? {
+            let part = match row.status {
+                CoinStatus::Available => &mut balance.available,
+                CoinStatus::InPurchase(_) => &mut balance.in_purchases,
+                CoinStatus::InExchange(_) | CoinStatus::Released(_) => &mut balance.in_exchanges,
+                _ => continue,
+            };
+            part.0 = part.0.saturating_add(row.value);
+        }
+        Ok(balance)
+    }
+
+    /// The secret keys of coins of these origins, in their order.
+    pub(crate) fn coin_keys(&self, origins: &[Origin]) -> Vec<SecretKey> {
+        origins
+            .iter()
+            .map(|origin| {
+                self.seed
+                    .coin_key(&origin.request_id(&self.seed), origin.slot.into())
+            })
+            .collect()
+    }
+}
+
+/// What a wallet has, by what it is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Balance {
+    /// Can be spent.
+    pub available: Amount,
+    /// Put to purchases that are under way.
+    pub in_purchases: Amount,
+    /// Being exchanged, or waiting to be.
+    pub in_exchanges: Amount,
+}
+
+impl Balance {
+    /// All of it.
+    pub fn total(&self) -> Amount {
+        Amount(
+            self.available
+                .0
+                .saturating_add(self.in_purchases.0)
+                .saturating_add(self.in_exchanges.0),
+        )
+    }
+}
+
+/// Takes the next `count` numbers of a counter.
+pub(crate) fn take_numbers(
+    tx: &mut Transaction<'_>,
+    counter: Counter,
+    count: u64,
+) -> Result<u64, StoreError> {
+    let first = COUNTERS.get(tx, &(counter as u8))?.unwrap_or(0);
+    COUNTERS.put(tx, &(counter as u8), &first.saturating_add(count))?;
+    Ok(first)
+}
+
+/// Gives the coins of `coins` (denomination key and coin key) another status.
+pub(crate) fn set_status(
+    tx: &mut Transaction<'_>,
+    coins: &[farthing_coin::Coin],
+    status: impl Fn(&CoinRow) -> CoinStatus,
+) -> Result<(), StoreError> {
+    for coin in coins {
+        let key = (coin.key_id, coin.public);
+        if let Some(mut row) = COINS.get(tx, &key)? {
+            row.status = status(&row);
+            COINS.put(tx, &key, &row)?;
+        }
+    }
+    Ok(())
+}
+
+fn verified_keys(bank: &Card, signed: Signed<farthing_coin::KeyList>) -> Result<KeyBook, WalletError> {
+    KeyBook::new(signed, &bank.identity).map_err(|why| WalletError::KeyList {
+        bank: bank.title(),
+        why,
+    })
+}
