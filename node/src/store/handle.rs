@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// An open store. Clones share it. When the last one is dropped without [`Store::close`], what was
-/// acknowledged is durable, but the next start has more to do.
+/// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
