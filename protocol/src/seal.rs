@@ -22,8 +22,12 @@ use crate::goods::{ContentKey, GoodsKey, TAG_BYTES};
 /// A sealed note, always (bytes).
 pub const NOTE_BYTES: usize = 2048;
 
-/// The most that a note can say (bytes): what its length and its tag leave of [`NOTE_BYTES`].
-pub const NOTE_TEXT_MAX_BYTES: usize = NOTE_BYTES - TAG_BYTES - NOTE_LENGTH_BYTES;
+/// The most that a note can say (bytes): what its synthetic nonce, its length and its tag leave of
+/// [`NOTE_BYTES`].
+pub const NOTE_TEXT_MAX_BYTES: usize = NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES - NOTE_LENGTH_BYTES;
+
+/// What a note begins with (bytes): a digest of the key and all of its text, which goes into the cipher's key.
+const NOTE_NONCE_BYTES: usize = 16;
 
 /// The length of a note's text, little-endian, before the text and its padding of zeros (bytes).
 const NOTE_LENGTH_BYTES: usize = 2;
@@ -35,6 +39,7 @@ mod label {
     pub(super) const SEAL: &[u8] = b"seal goods key";
     pub(super) const EPHEMERAL: &[u8] = b"ephemeral key";
     pub(super) const NOTE: &[u8] = b"seal note";
+    pub(super) const NOTE_NONCE: &[u8] = b"note nonce";
     pub(super) const GOODS_KEY: &[u8] = b"merchant goods key";
     pub(super) const CONTENT_KEY: &[u8] = b"merchant content key";
 }
@@ -245,7 +250,9 @@ fn sealing_key(
 
 /// Seals a note of up to [`NOTE_TEXT_MAX_BYTES`] into exactly [`NOTE_BYTES`], so that its length says nothing.
 ///
-/// Under one `key` and `note_id` one text may ever be sealed.
+/// The nonce is derived from the key and the whole text (Rogaway and Shrimpton, *Deterministic
+/// Authenticated-Encryption*, 2006): two copies of one wallet that seal different texts under the same key
+/// and id give nothing away, and the same text gives the same bytes.
 ///
 /// # Errors
 /// [`SealError::NoteTooLong`] says how long the text is.
@@ -258,11 +265,15 @@ pub fn seal_note(key: &[u8; 32], note_id: &[u8; 32], text: &[u8]) -> Result<Vec<
         return Err(too_long);
     }
     // Of its full size from the beginning, so that no text is left behind by growing it.
+    let mut body = Zeroizing::new(Vec::with_capacity(NOTE_BYTES));
+    body.extend_from_slice(&length.to_le_bytes());
+    body.extend_from_slice(text);
+    body.resize(NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES, 0);
+    let nonce = note_nonce(key, note_id, &body);
+    let tag = encrypt(&note_key(key, note_id, &nonce), note_id, &mut body, "note")?;
     let mut note = Vec::with_capacity(NOTE_BYTES);
-    note.extend_from_slice(&length.to_le_bytes());
-    note.extend_from_slice(text);
-    note.resize(NOTE_BYTES - TAG_BYTES, 0);
-    let tag = encrypt(&note_key(key, note_id), note_id, &mut note, "note")?;
+    note.extend_from_slice(&nonce);
+    note.extend_from_slice(&body);
     note.extend_from_slice(&tag);
     Ok(note)
 }
@@ -279,9 +290,15 @@ pub fn open_note(key: &[u8; 32], note_id: &[u8; 32], sealed: &[u8]) -> Result<Ze
     if sealed.len() != NOTE_BYTES {
         return Err(wrong_length);
     }
-    let (body, tag) = sealed.split_last_chunk().ok_or(wrong_length)?;
+    let (nonce, rest) = sealed
+        .split_first_chunk::<NOTE_NONCE_BYTES>()
+        .ok_or(wrong_length)?;
+    let (body, tag) = rest.split_last_chunk().ok_or(wrong_length)?;
     let mut note = Zeroizing::new(body.to_vec());
-    decrypt(&note_key(key, note_id), note_id, &mut note, tag, "note")?;
+    decrypt(&note_key(key, note_id, nonce), note_id, &mut note, tag, "note")?;
+    if note_nonce(key, note_id, &note) != *nonce {
+        return Err(SealError::NoteMalformed);
+    }
     let (length, rest) = note
         .split_first_chunk::<NOTE_LENGTH_BYTES>()
         .ok_or(SealError::NoteMalformed)?;
@@ -294,10 +311,21 @@ pub fn open_note(key: &[u8; 32], note_id: &[u8; 32], sealed: &[u8]) -> Result<Ze
     Ok(Zeroizing::new(text.to_vec()))
 }
 
-fn note_key(key: &[u8; 32], note_id: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+fn note_nonce(key: &[u8; 32], note_id: &[u8; 32], body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
+    let mut transcript = start_secret(label::NOTE_NONCE);
+    transcript.bytes(b"key", key);
+    transcript.bytes(b"note id", note_id);
+    transcript.bytes(b"body", body);
+    let mut nonce = [0; NOTE_NONCE_BYTES];
+    transcript.challenge_bytes(b"nonce", &mut nonce);
+    nonce
+}
+
+fn note_key(key: &[u8; 32], note_id: &[u8; 32], nonce: &[u8; NOTE_NONCE_BYTES]) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::NOTE);
     transcript.bytes(b"key", key);
     transcript.bytes(b"note id", note_id);
+    transcript.bytes(b"nonce", nonce);
     derived(&mut transcript)
 }
 

@@ -167,13 +167,23 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
         (0, 1),
     ];
     for (length, last) in plaintexts {
-        let mut note = vec![0; NOTE_BYTES - TAG_BYTES];
-        note[..2].copy_from_slice(&length.to_le_bytes());
-        note[NOTE_BYTES - TAG_BYTES - 1] = last;
-        let tag = encrypt(&note_key(&SECRET, &SALE), &SALE, &mut note, "note").unwrap();
-        note.extend_from_slice(&tag);
+        let mut body = vec![0; NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES];
+        body[..2].copy_from_slice(&length.to_le_bytes());
+        *body.last_mut().unwrap() = last;
+        let nonce = note_nonce(&SECRET, &SALE, &body);
+        let tag = encrypt(&note_key(&SECRET, &SALE, &nonce), &SALE, &mut body, "note").unwrap();
+        let note = [&nonce[..], &body, &tag].concat();
         assert_eq!(open_note(&SECRET, &SALE, &note), Err(SealError::NoteMalformed));
     }
+}
+
+#[test]
+fn two_texts_under_one_key_and_id_share_nothing() {
+    let one = seal_note(&SECRET, &SALE, b"one wallet").unwrap();
+    let copy = seal_note(&SECRET, &SALE, b"its copy").unwrap();
+    assert_eq!(one, seal_note(&SECRET, &SALE, b"one wallet").unwrap());
+    // Under one keystream the padding would be the same.
+    assert_ne!(one[1000..], copy[1000..]);
 }
 
 /// Computed by a second implementation, in Python, of Merlin, ristretto255 and RFC 8439.
@@ -213,11 +223,11 @@ fn known_answers() {
         (&sealed.tag, "40e72ef47c6115568c388c1cc8ddd144"),
         (
             &note[..32],
-            "d0049021b91553cebdefb783e01b8223cbb4ac0f6377ace33d821b8c8f8ea9b3",
+            "9eb8ee8377f6cf89ad752618dc7bd8d3b7b37f766db7d5fb14c0993931e740bc",
         ),
         (
             &note[NOTE_BYTES - TAG_BYTES..],
-            "be5be5c703b57b3fd0f12d9c60fca41b",
+            "75401534fc0e3428b7136896b94c3b86",
         ),
     ];
     for (got, expected) in answers {
