@@ -340,6 +340,11 @@ impl VerifiedExchangeBegin {
         &self.coins
     }
 
+    /// The request.
+    pub fn request_id(&self) -> [u8; 32] {
+        self.body.request_id
+    }
+
     /// Opens the session, or repeats its first message. `states` are in the coins' order.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::{
     documents::{Issued, Offer},
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD},
     refusal::{Refusal, RequestFault},
+    withdraw::{check_account, check_recipient},
 };
 use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
@@ -252,6 +253,58 @@ pub struct Note {
     pub coins: Vec<Origin>,
     /// The merchant's card as text, from which the goods can be fetched again.
     pub merchant_card: String,
+}
+
+// ---- the bank ---------------------------------------------------------------------------------------------
+
+/// A question for a balance that the account's owner signed. Only [`verify_account`] makes one.
+#[derive(Debug)]
+pub struct VerifiedAccount(AccountRequest);
+
+/// A question for withdrawals that the account's owner signed. Only [`verify_withdrawals`] makes one.
+#[derive(Debug)]
+pub struct VerifiedWithdrawals(WithdrawalsRequest);
+
+/// Verifies a question for a balance.
+///
+/// # Errors
+/// When it is for another bank or not signed by its account.
+pub fn verify_account(request: Signed<AccountRequest>, here: &PublicKey) -> Result<VerifiedAccount, Refusal> {
+    check_recipient(&request.body.bank, here)?;
+    check_account(&request, &request.body.account)?;
+    Ok(VerifiedAccount(request.body))
+}
+
+/// Verifies a question for withdrawals.
+///
+/// # Errors
+/// When it is for another bank or not signed by its account.
+pub fn verify_withdrawals(
+    request: Signed<WithdrawalsRequest>,
+    here: &PublicKey,
+) -> Result<VerifiedWithdrawals, Refusal> {
+    check_recipient(&request.body.bank, here)?;
+    check_account(&request, &request.body.account)?;
+    Ok(VerifiedWithdrawals(request.body))
+}
+
+impl VerifiedAccount {
+    /// The account.
+    pub fn account(&self) -> PublicKey {
+        self.0.account
+    }
+}
+
+impl VerifiedWithdrawals {
+    /// The account.
+    pub fn account(&self) -> PublicKey {
+        self.0.account
+    }
+
+    /// The last request id of the page before.
+    pub fn after(&self) -> Option<[u8; 32]> {
+        self.0.after
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! The operator's commands, the same over the socket of a running bank and in the directory of a stopped one.
+
+use crate::bank::Bank;
+use crate::desk::{Done, Move, move_money, open_account};
+use crate::rows::{ACCOUNTS, Account, Direction};
+use farthing_coin::PublicKey;
+use farthing_node::{
+    card::Card,
+    store::{StoreError, Transaction, limits::SCAN_MAX_ROWS},
+};
+use farthing_protocol::money::Amount;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::ops::Bound;
+
+/// A command, as a line of JSON: `{"do": "account-open", ...}`. Keys are hex, amounts are written like `20.00`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// The bank's card.
+    Card,
+    /// Works with the node of this card from now on.
+    NetworkAdd {
+        /// The card.
+        card: Card,
+    },
+    /// The cards that are known.
+    NetworkList,
+    /// Opens an account.
+    AccountOpen {
+        /// The key that owns it.
+        key: String,
+        /// What to call it.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Takes money in and credits it.
+    AccountCredit(Cash),
+    /// Debits money and pays it out.
+    AccountPayout(Cash),
+    /// A page of the accounts.
+    AccountList {
+        /// The last key of the page before.
+        #[serde(default)]
+        after: Option<String>,
+    },
+    /// The list of keys.
+    Keys,
+    /// Counts the books twice.
+    Audit,
+}
+
+/// Money over the cash desk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cash {
+    /// The account.
+    pub key: String,
+    /// How much.
+    pub amount: String,
+    /// The operator's name for this one movement.
+    pub reference: String,
+}
+
+/// The most accounts in one page: what a reply of the operator's socket holds with room to spare.
+pub const ACCOUNTS_PAGE_MAX: usize = SCAN_MAX_ROWS;
+
+impl Bank {
+    /// Does what `command` asks of the books.
+    ///
+    /// # Errors
+    /// A message for the operator.
+    pub async fn administer(&self, command: Command) -> Result<Value, String> {
+        match command {
+            Command::AccountOpen { key, name } => self.open_account(&key, name).await,
+            Command::AccountCredit(cash) => self.move_money(Direction::In, cash).await,
+            Command::AccountPayout(cash) => self.move_money(Direction::Out, cash).await,
+            Command::AccountList { after } => self.list_accounts(after.as_deref()),
+            Command::Keys => Ok(self.list_keys()),
+            Command::Audit => {
+                let report = self.audit().await.map_err(|e| e.to_string())?;
+                serde_json::to_value(report).map_err(|e| e.to_string())
+            }
+            Command::Card | Command::NetworkAdd { .. } | Command::NetworkList => {
+                Err("this bank has no directory, and so no card and no network file".into())
+            }
+        }
+    }
+
+    async fn open_account(&self, key: &str, name: Option<String>) -> Result<Value, String> {
+        let account = parse_key(key)?;
+        let now_ms = self.clock.now_ms();
+        let done = self
+            .at_desk(move |tx| open_account(tx, account, name.as_deref(), now_ms))
+            .await?;
+        Ok(json!({ "key": account.to_string(), "new": done == Done::Now }))
+    }
+
+    async fn move_money(&self, direction: Direction, cash: Cash) -> Result<Value, String> {
+        let asked = Move {
+            direction,
+            account: parse_key(&cash.key)?,
+            amount: cash.amount.parse::<Amount>().map_err(|e| e.to_string())?,
+            reference: cash.reference,
+        };
+        let now_ms = self.clock.now_ms();
+        let reference = asked.reference.clone();
+        let (movement, done) = self.at_desk(move |tx| move_money(tx, &asked, now_ms)).await?;
+        Ok(json!({
+            "key": movement.account.to_string(),
+            "amount": movement.amount.to_string(),
+            "balance": movement.balance.to_string(),
+            "reference": reference,
+            "new": done == Done::Now,
+        }))
+    }
+
+    async fn at_desk<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<Result<T, E>, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let outcome = self.store.transact(work).await.map_err(|e| e.to_string())?;
+        outcome.map_err(|e| e.to_string())
+    }
+
+    fn list_accounts(&self, after: Option<&str>) -> Result<Value, String> {
+        let after = after.map(parse_key).transpose()?;
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = ACCOUNTS
+            .scan(&self.store.view(), from, ACCOUNTS_PAGE_MAX)
+            .map_err(|e| e.to_string())?;
+        let more = rows.len() == ACCOUNTS_PAGE_MAX;
+        let accounts: Vec<Value> = rows.iter().map(|(key, account)| describe(key, account)).collect();
+        Ok(json!({ "accounts": accounts, "more": more }))
+    }
+
+    fn list_keys(&self) -> Value {
+        let (keys, now_ms) = (self.keys(), self.clock.now_ms());
+        let list = keys.book().list();
+        let denominations = list.epochs.iter().flat_map(|epoch| {
+            let values = list.values.iter();
+            values.filter_map(|value| keys.book().denomination(*value, epoch.epoch))
+        });
+        let described: Vec<Value> = denominations
+            .map(|d| {
+                json!({
+                    "id": d.id().to_string(),
+                    "value": Amount(d.value).to_string(),
+                    "epoch": d.epoch,
+                    "issue_from_ms": d.issue_from_ms,
+                    "issue_until_ms": d.issue_until_ms,
+                    "spend_until_ms": d.spend_until_ms,
+                    "redeem_until_ms": d.redeem_until_ms,
+                    "issuing": (d.issue_from_ms..d.issue_until_ms).contains(&now_ms),
+                })
+            })
+            .collect();
+        json!({
+            "currency": list.currency,
+            "digest": hex::encode(keys.book().digest()),
+            "keys": described,
+        })
+    }
+}
+
+fn describe(key: &PublicKey, account: &Account) -> Value {
+    json!({
+        "key": key.to_string(),
+        "name": account.name,
+        "balance": account.balance.to_string(),
+        "opened_ms": account.opened_ms,
+    })
+}
+
+fn parse_key(text: &str) -> Result<PublicKey, String> {
+    text.parse()
+        .map_err(|e| format!("the account's key is refused: {e}"))
+}

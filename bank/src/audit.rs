@@ -1,0 +1,253 @@
+//! The audit: the books are counted twice, by the sums that are kept and by every row, and must balance.
+//!
+//! ```text
+//! accounts + coins issued and neither spent nor exchanged = paid in - paid out
+//! ```
+//!
+//! Held and released coins are among those that are out. A spent coin's worth went to an account, an exchanged
+//! one's into new coins.
+
+use crate::bank::Bank;
+use crate::keys::Keys;
+use crate::rows::{
+    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, NOTES, TOTALS, Totals, WITHDRAWN,
+};
+use farthing_coin::KeyId;
+use farthing_node::store::{Key, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
+use farthing_protocol::{documents::Issued, money::Amount};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, ops::Bound, time::Duration};
+
+/// How often a count of all rows is tried before the bank is found to be too busy for it.
+const COUNT_TRIES: u32 = 8;
+
+/// How long to wait for a quiet moment between two tries.
+const COUNT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The books at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Books {
+    /// The sums over everything.
+    pub totals: Totals,
+    /// The sums by denomination key.
+    pub keys: BTreeMap<KeyId, KeyTotals>,
+}
+
+/// What an audit has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the cash desk took in.
+    pub paid_in: String,
+    /// What it paid out.
+    pub paid_out: String,
+    /// What all accounts hold.
+    pub accounts: String,
+    /// What the coins that are out are worth.
+    pub outstanding: String,
+    /// The coins, by value.
+    pub coins: Vec<ValueLine>,
+    /// Whether every row was counted: false when the bank was too busy to stand still for it.
+    pub counted_rows: bool,
+    /// What does not balance. Empty is good.
+    pub problems: Vec<String>,
+}
+
+/// The coins of one value, over all epochs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueLine {
+    /// The value.
+    pub value: String,
+    /// How many were issued.
+    pub issued: u64,
+    /// How many are out: neither spent nor exchanged.
+    pub outstanding: u64,
+    /// How many of those are held for a purchase.
+    pub held: u64,
+    /// How many were spent.
+    pub spent: u64,
+    /// How many were exchanged.
+    pub exchanged: u64,
+}
+
+impl Bank {
+    /// Counts the books twice, and sees whether they balance. Changes nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn audit(&self) -> Result<Report, StoreError> {
+        let keys = self.keys();
+        for _ in 0..COUNT_TRIES {
+            let before = self.store.head();
+            let kept = self.kept_books(&keys).await?;
+            let counted = count_rows(&self.store.view())?;
+            if self.store.head() == before {
+                return Ok(report(&keys, &kept, Some(&counted)));
+            }
+            tokio::time::sleep(COUNT_PAUSE).await;
+        }
+        Ok(report(&keys, &self.kept_books(&keys).await?, None))
+    }
+
+    /// The sums as they are kept, all of one moment.
+    async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
+        let ids: Vec<KeyId> = keys.book().denominations().map(|(id, _)| *id).collect();
+        self.store.transact(move |tx| kept(tx, &ids)).await
+    }
+}
+
+fn kept(tx: &mut Transaction<'_>, ids: &[KeyId]) -> Result<Books, StoreError> {
+    let mut books = Books {
+        totals: TOTALS.get(tx, &())?.unwrap_or_default(),
+        keys: BTreeMap::new(),
+    };
+    for id in ids {
+        if let Some(totals) = KEY_TOTALS.get(tx, id)? {
+            books.keys.insert(*id, totals);
+        }
+    }
+    Ok(books)
+}
+
+/// The books from every row, without the sums that are kept.
+fn count_rows(view: &View) -> Result<Books, StoreError> {
+    let mut books = Books::default();
+    let totals = &mut books.totals;
+    let add = |sum: &mut Amount, more: Amount| *sum = Amount(sum.0.saturating_add(more.0));
+    each(&ACCOUNTS, view, |_, account| {
+        add(&mut totals.accounts, account.balance)
+    })?;
+    each(&MOVEMENTS, view, |_, movement| match movement.direction {
+        Direction::In => add(&mut totals.paid_in, movement.amount),
+        Direction::Out => add(&mut totals.paid_out, movement.amount),
+    })?;
+    each(&NOTES, view, |_, _| totals.notes = totals.notes.saturating_add(1))?;
+    let keys = &mut books.keys;
+    let mut issue = |issued: &Issued| {
+        for id in &issued.outputs {
+            let key = keys.entry(*id).or_default();
+            key.issued = key.issued.saturating_add(1);
+        }
+    };
+    each(&WITHDRAWN, view, |_, issued| issue(&issued))?;
+    each(&EXCHANGED, view, |_, issued| {
+        totals.exchanges = totals.exchanges.saturating_add(1);
+        issue(&issued);
+    })?;
+    each(&COINS, view, |(id, _), state| {
+        if let Some(count) = keys.entry(id).or_default().in_state(&state) {
+            *count = count.saturating_add(1);
+        }
+    })?;
+    Ok(books)
+}
+
+/// Calls `with` for every row of `table`, a page at a time.
+fn each<K: Key + Clone, V: Serialize + DeserializeOwned>(
+    table: &Table<K, V>,
+    view: &View,
+    mut with: impl FnMut(K, V),
+) -> Result<(), StoreError> {
+    let mut after: Option<K> = None;
+    loop {
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = table.scan(view, from, SCAN_MAX_ROWS)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        after = Some(last.clone());
+        rows.into_iter().for_each(|(key, value)| with(key, value));
+    }
+}
+
+/// Judges the books. Sums are wide, so that nothing wraps however wrong they are.
+fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> Report {
+    let mut problems = Vec::new();
+    let mut outstanding = 0i128;
+    let mut by_value: BTreeMap<u64, KeyTotals> = BTreeMap::new();
+    for (id, totals) in &kept.keys {
+        let Some(value) = keys.book().get(id).map(|denomination| denomination.value) else {
+            continue;
+        };
+        match totals.outstanding() {
+            Some(out) => outstanding = outstanding.saturating_add(i128::from(value) * i128::from(out)),
+            None => problems.push(format!(
+                "of the coins of {} under key {id}, {} were issued, but {} were spent and {} exchanged",
+                Amount(value),
+                totals.issued,
+                totals.spent,
+                totals.exchanged
+            )),
+        }
+        let sum = by_value.entry(value).or_default();
+        sum.issued = sum.issued.saturating_add(totals.issued);
+        sum.held = sum.held.saturating_add(totals.held);
+        sum.spent = sum.spent.saturating_add(totals.spent);
+        sum.exchanged = sum.exchanged.saturating_add(totals.exchanged);
+    }
+    let Totals {
+        paid_in,
+        paid_out,
+        accounts,
+        ..
+    } = kept.totals;
+    let there = i128::from(accounts.0).saturating_add(outstanding);
+    let expected = i128::from(paid_in.0) - i128::from(paid_out.0);
+    if there != expected {
+        problems.push(format!(
+            "accounts and coins are worth {}, paid in less paid out is {}",
+            wide(there),
+            wide(expected)
+        ));
+    }
+    if let Some(counted) = counted {
+        compare(kept, counted, &mut problems);
+    }
+    Report {
+        paid_in: paid_in.to_string(),
+        paid_out: paid_out.to_string(),
+        accounts: accounts.to_string(),
+        outstanding: wide(outstanding),
+        coins: by_value
+            .into_iter()
+            .map(|(value, sum)| line(value, &sum))
+            .collect(),
+        counted_rows: counted.is_some(),
+        problems,
+    }
+}
+
+fn line(value: u64, sum: &KeyTotals) -> ValueLine {
+    ValueLine {
+        value: Amount(value).to_string(),
+        issued: sum.issued,
+        outstanding: sum.outstanding().unwrap_or_default(),
+        held: sum.held,
+        spent: sum.spent,
+        exchanged: sum.exchanged,
+    }
+}
+
+fn compare(kept: &Books, counted: &Books, problems: &mut Vec<String>) {
+    if kept.totals != counted.totals {
+        problems.push(format!(
+            "the sums that are kept differ from the rows: kept {:?}, counted {:?}",
+            kept.totals, counted.totals
+        ));
+    }
+    let ids: std::collections::BTreeSet<_> = kept.keys.keys().chain(counted.keys.keys()).collect();
+    for id in ids {
+        let (kept, counted) = (kept.keys.get(id), counted.keys.get(id));
+        if kept.copied().unwrap_or_default() != counted.copied().unwrap_or_default() {
+            problems.push(format!(
+                "the sums that are kept for key {id} differ from the rows: kept {kept:?}, counted {counted:?}"
+            ));
+        }
+    }
+}
+
+fn wide(units: i128) -> String {
+    match u64::try_from(units) {
+        Ok(units) => Amount(units).to_string(),
+        Err(_) => format!("{units} smallest units"),
+    }
+}

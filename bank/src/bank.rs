@@ -1,0 +1,133 @@
+//! The bank: what it holds in memory, and how it is opened.
+
+use crate::keys::{BankSettings, Keys, KeysError, Master};
+use crate::peers::Peers;
+use crate::rows::KeyRoot;
+use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::{card::Card, clock::Clock, entropy::Entropy, network::Network, store::Store};
+use farthing_protocol::issue::Sessions;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// What a bank is made of.
+pub struct BankParts {
+    /// The key that signs its documents.
+    pub identity: SecretKey,
+    /// The secret that its issuing keys are derived from.
+    pub master: Master,
+    /// What it was made with.
+    pub settings: BankSettings,
+    /// Its rows.
+    pub store: Store,
+    /// Its clock. It refuses by it, but decides nothing.
+    pub clock: Arc<dyn Clock>,
+    /// Its randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// How it reaches escrows.
+    pub network: Arc<dyn Network>,
+    /// Whom it works with.
+    pub cards: Vec<Card>,
+}
+
+impl std::fmt::Debug for BankParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BankParts")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A bank.
+pub struct Bank {
+    pub(crate) identity: SecretKey,
+    pub(crate) here: PublicKey,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) peers: Peers,
+    /// Touched inside transactions alone, so that whatever is said of a session comes in order.
+    pub(crate) sessions: Arc<Mutex<Sessions>>,
+    /// Where the next round of overdue holds goes on.
+    pub(crate) overdue_after: Mutex<Option<(u64, [u8; 32], PublicKey)>>,
+    keys: RwLock<Arc<Keys>>,
+    root: KeyRoot,
+    master: Master,
+}
+
+impl std::fmt::Debug for Bank {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bank")
+            .field("here", &self.here)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bank {
+    /// Opens the bank, and appends the keys that the calendar asks for.
+    ///
+    /// # Errors
+    /// When its keys cannot be used.
+    pub async fn open(parts: BankParts) -> Result<Bank, KeysError> {
+        let here = parts.identity.public();
+        let root = KeyRoot {
+            bank: here,
+            currency: parts.settings.currency,
+            calendar: parts.settings.calendar,
+            values: parts.settings.values,
+        };
+        let now_ms = parts.clock.now_ms();
+        let keys = Keys::open(&parts.store, &root, &parts.master, &parts.identity, now_ms).await?;
+        let mut boot_id = [0; 32];
+        parts.entropy.fill(&mut boot_id);
+        Ok(Bank {
+            here,
+            identity: parts.identity,
+            store: parts.store,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            peers: Peers::new(parts.network, &parts.cards),
+            sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
+            overdue_after: Mutex::default(),
+            keys: RwLock::new(Arc::new(keys)),
+            root,
+            master: parts.master,
+        })
+    }
+
+    /// The bank's identity key.
+    pub fn here(&self) -> PublicKey {
+        self.here
+    }
+
+    /// The bank's store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The bank's keys as they are now.
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works with the escrows among `cards` from now on.
+    pub fn set_cards(&self, cards: &[Card]) {
+        self.peers.set(cards);
+    }
+
+    /// Appends the keys that the calendar asks for, if any are missing. One caller at a time.
+    ///
+    /// # Errors
+    /// When they cannot be made or stored; the bank goes on with those that it has.
+    pub async fn extend_keys(&self) -> Result<(), KeysError> {
+        let now_ms = self.clock.now_ms();
+        if !self.keys().wants_more(now_ms) {
+            return Ok(());
+        }
+        let keys = Keys::open(&self.store, &self.root, &self.master, &self.identity, now_ms).await?;
+        tracing::info!(
+            epochs = keys.book().list().epochs.len(),
+            "the list of keys was extended"
+        );
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The cash desk: accounts are opened, money is paid in and out. The operator's work, each step once.
+//!
+//! Money enters and leaves the books here alone. Every movement has a reference that the operator chooses, so that
+//! a command that was repeated, because its reply was lost, moves money once.
+
+use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
+use farthing_coin::PublicKey;
+use farthing_node::store::{StoreError, Transaction};
+use farthing_protocol::money::Amount;
+
+/// The longest reference, and the longest name of an account (characters).
+pub const LABEL_MAX_CHARS: usize = 64;
+
+/// Why the desk did nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeskError {
+    /// No such account.
+    #[error("there is no account {0}; open it with `farthing-bank account open`")]
+    Unknown(PublicKey),
+    /// The key is no key.
+    #[error("{0} is not a public key; ask its owner to copy it again")]
+    NotAKey(PublicKey),
+    /// The account is open under another name.
+    #[error("the account is already open under the name `{0}`; leave --name away or give the same")]
+    OtherName(String),
+    /// A name or a reference is out of bounds.
+    #[error("a {0} has 1 to {LABEL_MAX_CHARS} printable characters")]
+    Label(&'static str),
+    /// Nothing to move.
+    #[error("the amount is 0.00; nothing would be moved")]
+    Nothing,
+    /// The reference was used for something else.
+    #[error(
+        "the reference `{reference}` was used for another movement: {was}; choose another reference for a new one"
+    )]
+    Reference {
+        /// The reference.
+        reference: String,
+        /// What it was used for.
+        was: String,
+    },
+    /// The account holds too little.
+    #[error("the balance is {balance}, {amount} cannot be paid out")]
+    Balance {
+        /// What it holds.
+        balance: Amount,
+        /// What was asked.
+        amount: Amount,
+    },
+    /// The books cannot hold that much.
+    #[error("{0} is more than the books can hold")]
+    TooMuch(Amount),
+}
+
+/// What the desk is asked to move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Which way.
+    pub direction: Direction,
+    /// Whose.
+    pub account: PublicKey,
+    /// How much.
+    pub amount: Amount,
+    /// The operator's name for this one movement.
+    pub reference: String,
+}
+
+/// Whether something was done now, or had been done before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Now.
+    Now,
+    /// Before: nothing was changed.
+    Before,
+}
+
+/// Opens an account. Opening it again changes nothing.
+///
+/// # Errors
+/// The store's; inside, the desk's, with nothing written.
+pub fn open_account(
+    tx: &mut Transaction<'_>,
+    key: PublicKey,
+    name: Option<&str>,
+    now_ms: u64,
+) -> Result<Result<Done, DeskError>, StoreError> {
+    if key.check().is_err() {
+        return Ok(Err(DeskError::NotAKey(key)));
+    }
+    if name.is_some_and(|name| !is_label(name)) {
+        return Ok(Err(DeskError::Label("name")));
+    }
+    if let Some(account) = ACCOUNTS.get(tx, &key)? {
+        let same = name.is_none_or(|name| account.name.as_deref() == Some(name));
+        return Ok(match same {
+            true => Ok(Done::Before),
+            false => Err(DeskError::OtherName(account.name.unwrap_or_default())),
+        });
+    }
+    let account = Account {
+        balance: Amount(0),
+        name: name.map(str::to_owned),
+        opened_ms: now_ms,
+    };
+    ACCOUNTS.put(tx, &key, &account)?;
+    Ok(Ok(Done::Now))
+}
+
+/// Pays money in or out. The same movement again, by its reference, changes nothing and is told what it did.
+///
+/// # Errors
+/// The store's; inside, the desk's, with nothing written.
+pub fn move_money(
+    tx: &mut Transaction<'_>,
+    asked: &Move,
+    now_ms: u64,
+) -> Result<Result<(Movement, Done), DeskError>, StoreError> {
+    if !is_label(&asked.reference) {
+        return Ok(Err(DeskError::Label("reference")));
+    }
+    if let Some(stored) = MOVEMENTS.get(tx, &asked.reference)? {
+        return Ok(repeated(asked, stored));
+    }
+    let Some(account) = ACCOUNTS.get(tx, &asked.account)? else {
+        return Ok(Err(DeskError::Unknown(asked.account)));
+    };
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    let balance = match new_balance(asked, account.balance) {
+        Ok(balance) => balance,
+        Err(error) => return Ok(Err(error)),
+    };
+    // Every other sum is a part of what was paid in, so this is the only one that can grow too large.
+    let desk = match asked.direction {
+        Direction::In => &mut totals.paid_in,
+        Direction::Out => &mut totals.paid_out,
+    };
+    let sums = desk.checked_add(asked.amount).zip(match asked.direction {
+        Direction::In => totals.accounts.checked_add(asked.amount),
+        Direction::Out => totals.accounts.checked_sub(asked.amount),
+    });
+    let Some((moved, accounts)) = sums else {
+        return Ok(Err(DeskError::TooMuch(asked.amount)));
+    };
+    *desk = moved;
+    totals.accounts = accounts;
+    let movement = Movement {
+        direction: asked.direction,
+        account: asked.account,
+        amount: asked.amount,
+        balance,
+        at_ms: now_ms,
+    };
+    TOTALS.put(tx, &(), &totals)?;
+    ACCOUNTS.put(tx, &asked.account, &Account { balance, ..account })?;
+    MOVEMENTS.put(tx, &asked.reference, &movement)?;
+    Ok(Ok((movement, Done::Now)))
+}
+
+fn new_balance(asked: &Move, balance: Amount) -> Result<Amount, DeskError> {
+    let amount = asked.amount;
+    if amount == Amount(0) {
+        return Err(DeskError::Nothing);
+    }
+    match asked.direction {
+        Direction::In => balance.checked_add(amount).ok_or(DeskError::TooMuch(amount)),
+        Direction::Out => balance
+            .checked_sub(amount)
+            .ok_or(DeskError::Balance { balance, amount }),
+    }
+}
+
+fn repeated(asked: &Move, stored: Movement) -> Result<(Movement, Done), DeskError> {
+    let same = stored.direction == asked.direction
+        && stored.account == asked.account
+        && stored.amount == asked.amount;
+    if same {
+        return Ok((stored, Done::Before));
+    }
+    let way = match stored.direction {
+        Direction::In => "credit of",
+        Direction::Out => "payout of",
+    };
+    Err(DeskError::Reference {
+        reference: asked.reference.clone(),
+        was: format!("{way} {} for account {}", stored.amount, stored.account),
+    })
+}
+
+fn is_label(text: &str) -> bool {
+    let chars = text.chars().count();
+    (1..=LABEL_MAX_CHARS).contains(&chars) && text.chars().all(|c| !c.is_control())
+}

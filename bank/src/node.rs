@@ -1,0 +1,247 @@
+//! A bank in its directory, and as a running node.
+
+use crate::admin::Command;
+use crate::bank::{Bank, BankParts};
+use crate::keys::{BankSettings, KeysError, Master};
+use async_trait::async_trait;
+use farthing_node::{
+    admin::AdminHandler,
+    card::{Card, NetworkFile, RoleName},
+    clock::SystemClock,
+    entropy::SystemEntropy,
+    home::{Home, HomeError},
+    network::{Lane, Service},
+    process::StopToken,
+    quic::QuicNetwork,
+    serve::{Role, ServeError, open_store, serve},
+    store::{Store, StoreError, StoreOptions},
+};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// The folder of the store, in the bank's directory.
+pub const STORE_DIR: &str = "store";
+
+/// How often the bank looks whether the calendar asks for keys.
+const KEYS_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often it looks for overdue holds.
+const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a bank does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum BankError {
+    /// Its directory.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// Its store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its endpoint.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// A bank with its directory.
+#[derive(Debug)]
+pub struct BankNode {
+    bank: Bank,
+    home: Home<BankSettings>,
+    /// Where it really listens, once it does.
+    address: OnceLock<SocketAddr>,
+}
+
+/// Makes a bank in the directory `dir`, which must be empty or not there yet.
+///
+/// # Errors
+/// When the directory cannot be used. Nothing that was there is overwritten.
+pub fn create(
+    dir: &Path,
+    name: &str,
+    listen: SocketAddr,
+    settings: BankSettings,
+) -> Result<Home<BankSettings>, BankError> {
+    let entropy: &dyn farthing_node::entropy::Entropy = &SystemEntropy;
+    let home = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
+    Master::generate(&mut entropy.rng()).create(dir)?;
+    Ok(home)
+}
+
+impl BankNode {
+    /// Opens the bank in `dir`, whose store no other process may have open.
+    ///
+    /// # Errors
+    /// When its directory, its keys or its store cannot be used.
+    pub async fn open(dir: &Path) -> Result<BankNode, BankError> {
+        let home: Home<BankSettings> = Home::open(dir, RoleName::Bank)?;
+        let master = Master::read(dir)?;
+        let network = home.network()?;
+        let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
+        let identity = farthing_coin::SecretKey::from_bytes(&home.identity().to_bytes())
+            .map_err(|e| damaged_identity(dir, &e))?;
+        let parts = BankParts {
+            identity,
+            master,
+            settings: home.config().settings.clone(),
+            store,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            network: Arc::new(QuicNetwork::new()),
+            cards: network.cards().to_vec(),
+        };
+        let bank = Bank::open(parts).await?;
+        Ok(BankNode {
+            bank,
+            home,
+            address: OnceLock::new(),
+        })
+    }
+
+    /// The bank.
+    pub fn bank(&self) -> &Bank {
+        &self.bank
+    }
+
+    /// Its card: with the address where it really listens, once it does.
+    ///
+    /// # Errors
+    /// When that is an address that nobody can dial.
+    pub fn card(&self) -> Result<Card, HomeError> {
+        match (self.home.config().advertise, self.address.get()) {
+            (None, Some(address)) => self.home.card_at(*address),
+            _ => self.home.card(),
+        }
+    }
+
+    /// Does what `command` asks.
+    ///
+    /// # Errors
+    /// A message for the operator.
+    pub async fn administer(&self, command: Command) -> Result<Value, String> {
+        match command {
+            Command::Card => {
+                let card = self.card().map_err(|e| e.to_string())?;
+                Ok(json!({ "card": card.to_string() }))
+            }
+            Command::NetworkAdd { card } => {
+                let (added, file) = add_card(self.home.dir(), card)?;
+                self.bank.set_cards(file.cards());
+                Ok(added)
+            }
+            Command::NetworkList => list_cards(self.home.dir()),
+            command => self.bank.administer(command).await,
+        }
+    }
+
+    /// Gives the store back, after everything that was under way.
+    ///
+    /// # Errors
+    /// What the disk says; what was acknowledged is durable all the same.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.bank.store.clone().close()
+    }
+}
+
+/// Pins `card` in the bank's directory.
+///
+/// # Errors
+/// A message for the operator; nothing is changed then.
+pub fn add_card(dir: &Path, card: Card) -> Result<(Value, NetworkFile), String> {
+    let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
+    let added = file.add(card.clone()).map_err(|e| e.to_string())?;
+    let what = match added {
+        farthing_node::card::Added::New => "new",
+        farthing_node::card::Added::Known => "known",
+        farthing_node::card::Added::Moved { .. } => "moved",
+    };
+    let added = json!({ "card": card.to_string(), "who": card.title(), "added": what });
+    Ok((added, file))
+}
+
+/// The cards that are pinned in the bank's directory.
+///
+/// # Errors
+/// A message for the operator.
+pub fn list_cards(dir: &Path) -> Result<Value, String> {
+    let file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
+    let cards: Vec<String> = file.cards().iter().map(Card::to_string).collect();
+    Ok(json!({ "cards": cards }))
+}
+
+fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeError {
+    let path: PathBuf = dir.join(farthing_node::home::IDENTITY_KEY_FILE);
+    HomeError::Damaged {
+        path,
+        reason: why.to_string(),
+    }
+}
+
+/// Runs the bank in `dir` until the process is told to stop. `ready` is told once it answers.
+///
+/// # Errors
+/// When it cannot be opened, or cannot listen.
+pub async fn run_node(dir: &Path, ready: impl FnOnce(SocketAddr, &BankNode)) -> Result<(), BankError> {
+    let node = Arc::new(BankNode::open(dir).await?);
+    let listen = node.home.config().listen;
+    let store: Store = node.bank.store.clone();
+    let role = Arc::clone(&node);
+    serve(dir, listen, node.home.tls(), role, store, |address| {
+        let _first = node.address.set(address);
+        ready(address, &node);
+    })
+    .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Service for BankNode {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.bank.call(lane, request).await
+    }
+}
+
+#[async_trait]
+impl AdminHandler for BankNode {
+    async fn admin(&self, request: Value) -> Result<Value, String> {
+        let command = serde_json::from_value(request).map_err(|e| format!("this is not a command: {e}"))?;
+        self.administer(command).await
+    }
+}
+
+#[async_trait]
+impl Role for BankNode {
+    async fn background(self: Arc<Self>, stop: StopToken) {
+        let keys = async {
+            loop {
+                tokio::time::sleep(KEYS_PAUSE).await;
+                if let Err(error) = self.bank.extend_keys().await {
+                    tracing::error!(%error, "the keys of the next epoch could not be made");
+                }
+            }
+        };
+        let overdue = async {
+            loop {
+                tokio::time::sleep(OVERDUE_PAUSE).await;
+                match self.bank.chase_overdue().await {
+                    Ok(0) => {}
+                    Ok(settled) => tracing::info!(settled, "overdue holds were settled"),
+                    Err(error) => tracing::error!(%error, "overdue holds could not be looked for"),
+                }
+            }
+        };
+        // Either can be dropped in the middle: what it has begun is a transaction, or a question that is asked again.
+        tokio::select! {
+            () = stop.stopped() => {}
+            () = keys => {}
+            () = overdue => {}
+        }
+    }
+}

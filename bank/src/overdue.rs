@@ -1,0 +1,103 @@
+//! Holds whose deadline has passed: the bank asks their escrow how they ended, and obeys.
+//!
+//! Nothing is ever decided by silence: as long as the escrow does not answer, the coins stay held.
+
+use crate::bank::Bank;
+use crate::rows::{HOLDS, PURCHASES};
+use farthing_coin::PublicKey;
+use farthing_node::{
+    call::{CallError, ask},
+    store::StoreError,
+};
+use farthing_protocol::{
+    decide::OverdueRequest,
+    limits::REPLY_TIMEOUT,
+    refusal::{Later, Refusal},
+    settle::SettleRequest,
+};
+use std::{collections::BTreeSet, ops::Bound, sync::PoisonError};
+
+/// The most holds that one round asks about.
+pub const ROUND_MAX: usize = 64;
+
+/// How long after its deadline a hold is asked about (ms): the escrow's own push mostly comes before.
+pub const PATIENCE_MS: u64 = 5_000;
+
+impl Bank {
+    /// Asks about the next [`ROUND_MAX`] holds that are overdue, and settles those that their escrow has decided.
+    /// Returns how many it settled.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn chase_overdue(&self) -> Result<usize, StoreError> {
+        let due_ms = self.clock.now_ms().saturating_sub(PATIENCE_MS);
+        let after = *self.overdue_after.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let holds: Vec<_> = HOLDS
+            .scan(&self.store.view(), from, ROUND_MAX)?
+            .into_iter()
+            .map(|(key, ())| key)
+            .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms)
+            .collect();
+        // A round goes on behind the last one, so that an escrow that is down does not keep the others waiting.
+        let next = holds.last().filter(|_| holds.len() == ROUND_MAX).copied();
+        *self.overdue_after.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let mut silent = BTreeSet::new();
+        let mut settled = 0usize;
+        for (_, purchase, escrow) in holds {
+            if !silent.contains(&escrow) {
+                match self.chase(&(purchase, escrow)).await? {
+                    Chased::Settled => settled = settled.saturating_add(1),
+                    Chased::Open => {}
+                    Chased::Silent => {
+                        silent.insert(escrow);
+                    }
+                }
+            }
+        }
+        Ok(settled)
+    }
+
+    async fn chase(&self, row: &([u8; 32], PublicKey)) -> Result<Chased, StoreError> {
+        let Some(purchase) = PURCHASES.peek(&self.store.view(), row)? else {
+            return Ok(Chased::Open);
+        };
+        let (Some(terms), false) = (purchase.terms().cloned(), purchase.held_coins().is_empty()) else {
+            return Ok(Chased::Open);
+        };
+        let escrow = row.1;
+        let Ok(link) = self.peers.escrow(&escrow) else {
+            tracing::warn!(%escrow, "holds are overdue at an escrow that is not known here; add its card");
+            return Ok(Chased::Silent);
+        };
+        let decision = match ask(&*link, OverdueRequest { terms }, REPLY_TIMEOUT).await {
+            Ok(decision) => decision,
+            Err(CallError::Refused(Refusal::Later(Later::NotYet))) => return Ok(Chased::Open),
+            Err(CallError::Refused(refusal)) => {
+                tracing::warn!(%escrow, %refusal, "the escrow does not say how an overdue hold ended");
+                return Ok(Chased::Open);
+            }
+            Err(error) => {
+                tracing::warn!(%escrow, %error, "the escrow was asked about overdue holds");
+                return Ok(Chased::Silent);
+            }
+        };
+        match self.settle(SettleRequest { escrow, decision }).await {
+            Ok(_) => Ok(Chased::Settled),
+            Err(refusal) => {
+                tracing::warn!(%escrow, %refusal, "the escrow's decision cannot be obeyed");
+                Ok(Chased::Open)
+            }
+        }
+    }
+}
+
+/// What came of asking about a hold.
+enum Chased {
+    /// It is settled.
+    Settled,
+    /// Its escrow answered, and it stays.
+    Open,
+    /// Its escrow did not answer: the others of this round are spared the wait.
+    Silent,
+}

@@ -1,0 +1,157 @@
+//! Answers: each question is verified before its transaction, and its answer signed after it.
+
+use crate::bank::Bank;
+use crate::transactions::{self, Issuing, Opening};
+use crate::{keys::Keys, restore};
+use async_trait::async_trait;
+use farthing_coin::{Document, Signed};
+use farthing_node::{
+    call::{Undone, check_lane, decide},
+    network::{Lane, Service},
+    store::Transaction,
+};
+use farthing_protocol::{
+    api::{BankRequest, encode_reply},
+    documents::{BankHold, Issued, Settled},
+    exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
+    hold::{BankHoldRequest, verify_bank_hold},
+    issue::{Begun, Sessions},
+    money::Amount,
+    refusal::Refusal,
+    restore::{AccountRequest, verify_account, verify_withdrawals},
+    settle::{CollectRequest, Collected, SettleRequest, verify_settle},
+    withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
+};
+use std::sync::PoisonError;
+
+#[async_trait]
+impl Service for Bank {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let admitted = BankRequest::decode(&request).and_then(|r| check_lane(lane, r.caller()).map(|()| r));
+        match admitted {
+            Ok(request) => self.answer(request).await,
+            Err(refusal) => encode_reply::<()>(&Err(refusal)),
+        }
+    }
+}
+
+impl Bank {
+    /// The answer to `request`, as bytes.
+    async fn answer(&self, request: BankRequest) -> Vec<u8> {
+        match request {
+            BankRequest::Keys(_) => encode_reply(&Ok(self.keys().book().signed())),
+            BankRequest::Account(request) => encode_reply(&self.balance(request).await),
+            BankRequest::WithdrawBegin(request) => encode_reply(&self.withdraw_begin(request).await),
+            BankRequest::WithdrawFinish(request) => encode_reply(&self.withdraw_finish(request).await),
+            BankRequest::Withdrawals(request) => {
+                let page = verify_withdrawals(request, &self.here)
+                    .and_then(|request| restore::withdrawals(&self.store.view(), &request, &self.identity));
+                encode_reply(&page)
+            }
+            BankRequest::ExchangeBegin(request) => encode_reply(&self.exchange_begin(request).await),
+            BankRequest::ExchangeFinish(request) => encode_reply(&self.exchange_finish(request).await),
+            BankRequest::Hold(request) => encode_reply(&self.hold(request).await),
+            BankRequest::Settle(request) => encode_reply(&self.settle(request).await),
+            BankRequest::Collect(request) => encode_reply(&self.collect(request).await),
+            BankRequest::Bucket(request) => {
+                encode_reply(&restore::bucket(&self.store.view(), &request, &self.identity))
+            }
+        }
+    }
+
+    async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
+        let request = verify_account(request, &self.here)?;
+        decide(&self.store, move |tx| transactions::balance(tx, &request)).await
+    }
+
+    async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
+        let request = withdraw::verify_begin(request, &self.here)?;
+        let entropy = self.entropy.clone();
+        self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::withdraw_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
+        })
+        .await
+    }
+
+    async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
+        let request = withdraw::verify_finish(request, &self.here)?;
+        let issuing = self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::withdraw_finish(tx, &request, sessions, keys, now_ms)
+        });
+        self.issued(issuing.await?)
+    }
+
+    async fn exchange_begin(&self, request: Authorized<ExchangeBegin>) -> Result<Begun, Refusal> {
+        let keys = self.keys();
+        let request = exchange::verify_begin(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let entropy = self.entropy.clone();
+        let opening = self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::exchange_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
+        });
+        match opening.await? {
+            Opening::Begun(begun) => Ok(begun),
+            Opening::Finished(issued) => Err(other_content(self.sign(issued))),
+        }
+    }
+
+    async fn exchange_finish(&self, request: Authorized<ExchangeFinish>) -> Result<Signed<Issued>, Refusal> {
+        let keys = self.keys();
+        let request = exchange::verify_finish(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let issuing = self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::exchange_finish(tx, &request, sessions, keys, now_ms)
+        });
+        self.issued(issuing.await?)
+    }
+
+    async fn hold(&self, request: BankHoldRequest) -> Result<Signed<BankHold>, Refusal> {
+        // The cheapest check comes first, and keeps those out who work with no escrow of this bank.
+        self.peers.escrow(&request.terms.escrow)?;
+        let keys = self.keys();
+        let request = verify_bank_hold(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let now_ms = self.clock.now_ms();
+        let hold = decide(&self.store, move |tx| transactions::hold(tx, &request, now_ms)).await?;
+        Ok(self.sign(hold))
+    }
+
+    /// Obeys a decision, from whoever brings it.
+    ///
+    /// # Errors
+    /// When its escrow is unknown here, its signature is bad, or it does not fit the purchase.
+    pub async fn settle(&self, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
+        self.peers.escrow(&request.escrow)?;
+        let decision = verify_settle(request, &self.here)?;
+        let settled = decide(&self.store, move |tx| transactions::settle(tx, &decision)).await?;
+        Ok(self.sign(settled))
+    }
+
+    async fn collect(&self, request: CollectRequest) -> Result<Collected, Refusal> {
+        decide(&self.store, move |tx| transactions::collect(tx, &request)).await
+    }
+
+    /// Runs a transaction that may use sessions.
+    async fn issue<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&mut Transaction<'_>, &mut Sessions, &Keys, u64) -> Result<T, Undone>
+        + Send
+        + 'static,
+    ) -> Result<T, Refusal> {
+        let (sessions, keys, now_ms) = (self.sessions.clone(), self.keys(), self.clock.now_ms());
+        decide(&self.store, move |tx| {
+            let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            transaction(tx, &mut sessions, &keys, now_ms)
+        })
+        .await
+    }
+
+    fn issued(&self, issuing: Issuing) -> Result<Signed<Issued>, Refusal> {
+        match issuing {
+            Issuing::Issued(issued) => Ok(self.sign(issued)),
+            Issuing::Otherwise(stored) => Err(other_content(self.sign(stored))),
+        }
+    }
+
+    /// Signs what is durable. The same document always gets the same signature.
+    fn sign<D: Document>(&self, document: D) -> Signed<D> {
+        Signed::sign(document, &self.identity)
+    }
+}

@@ -1,0 +1,277 @@
+//! The bank's transactions: each loads the rows that a verified request names, lets the protocol decide, and
+//! writes what it decided. All of it is written, or nothing.
+//!
+//! None of them reaches a clock, a socket or a key that signs: time is an argument, and what they return is signed
+//! after it is durable.
+
+use crate::keys::Keys;
+use crate::rows::{
+    ACCOUNTS, Account, EXCHANGED, HOLDS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN,
+    coin_states, count_issued, move_coins, purchase_key,
+};
+use farthing_coin::{KeyId, PublicKey};
+use farthing_node::{
+    call::Undone,
+    store::{StoreError, Transaction},
+};
+use farthing_protocol::{
+    coins::{VerifiedCoin, VerifiedCoins},
+    documents::{BankHold, Issued, Settled},
+    exchange::{VerifiedExchangeBegin, VerifiedExchangeFinish},
+    hold::{HoldDecision, VerifiedBankHold},
+    issue::{Begun, Sessions},
+    money::Amount,
+    refusal::{AccountFault, ContractFault, RequestFault},
+    restore::VerifiedAccount,
+    settle::{CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
+    withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
+};
+use rand_core::CryptoRng;
+
+/// What has become of a request to issue coins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Issuing {
+    /// These were issued, now or when the same request came before.
+    Issued(Issued),
+    /// The request id was finished with other content: this.
+    Otherwise(Issued),
+}
+
+/// An account's balance.
+///
+/// # Errors
+/// When there is no such account.
+pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Amount, Undone> {
+    let account = request.account();
+    let row = ACCOUNTS.get(tx, &account)?;
+    Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
+}
+
+/// Opens a session for a withdrawal. It writes nothing; it is a transaction so that it comes in order.
+///
+/// # Errors
+/// When the account is unknown, or an output is not being issued.
+pub fn withdraw_begin(
+    tx: &mut Transaction<'_>,
+    request: &VerifiedWithdrawBegin,
+    sessions: &mut Sessions,
+    keys: &Keys,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Begun, Undone> {
+    let balance = ACCOUNTS.get(tx, &request.account())?.map(|row| row.balance);
+    Ok(request.respond(balance, sessions, keys.book(), now_ms, rng)?)
+}
+
+/// Debits the account and answers the challenges, unless that was done before.
+///
+/// The session is taken here, in order behind every other finish: only so does "the session is gone" mean that
+/// nothing was debited.
+///
+/// # Errors
+/// When the session is gone, the account is unknown or holds too little, or an output is not being issued.
+pub fn withdraw_finish(
+    tx: &mut Transaction<'_>,
+    request: &VerifiedWithdrawFinish,
+    sessions: &mut Sessions,
+    keys: &Keys,
+    now_ms: u64,
+) -> Result<Issuing, Undone> {
+    let (owner, id) = (request.account(), (request.account(), request.request_id()));
+    if let Some(stored) = WITHDRAWN.get(tx, &id)? {
+        return Ok(match request.is_repeat_of(&stored) {
+            true => Issuing::Issued(stored),
+            false => Issuing::Otherwise(stored),
+        });
+    }
+    let account = ACCOUNTS.get(tx, &owner)?;
+    let balance = account.as_ref().map(|row| row.balance);
+    let debit = request.respond(balance, sessions, keys.book(), |id| keys.secret(id), now_ms)?;
+    let account = account.ok_or(AccountFault::Unknown(owner))?;
+    ACCOUNTS.put(
+        tx,
+        &owner,
+        &Account {
+            balance: debit.balance,
+            ..account
+        },
+    )?;
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    totals.accounts = less(totals.accounts, debit.total)?;
+    TOTALS.put(tx, &(), &totals)?;
+    WITHDRAWN.put(tx, &id, &debit.issued)?;
+    count_issued(tx, &debit.issued)?;
+    Ok(Issuing::Issued(debit.issued))
+}
+
+/// What has become of a request to open a session for an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// The session's first message.
+    Begun(Begun),
+    /// The request was finished before: this was issued.
+    Finished(Issued),
+}
+
+/// Opens a session for an exchange. It writes nothing; it is a transaction so that it comes in order.
+///
+/// A request that was finished gets what was issued: its own coins are exchanged by it, so a wallet that was rolled
+/// back could otherwise never get past this to the `finish` that would tell it.
+///
+/// # Errors
+/// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
+pub fn exchange_begin(
+    tx: &mut Transaction<'_>,
+    request: &VerifiedExchangeBegin,
+    sessions: &mut Sessions,
+    keys: &Keys,
+    now_ms: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Opening, Undone> {
+    if let Some(stored) = EXCHANGED.get(tx, &request.request_id())? {
+        return Ok(Opening::Finished(stored));
+    }
+    let states = coin_states(tx, &row_keys(request.coins()))?;
+    let begun = request.respond(&states, sessions, keys.book(), now_ms, rng)?;
+    Ok(Opening::Begun(begun))
+}
+
+/// Takes the coins in and answers the challenges, unless that was done before.
+///
+/// # Errors
+/// When the session is gone, a coin cannot be exchanged, an output is not being issued, or the sums differ.
+pub fn exchange_finish(
+    tx: &mut Transaction<'_>,
+    request: &VerifiedExchangeFinish,
+    sessions: &mut Sessions,
+    keys: &Keys,
+    now_ms: u64,
+) -> Result<Issuing, Undone> {
+    let id = request.request_id();
+    if let Some(stored) = EXCHANGED.get(tx, &id)? {
+        return Ok(match request.is_repeat_of(&stored) {
+            true => Issuing::Issued(stored),
+            false => Issuing::Otherwise(stored),
+        });
+    }
+    let coins = row_keys(request.coins());
+    let states = coin_states(tx, &coins)?;
+    let swap = request.respond(&states, sessions, keys.book(), |id| keys.secret(id), now_ms)?;
+    move_coins(tx, &coins, &states, &swap.states)?;
+    EXCHANGED.put(tx, &id, &swap.issued)?;
+    count_issued(tx, &swap.issued)?;
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    totals.exchanges = totals.exchanges.saturating_add(1);
+    TOTALS.put(tx, &(), &totals)?;
+    Ok(Issuing::Issued(swap.issued))
+}
+
+/// Holds the coins of a purchase, all or none, and keeps the customer's note.
+///
+/// # Errors
+/// When the purchase has ended, a coin is taken, a date does not fit, or the account is unknown.
+pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -> Result<BankHold, Undone> {
+    let terms = request.terms();
+    let row = purchase_key(&request.purchase(), &terms.escrow);
+    let purchase = PURCHASES.get(tx, &row)?;
+    let coins = row_keys(request.coins());
+    let states = coin_states(tx, &coins)?;
+    let account_known = ACCOUNTS.get(tx, &terms.account)?.is_some();
+    match request.respond(purchase.as_ref(), &states, account_known, now_ms)? {
+        HoldDecision::Repeated(hold) => Ok(hold),
+        HoldDecision::New {
+            purchase,
+            states: held,
+            hold,
+        } => {
+            keep_note(tx, request)?;
+            move_coins(tx, &coins, &states, &held)?;
+            PURCHASES.put(tx, &row, &purchase)?;
+            HOLDS.put(tx, &(terms.deadline_ms, row.0, row.1), &())?;
+            Ok(hold)
+        }
+    }
+}
+
+/// Keeps the note behind those that came before it under the same id.
+fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), Undone> {
+    let (note_id, bytes) = request.note();
+    for place in 0..NOTES_PER_ID_MAX {
+        if NOTES.get(tx, &(*note_id, place))?.is_none() {
+            let note = Note {
+                purchase: request.purchase().0,
+                bytes: bytes.to_vec(),
+            };
+            NOTES.put(tx, &(*note_id, place), &note)?;
+            let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+            totals.notes = totals.notes.saturating_add(1);
+            TOTALS.put(tx, &(), &totals)?;
+            return Ok(());
+        }
+    }
+    Err(RequestFault::ListLength {
+        what: "notes under one id".into(),
+        got: usize::from(NOTES_PER_ID_MAX).saturating_add(1),
+        most: NOTES_PER_ID_MAX.into(),
+    }
+    .into())
+}
+
+/// Obeys a decision: the coins are spent and the account is credited, or the coins are released.
+///
+/// # Errors
+/// When a commit's purchase is unknown, or the decision does not fit it.
+pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settled, Undone> {
+    let (purchase, escrow) = decision.row_key();
+    let row = purchase_key(&purchase, &escrow);
+    let stored = PURCHASES.get(tx, &row)?;
+    let coins = stored
+        .as_ref()
+        .map(|p| p.held_coins().to_vec())
+        .unwrap_or_default();
+    let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
+    let states = coin_states(tx, &coins)?;
+    if let SettleDecision::Now(settlement) = decision.respond(stored, &states)? {
+        move_coins(tx, &coins, &states, &settlement.states)?;
+        PURCHASES.put(tx, &row, &settlement.purchase)?;
+        if let Some(deadline_ms) = deadline_ms {
+            HOLDS.delete(tx, &(deadline_ms, row.0, row.1))?;
+        }
+        if let Some((account, amount)) = settlement.credit {
+            credit(tx, account, amount)?;
+        }
+    }
+    Ok(decision.settled())
+}
+
+fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<(), Undone> {
+    let overflow = || ContractFault::Decision("the account cannot take that much".into());
+    let mut account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
+    account.balance = account.balance.checked_add(amount).ok_or_else(overflow)?;
+    ACCOUNTS.put(tx, &owner, &account)?;
+    let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+    totals.accounts = totals.accounts.checked_add(amount).ok_or_else(overflow)?;
+    Ok(TOTALS.put(tx, &(), &totals)?)
+}
+
+/// What the bank knows of a purchase, for its customer.
+///
+/// # Errors
+/// When the question is not signed by the purchase's key.
+pub fn collect(tx: &mut Transaction<'_>, request: &CollectRequest) -> Result<Collected, Undone> {
+    let row = purchase_key(&request.purchase, &request.escrow);
+    let purchase = PURCHASES.get(tx, &row)?;
+    Ok(respond_collect(request, purchase.as_ref())?)
+}
+
+/// The difference of two sums that the bank keeps itself, so that it can only fail where they are damaged.
+pub(crate) fn less(sum: Amount, part: Amount) -> Result<Amount, StoreError> {
+    sum.checked_sub(part).ok_or_else(|| StoreError::Row {
+        table: TOTALS.name(),
+        why: format!("it has {sum}, of which {part} should go; run `farthing-bank audit`"),
+    })
+}
+
+fn row_keys(coins: &VerifiedCoins) -> Vec<(KeyId, PublicKey)> {
+    coins.coins().iter().map(VerifiedCoin::row_key).collect()
+}
