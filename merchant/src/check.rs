@@ -1,0 +1,101 @@
+//! What the merchant makes sure of before it takes an escrow's or a bank's word.
+
+use farthing_coin::{PublicKey, Signed};
+use farthing_protocol::{
+    decide::Committed,
+    documents::{Contract, PurchaseId, Settled, SettledAs},
+    offer::VerifiedDeliver,
+    purchase::check_receipt,
+    refusal::{ContractFault, GoodsFault, Refusal},
+};
+
+use crate::secret::MerchantSecret;
+use farthing_protocol::{goods::GoodsKey, seal::opens};
+
+/// A delivery on an offer of this merchant's own, with its goods key. Only [`own_delivery`] makes one.
+#[derive(Debug)]
+pub struct OwnDelivery {
+    pub(crate) deliver: VerifiedDeliver,
+    pub(crate) goods_key: GoodsKey,
+}
+
+/// Checks that a verified delivery is on an offer that follows from `secret` and pays into `account`. Whoever signs
+/// with the merchant's identity but has another secret could not deliver.
+///
+/// # Errors
+/// [`GoodsFault::UnknownOffer`].
+pub fn own_delivery(
+    deliver: VerifiedDeliver,
+    secret: &MerchantSecret,
+    account: &PublicKey,
+) -> Result<OwnDelivery, Refusal> {
+    let offer = deliver.offer();
+    let goods_key = secret.goods_key(&offer.sale_id);
+    if !opens(&offer.key_commitment, &goods_key) || deliver.contract().terms().account != *account {
+        return Err(GoodsFault::UnknownOffer.into());
+    }
+    Ok(OwnDelivery { deliver, goods_key })
+}
+
+/// Both documents of a commit, which fit their contract. Only [`committed`] makes one.
+#[derive(Debug, Clone)]
+pub struct CheckedCommit {
+    pub(crate) purchase: PurchaseId,
+    pub(crate) committed: Committed,
+}
+
+/// Checks that receipt and commit are the escrow's, for this contract.
+///
+/// # Errors
+/// [`ContractFault::Decision`] says what does not fit.
+pub fn committed(contract: &Contract, committed: Committed) -> Result<CheckedCommit, ContractFault> {
+    let refuse = |why: String| ContractFault::Decision(why);
+    check_receipt(&committed.receipt, contract).map_err(|e| refuse(e.to_string()))?;
+    let terms = &contract.terms;
+    let purchase = terms.purchase_id();
+    committed
+        .commit
+        .verify(&terms.escrow)
+        .map_err(|e| refuse(format!("the commit's signature: {e}")))?;
+    let commit = &committed.commit.body;
+    let fits = commit.purchase == purchase
+        && commit.bank == terms.bank
+        && commit.coins_digest == terms.coins_digest
+        && commit.account == terms.account
+        && commit.amount == terms.price;
+    if !fits {
+        return Err(refuse("the commit is not for this purchase".into()));
+    }
+    Ok(CheckedCommit { purchase, committed })
+}
+
+/// A bank's word that it has credited a purchase. Only [`credited`] makes one.
+#[derive(Debug, Clone)]
+pub struct CheckedCredit {
+    pub(crate) purchase: PurchaseId,
+    pub(crate) settled: Signed<Settled>,
+}
+
+/// Checks that the bank says that it has credited `purchase`.
+///
+/// # Errors
+/// [`ContractFault::Decision`] says what does not fit.
+pub fn credited(
+    purchase: PurchaseId,
+    bank: &PublicKey,
+    settled: Signed<Settled>,
+) -> Result<CheckedCredit, ContractFault> {
+    let expected = Settled {
+        purchase,
+        outcome: SettledAs::Committed,
+    };
+    if settled.body != expected {
+        return Err(ContractFault::Decision(
+            "the bank's answer is not for this commit".into(),
+        ));
+    }
+    settled
+        .verify(bank)
+        .map_err(|e| ContractFault::Decision(format!("the bank's signature: {e}")))?;
+    Ok(CheckedCredit { purchase, settled })
+}

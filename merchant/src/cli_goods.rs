@@ -1,0 +1,250 @@
+//! The commands about goods.
+
+use crate::admin::AdminRequest;
+use crate::cli::{open, send};
+use crate::report::Report;
+use crate::rows::Item;
+use crate::secret::MerchantSecret;
+use crate::shelf::{Shelf, Shelved};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use farthing_node::clock::{Clock, SystemClock};
+use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
+use farthing_protocol::money::Amount;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// What a file is taken for whose ending says nothing.
+const MEDIA_TYPE_UNKNOWN: &str = "application/octet-stream";
+
+/// What the usual endings stand for.
+const MEDIA_TYPES: [(&str, &str); 24] = [
+    ("txt", "text/plain"),
+    ("md", "text/markdown"),
+    ("html", "text/html"),
+    ("csv", "text/csv"),
+    ("json", "application/json"),
+    ("pdf", "application/pdf"),
+    ("epub", "application/epub+zip"),
+    ("zip", "application/zip"),
+    ("gz", "application/gzip"),
+    ("tar", "application/x-tar"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+    ("svg", "image/svg+xml"),
+    ("mp3", "audio/mpeg"),
+    ("ogg", "audio/ogg"),
+    ("flac", "audio/flac"),
+    ("wav", "audio/wav"),
+    ("mp4", "video/mp4"),
+    ("webm", "video/webm"),
+    ("mkv", "video/x-matroska"),
+    ("wasm", "application/wasm"),
+];
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GoodsCommand {
+    /// Encrypt a file and put it up for sale; works while the node runs and while it does not.
+    Add(AddArgs),
+    /// List what is for sale.
+    List {
+        /// The merchant's directory.
+        dir: PathBuf,
+    },
+    /// Take an item out of the catalogue. Its goods are served for as long as offers for it may promise.
+    Remove {
+        /// The merchant's directory.
+        dir: PathBuf,
+        /// The item's id, or the beginning of it.
+        item: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The merchant's directory.
+    dir: PathBuf,
+    /// The file to sell. It is read once and not kept.
+    file: PathBuf,
+    /// What customers see it called.
+    #[arg(long)]
+    title: String,
+    /// Its price, such as 20 or 4.50.
+    #[arg(long)]
+    price: Amount,
+    /// What customers read about it.
+    #[arg(long, default_value = "")]
+    description: String,
+    /// Its media type; guessed by the file's ending if it is not given.
+    #[arg(long)]
+    media_type: Option<String>,
+}
+
+pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
+    match command {
+        GoodsCommand::Add(args) => add(args).await,
+        GoodsCommand::List { dir } => list(&dir).await,
+        GoodsCommand::Remove { dir, item } => remove(&dir, item).await,
+    }
+}
+
+async fn add(args: AddArgs) -> Result<Report> {
+    let home = open(&args.dir)?;
+    let secret = MerchantSecret::load(&args.dir)?;
+    let file_name = args.file.file_name().unwrap_or_default();
+    let mut item = Item {
+        title: args.title,
+        description: args.description,
+        media_type: args
+            .media_type
+            .unwrap_or_else(|| guess_media_type(&args.file).into()),
+        price: args.price,
+        currency: home.config().settings.currency.clone(),
+        summary: GoodsSummary {
+            size_bytes: 0,
+            encrypted_bytes: 0,
+            digest: [0; 32],
+            encrypted_digest: [0; 32],
+        },
+        file_name: file_name.to_string_lossy().into_owned(),
+    };
+    // Before the file is encrypted, which may take long.
+    item.check().map_err(anyhow::Error::msg)?;
+    let mut item_id = [0; 32];
+    SystemEntropy.fill(&mut item_id);
+    let shelf = Shelf::open(&args.dir)?;
+    // Kept until the row is there, so that nobody tidies the file away.
+    let shelved = encrypt(&shelf, &secret, &item_id, &args.file)?;
+    item.summary = shelved.summary;
+    let request = AdminRequest::GoodsAdd {
+        item_id: hex::encode(item_id),
+        item: Box::new(item),
+    };
+    let answered = send(&args.dir, request).await;
+    drop(shelved);
+    let json = match answered {
+        Ok(json) => json,
+        Err(error) => {
+            // What cannot be removed now is found by the next tidying up.
+            let _left = shelf.remove(&item_id);
+            return Err(error);
+        }
+    };
+    let field = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(Report {
+        text: format!(
+            "`{}` is for sale at {} {}\n{}",
+            field("title"),
+            field("price"),
+            field("currency"),
+            field("item_id")
+        ),
+        json,
+    })
+}
+
+fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &[u8; 32], path: &Path) -> Result<Shelved> {
+    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        bail!(
+            "{} is not a file; pack a folder into an archive first",
+            path.display()
+        );
+    }
+    let mut salt = [0; SALT_BYTES];
+    SystemEntropy.fill(&mut salt);
+    // Draws to standard error, and only if that is a terminal.
+    let bar = ProgressBar::new(metadata.len());
+    if let Ok(style) = ProgressStyle::with_template("encrypting {bar:30} {bytes}/{total_bytes} {eta}") {
+        bar.set_style(style);
+    }
+    let key = secret.content_key(item_id);
+    let shelved = shelf.add(item_id, &key, salt, &mut file, |done_bytes| {
+        bar.set_position(done_bytes)
+    });
+    bar.finish_and_clear();
+    shelved.with_context(|| format!("cannot encrypt {}", path.display()))
+}
+
+async fn list(dir: &Path) -> Result<Report> {
+    open(dir)?;
+    let lines = crate::cli::all_lines(dir, |after| AdminRequest::GoodsList { after }).await?;
+    let mut items = Vec::new();
+    let mut text = Vec::new();
+    for line in lines {
+        let item_id = line
+            .get("item_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let item: Item = serde_json::from_value(line.get("item").cloned().unwrap_or_default())?;
+        text.push(format!(
+            "{item_id}  {:>10} {}  {:>10} bytes  {}",
+            item.price.to_string(),
+            item.currency,
+            item.summary.size_bytes,
+            item.title
+        ));
+        items.push(json!({
+            "item_id": item_id,
+            "title": item.title,
+            "description": item.description,
+            "media_type": item.media_type,
+            "price": item.price.to_string(),
+            "currency": item.currency,
+            "size_bytes": item.summary.size_bytes,
+            "encrypted_bytes": item.summary.encrypted_bytes,
+            "file_name": item.file_name,
+        }));
+    }
+    Ok(Report {
+        text: if text.is_empty() {
+            "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`"
+                .into()
+        } else {
+            text.join("\n")
+        },
+        json: json!({ "items": items }),
+    })
+}
+
+async fn remove(dir: &Path, item: String) -> Result<Report> {
+    let home = open(dir)?;
+    let served_until_ms = SystemClock
+        .now_ms()
+        .saturating_add(home.config().settings.served_ms);
+    let json = send(
+        dir,
+        AdminRequest::GoodsRemove {
+            item,
+            served_until_ms,
+        },
+    )
+    .await?;
+    let title = json.get("title").and_then(Value::as_str).unwrap_or_default();
+    Ok(Report {
+        text: format!(
+            "`{title}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
+             has ended"
+        ),
+        json,
+    })
+}
+
+fn guess_media_type(path: &Path) -> &'static str {
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default();
+    MEDIA_TYPES
+        .iter()
+        .find(|(known, _)| ending.eq_ignore_ascii_case(known))
+        .map_or(MEDIA_TYPE_UNKNOWN, |(_, media_type)| media_type)
+}

@@ -1,0 +1,7 @@
+//! `farthing-merchant`: see `farthing-escrow --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    farthing_merchant::run(std::env::args_os())
+}

@@ -1,0 +1,135 @@
+//! The merchant as a node: its keys, its store and shelf, and the banks and escrows that it works with.
+
+use crate::secret::MerchantSecret;
+use crate::shelf::Shelf;
+use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::bank_keys::BankKeys;
+use farthing_node::card::{Card, NetworkFile};
+use farthing_node::clock::Clock;
+use farthing_node::entropy::Entropy;
+use farthing_node::network::Network;
+use farthing_node::peers::Peers;
+use farthing_node::store::Store;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// How long an offer can be bought unless the merchant says otherwise (ms): an hour.
+pub const OFFER_LIFE_DEFAULT_MS: u64 = 60 * 60 * 1000;
+
+/// How long encrypted goods are served after an offer unless the merchant says otherwise (ms): 30 days.
+pub const SERVED_DEFAULT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// A merchant's own settings, in `config.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The currency of its prices.
+    pub currency: String,
+    /// How long an offer can be bought (ms).
+    pub offer_life_ms: u64,
+    /// How long the encrypted goods are served after an offer (ms).
+    pub served_ms: u64,
+}
+
+impl Settings {
+    /// The defaults, with prices in `currency`.
+    pub fn new(currency: String) -> Self {
+        Self {
+            currency,
+            offer_life_ms: OFFER_LIFE_DEFAULT_MS,
+            served_ms: SERVED_DEFAULT_MS,
+        }
+    }
+}
+
+/// What a merchant is made of.
+pub struct MerchantParts {
+    /// Signs its offers.
+    pub key: SecretKey,
+    /// What the keys of its goods and sales follow from.
+    pub secret: MerchantSecret,
+    /// What it is set to.
+    pub settings: Settings,
+    /// Holds its catalogue and its sales.
+    pub store: Store,
+    /// Holds its goods.
+    pub shelf: Shelf,
+    /// Reaches banks and escrows.
+    pub network: Arc<dyn Network>,
+    /// The banks and escrows that it works with.
+    pub cards: Vec<Card>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Its randomness, for the ids of sales.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where its network file is, if it has one that its operator adds cards to.
+    pub dir: Option<PathBuf>,
+}
+
+/// A merchant.
+pub struct Merchant {
+    pub(crate) key: SecretKey,
+    pub(crate) secret: MerchantSecret,
+    pub(crate) account: PublicKey,
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) shelf: Shelf,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) keys: BankKeys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) dir: Option<PathBuf>,
+    /// Tells the background of a sale that is not at its end.
+    pub(crate) sale_opened: Notify,
+}
+
+impl std::fmt::Debug for Merchant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merchant")
+            .field("identity", &self.here())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Merchant {
+    /// A merchant that is ready to answer.
+    pub fn new(parts: MerchantParts) -> Self {
+        let peers = Arc::new(Peers::new(parts.network, parts.cards));
+        Self {
+            account: parts.secret.account_key().public(),
+            key: parts.key,
+            secret: parts.secret,
+            settings: parts.settings,
+            store: parts.store,
+            shelf: parts.shelf,
+            keys: BankKeys::new(Arc::clone(&peers)),
+            peers,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            dir: parts.dir,
+            sale_opened: Notify::new(),
+        }
+    }
+
+    /// Its identity key.
+    pub fn here(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// Its account at every bank.
+    pub fn account(&self) -> PublicKey {
+        self.account
+    }
+
+    /// Pins a card, and works with its owner from now on.
+    pub(crate) fn add_card(&self, card: Card) -> Result<String, String> {
+        let dir = self.dir.as_ref().ok_or("this merchant has no network file")?;
+        let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
+        let title = card.title();
+        let added = file.add(card).map_err(|e| e.to_string())?;
+        self.peers.set_cards(file.cards().to_vec());
+        Ok(crate::report::added(&title, &added))
+    }
+}

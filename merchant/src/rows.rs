@@ -1,0 +1,138 @@
+//! What a merchant keeps on disk, besides the encrypted goods.
+
+use farthing_coin::Signed;
+use farthing_node::store::Table;
+use farthing_protocol::{
+    decide::Committed,
+    documents::{Contract, Hold, Settled},
+    goods::GoodsSummary,
+    limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
+    money::Amount,
+    offer::CatalogItem,
+};
+use serde::{Deserialize, Serialize};
+
+/// What is for sale, by item id.
+pub const ITEMS: Table<[u8; 32], Item> = Table::new(1, "items");
+
+/// What is no longer for sale, but served to those who hold offers for it, by item id.
+pub const WITHDRAWN: Table<[u8; 32], Withdrawn> = Table::new(2, "withdrawn items");
+
+/// The sales that customers have brought a hold for, by purchase id.
+pub const SALES: Table<[u8; 32], Sale> = Table::new(3, "sales");
+
+/// The sales that are not at their end: to be released, or to be credited. By purchase id.
+pub const OPEN_SALES: Table<[u8; 32], ()> = Table::new(4, "open sales");
+
+/// One version of some goods, encrypted once. An item id never stands for another content or another encryption.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Its title.
+    pub title: String,
+    /// Its description.
+    pub description: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its price.
+    pub price: Amount,
+    /// The currency of the price.
+    pub currency: String,
+    /// Sizes and digests of the goods and of the encrypted file.
+    pub summary: GoodsSummary,
+    /// What the file was called that the goods were read from, for the operator.
+    pub file_name: String,
+}
+
+impl Item {
+    /// Refuses an item that no offer could describe.
+    ///
+    /// # Errors
+    /// A message for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        let lengths = [
+            ("title", self.title.len(), TITLE_MAX_BYTES),
+            ("description", self.description.len(), DESCRIPTION_MAX_BYTES),
+            ("media type", self.media_type.len(), MEDIA_TYPE_MAX_BYTES),
+        ];
+        for (what, got, most) in lengths {
+            if got > most {
+                return Err(format!(
+                    "the {what} has {got} bytes, at most {most} are allowed; shorten it"
+                ));
+            }
+        }
+        if self.title.trim().is_empty() {
+            return Err("the title is empty; give one with --title".into());
+        }
+        if self.price == Amount(0) {
+            return Err("the price is zero; the least is 0.01".into());
+        }
+        Ok(())
+    }
+
+    /// The item as customers see it.
+    pub fn for_catalog(&self, item_id: [u8; 32]) -> CatalogItem {
+        CatalogItem {
+            item_id,
+            title: self.title.clone(),
+            description: self.description.clone(),
+            media_type: self.media_type.clone(),
+            size_bytes: self.summary.size_bytes,
+            price: self.price,
+            currency: self.currency.clone(),
+        }
+    }
+}
+
+/// An item that was taken out of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// What it was.
+    pub item: Item,
+    /// Until when its goods are served (ms since 1970): no offer promises more.
+    pub served_until_ms: u64,
+}
+
+/// A sale whose coins were held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sale {
+    /// Signed by both sides.
+    pub contract: Contract,
+    /// That the coins were held.
+    pub hold: Signed<Hold>,
+    /// How far it has come.
+    pub state: SaleState,
+}
+
+/// How far a sale has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SaleState {
+    /// The goods key is on its way to the escrow.
+    Releasing,
+    /// The escrow has committed it; the bank has not confirmed the credit yet.
+    Committed(Box<Committed>),
+    /// The bank has credited it.
+    Credited(Box<Committed>, Signed<Settled>),
+    /// The escrow would not commit it; the customer keeps her coins.
+    Ended(String),
+}
+
+impl SaleState {
+    /// The escrow's documents, if it has committed the sale.
+    pub fn committed(&self) -> Option<&Committed> {
+        match self {
+            SaleState::Committed(committed) | SaleState::Credited(committed, _) => Some(committed),
+            SaleState::Releasing | SaleState::Ended(_) => None,
+        }
+    }
+
+    /// The state in a word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            SaleState::Releasing => "releasing",
+            SaleState::Committed(_) => "committed",
+            SaleState::Credited(..) => "credited",
+            SaleState::Ended(_) => "ended",
+        }
+    }
+}

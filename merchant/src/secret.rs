@@ -1,0 +1,159 @@
+//! The merchant's secret: the keys of all goods and all sales follow from it, and so does the account's.
+
+use farthing_coin::{SecretKey, Transcript, TranscriptExt};
+use farthing_node::entropy::Entropy;
+use farthing_node::home::files;
+use farthing_protocol::{
+    goods::{ContentKey, GoodsKey},
+    seal::{derive_content_key, derive_goods_key},
+};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The file of the secret in the merchant's directory (hex).
+pub const SECRET_FILE: &str = "merchant.key";
+
+/// The most bytes of the file that are read.
+const SECRET_FILE_MAX_BYTES: u64 = 1024;
+
+/// 32 random bytes. Whoever has them can open everything that this merchant sells and draw on its account.
+#[derive(Clone)]
+pub struct MerchantSecret(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for MerchantSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MerchantSecret(redacted)")
+    }
+}
+
+/// Why the secret cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file could not be read or written.
+    #[error("{path}: {source}; restore it from your backup", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Others can read it.
+    #[error(
+        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
+        path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is not 32 bytes in hex.
+    #[error("{path} is damaged: expected 64 hex characters, got {got}; restore it from your backup", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How many characters there are.
+        got: usize,
+    },
+}
+
+impl MerchantSecret {
+    /// A fresh secret.
+    pub fn generate(entropy: &dyn Entropy) -> Self {
+        let mut bytes = Zeroizing::new([0; 32]);
+        entropy.fill(bytes.as_mut_slice());
+        Self(bytes)
+    }
+
+    /// Writes it to `dir`, durably; there must be none yet.
+    ///
+    /// # Errors
+    /// [`SecretError::Io`].
+    pub fn save(&self, dir: &Path) -> Result<(), SecretError> {
+        let path = dir.join(SECRET_FILE);
+        let text = Zeroizing::new(hex::encode(*self.0));
+        files::create(&path, text.as_bytes(), files::Mode::Secret)
+            .and_then(|()| files::sync_dir(dir))
+            .map_err(|source| SecretError::Io { path, source })
+    }
+
+    /// Reads the secret in `dir`.
+    ///
+    /// # Errors
+    /// [`SecretError`] says what is wrong with the file.
+    pub fn load(dir: &Path) -> Result<Self, SecretError> {
+        let path = dir.join(SECRET_FILE);
+        let io = |source| SecretError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::Exposed { path, mode });
+        }
+        let text = Zeroizing::new(files::read_bounded(&path, SECRET_FILE_MAX_BYTES).map_err(io)?);
+        let text = text.trim_ascii();
+        let mut bytes = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(text, bytes.as_mut_slice()).map_err(|_| SecretError::Damaged {
+            path: path.clone(),
+            got: text.len(),
+        })?;
+        Ok(Self(bytes))
+    }
+
+    /// The key of one sale.
+    pub fn goods_key(&self, sale_id: &[u8; 32]) -> GoodsKey {
+        derive_goods_key(&self.0, sale_id)
+    }
+
+    /// The key that an item's goods are encrypted under.
+    pub fn content_key(&self, item_id: &[u8; 32]) -> ContentKey {
+        derive_content_key(&self.0, item_id)
+    }
+
+    /// The key of the merchant's account at every bank.
+    pub fn account_key(&self) -> SecretKey {
+        let mut transcript = Zeroizing::new(Transcript::start(b"merchant account key"));
+        transcript.bytes(b"secret", self.0.as_slice());
+        let mut wide = Zeroizing::new([0; 64]);
+        loop {
+            transcript.challenge_bytes(b"key", wide.as_mut_slice());
+            // Zero, which one in 2^252 draws, is no key; then the next is drawn.
+            if let Ok(key) = SecretKey::from_wide(&wide) {
+                return key;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farthing_node::entropy::SeededEntropy;
+
+    #[test]
+    fn a_secret_survives_its_file_and_is_not_taken_from_one_that_others_can_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = MerchantSecret::generate(&SeededEntropy::new(1));
+        secret.save(dir.path()).unwrap();
+        let again = MerchantSecret::load(dir.path()).unwrap();
+        assert_eq!(again.account_key().public(), secret.account_key().public());
+        assert_eq!(again.goods_key(&[1; 32]), secret.goods_key(&[1; 32]));
+        assert!(secret.save(dir.path()).is_err(), "it is never overwritten");
+
+        let path = dir.path().join(SECRET_FILE);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let exposed = MerchantSecret::load(dir.path());
+        assert!(matches!(exposed, Err(SecretError::Exposed { .. })), "{exposed:?}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(&path, "abc").unwrap();
+        let damaged = MerchantSecret::load(dir.path());
+        assert!(
+            matches!(damaged, Err(SecretError::Damaged { got: 3, .. })),
+            "{damaged:?}"
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! What a merchant answers.
+
+use crate::check::{self, OwnDelivery};
+use crate::merchant::Merchant;
+use crate::rows::{ITEMS, Item, WITHDRAWN};
+use crate::transactions;
+use async_trait::async_trait;
+use farthing_coin::Signed;
+use farthing_node::call::{CallError, ask, check_lane, unavailable};
+use farthing_node::card::RoleName;
+use farthing_node::network::{Lane, Service};
+use farthing_protocol::{
+    api::{MerchantRequest, encode_reply},
+    decide::{Committed, ReleaseRequest},
+    documents::{AcceptedBank, Contract, Offer, Receipt, SaleLimit},
+    limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, REPLY_TIMEOUT},
+    offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest, verify_deliver},
+    refusal::{Advice, GoodsFault, Later, Refusal},
+    seal::{commit_goods_key, wrap},
+};
+use serde::Serialize;
+use std::ops::Bound;
+
+#[async_trait]
+impl Service for Merchant {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.dispatch(lane, &request)
+            .await
+            .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
+    }
+}
+
+impl Merchant {
+    async fn dispatch(&self, lane: Lane, request: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let request = MerchantRequest::decode(request)?;
+        check_lane(lane, request.caller())?;
+        Ok(match request {
+            MerchantRequest::Catalog(request) => reply(self.catalog(request)),
+            MerchantRequest::Offer(request) => reply(self.offer(request).await),
+            MerchantRequest::Piece(request) => reply(self.piece(request).await),
+            MerchantRequest::Deliver(request) => reply(self.deliver(request).await),
+        })
+    }
+
+    /// A page of the catalogue.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn catalog(&self, request: CatalogRequest) -> Result<CatalogPage, Refusal> {
+        let from = request.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = ITEMS
+            .scan(&self.store.view(), from, CATALOG_PAGE_MAX + 1)
+            .map_err(|e| unavailable(&e))?;
+        Ok(CatalogPage {
+            more: rows.len() > CATALOG_PAGE_MAX,
+            items: rows
+                .into_iter()
+                .take(CATALOG_PAGE_MAX)
+                .map(|(item_id, item)| item.for_catalog(item_id))
+                .collect(),
+        })
+    }
+
+    /// An offer for one sale. It takes the same time whatever the goods' size, and writes nothing: all that delivery
+    /// needs comes back with the contract.
+    ///
+    /// # Errors
+    /// When there is no such item, or the bank or the escrow is not one that the merchant works with.
+    pub async fn offer(&self, request: OfferRequest) -> Result<Signed<Offer>, Refusal> {
+        let item = ITEMS
+            .peek(&self.store.view(), &request.item_id)
+            .map_err(|e| unavailable(&e))?
+            .ok_or(GoodsFault::UnknownItem)?;
+        let not_accepted = |what: &str| GoodsFault::NotAccepted(what.into());
+        if self.peers.card(RoleName::Escrow, &request.escrow).is_none() {
+            return Err(not_accepted("escrow").into());
+        }
+        if self.peers.card(RoleName::Bank, &request.bank).is_none() {
+            return Err(not_accepted("bank").into());
+        }
+        let book = self.keys.book(&request.bank).await?;
+        if book.list().currency != item.currency {
+            return Err(not_accepted("bank: its currency is another").into());
+        }
+        let mut sale_id = [0; 32];
+        self.entropy.fill(&mut sale_id);
+        let bank = AcceptedBank {
+            bank: request.bank,
+            account: self.account,
+            key_list_digest: book.digest(),
+        };
+        self.sign_offer(&request, item, sale_id, bank)
+    }
+
+    fn sign_offer(
+        &self,
+        request: &OfferRequest,
+        item: Item,
+        sale_id: [u8; 32],
+        bank: AcceptedBank,
+    ) -> Result<Signed<Offer>, Refusal> {
+        let now_ms = self.clock.now_ms();
+        let goods_key = self.secret.goods_key(&sale_id);
+        let content_key = self.secret.content_key(&request.item_id);
+        let wrapped_key =
+            wrap(&goods_key, &sale_id, &content_key).map_err(|e| Later::Unavailable(e.to_string()))?;
+        let offer = Offer {
+            merchant: self.here(),
+            sale_id,
+            item_id: request.item_id,
+            title: item.title,
+            description: item.description,
+            media_type: item.media_type,
+            size_bytes: item.summary.size_bytes,
+            encrypted_bytes: item.summary.encrypted_bytes,
+            goods_digest: item.summary.digest,
+            encrypted_digest: item.summary.encrypted_digest,
+            wrapped_key,
+            key_commitment: commit_goods_key(&goods_key),
+            price: item.price,
+            currency: item.currency,
+            escrows: vec![request.escrow],
+            banks: vec![bank],
+            expires_ms: now_ms.saturating_add(self.settings.offer_life_ms),
+            served_until_ms: now_ms.saturating_add(self.settings.served_ms),
+            sales: SaleLimit::Once,
+        };
+        Ok(Signed::sign(offer, &self.key))
+    }
+
+    /// A piece of encrypted goods, empty at their end.
+    ///
+    /// # Errors
+    /// [`GoodsFault::UnknownPiece`], or that the shelf cannot be read now.
+    pub async fn piece(&self, request: PieceRequest) -> Result<Piece, Refusal> {
+        let item = self
+            .served_item(&request.item_id)?
+            .ok_or(GoodsFault::UnknownPiece)?;
+        let left = item.summary.encrypted_bytes.checked_sub(request.offset);
+        let (Some(left), true) = (left, item.summary.encrypted_digest == request.encrypted_digest) else {
+            return Err(GoodsFault::UnknownPiece.into());
+        };
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(GOODS_PIECE_BYTES);
+        let shelf = self.shelf.clone();
+        let read = tokio::task::spawn_blocking(move || shelf.read(&request.item_id, request.offset, length));
+        match read.await {
+            Ok(Ok(bytes)) => Ok(Piece { bytes }),
+            Ok(Err(error)) => Err(shelf_failed(&error.to_string())),
+            Err(error) => Err(shelf_failed(&error.to_string())),
+        }
+    }
+
+    /// An item that is for sale, or was and is still served.
+    fn served_item(&self, item_id: &[u8; 32]) -> Result<Option<Item>, Refusal> {
+        let view = self.store.view();
+        let item = ITEMS.peek(&view, item_id).map_err(|e| unavailable(&e))?;
+        if item.is_some() {
+            return Ok(item);
+        }
+        let withdrawn = WITHDRAWN.peek(&view, item_id).map_err(|e| unavailable(&e))?;
+        Ok(withdrawn.map(|withdrawn| withdrawn.item))
+    }
+
+    /// Releases the goods key at the escrow, and hands over the receipt. What is under way is on disk before the key
+    /// leaves the house, and the receipt before the customer gets it.
+    ///
+    /// # Errors
+    /// When the delivery is not due, the escrow refuses, or it is silent.
+    pub async fn deliver(&self, request: DeliverRequest) -> Result<Signed<Receipt>, Refusal> {
+        let deliver = verify_deliver(request, &self.here())?;
+        let delivery = check::own_delivery(deliver, &self.secret, &self.account)?;
+        let terms = delivery.deliver.contract().terms();
+        // Both must be pinned: the one is trusted to decide, the other to pay.
+        self.peers.link(RoleName::Bank, &terms.bank)?;
+        self.peers.link(RoleName::Escrow, &terms.escrow)?;
+        let contract = delivery.deliver.contract().contract().clone();
+        let (request, before) = self.begin_release(delivery).await?;
+        if let Some(committed) = before {
+            return Ok(committed.receipt);
+        }
+        let released = self.release(&contract, request).await;
+        // Whatever came of it, there is something left to do: to ask the escrow again, or to be credited.
+        self.sale_opened.notify_one();
+        Ok(released?.receipt)
+    }
+
+    async fn begin_release(
+        &self,
+        delivery: OwnDelivery,
+    ) -> Result<(ReleaseRequest, Option<Box<Committed>>), Refusal> {
+        let request = ReleaseRequest {
+            contract: delivery.deliver.contract().contract().clone(),
+            hold: delivery.deliver.hold().clone(),
+            goods_key: delivery.goods_key.clone(),
+        };
+        let before = self
+            .store
+            .transact(move |tx| transactions::begin_release(tx, &delivery))
+            .await
+            .map_err(|e| unavailable(&e))?;
+        Ok((request, before))
+    }
+
+    /// Has the escrow commit a sale whose row is there, and keeps what it says. The escrow gives the same answer each
+    /// time, so this may be done again, and at the same time.
+    pub(crate) async fn release(
+        &self,
+        contract: &Contract,
+        request: ReleaseRequest,
+    ) -> Result<Committed, Refusal> {
+        let purchase = contract.terms.purchase_id();
+        let link = self.peers.link(RoleName::Escrow, &contract.terms.escrow)?;
+        let committed = match ask(&*link, request, REPLY_TIMEOUT).await {
+            Ok(committed) => committed,
+            Err(CallError::Refused(refusal)) => {
+                if refusal.advice() == Advice::GiveUp {
+                    let why = refusal.to_string();
+                    self.store
+                        .transact(move |tx| transactions::end_sale(tx, &purchase, &why))
+                        .await
+                        .map_err(|e| unavailable(&e))?;
+                }
+                return Err(refusal);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an escrow did not answer a release; it is asked again");
+                return Err(Later::PeerSilent("escrow".into()).into());
+            }
+        };
+        let checked = check::committed(contract, committed.clone()).map_err(|error| {
+            tracing::error!(%error, "an escrow has answered a release with documents that do not fit it");
+            Later::Unavailable("its escrow's answer does not fit the purchase".into())
+        })?;
+        self.store
+            .transact(move |tx| transactions::commit_sale(tx, &checked))
+            .await
+            .map_err(|e| unavailable(&e))?;
+        Ok(committed)
+    }
+}
+
+fn reply<R: Serialize>(outcome: Result<R, Refusal>) -> Vec<u8> {
+    encode_reply(&outcome)
+}
+
+fn shelf_failed(why: &str) -> Refusal {
+    tracing::error!(why, "the shelf cannot be read");
+    Later::Unavailable("its goods cannot be read; its operator is told in its log".into()).into()
+}

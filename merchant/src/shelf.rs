@@ -1,0 +1,246 @@
+//! The encrypted goods, one file an item.
+//!
+//! A file is written under a temporary name, synced, and renamed; only then does its row follow. Whoever writes one
+//! holds a lock on it until the row is there, so that tidying up never takes what is being added away.
+
+use farthing_node::home::files;
+use farthing_protocol::goods::{ContentKey, Encryptor, GoodsError, GoodsSummary, SALT_BYTES};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder of the encrypted goods in the merchant's directory.
+pub const GOODS_DIR: &str = "goods";
+
+/// What the name of encrypted goods ends with.
+const SEALED: &str = "sealed";
+
+/// What the name of goods ends with while they are being encrypted.
+const PART: &str = "part";
+
+/// Bytes that are read and encrypted at a stretch.
+const STRETCH_BYTES: usize = 1024 * 1024;
+
+/// The shelf.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    dir: PathBuf,
+}
+
+/// Goods that were put on the shelf. While this is kept, nobody tidies them up.
+#[derive(Debug)]
+pub struct Shelved {
+    /// What they are.
+    pub summary: GoodsSummary,
+    _lock: File,
+}
+
+impl Shelf {
+    /// The shelf in a merchant's directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open(home: &Path) -> io::Result<Self> {
+        let dir = home.join(GOODS_DIR);
+        fs::create_dir_all(&dir)?;
+        files::sync_dir(home)?;
+        Ok(Self { dir })
+    }
+
+    fn path(&self, item_id: &[u8; 32], ending: &str) -> PathBuf {
+        self.dir.join(format!("{}.{ending}", hex::encode(item_id)))
+    }
+
+    /// Encrypts `goods` under `key` and puts them on the shelf, durably. `item_id` and with it `key` must be fresh.
+    /// `progress` is told how many bytes of the goods are done.
+    ///
+    /// # Errors
+    /// What the operating system says; a file that was begun is removed.
+    pub fn add(
+        &self,
+        item_id: &[u8; 32],
+        key: &ContentKey,
+        salt: [u8; SALT_BYTES],
+        goods: &mut impl Read,
+        progress: impl FnMut(u64),
+    ) -> io::Result<Shelved> {
+        let part = self.path(item_id, PART);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
+        file.lock()?;
+        let added = encrypt(key, salt, goods, &mut file, progress)
+            .and_then(|summary| file.sync_all().map(|()| summary))
+            .and_then(|summary| fs::rename(&part, self.path(item_id, SEALED)).map(|()| summary))
+            .and_then(|summary| files::sync_dir(&self.dir).map(|()| summary));
+        match added {
+            Ok(summary) => Ok(Shelved { summary, _lock: file }),
+            Err(error) => {
+                // What cannot be removed now is found by the next tidying up.
+                let _left = fs::remove_file(&part);
+                Err(error)
+            }
+        }
+    }
+
+    /// The length of an item's encrypted goods (bytes).
+    ///
+    /// # Errors
+    /// `NotFound` when they are not on the shelf.
+    pub fn encrypted_bytes(&self, item_id: &[u8; 32]) -> io::Result<u64> {
+        Ok(fs::metadata(self.path(item_id, SEALED))?.len())
+    }
+
+    /// `length` bytes of an item's encrypted goods, from `offset` on.
+    ///
+    /// # Errors
+    /// What the operating system says; `UnexpectedEof` when there are fewer.
+    pub fn read(&self, item_id: &[u8; 32], offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; length];
+        File::open(self.path(item_id, SEALED))?.read_exact_at(&mut piece, offset)?;
+        Ok(piece)
+    }
+
+    /// Takes an item's encrypted goods off the shelf; no matter if they are gone already.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn remove(&self, item_id: &[u8; 32]) -> io::Result<()> {
+        match fs::remove_file(self.path(item_id, SEALED)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what interrupted commands have left behind: unfinished files, and files that `is_known` knows no row
+    /// of. Says how many there were.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn tidy(&self, is_known: impl Fn(&[u8; 32]) -> bool) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let Some((item_id, ending)) = parse_name(&path) else {
+                continue;
+            };
+            let Ok(file) = File::open(&path) else { continue };
+            // Whoever is adding it holds the lock; and only under the lock is it certain that no row will follow.
+            if file.try_lock().is_err() || (ending == SEALED && is_known(&item_id)) {
+                continue;
+            }
+            fs::remove_file(&path)?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// The item id and the ending in a file's name; `None` for files that are not the shelf's.
+fn parse_name(path: &Path) -> Option<([u8; 32], &str)> {
+    let ending = path.extension()?.to_str()?;
+    if ending != SEALED && ending != PART {
+        return None;
+    }
+    let mut item_id = [0; 32];
+    hex::decode_to_slice(path.file_stem()?.to_str()?, &mut item_id).ok()?;
+    Some((item_id, ending))
+}
+
+/// Encrypts all of `goods` into `file`, a stretch at a time, so that goods may be larger than memory.
+fn encrypt(
+    key: &ContentKey,
+    salt: [u8; SALT_BYTES],
+    goods: &mut impl Read,
+    file: &mut impl Write,
+    mut progress: impl FnMut(u64),
+) -> io::Result<GoodsSummary> {
+    let too_large = |e: GoodsError| io::Error::new(io::ErrorKind::FileTooLarge, e);
+    let mut encryptor = Encryptor::new(key, salt);
+    let mut stretch = zeroize::Zeroizing::new(vec![0; STRETCH_BYTES]);
+    let mut sealed = Vec::with_capacity(STRETCH_BYTES + STRETCH_BYTES / 16);
+    let mut done_bytes = 0u64;
+    loop {
+        let got = match goods.read(&mut stretch) {
+            Ok(got) => got,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let read = stretch.get(..got).unwrap_or_default();
+        if read.is_empty() {
+            break;
+        }
+        encryptor.update(read, &mut sealed).map_err(too_large)?;
+        file.write_all(&sealed)?;
+        sealed.clear();
+        done_bytes = done_bytes.saturating_add(got as u64);
+        progress(done_bytes);
+    }
+    let summary = encryptor.finish(&mut sealed).map_err(too_large)?;
+    file.write_all(&sealed)?;
+    file.flush()?;
+    Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: [u8; 32] = [3; 32];
+
+    fn names(shelf: &Shelf) -> usize {
+        fs::read_dir(&shelf.dir).unwrap().count()
+    }
+
+    #[test]
+    fn goods_are_read_back_and_only_what_nobody_knows_is_tidied_up() {
+        let home = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(home.path()).unwrap();
+        let goods = vec![7u8; 3 * STRETCH_BYTES + 5];
+        let mut seen = 0;
+        let key = ContentKey::from_bytes([1; 32]);
+        let shelved = shelf
+            .add(&ID, &key, [2; SALT_BYTES], &mut goods.as_slice(), |done| {
+                seen = done
+            })
+            .unwrap();
+        assert_eq!(seen, goods.len() as u64);
+        assert_eq!(
+            shelf.encrypted_bytes(&ID).unwrap(),
+            shelved.summary.encrypted_bytes
+        );
+        assert!(shelf.read(&ID, shelved.summary.encrypted_bytes, 1).is_err());
+
+        assert_eq!(shelf.tidy(|_| false).unwrap(), 0, "it is still being added");
+        drop(shelved);
+        assert_eq!(shelf.tidy(|id| *id == ID).unwrap(), 0, "its row is there");
+        fs::write(shelf.path(&[4; 32], PART), b"half").unwrap();
+        fs::write(shelf.dir.join("notes.txt"), b"not ours").unwrap();
+        assert_eq!(shelf.tidy(|id| *id == ID).unwrap(), 1);
+        assert_eq!(names(&shelf), 2);
+        assert_eq!(shelf.tidy(|_| false).unwrap(), 1);
+        assert_eq!(names(&shelf), 1);
+    }
+
+    #[test]
+    fn an_add_that_fails_leaves_nothing() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk fails"))
+            }
+        }
+        let home = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(home.path()).unwrap();
+        let key = ContentKey::from_bytes([1; 32]);
+        assert!(
+            shelf
+                .add(&ID, &key, [2; SALT_BYTES], &mut Broken, |_| {})
+                .is_err()
+        );
+        assert_eq!(names(&shelf), 0);
+    }
+}

@@ -1,0 +1,143 @@
+//! Every write of the merchant.
+
+use crate::check::{CheckedCommit, CheckedCredit, OwnDelivery};
+use crate::rows::{ITEMS, Item, OPEN_SALES, SALES, Sale, SaleState, WITHDRAWN, Withdrawn};
+use farthing_node::store::{StoreError, Transaction};
+use farthing_protocol::{decide::Committed, documents::PurchaseId};
+
+/// Puts an item into the catalogue.
+///
+/// # Errors
+/// When its id is taken, or the store fails.
+pub fn add_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], item: &Item) -> Result<(), StoreError> {
+    if ITEMS.get(tx, item_id)?.is_some() || WITHDRAWN.get(tx, item_id)?.is_some() {
+        return Err(StoreError::Refused(
+            "the item id is taken; add the goods again".into(),
+        ));
+    }
+    ITEMS.put(tx, item_id, item)
+}
+
+/// Takes an item out of the catalogue; its goods are served until `served_until_ms`. Says whether there was one.
+///
+/// # Errors
+/// When the store fails.
+pub fn withdraw_item(
+    tx: &mut Transaction<'_>,
+    item_id: &[u8; 32],
+    served_until_ms: u64,
+) -> Result<bool, StoreError> {
+    let Some(item) = ITEMS.get(tx, item_id)? else {
+        return Ok(false);
+    };
+    ITEMS.delete(tx, item_id)?;
+    let withdrawn = Withdrawn {
+        item,
+        served_until_ms,
+    };
+    WITHDRAWN.put(tx, item_id, &withdrawn)?;
+    Ok(true)
+}
+
+/// Forgets a withdrawn item that nobody was promised any longer. Says whether it did.
+///
+/// # Errors
+/// When the store fails.
+pub fn forget_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], now_ms: u64) -> Result<bool, StoreError> {
+    match WITHDRAWN.get(tx, item_id)? {
+        Some(withdrawn) if withdrawn.served_until_ms <= now_ms => {
+            WITHDRAWN.delete(tx, item_id)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Begins to release a sale, before the goods key leaves the house; if it is committed already, says with what.
+///
+/// # Errors
+/// When the store fails.
+pub fn begin_release(
+    tx: &mut Transaction<'_>,
+    delivery: &OwnDelivery,
+) -> Result<Option<Box<Committed>>, StoreError> {
+    let contract = delivery.deliver.contract();
+    let purchase = contract.purchase();
+    let existing = SALES.get(tx, &purchase.0)?;
+    match existing.map(|sale| sale.state) {
+        Some(SaleState::Committed(committed) | SaleState::Credited(committed, _)) => Ok(Some(committed)),
+        Some(SaleState::Releasing) => Ok(None),
+        Some(SaleState::Ended(_)) | None => {
+            let sale = Sale {
+                contract: contract.contract().clone(),
+                hold: delivery.deliver.hold().clone(),
+                state: SaleState::Releasing,
+            };
+            SALES.put(tx, &purchase.0, &sale)?;
+            OPEN_SALES.put(tx, &purchase.0, &())?;
+            Ok(None)
+        }
+    }
+}
+
+/// Keeps what the escrow has committed.
+///
+/// # Errors
+/// When the store fails.
+pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, |state| match state {
+        SaleState::Releasing | SaleState::Ended(_) => {
+            Some(SaleState::Committed(Box::new(checked.committed.clone())))
+        }
+        SaleState::Committed(_) | SaleState::Credited(..) => None,
+    })
+}
+
+/// Keeps the bank's word that it has credited the sale, which is then at its end.
+///
+/// # Errors
+/// When the store fails.
+pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, |state| match state {
+        SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
+        SaleState::Releasing | SaleState::Credited(..) | SaleState::Ended(_) => None,
+    })
+}
+
+/// Ends a sale that the escrow would not commit. It is begun anew if the customer brings it again.
+///
+/// # Errors
+/// When the store fails.
+pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> Result<(), StoreError> {
+    advance(tx, purchase, |state| match state {
+        SaleState::Releasing => Some(SaleState::Ended(why.to_owned())),
+        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Ended(_) => None,
+    })
+}
+
+/// Moves a sale on, if `step` has a next state for it, and keeps the list of open sales in step.
+fn advance(
+    tx: &mut Transaction<'_>,
+    purchase: &PurchaseId,
+    step: impl FnOnce(SaleState) -> Option<SaleState>,
+) -> Result<(), StoreError> {
+    let Some(sale) = SALES.get(tx, &purchase.0)? else {
+        return Ok(());
+    };
+    let Sale {
+        contract,
+        hold,
+        state,
+    } = sale;
+    let Some(state) = step(state) else { return Ok(()) };
+    match &state {
+        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
+        SaleState::Credited(..) | SaleState::Ended(_) => OPEN_SALES.delete(tx, &purchase.0)?,
+    }
+    let sale = Sale {
+        contract,
+        hold,
+        state,
+    };
+    SALES.put(tx, &purchase.0, &sale)
+}
