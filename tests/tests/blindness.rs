@@ -1,0 +1,291 @@
+//! The blindness game: two worlds in which two customers' coins are swapped.
+//!
+//! In the first world Alice withdraws coin one and Bob coin two; in the second Alice has coin two and Bob
+//! coin one, with the blinders that join each to the other's session. Both coins are then spent. Everything
+//! that bank, escrow and merchant receive, and everything that they store, is the same byte for byte: so
+//! nothing that they hold, and nothing that they could compute from it, tells the worlds apart.
+
+use farthing_coin::{
+    Blinders, Challenge, Coin, Commitment, KeyBook, KeyId, Response, SecretKey, Signed, blind,
+    joining_blinders, unblind,
+};
+use farthing_node::{
+    call::ask,
+    card::Card,
+    entropy::{Entropy, SeededEntropy},
+    network::{Channel, Lane, Network},
+};
+use farthing_protocol::{
+    api::KeysRequest,
+    issue::session_digest,
+    limits::REPLY_TIMEOUT,
+    money::Amount,
+    offer::{CatalogRequest, DeliverRequest, OfferRequest},
+    purchase::{Ask, Order, OrderParts, Plan, Purchase},
+    seal::NOTE_BYTES,
+    withdraw::{WithdrawBegin, WithdrawFinish},
+};
+use farthing_tests::simulation::{
+    network::{Sent, Wire},
+    world::World,
+};
+use std::{path::Path, sync::Arc};
+
+/// What the bank saw of one coin's making.
+#[derive(Clone, Copy)]
+struct Session {
+    commitment: Commitment,
+    challenge: Challenge,
+    response: Response,
+}
+
+/// How a customer makes her coin: a coin key, and blinders once she sees the commitment.
+struct Making<'a> {
+    coin_key: &'a SecretKey,
+    blinders: &'a dyn Fn(&Commitment) -> Blinders,
+}
+
+async fn connect(world: &World, card: &Card, lane: Lane) -> Arc<dyn Channel> {
+    Wire(world.network.clone()).connect(card, lane).await.unwrap()
+}
+
+fn key(salt: u64) -> SecretKey {
+    let entropy: &dyn Entropy = &SeededEntropy::new(salt);
+    SecretKey::generate(&mut entropy.rng())
+}
+
+async fn withdraw(
+    world: &World,
+    keys: &KeyBook,
+    output: KeyId,
+    customer: u8,
+    making: Making<'_>,
+) -> (Session, Coin) {
+    let bank = world.parties().bank;
+    let account_key = key(100 + u64::from(customer));
+    let account = account_key.public();
+    let request_id = [customer; 32];
+    let channel = connect(world, &bank, Lane::Identified).await;
+    let begin = WithdrawBegin {
+        bank: bank.identity,
+        account,
+        request_id,
+        outputs: vec![output],
+        client_randomness: [customer; 32],
+    };
+    let begun = ask(channel.as_ref(), Signed::sign(begin, &account_key), REPLY_TIMEOUT)
+        .await
+        .unwrap();
+    let commitment = begun.commitments[0];
+    let blinders = (making.blinders)(&commitment);
+    let denomination = keys.get(&output).unwrap();
+    let public = making.coin_key.public();
+    let challenge = blind(denomination, &public, &commitment, &blinders).unwrap();
+    let finish = WithdrawFinish {
+        bank: bank.identity,
+        account,
+        request_id,
+        outputs: vec![output],
+        session: session_digest(&begun.commitments),
+        challenges: vec![challenge],
+    };
+    let issued = ask(
+        channel.as_ref(),
+        Signed::sign(finish, &account_key),
+        REPLY_TIMEOUT,
+    )
+    .await
+    .unwrap();
+    issued.verify(&bank.identity).unwrap();
+    let response = issued.body.responses[0];
+    let coin = unblind(denomination, &public, &commitment, &blinders, &response).unwrap();
+    (
+        Session {
+            commitment,
+            challenge,
+            response,
+        },
+        coin,
+    )
+}
+
+async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
+    let parties = world.parties();
+    let merchant = connect(world, &parties.merchant, Lane::Anonymous).await;
+    let catalog = ask(merchant.as_ref(), CatalogRequest { after: None }, REPLY_TIMEOUT)
+        .await
+        .unwrap();
+    let request = OfferRequest {
+        item_id: catalog.items[0].item_id,
+        bank: parties.bank.identity,
+        escrow: parties.escrow.identity,
+    };
+    let offer = ask(merchant.as_ref(), request, REPLY_TIMEOUT).await.unwrap();
+    let deadline_ms = offer.body.expires_ms;
+    let plan = Plan {
+        counter: number,
+        bank: parties.bank.identity,
+        escrow: parties.escrow.identity,
+        offer,
+    };
+    let purchase_key = key(200 + number);
+    let order = Order::new(OrderParts {
+        plan: &plan,
+        coins: vec![coin],
+        coin_keys: std::slice::from_ref(coin_key),
+        purchase_key: &purchase_key,
+        note_id: [number as u8; 32],
+        note: vec![number as u8; NOTE_BYTES],
+        deadline_ms,
+    })
+    .unwrap();
+    let holding = Purchase::Holding(order);
+    let Ask::Hold(request) = holding.ask(&purchase_key) else {
+        panic!("a hold is next")
+    };
+    let escrow = connect(world, &parties.escrow, Lane::Anonymous).await;
+    let hold = ask(escrow.as_ref(), *request, REPLY_TIMEOUT).await.unwrap();
+    let held = holding.on_hold(hold).unwrap();
+    let Ask::Deliver(request) = held.ask(&purchase_key) else {
+        panic!("the delivery is next")
+    };
+    let request: DeliverRequest = *request;
+    let receipt = ask(merchant.as_ref(), request, REPLY_TIMEOUT).await.unwrap();
+    assert_eq!(held.on_receipt(receipt).unwrap().status(), "committed");
+}
+
+/// What all nodes together have at the end.
+#[derive(PartialEq)]
+struct Views {
+    received: Vec<Sent>,
+    stored: Vec<Vec<u8>>,
+}
+
+async fn views(world: &World) -> Views {
+    world.settle().await;
+    let journals = world
+        .disks()
+        .map(|(_, disk)| disk.bytes(Path::new("/store/journal")).expect("a journal"));
+    Views {
+        received: world.network.sent(),
+        stored: journals.to_vec(),
+    }
+}
+
+/// A world with two customers who have an account each, and the key of the coins that both withdraw.
+async fn beginning() -> (Arc<World>, KeyBook, KeyId) {
+    let world = World::with_price(7, Amount(512)).await;
+    for customer in [1u64, 2] {
+        let account = key(100 + customer).public();
+        world.open_account(account, "customer").await;
+        world.pay_in(account, Amount(512), &customer.to_string()).await;
+    }
+    world.network.schedule([]);
+    let bank = world.parties().bank;
+    let channel = connect(&world, &bank, Lane::Anonymous).await;
+    let signed = ask(channel.as_ref(), KeysRequest, REPLY_TIMEOUT).await.unwrap();
+    let keys = KeyBook::new(signed, &bank.identity).unwrap();
+    let epoch = keys.list().epochs[0].epoch;
+    let output = keys.denomination(512, epoch).unwrap().id();
+    (world, keys, output)
+}
+
+fn fresh(salt: u64) -> impl Fn(&Commitment) -> Blinders {
+    move |_| {
+        let entropy: &dyn Entropy = &SeededEntropy::new(salt);
+        Blinders::generate(&mut entropy.rng())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn swapped_coins_leave_the_same_bytes_everywhere() {
+    let (one, two) = (key(1), key(2));
+
+    let (world, keys, output) = beginning().await;
+    let making = Making {
+        coin_key: &one,
+        blinders: &fresh(11),
+    };
+    let (alices, coin_one) = withdraw(&world, &keys, output, 1, making).await;
+    let making = Making {
+        coin_key: &two,
+        blinders: &fresh(12),
+    };
+    let (bobs, coin_two) = withdraw(&world, &keys, output, 2, making).await;
+    spend(&world, coin_one, &one, 1).await;
+    spend(&world, coin_two, &two, 2).await;
+    let straight = views(&world).await;
+
+    let (world, keys, output) = beginning().await;
+    let denomination = keys.get(&output).unwrap().clone();
+    let join = |session: Session, coin: Coin| {
+        let denomination = denomination.clone();
+        move |commitment: &Commitment| {
+            assert_eq!(*commitment, session.commitment);
+            joining_blinders(
+                &denomination,
+                commitment,
+                &session.challenge,
+                &session.response,
+                &coin,
+            )
+            .expect("any session joins to any coin of its key")
+        }
+    };
+    let making = Making {
+        coin_key: &two,
+        blinders: &join(alices, coin_two),
+    };
+    let (_, alices_coin) = withdraw(&world, &keys, output, 1, making).await;
+    let making = Making {
+        coin_key: &one,
+        blinders: &join(bobs, coin_one),
+    };
+    let (_, bobs_coin) = withdraw(&world, &keys, output, 2, making).await;
+    assert_eq!(
+        (alices_coin, bobs_coin),
+        (coin_two, coin_one),
+        "the coins are swapped"
+    );
+    spend(&world, bobs_coin, &one, 1).await;
+    spend(&world, alices_coin, &two, 2).await;
+    let swapped = views(&world).await;
+
+    assert_eq!(straight.received.len(), swapped.received.len());
+    assert!(
+        straight.received == swapped.received,
+        "the nodes received different bytes"
+    );
+    assert!(
+        straight.stored == swapped.stored,
+        "the nodes stored different bytes"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_views_do_differ_when_something_that_nodes_see_differs() {
+    let (one, two) = (key(1), key(2));
+    let mut all = Vec::new();
+    for (first, second) in [(&one, &two), (&two, &one)] {
+        let (world, keys, output) = beginning().await;
+        let making = Making {
+            coin_key: first,
+            blinders: &fresh(11),
+        };
+        let (_, coin) = withdraw(&world, &keys, output, 1, making).await;
+        let making = Making {
+            coin_key: second,
+            blinders: &fresh(12),
+        };
+        withdraw(&world, &keys, output, 2, making).await;
+        spend(&world, coin, first, 1).await;
+        all.push(views(&world).await);
+    }
+    let swapped = all.pop().unwrap();
+    let straight = all.pop().unwrap();
+    assert!(
+        straight.received != swapped.received,
+        "blinders that were not solved to match must show"
+    );
+    assert!(straight.stored != swapped.stored, "and in what is stored as well");
+}
