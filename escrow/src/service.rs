@@ -14,7 +14,7 @@ use farthing_protocol::{
         CancelRequest, Committed, Decision, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest,
         SignedDecision, respond_outcome, verify_cancel, verify_release,
     },
-    documents::Hold,
+    documents::{Hold, Terms},
     hold::{HoldRequest, verify_hold},
     limits::REPLY_TIMEOUT,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
@@ -87,6 +87,7 @@ impl Escrow {
     /// # Errors
     /// The first thing at fault, or that the purchase was aborted, is too late, or its offer is sold.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
+        self.check_bank(&request.contract.terms)?;
         let verified = verify_release(request, &self.here(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
         let clock = self.time.now_ms();
@@ -103,6 +104,7 @@ impl Escrow {
     /// # Errors
     /// The first thing at fault.
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
+        self.check_bank(&request.terms)?;
         let clock = self.time.now_ms();
         // A clock that has leapt ahead puts no honest deadline beyond the horizon.
         let horizon_from_ms = clock.clone().unwrap_or(u64::MAX);
@@ -127,6 +129,7 @@ impl Escrow {
     /// # Errors
     /// When it is not this escrow's, or not yet due.
     pub async fn overdue(&self, request: OverdueRequest) -> Result<SignedDecision, Refusal> {
+        self.check_bank(&request.terms)?;
         let clock = self.time.now_ms();
         let here = self.here();
         let decision = decide(&self.store, move |tx| {
@@ -135,6 +138,19 @@ impl Escrow {
         .await?;
         self.outbox_grew.notify_one();
         Ok(decision.for_bank(&self.key))
+    }
+
+    /// Refuses to decide about a bank that this escrow does not work with: a decision that can never be delivered
+    /// would stay for ever. What is decided is repeated all the same.
+    fn check_bank(&self, terms: &Terms) -> Result<(), Refusal> {
+        let Err(unknown) = self.peers.link(RoleName::Bank, &terms.bank) else {
+            return Ok(());
+        };
+        let decided = DECISIONS.peek(&self.store.view(), &terms.purchase_id().0);
+        match decided.map_err(|e| unavailable(&e))? {
+            Some(_) => Ok(()),
+            None => Err(unknown),
+        }
     }
 }
 

@@ -1,0 +1,244 @@
+//! Decisions: one a purchase, the same for ever, whoever asks in whatever order.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_escrow::time::LEAP_MAX_MS;
+use farthing_protocol::{
+    decide::{Outcome, SignedDecision},
+    documents::{AbortReason, PurchaseKeyUse},
+    goods::GoodsKey,
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    seal::open_goods_key,
+};
+use support::bank::secret_key;
+use support::{HOUR_MS, World, goods_key};
+
+#[tokio::test]
+async fn a_release_commits_and_repeats_byte_for_byte() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    let release = world.release(&bought, &hold);
+    let (first, committed) = world.ask_raw(release.clone()).await;
+    let committed = committed.unwrap();
+    world.signed_here(&committed.receipt);
+    world.signed_here(&committed.commit);
+    assert_eq!(committed.receipt.body.goods_key, goods_key());
+    let sealed = &committed.commit.body.sealed_key;
+    let opened = open_goods_key(&bought.purchase_key, &bought.id().0, sealed).unwrap();
+    assert_eq!(opened, goods_key());
+
+    let head = world.head();
+    assert_eq!(world.ask_raw(release.clone()).await.0, first);
+    world.restart();
+    // Also long after the deadline, and with a clock that cannot be trusted.
+    world.clock.advance(40 * 24 * HOUR_MS);
+    assert_eq!(world.ask_raw(release).await.0, first);
+    assert_eq!(world.head(), head, "a repetition writes nothing");
+    assert_eq!(
+        world.ask(bought.outcome()).await.unwrap(),
+        Outcome::Committed(Box::new(committed))
+    );
+}
+
+#[tokio::test]
+async fn an_escrow_that_was_restarted_commits_a_purchase_that_it_never_kept() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    world.restart();
+    world.wire.detach(&world.bank.key());
+    world.ask(world.release(&bought, &hold)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bad_release_is_refused() {
+    let mut world = World::new();
+    let (bought, other) = (world.order(), world.order());
+    let hold = world.held(&bought).await;
+    let mut release = world.release(&bought, &hold);
+    release.goods_key = GoodsKey::from_bytes([9; 32]);
+    assert_eq!(world.refused(release).await, ContractFault::WrongGoodsKey.into());
+
+    let foreign_hold = world.release(&other, &hold);
+    assert!(matches!(
+        world.refused(foreign_hold).await,
+        Refusal::Contract(ContractFault::Hold(_))
+    ));
+    let mut forged = world.release(&bought, &hold);
+    forged.hold.body.bank_hold.body.total.0 += 1;
+    assert!(matches!(
+        world.refused(forged).await,
+        Refusal::Contract(ContractFault::Hold(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_release_after_the_deadline_is_refused_and_the_purchase_can_be_aborted() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    world.clock.set(bought.order.contract.terms.deadline_ms);
+    assert_eq!(
+        world.refused(world.release(&bought, &hold)).await,
+        PurchaseFault::DeadlinePassed(bought.id()).into()
+    );
+    let Outcome::Aborted(abort) = world.ask(bought.cancel()).await.unwrap() else {
+        panic!("it is open")
+    };
+    assert_eq!(abort.body.reason, AbortReason::Cancelled);
+}
+
+#[tokio::test]
+async fn whoever_comes_second_gets_what_was_written_first() {
+    let mut world = World::new();
+    let (sold, cancelled) = (world.order(), world.order());
+    let hold = world.held(&sold).await;
+    let committed = world.ask(world.release(&sold, &hold)).await.unwrap();
+    let head = world.head();
+    assert_eq!(
+        world.ask(sold.cancel()).await.unwrap(),
+        Outcome::Committed(Box::new(committed.clone()))
+    );
+    assert_eq!(
+        world.ask(world.overdue(&sold)).await.unwrap(),
+        SignedDecision::Commit(committed.commit)
+    );
+    assert_eq!(world.head(), head);
+
+    let hold = world.held(&cancelled).await;
+    let (first, outcome) = world.ask_raw(cancelled.cancel()).await;
+    let Outcome::Aborted(abort) = outcome.unwrap() else {
+        panic!("it was open")
+    };
+    world.signed_here(&abort);
+    assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
+    assert_eq!(
+        world.refused(world.release(&cancelled, &hold)).await,
+        PurchaseFault::Aborted(cancelled.id()).into()
+    );
+    world.restart();
+    assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
+}
+
+#[tokio::test]
+async fn only_the_purchase_key_cancels_and_collects() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    let mut cancel = bought.cancel();
+    let terms = cancel.terms.clone();
+    let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &bought.id());
+    cancel.signature = secret_key(66).sign(&statement);
+    let not_the_key = |refusal: Refusal| matches!(refusal, Refusal::Request(RequestFault::Signature { .. }));
+    assert!(not_the_key(world.refused(cancel).await));
+    // A signature for one use is none for another.
+    let mut cancel = bought.cancel();
+    cancel.signature = bought.outcome().signature;
+    assert!(not_the_key(world.refused(cancel).await));
+
+    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
+    world.ask(world.release(&bought, &hold)).await.unwrap();
+    let mut outcome = bought.outcome();
+    outcome.signature = bought.cancel().signature;
+    assert!(not_the_key(world.refused(outcome).await));
+}
+
+#[tokio::test]
+async fn a_cancel_beyond_the_horizon_is_refused() {
+    let mut world = World::new();
+    let bought = world.order_of(world.offer(24), &[16, 8], world.now_ms() + 25 * HOUR_MS);
+    assert_eq!(
+        world.refused(bought.cancel()).await,
+        ContractFault::DeadlineTooFar.into()
+    );
+}
+
+#[tokio::test]
+async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
+    let mut world = World::new();
+    let bought = world.order();
+    world.held(&bought).await;
+    assert_eq!(world.refused(world.overdue(&bought)).await, Later::NotYet.into());
+    world.clock.set(bought.order.contract.terms.deadline_ms);
+    let SignedDecision::Abort(abort) = world.ask(world.overdue(&bought)).await.unwrap() else {
+        panic!("nobody has released it")
+    };
+    world.signed_here(&abort);
+    assert_eq!(abort.body.reason, AbortReason::DeadlinePassed);
+    assert_eq!(
+        world.ask(bought.outcome()).await.unwrap(),
+        Outcome::Aborted(abort)
+    );
+
+    let mut elsewhere = world.overdue(&bought);
+    elsewhere.terms.escrow = secret_key(66).public();
+    assert!(matches!(
+        world.refused(elsewhere).await,
+        Refusal::Request(RequestFault::NotForMe { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_offer_for_one_sale_is_sold_once() {
+    let mut world = World::new();
+    let (first, second) = (world.order(), world.order());
+    assert_ne!(first.id(), second.id());
+    let holds = (world.held(&first).await, world.held(&second).await);
+    world.ask(world.release(&first, &holds.0)).await.unwrap();
+    let too_late = world.release(&second, &holds.1);
+    assert_eq!(world.refused(too_late.clone()).await, PurchaseFault::Sold.into());
+    world.restart();
+    assert_eq!(world.refused(too_late).await, PurchaseFault::Sold.into());
+    assert!(matches!(
+        world.ask(second.cancel()).await.unwrap(),
+        Outcome::Aborted(_)
+    ));
+    world.ask(world.release(&first, &holds.0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_time_never_goes_back_behind_a_decision() {
+    let mut world = World::new();
+    let (bought, late) = (world.order(), world.order());
+    let hold = world.held(&bought).await;
+    world.clock.set(bought.order.contract.terms.deadline_ms);
+    world.ask(late.cancel()).await.unwrap();
+    world.clock.set(bought.order.contract.terms.deadline_ms - HOUR_MS);
+    world.restart();
+    assert_eq!(
+        world.refused(world.release(&bought, &hold)).await,
+        PurchaseFault::DeadlinePassed(bought.id()).into()
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_aborts_nobody_and_a_restart_accepts_it() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    let right_ms = world.now_ms();
+    world.clock.advance(LEAP_MAX_MS + 1);
+    let unavailable = |refusal: Refusal| matches!(refusal, Refusal::Later(Later::Unavailable(_)));
+    assert!(unavailable(world.refused(world.overdue(&bought)).await));
+    assert!(unavailable(world.refused(bought.cancel()).await));
+    assert!(unavailable(world.refused(bought.hold()).await));
+    assert!(unavailable(world.refused(world.release(&bought, &hold)).await));
+    world.clock.set(right_ms);
+    world.ask(world.release(&bought, &hold)).await.unwrap();
+
+    let other = world.order_of(world.offer(24), &[16, 8], right_ms + HOUR_MS);
+    world.held(&other).await;
+    world.clock.advance(7 * LEAP_MAX_MS);
+    world.restart();
+    assert!(matches!(
+        world.ask(world.overdue(&other)).await.unwrap(),
+        SignedDecision::Abort(_)
+    ));
+}

@@ -1,0 +1,272 @@
+//! Holds: a good one gets the bank's word and the escrow's, a bad one its own refusal, and neither leaves a trace.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_coin::Signed;
+use farthing_node::network::{Lane, Service};
+use farthing_protocol::{
+    api::Call,
+    hold::HoldRequest,
+    limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
+    money::Amount,
+    refusal::{CoinFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+};
+use support::bank::{Mood, TestBank, secret_key};
+use support::{HOUR_MS, World};
+
+#[tokio::test]
+async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
+    let mut world = World::new();
+    let bought = world.order();
+    let head = world.head();
+    let (first, hold) = world.ask_raw(bought.hold()).await;
+    let contract = bought.order.contract.clone().verified().unwrap();
+    contract.check_hold(&hold.unwrap()).unwrap();
+    world.restart();
+    assert_eq!(world.ask_raw(bought.hold()).await.0, first);
+    assert_eq!(world.head(), head);
+    assert_eq!(world.bank.held(), [bought.id(), bought.id()]);
+}
+
+/// A change to a good request and what must be said of it.
+type Bad = (&'static str, fn(&mut HoldRequest), fn(&Refusal) -> bool);
+
+fn contract_fault(refusal: &Refusal) -> &ContractFault {
+    match refusal {
+        Refusal::Contract(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn coin_fault(refusal: &Refusal, at: usize) -> &CoinFault {
+    match refusal {
+        Refusal::Coins(fault) if fault.index == at => &fault.what,
+        other => panic!("{other:?}"),
+    }
+}
+
+const BAD: [Bad; 13] = [
+    (
+        "a forged offer",
+        |r| r.contract.offer.body.title = "two pictures".into(),
+        |e| matches!(contract_fault(e), ContractFault::OfferForged(_)),
+    ),
+    (
+        "an offer out of bounds",
+        |r| r.contract.offer.body.title = "x".repeat(200),
+        |e| *contract_fault(e) == ContractFault::OfferBounds("title".into()),
+    ),
+    (
+        "a changed price",
+        |r| r.contract.terms.price = Amount(1),
+        |e| *contract_fault(e) == ContractFault::DoesNotFit("price".into()),
+    ),
+    (
+        "a changed account",
+        |r| r.contract.terms.account = secret_key(66).public(),
+        |e| *contract_fault(e) == ContractFault::DoesNotFit("account".into()),
+    ),
+    (
+        "terms that were changed after they were signed",
+        |r| r.contract.terms.deadline_ms += 1,
+        |e| matches!(contract_fault(e), ContractFault::Forged(_)),
+    ),
+    (
+        "a forged purchase signature",
+        |r| r.contract.signature = r.contract.offer.signature,
+        |e| matches!(contract_fault(e), ContractFault::Forged(_)),
+    ),
+    (
+        "another escrow",
+        |r| r.contract.terms.escrow = secret_key(66).public(),
+        |e| matches!(e, Refusal::Request(RequestFault::NotForMe { .. })),
+    ),
+    (
+        "swapped authorizations",
+        |r| r.payment.authorizations.swap(0, 1),
+        |e| matches!(coin_fault(e, 0), CoinFault::Authorization(_)),
+    ),
+    (
+        "an authorization too few",
+        |r| r.payment.authorizations.truncate(1),
+        |e| {
+            matches!(
+                e,
+                Refusal::Request(RequestFault::ListMismatch {
+                    got: 1,
+                    expected: 2,
+                    ..
+                })
+            )
+        },
+    ),
+    (
+        "a forged coin",
+        |r| r.payment.coins[1].z = [0; 32],
+        |e| matches!(coin_fault(e, 1), CoinFault::Invalid(_)),
+    ),
+    (
+        "coins in another order",
+        |r| r.payment.coins.swap(0, 1),
+        |e| *contract_fault(e) == ContractFault::OtherCoins,
+    ),
+    (
+        "another note",
+        |r| r.payment.note[0] ^= 1,
+        |e| *contract_fault(e) == ContractFault::OtherNote,
+    ),
+    (
+        "a short note",
+        |r| r.payment.note.truncate(100),
+        |e| matches!(e, Refusal::Request(RequestFault::ListMismatch { .. })),
+    ),
+];
+
+#[tokio::test]
+async fn every_bad_hold_has_a_refusal_of_its_own_and_never_reaches_the_bank() {
+    let mut world = World::new();
+    let good = world.order().hold();
+    for (what, spoil, expected) in BAD {
+        let mut request = good.clone();
+        spoil(&mut request);
+        let refusal = world.refused(request).await;
+        assert!(expected(&refusal), "{what}: {refusal:?}");
+    }
+    assert!(world.bank.held().is_empty());
+    world.ask(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn coins_must_be_worth_the_price_and_of_this_bank() {
+    let mut world = World::new();
+    let deadline_ms = world.now_ms() + HOUR_MS;
+    let short = world.order_of(world.offer(24), &[16, 4], deadline_ms);
+    let refusal = world.refused(short.hold()).await;
+    let expected = ContractFault::Worth {
+        worth: Amount(20),
+        price: Amount(24),
+    };
+    assert_eq!(refusal, expected.into());
+
+    // Coins of another bank with the same keys: their ids differ.
+    let own = std::mem::replace(&mut world.bank, TestBank::new(9));
+    let mut offer = world.offer(24);
+    offer.banks[0].bank = own.key();
+    let foreign = world.order_of(offer, &[16, 8], deadline_ms);
+    world.bank = own;
+    let refusal = world.refused(foreign.hold()).await;
+    assert_eq!(*coin_fault(&refusal, 0), CoinFault::UnknownKey);
+    assert!(world.bank.held().is_empty());
+}
+
+#[tokio::test]
+async fn a_deadline_is_neither_too_soon_nor_too_far() {
+    let mut world = World::new();
+    let now_ms = world.now_ms();
+    for (deadline_ms, expected) in [
+        (
+            now_ms + DEADLINE_LEAST_MS - 1,
+            Some(ContractFault::DeadlineTooSoon),
+        ),
+        (now_ms + DEADLINE_LEAST_MS, None),
+        (now_ms + DEADLINE_HORIZON_MS, None),
+        (
+            now_ms + DEADLINE_HORIZON_MS + 1,
+            Some(ContractFault::DeadlineTooFar),
+        ),
+    ] {
+        let bought = world.order_of(world.offer(24), &[16, 8], deadline_ms);
+        match expected {
+            Some(fault) => assert_eq!(world.refused(bought.hold()).await, fault.into()),
+            None => drop(world.held(&bought).await),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_is_not_pinned_is_refused() {
+    let mut world = World::new();
+    let stranger = secret_key(66).public();
+    let mut offer = world.offer(24);
+    offer.banks[0].bank = stranger;
+    let bought = world.order_of(offer, &[16, 8], world.now_ms() + HOUR_MS);
+    let unknown: Refusal = ContractFault::UnknownParty {
+        role: "bank".into(),
+        key: stranger,
+    }
+    .into();
+    assert_eq!(world.refused(bought.hold()).await, unknown);
+    // Nothing is decided about it either: the decision could never be delivered.
+    assert_eq!(world.refused(bought.cancel()).await, unknown);
+    assert_eq!(world.refused(world.overdue(&bought)).await, unknown);
+}
+
+#[tokio::test]
+async fn a_silent_bank_means_later_and_its_refusal_is_passed_on() {
+    let mut world = World::new();
+    let bought = world.order();
+    world.wire.detach(&world.bank.key());
+    let silent: Refusal = Later::PeerSilent("bank".into()).into();
+    // Once while its keys are not known, and once when they are.
+    assert_eq!(world.refused(bought.hold()).await, silent);
+    world.wire.attach(world.bank.key(), world.bank.clone());
+    world.held(&bought).await;
+    world.wire.detach(&world.bank.key());
+    assert_eq!(world.refused(bought.hold()).await, silent);
+
+    world.wire.attach(world.bank.key(), world.bank.clone());
+    let refusal: Refusal = ContractFault::DeadlineTooFar.into();
+    world.bank.set_mood(Mood::Refusing(refusal.clone()));
+    assert_eq!(world.refused(bought.hold()).await, refusal);
+    world.bank.set_mood(Mood::Lying);
+    assert!(matches!(
+        world.refused(bought.hold()).await,
+        Refusal::Later(Later::Unavailable(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_hold_of_a_decided_purchase_is_refused() {
+    let mut world = World::new();
+    let (sold, cancelled) = (world.order(), world.order());
+    let hold = world.held(&sold).await;
+    world.ask(world.release(&sold, &hold)).await.unwrap();
+    world.ask(cancelled.cancel()).await.unwrap();
+    let asked = world.bank.held().len();
+    assert_eq!(
+        world.refused(sold.hold()).await,
+        PurchaseFault::Committed(sold.id()).into()
+    );
+    assert_eq!(
+        world.refused(cancelled.hold()).await,
+        PurchaseFault::Aborted(cancelled.id()).into()
+    );
+    assert_eq!(world.bank.held().len(), asked, "the bank was not asked");
+}
+
+#[tokio::test]
+async fn every_question_has_its_lane() {
+    let mut world = World::new();
+    let bought = world.order();
+    for lane in [Lane::Identified, Lane::Peer] {
+        let reply = world.escrow.call(lane, bought.hold().encode().unwrap()).await;
+        let refused = HoldRequest::decode_reply(&reply).unwrap();
+        assert!(matches!(
+            refused,
+            Err(Refusal::Request(RequestFault::WrongLane(_)))
+        ));
+    }
+    let reply = world.escrow.call(Lane::Anonymous, vec![0xff; 40]).await;
+    let refused = HoldRequest::decode_reply(&reply).unwrap();
+    assert!(matches!(
+        refused,
+        Err(Refusal::Request(RequestFault::Malformed(_)))
+    ));
+    let _: Signed<_> = world.held(&bought).await;
+}

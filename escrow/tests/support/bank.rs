@@ -1,0 +1,216 @@
+//! A bank in memory that mints coins, holds them for whatever asks well, and obeys decisions; and the wire to it.
+
+use async_trait::async_trait;
+use farthing_coin::{
+    Blinders, Calendar, Coin, DenominationSecret, EpochKeys, KeyBook, KeyList, Nonces, PublicKey, SecretKey,
+    Signed, blind, unblind,
+};
+use farthing_node::card::{Card, RoleName};
+use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
+use farthing_protocol::{
+    api::{BankRequest, encode_reply},
+    documents::{BankHold, PurchaseId},
+    hold::verify_bank_hold,
+    refusal::Refusal,
+    settle::verify_settle,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub const EPOCH_MS: u64 = 30 * 24 * 3_600_000;
+pub const EPOCH: u32 = 100;
+/// In the middle of the epoch.
+pub const START_MS: u64 = EPOCH_MS * EPOCH as u64 + EPOCH_MS / 2;
+pub const VALUES: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+const MASTER: [u8; 32] = [7; 32];
+
+pub fn secret_key(seed: u64) -> SecretKey {
+    let entropy: &dyn Entropy = &SeededEntropy::new(seed);
+    SecretKey::generate(&mut entropy.rng())
+}
+
+pub fn card(role: RoleName, name: &str, key: &PublicKey) -> Card {
+    Card {
+        role,
+        name: name.into(),
+        address: "127.0.0.1:7001".parse().unwrap(),
+        fingerprint: [7; 32],
+        identity: *key,
+    }
+}
+
+/// Servers by identity; one that is not there is unreachable.
+#[derive(Clone, Default)]
+pub struct Wire(Arc<Mutex<BTreeMap<PublicKey, Arc<dyn Service>>>>);
+
+impl Wire {
+    pub fn attach(&self, key: PublicKey, service: Arc<dyn Service>) {
+        self.0.lock().unwrap().insert(key, service);
+    }
+
+    pub fn detach(&self, key: &PublicKey) {
+        self.0.lock().unwrap().remove(key);
+    }
+}
+
+struct End(Wire, Card, Lane);
+
+#[async_trait]
+impl Network for Wire {
+    async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+        Ok(Arc::new(End(self.clone(), card.clone(), lane)))
+    }
+}
+
+#[async_trait]
+impl Channel for End {
+    async fn call(&self, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
+        let service = self.0.0.lock().unwrap().get(&self.1.identity).cloned();
+        match service {
+            Some(service) => Ok(service.call(self.2, request).await),
+            None => Err(NetworkError::Unreachable {
+                peer: self.1.title(),
+                reason: "it is down".into(),
+            }),
+        }
+    }
+}
+
+/// How the bank behaves.
+#[derive(Clone, Default)]
+pub enum Mood {
+    #[default]
+    Honest,
+    /// Refuses holds and settlements with this.
+    Refusing(Refusal),
+    /// Signs holds and acknowledgements of some other purchase.
+    Lying,
+}
+
+pub struct TestBank {
+    pub identity: SecretKey,
+    pub book: KeyBook,
+    entropy: SeededEntropy,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    mood: Mood,
+    held: Vec<PurchaseId>,
+    settled: Vec<PurchaseId>,
+}
+
+impl TestBank {
+    pub fn new(seed: u64) -> Arc<TestBank> {
+        let identity = secret_key(seed);
+        let list = KeyList {
+            bank: identity.public(),
+            currency: "FTH".into(),
+            calendar: Calendar {
+                epoch_ms: EPOCH_MS,
+                spend_epochs: 2,
+                redeem_epochs: 1,
+            },
+            values: VALUES.to_vec(),
+            epochs: vec![EpochKeys {
+                epoch: EPOCH,
+                keys: VALUES
+                    .iter()
+                    .map(|value| DenominationSecret::derive(&MASTER, *value, EPOCH).public())
+                    .collect(),
+            }],
+        };
+        let book = KeyBook::new(Signed::sign(list, &identity), &identity.public()).unwrap();
+        Arc::new(TestBank {
+            identity,
+            book,
+            entropy: SeededEntropy::new(seed + 1000),
+            state: Mutex::default(),
+        })
+    }
+
+    pub fn key(&self) -> PublicKey {
+        self.identity.public()
+    }
+
+    pub fn set_mood(&self, mood: Mood) {
+        self.state.lock().unwrap().mood = mood;
+    }
+
+    /// The purchases that it was asked to hold coins for, and held them.
+    pub fn held(&self) -> Vec<PurchaseId> {
+        self.state.lock().unwrap().held.clone()
+    }
+
+    /// The purchases whose decision it was brought, as often as it was.
+    pub fn settled(&self) -> Vec<PurchaseId> {
+        self.state.lock().unwrap().settled.clone()
+    }
+
+    /// A coin and its key.
+    pub fn mint(&self, value: u64) -> (Coin, SecretKey) {
+        let entropy: &dyn Entropy = &self.entropy;
+        let rng = &mut entropy.rng();
+        let secret = DenominationSecret::derive(&MASTER, value, EPOCH);
+        let denomination = self.book.denomination(value, EPOCH).unwrap();
+        let (nonces, commitment) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+        let key = SecretKey::generate(rng);
+        let blinders = Blinders::generate(rng);
+        let challenge = blind(denomination, &key.public(), &commitment, &blinders).unwrap();
+        let response = nonces.respond(&secret, &challenge).unwrap();
+        let coin = unblind(denomination, &key.public(), &commitment, &blinders, &response).unwrap();
+        (coin, key)
+    }
+
+    fn answer(&self, request: BankRequest) -> Result<Vec<u8>, Refusal> {
+        let mut state = self.state.lock().unwrap();
+        if matches!(request, BankRequest::Keys(_)) {
+            return Ok(encode_reply(&Ok(self.book.signed().clone())));
+        }
+        if let Mood::Refusing(refusal) = &state.mood {
+            return Err(refusal.clone());
+        }
+        let lying = matches!(state.mood, Mood::Lying);
+        match request {
+            BankRequest::Hold(request) => {
+                let entropy: &dyn Entropy = &self.entropy;
+                let hold = verify_bank_hold(request, &self.key(), &self.book, &mut entropy.rng())?;
+                state.held.push(hold.purchase());
+                let hold = BankHold {
+                    purchase: if lying {
+                        PurchaseId([0; 32])
+                    } else {
+                        hold.purchase()
+                    },
+                    escrow: hold.terms().escrow,
+                    coins_digest: hold.terms().coins_digest,
+                    total: hold.terms().price,
+                };
+                Ok(encode_reply(&Ok(Signed::sign(hold, &self.identity))))
+            }
+            BankRequest::Settle(request) => {
+                let decision = verify_settle(request, &self.key())?;
+                state.settled.push(decision.row_key().0);
+                let mut settled = decision.settled();
+                if lying {
+                    settled.purchase = PurchaseId([0; 32]);
+                }
+                Ok(encode_reply(&Ok(Signed::sign(settled, &self.identity))))
+            }
+            other => panic!("nobody asks a bank here for {other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Service for TestBank {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        assert_eq!(lane, Lane::Peer, "servers speak to each other on the peers' lane");
+        let request = BankRequest::decode(&request).unwrap();
+        self.answer(request)
+            .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
+    }
+}

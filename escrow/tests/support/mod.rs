@@ -1,0 +1,257 @@
+//! An escrow in memory with a bank to ask, and just enough of a wallet and a merchant to ask it things.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+pub mod bank;
+
+use bank::{START_MS, TestBank, Wire, card, secret_key};
+use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signature, Signed};
+use farthing_escrow::escrow::{Escrow, EscrowParts};
+use farthing_node::card::RoleName;
+use farthing_node::clock::{Clock, ManualClock};
+use farthing_node::disk::MemoryDisk;
+use farthing_node::entropy::SeededEntropy;
+use farthing_node::network::{Lane, Service};
+use farthing_node::store::{Head, Store, StoreOptions};
+use farthing_protocol::{
+    api::{Call, Caller, EscrowRequest},
+    decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
+    documents::{AcceptedBank, Hold, Offer, PurchaseId, PurchaseKeyUse, SaleLimit},
+    goods::GoodsKey,
+    hold::HoldRequest,
+    money::Amount,
+    purchase::{Order, OrderParts, Plan},
+    refusal::Refusal,
+    seal::{NOTE_BYTES, WrappedKey, commit_goods_key},
+};
+use std::path::Path;
+use std::sync::Arc;
+
+pub const HOUR_MS: u64 = 3_600_000;
+
+pub struct World {
+    pub escrow: Arc<Escrow>,
+    pub bank: Arc<TestBank>,
+    pub merchant: SecretKey,
+    pub wire: Wire,
+    pub disk: MemoryDisk,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+    starts: u64,
+    counter: u64,
+}
+
+fn open(
+    bank: &TestBank,
+    wire: &Wire,
+    disk: &MemoryDisk,
+    clock: &Arc<ManualClock>,
+    starts: u64,
+) -> (Arc<Escrow>, Store) {
+    let (store, _) = Store::open(
+        Path::new("/escrow"),
+        StoreOptions::simulated(disk.clone(), starts),
+    )
+    .unwrap();
+    let escrow = Escrow::new(EscrowParts {
+        key: secret_key(2),
+        store: store.clone(),
+        network: Arc::new(wire.clone()),
+        cards: vec![card(RoleName::Bank, "central", &bank.key())],
+        clock: clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(50 + starts)),
+        dir: None,
+    });
+    (Arc::new(escrow), store)
+}
+
+impl World {
+    pub fn new() -> World {
+        let (bank, wire, disk) = (TestBank::new(1), Wire::default(), MemoryDisk::new());
+        wire.attach(bank.key(), bank.clone());
+        let clock = Arc::new(ManualClock::new(START_MS));
+        let (escrow, store) = open(&bank, &wire, &disk, &clock, 0);
+        World {
+            escrow,
+            bank,
+            merchant: secret_key(3),
+            wire,
+            disk,
+            clock,
+            store,
+            starts: 0,
+            counter: 0,
+        }
+    }
+
+    /// Stops the escrow as a kill would, and starts it again.
+    pub fn restart(&mut self) {
+        self.starts += 1;
+        self.disk.kill();
+        (self.escrow, self.store) = open(&self.bank, &self.wire, &self.disk, &self.clock, self.starts);
+    }
+
+    pub fn head(&self) -> Head {
+        self.store.head()
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Asks as a client would, over the lane that the question wants. The reply's bytes and what they say.
+    pub async fn ask_raw<C: Call<Server = EscrowRequest>>(
+        &self,
+        call: C,
+    ) -> (Vec<u8>, Result<C::Reply, Refusal>) {
+        let request = call.encode().unwrap();
+        let lane = match EscrowRequest::decode(&request).unwrap().caller() {
+            Caller::Identified => Lane::Identified,
+            Caller::Peer => Lane::Peer,
+            Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
+        };
+        let bytes = self.escrow.call(lane, request).await;
+        let reply = C::decode_reply(&bytes).unwrap();
+        (bytes, reply)
+    }
+
+    pub async fn ask<C: Call<Server = EscrowRequest>>(&self, call: C) -> Result<C::Reply, Refusal> {
+        self.ask_raw(call).await.1
+    }
+
+    /// Asks what must be refused, and checks that nothing was written.
+    pub async fn refused<C: Call<Server = EscrowRequest>>(&self, call: C) -> Refusal {
+        let head = self.head();
+        let Err(refusal) = self.ask(call).await else {
+            panic!("expected a refusal")
+        };
+        assert_eq!(self.head(), head, "a refusal was written: {refusal}");
+        refusal
+    }
+
+    pub fn offer(&self, price: u64) -> Offer {
+        Offer {
+            merchant: self.merchant.public(),
+            sale_id: [1; 32],
+            item_id: [2; 32],
+            title: "a picture".into(),
+            description: String::new(),
+            media_type: "image/png".into(),
+            size_bytes: 1,
+            encrypted_bytes: 1,
+            goods_digest: [3; 32],
+            encrypted_digest: [4; 32],
+            wrapped_key: WrappedKey {
+                body: [5; 32],
+                tag: [6; 16],
+            },
+            key_commitment: commit_goods_key(&goods_key()),
+            price: Amount(price),
+            currency: "FTH".into(),
+            escrows: vec![self.escrow.here()],
+            banks: vec![AcceptedBank {
+                bank: self.bank.key(),
+                account: self.merchant.public(),
+                key_list_digest: self.bank.book.digest(),
+            }],
+            expires_ms: self.now_ms() + 7 * 24 * HOUR_MS,
+            served_until_ms: self.now_ms() + 30 * 24 * HOUR_MS,
+            sales: SaleLimit::Once,
+        }
+    }
+
+    /// An order of `offer` that pays with coins of these values, decided within an hour.
+    pub fn order_of(&mut self, offer: Offer, values: &[u64], deadline_ms: u64) -> Bought {
+        self.counter += 1;
+        let bank = offer.banks[0].bank;
+        let escrow = offer.escrows[0];
+        let purchase_key = secret_key(100 + self.counter);
+        let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
+            values.iter().map(|value| self.bank.mint(*value)).unzip();
+        let plan = Plan {
+            counter: self.counter,
+            bank,
+            escrow,
+            offer: Signed::sign(offer, &self.merchant),
+        };
+        let order = Order::new(OrderParts {
+            plan: &plan,
+            coins,
+            coin_keys: &keys,
+            purchase_key: &purchase_key,
+            note_id: [9; 32],
+            note: vec![0; NOTE_BYTES],
+            deadline_ms,
+        })
+        .unwrap();
+        Bought { order, purchase_key }
+    }
+
+    pub fn order(&mut self) -> Bought {
+        self.order_of(self.offer(24), &[16, 8], self.now_ms() + HOUR_MS)
+    }
+
+    pub async fn held(&self, bought: &Bought) -> Signed<Hold> {
+        self.ask(bought.hold()).await.unwrap()
+    }
+
+    pub fn release(&self, bought: &Bought, hold: &Signed<Hold>) -> ReleaseRequest {
+        ReleaseRequest {
+            contract: bought.order.contract.clone(),
+            hold: hold.clone(),
+            goods_key: goods_key(),
+        }
+    }
+
+    pub fn overdue(&self, bought: &Bought) -> OverdueRequest {
+        OverdueRequest {
+            terms: bought.order.contract.terms.clone(),
+        }
+    }
+
+    /// Verifies a document of the escrow's.
+    pub fn signed_here<D: Document>(&self, signed: &Signed<D>) {
+        signed.verify(&self.escrow.here()).unwrap();
+    }
+}
+
+pub fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([8; 32])
+}
+
+/// An order and the key that signed it.
+pub struct Bought {
+    pub order: Order,
+    pub purchase_key: SecretKey,
+}
+
+impl Bought {
+    pub fn id(&self) -> PurchaseId {
+        self.order.purchase()
+    }
+
+    pub fn hold(&self) -> HoldRequest {
+        HoldRequest {
+            contract: self.order.contract.clone(),
+            payment: self.order.payment.clone(),
+        }
+    }
+
+    fn sign(&self, key_use: PurchaseKeyUse) -> Signature {
+        let key: PublicKey = self.purchase_key.public();
+        self.purchase_key.sign(&key_use.statement(&key, &self.id()))
+    }
+
+    pub fn cancel(&self) -> CancelRequest {
+        CancelRequest {
+            terms: self.order.contract.terms.clone(),
+            signature: self.sign(PurchaseKeyUse::Cancel),
+        }
+    }
+
+    pub fn outcome(&self) -> OutcomeRequest {
+        OutcomeRequest {
+            purchase: self.id(),
+            signature: self.sign(PurchaseKeyUse::Outcome),
+        }
+    }
+}

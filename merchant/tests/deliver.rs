@@ -1,0 +1,239 @@
+//! Delivery: a held purchase is released and proven, whatever restarts in between.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_coin::Signed;
+use farthing_merchant::admin::SaleFile;
+use farthing_merchant::rows::{OPEN_SALES, SALES, SaleState};
+use farthing_merchant::secret::MerchantSecret;
+use farthing_node::admin::AdminHandler;
+use farthing_node::entropy::SeededEntropy;
+use farthing_node::process::stop_pair;
+use farthing_node::serve::Role;
+use farthing_protocol::{
+    evidence::{Evidence, Judge, Verdict},
+    money::Amount,
+    offer::DeliverRequest,
+    refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
+};
+use serde_json::json;
+use std::ops::Bound;
+use std::time::Duration;
+use support::bank::{Mood, secret_key};
+use support::{ITEM, World};
+
+fn state(world: &World, request: &DeliverRequest) -> Option<SaleState> {
+    let purchase = request.contract.terms.purchase_id();
+    let sale = SALES.peek(&world.store.view(), &purchase.0).unwrap();
+    sale.map(|sale| sale.state)
+}
+
+fn open_sales(world: &World) -> usize {
+    OPEN_SALES
+        .scan(&world.store.view(), Bound::Unbounded, 100)
+        .unwrap()
+        .len()
+}
+
+#[tokio::test]
+async fn a_sale_is_delivered_proven_and_credited() {
+    let mut world = World::new();
+    let goods = world.rng_bytes(100_000);
+    world.add(ITEM, &goods).await;
+    let offer = world.offer().await;
+    let sealed = world.fetch(&offer.body).await;
+    let request = world.held(offer);
+    let receipt = world.ask(request.clone()).await.unwrap();
+    receipt.verify(&world.escrow.identity.public()).unwrap();
+
+    // Again, after a restart and with a dead escrow: the same receipt.
+    world.restart();
+    world.wire.detach(&world.escrow.identity.public());
+    assert_eq!(world.ask(request.clone()).await.unwrap(), receipt);
+    assert_eq!(world.escrow.asked(), 1);
+
+    let purchase = request.contract.terms.purchase_id();
+    let ask = json!({ "do": "evidence", "sale": purchase.to_string()[..9] });
+    let answer = world.merchant.admin(ask.clone()).await.unwrap();
+    let file: SaleFile = serde_json::from_value(answer["evidence"].clone()).unwrap();
+    assert_eq!(file.settled, None);
+    // What is exported is what a judge of a customer's evidence reads, too.
+    let evidence: Evidence = serde_json::from_value(answer["evidence"].clone()).unwrap();
+    let mut judge = Judge::new(evidence).unwrap();
+    let mut opened = Vec::new();
+    judge.update(&sealed, &mut opened);
+    assert_eq!(judge.verdict(&mut opened).unwrap(), Verdict::Delivered);
+    assert!(opened == goods);
+
+    for mood in [Mood::Lying, Mood::Refusing(Later::NotYet.into())] {
+        world.bank.set_mood(mood);
+        assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
+    }
+    world.bank.set_mood(Mood::Honest);
+    assert_eq!(world.merchant.sales_round().await.unwrap(), 0);
+    assert_eq!(open_sales(&world), 0);
+    let answer = world.merchant.admin(ask).await.unwrap();
+    let file: SaleFile = serde_json::from_value(answer["evidence"].clone()).unwrap();
+    file.settled.unwrap().verify(&world.bank.key()).unwrap();
+    let sales = world
+        .merchant
+        .admin(json!({ "do": "sales", "after": null }))
+        .await
+        .unwrap();
+    assert_eq!(sales["lines"][0]["state"], "credited");
+    assert_eq!(sales["lines"][0]["amount"], "0.24");
+}
+
+#[tokio::test]
+async fn a_restart_between_hold_and_delivery_still_releases() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let request = world.held(offer);
+    world.restart();
+    world.ask(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_escrow_means_later_and_the_sale_is_brought_to_its_end() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let request = world.held(offer);
+    let escrow = world.escrow.identity.public();
+    world.wire.detach(&escrow);
+    let silent: Refusal = Later::PeerSilent("escrow".into()).into();
+    assert_eq!(world.ask(request.clone()).await.unwrap_err(), silent);
+    assert_eq!(state(&world, &request), Some(SaleState::Releasing));
+
+    // The wallet never comes back: the merchant finishes alone, also after a restart.
+    world.restart();
+    assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
+    world.wire.attach(escrow, world.escrow.clone());
+    let (stopper, stop) = stop_pair();
+    let background = tokio::spawn(world.merchant.clone().background(stop));
+    for _ in 0..500 {
+        if open_sales(&world) == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(matches!(state(&world, &request), Some(SaleState::Credited(..))));
+    stopper.stop();
+    background.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_it_is_brought_again() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let request = world.held(offer);
+    let purchase = request.contract.terms.purchase_id();
+    let aborted: Refusal = PurchaseFault::Aborted(purchase).into();
+    world.escrow.refuse(Some(aborted.clone()));
+    assert_eq!(world.ask(request.clone()).await.unwrap_err(), aborted);
+    assert!(matches!(state(&world, &request), Some(SaleState::Ended(_))));
+    assert_eq!(open_sales(&world), 0);
+    let ask = json!({ "do": "evidence", "sale": purchase.to_string() });
+    assert!(
+        world
+            .merchant
+            .admin(ask)
+            .await
+            .unwrap_err()
+            .contains("nothing to prove")
+    );
+
+    let busy: Refusal = Later::Busy { retry_after_ms: 1 }.into();
+    world.escrow.refuse(Some(busy.clone()));
+    assert_eq!(world.ask(request.clone()).await.unwrap_err(), busy);
+    assert_eq!(state(&world, &request), Some(SaleState::Releasing));
+    world.escrow.refuse(None);
+    world.ask(request).await.unwrap();
+}
+
+/// A change to a good request and what must be said of it.
+type Bad = (&'static str, fn(&mut DeliverRequest), fn(&Refusal) -> bool);
+
+const BAD: [Bad; 6] = [
+    (
+        "another merchant's offer",
+        |r| r.contract.terms.merchant = secret_key(66).public(),
+        |e| *e == GoodsFault::UnknownOffer.into(),
+    ),
+    (
+        "an altered price",
+        |r| {
+            r.contract.offer.body.price = Amount(1);
+            r.contract.terms.price = Amount(1);
+        },
+        |e| matches!(e, Refusal::Contract(ContractFault::OfferForged(_))),
+    ),
+    (
+        "altered terms",
+        |r| r.contract.terms.account = secret_key(66).public(),
+        |e| *e == ContractFault::DoesNotFit("account".into()).into(),
+    ),
+    (
+        "terms that the customer did not sign",
+        |r| r.contract.terms.deadline_ms += 1,
+        |e| matches!(e, Refusal::Contract(ContractFault::Forged(_))),
+    ),
+    (
+        "a hold by somebody else",
+        |r| r.hold = Signed::sign(r.hold.body.clone(), &secret_key(66)),
+        |e| matches!(e, Refusal::Contract(ContractFault::Hold(_))),
+    ),
+    (
+        "a hold for less",
+        |r| r.hold.body.bank_hold.body.total = Amount(1),
+        |e| matches!(e, Refusal::Contract(ContractFault::Hold(_))),
+    ),
+];
+
+#[tokio::test]
+async fn every_bad_delivery_has_a_refusal_of_its_own_and_never_reaches_the_escrow() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let good = world.held(offer.clone());
+    for (what, spoil, expected) in BAD {
+        let mut request = good.clone();
+        spoil(&mut request);
+        let refusal = world.refused(request).await;
+        assert!(expected(&refusal), "{what}: {refusal:?}");
+    }
+
+    // Signed with his identity, but not of his making: he could not deliver on it.
+    let mut made_up = offer.body.clone();
+    made_up.sale_id = [0; 32];
+    let foreign = world.held(Signed::sign(made_up, &secret_key(3)));
+    assert_eq!(world.refused(foreign).await, GoodsFault::UnknownOffer.into());
+    let mut elsewhere = offer.body;
+    elsewhere.banks[0].account = secret_key(66).public();
+    let elsewhere = world.held(Signed::sign(elsewhere, &secret_key(3)));
+    assert_eq!(world.refused(elsewhere).await, GoodsFault::UnknownOffer.into());
+    assert_eq!(world.escrow.asked(), 0);
+    world.ask(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_merchant_with_another_secret_delivers_nothing() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let request = world.held(offer);
+    std::fs::remove_file(world.home.path().join("merchant.key")).unwrap();
+    MerchantSecret::generate(&SeededEntropy::new(99))
+        .save(world.home.path())
+        .unwrap();
+    world.restart();
+    assert_eq!(world.refused(request).await, GoodsFault::UnknownOffer.into());
+}

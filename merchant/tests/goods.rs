@@ -1,0 +1,208 @@
+//! Goods and offers: what is put on the shelf comes back whole, and an offer says what it is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_merchant::admin::{AdminRequest, answer};
+use farthing_merchant::secret::MerchantSecret;
+use farthing_node::admin::AdminHandler;
+use farthing_protocol::{
+    documents::SaleLimit,
+    goods::{Decryptor, RunningDigest, encrypted_len},
+    limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES},
+    offer::{CatalogRequest, OfferRequest, PieceRequest},
+    refusal::{GoodsFault, Later, Refusal},
+    seal::{opens, unwrap},
+};
+use serde_json::{Value, json};
+use support::bank::secret_key;
+use support::{ITEM, World};
+
+#[tokio::test]
+async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
+    let world = World::new();
+    let goods = world.rng_bytes(2 * GOODS_PIECE_BYTES + 1234);
+    let summary = world.add(ITEM, &goods).await;
+    let head = world.head();
+    let offer = world.offer().await;
+    offer.verify(&world.merchant.here()).unwrap();
+    let offer = offer.body;
+    offer.check_bounds().unwrap();
+    assert_eq!(world.head(), head, "an offer writes nothing");
+    assert_eq!(offer.size_bytes, goods.len() as u64);
+    assert_eq!(offer.encrypted_bytes, encrypted_len(offer.size_bytes));
+    assert_eq!(offer.encrypted_digest, summary.encrypted_digest);
+    assert_eq!(offer.banks[0].account, world.merchant.account());
+    assert_eq!(offer.banks[0].key_list_digest, world.bank.book.digest());
+    assert_eq!(offer.sales, SaleLimit::Once);
+
+    let sealed = world.fetch(&offer).await;
+    let mut digest = RunningDigest::new();
+    digest.update(&sealed);
+    assert_eq!(digest.finish(), offer.encrypted_digest);
+
+    let secret = MerchantSecret::load(world.home.path()).unwrap();
+    let goods_key = secret.goods_key(&offer.sale_id);
+    assert!(opens(&offer.key_commitment, &goods_key));
+    let content_key = unwrap(&goods_key, &offer.sale_id, &offer.wrapped_key).unwrap();
+    let mut decryptor = Decryptor::new(&content_key);
+    let mut opened = Vec::new();
+    decryptor.update(&sealed, &mut opened).unwrap();
+    assert_eq!(decryptor.finish(&mut opened).unwrap().digest, offer.goods_digest);
+    assert!(opened == goods);
+}
+
+#[tokio::test]
+async fn every_offer_is_a_sale_of_its_own() {
+    let world = World::new();
+    world.add(ITEM, b"goods").await;
+    let (one, other) = (world.offer().await, world.offer().await);
+    assert_ne!(one.body.sale_id, other.body.sale_id);
+    assert_ne!(one.body.key_commitment, other.body.key_commitment);
+}
+
+#[tokio::test]
+async fn what_the_merchant_does_not_have_or_take_is_refused() {
+    let world = World::new();
+    let summary = world.add(ITEM, b"goods").await;
+    let (good, stranger) = (world.offer_request(), secret_key(66).public());
+    let bad = |change: fn(&mut OfferRequest, farthing_coin::PublicKey)| {
+        let mut request = good;
+        change(&mut request, stranger);
+        request
+    };
+    assert_eq!(
+        world.refused(bad(|r, _| r.item_id = [0; 32])).await,
+        GoodsFault::UnknownItem.into()
+    );
+    assert_eq!(
+        world.refused(bad(|r, s| r.bank = s)).await,
+        GoodsFault::NotAccepted("bank".into()).into()
+    );
+    assert_eq!(
+        world.refused(bad(|r, s| r.escrow = s)).await,
+        GoodsFault::NotAccepted("escrow".into()).into()
+    );
+    let piece = |item_id, encrypted_digest, offset| PieceRequest {
+        item_id,
+        encrypted_digest,
+        offset,
+    };
+    let digest = summary.encrypted_digest;
+    for request in [
+        piece([0; 32], digest, 0),
+        piece(ITEM, [0; 32], 0),
+        piece(ITEM, digest, summary.encrypted_bytes + 1),
+        piece(ITEM, digest, u64::MAX),
+    ] {
+        assert_eq!(world.refused(request).await, GoodsFault::UnknownPiece.into());
+    }
+    let end = world
+        .ask(piece(ITEM, digest, summary.encrypted_bytes))
+        .await
+        .unwrap();
+    assert!(end.bytes.is_empty());
+}
+
+#[tokio::test]
+async fn an_offer_needs_the_banks_key_list_once() {
+    let world = World::new();
+    world.add(ITEM, b"goods").await;
+    world.wire.detach(&world.bank.key());
+    assert_eq!(
+        world.refused(world.offer_request()).await,
+        Refusal::Later(Later::PeerSilent("bank".into()))
+    );
+    world.wire.attach(world.bank.key(), world.bank.clone());
+    world.offer().await;
+    world.wire.detach(&world.bank.key());
+    world.offer().await;
+}
+
+#[tokio::test]
+async fn the_catalogue_comes_in_pages() {
+    let world = World::new();
+    for number in 0..=CATALOG_PAGE_MAX {
+        world.add([number as u8; 32], b"goods").await;
+    }
+    let first = world.ask(CatalogRequest { after: None }).await.unwrap();
+    assert_eq!((first.items.len(), first.more), (CATALOG_PAGE_MAX, true));
+    let after = first.items.last().map(|item| item.item_id);
+    let second = world.ask(CatalogRequest { after }).await.unwrap();
+    assert_eq!((second.items.len(), second.more), (1, false));
+    assert_eq!(second.items[0].title, "a picture");
+}
+
+#[tokio::test]
+async fn a_removed_item_is_served_until_its_time_is_over_and_then_gone() {
+    let world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await.body;
+    let remove = json!({
+        "do": "goods-remove",
+        "item": hex::encode(ITEM)[..7],
+        "served_until_ms": offer.served_until_ms,
+    });
+    world.merchant.admin(remove.clone()).await.unwrap();
+    assert!(
+        world.merchant.admin(remove).await.is_err(),
+        "it is not for sale any more"
+    );
+    assert_eq!(
+        world.refused(world.offer_request()).await,
+        GoodsFault::UnknownItem.into()
+    );
+    assert_eq!(world.merchant.tidy().await.unwrap(), 0);
+    assert_eq!(world.fetch(&offer).await.len() as u64, offer.encrypted_bytes);
+
+    world.clock.set(offer.served_until_ms);
+    assert_eq!(world.merchant.tidy().await.unwrap(), 1);
+    let piece = PieceRequest {
+        item_id: ITEM,
+        encrypted_digest: offer.encrypted_digest,
+        offset: 0,
+    };
+    assert_eq!(world.refused(piece).await, GoodsFault::UnknownPiece.into());
+    assert!(world.shelf().encrypted_bytes(&ITEM).is_err());
+}
+
+#[tokio::test]
+async fn the_operator_adds_only_what_is_on_the_shelf_and_can_be_offered() {
+    let world = World::new();
+    world.add(ITEM, b"goods").await;
+    let list = world
+        .merchant
+        .admin(json!({ "do": "goods-list", "after": null }))
+        .await
+        .unwrap();
+    let item = list["lines"][0]["item"].clone();
+    assert_eq!(list["lines"][0]["item_id"], hex::encode(ITEM));
+    let add = |item_id: [u8; 32], item: Value| json!({ "do": "goods-add", "item_id": hex::encode(item_id), "item": item });
+    for (request, expected) in [
+        (add(ITEM, item.clone()), "taken"),
+        (add([1; 32], item.clone()), "not on the shelf"),
+        (add([1; 32], json!({ "title": "" })), "not understood"),
+    ] {
+        let error = world.merchant.admin(request).await.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    for (field, value, expected) in [
+        ("title", json!("x".repeat(97)), "at most 96"),
+        ("title", json!(" "), "--title"),
+        ("price", json!(0), "price is zero"),
+    ] {
+        let mut changed = item.clone();
+        changed[field] = value;
+        let error = world.merchant.admin(add([1; 32], changed)).await.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    for prefix in ["2a", "zzzz", "0000"] {
+        let request = AdminRequest::Evidence { sale: prefix.into() };
+        assert!(answer(&world.store, &world.shelf(), request).is_err(), "{prefix}");
+    }
+}

@@ -1,0 +1,309 @@
+//! A merchant with a shelf on disk, an escrow and a bank in memory, and just enough of a wallet to buy.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../../escrow/tests/support/bank.rs"]
+pub mod bank;
+
+use async_trait::async_trait;
+use bank::{START_MS, TestBank, Wire, card, secret_key};
+use farthing_coin::{Coin, SecretKey, Signed};
+use farthing_merchant::merchant::{Merchant, MerchantParts, Settings};
+use farthing_merchant::rows::Item;
+use farthing_merchant::secret::MerchantSecret;
+use farthing_merchant::shelf::Shelf;
+use farthing_merchant::transactions;
+use farthing_node::card::RoleName;
+use farthing_node::clock::{Clock, ManualClock};
+use farthing_node::disk::MemoryDisk;
+use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_node::network::{Lane, Service};
+use farthing_node::store::{Head, Store, StoreOptions};
+use farthing_protocol::{
+    api::{Call, EscrowRequest, MerchantRequest, encode_reply},
+    decide::{Decision, Outcome, ReleaseRequest, verify_release},
+    documents::{BankHold, Hold, Offer, PurchaseId},
+    goods::GoodsSummary,
+    money::Amount,
+    offer::{DeliverRequest, OfferRequest, PieceRequest},
+    purchase::{Order, OrderParts, Plan},
+    refusal::Refusal,
+    seal::{NOTE_BYTES, derive_ephemeral},
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+
+pub const HOUR_MS: u64 = 3_600_000;
+pub const ITEM: [u8; 32] = [42; 32];
+
+/// An escrow that commits what it is brought, unless it is told to refuse.
+pub struct TestEscrow {
+    pub identity: SecretKey,
+    clock: Arc<ManualClock>,
+    state: Mutex<(BTreeMap<PurchaseId, Decision>, Option<Refusal>, usize)>,
+}
+
+impl TestEscrow {
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        self.state.lock().unwrap().1 = refusal;
+    }
+
+    /// How often it was asked to release.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().2
+    }
+
+    fn release(&self, request: ReleaseRequest) -> Result<Vec<u8>, Refusal> {
+        let mut state = self.state.lock().unwrap();
+        state.2 += 1;
+        if let Some(refusal) = &state.1 {
+            return Err(refusal.clone());
+        }
+        let verified = verify_release(request, &self.identity.public(), |purchase| {
+            derive_ephemeral(&[5; 32], &purchase.0)
+        })?;
+        let purchase = verified.purchase();
+        let existing = state.0.get(&purchase).cloned();
+        let decided = verified.respond(existing, None, self.clock.now_ms())?;
+        state.0.insert(purchase, decided.decision().clone());
+        let Outcome::Committed(committed) = decided.decision().outcome(&self.identity) else {
+            panic!("it was released")
+        };
+        Ok(encode_reply(&Ok(*committed)))
+    }
+}
+
+#[async_trait]
+impl Service for TestEscrow {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        assert_eq!(lane, Lane::Peer, "servers speak to each other on the peers' lane");
+        let EscrowRequest::Release(request) = EscrowRequest::decode(&request).unwrap() else {
+            panic!("a merchant only releases")
+        };
+        self.release(request)
+            .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
+    }
+}
+
+pub struct World {
+    pub merchant: Arc<Merchant>,
+    pub escrow: Arc<TestEscrow>,
+    pub bank: Arc<TestBank>,
+    pub wire: Wire,
+    pub disk: MemoryDisk,
+    pub home: TempDir,
+    pub clock: Arc<ManualClock>,
+    pub store: Store,
+    starts: u64,
+    counter: u64,
+}
+
+pub fn parts(
+    world_wire: &Wire,
+    home: &Path,
+    store: &Store,
+    clock: &Arc<ManualClock>,
+    starts: u64,
+) -> MerchantParts {
+    MerchantParts {
+        key: secret_key(3),
+        secret: MerchantSecret::load(home).unwrap(),
+        settings: Settings::new("FTH".into()),
+        store: store.clone(),
+        shelf: Shelf::open(home).unwrap(),
+        network: Arc::new(world_wire.clone()),
+        cards: Vec::new(),
+        clock: clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(300 + starts)),
+        dir: None,
+    }
+}
+
+impl World {
+    pub fn new() -> World {
+        let home = tempfile::tempdir().unwrap();
+        MerchantSecret::generate(&SeededEntropy::new(4))
+            .save(home.path())
+            .unwrap();
+        let clock = Arc::new(ManualClock::new(START_MS));
+        let (bank, wire, disk) = (TestBank::new(1), Wire::default(), MemoryDisk::new());
+        let escrow = Arc::new(TestEscrow {
+            identity: secret_key(2),
+            clock: clock.clone(),
+            state: Mutex::default(),
+        });
+        wire.attach(bank.key(), bank.clone());
+        wire.attach(escrow.identity.public(), escrow.clone());
+        let (merchant, store) = World::open(&wire, &home, &disk, &clock, &bank, &escrow, 0);
+        World {
+            merchant,
+            escrow,
+            bank,
+            wire,
+            disk,
+            home,
+            clock,
+            store,
+            starts: 0,
+            counter: 0,
+        }
+    }
+
+    fn open(
+        wire: &Wire,
+        home: &TempDir,
+        disk: &MemoryDisk,
+        clock: &Arc<ManualClock>,
+        bank: &TestBank,
+        escrow: &TestEscrow,
+        starts: u64,
+    ) -> (Arc<Merchant>, Store) {
+        let options = StoreOptions::simulated(disk.clone(), starts);
+        let (store, _) = Store::open(Path::new("/merchant"), options).unwrap();
+        let mut parts = parts(wire, home.path(), &store, clock, starts);
+        parts.cards = vec![
+            card(RoleName::Bank, "central", &bank.key()),
+            card(RoleName::Escrow, "fair", &escrow.identity.public()),
+        ];
+        (Arc::new(Merchant::new(parts)), store)
+    }
+
+    /// Stops the merchant as a kill would, and starts it again.
+    pub fn restart(&mut self) {
+        self.starts += 1;
+        self.disk.kill();
+        (self.merchant, self.store) = World::open(
+            &self.wire,
+            &self.home,
+            &self.disk,
+            &self.clock,
+            &self.bank,
+            &self.escrow,
+            self.starts,
+        );
+    }
+
+    pub fn head(&self) -> Head {
+        self.store.head()
+    }
+
+    pub fn shelf(&self) -> Shelf {
+        Shelf::open(self.home.path()).unwrap()
+    }
+
+    /// Puts goods up for sale, as the command line does.
+    pub async fn add(&self, item_id: [u8; 32], goods: &[u8]) -> GoodsSummary {
+        let secret = MerchantSecret::load(self.home.path()).unwrap();
+        let key = secret.content_key(&item_id);
+        let shelved = self
+            .shelf()
+            .add(&item_id, &key, [1; 32], &mut &goods[..], |_| {})
+            .unwrap();
+        let item = Item {
+            title: "a picture".into(),
+            description: "of a farthing".into(),
+            media_type: "image/png".into(),
+            price: Amount(24),
+            currency: "FTH".into(),
+            summary: shelved.summary,
+            file_name: "farthing.png".into(),
+        };
+        self.store
+            .transact(move |tx| transactions::add_item(tx, &item_id, &item))
+            .await
+            .unwrap();
+        shelved.summary
+    }
+
+    pub async fn ask<C: Call<Server = MerchantRequest>>(&self, call: C) -> Result<C::Reply, Refusal> {
+        let bytes = self.merchant.call(Lane::Anonymous, call.encode().unwrap()).await;
+        C::decode_reply(&bytes).unwrap()
+    }
+
+    /// Asks what must be refused, and checks that nothing was written.
+    pub async fn refused<C: Call<Server = MerchantRequest>>(&self, call: C) -> Refusal {
+        let head = self.head();
+        let Err(refusal) = self.ask(call).await else {
+            panic!("expected a refusal")
+        };
+        assert_eq!(self.head(), head, "a refusal was written: {refusal}");
+        refusal
+    }
+
+    pub fn offer_request(&self) -> OfferRequest {
+        OfferRequest {
+            item_id: ITEM,
+            bank: self.bank.key(),
+            escrow: self.escrow.identity.public(),
+        }
+    }
+
+    pub async fn offer(&self) -> Signed<Offer> {
+        self.ask(self.offer_request()).await.unwrap()
+    }
+
+    /// All encrypted goods of an offer, piece by piece.
+    pub async fn fetch(&self, offer: &Offer) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let piece = self
+                .ask(PieceRequest {
+                    item_id: offer.item_id,
+                    encrypted_digest: offer.encrypted_digest,
+                    offset: all.len() as u64,
+                })
+                .await
+                .unwrap();
+            if piece.bytes.is_empty() {
+                return all;
+            }
+            all.extend(piece.bytes);
+        }
+    }
+
+    /// An order on `offer`, with its coins held.
+    pub fn held(&mut self, offer: Signed<Offer>) -> DeliverRequest {
+        self.counter += 1;
+        let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
+            [16, 8].iter().map(|value| self.bank.mint(*value)).unzip();
+        let plan = Plan {
+            counter: self.counter,
+            bank: offer.body.banks[0].bank,
+            escrow: offer.body.escrows[0],
+            offer,
+        };
+        let order = Order::new(OrderParts {
+            plan: &plan,
+            coins,
+            coin_keys: &keys,
+            purchase_key: &secret_key(100 + self.counter),
+            note_id: [9; 32],
+            note: vec![0; NOTE_BYTES],
+            deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
+        })
+        .unwrap();
+        DeliverRequest {
+            hold: self.hold(&order),
+            contract: order.contract,
+        }
+    }
+
+    fn hold(&self, order: &Order) -> Signed<Hold> {
+        let terms = &order.contract.terms;
+        let bank_hold = BankHold {
+            purchase: order.purchase(),
+            escrow: terms.escrow,
+            coins_digest: terms.coins_digest,
+            total: terms.price,
+        };
+        let bank_hold = Signed::sign(bank_hold, &self.bank.identity);
+        Signed::sign(Hold { bank_hold }, &self.escrow.identity)
+    }
+
+    pub fn rng_bytes(&self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        SeededEntropy::new(8).fill(&mut bytes);
+        bytes
+    }
+}
