@@ -4,10 +4,7 @@ use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, open_account};
 use crate::rows::{ACCOUNTS, Account, Direction};
 use farthing_coin::PublicKey;
-use farthing_node::{
-    card::Card,
-    store::{StoreError, Transaction, limits::SCAN_MAX_ROWS},
-};
+use farthing_node::{card::Card, store::limits::SCAN_MAX_ROWS};
 use farthing_protocol::money::Amount;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -89,9 +86,13 @@ impl Bank {
     async fn open_account(&self, key: &str, name: Option<String>) -> Result<Value, String> {
         let account = parse_key(key)?;
         let now_ms = self.clock.now_ms();
-        let done = self
-            .at_desk(move |tx| open_account(tx, account, name.as_deref(), now_ms))
-            .await?;
+        let opened = self
+            .store
+            .transact(move |tx| open_account(tx, account, name.as_deref(), now_ms));
+        let done = opened
+            .await
+            .map_err(|e| e.to_string())?
+            .map_err(|e| e.to_string())?;
         Ok(json!({ "key": account.to_string(), "new": done == Done::Now }))
     }
 
@@ -104,7 +105,13 @@ impl Bank {
         };
         let now_ms = self.clock.now_ms();
         let reference = asked.reference.clone();
-        let (movement, done) = self.at_desk(move |tx| move_money(tx, &asked, now_ms)).await?;
+        let moved = self
+            .store
+            .transact(move |tx| move_money(tx, &asked, now_ms))
+            .await;
+        // A store that stopped in the middle may have done it: only the same reference makes asking again safe.
+        let moved = moved.map_err(|e| format!("{e}; to ask again, give `--reference {reference}`"))?;
+        let (movement, done) = moved.map_err(|e| e.to_string())?;
         Ok(json!({
             "key": movement.account.to_string(),
             "amount": movement.amount.to_string(),
@@ -112,14 +119,6 @@ impl Bank {
             "reference": reference,
             "new": done == Done::Now,
         }))
-    }
-
-    async fn at_desk<T: Send + 'static, E: std::fmt::Display + Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Transaction<'_>) -> Result<Result<T, E>, StoreError> + Send + 'static,
-    ) -> Result<T, String> {
-        let outcome = self.store.transact(work).await.map_err(|e| e.to_string())?;
-        outcome.map_err(|e| e.to_string())
     }
 
     fn list_accounts(&self, after: Option<&str>) -> Result<Value, String> {

@@ -79,7 +79,12 @@ impl Bank {
         for _ in 0..COUNT_TRIES {
             let before = self.store.head();
             let kept = self.kept_books(&keys).await?;
-            let counted = count_rows(&self.store.view())?;
+            let view = self.store.view();
+            // Every row takes a while, and nobody's request should wait for it.
+            let counting = tokio::task::spawn_blocking(move || count_rows(&view));
+            let counted = counting
+                .await
+                .map_err(|error| StoreError::Panicked(error.to_string()))??;
             if self.store.head() == before {
                 return Ok(report(&keys, &kept, Some(&counted)));
             }

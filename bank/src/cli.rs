@@ -1,14 +1,15 @@
 //! The command line of the bank.
 
 use crate::admin::{Cash, Command as Ask};
+use crate::args::{AccountCommand, Cli, Command, Init, Movement, NetworkCommand};
 use crate::keys::BankSettings;
 use crate::node::{BankNode, STORE_DIR, add_card, create, list_cards, run_node};
 use crate::output;
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
-use farthing_coin::{Calendar, PublicKey};
+use clap::Parser;
+use farthing_coin::Calendar;
 use farthing_node::{
-    admin::admin_call,
+    admin::{AdminError, admin_call},
     card::{Card, RoleName},
     disk::FileDisk,
     entropy::{Entropy, SystemEntropy},
@@ -16,18 +17,14 @@ use farthing_node::{
     logging::{self, LogFormat},
     store::verify,
 };
-use farthing_protocol::money::Amount;
 use serde_json::{Value, json};
 use std::{
     ffi::OsString,
     io::Write,
     net::{SocketAddr, UdpSocket},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
-
-/// Where a bank listens unless it is told otherwise.
-pub const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
 
 /// The exit code for books that do not balance.
 pub const EXIT_BROKEN: u8 = 3;
@@ -39,140 +36,6 @@ const SPEND_EPOCHS: u32 = 4;
 const REDEEM_EPOCHS: u32 = 4;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// The bank of Farthing: it keeps accounts, issues coins that it cannot recognize, and knows which are spent.
-#[derive(Debug, Parser)]
-#[command(
-    name = "farthing-bank",
-    version,
-    after_help = "Examples:\n  \
-        farthing-bank init mint                         make a bank; prints its card for others to pin\n  \
-        farthing-bank network add mint CARD             work with the escrow of this card\n  \
-        farthing-bank serve mint                        answer until it is stopped with ctrl-c\n  \
-        farthing-bank account open mint KEY --name amy  KEY is what a wallet or a merchant shows as its account\n  \
-        farthing-bank account credit mint KEY 20.00     she has paid 20.00 in\n  \
-        farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n\n\
-        Commands go to the running bank, and open its directory themselves when it is stopped.\n\
-        A credit or payout whose reply was lost is repeated with the same --reference; it then moves money once.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance."
-)]
-struct Cli {
-    /// Print one JSON value instead of text.
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Make a bank in a new directory; its card is the last line.
-    Init(Init),
-    /// Answer requests until stopped.
-    Serve {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// Print the card that others pin.
-    Card {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// The escrows that the bank works with.
-    #[command(subcommand)]
-    Network(NetworkCommand),
-    /// Accounts, and money in and out.
-    #[command(subcommand)]
-    Account(AccountCommand),
-    /// List the keys that coins are issued under.
-    Keys {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// Count the books twice, by sums and by rows, and see whether they balance.
-    Audit {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// Check the whole journal of a stopped bank; changes nothing.
-    Verify {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Init {
-    /// The directory: it must not exist or be empty.
-    dir: PathBuf,
-    /// What people call it.
-    #[arg(long, default_value = "central")]
-    name: String,
-    /// Where it listens; with port 0 a free one is chosen and kept.
-    #[arg(long, default_value = LISTEN_DEFAULT)]
-    listen: SocketAddr,
-    /// The currency's name: 1 to 12 printable characters.
-    #[arg(long, default_value = "FTH")]
-    currency: String,
-    /// How many values coins have: 0.01, 0.02, 0.04 and so on.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=40))]
-    values: u32,
-    /// For how long one set of keys issues coins. They can be spent four times as long, and exchanged as long again.
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
-    epoch_days: u32,
-}
-
-#[derive(Debug, Subcommand)]
-enum NetworkCommand {
-    /// Pin a card; a running bank takes it up at once.
-    Add {
-        /// The bank's directory.
-        dir: PathBuf,
-        /// The card, one line, as its owner printed it.
-        card: Card,
-    },
-    /// List the pinned cards.
-    List {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum AccountCommand {
-    /// Open an account; opening it again changes nothing.
-    Open {
-        /// The bank's directory.
-        dir: PathBuf,
-        /// The key that owns the account, 64 hexadecimal digits.
-        key: PublicKey,
-        /// What to call it.
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// Money was paid in: add it to an account.
-    Credit(Movement),
-    /// Money is paid out: take it from an account.
-    Payout(Movement),
-    /// List all accounts.
-    List {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-struct Movement {
-    /// The bank's directory.
-    dir: PathBuf,
-    /// The account, 64 hexadecimal digits.
-    key: PublicKey,
-    /// How much, such as 20 or 20.00.
-    amount: Amount,
-    /// Your name for this one movement: repeating the command with it moves money once. Random if not given.
-    #[arg(long)]
-    reference: Option<String>,
-}
 
 /// Runs `farthing-bank` with these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
@@ -373,10 +236,13 @@ async fn move_money(movement: Movement, command: fn(Cash) -> Ask) -> Result<Valu
         amount: movement.amount.to_string(),
         reference: reference.clone(),
     };
-    // Whoever never saw the reply needs the reference to ask again without moving money twice.
-    ask(&movement.dir, command(cash))
-        .await
-        .with_context(|| format!("to try this movement again, give `--reference {reference}`"))
+    ask(&movement.dir, command(cash)).await.map_err(|error| {
+        // Whoever never saw the reply needs the reference to ask again without moving money twice.
+        match error.downcast_ref::<AdminError>() {
+            None | Some(AdminError::Refused(_)) => error,
+            Some(_) => error.context(format!("to ask again, give `--reference {reference}`")),
+        }
+    })
 }
 
 fn random_reference() -> String {

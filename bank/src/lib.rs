@@ -20,6 +20,7 @@
 //! | [`cli`] | `farthing-bank` |
 
 pub mod admin;
+mod args;
 pub mod audit;
 pub mod bank;
 pub mod cli;

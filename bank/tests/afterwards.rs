@@ -1,0 +1,117 @@
+//! What is left when others fail: dead escrows, overdue holds, and notes for wallets that were lost.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_bank::rows::HOLDS;
+use farthing_protocol::{
+    api::{EscrowRequest, encode_reply},
+    money::Amount,
+    refusal::{Later, Refusal, RequestFault},
+    restore::{BucketRecord, BucketRequest, Prefix, Shelf},
+    settle::{Collected, SettleRequest},
+};
+use std::ops::Bound;
+use support::World;
+
+#[tokio::test]
+async fn the_customer_collects_what_a_dead_escrow_decided() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    let collect = bought.order.collect_request(&bought.purchase_key);
+    assert_eq!(world.ask(collect).await.unwrap(), Collected::Open);
+    world.ask(bought.hold()).await.unwrap();
+    assert_eq!(world.ask(collect).await.unwrap(), Collected::Open);
+    let mut forged = collect;
+    forged.signature = bought.order.contract.signature;
+    world.refused(forged).await;
+    world.ask(world.commit(&bought)).await.unwrap();
+    let Collected::Committed(commit) = world.ask(collect).await.unwrap() else {
+        panic!("it was committed")
+    };
+    commit.verify(&world.escrow.public()).unwrap();
+    world.refused(forged).await;
+}
+
+#[tokio::test]
+async fn nobody_buries_a_note() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[1]).await;
+    let bought = world.order(&purse);
+    let (note_id, note) = (bought.order.payment.note_id, bought.order.payment.note.clone());
+    world.ask(bought.hold()).await.unwrap();
+    world.ask(world.abort(&bought)).await.unwrap();
+    let mut kept = 1;
+    for flood in 0..20u8 {
+        let mut other = world.order(&purse);
+        let mut request = other.hold();
+        request.payment.note_id = note_id;
+        request.payment.note = vec![flood; note.len()];
+        request.terms.note_digest =
+            farthing_protocol::documents::note_digest(&note_id, &request.payment.note);
+        request.payment.authorizations = farthing_protocol::exchange::authorize(
+            &purse.coins,
+            &purse.keys,
+            farthing_protocol::documents::CoinUse::Hold,
+            &request.terms.purchase_id().0,
+        );
+        other.order.contract.terms = request.terms.clone();
+        let abort = world.abort(&other);
+        match world.ask(request).await {
+            Ok(_) => kept += 1,
+            Err(refusal) => assert!(matches!(
+                refusal,
+                Refusal::Request(RequestFault::ListLength { .. })
+            )),
+        }
+        world.ask(abort).await.unwrap();
+    }
+    assert_eq!(kept, 8);
+    let request = BucketRequest {
+        shelf: Shelf::Notes,
+        prefix: Prefix::of(&note_id, 16),
+        after: None,
+    };
+    let page = world.ask(request).await.unwrap();
+    assert_eq!((page.records.len(), page.shelf_records), (8, 8));
+    assert_eq!(page.records[0], BucketRecord::Note { note_id, note });
+}
+
+#[tokio::test]
+async fn overdue_holds_end_as_their_escrow_says() {
+    let mut world = World::new().await;
+    let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[4]).await);
+    let (committed, open) = (world.order(&first), world.order(&second));
+    for bought in [&committed, &open] {
+        world.ask(bought.hold()).await.unwrap();
+    }
+    assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
+    world.clock.advance(3_600_000);
+    // A silent escrow decides nothing.
+    let head = world.head();
+    assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
+    assert_eq!(world.head(), head);
+    let SettleRequest { decision, .. } = world.commit(&committed);
+    let purchase = committed.order.purchase();
+    world.wire.answer(move |bytes| {
+        let EscrowRequest::Overdue(asked) = EscrowRequest::decode(&bytes).unwrap() else {
+            panic!("it was asked something else")
+        };
+        Some(encode_reply(&match asked.terms.purchase_id() == purchase {
+            true => Ok(decision.clone()),
+            false => Err(Later::NotYet.into()),
+        }))
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    assert_eq!(world.bank.chase_overdue().await.unwrap(), 1);
+    assert_eq!(world.balance(&world.merchant).await, Amount(8));
+    assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
+    assert_eq!(world.audited().await, Amount(4));
+    world.ask(world.abort(&open)).await.unwrap();
+    world.exchanged(&second, &[4]).await.unwrap();
+    let left = HOLDS
+        .scan(&world.bank.store().view(), Bound::Unbounded, 10)
+        .unwrap();
+    assert_eq!(left, [], "what is settled is not asked about again");
+}

@@ -1,0 +1,174 @@
+//! The cash desk and the audit: each movement once, and an audit that would notice.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_bank::{
+    admin::Command,
+    bank::{Bank, BankParts},
+    keys::{KeysError, Master},
+    rows::{ACCOUNTS, COINS, TOTALS},
+};
+use farthing_coin::{PublicKey, SecretKey};
+use farthing_node::{
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    store::{Store, StoreOptions},
+};
+use farthing_protocol::money::Amount;
+use std::{path::Path, sync::Arc};
+use support::{World, settings};
+
+#[tokio::test]
+async fn a_movement_is_made_once_by_its_reference() {
+    let world = World::new().await;
+    let first = world.cash(Command::AccountCredit, "5.00", "r").await.unwrap();
+    assert_eq!(
+        (&first["balance"], &first["new"]),
+        (&"25.00".into(), &true.into())
+    );
+    let paid = world.cash(Command::AccountPayout, "1.25", "p").await.unwrap();
+    assert_eq!(paid["balance"], "23.75");
+    let head = world.head();
+    let again = world.cash(Command::AccountCredit, "5", "r").await.unwrap();
+    assert_eq!(
+        (&again["balance"], &again["new"]),
+        (&"25.00".into(), &false.into())
+    );
+    for (command, amount) in [
+        (Command::AccountCredit as fn(_) -> _, "5.01"),
+        (Command::AccountPayout as fn(_) -> _, "5.00"),
+    ] {
+        let error = world.cash(command, amount, "r").await.unwrap_err();
+        assert!(error.contains("credit of 5.00"), "{error}");
+    }
+    assert_eq!(world.head(), head);
+    assert_eq!(world.balance(&world.account).await, Amount(2375));
+    world.audited().await;
+}
+
+#[tokio::test]
+async fn the_desk_refuses_what_it_cannot_do() {
+    let world = World::new().await;
+    let head = world.head();
+    for (command, amount, reference, expected) in [
+        (
+            Command::AccountPayout as fn(_) -> _,
+            "20.01",
+            "a",
+            "the balance is 20.00",
+        ),
+        (Command::AccountCredit, "0", "a", "nothing would be moved"),
+        (Command::AccountCredit, "1", "", "a reference has 1 to 64"),
+        (Command::AccountCredit, "1.234", "a", "is not an amount"),
+        (
+            Command::AccountCredit,
+            "184467440737095516.15",
+            "a",
+            "more than the books can hold",
+        ),
+    ] {
+        let error = world.cash(command, amount, reference).await.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let open = |key: &PublicKey, name: &str| Command::AccountOpen {
+        key: key.to_string(),
+        name: Some(name.into()),
+    };
+    let bad = world.bank.administer(open(&PublicKey([255; 32]), "x")).await;
+    assert!(bad.unwrap_err().contains("is not a public key"));
+    let key = world.merchant.public();
+    let renamed = world.bank.administer(open(&key, "x")).await;
+    assert!(renamed.unwrap_err().contains("already open"));
+    assert_eq!(world.head(), head);
+}
+
+#[tokio::test]
+async fn the_audit_notices_every_kind_of_tampering() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    world.exchanged(&purse, &[4, 4]).await.unwrap();
+    world.audited().await;
+    let key = world.account.public();
+    world
+        .bank
+        .store()
+        .transact(move |tx| {
+            let mut account = ACCOUNTS.get(tx, &key)?.unwrap();
+            account.balance = Amount(account.balance.0 + 1);
+            ACCOUNTS.put(tx, &key, &account)
+        })
+        .await
+        .unwrap();
+    let report = world.bank.audit().await.unwrap();
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    // With the sum mended the rows agree, and the money is still too much.
+    world
+        .bank
+        .store()
+        .transact(|tx| {
+            let mut totals = TOTALS.get(tx, &())?.unwrap();
+            totals.accounts = Amount(totals.accounts.0 + 1);
+            TOTALS.put(tx, &(), &totals)
+        })
+        .await
+        .unwrap();
+    let report = world.bank.audit().await.unwrap();
+    assert_eq!(
+        report.problems,
+        ["accounts and coins are worth 20.01, paid in less paid out is 20.00"]
+    );
+    let coin = (purse.coins[0].key_id, purse.coins[0].public);
+    world
+        .bank
+        .store()
+        .transact(move |tx| COINS.delete(tx, &coin))
+        .await
+        .unwrap();
+    assert_eq!(world.bank.audit().await.unwrap().problems.len(), 2);
+}
+
+#[tokio::test]
+async fn accounts_and_keys_are_listed() {
+    let world = World::new().await;
+    let accounts = world
+        .bank
+        .administer(Command::AccountList { after: None })
+        .await
+        .unwrap();
+    assert_eq!(accounts["accounts"].as_array().unwrap().len(), 2);
+    let keys = world.bank.administer(Command::Keys).await.unwrap();
+    let listed = keys["keys"].as_array().unwrap();
+    assert_eq!(listed.len(), 16);
+    assert_eq!(listed.iter().filter(|k| k["issuing"] == true).count(), 8);
+    assert_eq!(listed[7]["value"], "1.28");
+}
+
+#[tokio::test]
+async fn another_secret_or_configuration_is_refused() {
+    let world = World::new().await;
+    let disk: MemoryDisk = world.disk.clone();
+    let open = |settings, master_seed: u64| {
+        disk.kill();
+        let (store, _) = Store::open(Path::new("/bank"), StoreOptions::simulated(disk.clone(), 9)).unwrap();
+        let (identity, master): (&dyn Entropy, &dyn Entropy) =
+            (&SeededEntropy::new(1), &SeededEntropy::new(master_seed));
+        Bank::open(BankParts {
+            identity: SecretKey::generate(&mut identity.rng()),
+            master: Master::generate(&mut master.rng()),
+            settings,
+            store,
+            clock: world.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(3)),
+            network: Arc::new(world.wire.clone()),
+            cards: Vec::new(),
+        })
+    };
+    let mut changed = settings();
+    changed.values.pop();
+    let error = open(changed, 77).await.unwrap_err();
+    assert!(matches!(error, KeysError::Changed("list of values")), "{error}");
+    let error = open(settings(), 78).await.unwrap_err();
+    assert!(matches!(error, KeysError::OtherSecret { epoch: 100 }), "{error}");
+    open(settings(), 77).await.unwrap();
+}

@@ -1,0 +1,275 @@
+//! Exchanges: coins in, coins of the same worth out, once and for ever.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_coin::Coin;
+use farthing_node::network::{Lane, Service};
+use farthing_protocol::{
+    api::Call,
+    exchange::ExchangeAsk,
+    money::Amount,
+    refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
+    restore::{BucketPage, BucketRecord, BucketRequest, CoinUsed, Prefix, Shelf},
+};
+use support::{EPOCH_MS, Purse, World};
+
+fn coin_fault(refusal: Refusal) -> (usize, CoinFault) {
+    match refusal {
+        Refusal::Coins(CoinsFault { index, what }) => (index, what),
+        other => panic!("expected a fault of a coin, got: {other}"),
+    }
+}
+
+fn joined(parts: [&Purse; 2]) -> (Vec<Coin>, Vec<farthing_coin::SecretKey>) {
+    let coins = parts.iter().flat_map(|p| p.coins.clone()).collect();
+    let copy =
+        |key: &farthing_coin::SecretKey| farthing_coin::SecretKey::from_bytes(&key.to_bytes()).unwrap();
+    let keys = parts.iter().flat_map(|p| p.keys.iter().map(copy)).collect();
+    (coins, keys)
+}
+
+#[tokio::test]
+async fn an_exchange_takes_coins_in_and_gives_the_same_worth() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8, 1]).await;
+    let fresh = world.exchanged(&purse, &[4, 2, 2, 1]).await.unwrap();
+    assert_eq!(fresh.worth(), 9);
+    assert_eq!(world.audited().await, Amount(9));
+    // And those again.
+    let fresh = world.exchanged(&fresh, &[8, 1]).await.unwrap();
+    assert_eq!(fresh.worth(), 9);
+    assert_eq!(world.audited().await, Amount(9));
+}
+
+#[tokio::test]
+async fn a_finished_exchange_is_repeated_byte_for_byte() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let exchange = world.exchange(&purse, &[4, 4]);
+    let exchange = world.exchange_begun(&exchange, &purse).await.unwrap();
+    let finish = world.exchange_finish(&exchange, &purse);
+    let (first, _) = world.ask_raw(finish.clone()).await;
+    // Its coins are long exchanged and its keys have ended: the id comes before all of that.
+    world.clock.advance(8 * EPOCH_MS);
+    world.restart().await;
+    let head = world.head();
+    let (again, reply) = world.ask_raw(finish).await;
+    assert_eq!(again, first);
+    assert_eq!(world.head(), head);
+    let issued = reply.unwrap();
+    exchange.on_issued(&issued, &world.book(), &world.seed).unwrap();
+    // A wallet that was rolled back to before its begin is told as well.
+    let refused = match world.exchange_begun(&exchange.on_session_gone(), &purse).await {
+        Err(refusal) => refusal,
+        Ok(_) => panic!("it was finished"),
+    };
+    assert_eq!(refused, IssueFault::OtherContent(Box::new(issued)).into());
+}
+
+#[tokio::test]
+async fn other_content_under_a_finished_id_gets_what_was_stored() {
+    let mut world = World::new().await;
+    let (purse, other) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
+    let exchange = world.exchange(&purse, &[4, 4]);
+    let exchange = world.exchange_begun(&exchange, &purse).await.unwrap();
+    let issued = world.ask(world.exchange_finish(&exchange, &purse)).await.unwrap();
+    let mut stolen = exchange.clone();
+    stolen.inputs = other.coins.clone();
+    let refusal = world.refused(world.exchange_finish(&stolen, &other)).await;
+    assert_eq!(refusal, IssueFault::OtherContent(Box::new(issued)).into());
+    // Whoever tries that keeps the coins.
+    world.exchanged(&other, &[8]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_exchanged_coin_is_refused_with_evidence() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8, 2]).await;
+    let first = world.exchange(&purse, &[8, 2]);
+    let second = world.exchange(&purse, &[8, 1, 1]);
+    let first = world.exchange_begun(&first, &purse).await.unwrap();
+    world.ask(world.exchange_finish(&first, &purse)).await.unwrap();
+    let Err(begin) = world.exchange_begun(&second, &purse).await else {
+        panic!("its coins are exchanged")
+    };
+    let (index, fault) = coin_fault(begin);
+    assert!(matches!(fault, CoinFault::AlreadyExchanged(_)));
+    fault.earlier_use().unwrap().verify(&purse.coins[index]).unwrap();
+    assert!(
+        fault
+            .earlier_use()
+            .unwrap()
+            .verify(&purse.coins[1 - index])
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_coin_has_one_open_session_the_newest() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let first = world.exchange(&purse, &[8]);
+    let second = world.exchange(&purse, &[4, 4]);
+    let first = world.exchange_begun(&first, &purse).await.unwrap();
+    let second = world.exchange_begun(&second, &purse).await.unwrap();
+    let refusal = world.refused(world.exchange_finish(&first, &purse)).await;
+    assert_eq!(refusal, IssueFault::SessionGone.into());
+    world.ask(world.exchange_finish(&second, &purse)).await.unwrap();
+    assert_eq!(world.audited().await, Amount(8));
+}
+
+#[tokio::test]
+async fn a_coin_cannot_be_put_in_twice() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let (coins, keys) = joined([&purse, &purse]);
+    let mut exchange = world.exchange(&purse, &[16]);
+    exchange.inputs = coins;
+    let ExchangeAsk::Begin(begin) = exchange.ask(&keys, &world.seed) else {
+        panic!()
+    };
+    assert_eq!(coin_fault(world.refused(begin).await), (1, CoinFault::Twice));
+}
+
+#[tokio::test]
+async fn what_comes_out_is_worth_what_goes_in() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    for outputs in [&[4, 2, 1][..], &[8, 1]] {
+        let exchange = world.exchange(&purse, outputs);
+        let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
+            panic!()
+        };
+        let unbalanced = IssueFault::Unbalanced {
+            inputs: Amount(8),
+            outputs: Amount(outputs.iter().sum()),
+        };
+        assert_eq!(world.refused(begin).await, unbalanced.into());
+    }
+}
+
+#[tokio::test]
+async fn forged_coins_and_foreign_authorizations_are_refused() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8, 8]).await;
+    let exchange = world.exchange(&purse, &[16]);
+    let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
+        panic!()
+    };
+    let mut swapped = begin.clone();
+    swapped.authorizations.swap(0, 1);
+    let (index, fault) = coin_fault(world.refused(swapped).await);
+    assert!(index == 0 && matches!(fault, CoinFault::Authorization(_)));
+    // The coin's own fields are covered by the holders' signatures, so a forger signs anew.
+    let forged = |change: fn(&mut Coin, &Coin)| {
+        let mut exchange = exchange.clone();
+        let other = exchange.inputs[1];
+        change(&mut exchange.inputs[0], &other);
+        match exchange.ask(&purse.keys, &world.seed) {
+            ExchangeAsk::Begin(begin) => begin,
+            _ => panic!(),
+        }
+    };
+    let dearer = world.book().issuing(128, world.now_ms()).unwrap().id();
+    let mut worth_more = exchange.clone();
+    worth_more.inputs[0].key_id = dearer;
+    let ExchangeAsk::Begin(worth_more) = worth_more.ask(&purse.keys, &world.seed) else {
+        panic!()
+    };
+    let (_, fault) = coin_fault(world.refused(worth_more).await);
+    assert!(matches!(fault, CoinFault::Invalid(_)), "{fault}");
+    let made_up = forged(|coin, _| coin.key_id.0 = [1; 32]);
+    assert_eq!(
+        coin_fault(world.refused(made_up).await),
+        (0, CoinFault::UnknownKey)
+    );
+    let other_key = forged(|coin, other| {
+        let public = coin.public;
+        *coin = *other;
+        coin.public = public;
+    });
+    let (index, fault) = coin_fault(world.refused(other_key).await);
+    assert!(index == 0 && matches!(fault, CoinFault::Invalid(_)), "{fault}");
+    // None of it has touched the coins.
+    world.exchanged(&purse, &[16]).await.unwrap();
+}
+
+#[tokio::test]
+async fn coins_are_exchanged_until_their_keys_end() {
+    let mut world = World::new().await;
+    let (purse, late) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
+    // Two epochs to spend, one more to exchange.
+    world.clock.advance(3 * EPOCH_MS);
+    world.bank.extend_keys().await.unwrap();
+    let fresh = world.exchanged(&purse, &[8]).await.unwrap();
+    assert_ne!(fresh.coins[0].key_id, purse.coins[0].key_id);
+    world.clock.advance(EPOCH_MS);
+    world.bank.extend_keys().await.unwrap();
+    let exchange = world.exchange(&late, &[8]);
+    let ExchangeAsk::Begin(begin) = exchange.ask(&late.keys, &world.seed) else {
+        panic!()
+    };
+    let (_, fault) = coin_fault(world.refused(begin).await);
+    assert!(matches!(fault, CoinFault::Expired { .. }));
+}
+
+async fn whole_bucket(world: &World, shelf: Shelf, prefix: Prefix) -> (Vec<BucketRecord>, u64) {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page: BucketPage = world.ask(BucketRequest { shelf, prefix, after }).await.unwrap();
+        all.extend(page.records);
+        after = page.more_after;
+        if after.is_none() {
+            return (all, page.shelf_records);
+        }
+    }
+}
+
+#[tokio::test]
+async fn buckets_hold_every_exchange_and_coin_once() {
+    let mut world = World::new().await;
+    let mut ids = Vec::new();
+    let mut coins = Vec::new();
+    let mut purse = world.withdraw(&[1]).await;
+    for _ in 0..70 {
+        coins.push(purse.coins[0]);
+        purse = world.exchanged(&purse, &[1]).await.unwrap();
+    }
+    let everything = Prefix::of(&[0; 32], 0);
+    let (records, shelf) = whole_bucket(&world, Shelf::Exchanges, everything).await;
+    for record in records {
+        let BucketRecord::Exchange(issued) = record else {
+            panic!()
+        };
+        issued.verify(&world.bank.here()).unwrap();
+        ids.push(issued.body.request_id);
+    }
+    assert_eq!((ids.len(), shelf), (70, 70));
+    assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+    let (mut of_halves, bits) = (0, 2);
+    for first in [0u8, 64, 128, 192] {
+        let prefix = Prefix::of(&[first; 32], bits);
+        let (records, _) = whole_bucket(&world, Shelf::Exchanges, prefix).await;
+        of_halves += records.len();
+    }
+    assert_eq!(of_halves, 70);
+    let key = coins[0].key_id;
+    let (records, shelf) = whole_bucket(&world, Shelf::Coins(key), everything).await;
+    assert_eq!((records.len(), shelf), (70, 70));
+    for coin in &coins {
+        let used = CoinUsed::Exchanged;
+        assert!(records.contains(&BucketRecord::Coin {
+            coin: coin.public,
+            used
+        }));
+    }
+    let narrow = r#"{"bits":17,"value":0}"#;
+    let narrow = BucketRequest {
+        shelf: Shelf::Notes,
+        prefix: serde_json::from_str(narrow).unwrap(),
+        after: None,
+    };
+    let reply = world.bank.call(Lane::Anonymous, narrow.encode().unwrap()).await;
+    assert!(BucketRequest::decode_reply(&reply).unwrap().is_err());
+}

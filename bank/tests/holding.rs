@@ -1,0 +1,314 @@
+//! Holds and settlement: all coins or none, one outcome, and the merchant is paid once.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_coin::Signed;
+use farthing_protocol::{
+    api::BankRequest,
+    decide::SignedDecision,
+    documents::{Settled, SettledAs},
+    hold::BankHoldRequest,
+    limits::{DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
+    money::Amount,
+    refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
+    settle::SettleRequest,
+};
+use support::{Bought, EPOCH_MS, START_MS, World, card};
+
+/// The order with other terms, authorized for them by the coins all the same.
+fn altered(
+    world: &World,
+    bought: &Bought,
+    purse: &support::Purse,
+    change: impl FnOnce(&mut farthing_protocol::documents::Terms),
+) -> BankHoldRequest {
+    let mut request = bought.hold();
+    change(&mut request.terms);
+    request.payment.authorizations = farthing_protocol::exchange::authorize(
+        &purse.coins,
+        &purse.keys,
+        farthing_protocol::documents::CoinUse::Hold,
+        &request.terms.purchase_id().0,
+    );
+    assert_eq!(request.terms.bank, world.bank.here());
+    request
+}
+
+#[tokio::test]
+async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[64, 2]).await;
+    let bought = world.order(&purse);
+    let hold = world.ask(bought.hold()).await.unwrap();
+    hold.verify(&world.bank.here()).unwrap();
+    assert_eq!(hold.body.total, Amount(66));
+    assert_eq!(world.audited().await, Amount(66));
+    assert_eq!(world.balance(&world.merchant).await, Amount(0));
+    let (first, settled) = world.ask_raw(world.commit(&bought)).await;
+    assert_eq!(settled.unwrap().body.outcome, SettledAs::Committed);
+    for _ in 0..2 {
+        world.restart().await;
+        let head = world.head();
+        assert_eq!(world.ask_raw(world.commit(&bought)).await.0, first);
+        assert_eq!(world.head(), head);
+    }
+    assert_eq!(world.balance(&world.merchant).await, Amount(66));
+    assert_eq!(world.audited().await, Amount(0));
+}
+
+#[tokio::test]
+async fn a_hold_is_repeated_byte_for_byte() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    let (first, _) = world.ask_raw(bought.hold()).await;
+    world.clock.advance(EPOCH_MS * 5);
+    world.restart().await;
+    let head = world.head();
+    assert_eq!(world.ask_raw(bought.hold()).await.0, first);
+    assert_eq!(world.head(), head);
+}
+
+#[tokio::test]
+async fn a_held_coin_can_be_used_for_nothing_else() {
+    let mut world = World::new().await;
+    let (purse, other) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    let again = world.order(&purse);
+    let Refusal::Coins(CoinsFault { index: 0, what }) = world.refused(again.hold()).await else {
+        panic!("expected a fault of the coin")
+    };
+    assert!(matches!(what, CoinFault::AlreadyHeld(_)));
+    what.earlier_use().unwrap().verify(&purse.coins[0]).unwrap();
+    assert!(world.exchanged(&purse, &[8]).await.is_err());
+    // A purchase with one good coin and one that is taken holds neither.
+    let mut both = other;
+    both.coins.push(purse.coins[0]);
+    both.keys
+        .push(farthing_coin::SecretKey::from_bytes(&purse.keys[0].to_bytes()).unwrap());
+    let escrow = world.escrow.public();
+    let bought = world.order_at(&both, &escrow, 16);
+    let refusal = world.refused(bought.hold()).await;
+    assert!(matches!(refusal, Refusal::Coins(CoinsFault { index: 1, .. })));
+    both.coins.truncate(1);
+    both.keys.truncate(1);
+    world.exchanged(&both, &[8]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_abort_releases_the_coins_which_can_be_used_again() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8, 4]).await;
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    let settled = world.ask(world.abort(&bought)).await.unwrap();
+    assert_eq!(settled.body.outcome, SettledAs::Aborted);
+    assert_eq!(world.audited().await, Amount(12));
+    // A stale hold of the purchase that ended holds nothing.
+    let refusal = world.refused(bought.hold()).await;
+    assert_eq!(refusal, PurchaseFault::Aborted(bought.order.purchase()).into());
+    // Held for another purchase, that one's abort repeated does not touch them.
+    let second = world.order(&purse);
+    world.ask(second.hold()).await.unwrap();
+    let head = world.head();
+    world.ask(world.abort(&bought)).await.unwrap();
+    assert_eq!(world.head(), head);
+    world.ask(world.commit(&second)).await.unwrap();
+    assert_eq!(world.balance(&world.merchant).await, Amount(12));
+    assert_eq!(world.audited().await, Amount(0));
+}
+
+#[tokio::test]
+async fn a_released_coin_can_be_exchanged() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    world.ask(world.abort(&bought)).await.unwrap();
+    world.exchanged(&purse, &[4, 4]).await.unwrap();
+    assert_eq!(world.audited().await, Amount(8));
+}
+
+#[tokio::test]
+async fn an_abort_before_its_hold_leaves_a_tombstone() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world.ask(world.abort(&bought)).await.unwrap();
+    world.restart().await;
+    let refusal = world.refused(bought.hold()).await;
+    assert_eq!(refusal, PurchaseFault::Aborted(bought.order.purchase()).into());
+    world.exchanged(&purse, &[8]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_opposite_decision_and_one_for_nothing_are_refused() {
+    let mut world = World::new().await;
+    let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
+    let (committed, aborted) = (world.order(&first), world.order(&second));
+    let refusal = world.refused(world.commit(&committed)).await;
+    assert_eq!(refusal, PurchaseFault::Unknown(committed.order.purchase()).into());
+    for bought in [&committed, &aborted] {
+        world.ask(bought.hold()).await.unwrap();
+    }
+    world.ask(world.commit(&committed)).await.unwrap();
+    world.ask(world.abort(&aborted)).await.unwrap();
+    for opposite in [world.abort(&committed), world.commit(&aborted)] {
+        let refusal = world.refused(opposite).await;
+        assert!(matches!(refusal, Refusal::Contract(ContractFault::Decision(_))));
+    }
+    assert_eq!(
+        world.refused(committed.hold()).await,
+        PurchaseFault::Committed(committed.order.purchase()).into()
+    );
+    let Refusal::Coins(CoinsFault { what, .. }) = ({
+        let again = world.order(&first);
+        world.refused(again.hold()).await
+    }) else {
+        panic!("expected a fault of the coin")
+    };
+    assert!(matches!(what, CoinFault::AlreadySpent(_)));
+    what.earlier_use().unwrap().verify(&first.coins[0]).unwrap();
+}
+
+#[tokio::test]
+async fn a_decision_that_does_not_fit_is_refused() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    let SettleRequest { escrow, decision } = world.commit(&bought);
+    let SignedDecision::Commit(commit) = decision else {
+        panic!()
+    };
+    let changed = |change: fn(&mut farthing_protocol::documents::Commit)| {
+        let mut body = commit.body.clone();
+        change(&mut body);
+        let decision = SignedDecision::Commit(Signed::sign(body, &world.escrow));
+        SettleRequest { escrow, decision }
+    };
+    let forged = SettleRequest {
+        escrow,
+        decision: SignedDecision::Commit(Signed::sign(commit.body.clone(), &world.merchant)),
+    };
+    let account = changed(|c| c.account = c.bank);
+    let amount = changed(|c| c.amount = Amount(9));
+    for wrong in [forged, account, amount] {
+        let refusal = world.refused(wrong).await;
+        assert!(
+            matches!(refusal, Refusal::Contract(ContractFault::Decision(_))),
+            "{refusal}"
+        );
+    }
+    let elsewhere = changed(|c| c.bank = c.account);
+    let refusal = world.refused(elsewhere).await;
+    assert!(matches!(refusal, Refusal::Request(RequestFault::NotForMe { .. })));
+    world.ask(world.commit(&bought)).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_escrows_whose_cards_are_known_hold_and_settle() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let stranger = world.merchant.public();
+    let bought = world.order(&purse);
+    let at_stranger = altered(&world, &bought, &purse, |terms| terms.escrow = stranger);
+    let unknown = Refusal::from(ContractFault::UnknownParty {
+        role: "escrow".into(),
+        key: stranger,
+    });
+    assert_eq!(world.refused(at_stranger.clone()).await, unknown);
+    let SettleRequest { decision, .. } = world.abort(&bought);
+    let settle = SettleRequest {
+        escrow: stranger,
+        decision,
+    };
+    assert_eq!(world.refused(settle).await, unknown);
+    // Once its card is added it can; a merchant's card with the same key would not do.
+    world
+        .bank
+        .set_cards(&[card(farthing_node::card::RoleName::Merchant, &stranger)]);
+    assert_eq!(world.refused(at_stranger.clone()).await, unknown);
+    world
+        .bank
+        .set_cards(&[card(farthing_node::card::RoleName::Escrow, &stranger)]);
+    world.ask(at_stranger).await.unwrap();
+}
+
+#[tokio::test]
+async fn terms_and_coins_must_fit() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8, 1]).await;
+    let escrow = world.escrow.public();
+    for price in [8, 10] {
+        let bought = world.order_at(&purse, &escrow, price);
+        let worth = ContractFault::Worth {
+            worth: Amount(9),
+            price: Amount(price),
+        };
+        assert_eq!(world.refused(bought.hold()).await, worth.into());
+    }
+    let bought = world.order(&purse);
+    let mut swapped = bought.hold();
+    swapped.payment.authorizations.swap(0, 1);
+    let refusal = world.refused(swapped).await;
+    assert!(matches!(
+        refusal,
+        Refusal::Coins(CoinsFault {
+            index: 0,
+            what: CoinFault::Authorization(_)
+        })
+    ));
+    let mut other_coins = bought.hold();
+    other_coins.payment.coins.swap(0, 1);
+    assert_eq!(world.refused(other_coins).await, ContractFault::OtherCoins.into());
+    let mut other_note = bought.hold();
+    other_note.payment.note[0] ^= 1;
+    assert_eq!(world.refused(other_note).await, ContractFault::OtherNote.into());
+    let currency = altered(&world, &bought, &purse, |terms| terms.currency = "XYZ".into());
+    let refusal = world.refused(currency).await;
+    assert_eq!(refusal, ContractFault::DoesNotFit("currency".into()).into());
+    let nobody = escrow;
+    let account = altered(&world, &bought, &purse, |terms| terms.account = nobody);
+    assert_eq!(world.refused(account).await, AccountFault::Unknown(nobody).into());
+    world.ask(bought.hold()).await.unwrap();
+}
+
+#[tokio::test]
+async fn deadlines_leave_time_and_keys_enough() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    let at =
+        |world: &World, deadline_ms| altered(world, &bought, &purse, |terms| terms.deadline_ms = deadline_ms);
+    let soon = world.refused(at(&world, START_MS + 999)).await;
+    assert_eq!(soon, ContractFault::DeadlineTooSoon.into());
+    let far = world
+        .refused(at(&world, START_MS + DEADLINE_HORIZON_MS + 1))
+        .await;
+    assert_eq!(far, ContractFault::DeadlineTooFar.into());
+    let ends_ms = 103 * EPOCH_MS;
+    world.clock.set(ends_ms - SETTLEMENT_MARGIN_MS);
+    let late = world
+        .refused(at(&world, ends_ms - SETTLEMENT_MARGIN_MS + 1001))
+        .await;
+    let fault = |what| Refusal::from(CoinsFault { index: 0, what });
+    assert_eq!(late, fault(CoinFault::EndsTooSoon));
+    world.clock.set(ends_ms);
+    let ended = world.refused(at(&world, ends_ms + 5000)).await;
+    assert_eq!(ended, fault(CoinFault::Expired { expired_ms: ends_ms }));
+}
+
+#[tokio::test]
+async fn settled_says_what_was_done() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    let settled: Signed<Settled> = world.ask(world.commit(&bought)).await.unwrap();
+    settled.verify(&world.bank.here()).unwrap();
+    assert_eq!(settled.body.purchase, bought.order.purchase());
+    assert!(BankRequest::decode(&[]).is_err());
+}

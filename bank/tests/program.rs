@@ -1,0 +1,157 @@
+//! The program itself: what it prints, its exit codes, and that commands work whether the bank runs or not.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use farthing_bank::{node::STORE_DIR, rows::TOTALS};
+use farthing_node::store::{Store, StoreOptions};
+use farthing_protocol::money::Amount;
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+const KEY: &str = "60f2f10046afb7ea66abdf2017c868fdace3c1f869d2bccbf2cefed1eeaaad32";
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-bank"));
+    command.args(args);
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    program(args).output().unwrap()
+}
+
+/// The JSON that a command prints, which must succeed.
+fn json(args: &[&str]) -> Value {
+    let output = run(&[args, &["--json"]].concat());
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {err}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What a command that must fail with this exit code says.
+fn failure(args: &[&str], code: i32) -> String {
+    let output = run(args);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {err}");
+    err
+}
+
+/// A running bank; it is killed when it is dropped, as a crash would.
+struct Running(Child);
+
+impl Running {
+    fn start(dir: &str) -> (Running, String, String) {
+        let mut child = program(&["serve", dir])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (first, card) = (lines.next().unwrap().unwrap(), lines.next().unwrap().unwrap());
+        (Running(child), first, card)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+fn made(dir: &Path) -> (String, String) {
+    let dir = dir.join("mint").to_str().unwrap().to_owned();
+    let output = run(&["init", &dir, "--listen", "127.0.0.1:0"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let card = text.lines().last().unwrap().to_owned();
+    assert!(
+        card.starts_with("farthing-card:bank:central@127.0.0.1:"),
+        "{card}"
+    );
+    (dir, card)
+}
+
+#[test]
+fn commands_work_while_the_bank_runs_and_when_it_was_killed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (dir, card) = made(temporary.path());
+    assert_eq!(
+        json(&["account", "open", &dir, KEY, "--name", "amy"])["new"],
+        true
+    );
+    {
+        let (_running, first, shown) = Running::start(&dir);
+        assert!(first.starts_with("farthing-bank serving 127.0.0.1:"), "{first}");
+        assert_eq!(shown, card);
+        assert_eq!(json(&["card", &dir])["card"], card.as_str());
+        let credit = ["account", "credit", &dir, KEY, "20", "--reference", "a"];
+        assert_eq!(json(&credit)["balance"], "20.00");
+        let escrow = card.replace("bank:central", "escrow:fair");
+        assert_eq!(json(&["network", "add", &dir, &escrow])["added"], "new");
+        assert_eq!(json(&["network", "add", &dir, &escrow])["added"], "known");
+        assert_eq!(json(&["audit", &dir])["accounts"], "20.00");
+        let busy = failure(&["verify", &dir], 1);
+        assert!(busy.contains("in use by another process"), "{busy}");
+    }
+    // Killed: its socket is still there, and nobody answers behind it.
+    let credit = ["account", "credit", &dir, KEY, "20.00", "--reference", "a"];
+    assert_eq!(json(&credit)["new"], false);
+    let refused = failure(&["account", "payout", &dir, KEY, "20.01"], 1);
+    assert!(refused.contains("the balance is 20.00"), "{refused}");
+    assert_eq!(json(&["account", "payout", &dir, KEY, "0.5"])["balance"], "19.50");
+    let accounts = json(&["account", "list", &dir]);
+    assert_eq!(accounts["accounts"][0]["name"], "amy");
+    assert_eq!(
+        json(&["network", "list", &dir])["cards"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let report = json(&["audit", &dir]);
+    assert_eq!(
+        (&report["paid_in"], &report["paid_out"]),
+        (&"20.00".into(), &"0.50".into())
+    );
+    assert_eq!(json(&["verify", &dir])["damage"], Value::Null);
+    assert_eq!(json(&["keys", &dir])["currency"], "FTH");
+}
+
+#[test]
+fn books_that_do_not_balance_have_an_exit_code_of_their_own() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (dir, _) = made(temporary.path());
+    let (store, _) = Store::open(&Path::new(&dir).join(STORE_DIR), StoreOptions::default()).unwrap();
+    store
+        .transact_blocking(|tx| {
+            let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
+            totals.paid_in = Amount(1);
+            TOTALS.put(tx, &(), &totals)
+        })
+        .unwrap();
+    store.close().unwrap();
+    let output = run(&["audit", &dir]);
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("THE BOOKS DO NOT BALANCE"), "{text}");
+}
+
+#[test]
+fn what_is_not_understood_or_not_there_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (dir, _) = made(temporary.path());
+    assert!(failure(&["init", &dir], 1).contains("is not empty"));
+    assert!(failure(&["audit", temporary.path().to_str().unwrap()], 1).contains("there is no bank in"));
+    assert!(failure(&["account", "open", &dir, "zz"], 2).contains("64 hexadecimal digits"));
+    assert!(failure(&["account", "credit", &dir, KEY, "1.234"], 2).contains("write it like 20"));
+    assert!(failure(&["account", "credit", &dir, KEY, "1"], 1).contains("there is no account"));
+    assert!(failure(&["dance"], 2).contains("dance"));
+    std::fs::remove_file(Path::new(&dir).join("issuing.key")).unwrap();
+    assert!(failure(&["keys", &dir], 1).contains("restore it from your backup"));
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    assert!(help.contains("farthing-bank init mint"), "{help}");
+}

@@ -1,0 +1,469 @@
+//! A bank in memory, and just enough of a wallet, a merchant and an escrow to ask it things.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+mod wire;
+
+use farthing_bank::{
+    admin::{Cash, Command},
+    bank::{Bank, BankParts},
+    keys::{BankSettings, Master},
+};
+use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_node::{
+    card::{Card, RoleName},
+    clock::ManualClock,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    network::{Lane, Service},
+    store::{Head, Store, StoreOptions},
+};
+use farthing_protocol::{
+    api::Call,
+    decide::SignedDecision,
+    documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, SaleLimit},
+    exchange::{Exchange, ExchangeAsk, ExchangeState},
+    goods::GoodsKey,
+    hold::BankHoldRequest,
+    money::Amount,
+    purchase::{Order, OrderParts, Plan},
+    refusal::Refusal,
+    seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
+    settle::SettleRequest,
+    withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
+};
+use std::{path::Path, sync::Arc};
+
+pub use wire::Wire;
+
+pub const EPOCH_MS: u64 = 30 * 24 * 3_600_000;
+/// The tenth of a hundredth epoch.
+pub const START_MS: u64 = 100 * EPOCH_MS + EPOCH_MS / 10;
+pub const VALUES: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+pub struct World {
+    pub bank: Bank,
+    pub disk: MemoryDisk,
+    pub clock: Arc<ManualClock>,
+    pub wire: Wire,
+    pub escrow: SecretKey,
+    pub merchant: SecretKey,
+    pub seed: Seed,
+    pub account: SecretKey,
+    starts: u64,
+    counter: u64,
+}
+
+fn rng(seed: u64) -> SeededEntropy {
+    SeededEntropy::new(seed)
+}
+
+fn secret_key(seed: u64) -> SecretKey {
+    let entropy: &dyn Entropy = &rng(seed);
+    SecretKey::generate(&mut entropy.rng())
+}
+
+pub fn card(role: RoleName, key: &PublicKey) -> Card {
+    Card {
+        role,
+        name: "fair".into(),
+        address: "127.0.0.1:7002".parse().unwrap(),
+        fingerprint: [7; 32],
+        identity: *key,
+    }
+}
+
+async fn open(
+    disk: &MemoryDisk,
+    clock: &Arc<ManualClock>,
+    wire: &Wire,
+    cards: Vec<Card>,
+    starts: u64,
+) -> Bank {
+    let (store, _) = Store::open(Path::new("/bank"), StoreOptions::simulated(disk.clone(), starts)).unwrap();
+    let entropy: &dyn Entropy = &rng(77);
+    Bank::open(BankParts {
+        identity: secret_key(1),
+        master: Master::generate(&mut entropy.rng()),
+        settings: settings(),
+        store,
+        clock: clock.clone(),
+        entropy: Arc::new(rng(1000 + starts)),
+        network: Arc::new(wire.clone()),
+        cards,
+    })
+    .await
+    .unwrap()
+}
+
+pub fn settings() -> BankSettings {
+    BankSettings {
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: EPOCH_MS,
+            spend_epochs: 2,
+            redeem_epochs: 1,
+        },
+        values: VALUES.to_vec(),
+    }
+}
+
+impl World {
+    /// A bank that knows one escrow, with an account of a merchant and one of a customer that holds 20.00.
+    pub async fn new() -> World {
+        let (disk, clock, wire) = (
+            MemoryDisk::new(),
+            Arc::new(ManualClock::new(START_MS)),
+            Wire::default(),
+        );
+        let escrow = secret_key(2);
+        let cards = vec![card(RoleName::Escrow, &escrow.public())];
+        let bank = open(&disk, &clock, &wire, cards, 0).await;
+        let entropy: &dyn Entropy = &rng(5);
+        let seed = Seed::generate(&mut entropy.rng());
+        let account = seed.account_key();
+        let world = World {
+            bank,
+            disk,
+            clock,
+            wire,
+            escrow,
+            merchant: secret_key(3),
+            seed,
+            account,
+            starts: 0,
+            counter: 0,
+        };
+        world.open_account(&world.account.public()).await;
+        world.open_account(&world.merchant.public()).await;
+        world
+            .cash(Command::AccountCredit, "20.00", "first")
+            .await
+            .unwrap();
+        world
+    }
+
+    pub async fn open_account(&self, key: &PublicKey) {
+        let open = Command::AccountOpen {
+            key: key.to_string(),
+            name: None,
+        };
+        self.bank.administer(open).await.unwrap();
+    }
+
+    pub async fn cash(
+        &self,
+        command: fn(Cash) -> Command,
+        amount: &str,
+        reference: &str,
+    ) -> Result<serde_json::Value, String> {
+        let cash = Cash {
+            key: self.account.public().to_string(),
+            amount: amount.into(),
+            reference: reference.into(),
+        };
+        self.bank.administer(command(cash)).await
+    }
+
+    /// Stops the bank as a kill would, and starts it again.
+    pub async fn restart(&mut self) {
+        self.starts += 1;
+        let cards = vec![card(RoleName::Escrow, &self.escrow.public())];
+        self.disk.kill();
+        self.bank = open(&self.disk, &self.clock, &self.wire, cards, self.starts).await;
+    }
+
+    pub fn head(&self) -> Head {
+        self.bank.store().head()
+    }
+
+    pub fn book(&self) -> KeyBook {
+        self.bank.keys().book().clone()
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// The issuing keys of these values.
+    pub fn outputs(&self, values: &[u64]) -> Vec<KeyId> {
+        let (book, now) = (self.book(), self.now_ms());
+        values
+            .iter()
+            .map(|v| book.issuing(*v, now).unwrap().id())
+            .collect()
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        use farthing_node::clock::Clock;
+        self.clock.now_ms()
+    }
+
+    /// Asks as a client would, over the lane that the question wants. The reply's bytes and what they say.
+    pub async fn ask_raw<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
+        &self,
+        call: C,
+    ) -> (Vec<u8>, Result<C::Reply, Refusal>) {
+        use farthing_protocol::api::{BankRequest, Caller};
+        let request = call.encode().unwrap();
+        let lane = match BankRequest::decode(&request).unwrap().caller() {
+            Caller::Identified => Lane::Identified,
+            Caller::Peer => Lane::Peer,
+            Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
+        };
+        let bytes = self.bank.call(lane, request).await;
+        let reply = C::decode_reply(&bytes).unwrap();
+        (bytes, reply)
+    }
+
+    pub async fn ask<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
+        &self,
+        call: C,
+    ) -> Result<C::Reply, Refusal> {
+        self.ask_raw(call).await.1
+    }
+
+    /// Asks what must be refused, and checks that nothing was written.
+    pub async fn refused<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
+        &self,
+        call: C,
+    ) -> Refusal {
+        let head = self.head();
+        let Err(refusal) = self.ask(call).await else {
+            panic!("expected a refusal")
+        };
+        assert_eq!(self.head(), head, "a refusal was written: {refusal}");
+        self.audited().await;
+        refusal
+    }
+
+    /// The books balance, to the unit; what the coins that are out are worth.
+    pub async fn audited(&self) -> Amount {
+        let report = self.bank.audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        assert!(report.counted_rows);
+        report.outstanding.parse().unwrap()
+    }
+
+    pub async fn balance(&self, key: &SecretKey) -> Amount {
+        let request = farthing_protocol::restore::AccountRequest {
+            bank: self.bank.here(),
+            account: key.public(),
+        };
+        self.ask(Signed::sign(request, key)).await.unwrap()
+    }
+
+    pub fn withdrawal(&mut self, values: &[u64]) -> Withdrawal {
+        let counter = self.next();
+        Withdrawal {
+            bank: self.bank.here(),
+            account: self.account.public(),
+            request_id: self.seed.withdraw_id(counter),
+            outputs: self.outputs(values),
+            state: WithdrawalState::Beginning,
+        }
+    }
+
+    /// The withdrawal with its session open.
+    pub async fn begun(&self, withdrawal: &Withdrawal) -> Withdrawal {
+        let WithdrawAsk::Begin(begin) = withdrawal.ask(&self.account, &self.seed) else {
+            panic!("it is not beginning")
+        };
+        let begun = self.ask(begin).await.unwrap();
+        withdrawal.on_begun(&begun, &self.book(), &self.seed).unwrap()
+    }
+
+    pub fn finish_of(&self, withdrawal: &Withdrawal) -> Signed<farthing_protocol::withdraw::WithdrawFinish> {
+        let WithdrawAsk::Finish(finish) = withdrawal.ask(&self.account, &self.seed) else {
+            panic!("it is not finishing")
+        };
+        finish
+    }
+
+    pub fn coins_of(&self, withdrawal: &Withdrawal, issued: &Signed<Issued>) -> Purse {
+        let (done, coins) = withdrawal.on_issued(issued, &self.book(), &self.seed).unwrap();
+        Purse::new(&self.seed, &done.request_id, coins, &self.book())
+    }
+
+    /// Withdraws coins of these values.
+    pub async fn withdraw(&mut self, values: &[u64]) -> Purse {
+        let withdrawal = self.withdrawal(values);
+        let withdrawal = self.begun(&withdrawal).await;
+        let issued = self.ask(self.finish_of(&withdrawal)).await.unwrap();
+        self.coins_of(&withdrawal, &issued)
+    }
+
+    pub fn exchange(&mut self, purse: &Purse, values: &[u64]) -> Exchange {
+        let counter = self.next();
+        Exchange {
+            bank: self.bank.here(),
+            request_id: self.seed.exchange_id(counter),
+            inputs: purse.coins.clone(),
+            outputs: self.outputs(values),
+            state: ExchangeState::Beginning,
+        }
+    }
+
+    pub async fn exchange_begun(&self, exchange: &Exchange, purse: &Purse) -> Result<Exchange, Refusal> {
+        let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &self.seed) else {
+            panic!("it is not beginning")
+        };
+        let begun = self.ask(begin).await?;
+        Ok(exchange.on_begun(&begun, &self.book(), &self.seed).unwrap())
+    }
+
+    pub fn exchange_finish(
+        &self,
+        exchange: &Exchange,
+        purse: &Purse,
+    ) -> farthing_protocol::exchange::Authorized<farthing_protocol::exchange::ExchangeFinish> {
+        let ExchangeAsk::Finish(finish) = exchange.ask(&purse.keys, &self.seed) else {
+            panic!("it is not finishing")
+        };
+        finish
+    }
+
+    /// Exchanges all of `purse` for coins of these values.
+    pub async fn exchanged(&mut self, purse: &Purse, values: &[u64]) -> Result<Purse, Refusal> {
+        let exchange = self.exchange(purse, values);
+        let exchange = self.exchange_begun(&exchange, purse).await?;
+        let issued = self.ask(self.exchange_finish(&exchange, purse)).await?;
+        let (done, coins) = exchange.on_issued(&issued, &self.book(), &self.seed).unwrap();
+        Ok(Purse::new(&self.seed, &done.request_id, coins, &self.book()))
+    }
+
+    pub fn offer(&self, price: u64) -> Signed<Offer> {
+        let offer = Offer {
+            merchant: self.merchant.public(),
+            sale_id: [1; 32],
+            item_id: [2; 32],
+            title: "a picture".into(),
+            description: String::new(),
+            media_type: "image/png".into(),
+            size_bytes: 1,
+            encrypted_bytes: 1,
+            goods_digest: [3; 32],
+            encrypted_digest: [4; 32],
+            wrapped_key: WrappedKey {
+                body: [5; 32],
+                tag: [6; 16],
+            },
+            key_commitment: commit_goods_key(&goods_key()),
+            price: Amount(price),
+            currency: "FTH".into(),
+            escrows: vec![self.escrow.public()],
+            banks: vec![AcceptedBank {
+                bank: self.bank.here(),
+                account: self.merchant.public(),
+                key_list_digest: self.book().digest(),
+            }],
+            expires_ms: self.now_ms() + 10 * EPOCH_MS,
+            served_until_ms: self.now_ms() + 10 * EPOCH_MS,
+            sales: SaleLimit::Unlimited,
+        };
+        Signed::sign(offer, &self.merchant)
+    }
+
+    /// An order for something that costs what `purse` is worth, decided by `escrow` within a minute.
+    pub fn order_at(&mut self, purse: &Purse, escrow: &PublicKey, price: u64) -> Bought {
+        let counter = self.next();
+        let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
+        let plan = Plan {
+            counter,
+            bank: self.bank.here(),
+            escrow: *escrow,
+            offer: self.offer(price),
+        };
+        let purchase_key = self.seed.purchase_key(counter);
+        let order = Order::new(OrderParts {
+            plan: &plan,
+            coins: purse.coins.clone(),
+            coin_keys: &purse.keys,
+            purchase_key: &purchase_key,
+            note_id,
+            note: seal_note(&note_key, &note_id, b"a note").unwrap(),
+            deadline_ms: self.now_ms() + 60_000,
+        })
+        .unwrap();
+        Bought { order, purchase_key }
+    }
+
+    pub fn order(&mut self, purse: &Purse) -> Bought {
+        let escrow = self.escrow.public();
+        self.order_at(purse, &escrow, purse.worth())
+    }
+
+    pub fn commit(&self, bought: &Bought) -> SettleRequest {
+        let terms = &bought.order.contract.terms;
+        let purchase = terms.purchase_id();
+        let ephemeral = derive_ephemeral(&[9; 32], &purchase.0);
+        let commit = Commit {
+            purchase,
+            bank: terms.bank,
+            coins_digest: terms.coins_digest,
+            account: terms.account,
+            amount: terms.price,
+            sealed_key: seal_goods_key(&ephemeral, &terms.purchase_key, &purchase.0, &goods_key()).unwrap(),
+        };
+        SettleRequest {
+            escrow: self.escrow.public(),
+            decision: SignedDecision::Commit(Signed::sign(commit, &self.escrow)),
+        }
+    }
+
+    pub fn abort(&self, bought: &Bought) -> SettleRequest {
+        let terms = &bought.order.contract.terms;
+        let abort = Abort {
+            purchase: terms.purchase_id(),
+            bank: terms.bank,
+            reason: AbortReason::Cancelled,
+        };
+        SettleRequest {
+            escrow: self.escrow.public(),
+            decision: SignedDecision::Abort(Signed::sign(abort, &self.escrow)),
+        }
+    }
+}
+
+pub fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([8; 32])
+}
+
+/// An order and the key that signed it.
+pub struct Bought {
+    pub order: Order,
+    pub purchase_key: SecretKey,
+}
+
+impl Bought {
+    pub fn hold(&self) -> BankHoldRequest {
+        BankHoldRequest {
+            terms: self.order.contract.terms.clone(),
+            payment: self.order.payment.clone(),
+        }
+    }
+}
+
+/// Coins and their keys.
+pub struct Purse {
+    pub coins: Vec<Coin>,
+    pub keys: Vec<SecretKey>,
+    worth: u64,
+}
+
+impl Purse {
+    fn new(seed: &Seed, request_id: &[u8; 32], coins: Vec<Coin>, book: &KeyBook) -> Purse {
+        let keys = (0..coins.len() as u32)
+            .map(|slot| seed.coin_key(request_id, slot))
+            .collect();
+        let worth = coins
+            .iter()
+            .map(|coin| book.get(&coin.key_id).unwrap().value)
+            .sum();
+        Purse { coins, keys, worth }
+    }
+
+    pub fn worth(&self) -> u64 {
+        self.worth
+    }
+}
