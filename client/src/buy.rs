@@ -379,6 +379,9 @@ impl Drive<'_> {
                 Ask::Cancel(request) => match self.escrow.once("cancel", *request).await {
                     Ok(outcome) => self.step(row, |purchase| purchase.on_outcome(outcome)).await?,
                     Err(Unanswered::Again(why)) => self.ask_bank(row, why).await?,
+                    Err(Unanswered::Refused(closed)) if is_closed(&closed) => {
+                        self.ask_bank(row, closed.to_string()).await?
+                    }
                     Err(unanswered) => return Err(self.failed("cancel", unanswered)),
                 },
                 Ask::Nothing => return self.finish(row).await,
@@ -497,6 +500,9 @@ impl Drive<'_> {
                 Ok(stays.then(|| (self.merchant.party(), "deliver", why)))
             }
             Err(Unanswered::Again(why)) => self.ask_bank(row, why).await,
+            Err(Unanswered::Refused(closed)) if is_closed(&closed) => {
+                self.ask_bank(row, closed.to_string()).await
+            }
             Err(unanswered) => Err(self.failed("outcome", unanswered)),
         }
     }
@@ -596,6 +602,11 @@ impl Drive<'_> {
 
 /// Who was silent, to which question, and what the network said.
 type Silence = (String, &'static str, String);
+
+/// Whether the escrow says that the purchase is older than what it keeps, so that the bank knows how it ended.
+fn is_closed(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Purchase(PurchaseFault::Closed(_)))
+}
 
 fn spendable(row: &CoinRow, bank: &PublicKey) -> bool {
     row.status == CoinStatus::Available && row.bank == *bank

@@ -271,7 +271,9 @@ impl Wallet {
             let status = match used {
                 // Which purchase released it is found with the purchases; until then it counts as its own.
                 CoinUsed::Released => CoinStatus::Released(u64::MAX),
-                CoinUsed::Held | CoinUsed::Spent | CoinUsed::Exchanged => CoinStatus::FoundUsed,
+                // Which exchange took it does not matter; but no purchase may claim it, since it cannot come back.
+                CoinUsed::Exchanged => CoinStatus::Exchanged(u64::MAX),
+                CoinUsed::Held | CoinUsed::Spent => CoinStatus::FoundUsed,
             };
             let row = CoinRow { status, ..row };
             self.transact(move |tx| COINS.put(tx, &(row.coin.key_id, row.coin.public), &row))
