@@ -1,6 +1,6 @@
 //! The command line of the escrow.
 
-use crate::admin::{AdminRequest, PurchasesPage, purchases};
+use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, purchases};
 use crate::escrow::{Escrow, EscrowParts};
 use crate::report::{self, Report};
 use crate::rows::LATEST_MS;
@@ -17,7 +17,7 @@ use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
-use farthing_node::store::{Store, StoreOptions, verify};
+use farthing_node::store::{Store, StoreError, StoreOptions, verify};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ffi::OsString;
@@ -26,12 +26,19 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The folder of the store in the escrow's directory.
 pub const STORE_DIR: &str = "store";
 
 /// Where an escrow listens unless it is told otherwise.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7002";
+
+/// How often a command looks again for a node that is just starting or stopping.
+const SEND_TRIES: u32 = 20;
+
+/// The pause between two looks (ms).
+const SEND_PAUSE_MS: u64 = 100;
 
 /// The escrow of Farthing: it decides each purchase once and for all.
 #[derive(Debug, Parser)]
@@ -230,38 +237,16 @@ async fn network_add(dir: &Path, card: Card) -> Result<Report> {
 
 async fn list_purchases(dir: &Path) -> Result<Report> {
     open(dir)?;
-    let mut all = Vec::new();
-    let mut store = None;
+    let mut all: Vec<PurchaseLine> = Vec::new();
     loop {
-        let after = all
-            .last()
-            .map(|line: &crate::admin::PurchaseLine| line.purchase.clone());
-        let request = serde_json::to_value(AdminRequest::Purchases { after: after.clone() })?;
-        let answered = match store {
-            Some(_) => None,
-            None => admin_call(dir, &request).await?,
-        };
-        let page: PurchasesPage = match answered {
-            Some(answer) => serde_json::from_value(answer)?,
-            None => {
-                if store.is_none() {
-                    store = Some(Store::open(&dir.join(STORE_DIR), StoreOptions::default())?.0);
-                }
-                let Some(store) = &store else {
-                    bail!("the store is not open")
-                };
-                purchases(&store.view(), after.as_deref()).map_err(anyhow::Error::msg)?
-            }
-        };
+        let after = all.last().map(|line| line.purchase.clone());
+        let page = purchases_page(dir, after).await?;
         all.extend(page.purchases);
         if !page.more {
             break;
         }
     }
-    if let Some(store) = store {
-        store.close()?;
-    }
-    let line = |p: &crate::admin::PurchaseLine| {
+    let line = |p: &PurchaseLine| {
         let settled = if p.settled { "settled" } else { "not settled yet" };
         format!(
             "{}  {:9}  {:>12} {}  {settled}",
@@ -277,6 +262,31 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         json: json!({ "purchases": all }),
         text,
     })
+}
+
+/// A page of purchases from the running node, or from its store when no node runs.
+async fn purchases_page(dir: &Path, after: Option<String>) -> Result<PurchasesPage> {
+    let request = serde_json::to_value(AdminRequest::Purchases { after: after.clone() })?;
+    for _ in 0..SEND_TRIES {
+        if let Some(answer) = admin_call(dir, &request).await? {
+            return Ok(serde_json::from_value(answer)?);
+        }
+        match Store::open(&dir.join(STORE_DIR), StoreOptions::default()) {
+            Ok((store, _)) => {
+                let page = purchases(&store.view(), after.as_deref()).map_err(anyhow::Error::msg);
+                store.close()?;
+                return page;
+            }
+            // A node that is starting or stopping has the store, and no socket.
+            Err(StoreError::InUse { .. }) => {
+                tokio::time::sleep(Duration::from_millis(SEND_PAUSE_MS)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!(
+        "the escrow's store is in use, but nobody answers its operator; stop what uses it, or try again later"
+    )
 }
 
 async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
