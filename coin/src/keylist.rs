@@ -399,6 +399,12 @@ impl KeyBook {
         self.chain.contains(digest)
     }
 
+    /// The last epoch that the list with this digest has, if this list is it or continues it.
+    pub fn last_epoch_of(&self, digest: &[u8; 32]) -> Option<u32> {
+        let position = self.chain.iter().position(|link| link == digest)?;
+        self.list().epochs.get(position).map(|keys| keys.epoch)
+    }
+
     /// Whether this list is `older`, or `older` with epochs appended and nothing else changed.
     pub fn extends(&self, older: &KeyBook) -> bool {
         self.knows_digest(&older.digest())

@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::blind::Blinders;
+use crate::denomination::KeyId;
 use crate::issue::Commitment;
 use crate::sign::SecretKey;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
@@ -143,11 +144,20 @@ impl Seed {
         )
     }
 
-    /// The blinders for a request's `slot` against one first message of the bank's.
+    /// The blinders for a request's `slot` against one first message of the bank's under one of its keys.
     ///
-    /// They depend on the message, so that they are never used against two.
-    pub fn blinders(&self, request_id: &[u8; 32], slot: u32, commitment: &Commitment) -> Blinders {
+    /// They depend on the message and on the key, so that they are never used twice: a bank that repeats a
+    /// first message under another key would otherwise get two equations in the same unknowns, and could
+    /// tell which session made which coin.
+    pub fn blinders(
+        &self,
+        request_id: &[u8; 32],
+        slot: u32,
+        key_id: &KeyId,
+        commitment: &Commitment,
+    ) -> Blinders {
         let mut transcript = self.slotted(label::WALLET_BLINDERS, request_id, slot);
+        transcript.bytes(b"key id", &key_id.0);
         transcript.bytes(b"A", &commitment.a);
         transcript.bytes(b"B", &commitment.b);
         Blinders::take(&mut *transcript)

@@ -283,7 +283,7 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
         &seed.client_randomness(&request_id),
     );
     let m = seed.coin_key(&request_id, 0).public();
-    let blinders = seed.blinders(&request_id, 0, &commitment);
+    let blinders = seed.blinders(&request_id, 0, &d.id(), &commitment);
     let challenge = blind(&d, &m, &commitment, &blinders).expect("good");
     let response = nonces.respond(&secret, &challenge).expect("canonical");
     let coin = unblind(&d, &m, &commitment, &blinders, &response).expect("good");
@@ -292,7 +292,7 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     let restored = Seed::from_phrase(&phrase).expect("its own phrase");
     let same = reconstruct(&d, &challenge, &response).expect("good");
     assert_eq!(same, commitment);
-    let blinders = restored.blinders(&request_id, 0, &same);
+    let blinders = restored.blinders(&request_id, 0, &d.id(), &same);
     assert_eq!(blind(&d, &m, &same, &blinders), Ok(challenge));
     assert_eq!(unblind(&d, &m, &same, &blinders, &response), Ok(coin));
 }

@@ -83,22 +83,24 @@ fn no_two_derivations_meet() {
     }
 }
 
-/// Blinders that were used against two first messages could join them.
+/// Blinders that were used against two first messages, or one message under two keys, could join them.
 #[test]
-fn blinders_depend_on_the_first_message_the_request_and_the_slot() {
+fn blinders_depend_on_the_first_message_the_key_the_request_and_the_slot() {
     let mut rng = TestRng::new("blinders", 0);
     let (_, d) = denomination(8, 1);
+    let (_, other_key) = denomination(8, 2);
     let mut commitment = || farthing_coin::Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]).1;
     let (one, two) = (commitment(), commitment());
     let mixed = Commitment { a: one.a, b: two.b };
     let seed = Seed::from_bytes(&[1; 32]);
     let (id, m) = (seed.withdraw_id(0), seed.coin_key(&[0; 32], 0).public());
     let all = [
-        seed.blinders(&id, 0, &one),
-        seed.blinders(&id, 1, &one),
-        seed.blinders(&seed.withdraw_id(1), 0, &one),
-        seed.blinders(&id, 0, &two),
-        seed.blinders(&id, 0, &mixed),
+        seed.blinders(&id, 0, &d.id(), &one),
+        seed.blinders(&id, 1, &d.id(), &one),
+        seed.blinders(&seed.withdraw_id(1), 0, &d.id(), &one),
+        seed.blinders(&id, 0, &other_key.id(), &one),
+        seed.blinders(&id, 0, &d.id(), &two),
+        seed.blinders(&id, 0, &d.id(), &mixed),
     ];
     // Against one and the same message, different blinders show as different challenges.
     let challenges: BTreeSet<_> = all
@@ -106,6 +108,6 @@ fn blinders_depend_on_the_first_message_the_request_and_the_slot() {
         .map(|b| blind(&d, &m, &one, b).expect("good"))
         .collect();
     assert_eq!(challenges.len(), all.len());
-    let again = blind(&d, &m, &one, &seed.blinders(&id, 0, &one)).expect("good");
+    let again = blind(&d, &m, &one, &seed.blinders(&id, 0, &d.id(), &one)).expect("good");
     assert!(challenges.contains(&again));
 }

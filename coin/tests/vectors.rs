@@ -113,7 +113,7 @@ fn both_sides_reproduce_the_published_sessions() {
         let seed = Seed::from_bytes(&unhex(&vector.seed));
         let request_id = unhex(&vector.request_id);
         assert_eq!(reconstruct(&d, &challenge, &response), Ok(commitment));
-        let blinders = seed.blinders(&request_id, vector.slot, &commitment);
+        let blinders = seed.blinders(&request_id, vector.slot, &d.id(), &commitment);
         let m = seed.coin_key(&request_id, vector.slot).public();
         assert_eq!(blind(&d, &m, &commitment, &blinders), Ok(challenge));
         assert_eq!(

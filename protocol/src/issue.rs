@@ -83,7 +83,7 @@ pub fn challenge(
     for (slot, (key_id, commitment)) in outputs.iter().zip(&begun.commitments).enumerate() {
         let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
         let public = seed.coin_key(request_id, slot as u32).public();
-        let blinders = seed.blinders(request_id, slot as u32, commitment);
+        let blinders = seed.blinders(request_id, slot as u32, key_id, commitment);
         let challenge = blind(denomination, &public, commitment, &blinders)
             .map_err(|why| MintFault::Blind { slot, why })?;
         challenges.push(challenge);
@@ -139,7 +139,7 @@ fn recover(
     let at_slot = |why| MintFault::Blind { slot, why };
     let commitment = reconstruct(denomination, challenge, response).map_err(at_slot)?;
     let public = seed.coin_key(request_id, slot as u32).public();
-    let blinders = seed.blinders(request_id, slot as u32, &commitment);
+    let blinders = seed.blinders(request_id, slot as u32, &denomination.id(), &commitment);
     if blind(denomination, &public, &commitment, &blinders).map_err(at_slot)? != *challenge {
         return Err(MintFault::Mismatch("challenge"));
     }

@@ -8,8 +8,8 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
     Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EpochKeys,
-    KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement, Transcript, TranscriptExt,
-    blind, unblind,
+    KeyId, KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement, Transcript,
+    TranscriptExt, blind, unblind,
 };
 use rand_core::Rng;
 use serde::Serialize;
@@ -148,11 +148,18 @@ fn nonces(
 }
 
 /// alpha, r and beta of the wallet, from the documented derivation.
-fn blinders(seed: &[u8; 32], request_id: &[u8; 32], slot: u32, commitment: &Commitment) -> [Scalar; 3] {
+fn blinders(
+    seed: &[u8; 32],
+    request_id: &[u8; 32],
+    slot: u32,
+    key_id: &KeyId,
+    commitment: &Commitment,
+) -> [Scalar; 3] {
     let mut transcript = Transcript::start(b"wallet blinders");
     transcript.bytes(b"seed", seed);
     transcript.bytes(b"request id", request_id);
     transcript.u32(b"slot", slot);
+    transcript.bytes(b"key id", &key_id.0);
     transcript.bytes(b"A", &commitment.a);
     transcript.bytes(b"B", &commitment.b);
     [
@@ -189,13 +196,13 @@ fn issue(number: usize) -> (IssueVector, SecretKey) {
     let mut rng = TestRng::new("vector nonces", number as u64);
     let (bank, commitment) = Nonces::generate(&mut rng, &boot_id, session_id.as_bytes(), &client_randomness);
     let key = seed.coin_key(&request_id, slot);
-    let wallet = seed.blinders(&request_id, slot, &commitment);
+    let wallet = seed.blinders(&request_id, slot, &d.id(), &commitment);
     let challenge: Challenge = blind(&d, &key.public(), &commitment, &wallet).expect("a good first message");
     let response: Response = bank.respond(&secret, &challenge).expect("canonical");
     let coin = unblind(&d, &key.public(), &commitment, &wallet, &response).expect("a good answer");
 
     let [a, b, y] = nonces(&fresh, &boot_id, session_id.as_bytes(), &client_randomness);
-    let [alpha, r, beta] = blinders(&seed_bytes, &request_id, slot, &commitment);
+    let [alpha, r, beta] = blinders(&seed_bytes, &request_id, slot, &d.id(), &commitment);
     let vector = IssueVector {
         denomination: denomination_number,
         fresh: hex::encode(fresh),
