@@ -1,28 +1,27 @@
 //! Buying: an offer, its goods, a contract, and one outcome.
 
 use crate::{
-    error::{Unanswered, WalletError},
-    rows::{COINS, CoinRow, CoinStatus, Counter, Delivery, PURCHASES, PurchaseRow},
-    talk::{Pause, Talk},
+    drive::Drive,
+    error::WalletError,
+    rows::{COINS, CoinRow, CoinStatus, Counter, Delivery, Exhibit, PURCHASES, PurchaseRow},
+    talk::Talk,
     wallet::{Wallet, set_status, take_numbers},
     watch::Event,
 };
-use farthing_coin::{Coin, PublicKey, Signed};
+use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
 use farthing_protocol::{
-    decide::SignedDecision,
-    documents::{Abort, EarlierUse, Offer},
+    documents::Offer,
     evidence::Evidence,
-    money::{Amount, Selection, select},
-    offer::{CatalogItem, CatalogRequest, DeliverRequest, OfferRequest},
-    purchase::{Ask, OfferFault, Order, OrderParts, Plan, Proof, Purchase, check_offer},
-    refusal::{PurchaseFault, Refusal},
+    limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
+    money::{Selection, select},
+    offer::{CatalogItem, CatalogRequest, OfferRequest},
+    purchase::{OfferFault, Order, OrderParts, Plan, Proof, Purchase, check_listed, check_offer},
     restore::{Note, Origin},
     seal::seal_note,
-    settle::SettleRequest,
     wire,
 };
 use std::path::{Path, PathBuf};
@@ -30,8 +29,13 @@ use std::path::{Path, PathBuf};
 /// The most pages of a catalogue that are read.
 const CATALOG_PAGES_MAX: usize = 1000;
 
-/// How often change is made for one purchase before the wallet gives up; once is enough.
-const CHANGE_ROUNDS_MAX: usize = 3;
+/// How often coins are exchanged for one purchase before the wallet gives up: once for change, and once
+/// where the change itself has too many coins, is enough.
+const EXCHANGES_MAX: usize = 4;
+
+/// How far ahead a deadline lies at most, by this machine's clock (ms). It decides nothing: where the clock is
+/// wrong the escrow refuses the hold, and the wallet cancels.
+const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
 
 /// Who takes part in a purchase.
 #[derive(Debug, Clone)]
@@ -93,34 +97,32 @@ impl Wallet {
         output: &Path,
     ) -> Result<u64, WalletError> {
         let mut talk = self.talk(&parties.merchant, Lane::Anonymous);
-        let item_id = match_item(&self.catalog_through(&mut talk).await?, item)?;
+        let listed = match_item(self.catalog_through(&mut talk).await?, item)?;
         let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
         let request = OfferRequest {
-            item_id,
+            item_id: listed.item_id,
             bank,
             escrow,
         };
         let offer = talk.must("offer", &request).await?;
+        check_listed(&offer.body, &listed)?;
         self.check_offer(parties, &offer).await?;
-        let number = self
-            .transact(|tx| take_numbers(tx, Counter::Purchases, 1))
-            .await?;
         let row = PurchaseRow {
-            purchase: Purchase::Fetching(Plan {
-                counter: number,
-                bank,
-                escrow,
-                offer,
-            }),
+            purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
             merchant: parties.merchant.clone(),
-            output: absolute(output)?,
+            output: std::path::absolute(output).map_err(WalletError::io(output))?,
             delivery: Delivery::Pending,
             refusal: None,
             begun_ms: self.now_ms(),
             origins: Vec::new(),
+            exhibits: Vec::new(),
         };
-        self.transact(move |tx| PURCHASES.put(tx, &number, &row)).await?;
-        Ok(number)
+        self.transact(move |tx| {
+            let number = take_numbers(tx, Counter::Purchases, 1)?;
+            PURCHASES.put(tx, &number, &row)?;
+            Ok(number)
+        })
+        .await
     }
 
     /// Checks an offer; when merchant and wallet see different lists of the bank's keys, the wallet looks
@@ -131,11 +133,9 @@ impl Wallet {
             escrow,
             bank,
         } = parties;
-        let mut talk = self.talk(bank, Lane::Anonymous);
-        let keys = self.keys(bank, &mut talk).await?;
         let check = |keys| check_offer(offer, &merchant.identity, &bank.identity, &escrow.identity, keys);
-        match check(&keys) {
-            Err(OfferFault::OtherKeys) => Ok(check(&self.fetch_keys(bank, &mut talk).await?)?),
+        match check(&self.keys(bank).await?) {
+            Err(OfferFault::OtherKeys) => Ok(check(&self.fetch_keys(bank).await?)?),
             other => Ok(other?),
         }
     }
@@ -157,7 +157,6 @@ impl Wallet {
     /// # Errors
     /// When a party does not answer within the wallet's patience; the purchase then stands where it stood.
     pub async fn drive_purchase(&self, number: u64) -> Result<(), WalletError> {
-        // One connection a party for this purchase, none of them shared with anything else.
         let row = self.purchase(number)?;
         let (bank, escrow) = match (&row.purchase, row.purchase.order()) {
             (_, Some(order)) => (order.contract.terms.bank, order.contract.terms.escrow),
@@ -166,7 +165,8 @@ impl Wallet {
         };
         let bank = self.party_by_key(RoleName::Bank, &bank)?;
         let escrow = self.party_by_key(RoleName::Escrow, &escrow)?;
-        let mut drive = Drive {
+        // One connection a party for this purchase, none of them shared with anything else.
+        let drive = Drive {
             wallet: self,
             number,
             merchant: self.talk(&row.merchant, Lane::Anonymous),
@@ -183,34 +183,56 @@ impl Wallet {
     /// # Errors
     /// When the purchase has ended as committed, or a party does not answer.
     pub async fn cancel(&self, number: u64) -> Result<(), WalletError> {
-        let row = self.purchase(number)?;
-        let purchase = row.purchase.clone().on_cancel()?;
-        self.save_purchase(number, PurchaseRow { purchase, ..row })
-            .await?;
-        self.drive_purchase(number).await
+        loop {
+            let row = self.purchase(number)?;
+            let before = row.purchase.clone();
+            let purchase = row.purchase.clone().on_cancel()?;
+            if self
+                .save_purchase(number, &before, PurchaseRow { purchase, ..row })
+                .await?
+            {
+                return self.drive_purchase(number).await;
+            }
+        }
     }
 
-    pub(crate) async fn save_purchase(&self, number: u64, row: PurchaseRow) -> Result<(), WalletError> {
+    /// Writes a purchase down, with its coins' new status, if it still stands as `before`; `false` if another
+    /// part of this program was quicker.
+    pub(crate) async fn save_purchase(
+        &self,
+        number: u64,
+        before: &Purchase,
+        row: PurchaseRow,
+    ) -> Result<bool, WalletError> {
         let status = row.purchase.status();
-        self.transact(move |tx| {
-            match &row.purchase {
-                Purchase::Committed(order, _) => {
-                    set_status(tx, &order.payment.coins, |coin| {
-                        settle(coin, number, CoinStatus::Spent(number))
-                    })?;
+        let before = before.clone();
+        let saved = self
+            .transact(move |tx| {
+                if PURCHASES
+                    .get(tx, &number)?
+                    .is_none_or(|now| now.purchase != before)
+                {
+                    return Ok(false);
                 }
-                Purchase::Aborted(order, _) => {
-                    set_status(tx, &order.payment.coins, |coin| {
-                        settle(coin, number, CoinStatus::Released(number))
-                    })?;
+                match &row.purchase {
+                    Purchase::Committed(order, _) => {
+                        let spent = CoinStatus::Spent(number);
+                        set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
+                    }
+                    Purchase::Aborted(order, _) => {
+                        let released = CoinStatus::Released(number);
+                        set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
+                    }
+                    _ => {}
                 }
-                _ => {}
-            }
-            PURCHASES.put(tx, &number, &row)
-        })
-        .await?;
-        self.watch().see(&Event::Purchase { number, status });
-        Ok(())
+                PURCHASES.put(tx, &number, &row)?;
+                Ok(true)
+            })
+            .await?;
+        if saved {
+            self.watch().see(&Event::Purchase { number, status });
+        }
+        Ok(saved)
     }
 
     /// What proves to anyone how a purchase went.
@@ -219,43 +241,60 @@ impl Wallet {
     /// When it was not committed, or the escrow's receipt is not here.
     pub fn evidence(&self, number: u64) -> Result<Evidence, WalletError> {
         let row = self.purchase(number)?;
-        match row.purchase {
-            Purchase::Committed(order, Proof::Receipt(receipt)) => Ok(Evidence {
-                contract: order.contract,
+        let status = row.purchase.status();
+        let exhibit = row.exhibits.into_iter().find_map(|exhibit| match exhibit {
+            Exhibit::Receipt(receipt) => Some(receipt),
+            Exhibit::Abort(_) => None,
+        });
+        let contract = row.purchase.order().map(|order| order.contract.clone());
+        let receipt = match (exhibit, row.purchase) {
+            (Some(receipt), _) => Some(receipt),
+            (None, Purchase::Committed(_, Proof::Receipt(receipt))) => Some(receipt),
+            _ => None,
+        };
+        match (contract, receipt) {
+            (Some(contract), Some(receipt)) => Ok(Evidence {
+                contract,
                 receipt: *receipt,
             }),
-            other => Err(WalletError::NoReceipt {
-                number,
-                status: other.status(),
-            }),
+            _ => Err(WalletError::NoReceipt { number, status }),
         }
     }
 
     // ---- orders -----------------------------------------------------------------------------------------------
 
-    /// Coins worth exactly `price`; change is made where it takes that.
-    async fn choose_coins(&self, bank: &PublicKey, price: Amount) -> Result<Vec<CoinRow>, WalletError> {
-        for _ in 0..CHANGE_ROUNDS_MAX {
-            let rows: Vec<CoinRow> = self
-                .coins()?
-                .into_iter()
-                .filter(|row| spendable(row, bank))
-                .collect();
+    /// Coins worth exactly the plan's price; some are exchanged where it takes that.
+    async fn choose_coins(&self, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+        let price = plan.offer.body.price;
+        let bank = self.party_by_key(RoleName::Bank, &plan.bank)?;
+        for _ in 0..EXCHANGES_MAX {
+            let keys = self.keys(&bank).await?;
+            let rows = self.spendable(&keys, plan)?;
             let purse: Vec<(usize, u64)> = rows.iter().map(|row| row.value).enumerate().collect();
+            let take = |chosen: Vec<usize>| -> Vec<CoinRow> {
+                chosen
+                    .into_iter()
+                    .filter_map(|index| rows.get(index).cloned())
+                    .collect()
+            };
             match select(&purse, price) {
+                Selection::Exact(chosen) if chosen.len() <= COINS_PER_REQUEST_MAX => return Ok(take(chosen)),
                 Selection::Exact(chosen) => {
-                    return Ok(chosen
-                        .into_iter()
-                        .filter_map(|index| rows.get(index).cloned())
-                        .collect());
+                    // Largest first: the last ones are the small coins that make it too many.
+                    let small = chosen.len().saturating_sub(COINS_PER_REQUEST_MAX);
+                    self.consolidate(take(chosen.into_iter().skip(small).collect()))
+                        .await?;
                 }
                 Selection::ChangeNeeded(coins) => {
-                    for row in coins.into_iter().filter_map(|index| rows.get(index).cloned()) {
+                    for row in take(coins) {
                         self.make_change(row).await?;
                     }
                 }
                 Selection::Short(short) => {
                     let available = self.balance()?.available;
+                    if available >= price {
+                        return Err(WalletError::NewKeys(short));
+                    }
                     return Err(WalletError::Short {
                         short,
                         available,
@@ -267,62 +306,106 @@ impl Wallet {
         Err(WalletError::NoCoins(price))
     }
 
-    /// Puts coins to a plan: a signed contract, authorized coins, and a note to the wallet itself.
-    async fn place_order(&self, number: u64, row: PurchaseRow, plan: &Plan) -> Result<(), WalletError> {
-        let chosen = self.choose_coins(&plan.bank, plan.offer.body.price).await?;
+    /// The coins that can pay for a plan: in time for settlement, and made with keys that the merchant has seen
+    /// too, for a key that was shown to this wallet alone would mark its coins.
+    fn spendable(&self, keys: &KeyBook, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+        let accepted = plan
+            .offer
+            .body
+            .banks
+            .iter()
+            .find(|accepted| accepted.bank == plan.bank);
+        let seen = accepted.and_then(|accepted| keys.last_epoch_of(&accepted.key_list_digest));
+        let settled_ms = self.deadline_ms(plan).saturating_add(SETTLEMENT_MARGIN_MS);
+        let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
+        let rows = self.coins()?.into_iter().filter(|row| {
+            let fits = keys.get(&row.coin.key_id).is_some_and(fits);
+            row.status == CoinStatus::Available && row.bank == plan.bank && fits
+        });
+        Ok(rows.collect())
+    }
+
+    fn deadline_ms(&self, plan: &Plan) -> u64 {
+        plan.offer
+            .body
+            .expires_ms
+            .min(self.now_ms().saturating_add(DEADLINE_AHEAD_MS))
+    }
+
+    /// Puts coins to a plan: a signed contract, authorized coins, and a note to the wallet itself. Where another
+    /// matter was quicker to take a coin or the number, the next turn chooses anew.
+    pub(crate) async fn place_order(
+        &self,
+        number: u64,
+        row: PurchaseRow,
+        plan: &Plan,
+    ) -> Result<(), WalletError> {
+        let chosen = self.choose_coins(plan).await?;
         let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
         let coins: Vec<Coin> = chosen.iter().map(|row| row.coin).collect();
-        // The merchant's own date, not one by this machine's clock: nothing is decided by the customer's.
-        let deadline_ms = plan.offer.body.expires_ms;
         let note = Note {
             bank: plan.bank,
             escrow: plan.escrow,
             offer: plan.offer.clone(),
-            deadline_ms,
+            deadline_ms: self.deadline_ms(plan),
             coins: origins.clone(),
             merchant_card: row.merchant.to_string(),
         };
-        let order = self.order(plan, &note, coins.clone(), None)?;
+        let counter = crate::rows::COUNTERS
+            .peek(&self.store.view(), &(Counter::Orders as u8))?
+            .unwrap_or(0);
+        let order = self.order(counter, plan, &note, coins.clone(), None)?;
+        let before = row.purchase.clone();
         let row = PurchaseRow {
             purchase: Purchase::Holding(order),
             origins,
             ..row
         };
-        let taken = self
+        let placed = self
             .transact(move |tx| {
+                if PURCHASES
+                    .get(tx, &number)?
+                    .is_none_or(|now| now.purchase != before)
+                {
+                    return Ok(false);
+                }
                 for coin in &coins {
-                    let key = (coin.key_id, coin.public);
-                    let available = COINS
-                        .get(tx, &key)?
-                        .is_some_and(|row| row.status == CoinStatus::Available);
-                    if !available {
+                    let now = COINS.get(tx, &(coin.key_id, coin.public))?;
+                    if now.is_none_or(|row| row.status != CoinStatus::Available) {
                         return Ok(false);
                     }
                 }
+                if crate::rows::COUNTERS
+                    .get(tx, &(Counter::Orders as u8))?
+                    .unwrap_or(0)
+                    != counter
+                {
+                    return Ok(false);
+                }
+                take_numbers(tx, Counter::Orders, 1)?;
                 set_status(tx, &coins, |_| CoinStatus::InPurchase(number))?;
                 PURCHASES.put(tx, &number, &row)?;
                 Ok(true)
             })
             .await?;
-        if taken {
+        if placed {
             self.watch().see(&Event::Purchase {
                 number,
                 status: "holding",
             });
         }
-        // Where another purchase was quicker, the next turn chooses other coins.
         Ok(())
     }
 
     /// The order of a plan and a note. A restored wallet passes the note as the bank has it.
     pub(crate) fn order(
         &self,
+        counter: u64,
         plan: &Plan,
         note: &Note,
         coins: Vec<Coin>,
         sealed_note: Option<Vec<u8>>,
     ) -> Result<Order, WalletError> {
-        let counter = plan.counter;
         let note_id = self.seed.note_id(counter);
         let sealed = match sealed_note {
             Some(sealed) => sealed,
@@ -334,6 +417,7 @@ impl Wallet {
             }
         };
         Ok(Order::new(OrderParts {
+            counter,
             plan,
             coins,
             coin_keys: &self.coin_keys(&note.coins),
@@ -343,297 +427,33 @@ impl Wallet {
             deadline_ms: note.deadline_ms,
         })?)
     }
-}
 
-/// One purchase being driven.
-struct Drive<'w> {
-    wallet: &'w Wallet,
-    number: u64,
-    merchant: Talk<'w>,
-    escrow: Talk<'w>,
-    bank_talk: Talk<'w>,
-    bank: Card,
-}
-
-impl Drive<'_> {
-    async fn run(&mut self) -> Result<(), WalletError> {
-        let mut pause = Pause::new(self.wallet.around.patience);
-        let mut before = None;
-        loop {
-            let row = self.wallet.purchase(self.number)?;
-            let status = row.purchase.status();
-            if before.replace(status) != Some(status) {
-                pause = Pause::new(self.wallet.around.patience);
-            }
-            let key = self.wallet.seed.purchase_key(self.number);
-            let silent = match row.purchase.ask(&key) {
-                Ask::Goods(plan) => self.goods(row, &plan).await?,
-                Ask::Hold(request) => {
-                    let reply = self.escrow.once("hold", *request).await;
-                    match reply {
-                        Ok(hold) => self.step(row, |purchase| purchase.on_hold(hold)).await?,
-                        Err(unanswered) => self.unheld(row, unanswered).await?,
-                    }
-                }
-                Ask::Deliver(request) => self.deliver(row, *request).await?,
-                Ask::Cancel(request) => match self.escrow.once("cancel", *request).await {
-                    Ok(outcome) => self.step(row, |purchase| purchase.on_outcome(outcome)).await?,
-                    Err(Unanswered::Again(why)) => self.ask_bank(row, why).await?,
-                    Err(Unanswered::Refused(closed)) if is_closed(&closed) => {
-                        self.ask_bank(row, closed.to_string()).await?
-                    }
-                    Err(unanswered) => return Err(self.failed("cancel", unanswered)),
-                },
-                Ask::Nothing => return self.finish(row).await,
-            };
-            if let Some((party, question, why)) = silent
-                && !pause.wait().await
-            {
-                return Err(WalletError::Silent { party, question, why });
-            }
-        }
+    /// Where the goods of a restored purchase go.
+    pub(crate) fn restored_output(goods_dir: &Path, number: u64, title: &str) -> PathBuf {
+        let plain = |c: char| if c.is_alphanumeric() || c == '.' { c } else { '-' };
+        goods_dir.join(format!(
+            "{number}-{}",
+            title.chars().map(plain).collect::<String>()
+        ))
     }
-
-    /// Takes a step and writes it down.
-    async fn step(
-        &mut self,
-        row: PurchaseRow,
-        step: impl FnOnce(Purchase) -> Result<Purchase, farthing_protocol::purchase::PurchaseError>,
-    ) -> Result<Option<Silence>, WalletError> {
-        let before = row.purchase.status();
-        let purchase = step(row.purchase.clone())?;
-        if purchase.status() != before {
-            self.wallet
-                .save_purchase(self.number, PurchaseRow { purchase, ..row })
-                .await?;
-        }
-        Ok(None)
-    }
-
-    async fn goods(&mut self, row: PurchaseRow, plan: &Plan) -> Result<Option<Silence>, WalletError> {
-        self.wallet
-            .fetch_goods(&plan.offer.body, &mut self.merchant)
-            .await?;
-        self.wallet.place_order(self.number, row, plan).await?;
-        Ok(None)
-    }
-
-    /// The escrow gave no hold.
-    async fn unheld(
-        &mut self,
-        row: PurchaseRow,
-        unanswered: Unanswered,
-    ) -> Result<Option<Silence>, WalletError> {
-        match unanswered {
-            Unanswered::Again(why) => Ok(Some((self.escrow.party(), "hold", why))),
-            Unanswered::Final(error) => Err(error),
-            Unanswered::Refused(refusal) => self.refused(row, refusal).await,
-        }
-    }
-
-    /// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
-    async fn refused(&mut self, row: PurchaseRow, refusal: Refusal) -> Result<Option<Silence>, WalletError> {
-        let decided = matches!(
-            refusal,
-            Refusal::Purchase(
-                PurchaseFault::Committed(_) | PurchaseFault::Aborted(_) | PurchaseFault::Closed(_)
-            )
-        );
-        if decided {
-            return self.ask_outcome(row, "the purchase has ended".into()).await;
-        }
-        let coins = row
-            .purchase
-            .order()
-            .map(|order| order.payment.coins.clone())
-            .unwrap_or_default();
-        let used = self.wallet.proven_use(&coins, &refusal);
-        if let Some((coin, earlier)) = used {
-            self.mark_used(&coins, coin, earlier).await?;
-        }
-        let row = PurchaseRow {
-            refusal: Some(refusal.to_string()),
-            ..row
-        };
-        self.step(row, Purchase::on_cancel).await
-    }
-
-    async fn mark_used(
-        &self,
-        coins: &[Coin],
-        coin: PublicKey,
-        earlier: EarlierUse,
-    ) -> Result<(), WalletError> {
-        let coins: Vec<Coin> = coins.iter().filter(|c| c.public == coin).copied().collect();
-        self.wallet
-            .transact(move |tx| set_status(tx, &coins, |_| CoinStatus::UsedElsewhere(earlier)))
-            .await
-    }
-
-    /// Hands the hold to the merchant; when he is silent, asks the escrow how it has ended.
-    async fn deliver(
-        &mut self,
-        row: PurchaseRow,
-        request: DeliverRequest,
-    ) -> Result<Option<Silence>, WalletError> {
-        match self.merchant.once("deliver", request).await {
-            Ok(receipt) => self.step(row, |purchase| purchase.on_receipt(receipt)).await,
-            Err(Unanswered::Again(why)) => self.ask_outcome(row, why).await,
-            Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await,
-            Err(Unanswered::Final(error)) => {
-                // The merchant's fault, or an impostor's: the escrow still knows how it has ended.
-                self.ask_outcome(row, error.to_string()).await
-            }
-        }
-    }
-
-    async fn ask_outcome(&mut self, row: PurchaseRow, why: String) -> Result<Option<Silence>, WalletError> {
-        let Some(order) = row.purchase.order() else {
-            return Ok(None);
-        };
-        let request = order.outcome_request(&self.wallet.seed.purchase_key(self.number));
-        let before = row.purchase.status();
-        match self.escrow.once("outcome", request).await {
-            Ok(outcome) => {
-                self.step(row, |purchase| purchase.on_outcome(outcome)).await?;
-                let stays = self.wallet.purchase(self.number)?.purchase.status() == before;
-                Ok(stays.then(|| (self.merchant.party(), "deliver", why)))
-            }
-            Err(Unanswered::Again(why)) => self.ask_bank(row, why).await,
-            Err(Unanswered::Refused(closed)) if is_closed(&closed) => {
-                self.ask_bank(row, closed.to_string()).await
-            }
-            Err(unanswered) => Err(self.failed("outcome", unanswered)),
-        }
-    }
-
-    /// The escrow is silent: the bank may have been told how it ended.
-    async fn ask_bank(&mut self, row: PurchaseRow, why: String) -> Result<Option<Silence>, WalletError> {
-        let Some(order) = row.purchase.order() else {
-            return Ok(None);
-        };
-        let key = self.wallet.seed.purchase_key(self.number);
-        let silent = Some((self.escrow.party(), "outcome", why));
-        let before = row.purchase.status();
-        match self.bank_talk.once("collect", order.collect_request(&key)).await {
-            Ok(collected) => {
-                self.step(row, |purchase| purchase.on_collected(collected, &key))
-                    .await?;
-                let stays = self.wallet.purchase(self.number)?.purchase.status() == before;
-                Ok(if stays { silent } else { None })
-            }
-            Err(Unanswered::Final(error)) => Err(error),
-            Err(_) => Ok(silent),
-        }
-    }
-
-    fn failed(&self, question: &'static str, unanswered: Unanswered) -> WalletError {
-        let party = self.escrow.party();
-        match unanswered {
-            Unanswered::Final(error) => error,
-            Unanswered::Again(why) => WalletError::Silent { party, question, why },
-            Unanswered::Refused(refusal) => WalletError::Refused {
-                party,
-                question,
-                refusal: Box::new(refusal),
-            },
-        }
-    }
-
-    /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
-    async fn finish(&mut self, row: PurchaseRow) -> Result<(), WalletError> {
-        match &row.purchase {
-            Purchase::Committed(order, proof) if row.delivery == Delivery::Pending => {
-                let offer = &order.contract.offer.body;
-                self.wallet.fetch_goods(offer, &mut self.merchant).await?;
-                let as_described = self.wallet.open_goods(offer, proof.goods_key(), &row.output)?;
-                let delivery = if as_described {
-                    Delivery::Delivered
-                } else {
-                    Delivery::NotAsDescribed
-                };
-                self.wallet
-                    .save_purchase(self.number, PurchaseRow { delivery, ..row })
-                    .await?;
-                if as_described {
-                    Ok(())
-                } else {
-                    Err(WalletError::NotAsDescribed(self.number))
-                }
-            }
-            Purchase::Aborted(_, abort) => self.recover_coins(abort.clone()).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Shows the abort to the bank, in case the escrow has not yet, and exchanges the released coins, so
-    /// that nothing links them to the next purchase.
-    async fn recover_coins(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
-        let number = self.number;
-        let released: Vec<CoinRow> = self
-            .wallet
-            .coins()?
-            .into_iter()
-            .filter(|row| row.status == CoinStatus::Released(number))
-            .collect();
-        if released.is_empty() {
-            return Ok(());
-        }
-        let row = self.wallet.purchase(number)?;
-        let order = row
-            .purchase
-            .order()
-            .ok_or(WalletError::Inconsistent("an aborted purchase has no order"))?;
-        let escrow = order.contract.terms.escrow;
-        let settle = SettleRequest {
-            escrow,
-            decision: SignedDecision::Abort(abort),
-        };
-        let settled = self.bank_talk.must("abort", &settle).await?;
-        settled
-            .verify(&self.bank.identity)
-            .map_err(|why| WalletError::Garbled {
-                party: self.bank.title(),
-                why: format!("its acknowledgement of the abort: {why}"),
-            })?;
-        self.wallet.refresh(released).await.map(drop)
-    }
-}
-
-/// Who was silent, to which question, and what the network said.
-type Silence = (String, &'static str, String);
-
-/// Whether the escrow says that the purchase is older than what it keeps, so that the bank knows how it ended.
-fn is_closed(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Purchase(PurchaseFault::Closed(_)))
-}
-
-fn spendable(row: &CoinRow, bank: &PublicKey) -> bool {
-    row.status == CoinStatus::Available && row.bank == *bank
 }
 
 /// A coin of an ended purchase; one that turned out to be used elsewhere stays that.
-fn settle(row: &CoinRow, number: u64, ended: CoinStatus) -> CoinStatus {
+fn ended(row: &CoinRow, number: u64, status: CoinStatus) -> CoinStatus {
     match row.status {
-        CoinStatus::InPurchase(other) if other == number => ended,
+        CoinStatus::InPurchase(other) if other == number => status,
         other => other,
     }
 }
 
-fn match_item(items: &[CatalogItem], wanted: &str) -> Result<[u8; 32], WalletError> {
-    let matches: Vec<&CatalogItem> = items
-        .iter()
-        .filter(|item| {
-            item.title == wanted || (wanted.len() >= 4 && hex::encode(item.item_id).starts_with(wanted))
-        })
-        .collect();
-    match matches.as_slice() {
-        [item] => Ok(item.item_id),
-        [] => Err(WalletError::NoItem(wanted.into())),
+fn match_item(items: Vec<CatalogItem>, wanted: &str) -> Result<CatalogItem, WalletError> {
+    let is_match = |item: &CatalogItem| {
+        item.title == wanted || (wanted.len() >= 4 && hex::encode(item.item_id).starts_with(wanted))
+    };
+    let mut matches = items.into_iter().filter(is_match);
+    match (matches.next(), matches.next()) {
+        (Some(item), None) => Ok(item),
+        (None, _) => Err(WalletError::NoItem(wanted.into())),
         _ => Err(WalletError::SeveralItems(wanted.into())),
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, WalletError> {
-    std::path::absolute(path).map_err(WalletError::io(path))
 }

@@ -63,6 +63,12 @@ pub enum WalletError {
     /// The bank issues no coin of this value now.
     #[error("the bank issues no coins worth {0} now; is this machine's clock right?")]
     NotIssued(Amount),
+    /// The merchant has not seen the keys of enough of the wallet's coins.
+    #[error(
+        "the merchant does not know the newest of the bank's keys yet, which {0} of this wallet's coins are made \
+         with; try again in a few minutes"
+    )]
+    NewKeys(Amount),
     /// The amount cannot be made of the bank's coins.
     #[error("{0} cannot be made of the bank's coins")]
     NoCoins(Amount),

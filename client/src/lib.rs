@@ -7,13 +7,18 @@
 //! | the wallet and its parties | [`wallet`] |
 //! | what it keeps | [`rows`] |
 //! | new coins: withdrawals and exchanges | [`mint`] |
-//! | purchases | [`buy`] |
+//! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash, and from the phrase | [`restore`] |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
+//! | the command line over it | [`cli`] |
+//! | the whole system shown at work, and at its worst | [`demo`] |
 
 pub mod buy;
+pub mod cli;
+pub mod demo;
+mod drive;
 pub mod error;
 pub mod goods;
 pub mod mint;

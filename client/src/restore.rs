@@ -7,10 +7,10 @@ use crate::{
         COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, EXCHANGES, PURCHASES, PurchaseRow,
         WITHDRAWALS,
     },
-    wallet::Wallet,
+    wallet::{Wallet, take_numbers},
     watch::Event,
 };
-use farthing_coin::{Coin, KeyBook, PublicKey, Signed};
+use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -20,6 +20,7 @@ use farthing_protocol::{
     exchange::ExchangeState,
     issue::finish,
     limits::{RESTORE_GAP, RESTORE_PAGE_MAX},
+    money::Amount,
     purchase::{Plan, Purchase},
     restore::{BucketRecord, BucketRequest, CoinUsed, Note, Origin, Prefix, Shelf, WithdrawalsRequest},
     seal::open_note,
@@ -33,6 +34,12 @@ use std::{
 
 /// The longest note's text that is decoded (bytes).
 const NOTE_TEXT_MAX_BYTES: usize = 4096;
+
+/// How many numbers in a row a restore tries while the bank's list of withdrawals has records left over.
+const WITHDRAWAL_GAP: u64 = 100_000;
+
+/// How many numbers at a time are noted as asked for.
+const ASKED_AHEAD: u64 = 64;
 
 /// The most pages of one bucket, or of an account's withdrawals, that are read.
 const PAGES_MAX: usize = 100_000;
@@ -92,7 +99,42 @@ impl Wallet {
                 resumed.note(format!("purchase {number}"), outcome);
             }
         }
+        let renewed = self.renew().await;
+        if !matches!(renewed, Ok(Amount(0))) {
+            resumed.note("coins whose keys end soon".into(), renewed.map(drop));
+        }
         Ok(resumed)
+    }
+
+    /// Exchanges coins whose keys end soon, and coins that a restore found released by a purchase that it did
+    /// not find. Returns their worth.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer.
+    pub async fn renew(&self) -> Result<Amount, WalletError> {
+        let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
+        let mut total = Amount(0);
+        for row in self.coins()? {
+            if row.status == CoinStatus::FoundUsed(CoinUsed::Released) {
+                // Each for itself: nobody knows whether they belong together.
+                total = Amount(total.0.saturating_add(self.refresh(vec![row]).await?.0));
+            } else if row.status == CoinStatus::Available && self.ends_soon(&row)? {
+                ending.entry(row.bank).or_default().push(row);
+            }
+        }
+        for (_, rows) in ending {
+            total = Amount(total.0.saturating_add(self.refresh(rows).await?.0));
+        }
+        Ok(total)
+    }
+
+    /// Whether a coin's key ends within a quarter of its epoch, or has ended and can still be exchanged.
+    fn ends_soon(&self, row: &CoinRow) -> Result<bool, WalletError> {
+        let now_ms = self.now_ms();
+        Ok(self.denomination(&row.bank, &row.coin.key_id)?.is_some_and(|d| {
+            let epoch_ms = d.issue_until_ms.saturating_sub(d.issue_from_ms);
+            now_ms.saturating_add(epoch_ms / 4) >= d.spend_until_ms && now_ms < d.redeem_until_ms
+        }))
     }
 
     async fn resume_withdrawal(&self, number: u64, bank: &PublicKey) -> Result<(), WalletError> {
@@ -116,7 +158,7 @@ impl Wallet {
                 .coins()?
                 .iter()
                 .any(|coin| coin.status == CoinStatus::Released(number)),
-            _ => true,
+            _ => row.delivery != Delivery::OnDemand,
         })
     }
 
@@ -128,7 +170,7 @@ impl Wallet {
     /// # Errors
     /// When the bank does not answer. It can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
-        let keys = self.keys(bank, &mut self.talk(bank, Lane::Anonymous)).await?;
+        let keys = self.fetch_keys(bank).await?;
         let mut restored = Restored {
             withdrawals: self.restore_withdrawals(bank, &keys).await?,
             exchanges: self.restore_exchanges(bank, &keys).await?,
@@ -167,14 +209,14 @@ impl Wallet {
         let mut found = 0;
         let mut number = 0;
         let mut misses = 0;
-        // The bank's list may hold what another program of this account withdrew: it ends with the gap.
-        while misses < RESTORE_GAP {
+        // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
+        while misses < RESTORE_GAP || (!records.is_empty() && misses < WITHDRAWAL_GAP) {
             let request_id = self.seed.withdraw_id(number);
-            match records.get(&request_id) {
+            match records.remove(&request_id) {
                 Some(record) => {
                     let source = self.account().0;
                     let origin = |slot| Origin::withdrawn(number as u32, slot);
-                    self.restore_coins(bank, keys, &request_id, record, &source, origin)
+                    self.restore_coins(bank, keys, &request_id, &record, &source, origin)
                         .await?;
                     found += 1;
                     misses = 0;
@@ -197,6 +239,7 @@ impl Wallet {
         let mut number = 0;
         let mut misses = 0;
         while misses < RESTORE_GAP {
+            self.ask_for(Counter::Exchanges, number).await?;
             let request_id = self.seed.exchange_id(number);
             let bucket = self
                 .bucket(bank, &mut fetched, Shelf::Exchanges, &request_id)
@@ -224,7 +267,6 @@ impl Wallet {
             what: "exchanges",
             found,
         });
-        self.skip_to(Counter::Exchanges, number).await?;
         Ok(found)
     }
 
@@ -242,7 +284,15 @@ impl Wallet {
         self.transact(move |tx| add_coins(tx, &rows)).await
     }
 
-    /// Numbers that were asked for are never used again, found or not.
+    /// Notes that numbers up to `number` and some beyond it were asked for, before they are: whatever was asked
+    /// for is never used again, found or not, even if this restore is cut off.
+    async fn ask_for(&self, counter: Counter, number: u64) -> Result<(), WalletError> {
+        if number.is_multiple_of(ASKED_AHEAD) {
+            self.skip_to(counter, number.saturating_add(ASKED_AHEAD)).await?;
+        }
+        Ok(())
+    }
+
     async fn skip_to(&self, counter: Counter, number: u64) -> Result<(), WalletError> {
         self.transact(move |tx| {
             let next = COUNTERS.get(tx, &(counter as u8))?.unwrap_or(0);
@@ -255,7 +305,8 @@ impl Wallet {
     async fn find_used_coins(&self, bank: &Card, fetched: &mut Fetched) -> Result<(), WalletError> {
         let mut found = 0;
         for row in self.coins()? {
-            if row.bank != bank.identity || row.status != CoinStatus::Available {
+            let open = matches!(row.status, CoinStatus::Available | CoinStatus::FoundUsed(_));
+            if row.bank != bank.identity || !open {
                 continue;
             }
             let public = row.coin.public;
@@ -268,14 +319,10 @@ impl Wallet {
             });
             let Some(used) = used else { continue };
             found += 1;
-            let status = match used {
-                // Which purchase released it is found with the purchases; until then it counts as its own.
-                CoinUsed::Released => CoinStatus::Released(u64::MAX),
-                // Which exchange took it does not matter; but no purchase may claim it, since it cannot come back.
-                CoinUsed::Exchanged => CoinStatus::Exchanged(u64::MAX),
-                CoinUsed::Held | CoinUsed::Spent => CoinStatus::FoundUsed,
+            let row = CoinRow {
+                status: CoinStatus::FoundUsed(used),
+                ..row
             };
-            let row = CoinRow { status, ..row };
             self.transact(move |tx| COINS.put(tx, &(row.coin.key_id, row.coin.public), &row))
                 .await?;
         }
@@ -293,109 +340,128 @@ impl Wallet {
         goods_dir: &Path,
     ) -> Result<u64, WalletError> {
         let mut found = 0;
-        let mut number = 0;
+        let mut counter = 0;
         let mut misses = 0;
         while misses < RESTORE_GAP {
-            let note_id = self.seed.note_id(number);
+            self.ask_for(Counter::Orders, counter).await?;
+            let note_id = self.seed.note_id(counter);
             let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
-            let sealed = bucket.iter().find_map(|record| match record {
-                BucketRecord::Note { note_id: id, note } if *id == note_id => Some(note.clone()),
-                _ => None,
-            });
-            match sealed {
-                Some(sealed) => {
-                    self.restore_purchase(number, sealed, goods_dir).await?;
+            // Copies of a wallet leave several notes under one id; and anybody can leave one that does not open.
+            let sealed: Vec<Vec<u8>> = bucket
+                .iter()
+                .filter_map(|record| match record {
+                    BucketRecord::Note { note_id: id, note } if *id == note_id => Some(note.clone()),
+                    _ => None,
+                })
+                .collect();
+            misses += 1;
+            for sealed in sealed {
+                if self.restore_purchase(counter, sealed, goods_dir).await? {
                     found += 1;
                     misses = 0;
                 }
-                None => misses += 1,
             }
-            number += 1;
+            counter += 1;
         }
         self.watch().see(&Event::Restored {
             what: "purchases",
             found,
         });
-        self.skip_to(Counter::Purchases, number).await?;
         Ok(found)
     }
 
     /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again
-    /// gets the same answer, or how it ended.
+    /// gets the same answer, or how it ended. A purchase of the past is left until it is asked for. `false` if
+    /// the note is not one of this wallet's.
     async fn restore_purchase(
         &self,
-        number: u64,
+        counter: u64,
         sealed: Vec<u8>,
         goods_dir: &Path,
-    ) -> Result<(), WalletError> {
-        if PURCHASES.peek(&self.store.view(), &number)?.is_some() {
-            return Ok(());
-        }
-        let note_id = self.seed.note_id(number);
-        let Ok(text) = open_note(&self.seed.note_key(number), &note_id, &sealed) else {
-            return Ok(());
+    ) -> Result<bool, WalletError> {
+        let note_id = self.seed.note_id(counter);
+        let Ok(text) = open_note(&self.seed.note_key(counter), &note_id, &sealed) else {
+            return Ok(false);
         };
-        let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES)
-            .map_err(|_| WalletError::Inconsistent("a note of this wallet does not decode"))?;
-        let merchant: Card = note
-            .merchant_card
-            .parse()
-            .map_err(|_| WalletError::Inconsistent("a note of this wallet has no merchant's card"))?;
-        let Some(coins) = self.coins_of(&note.coins)? else {
+        let Ok(note) = wire::decode::<Note>(&text, NOTE_TEXT_MAX_BYTES) else {
+            return Ok(false);
+        };
+        let Ok(merchant) = note.merchant_card.parse::<Card>() else {
+            return Ok(false);
+        };
+        let Some(rows) = self.rows_of(&note.coins)? else {
             return Err(WalletError::Inconsistent(
                 "a purchase's coins were not found; repeat the restore",
             ));
         };
         let plan = Plan {
-            counter: number,
             bank: note.bank,
             escrow: note.escrow,
             offer: note.offer.clone(),
         };
-        let order = self.order(&plan, &note, coins.clone(), Some(sealed))?;
-        let title: String = note
-            .offer
-            .body
-            .title
-            .chars()
-            .map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' })
-            .collect();
-        let row = PurchaseRow {
-            purchase: Purchase::Holding(order),
-            merchant,
-            output: goods_dir.join(format!("{number}-{title}")),
-            delivery: Delivery::Pending,
-            refusal: None,
-            begun_ms: self.now_ms(),
-            origins: note.coins.clone(),
+        let coins = rows.iter().map(|row| row.coin).collect();
+        let order = self.order(counter, &plan, &note, coins, Some(sealed))?;
+        let purchase = order.purchase();
+        let known = |row: &PurchaseRow| {
+            row.purchase
+                .order()
+                .is_some_and(|order| order.purchase() == purchase)
         };
+        if self.purchases()?.iter().any(|(_, row)| known(row)) {
+            return Ok(true);
+        }
+        let is = |used: &[CoinUsed]| {
+            rows.iter()
+                .any(|row| matches!(row.status, CoinStatus::FoundUsed(now) if used.contains(&now)))
+        };
+        let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
+        let begun_ms = self.now_ms();
+        let goods_dir = goods_dir.to_path_buf();
         self.transact(move |tx| {
-            for coin in &coins {
-                let key = (coin.key_id, coin.public);
-                if let Some(mut row) = COINS.get(tx, &key)? {
-                    // Coins that went on to an exchange stay used; the others are this purchase's.
-                    row.status = match row.status {
-                        CoinStatus::FoundUsed | CoinStatus::Available => CoinStatus::InPurchase(number),
-                        CoinStatus::Released(_) => CoinStatus::InPurchase(number),
-                        other => other,
-                    };
-                    COINS.put(tx, &key, &row)?;
-                }
+            let number = take_numbers(tx, Counter::Purchases, 1)?;
+            let output = Wallet::restored_output(&goods_dir, number, &note.offer.body.title);
+            for row in rows {
+                let status = match row.status {
+                    // Coins that went on to an exchange are not this purchase's any more.
+                    CoinStatus::FoundUsed(CoinUsed::Exchanged) => continue,
+                    CoinStatus::FoundUsed(_) | CoinStatus::Available if under_way => {
+                        CoinStatus::InPurchase(number)
+                    }
+                    CoinStatus::FoundUsed(CoinUsed::Spent) => CoinStatus::Spent(number),
+                    _ => continue,
+                };
+                COINS.put(
+                    tx,
+                    &(row.coin.key_id, row.coin.public),
+                    &CoinRow { status, ..row },
+                )?;
             }
+            let row = PurchaseRow {
+                purchase: Purchase::Holding(order),
+                merchant,
+                output,
+                delivery: if under_way {
+                    Delivery::Pending
+                } else {
+                    Delivery::OnDemand
+                },
+                refusal: None,
+                begun_ms,
+                origins: note.coins,
+                exhibits: Vec::new(),
+            };
             PURCHASES.put(tx, &number, &row)
         })
-        .await
+        .await?;
+        Ok(true)
     }
 
-    fn coins_of(&self, origins: &[Origin]) -> Result<Option<Vec<Coin>>, WalletError> {
-        let by_origin: BTreeMap<Origin, Coin> = self
-            .coins()?
-            .into_iter()
-            .map(|row| (row.origin, row.coin))
-            .collect();
+    fn rows_of(&self, origins: &[Origin]) -> Result<Option<Vec<CoinRow>>, WalletError> {
+        let by_origin: BTreeMap<Origin, CoinRow> =
+            self.coins()?.into_iter().map(|row| (row.origin, row)).collect();
         Ok(origins
             .iter()
-            .map(|origin| by_origin.get(origin).copied())
+            .map(|origin| by_origin.get(origin).cloned())
             .collect())
     }
 

@@ -3,7 +3,11 @@
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use farthing_node::{card::Card, store::Table};
 use farthing_protocol::{
-    documents::EarlierUse, exchange::Exchange, purchase::Purchase, restore::Origin, withdraw::Withdrawal,
+    documents::{Abort, EarlierUse, Receipt},
+    exchange::Exchange,
+    purchase::Purchase,
+    restore::{CoinUsed, Origin},
+    withdraw::Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -15,8 +19,10 @@ pub enum Counter {
     Withdrawals,
     /// Of exchanges.
     Exchanges,
-    /// Of purchases.
+    /// Of purchases as the customer sees them; nothing secret is derived from these.
     Purchases,
+    /// Of orders: taken when coins are put to a purchase, and what its secrets are derived from.
+    Orders,
 }
 
 /// The next unused number of each counter.
@@ -34,8 +40,9 @@ pub const EXCHANGES: Table<u64, ExchangeRow> = Table::new(4, "exchanges");
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 
-/// Every first message of a bank that was ever met, by its digest, with the request and slot it was met under.
-pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32)> = Table::new(6, "first messages");
+/// Every first message of a bank that was ever met, by its digest, with the request, slot and key it was met
+/// under.
+pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
 
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
@@ -72,8 +79,8 @@ pub enum CoinStatus {
     Exchanged(u64),
     /// The bank has shown that it was used otherwise, with the coin's own signature: by a copy of this wallet.
     UsedElsewhere(EarlierUse),
-    /// A restore found it used.
-    FoundUsed,
+    /// A restore found it used, and no purchase of this wallet has claimed it.
+    FoundUsed(CoinUsed),
 }
 
 impl CoinStatus {
@@ -87,7 +94,7 @@ impl CoinStatus {
             CoinStatus::InExchange(_) => "in-exchange",
             CoinStatus::Exchanged(_) => "exchanged",
             CoinStatus::UsedElsewhere(_) => "used-elsewhere",
-            CoinStatus::FoundUsed => "used",
+            CoinStatus::FoundUsed(_) => "used",
         }
     }
 
@@ -110,6 +117,8 @@ pub struct ExchangeRow {
     pub exchange: Exchange,
     /// Of the inputs, in their order.
     pub origins: Vec<Origin>,
+    /// What the inputs were before, and are again if the bank refuses.
+    pub before: CoinStatus,
 }
 
 /// A purchase, and what the customer wants of it.
@@ -129,6 +138,20 @@ pub struct PurchaseRow {
     pub begun_ms: u64,
     /// Where its coins came from, in their order; empty before coins were put to it.
     pub origins: Vec<Origin>,
+    /// Documents that convict the escrow, at most [`EXHIBITS_MAX`].
+    pub exhibits: Vec<Exhibit>,
+}
+
+/// The most convicting documents that are kept of one purchase; two are enough.
+pub const EXHIBITS_MAX: usize = 2;
+
+/// A document that an escrow should never have signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exhibit {
+    /// A receipt with a wrong goods key, or for a purchase that it aborted.
+    Receipt(Box<Signed<Receipt>>),
+    /// An abort of a purchase that it committed.
+    Abort(Signed<Abort>),
 }
 
 /// What became of a purchase's goods.
@@ -136,6 +159,9 @@ pub struct PurchaseRow {
 pub enum Delivery {
     /// Not decrypted yet.
     Pending,
+    /// A purchase of the past that a restore has found: its goods are fetched when they are asked for, since
+    /// asking for all of them at once would join her past purchases.
+    OnDemand,
     /// Written where the customer wants them, as described.
     Delivered,
     /// Paid for, but not as described: `receipt verify` proves it.

@@ -160,6 +160,11 @@ impl Wallet {
         self.seed.account_key()
     }
 
+    /// A copy of the seed for a transaction, which outlives the borrow; it is wiped when it is dropped.
+    pub(crate) fn seed_copy(&self) -> Seed {
+        Seed::from_bytes(&self.seed.to_bytes())
+    }
+
     pub(crate) fn now_ms(&self) -> u64 {
         self.around.clock.now_ms()
     }
@@ -217,8 +222,8 @@ impl Wallet {
 
     // ---- keys -------------------------------------------------------------------------------------------------
 
-    /// The bank's keys as the wallet last saw them, fetched through `talk` if there are none for now.
-    pub(crate) async fn keys(&self, bank: &Card, talk: &mut Talk<'_>) -> Result<KeyBook, WalletError> {
+    /// The bank's keys as the wallet last saw them, fetched if there are none for now.
+    pub(crate) async fn keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
         if let Some(book) = self.stored_keys(bank)?
             && book
                 .values()
@@ -227,7 +232,7 @@ impl Wallet {
         {
             return Ok(book);
         }
-        self.fetch_keys(bank, talk).await
+        self.fetch_keys(bank).await
     }
 
     /// The bank's keys as the wallet last saw them.
@@ -238,9 +243,13 @@ impl Wallet {
         Ok(Some(verified_keys(bank, signed)?))
     }
 
-    /// Fetches the bank's keys; they must continue what the wallet saw before.
-    pub(crate) async fn fetch_keys(&self, bank: &Card, talk: &mut Talk<'_>) -> Result<KeyBook, WalletError> {
-        let signed = talk.must("list of keys", &KeysRequest).await?;
+    /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
+    /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
+    pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
+        let signed = self
+            .talk(bank, Lane::Anonymous)
+            .must("list of keys", &KeysRequest)
+            .await?;
         let book = verified_keys(bank, signed.clone())?;
         if let Some(older) = self.stored_keys(bank)?
             && !book.extends(&older)

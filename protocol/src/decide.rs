@@ -17,7 +17,7 @@ use crate::{
         Abort, AbortReason, Commit, Contract, Hold, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit, Terms,
     },
     goods::GoodsKey,
-    limits::DEADLINE_HORIZON_MS,
+    limits::CURRENCY_MAX_BYTES,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::{SealedKey, opens, seal_goods_key},
     withdraw::check_recipient,
@@ -156,14 +156,7 @@ impl Decision {
                     commit: Signed::sign(commit(terms, purchase, sealed_key), key),
                 }))
             }
-            Decision::Aborted { terms, reason } => {
-                let abort = Abort {
-                    purchase: terms.purchase_id(),
-                    bank: terms.bank,
-                    reason: *reason,
-                };
-                Outcome::Aborted(Signed::sign(abort, key))
-            }
+            Decision::Aborted { terms, reason } => Outcome::Aborted(Signed::sign(abort(terms, *reason), key)),
         }
     }
 
@@ -174,12 +167,7 @@ impl Decision {
                 terms, sealed_key, ..
             } => SignedDecision::Commit(Signed::sign(commit(terms, terms.purchase_id(), sealed_key), key)),
             Decision::Aborted { terms, reason } => {
-                let abort = Abort {
-                    purchase: terms.purchase_id(),
-                    bank: terms.bank,
-                    reason: *reason,
-                };
-                SignedDecision::Abort(Signed::sign(abort, key))
+                SignedDecision::Abort(Signed::sign(abort(terms, *reason), key))
             }
         }
     }
@@ -193,6 +181,14 @@ fn commit(terms: &Terms, purchase: PurchaseId, sealed_key: &SealedKey) -> Commit
         account: terms.account,
         amount: terms.price,
         sealed_key: *sealed_key,
+    }
+}
+
+fn abort(terms: &Terms, reason: AbortReason) -> Abort {
+    Abort {
+        purchase: terms.purchase_id(),
+        bank: terms.bank,
+        reason,
     }
 }
 
@@ -305,23 +301,31 @@ impl Decided {
 #[derive(Debug)]
 pub struct VerifiedCancel(Terms);
 
-/// Verifies a cancel.
+/// Verifies a cancel. Neither the deadline nor any other content of the terms matters: coins may have been put to
+/// whatever terms the customer has signed, and only an abort gives them back to her for certain.
 ///
 /// # Errors
-/// When it is for another escrow, not signed by the purchase key, or for a deadline beyond the horizon,
-/// which no hold can have.
-pub fn verify_cancel(
-    request: CancelRequest,
-    here: &PublicKey,
-    now_ms: u64,
-) -> Result<VerifiedCancel, Refusal> {
+/// When it is for another escrow, not signed by the purchase key, or too long to be kept.
+pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<VerifiedCancel, Refusal> {
     let CancelRequest { terms, signature } = request;
     check_recipient(&terms.escrow, here)?;
-    if terms.deadline_ms > now_ms.saturating_add(DEADLINE_HORIZON_MS) {
-        return Err(ContractFault::DeadlineTooFar.into());
-    }
+    check_bounds(&terms)?;
     check_purchase_key(&terms, PurchaseKeyUse::Cancel, &signature)?;
     Ok(VerifiedCancel(terms))
+}
+
+/// Bounds the one field of the terms that has no fixed size, for terms that come without an offer and are going to be
+/// kept for ever. Those of a contract are bounded by its offer, those of a hold at the bank by the bank's currency.
+fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
+    let got = terms.currency.len();
+    if (1..=CURRENCY_MAX_BYTES).contains(&got) {
+        return Ok(());
+    }
+    Err(RequestFault::ListLength {
+        what: "bytes of the currency".into(),
+        got,
+        most: CURRENCY_MAX_BYTES,
+    })
 }
 
 /// Refuses a request that the purchase key of `terms` did not sign.
@@ -341,9 +345,9 @@ pub(crate) fn check_purchase_key(
 }
 
 impl VerifiedCancel {
-    /// The purchase, whose row the escrow loads.
-    pub fn purchase(&self) -> PurchaseId {
-        self.0.purchase_id()
+    /// The terms of the purchase, whose row the escrow loads.
+    pub fn terms(&self) -> &Terms {
+        &self.0
     }
 
     /// Decides: aborted, unless it was decided before.
@@ -374,24 +378,39 @@ pub fn respond_outcome(
     Ok(decision.outcome(key))
 }
 
-/// Decides about a hold that the bank finds overdue: an escrow that knows nothing of it aborts it, once the
-/// deadline has passed by its own clock.
+/// A bank's question about an overdue hold at this escrow. Only [`verify_overdue`] makes one.
+#[derive(Debug)]
+pub struct VerifiedOverdue(Terms);
+
+/// Verifies the question. It carries no signature: what it asks for, the abort of a purchase whose deadline has passed
+/// by the escrow's own clock, is due whoever asks.
 ///
 /// # Errors
-/// When the terms name another escrow, or the deadline has not passed.
-pub fn respond_overdue(
-    request: OverdueRequest,
-    existing: Option<Decision>,
-    here: &PublicKey,
-    now_ms: u64,
-) -> Result<Decided, Refusal> {
+/// When it is for another escrow, or too long to be kept.
+pub fn verify_overdue(request: OverdueRequest, here: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
     check_recipient(&request.terms.escrow, here)?;
-    match existing {
-        Some(decision) => Ok(Decided::Before(decision)),
-        None if now_ms < request.terms.deadline_ms => Err(Later::NotYet.into()),
-        None => Ok(Decided::Now(Decision::Aborted {
-            terms: request.terms,
-            reason: AbortReason::DeadlinePassed,
-        })),
+    check_bounds(&request.terms)?;
+    Ok(VerifiedOverdue(request.terms))
+}
+
+impl VerifiedOverdue {
+    /// The terms of the purchase, whose row the escrow loads.
+    pub fn terms(&self) -> &Terms {
+        &self.0
+    }
+
+    /// Decides: an escrow that knows nothing of the purchase aborts it, once the deadline has passed by its own clock.
+    ///
+    /// # Errors
+    /// When the purchase is open and the deadline has not passed.
+    pub fn respond(self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
+        match existing {
+            Some(decision) => Ok(Decided::Before(decision)),
+            None if now_ms < self.0.deadline_ms => Err(Later::NotYet),
+            None => Ok(Decided::Now(Decision::Aborted {
+                terms: self.0,
+                reason: AbortReason::DeadlinePassed,
+            })),
+        }
     }
 }

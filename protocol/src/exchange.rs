@@ -18,8 +18,10 @@ use crate::{
     coins::{CoinState, VerifiedCoin, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
     issue::{
-        Begun, MintFault, Owner, Sessions, challenge, check_challenges, check_outputs, finish, session_digest,
+        Begun, MintFault, Owner, Sessions, challenge, check_answer, check_challenges, check_outputs, finish,
+        session_digest,
     },
+    limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
     withdraw::check_recipient,
@@ -205,18 +207,62 @@ impl Exchange {
         })
     }
 
-    /// The bank answered.
+    /// The bank answered what was asked.
     ///
     /// # Errors
-    /// When the answer is not acceptable; the exchange stays as it is.
+    /// When the answer is not acceptable, or to something else; the exchange stays as it is.
     pub fn on_issued(
         &self,
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
     ) -> Result<(Exchange, Vec<Coin>), MintFault> {
-        let source = coins_digest(&self.inputs);
-        let coins = finish(&self.request_id, issued, &self.bank, &source, keys, seed)?;
+        let asked = match &self.state {
+            ExchangeState::Finishing { challenges, .. } => challenges.as_slice(),
+            _ => &[],
+        };
+        check_answer(&issued.body, &self.outputs, asked)?;
+        self.on_other_content(issued, keys, seed)
+    }
+
+    /// The request was finished before with other content: by another copy of this wallet, or before it was
+    /// rolled back. The coins are this wallet's all the same; whether these inputs went into it is what the
+    /// returned exchange says: `Done`, or `Refused` where others did.
+    ///
+    /// # Errors
+    /// When the answer is not acceptable; the exchange stays as it is.
+    pub fn on_other_content(
+        &self,
+        issued: &Signed<Issued>,
+        keys: &KeyBook,
+        seed: &Seed,
+    ) -> Result<(Exchange, Vec<Coin>), MintFault> {
+        let coins = finish(
+            &self.request_id,
+            issued,
+            &self.bank,
+            &issued.body.source,
+            keys,
+            seed,
+        )?;
+        if issued.body.source != coins_digest(&self.inputs) {
+            let why = "a copy of this wallet used its request for other coins".into();
+            return Ok((
+                Exchange {
+                    state: ExchangeState::Refused { why },
+                    ..self.clone()
+                },
+                coins,
+            ));
+        }
+        let worth = |ids: &mut dyn Iterator<Item = &KeyId>| -> Option<Amount> {
+            let values: Option<Vec<u64>> = ids.map(|id| keys.get(id).map(|d| d.value)).collect();
+            Amount::sum(values?)
+        };
+        let inputs = worth(&mut self.inputs.iter().map(|coin| &coin.key_id));
+        if inputs.is_none() || inputs != worth(&mut issued.body.outputs.iter()) {
+            return Err(MintFault::Mismatch("worth"));
+        }
         let outputs = issued.body.outputs.clone();
         Ok((
             Exchange {
@@ -320,10 +366,14 @@ fn check_exchangeable(coins: &VerifiedCoins, states: &[CoinState], now_ms: u64) 
         if let Some(what) = state.taken() {
             return Err(CoinsFault { index, what });
         }
-        if now_ms >= coin.redeem_until_ms {
-            let what = CoinFault::Expired {
-                expired_ms: coin.redeem_until_ms,
-            };
+        let grace_ms = if matches!(state, CoinState::Released(_)) {
+            RELEASED_GRACE_MS
+        } else {
+            0
+        };
+        let expired_ms = coin.redeem_until_ms.saturating_add(grace_ms);
+        if now_ms >= expired_ms {
+            let what = CoinFault::Expired { expired_ms };
             return Err(CoinsFault { index, what });
         }
     }

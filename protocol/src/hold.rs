@@ -13,6 +13,7 @@
 use crate::{
     coins::{CoinState, VerifiedCoins, verify},
     contract::{VerifiedContract, check_deadline},
+    decide::Decision,
     documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
     limits::SETTLEMENT_MARGIN_MS,
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
@@ -60,30 +61,73 @@ pub struct BankHoldRequest {
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// A hold request that the escrow passes on. Only [`verify_hold`] makes one.
+/// A hold request whose contract is good. Only [`verify_hold_contract`] makes one.
 #[derive(Debug)]
-pub struct VerifiedHold {
+pub struct AgreedHold {
     contract: VerifiedContract,
     payment: Payment,
 }
 
-/// Verifies everything about a hold request at the escrow.
+/// Verifies everything about a hold request that depends neither on time nor on the bank's keys. A purchase that is
+/// decided has no more to it, so that the customer learns that it is, whatever the dates and the keys are now.
 ///
 /// # Errors
 /// Names the first thing at fault.
-pub fn verify_hold(
-    request: HoldRequest,
-    here: &PublicKey,
-    keys: &KeyBook,
-    now_ms: u64,
-    rng: &mut impl CryptoRng,
-) -> Result<VerifiedHold, Refusal> {
+pub fn verify_hold_contract(request: HoldRequest, here: &PublicKey) -> Result<AgreedHold, Refusal> {
     let HoldRequest { contract, payment } = request;
     check_recipient(&contract.terms.escrow, here)?;
     let contract = contract.verified()?;
-    check_deadline(contract.terms(), now_ms)?;
-    verify_payment(contract.terms(), &payment, keys, rng)?;
-    Ok(VerifiedHold { contract, payment })
+    Ok(AgreedHold { contract, payment })
+}
+
+impl AgreedHold {
+    /// The contract.
+    pub fn contract(&self) -> &VerifiedContract {
+        &self.contract
+    }
+
+    /// The coins, not verified yet.
+    pub fn coins(&self) -> &[Coin] {
+        &self.payment.coins
+    }
+
+    /// Refuses a purchase that is decided: nothing is held for it any more.
+    ///
+    /// # Errors
+    /// Says how it ended.
+    pub fn check_open(&self, existing: Option<&Decision>) -> Result<(), PurchaseFault> {
+        let purchase = self.contract.purchase();
+        match existing {
+            Some(Decision::Committed { .. }) => Err(PurchaseFault::Committed(purchase)),
+            Some(Decision::Aborted { .. }) => Err(PurchaseFault::Aborted(purchase)),
+            None => Ok(()),
+        }
+    }
+
+    /// Verifies the rest: deadline, note, coins and their authorizations.
+    ///
+    /// # Errors
+    /// Names the first thing at fault.
+    pub fn verify(
+        self,
+        keys: &KeyBook,
+        now_ms: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<VerifiedHold, Refusal> {
+        check_deadline(self.contract.terms(), now_ms)?;
+        verify_payment(self.contract.terms(), &self.payment, keys, rng)?;
+        Ok(VerifiedHold {
+            contract: self.contract,
+            payment: self.payment,
+        })
+    }
+}
+
+/// A hold request that the escrow passes on. Only [`AgreedHold::verify`] makes one.
+#[derive(Debug)]
+pub struct VerifiedHold {
+    contract: VerifiedContract,
+    payment: Payment,
 }
 
 impl VerifiedHold {
@@ -166,6 +210,7 @@ pub fn verify_bank_hold(
 ) -> Result<VerifiedBankHold, Refusal> {
     let BankHoldRequest { terms, payment } = request;
     check_recipient(&terms.bank, here)?;
+    // Which bounds it, too: the terms are going to be kept.
     if terms.currency != keys.list().currency {
         return Err(ContractFault::DoesNotFit("currency".into()).into());
     }

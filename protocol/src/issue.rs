@@ -128,6 +128,21 @@ pub fn finish(
     Ok(coins)
 }
 
+/// Checks that an answer is to what was asked: a bank that answers less has debited more than it gave.
+pub(crate) fn check_answer(
+    answer: &Issued,
+    outputs: &[KeyId],
+    challenges: &[Challenge],
+) -> Result<(), MintFault> {
+    if answer.outputs != outputs {
+        return Err(MintFault::Mismatch("list of outputs"));
+    }
+    if answer.challenges != challenges {
+        return Err(MintFault::Mismatch("list of challenges"));
+    }
+    Ok(())
+}
+
 fn recover(
     request_id: &[u8; 32],
     slot: usize,

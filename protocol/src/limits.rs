@@ -24,7 +24,7 @@ pub const DESCRIPTION_MAX_BYTES: usize = 256;
 pub const MEDIA_TYPE_MAX_BYTES: usize = 64;
 
 /// The most escrows, and the most banks, that one offer accepts.
-pub const OFFER_PARTIES_MAX: usize = 4;
+pub const OFFER_PARTIES_MAX: usize = 3;
 
 /// The most items in one page of a catalogue.
 pub const CATALOG_PAGE_MAX: usize = 64;
@@ -40,7 +40,11 @@ pub const BUCKET_BITS_MAX: u8 = 16;
 pub const BUCKET_CROWD: u64 = 64;
 
 /// How many unused counters in a row a restore looks at before it takes the end for reached.
-pub const RESTORE_GAP: u64 = 16;
+pub const RESTORE_GAP: u64 = 100;
+
+/// How much longer than other coins of its key a released coin can be exchanged (ms): 30 days, so that an
+/// escrow's long silence costs nobody a coin.
+pub const RELEASED_GRACE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// One piece of encrypted goods, the unit in which a download is resumed (bytes).
 pub const GOODS_PIECE_BYTES: usize = 512 * 1024;

@@ -17,21 +17,19 @@ use crate::{
         coins_digest, note_digest,
     },
     exchange::authorize,
-    goods::GoodsKey,
+    goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
-    offer::DeliverRequest,
+    offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
     seal::{SealError, open_goods_key, opens},
     settle::{CollectRequest, Collected},
 };
-use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, SignatureError, Signed};
+use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, Seed, SignatureError, Signed};
 use serde::{Deserialize, Serialize};
 
 /// What a customer has decided to buy: an offer, and who pays and decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The counter that the purchase key and the note are derived from.
-    pub counter: u64,
     /// The bank whose coins pay.
     pub bank: PublicKey,
     /// The escrow that decides.
@@ -133,6 +131,8 @@ pub enum PurchaseError {
 /// What an order is made from.
 #[derive(Debug)]
 pub struct OrderParts<'a> {
+    /// The counter that the purchase key and the note are derived from.
+    pub counter: u64,
     /// What to buy.
     pub plan: &'a Plan,
     /// Exactly the price's worth.
@@ -156,6 +156,7 @@ impl Order {
     /// When the offer does not accept the plan's bank.
     pub fn new(parts: OrderParts<'_>) -> Result<Order, ContractFault> {
         let OrderParts {
+            counter,
             plan,
             coins,
             coin_keys,
@@ -175,7 +176,7 @@ impl Order {
         let signature = purchase_key.sign(&PurchaseKeyUse::Agree.statement(&terms.purchase_key, &purchase));
         let authorizations = authorize(&coins, coin_keys, CoinUse::Hold, &purchase.0);
         Ok(Order {
-            counter: plan.counter,
+            counter,
             contract: Contract {
                 terms,
                 offer: plan.offer.clone(),
@@ -275,6 +276,9 @@ pub fn check_offer(
     if body.merchant != *merchant {
         return Err(OfferFault::OtherMerchant);
     }
+    if body.encrypted_bytes != encrypted_len(body.size_bytes) || body.size_bytes > GOODS_MAX_BYTES {
+        return Err(OfferFault::Bounds("size of the encrypted goods"));
+    }
     if body.currency != keys.list().currency {
         return Err(OfferFault::Currency(body.currency.clone()));
     }
@@ -287,6 +291,26 @@ pub fn check_offer(
         return Err(OfferFault::OtherKeys);
     }
     Ok(())
+}
+
+/// Checks that an offer is for what the customer chose from the catalogue, and costs no more than it said.
+///
+/// # Errors
+/// Names the first field that differs.
+pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFault> {
+    let checks = [
+        (offer.item_id == listed.item_id, "item"),
+        (offer.title == listed.title, "title"),
+        (offer.description == listed.description, "description"),
+        (offer.media_type == listed.media_type, "media type"),
+        (offer.size_bytes == listed.size_bytes, "size"),
+        (offer.currency == listed.currency, "currency"),
+        (offer.price <= listed.price, "price"),
+    ];
+    match checks.into_iter().find(|(holds, _)| !holds) {
+        Some((_, field)) => Err(OfferFault::NotAsListed(field)),
+        None => Ok(()),
+    }
 }
 
 /// Why a wallet does not accept an offer.
@@ -307,6 +331,9 @@ pub enum OfferFault {
     /// The party is not among those accepted.
     #[error("the offer does not accept this {0}")]
     NotAccepted(&'static str),
+    /// It is not what the catalogue says.
+    #[error("the offer's {0} is not what the merchant's catalogue says; nothing was paid")]
+    NotAsListed(&'static str),
     /// Merchant and customer see different lists of keys: someone may be marking her coins.
     #[error(
         "the merchant sees another list of the bank's keys than this wallet; \
@@ -340,18 +367,6 @@ impl Purchase {
         }
     }
 
-    /// The counter that the purchase's secrets are derived from.
-    pub fn counter(&self) -> u64 {
-        match self {
-            Purchase::Fetching(plan) | Purchase::Dropped(plan) => plan.counter,
-            Purchase::Holding(order)
-            | Purchase::Held(order, _)
-            | Purchase::Cancelling(order)
-            | Purchase::Committed(order, _)
-            | Purchase::Aborted(order, _) => order.counter,
-        }
-    }
-
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         matches!(
@@ -373,8 +388,8 @@ impl Purchase {
         }
     }
 
-    /// What to ask next. The same state always asks the same.
-    pub fn ask(&self, purchase_key: &SecretKey) -> Ask {
+    /// What to ask next; `seed` gives the purchase key. The same state always asks the same.
+    pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
             Purchase::Holding(order) => Ask::Hold(Box::new(HoldRequest {
@@ -385,7 +400,9 @@ impl Purchase {
                 contract: order.contract.clone(),
                 hold: hold.clone(),
             })),
-            Purchase::Cancelling(order) => Ask::Cancel(Box::new(order.cancel_request(purchase_key))),
+            Purchase::Cancelling(order) => {
+                Ask::Cancel(Box::new(order.cancel_request(&seed.purchase_key(order.counter))))
+            }
             Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_) => Ask::Nothing,
         }
     }

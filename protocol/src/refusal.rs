@@ -4,9 +4,9 @@
 //! coins). A refusal says what was wrong and whether asking again can help; it never says anything that
 //! joins two requests.
 
-use crate::documents::{EarlierUse, Issued, PurchaseId};
+use crate::documents::{CoinUse, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;
-use farthing_coin::{KeyId, PublicKey, Signed};
+use farthing_coin::{Coin, KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
 /// Why a request was refused. Whatever it is, the request has changed nothing.
@@ -228,14 +228,17 @@ pub enum CoinFault {
 }
 
 impl CoinFault {
-    /// The proof of an earlier use, where the fault is one.
-    pub fn earlier_use(&self) -> Option<&EarlierUse> {
-        match self {
-            CoinFault::AlreadyHeld(u) | CoinFault::AlreadySpent(u) | CoinFault::AlreadyExchanged(u) => {
-                Some(u)
-            }
-            _ => None,
-        }
+    /// The use that the fault proves `coin` to have been put to before: its holder's signature verifies, is
+    /// for what the fault says, and is not the one that came with the request at hand, of `digest`.
+    pub fn proven_use(&self, coin: &Coin, digest: &[u8; 32]) -> Option<EarlierUse> {
+        let (earlier, operation) = match self {
+            CoinFault::AlreadyHeld(earlier) | CoinFault::AlreadySpent(earlier) => (earlier, CoinUse::Hold),
+            CoinFault::AlreadyExchanged(earlier) => (earlier, CoinUse::Exchange),
+            _ => return None,
+        };
+        let proves =
+            earlier.operation == operation && earlier.digest != *digest && earlier.verify(coin).is_ok();
+        proves.then_some(*earlier)
     }
 }
 

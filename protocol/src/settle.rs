@@ -253,6 +253,9 @@ pub fn respond_collect(
     let Some(purchase) = purchase else {
         return Ok(Collected::Open);
     };
+    // An abort that came before its hold has left no terms, and so no key to check the question against. Whoever asks
+    // gets it all the same, which is harmless: it names the purchase, which he has named himself, the bank and a
+    // reason, and the bank obeys it already.
     if let Some(terms) = purchase.terms() {
         check_purchase_key(terms, PurchaseKeyUse::Collect, &request.signature)?;
     }

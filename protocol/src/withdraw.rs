@@ -16,7 +16,8 @@ use crate::{
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
     issue::{
-        Begun, MintFault, Owner, Sessions, challenge, check_challenges, check_outputs, finish, session_digest,
+        Begun, MintFault, Owner, Sessions, challenge, check_answer, check_challenges, check_outputs, finish,
+        session_digest,
     },
     money::Amount,
     refusal::{AccountFault, IssueFault, Refusal, RequestFault},
@@ -178,12 +179,30 @@ impl Withdrawal {
         })
     }
 
-    /// The bank answered. The outputs are those that it signed: another copy of this wallet may have
-    /// finished the same request.
+    /// The bank answered what was asked.
+    ///
+    /// # Errors
+    /// When the answer is not acceptable, or to something else; the withdrawal stays as it is.
+    pub fn on_issued(
+        &self,
+        issued: &Signed<Issued>,
+        keys: &KeyBook,
+        seed: &Seed,
+    ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
+        let asked = match &self.state {
+            WithdrawalState::Finishing { challenges, .. } => challenges.as_slice(),
+            _ => &[],
+        };
+        check_answer(&issued.body, &self.outputs, asked)?;
+        self.on_other_content(issued, keys, seed)
+    }
+
+    /// The request was finished before with other content: by another copy of this wallet, or before it was
+    /// rolled back. The coins are this wallet's all the same.
     ///
     /// # Errors
     /// When the answer is not acceptable; the withdrawal stays as it is.
-    pub fn on_issued(
+    pub fn on_other_content(
         &self,
         issued: &Signed<Issued>,
         keys: &KeyBook,

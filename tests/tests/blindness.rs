@@ -6,7 +6,7 @@
 //! nothing that they hold, and nothing that they could compute from it, tells the worlds apart.
 
 use farthing_coin::{
-    Blinders, Challenge, Coin, Commitment, KeyBook, KeyId, Response, SecretKey, Signed, blind,
+    Blinders, Challenge, Coin, Commitment, KeyBook, KeyId, Response, SecretKey, Seed, Signed, blind,
     joining_blinders, unblind,
 };
 use farthing_node::{
@@ -123,13 +123,13 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
     let offer = ask(merchant.as_ref(), request, REPLY_TIMEOUT).await.unwrap();
     let deadline_ms = offer.body.expires_ms;
     let plan = Plan {
-        counter: number,
         bank: parties.bank.identity,
         escrow: parties.escrow.identity,
         offer,
     };
     let purchase_key = key(200 + number);
     let order = Order::new(OrderParts {
+        counter: number,
         plan: &plan,
         coins: vec![coin],
         coin_keys: std::slice::from_ref(coin_key),
@@ -139,14 +139,16 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         deadline_ms,
     })
     .unwrap();
+    // Asking for a hold and for delivery takes nothing of a seed.
+    let unused = Seed::from_bytes(&[0; 32]);
     let holding = Purchase::Holding(order);
-    let Ask::Hold(request) = holding.ask(&purchase_key) else {
+    let Ask::Hold(request) = holding.ask(&unused) else {
         panic!("a hold is next")
     };
     let escrow = connect(world, &parties.escrow, Lane::Anonymous).await;
     let hold = ask(escrow.as_ref(), *request, REPLY_TIMEOUT).await.unwrap();
     let held = holding.on_hold(hold).unwrap();
-    let Ask::Deliver(request) = held.ask(&purchase_key) else {
+    let Ask::Deliver(request) = held.ask(&unused) else {
         panic!("the delivery is next")
     };
     let request: DeliverRequest = *request;

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,10 +28,14 @@ pub enum Fault {
     KillBefore,
     /// The server loses power after it has acted and before its reply is sent, and is started again.
     CrashAfter,
+    /// The wallet dies before the request is sent: see [`MemoryNetwork::customer_died`].
+    CustomerDiesBefore,
+    /// The wallet dies after the request was acted on and before its reply is there.
+    CustomerDiesAfter,
 }
 
 impl Fault {
-    /// Every kind.
+    /// Every kind that leaves the wallet alive.
     pub const ALL: [Fault; 6] = [
         Fault::LoseRequest,
         Fault::LoseReply,
@@ -73,12 +77,17 @@ struct State {
     schedule: BTreeMap<u64, Fault>,
     sent: Vec<Sent>,
     connections: u64,
+    blocked: Option<Blocked>,
 }
+
+/// Which requests never arrive.
+type Blocked = Box<dyn Fn(&Card, &[u8]) -> bool + Send>;
 
 /// The network of a world.
 #[derive(Default)]
 pub struct MemoryNetwork {
     state: Mutex<State>,
+    died: Notify,
     power: Mutex<Option<Arc<dyn Power>>>,
 }
 
@@ -118,6 +127,22 @@ impl MemoryNetwork {
         state.sent.clear();
     }
 
+    /// No request of which `blocked` says so arrives, until [`unblock`](MemoryNetwork::unblock): as if its
+    /// server was down for these alone.
+    pub fn block(&self, blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static) {
+        self.state().blocked = Some(Box::new(blocked));
+    }
+
+    /// Every request arrives again.
+    pub fn unblock(&self) {
+        self.state().blocked = None;
+    }
+
+    /// Waits until a fault says that the customer's machine dies.
+    pub async fn customer_died(&self) {
+        self.died.notified().await;
+    }
+
     /// What was sent since the last [`schedule`](MemoryNetwork::schedule).
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
@@ -155,7 +180,13 @@ impl MemoryNetwork {
 
     /// One request at its server, unless the server dies meanwhile.
     async fn act(&self, card: &Card, lane: Lane, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
-        let Some((service, mut gone)) = self.server(&card.identity) else {
+        let blocked = self
+            .state()
+            .blocked
+            .as_ref()
+            .is_some_and(|blocked| blocked(card, &request));
+        let server = self.server(&card.identity).filter(|_| !blocked);
+        let Some((service, mut gone)) = server else {
             return Err(NetworkError::Unreachable {
                 peer: card.title(),
                 reason: "nobody answers".into(),
@@ -230,6 +261,15 @@ impl MemoryChannel {
         match fault {
             None => act(request).await,
             Some(Fault::LoseRequest) => std::future::pending().await,
+            Some(Fault::CustomerDiesBefore) => {
+                self.network.died.notify_one();
+                std::future::pending().await
+            }
+            Some(Fault::CustomerDiesAfter) => {
+                let _unread = act(request).await;
+                self.network.died.notify_one();
+                std::future::pending().await
+            }
             Some(Fault::LoseReply) => {
                 let _lost = act(request).await;
                 std::future::pending().await

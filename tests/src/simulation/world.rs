@@ -394,6 +394,12 @@ impl World {
         customer
     }
 
+    /// The same customer with nothing but her phrase: a new machine, an empty wallet.
+    pub fn customer_with_phrase_of(&self, customer: &Customer, name: &str) -> Customer {
+        let phrase = std::fs::read_to_string(customer.dir.join("seed.phrase")).expect("the phrase");
+        self.customer_from(name, &Seed::from_phrase(phrase.trim()).expect("a phrase"))
+    }
+
     /// A wallet of this seed, empty.
     pub fn customer_from(&self, name: &str, seed: &Seed) -> Customer {
         let dir = self.dir.path().join(name);
@@ -417,7 +423,7 @@ impl World {
             watch: Arc::new(Unwatched),
             patience: Patience {
                 attempt: Duration::from_secs(5),
-                total: Duration::from_secs(120),
+                total: Duration::from_secs(30),
             },
             store: StoreOptions::default(),
         }
@@ -479,6 +485,26 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// A copy of her machine as it stands: the same seed, the same rows.
+    pub fn copy(&self, dir: &Path) -> Customer {
+        std::fs::create_dir_all(dir.join("goods")).expect("a directory");
+        for file in ["seed.phrase", "network.json"] {
+            std::fs::copy(self.dir.join(file), dir.join(file)).expect("the file is copied");
+        }
+        let disk = MemoryDisk::new();
+        for name in ["journal", "state"] {
+            // The store keeps its files under the wallet's own directory.
+            if let Some(bytes) = self.disk.bytes(&self.dir.join("store").join(name)) {
+                disk.put(&dir.join("store").join(name), bytes);
+            }
+        }
+        Customer {
+            dir: dir.to_path_buf(),
+            disk,
+            surroundings: self.surroundings.clone(),
+        }
+    }
+
     /// Opens her wallet.
     pub fn wallet(&self) -> Wallet {
         let store = StoreOptions::simulated(self.disk.clone(), 9);

@@ -1,0 +1,317 @@
+//! One purchase being driven to its end, whoever is silent.
+
+use crate::{
+    error::{Unanswered, WalletError},
+    rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, PurchaseRow},
+    talk::{Pause, Talk},
+    wallet::{Wallet, set_status},
+};
+use farthing_coin::{Coin, PublicKey, Signed};
+use farthing_node::card::Card;
+use farthing_protocol::{
+    decide::{Outcome, SignedDecision},
+    documents::{Abort, EarlierUse, Hold},
+    offer::DeliverRequest,
+    purchase::{Ask, Plan, Purchase, PurchaseError},
+    refusal::{ContractFault, PurchaseFault, Refusal},
+    settle::SettleRequest,
+};
+
+/// One purchase, with a conversation with each of its parties.
+pub(crate) struct Drive<'w> {
+    pub(crate) wallet: &'w Wallet,
+    pub(crate) number: u64,
+    pub(crate) merchant: Talk<'w>,
+    pub(crate) escrow: Talk<'w>,
+    pub(crate) bank_talk: Talk<'w>,
+    pub(crate) bank: Card,
+}
+
+/// Who was silent, to which question, and what the network said: `None` where the purchase has got on.
+type Turn = Result<Option<(String, &'static str, String)>, WalletError>;
+
+impl Drive<'_> {
+    /// Takes turns until the purchase has ended, or nobody has moved it within the wallet's patience.
+    pub(crate) async fn run(mut self) -> Result<(), WalletError> {
+        let mut pause = Pause::new(self.wallet.around.patience);
+        let mut before = None;
+        loop {
+            let row = self.wallet.purchase(self.number)?;
+            let status = row.purchase.status();
+            if before.replace(status) != Some(status) {
+                pause = Pause::new(self.wallet.around.patience);
+            }
+            let turn = match row.purchase.ask(&self.wallet.seed) {
+                Ask::Goods(plan) => self.goods(row, &plan).await?,
+                Ask::Hold(request) => match self.escrow.once("hold", *request).await {
+                    Ok(hold) => self.hold(row, hold).await?,
+                    Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
+                    Err(unanswered) => self.ask_bank(row, "hold", unanswered).await?,
+                },
+                Ask::Deliver(request) => self.deliver(row, *request).await?,
+                Ask::Cancel(request) => match self.escrow.once("cancel", *request).await {
+                    Ok(outcome) => self.decided(row, "cancel", outcome).await?,
+                    Err(unanswered) => self.ask_bank(row, "cancel", unanswered).await?,
+                },
+                Ask::Nothing => return self.finish(row).await,
+            };
+            if let Some((party, question, why)) = turn
+                && !pause.wait().await
+            {
+                return Err(WalletError::Silent { party, question, why });
+            }
+        }
+    }
+
+    /// Takes a step and writes it down.
+    async fn step(
+        &mut self,
+        row: PurchaseRow,
+        step: impl FnOnce(Purchase) -> Result<Purchase, PurchaseError>,
+    ) -> Turn {
+        let before = row.purchase.clone();
+        let purchase = step(row.purchase.clone())?;
+        if purchase != before {
+            self.wallet
+                .save_purchase(self.number, &before, PurchaseRow { purchase, ..row })
+                .await?;
+        }
+        Ok(None)
+    }
+
+    async fn goods(&mut self, row: PurchaseRow, plan: &Plan) -> Turn {
+        self.wallet
+            .fetch_goods(&plan.offer.body, &mut self.merchant)
+            .await?;
+        self.wallet.place_order(self.number, row, plan).await?;
+        Ok(None)
+    }
+
+    /// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
+    async fn hold(&mut self, row: PurchaseRow, hold: Signed<Hold>) -> Turn {
+        match row.purchase.clone().on_hold(hold.clone()) {
+            Ok(_) => self.step(row, |purchase| purchase.on_hold(hold)).await,
+            Err(why) => self.give_up(row, why.to_string()).await,
+        }
+    }
+
+    /// Asks for the coins back, and notes why.
+    async fn give_up(&mut self, row: PurchaseRow, why: String) -> Turn {
+        let before = row.purchase.clone();
+        let purchase = row.purchase.clone().on_cancel()?;
+        let row = PurchaseRow {
+            purchase,
+            refusal: Some(why),
+            ..row
+        };
+        self.wallet.save_purchase(self.number, &before, row).await?;
+        Ok(None)
+    }
+
+    /// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
+    async fn refused(&mut self, row: PurchaseRow, refusal: Refusal) -> Turn {
+        use PurchaseFault::{Aborted, Closed, Committed};
+        if matches!(refusal, Refusal::Purchase(Committed(_) | Aborted(_) | Closed(_))) {
+            return self.ask_outcome(row, "the purchase has ended".into()).await;
+        }
+        if let Some(order) = row.purchase.order() {
+            let coins = &order.payment.coins;
+            if let Some((coin, earlier)) = self.wallet.proven_use(coins, &refusal, &order.purchase().0)? {
+                self.mark_used(coins, coin, earlier).await?;
+            }
+        }
+        self.give_up(row, refusal.to_string()).await
+    }
+
+    async fn mark_used(
+        &self,
+        coins: &[Coin],
+        coin: PublicKey,
+        earlier: EarlierUse,
+    ) -> Result<(), WalletError> {
+        let coins: Vec<Coin> = coins.iter().filter(|c| c.public == coin).copied().collect();
+        self.wallet
+            .transact(move |tx| set_status(tx, &coins, |_| CoinStatus::UsedElsewhere(earlier)))
+            .await
+    }
+
+    /// Hands the hold to the merchant; when he is silent, or gives no good receipt, asks the escrow how it
+    /// has ended.
+    async fn deliver(&mut self, row: PurchaseRow, request: DeliverRequest) -> Turn {
+        match self.merchant.once("deliver", request).await {
+            Ok(receipt) => {
+                let good = row.purchase.clone().on_receipt(receipt.clone());
+                match good {
+                    Err(PurchaseError::WrongGoodsKey) => {
+                        self.exhibit(row, Exhibit::Receipt(Box::new(receipt))).await?;
+                        Err(PurchaseError::WrongGoodsKey.into())
+                    }
+                    Err(why) => {
+                        self.ask_outcome(row, format!("its receipt is refused: {why}"))
+                            .await
+                    }
+                    Ok(_) => self.step(row, |purchase| purchase.on_receipt(receipt)).await,
+                }
+            }
+            Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await,
+            Err(Unanswered::Again(why)) => self.ask_outcome(row, why).await,
+            Err(Unanswered::Final(error)) => self.ask_outcome(row, error.to_string()).await,
+        }
+    }
+
+    async fn ask_outcome(&mut self, row: PurchaseRow, why: String) -> Turn {
+        let Some(order) = row.purchase.order() else {
+            return Ok(None);
+        };
+        let request = order.outcome_request(&self.wallet.seed.purchase_key(order.counter));
+        match self.escrow.once("outcome", request).await {
+            Ok(Outcome::Undecided) => Ok(Some((self.merchant.party(), "deliver", why))),
+            Ok(outcome) => self.decided(row, "outcome", outcome).await,
+            Err(unanswered) => self.ask_bank(row, "outcome", unanswered).await,
+        }
+    }
+
+    /// The escrow answered with a decision, or that there is none.
+    async fn decided(&mut self, row: PurchaseRow, question: &'static str, outcome: Outcome) -> Turn {
+        let exhibit = match &outcome {
+            Outcome::Undecided => {
+                let why = "it has not decided".to_string();
+                return self.ask_bank(row, question, Unanswered::Again(why)).await;
+            }
+            Outcome::Committed(committed) => Exhibit::Receipt(Box::new(committed.receipt.clone())),
+            Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
+        };
+        match row.purchase.clone().on_outcome(outcome.clone()) {
+            Err(convicting @ (PurchaseError::WrongGoodsKey | PurchaseError::BothOutcomes)) => {
+                self.exhibit(row, exhibit).await?;
+                Err(convicting.into())
+            }
+            Err(why) => {
+                self.ask_bank(row, question, Unanswered::Again(why.to_string()))
+                    .await
+            }
+            Ok(_) => self.step(row, |purchase| purchase.on_outcome(outcome)).await,
+        }
+    }
+
+    async fn exhibit(&self, row: PurchaseRow, exhibit: Exhibit) -> Result<(), WalletError> {
+        if row.exhibits.contains(&exhibit) || row.exhibits.len() >= EXHIBITS_MAX {
+            return Ok(());
+        }
+        let before = row.purchase.clone();
+        let mut row = row;
+        row.exhibits.push(exhibit);
+        self.wallet
+            .save_purchase(self.number, &before, row)
+            .await
+            .map(drop)
+    }
+
+    /// The escrow gave no decision, for whatever reason: the bank may have been told how it ended.
+    async fn ask_bank(&mut self, row: PurchaseRow, question: &'static str, unanswered: Unanswered) -> Turn {
+        let Some(order) = row.purchase.order() else {
+            return Ok(None);
+        };
+        let key = self.wallet.seed.purchase_key(order.counter);
+        let before = row.purchase.clone();
+        if let Ok(collected) = self.bank_talk.once("collect", order.collect_request(&key)).await
+            && let Ok(purchase) = row.purchase.clone().on_collected(collected, &key)
+            && purchase != before
+        {
+            self.wallet
+                .save_purchase(self.number, &before, PurchaseRow { purchase, ..row })
+                .await?;
+            return Ok(None);
+        }
+        let party = self.escrow.party();
+        match unanswered {
+            Unanswered::Again(why) => Ok(Some((party, question, why))),
+            Unanswered::Refused(refusal) => Err(WalletError::Refused {
+                party,
+                question,
+                refusal: Box::new(refusal),
+            }),
+            Unanswered::Final(error) => Err(error),
+        }
+    }
+
+    /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
+    async fn finish(&mut self, row: PurchaseRow) -> Result<(), WalletError> {
+        match &row.purchase {
+            Purchase::Committed(order, proof) => {
+                if !matches!(row.delivery, Delivery::Pending | Delivery::OnDemand) {
+                    return Ok(());
+                }
+                let offer = &order.contract.offer.body;
+                self.wallet.fetch_goods(offer, &mut self.merchant).await?;
+                let as_described = self.wallet.open_goods(offer, proof.goods_key(), &row.output)?;
+                let delivery = if as_described {
+                    Delivery::Delivered
+                } else {
+                    Delivery::NotAsDescribed
+                };
+                let before = row.purchase.clone();
+                self.wallet
+                    .save_purchase(self.number, &before, PurchaseRow { delivery, ..row })
+                    .await?;
+                if as_described {
+                    Ok(())
+                } else {
+                    Err(WalletError::NotAsDescribed(self.number))
+                }
+            }
+            Purchase::Aborted(_, abort) => self.recover_coins(abort.clone()).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows the abort to the bank, in case the escrow has not yet, and exchanges the released coins, so
+    /// that nothing links them to the next purchase.
+    async fn recover_coins(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
+        let mut left = self.released()?.len();
+        while left > 0 {
+            self.settle_abort(abort.clone()).await?;
+            let outcome = self.wallet.refresh(self.released()?).await;
+            let still = self.released()?.len();
+            // A coin that turned out to be used elsewhere is out; the others are tried again without it.
+            if still >= left {
+                return outcome.map(drop);
+            }
+            left = still;
+        }
+        Ok(())
+    }
+
+    fn released(&self) -> Result<Vec<CoinRow>, WalletError> {
+        let mine = |row: &CoinRow| row.status == CoinStatus::Released(self.number);
+        Ok(self.wallet.coins()?.into_iter().filter(mine).collect())
+    }
+
+    async fn settle_abort(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
+        let row = self.wallet.purchase(self.number)?;
+        let order = row
+            .purchase
+            .order()
+            .ok_or(WalletError::Inconsistent("an aborted purchase has no order"))?;
+        let escrow = order.contract.terms.escrow;
+        let settle = SettleRequest {
+            escrow,
+            decision: SignedDecision::Abort(abort),
+        };
+        match self.bank_talk.ask("abort", &settle).await? {
+            Ok(settled) => settled
+                .verify(&self.bank.identity)
+                .map_err(|why| WalletError::Garbled {
+                    party: self.bank.title(),
+                    why: format!("its acknowledgement of the abort: {why}"),
+                }),
+            // A bank that does not work with the escrow has never held anything for it.
+            Err(Refusal::Contract(ContractFault::UnknownParty { .. })) => Ok(()),
+            Err(refusal) => Err(WalletError::Refused {
+                party: self.bank.title(),
+                question: "abort",
+                refusal: Box::new(refusal),
+            }),
+        }
+    }
+}
