@@ -3,7 +3,7 @@
 //! The same functions answer over the running node's socket and, when no node runs, on the opened store.
 
 use crate::escrow::Escrow;
-use crate::rows::{DECISIONS, OUTBOX};
+use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::card::Card;
@@ -45,6 +45,9 @@ pub struct PurchaseLine {
     pub currency: String,
     /// Whether the bank has acknowledged it.
     pub settled: bool,
+    /// Whether it is still to be pushed to the bank. If it is neither, its customer cancelled it at a bank whose card
+    /// was not here, and brings the abort there herself.
+    pub waiting: bool,
 }
 
 /// A page of purchases.
@@ -90,6 +93,7 @@ pub fn purchases(view: &View, after: Option<&str>) -> Result<PurchasesPage, Stri
 
 fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<PurchaseLine, String> {
     let waiting = OUTBOX.peek(view, &purchase).map_err(|e| e.to_string())?;
+    let settled = ACKNOWLEDGED.peek(view, &purchase).map_err(|e| e.to_string())?;
     let outcome = match decision {
         Decision::Committed { .. } => "committed",
         Decision::Aborted { .. } => "aborted",
@@ -100,7 +104,8 @@ fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<Purchase
         outcome: outcome.into(),
         amount: terms.price.to_string(),
         currency: terms.currency.clone(),
-        settled: waiting.is_none(),
+        settled: settled.is_some(),
+        waiting: waiting.is_some(),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, purchases};
 use crate::escrow::{Escrow, EscrowParts};
 use crate::report::{self, Report};
 use crate::rows::LATEST_MS;
-use crate::time::LEAP_MAX_MS;
+use crate::time::{BEHIND_MAX_MS, QUIET_MAX_MS};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
@@ -50,8 +50,9 @@ const SEND_PAUSE_MS: u64 = 100;
         farthing-escrow network add fair CARD         work with the bank of this card\n  \
         farthing-escrow serve fair                    answer until it is stopped with ctrl-c\n  \
         farthing-escrow purchases fair                what was decided, and whether the bank has obeyed\n\n\
-        An escrow decides by its clock: keep it right. If the clock leaps more than a day ahead while the escrow \
-        runs, nothing is decided until it is right again; if it is right, restart the escrow.\n\n\
+        An escrow decides deadlines by its clock: keep it right. If the clock leaps by more than an hour while the \
+        escrow runs, or is more than an hour behind what was decided by it, no deadline is decided until it is right \
+        again; customers can still cancel. If it is right, restart the escrow with `serve fair --accept-clock`.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood."
 )]
 struct Cli {
@@ -79,6 +80,10 @@ enum Command {
     Serve {
         /// The escrow's directory.
         dir: PathBuf,
+        /// The clock is right, and the journal's time may be set back to it: for an escrow that says that its clock is
+        /// behind its decisions, as it was once far ahead. What is decided stays decided.
+        #[arg(long)]
+        accept_clock: bool,
     },
     /// Print the card that others pin.
     Card {
@@ -153,8 +158,8 @@ fn start(command: Command, as_json: bool) -> Result<ExitCode> {
 async fn execute(command: Command, as_json: bool) -> Result<ExitCode> {
     let report = match command {
         Command::Init { dir, name, listen } => init(&dir, &name, listen)?,
-        Command::Serve { dir } => {
-            serve_dir(&dir, as_json).await?;
+        Command::Serve { dir, accept_clock } => {
+            serve_dir(&dir, accept_clock, as_json).await?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::Card { dir } => card_report(&open(&dir)?.card()?),
@@ -247,7 +252,11 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         }
     }
     let line = |p: &PurchaseLine| {
-        let settled = if p.settled { "settled" } else { "not settled yet" };
+        let settled = match (p.settled, p.waiting) {
+            (true, _) => "settled",
+            (false, true) => "not settled yet",
+            (false, false) => "its bank is not known here; the customer brings it there",
+        };
         format!(
             "{}  {:9}  {:>12} {}  {settled}",
             p.purchase, p.outcome, p.amount, p.currency
@@ -289,11 +298,10 @@ async fn purchases_page(dir: &Path, after: Option<String>) -> Result<PurchasesPa
     )
 }
 
-async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
+async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
-    warn_of_clock(&store)?;
     let escrow = Arc::new(Escrow::new(EscrowParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         store: store.clone(),
@@ -303,6 +311,10 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
         entropy: Arc::new(SystemEntropy),
         dir: Some(dir.to_owned()),
     }));
+    if accept_clock && let Some(latest_ms) = escrow.accept_clock().await? {
+        tracing::warn!(latest_ms, "the journal's time is set back to the clock");
+    }
+    warn_of_clock(&store)?;
     let ready = |address: SocketAddr| {
         let report = Report {
             text: format!("farthing-escrow serving {address}"),
@@ -316,13 +328,23 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
 
 /// At its start an escrow takes the clock as it is; its operator is told when that is far from the journal's time.
 fn warn_of_clock(store: &Store) -> Result<()> {
-    let now_ms = SystemClock.now_ms();
-    let latest_ms = LATEST_MS.peek(&store.view(), &())?.unwrap_or(now_ms);
-    if now_ms.abs_diff(latest_ms) > LEAP_MAX_MS {
+    let clock_ms = SystemClock.now_ms();
+    let Some(latest_ms) = LATEST_MS.peek(&store.view(), &())? else {
+        return Ok(());
+    };
+    if clock_ms.saturating_sub(latest_ms) > QUIET_MAX_MS {
         tracing::warn!(
-            clock_ms = now_ms,
+            clock_ms,
             latest_ms,
-            "the clock is more than a day from the last decision; see that it is right"
+            "the clock is more than a day ahead of the last decision that rests on it; see that it is right"
+        );
+    }
+    if latest_ms.saturating_sub(clock_ms) > BEHIND_MAX_MS {
+        tracing::error!(
+            clock_ms,
+            latest_ms,
+            "the clock is far behind what was decided by it, so no deadline is decided; set it right or, if it is, \
+             start the escrow with `serve --accept-clock`"
         );
     }
     Ok(())

@@ -2,9 +2,10 @@
 
 use crate::rows::LATEST_MS;
 use crate::time::Timekeeper;
+use crate::transactions;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
-use farthing_node::call::unavailable;
+use farthing_node::call::{decide, unavailable};
 use farthing_node::card::{Card, NetworkFile};
 use farthing_node::clock::Clock;
 use farthing_node::entropy::Entropy;
@@ -81,11 +82,24 @@ impl Escrow {
         derive_ephemeral(&self.key.to_bytes(), &purchase.0)
     }
 
-    /// The escrow's time (ms since 1970): the later of the clock and the latest decision's.
+    /// The escrow's time (ms since 1970): the later of the clock and the journal's, unless one of them must be wrong.
     pub(crate) fn now_ms(&self) -> Result<u64, Refusal> {
         let latest = LATEST_MS.peek(&self.store.view(), &());
         let latest_ms = latest.map_err(|e| unavailable(&e))?.unwrap_or_default();
-        Ok(self.time.now_ms()?.max(latest_ms))
+        Ok(self.time.watch(latest_ms)?)
+    }
+
+    /// Takes the operator's word that the clock is right, and sets the journal's time back to it if that is later.
+    /// Returns the time that it was then. No decision is unmade.
+    ///
+    /// # Errors
+    /// When the clock has leapt since the start, or the store fails.
+    pub async fn accept_clock(&self) -> Result<Option<u64>, Refusal> {
+        let clock_ms = self.time.clock_ms()?;
+        decide(&self.store, move |tx| {
+            Ok(transactions::accept_clock(tx, clock_ms)?)
+        })
+        .await
     }
 
     /// Pins a card, and works with its bank from now on.

@@ -13,11 +13,12 @@ pub const DECISIONS: Table<[u8; 32], Decision> = Table::new(1, "decisions");
 /// Which purchase has an offer that was for one sale only, by merchant and sale id.
 pub const SINGLE_SALES: Table<(PublicKey, [u8; 32]), PurchaseId> = Table::new(2, "single sales");
 
-/// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision.
+/// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision, unless it is a
+/// cancel at a bank whose card is not here.
 pub const OUTBOX: Table<[u8; 32], ()> = Table::new(3, "outbox");
 
 /// The bank's word that it has obeyed, by purchase id: the escrow's evidence.
 pub const ACKNOWLEDGED: Table<[u8; 32], Signed<Settled>> = Table::new(4, "acknowledgements");
 
-/// The latest time at which something was decided (ms since 1970).
+/// The journal's time (ms since 1970): the latest that a decision rests on. See [`time`](crate::time).
 pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");

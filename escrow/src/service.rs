@@ -2,22 +2,22 @@
 
 use crate::escrow::Escrow;
 use crate::rows::DECISIONS;
-use crate::transactions;
+use crate::transactions::{self, BankKnown, Push};
 use async_trait::async_trait;
-use farthing_coin::{KeyBook, Signed};
+use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::call::{CallError, ask, check_lane, decide, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{EscrowRequest, encode_reply},
     decide::{
-        CancelRequest, Committed, Decision, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest,
-        SignedDecision, respond_outcome, verify_cancel, verify_release,
+        CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
+        respond_outcome, verify_cancel, verify_overdue, verify_release,
     },
-    documents::{Hold, Terms},
-    hold::{HoldRequest, verify_hold},
+    documents::Hold,
+    hold::{AgreedHold, HoldRequest, verify_hold_contract},
     limits::REPLY_TIMEOUT,
-    refusal::{Later, PurchaseFault, Refusal, RequestFault},
+    refusal::{Later, PurchaseFault, Refusal},
 };
 use serde::Serialize;
 
@@ -43,33 +43,23 @@ impl Escrow {
         })
     }
 
-    /// Has the bank hold the coins, and vouches for it. Nothing of it is kept here.
+    /// Has the bank hold the coins, and vouches for it. Nothing of it is kept here. A purchase that is decided is
+    /// refused as such before dates and keys are looked at.
     ///
     /// # Errors
     /// The first thing at fault, the bank's own refusal, or that the bank is silent.
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
-        let here = self.here();
-        let terms = &request.contract.terms;
-        // Before the bank is looked up, whose card only the escrow that is meant may have.
-        if terms.escrow != here {
-            let named = terms.escrow;
-            return Err(RequestFault::NotForMe { named, here }.into());
-        }
+        let agreed = verify_hold_contract(request, &self.here())?;
+        let contract = agreed.contract().clone();
+        let decided = DECISIONS.peek(&self.store.view(), &contract.purchase().0);
+        agreed.check_open(decided.map_err(|e| unavailable(&e))?.as_ref())?;
         let now_ms = self.now_ms()?;
-        let bank = terms.bank;
+        let bank = contract.terms().bank;
         let mut book = self.keys.book(&bank).await?;
-        if has_unknown_key(&request, &book) {
+        if has_unknown_key(&agreed, &book) {
             book = self.keys.refresh(&bank).await?;
         }
-        let verified = verify_hold(request, &here, &book, now_ms, &mut self.entropy.rng())?;
-        let contract = verified.contract().clone();
-        let purchase = contract.purchase();
-        let decided = DECISIONS.peek(&self.store.view(), &purchase.0);
-        match decided.map_err(|e| unavailable(&e))? {
-            Some(Decision::Committed { .. }) => return Err(PurchaseFault::Committed(purchase).into()),
-            Some(Decision::Aborted { .. }) => return Err(PurchaseFault::Aborted(purchase).into()),
-            None => {}
-        }
+        let verified = agreed.verify(&book, now_ms, &mut self.entropy.rng())?;
         let link = self.peers.link(RoleName::Bank, &bank)?;
         let bank_hold = ask(&*link, verified.for_bank(), REPLY_TIMEOUT)
             .await
@@ -87,11 +77,14 @@ impl Escrow {
     /// # Errors
     /// The first thing at fault, or that the purchase was aborted, is too late, or its offer is sold.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
-        self.check_bank(&request.contract.terms)?;
+        let bank = self.bank_known(&request.contract.terms.bank);
         let verified = verify_release(request, &self.here(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
-        let clock = self.time.now_ms();
-        let decision = decide(&self.store, move |tx| transactions::release(tx, verified, clock)).await?;
+        let clock = self.time.clock_ms();
+        let decision = decide(&self.store, move |tx| {
+            transactions::release(tx, verified, bank, clock)
+        })
+        .await?;
         self.outbox_grew.notify_one();
         match decision.outcome(&self.key) {
             Outcome::Committed(committed) => Ok(*committed),
@@ -99,17 +92,18 @@ impl Escrow {
         }
     }
 
-    /// Aborts, unless it is decided, and says how it ended.
+    /// Aborts, unless it is decided, and says how it ended: for any terms that the customer has signed.
     ///
     /// # Errors
-    /// The first thing at fault.
+    /// When it is for another escrow, or not signed by the purchase key.
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
-        self.check_bank(&request.terms)?;
-        let clock = self.time.now_ms();
-        // A clock that has leapt ahead puts no honest deadline beyond the horizon.
-        let horizon_from_ms = clock.clone().unwrap_or(u64::MAX);
-        let verified = verify_cancel(request, &self.here(), horizon_from_ms)?;
-        let decision = decide(&self.store, move |tx| transactions::cancel(tx, verified, clock)).await?;
+        let verified = verify_cancel(request, &self.here())?;
+        // A bank that cannot be reached from here may still obey whoever brings it the abort.
+        let push = match self.bank_known(&verified.terms().bank) {
+            Ok(()) => Push::Yes,
+            Err(_) => Push::No,
+        };
+        let decision = decide(&self.store, move |tx| transactions::cancel(tx, verified, push)).await?;
         self.outbox_grew.notify_one();
         Ok(decision.outcome(&self.key))
     }
@@ -129,28 +123,21 @@ impl Escrow {
     /// # Errors
     /// When it is not this escrow's, or not yet due.
     pub async fn overdue(&self, request: OverdueRequest) -> Result<SignedDecision, Refusal> {
-        self.check_bank(&request.terms)?;
-        let clock = self.time.now_ms();
-        let here = self.here();
+        let verified = verify_overdue(request, &self.here())?;
+        let bank = self.bank_known(&verified.terms().bank);
+        let clock = self.time.clock_ms();
         let decision = decide(&self.store, move |tx| {
-            transactions::overdue(tx, request, &here, clock)
+            transactions::overdue(tx, verified, bank, clock)
         })
         .await?;
         self.outbox_grew.notify_one();
         Ok(decision.for_bank(&self.key))
     }
 
-    /// Refuses to decide about a bank that this escrow does not work with: a decision that can never be delivered
-    /// would stay for ever. What is decided is repeated all the same.
-    fn check_bank(&self, terms: &Terms) -> Result<(), Refusal> {
-        let Err(unknown) = self.peers.link(RoleName::Bank, &terms.bank) else {
-            return Ok(());
-        };
-        let decided = DECISIONS.peek(&self.store.view(), &terms.purchase_id().0);
-        match decided.map_err(|e| unavailable(&e))? {
-            Some(_) => Ok(()),
-            None => Err(unknown),
-        }
+    /// Whether the escrow has the card of `bank`. Without it, it decides nothing but cancels: nobody could be asked to
+    /// hold the coins, and nobody told of the decision.
+    fn bank_known(&self, bank: &PublicKey) -> BankKnown {
+        self.peers.link(RoleName::Bank, bank).map(|_| ())
     }
 }
 
@@ -158,12 +145,9 @@ fn reply<R: Serialize>(outcome: Result<R, Refusal>) -> Vec<u8> {
     encode_reply(&outcome)
 }
 
-fn has_unknown_key(request: &HoldRequest, book: &KeyBook) -> bool {
-    request
-        .payment
-        .coins
-        .iter()
-        .any(|coin| book.get(&coin.key_id).is_none())
+fn has_unknown_key(agreed: &AgreedHold, book: &KeyBook) -> bool {
+    let mut coins = agreed.coins().iter();
+    coins.any(|coin| book.get(&coin.key_id).is_none())
 }
 
 /// A bank's refusal is passed on; of anything else nobody knows what the bank did, and the wallet asks again.

@@ -1,74 +1,110 @@
 //! Every write of the escrow: rows are loaded, the protocol decides, and the decision, its place in the outbox and
 //! what else belongs to it are written in one step.
 //!
-//! The row of a decision is looked up before the time is: who asks again about what is decided gets the same
-//! answer, whatever the clock says.
+//! The row of a decision is looked up before the time and the bank's card are: who asks again about what is decided
+//! gets the same answer, whatever the clock says.
 
 use crate::rows::{ACKNOWLEDGED, DECISIONS, LATEST_MS, OUTBOX, SINGLE_SALES};
-use farthing_coin::{PublicKey, Signed};
+use crate::time;
+use farthing_coin::Signed;
 use farthing_node::call::Undone;
 use farthing_node::store::{StoreError, Transaction};
 use farthing_protocol::{
-    decide::{Decided, Decision, OverdueRequest, VerifiedCancel, VerifiedRelease, respond_overdue},
+    decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     documents::{PurchaseId, Settled},
-    refusal::Later,
+    refusal::{Later, Refusal},
 };
 
 /// What the clock says, or that it cannot be trusted.
 pub type ClockReading = Result<u64, Later>;
 
-/// Commits a purchase, unless it is decided.
+/// Whether the purchase's bank is one that the escrow has the card of, or what to say if it is not.
+pub type BankKnown = Result<(), Refusal>;
+
+/// Commits a purchase, unless it is decided, and writes down the time at which it was not too late.
 ///
 /// # Errors
-/// As [`VerifiedRelease::respond`]; and when the purchase is open and the clock cannot be trusted.
+/// As [`VerifiedRelease::respond`]; and when the purchase is open and its bank is unknown here, or the clock cannot be
+/// trusted.
 pub fn release(
     tx: &mut Transaction<'_>,
     release: VerifiedRelease,
+    bank: BankKnown,
     clock: ClockReading,
 ) -> Result<Decision, Undone> {
     let purchase = release.purchase();
     let sale = release.single_sale();
     let existing = DECISIONS.get(tx, &purchase.0)?;
-    let now_ms = time(tx, existing.as_ref(), clock)?;
+    let now_ms = match existing {
+        Some(_) => 0,
+        None => time_to_decide(tx, bank, clock)?,
+    };
     let sold_to = match &sale {
         Some(sale) => SINGLE_SALES.get(tx, sale)?,
         None => None,
     };
     let decided = release.respond(existing, sold_to, now_ms)?;
-    if let (Decided::Now(_), Some(sale)) = (&decided, &sale) {
-        SINGLE_SALES.put(tx, sale, &purchase)?;
+    if let Decided::Now(decision) = &decided {
+        if let Some(sale) = &sale {
+            SINGLE_SALES.put(tx, sale, &purchase)?;
+        }
+        LATEST_MS.put(tx, &(), &now_ms)?;
+        write(tx, decision, Push::Yes)?;
     }
-    write(tx, decided, now_ms)
+    Ok(decided.decision().clone())
 }
 
-/// Aborts a purchase for its customer, unless it is decided.
+/// Aborts a purchase for its customer, unless it is decided. No time and no bank's card is needed, so that there is
+/// always a way for her to get her coins back; and no time is written, so that nobody can move it by cancelling.
 ///
 /// # Errors
-/// When the purchase is open and the clock cannot be trusted.
-pub fn cancel(
-    tx: &mut Transaction<'_>,
-    cancel: VerifiedCancel,
-    clock: ClockReading,
-) -> Result<Decision, Undone> {
-    let existing = DECISIONS.get(tx, &cancel.purchase().0)?;
-    let now_ms = time(tx, existing.as_ref(), clock)?;
-    write(tx, cancel.respond(existing), now_ms)
+/// When the store fails.
+pub fn cancel(tx: &mut Transaction<'_>, cancel: VerifiedCancel, push: Push) -> Result<Decision, Undone> {
+    let existing = DECISIONS.get(tx, &cancel.terms().purchase_id().0)?;
+    let decided = cancel.respond(existing);
+    if let Decided::Now(decision) = &decided {
+        write(tx, decision, push)?;
+    }
+    Ok(decided.decision().clone())
 }
 
-/// Aborts a purchase whose deadline has passed, unless it is decided.
+/// Aborts a purchase whose deadline has passed, unless it is decided, and writes down that deadline: the time has been
+/// that late, whatever more the clock says.
 ///
 /// # Errors
-/// As [`respond_overdue`]; and when the purchase is open and the clock cannot be trusted.
+/// As [`VerifiedOverdue::respond`]; and when the purchase is open and its bank is unknown here, or the clock cannot be
+/// trusted.
 pub fn overdue(
     tx: &mut Transaction<'_>,
-    request: OverdueRequest,
-    here: &PublicKey,
+    overdue: VerifiedOverdue,
+    bank: BankKnown,
     clock: ClockReading,
 ) -> Result<Decision, Undone> {
-    let existing = DECISIONS.get(tx, &request.terms.purchase_id().0)?;
-    let now_ms = time(tx, existing.as_ref(), clock)?;
-    let decided = respond_overdue(request, existing, here, now_ms)?;
-    write(tx, decided, now_ms)
+    let existing = DECISIONS.get(tx, &overdue.terms().purchase_id().0)?;
+    let now_ms = match existing {
+        Some(_) => 0,
+        None => time_to_decide(tx, bank, clock)?,
+    };
+    let decided = overdue.respond(existing, now_ms)?;
+    if let Decided::Now(decision) = &decided {
+        let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
+        LATEST_MS.put(tx, &(), &latest_ms.max(decision.terms().deadline_ms))?;
+        write(tx, decision, Push::Yes)?;
+    }
+    Ok(decided.decision().clone())
+}
+
+/// Sets the journal's time back to the clock, which its operator says is right. Returns the time that it was, if that
+/// was later.
+///
+/// # Errors
+/// When the store fails.
+pub fn accept_clock(tx: &mut Transaction<'_>, clock_ms: u64) -> Result<Option<u64>, StoreError> {
+    let latest_ms = LATEST_MS.get(tx, &())?.filter(|latest_ms| *latest_ms > clock_ms);
+    if latest_ms.is_some() {
+        LATEST_MS.put(tx, &(), &clock_ms)?;
+    }
+    Ok(latest_ms)
 }
 
 /// Keeps the bank's acknowledgement and takes the decision out of the outbox.
@@ -87,25 +123,28 @@ pub fn acknowledge(
     ACKNOWLEDGED.put(tx, &purchase.0, settled)
 }
 
-/// The time to decide by: the later of the clock and the journal's latest. What is decided needs none.
-fn time(tx: &mut Transaction<'_>, existing: Option<&Decision>, clock: ClockReading) -> Result<u64, Undone> {
-    if existing.is_some() {
-        return Ok(clock.unwrap_or_default());
-    }
+/// The time to decide by: the later of the clock and the journal's.
+fn time_to_decide(tx: &mut Transaction<'_>, bank: BankKnown, clock: ClockReading) -> Result<u64, Undone> {
+    bank?;
     let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
-    Ok(clock?.max(latest_ms))
+    Ok(time::later(clock?, latest_ms)?)
 }
 
-/// Writes a decision that is new, and only that.
-fn write(tx: &mut Transaction<'_>, decided: Decided, now_ms: u64) -> Result<Decision, Undone> {
-    match decided {
-        Decided::Before(decision) => Ok(decision),
-        Decided::Now(decision) => {
-            let purchase = decision.terms().purchase_id();
-            DECISIONS.put(tx, &purchase.0, &decision)?;
-            OUTBOX.put(tx, &purchase.0, &())?;
-            LATEST_MS.put(tx, &(), &now_ms)?;
-            Ok(decision)
-        }
+/// Whether a decision is pushed to its bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Push {
+    /// It is.
+    Yes,
+    /// It is not: the bank's card is not here. The customer has the abort, and brings it herself.
+    No,
+}
+
+/// Writes a new decision.
+fn write(tx: &mut Transaction<'_>, decision: &Decision, push: Push) -> Result<(), StoreError> {
+    let purchase = decision.terms().purchase_id();
+    DECISIONS.put(tx, &purchase.0, decision)?;
+    if push == Push::Yes {
+        OUTBOX.put(tx, &purchase.0, &())?;
     }
+    Ok(())
 }

@@ -8,7 +8,6 @@
 
 mod support;
 
-use farthing_escrow::time::LEAP_MAX_MS;
 use farthing_protocol::{
     decide::{Outcome, SignedDecision},
     documents::{AbortReason, PurchaseKeyUse},
@@ -151,13 +150,48 @@ async fn only_the_purchase_key_cancels_and_collects() {
 }
 
 #[tokio::test]
-async fn a_cancel_beyond_the_horizon_is_refused() {
+async fn a_cancel_ends_any_purchase_whatever_its_deadline() {
     let mut world = World::new();
-    let bought = world.order_of(world.offer(24), &[16, 8], world.now_ms() + 25 * HOUR_MS);
-    assert_eq!(
-        world.refused(bought.cancel()).await,
-        ContractFault::DeadlineTooFar.into()
-    );
+    for deadline_ms in [0, world.now_ms(), world.now_ms() + 25 * HOUR_MS, u64::MAX] {
+        let mut offer = world.offer(24);
+        offer.expires_ms = u64::MAX;
+        let bought = world.order_of(offer, &[16, 8], deadline_ms);
+        let (first, outcome) = world.ask_raw(bought.cancel()).await;
+        let Outcome::Aborted(abort) = outcome.unwrap() else {
+            panic!("it was open")
+        };
+        world.signed_here(&abort);
+        world.restart();
+        assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
+        assert_eq!(
+            world.refused(bought.hold()).await,
+            PurchaseFault::Aborted(bought.id()).into()
+        );
+    }
+    assert_eq!(world.latest_ms(), None, "a cancel rests on no time");
+}
+
+#[tokio::test]
+async fn terms_that_are_too_long_to_be_kept_are_refused() {
+    let mut world = World::new();
+    let bought = world.order();
+    for currency in [String::new(), "x".repeat(13), "x".repeat(100_000)] {
+        let too_long = Refusal::from(RequestFault::ListLength {
+            what: "bytes of the currency".into(),
+            got: currency.len(),
+            most: 12,
+        });
+        let mut cancel = bought.cancel();
+        cancel.terms.currency = currency.clone();
+        let key = cancel.terms.purchase_key;
+        let statement = PurchaseKeyUse::Cancel.statement(&key, &cancel.terms.purchase_id());
+        cancel.signature = bought.purchase_key.sign(&statement);
+        assert_eq!(world.refused(cancel).await, too_long);
+        let mut overdue = world.overdue(&bought);
+        overdue.terms.currency = currency;
+        overdue.terms.deadline_ms = 0;
+        assert_eq!(world.refused(overdue).await, too_long);
+    }
 }
 
 #[tokio::test]
@@ -201,44 +235,4 @@ async fn an_offer_for_one_sale_is_sold_once() {
         Outcome::Aborted(_)
     ));
     world.ask(world.release(&first, &holds.0)).await.unwrap();
-}
-
-#[tokio::test]
-async fn the_time_never_goes_back_behind_a_decision() {
-    let mut world = World::new();
-    let (bought, late) = (world.order(), world.order());
-    let hold = world.held(&bought).await;
-    world.clock.set(bought.order.contract.terms.deadline_ms);
-    world.ask(late.cancel()).await.unwrap();
-    world.clock.set(bought.order.contract.terms.deadline_ms - HOUR_MS);
-    world.restart();
-    assert_eq!(
-        world.refused(world.release(&bought, &hold)).await,
-        PurchaseFault::DeadlinePassed(bought.id()).into()
-    );
-}
-
-#[tokio::test]
-async fn a_clock_that_leaps_aborts_nobody_and_a_restart_accepts_it() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
-    let right_ms = world.now_ms();
-    world.clock.advance(LEAP_MAX_MS + 1);
-    let unavailable = |refusal: Refusal| matches!(refusal, Refusal::Later(Later::Unavailable(_)));
-    assert!(unavailable(world.refused(world.overdue(&bought)).await));
-    assert!(unavailable(world.refused(bought.cancel()).await));
-    assert!(unavailable(world.refused(bought.hold()).await));
-    assert!(unavailable(world.refused(world.release(&bought, &hold)).await));
-    world.clock.set(right_ms);
-    world.ask(world.release(&bought, &hold)).await.unwrap();
-
-    let other = world.order_of(world.offer(24), &[16, 8], right_ms + HOUR_MS);
-    world.held(&other).await;
-    world.clock.advance(7 * LEAP_MAX_MS);
-    world.restart();
-    assert!(matches!(
-        world.ask(world.overdue(&other)).await.unwrap(),
-        SignedDecision::Abort(_)
-    ));
 }

@@ -9,9 +9,11 @@
 mod support;
 
 use farthing_coin::Signed;
+use farthing_escrow::admin::purchases;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
+    decide::{Outcome, SignedDecision},
     hold::HoldRequest,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     money::Amount,
@@ -202,9 +204,26 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     }
     .into();
     assert_eq!(world.refused(bought.hold()).await, unknown);
-    // Nothing is decided about it either: the decision could never be delivered.
-    assert_eq!(world.refused(bought.cancel()).await, unknown);
     assert_eq!(world.refused(world.overdue(&bought)).await, unknown);
+    // But its customer can cancel, and what is decided is said to all.
+    let (first, outcome) = world.ask_raw(bought.cancel()).await;
+    let Outcome::Aborted(abort) = outcome.unwrap() else {
+        panic!("nothing was held")
+    };
+    world.signed_here(&abort);
+    assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
+    assert_eq!(
+        world.ask(world.overdue(&bought)).await.unwrap(),
+        SignedDecision::Abort(abort)
+    );
+    assert_eq!(
+        world.refused(bought.hold()).await,
+        PurchaseFault::Aborted(bought.id()).into()
+    );
+    // Nobody here can bring it to its bank.
+    assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
+    let line = &purchases(&world.store.view(), None).unwrap().purchases[0];
+    assert_eq!((line.settled, line.waiting), (false, false));
 }
 
 #[tokio::test]
@@ -248,6 +267,28 @@ async fn a_hold_of_a_decided_purchase_is_refused() {
         PurchaseFault::Aborted(cancelled.id()).into()
     );
     assert_eq!(world.bank.held().len(), asked, "the bank was not asked");
+
+    // Whatever the dates, the clock and the bank's keys are now: they do not matter any more.
+    world.wire.detach(&world.bank.key());
+    world.clock.advance(40 * 24 * HOUR_MS);
+    for _ in 0..2 {
+        assert_eq!(
+            world.refused(sold.hold()).await,
+            PurchaseFault::Committed(sold.id()).into()
+        );
+        assert_eq!(
+            world.refused(cancelled.hold()).await,
+            PurchaseFault::Aborted(cancelled.id()).into()
+        );
+        world.restart();
+    }
+    // Only a contract that is one is told.
+    let mut forged = sold.hold();
+    forged.contract.signature = cancelled.order.contract.signature;
+    assert!(matches!(
+        contract_fault(&world.refused(forged).await),
+        ContractFault::Forged(_)
+    ));
 }
 
 #[tokio::test]

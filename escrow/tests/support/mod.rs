@@ -6,6 +6,7 @@ pub mod bank;
 use bank::{START_MS, TestBank, Wire, card, secret_key};
 use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signature, Signed};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
+use farthing_escrow::rows::LATEST_MS;
 use farthing_node::card::RoleName;
 use farthing_node::clock::{Clock, ManualClock};
 use farthing_node::disk::MemoryDisk;
@@ -92,6 +93,11 @@ impl World {
 
     pub fn head(&self) -> Head {
         self.store.head()
+    }
+
+    /// The journal's time.
+    pub fn latest_ms(&self) -> Option<u64> {
+        LATEST_MS.peek(&self.store.view(), &()).unwrap()
     }
 
     pub fn now_ms(&self) -> u64 {

@@ -1,0 +1,65 @@
+//! The program itself: an escrow whose journal's time was spoiled by a wrong clock is started with the operator's word.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use farthing_escrow::cli::STORE_DIR;
+use farthing_escrow::rows::LATEST_MS;
+use farthing_node::clock::{Clock, SystemClock};
+use farthing_node::store::{Store, StoreOptions};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-escrow"));
+    command.args(args);
+    command
+}
+
+fn store(dir: &str) -> Store {
+    Store::open(&Path::new(dir).join(STORE_DIR), StoreOptions::default())
+        .unwrap()
+        .0
+}
+
+/// Serves until it answers, kills it, and says what time its journal has.
+fn latest_after(args: &[&str], dir: &str) -> u64 {
+    let mut child = program(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let first = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .next()
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first.unwrap().starts_with("farthing-escrow serving 127.0.0.1:"));
+    let store = store(dir);
+    let latest_ms = LATEST_MS.peek(&store.view(), &()).unwrap().unwrap();
+    store.close().unwrap();
+    latest_ms
+}
+
+#[test]
+fn the_journals_time_is_set_back_only_if_the_operator_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("fair").to_str().unwrap().to_owned();
+    let made = program(&["init", &dir, "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let spoiled_ms = SystemClock.now_ms() + YEAR_MS;
+    let spoiled = store(&dir);
+    spoiled
+        .transact_blocking(move |tx| LATEST_MS.put(tx, &(), &spoiled_ms))
+        .unwrap();
+    spoiled.close().unwrap();
+    assert_eq!(latest_after(&["serve", &dir], &dir), spoiled_ms);
+    let accepted_ms = latest_after(&["serve", &dir, "--accept-clock"], &dir);
+    assert!(accepted_ms <= SystemClock.now_ms());
+    let help = String::from_utf8(program(&["serve", "--help"]).output().unwrap().stdout).unwrap();
+    assert!(help.contains("--accept-clock"), "{help}");
+}
