@@ -1,10 +1,11 @@
 //! The bank: what it holds in memory, and how it is opened.
 
 use crate::keys::{BankSettings, Keys, KeysError, Master};
-use crate::peers::Peers;
 use crate::rows::KeyRoot;
 use farthing_coin::{PublicKey, SecretKey};
-use farthing_node::{card::Card, clock::Clock, entropy::Entropy, network::Network, store::Store};
+use farthing_node::{
+    card::Card, clock::Clock, entropy::Entropy, network::Network, peers::Peers, store::Store,
+};
 use farthing_protocol::issue::Sessions;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -84,7 +85,7 @@ impl Bank {
             store: parts.store,
             clock: parts.clock,
             entropy: parts.entropy,
-            peers: Peers::new(parts.network, &parts.cards),
+            peers: Peers::new(parts.network, parts.cards),
             sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),
@@ -110,7 +111,7 @@ impl Bank {
 
     /// Works with the escrows among `cards` from now on.
     pub fn set_cards(&self, cards: &[Card]) {
-        self.peers.set(cards);
+        self.peers.set_cards(cards.to_vec());
     }
 
     /// Appends the keys that the calendar asks for, if any are missing. One caller at a time.

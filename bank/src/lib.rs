@@ -9,7 +9,6 @@
 //! | [`keys`] | the issuing keys and their list |
 //! | [`transactions`] | every change, as a function of rows, request and time |
 //! | [`bank`] | what is in memory |
-//! | [`peers`] | the escrows that it works with |
 //! | [`service`] | verify, decide, sign, answer |
 //! | [`restore`] | pages for wallets rebuilt from their seed |
 //! | [`overdue`] | asks escrows about holds whose deadline has passed |
@@ -29,7 +28,6 @@ pub mod keys;
 pub mod node;
 mod output;
 pub mod overdue;
-pub mod peers;
 pub mod restore;
 pub mod rows;
 pub mod service;

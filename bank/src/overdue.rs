@@ -7,6 +7,7 @@ use crate::rows::{HOLDS, PURCHASES};
 use farthing_coin::PublicKey;
 use farthing_node::{
     call::{CallError, ask},
+    card::RoleName,
     store::StoreError,
 };
 use farthing_protocol::{
@@ -66,7 +67,7 @@ impl Bank {
             return Ok(Chased::Open);
         };
         let escrow = row.1;
-        let Ok(link) = self.peers.escrow(&escrow) else {
+        let Ok(link) = self.peers.link(RoleName::Escrow, &escrow) else {
             tracing::warn!(%escrow, "holds are overdue at an escrow that is not known here; add its card");
             return Ok(Chased::Silent);
         };

@@ -1,12 +1,14 @@
 //! Answers: each question is verified before its transaction, and its answer signed after it.
 
 use crate::bank::Bank;
+use crate::rows::{PURCHASES, purchase_key};
 use crate::transactions::{self, Issuing, Opening};
 use crate::{keys::Keys, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, Signed};
 use farthing_node::{
-    call::{Undone, check_lane, decide},
+    call::{Undone, check_lane, decide, unavailable},
+    card::RoleName,
     network::{Lane, Service},
     store::Transaction,
 };
@@ -105,7 +107,7 @@ impl Bank {
 
     async fn hold(&self, request: BankHoldRequest) -> Result<Signed<BankHold>, Refusal> {
         // The cheapest check comes first, and keeps those out who work with no escrow of this bank.
-        self.peers.escrow(&request.terms.escrow)?;
+        self.peers.link(RoleName::Escrow, &request.terms.escrow)?;
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.here, keys.book(), &mut self.entropy.rng())?;
         let now_ms = self.clock.now_ms();
@@ -118,10 +120,24 @@ impl Bank {
     /// # Errors
     /// When its escrow is unknown here, its signature is bad, or it does not fit the purchase.
     pub async fn settle(&self, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
-        self.peers.escrow(&request.escrow)?;
+        self.check_escrow(&request)?;
         let decision = verify_settle(request, &self.here)?;
         let settled = decide(&self.store, move |tx| transactions::settle(tx, &decision)).await?;
         Ok(self.sign(settled))
+    }
+
+    /// Refuses decisions of an escrow whose card is not here, which could fill the store with purchases of its own.
+    /// But what it was once trusted with it still decides: a card that is removed leaves no coin held for ever.
+    fn check_escrow(&self, request: &SettleRequest) -> Result<(), Refusal> {
+        let Err(unknown) = self.peers.link(RoleName::Escrow, &request.escrow) else {
+            return Ok(());
+        };
+        let row = purchase_key(&request.decision.purchase(), &request.escrow);
+        let stored = PURCHASES.peek(&self.store.view(), &row);
+        match stored.map_err(|e| unavailable(&e))? {
+            Some(_) => Ok(()),
+            None => Err(unknown),
+        }
     }
 
     async fn collect(&self, request: CollectRequest) -> Result<Collected, Refusal> {

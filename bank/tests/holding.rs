@@ -238,6 +238,37 @@ async fn only_escrows_whose_cards_are_known_hold_and_settle() {
 }
 
 #[tokio::test]
+async fn an_escrow_whose_card_was_removed_still_decides_what_it_was_trusted_with() {
+    let mut world = World::new().await;
+    let (first, second, third) = (
+        world.withdraw(&[8]).await,
+        world.withdraw(&[4]).await,
+        world.withdraw(&[2]).await,
+    );
+    let (committed, aborted, never_held) = (world.order(&first), world.order(&second), world.order(&third));
+    for bought in [&committed, &aborted] {
+        world.ask(bought.hold()).await.unwrap();
+    }
+    world.bank.set_cards(&[]);
+    let unknown = Refusal::from(ContractFault::UnknownParty {
+        role: "escrow".into(),
+        key: world.escrow.public(),
+    });
+    assert_eq!(world.refused(never_held.hold()).await, unknown);
+    assert_eq!(world.refused(world.abort(&never_held)).await, unknown);
+    assert_eq!(world.refused(world.commit(&never_held)).await, unknown);
+    for _ in 0..2 {
+        world.ask(world.commit(&committed)).await.unwrap();
+        world.ask(world.abort(&aborted)).await.unwrap();
+    }
+    assert_eq!(world.balance(&world.merchant).await, Amount(8));
+    world.exchanged(&second, &[4]).await.unwrap();
+    // Nothing was ever held for the third, so its coins are free.
+    world.exchanged(&third, &[2]).await.unwrap();
+    assert_eq!(world.audited().await, Amount(6));
+}
+
+#[tokio::test]
 async fn terms_and_coins_must_fit() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8, 1]).await;
@@ -267,9 +298,11 @@ async fn terms_and_coins_must_fit() {
     let mut other_note = bought.hold();
     other_note.payment.note[0] ^= 1;
     assert_eq!(world.refused(other_note).await, ContractFault::OtherNote.into());
-    let currency = altered(&world, &bought, &purse, |terms| terms.currency = "XYZ".into());
-    let refusal = world.refused(currency).await;
-    assert_eq!(refusal, ContractFault::DoesNotFit("currency".into()).into());
+    for currency in ["XYZ".to_owned(), "x".repeat(100_000)] {
+        let other = altered(&world, &bought, &purse, |terms| terms.currency = currency);
+        let refusal = world.refused(other).await;
+        assert_eq!(refusal, ContractFault::DoesNotFit("currency".into()).into());
+    }
     let nobody = escrow;
     let account = altered(&world, &bought, &purse, |terms| terms.account = nobody);
     assert_eq!(world.refused(account).await, AccountFault::Unknown(nobody).into());
