@@ -2,7 +2,7 @@
 
 use crate::admin::{AdminRequest, SaleLine, answer};
 use crate::cli_goods::{self, GoodsCommand};
-use crate::merchant::{Merchant, MerchantParts, Settings};
+use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
 use crate::report::{self, Report};
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
@@ -19,7 +19,6 @@ use farthing_node::logging::{self, LogFormat};
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreError, StoreOptions, verify};
-use farthing_protocol::limits::CURRENCY_MAX_BYTES;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::Write;
@@ -263,10 +262,7 @@ fn card_report(card: &Card) -> Report {
 }
 
 fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<Report> {
-    let printable = currency.bytes().all(|byte| byte.is_ascii_graphic());
-    if currency.is_empty() || currency.len() > CURRENCY_MAX_BYTES || !printable {
-        bail!("`{currency}` is not a currency: give 1 to {CURRENCY_MAX_BYTES} printable ASCII characters");
-    }
+    check_currency(&currency).map_err(anyhow::Error::msg)?;
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
     let settings = Settings::new(currency);
@@ -381,6 +377,7 @@ async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>) -> Result<R
 async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
+    home.config().settings.check().map_err(anyhow::Error::msg)?;
     let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
     let merchant = Arc::new(Merchant::new(MerchantParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,

@@ -10,6 +10,7 @@ use farthing_node::entropy::Entropy;
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_node::store::Store;
+use farthing_protocol::limits::{CURRENCY_MAX_BYTES, DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use tokio::sync::Notify;
 
 /// How long an offer can be bought unless the merchant says otherwise (ms): an hour.
 pub const OFFER_LIFE_DEFAULT_MS: u64 = 60 * 60 * 1000;
+
+/// The longest that an offer may be open (ms): its expiry is the purchase's deadline, which escrow and bank take a day
+/// ahead at most, by clocks that may be a little behind this one.
+pub const OFFER_LIFE_MAX_MS: u64 = DEADLINE_HORIZON_MS - 60 * 60 * 1000;
 
 /// How long encrypted goods are served after an offer unless the merchant says otherwise (ms): 30 days.
 pub const SERVED_DEFAULT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -42,6 +47,38 @@ impl Settings {
             served_ms: SERVED_DEFAULT_MS,
         }
     }
+
+    /// Refuses settings under which nothing could be sold.
+    ///
+    /// # Errors
+    /// A message for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        check_currency(&self.currency)?;
+        let life_ms = DEADLINE_LEAST_MS..=OFFER_LIFE_MAX_MS;
+        if !life_ms.contains(&self.offer_life_ms) {
+            return Err(format!(
+                "`offer_life_ms` is {}, but escrows take deadlines of {} to {} ms only; change it in `config.json`",
+                self.offer_life_ms,
+                life_ms.start(),
+                life_ms.end()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what no bank can call its currency.
+///
+/// # Errors
+/// A message for the operator.
+pub fn check_currency(currency: &str) -> Result<(), String> {
+    let printable = currency.bytes().all(|byte| byte.is_ascii_graphic());
+    if currency.is_empty() || currency.len() > CURRENCY_MAX_BYTES || !printable {
+        return Err(format!(
+            "`{currency}` is not a currency: give 1 to {CURRENCY_MAX_BYTES} printable ASCII characters"
+        ));
+    }
+    Ok(())
 }
 
 /// What a merchant is made of.

@@ -1,5 +1,6 @@
 //! What a merchant keeps on disk, besides the encrypted goods.
 
+use crate::merchant::check_currency;
 use farthing_coin::Signed;
 use farthing_node::store::Table;
 use farthing_protocol::{
@@ -67,7 +68,7 @@ impl Item {
         if self.price == Amount(0) {
             return Err("the price is zero; the least is 0.01".into());
         }
-        Ok(())
+        check_currency(&self.currency)
     }
 
     /// The item as customers see it.

@@ -1,7 +1,7 @@
 //! What a merchant answers.
 
 use crate::check::{self, OwnDelivery};
-use crate::merchant::Merchant;
+use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS};
 use crate::rows::{ITEMS, Item, WITHDRAWN};
 use crate::transactions;
 use async_trait::async_trait;
@@ -100,6 +100,7 @@ impl Merchant {
         bank: AcceptedBank,
     ) -> Result<Signed<Offer>, Refusal> {
         let now_ms = self.clock.now_ms();
+        let life_ms = self.settings.offer_life_ms.min(OFFER_LIFE_MAX_MS);
         let goods_key = self.secret.goods_key(&sale_id);
         let content_key = self.secret.content_key(&request.item_id);
         let wrapped_key =
@@ -121,7 +122,7 @@ impl Merchant {
             currency: item.currency,
             escrows: vec![request.escrow],
             banks: vec![bank],
-            expires_ms: now_ms.saturating_add(self.settings.offer_life_ms),
+            expires_ms: now_ms.saturating_add(life_ms),
             served_until_ms: now_ms.saturating_add(self.settings.served_ms),
             sales: SaleLimit::Once,
         };

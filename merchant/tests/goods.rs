@@ -9,12 +9,14 @@
 mod support;
 
 use farthing_merchant::admin::{AdminRequest, answer};
+use farthing_merchant::merchant::{OFFER_LIFE_MAX_MS, Settings};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
+use farthing_node::clock::Clock;
 use farthing_protocol::{
     documents::SaleLimit,
     goods::{Decryptor, RunningDigest, encrypted_len},
-    limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES},
+    limits::{CATALOG_PAGE_MAX, DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS, GOODS_PIECE_BYTES},
     offer::{CatalogRequest, OfferRequest, PieceRequest},
     refusal::{GoodsFault, Later, Refusal},
     seal::{opens, unwrap},
@@ -40,6 +42,7 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
     assert_eq!(offer.banks[0].account, world.merchant.account());
     assert_eq!(offer.banks[0].key_list_digest, world.bank.book.digest());
     assert_eq!(offer.sales, SaleLimit::Once);
+    assert_eq!((offer.banks.len(), offer.escrows.len()), (1, 1));
 
     let sealed = world.fetch(&offer).await;
     let mut digest = RunningDigest::new();
@@ -55,6 +58,28 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
     decryptor.update(&sealed, &mut opened).unwrap();
     assert_eq!(decryptor.finish(&mut opened).unwrap().digest, offer.goods_digest);
     assert!(opened == goods);
+}
+
+#[tokio::test]
+async fn no_offer_is_open_longer_than_an_escrow_takes_it() {
+    let mut settings = Settings::new("FTH".into());
+    settings.check().unwrap();
+    for (life_ms, is_good) in [
+        (0, false),
+        (DEADLINE_LEAST_MS, true),
+        (OFFER_LIFE_MAX_MS, true),
+        (OFFER_LIFE_MAX_MS + 1, false),
+    ] {
+        settings.offer_life_ms = life_ms;
+        assert_eq!(settings.check().is_ok(), is_good, "{life_ms}");
+    }
+    settings.offer_life_ms = u64::MAX;
+    let mut world = World::new();
+    world.set(settings);
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await.body;
+    assert_eq!(offer.expires_ms, world.clock.now_ms() + OFFER_LIFE_MAX_MS);
+    assert!(offer.expires_ms < world.clock.now_ms() + DEADLINE_HORIZON_MS);
 }
 
 #[tokio::test]
@@ -195,6 +220,9 @@ async fn the_operator_adds_only_what_is_on_the_shelf_and_can_be_offered() {
         ("title", json!("x".repeat(97)), "at most 96"),
         ("title", json!(" "), "--title"),
         ("price", json!(0), "price is zero"),
+        ("description", json!("x".repeat(257)), "at most 256"),
+        ("media_type", json!("x".repeat(65)), "at most 64"),
+        ("currency", json!("x".repeat(13)), "not a currency"),
     ] {
         let mut changed = item.clone();
         changed[field] = value;

@@ -12,7 +12,7 @@ use farthing_merchant::rows::Item;
 use farthing_merchant::secret::MerchantSecret;
 use farthing_merchant::shelf::Shelf;
 use farthing_merchant::transactions;
-use farthing_node::card::RoleName;
+use farthing_node::card::{Card, RoleName};
 use farthing_node::clock::{Clock, ManualClock};
 use farthing_node::disk::MemoryDisk;
 use farthing_node::entropy::{Entropy, SeededEntropy};
@@ -162,11 +162,23 @@ impl World {
         let options = StoreOptions::simulated(disk.clone(), starts);
         let (store, _) = Store::open(Path::new("/merchant"), options).unwrap();
         let mut parts = parts(wire, home.path(), &store, clock, starts);
-        parts.cards = vec![
+        parts.cards = World::cards(bank, escrow);
+        (Arc::new(Merchant::new(parts)), store)
+    }
+
+    fn cards(bank: &TestBank, escrow: &TestEscrow) -> Vec<Card> {
+        vec![
             card(RoleName::Bank, "central", &bank.key()),
             card(RoleName::Escrow, "fair", &escrow.identity.public()),
-        ];
-        (Arc::new(Merchant::new(parts)), store)
+        ]
+    }
+
+    /// Runs the merchant with other settings from now on.
+    pub fn set(&mut self, settings: Settings) {
+        let mut parts = parts(&self.wire, self.home.path(), &self.store, &self.clock, 1);
+        parts.cards = World::cards(&self.bank, &self.escrow);
+        parts.settings = settings;
+        self.merchant = Arc::new(Merchant::new(parts));
     }
 
     /// Stops the merchant as a kill would, and starts it again.
