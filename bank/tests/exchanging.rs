@@ -8,6 +8,7 @@ use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
     exchange::ExchangeAsk,
+    limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
     restore::{BucketPage, BucketRecord, BucketRequest, CoinUsed, Prefix, Shelf},
@@ -95,14 +96,9 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     };
     let (index, fault) = coin_fault(begin);
     assert!(matches!(fault, CoinFault::AlreadyExchanged(_)));
-    fault.earlier_use().unwrap().verify(&purse.coins[index]).unwrap();
-    assert!(
-        fault
-            .earlier_use()
-            .unwrap()
-            .verify(&purse.coins[1 - index])
-            .is_err()
-    );
+    let digest = [0; 32];
+    fault.proven_use(&purse.coins[index], &digest).unwrap();
+    assert_eq!(fault.proven_use(&purse.coins[1 - index], &digest), None);
 }
 
 #[tokio::test]
@@ -199,6 +195,12 @@ async fn forged_coins_and_foreign_authorizations_are_refused() {
 async fn coins_are_exchanged_until_their_keys_end() {
     let mut world = World::new().await;
     let (purse, late) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
+    let released = [world.withdraw(&[8]).await, world.withdraw(&[8]).await];
+    for purse in &released {
+        let bought = world.order(purse);
+        world.ask(bought.hold()).await.unwrap();
+        world.ask(world.abort(&bought)).await.unwrap();
+    }
     // Two epochs to spend, one more to exchange.
     world.clock.advance(3 * EPOCH_MS);
     world.bank.extend_keys().await.unwrap();
@@ -206,12 +208,13 @@ async fn coins_are_exchanged_until_their_keys_end() {
     assert_ne!(fresh.coins[0].key_id, purse.coins[0].key_id);
     world.clock.advance(EPOCH_MS);
     world.bank.extend_keys().await.unwrap();
-    let exchange = world.exchange(&late, &[8]);
-    let ExchangeAsk::Begin(begin) = exchange.ask(&late.keys, &world.seed) else {
-        panic!()
-    };
-    let (_, fault) = coin_fault(world.refused(begin).await);
-    assert!(matches!(fault, CoinFault::Expired { .. }));
+    let expired = |refusal| matches!(coin_fault(refusal).1, CoinFault::Expired { .. });
+    assert!(expired(world.exchanged(&late, &[8]).await.err().unwrap()));
+    // A released coin has as long again as its escrow may have been silent.
+    world.exchanged(&released[0], &[8]).await.unwrap();
+    world.clock.advance(RELEASED_GRACE_MS);
+    world.bank.extend_keys().await.unwrap();
+    assert!(expired(world.exchanged(&released[1], &[8]).await.err().unwrap()));
 }
 
 async fn whole_bucket(world: &World, shelf: Shelf, prefix: Prefix) -> (Vec<BucketRecord>, u64) {

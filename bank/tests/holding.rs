@@ -81,7 +81,8 @@ async fn a_held_coin_can_be_used_for_nothing_else() {
         panic!("expected a fault of the coin")
     };
     assert!(matches!(what, CoinFault::AlreadyHeld(_)));
-    what.earlier_use().unwrap().verify(&purse.coins[0]).unwrap();
+    what.proven_use(&purse.coins[0], &again.order.purchase().0)
+        .unwrap();
     assert!(world.exchanged(&purse, &[8]).await.is_err());
     // A purchase with one good coin and one that is taken holds neither.
     let mut both = other;
@@ -163,14 +164,18 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
         world.refused(committed.hold()).await,
         PurchaseFault::Committed(committed.order.purchase()).into()
     );
-    let Refusal::Coins(CoinsFault { what, .. }) = ({
-        let again = world.order(&first);
-        world.refused(again.hold()).await
-    }) else {
+    let again = world.order(&first);
+    let Refusal::Coins(CoinsFault { what, .. }) = world.refused(again.hold()).await else {
         panic!("expected a fault of the coin")
     };
     assert!(matches!(what, CoinFault::AlreadySpent(_)));
-    what.earlier_use().unwrap().verify(&first.coins[0]).unwrap();
+    what.proven_use(&first.coins[0], &again.order.purchase().0)
+        .unwrap();
+    // What the request itself brings proves no earlier use.
+    assert_eq!(
+        what.proven_use(&first.coins[0], &committed.order.purchase().0),
+        None
+    );
 }
 
 #[tokio::test]

@@ -98,7 +98,8 @@ async fn other_content_under_a_finished_id_gets_what_was_stored() {
     else {
         panic!("expected what was stored")
     };
-    assert_eq!(world.coins_of(&rolled_back, &stored).coins.len(), 2);
+    let taken = rolled_back.on_other_content(&stored, &world.book(), &world.seed);
+    assert_eq!(taken.unwrap().1.len(), 2);
 }
 
 #[tokio::test]

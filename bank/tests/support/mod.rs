@@ -369,13 +369,13 @@ impl World {
         let counter = self.next();
         let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
         let plan = Plan {
-            counter,
             bank: self.bank.here(),
             escrow: *escrow,
             offer: self.offer(price),
         };
         let purchase_key = self.seed.purchase_key(counter);
         let order = Order::new(OrderParts {
+            counter,
             plan: &plan,
             coins: purse.coins.clone(),
             coin_keys: &purse.keys,

@@ -174,12 +174,12 @@ impl World {
         let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
             values.iter().map(|value| self.bank.mint(*value)).unzip();
         let plan = Plan {
-            counter: self.counter,
             bank,
             escrow,
             offer: Signed::sign(offer, &self.merchant),
         };
         let order = Order::new(OrderParts {
+            counter: self.counter,
             plan: &plan,
             coins,
             coin_keys: &keys,

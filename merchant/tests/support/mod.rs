@@ -280,12 +280,12 @@ impl World {
         let (coins, keys): (Vec<Coin>, Vec<SecretKey>) =
             [16, 8].iter().map(|value| self.bank.mint(*value)).unzip();
         let plan = Plan {
-            counter: self.counter,
             bank: offer.body.banks[0].bank,
             escrow: offer.body.escrows[0],
             offer,
         };
         let order = Order::new(OrderParts {
+            counter: self.counter,
             plan: &plan,
             coins,
             coin_keys: &keys,
