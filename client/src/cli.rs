@@ -1,0 +1,163 @@
+//! The command line: `farthing`.
+//!
+//! For people, what a command has to say goes to standard output, and what happens on the way to standard error.
+//! With `--json`, standard output is one JSON value for each command, of a shape that stays: names in
+//! `lower_snake_case`, bytes in hex, amounts as `{"units": 2000, "text": "20.00"}`. A command that fails says so on
+//! standard error, and with `--json` as `{"error": ..., "code": ...}` on standard output as well, where `code` is the
+//! exit code (see [`Exit`]).
+//!
+//! | what | file |
+//! |---|---|
+//! | what can be typed | `args` |
+//! | how a command ends | `exit` |
+//! | what it says, and what is seen on the way | `report`, `screen` |
+//! | wallets: making, restoring, opening them; cards | `setup` |
+//! | coins and accounts | `money` |
+//! | buying | `purchases` |
+//! | evidence, and bytes as hex in it | `receipt`, `hexed` |
+
+mod args;
+mod exit;
+mod hexed;
+mod money;
+mod purchases;
+mod receipt;
+mod report;
+mod screen;
+mod setup;
+
+pub use exit::Exit;
+
+use crate::demo::{self, report::Reader};
+use anyhow::{Context, Result};
+use args::{Cli, Command, Options, ReceiptCommand};
+use clap::Parser;
+use farthing_coin::Seed;
+use farthing_node::{
+    card::RoleName,
+    logging::{self, LOG_VARIABLE, LogFormat},
+    process::stop_signal,
+};
+use report::{Report, print_error};
+use std::{ffi::OsString, io::Write, process::ExitCode};
+
+/// Runs `farthing` with these arguments, the program's name first.
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    // A node's command line is its own, down to its `--help`, and is looked at by nobody else.
+    if args.get(1).is_some_and(|command| command == demo::ROLE_COMMAND) {
+        return run_role(args.into_iter().skip(2));
+    }
+    let Cli { options, command } = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _gone = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    let as_json = options.json;
+    if let Command::Demo(options) = &command {
+        return demo::run(options, if as_json { Reader::Program } else { Reader::Person });
+    }
+    let outcome = start_logs().and_then(|()| start(options, command));
+    let exit = match outcome {
+        Ok(report) => {
+            report.print(as_json);
+            report.exit
+        }
+        Err(error) => print_error(&error, as_json),
+    };
+    exit.into()
+}
+
+/// The hidden `farthing role ROLE ARGS...`: this executable as a node, for whoever needs one without a second build.
+fn run_role(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let role = args.next().unwrap_or_default();
+    match role.to_string_lossy().parse::<RoleName>() {
+        Ok(role) => demo::run_role(role, args),
+        Err(error) => {
+            let _gone = writeln!(std::io::stderr(), "error: {error}");
+            Exit::Usage.into()
+        }
+    }
+}
+
+/// A wallet tells what happens by itself: logs are for whoever asks for them.
+fn start_logs() -> Result<()> {
+    if std::env::var_os(LOG_VARIABLE).is_none() {
+        return Ok(());
+    }
+    Ok(logging::init(LogFormat::Text)?)
+}
+
+/// Runs what needs no network, and all else under the eye of ctrl-c.
+fn start(options: Options, command: Command) -> Result<Report> {
+    let seed = match &command {
+        Command::Init => return setup::init(&options),
+        Command::Network(command) => return setup::network(&options, command),
+        Command::Receipt(ReceiptCommand::Verify { documents, goods }) => {
+            return receipt::verify(documents, goods);
+        }
+        // Read before there is a runtime, so that ctrl-c still ends a prompt at once.
+        Command::Restore(restore) => Some(setup::read_phrase(restore)?),
+        _ => None,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let report = runtime.block_on(async {
+        // A task of its own, so that the signal is heard even while it works through a large file.
+        let work = tokio::spawn(execute(options, command, seed));
+        tokio::select! {
+            done = work => done.context("the command failed on a bug; `farthing resume` carries on")?,
+            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| interrupted()),
+        }
+    });
+    // What was written down is durable; nothing that still runs is waited for.
+    runtime.shutdown_background();
+    report
+}
+
+fn interrupted() -> Report {
+    let text = "interrupted; nothing is lost, `farthing resume` carries on";
+    let _gone = writeln!(std::io::stderr(), "{text}");
+    Report {
+        text: String::new(),
+        json: report::error_json(text, Exit::Interrupted),
+        exit: Exit::Interrupted,
+    }
+}
+
+async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Result<Report> {
+    if let (Command::Restore(restore), Some(seed)) = (&command, seed) {
+        return setup::restore(&options, restore, &seed).await;
+    }
+    let wallet = setup::open(&options, &command)?;
+    let report = match command {
+        Command::Account { bank } => money::account(&wallet, bank.as_deref()).await,
+        Command::Withdraw { amount, bank } => money::withdraw(&wallet, amount, bank.as_deref()).await,
+        Command::Balance => money::balance(&wallet),
+        Command::Coins { all } => money::coins(&wallet, all),
+        Command::Exchange { all } => money::exchange(&wallet, all).await,
+        Command::Catalog { merchant } => purchases::catalog(&wallet, merchant.as_deref()).await,
+        Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
+        Command::Purchases => purchases::list(&wallet),
+        Command::Resume { purchase } => purchases::resume(&wallet, purchase.as_deref()).await,
+        Command::Cancel { purchase } => purchases::cancel(&wallet, &purchase).await,
+        Command::Receipt(ReceiptCommand::Show { purchase, output }) => {
+            receipt::show(&wallet, &purchase, output.as_deref())
+        }
+        // These need no open wallet, and were dealt with before.
+        Command::Demo(_)
+        | Command::Init
+        | Command::Network(_)
+        | Command::Receipt(_)
+        | Command::Restore(_) => Ok(Report::done("", serde_json::Value::Null)),
+    };
+    // Closing only makes the next start quicker: what was done is done, and its report is what matters.
+    if let Err(error) = wallet.close() {
+        tracing::warn!(%error, "the wallet could not be closed in order");
+    }
+    report
+}

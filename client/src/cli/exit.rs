@@ -1,0 +1,152 @@
+//! How a command ended, as scripts see it.
+
+use crate::error::WalletError;
+use farthing_node::store::StoreError;
+use farthing_protocol::purchase::PurchaseError;
+use std::{fmt::Write, process::ExitCode};
+
+/// How a command ended: its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Refused, or failed.
+    Failed = 1,
+    /// The command line is not understood.
+    Usage = 2,
+    /// Something that must never happen did.
+    Broken = 3,
+    /// The merchant broke the contract, and the documents prove it.
+    MerchantBroke = 4,
+    /// The escrow broke the contract, and the documents prove it.
+    EscrowBroke = 5,
+    /// The documents prove nothing.
+    ProvesNothing = 6,
+    /// A party is silent.
+    NotFinished = 10,
+    /// A purchase was aborted though the goods were wanted.
+    Aborted = 11,
+    /// Interrupted with ctrl-c.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every code.
+    pub const ALL: [Exit; 10] = [
+        Exit::Done,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Broken,
+        Exit::MerchantBroke,
+        Exit::EscrowBroke,
+        Exit::ProvesNothing,
+        Exit::NotFinished,
+        Exit::Aborted,
+        Exit::Interrupted,
+    ];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it says to whoever reads the help.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done; for `receipt verify`: delivered as described",
+            Exit::Failed => "refused or failed; nothing is lost",
+            Exit::Usage => "the command line is not understood",
+            Exit::Broken => "something that must never happen: damaged data, or a bank that breaks its word",
+            Exit::MerchantBroke => "the merchant broke the contract, and the documents prove it",
+            Exit::EscrowBroke => "the escrow broke the contract, and the documents prove it",
+            Exit::ProvesNothing => "the documents prove nothing (`receipt verify`)",
+            Exit::NotFinished => {
+                "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
+            }
+            Exit::Aborted => "a purchase was aborted though the goods were wanted; the coins are back",
+            Exit::Interrupted => "interrupted with ctrl-c; nothing is lost, `farthing resume` carries on",
+        }
+    }
+
+    /// The table of all codes for the help.
+    #[must_use]
+    pub fn table() -> String {
+        let mut table = String::from("Exit codes:\n");
+        for exit in Exit::ALL {
+            // Writing to a string does not fail.
+            let _written = writeln!(table, "  {:>3}  {}", exit.code(), exit.meaning());
+        }
+        table
+    }
+
+    /// How a command that failed with `error` ended.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Exit {
+        error
+            .downcast_ref::<WalletError>()
+            .map_or(Exit::Failed, Exit::of_wallet)
+    }
+
+    /// How a command that failed with `error` ended.
+    #[must_use]
+    pub fn of_wallet(error: &WalletError) -> Exit {
+        match error {
+            WalletError::Silent { .. } => Exit::NotFinished,
+            WalletError::NotAsDescribed(_) => Exit::MerchantBroke,
+            WalletError::Purchase(PurchaseError::BothOutcomes | PurchaseError::WrongGoodsKey) => {
+                Exit::EscrowBroke
+            }
+            WalletError::Inconsistent(_)
+            | WalletError::KeyListChanged(_)
+            | WalletError::Mint(_)
+            | WalletError::Store(StoreError::Damaged { .. }) => Exit::Broken,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn codes_are_distinct_and_documented() {
+        let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+        codes.dedup();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 10, 11, 130]);
+        for code in codes {
+            assert!(Exit::table().contains(&format!("  {code:>3}  ")), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_code_under_a_context() {
+        let silent = WalletError::Silent {
+            party: "bank `central`".into(),
+            question: "withdraw",
+            why: "no answer".into(),
+        };
+        let error = Err::<(), _>(silent)
+            .context("the restore is not complete")
+            .unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::NotFinished);
+        assert_eq!(Exit::of(&anyhow::anyhow!("anything")), Exit::Failed);
+        let both = WalletError::Purchase(PurchaseError::BothOutcomes);
+        assert_eq!(Exit::of(&both.into()), Exit::EscrowBroke);
+        assert_eq!(
+            Exit::of(&WalletError::NotAsDescribed(3).into()),
+            Exit::MerchantBroke
+        );
+        assert_eq!(Exit::of(&WalletError::WrongGoods.into()), Exit::Failed);
+    }
+}

@@ -1,0 +1,448 @@
+//! Buying, and what becomes of purchases.
+
+use super::{
+    args::Buy,
+    exit::Exit,
+    report::{Align, Report, amount, chain, date, one_line, size, table},
+};
+use crate::{
+    buy::Parties,
+    error::WalletError,
+    rows::{Delivery, PurchaseRow},
+    wallet::Wallet,
+};
+use anyhow::{Context, Result, bail};
+use farthing_node::card::RoleName;
+use farthing_protocol::{
+    documents::AbortReason,
+    offer::CatalogItem,
+    purchase::{Proof, Purchase},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, path::Path};
+
+/// The fewest characters that name a purchase or an item by the beginning of its id.
+const PREFIX_MIN_CHARS: usize = 4;
+
+// ---- looking ------------------------------------------------------------------------------------------------------
+
+/// What a merchant sells.
+pub(super) async fn catalog(wallet: &Wallet, merchant: Option<&str>) -> Result<Report> {
+    let merchant = wallet.party(RoleName::Merchant, merchant)?;
+    let items = wallet.catalog(&merchant).await?;
+    let json = json!({
+        "merchant": merchant.name,
+        "items": items.iter().map(item_json).collect::<Vec<Value>>(),
+    });
+    Ok(Report::done(items_table(&items), json))
+}
+
+fn item_json(item: &CatalogItem) -> Value {
+    json!({
+        "item_id": hex::encode(item.item_id),
+        "title": item.title,
+        "description": item.description,
+        "media_type": item.media_type,
+        "size_bytes": item.size_bytes,
+        "price": amount(item.price),
+        "currency": item.currency,
+    })
+}
+
+fn items_table(items: &[CatalogItem]) -> String {
+    if items.is_empty() {
+        return "nothing is for sale".into();
+    }
+    let rows: Vec<[String; 6]> = items
+        .iter()
+        .map(|item| {
+            [
+                hex::encode(item.item_id).chars().take(8).collect(),
+                format!("{} {}", item.price, item.currency),
+                size(item.size_bytes),
+                item.media_type.clone(),
+                item.title.clone(),
+                item.description.clone(),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("ITEM", Align::Left),
+        ("PRICE", Align::Right),
+        ("SIZE", Align::Right),
+        ("TYPE", Align::Left),
+        ("TITLE", Align::Left),
+        ("DESCRIPTION", Align::Left),
+    ];
+    table(columns, &rows)
+}
+
+/// Every purchase.
+pub(super) fn list(wallet: &Wallet) -> Result<Report> {
+    let purchases = wallet.purchases()?;
+    let json: Vec<Value> = purchases
+        .iter()
+        .map(|(number, row)| purchase_json(*number, row))
+        .collect();
+    Ok(Report::done(
+        purchases_table(&purchases),
+        json!({ "purchases": json }),
+    ))
+}
+
+fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
+    if purchases.is_empty() {
+        return "nothing was bought yet; `farthing catalog` lists what there is".into();
+    }
+    let rows: Vec<[String; 6]> = purchases
+        .iter()
+        .map(|(number, row)| {
+            let offer = &row.purchase.offer().body;
+            [
+                number.to_string(),
+                status(row).to_owned(),
+                format!("{} {}", offer.price, offer.currency),
+                date(row.begun_ms),
+                row.merchant.name.clone(),
+                offer.title.clone(),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("NO", Align::Right),
+        ("STATUS", Align::Left),
+        ("PRICE", Align::Right),
+        ("BEGUN (UTC)", Align::Left),
+        ("MERCHANT", Align::Left),
+        ("TITLE", Align::Left),
+    ];
+    table(columns, &rows)
+}
+
+/// How a purchase stands, in a word: where it has ended, what became of the goods.
+fn status(row: &PurchaseRow) -> &'static str {
+    match (&row.purchase, row.delivery) {
+        (purchase, Delivery::OnDemand) if !matches!(purchase, Purchase::Aborted(..)) => "on-demand",
+        (Purchase::Committed(..), Delivery::Delivered) => "delivered",
+        (Purchase::Committed(..), Delivery::NotAsDescribed) => "not-as-described",
+        (purchase, _) => purchase.status(),
+    }
+}
+
+/// A purchase for programs.
+pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
+    let offer = &row.purchase.offer().body;
+    let delivery = match row.delivery {
+        Delivery::Pending => "pending",
+        Delivery::OnDemand => "on_demand",
+        Delivery::Delivered => "delivered",
+        Delivery::NotAsDescribed => "not_as_described",
+    };
+    json!({
+        "number": number,
+        "purchase_id": row.purchase.order().map(|order| order.purchase().to_string()),
+        "status": row.purchase.status(),
+        "delivery": delivery,
+        "title": offer.title,
+        "item_id": hex::encode(offer.item_id),
+        "media_type": offer.media_type,
+        "size_bytes": offer.size_bytes,
+        "price": amount(offer.price),
+        "currency": offer.currency,
+        "merchant": row.merchant.name,
+        "output": row.output,
+        "refusal": row.refusal,
+        "has_receipt": matches!(&row.purchase, Purchase::Committed(_, Proof::Receipt(_))),
+        "begun_ms": row.begun_ms,
+    })
+}
+
+// ---- buying -------------------------------------------------------------------------------------------------------
+
+/// Buys an item.
+pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
+    check_output(&buy.output, buy.force)?;
+    let parties = Parties {
+        merchant: wallet.party(RoleName::Merchant, Some(&buy.merchant))?,
+        escrow: wallet
+            .party(RoleName::Escrow, buy.escrow.as_deref())
+            .context("which escrow decides is said with --escrow NAME")?,
+        bank: wallet
+            .party(RoleName::Bank, buy.bank.as_deref())
+            .context("whose coins pay is said with --bank NAME")?,
+    };
+    let number = wallet.begin_purchase(&parties, &buy.item, &buy.output).await?;
+    if let Err(error) = wallet.drive_purchase(number).await {
+        let fetching = wallet.purchase(number)?.purchase.status() == "fetching";
+        if fetching && !error.is_silence() {
+            // Nothing is at stake, and a later `resume` must not buy what the customer was told she did not get.
+            wallet.cancel(number).await?;
+        }
+        return Err(error.into());
+    }
+    Ok(outcome(number, &wallet.purchase(number)?))
+}
+
+/// The goods must have a place before they are paid for.
+fn check_output(output: &Path, force: bool) -> Result<()> {
+    let shown = output.display();
+    if output.is_dir() {
+        bail!("{shown} is a directory; name the file that the goods go to");
+    }
+    if output.exists() && !force {
+        bail!("{shown} exists; choose another file, or overwrite it with --force");
+    }
+    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent
+        && !parent.is_dir()
+    {
+        bail!("there is no directory {}; make it first", parent.display());
+    }
+    Ok(())
+}
+
+/// How a purchase has ended.
+fn outcome(number: u64, row: &PurchaseRow) -> Report {
+    let offer = &row.purchase.offer().body;
+    let title = one_line(&offer.title);
+    let (text, exit) = match (&row.purchase, row.delivery) {
+        (Purchase::Committed(_, proof), Delivery::Delivered) => {
+            let receipt = match proof {
+                Proof::Receipt(_) => {
+                    format!("\n`farthing receipt show {number}` prints what proves it")
+                }
+                Proof::Commit(..) => String::new(),
+            };
+            let (file, price) = (row.output.display(), offer.price);
+            let text = format!(
+                "{file}: \"{title}\", as described, for {price} {}{receipt}",
+                offer.currency
+            );
+            (text, Exit::Done)
+        }
+        (Purchase::Committed(..), Delivery::NotAsDescribed) => {
+            let text = format!(
+                "the goods of purchase {number} (\"{title}\") are not what the merchant described; \
+                 `farthing receipt show {number}` prints what proves it"
+            );
+            (text, Exit::MerchantBroke)
+        }
+        (Purchase::Aborted(..), _) => {
+            let text = format!(
+                "purchase {number} (\"{title}\") was aborted: {}; the coins are back",
+                why_aborted(row)
+            );
+            (
+                text,
+                if goods_wanted(row) {
+                    Exit::Aborted
+                } else {
+                    Exit::Done
+                },
+            )
+        }
+        (Purchase::Dropped(_), _) => {
+            let text = format!("purchase {number} (\"{title}\") was given up before anything was at stake");
+            (text, Exit::Done)
+        }
+        _ => {
+            let text = format!(
+                "purchase {number} (\"{title}\") is {}; `farthing resume` carries on",
+                status(row)
+            );
+            (text, Exit::NotFinished)
+        }
+    };
+    Report {
+        text,
+        json: json!({ "purchase": purchase_json(number, row) }),
+        exit,
+    }
+}
+
+fn why_aborted(row: &PurchaseRow) -> String {
+    let reason = match &row.purchase {
+        Purchase::Aborted(_, abort) => Some(abort.body.reason),
+        _ => None,
+    };
+    match (&row.refusal, reason) {
+        (Some(refusal), _) => one_line(refusal),
+        (None, Some(AbortReason::DeadlinePassed)) => {
+            "its deadline passed before the merchant had the hold".into()
+        }
+        (None, _) => "it was cancelled".into(),
+    }
+}
+
+/// Whether an aborted purchase is one that the customer did not cancel herself.
+fn goods_wanted(row: &PurchaseRow) -> bool {
+    match &row.purchase {
+        Purchase::Aborted(_, abort) => {
+            row.refusal.is_some() || abort.body.reason == AbortReason::DeadlinePassed
+        }
+        _ => false,
+    }
+}
+
+// ---- carrying on --------------------------------------------------------------------------------------------------
+
+/// Carries on one purchase, or everything under way.
+pub(super) async fn resume(wallet: &Wallet, named: Option<&str>) -> Result<Report> {
+    let Some(named) = named else {
+        return resume_all(wallet).await;
+    };
+    let number = find(wallet, named)?;
+    wallet.drive_purchase(number).await?;
+    Ok(outcome(number, &wallet.purchase(number)?))
+}
+
+/// Carries on everything under way; a restore ends with it.
+pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
+    let resumed = wallet.resume().await?;
+    let mut lines: Vec<String> = Vec::new();
+    let mut purchases: Vec<Value> = Vec::new();
+    let mut exit = Exit::Done;
+    let mut matters: BTreeSet<&str> = resumed.ended.iter().map(String::as_str).collect();
+    for (number, row) in wallet.purchases()? {
+        if matters.remove(format!("purchase {number}").as_str()) {
+            let ended = outcome(number, &row);
+            lines.push(ended.text);
+            purchases.push(purchase_json(number, &row));
+            if ended.exit == Exit::Aborted {
+                exit = Exit::Aborted;
+            }
+        }
+    }
+    lines.extend(matters.into_iter().map(|matter| format!("{matter}: done")));
+    let mut open: Vec<Value> = Vec::new();
+    for (matter, error) in resumed.open {
+        let code = Exit::of_wallet(&error);
+        // What failed says more than what is merely silent.
+        if matches!(exit, Exit::Done | Exit::Aborted | Exit::NotFinished) {
+            exit = code;
+        }
+        let why = chain(&error.into());
+        lines.push(format!("{matter}: {why}"));
+        open.push(json!({ "matter": matter, "error": why, "code": code.code() }));
+    }
+    if lines.is_empty() {
+        lines.push("nothing is under way".into());
+    }
+    let json = json!({ "ended": resumed.ended, "open": open, "purchases": purchases });
+    Ok(Report {
+        text: lines.join("\n"),
+        json,
+        exit,
+    })
+}
+
+/// Asks for the coins of a purchase back.
+pub(super) async fn cancel(wallet: &Wallet, named: &str) -> Result<Report> {
+    let number = find(wallet, named)?;
+    wallet.cancel(number).await?;
+    let row = wallet.purchase(number)?;
+    let mut report = outcome(number, &row);
+    match &row.purchase {
+        // Here the coins are what was wanted.
+        Purchase::Aborted(..) => report.exit = Exit::Done,
+        Purchase::Committed(..) => {
+            report.text = format!("it was paid already, so the goods are here\n{}", report.text);
+            report.exit = Exit::Failed;
+        }
+        _ => {}
+    }
+    Ok(report)
+}
+
+/// The number of the purchase that is named by its number, or by the beginning of its id.
+pub(super) fn find(wallet: &Wallet, named: &str) -> Result<u64> {
+    let purchases = wallet.purchases()?;
+    let ids: Vec<(u64, Option<String>)> = purchases
+        .into_iter()
+        .map(|(number, row)| {
+            (
+                number,
+                row.purchase.order().map(|order| order.purchase().to_string()),
+            )
+        })
+        .collect();
+    match_purchase(&ids, named)
+}
+
+fn match_purchase(ids: &[(u64, Option<String>)], named: &str) -> Result<u64> {
+    if let Ok(number) = named.parse::<u64>()
+        && ids.iter().any(|(known, _)| *known == number)
+    {
+        return Ok(number);
+    }
+    let wanted = named.to_ascii_lowercase();
+    let begins = |id: &Option<String>| id.as_ref().is_some_and(|id| id.starts_with(&wanted));
+    let matches: Vec<u64> = ids
+        .iter()
+        .filter(|(_, id)| wanted.len() >= PREFIX_MIN_CHARS && begins(id))
+        .map(|(number, _)| *number)
+        .collect();
+    match matches.as_slice() {
+        [number] => Ok(*number),
+        [] => Err(WalletError::NoPurchase(named.into()).into()),
+        _ => bail!("the ids of several purchases begin with `{named}`; give more of it, or the number"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farthing_protocol::money::Amount;
+
+    #[test]
+    fn purchases_are_named_by_number_or_by_the_beginning_of_their_id() {
+        let ids = [
+            (0, Some("abcd11".to_owned())),
+            (1, Some("abcd22".to_owned())),
+            (2, Some("1234ff".to_owned())),
+            (3, None),
+        ];
+        for (named, number) in [("0", 0), ("3", 3), ("abcd1", 0), ("ABCD2", 1), ("1234", 2)] {
+            assert_eq!(match_purchase(&ids, named).unwrap(), number, "{named}");
+        }
+        for (named, says) in [
+            ("abcd", "several purchases"),
+            ("abc", "there is no purchase `abc`"),
+            ("7", "`farthing purchases` lists them"),
+            ("", "there is no purchase"),
+        ] {
+            let error = match_purchase(&ids, named).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn goods_have_a_place_before_they_are_paid_for() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let says = |path: &Path, force| check_output(path, force).unwrap_err().to_string();
+        assert!(says(here, true).contains("is a directory"));
+        assert!(says(&here.join("Cargo.toml"), false).contains("--force"));
+        assert!(says(&here.join("nowhere/goods"), false).contains("make it first"));
+        assert!(check_output(&here.join("Cargo.toml"), true).is_ok());
+        assert!(check_output(Path::new("goods-of-no-one"), false).is_ok());
+    }
+
+    #[test]
+    fn a_catalogue_is_a_table_and_a_list() {
+        let item = CatalogItem {
+            item_id: [0xab; 32],
+            title: "Evening postcard".into(),
+            description: "a view".into(),
+            media_type: "text/plain".into(),
+            size_bytes: 2048,
+            price: Amount(150),
+            currency: "FTG".into(),
+        };
+        assert_eq!(item_json(&item)["price"]["text"], "1.50");
+        let text = items_table(&[item]);
+        assert!(
+            text.ends_with("abababab  1.50 FTG  2.00 KiB  text/plain  Evening postcard  a view"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Whole purchases on paper: signed by everyone, honest and not, and judged from files.
+
+use super::*;
+use farthing_coin::{Document, PublicKey, SecretKey, Seed};
+use farthing_protocol::{
+    documents::{AbortReason, AcceptedBank, Offer, PurchaseKeyUse, Receipt, SaleLimit, Terms},
+    goods::{ContentKey, Encryptor, GoodsKey},
+    money::Amount,
+    seal::{WrappedKey, commit_goods_key, wrap},
+};
+
+const GOODS: &[u8] = b"a view of the harbour in the evening";
+
+fn secret(who: u8) -> SecretKey {
+    Seed::from_bytes(&[who; 32]).account_key()
+}
+
+fn key(who: u8) -> PublicKey {
+    secret(who).public()
+}
+
+const MERCHANT: u8 = 1;
+const ESCROW: u8 = 2;
+const BANK: u8 = 3;
+const CUSTOMER: u8 = 4;
+
+fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([7; 32])
+}
+
+/// An honest offer, and the encrypted goods.
+fn offer() -> (Offer, Vec<u8>) {
+    let content = ContentKey::from_bytes([8; 32]);
+    let mut sealed = Vec::new();
+    let mut encryptor = Encryptor::new(&content, [9; 32]);
+    encryptor.update(GOODS, &mut sealed).unwrap();
+    let summary = encryptor.finish(&mut sealed).unwrap();
+    let sale_id = [4; 32];
+    let offer = Offer {
+        merchant: key(MERCHANT),
+        sale_id,
+        item_id: [5; 32],
+        title: "Evening postcard".into(),
+        description: String::new(),
+        media_type: "text/plain".into(),
+        size_bytes: GOODS.len() as u64,
+        encrypted_bytes: sealed.len() as u64,
+        goods_digest: summary.digest,
+        encrypted_digest: summary.encrypted_digest,
+        wrapped_key: wrap(&goods_key(), &sale_id, &content).unwrap(),
+        key_commitment: commit_goods_key(&goods_key()),
+        price: Amount(150),
+        currency: "FTH".into(),
+        escrows: vec![key(ESCROW)],
+        banks: vec![AcceptedBank {
+            bank: key(BANK),
+            account: key(MERCHANT),
+            key_list_digest: [14; 32],
+        }],
+        expires_ms: 15,
+        served_until_ms: 16,
+        sales: SaleLimit::Once,
+    };
+    (offer, sealed)
+}
+
+/// What everyone signs for `offer` when the escrow hands over `goods_key`.
+fn sign(offer: Offer, goods_key: GoodsKey) -> Evidence {
+    let terms = Terms {
+        bank: key(BANK),
+        currency: offer.currency.clone(),
+        price: offer.price,
+        account: key(MERCHANT),
+        merchant: key(MERCHANT),
+        escrow: key(ESCROW),
+        deadline_ms: 15,
+        coins_digest: [17; 32],
+        purchase_key: key(CUSTOMER),
+        private_digest: offer.digest(),
+        note_digest: [20; 32],
+    };
+    let purchase = terms.purchase_id();
+    let signature = secret(CUSTOMER).sign(&PurchaseKeyUse::Agree.statement(&key(CUSTOMER), &purchase));
+    let receipt = Receipt {
+        purchase,
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        goods_key,
+    };
+    Evidence {
+        contract: Contract {
+            terms,
+            offer: Signed::sign(offer, &secret(MERCHANT)),
+            signature,
+        },
+        receipt: Signed::sign(receipt, &secret(ESCROW)),
+    }
+}
+
+fn honest() -> Evidence {
+    sign(offer().0, goods_key())
+}
+
+fn abort(evidence: &Evidence, signer: u8) -> Signed<Abort> {
+    let terms = &evidence.contract.terms;
+    let abort = Abort {
+        purchase: terms.purchase_id(),
+        bank: terms.bank,
+        reason: AbortReason::Cancelled,
+    };
+    Signed::sign(abort, &secret(signer))
+}
+
+/// Judges from files, as the command does.
+fn judge_files(test: &str, documents: &Value, sealed: &[u8]) -> Report {
+    let dir = std::env::temp_dir().join(format!("farthing-receipt-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (paper, goods) = (dir.join("receipt.json"), dir.join("goods.sealed"));
+    std::fs::write(&paper, documents.to_string()).unwrap();
+    std::fs::write(&goods, sealed).unwrap();
+    let report = verify(&paper, &goods).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    report
+}
+
+fn as_json(evidence: &Evidence) -> Value {
+    to_hex(serde_json::to_value(evidence).unwrap())
+}
+
+#[test]
+fn an_honest_purchase_is_delivered_whoever_exported_it() {
+    let (_, sealed) = offer();
+    let of_wallet = as_json(&honest());
+    let mut of_merchant = of_wallet.clone();
+    of_merchant["settled"] = Value::Null;
+    of_merchant["commit"] = json!({ "anything": true });
+    let as_lists = serde_json::to_value(honest()).unwrap();
+    for (test, documents) in [
+        ("wallet", of_wallet),
+        ("merchant", of_merchant),
+        ("lists", as_lists),
+    ] {
+        let report = judge_files(test, &documents, &sealed);
+        assert_eq!(report.exit, Exit::Done, "{test}: {}", report.text);
+        assert_eq!(report.json["verdict"], "delivered");
+        assert_eq!(report.json["price"]["text"], "1.50");
+        assert!(report.text.contains("Evening postcard"));
+    }
+}
+
+#[test]
+fn bytes_are_written_in_hex() {
+    let json = as_json(&honest());
+    assert_eq!(json["receipt"]["body"]["goods_key"], "07".repeat(32));
+    let body = &json["contract"]["offer"]["body"];
+    assert_eq!(body["escrows"][0], key(ESCROW).to_string());
+    assert_eq!(body["wrapped_key"]["tag"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn a_merchant_whose_goods_are_not_as_described_is_convicted() {
+    let (honest, sealed) = offer();
+    let size = Offer {
+        size_bytes: 1,
+        ..honest.clone()
+    };
+    let digest = Offer {
+        goods_digest: [1; 32],
+        ..honest.clone()
+    };
+    let wrapped = Offer {
+        wrapped_key: WrappedKey {
+            body: [1; 32],
+            tag: [1; 16],
+        },
+        ..honest
+    };
+    for (test, offer, says) in [
+        ("size", size, "another size"),
+        ("digest", digest, "other bytes"),
+        ("wrapped", wrapped, "does not open the offer's wrapped key"),
+    ] {
+        let report = judge_files(test, &as_json(&sign(offer, goods_key())), &sealed);
+        assert_eq!(report.exit, Exit::MerchantBroke, "{test}: {}", report.text);
+        assert_eq!(report.json["verdict"], "merchant_broke_contract");
+        assert!(report.text.contains(says), "{}", report.text);
+    }
+}
+
+#[test]
+fn an_escrow_that_signed_a_wrong_key_or_both_outcomes_is_convicted() {
+    let (offer, sealed) = offer();
+    let wrong_key = as_json(&sign(offer, GoodsKey::from_bytes([1; 32])));
+    let mut both = as_json(&honest());
+    both["abort"] = to_hex(serde_json::to_value(abort(&honest(), ESCROW)).unwrap());
+    for (test, documents, says) in [
+        ("key", wrong_key, "whose key is not"),
+        ("both", both, "both a receipt and an abort"),
+    ] {
+        let report = judge_files(test, &documents, &sealed);
+        assert_eq!(report.exit, Exit::EscrowBroke, "{test}: {}", report.text);
+        assert_eq!(report.json["verdict"], "escrow_broke_contract");
+        assert!(report.text.contains(says), "{}", report.text);
+    }
+}
+
+#[test]
+fn documents_that_do_not_hold_convict_nobody() {
+    let (_, sealed) = offer();
+    // An abort that somebody else signed takes nothing away from an honest delivery.
+    let mut framed = as_json(&honest());
+    framed["abort"] = to_hex(serde_json::to_value(abort(&honest(), CUSTOMER)).unwrap());
+    assert_eq!(judge_files("framed", &framed, &sealed).exit, Exit::Done);
+
+    let mut dearer = as_json(&honest());
+    dearer["contract"]["terms"]["price"] = json!(1);
+    let mut forged = as_json(&honest());
+    forged["receipt"]["body"]["amount"] = json!(1);
+    for (test, documents, sealed, says) in [
+        ("dearer", dearer, sealed.as_slice(), "the contract proves nothing"),
+        ("forged", forged, sealed.as_slice(), "the receipt proves nothing"),
+        ("other", as_json(&honest()), GOODS, "not the encrypted goods"),
+        ("empty", json!({}), GOODS, "not the documents of a purchase"),
+        (
+            "half",
+            json!({ "contract": {}, "committed": {} }),
+            GOODS,
+            "missing field",
+        ),
+    ] {
+        let report = judge_files(test, &documents, sealed);
+        assert_eq!(report.exit, Exit::ProvesNothing, "{test}: {}", report.text);
+        assert_eq!(report.json["verdict"], "proves_nothing");
+        assert!(report.text.contains(says), "{}", report.text);
+    }
+}
+
+#[test]
+fn what_is_not_json_proves_nothing_either() {
+    assert!(read_documents(b"goods").unwrap_err().contains("not JSON"));
+}

@@ -1,0 +1,208 @@
+//! What a command has to say: a text for people and a value for programs.
+
+use super::exit::Exit;
+use farthing_protocol::money::Amount;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// The outcome of a command.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) text: String,
+    pub(super) json: Value,
+    pub(super) exit: Exit,
+}
+
+impl Report {
+    /// A command that did what it was asked.
+    pub(super) fn done(text: impl Into<String>, json: Value) -> Report {
+        Report {
+            text: text.into(),
+            json,
+            exit: Exit::Done,
+        }
+    }
+
+    /// Prints it to standard output. A reader that has gone away is no error.
+    pub(super) fn print(&self, as_json: bool) {
+        let mut out = std::io::stdout().lock();
+        let _gone = if as_json {
+            writeln!(out, "{}", self.json)
+        } else if self.text.is_empty() {
+            Ok(())
+        } else {
+            writeln!(out, "{}", printable(&self.text))
+        };
+        let _gone = out.flush();
+    }
+}
+
+/// Prints an error: to standard error for people, and to standard output for programs.
+pub(super) fn print_error(error: &anyhow::Error, as_json: bool) -> Exit {
+    let exit = Exit::of(error);
+    let text = chain(error);
+    let _gone = writeln!(std::io::stderr(), "error: {}", printable(&text));
+    if as_json {
+        let _gone = writeln!(std::io::stdout(), "{}", error_json(&text, exit));
+    }
+    exit
+}
+
+/// An error, as programs see it.
+pub(super) fn error_json(text: &str, exit: Exit) -> Value {
+    json!({ "error": text, "code": exit.code() })
+}
+
+/// The error and its causes, each said once: many of our messages repeat their cause.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// An amount, as programs see it.
+pub(super) fn amount(amount: Amount) -> Value {
+    json!({ "units": amount.0, "text": amount.to_string() })
+}
+
+/// `text` without what could steer a terminal: much of what is shown was written by other parties.
+pub(super) fn printable(text: &str) -> String {
+    let harmless = |c: char| c == '\n' || !c.is_control();
+    text.chars()
+        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+/// `text` on one line.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
+}
+
+/// `1 coin`, `2 coins`.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// The first of the 64 characters of a digest or key: enough to name it.
+pub(super) fn short(bytes: &[u8; 32]) -> String {
+    hex::encode(bytes).chars().take(12).collect()
+}
+
+/// On which side the cells of a column stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table with aligned columns under their headings.
+pub(super) fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| std::array::from_fn(|at| row.get(at).map(|cell| one_line(cell)).unwrap_or_default()))
+        .collect();
+    let headings: [String; N] = columns.map(|(heading, _)| heading.to_owned());
+    let mut widths = [0; N];
+    for row in std::iter::once(&headings).chain(&rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&columns).zip(&widths);
+        let cells: Vec<String> = cells
+            .map(|((cell, (_, align)), width)| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            })
+            .collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let lines: Vec<String> = std::iter::once(&headings).chain(&rows).map(line).collect();
+    lines.join("\n")
+}
+
+/// A date and time as people read it (UTC), of milliseconds since 1970.
+pub(super) fn date(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    let (year, month, day) = civil(minutes / (24 * 60));
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+}
+
+/// Year, month and day of a number of days since 1970, counted in eras of 400 years that begin in March, so
+/// that the leap day is the last of its year.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// A size as people read it.
+pub(super) fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Align::{Left, Right};
+
+    #[test]
+    fn tables_align_and_no_cell_can_steer_the_terminal() {
+        let rows = [
+            ["8.00".to_owned(), "a\u{1b}[2Jb\nc".to_owned()],
+            ["10.24".to_owned(), "d".to_owned()],
+        ];
+        let text = table([("VALUE", Right), ("TITLE", Left)], &rows);
+        assert_eq!(text, "VALUE  TITLE\n 8.00  a\u{fffd}[2Jb c\n10.24  d");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(0), "1970-01-01 00:00");
+        assert_eq!(date(951_782_340_000), "2000-02-28 23:59");
+        assert_eq!(date(951_868_800_000), "2000-03-01 00:00");
+        assert_eq!(date(1_709_164_800_000), "2024-02-29 00:00");
+        assert_eq!(date(1_798_761_599_999), "2026-12-31 23:59");
+        // The latest time there is does not overflow.
+        assert!(!date(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn amounts_are_given_twice_and_errors_with_their_code() {
+        assert_eq!(amount(Amount(2050)), json!({ "units": 2050, "text": "20.50" }));
+        assert_eq!(
+            error_json("no", Exit::NotFinished),
+            json!({ "error": "no", "code": 10 })
+        );
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = crate::error::WalletError::io("x")(std::io::Error::other("disk on fire"));
+        assert_eq!(chain(&io.into()), "x: disk on fire");
+        let error = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(chain(&error), "outer: inner");
+    }
+}

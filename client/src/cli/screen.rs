@@ -1,0 +1,193 @@
+//! What people see while the wallet works, on standard error.
+
+use super::report::one_line;
+use crate::watch::{Event, Watch};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+};
+
+/// Whether what happens is told in lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// For people.
+    Told,
+    /// For programs, which get one value in the end.
+    Silent,
+}
+
+/// Draws progress bars where standard error is a terminal, and tells what happens.
+pub(super) struct Screen {
+    lines: Lines,
+    dims: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bar: Option<(Measure, ProgressBar)>,
+    silent: BTreeSet<(String, &'static str)>,
+    statuses: BTreeMap<u64, &'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    Goods,
+    Coins,
+}
+
+impl Screen {
+    pub(super) fn new(lines: Lines) -> Screen {
+        // The convention of https://no-color.org: any value but an empty one.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Screen {
+            lines,
+            dims: std::io::stderr().is_terminal() && !plain,
+            state: Mutex::default(),
+        }
+    }
+
+    fn tell(&self, state: &State, line: &str) {
+        if self.lines == Lines::Silent {
+            return;
+        }
+        let write = || {
+            let _gone = writeln!(std::io::stderr(), "{line}");
+        };
+        match &state.bar {
+            Some((_, bar)) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn dim(&self, line: &str) -> String {
+        if self.dims {
+            format!("\u{1b}[2m{line}\u{1b}[0m")
+        } else {
+            line.to_owned()
+        }
+    }
+
+    fn measure(&self, state: &mut State, measure: Measure, done: u64, total: u64) {
+        let same = state.bar.as_ref().is_some_and(|(of, _)| *of == measure);
+        if !same {
+            clear(state);
+            // A bar draws nothing where standard error is not a terminal.
+            let bar = ProgressBar::new(total);
+            bar.set_style(style(measure));
+            state.bar = Some((measure, bar));
+        }
+        if let Some((_, bar)) = &state.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+        if done >= total {
+            clear(state);
+        }
+    }
+}
+
+impl Watch for Screen {
+    fn see(&self, event: &Event) {
+        tracing::debug!(?event, "the wallet works");
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Asked { .. } => {}
+            Event::Answered { party, .. } => state.silent.retain(|(silent, _)| silent != party),
+            Event::Unanswered { party, question, why } => {
+                // It is asked again every other second: to say so once is enough.
+                if state.silent.insert((party.clone(), *question)) {
+                    let line = format!("  asking again ({question}): {}", of_party(party, why));
+                    self.tell(&state, &self.dim(&one_line(&line)));
+                }
+            }
+            Event::Refused { party, question, why } => {
+                state.silent.retain(|(silent, _)| silent != party);
+                // Elsewhere a refusal ends the command, which says so itself; here it asks for the coins back.
+                if matches!(*question, "hold" | "deliver") {
+                    let line = format!("  {party} refuses ({question}): {why}");
+                    self.tell(&state, &self.dim(&one_line(&line)));
+                }
+            }
+            Event::Purchase { number, status } => {
+                if state.statuses.insert(*number, status) != Some(status) {
+                    self.tell(&state, &format!("purchase {number}: {}", says(status)));
+                }
+            }
+            Event::Goods {
+                done_bytes,
+                total_bytes,
+            } => self.measure(&mut state, Measure::Goods, *done_bytes, *total_bytes),
+            Event::Coins { done, total } => self.measure(&mut state, Measure::Coins, *done, *total),
+            Event::Restored { what, found } => self.tell(&state, &format!("{what} found: {found}")),
+        }
+    }
+}
+
+/// What went wrong with a party, which most messages name themselves.
+fn of_party(party: &str, why: &str) -> String {
+    if why.contains(party) {
+        why.to_owned()
+    } else {
+        format!("{party}: {why}")
+    }
+}
+
+/// What a purchase's status says to people.
+fn says(status: &str) -> &str {
+    match status {
+        "holding" => "goods are here, encrypted; asking the escrow to hold the coins",
+        "held" => "coins are held; asking the merchant for the key",
+        "cancelling" => "asking the escrow for the coins back",
+        "committed" => "paid, the key is here",
+        "aborted" => "aborted; exchanging its coins for fresh ones",
+        "dropped" => "given up before anything was at stake",
+        other => other,
+    }
+}
+
+fn clear(state: &mut State) {
+    if let Some((_, bar)) = state.bar.take() {
+        bar.finish_and_clear();
+    }
+}
+
+fn style(measure: Measure) -> ProgressStyle {
+    let template = match measure {
+        Measure::Goods => "{spinner} goods {wide_bar:.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        Measure::Coins => "{spinner} coins {wide_bar:.cyan/dim} {pos}/{len} {eta}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_understood() {
+        for measure in [Measure::Goods, Measure::Coins] {
+            let _style = style(measure);
+        }
+        assert!(ProgressStyle::with_template("{spinner} {wide_bar:.cyan/dim} {eta}").is_ok());
+    }
+
+    #[test]
+    fn every_status_of_a_purchase_is_told_in_words() {
+        for status in ["holding", "held", "cancelling", "committed", "aborted", "dropped"] {
+            assert_ne!(says(status), status);
+        }
+    }
+
+    #[test]
+    fn a_bar_goes_when_it_is_full() {
+        let screen = Screen::new(Lines::Silent);
+        let coins = |done| Event::Coins { done, total: 3 };
+        screen.see(&coins(1));
+        assert!(screen.state.lock().unwrap().bar.is_some());
+        screen.see(&coins(3));
+        assert!(screen.state.lock().unwrap().bar.is_none());
+    }
+}

@@ -1,0 +1,307 @@
+//! Wallets: making, restoring and opening them, and the cards that they know.
+
+use super::{
+    args::{Command, NetworkCommand, Options, Restore},
+    money::{balance_json, balance_text},
+    purchases::resume_all,
+    report::{Align, Report, amount, count, table},
+    screen::{Lines, Screen},
+};
+use crate::{
+    error::WalletError,
+    talk::Patience,
+    wallet::{SEED_FILE, Surroundings, Wallet},
+};
+use anyhow::{Context, Result, bail};
+use farthing_coin::Seed;
+use farthing_node::{
+    card::{Added, Card, NetworkFile, RoleName},
+    clock::SystemClock,
+    entropy::{Entropy, SystemEntropy},
+    quic::QuicNetwork,
+    store::{StoreError, StoreOptions},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use zeroize::Zeroizing;
+
+/// How long `account` waits for the bank unless it is told otherwise: the key is what it is asked for most.
+const ACCOUNT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most bytes of a phrase that are read.
+const PHRASE_MAX_BYTES: u64 = 4096;
+
+/// How many words stand on a line.
+const WORDS_PER_LINE: usize = 4;
+
+// ---- opening ------------------------------------------------------------------------------------------------------
+
+/// The directory of the wallet that is meant.
+pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
+    if let Some(dir) = &options.wallet {
+        return Ok(dir.clone());
+    }
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    home.map(|home| home.join(".farthing"))
+        .context("there is no home directory; say where the wallet is with --wallet DIR")
+}
+
+fn patience(options: &Options, total_otherwise: Duration) -> Patience {
+    let total = options.patience.map_or(total_otherwise, Duration::from_secs);
+    let attempt = Patience::default().attempt.min(total);
+    Patience { attempt, total }
+}
+
+fn surroundings(options: &Options, total_otherwise: Duration) -> Surroundings {
+    let lines = if options.json { Lines::Silent } else { Lines::Told };
+    Surroundings {
+        network: Arc::new(QuicNetwork::new()),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        watch: Arc::new(Screen::new(lines)),
+        patience: patience(options, total_otherwise),
+        store: StoreOptions::default(),
+    }
+}
+
+/// Opens the wallet for `command`.
+pub(super) fn open(options: &Options, command: &Command) -> Result<Wallet> {
+    let total = match command {
+        Command::Account { .. } => ACCOUNT_PATIENCE,
+        _ => Patience::default().total,
+    };
+    open_dir(&wallet_dir(options)?, surroundings(options, total))
+}
+
+fn open_dir(dir: &Path, around: Surroundings) -> Result<Wallet> {
+    Wallet::open(dir, around).map_err(|error| match error {
+        WalletError::Store(StoreError::InUse { .. }) => anyhow::anyhow!(
+            "the wallet in {} is in use by another process; wait until that one has ended, or stop it",
+            dir.display()
+        ),
+        other => other.into(),
+    })
+}
+
+// ---- init ---------------------------------------------------------------------------------------------------------
+
+/// Makes a wallet.
+pub(super) fn init(options: &Options) -> Result<Report> {
+    let dir = wallet_dir(options)?;
+    let entropy: &dyn Entropy = &SystemEntropy;
+    let seed = Seed::generate(&mut entropy.rng());
+    Wallet::create(&dir, &seed)?;
+    let phrase = seed.to_phrase();
+    let account = seed.account_key().public();
+    let text = format!(
+        "There is a new wallet in {}.\n\n\
+         Write these 24 words down, on paper. They are shown this once. Whoever has them has the money in this \
+         wallet,\nand without them it is gone when this machine is.\n\n{}\n\n\
+         The key of its account, for a bank to open one:\n\n  {account}\n\n\
+         Next: `farthing network add CARD` for a bank, an escrow and a merchant.",
+        dir.display(),
+        words(&phrase)
+    );
+    let json = json!({ "wallet": dir, "phrase": phrase.as_str(), "account": account.to_string() });
+    Ok(Report::done(text, json))
+}
+
+/// The words, numbered, so that one that is forgotten shows.
+fn words(phrase: &str) -> String {
+    let numbered: Vec<String> = (1..)
+        .zip(phrase.split_whitespace())
+        .map(|(number, word): (usize, &str)| format!("{number:>4}. {word:<9}"))
+        .collect();
+    let lines: Vec<String> = numbered
+        .chunks(WORDS_PER_LINE)
+        .map(|line| line.concat().trim_end().to_owned())
+        .collect();
+    lines.join("\n")
+}
+
+// ---- cards --------------------------------------------------------------------------------------------------------
+
+/// The cards that the wallet knows.
+pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Report> {
+    let dir = wallet_dir(options)?;
+    if !dir.join(SEED_FILE).exists() {
+        bail!(
+            "there is no wallet in {}; make one with `farthing init`",
+            dir.display()
+        );
+    }
+    let mut file = NetworkFile::load(&dir)?;
+    match command {
+        NetworkCommand::Add { card } => {
+            let added = file.add(card.clone())?;
+            Ok(added_report(card, &added))
+        }
+        NetworkCommand::List => Ok(cards_report(file.cards())),
+        NetworkCommand::Remove { role, name } => match file.remove(*role, name)? {
+            Some(card) => Ok(Report::done(
+                format!("{} is not known any more", card.title()),
+                json!({ "removed": card_json(&card) }),
+            )),
+            None => bail!("no {role} `{name}` is known; `farthing network list` shows who is"),
+        },
+    }
+}
+
+fn added_report(card: &Card, added: &Added) -> Report {
+    let title = card.title();
+    let (word, text) = match added {
+        Added::New => ("new", format!("{title} is known from now on")),
+        Added::Known => ("known", format!("{title} was known already")),
+        Added::Moved { from } => {
+            let to = card.address;
+            (
+                "moved",
+                format!("{title} was known at {from}; from now on it is asked at {to}"),
+            )
+        }
+    };
+    Report::done(text, json!({ "added": word, "card": card_json(card) }))
+}
+
+fn cards_report(cards: &[Card]) -> Report {
+    let json = json!({ "cards": cards.iter().map(card_json).collect::<Vec<Value>>() });
+    if cards.is_empty() {
+        return Report::done("nobody is known yet; `farthing network add CARD`", json);
+    }
+    let rows: Vec<[String; 4]> = cards
+        .iter()
+        .map(|card| {
+            let key = card.identity_hex();
+            [
+                card.role.to_string(),
+                card.name.clone(),
+                card.address.to_string(),
+                key,
+            ]
+        })
+        .collect();
+    let columns = ["ROLE", "NAME", "ADDRESS", "KEY"].map(|heading| (heading, Align::Left));
+    Report::done(table(columns, &rows), json)
+}
+
+fn card_json(card: &Card) -> Value {
+    json!({
+        "role": card.role,
+        "name": card.name,
+        "address": card.address,
+        "fingerprint": card.fingerprint_hex(),
+        "identity": card.identity_hex(),
+        "card": card.to_string(),
+    })
+}
+
+// ---- restore ------------------------------------------------------------------------------------------------------
+
+/// Reads the 24 words.
+pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
+    let mut phrase = Zeroizing::new(String::new());
+    let from = match &restore.phrase_file {
+        Some(path) => {
+            let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            file.take(PHRASE_MAX_BYTES)
+                .read_to_string(&mut phrase)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            path.display().to_string()
+        }
+        None => {
+            if std::io::stdin().is_terminal() {
+                let _gone = write!(std::io::stderr(), "The 24 words, on one line: ");
+                std::io::stdin().read_line(&mut phrase)?;
+            } else {
+                std::io::stdin()
+                    .take(PHRASE_MAX_BYTES)
+                    .read_to_string(&mut phrase)?;
+            }
+            "these are not the words of a wallet".to_owned()
+        }
+    };
+    Seed::from_phrase(&phrase).context(from)
+}
+
+/// Builds a wallet again from its words.
+pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -> Result<Report> {
+    let dir = wallet_dir(options)?;
+    prepare(&dir, restore, seed)?;
+    let wallet = open_dir(&dir, surroundings(options, Patience::default().total))?;
+    if wallet.account() != seed.account_key().public() {
+        bail!(
+            "the wallet in {} is of other words; choose another directory with --wallet DIR",
+            dir.display()
+        );
+    }
+    // Cards are pinned once it is certain whose wallet this is.
+    let mut file = wallet.network_file()?;
+    for card in &restore.cards {
+        file.add(card.clone())?;
+    }
+    let goods_dir = match &restore.goods_dir {
+        Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
+        None => std::path::absolute(dir.join("restored")).with_context(|| dir.display().to_string())?,
+    };
+    fs::create_dir_all(&goods_dir).with_context(|| format!("cannot make {}", goods_dir.display()))?;
+
+    let (mut found, mut banks) = (Vec::new(), Vec::new());
+    for bank in file.cards().iter().filter(|card| card.role == RoleName::Bank) {
+        let restored = wallet
+            .restore(bank, &goods_dir)
+            .await
+            .with_context(|| format!("the restore from {} is not complete; repeat it", bank.title()))?;
+        found.push(format!(
+            "{}: {}, {}, {}",
+            bank.title(),
+            count(restored.withdrawals, "withdrawal"),
+            count(restored.exchanges, "exchange"),
+            count(restored.purchases, "purchase")
+        ));
+        banks.push(json!({ "bank": bank.name, "found": restored }));
+    }
+    if banks.is_empty() {
+        bail!("no bank is known, so nothing can be found; repeat it with --card and the card of your bank");
+    }
+    let mut report = resume_all(&wallet).await?;
+    // What aborted purchases of long ago have released, no purchase under way speaks for.
+    let refreshed = wallet.exchange_released().await?;
+    let balance = wallet.balance()?;
+    let text = [found.join("\n"), report.text.clone(), balance_text(&balance)];
+    report.text = text
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n");
+    report.json = json!({
+        "wallet": dir,
+        "account": wallet.account().to_string(),
+        "banks": banks,
+        "goods_dir": goods_dir,
+        "resumed": report.json,
+        "exchanged": amount(refreshed),
+        "balance": balance_json(&balance),
+    });
+    if let Err(error) = wallet.close() {
+        tracing::warn!(%error, "the wallet could not be closed in order");
+    }
+    Ok(report)
+}
+
+/// Makes the wallet, unless an earlier attempt has.
+fn prepare(dir: &Path, restore: &Restore, seed: &Seed) -> Result<()> {
+    if dir.join(SEED_FILE).exists() {
+        return Ok(());
+    }
+    // Without a bank there is nothing to restore from, and no reason to leave a wallet behind.
+    if !restore.cards.iter().any(|card| card.role == RoleName::Bank) {
+        bail!("give the card of your bank with --card, and those of the escrows that you bought with");
+    }
+    Ok(Wallet::create(dir, seed)?)
+}

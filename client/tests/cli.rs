@@ -1,0 +1,224 @@
+//! The command line on an empty wallet, with nobody to talk to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_coin::Seed;
+use farthing_node::card::{Card, RoleName};
+use serde_json::Value;
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// An empty directory of this test's own.
+fn directory(test: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{test}"));
+    let _absent = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn farthing(dir: &Path, args: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
+    command
+        .env_remove("FARTHING_LOG")
+        .env("FARTHING_WALLET", dir.join("wallet"))
+        .current_dir(dir)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that has refused already does not read.
+    let _gone = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// Runs a command that ends with `code`, and returns its one JSON value.
+fn json(dir: &Path, code: i32, args: &[&str], input: &str) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let output = farthing(dir, &args, input);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text} {says}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn card(role: RoleName, name: &str, key: u8) -> String {
+    let identity = Seed::from_bytes(&[key; 32]).account_key().public();
+    let card = Card {
+        role,
+        name: name.into(),
+        // Nobody listens on this port of the discard service.
+        address: "127.0.0.1:9".parse().unwrap(),
+        fingerprint: [key; 32],
+        identity,
+    };
+    card.to_string()
+}
+
+#[test]
+fn a_wallet_is_made_once_and_is_empty() {
+    let dir = directory("init");
+    let error = json(&dir, 1, &["balance"], "");
+    assert!(
+        error["error"].as_str().unwrap().contains("farthing init"),
+        "{error}"
+    );
+    assert_eq!(error["code"], 1);
+
+    let made = json(&dir, 0, &["init"], "");
+    let phrase = made["phrase"].as_str().unwrap();
+    let seed = Seed::from_phrase(phrase).unwrap();
+    assert_eq!(made["account"], seed.account_key().public().to_string());
+    let again = json(&dir, 1, &["init"], "");
+    assert!(again["error"].as_str().unwrap().contains("already"), "{again}");
+
+    assert_eq!(json(&dir, 0, &["balance"], "")["total"]["text"], "0.00");
+    assert_eq!(json(&dir, 0, &["coins"], "")["coins"], serde_json::json!([]));
+    assert_eq!(
+        json(&dir, 0, &["purchases"], "")["purchases"],
+        serde_json::json!([])
+    );
+    assert_eq!(json(&dir, 0, &["resume"], "")["open"], serde_json::json!([]));
+    assert_eq!(json(&dir, 0, &["exchange", "--all"], "")["exchanged"]["units"], 0);
+    let account = json(&dir, 0, &["account"], "");
+    assert_eq!(
+        (&account["account"], &account["balance"]),
+        (&made["account"], &Value::Null)
+    );
+    for args in [["cancel", "0"], ["receipt", "show"]] {
+        let args: Vec<&str> = args
+            .into_iter()
+            .chain((args[0] == "receipt").then_some("0"))
+            .collect();
+        let error = json(&dir, 1, &args, "");
+        assert!(
+            error["error"].as_str().unwrap().contains("no purchase `0`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_phrase_is_shown_to_people_in_numbered_words() {
+    let dir = directory("words");
+    let output = farthing(&dir, &["init"], "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let kept = fs::read_to_string(dir.join("wallet/seed.phrase")).unwrap();
+    for (number, word) in (1..).zip(kept.split_whitespace()) {
+        assert!(text.contains(&format!("{number}. {word}")), "{number} is missing");
+    }
+}
+
+#[test]
+fn cards_are_pinned_and_another_key_is_refused() {
+    let dir = directory("network");
+    let bank = card(RoleName::Bank, "central", 1);
+    assert!(
+        json(&dir, 1, &["network", "add", &bank], "")["error"]
+            .as_str()
+            .unwrap()
+            .contains("farthing init")
+    );
+    json(&dir, 0, &["init"], "");
+    assert_eq!(json(&dir, 0, &["network", "add", &bank], "")["added"], "new");
+    assert_eq!(json(&dir, 0, &["network", "add", &bank], "")["added"], "known");
+    let other = card(RoleName::Bank, "central", 2);
+    let error = json(&dir, 1, &["network", "add", &other], "");
+    assert!(error["error"].as_str().unwrap().contains("pinned"), "{error}");
+    assert_eq!(json(&dir, 0, &["network", "list"], "")["cards"][0]["card"], bank);
+    assert_eq!(
+        json(&dir, 0, &["network", "remove", "bank", "central"], "")["removed"]["name"],
+        "central"
+    );
+    json(&dir, 1, &["network", "remove", "bank", "central"], "");
+
+    let usage = farthing(&dir, &["network", "add", "no-card"], "");
+    assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn a_silent_party_leaves_it_to_resume() {
+    let dir = directory("silent");
+    json(&dir, 0, &["init"], "");
+    json(
+        &dir,
+        0,
+        &["network", "add", &card(RoleName::Bank, "central", 1)],
+        "",
+    );
+    let error = json(&dir, 10, &["withdraw", "1.00", "--patience", "1"], "");
+    assert_eq!(error["code"], 10);
+    assert!(
+        error["error"].as_str().unwrap().contains("farthing resume"),
+        "{error}"
+    );
+    let account = json(&dir, 0, &["account", "--patience", "1"], "");
+    assert!(
+        account["error"].as_str().unwrap().contains("bank `central`"),
+        "{account}"
+    );
+}
+
+#[test]
+fn a_restore_says_what_is_wrong_and_can_be_repeated() {
+    let dir = directory("restore");
+    let words = Seed::from_bytes(&[7; 32]).to_phrase();
+    let misspelt = words.replacen(words.split(' ').nth(2).unwrap(), "farthing", 1);
+    let bank = card(RoleName::Bank, "central", 1);
+    for (input, says) in [
+        ("one two", "got 2 words and expected 24"),
+        (misspelt.as_str(), "word 3 of 24"),
+    ] {
+        let error = json(&dir, 1, &["restore", "--card", &bank], input);
+        assert!(error["error"].as_str().unwrap().contains(says), "{error}");
+    }
+    let error = json(&dir, 1, &["restore"], &words);
+    assert!(error["error"].as_str().unwrap().contains("--card"), "{error}");
+    assert!(
+        !dir.join("wallet").exists(),
+        "a refused restore leaves nothing behind"
+    );
+
+    fs::write(dir.join("words"), words.as_bytes()).unwrap();
+    let args = [
+        "restore",
+        "--card",
+        &bank,
+        "--phrase-file",
+        "words",
+        "--patience",
+        "1",
+    ];
+    for _ in 0..2 {
+        let error = json(&dir, 10, &args, "");
+        assert!(error["error"].as_str().unwrap().contains("repeat"), "{error}");
+    }
+    let others = Seed::from_bytes(&[8; 32]).to_phrase();
+    let error = json(&dir, 1, &["restore", "--card", &bank, "--patience", "1"], &others);
+    assert!(
+        error["error"].as_str().unwrap().contains("other words"),
+        "{error}"
+    );
+}
+
+#[test]
+fn documents_are_judged_without_a_wallet() {
+    let dir = directory("verify");
+    let missing = json(&dir, 1, &["receipt", "verify", "documents", "goods"], "");
+    assert!(
+        missing["error"].as_str().unwrap().contains("cannot read"),
+        "{missing}"
+    );
+    fs::write(dir.join("documents"), "{}").unwrap();
+    fs::write(dir.join("goods"), "anything").unwrap();
+    let nothing = json(&dir, 6, &["receipt", "verify", "documents", "goods"], "");
+    assert_eq!(nothing["verdict"], "proves_nothing");
+}
