@@ -1,0 +1,300 @@
+//! What the demonstration has to say: lines while it goes on and a table at its end for people, one JSON value for
+//! programs.
+
+use super::audit::Audit;
+use farthing_protocol::money::Amount;
+use serde_json::{Map, Value, json};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
+
+/// How wide the lines are that people read (characters).
+const WIDTH: usize = 100;
+
+/// How far the text of a line stands in (characters).
+const INDENT: usize = 11;
+
+/// Who reads the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// A person, as it happens.
+    Person,
+    /// A program, at the end.
+    Program,
+}
+
+/// What a line of a step is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// What was asked.
+    Sent,
+    /// What was lost, or who was killed.
+    Lost,
+    /// What the nodes' own books say.
+    Books,
+    /// What the wallet did.
+    Wallet,
+    /// How it ended.
+    Ended,
+}
+
+impl Label {
+    fn word(self) -> &'static str {
+        match self {
+            Label::Sent => "sent",
+            Label::Lost => "lost",
+            Label::Books => "books",
+            Label::Wallet => "wallet",
+            Label::Ended => "ended",
+        }
+    }
+}
+
+/// A step in a few words, for the table.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What was lost, or who was killed.
+    pub lost: String,
+    /// What the other side had done before the wallet asked again.
+    pub acted: String,
+    /// What the wallet did.
+    pub wallet: String,
+    /// What it cost the customer.
+    pub charged: Amount,
+    /// How it ended.
+    pub ended: String,
+    /// Numbers for programs.
+    pub facts: Value,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    title: &'static str,
+    lines: Vec<(Label, String)>,
+    began: Instant,
+    took: Duration,
+    summary: Option<Summary>,
+}
+
+/// The report of a demonstration that is under way.
+#[derive(Debug)]
+pub struct Report {
+    reader: Reader,
+    began: Instant,
+    steps: Vec<Step>,
+}
+
+/// An amount, as programs see it.
+pub fn amount(amount: Amount) -> Value {
+    json!({ "units": amount.0, "text": amount.to_string() })
+}
+
+impl Report {
+    /// Nothing said yet.
+    pub fn new(reader: Reader) -> Report {
+        Report {
+            reader,
+            began: Instant::now(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Says something to a person.
+    pub fn say(&self, text: &str) {
+        if self.reader == Reader::Person {
+            // A reader that has gone away is no reason to stop halfway.
+            let mut out = std::io::stdout().lock();
+            let _gone = writeln!(out, "{text}").and_then(|()| out.flush());
+        }
+    }
+
+    /// A step begins. The first has the number 0.
+    pub fn begin(&mut self, name: &'static str, title: &'static str) {
+        self.say(&format!("\n{}  {title}", self.steps.len()));
+        let began = Instant::now();
+        self.steps.push(Step {
+            name,
+            title,
+            lines: Vec::new(),
+            began,
+            took: Duration::ZERO,
+            summary: None,
+        });
+    }
+
+    /// A line of the step that is under way.
+    pub fn line(&mut self, label: Label, text: impl Into<String>) {
+        let text = text.into();
+        self.say(&hanging(label.word(), &text));
+        if let Some(step) = self.steps.last_mut() {
+            step.lines.push((label, text));
+        }
+    }
+
+    /// The step is at its end.
+    pub fn end(&mut self, summary: Summary) {
+        if let Some(step) = self.steps.last_mut() {
+            step.took = step.began.elapsed();
+            step.summary = Some(summary);
+        }
+    }
+
+    /// The table, the audit, and that all is well.
+    pub fn finish(&self, audit: &Audit) {
+        self.say(&format!("\n{}\n\n{}", self.table(), audit.text()));
+        let seconds = self.began.elapsed().as_secs_f32();
+        self.say(&format!(
+            "\nEverything agrees to the unit. {seconds:.1} s; every process is stopped."
+        ));
+    }
+
+    /// All of it, for a program.
+    pub fn json(&self, audit: Option<&Audit>, error: Option<&str>) -> Value {
+        let mut object = Map::new();
+        object.insert("ok".into(), Value::Bool(error.is_none() && audit.is_some()));
+        if let Some(error) = error {
+            object.insert("error".into(), error.into());
+        }
+        object.insert(
+            "seconds".into(),
+            json!(self.began.elapsed().as_millis() as f64 / 1000.0),
+        );
+        object.insert("steps".into(), (0..).zip(&self.steps).map(step_json).collect());
+        object.insert("audit".into(), audit.map_or(Value::Null, Audit::json));
+        Value::Object(object)
+    }
+
+    fn table(&self) -> String {
+        let headings = [
+            "",
+            "what went wrong",
+            "other side had",
+            "the wallet",
+            "charged",
+            "ended",
+        ];
+        let rows = (0..).zip(&self.steps).filter_map(|(number, step): (usize, _)| {
+            let summary = step.summary.as_ref()?;
+            Some([
+                number.to_string(),
+                summary.lost.clone(),
+                summary.acted.clone(),
+                summary.wallet.clone(),
+                summary.charged.to_string(),
+                summary.ended.clone(),
+            ])
+        });
+        let rows: Vec<[String; 6]> = std::iter::once(headings.map(str::to_owned)).chain(rows).collect();
+        columns(&rows, &[4])
+    }
+}
+
+fn step_json((number, step): (usize, &Step)) -> Value {
+    let lines: Vec<Value> = step
+        .lines
+        .iter()
+        .map(|(label, text)| json!({ "about": label.word(), "text": text }))
+        .collect();
+    let mut object = json!({
+        "number": number,
+        "name": step.name,
+        "title": step.title,
+        "milliseconds": step.took.as_millis() as u64,
+        "lines": lines,
+        "done": step.summary.is_some(),
+    });
+    if let (Some(summary), Some(object)) = (&step.summary, object.as_object_mut()) {
+        object.insert("lost".into(), summary.lost.clone().into());
+        object.insert("other_side_had".into(), summary.acted.clone().into());
+        object.insert("wallet".into(), summary.wallet.clone().into());
+        object.insert("charged".into(), amount(summary.charged));
+        object.insert("ended".into(), summary.ended.clone().into());
+        object.insert("facts".into(), summary.facts.clone());
+    }
+    object
+}
+
+/// A table with its first row as headings, its columns as wide as they have to be. Those of `numbers` stand right.
+pub fn columns<const N: usize>(rows: &[[String; N]], numbers: &[usize]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            if numbers.contains(&column) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        cells.collect::<Vec<String>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    let rule = widths.iter().sum::<usize>() + 2 * N.saturating_sub(1);
+    lines.insert(1.min(lines.len()), "-".repeat(rule));
+    lines.join("\n")
+}
+
+/// A labelled text, broken between words, its further lines standing in as far as the first.
+fn hanging(label: &str, text: &str) -> String {
+    let mut lines = vec![format!("   {label:<width$}", width = INDENT - 3)];
+    let mut fresh = true;
+    for word in text.split(' ') {
+        let room = lines
+            .last()
+            .is_some_and(|line| line.chars().count() + 1 + word.chars().count() <= WIDTH);
+        if !room && !fresh {
+            lines.push(" ".repeat(INDENT));
+            fresh = true;
+        }
+        if let Some(line) = lines.last_mut() {
+            if !fresh {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        fresh = false;
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words_and_stand_in() {
+        let text = "word ".repeat(60);
+        let broken = hanging("books", text.trim());
+        let lines: Vec<&str> = broken.lines().collect();
+        assert!(lines.len() > 1);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        assert!(lines[0].starts_with("   books   word"), "{}", lines[0]);
+        assert!(lines[1].starts_with(&format!("{}word", " ".repeat(INDENT))));
+        assert_eq!(broken.matches("word").count(), 60);
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a", "bb"], ["ccc", "d"]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows, &[]), "a    bb\n-------\nccc  d");
+        assert_eq!(columns(&rows, &[0, 1]), "  a  bb\n-------\nccc   d");
+    }
+
+    #[test]
+    fn a_program_gets_the_steps_even_if_there_was_an_error() {
+        let mut report = Report::new(Reader::Program);
+        report.begin("one", "The first step");
+        report.line(Label::Sent, "something");
+        let value = report.json(None, Some("broken: x"));
+        assert_eq!(value["ok"], false);
+        assert_eq!(value["error"], "broken: x");
+        assert_eq!(value["steps"][0]["lines"][0]["about"], "sent");
+        assert_eq!(value["steps"][0]["done"], false);
+    }
+}
