@@ -13,10 +13,11 @@
 //! | what it says, and what is seen on the way | `report`, `screen` |
 //! | wallets: making, restoring, opening them; cards | `setup` |
 //! | coins and accounts | `money` |
-//! | buying | `purchases` |
+//! | what is for sale, and buying it | `catalog`, `purchases` |
 //! | evidence, and bytes as hex in it | `receipt`, `hexed` |
 
 mod args;
+mod catalog;
 mod exit;
 mod hexed;
 mod money;
@@ -140,7 +141,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Balance => money::balance(&wallet),
         Command::Coins { all } => money::coins(&wallet, all),
         Command::Exchange { all } => money::exchange(&wallet, all).await,
-        Command::Catalog { merchant } => purchases::catalog(&wallet, merchant.as_deref()).await,
+        Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref()).await,
         Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
         Command::Purchases => purchases::list(&wallet),
         Command::Resume { purchase } => purchases::resume(&wallet, purchase.as_deref()).await,
