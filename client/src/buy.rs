@@ -17,7 +17,7 @@ use farthing_protocol::{
     documents::Offer,
     evidence::Evidence,
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
-    money::{Selection, select},
+    money::{Amount, Selection, select},
     offer::{CatalogItem, CatalogRequest, OfferRequest},
     purchase::{OfferFault, Order, OrderParts, Plan, Proof, Purchase, check_listed, check_offer},
     restore::{Note, Origin},
@@ -107,6 +107,7 @@ impl Wallet {
         let offer = talk.must("offer", &request).await?;
         check_listed(&offer.body, &listed)?;
         self.check_offer(parties, &offer).await?;
+        self.check_funds(offer.body.price)?;
         let row = PurchaseRow {
             purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
             merchant: parties.merchant.clone(),
@@ -123,6 +124,19 @@ impl Wallet {
             Ok(number)
         })
         .await
+    }
+
+    /// Refuses before anything is fetched what could not be paid for anyway.
+    fn check_funds(&self, price: Amount) -> Result<(), WalletError> {
+        let available = self.balance()?.available;
+        match price.checked_sub(available) {
+            Some(short) if short > Amount(0) => Err(WalletError::Short {
+                short,
+                available,
+                price,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Checks an offer; when merchant and wallet see different lists of the bank's keys, the wallet looks

@@ -6,10 +6,11 @@
 //! |---|---|
 //! | the wallet and its parties | [`wallet`] |
 //! | what it keeps | [`rows`] |
-//! | new coins: withdrawals and exchanges | [`mint`] |
+//! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
-//! | after a crash, and from the phrase | [`restore`] |
+//! | after a crash | [`resume`] |
+//! | from the phrase alone | [`restore`] |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
@@ -20,10 +21,13 @@ pub mod cli;
 pub mod demo;
 mod drive;
 pub mod error;
+mod exchange;
 pub mod goods;
-pub mod mint;
+mod mint;
 pub mod restore;
+pub mod resume;
 pub mod rows;
 pub mod talk;
 pub mod wallet;
 pub mod watch;
+mod withdraw;

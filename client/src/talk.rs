@@ -14,7 +14,7 @@ use farthing_node::{
 };
 use farthing_protocol::{api::Call, refusal::Refusal};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a wallet waits and how often it asks.
 #[derive(Debug, Clone, Copy)]
@@ -112,8 +112,11 @@ impl<'w> Talk<'w> {
         let channel = match &self.channel {
             Some(channel) => Arc::clone(channel),
             None => {
-                let channel = self.network.connect(&self.card, self.lane).await;
-                let channel = channel.map_err(|error| Unanswered::of(&party, error.into()))?;
+                let connecting = self.network.connect(&self.card, self.lane);
+                let channel = timeout(self.patience.attempt, connecting)
+                    .await
+                    .map_err(|_| Unanswered::Again(format!("{party} cannot be reached in time")))?
+                    .map_err(|error| Unanswered::of(&party, error.into()))?;
                 self.channel.insert(channel).clone()
             }
         };

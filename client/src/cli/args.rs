@@ -53,6 +53,9 @@ pub(super) enum Command {
         /// Which bank, if several are known.
         #[arg(long, value_name = "NAME")]
         bank: Option<String>,
+        /// Print the key alone, and ask nobody.
+        #[arg(long)]
+        key: bool,
     },
     /// Withdraw coins from the wallet's account.
     Withdraw {

@@ -51,6 +51,12 @@ pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Repor
     Ok(Report::done(format!("account {account}\n{says}"), json))
 }
 
+/// The key that names the wallet's account, for scripts.
+pub(super) fn account_key(wallet: &Wallet) -> Report {
+    let account = wallet.account().to_string();
+    Report::done(account.clone(), json!({ "account": account }))
+}
+
 /// Withdraws coins.
 pub(super) async fn withdraw(wallet: &Wallet, asked: Amount, bank: Option<&str>) -> Result<Report> {
     if asked == Amount(0) {

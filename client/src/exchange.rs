@@ -1,0 +1,298 @@
+//! Exchanges, driven until the fresh coins are in the wallet: for change, for renewal, after an abort.
+
+use crate::{
+    error::WalletError,
+    mint::{add_coins, is_retry, new_rows, refused, silent},
+    rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, PURCHASES},
+    talk::{Pause, Talk},
+    wallet::{Wallet, set_status, take_numbers},
+};
+use farthing_coin::{Coin, Document, KeyBook, PublicKey};
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+    store::Transaction,
+};
+use farthing_protocol::{
+    documents::EarlierUse,
+    exchange::{Exchange, ExchangeAsk, ExchangeState},
+    limits::COINS_PER_REQUEST_MAX,
+    money::{Amount, assortment, change, fewest},
+    refusal::{CoinsFault, IssueFault, Refusal},
+    restore::Origin,
+};
+use std::collections::BTreeMap;
+
+impl Wallet {
+    /// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer; then `resume` carries on.
+    async fn exchange_coins(
+        &self,
+        bank: &Card,
+        inputs: Vec<CoinRow>,
+        values: &[u64],
+    ) -> Result<(), WalletError> {
+        let Some(before) = inputs.first().map(|row| row.status) else {
+            return Ok(());
+        };
+        let outputs = self.issuing(&self.keys(bank).await?, values)?;
+        let coins: Vec<Coin> = inputs.iter().map(|row| row.coin).collect();
+        let origins: Vec<Origin> = inputs.iter().map(|row| row.origin).collect();
+        let (bank_key, seed) = (bank.identity, self.seed_copy());
+        let number = self
+            .transact(move |tx| {
+                for row in &inputs {
+                    let now = COINS.get(tx, &(row.coin.key_id, row.coin.public))?;
+                    if now.is_none_or(|now| now.status != before) {
+                        return Ok(None);
+                    }
+                }
+                let number = take_numbers(tx, Counter::Exchanges, 1)?;
+                let request_id = seed.exchange_id(number);
+                let state = ExchangeState::Beginning;
+                set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
+                let exchange = Exchange {
+                    bank: bank_key,
+                    request_id,
+                    inputs: coins,
+                    outputs,
+                    state,
+                };
+                EXCHANGES.put(
+                    tx,
+                    &number,
+                    &ExchangeRow {
+                        exchange,
+                        origins,
+                        before,
+                    },
+                )?;
+                Ok(Some(number))
+            })
+            .await?;
+        match number {
+            Some(number) => {
+                self.drive_exchange(number, &mut self.talk(bank, Lane::Anonymous))
+                    .await
+            }
+            // Another matter was quicker to take a coin; whoever wanted this looks again.
+            None => Ok(()),
+        }
+    }
+
+    /// Exchanges what aborted purchases have released, one purchase after the other, since one request joins
+    /// its coins.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer; then `resume` carries on.
+    pub async fn exchange_released(&self) -> Result<Amount, WalletError> {
+        let mut by_purchase: BTreeMap<u64, u64> = BTreeMap::new();
+        for row in self.coins()? {
+            if let CoinStatus::Released(purchase) = row.status {
+                let worth = by_purchase.entry(purchase).or_default();
+                *worth = worth.saturating_add(row.value);
+            }
+        }
+        let mut total = Amount(0);
+        for (purchase, worth) in by_purchase {
+            // The purchase knows its abort, which the bank may not have heard of yet.
+            self.drive_purchase(purchase).await?;
+            total = Amount(total.0.saturating_add(worth));
+        }
+        Ok(total)
+    }
+
+    /// Exchanges coins of one bank and one status for a fresh assortment of the same worth, in as many requests
+    /// as it takes. Returns their worth.
+    ///
+    /// # Errors
+    /// As [`exchange_released`](Wallet::exchange_released).
+    pub async fn refresh(&self, rows: Vec<CoinRow>) -> Result<Amount, WalletError> {
+        let Some(first) = rows.first() else {
+            return Ok(Amount(0));
+        };
+        let bank = self.party_by_key(RoleName::Bank, &first.bank)?;
+        let keys = self.keys(&bank).await?;
+        let mut total = Amount(0);
+        for part in rows.chunks(COINS_PER_REQUEST_MAX) {
+            let worth = Amount(part.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
+            let values = assortment(worth, keys.values())
+                .filter(|values| values.len() <= COINS_PER_REQUEST_MAX)
+                .or_else(|| fewest(worth, keys.values()))
+                .ok_or(WalletError::NoCoins(worth))?;
+            self.exchange_coins(&bank, part.to_vec(), &values).await?;
+            total = Amount(total.0.saturating_add(worth.0));
+        }
+        Ok(total)
+    }
+
+    /// Exchanges one coin for change, cut so that every price up to its value can be paid.
+    pub(crate) async fn make_change(&self, row: CoinRow) -> Result<(), WalletError> {
+        let bank = self.party_by_key(RoleName::Bank, &row.bank)?;
+        let values = change(row.value, self.keys(&bank).await?.values());
+        self.exchange_coins(&bank, vec![row], &values).await
+    }
+
+    /// Exchanges many small coins for few large ones.
+    pub(crate) async fn consolidate(&self, rows: Vec<CoinRow>) -> Result<(), WalletError> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let bank = self.party_by_key(RoleName::Bank, &first.bank)?;
+        let worth = Amount(rows.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
+        let values = fewest(worth, self.keys(&bank).await?.values()).ok_or(WalletError::NoCoins(worth))?;
+        self.exchange_coins(&bank, rows, &values).await
+    }
+
+    /// Carries an exchange on until it has ended.
+    pub(crate) async fn drive_exchange(&self, number: u64, talk: &mut Talk<'_>) -> Result<(), WalletError> {
+        let mut pause = Pause::new(self.around.patience);
+        loop {
+            let row = EXCHANGES
+                .peek(&self.store.view(), &number)?
+                .ok_or(WalletError::Inconsistent("an exchange is missing"))?;
+            let exchange = row.exchange.clone();
+            let bank = self.party_by_key(RoleName::Bank, &exchange.bank)?;
+            let refusal = match exchange.ask(&self.coin_keys(&row.origins), &self.seed) {
+                ExchangeAsk::Nothing => return Ok(()),
+                ExchangeAsk::Begin(begin) => {
+                    let digest = begin.body.digest();
+                    match talk.ask("exchange, begin", &begin).await? {
+                        Ok(begun) => {
+                            let keys = self.keys_of(&bank, &exchange.outputs).await?;
+                            let id = exchange.request_id;
+                            let next = exchange.on_begun(&begun, &keys, &self.seed)?;
+                            let next = ExchangeRow {
+                                exchange: next,
+                                ..row
+                            };
+                            let save = move |tx: &mut Transaction<'_>| EXCHANGES.put(tx, &number, &next);
+                            self.met(id, &exchange.outputs, begun, save).await?;
+                            continue;
+                        }
+                        Err(refusal) => (refusal, digest),
+                    }
+                }
+                ExchangeAsk::Finish(finish) => {
+                    let digest = finish.body.digest();
+                    match talk.ask("exchange, finish", &finish).await? {
+                        Ok(issued) => {
+                            let keys = self.keys_of(&bank, &issued.body.outputs).await?;
+                            let ended = exchange.on_issued(&issued, &keys, &self.seed)?;
+                            self.exchanged(number, row, ended, &keys).await?;
+                            continue;
+                        }
+                        Err(refusal) => (refusal, digest),
+                    }
+                }
+            };
+            let (refusal, digest) = refusal;
+            let retry = is_retry(&refusal);
+            self.exchange_refused(number, row, refusal.clone(), &digest, &bank, talk)
+                .await?;
+            if retry && !pause.wait().await {
+                return Err(silent(talk, "exchange", &refusal));
+            }
+        }
+    }
+
+    async fn exchange_refused(
+        &self,
+        number: u64,
+        row: ExchangeRow,
+        refusal: Refusal,
+        digest: &[u8; 32],
+        bank: &Card,
+        talk: &Talk<'_>,
+    ) -> Result<(), WalletError> {
+        let exchange = &row.exchange;
+        let next = match &refusal {
+            Refusal::Issue(IssueFault::SessionGone) => exchange.on_session_gone(),
+            Refusal::Issue(IssueFault::OtherContent(issued)) => {
+                let keys = self.keys_of(bank, &issued.body.outputs).await?;
+                let ended = exchange.on_other_content(issued, &keys, &self.seed)?;
+                return self.exchanged(number, row, ended, &keys).await;
+            }
+            Refusal::Issue(IssueFault::NotIssuing(_)) => {
+                let outputs = self.renewed(bank, &exchange.outputs).await?;
+                Exchange {
+                    outputs,
+                    ..exchange.on_session_gone()
+                }
+            }
+            Refusal::Issue(_) | Refusal::Coins(_) => exchange.on_refused(&refusal),
+            // Anything else is no word on this exchange: a finish that was sent before may have been carried out.
+            _ if matches!(exchange.state, ExchangeState::Finishing { .. }) => exchange.clone(),
+            _ => exchange.on_refused(&refusal),
+        };
+        let given_back = matches!(next.state, ExchangeState::Refused { .. });
+        let used = self.proven_use(&exchange.inputs, &refusal, digest)?;
+        let (inputs, before) = (exchange.inputs.clone(), row.before);
+        let next = ExchangeRow {
+            exchange: next,
+            ..row
+        };
+        self.transact(move |tx| {
+            if given_back {
+                set_status(tx, &inputs, |row| match used {
+                    Some((coin, earlier)) if coin == row.coin.public => CoinStatus::UsedElsewhere(earlier),
+                    _ => before,
+                })?;
+            }
+            EXCHANGES.put(tx, &number, &next)
+        })
+        .await?;
+        if is_retry(&refusal) {
+            Ok(())
+        } else {
+            Err(refused(talk, "exchange", refusal))
+        }
+    }
+
+    /// The coin that a refusal of the request of `digest` proves to have been used by somebody else who has
+    /// its key: a copy of this wallet. What this wallet itself has done with it is no such use.
+    pub(crate) fn proven_use(
+        &self,
+        coins: &[Coin],
+        refusal: &Refusal,
+        digest: &[u8; 32],
+    ) -> Result<Option<(PublicKey, EarlierUse)>, WalletError> {
+        let Refusal::Coins(CoinsFault { index, what }) = refusal else {
+            return Ok(None);
+        };
+        let Some(coin) = coins.get(*index) else {
+            return Ok(None);
+        };
+        let Some(earlier) = what.proven_use(coin, digest) else {
+            return Ok(None);
+        };
+        let own_purchase = self.all(&PURCHASES)?.iter().any(|(_, row)| {
+            row.purchase
+                .order()
+                .is_some_and(|order| order.purchase().0 == earlier.digest)
+        });
+        Ok((!own_purchase).then_some((coin.public, earlier)))
+    }
+
+    async fn exchanged(
+        &self,
+        number: u64,
+        row: ExchangeRow,
+        (exchange, coins): (Exchange, Vec<Coin>),
+        keys: &KeyBook,
+    ) -> Result<(), WalletError> {
+        let rows = new_rows(&coins, keys, |slot| Origin::exchanged(number as u32, slot))?;
+        let status = match exchange.state {
+            ExchangeState::Done => CoinStatus::Exchanged(number),
+            // A copy of this wallet used the number for other coins: these are what they were.
+            _ => row.before,
+        };
+        let row = ExchangeRow { exchange, ..row };
+        self.transact(move |tx| {
+            set_status(tx, &row.exchange.inputs, |_| status)?;
+            add_coins(tx, &rows)?;
+            EXCHANGES.put(tx, &number, &row)
+        })
+        .await
+    }
+}

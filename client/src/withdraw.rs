@@ -1,0 +1,195 @@
+//! Withdrawals, driven until the coins are in the wallet.
+
+use crate::{
+    error::WalletError,
+    mint::{add_coins, is_retry, new_rows, refused, silent},
+    rows::{Counter, WITHDRAWALS},
+    talk::{Pause, Talk},
+    wallet::{Wallet, take_numbers},
+    watch::Event,
+};
+use farthing_coin::{Coin, KeyBook, KeyId};
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+    store::Transaction,
+};
+use farthing_protocol::{
+    limits::COINS_PER_REQUEST_MAX,
+    money::{Amount, assortment},
+    refusal::{IssueFault, Refusal},
+    restore::Origin,
+    withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
+};
+
+impl Wallet {
+    /// Withdraws `amount` from the wallet's account: an assortment of coins, in as many requests as it takes.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer; then `resume` carries on.
+    pub async fn withdraw(&self, bank: &Card, amount: Amount) -> Result<(), WalletError> {
+        let keys = self.keys(bank).await?;
+        let values = assortment(amount, keys.values()).ok_or(WalletError::NoCoins(amount))?;
+        let outputs = self.issuing(&keys, &values)?;
+        let numbers = self.plan_withdrawals(bank, outputs).await?;
+        let total = values.len() as u64;
+        let mut done = 0;
+        let mut talk = self.talk(bank, Lane::Identified);
+        for number in &numbers {
+            let outcome = self.drive_withdrawal(*number, &mut talk).await;
+            if matches!(outcome, Err(WalletError::Refused { .. })) {
+                // What was refused to her as a whole must not be debited in part by a later `resume`.
+                self.give_up_planned(&numbers).await?;
+            }
+            done += outcome?;
+            self.watch().see(&Event::Coins { done, total });
+        }
+        Ok(())
+    }
+
+    /// Writes down everything that will be asked for, before any of it is.
+    async fn plan_withdrawals(&self, bank: &Card, outputs: Vec<KeyId>) -> Result<Vec<u64>, WalletError> {
+        let requests: Vec<Vec<KeyId>> = outputs
+            .chunks(COINS_PER_REQUEST_MAX)
+            .map(<[KeyId]>::to_vec)
+            .collect();
+        let (bank, account) = (bank.identity, self.account());
+        let seed = self.seed_copy();
+        self.transact(move |tx| {
+            let first = take_numbers(tx, Counter::Withdrawals, requests.len() as u64)?;
+            let mut numbers = Vec::with_capacity(requests.len());
+            for (number, outputs) in (first..).zip(requests) {
+                let request_id = seed.withdraw_id(number);
+                let state = WithdrawalState::Beginning;
+                WITHDRAWALS.put(
+                    tx,
+                    &number,
+                    &Withdrawal {
+                        bank,
+                        account,
+                        request_id,
+                        outputs,
+                        state,
+                    },
+                )?;
+                numbers.push(number);
+            }
+            Ok(numbers)
+        })
+        .await
+    }
+
+    async fn give_up_planned(&self, numbers: &[u64]) -> Result<(), WalletError> {
+        let numbers = numbers.to_vec();
+        self.transact(move |tx| {
+            for number in &numbers {
+                if let Some(mut planned) = WITHDRAWALS.get(tx, number)?
+                    && planned.state == WithdrawalState::Beginning
+                {
+                    planned.state = WithdrawalState::Refused {
+                        why: "another part of the withdrawal was refused".into(),
+                    };
+                    WITHDRAWALS.put(tx, number, &planned)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Carries a withdrawal on until it has ended; returns how many coins it has.
+    pub(crate) async fn drive_withdrawal(
+        &self,
+        number: u64,
+        talk: &mut Talk<'_>,
+    ) -> Result<u64, WalletError> {
+        let account_key = self.account_key();
+        let mut pause = Pause::new(self.around.patience);
+        loop {
+            let withdrawal = WITHDRAWALS
+                .peek(&self.store.view(), &number)?
+                .ok_or(WalletError::Inconsistent("a withdrawal is missing"))?;
+            let bank = self.party_by_key(RoleName::Bank, &withdrawal.bank)?;
+            let refusal = match withdrawal.ask(&account_key, &self.seed) {
+                WithdrawAsk::Nothing => return Ok(withdrawal.outputs.len() as u64),
+                WithdrawAsk::Begin(begin) => match talk.ask("withdraw, begin", &begin).await? {
+                    Ok(begun) => {
+                        let keys = self.keys_of(&bank, &withdrawal.outputs).await?;
+                        let next = withdrawal.on_begun(&begun, &keys, &self.seed)?;
+                        let id = withdrawal.request_id;
+                        let save = move |tx: &mut Transaction<'_>| WITHDRAWALS.put(tx, &number, &next);
+                        self.met(id, &withdrawal.outputs, begun, save).await?;
+                        continue;
+                    }
+                    Err(refusal) => refusal,
+                },
+                WithdrawAsk::Finish(finish) => match talk.ask("withdraw, finish", &finish).await? {
+                    Ok(issued) => {
+                        let keys = self.keys_of(&bank, &issued.body.outputs).await?;
+                        self.withdrawn(number, withdrawal.on_issued(&issued, &keys, &self.seed)?, &keys)
+                            .await?;
+                        continue;
+                    }
+                    Err(refusal) => refusal,
+                },
+            };
+            let retry = is_retry(&refusal);
+            self.withdrawal_refused(number, withdrawal, refusal.clone(), &bank, talk)
+                .await?;
+            if retry && !pause.wait().await {
+                return Err(silent(talk, "withdraw", &refusal));
+            }
+        }
+    }
+
+    async fn withdrawal_refused(
+        &self,
+        number: u64,
+        withdrawal: Withdrawal,
+        refusal: Refusal,
+        bank: &Card,
+        talk: &Talk<'_>,
+    ) -> Result<(), WalletError> {
+        let next = match &refusal {
+            Refusal::Issue(IssueFault::SessionGone) => withdrawal.on_session_gone(),
+            Refusal::Issue(IssueFault::OtherContent(issued)) => {
+                let keys = self.keys_of(bank, &issued.body.outputs).await?;
+                let ended = withdrawal.on_other_content(issued, &keys, &self.seed)?;
+                return self.withdrawn(number, ended, &keys).await;
+            }
+            Refusal::Issue(IssueFault::NotIssuing(_)) => {
+                let outputs = self.renewed(bank, &withdrawal.outputs).await?;
+                Withdrawal {
+                    outputs,
+                    ..withdrawal.on_session_gone()
+                }
+            }
+            Refusal::Issue(_) | Refusal::Account(_) => withdrawal.on_refused(&refusal),
+            // Anything else is no word on this withdrawal: a finish that was sent before may have been debited.
+            _ if matches!(withdrawal.state, WithdrawalState::Finishing { .. }) => withdrawal.clone(),
+            _ => withdrawal.on_refused(&refusal),
+        };
+        let ends = !is_retry(&refusal);
+        self.transact(move |tx| WITHDRAWALS.put(tx, &number, &next))
+            .await?;
+        if ends {
+            Err(refused(talk, "withdraw", refusal))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn withdrawn(
+        &self,
+        number: u64,
+        (withdrawal, coins): (Withdrawal, Vec<Coin>),
+        keys: &KeyBook,
+    ) -> Result<(), WalletError> {
+        let rows = new_rows(&coins, keys, |slot| Origin::withdrawn(number as u32, slot))?;
+        self.transact(move |tx| {
+            add_coins(tx, &rows)?;
+            WITHDRAWALS.put(tx, &number, &withdrawal)
+        })
+        .await
+    }
+}
