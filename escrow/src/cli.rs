@@ -2,7 +2,6 @@
 
 use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, purchases};
 use crate::escrow::{Escrow, EscrowParts};
-use crate::report::{self, Report};
 use crate::rows::LATEST_MS;
 use crate::time::{BEHIND_MAX_MS, QUIET_MAX_MS};
 use anyhow::{Context, Result, bail};
@@ -15,6 +14,7 @@ use farthing_node::disk::FileDisk;
 use farthing_node::entropy::{Entropy, SystemEntropy};
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
+use farthing_node::operator::report::{self, Report};
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreError, StoreOptions, verify};

@@ -109,6 +109,6 @@ impl Escrow {
         let title = card.title();
         let added = file.add(card).map_err(|e| e.to_string())?;
         self.peers.set_cards(file.cards().to_vec());
-        Ok(crate::report::added(&title, &added))
+        Ok(farthing_node::operator::report::added(&title, &added))
     }
 }

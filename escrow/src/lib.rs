@@ -18,7 +18,6 @@
 pub mod admin;
 pub mod cli;
 pub mod escrow;
-mod report;
 pub mod rows;
 pub mod service;
 pub mod settle;

@@ -3,7 +3,6 @@
 use crate::admin::{AdminRequest, SaleLine, answer};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
-use crate::report::{self, Report};
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
 use anyhow::{Context, Result, bail};
@@ -16,6 +15,7 @@ use farthing_node::disk::FileDisk;
 use farthing_node::entropy::{Entropy, SystemEntropy};
 use farthing_node::home::{Home, files};
 use farthing_node::logging::{self, LogFormat};
+use farthing_node::operator::report::{self, Report};
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreError, StoreOptions, verify};

@@ -2,7 +2,6 @@
 
 use crate::admin::AdminRequest;
 use crate::cli::{open, send};
-use crate::report::Report;
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
 use crate::shelf::{Shelf, Shelved};
@@ -10,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use farthing_node::clock::{Clock, SystemClock};
 use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_node::operator::report::Report;
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
 use farthing_protocol::money::Amount;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -23,7 +23,6 @@ pub mod check;
 pub mod cli;
 mod cli_goods;
 pub mod merchant;
-mod report;
 pub mod rows;
 pub mod secret;
 pub mod service;

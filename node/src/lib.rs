@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod home;
 pub mod logging;
 pub mod network;
+pub mod operator;
 pub mod peers;
 pub mod probe;
 pub mod process;

@@ -1,18 +1,21 @@
 //! What a command has to say: a text for people and a value for programs.
 
-use farthing_node::card::{Added, Card};
+use crate::card::{Added, Card};
 use serde_json::{Value, json};
 use std::io::Write;
 
 /// The outcome of a command.
-pub(crate) struct Report {
-    pub(crate) text: String,
-    pub(crate) json: Value,
+#[derive(Debug)]
+pub struct Report {
+    /// For people.
+    pub text: String,
+    /// For programs.
+    pub json: Value,
 }
 
 impl Report {
     /// Prints it to standard output. A reader that has gone away is no error.
-    pub(crate) fn print(&self, as_json: bool) {
+    pub fn print(&self, as_json: bool) {
         let mut out = std::io::stdout().lock();
         let _gone = if as_json {
             writeln!(out, "{}", self.json)
@@ -26,7 +29,7 @@ impl Report {
 }
 
 /// What adding a card did, for people.
-pub(crate) fn added(title: &str, added: &Added) -> String {
+pub fn added(title: &str, added: &Added) -> String {
     match added {
         Added::New => format!("{title} is known from now on"),
         Added::Known => format!("{title} was known already"),
@@ -35,7 +38,7 @@ pub(crate) fn added(title: &str, added: &Added) -> String {
 }
 
 /// The pinned cards.
-pub(crate) fn cards(cards: &[Card]) -> Report {
+pub fn cards(cards: &[Card]) -> Report {
     let text: Vec<String> = cards.iter().map(ToString::to_string).collect();
     Report {
         json: json!({ "cards": text }),
@@ -48,7 +51,7 @@ pub(crate) fn cards(cards: &[Card]) -> Report {
 }
 
 /// What a walk through a journal has found.
-pub(crate) fn verified(report: &farthing_node::store::VerifyReport) -> Report {
+pub fn verified(report: &crate::store::VerifyReport) -> Report {
     let head = hex::encode(report.head.hash);
     let damage = report.damage.as_ref().map(ToString::to_string);
     let verdict = damage.as_ref().map_or_else(

@@ -1,0 +1,3 @@
+//! What the programs that run nodes have in common on the command line.
+
+pub mod report;
