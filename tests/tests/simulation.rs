@@ -129,23 +129,30 @@ fn every_single_fault_at_every_message_of_a_cancelled_purchase() {
     local(every_single_fault(Mode::Cancel));
 }
 
+/// One in so many pairs is run, unless all are asked for with `FARTHING_SCHEDULES=all`.
+const PAIRS_SKIPPED: u64 = 6;
+
 #[test]
-fn every_pair_of_faults_at_messages_of_a_purchase() {
+fn pairs_of_faults_at_messages_of_a_purchase() {
     local(async {
+        let all = std::env::var("FARTHING_SCHEDULES").is_ok_and(|which| which == "all");
         let messages = run(1, Mode::Buy, vec![]).await;
-        let mut schedules = 0;
+        let (mut schedules, mut ran) = (0, 0);
         for first in 0..messages {
             // A fault adds messages behind it, so the second one is looked for a little further.
             for second in first + 1..messages + 4 {
                 for one in Fault::ALL {
                     for other in Fault::ALL {
-                        run_named(1, Mode::Buy, vec![(first, one), (second, other)]).await;
                         schedules += 1;
+                        if all || schedules % PAIRS_SKIPPED == 0 {
+                            run_named(1, Mode::Buy, vec![(first, one), (second, other)]).await;
+                            ran += 1;
+                        }
                     }
                 }
             }
         }
-        println!("{schedules} schedules of two faults over {messages} messages");
+        println!("{ran} of {schedules} schedules of two faults over {messages} messages");
     });
 }
 

@@ -28,6 +28,11 @@ pub enum Fault {
     KillBefore,
     /// The server loses power after it has acted and before its reply is sent, and is started again.
     CrashAfter,
+    /// The server's disk fails at its next sync: it stops, loses power, and is started again with whatever of
+    /// the unsynced write happened to reach the platter.
+    TornWrite,
+    /// The server's disk is full while it acts, and has room again afterwards.
+    DiskFull,
     /// The wallet dies before the request is sent: see [`MemoryNetwork::customer_died`].
     CustomerDiesBefore,
     /// The wallet dies after the request was acted on and before its reply is there.
@@ -36,13 +41,15 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind that leaves the wallet alive.
-    pub const ALL: [Fault; 6] = [
+    pub const ALL: [Fault; 8] = [
         Fault::LoseRequest,
         Fault::LoseReply,
         Fault::Repeat,
         Fault::RepeatLate,
         Fault::KillBefore,
         Fault::CrashAfter,
+        Fault::TornWrite,
+        Fault::DiskFull,
     ];
 }
 
@@ -69,6 +76,12 @@ const LATE: Duration = Duration::from_secs(3600);
 pub trait Power: Send + Sync {
     /// Kills the server of this identity; `power` says that its machine loses power, not only its process.
     async fn restart(&self, server: PublicKey, power: bool);
+
+    /// Lets the disk of the server of this identity fail at its next sync.
+    fn tear(&self, server: PublicKey);
+
+    /// Lets the disk of the server of this identity have no room, or room again.
+    fn fill(&self, server: PublicKey, full: bool);
 }
 
 #[derive(Default)]
@@ -171,11 +184,13 @@ impl MemoryNetwork {
             .map(|(service, gone)| (service.clone(), gone.subscribe()))
     }
 
+    fn power(&self) -> Arc<dyn Power> {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        power.expect("the world has power")
+    }
+
     async fn restart(&self, server: PublicKey, power: bool) {
-        let by = self.power.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(by) = by {
-            by.restart(server, power).await;
-        }
+        self.power().restart(server, power).await;
     }
 
     /// One request at its server, unless the server dies meanwhile.
@@ -229,6 +244,7 @@ impl Network for Wire {
     }
 }
 
+#[derive(Clone)]
 struct MemoryChannel {
     network: Arc<MemoryNetwork>,
     card: Card,
@@ -242,16 +258,19 @@ impl Channel for MemoryChannel {
         let fault = self
             .network
             .record(&self.card, self.lane, self.connection, &request);
-        tokio::time::timeout(timeout, self.carry(fault, request))
-            .await
-            .unwrap_or_else(|_| {
-                let waited_ms = timeout.as_millis() as u64;
-                Err(NetworkError::TimedOut {
-                    peer: self.card.title(),
-                    waited_ms,
-                    acted: Acted::Unknown,
-                })
-            })
+        // A server goes on with what it was asked, and dies when it is due to, whether or not anybody waits.
+        let this = self.clone();
+        let carried = tokio::spawn(async move { this.carry(fault, request).await });
+        let waited_ms = timeout.as_millis() as u64;
+        match tokio::time::timeout(timeout, carried).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(panic)) => panic!("a server panicked: {panic}"),
+            Err(_) => Err(NetworkError::TimedOut {
+                peer: self.card.title(),
+                waited_ms,
+                acted: Acted::Unknown,
+            }),
+        }
     }
 }
 
@@ -287,6 +306,18 @@ impl MemoryChannel {
                     let _late = network.act(&card, lane, again).await;
                 });
                 act(request).await
+            }
+            Some(Fault::TornWrite) => {
+                self.network.power().tear(self.card.identity);
+                let reply = act(request).await;
+                self.network.restart(self.card.identity, true).await;
+                reply
+            }
+            Some(Fault::DiskFull) => {
+                self.network.power().fill(self.card.identity, true);
+                let reply = act(request).await;
+                self.network.power().fill(self.card.identity, false);
+                reply
             }
             Some(Fault::KillBefore) => {
                 self.network.restart(self.card.identity, false).await;

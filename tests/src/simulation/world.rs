@@ -180,7 +180,11 @@ impl World {
     }
 
     fn store(&self, disk: &MemoryDisk, salt: u64) -> Store {
-        let options = StoreOptions::simulated(disk.clone(), self.seed ^ salt);
+        // One byte must stay free, so that a disk without room refuses at once.
+        let options = StoreOptions {
+            reserve_bytes: 1,
+            ..StoreOptions::simulated(disk.clone(), self.seed ^ salt)
+        };
         Store::open(Path::new("/store"), options)
             .expect("the store opens by itself")
             .0
@@ -277,6 +281,14 @@ impl World {
             ("escrow", &self.escrow.disk),
             ("merchant", &self.merchant.disk),
         ]
+    }
+
+    fn disk_of(&self, server: &PublicKey) -> &MemoryDisk {
+        match server {
+            _ if *server == self.bank.card.identity => &self.bank.disk,
+            _ if *server == self.escrow.card.identity => &self.escrow.disk,
+            _ => &self.merchant.disk,
+        }
     }
 
     /// Takes the server off the network until [`Power::restart`].
@@ -473,6 +485,18 @@ impl Power for Mains {
         let card = world.cards().into_iter().find(|card| card.identity == server);
         if let Some(card) = card {
             world.restart(card.role, power).await;
+        }
+    }
+
+    fn tear(&self, server: PublicKey) {
+        if let Some(world) = self.0.upgrade() {
+            world.disk_of(&server).fail_sync_after(0);
+        }
+    }
+
+    fn fill(&self, server: PublicKey, full: bool) {
+        if let Some(world) = self.0.upgrade() {
+            world.disk_of(&server).set_capacity(full.then_some(0));
         }
     }
 }
