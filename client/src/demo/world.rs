@@ -125,7 +125,10 @@ impl World {
             escrow.knows([&bank]),
             merchant.knows([&bank, &escrow]),
         )?;
-        tokio::try_join!(bank.start(), escrow.start(), merchant.start())?;
+        // The bank first: whoever asks a node that is not there yet asks again only after a while.
+        bank.start().await?;
+        escrow.start().await?;
+        merchant.start().await?;
         let account = merchant.admin(&["account"], &[]).await?;
         let merchant_account = account
             .get("account")
