@@ -337,3 +337,82 @@ fn must_be_at_rest(customer: &Customer) -> Result<(), DemoError> {
         format!("a coin of {} is still `{word}`", customer.name)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audit(books: Books, coins: u64) -> Result<(), DemoError> {
+        let person = PersonLine {
+            name: "alice",
+            cash: Amount(100),
+            in_account: Amount(40),
+            coins: Amount(coins),
+            spent: Amount(20),
+        };
+        let merchant = Amount(20);
+        let checks = money_checks(&books, merchant, std::slice::from_ref(&person));
+        Audit {
+            books,
+            merchant,
+            people: vec![person],
+            checks,
+        }
+        .must_hold()
+    }
+
+    fn balanced() -> Books {
+        Books {
+            paid_in: Amount(100),
+            accounts: Amount(60),
+            outstanding: Amount(40),
+            ..Books::default()
+        }
+    }
+
+    #[test]
+    fn one_unit_that_is_missing_anywhere_is_found() {
+        audit(balanced(), 40).unwrap();
+        let broken = [
+            audit(balanced(), 39),
+            audit(
+                Books {
+                    accounts: Amount(61),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    outstanding: Amount(39),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    paid_out: Amount(1),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    held: Amount(1),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    problems: vec!["a row is missing".into()],
+                    ..balanced()
+                },
+                40,
+            ),
+        ];
+        for outcome in broken {
+            assert_eq!(outcome.unwrap_err().exit_code(), super::super::error::EXIT_BROKEN);
+        }
+    }
+}

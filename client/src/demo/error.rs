@@ -95,3 +95,24 @@ pub fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError>
         Err(DemoError::Broken(what()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_promise_and_a_broken_machine_end_otherwise() {
+        let of = |source| DemoError::Wallet {
+            who: "alice".into(),
+            source,
+        };
+        let full = WalletError::io("journal")(std::io::Error::other("no space left"));
+        assert_eq!(of(full).exit_code(), EXIT_FAILED);
+        assert_eq!(of(WalletError::NotAsDescribed(1)).exit_code(), EXIT_BROKEN);
+        assert_eq!(
+            must(false, || "two is not three".into()).unwrap_err().exit_code(),
+            EXIT_BROKEN
+        );
+        assert_eq!(DemoError::Stopped.exit_code(), EXIT_STOPPED);
+    }
+}
