@@ -4,7 +4,7 @@ use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, open_account};
 use crate::rows::{ACCOUNTS, Account, Direction};
 use farthing_coin::PublicKey;
-use farthing_node::{card::Card, store::limits::SCAN_MAX_ROWS};
+use farthing_node::store::limits::SCAN_MAX_ROWS;
 use farthing_protocol::money::Amount;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,15 +14,6 @@ use std::ops::Bound;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
-    /// The bank's card.
-    Card,
-    /// Works with the node of this card from now on.
-    NetworkAdd {
-        /// The card.
-        card: Card,
-    },
-    /// The cards that are known.
-    NetworkList,
     /// Opens an account.
     AccountOpen {
         /// The key that owns it.
@@ -76,9 +67,6 @@ impl Bank {
             Command::Audit => {
                 let report = self.audit().await.map_err(|e| e.to_string())?;
                 serde_json::to_value(report).map_err(|e| e.to_string())
-            }
-            Command::Card | Command::NetworkAdd { .. } | Command::NetworkList => {
-                Err("this bank has no directory, and so no card and no network file".into())
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
-use farthing_node::card::Card;
+use farthing_node::operator::{Directory, NodeCommand};
 use farthing_protocol::money::Amount;
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -38,36 +38,16 @@ pub(crate) enum Command {
     /// Make a bank in a new directory; its card is the last line.
     Init(Init),
     /// Answer requests until stopped.
-    Serve {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// Print the card that others pin.
-    Card {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// The escrows that the bank works with.
-    #[command(subcommand)]
-    Network(NetworkCommand),
+    Serve(Directory),
+    #[command(flatten)]
+    Node(NodeCommand),
     /// Accounts, and money in and out.
     #[command(subcommand)]
     Account(AccountCommand),
     /// List the keys that coins are issued under.
-    Keys {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
+    Keys(Directory),
     /// Count the books twice, by sums and by rows, and see whether they balance.
-    Audit {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-    /// Check the whole journal of a stopped bank; changes nothing.
-    Verify {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
+    Audit(Directory),
 }
 
 #[derive(Debug, Args)]
@@ -92,22 +72,6 @@ pub(crate) struct Init {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum NetworkCommand {
-    /// Pin a card; a running bank takes it up at once.
-    Add {
-        /// The bank's directory.
-        dir: PathBuf,
-        /// The card, one line, as its owner printed it.
-        card: Card,
-    },
-    /// List the pinned cards.
-    List {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
     /// Open an account; opening it again changes nothing.
     Open {
@@ -124,10 +88,7 @@ pub(crate) enum AccountCommand {
     /// Money is paid out: take it from an account.
     Payout(Movement),
     /// List all accounts.
-    List {
-        /// The bank's directory.
-        dir: PathBuf,
-    },
+    List(Directory),
 }
 
 #[derive(Debug, Args)]

@@ -4,28 +4,27 @@ use crate::admin::Command;
 use crate::bank::{Bank, BankParts};
 use crate::keys::{BankSettings, KeysError, Master};
 use async_trait::async_trait;
+pub use farthing_node::operator::STORE_DIR;
 use farthing_node::{
     admin::AdminHandler,
-    card::{Card, NetworkFile, RoleName},
+    card::RoleName,
     clock::SystemClock,
     entropy::SystemEntropy,
     home::{Home, HomeError},
     network::{Lane, Service},
+    operator::{self, OperatorError},
     process::StopToken,
     quic::QuicNetwork,
     serve::{Role, ServeError, open_store, serve},
     store::{Store, StoreError, StoreOptions},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Duration,
 };
-
-/// The folder of the store, in the bank's directory.
-pub const STORE_DIR: &str = "store";
 
 /// How often the bank looks whether the calendar asks for keys.
 const KEYS_PAUSE: Duration = Duration::from_secs(30);
@@ -50,13 +49,21 @@ pub enum BankError {
     Serve(#[from] ServeError),
 }
 
+impl From<BankError> for OperatorError {
+    fn from(error: BankError) -> Self {
+        match error {
+            BankError::Home(error) => error.into(),
+            BankError::Store(error) => error.into(),
+            other => OperatorError::Role(Box::new(other)),
+        }
+    }
+}
+
 /// A bank with its directory.
 #[derive(Debug)]
 pub struct BankNode {
     bank: Bank,
     home: Home<BankSettings>,
-    /// Where it really listens, once it does.
-    address: OnceLock<SocketAddr>,
 }
 
 /// Makes a bank in the directory `dir`, which must be empty or not there yet.
@@ -98,47 +105,12 @@ impl BankNode {
             cards: network.cards().to_vec(),
         };
         let bank = Bank::open(parts).await?;
-        Ok(BankNode {
-            bank,
-            home,
-            address: OnceLock::new(),
-        })
+        Ok(BankNode { bank, home })
     }
 
     /// The bank.
     pub fn bank(&self) -> &Bank {
         &self.bank
-    }
-
-    /// Its card: with the address where it really listens, once it does.
-    ///
-    /// # Errors
-    /// When that is an address that nobody can dial.
-    pub fn card(&self) -> Result<Card, HomeError> {
-        match (self.home.config().advertise, self.address.get()) {
-            (None, Some(address)) => self.home.card_at(*address),
-            _ => self.home.card(),
-        }
-    }
-
-    /// Does what `command` asks.
-    ///
-    /// # Errors
-    /// A message for the operator.
-    pub async fn administer(&self, command: Command) -> Result<Value, String> {
-        match command {
-            Command::Card => {
-                let card = self.card().map_err(|e| e.to_string())?;
-                Ok(json!({ "card": card.to_string() }))
-            }
-            Command::NetworkAdd { card } => {
-                let (added, file) = add_card(self.home.dir(), card)?;
-                self.bank.set_cards(file.cards());
-                Ok(added)
-            }
-            Command::NetworkList => list_cards(self.home.dir()),
-            command => self.bank.administer(command).await,
-        }
     }
 
     /// Gives the store back, after everything that was under way.
@@ -150,32 +122,6 @@ impl BankNode {
     }
 }
 
-/// Pins `card` in the bank's directory.
-///
-/// # Errors
-/// A message for the operator; nothing is changed then.
-pub fn add_card(dir: &Path, card: Card) -> Result<(Value, NetworkFile), String> {
-    let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
-    let added = file.add(card.clone()).map_err(|e| e.to_string())?;
-    let what = match added {
-        farthing_node::card::Added::New => "new",
-        farthing_node::card::Added::Known => "known",
-        farthing_node::card::Added::Moved { .. } => "moved",
-    };
-    let added = json!({ "card": card.to_string(), "who": card.title(), "added": what });
-    Ok((added, file))
-}
-
-/// The cards that are pinned in the bank's directory.
-///
-/// # Errors
-/// A message for the operator.
-pub fn list_cards(dir: &Path) -> Result<Value, String> {
-    let file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
-    let cards: Vec<String> = file.cards().iter().map(Card::to_string).collect();
-    Ok(json!({ "cards": cards }))
-}
-
 fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeError {
     let path: PathBuf = dir.join(farthing_node::home::IDENTITY_KEY_FILE);
     HomeError::Damaged {
@@ -184,20 +130,17 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
     }
 }
 
-/// Runs the bank in `dir` until the process is told to stop. `ready` is told once it answers.
+/// Runs the bank in `dir` until the process is told to stop. Once it answers, it says so on standard output.
 ///
 /// # Errors
 /// When it cannot be opened, or cannot listen.
-pub async fn run_node(dir: &Path, ready: impl FnOnce(SocketAddr, &BankNode)) -> Result<(), BankError> {
+pub async fn run_node(dir: &Path, as_json: bool) -> Result<(), BankError> {
     let node = Arc::new(BankNode::open(dir).await?);
     let listen = node.home.config().listen;
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
-    serve(dir, listen, node.home.tls(), role, store, |address| {
-        let _first = node.address.set(address);
-        ready(address, &node);
-    })
-    .await?;
+    let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);
+    serve(dir, listen, node.home.tls(), role, store, ready).await?;
     Ok(())
 }
 
@@ -211,8 +154,12 @@ impl Service for BankNode {
 #[async_trait]
 impl AdminHandler for BankNode {
     async fn admin(&self, request: Value) -> Result<Value, String> {
-        let command = serde_json::from_value(request).map_err(|e| format!("this is not a command: {e}"))?;
-        self.administer(command).await
+        if let Some(done) = operator::network::take_up(&request, Some(self.home.dir()), &self.bank.peers) {
+            return done;
+        }
+        let command: Command =
+            serde_json::from_value(request).map_err(|e| format!("this is not a command: {e}"))?;
+        self.bank.administer(command).await
     }
 }
 

@@ -23,52 +23,6 @@ fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
         .unwrap_or_default()
 }
 
-/// A bank was made.
-pub(crate) fn made(value: &Value) -> String {
-    let (name, dir) = (text(value, "name"), text(value, "dir"));
-    format!(
-        "the bank `{name}` is made in {dir}; keep a copy of its files, above all issuing.key, where nobody else \
-         can read it; add its escrow with `farthing-bank network add {dir} CARD`, then run \
-         `farthing-bank serve {dir}`\n{}",
-        text(value, "card")
-    )
-}
-
-/// The bank answers.
-pub(crate) fn serving(value: &Value) -> String {
-    format!(
-        "farthing-bank serving {}\n{}",
-        text(value, "serving"),
-        text(value, "card")
-    )
-    .trim_end()
-    .to_owned()
-}
-
-/// A card.
-pub(crate) fn card(value: &Value) -> String {
-    text(value, "card").to_owned()
-}
-
-/// A card was added.
-pub(crate) fn added(value: &Value) -> String {
-    let who = text(value, "who");
-    match text(value, "added") {
-        "known" => format!("{who} was known already; nothing was changed"),
-        "moved" => format!("{who} is known by the same keys; its address was replaced"),
-        _ => format!("{who} is added"),
-    }
-}
-
-/// The cards.
-pub(crate) fn cards(value: &Value) -> String {
-    let cards: Vec<&str> = list(value, "cards").iter().filter_map(Value::as_str).collect();
-    match cards.is_empty() {
-        true => "no cards are pinned; add one with `farthing-bank network add`".to_owned(),
-        false => cards.join("\n"),
-    }
-}
-
 /// An account was opened.
 pub(crate) fn account_opened(value: &Value) -> String {
     let key = text(value, "key");
@@ -191,26 +145,5 @@ pub(crate) fn audit(value: &Value) -> String {
         }
         .to_owned(),
     );
-    lines.join("\n")
-}
-
-/// The journal.
-pub(crate) fn verified(value: &Value) -> String {
-    let records = number(value, "records");
-    let mut lines = vec![format!(
-        "{records} records, {} bytes, head {}",
-        number(value, "bytes"),
-        text(value, "head")
-    )];
-    if number(value, "torn_bytes") > 0 {
-        lines.push(format!(
-            "{} bytes of an interrupted write stand behind them; the next start cuts them off",
-            number(value, "torn_bytes")
-        ));
-    }
-    lines.push(match value.get("damage").and_then(Value::as_str) {
-        Some(damage) => format!("the journal is damaged {damage}; restore it from a copy, do not delete it"),
-        None => "the journal is whole".to_owned(),
-    });
     lines.join("\n")
 }

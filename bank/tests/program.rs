@@ -93,6 +93,12 @@ fn commands_work_while_the_bank_runs_and_when_it_was_killed() {
         let escrow = card.replace("bank:central", "escrow:fair");
         assert_eq!(json(&["network", "add", &dir, &escrow])["added"], "new");
         assert_eq!(json(&["network", "add", &dir, &escrow])["added"], "known");
+        assert_eq!(
+            json(&["network", "remove", &dir, "escrow", "fair"])["removed"],
+            escrow.as_str()
+        );
+        assert!(failure(&["network", "remove", &dir, "escrow", "fair"], 1).contains("no escrow `fair`"));
+        assert_eq!(json(&["network", "add", &dir, &escrow])["added"], "new");
         assert_eq!(json(&["audit", &dir])["accounts"], "20.00");
         let busy = failure(&["verify", &dir], 1);
         assert!(busy.contains("in use by another process"), "{busy}");

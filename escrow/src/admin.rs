@@ -6,7 +6,7 @@ use crate::escrow::Escrow;
 use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
-use farthing_node::card::Card;
+use farthing_node::operator::network::take_up;
 use farthing_node::store::View;
 use farthing_protocol::decide::Decision;
 use serde::{Deserialize, Serialize};
@@ -24,11 +24,6 @@ pub enum AdminRequest {
     Purchases {
         /// The last one of the page before (hex).
         after: Option<String>,
-    },
-    /// Pin a card.
-    NetworkAdd {
-        /// The card.
-        card: Card,
     },
 }
 
@@ -62,14 +57,20 @@ pub struct PurchasesPage {
 #[async_trait]
 impl AdminHandler for Escrow {
     async fn admin(&self, request: Value) -> Result<Value, String> {
+        if let Some(done) = take_up(&request, self.dir.as_deref(), &self.peers) {
+            return done;
+        }
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         match request {
-            AdminRequest::Purchases { after } => purchases(&self.store.view(), after.as_deref())
-                .and_then(|page| serde_json::to_value(page).map_err(|e| e.to_string())),
-            AdminRequest::NetworkAdd { card } => self.add_card(card).map(Value::String),
+            AdminRequest::Purchases { after } => purchases_page(&self.store.view(), after.as_deref()),
         }
     }
+}
+
+/// The decided purchases behind `after` (hex), as the operator gets them.
+pub(crate) fn purchases_page(view: &View, after: Option<&str>) -> Result<Value, String> {
+    serde_json::to_value(purchases(view, after)?).map_err(|e| e.to_string())
 }
 
 /// The decided purchases behind `after` (hex).

@@ -6,7 +6,7 @@ use crate::transactions;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::call::{decide, unavailable};
-use farthing_node::card::{Card, NetworkFile};
+use farthing_node::card::Card;
 use farthing_node::clock::Clock;
 use farthing_node::entropy::Entropy;
 use farthing_node::network::Network;
@@ -31,7 +31,7 @@ pub struct EscrowParts {
     pub clock: Arc<dyn Clock>,
     /// Its randomness, which only weighs batches of signatures.
     pub entropy: Arc<dyn Entropy>,
-    /// Where its network file is, if it has one that its operator adds cards to.
+    /// Where its network file is, if it has one that its operator changes.
     pub dir: Option<PathBuf>,
 }
 
@@ -100,15 +100,5 @@ impl Escrow {
             Ok(transactions::accept_clock(tx, clock_ms)?)
         })
         .await
-    }
-
-    /// Pins a card, and works with its bank from now on.
-    pub(crate) fn add_card(&self, card: Card) -> Result<String, String> {
-        let dir = self.dir.as_ref().ok_or("this escrow has no network file")?;
-        let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
-        let title = card.title();
-        let added = file.add(card).map_err(|e| e.to_string())?;
-        self.peers.set_cards(file.cards().to_vec());
-        Ok(farthing_node::operator::report::added(&title, &added))
     }
 }

@@ -44,6 +44,51 @@ fn latest_after(args: &[&str], dir: &str) -> u64 {
 }
 
 #[test]
+fn cards_are_pinned_and_removed_in_the_directory_of_an_escrow_that_does_not_run() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("fair").to_str().unwrap().to_owned();
+    let made = program(&["init", &dir, "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(made.stdout).unwrap();
+    let card = text
+        .lines()
+        .last()
+        .unwrap()
+        .replace("escrow:fair", "bank:central");
+    for (args, says) in [
+        (vec!["network", "list", &dir], "no cards are pinned"),
+        (
+            vec!["network", "add", &dir, &card],
+            "bank `central` is known from now on",
+        ),
+        (
+            vec!["network", "list", &dir],
+            "farthing-card:bank:central@127.0.0.1:",
+        ),
+        (
+            vec!["network", "remove", &dir, "bank", "central"],
+            "bank `central` is not known any more",
+        ),
+        (vec!["verify", &dir], "the journal is whole"),
+        (vec!["purchases", &dir], "nothing was decided yet"),
+    ] {
+        let said = program(&args).output().unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(said.status.success() && text.contains(says), "{args:?}: {text}");
+    }
+    let unknown = program(&["network", "remove", &dir, "bank", "central", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(1));
+    let text = String::from_utf8(unknown.stdout).unwrap();
+    assert!(
+        text.starts_with(r#"{"error":"no bank `central` is known"#),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_journals_time_is_set_back_only_if_the_operator_says_so() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("fair").to_str().unwrap().to_owned();

@@ -10,7 +10,7 @@ use crate::transactions;
 use async_trait::async_trait;
 use farthing_coin::Signed;
 use farthing_node::admin::AdminHandler;
-use farthing_node::card::Card;
+use farthing_node::operator::network::take_up;
 use farthing_node::store::{Store, StoreError, Table, View};
 use farthing_protocol::documents::{Commit, Contract, Receipt, Settled};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -59,11 +59,6 @@ pub enum AdminRequest {
         /// The purchase's id, or the beginning of it (hex).
         sale: String,
     },
-    /// Pin a card.
-    NetworkAdd {
-        /// The card.
-        card: Card,
-    },
 }
 
 /// A sale, as its merchant sees it.
@@ -101,11 +96,11 @@ pub struct SaleFile {
 #[async_trait]
 impl AdminHandler for Merchant {
     async fn admin(&self, request: Value) -> Result<Value, String> {
+        if let Some(done) = take_up(&request, self.dir.as_deref(), &self.peers) {
+            return done;
+        }
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
-        if let AdminRequest::NetworkAdd { card } = request {
-            return self.add_card(card).map(Value::String);
-        }
         let (store, shelf) = (self.store.clone(), self.shelf.clone());
         tokio::task::spawn_blocking(move || answer(&store, &shelf, request))
             .await
@@ -146,7 +141,6 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
             let file = serde_json::to_value(file).map_err(|e| e.to_string())?;
             Ok(json!({ "purchase": hex::encode(purchase), "evidence": file }))
         }
-        AdminRequest::NetworkAdd { .. } => Err("cards are added by the node that runs".into()),
     }
 }
 
@@ -226,17 +220,12 @@ fn page<V: Serialize + DeserializeOwned>(
         .scan(view, from, LINES_PAGE_MAX + 1)
         .map_err(|e| message(&e))?;
     let more = rows.len() > LINES_PAGE_MAX;
-    let last = rows
-        .iter()
-        .take(LINES_PAGE_MAX)
-        .last()
-        .map(|(key, _)| hex::encode(key));
     let lines: Vec<Value> = rows
         .iter()
         .take(LINES_PAGE_MAX)
         .map(|(key, value)| line(key, value))
         .collect();
-    Ok(json!({ "lines": lines, "last": last, "more": more }))
+    Ok(json!({ "lines": lines, "more": more }))
 }
 
 /// The one row whose key begins with `prefix` (hex).

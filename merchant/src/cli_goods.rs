@@ -1,7 +1,7 @@
 //! The commands about goods.
 
 use crate::admin::AdminRequest;
-use crate::cli::{open, send};
+use crate::cli::{ask, open};
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
 use crate::shelf::{Shelf, Shelved};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use farthing_node::clock::{Clock, SystemClock};
 use farthing_node::entropy::{Entropy, SystemEntropy};
-use farthing_node::operator::report::Report;
+use farthing_node::operator::{Directory, Report, all_pages};
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
 use farthing_protocol::money::Amount;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -53,10 +53,7 @@ pub(crate) enum GoodsCommand {
     /// Encrypt a file and put it up for sale; works while the node runs and while it does not.
     Add(AddArgs),
     /// List what is for sale.
-    List {
-        /// The merchant's directory.
-        dir: PathBuf,
-    },
+    List(Directory),
     /// Take an item out of the catalogue. Its goods are served for as long as offers for it may promise.
     Remove {
         /// The merchant's directory.
@@ -89,7 +86,7 @@ pub(crate) struct AddArgs {
 pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
     match command {
         GoodsCommand::Add(args) => add(args).await,
-        GoodsCommand::List { dir } => list(&dir).await,
+        GoodsCommand::List(Directory { dir }) => list(&dir).await,
         GoodsCommand::Remove { dir, item } => remove(&dir, item).await,
     }
 }
@@ -126,27 +123,25 @@ async fn add(args: AddArgs) -> Result<Report> {
         item_id: hex::encode(item_id),
         item: Box::new(item),
     };
-    let answered = send(&args.dir, request).await;
+    let answered = ask(&args.dir, request).await;
     drop(shelved);
     let json = match answered {
         Ok(json) => json,
         Err(error) => {
             // What cannot be removed now is found by the next tidying up.
             let _left = shelf.remove(&item_id);
-            return Err(error);
+            return Err(error.into());
         }
     };
     let field = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-    Ok(Report {
-        text: format!(
-            "`{}` is for sale at {} {}\n{}",
-            field("title"),
-            field("price"),
-            field("currency"),
-            field("item_id")
-        ),
-        json,
-    })
+    let text = format!(
+        "`{}` is for sale at {} {}\n{}",
+        field("title"),
+        field("price"),
+        field("currency"),
+        field("item_id")
+    );
+    Ok(Report::new(text, json))
 }
 
 fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &[u8; 32], path: &Path) -> Result<Shelved> {
@@ -175,7 +170,8 @@ fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &[u8; 32], path: &Pa
 
 async fn list(dir: &Path) -> Result<Report> {
     open(dir)?;
-    let lines = crate::cli::all_lines(dir, |after| AdminRequest::GoodsList { after }).await?;
+    let page = async |after| ask(dir, AdminRequest::GoodsList { after }).await;
+    let lines = all_pages("lines", "item_id", page).await?;
     let mut items = Vec::new();
     let mut text = Vec::new();
     for line in lines {
@@ -204,15 +200,12 @@ async fn list(dir: &Path) -> Result<Report> {
             "file_name": item.file_name,
         }));
     }
-    Ok(Report {
-        text: if text.is_empty() {
-            "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`"
-                .into()
-        } else {
-            text.join("\n")
-        },
-        json: json!({ "items": items }),
-    })
+    let text = if text.is_empty() {
+        "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`".into()
+    } else {
+        text.join("\n")
+    };
+    Ok(Report::new(text, json!({ "items": items })))
 }
 
 async fn remove(dir: &Path, item: String) -> Result<Report> {
@@ -220,22 +213,17 @@ async fn remove(dir: &Path, item: String) -> Result<Report> {
     let served_until_ms = SystemClock
         .now_ms()
         .saturating_add(home.config().settings.served_ms);
-    let json = send(
-        dir,
-        AdminRequest::GoodsRemove {
-            item,
-            served_until_ms,
-        },
-    )
-    .await?;
+    let request = AdminRequest::GoodsRemove {
+        item,
+        served_until_ms,
+    };
+    let json = ask(dir, request).await?;
     let title = json.get("title").and_then(Value::as_str).unwrap_or_default();
-    Ok(Report {
-        text: format!(
-            "`{title}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
-             has ended"
-        ),
-        json,
-    })
+    let text = format!(
+        "`{title}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
+         has ended"
+    );
+    Ok(Report::new(text, json))
 }
 
 fn guess_media_type(path: &Path) -> &'static str {

@@ -4,7 +4,7 @@ use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
-use farthing_node::card::{Card, NetworkFile};
+use farthing_node::card::Card;
 use farthing_node::clock::Clock;
 use farthing_node::entropy::Entropy;
 use farthing_node::network::Network;
@@ -101,7 +101,7 @@ pub struct MerchantParts {
     pub clock: Arc<dyn Clock>,
     /// Its randomness, for the ids of sales.
     pub entropy: Arc<dyn Entropy>,
-    /// Where its network file is, if it has one that its operator adds cards to.
+    /// Where its network file is, if it has one that its operator changes.
     pub dir: Option<PathBuf>,
 }
 
@@ -158,15 +158,5 @@ impl Merchant {
     /// Its account at every bank.
     pub fn account(&self) -> PublicKey {
         self.account
-    }
-
-    /// Pins a card, and works with its owner from now on.
-    pub(crate) fn add_card(&self, card: Card) -> Result<String, String> {
-        let dir = self.dir.as_ref().ok_or("this merchant has no network file")?;
-        let mut file = NetworkFile::load(dir).map_err(|e| e.to_string())?;
-        let title = card.title();
-        let added = file.add(card).map_err(|e| e.to_string())?;
-        self.peers.set_cards(file.cards().to_vec());
-        Ok(farthing_node::operator::report::added(&title, &added))
     }
 }

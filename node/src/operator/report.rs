@@ -1,8 +1,16 @@
 //! What a command has to say: a text for people and a value for programs.
 
-use crate::card::{Added, Card};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
+
+/// The exit code of a command that was done.
+pub const EXIT_DONE: u8 = 0;
+
+/// The exit code of a command that was refused or has failed.
+pub const EXIT_FAILED: u8 = 1;
+
+/// The exit code for a command line that is not understood.
+pub const EXIT_USAGE: u8 = 2;
 
 /// The outcome of a command.
 #[derive(Debug)]
@@ -11,64 +19,37 @@ pub struct Report {
     pub text: String,
     /// For programs.
     pub json: Value,
+    /// The exit code.
+    pub exit: u8,
 }
 
 impl Report {
+    /// A command that did what it was asked.
+    #[must_use]
+    pub fn new(text: impl Into<String>, json: Value) -> Self {
+        Self {
+            text: text.into(),
+            json,
+            exit: EXIT_DONE,
+        }
+    }
+
+    /// A command that has said what it had to say while it ran.
+    #[must_use]
+    pub fn said() -> Self {
+        Self::new("", Value::Null)
+    }
+
     /// Prints it to standard output. A reader that has gone away is no error.
     pub fn print(&self, as_json: bool) {
         let mut out = std::io::stdout().lock();
-        let _gone = if as_json {
-            writeln!(out, "{}", self.json)
-        } else if self.text.is_empty() {
-            Ok(())
+        let line = if as_json && !self.json.is_null() {
+            self.json.to_string()
+        } else if !as_json && !self.text.is_empty() {
+            self.text.clone()
         } else {
-            writeln!(out, "{}", self.text)
+            return;
         };
-        let _gone = out.flush();
-    }
-}
-
-/// What adding a card did, for people.
-pub fn added(title: &str, added: &Added) -> String {
-    match added {
-        Added::New => format!("{title} is known from now on"),
-        Added::Known => format!("{title} was known already"),
-        Added::Moved { from } => format!("{title} was known at {from}; its address is replaced"),
-    }
-}
-
-/// The pinned cards.
-pub fn cards(cards: &[Card]) -> Report {
-    let text: Vec<String> = cards.iter().map(ToString::to_string).collect();
-    Report {
-        json: json!({ "cards": text }),
-        text: if text.is_empty() {
-            "no cards are pinned; add one with `network add DIR CARD`".into()
-        } else {
-            text.join("\n")
-        },
-    }
-}
-
-/// What a walk through a journal has found.
-pub fn verified(report: &crate::store::VerifyReport) -> Report {
-    let head = hex::encode(report.head.hash);
-    let damage = report.damage.as_ref().map(ToString::to_string);
-    let verdict = damage.as_ref().map_or_else(
-        || "whole: every record follows the one before it".to_owned(),
-        |damage| format!("damaged {damage}; restore the directory from a copy"),
-    );
-    Report {
-        text: format!(
-            "{} records, {} bytes, head {head}\nthe journal is {verdict}",
-            report.records, report.bytes
-        ),
-        json: json!({
-            "records": report.records,
-            "bytes": report.bytes,
-            "head": head,
-            "torn_bytes": report.torn_bytes,
-            "damage": damage,
-        }),
+        let _gone = writeln!(out, "{line}").and_then(|()| out.flush());
     }
 }

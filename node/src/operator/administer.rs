@@ -1,0 +1,184 @@
+//! Doing what an operator asks: the node that runs does it, and when none runs, the command itself.
+
+use super::STORE_DIR;
+use crate::admin::{AdminError, admin_call};
+use crate::card::{NetworkFileError, RoleName};
+use crate::home::HomeError;
+use crate::store::{Store, StoreError, StoreOptions};
+use serde::Serialize;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a command looks again for a node that is just starting or stopping.
+const TRIES: u32 = 20;
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a command of an operator was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// The directory.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The network file.
+    #[error(transparent)]
+    NetworkFile(#[from] NetworkFileError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The running node refused, or did not answer.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The network file is changed, and the running node was not told.
+    #[error(
+        "the network file is as you asked, but the running node has not taken it up: {0}; repeat the command, or \
+         restart the node"
+    )]
+    NotTakenUp(AdminError),
+    /// There is no such card.
+    #[error("no {role} `{name}` is known; `network list DIR` shows who is")]
+    Unknown {
+        /// The role.
+        role: RoleName,
+        /// The name.
+        name: String,
+    },
+    /// Something has the store, and no node answers.
+    #[error(
+        "the store in {dir} is in use, but nobody answers its operator; stop what uses it, or try again later",
+        dir = dir.display()
+    )]
+    InUse {
+        /// The node's directory.
+        dir: PathBuf,
+    },
+    /// There is no free port.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A request or an answer is not what it should be.
+    #[error("what the node was asked or has answered is not understood: {0}; is it of another version?")]
+    Json(#[from] serde_json::Error),
+    /// The node of this role cannot be opened.
+    #[error(transparent)]
+    Role(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl OperatorError {
+    /// What a node will not do, with its message for the operator.
+    pub fn refused(message: impl Into<String>) -> Self {
+        AdminError::Refused(message.into()).into()
+    }
+}
+
+/// Has the node that runs in `dir` do what `request` asks; when none runs, `alone` opens the directory and does it.
+/// A node that is just starting or stopping has the store and does not answer yet, or any more: it is waited for.
+///
+/// # Errors
+/// What the node or `alone` says, and [`OperatorError::InUse`].
+pub async fn administer(
+    dir: &Path,
+    request: &impl Serialize,
+    alone: impl AsyncFn() -> Result<Value, OperatorError>,
+) -> Result<Value, OperatorError> {
+    let request = serde_json::to_value(request)?;
+    for _ in 0..TRIES {
+        if let Some(answer) = admin_call(dir, &request).await? {
+            return Ok(answer);
+        }
+        match alone().await {
+            Err(OperatorError::Store(StoreError::InUse { .. })) => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+    Err(OperatorError::InUse { dir: dir.to_owned() })
+}
+
+/// Opens the store of a node that does not run, for `work` alone.
+///
+/// # Errors
+/// When the store cannot be opened or closed, and what `work` refuses.
+pub fn with_store(
+    dir: &Path,
+    work: impl FnOnce(&Store) -> Result<Value, String>,
+) -> Result<Value, OperatorError> {
+    let (store, _) = Store::open(&dir.join(STORE_DIR), StoreOptions::default())?;
+    let done = work(&store);
+    store.close()?;
+    done.map_err(OperatorError::refused)
+}
+
+/// All lines of a list that comes in pages: objects with the lines under `list`, and under `more` whether there are
+/// more. `page` gets the `key` of the last line before it.
+///
+/// # Errors
+/// What `page` says.
+pub async fn all_pages(
+    list: &str,
+    key: &str,
+    page: impl AsyncFn(Option<String>) -> Result<Value, OperatorError>,
+) -> Result<Vec<Value>, OperatorError> {
+    let mut all: Vec<Value> = Vec::new();
+    loop {
+        let last = all.last().and_then(|line| line.get(key)).and_then(Value::as_str);
+        let mut answer = page(last.map(str::to_owned)).await?;
+        let more = answer.get("more").and_then(Value::as_bool).unwrap_or_default();
+        match answer.get_mut(list).map(Value::take) {
+            Some(Value::Array(lines)) if !lines.is_empty() => all.extend(lines),
+            _ => return Ok(all),
+        }
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn a_store_that_is_in_use_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (busy, _) = Store::open(&dir.path().join(STORE_DIR), StoreOptions::default()).unwrap();
+        let busy = Cell::new(Some(busy));
+        let tries = Cell::new(0);
+        let alone = async || {
+            tries.set(tries.get() + 1);
+            if tries.get() == 3 {
+                busy.take().unwrap().close().unwrap();
+            }
+            with_store(dir.path(), |_| Ok(json!("done")))
+        };
+        let done = administer(dir.path(), &json!({}), alone).await.unwrap();
+        assert_eq!((done, tries.get()), (json!("done"), 3));
+        let refused = async || with_store(dir.path(), |_| Err("no".into()));
+        let error = administer(dir.path(), &json!({}), refused).await.unwrap_err();
+        assert!(matches!(&error, OperatorError::Admin(AdminError::Refused(why)) if why == "no"));
+    }
+
+    #[tokio::test]
+    async fn pages_are_asked_for_behind_the_last_line_until_there_are_no_more() {
+        let page = async |after: Option<String>| {
+            Ok(match after.as_deref() {
+                None => json!({ "lines": [{ "id": "a" }, { "id": "b" }], "more": true }),
+                Some("b") => json!({ "lines": [{ "id": "c" }], "more": false }),
+                other => return Err(OperatorError::refused(format!("{other:?}"))),
+            })
+        };
+        let all = all_pages("lines", "id", page).await.unwrap();
+        assert_eq!(json!(all), json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }]));
+        // A node that says that there is more, and gives nothing, is not asked forever.
+        let empty = async |_| Ok(json!({ "lines": [], "more": true }));
+        assert!(all_pages("lines", "id", empty).await.unwrap().is_empty());
+    }
+}

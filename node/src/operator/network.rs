@@ -1,0 +1,156 @@
+//! The pinned cards: a command changes the network file, then tells a running node to read it anew.
+//!
+//! A node reads it once more when it has begun to answer (see [`ready`](super::lifecycle::ready)), so that no change
+//! is lost that was made while it started.
+
+use super::administer::OperatorError;
+use super::report::Report;
+use crate::admin::admin_call;
+use crate::card::{Added, Card, NetworkFile, RoleName};
+use crate::peers::Peers;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a running node is told about its network file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum NetworkRequest {
+    /// It was changed.
+    NetworkReload,
+}
+
+/// Pins `card` in `dir`.
+///
+/// # Errors
+/// When the card contradicts a pinned one, or the file or the running node cannot be reached.
+pub async fn add(dir: &Path, card: Card) -> Result<Report, OperatorError> {
+    let title = card.title();
+    let added = NetworkFile::load(dir)?.add(card.clone())?;
+    tell(dir).await?;
+    let (word, text) = match added {
+        Added::New => ("new", format!("{title} is known from now on")),
+        Added::Known => ("known", format!("{title} was known already")),
+        Added::Moved { from } => (
+            "moved",
+            format!("{title} was known at {from}; its address is replaced"),
+        ),
+    };
+    Ok(Report::new(
+        text,
+        json!({ "card": card, "who": title, "added": word }),
+    ))
+}
+
+/// Removes the card of this role and name from `dir`.
+///
+/// # Errors
+/// [`OperatorError::Unknown`] when there is none, or when the file or the running node cannot be reached.
+pub async fn remove(dir: &Path, role: RoleName, name: &str) -> Result<Report, OperatorError> {
+    let removed = NetworkFile::load(dir)?.remove(role, name)?;
+    // Also when there was none: it may be that a node was not told before.
+    tell(dir).await?;
+    let card = removed.ok_or_else(|| OperatorError::Unknown {
+        role,
+        name: name.to_owned(),
+    })?;
+    let title = card.title();
+    Ok(Report::new(
+        format!("{title} is not known any more"),
+        json!({ "removed": card, "who": title }),
+    ))
+}
+
+/// The pinned cards.
+pub(super) fn list(cards: &[Card]) -> Report {
+    let lines: Vec<String> = cards.iter().map(ToString::to_string).collect();
+    let json = json!({ "cards": lines });
+    if lines.is_empty() {
+        return Report::new("no cards are pinned; add one with `network add DIR CARD`", json);
+    }
+    Report::new(lines.join("\n"), json)
+}
+
+/// Tells the node that runs in `dir`, if one does.
+async fn tell(dir: &Path) -> Result<(), OperatorError> {
+    let request = serde_json::to_value(NetworkRequest::NetworkReload)?;
+    match admin_call(dir, &request).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(OperatorError::NotTakenUp(source)),
+    }
+}
+
+/// Takes up the network file of `dir` if that is what `request` asks; `None` if it is about something else.
+pub fn take_up(request: &Value, dir: Option<&Path>, peers: &Peers) -> Option<Result<Value, String>> {
+    serde_json::from_value::<NetworkRequest>(request.clone()).ok()?;
+    let Some(dir) = dir else {
+        return Some(Err("this node has no directory, and so no network file".into()));
+    };
+    Some(match reload(dir, peers) {
+        Ok(cards) => Ok(json!({ "cards": cards })),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Takes up the network file of `dir`, and says how many cards are in it.
+///
+/// # Errors
+/// When it cannot be read; the cards stay as they are.
+pub(super) fn reload(dir: &Path, peers: &Peers) -> Result<usize, crate::card::NetworkFileError> {
+    let file = NetworkFile::load(dir)?;
+    peers.set_cards(file.cards().to_vec());
+    Ok(file.cards().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quic::QuicNetwork;
+    use std::sync::Arc;
+
+    fn card(name: &str, key: [u8; 32]) -> Card {
+        let identity = farthing_coin::SecretKey::from_bytes(&key).unwrap().public();
+        Card {
+            role: RoleName::Bank,
+            name: name.into(),
+            address: "127.0.0.1:7001".parse().unwrap(),
+            fingerprint: key,
+            identity,
+        }
+    }
+
+    #[tokio::test]
+    async fn cards_are_added_and_removed_and_a_node_takes_them_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let peers = Peers::new(Arc::new(QuicNetwork::new()), Vec::new());
+        let ask = json!({ "do": "network-reload" });
+        for (known, name) in ["central", "coast"].into_iter().enumerate() {
+            let card = card(name, [u8::try_from(known).unwrap() + 1; 32]);
+            let report = add(dir, card.clone()).await.unwrap();
+            assert_eq!(report.json["added"], "new");
+            assert_eq!(add(dir, card).await.unwrap().json["added"], "known");
+            assert_eq!(peers.cards(RoleName::Bank).len(), known);
+            let taken = take_up(&ask, Some(dir), &peers).unwrap().unwrap();
+            assert_eq!(taken["cards"], known + 1);
+            assert_eq!(peers.cards(RoleName::Bank).len(), known + 1);
+        }
+        let report = remove(dir, RoleName::Bank, "central").await.unwrap();
+        assert_eq!(report.text, "bank `central` is not known any more");
+        take_up(&ask, Some(dir), &peers).unwrap().unwrap();
+        assert_eq!(peers.cards(RoleName::Bank).len(), 1);
+        let error = remove(dir, RoleName::Bank, "central").await.unwrap_err();
+        assert!(matches!(error, OperatorError::Unknown { .. }), "{error}");
+    }
+
+    #[test]
+    fn other_requests_are_left_to_the_role() {
+        let peers = Peers::new(Arc::new(QuicNetwork::new()), Vec::new());
+        assert!(take_up(&json!({ "do": "audit" }), None, &peers).is_none());
+        assert!(
+            take_up(&json!({ "do": "network-reload" }), None, &peers)
+                .unwrap()
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! From the arguments of a program to its exit code.
+
+use super::report::{EXIT_FAILED, EXIT_USAGE, Report};
+use clap::Parser;
+use serde_json::json;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Runs a program with these arguments, its name first: reads them, has `execute` do what they say, and prints its
+/// report or its error, for people or (where `as_json` says so) for programs.
+pub fn run<C: Parser, E: Display>(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    as_json: impl FnOnce(&C) -> bool,
+    execute: impl AsyncFnOnce(C) -> Result<Report, E>,
+) -> ExitCode {
+    let cli = match C::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _gone = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
+        }
+    };
+    let as_json = as_json(&cli);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start the runtime: {error}"), as_json),
+    };
+    match runtime.block_on(execute(cli)) {
+        Ok(report) => {
+            report.print(as_json);
+            ExitCode::from(report.exit)
+        }
+        Err(error) => failed(&format!("{error:#}"), as_json),
+    }
+}
+
+/// An error goes to standard error for people, and to standard output for programs.
+fn failed(message: &str, as_json: bool) -> ExitCode {
+    let _gone = writeln!(std::io::stderr(), "error: {message}");
+    if as_json {
+        Report::new("", json!({ "error": message })).print(true);
+    }
+    ExitCode::from(EXIT_FAILED)
+}
