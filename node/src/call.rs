@@ -122,7 +122,10 @@ pub async fn decide<T: Send + 'static>(
 /// What a caller is told when the store cannot answer: to ask again. The operator finds the cause in the log.
 pub fn unavailable(error: &StoreError) -> Refusal {
     match error {
-        StoreError::Busy { .. } => Later::Busy { retry_after_ms: RETRY_AFTER_MS }.into(),
+        StoreError::Busy { .. } => Later::Busy {
+            retry_after_ms: RETRY_AFTER_MS,
+        }
+        .into(),
         StoreError::Full { .. } => Later::Unavailable("its disk is full".into()).into(),
         other => {
             tracing::error!(error = %other, "the store did not answer");

@@ -41,7 +41,11 @@ pub enum ServeError {
 pub fn open_store(dir: &Path, options: StoreOptions) -> Result<Store, StoreError> {
     let (store, report): (Store, OpenReport) = Store::open(dir, options)?;
     let head = store.head();
-    tracing::info!(records = head.sequence, rebuilt = report.rebuilt(), "the store is open");
+    tracing::info!(
+        records = head.sequence,
+        rebuilt = report.rebuilt(),
+        "the store is open"
+    );
     Ok(store)
 }
 
