@@ -1,0 +1,249 @@
+//! A customer: her wallet's command line, and her lines to the nodes, which can be cut.
+
+use super::run::{Running, Said, run};
+use farthing_client::demo::relay::{Gate, Relay, Way};
+use farthing_node::{
+    card::{Card, RoleName},
+    logging::LOG_VARIABLE,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+use tokio::runtime::Runtime;
+
+/// The three relays through which a customer reaches the nodes.
+#[derive(Debug)]
+pub struct Lines {
+    relays: [(RoleName, Relay); 3],
+    // Dropped last: the relays live on it.
+    _runtime: Arc<Runtime>,
+}
+
+impl Lines {
+    /// A line to each of these nodes.
+    pub fn open(runtime: &Arc<Runtime>, cards: [&Card; 3]) -> Lines {
+        let relays = cards.map(|card| {
+            let relay = runtime.block_on(Relay::start(card.address)).expect("a relay");
+            (card.role, relay)
+        });
+        Lines {
+            relays,
+            _runtime: Arc::clone(runtime),
+        }
+    }
+
+    /// The line to the node of this role.
+    pub fn to(&self, role: RoleName) -> &Relay {
+        let found = self.relays.iter().find(|(of, _)| *of == role);
+        &found.expect("a line to each").1
+    }
+
+    /// The card under which she knows the node: its keys, and the line's address.
+    pub fn card(&self, card: &Card) -> Card {
+        Card {
+            address: self.to(card.role).address(),
+            ..card.clone()
+        }
+    }
+
+    /// From now on these nodes are reached, but hear no request.
+    pub fn lose_requests_to(&self, roles: &[RoleName]) {
+        for role in roles {
+            self.to(*role).set_gate(Way::ToServer, Gate::Handshakes);
+        }
+    }
+
+    /// From now on these nodes hear her, and their answers are lost.
+    pub fn lose_answers_of(&self, roles: &[RoleName]) {
+        for role in roles {
+            self.to(*role).set_gate(Way::ToClient, Gate::Handshakes);
+        }
+    }
+
+    /// Nothing more is lost.
+    pub fn heal(&self) {
+        RoleName::ALL.iter().for_each(|role| self.to(*role).heal());
+    }
+}
+
+/// A customer.
+#[derive(Debug)]
+pub struct Customer {
+    program: PathBuf,
+    dir: PathBuf,
+    /// The key of her account (hex).
+    pub account: String,
+    /// Her 24 words.
+    pub words: String,
+    /// Her lines to the nodes.
+    pub lines: Lines,
+}
+
+impl Customer {
+    /// Makes her wallet in `dir`; she knows these nodes.
+    pub fn new(program: &Path, dir: &Path, lines: Lines, cards: [&Card; 3]) -> Customer {
+        let mut customer = Customer {
+            program: program.to_owned(),
+            dir: dir.to_owned(),
+            account: String::new(),
+            words: String::new(),
+            lines,
+        };
+        let made = customer.done(&["init"]);
+        customer.account = made["account"].as_str().expect("an account").to_owned();
+        customer.words = made["phrase"].as_str().expect("24 words").to_owned();
+        for card in cards {
+            let card = customer.lines.card(card).to_string();
+            customer.done(&["network", "add", &card]);
+        }
+        customer
+    }
+
+    /// The same customer with nothing but her words and the cards of bank and escrow: a new wallet in `dir`. What the
+    /// restore said.
+    pub fn restored(self, dir: &Path, cards: [&Card; 2]) -> (Customer, Value) {
+        let words = dir.with_extension("words");
+        fs::write(&words, &self.words).expect("the words are written");
+        let customer = Customer {
+            dir: dir.to_owned(),
+            ..self
+        };
+        let [one, other] = cards.map(|card| customer.lines.card(card).to_string());
+        let words = words.to_str().expect("a path in UTF-8");
+        let restored = customer.done(&[
+            "restore",
+            "--phrase-file",
+            words,
+            "--card",
+            &one,
+            "--card",
+            &other,
+        ]);
+        (customer, restored)
+    }
+
+    /// Her wallet's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_remove(LOG_VARIABLE);
+        command.arg("--wallet").arg(&self.dir).arg("--json").args(args);
+        command
+    }
+
+    /// Runs a command of her wallet to its end.
+    pub fn run(&self, args: &[&str]) -> Said {
+        run(self.command(args))
+    }
+
+    /// Runs a command of her wallet, which must succeed.
+    #[track_caller]
+    pub fn done(&self, args: &[&str]) -> Value {
+        self.run(args).done()
+    }
+
+    /// Runs a command that gives up after a second of silence, and must.
+    #[track_caller]
+    pub fn into_silence(&self, args: &[&str]) -> Value {
+        self.run(&[&["--patience", "1"], args].concat()).json(10)
+    }
+
+    /// Starts a command of her wallet, which tells on standard error what it does.
+    pub fn start(&self, args: &[&str]) -> Running {
+        let mut command = self.command(args);
+        command.env(LOG_VARIABLE, "debug");
+        Running::start(command)
+    }
+
+    /// Where the goods of her purchase go that is called `name`.
+    pub fn goods(&self, name: &str) -> PathBuf {
+        let dir = self.dir.with_extension("bought");
+        fs::create_dir_all(&dir).expect("a directory");
+        dir.join(name)
+    }
+
+    /// The arguments that buy `title` into [`goods`](Customer::goods) `name`.
+    pub fn buying(&self, title: &str, name: &str) -> Vec<String> {
+        let output = self.goods(name).to_str().expect("a path in UTF-8").to_owned();
+        ["buy", "studio", title, "-o", &output]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    /// Buys `title` into [`goods`](Customer::goods) `name`.
+    #[track_caller]
+    pub fn buys(&self, title: &str, name: &str) -> Value {
+        self.buy(title, name).done()
+    }
+
+    /// Tries to.
+    pub fn buy(&self, title: &str, name: &str) -> Said {
+        let args = self.buying(title, name);
+        self.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Tries to, and gives up after a second of silence, as she must.
+    #[track_caller]
+    pub fn buys_into_silence(&self, title: &str, name: &str) -> Value {
+        let args = self.buying(title, name);
+        self.into_silence(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts to, with this much patience (s).
+    pub fn starts_buying(&self, title: &str, name: &str, patience: &str) -> Running {
+        let args = self.buying(title, name);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.start(&[&["--patience", patience], args.as_slice()].concat())
+    }
+
+    /// Her balance: what can be spent, what is in purchases, what is in exchanges.
+    pub fn balance(&self) -> [u64; 3] {
+        let balance = self.done(&["balance"]);
+        ["available", "in_purchases", "in_exchanges"].map(|part| units(&balance[part]))
+    }
+
+    /// Her purchases.
+    pub fn purchases(&self) -> Vec<Value> {
+        let all = self.done(&["purchases"]);
+        all["purchases"].as_array().expect("a list").clone()
+    }
+
+    /// One word on how her purchase of this number stands.
+    pub fn status(&self, number: usize) -> String {
+        let purchases = self.purchases();
+        let status = purchases[number]["status"].as_str();
+        status.expect("a status").to_owned()
+    }
+
+    /// The encrypted goods that she has, whole ones.
+    pub fn sealed(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.dir.join("goods")).expect("a folder of goods");
+        entries
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "sealed"))
+            .collect()
+    }
+
+    /// How much of goods that are on their way she has (bytes).
+    pub fn fetched_bytes(&self) -> u64 {
+        let entries = fs::read_dir(self.dir.join("goods")).expect("a folder of goods");
+        entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "part"))
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|metadata| metadata.len())
+            .sum()
+    }
+}
+
+/// An amount in the smallest unit.
+pub fn units(amount: &Value) -> u64 {
+    amount["units"].as_u64().expect("an amount")
+}

@@ -1,0 +1,16 @@
+//! One world of real processes: the wallet, the bank, the escrow and the merchant as people run them, over real
+//! QUIC, with real files. Each world has a directory and ports of its own, and nothing of it outlives it.
+//!
+//! | what | file |
+//! |---|---|
+//! | running a program within a bound | [`run`] |
+//! | a node: made, started, killed, stopped, asked | [`node`] |
+//! | a customer: her wallet's command line, and the lines to the nodes that can be cut | [`customer`] |
+//! | what counts connections | [`tap`] |
+//! | all of them, and the count at the end | [`world`] |
+
+pub mod customer;
+pub mod node;
+pub mod run;
+pub mod tap;
+pub mod world;

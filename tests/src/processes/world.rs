@@ -1,0 +1,273 @@
+//! A bank, an escrow and a merchant as processes, their customers, and the count at the end.
+
+use super::{
+    customer::{Customer, Lines, units},
+    node::Node,
+    run::until,
+};
+use farthing_node::card::RoleName;
+use farthing_protocol::money::Amount;
+use serde_json::Value;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A postcard of a few bytes for 7.25.
+pub const POSTCARD: &str = "A postcard";
+
+/// What the postcard costs.
+pub const PRICE: u64 = 725;
+
+/// A film of some megabytes for 7.25: larger than what is on its way at once.
+pub const FILM: &str = "A film";
+
+/// How large the film is (bytes).
+pub const FILM_BYTES: usize = 20 * 1024 * 1024;
+
+/// What every customer withdraws at first.
+pub const WITHDRAWN: &str = "20.00";
+
+/// A world.
+#[derive(Debug)]
+pub struct World {
+    program: PathBuf,
+    /// The bank.
+    pub bank: Node,
+    /// The escrow.
+    pub escrow: Node,
+    /// The merchant.
+    pub merchant: Node,
+    /// The key of the merchant's account (hex).
+    pub merchant_account: String,
+    runtime: Arc<Runtime>,
+    paid_in: AtomicU64,
+    // Dropped last.
+    dir: TempDir,
+}
+
+impl World {
+    /// A world that sells a postcard, on `program`, which is the wallet and every node.
+    pub fn new(program: &str) -> World {
+        Self::with_bank_in(program, None)
+    }
+
+    /// As [`new`](World::new), with the bank's directory in `disk`.
+    pub fn with_bank_in(program: &str, disk: Option<&Path>) -> World {
+        let program = Path::new(program);
+        let dir = tempfile::tempdir().expect("a directory");
+        let bank_dir = disk.unwrap_or(dir.path()).join("bank");
+        let init = |role, dir: &Path| Node::init(program, role, dir, "127.0.0.1:0");
+        let bank = init(RoleName::Bank, &bank_dir);
+        let escrow = init(RoleName::Escrow, &dir.path().join("escrow"));
+        let merchant = init(RoleName::Merchant, &dir.path().join("merchant"));
+        bank.knows(&[&escrow]);
+        escrow.knows(&[&bank]);
+        merchant.knows(&[&bank, &escrow]);
+        let account = merchant.ask(&["account"], &[]);
+        let merchant_account = account["account"].as_str().expect("an account").to_owned();
+        bank.ask(&["account", "open"], &[&merchant_account, "--name", "studio"]);
+        bank.start();
+        escrow.start();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let world = World {
+            program: program.to_owned(),
+            bank,
+            escrow,
+            merchant,
+            merchant_account,
+            runtime: Arc::new(runtime),
+            paid_in: AtomicU64::new(0),
+            dir,
+        };
+        world.sell(POSTCARD, b"Greetings from the seaside.\n");
+        world.merchant.start();
+        world
+    }
+
+    /// The world's own directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What runs the network between customers and nodes.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The node of this role.
+    pub fn node(&self, role: RoleName) -> &Node {
+        match role {
+            RoleName::Bank => &self.bank,
+            RoleName::Escrow => &self.escrow,
+            RoleName::Merchant => &self.merchant,
+        }
+    }
+
+    /// Where what is sold as `title` came from.
+    pub fn original(&self, title: &str) -> PathBuf {
+        self.dir.path().join(title)
+    }
+
+    /// Puts `goods` up for sale at 7.25.
+    pub fn sell(&self, title: &str, goods: &[u8]) {
+        let file = self.original(title);
+        fs::write(&file, goods).expect("the goods are written");
+        let file = file.to_str().expect("a path in UTF-8");
+        self.merchant
+            .ask(&["goods", "add"], &[file, "--title", title, "--price", "7.25"]);
+    }
+
+    /// Puts the film up for sale.
+    pub fn sell_film(&self) {
+        let film: Vec<u8> = (0..FILM_BYTES).map(|at| (at / 7 % 251) as u8).collect();
+        self.sell(FILM, &film);
+    }
+
+    /// Lines of one's own to the nodes.
+    pub fn lines(&self) -> Lines {
+        let cards = [self.bank.card(), self.escrow.card(), self.merchant.card()];
+        Lines::open(&self.runtime, cards)
+    }
+
+    /// A customer with an empty wallet, and an account of 50.00.
+    pub fn newcomer(&self, name: &str) -> Customer {
+        let cards = [self.bank.card(), self.escrow.card(), self.merchant.card()];
+        let dir = self.dir.path().join(name);
+        let customer = Customer::new(&self.program, &dir, self.lines(), cards);
+        self.bank
+            .ask(&["account", "open"], &[&customer.account, "--name", name]);
+        self.pay_in(&customer.account, 5000);
+        customer
+    }
+
+    /// A customer who has withdrawn 20.00 of her 50.00.
+    pub fn customer(&self, name: &str) -> Customer {
+        let customer = self.newcomer(name);
+        customer.done(&["withdraw", WITHDRAWN]);
+        customer
+    }
+
+    /// Pays cash in for an account.
+    pub fn pay_in(&self, account: &str, amount: u64) {
+        self.bank
+            .ask(&["account", "credit"], &[account, &Amount(amount).to_string()]);
+        self.paid_in.fetch_add(amount, Ordering::SeqCst);
+    }
+
+    /// Where a node could listen instead of another.
+    pub fn address_of(&self, role: RoleName) -> SocketAddr {
+        self.node(role).card().address
+    }
+
+    /// How many coins are held.
+    pub fn held(&self) -> u64 {
+        let audit = self.bank.ask(&["audit"], &[]);
+        let lines = audit["coins"].as_array().expect("a list");
+        lines
+            .iter()
+            .map(|line| line["held"].as_u64().expect("a number"))
+            .sum()
+    }
+
+    /// What an account holds.
+    pub fn account(&self, key: &str) -> u64 {
+        let list = self.bank.ask(&["account", "list"], &[]);
+        let accounts = list["accounts"].as_array().expect("a list").clone();
+        let found = accounts.iter().find(|account| account["key"] == key);
+        amount(&found.expect("the account")["balance"])
+    }
+
+    /// How the escrow has decided, in the order of the purchases' ids.
+    pub fn decisions(&self) -> Vec<String> {
+        let list = self.escrow.ask(&["purchases"], &[]);
+        let purchases = list["purchases"].as_array().expect("a list");
+        let outcome = |line: &Value| line["outcome"].as_str().expect("an outcome").to_owned();
+        purchases.iter().map(outcome).collect()
+    }
+
+    /// Waits until the bank knows every decision, and counts: the books balance; what these customers have, who are
+    /// all that there are, with what is in their accounts and the merchant's is what was paid in; everyone who paid
+    /// has the goods, and no one else.
+    #[track_caller]
+    pub fn check(&self, customers: &[&Customer]) {
+        until("no coin is held", || (self.held() == 0).then_some(()));
+        let audit = self.bank.ask(&["audit"], &[]);
+        assert_eq!(audit["problems"], serde_json::json!([]), "{audit}");
+        assert_eq!(audit["counted_rows"], true, "{audit}");
+        let paid_in = self.paid_in.load(Ordering::SeqCst);
+        assert_eq!(amount(&audit["paid_in"]), paid_in);
+        assert_eq!(amount(&audit["paid_out"]), 0);
+        let (mut wallets, mut accounts, mut paid) = (0, 0, 0);
+        for customer in customers {
+            let [available, in_purchases, in_exchanges] = customer.balance();
+            assert_eq!(
+                (in_purchases, in_exchanges),
+                (0, 0),
+                "something is still under way in {}",
+                customer.dir().display()
+            );
+            wallets += available;
+            accounts += self.account(&customer.account);
+            paid += self.paid_by(customer);
+        }
+        let earned = self.account(&self.merchant_account);
+        assert_eq!(
+            wallets,
+            amount(&audit["outstanding"]),
+            "what the wallets have is not what the books say"
+        );
+        assert_eq!(
+            earned, paid,
+            "what the merchant earned is not what the customers have goods for"
+        );
+        assert_eq!(
+            wallets + accounts + earned,
+            paid_in,
+            "money was lost, or made of nothing"
+        );
+    }
+
+    /// What a customer has paid, each of whose purchases has ended with the goods or without a price.
+    fn paid_by(&self, customer: &Customer) -> u64 {
+        let mut paid = 0;
+        for purchase in customer.purchases() {
+            let output = Path::new(purchase["output"].as_str().expect("a path"));
+            let title = purchase["title"].as_str().expect("a title");
+            if purchase["status"] == "committed" {
+                assert_eq!(purchase["delivery"], "delivered", "{purchase}");
+                let same = fs::read(output).expect("the goods are there")
+                    == fs::read(self.original(title)).expect("the original");
+                assert!(same, "other goods were delivered: {purchase}");
+                paid += units(&purchase["price"]);
+            } else {
+                let over = purchase["status"] == "aborted" || purchase["status"] == "dropped";
+                assert!(over, "{purchase}");
+                assert!(!output.exists(), "delivered, and not paid: {purchase}");
+            }
+        }
+        paid
+    }
+}
+
+/// An amount as nodes print it.
+fn amount(text: &Value) -> u64 {
+    let text = text.as_str().expect("an amount");
+    text.parse::<Amount>().expect("an amount").0
+}

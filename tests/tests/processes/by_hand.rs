@@ -1,0 +1,80 @@
+//! A purchase with the commands that the README shows, each party's own evidence of it, and what tampering does.
+
+use crate::{coins, world};
+use farthing_tests::processes::{
+    run::until,
+    world::{POSTCARD, PRICE, WITHDRAWN},
+};
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn a_purchase_by_hand_and_everything_that_proves_it() {
+    let world = world();
+    let alice = world.newcomer("alice");
+    assert_eq!(alice.done(&["account"])["balance"]["units"], 5000);
+    assert_eq!(
+        alice.done(&["account", "--key"])["account"],
+        alice.account.as_str()
+    );
+    assert_eq!(alice.done(&["withdraw", WITHDRAWN])["withdrawn"]["units"], 2000);
+    assert_eq!(alice.done(&["account"])["balance"]["units"], 3000);
+
+    // Anyone can verify her coins, with a program of their own.
+    let bank = world.bank.card().identity.to_string();
+    let listed = alice.done(&["coins"]);
+    let coins = listed["coins"].as_array().unwrap();
+    assert_eq!(
+        coins.iter().map(|coin| coins::verify(coin, &bank)).sum::<u64>(),
+        2000
+    );
+
+    let catalog = alice.done(&["catalog", "studio"]);
+    assert_eq!(catalog["items"][0]["title"], POSTCARD);
+    assert_eq!(catalog["items"][0]["price"]["units"], PRICE);
+    let bought = alice.buys(POSTCARD, "card.txt");
+    assert_eq!(bought["purchase"]["delivery"], "delivered");
+    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(world.original(POSTCARD)).unwrap();
+    assert!(same, "the goods are another file");
+    assert_eq!(alice.balance(), [2000 - PRICE, 0, 0]);
+    // The change is as good as what it was made from.
+    let listed = alice.done(&["coins", "--all"]);
+    for coin in listed["coins"].as_array().unwrap() {
+        coins::verify(coin, &bank);
+    }
+
+    // Her evidence and the merchant's convince anyone, without a wallet and without the network.
+    let documents = alice.goods("receipt.json");
+    let documents = documents.to_str().unwrap();
+    alice.done(&["receipt", "show", "0", "-o", documents]);
+    let [sealed] = alice.sealed().try_into().unwrap();
+    let sealed_text = sealed.to_str().unwrap();
+    let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
+    assert_eq!(verdict["verdict"], "delivered");
+    until("the sale is credited", || {
+        let sales = world.merchant.ask(&["sales"], &[]);
+        (sales["sales"][0]["state"] == "credited").then_some(())
+    });
+    let purchase = bought["purchase"]["purchase_id"].as_str().unwrap();
+    let exported = world.dir().join("sale.json");
+    let exported = exported.to_str().unwrap();
+    world
+        .merchant
+        .ask(&["evidence"], &[&purchase[..12], "-o", exported]);
+    let verdict = alice.done(&["receipt", "verify", exported, sealed_text]);
+    assert_eq!(verdict["purchase_id"], purchase);
+
+    // Goods that were tampered with prove nothing, against nobody.
+    let tampered = alice.goods("tampered.sealed");
+    let mut bytes = fs::read(&sealed).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&tampered, bytes).unwrap();
+    let tampered = tampered.to_str().unwrap();
+    for documents in [documents, exported] {
+        let verdict = alice.run(&["receipt", "verify", documents, tampered]).json(6);
+        assert_eq!(verdict["verdict"], "proves_nothing");
+    }
+
+    assert_eq!(alice.done(&["resume"])["open"], json!([]));
+    world.check(&[&alice]);
+}

@@ -1,0 +1,316 @@
+//! Processes that are killed, frozen and stopped, and started again on the same address.
+
+use crate::world;
+use farthing_client::demo::{faults::Faults, relay::Way};
+use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
+use farthing_tests::processes::{
+    customer::Customer,
+    run::until,
+    world::{FILM, FILM_BYTES, POSTCARD, PRICE},
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Puts a purchase of hers where coins are held and nobody has released the key.
+fn hold(customer: &Customer) {
+    customer.lines.lose_requests_to(&[Escrow]);
+    customer.buys_into_silence(POSTCARD, "goods");
+    assert_eq!(customer.status(0), "holding");
+    customer.lines.heal();
+    customer.lines.lose_requests_to(&[Merchant]);
+    customer.into_silence(&["resume", "0"]);
+    assert_eq!(customer.status(0), "held");
+    customer.lines.heal();
+}
+
+#[test]
+fn the_escrow_is_killed_between_hold_and_commit() {
+    let world = world();
+    let alice = world.customer("alice");
+    // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
+    alice.lines.lose_requests_to(&[Escrow]);
+    let buying = alice.starts_buying(POSTCARD, "goods", "3");
+    until("the goods are fetched", || {
+        (!alice.sealed().is_empty()).then_some(())
+    });
+    world.merchant.freeze();
+    alice.lines.heal();
+    until("coins are held", || (world.held() > 0).then_some(()));
+    world.escrow.kill();
+    buying.end().must_end_with(10);
+    assert_eq!(alice.status(0), "held");
+    assert_eq!(alice.balance()[1], PRICE);
+    world.escrow.start();
+    assert!(world.decisions().is_empty());
+    world.merchant.thaw();
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
+    assert_eq!(world.decisions(), ["committed"]);
+    world.check(&[&alice]);
+}
+
+/// Where a purchase waits when a process is killed.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    /// A part of the goods is there.
+    Fetching,
+    /// The hold was asked for, and nobody has heard it.
+    Asked,
+    /// The coins are held, and the customer was not told.
+    Holding,
+    /// The coins are held, and the merchant was not told.
+    Held,
+    /// The escrow has committed, and the customer was not told by anybody.
+    Committed,
+    /// The escrow has aborted, and the customer was not told by anybody.
+    Cancelling,
+    /// The abort is there, and the coins are not exchanged.
+    Aborted,
+}
+
+impl Phase {
+    const ALL: [Phase; 7] = [
+        Phase::Fetching,
+        Phase::Asked,
+        Phase::Holding,
+        Phase::Held,
+        Phase::Committed,
+        Phase::Cancelling,
+        Phase::Aborted,
+    ];
+
+    /// Leads the first purchase of `customer` to it.
+    fn reach(self, customer: &Customer) {
+        let lines = &customer.lines;
+        let status = match self {
+            Phase::Fetching => {
+                slow_down(customer);
+                let buying = customer.starts_buying(FILM, "goods", "1");
+                until("a part of the goods is there", || {
+                    (customer.fetched_bytes() > 0).then_some(())
+                });
+                lines.lose_requests_to(&[Merchant]);
+                buying.end().must_end_with(10);
+                "fetching"
+            }
+            Phase::Asked => {
+                lines.lose_requests_to(&[Escrow]);
+                customer.buys_into_silence(POSTCARD, "goods");
+                "holding"
+            }
+            Phase::Holding => {
+                lines.lose_answers_of(&[Escrow]);
+                customer.buys_into_silence(POSTCARD, "goods");
+                "holding"
+            }
+            Phase::Held => {
+                hold(customer);
+                "held"
+            }
+            Phase::Committed => {
+                hold(customer);
+                lines.lose_answers_of(&[Bank, Escrow, Merchant]);
+                customer.into_silence(&["resume", "0"]);
+                "held"
+            }
+            Phase::Cancelling => {
+                hold(customer);
+                lines.lose_answers_of(&[Bank, Escrow]);
+                customer.into_silence(&["cancel", "0"]);
+                "cancelling"
+            }
+            Phase::Aborted => {
+                hold(customer);
+                lines.lose_requests_to(&[Bank]);
+                customer.into_silence(&["cancel", "0"]);
+                "aborted"
+            }
+        };
+        assert_eq!(customer.status(0), status, "{self:?}");
+        lines.heal();
+    }
+
+    /// How it ends.
+    fn end(self) -> &'static str {
+        match self {
+            Phase::Cancelling | Phase::Aborted => "aborted",
+            _ => "committed",
+        }
+    }
+}
+
+/// Lets goods take long enough to be seen on their way.
+fn slow_down(customer: &Customer) {
+    let slow = Faults {
+        delay_ms: 10,
+        ..Faults::default()
+    };
+    customer.lines.to(Merchant).set_faults(Way::ToClient, slow);
+}
+
+/// A node is killed while a purchase waits in each phase that there is, and started again.
+fn killed_in_every_phase(role: RoleName) {
+    let world = world();
+    world.sell_film();
+    let waiting = in_parallel(&Phase::ALL, |phase| {
+        let customer = world.customer(&format!("{phase:?}").to_lowercase());
+        phase.reach(&customer);
+        customer
+    });
+    world.node(role).restart();
+    let ended = in_parallel(&Phase::ALL, |phase| {
+        let customer = &waiting[phase as usize];
+        customer.done(&["resume"]);
+        customer.status(0)
+    });
+    assert_eq!(ended, Phase::ALL.map(Phase::end));
+    // And what came back can be spent.
+    waiting[Phase::Aborted as usize].buys(POSTCARD, "other goods");
+    world.check(&waiting.iter().collect::<Vec<_>>());
+}
+
+fn in_parallel<R: Send>(of: &[Phase], each: impl Fn(Phase) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    thread::scope(|scope| {
+        let threads: Vec<_> = of.iter().map(|one| scope.spawn(move || each(*one))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn the_bank_is_killed_while_purchases_wait_in_every_phase() {
+    killed_in_every_phase(Bank);
+}
+
+#[test]
+fn the_escrow_is_killed_while_purchases_wait_in_every_phase() {
+    killed_in_every_phase(Escrow);
+}
+
+#[test]
+fn the_merchant_is_killed_while_purchases_wait_in_every_phase() {
+    killed_in_every_phase(Merchant);
+}
+
+#[test]
+fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
+    let world = world();
+    let alice = world.customer("alice");
+    hold(&alice);
+    world.merchant.kill();
+    alice.into_silence(&["resume"]);
+    let held = coins(&alice, "in-purchase");
+    assert!(!held.is_empty());
+    alice.done(&["cancel", "0"]);
+    assert_eq!(alice.status(0), "aborted");
+    assert_eq!(world.decisions(), ["aborted"]);
+    assert_eq!(alice.balance(), [2000, 0, 0]);
+    // Not one of them is used again: they were exchanged, so that nothing joins the two purchases.
+    assert!(coins(&alice, "available").iter().all(|coin| !held.contains(coin)));
+    world.merchant.start();
+    alice.buys(POSTCARD, "other goods");
+    assert!(coins(&alice, "spent").iter().all(|coin| !held.contains(coin)));
+    world.check(&[&alice]);
+}
+
+/// The public keys of her coins of this status.
+fn coins(of: &Customer, status: &str) -> Vec<String> {
+    let all = of.done(&["coins", "--all"]);
+    let all = all["coins"].as_array().unwrap();
+    all.iter()
+        .filter(|coin| coin["status"] == status)
+        .map(|coin| coin["public"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
+    let world = world();
+    world.sell_film();
+    let alice = world.customer("alice");
+    slow_down(&alice);
+    let buying = alice.starts_buying(FILM, "goods", "60");
+    until("most of the goods are there", || {
+        (alice.fetched_bytes() > FILM_BYTES as u64 * 6 / 10).then_some(())
+    });
+    buying.kill();
+    let there = alice.fetched_bytes();
+    assert!(there < FILM_BYTES as u64, "it was killed too late");
+    assert_eq!(alice.balance(), [2000, 0, 0]);
+    assert_eq!(alice.status(0), "fetching");
+    let line = alice.lines.to(Merchant);
+    let before = line.counts(Way::ToClient).passed;
+    alice.done(&["resume"]);
+    let datagrams = line.counts(Way::ToClient).passed - before;
+    // A datagram has between 1000 and 1500 bytes of goods, and some have none.
+    let rest = FILM_BYTES as u64 - there;
+    assert!(
+        datagrams < rest / 1000 + 500,
+        "{datagrams} datagrams for {rest} bytes"
+    );
+    assert!(
+        datagrams < FILM_BYTES as u64 / 1500,
+        "{datagrams} datagrams are all of it"
+    );
+    world.check(&[&alice]);
+}
+
+#[test]
+fn the_wallet_is_killed_while_it_waits_and_carries_on() {
+    let world = world();
+    let alice = world.customer("alice");
+    // Where its coins are held and the merchant is not heard of.
+    alice.lines.lose_requests_to(&[Escrow]);
+    let mut buying = alice.starts_buying(POSTCARD, "goods", "60");
+    buying.until_says(r#"question: "hold""#);
+    alice.lines.heal();
+    alice.lines.lose_requests_to(&[Merchant]);
+    buying.until_says(r#"question: "outcome""#);
+    assert!(world.held() > 0);
+    buying.kill();
+    assert_eq!(alice.status(0), "held");
+    alice.lines.heal();
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
+    // And where it is paid, and the receipt is on its way.
+    alice.lines.lose_answers_of(&[Escrow]);
+    let mut buying = alice.starts_buying(POSTCARD, "other goods", "60");
+    buying.until_says(r#"question: "collect""#);
+    alice.lines.heal();
+    alice.lines.lose_answers_of(&[Bank, Merchant]);
+    until("it is committed", || (world.decisions().len() == 2).then_some(()));
+    buying.kill();
+    alice.lines.heal();
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(1), "committed");
+    world.check(&[&alice]);
+}
+
+#[test]
+fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
+    let world = world();
+    let customers: Vec<Customer> = (0..4)
+        .map(|number| world.customer(&format!("customer-{number}")))
+        .collect();
+    let mut buying: Vec<_> = customers
+        .iter()
+        .map(|customer| customer.starts_buying(POSTCARD, "goods", "60"))
+        .collect();
+    for command in &mut buying {
+        command.until_says(r#"question: "offer""#);
+    }
+    for role in [Bank, Escrow, Merchant] {
+        let node = world.node(role);
+        assert_eq!(node.stop().code(), Some(0), "{}", node.log());
+        let begun = Instant::now();
+        node.start();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(!node.log().contains("rebuilding"), "{}", node.log());
+    }
+    for command in buying {
+        command.end().must_end_with(0);
+    }
+    world.check(&customers.iter().collect::<Vec<_>>());
+}

@@ -1,0 +1,113 @@
+//! Connections: identified and anonymous requests never share one, and no two matters do.
+
+use crate::{repeated, world};
+use farthing_node::{
+    card::{
+        Card,
+        RoleName::{self, Bank, Escrow},
+    },
+    network::Lane,
+};
+use farthing_protocol::{
+    api::{Call, KeysRequest},
+    refusal::{Refusal, RequestFault},
+    restore::{AccountRequest, BucketRequest, Prefix, Shelf},
+};
+use farthing_tests::processes::{customer::Customer, tap::Tap, world::POSTCARD};
+
+fn is_wrong_lane<C: Call>(reply: &[u8]) -> bool {
+    let refusal = C::decode_reply(reply).unwrap().err();
+    matches!(refusal, Some(Refusal::Request(RequestFault::WrongLane(_))))
+}
+
+#[test]
+fn a_request_on_another_lane_than_its_own_is_refused() {
+    let world = world();
+    let hand = repeated::customer(&world);
+    let account = AccountRequest {
+        bank: hand.key(Bank),
+        account: hand.account(),
+    };
+    let account = farthing_coin::Signed::sign(account, &hand.seed.account_key());
+    let bucket = BucketRequest {
+        shelf: Shelf::Notes,
+        prefix: Prefix::of(&[0; 32], 0),
+        after: None,
+    };
+    world.runtime().block_on(async {
+        let send = |lane, request| hand.send(Bank, lane, request);
+        for lane in [Lane::Anonymous, Lane::Peer] {
+            let reply = send(lane, account.clone().encode().unwrap()).await;
+            assert!(is_wrong_lane::<farthing_coin::Signed<AccountRequest>>(&reply));
+        }
+        for lane in [Lane::Identified, Lane::Peer] {
+            let reply = send(lane, bucket.encode().unwrap()).await;
+            assert!(is_wrong_lane::<BucketRequest>(&reply));
+        }
+        for lane in Lane::ALL {
+            let reply = send(lane, KeysRequest.encode().unwrap()).await;
+            assert!(KeysRequest::decode_reply(&reply).unwrap().is_ok());
+        }
+        hand.ask(account).await.unwrap();
+        hand.ask(bucket).await.unwrap();
+    });
+}
+
+/// Opens a tap on each of her lines.
+fn tapped(customer: &Customer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<> {
+    let taps = cards.map(|card| {
+        let tap = Tap::open(customer.lines.to(card.role).address());
+        let card = Card {
+            address: tap.address(),
+            ..card.clone()
+        };
+        let moved = customer.done(&["network", "add", &card.to_string()]);
+        assert_eq!(moved["added"], "moved");
+        (card.role, tap)
+    });
+    move || {
+        RoleName::ALL.map(|role| {
+            let tap = taps.iter().find(|(of, _)| *of == role).unwrap();
+            tap.1.sources().len()
+        })
+    }
+}
+
+#[test]
+fn no_two_matters_share_a_connection_even_where_one_command_carries_all_of_them_on() {
+    let world = world();
+    let cards = [world.bank.card(), world.escrow.card(), world.merchant.card()];
+    // The list of keys is fetched by nobody in particular, and only then does she say who she is.
+    let alice = world.newcomer("alice");
+    let sources = tapped(&alice, cards);
+    alice.done(&["withdraw", "20.00"]);
+    assert_eq!(sources(), [2, 0, 0]);
+
+    // Two purchases, an exchange and a withdrawal are under way.
+    alice.lines.lose_requests_to(&[Escrow]);
+    alice.buys_into_silence(POSTCARD, "one");
+    alice.buys_into_silence(POSTCARD, "two");
+    alice.lines.lose_requests_to(&[Bank]);
+    alice.into_silence(&["exchange", "--all"]);
+    alice.into_silence(&["withdraw", "5.00"]);
+    alice.lines.heal();
+    let before = sources();
+    alice.done(&["resume"]);
+    let after = sources();
+    let connections: Vec<usize> = after
+        .iter()
+        .zip(before)
+        .map(|(after, before)| after - before)
+        .collect();
+    // At the bank the exchange and the withdrawal; at escrow and merchant one each purchase.
+    assert_eq!(connections, [2, 2, 2]);
+    assert_eq!([alice.status(0), alice.status(1)], ["committed", "committed"]);
+    world.check(&[&alice]);
+
+    // From the catalogue on: the offer comes over one connection, goods and receipt over another.
+    let before = sources();
+    alice.buys(POSTCARD, "three");
+    let after = sources();
+    assert_eq!((after[1] - before[1], after[2] - before[2]), (1, 2));
+    world.check(&[&alice]);
+}

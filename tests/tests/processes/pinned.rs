@@ -1,0 +1,179 @@
+//! Whoever answers in another's place: the wallet says so, stops, and nothing is charged.
+
+use crate::{PROGRAM, world};
+use farthing_node::{
+    card::{
+        Card,
+        RoleName::{self, Bank, Escrow, Merchant},
+    },
+    home::{TLS_CERTIFICATE_FILE, TLS_KEY_FILE},
+    network::Lane,
+};
+use farthing_tests::processes::{
+    customer::Customer,
+    node::Node,
+    world::{POSTCARD, World},
+};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+/// Another node of the same role, made for the same address, with keys of its own.
+fn stranger(world: &World, role: RoleName) -> Node {
+    let dir = world.dir().join(format!("stranger-{role}"));
+    let address = world.address_of(role).to_string();
+    Node::init(Path::new(PROGRAM), role, &dir, &address)
+}
+
+/// Asks the node of this role for something, and must be told why that is not done.
+fn refused(customer: &Customer, role: RoleName) -> String {
+    match role {
+        Bank => customer.run(&["withdraw", "1.00"]),
+        Escrow => customer.buy(POSTCARD, "goods"),
+        Merchant => customer.run(&["catalog"]),
+    }
+    .error(1)
+}
+
+/// Nothing was charged, and once the right nodes are back everything ends.
+fn unharmed(world: &World, customer: &Customer) {
+    let [available, in_purchases, in_exchanges] = customer.balance();
+    assert_eq!(available + in_purchases + in_exchanges, 2000);
+    assert_eq!(world.account(&customer.account), 3000);
+    assert_eq!(world.held(), 0);
+    assert!(world.decisions().is_empty());
+    customer.done(&["resume"]);
+    world.check(&[customer]);
+}
+
+#[test]
+fn another_node_at_the_same_address_is_refused() {
+    let world = world();
+    let alice = world.customer("alice");
+    for role in [Bank, Escrow, Merchant] {
+        let stranger = stranger(&world, role);
+        world.node(role).kill();
+        stranger.start();
+        let error = refused(&alice, role);
+        let (card, shown) = (world.node(role).card(), stranger.card());
+        assert!(error.contains(&card.title()), "{error}");
+        assert!(error.contains(&card.fingerprint_hex()), "{error}");
+        assert!(error.contains(&shown.fingerprint_hex()), "{error}");
+        stranger.kill();
+        world.node(role).start();
+    }
+    unharmed(&world, &alice);
+}
+
+#[test]
+fn a_card_with_other_keys_under_a_known_name_is_refused() {
+    let world = world();
+    let alice = world.customer("alice");
+    for role in RoleName::ALL {
+        let (pinned, stranger) = (world.node(role).card(), stranger(&world, role));
+        let error = alice
+            .run(&["network", "add", &stranger.card().to_string()])
+            .error(1);
+        assert!(
+            error.contains("pinned") && error.contains(&pinned.title()),
+            "{error}"
+        );
+        // Nor do another certificate for the same identity, or the same one under another name, get in.
+        let other_certificate = Card {
+            fingerprint: stranger.card().fingerprint,
+            ..pinned.clone()
+        };
+        alice
+            .run(&["network", "add", &other_certificate.to_string()])
+            .error(1);
+        let alias = Card {
+            name: "alias".into(),
+            ..pinned.clone()
+        };
+        alice.run(&["network", "add", &alias.to_string()]).error(1);
+    }
+    let cards = alice.done(&["network", "list"]);
+    assert_eq!(cards["cards"].as_array().unwrap().len(), 3);
+    alice.buys(POSTCARD, "goods");
+    world.check(&[&alice]);
+}
+
+/// Shows one party's certificate and signs with another's key.
+#[derive(Debug)]
+struct Thief(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Thief {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// A server at `address` with this certificate and that key.
+fn thief(address: SocketAddr, certificate: &Path, key: &Path) -> quinn::Endpoint {
+    let certificate = CertificateDer::from(fs::read(certificate).unwrap());
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(fs::read(key).unwrap()));
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let stolen = Thief(Arc::new(CertifiedKey::new(vec![certificate], key)));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(stolen));
+    tls.alpn_protocols = Lane::ALL.map(|lane| lane.alpn().into()).to_vec();
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let endpoint = quinn::Endpoint::server(config, address).unwrap();
+    let server = endpoint.clone();
+    tokio::spawn(async move {
+        while let Some(incoming) = server.accept().await {
+            let _refused = incoming.await;
+        }
+    });
+    endpoint
+}
+
+#[test]
+fn the_pinned_certificate_without_its_key_is_refused() {
+    let world = world();
+    let alice = world.customer("alice");
+    for role in [Bank, Escrow, Merchant] {
+        let stranger = stranger(&world, role);
+        let node = world.node(role);
+        let certificate = node.dir().join(TLS_CERTIFICATE_FILE);
+        node.kill();
+        // The program itself does not serve with a certificate that is not its key's.
+        let own = fs::read(stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
+        fs::copy(&certificate, stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
+        let (code, log) = stranger.try_start().unwrap_err();
+        assert_eq!(code, Some(1));
+        assert!(log.contains("tls.cert") && log.contains("altered"), "{log}");
+        fs::write(stranger.dir().join(TLS_CERTIFICATE_FILE), own).unwrap();
+        // One that does is refused.
+        let runtime = world.runtime();
+        let key = stranger.dir().join(TLS_KEY_FILE);
+        let _context = runtime.enter();
+        let thief = thief(node.card().address, &certificate, &key);
+        let error = refused(&alice, role);
+        assert!(
+            error.contains("impostor") && error.contains(&node.card().title()),
+            "{error}"
+        );
+        thief.close(0u32.into(), b"");
+        runtime.block_on(thief.wait_idle());
+        drop(thief);
+        until_free(node.card().address);
+        node.start();
+    }
+    unharmed(&world, &alice);
+}
+
+/// Waits until nobody listens on `address`.
+fn until_free(address: SocketAddr) {
+    farthing_tests::processes::run::until("the address is free", || {
+        std::net::UdpSocket::bind(address).ok().map(drop)
+    });
+}
