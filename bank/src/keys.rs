@@ -26,8 +26,8 @@ use zeroize::Zeroizing;
 /// The file of the master secret, in the bank's directory (hex, 0600).
 pub const ISSUING_KEY_FILE: &str = "issuing.key";
 
-/// The longest list of keys as it travels (bytes): half of what a wallet reads.
-const LIST_MAX_BYTES: usize = farthing_protocol::limits::REPLY_MAX_BYTES / 2;
+/// The longest list of keys as it travels (bytes): what a wallet's store takes in one row.
+const LIST_MAX_BYTES: usize = farthing_node::store::limits::VALUE_MAX_BYTES - 1024;
 
 /// What a bank is set to when it is made. Its coins depend on all of it, so it never changes afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

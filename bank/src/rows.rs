@@ -7,7 +7,8 @@
 use farthing_coin::{EpochKeys, KeyId, PublicKey};
 use farthing_node::store::{StoreError, Table, Transaction};
 use farthing_protocol::{
-    coins::CoinState, documents::Issued, documents::PurchaseId, money::Amount, settle::BankPurchase,
+    coins::CoinState, documents::Issued, documents::PurchaseId, money::Amount, restore::Memo,
+    settle::BankPurchase,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub const KEY_TOTALS: Table<KeyId, KeyTotals> = Table::new(10, "key totals");
 pub const KEY_ROOT: Table<(), KeyRoot> = Table::new(11, "key root");
 /// The list of keys, by epoch. It only grows.
 pub const EPOCHS: Table<u32, EpochKeys> = Table::new(12, "epochs");
+
+/// Each account's memo to its owner.
+pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
 
 /// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
 /// could otherwise bury the note that was there first.

@@ -20,7 +20,7 @@ use farthing_protocol::{
     issue::{Begun, Sessions},
     money::Amount,
     refusal::Refusal,
-    restore::{AccountRequest, verify_account, verify_withdrawals},
+    restore::{AccountRequest, Memo, MemoRequest, verify_account, verify_memo, verify_withdrawals},
     settle::{CollectRequest, Collected, SettleRequest, verify_settle},
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
 };
@@ -50,6 +50,7 @@ impl Bank {
                     .and_then(|request| restore::withdrawals(&self.store.view(), &request, &self.identity));
                 encode_reply(&page)
             }
+            BankRequest::Memo(request) => encode_reply(&self.memo(request).await),
             BankRequest::ExchangeBegin(request) => encode_reply(&self.exchange_begin(request).await),
             BankRequest::ExchangeFinish(request) => encode_reply(&self.exchange_finish(request).await),
             BankRequest::Hold(request) => encode_reply(&self.hold(request).await),
@@ -64,6 +65,11 @@ impl Bank {
     async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
         let request = verify_account(request, &self.here)?;
         decide(&self.store, move |tx| transactions::balance(tx, &request)).await
+    }
+
+    async fn memo(&self, request: Signed<MemoRequest>) -> Result<Option<Memo>, Refusal> {
+        let request = verify_memo(request, &self.here)?;
+        decide(&self.store, move |tx| transactions::memo(tx, request)).await
     }
 
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {

@@ -6,7 +6,7 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, EXCHANGED, HOLDS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN,
+    ACCOUNTS, Account, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN,
     coin_states, count_issued, move_coins, purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
@@ -22,7 +22,7 @@ use farthing_protocol::{
     issue::{Begun, Sessions},
     money::Amount,
     refusal::{AccountFault, ContractFault, RequestFault},
-    restore::VerifiedAccount,
+    restore::{Memo, VerifiedAccount, VerifiedMemo},
     settle::{CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
@@ -45,6 +45,24 @@ pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Am
     let account = request.account();
     let row = ACCOUNTS.get(tx, &account)?;
     Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
+}
+
+/// Replaces an account's memo, if there is a new one, and returns what is kept.
+///
+/// # Errors
+/// When the account is unknown, or the store fails.
+pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<Option<Memo>, Undone> {
+    let (account, replacement) = request.into_parts();
+    if ACCOUNTS.get(tx, &account)?.is_none() {
+        return Err(AccountFault::Unknown(account).into());
+    }
+    match replacement {
+        Some(memo) => {
+            MEMOS.put(tx, &account, &memo)?;
+            Ok(Some(memo))
+        }
+        None => Ok(MEMOS.get(tx, &account)?),
+    }
 }
 
 /// Opens a session for a withdrawal. It writes nothing; it is a transaction so that it comes in order.

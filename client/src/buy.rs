@@ -3,12 +3,14 @@
 use crate::{
     drive::Drive,
     error::WalletError,
-    rows::{COINS, CoinRow, CoinStatus, Counter, Delivery, Exhibit, PURCHASES, PurchaseRow},
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, Exhibit, NO_BANK, PURCHASES, PurchaseRow,
+    },
     talk::Talk,
     wallet::{Wallet, set_status, take_numbers},
     watch::Event,
 };
-use farthing_coin::{Coin, Denomination, KeyBook, Signed};
+use farthing_coin::{Coin, Denomination, KeyBook, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -96,6 +98,7 @@ impl Wallet {
         item: &str,
         output: &Path,
     ) -> Result<u64, WalletError> {
+        self.check_restored(&parties.bank.identity)?;
         let mut talk = self.talk(&parties.merchant, Lane::Anonymous);
         let listed = match_item(self.catalog_through(&mut talk).await?, item)?;
         let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
@@ -107,7 +110,7 @@ impl Wallet {
         let offer = talk.must("offer", &request).await?;
         check_listed(&offer.body, &listed)?;
         self.check_offer(parties, &offer).await?;
-        self.check_funds(offer.body.price)?;
+        self.check_funds(&bank, offer.body.price)?;
         let row = PurchaseRow {
             purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
             merchant: parties.merchant.clone(),
@@ -119,7 +122,7 @@ impl Wallet {
             exhibits: Vec::new(),
         };
         self.transact(move |tx| {
-            let number = take_numbers(tx, Counter::Purchases, 1)?;
+            let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
             PURCHASES.put(tx, &number, &row)?;
             Ok(number)
         })
@@ -127,8 +130,10 @@ impl Wallet {
     }
 
     /// Refuses before anything is fetched what could not be paid for anyway.
-    fn check_funds(&self, price: Amount) -> Result<(), WalletError> {
-        let available = self.balance()?.available;
+    fn check_funds(&self, bank: &PublicKey, price: Amount) -> Result<(), WalletError> {
+        let mine = |row: &CoinRow| row.status == CoinStatus::Available && row.bank == *bank;
+        let values = self.coins()?.into_iter().filter(mine).map(|row| row.value);
+        let available = Amount(values.fold(0, u64::saturating_add));
         match price.checked_sub(available) {
             Some(short) if short > Amount(0) => Err(WalletError::Short {
                 short,
@@ -179,11 +184,14 @@ impl Wallet {
         };
         let bank = self.party_by_key(RoleName::Bank, &bank)?;
         let escrow = self.party_by_key(RoleName::Escrow, &escrow)?;
+        // The pinned card first: it may know the merchant's new address.
+        let pinned = self.party_by_key(RoleName::Merchant, &row.merchant.identity);
+        let merchant = pinned.unwrap_or_else(|_| row.merchant.clone());
         // One connection a party for this purchase, none of them shared with anything else.
         let drive = Drive {
             wallet: self,
             number,
-            merchant: self.talk(&row.merchant, Lane::Anonymous),
+            merchant: self.talk(&merchant, Lane::Anonymous),
             escrow: self.talk(&escrow, Lane::Anonymous),
             bank_talk: self.talk(&bank, Lane::Anonymous),
             bank,
@@ -258,7 +266,7 @@ impl Wallet {
         let status = row.purchase.status();
         let exhibit = row.exhibits.into_iter().find_map(|exhibit| match exhibit {
             Exhibit::Receipt(receipt) => Some(receipt),
-            Exhibit::Abort(_) => None,
+            Exhibit::Abort(_) | Exhibit::Commit(_) => None,
         });
         let contract = row.purchase.order().map(|order| order.contract.clone());
         let receipt = match (exhibit, row.purchase) {
@@ -365,11 +373,11 @@ impl Wallet {
             coins: origins.clone(),
             merchant_card: row.merchant.to_string(),
         };
-        let counter = crate::rows::COUNTERS
-            .peek(&self.store.view(), &(Counter::Orders as u8))?
+        let counter = COUNTERS
+            .peek(&self.store.view(), &(plan.bank, Counter::Orders as u8))?
             .unwrap_or(0);
         let order = self.order(counter, plan, &note, coins.clone(), None)?;
-        let before = row.purchase.clone();
+        let (before, bank) = (row.purchase.clone(), plan.bank);
         let row = PurchaseRow {
             purchase: Purchase::Holding(order),
             origins,
@@ -389,14 +397,10 @@ impl Wallet {
                         return Ok(false);
                     }
                 }
-                if crate::rows::COUNTERS
-                    .get(tx, &(Counter::Orders as u8))?
-                    .unwrap_or(0)
-                    != counter
-                {
+                if COUNTERS.get(tx, &(bank, Counter::Orders as u8))?.unwrap_or(0) != counter {
                     return Ok(false);
                 }
-                take_numbers(tx, Counter::Orders, 1)?;
+                take_numbers(tx, &bank, Counter::Orders, 1)?;
                 set_status(tx, &coins, |_| CoinStatus::InPurchase(number))?;
                 PURCHASES.put(tx, &number, &row)?;
                 Ok(true)
@@ -420,13 +424,14 @@ impl Wallet {
         coins: Vec<Coin>,
         sealed_note: Option<Vec<u8>>,
     ) -> Result<Order, WalletError> {
-        let note_id = self.seed.note_id(counter);
+        let seed = self.seed_for(&plan.bank);
+        let note_id = seed.note_id(counter);
         let sealed = match sealed_note {
             Some(sealed) => sealed,
             None => {
                 let text =
                     wire::encode(note).map_err(|_| WalletError::Inconsistent("a note does not encode"))?;
-                seal_note(&self.seed.note_key(counter), &note_id, &text)
+                seal_note(&seed.note_key(counter), &note_id, &text)
                     .map_err(|_| WalletError::Inconsistent("a note is too long"))?
             }
         };
@@ -434,8 +439,8 @@ impl Wallet {
             counter,
             plan,
             coins,
-            coin_keys: &self.coin_keys(&note.coins),
-            purchase_key: &self.seed.purchase_key(counter),
+            coin_keys: &self.coin_keys(&plan.bank, &note.coins),
+            purchase_key: &seed.purchase_key(counter),
             note_id,
             note: sealed,
             deadline_ms: note.deadline_ms,

@@ -11,10 +11,11 @@ use farthing_node::card::Card;
 use farthing_protocol::{
     decide::{Outcome, SignedDecision},
     documents::{Abort, EarlierUse, Hold},
+    limits::DEADLINE_LEAST_MS,
     offer::DeliverRequest,
     purchase::{Ask, Plan, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
-    settle::SettleRequest,
+    settle::{Collected, SettleRequest},
 };
 
 /// One purchase, with a conversation with each of its parties.
@@ -27,6 +28,9 @@ pub(crate) struct Drive<'w> {
     pub(crate) bank: Card,
 }
 
+/// How often released coins are put to another exchange although none of them was struck off.
+const EXCHANGE_TRIES: usize = 4;
+
 /// Who was silent, to which question, and what the network said: `None` where the purchase has got on.
 type Turn = Result<Option<(String, &'static str, String)>, WalletError>;
 
@@ -35,13 +39,14 @@ impl Drive<'_> {
     pub(crate) async fn run(mut self) -> Result<(), WalletError> {
         let mut pause = Pause::new(self.wallet.around.patience);
         let mut before = None;
+        let seed = self.wallet.seed_for(&self.bank.identity);
         loop {
             let row = self.wallet.purchase(self.number)?;
             let status = row.purchase.status();
             if before.replace(status) != Some(status) {
                 pause = Pause::new(self.wallet.around.patience);
             }
-            let turn = match row.purchase.ask(&self.wallet.seed) {
+            let turn = match row.purchase.ask(&seed) {
                 Ask::Goods(plan) => self.goods(row, &plan).await?,
                 Ask::Hold(request) => match self.escrow.once("hold", *request).await {
                     Ok(hold) => self.hold(row, hold).await?,
@@ -80,6 +85,12 @@ impl Drive<'_> {
     }
 
     async fn goods(&mut self, row: PurchaseRow, plan: &Plan) -> Turn {
+        if self.wallet.now_ms().saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
+            // Nothing is at stake yet, and no coin is shown to anyone for an offer that nobody would take.
+            return self
+                .give_up(row, "the offer has expired; buy again for a new one".into())
+                .await;
+        }
         self.wallet
             .fetch_goods(&plan.offer.body, &mut self.merchant)
             .await?;
@@ -163,7 +174,12 @@ impl Drive<'_> {
         let Some(order) = row.purchase.order() else {
             return Ok(None);
         };
-        let request = order.outcome_request(&self.wallet.seed.purchase_key(order.counter));
+        let request = order.outcome_request(
+            &self
+                .wallet
+                .seed_for(&self.bank.identity)
+                .purchase_key(order.counter),
+        );
         match self.escrow.once("outcome", request).await {
             Ok(Outcome::Undecided) => Ok(Some((self.merchant.party(), "deliver", why))),
             Ok(outcome) => self.decided(row, "outcome", outcome).await,
@@ -182,7 +198,7 @@ impl Drive<'_> {
             Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
         };
         match row.purchase.clone().on_outcome(outcome.clone()) {
-            Err(convicting @ (PurchaseError::WrongGoodsKey | PurchaseError::BothOutcomes)) => {
+            Err(convicting) if convicts(&convicting) => {
                 self.exhibit(row, exhibit).await?;
                 Err(convicting.into())
             }
@@ -191,6 +207,15 @@ impl Drive<'_> {
                     .await
             }
             Ok(_) => self.step(row, |purchase| purchase.on_outcome(outcome)).await,
+        }
+    }
+
+    /// Keeps what the bank has of the escrow's.
+    async fn exhibit_collected(&self, row: PurchaseRow, collected: Collected) -> Result<(), WalletError> {
+        match collected {
+            Collected::Committed(commit) => self.exhibit(row, Exhibit::Commit(Box::new(commit))).await,
+            Collected::Aborted(abort) => self.exhibit(row, Exhibit::Abort(abort)).await,
+            Collected::Open => Ok(()),
         }
     }
 
@@ -212,16 +237,24 @@ impl Drive<'_> {
         let Some(order) = row.purchase.order() else {
             return Ok(None);
         };
-        let key = self.wallet.seed.purchase_key(order.counter);
+        let key = self
+            .wallet
+            .seed_for(&self.bank.identity)
+            .purchase_key(order.counter);
         let before = row.purchase.clone();
-        if let Ok(collected) = self.bank_talk.once("collect", order.collect_request(&key)).await
-            && let Ok(purchase) = row.purchase.clone().on_collected(collected, &key)
-            && purchase != before
-        {
-            self.wallet
-                .save_purchase(self.number, &before, PurchaseRow { purchase, ..row })
-                .await?;
-            return Ok(None);
+        if let Ok(collected) = self.bank_talk.once("collect", order.collect_request(&key)).await {
+            match row.purchase.clone().on_collected(collected.clone(), &key) {
+                Ok(purchase) if purchase != before => {
+                    let row = PurchaseRow { purchase, ..row };
+                    self.wallet.save_purchase(self.number, &before, row).await?;
+                    return Ok(None);
+                }
+                Err(convicting) if convicts(&convicting) => {
+                    self.exhibit_collected(row, collected).await?;
+                    return Err(convicting.into());
+                }
+                _ => {}
+            }
         }
         let party = self.escrow.party();
         match unanswered {
@@ -245,6 +278,9 @@ impl Drive<'_> {
                 let offer = &order.contract.offer.body;
                 self.wallet.fetch_goods(offer, &mut self.merchant).await?;
                 let as_described = self.wallet.open_goods(offer, proof.goods_key(), &row.output)?;
+                if !as_described && self.wallet.discard_damaged(offer)? {
+                    return Err(WalletError::WrongGoods);
+                }
                 let delivery = if as_described {
                     Delivery::Delivered
                 } else {
@@ -269,14 +305,17 @@ impl Drive<'_> {
     /// that nothing links them to the next purchase.
     async fn recover_coins(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
         let mut left = self.released()?.len();
+        let mut tries = EXCHANGE_TRIES;
         while left > 0 {
             self.settle_abort(abort.clone()).await?;
             let outcome = self.wallet.refresh(self.released()?).await;
             let still = self.released()?.len();
-            // A coin that turned out to be used elsewhere is out; the others are tried again without it.
-            if still >= left {
+            // A coin that turned out to be used elsewhere is out; the others are tried again without it. A number
+            // that a copy of this wallet has used is used up; the next try has another.
+            if still >= left && (outcome.is_err() || tries == 0) {
                 return outcome.map(drop);
             }
+            tries = tries.saturating_sub(1);
             left = still;
         }
         Ok(())
@@ -307,11 +346,32 @@ impl Drive<'_> {
                 }),
             // A bank that does not work with the escrow has never held anything for it.
             Err(Refusal::Contract(ContractFault::UnknownParty { .. })) => Ok(()),
-            Err(refusal) => Err(WalletError::Refused {
-                party: self.bank.title(),
-                question: "abort",
-                refusal: Box::new(refusal),
-            }),
+            Err(refusal) => {
+                // It may have been shown the opposite: that convicts the escrow, and may hold the goods key.
+                let key = self
+                    .wallet
+                    .seed_for(&self.bank.identity)
+                    .purchase_key(order.counter);
+                let request = order.collect_request(&key);
+                if let Ok(collected @ Collected::Committed(_)) = self.bank_talk.once("collect", request).await
+                {
+                    self.exhibit_collected(row, collected).await?;
+                    return Err(PurchaseError::BothOutcomes.into());
+                }
+                Err(WalletError::Refused {
+                    party: self.bank.title(),
+                    question: "abort",
+                    refusal: Box::new(refusal),
+                })
+            }
         }
     }
+}
+
+/// Whether an error of the wallet's proves that the escrow broke its word.
+fn convicts(error: &PurchaseError) -> bool {
+    matches!(
+        error,
+        PurchaseError::WrongGoodsKey | PurchaseError::BothOutcomes | PurchaseError::Sealed(_)
+    )
 }

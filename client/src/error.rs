@@ -131,6 +131,12 @@ pub enum WalletError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A wallet made from its phrase that was not restored from this bank.
+    #[error(
+        "this wallet was made from its phrase and is not restored from {0} yet: run `farthing restore` again, \
+         else it would use numbers twice that it used before"
+    )]
+    NotRestored(String),
     /// A file.
     #[error("{path}: {source}", path = path.display())]
     Io {

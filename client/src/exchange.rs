@@ -23,6 +23,9 @@ use farthing_protocol::{
 };
 use std::collections::BTreeMap;
 
+/// An exchange's bank and number.
+type At = (PublicKey, u64);
+
 impl Wallet {
     /// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same.
     ///
@@ -37,10 +40,11 @@ impl Wallet {
         let Some(before) = inputs.first().map(|row| row.status) else {
             return Ok(());
         };
+        self.check_restored(&bank.identity)?;
         let outputs = self.issuing(&self.keys(bank).await?, values)?;
         let coins: Vec<Coin> = inputs.iter().map(|row| row.coin).collect();
         let origins: Vec<Origin> = inputs.iter().map(|row| row.origin).collect();
-        let (bank_key, seed) = (bank.identity, self.seed_copy());
+        let (bank_key, seed) = (bank.identity, self.seed_for(&bank.identity));
         let number = self
             .transact(move |tx| {
                 for row in &inputs {
@@ -49,7 +53,7 @@ impl Wallet {
                         return Ok(None);
                     }
                 }
-                let number = take_numbers(tx, Counter::Exchanges, 1)?;
+                let number = take_numbers(tx, &bank_key, Counter::Exchanges, 1)?;
                 let request_id = seed.exchange_id(number);
                 let state = ExchangeState::Beginning;
                 set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
@@ -62,7 +66,7 @@ impl Wallet {
                 };
                 EXCHANGES.put(
                     tx,
-                    &number,
+                    &(bank_key, number),
                     &ExchangeRow {
                         exchange,
                         origins,
@@ -74,7 +78,7 @@ impl Wallet {
             .await?;
         match number {
             Some(number) => {
-                self.drive_exchange(number, &mut self.talk(bank, Lane::Anonymous))
+                self.drive_exchange((bank.identity, number), &mut self.talk(bank, Lane::Anonymous))
                     .await
             }
             // Another matter was quicker to take a coin; whoever wanted this looks again.
@@ -145,15 +149,16 @@ impl Wallet {
     }
 
     /// Carries an exchange on until it has ended.
-    pub(crate) async fn drive_exchange(&self, number: u64, talk: &mut Talk<'_>) -> Result<(), WalletError> {
+    pub(crate) async fn drive_exchange(&self, at: At, talk: &mut Talk<'_>) -> Result<(), WalletError> {
         let mut pause = Pause::new(self.around.patience);
+        let seed = self.seed_for(&at.0);
         loop {
             let row = EXCHANGES
-                .peek(&self.store.view(), &number)?
+                .peek(&self.store.view(), &at)?
                 .ok_or(WalletError::Inconsistent("an exchange is missing"))?;
             let exchange = row.exchange.clone();
             let bank = self.party_by_key(RoleName::Bank, &exchange.bank)?;
-            let refusal = match exchange.ask(&self.coin_keys(&row.origins), &self.seed) {
+            let refusal = match exchange.ask(&self.coin_keys(&at.0, &row.origins), &seed) {
                 ExchangeAsk::Nothing => return Ok(()),
                 ExchangeAsk::Begin(begin) => {
                     let digest = begin.body.digest();
@@ -161,12 +166,12 @@ impl Wallet {
                         Ok(begun) => {
                             let keys = self.keys_of(&bank, &exchange.outputs).await?;
                             let id = exchange.request_id;
-                            let next = exchange.on_begun(&begun, &keys, &self.seed)?;
+                            let next = exchange.on_begun(&begun, &keys, &seed)?;
                             let next = ExchangeRow {
                                 exchange: next,
                                 ..row
                             };
-                            let save = move |tx: &mut Transaction<'_>| EXCHANGES.put(tx, &number, &next);
+                            let save = move |tx: &mut Transaction<'_>| EXCHANGES.put(tx, &at, &next);
                             self.met(id, &exchange.outputs, begun, save).await?;
                             continue;
                         }
@@ -178,8 +183,8 @@ impl Wallet {
                     match talk.ask("exchange, finish", &finish).await? {
                         Ok(issued) => {
                             let keys = self.keys_of(&bank, &issued.body.outputs).await?;
-                            let ended = exchange.on_issued(&issued, &keys, &self.seed)?;
-                            self.exchanged(number, row, ended, &keys).await?;
+                            let ended = exchange.on_issued(&issued, &keys, &seed)?;
+                            self.exchanged(at, row, ended, &keys).await?;
                             continue;
                         }
                         Err(refusal) => (refusal, digest),
@@ -188,7 +193,7 @@ impl Wallet {
             };
             let (refusal, digest) = refusal;
             let retry = is_retry(&refusal);
-            self.exchange_refused(number, row, refusal.clone(), &digest, &bank, talk)
+            self.exchange_refused(at, row, refusal.clone(), &digest, &bank, talk)
                 .await?;
             if retry && !pause.wait().await {
                 return Err(silent(talk, "exchange", &refusal));
@@ -198,7 +203,7 @@ impl Wallet {
 
     async fn exchange_refused(
         &self,
-        number: u64,
+        at: At,
         row: ExchangeRow,
         refusal: Refusal,
         digest: &[u8; 32],
@@ -206,12 +211,13 @@ impl Wallet {
         talk: &Talk<'_>,
     ) -> Result<(), WalletError> {
         let exchange = &row.exchange;
+        let seed = self.seed_for(&at.0);
         let next = match &refusal {
             Refusal::Issue(IssueFault::SessionGone) => exchange.on_session_gone(),
             Refusal::Issue(IssueFault::OtherContent(issued)) => {
                 let keys = self.keys_of(bank, &issued.body.outputs).await?;
-                let ended = exchange.on_other_content(issued, &keys, &self.seed)?;
-                return self.exchanged(number, row, ended, &keys).await;
+                let ended = exchange.on_other_content(issued, &keys, &seed)?;
+                return self.exchanged(at, row, ended, &keys).await;
             }
             Refusal::Issue(IssueFault::NotIssuing(_)) => {
                 let outputs = self.renewed(bank, &exchange.outputs).await?;
@@ -239,7 +245,7 @@ impl Wallet {
                     _ => before,
                 })?;
             }
-            EXCHANGES.put(tx, &number, &next)
+            EXCHANGES.put(tx, &at, &next)
         })
         .await?;
         if is_retry(&refusal) {
@@ -276,14 +282,14 @@ impl Wallet {
 
     async fn exchanged(
         &self,
-        number: u64,
+        at: At,
         row: ExchangeRow,
         (exchange, coins): (Exchange, Vec<Coin>),
         keys: &KeyBook,
     ) -> Result<(), WalletError> {
-        let rows = new_rows(&coins, keys, |slot| Origin::exchanged(number as u32, slot))?;
+        let rows = new_rows(&coins, keys, |slot| Origin::exchanged(at.1 as u32, slot))?;
         let status = match exchange.state {
-            ExchangeState::Done => CoinStatus::Exchanged(number),
+            ExchangeState::Done => CoinStatus::Exchanged(at.1),
             // A copy of this wallet used the number for other coins: these are what they were.
             _ => row.before,
         };
@@ -291,7 +297,7 @@ impl Wallet {
         self.transact(move |tx| {
             set_status(tx, &row.exchange.inputs, |_| status)?;
             add_coins(tx, &rows)?;
-            EXCHANGES.put(tx, &number, &row)
+            EXCHANGES.put(tx, &at, &row)
         })
         .await
     }

@@ -91,6 +91,24 @@ impl Wallet {
         }
         Ok(as_described)
     }
+    /// Removes the encrypted goods if they are not any more what was fetched, as after a fault of this machine's
+    /// disk; `false` if they are.
+    pub(crate) fn discard_damaged(&self, offer: &Offer) -> Result<bool, WalletError> {
+        let path = self.goods_path(offer);
+        let mut digest = RunningDigest::new();
+        let read = File::open(&path).and_then(|mut file| {
+            read_all(&mut file, |bytes| {
+                digest.update(bytes);
+                Ok(())
+            })
+        });
+        read.map_err(WalletError::io(&path))?;
+        let damaged = digest.finish() != offer.encrypted_digest;
+        if damaged {
+            std::fs::remove_file(&path).map_err(WalletError::io(&path))?;
+        }
+        Ok(damaged)
+    }
 }
 
 /// Opens what was fetched so far, and takes its digest.

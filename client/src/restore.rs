@@ -3,19 +3,25 @@
 use crate::{
     error::WalletError,
     mint::{add_coins, new_rows},
-    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, PURCHASES, PurchaseRow},
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED,
+    },
     wallet::{Wallet, take_numbers},
     watch::Event,
 };
-use farthing_coin::{KeyBook, Signed};
+use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     documents::Issued,
     issue::finish,
     limits::{RESTORE_GAP, RESTORE_PAGE_MAX},
     purchase::{Plan, Purchase},
-    restore::{BucketRecord, BucketRequest, CoinUsed, Note, Origin, Prefix, Shelf, WithdrawalsRequest},
-    seal::open_note,
+    refusal::{AccountFault, Refusal},
+    restore::{
+        Asked, BucketRecord, BucketRequest, CoinUsed, Memo, MemoRequest, Note, Origin, Prefix, Shelf,
+        WithdrawalsRequest,
+    },
+    seal::{open_note, seal_note},
     wire,
 };
 use std::{
@@ -56,16 +62,63 @@ impl Wallet {
     /// When the bank does not answer. It can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
         let keys = self.fetch_keys(bank).await?;
+        let mut asked = self.memo(bank, None).await?;
         let mut restored = Restored {
             withdrawals: self.restore_withdrawals(bank, &keys).await?,
-            exchanges: self.restore_exchanges(bank, &keys).await?,
+            exchanges: self.restore_exchanges(bank, &keys, &mut asked).await?,
             ..Restored::default()
         };
         let mut fetched = Fetched::default();
         self.find_used_coins(bank, &mut fetched).await?;
-        restored.purchases = self.restore_purchases(bank, &mut fetched, goods_dir).await?;
+        restored.purchases = self
+            .restore_purchases(bank, &mut fetched, &mut asked, goods_dir)
+            .await?;
+        // Before any new number is used: the next restore must know which numbers this one has burnt.
+        self.memo(bank, Some(&asked)).await?;
+        let identity = bank.identity;
+        self.transact(move |tx| RESTORED.put(tx, &identity, &())).await?;
         restored.coins = self.coins()?.len() as u64;
         Ok(restored)
+    }
+
+    /// Reads, or replaces, the memo that the bank keeps for this account: which numbers restores have burnt.
+    /// The bank learns from it that the account was restored, which the list of withdrawals tells it anyway.
+    async fn memo(&self, bank: &Card, asked: Option<&Asked>) -> Result<Asked, WalletError> {
+        let account = self.account();
+        let key = self.seed_for(&bank.identity).note_key(u64::MAX);
+        let seal = |asked: &Asked| {
+            let text = wire::encode(asked).ok()?;
+            seal_note(&key, &account.0, &text).ok().map(Memo)
+        };
+        let memo = match asked {
+            Some(asked) => Some(seal(asked).ok_or(WalletError::Inconsistent(
+                "this wallet was restored too many times",
+            ))?),
+            None => None,
+        };
+        let request = MemoRequest {
+            bank: bank.identity,
+            account,
+            memo,
+        };
+        let signed = Signed::sign(request, &self.account_key());
+        let kept = match self.talk(bank, Lane::Identified).ask("memo", &signed).await? {
+            Ok(kept) => kept,
+            // An account that was never opened has no memo, and nothing to restore but what came without it.
+            Err(Refusal::Account(AccountFault::Unknown(_))) => None,
+            Err(refusal) => {
+                let refusal = Box::new(refusal);
+                return Err(WalletError::Refused {
+                    party: bank.title(),
+                    question: "memo",
+                    refusal,
+                });
+            }
+        };
+        let opened = kept.and_then(|memo| open_note(&key, &account.0, &memo.0).ok());
+        Ok(opened
+            .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
+            .unwrap_or_default())
     }
 
     async fn restore_withdrawals(&self, bank: &Card, keys: &KeyBook) -> Result<u64, WalletError> {
@@ -91,12 +144,13 @@ impl Wallet {
                 break;
             }
         }
+        let seed = self.seed_for(&bank.identity);
         let mut found = 0;
         let mut number = 0;
         let mut misses = 0;
         // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
         while misses < RESTORE_GAP || (!records.is_empty() && misses < WITHDRAWAL_GAP) {
-            let request_id = self.seed.withdraw_id(number);
+            let request_id = seed.withdraw_id(number);
             match records.remove(&request_id) {
                 Some(record) => {
                     let source = self.account().0;
@@ -114,18 +168,23 @@ impl Wallet {
             what: "withdrawals",
             found,
         });
-        self.skip_to(Counter::Withdrawals, number).await?;
+        self.skip_to(&bank.identity, Counter::Withdrawals, number).await?;
         Ok(found)
     }
 
-    async fn restore_exchanges(&self, bank: &Card, keys: &KeyBook) -> Result<u64, WalletError> {
+    async fn restore_exchanges(
+        &self,
+        bank: &Card,
+        keys: &KeyBook,
+        asked: &mut Asked,
+    ) -> Result<u64, WalletError> {
+        let seed = self.seed_for(&bank.identity);
         let mut fetched = Fetched::default();
+        let mut search = Search::new(&asked.exchanges);
         let mut found = 0;
-        let mut number = 0;
-        let mut misses = 0;
-        while misses < RESTORE_GAP {
-            self.ask_for(Counter::Exchanges, number).await?;
-            let request_id = self.seed.exchange_id(number);
+        while let Some(number) = search.next() {
+            self.ask_for(&bank.identity, Counter::Exchanges, number).await?;
+            let request_id = seed.exchange_id(number);
             let bucket = self
                 .bucket(bank, &mut fetched, Shelf::Exchanges, &request_id)
                 .await?;
@@ -135,23 +194,22 @@ impl Wallet {
                 }
                 _ => None,
             });
-            match record {
-                Some(record) => {
-                    let source = record.body.source;
-                    let origin = |slot| Origin::exchanged(number as u32, slot);
-                    self.restore_coins(bank, keys, &request_id, &record, &source, origin)
-                        .await?;
-                    found += 1;
-                    misses = 0;
-                }
-                None => misses += 1,
+            if let Some(record) = record {
+                let source = record.body.source;
+                let origin = |slot| Origin::exchanged(number as u32, slot);
+                self.restore_coins(bank, keys, &request_id, &record, &source, origin)
+                    .await?;
+                found += 1;
+                search.found();
             }
-            number += 1;
         }
         self.watch().see(&Event::Restored {
             what: "exchanges",
             found,
         });
+        let burnt = search.burnt();
+        self.skip_to(&bank.identity, Counter::Exchanges, burnt.1).await?;
+        asked.exchanges.push(burnt);
         Ok(found)
     }
 
@@ -164,24 +222,27 @@ impl Wallet {
         source: &[u8; 32],
         origin: impl Fn(u8) -> Origin,
     ) -> Result<(), WalletError> {
-        let coins = finish(request_id, record, &bank.identity, source, keys, &self.seed)?;
+        let seed = self.seed_for(&bank.identity);
+        let coins = finish(request_id, record, &bank.identity, source, keys, &seed)?;
         let rows = new_rows(&coins, keys, origin)?;
         self.transact(move |tx| add_coins(tx, &rows)).await
     }
 
     /// Notes that numbers up to `number` and some beyond it were asked for, before they are: whatever was asked
     /// for is never used again, found or not, even if this restore is cut off.
-    async fn ask_for(&self, counter: Counter, number: u64) -> Result<(), WalletError> {
+    async fn ask_for(&self, bank: &PublicKey, counter: Counter, number: u64) -> Result<(), WalletError> {
         if number.is_multiple_of(ASKED_AHEAD) {
-            self.skip_to(counter, number.saturating_add(ASKED_AHEAD)).await?;
+            self.skip_to(bank, counter, number.saturating_add(ASKED_AHEAD))
+                .await?;
         }
         Ok(())
     }
 
-    async fn skip_to(&self, counter: Counter, number: u64) -> Result<(), WalletError> {
+    async fn skip_to(&self, bank: &PublicKey, counter: Counter, number: u64) -> Result<(), WalletError> {
+        let key = (*bank, counter as u8);
         self.transact(move |tx| {
-            let next = COUNTERS.get(tx, &(counter as u8))?.unwrap_or(0);
-            COUNTERS.put(tx, &(counter as u8), &next.max(number))
+            let next = COUNTERS.get(tx, &key)?.unwrap_or(0);
+            COUNTERS.put(tx, &key, &next.max(number))
         })
         .await
     }
@@ -222,14 +283,15 @@ impl Wallet {
         &self,
         bank: &Card,
         fetched: &mut Fetched,
+        asked: &mut Asked,
         goods_dir: &Path,
     ) -> Result<u64, WalletError> {
+        let seed = self.seed_for(&bank.identity);
+        let mut search = Search::new(&asked.orders);
         let mut found = 0;
-        let mut counter = 0;
-        let mut misses = 0;
-        while misses < RESTORE_GAP {
-            self.ask_for(Counter::Orders, counter).await?;
-            let note_id = self.seed.note_id(counter);
+        while let Some(counter) = search.next() {
+            self.ask_for(&bank.identity, Counter::Orders, counter).await?;
+            let note_id = seed.note_id(counter);
             let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
             // Copies of a wallet leave several notes under one id; and anybody can leave one that does not open.
             let sealed: Vec<Vec<u8>> = bucket
@@ -239,19 +301,23 @@ impl Wallet {
                     _ => None,
                 })
                 .collect();
-            misses += 1;
             for sealed in sealed {
-                if self.restore_purchase(counter, sealed, goods_dir).await? {
+                if self
+                    .restore_purchase(&bank.identity, counter, sealed, goods_dir)
+                    .await?
+                {
                     found += 1;
-                    misses = 0;
+                    search.found();
                 }
             }
-            counter += 1;
         }
         self.watch().see(&Event::Restored {
             what: "purchases",
             found,
         });
+        let burnt = search.burnt();
+        self.skip_to(&bank.identity, Counter::Orders, burnt.1).await?;
+        asked.orders.push(burnt);
         Ok(found)
     }
 
@@ -260,12 +326,14 @@ impl Wallet {
     /// the note is not one of this wallet's.
     async fn restore_purchase(
         &self,
+        bank: &PublicKey,
         counter: u64,
         sealed: Vec<u8>,
         goods_dir: &Path,
     ) -> Result<bool, WalletError> {
-        let note_id = self.seed.note_id(counter);
-        let Ok(text) = open_note(&self.seed.note_key(counter), &note_id, &sealed) else {
+        let seed = self.seed_for(bank);
+        let note_id = seed.note_id(counter);
+        let Ok(text) = open_note(&seed.note_key(counter), &note_id, &sealed) else {
             return Ok(false);
         };
         let Ok(note) = wire::decode::<Note>(&text, NOTE_TEXT_MAX_BYTES) else {
@@ -275,9 +343,9 @@ impl Wallet {
             return Ok(false);
         };
         let Some(rows) = self.rows_of(&note.coins)? else {
-            return Err(WalletError::Inconsistent(
-                "a purchase's coins were not found; repeat the restore",
-            ));
+            // Nothing can be built from it; whatever else there is to find is not kept from it.
+            tracing::warn!(number = counter, "a note speaks of coins that were not found");
+            return Ok(true);
         };
         let plan = Plan {
             bank: note.bank,
@@ -303,7 +371,7 @@ impl Wallet {
         let begun_ms = self.now_ms();
         let goods_dir = goods_dir.to_path_buf();
         self.transact(move |tx| {
-            let number = take_numbers(tx, Counter::Purchases, 1)?;
+            let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
             let output = Wallet::restored_output(&goods_dir, number, &note.offer.body.title);
             for row in rows {
                 let status = match row.status {
@@ -414,6 +482,58 @@ impl Wallet {
             }
         }
         Ok(records)
+    }
+}
+
+/// A search through numbers, which steps over those that earlier restores have burnt and ends after a gap.
+struct Search {
+    burnt: Vec<(u64, u64)>,
+    next: u64,
+    behind_last: u64,
+    misses: u64,
+}
+
+impl Search {
+    fn new(burnt: &[(u64, u64)]) -> Self {
+        Search {
+            burnt: burnt.to_vec(),
+            next: 0,
+            behind_last: 0,
+            misses: 0,
+        }
+    }
+
+    /// The next number to look for.
+    fn next(&mut self) -> Option<u64> {
+        if self.misses >= RESTORE_GAP {
+            return None;
+        }
+        while let Some((_, end)) = self
+            .burnt
+            .iter()
+            .find(|(from, end)| (*from..*end).contains(&self.next))
+        {
+            self.next = *end;
+            // Whatever was used after that restore begins here.
+            self.behind_last = *end;
+            self.misses = 0;
+        }
+        let number = self.next;
+        self.next = number.saturating_add(1);
+        self.misses = self.misses.saturating_add(1);
+        Some(number)
+    }
+
+    /// There was something under the number.
+    fn found(&mut self) {
+        self.behind_last = self.next;
+        self.misses = 0;
+    }
+
+    /// The numbers at the end that were asked for in vain, and those that were noted as asked ahead of them.
+    fn burnt(&self) -> (u64, u64) {
+        let end = self.next.saturating_add(ASKED_AHEAD);
+        (self.behind_last, end)
     }
 }
 

@@ -5,10 +5,11 @@ use crate::{
     rows::{CoinRow, CoinStatus, Delivery, EXCHANGES, PurchaseRow, WITHDRAWALS},
     wallet::Wallet,
 };
-use farthing_coin::PublicKey;
+use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
-    exchange::ExchangeState, money::Amount, purchase::Purchase, restore::CoinUsed, withdraw::WithdrawalState,
+    exchange::ExchangeState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase,
+    restore::CoinUsed, withdraw::WithdrawalState,
 };
 use std::collections::BTreeMap;
 
@@ -28,22 +29,22 @@ impl Wallet {
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
-        for (number, withdrawal) in self.all(&WITHDRAWALS)? {
+        for (at, withdrawal) in self.all(&WITHDRAWALS)? {
             if matches!(
                 withdrawal.state,
                 WithdrawalState::Beginning | WithdrawalState::Finishing { .. }
             ) {
-                let outcome = self.resume_withdrawal(number, &withdrawal.bank).await;
-                resumed.note(format!("withdrawal {number}"), outcome);
+                let outcome = self.resume_withdrawal(at).await;
+                resumed.note(format!("withdrawal {}", at.1), outcome);
             }
         }
-        for (number, row) in self.all(&EXCHANGES)? {
+        for (at, row) in self.all(&EXCHANGES)? {
             if matches!(
                 row.exchange.state,
                 ExchangeState::Beginning | ExchangeState::Finishing { .. }
             ) {
-                let outcome = self.resume_exchange(number, &row.exchange.bank).await;
-                resumed.note(format!("exchange {number}"), outcome);
+                let outcome = self.resume_exchange(at).await;
+                resumed.note(format!("exchange {}", at.1), outcome);
             }
         }
         for (number, row) in self.purchases()? {
@@ -52,54 +53,69 @@ impl Wallet {
                 resumed.note(format!("purchase {number}"), outcome);
             }
         }
-        let renewed = self.renew().await;
-        if !matches!(renewed, Ok(Amount(0))) {
-            resumed.note("coins whose keys end soon".into(), renewed.map(drop));
-        }
+        let (_, failed) = self.renew().await?;
+        let matter = "coins whose keys end soon";
+        resumed
+            .open
+            .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
         Ok(resumed)
     }
 
     /// Exchanges coins whose keys end soon, and coins that a restore found released by a purchase that it did
-    /// not find. Returns their worth.
+    /// not find. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what
+    /// went wrong.
     ///
     /// # Errors
-    /// When the bank refuses, or does not answer.
-    pub async fn renew(&self) -> Result<Amount, WalletError> {
-        let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
+    /// When the store fails.
+    pub async fn renew(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let mut total = Amount(0);
+        let mut failed = Vec::new();
+        let mut note = |outcome: Result<Amount, WalletError>| match outcome {
+            Ok(worth) => total = Amount(total.0.saturating_add(worth.0)),
+            Err(error) => failed.push(error),
+        };
+        let mut books: BTreeMap<PublicKey, Option<KeyBook>> = BTreeMap::new();
+        let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
         for row in self.coins()? {
             if row.status == CoinStatus::FoundUsed(CoinUsed::Released) {
                 // Each for itself: nobody knows whether they belong together.
-                total = Amount(total.0.saturating_add(self.refresh(vec![row]).await?.0));
-            } else if row.status == CoinStatus::Available && self.ends_soon(&row)? {
-                ending.entry(row.bank).or_default().push(row);
+                note(self.refresh(vec![row]).await);
+            } else if row.status == CoinStatus::Available {
+                let book = books.entry(row.bank).or_insert_with(|| {
+                    let known = self.party_by_key(RoleName::Bank, &row.bank);
+                    known.and_then(|bank| self.stored_keys(&bank)).ok().flatten()
+                });
+                let key = book.as_ref().and_then(|book| book.get(&row.coin.key_id));
+                if key.is_some_and(|key| self.ends_soon(key)) {
+                    ending.entry(row.bank).or_default().push(row);
+                }
             }
         }
         for (_, rows) in ending {
-            total = Amount(total.0.saturating_add(self.refresh(rows).await?.0));
+            for part in rows.chunks(COINS_PER_REQUEST_MAX) {
+                note(self.refresh(part.to_vec()).await);
+            }
         }
-        Ok(total)
+        Ok((total, failed))
     }
 
-    /// Whether a coin's key ends within a quarter of its epoch, or has ended and can still be exchanged.
-    fn ends_soon(&self, row: &CoinRow) -> Result<bool, WalletError> {
+    /// Whether a key ends within a quarter of its epoch, or has ended and its coins can still be exchanged.
+    fn ends_soon(&self, key: &Denomination) -> bool {
         let now_ms = self.now_ms();
-        Ok(self.denomination(&row.bank, &row.coin.key_id)?.is_some_and(|d| {
-            let epoch_ms = d.issue_until_ms.saturating_sub(d.issue_from_ms);
-            now_ms.saturating_add(epoch_ms / 4) >= d.spend_until_ms && now_ms < d.redeem_until_ms
-        }))
+        let epoch_ms = key.issue_until_ms.saturating_sub(key.issue_from_ms);
+        now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
     }
 
-    async fn resume_withdrawal(&self, number: u64, bank: &PublicKey) -> Result<(), WalletError> {
-        let bank = self.party_by_key(RoleName::Bank, bank)?;
-        self.drive_withdrawal(number, &mut self.talk(&bank, Lane::Identified))
+    async fn resume_withdrawal(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
+        let bank = self.party_by_key(RoleName::Bank, &at.0)?;
+        self.drive_withdrawal(at, &mut self.talk(&bank, Lane::Identified))
             .await
             .map(drop)
     }
 
-    async fn resume_exchange(&self, number: u64, bank: &PublicKey) -> Result<(), WalletError> {
-        let bank = self.party_by_key(RoleName::Bank, bank)?;
-        self.drive_exchange(number, &mut self.talk(&bank, Lane::Anonymous))
+    async fn resume_exchange(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
+        let bank = self.party_by_key(RoleName::Bank, &at.0)?;
+        self.drive_exchange(at, &mut self.talk(&bank, Lane::Anonymous))
             .await
     }
 

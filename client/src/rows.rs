@@ -3,7 +3,7 @@
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use farthing_node::{card::Card, store::Table};
 use farthing_protocol::{
-    documents::{Abort, EarlierUse, Receipt},
+    documents::{Abort, Commit, EarlierUse, Receipt},
     exchange::Exchange,
     purchase::Purchase,
     restore::{CoinUsed, Origin},
@@ -25,17 +25,21 @@ pub enum Counter {
     Orders,
 }
 
-/// The next unused number of each counter.
-pub const COUNTERS: Table<u8, u64> = Table::new(1, "counters");
+/// The next unused number of each counter, by bank: one bank's numbers are no gaps at another, where a restore
+/// would take them for the end.
+pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
+
+/// Under whose counters purchases are numbered for the customer: nobody's.
+pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 
 /// Every coin that the wallet ever had, by what the bank knows it by.
 pub const COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(2, "coins");
 
-/// Withdrawals, by number.
-pub const WITHDRAWALS: Table<u64, Withdrawal> = Table::new(3, "withdrawals");
+/// Withdrawals, by bank and number.
+pub const WITHDRAWALS: Table<(PublicKey, u64), Withdrawal> = Table::new(3, "withdrawals");
 
-/// Exchanges, by number.
-pub const EXCHANGES: Table<u64, ExchangeRow> = Table::new(4, "exchanges");
+/// Exchanges, by bank and number.
+pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "exchanges");
 
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
@@ -43,6 +47,9 @@ pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 /// Every first message of a bank that was ever met, by its digest, with the request, slot and key it was met
 /// under.
 pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
+
+/// The banks that a wallet made from its phrase has been restored from.
+pub const RESTORED: Table<PublicKey, ()> = Table::new(8, "restored");
 
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
@@ -152,6 +159,8 @@ pub enum Exhibit {
     Receipt(Box<Signed<Receipt>>),
     /// An abort of a purchase that it committed.
     Abort(Signed<Abort>),
+    /// A commit, as the bank has it, with a wrong goods key, or of a purchase that it aborted.
+    Commit(Box<Signed<Commit>>),
 }
 
 /// What became of a purchase's goods.

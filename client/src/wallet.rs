@@ -2,7 +2,7 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, KEY_LISTS, PURCHASES, PurchaseRow},
+    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, KEY_LISTS, PURCHASES, PurchaseRow, RESTORED},
     talk::{Patience, Talk},
     watch::Watch,
 };
@@ -31,6 +31,9 @@ use zeroize::Zeroizing;
 
 /// The file that holds the seed phrase.
 pub const SEED_FILE: &str = "seed.phrase";
+
+/// The file that marks a wallet made from its phrase.
+pub const FROM_PHRASE_FILE: &str = "from-phrase";
 
 /// Where encrypted goods are kept.
 pub const GOODS_DIR: &str = "goods";
@@ -108,6 +111,25 @@ impl Wallet {
         write().map_err(WalletError::io(&path))
     }
 
+    /// As [`create`](Wallet::create), for a seed that was used before: nothing is done with a bank until
+    /// [`restore`](Wallet::restore) has found what there is.
+    ///
+    /// # Errors
+    /// As [`create`](Wallet::create).
+    pub fn create_from_phrase(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(WalletError::io(dir))?;
+        // Before the seed is there, so that no wallet is ever found without its mark.
+        let mark = dir.join(FROM_PHRASE_FILE);
+        fs::File::create(&mark)
+            .and_then(|file| file.sync_all())
+            .map_err(WalletError::io(&mark))?;
+        Self::create(dir, seed)
+    }
+
     /// Opens the wallet in `dir`.
     ///
     /// # Errors
@@ -160,9 +182,20 @@ impl Wallet {
         self.seed.account_key()
     }
 
-    /// A copy of the seed for a transaction, which outlives the borrow; it is wiped when it is dropped.
-    pub(crate) fn seed_copy(&self) -> Seed {
-        Seed::from_bytes(&self.seed.to_bytes())
+    /// The seed of everything that is done with `bank`, but for the account's key.
+    pub(crate) fn seed_for(&self, bank: &PublicKey) -> Seed {
+        self.seed.for_bank(bank)
+    }
+
+    /// Refuses to use a bank that a wallet made from its phrase was not restored from: it would use numbers
+    /// again that it has used before it was lost, which would join its past to its future.
+    pub(crate) fn check_restored(&self, bank: &PublicKey) -> Result<(), WalletError> {
+        let from_phrase = self.dir.join(FROM_PHRASE_FILE).exists();
+        if from_phrase && RESTORED.peek(&self.store.view(), bank)?.is_none() {
+            let who = self.party_by_key(RoleName::Bank, bank)?.title();
+            return Err(WalletError::NotRestored(who));
+        }
+        Ok(())
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -363,15 +396,11 @@ impl Wallet {
         Ok(balance)
     }
 
-    /// The secret keys of coins of these origins, in their order.
-    pub(crate) fn coin_keys(&self, origins: &[Origin]) -> Vec<SecretKey> {
-        origins
-            .iter()
-            .map(|origin| {
-                self.seed
-                    .coin_key(&origin.request_id(&self.seed), origin.slot.into())
-            })
-            .collect()
+    /// The secret keys of coins of these origins at `bank`, in their order.
+    pub(crate) fn coin_keys(&self, bank: &PublicKey, origins: &[Origin]) -> Vec<SecretKey> {
+        let seed = self.seed_for(bank);
+        let key = |origin: &Origin| seed.coin_key(&origin.request_id(&seed), origin.slot.into());
+        origins.iter().map(key).collect()
     }
 }
 
@@ -398,14 +427,16 @@ impl Balance {
     }
 }
 
-/// Takes the next `count` numbers of a counter.
+/// Takes the next `count` numbers of a counter at `bank`.
 pub(crate) fn take_numbers(
     tx: &mut Transaction<'_>,
+    bank: &PublicKey,
     counter: Counter,
     count: u64,
 ) -> Result<u64, StoreError> {
-    let first = COUNTERS.get(tx, &(counter as u8))?.unwrap_or(0);
-    COUNTERS.put(tx, &(counter as u8), &first.saturating_add(count))?;
+    let key = (*bank, counter as u8);
+    let first = COUNTERS.get(tx, &key)?.unwrap_or(0);
+    COUNTERS.put(tx, &key, &first.saturating_add(count))?;
     Ok(first)
 }
 

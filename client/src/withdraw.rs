@@ -8,7 +8,7 @@ use crate::{
     wallet::{Wallet, take_numbers},
     watch::Event,
 };
-use farthing_coin::{Coin, KeyBook, KeyId};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -22,12 +22,16 @@ use farthing_protocol::{
     withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
 };
 
+/// A withdrawal's bank and number.
+type At = (PublicKey, u64);
+
 impl Wallet {
     /// Withdraws `amount` from the wallet's account: an assortment of coins, in as many requests as it takes.
     ///
     /// # Errors
     /// When the bank refuses, or does not answer; then `resume` carries on.
     pub async fn withdraw(&self, bank: &Card, amount: Amount) -> Result<(), WalletError> {
+        self.check_restored(&bank.identity)?;
         let keys = self.keys(bank).await?;
         let values = assortment(amount, keys.values()).ok_or(WalletError::NoCoins(amount))?;
         let outputs = self.issuing(&keys, &values)?;
@@ -48,22 +52,22 @@ impl Wallet {
     }
 
     /// Writes down everything that will be asked for, before any of it is.
-    async fn plan_withdrawals(&self, bank: &Card, outputs: Vec<KeyId>) -> Result<Vec<u64>, WalletError> {
+    async fn plan_withdrawals(&self, bank: &Card, outputs: Vec<KeyId>) -> Result<Vec<At>, WalletError> {
         let requests: Vec<Vec<KeyId>> = outputs
             .chunks(COINS_PER_REQUEST_MAX)
             .map(<[KeyId]>::to_vec)
             .collect();
         let (bank, account) = (bank.identity, self.account());
-        let seed = self.seed_copy();
+        let seed = self.seed_for(&bank);
         self.transact(move |tx| {
-            let first = take_numbers(tx, Counter::Withdrawals, requests.len() as u64)?;
+            let first = take_numbers(tx, &bank, Counter::Withdrawals, requests.len() as u64)?;
             let mut numbers = Vec::with_capacity(requests.len());
             for (number, outputs) in (first..).zip(requests) {
                 let request_id = seed.withdraw_id(number);
                 let state = WithdrawalState::Beginning;
                 WITHDRAWALS.put(
                     tx,
-                    &number,
+                    &(bank, number),
                     &Withdrawal {
                         bank,
                         account,
@@ -72,14 +76,14 @@ impl Wallet {
                         state,
                     },
                 )?;
-                numbers.push(number);
+                numbers.push((bank, number));
             }
             Ok(numbers)
         })
         .await
     }
 
-    async fn give_up_planned(&self, numbers: &[u64]) -> Result<(), WalletError> {
+    async fn give_up_planned(&self, numbers: &[At]) -> Result<(), WalletError> {
         let numbers = numbers.to_vec();
         self.transact(move |tx| {
             for number in &numbers {
@@ -98,26 +102,22 @@ impl Wallet {
     }
 
     /// Carries a withdrawal on until it has ended; returns how many coins it has.
-    pub(crate) async fn drive_withdrawal(
-        &self,
-        number: u64,
-        talk: &mut Talk<'_>,
-    ) -> Result<u64, WalletError> {
-        let account_key = self.account_key();
+    pub(crate) async fn drive_withdrawal(&self, at: At, talk: &mut Talk<'_>) -> Result<u64, WalletError> {
+        let (account_key, seed) = (self.account_key(), self.seed_for(&at.0));
         let mut pause = Pause::new(self.around.patience);
         loop {
             let withdrawal = WITHDRAWALS
-                .peek(&self.store.view(), &number)?
+                .peek(&self.store.view(), &at)?
                 .ok_or(WalletError::Inconsistent("a withdrawal is missing"))?;
             let bank = self.party_by_key(RoleName::Bank, &withdrawal.bank)?;
-            let refusal = match withdrawal.ask(&account_key, &self.seed) {
+            let refusal = match withdrawal.ask(&account_key, &seed) {
                 WithdrawAsk::Nothing => return Ok(withdrawal.outputs.len() as u64),
                 WithdrawAsk::Begin(begin) => match talk.ask("withdraw, begin", &begin).await? {
                     Ok(begun) => {
                         let keys = self.keys_of(&bank, &withdrawal.outputs).await?;
-                        let next = withdrawal.on_begun(&begun, &keys, &self.seed)?;
+                        let next = withdrawal.on_begun(&begun, &keys, &seed)?;
                         let id = withdrawal.request_id;
-                        let save = move |tx: &mut Transaction<'_>| WITHDRAWALS.put(tx, &number, &next);
+                        let save = move |tx: &mut Transaction<'_>| WITHDRAWALS.put(tx, &at, &next);
                         self.met(id, &withdrawal.outputs, begun, save).await?;
                         continue;
                     }
@@ -126,7 +126,7 @@ impl Wallet {
                 WithdrawAsk::Finish(finish) => match talk.ask("withdraw, finish", &finish).await? {
                     Ok(issued) => {
                         let keys = self.keys_of(&bank, &issued.body.outputs).await?;
-                        self.withdrawn(number, withdrawal.on_issued(&issued, &keys, &self.seed)?, &keys)
+                        self.withdrawn(at, withdrawal.on_issued(&issued, &keys, &seed)?, &keys)
                             .await?;
                         continue;
                     }
@@ -134,7 +134,7 @@ impl Wallet {
                 },
             };
             let retry = is_retry(&refusal);
-            self.withdrawal_refused(number, withdrawal, refusal.clone(), &bank, talk)
+            self.withdrawal_refused(at, withdrawal, refusal.clone(), &bank, talk)
                 .await?;
             if retry && !pause.wait().await {
                 return Err(silent(talk, "withdraw", &refusal));
@@ -144,18 +144,19 @@ impl Wallet {
 
     async fn withdrawal_refused(
         &self,
-        number: u64,
+        at: At,
         withdrawal: Withdrawal,
         refusal: Refusal,
         bank: &Card,
         talk: &Talk<'_>,
     ) -> Result<(), WalletError> {
+        let seed = self.seed_for(&at.0);
         let next = match &refusal {
             Refusal::Issue(IssueFault::SessionGone) => withdrawal.on_session_gone(),
             Refusal::Issue(IssueFault::OtherContent(issued)) => {
                 let keys = self.keys_of(bank, &issued.body.outputs).await?;
-                let ended = withdrawal.on_other_content(issued, &keys, &self.seed)?;
-                return self.withdrawn(number, ended, &keys).await;
+                let ended = withdrawal.on_other_content(issued, &keys, &seed)?;
+                return self.withdrawn(at, ended, &keys).await;
             }
             Refusal::Issue(IssueFault::NotIssuing(_)) => {
                 let outputs = self.renewed(bank, &withdrawal.outputs).await?;
@@ -170,8 +171,7 @@ impl Wallet {
             _ => withdrawal.on_refused(&refusal),
         };
         let ends = !is_retry(&refusal);
-        self.transact(move |tx| WITHDRAWALS.put(tx, &number, &next))
-            .await?;
+        self.transact(move |tx| WITHDRAWALS.put(tx, &at, &next)).await?;
         if ends {
             Err(refused(talk, "withdraw", refusal))
         } else {
@@ -181,14 +181,14 @@ impl Wallet {
 
     async fn withdrawn(
         &self,
-        number: u64,
+        at: At,
         (withdrawal, coins): (Withdrawal, Vec<Coin>),
         keys: &KeyBook,
     ) -> Result<(), WalletError> {
-        let rows = new_rows(&coins, keys, |slot| Origin::withdrawn(number as u32, slot))?;
+        let rows = new_rows(&coins, keys, |slot| Origin::withdrawn(at.1 as u32, slot))?;
         self.transact(move |tx| {
             add_coins(tx, &rows)?;
-            WITHDRAWALS.put(tx, &number, &withdrawal)
+            WITHDRAWALS.put(tx, &at, &withdrawal)
         })
         .await
     }

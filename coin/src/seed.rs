@@ -11,7 +11,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::blind::Blinders;
 use crate::denomination::KeyId;
 use crate::issue::Commitment;
-use crate::sign::SecretKey;
+use crate::sign::{PublicKey, SecretKey};
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 /// How many words a phrase has: 256 bits of seed and 8 of checksum, at 11 bits a word.
@@ -124,6 +124,13 @@ impl Seed {
     /// The key of the wallet's account at its bank.
     pub fn account_key(&self) -> SecretKey {
         SecretKey::from_nonzero(self.start(label::WALLET_ACCOUNT).nonzero_scalar(b"key"))
+    }
+
+    /// The seed of everything that this wallet does with one bank: another bank's counters are no gaps here.
+    pub fn for_bank(&self, bank: &PublicKey) -> Self {
+        let mut transcript = self.start(label::WALLET_BANK);
+        transcript.bytes(b"bank", &bank.0);
+        Self(transcript.digest32(b"seed"))
     }
 
     /// The id of the withdrawal number `counter`.

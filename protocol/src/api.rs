@@ -15,7 +15,9 @@ use crate::{
     money::Amount,
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest},
     refusal::{Refusal, RequestFault},
-    restore::{AccountRequest, BucketPage, BucketRequest, WithdrawalsPage, WithdrawalsRequest},
+    restore::{
+        AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
+    },
     settle::{CollectRequest, Collected, SettleRequest},
     wire,
     withdraw::{WithdrawBegin, WithdrawFinish},
@@ -127,6 +129,8 @@ server! {
         Collect(CollectRequest) -> Collected, by Anonymous;
         /// A page of a bucket.
         Bucket(BucketRequest) -> BucketPage, by Anonymous;
+        /// Read or replace the account's memo.
+        Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified;
     }
 }
 

@@ -11,9 +11,11 @@
 //! | coins | the state of every coin shown, by coin key | which recovered coins are used |
 
 use crate::{
+    coins::check_matching,
     documents::{Issued, Offer},
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD},
     refusal::{Refusal, RequestFault},
+    seal::NOTE_BYTES,
     withdraw::{check_account, check_recipient},
 };
 use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
@@ -69,6 +71,33 @@ pub struct WithdrawalsPage {
     /// Whether there are more behind the last.
     pub more: bool,
 }
+
+/// Reads, or replaces, the one memo that the bank keeps for an account: where a wallet notes to itself which
+/// numbers its restores have asked for. Signed by the account's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoRequest {
+    /// The bank that this is for.
+    pub bank: PublicKey,
+    /// The account.
+    pub account: PublicKey,
+    /// What to keep from now on, sealed like a note; nothing to read what there is.
+    pub memo: Option<Memo>,
+}
+
+impl Document for MemoRequest {
+    const LABEL: &'static str = "farthing memo";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"account", &self.account.0);
+        t.u8(b"replaced", self.memo.is_some().into());
+        t.bytes(b"memo", self.memo.as_ref().map_or(&[], |memo| memo.0.as_slice()));
+    }
+}
+
+/// A memo: always [`NOTE_BYTES`] long, whatever it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memo(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
 /// A set of records, in buckets by a prefix of 32 bytes that look random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -238,6 +267,16 @@ impl Origin {
     }
 }
 
+/// What a wallet's memo says: the numbers that restores have asked for and found nothing under. They are never
+/// used, and a later restore steps over them instead of taking them for the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Of exchanges: each from its first number to behind its last.
+    pub exchanges: Vec<(u64, u64)>,
+    /// Of orders.
+    pub orders: Vec<(u64, u64)>,
+}
+
 /// What a wallet's note to itself says: enough to build the order again, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -273,6 +312,30 @@ pub fn verify_account(request: Signed<AccountRequest>, here: &PublicKey) -> Resu
     check_recipient(&request.body.bank, here)?;
     check_account(&request, &request.body.account)?;
     Ok(VerifiedAccount(request.body))
+}
+
+/// A memo to read or replace, which the account's owner signed. Only [`verify_memo`] makes one.
+#[derive(Debug)]
+pub struct VerifiedMemo(MemoRequest);
+
+/// Verifies a memo to read or replace.
+///
+/// # Errors
+/// When it is for another bank, of another length than every memo, or not signed by its account.
+pub fn verify_memo(request: Signed<MemoRequest>, here: &PublicKey) -> Result<VerifiedMemo, Refusal> {
+    check_recipient(&request.body.bank, here)?;
+    if let Some(memo) = &request.body.memo {
+        check_matching("bytes of the memo", memo.0.len(), NOTE_BYTES)?;
+    }
+    check_account(&request, &request.body.account)?;
+    Ok(VerifiedMemo(request.body))
+}
+
+impl VerifiedMemo {
+    /// The account, and what is to be kept for it from now on.
+    pub fn into_parts(self) -> (PublicKey, Option<Memo>) {
+        (self.0.account, self.0.memo)
+    }
 }
 
 /// Verifies a question for withdrawals.

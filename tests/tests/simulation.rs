@@ -303,6 +303,48 @@ fn a_dead_escrow_costs_nobody_the_goods() {
 }
 
 #[test]
+fn every_restore_finds_what_came_after_the_one_before() {
+    local(async {
+        let (world, customer) = setting(6).await;
+        let parties = world.parties();
+        let first = customer.wallet();
+        first.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
+        drop(first);
+        let mut left = WITHDRAWN;
+        for round in 1..=3u64 {
+            let again = world.customer_with_phrase_of(&customer, &format!("alice-{round}"));
+            let wallet = again.wallet();
+            let too_early = wallet.buy(&parties, "a picture", &picture(&world, round)).await;
+            assert!(
+                matches!(too_early, Err(WalletError::NotRestored(_))),
+                "{too_early:?}"
+            );
+            wallet.restore(&parties.bank, world.dir()).await.unwrap();
+            wallet.resume().await.unwrap();
+            assert_eq!(wallet.balance().unwrap().available, left, "round {round}");
+            // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
+            let coins = wallet.coins().unwrap().into_iter();
+            wallet
+                .refresh(coins.filter(|row| row.status == CoinStatus::Available).collect())
+                .await
+                .unwrap();
+            if left >= world.price {
+                wallet
+                    .buy(&parties, "a picture", &picture(&world, round))
+                    .await
+                    .unwrap();
+                left = Amount(left.0 - world.price.0);
+            }
+            assert_eq!(wallet.balance().unwrap().available, left);
+        }
+        world.settle().await;
+        let report = world.bank().audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        assert_eq!(report.outstanding, left.to_string());
+    });
+}
+
+#[test]
 fn one_coin_offered_to_two_purchases_pays_for_one() {
     local(async {
         let (world, customer) = setting(5).await;

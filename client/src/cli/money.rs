@@ -216,7 +216,12 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
             }
         }
     }
-    let mut total = add(wallet.exchange_released().await?, wallet.renew().await?);
+    let released = wallet.exchange_released().await?;
+    let (renewed, failed) = wallet.renew().await?;
+    if let Some(error) = failed.into_iter().next() {
+        return Err(error.into());
+    }
+    let mut total = add(released, renewed);
     for rows in by_bank.values().flat_map(|rows| rows.chunks(EXCHANGED_TOGETHER)) {
         // Some may have been renewed just now.
         let left = still_available(wallet, rows)?;

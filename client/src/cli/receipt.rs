@@ -62,7 +62,7 @@ fn abort_of(row: &PurchaseRow) -> Option<&Signed<Abort>> {
     }
     row.exhibits.iter().find_map(|exhibit| match exhibit {
         Exhibit::Abort(abort) => Some(abort),
-        Exhibit::Receipt(_) => None,
+        Exhibit::Receipt(_) | Exhibit::Commit(_) => None,
     })
 }
 

@@ -303,5 +303,5 @@ fn prepare(dir: &Path, restore: &Restore, seed: &Seed) -> Result<()> {
     if !restore.cards.iter().any(|card| card.role == RoleName::Bank) {
         bail!("give the card of your bank with --card, and those of the escrows that you bought with");
     }
-    Ok(Wallet::create(dir, seed)?)
+    Ok(Wallet::create_from_phrase(dir, seed)?)
 }

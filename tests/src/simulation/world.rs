@@ -409,13 +409,19 @@ impl World {
     /// The same customer with nothing but her phrase: a new machine, an empty wallet.
     pub fn customer_with_phrase_of(&self, customer: &Customer, name: &str) -> Customer {
         let phrase = std::fs::read_to_string(customer.dir.join("seed.phrase")).expect("the phrase");
-        self.customer_from(name, &Seed::from_phrase(phrase.trim()).expect("a phrase"))
+        let seed = Seed::from_phrase(phrase.trim()).expect("a phrase");
+        Wallet::create_from_phrase(&self.dir.path().join(name), &seed).expect("the wallet is made");
+        self.customer_at(name)
     }
 
     /// A wallet of this seed, empty.
     pub fn customer_from(&self, name: &str, seed: &Seed) -> Customer {
+        Wallet::create(&self.dir.path().join(name), seed).expect("the wallet is made");
+        self.customer_at(name)
+    }
+
+    fn customer_at(&self, name: &str) -> Customer {
         let dir = self.dir.path().join(name);
-        Wallet::create(&dir, seed).expect("the wallet is made");
         let mut file = NetworkFile::load(&dir).expect("the network file");
         for card in self.cards() {
             file.add(card).expect("the card is pinned");
