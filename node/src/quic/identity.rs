@@ -37,6 +37,15 @@ impl fmt::Debug for ServerIdentity {
 }
 
 impl ServerIdentity {
+    /// Bytes that follow from the certificate's key and `label`, and that only its holder can know.
+    pub(super) fn derive(&self, label: &[u8]) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(label)
+            .chain_update(&*self.key)
+            .finalize()
+            .into()
+    }
+
     /// A new certificate for a new Ed25519 key. Its randomness is the operating system's, by way of the TLS library.
     ///
     /// # Errors

@@ -7,12 +7,15 @@ use std::time::Duration;
 use farthing_protocol::wire::FRAME_MAX_BYTES;
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
-    Connection, Endpoint, Incoming, NoneTokenLog, RecvStream, SendStream, ValidationTokenConfig, VarInt,
+    Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, NoneTokenLog,
+    RecvStream, SendStream, ValidationTokenConfig, VarInt,
 };
+use ring::hmac;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::channel::Whole;
 use super::{Code, IdentityError, STREAMS_PER_CONNECTION_MAX, ServerIdentity, transport};
+use crate::entropy::{Entropy, SystemEntropy};
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
 
@@ -112,6 +115,39 @@ pub struct QuicServer {
     shared: Arc<Shared>,
 }
 
+/// What lets a server that was killed and started again tell a client at once that its connection is gone: reset
+/// tokens follow from its TLS key, so that it makes the same again. Otherwise a peer that keeps a
+/// connection would wait out its whole time for a reply.
+fn endpoint_config(identity: &ServerIdentity) -> EndpointConfig {
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &identity.derive(b"farthing stateless reset"));
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    // Quinn's own ids carry a mark of the process that made them, and packets to another's are dropped unanswered.
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+/// Connection ids that say nothing.
+struct RandomIds;
+
+/// The length of a connection id (bytes).
+const CONNECTION_ID_BYTES: usize = 8;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; CONNECTION_ID_BYTES];
+        SystemEntropy.fill(&mut id);
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
 /// What all connections of a server have in common.
 struct Shared {
     service: Arc<dyn Service>,
@@ -148,7 +184,10 @@ impl QuicServer {
         let tls = QuicServerConfig::try_from(identity.tls()?).map_err(|e| ServerError::Tls(e.to_string()))?;
         let config = server_config(tls, &limits);
         let bind = |source| ServerError::Bind { address, source };
-        let endpoint = Endpoint::server(config, address).map_err(bind)?;
+        let socket = std::net::UdpSocket::bind(address).map_err(bind)?;
+        let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
+        let endpoint =
+            Endpoint::new(endpoint_config(identity), Some(config), socket, runtime).map_err(bind)?;
         let address = endpoint.local_addr().map_err(bind)?;
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
