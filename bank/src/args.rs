@@ -66,7 +66,7 @@ pub(crate) struct Init {
     /// How many values coins have: 0.01, 0.02, 0.04 and so on.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=40))]
     pub(crate) values: u32,
-    /// For how long one set of keys issues coins. They can be spent four times as long, and exchanged as long again.
+    /// For how long one set of keys issues coins. After that they can be spent for four times as long, and then exchanged for as long again.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) epoch_days: u32,
 }

@@ -1,5 +1,7 @@
 //! Logs: to standard error, filtered by the environment.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
@@ -48,6 +50,7 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
     let text = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&text)?)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.try_init(),

@@ -42,7 +42,7 @@ pub enum HomeError {
         missing: &'static str,
     },
     /// There is a node of another role in it.
-    #[error("{dir} holds the {got} `{name}`, not a {expected}; use `farthing-{got}`", dir = dir.display())]
+    #[error("{dir} holds the {got} `{name}`, the directory of another program than the {expected}; use `farthing-{got}`", dir = dir.display())]
     OtherRole {
         /// The directory.
         dir: PathBuf,

@@ -69,7 +69,9 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The journal does not hold what was acknowledged.
-    #[error("the journal {path} is damaged: {damage}; restore it from a copy, do not delete it")]
+    #[error(
+        "the journal {path} is damaged: {damage}; do not delete it, and put no older copy in its place; `verify` shows what is left, and the operations guide what to do"
+    )]
     Damaged {
         /// The journal.
         path: PathBuf,

@@ -260,7 +260,7 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         assert!(damage.contains(&format!("at byte {place}, record ")), "{damage}");
         let last = log.lines().last().unwrap();
         assert!(last.contains("is damaged") && last.contains(damage), "{last}");
-        assert!(last.contains("restore it from a copy"), "{last}");
+        assert!(last.contains("put no older copy in its place"), "{last}");
         flip(offset);
     }
     world.bank.start();
