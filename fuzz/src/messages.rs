@@ -1,0 +1,136 @@
+//! Requests as servers take them, and replies as those who asked do.
+
+use crate::purchase;
+use farthing_coin::{KeyList, Signed};
+use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_protocol::api::{BankRequest, EscrowRequest, MerchantRequest};
+use farthing_protocol::contract::check_deadline;
+use farthing_protocol::decide::{
+    Committed, Outcome, SignedDecision, verify_cancel, verify_overdue, verify_release,
+};
+use farthing_protocol::documents::{BankHold, Hold, Issued, Offer, Receipt, Settled};
+use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
+use farthing_protocol::issue::Begun;
+use farthing_protocol::limits::REPLY_MAX_BYTES;
+use farthing_protocol::money::Amount;
+use farthing_protocol::offer::{CatalogPage, Piece, verify_deliver};
+use farthing_protocol::refusal::Refusal;
+use farthing_protocol::restore::{
+    BucketPage, Memo, WithdrawalsPage, verify_account, verify_memo, verify_withdrawals,
+};
+use farthing_protocol::settle::{Collected, verify_settle};
+use farthing_protocol::{exchange, wire, withdraw};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn one_spelling(value: &impl Serialize, data: &[u8]) {
+    assert_eq!(wire::encode(value).as_deref(), Ok(data));
+}
+
+/// Whatever it is, and whoever is to blame.
+fn said<T>(result: Result<T, Refusal>) {
+    if let Err(refusal) = result {
+        let _text = refusal.to_string();
+    }
+}
+
+/// A request to a bank, up to what depends on its rows.
+pub fn bank_request(data: &[u8]) {
+    let Ok(request) = BankRequest::decode(data) else {
+        return;
+    };
+    one_spelling(&request, data);
+    let (here, keys) = (purchase::key(1).public(), purchase::keys());
+    let entropy: &dyn Entropy = &SeededEntropy::new(1);
+    let rng = &mut entropy.rng();
+    let _caller = request.caller();
+    match request {
+        BankRequest::Keys(_) | BankRequest::Collect(_) => {}
+        BankRequest::Account(request) => said(verify_account(request, &here)),
+        BankRequest::WithdrawBegin(request) => said(withdraw::verify_begin(request, &here)),
+        BankRequest::WithdrawFinish(request) => said(withdraw::verify_finish(request, &here)),
+        BankRequest::Withdrawals(request) => said(verify_withdrawals(request, &here)),
+        BankRequest::ExchangeBegin(request) => said(exchange::verify_begin(request, &here, keys, rng)),
+        BankRequest::ExchangeFinish(request) => said(exchange::verify_finish(request, &here, keys, rng)),
+        BankRequest::Hold(request) => said(verify_bank_hold(request, &here, keys, rng)),
+        BankRequest::Settle(request) => said(verify_settle(request, &here)),
+        BankRequest::Bucket(request) => {
+            // One with more bits than it says holds nothing, and is still looked for at a place that exists.
+            if request.prefix.check().is_ok() {
+                let _any = request.prefix.holds(&request.prefix.first());
+            }
+        }
+        BankRequest::Memo(request) => said(verify_memo(request, &here)),
+    }
+}
+
+/// A request to an escrow, up to what depends on its rows.
+pub fn escrow_request(data: &[u8]) {
+    let Ok(request) = EscrowRequest::decode(data) else {
+        return;
+    };
+    one_spelling(&request, data);
+    let here = purchase::key(2).public();
+    let _caller = request.caller();
+    match request {
+        EscrowRequest::Hold(request) => {
+            for now_ms in [0, purchase::DEADLINE_MS, u64::MAX] {
+                let _late = check_deadline(&request.contract.terms, now_ms);
+            }
+            said(verify_hold_contract(request, &here));
+        }
+        EscrowRequest::Release(request) => said(verify_release(request, &here, |_| purchase::key(8))),
+        EscrowRequest::Cancel(request) => said(verify_cancel(request, &here)),
+        EscrowRequest::Outcome(_) => {}
+        EscrowRequest::Overdue(request) => said(verify_overdue(request, &here)),
+    }
+}
+
+/// A request to a merchant, up to what depends on its rows.
+pub fn merchant_request(data: &[u8]) {
+    let Ok(request) = MerchantRequest::decode(data) else {
+        return;
+    };
+    one_spelling(&request, data);
+    let _caller = request.caller();
+    if let MerchantRequest::Deliver(request) = request {
+        said(verify_deliver(request, &purchase::key(3).public()));
+    }
+}
+
+/// A reply to any question: the first byte says to which.
+pub fn replies(data: &[u8]) {
+    let Some((&which, reply)) = data.split_first() else {
+        return;
+    };
+    let decoders: [fn(&[u8]); 18] = [
+        decode::<Signed<KeyList>>,
+        decode::<Amount>,
+        decode::<Begun>,
+        decode::<Signed<Issued>>,
+        decode::<WithdrawalsPage>,
+        decode::<Signed<BankHold>>,
+        decode::<Signed<Settled>>,
+        decode::<Collected>,
+        decode::<BucketPage>,
+        decode::<Option<Memo>>,
+        decode::<Signed<Hold>>,
+        decode::<Committed>,
+        decode::<Outcome>,
+        decode::<SignedDecision>,
+        decode::<CatalogPage>,
+        decode::<Signed<Offer>>,
+        decode::<Piece>,
+        decode::<Signed<Receipt>>,
+    ];
+    if let Some(decode) = decoders.get(usize::from(which) % decoders.len()) {
+        decode(reply);
+    }
+}
+
+fn decode<R: Serialize + DeserializeOwned>(data: &[u8]) {
+    if let Ok(reply) = wire::decode::<Result<R, Refusal>>(data, REPLY_MAX_BYTES) {
+        one_spelling(&reply, data);
+        said(reply);
+    }
+}

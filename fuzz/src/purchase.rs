@@ -1,0 +1,177 @@
+//! One purchase and those who take part in it.
+
+use farthing_coin::{Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
+use farthing_protocol::documents::{
+    AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms, coins_digest,
+    note_digest,
+};
+use farthing_protocol::goods::{ContentKey, GoodsKey};
+use farthing_protocol::hold::Payment;
+use farthing_protocol::money::Amount;
+use farthing_protocol::seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap};
+use farthing_protocol::wire;
+use serde::Serialize;
+use std::sync::LazyLock;
+
+/// The deadline of the one purchase.
+pub const DEADLINE_MS: u64 = 1_000_000;
+
+/// The key of party `number`: 1 is the bank, 2 the escrow, 3 the merchant.
+pub fn key(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32]).expect("small numbers are scalars")
+}
+
+/// The bank's list of keys.
+pub fn signed_list() -> Signed<KeyList> {
+    let epoch = |epoch: u8| EpochKeys {
+        epoch: epoch.into(),
+        keys: (0..3).map(|value| key(1 + epoch * 3 + value).public()).collect(),
+    };
+    let list = KeyList {
+        bank: key(1).public(),
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: 1000,
+            spend_epochs: 4,
+            redeem_epochs: 4,
+        },
+        values: vec![1, 2, 4],
+        epochs: vec![epoch(0), epoch(1)],
+    };
+    Signed::sign(list, &key(1))
+}
+
+/// The keys of the bank.
+pub fn keys() -> &'static KeyBook {
+    static KEYS: LazyLock<KeyBook> =
+        LazyLock::new(|| KeyBook::new(signed_list(), &key(1).public()).expect("a good list"));
+    &KEYS
+}
+
+/// Well-formed coins that no bank has signed, and signatures of their keys.
+pub fn coins() -> (Vec<Coin>, Vec<Signature>) {
+    let id = keys().denomination(2, 0).expect("it is listed").id();
+    let coin = |number: u8| Coin {
+        suite: SUITE,
+        key_id: id,
+        public: key(number).public(),
+        r: key(number + 1).public().0,
+        z: [2; 32],
+        y: [3; 32],
+    };
+    let coins: Vec<Coin> = [11, 12].map(coin).to_vec();
+    let sign = |number| {
+        let statement = farthing_protocol::documents::CoinUse::Exchange.statement(&id, &[4; 32]);
+        key(number).sign(&statement)
+    };
+    (coins, [11, 12].map(sign).to_vec())
+}
+
+/// What pays for the purchase.
+pub fn payment() -> Payment {
+    let (coins, authorizations) = coins();
+    Payment {
+        coins,
+        authorizations,
+        note_id: [7; 32],
+        note: vec![0; NOTE_BYTES],
+    }
+}
+
+/// The goods key of the sale.
+pub fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([1; 32])
+}
+
+/// What customer and merchant have agreed.
+pub fn contract() -> Contract {
+    let (bank, escrow, merchant) = (key(1).public(), key(2).public(), key(3).public());
+    let payment = payment();
+    let offer = Offer {
+        merchant,
+        sale_id: [7; 32],
+        item_id: [8; 32],
+        title: "A song".into(),
+        description: String::new(),
+        media_type: "audio/flac".into(),
+        size_bytes: 5,
+        encrypted_bytes: 53,
+        goods_digest: [1; 32],
+        encrypted_digest: [2; 32],
+        wrapped_key: wrap(&goods_key(), &[7; 32], &ContentKey::from_bytes([5; 32])).expect("it wraps"),
+        key_commitment: commit_goods_key(&goods_key()),
+        price: Amount(4),
+        currency: "FTH".into(),
+        escrows: vec![escrow],
+        banks: vec![AcceptedBank {
+            bank,
+            account: key(4).public(),
+            key_list_digest: keys().digest(),
+        }],
+        expires_ms: DEADLINE_MS,
+        served_until_ms: DEADLINE_MS,
+        sales: SaleLimit::Once,
+    };
+    let terms = Terms {
+        bank,
+        currency: "FTH".into(),
+        price: Amount(4),
+        account: key(4).public(),
+        merchant,
+        escrow,
+        deadline_ms: DEADLINE_MS,
+        coins_digest: coins_digest(&payment.coins),
+        purchase_key: key(9).public(),
+        private_digest: farthing_coin::Document::digest(&offer),
+        note_digest: note_digest(&payment.note_id, &payment.note),
+    };
+    let signature = by_purchase_key(&terms, PurchaseKeyUse::Agree);
+    Contract {
+        terms,
+        offer: Signed::sign(offer, &key(3)),
+        signature,
+    }
+}
+
+/// A signature of the purchase key.
+pub fn by_purchase_key(terms: &Terms, what: PurchaseKeyUse) -> Signature {
+    key(9).sign(&what.statement(&key(9).public(), &terms.purchase_id()))
+}
+
+/// The escrow's word, around the bank's, that the coins are held.
+pub fn hold() -> Signed<Hold> {
+    let terms = contract().terms;
+    let bank_hold = BankHold {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        coins_digest: terms.coins_digest,
+        total: terms.price,
+    };
+    Signed::sign(
+        Hold {
+            bank_hold: Signed::sign(bank_hold, &key(1)),
+        },
+        &key(2),
+    )
+}
+
+/// The escrow's decision.
+pub fn commit() -> Signed<Commit> {
+    let terms = contract().terms;
+    let purchase = terms.purchase_id();
+    let sealed_key = seal_goods_key(&key(8), &terms.purchase_key, &purchase.0, &goods_key());
+    let commit = Commit {
+        purchase,
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        sealed_key: sealed_key.expect("it seals"),
+    };
+    Signed::sign(commit, &key(2))
+}
+
+/// A value as it travels.
+pub fn bytes(value: &impl Serialize) -> Vec<u8> {
+    wire::encode(value).expect("it is short")
+}

@@ -1,0 +1,288 @@
+//! Good inputs, from which the smoke test makes nearly good ones; `cargo fuzz` finds its own.
+
+use crate::purchase::{
+    by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
+};
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::card::{Card, RoleName};
+use farthing_node::disk::MemoryDisk;
+use farthing_node::store::{Store, StoreOptions, Table};
+use farthing_protocol::api::{BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply};
+use farthing_protocol::decide::{
+    CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
+};
+use farthing_protocol::documents::{Abort, AbortReason, PurchaseKeyUse, Receipt};
+use farthing_protocol::evidence::Evidence;
+use farthing_protocol::goods::{ContentKey, Encryptor};
+use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
+use farthing_protocol::money::Amount;
+use farthing_protocol::offer::{
+    CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest,
+};
+use farthing_protocol::refusal::{Refusal, RequestFault};
+use farthing_protocol::restore::{
+    AccountRequest, BucketRequest, Memo, MemoRequest, Prefix, Shelf, WithdrawalsRequest,
+};
+use farthing_protocol::seal::{NOTE_BYTES, seal_goods_key, seal_note};
+use farthing_protocol::settle::{CollectRequest, SettleRequest};
+use farthing_protocol::withdraw::WithdrawBegin;
+use serde::Serialize;
+use std::path::Path;
+
+/// Where [`journal`] had its store.
+pub const JOURNAL_DIR: &str = "/store";
+
+/// The rows of [`journal`].
+const ROWS: Table<[u8; 32], Vec<u8>> = Table::new(1, "fuzzed");
+
+/// For a bank.
+pub fn bank_request() -> Vec<Vec<u8>> {
+    let (bank, account) = (key(1).public(), key(4).public());
+    let terms = contract().terms;
+    let purchase = terms.purchase_id();
+    let signature = by_purchase_key(&terms, PurchaseKeyUse::Collect);
+    let abort = Abort {
+        purchase,
+        bank,
+        reason: AbortReason::Cancelled,
+    };
+    let settle = |decision| SettleRequest {
+        escrow: key(2).public(),
+        decision,
+    };
+    let id = keys().denomination(1, 0).expect("it is listed").id();
+    let begin = WithdrawBegin {
+        bank,
+        account,
+        request_id: [1; 32],
+        outputs: vec![id; 3],
+        client_randomness: [2; 32],
+    };
+    let memo = MemoRequest {
+        bank,
+        account,
+        memo: Some(Memo(vec![0; NOTE_BYTES])),
+    };
+    let withdrawals = WithdrawalsRequest {
+        bank,
+        account,
+        after: Some([1; 32]),
+    };
+    let bucket = BucketRequest {
+        shelf: Shelf::Exchanges,
+        prefix: Prefix::of(&[0xaa; 32], 9),
+        after: None,
+    };
+    let all = [
+        BankRequest::Keys(KeysRequest),
+        BankRequest::Account(Signed::sign(AccountRequest { bank, account }, &key(4))),
+        BankRequest::WithdrawBegin(Signed::sign(begin, &key(4))),
+        BankRequest::Withdrawals(Signed::sign(withdrawals, &key(4))),
+        BankRequest::Hold(BankHoldRequest {
+            terms,
+            payment: payment(),
+        }),
+        BankRequest::Settle(settle(SignedDecision::Commit(commit()))),
+        BankRequest::Settle(settle(SignedDecision::Abort(Signed::sign(abort, &key(2))))),
+        BankRequest::Collect(CollectRequest {
+            purchase,
+            escrow: key(2).public(),
+            signature,
+        }),
+        BankRequest::Bucket(bucket),
+        BankRequest::Memo(Signed::sign(memo, &key(4))),
+    ];
+    all.iter().map(bytes).collect()
+}
+
+/// For an escrow.
+pub fn escrow_request() -> Vec<Vec<u8>> {
+    let contract = contract();
+    let terms = contract.terms.clone();
+    let signature = by_purchase_key(&terms, PurchaseKeyUse::Cancel);
+    let purchase = terms.purchase_id();
+    let all = [
+        EscrowRequest::Hold(HoldRequest {
+            contract: contract.clone(),
+            payment: payment(),
+        }),
+        EscrowRequest::Release(ReleaseRequest {
+            contract,
+            hold: hold(),
+            goods_key: goods_key(),
+        }),
+        EscrowRequest::Cancel(CancelRequest {
+            terms: terms.clone(),
+            signature,
+        }),
+        EscrowRequest::Outcome(OutcomeRequest { purchase, signature }),
+        EscrowRequest::Overdue(OverdueRequest { terms }),
+    ];
+    all.iter().map(bytes).collect()
+}
+
+/// For a merchant.
+pub fn merchant_request() -> Vec<Vec<u8>> {
+    let (bank, escrow) = (key(1).public(), key(2).public());
+    let all = [
+        MerchantRequest::Catalog(CatalogRequest { after: Some([1; 32]) }),
+        MerchantRequest::Offer(OfferRequest {
+            item_id: [8; 32],
+            bank,
+            escrow,
+        }),
+        MerchantRequest::Piece(PieceRequest {
+            item_id: [8; 32],
+            encrypted_digest: [2; 32],
+            offset: 9,
+        }),
+        MerchantRequest::Deliver(DeliverRequest {
+            contract: contract(),
+            hold: hold(),
+        }),
+    ];
+    all.iter().map(bytes).collect()
+}
+
+/// With the number of their kind before them.
+pub fn replies() -> Vec<Vec<u8>> {
+    fn reply<R: Serialize>(which: u8, reply: R) -> Vec<u8> {
+        [vec![which], encode_reply(&Ok(reply))].concat()
+    }
+    let refusal: Result<Amount, Refusal> = Err(RequestFault::Malformed("no".into()).into());
+    vec![
+        reply(0, signed_list()),
+        reply(1, Amount(7)),
+        [vec![1], encode_reply(&refusal)].concat(),
+        reply(9, Some(Memo(vec![0; NOTE_BYTES]))),
+        reply(10, hold()),
+        reply(13, SignedDecision::Commit(commit())),
+        reply(
+            14,
+            CatalogPage {
+                items: Vec::new(),
+                more: false,
+            },
+        ),
+        reply(15, contract().offer),
+        reply(16, Piece { bytes: vec![1; 99] }),
+    ]
+}
+
+fn a_card(role: RoleName, number: u8) -> Card {
+    Card {
+        role,
+        name: format!("node-{number}"),
+        address: "127.0.0.1:7001".parse().expect("an address"),
+        fingerprint: [number; 32],
+        identity: key(number).public(),
+    }
+}
+
+/// Cards.
+pub fn card() -> Vec<Vec<u8>> {
+    let mut card = a_card(RoleName::Bank, 1);
+    let plain = card.to_string();
+    card.address = "[2001:db8::1]:7001".parse().expect("an address");
+    vec![plain.into_bytes(), card.to_string().into_bytes()]
+}
+
+/// Network files.
+pub fn network_file() -> Vec<Vec<u8>> {
+    let cards = [
+        a_card(RoleName::Bank, 1),
+        a_card(RoleName::Escrow, 2),
+        a_card(RoleName::Merchant, 3),
+    ];
+    vec![serde_json::to_vec_pretty(&cards).expect("cards are JSON")]
+}
+
+/// A journal of a few records, with and without the note of what was acknowledged.
+pub fn journal() -> Vec<Vec<u8>> {
+    let disk = MemoryDisk::new();
+    let dir = Path::new(JOURNAL_DIR);
+    let (store, _) = Store::open(dir, StoreOptions::simulated(disk.clone(), 1)).expect("a store");
+    for row in 1..6u8 {
+        let put =
+            store.transact_blocking(move |tx| ROWS.put(tx, &[row; 32], &vec![row; usize::from(row) * 9]));
+        put.expect("it is durable");
+    }
+    store.close().expect("it closes");
+    let journal = disk.bytes(&dir.join("journal")).unwrap_or_default();
+    // Space is reserved ahead; a little of it will do.
+    let used = journal
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let journal = journal.get(..journal.len().min(used + 64)).unwrap_or_default();
+    let state = disk.bytes(&dir.join("state")).unwrap_or_default();
+    let cut = u8::try_from(state.len()).unwrap_or(0);
+    let state = if cut == 0 { &[][..] } else { &state };
+    vec![
+        [&[cut][..], state, journal].concat(),
+        [&[0][..], journal].concat(),
+    ]
+}
+
+/// Notes, and sealed and wrapped keys.
+pub fn note() -> Vec<Vec<u8>> {
+    let note = seal_note(&[1; 32], &[7; 32], b"bought a song").expect("it is short");
+    let sealed = seal_goods_key(&key(8), &key(9).public(), &[7; 32], &goods_key()).expect("it seals");
+    vec![note, bytes(&sealed), bytes(&contract().offer.body.wrapped_key)]
+}
+
+/// Encrypted goods of one chunk and of two.
+pub fn goods() -> Vec<Vec<u8>> {
+    let file = |size: usize| {
+        let mut file = vec![200];
+        let mut encryptor = Encryptor::new(&ContentKey::from_bytes([5; 32]), [6; 32]);
+        encryptor.update(&vec![1; size], &mut file).expect("it is small");
+        encryptor.finish(&mut file).expect("it is small");
+        file
+    };
+    vec![file(0), file(100), file(70_000)]
+}
+
+/// Lists of keys.
+pub fn key_list() -> Vec<Vec<u8>> {
+    let mut late = signed_list();
+    late.body.calendar.epoch_ms = u64::MAX / 8;
+    vec![bytes(&signed_list()), bytes(&late)]
+}
+
+/// Coins with signatures.
+pub fn coins_and_signatures() -> Vec<Vec<u8>> {
+    let nobody = PublicKey([0; 32]);
+    vec![bytes(&coins()), [nobody.0.to_vec(), vec![255; 32]].concat()]
+}
+
+/// Amounts as people write them.
+pub fn amount() -> Vec<Vec<u8>> {
+    let all = [
+        "20",
+        "4.5",
+        "0.01",
+        "184467440737095516.15",
+        "184467440737095516.16",
+    ];
+    all.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+/// What a customer keeps of a purchase.
+pub fn evidence() -> Vec<Vec<u8>> {
+    let contract = contract();
+    let terms = &contract.terms;
+    let receipt = Receipt {
+        purchase: terms.purchase_id(),
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        goods_key: goods_key(),
+    };
+    let evidence = Evidence {
+        contract,
+        receipt: Signed::sign(receipt, &key(2)),
+    };
+    vec![serde_json::to_vec(&evidence).expect("it is JSON")]
+}
