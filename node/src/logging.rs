@@ -51,6 +51,9 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&text)?)
         .with_ansi(std::io::stderr().is_terminal())
+        // What cannot be written (the log is on the disk that is full, say) is lost. The library would say so on
+        // standard error by means that panic when that fails too, in the middle of whatever was being done.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.try_init(),
