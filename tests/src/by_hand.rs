@@ -11,8 +11,9 @@ use farthing_node::{
 use farthing_protocol::{
     api::{BankRequest, Call, Caller, EscrowRequest, KeysRequest, MerchantRequest},
     decide::{CancelRequest, ReleaseRequest},
-    documents::{Hold, Issued, Offer, PurchaseKeyUse, Receipt},
+    documents::{Hold, Issued, Offer, PurchaseKeyUse},
     exchange::{Authorized, Exchange, ExchangeAsk, ExchangeBegin, ExchangeFinish, ExchangeState},
+    goods::GoodsKey,
     hold::{BankHoldRequest, HoldRequest},
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Order, OrderParts, Plan},
@@ -118,11 +119,11 @@ impl Bought {
     }
 
     /// What the merchant brings the escrow.
-    pub fn release(&self, hold: &Signed<Hold>, receipt: &Signed<Receipt>) -> ReleaseRequest {
+    pub fn release(&self, hold: &Signed<Hold>, goods_key: &GoodsKey) -> ReleaseRequest {
         ReleaseRequest {
             contract: self.order.contract.clone(),
             hold: hold.clone(),
-            goods_key: receipt.body.goods_key.clone(),
+            goods_key: goods_key.clone(),
         }
     }
 
@@ -134,6 +135,12 @@ impl Bought {
             terms: self.order.contract.terms.clone(),
             signature: self.purchase_key.sign(&statement),
         }
+    }
+}
+
+impl std::fmt::Debug for ByHand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ByHand").finish_non_exhaustive()
     }
 }
 
@@ -371,9 +378,14 @@ impl ByHand {
 
     /// An order on `offer` that pays with all of `purse`.
     pub fn order_of(&self, offer: Signed<Offer>, purse: &Purse) -> Bought {
+        let deadline_ms = offer.body.expires_ms;
+        self.order_until(offer, purse, deadline_ms)
+    }
+
+    /// An order on `offer` that pays with all of `purse`, and is decided before `deadline_ms`.
+    pub fn order_until(&self, offer: Signed<Offer>, purse: &Purse, deadline_ms: u64) -> Bought {
         let counter = self.next();
         let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
-        let deadline_ms = offer.body.expires_ms;
         let plan = Plan {
             bank: self.key(RoleName::Bank),
             escrow: self.key(RoleName::Escrow),

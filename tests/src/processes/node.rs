@@ -163,7 +163,7 @@ impl Node {
     }
 
     fn log_path(&self) -> PathBuf {
-        // Beside the directory, which may be on a small disk.
+        // Beside the directory, on the same disk: where that is full, so is the log.
         self.dir.with_extension("log")
     }
 

@@ -104,7 +104,7 @@ fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
 
 /// What has to be written is refused for now, to each who asks.
 fn is_full(world: &World, alice: &Customer) {
-    // An escrow takes a while to find that its line to a bank that was killed is dead.
+    // The first answer may be that the escrow's connection to a bank that was killed has ended.
     until("the escrow passes the bank's refusal on", || {
         let refused = alice.into_silence(&["resume", "0"]);
         let says = refused["error"].as_str().unwrap();

@@ -87,7 +87,7 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
         bought.deliver(&hold),
     )
     .await;
-    let release = bought.release(&hold, &receipt);
+    let release = bought.release(&hold, &receipt.body.goods_key);
     let committed = ask(hand, sent, ("release", Escrow, Lane::Peer), release).await;
     let outcome = bought.order.outcome_request(&bought.purchase_key);
     ask(hand, sent, ("outcome", Escrow, Lane::Anonymous), outcome).await;
@@ -163,7 +163,7 @@ fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
     });
     for role in [Escrow, Bank, Merchant] {
         world.node(role).restart();
-        // The escrow's line to a bank that was killed takes a while to be given up.
+        // The first answer may be that the escrow's connection to a bank that was killed has ended.
         let again = world.runtime().block_on(async {
             loop {
                 match hand.ask_raw(bought.hold()).await {

@@ -1,0 +1,824 @@
+//! Every bad input, one line each: it gets a refusal of its own, and no node writes anything.
+//!
+//! The roles are the real ones, over the simulation's network; the refusals are read from the bytes of replies.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_bank::admin::{Cash, Command};
+use farthing_client::error::WalletError;
+use farthing_coin::{Challenge, Coin, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_merchant::secret::MerchantSecret;
+use farthing_node::{
+    card::RoleName::{self, Bank, Escrow, Merchant},
+    entropy::{Entropy, SeededEntropy},
+    network::Lane,
+};
+use farthing_protocol::{
+    api::{Call, KeysRequest},
+    decide::{Outcome, SignedDecision},
+    documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, SettledAs},
+    exchange::authorize,
+    goods::GoodsKey,
+    hold::{BankHoldRequest, HoldRequest},
+    limits::{DEADLINE_HORIZON_MS, REQUEST_MAX_BYTES},
+    money::Amount,
+    offer::{OfferRequest, PieceRequest},
+    purchase::{Purchase, PurchaseError},
+    refusal::{
+        AccountFault, CoinFault, CoinsFault, ContractFault, GoodsFault, IssueFault, Later, PurchaseFault,
+        Refusal, RequestFault,
+    },
+    restore::{BucketRequest, Shelf},
+    settle::SettleRequest,
+};
+use farthing_tests::{
+    by_hand::{Bought, ByHand, Purse, Questions},
+    simulation::{network::Wire, world::World},
+};
+use std::{fs, path::Path, sync::Arc};
+
+/// What everything costs.
+const PRICE: u64 = 725;
+
+/// Coins worth the price.
+const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
+
+/// No canonical point, and no canonical scalar.
+const NOT_CANONICAL: [u8; 32] = [255; 32];
+
+// ---- how a line is checked ----------------------------------------------------------------------------------------
+
+struct Desk {
+    world: Arc<World>,
+    hand: ByHand,
+}
+
+fn seed(number: u64) -> Seed {
+    let entropy: &dyn Entropy = &SeededEntropy::new(number);
+    Seed::generate(&mut entropy.rng())
+}
+
+/// A key that nobody here knows.
+fn stranger() -> SecretKey {
+    seed(66).account_key()
+}
+
+impl Desk {
+    async fn open(number: u64) -> Desk {
+        let world = World::new(number).await;
+        let parties = world.parties();
+        let cards = [parties.bank, parties.escrow, parties.merchant];
+        let wire = Arc::new(Wire(world.network.clone()));
+        let hand = ByHand::new(wire, world.clock.clone(), cards, seed(number));
+        world.open_account(hand.account(), "alice").await;
+        world.pay_in(hand.account(), Amount(50_000), "alice").await;
+        Desk { world, hand }
+    }
+
+    /// Every byte that the nodes have written.
+    fn journals(&self) -> Vec<Option<Vec<u8>>> {
+        let journal = Path::new("/store/journal");
+        let journals = self.world.disks().map(|(_, disk)| disk.bytes(journal));
+        assert!(journals.iter().all(Option::is_some));
+        journals.into()
+    }
+
+    /// What is said to `call`, which must be a refusal and leave no trace.
+    async fn refused<C: Call>(&self, what: &str, call: C) -> Refusal
+    where
+        C::Server: Questions,
+    {
+        let before = self.journals();
+        let refusal = self.hand.ask(call).await.err();
+        let refusal = refusal.unwrap_or_else(|| panic!("{what} was granted"));
+        assert!(
+            self.journals() == before,
+            "{what} was refused, and written: {refusal}"
+        );
+        refusal
+    }
+
+    /// The same of bytes that may be anything.
+    async fn refused_bytes(&self, what: &str, to: RoleName, lane: Lane, request: Vec<u8>) -> Refusal {
+        let before = self.journals();
+        let reply = self.hand.send(to, lane, request).await;
+        let refusal = KeysRequest::decode_reply(&reply).unwrap().err();
+        assert!(self.journals() == before, "{what} was written");
+        refusal.unwrap_or_else(|| panic!("{what} was granted"))
+    }
+
+    /// What is granted without being written, as it was decided before.
+    async fn told<C: Call>(&self, call: C) -> C::Reply
+    where
+        C::Server: Questions,
+    {
+        let before = self.journals();
+        let told = self.hand.ask(call).await.unwrap();
+        assert!(self.journals() == before, "it was written again");
+        told
+    }
+
+    async fn balanced(&self) {
+        let report = self.world.bank().audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+    }
+
+    /// The key that the merchant releases for this purchase.
+    fn goods_key(&self, bought: &Bought) -> GoodsKey {
+        let secret = MerchantSecret::load(&self.world.dir().join("merchant")).unwrap();
+        secret.goods_key(&bought.order.contract.offer.body.sale_id)
+    }
+}
+
+/// `good` with a change.
+fn with<T: Clone>(good: &T, change: impl FnOnce(&mut T)) -> T {
+    let mut bad = good.clone();
+    change(&mut bad);
+    bad
+}
+
+/// The table: what it is, the request, and its refusal.
+macro_rules! refused {
+    ($desk:expr, $($what:literal, $call:expr => $refusal:pat $(if $guard:expr)?),+ $(,)?) => {
+        $({
+            let refusal = $desk.refused($what, $call).await;
+            assert!(matches!(&refusal, $refusal $(if $guard)?), "{}: {refusal:?}", $what);
+        })+
+    };
+}
+
+/// A refusal of a coin.
+macro_rules! coin {
+    ($index:literal, $what:pat) => {
+        Refusal::Coins(CoinsFault {
+            index: $index,
+            what: $what,
+        })
+    };
+}
+
+macro_rules! request {
+    ($what:pat) => {
+        Refusal::Request($what)
+    };
+}
+
+macro_rules! issue {
+    ($what:pat) => {
+        Refusal::Issue($what)
+    };
+}
+
+macro_rules! contract {
+    ($what:pat) => {
+        Refusal::Contract($what)
+    };
+}
+
+macro_rules! purchase {
+    ($what:pat) => {
+        Refusal::Purchase($what)
+    };
+}
+
+// ---- bytes --------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_no_request() {
+    let desk = Desk::open(1).await;
+    let withdrawal = desk.hand.withdrawal(&[1]).await;
+    let good = desk.hand.withdraw_begin(&withdrawal).encode().unwrap();
+    let long_list = with(&good, |bytes| {
+        // The length of the list of outputs, which stands behind three keys and the variant.
+        bytes[4 + 96..4 + 104].copy_from_slice(&u64::MAX.to_le_bytes());
+    });
+    let cases: [(&str, Vec<u8>, &str); 7] = [
+        ("nothing", vec![], ""),
+        ("garbage", vec![255; 40], ""),
+        ("an unknown question", vec![99, 0, 0, 0], ""),
+        ("a request that is cut off", good[..good.len() - 1].to_vec(), ""),
+        (
+            "a byte too much",
+            [good.as_slice(), &[0]].concat(),
+            "1 trailing bytes",
+        ),
+        ("a list longer than its frame", long_list, ""),
+        (
+            "more than any request has",
+            vec![0; REQUEST_MAX_BYTES + 1],
+            "131073 bytes long, at most 131072",
+        ),
+    ];
+    for (what, bytes, says) in cases {
+        for to in [Bank, Escrow, Merchant] {
+            let refusal = desk.refused_bytes(what, to, Lane::Anonymous, bytes.clone()).await;
+            let request!(RequestFault::Malformed(why)) = &refusal else {
+                panic!("{what}: {refusal:?}")
+            };
+            // What is one for the bank alone may be malformed otherwise for the others.
+            assert!(to != Bank || why.contains(says), "{what}: {why}");
+        }
+    }
+    for lane in [Lane::Anonymous, Lane::Peer] {
+        let refusal = desk.refused_bytes("another lane", Bank, lane, good.clone()).await;
+        assert!(
+            matches!(refusal, request!(RequestFault::WrongLane(_))),
+            "{refusal:?}"
+        );
+    }
+    let narrow = BucketRequest {
+        shelf: Shelf::Notes,
+        prefix: serde_json::from_str(r#"{"bits":17,"value":0}"#).unwrap(),
+        after: None,
+    };
+    refused! { desk,
+        "a bucket for one", narrow => request!(RequestFault::BucketTooNarrow { got: 17, most: 16 }),
+    }
+}
+
+// ---- withdrawals --------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn withdrawals() {
+    let desk = Desk::open(2).await;
+    let hand = &desk.hand;
+    let (mine, hers) = (hand.seed.account_key(), stranger());
+    let planned = hand.withdrawal(&[4, 4]).await;
+    let begin = hand.withdraw_begin(&planned);
+    let signed = |change: fn(&mut _)| Signed::sign(with(&begin.body, change), &mine);
+    let next_epoch = {
+        let keys = hand.keys().await;
+        let current = keys.get(&planned.outputs[0]).unwrap();
+        keys.issuing(4, current.issue_until_ms).unwrap().id()
+    };
+    let not_issued = Signed::sign(with(&begin.body, |b| b.outputs = vec![next_epoch]), &mine);
+    let not_hers = Signed::sign(begin.body.clone(), &hers);
+    let nobodys = Signed::sign(with(&begin.body, |b| b.account = stranger().public()), &hers);
+    let no_point = with(&begin, |b| b.body.account = PublicKey(NOT_CANONICAL));
+    let no_commitment = with(&begin, |b| b.signature.commitment = NOT_CANONICAL);
+    let no_response = with(&begin, |b| b.signature.response = NOT_CANONICAL);
+    refused! { desk,
+        "for another bank", signed(|b| b.bank = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+        "no outputs", signed(|b| b.outputs.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
+        "65 outputs", signed(|b| b.outputs = vec![b.outputs[0]; 65])
+            => request!(RequestFault::ListLength { got: 65, most: 64, .. }),
+        "a key that never was", signed(|b| b.outputs = vec![KeyId([9; 32])])
+            => issue!(IssueFault::UnknownKey(KeyId([9, ..]))),
+        "a key of the next epoch", not_issued => issue!(IssueFault::NotIssuing(key)) if *key == next_epoch,
+        "signed by another", not_hers => request!(RequestFault::Signature { .. }),
+        "an account that is not there", nobodys
+            => Refusal::Account(AccountFault::Unknown(key)) if *key == stranger().public(),
+        "an account that is no point", no_point
+            => request!(RequestFault::Signature { why, .. }) if why.contains("canonical"),
+        "a signature without a point", no_commitment
+            => request!(RequestFault::Signature { why, .. }) if why.contains("canonical"),
+        "a signature without a scalar", no_response
+            => request!(RequestFault::Signature { why, .. }) if why.contains("scalar"),
+    }
+
+    let begun = hand.withdrawal_begun(&planned).await;
+    let finish = hand.withdraw_finish(&begun);
+    let signed = |change: fn(&mut _)| Signed::sign(with(&finish.body, change), &mine);
+    refused! { desk,
+        "a challenge that is no scalar", signed(|f| f.challenges[1] = Challenge(NOT_CANONICAL))
+            => issue!(IssueFault::Challenge(1)),
+        "a challenge too few", signed(|f| f.challenges.truncate(1))
+            => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
+        "a finish signed by another", Signed::sign(finish.body.clone(), &hers)
+            => request!(RequestFault::Signature { .. }),
+        "a finish by another account",
+            Signed::sign(with(&finish.body, |f| f.account = stranger().public()), &hers)
+            => issue!(IssueFault::SessionGone),
+    }
+    let other = hand.withdrawal_begun(&hand.withdrawal(&[4, 4]).await).await;
+    let other = hand.withdraw_finish(&other);
+    let borrowed = Signed::sign(with(&finish.body, |f| f.session = other.body.session), &mine);
+    refused! { desk,
+        "a session of another request", borrowed => issue!(IssueFault::SessionGone),
+    }
+    // That has used this request's own session up, so it is begun again.
+    let begun = hand.withdrawal_begun(&planned).await;
+    let finish = hand.withdraw_finish(&begun);
+    hand.ask(finish.clone()).await.unwrap();
+    let swapped = Signed::sign(with(&finish.body, |f| f.challenges.swap(0, 1)), &mine);
+    let fewer = with(&finish.body, |f| {
+        f.outputs.truncate(1);
+        f.challenges.truncate(1);
+    });
+    let reused = Signed::sign(with(&finish.body, |f| f.request_id = [5; 32]), &mine);
+    refused! { desk,
+        "other challenges under a finished request", swapped => issue!(IssueFault::OtherContent(_)),
+        "other outputs under a finished request", Signed::sign(fewer, &mine)
+            => issue!(IssueFault::OtherContent(_)),
+        "a session that was used", reused => issue!(IssueFault::SessionGone),
+    }
+
+    let dear = hand.withdrawal_begun(&hand.withdrawal(&[2048; 25]).await).await;
+    let dear = hand.withdraw_finish(&dear);
+    refused! { desk,
+        "more than the account has", dear.clone()
+            => Refusal::Account(AccountFault::Balance { balance: Amount(49_992), asked: Amount(51_200) }),
+        "the same again", dear => issue!(IssueFault::SessionGone),
+    }
+    desk.balanced().await;
+}
+
+// ---- coins --------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn coins() {
+    let (desk, elsewhere) = (Desk::open(3).await, Desk::open(33).await);
+    let hand = &desk.hand;
+    let purse = hand.withdraw(&[8, 4]).await;
+    let planned = hand.exchange(&purse, &[8, 2, 2]).await;
+    let begin = hand.exchange_begin(&planned, &purse);
+    // A forger who has the coins' keys signs anew whatever she has changed.
+    let forged = |change: &dyn Fn(&mut Vec<Coin>)| {
+        let mut exchange = planned.clone();
+        change(&mut exchange.inputs);
+        hand.exchange_begin(&exchange, &purse)
+    };
+    let dearer = hand.outputs(&[2048]).await[0];
+    let foreign = elsewhere.hand.withdraw(&[8, 4]).await;
+    let foreign = hand.exchange_begin(&hand.exchange(&foreign, &[8, 4]).await, &foreign);
+    refused! { desk,
+        "coins of another bank", foreign => coin!(0, CoinFault::UnknownKey),
+        "a coin of a made-up key", forged(&|c| c[1].key_id = KeyId([9; 32]))
+            => coin!(1, CoinFault::UnknownKey),
+        "a coin of another suite", forged(&|c| c[0].suite = 2) => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose key is no point", forged(&|c| c[0].public = PublicKey(NOT_CANONICAL))
+            => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose key is the identity", forged(&|c| c[0].public = PublicKey([0; 32]))
+            => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose R is no point", forged(&|c| c[1].r = NOT_CANONICAL)
+            => coin!(1, CoinFault::Invalid(_)),
+        "a coin whose R is the identity", forged(&|c| c[1].r = [0; 32]) => coin!(1, CoinFault::Invalid(_)),
+        "a coin whose z is no scalar", forged(&|c| c[0].z = NOT_CANONICAL)
+            => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose y is no scalar", forged(&|c| c[0].y = NOT_CANONICAL)
+            => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose y is zero", forged(&|c| c[0].y = [0; 32]) => coin!(0, CoinFault::Invalid(_)),
+        "a coin with another's signature", forged(&|c| c[0].z = c[1].z) => coin!(0, CoinFault::Invalid(_)),
+        "a coin worth more than it is", forged(&|c| c[0].key_id = dearer)
+            => coin!(0, CoinFault::Invalid(_)),
+        "swapped authorizations", with(&begin, |b| b.authorizations.swap(0, 1))
+            => coin!(0, CoinFault::Authorization(_)),
+        "an authorization for something else", with(&begin, |b| b.body.client_randomness = [0; 32])
+            => coin!(0, CoinFault::Authorization(_)),
+        "an authorization without a scalar", with(&begin, |b| b.authorizations[1].response = NOT_CANONICAL)
+            => coin!(1, CoinFault::Authorization(_)),
+        "an authorization too few", with(&begin, |b| b.authorizations.truncate(1))
+            => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
+    }
+    let twice = purse.and(&purse);
+    let twice = hand.exchange_begin(&hand.exchange(&twice, &[16, 8]).await, &twice);
+    refused! { desk,
+        "the same coin twice", twice => coin!(2, CoinFault::Twice),
+        "no coins", forged(&|c| c.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
+    }
+    for (out, worth) in [(&[8, 2][..], 10), (&[8, 4, 1], 13)] {
+        let unbalanced = hand.exchange_begin(&hand.exchange(&purse, out).await, &purse);
+        refused! { desk,
+            "too little or too much out",
+                unbalanced
+                => issue!(IssueFault::Unbalanced { inputs: Amount(12), outputs: Amount(got) })
+                    if *got == worth,
+        }
+    }
+    let begun = hand.exchange_begun(&planned, &purse).await;
+    let finish = hand.exchange_finish(&begun, &purse);
+    refused! { desk,
+        "a finish that the coins did not sign", with(&finish, |f| f.body.challenges.swap(0, 1))
+            => coin!(0, CoinFault::Authorization(_)),
+    }
+
+    // Coins that were used before; each refusal brings their holder's own signature for it.
+    let (held, spent) = (hand.withdraw(&EXACT).await, hand.withdraw(&EXACT).await);
+    let bought = [hand.order(&held).await, hand.order(&spent).await];
+    hand.held(&bought[0]).await;
+    let hold = hand.held(&bought[1]).await;
+    hand.ask(bought[1].deliver(&hold)).await.unwrap();
+    hand.exchanged(&purse, &[8, 4]).await;
+    let commit = {
+        let outcome = bought[1].order.outcome_request(&bought[1].purchase_key);
+        let Outcome::Committed(committed) = hand.ask(outcome).await.unwrap() else {
+            panic!("it was delivered")
+        };
+        SettleRequest {
+            escrow: hand.key(Escrow),
+            decision: SignedDecision::Commit(committed.commit),
+        }
+    };
+    assert_eq!(hand.ask(commit).await.unwrap().body.outcome, SettledAs::Committed);
+    quiet().await;
+    let exchange = |purse: Purse| async move {
+        let planned = hand.exchange(&purse, &EXACT).await;
+        hand.exchange_begin(&planned, &purse)
+    };
+    let of = |purse: &Purse| {
+        purse.and(&Purse {
+            coins: vec![],
+            keys: vec![],
+        })
+    };
+    let again = hand.exchange_begin(&hand.exchange(&purse, &[4, 8]).await, &purse);
+    refused! { desk,
+        "an exchange of held coins", exchange(of(&held)).await
+            => coin!(0, CoinFault::AlreadyHeld(use_)) if use_.verify(&held.coins[0]).is_ok(),
+        "an exchange of spent coins", exchange(of(&spent)).await
+            => coin!(0, CoinFault::AlreadySpent(use_)) if use_.verify(&spent.coins[0]).is_ok(),
+        "an exchange of exchanged coins", again
+            => coin!(0, CoinFault::AlreadyExchanged(use_)) if use_.verify(&purse.coins[0]).is_ok(),
+        "a purchase with held coins", hand.order(&held).await.hold()
+            => coin!(0, CoinFault::AlreadyHeld(use_)) if use_.verify(&held.coins[0]).is_ok(),
+        "a purchase with spent coins", hand.order(&spent).await.hold()
+            => coin!(0, CoinFault::AlreadySpent(use_)) if use_.verify(&spent.coins[0]).is_ok(),
+    }
+
+    // And coins whose time is over.
+    let old = hand.withdraw(&EXACT).await;
+    let dates = hand.keys().await.get(&old.coins[0].key_id).unwrap().clone();
+    desk.world.clock.jump_to(dates.spend_until_ms);
+    desk.world.bank().extend_keys().await.unwrap();
+    let late = hand.order(&old).await;
+    refused! { desk,
+        "a purchase with old coins", late.bank_hold()
+            => coin!(0, CoinFault::Expired { expired_ms }) if *expired_ms == dates.spend_until_ms,
+    }
+    desk.world.clock.jump_to(dates.redeem_until_ms);
+    desk.world.bank().extend_keys().await.unwrap();
+    refused! { desk,
+        "an exchange of old coins", exchange(of(&old)).await
+            => coin!(0, CoinFault::Expired { expired_ms }) if *expired_ms == dates.redeem_until_ms,
+    }
+    desk.balanced().await;
+}
+
+/// Lets what is done in the background come to its end.
+async fn quiet() {
+    tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+}
+
+// ---- holds --------------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn holds_and_contracts() {
+    let desk = Desk::open(4).await;
+    let hand = &desk.hand;
+    let purse = hand.withdraw(&EXACT).await;
+    let bought = hand.order(&purse).await;
+    let good = bought.hold();
+    let bad = |change: fn(&mut HoldRequest)| with(&good, change);
+    refused! { desk,
+        "a forged offer", bad(|r| r.contract.offer.body.title = "two".into())
+            => contract!(ContractFault::OfferForged(_)),
+        "an offer out of bounds", bad(|r| r.contract.offer.body.title = "x".repeat(97))
+            => contract!(ContractFault::OfferBounds(what)) if what == "title",
+        "a changed price", bad(|r| r.contract.terms.price = Amount(1))
+            => contract!(ContractFault::DoesNotFit(what)) if what == "price",
+        "a changed account", bad(|r| r.contract.terms.account = stranger().public())
+            => contract!(ContractFault::DoesNotFit(what)) if what == "account",
+        "a changed merchant", bad(|r| r.contract.terms.merchant = stranger().public())
+            => contract!(ContractFault::DoesNotFit(_)),
+        "a changed currency", bad(|r| r.contract.terms.currency = "XYZ".into())
+            => contract!(ContractFault::DoesNotFit(what)) if what == "currency",
+        "another escrow", bad(|r| r.contract.terms.escrow = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+        "a deadline changed after it was signed", bad(|r| r.contract.terms.deadline_ms -= 1)
+            => contract!(ContractFault::Forged(_)),
+        "a contract signed by another", bad(|r| r.contract.signature = r.contract.offer.signature)
+            => contract!(ContractFault::Forged(_)),
+        "a purchase key that is no point", bad(|r| r.contract.terms.purchase_key = PublicKey(NOT_CANONICAL))
+            => contract!(ContractFault::Forged(_)),
+        "coins in another order", bad(|r| r.payment.coins.swap(0, 1))
+            => contract!(ContractFault::OtherCoins),
+        "other coins", bad(|r| r.payment.coins[0].public = stranger().public())
+            => contract!(ContractFault::OtherCoins),
+        "no coins", bad(|r| r.payment.coins.clear()) => contract!(ContractFault::OtherCoins),
+        "another note", bad(|r| r.payment.note[7] ^= 1) => contract!(ContractFault::OtherNote),
+        "a short note", bad(|r| r.payment.note.truncate(9))
+            => request!(RequestFault::ListMismatch { got: 9, .. }),
+        "a forged coin", bad(|r| r.payment.coins[1].z = r.payment.coins[0].z)
+            => coin!(1, CoinFault::Invalid(_)),
+        "swapped authorizations", bad(|r| r.payment.authorizations.swap(2, 3))
+            => coin!(2, CoinFault::Authorization(_)),
+        "an authorization too few", bad(|r| r.payment.authorizations.truncate(5))
+            => request!(RequestFault::ListMismatch { got: 5, expected: 6, .. }),
+    }
+    let little = hand.order(&hand.withdraw(&[512, 128, 64, 16, 4]).await).await;
+    let much = hand.order(&hand.withdraw(&[512, 256]).await).await;
+    let half = hand.withdraw(&[256]).await;
+    let twice = hand
+        .order(&half.and(&half).and(&hand.withdraw(&[128, 64, 16, 4, 1]).await))
+        .await;
+    refused! { desk,
+        "too little", little.hold()
+            => contract!(ContractFault::Worth { worth: Amount(724), price: Amount(PRICE) }),
+        "too much", much.hold()
+            => contract!(ContractFault::Worth { worth: Amount(768), price: Amount(PRICE) }),
+        "the same coin twice", twice.hold() => coin!(1, CoinFault::Twice),
+    }
+    let now_ms = bought.order.contract.offer.body.expires_ms - 3_600_000;
+    let soon = hand.order_until(hand.offer().await, &purse, now_ms);
+    refused! { desk,
+        "a deadline that has passed", soon.hold() => contract!(ContractFault::DeadlineTooSoon),
+    }
+
+    // What an escrow that lies would bring the bank, authorized by the coins all the same.
+    let lied = |change: &dyn Fn(&mut BankHoldRequest)| {
+        let mut request = with(&bought.bank_hold(), |request| change(request));
+        let digest = request.terms.purchase_id().0;
+        request.payment.authorizations = authorize(&purse.coins, &purse.keys, CoinUse::Hold, &digest);
+        request
+    };
+    refused! { desk,
+        "at the bank: an escrow that it does not know", lied(&|r| r.terms.escrow = stranger().public())
+            => contract!(ContractFault::UnknownParty { .. }),
+        "at the bank: an account that is not there", lied(&|r| r.terms.account = stranger().public())
+            => Refusal::Account(AccountFault::Unknown(_)),
+        "at the bank: another currency", lied(&|r| r.terms.currency = "XYZ".into())
+            => contract!(ContractFault::DoesNotFit(_)),
+        "at the bank: less than the price", lied(&|r| r.terms.price = Amount(700))
+            => contract!(ContractFault::Worth { .. }),
+        "at the bank: a deadline too far", lied(&|r| r.terms.deadline_ms += DEADLINE_HORIZON_MS)
+            => contract!(ContractFault::DeadlineTooFar),
+        "at the bank: another bank", lied(&|r| r.terms.bank = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+    }
+
+    // What the customer would bring the merchant, and what a wallet does not take from an escrow.
+    let hold = hand.held(&bought).await;
+    let deliver = bought.deliver(&hold);
+    let forged_hold = Signed::sign(hold.body.clone(), &stranger());
+    let less = with(&hold, |hold| hold.body.bank_hold.body.total = Amount(1));
+    refused! { desk,
+        "a hold by somebody else", bought.deliver(&forged_hold) => contract!(ContractFault::Hold(_)),
+        "a hold for less", bought.deliver(&less) => contract!(ContractFault::Hold(_)),
+        "a hold for another purchase", little.deliver(&hold) => contract!(ContractFault::Hold(_)),
+        "another merchant's offer", with(&deliver, |d| d.contract.terms.merchant = stranger().public())
+            => Refusal::Goods(GoodsFault::UnknownOffer),
+        "an offer that the merchant did not sign",
+            with(&deliver, |d| d.contract.offer.body.price = Amount(1))
+            => contract!(ContractFault::OfferForged(_)),
+    }
+    let holding = Purchase::Holding(bought.order.clone());
+    assert!(matches!(
+        holding.on_hold(forged_hold),
+        Err(PurchaseError::Contract(ContractFault::Hold(_)))
+    ));
+    let offer = &bought.order.contract.offer.body;
+    let piece = |item_id, offset| PieceRequest {
+        item_id,
+        encrypted_digest: offer.encrypted_digest,
+        offset,
+    };
+    let item = OfferRequest {
+        item_id: [9; 32],
+        bank: hand.key(Bank),
+        escrow: hand.key(Escrow),
+    };
+    refused! { desk,
+        "an item that is not there", item => Refusal::Goods(GoodsFault::UnknownItem),
+        "an escrow that he does not know",
+            OfferRequest { item_id: offer.item_id, escrow: stranger().public(), ..item }
+            => Refusal::Goods(GoodsFault::NotAccepted(_)),
+        "a piece of nothing", piece([9; 32], 0) => Refusal::Goods(GoodsFault::UnknownPiece),
+        "a piece behind the end", piece(offer.item_id, offer.encrypted_bytes + 1)
+            => Refusal::Goods(GoodsFault::UnknownPiece),
+    }
+    hand.ask(deliver).await.unwrap();
+    desk.balanced().await;
+}
+
+// ---- decisions ----------------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn decisions() {
+    let desk = Desk::open(5).await;
+    let hand = &desk.hand;
+    let offer = hand.offer().await;
+    let bought = hand.order_of(offer.clone(), &hand.withdraw(&EXACT).await);
+    let rival = hand.order_of(offer, &hand.withdraw(&EXACT).await);
+    let (hold, rivals_hold) = (hand.held(&bought).await, hand.held(&rival).await);
+    let key = desk.goods_key(&bought);
+    let release = bought.release(&hold, &key);
+    let wrong_key = bought.release(&hold, &GoodsKey::from_bytes([9; 32]));
+    let forged_hold = bought.release(&Signed::sign(hold.body.clone(), &stranger()), &key);
+    let purchase_key = &bought.purchase_key;
+    let signed_by = |secret: &SecretKey, key_use: PurchaseKeyUse| {
+        secret.sign(&key_use.statement(&purchase_key.public(), &bought.order.purchase()))
+    };
+    let by_another = with(&bought.cancel(), |c| {
+        c.signature = signed_by(&stranger(), PurchaseKeyUse::Cancel)
+    });
+    let for_another_use = with(&bought.cancel(), |c| {
+        c.signature = signed_by(purchase_key, PurchaseKeyUse::Outcome)
+    });
+    refused! { desk,
+        "a wrong goods key", wrong_key => contract!(ContractFault::WrongGoodsKey),
+        "a release with a forged hold", forged_hold => contract!(ContractFault::Hold(_)),
+        "a release with another's hold", rival.release(&hold, &key) => contract!(ContractFault::Hold(_)),
+        "a release of other terms", with(&release, |r| r.contract.terms.price = Amount(1))
+            => contract!(ContractFault::DoesNotFit(_)),
+        "a cancel without the purchase key", by_another => request!(RequestFault::Signature { .. }),
+        "a cancel signed for something else", for_another_use => request!(RequestFault::Signature { .. }),
+        "a cancel at another escrow", with(&bought.cancel(), |c| c.terms.escrow = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+    }
+
+    // What nobody's escrow has decided.
+    let terms = &bought.order.contract.terms;
+    let abort = Abort {
+        purchase: bought.order.purchase(),
+        bank: terms.bank,
+        reason: AbortReason::Cancelled,
+    };
+    let forged_abort = Signed::sign(abort, &stranger());
+    let settle = |decision| SettleRequest {
+        escrow: hand.key(Escrow),
+        decision,
+    };
+    refused! { desk,
+        "a forged abort", settle(SignedDecision::Abort(forged_abort.clone()))
+            => contract!(ContractFault::Decision(_)),
+    }
+    let elsewhere = SettleRequest {
+        escrow: stranger().public(),
+        decision: SignedDecision::Abort(forged_abort.clone()),
+    };
+    refused! { desk,
+        "an abort by an escrow that the bank does not know", elsewhere
+            => contract!(ContractFault::UnknownParty { .. }),
+    }
+    let held = Purchase::Held(bought.order.clone(), hold.clone());
+    assert!(matches!(
+        held.clone().on_abort(forged_abort),
+        Err(PurchaseError::Signature(_))
+    ));
+
+    // Committed: from here on nothing changes it.
+    let committed = hand.ask(release.clone()).await.unwrap();
+    quiet().await;
+    let Outcome::Committed(late) = desk.told(bought.cancel()).await else {
+        panic!("a cancel after the commit gets the receipt")
+    };
+    assert_eq!(*late, committed);
+    assert_eq!(desk.told(release).await, committed);
+    let receipt = committed.receipt;
+    let forged_receipt: Signed<Receipt> = Signed::sign(receipt.body.clone(), &stranger());
+    assert!(matches!(
+        held.clone().on_receipt(forged_receipt),
+        Err(PurchaseError::Signature(_))
+    ));
+    let rivals = Purchase::Held(rival.order.clone(), rivals_hold.clone());
+    assert!(matches!(
+        rivals.on_receipt(receipt),
+        Err(PurchaseError::Mismatch("purchase"))
+    ));
+    let outcome = bought.order.outcome_request(purchase_key);
+    refused! { desk,
+        "an outcome asked for by another",
+            with(&outcome, |o| o.signature = signed_by(&stranger(), PurchaseKeyUse::Outcome))
+            => request!(RequestFault::Signature { .. }),
+    }
+    let collect = bought.order.collect_request(purchase_key);
+    refused! { desk,
+        "a commit collected by another",
+            with(&collect, |c| c.signature = signed_by(&stranger(), PurchaseKeyUse::Collect))
+            => request!(RequestFault::Signature { .. }),
+        "a hold of what is paid", bought.hold() => purchase!(PurchaseFault::Committed(_)),
+        "a second sale of one offer", rival.release(&rivals_hold, &key) => purchase!(PurchaseFault::Sold),
+    }
+    let commit = committed.commit;
+    let altered =
+        |change: fn(&mut Commit)| settle(SignedDecision::Commit(with(&commit, |c| change(&mut c.body))));
+    refused! { desk,
+        "a commit for more", altered(|c| c.amount = Amount(9999)) => contract!(ContractFault::Decision(_)),
+        "a commit to another account", altered(|c| c.account = stranger().public())
+            => contract!(ContractFault::Decision(_)),
+        "a commit at another bank", altered(|c| c.bank = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+    }
+
+    // Aborted: nor does anything change that.
+    let Outcome::Aborted(abort) = hand.ask(rival.cancel()).await.unwrap() else {
+        panic!("it was open")
+    };
+    quiet().await;
+    refused! { desk,
+        "a release of what is cancelled", rival.release(&rivals_hold, &key)
+            => purchase!(PurchaseFault::Aborted(_)),
+        "a hold of what is cancelled", rival.hold() => purchase!(PurchaseFault::Aborted(_)),
+        "a delivery of what is cancelled and never was his to release",
+            with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = NOT_CANONICAL)
+            => contract!(ContractFault::Hold(_)),
+    }
+    assert_eq!(desk.told(rival.cancel()).await, Outcome::Aborted(abort.clone()));
+    assert!(matches!(
+        held.on_abort(abort),
+        Err(PurchaseError::Mismatch("purchase"))
+    ));
+
+    // And what comes too late.
+    let offer = hand.offer().await;
+    let deadline_ms = offer.body.expires_ms - 3_600_000 + 10_000;
+    let late = hand.order_until(offer, &hand.withdraw(&EXACT).await, deadline_ms);
+    let hold = hand.held(&late).await;
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    refused! { desk,
+        "a release after the deadline", late.release(&hold, &desk.goods_key(&late))
+            => purchase!(PurchaseFault::DeadlinePassed(_)),
+        "a hold after the deadline", late.hold() => contract!(ContractFault::DeadlineTooSoon),
+    }
+    hand.ask(late.cancel()).await.unwrap();
+    desk.world.settle().await;
+    desk.balanced().await;
+}
+
+// ---- goods and disks ----------------------------------------------------------------------------------------------
+
+#[tokio::test(start_paused = true)]
+async fn corrupted_goods_are_refused_by_the_wallet_before_anything_is_paid() {
+    let desk = Desk::open(6).await;
+    let world = &desk.world;
+    let alice = world.customer("bob", Amount(2000)).await;
+    let wallet = alice.wallet();
+    let parties = world.parties();
+    wallet.withdraw(&parties.bank, Amount(2000)).await.unwrap();
+    let shelf = world.dir().join("merchant/goods");
+    let sealed = fs::read_dir(shelf).unwrap().next().unwrap().unwrap().path();
+    let good = fs::read(&sealed).unwrap();
+    let output = |name: &str| world.dir().join(name);
+    for at in [0, good.len() / 2, good.len() - 1] {
+        fs::write(&sealed, with(&good, |bytes| bytes[at] ^= 1)).unwrap();
+        let before = desk.journals();
+        let refused = wallet
+            .buy(&parties, "a picture", &output("corrupt.png"))
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, WalletError::WrongGoods), "{refused}");
+        assert!(desk.journals() == before, "something was paid for");
+        assert_eq!(wallet.balance().unwrap().available, Amount(2000));
+        let number = wallet.purchases().unwrap().len() as u64 - 1;
+        wallet.cancel(number).await.unwrap();
+    }
+    fs::write(&sealed, good).unwrap();
+    wallet
+        .buy(&parties, "a picture", &output("bought.png"))
+        .await
+        .unwrap();
+    world.check(&[&wallet]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_for_now() {
+    let desk = Desk::open(7).await;
+    let hand = &desk.hand;
+    let (purse, other) = (hand.withdraw(&EXACT).await, hand.withdraw(&EXACT).await);
+    let (bought, cancelled) = (hand.order(&purse).await, hand.order(&other).await);
+    let withdrawal = hand.withdrawal_begun(&hand.withdrawal(&[1]).await).await;
+    let exchange = hand.exchange(&purse, &EXACT).await;
+    let exchange = hand.exchange_begun(&exchange, &purse).await;
+    let disks = desk.world.disks();
+    for (_, disk) in disks {
+        disk.set_capacity(Some(0));
+    }
+    // There is room left that was taken before: it is used up first.
+    for number in 0..10_000 {
+        let cash = Cash {
+            key: hand.account().to_string(),
+            amount: "0.01".into(),
+            reference: format!("fill {number}"),
+        };
+        if desk
+            .world
+            .bank()
+            .administer(Command::AccountCredit(cash))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let full = |refusal: &Refusal| *refusal == Later::Unavailable("its disk is full".into()).into();
+    refused! { desk,
+        "a withdrawal", hand.withdraw_finish(&withdrawal) => refusal if full(refusal),
+        "an exchange", hand.exchange_finish(&exchange, &purse) => refusal if full(refusal),
+        "a hold", bought.hold() => refusal if full(refusal),
+    }
+    for (_, disk) in disks {
+        disk.set_capacity(None);
+    }
+    let hold = hand.held(&bought).await;
+    hand.ask(bought.deliver(&hold)).await.unwrap();
+    hand.ask(cancelled.cancel()).await.unwrap();
+    desk.world.settle().await;
+    desk.balanced().await;
+}
