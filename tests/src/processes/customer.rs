@@ -149,10 +149,10 @@ impl Customer {
         self.run(args).done()
     }
 
-    /// Runs a command that gives up after a second of silence, and must.
+    /// Runs a command that gives up after two seconds of silence, and must.
     #[track_caller]
     pub fn into_silence(&self, args: &[&str]) -> Value {
-        self.run(&[&["--patience", "1"], args].concat()).json(10)
+        self.run(&[&["--patience", "2"], args].concat()).json(10)
     }
 
     /// Starts a command of her wallet, which tells on standard error what it does.
@@ -189,7 +189,7 @@ impl Customer {
         self.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Tries to, and gives up after a second of silence, as she must.
+    /// Tries to, and gives up after two seconds of silence, as she must.
     #[track_caller]
     pub fn buys_into_silence(&self, title: &str, name: &str) -> Value {
         let args = self.buying(title, name);

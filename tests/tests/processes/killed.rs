@@ -87,7 +87,7 @@ impl Phase {
         let status = match self {
             Phase::Fetching => {
                 slow_down(customer);
-                let buying = customer.starts_buying(FILM, "goods", "1");
+                let buying = customer.starts_buying(FILM, "goods", "2");
                 until("a part of the goods is there", || {
                     (customer.fetched_bytes() > 0).then_some(())
                 });

@@ -16,7 +16,7 @@ fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
         ..Faults::default()
     };
     alice.lines.to(Bank).set_faults(Way::ToServer, slow);
-    let mut withdrawing = alice.start(&["--patience", "1", "withdraw", "10.00"]);
+    let mut withdrawing = alice.start(&["--patience", "3", "withdraw", "10.00"]);
     withdrawing.until_says(r#"question: "withdraw, finish""#);
     alice.lines.lose_answers_of(&[Bank]);
     withdrawing.end().must_end_with(10);
