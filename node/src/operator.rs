@@ -6,7 +6,7 @@
 //! | [`report`] | what a command has to say |
 //! | [`commands`] | the commands that every node has: `card`, `network`, `verify` |
 //! | [`network`] | changed cards, which a running node takes up |
-//! | [`administer`] | having the running node do it, or doing it in the directory of a stopped one |
+//! | [`administer()`] | having the running node do it, or doing it in the directory of a stopped one |
 //! | [`lifecycle`] | a node is made; a node answers |
 
 pub mod administer;
