@@ -277,18 +277,30 @@ impl Drive<'_> {
                 }
                 let offer = &order.contract.offer.body;
                 self.wallet.fetch_goods(offer, &mut self.merchant).await?;
-                let as_described = self.wallet.open_goods(offer, proof.goods_key(), &row.output)?;
-                if !as_described && self.wallet.discard_damaged(offer)? {
+                let place = self
+                    .wallet
+                    .open_goods(offer, proof.goods_key(), &row.output, row.begun_ms)?;
+                if place.is_none() && self.wallet.discard_damaged(offer)? {
                     return Err(WalletError::WrongGoods);
                 }
+                let as_described = place.is_some();
                 let delivery = if as_described {
                     Delivery::Delivered
                 } else {
                     Delivery::NotAsDescribed
                 };
+                let output = place.unwrap_or_else(|| row.output.clone());
                 let before = row.purchase.clone();
                 self.wallet
-                    .save_purchase(self.number, &before, PurchaseRow { delivery, ..row })
+                    .save_purchase(
+                        self.number,
+                        &before,
+                        PurchaseRow {
+                            delivery,
+                            output,
+                            ..row
+                        },
+                    )
                     .await?;
                 if as_described {
                     Ok(())

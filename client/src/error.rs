@@ -63,6 +63,14 @@ pub enum WalletError {
     /// The bank issues no coin of this value now.
     #[error("the bank issues no coins worth {0} now; is this machine's clock right?")]
     NotIssued(Amount),
+    /// A withdrawal of too many coins.
+    #[error("that would be {coins} coins, at most {most} can be withdrawn at a time; withdraw it in parts")]
+    TooManyCoins {
+        /// How many it would be.
+        coins: usize,
+        /// The most.
+        most: usize,
+    },
     /// The merchant has not seen the keys of enough of the wallet's coins.
     #[error(
         "the merchant does not know the newest of the bank's keys yet, which {0} of this wallet's coins are made \

@@ -19,6 +19,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How many names are tried for goods whose own is taken.
+const PLACES_MAX: u32 = 100;
+
 /// How much of a file is read at a time (bytes).
 const READ_BYTES: usize = 256 * 1024;
 
@@ -71,26 +74,30 @@ impl Wallet {
         sync_parent(&path).map_err(WalletError::io(&path))
     }
 
-    /// Decrypts the goods to `output`. `false` says that they are not what the offer describes.
+    /// Decrypts the goods to `output`, or beside it if a file has appeared there since `begun_ms`, and returns
+    /// where they are. `None` says that they are not what the offer describes.
     pub(crate) fn open_goods(
         &self,
         offer: &Offer,
         goods_key: &GoodsKey,
         output: &Path,
-    ) -> Result<bool, WalletError> {
+        begun_ms: u64,
+    ) -> Result<Option<PathBuf>, WalletError> {
         let sealed = self.goods_path(offer);
         let temporary = temporary_beside(output);
         let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
         let target = File::create(&temporary).map_err(WalletError::io(&temporary))?;
         let as_described = decrypt(source, target, offer, goods_key).map_err(WalletError::io(&temporary))?;
-        if as_described {
-            std::fs::rename(&temporary, output).map_err(WalletError::io(output))?;
-            sync_parent(output).map_err(WalletError::io(output))?;
-        } else {
+        if !as_described {
             std::fs::remove_file(&temporary).map_err(WalletError::io(&temporary))?;
+            return Ok(None);
         }
-        Ok(as_described)
+        let place = free_place(output, &temporary, begun_ms).map_err(WalletError::io(output))?;
+        std::fs::rename(&temporary, &place).map_err(WalletError::io(&place))?;
+        sync_parent(&place).map_err(WalletError::io(&place))?;
+        Ok(Some(place))
     }
+
     /// Removes the encrypted goods if they are not any more what was fetched, as after a fault of this machine's
     /// disk; `false` if they are.
     pub(crate) fn discard_damaged(&self, offer: &Offer) -> Result<bool, WalletError> {
@@ -174,6 +181,45 @@ fn read_all(file: &mut File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> i
             Some(bytes) => each(bytes)?,
         }
     }
+}
+
+/// Where goods can be put without taking the place of a file that the customer made since she began to buy. One
+/// that was there before she has agreed to lose; one with the very goods in it was put there before a crash.
+fn free_place(output: &Path, goods: &Path, begun_ms: u64) -> io::Result<PathBuf> {
+    for number in 1..=PLACES_MAX {
+        let mut name = output.file_name().unwrap_or_default().to_os_string();
+        if number > 1 {
+            name.push(format!(".{number}"));
+        }
+        let place = output.with_file_name(name);
+        let Ok(there) = std::fs::metadata(&place) else {
+            return Ok(place);
+        };
+        let modified = there
+            .modified()?
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let older = number == 1 && modified.as_millis() < u128::from(begun_ms);
+        if older || same_bytes(&place, goods)? {
+            return Ok(place);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "there are files of this name already; move them away",
+    ))
+}
+
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let digest = |path: &Path| {
+        let mut digest = RunningDigest::new();
+        read_all(&mut File::open(path)?, |bytes| {
+            digest.update(bytes);
+            Ok(())
+        })?;
+        io::Result::Ok(digest.finish())
+    };
+    Ok(std::fs::metadata(one)?.len() == std::fs::metadata(other)?.len() && digest(one)? == digest(other)?)
 }
 
 fn temporary_beside(output: &Path) -> PathBuf {

@@ -35,6 +35,9 @@ pub const SEED_FILE: &str = "seed.phrase";
 /// The file that marks a wallet made from its phrase.
 pub const FROM_PHRASE_FILE: &str = "from-phrase";
 
+/// Where the wallet's rows are kept.
+const STORE_DIR: &str = "store";
+
 /// Where encrypted goods are kept.
 pub const GOODS_DIR: &str = "goods";
 
@@ -86,6 +89,14 @@ impl Wallet {
         if dir.join(SEED_FILE).exists() {
             let message = format!(
                 "there is a wallet in {} already; choose another directory",
+                dir.display()
+            );
+            return Err(WalletError::Home(message));
+        }
+        if dir.join(STORE_DIR).exists() {
+            let message = format!(
+                "there is a wallet in {} whose words are missing; put its {SEED_FILE} back, or run `farthing restore` \
+                 with them into another directory: a new wallet's words would not restore it",
                 dir.display()
             );
             return Err(WalletError::Home(message));
@@ -151,7 +162,7 @@ impl Wallet {
         let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
         let seed = Seed::from_phrase(phrase.trim())
             .map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))?;
-        let (store, _) = Store::open(&dir.join("store"), around.store.clone())?;
+        let (store, _) = Store::open(&dir.join(STORE_DIR), around.store.clone())?;
         Ok(Wallet {
             dir: dir.to_path_buf(),
             seed,

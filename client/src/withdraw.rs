@@ -22,6 +22,9 @@ use farthing_protocol::{
     withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
 };
 
+/// The most coins of one withdrawal: what is planned of it is written down at once.
+const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;
+
 /// A withdrawal's bank and number.
 type At = (PublicKey, u64);
 
@@ -34,6 +37,12 @@ impl Wallet {
         self.check_restored(&bank.identity)?;
         let keys = self.keys(bank).await?;
         let values = assortment(amount, keys.values()).ok_or(WalletError::NoCoins(amount))?;
+        if values.len() > COINS_PER_WITHDRAWAL_MAX {
+            return Err(WalletError::TooManyCoins {
+                coins: values.len(),
+                most: COINS_PER_WITHDRAWAL_MAX,
+            });
+        }
         let outputs = self.issuing(&keys, &values)?;
         let numbers = self.plan_withdrawals(bank, outputs).await?;
         let total = values.len() as u64;
