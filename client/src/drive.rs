@@ -68,14 +68,9 @@ impl Drive<'_> {
         }
     }
 
-    /// Takes a step and writes it down.
-    async fn step(
-        &mut self,
-        row: PurchaseRow,
-        step: impl FnOnce(Purchase) -> Result<Purchase, PurchaseError>,
-    ) -> Turn {
+    /// Writes a step down.
+    async fn advance(&mut self, row: PurchaseRow, purchase: Purchase) -> Turn {
         let before = row.purchase.clone();
-        let purchase = step(row.purchase.clone())?;
         if purchase != before {
             self.wallet
                 .save_purchase(self.number, &before, PurchaseRow { purchase, ..row })
@@ -100,8 +95,8 @@ impl Drive<'_> {
 
     /// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
     async fn hold(&mut self, row: PurchaseRow, hold: Signed<Hold>) -> Turn {
-        match row.purchase.clone().on_hold(hold.clone()) {
-            Ok(_) => self.step(row, |purchase| purchase.on_hold(hold)).await,
+        match row.purchase.clone().on_hold(hold) {
+            Ok(purchase) => self.advance(row, purchase).await,
             Err(why) => self.give_up(row, why.to_string()).await,
         }
     }
@@ -161,7 +156,7 @@ impl Drive<'_> {
                         self.ask_outcome(row, format!("its receipt is refused: {why}"))
                             .await
                     }
-                    Ok(_) => self.step(row, |purchase| purchase.on_receipt(receipt)).await,
+                    Ok(purchase) => self.advance(row, purchase).await,
                 }
             }
             Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await,
@@ -197,7 +192,7 @@ impl Drive<'_> {
             Outcome::Committed(committed) => Exhibit::Receipt(Box::new(committed.receipt.clone())),
             Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
         };
-        match row.purchase.clone().on_outcome(outcome.clone()) {
+        match row.purchase.clone().on_outcome(outcome) {
             Err(convicting) if convicts(&convicting) => {
                 self.exhibit(row, exhibit).await?;
                 Err(convicting.into())
@@ -206,7 +201,7 @@ impl Drive<'_> {
                 self.ask_bank(row, question, Unanswered::Again(why.to_string()))
                     .await
             }
-            Ok(_) => self.step(row, |purchase| purchase.on_outcome(outcome)).await,
+            Ok(purchase) => self.advance(row, purchase).await,
         }
     }
 

@@ -367,14 +367,6 @@ impl Purchase {
         }
     }
 
-    /// Whether it has ended.
-    pub fn has_ended(&self) -> bool {
-        matches!(
-            self,
-            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_)
-        )
-    }
-
     /// One word for people and scripts.
     pub fn status(&self) -> &'static str {
         match self {
