@@ -64,7 +64,7 @@ impl Wallet {
         let mut items: Vec<CatalogItem> = Vec::new();
         for _ in 0..CATALOG_PAGES_MAX {
             let after = items.last().map(|item| item.item_id);
-            let page = talk.must("catalogue", &CatalogRequest { after }).await?;
+            let page = talk.must(&CatalogRequest { after }).await?;
             let more = page.more && !page.items.is_empty();
             items.extend(page.items);
             if !more {
@@ -107,7 +107,7 @@ impl Wallet {
             bank,
             escrow,
         };
-        let offer = talk.must("offer", &request).await?;
+        let offer = talk.must(&request).await?;
         check_listed(&offer.body, &listed)?;
         self.check_offer(parties, &offer).await?;
         self.check_funds(&bank, offer.body.price)?;

@@ -9,6 +9,7 @@ use crate::{
 use farthing_coin::{Coin, PublicKey, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
+    api::Call,
     decide::{Outcome, SignedDecision},
     documents::{Abort, EarlierUse, Hold},
     limits::DEADLINE_LEAST_MS,
@@ -48,13 +49,13 @@ impl Drive<'_> {
             }
             let turn = match row.purchase.ask(&seed) {
                 Ask::Goods(plan) => self.goods(row, &plan).await?,
-                Ask::Hold(request) => match self.escrow.once("hold", *request).await {
+                Ask::Hold(request) => match self.escrow.once(*request).await {
                     Ok(hold) => self.hold(row, hold).await?,
                     Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
                     Err(unanswered) => self.ask_bank(row, "hold", unanswered).await?,
                 },
                 Ask::Deliver(request) => self.deliver(row, *request).await?,
-                Ask::Cancel(request) => match self.escrow.once("cancel", *request).await {
+                Ask::Cancel(request) => match self.escrow.once(*request).await {
                     Ok(outcome) => self.decided(row, "cancel", outcome).await?,
                     Err(unanswered) => self.ask_bank(row, "cancel", unanswered).await?,
                 },
@@ -144,7 +145,7 @@ impl Drive<'_> {
     /// Hands the hold to the merchant; when he is silent, or gives no good receipt, asks the escrow how it
     /// has ended.
     async fn deliver(&mut self, row: PurchaseRow, request: DeliverRequest) -> Turn {
-        match self.merchant.once("deliver", request).await {
+        match self.merchant.once(request).await {
             Ok(receipt) => {
                 let good = row.purchase.clone().on_receipt(receipt.clone());
                 match good {
@@ -175,7 +176,7 @@ impl Drive<'_> {
                 .seed_for(&self.bank.identity)
                 .purchase_key(order.counter),
         );
-        match self.escrow.once("outcome", request).await {
+        match self.escrow.once(request).await {
             Ok(Outcome::Undecided) => Ok(Some((self.merchant.party(), "deliver", why))),
             Ok(outcome) => self.decided(row, "outcome", outcome).await,
             Err(unanswered) => self.ask_bank(row, "outcome", unanswered).await,
@@ -237,7 +238,7 @@ impl Drive<'_> {
             .seed_for(&self.bank.identity)
             .purchase_key(order.counter);
         let before = row.purchase.clone();
-        if let Ok(collected) = self.bank_talk.once("collect", order.collect_request(&key)).await {
+        if let Ok(collected) = self.bank_talk.once(order.collect_request(&key)).await {
             match row.purchase.clone().on_collected(collected.clone(), &key) {
                 Ok(purchase) if purchase != before => {
                     let row = PurchaseRow { purchase, ..row };
@@ -344,7 +345,7 @@ impl Drive<'_> {
             escrow,
             decision: SignedDecision::Abort(abort),
         };
-        match self.bank_talk.ask("abort", &settle).await? {
+        match self.bank_talk.ask(&settle).await? {
             Ok(settled) => settled
                 .verify(&self.bank.identity)
                 .map_err(|why| WalletError::Garbled {
@@ -360,14 +361,13 @@ impl Drive<'_> {
                     .seed_for(&self.bank.identity)
                     .purchase_key(order.counter);
                 let request = order.collect_request(&key);
-                if let Ok(collected @ Collected::Committed(_)) = self.bank_talk.once("collect", request).await
-                {
+                if let Ok(collected @ Collected::Committed(_)) = self.bank_talk.once(request).await {
                     self.exhibit_collected(row, collected).await?;
                     return Err(PurchaseError::BothOutcomes.into());
                 }
                 Err(WalletError::Refused {
                     party: self.bank.title(),
-                    question: "abort",
+                    question: SettleRequest::QUESTION,
                     refusal: Box::new(refusal),
                 })
             }

@@ -162,7 +162,7 @@ impl Wallet {
                 ExchangeAsk::Nothing => return Ok(()),
                 ExchangeAsk::Begin(begin) => {
                     let digest = begin.body.digest();
-                    match talk.ask("exchange, begin", &begin).await? {
+                    match talk.ask(&begin).await? {
                         Ok(begun) => {
                             let keys = self.keys_of(&bank, &exchange.outputs).await?;
                             let id = exchange.request_id;
@@ -180,7 +180,7 @@ impl Wallet {
                 }
                 ExchangeAsk::Finish(finish) => {
                     let digest = finish.body.digest();
-                    match talk.ask("exchange, finish", &finish).await? {
+                    match talk.ask(&finish).await? {
                         Ok(issued) => {
                             let keys = self.keys_of(&bank, &issued.body.outputs).await?;
                             let ended = exchange.on_issued(&issued, &keys, &seed)?;

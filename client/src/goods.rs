@@ -54,7 +54,7 @@ impl Wallet {
                 encrypted_digest: offer.encrypted_digest,
                 offset,
             };
-            let piece = talk.must("goods", &request).await?;
+            let piece = talk.must(&request).await?;
             if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
                 return Err(discard(&part, file));
             }

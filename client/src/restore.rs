@@ -102,7 +102,7 @@ impl Wallet {
             memo,
         };
         let signed = Signed::sign(request, &self.account_key());
-        let kept = match self.talk(bank, Lane::Identified).ask("memo", &signed).await? {
+        let kept = match self.talk(bank, Lane::Identified).ask(&signed).await? {
             Ok(kept) => kept,
             // An account that was never opened has no memo, and nothing to restore but what came without it.
             Err(Refusal::Account(AccountFault::Unknown(_))) => None,
@@ -131,9 +131,7 @@ impl Wallet {
                 account: self.account(),
                 after,
             };
-            let page = talk
-                .must("withdrawals", &Signed::sign(request, &self.account_key()))
-                .await?;
+            let page = talk.must(&Signed::sign(request, &self.account_key())).await?;
             after = page.records.last().map(|record| record.body.request_id);
             records.extend(
                 page.records
@@ -436,7 +434,7 @@ impl Wallet {
                     prefix: whole,
                     after: None,
                 };
-                let page = self.talk(bank, Lane::Anonymous).must("bucket", &request).await?;
+                let page = self.talk(bank, Lane::Anonymous).must(&request).await?;
                 let bits = Prefix::bits_for(page.shelf_records);
                 fetched.bits.insert(shelf, bits);
                 bits
@@ -465,9 +463,7 @@ impl Wallet {
         let mut records = Vec::new();
         let mut after = None;
         for _ in 0..PAGES_MAX {
-            let page = talk
-                .must("bucket", &BucketRequest { shelf, prefix, after })
-                .await?;
+            let page = talk.must(&BucketRequest { shelf, prefix, after }).await?;
             if page.records.len() > RESTORE_PAGE_MAX {
                 let why = format!("a page of {} records", page.records.len());
                 return Err(WalletError::Garbled {

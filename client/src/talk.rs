@@ -74,13 +74,9 @@ impl<'w> Talk<'w> {
     }
 
     /// Asks once.
-    pub(crate) async fn once<C: Call>(
-        &mut self,
-        question: &'static str,
-        call: C,
-    ) -> Result<C::Reply, Unanswered> {
-        let party = self.party();
-        let outcome = self.attempt(question, call).await;
+    pub(crate) async fn once<C: Call>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
+        let (party, question) = (self.party(), C::QUESTION);
+        let outcome = self.attempt(call).await;
         match &outcome {
             Ok(_) => self.watch.see(&Event::Answered { party, question }),
             Err(Unanswered::Again(why)) => {
@@ -103,11 +99,11 @@ impl<'w> Talk<'w> {
         outcome
     }
 
-    async fn attempt<C: Call>(&mut self, question: &'static str, call: C) -> Result<C::Reply, Unanswered> {
+    async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
         let party = self.party();
         self.watch.see(&Event::Asked {
             party: party.clone(),
-            question,
+            question: C::QUESTION,
         });
         let channel = match &self.channel {
             Some(channel) => Arc::clone(channel),
@@ -128,12 +124,11 @@ impl<'w> Talk<'w> {
     /// Asks until there is an answer or a refusal, or the wallet's patience ends.
     pub(crate) async fn ask<C: Call + Clone>(
         &mut self,
-        question: &'static str,
         call: &C,
     ) -> Result<Result<C::Reply, Refusal>, WalletError> {
         let mut pause = Pause::new(self.patience);
         loop {
-            match self.once(question, call.clone()).await {
+            match self.once(call.clone()).await {
                 Ok(reply) => return Ok(Ok(reply)),
                 Err(Unanswered::Refused(refusal)) => return Ok(Err(refusal)),
                 Err(Unanswered::Final(error)) => return Err(error),
@@ -141,7 +136,7 @@ impl<'w> Talk<'w> {
                     if !pause.wait().await {
                         return Err(WalletError::Silent {
                             party: self.party(),
-                            question,
+                            question: C::QUESTION,
                             why,
                         });
                     }
@@ -151,18 +146,12 @@ impl<'w> Talk<'w> {
     }
 
     /// As [`ask`](Talk::ask), where a refusal is an error as well.
-    pub(crate) async fn must<C: Call + Clone>(
-        &mut self,
-        question: &'static str,
-        call: &C,
-    ) -> Result<C::Reply, WalletError> {
-        self.ask(question, call)
-            .await?
-            .map_err(|refusal| WalletError::Refused {
-                party: self.party(),
-                question,
-                refusal: Box::new(refusal),
-            })
+    pub(crate) async fn must<C: Call + Clone>(&mut self, call: &C) -> Result<C::Reply, WalletError> {
+        self.ask(call).await?.map_err(|refusal| WalletError::Refused {
+            party: self.party(),
+            question: C::QUESTION,
+            refusal: Box::new(refusal),
+        })
     }
 }
 

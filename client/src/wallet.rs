@@ -290,10 +290,7 @@ impl Wallet {
     /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
     /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
     pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
-        let signed = self
-            .talk(bank, Lane::Anonymous)
-            .must("list of keys", &KeysRequest)
-            .await?;
+        let signed = self.talk(bank, Lane::Anonymous).must(&KeysRequest).await?;
         let book = verified_keys(bank, signed.clone())?;
         if let Some(older) = self.stored_keys(bank)?
             && !book.extends(&older)
@@ -337,7 +334,7 @@ impl Wallet {
             account: self.account(),
         };
         let signed = Signed::sign(request, &self.account_key());
-        self.talk(bank, Lane::Identified).must("balance", &signed).await
+        self.talk(bank, Lane::Identified).must(&signed).await
     }
 
     // ---- rows -------------------------------------------------------------------------------------------------

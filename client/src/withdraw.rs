@@ -121,7 +121,7 @@ impl Wallet {
             let bank = self.party_by_key(RoleName::Bank, &withdrawal.bank)?;
             let refusal = match withdrawal.ask(&account_key, &seed) {
                 WithdrawAsk::Nothing => return Ok(withdrawal.outputs.len() as u64),
-                WithdrawAsk::Begin(begin) => match talk.ask("withdraw, begin", &begin).await? {
+                WithdrawAsk::Begin(begin) => match talk.ask(&begin).await? {
                     Ok(begun) => {
                         let keys = self.keys_of(&bank, &withdrawal.outputs).await?;
                         let next = withdrawal.on_begun(&begun, &keys, &seed)?;
@@ -132,7 +132,7 @@ impl Wallet {
                     }
                     Err(refusal) => refusal,
                 },
-                WithdrawAsk::Finish(finish) => match talk.ask("withdraw, finish", &finish).await? {
+                WithdrawAsk::Finish(finish) => match talk.ask(&finish).await? {
                     Ok(issued) => {
                         let keys = self.keys_of(&bank, &issued.body.outputs).await?;
                         self.withdrawn(at, withdrawal.on_issued(&issued, &keys, &seed)?, &keys)

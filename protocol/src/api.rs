@@ -44,6 +44,8 @@ pub trait Call: Sized {
     type Server: From<Self> + Serialize;
     /// The answer.
     type Reply: Serialize + DeserializeOwned;
+    /// What people call it, in errors and logs.
+    const QUESTION: &'static str;
 
     /// The question as bytes.
     ///
@@ -67,7 +69,7 @@ pub trait Call: Sized {
 pub struct KeysRequest;
 
 macro_rules! server {
-    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident;)* }) => {
+    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:literal;)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[allow(clippy::large_enum_variant, reason = "a request lives for one dispatch")]
@@ -79,6 +81,11 @@ macro_rules! server {
             /// Who may ask this.
             pub fn caller(&self) -> Caller {
                 match self { $($server::$name(_) => Caller::$caller,)* }
+            }
+
+            /// What people call this.
+            pub fn question(&self) -> &'static str {
+                match self { $($server::$name(_) => $question,)* }
             }
 
             /// The question that `bytes` spell.
@@ -99,6 +106,7 @@ macro_rules! server {
             impl Call for $call {
                 type Server = $server;
                 type Reply = $reply;
+                const QUESTION: &'static str = $question;
             }
         )*
     };
@@ -108,29 +116,29 @@ server! {
     /// What can be asked of a bank.
     BankRequest {
         /// The list of keys.
-        Keys(KeysRequest) -> Signed<KeyList>, by Anyone;
+        Keys(KeysRequest) -> Signed<KeyList>, by Anyone, called "list of keys";
         /// An account's balance.
-        Account(Signed<AccountRequest>) -> Amount, by Identified;
+        Account(Signed<AccountRequest>) -> Amount, by Identified, called "balance";
         /// Open a session for a withdrawal.
-        WithdrawBegin(Signed<WithdrawBegin>) -> Begun, by Identified;
+        WithdrawBegin(Signed<WithdrawBegin>) -> Begun, by Identified, called "withdraw, begin";
         /// Debit and issue.
-        WithdrawFinish(Signed<WithdrawFinish>) -> Signed<Issued>, by Identified;
+        WithdrawFinish(Signed<WithdrawFinish>) -> Signed<Issued>, by Identified, called "withdraw, finish";
         /// Finished withdrawals.
-        Withdrawals(Signed<WithdrawalsRequest>) -> WithdrawalsPage, by Identified;
+        Withdrawals(Signed<WithdrawalsRequest>) -> WithdrawalsPage, by Identified, called "withdrawals";
         /// Open a session for an exchange.
-        ExchangeBegin(Authorized<ExchangeBegin>) -> Begun, by Anonymous;
+        ExchangeBegin(Authorized<ExchangeBegin>) -> Begun, by Anonymous, called "exchange, begin";
         /// Take coins in and issue.
-        ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous;
+        ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called "exchange, finish";
         /// Hold coins.
-        Hold(BankHoldRequest) -> Signed<BankHold>, by Peer;
+        Hold(BankHoldRequest) -> Signed<BankHold>, by Peer, called "hold";
         /// Obey a decision.
-        Settle(SettleRequest) -> Signed<Settled>, by Anyone;
+        Settle(SettleRequest) -> Signed<Settled>, by Anyone, called "settle";
         /// What is known of a purchase.
-        Collect(CollectRequest) -> Collected, by Anonymous;
+        Collect(CollectRequest) -> Collected, by Anonymous, called "collect";
         /// A page of a bucket.
-        Bucket(BucketRequest) -> BucketPage, by Anonymous;
+        Bucket(BucketRequest) -> BucketPage, by Anonymous, called "bucket";
         /// Read or replace the account's memo.
-        Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified;
+        Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified, called "memo";
     }
 }
 
@@ -138,15 +146,15 @@ server! {
     /// What can be asked of an escrow.
     EscrowRequest {
         /// Hold coins for a contract.
-        Hold(HoldRequest) -> Signed<Hold>, by Anonymous;
+        Hold(HoldRequest) -> Signed<Hold>, by Anonymous, called "hold";
         /// Commit, with the goods key.
-        Release(ReleaseRequest) -> Committed, by Peer;
+        Release(ReleaseRequest) -> Committed, by Peer, called "release";
         /// Abort, unless it is decided.
-        Cancel(CancelRequest) -> Outcome, by Anonymous;
+        Cancel(CancelRequest) -> Outcome, by Anonymous, called "cancel";
         /// How has it ended?
-        Outcome(OutcomeRequest) -> Outcome, by Anonymous;
+        Outcome(OutcomeRequest) -> Outcome, by Anonymous, called "outcome";
         /// How has it ended, asks the bank.
-        Overdue(OverdueRequest) -> SignedDecision, by Peer;
+        Overdue(OverdueRequest) -> SignedDecision, by Peer, called "overdue";
     }
 }
 
@@ -154,13 +162,13 @@ server! {
     /// What can be asked of a merchant.
     MerchantRequest {
         /// A page of the catalogue.
-        Catalog(CatalogRequest) -> CatalogPage, by Anonymous;
+        Catalog(CatalogRequest) -> CatalogPage, by Anonymous, called "catalogue";
         /// An offer.
-        Offer(OfferRequest) -> Signed<Offer>, by Anonymous;
+        Offer(OfferRequest) -> Signed<Offer>, by Anonymous, called "offer";
         /// A piece of encrypted goods.
-        Piece(PieceRequest) -> Piece, by Anonymous;
+        Piece(PieceRequest) -> Piece, by Anonymous, called "goods";
         /// Release the key and hand over the receipt.
-        Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous;
+        Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called "deliver";
     }
 }
 
