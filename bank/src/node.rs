@@ -13,10 +13,11 @@ use farthing_node::{
     home::{Home, HomeError},
     network::{Lane, Service},
     operator::{self, OperatorError},
+    probe::ProcessProbe,
     process::StopToken,
     quic::QuicNetwork,
     serve::{Role, ServeError, open_store, serve},
-    store::{Store, StoreError, StoreOptions},
+    store::{Store, StoreError},
 };
 use serde_json::Value;
 use std::{
@@ -64,6 +65,7 @@ impl From<BankError> for OperatorError {
 pub struct BankNode {
     bank: Bank,
     home: Home<BankSettings>,
+    probe: ProcessProbe,
 }
 
 /// Makes a bank in the directory `dir`, which must be empty or not there yet.
@@ -91,7 +93,8 @@ impl BankNode {
         let home: Home<BankSettings> = Home::open(dir, RoleName::Bank)?;
         let master = Master::read(dir)?;
         let network = home.network()?;
-        let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
+        let probe = ProcessProbe::from_environment(RoleName::Bank.as_str());
+        let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
         let identity = farthing_coin::SecretKey::from_bytes(&home.identity().to_bytes())
             .map_err(|e| damaged_identity(dir, &e))?;
         let parts = BankParts {
@@ -101,11 +104,11 @@ impl BankNode {
             store,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            network: Arc::new(QuicNetwork::new()),
+            network: probe.around_network(Arc::new(QuicNetwork::new())),
             cards: network.cards().to_vec(),
         };
         let bank = Bank::open(parts).await?;
-        Ok(BankNode { bank, home })
+        Ok(BankNode { bank, home, probe })
     }
 
     /// The bank.
@@ -140,7 +143,7 @@ pub async fn run_node(dir: &Path, as_json: bool) -> Result<(), BankError> {
     let store: Store = node.bank.store.clone();
     let role = Arc::clone(&node);
     let ready = |address| operator::lifecycle::ready(&node.home, &node.bank.peers, address, as_json);
-    serve(dir, listen, node.home.tls(), role, store, ready).await?;
+    serve(dir, listen, node.home.tls(), role, store, &node.probe, ready).await?;
     Ok(())
 }
 
@@ -165,6 +168,8 @@ impl AdminHandler for BankNode {
 
 #[async_trait]
 impl Role for BankNode {
+    const NAME: RoleName = RoleName::Bank;
+
     async fn background(self: Arc<Self>, stop: StopToken) {
         let keys = async {
             loop {

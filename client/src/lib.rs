@@ -14,6 +14,7 @@
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
+//! | what fault tests see of real processes | [`lab`] |
 //! | the whole system shown at work, and at its worst | [`demo`] |
 
 pub mod buy;
@@ -23,6 +24,7 @@ mod drive;
 pub mod error;
 mod exchange;
 pub mod goods;
+pub mod lab;
 mod mint;
 pub mod restore;
 pub mod resume;

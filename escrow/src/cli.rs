@@ -15,6 +15,7 @@ use farthing_node::logging::{self, LogFormat};
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, all_pages, with_store};
+use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreOptions};
@@ -157,11 +158,12 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
 async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
-    let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
+    let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
+    let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
     let escrow = Arc::new(Escrow::new(EscrowParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         store: store.clone(),
-        network: Arc::new(QuicNetwork::new()),
+        network: probe.around_network(Arc::new(QuicNetwork::new())),
         cards: home.network()?.cards().to_vec(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
@@ -173,7 +175,16 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     warn_of_clock(&store)?;
     let node = Arc::clone(&escrow);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(dir, home.config().listen, home.tls(), escrow, store, ready).await?;
+    serve(
+        dir,
+        home.config().listen,
+        home.tls(),
+        escrow,
+        store,
+        &probe,
+        ready,
+    )
+    .await?;
     Ok(())
 }
 

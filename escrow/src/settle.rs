@@ -43,6 +43,8 @@ pub const IDLE_MS: u64 = 10_000;
 
 #[async_trait]
 impl Role for Escrow {
+    const NAME: RoleName = RoleName::Escrow;
+
     async fn background(self: Arc<Self>, stop: StopToken) {
         let mut pause_ms = RETRY_FIRST_MS;
         while !stop.is_stopped() {

@@ -58,6 +58,8 @@ pub const TIDY_PAGE_MAX: usize = 256;
 
 #[async_trait]
 impl Role for Merchant {
+    const NAME: RoleName = RoleName::Merchant;
+
     async fn background(self: Arc<Self>, stop: StopToken) {
         tokio::join!(
             self.finish_sales(&stop),

@@ -18,6 +18,7 @@ use farthing_node::operator::lifecycle::{made, ready, with_port};
 use farthing_node::operator::{
     self, Directory, NodeCommand, OperatorError, Report, administer, all_pages, with_store,
 };
+use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreOptions};
@@ -214,14 +215,15 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     home.config().settings.check().map_err(anyhow::Error::msg)?;
-    let store = open_store(&dir.join(STORE_DIR), StoreOptions::default())?;
+    let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
+    let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
     let merchant = Arc::new(Merchant::new(MerchantParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         secret: MerchantSecret::load(dir)?,
         settings: home.config().settings.clone(),
         store: store.clone(),
         shelf: Shelf::open(dir)?,
-        network: Arc::new(QuicNetwork::new()),
+        network: probe.around_network(Arc::new(QuicNetwork::new())),
         cards: home.network()?.cards().to_vec(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
@@ -229,6 +231,15 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     }));
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);
-    serve(dir, home.config().listen, home.tls(), merchant, store, ready).await?;
+    serve(
+        dir,
+        home.config().listen,
+        home.tls(),
+        merchant,
+        store,
+        &probe,
+        ready,
+    )
+    .await?;
     Ok(())
 }

@@ -1,7 +1,25 @@
-//! Named points in the runtime, before and after every durable write and send.
+//! Named points in the runtime, around every durable write and every message.
 //!
 //! Production passes [`NoProbe`]. A test passes a probe that pauses, kills the process, or faults at a
-//! point of its choice, so that no test behaviour hides in production code.
+//! point of its choice, so that no test behaviour hides in production code. A process that is started with
+//! [`PROBE_VARIABLE`] set tells whoever listens on that socket of each point that it reaches, and waits there
+//! until it is let go on.
+//!
+//! | what | file |
+//! |---|---|
+//! | the points and who is told of them | this one |
+//! | the probe that tells a socket | [`socket`] |
+//! | what a process passes to its parts | [`process`] |
+//! | points around messages | `messages` |
+
+mod messages;
+pub mod process;
+pub mod socket;
+
+pub use process::ProcessProbe;
+pub use socket::PROBE_VARIABLE;
+
+use crate::card::RoleName;
 
 /// Before a record is written to the journal: nothing of the batch is on disk.
 pub const BEFORE_APPEND: &str = "journal: before append";
@@ -19,29 +37,29 @@ pub const BEFORE_RECOVERY: &str = "store: before recovery";
 pub const BEFORE_REPLAY: &str = "store: before replay";
 /// The store is open and its state says so.
 pub const AFTER_OPEN: &str = "store: after open";
-/// A message is about to be handed to the network.
-pub const BEFORE_SEND: &str = "network: before send";
-/// A message was handed to the network; nobody knows whether it arrived.
-pub const AFTER_SEND: &str = "network: after send";
+/// A question is about to be sent.
+pub const BEFORE_ASKING: &str = "message: about to ask";
+/// A question has arrived whole; nothing was looked at.
+pub const ASKED: &str = "message: question is here";
+/// All that the answer says is durable; the answer is about to be sent.
+pub const BEFORE_ANSWERING: &str = "message: about to answer";
+/// The answer is here; nothing was done with it.
+pub const ANSWERED: &str = "message: answer is here";
+/// There will be no answer to the question: the time for it has run out, or the connection has ended.
+pub const UNANSWERED: &str = "message: no answer";
 
-/// All points, in the order in which a commit and its reply pass them.
-pub const POINTS: [&str; 10] = [
-    BEFORE_RECOVERY,
-    BEFORE_REPLAY,
-    AFTER_OPEN,
-    BEFORE_APPEND,
-    AFTER_APPEND,
-    AFTER_SYNC,
-    AFTER_INDEX,
-    AFTER_REPLY,
-    BEFORE_SEND,
-    AFTER_SEND,
-];
+/// The points of a durable write, in the order in which it passes them. ([`AFTER_REPLY`] is passed by batches that wrote
+/// nothing as well.)
+pub const WRITE_POINTS: [&str; 4] = [BEFORE_APPEND, AFTER_APPEND, AFTER_SYNC, AFTER_INDEX];
 
 /// Is told when the runtime reaches a named point.
 pub trait Probe: Send + Sync {
-    /// `point` is one of [`POINTS`]. It may block, and it may end the process.
+    /// A point of the store. It may block, and it may end the process.
     fn reached(&self, point: &'static str);
+
+    /// A point of the message `question` to a server of this role, or of its answer. It may block, and it may end the
+    /// process.
+    fn message(&self, _point: &'static str, _server: RoleName, _question: &'static str) {}
 }
 
 /// The probe of production: does nothing.

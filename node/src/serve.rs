@@ -1,7 +1,9 @@
 //! Running a node: its store is opened, its endpoint and its operator's socket answer, until it is stopped.
 
 use crate::admin::{AdminError, AdminHandler, AdminServer};
+use crate::card::RoleName;
 use crate::network::Service;
+use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::quic::{QuicServer, ServerError, ServerIdentity, ServerLimits};
 use crate::store::{OpenReport, Store, StoreError, StoreOptions};
@@ -13,6 +15,9 @@ use std::sync::Arc;
 /// What a program of Farthing does when it runs as a node.
 #[async_trait]
 pub trait Role: Service + AdminHandler + 'static {
+    /// What it is.
+    const NAME: RoleName;
+
     /// What it does besides answering, until it is stopped: settlement, overdue holds, new keys.
     async fn background(self: Arc<Self>, stop: StopToken);
 }
@@ -60,10 +65,11 @@ pub async fn serve<R: Role>(
     tls: &ServerIdentity,
     role: Arc<R>,
     store: Store,
+    probe: &ProcessProbe,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
     let (stopper, stop) = stop_pair();
-    let service: Arc<dyn Service> = role.clone();
+    let service = probe.around_service(role.clone(), R::NAME);
     let server = QuicServer::bind(listen, tls, service, ServerLimits::default())?;
     let admin = AdminServer::bind(dir).await?;
     let handler: Arc<dyn AdminHandler> = role.clone();

@@ -18,8 +18,9 @@ use farthing_node::{
     card::{Added, Card, NetworkFile, RoleName},
     clock::SystemClock,
     entropy::{Entropy, SystemEntropy},
+    probe::ProcessProbe,
     quic::QuicNetwork,
-    store::{StoreError, StoreOptions},
+    store::StoreError,
 };
 use serde_json::{Value, json};
 use std::{
@@ -60,13 +61,14 @@ fn patience(options: &Options, total_otherwise: Duration) -> Patience {
 
 fn surroundings(options: &Options, total_otherwise: Duration) -> Surroundings {
     let lines = if options.json { Lines::Silent } else { Lines::Told };
+    let probe = ProcessProbe::from_environment("wallet");
     Surroundings {
-        network: Arc::new(QuicNetwork::new()),
+        network: probe.around_network(Arc::new(QuicNetwork::new())),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         watch: Arc::new(Screen::new(lines)),
         patience: patience(options, total_otherwise),
-        store: StoreOptions::default(),
+        store: probe.store_options(),
     }
 }
 

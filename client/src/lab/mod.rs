@@ -1,0 +1,7 @@
+//! What fault tests on real processes are made of, beside the nodes and relays of [`demo`](crate::demo).
+//!
+//! | what | file |
+//! |---|---|
+//! | the points that processes reach, and wait at | [`points`] |
+
+pub mod points;

@@ -1,0 +1,86 @@
+//! Points around messages: a network and a service that reach them, and are otherwise those that they stand before.
+
+use super::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, Probe, UNANSWERED};
+use crate::{
+    card::{Card, RoleName},
+    network::{Channel, Lane, Network, NetworkError, Service},
+};
+use async_trait::async_trait;
+use farthing_protocol::{
+    api::{BankRequest, EscrowRequest, MerchantRequest},
+    refusal::Refusal,
+};
+use std::{sync::Arc, time::Duration};
+
+/// What a request asks a server of this role.
+fn question(server: RoleName, request: &[u8]) -> &'static str {
+    let question: Result<_, Refusal> = match server {
+        RoleName::Bank => BankRequest::decode(request).map(|request| request.question()),
+        RoleName::Escrow => EscrowRequest::decode(request).map(|request| request.question()),
+        RoleName::Merchant => MerchantRequest::decode(request).map(|request| request.question()),
+    };
+    question.unwrap_or("nothing that is understood")
+}
+
+/// Reaches a point, without keeping other tasks from their work.
+async fn reach(probe: &Arc<dyn Probe>, point: &'static str, server: RoleName, question: &'static str) {
+    let probe = Arc::clone(probe);
+    let reached = tokio::task::spawn_blocking(move || probe.message(point, server, question));
+    if reached.await.is_err() {
+        tracing::error!(point, "the probe failed");
+    }
+}
+
+/// A network on which every question is a point, and every answer.
+pub(super) struct Asking {
+    pub(super) network: Arc<dyn Network>,
+    pub(super) probe: Arc<dyn Probe>,
+}
+
+struct AskingChannel {
+    channel: Arc<dyn Channel>,
+    server: RoleName,
+    probe: Arc<dyn Probe>,
+}
+
+#[async_trait]
+impl Network for Asking {
+    async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+        let channel = self.network.connect(card, lane).await?;
+        Ok(Arc::new(AskingChannel {
+            channel,
+            server: card.role,
+            probe: Arc::clone(&self.probe),
+        }))
+    }
+}
+
+#[async_trait]
+impl Channel for AskingChannel {
+    async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        let question = question(self.server, &request);
+        reach(&self.probe, BEFORE_ASKING, self.server, question).await;
+        let outcome = self.channel.call(request, timeout).await;
+        let point = if outcome.is_ok() { ANSWERED } else { UNANSWERED };
+        reach(&self.probe, point, self.server, question).await;
+        outcome
+    }
+}
+
+/// A service to which every question is a point, and every answer.
+pub(super) struct Asked {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) role: RoleName,
+    pub(super) probe: Arc<dyn Probe>,
+}
+
+#[async_trait]
+impl Service for Asked {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let question = question(self.role, &request);
+        reach(&self.probe, ASKED, self.role, question).await;
+        let reply = self.service.call(lane, request).await;
+        reach(&self.probe, BEFORE_ANSWERING, self.role, question).await;
+        reply
+    }
+}
