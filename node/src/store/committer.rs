@@ -90,7 +90,7 @@ impl Committer {
     }
 
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
-        let mut tx = Transaction::new(&batch.writes, self.shared.index.as_ref());
+        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
         let outcome = job.run(&mut tx);
         let done = tx.done();
         if let Some(why) = done.index_failed {
@@ -173,6 +173,7 @@ mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::store::options::StoreOptions;
+    use crate::store::partition::Partition;
     use crate::store::{IndexFound, Row, View, recovery};
     use std::ops::Bound;
     use std::path::Path;
@@ -233,7 +234,7 @@ mod tests {
             let index = Arc::new(Failing { reads });
             committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head()));
             if seen_by_view {
-                let failed = View(Arc::clone(&committer.shared)).get(&[1]);
+                let failed = View::new(Arc::clone(&committer.shared), Partition::default()).get(&[1]);
                 assert!(matches!(failed, Err(StoreError::Index(_))));
             }
             let halted = run(&mut committer).unwrap_err();
