@@ -1,6 +1,6 @@
 //! The store as the rest of a program holds it.
 
-use super::committer::{Committer, Shared};
+use super::committer::{Committer, Shared, StoreCounts};
 use super::error::StoreError;
 use super::index::Head;
 use super::job::Job;
@@ -157,6 +157,11 @@ impl Store {
     /// The durable state, for reading apart from transactions.
     pub fn view(&self) -> View {
         View::new(Arc::clone(&self.inner.shared), self.partition.clone())
+    }
+
+    /// What the store has done, all its partitions together.
+    pub fn counts(&self) -> StoreCounts {
+        self.inner.shared.counts()
     }
 
     /// The last durable record of the journal: what stands for the whole history.

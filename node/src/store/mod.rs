@@ -45,6 +45,7 @@ mod transaction;
 mod verify;
 mod view;
 
+pub use committer::StoreCounts;
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
 pub use index::{Head, Index, IndexError, MemoryIndex, Row};
