@@ -1,9 +1,15 @@
-//! A customer: her wallet's command line, and her lines to the nodes, which can be cut.
+//! A customer: her wallet's command line, and her lines to the nodes.
 
-use super::run::{Running, Said, run};
-use farthing_client::demo::relay::{Gate, Relay, Way};
+use super::{
+    lines::Lines,
+    run::{Running, Said, run},
+    world::POSTCARD,
+};
 use farthing_node::{
-    card::{Card, RoleName},
+    card::{
+        Card,
+        RoleName::{Escrow, Merchant},
+    },
     logging::LOG_VARIABLE,
 };
 use serde_json::Value;
@@ -11,64 +17,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
-use tokio::runtime::Runtime;
-
-/// The three relays through which a customer reaches the nodes.
-#[derive(Debug)]
-pub struct Lines {
-    relays: [(RoleName, Relay); 3],
-    // Dropped last: the relays live on it.
-    _runtime: Arc<Runtime>,
-}
-
-impl Lines {
-    /// A line to each of these nodes.
-    pub fn open(runtime: &Arc<Runtime>, cards: [&Card; 3]) -> Lines {
-        let relays = cards.map(|card| {
-            let relay = runtime.block_on(Relay::start(card.address)).expect("a relay");
-            (card.role, relay)
-        });
-        Lines {
-            relays,
-            _runtime: Arc::clone(runtime),
-        }
-    }
-
-    /// The line to the node of this role.
-    pub fn to(&self, role: RoleName) -> &Relay {
-        let found = self.relays.iter().find(|(of, _)| *of == role);
-        &found.expect("a line to each").1
-    }
-
-    /// The card under which she knows the node: its keys, and the line's address.
-    pub fn card(&self, card: &Card) -> Card {
-        Card {
-            address: self.to(card.role).address(),
-            ..card.clone()
-        }
-    }
-
-    /// From now on these nodes are reached, but hear no request.
-    pub fn lose_requests_to(&self, roles: &[RoleName]) {
-        for role in roles {
-            self.to(*role).set_gate(Way::ToServer, Gate::Handshakes);
-        }
-    }
-
-    /// From now on these nodes hear her, and their answers are lost.
-    pub fn lose_answers_of(&self, roles: &[RoleName]) {
-        for role in roles {
-            self.to(*role).set_gate(Way::ToClient, Gate::Handshakes);
-        }
-    }
-
-    /// Nothing more is lost.
-    pub fn heal(&self) {
-        RoleName::ALL.iter().for_each(|role| self.to(*role).heal());
-    }
-}
 
 /// A customer.
 #[derive(Debug)]
@@ -201,6 +150,18 @@ impl Customer {
         let args = self.buying(title, name);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.start(&[&["--patience", patience], args.as_slice()].concat())
+    }
+
+    /// Brings her first purchase, a postcard, to where its coins are held and nobody has released the key.
+    pub fn waits_with_a_hold(&self) {
+        self.lines.lose_requests_to(&[Escrow]);
+        self.buys_into_silence(POSTCARD, "goods");
+        assert_eq!(self.status(0), "holding");
+        self.lines.heal();
+        self.lines.lose_requests_to(&[Merchant]);
+        self.into_silence(&["resume", "0"]);
+        assert_eq!(self.status(0), "held");
+        self.lines.heal();
     }
 
     /// Her balance: what can be spent, what is in purchases, what is in exchanges.

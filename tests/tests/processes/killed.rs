@@ -13,18 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Puts a purchase of hers where coins are held and nobody has released the key.
-fn hold(customer: &Customer) {
-    customer.lines.lose_requests_to(&[Escrow]);
-    customer.buys_into_silence(POSTCARD, "goods");
-    assert_eq!(customer.status(0), "holding");
-    customer.lines.heal();
-    customer.lines.lose_requests_to(&[Merchant]);
-    customer.into_silence(&["resume", "0"]);
-    assert_eq!(customer.status(0), "held");
-    customer.lines.heal();
-}
-
 #[test]
 fn the_escrow_is_killed_between_hold_and_commit() {
     let world = world();
@@ -106,23 +94,23 @@ impl Phase {
                 "holding"
             }
             Phase::Held => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 "held"
             }
             Phase::Committed => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_answers_of(&[Bank, Escrow, Merchant]);
                 customer.into_silence(&["resume", "0"]);
                 "held"
             }
             Phase::Cancelling => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_answers_of(&[Bank, Escrow]);
                 customer.into_silence(&["cancel", "0"]);
                 "cancelling"
             }
             Phase::Aborted => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_requests_to(&[Bank]);
                 customer.into_silence(&["cancel", "0"]);
                 "aborted"
@@ -198,7 +186,7 @@ fn the_merchant_is_killed_while_purchases_wait_in_every_phase() {
 fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     let world = world();
     let alice = world.customer("alice");
-    hold(&alice);
+    alice.waits_with_a_hold();
     world.merchant.kill();
     alice.into_silence(&["resume"]);
     let held = coins(&alice, "in-purchase");

@@ -7,7 +7,8 @@
 //! | processes that are killed, frozen and stopped | `killed` |
 //! | replies that are lost; a wallet that is lost | `lost` |
 //! | whoever pretends to be another | `pinned` |
-//! | disks that are full or damaged | `disk` |
+//! | disks that are full | `full` |
+//! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
 //! | connections, which never join two matters | `lanes` |
 
@@ -21,7 +22,8 @@
 
 mod by_hand;
 mod coins;
-mod disk;
+mod damaged;
+mod full;
 mod killed;
 mod lanes;
 mod lost;
