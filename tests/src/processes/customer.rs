@@ -2,13 +2,13 @@
 
 use super::{
     lines::Lines,
-    run::{Running, Said, run},
+    run::{Running, Said, run, until},
     world::POSTCARD,
 };
 use farthing_node::{
     card::{
         Card,
-        RoleName::{Escrow, Merchant},
+        RoleName::{self, Escrow, Merchant},
     },
     logging::LOG_VARIABLE,
 };
@@ -18,6 +18,36 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// A question on the way of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// She asks the escrow for a hold of her coins.
+    Hold,
+    /// She asks the merchant for the key, and shows him the hold.
+    Deliver,
+}
+
+impl Moment {
+    /// Who is asked.
+    pub fn asked(self) -> RoleName {
+        match self {
+            Moment::Hold => Escrow,
+            Moment::Deliver => Merchant,
+        }
+    }
+
+    /// What her wallet says when it asks.
+    fn says(self) -> &'static str {
+        match self {
+            Moment::Hold => r#"question: "hold""#,
+            Moment::Deliver => r#"question: "deliver""#,
+        }
+    }
+}
+
+/// The exit code of a command that is not finished because a party is silent.
+pub const SILENT: i32 = 10;
 
 /// A customer.
 #[derive(Debug)]
@@ -98,16 +128,57 @@ impl Customer {
         self.run(args).done()
     }
 
+    /// Runs a command, and where a party was silent has it carried on until everything has ended.
+    #[track_caller]
+    pub fn carries_on(&self, args: &[&str]) {
+        let mut said = self.run(args);
+        until("everything has ended", || {
+            if said.code != Some(SILENT) {
+                said.must_end_with(0);
+                return Some(());
+            }
+            said = self.run(&["resume"]);
+            None
+        });
+    }
+
+    /// Asks for the coins of a purchase back until she has them, or the goods.
+    #[track_caller]
+    pub fn cancels(&self, purchase: &str) {
+        let said = until("the purchase has ended", || {
+            let said = self.run(&["cancel", purchase]);
+            (said.code != Some(SILENT)).then_some(said)
+        });
+        // 1: it was paid already, and the goods are there.
+        assert!(matches!(said.code, Some(0 | 1)), "{said:?}");
+        let number = purchase.parse().expect("a number");
+        let end = if said.code == Some(0) {
+            "aborted"
+        } else {
+            "committed"
+        };
+        assert_eq!(self.status(number), end, "{said:?}");
+    }
+
+    /// Fetches the goods of the past that a restore has found, which is done one by one.
+    pub fn fetches_what_was_restored(&self) {
+        for purchase in self.purchases() {
+            if purchase["delivery"] == "on_demand" {
+                self.carries_on(&["resume", &purchase["number"].to_string()]);
+            }
+        }
+    }
+
     /// Runs a command that gives up after two seconds of silence, and must.
     #[track_caller]
     pub fn into_silence(&self, args: &[&str]) -> Value {
-        self.run(&[&["--patience", "2"], args].concat()).json(10)
+        self.run(&[&["--patience", "2"], args].concat()).json(SILENT)
     }
 
     /// Starts a command of her wallet, which tells on standard error what it does.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);
-        command.env(LOG_VARIABLE, "debug");
+        command.env(LOG_VARIABLE, "farthing_client=debug");
         Running::start(command)
     }
 
@@ -150,6 +221,20 @@ impl Customer {
         let args = self.buying(title, name);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.start(&[&["--patience", patience], args.as_slice()].concat())
+    }
+
+    /// Starts to buy a postcard, and returns when she asks the question of `moment`, which cannot arrive before the
+    /// line to who is asked lets requests through again.
+    pub fn starts_buying_up_to(&self, moment: Moment, patience: &str) -> Running {
+        self.lines.lose_requests_to(&[Escrow]);
+        let mut buying = self.starts_buying(POSTCARD, "goods", patience);
+        buying.until_says(Moment::Hold.says());
+        if moment == Moment::Deliver {
+            self.lines.lose_requests_to(&[Merchant]);
+            self.lines.to(Escrow).heal();
+            buying.until_says(Moment::Deliver.says());
+        }
+        buying
     }
 
     /// Brings her first purchase, a postcard, to where its coins are held and nobody has released the key.

@@ -41,11 +41,6 @@ fn relay(runtime: &Runtime, card: &Card) -> Relay {
     runtime.block_on(Relay::start(card.address)).expect("a relay")
 }
 
-/// Lets everything through again, on a line that goes on losing what it lost by chance.
-pub fn mend(line: &Relay) {
-    WAYS.iter().for_each(|way| line.set_gate(*way, Gate::Pass));
-}
-
 /// Makes a line bad in both directions, each by its own draws.
 pub fn spoil(line: &Relay, percent: u8, seed: u64) {
     line.set_faults(Way::ToServer, bad(percent, seed));

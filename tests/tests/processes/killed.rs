@@ -1,6 +1,6 @@
-//! Processes that are killed, frozen and stopped, and started again on the same address.
+//! Processes that are killed and stopped, and started again on the same address.
 
-use crate::world;
+use crate::{in_parallel, world};
 use farthing_client::demo::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
@@ -8,10 +8,7 @@ use farthing_tests::processes::{
     run::until,
     world::{FILM, FILM_BYTES, POSTCARD, PRICE},
 };
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_escrow_is_killed_between_hold_and_commit() {
@@ -157,14 +154,6 @@ fn killed_in_every_phase(role: RoleName) {
     // And what came back can be spent.
     waiting[Phase::Aborted as usize].buys(POSTCARD, "other goods");
     world.check(&waiting.iter().collect::<Vec<_>>());
-}
-
-fn in_parallel<R: Send>(of: &[Phase], each: impl Fn(Phase) -> R + Sync) -> Vec<R> {
-    let each = &each;
-    thread::scope(|scope| {
-        let threads: Vec<_> = of.iter().map(|one| scope.spawn(move || each(*one))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
 }
 
 #[test]
