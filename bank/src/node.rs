@@ -24,14 +24,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
-
-/// How often the bank looks whether the calendar asks for keys.
-const KEYS_PAUSE: Duration = Duration::from_secs(30);
-
-/// How often it looks for overdue holds.
-const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a bank does not run.
 #[derive(Debug, thiserror::Error)]
@@ -171,29 +164,6 @@ impl Role for BankNode {
     const NAME: RoleName = RoleName::Bank;
 
     async fn background(self: Arc<Self>, stop: StopToken) {
-        let keys = async {
-            loop {
-                tokio::time::sleep(KEYS_PAUSE).await;
-                if let Err(error) = self.bank.extend_keys().await {
-                    tracing::error!(%error, "the keys of the next epoch could not be made");
-                }
-            }
-        };
-        let overdue = async {
-            loop {
-                tokio::time::sleep(OVERDUE_PAUSE).await;
-                match self.bank.chase_overdue().await {
-                    Ok(0) => {}
-                    Ok(settled) => tracing::info!(settled, "overdue holds were settled"),
-                    Err(error) => tracing::error!(%error, "overdue holds could not be looked for"),
-                }
-            }
-        };
-        // Either can be dropped in the middle: what it has begun is a transaction, or a question that is asked again.
-        tokio::select! {
-            () = stop.stopped() => {}
-            () = keys => {}
-            () = overdue => {}
-        }
+        self.bank.background(stop).await;
     }
 }

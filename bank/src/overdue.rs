@@ -1,4 +1,5 @@
-//! Holds whose deadline has passed: the bank asks their escrow how they ended, and obeys.
+//! What the bank does besides answering: keys for the next epoch, and holds whose deadline has passed. Of these it asks
+//! their escrow how they ended, and obeys.
 //!
 //! Nothing is ever decided by silence: as long as the escrow does not answer, the coins stay held.
 
@@ -8,6 +9,7 @@ use farthing_coin::PublicKey;
 use farthing_node::{
     call::{CallError, ask},
     card::RoleName,
+    process::StopToken,
     store::StoreError,
 };
 use farthing_protocol::{
@@ -16,7 +18,7 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
     settle::SettleRequest,
 };
-use std::{collections::BTreeSet, ops::Bound, sync::PoisonError};
+use std::{collections::BTreeSet, ops::Bound, sync::PoisonError, time::Duration};
 
 /// The most holds that one round asks about.
 pub const ROUND_MAX: usize = 64;
@@ -24,7 +26,42 @@ pub const ROUND_MAX: usize = 64;
 /// How long after its deadline a hold is asked about (ms): the escrow's own push mostly comes before.
 pub const PATIENCE_MS: u64 = 5_000;
 
+/// How often the bank looks whether the calendar asks for keys.
+const KEYS_PAUSE: Duration = Duration::from_secs(30);
+
+/// How often it looks for overdue holds.
+const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
+
 impl Bank {
+    /// What the bank does besides answering, until it is stopped.
+    pub async fn background(&self, stop: StopToken) {
+        let keys = async {
+            loop {
+                tokio::time::sleep(KEYS_PAUSE).await;
+                if let Err(error) = self.extend_keys().await {
+                    tracing::error!(%error, "the keys of the next epoch could not be made");
+                }
+            }
+        };
+        let overdue = async {
+            loop {
+                tokio::time::sleep(OVERDUE_PAUSE).await;
+                match self.chase_overdue().await {
+                    Ok(0) => {}
+                    Ok(settled) => tracing::info!(settled, "overdue holds were settled"),
+                    Err(error) => tracing::error!(%error, "overdue holds could not be looked for"),
+                }
+            }
+        };
+        // Either can be dropped in the middle: what it has begun is a transaction, or a question that is asked again.
+        tokio::select! {
+            biased;
+            () = stop.stopped() => {}
+            () = keys => {}
+            () = overdue => {}
+        }
+    }
+
     /// Asks about the next [`ROUND_MAX`] holds that are overdue, and settles those that their escrow has decided.
     /// Returns how many it settled.
     ///

@@ -1,9 +1,8 @@
 //! What withdrawals and exchanges share: the bank's keys, its first messages, and the new coins' rows.
 
 use crate::{
-    coins::{coin_row, put_coin},
     error::WalletError,
-    rows::{CoinRow, CoinStatus, FIRST_MESSAGES},
+    rows::{COINS, CoinRow, CoinStatus, FIRST_MESSAGES},
     talk::Talk,
     wallet::Wallet,
 };
@@ -138,8 +137,8 @@ pub(crate) fn new_rows(
 pub(crate) fn add_coins(tx: &mut Transaction<'_>, rows: &[CoinRow]) -> Result<(), StoreError> {
     for row in rows {
         let key = (row.coin.key_id, row.coin.public);
-        if coin_row(tx, &key)?.is_none() {
-            put_coin(tx, row)?;
+        if COINS.get(tx, &key)?.is_none() {
+            COINS.put(tx, &key, row)?;
         }
     }
     Ok(())

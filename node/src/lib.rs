@@ -17,4 +17,3 @@ pub mod process;
 pub mod quic;
 pub mod serve;
 pub mod store;
-pub mod usage;

@@ -16,6 +16,7 @@ mod messages;
 pub mod process;
 pub mod socket;
 
+pub use messages::question;
 pub use process::ProcessProbe;
 pub use socket::PROBE_VARIABLE;
 

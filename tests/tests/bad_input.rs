@@ -39,7 +39,7 @@ use farthing_protocol::{
 };
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse, Questions},
-    simulation::{network::Wire, world::World},
+    simulation::world::World,
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -74,7 +74,7 @@ impl Desk {
         let world = World::new(number).await;
         let parties = world.parties();
         let cards = [parties.bank, parties.escrow, parties.merchant];
-        let wire = Arc::new(Wire(world.network.clone()));
+        let wire = world.wire();
         let hand = ByHand::new(wire, world.clock.clone(), cards, seed(number));
         world.open_account(hand.account(), "alice").await;
         world.pay_in(hand.account(), Amount(50_000), "alice").await;
@@ -84,9 +84,14 @@ impl Desk {
     /// Every byte that the nodes have written.
     fn journals(&self) -> Vec<Option<Vec<u8>>> {
         let journal = Path::new("/store/journal");
-        let journals = self.world.disks().map(|(_, disk)| disk.bytes(journal));
+        let journals: Vec<_> = self
+            .world
+            .disks()
+            .iter()
+            .map(|disk| disk.bytes(journal))
+            .collect();
         assert!(journals.iter().all(Option::is_some));
-        journals.into()
+        journals
     }
 
     /// What is said to `call`, which must be a refusal and leave no trace.
@@ -131,7 +136,7 @@ impl Desk {
 
     /// The key that the merchant releases for this purchase.
     fn goods_key(&self, bought: &Bought) -> GoodsKey {
-        let secret = MerchantSecret::load(&self.world.dir().join("merchant")).unwrap();
+        let secret = MerchantSecret::load(&self.world.merchant_home(0)).unwrap();
         secret.goods_key(&bought.order.contract.offer.body.sale_id)
     }
 }
@@ -752,7 +757,7 @@ async fn corrupted_goods_are_refused_by_the_wallet_before_anything_is_paid() {
     let wallet = alice.wallet();
     let parties = world.parties();
     wallet.withdraw(&parties.bank, Amount(2000)).await.unwrap();
-    let shelf = world.dir().join("merchant/goods");
+    let shelf = world.merchant_home(0).join("goods");
     let sealed = fs::read_dir(shelf).unwrap().next().unwrap().unwrap().path();
     let good = fs::read(&sealed).unwrap();
     let output = |name: &str| world.dir().join(name);
@@ -787,7 +792,7 @@ async fn a_full_disk_refuses_for_now() {
     let exchange = hand.exchange(&purse, &EXACT).await;
     let exchange = hand.exchange_begun(&exchange, &purse).await;
     let disks = desk.world.disks();
-    for (_, disk) in disks {
+    for disk in &disks {
         disk.set_capacity(Some(0));
     }
     // There is room left that was taken before: it is used up first.
@@ -813,7 +818,7 @@ async fn a_full_disk_refuses_for_now() {
         "an exchange", hand.exchange_finish(&exchange, &purse) => refusal if full(refusal),
         "a hold", bought.hold() => refusal if full(refusal),
     }
-    for (_, disk) in disks {
+    for disk in &disks {
         disk.set_capacity(None);
     }
     let hold = hand.held(&bought).await;

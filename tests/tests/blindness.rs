@@ -12,8 +12,9 @@ use farthing_coin::{
 use farthing_node::{
     call::ask,
     card::Card,
+    disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-    network::{Channel, Lane, Network},
+    network::{Channel, Lane},
 };
 use farthing_protocol::{
     api::KeysRequest,
@@ -25,10 +26,7 @@ use farthing_protocol::{
     seal::NOTE_BYTES,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
-use farthing_tests::simulation::{
-    network::{Sent, Wire},
-    world::World,
-};
+use farthing_tests::simulation::{network::Sent, world::World};
 use std::{path::Path, sync::Arc};
 
 /// What the bank saw of one coin's making.
@@ -46,7 +44,7 @@ struct Making<'a> {
 }
 
 async fn connect(world: &World, card: &Card, lane: Lane) -> Arc<dyn Channel> {
-    Wire(world.network.clone()).connect(card, lane).await.unwrap()
+    world.wire().connect(card, lane).await.unwrap()
 }
 
 fn key(salt: u64) -> SecretKey {
@@ -165,12 +163,10 @@ struct Views {
 
 async fn views(world: &World) -> Views {
     world.settle().await;
-    let journals = world
-        .disks()
-        .map(|(_, disk)| disk.bytes(Path::new("/store/journal")).expect("a journal"));
+    let journal = |disk: &MemoryDisk| disk.bytes(Path::new("/store/journal")).expect("a journal");
     Views {
         received: world.network.sent(),
-        stored: journals.to_vec(),
+        stored: world.disks().iter().map(journal).collect(),
     }
 }
 

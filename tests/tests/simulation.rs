@@ -5,70 +5,22 @@ use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
-use farthing_node::card::{Card, RoleName};
-use farthing_protocol::{api::MerchantRequest, money::Amount, purchase::Purchase};
+use farthing_protocol::{money::Amount, purchase::Purchase};
 use farthing_tests::simulation::{
-    network::Fault,
-    world::{Customer, World},
+    customer::Customer,
+    fault::Fault,
+    machine::Death,
+    party::Party,
+    shopping::{Mode, day, is_delivery, picture},
+    world::World,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// What she has in her account at first.
 const FUNDS: Amount = Amount(5000);
 
 /// What she withdraws.
 const WITHDRAWN: Amount = Amount(2000);
-
-/// How a customer's day goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// She withdraws and buys.
-    Buy,
-    /// The merchant dies before he releases; she cancels, and buys again once he is back.
-    Cancel,
-}
-
-fn picture(world: &World, number: u64) -> PathBuf {
-    world.dir().join(format!("picture-{number}.png"))
-}
-
-/// Whatever was not answered is carried on until nothing is under way.
-async fn carry_on<T>(wallet: &Wallet, outcome: Result<T, WalletError>) {
-    if let Err(error) = outcome {
-        assert!(error.is_silence(), "{error}");
-        let resumed = wallet.resume().await.expect("the wallet resumes");
-        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
-    }
-}
-
-async fn day(world: &World, wallet: &Wallet, mode: Mode) {
-    let parties = world.parties();
-    let withdrawn = wallet.withdraw(&parties.bank, WITHDRAWN).await;
-    carry_on(wallet, withdrawn).await;
-    if mode == Mode::Cancel {
-        world.network.block(is_delivery);
-        let begun = wallet
-            .begin_purchase(&parties, "a picture", &picture(world, 0))
-            .await;
-        if let Ok(number) = begun {
-            // Without the merchant it cannot end; she gives up and wants her coins back.
-            let stuck = wallet.drive_purchase(number).await;
-            assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
-            let cancelled = wallet.cancel(number).await;
-            carry_on(wallet, cancelled).await;
-            assert_eq!(wallet.purchase(number).unwrap().purchase.status(), "aborted");
-        }
-        world.network.unblock();
-    }
-    let bought = wallet.buy(&parties, "a picture", &picture(world, 1)).await;
-    carry_on(wallet, bought).await;
-}
-
-/// Whether a request asks the merchant to release the key.
-fn is_delivery(card: &Card, request: &[u8]) -> bool {
-    card.role == RoleName::Merchant
-        && matches!(MerchantRequest::decode(request), Ok(MerchantRequest::Deliver(_)))
-}
 
 async fn setting(seed: u64) -> (Arc<World>, Customer) {
     let world = World::new(seed).await;
@@ -80,8 +32,9 @@ async fn setting(seed: u64) -> (Arc<World>, Customer) {
 async fn run(seed: u64, mode: Mode, faults: Vec<(u64, Fault)>) -> u64 {
     let (world, customer) = setting(seed).await;
     let wallet = customer.wallet();
+    let _told = world.network.trace.told_on_panic();
     world.network.schedule(faults);
-    day(&world, &wallet, mode).await;
+    day(&world, &wallet, mode, WITHDRAWN).await;
     let messages = world.network.sent().len() as u64;
     world.network.schedule([]);
     world.check(&[&wallet]).await;
@@ -109,13 +62,13 @@ fn local<F: Future>(future: F) -> F::Output {
 async fn every_single_fault(mode: Mode) {
     let messages = run(1, mode, vec![]).await;
     for number in 0..messages {
-        for fault in Fault::ALL {
+        for fault in Fault::LEAVING_THE_SENDER {
             run_named(1, mode, vec![(number, fault)]).await;
         }
     }
     println!(
         "{mode:?}: {} schedules of one fault over {messages} messages",
-        messages * Fault::ALL.len() as u64
+        messages * Fault::LEAVING_THE_SENDER.len() as u64
     );
 }
 
@@ -141,8 +94,8 @@ fn pairs_of_faults_at_messages_of_a_purchase() {
         for first in 0..messages {
             // A fault adds messages behind it, so the second one is looked for a little further.
             for second in first + 1..messages + 4 {
-                for one in Fault::ALL {
-                    for other in Fault::ALL {
+                for one in Fault::LEAVING_THE_SENDER {
+                    for other in Fault::LEAVING_THE_SENDER {
                         schedules += 1;
                         if all || schedules % PAIRS_SKIPPED == 0 {
                             run_named(1, Mode::Buy, vec![(first, one), (second, other)]).await;
@@ -173,8 +126,8 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     let wallet = customer.wallet();
     world.network.schedule([(number, fault)]);
     tokio::select! {
-        () = day(&world, &wallet, mode) => {}
-        () = world.network.customer_died() => {}
+        () = day(&world, &wallet, mode, WITHDRAWN) => {}
+        () = customer.died() => {}
     }
     drop(wallet);
     world.network.schedule([]);
@@ -182,10 +135,10 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.network.unblock();
     let wallet = match back {
-        Return::Killed => customer.wallet_after_crash(false),
-        Return::PowerLost => customer.wallet_after_crash(true),
+        Return::Killed => customer.wallet_after(Death::Killed),
+        Return::PowerLost => customer.wallet_after(Death::PowerLost),
         Return::Phrase => {
-            let wallet = world.customer_with_phrase_of(&customer, "alice-again").wallet();
+            let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
             wallet
                 .restore(&world.parties().bank, world.dir())
                 .await
@@ -205,7 +158,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     }
     world.check(&[&wallet]).await;
     // And what she has can be spent.
-    if wallet.balance().expect("a balance").available >= world.price {
+    if wallet.balance().expect("a balance").available >= world.foundation.population.prices[0] {
         wallet
             .buy(&world.parties(), "a picture", &picture(&world, 9))
             .await
@@ -217,7 +170,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
 async fn every_death(mode: Mode) {
     let messages = run(2, mode, vec![]).await;
     for number in 0..messages {
-        for fault in [Fault::CustomerDiesBefore, Fault::CustomerDiesAfter] {
+        for fault in [Fault::SenderDiesBefore, Fault::SenderDiesAfter] {
             for back in [Return::Killed, Return::PowerLost, Return::Phrase] {
                 let task = tokio::task::spawn_local(die_and_return(mode, number, fault, back));
                 if let Err(error) = task.await {
@@ -259,7 +212,7 @@ fn a_customer_who_never_comes_back_leaves_no_coin_held() {
         world.settle().await;
         assert_eq!(world.held().await, 0);
         // Much later she does come back, and is told so.
-        let wallet = customer.wallet_after_crash(true);
+        let wallet = customer.wallet_after(Death::PowerLost);
         wallet.resume().await.unwrap();
         assert!(matches!(
             wallet.purchase(number).unwrap().purchase,
@@ -284,8 +237,8 @@ fn a_dead_escrow_costs_nobody_the_goods() {
         world.check(&[&wallet]).await;
 
         // Her machine is lost, and the escrow for ever: the bank hands her the sealed key.
-        world.stop(RoleName::Escrow);
-        let wallet = world.customer_with_phrase_of(&customer, "alice-again").wallet();
+        world.stop(Party::Escrow(0));
+        let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
         wallet.restore(&parties.bank, world.dir()).await.unwrap();
         let resumed = wallet.resume().await.unwrap();
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);
@@ -298,7 +251,7 @@ fn a_dead_escrow_costs_nobody_the_goods() {
         wallet.drive_purchase(number).await.unwrap();
         let row = wallet.purchase(number).unwrap();
         assert_eq!(row.purchase.status(), "committed");
-        assert!(std::fs::read(row.output).unwrap() == world.goods);
+        assert!(std::fs::read(row.output).unwrap() == world.foundation.goods(0));
     });
 }
 
@@ -312,7 +265,7 @@ fn every_restore_finds_what_came_after_the_one_before() {
         drop(first);
         let mut left = WITHDRAWN;
         for round in 1..=3u64 {
-            let again = world.customer_with_phrase_of(&customer, &format!("alice-{round}"));
+            let again = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}"));
             let wallet = again.wallet();
             let too_early = wallet.buy(&parties, "a picture", &picture(&world, round)).await;
             assert!(
@@ -328,12 +281,12 @@ fn every_restore_finds_what_came_after_the_one_before() {
                 .refresh(coins.filter(|row| row.status == CoinStatus::Available).collect())
                 .await
                 .unwrap();
-            if left >= world.price {
+            if left >= world.foundation.population.prices[0] {
                 wallet
                     .buy(&parties, "a picture", &picture(&world, round))
                     .await
                     .unwrap();
-                left = Amount(left.0 - world.price.0);
+                left = Amount(left.0 - world.foundation.population.prices[0].0);
             }
             assert_eq!(wallet.balance().unwrap().available, left);
         }
@@ -354,8 +307,8 @@ fn one_coin_offered_to_two_purchases_pays_for_one() {
             .withdraw(&parties.bank, WITHDRAWN)
             .await
             .unwrap();
-        let twin = customer.copy(&world.dir().join("twin"));
-        let (wallet, copy) = (customer.wallet_after_crash(false), twin.wallet());
+        let twin = customer.copy(&world, "twin");
+        let (wallet, copy) = (customer.wallet_after(Death::Killed), twin.wallet());
         let (one, two) = (picture(&world, 1), picture(&world, 2));
         let both = tokio::join!(
             wallet.buy(&parties, "a picture", &one),
@@ -379,8 +332,8 @@ fn one_coin_offered_to_two_purchases_pays_for_one() {
         );
         world.settle().await;
         assert_eq!(
-            world.account(world.merchant().account()).await,
-            world.price,
+            world.account(world.merchant(0).account()).await,
+            world.foundation.population.prices[0],
             "paid once"
         );
     });

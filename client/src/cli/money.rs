@@ -2,10 +2,9 @@
 
 use super::report::{Align, Report, amount, chain, count, date, short, table};
 use crate::{
-    coins::Balance,
     error::WalletError,
     rows::{CoinRow, CoinStatus},
-    wallet::Wallet,
+    wallet::{Balance, Wallet},
 };
 use anyhow::Result;
 use farthing_coin::{Denomination, KeyId, PublicKey};

@@ -45,6 +45,17 @@ struct Contents {
     pending: Vec<Change>,
 }
 
+impl Contents {
+    /// The same bytes, all durable.
+    fn settled(&self) -> Self {
+        Self {
+            now: self.now.clone(),
+            durable: self.now.clone(),
+            pending: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Change {
     Write { offset: u64, bytes: Vec<u8> },
@@ -125,6 +136,23 @@ impl MemoryDisk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another disk with the same files, as a running program sees them, all durable; nobody has it open.
+    pub fn copy(&self) -> Self {
+        let state = self.state();
+        let copy = State {
+            next: state.next,
+            files: state
+                .files
+                .iter()
+                .map(|(id, contents)| (*id, contents.settled()))
+                .collect(),
+            names: state.names.clone(),
+            durable_names: state.names.clone(),
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(copy)))
     }
 
     /// The machine loses power and starts again: open files and locks are dead, what was synced is there,

@@ -13,7 +13,7 @@ use farthing_protocol::{
 use std::{sync::Arc, time::Duration};
 
 /// What a request asks a server of this role.
-fn question(server: RoleName, request: &[u8]) -> &'static str {
+pub fn question(server: RoleName, request: &[u8]) -> &'static str {
     let question: Result<_, Refusal> = match server {
         RoleName::Bank => BankRequest::decode(request).map(|request| request.question()),
         RoleName::Escrow => EscrowRequest::decode(request).map(|request| request.question()),

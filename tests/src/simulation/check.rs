@@ -17,11 +17,22 @@ impl World {
     /// Lets everything that is retried in the background come to its end.
     pub async fn settle(&self) {
         for _ in 0..ROUNDS_MAX {
-            let escrow = self.escrow().settle_round().await.expect("the escrow's round");
-            let sales = self.merchant().sales_round().await.expect("the merchant's round");
-            let chased = self.bank().chase_overdue().await.expect("the bank's round");
-            let held = self.held().await;
-            if (escrow, sales, chased, held) == (0, 0, 0, 0) {
+            let mut open = self.bank().chase_overdue().await.expect("the bank's round");
+            for number in 0..self.foundation.population.escrows {
+                open += self
+                    .escrow(number)
+                    .settle_round()
+                    .await
+                    .expect("the escrow's round");
+            }
+            for number in 0..self.foundation.population.prices.len() {
+                open += self
+                    .merchant(number)
+                    .sales_round()
+                    .await
+                    .expect("the merchant's round");
+            }
+            if open == 0 && self.held().await == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -92,8 +103,11 @@ impl World {
             wallets_have, outstanding.0,
             "money: a wallet's coins are not what the bank's books say"
         );
-        let earned = self.account(self.merchant().account()).await;
-        assert_eq!(earned.0, paid, "goods: paid for and delivered differ");
+        let mut earned = 0;
+        for number in 0..self.foundation.population.prices.len() {
+            earned += self.account(self.merchant(number).account()).await.0;
+        }
+        assert_eq!(earned, paid, "goods: paid for and delivered differ");
     }
 
     /// Every purchase has ended, with the goods or with the coins; returns what was paid.
@@ -104,7 +118,10 @@ impl World {
                 Purchase::Committed(order, _) => {
                     assert_eq!(row.delivery, Delivery::Delivered, "goods: paid and not delivered");
                     let goods = std::fs::read(&row.output).expect("the goods are there");
-                    assert!(goods == self.goods, "goods: other bytes were delivered");
+                    assert!(
+                        goods == self.foundation.goods(0),
+                        "goods: other bytes were delivered"
+                    );
                     paid += order.contract.terms.price.0;
                 }
                 Purchase::Aborted(..) | Purchase::Dropped(_) => {

@@ -1,11 +1,26 @@
-//! One world, one seed: bank, escrow, merchant and wallets in one process, in virtual time.
+//! One world, one seed: bank, escrows, merchants and wallets in one process, in virtual time.
 //!
 //! | what | file |
 //! |---|---|
-//! | messages, and what becomes of them | [`network`] |
-//! | the parties, their disks, crashes and restarts | [`world`] |
+//! | who takes part, and their clocks | [`party`] |
+//! | a machine: its disk, its process, and where that dies | [`machine`] |
+//! | messages, and what becomes of them | [`network`]; the kinds of faults in [`fault`], at random in [`weather`] |
+//! | the servers | [`server`]; who they are and what they sell in [`foundation`] |
+//! | customers | [`customer`]; what they do in [`shopping`] |
+//! | all of them together | [`world`] |
 //! | the invariants | [`check`] |
+//! | what happened, for people | [`trace`] |
 
 pub mod check;
+pub mod customer;
+pub mod dice;
+pub mod fault;
+pub mod foundation;
+pub mod machine;
 pub mod network;
+pub mod party;
+pub mod server;
+pub mod shopping;
+pub mod trace;
+pub mod weather;
 pub mod world;

@@ -1,63 +1,45 @@
 //! A network in memory: every message has a number, and a schedule says what becomes of it.
 
+use super::{
+    fault::Fault,
+    machine::{Death, Died, Life},
+    party::Party,
+    trace::{LineNumber, Trace},
+    weather::{Delays, Weather},
+};
 use async_trait::async_trait;
 use farthing_coin::PublicKey;
 use farthing_node::{
     card::Card,
+    disk::MemoryDisk,
     network::{Acted, Channel, Lane, Network, NetworkError, Service},
+    probe::question,
 };
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 
-/// What becomes of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// The request never arrives.
-    LoseRequest,
-    /// The request is acted on; its reply never arrives.
-    LoseReply,
-    /// The request arrives twice; the first reply counts.
-    Repeat,
-    /// The request arrives again much later, after its reply.
-    RepeatLate,
-    /// The server is killed before it sees the request, and started again.
-    KillBefore,
-    /// The server loses power after it has acted and before its reply is sent, and is started again.
-    CrashAfter,
-    /// The server's disk fails at its next sync: it stops, loses power, and is started again with whatever of
-    /// the unsynced write happened to reach the platter.
-    TornWrite,
-    /// The server's disk is full while it acts, and has room again afterwards.
-    DiskFull,
-    /// The wallet dies before the request is sent: see [`MemoryNetwork::customer_died`].
-    CustomerDiesBefore,
-    /// The wallet dies after the request was acted on and before its reply is there.
-    CustomerDiesAfter,
-}
+/// How late what is late arrives: later than anyone waits for one reply.
+pub const LATE: Duration = Duration::from_secs(12);
 
-impl Fault {
-    /// Every kind that leaves the wallet alive.
-    pub const ALL: [Fault; 8] = [
-        Fault::LoseRequest,
-        Fault::LoseReply,
-        Fault::Repeat,
-        Fault::RepeatLate,
-        Fault::KillBefore,
-        Fault::CrashAfter,
-        Fault::TornWrite,
-        Fault::DiskFull,
-    ];
-}
+/// How late a request arrives again that arrives much later.
+pub const MUCH_LATER: Duration = Duration::from_secs(3600);
+
+/// How long a partition lasts that a message's fault has begun.
+pub const PARTITION: Duration = Duration::from_secs(60);
 
 /// A message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
+    /// By whom.
+    pub from: Party,
     /// To whom.
-    pub to: String,
+    pub to: Party,
     /// Over which lane.
     pub lane: Lane,
     /// On which connection.
@@ -66,31 +48,37 @@ pub struct Sent {
     pub request: Vec<u8>,
     /// What became of it.
     pub fault: Option<Fault>,
+    /// Every reply that its server gave to it, whether or not it arrived.
+    pub replies: Vec<Vec<u8>>,
 }
 
-/// How late a late repetition arrives.
-const LATE: Duration = Duration::from_secs(3600);
-
-/// Kills and starts servers for the network.
+/// Kills and starts machines for the network.
 #[async_trait]
 pub trait Power: Send + Sync {
-    /// Kills the server of this identity; `power` says that its machine loses power, not only its process.
-    async fn restart(&self, server: PublicKey, power: bool);
+    /// The machine's process dies; a server is started again.
+    async fn restart(&self, party: Party, death: Death);
 
-    /// Lets the disk of the server of this identity fail at its next sync.
-    fn tear(&self, server: PublicKey);
+    /// A server's disk.
+    fn disk(&self, party: Party) -> MemoryDisk;
+}
 
-    /// Lets the disk of the server of this identity have no room, or room again.
-    fn fill(&self, server: PublicKey, full: bool);
+struct Server {
+    party: Party,
+    service: Arc<dyn Service>,
+    life: Life,
 }
 
 #[derive(Default)]
 struct State {
-    servers: BTreeMap<PublicKey, (Arc<dyn Service>, watch::Sender<bool>)>,
+    servers: BTreeMap<PublicKey, Server>,
+    parties: BTreeMap<PublicKey, Party>,
     schedule: BTreeMap<u64, Fault>,
     sent: Vec<Sent>,
     connections: u64,
     blocked: Option<Blocked>,
+    /// Until when nothing gets from the one to the other.
+    cut: BTreeMap<(Party, Party), Instant>,
+    weather: Option<Weather>,
 }
 
 /// Which requests never arrive.
@@ -100,8 +88,9 @@ type Blocked = Box<dyn Fn(&Card, &[u8]) -> bool + Send>;
 #[derive(Default)]
 pub struct MemoryNetwork {
     state: Mutex<State>,
-    died: Notify,
     power: Mutex<Option<Arc<dyn Power>>>,
+    /// What happened on it, and elsewhere.
+    pub trace: Trace,
 }
 
 impl MemoryNetwork {
@@ -114,30 +103,52 @@ impl MemoryNetwork {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who kills and starts servers.
+    /// Who kills and starts machines.
     pub fn set_power(&self, power: Arc<dyn Power>) {
         *self.power.lock().unwrap_or_else(PoisonError::into_inner) = Some(power);
     }
 
-    /// Lets `service` answer for `identity`.
-    pub fn attach(&self, identity: PublicKey, service: Arc<dyn Service>) {
-        self.state()
-            .servers
-            .insert(identity, (service, watch::Sender::new(false)));
+    fn power(&self) -> Arc<dyn Power> {
+        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        power.expect("the world has power")
+    }
+
+    /// What `from` sees of the network while its process lives.
+    pub fn wire(self: &Arc<Self>, from: Party, life: Life) -> Arc<dyn Network> {
+        Arc::new(Wire {
+            network: self.clone(),
+            from,
+            life,
+        })
+    }
+
+    /// Lets `service` answer for `identity`, until its life is over.
+    pub fn attach(&self, identity: PublicKey, party: Party, service: Arc<dyn Service>, life: Life) {
+        let mut state = self.state();
+        state.parties.insert(identity, party);
+        let server = Server { party, service, life };
+        state.servers.insert(identity, server);
     }
 
     /// Nobody answers for `identity` any more; calls under way there end without a reply.
     pub fn detach(&self, identity: &PublicKey) {
-        if let Some((_, gone)) = self.state().servers.remove(identity) {
-            gone.send_replace(true);
+        if let Some(server) = self.state().servers.remove(identity) {
+            server.life.end();
         }
     }
+
+    // ---- what becomes of messages -------------------------------------------------------------------------------
 
     /// What will become of messages, by their number from now on. What was recorded is forgotten.
     pub fn schedule(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
         let mut state = self.state();
         state.schedule = faults.into_iter().collect();
         state.sent.clear();
+    }
+
+    /// Lets every message take its time and meet what the weather brings; `None` for no time and nothing.
+    pub fn set_weather(&self, weather: Option<Weather>) {
+        self.state().weather = weather;
     }
 
     /// No request of which `blocked` says so arrives, until [`unblock`](MemoryNetwork::unblock): as if its
@@ -151,46 +162,96 @@ impl MemoryNetwork {
         self.state().blocked = None;
     }
 
-    /// Waits until a fault says that the customer's machine dies.
-    pub async fn customer_died(&self) {
-        self.died.notified().await;
+    /// Nothing gets from `from` to `to` for so long; the other way is another matter.
+    pub fn cut(&self, from: Party, to: Party, lasting: Duration) {
+        self.state().cut.insert((from, to), Instant::now() + lasting);
     }
+
+    /// No party is cut off from another any more, no schedule is left, and the weather is fine.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.cut.clear();
+        state.schedule.clear();
+        state.weather = None;
+        state.blocked = None;
+    }
+
+    fn is_cut(&self, from: Party, to: Party) -> bool {
+        let state = self.state();
+        state
+            .cut
+            .get(&(from, to))
+            .is_some_and(|until| Instant::now() < *until)
+    }
+
+    // ---- what was sent ------------------------------------------------------------------------------------------
 
     /// What was sent since the last [`schedule`](MemoryNetwork::schedule).
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
     }
 
-    fn record(&self, card: &Card, lane: Lane, connection: u64, request: &[u8]) -> Option<Fault> {
+    /// How many messages were sent since the last [`schedule`](MemoryNetwork::schedule).
+    pub fn messages(&self) -> u64 {
+        self.state().sent.len() as u64
+    }
+
+    fn send(&self, channel: &MemoryChannel, request: &[u8]) -> Under {
         let mut state = self.state();
-        let number = state.sent.len() as u64;
-        let fault = state.schedule.get(&number).copied();
-        let request = request.to_vec();
+        let number = state.sent.len();
+        let to = *state
+            .parties
+            .get(&channel.card.identity)
+            .unwrap_or(&Party::Stranger);
+        let scheduled = state.schedule.get(&(number as u64)).copied();
+        let (weathered, delays) = match &mut state.weather {
+            Some(weather) => weather.meet(channel.from),
+            None => (None, Delays::default()),
+        };
+        let fault = scheduled.or(weathered);
         state.sent.push(Sent {
-            to: card.title(),
-            lane,
-            connection,
-            request,
+            from: channel.from,
+            to,
+            lane: channel.lane,
+            connection: channel.connection,
+            request: request.to_vec(),
             fault,
+            replies: Vec::new(),
         });
-        fault
+        drop(state);
+        let (from, connection) = (channel.from, channel.connection);
+        let what = question(channel.card.role, request);
+        let line = self.trace.note(format!(
+            "#{number} {from} -> {to}, connection {connection}: {what}"
+        ));
+        if let Some(fault) = fault {
+            self.trace.became(line, fault.what());
+        }
+        Under {
+            number,
+            to,
+            fault,
+            delays,
+            line,
+        }
     }
 
-    fn server(&self, identity: &PublicKey) -> Option<(Arc<dyn Service>, watch::Receiver<bool>)> {
+    fn replied(&self, number: usize, reply: &[u8]) {
+        // A schedule that was set meanwhile has forgotten the message.
+        if let Some(sent) = self.state().sent.get_mut(number) {
+            sent.replies.push(reply.to_vec());
+        }
+    }
+
+    fn server(&self, identity: &PublicKey) -> Option<(Arc<dyn Service>, Life)> {
         let state = self.state();
-        state
-            .servers
-            .get(identity)
-            .map(|(service, gone)| (service.clone(), gone.subscribe()))
+        let server = state.servers.get(identity)?;
+        (!server.life.is_over()).then(|| (server.service.clone(), server.life.clone()))
     }
 
-    fn power(&self) -> Arc<dyn Power> {
-        let power = self.power.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        power.expect("the world has power")
-    }
-
-    async fn restart(&self, server: PublicKey, power: bool) {
-        self.power().restart(server, power).await;
+    /// The party that answers for `identity`.
+    pub fn party(&self, identity: &PublicKey) -> Option<Party> {
+        self.state().servers.get(identity).map(|server| server.party)
     }
 
     /// One request at its server, unless the server dies meanwhile.
@@ -200,18 +261,35 @@ impl MemoryNetwork {
             .blocked
             .as_ref()
             .is_some_and(|blocked| blocked(card, &request));
-        let server = self.server(&card.identity).filter(|_| !blocked);
-        let Some((service, mut gone)) = server else {
+        let Some((service, life)) = self.server(&card.identity).filter(|_| !blocked) else {
             return Err(NetworkError::Unreachable {
                 peer: card.title(),
                 reason: "nobody answers".into(),
             });
         };
-        tokio::select! {
+        let reply = tokio::select! {
             biased;
-            reply = service.call(lane, request) => Ok(reply),
-            _ = gone.wait_for(|gone| *gone) => Err(closed(card)),
+            () = life.over() => None,
+            reply = unless_it_dies(service.call(lane, request)) => reply,
+        };
+        // A process that died in the middle of this has sent nothing.
+        reply.filter(|_| !life.is_over()).ok_or_else(|| closed(card))
+    }
+}
+
+/// What `process` comes to; `None` if it dies in it.
+async fn unless_it_dies<T>(process: impl Future<Output = T>) -> Option<T> {
+    let mut process = pin!(process);
+    let outcome = std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| process.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
         }
+    });
+    match outcome.await {
+        Ok(value) => Some(value),
+        Err(panic) if Died::is(panic.as_ref()) => None,
+        Err(panic) => resume_unwind(panic),
     }
 }
 
@@ -223,20 +301,25 @@ fn closed(card: &Card) -> NetworkError {
     }
 }
 
-/// The view of a [`MemoryNetwork`] that parties have.
-#[derive(Clone)]
-pub struct Wire(pub Arc<MemoryNetwork>);
+/// The view of a [`MemoryNetwork`] that a process has.
+struct Wire {
+    network: Arc<MemoryNetwork>,
+    from: Party,
+    life: Life,
+}
 
 #[async_trait]
 impl Network for Wire {
     async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
         let connection = {
-            let mut state = self.0.state();
+            let mut state = self.network.state();
             state.connections += 1;
             state.connections
         };
         Ok(Arc::new(MemoryChannel {
-            network: self.0.clone(),
+            network: self.network.clone(),
+            from: self.from,
+            life: self.life.clone(),
             card: card.clone(),
             lane,
             connection,
@@ -247,24 +330,41 @@ impl Network for Wire {
 #[derive(Clone)]
 struct MemoryChannel {
     network: Arc<MemoryNetwork>,
+    from: Party,
+    life: Life,
     card: Card,
     lane: Lane,
     connection: u64,
 }
 
+/// A message under way.
+#[derive(Clone, Copy)]
+struct Under {
+    number: usize,
+    to: Party,
+    fault: Option<Fault>,
+    delays: Delays,
+    line: LineNumber,
+}
+
 #[async_trait]
 impl Channel for MemoryChannel {
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
-        let fault = self
-            .network
-            .record(&self.card, self.lane, self.connection, &request);
+        if self.life.is_over() {
+            // The dead send nothing.
+            return std::future::pending().await;
+        }
+        let under = self.network.send(self, &request);
         // A server goes on with what it was asked, and dies when it is due to, whether or not anybody waits.
         let this = self.clone();
-        let carried = tokio::spawn(async move { this.carry(fault, request).await });
+        let carried = tokio::spawn(async move { this.carry(under, request).await });
         let waited_ms = timeout.as_millis() as u64;
         match tokio::time::timeout(timeout, carried).await {
             Ok(Ok(reply)) => reply,
-            Ok(Err(panic)) => panic!("a server panicked: {panic}"),
+            Ok(Err(panicked)) => match panicked.into_panic() {
+                died if Died::is(died.as_ref()) => Err(closed(&self.card)),
+                failure => resume_unwind(failure),
+            },
             Err(_) => Err(NetworkError::TimedOut {
                 peer: self.card.title(),
                 waited_ms,
@@ -275,59 +375,107 @@ impl Channel for MemoryChannel {
 }
 
 impl MemoryChannel {
-    async fn carry(&self, fault: Option<Fault>, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
-        let act = |request| self.network.act(&self.card, self.lane, request);
+    async fn carry(&self, under: Under, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
+        let Under { to, fault, .. } = under;
+        let restart = |party, death| async move { self.network.power().restart(party, death).await };
         match fault {
-            None => act(request).await,
-            Some(Fault::LoseRequest) => std::future::pending().await,
-            Some(Fault::CustomerDiesBefore) => {
-                self.network.died.notify_one();
-                std::future::pending().await
+            Some(Fault::Partition) => {
+                self.network.cut(self.from, to, PARTITION);
+                self.network.cut(to, self.from, PARTITION);
             }
-            Some(Fault::CustomerDiesAfter) => {
-                let _unread = act(request).await;
-                self.network.died.notify_one();
-                std::future::pending().await
+            Some(Fault::SenderDiesBefore) => {
+                restart(self.from, Death::Killed).await;
+                return std::future::pending().await;
             }
-            Some(Fault::LoseReply) => {
-                let _lost = act(request).await;
-                std::future::pending().await
-            }
-            Some(Fault::Repeat) => {
-                let reply = act(request.clone()).await;
-                let _second = act(request).await;
-                reply
-            }
-            Some(Fault::RepeatLate) => {
-                let (network, card, lane) = (self.network.clone(), self.card.clone(), self.lane);
-                let again = request.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(LATE).await;
-                    let _late = network.act(&card, lane, again).await;
-                });
-                act(request).await
-            }
-            Some(Fault::TornWrite) => {
-                self.network.power().tear(self.card.identity);
-                let reply = act(request).await;
-                self.network.restart(self.card.identity, true).await;
-                reply
-            }
-            Some(Fault::DiskFull) => {
-                self.network.power().fill(self.card.identity, true);
-                let reply = act(request).await;
-                self.network.power().fill(self.card.identity, false);
-                reply
-            }
+            _ => {}
+        }
+        let late = if fault == Some(Fault::DelayRequest) {
+            LATE
+        } else {
+            Duration::ZERO
+        };
+        wait(under.delays.request + late).await;
+        if fault == Some(Fault::LoseRequest) || self.network.is_cut(self.from, to) {
+            self.network.trace.became(under.line, "lost");
+            return std::future::pending().await;
+        }
+        match fault {
             Some(Fault::KillBefore) => {
-                self.network.restart(self.card.identity, false).await;
-                Err(closed(&self.card))
+                restart(to, Death::Killed).await;
+                return Err(closed(&self.card));
             }
+            Some(Fault::TornWrite) => self.network.power().disk(to).fail_sync_after(0),
+            Some(Fault::DiskFull) => self.network.power().disk(to).set_capacity(Some(0)),
+            Some(Fault::RepeatLate) => {
+                let (this, again) = (self.clone(), request.clone());
+                tokio::spawn(async move {
+                    sleep(MUCH_LATER).await;
+                    let _late = this.act(under, again).await;
+                });
+            }
+            _ => {}
+        }
+        let reply = self.act(under, request.clone()).await;
+        match fault {
+            Some(Fault::Repeat) => {
+                let _second = self.act(under, request).await;
+            }
+            Some(Fault::TornWrite) => restart(to, Death::PowerLost).await,
+            Some(Fault::DiskFull) => self.network.power().disk(to).set_capacity(None),
             Some(Fault::CrashAfter) => {
-                let _lost = act(request).await;
-                self.network.restart(self.card.identity, true).await;
-                Err(closed(&self.card))
+                restart(to, Death::PowerLost).await;
+                return Err(closed(&self.card));
+            }
+            Some(Fault::CrashReplied) => restart(to, Death::PowerLost).await,
+            Some(Fault::SenderDiesAfter) => {
+                restart(self.from, Death::PowerLost).await;
+                return std::future::pending().await;
+            }
+            _ => {}
+        }
+        let late = if fault == Some(Fault::DelayReply) {
+            LATE
+        } else {
+            Duration::ZERO
+        };
+        wait(under.delays.reply + late).await;
+        if fault == Some(Fault::LoseReply) || self.network.is_cut(to, self.from) {
+            self.network.trace.became(under.line, "its reply is lost");
+            return std::future::pending().await;
+        }
+        if reply.is_ok() {
+            self.network.trace.became(under.line, "the reply arrives");
+        }
+        reply
+    }
+
+    /// The request arrives and is acted on.
+    async fn act(&self, under: Under, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
+        // The wait is registered first: where a server works in another thread, time stands still until it is done, and
+        // what happens at the same moment happens in the same order whatever that thread's pace.
+        let acting = self.network.act(&self.card, self.lane, request);
+        let ((), reply) = tokio::join!(biased; wait(under.delays.service), acting);
+        match &reply {
+            Ok(bytes) => {
+                let how = if bytes.first() == Some(&0) {
+                    "answered"
+                } else {
+                    "refused"
+                };
+                self.network.trace.became(under.line, how);
+                self.network.replied(under.number, bytes);
+            }
+            Err(error) => {
+                let _line = self.network.trace.became(under.line, error.to_string());
             }
         }
+        reply
+    }
+}
+
+/// Waits; no time at all is not even a turn.
+async fn wait(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
     }
 }

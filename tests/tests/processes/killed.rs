@@ -1,6 +1,6 @@
-//! Processes that are killed and stopped, and started again on the same address.
+//! Processes that are killed, frozen and stopped, and started again on the same address.
 
-use crate::{in_parallel, world};
+use crate::world;
 use farthing_client::demo::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
@@ -8,7 +8,22 @@ use farthing_tests::processes::{
     run::until,
     world::{FILM, FILM_BYTES, POSTCARD, PRICE},
 };
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Puts a purchase of hers where coins are held and nobody has released the key.
+fn hold(customer: &Customer) {
+    customer.lines.lose_requests_to(&[Escrow]);
+    customer.buys_into_silence(POSTCARD, "goods");
+    assert_eq!(customer.status(0), "holding");
+    customer.lines.heal();
+    customer.lines.lose_requests_to(&[Merchant]);
+    customer.into_silence(&["resume", "0"]);
+    assert_eq!(customer.status(0), "held");
+    customer.lines.heal();
+}
 
 #[test]
 fn the_escrow_is_killed_between_hold_and_commit() {
@@ -91,23 +106,23 @@ impl Phase {
                 "holding"
             }
             Phase::Held => {
-                customer.waits_with_a_hold();
+                hold(customer);
                 "held"
             }
             Phase::Committed => {
-                customer.waits_with_a_hold();
+                hold(customer);
                 lines.lose_answers_of(&[Bank, Escrow, Merchant]);
                 customer.into_silence(&["resume", "0"]);
                 "held"
             }
             Phase::Cancelling => {
-                customer.waits_with_a_hold();
+                hold(customer);
                 lines.lose_answers_of(&[Bank, Escrow]);
                 customer.into_silence(&["cancel", "0"]);
                 "cancelling"
             }
             Phase::Aborted => {
-                customer.waits_with_a_hold();
+                hold(customer);
                 lines.lose_requests_to(&[Bank]);
                 customer.into_silence(&["cancel", "0"]);
                 "aborted"
@@ -156,6 +171,14 @@ fn killed_in_every_phase(role: RoleName) {
     world.check(&waiting.iter().collect::<Vec<_>>());
 }
 
+fn in_parallel<R: Send>(of: &[Phase], each: impl Fn(Phase) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    thread::scope(|scope| {
+        let threads: Vec<_> = of.iter().map(|one| scope.spawn(move || each(*one))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 #[test]
 fn the_bank_is_killed_while_purchases_wait_in_every_phase() {
     killed_in_every_phase(Bank);
@@ -175,7 +198,7 @@ fn the_merchant_is_killed_while_purchases_wait_in_every_phase() {
 fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     let world = world();
     let alice = world.customer("alice");
-    alice.waits_with_a_hold();
+    hold(&alice);
     world.merchant.kill();
     alice.into_silence(&["resume"]);
     let held = coins(&alice, "in-purchase");

@@ -1,12 +1,129 @@
-//! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
+//! Disks that are full, and files that are damaged.
 
-use crate::world;
-use farthing_tests::processes::{node::Node, world::POSTCARD};
+use crate::{PROGRAM, world};
+use farthing_tests::processes::{
+    customer::Customer,
+    node::Node,
+    run::until,
+    world::{POSTCARD, PRICE, World},
+};
 use std::{
     fs::{self, OpenOptions},
+    io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    process::Command,
 };
+
+// ---- full ---------------------------------------------------------------------------------------------------------
+
+/// A small disk in memory. It goes when this is dropped.
+struct SmallDisk(tempfile::TempDir);
+
+/// Room for a bank and for what it keeps free.
+const SMALL_DISK_BYTES: u64 = 120 * 1024 * 1024;
+
+/// More than is left when the bank is on it and keeps free what it does.
+const BALLAST_BYTES: u64 = 48 * 1024 * 1024;
+
+impl SmallDisk {
+    /// `None` where this user may not mount one.
+    fn mount() -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={SMALL_DISK_BYTES}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        mounted
+            .is_ok_and(|said| said.status.success())
+            .then_some(SmallDisk(dir))
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
+
+    /// Leaves less than the bank keeps free.
+    fn fill(&self) {
+        fs::write(self.ballast(), vec![1; BALLAST_BYTES as usize]).unwrap();
+    }
+
+    /// Leaves nothing at all.
+    fn fill_to_the_brim(&self) {
+        let mut file = OpenOptions::new().append(true).open(self.ballast()).unwrap();
+        for bytes in [1024 * 1024, 4096, 1] {
+            while file.write_all(&vec![1; bytes]).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: a small file system cannot be mounted here (it takes root)");
+        return;
+    };
+    let world = World::with_bank_in(PROGRAM, Some(disk.0.path()));
+    let alice = world.customer("alice");
+    alice
+        .lines
+        .lose_requests_to(&[farthing_node::card::RoleName::Escrow]);
+    alice.buys_into_silence(POSTCARD, "goods");
+    alice.lines.heal();
+    let account = world.account(&alice.account);
+
+    disk.fill();
+    is_full(&world, &alice);
+    // To start again takes a few bytes, which are there: nothing that was acknowledged is lost.
+    world.bank.restart();
+    is_full(&world, &alice);
+    disk.fill_to_the_brim();
+    is_full(&world, &alice);
+    assert_eq!(world.account(&alice.account), account);
+    assert_eq!(alice.balance(), [2000 - PRICE, PRICE, 0]);
+    let audit = world.bank.ask(&["audit"], &[]);
+    assert_eq!(audit["problems"], serde_json::json!([]));
+
+    disk.free();
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
+    world.bank.restart();
+    world.check(&[&alice]);
+    assert_eq!(alice.balance(), [2000 - PRICE + 100 * 3, 0, 0]);
+}
+
+/// What has to be written is refused for now, to each who asks.
+fn is_full(world: &World, alice: &Customer) {
+    // The first answer may be that the escrow's connection to a bank that was killed has ended.
+    until("the escrow passes the bank's refusal on", || {
+        let refused = alice.into_silence(&["resume", "0"]);
+        let says = refused["error"].as_str().unwrap();
+        says.contains("its disk is full").then_some(())
+    });
+    // Each finish that is refused costs its session, so that may be the last that she is told.
+    let refused = alice.into_silence(&["withdraw", "1.00"]);
+    let says = refused["error"].as_str().unwrap();
+    assert!(
+        says.contains("its disk is full") || says.contains("the session is gone"),
+        "{refused}"
+    );
+    let credit = [alice.account.as_str(), "1.00"];
+    let refused = world.bank.command(&["account", "credit"], &credit).error(1);
+    assert!(refused.contains("full"), "{refused}");
+    assert_eq!(world.held(), 0);
+}
+
+// ---- damaged ------------------------------------------------------------------------------------------------------
 
 fn index(bank: &Node) -> PathBuf {
     bank.dir().join("store/index")

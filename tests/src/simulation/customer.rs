@@ -1,0 +1,131 @@
+//! Customers: each a machine with a wallet on it.
+
+use super::{
+    machine::{Death, Died, Life, Machine},
+    network::MemoryNetwork,
+    world::World,
+};
+use farthing_client::{
+    talk::Patience,
+    wallet::{Surroundings, Wallet},
+    watch::Unwatched,
+};
+use farthing_coin::{PublicKey, Seed};
+use farthing_node::{card::NetworkFile, disk::MemoryDisk, store::StoreOptions};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A customer's machine, with her wallet's directory and disk.
+pub struct Customer {
+    /// Her machine.
+    pub machine: Arc<Machine>,
+    dir: PathBuf,
+    seed: Seed,
+    network: Arc<MemoryNetwork>,
+}
+
+impl Customer {
+    /// A customer with an empty wallet of this seed, and no account.
+    pub fn new(world: &World, name: &str, seed: &Seed) -> Customer {
+        let dir = world.dir().join(name);
+        Wallet::create(&dir, seed).expect("the wallet is made");
+        Self::at(world, dir, seed, MemoryDisk::new())
+    }
+
+    /// The same customer with nothing but her phrase: a new machine, an empty wallet.
+    pub fn with_phrase_of(world: &World, customer: &Customer, name: &str) -> Customer {
+        let phrase = std::fs::read_to_string(customer.dir.join("seed.phrase")).expect("the phrase");
+        let seed = Seed::from_phrase(phrase.trim()).expect("a phrase");
+        let dir = world.dir().join(name);
+        Wallet::create_from_phrase(&dir, &seed).expect("the wallet is made");
+        Self::at(world, dir, &seed, MemoryDisk::new())
+    }
+
+    fn at(world: &World, dir: PathBuf, seed: &Seed, disk: MemoryDisk) -> Customer {
+        let mut file = NetworkFile::load(&dir).expect("the network file");
+        for card in world.foundation.cards() {
+            file.add(card).expect("the card is pinned");
+        }
+        Customer {
+            machine: world.add_machine(disk),
+            dir,
+            seed: Seed::from_bytes(&seed.to_bytes()),
+            network: world.network.clone(),
+        }
+    }
+
+    /// A copy of her machine as it stands, in the same world: the same seed, the same rows.
+    pub fn copy(&self, world: &World, name: &str) -> Customer {
+        let dir = world.dir().join(name);
+        std::fs::create_dir_all(dir.join("goods")).expect("a directory");
+        for file in ["seed.phrase", "network.json"] {
+            std::fs::copy(self.dir.join(file), dir.join(file)).expect("the file is copied");
+        }
+        let disk = MemoryDisk::new();
+        for name in ["journal", "state"] {
+            // The store keeps its files under the wallet's own directory.
+            if let Some(bytes) = self.machine.disk.bytes(&self.dir.join("store").join(name)) {
+                disk.put(&dir.join("store").join(name), bytes);
+            }
+        }
+        Self::at(world, dir, &self.seed, disk)
+    }
+
+    /// The key of her account.
+    pub fn account(&self) -> PublicKey {
+        self.seed.account_key().public()
+    }
+
+    /// Opens her wallet.
+    pub fn wallet(&self) -> Wallet {
+        self.try_wallet().expect("she lives")
+    }
+
+    /// Opens her wallet, unless she dies in that.
+    pub fn try_wallet(&self) -> Option<Wallet> {
+        let life = self.machine.start();
+        let surroundings = self.surroundings(life);
+        match catch_unwind(AssertUnwindSafe(|| Wallet::open(&self.dir, surroundings))) {
+            Ok(wallet) => Some(wallet.expect("the wallet opens")),
+            Err(panic) if Died::is(panic.as_ref()) => None,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    fn surroundings(&self, life: Life) -> Surroundings {
+        Surroundings {
+            network: self.network.wire(self.machine.party, life),
+            clock: self.machine.clock.clone(),
+            entropy: self.machine.entropy(),
+            watch: Arc::new(Unwatched),
+            patience: Patience {
+                attempt: Duration::from_secs(5),
+                total: Duration::from_secs(30),
+            },
+            store: StoreOptions {
+                reserve_bytes: 0,
+                ..self.machine.store_options()
+            },
+        }
+    }
+
+    /// Her process dies and her wallet is opened again.
+    pub fn wallet_after(&self, death: Death) -> Wallet {
+        self.machine.die(death);
+        self.wallet()
+    }
+
+    /// Waits until the process of her wallet has died.
+    pub async fn died(&self) {
+        self.machine.life().over().await;
+    }
+
+    /// Her wallet's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}

@@ -1,0 +1,48 @@
+//! Chance, from a seed.
+
+use farthing_node::entropy::{Entropy, SeededEntropy};
+
+/// Draws the same for the same seed.
+#[derive(Debug)]
+pub struct Dice(SeededEntropy);
+
+impl Dice {
+    /// Dice of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(SeededEntropy::new(seed))
+    }
+
+    /// Any number.
+    pub fn any(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A number below `bound`; 0 if there is none.
+    pub fn below(&self, bound: u64) -> u64 {
+        self.any().checked_rem(bound).unwrap_or(0)
+    }
+
+    /// Whether something happens that happens `times` in a hundred.
+    pub fn percent(&self, times: u64) -> bool {
+        self.below(100) < times
+    }
+
+    /// One of these.
+    pub fn one_of<T: Copy>(&self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// One of these, each as often as it weighs.
+    pub fn weighed<T: Copy>(&self, choices: &[(T, u64)]) -> T {
+        let mut left = self.below(choices.iter().map(|(_, weight)| weight).sum());
+        for (choice, weight) in choices {
+            match left.checked_sub(*weight) {
+                Some(rest) => left = rest,
+                None => return *choice,
+            }
+        }
+        unreachable!("the weights are summed up above")
+    }
+}

@@ -1,0 +1,184 @@
+//! What never changes of a world: who its servers are, and what its merchants sell.
+
+use super::{
+    machine::Machine,
+    party::Party,
+    server::{STORE, Server},
+};
+use farthing_coin::{SecretKey, Seed};
+use farthing_merchant::{rows::Item, secret::MerchantSecret, shelf::Shelf, transactions::add_item};
+use farthing_node::{
+    card::{Card, RoleName},
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    store::{Store, StoreOptions},
+};
+use farthing_protocol::money::Amount;
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+
+/// What every merchant calls what he sells.
+pub const ITEM: &str = "a picture";
+
+/// How many of each there are in a world, besides its one bank.
+#[derive(Debug, Clone)]
+pub struct Population {
+    /// How many escrows.
+    pub escrows: usize,
+    /// A merchant for each: what his one item costs.
+    pub prices: Vec<Amount>,
+    /// How long each item is (bytes).
+    pub goods_bytes: usize,
+}
+
+impl Default for Population {
+    fn default() -> Self {
+        Self {
+            escrows: 1,
+            prices: vec![Amount(725)],
+            goods_bytes: 100_000,
+        }
+    }
+}
+
+/// What never changes of a world.
+pub struct Foundation {
+    /// Everything that is random follows from it.
+    pub seed: u64,
+    /// How many of each there are.
+    pub population: Population,
+    identities: BTreeMap<Party, (Card, [u8; 32])>,
+    homes: TempDir,
+}
+
+impl Foundation {
+    /// The foundation of a world.
+    pub fn lay(seed: u64, population: Population) -> Foundation {
+        let homes = Self::directory();
+        let entropy: &dyn Entropy = &SeededEntropy::new(seed);
+        let mut identities = BTreeMap::new();
+        let mut identify = |party, role, name: String| {
+            let key = SecretKey::generate(&mut entropy.rng());
+            let identity = key.public();
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1 + identities.len() as u16));
+            let card = Card {
+                role,
+                name,
+                address,
+                fingerprint: identity.0,
+                identity,
+            };
+            identities.insert(party, (card, *key.to_bytes()));
+        };
+        identify(Party::Bank, RoleName::Bank, "central".into());
+        for number in 0..population.escrows {
+            identify(
+                Party::Escrow(number),
+                RoleName::Escrow,
+                format!("escrow-{number}"),
+            );
+        }
+        for number in 0..population.prices.len() {
+            identify(
+                Party::Merchant(number),
+                RoleName::Merchant,
+                format!("merchant-{number}"),
+            );
+            let home = homes.path().join(number.to_string());
+            std::fs::create_dir(&home).expect("a directory");
+            MerchantSecret::generate(entropy).save(&home).expect("a secret");
+        }
+        Foundation {
+            seed,
+            population,
+            identities,
+            homes,
+        }
+    }
+
+    /// A directory that is gone with its owner; in memory where the machine has such a place, as every test writes
+    /// many small files that it syncs.
+    pub fn directory() -> TempDir {
+        let memory = Path::new("/dev/shm");
+        let made = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
+        made.expect("a directory")
+    }
+
+    /// Everybody's cards.
+    pub fn cards(&self) -> Vec<Card> {
+        self.identities.values().map(|(card, _)| card.clone()).collect()
+    }
+
+    /// A server that does not run yet.
+    pub fn server<R>(&self, party: Party, machine: Arc<Machine>) -> Server<R> {
+        let (card, key) = self.identities[&party].clone();
+        Server::new(card, key, machine)
+    }
+
+    /// The seed of a customer's wallet.
+    pub fn seed_of(&self, name: &str) -> Seed {
+        let mut bytes = [0; 32];
+        SeededEntropy::new(self.seed ^ 0xC057).fill(&mut bytes);
+        bytes
+            .iter_mut()
+            .zip(name.bytes())
+            .for_each(|(byte, c)| *byte ^= c);
+        Seed::from_bytes(&bytes)
+    }
+
+    /// Where a merchant keeps its secret and its goods.
+    pub fn merchant_home(&self, number: usize) -> PathBuf {
+        self.homes.path().join(number.to_string())
+    }
+
+    /// What a merchant sells.
+    pub fn goods(&self, number: usize) -> Vec<u8> {
+        (0..self.population.goods_bytes)
+            .map(|at| ((at + number) % 251) as u8)
+            .collect()
+    }
+
+    /// A merchant's disk before it is first started, with its item on it.
+    pub async fn stocked(&self, number: usize) -> MemoryDisk {
+        let home = self.merchant_home(number);
+        let secret = MerchantSecret::load(&home).expect("the secret");
+        let (item_id, salt) = ([7 + number as u8; 32], [8; 32]);
+        let shelved = Shelf::open(&home)
+            .expect("the shelf")
+            .add(
+                &item_id,
+                &secret.content_key(&item_id),
+                salt,
+                &mut self.goods(number).as_slice(),
+                |_| {},
+            )
+            .expect("the goods are shelved");
+        let item = Item {
+            title: ITEM.into(),
+            description: "of nothing".into(),
+            media_type: "image/png".into(),
+            price: self.population.prices[number],
+            currency: "FTH".into(),
+            summary: shelved.summary,
+            file_name: "goods".into(),
+        };
+        let disk = MemoryDisk::new();
+        let options = StoreOptions::simulated(disk.clone(), self.seed ^ number as u64);
+        let (store, _) = Store::open(Path::new(STORE), options).expect("the store opens");
+        store
+            .transact(move |tx| add_item(tx, &item_id, &item))
+            .await
+            .expect("the item is added");
+        store.close().expect("the store closes");
+        disk
+    }
+}

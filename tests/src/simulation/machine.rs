@@ -1,0 +1,239 @@
+//! A machine: its disk, its clock, and the life of the process that runs on it.
+
+use super::{
+    party::{LocalClock, Party, VirtualClock},
+    trace::Trace,
+};
+use farthing_node::{
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    probe::{self, Probe},
+    store::StoreOptions,
+};
+use std::{
+    any::Any,
+    panic::resume_unwind,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::watch;
+
+/// One run of a process, from its start to its end. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Life(Arc<watch::Sender<bool>>);
+
+impl Default for Life {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Life {
+    /// Ends it.
+    pub fn end(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it has ended.
+    pub async fn over(&self) {
+        let mut over = self.0.subscribe();
+        // The sender is held here, so this cannot fail.
+        let _over = over.wait_for(|over| *over).await;
+    }
+}
+
+/// What a process unwinds with that dies in the middle of a write: nothing of it runs any further.
+pub struct Died;
+
+impl Died {
+    /// Whether a panic is a death, and no failure.
+    pub fn is(panic: &(dyn Any + Send)) -> bool {
+        panic.is::<Died>()
+    }
+}
+
+/// How a process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Death {
+    /// It is killed; the machine stays up, and what was written is there.
+    Killed,
+    /// The machine loses power, and of what was not synced whatever the seed chooses.
+    PowerLost,
+}
+
+/// Where a process dies by itself: at a named point of its so-manieth durable write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CrashPoint {
+    /// Which write, counted from the one after arming: the first is 1. 0 stands for a point of the next start.
+    pub write: u64,
+    /// One of [`WRITE_POINTS`] or [`START_POINTS`].
+    pub point: &'static str,
+    /// How.
+    pub death: Death,
+}
+
+/// The points of one durable write, in their order.
+pub const WRITE_POINTS: [&str; 5] = [
+    probe::BEFORE_APPEND,
+    probe::AFTER_APPEND,
+    probe::AFTER_SYNC,
+    probe::AFTER_INDEX,
+    probe::AFTER_REPLY,
+];
+
+/// The points of a start.
+pub const START_POINTS: [&str; 3] = [probe::BEFORE_RECOVERY, probe::BEFORE_REPLAY, probe::AFTER_OPEN];
+
+/// Who is told that a process died by itself.
+pub type OnDeath = Box<dyn Fn(Party) + Send + Sync>;
+
+/// A party's machine: what outlasts its process.
+pub struct Machine {
+    /// Whose it is.
+    pub party: Party,
+    /// Its disk.
+    pub disk: MemoryDisk,
+    /// Its clock.
+    pub clock: Arc<LocalClock>,
+    trace: Trace,
+    seed: u64,
+    starts: AtomicU64,
+    life: Mutex<Life>,
+    writes: AtomicU64,
+    crash_points: Mutex<Vec<CrashPoint>>,
+    on_death: OnceLock<OnDeath>,
+}
+
+impl Machine {
+    /// A machine that nothing runs on yet. `seed` is the world's.
+    pub fn new(
+        party: Party,
+        disk: MemoryDisk,
+        clock: &Arc<VirtualClock>,
+        trace: Trace,
+        seed: u64,
+    ) -> Arc<Self> {
+        let salt = match party {
+            Party::Bank => 1,
+            Party::Escrow(number) => 0x100 + number as u64,
+            Party::Merchant(number) => 0x200 + number as u64,
+            Party::Customer(number) => 0x1000 + number as u64,
+            Party::Stranger => 2,
+        };
+        Arc::new(Self {
+            party,
+            disk,
+            clock: LocalClock::new(clock.clone()),
+            trace,
+            seed: seed ^ (salt << 32),
+            starts: AtomicU64::new(0),
+            life: Mutex::default(),
+            writes: AtomicU64::new(0),
+            crash_points: Mutex::default(),
+            on_death: OnceLock::new(),
+        })
+    }
+
+    /// Has `told` called whenever the process dies at a crash point. The first caller counts.
+    pub fn when_it_dies(&self, told: OnDeath) {
+        let _first = self.on_death.set(told);
+    }
+
+    /// A process starts.
+    pub fn start(&self) -> Life {
+        self.starts.fetch_add(1, Ordering::SeqCst);
+        let life = Life::default();
+        *self.current() = life.clone();
+        life
+    }
+
+    /// The life of the process that was last started.
+    pub fn life(&self) -> Life {
+        self.current().clone()
+    }
+
+    fn current(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process dies now.
+    pub fn die(&self, death: Death) {
+        self.life().end();
+        match death {
+            Death::Killed => self.disk.kill(),
+            Death::PowerLost => self.disk.crash(self.seed ^ self.starts.load(Ordering::SeqCst)),
+        }
+        self.trace.note(format!("{} dies: {death:?}", self.party));
+    }
+
+    /// Randomness of this process alone: other with every start.
+    pub fn entropy(&self) -> Arc<dyn Entropy> {
+        let starts = self.starts.load(Ordering::SeqCst);
+        Arc::new(SeededEntropy::new(self.seed ^ (starts << 16)))
+    }
+
+    /// How its process opens a store.
+    pub fn store_options(self: &Arc<Self>) -> StoreOptions {
+        StoreOptions {
+            // One byte must stay free, so that a disk without room refuses at once.
+            reserve_bytes: 1,
+            probe: Arc::new(CrashProbe(self.clone())),
+            ..StoreOptions::simulated(self.disk.clone(), self.seed)
+        }
+    }
+
+    /// Lets the process die at these points, counted from now on.
+    pub fn arm(&self, points: impl IntoIterator<Item = CrashPoint>) {
+        self.writes.store(0, Ordering::SeqCst);
+        *self.armed() = points.into_iter().collect();
+    }
+
+    /// How many durable writes were begun since [`arm`](Machine::arm).
+    pub fn writes(&self) -> u64 {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    fn armed(&self) -> MutexGuard<'_, Vec<CrashPoint>> {
+        self.crash_points.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self, point: &'static str) {
+        if point == probe::BEFORE_APPEND {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+        }
+        let write = if START_POINTS.contains(&point) {
+            0
+        } else {
+            self.writes()
+        };
+        let due = {
+            let mut armed = self.armed();
+            let at = armed
+                .iter()
+                .position(|due| due.write == write && due.point == point);
+            at.map(|at| armed.remove(at))
+        };
+        let Some(due) = due else { return };
+        self.trace.note(format!("{}: {point}", self.party));
+        self.die(due.death);
+        if let Some(told) = self.on_death.get() {
+            told(self.party);
+        }
+        resume_unwind(Box::new(Died));
+    }
+}
+
+struct CrashProbe(Arc<Machine>);
+
+impl Probe for CrashProbe {
+    fn reached(&self, point: &'static str) {
+        self.0.reached(point);
+    }
+}

@@ -1,0 +1,196 @@
+//! The servers of a world: what lasts of each, and how it is started.
+
+use super::{
+    foundation::Foundation,
+    machine::{Died, Life, Machine},
+    network::MemoryNetwork,
+};
+use farthing_bank::{
+    bank::{Bank, BankParts},
+    keys::{BankSettings, Master},
+};
+use farthing_coin::{Calendar, SecretKey};
+use farthing_escrow::escrow::{Escrow, EscrowParts};
+use farthing_merchant::{
+    merchant::{Merchant, MerchantParts, Settings},
+    secret::MerchantSecret,
+    shelf::Shelf,
+};
+use farthing_node::{
+    card::Card,
+    entropy::{Entropy, SeededEntropy},
+    network::Service,
+    process::{StopToken, Stopper, stop_pair},
+    serve::Role,
+    store::Store,
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::task::JoinHandle;
+
+/// Where every server's store is on its own disk.
+pub const STORE: &str = "/store";
+
+/// A server: its identity, its machine, and what runs on it.
+pub struct Server<R> {
+    /// How it is known.
+    pub card: Card,
+    /// Its machine.
+    pub machine: Arc<Machine>,
+    key: [u8; 32],
+    up: Mutex<Option<Up<R>>>,
+}
+
+/// What runs.
+struct Up<R> {
+    role: Arc<R>,
+    background: JoinHandle<()>,
+    _stopper: Stopper,
+}
+
+impl<R> Drop for Up<R> {
+    fn drop(&mut self) {
+        // A process that has ended does not finish what it was doing.
+        self.background.abort();
+    }
+}
+
+impl<R> Server<R> {
+    /// A server that does not run yet.
+    pub fn new(card: Card, key: [u8; 32], machine: Arc<Machine>) -> Self {
+        Self {
+            card,
+            machine,
+            key,
+            up: Mutex::new(None),
+        }
+    }
+
+    /// What runs.
+    pub fn role(&self) -> Arc<R> {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        up.as_ref().map(|up| up.role.clone()).expect("the server is up")
+    }
+
+    fn set(&self, up: Option<Up<R>>) {
+        let before = std::mem::replace(&mut *self.up.lock().unwrap_or_else(PoisonError::into_inner), up);
+        drop(before);
+    }
+
+    fn secret(&self) -> SecretKey {
+        SecretKey::from_bytes(&self.key).expect("the key is one")
+    }
+
+    /// Takes it off the network: nobody answers for it.
+    pub fn stop(&self, network: &MemoryNetwork) {
+        network.detach(&self.card.identity);
+        self.set(None);
+    }
+}
+
+impl<R: Service + 'static> Server<R> {
+    /// A process starts, and opens its store. One that dies in that is started again.
+    fn begin(&self) -> (Store, Life) {
+        loop {
+            let life = self.machine.start();
+            let options = self.machine.store_options();
+            let opening = || Store::open(Path::new(STORE), options);
+            match catch_unwind(AssertUnwindSafe(opening)) {
+                Ok(opened) => return (opened.expect("the store opens by itself").0, life),
+                Err(panic) if Died::is(panic.as_ref()) => {}
+                Err(panic) => resume_unwind(panic),
+            }
+        }
+    }
+
+    /// The process answers.
+    fn answer<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        network: &MemoryNetwork,
+        role: Arc<R>,
+        life: Life,
+        background: impl FnOnce(Arc<R>, StopToken) -> F,
+    ) {
+        let (stopper, stop) = stop_pair();
+        network.attach(self.card.identity, self.machine.party, role.clone(), life);
+        let background = tokio::spawn(background(role.clone(), stop));
+        self.set(Some(Up {
+            role,
+            background,
+            _stopper: stopper,
+        }));
+    }
+}
+
+/// What the simulated bank is set to.
+pub fn bank_settings() -> BankSettings {
+    BankSettings {
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: 90 * 24 * 3_600_000,
+            spend_epochs: 2,
+            redeem_epochs: 1,
+        },
+        values: (0..12).map(|bit| 1 << bit).collect(),
+    }
+}
+
+/// Starts the bank.
+pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
+    let (store, life) = server.begin();
+    let seeded: &dyn Entropy = &SeededEntropy::new(foundation.seed);
+    let parts = BankParts {
+        identity: server.secret(),
+        master: Master::generate(&mut seeded.rng()),
+        settings: bank_settings(),
+        store,
+        clock: server.machine.clock.clone(),
+        entropy: server.machine.entropy(),
+        network: network.wire(server.machine.party, life.clone()),
+        cards: foundation.cards(),
+    };
+    let bank = Arc::new(Bank::open(parts).await.expect("the bank opens"));
+    let background = |bank: Arc<Bank>, stop| async move { bank.background(stop).await };
+    server.answer(network, bank, life, background);
+}
+
+/// Starts an escrow.
+pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
+    let (store, life) = server.begin();
+    let escrow = Arc::new(Escrow::new(EscrowParts {
+        key: server.secret(),
+        store,
+        network: network.wire(server.machine.party, life.clone()),
+        cards: foundation.cards(),
+        clock: server.machine.clock.clone(),
+        entropy: server.machine.entropy(),
+        dir: None,
+    }));
+    server.answer(network, escrow, life, Escrow::background);
+}
+
+/// Starts a merchant, whose secret and goods are in the directory `home`.
+pub fn start_merchant(
+    server: &Server<Merchant>,
+    network: &Arc<MemoryNetwork>,
+    foundation: &Foundation,
+    home: &Path,
+) {
+    let (store, life) = server.begin();
+    let merchant = Arc::new(Merchant::new(MerchantParts {
+        key: server.secret(),
+        secret: MerchantSecret::load(home).expect("the secret"),
+        settings: Settings::new("FTH".into()),
+        store,
+        shelf: Shelf::open(home).expect("the shelf"),
+        network: network.wire(server.machine.party, life.clone()),
+        cards: foundation.cards(),
+        clock: server.machine.clock.clone(),
+        entropy: server.machine.entropy(),
+        dir: None,
+    }));
+    server.answer(network, merchant, life, Merchant::background);
+}

@@ -1,0 +1,122 @@
+//! What a customer does on a day, such that she can begin it again wherever she was interrupted.
+
+use super::{foundation::ITEM, world::World};
+use farthing_client::{buy::Parties, error::WalletError, resume::Resumed, wallet::Wallet};
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::{api::MerchantRequest, money::Amount};
+use std::path::PathBuf;
+
+/// How often a wallet is told to carry on before it is found to be stuck.
+const TRIES_MAX: usize = 40;
+
+/// How a customer's day goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// She withdraws and buys.
+    Buy,
+    /// The merchant is silent when he should release; she cancels, and buys again once he is back.
+    Cancel,
+}
+
+/// Where the goods of a purchase go.
+pub fn picture(world: &World, name: impl std::fmt::Display) -> PathBuf {
+    world.dir().join(format!("picture-{name}.png"))
+}
+
+/// Whether a request asks the merchant to release the key.
+pub fn is_delivery(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Merchant
+        && matches!(MerchantRequest::decode(request), Ok(MerchantRequest::Deliver(_)))
+}
+
+/// A whole day, or what is left of it.
+pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
+    withdraw(wallet, &world.parties(), amount).await;
+    if mode == Mode::Cancel {
+        world.network.block(is_delivery);
+        cancelled_purchase(world, wallet).await;
+        world.network.unblock();
+    }
+    buy(world, wallet).await;
+}
+
+/// Withdraws, unless she has.
+pub async fn withdraw(wallet: &Wallet, parties: &Parties, amount: Amount) {
+    for _ in 0..TRIES_MAX {
+        let resumed = resume(wallet).await;
+        if resumed
+            .open
+            .iter()
+            .any(|(matter, _)| matter.starts_with("withdrawal"))
+        {
+            continue;
+        }
+        if !wallet.coins().expect("the coins").is_empty() {
+            return;
+        }
+        silent_at_worst(wallet.withdraw(&parties.bank, amount).await);
+    }
+    panic!("progress: the withdrawal does not get on");
+}
+
+/// Begins a purchase that cannot end, and wants her coins back.
+async fn cancelled_purchase(world: &World, wallet: &Wallet) {
+    for _ in 0..TRIES_MAX {
+        let first = wallet.purchases().expect("the purchases").into_iter().next();
+        match first.map(|(number, row)| (number, row.purchase.status())) {
+            None => {
+                let output = picture(world, "cancelled");
+                silent_at_worst(wallet.begin_purchase(&world.parties(), ITEM, &output).await);
+            }
+            Some((number, "fetching" | "holding" | "held")) => {
+                silent_at_worst(wallet.drive_purchase(number).await);
+                let row = wallet.purchase(number).expect("the purchase");
+                if matches!(row.purchase.status(), "fetching" | "holding" | "held") {
+                    silent_at_worst(wallet.cancel(number).await);
+                }
+            }
+            Some((_, "committed")) => {
+                panic!("goods: a purchase was committed that the merchant never released")
+            }
+            Some(_) => {
+                if resume(wallet).await.open.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+    panic!("progress: the cancel does not get on");
+}
+
+/// Buys, unless she has.
+pub async fn buy(world: &World, wallet: &Wallet) {
+    for _ in 0..TRIES_MAX {
+        if !resume(wallet).await.open.is_empty() {
+            continue;
+        }
+        let purchases = wallet.purchases().expect("the purchases");
+        if purchases
+            .iter()
+            .any(|(_, row)| row.purchase.status() == "committed")
+        {
+            return;
+        }
+        let output = picture(world, purchases.len());
+        silent_at_worst(wallet.buy(&world.parties(), ITEM, &output).await);
+    }
+    panic!("progress: the purchase does not get on");
+}
+
+/// Carries on whatever is under way; nobody's answer is anything but late.
+async fn resume(wallet: &Wallet) -> Resumed {
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    let silent = |(_, error): &(String, WalletError)| error.is_silence();
+    assert!(resumed.open.iter().all(silent), "{:?}", resumed.open);
+    resumed
+}
+
+fn silent_at_worst<T>(outcome: Result<T, WalletError>) {
+    if let Err(error) = outcome {
+        assert!(error.is_silence(), "{error}");
+    }
+}
