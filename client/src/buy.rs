@@ -1,13 +1,14 @@
 //! Buying: an offer, its goods, a contract, and one outcome.
 
 use crate::{
+    coins::set_status,
     drive::Drive,
     error::WalletError,
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, Exhibit, NO_BANK, PURCHASES, PurchaseRow,
     },
     talk::Talk,
-    wallet::{Wallet, set_status, take_numbers},
+    wallet::{Wallet, take_numbers},
     watch::Event,
 };
 use farthing_coin::{Coin, Denomination, KeyBook, PublicKey, Signed};
@@ -132,7 +133,11 @@ impl Wallet {
     /// Refuses before anything is fetched what could not be paid for anyway.
     fn check_funds(&self, bank: &PublicKey, price: Amount) -> Result<(), WalletError> {
         let mine = |row: &CoinRow| row.status == CoinStatus::Available && row.bank == *bank;
-        let values = self.coins()?.into_iter().filter(mine).map(|row| row.value);
+        let values = self
+            .present_coins()?
+            .into_iter()
+            .filter(mine)
+            .map(|row| row.value);
         let available = Amount(values.fold(0, u64::saturating_add));
         match price.checked_sub(available) {
             Some(short) if short > Amount(0) => Err(WalletError::Short {
@@ -340,7 +345,7 @@ impl Wallet {
         let seen = accepted.and_then(|accepted| keys.last_epoch_of(&accepted.key_list_digest));
         let settled_ms = self.deadline_ms(plan).saturating_add(SETTLEMENT_MARGIN_MS);
         let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
-        let rows = self.coins()?.into_iter().filter(|row| {
+        let rows = self.present_coins()?.into_iter().filter(|row| {
             let fits = keys.get(&row.coin.key_id).is_some_and(fits);
             row.status == CoinStatus::Available && row.bank == plan.bank && fits
         });

@@ -1,10 +1,11 @@
 //! One purchase being driven to its end, whoever is silent.
 
 use crate::{
+    coins::set_status,
     error::{Unanswered, WalletError},
     rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, PurchaseRow},
     talk::{Pause, Talk},
-    wallet::{Wallet, set_status},
+    wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey, Signed};
 use farthing_node::card::Card;
@@ -331,7 +332,7 @@ impl Drive<'_> {
 
     fn released(&self) -> Result<Vec<CoinRow>, WalletError> {
         let mine = |row: &CoinRow| row.status == CoinStatus::Released(self.number);
-        Ok(self.wallet.coins()?.into_iter().filter(mine).collect())
+        Ok(self.wallet.present_coins()?.into_iter().filter(mine).collect())
     }
 
     async fn settle_abort(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {

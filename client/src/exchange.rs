@@ -1,11 +1,12 @@
 //! Exchanges, driven until the fresh coins are in the wallet: for change, for renewal, after an abort.
 
 use crate::{
+    coins::set_status,
     error::WalletError,
     mint::{add_coins, is_retry, new_rows, refused, silent},
     rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, PURCHASES},
     talk::{Pause, Talk},
-    wallet::{Wallet, set_status, take_numbers},
+    wallet::{Wallet, take_numbers},
 };
 use farthing_coin::{Coin, Document, KeyBook, PublicKey};
 use farthing_node::{
@@ -93,7 +94,7 @@ impl Wallet {
     /// When the bank refuses, or does not answer; then `resume` carries on.
     pub async fn exchange_released(&self) -> Result<Amount, WalletError> {
         let mut by_purchase: BTreeMap<u64, u64> = BTreeMap::new();
-        for row in self.coins()? {
+        for row in self.present_coins()? {
             if let CoinStatus::Released(purchase) = row.status {
                 let worth = by_purchase.entry(purchase).or_default();
                 *worth = worth.saturating_add(row.value);

@@ -5,7 +5,7 @@
 //! | what | file |
 //! |---|---|
 //! | the wallet and its parties | [`wallet`] |
-//! | what it keeps | [`rows`] |
+//! | what it keeps | [`rows`]; its coins in [`coins`] |
 //! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
@@ -19,6 +19,7 @@
 
 pub mod buy;
 pub mod cli;
+pub mod coins;
 pub mod demo;
 mod drive;
 pub mod error;

@@ -1,8 +1,9 @@
 //! What withdrawals and exchanges share: the bank's keys, its first messages, and the new coins' rows.
 
 use crate::{
+    coins::{coin_row, put_coin},
     error::WalletError,
-    rows::{COINS, CoinRow, CoinStatus, FIRST_MESSAGES},
+    rows::{CoinRow, CoinStatus, FIRST_MESSAGES},
     talk::Talk,
     wallet::Wallet,
 };
@@ -137,8 +138,8 @@ pub(crate) fn new_rows(
 pub(crate) fn add_coins(tx: &mut Transaction<'_>, rows: &[CoinRow]) -> Result<(), StoreError> {
     for row in rows {
         let key = (row.coin.key_id, row.coin.public);
-        if COINS.get(tx, &key)?.is_none() {
-            COINS.put(tx, &key, row)?;
+        if coin_row(tx, &key)?.is_none() {
+            put_coin(tx, row)?;
         }
     }
     Ok(())

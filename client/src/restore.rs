@@ -1,11 +1,10 @@
 //! A wallet from its phrase alone: its coins, and its purchases.
 
 use crate::{
+    coins::put_coin,
     error::WalletError,
     mint::{add_coins, new_rows},
-    rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED,
-    },
+    rows::{COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED},
     wallet::{Wallet, take_numbers},
     watch::Event,
 };
@@ -267,8 +266,7 @@ impl Wallet {
                 status: CoinStatus::FoundUsed(used),
                 ..row
             };
-            self.transact(move |tx| COINS.put(tx, &(row.coin.key_id, row.coin.public), &row))
-                .await?;
+            self.transact(move |tx| put_coin(tx, &row)).await?;
         }
         self.watch().see(&Event::Restored {
             what: "used coins",
@@ -381,11 +379,7 @@ impl Wallet {
                     CoinStatus::FoundUsed(CoinUsed::Spent) => CoinStatus::Spent(number),
                     _ => continue,
                 };
-                COINS.put(
-                    tx,
-                    &(row.coin.key_id, row.coin.public),
-                    &CoinRow { status, ..row },
-                )?;
+                put_coin(tx, &CoinRow { status, ..row })?;
             }
             let row = PurchaseRow {
                 purchase: Purchase::Holding(order),

@@ -76,7 +76,7 @@ impl Wallet {
         };
         let mut books: BTreeMap<PublicKey, Option<KeyBook>> = BTreeMap::new();
         let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
-        for row in self.coins()? {
+        for row in self.present_coins()? {
             if row.status == CoinStatus::FoundUsed(CoinUsed::Released) {
                 // Each for itself: nobody knows whether they belong together.
                 note(self.refresh(vec![row]).await);
@@ -124,7 +124,7 @@ impl Wallet {
             Purchase::Dropped(_) => false,
             Purchase::Committed(..) => row.delivery == Delivery::Pending,
             Purchase::Aborted(..) => self
-                .coins()?
+                .present_coins()?
                 .iter()
                 .any(|coin| coin.status == CoinStatus::Released(number)),
             _ => row.delivery != Delivery::OnDemand,

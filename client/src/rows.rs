@@ -32,8 +32,11 @@ pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 /// Under whose counters purchases are numbered for the customer: nobody's.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 
-/// Every coin that the wallet ever had, by what the bank knows it by.
+/// The coins that are not used up, by what the bank knows them by.
 pub const COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(2, "coins");
+
+/// The coins that are used up for good: see [`CoinStatus::is_past`].
+pub const PAST_COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(9, "past coins");
 
 /// Withdrawals, by bank and number.
 pub const WITHDRAWALS: Table<(PublicKey, u64), Withdrawal> = Table::new(3, "withdrawals");
@@ -103,6 +106,14 @@ impl CoinStatus {
             CoinStatus::UsedElsewhere(_) => "used-elsewhere",
             CoinStatus::FoundUsed(_) => "used",
         }
+    }
+
+    /// Whether the coin is used up for good.
+    pub fn is_past(&self) -> bool {
+        matches!(
+            self,
+            CoinStatus::Spent(_) | CoinStatus::Exchanged(_) | CoinStatus::UsedElsewhere(_)
+        )
     }
 
     /// Whether the coin still counts as the wallet's money.

@@ -2,7 +2,7 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, KEY_LISTS, PURCHASES, PurchaseRow, RESTORED},
+    rows::{COUNTERS, Counter, KEY_LISTS, PURCHASES, PurchaseRow, RESTORED},
     talk::{Patience, Talk},
     watch::Watch,
 };
@@ -14,11 +14,7 @@ use farthing_node::{
     network::{Lane, Network},
     store::{Store, StoreError, StoreOptions, Transaction},
 };
-use farthing_protocol::{
-    api::KeysRequest,
-    money::Amount,
-    restore::{AccountRequest, Origin},
-};
+use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
 use std::{
     fs,
     io::Write,
@@ -146,29 +142,27 @@ impl Wallet {
     /// # Errors
     /// When there is none, another process has it open, or its store is damaged.
     pub fn open(dir: &Path, around: Surroundings) -> Result<Wallet, WalletError> {
-        let path = dir.join(SEED_FILE);
-        let size = fs::metadata(&path).map_err(|_| {
-            WalletError::Home(format!(
-                "there is no wallet in {}; make one with `farthing init`",
-                dir.display()
-            ))
-        })?;
-        if size.len() > SEED_FILE_MAX_BYTES {
-            return Err(WalletError::Home(format!(
-                "{} is not a seed phrase",
-                path.display()
-            )));
-        }
-        let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
-        let seed = Seed::from_phrase(phrase.trim())
-            .map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))?;
+        let seed = read_seed(dir)?;
         let (store, _) = Store::open(&dir.join(STORE_DIR), around.store.clone())?;
-        Ok(Wallet {
+        Ok(Self::with_store(dir, seed, store, around))
+    }
+
+    /// Opens the wallet in `dir`, whose rows are in `store`: a partition of one that several wallets share, and so the
+    /// syncs of its journal. A wallet has to be opened with the same store each time.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open_in(dir: &Path, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
+        Ok(Self::with_store(dir, read_seed(dir)?, store, around))
+    }
+
+    fn with_store(dir: &Path, seed: Seed, store: Store, around: Surroundings) -> Wallet {
+        Wallet {
             dir: dir.to_path_buf(),
             seed,
             store,
             around,
-        })
+        }
     }
 
     /// Closes the wallet. What was done is durable without it; it only makes the next start quicker.
@@ -346,15 +340,6 @@ impl Wallet {
         Ok(self.store.transact(transaction).await?)
     }
 
-    /// Every coin that the wallet ever had.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn coins(&self) -> Result<Vec<CoinRow>, WalletError> {
-        self.all(&COINS)
-            .map(|rows| rows.into_iter().map(|(_, row)| row).collect())
-    }
-
     /// Every purchase, by number.
     ///
     /// # Errors
@@ -385,54 +370,25 @@ impl Wallet {
             }
         }
     }
-
-    /// What the wallet has.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn balance(&self) -> Result<Balance, WalletError> {
-        let mut balance = Balance::default();
-        for row in self.coins()? {
-            let part = match row.status {
-                CoinStatus::Available => &mut balance.available,
-                CoinStatus::InPurchase(_) => &mut balance.in_purchases,
-                CoinStatus::InExchange(_) | CoinStatus::Released(_) => &mut balance.in_exchanges,
-                _ => continue,
-            };
-            part.0 = part.0.saturating_add(row.value);
-        }
-        Ok(balance)
-    }
-
-    /// The secret keys of coins of these origins at `bank`, in their order.
-    pub(crate) fn coin_keys(&self, bank: &PublicKey, origins: &[Origin]) -> Vec<SecretKey> {
-        let seed = self.seed_for(bank);
-        let key = |origin: &Origin| seed.coin_key(&origin.request_id(&seed), origin.slot.into());
-        origins.iter().map(key).collect()
-    }
 }
 
-/// What a wallet has, by what it is doing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Balance {
-    /// Can be spent.
-    pub available: Amount,
-    /// Put to purchases that are under way.
-    pub in_purchases: Amount,
-    /// Being exchanged, or waiting to be.
-    pub in_exchanges: Amount,
-}
-
-impl Balance {
-    /// All of it.
-    pub fn total(&self) -> Amount {
-        Amount(
-            self.available
-                .0
-                .saturating_add(self.in_purchases.0)
-                .saturating_add(self.in_exchanges.0),
-        )
+/// The seed of the wallet in `dir`.
+fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
+    let path = dir.join(SEED_FILE);
+    let size = fs::metadata(&path).map_err(|_| {
+        WalletError::Home(format!(
+            "there is no wallet in {}; make one with `farthing init`",
+            dir.display()
+        ))
+    })?;
+    if size.len() > SEED_FILE_MAX_BYTES {
+        return Err(WalletError::Home(format!(
+            "{} is not a seed phrase",
+            path.display()
+        )));
     }
+    let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
+    Seed::from_phrase(phrase.trim()).map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))
 }
 
 /// Takes the next `count` numbers of a counter at `bank`.
@@ -446,22 +402,6 @@ pub(crate) fn take_numbers(
     let first = COUNTERS.get(tx, &key)?.unwrap_or(0);
     COUNTERS.put(tx, &key, &first.saturating_add(count))?;
     Ok(first)
-}
-
-/// Gives the coins of `coins` (denomination key and coin key) another status.
-pub(crate) fn set_status(
-    tx: &mut Transaction<'_>,
-    coins: &[farthing_coin::Coin],
-    status: impl Fn(&CoinRow) -> CoinStatus,
-) -> Result<(), StoreError> {
-    for coin in coins {
-        let key = (coin.key_id, coin.public);
-        if let Some(mut row) = COINS.get(tx, &key)? {
-            row.status = status(&row);
-            COINS.put(tx, &key, &row)?;
-        }
-    }
-    Ok(())
 }
 
 fn verified_keys(bank: &Card, signed: Signed<farthing_coin::KeyList>) -> Result<KeyBook, WalletError> {

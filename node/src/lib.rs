@@ -17,3 +17,4 @@ pub mod process;
 pub mod quic;
 pub mod serve;
 pub mod store;
+pub mod usage;

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`program`] | arguments in; a report or an error, and an exit code, out |
 //! | [`report`] | what a command has to say |
-//! | [`commands`] | the commands that every node has: `card`, `network`, `verify` |
+//! | [`commands`] | the commands that every node has: `card`, `network`, `status`, `verify` |
 //! | [`network`] | changed cards, which a running node takes up |
 //! | [`administer()`] | having the running node do it, or doing it in the directory of a stopped one |
+//! | [`status`] | what a running node has done, in numbers |
 //! | [`lifecycle`] | a node is made; a node answers |
 
 pub mod administer;
@@ -15,6 +16,7 @@ pub mod lifecycle;
 pub mod network;
 pub mod program;
 pub mod report;
+pub mod status;
 
 pub use administer::{OperatorError, administer, all_pages, with_store};
 pub use commands::{Directory, NodeCommand};

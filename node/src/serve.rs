@@ -3,6 +3,7 @@
 use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
 use crate::network::Service;
+use crate::operator::status::WithStatus;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::quic::{QuicServer, ServerError, ServerIdentity, ServerLimits};
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a program of Farthing does when it runs as a node.
 #[async_trait]
@@ -72,7 +74,12 @@ pub async fn serve<R: Role>(
     let service = probe.around_service(role.clone(), R::NAME);
     let server = QuicServer::bind(listen, tls, service, ServerLimits::default())?;
     let admin = AdminServer::bind(dir).await?;
-    let handler: Arc<dyn AdminHandler> = role.clone();
+    let handler: Arc<dyn AdminHandler> = Arc::new(WithStatus {
+        role: role.clone(),
+        store: store.clone(),
+        server: server.counters(),
+        since: Instant::now(),
+    });
     let address = server.local_addr();
     let endpoint = tokio::spawn(server.run(stop.clone()));
     let operator = tokio::spawn(admin.run(handler, stop.clone()));

@@ -2,9 +2,10 @@
 
 use super::report::{Align, Report, amount, chain, count, date, short, table};
 use crate::{
+    coins::Balance,
     error::WalletError,
     rows::{CoinRow, CoinStatus},
-    wallet::{Balance, Wallet},
+    wallet::Wallet,
 };
 use anyhow::Result;
 use farthing_coin::{Denomination, KeyId, PublicKey};

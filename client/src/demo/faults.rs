@@ -59,7 +59,7 @@ impl Faults {
         // Always four draws, so that one kind of fault does not move the others to other datagrams.
         let (lost, repeated) = (draws.hits(self.lose_percent), draws.hits(self.repeat_percent));
         let overtaken = draws.hits(self.reorder_percent);
-        let jitter_ms = draws.next() % self.jitter_ms.saturating_add(1).max(1);
+        let jitter_ms = draws.below(self.jitter_ms.saturating_add(1));
         let held_back_ms = if overtaken { REORDER_MS } else { 0 };
         Fate {
             copies: if lost { 0 } else { 1 + u8::from(repeated) },
@@ -72,10 +72,12 @@ impl Faults {
 }
 
 /// Draws by splitmix64: small, and the same everywhere. Nothing secret depends on it.
-struct Draws(u64);
+#[derive(Debug, Clone)]
+pub struct Draws(pub u64);
 
 impl Draws {
-    fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -83,8 +85,14 @@ impl Draws {
         z ^ (z >> 31)
     }
 
-    fn hits(&mut self, percent: u8) -> bool {
-        self.next() % 100 < u64::from(percent)
+    /// The next number, below `end`, which must not be 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.draw() % end.max(1)
+    }
+
+    /// Whether something happens that happens to so many of a hundred.
+    pub fn hits(&mut self, percent: u8) -> bool {
+        self.below(100) < u64::from(percent)
     }
 }
 

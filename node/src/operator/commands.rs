@@ -2,7 +2,7 @@
 
 use super::administer::OperatorError;
 use super::report::{EXIT_FAILED, Report};
-use super::{STORE_DIR, network};
+use super::{STORE_DIR, network, status};
 use crate::card::{Card, RoleName};
 use crate::disk::FileDisk;
 use crate::home::Home;
@@ -29,6 +29,8 @@ pub enum NodeCommand {
     /// The nodes that this one works with.
     #[command(subcommand)]
     Network(NetworkCommand),
+    /// Show what the running node has done since it started, in numbers.
+    Status(Directory),
     /// Check the whole journal of a stopped node; changes nothing.
     Verify(Directory),
 }
@@ -74,6 +76,10 @@ impl NodeCommand {
             }
             NodeCommand::Network(NetworkCommand::List(Directory { dir })) => {
                 Ok(network::list(home(&dir, role)?.network()?.cards()))
+            }
+            NodeCommand::Status(Directory { dir }) => {
+                home(&dir, role)?;
+                status::show(&dir).await
             }
             NodeCommand::Verify(Directory { dir }) => {
                 home(&dir, role)?;

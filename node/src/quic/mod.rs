@@ -7,6 +7,7 @@
 
 mod channel;
 mod client;
+mod counts;
 mod identity;
 mod pinned;
 mod server;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
 pub use client::{CONNECT_TIMEOUT_MS, ClientLimits, QuicNetwork};
+pub use counts::{ServerCounters, ServerCounts};
 pub use identity::{IdentityError, ServerIdentity};
 pub use server::{
     BUSY_RETRY_AFTER_MS, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_MS, HANDSHAKES_MAX, QuicServer, REQUESTS_MAX,

@@ -14,6 +14,7 @@ use ring::hmac;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::channel::Whole;
+use super::counts::ServerCounters;
 use super::{Code, IdentityError, STREAMS_PER_CONNECTION_MAX, ServerIdentity, transport};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::network::{Lane, Service};
@@ -152,6 +153,7 @@ impl ConnectionIdGenerator for RandomIds {
 struct Shared {
     service: Arc<dyn Service>,
     limits: ServerLimits,
+    counters: Arc<ServerCounters>,
     /// Each is a right to do something that is bounded. Closing `requests` is how the server stops taking any.
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -192,6 +194,7 @@ impl QuicServer {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
             service,
+            counters: Arc::default(),
             connections: semaphore(limits.connections_max),
             handshakes: semaphore(limits.handshakes_max),
             requests: semaphore(limits.requests_max),
@@ -209,6 +212,12 @@ impl QuicServer {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it was asked, while it runs and after.
+    #[must_use]
+    pub fn counters(&self) -> Arc<ServerCounters> {
+        Arc::clone(&self.shared.counters)
     }
 
     /// Answers until `stop` fires; then takes nothing more, lets the requests under way finish within
@@ -284,9 +293,12 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
             return;
         };
         drop(handshake);
+        shared.counters.connected();
         while let Ok((send, receive)) = connection.accept_bi().await {
+            shared.counters.requested();
             let permit = shared.requests.clone().try_acquire_owned();
             let (Ok(permit), Some(under_way)) = (permit, under_way.upgrade()) else {
+                shared.counters.busy();
                 refuse(send, receive, BUSY);
                 continue;
             };
@@ -333,14 +345,21 @@ async fn answer(
     let read = tokio::time::timeout(shared.limits.stream_timeout, read_request(shared, &mut receive)).await;
     let (request, bytes) = match read {
         Ok(Ok(request)) => request,
-        Ok(Err(Some(code))) => return refuse(send, receive, code),
+        Ok(Err(Some(code))) => {
+            if code == BUSY {
+                shared.counters.busy();
+            }
+            return refuse(send, receive, code);
+        }
         // The client has given the request up, or is gone.
         Ok(Err(None)) => return refuse(send, receive, Code::Abandoned),
         Err(_) => return refuse(send, receive, Code::TooSlow),
     };
     // Should the service panic, the stream says that there will be no reply, and not that the reply is empty.
     let mut send = Whole::with_code(send, Code::Failed);
+    shared.counters.request(request.len());
     let reply = shared.service.call(lane, request).await;
+    shared.counters.reply(reply.len());
     drop(bytes);
     if reply.len() > FRAME_MAX_BYTES {
         tracing::error!(

@@ -10,24 +10,43 @@ use super::state::{Left, State};
 use super::transaction::{Transaction, Writes};
 use crate::disk::{DirectoryLock, Disk};
 use crate::probe::{self, Probe};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// What a store has done. A record is one sync, and holds what all transactions of its batch wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCounts {
+    /// Records in the journal, ever.
+    pub records: u64,
+    /// Their bytes.
+    pub journal_bytes: u64,
+    /// Transactions that were carried out since the store was opened.
+    pub transactions: u64,
+}
 
 /// What the writer shares with those who only read.
 pub(crate) struct Shared {
     pub(crate) index: Arc<dyn Index>,
     pub(crate) reader: Reader,
     head: Mutex<Head>,
+    /// The journal's bytes.
+    journal_bytes: AtomicU64,
+    /// How many transactions were carried out since the store was opened.
+    transactions: AtomicU64,
     /// What a reader apart from transactions has seen the index fail on.
     index_failed: OnceLock<String>,
 }
 
 impl Shared {
-    pub(crate) fn new(index: Arc<dyn Index>, reader: Reader, head: Head) -> Self {
+    pub(crate) fn new(index: Arc<dyn Index>, reader: Reader, head: Head, journal_bytes: u64) -> Self {
         Self {
             index,
             reader,
             head: Mutex::new(head),
+            journal_bytes: AtomicU64::new(journal_bytes),
+            transactions: AtomicU64::new(0),
             index_failed: OnceLock::new(),
         }
     }
@@ -35,6 +54,15 @@ impl Shared {
     /// The last record that is durable and in the index.
     pub(crate) fn head(&self) -> Head {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store has done.
+    pub(crate) fn counts(&self) -> StoreCounts {
+        StoreCounts {
+            records: self.head().sequence,
+            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            transactions: self.transactions.load(Ordering::Relaxed),
+        }
     }
 
     /// A reader has seen the index fail: the writer stops before its next batch.
@@ -90,7 +118,7 @@ impl Committer {
     }
 
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
-        let mut tx = Transaction::new(&batch.writes, self.shared.index.as_ref());
+        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
         let outcome = job.run(&mut tx);
         let done = tx.done();
         if let Some(why) = done.index_failed {
@@ -111,6 +139,8 @@ impl Committer {
             None if batch.writes.is_empty() => Ok(()),
             None => self.write(&batch.writes),
         };
+        let count = batch.waiting.len() as u64;
+        self.shared.transactions.fetch_add(count, Ordering::Relaxed);
         for (job, outcome) in batch.waiting {
             job.finish(durable.clone().and(outcome));
         }
@@ -133,6 +163,8 @@ impl Committer {
             return Err(self.halt_for_index(&error.to_string()));
         }
         *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        let journal_bytes = &self.shared.journal_bytes;
+        journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
         self.probe.reached(probe::AFTER_INDEX);
         Ok(())
     }
@@ -173,6 +205,7 @@ mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::store::options::StoreOptions;
+    use crate::store::partition::Partition;
     use crate::store::{IndexFound, Row, View, recovery};
     use std::ops::Bound;
     use std::path::Path;
@@ -231,9 +264,9 @@ mod tests {
             let (mut committer, _) = recovery::open(dir, &options).unwrap();
             let reader = committer.shared.reader.clone();
             let index = Arc::new(Failing { reads });
-            committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head()));
+            committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head(), 0));
             if seen_by_view {
-                let failed = View(Arc::clone(&committer.shared)).get(&[1]);
+                let failed = View::new(Arc::clone(&committer.shared), Partition::default()).get(&[1]);
                 assert!(matches!(failed, Err(StoreError::Index(_))));
             }
             let halted = run(&mut committer).unwrap_err();

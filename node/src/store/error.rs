@@ -48,8 +48,8 @@ pub enum StoreError {
         /// What is allowed (bytes).
         max_bytes: usize,
     },
-    /// A key is empty, or begins with the byte that the store keeps for itself.
-    #[error("a key has to begin with its table's prefix, 1 to 255")]
+    /// A key is empty, or begins with a byte that the store keeps for itself.
+    #[error("a key has to begin with its table's prefix, 1 to 254")]
     ReservedKey,
     /// A row does not decode as its table's type.
     #[error("a row of table {table} does not decode ({why}); was the data written by another version?")]

@@ -1,10 +1,11 @@
 //! The store as the rest of a program holds it.
 
-use super::committer::{Committer, Shared};
+use super::committer::{Committer, Shared, StoreCounts};
 use super::error::StoreError;
 use super::index::Head;
 use super::job::Job;
 use super::options::{StoreOptions, Threading};
+use super::partition::Partition;
 use super::recovery::{self, OpenReport};
 use super::transaction::Transaction;
 use super::view::View;
@@ -17,7 +18,10 @@ use std::thread::JoinHandle;
 /// An open store. Clones share it. When the last one is dropped without [`Store::close`], what was
 /// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store {
+    inner: Arc<Inner>,
+    partition: Partition,
+}
 
 struct Inner {
     shared: Arc<Shared>,
@@ -60,7 +64,21 @@ impl Store {
             closed: AtomicBool::new(false),
             queue_max,
         };
-        Ok((Self(Arc::new(inner)), report))
+        let store = Self {
+            inner: Arc::new(inner),
+            partition: Partition::default(),
+        };
+        Ok((store, report))
+    }
+
+    /// Part `number` of the store, to its holder a store of its own: it reads and writes no other rows than its own.
+    /// It shares the journal with all other parts, and so its syncs, its queue and its fate.
+    #[must_use]
+    pub fn partition(&self, number: u64) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            partition: self.partition.part(number),
+        }
     }
 
     /// Runs `closure` as one transaction. What it decided is returned once its writes are durable, and those
@@ -100,12 +118,13 @@ impl Store {
     /// # Errors
     /// As [`Store::transact`]; jobs that were not taken are dropped.
     pub fn commit(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
-        match &self.0.writer {
+        match &self.inner.writer {
             Writer::Inline(committer) => {
                 // A lock that is poisoned by a panic in the middle of a commit: nobody knows what is on disk.
                 let mut guard = committer.lock().map_err(|_| self.gone())?;
                 let committer = guard.as_mut().ok_or(StoreError::Closed)?;
-                committer.commit(jobs);
+                let within = |job: Job| job.within(&self.partition);
+                committer.commit(jobs.into_iter().map(within).collect());
                 Ok(())
             }
             Writer::Thread { .. } => jobs.into_iter().try_for_each(|job| self.submit(job)),
@@ -113,14 +132,14 @@ impl Store {
     }
 
     fn submit(&self, job: Job) -> Result<(), StoreError> {
-        let Writer::Thread { sender, .. } = &self.0.writer else {
+        let Writer::Thread { sender, .. } = &self.inner.writer else {
             return self.commit(vec![job]);
         };
         let sender = sender.as_ref().ok_or(StoreError::Closed)?;
-        match sender.try_send(Message::Job(job)) {
+        match sender.try_send(Message::Job(job.within(&self.partition))) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(StoreError::Busy {
-                waiting_max: self.0.queue_max,
+                waiting_max: self.inner.queue_max,
             }),
             Err(TrySendError::Disconnected(_)) => Err(self.gone()),
         }
@@ -128,7 +147,7 @@ impl Store {
 
     /// Why there is no answer.
     fn gone(&self) -> StoreError {
-        if self.0.closed.load(Ordering::SeqCst) {
+        if self.inner.closed.load(Ordering::SeqCst) {
             StoreError::Closed
         } else {
             StoreError::halted("the writer has ended in the middle of its work")
@@ -137,12 +156,17 @@ impl Store {
 
     /// The durable state, for reading apart from transactions.
     pub fn view(&self) -> View {
-        View(Arc::clone(&self.0.shared))
+        View::new(Arc::clone(&self.inner.shared), self.partition.clone())
+    }
+
+    /// What the store has done, all its partitions together.
+    pub fn counts(&self) -> StoreCounts {
+        self.inner.shared.counts()
     }
 
     /// The last durable record of the journal: what stands for the whole history.
     pub fn head(&self) -> Head {
-        self.0.shared.head()
+        self.inner.shared.head()
     }
 
     /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads up to 256 records.
@@ -153,25 +177,29 @@ impl Store {
         if sequence > self.head().sequence {
             return Ok(None);
         }
-        self.0.shared.reader.hash_at(sequence)
+        self.inner.shared.reader.hash_at(sequence)
     }
 
-    /// Carries out what is waiting, then closes the store for all clones: a clean shutdown. Blocks.
+    /// Carries out what is waiting, then closes the store for all clones and partitions: a clean shutdown. Blocks. A
+    /// partition cannot close what it shares, and is only given back.
     ///
     /// # Errors
     /// What halted the store, or what the disk says. What was acknowledged is durable all the same.
     pub fn close(self) -> Result<(), StoreError> {
-        match &self.0.writer {
+        if !self.partition.is_whole() {
+            return Ok(());
+        }
+        match &self.inner.writer {
             Writer::Inline(committer) => {
                 let committer = committer.lock().map_err(|_| self.gone())?.take();
-                self.0.closed.store(true, Ordering::SeqCst);
+                self.inner.closed.store(true, Ordering::SeqCst);
                 committer.ok_or(StoreError::Closed)?.close()
             }
             Writer::Thread { sender, .. } => {
                 let sender = sender.as_ref().ok_or(StoreError::Closed)?;
                 let (reply, answer) = sync_channel(1);
                 // Before the thread can end: whoever is waiting behind this is told why.
-                self.0.closed.store(true, Ordering::SeqCst);
+                self.inner.closed.store(true, Ordering::SeqCst);
                 sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
                 answer.recv().unwrap_or_else(|_| Err(self.gone()))
             }

@@ -2,12 +2,16 @@
 
 use super::error::StoreError;
 use super::index_sled::panic_text;
+use super::partition::Partition;
 use super::transaction::Transaction;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A transaction that waits for its turn. It runs once; its caller is told once, when its writes, and all
 /// that it may have read, are durable.
-pub struct Job(Box<dyn Step>);
+pub struct Job {
+    step: Box<dyn Step>,
+    partition: Partition,
+}
 
 trait Step: Send {
     fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError>;
@@ -26,16 +30,29 @@ impl Job {
         closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
         reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Self {
-        Self(Box::new(Pending {
+        let step = Box::new(Pending {
             closure: Some(closure),
             decided: None,
             reply,
-        }))
+        });
+        let partition = Partition::default();
+        Self { step, partition }
+    }
+
+    /// The same, in a part of the store.
+    pub(crate) fn within(self, partition: &Partition) -> Self {
+        let partition = partition.clone();
+        Self { partition, ..self }
+    }
+
+    /// The part of the store that it is about.
+    pub(crate) fn partition(&self) -> Partition {
+        self.partition.clone()
     }
 
     /// Runs the closure; a panic in it becomes an error of this job alone.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        let step = &mut self.0;
+        let step = &mut self.step;
         catch_unwind(AssertUnwindSafe(|| step.run(tx))).unwrap_or_else(|panic| {
             let text = panic_text(panic.as_ref());
             tracing::error!(panic = %text, "a transaction panicked; nothing of it is written");
@@ -44,7 +61,7 @@ impl Job {
     }
 
     pub(crate) fn finish(self, outcome: Result<(), StoreError>) {
-        self.0.finish(outcome);
+        self.step.finish(outcome);
     }
 }
 

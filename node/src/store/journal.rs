@@ -248,6 +248,11 @@ impl Journal {
         self.head
     }
 
+    /// How long it is, room ahead of use not counted.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end
+    }
+
     /// Appends one record and makes it durable.
     ///
     /// [`StoreError::Full`] means that nothing was written; [`StoreError::Halted`] that nobody knows.

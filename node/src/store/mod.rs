@@ -4,6 +4,8 @@
 //! waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it once,
 //! takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
 //!
+//! Many owners of rows can share one store and its syncs, each in a [partition](Store::partition) of its own.
+//!
 //! A record holds the hash of the one before it. The journal's head therefore stands for the whole history,
 //! and a node that rewrites its own is caught by whoever knows an earlier head.
 //!
@@ -33,6 +35,7 @@ mod journal;
 mod key;
 pub mod limits;
 mod options;
+mod partition;
 mod record;
 mod recovery;
 mod scan;
@@ -42,6 +45,7 @@ mod transaction;
 mod verify;
 mod view;
 
+pub use committer::StoreCounts;
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
 pub use index::{Head, Index, IndexError, MemoryIndex, Row};

@@ -132,7 +132,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         was_clean: state.is_some_and(|state| state.left == Left::Closed),
     };
     let committer = Committer {
-        shared: Arc::new(Shared::new(index, reader, checked.head)),
+        shared: Arc::new(Shared::new(index, reader, checked.head, journal.bytes())),
         journal,
         probe: Arc::clone(&options.probe),
         disk: Arc::clone(&options.disk),

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::key::{FixedKey, Key};
 use super::limits::VALUE_MAX_BYTES;
-use super::transaction::{RESERVED_PREFIX, Transaction};
+use super::transaction::{PARTITIONS_PREFIX, RESERVED_PREFIX, Transaction};
 use super::view::View;
 use farthing_protocol::wire;
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,9 +18,12 @@ pub struct Table<K, V> {
 }
 
 impl<K, V> Table<K, V> {
-    /// The table whose keys begin with `prefix`, 1 to 255. The name is for error messages.
+    /// The table whose keys begin with `prefix`, 1 to 254. The name is for error messages.
     pub const fn new(prefix: u8, name: &'static str) -> Self {
-        assert!(prefix != RESERVED_PREFIX, "the prefix 0 is the store's own");
+        assert!(
+            prefix != RESERVED_PREFIX && prefix != PARTITIONS_PREFIX,
+            "the prefixes 0 and 255 are the store's own"
+        );
         Self {
             prefix,
             name,

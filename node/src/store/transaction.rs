@@ -2,11 +2,15 @@
 
 use super::error::StoreError;
 use super::index::Index;
-use super::limits::{KEY_MAX_BYTES, TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
+use super::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
+use super::partition::Partition;
 use std::collections::BTreeMap;
 
 /// The prefix that no table may have: the store's own.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
+
+/// The prefix of all partitions, which no table may have either.
+pub(crate) const PARTITIONS_PREFIX: u8 = 255;
 
 /// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -14,6 +18,7 @@ pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// One transaction under way. It sees its own writes, then those of the earlier transactions of its
 /// batch, then the index; its own take effect only when its closure returns `Ok`.
 pub struct Transaction<'a> {
+    partition: Partition,
     batch: &'a Writes,
     index: &'a dyn Index,
     own: Writes,
@@ -37,8 +42,9 @@ pub(crate) struct Done {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(batch: &'a Writes, index: &'a dyn Index) -> Self {
+    pub(crate) fn new(partition: Partition, batch: &'a Writes, index: &'a dyn Index) -> Self {
         Self {
+            partition,
             batch,
             index,
             own: Writes::new(),
@@ -53,11 +59,12 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], and [`StoreError::Index`] when the index fails.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        check_key(key)?;
-        if let Some(written) = self.own.get(key).or_else(|| self.batch.get(key)) {
+        check_key(key, &self.partition)?;
+        let key = self.partition.outer(key);
+        if let Some(written) = self.own.get(&key).or_else(|| self.batch.get(&key)) {
             return Ok(written.clone());
         }
-        self.index.get(key).map_err(|error| {
+        self.index.get(&key).map_err(|error| {
             self.index_failed.get_or_insert_with(|| error.to_string());
             StoreError::Index(error.to_string())
         })
@@ -83,7 +90,7 @@ impl<'a> Transaction<'a> {
         let result = self.check_write(key, value.as_ref().map_or(0, Vec::len));
         match &result {
             Ok(()) => {
-                self.own.insert(key.to_vec(), value);
+                self.own.insert(self.partition.outer(key), value);
             }
             Err(error) => {
                 self.refused.get_or_insert_with(|| error.clone());
@@ -93,7 +100,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn check_write(&mut self, key: &[u8], value_bytes: usize) -> Result<(), StoreError> {
-        check_key(key)?;
+        check_key(key, &self.partition)?;
         check_length("value", value_bytes, VALUE_MAX_BYTES)?;
         let more = key
             .len()
@@ -116,10 +123,10 @@ impl<'a> Transaction<'a> {
     }
 }
 
-pub(crate) fn check_key(key: &[u8]) -> Result<(), StoreError> {
-    check_length("key", key.len(), KEY_MAX_BYTES)?;
+pub(crate) fn check_key(key: &[u8], partition: &Partition) -> Result<(), StoreError> {
+    check_length("key", key.len(), partition.key_max_bytes())?;
     match key.first() {
-        None | Some(&RESERVED_PREFIX) => Err(StoreError::ReservedKey),
+        None | Some(&RESERVED_PREFIX | &PARTITIONS_PREFIX) => Err(StoreError::ReservedKey),
         Some(_) => Ok(()),
     }
 }

@@ -4,22 +4,31 @@ use super::committer::Shared;
 use super::error::StoreError;
 use super::index::Row;
 use super::limits::SCAN_MAX_ROWS;
+use super::partition::Partition;
 use super::transaction::check_key;
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// The durable state, read-only. Each call sees one moment between two batches; two calls may see two.
 #[derive(Clone)]
-pub struct View(pub(crate) Arc<Shared>);
+pub struct View {
+    shared: Arc<Shared>,
+    partition: Partition,
+}
 
 impl View {
+    pub(crate) fn new(shared: Arc<Shared>, partition: Partition) -> Self {
+        Self { shared, partition }
+    }
+
     /// The durable value at `key`.
     ///
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        check_key(key)?;
-        self.0.index.get(key).map_err(|error| self.0.index_failed(&error))
+        check_key(key, &self.partition)?;
+        let found = self.shared.index.get(&self.partition.outer(key));
+        found.map_err(|error| self.shared.index_failed(&error))
     }
 
     /// Rows in key order whose keys begin with `prefix`, from `from` on (a whole key, the prefix
@@ -28,9 +37,14 @@ impl View {
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
     pub fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        check_key(prefix)?;
-        let rows = self.0.index.scan(prefix, from, limit.min(SCAN_MAX_ROWS));
-        rows.map_err(|error| self.0.index_failed(&error))
+        check_key(prefix, &self.partition)?;
+        let prefix = self.partition.outer(prefix);
+        let from = self.partition.outer_bound(from);
+        let from = from.as_ref().map(Vec::as_slice);
+        let rows = self.shared.index.scan(&prefix, from, limit.min(SCAN_MAX_ROWS));
+        let rows = rows.map_err(|error| self.shared.index_failed(&error))?;
+        let inner = |(key, value)| (self.partition.inner(key), value);
+        Ok(rows.into_iter().map(inner).collect())
     }
 
     /// As [`View::scan`], beginning behind `after`.

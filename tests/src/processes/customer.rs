@@ -1,9 +1,15 @@
-//! A customer: her wallet's command line, and her lines to the nodes, which can be cut.
+//! A customer: her wallet's command line, and her lines to the nodes.
 
-use super::run::{Running, Said, run};
-use farthing_client::demo::relay::{Gate, Relay, Way};
+use super::{
+    lines::Lines,
+    run::{Running, Said, run, until},
+    world::POSTCARD,
+};
 use farthing_node::{
-    card::{Card, RoleName},
+    card::{
+        Card,
+        RoleName::{self, Escrow, Merchant},
+    },
     logging::LOG_VARIABLE,
 };
 use serde_json::Value;
@@ -11,64 +17,37 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
 };
-use tokio::runtime::Runtime;
 
-/// The three relays through which a customer reaches the nodes.
-#[derive(Debug)]
-pub struct Lines {
-    relays: [(RoleName, Relay); 3],
-    // Dropped last: the relays live on it.
-    _runtime: Arc<Runtime>,
+/// A question on the way of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// She asks the escrow for a hold of her coins.
+    Hold,
+    /// She asks the merchant for the key, and shows him the hold.
+    Deliver,
 }
 
-impl Lines {
-    /// A line to each of these nodes.
-    pub fn open(runtime: &Arc<Runtime>, cards: [&Card; 3]) -> Lines {
-        let relays = cards.map(|card| {
-            let relay = runtime.block_on(Relay::start(card.address)).expect("a relay");
-            (card.role, relay)
-        });
-        Lines {
-            relays,
-            _runtime: Arc::clone(runtime),
+impl Moment {
+    /// Who is asked.
+    pub fn asked(self) -> RoleName {
+        match self {
+            Moment::Hold => Escrow,
+            Moment::Deliver => Merchant,
         }
     }
 
-    /// The line to the node of this role.
-    pub fn to(&self, role: RoleName) -> &Relay {
-        let found = self.relays.iter().find(|(of, _)| *of == role);
-        &found.expect("a line to each").1
-    }
-
-    /// The card under which she knows the node: its keys, and the line's address.
-    pub fn card(&self, card: &Card) -> Card {
-        Card {
-            address: self.to(card.role).address(),
-            ..card.clone()
+    /// What her wallet says when it asks.
+    fn says(self) -> &'static str {
+        match self {
+            Moment::Hold => r#"question: "hold""#,
+            Moment::Deliver => r#"question: "deliver""#,
         }
-    }
-
-    /// From now on these nodes are reached, but hear no request.
-    pub fn lose_requests_to(&self, roles: &[RoleName]) {
-        for role in roles {
-            self.to(*role).set_gate(Way::ToServer, Gate::Handshakes);
-        }
-    }
-
-    /// From now on these nodes hear her, and their answers are lost.
-    pub fn lose_answers_of(&self, roles: &[RoleName]) {
-        for role in roles {
-            self.to(*role).set_gate(Way::ToClient, Gate::Handshakes);
-        }
-    }
-
-    /// Nothing more is lost.
-    pub fn heal(&self) {
-        RoleName::ALL.iter().for_each(|role| self.to(*role).heal());
     }
 }
+
+/// The exit code of a command that is not finished because a party is silent.
+pub const SILENT: i32 = 10;
 
 /// A customer.
 #[derive(Debug)]
@@ -149,16 +128,57 @@ impl Customer {
         self.run(args).done()
     }
 
+    /// Runs a command, and where a party was silent has it carried on until everything has ended.
+    #[track_caller]
+    pub fn carries_on(&self, args: &[&str]) {
+        let mut said = self.run(args);
+        until("everything has ended", || {
+            if said.code != Some(SILENT) {
+                said.must_end_with(0);
+                return Some(());
+            }
+            said = self.run(&["resume"]);
+            None
+        });
+    }
+
+    /// Asks for the coins of a purchase back until she has them, or the goods.
+    #[track_caller]
+    pub fn cancels(&self, purchase: &str) {
+        let said = until("the purchase has ended", || {
+            let said = self.run(&["cancel", purchase]);
+            (said.code != Some(SILENT)).then_some(said)
+        });
+        // 1: it was paid already, and the goods are there.
+        assert!(matches!(said.code, Some(0 | 1)), "{said:?}");
+        let number = purchase.parse().expect("a number");
+        let end = if said.code == Some(0) {
+            "aborted"
+        } else {
+            "committed"
+        };
+        assert_eq!(self.status(number), end, "{said:?}");
+    }
+
+    /// Fetches the goods of the past that a restore has found, which is done one by one.
+    pub fn fetches_what_was_restored(&self) {
+        for purchase in self.purchases() {
+            if purchase["delivery"] == "on_demand" {
+                self.carries_on(&["resume", &purchase["number"].to_string()]);
+            }
+        }
+    }
+
     /// Runs a command that gives up after two seconds of silence, and must.
     #[track_caller]
     pub fn into_silence(&self, args: &[&str]) -> Value {
-        self.run(&[&["--patience", "2"], args].concat()).json(10)
+        self.run(&[&["--patience", "2"], args].concat()).json(SILENT)
     }
 
     /// Starts a command of her wallet, which tells on standard error what it does.
     pub fn start(&self, args: &[&str]) -> Running {
         let mut command = self.command(args);
-        command.env(LOG_VARIABLE, "debug");
+        command.env(LOG_VARIABLE, "farthing_client=debug");
         Running::start(command)
     }
 
@@ -201,6 +221,32 @@ impl Customer {
         let args = self.buying(title, name);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.start(&[&["--patience", patience], args.as_slice()].concat())
+    }
+
+    /// Starts to buy a postcard, and returns when she asks the question of `moment`, which cannot arrive before the
+    /// line to who is asked lets requests through again.
+    pub fn starts_buying_up_to(&self, moment: Moment, patience: &str) -> Running {
+        self.lines.lose_requests_to(&[Escrow]);
+        let mut buying = self.starts_buying(POSTCARD, "goods", patience);
+        buying.until_says(Moment::Hold.says());
+        if moment == Moment::Deliver {
+            self.lines.lose_requests_to(&[Merchant]);
+            self.lines.to(Escrow).heal();
+            buying.until_says(Moment::Deliver.says());
+        }
+        buying
+    }
+
+    /// Brings her first purchase, a postcard, to where its coins are held and nobody has released the key.
+    pub fn waits_with_a_hold(&self) {
+        self.lines.lose_requests_to(&[Escrow]);
+        self.buys_into_silence(POSTCARD, "goods");
+        assert_eq!(self.status(0), "holding");
+        self.lines.heal();
+        self.lines.lose_requests_to(&[Merchant]);
+        self.into_silence(&["resume", "0"]);
+        assert_eq!(self.status(0), "held");
+        self.lines.heal();
     }
 
     /// Her balance: what can be spent, what is in purchases, what is in exchanges.

@@ -5,12 +5,16 @@
 //! |---|---|
 //! | running a program within a bound | [`run`] |
 //! | a node: made, started, killed, stopped, asked | [`node`] |
-//! | a customer: her wallet's command line, and the lines to the nodes that can be cut | [`customer`] |
+//! | a customer: her wallet's command line | [`customer`] |
+//! | the lines between any two, which can be bad and be cut | [`lines`] |
+//! | seeds, fresh ones and those that are to be repeated | [`seed`] |
 //! | what counts connections | [`tap`] |
 //! | all of them, and the count at the end | [`world`] |
 
 pub mod customer;
+pub mod lines;
 pub mod node;
 pub mod run;
+pub mod seed;
 pub mod tap;
 pub mod world;

@@ -155,11 +155,9 @@ impl Node {
         self.command(words, rest).done()
     }
 
-    /// Has it work with `others`.
-    pub fn knows(&self, others: &[&Node]) {
-        for other in others {
-            self.ask(&["network", "add"], &[&other.card.to_string()]);
-        }
+    /// Has it work with the node of this card.
+    pub fn knows(&self, card: &Card) {
+        self.ask(&["network", "add"], &[&card.to_string()]);
     }
 
     fn log_path(&self) -> PathBuf {

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take that must happen. Machines that test are busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take that must happen. A wallet itself has 60 s of patience, and machines that test are busy.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The pause between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);

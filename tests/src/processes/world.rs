@@ -1,16 +1,18 @@
 //! A bank, an escrow and a merchant as processes, their customers, and the count at the end.
 
 use super::{
-    customer::{Customer, Lines, units},
+    customer::{Customer, units},
+    lines::{BETWEEN_NODES, Lines, NodeLines},
     node::Node,
     run::until,
 };
-use farthing_node::card::RoleName;
+use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -35,6 +37,27 @@ pub const FILM_BYTES: usize = 20 * 1024 * 1024;
 /// What every customer withdraws at first.
 pub const WITHDRAWN: &str = "20.00";
 
+/// Where nodes listen that have a machine of their own.
+const HOST_PORT: u16 = 7001;
+
+/// A machine of its own for a node or a wallet.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// What runs the program there.
+    pub program: PathBuf,
+    /// Where it is reached.
+    pub address: IpAddr,
+}
+
+/// Where nodes are put that are not where they usually are.
+#[derive(Debug, Default)]
+pub struct Layout {
+    /// The disks of nodes that are not on the world's own.
+    pub disks: BTreeMap<RoleName, PathBuf>,
+    /// The machines of nodes that are not on this one. Where there are any, everybody dials everybody directly.
+    pub hosts: BTreeMap<RoleName, Host>,
+}
+
 /// A world.
 #[derive(Debug)]
 pub struct World {
@@ -47,6 +70,9 @@ pub struct World {
     pub merchant: Node,
     /// The key of the merchant's account (hex).
     pub merchant_account: String,
+    /// The lines between the nodes.
+    pub lines: NodeLines,
+    directly: bool,
     runtime: Arc<Runtime>,
     paid_in: AtomicU64,
     // Dropped last.
@@ -56,43 +82,55 @@ pub struct World {
 impl World {
     /// A world that sells a postcard, on `program`, which is the wallet and every node.
     pub fn new(program: &str) -> World {
-        Self::with_bank_in(program, None)
+        Self::laid_out(program, &Layout::default())
     }
 
-    /// As [`new`](World::new), with the bank's directory in `disk`.
-    pub fn with_bank_in(program: &str, disk: Option<&Path>) -> World {
+    /// As [`new`](World::new), laid out in another way.
+    pub fn laid_out(program: &str, layout: &Layout) -> World {
         let program = Path::new(program);
         let dir = tempfile::tempdir().expect("a directory");
-        let bank_dir = disk.unwrap_or(dir.path()).join("bank");
-        let init = |role, dir: &Path| Node::init(program, role, dir, "127.0.0.1:0");
-        let bank = init(RoleName::Bank, &bank_dir);
-        let escrow = init(RoleName::Escrow, &dir.path().join("escrow"));
-        let merchant = init(RoleName::Merchant, &dir.path().join("merchant"));
-        bank.knows(&[&escrow]);
-        escrow.knows(&[&bank]);
-        merchant.knows(&[&bank, &escrow]);
-        let account = merchant.ask(&["account"], &[]);
-        let merchant_account = account["account"].as_str().expect("an account").to_owned();
-        bank.ask(&["account", "open"], &[&merchant_account, "--name", "studio"]);
-        bank.start();
-        escrow.start();
+        let init = |role: RoleName| {
+            let disk = layout.disks.get(&role).map_or(dir.path(), PathBuf::as_path);
+            let host = layout.hosts.get(&role);
+            let program = host.map_or(program, |host| &host.program);
+            let address = host.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |host| host.address);
+            let listen = SocketAddr::new(address, if host.is_some() { HOST_PORT } else { 0 });
+            Node::init(program, role, &disk.join(role.as_str()), &listen.to_string())
+        };
+        let [bank, escrow, merchant] = RoleName::ALL.map(init);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
+        let runtime = Arc::new(runtime);
+        let directly = !layout.hosts.is_empty();
+        let lines = NodeLines::open(&runtime, directly, &[bank.card(), escrow.card(), merchant.card()]);
+        let account = merchant.ask(&["account"], &[]);
         let world = World {
             program: program.to_owned(),
             bank,
             escrow,
             merchant,
-            merchant_account,
-            runtime: Arc::new(runtime),
+            merchant_account: account["account"].as_str().expect("an account").to_owned(),
+            lines,
+            directly,
+            runtime,
             paid_in: AtomicU64::new(0),
             dir,
         };
+        for (from, to) in BETWEEN_NODES {
+            let card = world.lines.card(from, world.node(to).card());
+            world.node(from).knows(&card);
+        }
+        world.bank.ask(
+            &["account", "open"],
+            &[&world.merchant_account, "--name", "studio"],
+        );
         world.sell(POSTCARD, b"Greetings from the seaside.\n");
-        world.merchant.start();
+        for role in RoleName::ALL {
+            world.node(role).start();
+        }
         world
     }
 
@@ -140,17 +178,25 @@ impl World {
         self.sell(FILM, &film);
     }
 
+    fn cards(&self) -> [&Card; 3] {
+        RoleName::ALL.map(|role| self.node(role).card())
+    }
+
     /// Lines of one's own to the nodes.
-    pub fn lines(&self) -> Lines {
-        let cards = [self.bank.card(), self.escrow.card(), self.merchant.card()];
-        Lines::open(&self.runtime, cards)
+    pub fn customer_lines(&self) -> Lines {
+        let cards = self.cards();
+        Lines::open(&self.runtime, if self.directly { &[] } else { &cards })
     }
 
     /// A customer with an empty wallet, and an account of 50.00.
     pub fn newcomer(&self, name: &str) -> Customer {
-        let cards = [self.bank.card(), self.escrow.card(), self.merchant.card()];
-        let dir = self.dir.path().join(name);
-        let customer = Customer::new(&self.program, &dir, self.lines(), cards);
+        self.newcomer_at(&self.program, &self.dir.path().join(name))
+    }
+
+    /// As [`newcomer`](World::newcomer), with her wallet in `dir` and `program` to run it.
+    pub fn newcomer_at(&self, program: &Path, dir: &Path) -> Customer {
+        let customer = Customer::new(program, dir, self.customer_lines(), self.cards());
+        let name = dir.file_name().and_then(|name| name.to_str()).expect("a name");
         self.bank
             .ask(&["account", "open"], &[&customer.account, "--name", name]);
         self.pay_in(&customer.account, 5000);

@@ -1,6 +1,6 @@
-//! Processes that are killed, frozen and stopped, and started again on the same address.
+//! Processes that are killed and stopped, and started again on the same address.
 
-use crate::world;
+use crate::{in_parallel, world};
 use farthing_client::demo::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
@@ -8,22 +8,7 @@ use farthing_tests::processes::{
     run::until,
     world::{FILM, FILM_BYTES, POSTCARD, PRICE},
 };
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
-/// Puts a purchase of hers where coins are held and nobody has released the key.
-fn hold(customer: &Customer) {
-    customer.lines.lose_requests_to(&[Escrow]);
-    customer.buys_into_silence(POSTCARD, "goods");
-    assert_eq!(customer.status(0), "holding");
-    customer.lines.heal();
-    customer.lines.lose_requests_to(&[Merchant]);
-    customer.into_silence(&["resume", "0"]);
-    assert_eq!(customer.status(0), "held");
-    customer.lines.heal();
-}
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_escrow_is_killed_between_hold_and_commit() {
@@ -106,23 +91,23 @@ impl Phase {
                 "holding"
             }
             Phase::Held => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 "held"
             }
             Phase::Committed => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_answers_of(&[Bank, Escrow, Merchant]);
                 customer.into_silence(&["resume", "0"]);
                 "held"
             }
             Phase::Cancelling => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_answers_of(&[Bank, Escrow]);
                 customer.into_silence(&["cancel", "0"]);
                 "cancelling"
             }
             Phase::Aborted => {
-                hold(customer);
+                customer.waits_with_a_hold();
                 lines.lose_requests_to(&[Bank]);
                 customer.into_silence(&["cancel", "0"]);
                 "aborted"
@@ -171,14 +156,6 @@ fn killed_in_every_phase(role: RoleName) {
     world.check(&waiting.iter().collect::<Vec<_>>());
 }
 
-fn in_parallel<R: Send>(of: &[Phase], each: impl Fn(Phase) -> R + Sync) -> Vec<R> {
-    let each = &each;
-    thread::scope(|scope| {
-        let threads: Vec<_> = of.iter().map(|one| scope.spawn(move || each(*one))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
 #[test]
 fn the_bank_is_killed_while_purchases_wait_in_every_phase() {
     killed_in_every_phase(Bank);
@@ -198,7 +175,7 @@ fn the_merchant_is_killed_while_purchases_wait_in_every_phase() {
 fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     let world = world();
     let alice = world.customer("alice");
-    hold(&alice);
+    alice.waits_with_a_hold();
     world.merchant.kill();
     alice.into_silence(&["resume"]);
     let held = coins(&alice, "in-purchase");

@@ -4,10 +4,14 @@
 //! |---|---|
 //! | a purchase as the README shows it, and what proves it | `by_hand` |
 //! | coins, verified without the code that makes them | `coins` |
-//! | processes that are killed, frozen and stopped | `killed` |
+//! | processes that are killed and stopped | `killed` |
+//! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
+//! | lines that die in one direction, or in both | `cut` |
+//! | lines between any two parties that lose, repeat, reorder and delay | `lossy` |
 //! | whoever pretends to be another | `pinned` |
-//! | disks that are full or damaged | `disk` |
+//! | disks that are full | `full` |
+//! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
 //! | connections, which never join two matters | `lanes` |
 
@@ -21,9 +25,13 @@
 
 mod by_hand;
 mod coins;
-mod disk;
+mod cut;
+mod damaged;
+mod frozen;
+mod full;
 mod killed;
 mod lanes;
+mod lossy;
 mod lost;
 mod pinned;
 mod repeated;
@@ -35,4 +43,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
 fn world() -> World {
     World::new(PROGRAM)
+}
+
+/// Does the same with each of them at once: most of the time of these tests is waiting.
+fn in_parallel<T: Copy + Send + Sync, R: Send>(of: &[T], each: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let each = &each;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = of.iter().map(|one| scope.spawn(move || each(*one))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
 }

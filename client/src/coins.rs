@@ -1,0 +1,210 @@
+//! A wallet's coins. Those that are used up for good are kept apart, so that a wallet does not get slower with
+//! every coin that it has spent.
+
+use crate::{
+    error::WalletError,
+    rows::{COINS, CoinRow, CoinStatus, PAST_COINS},
+    wallet::Wallet,
+};
+use farthing_coin::{Coin, KeyId, PublicKey, SecretKey};
+use farthing_node::store::{StoreError, Transaction};
+use farthing_protocol::{money::Amount, restore::Origin};
+use std::collections::BTreeMap;
+
+impl Wallet {
+    /// Every coin that the wallet ever had.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn coins(&self) -> Result<Vec<CoinRow>, WalletError> {
+        // In this order: one that is used up in between is seen twice, and never not at all.
+        let present = self.all(&COINS)?;
+        let by_key: BTreeMap<_, CoinRow> = present.into_iter().chain(self.all(&PAST_COINS)?).collect();
+        Ok(by_key.into_values().collect())
+    }
+
+    /// The coins that may still be spent or exchanged.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn present_coins(&self) -> Result<Vec<CoinRow>, WalletError> {
+        let rows = self.all(&COINS)?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// What the wallet has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn balance(&self) -> Result<Balance, WalletError> {
+        let mut balance = Balance::default();
+        for row in self.present_coins()? {
+            let part = match row.status {
+                CoinStatus::Available => &mut balance.available,
+                CoinStatus::InPurchase(_) => &mut balance.in_purchases,
+                CoinStatus::InExchange(_) | CoinStatus::Released(_) => &mut balance.in_exchanges,
+                _ => continue,
+            };
+            part.0 = part.0.saturating_add(row.value);
+        }
+        Ok(balance)
+    }
+
+    /// The secret keys of coins of these origins at `bank`, in their order.
+    pub(crate) fn coin_keys(&self, bank: &PublicKey, origins: &[Origin]) -> Vec<SecretKey> {
+        let seed = self.seed_for(bank);
+        let key = |origin: &Origin| seed.coin_key(&origin.request_id(&seed), origin.slot.into());
+        origins.iter().map(key).collect()
+    }
+}
+
+/// What a wallet has, by what it is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Balance {
+    /// Can be spent.
+    pub available: Amount,
+    /// Put to purchases that are under way.
+    pub in_purchases: Amount,
+    /// Being exchanged, or waiting to be.
+    pub in_exchanges: Amount,
+}
+
+impl Balance {
+    /// All of it.
+    pub fn total(&self) -> Amount {
+        Amount(
+            self.available
+                .0
+                .saturating_add(self.in_purchases.0)
+                .saturating_add(self.in_exchanges.0),
+        )
+    }
+}
+
+/// A coin's row.
+pub(crate) fn coin_row(
+    tx: &mut Transaction<'_>,
+    key: &(KeyId, PublicKey),
+) -> Result<Option<CoinRow>, StoreError> {
+    match COINS.get(tx, key)? {
+        Some(row) => Ok(Some(row)),
+        None => PAST_COINS.get(tx, key),
+    }
+}
+
+/// Writes a coin's row where its status says that it belongs.
+pub(crate) fn put_coin(tx: &mut Transaction<'_>, row: &CoinRow) -> Result<(), StoreError> {
+    let key = (row.coin.key_id, row.coin.public);
+    let (here, elsewhere) = if row.status.is_past() {
+        (PAST_COINS, COINS)
+    } else {
+        (COINS, PAST_COINS)
+    };
+    if elsewhere.get(tx, &key)?.is_some() {
+        elsewhere.delete(tx, &key)?;
+    }
+    here.put(tx, &key, row)
+}
+
+/// Gives the coins of `coins` another status.
+pub(crate) fn set_status(
+    tx: &mut Transaction<'_>,
+    coins: &[Coin],
+    status: impl Fn(&CoinRow) -> CoinStatus,
+) -> Result<(), StoreError> {
+    for coin in coins {
+        if let Some(mut row) = coin_row(tx, &(coin.key_id, coin.public))? {
+            row.status = status(&row);
+            put_coin(tx, &row)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::{talk::Patience, wallet::Surroundings, watch::Unwatched};
+    use farthing_coin::Seed;
+    use farthing_node::{
+        clock::ManualClock,
+        disk::MemoryDisk,
+        entropy::{Entropy, SeededEntropy},
+        quic::QuicNetwork,
+        store::{Store, StoreOptions},
+    };
+    use std::{path::Path, sync::Arc};
+
+    fn wallet(dir: &Path, part: u64, store: &Store) -> Wallet {
+        let around = Surroundings {
+            network: Arc::new(QuicNetwork::new()),
+            clock: Arc::new(ManualClock::new(1)),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            watch: Arc::new(Unwatched),
+            patience: Patience::default(),
+            store: StoreOptions::default(),
+        };
+        let dir = dir.join(part.to_string());
+        let entropy: &dyn Entropy = &SeededEntropy::new(part);
+        let seed = Seed::generate(&mut entropy.rng());
+        Wallet::create(&dir, &seed).unwrap();
+        Wallet::open_in(&dir, store.partition(part), around).unwrap()
+    }
+
+    fn coin(number: u8) -> CoinRow {
+        let key = [number; 32];
+        let coin = Coin {
+            suite: farthing_coin::SUITE,
+            key_id: KeyId([7; 32]),
+            public: PublicKey(key),
+            r: key,
+            z: key,
+            y: key,
+        };
+        CoinRow {
+            coin,
+            bank: PublicKey([9; 32]),
+            value: 4,
+            origin: Origin::withdrawn(0, number),
+            status: CoinStatus::Available,
+        }
+    }
+
+    #[tokio::test]
+    async fn used_coins_are_kept_but_not_looked_through_and_wallets_of_one_store_see_their_own_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions::simulated(MemoryDisk::new(), 1);
+        let (store, _) = Store::open(Path::new("/wallets"), options).unwrap();
+        let (mine, other) = (wallet(dir.path(), 0, &store), wallet(dir.path(), 1, &store));
+        let rows: Vec<CoinRow> = (0..3).map(coin).collect();
+        let coins: Vec<Coin> = rows.iter().map(|row| row.coin).collect();
+        let put = rows.clone();
+        mine.transact(move |tx| put.iter().try_for_each(|row| put_coin(tx, row)))
+            .await
+            .unwrap();
+        assert_eq!(mine.coins().unwrap(), rows);
+
+        let spent = coins.clone();
+        mine.transact(move |tx| set_status(tx, &spent[..2], |_| CoinStatus::Spent(1)))
+            .await
+            .unwrap();
+        assert_eq!(mine.present_coins().unwrap(), rows[2..]);
+        assert_eq!(mine.balance().unwrap().total(), Amount(4));
+        let all = mine.coins().unwrap();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0].status, CoinStatus::Spent(1));
+
+        // What a copy of the wallet has done may bring one back.
+        mine.transact(move |tx| set_status(tx, &coins[..1], |_| CoinStatus::Available))
+            .await
+            .unwrap();
+        assert_eq!(mine.present_coins().unwrap().len(), 2);
+        assert_eq!(mine.coins().unwrap().len(), 3);
+
+        assert!(other.coins().unwrap().is_empty());
+        other.close().unwrap();
+        assert_eq!(mine.coins().unwrap().len(), 3, "the store is still open");
+    }
+}

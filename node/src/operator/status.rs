@@ -1,0 +1,144 @@
+//! What a running node has done since it started, in numbers. None of them speaks of a customer or a purchase.
+
+use super::administer::OperatorError;
+use super::report::Report;
+use crate::admin::{AdminHandler, admin_call};
+use crate::quic::{ServerCounters, ServerCounts};
+use crate::store::{Store, StoreCounts};
+use crate::usage::Usage;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a running node has done since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// How long it has been running (ms).
+    pub up_ms: u64,
+    /// Its store.
+    pub store: StoreCounts,
+    /// What it was asked.
+    pub network: ServerCounts,
+    /// What its process has taken of the machine.
+    pub process: Usage,
+}
+
+/// What a running node is asked.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+enum StatusRequest {
+    Status,
+}
+
+impl Status {
+    /// The status of the node that runs in `dir`.
+    ///
+    /// # Errors
+    /// When none runs there, or it does not answer.
+    pub async fn of(dir: &Path) -> Result<Status, OperatorError> {
+        let request = serde_json::to_value(StatusRequest::Status)?;
+        match admin_call(dir, &request).await? {
+            Some(answer) => Ok(serde_json::from_value(answer)?),
+            None => Err(OperatorError::refused(format!(
+                "no node runs in {}; there is nothing to count",
+                dir.display()
+            ))),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Status {
+            up_ms,
+            store,
+            network,
+            process,
+        } = self;
+        let mib = |bytes: u64| bytes / (1024 * 1024);
+        format!(
+            "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
+             {} records in the journal, {} MiB; {} transactions since the start\n\
+             {} connections, {} requests since the start, {} of them refused as it was busy",
+            up_ms / 1000,
+            process.cpu_us as f64 / 1e6,
+            mib(process.memory_peak_bytes),
+            store.records,
+            mib(store.journal_bytes),
+            store.transactions,
+            network.connections,
+            network.requests,
+            network.busy,
+        )
+    }
+}
+
+/// The status of the node in `dir`, for its operator.
+pub(super) async fn show(dir: &Path) -> Result<Report, OperatorError> {
+    let status = Status::of(dir).await?;
+    Ok(Report::new(status.text(), serde_json::to_value(status)?))
+}
+
+/// A role's own answers to its operator, and the status of the node that it runs in.
+pub(crate) struct WithStatus<R> {
+    pub(crate) role: Arc<R>,
+    pub(crate) store: Store,
+    pub(crate) server: Arc<ServerCounters>,
+    pub(crate) since: Instant,
+}
+
+#[async_trait]
+impl<R: AdminHandler> AdminHandler for WithStatus<R> {
+    async fn admin(&self, request: Value) -> Result<Value, String> {
+        let Ok(StatusRequest::Status) = serde_json::from_value(request.clone()) else {
+            return self.role.admin(request).await;
+        };
+        let status = Status {
+            up_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            store: self.store.counts(),
+            network: self.server.counts(),
+            process: Usage::of_this_process(),
+        };
+        serde_json::to_value(status).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+    use crate::store::StoreOptions;
+    use serde_json::json;
+
+    struct Echo;
+
+    #[async_trait]
+    impl AdminHandler for Echo {
+        async fn admin(&self, request: Value) -> Result<Value, String> {
+            Ok(request)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_status_is_answered_for_every_role_and_the_rest_is_left_to_it() {
+        let options = StoreOptions::simulated(MemoryDisk::new(), 1);
+        let (store, _) = Store::open(Path::new("/store"), options).unwrap();
+        for key in [[1], [2]] {
+            store.transact(move |tx| tx.put(&key, vec![7])).await.unwrap();
+        }
+        let node = WithStatus {
+            role: Arc::new(Echo),
+            store,
+            server: Arc::default(),
+            since: Instant::now(),
+        };
+        let other = json!({ "do": "audit" });
+        assert_eq!(node.admin(other.clone()).await.unwrap(), other);
+        let status = node.admin(json!({ "do": "status" })).await.unwrap();
+        let status: Status = serde_json::from_value(status).unwrap();
+        assert_eq!((status.store.records, status.store.transactions), (2, 2));
+        assert!(status.store.journal_bytes > 0);
+        assert!(status.process.cpu_us > 0);
+    }
+}

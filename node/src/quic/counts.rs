@@ -1,0 +1,63 @@
+//! What a server was asked, in numbers.
+
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a server was asked since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCounts {
+    /// Handshakes that came to a connection.
+    pub connections: u64,
+    /// Requests, busy ones included; each has one reply or refusal.
+    pub requests: u64,
+    /// Requests that were refused at once, as there was enough to do.
+    pub busy: u64,
+    /// Bytes of requests.
+    pub request_bytes: u64,
+    /// Bytes of replies.
+    pub reply_bytes: u64,
+}
+
+/// The same while it is counted.
+#[derive(Debug, Default)]
+pub struct ServerCounters {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    busy: AtomicU64,
+    request_bytes: AtomicU64,
+    reply_bytes: AtomicU64,
+}
+
+impl ServerCounters {
+    /// The numbers now.
+    pub fn counts(&self) -> ServerCounts {
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ServerCounts {
+            connections: now(&self.connections),
+            requests: now(&self.requests),
+            busy: now(&self.busy),
+            request_bytes: now(&self.request_bytes),
+            reply_bytes: now(&self.reply_bytes),
+        }
+    }
+
+    pub(super) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn requested(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn busy(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn request(&self, bytes: usize) {
+        self.request_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn reply(&self, bytes: usize) {
+        self.reply_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}

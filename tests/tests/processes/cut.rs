@@ -1,0 +1,120 @@
+//! A line that dies in one direction during a purchase: each line, each direction. Then it heals; or it does not, and
+//! she wants her coins back meanwhile.
+
+use crate::{in_parallel, world};
+use farthing_client::demo::relay::{Gate, Relay, Way};
+use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
+use farthing_tests::processes::{
+    customer::{Customer, Moment, SILENT},
+    lines::{BETWEEN_NODES, WAYS},
+    world::World,
+};
+
+/// How a purchase goes on whose line has died when the hold was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    /// It ends: nobody needs that line now.
+    Ends,
+    /// It waits. A cancel ends it, since escrow and bank answer.
+    CanBeCancelled,
+    /// It waits, and so does its cancel.
+    Waits,
+}
+
+/// Who dials, whom, and which direction dies. A customer has no role.
+type Line = (Option<RoleName>, RoleName);
+
+fn meanwhile(line: Line, way: Way) -> Meanwhile {
+    use Meanwhile::{CanBeCancelled, Ends, Waits};
+    match (line, way) {
+        // The bank has nothing to say to her before the coins are to be exchanged.
+        ((None, Bank), _) => Ends,
+        ((None, Escrow), _) => Waits,
+        // He has released it, and the escrow tells her.
+        ((None, Merchant), Way::ToClient) => Ends,
+        ((None, Merchant), Way::ToServer) => CanBeCancelled,
+        // Without the bank there is no hold.
+        ((Some(Escrow), _), _) => CanBeCancelled,
+        // He cannot release; or he has, and was not told, but again the escrow tells her.
+        ((Some(Merchant), Escrow), Way::ToServer) => CanBeCancelled,
+        ((Some(Merchant), Escrow), Way::ToClient) => Ends,
+        // These have their time when the purchase is over.
+        ((Some(Merchant | Bank), _), _) => Ends,
+    }
+}
+
+/// One buys, and one buys and gives up, while `way` of `line` is dead.
+fn is_cut(world: &World, line: Line, way: Way) -> [Customer; 2] {
+    let name = format!(
+        "{}-{}-{way:?}",
+        line.0.map_or("customer", RoleName::as_str),
+        line.1
+    );
+    let name = name.to_lowercase();
+    let customers = ["patient", "hasty"].map(|kind| world.customer(&format!("{kind}-{name}")));
+    let cut = |gate: Gate| {
+        let set = |relay: &Relay| relay.set_gate(way, gate);
+        match line.0 {
+            Some(from) => set(world.lines.between(from, line.1)),
+            None => customers
+                .iter()
+                .for_each(|customer| set(customer.lines.to(line.1))),
+        }
+    };
+    let buying = in_parallel(&customers.each_ref(), |customer| {
+        customer.starts_buying_up_to(Moment::Hold, "5")
+    });
+    cut(Gate::Drop);
+    if (line, way) != ((None, Escrow), Way::ToServer) {
+        for customer in &customers {
+            customer.lines.to(Escrow).set_gate(Way::ToServer, Gate::Pass);
+        }
+    }
+    let [patient, hasty] = &customers;
+    let expected = meanwhile(line, way);
+    for command in buying {
+        let code = if expected == Meanwhile::Ends { 0 } else { SILENT };
+        command.end().must_end_with(code);
+    }
+    let cancelled = hasty.run(&["--patience", "3", "cancel", "0"]);
+    let (code, status) = match expected {
+        Meanwhile::Ends => (1, "committed"),
+        Meanwhile::CanBeCancelled => (0, "aborted"),
+        Meanwhile::Waits => (SILENT, "cancelling"),
+    };
+    cancelled.must_end_with(code);
+    assert_eq!(hasty.status(0), status, "{name}");
+
+    cut(Gate::Pass);
+    for customer in &customers {
+        customer.done(&["resume"]);
+    }
+    assert_eq!(patient.status(0), "committed", "{name}");
+    let end = if expected == Meanwhile::Ends {
+        "committed"
+    } else {
+        "aborted"
+    };
+    assert_eq!(hasty.status(0), end, "{name}");
+    customers
+}
+
+#[test]
+fn every_line_of_a_customer_dies_in_one_direction() {
+    let world = world();
+    let cases: Vec<_> = RoleName::ALL
+        .into_iter()
+        .flat_map(|to| WAYS.map(|way| (to, way)))
+        .collect();
+    let customers = in_parallel(&cases, |(to, way)| is_cut(&world, (None, to), way));
+    world.check(&customers.iter().flatten().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_line_between_nodes_dies_in_one_direction() {
+    in_parallel(&BETWEEN_NODES, |(from, to)| {
+        let world = world();
+        let customers = WAYS.map(|way| is_cut(&world, (Some(from), to), way));
+        world.check(&customers.iter().flatten().collect::<Vec<_>>());
+    });
+}
