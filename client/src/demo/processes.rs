@@ -162,12 +162,32 @@ impl Node {
         options: &[&str],
     ) -> Result<Node, ProcessError> {
         let listen = ["--listen", "127.0.0.1:0"];
-        let made = command_json(program, role, &["init"], dir, &[&listen, options].concat()).await?;
-        let card = made.get("card").and_then(Value::as_str).unwrap_or_default();
+        let options = [&listen, options].concat();
+        Self::printed(program, role, "init", dir, &options).await
+    }
+
+    /// The node that somebody else made in `dir`, and may be running.
+    ///
+    /// # Errors
+    /// When there is none of this role.
+    pub async fn existing(program: &Path, role: RoleName, dir: &Path) -> Result<Node, ProcessError> {
+        Self::printed(program, role, "card", dir, &[]).await
+    }
+
+    /// The node whose card `command` prints.
+    async fn printed(
+        program: &Path,
+        role: RoleName,
+        command: &str,
+        dir: &Path,
+        options: &[&str],
+    ) -> Result<Node, ProcessError> {
+        let printed = command_json(program, role, &[command], dir, options).await?;
+        let card = printed.get("card").and_then(Value::as_str).unwrap_or_default();
         let card: Result<Card, _> = card.parse();
         let card = card.map_err(|why| ProcessError::Failed {
             role,
-            command: "init".into(),
+            command: command.into(),
             why: format!("it printed no card: {why}"),
         })?;
         Ok(Node {

@@ -1,0 +1,98 @@
+//! What can be typed.
+
+use clap::{Parser, ValueEnum, value_parser};
+use std::path::PathBuf;
+
+/// The most customers at work at once.
+const UNDER_WAY_MAX: u64 = 4096;
+
+/// The most coins of one purchase or withdrawal.
+const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
+
+/// Measures how many purchases, withdrawals or exchanges a second a bank, an escrow and a merchant carry.
+///
+/// Starts fresh nodes as processes of their own on this machine, prepares wallets with coins, and keeps so many of them
+/// at work at once. Everything is the real thing and durable: each reply waits for its sync. Before the runs the cost
+/// of single operations on this machine is measured, to hold the figures against; after each run the books are
+/// counted, and must agree to the unit.
+#[derive(Debug, Parser)]
+#[command(
+    name = "load",
+    after_long_help = "Examples:\n  \
+        load                                        purchases of two coins, with 1, 8 and 64 under way\n  \
+        load --under-way 64 --seconds 30            one longer run\n  \
+        load --mode withdraw                        coins issued a second, in withdrawals of 16\n  \
+        load --mode exchange --under-way 1,64       two coins for two fresh ones\n  \
+        load --json > runs.jsonl --plot load.svg    one line of JSON a run, and a picture\n  \
+        load --dir /mnt/disk/load                   on the disk that matters: syncs cost what they cost there\n  \
+        load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n\n\
+        How to read the table: `a second` is what was completed while all were under way; the latency is that of whole \
+        purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
+        (withdrawal, exchange), what is settled in the background included. `client` is this program with all its \
+        wallets, which shares the machine with the nodes.\n\n\
+        Exit codes: 0 measured and the books agree, 1 not, 2 the command line is not understood."
+)]
+pub(crate) struct Args {
+    /// What the customers do.
+    #[arg(long, value_enum, default_value_t = Mode::Purchase)]
+    pub(crate) mode: Mode,
+    /// How many customers are at work at once; one run for each number.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,8,64",
+          value_parser = value_parser!(u64).range(1..=UNDER_WAY_MAX))]
+    pub(crate) under_way: Vec<u64>,
+    /// How long each run is measured.
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Coins of a purchase or withdrawal [default: 2 of a purchase, 16 of a withdrawal; an exchange has 2].
+    #[arg(long, value_parser = value_parser!(u64).range(1..=COINS_MAX))]
+    pub(crate) coins: Option<u64>,
+    /// How large the goods are that are bought (bytes).
+    #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u64).range(1..=1 << 30))]
+    pub(crate) goods: u64,
+    /// Keep nodes and wallets in this directory, which must be new or empty [default: a temporary one].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Load the nodes that run in DIR/bank, DIR/escrow and DIR/merchant, and leave them running.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) nodes: Option<PathBuf>,
+    /// Print one line of JSON for each run instead of the table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw rate and latency against the number under way into this SVG file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+}
+
+/// What the customers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// Buy: from the catalogue to the opened goods.
+    Purchase,
+    /// Withdraw coins from an account.
+    Withdraw,
+    /// Exchange two coins for two fresh ones.
+    Exchange,
+}
+
+impl Mode {
+    /// What one of them is called.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Mode::Purchase => "purchase",
+            Mode::Withdraw => "withdrawal",
+            Mode::Exchange => "exchange",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,137 @@
+//! The count afterwards: the bank's books against the wallets, the merchant and the escrow, to the unit.
+
+use crate::{customers::Customers, work::Work, world::World};
+use anyhow::{Result, bail};
+use farthing_client::demo::books::{self, decisions};
+use farthing_protocol::{money::Amount, purchase::Purchase};
+use serde::Serialize;
+
+/// What bank and escrow had on their books before anybody here was a customer.
+pub(crate) struct Books {
+    bank: books::Books,
+    decisions: usize,
+}
+
+impl Books {
+    /// As they stand now.
+    pub(crate) async fn of(world: &World) -> Result<Books> {
+        let decisions = decisions(&world.escrow).await?;
+        if let Some((purchase, _)) = decisions.iter().find(|(_, decided)| !decided.settled) {
+            bail!("the escrow's decision on purchase {purchase} is not settled at the bank");
+        }
+        Ok(Books {
+            bank: books::Books::of(&world.bank).await?,
+            decisions: decisions.len(),
+        })
+    }
+}
+
+/// What was counted, and agrees.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Audit {
+    /// What the cash desk took in for the customers (smallest units, as all of these).
+    paid_in: u64,
+    /// What is left in their accounts.
+    in_accounts: u64,
+    /// What their coins are worth.
+    in_coins: u64,
+    /// What they spent, and the merchant was credited.
+    spent: u64,
+    /// How many purchases that was.
+    purchases: usize,
+}
+
+/// What the wallets say.
+#[derive(Default)]
+struct Wallets {
+    coins: u64,
+    spent: u64,
+    purchases: usize,
+    accounts: u64,
+}
+
+impl Audit {
+    /// Counts everything; an error if anything disagrees.
+    pub(crate) async fn take(
+        world: &World,
+        work: &Work,
+        customers: &Customers,
+        before: &Books,
+    ) -> Result<Audit> {
+        let after = Books::of(world).await?;
+        if !after.bank.problems.is_empty() {
+            bail!(
+                "the bank's books do not balance: {}",
+                after.bank.problems.join("; ")
+            );
+        }
+        let wallets = count(customers, &after)?;
+        let grown = |of: fn(&books::Books) -> Amount| of(&after.bank).0.saturating_sub(of(&before.bank).0);
+        let paid_in = work.funds().0.saturating_mul(customers.all().len() as u64);
+        let merchant = |books: &Books| books.bank.balance(&world.merchant_account).0;
+        let sold = merchant(&after).saturating_sub(merchant(before));
+        let checks = [
+            (
+                "paid in for the customers, by the cash desk",
+                grown(|b| b.paid_in),
+                paid_in,
+            ),
+            (
+                "coins that are out = coins in the wallets",
+                grown(|b| b.outstanding),
+                wallets.coins,
+            ),
+            (
+                "credited to the merchant = spent by the wallets",
+                sold,
+                wallets.spent,
+            ),
+            ("held coins = none", grown(|b| b.held), 0),
+            (
+                "decisions of the escrow = purchases of the wallets",
+                after.decisions.saturating_sub(before.decisions) as u64,
+                wallets.purchases as u64,
+            ),
+            (
+                "paid in = in accounts + in coins + spent",
+                paid_in,
+                wallets
+                    .accounts
+                    .saturating_add(wallets.coins)
+                    .saturating_add(wallets.spent),
+            ),
+        ];
+        for (what, left, right) in checks {
+            if left != right {
+                bail!("the audit does not agree: {what}: {left} is not {right}");
+            }
+        }
+        Ok(Audit {
+            paid_in,
+            in_accounts: wallets.accounts,
+            in_coins: wallets.coins,
+            spent: wallets.spent,
+            purchases: wallets.purchases,
+        })
+    }
+}
+
+fn count(customers: &Customers, after: &Books) -> Result<Wallets> {
+    let mut sum = Wallets::default();
+    for wallet in customers.all() {
+        sum.coins = sum.coins.saturating_add(wallet.balance()?.total().0);
+        let account = after.bank.balance(&wallet.account().to_string());
+        sum.accounts = sum.accounts.saturating_add(account.0);
+        for (number, row) in wallet.purchases()? {
+            if !matches!(row.purchase, Purchase::Committed(..)) {
+                bail!(
+                    "purchase {number} of a wallet has ended as `{}`",
+                    row.purchase.status()
+                );
+            }
+            sum.spent = sum.spent.saturating_add(row.purchase.offer().body.price.0);
+            sum.purchases += 1;
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,34 @@
+//! How far it has come, on standard error while it goes on.
+
+use crate::args::Mode;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// Something whose length is not known.
+pub(crate) fn busy(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Customers are being prepared.
+pub(crate) fn preparing(customers: u64) -> ProgressBar {
+    let style = "preparing customers {bar:30} {pos} of {len}, {eta} left";
+    ProgressBar::new(customers).with_style(style_of(style, ProgressStyle::default_bar()))
+}
+
+/// So many are under way.
+pub(crate) fn running(under_way: u64, mode: Mode, time: Duration) -> ProgressBar {
+    let style = "{msg}: {elapsed} {spinner} {pos} done, {per_sec}";
+    let what = format!("{under_way} {}s under way for {} s", mode.noun(), time.as_secs());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style_of(style, ProgressStyle::default_spinner()))
+        .with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// The style of this template; one that cannot be read leaves the usual one.
+fn style_of(template: &str, otherwise: ProgressStyle) -> ProgressStyle {
+    otherwise.clone().template(template).unwrap_or(otherwise)
+}

@@ -1,0 +1,205 @@
+//! What the work has taken of each node and of the client: read before and after, and divided by what was done.
+
+use crate::{customers::Customers, world::World};
+use anyhow::Result;
+use farthing_client::watch::{Event, Watch};
+use farthing_node::{operator::status::Status, store::StoreCounts, usage::Usage};
+use serde::Serialize;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Nothing more is settled in the background once no node has run a transaction for so long.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// How long that may take.
+const QUIET_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Counts what wallets ask.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    questions: AtomicU64,
+    unanswered: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Watch for Asked {
+    fn see(&self, event: &Event) {
+        let counter = match event {
+            Event::Asked { .. } => &self.questions,
+            Event::Unanswered { .. } => &self.unanswered,
+            Event::Refused { .. } => &self.refused,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Who has taken it.
+pub(crate) const PARTIES: [&str; 4] = ["bank", "escrow", "merchant", "client"];
+
+/// What nodes and client have done since they started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Snapshot {
+    parties: [Counts; 4],
+    unanswered: u64,
+    refused: u64,
+}
+
+/// What one party has done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    store: StoreCounts,
+    usage: Usage,
+    requests: u64,
+    busy: u64,
+    connections: u64,
+    frame_bytes: u64,
+}
+
+impl From<Status> for Counts {
+    fn from(status: Status) -> Self {
+        let Status {
+            store,
+            network,
+            process,
+            ..
+        } = status;
+        Counts {
+            store,
+            usage: process,
+            requests: network.requests,
+            busy: network.busy,
+            connections: network.connections,
+            frame_bytes: network.request_bytes.saturating_add(network.reply_bytes),
+        }
+    }
+}
+
+impl Snapshot {
+    /// How everything stands now.
+    pub(crate) async fn take(world: &World, customers: &Customers) -> Result<Snapshot> {
+        let asked = customers.asked();
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let client = Counts {
+            store: customers.store().counts(),
+            usage: Usage::of_this_process(),
+            requests: now(&asked.questions),
+            ..Counts::default()
+        };
+        let [bank, escrow, merchant] = statuses(world).await?;
+        Ok(Snapshot {
+            parties: [bank.into(), escrow.into(), merchant.into(), client],
+            unanswered: now(&asked.unanswered),
+            refused: now(&asked.refused),
+        })
+    }
+}
+
+async fn statuses(world: &World) -> Result<[Status; 3]> {
+    let [bank, escrow, merchant] = world.nodes();
+    Ok([
+        Status::of(bank.dir()).await?,
+        Status::of(escrow.dir()).await?,
+        Status::of(merchant.dir()).await?,
+    ])
+}
+
+/// Waits until nothing is settled in the background any more, and says how long that took.
+pub(crate) async fn quiet(world: &World) -> Result<Duration> {
+    let began = Instant::now();
+    let (mut last, mut since) = (None, began);
+    loop {
+        let now = statuses(world).await?.map(|status| status.store.transactions);
+        if last.replace(now) != Some(now) {
+            since = Instant::now();
+        } else if since.elapsed() > QUIET {
+            return Ok(since.duration_since(began));
+        }
+        if began.elapsed() > QUIET_PATIENCE {
+            anyhow::bail!("the nodes do not come to rest: something is settled again and again");
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// What one party took of the machine for one purchase, withdrawal or exchange.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Cost {
+    /// Time on a processor (us).
+    pub(crate) cpu_us: f64,
+    /// Syncs of the journal; a record each.
+    pub(crate) syncs: f64,
+    /// Transactions, many of which share a sync.
+    pub(crate) transactions: f64,
+    /// What the journal has grown by (bytes).
+    pub(crate) journal_bytes: f64,
+    /// What the operating system wrote to the disk for it, index and file system included (bytes).
+    pub(crate) written_bytes: f64,
+    /// Requests that a node has answered, or the client has asked; a reply goes with each.
+    pub(crate) requests: f64,
+    /// Handshakes that a node has answered.
+    pub(crate) connections: Option<f64>,
+    /// Requests that a node has answered, and its replies, together (bytes).
+    pub(crate) frame_bytes: Option<f64>,
+    /// The most memory that it had so far (bytes), all in all.
+    pub(crate) memory_peak_bytes: u64,
+}
+
+/// What all of them took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Costs {
+    pub(crate) parties: [Cost; 4],
+    /// Questions that had to be asked again, all in all.
+    pub(crate) unanswered: u64,
+    /// Questions that were refused, all in all.
+    pub(crate) refused: u64,
+    /// Requests that nodes refused at once as they were busy, all in all.
+    pub(crate) busy: u64,
+}
+
+impl Costs {
+    /// What `done` of them took between two moments.
+    pub(crate) fn between(before: &Snapshot, after: &Snapshot, done: u64) -> Costs {
+        let [bank, escrow, merchant, client] = &before.parties;
+        let [bank_after, escrow_after, merchant_after, client_after] = &after.parties;
+        let parties = [
+            cost(bank, bank_after, done, true),
+            cost(escrow, escrow_after, done, true),
+            cost(merchant, merchant_after, done, true),
+            cost(client, client_after, done, false),
+        ];
+        let busy = |snapshot: &Snapshot| snapshot.parties.iter().map(|counts| counts.busy).sum::<u64>();
+        Costs {
+            parties,
+            unanswered: after.unanswered.saturating_sub(before.unanswered),
+            refused: after.refused.saturating_sub(before.refused),
+            busy: busy(after).saturating_sub(busy(before)),
+        }
+    }
+
+    /// Bank, escrow and merchant together (us).
+    pub(crate) fn server_cpu_us(&self) -> f64 {
+        self.parties.iter().take(3).map(|cost| cost.cpu_us).sum()
+    }
+}
+
+fn cost(before: &Counts, after: &Counts, done: u64, of_node: bool) -> Cost {
+    let each = |of: fn(&Counts) -> u64| of(after).saturating_sub(of(before)) as f64 / done.max(1) as f64;
+    Cost {
+        cpu_us: each(|c| c.usage.cpu_us),
+        syncs: each(|c| c.store.records),
+        transactions: each(|c| c.store.transactions),
+        journal_bytes: each(|c| c.store.journal_bytes),
+        written_bytes: each(|c| c.usage.written_bytes),
+        requests: each(|c| c.requests),
+        connections: Some(each(|c| c.connections)).filter(|_| of_node),
+        frame_bytes: Some(each(|c| c.frame_bytes)).filter(|_| of_node),
+        memory_peak_bytes: after.usage.memory_peak_bytes,
+    }
+}

@@ -1,0 +1,129 @@
+//! The customers: real wallets, each with its own seed, account and coins, in one store whose syncs they share.
+
+use crate::{bars, counts::Asked, work::Work, world::World};
+use anyhow::{Context, Result};
+use farthing_client::{
+    talk::Patience,
+    wallet::{Surroundings, Wallet},
+};
+use farthing_coin::Seed;
+use farthing_node::{
+    card::{NETWORK_FILE, NetworkFile},
+    clock::SystemClock,
+    entropy::{Entropy, SystemEntropy},
+    quic::QuicNetwork,
+    store::{Store, StoreOptions},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::task::JoinSet;
+
+/// How many customers are prepared at once: as many as an operator's socket serves.
+const PREPARED_AT_ONCE: usize = 16;
+
+/// All customers there are.
+pub(crate) struct Customers {
+    dir: PathBuf,
+    cards: PathBuf,
+    store: Store,
+    asked: Arc<Asked>,
+    around: Surroundings,
+    /// Every wallet, by number.
+    wallets: Vec<Arc<Wallet>>,
+}
+
+impl Customers {
+    /// Nobody yet.
+    pub(crate) fn new(world: &World, dir: &Path) -> Result<Self> {
+        let dir = dir.join("wallets");
+        fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        let mut cards = NetworkFile::load(&dir)?;
+        for node in world.nodes() {
+            cards.add(node.card().clone())?;
+        }
+        let (store, _) = Store::open(&dir.join("store"), StoreOptions::default())?;
+        let asked = Arc::new(Asked::default());
+        let around = Surroundings {
+            network: Arc::new(QuicNetwork::new()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            watch: asked.clone(),
+            patience: Patience::default(),
+            store: StoreOptions::default(),
+        };
+        Ok(Self {
+            cards: dir.join(NETWORK_FILE),
+            dir,
+            store,
+            asked,
+            around,
+            wallets: Vec::new(),
+        })
+    }
+
+    /// What the wallets ask.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Where all wallets are kept.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Everyone there is.
+    pub(crate) fn all(&self) -> &[Arc<Wallet>] {
+        &self.wallets
+    }
+
+    /// So many new customers, each with an account and what `work` needs.
+    pub(crate) async fn prepare(
+        &mut self,
+        world: &Arc<World>,
+        work: &Arc<Work>,
+        count: usize,
+    ) -> Result<Vec<Arc<Wallet>>> {
+        let bar = bars::preparing(count as u64);
+        let mut fresh = Vec::new();
+        for number in (self.wallets.len()..).take(count) {
+            fresh.push(self.make(number as u64)?);
+        }
+        let mut preparing = JoinSet::new();
+        for wallet in &fresh {
+            if preparing.len() >= PREPARED_AT_ONCE {
+                prepared(preparing.join_next().await)?;
+                bar.inc(1);
+            }
+            let (world, work, wallet) = (Arc::clone(world), Arc::clone(work), Arc::clone(wallet));
+            preparing.spawn(async move { work.prepare(&world, &wallet).await });
+        }
+        while let Some(done) = preparing.join_next().await {
+            prepared(Some(done))?;
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.wallets.extend(fresh.iter().cloned());
+        Ok(fresh)
+    }
+
+    /// A new wallet that knows the nodes.
+    fn make(&self, number: u64) -> Result<Arc<Wallet>> {
+        let dir = self.dir.join(format!("{number:06}"));
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let seed = Seed::generate(&mut entropy.rng());
+        Wallet::create(&dir, &seed)?;
+        fs::copy(&self.cards, dir.join(NETWORK_FILE)).with_context(|| dir.display().to_string())?;
+        let store = self.store.partition(number);
+        Ok(Arc::new(Wallet::open_in(&dir, store, self.around.clone())?))
+    }
+}
+
+fn prepared(done: Option<Result<Result<()>, tokio::task::JoinError>>) -> Result<()> {
+    match done {
+        Some(done) => done.context("a customer could not be prepared")?,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,420 @@
+//! What single operations cost on this machine now: below their sum nothing can go that does all of them.
+
+use crate::bars;
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use curve25519_dalek::{
+    constants::RISTRETTO_BASEPOINT_TABLE, ristretto::RistrettoPoint, scalar::Scalar,
+    traits::VartimeMultiscalarMul,
+};
+use farthing_client::demo::report::columns;
+use farthing_coin::{
+    Batch, Blinders, Coin, Denomination, DenominationSecret, Nonces, PublicKey, SecretKey, Signature,
+    Statement, Transcript, TranscriptExt, blind, unblind,
+};
+use farthing_node::{
+    card::{Card, RoleName},
+    disk::{Disk, FileDisk},
+    entropy::{Entropy, SystemEntropy},
+    network::{Lane, Network, Service},
+    process::stop_pair,
+    quic::{QuicNetwork, QuicServer, ServerIdentity, ServerLimits},
+    usage::Usage,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::{
+    hint::black_box,
+    net::Ipv4Addr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// For how long each operation is measured.
+const TIME: Duration = Duration::from_millis(300);
+
+/// How many coins and signatures a batch has that is large enough to show what one more costs.
+const BATCH: usize = 64;
+
+/// What one sync makes durable (bytes): about what one transaction of a bank writes.
+const SYNC_BYTES: usize = 4096;
+
+/// A message of about the length of most.
+const MESSAGE_BYTES: usize = 2048;
+
+/// The file whose syncs are timed.
+const SYNC_FILE: &str = "floor";
+
+/// What is signed while it is measured.
+const CONTEXT: &str = "farthing load";
+
+/// The median cost of single operations (us), on one core where nothing else is said.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Floor {
+    /// A point by a scalar.
+    pub(crate) multiplication_us: f64,
+    /// The base point by a scalar, from a table.
+    pub(crate) base_multiplication_us: f64,
+    /// One more point in a multiplication of 192 points, which is what 64 coins take.
+    pub(crate) multiscalar_point_us: f64,
+    /// A point from its 32 bytes.
+    pub(crate) decompression_us: f64,
+    /// A challenge hash.
+    pub(crate) transcript_us: f64,
+    /// SHA-256 of a KiB.
+    pub(crate) sha256_kib_us: f64,
+    /// A signature is made.
+    pub(crate) sign_us: f64,
+    /// One signature is verified by itself.
+    pub(crate) verify_us: f64,
+    /// One of two coins with their authorizations, verified as one batch.
+    pub(crate) coin_of_2_us: f64,
+    /// One of 64.
+    pub(crate) coin_of_64_us: f64,
+    /// The bank's part of issuing a coin: first message and answer.
+    pub(crate) issue_us: f64,
+    /// The wallet's part: blinding and unblinding.
+    pub(crate) blind_us: f64,
+    /// 4 KiB are durable on the disk of the load's directory; waiting, not work.
+    pub(crate) sync_us: f64,
+    /// The longest of a hundred such.
+    pub(crate) sync_p99_us: f64,
+    /// A connection over the loopback device: what it takes until it is there.
+    pub(crate) handshake_us: f64,
+    /// Work for it, both ends together.
+    pub(crate) handshake_cpu_us: f64,
+    /// A request and its reply of 2 KiB each on an open connection.
+    pub(crate) round_trip_us: f64,
+    /// Work for it, both ends together.
+    pub(crate) round_trip_cpu_us: f64,
+    /// The same with 64 under way on the connection, which share packets.
+    pub(crate) round_trip_of_64_cpu_us: f64,
+}
+
+/// Measures, with its file in `dir`.
+pub(crate) async fn measure(dir: &Path) -> Result<Floor> {
+    let bar = bars::busy("measuring what single operations cost here");
+    let curve = tokio::task::spawn_blocking(Curve::measure).await??;
+    let path = dir.join(SYNC_FILE);
+    let (sync_us, sync_p99_us) = tokio::task::spawn_blocking(move || syncs(&path)).await??;
+    let network = network().await?;
+    bar.finish_and_clear();
+    Ok(Floor {
+        multiplication_us: curve.multiplication,
+        base_multiplication_us: curve.base,
+        multiscalar_point_us: curve.multiscalar_point,
+        decompression_us: curve.decompression,
+        transcript_us: curve.transcript,
+        sha256_kib_us: curve.sha256,
+        sign_us: curve.sign,
+        verify_us: curve.verify,
+        coin_of_2_us: curve.coin_of_2,
+        coin_of_64_us: curve.coin_of_64,
+        issue_us: curve.issue,
+        blind_us: curve.blind,
+        sync_us,
+        sync_p99_us,
+        handshake_us: network.handshake.0,
+        handshake_cpu_us: network.handshake.1,
+        round_trip_us: network.round_trip.0,
+        round_trip_cpu_us: network.round_trip.1,
+        round_trip_of_64_cpu_us: network.round_trips_cpu,
+    })
+}
+
+impl Floor {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let line = |what: &str, us: f64| [what.to_owned(), format!("{us:.1}")];
+        let rows = [
+            line("", f64::NAN).map(|text| text.replace("NaN", "us")),
+            line("a point by a scalar", self.multiplication_us),
+            line("the base point by a scalar", self.base_multiplication_us),
+            line(
+                "a point of a large multiscalar multiplication",
+                self.multiscalar_point_us,
+            ),
+            line("a point from its bytes", self.decompression_us),
+            line("a challenge hash", self.transcript_us),
+            line("SHA-256 of a KiB", self.sha256_kib_us),
+            line("sign", self.sign_us),
+            line("verify one signature", self.verify_us),
+            line("verify a coin with its authorization, of 2", self.coin_of_2_us),
+            line("verify a coin with its authorization, of 64", self.coin_of_64_us),
+            line("issue a coin (bank)", self.issue_us),
+            line("blind and unblind a coin (wallet)", self.blind_us),
+            line("a sync of 4 KiB", self.sync_us),
+            line("a sync of 4 KiB, p99", self.sync_p99_us),
+            line("a handshake", self.handshake_us),
+            line("a handshake, CPU of both ends", self.handshake_cpu_us),
+            line("a round trip", self.round_trip_us),
+            line("a round trip, CPU of both ends", self.round_trip_cpu_us),
+            line(
+                "a round trip of 64 at once, CPU of both ends",
+                self.round_trip_of_64_cpu_us,
+            ),
+        ];
+        columns(&rows, &[1])
+    }
+}
+
+/// The median time of an operation (us).
+fn median<T>(mut run: impl FnMut() -> T) -> f64 {
+    let end = Instant::now() + TIME;
+    let mut times = Vec::new();
+    while Instant::now() < end || times.is_empty() {
+        let began = Instant::now();
+        black_box(run());
+        times.push(began.elapsed());
+    }
+    percentile(times, 50)
+}
+
+fn percentile(mut times: Vec<Duration>, percent: usize) -> f64 {
+    times.sort_unstable();
+    let at = times.len().saturating_mul(percent) / 100;
+    let time = times.get(at.min(times.len().saturating_sub(1)));
+    time.copied().unwrap_or_default().as_secs_f64() * 1e6
+}
+
+// ---- the curve ----------------------------------------------------------------------------------------------------
+
+struct Curve {
+    multiplication: f64,
+    base: f64,
+    multiscalar_point: f64,
+    decompression: f64,
+    transcript: f64,
+    sha256: f64,
+    sign: f64,
+    verify: f64,
+    coin_of_2: f64,
+    coin_of_64: f64,
+    issue: f64,
+    blind: f64,
+}
+
+/// A coin whose holder has signed something.
+struct Spend {
+    coin: Coin,
+    statement: Statement,
+    authorization: Signature,
+}
+
+impl Curve {
+    fn measure() -> Result<Curve> {
+        let (secret, denomination) = denomination()?;
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let mut rng = entropy.rng();
+        let scalars: Vec<Scalar> = (0..3 * BATCH).map(|_| Scalar::random(&mut rng)).collect();
+        let points: Vec<RistrettoPoint> = scalars.iter().map(|s| RISTRETTO_BASEPOINT_TABLE * s).collect();
+        let (scalar, point) = scalars.first().zip(points.first()).context("no points")?;
+        let bytes = point.compress();
+        let kib = vec![7; 1024];
+        let key = SecretKey::generate(&mut rng);
+        let statement = statement(&denomination);
+        let signature = key.sign(&statement);
+        let public = key.public();
+        let blinders = Blinders::generate(&mut rng);
+        let first = |rng: &mut _| Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+        let (nonces, commitment) = first(&mut rng);
+        let challenge = blind(&denomination, &public, &commitment, &blinders)?;
+        let response = nonces.respond(&secret, &challenge)?;
+        let spends = (0..BATCH)
+            .map(|_| spend(&secret, &denomination))
+            .collect::<Result<Vec<_>>>()?;
+        let each_of = |count: usize| {
+            let spends = spends.get(..count).unwrap_or_default();
+            median(|| batch(spends, &denomination)) / count as f64
+        };
+        Ok(Curve {
+            multiplication: median(|| point * scalar),
+            base: median(|| RISTRETTO_BASEPOINT_TABLE * scalar),
+            multiscalar_point: median(|| RistrettoPoint::vartime_multiscalar_mul(&scalars, &points))
+                / points.len() as f64,
+            decompression: median(|| bytes.decompress()),
+            transcript: median(|| {
+                let mut transcript = Transcript::start(b"floor");
+                transcript.bytes(b"point", &bytes.0);
+                transcript.scalar(b"challenge")
+            }),
+            sha256: median(|| Sha256::digest(&kib)),
+            sign: median(|| key.sign(&statement)),
+            verify: median(|| public.verify(&statement, &signature)),
+            coin_of_2: each_of(2),
+            coin_of_64: each_of(BATCH),
+            issue: median(|| first(&mut rng).0.respond(&secret, &challenge)),
+            blind: median(|| {
+                let blinded = blind(&denomination, &public, &commitment, &blinders);
+                (
+                    blinded,
+                    unblind(&denomination, &public, &commitment, &blinders, &response),
+                )
+            }),
+        })
+    }
+}
+
+fn denomination() -> Result<(DenominationSecret, Denomination)> {
+    let secret = DenominationSecret::derive(&[7; 32], 64, 1);
+    let bank = SecretKey::from_wide(&[9; 64])?;
+    let denomination = Denomination {
+        bank: bank.public(),
+        currency: "FTH".to_owned(),
+        value: 64,
+        epoch: 1,
+        issue_from_ms: 1,
+        issue_until_ms: 2,
+        spend_until_ms: 3,
+        redeem_until_ms: 4,
+        public: secret.public(),
+    };
+    Ok((secret, denomination))
+}
+
+fn statement(denomination: &Denomination) -> Statement {
+    Statement {
+        context: CONTEXT,
+        key_id: denomination.id().0,
+        digest: [5; 32],
+    }
+}
+
+fn spend(secret: &DenominationSecret, denomination: &Denomination) -> Result<Spend> {
+    let entropy: &dyn Entropy = &SystemEntropy;
+    let mut rng = entropy.rng();
+    let key = SecretKey::generate(&mut rng);
+    let blinders = Blinders::generate(&mut rng);
+    let (nonces, commitment) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let challenge = blind(denomination, &key.public(), &commitment, &blinders)?;
+    let response = nonces.respond(secret, &challenge)?;
+    let statement = statement(denomination);
+    Ok(Spend {
+        coin: unblind(denomination, &key.public(), &commitment, &blinders, &response)?,
+        authorization: key.sign(&statement),
+        statement,
+    })
+}
+
+fn batch(spends: &[Spend], denomination: &Denomination) -> bool {
+    let mut batch = Batch::new();
+    for (index, spend) in spends.iter().enumerate() {
+        batch.coin_with_authorization(
+            index,
+            &spend.coin,
+            denomination,
+            &spend.statement,
+            &spend.authorization,
+        );
+    }
+    let entropy: &dyn Entropy = &SystemEntropy;
+    batch.verify(&mut entropy.rng()).is_ok()
+}
+
+// ---- the disk -----------------------------------------------------------------------------------------------------
+
+/// The median and the longest of a hundred syncs (us), of a file whose room is taken beforehand as a journal's is.
+fn syncs(path: &Path) -> Result<(f64, f64)> {
+    let file = FileDisk.create(path)?;
+    file.preallocate(64 * 1024 * 1024)?;
+    file.sync_data()?;
+    let bytes = [7; SYNC_BYTES];
+    let mut times = Vec::new();
+    let end = Instant::now() + 2 * TIME;
+    let mut at = 0;
+    while Instant::now() < end || times.len() < 100 {
+        let began = Instant::now();
+        file.write_at(at, &bytes)?;
+        file.sync_data()?;
+        times.push(began.elapsed());
+        at = at.saturating_add(SYNC_BYTES as u64);
+    }
+    FileDisk.remove(path)?;
+    Ok((percentile(times.clone(), 50), percentile(times, 99)))
+}
+
+// ---- the network --------------------------------------------------------------------------------------------------
+
+struct Echo;
+
+#[async_trait]
+impl Service for Echo {
+    async fn call(&self, _: Lane, request: Vec<u8>) -> Vec<u8> {
+        request
+    }
+}
+
+/// What connections cost: time and work of both ends (us).
+struct Costs {
+    handshake: (f64, f64),
+    round_trip: (f64, f64),
+    round_trips_cpu: f64,
+}
+
+async fn network() -> Result<Costs> {
+    let identity = ServerIdentity::generate()?;
+    let (stopper, stop) = stop_pair();
+    let any = (Ipv4Addr::LOCALHOST, 0).into();
+    let server = QuicServer::bind(any, &identity, Arc::new(Echo), ServerLimits::default())?;
+    let entropy: &dyn Entropy = &SystemEntropy;
+    let key: PublicKey = SecretKey::generate(&mut entropy.rng()).public();
+    let card = Card {
+        role: RoleName::Bank,
+        name: "floor".into(),
+        address: server.local_addr(),
+        fingerprint: identity.fingerprint(),
+        identity: key,
+    };
+    let running = tokio::spawn(server.run(stop));
+    let network = QuicNetwork::new();
+    let handshake = both(async || {
+        network.connect(&card, Lane::Anonymous).await?;
+        Ok(())
+    })
+    .await?;
+    let channel = network.connect(&card, Lane::Anonymous).await?;
+    let round_trip = both(async || {
+        channel
+            .call(vec![7; MESSAGE_BYTES], Duration::from_secs(5))
+            .await?;
+        Ok(())
+    })
+    .await?;
+    let many = both(async || {
+        let mut calls = JoinSet::new();
+        for _ in 0..BATCH {
+            let channel = Arc::clone(&channel);
+            calls.spawn(async move { channel.call(vec![7; MESSAGE_BYTES], Duration::from_secs(5)).await });
+        }
+        while let Some(call) = calls.join_next().await {
+            call??;
+        }
+        Ok(())
+    })
+    .await?;
+    drop(channel);
+    stopper.stop();
+    running.await?;
+    Ok(Costs {
+        handshake,
+        round_trip,
+        round_trips_cpu: many.1 / BATCH as f64,
+    })
+}
+
+/// The median time of an operation, and what this process works for one on average (us).
+async fn both(mut run: impl AsyncFnMut() -> Result<()>) -> Result<(f64, f64)> {
+    let mut times = Vec::new();
+    let before = Usage::of_this_process().cpu_us;
+    let end = Instant::now() + 2 * TIME;
+    while Instant::now() < end {
+        let began = Instant::now();
+        run().await?;
+        times.push(began.elapsed());
+    }
+    let worked = Usage::of_this_process().cpu_us.saturating_sub(before);
+    let each = worked as f64 / times.len().max(1) as f64;
+    Ok((percentile(times, 50), each))
+}

@@ -1,0 +1,137 @@
+//! The floor: what a purchase, a withdrawal or an exchange cannot do without, at what that costs here and now.
+
+use crate::{args::Mode, floor::Floor};
+use serde::Serialize;
+
+/// What the protocol, as it is, cannot do without: every signature made once, every one that comes from somebody else
+/// verified once by each server that relies on it, every coin verified by escrow and bank.
+struct Needed {
+    coins_verified: u64,
+    coins_issued: u64,
+    verified: u64,
+    signed: u64,
+    /// Goods keys that are sealed to the customer: a multiplication, and one of the base point.
+    sealed: u64,
+    /// Handshakes of the client.
+    handshakes: u64,
+    /// Round trips of the client.
+    round_trips: u64,
+    /// Round trips between servers that the customer waits for.
+    between: u64,
+    /// Those behind her back.
+    settling: u64,
+    /// Syncs that she waits for one after another: of servers, and of her own journal and files.
+    syncs: u64,
+}
+
+impl Needed {
+    fn of(mode: Mode, coins: u64) -> Needed {
+        match mode {
+            // Signed: offer, bank hold, hold, receipt, commit, settled. Verified by the escrow: offer, customer's,
+            // bank hold, settled; by the bank: commit; by the merchant: customer's, hold and bank hold, receipt,
+            // commit, settled. Trips: catalogue, offer, goods, hold, deliver; hold and release; two settlements.
+            // Syncs: bank hold; releasing, commit, receipt; and of the customer the begun purchase, her goods (file
+            // and folder), order, hold, receipt, opened goods (file and folder), delivery.
+            Mode::Purchase => Needed {
+                coins_verified: coins.saturating_mul(2),
+                coins_issued: 0,
+                verified: 11,
+                signed: 6,
+                sealed: 1,
+                handshakes: 3,
+                round_trips: 5,
+                between: 2,
+                settling: 2,
+                syncs: 4 + 9,
+            },
+            // Begin and finish are signed by the account's owner, what is issued by the bank. Only the finish changes
+            // the bank's books; the wallet writes down what it plans, what it was answered, and its coins.
+            Mode::Withdraw => Needed {
+                coins_verified: 0,
+                coins_issued: coins,
+                verified: 2,
+                signed: 1,
+                sealed: 0,
+                handshakes: 1,
+                round_trips: 2,
+                between: 0,
+                settling: 0,
+                syncs: 1 + 3,
+            },
+            // The coins that go in are shown with both messages, and authorized for each.
+            Mode::Exchange => Needed {
+                coins_verified: coins.saturating_mul(2),
+                coins_issued: coins,
+                verified: 0,
+                signed: 1,
+                sealed: 0,
+                handshakes: 1,
+                round_trips: 2,
+                between: 0,
+                settling: 0,
+                syncs: 1 + 3,
+            },
+        }
+    }
+}
+
+/// What no one of them can go below, even if nothing else cost anything.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LeastCost {
+    /// Work of the servers on points, scalars and hashes (us).
+    server_curve_cpu_us: f64,
+    /// Work of the servers on connections, each message alone on its way (us).
+    server_network_cpu_us: f64,
+    /// The same with 64 messages at once between servers, where packets are shared (us).
+    server_network_of_64_cpu_us: f64,
+    /// What one customer waits for syncs, one after another (us).
+    waiting_for_syncs_us: f64,
+    /// What she waits for handshakes and round trips (us).
+    waiting_for_network_us: f64,
+}
+
+impl LeastCost {
+    /// That of one with so many coins, where single operations cost what `floor` says.
+    pub(crate) fn of(floor: &Floor, mode: Mode, coins: u64) -> LeastCost {
+        let needed = Needed::of(mode, coins);
+        let times = |count: u64, us: f64| count as f64 * us;
+        let points = |count: u64| times(count, floor.decompression_us + floor.multiscalar_point_us);
+        let verify = points(2) + floor.transcript_us;
+        let coin = points(3) + times(2, floor.transcript_us);
+        let sign = floor.base_multiplication_us + times(2, floor.transcript_us);
+        let seal = floor.multiplication_us + floor.base_multiplication_us;
+        // Of what both ends of a connection do, the client does one half.
+        let network = |between: f64| {
+            times(needed.handshakes, floor.handshake_cpu_us / 2.0)
+                + times(needed.round_trips, floor.round_trip_cpu_us / 2.0)
+                + times(needed.between.saturating_add(needed.settling), between)
+        };
+        let trips = needed.round_trips.saturating_add(needed.between);
+        LeastCost {
+            server_curve_cpu_us: times(needed.coins_verified, coin)
+                + times(needed.coins_issued, floor.issue_us)
+                + times(needed.verified, verify)
+                + times(needed.signed, sign)
+                + times(needed.sealed, seal),
+            server_network_cpu_us: network(floor.round_trip_cpu_us),
+            server_network_of_64_cpu_us: network(floor.round_trip_of_64_cpu_us),
+            waiting_for_syncs_us: times(needed.syncs, floor.sync_us),
+            waiting_for_network_us: times(needed.handshakes, floor.handshake_us)
+                + times(trips, floor.round_trip_us),
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(&self, noun: &str) -> String {
+        format!(
+            "the floor of one {noun}, as the protocol is: {:.2} ms of the servers' CPU for signatures and coins,\n\
+             {:.2} ms for connections ({:.2} with 64 at once between servers); one after another,\n\
+             {:.1} ms of waiting for syncs and {:.1} ms for the network",
+            self.server_curve_cpu_us / 1e3,
+            self.server_network_cpu_us / 1e3,
+            self.server_network_of_64_cpu_us / 1e3,
+            self.waiting_for_syncs_us / 1e3,
+            self.waiting_for_network_us / 1e3,
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! `load`: what a bank, an escrow and a merchant carry on this machine, and what it costs.
+//!
+//! The nodes are the real programs in processes of their own, the customers the real wallets, everything durable.
+//!
+//! | what | file |
+//! |---|---|
+//! | what can be typed | [`args`] |
+//! | the nodes | [`world`] |
+//! | the customers, prepared before anything is measured | [`customers`] |
+//! | what a customer does again and again | [`work`] |
+//! | one run: so many under way for so long | [`run`] |
+//! | what it took of nodes and client | [`counts`] |
+//! | money, counted to the unit afterwards | [`audit`] |
+//! | what single operations cost here and now | [`floor`] |
+//! | what one purchase cannot do without, at that cost | [`least`] |
+//! | what is seen on the way, printed and drawn | [`bars`], [`report`], [`plot`] |
+
+mod args;
+mod audit;
+mod bars;
+mod counts;
+mod customers;
+mod floor;
+mod least;
+mod plot;
+mod report;
+mod run;
+mod work;
+mod world;
+
+use anyhow::{Context, Result};
+use args::Args;
+use clap::Parser;
+use customers::Customers;
+use farthing_client::demo::ROLE_COMMAND;
+use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc, time::Duration};
+use work::Work;
+use world::World;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|word| word == ROLE_COMMAND) {
+        return farthing_client::cli::run(args);
+    }
+    let args = Args::parse_from(args);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = load(&args) => outcome,
+            // Leaving the other branch ends the nodes.
+            stopped = farthing_node::process::stop_signal() => stopped
+                .context("cannot listen for ctrl-c")
+                .and(Err(anyhow::anyhow!("stopped; nothing is left running"))),
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let _gone = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn load(args: &Args) -> Result<()> {
+    let dir = world::Directory::new(args.dir.as_deref())?;
+    let floor = floor::measure(dir.path()).await?;
+    let world = Arc::new(World::of(args, dir.path()).await?);
+    let work = Arc::new(Work::new(args, &world)?);
+    let mut customers = Customers::new(&world, dir.path())?;
+    let before = audit::Books::of(&world).await?;
+    let mut results = Vec::new();
+    for under_way in &args.under_way {
+        let run = run::Run {
+            world: &world,
+            work: &work,
+            under_way: *under_way,
+            time: Duration::from_secs(args.seconds),
+        };
+        let result = run.measure(&mut customers, &before).await?;
+        if args.json {
+            report::line(&result, &floor)?;
+        }
+        results.push(result);
+    }
+    world.end().await?;
+    if !args.json {
+        report::table(&results, &floor);
+    }
+    if let Some(path) = &args.plot {
+        std::fs::write(path, plot::svg(&results)).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What is printed: a table for people, lines for programs.
+
+use crate::{counts::PARTIES, floor::Floor, least::LeastCost, run::Measured};
+use anyhow::Result;
+use farthing_client::demo::report::columns;
+use serde_json::{Map, Value, json};
+use std::io::Write;
+
+/// One line of JSON on standard output.
+pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
+    let parties: Map<String, Value> = PARTIES
+        .iter()
+        .zip(result.costs.parties)
+        .map(|(name, cost)| Ok(((*name).to_owned(), serde_json::to_value(cost)?)))
+        .collect::<Result<_>>()?;
+    let value = json!({
+        "mode": result.mode,
+        "under_way": result.under_way,
+        "coins": result.coins,
+        "seconds": result.seconds,
+        "done": result.done,
+        "per_second": result.per_second,
+        "coins_per_second": result.per_second * result.coins as f64,
+        "latency_ms": result.latency,
+        "server_cpu_us": result.costs.server_cpu_us(),
+        "each": parties,
+        "settling_seconds": result.settling_seconds,
+        "failures": result.failures,
+        "asked_again": result.costs.unanswered,
+        "refused": result.costs.refused,
+        "busy": result.costs.busy,
+        "audit": result.audit,
+        "operations": floor,
+        "floor": LeastCost::of(floor, result.mode, result.coins),
+    });
+    writeln!(std::io::stdout(), "{value}")?;
+    Ok(())
+}
+
+/// The table for people, on standard output.
+pub(crate) fn table(results: &[Measured], floor: &Floor) {
+    let Some(first) = results.first() else { return };
+    let mut rows = vec![
+        [
+            "under way",
+            "a second",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "max ms",
+            "servers ms",
+            "client ms",
+        ]
+        .map(str::to_owned),
+    ];
+    let mut each = vec![
+        [
+            "under way",
+            "",
+            "CPU us",
+            "syncs",
+            "transactions",
+            "journal B",
+            "disk B",
+            "requests",
+            "handshakes",
+            "frames B",
+            "peak MiB",
+        ]
+        .map(str::to_owned),
+    ];
+    for result in results {
+        let latency = result.latency;
+        let client = result.costs.parties.last().map_or(0.0, |cost| cost.cpu_us);
+        rows.push([
+            result.under_way.to_string(),
+            format!("{:.0}", result.per_second),
+            format!("{:.1}", latency.p50),
+            format!("{:.1}", latency.p90),
+            format!("{:.1}", latency.p99),
+            format!("{:.1}", latency.max),
+            format!("{:.2}", result.costs.server_cpu_us() / 1e3),
+            format!("{:.2}", client / 1e3),
+        ]);
+        for (name, cost) in PARTIES.iter().zip(result.costs.parties) {
+            each.push([
+                result.under_way.to_string(),
+                (*name).to_owned(),
+                format!("{:.0}", cost.cpu_us),
+                format!("{:.2}", cost.syncs),
+                format!("{:.2}", cost.transactions),
+                format!("{:.0}", cost.journal_bytes),
+                format!("{:.0}", cost.written_bytes),
+                format!("{:.2}", cost.requests),
+                cost.connections
+                    .map_or("-".to_owned(), |count| format!("{count:.2}")),
+                cost.frame_bytes
+                    .map_or("-".to_owned(), |bytes| format!("{bytes:.0}")),
+                (cost.memory_peak_bytes / (1024 * 1024)).to_string(),
+            ]);
+        }
+    }
+    let noun = first.mode.noun();
+    let failed: u64 = results.iter().flat_map(|result| result.failures.values()).sum();
+    let text = format!(
+        "{noun}s of {} coins\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations here and now\n\n{}\n\n\
+         {}\n\n{failed} failed at first; the books agree to the unit after each run",
+        first.coins,
+        columns(&rows, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        columns(&each, &[0, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        floor.text(),
+        LeastCost::of(floor, first.mode, first.coins).text(noun),
+    );
+    let _gone = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,249 @@
+//! One run: so many customers at work at once, for so long, and then the books.
+
+use crate::{
+    args::Mode,
+    audit::{Audit, Books},
+    bars,
+    counts::{Costs, Snapshot, quiet},
+    customers::Customers,
+    work::Work,
+    world::World,
+};
+use anyhow::{Context, Result, bail};
+use farthing_client::wallet::Wallet;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::Instant};
+
+/// How long the rate is looked at before the run, to know how many customers it takes.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How many more customers are prepared than that rate asks for: it is that of a cold start (parts of a hundred).
+const MARGIN_PERCENT: u64 = 170;
+
+/// The most kinds of failures that are told apart.
+const FAILURES_MAX: usize = 20;
+
+/// A run that is to be made.
+pub(crate) struct Run<'a> {
+    pub(crate) world: &'a Arc<World>,
+    pub(crate) work: &'a Arc<Work>,
+    pub(crate) under_way: u64,
+    pub(crate) time: Duration,
+}
+
+/// What a run came to.
+pub(crate) struct Measured {
+    pub(crate) mode: Mode,
+    pub(crate) under_way: u64,
+    pub(crate) coins: u64,
+    /// For how long all were under way (s).
+    pub(crate) seconds: f64,
+    /// Completed in that time.
+    pub(crate) done: u64,
+    pub(crate) per_second: f64,
+    pub(crate) latency: Latency,
+    /// What failed, by what was said, and how often; all of it was carried on to its end afterwards.
+    pub(crate) failures: BTreeMap<String, u64>,
+    pub(crate) costs: Costs,
+    /// How long the nodes settled after the last was completed (s).
+    pub(crate) settling_seconds: f64,
+    pub(crate) audit: Audit,
+}
+
+/// How long each took, from beginning to end (ms).
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) max: f64,
+}
+
+impl Latency {
+    fn of(mut times: Vec<Duration>) -> Latency {
+        times.sort_unstable();
+        let at = |percent: usize| {
+            // The smallest time that at least so many parts of a hundred did not exceed.
+            let rank = times.len().saturating_mul(percent).div_ceil(100);
+            let time = times.get(rank.saturating_sub(1)).copied().unwrap_or_default();
+            time.as_secs_f64() * 1e3
+        };
+        Latency {
+            p50: at(50),
+            p90: at(90),
+            p99: at(99),
+            max: at(100),
+        }
+    }
+}
+
+/// What the customers under way share.
+struct Pool {
+    waiting: Mutex<Vec<Arc<Wallet>>>,
+    until: Instant,
+    /// When there was nobody left to take a customer's place, if there ever was.
+    dry: Mutex<Option<Instant>>,
+    bar: ProgressBar,
+}
+
+/// What one place in the run has done.
+#[derive(Default)]
+struct Done {
+    /// When each was completed, and how long it took.
+    completed: Vec<(Instant, Duration)>,
+    failures: Vec<String>,
+    /// Who has something left to carry on.
+    to_resume: Vec<Arc<Wallet>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Run<'_> {
+    /// Prepares, measures, waits until everything is settled, and counts the books.
+    pub(crate) async fn measure(&self, customers: &mut Customers, books: &Books) -> Result<Measured> {
+        let places = usize::try_from(self.under_way)?;
+        let count = places.saturating_add(self.wanted(customers).await?);
+        let fresh = customers.prepare(self.world, self.work, count).await?;
+        quiet(self.world).await?;
+        let before = Snapshot::take(self.world, customers).await?;
+        let bar = bars::running(self.under_way, self.work.mode, self.time);
+        let (began, ended, done) = self.go(fresh, self.time, &bar).await?;
+        bar.finish_and_clear();
+        resume(&done.to_resume).await?;
+        let settling = quiet(self.world).await?;
+        let after = Snapshot::take(self.world, customers).await?;
+        let total = done.completed.len() as u64;
+        let in_time = done.completed.iter().filter(|(at, _)| *at <= ended).count() as u64;
+        if in_time == 0 {
+            let why = done.failures.into_iter().next().unwrap_or_default();
+            bail!("not one {} was completed: {why}", self.work.mode.noun());
+        }
+        let seconds = ended.duration_since(began).as_secs_f64();
+        let mut failures: BTreeMap<String, u64> = BTreeMap::new();
+        for failure in done.failures {
+            let known = failures.len() < FAILURES_MAX || failures.contains_key(&failure);
+            let what = if known { failure } else { "others".to_owned() };
+            *failures.entry(what).or_default() += 1;
+        }
+        Ok(Measured {
+            mode: self.work.mode,
+            under_way: self.under_way,
+            coins: self.work.coins,
+            seconds,
+            done: in_time,
+            per_second: in_time as f64 / seconds,
+            latency: Latency::of(done.completed.into_iter().map(|(_, took)| took).collect()),
+            failures,
+            costs: Costs::between(&before, &after, total),
+            settling_seconds: settling.as_secs_f64(),
+            audit: Audit::take(self.world, self.work, customers, books).await?,
+        })
+    }
+
+    /// How many customers the run takes besides those at work, as far as a short one before it can tell.
+    async fn wanted(&self, customers: &mut Customers) -> Result<usize> {
+        let places = usize::try_from(self.under_way)?;
+        let fresh = customers.prepare(self.world, self.work, places).await?;
+        let bar = bars::running(self.under_way, self.work.mode, WARM_UP);
+        let (began, ended, done) = self.go(fresh, WARM_UP, &bar).await?;
+        bar.finish_and_clear();
+        resume(&done.to_resume).await?;
+        let took = ended.duration_since(began).max(Duration::from_millis(1));
+        let rate = done.completed.len() as f64 / took.as_secs_f64();
+        let expected = rate * self.time.as_secs_f64() * MARGIN_PERCENT as f64 / 100.0;
+        Ok((expected / self.work.times_each() as f64) as usize)
+    }
+
+    /// Has so many at work until the time is over, or nobody is left; says from when until when all of them were.
+    async fn go(
+        &self,
+        customers: Vec<Arc<Wallet>>,
+        time: Duration,
+        bar: &ProgressBar,
+    ) -> Result<(Instant, Instant, Done)> {
+        let began = Instant::now();
+        let pool = Arc::new(Pool {
+            waiting: Mutex::new(customers),
+            until: began + time,
+            dry: Mutex::new(None),
+            bar: bar.clone(),
+        });
+        let mut places = JoinSet::new();
+        for _ in 0..self.under_way {
+            places.spawn(one_place(Arc::clone(&pool), Arc::clone(self.work)));
+        }
+        let mut all = Done::default();
+        while let Some(done) = places.join_next().await {
+            let done = done.context("a customer failed on a bug")?;
+            all.completed.extend(done.completed);
+            all.failures.extend(done.failures);
+            all.to_resume.extend(done.to_resume);
+        }
+        let dry = *lock(&pool.dry);
+        Ok((began, dry.unwrap_or(pool.until), all))
+    }
+}
+
+/// One customer after another, each as often as she can.
+async fn one_place(pool: Arc<Pool>, work: Arc<Work>) -> Done {
+    let mut done = Done::default();
+    loop {
+        let Some(wallet) = lock(&pool.waiting).pop() else {
+            lock(&pool.dry).get_or_insert_with(Instant::now);
+            return done;
+        };
+        for _ in 0..work.times_each() {
+            let began = Instant::now();
+            if began >= pool.until {
+                return done;
+            }
+            match work.once(&wallet).await {
+                Ok(()) => {
+                    let now = Instant::now();
+                    done.completed.push((now, now.duration_since(began)));
+                    pool.bar.inc(1);
+                }
+                Err(error) => {
+                    done.failures.push(format!("{error:#}"));
+                    done.to_resume.push(Arc::clone(&wallet));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Carries on what was left, to its end.
+async fn resume(wallets: &[Arc<Wallet>]) -> Result<()> {
+    for wallet in wallets {
+        let resumed = wallet.resume().await?;
+        if let Some((matter, error)) = resumed.open.into_iter().next() {
+            return Err(error).with_context(|| format!("{matter} could not be carried on"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_were_measured() {
+        let latency = Latency::of((1..=200).rev().map(Duration::from_millis).collect());
+        assert_eq!(
+            [latency.p50, latency.p90, latency.p99, latency.max],
+            [100.0, 180.0, 198.0, 200.0]
+        );
+        let one = Latency::of(vec![Duration::from_millis(3)]);
+        assert_eq!([one.p50, one.max], [3.0, 3.0]);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a customer does again and again, with the wallet that everybody has.
+
+use crate::{
+    args::{Args, Mode},
+    world::World,
+};
+use anyhow::{Context, Result, bail};
+use farthing_client::{
+    buy::Parties,
+    rows::{CoinStatus, Delivery},
+    wallet::Wallet,
+};
+use farthing_protocol::money::{Amount, assortment};
+use std::{fs, io};
+
+/// How often a customer buys before another takes her place: a purse holds some tens of coins, not thousands.
+const PURCHASES_EACH: u64 = 30;
+
+/// How many withdrawals an account is good for.
+const WITHDRAWALS_EACH: u64 = 1_000_000;
+
+/// What is exchanged: two of the smallest coins, for which the wallet asks two of the smallest.
+const EXCHANGED: Amount = Amount(2);
+
+/// Coins of a withdrawal unless it is told otherwise.
+const COINS_PER_WITHDRAWAL: u64 = 16;
+
+/// What the customers do.
+pub(crate) struct Work {
+    pub(crate) mode: Mode,
+    /// Coins of one purchase, withdrawal or exchange.
+    pub(crate) coins: u64,
+    parties: Parties,
+    item: String,
+    /// What the cash desk takes in for each customer.
+    funds: Amount,
+    /// What she withdraws: before the measurement, or each time if that is the work.
+    withdraws: Amount,
+}
+
+impl Work {
+    /// What `args` asks for.
+    pub(crate) fn new(args: &Args, world: &World) -> Result<Work> {
+        let top = world.values.last().copied().unwrap_or(1);
+        let (coins, funds, withdraws) = match args.mode {
+            Mode::Purchase => {
+                let coins = world.price.0 / top;
+                // The wallet keeps one coin's worth in change.
+                let purse =
+                    Amount(top.saturating_mul(coins.saturating_mul(PURCHASES_EACH).saturating_add(1)));
+                (coins, purse, purse)
+            }
+            Mode::Withdraw => {
+                let coins = args.coins.unwrap_or(COINS_PER_WITHDRAWAL);
+                let each = amount_of(coins, &world.values)?;
+                (coins, Amount(each.0.saturating_mul(WITHDRAWALS_EACH)), each)
+            }
+            Mode::Exchange => (EXCHANGED.0, EXCHANGED, EXCHANGED),
+        };
+        Ok(Work {
+            mode: args.mode,
+            coins,
+            parties: world.parties(),
+            item: world.item.clone(),
+            funds,
+            withdraws,
+        })
+    }
+
+    /// How often one customer can do it.
+    pub(crate) fn times_each(&self) -> u64 {
+        match self.mode {
+            Mode::Purchase => PURCHASES_EACH,
+            Mode::Withdraw => WITHDRAWALS_EACH,
+            Mode::Exchange => u64::MAX,
+        }
+    }
+
+    /// What the cash desk takes in for each customer.
+    pub(crate) fn funds(&self) -> Amount {
+        self.funds
+    }
+
+    /// Gives a new customer what she needs.
+    pub(crate) async fn prepare(&self, world: &World, wallet: &Wallet) -> Result<()> {
+        world.fund(&wallet.account().to_string(), self.funds).await?;
+        if self.mode != Mode::Withdraw {
+            wallet.withdraw(&self.parties.bank, self.withdraws).await?;
+        }
+        Ok(())
+    }
+
+    /// Does it once, from beginning to end.
+    pub(crate) async fn once(&self, wallet: &Wallet) -> Result<()> {
+        match self.mode {
+            Mode::Purchase => self.buy(wallet).await,
+            Mode::Withdraw => Ok(wallet.withdraw(&self.parties.bank, self.withdraws).await?),
+            Mode::Exchange => self.exchange(wallet).await,
+        }
+    }
+
+    async fn buy(&self, wallet: &Wallet) -> Result<()> {
+        let output = wallet.dir().join("bought");
+        let number = wallet.buy(&self.parties, &self.item, &output).await?;
+        let row = wallet.purchase(number)?;
+        if row.delivery != Delivery::Delivered {
+            bail!(
+                "a purchase has ended as `{}`, without goods",
+                row.purchase.status()
+            );
+        }
+        // She has what she wanted; and the next purchase fetches its goods as if they were others.
+        fs::remove_file(&row.output).context("the goods are not where they should be")?;
+        match fs::remove_file(wallet.goods_path(&row.purchase.offer().body)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn exchange(&self, wallet: &Wallet) -> Result<()> {
+        let rows = wallet.present_coins()?;
+        let available = rows.into_iter().filter(|row| row.status == CoinStatus::Available);
+        let worth = wallet.refresh(available.collect()).await?;
+        if worth != EXCHANGED {
+            bail!("{worth} was exchanged, and not {EXCHANGED}");
+        }
+        Ok(())
+    }
+}
+
+/// The smallest amount for which a wallet asks so many coins.
+fn amount_of(coins: u64, values: &[u64]) -> Result<Amount> {
+    let top = values.last().copied().unwrap_or(1);
+    let candidates = (1..=top).chain((2..=coins).map(|times| times.saturating_mul(top)));
+    let fits = |amount: &u64| {
+        let coins_of = assortment(Amount(*amount), values);
+        coins_of.is_some_and(|values| values.len() as u64 == coins)
+    };
+    let found = candidates.into_iter().find(fits);
+    Ok(Amount(found.with_context(|| {
+        format!("no wallet withdraws {coins} coins of this bank at once")
+    })?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn every_number_of_coins_is_that_of_some_amount() {
+        let values: Vec<u64> = (0..16).map(|power| 1 << power).collect();
+        for coins in 1..=64 {
+            let amount = amount_of(coins, &values).unwrap();
+            assert_eq!(assortment(amount, &values).unwrap().len() as u64, coins);
+        }
+    }
+}

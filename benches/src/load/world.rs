@@ -1,0 +1,221 @@
+//! The nodes: fresh ones, or those that run already.
+
+use crate::args::{Args, Mode};
+use anyhow::{Context, Result, bail};
+use farthing_client::{buy::Parties, demo::processes::Node};
+use farthing_node::{
+    admin::admin_call,
+    card::RoleName,
+    entropy::{Entropy, SystemEntropy},
+};
+use farthing_protocol::money::Amount;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+/// How many coins a purchase has unless it is told otherwise.
+const COINS_PER_PURCHASE: u64 = 2;
+
+/// Where everything is; removed at the end unless it was named.
+pub(crate) struct Directory {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Directory {
+    pub(crate) fn new(named: Option<&Path>) -> Result<Self> {
+        let path = match named {
+            Some(dir) => std::path::absolute(dir)?,
+            None => std::env::temp_dir().join(format!("farthing-load-{}", random_word())),
+        };
+        let what = || path.display().to_string();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&path).with_context(what)?;
+        if fs::read_dir(&path).with_context(what)?.next().is_some() {
+            bail!("{} is not empty; name a new directory with --dir", path.display());
+        }
+        let keep = named.is_some();
+        Ok(Self { path, keep })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if !self.keep
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            let _gone = writeln!(
+                std::io::stderr(),
+                "{} is left behind: {error}",
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// A word that nothing else is called by.
+pub(crate) fn random_word() -> String {
+    let mut random = [0; 6];
+    SystemEntropy.fill(&mut random);
+    hex::encode(random)
+}
+
+/// The nodes, and what is for sale.
+pub(crate) struct World {
+    pub(crate) bank: Node,
+    pub(crate) escrow: Node,
+    pub(crate) merchant: Node,
+    /// The values of the bank's coins, ascending. All prices are made of the largest.
+    pub(crate) values: Vec<u64>,
+    /// The title of the item that is bought.
+    pub(crate) item: String,
+    pub(crate) price: Amount,
+    /// The merchant's account at the bank (hex).
+    pub(crate) merchant_account: String,
+    ours: bool,
+}
+
+impl World {
+    /// The nodes that `args` asks for, with an item for sale.
+    pub(crate) async fn of(args: &Args, dir: &Path) -> Result<World> {
+        let program = std::env::current_exe().context("this program cannot be found")?;
+        let [bank, escrow, merchant] = match &args.nodes {
+            Some(nodes) => running(&program, nodes).await?,
+            None => started(&program, dir).await?,
+        };
+        let values = values(&bank).await?;
+        let top = values.last().copied().context("the bank issues no coins")?;
+        let coins = args.coins.filter(|_| args.mode == Mode::Purchase);
+        let price = top.saturating_mul(coins.unwrap_or(COINS_PER_PURCHASE));
+        let account = merchant.admin(&["account"], &[]).await?;
+        let merchant_account = text(&account, "account")?;
+        let world = World {
+            bank,
+            escrow,
+            merchant,
+            values,
+            item: format!("load {}", random_word()),
+            price: Amount(price),
+            merchant_account,
+            ours: args.nodes.is_none(),
+        };
+        world.open_account(&world.merchant_account).await?;
+        world.put_up_for_sale(dir, args.goods).await?;
+        Ok(world)
+    }
+
+    async fn put_up_for_sale(&self, dir: &Path, bytes: u64) -> Result<()> {
+        let file = dir.join("goods.bin");
+        let mut goods = vec![0; usize::try_from(bytes)?];
+        SystemEntropy.fill(&mut goods);
+        fs::write(&file, goods).with_context(|| file.display().to_string())?;
+        let path = file.to_str().context("the directory's name is not UTF-8")?;
+        let price = self.price.to_string();
+        let options = [path, "--title", &self.item, "--price", &price];
+        self.merchant.admin(&["goods", "add"], &options).await?;
+        Ok(())
+    }
+
+    /// The nodes, in the order in which they are shown.
+    pub(crate) fn nodes(&self) -> [&Node; 3] {
+        [&self.bank, &self.escrow, &self.merchant]
+    }
+
+    pub(crate) fn parties(&self) -> Parties {
+        Parties {
+            merchant: self.merchant.card().clone(),
+            escrow: self.escrow.card().clone(),
+            bank: self.bank.card().clone(),
+        }
+    }
+
+    /// Opens an account at the bank.
+    pub(crate) async fn open_account(&self, key: &str) -> Result<()> {
+        self.ask_bank(json!({ "do": "account-open", "key": key })).await?;
+        Ok(())
+    }
+
+    /// Opens an account and has the cash desk credit it.
+    pub(crate) async fn fund(&self, key: &str, amount: Amount) -> Result<()> {
+        self.open_account(key).await?;
+        let reference = random_word();
+        let cash = json!({ "do": "account-credit", "key": key, "amount": amount.to_string(), "reference": reference });
+        self.ask_bank(cash).await?;
+        Ok(())
+    }
+
+    /// Over the operator's socket at once: a process for each customer would take longer than what is measured.
+    async fn ask_bank(&self, request: Value) -> Result<Value> {
+        let answer = admin_call(self.bank.dir(), &request).await?;
+        answer.with_context(|| format!("no bank runs in {}", self.bank.dir().display()))
+    }
+
+    /// Ends the nodes that were started here.
+    pub(crate) async fn end(&self) -> Result<()> {
+        if self.ours {
+            for node in self.nodes() {
+                node.kill().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn started(program: &Path, dir: &Path) -> Result<[Node; 3]> {
+    let init = |role: RoleName| {
+        let dir = dir.join(role.as_str());
+        async move { Node::init(program, role, &dir, &[]).await }
+    };
+    let bank = init(RoleName::Bank).await?;
+    let escrow = init(RoleName::Escrow).await?;
+    let merchant = init(RoleName::Merchant).await?;
+    bank.knows([&escrow]).await?;
+    escrow.knows([&bank]).await?;
+    merchant.knows([&bank, &escrow]).await?;
+    for node in [&bank, &escrow, &merchant] {
+        node.start().await?;
+    }
+    Ok([bank, escrow, merchant])
+}
+
+async fn running(program: &Path, nodes: &Path) -> Result<[Node; 3]> {
+    let existing = |role: RoleName| {
+        let dir = nodes.join(role.as_str());
+        async move { Node::existing(program, role, &dir).await }
+    };
+    Ok([
+        existing(RoleName::Bank).await?,
+        existing(RoleName::Escrow).await?,
+        existing(RoleName::Merchant).await?,
+    ])
+}
+
+/// The values of the coins that the bank issues, ascending.
+async fn values(bank: &Node) -> Result<Vec<u64>> {
+    let answer = bank.admin(&["keys"], &[]).await?;
+    let keys = answer.get("keys").and_then(Value::as_array);
+    let values = keys.context("the bank shows no keys")?.iter().map(|key| {
+        let value: Amount = text(key, "value")?.parse()?;
+        Ok(value.0)
+    });
+    let mut values = values.collect::<Result<Vec<u64>>>()?;
+    values.sort_unstable();
+    values.dedup();
+    Ok(values)
+}
+
+fn text(answer: &Value, field: &str) -> Result<String> {
+    let found = answer.get(field).and_then(Value::as_str);
+    Ok(found
+        .with_context(|| format!("a node's answer has no `{field}`"))?
+        .to_owned())
+}

@@ -1,0 +1,63 @@
+//! The load program measures each of its modes, and counts the books.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::float_cmp,
+    reason = "a panic is how a test fails"
+)]
+
+use serde_json::Value;
+use std::process::Command;
+
+/// One short run with two customers under way.
+fn load(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["--json", "--under-way", "2", "--seconds", "1"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(run: &Value, path: &str) -> f64 {
+    run.pointer(path)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("no {path} in {run}"))
+}
+
+#[test]
+fn a_run_of_each_mode_says_what_was_done_and_what_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("load.svg");
+    let run = load(&["--plot", picture.to_str().unwrap()]);
+    assert!(number(&run, "/done") >= 1.0);
+    assert!(number(&run, "/latency_ms/p50") <= number(&run, "/latency_ms/max"));
+    // Every purchase was held, committed and settled, and is on the books of all three.
+    assert!(number(&run, "/audit/purchases") >= number(&run, "/done"));
+    for node in ["bank", "escrow", "merchant"] {
+        assert!(
+            number(&run, &format!("/each/{node}/transactions")) >= 2.0,
+            "{run}"
+        );
+        assert!(number(&run, &format!("/each/{node}/cpu_us")) > 0.0);
+    }
+    // Catalogue, offer, goods, hold, deliver; more only where the machine was so slow that she asked again.
+    assert!(number(&run, "/each/client/requests") >= 5.0);
+    assert!(number(&run, "/floor/server_curve_cpu_us") > 0.0);
+    assert!(std::fs::read_to_string(picture).unwrap().ends_with("</svg>\n"));
+
+    let run = load(&["--mode", "withdraw", "--coins", "5"]);
+    assert!(number(&run, "/coins_per_second") >= 5.0);
+    let issued = number(&run, "/audit/in_coins");
+    assert_eq!(
+        number(&run, "/audit/paid_in") - number(&run, "/audit/in_accounts"),
+        issued
+    );
+
+    let run = load(&["--mode", "exchange"]);
+    assert!(number(&run, "/each/bank/requests") >= 2.0);
+    assert_eq!(number(&run, "/audit/in_coins"), number(&run, "/audit/paid_in"));
+}
