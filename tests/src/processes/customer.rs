@@ -17,6 +17,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 /// A question on the way of a purchase.
@@ -38,7 +39,7 @@ impl Moment {
     }
 
     /// What her wallet says when it asks.
-    fn says(self) -> &'static str {
+    pub fn says(self) -> &'static str {
         match self {
             Moment::Hold => r#"question: "hold""#,
             Moment::Deliver => r#"question: "deliver""#,
@@ -59,7 +60,7 @@ pub struct Customer {
     /// Her 24 words.
     pub words: String,
     /// Her lines to the nodes.
-    pub lines: Lines,
+    pub lines: Arc<Lines>,
 }
 
 impl Customer {
@@ -70,39 +71,50 @@ impl Customer {
             dir: dir.to_owned(),
             account: String::new(),
             words: String::new(),
-            lines,
+            lines: Arc::new(lines),
         };
         let made = customer.done(&["init"]);
         customer.account = made["account"].as_str().expect("an account").to_owned();
         customer.words = made["phrase"].as_str().expect("24 words").to_owned();
         for card in cards {
-            let card = customer.lines.card(card).to_string();
-            customer.done(&["network", "add", &card]);
+            customer.knows(card);
         }
         customer
+    }
+
+    /// The same customer with nothing but her words, and room for a new wallet in `dir`.
+    pub fn with_nothing_but_words(self, dir: &Path) -> Customer {
+        Customer {
+            dir: dir.to_owned(),
+            ..self
+        }
+    }
+
+    /// Builds her wallet again from her words and these cards.
+    pub fn restores(&self, cards: &[&Card], patience: &str) -> Said {
+        let words = self.dir.with_extension("words");
+        fs::write(&words, &self.words).expect("the words are written");
+        let mut args = vec!["--patience", patience, "restore", "--phrase-file"];
+        args.push(words.to_str().expect("a path in UTF-8"));
+        let cards: Vec<String> = cards
+            .iter()
+            .map(|card| self.lines.card(card).to_string())
+            .collect();
+        args.extend(cards.iter().flat_map(|card| ["--card", card]));
+        self.run(&args)
     }
 
     /// The same customer with nothing but her words and the cards of bank and escrow: a new wallet in `dir`. What the
     /// restore said.
     pub fn restored(self, dir: &Path, cards: [&Card; 2]) -> (Customer, Value) {
-        let words = dir.with_extension("words");
-        fs::write(&words, &self.words).expect("the words are written");
-        let customer = Customer {
-            dir: dir.to_owned(),
-            ..self
-        };
-        let [one, other] = cards.map(|card| customer.lines.card(card).to_string());
-        let words = words.to_str().expect("a path in UTF-8");
-        let restored = customer.done(&[
-            "restore",
-            "--phrase-file",
-            words,
-            "--card",
-            &one,
-            "--card",
-            &other,
-        ]);
+        let customer = self.with_nothing_but_words(dir);
+        let restored = customer.restores(&cards, "60").done();
         (customer, restored)
+    }
+
+    /// Has her wallet know the node of this card.
+    pub fn knows(&self, card: &Card) {
+        self.done(&["network", "add", &self.lines.card(card).to_string()]);
     }
 
     /// Her wallet's directory.
@@ -173,6 +185,11 @@ impl Customer {
     #[track_caller]
     pub fn into_silence(&self, args: &[&str]) -> Value {
         self.run(&[&["--patience", "2"], args].concat()).json(SILENT)
+    }
+
+    /// Starts a command of her wallet.
+    pub fn start_quietly(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
     }
 
     /// Starts a command of her wallet, which tells on standard error what it does.

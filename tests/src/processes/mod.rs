@@ -7,14 +7,18 @@
 //! | a node: made, started, killed, stopped, asked | [`node`] |
 //! | a customer: her wallet's command line | [`customer`] |
 //! | the lines between any two, which can be bad and be cut | [`lines`] |
+//! | machines of their own, and a network that can be parted | [`hosts`] |
 //! | seeds, fresh ones and those that are to be repeated | [`seed`] |
+//! | many wallets, and faults without end | [`soak`] |
 //! | what counts connections | [`tap`] |
 //! | all of them, and the count at the end | [`world`] |
 
 pub mod customer;
+pub mod hosts;
 pub mod lines;
 pub mod node;
 pub mod run;
 pub mod seed;
+pub mod soak;
 pub mod tap;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -25,6 +25,11 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?} still not: {what}");
         thread::sleep(LOOK_PAUSE);
     }
+}
+
+/// Says something on standard error that is shown even where tests that pass are silent.
+pub fn tell(text: &str) {
+    let _gone = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Waits until `child` has ended, without closing its standard input.
@@ -149,6 +154,18 @@ impl Running {
             .try_wait()
             .expect("a child can be asked after")
             .is_none()
+    }
+
+    /// Waits for it to end, but not longer than `most`; `None` if it still runs.
+    pub fn ends_within(&mut self, most: Duration) -> Option<()> {
+        let begun = Instant::now();
+        while self.is_running() {
+            if begun.elapsed() >= most {
+                return None;
+            }
+            thread::sleep(LOOK_PAUSE);
+        }
+        Some(())
     }
 
     /// Sends SIGKILL, and waits until it is gone. It must still have been running.

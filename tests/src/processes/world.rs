@@ -134,6 +134,12 @@ impl World {
         world
     }
 
+    /// Leaves the world's directory where it is, with everything in it.
+    pub fn keep(mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+
     /// The world's own directory.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -4,7 +4,7 @@ use crate::PROGRAM;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::Customer,
-    run::until,
+    run::{tell, until},
     world::{Layout, POSTCARD, PRICE, World},
 };
 use std::{
@@ -34,7 +34,9 @@ impl SmallDisk {
         if mounted.is_ok_and(|said| said.status.success()) {
             return Some(SmallDisk(dir));
         }
-        eprintln!("skipped: a small file system cannot be mounted here (it takes root)");
+        tell(
+            "SKIPPED, since this machine does not allow it: a small file system cannot be mounted (it takes root)",
+        );
         None
     }
 

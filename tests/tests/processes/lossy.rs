@@ -5,6 +5,7 @@ use farthing_client::demo::faults::Draws;
 use farthing_tests::processes::{
     customer::Customer,
     lines::{WAYS, spoil},
+    run::tell,
     seed::fresh_seed,
     world::{POSTCARD, PRICE, World},
 };
@@ -73,7 +74,9 @@ fn is_restored(carol: Customer, world: &World) -> Customer {
 const RESTORED_UP_TO_PERCENT: u8 = 25;
 
 fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
-    println!("{percent} % of the datagrams on every line, by seed {seed}");
+    tell(&format!(
+        "{percent} % of the datagrams on every line, by seed {seed}"
+    ));
     let world = world();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| world.newcomer(name));
     spoil_all(&world, &[&alice, &bob, &carol], percent, seed);
@@ -99,7 +102,9 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
         }
     }
     let end = bob.status(0);
-    println!("{percent} %: {lost} of {all} datagrams were lost; the purchase that was given up is {end}");
+    tell(&format!(
+        "{percent} %: {lost} of {all} datagrams were lost; the purchase that was given up is {end}"
+    ));
     let lost_percent = lost * 100 / all;
     assert!(
         lost_percent.abs_diff(u64::from(percent)) <= 8,

@@ -9,6 +9,7 @@
 //! | replies that are lost; a wallet that is lost | `lost` |
 //! | lines that die in one direction, or in both | `cut` |
 //! | lines between any two parties that lose, repeat, reorder and delay | `lossy` |
+//! | machines of their own, and a network that is parted | `parted` |
 //! | whoever pretends to be another | `pinned` |
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
@@ -33,6 +34,7 @@ mod killed;
 mod lanes;
 mod lossy;
 mod lost;
+mod parted;
 mod pinned;
 mod repeated;
 

@@ -1,0 +1,112 @@
+//! What befalls nodes and lines in a soak.
+
+use super::tally::Tally;
+use crate::processes::{
+    lines::{Lines, WAYS, spoil},
+    world::World,
+};
+use farthing_client::demo::{
+    faults::Draws,
+    relay::{Gate, Relay, Way},
+};
+use farthing_node::card::RoleName;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often a node is killed.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The longest that a node stays down (ms).
+const DOWN_MAX_MS: u64 = 700;
+
+/// The longest that a node is frozen, and that a line is dead in one direction (ms).
+const LASTS_MAX_MS: u64 = 6_000;
+
+/// The most datagrams of a hundred that a line loses, and repeats, and reorders.
+const BAD_MAX_PERCENT: u64 = 20;
+
+/// Something that is over at some time.
+enum Passing<'a> {
+    Frozen(RoleName),
+    Cut(&'a Relay, Way),
+}
+
+/// Kills a node every second, and freezes nodes, cuts lines and makes them bad now and then, until it is `over`; then
+/// everything is as it should be.
+pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, over: &AtomicBool) {
+    let mut draws = Draws(seed);
+    let relays: Vec<&Relay> = lines
+        .iter()
+        .flat_map(|lines| lines.all())
+        .chain(world.lines.all())
+        .collect();
+    let mut passing: Vec<(Instant, Passing<'_>)> = Vec::new();
+    while !over.load(Ordering::SeqCst) {
+        let begun = Instant::now();
+        passing.retain(|(until, what)| {
+            let lasts = begun < *until;
+            if !lasts {
+                pass(world, what);
+            }
+            lasts
+        });
+        let until = begun + Duration::from_millis(500 + draws.below(LASTS_MAX_MS));
+        if draws.hits(20) {
+            let role = any(&mut draws, &RoleName::ALL);
+            world.node(role).freeze();
+            tally.count("nodes frozen");
+            passing.push((until, Passing::Frozen(role)));
+        }
+        if draws.hits(50) {
+            let (relay, way) = (any(&mut draws, &relays), any(&mut draws, &WAYS));
+            relay.set_gate(way, Gate::Drop);
+            tally.count("lines cut in one direction");
+            passing.push((until, Passing::Cut(relay, way)));
+        }
+        if draws.hits(50) {
+            let relay = any(&mut draws, &relays);
+            let percent = u8::try_from(draws.below(BAD_MAX_PERCENT + 1)).expect("below a hundred");
+            spoil(relay, percent, draws.draw());
+            tally.count("lines made better or worse");
+        }
+        kill(world, tally, &mut draws);
+        thread::sleep(EVERY.saturating_sub(begun.elapsed()));
+    }
+    passing.iter().for_each(|(_, what)| pass(world, what));
+    for relay in relays {
+        relay.heal();
+        tally.line(relay);
+    }
+}
+
+/// Kills a node, and starts it again after a while.
+fn kill(world: &World, tally: &Tally, draws: &mut Draws) {
+    let role = any(draws, &RoleName::ALL);
+    let node = world.node(role);
+    node.kill();
+    tally.count(match role {
+        RoleName::Bank => "kills of the bank",
+        RoleName::Escrow => "kills of the escrow",
+        RoleName::Merchant => "kills of the merchant",
+    });
+    thread::sleep(Duration::from_millis(draws.below(DOWN_MAX_MS)));
+    node.start();
+    tally.count("nodes started again");
+}
+
+fn pass(world: &World, what: &Passing<'_>) {
+    match what {
+        Passing::Frozen(role) => world.node(*role).thaw(),
+        Passing::Cut(relay, way) => relay.set_gate(*way, Gate::Pass),
+    }
+}
+
+fn any<T: Copy>(draws: &mut Draws, of: &[T]) -> T {
+    of[usize::try_from(draws.below(of.len() as u64)).expect("within the list")]
+}

@@ -1,0 +1,81 @@
+//! Every node and the wallets on machines of their own, and the network parted between the bank and the escrow.
+
+use crate::PROGRAM;
+use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
+use farthing_tests::processes::{
+    customer::{Customer, Moment, SILENT},
+    hosts::Hosts,
+    run::tell,
+    world::{Layout, POSTCARD, World},
+};
+use std::{collections::BTreeMap, path::Path, thread, time::Duration};
+
+/// Longer than anyone waits for one answer.
+const PARTED: Duration = Duration::from_secs(12);
+
+/// The machines' numbers.
+const BANK: usize = 0;
+const ESCROW: usize = 1;
+const MERCHANT: usize = 2;
+const WALLETS: usize = 3;
+
+fn number(role: RoleName) -> usize {
+    match role {
+        Bank => BANK,
+        Escrow => ESCROW,
+        Merchant => MERCHANT,
+    }
+}
+
+#[test]
+fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
+    let hosts = match Hosts::<4>::new() {
+        Ok(hosts) => hosts,
+        Err(why) => {
+            tell(&format!(
+                "SKIPPED, since this machine does not allow it: a partition of network namespaces: {why}"
+            ));
+            return;
+        }
+    };
+    let program = Path::new(PROGRAM);
+    let layout = Layout {
+        hosts: BTreeMap::from(RoleName::ALL.map(|role| (role, hosts.host(number(role), program)))),
+        ..Layout::default()
+    };
+    let world = World::laid_out(PROGRAM, &layout);
+    let wallets = hosts.host(WALLETS, program);
+    let customer = |name: &str| {
+        let customer = world.newcomer_at(&wallets.program, &world.dir().join(name));
+        customer.done(&["withdraw", "20.00"]);
+        customer
+    };
+    let [patient, hasty, away] = ["patient", "hasty", "away"].map(customer);
+    away.buys(POSTCARD, "goods");
+
+    // All three have asked for their hold when the network is parted, and the escrow has not looked at it.
+    world.escrow.freeze();
+    let start = |customer: &Customer, name: &str, patience: &str| {
+        let mut buying = customer.starts_buying(POSTCARD, name, patience);
+        buying.until_says(Moment::Hold.says());
+        buying
+    };
+    let waits = start(&patient, "goods", "60");
+    let others = [start(&hasty, "goods", "5"), start(&away, "other goods", "5")];
+    hosts.part(BANK, ESCROW).unwrap();
+    world.escrow.thaw();
+    for buying in others {
+        buying.end().must_end_with(SILENT);
+    }
+    assert_eq!([hasty.status(0), away.status(1)], ["holding", "holding"]);
+    // An abort needs no bank, and the bank is brought it by her who wants the coins.
+    hasty.done(&["cancel", "0"]);
+    assert_eq!(hasty.balance(), [2000, 0, 0]);
+    thread::sleep(PARTED);
+    hosts.join(BANK, ESCROW).unwrap();
+
+    waits.end().must_end_with(0);
+    away.done(&["resume"]);
+    assert_eq!([patient.status(0), away.status(1)], ["committed", "committed"]);
+    world.check(&[&patient, &hasty, &away]);
+}
