@@ -11,6 +11,7 @@ use farthing_node::{
         RoleName::{self, Escrow, Merchant},
     },
     logging::LOG_VARIABLE,
+    probe::PROBE_VARIABLE,
 };
 use serde_json::Value;
 use std::{
@@ -55,6 +56,8 @@ pub const SILENT: i32 = 10;
 pub struct Customer {
     program: PathBuf,
     dir: PathBuf,
+    /// Who is told of every point that her commands reach, if anyone listens there.
+    pub probe: Option<PathBuf>,
     /// The key of her account (hex).
     pub account: String,
     /// Her 24 words.
@@ -69,6 +72,7 @@ impl Customer {
         let mut customer = Customer {
             program: program.to_owned(),
             dir: dir.to_owned(),
+            probe: None,
             account: String::new(),
             words: String::new(),
             lines: Arc::new(lines),
@@ -125,6 +129,9 @@ impl Customer {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.env_remove(LOG_VARIABLE);
+        if let Some(socket) = &self.probe {
+            command.env(PROBE_VARIABLE, socket);
+        }
         command.arg("--wallet").arg(&self.dir).arg("--json").args(args);
         command
     }

@@ -2,7 +2,10 @@
 
 use super::run::{PATIENCE, Said, ended, run, until};
 use farthing_client::demo::{ROLE_COMMAND, processes::TIED};
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    probe::PROBE_VARIABLE,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -21,6 +24,8 @@ pub struct Node {
     role: RoleName,
     dir: PathBuf,
     card: Card,
+    /// Who is told of every point that it reaches, if anyone listens there.
+    probe: Option<PathBuf>,
     child: Mutex<Option<Child>>,
 }
 
@@ -43,8 +48,15 @@ impl Node {
             role,
             dir: dir.to_owned(),
             card,
+            probe: None,
             child: Mutex::default(),
         }
+    }
+
+    /// The same, telling `socket` of every point that it reaches while it runs.
+    pub fn probed(mut self, socket: Option<&Path>) -> Node {
+        self.probe = socket.map(Path::to_owned);
+        self
     }
 
     /// Its card, with the address on which it serves.
@@ -90,6 +102,9 @@ impl Node {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
+        if let Some(socket) = &self.probe {
+            command.env(PROBE_VARIABLE, socket);
+        }
         let mut child = command.spawn().expect("the program starts");
         let line = first_line(child.stdout.take().expect("its output"));
         if line.is_empty() {
@@ -108,6 +123,14 @@ impl Node {
             child.kill().expect("a child can be killed");
             ended(&mut child, "it is dead");
         }
+    }
+
+    /// Whether it was started, and somebody else has killed it.
+    pub fn has_died(&self) -> bool {
+        let mut child = self.child();
+        child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().expect("a child can be asked after").is_some())
     }
 
     /// Kills it and starts it again, on the same address.

@@ -56,6 +56,8 @@ pub struct Layout {
     pub disks: BTreeMap<RoleName, PathBuf>,
     /// The machines of nodes that are not on this one. Where there are any, everybody dials everybody directly.
     pub hosts: BTreeMap<RoleName, Host>,
+    /// Whether the nodes, and the customers' commands, tell of every point that they reach.
+    pub probed: bool,
 }
 
 /// A world.
@@ -73,6 +75,8 @@ pub struct World {
     /// The lines between the nodes.
     pub lines: NodeLines,
     directly: bool,
+    /// The socket that is told of every point that is reached, if anyone listens there.
+    pub probe: Option<PathBuf>,
     runtime: Arc<Runtime>,
     paid_in: AtomicU64,
     // Dropped last.
@@ -89,13 +93,15 @@ impl World {
     pub fn laid_out(program: &str, layout: &Layout) -> World {
         let program = Path::new(program);
         let dir = tempfile::tempdir().expect("a directory");
+        let probe = layout.probed.then(|| dir.path().join("points"));
         let init = |role: RoleName| {
             let disk = layout.disks.get(&role).map_or(dir.path(), PathBuf::as_path);
             let host = layout.hosts.get(&role);
             let program = host.map_or(program, |host| &host.program);
             let address = host.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |host| host.address);
             let listen = SocketAddr::new(address, if host.is_some() { HOST_PORT } else { 0 });
-            Node::init(program, role, &disk.join(role.as_str()), &listen.to_string())
+            let node = Node::init(program, role, &disk.join(role.as_str()), &listen.to_string());
+            node.probed(probe.as_deref())
         };
         let [bank, escrow, merchant] = RoleName::ALL.map(init);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -115,6 +121,7 @@ impl World {
             merchant_account: account["account"].as_str().expect("an account").to_owned(),
             lines,
             directly,
+            probe,
             runtime,
             paid_in: AtomicU64::new(0),
             dir,
@@ -201,7 +208,8 @@ impl World {
 
     /// As [`newcomer`](World::newcomer), with her wallet in `dir` and `program` to run it.
     pub fn newcomer_at(&self, program: &Path, dir: &Path) -> Customer {
-        let customer = Customer::new(program, dir, self.customer_lines(), self.cards());
+        let mut customer = Customer::new(program, dir, self.customer_lines(), self.cards());
+        customer.probe = self.probe.clone();
         let name = dir.file_name().and_then(|name| name.to_str()).expect("a name");
         self.bank
             .ask(&["account", "open"], &[&customer.account, "--name", name]);

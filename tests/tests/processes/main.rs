@@ -5,6 +5,7 @@
 //! | a purchase as the README shows it, and what proves it | `by_hand` |
 //! | coins, verified without the code that makes them | `coins` |
 //! | processes that are killed and stopped | `killed` |
+//! | every program, killed at every point | `points` |
 //! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
 //! | lines that die in one direction, or in both | `cut` |
@@ -36,6 +37,7 @@ mod lossy;
 mod lost;
 mod parted;
 mod pinned;
+mod points;
 mod repeated;
 
 use farthing_tests::processes::world::World;
