@@ -8,7 +8,8 @@
 //! | every program, killed at every point | `points` |
 //! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
-//! | lines that die in one direction, or in both | `cut` |
+//! | the count at the end, which can fail; a short soak | `counted` |
+//! | lines that die in one direction | `cut` |
 //! | lines between any two parties that lose, repeat, reorder and delay | `lossy` |
 //! | machines of their own, and a network that is parted | `parted` |
 //! | whoever pretends to be another | `pinned` |
@@ -27,6 +28,7 @@
 
 mod by_hand;
 mod coins;
+mod counted;
 mod cut;
 mod damaged;
 mod frozen;

@@ -194,6 +194,6 @@ fn says(said: &Said) -> String {
     let value: Value = serde_json::from_str(&said.out).unwrap_or_default();
     match value["error"].as_str() {
         Some(error) => error.to_owned(),
-        None => value.to_string().chars().take(300).collect(),
+        None => format!("the purchase is {}", value["purchase"]["status"]),
     }
 }
