@@ -118,10 +118,10 @@ impl Walk<'_> {
         let buying = customer.buying(POSTCARD, &format!("goods-{number}"));
         self.runs(&buying.iter().map(String::as_str).collect::<Vec<_>>(), &[0]);
         if self.way == Way::Cancels {
+            // Once more if that is where it was killed: until it is written down, nobody has cancelled anything.
             // 1: a wallet that was killed early enough has nothing to cancel.
-            self.runs(&["cancel", &number.to_string()], &[0, 1]);
+            while !self.runs(&["cancel", &number.to_string()], &[0, 1]) {}
         }
-        // Once more if that is where it was killed.
         while !self.runs(&["resume"], &[0]) {}
         until("it is calm", || {
             self.raises();
