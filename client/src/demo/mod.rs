@@ -29,21 +29,17 @@ pub mod world;
 
 pub use processes::{ROLE_COMMAND, run_role};
 
+use crate::lab::scratch;
 use audit::{Audit, Person};
 use error::{DemoError, EXIT_FAILED};
-use farthing_node::{
-    entropy::{Entropy, SystemEntropy},
-    process::stop_signal,
-};
+use farthing_node::process::stop_signal;
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{Reader, Report};
 use std::{
     fs,
     io::Write,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 use world::{Goods, World};
 
@@ -70,12 +66,6 @@ const ALICE_WITHDRAWS_AGAIN: Amount = Amount(1000);
 
 /// What the merchant has paid out.
 const PAYOUT: Amount = Amount(1000);
-
-/// How often the directory is tried to be removed: a process that was just killed may still be writing.
-const REMOVE_TRIES: usize = 20;
-
-/// The pause between two tries.
-const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The most characters of a title that a file's name gives: any of them fit, whatever their script.
 const TITLE_MAX_CHARS: usize = TITLE_MAX_BYTES / 4;
@@ -134,7 +124,7 @@ fn fail(text: &str, code: u8) -> ExitCode {
 
 /// Runs it in a directory that goes when it is done, or in the one that is kept.
 async fn in_a_directory(options: &DemoOptions, report: &mut Report) -> Result<Audit, DemoError> {
-    let dir = make_dir(options.keep.as_deref())?;
+    let dir = scratch::make("farthing-demo", options.keep.as_deref())?;
     let outcome = tokio::select! {
         outcome = in_the_world(options, &dir, report) => outcome,
         // Dropping the other branch kills the nodes.
@@ -146,41 +136,9 @@ async fn in_a_directory(options: &DemoOptions, report: &mut Report) -> Result<Au
     if options.keep.is_some() {
         return outcome;
     }
-    let removed = remove_dir(&dir).await;
+    let removed = scratch::remove(&dir).await;
     // What went wrong in the demonstration matters more than what is left on the disk.
     outcome.and_then(|audit| removed.map(|()| audit))
-}
-
-async fn remove_dir(dir: &Path) -> Result<(), DemoError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match fs::remove_dir_all(dir) {
-            Err(_) if tries < REMOVE_TRIES => tokio::time::sleep(REMOVE_PAUSE).await,
-            removed => return removed.map_err(DemoError::io(dir.display())),
-        }
-    }
-}
-
-fn make_dir(keep: Option<&Path>) -> Result<PathBuf, DemoError> {
-    let dir = match keep {
-        Some(dir) => std::path::absolute(dir).map_err(DemoError::io(dir.display()))?,
-        None => {
-            let mut random = [0; 8];
-            SystemEntropy.fill(&mut random);
-            std::env::temp_dir().join(format!("farthing-demo-{}", hex::encode(random)))
-        }
-    };
-    let io = || DemoError::io(dir.display());
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .map_err(io())?;
-    if fs::read_dir(&dir).map_err(io())?.next().is_some() {
-        return Err(DemoError::NotEmpty(dir));
-    }
-    Ok(dir)
 }
 
 async fn in_the_world(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {

@@ -3,5 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | the points that processes reach, and wait at | [`points`] |
+//! | a directory for a run | [`scratch`] |
 
 pub mod points;
+pub mod scratch;
