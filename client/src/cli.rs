@@ -23,13 +23,16 @@ mod hexed;
 mod money;
 mod purchases;
 mod receipt;
-mod report;
+pub(crate) mod report;
 mod screen;
 mod setup;
 
 pub use exit::Exit;
 
-use crate::demo::{self, report::Reader};
+use crate::{
+    demo::{self, report::Reader},
+    faults,
+};
 use anyhow::{Context, Result};
 use args::{Cli, Command, Options, ReceiptCommand};
 use clap::Parser;
@@ -57,8 +60,11 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
         }
     };
     let as_json = options.json;
-    if let Command::Demo(options) = &command {
-        return demo::run(options, if as_json { Reader::Program } else { Reader::Person });
+    let reader = if as_json { Reader::Program } else { Reader::Person };
+    match &command {
+        Command::Demo(options) => return demo::run(options, reader),
+        Command::Faults(options) => return faults::run(options, reader),
+        _ => {}
     }
     let outcome = start_logs().and_then(|()| start(options, command));
     let exit = match outcome {
@@ -152,6 +158,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         }
         // These need no open wallet, and were dealt with before.
         Command::Demo(_)
+        | Command::Faults(_)
         | Command::Init
         | Command::Network(_)
         | Command::Receipt(_)

@@ -16,6 +16,7 @@
 //! | the command line over it | [`cli`] |
 //! | what fault tests see of real processes | [`lab`] |
 //! | the whole system shown at work, and at its worst | [`demo`] |
+//! | every fault at every message and write, and a page of it | [`faults`] |
 
 pub mod buy;
 pub mod cli;
@@ -24,6 +25,7 @@ pub mod demo;
 mod drive;
 pub mod error;
 mod exchange;
+pub mod faults;
 pub mod goods;
 pub mod lab;
 mod mint;

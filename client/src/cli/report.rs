@@ -134,7 +134,7 @@ pub(super) fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String
 }
 
 /// A date and time as people read it (UTC), of milliseconds since 1970.
-pub(super) fn date(ms: u64) -> String {
+pub(crate) fn date(ms: u64) -> String {
     let minutes = ms / 60_000;
     let (hour, minute) = (minutes / 60 % 24, minutes % 60);
     let (year, month, day) = civil(minutes / (24 * 60));

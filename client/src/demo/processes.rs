@@ -3,7 +3,10 @@
 //! The program that runs is this very executable, called again with the hidden words `role bank` and the like, so
 //! that one build makes all there is and nothing stale can run.
 
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    probe::PROBE_VARIABLE,
+};
 use serde_json::Value;
 use std::{
     ffi::OsString,
@@ -123,6 +126,7 @@ pub struct Node {
     role: RoleName,
     dir: PathBuf,
     card: Card,
+    probe: Option<PathBuf>,
     process: Arc<Mutex<Option<Child>>>,
 }
 
@@ -195,8 +199,16 @@ impl Node {
             role,
             dir: dir.to_path_buf(),
             card,
+            probe: None,
             process: Arc::default(),
         })
+    }
+
+    /// Has the node wait at every point for whoever listens on `socket`, whenever it is started from now on.
+    #[must_use]
+    pub fn with_probe(mut self, socket: PathBuf) -> Node {
+        self.probe = Some(socket);
+        self
     }
 
     /// What the node does.
@@ -235,6 +247,9 @@ impl Node {
             .stdin(Stdio::piped())
             .stderr(Stdio::from(log))
             .env(TIED, "1");
+        if let Some(socket) = &self.probe {
+            command.env(PROBE_VARIABLE, socket);
+        }
         let mut child = command
             .spawn()
             .map_err(io(format!("the {} cannot be started", self.role)))?;
@@ -265,6 +280,11 @@ impl Node {
         let from =
             (log.len().saturating_sub(LOG_TAIL_BYTES)..=log.len()).find(|at| log.is_char_boundary(*at));
         log.get(from.unwrap_or(0)..).unwrap_or_default().to_owned()
+    }
+
+    /// The process's id, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        lock(&self.process).as_ref().and_then(Child::id)
     }
 
     /// Whether the process runs.

@@ -1,0 +1,402 @@
+//! What the matrix is made of: the places of a purchase where something can go wrong, and what can.
+//!
+//! Places are not listed here. They are what a run without faults was seen to pass, so a message or a write that is
+//! added to the system is in the matrix with the next run.
+
+use crate::lab::points::{Message, Party, Point};
+use farthing_node::{
+    card::RoleName,
+    probe::{AFTER_OPEN, BEFORE_APPEND},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
+
+/// A way that a purchase can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// Coins are withdrawn, and goods are bought with them.
+    Bought,
+    /// The customer asks for her coins back before the merchant was handed the hold.
+    Cancelled,
+    /// The merchant's receipt is lost, so the wallet asks the escrow how it ended.
+    ReceiptLost,
+    /// The escrow's answer to that is lost as well, so the wallet asks the bank.
+    BothLost,
+}
+
+impl Route {
+    /// Every route.
+    pub const ALL: [Route; 4] = [
+        Route::Bought,
+        Route::Cancelled,
+        Route::ReceiptLost,
+        Route::BothLost,
+    ];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Route::Bought => "A purchase",
+            Route::Cancelled => "A cancelled purchase",
+            Route::ReceiptLost => "A purchase whose receipt is lost",
+            Route::BothLost => "A purchase whose receipt is lost, and the escrow’s word too",
+        }
+    }
+
+    /// What happens on it before its own places begin.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Route::Bought => {
+                "Coins are withdrawn, goods are fetched, coins are held, the key is released, and the merchant is paid."
+            }
+            Route::Cancelled => {
+                "The wallet is killed when coins are held and the merchant was not yet told; the customer cancels."
+            }
+            Route::ReceiptLost => {
+                "Everything that the merchant says after the release is lost; the wallet asks the escrow."
+            }
+            Route::BothLost => "The escrow's answer to that is lost as well; the wallet asks the bank.",
+        }
+    }
+}
+
+/// What happens at a place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum What {
+    /// A question is asked, and answered.
+    Message {
+        /// By whom.
+        asker: Party,
+        /// Whom, and what.
+        message: Message,
+    },
+    /// Something is made durable.
+    Write {
+        /// By whom.
+        party: Party,
+        /// The last that happened to them before: the message that they write because of.
+        after: Option<Point>,
+    },
+}
+
+/// A place where something can go wrong: what happens there, for which time (from 0) on the route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// On which route.
+    pub route: Route,
+    /// What happens.
+    pub what: What,
+    /// How often it has happened before on the route.
+    pub nth: usize,
+}
+
+/// What people call a party.
+#[must_use]
+pub fn called(party: Party) -> &'static str {
+    match party {
+        Party::Wallet => "customer",
+        Party::Node(role) => role.as_str(),
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.what {
+            What::Message { asker, message } => {
+                write!(f, "{} → {}: {}", called(*asker), message.server, message.question)?;
+            }
+            What::Write { party, after } => {
+                write!(f, "{}: {}", called(*party), why_written(after.as_ref()))?;
+            }
+        }
+        match self.nth {
+            0 => Ok(()),
+            again => write!(f, " ({})", again + 1),
+        }
+    }
+}
+
+/// What a write comes after.
+fn why_written(after: Option<&Point>) -> String {
+    match after {
+        Some(Point::Asked(message)) => format!("is asked “{}”", message.question),
+        Some(Point::BeforeAnswering(message)) => format!("has answered “{}”", message.question),
+        Some(Point::Answered(message)) => format!("has the {}’s “{}”", message.server, message.question),
+        Some(Point::Unanswered(message)) => {
+            format!(
+                "hears nothing of “{}” from the {}",
+                message.question, message.server
+            )
+        }
+        Some(Point::BeforeAsking(message)) => format!("asks the {} “{}”", message.server, message.question),
+        Some(Point::Store(_)) | None => "begins".into(),
+    }
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// The request is lost on its way.
+    RequestLost,
+    /// The answer is lost on its way, so the same is asked again.
+    ReplyLost,
+    /// The request is looked at only after it was asked again and answered.
+    Late,
+    /// A third of the datagrams are lost, some are repeated and some overtaken, from the request on.
+    Lossy,
+    /// From the request on nothing gets to the server, for a while.
+    DeadThere,
+    /// From the request on nothing comes back from the server, for a while.
+    DeadBack,
+    /// Whoever asks is killed before the request is sent.
+    AskerKilled,
+    /// The server is killed when the request arrives.
+    ServerKilled,
+    /// The server is killed when all is durable, and the answer is not sent.
+    ServerKilledAnswering,
+    /// Whoever asks is killed when the answer arrives, and asks the same again.
+    AskerKilledAnswered,
+    /// The server is frozen when the request arrives, for longer than the wallet waits.
+    ServerFrozen,
+    /// Whoever asks is frozen while the answer is on its way.
+    AskerFrozen,
+    /// The writer is killed when nothing of the record is written.
+    KilledBefore,
+    /// The writer is killed when the record is written, and not synced.
+    KilledUnsynced,
+    /// The writer is killed when the record is durable, and nobody knows.
+    KilledSynced,
+    /// The writer is killed when the record is in the index too, and nobody was told.
+    KilledIndexed,
+    /// The writer is frozen in the middle of the write.
+    Frozen,
+    /// The writer's disk is full, for a while.
+    DiskFull,
+}
+
+impl Fault {
+    /// What can befall a message.
+    pub const ON_MESSAGES: [Fault; 12] = [
+        Fault::RequestLost,
+        Fault::ReplyLost,
+        Fault::Late,
+        Fault::Lossy,
+        Fault::DeadThere,
+        Fault::DeadBack,
+        Fault::AskerKilled,
+        Fault::ServerKilled,
+        Fault::ServerKilledAnswering,
+        Fault::AskerKilledAnswered,
+        Fault::ServerFrozen,
+        Fault::AskerFrozen,
+    ];
+
+    /// What can befall a write.
+    pub const ON_WRITES: [Fault; 6] = [
+        Fault::KilledBefore,
+        Fault::KilledUnsynced,
+        Fault::KilledSynced,
+        Fault::KilledIndexed,
+        Fault::Frozen,
+        Fault::DiskFull,
+    ];
+
+    /// What stands at the head of its column.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::RequestLost => "request lost",
+            Fault::ReplyLost => "answer lost",
+            Fault::Late => "request late",
+            Fault::Lossy => "lossy line",
+            Fault::DeadThere => "line dead there",
+            Fault::DeadBack => "line dead back",
+            Fault::AskerKilled => "asker killed, asking",
+            Fault::ServerKilled => "server killed, asked",
+            Fault::ServerKilledAnswering => "server killed, answering",
+            Fault::AskerKilledAnswered => "asker killed, answered",
+            Fault::ServerFrozen => "server frozen",
+            Fault::AskerFrozen => "asker frozen",
+            Fault::KilledBefore => "killed before it",
+            Fault::KilledUnsynced => "killed before the sync",
+            Fault::KilledSynced => "killed after the sync",
+            Fault::KilledIndexed => "killed before the reply",
+            Fault::Frozen => "frozen",
+            Fault::DiskFull => "disk full",
+        }
+    }
+
+    /// What happens, in a sentence.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Fault::RequestLost => "The request is lost on its way, until whoever asked gives it up.",
+            Fault::ReplyLost => {
+                "The server has acted, and its answer is lost until whoever asked gives it up; the same is asked again."
+            }
+            Fault::Late => {
+                "The request is kept back, and looked at only after it was asked again and answered, or all is over."
+            }
+            Fault::Lossy => {
+                "From the request on, 30 % of the datagrams on that line are lost, 10 % arrive twice and 20 % late."
+            }
+            Fault::DeadThere => "From the request on nothing reaches the server on that line, for a while.",
+            Fault::DeadBack => "From the request on nothing comes back on that line, for a while.",
+            Fault::AskerKilled => "Whoever asks gets SIGKILL just before the request is sent.",
+            Fault::ServerKilled => "The server gets SIGKILL when the request has arrived.",
+            Fault::ServerKilledAnswering => {
+                "The server gets SIGKILL when what it answers is durable, and the answer is not sent."
+            }
+            Fault::AskerKilledAnswered => {
+                "Whoever asked gets SIGKILL when the answer has arrived; nothing of it was written down."
+            }
+            Fault::ServerFrozen => {
+                "The server gets SIGSTOP when the request has arrived, and SIGCONT when the wallet waits no longer."
+            }
+            Fault::AskerFrozen => {
+                "Whoever asked gets SIGSTOP while the answer is on its way, and SIGCONT later."
+            }
+            Fault::KilledBefore => "The writer gets SIGKILL when nothing of the record is written.",
+            Fault::KilledUnsynced => "The writer gets SIGKILL when the record is written and not synced.",
+            Fault::KilledSynced => {
+                "The writer gets SIGKILL when the record is durable, and neither the index nor anybody else knows of it."
+            }
+            Fault::KilledIndexed => {
+                "The writer gets SIGKILL when the record is durable and in the index, and nobody was told."
+            }
+            Fault::Frozen => "The writer gets SIGSTOP between write and sync, and SIGCONT later.",
+            Fault::DiskFull => "There is no room on the writer's disk, for a while.",
+        }
+    }
+
+    /// Whether it takes a disk that can be filled.
+    #[must_use]
+    pub const fn needs_disk(self) -> bool {
+        matches!(self, Fault::DiskFull)
+    }
+}
+
+/// One fault at one place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub fault: Fault,
+}
+
+impl Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} / {} / {}",
+            self.place.route.title(),
+            self.place,
+            self.fault.name()
+        )
+    }
+}
+
+/// Keeps count of the places that a run passes.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    counts: BTreeMap<What, usize>,
+    after: BTreeMap<Party, Point>,
+}
+
+impl Tracker {
+    /// The place that `party` enters at `point`, if it enters one.
+    pub fn enters(&mut self, party: Party, point: &Point) -> Option<(What, usize)> {
+        let what = match point {
+            // What nodes keep up to date by themselves belongs to no purchase.
+            Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message)
+                if is_upkeep(party, message) =>
+            {
+                return None;
+            }
+            Point::BeforeAsking(message) => Some(What::Message {
+                asker: party,
+                message: message.clone(),
+            }),
+            Point::Store(name) if name == BEFORE_APPEND => Some(self.write_of(party)),
+            _ => None,
+        };
+        if !matches!(point, Point::Store(name) if name != AFTER_OPEN) {
+            self.after.insert(party, point.clone());
+        }
+        let what = what?;
+        let count = self.counts.entry(what.clone()).or_default();
+        *count += 1;
+        Some((what, *count - 1))
+    }
+
+    fn write_of(&self, party: Party) -> What {
+        What::Write {
+            party,
+            after: self.after.get(&party).cloned(),
+        }
+    }
+
+    /// The write that `party` would do next, if it is to do one before anything else happens to it.
+    #[must_use]
+    pub fn next_write(&self, party: Party) -> (What, usize) {
+        let what = self.write_of(party);
+        let nth = self.counts.get(&what).copied().unwrap_or_default();
+        (what, nth)
+    }
+
+    /// From now on everything happens for the first time.
+    pub fn begin_again(&mut self) {
+        self.counts.clear();
+    }
+}
+
+/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then.
+fn is_upkeep(party: Party, message: &Message) -> bool {
+    party != Party::Wallet && message.server == RoleName::Bank && message.question == "list of keys"
+}
+
+/// The places of all routes, in the order in which they were passed. What a later route has in common with an earlier
+/// one is not repeated, unless coins come back on it, where the same message is about other coins.
+#[must_use]
+pub fn places(passed: &[(Route, Vec<(What, usize)>)]) -> Vec<Place> {
+    let mut known: BTreeSet<(What, usize)> = BTreeSet::new();
+    let mut places = Vec::new();
+    for (route, of_route) in passed {
+        for (what, nth) in of_route {
+            let new = known.insert((what.clone(), *nth));
+            if new || *route == Route::Cancelled {
+                places.push(Place {
+                    route: *route,
+                    what: what.clone(),
+                    nth: *nth,
+                });
+            }
+        }
+    }
+    places
+}
+
+/// Every fault at every place.
+#[must_use]
+pub fn cells(places: &[Place]) -> Vec<Cell> {
+    let faults = |place: &Place| match place.what {
+        What::Message { .. } => Fault::ON_MESSAGES.as_slice(),
+        What::Write { .. } => Fault::ON_WRITES.as_slice(),
+    };
+    let each = |place: &Place| {
+        let place = place.clone();
+        faults(&place)
+            .iter()
+            .map(move |fault| Cell {
+                place: place.clone(),
+                fault: *fault,
+            })
+            .collect::<Vec<_>>()
+    };
+    places.iter().flat_map(each).collect()
+}

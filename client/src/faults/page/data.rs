@@ -1,0 +1,97 @@
+//! What the page knows of each run, as JSON: its steps and its audit. Every text is there once, in `texts`, and elsewhere
+//! by its number, as most of them come again in every run.
+
+use super::{
+    super::{
+        matrix::called,
+        run::{Ended, Results},
+        story::{Kind, Step},
+        world::PARTIES,
+    },
+    heading, look,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Texts, each with its number.
+#[derive(Default)]
+struct Texts {
+    numbers: BTreeMap<String, usize>,
+    all: Vec<String>,
+}
+
+impl Texts {
+    fn number(&mut self, text: &str) -> usize {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.all.len();
+        self.numbers.insert(text.to_owned(), number);
+        self.all.push(text.to_owned());
+        number
+    }
+}
+
+/// The data of the page, so written that it can stand in a `script` element.
+#[must_use]
+pub fn json(results: &Results) -> String {
+    let mut texts = Texts::default();
+    let mut runs = |all: &[Ended]| -> Vec<Value> { all.iter().map(|ended| run(ended, &mut texts)).collect() };
+    let (cells, references) = (runs(&results.cells), runs(&results.references));
+    let parties: Vec<&str> = PARTIES.iter().map(|party| called(*party)).collect();
+    let data = json!({
+        "parties": parties,
+        "kinds": Kind::ALL,
+        "cells": cells,
+        "references": references,
+        "texts": texts.all,
+    });
+    // Nothing in it can end the element, or begin a comment in it.
+    data.to_string().replace('<', "\\u003c")
+}
+
+fn run(ended: &Ended, texts: &mut Texts) -> Value {
+    let (title, fault, about) = heading(ended);
+    let (class, sign, _) = look(&ended.outcome);
+    let steps: Vec<Value> = ended.steps.iter().map(|it| step(it, texts)).collect();
+    let checks: Vec<Value> = ended
+        .checks
+        .iter()
+        .map(|check| {
+            json!([
+                texts.number(check.promise),
+                texts.number(&check.what),
+                texts.number(&check.is),
+                texts.number(&check.must_be),
+                u8::from(check.holds),
+            ])
+        })
+        .collect();
+    json!({
+        "route": texts.number(ended.route.title()),
+        "title": texts.number(&title),
+        "fault": texts.number(&fault),
+        "about": texts.number(&about),
+        "outcome": texts.number(&ended.outcome.words()),
+        "class": class,
+        "sign": sign,
+        "ms": u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
+        "steps": steps,
+        "checks": checks,
+    })
+}
+
+/// When, what kind, whose line, to whose (-1: no arrow), where it arrives (-1: nowhere), words, label.
+fn step(step: &Step, texts: &mut Texts) -> Value {
+    let number = |index: Option<usize>| index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1);
+    let kind = Kind::ALL.iter().position(|kind| *kind == step.kind);
+    json!([
+        step.ms,
+        number(kind),
+        step.of,
+        number(step.to),
+        number(step.arrives),
+        texts.number(&step.text),
+        texts.number(&step.label),
+    ])
+}
