@@ -70,7 +70,11 @@ impl Wallet {
         }
         // Durable before anything is paid for: what was checked is what will be decrypted.
         file.sync_all().map_err(WalletError::io(&part))?;
-        std::fs::rename(&part, &path).map_err(WalletError::io(&path))?;
+        match std::fs::rename(&part, &path) {
+            // Another purchase of the same goods was fetching them at the same time, and was quicker.
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound && path.exists() => {}
+            renamed => renamed.map_err(WalletError::io(&path))?,
+        }
         sync_parent(&path).map_err(WalletError::io(&path))
     }
 
