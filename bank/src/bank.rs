@@ -4,8 +4,14 @@ use crate::keys::{BankSettings, Keys, KeysError, Master};
 use crate::rows::KeyRoot;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::{
-    card::Card, clock::Clock, entropy::Entropy, network::Network, peers::Peers, store::Store,
+    card::Card,
+    clock::Clock,
+    entropy::{Entropy, SeededEntropy},
+    network::Network,
+    peers::Peers,
+    store::Store,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::issue::Sessions;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -77,14 +83,19 @@ impl Bank {
         };
         let now_ms = parts.clock.now_ms();
         let keys = Keys::open(&parts.store, &root, &parts.master, &parts.identity, now_ms).await?;
+        let entropy = if is_planted(Defect::NoncesRepeated) {
+            Arc::new(SeededEntropy::new(0))
+        } else {
+            parts.entropy
+        };
         let mut boot_id = [0; 32];
-        parts.entropy.fill(&mut boot_id);
+        entropy.fill(&mut boot_id);
         Ok(Bank {
             here,
             identity: parts.identity,
             store: parts.store,
             clock: parts.clock,
-            entropy: parts.entropy,
+            entropy,
             peers: Peers::new(parts.network, parts.cards),
             sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
             overdue_after: Mutex::default(),

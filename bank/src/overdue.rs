@@ -12,6 +12,7 @@ use farthing_node::{
     process::StopToken,
     store::StoreError,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::OverdueRequest,
     limits::REPLY_TIMEOUT,
@@ -75,7 +76,7 @@ impl Bank {
             .scan(&self.store.view(), from, ROUND_MAX)?
             .into_iter()
             .map(|(key, ())| key)
-            .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms)
+            .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms && !is_planted(Defect::OverdueNotChased))
             .collect();
         // A round goes on behind the last one, so that an escrow that is down does not keep the others waiting.
         let next = holds.last().filter(|_| holds.len() == ROUND_MAX).copied();

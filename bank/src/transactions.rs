@@ -14,6 +14,7 @@ use farthing_node::{
     call::Undone,
     store::{StoreError, Transaction},
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     coins::{VerifiedCoin, VerifiedCoins},
     documents::{BankHold, Issued, Settled},
@@ -23,7 +24,7 @@ use farthing_protocol::{
     money::Amount,
     refusal::{AccountFault, ContractFault, RequestFault},
     restore::{Memo, VerifiedAccount, VerifiedMemo},
-    settle::{CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
+    settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
 use rand_core::CryptoRng;
@@ -96,7 +97,9 @@ pub fn withdraw_finish(
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
     let (owner, id) = (request.account(), (request.account(), request.request_id()));
-    if let Some(stored) = WITHDRAWN.get(tx, &id)? {
+    if let Some(stored) = WITHDRAWN.get(tx, &id)?
+        && !is_planted(Defect::DebitedTwice)
+    {
         return Ok(match request.is_repeat_of(&stored) {
             true => Issuing::Issued(stored),
             false => Issuing::Otherwise(stored),
@@ -146,7 +149,9 @@ pub fn exchange_begin(
     now_ms: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<Opening, Undone> {
-    if let Some(stored) = EXCHANGED.get(tx, &request.request_id())? {
+    if let Some(stored) = EXCHANGED.get(tx, &request.request_id())?
+        && !is_planted(Defect::ExchangeNotRepeated)
+    {
         return Ok(Opening::Finished(stored));
     }
     let states = coin_states(tx, &row_keys(request.coins()))?;
@@ -166,7 +171,9 @@ pub fn exchange_finish(
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
     let id = request.request_id();
-    if let Some(stored) = EXCHANGED.get(tx, &id)? {
+    if let Some(stored) = EXCHANGED.get(tx, &id)?
+        && !is_planted(Defect::ExchangeNotRepeated)
+    {
         return Ok(match request.is_repeat_of(&stored) {
             true => Issuing::Issued(stored),
             false => Issuing::Otherwise(stored),
@@ -202,7 +209,9 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
             states: held,
             hold,
         } => {
-            keep_note(tx, request)?;
+            if !is_planted(Defect::NoteNotKept) {
+                keep_note(tx, request)?;
+            }
             move_coins(tx, &coins, &states, &held)?;
             PURCHASES.put(tx, &row, &purchase)?;
             HOLDS.put(tx, &(terms.deadline_ms, row.0, row.1), &())?;
@@ -249,6 +258,10 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
         .unwrap_or_default();
     let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
     let states = coin_states(tx, &coins)?;
+    if let (Some(BankPurchase::Committed { terms, .. }), true) = (&stored, is_planted(Defect::CreditedTwice))
+    {
+        credit(tx, terms.account, terms.price)?;
+    }
     if let SettleDecision::Now(settlement) = decision.respond(stored, &states)? {
         move_coins(tx, &coins, &states, &settlement.states)?;
         PURCHASES.put(tx, &row, &settlement.purchase)?;

@@ -16,6 +16,7 @@ use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
     evidence::Evidence,
@@ -247,7 +248,9 @@ impl Wallet {
                         set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
                     }
                     Purchase::Aborted(order, _) => {
-                        let released = CoinStatus::Released(number);
+                        let unlinked =
+                            is_planted(Defect::ReleasedCoinsReused).then_some(CoinStatus::Available);
+                        let released = unlinked.unwrap_or(CoinStatus::Released(number));
                         set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
                     }
                     _ => {}
@@ -382,6 +385,13 @@ impl Wallet {
             .peek(&self.store.view(), &(plan.bank, Counter::Orders as u8))?
             .unwrap_or(0);
         let order = self.order(counter, plan, &note, coins.clone(), None)?;
+        if is_planted(Defect::SentBeforeWritten) {
+            let escrow = self.party_by_key(RoleName::Escrow, &plan.escrow)?;
+            let _held = self
+                .talk(&escrow, Lane::Anonymous)
+                .once(order.hold_request())
+                .await;
+        }
         let (before, bank) = (row.purchase.clone(), plan.bank);
         let row = PurchaseRow {
             purchase: Purchase::Holding(order),

@@ -6,6 +6,7 @@ use crate::{
     wallet::{GOODS_DIR, Wallet},
     watch::Event,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
     evidence::{Evidence, Judge, NoVerdict, Verdict},
@@ -65,7 +66,7 @@ impl Wallet {
             done_bytes: digest.bytes(),
             total_bytes: offer.encrypted_bytes,
         });
-        if digest.finish() != offer.encrypted_digest {
+        if digest.finish() != offer.encrypted_digest && !is_planted(Defect::GoodsUnchecked) {
             return Err(discard(&part, file));
         }
         // Durable before anything is paid for: what was checked is what will be decrypted.

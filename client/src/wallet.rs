@@ -14,6 +14,7 @@ use farthing_node::{
     network::{Lane, Network},
     store::{Store, StoreError, StoreOptions, Transaction},
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
 use std::{
     fs,
@@ -284,7 +285,12 @@ impl Wallet {
     /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
     /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
     pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
-        let signed = self.talk(bank, Lane::Anonymous).must(&KeysRequest).await?;
+        let lane = if is_planted(Defect::KeysAskedByName) {
+            Lane::Identified
+        } else {
+            Lane::Anonymous
+        };
+        let signed = self.talk(bank, lane).must(&KeysRequest).await?;
         let book = verified_keys(bank, signed.clone())?;
         if let Some(older) = self.stored_keys(bank)?
             && !book.extends(&older)

@@ -14,6 +14,7 @@ use farthing_node::{
     network::Lane,
     store::Transaction,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment},
@@ -50,7 +51,8 @@ impl Wallet {
         let mut talk = self.talk(bank, Lane::Identified);
         for number in &numbers {
             let outcome = self.drive_withdrawal(*number, &mut talk).await;
-            if matches!(outcome, Err(WalletError::Refused { .. })) {
+            let taken_for_refusal = outcome.is_err() && is_planted(Defect::SilenceTakenForRefusal);
+            if matches!(outcome, Err(WalletError::Refused { .. })) || taken_for_refusal {
                 // What was refused to her as a whole must not be debited in part by a later `resume`.
                 self.give_up_planned(&numbers).await?;
             }
@@ -97,7 +99,8 @@ impl Wallet {
         self.transact(move |tx| {
             for number in &numbers {
                 if let Some(mut planned) = WITHDRAWALS.get(tx, number)?
-                    && planned.state == WithdrawalState::Beginning
+                    && (planned.state == WithdrawalState::Beginning
+                        || is_planted(Defect::SilenceTakenForRefusal))
                 {
                     planned.state = WithdrawalState::Refused {
                         why: "another part of the withdrawal was refused".into(),

@@ -9,6 +9,7 @@ use crate::time;
 use farthing_coin::Signed;
 use farthing_node::call::Undone;
 use farthing_node::store::{StoreError, Transaction};
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     documents::{PurchaseId, Settled},
@@ -143,7 +144,7 @@ pub enum Push {
 fn write(tx: &mut Transaction<'_>, decision: &Decision, push: Push) -> Result<(), StoreError> {
     let purchase = decision.terms().purchase_id();
     DECISIONS.put(tx, &purchase.0, decision)?;
-    if push == Push::Yes {
+    if push == Push::Yes && !is_planted(Defect::OutboxNotWritten) {
         OUTBOX.put(tx, &purchase.0, &())?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use crate::check::{CheckedCommit, CheckedCredit, OwnDelivery};
 use crate::rows::{ITEMS, Item, OPEN_SALES, SALES, Sale, SaleState, WITHDRAWN, Withdrawn};
 use farthing_node::store::{StoreError, Transaction};
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{decide::Committed, documents::PurchaseId};
 
 /// Puts an item into the catalogue.
@@ -74,7 +75,9 @@ pub fn begin_release(
                 state: SaleState::Releasing,
             };
             SALES.put(tx, &purchase.0, &sale)?;
-            OPEN_SALES.put(tx, &purchase.0, &())?;
+            if !is_planted(Defect::SaleLeftOpen) {
+                OPEN_SALES.put(tx, &purchase.0, &())?;
+            }
             Ok(None)
         }
     }

@@ -23,6 +23,7 @@ use crate::{
     withdraw::check_recipient,
 };
 use farthing_coin::{PublicKey, SecretKey, Signature, Signed};
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -218,7 +219,8 @@ pub fn verify_release(
     check_recipient(&contract.terms.escrow, here)?;
     let contract = contract.verified()?;
     contract.check_hold(&hold)?;
-    if !opens(&contract.contract().offer.body.key_commitment, &goods_key) {
+    let opens = opens(&contract.contract().offer.body.key_commitment, &goods_key);
+    if !opens && !is_planted(Defect::GoodsKeyUnchecked) {
         return Err(ContractFault::WrongGoodsKey.into());
     }
     let purchase = contract.purchase();
@@ -261,6 +263,7 @@ impl VerifiedRelease {
         let purchase = self.purchase();
         match existing {
             Some(decision @ Decision::Committed { .. }) => return Ok(Decided::Before(decision)),
+            Some(Decision::Aborted { .. }) if is_planted(Defect::CommitAfterAbort) => {}
             Some(Decision::Aborted { .. }) => return Err(PurchaseFault::Aborted(purchase)),
             None => {}
         }
@@ -353,8 +356,8 @@ impl VerifiedCancel {
     /// Decides: aborted, unless it was decided before.
     pub fn respond(self, existing: Option<Decision>) -> Decided {
         match existing {
-            Some(decision) => Decided::Before(decision),
-            None => Decided::Now(Decision::Aborted {
+            Some(decision) if !is_planted(Defect::CancelAfterCommit) => Decided::Before(decision),
+            _ => Decided::Now(Decision::Aborted {
                 terms: self.0,
                 reason: AbortReason::Cancelled,
             }),
@@ -406,7 +409,9 @@ impl VerifiedOverdue {
     pub fn respond(self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
         match existing {
             Some(decision) => Ok(Decided::Before(decision)),
-            None if now_ms < self.0.deadline_ms => Err(Later::NotYet),
+            None if now_ms < self.0.deadline_ms && !is_planted(Defect::BanksClockObeyed) => {
+                Err(Later::NotYet)
+            }
             None => Ok(Decided::Now(Decision::Aborted {
                 terms: self.0,
                 reason: AbortReason::DeadlinePassed,

@@ -9,6 +9,7 @@ use crate::{
     seal::unwrap,
 };
 use farthing_coin::{PublicKey, SignatureError, Signed};
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 /// What a customer or a merchant keeps of a purchase, so that anyone can judge it. It holds no coin.
@@ -128,7 +129,7 @@ impl Judge {
     pub fn verdict(self, goods: &mut Vec<u8>) -> Result<Verdict, NoVerdict> {
         let offer = &self.contract.offer.body;
         let got = self.digest.finish();
-        if got != offer.encrypted_digest {
+        if got != offer.encrypted_digest && !is_planted(Defect::JudgeTakesAnyFile) {
             return Err(NoVerdict::OtherFile {
                 got: hex::encode(got),
                 expected: hex::encode(offer.encrypted_digest),

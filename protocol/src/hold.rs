@@ -22,6 +22,7 @@ use crate::{
     withdraw::check_recipient,
 };
 use farthing_coin::{Coin, KeyBook, PublicKey, Signature};
+use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +177,7 @@ fn verify_payment(
         keys,
         rng,
     )?;
-    if coins.total() != terms.price {
+    if coins.total() != terms.price && !is_planted(Defect::WorthUnchecked) {
         return Err(ContractFault::Worth {
             worth: coins.total(),
             price: terms.price,
@@ -281,10 +282,12 @@ impl VerifiedBankHold {
             total: self.terms.price,
         };
         match purchase {
+            Some(BankPurchase::Held { .. }) if is_planted(Defect::HoldNotRepeated) => {}
             Some(BankPurchase::Held { .. }) => return Ok(HoldDecision::Repeated(hold)),
             Some(BankPurchase::Committed { .. }) => {
                 return Err(PurchaseFault::Committed(self.purchase).into());
             }
+            Some(BankPurchase::Aborted { .. }) if is_planted(Defect::HoldAfterAbort) => {}
             Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(self.purchase).into()),
             None => {}
         }
@@ -315,7 +318,9 @@ impl VerifiedBankHold {
         let settled_by_ms = self.terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS);
         for (index, (coin, state)) in self.coins.coins().iter().zip(states).enumerate() {
             let fault = |what| Err(CoinsFault { index, what });
-            if let Some(what) = state.taken() {
+            if let Some(what) = state.taken()
+                && !is_planted(Defect::CoinStateUnchecked)
+            {
                 return fault(what);
             }
             if now_ms >= coin.spend_until_ms {

@@ -25,6 +25,7 @@ use crate::{
     settle::{CollectRequest, Collected},
 };
 use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, Seed, SignatureError, Signed};
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 /// What a customer has decided to buy: an offer, and who pays and decides.
@@ -194,6 +195,14 @@ impl Order {
     /// The purchase's id.
     pub fn purchase(&self) -> PurchaseId {
         self.contract.terms.purchase_id()
+    }
+
+    /// Asks the escrow to hold the coins.
+    pub fn hold_request(&self) -> HoldRequest {
+        HoldRequest {
+            contract: self.contract.clone(),
+            payment: self.payment.clone(),
+        }
     }
 
     /// Asks the escrow for the outcome.
@@ -384,10 +393,7 @@ impl Purchase {
     pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
-            Purchase::Holding(order) => Ask::Hold(Box::new(HoldRequest {
-                contract: order.contract.clone(),
-                payment: order.payment.clone(),
-            })),
+            Purchase::Holding(order) => Ask::Hold(Box::new(order.hold_request())),
             Purchase::Held(order, hold) => Ask::Deliver(Box::new(DeliverRequest {
                 contract: order.contract.clone(),
                 hold: hold.clone(),
@@ -518,7 +524,8 @@ pub fn check_receipt(receipt: &Signed<Receipt>, contract: &Contract) -> Result<(
         (body.account == terms.account, "account"),
         (body.amount == terms.price, "amount"),
     ])?;
-    if !opens(&contract.offer.body.key_commitment, &body.goods_key) {
+    let opens = opens(&contract.offer.body.key_commitment, &body.goods_key);
+    if !opens && !is_planted(Defect::ReceiptKeyUnchecked) {
         return Err(PurchaseError::WrongGoodsKey);
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::record::{BadFile, Format, RECORDS_BEGIN};
 use super::scan::{Scanner, Tail, judge};
 use crate::disk::{Disk, DiskFile, read_or_zero};
 use crate::probe;
+use farthing_planted::{Defect, is_planted};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -273,9 +274,11 @@ impl Journal {
             ))
         })?;
         probe.reached(probe::AFTER_APPEND);
-        file.sync_data().map_err(|error| {
-            StoreError::halted(format!("syncing {} failed: {error}", self.reader.path.display()))
-        })?;
+        if !is_planted(Defect::SyncSkipped) {
+            file.sync_data().map_err(|error| {
+                StoreError::halted(format!("syncing {} failed: {error}", self.reader.path.display()))
+            })?;
+        }
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
         self.reader.note(head.sequence, self.end, head);

@@ -12,6 +12,7 @@ use super::state::{Left, STATE_NAME, State};
 use super::transaction::Writes;
 use crate::disk::{DirectoryLock, Disk};
 use crate::probe;
+use farthing_planted::{Defect, is_planted};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -211,7 +212,7 @@ fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<S
     let Some(applied) = found.applied else {
         return Some("it is empty".into());
     };
-    if checked.hash_asked != Some(applied.hash) {
+    if checked.hash_asked != Some(applied.hash) && !is_planted(Defect::ForeignIndexTrusted) {
         return Some(format!(
             "it belongs to another history at record {}",
             applied.sequence

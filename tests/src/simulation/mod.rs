@@ -8,7 +8,8 @@
 //! | the servers | [`server`]; who they are and what they sell in [`foundation`] |
 //! | customers | [`customer`]; what they do in [`shopping`] |
 //! | all of them together | [`world`] |
-//! | the invariants | [`check`] |
+//! | what happens to particular people | [`stories`] |
+//! | the invariants | [`check`]; what must be true of all messages in [`messages`] |
 //! | what happened, for people | [`trace`] |
 
 pub mod check;
@@ -17,10 +18,12 @@ pub mod dice;
 pub mod fault;
 pub mod foundation;
 pub mod machine;
+pub mod messages;
 pub mod network;
 pub mod party;
 pub mod server;
 pub mod shopping;
+pub mod stories;
 pub mod trace;
 pub mod weather;
 pub mod world;

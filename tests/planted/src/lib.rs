@@ -1,0 +1,89 @@
+//! Planted defects: mistakes that someone could make in Farthing, each a line at the place where it would be made,
+//! switched on one at a time by a test that then sees by which check it is found.
+//!
+//! Without the feature `planted`, [`is_planted`] is a constant `false`, and the lines behind it are not compiled into
+//! anything. The feature is asked for by the dev-dependencies of the tests alone, which no program is built with.
+//! With it, a switch belongs to one thread: a simulated world runs on the thread of its test, and other tests beside it
+//! notice nothing.
+
+/// Makes the list of defects from one sentence each.
+macro_rules! defects {
+    ($($name:ident: $mistake:literal,)*) => {
+        /// A mistake that someone could make.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Defect {
+            $(#[doc = $mistake] $name,)*
+        }
+
+        #[cfg(feature = "planted")]
+        impl Defect {
+            /// Every one.
+            pub const ALL: &[Defect] = &[$(Defect::$name,)*];
+
+            /// The mistake, in one sentence.
+            pub const fn mistake(self) -> &'static str {
+                match self {
+                    $(Defect::$name => $mistake,)*
+                }
+            }
+        }
+    };
+}
+
+defects! {
+    // The store.
+    ReplyDespiteFailedWrite: "The store answers without waiting for whether the write became durable.",
+    SyncSkipped: "The journal is written and not synced.",
+    TornRecordAccepted: "Recovery takes a record whose end is missing for a whole one.",
+    RecordHashUnchecked: "Recovery reads records without checking their hash.",
+    DamageTakenForTorn: "Recovery cuts a damaged record off as if it had never been acknowledged.",
+    ForeignIndexTrusted: "Recovery keeps an index that was made from another journal.",
+    // The bank.
+    HoldNotRepeated: "The bank refuses a hold that it made before, as its coins are held.",
+    HoldAfterAbort: "The bank holds coins for a purchase that was aborted before its hold arrived.",
+    CoinStateUnchecked: "The bank holds coins without looking whether they are taken.",
+    WorthUnchecked: "Nobody checks that the coins are worth the price.",
+    CreditedTwice: "The bank credits the merchant again when it is shown a commit again.",
+    ReleasedStillHeld: "The bank obeys an abort and leaves its coins held.",
+    DebitedTwice: "The bank does not look whether a withdrawal was finished before.",
+    ExchangeNotRepeated: "The bank does not look whether an exchange was finished before.",
+    OverdraftGranted: "The bank debits an account of more than it holds.",
+    NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
+    DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
+    OverdueNotChased: "The bank never asks how overdue holds ended.",
+    NoteNotKept: "The bank holds coins and does not keep the customer's note.",
+    // The escrow.
+    CancelAfterCommit: "The escrow aborts on a cancel that comes after the commit.",
+    CommitAfterAbort: "The escrow commits on a release that comes after the abort.",
+    GoodsKeyUnchecked: "The escrow commits with a goods key that does not open the offer's commitment.",
+    OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
+    BanksClockObeyed: "The escrow aborts a purchase that its bank calls overdue, without looking at its own clock.",
+    // The merchant.
+    SaleLeftOpen: "The merchant begins to release a sale, and does not note that it is open.",
+    // The wallet.
+    SilenceTakenForRefusal: "The wallet gives a withdrawal up when the bank is silent.",
+    SentBeforeWritten: "The wallet sends an order before it is written down.",
+    BurntNumbersReused: "The restored wallet begins with the first number again.",
+    ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
+    CoinsNotBlinded: "The wallet's blinders hide nothing.",
+    OnePurchaseKey: "The wallet signs all its orders with one key.",
+    KeysAskedByName: "The wallet fetches the bank's keys over the connection that says who it is.",
+    ReceiptKeyUnchecked: "The wallet takes a receipt whose goods key is not the offer's.",
+    GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
+    // Everybody.
+    JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
+    LengthUnchecked: "Nobody bounds the list of coins in a request.",
+}
+
+/// Whether `defect` is switched on. Here it never is.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub const fn is_planted(_defect: Defect) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+mod switch;
+
+#[cfg(feature = "planted")]
+pub use switch::{MARKER, Planted, is_planted, plant};

@@ -1,0 +1,289 @@
+//! Stories that take more than one fault: each panics where a promise is broken, and says which.
+
+use super::{
+    customer::Customer,
+    foundation::ITEM,
+    machine::Death,
+    messages,
+    network::Sent,
+    party::Party,
+    server::STORE,
+    shopping::{is_delivery, picture},
+    world::World,
+};
+use farthing_client::{
+    error::WalletError,
+    rows::{CoinRow, CoinStatus},
+    wallet::Wallet,
+};
+use farthing_node::{
+    card::{Card, RoleName},
+    store::{Store, StoreError, StoreOptions},
+};
+use farthing_protocol::{api::BankRequest, money::Amount};
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// What she has in her account at first.
+const FUNDS: Amount = Amount(5000);
+
+/// What she withdraws.
+const WITHDRAWN: Amount = Amount(2000);
+
+/// How long a test waits for one answer.
+const WAIT: Duration = Duration::from_secs(60);
+
+async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
+    let world = World::new(seed).await;
+    let customer = world.customer("alice", FUNDS).await;
+    let wallet = customer.wallet();
+    world.network.schedule([]);
+    wallet
+        .withdraw(&world.parties().bank, WITHDRAWN)
+        .await
+        .expect("a withdrawal");
+    (world, customer, wallet)
+}
+
+/// Begins a purchase whose coins are held and whose merchant does not hear of it; returns its number.
+async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
+    let number = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
+        .await
+        .expect("an offer");
+    world.network.block(is_delivery);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    assert_eq!(
+        wallet.purchase(number).expect("the purchase").purchase.status(),
+        "held"
+    );
+    world.network.unblock();
+    number
+}
+
+async fn finish(world: &World, wallet: &Wallet) {
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
+    world.check(&[wallet]).await;
+    messages::check(&world.network.sent());
+}
+
+/// Sends what was sent once more, as a network may that delivers late.
+async fn arrive_again(world: &World, sent: Vec<Sent>) {
+    let wire = world.wire();
+    for message in sent {
+        let Some(card) = card_of(world, message.to) else {
+            continue;
+        };
+        let channel = wire.connect(&card, message.lane).await.expect("a connection");
+        // Whatever is said to it, nobody listens.
+        drop(channel.call(message.request, WAIT).await);
+    }
+}
+
+fn card_of(world: &World, party: Party) -> Option<Card> {
+    let parties = world.parties();
+    match party {
+        Party::Bank => Some(parties.bank),
+        Party::Escrow(0) => Some(parties.escrow),
+        Party::Merchant(0) => Some(parties.merchant),
+        _ => None,
+    }
+}
+
+/// A customer with coins held never comes back: nobody does anything, and no coin stays held.
+pub async fn she_never_comes_back() {
+    let (world, customer, wallet) = withdrawn(11).await;
+    held_purchase(&world, &wallet).await;
+    drop(wallet);
+    world.settle().await;
+    assert_eq!(world.held().await, 0, "progress: coins are still held");
+    let wallet = customer.wallet_after(Death::PowerLost);
+    finish(&world, &wallet).await;
+}
+
+/// She cancels when the merchant has released already, and nobody has told her.
+pub async fn she_cancels_after_the_commit() {
+    let (world, _, wallet) = withdrawn(12).await;
+    let number = held_purchase(&world, &wallet).await;
+    let delivery =
+        |message: &Sent| card_of(&world, message.to).is_some_and(|card| is_delivery(&card, &message.request));
+    let deliveries: Vec<Sent> = world
+        .network
+        .sent()
+        .into_iter()
+        .filter(delivery)
+        .take(1)
+        .collect();
+    assert_eq!(deliveries.len(), 1, "the merchant was asked");
+    arrive_again(&world, deliveries).await;
+    wallet.cancel(number).await.expect("she learns how it ended");
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "committed", "finality: a cancel has won over a commit");
+    finish(&world, &wallet).await;
+}
+
+/// She cancels, and then everything that was ever sent arrives once more, before she has exchanged her coins.
+pub async fn everything_arrives_again_after_the_abort() {
+    let (world, _, wallet) = withdrawn(13).await;
+    let number = held_purchase(&world, &wallet).await;
+    let is_exchange = |card: &Card, request: &[u8]| {
+        card.role == RoleName::Bank
+            && matches!(BankRequest::decode(request), Ok(BankRequest::ExchangeBegin(_)))
+    };
+    world.network.block(is_exchange);
+    let cancelled = wallet.cancel(number).await;
+    assert!(
+        cancelled.as_ref().is_err_and(WalletError::is_silence),
+        "{cancelled:?}"
+    );
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "aborted");
+    world.network.unblock();
+    arrive_again(&world, world.network.sent()).await;
+    assert_eq!(
+        world.held().await,
+        0,
+        "finality: a late hold holds coins of an aborted purchase"
+    );
+    finish(&world, &wallet).await;
+}
+
+/// Everything that was ever sent arrives once more after a purchase.
+pub async fn everything_arrives_again_after_the_commit() {
+    let (world, _, wallet) = withdrawn(14).await;
+    wallet
+        .buy(&world.parties(), ITEM, &picture(&world, 1))
+        .await
+        .expect("a purchase");
+    world.settle().await;
+    arrive_again(&world, world.network.sent()).await;
+    finish(&world, &wallet).await;
+}
+
+/// One wallet buys two things at once.
+pub async fn she_buys_two_things_at_once() {
+    let (world, _, wallet) = withdrawn(15).await;
+    let parties = world.parties();
+    let (one, two) = (picture(&world, 1), picture(&world, 2));
+    let (first, second) = tokio::join!(wallet.buy(&parties, ITEM, &one), wallet.buy(&parties, ITEM, &two));
+    first.expect("a purchase");
+    second.expect("a purchase");
+    finish(&world, &wallet).await;
+}
+
+/// A copy of her wallet, made before she bought, buys with the same coins.
+pub async fn a_copy_of_her_wallet_buys_later() {
+    let (world, customer, wallet) = withdrawn(16).await;
+    drop(wallet);
+    let copy = customer.copy(&world, "copy");
+    let wallet = customer.wallet_after(Death::Killed);
+    wallet
+        .buy(&world.parties(), ITEM, &picture(&world, 1))
+        .await
+        .expect("a purchase");
+    let copy = copy.wallet();
+    // It finds its coins used, and does what it can with the others.
+    drop(copy.buy(&world.parties(), ITEM, &picture(&world, 2)).await);
+    world.settle().await;
+    let report = world.bank().audit().await.expect("the audit");
+    assert_eq!(
+        report.problems,
+        Vec::<String>::new(),
+        "money: the books do not balance"
+    );
+    let paid = [&wallet, &copy].map(|wallet| {
+        let purchases = wallet.purchases().expect("the purchases");
+        let committed = purchases
+            .iter()
+            .filter(|(_, row)| row.purchase.status() == "committed");
+        committed.count() as u64
+    });
+    let price = world.foundation.population.prices[0].0;
+    let earned = world.account(world.merchant(0).account()).await.0;
+    assert_eq!(
+        earned,
+        paid.iter().sum::<u64>() * price,
+        "goods: paid for and delivered differ"
+    );
+    let outstanding: Amount = report.outstanding.parse().expect("an amount");
+    assert_eq!(
+        earned + outstanding.0,
+        WITHDRAWN.0,
+        "money: a coin was spent twice"
+    );
+}
+
+/// She loses her machine three times, and each time finds all that came after the time before.
+pub async fn she_restores_her_wallet_three_times() {
+    let (world, customer, wallet) = withdrawn(17).await;
+    drop(wallet);
+    let parties = world.parties();
+    let price = world.foundation.population.prices[0];
+    let mut left = WITHDRAWN;
+    for round in 1..=3u64 {
+        let wallet = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}")).wallet();
+        wallet
+            .restore(&parties.bank, world.dir())
+            .await
+            .expect("the restore");
+        wallet.resume().await.expect("the wallet resumes");
+        assert_eq!(
+            wallet.balance().expect("a balance").available,
+            left,
+            "money: a restore has lost coins"
+        );
+        // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
+        let available = |row: &CoinRow| row.status == CoinStatus::Available;
+        let coins = wallet.coins().expect("the coins").into_iter().filter(available);
+        wallet.refresh(coins.collect()).await.expect("an exchange");
+        if left >= price {
+            wallet
+                .buy(&parties, ITEM, &picture(&world, round))
+                .await
+                .expect("a purchase");
+            left = Amount(left.0 - price.0);
+        }
+        assert_eq!(
+            wallet.balance().expect("a balance").available,
+            left,
+            "money: a restored wallet has lost coins"
+        );
+    }
+    world.settle().await;
+    let report = world.bank().audit().await.expect("the audit");
+    assert_eq!(
+        report.problems,
+        Vec::<String>::new(),
+        "money: the books do not balance"
+    );
+    assert_eq!(report.outstanding, left.to_string(), "money: coins were lost");
+    messages::check(&world.network.sent());
+}
+
+/// A bit of each server's journal flips while it is down: it is found at the next start, wherever it is.
+pub async fn a_bit_of_a_journal_flips() {
+    let (world, _, wallet) = withdrawn(18).await;
+    wallet
+        .buy(&world.parties(), ITEM, &picture(&world, 1))
+        .await
+        .expect("a purchase");
+    world.settle().await;
+    let journal = Path::new(STORE).join("journal");
+    for party in world.servers() {
+        let disk = world.machine(party).disk.copy();
+        disk.kill();
+        let bytes = disk.bytes(&journal).expect("a journal");
+        let end = bytes.iter().rposition(|byte| *byte != 0).expect("records") as u64;
+        // Everywhere but in the last record, which might have been torn.
+        for offset in (0..end / 2).step_by(997) {
+            let damaged = disk.copy();
+            damaged.flip(&journal, offset, 0x10);
+            let found = Store::open(Path::new(STORE), StoreOptions::simulated(damaged, 1));
+            assert!(
+                matches!(found, Err(StoreError::Damaged { .. })),
+                "money: {party} uses a damaged journal, at byte {offset}"
+            );
+        }
+    }
+}

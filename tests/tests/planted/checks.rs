@@ -1,0 +1,269 @@
+//! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
+
+use crate::{disks, links, local, papers, strangers};
+use farthing_client::rows::Delivery;
+use farthing_node::admin::AdminHandler;
+use farthing_protocol::money::Amount;
+use farthing_tests::simulation::{
+    customer::Customer,
+    fault::Fault,
+    foundation::Population,
+    machine::Death,
+    messages,
+    shopping::{Mode, day},
+    stories,
+    world::World,
+};
+use serde_json::json;
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::OnceLock, time::Duration};
+
+/// What she has in her account at first.
+const FUNDS: Amount = Amount(5000);
+
+/// What she withdraws.
+const WITHDRAWN: Amount = Amount(2000);
+
+/// Each kind of fault meets one of so many messages of a cancelled purchase. (The simulation's own tests run all.)
+const CANCEL_STEP: usize = 3;
+
+/// How long whatever servers were doing for a customer who died may take.
+const A_WHILE: Duration = Duration::from_secs(60);
+
+/// A schedule that runs, and panics where a promise is broken.
+pub(crate) type Running = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Schedules of one kind.
+pub(crate) struct Check {
+    /// What a table calls it.
+    pub(crate) name: &'static str,
+    /// The so-manieth of them, while there are any.
+    pub(crate) schedule: fn(usize) -> Option<Running>,
+}
+
+/// A check of one schedule.
+macro_rules! story {
+    ($name:literal, $story:path) => {
+        Check {
+            name: $name,
+            schedule: |number| (number == 0).then(|| Box::pin($story()) as Running),
+        }
+    };
+}
+
+/// Every check.
+pub(crate) const CHECKS: &[Check] = &[
+    Check {
+        name: "an undisturbed day",
+        schedule: |number| Some(run_day(*[Mode::Buy, Mode::Cancel].get(number)?, vec![])),
+    },
+    story!("a record is cut off", disks::a_record_is_cut_off),
+    story!("an index of another journal", disks::an_index_of_another_journal),
+    story!("a bit of a journal flips", stories::a_bit_of_a_journal_flips),
+    story!(
+        "more than her account holds",
+        strangers::more_than_her_account_holds
+    ),
+    story!(
+        "the same session after a restart",
+        strangers::the_same_session_after_a_restart
+    ),
+    story!(
+        "coins worth less than the price",
+        strangers::coins_worth_less_than_the_price
+    ),
+    story!("an abort of her own", strangers::an_abort_of_her_own),
+    story!(
+        "a goods key that is not the offer's",
+        strangers::a_goods_key_that_is_not_the_offers
+    ),
+    story!(
+        "a hold that is not overdue",
+        strangers::a_hold_that_is_not_overdue
+    ),
+    story!(
+        "a cancel that nobody else brings to the bank",
+        strangers::a_cancel_that_nobody_else_brings_to_the_bank
+    ),
+    story!(
+        "a hold that arrives after its abort",
+        strangers::a_hold_that_arrives_after_its_abort
+    ),
+    story!("a list that is too long", strangers::a_list_that_is_too_long),
+    story!("a receipt with another key", papers::a_receipt_with_another_key),
+    story!(
+        "goods that are not the offer's",
+        papers::goods_that_are_not_the_offers
+    ),
+    story!(
+        "a file that is not the goods",
+        papers::a_file_that_is_not_the_goods
+    ),
+    story!(
+        "what is said in her name is said nowhere else",
+        links::what_is_said_in_her_name_is_said_nowhere_else
+    ),
+    story!(
+        "she buys two things at once",
+        stories::she_buys_two_things_at_once
+    ),
+    story!("she never comes back", stories::she_never_comes_back),
+    story!(
+        "she cancels after the commit",
+        stories::she_cancels_after_the_commit
+    ),
+    story!(
+        "everything arrives again after the abort",
+        stories::everything_arrives_again_after_the_abort
+    ),
+    story!(
+        "everything arrives again after the commit",
+        stories::everything_arrives_again_after_the_commit
+    ),
+    story!(
+        "a copy of her wallet buys later",
+        stories::a_copy_of_her_wallet_buys_later
+    ),
+    story!(
+        "she restores her wallet three times",
+        stories::she_restores_her_wallet_three_times
+    ),
+    Check {
+        name: "she dies at a message of a purchase, and comes back",
+        schedule: one_death,
+    },
+    Check {
+        name: "one fault at a message of a purchase",
+        schedule: |number| one_fault(Mode::Buy, 1, number),
+    },
+    Check {
+        name: "a reply is lost, and nothing gets through behind it",
+        schedule: |number| {
+            let message = number as u64;
+            let silence = vec![(message, Fault::LoseReply), (message + 1, Fault::Partition)];
+            (message < messages_of(Mode::Buy)).then(|| run_day(Mode::Buy, silence))
+        },
+    },
+    Check {
+        name: "one fault at a message of a cancelled purchase",
+        schedule: |number| one_fault(Mode::Cancel, CANCEL_STEP, number),
+    },
+];
+
+fn run_day(mode: Mode, faults: Vec<(u64, Fault)>) -> Running {
+    Box::pin(async move {
+        run(mode, faults).await;
+    })
+}
+
+/// One fault at one message: each kind at every so-manieth message, which are others for the next kind.
+fn one_fault(mode: Mode, step: usize, number: usize) -> Option<Running> {
+    let messages = messages_of(mode);
+    let kinds = Fault::LEAVING_THE_SENDER.into_iter().zip(0..);
+    let of_kind = |(fault, shift): (Fault, usize)| {
+        let first = (shift % step) as u64;
+        (first..messages)
+            .step_by(step)
+            .map(move |message| (message, fault))
+    };
+    let fault = kinds.flat_map(of_kind).nth(number)?;
+    Some(run_day(mode, vec![fault]))
+}
+
+async fn setting() -> (Arc<World>, Customer) {
+    let population = Population {
+        goods_bytes: 2_000,
+        ..Population::default()
+    };
+    let world = World::of(21, population).await;
+    let customer = world.customer("alice", FUNDS).await;
+    (world, customer)
+}
+
+/// Runs a day; returns how many messages it had.
+async fn run(mode: Mode, faults: Vec<(u64, Fault)>) -> u64 {
+    let (world, customer) = setting().await;
+    let wallet = customer.wallet();
+    world.network.schedule(faults);
+    day(&world, &wallet, mode, WITHDRAWN).await;
+    let messages = world.network.messages();
+    world.network.heal();
+    world.check(&[&wallet]).await;
+    messages::check(&world.network.sent());
+    sales_are_closed(&world).await;
+    messages
+}
+
+/// Every sale of the merchant's is credited, or has ended without one.
+async fn sales_are_closed(world: &World) {
+    let sales = world
+        .merchant(0)
+        .admin(json!({ "do": "sales", "after": null }))
+        .await;
+    let sales = sales.expect("the sales");
+    for sale in sales["lines"].as_array().expect("lines") {
+        let closed = ["credited", "ended"].iter().any(|state| sale["state"] == *state);
+        assert!(closed, "progress: a sale is {} for ever", sale["state"]);
+    }
+}
+
+/// How many messages an undisturbed day has.
+fn messages_of(mode: Mode) -> u64 {
+    static COUNTS: OnceLock<BTreeMap<Mode, u64>> = OnceLock::new();
+    let count = |mode| {
+        // On a thread of its own, where nothing is planted and no other runtime runs.
+        let counted = std::thread::spawn(move || local(run(mode, vec![])));
+        (mode, counted.join().expect("an undisturbed day"))
+    };
+    COUNTS.get_or_init(|| [Mode::Buy, Mode::Cancel].map(count).into())[&mode]
+}
+
+/// How a dead customer comes back.
+#[derive(Clone, Copy)]
+enum Return {
+    /// Her process was killed.
+    Killed,
+    /// Her machine is gone; she has her phrase.
+    Phrase,
+}
+
+/// One death at one message, message by message.
+fn one_death(number: usize) -> Option<Running> {
+    let deaths = [Fault::SenderDiesAfter, Fault::SenderDiesBefore];
+    let kinds = deaths.map(|death| [Return::Killed, Return::Phrase].map(|back| (death, back)));
+    let kinds = kinds.concat();
+    let message = (number / kinds.len()) as u64;
+    let (death, back) = kinds[number % kinds.len()];
+    (message < messages_of(Mode::Buy)).then(|| Box::pin(die_and_return(message, death, back)) as Running)
+}
+
+async fn die_and_return(message: u64, death: Fault, back: Return) {
+    let (world, customer) = setting().await;
+    let wallet = customer.wallet();
+    world.network.schedule([(message, death)]);
+    tokio::select! {
+        () = day(&world, &wallet, Mode::Buy, WITHDRAWN) => {}
+        () = customer.died() => {}
+    }
+    drop(wallet);
+    world.network.heal();
+    tokio::time::sleep(A_WHILE).await;
+    let wallet = match back {
+        Return::Killed => customer.wallet_after(Death::Killed),
+        Return::Phrase => {
+            let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+            let restored = wallet.restore(&world.parties().bank, world.dir()).await;
+            restored.expect("the restore");
+            wallet
+        }
+    };
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
+    for (number, row) in wallet.purchases().expect("the purchases") {
+        if row.delivery == Delivery::OnDemand {
+            let driven = wallet.drive_purchase(number).await;
+            driven.expect("a purchase of the past ends as it had ended");
+        }
+    }
+    world.check(&[&wallet]).await;
+    messages::check(&world.network.sent());
+}

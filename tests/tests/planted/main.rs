@@ -1,0 +1,151 @@
+//! The checkers can fail: every planted defect is found, and the same checks find nothing where nothing is planted.
+//!
+//! | what | file |
+//! |---|---|
+//! | the checks, in their order | [`checks`] |
+//! | what a stranger asks | [`strangers`] |
+//! | what a wallet and a judge are shown that is not what it says | [`papers`] |
+//! | what a store finds on its disk | [`disks`] |
+//! | what joins a name to what is said without one | [`links`] |
+//! | the table in docs/TESTING.md, and that no program has a switch | [`table`] |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+mod checks;
+mod disks;
+mod links;
+mod papers;
+mod strangers;
+mod table;
+
+use checks::CHECKS;
+use farthing_planted::{Defect, is_planted, plant};
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    panic::{set_hook, take_hook},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// How long a schedule may take, in the time of its world: longer than any deadline is ahead, many times over.
+const SCHEDULE_MAX: Duration = Duration::from_secs(4 * 24 * 3600);
+
+/// How many defects are looked for at once.
+const THREADS: usize = 2;
+
+/// How a defect was found.
+struct Found {
+    check: &'static str,
+    schedules: usize,
+    why: String,
+}
+
+/// Runs the checks one after the other until a schedule fails; `Err` has the number of those that passed.
+fn look_for(defect: Option<Defect>) -> Result<Found, usize> {
+    local(async {
+        let _planted = defect.map(plant);
+        let mut schedules = 0;
+        for check in CHECKS {
+            for number in 0.. {
+                let Some(running) = (check.schedule)(number) else {
+                    break;
+                };
+                schedules += 1;
+                let bounded = async {
+                    let ended = tokio::time::timeout(SCHEDULE_MAX, running).await;
+                    assert!(ended.is_ok(), "progress: it does not end");
+                };
+                if let Err(failed) = tokio::task::spawn_local(bounded).await {
+                    let why = said(failed.into_panic().as_ref());
+                    let check = check.name;
+                    return Ok(Found {
+                        check,
+                        schedules,
+                        why,
+                    });
+                }
+            }
+        }
+        Err(schedules)
+    })
+}
+
+/// Runs `future` in virtual time.
+fn local<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+/// What a schedule failed with: its first line, and no more of it than a table takes.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let first = text.unwrap_or("a panic").lines().next().unwrap_or_default();
+    let said = first.trim_start_matches("assertion `left == right` failed: ");
+    said.replace('|', "/").chars().take(100).collect()
+}
+
+/// Lets a planted defect fail in silence: it is looked at what with.
+fn silence_planted_panics() {
+    let loud = take_hook();
+    set_hook(Box::new(move |panic| {
+        if !Defect::ALL.iter().any(|defect| is_planted(*defect)) {
+            loud(panic);
+        }
+    }));
+}
+
+#[test]
+fn every_planted_defect_is_found() {
+    silence_planted_panics();
+    let began = Instant::now();
+    let left = Mutex::new(Defect::ALL.iter().copied());
+    let found = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let Some(defect) = left.lock().unwrap().next() else {
+                        return;
+                    };
+                    let outcome = look_for(Some(defect));
+                    found.lock().unwrap().insert(defect, outcome);
+                }
+            });
+        }
+    });
+    let found = found.into_inner().unwrap();
+    assert_eq!(found.len(), Defect::ALL.len());
+    println!("{}", table::HEAD);
+    let mut survivors = Vec::new();
+    for (defect, outcome) in found {
+        match outcome {
+            Ok(found) => println!("{}", table::row(defect, &found)),
+            Err(passed) => survivors.push(format!("{defect:?} after {passed} schedules")),
+        }
+    }
+    println!("in {:.0} s", began.elapsed().as_secs_f64());
+    assert!(survivors.is_empty(), "not found: {survivors:?}");
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_planted() {
+    match look_for(None) {
+        Err(passed) => println!("{passed} schedules pass where nothing is planted"),
+        Ok(found) => panic!(
+            "{}, after {} schedules: {}",
+            found.check, found.schedules, found.why
+        ),
+    }
+}

@@ -1,0 +1,117 @@
+//! What a wallet and a judge are shown that is not what it says.
+
+use farthing_client::{error::WalletError, goods::judge, wallet::Wallet};
+use farthing_coin::{Seed, Signed};
+use farthing_protocol::{
+    documents::Receipt,
+    evidence::NoVerdict,
+    goods::GoodsKey,
+    money::Amount,
+    purchase::{Purchase, PurchaseError},
+};
+use farthing_tests::simulation::{
+    foundation::ITEM,
+    shopping::{is_delivery, picture},
+    world::World,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What she has in her account, and withdraws.
+const FUNDS: Amount = Amount(2000);
+
+async fn withdrawn(seed: u64) -> (Arc<World>, Wallet) {
+    let world = World::new(seed).await;
+    let wallet = world.customer("alice", FUNDS).await.wallet();
+    let withdrawn = wallet.withdraw(&world.parties().bank, FUNDS).await;
+    withdrawn.expect("a withdrawal");
+    (world, wallet)
+}
+
+/// An escrow signs a receipt with a goods key that is not the offer's.
+pub async fn a_receipt_with_another_key() {
+    let (world, wallet) = withdrawn(41).await;
+    let begun = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(&world, 1))
+        .await;
+    let number = begun.expect("an offer");
+    world.network.block(is_delivery);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    let row = wallet.purchase(number).expect("the purchase");
+    let Purchase::Held(mut order, hold) = row.purchase else {
+        panic!("the coins are held");
+    };
+    // The very same contract, with an escrow whose key is at hand.
+    let escrow = Seed::from_bytes(&[9; 32]).account_key();
+    order.contract.terms.escrow = escrow.public();
+    let terms = &order.contract.terms;
+    let receipt = Receipt {
+        purchase: terms.purchase_id(),
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        goods_key: GoodsKey::from_bytes([7; 32]),
+    };
+    let receipt = Signed::sign(receipt, &escrow);
+    let taken = Purchase::Held(order, hold).on_receipt(receipt);
+    let refused = matches!(taken, Err(PurchaseError::WrongGoodsKey));
+    assert!(
+        refused,
+        "goods: the wallet takes a key that opens nothing for its goods"
+    );
+}
+
+/// A merchant serves other bytes than those of his offer.
+pub async fn goods_that_are_not_the_offers() {
+    let (world, wallet) = withdrawn(42).await;
+    flip(&largest_file(&world.merchant_home(0)));
+    let begun = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(&world, 1))
+        .await;
+    let number = begun.expect("an offer");
+    drop(wallet.drive_purchase(number).await);
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "fetching", "goods: paid for what is not as offered");
+}
+
+/// A customer shows a judge a file that is not what she fetched.
+pub async fn a_file_that_is_not_the_goods() {
+    let (world, wallet) = withdrawn(43).await;
+    let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 1)).await;
+    let number = bought.expect("a purchase");
+    let evidence = wallet.evidence(number).expect("a receipt");
+    let sealed = wallet.goods_path(&evidence.contract.offer.body);
+    flip(&sealed);
+    let verdict = judge(evidence, &sealed).expect("the file is read");
+    let proves_nothing = matches!(verdict, Err(NoVerdict::OtherFile { .. }));
+    assert!(proves_nothing, "evidence: an honest merchant is convicted");
+}
+
+/// Flips a bit in the middle of a file.
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("the file");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).expect("the file");
+}
+
+fn largest_file(dir: &Path) -> PathBuf {
+    let mut dirs = vec![dir.to_path_buf()];
+    let mut files = Vec::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("the directory") {
+            let path = entry.expect("an entry").path();
+            let metadata = std::fs::metadata(&path).expect("the file");
+            if metadata.is_dir() {
+                dirs.push(path);
+            } else {
+                files.push((metadata.len(), path));
+            }
+        }
+    }
+    files.into_iter().max().expect("a file").1
+}

@@ -1,0 +1,171 @@
+//! What a stranger asks who puts every message together herself: each is refused, or answered as it must be.
+
+use farthing_coin::{SecretKey, Seed, Signed};
+use farthing_node::card::RoleName;
+use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_protocol::limits::COINS_PER_REQUEST_MAX;
+use farthing_protocol::{
+    decide::{OverdueRequest, SignedDecision},
+    documents::{Abort, AbortReason, Hold},
+    goods::GoodsKey,
+    money::Amount,
+    refusal::{Later, PurchaseFault, Refusal, RequestFault},
+    settle::SettleRequest,
+};
+use farthing_tests::{
+    by_hand::{Bought, ByHand, Purse},
+    simulation::{machine::Death, party::Party, world::World},
+};
+use std::sync::Arc;
+
+/// What she has in her account at first.
+const FUNDS: Amount = Amount(1500);
+
+/// Coins worth the price.
+const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
+
+fn seed(number: u64) -> Seed {
+    let entropy: &dyn Entropy = &SeededEntropy::new(number);
+    Seed::generate(&mut entropy.rng())
+}
+
+fn key() -> SecretKey {
+    seed(66).account_key()
+}
+
+async fn stranger(number: u64) -> (Arc<World>, ByHand) {
+    let world = World::new(number).await;
+    let parties = world.parties();
+    let cards = [parties.bank, parties.escrow, parties.merchant];
+    let hand = ByHand::new(world.wire(), world.clock.clone(), cards, seed(number));
+    world.open_account(hand.account(), "alice").await;
+    world.pay_in(hand.account(), FUNDS, "alice").await;
+    (world, hand)
+}
+
+async fn held(number: u64) -> (Arc<World>, ByHand, Bought, Signed<Hold>) {
+    let (world, hand) = stranger(number).await;
+    let purse = hand.withdraw(&EXACT).await;
+    let bought = hand.order(&purse).await;
+    let hold = hand.held(&bought).await;
+    (world, hand, bought, hold)
+}
+
+/// She asks for more than her account holds.
+pub async fn more_than_her_account_holds() {
+    let (_world, hand) = stranger(31).await;
+    let withdrawal = hand.withdrawal(&[1024, 512]).await;
+    let withdrawal = hand.withdrawal_begun(&withdrawal).await;
+    let finish = hand.ask(hand.withdraw_finish(&withdrawal)).await;
+    assert!(
+        matches!(finish, Err(Refusal::Account(_))),
+        "money: more is issued than the account holds"
+    );
+}
+
+/// She opens a session, the bank is restarted, and she opens it again.
+pub async fn the_same_session_after_a_restart() {
+    let (world, hand) = stranger(32).await;
+    let begin = hand.withdraw_begin(&hand.withdrawal(&[1]).await);
+    let before = hand.ask(begin.clone()).await.expect("a session");
+    world.restart(Party::Bank, Death::Killed).await;
+    let after = hand.ask(begin).await.expect("a session");
+    assert!(
+        before.commitments != after.commitments,
+        "money: a nonce lives on after a restart"
+    );
+}
+
+/// She pays with coins that are worth less than the price.
+pub async fn coins_worth_less_than_the_price() {
+    let (_world, hand) = stranger(33).await;
+    let purse = hand.withdraw(&[512, 128]).await;
+    let bought = hand.order(&purse).await;
+    let refused = hand.ask(bought.hold()).await;
+    assert!(
+        matches!(refused, Err(Refusal::Contract(_))),
+        "money: coins are held for more than they are worth"
+    );
+}
+
+/// Somebody brings the bank an abort that the escrow never signed.
+pub async fn an_abort_of_her_own() {
+    let (world, hand, bought, _) = held(34).await;
+    let abort = Abort {
+        purchase: bought.order.purchase(),
+        bank: hand.key(RoleName::Bank),
+        reason: AbortReason::Cancelled,
+    };
+    let settle = SettleRequest {
+        escrow: hand.key(RoleName::Escrow),
+        decision: SignedDecision::Abort(Signed::sign(abort, &key())),
+    };
+    let refused = hand.ask(settle).await;
+    assert!(
+        matches!(refused, Err(Refusal::Contract(_))),
+        "finality: a stranger ends a purchase"
+    );
+    assert!(world.held().await > 0, "finality: a stranger ends a purchase");
+}
+
+/// A merchant releases a goods key that is not the offer's.
+pub async fn a_goods_key_that_is_not_the_offers() {
+    let (_world, hand, bought, hold) = held(35).await;
+    let released = hand
+        .ask(bought.release(&hold, &GoodsKey::from_bytes([7; 32])))
+        .await;
+    assert!(
+        matches!(released, Err(Refusal::Contract(_))),
+        "goods: paid for a key that opens nothing"
+    );
+}
+
+/// A bank whose clock is wrong says that a hold is overdue.
+pub async fn a_hold_that_is_not_overdue() {
+    let (_world, hand, bought, _) = held(36).await;
+    let terms = bought.order.contract.terms.clone();
+    let refused = hand.ask(OverdueRequest { terms }).await;
+    let not_yet = matches!(refused, Err(Refusal::Later(Later::NotYet)));
+    assert!(not_yet, "finality: the bank's clock has decided a purchase");
+}
+
+/// She cancels and never comes back: the escrow has the bank release the coins, long before they are overdue.
+pub async fn a_cancel_that_nobody_else_brings_to_the_bank() {
+    let (world, hand, bought, _) = held(37).await;
+    hand.ask(bought.cancel()).await.expect("an abort");
+    let left = world.escrow(0).settle_round().await.expect("the escrow's round");
+    assert_eq!(
+        (left, world.held().await),
+        (0, 0),
+        "progress: the escrow does not tell the bank"
+    );
+}
+
+/// She cancels before the bank has heard of her hold, which arrives when it has obeyed the abort.
+pub async fn a_hold_that_arrives_after_its_abort() {
+    let (world, hand) = stranger(39).await;
+    let purse = hand.withdraw(&EXACT).await;
+    let bought = hand.order(&purse).await;
+    hand.ask(bought.cancel()).await.expect("an abort");
+    world.settle().await;
+    let refused = hand.ask(bought.bank_hold()).await;
+    let ended = matches!(refused, Err(Refusal::Purchase(PurchaseFault::Aborted(_))));
+    assert!(ended, "finality: coins are held for a purchase that has ended");
+}
+
+/// She sends a longer list of coins than any request may have.
+pub async fn a_list_that_is_too_long() {
+    let (_world, hand) = stranger(38).await;
+    let one = hand.withdraw(&[1]).await;
+    let mut purse = Purse {
+        coins: Vec::new(),
+        keys: Vec::new(),
+    };
+    for _ in 0..=COINS_PER_REQUEST_MAX {
+        purse = purse.and(&one);
+    }
+    let exchange = hand.exchange(&purse, &[1]).await;
+    let refused = hand.ask(hand.exchange_begin(&exchange, &purse)).await;
+    let too_long = matches!(refused, Err(Refusal::Request(RequestFault::ListLength { .. })));
+    assert!(too_long, "bad input: a list of any length is looked at");
+}

@@ -1,0 +1,80 @@
+//! The table in docs/TESTING.md, and that no program which anybody runs has a switch.
+
+use crate::Found;
+use farthing_planted::{Defect, MARKER};
+use std::{fs, path::Path, process::Command};
+
+/// The table's head.
+pub(crate) const HEAD: &str =
+    "| planted | the mistake | found by | after schedules | with |\n|---|---|---|---|---|";
+
+fn beginning(defect: Defect) -> String {
+    format!("| {defect:?} | {} |", defect.mistake())
+}
+
+/// One defect's row.
+pub(crate) fn row(defect: Defect, found: &Found) -> String {
+    let Found {
+        check,
+        schedules,
+        why,
+    } = found;
+    format!("{} {check} | {schedules} | {why} |", beginning(defect))
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+#[test]
+fn the_document_lists_exactly_the_defects_that_there_are() {
+    let text = fs::read_to_string(root().join("docs/TESTING.md")).expect("the document");
+    let section = text
+        .split("\n## ")
+        .find(|section| section.starts_with("Planted defects"));
+    let rows: Vec<&str> = section
+        .expect("the section")
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    assert_eq!(rows.len(), Defect::ALL.len());
+    for (row, defect) in rows.iter().zip(Defect::ALL) {
+        let beginning = beginning(*defect);
+        assert!(row.starts_with(&beginning), "expected `{beginning}`, got `{row}`");
+    }
+}
+
+#[test]
+fn nothing_but_the_tests_is_built_with_the_switches() {
+    let features_by = |edges: &str| {
+        let tree = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--offline",
+                "--workspace",
+                "--invert",
+                "farthing-planted",
+                "--edges",
+            ])
+            .arg(edges)
+            .current_dir(root())
+            .output()
+            .expect("cargo runs");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        String::from_utf8(tree.stdout).expect("text")
+    };
+    let switched = "farthing-planted feature \"planted\"";
+    assert!(features_by("normal,build,dev,features").contains(switched));
+    let built = features_by("normal,build,features");
+    assert!(
+        built.contains("farthing-client") && !built.contains(switched),
+        "{built}"
+    );
+}
+
+#[test]
+fn a_program_that_has_the_switches_shows_it() {
+    let this = std::env::current_exe().and_then(fs::read).expect("this program");
+    assert!(this.windows(MARKER.len()).any(|bytes| bytes == MARKER.as_bytes()));
+}
