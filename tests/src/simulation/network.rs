@@ -466,7 +466,7 @@ impl MemoryChannel {
                 self.network.replied(under.number, bytes);
             }
             Err(error) => {
-                let _line = self.network.trace.became(under.line, error.to_string());
+                self.network.trace.became(under.line, error.to_string());
             }
         }
         reply
