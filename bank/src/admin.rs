@@ -2,6 +2,7 @@
 
 use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, open_account};
+use crate::evidence::About;
 use crate::rows::{ACCOUNTS, Account, Direction};
 use farthing_coin::PublicKey;
 use farthing_node::store::limits::SCAN_MAX_ROWS;
@@ -36,6 +37,8 @@ pub enum Command {
     Keys,
     /// Counts the books twice.
     Audit,
+    /// The documents that convict escrows, or clear the bank: see [`evidence`](crate::evidence).
+    Evidence(About),
 }
 
 /// Money over the cash desk.
@@ -67,6 +70,10 @@ impl Bank {
             Command::Audit => {
                 let report = self.audit().await.map_err(|e| e.to_string())?;
                 serde_json::to_value(report).map_err(|e| e.to_string())
+            }
+            Command::Evidence(about) => {
+                let papers = self.evidence(&about)?;
+                serde_json::to_value(papers).map_err(|e| e.to_string())
             }
         }
     }

@@ -48,6 +48,18 @@ pub(crate) enum Command {
     Keys(Directory),
     /// Count the books twice, by sums and by rows, and see whether they balance.
     Audit(Directory),
+    /// Print the documents that convict escrows of having signed both outcomes, or those about a purchase or a coin, for
+    /// `farthing receipt verify`.
+    Evidence {
+        /// The bank's directory.
+        dir: PathBuf,
+        /// About this purchase, by its id.
+        #[arg(long, value_name = "ID")]
+        purchase: Option<String>,
+        /// About the coin of this key.
+        #[arg(long, value_name = "KEY", conflicts_with = "purchase")]
+        coin: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

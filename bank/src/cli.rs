@@ -2,6 +2,7 @@
 
 use crate::admin::{Cash, Command as Ask};
 use crate::args::{AccountCommand, Cli, Command, Init, Movement};
+use crate::evidence::About;
 use crate::keys::BankSettings;
 use crate::node::{BankNode, create, run_node};
 use crate::output;
@@ -52,6 +53,15 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),
         Command::Account(command) => account(command).await,
         Command::Keys(Directory { dir }) => Ok(show(output::keys, ask(&dir, Ask::Keys).await?)),
+        Command::Evidence { dir, purchase, coin } => {
+            let about = match (purchase, coin) {
+                (Some(id), _) => About::Purchase { id },
+                (None, Some(key)) => About::Coin { key },
+                (None, None) => About::Contradictions,
+            };
+            let papers = ask(&dir, Ask::Evidence(about)).await?;
+            Ok(Report::new(serde_json::to_string_pretty(&papers)?, papers))
+        }
         Command::Audit(Directory { dir }) => {
             let found = ask(&dir, Ask::Audit).await?;
             let problems = found.get("problems").and_then(Value::as_array);

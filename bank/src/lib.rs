@@ -24,6 +24,7 @@ pub mod audit;
 pub mod bank;
 pub mod cli;
 pub mod desk;
+pub mod evidence;
 pub mod keys;
 pub mod node;
 mod output;

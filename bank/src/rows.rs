@@ -7,8 +7,8 @@
 use farthing_coin::{EpochKeys, KeyId, PublicKey};
 use farthing_node::store::{StoreError, Table, Transaction};
 use farthing_protocol::{
-    coins::CoinState, documents::Issued, documents::PurchaseId, money::Amount, restore::Memo,
-    settle::BankPurchase,
+    coins::CoinState, decide::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
+    restore::Memo, settle::BankPurchase,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,10 @@ pub const KEY_TOTALS: Table<KeyId, KeyTotals> = Table::new(10, "key totals");
 pub const KEY_ROOT: Table<(), KeyRoot> = Table::new(11, "key root");
 /// The list of keys, by epoch. It only grows.
 pub const EPOCHS: Table<u32, EpochKeys> = Table::new(12, "epochs");
+
+/// Decisions that contradict the one that a purchase's row has, by the row's key: with it they convict the escrow. At
+/// most one for each purchase that has ended.
+pub const CONTRADICTIONS: Table<([u8; 32], PublicKey), SignedDecision> = Table::new(14, "contradictions");
 
 /// Each account's memo to its owner.
 pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");

@@ -2,7 +2,7 @@
 
 use crate::bank::Bank;
 use crate::rows::{PURCHASES, purchase_key};
-use crate::transactions::{self, Issuing, Opening};
+use crate::transactions::{self, Issuing, Opening, Settling};
 use crate::{keys::Keys, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, Signed};
@@ -19,7 +19,7 @@ use farthing_protocol::{
     hold::{BankHoldRequest, verify_bank_hold},
     issue::{Begun, Sessions},
     money::Amount,
-    refusal::Refusal,
+    refusal::{PurchaseFault, Refusal},
     restore::{AccountRequest, Memo, MemoRequest, verify_account, verify_memo, verify_withdrawals},
     settle::{CollectRequest, Collected, SettleRequest, verify_settle},
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
@@ -124,12 +124,22 @@ impl Bank {
     /// Obeys a decision, from whoever brings it.
     ///
     /// # Errors
-    /// When its escrow is unknown here, its signature is bad, or it does not fit the purchase.
+    /// When its escrow is unknown here, its signature is bad, or it does not fit the purchase; and when the escrow has
+    /// signed the opposite before, which is handed back.
     pub async fn settle(&self, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
         self.check_escrow(&request)?;
         let decision = verify_settle(request, &self.here)?;
-        let settled = decide(&self.store, move |tx| transactions::settle(tx, &decision)).await?;
-        Ok(self.sign(settled))
+        let (purchase, escrow) = decision.row_key();
+        match decide(&self.store, move |tx| transactions::settle(tx, &decision)).await? {
+            Settling::Settled(settled) => Ok(self.sign(settled)),
+            Settling::Opposed(earlier) => {
+                tracing::error!(
+                    %purchase, %escrow,
+                    "an escrow has signed both outcomes of a purchase; `farthing-bank evidence` proves it"
+                );
+                Err(PurchaseFault::DecidedOtherwise(Box::new(earlier)).into())
+            }
+        }
     }
 
     /// Refuses decisions of an escrow whose card is not here, which could fill the store with purchases of its own.

@@ -6,8 +6,8 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN,
-    coin_states, count_issued, move_coins, purchase_key,
+    ACCOUNTS, Account, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES,
+    TOTALS, WITHDRAWN, coin_states, count_issued, move_coins, purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{
@@ -17,6 +17,7 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     coins::{VerifiedCoin, VerifiedCoins},
+    decide::SignedDecision,
     documents::{BankHold, Issued, Settled},
     exchange::{VerifiedExchangeBegin, VerifiedExchangeFinish},
     hold::{HoldDecision, VerifiedBankHold},
@@ -244,11 +245,21 @@ fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(),
     .into())
 }
 
-/// Obeys a decision: the coins are spent and the account is credited, or the coins are released.
+/// What has become of a decision that was brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settling {
+    /// It is obeyed.
+    Settled(Settled),
+    /// The escrow had signed the opposite before: this, which stays obeyed.
+    Opposed(SignedDecision),
+}
+
+/// Obeys a decision: the coins are spent and the account is credited, or the coins are released. Of two opposite ones
+/// the first is obeyed and both are kept.
 ///
 /// # Errors
 /// When a commit's purchase is unknown, or the decision does not fit it.
-pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settled, Undone> {
+pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settling, Undone> {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
     let stored = PURCHASES.get(tx, &row)?;
@@ -262,17 +273,26 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
     {
         credit(tx, terms.account, terms.price)?;
     }
-    if let SettleDecision::Now(settlement) = decision.respond(stored, &states)? {
-        move_coins(tx, &coins, &states, &settlement.states)?;
-        PURCHASES.put(tx, &row, &settlement.purchase)?;
-        if let Some(deadline_ms) = deadline_ms {
-            HOLDS.delete(tx, &(deadline_ms, row.0, row.1))?;
+    match decision.respond(stored, &states)? {
+        SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),
+        SettleDecision::Opposed(earlier) => {
+            if CONTRADICTIONS.get(tx, &row)?.is_none() {
+                CONTRADICTIONS.put(tx, &row, decision.decision())?;
+            }
+            Ok(Settling::Opposed(earlier))
         }
-        if let Some((account, amount)) = settlement.credit {
-            credit(tx, account, amount)?;
+        SettleDecision::Now(settlement, settled) => {
+            move_coins(tx, &coins, &states, &settlement.states)?;
+            PURCHASES.put(tx, &row, &settlement.purchase)?;
+            if let Some(deadline_ms) = deadline_ms {
+                HOLDS.delete(tx, &(deadline_ms, row.0, row.1))?;
+            }
+            if let Some((account, amount)) = settlement.credit {
+                credit(tx, account, amount)?;
+            }
+            Ok(Settling::Settled(settled))
         }
     }
-    Ok(decision.settled())
 }
 
 fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<(), Undone> {

@@ -3,11 +3,13 @@
 
 mod support;
 
+use farthing_bank::evidence::About;
 use farthing_coin::Signed;
 use farthing_protocol::{
     api::BankRequest,
     decide::SignedDecision,
     documents::{Settled, SettledAs},
+    evidence::{Charge, Culprit, judge},
     hold::BankHoldRequest,
     limits::{DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
     money::Amount,
@@ -46,7 +48,8 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     assert_eq!(world.audited().await, Amount(66));
     assert_eq!(world.balance(&world.merchant).await, Amount(0));
     let (first, settled) = world.ask_raw(world.commit(&bought)).await;
-    assert_eq!(settled.unwrap().body.outcome, SettledAs::Committed);
+    let terms = &bought.order.contract.terms;
+    assert_eq!(settled.unwrap().body, Settled::committed(terms));
     for _ in 0..2 {
         world.restart().await;
         let head = world.head();
@@ -157,9 +160,33 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
     world.ask(world.commit(&committed)).await.unwrap();
     world.ask(world.abort(&aborted)).await.unwrap();
     for opposite in [world.abort(&committed), world.commit(&aborted)] {
-        let refusal = world.refused(opposite).await;
-        assert!(matches!(refusal, Refusal::Contract(ContractFault::Decision(_))));
+        // The first decision stays obeyed and is handed back; both are kept, and convict the escrow.
+        let refusal = world.ask(opposite.clone()).await.unwrap_err();
+        let Refusal::Purchase(PurchaseFault::DecidedOtherwise(earlier)) = refusal else {
+            panic!("{refusal}");
+        };
+        assert_ne!(*earlier, opposite.decision);
+        assert_eq!(earlier.purchase(), opposite.decision.purchase());
+        // Once is enough: the same again writes nothing.
+        world.refused(opposite).await;
     }
+    let papers = world.bank.evidence(&About::Contradictions).unwrap();
+    let convictions = judge(&papers);
+    assert_eq!(convictions.len(), 2, "{convictions:?}");
+    for conviction in convictions {
+        assert_eq!(conviction.culprit, Culprit::Escrow(world.escrow.public()));
+        assert_eq!(conviction.charge, Charge::DecidedTwice);
+    }
+    assert_eq!(
+        world
+            .bank
+            .evidence(&About::Purchase {
+                id: committed.order.purchase().to_string()
+            })
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(
         world.refused(committed.hold()).await,
         PurchaseFault::Committed(committed.order.purchase()).into()

@@ -4,9 +4,7 @@ use crate::{
     coins::set_status,
     drive::Drive,
     error::WalletError,
-    rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, Exhibit, NO_BANK, PURCHASES, PurchaseRow,
-    },
+    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow},
     talk::Talk,
     wallet::{Wallet, take_numbers},
     watch::Event,
@@ -19,11 +17,10 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
-    evidence::Evidence,
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
     money::{Amount, Selection, select},
     offer::{CatalogItem, CatalogRequest, OfferRequest},
-    purchase::{OfferFault, Order, OrderParts, Plan, Proof, Purchase, check_listed, check_offer},
+    purchase::{OfferFault, Order, OrderParts, Plan, Purchase, check_listed, check_offer},
     restore::{Note, Origin},
     seal::seal_note,
     wire,
@@ -265,32 +262,6 @@ impl Wallet {
         Ok(saved)
     }
 
-    /// What proves to anyone how a purchase went.
-    ///
-    /// # Errors
-    /// When it was not committed, or the escrow's receipt is not here.
-    pub fn evidence(&self, number: u64) -> Result<Evidence, WalletError> {
-        let row = self.purchase(number)?;
-        let status = row.purchase.status();
-        let exhibit = row.exhibits.into_iter().find_map(|exhibit| match exhibit {
-            Exhibit::Receipt(receipt) => Some(receipt),
-            Exhibit::Abort(_) | Exhibit::Commit(_) => None,
-        });
-        let contract = row.purchase.order().map(|order| order.contract.clone());
-        let receipt = match (exhibit, row.purchase) {
-            (Some(receipt), _) => Some(receipt),
-            (None, Purchase::Committed(_, Proof::Receipt(receipt))) => Some(receipt),
-            _ => None,
-        };
-        match (contract, receipt) {
-            (Some(contract), Some(receipt)) => Ok(Evidence {
-                contract,
-                receipt: *receipt,
-            }),
-            _ => Err(WalletError::NoReceipt { number, status }),
-        }
-    }
-
     // ---- orders -----------------------------------------------------------------------------------------------
 
     /// Coins worth exactly the plan's price; some are exchanged where it takes that.
@@ -475,7 +446,8 @@ impl Wallet {
 /// A coin of an ended purchase; one that turned out to be used elsewhere stays that.
 fn ended(row: &CoinRow, number: u64, status: CoinStatus) -> CoinStatus {
     match row.status {
-        CoinStatus::InPurchase(other) if other == number => status,
+        // Released ones turn out to be spent when the bank has obeyed the commit of an escrow that signed an abort, too.
+        CoinStatus::InPurchase(other) | CoinStatus::Released(other) if other == number => status,
         other => other,
     }
 }

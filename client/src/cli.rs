@@ -102,8 +102,8 @@ fn start(options: Options, command: Command) -> Result<Report> {
     let seed = match &command {
         Command::Init => return setup::init(&options),
         Command::Network(command) => return setup::network(&options, command),
-        Command::Receipt(ReceiptCommand::Verify { documents, goods }) => {
-            return receipt::verify(documents, goods);
+        Command::Receipt(ReceiptCommand::Verify { files }) => {
+            return receipt::verify(files);
         }
         // Read before there is a runtime, so that ctrl-c still ends a prompt at once.
         Command::Restore(restore) => Some(setup::read_phrase(restore)?),
@@ -156,6 +156,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Receipt(ReceiptCommand::Show { purchase, output }) => {
             receipt::show(&wallet, &purchase, output.as_deref())
         }
+        Command::Receipt(ReceiptCommand::Denied { output }) => receipt::denied(&wallet, output.as_deref()),
         // These need no open wallet, and were dealt with before.
         Command::Demo(_)
         | Command::Faults(_)

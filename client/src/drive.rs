@@ -3,6 +3,7 @@
 use crate::{
     coins::set_status,
     error::{Unanswered, WalletError},
+    evidence::CoinWord,
     rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, PurchaseRow},
     talk::{Pause, Talk},
     wallet::Wallet,
@@ -13,9 +14,10 @@ use farthing_protocol::{
     api::Call,
     decide::{Outcome, SignedDecision},
     documents::{Abort, EarlierUse, Hold},
+    goods::GoodsKey,
     limits::DEADLINE_LEAST_MS,
     offer::DeliverRequest,
-    purchase::{Ask, Plan, Purchase, PurchaseError},
+    purchase::{Ask, Order, Plan, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
     settle::{Collected, SettleRequest},
 };
@@ -124,7 +126,9 @@ impl Drive<'_> {
         }
         if let Some(order) = row.purchase.order() {
             let coins = &order.payment.coins;
-            if let Some((coin, earlier)) = self.wallet.proven_use(coins, &refusal, &order.purchase().0)? {
+            // What the escrow passes on convicts nobody, so that a false proof is only not believed.
+            let word = self.wallet.coin_word(coins, &refusal, &order.purchase().0)?;
+            if let Some(CoinWord::Used(coin, earlier)) = word {
                 self.mark_used(coins, coin, earlier).await?;
             }
         }
@@ -150,9 +154,10 @@ impl Drive<'_> {
             Ok(receipt) => {
                 let good = row.purchase.clone().on_receipt(receipt.clone());
                 match good {
-                    Err(PurchaseError::WrongGoodsKey) => {
+                    Err(why @ PurchaseError::WrongGoodsKey) => {
                         self.exhibit(row, Exhibit::Receipt(Box::new(receipt))).await?;
-                        Err(PurchaseError::WrongGoodsKey.into())
+                        let row = self.wallet.purchase(self.number)?;
+                        self.ask_bank(row, "deliver", Unanswered::Final(why.into())).await
                     }
                     Err(why) => {
                         self.ask_outcome(row, format!("its receipt is refused: {why}"))
@@ -195,9 +200,12 @@ impl Drive<'_> {
             Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
         };
         match row.purchase.clone().on_outcome(outcome) {
+            // The bank may have been told better: what it obeys is what counts.
             Err(convicting) if convicts(&convicting) => {
                 self.exhibit(row, exhibit).await?;
-                Err(convicting.into())
+                let row = self.wallet.purchase(self.number)?;
+                self.ask_bank(row, question, Unanswered::Final(convicting.into()))
+                    .await
             }
             Err(why) => {
                 self.ask_bank(row, question, Unanswered::Again(why.to_string()))
@@ -217,12 +225,25 @@ impl Drive<'_> {
     }
 
     async fn exhibit(&self, row: PurchaseRow, exhibit: Exhibit) -> Result<(), WalletError> {
-        if row.exhibits.contains(&exhibit) || row.exhibits.len() >= EXHIBITS_MAX {
+        let purchase = row.purchase.clone();
+        self.keep(row, exhibit, purchase).await
+    }
+
+    /// Writes a step down, with a document that convicts.
+    async fn keep(
+        &self,
+        mut row: PurchaseRow,
+        exhibit: Exhibit,
+        purchase: Purchase,
+    ) -> Result<(), WalletError> {
+        let before = std::mem::replace(&mut row.purchase, purchase);
+        let known = row.exhibits.len();
+        if known < EXHIBITS_MAX && !row.exhibits.contains(&exhibit) {
+            row.exhibits.push(exhibit);
+        }
+        if row.purchase == before && row.exhibits.len() == known {
             return Ok(());
         }
-        let before = row.purchase.clone();
-        let mut row = row;
-        row.exhibits.push(exhibit);
         self.wallet
             .save_purchase(self.number, &before, row)
             .await
@@ -267,46 +288,58 @@ impl Drive<'_> {
 
     /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
     async fn finish(&mut self, row: PurchaseRow) -> Result<(), WalletError> {
+        let row = match &row.purchase {
+            Purchase::Aborted(_, abort) => {
+                self.recover_coins(abort.clone()).await?;
+                self.wallet.purchase(self.number)?
+            }
+            _ => row,
+        };
         match &row.purchase {
             Purchase::Committed(order, proof) => {
-                if !matches!(row.delivery, Delivery::Pending | Delivery::OnDemand) {
-                    return Ok(());
-                }
-                let offer = &order.contract.offer.body;
-                self.wallet.fetch_goods(offer, &mut self.merchant).await?;
-                let place = self
-                    .wallet
-                    .open_goods(offer, proof.goods_key(), &row.output, row.begun_ms)?;
-                if place.is_none() && self.wallet.discard_damaged(offer)? {
-                    return Err(WalletError::WrongGoods);
-                }
-                let as_described = place.is_some();
-                let delivery = if as_described {
-                    Delivery::Delivered
-                } else {
-                    Delivery::NotAsDescribed
-                };
-                let output = place.unwrap_or_else(|| row.output.clone());
-                let before = row.purchase.clone();
-                self.wallet
-                    .save_purchase(
-                        self.number,
-                        &before,
-                        PurchaseRow {
-                            delivery,
-                            output,
-                            ..row
-                        },
-                    )
-                    .await?;
-                if as_described {
-                    Ok(())
-                } else {
-                    Err(WalletError::NotAsDescribed(self.number))
-                }
+                let (order, goods_key) = (order.clone(), proof.goods_key().clone());
+                self.open_goods(row, &order, &goods_key).await
             }
-            Purchase::Aborted(_, abort) => self.recover_coins(abort.clone()).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Decrypts what was paid for, unless that was done before.
+    async fn open_goods(
+        &mut self,
+        row: PurchaseRow,
+        order: &Order,
+        goods_key: &GoodsKey,
+    ) -> Result<(), WalletError> {
+        if !matches!(row.delivery, Delivery::Pending | Delivery::OnDemand) {
+            return Ok(());
+        }
+        let offer = &order.contract.offer.body;
+        self.wallet.fetch_goods(offer, &mut self.merchant).await?;
+        let place = self
+            .wallet
+            .open_goods(offer, goods_key, &row.output, row.begun_ms)?;
+        if place.is_none() && self.wallet.discard_damaged(offer)? {
+            return Err(WalletError::WrongGoods);
+        }
+        let as_described = place.is_some();
+        let delivery = if as_described {
+            Delivery::Delivered
+        } else {
+            Delivery::NotAsDescribed
+        };
+        let output = place.unwrap_or_else(|| row.output.clone());
+        let before = row.purchase.clone();
+        let row = PurchaseRow {
+            delivery,
+            output,
+            ..row
+        };
+        self.wallet.save_purchase(self.number, &before, row).await?;
+        if as_described {
+            Ok(())
+        } else {
+            Err(WalletError::NotAsDescribed(self.number))
         }
     }
 
@@ -359,22 +392,44 @@ impl Drive<'_> {
                 }),
             // A bank that does not work with the escrow has never held anything for it.
             Err(Refusal::Contract(ContractFault::UnknownParty { .. })) => Ok(()),
-            Err(refusal) => {
-                // It may have been shown the opposite: that convicts the escrow, and may hold the goods key.
-                let key = self
-                    .wallet
-                    .seed_for(&self.bank.identity)
-                    .purchase_key(order.counter);
-                let request = order.collect_request(&key);
-                if let Ok(collected @ Collected::Committed(_)) = self.bank_talk.once(request).await {
+            Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
+                self.paid_after_all(row, *decision).await
+            }
+            Err(refusal) => Err(WalletError::Refused {
+                party: self.bank.title(),
+                question: SettleRequest::QUESTION,
+                refusal: Box::new(refusal),
+            }),
+        }
+    }
+
+    /// The escrow signed an abort, and before it a commit, which the bank obeys: the goods are paid for, and the key is
+    /// in the commit. The abort is kept, as both convict the escrow.
+    async fn paid_after_all(
+        &mut self,
+        row: PurchaseRow,
+        decision: SignedDecision,
+    ) -> Result<(), WalletError> {
+        let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) = (&row.purchase, decision)
+        else {
+            return Err(WalletError::Garbled {
+                party: self.bank.title(),
+                why: "it shows an abort as the opposite of one".into(),
+            });
+        };
+        let seed = self.wallet.seed_for(&self.bank.identity);
+        let key = seed.purchase_key(order.counter);
+        let collected = Collected::Committed(commit);
+        match row.purchase.clone().on_collected(collected.clone(), &key) {
+            Ok(purchase) => {
+                let abort = Exhibit::Abort(abort.clone());
+                self.keep(row, abort, purchase).await
+            }
+            Err(why) => {
+                if convicts(&why) {
                     self.exhibit_collected(row, collected).await?;
-                    return Err(PurchaseError::BothOutcomes.into());
                 }
-                Err(WalletError::Refused {
-                    party: self.bank.title(),
-                    question: SettleRequest::QUESTION,
-                    refusal: Box::new(refusal),
-                })
+                Err(why.into())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why a wallet could not do what it was asked.
 
-use farthing_coin::KeyListError;
+use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{call::CallError, card::NetworkFileError, network::NetworkError, store::StoreError};
 use farthing_protocol::{
     issue::MintFault,
@@ -114,12 +114,25 @@ pub enum WalletError {
     #[error("several items match `{0}`; give more of the item's id")]
     SeveralItems(String),
     /// The purchase has no receipt.
-    #[error("purchase {number} has no receipt: it is {status}")]
+    #[error("purchase {number} has nothing yet that proves how it ended: it is {status}")]
     NoReceipt {
         /// Which.
         number: u64,
         /// How it stands.
         status: &'static str,
+    },
+    /// The bank denies a coin that it has issued, and proves nothing.
+    #[error(
+        "{bank} denies the coin {coin} without proof that it was used ({refusal}); the coin stays in this wallet, and \
+         `farthing receipt denied -o FILE` writes what convicts the bank"
+    )]
+    CoinDenied {
+        /// Which bank.
+        bank: String,
+        /// The coin's key.
+        coin: PublicKey,
+        /// What it said.
+        refusal: Box<Refusal>,
     },
     /// The goods that were served are not those of the offer.
     #[error("the merchant served other bytes than the offer describes; nothing was paid")]

@@ -3,8 +3,9 @@
 use crate::{
     coins::set_status,
     error::WalletError,
+    evidence::CoinWord,
     mint::{add_coins, is_retry, new_rows, refused, silent},
-    rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, PURCHASES},
+    rows::{COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow},
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
 };
@@ -15,11 +16,10 @@ use farthing_node::{
     store::Transaction,
 };
 use farthing_protocol::{
-    documents::EarlierUse,
     exchange::{Exchange, ExchangeAsk, ExchangeState},
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment, change, fewest},
-    refusal::{CoinsFault, IssueFault, Refusal},
+    refusal::{IssueFault, Refusal},
     restore::Origin,
 };
 use std::collections::BTreeMap;
@@ -233,7 +233,7 @@ impl Wallet {
             _ => exchange.on_refused(&refusal),
         };
         let given_back = matches!(next.state, ExchangeState::Refused { .. });
-        let used = self.proven_use(&exchange.inputs, &refusal, digest)?;
+        let word = self.coin_word(&exchange.inputs, &refusal, digest)?;
         let (inputs, before) = (exchange.inputs.clone(), row.before);
         let next = ExchangeRow {
             exchange: next,
@@ -241,44 +241,31 @@ impl Wallet {
         };
         self.transact(move |tx| {
             if given_back {
-                set_status(tx, &inputs, |row| match used {
-                    Some((coin, earlier)) if coin == row.coin.public => CoinStatus::UsedElsewhere(earlier),
+                set_status(tx, &inputs, |row| match word {
+                    Some(CoinWord::Used(coin, earlier)) if coin == row.coin.public => {
+                        CoinStatus::UsedElsewhere(earlier)
+                    }
                     _ => before,
                 })?;
+            }
+            if let Some(CoinWord::Denied(coin, used)) = word {
+                DENIED.put(tx, &(coin.key_id, coin.public), &used)?;
             }
             EXCHANGES.put(tx, &at, &next)
         })
         .await?;
+        if let Some(CoinWord::Denied(coin, _)) = word {
+            return Err(WalletError::CoinDenied {
+                bank: bank.title(),
+                coin: coin.public,
+                refusal: Box::new(refusal),
+            });
+        }
         if is_retry(&refusal) {
             Ok(())
         } else {
             Err(refused(talk, "exchange", refusal))
         }
-    }
-
-    /// The coin that a refusal of the request of `digest` proves to have been used by somebody else who has
-    /// its key: a copy of this wallet. What this wallet itself has done with it is no such use.
-    pub(crate) fn proven_use(
-        &self,
-        coins: &[Coin],
-        refusal: &Refusal,
-        digest: &[u8; 32],
-    ) -> Result<Option<(PublicKey, EarlierUse)>, WalletError> {
-        let Refusal::Coins(CoinsFault { index, what }) = refusal else {
-            return Ok(None);
-        };
-        let Some(coin) = coins.get(*index) else {
-            return Ok(None);
-        };
-        let Some(earlier) = what.proven_use(coin, digest) else {
-            return Ok(None);
-        };
-        let own_purchase = self.all(&PURCHASES)?.iter().any(|(_, row)| {
-            row.purchase
-                .order()
-                .is_some_and(|order| order.purchase().0 == earlier.digest)
-        });
-        Ok((!own_purchase).then_some((coin.public, earlier)))
     }
 
     async fn exchanged(

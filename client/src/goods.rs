@@ -9,7 +9,7 @@ use crate::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
-    evidence::{Evidence, Judge, NoVerdict, Verdict},
+    evidence::{Judge, NoVerdict, Papers, Verdict},
     goods::{Decryptor, GoodsKey, RunningDigest},
     offer::PieceRequest,
     seal::unwrap,
@@ -242,8 +242,8 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the file cannot be read. The inner error says why the documents prove nothing.
-pub fn judge(evidence: Evidence, sealed: &Path) -> io::Result<Result<Verdict, NoVerdict>> {
-    let mut judge = match Judge::new(evidence) {
+pub fn judge(papers: &Papers, sealed: &Path) -> io::Result<Result<Verdict, NoVerdict>> {
+    let mut judge = match Judge::new(papers) {
         Ok(judge) => judge,
         Err(no_verdict) => return Ok(Err(no_verdict)),
     };

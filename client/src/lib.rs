@@ -24,6 +24,7 @@ pub mod coins;
 pub mod demo;
 mod drive;
 pub mod error;
+pub mod evidence;
 mod exchange;
 pub mod faults;
 pub mod goods;

@@ -54,6 +54,10 @@ pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6
 /// The banks that a wallet made from its phrase has been restored from.
 pub const RESTORED: Table<PublicKey, ()> = Table::new(8, "restored");
 
+/// Coins that their bank has denied without proof, by what the bank knows each by, with what it showed: at most one
+/// row for each coin of the wallet's.
+pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10, "denied coins");
+
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
 

@@ -15,8 +15,8 @@ use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_node::store::StoreError;
 use farthing_protocol::{
-    decide::{Decision, SignedDecision},
-    documents::{PurchaseId, Settled, SettledAs},
+    decide::Decision,
+    documents::{PurchaseId, Settled},
     limits::REPLY_TIMEOUT,
     settle::SettleRequest,
 };
@@ -84,9 +84,16 @@ fn next_pause(pause_ms: &mut u64) -> u64 {
     now_ms
 }
 
+/// A decision on its way to its bank.
+struct Push {
+    request: SettleRequest,
+    /// What the bank will say.
+    expected: Settled,
+}
+
 /// What became of one push.
 enum Pushed {
-    Acknowledged(PurchaseId, Signed<Settled>),
+    Acknowledged(PurchaseId, Box<Signed<Settled>>),
     /// The bank answered, but not with an acknowledgement: others may still go through.
     Refused,
     /// The bank did not answer: the others need not be tried now.
@@ -127,8 +134,8 @@ impl Escrow {
                 }
                 match self.peers.link(RoleName::Bank, &bank) {
                     Ok(link) => {
-                        let requests = decisions.iter().map(|decision| self.request(decision)).collect();
-                        banks.spawn(push_all(link, bank, requests));
+                        let pushes = decisions.iter().map(|decision| self.push_of(decision)).collect();
+                        banks.spawn(push_all(link, bank, pushes));
                     }
                     Err(error) => {
                         tracing::error!(%error, waiting = count, "decisions cannot be delivered");
@@ -149,11 +156,17 @@ impl Escrow {
         }
     }
 
-    fn request(&self, decision: &Decision) -> SettleRequest {
-        SettleRequest {
+    fn push_of(&self, decision: &Decision) -> Push {
+        let terms = decision.terms();
+        let expected = match decision {
+            Decision::Committed { .. } => Settled::committed(terms),
+            Decision::Aborted { .. } => Settled::aborted(terms.purchase_id(), terms.escrow),
+        };
+        let request = SettleRequest {
             escrow: self.here(),
             decision: decision.for_bank(&self.key),
-        }
+        };
+        Push { request, expected }
     }
 
     async fn keep(&self, acknowledged: Vec<(PurchaseId, Signed<Settled>)>) -> Result<(), StoreError> {
@@ -180,20 +193,20 @@ struct PushedAll {
 }
 
 /// Pushes decisions to their bank, some at once, until all were tried or the bank is silent.
-async fn push_all(link: Arc<Link>, bank: PublicKey, requests: Vec<SettleRequest>) -> PushedAll {
-    let total = requests.len();
-    let mut requests = requests.into_iter();
+async fn push_all(link: Arc<Link>, bank: PublicKey, pushes: Vec<Push>) -> PushedAll {
+    let total = pushes.len();
+    let mut pushes = pushes.into_iter();
     let mut under_way = JoinSet::new();
     let mut acknowledged = Vec::new();
     let mut silent = None;
     loop {
         while silent.is_none() && under_way.len() < IN_FLIGHT_MAX {
-            let Some(request) = requests.next() else { break };
-            under_way.spawn(push(Arc::clone(&link), bank, request));
+            let Some(next) = pushes.next() else { break };
+            under_way.spawn(push(Arc::clone(&link), bank, next));
         }
         match under_way.join_next().await {
             None => break,
-            Some(Ok(Pushed::Acknowledged(purchase, settled))) => acknowledged.push((purchase, settled)),
+            Some(Ok(Pushed::Acknowledged(purchase, settled))) => acknowledged.push((purchase, *settled)),
             Some(Ok(Pushed::Refused)) => {}
             Some(Ok(Pushed::Silent) | Err(_)) => silent = Some(bank),
         }
@@ -205,17 +218,14 @@ async fn push_all(link: Arc<Link>, bank: PublicKey, requests: Vec<SettleRequest>
     }
 }
 
-async fn push(link: Arc<Link>, bank: PublicKey, request: SettleRequest) -> Pushed {
-    let purchase = request.decision.purchase();
-    let outcome = match &request.decision {
-        SignedDecision::Commit(_) => SettledAs::Committed,
-        SignedDecision::Abort(_) => SettledAs::Aborted,
-    };
+async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
+    let Push { request, expected } = push;
+    let purchase = expected.purchase;
     match ask(&*link, request, REPLY_TIMEOUT).await {
         Ok(settled) => {
-            let fits = settled.body == Settled { purchase, outcome };
+            let fits = settled.body == expected;
             if fits && settled.verify(&bank).is_ok() {
-                return Pushed::Acknowledged(purchase, settled);
+                return Pushed::Acknowledged(purchase, Box::new(settled));
             }
             tracing::error!(%purchase, "a bank has acknowledged a decision with a document that does not fit it");
             Pushed::Refused

@@ -14,7 +14,7 @@ use farthing_node::disk::MemoryDisk;
 use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::store::verify;
 use farthing_protocol::documents::CoinUse;
-use farthing_protocol::evidence::{Evidence, Judge};
+use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};
 use farthing_protocol::money::Amount;
 use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_note, unwrap};
@@ -198,10 +198,11 @@ pub fn amount(data: &[u8]) {
 
 /// A file that somebody brings to a judge.
 pub fn evidence(data: &[u8]) {
-    let Ok(evidence) = serde_json::from_slice::<Evidence>(data) else {
+    let Ok(papers) = serde_json::from_slice::<Papers>(data) else {
         return;
     };
-    if let Ok(mut judge) = Judge::new(evidence) {
+    let _proven = judge(&[papers.clone(), papers.clone()]);
+    if let Ok(mut judge) = Judge::new(&papers) {
         let mut goods = Vec::new();
         judge.update(data, &mut goods);
         let _said = judge.verdict(&mut goods);

@@ -12,7 +12,7 @@ use farthing_protocol::decide::{
     CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
 };
 use farthing_protocol::documents::{Abort, AbortReason, PurchaseKeyUse, Receipt};
-use farthing_protocol::evidence::Evidence;
+use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
 use farthing_protocol::money::Amount;
@@ -280,9 +280,10 @@ pub fn evidence() -> Vec<Vec<u8>> {
         amount: terms.price,
         goods_key: goods_key(),
     };
-    let evidence = Evidence {
-        contract,
-        receipt: Signed::sign(receipt, &key(2)),
+    let papers = Papers {
+        contract: Some(contract),
+        receipt: Some(Signed::sign(receipt, &key(2))),
+        ..Papers::default()
     };
-    vec![serde_json::to_vec(&evidence).expect("it is JSON")]
+    vec![serde_json::to_vec(&papers).expect("it is JSON")]
 }

@@ -8,11 +8,10 @@ use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
 use crate::shelf::Shelf;
 use crate::transactions;
 use async_trait::async_trait;
-use farthing_coin::Signed;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
 use farthing_node::store::{Store, StoreError, Table, View};
-use farthing_protocol::documents::{Commit, Contract, Receipt, Settled};
+use farthing_protocol::evidence::Papers;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::ops::Bound;
@@ -74,23 +73,10 @@ pub struct SaleLine {
     pub amount: String,
     /// The currency.
     pub currency: String,
-    /// `releasing`, `committed`, `credited` or `ended`.
+    /// `releasing`, `committed`, `credited`, `unpaid` or `ended`.
     pub state: String,
     /// Why it ended without a sale.
     pub why: Option<String>,
-}
-
-/// A merchant's side of a sale: with the encrypted goods, all that a judge needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaleFile {
-    /// Signed by both sides.
-    pub contract: Contract,
-    /// Signed by the escrow, with the goods key.
-    pub receipt: Signed<Receipt>,
-    /// Signed by the escrow, for the bank.
-    pub commit: Signed<Commit>,
-    /// Signed by the bank, once it has credited the sale.
-    pub settled: Option<Signed<Settled>>,
 }
 
 #[async_trait]
@@ -186,10 +172,17 @@ fn sale_line(purchase: &[u8; 32], sale: &Sale) -> Value {
     })
 }
 
-fn evidence(sale: Sale) -> Result<SaleFile, String> {
-    let (committed, settled) = match sale.state {
-        SaleState::Committed(committed) => (*committed, None),
-        SaleState::Credited(committed, settled) => (*committed, Some(settled)),
+/// A merchant's side of a sale: with the encrypted goods, all that a judge needs.
+fn evidence(sale: Sale) -> Result<Papers, String> {
+    let papers = Papers {
+        contract: Some(sale.contract),
+        bank_hold: Some(sale.hold.body.bank_hold),
+        ..Papers::default()
+    };
+    let (committed, settled, abort) = match sale.state {
+        SaleState::Committed(committed) => (*committed, None, None),
+        SaleState::Credited(committed, settled) => (*committed, Some(settled), None),
+        SaleState::Unpaid(committed, abort) => (*committed, None, Some(abort)),
         SaleState::Releasing => {
             return Err("the escrow has not committed this sale yet; ask again later".into());
         }
@@ -199,11 +192,12 @@ fn evidence(sale: Sale) -> Result<SaleFile, String> {
             ));
         }
     };
-    Ok(SaleFile {
-        contract: sale.contract,
-        receipt: committed.receipt,
-        commit: committed.commit,
+    Ok(Papers {
+        receipt: Some(committed.receipt),
+        commit: Some(committed.commit),
         settled,
+        abort,
+        ..papers
     })
 }
 

@@ -16,7 +16,7 @@ use farthing_protocol::{
     decide::{Committed, ReleaseRequest, SignedDecision},
     documents::Terms,
     limits::REPLY_TIMEOUT,
-    refusal::{Advice, Later, Refusal},
+    refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
     settle::SettleRequest,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +199,7 @@ impl Merchant {
                 }
             }
             SaleState::Committed(committed) => self.credit(&sale.contract.terms, &committed).await,
-            SaleState::Credited(..) | SaleState::Ended(_) => Step::Moved,
+            SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => Step::Moved,
         }
     }
 
@@ -216,6 +216,9 @@ impl Merchant {
         };
         let settled = match ask(&*link, request, REPLY_TIMEOUT).await {
             Ok(settled) => settled,
+            Err(CallError::Refused(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision)))) => {
+                return self.leave_unpaid(terms, *decision).await;
+            }
             Err(CallError::Refused(refusal)) => {
                 tracing::error!(%purchase, %refusal, "a bank has refused a commit; it is tried again");
                 return Step::Open;
@@ -225,7 +228,7 @@ impl Merchant {
                 return Step::Silent;
             }
         };
-        let checked = match check::credited(purchase, &terms.bank, settled) {
+        let checked = match check::credited(terms, settled) {
             Ok(checked) => checked,
             Err(error) => {
                 tracing::error!(%purchase, %error, "a bank has answered a commit with a document that does not fit it");
@@ -237,6 +240,34 @@ impl Merchant {
             .transact(move |tx| transactions::credit_sale(tx, &checked))
             .await
         {
+            Ok(()) => Step::Moved,
+            Err(_) => Step::Open,
+        }
+    }
+
+    /// The bank obeys an abort of a purchase that its escrow has committed: both decisions are kept.
+    async fn leave_unpaid(&self, terms: &Terms, decision: SignedDecision) -> Step {
+        let purchase = terms.purchase_id();
+        let checked = match decision {
+            SignedDecision::Abort(abort) => check::aborted(terms, abort),
+            SignedDecision::Commit(_) => Err(ContractFault::Decision("it is a commit".into())),
+        };
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                tracing::error!(%purchase, %error, "a bank has refused a commit with a decision that does not fit it");
+                return Step::Open;
+            }
+        };
+        tracing::error!(
+            %purchase, escrow = %terms.escrow,
+            "an escrow has signed both outcomes of a sale, and the bank obeys its abort: nobody pays for it; \
+             `farthing-merchant evidence` proves it"
+        );
+        let kept = self
+            .store
+            .transact(move |tx| transactions::leave_sale_unpaid(tx, &checked));
+        match kept.await {
             Ok(()) => Step::Moved,
             Err(_) => Step::Open,
         }
@@ -316,6 +347,8 @@ impl Merchant {
 fn awaited(sale: &Sale) -> PublicKey {
     match sale.state {
         SaleState::Releasing => sale.contract.terms.escrow,
-        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Ended(_) => sale.contract.terms.bank,
+        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
+            sale.contract.terms.bank
+        }
     }
 }

@@ -3,9 +3,9 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     decide::Committed,
-    documents::{Contract, PurchaseId, Settled, SettledAs},
+    documents::{Abort, Contract, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
-    purchase::check_receipt,
+    purchase::{check_abort, check_receipt},
     refusal::{ContractFault, GoodsFault, Refusal},
 };
 
@@ -69,6 +69,25 @@ pub fn committed(contract: &Contract, committed: Committed) -> Result<CheckedCom
     Ok(CheckedCommit { purchase, committed })
 }
 
+/// An abort of a sale by its own escrow. Only [`aborted`] makes one.
+#[derive(Debug, Clone)]
+pub struct CheckedAbort {
+    pub(crate) purchase: PurchaseId,
+    pub(crate) abort: Signed<Abort>,
+}
+
+/// Checks that `abort` is the terms' escrow's, for these terms.
+///
+/// # Errors
+/// [`ContractFault::Decision`] says what does not fit.
+pub fn aborted(terms: &Terms, abort: Signed<Abort>) -> Result<CheckedAbort, ContractFault> {
+    check_abort(&abort, terms).map_err(|e| ContractFault::Decision(e.to_string()))?;
+    Ok(CheckedAbort {
+        purchase: terms.purchase_id(),
+        abort,
+    })
+}
+
 /// A bank's word that it has credited a purchase. Only [`credited`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedCredit {
@@ -76,26 +95,22 @@ pub struct CheckedCredit {
     pub(crate) settled: Signed<Settled>,
 }
 
-/// Checks that the bank says that it has credited `purchase`.
+/// Checks that the bank says that it has credited the account of `terms` with their price.
 ///
 /// # Errors
 /// [`ContractFault::Decision`] says what does not fit.
-pub fn credited(
-    purchase: PurchaseId,
-    bank: &PublicKey,
-    settled: Signed<Settled>,
-) -> Result<CheckedCredit, ContractFault> {
-    let expected = Settled {
-        purchase,
-        outcome: SettledAs::Committed,
-    };
+pub fn credited(terms: &Terms, settled: Signed<Settled>) -> Result<CheckedCredit, ContractFault> {
+    let expected = Settled::committed(terms);
     if settled.body != expected {
         return Err(ContractFault::Decision(
             "the bank's answer is not for this commit".into(),
         ));
     }
     settled
-        .verify(bank)
+        .verify(&terms.bank)
         .map_err(|e| ContractFault::Decision(format!("the bank's signature: {e}")))?;
-    Ok(CheckedCredit { purchase, settled })
+    Ok(CheckedCredit {
+        purchase: expected.purchase,
+        settled,
+    })
 }

@@ -5,7 +5,7 @@ use farthing_coin::Signed;
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Committed,
-    documents::{Contract, Hold, Settled},
+    documents::{Abort, Contract, Hold, Settled},
     goods::GoodsSummary,
     limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
     money::Amount,
@@ -116,13 +116,18 @@ pub enum SaleState {
     Credited(Box<Committed>, Signed<Settled>),
     /// The escrow would not commit it; the customer keeps her coins.
     Ended(String),
+    /// The bank was shown an abort by the same escrow before, and obeys that: nobody pays, and both decisions convict
+    /// the escrow.
+    Unpaid(Box<Committed>, Signed<Abort>),
 }
 
 impl SaleState {
     /// The escrow's documents, if it has committed the sale.
     pub fn committed(&self) -> Option<&Committed> {
         match self {
-            SaleState::Committed(committed) | SaleState::Credited(committed, _) => Some(committed),
+            SaleState::Committed(committed)
+            | SaleState::Credited(committed, _)
+            | SaleState::Unpaid(committed, _) => Some(committed),
             SaleState::Releasing | SaleState::Ended(_) => None,
         }
     }
@@ -133,6 +138,7 @@ impl SaleState {
             SaleState::Releasing => "releasing",
             SaleState::Committed(_) => "committed",
             SaleState::Credited(..) => "credited",
+            SaleState::Unpaid(..) => "unpaid",
             SaleState::Ended(_) => "ended",
         }
     }

@@ -1,6 +1,6 @@
 //! Every write of the merchant.
 
-use crate::check::{CheckedCommit, CheckedCredit, OwnDelivery};
+use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, OwnDelivery};
 use crate::rows::{ITEMS, Item, OPEN_SALES, SALES, Sale, SaleState, WITHDRAWN, Withdrawn};
 use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
@@ -66,7 +66,11 @@ pub fn begin_release(
     let purchase = contract.purchase();
     let existing = SALES.get(tx, &purchase.0)?;
     match existing.map(|sale| sale.state) {
-        Some(SaleState::Committed(committed) | SaleState::Credited(committed, _)) => Ok(Some(committed)),
+        Some(
+            SaleState::Committed(committed)
+            | SaleState::Credited(committed, _)
+            | SaleState::Unpaid(committed, _),
+        ) => Ok(Some(committed)),
         Some(SaleState::Releasing) => Ok(None),
         Some(SaleState::Ended(_)) | None => {
             let sale = Sale {
@@ -92,7 +96,7 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
         SaleState::Releasing | SaleState::Ended(_) => {
             Some(SaleState::Committed(Box::new(checked.committed.clone())))
         }
-        SaleState::Committed(_) | SaleState::Credited(..) => None,
+        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) => None,
     })
 }
 
@@ -103,7 +107,18 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
 pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
-        SaleState::Releasing | SaleState::Credited(..) | SaleState::Ended(_) => None,
+        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => None,
+    })
+}
+
+/// Keeps the abort that the bank obeys instead: the sale is at its end, and nobody pays.
+///
+/// # Errors
+/// When the store fails.
+pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, |state| match state {
+        SaleState::Committed(committed) => Some(SaleState::Unpaid(committed, checked.abort.clone())),
+        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => None,
     })
 }
 
@@ -114,7 +129,9 @@ pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<
 pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> Result<(), StoreError> {
     advance(tx, purchase, |state| match state {
         SaleState::Releasing => Some(SaleState::Ended(why.to_owned())),
-        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Ended(_) => None,
+        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
+            None
+        }
     })
 }
 
@@ -135,7 +152,9 @@ fn advance(
     let Some(state) = step(state) else { return Ok(()) };
     match &state {
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
-        SaleState::Credited(..) | SaleState::Ended(_) => OPEN_SALES.delete(tx, &purchase.0)?,
+        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
+            OPEN_SALES.delete(tx, &purchase.0)?;
+        }
     }
     let sale = Sale {
         contract,

@@ -9,7 +9,6 @@
 mod support;
 
 use farthing_coin::Signed;
-use farthing_merchant::admin::SaleFile;
 use farthing_merchant::rows::{OPEN_SALES, SALES, SaleState};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
@@ -17,7 +16,7 @@ use farthing_node::entropy::SeededEntropy;
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
 use farthing_protocol::{
-    evidence::{Evidence, Judge, Verdict},
+    evidence::{Judge, Papers, Verdict},
     money::Amount,
     offer::DeliverRequest,
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
@@ -61,11 +60,10 @@ async fn a_sale_is_delivered_proven_and_credited() {
     let purchase = request.contract.terms.purchase_id();
     let ask = json!({ "do": "evidence", "sale": purchase.to_string()[..9] });
     let answer = world.merchant.admin(ask.clone()).await.unwrap();
-    let file: SaleFile = serde_json::from_value(answer["evidence"].clone()).unwrap();
-    assert_eq!(file.settled, None);
     // What is exported is what a judge of a customer's evidence reads, too.
-    let evidence: Evidence = serde_json::from_value(answer["evidence"].clone()).unwrap();
-    let mut judge = Judge::new(evidence).unwrap();
+    let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
+    assert_eq!(papers.settled, None);
+    let mut judge = Judge::new(&papers).unwrap();
     let mut opened = Vec::new();
     judge.update(&sealed, &mut opened);
     assert_eq!(judge.verdict(&mut opened).unwrap(), Verdict::Delivered);
@@ -79,7 +77,7 @@ async fn a_sale_is_delivered_proven_and_credited() {
     assert_eq!(world.merchant.sales_round().await.unwrap(), 0);
     assert_eq!(open_sales(&world), 0);
     let answer = world.merchant.admin(ask).await.unwrap();
-    let file: SaleFile = serde_json::from_value(answer["evidence"].clone()).unwrap();
+    let file: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
     file.settled.unwrap().verify(&world.bank.key()).unwrap();
     let sales = world
         .merchant

@@ -321,10 +321,16 @@ impl EarlierUse {
     /// # Errors
     /// When the signature is not the coin key's, so that the bank that showed it has lied.
     pub fn verify(&self, coin: &Coin) -> Result<(), SignatureError> {
-        coin.public.verify(
-            &self.operation.statement(&coin.key_id, &self.digest),
-            &self.authorization,
-        )
+        self.verify_by(&coin.key_id, &coin.public)
+    }
+
+    /// As [`verify`](EarlierUse::verify), for the coin of this denomination and key.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify_by(&self, key_id: &KeyId, coin: &PublicKey) -> Result<(), SignatureError> {
+        let statement = self.operation.statement(key_id, &self.digest);
+        coin.verify(&statement, &self.authorization)
     }
 }
 
@@ -339,6 +345,18 @@ pub struct BankHold {
     pub coins_digest: [u8; 32],
     /// What they are worth.
     pub total: Amount,
+}
+
+impl BankHold {
+    /// What the bank says once it holds the coins of `terms`.
+    pub fn of(terms: &Terms) -> BankHold {
+        BankHold {
+            purchase: terms.purchase_id(),
+            escrow: terms.escrow,
+            coins_digest: terms.coins_digest,
+            total: terms.price,
+        }
+    }
 }
 
 impl Document for BankHold {
@@ -468,16 +486,25 @@ impl Document for Abort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SettledAs {
     /// The coins are spent and the account is credited.
-    Committed,
+    Committed {
+        /// The account.
+        account: PublicKey,
+        /// With how much.
+        amount: Amount,
+    },
     /// The coins, if any were held, are released.
     Aborted,
 }
 
 /// The bank's word that it has obeyed a decision. Signed by the bank.
+///
+/// It names the escrow: another one may have decided, before any hold, a purchase that is not its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// The purchase.
     pub purchase: PurchaseId,
+    /// The escrow whose decision it is.
+    pub escrow: PublicKey,
     /// How.
     pub outcome: SettledAs,
 }
@@ -487,7 +514,38 @@ impl Document for Settled {
 
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
-        t.u8(b"outcome", matches!(self.outcome, SettledAs::Aborted).into());
+        t.bytes(b"escrow", &self.escrow.0);
+        match &self.outcome {
+            SettledAs::Committed { account, amount } => {
+                t.u8(b"outcome", 0);
+                t.bytes(b"account", &account.0);
+                t.u64(b"amount", amount.0);
+            }
+            SettledAs::Aborted => t.u8(b"outcome", 1),
+        }
+    }
+}
+
+impl Settled {
+    /// What the bank says once it has committed the purchase of `terms`.
+    pub fn committed(terms: &Terms) -> Settled {
+        Settled {
+            purchase: terms.purchase_id(),
+            escrow: terms.escrow,
+            outcome: SettledAs::Committed {
+                account: terms.account,
+                amount: terms.price,
+            },
+        }
+    }
+
+    /// What the bank says once it has obeyed `escrow`'s abort of `purchase`.
+    pub fn aborted(purchase: PurchaseId, escrow: PublicKey) -> Settled {
+        Settled {
+            purchase,
+            escrow,
+            outcome: SettledAs::Aborted,
+        }
     }
 }
 

@@ -1,168 +1,177 @@
-//! Evidence: who kept the contract, judged offline from signed documents and the encrypted goods alone.
+//! Evidence: who broke the protocol, judged offline from documents alone.
+//!
+//! | what | file |
+//! |---|---|
+//! | the documents of a purchase, and what they prove of escrow and bank | [`judge`], `case` |
+//! | a coin that its bank denies | [`judge`], `coins` |
+//! | whether the goods are as described | [`Judge`], `delivery` |
+//!
+//! A party is convicted by two documents that it could not both have signed by the protocol, or by its own promise that
+//! it does not keep. A promise is kept where nobody can be made to watch, so such a conviction stands *unless* the
+//! party shows the one document that anybody who had kept it would have: that is [`Charge::unless`]. Whoever is accused
+//! puts his own documents beside those of the accuser, and they are judged together.
+
+mod case;
+mod coins;
+mod delivery;
+
+pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 
 use crate::{
-    decide::Committed,
-    documents::{Abort, Contract, Receipt},
-    goods::{Decryptor, GoodsError},
-    purchase::{PurchaseError, check_receipt},
-    refusal::ContractFault,
-    seal::unwrap,
+    documents::{Abort, BankHold, Commit, Contract, EarlierUse, PurchaseId, Receipt, Settled, Terms},
+    goods::PurchaseSecret,
 };
-use farthing_coin::{PublicKey, SignatureError, Signed};
-use farthing_planted::{Defect, is_planted};
+use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// What a customer or a merchant keeps of a purchase, so that anyone can judge it. It holds no coin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Signed by both sides.
-    pub contract: Contract,
-    /// Signed by the escrow.
-    pub receipt: Signed<Receipt>,
-}
+/// The most papers that are judged together: every document is laid beside every other.
+pub const PAPERS_MAX: usize = 16;
 
-/// What the merchant keeps of a sale besides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SaleEvidence {
-    /// Signed by both sides.
-    pub contract: Contract,
-    /// Signed by the escrow.
-    pub committed: Committed,
-}
-
-/// What the documents and the goods prove.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The goods were delivered as described.
-    Delivered,
-    /// The escrow signed a receipt with a key that is not the offer's.
-    EscrowBrokeContract,
-    /// The key opens the commitment, but the goods are not what the offer says.
-    MerchantBrokeContract(Breach),
-}
-
-/// How the goods differ from what the offer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Breach {
-    /// The goods key does not unwrap the content key.
-    ContentKey,
-    /// The encrypted goods do not decrypt.
-    Undecryptable,
-    /// The goods have another size.
-    Size,
-    /// The goods have another digest.
-    Digest,
-}
-
-/// Why nothing can be said.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoVerdict {
-    /// The contract is not one.
-    #[error("the contract proves nothing: {0}")]
-    Contract(ContractFault),
-    /// The receipt is not the escrow's for this contract.
-    #[error("the receipt proves nothing: {0}")]
-    Receipt(PurchaseError),
-    /// The file is not the encrypted goods of this contract.
-    #[error(
-        "the file is not the encrypted goods of this contract: its SHA-256 is {got}, the offer says {expected}"
-    )]
-    OtherFile {
-        /// SHA-256 of the file, hex.
-        got: String,
-        /// What the offer says, hex.
-        expected: String,
-    },
-}
-
-/// A judge of one purchase, who is shown the encrypted goods piece by piece.
-#[derive(Debug)]
-pub struct Judge {
-    contract: Contract,
-    digest: crate::goods::RunningDigest,
-    opening: Result<Decryptor, Verdict>,
-}
-
-impl Judge {
-    /// Checks the documents.
-    ///
-    /// # Errors
-    /// When they prove nothing about anybody.
-    pub fn new(evidence: Evidence) -> Result<Judge, NoVerdict> {
-        let Evidence { contract, receipt } = evidence;
-        let contract = contract
-            .verified()
-            .map_err(NoVerdict::Contract)?
-            .contract()
-            .clone();
-        let opening = match check_receipt(&receipt, &contract) {
-            Ok(()) => {
-                let offer = &contract.offer.body;
-                unwrap(&receipt.body.goods_key, &offer.sale_id, &offer.wrapped_key)
-                    .map(|key| Decryptor::new(&key))
-                    .map_err(|_| Verdict::MerchantBrokeContract(Breach::ContentKey))
-            }
-            Err(PurchaseError::WrongGoodsKey) => Err(Verdict::EscrowBrokeContract),
-            Err(other) => return Err(NoVerdict::Receipt(other)),
-        };
-        Ok(Judge {
-            contract,
-            digest: crate::goods::RunningDigest::new(),
-            opening,
-        })
-    }
-
-    /// Looks at the next piece of the encrypted goods; what it decrypts to is appended to `goods`.
-    pub fn update(&mut self, encrypted: &[u8], goods: &mut Vec<u8>) {
-        self.digest.update(encrypted);
-        if let Ok(decryptor) = &mut self.opening
-            && decryptor.update(encrypted, goods).is_err()
-        {
-            self.opening = Err(Verdict::MerchantBrokeContract(Breach::Undecryptable));
-        }
-    }
-
-    /// Says what is proven.
-    ///
-    /// # Errors
-    /// When the file was not the encrypted goods of the contract.
-    pub fn verdict(self, goods: &mut Vec<u8>) -> Result<Verdict, NoVerdict> {
-        let offer = &self.contract.offer.body;
-        let got = self.digest.finish();
-        if got != offer.encrypted_digest && !is_planted(Defect::JudgeTakesAnyFile) {
-            return Err(NoVerdict::OtherFile {
-                got: hex::encode(got),
-                expected: hex::encode(offer.encrypted_digest),
-            });
-        }
-        let decryptor = match self.opening {
-            Ok(decryptor) => decryptor,
-            Err(verdict) => return Ok(verdict),
-        };
-        let opened: Result<_, GoodsError> = decryptor.finish(goods);
-        Ok(match opened {
-            Err(_) => Verdict::MerchantBrokeContract(Breach::Undecryptable),
-            Ok(opened) if opened.size_bytes != offer.size_bytes => {
-                Verdict::MerchantBrokeContract(Breach::Size)
-            }
-            Ok(opened) if opened.digest != offer.goods_digest => {
-                Verdict::MerchantBrokeContract(Breach::Digest)
-            }
-            Ok(_) => Verdict::Delivered,
-        })
-    }
-}
-
-/// Whether a receipt and an abort together convict an escrow of having signed both outcomes.
+/// What somebody has of one purchase, or of coins. Each document is there or not.
 ///
-/// # Errors
-/// When one of the signatures is not the escrow's.
-pub fn signed_both(
-    escrow: &PublicKey,
-    receipt: &Signed<Receipt>,
-    abort: &Signed<Abort>,
-) -> Result<bool, SignatureError> {
-    receipt.verify(escrow)?;
-    abort.verify(escrow)?;
-    Ok(receipt.body.purchase == abort.body.purchase)
+/// It is a file of JSON (bytes in hex), so that anyone can judge it. None of it spends anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Papers {
+    /// Signed by both sides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
+    /// The terms, where there is no contract. Nobody has to have signed them: the purchase id is their digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// The escrow, where there are not even terms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<PublicKey>,
+    /// Signed by the bank: that the coins are held, and whom it will obey.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank_hold: Option<Signed<BankHold>>,
+    /// Signed by the escrow, with the goods key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Signed<Receipt>>,
+    /// Signed by the escrow, for the bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Signed<Commit>>,
+    /// What opens the goods key that is sealed in the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purchase_secret: Option<PurchaseSecret>,
+    /// Signed by the escrow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Signed<Abort>>,
+    /// Signed by the bank, once it has obeyed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Signed<Settled>>,
+    /// Signed by the bank: the keys of its coins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Signed<KeyList>>,
+    /// Coins that the bank denies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coins: Vec<Coin>,
+    /// What coins are said to have been used for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<ShownUse>,
+}
+
+impl Papers {
+    /// The terms, in the contract or alone.
+    pub fn terms(&self) -> impl Iterator<Item = &Terms> {
+        let contract = self.contract.iter().map(|contract| &contract.terms);
+        contract.chain(&self.terms)
+    }
+}
+
+/// A use of a coin, as its bank shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownUse {
+    /// The coin's denomination.
+    pub key_id: KeyId,
+    /// The coin's key.
+    pub coin: PublicKey,
+    /// What it was used for.
+    pub used: EarlierUse,
+}
+
+/// Who can be convicted by documents. What a merchant delivered is judged by [`Judge`]; a customer has no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    /// The escrow of this key.
+    Escrow(PublicKey),
+    /// The bank of this key.
+    Bank(PublicKey),
+}
+
+/// What somebody has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// The escrow signed a receipt or commit, and an abort, of one purchase.
+    DecidedTwice,
+    /// The escrow signed a goods key that does not open the offer's commitment, or sealed one that does not.
+    WrongGoodsKey,
+    /// The signer's document says something else than the terms of the purchase that it names.
+    NotAsAgreed,
+    /// The bank signed that it has obeyed both outcomes of one purchase.
+    SettledTwice,
+    /// The bank held the coins and promised to obey the escrow, which has committed: it owes the account the price.
+    CreditDenied,
+    /// The bank signed that it has paid for a purchase that the escrow aborted.
+    SpentThoughAborted,
+    /// The bank signed that it has released the coins of a purchase that the escrow committed.
+    ReleasedThoughCommitted,
+    /// The bank signed this coin blindly, and denies it.
+    CoinDenied(PublicKey),
+}
+
+impl Charge {
+    /// The document that would clear the accused, where there is one; without it the charge is final.
+    pub fn unless(&self) -> Option<&'static str> {
+        match self {
+            Charge::DecidedTwice | Charge::WrongGoodsKey | Charge::NotAsAgreed | Charge::SettledTwice => None,
+            Charge::CreditDenied => {
+                Some("its own word that it has credited the account, or the escrow's abort")
+            }
+            Charge::SpentThoughAborted => Some("the escrow's commit"),
+            Charge::ReleasedThoughCommitted => Some("the escrow's abort"),
+            Charge::CoinDenied(_) => Some(
+                "an authorization by the coin's key, and if it is for a purchase that was aborted, a commit of it",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Charge::DecidedTwice => "it signed both outcomes of the purchase",
+            Charge::WrongGoodsKey => "it committed with a goods key that does not open the offer's commitment",
+            Charge::NotAsAgreed => "it signed something else than the terms of the purchase that it names",
+            Charge::SettledTwice => "it signed that it has obeyed both outcomes of the purchase",
+            Charge::CreditDenied => {
+                "it held the coins and promised to obey the escrow, which committed: it owes the merchant the price"
+            }
+            Charge::SpentThoughAborted => "it paid for a purchase that the escrow aborted",
+            Charge::ReleasedThoughCommitted => "it released the coins of a purchase that the escrow committed",
+            Charge::CoinDenied(coin) => return write!(f, "it issued the coin {coin} and has to make it good"),
+        })
+    }
+}
+
+/// What documents prove of somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conviction {
+    /// Who.
+    pub culprit: Culprit,
+    /// Of what.
+    pub charge: Charge,
+    /// In which purchase, if it is about one.
+    pub purchase: Option<PurchaseId>,
+}
+
+/// Everything that `papers` prove, laid side by side. Documents whose signatures do not hold prove nothing; nor do more
+/// than [`PAPERS_MAX`] of the papers.
+pub fn judge(papers: &[Papers]) -> Vec<Conviction> {
+    let papers = papers.get(..PAPERS_MAX).unwrap_or(papers);
+    let cases = case::cases(papers);
+    let mut convictions: Vec<Conviction> = cases.iter().flat_map(case::Case::judge).collect();
+    convictions.extend(coins::judge(papers, &cases));
+    convictions
 }

@@ -25,6 +25,7 @@
 use std::fmt;
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag};
+use farthing_coin::SecretKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -94,6 +95,19 @@ secret_key! {
 secret_key! {
     /// The key of one sale, which opens that sale's wrapped [`ContentKey`]: what the customer pays for.
     GoodsKey
+}
+
+secret_key! {
+    /// The secret half of one purchase's key, disclosed so that anyone can open what was sealed to it. By then the
+    /// purchase is decided, and the key is good for nothing else.
+    PurchaseSecret
+}
+
+impl PurchaseSecret {
+    /// The key, if the bytes are one.
+    pub fn key(&self) -> Option<SecretKey> {
+        SecretKey::from_bytes(self.as_bytes()).ok()
+    }
 }
 
 /// Why goods could not be encrypted or opened. Chunks count from 0.

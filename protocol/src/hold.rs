@@ -275,12 +275,7 @@ impl VerifiedBankHold {
         account_known: bool,
         now_ms: u64,
     ) -> Result<HoldDecision, Refusal> {
-        let hold = BankHold {
-            purchase: self.purchase,
-            escrow: self.terms.escrow,
-            coins_digest: self.terms.coins_digest,
-            total: self.terms.price,
-        };
+        let hold = BankHold::of(&self.terms);
         match purchase {
             Some(BankPurchase::Held { .. }) if is_planted(Defect::HoldNotRepeated) => {}
             Some(BankPurchase::Held { .. }) => return Ok(HoldDecision::Repeated(hold)),

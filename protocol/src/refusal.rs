@@ -4,6 +4,7 @@
 //! coins). A refusal says what was wrong and whether asking again can help; it never says anything that
 //! joins two requests.
 
+use crate::decide::SignedDecision;
 use crate::documents::{CoinUse, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;
 use farthing_coin::{Coin, KeyId, PublicKey, Signed};
@@ -317,6 +318,9 @@ pub enum PurchaseFault {
     /// It is older than what the escrow keeps: the bank knows how it ended.
     #[error("purchase {0} is closed; ask the bank")]
     Closed(PurchaseId),
+    /// The bank has obeyed its escrow's opposite decision, which is inside: both together convict the escrow.
+    #[error("the same escrow signed the opposite before, which convicts it")]
+    DecidedOtherwise(Box<SignedDecision>),
 }
 
 /// The merchant's goods.

@@ -9,7 +9,7 @@
 use crate::{
     coins::CoinState,
     decide::{SignedDecision, check_purchase_key},
-    documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, SettledAs, Terms},
+    documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, Terms},
     money::Amount,
     refusal::{ContractFault, PurchaseFault, Refusal},
     withdraw::check_recipient,
@@ -139,10 +139,13 @@ pub struct Settlement {
 /// What a bank does about a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettleDecision {
-    /// It was obeyed before.
-    Before,
-    /// These writes.
-    Now(Box<Settlement>),
+    /// It was obeyed before: this answer.
+    Before(Settled),
+    /// These writes, then this answer.
+    Now(Box<Settlement>, Settled),
+    /// The same escrow's opposite decision was obeyed before: this one. Nothing changes, and both together convict
+    /// the escrow.
+    Opposed(SignedDecision),
 }
 
 impl VerifiedDecision {
@@ -151,76 +154,88 @@ impl VerifiedDecision {
         (self.decision.purchase(), self.escrow)
     }
 
-    /// The answer, to be signed.
-    pub fn settled(&self) -> Settled {
-        let outcome = match self.decision {
-            SignedDecision::Commit(_) => SettledAs::Committed,
-            SignedDecision::Abort(_) => SettledAs::Aborted,
-        };
-        Settled {
-            purchase: self.decision.purchase(),
-            outcome,
-        }
+    /// The decision.
+    pub fn decision(&self) -> &SignedDecision {
+        &self.decision
     }
 
     /// Obeys. `states` are those of the row's held coins, in their order.
     ///
     /// # Errors
-    /// When a commit's purchase is unknown, the decision does not fit the terms, or the opposite one was
-    /// obeyed before, which convicts the escrow.
+    /// When a commit's purchase is unknown, or the decision does not fit the terms.
     pub fn respond(
         &self,
         purchase: Option<BankPurchase>,
         states: &[CoinState],
     ) -> Result<SettleDecision, Refusal> {
-        let id = self.decision.purchase();
-        match (&self.decision, purchase) {
-            (SignedDecision::Commit(_), None) => Err(PurchaseFault::Unknown(id).into()),
-            (SignedDecision::Commit(_), Some(BankPurchase::Committed { .. }))
-            | (SignedDecision::Abort(_), Some(BankPurchase::Aborted { .. })) => Ok(SettleDecision::Before),
-            (SignedDecision::Commit(_), Some(BankPurchase::Aborted { .. }))
-            | (SignedDecision::Abort(_), Some(BankPurchase::Committed { .. })) => {
-                Err(ContractFault::Decision("the same escrow signed the opposite before".into()).into())
-            }
-            (SignedDecision::Commit(commit), Some(BankPurchase::Held { terms, .. })) => {
-                check_commit(&commit.body, &terms)?;
-                let states = transition(states, |state| state.spent_by(&id))?;
-                let credit = Some((terms.account, terms.price));
-                let purchase = BankPurchase::Committed {
-                    terms,
-                    commit: commit.clone(),
-                };
-                Ok(SettleDecision::Now(Box::new(Settlement {
-                    purchase,
-                    states,
-                    credit,
-                })))
-            }
-            (SignedDecision::Abort(abort), Some(BankPurchase::Held { terms, .. })) => {
-                let states = transition(states, |state| state.released_by(&id))?;
-                let purchase = BankPurchase::Aborted {
-                    terms: Some(terms),
-                    abort: abort.clone(),
-                };
-                Ok(SettleDecision::Now(Box::new(Settlement {
-                    purchase,
-                    states,
-                    credit: None,
-                })))
-            }
-            (SignedDecision::Abort(abort), None) => {
-                let purchase = BankPurchase::Aborted {
-                    terms: None,
-                    abort: abort.clone(),
-                };
-                Ok(SettleDecision::Now(Box::new(Settlement {
-                    purchase,
-                    states: Vec::new(),
-                    credit: None,
-                })))
+        match &self.decision {
+            SignedDecision::Commit(commit) => respond_commit(commit, purchase, states),
+            SignedDecision::Abort(abort) => {
+                let settled = Settled::aborted(abort.body.purchase, self.escrow);
+                respond_abort(abort, settled, purchase, states)
             }
         }
     }
+}
+
+fn respond_commit(
+    commit: &Signed<Commit>,
+    purchase: Option<BankPurchase>,
+    states: &[CoinState],
+) -> Result<SettleDecision, Refusal> {
+    let id = commit.body.purchase;
+    match purchase {
+        None => Err(PurchaseFault::Unknown(id).into()),
+        Some(BankPurchase::Aborted { abort, .. }) => {
+            Ok(SettleDecision::Opposed(SignedDecision::Abort(abort)))
+        }
+        // The answer says what the terms say, so a commit that says otherwise gets none.
+        Some(BankPurchase::Committed { terms, .. }) => {
+            check_commit(&commit.body, &terms)?;
+            Ok(SettleDecision::Before(Settled::committed(&terms)))
+        }
+        Some(BankPurchase::Held { terms, .. }) => {
+            check_commit(&commit.body, &terms)?;
+            let settled = Settled::committed(&terms);
+            let settlement = Settlement {
+                states: transition(states, |state| state.spent_by(&id))?,
+                credit: Some((terms.account, terms.price)),
+                purchase: BankPurchase::Committed {
+                    terms,
+                    commit: commit.clone(),
+                },
+            };
+            Ok(SettleDecision::Now(Box::new(settlement), settled))
+        }
+    }
+}
+
+fn respond_abort(
+    abort: &Signed<Abort>,
+    settled: Settled,
+    purchase: Option<BankPurchase>,
+    states: &[CoinState],
+) -> Result<SettleDecision, Refusal> {
+    let (terms, states) = match purchase {
+        Some(BankPurchase::Aborted { .. }) => return Ok(SettleDecision::Before(settled)),
+        Some(BankPurchase::Committed { commit, .. }) => {
+            return Ok(SettleDecision::Opposed(SignedDecision::Commit(commit)));
+        }
+        Some(BankPurchase::Held { terms, .. }) => {
+            let states = transition(states, |state| state.released_by(&abort.body.purchase))?;
+            (Some(terms), states)
+        }
+        None => (None, Vec::new()),
+    };
+    let settlement = Settlement {
+        purchase: BankPurchase::Aborted {
+            terms,
+            abort: abort.clone(),
+        },
+        states,
+        credit: None,
+    };
+    Ok(SettleDecision::Now(Box::new(settlement), settled))
 }
 
 fn transition(
@@ -231,7 +246,8 @@ fn transition(
     all.ok_or_else(|| ContractFault::Decision("a coin of the purchase is not held for it".into()))
 }
 
-fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), ContractFault> {
+/// Checks that a commit pays what the terms say.
+pub(crate) fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), ContractFault> {
     let checks = [
         (commit.coins_digest == terms.coins_digest, "coins"),
         (commit.account == terms.account, "account"),

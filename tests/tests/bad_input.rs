@@ -22,7 +22,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::{Call, KeysRequest},
     decide::{Outcome, SignedDecision},
-    documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, SettledAs},
+    documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, Settled},
     exchange::authorize,
     goods::GoodsKey,
     hold::{BankHoldRequest, HoldRequest},
@@ -421,7 +421,8 @@ async fn coins() {
             decision: SignedDecision::Commit(committed.commit),
         }
     };
-    assert_eq!(hand.ask(commit).await.unwrap().body.outcome, SettledAs::Committed);
+    let settled = hand.ask(commit).await.unwrap().body;
+    assert_eq!(settled, Settled::committed(&bought[1].order.contract.terms));
     quiet().await;
     let exchange = |purse: Purse| async move {
         let planned = hand.exchange(&purse, &EXACT).await;

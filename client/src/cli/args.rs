@@ -197,18 +197,23 @@ pub(super) enum ReceiptCommand {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Judge a purchase from its documents and the encrypted goods alone. Needs no wallet and asks nobody.
+    /// Print what proves that a bank denies coins that it has issued: the coins, its keys, and what it showed.
+    Denied {
+        /// Write it to FILE.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Judge from documents, and the encrypted goods, who broke his word. Needs no wallet and asks nobody.
     #[command(after_long_help = "Examples:\n  \
         farthing receipt show 0 -o receipt.json\n  \
         farthing receipt verify receipt.json ~/.farthing/goods/DIGEST.sealed\n\n\
-        Takes what a merchant has exported as well. Exit codes: 0 delivered as described, 4 the merchant broke the \
-        contract, 5 the escrow did, 6 the documents prove nothing.")]
+        Takes what a merchant or a bank has exported as well, and lays the documents of all files side by side. \
+        Exit codes: 0 delivered as described, 4 the merchant broke the contract, 5 the escrow did, 7 the bank broke its \
+        word, 6 the documents prove nothing.")]
     Verify {
-        /// The documents, as `receipt show` or a merchant wrote them.
-        documents: PathBuf,
-        /// The encrypted goods.
-        #[arg(value_name = "GOODS.sealed")]
-        goods: PathBuf,
+        /// Documents, as `receipt show`, a merchant or a bank wrote them, and encrypted goods, in any order.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 

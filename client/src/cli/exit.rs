@@ -23,6 +23,8 @@ pub enum Exit {
     EscrowBroke = 5,
     /// The documents prove nothing.
     ProvesNothing = 6,
+    /// The bank broke its word, and the documents prove it.
+    BankBroke = 7,
     /// A party is silent.
     NotFinished = 10,
     /// A purchase was aborted though the goods were wanted.
@@ -33,7 +35,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code.
-    pub const ALL: [Exit; 10] = [
+    pub const ALL: [Exit; 11] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -41,6 +43,7 @@ impl Exit {
         Exit::MerchantBroke,
         Exit::EscrowBroke,
         Exit::ProvesNothing,
+        Exit::BankBroke,
         Exit::NotFinished,
         Exit::Aborted,
         Exit::Interrupted,
@@ -63,6 +66,7 @@ impl Exit {
             Exit::MerchantBroke => "the merchant broke the contract, and the documents prove it",
             Exit::EscrowBroke => "the escrow broke the contract, and the documents prove it",
             Exit::ProvesNothing => "the documents prove nothing (`receipt verify`)",
+            Exit::BankBroke => "the bank broke its word, and the documents prove it",
             Exit::NotFinished => {
                 "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
             }
@@ -96,6 +100,7 @@ impl Exit {
         match error {
             WalletError::Silent { .. } => Exit::NotFinished,
             WalletError::NotAsDescribed(_) => Exit::MerchantBroke,
+            WalletError::CoinDenied { .. } => Exit::BankBroke,
             WalletError::Purchase(PurchaseError::BothOutcomes | PurchaseError::WrongGoodsKey) => {
                 Exit::EscrowBroke
             }
@@ -123,7 +128,7 @@ mod tests {
     fn codes_are_distinct_and_documented() {
         let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 10, 11, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 130]);
         for code in codes {
             assert!(Exit::table().contains(&format!("  {code:>3}  ")), "{code}");
         }

@@ -6,7 +6,7 @@
 
 use serde::de::{
     DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor,
-    value::{MapDeserializer, SeqDeserializer},
+    value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer},
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
@@ -84,6 +84,15 @@ impl<'de> Deserializer<'de> for Hexed<'de> {
         visitor.visit_seq(SeqDeserializer::new(bytes.into_iter()))
     }
 
+    /// A list of small numbers was written as bytes.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let Value::String(text) = self.0 else {
+            return self.deserialize_any(visitor);
+        };
+        let bytes = hex::decode(text).map_err(|why| Error::custom(format!("`{text}` is not hex: {why}")))?;
+        visitor.visit_seq(SeqDeserializer::new(bytes.into_iter()))
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -105,11 +114,17 @@ impl<'de> Deserializer<'de> for Hexed<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        match self.0 {
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(name, value)| (name.as_str(), Hexed(value)));
+                visitor.visit_enum(MapAccessDeserializer::new(MapDeserializer::new(fields)))
+            }
+            other => other.deserialize_enum(name, variants, visitor),
+        }
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
         tuple_struct map struct identifier ignored_any
     }
 }
@@ -126,6 +141,7 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     enum Kind {
         Once,
+        By { key: Key },
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -136,7 +152,9 @@ mod tests {
         raw: [u8; 2],
         size: u64,
         kind: Kind,
+        other_kind: Kind,
         maybe: Option<Key>,
+        values: Vec<u64>,
     }
 
     fn document() -> Document {
@@ -147,7 +165,9 @@ mod tests {
             raw: [0, 9],
             size: u64::MAX,
             kind: Kind::Once,
+            other_kind: Kind::By { key: Key([8; 4]) },
             maybe: Some(Key([7; 4])),
+            values: vec![1, 2, 4],
         }
     }
 
@@ -157,7 +177,8 @@ mod tests {
         let hexed = to_hex(plain.clone());
         let expected = json!({
             "title": "deadbeef", "keys": ["01020304", "ffffffff"], "none": [], "raw": "0009",
-            "size": u64::MAX, "kind": "Once", "maybe": "07070707",
+            "size": u64::MAX, "kind": "Once",
+            "other_kind": { "By": { "key": "08080808" } }, "maybe": "07070707", "values": "010204",
         });
         assert_eq!(hexed, expected);
         assert_eq!(from_hex::<Document>(&hexed).unwrap(), document());

@@ -6,24 +6,18 @@ use super::{
     purchases::find,
     report::{Report, amount, one_line},
 };
-use crate::{
-    goods::judge,
-    rows::{Exhibit, PurchaseRow},
-    wallet::Wallet,
-};
-use anyhow::{Context, Result};
-use farthing_coin::Signed;
+use crate::{goods::judge, wallet::Wallet};
+use anyhow::{Context, Result, bail};
 use farthing_protocol::{
-    documents::{Abort, Contract},
-    evidence::{Breach, Evidence, SaleEvidence, Verdict, signed_both},
-    purchase::Purchase,
+    documents::Terms,
+    evidence::{self, Breach, Charge, Conviction, Culprit, PAPERS_MAX, Papers, Verdict},
 };
 use serde_json::{Value, json};
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The most bytes of documents that are read.
@@ -32,13 +26,9 @@ const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
 /// Prints the documents of a purchase, or writes them to a file.
 pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Result<Report> {
     let number = find(wallet, named)?;
-    let evidence = wallet.evidence(number)?;
-    let sealed = wallet.goods_path(&evidence.contract.offer.body);
-    let mut json = serde_json::to_value(&evidence)?;
-    if let (Some(fields), Some(abort)) = (json.as_object_mut(), abort_of(&wallet.purchase(number)?)) {
-        fields.insert("abort".into(), serde_json::to_value(abort)?);
-    }
-    let json = to_hex(json);
+    let papers = wallet.papers(number)?;
+    let sealed = wallet.goods_path(&wallet.purchase(number)?.purchase.offer().body);
+    let json = to_hex(serde_json::to_value(&papers)?);
     let pretty = serde_json::to_string_pretty(&json)?;
     let Some(path) = output else {
         return Ok(Report::done(pretty, json));
@@ -55,15 +45,27 @@ pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Resul
     Ok(Report::done(text, json))
 }
 
-/// The abort of a purchase, which next to a receipt convicts the escrow.
-fn abort_of(row: &PurchaseRow) -> Option<&Signed<Abort>> {
-    if let Purchase::Aborted(_, abort) = &row.purchase {
-        return Some(abort);
+/// Prints what proves that a bank denies coins, or writes it to a file.
+pub(super) fn denied(wallet: &Wallet, output: Option<&Path>) -> Result<Report> {
+    let papers = wallet.denied_coins()?;
+    if papers.is_empty() {
+        return Ok(Report::done(
+            "no bank has denied a coin of this wallet",
+            json!([]),
+        ));
     }
-    row.exhibits.iter().find_map(|exhibit| match exhibit {
-        Exhibit::Abort(abort) => Some(abort),
-        Exhibit::Receipt(_) | Exhibit::Commit(_) => None,
-    })
+    let json = to_hex(serde_json::to_value(&papers)?);
+    let pretty = serde_json::to_string_pretty(&json)?;
+    let Some(path) = output else {
+        return Ok(Report::done(pretty, json));
+    };
+    write_new(path, &pretty)
+        .with_context(|| format!("cannot write {}; it must not exist yet", path.display()))?;
+    let text = format!(
+        "the coins that were denied are in {0}, with what proves them; anyone can run\n  farthing receipt verify {0}",
+        path.display()
+    );
+    Ok(Report::done(text, json!({ "documents": path })))
 }
 
 /// Writes a file that only its owner reads: the receipt holds the key that opens the goods.
@@ -78,64 +80,168 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Judges a purchase from its documents and its encrypted goods.
-pub(super) fn verify(documents: &Path, goods: &Path) -> Result<Report> {
-    let mut bytes = Vec::new();
-    File::open(documents)
-        .and_then(|file| file.take(DOCUMENTS_MAX_BYTES).read_to_end(&mut bytes))
-        .with_context(|| format!("cannot read {}", documents.display()))?;
-    let Documents { evidence, abort } = match read_documents(&bytes) {
-        Ok(documents) => documents,
-        Err(why) => return Ok(proves_nothing(&format!("{}: {why}", documents.display()))),
-    };
-    let contract = evidence.contract.clone();
-    if let Some(abort) = abort
-        && contract.clone().verified().is_ok()
-        && abort.body.purchase == contract.terms.purchase_id()
-        && signed_both(&contract.terms.escrow, &evidence.receipt, &abort) == Ok(true)
-    {
-        let reason = "the escrow signed both a receipt and an abort of this purchase";
-        return Ok(judged(
-            "escrow_broke_contract",
-            reason,
-            Exit::EscrowBroke,
-            &contract,
-        ));
+/// Judges from documents, and the encrypted goods if they are among the files.
+pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
+    let (mut papers, mut goods) = (Vec::new(), None);
+    for path in files {
+        let json = read_json(path).with_context(|| format!("cannot read {}", path.display()))?;
+        match json.as_ref().map(parse_documents) {
+            Some(Ok(read)) => papers.extend(read),
+            Some(Err(why)) => return Ok(proves_nothing(&format!("{}: {why}", path.display()))),
+            // What is not JSON is taken for the goods; whatever else it is, it is not theirs then.
+            None => {
+                if let Some(other) = goods.replace(path) {
+                    let (one, other) = (other.display(), path.display());
+                    return Ok(proves_nothing(&format!(
+                        "{one} and {other} are not JSON, so neither holds documents; give documents, and the encrypted \
+                         goods of one purchase at most"
+                    )));
+                }
+            }
+        }
     }
-    let verdict = judge(evidence, goods).with_context(|| format!("cannot read {}", goods.display()))?;
-    Ok(match verdict {
-        Ok(verdict) => verdict_report(verdict, &contract),
-        Err(why) => proves_nothing(&why.to_string()),
-    })
-}
-
-/// What a wallet or a merchant has exported.
-#[derive(Debug, PartialEq)]
-struct Documents {
-    evidence: Evidence,
-    abort: Option<Signed<Abort>>,
-}
-
-fn read_documents(bytes: &[u8]) -> Result<Documents, String> {
-    let no_documents = |why| format!("not the documents of a purchase: {why}");
-    let value: Value = serde_json::from_slice(bytes).map_err(|why| format!("not JSON: {why}"))?;
-    let evidence = if value.get("committed").is_some() {
-        from_hex::<SaleEvidence>(&value).map(|sale| Evidence {
-            contract: sale.contract,
-            receipt: sale.committed.receipt,
-        })
-    } else {
-        from_hex::<Evidence>(&value)
+    if papers.is_empty() {
+        return Ok(proves_nothing("there are no documents: the file is not JSON"));
+    }
+    if papers.len() > PAPERS_MAX {
+        bail!(
+            "these are the documents of {} matters; at most {PAPERS_MAX} are judged together",
+            papers.len()
+        );
+    }
+    let convictions = evidence::judge(&papers);
+    let delivery = match goods {
+        Some(path) => Some(delivered(&papers, path)?),
+        None => None,
     };
-    let abort = value
-        .get("abort")
-        .map(from_hex)
-        .transpose()
-        .map_err(no_documents)?;
-    Ok(Documents {
-        evidence: evidence.map_err(no_documents)?,
-        abort,
+    let mut report = match (convictions.is_empty(), delivery) {
+        (true, Some(delivery)) => delivery,
+        (true, None) => proves_nothing(
+            "these documents convict nobody; with the encrypted goods, what was delivered can be judged",
+        ),
+        (false, delivery) => convicted(&convictions, delivery, &papers),
+    };
+    if let Some(fields) = report.json.as_object_mut() {
+        let convictions = convictions.iter().map(conviction_json).collect();
+        fields.insert("convictions".into(), Value::Array(convictions));
+    }
+    Ok(report)
+}
+
+/// What a file says, if it is JSON.
+fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(DOCUMENTS_MAX_BYTES)
+        .read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes).ok())
+}
+
+/// What somebody has exported: the papers of one matter, or a list of them.
+fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
+    let papers: Result<Vec<Papers>, _> = match value {
+        Value::Array(matters) => matters.iter().map(from_hex).collect(),
+        _ => from_hex(value).map(|papers| vec![papers]),
+    };
+    let papers = papers.map_err(|why| format!("not the documents of a purchase: {why}"))?;
+    if papers.iter().all(|paper| *paper == Papers::default()) {
+        return Err("not the documents of a purchase: there are none in it".into());
+    }
+    Ok(papers)
+}
+
+/// Judges what was delivered, by the first purchase among `papers`.
+fn delivered(papers: &[Papers], goods: &Path) -> Result<Report> {
+    let Some(paper) = papers.iter().find(|paper| paper.contract.is_some()) else {
+        return Ok(proves_nothing("there is no contract among the documents"));
+    };
+    let verdict = judge(paper, goods).with_context(|| format!("cannot read {}", goods.display()))?;
+    Ok(match (verdict, &paper.contract) {
+        (Ok(verdict), Some(contract)) => verdict_report(verdict, &contract.terms, &contract.offer.body.title),
+        (Err(why), _) => proves_nothing(&why.to_string()),
+        (Ok(_), None) => proves_nothing("there is no contract among the documents"),
     })
+}
+
+/// Who broke his word, and what besides is known of the delivery.
+fn convicted(convictions: &[Conviction], delivery: Option<Report>, papers: &[Papers]) -> Report {
+    let of_escrow = |conviction: &&Conviction| matches!(conviction.culprit, Culprit::Escrow(_));
+    let first = convictions.iter().find(of_escrow).or(convictions.first());
+    let (word, exit) = match first.map(|conviction| conviction.culprit) {
+        Some(Culprit::Escrow(_)) => ("escrow_broke_contract", Exit::EscrowBroke),
+        _ => ("bank_broke_its_word", Exit::BankBroke),
+    };
+    let mut lines: Vec<String> = convictions.iter().map(conviction_text).collect();
+    let contract = papers.iter().find_map(|paper| paper.contract.as_ref());
+    let reason = lines.join("; ");
+    let delivery_json = match delivery {
+        Some(delivery) => {
+            lines.push(delivery.text);
+            delivery.json
+        }
+        None => {
+            lines.extend(contract.map(|contract| describe(&contract.terms, &contract.offer.body.title)));
+            Value::Null
+        }
+    };
+    let json = json!({ "verdict": word, "reason": reason, "delivery": delivery_json });
+    Report {
+        text: lines.join("\n"),
+        json,
+        exit,
+    }
+}
+
+fn conviction_text(conviction: &Conviction) -> String {
+    let (role, key) = culprit(conviction);
+    let says = match role {
+        "escrow" => "the escrow broke the contract",
+        _ => "the bank broke its word",
+    };
+    let unless = match conviction.charge.unless() {
+        Some(rebuttal) => format!("\n  unless it shows {rebuttal}"),
+        None => String::new(),
+    };
+    let purchase = match conviction.purchase {
+        Some(purchase) => format!("\n  purchase  {purchase}"),
+        None => String::new(),
+    };
+    format!(
+        "{says}: {}{unless}\n  {role:<8}  {key}{purchase}",
+        conviction.charge
+    )
+}
+
+fn conviction_json(conviction: &Conviction) -> Value {
+    let (role, key) = culprit(conviction);
+    json!({
+        "who": role,
+        "key": key,
+        "charge": charge_word(&conviction.charge),
+        "reason": conviction.charge.to_string(),
+        "unless": conviction.charge.unless(),
+        "purchase_id": conviction.purchase.map(|purchase| purchase.to_string()),
+    })
+}
+
+fn culprit(conviction: &Conviction) -> (&'static str, String) {
+    match conviction.culprit {
+        Culprit::Escrow(key) => ("escrow", key.to_string()),
+        Culprit::Bank(key) => ("bank", key.to_string()),
+    }
+}
+
+fn charge_word(charge: &Charge) -> &'static str {
+    match charge {
+        Charge::DecidedTwice => "decided_twice",
+        Charge::WrongGoodsKey => "wrong_goods_key",
+        Charge::NotAsAgreed => "not_as_agreed",
+        Charge::SettledTwice => "settled_twice",
+        Charge::CreditDenied => "credit_denied",
+        Charge::SpentThoughAborted => "spent_though_aborted",
+        Charge::ReleasedThoughCommitted => "released_though_committed",
+        Charge::CoinDenied(_) => "coin_denied",
+    }
 }
 
 fn proves_nothing(why: &str) -> Report {
@@ -146,48 +252,32 @@ fn proves_nothing(why: &str) -> Report {
     }
 }
 
-fn verdict_report(verdict: Verdict, contract: &Contract) -> Report {
-    let (word, reason, exit) = match verdict {
+fn verdict_report(verdict: Verdict, terms: &Terms, title: &str) -> Report {
+    let (says, word, reason, exit) = match verdict {
         Verdict::Delivered => (
+            "delivered as described",
             "delivered",
             "the goods that were delivered are what the merchant described",
             Exit::Done,
         ),
         Verdict::EscrowBrokeContract => (
+            "the escrow broke the contract",
             "escrow_broke_contract",
-            "the escrow signed a receipt whose key is not the one that the offer commits to",
+            "the escrow signed a goods key that does not open the offer's commitment",
             Exit::EscrowBroke,
         ),
         Verdict::MerchantBrokeContract(breach) => (
+            "the merchant broke the contract",
             "merchant_broke_contract",
             breach_reason(breach),
             Exit::MerchantBroke,
         ),
     };
-    judged(word, reason, exit, contract)
-}
-
-fn judged(word: &str, reason: &str, exit: Exit, contract: &Contract) -> Report {
-    let (terms, offer) = (&contract.terms, &contract.offer.body);
-    let says = match exit {
-        Exit::Done => "delivered as described",
-        Exit::EscrowBroke => "the escrow broke the contract",
-        _ => "the merchant broke the contract",
-    };
-    let text = format!(
-        "{says}: {reason}\n  item      {}\n  price     {} {}\n  purchase  {}\n  merchant  {}\n  escrow    {}\n  bank      {}",
-        one_line(&offer.title),
-        terms.price,
-        one_line(&terms.currency),
-        terms.purchase_id(),
-        terms.merchant,
-        terms.escrow,
-        terms.bank
-    );
+    let text = format!("{says}: {reason}\n{}", describe(terms, title));
     let json = json!({
         "verdict": word,
         "reason": reason,
-        "title": offer.title,
+        "title": title,
         "price": amount(terms.price),
         "currency": terms.currency,
         "purchase_id": terms.purchase_id().to_string(),
@@ -196,6 +286,20 @@ fn judged(word: &str, reason: &str, exit: Exit, contract: &Contract) -> Report {
         "bank": terms.bank.to_string(),
     });
     Report { text, json, exit }
+}
+
+/// Which purchase it is.
+fn describe(terms: &Terms, title: &str) -> String {
+    format!(
+        "  item      {}\n  price     {} {}\n  purchase  {}\n  merchant  {}\n  escrow    {}\n  bank      {}",
+        one_line(title),
+        terms.price,
+        one_line(&terms.currency),
+        terms.purchase_id(),
+        terms.merchant,
+        terms.escrow,
+        terms.bank
+    )
 }
 
 fn breach_reason(breach: Breach) -> &'static str {

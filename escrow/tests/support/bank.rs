@@ -10,7 +10,8 @@ use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_protocol::{
     api::{BankRequest, encode_reply},
-    documents::{BankHold, PurchaseId},
+    decide::SignedDecision,
+    documents::{BankHold, PurchaseId, Settled, SettledAs},
     hold::verify_bank_hold,
     refusal::Refusal,
     settle::verify_settle,
@@ -193,8 +194,13 @@ impl TestBank {
             }
             BankRequest::Settle(request) => {
                 let decision = verify_settle(request, &self.key())?;
-                state.settled.push(decision.row_key().0);
-                let mut settled = decision.settled();
+                let (purchase, escrow) = decision.row_key();
+                state.settled.push(purchase);
+                let mut settled = Settled::aborted(purchase, escrow);
+                if let SignedDecision::Commit(Signed { body, .. }) = decision.decision() {
+                    let (account, amount) = (body.account, body.amount);
+                    settled.outcome = SettledAs::Committed { account, amount };
+                }
                 if lying {
                     settled.purchase = PurchaseId([0; 32]);
                 }

@@ -83,10 +83,11 @@ pub async fn a_file_that_is_not_the_goods() {
     let (world, wallet) = withdrawn(43).await;
     let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 1)).await;
     let number = bought.expect("a purchase");
-    let evidence = wallet.evidence(number).expect("a receipt");
-    let sealed = wallet.goods_path(&evidence.contract.offer.body);
+    let papers = wallet.papers(number).expect("a receipt");
+    let contract = papers.contract.as_ref().expect("a contract");
+    let sealed = wallet.goods_path(&contract.offer.body);
     flip(&sealed);
-    let verdict = judge(evidence, &sealed).expect("the file is read");
+    let verdict = judge(&papers, &sealed).expect("the file is read");
     let proves_nothing = matches!(verdict, Err(NoVerdict::OtherFile { .. }));
     assert!(proves_nothing, "evidence: an honest merchant is convicted");
 }

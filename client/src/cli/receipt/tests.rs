@@ -1,12 +1,15 @@
 //! Whole purchases on paper: signed by everyone, honest and not, and judged from files.
 
 use super::*;
-use farthing_coin::{Document, PublicKey, SecretKey, Seed};
+use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
-    documents::{AbortReason, AcceptedBank, Offer, PurchaseKeyUse, Receipt, SaleLimit, Terms},
+    documents::{
+        Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
+        SaleLimit, Settled, Terms,
+    },
     goods::{ContentKey, Encryptor, GoodsKey},
     money::Amount,
-    seal::{WrappedKey, commit_goods_key, wrap},
+    seal::{WrappedKey, commit_goods_key, seal_goods_key, wrap},
 };
 
 const GOODS: &[u8] = b"a view of the harbour in the evening";
@@ -65,7 +68,7 @@ fn offer() -> (Offer, Vec<u8>) {
 }
 
 /// What everyone signs for `offer` when the escrow hands over `goods_key`.
-fn sign(offer: Offer, goods_key: GoodsKey) -> Evidence {
+fn sign(offer: Offer, goods_key: GoodsKey) -> Papers {
     let terms = Terms {
         bank: key(BANK),
         currency: offer.currency.clone(),
@@ -89,22 +92,23 @@ fn sign(offer: Offer, goods_key: GoodsKey) -> Evidence {
         amount: terms.price,
         goods_key,
     };
-    Evidence {
-        contract: Contract {
+    Papers {
+        contract: Some(Contract {
             terms,
             offer: Signed::sign(offer, &secret(MERCHANT)),
             signature,
-        },
-        receipt: Signed::sign(receipt, &secret(ESCROW)),
+        }),
+        receipt: Some(Signed::sign(receipt, &secret(ESCROW))),
+        ..Papers::default()
     }
 }
 
-fn honest() -> Evidence {
+fn honest() -> Papers {
     sign(offer().0, goods_key())
 }
 
-fn abort(evidence: &Evidence, signer: u8) -> Signed<Abort> {
-    let terms = &evidence.contract.terms;
+fn abort(evidence: &Papers, signer: u8) -> Signed<Abort> {
+    let terms = evidence.terms().next().unwrap();
     let abort = Abort {
         purchase: terms.purchase_id(),
         bank: terms.bank,
@@ -120,12 +124,12 @@ fn judge_files(test: &str, documents: &Value, sealed: &[u8]) -> Report {
     let (paper, goods) = (dir.join("receipt.json"), dir.join("goods.sealed"));
     std::fs::write(&paper, documents.to_string()).unwrap();
     std::fs::write(&goods, sealed).unwrap();
-    let report = verify(&paper, &goods).unwrap();
+    let report = verify(&[paper, goods]).unwrap();
     std::fs::remove_dir_all(&dir).unwrap();
     report
 }
 
-fn as_json(evidence: &Evidence) -> Value {
+fn as_json(evidence: &Papers) -> Value {
     to_hex(serde_json::to_value(evidence).unwrap())
 }
 
@@ -135,7 +139,7 @@ fn an_honest_purchase_is_delivered_whoever_exported_it() {
     let of_wallet = as_json(&honest());
     let mut of_merchant = of_wallet.clone();
     of_merchant["settled"] = Value::Null;
-    of_merchant["commit"] = json!({ "anything": true });
+    of_merchant["anything"] = json!({ "else": true });
     let as_lists = serde_json::to_value(honest()).unwrap();
     for (test, documents) in [
         ("wallet", of_wallet),
@@ -196,8 +200,8 @@ fn an_escrow_that_signed_a_wrong_key_or_both_outcomes_is_convicted() {
     let mut both = as_json(&honest());
     both["abort"] = to_hex(serde_json::to_value(abort(&honest(), ESCROW)).unwrap());
     for (test, documents, says) in [
-        ("key", wrong_key, "whose key is not"),
-        ("both", both, "both a receipt and an abort"),
+        ("key", wrong_key, "a goods key that does not open"),
+        ("both", both, "signed both outcomes"),
     ] {
         let report = judge_files(test, &documents, &sealed);
         assert_eq!(report.exit, Exit::EscrowBroke, "{test}: {}", report.text);
@@ -223,12 +227,7 @@ fn documents_that_do_not_hold_convict_nobody() {
         ("forged", forged, sealed.as_slice(), "the receipt proves nothing"),
         ("other", as_json(&honest()), GOODS, "not the encrypted goods"),
         ("empty", json!({}), GOODS, "not the documents of a purchase"),
-        (
-            "half",
-            json!({ "contract": {}, "committed": {} }),
-            GOODS,
-            "missing field",
-        ),
+        ("half", json!({ "contract": {} }), GOODS, "missing field"),
     ] {
         let report = judge_files(test, &documents, sealed);
         assert_eq!(report.exit, Exit::ProvesNothing, "{test}: {}", report.text);
@@ -239,5 +238,65 @@ fn documents_that_do_not_hold_convict_nobody() {
 
 #[test]
 fn what_is_not_json_proves_nothing_either() {
-    assert!(read_documents(b"goods").unwrap_err().contains("not JSON"));
+    let dir = std::env::temp_dir().join(format!("farthing-receipt-goods-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (one, other) = (dir.join("one"), dir.join("other"));
+    for path in [&one, &other] {
+        std::fs::write(path, GOODS).unwrap();
+    }
+    for files in [vec![one.clone()], vec![one, other]] {
+        let report = verify(&files).unwrap();
+        assert_eq!(report.exit, Exit::ProvesNothing, "{}", report.text);
+        assert!(report.text.contains("not JSON"), "{}", report.text);
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn an_accused_bank_adds_its_own_file_and_is_cleared() {
+    let honest = honest();
+    let terms = honest.terms().next().unwrap().clone();
+    let purchase = terms.purchase_id();
+    let sealed_key = seal_goods_key(&secret(ESCROW), &terms.purchase_key, &purchase.0, &goods_key()).unwrap();
+    let commit = Commit {
+        purchase,
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        sealed_key,
+    };
+    let accusing = Papers {
+        bank_hold: Some(Signed::sign(BankHold::of(&terms), &secret(BANK))),
+        commit: Some(Signed::sign(commit, &secret(ESCROW))),
+        ..honest
+    };
+    let clearing = Papers {
+        settled: Some(Signed::sign(Settled::committed(&terms), &secret(BANK))),
+        terms: Some(terms),
+        ..Papers::default()
+    };
+    let dir = std::env::temp_dir().join(format!("farthing-receipt-bank-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (merchants, banks) = (dir.join("sale.json"), dir.join("bank.json"));
+    std::fs::write(&merchants, as_json(&accusing).to_string()).unwrap();
+    std::fs::write(&banks, json!([as_json(&clearing)]).to_string()).unwrap();
+
+    let report = verify(std::slice::from_ref(&merchants)).unwrap();
+    assert_eq!(report.exit, Exit::BankBroke, "{}", report.text);
+    assert!(
+        report
+            .text
+            .contains("unless it shows its own word that it has credited"),
+        "{}",
+        report.text
+    );
+    assert_eq!(report.json["verdict"], "bank_broke_its_word");
+    assert_eq!(report.json["convictions"][0]["charge"], "credit_denied");
+    assert_eq!(report.json["convictions"][0]["key"], key(BANK).to_string());
+
+    let report = verify(&[merchants, banks]).unwrap();
+    assert_eq!(report.exit, Exit::ProvesNothing, "{}", report.text);
+    assert_eq!(report.json["convictions"], json!([]));
+    std::fs::remove_dir_all(&dir).unwrap();
 }

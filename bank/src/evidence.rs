@@ -1,0 +1,121 @@
+//! What the bank can prove: that an escrow signed both outcomes of a purchase, how it has settled one itself, and what a
+//! coin was used for.
+
+use crate::bank::Bank;
+use crate::rows::{COINS, CONTRADICTIONS, PURCHASES};
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::store::StoreError;
+use farthing_protocol::{
+    coins::CoinState,
+    decide::SignedDecision,
+    documents::{PurchaseId, Settled},
+    evidence::{PAPERS_MAX, Papers, ShownUse},
+    settle::BankPurchase,
+};
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
+
+/// What evidence is wanted about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "kebab-case")]
+pub enum About {
+    /// The purchases of which an escrow has signed both outcomes.
+    Contradictions,
+    /// One purchase.
+    Purchase {
+        /// Its id (hex).
+        id: String,
+    },
+    /// One coin.
+    Coin {
+        /// Its key (hex).
+        key: String,
+    },
+}
+
+impl Bank {
+    /// The papers about something, at most [`PAPERS_MAX`], as many as are judged together.
+    ///
+    /// # Errors
+    /// A message for the operator.
+    pub fn evidence(&self, about: &About) -> Result<Vec<Papers>, String> {
+        let found = match about {
+            About::Contradictions => self.contradictions(),
+            About::Purchase { id } => self.settlements(&parse(id, "purchase id")?),
+            About::Coin { key } => self.uses(&PublicKey(parse(key, "coin's key")?)),
+        };
+        found.map_err(|e| e.to_string())
+    }
+
+    fn contradictions(&self) -> Result<Vec<Papers>, StoreError> {
+        let rows = CONTRADICTIONS.scan(&self.store.view(), Bound::Unbounded, PAPERS_MAX)?;
+        let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
+        papers.filter_map(Result::transpose).collect()
+    }
+
+    /// A purchase at each escrow that has decided it.
+    fn settlements(&self, purchase: &[u8; 32]) -> Result<Vec<Papers>, StoreError> {
+        let rows = PURCHASES.scan_bytes(&self.store.view(), purchase, Bound::Unbounded, PAPERS_MAX)?;
+        let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
+        papers.filter_map(Result::transpose).collect()
+    }
+
+    /// What the bank has of a purchase that has ended, signed anew.
+    fn papers(&self, row: &([u8; 32], PublicKey)) -> Result<Option<Papers>, StoreError> {
+        let view = self.store.view();
+        let (decision, terms, settled) = match PURCHASES.peek(&view, row)? {
+            None | Some(BankPurchase::Held { .. }) => return Ok(None),
+            Some(BankPurchase::Committed { terms, commit }) => {
+                let settled = Settled::committed(&terms);
+                (SignedDecision::Commit(commit), Some(terms), settled)
+            }
+            Some(BankPurchase::Aborted { terms, abort }) => {
+                let settled = Settled::aborted(PurchaseId(row.0), row.1);
+                (SignedDecision::Abort(abort), terms, settled)
+            }
+        };
+        let mut papers = Papers {
+            terms,
+            escrow: Some(row.1),
+            settled: Some(Signed::sign(settled, &self.identity)),
+            ..Papers::default()
+        };
+        for decision in std::iter::once(decision).chain(CONTRADICTIONS.peek(&view, row)?) {
+            match decision {
+                SignedDecision::Commit(commit) => papers.commit = Some(commit),
+                SignedDecision::Abort(abort) => papers.abort = Some(abort),
+            }
+        }
+        Ok(Some(papers))
+    }
+
+    /// What a coin was used for, with the decision on the purchase that it paid for.
+    fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
+        let (view, keys) = (self.store.view(), self.keys());
+        let mut papers = Vec::new();
+        for (key_id, _) in keys.book().denominations() {
+            let used = match COINS.peek(&view, &(*key_id, *coin))? {
+                Some(CoinState::Held(used) | CoinState::Spent(used) | CoinState::Exchanged(used)) => used,
+                Some(CoinState::Released(_) | CoinState::Unseen) | None => continue,
+            };
+            papers.push(Papers {
+                uses: vec![ShownUse {
+                    key_id: *key_id,
+                    coin: *coin,
+                    used,
+                }],
+                ..Papers::default()
+            });
+            papers.extend(self.settlements(&used.digest)?);
+        }
+        papers.truncate(PAPERS_MAX);
+        Ok(papers)
+    }
+}
+
+fn parse(text: &str, what: &str) -> Result<[u8; 32], String> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| format!("`{text}` is not a {what} of 64 hexadecimal digits"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,165 @@
+//! What the wallet can prove: how a purchase went, and that a bank denies a coin.
+
+use crate::{
+    error::WalletError,
+    rows::{COINS, DENIED, Exhibit, PURCHASES, PurchaseRow},
+    wallet::Wallet,
+};
+use farthing_coin::{Coin, PublicKey};
+use farthing_node::card::RoleName;
+use farthing_protocol::{
+    documents::EarlierUse,
+    evidence::{Papers, ShownUse},
+    goods::PurchaseSecret,
+    purchase::{Order, Proof, Purchase},
+    refusal::{CoinFault, CoinsFault, Refusal},
+};
+
+/// What a bank's refusal says of one of the wallet's coins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CoinWord {
+    /// It was used by somebody else who has its key: a copy of this wallet.
+    Used(PublicKey, EarlierUse),
+    /// It is not good, and nothing proves that it was used.
+    Denied(Coin, Option<EarlierUse>),
+}
+
+impl Wallet {
+    /// What proves to anyone how a purchase went.
+    ///
+    /// # Errors
+    /// When the escrow has signed nothing yet.
+    pub fn papers(&self, number: u64) -> Result<Papers, WalletError> {
+        let row = self.purchase(number)?;
+        let papers = self.papers_of(&row);
+        papers.ok_or(WalletError::NoReceipt {
+            number,
+            status: row.purchase.status(),
+        })
+    }
+
+    fn papers_of(&self, row: &PurchaseRow) -> Option<Papers> {
+        let order = row.purchase.order()?;
+        let mut papers = Papers {
+            contract: Some(order.contract.clone()),
+            ..Papers::default()
+        };
+        match &row.purchase {
+            Purchase::Committed(_, Proof::Receipt(receipt)) => papers.receipt = Some((**receipt).clone()),
+            Purchase::Committed(_, Proof::Commit(commit, _)) => papers.commit = Some((**commit).clone()),
+            Purchase::Aborted(_, abort) => papers.abort = Some(abort.clone()),
+            _ => {}
+        }
+        // What convicts the escrow comes before what does not.
+        for exhibit in &row.exhibits {
+            match exhibit {
+                Exhibit::Receipt(receipt) => papers.receipt = Some((**receipt).clone()),
+                Exhibit::Commit(commit) => papers.commit = Some((**commit).clone()),
+                Exhibit::Abort(abort) => papers.abort = Some(abort.clone()),
+            }
+        }
+        if papers.commit.is_some() {
+            papers.purchase_secret = Some(self.purchase_secret(order));
+        }
+        let decided = papers.receipt.is_some() || papers.commit.is_some() || papers.abort.is_some();
+        decided.then_some(papers)
+    }
+
+    /// The purchase's key, disclosed: what opens the goods key in a commit.
+    fn purchase_secret(&self, order: &Order) -> PurchaseSecret {
+        let seed = self.seed_for(&order.contract.terms.bank);
+        PurchaseSecret::from_bytes(*seed.purchase_key(order.counter).to_bytes())
+    }
+
+    /// What proves that a bank denies coins that it has issued, by bank.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn denied_coins(&self) -> Result<Vec<Papers>, WalletError> {
+        let view = self.store.view();
+        let mut papers: Vec<Papers> = Vec::new();
+        for (key, used) in self.all(&DENIED)? {
+            // One that was taken after all is among those of the past.
+            let Some(row) = COINS.peek(&view, &key)? else {
+                continue;
+            };
+            let bank = self.party_by_key(RoleName::Bank, &row.bank)?;
+            let uses = used.map(|used| ShownUse {
+                key_id: key.0,
+                coin: key.1,
+                used,
+            });
+            let known = |paper: &&mut Papers| {
+                let list = paper.keys.as_ref();
+                list.is_some_and(|list| list.body.bank == row.bank)
+            };
+            match papers.iter_mut().find(known) {
+                Some(paper) => {
+                    paper.coins.push(row.coin);
+                    paper.uses.extend(uses);
+                }
+                None => papers.push(Papers {
+                    keys: self.stored_keys(&bank)?.map(|book| book.signed().clone()),
+                    coins: vec![row.coin],
+                    uses: uses.into_iter().collect(),
+                    ..Papers::default()
+                }),
+            }
+            // The purchase that the bank says it was used for, if that was aborted.
+            if let Some(used) = used
+                && let Some(row) = self.own_purchase(&used.digest)?
+            {
+                papers.extend(self.papers_of(&row));
+            }
+        }
+        Ok(papers)
+    }
+
+    /// What a refusal of the request of `digest` says of one of `coins`, whatever it proves. What this wallet itself has
+    /// done with a coin is no use by somebody else.
+    pub(crate) fn coin_word(
+        &self,
+        coins: &[Coin],
+        refusal: &Refusal,
+        digest: &[u8; 32],
+    ) -> Result<Option<CoinWord>, WalletError> {
+        let Refusal::Coins(CoinsFault { index, what }) = refusal else {
+            return Ok(None);
+        };
+        let Some(coin) = coins.get(*index) else {
+            return Ok(None);
+        };
+        let used = match what {
+            CoinFault::AlreadyHeld(used)
+            | CoinFault::AlreadySpent(used)
+            | CoinFault::AlreadyExchanged(used) => Some(*used),
+            // The wallet has verified it, when it came.
+            CoinFault::UnknownKey | CoinFault::Invalid(_) => None,
+            _ => return Ok(None),
+        };
+        let denied = Some(CoinWord::Denied(*coin, used));
+        let Some(used) = used else {
+            return Ok(denied);
+        };
+        match self.own_purchase(&used.digest)?.map(|row| row.purchase) {
+            Some(Purchase::Aborted(..)) => Ok(denied),
+            Some(_) => Ok(None),
+            None if used.verify(coin).is_err() => Ok(denied),
+            None => {
+                let proven = what.proven_use(coin, digest);
+                Ok(proven.map(|used| CoinWord::Used(coin.public, used)))
+            }
+        }
+    }
+
+    /// The purchase of this wallet's with this id.
+    fn own_purchase(&self, id: &[u8; 32]) -> Result<Option<PurchaseRow>, WalletError> {
+        let is_it = |row: &PurchaseRow| {
+            row.purchase
+                .order()
+                .is_some_and(|order| order.purchase().0 == *id)
+        };
+        let rows = self.all(&PURCHASES)?;
+        Ok(rows.into_iter().map(|(_, row)| row).find(is_it))
+    }
+}

@@ -1,0 +1,188 @@
+//! One purchase: what its documents prove of escrow and bank when they are laid side by side.
+
+use super::{Charge, Conviction, Culprit, Papers};
+use crate::{
+    documents::{Abort, BankHold, Commit, Contract, PurchaseId, Receipt, Settled, SettledAs, Terms},
+    purchase::{PurchaseError, check_abort, check_commit, check_receipt},
+};
+use farthing_coin::{Document, PublicKey, SecretKey, Signed};
+use std::collections::BTreeSet;
+
+/// The documents of one purchase at one escrow, each with a signature that holds.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub(super) purchase: PurchaseId,
+    escrow: PublicKey,
+    terms: Option<&'a Terms>,
+    contract: Option<Contract>,
+    secret: Option<SecretKey>,
+    holds: Vec<&'a Signed<BankHold>>,
+    receipts: Vec<&'a Signed<Receipt>>,
+    commits: Vec<&'a Signed<Commit>>,
+    aborts: Vec<&'a Signed<Abort>>,
+    settled: Vec<&'a Signed<Settled>>,
+}
+
+/// A case for each purchase and escrow that the papers name.
+pub(super) fn cases(papers: &[Papers]) -> Vec<Case<'_>> {
+    let named = papers.iter().flat_map(|paper| {
+        let by_terms = paper.terms().map(|terms| (terms.purchase_id(), terms.escrow));
+        let decided = (paper.receipt.iter().map(|d| d.body.purchase))
+            .chain(paper.commit.iter().map(|d| d.body.purchase))
+            .chain(paper.abort.iter().map(|d| d.body.purchase));
+        let escrows = paper.escrow.iter();
+        by_terms.chain(escrows.flat_map(move |escrow| decided.clone().map(|purchase| (purchase, *escrow))))
+    });
+    let named: BTreeSet<(PurchaseId, PublicKey)> = named.collect();
+    named
+        .into_iter()
+        .map(|(purchase, escrow)| Case::new(purchase, escrow, papers))
+        .collect()
+}
+
+impl<'a> Case<'a> {
+    fn new(purchase: PurchaseId, escrow: PublicKey, papers: &'a [Papers]) -> Self {
+        let terms = papers
+            .iter()
+            .flat_map(Papers::terms)
+            .find(|terms| terms.purchase_id() == purchase && terms.escrow == escrow);
+        let contract = papers
+            .iter()
+            .filter_map(|paper| paper.contract.clone()?.verified().ok())
+            .find(|contract| contract.purchase() == purchase);
+        let secret = papers
+            .iter()
+            .filter_map(|paper| paper.purchase_secret.as_ref()?.key())
+            .find(|secret| terms.is_some_and(|terms| terms.purchase_key == secret.public()));
+        let bank = terms.map(|terms| terms.bank);
+        let of_bank = |about: PurchaseId, at: PublicKey| about == purchase && at == escrow;
+        Case {
+            purchase,
+            escrow,
+            terms,
+            contract: contract.map(|contract| contract.contract().clone()),
+            secret,
+            holds: signed(papers, bank, |p| &p.bank_hold, |d| of_bank(d.purchase, d.escrow)),
+            receipts: signed(papers, Some(escrow), |p| &p.receipt, |d| d.purchase == purchase),
+            commits: signed(papers, Some(escrow), |p| &p.commit, |d| d.purchase == purchase),
+            aborts: signed(papers, Some(escrow), |p| &p.abort, |d| d.purchase == purchase),
+            settled: signed(papers, bank, |p| &p.settled, |d| of_bank(d.purchase, d.escrow)),
+        }
+    }
+
+    /// Whether the escrow has committed the purchase.
+    fn is_committed(&self) -> bool {
+        !self.receipts.is_empty() || !self.commits.is_empty()
+    }
+
+    /// Whether the escrow has aborted the purchase, and nothing says that it has committed it as well.
+    pub(super) fn is_only_aborted(&self) -> bool {
+        !self.aborts.is_empty() && !self.is_committed()
+    }
+
+    /// What is proven.
+    pub(super) fn judge(&self) -> Vec<Conviction> {
+        let escrow = Culprit::Escrow(self.escrow);
+        let mut proven: Vec<(Culprit, Charge)> = Vec::new();
+        if self.is_committed() && !self.aborts.is_empty() {
+            proven.push((escrow, Charge::DecidedTwice));
+        }
+        if self.has_wrong_key() {
+            proven.push((escrow, Charge::WrongGoodsKey));
+        }
+        if let Some(terms) = self.terms {
+            if self.escrow_departs(terms) {
+                proven.push((escrow, Charge::NotAsAgreed));
+            }
+            let bank = Culprit::Bank(terms.bank);
+            proven.extend(
+                self.charges_of_bank(terms)
+                    .into_iter()
+                    .map(|charge| (bank, charge)),
+            );
+        }
+        let convict = |(culprit, charge)| Conviction {
+            culprit,
+            charge,
+            purchase: Some(self.purchase),
+        };
+        proven.into_iter().map(convict).collect()
+    }
+
+    fn has_wrong_key(&self) -> bool {
+        let Some(contract) = &self.contract else {
+            return false;
+        };
+        let mut receipts = self.receipts.iter();
+        let mut commits = self.commits.iter();
+        let sealed_wrong = |commit: &Signed<Commit>| {
+            let secret = self.secret.as_ref();
+            secret.is_some_and(|secret| is_wrong_key(&check_commit(commit, contract, secret).map(drop)))
+        };
+        receipts.any(|receipt| is_wrong_key(&check_receipt(receipt, contract)))
+            || commits.any(|commit| sealed_wrong(commit))
+    }
+
+    /// Whether a document of the escrow's contradicts the terms.
+    fn escrow_departs(&self, terms: &Terms) -> bool {
+        let paid = |bank, coins: [u8; 32], account, amount| {
+            (bank, coins, account, amount) == (terms.bank, terms.coins_digest, terms.account, terms.price)
+        };
+        let mut receipts = self.receipts.iter().map(|signed| &signed.body);
+        let mut commits = self.commits.iter().map(|signed| &signed.body);
+        receipts.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
+            || commits.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
+            || self.aborts.iter().any(|abort| check_abort(abort, terms).is_err())
+    }
+
+    fn charges_of_bank(&self, terms: &Terms) -> Vec<Charge> {
+        let held = |hold: &&Signed<BankHold>| hold.body == BankHold::of(terms);
+        let (mut credited, mut released, mut departs) = (false, false, !self.holds.iter().all(held));
+        for settled in &self.settled {
+            match settled.body.outcome {
+                SettledAs::Aborted => released = true,
+                SettledAs::Committed { .. } if settled.body == Settled::committed(terms) => credited = true,
+                SettledAs::Committed { .. } => departs = true,
+            }
+        }
+        let fitting = |commit: &&Signed<Commit>| crate::settle::check_commit(&commit.body, terms).is_ok();
+        let owes = self.holds.iter().any(held) && self.commits.iter().any(fitting);
+        let charges = [
+            (departs, Charge::NotAsAgreed),
+            (credited && released, Charge::SettledTwice),
+            (owes && !credited && self.aborts.is_empty(), Charge::CreditDenied),
+            (credited && self.is_only_aborted(), Charge::SpentThoughAborted),
+            (
+                released && self.is_committed() && self.aborts.is_empty(),
+                Charge::ReleasedThoughCommitted,
+            ),
+        ];
+        charges
+            .into_iter()
+            .filter_map(|(proven, charge)| proven.then_some(charge))
+            .collect()
+    }
+}
+
+fn is_wrong_key(checked: &Result<(), PurchaseError>) -> bool {
+    matches!(
+        checked,
+        Err(PurchaseError::WrongGoodsKey | PurchaseError::Sealed(_))
+    )
+}
+
+/// The documents of one kind that are `about` what they should be, and that `signer` did sign.
+fn signed<'a, D: Document>(
+    papers: &'a [Papers],
+    signer: Option<PublicKey>,
+    kind: impl Fn(&'a Papers) -> &'a Option<Signed<D>>,
+    about: impl Fn(&D) -> bool,
+) -> Vec<&'a Signed<D>> {
+    let Some(signer) = signer else {
+        return Vec::new();
+    };
+    let documents = papers.iter().filter_map(|paper| kind(paper).as_ref());
+    documents
+        .filter(|signed| about(&signed.body) && signed.verify(&signer).is_ok())
+        .collect()
+}

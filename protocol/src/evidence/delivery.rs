@@ -1,0 +1,153 @@
+//! The delivery: whether the goods are what the merchant described, judged from the encrypted goods.
+
+use super::Papers;
+use crate::{
+    documents::Contract,
+    goods::{Decryptor, GoodsError, GoodsKey, RunningDigest},
+    purchase::{PurchaseError, check_commit, check_receipt},
+    refusal::ContractFault,
+    seal::unwrap,
+};
+use farthing_planted::{Defect, is_planted};
+
+/// What the documents and the goods prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The goods were delivered as described.
+    Delivered,
+    /// The escrow signed a receipt with a key that is not the offer's.
+    EscrowBrokeContract,
+    /// The key opens the commitment, but the goods are not what the offer says.
+    MerchantBrokeContract(Breach),
+}
+
+/// How the goods differ from what the offer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// The goods key does not unwrap the content key.
+    ContentKey,
+    /// The encrypted goods do not decrypt.
+    Undecryptable,
+    /// The goods have another size.
+    Size,
+    /// The goods have another digest.
+    Digest,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoVerdict {
+    /// A document that it takes is missing.
+    #[error("there is no {0}")]
+    Missing(&'static str),
+    /// The contract is not one.
+    #[error("the contract proves nothing: {0}")]
+    Contract(ContractFault),
+    /// The receipt, or the commit in its place, is not the escrow's for this contract.
+    #[error("the receipt proves nothing: {0}")]
+    Receipt(PurchaseError),
+    /// The file is not the encrypted goods of this contract.
+    #[error(
+        "the file is not the encrypted goods of this contract: its SHA-256 is {got}, the offer says {expected}"
+    )]
+    OtherFile {
+        /// SHA-256 of the file, hex.
+        got: String,
+        /// What the offer says, hex.
+        expected: String,
+    },
+}
+
+/// A judge of one purchase, who is shown the encrypted goods piece by piece.
+#[derive(Debug)]
+pub struct Judge {
+    contract: Contract,
+    digest: RunningDigest,
+    opening: Result<Decryptor, Verdict>,
+}
+
+impl Judge {
+    /// Checks the documents.
+    ///
+    /// # Errors
+    /// When they prove nothing about anybody.
+    pub fn new(papers: &Papers) -> Result<Judge, NoVerdict> {
+        let contract = papers.contract.clone().ok_or(NoVerdict::Missing("contract"))?;
+        let contract = contract
+            .verified()
+            .map_err(NoVerdict::Contract)?
+            .contract()
+            .clone();
+        let opening = match goods_key(papers, &contract)? {
+            Ok(goods_key) => {
+                let offer = &contract.offer.body;
+                unwrap(&goods_key, &offer.sale_id, &offer.wrapped_key)
+                    .map(|key| Decryptor::new(&key))
+                    .map_err(|_| Verdict::MerchantBrokeContract(Breach::ContentKey))
+            }
+            Err(PurchaseError::WrongGoodsKey | PurchaseError::Sealed(_)) => Err(Verdict::EscrowBrokeContract),
+            Err(other) => return Err(NoVerdict::Receipt(other)),
+        };
+        Ok(Judge {
+            contract,
+            digest: RunningDigest::new(),
+            opening,
+        })
+    }
+
+    /// Looks at the next piece of the encrypted goods; what it decrypts to is appended to `goods`.
+    pub fn update(&mut self, encrypted: &[u8], goods: &mut Vec<u8>) {
+        self.digest.update(encrypted);
+        if let Ok(decryptor) = &mut self.opening
+            && decryptor.update(encrypted, goods).is_err()
+        {
+            self.opening = Err(Verdict::MerchantBrokeContract(Breach::Undecryptable));
+        }
+    }
+
+    /// Says what is proven.
+    ///
+    /// # Errors
+    /// When the file was not the encrypted goods of the contract.
+    pub fn verdict(self, goods: &mut Vec<u8>) -> Result<Verdict, NoVerdict> {
+        let offer = &self.contract.offer.body;
+        let got = self.digest.finish();
+        if got != offer.encrypted_digest && !is_planted(Defect::JudgeTakesAnyFile) {
+            return Err(NoVerdict::OtherFile {
+                got: hex::encode(got),
+                expected: hex::encode(offer.encrypted_digest),
+            });
+        }
+        let decryptor = match self.opening {
+            Ok(decryptor) => decryptor,
+            Err(verdict) => return Ok(verdict),
+        };
+        let opened: Result<_, GoodsError> = decryptor.finish(goods);
+        Ok(match opened {
+            Err(_) => Verdict::MerchantBrokeContract(Breach::Undecryptable),
+            Ok(opened) if opened.size_bytes != offer.size_bytes => {
+                Verdict::MerchantBrokeContract(Breach::Size)
+            }
+            Ok(opened) if opened.digest != offer.goods_digest => {
+                Verdict::MerchantBrokeContract(Breach::Digest)
+            }
+            Ok(_) => Verdict::Delivered,
+        })
+    }
+}
+
+/// The goods key that the escrow signed: in the receipt, or sealed in the commit that the bank had.
+fn goods_key(papers: &Papers, contract: &Contract) -> Result<Result<GoodsKey, PurchaseError>, NoVerdict> {
+    if let Some(receipt) = &papers.receipt {
+        return Ok(check_receipt(receipt, contract).map(|()| receipt.body.goods_key.clone()));
+    }
+    let commit = papers.commit.as_ref().ok_or(NoVerdict::Missing("receipt"))?;
+    let secret = papers.purchase_secret.as_ref().and_then(|secret| secret.key());
+    // Without the key that it is sealed to, or with another, a commit says nothing about what is in it.
+    let secret = secret
+        .filter(|secret| secret.public() == contract.terms.purchase_key)
+        .ok_or(NoVerdict::Missing(
+            "receipt, and no purchase key that opens the commit",
+        ))?;
+    Ok(check_commit(commit, contract, &secret))
+}

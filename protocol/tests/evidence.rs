@@ -1,0 +1,406 @@
+//! Documents laid side by side: each charge, what clears of it, and that a cheat cannot frame an honest party.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
+use farthing_protocol::{
+    documents::{
+        Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
+        SaleLimit, Settled, Terms,
+    },
+    evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
+    goods::{GoodsKey, PurchaseSecret},
+    money::Amount,
+    seal::{WrappedKey, commit_goods_key, seal_goods_key},
+};
+
+const MERCHANT: u8 = 1;
+const ESCROW: u8 = 2;
+const BANK: u8 = 3;
+const CUSTOMER: u8 = 4;
+const OTHER_ESCROW: u8 = 5;
+
+fn secret(who: u8) -> SecretKey {
+    Seed::from_bytes(&[who; 32]).account_key()
+}
+
+fn key(who: u8) -> PublicKey {
+    secret(who).public()
+}
+
+fn goods_key() -> GoodsKey {
+    GoodsKey::from_bytes([7; 32])
+}
+
+fn contract() -> Contract {
+    let offer = Offer {
+        merchant: key(MERCHANT),
+        sale_id: [4; 32],
+        item_id: [5; 32],
+        title: "Evening postcard".into(),
+        description: String::new(),
+        media_type: "text/plain".into(),
+        size_bytes: 1,
+        encrypted_bytes: 1,
+        goods_digest: [6; 32],
+        encrypted_digest: [7; 32],
+        wrapped_key: WrappedKey {
+            body: [8; 32],
+            tag: [9; 16],
+        },
+        key_commitment: commit_goods_key(&goods_key()),
+        price: Amount(150),
+        currency: "FTH".into(),
+        escrows: vec![key(ESCROW)],
+        banks: vec![AcceptedBank {
+            bank: key(BANK),
+            account: key(MERCHANT),
+            key_list_digest: [14; 32],
+        }],
+        expires_ms: 15,
+        served_until_ms: 16,
+        sales: SaleLimit::Once,
+    };
+    let terms = Terms {
+        bank: key(BANK),
+        currency: "FTH".into(),
+        price: Amount(150),
+        account: key(MERCHANT),
+        merchant: key(MERCHANT),
+        escrow: key(ESCROW),
+        deadline_ms: 15,
+        coins_digest: [17; 32],
+        purchase_key: key(CUSTOMER),
+        private_digest: offer.digest(),
+        note_digest: [20; 32],
+    };
+    let agreed = PurchaseKeyUse::Agree.statement(&key(CUSTOMER), &terms.purchase_id());
+    Contract {
+        offer: Signed::sign(offer, &secret(MERCHANT)),
+        signature: secret(CUSTOMER).sign(&agreed),
+        terms,
+    }
+}
+
+fn terms() -> Terms {
+    contract().terms
+}
+
+fn receipt(goods_key: GoodsKey) -> Receipt {
+    let terms = terms();
+    Receipt {
+        purchase: terms.purchase_id(),
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        goods_key,
+    }
+}
+
+fn commit(sealed: GoodsKey) -> Commit {
+    let terms = terms();
+    let purchase = terms.purchase_id();
+    Commit {
+        purchase,
+        bank: terms.bank,
+        coins_digest: terms.coins_digest,
+        account: terms.account,
+        amount: terms.price,
+        sealed_key: seal_goods_key(&secret(9), &terms.purchase_key, &purchase.0, &sealed).unwrap(),
+    }
+}
+
+fn abort() -> Abort {
+    Abort {
+        purchase: terms().purchase_id(),
+        bank: key(BANK),
+        reason: AbortReason::Cancelled,
+    }
+}
+
+fn by<D: Document>(who: u8, document: D) -> Option<Signed<D>> {
+    Some(Signed::sign(document, &secret(who)))
+}
+
+/// What an honest purchase leaves, whoever keeps it.
+fn honest() -> Papers {
+    Papers {
+        contract: Some(contract()),
+        bank_hold: by(BANK, BankHold::of(&terms())),
+        receipt: by(ESCROW, receipt(goods_key())),
+        commit: by(ESCROW, commit(goods_key())),
+        purchase_secret: Some(PurchaseSecret::from_bytes(*secret(CUSTOMER).to_bytes())),
+        settled: by(BANK, Settled::committed(&terms())),
+        ..Papers::default()
+    }
+}
+
+fn aborted_settled() -> Option<Signed<Settled>> {
+    by(BANK, Settled::aborted(terms().purchase_id(), key(ESCROW)))
+}
+
+fn of_terms() -> Papers {
+    Papers {
+        terms: Some(terms()),
+        ..Papers::default()
+    }
+}
+
+#[track_caller]
+fn proves(papers: &[Papers], expected: &[(Culprit, Charge)]) {
+    let expected: Vec<Conviction> = expected
+        .iter()
+        .map(|(culprit, charge)| Conviction {
+            culprit: *culprit,
+            charge: *charge,
+            purchase: Some(terms().purchase_id()),
+        })
+        .collect();
+    assert_eq!(judge(papers), expected);
+}
+
+fn escrow(charge: Charge) -> (Culprit, Charge) {
+    (Culprit::Escrow(key(ESCROW)), charge)
+}
+
+fn bank(charge: Charge) -> (Culprit, Charge) {
+    (Culprit::Bank(key(BANK)), charge)
+}
+
+#[test]
+fn an_honest_purchase_convicts_nobody() {
+    proves(&[honest()], &[]);
+    proves(&[], &[]);
+    let cancelled = Papers {
+        abort: by(ESCROW, abort()),
+        bank_hold: by(BANK, BankHold::of(&terms())),
+        settled: aborted_settled(),
+        ..of_terms()
+    };
+    proves(&[cancelled], &[]);
+}
+
+#[test]
+fn an_escrow_that_signed_both_outcomes_is_convicted_by_either_pair() {
+    let aborted = Papers {
+        abort: by(ESCROW, abort()),
+        ..of_terms()
+    };
+    proves(&[honest(), aborted.clone()], &[escrow(Charge::DecidedTwice)]);
+    // With nothing but its name: neither contract nor terms, and in two files.
+    let named = |papers: Papers| Papers {
+        escrow: Some(key(ESCROW)),
+        terms: None,
+        ..papers
+    };
+    let committed = named(Papers {
+        commit: by(ESCROW, commit(goods_key())),
+        ..Papers::default()
+    });
+    proves(&[committed, named(aborted)], &[escrow(Charge::DecidedTwice)]);
+}
+
+#[test]
+fn an_escrow_that_signed_or_sealed_a_wrong_key_is_convicted() {
+    let wrong = GoodsKey::from_bytes([1; 32]);
+    let signed = Papers {
+        contract: Some(contract()),
+        receipt: by(ESCROW, receipt(wrong.clone())),
+        ..Papers::default()
+    };
+    proves(&[signed], &[escrow(Charge::WrongGoodsKey)]);
+    let sealed = Papers {
+        receipt: None,
+        commit: by(ESCROW, commit(wrong)),
+        ..honest()
+    };
+    proves(std::slice::from_ref(&sealed), &[escrow(Charge::WrongGoodsKey)]);
+    // Nobody can tell without the key that it is sealed to, and another key says nothing.
+    for purchase_secret in [
+        None,
+        Some(PurchaseSecret::from_bytes(*secret(MERCHANT).to_bytes())),
+    ] {
+        let papers = Papers {
+            purchase_secret,
+            ..sealed.clone()
+        };
+        proves(&[papers], &[]);
+    }
+}
+
+#[test]
+fn whoever_signs_something_else_than_the_terms_is_convicted() {
+    let dearer = Receipt {
+        amount: Amount(151),
+        ..receipt(goods_key())
+    };
+    let elsewhere = Commit {
+        account: key(ESCROW),
+        ..commit(goods_key())
+    };
+    let other_bank = Abort {
+        bank: key(ESCROW),
+        ..abort()
+    };
+    for papers in [
+        Papers {
+            receipt: by(ESCROW, dearer),
+            ..of_terms()
+        },
+        Papers {
+            commit: by(ESCROW, elsewhere),
+            ..of_terms()
+        },
+        Papers {
+            abort: by(ESCROW, other_bank),
+            ..of_terms()
+        },
+    ] {
+        proves(&[papers], &[escrow(Charge::NotAsAgreed)]);
+    }
+    let other_terms = Terms {
+        account: key(BANK),
+        ..terms()
+    };
+    let credited_itself = Settled {
+        purchase: terms().purchase_id(),
+        ..Settled::committed(&other_terms)
+    };
+    let held_less = BankHold {
+        total: Amount(1),
+        ..BankHold::of(&terms())
+    };
+    for papers in [
+        Papers {
+            settled: by(BANK, credited_itself),
+            ..of_terms()
+        },
+        Papers {
+            bank_hold: by(BANK, held_less),
+            ..of_terms()
+        },
+    ] {
+        proves(&[papers], &[bank(Charge::NotAsAgreed)]);
+    }
+}
+
+#[test]
+fn a_bank_that_denies_a_credit_or_a_hold_is_convicted_unless_it_clears_itself() {
+    let owed = Papers {
+        settled: None,
+        ..honest()
+    };
+    proves(std::slice::from_ref(&owed), &[bank(Charge::CreditDenied)]);
+    assert!(Charge::CreditDenied.unless().is_some());
+    // It clears itself by its word that it has paid,
+    let paid = Papers {
+        settled: by(BANK, Settled::committed(&terms())),
+        ..of_terms()
+    };
+    proves(&[owed.clone(), paid], &[]);
+    // or by the escrow's abort, which convicts the escrow instead.
+    let aborted = Papers {
+        abort: by(ESCROW, abort()),
+        settled: aborted_settled(),
+        ..of_terms()
+    };
+    proves(&[owed.clone(), aborted], &[escrow(Charge::DecidedTwice)]);
+    // Its mere word that the escrow aborted does not.
+    let pretended = Papers {
+        settled: aborted_settled(),
+        ..of_terms()
+    };
+    proves(
+        &[owed.clone(), pretended],
+        &[bank(Charge::CreditDenied), bank(Charge::ReleasedThoughCommitted)],
+    );
+    // A commit for coins that it never held binds it to nothing.
+    let never_held = Papers {
+        bank_hold: None,
+        ..owed
+    };
+    proves(&[never_held], &[]);
+}
+
+#[test]
+fn a_bank_that_settles_both_ways_or_without_a_decision_is_convicted() {
+    let committed = Papers {
+        settled: by(BANK, Settled::committed(&terms())),
+        ..of_terms()
+    };
+    let released = Papers {
+        settled: aborted_settled(),
+        ..of_terms()
+    };
+    proves(
+        &[committed.clone(), released.clone()],
+        &[bank(Charge::SettledTwice)],
+    );
+    let aborted = Papers {
+        abort: by(ESCROW, abort()),
+        ..of_terms()
+    };
+    proves(
+        &[committed.clone(), aborted.clone()],
+        &[bank(Charge::SpentThoughAborted)],
+    );
+    let commit = Papers {
+        commit: by(ESCROW, commit(goods_key())),
+        ..of_terms()
+    };
+    // The commit that it obeyed clears it.
+    proves(
+        &[committed, aborted, commit.clone()],
+        &[escrow(Charge::DecidedTwice)],
+    );
+    proves(&[released, commit], &[bank(Charge::ReleasedThoughCommitted)]);
+}
+
+#[test]
+fn another_escrow_cannot_frame_the_bank_or_the_purchases_own_escrow() {
+    // It decides a purchase that is not its own, before the hold, and the bank says that it has obeyed: at that escrow.
+    let framed = Papers {
+        escrow: Some(key(OTHER_ESCROW)),
+        abort: by(OTHER_ESCROW, abort()),
+        settled: by(BANK, Settled::aborted(terms().purchase_id(), key(OTHER_ESCROW))),
+        ..Papers::default()
+    };
+    proves(&[honest(), framed], &[]);
+}
+
+#[test]
+fn what_a_cheat_signs_for_others_convicts_nobody() {
+    for cheat in [MERCHANT, CUSTOMER, OTHER_ESCROW] {
+        let forged = Papers {
+            abort: by(cheat, abort()),
+            settled: by(cheat, Settled::aborted(terms().purchase_id(), key(ESCROW))),
+            receipt: by(cheat, receipt(GoodsKey::from_bytes([1; 32]))),
+            bank_hold: by(cheat, BankHold::of(&terms())),
+            ..of_terms()
+        };
+        proves(&[honest(), forged], &[]);
+    }
+    // A bank cannot make up an escrow's abort, nor an escrow a bank's hold.
+    let by_bank = Papers {
+        settled: None,
+        abort: by(BANK, abort()),
+        ..honest()
+    };
+    proves(&[by_bank], &[bank(Charge::CreditDenied)]);
+    let by_escrow = Papers {
+        settled: None,
+        bank_hold: by(ESCROW, BankHold::of(&terms())),
+        ..honest()
+    };
+    proves(&[by_escrow], &[]);
+}
+
+#[test]
+fn no_more_papers_are_judged_than_the_bound_says() {
+    let mut papers = vec![honest(); PAPERS_MAX];
+    papers.push(Papers {
+        abort: by(ESCROW, abort()),
+        ..of_terms()
+    });
+    proves(&papers, &[]);
+}
