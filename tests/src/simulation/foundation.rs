@@ -124,6 +124,11 @@ impl Foundation {
         Server::new(card, key, machine)
     }
 
+    /// A server's identity key.
+    pub fn key(&self, party: Party) -> SecretKey {
+        SecretKey::from_bytes(&self.identities[&party].1).expect("the key is one")
+    }
+
     /// The seed of a customer's wallet.
     pub fn seed_of(&self, name: &str) -> Seed {
         let mut bytes = [0; 32];

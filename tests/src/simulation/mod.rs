@@ -10,8 +10,10 @@
 //! | all of them together | [`world`] |
 //! | what happens to particular people | [`stories`] |
 //! | the invariants | [`check`]; what must be true of all messages in [`messages`] |
+//! | peers that cheat | [`cheats`] |
 //! | what happened, for people | [`trace`] |
 
+pub mod cheats;
 pub mod check;
 pub mod customer;
 pub mod dice;

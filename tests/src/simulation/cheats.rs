@@ -1,0 +1,400 @@
+//! Peers that cheat: a server in front of an honest one, with its key, that answers some questions as it likes.
+//!
+//! A [`Cheat`] decides about each question: it passes it on, changes the answer, or makes one up and signs it. What it
+//! does not touch the honest server behind it answers, so that a cheat is as long as what it does wrong. To add one,
+//! implement [`Cheat`], put it in front with [`World::cheat`], and say in `tests/tests/cheats.rs` what has to hold.
+
+use super::{party::Party, world::World};
+use async_trait::async_trait;
+use farthing_coin::{Coin, PublicKey, SecretKey, Signature, Signed};
+use farthing_node::network::{Lane, Service};
+use farthing_protocol::{
+    api::{BankRequest, Call, EscrowRequest, MerchantRequest, encode_reply},
+    decide::{Committed, Outcome, OutcomeRequest, ReleaseRequest, SignedDecision},
+    documents::{
+        Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, PurchaseId, Receipt, Settled, Terms,
+    },
+    goods::{ContentKey, GoodsKey},
+    offer::OfferRequest,
+    refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
+    seal::{seal_goods_key, wrap},
+    settle::SettleRequest,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The honest server behind a cheat.
+pub struct Honest(Arc<dyn Service>);
+
+impl Honest {
+    /// What it answers.
+    pub async fn answer(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.0.call(lane, request).await
+    }
+}
+
+/// What a cheat does with a question.
+#[async_trait]
+pub trait Cheat: Send + Sync + 'static {
+    /// The answer.
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8>;
+}
+
+struct Front<C> {
+    honest: Honest,
+    cheat: Arc<C>,
+}
+
+#[async_trait]
+impl<C: Cheat> Service for Front<C> {
+    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        self.cheat.answer(&self.honest, lane, request).await
+    }
+}
+
+impl World {
+    /// Puts a cheat in front of a server, until it is restarted or [`honest`](World::honest) again.
+    pub fn cheat<C: Cheat>(&self, party: Party, cheat: C) -> Arc<C> {
+        let cheat = Arc::new(cheat);
+        let front = Front {
+            honest: Honest(self.service(party)),
+            cheat: cheat.clone(),
+        };
+        self.answer(party, Arc::new(front));
+        cheat
+    }
+
+    /// The server behind a cheat answers for itself again.
+    pub fn honest(&self, party: Party) {
+        self.answer(party, self.service(party));
+    }
+
+    fn answer(&self, party: Party, service: Arc<dyn Service>) {
+        let identity = self.foundation.key(party).public();
+        self.network
+            .attach(identity, party, service, self.machine(party).life());
+    }
+
+    fn service(&self, party: Party) -> Arc<dyn Service> {
+        match party {
+            Party::Bank => self.bank(),
+            Party::Escrow(number) => self.escrow(number),
+            Party::Merchant(number) => self.merchant(number),
+            Party::Customer(_) | Party::Stranger => panic!("nobody asks a {party}"),
+        }
+    }
+}
+
+/// The reply to a question of type `C`, changed where it is no refusal.
+fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -> Vec<u8> {
+    match C::decode_reply(&reply) {
+        Ok(Ok(answer)) => encode_reply(&Ok(change(answer))),
+        _ => reply,
+    }
+}
+
+fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
+    encode_reply::<()>(&Err(refusal.into()))
+}
+
+// ---- merchants ----------------------------------------------------------------------------------------------------
+
+/// What a merchant changes in an offer before he signs it.
+pub type Lie = Box<dyn Fn(&mut Offer) + Send + Sync>;
+
+/// A merchant whose signed offers say something else than what he delivers.
+pub struct FalseOffers {
+    /// His identity key.
+    pub key: SecretKey,
+    /// What is false.
+    pub lie: Lie,
+}
+
+/// The offer says that its key unwraps a content key, which is another than that of the goods.
+pub fn wraps_another_key(goods_key: impl Fn(&[u8; 32]) -> GoodsKey + Send + Sync + 'static) -> Lie {
+    Box::new(move |offer| {
+        let other = ContentKey::from_bytes([66; 32]);
+        offer.wrapped_key = wrap(&goods_key(&offer.sale_id), &offer.sale_id, &other).expect("a wrapped key");
+    })
+}
+
+/// What is paid for unwraps nothing at all.
+pub fn wraps_nothing() -> Lie {
+    Box::new(|offer| offer.wrapped_key.tag = [66; 16])
+}
+
+/// The offer describes other goods than those that are served.
+pub fn describes_other_goods() -> Lie {
+    Box::new(|offer| offer.goods_digest = [66; 32])
+}
+
+#[async_trait]
+impl Cheat for FalseOffers {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let is_offer = matches!(MerchantRequest::decode(&request), Ok(MerchantRequest::Offer(_)));
+        let reply = honest.answer(lane, request).await;
+        if !is_offer {
+            return reply;
+        }
+        changed::<OfferRequest>(reply, |offer| {
+            let mut body = offer.body;
+            (self.lie)(&mut body);
+            Signed::sign(body, &self.key)
+        })
+    }
+}
+
+/// A merchant who takes holds and releases nothing.
+pub struct NeverReleases;
+
+#[async_trait]
+impl Cheat for NeverReleases {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match MerchantRequest::decode(&request) {
+            Ok(MerchantRequest::Deliver(_)) => refuse(Later::PeerSilent("escrow".into())),
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+// ---- escrows ------------------------------------------------------------------------------------------------------
+
+/// An escrow that commits, keeps it from the merchant, and tells the customer that it has aborted.
+pub struct TellsHerAbort {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// The bank that it names.
+    pub bank: PublicKey,
+}
+
+#[async_trait]
+impl Cheat for TellsHerAbort {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let purchase = match EscrowRequest::decode(&request) {
+            Ok(EscrowRequest::Release(_)) => {
+                let _committed = honest.answer(lane, request).await;
+                return refuse(Later::Unavailable("its store has stopped".into()));
+            }
+            Ok(EscrowRequest::Outcome(outcome)) => outcome.purchase,
+            Ok(EscrowRequest::Cancel(cancel)) => cancel.terms.purchase_id(),
+            _ => return honest.answer(lane, request).await,
+        };
+        encode_reply(&Ok(Outcome::Aborted(sign_abort(purchase, self.bank, &self.key))))
+    }
+}
+
+/// An escrow that shows the bank an abort, and then gives merchant and customer a commit.
+pub struct LeavesHimUnpaid {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// The bank that it shows the abort.
+    pub bank: Arc<dyn Service>,
+}
+
+#[async_trait]
+impl Cheat for LeavesHimUnpaid {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let Ok(EscrowRequest::Release(release)) = EscrowRequest::decode(&request) else {
+            return honest.answer(lane, request).await;
+        };
+        let terms = &release.contract.terms;
+        let settle = SettleRequest {
+            escrow: self.key.public(),
+            decision: SignedDecision::Abort(sign_abort(terms.purchase_id(), terms.bank, &self.key)),
+        };
+        let asked = settle.encode().expect("a question is not too long");
+        let settled = SettleRequest::decode_reply(&self.bank.call(Lane::Peer, asked).await);
+        assert!(matches!(settled, Ok(Ok(_))), "the bank obeys the abort");
+        encode_reply(&Ok(sign_commit(terms, &release.goods_key, &self.key)))
+    }
+}
+
+/// An escrow that signs receipts with another key than was released.
+pub struct SignsWrongKeys {
+    /// Its identity key.
+    pub key: SecretKey,
+}
+
+impl SignsWrongKeys {
+    fn alter(&self, committed: Committed) -> Committed {
+        let receipt = Receipt {
+            goods_key: GoodsKey::from_bytes([66; 32]),
+            ..committed.receipt.body
+        };
+        Committed {
+            receipt: Signed::sign(receipt, &self.key),
+            ..committed
+        }
+    }
+}
+
+#[async_trait]
+impl Cheat for SignsWrongKeys {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let question = EscrowRequest::decode(&request);
+        let reply = honest.answer(lane, request).await;
+        match question {
+            Ok(EscrowRequest::Release(_)) => {
+                changed::<ReleaseRequest>(reply, |committed| self.alter(committed))
+            }
+            Ok(EscrowRequest::Outcome(_)) => changed::<OutcomeRequest>(reply, |outcome| match outcome {
+                Outcome::Committed(committed) => Outcome::Committed(Box::new(self.alter(*committed))),
+                other => other,
+            }),
+            _ => reply,
+        }
+    }
+}
+
+/// An abort by the escrow of this key.
+pub fn sign_abort(purchase: PurchaseId, bank: PublicKey, key: &SecretKey) -> Signed<Abort> {
+    let reason = AbortReason::Cancelled;
+    let abort = Abort {
+        purchase,
+        bank,
+        reason,
+    };
+    Signed::sign(abort, key)
+}
+
+/// Both documents of a commit, by the escrow of this key.
+pub fn sign_commit(terms: &Terms, goods_key: &GoodsKey, key: &SecretKey) -> Committed {
+    let purchase = terms.purchase_id();
+    let (bank, coins_digest) = (terms.bank, terms.coins_digest);
+    let (account, amount) = (terms.account, terms.price);
+    let receipt = Receipt {
+        purchase,
+        bank,
+        coins_digest,
+        account,
+        amount,
+        goods_key: goods_key.clone(),
+    };
+    let sealed_key = seal_goods_key(key, &terms.purchase_key, &purchase.0, goods_key).expect("a sealed key");
+    let commit = Commit {
+        purchase,
+        bank,
+        coins_digest,
+        account,
+        amount,
+        sealed_key,
+    };
+    Committed {
+        receipt: Signed::sign(receipt, key),
+        commit: Signed::sign(commit, key),
+    }
+}
+
+// ---- banks --------------------------------------------------------------------------------------------------------
+
+/// A bank that takes holds, and knows nothing of them when their commits come.
+pub struct DeniesHolds;
+
+#[async_trait]
+impl Cheat for DeniesHolds {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Settle(settle)) if matches!(settle.decision, SignedDecision::Commit(_)) => {
+                refuse(PurchaseFault::Unknown(settle.decision.purchase()))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// A bank that says that a commit is obeyed as an abort, and signs it.
+pub struct DeniesCredits {
+    /// Its identity key.
+    pub key: SecretKey,
+}
+
+#[async_trait]
+impl Cheat for DeniesCredits {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Settle(settle)) if matches!(settle.decision, SignedDecision::Commit(_)) => {
+                let settled = Settled::aborted(settle.decision.purchase(), settle.escrow);
+                encode_reply(&Ok(Signed::sign(settled, &self.key)))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// What a bank shows for it that a coin is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pretext {
+    /// Nothing: the coin is none.
+    NoCoin,
+    /// A signature that it has made up.
+    MadeUp,
+    /// The coin's own signature for a purchase that was aborted.
+    Aborted,
+}
+
+/// A bank that takes no coin back.
+pub struct DeniesCoins {
+    pretext: Pretext,
+    /// The last authorization that it has seen of each coin.
+    seen: Mutex<BTreeMap<PublicKey, EarlierUse>>,
+}
+
+impl DeniesCoins {
+    /// Under this pretext.
+    pub fn new(pretext: Pretext) -> Self {
+        Self {
+            pretext,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<PublicKey, EarlierUse>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deny(&self, coin: &Coin) -> CoinFault {
+        match self.pretext {
+            Pretext::NoCoin => CoinFault::Invalid("the coin does not bear this bank's signature".into()),
+            Pretext::MadeUp => CoinFault::AlreadySpent(EarlierUse {
+                operation: CoinUse::Hold,
+                digest: [66; 32],
+                authorization: Signature {
+                    commitment: coin.public.0,
+                    response: [1; 32],
+                },
+            }),
+            Pretext::Aborted => {
+                CoinFault::AlreadySpent(*self.seen().get(&coin.public).expect("the coin was held before"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Cheat for DeniesCoins {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::ExchangeBegin(begin)) => {
+                let coin = begin.body.inputs.first().expect("an exchange has inputs");
+                let (index, what) = (0, self.deny(coin));
+                refuse(CoinsFault { index, what })
+            }
+            Ok(BankRequest::Hold(hold)) => {
+                let digest = hold.terms.purchase_id().0;
+                let coins = hold.payment.coins.iter().zip(&hold.payment.authorizations);
+                for (coin, authorization) in coins {
+                    let used = EarlierUse {
+                        operation: CoinUse::Hold,
+                        digest,
+                        authorization: *authorization,
+                    };
+                    self.seen().insert(coin.public, used);
+                }
+                honest.answer(lane, request).await
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}

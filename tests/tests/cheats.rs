@@ -1,0 +1,713 @@
+//! Peers that cheat, each to its end: honest parties lose no unit but what the cheat says, wallets end in a state of
+//! which they say what to do, and the documents that honest parties keep convict the cheat and nobody else.
+//! `docs/TESTING.md` has the table.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_bank::evidence::About;
+use farthing_client::{
+    error::WalletError,
+    goods::judge as judge_goods,
+    rows::{CoinRow, CoinStatus, Delivery},
+    wallet::Wallet,
+};
+use farthing_coin::{PublicKey, Seed};
+use farthing_merchant::secret::MerchantSecret;
+use farthing_node::{admin::AdminHandler, store::limits::QUEUE_MAX_TRANSACTIONS};
+use farthing_protocol::{
+    decide::Outcome,
+    evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
+    goods::GoodsKey,
+    limits::SESSIONS_PER_ACCOUNT_MAX,
+    money::Amount,
+    purchase::{Purchase, PurchaseError},
+    refusal::{CoinsFault, IssueFault, Later, PurchaseFault, Refusal},
+};
+use farthing_tests::{
+    by_hand::ByHand,
+    simulation::{
+        cheats::{
+            DeniesCoins, DeniesCredits, DeniesHolds, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases,
+            Pretext, SignsWrongKeys, TellsHerAbort, describes_other_goods, wraps_another_key, wraps_nothing,
+        },
+        customer::Customer,
+        foundation::Population,
+        party::Party,
+        server::STORE,
+        world::World,
+    },
+};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const ESCROW: Party = Party::Escrow(0);
+const MERCHANT: Party = Party::Merchant(0);
+
+/// What the picture costs.
+const PRICE: Amount = Amount(725);
+
+/// What she has in her account at first, and withdraws.
+const FUNDS: Amount = Amount(2000);
+
+// ---- the setting --------------------------------------------------------------------------------------------------
+
+struct Setting {
+    world: Arc<World>,
+    customer: Customer,
+    wallet: Wallet,
+}
+
+/// A world in virtual time, and a customer with coins.
+fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
+    setting_of(seed, Population::default(), test);
+}
+
+/// The same with more than one escrow, or merchant.
+fn setting_of(seed: u64, population: Population, test: impl AsyncFnOnce(Setting)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let world = World::of(seed, population).await;
+        let customer = world.customer("alice", FUNDS).await;
+        let wallet = customer.wallet();
+        wallet.withdraw(&world.parties().bank, FUNDS).await.unwrap();
+        test(Setting {
+            world,
+            customer,
+            wallet,
+        })
+        .await;
+    });
+}
+
+impl Setting {
+    fn output(&self) -> PathBuf {
+        self.world.dir().join("picture.png")
+    }
+
+    /// Begins to buy the picture, and drives it as far as it goes.
+    async fn buy(&self) -> (u64, Result<(), WalletError>) {
+        let parties = self.world.parties();
+        let number = self
+            .wallet
+            .begin_purchase(&parties, "a picture", &self.output())
+            .await
+            .unwrap();
+        (number, self.wallet.drive_purchase(number).await)
+    }
+
+    fn status(&self, number: u64) -> &'static str {
+        self.wallet.purchase(number).unwrap().purchase.status()
+    }
+
+    fn has_goods(&self) -> bool {
+        std::fs::read(self.output()).is_ok_and(|goods| goods == self.world.foundation.goods(0))
+    }
+
+    fn balance(&self) -> Amount {
+        self.wallet.balance().unwrap().available
+    }
+
+    async fn earned(&self) -> Amount {
+        self.world.account(self.world.merchant(0).account()).await
+    }
+
+    async fn books_balance(&self) {
+        let report = self.world.bank().audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new(), "the books do not balance");
+    }
+
+    /// The merchant's papers of his only sale, as his operator exports them.
+    async fn sale(&self) -> Papers {
+        let merchant = self.world.merchant(0);
+        let sales = merchant
+            .admin(json!({ "do": "sales", "after": null }))
+            .await
+            .unwrap();
+        let purchase = sales["lines"][0]["purchase"].as_str().unwrap();
+        let answer = merchant
+            .admin(json!({ "do": "evidence", "sale": purchase }))
+            .await
+            .unwrap();
+        serde_json::from_value(answer["evidence"].clone()).unwrap()
+    }
+
+    fn banks_papers(&self, about: &About) -> Vec<Papers> {
+        self.world.bank().evidence(about).unwrap()
+    }
+
+    fn key(&self, party: Party) -> PublicKey {
+        self.world.foundation.key(party).public()
+    }
+
+    fn escrow(&self, charge: Charge) -> (Culprit, Charge) {
+        (Culprit::Escrow(self.key(ESCROW)), charge)
+    }
+
+    fn bank(&self, charge: Charge) -> (Culprit, Charge) {
+        (Culprit::Bank(self.key(Party::Bank)), charge)
+    }
+}
+
+#[track_caller]
+fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
+    let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
+    assert_eq!(judge(papers).iter().map(said).collect::<Vec<_>>(), expected);
+}
+
+// ---- merchants ----------------------------------------------------------------------------------------------------
+
+/// She pays, gets nothing that is as described, and proves it from the files of her wallet.
+fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Breach) {
+    setting(seed, async |it| {
+        let key = it.world.foundation.key(MERCHANT);
+        it.world.cheat(
+            MERCHANT,
+            FalseOffers {
+                key,
+                lie: lie(&it.world),
+            },
+        );
+        let (number, bought) = it.buy().await;
+        let error = bought.unwrap_err();
+        assert!(matches!(error, WalletError::NotAsDescribed(_)), "{error}");
+        assert!(error.to_string().contains("farthing receipt show"), "{error}");
+        assert_eq!(
+            it.wallet.purchase(number).unwrap().delivery,
+            Delivery::NotAsDescribed
+        );
+        assert!(!it.output().exists(), "what is not as described is not delivered");
+        // It is proof, not a refund: the escrow has committed, and the money is the merchant's.
+        it.world.settle().await;
+        assert_eq!(it.earned().await, PRICE);
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+        it.books_balance().await;
+
+        let papers = it.wallet.papers(number).unwrap();
+        let sealed = it
+            .wallet
+            .goods_path(&papers.contract.as_ref().unwrap().offer.body);
+        let verdict = judge_goods(&papers, &sealed).unwrap().unwrap();
+        assert_eq!(verdict, Verdict::MerchantBrokeContract(breach));
+        convicts(&[papers, it.sale().await], &[]);
+        // Told again, it is the same, and nothing more is paid.
+        it.wallet.drive_purchase(number).await.unwrap();
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+    });
+}
+
+#[test]
+fn a_merchant_whose_key_opens_nothing_is_convicted() {
+    sells_something_else(1, |_| wraps_nothing(), Breach::ContentKey);
+}
+
+#[test]
+fn a_merchant_who_sells_the_key_of_other_goods_is_convicted() {
+    let lie = |world: &World| {
+        let secret = MerchantSecret::load(&world.merchant_home(0)).unwrap();
+        wraps_another_key(move |sale_id| -> GoodsKey { secret.goods_key(sale_id) })
+    };
+    sells_something_else(2, lie, Breach::Undecryptable);
+}
+
+#[test]
+fn a_merchant_who_describes_other_goods_is_convicted() {
+    sells_something_else(3, |_| describes_other_goods(), Breach::Digest);
+}
+
+#[test]
+fn a_merchant_who_never_releases_gets_nothing_and_she_gets_her_coins_back() {
+    setting(4, async |it| {
+        it.world.cheat(MERCHANT, NeverReleases);
+        let (number, bought) = it.buy().await;
+        let error = bought.unwrap_err();
+        assert!(
+            error.is_silence() && error.to_string().contains("farthing resume"),
+            "{error}"
+        );
+        assert_eq!(it.status(number), "held");
+        it.wallet.cancel(number).await.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.balance(), FUNDS);
+        convicts(&[it.wallet.papers(number).unwrap()], &[]);
+    });
+}
+
+#[test]
+fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
+    setting(5, async |it| {
+        it.world.cheat(MERCHANT, NeverReleases);
+        let (number, bought) = it.buy().await;
+        assert!(bought.unwrap_err().is_silence());
+        // She does nothing; the bank asks the escrow about the overdue hold.
+        it.world.settle().await;
+        it.wallet.resume().await.unwrap();
+        assert!(matches!(
+            it.wallet.purchase(number).unwrap().purchase,
+            Purchase::Aborted(..)
+        ));
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.balance(), FUNDS);
+    });
+}
+
+// ---- escrows ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() {
+    setting(6, async |it| {
+        let (key, bank) = (it.world.foundation.key(ESCROW), it.key(Party::Bank));
+        it.world.cheat(ESCROW, TellsHerAbort { key, bank });
+        let (number, bought) = it.buy().await;
+        // She shows the bank the abort, which shows her the commit that it has obeyed: she has paid, so she gets the goods.
+        bought.unwrap();
+        assert_eq!(it.status(number), "committed");
+        assert!(it.has_goods());
+        it.world.honest(ESCROW);
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.earned().await, PRICE);
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+
+        let twice = [it.escrow(Charge::DecidedTwice)];
+        convicts(&[it.wallet.papers(number).unwrap()], &twice);
+        convicts(&it.banks_papers(&About::Contradictions), &twice);
+        convicts(&[it.sale().await], &[]);
+    });
+}
+
+#[test]
+fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale_and_is_convicted() {
+    setting(7, async |it| {
+        let key = it.world.foundation.key(ESCROW);
+        it.world.cheat(
+            ESCROW,
+            LeavesHimUnpaid {
+                key,
+                bank: it.world.bank(),
+            },
+        );
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert!(it.has_goods());
+        // His sale is at its end, and nothing is asked again and again.
+        it.world.settle().await;
+        assert_eq!(it.earned().await, Amount(0));
+        it.books_balance().await;
+
+        let sale = it.sale().await;
+        assert!(sale.abort.is_some(), "he keeps the abort that the bank obeyed");
+        let twice = [it.escrow(Charge::DecidedTwice)];
+        convicts(&[sale], &twice);
+        convicts(&it.banks_papers(&About::Contradictions), &twice);
+        // What she has alone convicts nobody, and proves that she has got what was described.
+        let papers = it.wallet.papers(number).unwrap();
+        convicts(std::slice::from_ref(&papers), &[]);
+        let sealed = it
+            .wallet
+            .goods_path(&papers.contract.as_ref().unwrap().offer.body);
+        assert_eq!(
+            judge_goods(&papers, &sealed).unwrap().unwrap(),
+            Verdict::Delivered
+        );
+        // The bank keeps one contradiction, however often it is shown one.
+        let before = it.world.bank().store().head();
+        for _ in 0..3 {
+            it.world.merchant(0).sales_round().await.unwrap();
+        }
+        assert_eq!(it.world.bank().store().head(), before);
+    });
+}
+
+#[test]
+fn an_escrow_that_signs_wrong_keys_keeps_no_goods_from_her_that_the_bank_can_give() {
+    setting(8, async |it| {
+        let key = it.world.foundation.key(ESCROW);
+        it.world.cheat(ESCROW, SignsWrongKeys { key });
+        let (number, bought) = it.buy().await;
+        if let Err(error) = bought {
+            // The bank had not been told yet.
+            assert!(
+                matches!(error, WalletError::Purchase(PurchaseError::WrongGoodsKey)),
+                "{error}"
+            );
+            it.world.escrow(0).settle_round().await.unwrap();
+            it.wallet.drive_purchase(number).await.unwrap();
+        }
+        assert_eq!(it.status(number), "committed");
+        assert!(
+            it.has_goods(),
+            "the commit that the bank obeys has the right key sealed in it"
+        );
+        convicts(
+            &[it.wallet.papers(number).unwrap()],
+            &[it.escrow(Charge::WrongGoodsKey)],
+        );
+        it.world.honest(ESCROW);
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.earned().await, PRICE);
+    });
+}
+
+// ---- banks --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_bank_that_denies_a_hold_is_convicted_by_it_and_the_commit() {
+    setting(9, async |it| {
+        it.world.cheat(Party::Bank, DeniesHolds);
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert!(it.has_goods(), "what the escrow has committed, she gets");
+        for _ in 0..3 {
+            assert!(
+                it.world.escrow(0).settle_round().await.unwrap() > 0,
+                "it is tried again"
+            );
+            assert!(
+                it.world.merchant(0).sales_round().await.unwrap() > 0,
+                "it is tried again"
+            );
+        }
+        assert_eq!(it.earned().await, Amount(0));
+        let sale = it.sale().await;
+        convicts(std::slice::from_ref(&sale), &[it.bank(Charge::CreditDenied)]);
+        assert!(
+            Charge::CreditDenied.unless().is_some(),
+            "it can still clear itself"
+        );
+        convicts(&[it.wallet.papers(number).unwrap()], &[]);
+
+        // It gives in, and its word that it has paid clears it.
+        it.world.honest(Party::Bank);
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.earned().await, PRICE);
+        let id = sale.contract.as_ref().unwrap().terms.purchase_id().to_string();
+        let mut together = it.banks_papers(&About::Purchase { id });
+        together.push(sale);
+        convicts(&together, &[]);
+        convicts(&[it.sale().await], &[]);
+    });
+}
+
+#[test]
+fn a_bank_that_signs_that_it_aborted_what_was_committed_pays_all_the_same_or_is_convicted() {
+    setting(10, async |it| {
+        let key = it.world.foundation.key(Party::Bank);
+        it.world.cheat(Party::Bank, DeniesCredits { key });
+        let (_, bought) = it.buy().await;
+        bought.unwrap();
+        assert!(
+            it.world.merchant(0).sales_round().await.unwrap() > 0,
+            "a false word ends nothing"
+        );
+        assert!(it.world.escrow(0).settle_round().await.unwrap() > 0);
+        convicts(&[it.sale().await], &[it.bank(Charge::CreditDenied)]);
+        it.world.honest(Party::Bank);
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.earned().await, PRICE);
+    });
+}
+
+/// The bank takes released coins back under no pretext that proves anything.
+fn denies_coins(seed: u64, pretext: Pretext) {
+    setting(seed, async |it| {
+        it.world.cheat(MERCHANT, NeverReleases);
+        it.world.cheat(Party::Bank, DeniesCoins::new(pretext));
+        let (number, bought) = it.buy().await;
+        assert!(bought.unwrap_err().is_silence());
+        let error = it.wallet.cancel(number).await.unwrap_err();
+        let WalletError::CoinDenied { coin, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(error.to_string().contains("farthing receipt denied"), "{error}");
+        assert_eq!(it.status(number), "aborted");
+        let rows = it.wallet.coins().unwrap();
+        let row = rows.iter().find(|row| row.coin.public == *coin).unwrap();
+        assert_eq!(
+            row.status,
+            CoinStatus::Released(number),
+            "no coin is given up for an unproven word"
+        );
+
+        let papers = it.wallet.denied_coins().unwrap();
+        convicts(&papers, &[it.bank(Charge::CoinDenied(*coin))]);
+        assert_eq!(
+            it.wallet.denied_coins().unwrap(),
+            papers,
+            "asking again adds nothing"
+        );
+        // Once the bank is honest, every coin is good, and can be spent: then the claim on it is cleared.
+        it.world.honest(Party::Bank);
+        it.world.honest(MERCHANT);
+        it.wallet.resume().await.unwrap();
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.balance(), FUNDS);
+        let mut together = it.banks_papers(&About::Coin {
+            key: coin.to_string(),
+        });
+        assert!(!together.is_empty(), "the bank shows what the coin was used for");
+        together.extend(papers);
+        convicts(&together, &[]);
+    });
+}
+
+#[test]
+fn a_bank_that_says_that_a_coin_is_none_is_convicted_by_the_coin() {
+    denies_coins(11, Pretext::NoCoin);
+}
+
+#[test]
+fn a_bank_that_makes_up_a_use_of_a_coin_is_convicted_by_the_coin() {
+    denies_coins(12, Pretext::MadeUp);
+}
+
+#[test]
+fn a_bank_that_shows_a_use_that_was_aborted_is_convicted_by_coin_and_abort() {
+    denies_coins(13, Pretext::Aborted);
+}
+
+// ---- customers ----------------------------------------------------------------------------------------------------
+
+/// Coins worth the price.
+const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
+
+/// A customer with an account of her own, who puts every message together herself.
+async fn by_hand(world: &World, name: &str) -> ByHand {
+    let parties = world.parties();
+    let cards = [parties.bank, parties.escrow, parties.merchant];
+    let seed = Seed::from_bytes(&[name.len() as u8; 32]);
+    let hand = ByHand::new(world.wire(), world.clock.clone(), cards, seed);
+    world.open_account(hand.account(), name).await;
+    world.pay_in(hand.account(), FUNDS, name).await;
+    hand
+}
+
+#[test]
+fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sale() {
+    setting(20, async |it| {
+        let hand = by_hand(&it.world, "mallory").await;
+        let withdrawal = hand.withdrawal_begun(&hand.withdrawal(&EXACT).await).await;
+        let (issued, _) = hand.ask_raw(hand.withdraw_finish(&withdrawal)).await;
+        let (again, told) = hand.ask_raw(hand.withdraw_finish(&withdrawal)).await;
+        assert_eq!(issued, again, "withdrawn once, and told the same");
+        let purse = hand.withdrawn(&withdrawal, &told.unwrap()).await;
+        assert_eq!(it.world.account(hand.account()).await.0, FUNDS.0 - PRICE.0);
+
+        let bought = hand.order(&purse).await;
+        let hold = hand.held(&bought).await;
+        assert_eq!(hand.held(&bought).await, hold);
+        let receipt = hand.ask(bought.deliver(&hold)).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(hand.ask(bought.deliver(&hold)).await.unwrap(), receipt);
+            let Outcome::Committed(late) = hand.ask(bought.cancel()).await.unwrap() else {
+                panic!("a cancel after the commit gets the receipt");
+            };
+            assert_eq!(late.receipt, receipt);
+            let committed = Refusal::from(PurchaseFault::Committed(bought.order.purchase()));
+            assert_eq!(hand.ask(bought.hold()).await.unwrap_err(), committed);
+            it.world.settle().await;
+            assert_eq!(hand.ask(bought.bank_hold()).await.unwrap_err(), committed);
+        }
+        assert_eq!(it.earned().await, PRICE);
+        it.books_balance().await;
+
+        // Nor does she get a spent coin's worth from the bank, which shows what she signed.
+        let exchange = hand.exchange(&purse, &EXACT).await;
+        let refusal = hand
+            .ask(hand.exchange_begin(&exchange, &purse))
+            .await
+            .unwrap_err();
+        let Refusal::Coins(fault) = refusal else {
+            panic!("{refusal}")
+        };
+        let coin = purse.coins[fault.index];
+        assert!(fault.what.proven_use(&coin, &[0; 32]).is_some(), "{fault}");
+        let accusing = Papers {
+            keys: Some(hand.keys().await.signed().clone()),
+            coins: vec![coin],
+            ..Papers::default()
+        };
+        convicts(
+            std::slice::from_ref(&accusing),
+            &[it.bank(Charge::CoinDenied(coin.public))],
+        );
+        let mut together = it.banks_papers(&About::Coin {
+            key: coin.public.to_string(),
+        });
+        together.push(accusing);
+        convicts(&together, &[]);
+    });
+}
+
+#[test]
+fn a_coin_offered_for_two_purchases_is_held_for_one_and_the_refusal_proves_itself() {
+    setting(21, async |it| {
+        let hand = by_hand(&it.world, "mallory").await;
+        let purse = hand.withdraw(&EXACT).await;
+        let (first, second) = (hand.order(&purse).await, hand.order(&purse).await);
+        let hold = hand.held(&first).await;
+        let refusal = hand.ask(second.hold()).await.unwrap_err();
+        let Refusal::Coins(CoinsFault { index, what }) = refusal else {
+            panic!("{refusal}")
+        };
+        let used = what
+            .proven_use(&purse.coins[index], &second.order.purchase().0)
+            .unwrap();
+        assert_eq!(
+            used.digest,
+            first.order.purchase().0,
+            "her own signature for the other purchase"
+        );
+        // Both merchants' sides are honest: the one that was held is paid, the other releases nothing.
+        hand.ask(first.deliver(&hold)).await.unwrap();
+        assert!(hand.ask(second.deliver(&hold)).await.is_err());
+        it.world.settle().await;
+        assert_eq!(it.earned().await, PRICE);
+        it.books_balance().await;
+    });
+}
+
+#[test]
+fn a_coin_shown_to_two_escrows_is_held_at_one_and_pays_for_one_purchase() {
+    let population = Population {
+        escrows: 2,
+        ..Population::default()
+    };
+    setting_of(22, population, async |it| {
+        let [first, second] = [0, 1].map(|escrow| it.world.parties_of(0, escrow));
+        let customer = it.customer.copy(&it.world, "twin");
+        let (twin, other) = (customer.wallet(), it.world.dir().join("other.png"));
+        let output = it.output();
+        let both = tokio::join!(
+            it.wallet.buy(&first, "a picture", &output),
+            twin.buy(&second, "a picture", &other),
+        );
+        let ends = [&it.wallet, &twin].map(|wallet| wallet.purchases().unwrap()[0].1.purchase.status());
+        let mut sorted = ends;
+        sorted.sort_unstable();
+        assert_eq!(sorted, ["aborted", "committed"], "{both:?}");
+        // Goods at one place alone, and paid for once.
+        assert_eq!(
+            [it.output(), other]
+                .map(|path| path.exists())
+                .iter()
+                .filter(|there| **there)
+                .count(),
+            1
+        );
+        it.world.settle().await;
+        assert_eq!(it.earned().await, PRICE);
+        it.books_balance().await;
+        // The loser believes the bank, as it has her own signature for the other purchase; nobody is convicted.
+        let (winner, loser) = if ends[0] == "committed" {
+            (&it.wallet, &twin)
+        } else {
+            (&twin, &it.wallet)
+        };
+        let paid = winner.purchases().unwrap()[0]
+            .1
+            .purchase
+            .order()
+            .unwrap()
+            .purchase();
+        let proven =
+            |row: &CoinRow| matches!(row.status, CoinStatus::UsedElsewhere(used) if used.digest == paid.0);
+        assert!(
+            loser.coins().unwrap().iter().any(proven),
+            "the refusal proves itself"
+        );
+        assert_eq!(loser.denied_coins().unwrap(), []);
+        let papers = [winner, loser].map(|wallet| wallet.papers(0).unwrap());
+        convicts(&papers, &[]);
+    });
+}
+
+// ---- floods -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_flood_of_sessions_closes_none_but_the_floods_own() {
+    setting(30, async |it| {
+        let hand = by_hand(&it.world, "mallory").await;
+        let honest = by_hand(&it.world, "bob").await;
+        let bobs = honest.withdrawal_begun(&honest.withdrawal(&[1]).await).await;
+
+        let first = hand.withdrawal_begun(&hand.withdrawal(&[1]).await).await;
+        let mut last = first.clone();
+        for _ in 0..SESSIONS_PER_ACCOUNT_MAX {
+            last = hand.withdrawal_begun(&hand.withdrawal(&[1]).await).await;
+        }
+        let gone = hand.ask(hand.withdraw_finish(&first)).await.unwrap_err();
+        assert_eq!(gone, Refusal::from(IssueFault::SessionGone));
+        hand.ask(hand.withdraw_finish(&last)).await.unwrap();
+        honest.ask(honest.withdraw_finish(&bobs)).await.unwrap();
+
+        // One coin, one open session: the newer closes the older.
+        let purse = hand.withdraw(&[1]).await;
+        let first = hand.exchange(&purse, &[1]).await;
+        let first = hand.exchange_begun(&first, &purse).await;
+        let second = hand.exchange(&purse, &[1]).await;
+        let second = hand.exchange_begun(&second, &purse).await;
+        let gone = hand.ask(hand.exchange_finish(&first, &purse)).await.unwrap_err();
+        assert_eq!(gone, Refusal::from(IssueFault::SessionGone));
+        hand.ask(hand.exchange_finish(&second, &purse)).await.unwrap();
+        it.books_balance().await;
+    });
+}
+
+/// How many purchases that never were a flood cancels at once: more than may wait for one durable write.
+const FLOOD: usize = QUEUE_MAX_TRANSACTIONS + 500;
+
+/// The most that a cancel of a purchase that never was leaves in a journal (bytes), which nothing purges.
+const TRACE_MAX_BYTES: u64 = 1024;
+
+#[test]
+fn a_flood_of_cancels_leaves_a_bounded_trace_each_and_honest_customers_get_through() {
+    setting(31, async |it| {
+        let hand = Arc::new(by_hand(&it.world, "mallory").await);
+        let purse = hand.withdraw(&[1]).await;
+        let offer = hand.offer().await;
+        let journal = Path::new(STORE).join("journal");
+        let size = |world: &World| -> u64 {
+            let disks = world.disks();
+            let journals = disks.iter().map(|disk| disk.bytes(&journal).unwrap());
+            journals.map(|bytes| bytes.len() as u64).sum()
+        };
+        let before = size(&it.world);
+        let mut flood = tokio::task::JoinSet::new();
+        for number in 0..FLOOD as u64 {
+            let cancel = hand.order_until(offer.clone(), &purse, number).cancel();
+            let hand = hand.clone();
+            flood.spawn_local(async move { hand.ask(cancel).await });
+        }
+        let (_, bought) = it.buy().await;
+        bought.unwrap();
+        let mut decided = 0u64;
+        while let Some(answer) = flood.join_next().await {
+            match answer.unwrap() {
+                Ok(Outcome::Aborted(_)) => decided += 1,
+                Ok(other) => panic!("{other:?}"),
+                Err(refusal) => assert!(matches!(refusal, Refusal::Later(Later::Busy { .. })), "{refusal}"),
+            }
+        }
+        assert!(it.has_goods());
+        it.world.settle().await;
+        it.books_balance().await;
+        assert_eq!(it.earned().await, PRICE);
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+        let trace = (size(&it.world) - before) / decided.max(1);
+        println!("{decided} of {FLOOD} cancels decided, {trace} bytes of journals each at escrow and bank");
+        assert!(trace < 2 * TRACE_MAX_BYTES, "{trace} bytes each");
+    });
+}
