@@ -8,7 +8,7 @@
 //! | has one fault happen at its exact moment | [`director`] |
 //! | what a customer does, with the commands that she has | [`customer`] |
 //! | what must hold after each run | [`audit`] |
-//! | many cells at once | [`run`] |
+//! | many cells at once | [`mod@run`] |
 //! | a run told step by step | [`story`] |
 //! | the page | [`page`] |
 
