@@ -13,7 +13,7 @@ use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
     decide::{Outcome, SignedDecision},
-    documents::{Abort, EarlierUse, Hold},
+    documents::{Abort, Hold},
     goods::GoodsKey,
     limits::DEADLINE_LEAST_MS,
     offer::DeliverRequest,
@@ -31,9 +31,6 @@ pub(crate) struct Drive<'w> {
     pub(crate) bank_talk: Talk<'w>,
     pub(crate) bank: Card,
 }
-
-/// How often released coins are put to another exchange although none of them was struck off.
-const EXCHANGE_TRIES: usize = 4;
 
 /// Who was silent, to which question, and what the network said: `None` where the purchase has got on.
 type Turn = Result<Option<(String, &'static str, String)>, WalletError>;
@@ -128,8 +125,8 @@ impl Drive<'_> {
             let coins = &order.payment.coins;
             // What the escrow passes on convicts nobody, so that a false proof is only not believed.
             let word = self.wallet.coin_word(coins, &refusal, &order.purchase().0)?;
-            if let Some(CoinWord::Used(coin, earlier)) = word {
-                self.mark_used(coins, coin, earlier).await?;
+            if let Some(CoinWord::Used(coin, status)) = word {
+                self.mark_used(coins, coin, status).await?;
             }
         }
         self.give_up(row, refusal.to_string()).await
@@ -139,11 +136,11 @@ impl Drive<'_> {
         &self,
         coins: &[Coin],
         coin: PublicKey,
-        earlier: EarlierUse,
+        status: CoinStatus,
     ) -> Result<(), WalletError> {
         let coins: Vec<Coin> = coins.iter().filter(|c| c.public == coin).copied().collect();
         self.wallet
-            .transact(move |tx| set_status(tx, &coins, |_| CoinStatus::UsedElsewhere(earlier)))
+            .transact(move |tx| set_status(tx, &coins, |_| status))
             .await
     }
 
@@ -347,21 +344,14 @@ impl Drive<'_> {
     /// that nothing links them to the next purchase.
     async fn recover_coins(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
         let mut left = self.released()?.len();
-        let mut tries = EXCHANGE_TRIES;
         while left > 0 {
             self.settle_abort(abort.clone()).await?;
             let outcome = self.wallet.refresh(self.released()?).await;
-            if !matches!(outcome, Ok(_) | Err(WalletError::Refused { .. })) {
-                // The coins may be in an exchange that has not come to its end: `resume` carries it on.
-                return outcome.map(drop);
-            }
             let still = self.released()?.len();
-            // A coin that turned out to be used elsewhere is out; the others are tried again without it. A number
-            // that a copy of this wallet has used is used up; the next try has another.
-            if still >= left && (outcome.is_err() || tries == 0) {
+            // A coin that turned out to be used elsewhere is out; the others are tried again without it.
+            if still >= left {
                 return outcome.map(drop);
             }
-            tries = tries.saturating_sub(1);
             left = still;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, DENIED, Exhibit, PURCHASES, PurchaseRow},
+    rows::{COINS, CoinStatus, DENIED, Exhibit, PURCHASES, PurchaseRow},
     wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey};
@@ -18,8 +18,8 @@ use farthing_protocol::{
 /// What a bank's refusal says of one of the wallet's coins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CoinWord {
-    /// It was used by somebody else who has its key: a copy of this wallet.
-    Used(PublicKey, EarlierUse),
+    /// It is used by somebody else who has its key, a copy of this wallet; and what it is then.
+    Used(PublicKey, CoinStatus),
     /// It is not good, and nothing proves that it was used.
     Denied(Coin, Option<EarlierUse>),
 }
@@ -146,8 +146,13 @@ impl Wallet {
             Some(_) => Ok(None),
             None if used.verify(coin).is_err() => Ok(denied),
             None => {
+                let status = match what {
+                    // What it is held for may be aborted yet.
+                    CoinFault::AlreadyHeld(_) => CoinStatus::HeldElsewhere(used),
+                    _ => CoinStatus::UsedElsewhere(used),
+                };
                 let proven = what.proven_use(coin, digest);
-                Ok(proven.map(|used| CoinWord::Used(coin.public, used)))
+                Ok(proven.map(|_| CoinWord::Used(coin.public, status)))
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
 };
-use farthing_coin::{Coin, Document, KeyBook, PublicKey};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -24,11 +24,15 @@ use farthing_protocol::{
 };
 use std::collections::BTreeMap;
 
+/// How many numbers in a row are tried for one exchange.
+const NUMBERS_MAX: usize = 32;
+
 /// An exchange's bank and number.
 type At = (PublicKey, u64);
 
 impl Wallet {
-    /// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same.
+    /// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same. A number that a
+    /// copy of this wallet has used for other coins is used up; then the next one is tried.
     ///
     /// # Errors
     /// When the bank refuses, or does not answer; then `resume` carries on.
@@ -38,53 +42,65 @@ impl Wallet {
         inputs: Vec<CoinRow>,
         values: &[u64],
     ) -> Result<(), WalletError> {
-        let Some(before) = inputs.first().map(|row| row.status) else {
-            return Ok(());
-        };
         self.check_restored(&bank.identity)?;
         let outputs = self.issuing(&self.keys(bank).await?, values)?;
+        for _ in 0..NUMBERS_MAX {
+            let Some(at) = self.plan_exchange(bank, inputs.clone(), outputs.clone()).await? else {
+                // Another matter was quicker to take a coin; whoever wanted this looks again.
+                return Ok(());
+            };
+            self.drive_exchange(at, &mut self.talk(bank, Lane::Anonymous))
+                .await?;
+            let ended = EXCHANGES.peek(&self.store.view(), &at)?;
+            if ended.is_none_or(|row| row.exchange.state == ExchangeState::Done) {
+                return Ok(());
+            }
+        }
+        Err(WalletError::Silent {
+            party: bank.title(),
+            question: "exchange",
+            why: "copies of this wallet have used the next numbers of its exchanges".into(),
+        })
+    }
+
+    /// Writes an exchange down before anything of it is asked for; `None` if the coins are not what they were any more.
+    async fn plan_exchange(
+        &self,
+        bank: &Card,
+        inputs: Vec<CoinRow>,
+        outputs: Vec<KeyId>,
+    ) -> Result<Option<At>, WalletError> {
+        let Some(before) = inputs.first().map(|row| row.status) else {
+            return Ok(None);
+        };
         let coins: Vec<Coin> = inputs.iter().map(|row| row.coin).collect();
         let origins: Vec<Origin> = inputs.iter().map(|row| row.origin).collect();
         let (bank_key, seed) = (bank.identity, self.seed_for(&bank.identity));
-        let number = self
-            .transact(move |tx| {
-                for row in &inputs {
-                    let now = COINS.get(tx, &(row.coin.key_id, row.coin.public))?;
-                    if now.is_none_or(|now| now.status != before) {
-                        return Ok(None);
-                    }
+        self.transact(move |tx| {
+            for row in &inputs {
+                let now = COINS.get(tx, &(row.coin.key_id, row.coin.public))?;
+                if now.is_none_or(|now| now.status != before) {
+                    return Ok(None);
                 }
-                let number = take_numbers(tx, &bank_key, Counter::Exchanges, 1)?;
-                let request_id = seed.exchange_id(number);
-                let state = ExchangeState::Beginning;
-                set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
-                let exchange = Exchange {
-                    bank: bank_key,
-                    request_id,
-                    inputs: coins,
-                    outputs,
-                    state,
-                };
-                EXCHANGES.put(
-                    tx,
-                    &(bank_key, number),
-                    &ExchangeRow {
-                        exchange,
-                        origins,
-                        before,
-                    },
-                )?;
-                Ok(Some(number))
-            })
-            .await?;
-        match number {
-            Some(number) => {
-                self.drive_exchange((bank.identity, number), &mut self.talk(bank, Lane::Anonymous))
-                    .await
             }
-            // Another matter was quicker to take a coin; whoever wanted this looks again.
-            None => Ok(()),
-        }
+            let number = take_numbers(tx, &bank_key, Counter::Exchanges, 1)?;
+            set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
+            let exchange = Exchange {
+                bank: bank_key,
+                request_id: seed.exchange_id(number),
+                inputs: coins,
+                outputs,
+                state: ExchangeState::Beginning,
+            };
+            let row = ExchangeRow {
+                exchange,
+                origins,
+                before,
+            };
+            EXCHANGES.put(tx, &(bank_key, number), &row)?;
+            Ok(Some((bank_key, number)))
+        })
+        .await
     }
 
     /// Exchanges what aborted purchases have released, one purchase after the other, since one request joins
@@ -242,9 +258,7 @@ impl Wallet {
         self.transact(move |tx| {
             if given_back {
                 set_status(tx, &inputs, |row| match word {
-                    Some(CoinWord::Used(coin, earlier)) if coin == row.coin.public => {
-                        CoinStatus::UsedElsewhere(earlier)
-                    }
+                    Some(CoinWord::Used(coin, status)) if coin == row.coin.public => status,
                     _ => before,
                 })?;
             }

@@ -54,15 +54,15 @@ impl Wallet {
             }
         }
         let (_, failed) = self.renew().await?;
-        let matter = "coins whose keys end soon";
+        let matter = "coins to be renewed";
         resumed
             .open
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
         Ok(resumed)
     }
 
-    /// Exchanges coins whose keys end soon, and coins that a restore found released by a purchase that it did
-    /// not find. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what
+    /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
+    /// find, has held and may have released by now. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what
     /// went wrong.
     ///
     /// # Errors
@@ -77,7 +77,11 @@ impl Wallet {
         let mut books: BTreeMap<PublicKey, Option<KeyBook>> = BTreeMap::new();
         let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
         for row in self.present_coins()? {
-            if row.status == CoinStatus::FoundUsed(CoinUsed::Released) {
+            let may_be_free = matches!(
+                row.status,
+                CoinStatus::FoundUsed(CoinUsed::Released | CoinUsed::Held) | CoinStatus::HeldElsewhere(_)
+            );
+            if may_be_free {
                 // Each for itself: nobody knows whether they belong together.
                 note(self.refresh(vec![row]).await);
             } else if row.status == CoinStatus::Available {

@@ -95,6 +95,9 @@ pub enum CoinStatus {
     UsedElsewhere(EarlierUse),
     /// A restore found it used, and no purchase of this wallet has claimed it.
     FoundUsed(CoinUsed),
+    /// The bank has shown that it is held for a purchase of a copy of this wallet, with the coin's own signature. That
+    /// may be aborted yet; so the coin is put to an exchange now and then, until it is exchanged or used up.
+    HeldElsewhere(EarlierUse),
 }
 
 impl CoinStatus {
@@ -109,6 +112,7 @@ impl CoinStatus {
             CoinStatus::Exchanged(_) => "exchanged",
             CoinStatus::UsedElsewhere(_) => "used-elsewhere",
             CoinStatus::FoundUsed(_) => "used",
+            CoinStatus::HeldElsewhere(_) => "held-elsewhere",
         }
     }
 

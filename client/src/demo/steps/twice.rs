@@ -87,9 +87,12 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
     })
     .await?;
     let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
-    let proven = coins
-        .iter()
-        .any(|coin| matches!(coin.status, CoinStatus::UsedElsewhere(_)));
+    let proven = coins.iter().any(|coin| {
+        matches!(
+            coin.status,
+            CoinStatus::UsedElsewhere(_) | CoinStatus::HeldElsewhere(_)
+        )
+    });
     must(proven, || {
         "the refusal came without the coin's own signature for the other purchase".into()
     })?;
