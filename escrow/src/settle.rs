@@ -51,6 +51,7 @@ impl Role for Escrow {
             // Looked at so that a leap of the clock is seen, and stands in the log.
             let _complained = self.now_ms();
             let left = tokio::select! {
+                biased;
                 () = stop.stopped() => return,
                 left = self.settle_round() => left,
             };
@@ -69,6 +70,7 @@ impl Role for Escrow {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.stopped() => return,
                 () = self.outbox_grew.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}

@@ -72,6 +72,7 @@ impl Role for Merchant {
 /// Waits, unless it is time to stop; says whether to go on.
 async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
     tokio::select! {
+        biased;
         () = stop.stopped() => false,
         () = tokio::time::sleep(Duration::from_millis(wait_ms)) => true,
     }
@@ -91,6 +92,7 @@ impl Merchant {
         let mut pause_ms = RETRY_FIRST_MS;
         loop {
             let open = tokio::select! {
+                biased;
                 () = stop.stopped() => return,
                 open = self.sales_round() => open.unwrap_or_else(|error| {
                     tracing::error!(%error, "the open sales cannot be read");
@@ -106,6 +108,7 @@ impl Merchant {
                 wait_ms
             };
             tokio::select! {
+                biased;
                 () = stop.stopped() => return,
                 () = self.sale_opened.notified() => {
                     if !pause(stop, GATHER_MS).await {
@@ -279,6 +282,7 @@ impl Merchant {
             let mut wait_ms = KEYS_EVERY_MS;
             for card in self.peers.cards(RoleName::Bank) {
                 let refreshed = tokio::select! {
+                    biased;
                     () = stop.stopped() => return,
                     refreshed = self.keys.refresh(&card.identity) => refreshed,
                 };
