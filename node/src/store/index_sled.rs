@@ -9,9 +9,14 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 /// Where the place in the journal is kept: beside the rows, so that one batch writes both or neither.
 const APPLIED_KEY: [u8; 1] = [RESERVED_PREFIX];
+
+/// How often, and how far apart, sled is opened again while a thread of its own that is about to end holds its lock.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// sled, behind a guard: it panics on some damaged files, and what it says is never believed unless the
 /// journal agrees.
@@ -35,7 +40,16 @@ impl SledIndex {
             .path(path)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
-        let db = guarded(|| config.open())?;
+        // The store's own lock is held, so whoever has the index's is a thread of an index that was closed just now.
+        let mut opened = guarded(|| config.open());
+        for _ in 0..LOCK_TRIES {
+            if !matches!(&opened, Err(IndexError(why)) if why.contains("could not acquire lock")) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            opened = guarded(|| config.open());
+        }
+        let db = opened?;
         Ok(Self {
             db: RwLock::new(Some(db)),
             path: path.to_owned(),
