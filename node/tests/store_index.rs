@@ -8,6 +8,7 @@
 )]
 
 use farthing_node::disk::{DirectoryLock, Disk, DiskFile, FileDisk};
+use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::store::{
     Head, Index, IndexFound, IndexKind, MemoryIndex, OpenReport, SledIndex, Store, StoreError, StoreOptions,
     Table, Writes,
@@ -20,11 +21,15 @@ use std::sync::Arc;
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 
-fn conforms(index: &dyn Index) {
-    let head = |sequence| Head {
+fn head(sequence: u64) -> Head {
+    Head {
         sequence,
         hash: [sequence as u8; 32],
-    };
+    }
+}
+
+/// What every index does, whatever it is made of.
+fn conforms(index: &dyn Index) {
     let put = |key: &[u8], value: u8| (key.to_vec(), Some(vec![value]));
     let scan = |prefix: &[u8], from: Bound<&[u8]>, limit| -> Vec<u8> {
         let rows = index.scan(prefix, from, limit).unwrap();
@@ -32,6 +37,7 @@ fn conforms(index: &dyn Index) {
     };
     assert_eq!(index.applied().unwrap(), None);
     assert_eq!(index.get(&[1]).unwrap(), None);
+    assert_eq!(scan(&[1], Bound::Unbounded, 9), [0u8; 0]);
     let first = [
         put(&[1], 10),
         put(&[1, 0], 11),
@@ -44,18 +50,18 @@ fn conforms(index: &dyn Index) {
     assert_eq!(index.get(&[1, 0]).unwrap(), Some(vec![11]));
     assert_eq!(scan(&[1], Bound::Unbounded, 9), [10, 11, 12]);
     assert_eq!(scan(&[1], Bound::Unbounded, 2), [10, 11]);
+    assert_eq!(scan(&[1], Bound::Unbounded, 0), [0u8; 0], "none were asked for");
     assert_eq!(scan(&[1], Bound::Included(&[1, 0]), 9), [11, 12]);
     assert_eq!(scan(&[1], Bound::Excluded(&[1, 0]), 9), [12]);
     assert_eq!(
-        scan(&[2], Bound::Included(&[1, 0]), 9),
-        [20],
-        "from before the prefix"
-    );
-    assert_eq!(
-        scan(&[1], Bound::Excluded(&[3]), 9),
+        scan(&[1], Bound::Excluded(&[1, 255]), 9),
         [0u8; 0],
-        "from behind the prefix"
+        "behind the last"
     );
+    let from_before = scan(&[2], Bound::Included(&[1, 0]), 9);
+    assert_eq!(from_before, [20], "from before the prefix");
+    let from_behind = scan(&[1], Bound::Excluded(&[3]), 9);
+    assert_eq!(from_behind, [0u8; 0], "from behind the prefix");
     assert_eq!(scan(&[255], Bound::Unbounded, 9), [90]);
     assert_eq!(scan(&[3], Bound::Unbounded, 9), [0u8; 0]);
     let second = [
@@ -70,7 +76,68 @@ fn conforms(index: &dyn Index) {
     assert_eq!(index.get(&[1, 1]).unwrap(), Some(vec![]));
     index.apply(&Writes::new(), head(3)).unwrap();
     assert_eq!(index.applied().unwrap(), Some(head(3)));
-    index.close().unwrap();
+}
+
+/// The longest key and value that the random batches write (bytes).
+const KEY_MOST: u64 = 40;
+const VALUE_MOST: u64 = 5_000;
+
+/// Any batch, over few enough keys that they are overwritten and removed all the time.
+fn batch(dice: &Dice) -> Writes {
+    let write = |_| {
+        let key = dice.key(1 + dice.below(KEY_MOST));
+        let value = (dice.below(3) > 0).then(|| vec![dice.below(256) as u8; dice.below(VALUE_MOST) as usize]);
+        (key, value)
+    };
+    (0..dice.below(20)).map(write).collect()
+}
+
+/// Both say the same to any question.
+fn agree(one: &dyn Index, other: &dyn Index, dice: &Dice) {
+    assert_eq!(one.applied().unwrap(), other.applied().unwrap());
+    for _ in 0..20 {
+        let key = dice.key(1 + dice.below(KEY_MOST));
+        assert_eq!(one.get(&key).unwrap(), other.get(&key).unwrap(), "{key:?}");
+        let prefix = dice.key(1 + dice.below(3));
+        let from = match dice.below(3) {
+            0 => Bound::Unbounded,
+            1 => Bound::Included(key.as_slice()),
+            _ => Bound::Excluded(key.as_slice()),
+        };
+        let limit = dice.below(30) as usize;
+        let rows = one.scan(&prefix, from, limit).unwrap();
+        assert_eq!(
+            rows,
+            other.scan(&prefix, from, limit).unwrap(),
+            "{prefix:?} from {from:?}"
+        );
+        assert!(rows.len() <= limit && rows.is_sorted());
+        assert!(rows.iter().all(|(key, _)| key.starts_with(&prefix)));
+    }
+}
+
+struct Dice(SeededEntropy);
+
+impl Dice {
+    fn below(&self, bound: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % bound
+    }
+
+    /// A key of bytes from the ends of the range and a few between, none of which begins with the byte that the store
+    /// keeps for itself.
+    fn key(&self, len: u64) -> Vec<u8> {
+        let first = [1, 2, 254, 255];
+        let other = [0, 1, 127, 128, 255];
+        (0..len)
+            .map(|at| match at {
+                0 => first[self.below(4) as usize],
+                1..4 => other[self.below(5) as usize],
+                _ => 7,
+            })
+            .collect()
+    }
 }
 
 #[test]
@@ -79,10 +146,65 @@ fn both_kinds_conform_and_sled_keeps_what_it_was_told() {
     let dir = tempfile::tempdir().unwrap();
     let index = SledIndex::open(dir.path(), 1 << 20).unwrap();
     conforms(&index);
+    index.close().unwrap();
     assert!(index.get(&[1]).is_err(), "it is closed");
+    assert!(index.apply(&Writes::new(), head(4)).is_err(), "it is closed");
     let again = SledIndex::open(dir.path(), 1 << 20).unwrap();
     assert_eq!(again.applied().unwrap().unwrap().sequence, 3);
     assert_eq!(again.get(&[1, 0]).unwrap(), Some(vec![99]));
+}
+
+#[test]
+fn both_kinds_say_the_same_after_any_batches_and_sled_after_any_restart_too() {
+    for seed in 0..4 {
+        let dice = Dice(SeededEntropy::new(seed));
+        let memory = MemoryIndex::new();
+        let dir = tempfile::tempdir().unwrap();
+        // Less memory than it takes, so that pages come and go.
+        let open = || SledIndex::open(dir.path(), 1 << 16).unwrap();
+        let mut sled = open();
+        for sequence in 1..=150 {
+            let writes = batch(&dice);
+            memory.apply(&writes, head(sequence)).unwrap();
+            sled.apply(&writes, head(sequence)).unwrap();
+            agree(&memory, &sled, &dice);
+            if dice.below(25) == 0 {
+                sled.close().unwrap();
+                sled = open();
+                agree(&memory, &sled, &dice);
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_reads_beside_the_writer_sees_all_of_a_batch_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let sled = SledIndex::open(dir.path(), 1 << 20).unwrap();
+    for index in [&MemoryIndex::new() as &dyn Index, &sled] {
+        const ROUNDS: u64 = 300;
+        let all = |value: u8| -> Writes { (0..30).map(|key| (vec![1, key], Some(vec![value]))).collect() };
+        index.apply(&all(0), head(1)).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 2..=ROUNDS {
+                    index.apply(&all(round as u8), head(round)).unwrap();
+                }
+            });
+            let mut last = 0;
+            while last < ROUNDS {
+                let rows = index.scan(&[1], Bound::Unbounded, 99).unwrap();
+                assert_eq!(rows.len(), 30);
+                assert!(
+                    rows.iter().all(|(_, value)| *value == rows[0].1),
+                    "half of a batch"
+                );
+                let now = index.applied().unwrap().unwrap().sequence;
+                assert!(now >= last, "it went back");
+                last = now;
+            }
+        });
+    }
 }
 
 fn open(dir: &Path) -> Result<(Store, OpenReport), StoreError> {
