@@ -42,7 +42,14 @@ impl Customer {
         let seed = Seed::from_phrase(phrase.trim()).expect("a phrase");
         let dir = world.dir().join(name);
         Wallet::create_from_phrase(&dir, &seed).expect("the wallet is made");
-        Self::at(world, dir, &seed, MemoryDisk::new())
+        customer.beside(Self::at(world, dir, &seed, MemoryDisk::new()))
+    }
+
+    /// Notes that this other customer is the same one.
+    fn beside(&self, twin: Customer) -> Customer {
+        self.machine.set_twin();
+        twin.machine.set_twin();
+        twin
     }
 
     fn at(world: &World, dir: PathBuf, seed: &Seed, disk: MemoryDisk) -> Customer {
@@ -60,10 +67,18 @@ impl Customer {
 
     /// A copy of her machine as it stands, in the same world: the same seed, the same rows.
     pub fn copy(&self, world: &World, name: &str) -> Customer {
+        self.beside(self.fork(world, name))
+    }
+
+    /// Her machine as it stands, in another world.
+    pub fn fork(&self, world: &World, name: &str) -> Customer {
         let dir = world.dir().join(name);
         std::fs::create_dir_all(dir.join("goods")).expect("a directory");
-        for file in ["seed.phrase", "network.json"] {
-            std::fs::copy(self.dir.join(file), dir.join(file)).expect("the file is copied");
+        std::fs::copy(self.dir.join("seed.phrase"), dir.join("seed.phrase")).expect("the phrase is copied");
+        for file in std::fs::read_dir(self.dir.join("goods")).expect("her goods") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), dir.join("goods").join(file.file_name()))
+                .expect("the goods are copied");
         }
         let disk = MemoryDisk::new();
         for name in ["journal", "state"] {
@@ -78,6 +93,17 @@ impl Customer {
     /// The key of her account.
     pub fn account(&self) -> PublicKey {
         self.seed.account_key().public()
+    }
+
+    /// Opens her wallet and does something with it, again from its beginning whenever she dies meanwhile. Returns
+    /// the wallet that she has then.
+    pub async fn live(&self, mut errand: impl AsyncFnMut(&Wallet)) -> Wallet {
+        loop {
+            let Some(wallet) = self.try_wallet() else { continue };
+            if self.machine.life().run(errand(&wallet)).await.is_some() {
+                return wallet;
+            }
+        }
     }
 
     /// Opens her wallet.

@@ -12,11 +12,14 @@ use farthing_node::{
 };
 use std::{
     any::Any,
-    panic::resume_unwind,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Poll,
+    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -31,6 +34,13 @@ impl Default for Life {
 }
 
 impl Life {
+    /// One that is over.
+    pub fn ended() -> Self {
+        let life = Self::default();
+        life.end();
+        life
+    }
+
     /// Ends it.
     pub fn end(&self) {
         self.0.send_replace(true);
@@ -46,6 +56,25 @@ impl Life {
         let mut over = self.0.subscribe();
         // The sender is held here, so this cannot fail.
         let _over = over.wait_for(|over| *over).await;
+    }
+
+    /// Runs `process` as long as this life lasts: `None` if it ends before that has.
+    pub async fn run<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        let mut process = pin!(process);
+        let outcome = std::future::poll_fn(|context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| process.as_mut().poll(context)));
+            match polled {
+                Ok(poll) => poll.map(Some),
+                Err(panic) if Died::is(panic.as_ref()) => Poll::Ready(None),
+                Err(panic) => resume_unwind(panic),
+            }
+        });
+        let outcome = tokio::select! {
+            biased;
+            () = self.over() => None,
+            outcome = outcome => outcome,
+        };
+        outcome.filter(|_| !self.is_over())
     }
 }
 
@@ -109,6 +138,8 @@ pub struct Machine {
     writes: AtomicU64,
     crash_points: Mutex<Vec<CrashPoint>>,
     on_death: OnceLock<OnDeath>,
+    twin: AtomicBool,
+    sync_takes_ms: AtomicU64,
 }
 
 impl Machine {
@@ -134,16 +165,40 @@ impl Machine {
             trace,
             seed: seed ^ (salt << 32),
             starts: AtomicU64::new(0),
-            life: Mutex::default(),
+            life: Mutex::new(Life::ended()),
             writes: AtomicU64::new(0),
             crash_points: Mutex::default(),
             on_death: OnceLock::new(),
+            twin: AtomicBool::new(false),
+            sync_takes_ms: AtomicU64::new(0),
         })
     }
 
     /// Has `told` called whenever the process dies at a crash point. The first caller counts.
     pub fn when_it_dies(&self, told: OnDeath) {
         let _first = self.on_death.set(told);
+    }
+
+    /// Every sync takes so long from now on: requests wait for it before they are acted on, as what they write is not
+    /// there before.
+    pub fn set_sync_takes(&self, time: Duration) {
+        self.sync_takes_ms
+            .store(time.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// How long every sync takes.
+    pub fn sync_takes(&self) -> Duration {
+        Duration::from_millis(self.sync_takes_ms.load(Ordering::SeqCst))
+    }
+
+    /// Another wallet of the same seed is or was at work elsewhere.
+    pub fn set_twin(&self) {
+        self.twin.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether another wallet of the same seed is or was at work elsewhere.
+    pub fn is_twin(&self) -> bool {
+        self.twin.load(Ordering::SeqCst)
     }
 
     /// A process starts.
@@ -195,6 +250,14 @@ impl Machine {
         *self.armed() = points.into_iter().collect();
     }
 
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.armed().clear();
+        self.disk.set_capacity(None);
+        self.clock.set_wrong_by_ms(0);
+        self.set_sync_takes(Duration::ZERO);
+    }
+
     /// How many durable writes were begun since [`arm`](Machine::arm).
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
@@ -223,7 +286,8 @@ impl Machine {
         let Some(due) = due else { return };
         self.trace.note(format!("{}: {point}", self.party));
         self.die(due.death);
-        if let Some(told) = self.on_death.get() {
+        // Whoever is starting it sees for himself that it has died.
+        if let (Some(told), true) = (self.on_death.get(), write > 0) {
             told(self.party);
         }
         resume_unwind(Box::new(Died));

@@ -9,10 +9,13 @@
 //! | customers | [`customer`]; what they do in [`shopping`] |
 //! | all of them together | [`world`] |
 //! | what happens to particular people | [`stories`] |
-//! | the invariants | [`check`]; what must be true of all messages in [`messages`] |
+//! | one day of one customer, with chosen faults | [`schedule`] |
+//! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
+//! | the invariants | [`check`] |
 //! | peers that cheat | [`cheats`] |
 //! | what happened, for people | [`trace`] |
 
+pub mod campaign;
 pub mod cheats;
 pub mod check;
 pub mod customer;
@@ -20,12 +23,14 @@ pub mod dice;
 pub mod fault;
 pub mod foundation;
 pub mod machine;
-pub mod messages;
 pub mod network;
 pub mod party;
+pub mod schedule;
 pub mod server;
+pub mod shopper;
 pub mod shopping;
 pub mod stories;
 pub mod trace;
+pub mod trouble;
 pub mod weather;
 pub mod world;

@@ -17,8 +17,7 @@ use farthing_node::{
 };
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::pin,
+    panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,7 +27,7 @@ use tokio::time::{Instant, sleep};
 pub const LATE: Duration = Duration::from_secs(12);
 
 /// How late a request arrives again that arrives much later.
-pub const MUCH_LATER: Duration = Duration::from_secs(3600);
+pub const MUCH_LATER: Duration = Duration::from_secs(300);
 
 /// How long a partition lasts that a message's fault has begun.
 pub const PARTITION: Duration = Duration::from_secs(60);
@@ -60,6 +59,9 @@ pub trait Power: Send + Sync {
 
     /// A server's disk.
     fn disk(&self, party: Party) -> MemoryDisk;
+
+    /// How long a server's disk takes for a sync.
+    fn sync_takes(&self, party: Party) -> Duration;
 }
 
 struct Server {
@@ -267,29 +269,9 @@ impl MemoryNetwork {
                 reason: "nobody answers".into(),
             });
         };
-        let reply = tokio::select! {
-            biased;
-            () = life.over() => None,
-            reply = unless_it_dies(service.call(lane, request)) => reply,
-        };
         // A process that died in the middle of this has sent nothing.
-        reply.filter(|_| !life.is_over()).ok_or_else(|| closed(card))
-    }
-}
-
-/// What `process` comes to; `None` if it dies in it.
-async fn unless_it_dies<T>(process: impl Future<Output = T>) -> Option<T> {
-    let mut process = pin!(process);
-    let outcome = std::future::poll_fn(|context| {
-        match catch_unwind(AssertUnwindSafe(|| process.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => std::task::Poll::Ready(Err(panic)),
-        }
-    });
-    match outcome.await {
-        Ok(value) => Some(value),
-        Err(panic) if Died::is(panic.as_ref()) => None,
-        Err(panic) => resume_unwind(panic),
+        let reply = life.run(service.call(lane, request)).await;
+        reply.ok_or_else(|| closed(card))
     }
 }
 
@@ -415,6 +397,7 @@ impl MemoryChannel {
             }
             _ => {}
         }
+        wait(self.network.power().sync_takes(to)).await;
         let reply = self.act(under, request.clone()).await;
         match fault {
             Some(Fault::Repeat) => {

@@ -7,7 +7,7 @@ use super::{
 };
 use farthing_bank::{
     bank::{Bank, BankParts},
-    keys::{BankSettings, Master},
+    keys::{BankSettings, KeysError, Master},
 };
 use farthing_coin::{Calendar, SecretKey};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
@@ -22,7 +22,7 @@ use farthing_node::{
     network::Service,
     process::{StopToken, Stopper, stop_pair},
     serve::Role,
-    store::Store,
+    store::{Store, StoreError},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -84,22 +84,28 @@ impl<R> Server<R> {
         SecretKey::from_bytes(&self.key).expect("the key is one")
     }
 
-    /// Takes it off the network: nobody answers for it.
+    /// Ends its process: nobody answers for it any more.
     pub fn stop(&self, network: &MemoryNetwork) {
         network.detach(&self.card.identity);
+        self.machine.disk.kill();
         self.set(None);
     }
 }
 
 impl<R: Service + 'static> Server<R> {
-    /// A process starts, and opens its store. One that dies in that is started again.
-    fn begin(&self) -> (Store, Life) {
+    /// A process starts, and opens its store. One that dies in that is started again; `None` if the disk is at fault.
+    fn begin(&self) -> Option<(Store, Life)> {
         loop {
             let life = self.machine.start();
             let options = self.machine.store_options();
             let opening = || Store::open(Path::new(STORE), options);
             match catch_unwind(AssertUnwindSafe(opening)) {
-                Ok(opened) => return (opened.expect("the store opens by itself").0, life),
+                Ok(Ok((store, _))) => return Some((store, life)),
+                Ok(Err(StoreError::Disk { .. } | StoreError::Full { .. })) => {
+                    life.end();
+                    return None;
+                }
+                Ok(Err(error)) => panic!("{} does not start: {error}", self.machine.party),
                 Err(panic) if Died::is(panic.as_ref()) => {}
                 Err(panic) => resume_unwind(panic),
             }
@@ -138,9 +144,11 @@ pub fn bank_settings() -> BankSettings {
     }
 }
 
-/// Starts the bank.
+/// Starts the bank, if its disk lets it.
 pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
-    let (store, life) = server.begin();
+    let Some((store, life)) = server.begin() else {
+        return;
+    };
     let seeded: &dyn Entropy = &SeededEntropy::new(foundation.seed);
     let parts = BankParts {
         identity: server.secret(),
@@ -152,14 +160,20 @@ pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, fou
         network: network.wire(server.machine.party, life.clone()),
         cards: foundation.cards(),
     };
-    let bank = Arc::new(Bank::open(parts).await.expect("the bank opens"));
+    let bank = match Bank::open(parts).await {
+        Ok(bank) => Arc::new(bank),
+        Err(KeysError::Store(_)) => return life.end(),
+        Err(error) => panic!("the bank does not open: {error}"),
+    };
     let background = |bank: Arc<Bank>, stop| async move { bank.background(stop).await };
     server.answer(network, bank, life, background);
 }
 
-/// Starts an escrow.
+/// Starts an escrow, if its disk lets it.
 pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
-    let (store, life) = server.begin();
+    let Some((store, life)) = server.begin() else {
+        return;
+    };
     let escrow = Arc::new(Escrow::new(EscrowParts {
         key: server.secret(),
         store,
@@ -172,14 +186,16 @@ pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, found
     server.answer(network, escrow, life, Escrow::background);
 }
 
-/// Starts a merchant, whose secret and goods are in the directory `home`.
+/// Starts a merchant, whose secret and goods are in the directory `home`, if its disk lets it.
 pub fn start_merchant(
     server: &Server<Merchant>,
     network: &Arc<MemoryNetwork>,
     foundation: &Foundation,
     home: &Path,
 ) {
-    let (store, life) = server.begin();
+    let Some((store, life)) = server.begin() else {
+        return;
+    };
     let merchant = Arc::new(Merchant::new(MerchantParts {
         key: server.secret(),
         secret: MerchantSecret::load(home).expect("the secret"),

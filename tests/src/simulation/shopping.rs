@@ -4,10 +4,14 @@ use super::{foundation::ITEM, world::World};
 use farthing_client::{buy::Parties, error::WalletError, resume::Resumed, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{api::MerchantRequest, money::Amount};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+use tokio::time::timeout;
 
 /// How often a wallet is told to carry on before it is found to be stuck.
 const TRIES_MAX: usize = 40;
+
+/// How long a customer waits for a merchant before she cancels.
+const IMPATIENCE: Duration = Duration::from_millis(100);
 
 /// How a customer's day goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +73,9 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
                 silent_at_worst(wallet.begin_purchase(&world.parties(), ITEM, &output).await);
             }
             Some((number, "fetching" | "holding" | "held")) => {
-                silent_at_worst(wallet.drive_purchase(number).await);
+                if let Ok(driven) = timeout(IMPATIENCE, wallet.drive_purchase(number)).await {
+                    silent_at_worst(driven);
+                }
                 let row = wallet.purchase(number).expect("the purchase");
                 if matches!(row.purchase.status(), "fetching" | "holding" | "held") {
                     silent_at_worst(wallet.cancel(number).await);
@@ -78,8 +84,10 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
             Some((_, "committed")) => {
                 panic!("goods: a purchase was committed that the merchant never released")
             }
-            Some(_) => {
-                if resume(wallet).await.open.is_empty() {
+            Some((number, _)) => {
+                // Another purchase may be open already, which the silent merchant keeps from getting on.
+                let matter = format!("purchase {number}");
+                if resume(wallet).await.open.iter().all(|(open, _)| *open != matter) {
                     return;
                 }
             }

@@ -4,7 +4,6 @@ use super::{
     customer::Customer,
     foundation::ITEM,
     machine::Death,
-    messages,
     network::Sent,
     party::Party,
     server::STORE,
@@ -65,7 +64,6 @@ async fn finish(world: &World, wallet: &Wallet) {
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
     world.check(&[wallet]).await;
-    messages::check(&world.network.sent());
 }
 
 /// Sends what was sent once more, as a network may that delivers late.
@@ -258,7 +256,6 @@ pub async fn she_restores_her_wallet_three_times() {
         "money: the books do not balance"
     );
     assert_eq!(report.outstanding, left.to_string(), "money: coins were lost");
-    messages::check(&world.network.sent());
 }
 
 /// A bit of each server's journal flips while it is down: it is found at the next start, wherever it is.

@@ -22,11 +22,15 @@ use farthing_protocol::money::Amount;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 use tempfile::TempDir;
 
 /// When every world begins (ms since 1970).
 const BEGINNING_MS: u64 = 1_800_000_000_000;
+
+/// How long a service manager waits before it starts a node again that has not started.
+const START_PAUSE: Duration = Duration::from_secs(5);
 
 /// A world: its servers, and the machines of the customers that a test makes.
 pub struct World {
@@ -131,6 +135,12 @@ impl World {
             .collect()
     }
 
+    /// Every server, and every customer's machine.
+    pub fn everyone(&self) -> Vec<Party> {
+        let customers = (0..self.customers().len()).map(Party::Customer);
+        self.servers().into_iter().chain(customers).collect()
+    }
+
     /// A party's machine.
     pub fn machine(&self, party: Party) -> Arc<Machine> {
         match party {
@@ -206,6 +216,14 @@ impl World {
         self.foundation.merchant_home(number)
     }
 
+    /// Nothing goes wrong any more: the network is whole, every disk is well, every clock is right, and nobody dies.
+    pub fn heal(&self) {
+        self.network.heal();
+        for party in self.everyone() {
+            self.machine(party).heal();
+        }
+    }
+
     // ---- power ------------------------------------------------------------------------------------------------
 
     /// Takes a server off the network until it is [started](World::start) or [restarted](World::restart).
@@ -218,8 +236,22 @@ impl World {
         }
     }
 
-    /// Starts a server; nothing happens to a customer, who starts her wallet herself.
+    /// Starts a server that does not run; where its disk does not let it, again and again, as a service manager does.
+    /// Nothing happens to a customer, who starts her wallet herself.
     pub async fn start(&self, party: Party) {
+        if !self.servers().contains(&party) {
+            return;
+        }
+        while self.machine(party).life().is_over() {
+            self.try_start(party).await;
+            if self.machine(party).life().is_over() {
+                self.network.trace.note(format!("{party} cannot start"));
+                tokio::time::sleep(START_PAUSE).await;
+            }
+        }
+    }
+
+    async fn try_start(&self, party: Party) {
         let (network, foundation) = (&self.network, self.foundation.as_ref());
         match party {
             Party::Bank => start_bank(&self.bank, network, foundation).await,
@@ -280,7 +312,6 @@ struct Mains(Weak<World>);
 impl Mains {
     async fn start(&self, party: Party) {
         if let Some(world) = self.0.upgrade() {
-            world.stop(party);
             world.start(party).await;
         }
     }
@@ -298,5 +329,10 @@ impl Power for Mains {
         // A message may be on its way still when its world has ended.
         let world = self.0.upgrade();
         world.map_or_else(MemoryDisk::new, |world| world.machine(party).disk.clone())
+    }
+
+    fn sync_takes(&self, party: Party) -> Duration {
+        let world = self.0.upgrade();
+        world.map_or(Duration::ZERO, |world| world.machine(party).sync_takes())
     }
 }

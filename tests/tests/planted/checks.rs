@@ -9,7 +9,6 @@ use farthing_tests::simulation::{
     fault::Fault,
     foundation::Population,
     machine::Death,
-    messages,
     shopping::{Mode, day},
     stories,
     world::World,
@@ -188,7 +187,6 @@ async fn run(mode: Mode, faults: Vec<(u64, Fault)>) -> u64 {
     let messages = world.network.messages();
     world.network.heal();
     world.check(&[&wallet]).await;
-    messages::check(&world.network.sent());
     sales_are_closed(&world).await;
     messages
 }
@@ -265,5 +263,4 @@ async fn die_and_return(message: u64, death: Fault, back: Return) {
         }
     }
     world.check(&[&wallet]).await;
-    messages::check(&world.network.sent());
 }

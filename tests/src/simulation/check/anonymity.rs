@@ -1,0 +1,206 @@
+//! Anonymity, as far as it shows in what was sent: no connection, id, coin or nonce joins what must not be joined. (That
+//! the bytes themselves join nothing is what `tests/blindness.rs` shows.)
+
+use super::{
+    super::{network::Sent, party::Party, world::World},
+    decisions::{replies, role},
+};
+use farthing_client::wallet::Wallet;
+use farthing_coin::Signed;
+use farthing_coin::{Challenge, Commitment, PublicKey};
+use farthing_node::{card::RoleName, network::Lane};
+use farthing_protocol::{
+    api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
+    documents::PurchaseId,
+    exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    withdraw::{WithdrawBegin, WithdrawFinish},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a request is about, where that tells one matter of a customer's from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Matter {
+    Account(PublicKey),
+    Exchange([u8; 32]),
+    Purchase(PurchaseId),
+}
+
+/// What was seen of everything that must be used but once.
+#[derive(Default)]
+struct Seen {
+    /// Whose, over which lane, and about what, by connection.
+    connections: BTreeMap<u64, (Party, Lane, BTreeSet<Matter>)>,
+    /// The purchases that a coin was shown for, and the exchanges.
+    coins: BTreeMap<PublicKey, BTreeSet<Matter>>,
+    /// The request and place that a nonce was given for.
+    nonces: BTreeMap<Commitment, ([u8; 32], usize)>,
+    /// The challenge that was answered with a session's nonce.
+    challenges: BTreeMap<([u8; 32], usize), Challenge>,
+}
+
+pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &mut Vec<String>) {
+    let accounts: BTreeSet<PublicKey> = wallets.iter().map(|wallet| wallet.account()).collect();
+    let mut seen = Seen::default();
+    for message in sent
+        .iter()
+        .filter(|message| matches!(message.from, Party::Customer(_)))
+    {
+        if message.lane == Lane::Identified && !takes_an_account(message) {
+            safety.push("anonymity: an identified connection carries what could be asked anonymously".into());
+        }
+        if message.lane != Lane::Identified {
+            for account in &accounts {
+                if message.request.windows(32).any(|bytes| bytes == account.0) {
+                    safety.push(format!(
+                        "anonymity: {account} is named on an anonymous connection"
+                    ));
+                }
+            }
+        }
+        // Two copies of a wallet show the same coins, whatever they do; and a wallet that was rebuilt from its phrase
+        // does not know what it was doing last.
+        let alone = !world.machine(message.from).is_twin();
+        seen.message(message, alone, safety);
+    }
+    for (connection, (party, lane, matters)) in seen.connections {
+        if matters.len() > 1 {
+            let what = format!("{matters:?} of {party} share {lane:?} connection {connection}");
+            safety.push(format!("anonymity: {what}"));
+        }
+    }
+    for (coin, matters) in seen.coins {
+        let shown = |is: fn(&Matter) -> bool| matters.iter().filter(|matter| is(matter)).count();
+        let purchases = shown(|matter| matches!(matter, Matter::Purchase(_)));
+        let exchanges = shown(|matter| matches!(matter, Matter::Exchange(_)));
+        if purchases > 1 || exchanges > 1 {
+            safety.push(format!(
+                "anonymity: one key is shown for two matters: {coin} in {matters:?}"
+            ));
+        }
+    }
+}
+
+/// Whether a question can be asked by nobody but the owner of an account.
+fn takes_an_account(message: &Sent) -> bool {
+    let asked = BankRequest::decode(&message.request);
+    message.to == Party::Bank && asked.is_ok_and(|request| request.caller() == Caller::Identified)
+}
+
+impl Seen {
+    fn message(&mut self, message: &Sent, alone: bool, safety: &mut Vec<String>) {
+        let Some(role) = role(message.to) else { return };
+        let (matter, coins) = matter(role, message);
+        let (party, lane, matters) = self.connections.entry(message.connection).or_insert((
+            message.from,
+            message.lane,
+            BTreeSet::new(),
+        ));
+        if (*party, *lane) != (message.from, message.lane) {
+            safety.push(format!(
+                "anonymity: connection {} has several users",
+                message.connection
+            ));
+        }
+        matters.extend(matter);
+        if let (Some(matter), true) = (matter, alone) {
+            for coin in coins {
+                self.coins.entry(coin).or_default().insert(matter);
+            }
+        }
+        self.nonces(role, message, safety);
+    }
+
+    fn nonces(&mut self, role: RoleName, message: &Sent, safety: &mut Vec<String>) {
+        if role != RoleName::Bank {
+            return;
+        }
+        let (request_id, begun) = match BankRequest::decode(&message.request) {
+            Ok(BankRequest::WithdrawBegin(begin)) => {
+                (begin.body.request_id, replies::<Signed<WithdrawBegin>>(message))
+            }
+            Ok(BankRequest::ExchangeBegin(begin)) => (
+                begin.body.request_id,
+                replies::<Authorized<ExchangeBegin>>(message),
+            ),
+            Ok(BankRequest::WithdrawFinish(finish)) => {
+                let answered = !replies::<Signed<WithdrawFinish>>(message).is_empty();
+                return self.challenges(answered, finish.body.session, &finish.body.challenges, safety);
+            }
+            Ok(BankRequest::ExchangeFinish(finish)) => {
+                let answered = !replies::<Authorized<ExchangeFinish>>(message).is_empty();
+                return self.challenges(answered, finish.body.session, &finish.body.challenges, safety);
+            }
+            _ => return,
+        };
+        for begun in begun {
+            for (place, commitment) in begun.commitments.into_iter().enumerate() {
+                let first = self.nonces.entry(commitment).or_insert((request_id, place));
+                if *first != (request_id, place) {
+                    safety.push("anonymity: the bank has used a nonce twice".into());
+                }
+            }
+        }
+    }
+
+    fn challenges(
+        &mut self,
+        answered: bool,
+        session: [u8; 32],
+        challenges: &[Challenge],
+        safety: &mut Vec<String>,
+    ) {
+        for (place, challenge) in challenges.iter().enumerate().filter(|_| answered) {
+            let first = self.challenges.entry((session, place)).or_insert(*challenge);
+            if first != challenge {
+                safety.push("money: two challenges were answered with one nonce, which reveals a key".into());
+            }
+        }
+    }
+}
+
+/// What a customer's request is about, and the coins that it shows.
+fn matter(role: RoleName, message: &Sent) -> (Option<Matter>, Vec<PublicKey>) {
+    let request = &message.request;
+    match role {
+        RoleName::Bank => {
+            BankRequest::decode(request).map_or((None, vec![]), |request| bank_matter(&request))
+        }
+        RoleName::Escrow => match EscrowRequest::decode(request) {
+            Ok(EscrowRequest::Hold(hold)) => {
+                let coins = hold.payment.coins.iter().map(|coin| coin.public);
+                let keys = coins.chain([hold.contract.terms.purchase_key]).collect();
+                (Some(Matter::Purchase(hold.contract.terms.purchase_id())), keys)
+            }
+            Ok(EscrowRequest::Cancel(cancel)) => (Some(Matter::Purchase(cancel.terms.purchase_id())), vec![]),
+            Ok(EscrowRequest::Outcome(outcome)) => (Some(Matter::Purchase(outcome.purchase)), vec![]),
+            _ => (None, vec![]),
+        },
+        RoleName::Merchant => match MerchantRequest::decode(request) {
+            Ok(MerchantRequest::Deliver(deliver)) => (
+                Some(Matter::Purchase(deliver.contract.terms.purchase_id())),
+                vec![],
+            ),
+            _ => (None, vec![]),
+        },
+    }
+}
+
+fn bank_matter(request: &BankRequest) -> (Option<Matter>, Vec<PublicKey>) {
+    let account = |account| (Some(Matter::Account(account)), vec![]);
+    let exchange = |id, inputs: &[farthing_coin::Coin]| {
+        let coins = inputs.iter().map(|coin| coin.public).collect();
+        (Some(Matter::Exchange(id)), coins)
+    };
+    match request {
+        BankRequest::Account(request) => account(request.body.account),
+        BankRequest::WithdrawBegin(request) => account(request.body.account),
+        BankRequest::WithdrawFinish(request) => account(request.body.account),
+        BankRequest::Withdrawals(request) => account(request.body.account),
+        BankRequest::Memo(request) => account(request.body.account),
+        BankRequest::ExchangeBegin(request) => exchange(request.body.request_id, &request.body.inputs),
+        BankRequest::ExchangeFinish(request) => exchange(request.body.request_id, &request.body.inputs),
+        BankRequest::Settle(request) => (Some(Matter::Purchase(request.decision.purchase())), vec![]),
+        BankRequest::Collect(request) => (Some(Matter::Purchase(request.purchase)), vec![]),
+        BankRequest::Keys(_) | BankRequest::Bucket(_) | BankRequest::Hold(_) => (None, vec![]),
+    }
+}

@@ -1,0 +1,65 @@
+//! Bad input: whatever is sent that nobody would send is answered, and changes nothing. (Which refusal each gets is what
+//! `tests/bad_input.rs` shows.)
+
+use super::super::{dice::Dice, network::Sent, party::Party, world::World};
+use farthing_node::{card::Card, network::Lane};
+use farthing_protocol::api::EscrowRequest;
+use std::time::Duration;
+
+impl World {
+    /// Sends changed copies of requests that were sent before, once nothing is under way any more; what was found.
+    pub async fn send_bad_input(&self, dice: &Dice, times: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        let sent: Vec<Sent> = self.network.sent();
+        for _ in 0..times {
+            let message = &sent[dice.below(sent.len() as u64) as usize];
+            let Some(card) = self.card(message.to) else {
+                continue;
+            };
+            let bytes = changed(&message.request, dice);
+            if matches!(EscrowRequest::decode(&bytes), Ok(EscrowRequest::Overdue(_))) {
+                // Anybody may bring terms that he has made up, and have them aborted: see PROTOCOL.md.
+                continue;
+            }
+            let lane = if dice.percent(10) {
+                dice.one_of(&Lane::ALL)
+            } else {
+                message.lane
+            };
+            let before = self.syncs();
+            let channel = self.wire().connect(&card, lane).await.expect("a connection");
+            if let Err(error) = channel.call(bytes, Duration::from_secs(60)).await {
+                found.push(format!("bad input: {} gave no answer: {error}", message.to));
+            }
+            if self.syncs() != before {
+                found.push(format!("bad input: {} has written something for it", message.to));
+            }
+        }
+        found
+    }
+
+    /// The card of a server.
+    fn card(&self, party: Party) -> Option<Card> {
+        let cards = self.foundation.cards();
+        cards
+            .into_iter()
+            .find(|card| self.network.party(&card.identity) == Some(party))
+    }
+
+    fn syncs(&self) -> u64 {
+        self.disks().iter().map(|disk| disk.syncs()).sum()
+    }
+}
+
+/// Bytes that differ from these.
+fn changed(bytes: &[u8], dice: &Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = dice.below(bytes.len() as u64) as usize;
+    match dice.below(4) {
+        0 => bytes[at] ^= 1 << dice.below(8),
+        1 => bytes.truncate(at),
+        2 => bytes.push(dice.any() as u8),
+        _ => bytes[at..].iter_mut().for_each(|byte| *byte = dice.any() as u8),
+    }
+    bytes
+}

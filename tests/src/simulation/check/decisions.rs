@@ -1,0 +1,164 @@
+//! Finality: of everything that was ever sent, nothing says that a purchase was committed and aborted. And the same
+//! request has always got the same reply, to the byte.
+
+use super::super::{network::Sent, party::Party};
+use farthing_node::{card::RoleName, probe::question};
+use farthing_protocol::{
+    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest},
+    decide::{
+        CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
+    },
+    documents::PurchaseId,
+    offer::DeliverRequest,
+    refusal::Refusal,
+    settle::{CollectRequest, Collected},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether a question's answer, once given, is given for ever.
+fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
+    match role {
+        RoleName::Bank => BankRequest::decode(request).is_ok_and(|question| {
+            matches!(
+                question,
+                BankRequest::WithdrawFinish(_)
+                    | BankRequest::ExchangeFinish(_)
+                    | BankRequest::Hold(_)
+                    | BankRequest::Settle(_)
+            )
+        }),
+        RoleName::Escrow => EscrowRequest::decode(request)
+            .is_ok_and(|question| !matches!(question, EscrowRequest::Outcome(_))),
+        RoleName::Merchant => MerchantRequest::decode(request)
+            .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_))),
+    }
+}
+
+/// How a purchase has ended, by somebody's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Committed,
+    Aborted,
+}
+
+pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
+    let mut ends: BTreeMap<PurchaseId, BTreeSet<End>> = BTreeMap::new();
+    let mut answers: BTreeMap<(Party, &[u8]), &[u8]> = BTreeMap::new();
+    for message in sent {
+        let Some(role) = role(message.to) else { continue };
+        let for_ever = is_answered_for_ever(role, &message.request);
+        for (purchase, end) in said(role, message) {
+            ends.entry(purchase).or_default().insert(end);
+        }
+        if !for_ever {
+            continue;
+        }
+        let what = question(role, &message.request);
+        for reply in &message.replies {
+            let key = (message.to, message.request.as_slice());
+            match refusal(reply) {
+                None => {
+                    let first = answers.entry(key).or_insert(reply);
+                    if *first != reply.as_slice() {
+                        safety.push(format!(
+                            "same request, same reply: two replies to `{what}` differ"
+                        ));
+                    }
+                }
+                // It cannot answer now, or the purchase has ended since.
+                Some(Refusal::Later(_) | Refusal::Purchase(_)) => {}
+                Some(_) if message.to == Party::Bank && answers.contains_key(&key) => {
+                    safety.push(format!(
+                        "same request, same reply: `{what}` is refused after it was granted"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    for (purchase, ends) in ends {
+        if ends.len() > 1 {
+            safety.push(format!("finality: {purchase} was committed and aborted"));
+        }
+    }
+}
+
+/// The refusal that a reply is, if it is one.
+fn refusal(reply: &[u8]) -> Option<Refusal> {
+    KeysRequest::decode_reply(reply).ok()?.err()
+}
+
+/// What a server is.
+pub(super) fn role(party: Party) -> Option<RoleName> {
+    match party {
+        Party::Bank => Some(RoleName::Bank),
+        Party::Escrow(_) => Some(RoleName::Escrow),
+        Party::Merchant(_) => Some(RoleName::Merchant),
+        Party::Customer(_) | Party::Stranger => None,
+    }
+}
+
+/// Every decision that a message or one of its replies shows.
+fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
+    let mut said = Vec::new();
+    let mut of_decision = |decision: &SignedDecision| {
+        let end = match decision {
+            SignedDecision::Commit(_) => End::Committed,
+            SignedDecision::Abort(_) => End::Aborted,
+        };
+        said.push((decision.purchase(), end));
+    };
+    let request = &message.request;
+    match role {
+        RoleName::Bank => match BankRequest::decode(request) {
+            Ok(BankRequest::Settle(settle)) => of_decision(&settle.decision),
+            Ok(BankRequest::Collect(_)) => {
+                for collected in replies::<CollectRequest>(message) {
+                    match collected {
+                        Collected::Open => {}
+                        Collected::Committed(commit) => of_decision(&SignedDecision::Commit(commit)),
+                        Collected::Aborted(abort) => of_decision(&SignedDecision::Abort(abort)),
+                    }
+                }
+            }
+            _ => {}
+        },
+        RoleName::Escrow => match EscrowRequest::decode(request) {
+            Ok(EscrowRequest::Release(_)) => {
+                let replies: Vec<Committed> = replies::<ReleaseRequest>(message);
+                said.extend(
+                    replies
+                        .into_iter()
+                        .map(|it| (it.receipt.body.purchase, End::Committed)),
+                );
+            }
+            Ok(EscrowRequest::Cancel(_)) => said.extend(outcomes(replies::<CancelRequest>(message))),
+            Ok(EscrowRequest::Outcome(_)) => said.extend(outcomes(replies::<OutcomeRequest>(message))),
+            Ok(EscrowRequest::Overdue(_)) => replies::<OverdueRequest>(message).iter().for_each(of_decision),
+            _ => {}
+        },
+        RoleName::Merchant => {
+            if let Ok(MerchantRequest::Deliver(_)) = MerchantRequest::decode(request) {
+                let replies = replies::<DeliverRequest>(message).into_iter();
+                said.extend(replies.map(|receipt| (receipt.body.purchase, End::Committed)));
+            }
+        }
+    }
+    said
+}
+
+fn outcomes(replies: Vec<Outcome>) -> impl Iterator<Item = (PurchaseId, End)> {
+    replies.into_iter().filter_map(|outcome| match outcome {
+        Outcome::Undecided => None,
+        Outcome::Committed(committed) => Some((committed.receipt.body.purchase, End::Committed)),
+        Outcome::Aborted(abort) => Some((abort.body.purchase, End::Aborted)),
+    })
+}
+
+/// The replies that were no refusals.
+pub(super) fn replies<C: Call>(message: &Sent) -> Vec<C::Reply> {
+    let decoded = message.replies.iter().map(|reply| C::decode_reply(reply));
+    decoded
+        .filter_map(|reply| reply.expect("a reply is one").ok())
+        .collect()
+}

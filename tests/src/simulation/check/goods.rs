@@ -1,0 +1,88 @@
+//! Goods: whoever paid has them, whoever has them paid, and what was paid was credited. And the evidence of it.
+
+use super::World;
+use farthing_client::{
+    goods::judge,
+    rows::{CoinStatus, Delivery, PurchaseRow},
+    wallet::Wallet,
+};
+use farthing_coin::PublicKey;
+use farthing_protocol::{evidence::Verdict, purchase::Purchase};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl World {
+    pub(super) async fn check_goods(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
+        let mut paid = BTreeMap::new();
+        let mut delivered = BTreeSet::new();
+        let mut not_delivered = Vec::new();
+        for wallet in wallets {
+            for (number, row) in wallet.purchases().expect("the purchases") {
+                let problem = match &row.purchase {
+                    Purchase::Committed(order, _) => {
+                        let terms = &order.contract.terms;
+                        paid.insert(order.purchase(), (terms.account, terms.price.0));
+                        delivered.insert(row.output.clone());
+                        self.committed_problem(wallet, number, &row)
+                    }
+                    Purchase::Aborted(..) | Purchase::Dropped(_) => {
+                        not_delivered.push(row.output.clone());
+                        aborted_problem(wallet, number, &row)
+                    }
+                    _ => None,
+                };
+                safety.extend(problem.map(|problem| format!("purchase {number}: {problem}")));
+            }
+        }
+        // A copy of a wallet may have bought what this one had begun to buy.
+        for output in not_delivered
+            .iter()
+            .filter(|output| output.exists() && !delivered.contains(*output))
+        {
+            safety.push(format!("goods: {} was delivered and not paid", output.display()));
+        }
+        let mut due: BTreeMap<PublicKey, u64> = BTreeMap::new();
+        for (account, price) in paid.into_values() {
+            *due.entry(account).or_default() += price;
+        }
+        for number in 0..self.foundation.population.prices.len() {
+            let account = self.merchant(number).account();
+            let (earned, due) = (
+                self.account(account).await.0,
+                due.get(&account).copied().unwrap_or(0),
+            );
+            if all_ended && earned != due {
+                safety.push(format!(
+                    "goods: merchant-{number} earned {earned}, goods worth {due} were delivered"
+                ));
+            }
+        }
+    }
+
+    fn committed_problem(&self, wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {
+        let offer = &row.purchase.order()?.contract.offer.body;
+        match row.delivery {
+            Delivery::Delivered => {}
+            Delivery::Pending | Delivery::OnDemand => return None,
+            Delivery::NotAsDescribed => return Some("goods: paid, and not as described".into()),
+        }
+        let Ok(goods) = std::fs::read(&row.output) else {
+            return Some("goods: paid, delivered, and not there".into());
+        };
+        let merchants = self.foundation.population.prices.len();
+        let seller = (0..merchants).find(|number| self.merchant(*number).here() == offer.merchant);
+        if seller.is_none_or(|seller| self.foundation.goods(seller) != goods) {
+            return Some("goods: other bytes than the merchant's".into());
+        }
+        let papers = wallet.papers(number).expect("the papers of what was committed");
+        match judge(&papers, &wallet.goods_path(offer)) {
+            Ok(Ok(Verdict::Delivered)) => None,
+            other => Some(format!("evidence: {other:?}")),
+        }
+    }
+}
+
+fn aborted_problem(wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {
+    let coins = wallet.coins().expect("the coins");
+    let spent = coins.iter().any(|coin| coin.status == CoinStatus::Spent(number));
+    spent.then(|| format!("money: {}, and its coins are spent", row.purchase.status()))
+}

@@ -1,0 +1,163 @@
+//! The seven invariants of the protocol, checked once the network has healed and everyone has retried.
+//!
+//! | invariant | file |
+//! |---|---|
+//! | 1 money, counted to the unit, wallet by wallet against the bank's books | [`money`](mod@money) |
+//! | 2 goods if and only if paid, 6 evidence that verifies offline | [`goods`](mod@goods) |
+//! | 3 finality, and that the same request always gets the same reply | [`decisions`](mod@decisions) |
+//! | 4 progress | this one |
+//! | 5 anonymity, as far as it shows in what was sent | [`anonymity`](mod@anonymity) |
+//! | 7 bad input | [`bad_input`](mod@bad_input) |
+
+mod anonymity;
+mod bad_input;
+mod decisions;
+mod goods;
+mod money;
+
+use super::world::World;
+use farthing_bank::{admin::Command, audit::Report};
+use farthing_client::{
+    rows::{CoinStatus, Delivery},
+    wallet::Wallet,
+};
+use farthing_coin::PublicKey;
+use farthing_protocol::{money::Amount, purchase::Purchase};
+use std::time::Duration;
+
+/// How many rounds of settlement a healed world may take: each is a minute of its time.
+const ROUNDS_MAX: usize = 200;
+
+/// What was found broken. Empty is good.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What must never be, whatever happens.
+    pub safety: Vec<String>,
+    /// What has not ended although everything is well again.
+    pub progress: Vec<String>,
+}
+
+impl Findings {
+    /// Fails with everything that was found.
+    ///
+    /// # Panics
+    /// If anything was.
+    pub fn expect_none(&self) {
+        let progress = self.progress.iter().map(|what| format!("progress: {what}"));
+        let all: Vec<String> = self.safety.iter().cloned().chain(progress).collect();
+        assert!(all.is_empty(), "{}", all.join("\n"));
+    }
+}
+
+impl World {
+    /// Lets everything that is retried in the background come to its end; whether it has.
+    pub async fn try_settle(&self) -> bool {
+        for _ in 0..ROUNDS_MAX {
+            let mut open = self.bank().chase_overdue().await.expect("the bank's round");
+            for number in 0..self.foundation.population.escrows {
+                open += self
+                    .escrow(number)
+                    .settle_round()
+                    .await
+                    .expect("the escrow's round");
+            }
+            for number in 0..self.foundation.population.prices.len() {
+                open += self
+                    .merchant(number)
+                    .sales_round()
+                    .await
+                    .expect("the merchant's round");
+            }
+            if open == 0 && self.held().await == 0 {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        false
+    }
+
+    /// Lets everything that is retried in the background come to its end.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn settle(&self) {
+        assert!(
+            self.try_settle().await,
+            "progress: the world does not come to rest"
+        );
+    }
+
+    /// The bank's audit.
+    pub async fn audit(&self) -> Report {
+        let report = self.bank().audit().await.expect("the audit");
+        // It counts in another thread. What comes behind it happens a moment later, so that all happens in the same
+        // order whatever that thread's pace.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        report
+    }
+
+    /// How many coins are held.
+    pub async fn held(&self) -> u64 {
+        let report = self.audit().await;
+        report.coins.iter().map(|line| line.held).sum()
+    }
+
+    /// What an account holds.
+    pub async fn account(&self, key: PublicKey) -> Amount {
+        let list = self.bank().administer(Command::AccountList { after: None }).await;
+        let list = list.expect("the list");
+        let rows = list["accounts"].as_array().expect("accounts");
+        let row = rows.iter().find(|row| row["key"] == key.to_string());
+        let balance = row.expect("the account")["balance"].as_str().expect("a balance");
+        balance.parse().expect("an amount")
+    }
+
+    /// Settles, and checks every invariant for these wallets, which are all that there are.
+    ///
+    /// # Panics
+    /// If one is broken.
+    pub async fn check(&self, wallets: &[&Wallet]) {
+        self.findings(wallets).await.expect_none();
+    }
+
+    /// Settles, and looks what is broken for these wallets, which are all that there are.
+    pub async fn findings(&self, wallets: &[&Wallet]) -> Findings {
+        let mut found = Findings::default();
+        if !self.try_settle().await {
+            found.progress.push("the servers do not come to rest".into());
+        }
+        for wallet in wallets {
+            check_ended(wallet, &mut found.progress);
+        }
+        let all_ended = found.progress.is_empty();
+        self.check_money(wallets, all_ended, &mut found.safety).await;
+        self.check_goods(wallets, all_ended, &mut found.safety).await;
+        let sent = self.network.sent();
+        decisions::check(&sent, &mut found.safety);
+        anonymity::check(self, &sent, wallets, &mut found.safety);
+        found
+    }
+}
+
+/// Every purchase has ended, and every coin of an aborted one can be spent again.
+fn check_ended(wallet: &Wallet, progress: &mut Vec<String>) {
+    for (number, row) in wallet.purchases().expect("the purchases") {
+        let ended = matches!(
+            row.purchase,
+            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_)
+        );
+        if !ended {
+            progress.push(format!("purchase {number} is {}", row.purchase.status()));
+        }
+        let undelivered = matches!(row.delivery, Delivery::Pending | Delivery::OnDemand);
+        if matches!(row.purchase, Purchase::Committed(..)) && undelivered {
+            progress.push(format!("purchase {number} is paid, and {:?}", row.delivery));
+        }
+    }
+    for coin in wallet.present_coins().expect("the coins") {
+        let open = coin.status.counts() || matches!(coin.status, CoinStatus::HeldElsewhere(_));
+        if open && coin.status != CoinStatus::Available {
+            progress.push(format!("a coin worth {} is {}", coin.value, coin.status.word()));
+        }
+    }
+}

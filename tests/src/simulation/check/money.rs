@@ -1,0 +1,93 @@
+//! Money: the bank's books balance, and what it says of every coin is what its owner's wallet says.
+
+use super::World;
+use farthing_bank::rows::COINS;
+use farthing_client::{
+    rows::{CoinRow, CoinStatus},
+    wallet::Wallet,
+};
+use farthing_coin::{KeyId, PublicKey};
+use farthing_protocol::{coins::CoinState, money::Amount};
+use std::collections::BTreeMap;
+
+/// One customer's coins, with what each of her wallets says of it: copies of a wallet are one customer's.
+type Coins = BTreeMap<(KeyId, PublicKey), Vec<CoinRow>>;
+
+impl World {
+    /// `all_ended` says that nothing is under way, so that every coin is known to both sides.
+    pub(super) async fn check_money(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
+        let report = self.audit().await;
+        safety.extend(
+            report
+                .problems
+                .iter()
+                .map(|problem| format!("money: the books do not balance: {problem}")),
+        );
+        let mut coins = Coins::new();
+        for wallet in wallets {
+            for row in wallet.coins().expect("the coins") {
+                coins
+                    .entry((row.coin.key_id, row.coin.public))
+                    .or_default()
+                    .push(row);
+            }
+        }
+        let mut there = 0;
+        let bank = self.bank();
+        for (key, rows) in coins {
+            let state = COINS.peek(&bank.store().view(), &key).expect("the bank's row");
+            let state = state.unwrap_or(CoinState::Unseen);
+            if !is_used_up(&state) {
+                there += rows[0].value;
+            }
+            for problem in disagreements(&state, &rows, all_ended) {
+                safety.push(format!("money: {} is worth {}: {problem}", key.1, rows[0].value));
+            }
+        }
+        let outstanding: Amount = report.outstanding.parse().expect("an amount");
+        if all_ended && there != outstanding.0 {
+            safety.push(format!(
+                "money: coins worth {outstanding} are out, the wallets know of {}",
+                Amount(there)
+            ));
+        }
+    }
+}
+
+fn is_used_up(state: &CoinState) -> bool {
+    matches!(state, CoinState::Spent(_) | CoinState::Exchanged(_))
+}
+
+/// What the bank and her wallets do not agree on about a coin.
+fn disagreements(state: &CoinState, rows: &[CoinRow], all_ended: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    if !is_used_up(state) && !rows.iter().any(|row| row.status.counts()) {
+        found.push(format!(
+            "it is {state:?}, and lost to its owner, who has it as {}",
+            rows[0].status.word()
+        ));
+    }
+    for row in rows {
+        let fits = match row.status {
+            // One of several copies learns of what another did when it tries to use the coin.
+            CoinStatus::Available => rows.len() > 1 || *state == CoinState::Unseen,
+            CoinStatus::InPurchase(_) | CoinStatus::InExchange(_) => true,
+            CoinStatus::Released(_) => !matches!(state, CoinState::Spent(_)),
+            CoinStatus::Spent(_) => match state {
+                CoinState::Spent(_) => true,
+                CoinState::Held(_) => !all_ended,
+                _ => false,
+            },
+            CoinStatus::Exchanged(_) => matches!(state, CoinState::Exchanged(_)),
+            CoinStatus::UsedElsewhere(_) => is_used_up(state) || !all_ended,
+            CoinStatus::HeldElsewhere(_) | CoinStatus::FoundUsed(_) => *state != CoinState::Unseen,
+        };
+        if !fits {
+            found.push(format!(
+                "the wallet has it as {}, the bank as {state:?}",
+                row.status.word()
+            ));
+        }
+    }
+    found
+}

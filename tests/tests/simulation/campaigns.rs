@@ -1,0 +1,126 @@
+//! Random campaigns: the same seeds every time, those that have found something, and some fresh ones.
+//!
+//! | variable | what for |
+//! |---|---|
+//! | `FARTHING_SEEDS=10000` | so many fresh seeds instead of a few |
+//! | `FARTHING_SEED=123` | which one `replay` runs, with all that happened |
+
+use crate::local;
+use farthing_tests::simulation::{
+    campaign::{Outcome, campaign},
+    check::Findings,
+};
+use std::{
+    collections::BTreeMap,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The seeds that are run every time.
+const FIXED: std::ops::Range<u64> = 0..40;
+
+/// How many fresh seeds are run unless `FARTHING_SEEDS` says otherwise.
+const FRESH: u64 = 10;
+
+/// Seeds that have found something, and what: each is run every time from then on.
+const FOUND: [(u64, &str); 0] = [];
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no number")),
+    )
+}
+
+/// Runs a campaign. What failed is printed with all that happened, unless another one has been before.
+fn run(seed: u64, is_first_failure: bool) -> Option<Outcome> {
+    let outcome = std::panic::catch_unwind(|| local(campaign(seed)));
+    if let Ok(outcome) = &outcome
+        && outcome.findings == Findings::default()
+    {
+        return Some(outcome.clone());
+    }
+    match outcome {
+        Ok(outcome) if is_first_failure => println!("{}\n{:#?}", outcome.trace, outcome.findings),
+        Ok(outcome) => println!("{:#?}", outcome.findings),
+        Err(_) => println!("it panicked"),
+    }
+    println!(
+        "seed {seed} failed; to see it again: \
+         FARTHING_SEED={seed} cargo test -p farthing-tests --test simulation replay -- --nocapture"
+    );
+    None
+}
+
+/// Runs campaigns, and says what they were made of.
+///
+/// # Panics
+/// If one failed, when all were run.
+fn run_all(what: &str, seeds: impl Iterator<Item = u64>) {
+    let began = Instant::now();
+    let (mut campaigns, mut committed, mut aborted, mut messages) = (0, 0, 0, 0);
+    let mut faults: BTreeMap<String, u64> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let Some(outcome) = run(seed, failed.is_empty()) else {
+            failed.push(seed);
+            continue;
+        };
+        campaigns += 1;
+        committed += outcome.committed;
+        aborted += outcome.aborted;
+        messages += outcome.messages;
+        for (fault, times) in outcome.faults {
+            *faults.entry(fault).or_default() += times;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{what}: {campaigns} campaigns in {seconds:.1} s: {committed} purchases committed and {aborted} aborted or \
+         dropped, {:.0} purchases a second; {messages} messages; faults: {faults:?}",
+        (committed + aborted) as f64 / seconds
+    );
+    assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+}
+
+#[test]
+fn campaigns_of_fixed_seeds() {
+    run_all("fixed seeds", FIXED);
+}
+
+#[test]
+fn campaigns_of_seeds_that_have_found_something() {
+    for (seed, what) in FOUND {
+        println!("seed {seed} has found: {what}");
+        assert!(run(seed, true).is_some());
+    }
+}
+
+#[test]
+fn campaigns_of_fresh_seeds() {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time after 1970");
+    let first = now.as_nanos() as u64 >> 10;
+    let count = number("FARTHING_SEEDS").unwrap_or(FRESH);
+    println!("fresh seeds: {first} and the {} behind it", count - 1);
+    run_all("fresh seeds", first..first + count);
+}
+
+#[test]
+fn replay() {
+    if let Some(seed) = number("FARTHING_SEED") {
+        let outcome = local(campaign(seed));
+        println!("{}", outcome.trace);
+        outcome.findings.expect_none();
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [3, 14, 15] {
+        let (one, other) = (local(campaign(seed)).trace, local(campaign(seed)).trace);
+        let differ = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+        assert!(one == other, "seed {seed}: {differ:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! A wallet that dies at any message, and comes back: as it was, without what was not synced, or from its phrase.
+
+use crate::local;
+use farthing_client::rows::Delivery;
+use farthing_tests::simulation::{
+    customer::Customer,
+    fault::Fault,
+    machine::Death,
+    schedule::{FUNDS, WITHDRAWN},
+    shopping::{Mode, day, picture},
+    world::World,
+};
+use std::{sync::Arc, time::Duration};
+
+async fn setting(seed: u64) -> (Arc<World>, Customer) {
+    let world = World::new(seed).await;
+    let customer = world.customer("alice", FUNDS).await;
+    (world, customer)
+}
+
+/// How a dead customer comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Return {
+    /// Her process was killed.
+    Killed,
+    /// Her machine lost power, and what was not synced.
+    PowerLost,
+    /// Her machine is gone; she has her phrase.
+    Phrase,
+}
+
+/// The customer dies at a message, and comes back.
+async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
+    let (world, customer) = setting(2).await;
+    let wallet = customer.wallet();
+    world.network.schedule([(number, fault)]);
+    tokio::select! {
+        () = day(&world, &wallet, mode, WITHDRAWN) => {}
+        () = customer.died() => {}
+    }
+    drop(wallet);
+    world.network.schedule([]);
+    // Whatever a server was doing for her comes to its end, and so do connections of hers.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.network.unblock();
+    let wallet = match back {
+        Return::Killed => customer.wallet_after(Death::Killed),
+        Return::PowerLost => customer.wallet_after(Death::PowerLost),
+        Return::Phrase => {
+            let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+            wallet
+                .restore(&world.parties().bank, world.dir())
+                .await
+                .expect("the restore");
+            wallet
+        }
+    };
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+    for (number, row) in wallet.purchases().expect("the purchases") {
+        if row.delivery == Delivery::OnDemand {
+            wallet
+                .drive_purchase(number)
+                .await
+                .expect("a purchase of the past ends as it had ended");
+        }
+    }
+    world.check(&[&wallet]).await;
+    // And what she has can be spent.
+    if wallet.balance().expect("a balance").available >= world.foundation.population.prices[0] {
+        wallet
+            .buy(&world.parties(), "a picture", &picture(&world, 9))
+            .await
+            .expect("another purchase");
+        world.check(&[&wallet]).await;
+    }
+}
+
+async fn every_death(mode: Mode) {
+    let messages = {
+        let (world, customer) = setting(2).await;
+        world.network.schedule([]);
+        day(&world, &customer.wallet(), mode, WITHDRAWN).await;
+        world.network.messages()
+    };
+    for number in 0..messages {
+        for fault in [Fault::SenderDiesBefore, Fault::SenderDiesAfter] {
+            for back in [Return::Killed, Return::PowerLost, Return::Phrase] {
+                let task = tokio::task::spawn_local(die_and_return(mode, number, fault, back));
+                if let Err(error) = task.await {
+                    panic!("{mode:?}, message {number}, {fault:?}, {back:?}: {error}");
+                }
+            }
+        }
+    }
+    println!("{mode:?}: {} deaths over {messages} messages", messages * 6);
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_purchase_and_comes_back() {
+    local(every_death(Mode::Buy));
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_cancelled_purchase_and_comes_back() {
+    local(every_death(Mode::Cancel));
+}

@@ -1,0 +1,214 @@
+//! What happens to particular people.
+
+use crate::local;
+use farthing_client::{
+    error::WalletError,
+    rows::{CoinStatus, Delivery},
+    wallet::Wallet,
+};
+use farthing_protocol::{money::Amount, purchase::Purchase};
+use farthing_tests::simulation::{
+    customer::Customer,
+    foundation::ITEM,
+    machine::Death,
+    party::Party,
+    schedule::{FUNDS, WITHDRAWN},
+    shopping::{is_delivery, picture},
+    world::World,
+};
+use std::sync::Arc;
+
+async fn setting(seed: u64) -> (Arc<World>, Customer) {
+    let world = World::new(seed).await;
+    let customer = world.customer("alice", FUNDS).await;
+    (world, customer)
+}
+
+#[test]
+fn a_customer_who_never_comes_back_leaves_no_coin_held() {
+    local(async {
+        let (world, customer) = setting(3).await;
+        let wallet = customer.wallet();
+        let parties = world.parties();
+        wallet.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
+        let number = wallet
+            .begin_purchase(&parties, "a picture", &picture(&world, 1))
+            .await
+            .unwrap();
+        world.network.block(is_delivery);
+        assert!(wallet.drive_purchase(number).await.unwrap_err().is_silence());
+        drop(wallet);
+        assert!(world.held().await > 0);
+        world.network.unblock();
+        // Nobody does anything: the bank asks the escrow about the overdue hold, the escrow aborts it.
+        world.settle().await;
+        assert_eq!(world.held().await, 0);
+        // Much later she does come back, and is told so.
+        let wallet = customer.wallet_after(Death::PowerLost);
+        wallet.resume().await.unwrap();
+        assert!(matches!(
+            wallet.purchase(number).unwrap().purchase,
+            Purchase::Aborted(..)
+        ));
+        world.check(&[&wallet]).await;
+    });
+}
+
+#[test]
+fn a_dead_escrow_costs_nobody_the_goods() {
+    local(async {
+        let (world, customer) = setting(4).await;
+        let wallet = customer.wallet();
+        let parties = world.parties();
+        wallet.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
+        let number = wallet
+            .begin_purchase(&parties, "a picture", &picture(&world, 1))
+            .await
+            .unwrap();
+        wallet.drive_purchase(number).await.unwrap();
+        world.check(&[&wallet]).await;
+
+        // Her machine is lost, and the escrow for ever: the bank hands her the sealed key.
+        world.stop(Party::Escrow(0));
+        let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+        wallet.restore(&parties.bank, world.dir()).await.unwrap();
+        let resumed = wallet.resume().await.unwrap();
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        let (number, row) = wallet.purchases().unwrap().pop().unwrap();
+        assert_eq!(
+            row.delivery,
+            Delivery::OnDemand,
+            "a purchase of the past is left until it is asked for"
+        );
+        wallet.drive_purchase(number).await.unwrap();
+        let row = wallet.purchase(number).unwrap();
+        assert_eq!(row.purchase.status(), "committed");
+        assert!(std::fs::read(row.output).unwrap() == world.foundation.goods(0));
+    });
+}
+
+#[test]
+fn every_restore_finds_what_came_after_the_one_before() {
+    local(async {
+        let (world, customer) = setting(6).await;
+        let parties = world.parties();
+        let first = customer.wallet();
+        first.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
+        drop(first);
+        let mut left = WITHDRAWN;
+        for round in 1..=3u64 {
+            let again = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}"));
+            let wallet = again.wallet();
+            let too_early = wallet.buy(&parties, "a picture", &picture(&world, round)).await;
+            assert!(
+                matches!(too_early, Err(WalletError::NotRestored(_))),
+                "{too_early:?}"
+            );
+            wallet.restore(&parties.bank, world.dir()).await.unwrap();
+            wallet.resume().await.unwrap();
+            assert_eq!(wallet.balance().unwrap().available, left, "round {round}");
+            // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
+            let coins = wallet.coins().unwrap().into_iter();
+            wallet
+                .refresh(coins.filter(|row| row.status == CoinStatus::Available).collect())
+                .await
+                .unwrap();
+            if left >= world.foundation.population.prices[0] {
+                wallet
+                    .buy(&parties, "a picture", &picture(&world, round))
+                    .await
+                    .unwrap();
+                left = Amount(left.0 - world.foundation.population.prices[0].0);
+            }
+            assert_eq!(wallet.balance().unwrap().available, left);
+        }
+        world.settle().await;
+        let report = world.bank().audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        assert_eq!(report.outstanding, left.to_string());
+    });
+}
+
+#[test]
+fn a_coin_that_a_copy_holds_and_releases_is_lost_to_neither() {
+    local(async {
+        let (world, customer) = setting(7).await;
+        let parties = world.parties();
+        customer
+            .wallet()
+            .withdraw(&parties.bank, WITHDRAWN)
+            .await
+            .unwrap();
+        let twin = customer.copy(&world, "twin");
+        let (wallet, copy) = (customer.wallet_after(Death::Killed), twin.wallet());
+        // The one holds the coins for a purchase that does not get on; the other wants the same ones.
+        world.network.block(is_delivery);
+        let number = wallet
+            .begin_purchase(&parties, ITEM, &picture(&world, 1))
+            .await
+            .unwrap();
+        assert!(wallet.drive_purchase(number).await.unwrap_err().is_silence());
+        let refused = copy.buy(&parties, ITEM, &picture(&world, 2)).await;
+        assert!(copy.purchases().unwrap()[0].1.refusal.is_some(), "{refused:?}");
+        world.network.unblock();
+        // The one loses its machine before it knows of anything. The hold runs out, and its coins are free.
+        drop(wallet);
+        world.settle().await;
+        copy.resume().await.unwrap();
+        let balance = copy.balance().unwrap();
+        assert_eq!(balance.available, WITHDRAWN, "{:?}", copy.coins());
+    });
+}
+
+#[test]
+fn one_coin_offered_to_two_purchases_pays_for_one() {
+    local(async {
+        let (world, customer) = setting(5).await;
+        let parties = world.parties();
+        customer
+            .wallet()
+            .withdraw(&parties.bank, WITHDRAWN)
+            .await
+            .unwrap();
+        let twin = customer.copy(&world, "twin");
+        let (wallet, copy) = (customer.wallet_after(Death::Killed), twin.wallet());
+        let (one, two) = (picture(&world, 1), picture(&world, 2));
+        let both = tokio::join!(
+            wallet.buy(&parties, "a picture", &one),
+            copy.buy(&parties, "a picture", &two),
+        );
+        let status = |wallet: &Wallet| wallet.purchases().unwrap()[0].1.purchase.status();
+        let mut ends = [status(&wallet), status(&copy)];
+        ends.sort_unstable();
+        assert_eq!(ends, ["aborted", "committed"], "{both:?}");
+        let loser = if status(&wallet) == "aborted" {
+            &wallet
+        } else {
+            &copy
+        };
+        let refusal = loser.purchases().unwrap()[0].1.refusal.clone().unwrap();
+        assert!(refusal.contains("already"), "{refusal}");
+        let coins = loser.coins().unwrap();
+        let proven = |status| {
+            matches!(
+                status,
+                CoinStatus::HeldElsewhere(_) | CoinStatus::UsedElsewhere(_)
+            )
+        };
+        assert!(
+            coins.iter().any(|row| proven(row.status)),
+            "the refusal proves itself"
+        );
+        world.settle().await;
+        // What was held is spent now, and the other copy learns that for good.
+        loser.resume().await.unwrap();
+        let coins = loser.coins().unwrap();
+        let held = |status| matches!(status, CoinStatus::HeldElsewhere(_));
+        assert!(!coins.iter().any(|row| held(row.status)));
+        assert_eq!(
+            world.account(world.merchant(0).account()).await,
+            world.foundation.population.prices[0],
+            "paid once"
+        );
+    });
+}
