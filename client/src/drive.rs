@@ -347,6 +347,10 @@ impl Drive<'_> {
         while left > 0 {
             self.settle_abort(abort.clone()).await?;
             let outcome = self.wallet.refresh(self.released()?).await;
+            if !matches!(outcome, Ok(_) | Err(WalletError::Refused { .. })) {
+                // The coins may be in an exchange that has not come to its end: `resume` carries it on.
+                return outcome.map(drop);
+            }
             let still = self.released()?.len();
             // A coin that turned out to be used elsewhere is out; the others are tried again without it.
             if still >= left {
