@@ -221,6 +221,11 @@ pub async fn she_restores_her_wallet_three_times() {
     let mut left = WITHDRAWN;
     for round in 1..=3u64 {
         let wallet = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}")).wallet();
+        let too_early = wallet.buy(&parties, ITEM, &picture(&world, round)).await;
+        assert!(
+            matches!(too_early, Err(WalletError::NotRestored(_))),
+            "{too_early:?}"
+        );
         wallet
             .restore(&parties.bank, world.dir())
             .await

@@ -1,12 +1,11 @@
-//! What happens to particular people.
+//! What happens to particular people: more stories, which the planted defects are looked for with as well, are in
+//! `simulation::stories`.
 
 use crate::local;
 use farthing_client::{
-    error::WalletError,
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
-use farthing_protocol::{money::Amount, purchase::Purchase};
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::ITEM,
@@ -14,6 +13,7 @@ use farthing_tests::simulation::{
     party::Party,
     schedule::{FUNDS, WITHDRAWN},
     shopping::{is_delivery, picture},
+    stories,
     world::World,
 };
 use std::sync::Arc;
@@ -24,35 +24,24 @@ async fn setting(seed: u64) -> (Arc<World>, Customer) {
     (world, customer)
 }
 
-#[test]
-fn a_customer_who_never_comes_back_leaves_no_coin_held() {
-    local(async {
-        let (world, customer) = setting(3).await;
-        let wallet = customer.wallet();
-        let parties = world.parties();
-        wallet.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
-        let number = wallet
-            .begin_purchase(&parties, "a picture", &picture(&world, 1))
-            .await
-            .unwrap();
-        world.network.block(is_delivery);
-        assert!(wallet.drive_purchase(number).await.unwrap_err().is_silence());
-        drop(wallet);
-        assert!(world.held().await > 0);
-        world.network.unblock();
-        // Nobody does anything: the bank asks the escrow about the overdue hold, the escrow aborts it.
-        world.settle().await;
-        assert_eq!(world.held().await, 0);
-        // Much later she does come back, and is told so.
-        let wallet = customer.wallet_after(Death::PowerLost);
-        wallet.resume().await.unwrap();
-        assert!(matches!(
-            wallet.purchase(number).unwrap().purchase,
-            Purchase::Aborted(..)
-        ));
-        world.check(&[&wallet]).await;
-    });
+/// A story that fails by itself.
+macro_rules! story {
+    ($name:ident) => {
+        #[test]
+        fn $name() {
+            local(stories::$name());
+        }
+    };
 }
+
+story!(she_never_comes_back);
+story!(she_cancels_after_the_commit);
+story!(everything_arrives_again_after_the_abort);
+story!(everything_arrives_again_after_the_commit);
+story!(she_buys_two_things_at_once);
+story!(a_copy_of_her_wallet_buys_later);
+story!(she_restores_her_wallet_three_times);
+story!(a_bit_of_a_journal_flips);
 
 #[test]
 fn a_dead_escrow_costs_nobody_the_goods() {
@@ -84,48 +73,6 @@ fn a_dead_escrow_costs_nobody_the_goods() {
         let row = wallet.purchase(number).unwrap();
         assert_eq!(row.purchase.status(), "committed");
         assert!(std::fs::read(row.output).unwrap() == world.foundation.goods(0));
-    });
-}
-
-#[test]
-fn every_restore_finds_what_came_after_the_one_before() {
-    local(async {
-        let (world, customer) = setting(6).await;
-        let parties = world.parties();
-        let first = customer.wallet();
-        first.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
-        drop(first);
-        let mut left = WITHDRAWN;
-        for round in 1..=3u64 {
-            let again = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}"));
-            let wallet = again.wallet();
-            let too_early = wallet.buy(&parties, "a picture", &picture(&world, round)).await;
-            assert!(
-                matches!(too_early, Err(WalletError::NotRestored(_))),
-                "{too_early:?}"
-            );
-            wallet.restore(&parties.bank, world.dir()).await.unwrap();
-            wallet.resume().await.unwrap();
-            assert_eq!(wallet.balance().unwrap().available, left, "round {round}");
-            // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
-            let coins = wallet.coins().unwrap().into_iter();
-            wallet
-                .refresh(coins.filter(|row| row.status == CoinStatus::Available).collect())
-                .await
-                .unwrap();
-            if left >= world.foundation.population.prices[0] {
-                wallet
-                    .buy(&parties, "a picture", &picture(&world, round))
-                    .await
-                    .unwrap();
-                left = Amount(left.0 - world.foundation.population.prices[0].0);
-            }
-            assert_eq!(wallet.balance().unwrap().available, left);
-        }
-        world.settle().await;
-        let report = world.bank().audit().await.unwrap();
-        assert_eq!(report.problems, Vec::<String>::new());
-        assert_eq!(report.outstanding, left.to_string());
     });
 }
 
