@@ -2,12 +2,12 @@
 //!
 //! | invariant | file |
 //! |---|---|
-//! | 1 money, counted to the unit, wallet by wallet against the bank's books | [`money`](mod@money) |
-//! | 2 goods if and only if paid, 6 evidence that verifies offline | [`goods`](mod@goods) |
-//! | 3 finality, and that the same request always gets the same reply | [`decisions`](mod@decisions) |
+//! | 1 money, counted to the unit, wallet by wallet against the bank's books | `money` |
+//! | 2 goods if and only if paid, 6 evidence that verifies offline | `goods` |
+//! | 3 finality, and that the same request always gets the same reply | `decisions` |
 //! | 4 progress | this one |
-//! | 5 anonymity, as far as it shows in what was sent | [`anonymity`](mod@anonymity) |
-//! | 7 bad input | [`bad_input`](mod@bad_input) |
+//! | 5 anonymity, as far as it shows in what was sent | `anonymity` |
+//! | 7 bad input | `bad_input` |
 
 mod anonymity;
 mod bad_input;
