@@ -24,7 +24,7 @@ mod papers;
 mod strangers;
 mod table;
 
-use checks::CHECKS;
+use checks::{CHECKS, Running};
 use farthing_planted::{Defect, is_planted, plant};
 use std::{
     any::Any,
@@ -49,31 +49,35 @@ struct Found {
 
 /// Runs the checks one after the other until a schedule fails; `Err` has the number of those that passed.
 fn look_for(defect: Option<Defect>) -> Result<Found, usize> {
-    local(async {
-        let _planted = defect.map(plant);
-        let mut schedules = 0;
-        for check in CHECKS {
-            for number in 0.. {
-                let Some(running) = (check.schedule)(number) else {
-                    break;
-                };
-                schedules += 1;
-                let bounded = async {
-                    let ended = tokio::time::timeout(SCHEDULE_MAX, running).await;
-                    assert!(ended.is_ok(), "progress: it does not end");
-                };
-                if let Err(failed) = tokio::task::spawn_local(bounded).await {
-                    let why = said(failed.into_panic().as_ref());
-                    let check = check.name;
-                    return Ok(Found {
-                        check,
-                        schedules,
-                        why,
-                    });
-                }
+    let _planted = defect.map(plant);
+    let mut schedules = 0;
+    for check in CHECKS {
+        for number in 0.. {
+            let Some(running) = (check.schedule)(number) else {
+                break;
+            };
+            schedules += 1;
+            if let Err(why) = outcome(running) {
+                return Ok(Found {
+                    check: check.name,
+                    schedules,
+                    why,
+                });
             }
         }
-        Err(schedules)
+    }
+    Err(schedules)
+}
+
+/// Runs one schedule, in a runtime of its own, so that all of its world goes with it. `Err` says what it failed with.
+fn outcome(running: Running) -> Result<(), String> {
+    local(async {
+        let bounded = async {
+            let ended = tokio::time::timeout(SCHEDULE_MAX, running).await;
+            assert!(ended.is_ok(), "progress: it does not end");
+        };
+        let ended = tokio::task::spawn_local(bounded).await;
+        ended.map_err(|failed| said(failed.into_panic().as_ref()))
     })
 }
 
