@@ -336,3 +336,12 @@ impl Power for Mains {
         world.map_or(Duration::ZERO, |world| world.machine(party).sync_takes())
     }
 }
+
+/// Whoever is on the network holds it, and it holds them: they let go of each other when the world ends.
+impl Drop for World {
+    fn drop(&mut self) {
+        for party in self.servers() {
+            self.stop(party);
+        }
+    }
+}
