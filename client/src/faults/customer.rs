@@ -2,8 +2,9 @@
 //! command fails.
 
 use super::{
-    director::{Deed, Director},
+    director::Director,
     matrix::Route,
+    record::Deed,
     world::{CASH, Stage, TITLE},
 };
 use crate::{

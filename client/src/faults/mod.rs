@@ -3,9 +3,9 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | places, faults, cells | [`matrix`] |
+//! | places, cells; and what can go wrong in `matrix/fault` | [`matrix`] |
 //! | the processes, and the lines between them | [`world`]; a disk that can be filled in `disk` |
-//! | has one fault happen at its exact moment | [`director`] |
+//! | has one fault happen at its exact moment | [`director`], and what it writes down in [`record`] |
 //! | what a customer does, with the commands that she has | [`customer`] |
 //! | what must hold after each run | [`audit`] |
 //! | many cells at once | [`mod@run`] |
@@ -18,6 +18,7 @@ pub mod director;
 mod disk;
 pub mod matrix;
 pub mod page;
+pub mod record;
 pub mod run;
 pub mod story;
 pub mod world;

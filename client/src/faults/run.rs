@@ -3,8 +3,9 @@
 use super::{
     audit::{Audit, Check, End},
     customer::Customer,
-    director::{Director, Log},
+    director::Director,
     matrix::{Cell, Place, Route, What, cells, places},
+    record::Log,
     story::{Step, tell},
     world::World,
 };

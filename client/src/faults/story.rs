@@ -2,8 +2,8 @@
 //! written.
 
 use super::{
-    director::{Deed, Event, Happened},
     matrix::called,
+    record::{Deed, Event, Happened},
     world::PARTIES,
 };
 use crate::{
