@@ -199,6 +199,7 @@ impl Customer {
             if self.worth().await? > Amount(0) {
                 return Ok(more + carried_on);
             }
+            sleep(PAUSE).await;
         }
         Err(DemoError::Broken("she gets no coins".into()))
     }
@@ -216,6 +217,7 @@ impl Customer {
             if begun {
                 return Ok(more + self.carries_on().await?);
             }
+            sleep(PAUSE).await;
         }
         Err(DemoError::Broken("she cannot begin a purchase".into()))
     }

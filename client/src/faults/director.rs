@@ -17,6 +17,7 @@ use crate::{
 };
 use farthing_node::card::RoleName;
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -56,6 +57,8 @@ struct State {
     heal: Option<(Party, Message)>,
     /// The command of the wallet that runs.
     wallet: Option<u32>,
+    /// The processes that were killed. A point at which one stood then is not passed any more.
+    killed: BTreeSet<i32>,
     /// How many processes, lines and disks are about to be mended.
     mending: usize,
 }
@@ -88,6 +91,7 @@ impl Director {
             kept: None,
             heal: None,
             wallet: None,
+            killed: BTreeSet::new(),
             mending: 0,
         };
         Director(Arc::new(Inner {
@@ -130,17 +134,22 @@ impl Director {
         state.recording = true;
     }
 
-    /// Mends everything and waits until it is. What is written down so far is all.
+    /// Mends everything and waits until it is.
     pub async fn mend(&self) {
         self.let_go();
         self.0.stage.heal();
-        while self.state().mending > 0 {
+        while self.is_mending() {
             sleep(LOOK_PAUSE).await;
         }
         self.0.stage.heal();
     }
 
-    /// Ends the record.
+    /// Whether a process, a line or a disk is about to be mended.
+    pub fn is_mending(&self) -> bool {
+        self.state().mending > 0
+    }
+
+    /// Ends the record: no fault happens any more.
     pub fn end(&self) -> Log {
         let mut state = self.state();
         state.recording = false;
@@ -180,7 +189,7 @@ impl Director {
 
     fn see(&self, reached: Reached) {
         let mut state = self.state();
-        if !state.recording {
+        if !state.recording || state.is_dead(&reached) {
             return;
         }
         if self.must_wait(&state, &reached) {
@@ -206,7 +215,7 @@ impl Director {
         for reached in std::mem::take(&mut state.parked) {
             if self.must_wait(state, &reached) {
                 state.parked.push(reached);
-            } else {
+            } else if !state.is_dead(&reached) {
                 self.pass(state, reached);
             }
         }
@@ -290,6 +299,10 @@ impl State {
             let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.log.events.push(Event { ms, what });
         }
+    }
+
+    fn is_dead(&self, reached: &Reached) -> bool {
+        reached.process_id().is_some_and(|id| self.killed.contains(&id))
     }
 
     fn enter_route(&mut self) {

@@ -90,6 +90,9 @@ impl Director {
 
     /// Kills a party. A node is started again after a while; a wallet's command is run again by its customer.
     pub(super) fn kill(&self, state: &mut State, party: Party) {
+        state
+            .killed
+            .extend(self.process_of(state, party).map(Pid::as_raw_pid));
         self.signal(state, party, Signal::KILL);
         state.write(Happened::Done(Deed::Killed(party)));
         state.in_flight.retain(|(asker, _)| *asker != party);
