@@ -14,9 +14,9 @@ const CELLS: [&str; 9] = [
     "customer → merchant: deliver / asker killed, answered",
     "customer → escrow: cancel / server frozen",
     "customer → bank: exchange, begin / request lost",
-    "bank: is asked “hold” / killed after the sync",
-    "customer: has the escrow’s “hold” / killed before the sync",
-    "bank: is asked “hold” / disk full",
+    "bank writes, asked “hold” / killed after the sync",
+    "customer writes the escrow’s “hold” / killed before the sync",
+    "bank writes, asked “hold” / disk full",
 ];
 
 #[test]

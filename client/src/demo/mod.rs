@@ -6,7 +6,7 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | the nodes as processes | [`processes`] |
+//! | the nodes as processes | [`processes`]; the ports that they come back to: [`ports`] |
 //! | the network that loses things | [`relay`], [`faults`] |
 //! | something done at an exact moment of a wallet's work | [`script`] |
 //! | nodes, network and customers | [`world`], [`customer`] |
@@ -20,6 +20,7 @@ pub mod books;
 pub mod customer;
 pub mod error;
 pub mod faults;
+pub mod ports;
 pub mod processes;
 pub mod relay;
 pub mod report;

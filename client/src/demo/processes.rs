@@ -3,6 +3,7 @@
 //! The program that runs is this very executable, called again with the hidden words `role bank` and the like, so
 //! that one build makes all there is and nothing stale can run.
 
+use super::ports;
 use farthing_node::{
     card::{Card, RoleName},
     probe::PROBE_VARIABLE,
@@ -12,7 +13,7 @@ use std::{
     ffi::OsString,
     fs::OpenOptions,
     io::Read,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -165,8 +166,9 @@ impl Node {
         dir: &Path,
         options: &[&str],
     ) -> Result<Node, ProcessError> {
-        let listen = ["--listen", "127.0.0.1:0"];
-        let options = [&listen, options].concat();
+        let port = ports::free().map_err(io("a port"))?;
+        let listen = format!("{}:{port}", Ipv4Addr::LOCALHOST);
+        let options = [&["--listen", &listen], options].concat();
         Self::printed(program, role, "init", dir, &options).await
     }
 

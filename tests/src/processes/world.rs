@@ -6,6 +6,7 @@ use super::{
     node::Node,
     run::until,
 };
+use farthing_client::demo::ports;
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
 use serde_json::Value;
@@ -99,7 +100,8 @@ impl World {
             let host = layout.hosts.get(&role);
             let program = host.map_or(program, |host| &host.program);
             let address = host.map_or(IpAddr::from(Ipv4Addr::LOCALHOST), |host| host.address);
-            let listen = SocketAddr::new(address, if host.is_some() { HOST_PORT } else { 0 });
+            let port = host.map_or_else(|| ports::free().expect("a port"), |_| HOST_PORT);
+            let listen = SocketAddr::new(address, port);
             let node = Node::init(program, role, &disk.join(role.as_str()), &listen.to_string());
             node.probed(probe.as_deref())
         };

@@ -25,7 +25,8 @@ function diagram(run, width) {
   const height = run.steps.length * ROW;
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Sequence diagram; the steps are listed beside it." });
   const column = width / data.parties.length;
-  const x = (party) => column * (party + 0.5);
+  // Left of the middle, so that there is room for words on the right of the last one.
+  const x = (party) => column * (party + 0.3);
   const y = (row) => row * ROW + ROW / 2;
   data.parties.forEach((_, party) => svg.append(drawn("line", { class: "life", x1: x(party), x2: x(party), y1: 0, y2: height })));
   run.steps.forEach(([, kind, of, to, arrives, , label], row) => {
@@ -56,19 +57,20 @@ function arrow(svg, { row, of, to, arrives, label, x, y }, answer) {
   svg.append(drawn("text", { class: `halo${lost ? " bad" : ""}`, x: middle, y: at - 3, "text-anchor": "middle" }, label));
 }
 
-function mark(svg, { row, of, label, x, y, width }, kind, shape) {
+function mark(svg, { row, of, label, x, y }, kind, shape) {
   svg.append(shape(x(of), y(row)));
-  const right = x(of) > width * 0.8;
-  svg.append(drawn("text", { class: `halo ${kind}`, x: x(of) + (right ? -12 : 12), y: y(row) + 4, "text-anchor": right ? "end" : "start" }, label));
+  svg.append(drawn("text", { class: `halo ${kind}`, x: x(of) + 12, y: y(row) + 4 }, label));
 }
 
 const bolt = (x, y) => drawn("path", { class: "bad", d: `M${x + 2} ${y - 10}l-7 11h5l-3 9 8-12h-5z` });
+const bars = (x, y) => drawn("path", { class: "bad", d: `M${x - 5} ${y - 6}h4v12h-4zM${x + 1} ${y - 6}h4v12h-4z` });
+const diamond = (x, y) => drawn("path", { class: "bad", d: `M${x} ${y - 7}l6 7-6 7-6-7z` });
 const ring = (x, y) => drawn("circle", { class: "good", cx: x, cy: y, r: 4.5 });
 const shapes = {
   ask: (svg, step) => arrow(svg, step, false),
   answer: (svg, step) => arrow(svg, step, true),
   write: (svg, { row, of, x, y }) => svg.append(drawn("rect", { class: "write", x: x(of) - 4, y: y(row) - 4, width: 8, height: 8 })),
-  fault: (svg, step) => mark(svg, step, "bad", bolt),
+  fault: (svg, step) => mark(svg, step, "bad", { killed: bolt, frozen: bars }[step.label] ?? diamond),
   gaveup: (svg, step) => mark(svg, step, "bad", (x, y) => drawn("circle", { class: "arrow lost", cx: x, cy: y, r: 4.5 })),
   mended: (svg, step) => step.label && mark(svg, step, "good", ring),
   command: (svg, { row, label, width }) => {

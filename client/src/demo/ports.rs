@@ -1,0 +1,90 @@
+//! Ports for nodes that are killed and started again on the same address.
+//!
+//! The kernel gives the port of a node that is away to whoever asks for any port, as every wallet and every relay does;
+//! then the node cannot come back. So nodes get ports from below those that the kernel gives out.
+
+use farthing_node::entropy::{Entropy, SystemEntropy};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, UdpSocket},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+/// The first port for nodes: above those that services are known by.
+const FIRST: u16 = 10_000;
+
+/// The first port that the kernel gives out, if it does not say.
+const KERNELS_FIRST: u16 = 32_768;
+
+/// Where Linux says it.
+const KERNELS_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
+/// How many ports were looked at, from somewhere on, so that two programs look at different ones.
+static LOOKED_AT: LazyLock<AtomicU16> = LazyLock::new(|| {
+    let mut random = [0; 2];
+    SystemEntropy.fill(&mut random);
+    AtomicU16::new(u16::from_le_bytes(random))
+});
+
+/// A port of the loopback device that is free, and that nobody gets who asks for any; 0, which is any, where the kernel
+/// gives out all of them.
+///
+/// # Errors
+/// When none is free.
+pub fn free() -> io::Result<u16> {
+    let range = FIRST..kernels_first();
+    if range.is_empty() {
+        return Ok(0);
+    }
+    for _ in range.clone() {
+        let number = LOOKED_AT.fetch_add(1, Ordering::Relaxed) % (range.end - range.start);
+        let port = range.start + number;
+        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AddrInUse,
+        "no port for a node is free",
+    ))
+}
+
+fn kernels_first() -> u16 {
+    let range = fs::read_to_string(KERNELS_RANGE).unwrap_or_default();
+    let first = range
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok());
+    first.unwrap_or(KERNELS_FIRST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_once_and_is_none_that_the_kernel_gives_to_anybody() {
+        let (first, second) = (free().unwrap(), free().unwrap());
+        if kernels_first() <= FIRST {
+            assert_eq!((first, second), (0, 0));
+            return;
+        }
+        assert_ne!(first, second);
+        for port in [first, second] {
+            assert!((FIRST..kernels_first()).contains(&port), "{port}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_passed_over() {
+        if kernels_first() <= FIRST {
+            return;
+        }
+        let next = free().unwrap() + 1;
+        let _taken = UdpSocket::bind((Ipv4Addr::LOCALHOST, next));
+        assert_ne!(free().unwrap(), next);
+    }
+}
