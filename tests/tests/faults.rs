@@ -92,5 +92,26 @@ fn a_few_cells_of_the_matrix_keep_every_promise_and_are_shown() {
                 .any(|step| text(step, 5).contains("farthing withdraw")),
             "no beginning"
         );
+        assert!(
+            !speaks_when_dead(&data, steps),
+            "a dead process acts in {steps:?}"
+        );
     }
+}
+
+/// Whether a party that was killed asks, answers or writes before it is started again.
+fn speaks_when_dead(data: &Value, steps: &[Value]) -> bool {
+    let mut dead = Vec::new();
+    steps.iter().any(|step| {
+        let (kind, party) = (&data["kinds"][step[1].as_u64().unwrap() as usize], &step[2]);
+        let label = &data["texts"][step[6].as_u64().unwrap() as usize];
+        match kind.as_str().unwrap() {
+            "fault" if label == "killed" => dead.push(party.clone()),
+            // A node is started again, and the customer types the next command.
+            "mended" | "command" => dead.retain(|one| one != party),
+            "ask" | "answer" | "write" => return dead.contains(party),
+            _ => {}
+        }
+        false
+    })
 }

@@ -63,7 +63,7 @@ impl Route {
             Route::ReceiptLost => {
                 "Everything that the merchant says after the release is lost; the wallet asks the escrow."
             }
-            Route::BothLost => "The escrow's answer to that is lost as well; the wallet asks the bank.",
+            Route::BothLost => "The escrow’s answer to that is lost as well; the wallet asks the bank.",
         }
     }
 }
@@ -114,7 +114,7 @@ impl Display for Place {
                 write!(f, "{} → {}: {}", called(*asker), message.server, message.question)?;
             }
             What::Write { party, after } => {
-                write!(f, "{}: {}", called(*party), why_written(after.as_ref()))?;
+                write!(f, "{} writes{}", called(*party), why_written(after.as_ref()))?;
             }
         }
         match self.nth {
@@ -127,17 +127,19 @@ impl Display for Place {
 /// What a write comes after.
 fn why_written(after: Option<&Point>) -> String {
     match after {
-        Some(Point::Asked(message)) => format!("is asked “{}”", message.question),
-        Some(Point::BeforeAnswering(message)) => format!("has answered “{}”", message.question),
-        Some(Point::Answered(message)) => format!("has the {}’s “{}”", message.server, message.question),
+        Some(Point::Asked(message)) => format!(", asked “{}”", message.question),
+        Some(Point::BeforeAnswering(message)) => format!(", having answered “{}”", message.question),
+        Some(Point::Answered(message)) => format!(" the {}’s “{}”", message.server, message.question),
         Some(Point::Unanswered(message)) => {
             format!(
-                "hears nothing of “{}” from the {}",
+                ", hearing nothing of “{}” from the {}",
                 message.question, message.server
             )
         }
-        Some(Point::BeforeAsking(message)) => format!("asks the {} “{}”", message.server, message.question),
-        Some(Point::Store(_)) | None => "begins".into(),
+        Some(Point::BeforeAsking(message)) => {
+            format!(", asking the {} “{}”", message.server, message.question)
+        }
+        Some(Point::Store(_)) | None => " at its start".into(),
     }
 }
 
@@ -261,3 +263,6 @@ pub fn cells(places: &[Place]) -> Vec<Cell> {
     };
     places.iter().flat_map(each).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -204,7 +204,8 @@ fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
     html.raw("</dl>\n");
     html.text(
         "p class=\"how\"",
-        "Choose a cell to see what happened in it, message by message. Arrow keys move between cells.",
+        "Choose a cell to see what happened in it, message by message. Arrow keys move between cells. A number says how many \
+         commands more than usual the customer typed.",
     );
     html.raw("</header>\n");
 }
@@ -221,7 +222,8 @@ impl Matrix<'_> {
             "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n"
         ));
         html.raw(format_args!(
-            "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}\">\n<table class=\"matrix\">\n<thead><tr><td></td>"
+            "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}\">\n<table class=\"matrix\" style=\"--columns: {}\">\n<thead><tr><td></td>",
+            faults.len()
         ));
         for fault in faults {
             html.text(
@@ -302,9 +304,9 @@ fn faults(html: &mut Html) {
     html.raw("</dl>\n");
     html.text(
         "p",
-        "A wallet waits two seconds for an answer here. “Bought after retry” says how many commands more than usual the \
-         customer typed: `farthing resume`, or the same command again. Lists of keys that nodes fetch for themselves, and \
-         what a bank asks about holds whose deadline has passed (half a day later), are no part of these purchases.",
+        "A wallet waits two seconds for an answer here. When a command fails the customer types “farthing resume”, or the \
+         same again where nothing was begun. Lists of keys that nodes fetch for themselves, and what a bank asks about \
+         holds whose deadline has passed (half a day later), are no part of these purchases.",
     );
     html.raw("</section>\n");
 }

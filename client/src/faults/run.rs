@@ -357,19 +357,4 @@ pub fn is_message(place: &Place) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_chosen_by_any_words_of_their_names() {
-        let name = "A purchase / escrow → bank: hold / answer lost";
-        let wanted = |patterns: &[&str]| {
-            let patterns: Vec<String> = patterns.iter().map(|it| (*it).to_owned()).collect();
-            is_wanted(name, &patterns)
-        };
-        assert!(wanted(&[]));
-        assert!(wanted(&["Escrow bank: hold LOST"]));
-        assert!(wanted(&["cancelled", "answer"]));
-        assert!(!wanted(&["escrow killed", "cancelled"]));
-    }
-}
+mod tests;

@@ -345,3 +345,6 @@ impl Teller {
         self.step(ms, kind, of, &label, text);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,9 @@ fn every_cell_is_there_with_its_outcome_in_words() {
             "{number}"
         );
     }
-    let label = escape(&format!("customer: begins (2), disk full: violated: {NASTY}"));
+    let label = escape(&format!(
+        "customer writes at its start (2), disk full: violated: {NASTY}"
+    ));
     assert!(page.contains(&format!("aria-label=\"{label}\"")), "{label}");
     assert!(page.contains("Promises are broken in 18 cells."));
     assert!(page.contains("1 min 01 s"));
