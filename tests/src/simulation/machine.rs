@@ -21,16 +21,17 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// One run of a process, from its start to its end. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Life(Arc<watch::Sender<bool>>);
+#[derive(Debug, Clone, Default)]
+pub struct Life(Arc<Run>);
 
-impl Default for Life {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
+/// Whoever waits for its end is told in the order in which he came: a `watch` channel draws that order anew every time.
+#[derive(Debug, Default)]
+struct Run {
+    over: AtomicBool,
+    ended: Notify,
 }
 
 impl Life {
@@ -43,19 +44,22 @@ impl Life {
 
     /// Ends it.
     pub fn end(&self) {
-        self.0.send_replace(true);
+        self.0.over.store(true, Ordering::SeqCst);
+        self.0.ended.notify_waiters();
     }
 
     /// Whether it has ended.
     pub fn is_over(&self) -> bool {
-        *self.0.borrow()
+        self.0.over.load(Ordering::SeqCst)
     }
 
     /// Waits until it has ended.
     pub async fn over(&self) {
-        let mut over = self.0.subscribe();
-        // The sender is held here, so this cannot fail.
-        let _over = over.wait_for(|over| *over).await;
+        let mut ended = pin!(self.0.ended.notified());
+        ended.as_mut().enable();
+        if !self.is_over() {
+            ended.await;
+        }
     }
 
     /// Runs `process` as long as this life lasts: `None` if it ends before that has.
