@@ -6,10 +6,10 @@ use crate::evidence::About;
 use crate::rows::{ACCOUNTS, Account, Direction};
 use farthing_coin::PublicKey;
 use farthing_node::store::limits::SCAN_MAX_ROWS;
-use farthing_protocol::money::Amount;
+use farthing_protocol::{money::Amount, refusal::Later};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 /// A command, as a line of JSON: `{"do": "account-open", ...}`. Keys are hex, amounts are written like `20.00`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct Cash {
     pub reference: String,
 }
 
+/// How long a command that moves money waits for a witness.
+pub const WITNESS_PATIENCE: Duration = Duration::from_secs(15);
+
 /// The most accounts in one page: what a reply of the operator's socket holds with room to spare.
 pub const ACCOUNTS_PAGE_MAX: usize = SCAN_MAX_ROWS;
 
@@ -80,10 +83,16 @@ impl Bank {
 
     async fn open_account(&self, key: &str, name: Option<String>) -> Result<Value, String> {
         let account = parse_key(key)?;
+        // An account is nothing that could be paid twice, so it needs no witness.
+        if let Err(why @ Later::Behind) = self.history.standing() {
+            return Err(why.to_string());
+        }
         let now_ms = self.clock.now_ms();
-        let opened = self
-            .store
-            .transact(move |tx| open_account(tx, account, name.as_deref(), now_ms));
+        let history = Arc::clone(&self.history);
+        let opened = self.store.transact(move |tx| {
+            history.note();
+            open_account(tx, account, name.as_deref(), now_ms)
+        });
         let done = opened
             .await
             .map_err(|e| e.to_string())?
@@ -98,11 +107,16 @@ impl Bank {
             amount: cash.amount.parse::<Amount>().map_err(|e| e.to_string())?,
             reference: cash.reference,
         };
+        let up = self.history.up_within(WITNESS_PATIENCE).await;
+        up.map_err(|why| format!("{why}; `farthing-bank status` says how it stands"))?;
         let now_ms = self.clock.now_ms();
-        let reference = asked.reference.clone();
+        let (reference, history) = (asked.reference.clone(), Arc::clone(&self.history));
         let moved = self
             .store
-            .transact(move |tx| move_money(tx, &asked, now_ms))
+            .transact(move |tx| {
+                history.note();
+                move_money(tx, &asked, now_ms)
+            })
             .await;
         // A store that stopped in the middle may have done it: only the same reference makes asking again safe.
         let moved = moved.map_err(|e| format!("{e}; to ask again, give `--reference {reference}`"))?;

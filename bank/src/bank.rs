@@ -1,12 +1,13 @@
 //! The bank: what it holds in memory, and how it is opened.
 
 use crate::keys::{BankSettings, Keys, KeysError, Master};
-use crate::rows::KeyRoot;
+use crate::rows::{HEADS, KeyRoot};
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::{
-    card::Card,
+    card::{Card, RoleName},
     clock::Clock,
     entropy::{Entropy, SeededEntropy},
+    history::{History, HistoryParts},
     network::Network,
     peers::Peers,
     store::Store,
@@ -45,12 +46,13 @@ impl std::fmt::Debug for BankParts {
 
 /// A bank.
 pub struct Bank {
-    pub(crate) identity: SecretKey,
+    pub(crate) identity: Arc<SecretKey>,
     pub(crate) here: PublicKey,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) peers: Peers,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) history: Arc<History>,
     /// Touched inside transactions alone, so that whatever is said of a session comes in order.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
     /// Where the next round of overdue holds goes on.
@@ -82,21 +84,33 @@ impl Bank {
             values: parts.settings.values,
         };
         let now_ms = parts.clock.now_ms();
-        let keys = Keys::open(&parts.store, &root, &parts.master, &parts.identity, now_ms).await?;
         let entropy = if is_planted(Defect::NoncesRepeated) {
             Arc::new(SeededEntropy::new(0))
         } else {
-            parts.entropy
+            Arc::clone(&parts.entropy)
         };
         let mut boot_id = [0; 32];
         entropy.fill(&mut boot_id);
+        let identity = Arc::new(parts.identity);
+        let peers = Arc::new(Peers::new(parts.network, parts.cards));
+        let history = History::new(HistoryParts {
+            key: Arc::clone(&identity),
+            store: parts.store.clone(),
+            heads: HEADS,
+            peers: Arc::clone(&peers),
+            witnesses: RoleName::Escrow,
+            entropy: parts.entropy,
+        });
+        // Behind the head that is told: keys follow from the calendar, and are nothing that could be forgotten.
+        let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms).await?;
         Ok(Bank {
             here,
-            identity: parts.identity,
+            identity,
             store: parts.store,
             clock: parts.clock,
             entropy,
-            peers: Peers::new(parts.network, parts.cards),
+            peers,
+            history,
             sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),
@@ -113,6 +127,11 @@ impl Bank {
     /// The bank's store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What its escrows remember of it, and it of them.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
     /// The bank's keys as they are now.

@@ -10,6 +10,7 @@ use farthing_node::{
     card::RoleName,
     clock::SystemClock,
     entropy::SystemEntropy,
+    history::History,
     home::{Home, HomeError},
     network::{Lane, Service},
     operator::{self, OperatorError},
@@ -161,6 +162,10 @@ impl AdminHandler for BankNode {
 
 #[async_trait]
 impl Role for BankNode {
+    fn history(&self) -> Option<Arc<History>> {
+        Some(Arc::clone(&self.bank.history))
+    }
+
     const NAME: RoleName = RoleName::Bank;
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -1,5 +1,5 @@
-//! What the bank does besides answering: keys for the next epoch, and holds whose deadline has passed. Of these it asks
-//! their escrow how they ended, and obeys.
+//! What the bank does besides answering: comparing journals with its escrows, keys for the next epoch, and holds whose
+//! deadline has passed. Of these it asks their escrow how they ended, and obeys.
 //!
 //! Nothing is ever decided by silence: as long as the escrow does not answer, the coins stay held.
 
@@ -19,7 +19,12 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
     settle::SettleRequest,
 };
-use std::{collections::BTreeSet, ops::Bound, sync::PoisonError, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::Bound,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// The most holds that one round asks about.
 pub const ROUND_MAX: usize = 64;
@@ -57,7 +62,7 @@ impl Bank {
         // Either can be dropped in the middle: what it has begun is a transaction, or a question that is asked again.
         tokio::select! {
             biased;
-            () = stop.stopped() => {}
+            () = Arc::clone(&self.history).watch(stop) => {}
             () = keys => {}
             () = overdue => {}
         }
@@ -69,6 +74,9 @@ impl Bank {
     /// # Errors
     /// When the store cannot be read.
     pub async fn chase_overdue(&self) -> Result<usize, StoreError> {
+        if self.history.standing().is_err() {
+            return Ok(0);
+        }
         let due_ms = self.clock.now_ms().saturating_sub(PATIENCE_MS);
         let after = *self.overdue_after.lock().unwrap_or_else(PoisonError::into_inner);
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -109,8 +117,15 @@ impl Bank {
             tracing::warn!(%escrow, "holds are overdue at an escrow that is not known here; add its card");
             return Ok(Chased::Silent);
         };
-        let decision = match ask(&*link, OverdueRequest { terms }, REPLY_TIMEOUT).await {
-            Ok(decision) => decision,
+        let asked = self.history.with_head(&escrow, OverdueRequest { terms });
+        let decision = match ask(&*link, asked, REPLY_TIMEOUT).await {
+            Ok(answer) => match self.history.hear(&escrow, answer.head.as_ref()) {
+                Ok(_) => answer.body,
+                Err(refusal) => {
+                    tracing::warn!(%escrow, %refusal, "the escrow's answer about an overdue hold is not taken");
+                    return Ok(Chased::Open);
+                }
+            },
             Err(CallError::Refused(Refusal::Later(Later::NotYet))) => return Ok(Chased::Open),
             Err(CallError::Refused(refusal)) => {
                 tracing::warn!(%escrow, %refusal, "the escrow does not say how an overdue hold ended");

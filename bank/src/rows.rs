@@ -5,6 +5,7 @@
 //! they are asked for: signatures are deterministic, so a repeated reply is the same to the byte.
 
 use farthing_coin::{EpochKeys, KeyId, PublicKey};
+use farthing_node::history::HeadsTable;
 use farthing_node::store::{StoreError, Table, Transaction};
 use farthing_protocol::{
     coins::CoinState, decide::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
@@ -43,6 +44,9 @@ pub const CONTRADICTIONS: Table<([u8; 32], PublicKey), SignedDecision> = Table::
 
 /// Each account's memo to its owner.
 pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
+
+/// The longest journal head that each escrow has told.
+pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
 
 /// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
 /// could otherwise bury the note that was there first.

@@ -7,24 +7,28 @@ use crate::{keys::Keys, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, Signed};
 use farthing_node::{
-    call::{Undone, check_lane, decide, unavailable},
+    call::{Undone, check_lane, unavailable},
     card::RoleName,
     network::{Lane, Service},
     store::Transaction,
 };
 use farthing_protocol::{
-    api::{BankRequest, encode_reply},
+    api::{AskBank, BankRequest, encode_reply},
     documents::{BankHold, Issued, Settled},
     exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
+    history::WithHead,
     hold::{BankHoldRequest, verify_bank_hold},
     issue::{Begun, Sessions},
     money::Amount,
     refusal::{PurchaseFault, Refusal},
-    restore::{AccountRequest, Memo, MemoRequest, verify_account, verify_memo, verify_withdrawals},
+    restore::{
+        AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
+        verify_account, verify_memo, verify_withdrawals,
+    },
     settle::{CollectRequest, Collected, SettleRequest, verify_settle},
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
 };
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 #[async_trait]
 impl Service for Bank {
@@ -45,35 +49,49 @@ impl Bank {
             BankRequest::Account(request) => encode_reply(&self.balance(request).await),
             BankRequest::WithdrawBegin(request) => encode_reply(&self.withdraw_begin(request).await),
             BankRequest::WithdrawFinish(request) => encode_reply(&self.withdraw_finish(request).await),
-            BankRequest::Withdrawals(request) => {
-                let page = verify_withdrawals(request, &self.here)
-                    .and_then(|request| restore::withdrawals(&self.store.view(), &request, &self.identity));
-                encode_reply(&page)
-            }
+            BankRequest::Withdrawals(request) => encode_reply(&self.withdrawals(request)),
             BankRequest::Memo(request) => encode_reply(&self.memo(request).await),
             BankRequest::ExchangeBegin(request) => encode_reply(&self.exchange_begin(request).await),
             BankRequest::ExchangeFinish(request) => encode_reply(&self.exchange_finish(request).await),
             BankRequest::Hold(request) => encode_reply(&self.hold(request).await),
             BankRequest::Settle(request) => encode_reply(&self.settle(request).await),
             BankRequest::Collect(request) => encode_reply(&self.collect(request).await),
-            BankRequest::Bucket(request) => {
-                encode_reply(&restore::bucket(&self.store.view(), &request, &self.identity))
-            }
+            BankRequest::Bucket(request) => encode_reply(&self.bucket(&request)),
+            BankRequest::Push(request) => encode_reply(&self.push(request).await),
+            BankRequest::Witness(AskBank(request)) => encode_reply(&self.history.testify(request)),
         }
     }
 
     async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
         let request = verify_account(request, &self.here)?;
-        decide(&self.store, move |tx| transactions::balance(tx, &request)).await
+        self.history.standing()?;
+        let balance = self.history.decide(move |tx| transactions::balance(tx, &request));
+        balance.await
     }
 
     async fn memo(&self, request: Signed<MemoRequest>) -> Result<Option<Memo>, Refusal> {
         let request = verify_memo(request, &self.here)?;
-        decide(&self.store, move |tx| transactions::memo(tx, request)).await
+        self.history.standing()?;
+        self.history
+            .decide(move |tx| transactions::memo(tx, request))
+            .await
+    }
+
+    /// A page that lacks what was forgotten would have a wallet take the end for reached, and use numbers twice.
+    fn withdrawals(&self, request: Signed<WithdrawalsRequest>) -> Result<WithdrawalsPage, Refusal> {
+        let request = verify_withdrawals(request, &self.here)?;
+        self.history.standing()?;
+        restore::withdrawals(&self.store.view(), &request, &self.identity)
+    }
+
+    fn bucket(&self, request: &BucketRequest) -> Result<BucketPage, Refusal> {
+        self.history.standing()?;
+        restore::bucket(&self.store.view(), request, &self.identity)
     }
 
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
         let request = withdraw::verify_begin(request, &self.here)?;
+        self.history.standing()?;
         let entropy = self.entropy.clone();
         self.issue(move |tx, sessions, keys, now_ms| {
             transactions::withdraw_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
@@ -97,7 +115,7 @@ impl Bank {
             transactions::exchange_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
         });
         match opening.await? {
-            Opening::Begun(begun) => Ok(begun),
+            Opening::Begun(begun) => self.history.standing().map(|()| begun).map_err(Into::into),
             Opening::Finished(issued) => Err(other_content(self.sign(issued))),
         }
     }
@@ -111,14 +129,23 @@ impl Bank {
         self.issued(issuing.await?)
     }
 
-    async fn hold(&self, request: BankHoldRequest) -> Result<Signed<BankHold>, Refusal> {
+    /// Holds coins, and remembers in the same write how far the escrow's journal had come when it asked.
+    async fn hold(&self, request: WithHead<BankHoldRequest>) -> Result<WithHead<Signed<BankHold>>, Refusal> {
+        let WithHead { body: request, head } = request;
+        let escrow = request.terms.escrow;
         // The cheapest check comes first, and keeps those out who work with no escrow of this bank.
-        self.peers.link(RoleName::Escrow, &request.terms.escrow)?;
+        self.peers.link(RoleName::Escrow, &escrow)?;
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.here, keys.book(), &mut self.entropy.rng())?;
-        let now_ms = self.clock.now_ms();
-        let hold = decide(&self.store, move |tx| transactions::hold(tx, &request, now_ms)).await?;
-        Ok(self.sign(hold))
+        self.history.hear(&escrow, head.as_ref())?;
+        let (history, now_ms) = (Arc::clone(&self.history), self.clock.now_ms());
+        let hold = self.history.decide(move |tx| {
+            let hold = transactions::hold(tx, &request, now_ms)?;
+            history.remember(tx, &escrow)?;
+            Ok(hold)
+        });
+        let hold = hold.await?;
+        Ok(self.history.with_head(&escrow, self.sign(hold)))
     }
 
     /// Obeys a decision, from whoever brings it.
@@ -130,7 +157,13 @@ impl Bank {
         self.check_escrow(&request)?;
         let decision = verify_settle(request, &self.here)?;
         let (purchase, escrow) = decision.row_key();
-        match decide(&self.store, move |tx| transactions::settle(tx, &decision)).await? {
+        let history = Arc::clone(&self.history);
+        let settling = self.history.decide(move |tx| {
+            let settling = transactions::settle(tx, &decision)?;
+            history.remember(tx, &escrow)?;
+            Ok(settling)
+        });
+        match settling.await? {
             Settling::Settled(settled) => Ok(self.sign(settled)),
             Settling::Opposed(earlier) => {
                 tracing::error!(
@@ -140,6 +173,16 @@ impl Bank {
                 Err(PurchaseFault::DecidedOtherwise(Box::new(earlier)).into())
             }
         }
+    }
+
+    /// Obeys a decision that its escrow brings, and remembers in the same write how far the escrow's journal had come
+    /// with it: the escrow cannot forget it unseen.
+    async fn push(&self, request: WithHead<SettleRequest>) -> Result<WithHead<Signed<Settled>>, Refusal> {
+        self.check_escrow(&request.body)?;
+        let escrow = request.body.escrow;
+        self.history.hear(&escrow, request.head.as_ref())?;
+        let settled = self.settle(request.body).await?;
+        Ok(self.history.with_head(&escrow, settled))
     }
 
     /// Refuses decisions of an escrow whose card is not here, which could fill the store with purchases of its own.
@@ -157,7 +200,16 @@ impl Bank {
     }
 
     async fn collect(&self, request: CollectRequest) -> Result<Collected, Refusal> {
-        decide(&self.store, move |tx| transactions::collect(tx, &request)).await
+        let collected = self.history.decide(move |tx| transactions::collect(tx, &request));
+        match collected.await? {
+            // It may have been settled in what was forgotten.
+            Collected::Open => self
+                .history
+                .standing()
+                .map(|()| Collected::Open)
+                .map_err(Into::into),
+            ended => Ok(ended),
+        }
     }
 
     /// Runs a transaction that may use sessions.
@@ -168,11 +220,11 @@ impl Bank {
         + 'static,
     ) -> Result<T, Refusal> {
         let (sessions, keys, now_ms) = (self.sessions.clone(), self.keys(), self.clock.now_ms());
-        decide(&self.store, move |tx| {
+        let issuing = self.history.decide(move |tx| {
             let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
             transaction(tx, &mut sessions, &keys, now_ms)
-        })
-        .await
+        });
+        issuing.await
     }
 
     fn issued(&self, issuing: Issuing) -> Result<Signed<Issued>, Refusal> {

@@ -6,6 +6,7 @@ mod support;
 use farthing_bank::rows::HOLDS;
 use farthing_protocol::{
     api::{EscrowRequest, encode_reply},
+    history::WithHead,
     money::Amount,
     refusal::{Later, Refusal, RequestFault},
     restore::{BucketRecord, BucketRequest, Prefix, Shelf},
@@ -46,17 +47,17 @@ async fn nobody_buries_a_note() {
     for flood in 0..20u8 {
         let mut other = world.order(&purse);
         let mut request = other.hold();
-        request.payment.note_id = note_id;
-        request.payment.note = vec![flood; note.len()];
-        request.terms.note_digest =
-            farthing_protocol::documents::note_digest(&note_id, &request.payment.note);
-        request.payment.authorizations = farthing_protocol::exchange::authorize(
+        request.body.payment.note_id = note_id;
+        request.body.payment.note = vec![flood; note.len()];
+        request.body.terms.note_digest =
+            farthing_protocol::documents::note_digest(&note_id, &request.body.payment.note);
+        request.body.payment.authorizations = farthing_protocol::exchange::authorize(
             &purse.coins,
             &purse.keys,
             farthing_protocol::documents::CoinUse::Hold,
-            &request.terms.purchase_id().0,
+            &request.body.terms.purchase_id().0,
         );
-        other.order.contract.terms = request.terms.clone();
+        other.order.contract.terms = request.body.terms.clone();
         let abort = world.abort(&other);
         match world.ask(request).await {
             Ok(_) => kept += 1,
@@ -98,8 +99,8 @@ async fn overdue_holds_end_as_their_escrow_says() {
         let EscrowRequest::Overdue(asked) = EscrowRequest::decode(&bytes).unwrap() else {
             panic!("it was asked something else")
         };
-        Some(encode_reply(&match asked.terms.purchase_id() == purchase {
-            true => Ok(decision.clone()),
+        Some(encode_reply(&match asked.body.terms.purchase_id() == purchase {
+            true => Ok(WithHead::without(decision.clone())),
             false => Err(Later::NotYet.into()),
         }))
     });

@@ -10,6 +10,7 @@ use farthing_protocol::{
     decide::SignedDecision,
     documents::{Settled, SettledAs},
     evidence::{Charge, Culprit, judge},
+    history::WithHead,
     hold::BankHoldRequest,
     limits::{DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
     money::Amount,
@@ -24,8 +25,9 @@ fn altered(
     bought: &Bought,
     purse: &support::Purse,
     change: impl FnOnce(&mut farthing_protocol::documents::Terms),
-) -> BankHoldRequest {
-    let mut request = bought.hold();
+) -> WithHead<BankHoldRequest> {
+    let mut asked = bought.hold();
+    let request = &mut asked.body;
     change(&mut request.terms);
     request.payment.authorizations = farthing_protocol::exchange::authorize(
         &purse.coins,
@@ -34,7 +36,7 @@ fn altered(
         &request.terms.purchase_id().0,
     );
     assert_eq!(request.terms.bank, world.bank.here());
-    request
+    asked
 }
 
 #[tokio::test]
@@ -42,7 +44,7 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[64, 2]).await;
     let bought = world.order(&purse);
-    let hold = world.ask(bought.hold()).await.unwrap();
+    let hold = world.ask(bought.hold()).await.unwrap().body;
     hold.verify(&world.bank.here()).unwrap();
     assert_eq!(hold.body.total, Amount(66));
     assert_eq!(world.audited().await, Amount(66));
@@ -65,11 +67,11 @@ async fn a_hold_is_repeated_byte_for_byte() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
     let bought = world.order(&purse);
-    let (first, _) = world.ask_raw(bought.hold()).await;
+    let first = world.ask(bought.hold()).await.unwrap().body;
     world.clock.advance(EPOCH_MS * 5);
     world.restart().await;
     let head = world.head();
-    assert_eq!(world.ask_raw(bought.hold()).await.0, first);
+    assert_eq!(world.ask(bought.hold()).await.unwrap().body, first);
     assert_eq!(world.head(), head);
 }
 
@@ -315,7 +317,7 @@ async fn terms_and_coins_must_fit() {
     }
     let bought = world.order(&purse);
     let mut swapped = bought.hold();
-    swapped.payment.authorizations.swap(0, 1);
+    swapped.body.payment.authorizations.swap(0, 1);
     let refusal = world.refused(swapped).await;
     assert!(matches!(
         refusal,
@@ -325,10 +327,10 @@ async fn terms_and_coins_must_fit() {
         })
     ));
     let mut other_coins = bought.hold();
-    other_coins.payment.coins.swap(0, 1);
+    other_coins.body.payment.coins.swap(0, 1);
     assert_eq!(world.refused(other_coins).await, ContractFault::OtherCoins.into());
     let mut other_note = bought.hold();
-    other_note.payment.note[0] ^= 1;
+    other_note.body.payment.note[0] ^= 1;
     assert_eq!(world.refused(other_note).await, ContractFault::OtherNote.into());
     for currency in ["XYZ".to_owned(), "x".repeat(100_000)] {
         let other = altered(&world, &bought, &purse, |terms| terms.currency = currency);

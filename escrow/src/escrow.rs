@@ -1,14 +1,15 @@
 //! The escrow as a node: its key, its store, and the banks that it works with.
 
-use crate::rows::LATEST_MS;
+use crate::rows::{HEADS, LATEST_MS};
 use crate::time::Timekeeper;
 use crate::transactions;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::call::{decide, unavailable};
-use farthing_node::card::Card;
+use farthing_node::card::{Card, RoleName};
 use farthing_node::clock::Clock;
 use farthing_node::entropy::Entropy;
+use farthing_node::history::{History, HistoryParts};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
 use farthing_node::store::Store;
@@ -37,9 +38,10 @@ pub struct EscrowParts {
 
 /// An escrow.
 pub struct Escrow {
-    pub(crate) key: SecretKey,
+    pub(crate) key: Arc<SecretKey>,
     pub(crate) store: Store,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) history: Arc<History>,
     pub(crate) keys: BankKeys,
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -57,11 +59,21 @@ impl std::fmt::Debug for Escrow {
 }
 
 impl Escrow {
-    /// An escrow that is ready to answer.
+    /// An escrow that answers. It decides once a bank of its own has told what it remembers.
     pub fn new(parts: EscrowParts) -> Self {
         let peers = Arc::new(Peers::new(parts.network, parts.cards));
+        let key = Arc::new(parts.key);
+        let history = History::new(HistoryParts {
+            key: Arc::clone(&key),
+            store: parts.store.clone(),
+            heads: HEADS,
+            peers: Arc::clone(&peers),
+            witnesses: RoleName::Bank,
+            entropy: Arc::clone(&parts.entropy),
+        });
         Self {
-            key: parts.key,
+            key,
+            history,
             store: parts.store,
             keys: BankKeys::new(Arc::clone(&peers)),
             peers,
@@ -75,6 +87,11 @@ impl Escrow {
     /// Its identity key.
     pub fn here(&self) -> PublicKey {
         self.key.public()
+    }
+
+    /// What its banks remember of it, and it of them.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
     /// The key that seals a purchase's goods key to its customer; the same each time.

@@ -1,6 +1,7 @@
 //! What an escrow keeps on disk.
 
 use farthing_coin::{PublicKey, Signed};
+use farthing_node::history::HeadsTable;
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Decision,
@@ -22,3 +23,6 @@ pub const ACKNOWLEDGED: Table<[u8; 32], Signed<Settled>> = Table::new(4, "acknow
 
 /// The journal's time (ms since 1970): the latest that a decision rests on. See [`time`](crate::time).
 pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");
+
+/// The longest journal head that each bank has told.
+pub const HEADS: HeadsTable = Table::new(6, "heads of banks' journals");

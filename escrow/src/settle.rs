@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
+use farthing_node::history::History;
 use farthing_node::network::Link;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
@@ -17,7 +18,9 @@ use farthing_node::store::StoreError;
 use farthing_protocol::{
     decide::Decision,
     documents::{PurchaseId, Settled},
+    history::WithHead,
     limits::REPLY_TIMEOUT,
+    refusal::{Later, Refusal},
     settle::SettleRequest,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,9 +46,20 @@ pub const IDLE_MS: u64 = 10_000;
 
 #[async_trait]
 impl Role for Escrow {
+    fn history(&self) -> Option<Arc<History>> {
+        Some(Arc::clone(&self.history))
+    }
+
     const NAME: RoleName = RoleName::Escrow;
 
     async fn background(self: Arc<Self>, stop: StopToken) {
+        tokio::join!(Arc::clone(&self.history).watch(stop.clone()), self.settle(stop));
+    }
+}
+
+impl Escrow {
+    /// Pushes decisions until it is told to stop.
+    async fn settle(&self, stop: StopToken) {
         let mut pause_ms = RETRY_FIRST_MS;
         while !stop.is_stopped() {
             // Looked at so that a leap of the clock is seen, and stands in the log.
@@ -88,14 +102,17 @@ fn next_pause(pause_ms: &mut u64) -> u64 {
 
 /// A decision on its way to its bank.
 struct Push {
-    request: SettleRequest,
+    request: WithHead<SettleRequest>,
     /// What the bank will say.
     expected: Settled,
 }
 
+/// A purchase, and its bank's word that it has obeyed.
+type Acknowledged = (PurchaseId, WithHead<Signed<Settled>>);
+
 /// What became of one push.
 enum Pushed {
-    Acknowledged(PurchaseId, Box<Signed<Settled>>),
+    Acknowledged(Box<Acknowledged>),
     /// The bank answered, but not with an acknowledgement: others may still go through.
     Refused,
     /// The bank did not answer: the others need not be tried now.
@@ -108,6 +125,12 @@ impl Escrow {
     /// # Errors
     /// When the store fails.
     pub async fn settle_round(&self) -> Result<usize, StoreError> {
+        // What is acknowledged is written, and a node that may not decide writes nothing.
+        if self.history.standing().is_err() {
+            return Ok(usize::from(
+                !OUTBOX.scan(&self.store.view(), Bound::Unbounded, 1)?.is_empty(),
+            ));
+        }
         let mut left = 0;
         let mut silent = BTreeSet::new();
         let mut last: Option<[u8; 32]> = None;
@@ -153,7 +176,7 @@ impl Escrow {
                 };
                 left += pushed.left;
                 silent.extend(pushed.silent);
-                self.keep(pushed.acknowledged).await?;
+                self.keep(pushed.bank, pushed.acknowledged).await?;
             }
         }
     }
@@ -168,18 +191,28 @@ impl Escrow {
             escrow: self.here(),
             decision: decision.for_bank(&self.key),
         };
+        let request = self.history.with_head(&terms.bank, request);
         Push { request, expected }
     }
 
-    async fn keep(&self, acknowledged: Vec<(PurchaseId, Signed<Settled>)>) -> Result<(), StoreError> {
+    /// Keeps what `bank` has acknowledged, and in the same write how far its journal had come with that.
+    async fn keep(&self, bank: PublicKey, acknowledged: Vec<Acknowledged>) -> Result<(), StoreError> {
         if acknowledged.is_empty() {
             return Ok(());
         }
+        for (_, answer) in &acknowledged {
+            if let Err(refusal) = self.history.hear(&bank, answer.head.as_ref()) {
+                tracing::error!(%bank, %refusal, "a bank has acknowledged a decision with a head that is not its own");
+            }
+        }
+        let history = Arc::clone(&self.history);
         self.store
             .transact(move |tx| {
+                history.note();
+                history.remember(tx, &bank)?;
                 acknowledged
                     .iter()
-                    .try_for_each(|(purchase, settled)| transactions::acknowledge(tx, purchase, settled))
+                    .try_for_each(|(purchase, answer)| transactions::acknowledge(tx, purchase, &answer.body))
             })
             .await
     }
@@ -187,7 +220,8 @@ impl Escrow {
 
 /// What became of one bank's decisions.
 struct PushedAll {
-    acknowledged: Vec<(PurchaseId, Signed<Settled>)>,
+    bank: PublicKey,
+    acknowledged: Vec<Acknowledged>,
     /// How many are left.
     left: usize,
     /// The bank, if it did not answer.
@@ -208,12 +242,13 @@ async fn push_all(link: Arc<Link>, bank: PublicKey, pushes: Vec<Push>) -> Pushed
         }
         match under_way.join_next().await {
             None => break,
-            Some(Ok(Pushed::Acknowledged(purchase, settled))) => acknowledged.push((purchase, *settled)),
+            Some(Ok(Pushed::Acknowledged(answer))) => acknowledged.push(*answer),
             Some(Ok(Pushed::Refused)) => {}
             Some(Ok(Pushed::Silent) | Err(_)) => silent = Some(bank),
         }
     }
     PushedAll {
+        bank,
         left: total.saturating_sub(acknowledged.len()),
         acknowledged,
         silent,
@@ -224,13 +259,17 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     let Push { request, expected } = push;
     let purchase = expected.purchase;
     match ask(&*link, request, REPLY_TIMEOUT).await {
-        Ok(settled) => {
-            let fits = settled.body == expected;
-            if fits && settled.verify(&bank).is_ok() {
-                return Pushed::Acknowledged(purchase, Box::new(settled));
+        Ok(answer) => {
+            let fits = answer.body.body == expected;
+            if fits && answer.body.verify(&bank).is_ok() {
+                return Pushed::Acknowledged(Box::new((purchase, answer)));
             }
             tracing::error!(%purchase, "a bank has acknowledged a decision with a document that does not fit it");
             Pushed::Refused
+        }
+        Err(CallError::Refused(refusal @ Refusal::Later(Later::Unwitnessed | Later::Behind))) => {
+            tracing::warn!(%bank, %refusal, "a bank obeys nothing now");
+            Pushed::Silent
         }
         Err(CallError::Refused(refusal)) => {
             tracing::error!(%purchase, %refusal, "a bank has refused a decision; it is tried again");

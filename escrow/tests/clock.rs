@@ -37,7 +37,7 @@ async fn the_time_never_goes_back_behind_a_decision() {
         PurchaseFault::DeadlinePassed(bought.id()).into()
     );
     assert!(matches!(
-        world.ask(world.overdue(&bought)).await.unwrap(),
+        world.ask(world.overdue(&bought)).await.unwrap().body,
         SignedDecision::Abort(_)
     ));
 }
@@ -97,7 +97,7 @@ async fn a_clock_that_leaps_aborts_nobody_but_who_wants_it_and_a_restart_accepts
     assert!(unavailable(&world.refused(world.overdue(&other)).await));
     world.restart();
     assert!(matches!(
-        world.ask(world.overdue(&other)).await.unwrap(),
+        world.ask(world.overdue(&other)).await.unwrap().body,
         SignedDecision::Abort(_)
     ));
 }
@@ -109,14 +109,14 @@ async fn a_clock_far_behind_the_journal_decides_no_deadline_until_it_is_accepted
     let hold = world.held(&bought).await;
     let right_ms = world.now_ms();
     world.clock.set(late.order.contract.terms.deadline_ms);
-    let aborted = world.ask(world.overdue(&late)).await.unwrap();
+    let aborted = world.ask(world.overdue(&late)).await.unwrap().body;
     world.clock.set(right_ms - 1);
     world.restart();
     assert!(unavailable(&world.refused(world.release(&bought, &hold)).await));
     assert!(unavailable(&world.refused(world.overdue(&bought)).await));
     assert!(unavailable(&world.refused(bought.hold()).await));
     // What needs no time goes on.
-    assert_eq!(world.ask(world.overdue(&late)).await.unwrap(), aborted);
+    assert_eq!(world.ask(world.overdue(&late)).await.unwrap().body, aborted);
     assert!(matches!(
         world.ask(cancelled.cancel()).await.unwrap(),
         Outcome::Aborted(_)
@@ -128,5 +128,5 @@ async fn a_clock_far_behind_the_journal_decides_no_deadline_until_it_is_accepted
     );
     assert_eq!(world.escrow.accept_clock().await, Ok(None));
     world.ask(world.release(&bought, &hold)).await.unwrap();
-    assert_eq!(world.ask(world.overdue(&late)).await.unwrap(), aborted);
+    assert_eq!(world.ask(world.overdue(&late)).await.unwrap().body, aborted);
 }

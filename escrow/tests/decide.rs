@@ -52,6 +52,7 @@ async fn an_escrow_that_was_restarted_commits_a_purchase_that_it_never_kept() {
     let bought = world.order();
     let hold = world.held(&bought).await;
     world.restart();
+    world.witnessed().await;
     world.wire.detach(&world.bank.key());
     world.ask(world.release(&bought, &hold)).await.unwrap();
 }
@@ -106,7 +107,7 @@ async fn whoever_comes_second_gets_what_was_written_first() {
         Outcome::Committed(Box::new(committed.clone()))
     );
     assert_eq!(
-        world.ask(world.overdue(&sold)).await.unwrap(),
+        world.ask(world.overdue(&sold)).await.unwrap().body,
         SignedDecision::Commit(committed.commit)
     );
     assert_eq!(world.head(), head);
@@ -188,8 +189,8 @@ async fn terms_that_are_too_long_to_be_kept_are_refused() {
         cancel.signature = bought.purchase_key.sign(&statement);
         assert_eq!(world.refused(cancel).await, too_long);
         let mut overdue = world.overdue(&bought);
-        overdue.terms.currency = currency;
-        overdue.terms.deadline_ms = 0;
+        overdue.body.terms.currency = currency;
+        overdue.body.terms.deadline_ms = 0;
         assert_eq!(world.refused(overdue).await, too_long);
     }
 }
@@ -201,7 +202,7 @@ async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
     world.held(&bought).await;
     assert_eq!(world.refused(world.overdue(&bought)).await, Later::NotYet.into());
     world.clock.set(bought.order.contract.terms.deadline_ms);
-    let SignedDecision::Abort(abort) = world.ask(world.overdue(&bought)).await.unwrap() else {
+    let SignedDecision::Abort(abort) = world.ask(world.overdue(&bought)).await.unwrap().body else {
         panic!("nobody has released it")
     };
     world.signed_here(&abort);
@@ -212,7 +213,7 @@ async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
     );
 
     let mut elsewhere = world.overdue(&bought);
-    elsewhere.terms.escrow = secret_key(66).public();
+    elsewhere.body.terms.escrow = secret_key(66).public();
     assert!(matches!(
         world.refused(elsewhere).await,
         Refusal::Request(RequestFault::NotForMe { .. })

@@ -26,11 +26,15 @@ use support::{HOUR_MS, World};
 async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
     let mut world = World::new();
     let bought = world.order();
+    world.witnessed().await;
     let head = world.head();
     let (first, hold) = world.ask_raw(bought.hold()).await;
     let contract = bought.order.contract.clone().verified().unwrap();
     contract.check_hold(&hold.unwrap()).unwrap();
+    assert_eq!(world.head(), head);
     world.restart();
+    world.witnessed().await;
+    let head = world.head();
     assert_eq!(world.ask_raw(bought.hold()).await.0, first);
     assert_eq!(world.head(), head);
     assert_eq!(world.bank.held(), [bought.id(), bought.id()]);
@@ -213,7 +217,7 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     world.signed_here(&abort);
     assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
     assert_eq!(
-        world.ask(world.overdue(&bought)).await.unwrap(),
+        world.ask(world.overdue(&bought)).await.unwrap().body,
         SignedDecision::Abort(abort)
     );
     assert_eq!(
@@ -230,6 +234,7 @@ async fn a_bank_that_is_not_pinned_is_refused() {
 async fn a_silent_bank_means_later_and_its_refusal_is_passed_on() {
     let mut world = World::new();
     let bought = world.order();
+    world.witnessed().await;
     world.wire.detach(&world.bank.key());
     let silent: Refusal = Later::PeerSilent("bank".into()).into();
     // Once while its keys are not known, and once when they are.

@@ -44,6 +44,12 @@ async fn the_outbox_survives_a_restart_and_is_pushed_until_acknowledged() {
     world.restart();
     assert_eq!(waiting(&world), 2);
     world.wire.attach(world.bank.key(), world.bank.clone());
+    assert_eq!(
+        world.escrow.settle_round().await.unwrap(),
+        1,
+        "nothing is written yet"
+    );
+    world.witnessed().await;
 
     let refusal: Refusal = Later::Unavailable("not today".into()).into();
     for mood in [Mood::Refusing(refusal), Mood::Lying] {

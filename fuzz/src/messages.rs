@@ -3,12 +3,13 @@
 use crate::purchase;
 use farthing_coin::{KeyList, Signed};
 use farthing_node::entropy::{Entropy, SeededEntropy};
-use farthing_protocol::api::{BankRequest, EscrowRequest, MerchantRequest};
+use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
 use farthing_protocol::decide::{
     Committed, Outcome, SignedDecision, verify_cancel, verify_overdue, verify_release,
 };
 use farthing_protocol::documents::{BankHold, Hold, Issued, Offer, Receipt, Settled};
+use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
 use farthing_protocol::issue::Begun;
 use farthing_protocol::limits::REPLY_MAX_BYTES;
@@ -52,8 +53,15 @@ pub fn bank_request(data: &[u8]) {
         BankRequest::Withdrawals(request) => said(verify_withdrawals(request, &here)),
         BankRequest::ExchangeBegin(request) => said(exchange::verify_begin(request, &here, keys, rng)),
         BankRequest::ExchangeFinish(request) => said(exchange::verify_finish(request, &here, keys, rng)),
-        BankRequest::Hold(request) => said(verify_bank_hold(request, &here, keys, rng)),
+        BankRequest::Hold(request) => said(verify_bank_hold(request.body, &here, keys, rng)),
         BankRequest::Settle(request) => said(verify_settle(request, &here)),
+        BankRequest::Push(request) => {
+            if let Some(head) = &request.head {
+                let _forged = verify_head(head, &request.body.escrow);
+            }
+            said(verify_settle(request.body, &here));
+        }
+        BankRequest::Witness(AskBank(request)) => said(verify_witness_request(request, &here)),
         BankRequest::Bucket(request) => {
             // One with more bits than it says holds nothing, and is still looked for at a place that exists.
             if request.prefix.check().is_ok() {
@@ -82,7 +90,8 @@ pub fn escrow_request(data: &[u8]) {
         EscrowRequest::Release(request) => said(verify_release(request, &here, |_| purchase::key(8))),
         EscrowRequest::Cancel(request) => said(verify_cancel(request, &here)),
         EscrowRequest::Outcome(_) => {}
-        EscrowRequest::Overdue(request) => said(verify_overdue(request, &here)),
+        EscrowRequest::Overdue(request) => said(verify_overdue(request.body, &here)),
+        EscrowRequest::Witness(AskEscrow(request)) => said(verify_witness_request(request, &here)),
     }
 }
 

@@ -7,13 +7,16 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::disk::MemoryDisk;
 use farthing_node::store::{Store, StoreOptions, Table};
-use farthing_protocol::api::{BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply};
+use farthing_protocol::api::{
+    AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
+};
 use farthing_protocol::decide::{
     CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
 };
 use farthing_protocol::documents::{Abort, AbortReason, PurchaseKeyUse, Receipt};
 use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
+use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
 use farthing_protocol::money::Amount;
 use farthing_protocol::offer::{
@@ -78,10 +81,12 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         BankRequest::Account(Signed::sign(AccountRequest { bank, account }, &key(4))),
         BankRequest::WithdrawBegin(Signed::sign(begin, &key(4))),
         BankRequest::Withdrawals(Signed::sign(withdrawals, &key(4))),
-        BankRequest::Hold(BankHoldRequest {
+        BankRequest::Hold(with_head(BankHoldRequest {
             terms,
             payment: payment(),
-        }),
+        })),
+        BankRequest::Push(with_head(settle(SignedDecision::Commit(commit())))),
+        BankRequest::Witness(AskBank(witness_request(2, 1))),
         BankRequest::Settle(settle(SignedDecision::Commit(commit()))),
         BankRequest::Settle(settle(SignedDecision::Abort(Signed::sign(abort, &key(2))))),
         BankRequest::Collect(CollectRequest {
@@ -93,6 +98,31 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         BankRequest::Memo(Signed::sign(memo, &key(4))),
     ];
     all.iter().map(bytes).collect()
+}
+
+fn head(of: u8) -> Signed<JournalHead> {
+    let head = JournalHead {
+        node: key(of).public(),
+        run: [1; 32],
+        records: 7,
+        hash: [2; 32],
+    };
+    Signed::sign(head, &key(of))
+}
+
+fn with_head<T>(body: T) -> WithHead<T> {
+    let head = Some(head(2));
+    WithHead { body, head }
+}
+
+fn witness_request(asker: u8, witness: u8) -> Signed<WitnessRequest> {
+    let request = WitnessRequest {
+        asker: key(asker).public(),
+        witness: key(witness).public(),
+        nonce: [3; 32],
+        remembered: Some(head(witness)),
+    };
+    Signed::sign(request, &key(asker))
 }
 
 /// For an escrow.
@@ -116,7 +146,8 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
             signature,
         }),
         EscrowRequest::Outcome(OutcomeRequest { purchase, signature }),
-        EscrowRequest::Overdue(OverdueRequest { terms }),
+        EscrowRequest::Overdue(with_head(OverdueRequest { terms })),
+        EscrowRequest::Witness(AskEscrow(witness_request(1, 2))),
     ];
     all.iter().map(bytes).collect()
 }

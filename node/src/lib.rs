@@ -7,6 +7,7 @@ pub mod card;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
+pub mod history;
 pub mod home;
 pub mod logging;
 pub mod network;

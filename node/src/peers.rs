@@ -85,6 +85,12 @@ impl Peers {
         Ok(link)
     }
 
+    /// Forgets the link to the server that signs with `identity`: its next use connects at once. For one that has just
+    /// been heard from, however often it could not be reached before.
+    pub fn renew_link(&self, identity: &PublicKey) {
+        self.pinned().links.remove(identity);
+    }
+
     fn pinned(&self) -> MutexGuard<'_, Pinned> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }

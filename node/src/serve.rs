@@ -2,6 +2,7 @@
 
 use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
+use crate::history::History;
 use crate::network::Service;
 use crate::operator::status::WithStatus;
 use crate::probe::ProcessProbe;
@@ -19,6 +20,11 @@ use std::time::Instant;
 pub trait Role: Service + AdminHandler + 'static {
     /// What it is.
     const NAME: RoleName;
+
+    /// Its journal's history, if its peers remember how far it has come.
+    fn history(&self) -> Option<Arc<History>> {
+        None
+    }
 
     /// What it does besides answering, until it is stopped: settlement, overdue holds, new keys.
     async fn background(self: Arc<Self>, stop: StopToken);
@@ -78,6 +84,7 @@ pub async fn serve<R: Role>(
         role: role.clone(),
         store: store.clone(),
         server: server.counters(),
+        history: role.history(),
         since: Instant::now(),
     });
     let address = server.local_addr();

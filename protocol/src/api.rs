@@ -9,6 +9,7 @@ use crate::{
     },
     documents::{BankHold, Hold, Issued, Offer, Receipt, Settled},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    history::{Testimony, WithHead, WitnessRequest},
     hold::{BankHoldRequest, HoldRequest},
     issue::Begun,
     limits::{REPLY_MAX_BYTES, REQUEST_MAX_BYTES},
@@ -67,6 +68,14 @@ pub trait Call: Sized {
 /// Asks for the bank's list of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeysRequest;
+
+/// Asks a bank what it remembers of the asker's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskBank(pub Signed<WitnessRequest>);
+
+/// Asks an escrow what it remembers of the asker's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskEscrow(pub Signed<WitnessRequest>);
 
 macro_rules! server {
     ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:literal;)* }) => {
@@ -130,8 +139,8 @@ server! {
         /// Take coins in and issue.
         ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called "exchange, finish";
         /// Hold coins.
-        Hold(BankHoldRequest) -> Signed<BankHold>, by Peer, called "hold";
-        /// Obey a decision.
+        Hold(WithHead<BankHoldRequest>) -> WithHead<Signed<BankHold>>, by Peer, called "hold";
+        /// Obey a decision, whoever brings it.
         Settle(SettleRequest) -> Signed<Settled>, by Anyone, called "settle";
         /// What is known of a purchase.
         Collect(CollectRequest) -> Collected, by Anonymous, called "collect";
@@ -139,6 +148,10 @@ server! {
         Bucket(BucketRequest) -> BucketPage, by Anonymous, called "bucket";
         /// Read or replace the account's memo.
         Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified, called "memo";
+        /// Obey a decision that its escrow brings.
+        Push(WithHead<SettleRequest>) -> WithHead<Signed<Settled>>, by Peer, called "push";
+        /// What is remembered of an escrow's journal.
+        Witness(AskBank) -> Signed<Testimony>, by Peer, called "witness";
     }
 }
 
@@ -154,7 +167,9 @@ server! {
         /// How has it ended?
         Outcome(OutcomeRequest) -> Outcome, by Anonymous, called "outcome";
         /// How has it ended, asks the bank.
-        Overdue(OverdueRequest) -> SignedDecision, by Peer, called "overdue";
+        Overdue(WithHead<OverdueRequest>) -> WithHead<SignedDecision>, by Peer, called "overdue";
+        /// What is remembered of a bank's journal.
+        Witness(AskEscrow) -> Signed<Testimony>, by Peer, called "witness";
     }
 }
 

@@ -15,6 +15,7 @@
 //! | the bank obeys the decision | [`settle`] |
 //! | a wallet from its seed alone | [`restore`] |
 //! | who kept the contract, judged offline | [`evidence`] |
+//! | bank and escrow remember how far each other's journal has come | [`history`] |
 
 pub mod api;
 pub mod coins;
@@ -24,6 +25,7 @@ pub mod documents;
 pub mod evidence;
 pub mod exchange;
 pub mod goods;
+pub mod history;
 pub mod hold;
 pub mod issue;
 pub mod limits;

@@ -134,6 +134,12 @@ pub enum Later {
     /// The decision is still open.
     #[error("not yet: the deadline has not passed")]
     NotYet,
+    /// The node has just started, and none of its peers has told it yet what they remember of it.
+    #[error("the node has just started and waits for a peer to tell what it remembers of it; ask again")]
+    Unwitnessed,
+    /// A peer remembers more of the node than it does itself: it runs from an older copy.
+    #[error("the node runs from an older copy of its journal; its operator has to put the newest in place")]
+    Behind,
 }
 
 /// The account.

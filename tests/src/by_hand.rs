@@ -14,6 +14,7 @@ use farthing_protocol::{
     documents::{Hold, Issued, Offer, PurchaseKeyUse},
     exchange::{Authorized, Exchange, ExchangeAsk, ExchangeBegin, ExchangeFinish, ExchangeState},
     goods::GoodsKey,
+    history::WithHead,
     hold::{BankHoldRequest, HoldRequest},
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Order, OrderParts, Plan},
@@ -103,11 +104,11 @@ impl Bought {
     }
 
     /// What an escrow asks the bank for it.
-    pub fn bank_hold(&self) -> BankHoldRequest {
-        BankHoldRequest {
+    pub fn bank_hold(&self) -> WithHead<BankHoldRequest> {
+        WithHead::without(BankHoldRequest {
             terms: self.order.contract.terms.clone(),
             payment: self.order.payment.clone(),
-        }
+        })
     }
 
     /// What asks the merchant to deliver.

@@ -539,9 +539,9 @@ async fn holds_and_contracts() {
 
     // What an escrow that lies would bring the bank, authorized by the coins all the same.
     let lied = |change: &dyn Fn(&mut BankHoldRequest)| {
-        let mut request = with(&bought.bank_hold(), |request| change(request));
-        let digest = request.terms.purchase_id().0;
-        request.payment.authorizations = authorize(&purse.coins, &purse.keys, CoinUse::Hold, &digest);
+        let mut request = with(&bought.bank_hold(), |request| change(&mut request.body));
+        let digest = request.body.terms.purchase_id().0;
+        request.body.payment.authorizations = authorize(&purse.coins, &purse.keys, CoinUse::Hold, &digest);
         request
     };
     refused! { desk,

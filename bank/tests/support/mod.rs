@@ -23,6 +23,7 @@ use farthing_protocol::{
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, SaleLimit},
     exchange::{Exchange, ExchangeAsk, ExchangeState},
     goods::GoodsKey,
+    history::WithHead,
     hold::BankHoldRequest,
     money::Amount,
     purchase::{Order, OrderParts, Plan},
@@ -57,7 +58,7 @@ fn rng(seed: u64) -> SeededEntropy {
     SeededEntropy::new(seed)
 }
 
-fn secret_key(seed: u64) -> SecretKey {
+pub fn secret_key(seed: u64) -> SecretKey {
     let entropy: &dyn Entropy = &rng(seed);
     SecretKey::generate(&mut entropy.rng())
 }
@@ -81,7 +82,7 @@ async fn open(
 ) -> Bank {
     let (store, _) = Store::open(Path::new("/bank"), StoreOptions::simulated(disk.clone(), starts)).unwrap();
     let entropy: &dyn Entropy = &rng(77);
-    Bank::open(BankParts {
+    let bank = Bank::open(BankParts {
         identity: secret_key(1),
         master: Master::generate(&mut entropy.rng()),
         settings: settings(),
@@ -92,7 +93,10 @@ async fn open(
         cards,
     })
     .await
-    .unwrap()
+    .unwrap();
+    // As a running bank does by itself.
+    bank.history().ask_all().await;
+    bank
 }
 
 pub fn settings() -> BankSettings {
@@ -113,7 +117,7 @@ impl World {
         let (disk, clock, wire) = (
             MemoryDisk::new(),
             Arc::new(ManualClock::new(START_MS)),
-            Wire::default(),
+            Wire::new(secret_key(2)),
         );
         let escrow = secret_key(2);
         let cards = vec![card(RoleName::Escrow, &escrow.public())];
@@ -436,11 +440,11 @@ pub struct Bought {
 }
 
 impl Bought {
-    pub fn hold(&self) -> BankHoldRequest {
-        BankHoldRequest {
+    pub fn hold(&self) -> WithHead<BankHoldRequest> {
+        WithHead::without(BankHoldRequest {
             terms: self.order.contract.terms.clone(),
             payment: self.order.payment.clone(),
-        }
+        })
     }
 }
 

@@ -1,9 +1,14 @@
 //! A network with one escrow on it, which answers what a test says.
 
 use async_trait::async_trait;
+use farthing_coin::{SecretKey, Signed};
 use farthing_node::{
     card::Card,
     network::{Channel, Lane, Network, NetworkError},
+};
+use farthing_protocol::{
+    api::{AskEscrow, EscrowRequest, encode_reply},
+    history::{JournalHead, verify_witness_request},
 };
 use std::{
     sync::{Arc, Mutex},
@@ -14,12 +19,54 @@ use std::{
 type Answer = Arc<dyn Fn(Vec<u8>) -> Option<Vec<u8>> + Send + Sync>;
 
 /// A network with one escrow.
-#[derive(Clone, Default)]
-pub struct Wire(Arc<Mutex<Option<Answer>>>);
+#[derive(Clone)]
+pub struct Wire {
+    answer: Arc<Mutex<Option<Answer>>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+/// What the escrow remembers of the bank.
+struct Memory {
+    escrow: SecretKey,
+    remembered: Option<Signed<JournalHead>>,
+    silent: bool,
+}
 
 impl Wire {
+    pub fn new(escrow: SecretKey) -> Wire {
+        let memory = Memory {
+            escrow,
+            remembered: None,
+            silent: false,
+        };
+        Wire {
+            answer: Arc::default(),
+            memory: Arc::new(Mutex::new(memory)),
+        }
+    }
+
+    /// What the escrow says from now on that it remembers of the bank.
+    pub fn remember(&self, head: Option<Signed<JournalHead>>) {
+        self.memory.lock().unwrap().remembered = head;
+    }
+
+    /// Whether the escrow says nothing of what it remembers.
+    pub fn be_silent(&self, silent: bool) {
+        self.memory.lock().unwrap().silent = silent;
+    }
+
+    fn testimony(&self, request: &[u8]) -> Option<Option<Vec<u8>>> {
+        let Ok(EscrowRequest::Witness(AskEscrow(asked))) = EscrowRequest::decode(request) else {
+            return None;
+        };
+        let memory = self.memory.lock().unwrap();
+        let asked = verify_witness_request(asked, &memory.escrow.public()).unwrap();
+        let testimony = Signed::sign(asked.respond(memory.remembered.clone(), None), &memory.escrow);
+        Some((!memory.silent).then(|| encode_reply(&Ok(testimony))))
+    }
+
     pub fn answer(&self, with: impl Fn(Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static) {
-        *self.0.lock().unwrap() = Some(Arc::new(with));
+        *self.answer.lock().unwrap() = Some(Arc::new(with));
     }
 }
 
@@ -33,9 +80,9 @@ impl Network for Wire {
 #[async_trait]
 impl Channel for Wire {
     async fn call(&self, request: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
-        let answer = self.0.lock().unwrap().clone();
-        answer
-            .and_then(|answer| answer(request))
+        let answer = self.answer.lock().unwrap().clone();
+        self.testimony(&request)
+            .unwrap_or_else(|| answer.and_then(|answer| answer(request)))
             .ok_or(NetworkError::Unreachable {
                 peer: "escrow".into(),
                 reason: "it is down".into(),

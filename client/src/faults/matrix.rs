@@ -169,18 +169,27 @@ impl Display for Cell {
 pub struct Tracker {
     counts: BTreeMap<What, usize>,
     after: BTreeMap<Party, Point>,
+    /// Who was told last what a peer remembers.
+    has_compared: BTreeSet<Party>,
 }
+
+/// The question by which bank and escrow compare their journals. Nobody else asks it.
+const COMPARING: &str = "witness";
 
 impl Tracker {
     /// The place that `party` enters at `point`, if it enters one.
     pub fn enters(&mut self, party: Party, point: &Point) -> Option<(What, usize)> {
-        let what = match point {
-            // What nodes keep up to date by themselves belongs to no purchase.
-            Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message)
-                if is_upkeep(party, message) =>
-            {
-                return None;
+        // What nodes keep up to date by themselves belongs to no purchase.
+        if is_upkeep(party, point) {
+            if matches!(point, Point::Answered(message) if message.question == COMPARING) {
+                self.has_compared.insert(party);
             }
+            return None;
+        }
+        let has_compared = self.has_compared.remove(&party);
+        let what = match point {
+            // It remembers how far the other's journal has come.
+            Point::Store(name) if name == BEFORE_APPEND && has_compared => return None,
             Point::BeforeAsking(message) => Some(What::Message {
                 asker: party,
                 message: message.clone(),
@@ -218,9 +227,17 @@ impl Tracker {
     }
 }
 
-/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then.
-fn is_upkeep(party: Party, message: &Message) -> bool {
-    party != Party::Wallet && message.server == RoleName::Bank && message.question == "list of keys"
+/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then, and what
+/// its peers remember of its journal.
+fn is_upkeep(party: Party, point: &Point) -> bool {
+    match point {
+        Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message) => {
+            let is_list_of_keys = message.server == RoleName::Bank && message.question == "list of keys";
+            message.question == COMPARING || (party != Party::Wallet && is_list_of_keys)
+        }
+        Point::Asked(message) | Point::BeforeAnswering(message) => message.question == COMPARING,
+        Point::Store(_) => false,
+    }
 }
 
 /// The places of all routes, in the order in which they were passed. What a later route has in common with an earlier

@@ -9,12 +9,13 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_protocol::{
-    api::{BankRequest, encode_reply},
+    api::{AskBank, BankRequest, encode_reply},
     decide::SignedDecision,
     documents::{BankHold, PurchaseId, Settled, SettledAs},
+    history::{JournalHead, OwnJournal, WithHead, verify_witness_request},
     hold::verify_bank_hold,
     refusal::Refusal,
-    settle::verify_settle,
+    settle::{SettleRequest, verify_settle},
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -102,6 +103,11 @@ struct State {
     mood: Mood,
     held: Vec<PurchaseId>,
     settled: Vec<PurchaseId>,
+    remembered: Option<Signed<JournalHead>>,
+}
+
+fn hash_of(records: u64) -> [u8; 32] {
+    [records as u8; 32]
 }
 
 impl TestBank {
@@ -166,10 +172,59 @@ impl TestBank {
         (coin, key)
     }
 
+    /// What it remembers of the escrow's journal from now on.
+    pub fn remember(&self, head: Option<Signed<JournalHead>>) {
+        self.state.lock().unwrap().remembered = head;
+    }
+
+    /// It has a record for each thing that it did.
+    fn head(&self, state: &State) -> Signed<JournalHead> {
+        let records = state.held.len() + state.settled.len();
+        let head = JournalHead {
+            node: self.key(),
+            run: [1; 32],
+            records: records as u64,
+            hash: hash_of(records as u64),
+        };
+        Signed::sign(head, &self.identity)
+    }
+
+    fn with_head<T>(&self, state: &State, body: T) -> WithHead<T> {
+        WithHead {
+            body,
+            head: Some(self.head(state)),
+        }
+    }
+
+    fn settle(&self, state: &mut State, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
+        let decision = verify_settle(request, &self.key())?;
+        let (purchase, escrow) = decision.row_key();
+        state.settled.push(purchase);
+        let mut settled = Settled::aborted(purchase, escrow);
+        if let SignedDecision::Commit(Signed { body, .. }) = decision.decision() {
+            let (account, amount) = (body.account, body.amount);
+            settled.outcome = SettledAs::Committed { account, amount };
+        }
+        if matches!(state.mood, Mood::Lying) {
+            settled.purchase = PurchaseId([0; 32]);
+        }
+        Ok(Signed::sign(settled, &self.identity))
+    }
+
     fn answer(&self, request: BankRequest) -> Result<Vec<u8>, Refusal> {
         let mut state = self.state.lock().unwrap();
-        if matches!(request, BankRequest::Keys(_)) {
-            return Ok(encode_reply(&Ok(self.book.signed().clone())));
+        match request {
+            BankRequest::Keys(_) => return Ok(encode_reply(&Ok(self.book.signed().clone()))),
+            BankRequest::Witness(AskBank(asked)) => {
+                let asked = verify_witness_request(asked, &self.key())?;
+                let own = OwnJournal {
+                    head: self.head(&state),
+                    hash_there: asked.claim().map(|claim| hash_of(claim.body.records)),
+                };
+                let testimony = asked.respond(state.remembered.clone(), Some(own));
+                return Ok(encode_reply(&Ok(Signed::sign(testimony, &self.identity))));
+            }
+            _ => {}
         }
         if let Mood::Refusing(refusal) = &state.mood {
             return Err(refusal.clone());
@@ -178,7 +233,7 @@ impl TestBank {
         match request {
             BankRequest::Hold(request) => {
                 let entropy: &dyn Entropy = &self.entropy;
-                let hold = verify_bank_hold(request, &self.key(), &self.book, &mut entropy.rng())?;
+                let hold = verify_bank_hold(request.body, &self.key(), &self.book, &mut entropy.rng())?;
                 state.held.push(hold.purchase());
                 let hold = BankHold {
                     purchase: if lying {
@@ -190,21 +245,13 @@ impl TestBank {
                     coins_digest: hold.terms().coins_digest,
                     total: hold.terms().price,
                 };
-                Ok(encode_reply(&Ok(Signed::sign(hold, &self.identity))))
+                let hold = Signed::sign(hold, &self.identity);
+                Ok(encode_reply(&Ok(self.with_head(&state, hold))))
             }
-            BankRequest::Settle(request) => {
-                let decision = verify_settle(request, &self.key())?;
-                let (purchase, escrow) = decision.row_key();
-                state.settled.push(purchase);
-                let mut settled = Settled::aborted(purchase, escrow);
-                if let SignedDecision::Commit(Signed { body, .. }) = decision.decision() {
-                    let (account, amount) = (body.account, body.amount);
-                    settled.outcome = SettledAs::Committed { account, amount };
-                }
-                if lying {
-                    settled.purchase = PurchaseId([0; 32]);
-                }
-                Ok(encode_reply(&Ok(Signed::sign(settled, &self.identity))))
+            BankRequest::Settle(request) => Ok(encode_reply(&Ok(self.settle(&mut state, request)?))),
+            BankRequest::Push(request) => {
+                let settled = self.settle(&mut state, request.body)?;
+                Ok(encode_reply(&Ok(self.with_head(&state, settled))))
             }
             other => panic!("nobody asks a bank here for {other:?}"),
         }

@@ -18,6 +18,7 @@ use farthing_protocol::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     documents::{AcceptedBank, Hold, Offer, PurchaseId, PurchaseKeyUse, SaleLimit},
     goods::GoodsKey,
+    history::WithHead,
     hold::HoldRequest,
     money::Amount,
     purchase::{Order, OrderParts, Plan},
@@ -91,6 +92,13 @@ impl World {
         (self.escrow, self.store) = open(&self.bank, &self.wire, &self.disk, &self.clock, self.starts);
     }
 
+    /// Asks the bank what it remembers, as a running escrow does by itself.
+    pub async fn witnessed(&self) {
+        if self.escrow.history().standing().is_err() {
+            self.escrow.history().ask_all().await;
+        }
+    }
+
     pub fn head(&self) -> Head {
         self.store.head()
     }
@@ -109,6 +117,7 @@ impl World {
         &self,
         call: C,
     ) -> (Vec<u8>, Result<C::Reply, Refusal>) {
+        self.witnessed().await;
         let request = call.encode().unwrap();
         let lane = match EscrowRequest::decode(&request).unwrap().caller() {
             Caller::Identified => Lane::Identified,
@@ -126,6 +135,7 @@ impl World {
 
     /// Asks what must be refused, and checks that nothing was written.
     pub async fn refused<C: Call<Server = EscrowRequest>>(&self, call: C) -> Refusal {
+        self.witnessed().await;
         let head = self.head();
         let Err(refusal) = self.ask(call).await else {
             panic!("expected a refusal")
@@ -208,10 +218,10 @@ impl World {
         }
     }
 
-    pub fn overdue(&self, bought: &Bought) -> OverdueRequest {
-        OverdueRequest {
+    pub fn overdue(&self, bought: &Bought) -> WithHead<OverdueRequest> {
+        WithHead::without(OverdueRequest {
             terms: bought.order.contract.terms.clone(),
-        }
+        })
     }
 
     /// Verifies a document of the escrow's.

@@ -46,11 +46,11 @@ struct Contents {
 }
 
 impl Contents {
-    /// The same bytes, all durable.
-    fn settled(&self) -> Self {
+    /// These bytes, all durable.
+    fn settled(bytes: &[u8]) -> Self {
         Self {
-            now: self.now.clone(),
-            durable: self.now.clone(),
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
             pending: Vec::new(),
         }
     }
@@ -141,18 +141,13 @@ impl MemoryDisk {
     /// Another disk with the same files, as a running program sees them, all durable; nobody has it open.
     pub fn copy(&self) -> Self {
         let state = self.state();
-        let copy = State {
-            next: state.next,
-            files: state
-                .files
-                .iter()
-                .map(|(id, contents)| (*id, contents.settled()))
-                .collect(),
-            names: state.names.clone(),
-            durable_names: state.names.clone(),
-            ..State::default()
-        };
-        Self(Arc::new(Mutex::new(copy)))
+        state.copy(&state.names, |contents| &contents.now)
+    }
+
+    /// Another disk with what is synced alone; nobody has it open.
+    pub fn synced(&self) -> Self {
+        let state = self.state();
+        state.copy(&state.durable_names, |contents| &contents.durable)
     }
 
     /// The machine loses power and starts again: open files and locks are dead, what was synced is there,
@@ -234,6 +229,25 @@ impl MemoryDisk {
         }
     }
 
+    /// The machine is set up anew from `backup`, a [copy](MemoryDisk::copy) of some time: nothing else is left on the
+    /// disk, and open files and locks are dead.
+    pub fn restore(&self, backup: &MemoryDisk) {
+        let State { files, names, .. } = std::mem::take(&mut *backup.copy().state());
+        let mut state = self.state();
+        let boot = state.boot.wrapping_add(1);
+        let life = state.life.wrapping_add(1);
+        *state = State {
+            boot,
+            life,
+            // No handle of before names a file of now.
+            next: state.next.max(backup.state().next),
+            files,
+            durable_names: names.clone(),
+            names,
+            ..State::default()
+        };
+    }
+
     /// The bytes of a file as a running program sees them.
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.state();
@@ -257,6 +271,21 @@ impl MemoryDisk {
 }
 
 impl State {
+    /// A disk with the files of these names, and of each these bytes.
+    fn copy(&self, names: &BTreeMap<PathBuf, FileId>, bytes: impl Fn(&Contents) -> &Vec<u8>) -> MemoryDisk {
+        let files = self.files.iter();
+        let copy = State {
+            next: self.next,
+            files: files
+                .map(|(id, contents)| (*id, Contents::settled(bytes(contents))))
+                .collect(),
+            names: names.clone(),
+            durable_names: names.clone(),
+            ..State::default()
+        };
+        MemoryDisk(Arc::new(Mutex::new(copy)))
+    }
+
     fn fresh(&mut self) -> FileId {
         self.next = self.next.wrapping_add(1);
         self.next

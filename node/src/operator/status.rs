@@ -3,6 +3,7 @@
 use super::administer::OperatorError;
 use super::report::Report;
 use crate::admin::{AdminHandler, admin_call};
+use crate::history::{History, report::HistoryStatus};
 use crate::quic::{ServerCounters, ServerCounts};
 use crate::store::{Store, StoreCounts};
 use crate::usage::Usage;
@@ -24,6 +25,9 @@ pub struct Status {
     pub network: ServerCounts,
     /// What its process has taken of the machine.
     pub process: Usage,
+    /// Whether it may decide, if that rests on what its peers remember.
+    #[serde(default)]
+    pub history: Option<HistoryStatus>,
 }
 
 /// What a running node is asked.
@@ -55,12 +59,16 @@ impl Status {
             store,
             network,
             process,
+            history,
         } = self;
+        let stands = history
+            .map(|history| format!("\n{}", history.text()))
+            .unwrap_or_default();
         let mib = |bytes: u64| bytes / (1024 * 1024);
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
              {} records in the journal, {} MiB; {} transactions since the start\n\
-             {} connections, {} requests since the start, {} of them refused as it was busy",
+             {} connections, {} requests since the start, {} of them refused as it was busy{stands}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),
@@ -77,7 +85,9 @@ impl Status {
 /// The status of the node in `dir`, for its operator.
 pub(super) async fn show(dir: &Path) -> Result<Report, OperatorError> {
     let status = Status::of(dir).await?;
-    Ok(Report::new(status.text(), serde_json::to_value(status)?))
+    let mut report = Report::new(status.text(), serde_json::to_value(status)?);
+    report.exit = status.history.map_or(0, |history| history.exit());
+    Ok(report)
 }
 
 /// A role's own answers to its operator, and the status of the node that it runs in.
@@ -85,6 +95,7 @@ pub(crate) struct WithStatus<R> {
     pub(crate) role: Arc<R>,
     pub(crate) store: Store,
     pub(crate) server: Arc<ServerCounters>,
+    pub(crate) history: Option<Arc<History>>,
     pub(crate) since: Instant,
 }
 
@@ -99,6 +110,7 @@ impl<R: AdminHandler> AdminHandler for WithStatus<R> {
             store: self.store.counts(),
             network: self.server.counts(),
             process: Usage::of_this_process(),
+            history: self.history.as_ref().map(|history| history.status()),
         };
         serde_json::to_value(status).map_err(|e| e.to_string())
     }
@@ -131,6 +143,7 @@ mod tests {
             role: Arc::new(Echo),
             store,
             server: Arc::default(),
+            history: None,
             since: Instant::now(),
         };
         let other = json!({ "do": "audit" });

@@ -86,6 +86,11 @@ impl<'a> Transaction<'a> {
         self.write(key, None)
     }
 
+    /// Whether it has written anything.
+    pub fn has_written(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
         let result = self.check_write(key, value.as_ref().map_or(0, Vec::len));
         match &result {

@@ -38,6 +38,13 @@ defects! {
     RecordHashUnchecked: "Recovery reads records without checking their hash.",
     DamageTakenForTorn: "Recovery cuts a damaged record off as if it had never been acknowledged.",
     ForeignIndexTrusted: "Recovery keeps an index that was made from another journal.",
+    // The journals that bank and escrow remember of each other.
+    WitnessNotAwaited: "A node that has just started decides before a peer has told what it remembers.",
+    ShorterJournalTaken: "A node whose journal ends before the head that a peer remembers takes itself for up to date.",
+    DecidesBehind: "A node that has been told that it runs from an older copy decides all the same.",
+    HeadNotKept: "What a node does on a peer's word is written without how far the peer's journal had come.",
+    StopNotKept: "A node that runs from an older copy does not write down that it was told.",
+    UnprovenTrusted: "The escrow vouches for a hold of a bank that has not shown that it has forgotten nothing.",
     // The bank.
     HoldNotRepeated: "The bank refuses a hold that it made before, as its coins are held.",
     HoldAfterAbort: "The bank holds coins for a purchase that was aborted before its hold arrived.",

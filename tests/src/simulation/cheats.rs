@@ -15,6 +15,7 @@ use farthing_protocol::{
         Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, PurchaseId, Receipt, Settled, Terms,
     },
     goods::{ContentKey, GoodsKey},
+    history::WithHead,
     offer::OfferRequest,
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
     seal::{seal_goods_key, wrap},
@@ -296,7 +297,9 @@ pub struct DeniesHolds;
 impl Cheat for DeniesHolds {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match BankRequest::decode(&request) {
-            Ok(BankRequest::Settle(settle)) if matches!(settle.decision, SignedDecision::Commit(_)) => {
+            Ok(BankRequest::Settle(settle) | BankRequest::Push(WithHead { body: settle, .. }))
+                if matches!(settle.decision, SignedDecision::Commit(_)) =>
+            {
                 refuse(PurchaseFault::Unknown(settle.decision.purchase()))
             }
             _ => honest.answer(lane, request).await,
@@ -313,10 +316,15 @@ pub struct DeniesCredits {
 #[async_trait]
 impl Cheat for DeniesCredits {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let aborted = |settle: &SettleRequest| {
+            let settled = Settled::aborted(settle.decision.purchase(), settle.escrow);
+            Signed::sign(settled, &self.key)
+        };
+        let commits = |settle: &SettleRequest| matches!(settle.decision, SignedDecision::Commit(_));
         match BankRequest::decode(&request) {
-            Ok(BankRequest::Settle(settle)) if matches!(settle.decision, SignedDecision::Commit(_)) => {
-                let settled = Settled::aborted(settle.decision.purchase(), settle.escrow);
-                encode_reply(&Ok(Signed::sign(settled, &self.key)))
+            Ok(BankRequest::Settle(settle)) if commits(&settle) => encode_reply(&Ok(aborted(&settle))),
+            Ok(BankRequest::Push(push)) if commits(&push.body) => {
+                encode_reply(&Ok(WithHead::without(aborted(&push.body))))
             }
             _ => honest.answer(lane, request).await,
         }
@@ -382,8 +390,13 @@ impl Cheat for DeniesCoins {
                 refuse(CoinsFault { index, what })
             }
             Ok(BankRequest::Hold(hold)) => {
-                let digest = hold.terms.purchase_id().0;
-                let coins = hold.payment.coins.iter().zip(&hold.payment.authorizations);
+                let digest = hold.body.terms.purchase_id().0;
+                let coins = hold
+                    .body
+                    .payment
+                    .coins
+                    .iter()
+                    .zip(&hold.body.payment.authorizations);
                 for (coin, authorization) in coins {
                     let used = EarlierUse {
                         operation: CoinUse::Hold,

@@ -124,10 +124,14 @@ impl MemoryNetwork {
         })
     }
 
+    /// Who will answer for `identity`: he may be asked before his server has started.
+    pub fn introduce(&self, identity: PublicKey, party: Party) {
+        self.state().parties.insert(identity, party);
+    }
+
     /// Lets `service` answer for `identity`, until its life is over.
     pub fn attach(&self, identity: PublicKey, party: Party, service: Arc<dyn Service>, life: Life) {
         let mut state = self.state();
-        state.parties.insert(identity, party);
         let server = Server { party, service, life };
         state.servers.insert(identity, server);
     }

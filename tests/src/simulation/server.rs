@@ -75,6 +75,13 @@ impl<R> Server<R> {
         up.as_ref().map(|up| up.role.clone()).expect("the server is up")
     }
 
+    /// What runs, if anything does.
+    pub fn running(&self) -> Option<Arc<R>> {
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        let up = up.as_ref().filter(|_| !self.machine.life().is_over());
+        up.map(|up| up.role.clone())
+    }
+
     fn set(&self, up: Option<Up<R>>) {
         let before = std::mem::replace(&mut *self.up.lock().unwrap_or_else(PoisonError::into_inner), up);
         drop(before);

@@ -17,20 +17,36 @@ use farthing_client::buy::Parties;
 use farthing_coin::PublicKey;
 use farthing_escrow::escrow::Escrow;
 use farthing_merchant::merchant::Merchant;
-use farthing_node::{clock::Clock, disk::MemoryDisk, network::Network};
-use farthing_protocol::money::Amount;
+use farthing_node::{
+    card::Card, clock::Clock, disk::MemoryDisk, history::witness::COMPARE_MS, network::Network,
+};
+use farthing_protocol::{money::Amount, refusal::Later};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 /// When every world begins (ms since 1970).
 const BEGINNING_MS: u64 = 1_800_000_000_000;
 
 /// How long a service manager waits before it starts a node again that has not started.
 const START_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a world waits for bank and escrows to hear what they remember of each other.
+const WITNESSED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Longer than bank and escrows take to compare their journals once more: behind it, and if nobody does anything, nothing
+/// is written any more.
+pub const AT_REST_AFTER: Duration = Duration::from_millis(2 * COMPARE_MS);
+
+/// A start has an instant of its own: what it does in other threads is done before anything of the next one happens.
+const INSTANT: Duration = Duration::from_millis(1);
 
 /// A world: its servers, and the machines of the customers that a test makes.
 pub struct World {
@@ -113,6 +129,9 @@ impl World {
         });
         world.network.set_power(Arc::new(Mains(Arc::downgrade(&world))));
         for party in world.servers() {
+            world.network.introduce(world.card(party).identity, party);
+        }
+        for party in world.servers() {
             let mains = Mains(Arc::downgrade(&world));
             let start_again = move |party| {
                 let mains = mains.clone();
@@ -121,7 +140,22 @@ impl World {
             world.machine(party).when_it_dies(Box::new(start_again));
             world.start(party).await;
         }
+        world.witnessed().await;
+        // What starts have set going is over, so that a test counts its own messages alone.
+        sleep(AT_REST_AFTER).await;
         world
+    }
+
+    /// Waits until the bank and the escrows have told each other what they remember, as far as anyone answers.
+    pub async fn witnessed(&self) {
+        let waits = || {
+            let mut standings = self.servers().into_iter().map(|party| self.standing(party));
+            standings.any(|standing| standing == Some(Err(Later::Unwitnessed)))
+        };
+        let end = Instant::now() + WITNESSED_WITHIN;
+        while waits() && Instant::now() < end {
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Every server.
@@ -149,6 +183,16 @@ impl World {
             Party::Merchant(number) => self.merchants[number].machine.clone(),
             Party::Customer(number) => self.customers()[number].clone(),
             Party::Stranger => panic!("a stranger has no machine here"),
+        }
+    }
+
+    /// How a server is known.
+    pub fn card(&self, party: Party) -> &Card {
+        match party {
+            Party::Bank => &self.bank.card,
+            Party::Escrow(number) => &self.escrows[number].card,
+            Party::Merchant(number) => &self.merchants[number].card,
+            Party::Customer(_) | Party::Stranger => panic!("{party} is no server"),
         }
     }
 
@@ -180,6 +224,16 @@ impl World {
     /// An escrow.
     pub fn escrow(&self, number: usize) -> Arc<Escrow> {
         self.escrows[number].role()
+    }
+
+    /// Whether the bank or an escrow may decide and pay; `None` while its process is dead.
+    pub fn standing(&self, party: Party) -> Option<Result<(), Later>> {
+        let history = match party {
+            Party::Bank => self.bank.running()?.history().clone(),
+            Party::Escrow(number) => self.escrows[number].running()?.history().clone(),
+            _ => return None,
+        };
+        Some(history.standing())
     }
 
     /// A merchant.
@@ -246,9 +300,10 @@ impl World {
             self.try_start(party).await;
             if self.machine(party).life().is_over() {
                 self.network.trace.note(format!("{party} cannot start"));
-                tokio::time::sleep(START_PAUSE).await;
+                sleep(START_PAUSE).await;
             }
         }
+        sleep(INSTANT).await;
     }
 
     async fn try_start(&self, party: Party) {

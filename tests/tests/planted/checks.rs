@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{disks, links, local, papers, strangers};
+use crate::{copies, disks, links, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -88,6 +88,22 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::a_hold_that_arrives_after_its_abort
     ),
     story!("a list that is too long", strangers::a_list_that_is_too_long),
+    story!(
+        "an older bank that nobody can tell",
+        copies::an_older_bank_that_nobody_can_tell
+    ),
+    story!(
+        "an older bank whose escrow has just restarted",
+        copies::an_older_bank_whose_escrow_has_just_restarted
+    ),
+    story!(
+        "an older bank that was told once",
+        copies::an_older_bank_that_was_told_once
+    ),
+    story!(
+        "an older bank that another escrow has let up",
+        copies::an_older_bank_that_another_escrow_has_let_up
+    ),
     story!("a receipt with another key", papers::a_receipt_with_another_key),
     story!(
         "goods that are not the offer's",

@@ -6,6 +6,7 @@
 //! | what a stranger asks | [`strangers`] |
 //! | what a wallet and a judge are shown that is not what it says | [`papers`] |
 //! | what a store finds on its disk | [`disks`] |
+//! | a bank that runs from an older copy | [`copies`] |
 //! | what joins a name to what is said without one | [`links`] |
 //! | the table in docs/TESTING.md, and that no program has a switch | [`table`] |
 
@@ -18,6 +19,7 @@
 )]
 
 mod checks;
+mod copies;
 mod disks;
 mod links;
 mod papers;

@@ -8,6 +8,7 @@ use farthing_protocol::{
     decide::{OverdueRequest, SignedDecision},
     documents::{Abort, AbortReason, Hold},
     goods::GoodsKey,
+    history::WithHead,
     money::Amount,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
     settle::SettleRequest,
@@ -69,6 +70,7 @@ pub async fn the_same_session_after_a_restart() {
     let begin = hand.withdraw_begin(&hand.withdrawal(&[1]).await);
     let before = hand.ask(begin.clone()).await.expect("a session");
     world.restart(Party::Bank, Death::Killed).await;
+    world.witnessed().await;
     let after = hand.ask(begin).await.expect("a session");
     assert!(
         before.commitments != after.commitments,
@@ -124,7 +126,7 @@ pub async fn a_goods_key_that_is_not_the_offers() {
 pub async fn a_hold_that_is_not_overdue() {
     let (_world, hand, bought, _) = held(36).await;
     let terms = bought.order.contract.terms.clone();
-    let refused = hand.ask(OverdueRequest { terms }).await;
+    let refused = hand.ask(WithHead::without(OverdueRequest { terms })).await;
     let not_yet = matches!(refused, Err(Refusal::Later(Later::NotYet)));
     assert!(not_yet, "finality: the bank's clock has decided a purchase");
 }

@@ -16,6 +16,7 @@
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
+//! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 
 #![allow(
@@ -41,6 +42,7 @@ mod parted;
 mod pinned;
 mod points;
 mod repeated;
+mod restored;
 
 use farthing_tests::processes::world::World;
 

@@ -38,6 +38,17 @@ fn what_nodes_keep_up_to_date_by_themselves_is_no_place() {
     let keys = Point::BeforeAsking(message(RoleName::Bank, "list of keys"));
     assert_eq!(tracker.enters(Party::Node(RoleName::Merchant), &keys), None);
     assert!(tracker.enters(Party::Wallet, &keys).is_some());
+
+    let (bank, witness) = (Party::Node(RoleName::Bank), message(RoleName::Escrow, COMPARING));
+    assert_eq!(tracker.enters(bank, &Point::BeforeAsking(witness.clone())), None);
+    assert_eq!(tracker.enters(bank, &Point::Answered(witness.clone())), None);
+    assert_eq!(tracker.enters(bank, &before_append()), None);
+    let written = tracker.enters(bank, &before_append());
+    assert!(written.is_some(), "one write belongs to one answer");
+    let asked = Point::Asked(message(RoleName::Bank, "hold"));
+    assert_eq!(tracker.enters(bank, &Point::Answered(witness)), None);
+    assert_eq!(tracker.enters(bank, &asked), None);
+    assert!(tracker.enters(bank, &before_append()).is_some());
 }
 
 #[test]

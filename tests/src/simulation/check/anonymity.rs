@@ -201,6 +201,9 @@ fn bank_matter(request: &BankRequest) -> (Option<Matter>, Vec<PublicKey>) {
         BankRequest::ExchangeFinish(request) => exchange(request.body.request_id, &request.body.inputs),
         BankRequest::Settle(request) => (Some(Matter::Purchase(request.decision.purchase())), vec![]),
         BankRequest::Collect(request) => (Some(Matter::Purchase(request.purchase)), vec![]),
-        BankRequest::Keys(_) | BankRequest::Bucket(_) | BankRequest::Hold(_) => (None, vec![]),
+        BankRequest::Push(push) => (Some(Matter::Purchase(push.body.decision.purchase())), vec![]),
+        BankRequest::Keys(_) | BankRequest::Bucket(_) | BankRequest::Hold(_) | BankRequest::Witness(_) => {
+            (None, vec![])
+        }
     }
 }

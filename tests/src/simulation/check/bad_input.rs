@@ -1,8 +1,12 @@
 //! Bad input: whatever is sent that nobody would send is answered, and changes nothing. (Which refusal each gets is what
 //! `tests/bad_input.rs` shows.)
 
-use super::super::{dice::Dice, network::Sent, party::Party, world::World};
-use farthing_node::{card::Card, network::Lane};
+use super::super::{
+    dice::Dice,
+    network::Sent,
+    world::{AT_REST_AFTER, World},
+};
+use farthing_node::network::Lane;
 use farthing_protocol::api::EscrowRequest;
 use std::time::Duration;
 
@@ -10,12 +14,15 @@ impl World {
     /// Sends changed copies of requests that were sent before, once nothing is under way any more; what was found.
     pub async fn send_bad_input(&self, dice: &Dice, times: usize) -> Vec<String> {
         let mut found = Vec::new();
+        // How far journals have come with what was done last is remembered first: whatever is written then is written
+        // for what is sent here.
+        tokio::time::sleep(AT_REST_AFTER).await;
         let sent: Vec<Sent> = self.network.sent();
         for _ in 0..times {
             let message = &sent[dice.below(sent.len() as u64) as usize];
-            let Some(card) = self.card(message.to) else {
+            if !self.servers().contains(&message.to) {
                 continue;
-            };
+            }
             let bytes = changed(&message.request, dice);
             if matches!(EscrowRequest::decode(&bytes), Ok(EscrowRequest::Overdue(_))) {
                 // Anybody may bring terms that he has made up, and have them aborted: see PROTOCOL.md.
@@ -27,7 +34,11 @@ impl World {
                 message.lane
             };
             let before = self.syncs();
-            let channel = self.wire().connect(&card, lane).await.expect("a connection");
+            let channel = self
+                .wire()
+                .connect(self.card(message.to), lane)
+                .await
+                .expect("a connection");
             if let Err(error) = channel.call(bytes, Duration::from_secs(60)).await {
                 found.push(format!("bad input: {} gave no answer: {error}", message.to));
             }
@@ -36,14 +47,6 @@ impl World {
             }
         }
         found
-    }
-
-    /// The card of a server.
-    fn card(&self, party: Party) -> Option<Card> {
-        let cards = self.foundation.cards();
-        cards
-            .into_iter()
-            .find(|card| self.network.party(&card.identity) == Some(party))
     }
 
     fn syncs(&self) -> u64 {

@@ -4,14 +4,16 @@
 use super::super::{network::Sent, party::Party};
 use farthing_node::{card::RoleName, probe::question};
 use farthing_protocol::{
-    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest},
+    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{
         CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
     },
     documents::PurchaseId,
+    history::WithHead,
+    hold::BankHoldRequest,
     offer::DeliverRequest,
     refusal::Refusal,
-    settle::{CollectRequest, Collected},
+    settle::{CollectRequest, Collected, SettleRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,12 +27,32 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
                     | BankRequest::ExchangeFinish(_)
                     | BankRequest::Hold(_)
                     | BankRequest::Settle(_)
+                    | BankRequest::Push(_)
             )
         }),
         RoleName::Escrow => EscrowRequest::decode(request)
-            .is_ok_and(|question| !matches!(question, EscrowRequest::Outcome(_))),
+            .is_ok_and(|question| !matches!(question, EscrowRequest::Outcome(_) | EscrowRequest::Witness(_))),
         RoleName::Merchant => MerchantRequest::decode(request)
             .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_))),
+    }
+}
+
+/// What of a reply is the answer: between bank and escrow a head goes with it, which grows.
+fn answer(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<u8> {
+    match (role, BankRequest::decode(request), EscrowRequest::decode(request)) {
+        (RoleName::Bank, Ok(BankRequest::Hold(_)), _) => {
+            let reply = WithHead::<BankHoldRequest>::decode_reply(reply).expect("a reply is one");
+            encode_reply(&reply.map(|answer| answer.body))
+        }
+        (RoleName::Bank, Ok(BankRequest::Push(_)), _) => {
+            let reply = WithHead::<SettleRequest>::decode_reply(reply).expect("a reply is one");
+            encode_reply(&reply.map(|answer| answer.body))
+        }
+        (RoleName::Escrow, _, Ok(EscrowRequest::Overdue(_))) => {
+            let reply = WithHead::<OverdueRequest>::decode_reply(reply).expect("a reply is one");
+            encode_reply(&reply.map(|answer| answer.body))
+        }
+        _ => reply.to_vec(),
     }
 }
 
@@ -43,7 +65,7 @@ enum End {
 
 pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
     let mut ends: BTreeMap<PurchaseId, BTreeSet<End>> = BTreeMap::new();
-    let mut answers: BTreeMap<(Party, &[u8]), &[u8]> = BTreeMap::new();
+    let mut answers: BTreeMap<(Party, &[u8]), Vec<u8>> = BTreeMap::new();
     for message in sent {
         let Some(role) = role(message.to) else { continue };
         let for_ever = is_answered_for_ever(role, &message.request);
@@ -58,8 +80,9 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
             let key = (message.to, message.request.as_slice());
             match refusal(reply) {
                 None => {
-                    let first = answers.entry(key).or_insert(reply);
-                    if *first != reply.as_slice() {
+                    let answer = answer(role, &message.request, reply);
+                    let first = answers.entry(key).or_insert_with(|| answer.clone());
+                    if *first != answer {
                         safety.push(format!(
                             "same request, same reply: two replies to `{what}` differ"
                         ));
@@ -111,7 +134,9 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
     let request = &message.request;
     match role {
         RoleName::Bank => match BankRequest::decode(request) {
-            Ok(BankRequest::Settle(settle)) => of_decision(&settle.decision),
+            Ok(BankRequest::Settle(settle) | BankRequest::Push(WithHead { body: settle, .. })) => {
+                of_decision(&settle.decision);
+            }
             Ok(BankRequest::Collect(_)) => {
                 for collected in replies::<CollectRequest>(message) {
                     match collected {
@@ -134,7 +159,9 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
             }
             Ok(EscrowRequest::Cancel(_)) => said.extend(outcomes(replies::<CancelRequest>(message))),
             Ok(EscrowRequest::Outcome(_)) => said.extend(outcomes(replies::<OutcomeRequest>(message))),
-            Ok(EscrowRequest::Overdue(_)) => replies::<OverdueRequest>(message).iter().for_each(of_decision),
+            Ok(EscrowRequest::Overdue(_)) => replies::<WithHead<OverdueRequest>>(message)
+                .iter()
+                .for_each(|decision| of_decision(&decision.body)),
             _ => {}
         },
         RoleName::Merchant => {

@@ -1,0 +1,89 @@
+//! How a node stands, for its operator.
+
+use super::{History, Standing};
+use serde::{Deserialize, Serialize};
+
+/// The exit code of `status` for a node that decides nothing.
+pub const EXIT_UNDECIDED: u8 = 4;
+
+/// Whether a node may decide and pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "standing")]
+pub enum Stands {
+    /// It may.
+    Up,
+    /// No peer has told it yet what it remembers.
+    Waiting,
+    /// It runs from an older copy of its journal.
+    Behind {
+        /// A peer remembers this record, and the journal has another there, or none.
+        missing: u64,
+    },
+}
+
+/// How a node stands with its peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryStatus {
+    /// Whether it may decide.
+    #[serde(flatten)]
+    pub stands: Stands,
+    /// How many peers can be asked what they remember.
+    pub witnesses: usize,
+    /// How many of them have shown, since the start, that they have forgotten nothing themselves.
+    pub proven: usize,
+}
+
+impl History {
+    /// How the node stands.
+    pub fn status(&self) -> HistoryStatus {
+        let stands = match &*self.standing.borrow() {
+            Standing::Unwitnessed => Stands::Waiting,
+            Standing::Up => Stands::Up,
+            Standing::Behind(told) => Stands::Behind {
+                missing: told.body.records,
+            },
+        };
+        let witnesses = self.witnesses();
+        let known = self.known();
+        let proven = witnesses
+            .iter()
+            .filter(|card| known.proven.contains_key(&card.identity));
+        HistoryStatus {
+            stands,
+            proven: proven.count(),
+            witnesses: witnesses.len(),
+        }
+    }
+}
+
+impl HistoryStatus {
+    /// What an operator reads.
+    pub fn text(&self) -> String {
+        let HistoryStatus {
+            stands,
+            witnesses,
+            proven,
+        } = self;
+        match stands {
+            Stands::Up => {
+                format!("it decides and pays; {proven} of {witnesses} peers have compared journals with it")
+            }
+            Stands::Waiting => format!(
+                "it waits: nothing is decided or paid before one of its {witnesses} peers has told what it remembers"
+            ),
+            Stands::Behind { missing } => format!(
+                "IT IS BEHIND, and decides and pays nothing: a peer remembers record {missing} of its journal, which is \
+                 not in it. It runs from an older copy. Stop it, put the newest journal in place, and start it again \
+                 (OPERATIONS.md, A node that is behind)"
+            ),
+        }
+    }
+
+    /// The exit code of `status`.
+    pub fn exit(&self) -> u8 {
+        match self.stands {
+            Stands::Up => 0,
+            Stands::Waiting | Stands::Behind { .. } => EXIT_UNDECIDED,
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Asking the peers what they remember, and telling them.
+
+use super::{History, Standing};
+use crate::{
+    call::{CallError, ask, unavailable},
+    card::{Card, RoleName},
+    process::StopToken,
+};
+use farthing_coin::{PublicKey, Signed};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{
+    api::{AskBank, AskEscrow},
+    history::{
+        JournalHead, OwnJournal, Testimony, WitnessHistory, WitnessRequest, verify_testimony,
+        verify_witness_request,
+    },
+    refusal::{Later, Refusal},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// How often a node that may decide compares its journal with its peers' memory (ms): what no other message has told
+/// them, such as withdrawals, is forgotten unseen for as long at most.
+pub const COMPARE_MS: u64 = 10_000;
+
+/// How long a peer is waited for that is asked what it remembers.
+pub const WITNESS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The first pause of a node that waits for a witness (ms). It doubles each time.
+pub const WAIT_FIRST_MS: u64 = 100;
+
+/// The longest pause of a node that waits for a witness (ms).
+pub const WAIT_MAX_MS: u64 = 2_000;
+
+/// The most peers that are asked at once.
+pub const ASKED_AT_ONCE_MAX: usize = 16;
+
+impl History {
+    /// Asks all peers, again and again, until `stop`.
+    pub async fn watch(self: Arc<Self>, stop: StopToken) {
+        let mut pause_ms = WAIT_FIRST_MS;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                () = self.ask_all() => {}
+            }
+            let wait_ms = match self.standing() {
+                Err(Later::Unwitnessed) => pause_ms,
+                _ => COMPARE_MS,
+            };
+            pause_ms = pause_ms.saturating_mul(2).min(WAIT_MAX_MS);
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                () = self.nudge.notified() => tokio::time::sleep(Duration::from_millis(WAIT_FIRST_MS)).await,
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+            }
+        }
+    }
+
+    /// Waits until the node may decide, asking its peers meanwhile, for at most `patience`.
+    ///
+    /// # Errors
+    /// As [`History::standing`].
+    pub async fn up_within(self: &Arc<Self>, patience: Duration) -> Result<(), Later> {
+        let mut standing = self.standing.subscribe();
+        let asking = async {
+            loop {
+                self.ask_all().await;
+                tokio::time::sleep(Duration::from_millis(WAIT_FIRST_MS)).await;
+            }
+        };
+        let _over = tokio::time::timeout(patience, async {
+            tokio::select! {
+                biased;
+                _known = standing.wait_for(|standing| *standing != Standing::Unwitnessed) => {}
+                () = asking => {}
+            }
+        })
+        .await;
+        self.standing()
+    }
+
+    /// Asks every peer once. If any has answered, and none has shown that this node has forgotten something, it may
+    /// decide: one is enough, but all who can be reached are heard first.
+    pub async fn ask_all(self: &Arc<Self>) {
+        let mut left = self.witnesses().into_iter();
+        let mut heard = match left.len() {
+            0 => Some("no peer could remember anything".to_owned()),
+            _ => None,
+        };
+        let mut asked = JoinSet::new();
+        loop {
+            while asked.len() < ASKED_AT_ONCE_MAX
+                && let Some(card) = left.next()
+            {
+                let this = Arc::clone(self);
+                asked.spawn(async move { (card.title(), this.compare(&card.identity).await) });
+            }
+            match asked.join_next().await {
+                None => break,
+                Some(Ok((who, Ok(())))) => {
+                    heard = Some(format!("{who} remembers nothing that is not in the journal"));
+                }
+                Some(Ok((who, Err(refusal)))) => {
+                    tracing::debug!(who, %refusal, "a peer was asked what it remembers");
+                }
+                Some(Err(error)) => tracing::error!(%error, "asking a peer has ended badly"),
+            }
+        }
+        // Read once more, as what stopped this node at an earlier start may not have been readable at this one.
+        match (heard, self.stopped_before()) {
+            (Some(why), Ok(None)) => self.confirm(&why),
+            (_, Err(error)) => {
+                tracing::error!(%error, "it cannot be read whether this node was stopped before")
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks one peer what it remembers, and remembers how far it has come itself.
+    ///
+    /// # Errors
+    /// When it does not answer, or has forgotten something, or this node has.
+    pub async fn compare(self: &Arc<Self>, peer: &PublicKey) -> Result<(), Refusal> {
+        let role = self.parts.witnesses;
+        let link = self.parts.peers.link(role, peer)?;
+        let mut nonce = [0; 32];
+        self.parts.entropy.fill(&mut nonce);
+        let asked = WitnessRequest {
+            asker: self.here,
+            witness: *peer,
+            nonce,
+            remembered: self.remembered(peer)?,
+        };
+        let signed = Signed::sign(asked.clone(), &self.parts.key);
+        let answer = match role {
+            RoleName::Bank => ask(&*link, AskBank(signed), WITNESS_TIMEOUT).await,
+            _ => ask(&*link, AskEscrow(signed), WITNESS_TIMEOUT).await,
+        };
+        let learned = verify_testimony(answer.map_err(|e| silent(role, e))?, &asked)?;
+        let who = link.card().title();
+        // What the peer remembers comes first: a node that is behind takes nothing up any more.
+        if let Some(claim) = &learned.claim {
+            self.check(claim, &who)?;
+        }
+        match learned.witness {
+            WitnessHistory::Hidden => {}
+            WitnessHistory::Proven(head) => self.take(peer, asked.remembered.as_ref(), &head).await?,
+            WitnessHistory::Contradicted => {
+                tracing::error!(
+                    who,
+                    "it has forgotten what it had told this node: it runs from an older copy of its journal; ask its \
+                     operator"
+                );
+                return Err(Later::PeerSilent(role.to_string()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until `head`, which came with an answer of `peer`, can be relied on.
+    ///
+    /// # Errors
+    /// When the peer does not prove that it has forgotten nothing.
+    pub async fn rely_on(
+        self: &Arc<Self>,
+        peer: &PublicKey,
+        head: Option<&Signed<JournalHead>>,
+    ) -> Result<(), Refusal> {
+        if self.hear(peer, head)? || is_planted(Defect::UnprovenTrusted) {
+            return Ok(());
+        }
+        self.compare(peer).await?;
+        match self.hear(peer, head)? {
+            true => Ok(()),
+            false => Err(Later::PeerSilent(self.parts.witnesses.to_string()).into()),
+        }
+    }
+
+    /// Tells a peer what is remembered of it. This is answered whether or not the node may decide.
+    ///
+    /// # Errors
+    /// When the question is not a peer's to this node, or the store cannot be read.
+    pub fn testify(self: &Arc<Self>, request: Signed<WitnessRequest>) -> Result<Signed<Testimony>, Refusal> {
+        let request = verify_witness_request(request, &self.here)?;
+        let asker = request.asker();
+        let card = self.parts.peers.card(self.parts.witnesses, &asker);
+        if let Some(claim) = request.claim() {
+            let who = card.as_ref().map_or_else(|| "a node".into(), Card::title);
+            // Told to the peer all the same: it sees for itself what the journal lacks.
+            let _stopped = self.check(claim, &who);
+        }
+        let own = card.map(|_| self.own_journal(request.claim())).transpose()?;
+        let remembered = self.remembered(&asker)?;
+        if own.is_some() {
+            self.heard_from(&asker);
+        }
+        let testimony = request.respond(remembered, own);
+        Ok(Signed::sign(testimony, &self.parts.key))
+    }
+
+    /// Stops the node if `claim`, a head of its own that `who` remembers, is not in its history.
+    fn check(self: &Arc<Self>, claim: &Signed<JournalHead>, who: &str) -> Result<(), Refusal> {
+        let there = self.hash_there(claim)?;
+        let passes = there.is_none() && is_planted(Defect::ShorterJournalTaken);
+        if claim.body.lies_in(there) || passes {
+            return Ok(());
+        }
+        if self.stop(claim, who) {
+            self.keep_stopped(claim.clone());
+        }
+        Err(Later::Behind.into())
+    }
+
+    /// The hash in the journal at the place of `claim`, a head that this node has signed.
+    fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<[u8; 32]>, Refusal> {
+        // Told in this run, and so read from this very journal, which only grows.
+        if claim.body.run == self.run {
+            return Ok(Some(claim.body.hash));
+        }
+        let there = self.parts.store.hash_at(claim.body.records);
+        there.map_err(|e| unavailable(&e))
+    }
+
+    fn own_journal(&self, claim: Option<&Signed<JournalHead>>) -> Result<OwnJournal, Refusal> {
+        let hash_there = claim.map(|claim| self.hash_there(claim)).transpose()?.flatten();
+        Ok(OwnJournal {
+            head: self.head(),
+            hash_there,
+        })
+    }
+
+    /// A peer that asks is there: it is asked at once if something is to be learned from it.
+    fn heard_from(&self, peer: &PublicKey) {
+        let waits = self.standing() == Err(Later::Unwitnessed);
+        if waits {
+            self.parts.peers.renew_link(peer);
+        }
+        if waits || !self.known().proven.contains_key(peer) {
+            self.nudge.notify_one();
+        }
+    }
+
+    /// Remembers `head`, which `peer` has shown to continue `asked`, durably.
+    async fn take(
+        self: &Arc<Self>,
+        peer: &PublicKey,
+        asked: Option<&Signed<JournalHead>>,
+        head: &Signed<JournalHead>,
+    ) -> Result<(), Refusal> {
+        {
+            let mut known = self.known();
+            let now = known.heads.get(peer);
+            // What was heard while the question was under way, in another run than the answer's, it says nothing of.
+            if now != asked && now.is_some_and(|now| now.body.run != head.body.run) {
+                return Err(Later::PeerSilent(self.parts.witnesses.to_string()).into());
+            }
+            known.grow(peer, head);
+        }
+        let (this, row) = (Arc::clone(self), *peer);
+        let written = self.parts.store.transact(move |tx| this.write(tx, &row)).await;
+        // A store that takes no writes lets nothing be decided either: the next decision writes it, or the next
+        // comparison.
+        if let Err(error) = written {
+            tracing::warn!(%error, "how far a peer's journal has come is not written yet");
+        }
+        self.known().proven.insert(*peer, head.body.run);
+        Ok(())
+    }
+}
+
+fn silent(role: RoleName, error: CallError) -> Refusal {
+    match error {
+        CallError::Refused(refusal) => refusal,
+        other => {
+            tracing::debug!(error = %other, "a witness did not answer");
+            Later::PeerSilent(role.to_string()).into()
+        }
+    }
+}

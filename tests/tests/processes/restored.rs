@@ -1,0 +1,97 @@
+//! A bank or an escrow that is started from an older copy of its directory, and what its operator does about it.
+
+use crate::world;
+use farthing_node::card::RoleName::{self, Bank, Escrow};
+use farthing_tests::processes::{node::Node, run::until, world::POSTCARD};
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// What `status` says, and how it ends.
+fn status(node: &Node) -> (Value, Option<i32>) {
+    let said = node.command(&["status"], &[]);
+    let code = said.code;
+    (said.json(code.expect("it ended")), code)
+}
+
+fn until_it_stands(node: &Node, standing: &str, code: i32) -> Value {
+    until(&format!("the node is {standing}"), || {
+        let (status, ended) = status(node);
+        (status["history"]["standing"] == standing && ended == Some(code)).then_some(status)
+    })
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        match from.is_dir() {
+            true => copy(&from, &to),
+            false => drop(fs::copy(&from, &to).expect("a copy")),
+        }
+    }
+}
+
+fn older_copy(role: RoleName) {
+    let world = world();
+    let alice = world.customer("alice");
+    let node = world.node(role);
+    until_it_stands(node, "up", 0);
+    let (store, old, newest) = (
+        node.dir().join("store"),
+        world.dir().join("old"),
+        world.dir().join("newest"),
+    );
+    node.stop();
+    copy(&store, &old);
+    node.start();
+    alice.buys(POSTCARD, "first");
+    until("the decision is obeyed", || (world.held() == 0).then_some(()));
+
+    node.stop();
+    fs::rename(&store, &newest).expect("the store is put aside");
+    copy(&old, &store);
+    node.start();
+    let status = until_it_stands(node, "behind", 4);
+    assert!(status["history"]["missing"].as_u64().is_some(), "{status}");
+    node.until_log_says("this node runs from an older copy of its journal");
+    alice.buys_into_silence(POSTCARD, "second");
+    // It stays so, though nobody is there to say it again.
+    let other = world.node(if role == Bank { Escrow } else { Bank });
+    other.kill();
+    node.restart();
+    until_it_stands(node, "behind", 4);
+    other.start();
+    if role == Bank {
+        let refused = node.command(&["account", "payout"], &[&world.merchant_account, "7.25"]);
+        let why = refused.error(1);
+        assert!(why.contains("older copy"), "{why}");
+    } else {
+        assert_eq!(
+            world.decisions(),
+            Vec::<String>::new(),
+            "it has forgotten, and decided nothing"
+        );
+    }
+
+    // What OPERATIONS.md says: the newest journal alone.
+    node.stop();
+    fs::rename(&store, world.dir().join("old-again")).expect("the old store is put aside");
+    fs::create_dir(&store).expect("a directory");
+    fs::copy(newest.join("journal"), store.join("journal")).expect("the journal");
+    node.start();
+    until_it_stands(node, "up", 0);
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(1), "committed");
+    world.check(&[&alice]);
+}
+
+#[test]
+fn a_bank_from_an_older_copy_pays_nothing_until_its_newest_journal_is_back() {
+    older_copy(Bank);
+}
+
+#[test]
+fn an_escrow_from_an_older_copy_decides_nothing_until_its_newest_journal_is_back() {
+    older_copy(Escrow);
+}
