@@ -15,6 +15,7 @@
 //! | peers that cheat | [`cheats`] |
 //! | what happened, for people | [`trace`] |
 
+pub mod backup;
 pub mod campaign;
 pub mod cheats;
 pub mod check;

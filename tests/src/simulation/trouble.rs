@@ -1,6 +1,7 @@
 //! What goes wrong by itself in a campaign, besides what the weather does to messages.
 
 use super::{
+    backup::Backups,
     dice::Dice,
     machine::{CrashPoint, Death, START_POINTS, WRITE_POINTS},
     party::Party,
@@ -34,10 +35,12 @@ enum Trouble {
     ClockWrong,
     /// A bit of a server's journal is flipped while it is down: it must not start; its operator puts it right.
     BitFlipped,
+    /// A backup of the bank or of an escrow is made; the next time, its machine is set up anew from that.
+    OlderCopy,
 }
 
 /// By how often.
-const TROUBLES: [(Trouble, u64); 10] = [
+const TROUBLES: [(Trouble, u64); 11] = [
     (Trouble::CutOneWay, 15),
     (Trouble::CutBothWays, 15),
     (Trouble::Dies, 12),
@@ -48,6 +51,7 @@ const TROUBLES: [(Trouble, u64); 10] = [
     (Trouble::SyncSlow, 8),
     (Trouble::ClockWrong, 8),
     (Trouble::BitFlipped, 3),
+    (Trouble::OlderCopy, 8),
 ];
 
 const HOUR_MS: i64 = 3_600_000;
@@ -55,6 +59,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// Lets one trouble after the other come until `end`. Counts them.
 pub async fn trouble(world: &Arc<World>, dice: &Dice, end: Instant) -> BTreeMap<String, u64> {
     let mut counted = BTreeMap::new();
+    let mut backups = Backups::default();
     // Some days are calm.
     let often_ms = dice.one_of(&[5_000, 20_000, 60_000, 1_000_000_000]);
     loop {
@@ -65,12 +70,14 @@ pub async fn trouble(world: &Arc<World>, dice: &Dice, end: Instant) -> BTreeMap<
         }
         sleep_until(next).await;
         let trouble = dice.weighed(&TROUBLES);
-        *counted.entry(format!("{trouble:?}")).or_default() += 1;
-        strike(world, dice, trouble).await;
+        if strike(world, dice, &mut backups, trouble).await {
+            *counted.entry(format!("{trouble:?}")).or_default() += 1;
+        }
     }
 }
 
-async fn strike(world: &Arc<World>, dice: &Dice, trouble: Trouble) {
+/// Whether it has struck.
+async fn strike(world: &Arc<World>, dice: &Dice, backups: &mut Backups, trouble: Trouble) -> bool {
     let servers = world.servers();
     let everyone = world.everyone();
     let (server, anyone) = (dice.one_of(&servers), dice.one_of(&everyone));
@@ -133,7 +140,13 @@ async fn strike(world: &Arc<World>, dice: &Dice, trouble: Trouble) {
             later(world, a_while, async move |_| clock.set_wrong_by_ms(0));
         }
         Trouble::BitFlipped => flip_a_bit(world, server, dice).await,
+        Trouble::OlderCopy => {
+            let escrow = Party::Escrow(dice.below(world.foundation.population.escrows as u64) as usize);
+            let node = dice.one_of(&[Party::Bank, escrow]);
+            return backups.run_from(world, node, death, a_while).await;
+        }
     }
+    true
 }
 
 /// Does something after a while, unless the world has ended.
