@@ -155,9 +155,10 @@ impl Wallet {
             escrow,
             bank,
         } = parties;
-        let check = |keys| check_offer(offer, &merchant.identity, &bank.identity, &escrow.identity, keys);
-        match check(&self.keys(bank).await?) {
-            Err(OfferFault::OtherKeys) => Ok(check(&self.fetch_keys(bank).await?)?),
+        let check =
+            |keys: &KeyBook| check_offer(offer, &merchant.identity, &bank.identity, &escrow.identity, keys);
+        match check(self.keys(bank).await?.as_ref()) {
+            Err(OfferFault::OtherKeys) => Ok(check(self.fetch_keys(bank).await?.as_ref())?),
             other => Ok(other?),
         }
     }

@@ -43,7 +43,8 @@ impl Wallet {
         values: &[u64],
     ) -> Result<(), WalletError> {
         self.check_restored(&bank.identity)?;
-        let outputs = self.issuing(&self.keys(bank).await?, values)?;
+        let keys = self.keys(bank).await?;
+        let outputs = self.issuing(&keys, values)?;
         for _ in 0..NUMBERS_MAX {
             let Some(at) = self.plan_exchange(bank, inputs.clone(), outputs.clone()).await? else {
                 // Another matter was quicker to take a coin; whoever wanted this looks again.

@@ -18,6 +18,7 @@ use farthing_protocol::{
     refusal::{IssueFault, Refusal},
     restore::Origin,
 };
+use std::sync::Arc;
 
 impl Wallet {
     /// The keys that issue coins of `values` now.
@@ -48,7 +49,7 @@ impl Wallet {
     }
 
     /// The list of keys that holds these, fetched again if the wallet's is older.
-    pub(crate) async fn keys_of(&self, bank: &Card, ids: &[KeyId]) -> Result<KeyBook, WalletError> {
+    pub(crate) async fn keys_of(&self, bank: &Card, ids: &[KeyId]) -> Result<Arc<KeyBook>, WalletError> {
         match self.stored_keys(bank)? {
             Some(keys) if ids.iter().all(|id| keys.get(id).is_some()) => Ok(keys),
             _ => self.fetch_keys(bank).await,

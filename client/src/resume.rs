@@ -11,7 +11,7 @@ use farthing_protocol::{
     exchange::ExchangeState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase,
     restore::CoinUsed, withdraw::WithdrawalState,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What carrying on came to.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Wallet {
             Ok(worth) => total = Amount(total.0.saturating_add(worth.0)),
             Err(error) => failed.push(error),
         };
-        let mut books: BTreeMap<PublicKey, Option<KeyBook>> = BTreeMap::new();
+        let mut books: BTreeMap<PublicKey, Option<Arc<KeyBook>>> = BTreeMap::new();
         let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
         for row in self.present_coins()? {
             let may_be_free = matches!(

@@ -17,12 +17,13 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write,
     ops::Bound,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use zeroize::Zeroizing;
 
@@ -67,6 +68,9 @@ pub struct Wallet {
     pub(crate) seed: Seed,
     pub(crate) store: Store,
     pub(crate) around: Surroundings,
+    /// The lists of keys that were verified since the wallet was opened: each is checked key by key, which costs more
+    /// than a purchase's own signatures.
+    books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
 }
 
 impl std::fmt::Debug for Wallet {
@@ -163,6 +167,7 @@ impl Wallet {
             seed,
             store,
             around,
+            books: Mutex::default(),
         }
     }
 
@@ -262,7 +267,7 @@ impl Wallet {
     // ---- keys -------------------------------------------------------------------------------------------------
 
     /// The bank's keys as the wallet last saw them, fetched if there are none for now.
-    pub(crate) async fn keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
+    pub(crate) async fn keys(&self, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
         if let Some(book) = self.stored_keys(bank)?
             && book
                 .values()
@@ -275,23 +280,34 @@ impl Wallet {
     }
 
     /// The bank's keys as the wallet last saw them.
-    pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<KeyBook>, WalletError> {
+    pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<Arc<KeyBook>>, WalletError> {
+        if let Some(book) = self.books().get(&bank.identity) {
+            return Ok(Some(Arc::clone(book)));
+        }
         let Some(signed) = KEY_LISTS.peek(&self.store.view(), &bank.identity)? else {
             return Ok(None);
         };
-        Ok(Some(verified_keys(bank, signed)?))
+        let book = Arc::new(verified_keys(bank, signed)?);
+        // One that was fetched meanwhile is newer.
+        Ok(Some(Arc::clone(
+            self.books().entry(bank.identity).or_insert(book),
+        )))
+    }
+
+    fn books(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Arc<KeyBook>>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
     /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
-    pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<KeyBook, WalletError> {
+    pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
         let lane = if is_planted(Defect::KeysAskedByName) {
             Lane::Identified
         } else {
             Lane::Anonymous
         };
         let signed = self.talk(bank, lane).must(&KeysRequest).await?;
-        let book = verified_keys(bank, signed.clone())?;
+        let book = Arc::new(verified_keys(bank, signed.clone())?);
         if let Some(older) = self.stored_keys(bank)?
             && !book.extends(&older)
         {
@@ -300,6 +316,7 @@ impl Wallet {
         let identity = bank.identity;
         self.transact(move |tx| KEY_LISTS.put(tx, &identity, &signed))
             .await?;
+        self.books().insert(identity, Arc::clone(&book));
         Ok(book)
     }
 
