@@ -189,6 +189,8 @@ fn open(dir: &Path, recording: &Arc<Mutex<Recording>>, boot: u32) -> Result<(Sto
         disk: Arc::new(disk),
         preallocate_bytes: 16 * 1024,
         cache_bytes: 1 << 20,
+        // So little that rows go to sled all the time.
+        buffer_bytes: 4 * 1024,
         entropy: Arc::new(SeededEntropy::new(5)),
         ..StoreOptions::default()
     };

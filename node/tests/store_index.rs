@@ -10,14 +10,15 @@
 use farthing_node::disk::{DirectoryLock, Disk, DiskFile, FileDisk};
 use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::store::{
-    Head, Index, IndexFound, IndexKind, MemoryIndex, OpenReport, SledIndex, Store, StoreError, StoreOptions,
-    Table, Writes,
+    BufferedIndex, Head, Index, IndexError, IndexFound, IndexKind, MemoryIndex, OpenReport, Row, SledIndex,
+    Store, StoreError, StoreOptions, Table, Writes,
 };
 use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 
@@ -35,7 +36,6 @@ fn conforms(index: &dyn Index) {
         let rows = index.scan(prefix, from, limit).unwrap();
         rows.into_iter().map(|(_, value)| value[0]).collect()
     };
-    assert_eq!(index.applied().unwrap(), None);
     assert_eq!(index.get(&[1]).unwrap(), None);
     assert_eq!(scan(&[1], Bound::Unbounded, 9), [0u8; 0]);
     let first = [
@@ -140,11 +140,30 @@ impl Dice {
     }
 }
 
+/// `index` with a buffer before it that is full after a few rows, or never.
+fn buffered(index: Arc<dyn Index>, at: Head, full_bytes: usize) -> BufferedIndex {
+    BufferedIndex::new(index, at, full_bytes)
+}
+
 #[test]
-fn both_kinds_conform_and_sled_keeps_what_it_was_told() {
-    conforms(&MemoryIndex::new());
+fn every_kind_conforms_and_sled_keeps_what_it_was_told() {
+    for full_bytes in [1, 200, usize::MAX] {
+        let dir = tempfile::tempdir().unwrap();
+        let sled = SledIndex::open(dir.path(), 1 << 20).unwrap();
+        let index = buffered(Arc::new(sled), head(0), full_bytes);
+        assert_eq!(index.applied().unwrap(), Some(head(0)));
+        conforms(&index);
+        index.close().unwrap();
+        let again = SledIndex::open(dir.path(), 1 << 20).unwrap();
+        assert_eq!(again.applied().unwrap(), Some(head(3)));
+        assert_eq!(again.get(&[1, 0]).unwrap(), Some(vec![99]));
+    }
+    let memory = MemoryIndex::new();
+    assert_eq!(memory.applied().unwrap(), None);
+    conforms(&memory);
     let dir = tempfile::tempdir().unwrap();
     let index = SledIndex::open(dir.path(), 1 << 20).unwrap();
+    assert_eq!(index.applied().unwrap(), None);
     conforms(&index);
     index.close().unwrap();
     assert!(index.get(&[1]).is_err(), "it is closed");
@@ -155,23 +174,37 @@ fn both_kinds_conform_and_sled_keeps_what_it_was_told() {
 }
 
 #[test]
-fn both_kinds_say_the_same_after_any_batches_and_sled_after_any_restart_too() {
-    for seed in 0..4 {
+fn every_kind_says_the_same_after_any_batches_and_sled_after_any_restart_too() {
+    for (seed, full_bytes) in [
+        (0, None),
+        (1, None),
+        (2, Some(1)),
+        (3, Some(20_000)),
+        (4, Some(200_000)),
+    ] {
         let dice = Dice(SeededEntropy::new(seed));
         let memory = MemoryIndex::new();
         let dir = tempfile::tempdir().unwrap();
         // Less memory than it takes, so that pages come and go.
-        let open = || SledIndex::open(dir.path(), 1 << 16).unwrap();
-        let mut sled = open();
+        let open = |at| -> Box<dyn Index> {
+            let sled = SledIndex::open(dir.path(), 1 << 16).unwrap();
+            match full_bytes {
+                None => Box::new(sled),
+                Some(full_bytes) => Box::new(buffered(Arc::new(sled), at, full_bytes)),
+            }
+        };
+        let mut sled = open(head(0));
         for sequence in 1..=150 {
             let writes = batch(&dice);
             memory.apply(&writes, head(sequence)).unwrap();
             sled.apply(&writes, head(sequence)).unwrap();
-            agree(&memory, &sled, &dice);
+            agree(&memory, sled.as_ref(), &dice);
             if dice.below(25) == 0 {
                 sled.close().unwrap();
-                sled = open();
-                agree(&memory, &sled, &dice);
+                // Its lock is given back when it is dropped.
+                drop(sled);
+                sled = open(head(sequence));
+                agree(&memory, sled.as_ref(), &dice);
             }
         }
     }
@@ -181,7 +214,9 @@ fn both_kinds_say_the_same_after_any_batches_and_sled_after_any_restart_too() {
 fn whoever_reads_beside_the_writer_sees_all_of_a_batch_or_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let sled = SledIndex::open(dir.path(), 1 << 20).unwrap();
-    for index in [&MemoryIndex::new() as &dyn Index, &sled] {
+    let few = buffered(Arc::new(MemoryIndex::new()), head(0), 1);
+    let more = buffered(Arc::new(MemoryIndex::new()), head(0), 20_000);
+    for index in [&MemoryIndex::new() as &dyn Index, &sled, &few, &more] {
         const ROUNDS: u64 = 300;
         let all = |value: u8| -> Writes { (0..30).map(|key| (vec![1, key], Some(vec![value]))).collect() };
         index.apply(&all(0), head(1)).unwrap();
@@ -205,6 +240,58 @@ fn whoever_reads_beside_the_writer_sees_all_of_a_batch_or_nothing() {
             }
         });
     }
+}
+
+/// An index that fails from the `left`th batch on.
+struct Failing {
+    inner: MemoryIndex,
+    left: AtomicU64,
+}
+
+impl Index for Failing {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        self.inner.get(key)
+    }
+    fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError> {
+        let may = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        may.map_err(|_| IndexError("no more".into()))?;
+        self.inner.apply(writes, at)
+    }
+    fn applied(&self) -> Result<Option<Head>, IndexError> {
+        self.inner.applied()
+    }
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
+        self.inner.scan(prefix, from, limit)
+    }
+    fn close(&self) -> Result<(), IndexError> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn an_index_that_fails_behind_a_buffer_is_noticed_and_its_rows_stay_readable() {
+    let failing = Arc::new(Failing {
+        inner: MemoryIndex::new(),
+        left: AtomicU64::new(2),
+    });
+    let index = buffered(Arc::clone(&failing) as Arc<dyn Index>, head(0), 20_000);
+    // More than goes to the index at once: its third part fails.
+    let rows = |value: u8| -> Writes { (0..=255).map(|key| (vec![1, key], Some(vec![value]))).collect() };
+    index.apply(&rows(1), head(1)).unwrap();
+    let mut sequence = 1;
+    let error = loop {
+        sequence += 1;
+        if let Err(error) = index.apply(&rows(2), head(sequence)) {
+            break error;
+        }
+        assert!(sequence < 4, "it goes on for ever");
+    };
+    assert_eq!(error, IndexError("no more".into()));
+    assert_eq!(index.scan(&[1], Bound::Unbounded, 999).unwrap().len(), 256);
+    assert_eq!(failing.applied().unwrap(), Some(head(0)), "all of it is replayed");
+    assert_eq!(index.close(), Err(error));
 }
 
 fn open(dir: &Path) -> Result<(Store, OpenReport), StoreError> {

@@ -24,7 +24,12 @@ fn victim() {
     let Some(dir) = std::env::var_os(VICTIM_DIR) else {
         return;
     };
-    let (store, _) = Store::open(Path::new(&dir), StoreOptions::default()).unwrap();
+    let options = StoreOptions {
+        // So little that it is killed while rows go to sled.
+        buffer_bytes: 16 * 1024,
+        ..StoreOptions::default()
+    };
+    let (store, _) = Store::open(Path::new(&dir), options).unwrap();
     let out = std::sync::Mutex::new(std::io::stdout());
     std::thread::scope(|scope| {
         for _ in 0..8 {

@@ -24,6 +24,12 @@ pub const PREALLOCATE_BYTES: u64 = 16 * 1024 * 1024;
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// What sled may keep in memory (bytes).
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How much a store gathers in memory before it moves it to its index (bytes); twice as much while that is under way.
+pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// What a row in memory is counted for besides its key and value (bytes).
+pub const BUFFER_ROW_BYTES: usize = 64;
+/// How many rows go to the index at once: whoever reads from it waits for so many at most.
+pub const MOVED_AT_ONCE_ROWS: usize = 64;
 /// Each how many records the place of one is kept in memory, to find any other by.
 pub const CHECKPOINT_RECORDS: u64 = 256;
 /// How much is gathered before it goes to the index while it is rebuilt (rows): in key order sled takes

@@ -3,6 +3,7 @@
 //! Every change is a transaction: a closure that reads rows and writes rows. One writer takes all that are
 //! waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it once,
 //! takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
+//! The index takes it into memory first, and to sled beside the commits that follow.
 //!
 //! Many owners of rows can share one store and its syncs, each in a [partition](Store::partition) of its own.
 //!
@@ -29,6 +30,7 @@ mod committer;
 mod error;
 mod handle;
 mod index;
+mod index_buffered;
 mod index_sled;
 mod job;
 mod journal;
@@ -49,6 +51,7 @@ pub use committer::StoreCounts;
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
 pub use index::{Head, Index, IndexError, MemoryIndex, Row};
+pub use index_buffered::BufferedIndex;
 pub use index_sled::SledIndex;
 pub use job::Job;
 pub use key::{FixedKey, Key};

@@ -66,6 +66,8 @@ pub struct StoreOptions {
     pub batch_max: usize,
     /// What sled may keep in memory (bytes).
     pub cache_bytes: u64,
+    /// What is gathered in memory before it goes to sled (bytes).
+    pub buffer_bytes: usize,
     /// By how much the journal is extended ahead of its use (bytes).
     pub preallocate_bytes: u64,
     /// What must stay free on the disk (bytes).
@@ -85,6 +87,7 @@ impl Default for StoreOptions {
             queue_max: limits::QUEUE_MAX_TRANSACTIONS,
             batch_max: limits::BATCH_MAX_TRANSACTIONS,
             cache_bytes: limits::CACHE_BYTES,
+            buffer_bytes: limits::BUFFER_BYTES,
             preallocate_bytes: limits::PREALLOCATE_BYTES,
             reserve_bytes: limits::RESERVE_BYTES,
             progress: Arc::new(|_| {}),

@@ -3,6 +3,7 @@
 use super::committer::{Committer, Shared};
 use super::error::{Damage, DamageKind, StoreError};
 use super::index::{Head, Index, MemoryIndex};
+use super::index_buffered::BufferedIndex;
 use super::index_sled::SledIndex;
 use super::journal::{Checked, JOURNAL_NAME, Journal, Reader};
 use super::limits::REBUILD_ROWS;
@@ -124,6 +125,10 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
     let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
+    let index: Arc<dyn Index> = match options.index {
+        IndexKind::Memory => index,
+        IndexKind::Sled => Arc::new(BufferedIndex::new(index, checked.head, options.buffer_bytes)),
+    };
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
     options.probe.reached(probe::AFTER_OPEN);
     let report = OpenReport {
