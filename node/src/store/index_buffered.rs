@@ -8,7 +8,7 @@
 use super::index::{Head, Index, IndexError, Row, start};
 use super::limits::{BUFFER_ROW_BYTES, MOVED_AT_ONCE_ROWS, SCAN_MAX_ROWS};
 use super::transaction::Writes;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -75,6 +75,21 @@ impl BufferedIndex {
         Ok(())
     }
 
+    /// The keys that `writes` remove and that are nowhere but in what is fresh, if there: of them nothing need be
+    /// remembered. The rows of a queue are put in and taken out again soon, and whoever scans it would have to pass
+    /// all that were ever in it.
+    fn known_to_nobody_else<'w>(&self, writes: &'w Writes) -> Result<BTreeSet<&'w [u8]>, IndexError> {
+        // What arrives in the index from here on was in this.
+        let moving = Arc::clone(&self.rows.read().unwrap_or_else(PoisonError::into_inner).moving);
+        let mut gone = BTreeSet::new();
+        for (key, value) in writes {
+            if value.is_none() && !moving.contains_key(key) && self.index.get(key)?.is_none() {
+                gone.insert(key.as_slice());
+            }
+        }
+        Ok(gone)
+    }
+
     /// Waits until what was sent has arrived.
     fn arrived(&self) -> Result<MutexGuard<'_, Option<JoinHandle<()>>>, IndexError> {
         let mut mover = self.mover.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,16 +130,21 @@ impl Index for BufferedIndex {
     }
 
     fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError> {
+        let gone = self.known_to_nobody_else(writes)?;
         let is_full = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
             rows.index_at.clone()?;
             for (key, value) in writes {
+                if gone.contains(key.as_slice()) {
+                    rows.fresh.remove(key);
+                    continue;
+                }
                 let value_bytes = value.as_ref().map_or(0, Vec::len);
                 let bytes = key
                     .len()
                     .saturating_add(value_bytes)
                     .saturating_add(BUFFER_ROW_BYTES);
-                // A row that is overwritten is counted again: the buffer is full a little early.
+                // A row that is overwritten or removed is counted all the same: the buffer is full a little early.
                 rows.fresh_bytes = rows.fresh_bytes.saturating_add(bytes);
                 rows.fresh.insert(key.clone(), value.clone());
             }
