@@ -78,11 +78,18 @@ impl Wallet {
     ///
     /// # Errors
     /// When a party refuses or does not answer; then the purchase is where `purchases` shows it, and
-    /// `resume` or `cancel` ends it.
+    /// `resume` or `cancel` ends it. One that fails before anything is at stake is dropped: a later `resume` must not
+    /// buy what the customer was told that she did not get.
     pub async fn buy(&self, parties: &Parties, item: &str, output: &Path) -> Result<u64, WalletError> {
-        let number = self.begin_purchase(parties, item, output).await?;
-        self.drive_purchase(number).await?;
-        Ok(number)
+        let mut merchant = self.talk(&parties.merchant, Lane::Anonymous);
+        let number = self.begin_through(&mut merchant, parties, item, output).await?;
+        let Err(error) = self.drive_through(number, Some(merchant)).await else {
+            return Ok(number);
+        };
+        if matches!(self.purchase(number)?.purchase, Purchase::Fetching(_)) && !error.is_silence() {
+            self.cancel(number).await?;
+        }
+        Err(error)
     }
 
     /// Gets an offer and writes the purchase down. Nothing is at stake yet; [`drive_purchase`] does the rest.
@@ -97,9 +104,19 @@ impl Wallet {
         item: &str,
         output: &Path,
     ) -> Result<u64, WalletError> {
-        self.check_restored(&parties.bank.identity)?;
         let mut talk = self.talk(&parties.merchant, Lane::Anonymous);
-        let listed = match_item(self.catalog_through(&mut talk).await?, item)?;
+        self.begin_through(&mut talk, parties, item, output).await
+    }
+
+    async fn begin_through(
+        &self,
+        talk: &mut Talk<'_>,
+        parties: &Parties,
+        item: &str,
+        output: &Path,
+    ) -> Result<u64, WalletError> {
+        self.check_restored(&parties.bank.identity)?;
+        let listed = match_item(self.catalog_through(talk).await?, item)?;
         let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
         let request = OfferRequest {
             item_id: listed.item_id,
@@ -180,6 +197,11 @@ impl Wallet {
     /// # Errors
     /// When a party does not answer within the wallet's patience; the purchase then stands where it stood.
     pub async fn drive_purchase(&self, number: u64) -> Result<(), WalletError> {
+        self.drive_through(number, None).await
+    }
+
+    /// Drives a purchase on, with the merchant over the connection that it began on, if there still is one.
+    async fn drive_through(&self, number: u64, merchant: Option<Talk<'_>>) -> Result<(), WalletError> {
         let row = self.purchase(number)?;
         let (bank, escrow) = match (&row.purchase, row.purchase.order()) {
             (_, Some(order)) => (order.contract.terms.bank, order.contract.terms.escrow),
@@ -188,14 +210,16 @@ impl Wallet {
         };
         let bank = self.party_by_key(RoleName::Bank, &bank)?;
         let escrow = self.party_by_key(RoleName::Escrow, &escrow)?;
-        // The pinned card first: it may know the merchant's new address.
-        let pinned = self.party_by_key(RoleName::Merchant, &row.merchant.identity);
-        let merchant = pinned.unwrap_or_else(|_| row.merchant.clone());
         // One connection a party for this purchase, none of them shared with anything else.
+        let merchant = merchant.unwrap_or_else(|| {
+            // The pinned card first: it may know the merchant's new address.
+            let pinned = self.party_by_key(RoleName::Merchant, &row.merchant.identity);
+            self.talk(&pinned.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
+        });
         let drive = Drive {
             wallet: self,
             number,
-            merchant: self.talk(&merchant, Lane::Anonymous),
+            merchant,
             escrow: self.talk(&escrow, Lane::Anonymous),
             bank_talk: self.talk(&bank, Lane::Anonymous),
             bank,

@@ -119,15 +119,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
             .party(RoleName::Bank, buy.bank.as_deref())
             .context("whose coins pay is said with --bank NAME")?,
     };
-    let number = wallet.begin_purchase(&parties, &buy.item, &buy.output).await?;
-    if let Err(error) = wallet.drive_purchase(number).await {
-        let fetching = wallet.purchase(number)?.purchase.status() == "fetching";
-        if fetching && !error.is_silence() {
-            // Nothing is at stake, and a later `resume` must not buy what the customer was told she did not get.
-            wallet.cancel(number).await?;
-        }
-        return Err(error.into());
-    }
+    let number = wallet.buy(&parties, &buy.item, &buy.output).await?;
     Ok(outcome(number, &wallet.purchase(number)?))
 }
 
