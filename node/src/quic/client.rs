@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use farthing_protocol::wire::FRAME_MAX_BYTES;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ConnectionError, Endpoint, NoneTokenStore, TransportErrorCode, VarInt};
+use quinn::{ConnectionError, NoneTokenStore, TransportErrorCode, VarInt};
 use rustls::client::Resumption;
 
 use super::channel::QuicChannel;
 use super::pinned::{Finding, PinnedVerifier};
-use super::{Code, KEEP_ALIVE_MS, SERVER_NAME, millis, transport};
+use super::{Code, KEEP_ALIVE_MS, SERVER_NAME, millis, socket, transport};
 use crate::card::Card;
 use crate::network::{Channel, Lane, Network, NetworkError};
 
@@ -107,7 +107,7 @@ impl Network for QuicNetwork {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = PinnedVerifier::new(card.fingerprint, provider.signature_verification_algorithms);
         let config = client_config(provider, verifier.clone(), lane)?;
-        let endpoint = Endpoint::client(any_port(address)).map_err(local)?;
+        let endpoint = socket::endpoint(any_port(address)).map_err(local)?;
         let connecting = endpoint
             .connect_with(config, address, SERVER_NAME)
             .map_err(|e| unreachable(e.to_string()))?;

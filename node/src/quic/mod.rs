@@ -11,6 +11,7 @@ mod counts;
 mod identity;
 mod pinned;
 mod server;
+mod socket;
 
 use std::time::Duration;
 
