@@ -38,7 +38,7 @@ impl Needed {
                 verified: 11,
                 signed: 6,
                 sealed: 1,
-                handshakes: 3,
+                handshakes: 2,
                 round_trips: 5,
                 between: 2,
                 settling: 2,
