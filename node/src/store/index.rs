@@ -1,5 +1,6 @@
 //! The index: the journal's content by key. It can be lost, and is rebuilt from the journal.
 
+use super::limits::PART_ROWS;
 use super::transaction::Writes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -54,6 +55,29 @@ pub trait Index: Send + Sync {
     /// # Errors
     /// When the index fails.
     fn close(&self) -> Result<(), IndexError>;
+}
+
+/// Takes `writes` to the index in small parts: whoever reads meanwhile waits for one of them at most, and sled keeps
+/// in memory whatever a part has replaced until its end. The place in the journal moves from `from` to `to` with the
+/// last part: should the process die before that, all of it is replayed.
+///
+/// # Errors
+/// When the index fails.
+pub(crate) fn apply_in_parts(
+    index: &dyn Index,
+    writes: &Writes,
+    from: Head,
+    to: Head,
+) -> Result<(), IndexError> {
+    let mut part = Writes::new();
+    for (key, value) in writes {
+        part.insert(key.clone(), value.clone());
+        if part.len() == PART_ROWS {
+            index.apply(&part, from)?;
+            part.clear();
+        }
+    }
+    index.apply(&part, to)
 }
 
 /// The later of the two starts: that of the prefix, and `from`.

@@ -5,8 +5,8 @@
 //! their own, while the next ones gather. The journal is durable before any of it, and is replayed from the place
 //! that the index itself knows of: a process that dies with rows in its buffer has lost nothing.
 
-use super::index::{Head, Index, IndexError, Row, start};
-use super::limits::{BUFFER_ROW_BYTES, MOVED_AT_ONCE_ROWS, SCAN_MAX_ROWS};
+use super::index::{Head, Index, IndexError, Row, apply_in_parts, start};
+use super::limits::{BUFFER_ROW_BYTES, SCAN_MAX_ROWS};
 use super::transaction::Writes;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -64,7 +64,7 @@ impl BufferedIndex {
         };
         let (index, rows) = (Arc::clone(&self.index), Arc::clone(&self.rows));
         let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
-            let moved = move_rows(index.as_ref(), &writes, from, to);
+            let moved = apply_in_parts(index.as_ref(), &writes, from, to);
             let mut rows = rows.write().unwrap_or_else(PoisonError::into_inner);
             rows.index_at = moved.map(|()| to);
             if rows.index_at.is_ok() {
@@ -103,20 +103,6 @@ impl BufferedIndex {
             }
         }
     }
-}
-
-/// Takes `writes` to the index in small parts, so that nobody who reads waits long. The place in the journal moves
-/// with the last part: should the process die before that, all of it is replayed.
-fn move_rows(index: &dyn Index, writes: &Writes, from: Head, to: Head) -> Result<(), IndexError> {
-    let mut part = Writes::new();
-    for (key, value) in writes {
-        part.insert(key.clone(), value.clone());
-        if part.len() == MOVED_AT_ONCE_ROWS {
-            index.apply(&part, from)?;
-            part.clear();
-        }
-    }
-    index.apply(&part, to)
 }
 
 impl Index for BufferedIndex {

@@ -28,8 +28,8 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// What a row in memory is counted for besides its key and value (bytes).
 pub const BUFFER_ROW_BYTES: usize = 64;
-/// How many rows go to the index at once: whoever reads from it waits for so many at most.
-pub const MOVED_AT_ONCE_ROWS: usize = 64;
+/// How many rows go to the index at once.
+pub const PART_ROWS: usize = 64;
 /// Each how many records the place of one is kept in memory, to find any other by.
 pub const CHECKPOINT_RECORDS: u64 = 256;
 /// How much is gathered before it goes to the index while it is rebuilt (rows): in key order sled takes

@@ -2,7 +2,7 @@
 
 use super::committer::{Committer, Shared};
 use super::error::{Damage, DamageKind, StoreError};
-use super::index::{Head, Index, MemoryIndex};
+use super::index::{Head, Index, MemoryIndex, apply_in_parts};
 use super::index_buffered::BufferedIndex;
 use super::index_sled::SledIndex;
 use super::journal::{Checked, JOURNAL_NAME, Journal, Reader};
@@ -282,9 +282,11 @@ fn replay(
     let total_bytes = reader.len()?;
     let mut gathered = Writes::new();
     let mut replayed = 0u64;
+    let mut from = None;
     while scanner.head.sequence < head.sequence {
         let offset = scanner.offset;
-        let previous = scanner.head.sequence;
+        let scanned = scanner.head;
+        let previous = scanned.sequence;
         let payload = scanner.next().map_err(reader.failed("read"))?;
         let Some(writes) = payload.and_then(decode_writes) else {
             // It was whole a moment ago, when all of it was checked.
@@ -301,10 +303,12 @@ fn replay(
         if previous < applied {
             continue;
         }
+        let from_here = from.get_or_insert(scanned);
         gathered.extend(writes);
         replayed = replayed.saturating_add(1);
         if gathered.len() >= REBUILD_ROWS || scanner.head == head {
-            index.apply(&gathered, scanner.head).map_err(failed)?;
+            apply_in_parts(index, &gathered, *from_here, scanner.head).map_err(failed)?;
+            from = None;
             gathered.clear();
             let done_bytes = scanner.offset;
             (options.progress)(Progress {

@@ -1,0 +1,166 @@
+//! What a store of many rows costs: coins spent a second in an empty and in a full one, memory, and starts.
+//!
+//! `cargo run --release -p farthing-node --example store_large -- <directory> <rows>`, with ten million rows unless told
+//! otherwise. It needs about 400 bytes of disk for each.
+
+use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_node::store::{Progress, Stage, Store, StoreError, StoreOptions, Table, Transaction};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What stands for a coin's state: about 100 bytes.
+type Row = (u64, [u8; 32], [u8; 32], [u8; 32]);
+/// Rows like a coin's: a key of 64 bytes.
+const COINS: Table<([u8; 32], [u8; 32]), Row> = Table::new(1, "coins");
+/// How long rates are measured.
+const RUN: Duration = Duration::from_secs(10);
+/// How many transactions are under way meanwhile.
+const UNDER_WAY: usize = 64;
+/// The rows of one transaction while the store is filled.
+const FILL_ROWS: u64 = 2048;
+
+fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    SystemEntropy.fill(&mut key);
+    key
+}
+
+/// Two coins that nobody has seen are looked up and spent, as in a purchase.
+fn spend(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+    for key in [random_key(), random_key()] {
+        if COINS.get(tx, &([1; 32], key))?.is_none() {
+            COINS.put(tx, &([1; 32], key), &(1, key, key, key))?;
+        }
+    }
+    Ok(())
+}
+
+/// Transactions of two coins a second, each durable.
+async fn rate(store: &Store) -> f64 {
+    let begin = Instant::now();
+    let tasks: Vec<_> = (0..UNDER_WAY)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut done = 0u64;
+                while begin.elapsed() < RUN && store.transact(spend).await.is_ok() {
+                    done += 1;
+                }
+                done
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += task.await.unwrap_or(0);
+    }
+    done as f64 / begin.elapsed().as_secs_f64()
+}
+
+fn fill(store: &Store, rows: u64) -> Result<(), StoreError> {
+    let begin = Instant::now();
+    for done in (0..rows).step_by(FILL_ROWS as usize) {
+        store.transact_blocking(|tx| {
+            (0..FILL_ROWS).try_for_each(|_| {
+                let key = random_key();
+                COINS.put(tx, &([1; 32], key), &(1, key, key, key))
+            })
+        })?;
+        if done % (FILL_ROWS * 256) == 0 {
+            eprint!("\r{done} of {rows} rows, {:.0} s ", begin.elapsed().as_secs_f64());
+        }
+    }
+    eprintln!();
+    println!(
+        "filled with {rows} rows: {:.0} a second",
+        rows as f64 / begin.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// What the process has and had in memory (`VmRSS`, `VmHWM`).
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lines = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn bytes_in(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_in(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// Opens the store and says how long what took.
+fn start(dir: &Path, what: &str) -> Result<Store, StoreError> {
+    let verified_ms = Arc::new(AtomicU64::new(0));
+    let (begin, noted) = (Instant::now(), Arc::clone(&verified_ms));
+    let progress = move |progress: Progress| {
+        if progress.stage == Stage::Verify {
+            noted.store(begin.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
+    };
+    let options = StoreOptions {
+        progress: Arc::new(progress),
+        ..StoreOptions::default()
+    };
+    let (store, report) = Store::open(dir, options)?;
+    println!(
+        "{what}: {:.2} s, the journal verified after {:.2} s, {report:?}",
+        begin.elapsed().as_secs_f64(),
+        verified_ms.load(Ordering::Relaxed) as f64 / 1000.0
+    );
+    Ok(store)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let dir = PathBuf::from(arguments.next().ok_or("which directory?")?).join("store");
+    let rows = arguments
+        .next()
+        .map_or(Ok(10_000_000), |rows| rows.to_string_lossy().parse())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+
+    let store = start(&dir, "start of a new store")?;
+    println!(
+        "empty: {:.0} transactions of two coins a second; {}",
+        runtime.block_on(rate(&store)),
+        memory()
+    );
+    fill(&store, rows)?;
+    println!(
+        "full: {:.0} transactions of two coins a second; {}",
+        runtime.block_on(rate(&store)),
+        memory()
+    );
+    let begin = Instant::now();
+    store.close()?;
+    println!(
+        "closed in {:.2} s; {} MB on disk",
+        begin.elapsed().as_secs_f64(),
+        bytes_in(&dir) / 1_000_000
+    );
+
+    let store = start(&dir, "start after a clean stop")?;
+    println!(
+        "just started: {:.0} transactions of two coins a second; {}",
+        runtime.block_on(rate(&store)),
+        memory()
+    );
+    store.close()?;
+    std::fs::remove_dir_all(dir.join("index"))?;
+    start(&dir, "start with the index rebuilt")?.close()?;
+    println!("{}", memory());
+    Ok(())
+}
