@@ -54,6 +54,11 @@ impl Drive<'_> {
                     Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
                     Err(unanswered) => self.ask_bank(row, "hold", unanswered).await?,
                 },
+                Ask::Pay(request) => match self.escrow.once(*request).await {
+                    Ok(outcome) => self.decided(row, "pay", outcome).await?,
+                    Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
+                    Err(unanswered) => self.ask_bank(row, "pay", unanswered).await?,
+                },
                 Ask::Deliver(request) => self.deliver(row, *request).await?,
                 Ask::Cancel(request) => match self.escrow.once(*request).await {
                     Ok(outcome) => self.decided(row, "cancel", outcome).await?,

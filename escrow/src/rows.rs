@@ -5,8 +5,9 @@ use farthing_node::history::HeadsTable;
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Decision,
-    documents::{PurchaseId, Settled},
+    documents::{BankHold, Contract, PurchaseId, Settled},
 };
+use serde::{Deserialize, Serialize};
 
 /// The one final decision of each purchase, by purchase id. A row is never changed and never removed.
 pub const DECISIONS: Table<[u8; 32], Decision> = Table::new(1, "decisions");
@@ -26,3 +27,19 @@ pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");
 
 /// The longest journal head that each bank has told.
 pub const HEADS: HeadsTable = Table::new(6, "heads of banks' journals");
+
+/// What was committed of each merchant's sealed offers, by merchant and number, from 0 on without a gap. Written with the
+/// decision. It is how the merchant learns of it, who had no part in it.
+pub const SEALED_SALES: Table<(PublicKey, u64), SealedSaleRow> = Table::new(7, "sealed sales");
+
+/// How many sealed sales each merchant has.
+pub const SEALED_SALE_COUNTS: Table<PublicKey, u64> = Table::new(8, "counts of sealed sales");
+
+/// A sale that was committed on a sealed offer. The decision has the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSaleRow {
+    /// What was agreed.
+    pub contract: Contract,
+    /// The bank's word that the coins are held.
+    pub bank_hold: Signed<BankHold>,
+}

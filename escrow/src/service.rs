@@ -1,7 +1,7 @@
 //! What an escrow answers.
 
 use crate::escrow::Escrow;
-use crate::rows::DECISIONS;
+use crate::rows::{DECISIONS, SEALED_SALES, SealedSaleRow};
 use crate::transactions::{self, BankKnown, Push};
 use async_trait::async_trait;
 use farthing_coin::{KeyBook, PublicKey, Signed};
@@ -9,19 +9,23 @@ use farthing_node::call::{CallError, Undone, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
 use farthing_node::store::Transaction;
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, encode_reply},
+    contract::HeldContract,
     decide::{
         CancelRequest, Committed, Decision, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest,
-        SignedDecision, respond_outcome, verify_cancel, verify_overdue, verify_release,
+        SignedDecision, VerifiedRelease, respond_outcome, verify_cancel, verify_overdue, verify_release,
     },
-    documents::Hold,
+    documents::{BankHold, Hold, PurchaseId},
     history::WithHead,
     hold::{AgreedHold, HoldRequest, verify_hold_contract},
-    limits::REPLY_TIMEOUT,
+    limits::{REPLY_TIMEOUT, SALES_PAGE_MAX},
     refusal::{Later, PurchaseFault, Refusal},
+    sealed::{PayRequest, SalesPage, SalesRequest, SealedSale, check_sealed, open_release, verify_sales},
 };
 use serde::Serialize;
+use std::ops::Bound;
 use std::sync::Arc;
 
 #[async_trait]
@@ -44,6 +48,8 @@ impl Escrow {
             EscrowRequest::Outcome(request) => reply(self.outcome(&request)),
             EscrowRequest::Overdue(request) => reply(self.bank_asks(request).await),
             EscrowRequest::Witness(AskEscrow(request)) => reply(self.history.testify(request)),
+            EscrowRequest::Pay(request) => reply(self.pay(request).await),
+            EscrowRequest::Sales(request) => reply(self.sales(&request)),
         })
     }
 
@@ -55,9 +61,13 @@ impl Escrow {
     /// The first thing at fault, the bank's own refusal, or that the bank is silent.
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
         let agreed = verify_hold_contract(request, &self.here())?;
+        agreed.check_open(self.decision(&agreed.contract().purchase())?.as_ref())?;
+        Ok(self.have_held(agreed).await?.hold().clone())
+    }
+
+    /// Has the bank hold the coins, and vouches for it.
+    async fn have_held(&self, agreed: AgreedHold) -> Result<HeldContract, Refusal> {
         let contract = agreed.contract().clone();
-        let decided = DECISIONS.peek(&self.store.view(), &contract.purchase().0);
-        agreed.check_open(decided.map_err(|e| unavailable(&e))?.as_ref())?;
         self.history.standing()?;
         let now_ms = self.now_ms()?;
         let bank = contract.terms().bank;
@@ -68,15 +78,21 @@ impl Escrow {
         let verified = agreed.verify(&book, now_ms, &mut self.entropy.rng())?;
         let link = self.peers.link(RoleName::Bank, &bank)?;
         let asked = self.history.with_head(&bank, verified.for_bank());
-        let answer = ask(&*link, asked, REPLY_TIMEOUT).await.map_err(bank_failed)?;
-        self.history.rely_on(&bank, answer.head.as_ref()).await?;
-        let bank_hold = answer.body;
+        let bank_hold = match ask(&*link, asked, REPLY_TIMEOUT).await {
+            Ok(answer) => {
+                self.history.rely_on(&bank, answer.head.as_ref()).await?;
+                answer.body
+            }
+            Err(_) if is_planted(Defect::RefusalTakenForHold) => {
+                Signed::sign(BankHold::of(contract.terms()), &self.key)
+            }
+            Err(error) => return Err(bank_failed(error)),
+        };
         let hold = Signed::sign(Hold { bank_hold }, &self.key);
-        if let Err(error) = contract.check_hold(&hold) {
+        contract.held(hold).map_err(|error| {
             tracing::error!(%error, "a bank has answered a hold with a document that does not fit it");
-            return Err(Later::Unavailable("its bank's answer does not fit the purchase".into()).into());
-        }
-        Ok(hold)
+            Later::Unavailable("its bank's answer does not fit the purchase".into()).into()
+        })
     }
 
     /// Commits: the commit point of the purchase is the write in here.
@@ -84,19 +100,85 @@ impl Escrow {
     /// # Errors
     /// The first thing at fault, or that the purchase was aborted, is too late, or its offer is sold.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
-        let bank = request.contract.terms.bank;
-        let known = self.bank_known(&bank);
         let verified = verify_release(request, &self.here(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
+        match self.commit(verified).await?.outcome(&self.key) {
+            Outcome::Committed(committed) => Ok(*committed),
+            Outcome::Aborted(_) | Outcome::Undecided => Err(PurchaseFault::Aborted(purchase).into()),
+        }
+    }
+
+    /// Has the bank hold the coins for a sealed offer, and commits with the key that is in it. A purchase that is decided
+    /// has no more to it, so that the same request always gets the same answer.
+    ///
+    /// # Errors
+    /// As [`hold`](Escrow::hold) and [`release`](Escrow::release); but a purchase that was aborted is told of as one.
+    pub async fn pay(&self, request: PayRequest) -> Result<Outcome, Refusal> {
+        let agreed = verify_hold_contract(request.0, &self.here())?;
+        check_sealed(agreed.contract())?;
+        if let Some(decision) = self.decision(&agreed.contract().purchase())? {
+            return Ok(decision.outcome(&self.key));
+        }
+        let held = self.have_held(agreed).await?;
+        let verified = open_release(held, &self.key, |purchase| self.ephemeral(purchase))?;
+        Ok(self.commit(verified).await?.outcome(&self.key))
+    }
+
+    async fn commit(&self, verified: VerifiedRelease) -> Result<Decision, Refusal> {
+        let bank = verified.terms().bank;
+        let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
         let decision = self
             .write_decision(bank, move |tx| transactions::release(tx, verified, known, clock))
             .await?;
         self.outbox_grew.notify_one();
-        match decision.outcome(&self.key) {
-            Outcome::Committed(committed) => Ok(*committed),
-            Outcome::Aborted(_) | Outcome::Undecided => Err(PurchaseFault::Aborted(purchase).into()),
-        }
+        Ok(decision)
+    }
+
+    /// What was committed of a merchant's sealed offers, behind what he knows.
+    ///
+    /// # Errors
+    /// When it is for another escrow, or he did not sign it.
+    pub fn sales(&self, request: &Signed<SalesRequest>) -> Result<SalesPage, Refusal> {
+        let SalesRequest { merchant, known, .. } = verify_sales(request, &self.here())?;
+        let from = (merchant, known);
+        let rows = SEALED_SALES
+            .scan_under(
+                &self.store.view(),
+                &merchant,
+                Bound::Included(&from),
+                SALES_PAGE_MAX + 1,
+            )
+            .map_err(|e| unavailable(&e))?;
+        let more = rows.len() > SALES_PAGE_MAX;
+        let sales = rows
+            .into_iter()
+            .take(SALES_PAGE_MAX)
+            .map(|(_, row)| self.sealed_sale(row));
+        Ok(SalesPage {
+            sales: sales.collect::<Result<_, _>>()?,
+            more,
+        })
+    }
+
+    fn sealed_sale(&self, row: SealedSaleRow) -> Result<SealedSale, Refusal> {
+        let SealedSaleRow { contract, bank_hold } = row;
+        let decision = self.decision(&contract.terms.purchase_id())?;
+        // It was written with the decision, so that there is one, and it is a commit.
+        let Some(Outcome::Committed(committed)) = decision.map(|it| it.outcome(&self.key)) else {
+            return Err(Later::Unavailable("a sale is listed that was not committed".into()).into());
+        };
+        Ok(SealedSale {
+            contract,
+            hold: Signed::sign(Hold { bank_hold }, &self.key),
+            committed: *committed,
+        })
+    }
+
+    /// The decision of a purchase, if there is one.
+    fn decision(&self, purchase: &PurchaseId) -> Result<Option<Decision>, Refusal> {
+        let decision = DECISIONS.peek(&self.store.view(), &purchase.0);
+        decision.map_err(|e| unavailable(&e))
     }
 
     /// Aborts, unless it is decided, and says how it ended: for any terms that the customer has signed.
@@ -123,8 +205,7 @@ impl Escrow {
     /// # Errors
     /// When the purchase key did not sign the question.
     pub fn outcome(&self, request: &OutcomeRequest) -> Result<Outcome, Refusal> {
-        let decision = DECISIONS.peek(&self.store.view(), &request.purchase.0);
-        let decision = decision.map_err(|e| unavailable(&e))?;
+        let decision = self.decision(&request.purchase)?;
         if decision.is_none() {
             // It may have been decided in what was forgotten.
             self.history.standing()?;

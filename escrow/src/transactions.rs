@@ -4,7 +4,9 @@
 //! The row of a decision is looked up before the time and the bank's card are: who asks again about what is decided
 //! gets the same answer, whatever the clock says.
 
-use crate::rows::{ACKNOWLEDGED, DECISIONS, LATEST_MS, OUTBOX, SINGLE_SALES};
+use crate::rows::{
+    ACKNOWLEDGED, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES, SealedSaleRow,
+};
 use crate::time;
 use farthing_coin::Signed;
 use farthing_node::call::Undone;
@@ -22,7 +24,8 @@ pub type ClockReading = Result<u64, Later>;
 /// Whether the purchase's bank is one that the escrow has the card of, or what to say if it is not.
 pub type BankKnown = Result<(), Refusal>;
 
-/// Commits a purchase, unless it is decided, and writes down the time at which it was not too late.
+/// Commits a purchase, unless it is decided, and writes down the time at which it was not too late. Where the merchant
+/// has no part in it, as his offer is sealed, he is put down to be told.
 ///
 /// # Errors
 /// As [`VerifiedRelease::respond`]; and when the purchase is open and its bank is unknown here, or the clock cannot be
@@ -35,6 +38,7 @@ pub fn release(
 ) -> Result<Decision, Undone> {
     let purchase = release.purchase();
     let sale = release.single_sale();
+    let unseen = release.unseen();
     let existing = DECISIONS.get(tx, &purchase.0)?;
     let now_ms = match existing {
         Some(_) => 0,
@@ -46,8 +50,13 @@ pub fn release(
     };
     let decided = release.respond(existing, sold_to, now_ms)?;
     if let Decided::Now(decision) = &decided {
-        if let Some(sale) = &sale {
-            SINGLE_SALES.put(tx, sale, &purchase)?;
+        if let Decision::Committed { .. } = decision {
+            if let Some(sale) = &sale {
+                SINGLE_SALES.put(tx, sale, &purchase)?;
+            }
+            if let Some((contract, bank_hold)) = unseen {
+                list(tx, SealedSaleRow { contract, bank_hold })?;
+            }
         }
         LATEST_MS.put(tx, &(), &now_ms)?;
         write(tx, decision, Push::Yes)?;
@@ -129,6 +138,17 @@ fn time_to_decide(tx: &mut Transaction<'_>, bank: BankKnown, clock: ClockReading
     bank?;
     let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
     Ok(time::later(clock?, latest_ms)?)
+}
+
+/// Puts a sale at the end of its merchant's list.
+fn list(tx: &mut Transaction<'_>, sale: SealedSaleRow) -> Result<(), StoreError> {
+    if is_planted(Defect::SealedSaleUnlisted) {
+        return Ok(());
+    }
+    let merchant = sale.contract.terms.merchant;
+    let number = SEALED_SALE_COUNTS.get(tx, &merchant)?.unwrap_or_default();
+    SEALED_SALE_COUNTS.put(tx, &merchant, &number.saturating_add(1))?;
+    SEALED_SALES.put(tx, &(merchant, number), &sale)
 }
 
 /// Whether a decision is pushed to its bank.

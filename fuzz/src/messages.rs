@@ -19,6 +19,7 @@ use farthing_protocol::refusal::Refusal;
 use farthing_protocol::restore::{
     BucketPage, Memo, WithdrawalsPage, verify_account, verify_memo, verify_withdrawals,
 };
+use farthing_protocol::sealed::{PayRequest, SalesPage, verify_sales};
 use farthing_protocol::settle::{Collected, verify_settle};
 use farthing_protocol::{exchange, wire, withdraw};
 use serde::Serialize;
@@ -92,6 +93,8 @@ pub fn escrow_request(data: &[u8]) {
         EscrowRequest::Outcome(_) => {}
         EscrowRequest::Overdue(request) => said(verify_overdue(request.body, &here)),
         EscrowRequest::Witness(AskEscrow(request)) => said(verify_witness_request(request, &here)),
+        EscrowRequest::Pay(PayRequest(request)) => said(verify_hold_contract(request, &here)),
+        EscrowRequest::Sales(request) => said(verify_sales(&request, &here)),
     }
 }
 
@@ -112,7 +115,7 @@ pub fn replies(data: &[u8]) {
     let Some((&which, reply)) = data.split_first() else {
         return;
     };
-    let decoders: [fn(&[u8]); 18] = [
+    let decoders: [fn(&[u8]); 19] = [
         decode::<Signed<KeyList>>,
         decode::<Amount>,
         decode::<Begun>,
@@ -131,6 +134,7 @@ pub fn replies(data: &[u8]) {
         decode::<Signed<Offer>>,
         decode::<Piece>,
         decode::<Signed<Receipt>>,
+        decode::<SalesPage>,
     ];
     if let Some(decode) = decoders.get(usize::from(which) % decoders.len()) {
         decode(reply);

@@ -87,7 +87,7 @@ pub fn goods_key() -> GoodsKey {
 pub fn contract() -> Contract {
     let (bank, escrow, merchant) = (key(1).public(), key(2).public(), key(3).public());
     let payment = payment();
-    let offer = Offer {
+    let mut offer = Offer {
         merchant,
         sale_id: [7; 32],
         item_id: [8; 32],
@@ -111,7 +111,10 @@ pub fn contract() -> Contract {
         expires_ms: DEADLINE_MS,
         served_until_ms: DEADLINE_MS,
         sales: SaleLimit::Once,
+        sealed_key: None,
     };
+    let sealed_key = seal_goods_key(&key(7), &escrow, &offer.sealing_context(), &goods_key());
+    offer.sealed_key = Some(sealed_key.expect("it seals"));
     let terms = Terms {
         bank,
         currency: "FTH".into(),

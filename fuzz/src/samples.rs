@@ -27,6 +27,7 @@ use farthing_protocol::restore::{
     AccountRequest, BucketRequest, Memo, MemoRequest, Prefix, Shelf, WithdrawalsRequest,
 };
 use farthing_protocol::seal::{NOTE_BYTES, seal_goods_key, seal_note};
+use farthing_protocol::sealed::{PayRequest, SalesRequest};
 use farthing_protocol::settle::{CollectRequest, SettleRequest};
 use farthing_protocol::withdraw::WithdrawBegin;
 use serde::Serialize;
@@ -131,11 +132,21 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
     let terms = contract.terms.clone();
     let signature = by_purchase_key(&terms, PurchaseKeyUse::Cancel);
     let purchase = terms.purchase_id();
+    let sales = SalesRequest {
+        escrow: key(2).public(),
+        merchant: key(3).public(),
+        known: 1,
+    };
     let all = [
         EscrowRequest::Hold(HoldRequest {
             contract: contract.clone(),
             payment: payment(),
         }),
+        EscrowRequest::Pay(PayRequest(HoldRequest {
+            contract: contract.clone(),
+            payment: payment(),
+        })),
+        EscrowRequest::Sales(Signed::sign(sales, &key(3))),
         EscrowRequest::Release(ReleaseRequest {
             contract,
             hold: hold(),

@@ -256,7 +256,7 @@ fn find<V: Serialize + DeserializeOwned>(
     }
 }
 
-fn parse_id(text: &str) -> Result<[u8; 32], String> {
+pub(crate) fn parse_id(text: &str) -> Result<[u8; 32], String> {
     let mut id = [0; 32];
     hex::decode_to_slice(text, &mut id).map_err(|_| format!("`{text}` is not an id of 64 hex characters"))?;
     Ok(id)

@@ -1,5 +1,5 @@
 //! What a merchant does besides answering: it brings every sale to its end, keeps the banks' key lists fresh, and
-//! keeps the shelf tidy.
+//! keeps the shelf tidy; and it [learns](crate::learn) of sales.
 
 use crate::check;
 use crate::merchant::Merchant;
@@ -63,6 +63,7 @@ impl Role for Merchant {
     async fn background(self: Arc<Self>, stop: StopToken) {
         tokio::join!(
             self.finish_sales(&stop),
+            self.learn_sales(&stop),
             self.keep_keys(&stop),
             self.keep_tidy(&stop)
         );
@@ -70,7 +71,7 @@ impl Role for Merchant {
 }
 
 /// Waits, unless it is time to stop; says whether to go on.
-async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
+pub(crate) async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
     tokio::select! {
         biased;
         () = stop.stopped() => false,

@@ -3,10 +3,11 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     decide::Committed,
-    documents::{Abort, Contract, PurchaseId, Settled, Terms},
+    documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
     purchase::{check_abort, check_receipt},
     refusal::{ContractFault, GoodsFault, Refusal},
+    sealed::SealedSale,
 };
 
 use crate::secret::MerchantSecret;
@@ -67,6 +68,37 @@ pub fn committed(contract: &Contract, committed: Committed) -> Result<CheckedCom
         return Err(refuse("the commit is not for this purchase".into()));
     }
     Ok(CheckedCommit { purchase, committed })
+}
+
+/// A sale that an escrow has committed on a sealed offer of this merchant's. Only [`sealed_sale`] makes one.
+#[derive(Debug, Clone)]
+pub struct CheckedSale {
+    pub(crate) contract: Contract,
+    pub(crate) hold: Signed<Hold>,
+    pub(crate) commit: CheckedCommit,
+}
+
+/// Checks that a sale that `escrow` tells of is one of the merchant `here`, at that escrow.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn sealed_sale(
+    sale: SealedSale,
+    here: &PublicKey,
+    escrow: &PublicKey,
+) -> Result<CheckedSale, ContractFault> {
+    let contract = sale.contract.verified()?;
+    let terms = contract.terms();
+    if terms.merchant != *here || terms.escrow != *escrow {
+        return Err(ContractFault::DoesNotFit("merchant or escrow".into()));
+    }
+    contract.check_hold(&sale.hold)?;
+    let contract = contract.contract().clone();
+    Ok(CheckedSale {
+        commit: committed(&contract, sale.committed)?,
+        contract,
+        hold: sale.hold,
+    })
 }
 
 /// An abort of a sale by its own escrow. Only [`aborted`] makes one.

@@ -1,6 +1,6 @@
 //! The command line of the merchant.
 
-use crate::admin::{AdminRequest, SaleLine, answer};
+use crate::admin::{AdminRequest, SaleLine, answer, parse_id};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
 use crate::secret::MerchantSecret;
@@ -22,6 +22,7 @@ use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreOptions};
+use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -93,6 +94,16 @@ enum Command {
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
+    /// Print the secret that the key in a sealed offer was sealed with, for a judge.
+    ///
+    /// It answers an escrow that has aborted a purchase because the key in the offer is a wrong one: laid beside the
+    /// customer's documents it shows whether it was. It opens the goods of that one offer, so show it to the judge alone.
+    SealingSecret {
+        /// The merchant's directory.
+        dir: PathBuf,
+        /// The offer's `sale_id`, as the customer's documents say (64 hex characters).
+        sale_id: String,
+    },
 }
 
 /// Runs `farthing-merchant` with these arguments, the program's name first.
@@ -117,6 +128,7 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Goods(command) => cli_goods::execute(command).await,
         Command::Sales(Directory { dir }) => sales(&dir).await,
         Command::Evidence { dir, sale, output } => evidence(&dir, sale, output).await,
+        Command::SealingSecret { dir, sale_id } => sealing_secret(&dir, &sale_id),
     }
 }
 
@@ -209,6 +221,16 @@ async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>) -> Result<R
         format!("the evidence of sale {purchase} is in {}", path.display()),
         json!({ "purchase": purchase, "file": path }),
     ))
+}
+
+fn sealing_secret(dir: &Path, sale_id: &str) -> Result<Report> {
+    open(dir)?;
+    let ephemeral = MerchantSecret::load(dir)?.ephemeral(&parse_id(sale_id).map_err(anyhow::Error::msg)?);
+    let papers = serde_json::to_value(Papers {
+        sealing_secret: Some(SealingSecret::from_bytes(*ephemeral.to_bytes())),
+        ..Papers::default()
+    })?;
+    Ok(Report::new(serde_json::to_string_pretty(&papers)?, papers))
 }
 
 async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {

@@ -81,6 +81,14 @@ pub(crate) struct AddArgs {
     /// Its media type; guessed by the file's ending if it is not given.
     #[arg(long)]
     media_type: Option<String>,
+    /// Seal the key of each sale to the escrow, in the offer: the escrow hands it over as soon as the coins are held.
+    ///
+    /// A purchase then takes one step less, and goes through while this node is down. But what is offered is sold: an
+    /// offer that is out can be bought until it expires, whatever happens to the item in the meantime. And the escrow
+    /// could open the goods of every offer that it is shown, not just of those that were bought. Without it this node
+    /// releases the key of each sale itself, for coins that it has seen held.
+    #[arg(long)]
+    sealed: bool,
 }
 
 pub(crate) async fn execute(command: GoodsCommand) -> Result<Report> {
@@ -110,6 +118,7 @@ async fn add(args: AddArgs) -> Result<Report> {
             encrypted_digest: [0; 32],
         },
         file_name: file_name.to_string_lossy().into_owned(),
+        sealed: args.sealed,
     };
     // Before the file is encrypted, which may take long.
     item.check().map_err(anyhow::Error::msg)?;
@@ -198,6 +207,7 @@ async fn list(dir: &Path) -> Result<Report> {
             "size_bytes": item.summary.size_bytes,
             "encrypted_bytes": item.summary.encrypted_bytes,
             "file_name": item.file_name,
+            "sealed": item.sealed,
         }));
     }
     let text = if text.is_empty() {

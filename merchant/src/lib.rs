@@ -14,6 +14,7 @@
 //! | the node: its keys, store and peers | [`merchant`] |
 //! | what it answers | [`service`] |
 //! | sales brought to their end, keys kept fresh, the shelf kept tidy | [`background`] |
+//! | sales on sealed offers, which escrows tell of | `learn` |
 //! | what its operator can ask | [`admin`] |
 //! | the command line | [`cli`] |
 
@@ -22,6 +23,7 @@ pub mod background;
 pub mod check;
 pub mod cli;
 mod cli_goods;
+mod learn;
 pub mod merchant;
 pub mod rows;
 pub mod secret;

@@ -1,7 +1,7 @@
 //! What a merchant keeps on disk, besides the encrypted goods.
 
 use crate::merchant::check_currency;
-use farthing_coin::Signed;
+use farthing_coin::{PublicKey, Signed};
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Committed,
@@ -19,11 +19,17 @@ pub const ITEMS: Table<[u8; 32], Item> = Table::new(1, "items");
 /// What is no longer for sale, but served to those who hold offers for it, by item id.
 pub const WITHDRAWN: Table<[u8; 32], Withdrawn> = Table::new(2, "withdrawn items");
 
-/// The sales that customers have brought a hold for, by purchase id.
+/// The sales that customers have brought a hold for, or that an escrow has committed on a sealed offer, by purchase id.
 pub const SALES: Table<[u8; 32], Sale> = Table::new(3, "sales");
 
 /// The sales that are not at their end: to be released, or to be credited. By purchase id.
 pub const OPEN_SALES: Table<[u8; 32], ()> = Table::new(4, "open sales");
+
+/// That there is or was an item whose offers are sealed: escrows are asked what they have committed.
+pub const SEALS: Table<(), ()> = Table::new(5, "sealed offers");
+
+/// How many of the sales that an escrow has committed on sealed offers are known, by escrow.
+pub const KNOWN_SALES: Table<PublicKey, u64> = Table::new(6, "known sealed sales");
 
 /// One version of some goods, encrypted once. An item id never stands for another content or another encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,8 @@ pub struct Item {
     pub summary: GoodsSummary,
     /// What the file was called that the goods were read from, for the operator.
     pub file_name: String,
+    /// Whether its offers have the goods key in them, sealed to the escrow.
+    pub sealed: bool,
 }
 
 impl Item {

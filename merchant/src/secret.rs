@@ -5,7 +5,7 @@ use farthing_node::entropy::Entropy;
 use farthing_node::home::files;
 use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
-    seal::{derive_content_key, derive_goods_key},
+    seal::{derive_content_key, derive_ephemeral, derive_goods_key},
 };
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -107,6 +107,11 @@ impl MerchantSecret {
     /// The key of one sale.
     pub fn goods_key(&self, sale_id: &[u8; 32]) -> GoodsKey {
         derive_goods_key(&self.0, sale_id)
+    }
+
+    /// The key that the goods key of one sale is sealed with, in an offer.
+    pub fn ephemeral(&self, sale_id: &[u8; 32]) -> SecretKey {
+        derive_ephemeral(&self.0, sale_id)
     }
 
     /// The key that an item's goods are encrypted under.

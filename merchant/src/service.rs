@@ -16,7 +16,7 @@ use farthing_protocol::{
     limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, REPLY_TIMEOUT},
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest, verify_deliver},
     refusal::{Advice, GoodsFault, Later, Refusal},
-    seal::{commit_goods_key, wrap},
+    seal::{commit_goods_key, seal_goods_key, wrap},
 };
 use serde::Serialize;
 use std::ops::Bound;
@@ -105,7 +105,7 @@ impl Merchant {
         let content_key = self.secret.content_key(&request.item_id);
         let wrapped_key =
             wrap(&goods_key, &sale_id, &content_key).map_err(|e| Later::Unavailable(e.to_string()))?;
-        let offer = Offer {
+        let mut offer = Offer {
             merchant: self.here(),
             sale_id,
             item_id: request.item_id,
@@ -125,7 +125,13 @@ impl Merchant {
             expires_ms: now_ms.saturating_add(life_ms),
             served_until_ms: now_ms.saturating_add(self.settings.served_ms),
             sales: SaleLimit::Once,
+            sealed_key: None,
         };
+        if item.sealed {
+            let ephemeral = self.secret.ephemeral(&sale_id);
+            let sealed = seal_goods_key(&ephemeral, &request.escrow, &offer.sealing_context(), &goods_key);
+            offer.sealed_key = Some(sealed.map_err(|e| Later::Unavailable(e.to_string()))?);
+        }
         Ok(Signed::sign(offer, &self.key))
     }
 

@@ -1,7 +1,10 @@
 //! Every write of the merchant.
 
-use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, OwnDelivery};
-use crate::rows::{ITEMS, Item, OPEN_SALES, SALES, Sale, SaleState, WITHDRAWN, Withdrawn};
+use crate::check::{CheckedAbort, CheckedCommit, CheckedCredit, CheckedSale, OwnDelivery};
+use crate::rows::{
+    ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
+};
+use farthing_coin::PublicKey;
 use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{decide::Committed, documents::PurchaseId};
@@ -15,6 +18,9 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], item: &Item) -> Re
         return Err(StoreError::Refused(
             "the item id is taken; add the goods again".into(),
         ));
+    }
+    if item.sealed {
+        SEALS.put(tx, &(), &())?;
     }
     ITEMS.put(tx, item_id, item)
 }
@@ -85,6 +91,37 @@ pub fn begin_release(
             Ok(None)
         }
     }
+}
+
+/// Takes up the sales that `escrow` has committed on sealed offers behind the first `known` of them.
+///
+/// # Errors
+/// When the store fails.
+pub fn learn_sales(
+    tx: &mut Transaction<'_>,
+    escrow: &PublicKey,
+    known: u64,
+    sales: &[CheckedSale],
+) -> Result<(), StoreError> {
+    if KNOWN_SALES.get(tx, escrow)?.unwrap_or_default() != known {
+        return Ok(());
+    }
+    for sale in sales {
+        let purchase = sale.commit.purchase;
+        // It is there where the customer has brought its hold all the same.
+        if SALES.get(tx, &purchase.0)?.is_some() {
+            commit_sale(tx, &sale.commit)?;
+            continue;
+        }
+        let row = Sale {
+            contract: sale.contract.clone(),
+            hold: sale.hold.clone(),
+            state: SaleState::Committed(Box::new(sale.commit.committed.clone())),
+        };
+        SALES.put(tx, &purchase.0, &row)?;
+        OPEN_SALES.put(tx, &purchase.0, &())?;
+    }
+    KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
 
 /// Keeps what the escrow has committed.

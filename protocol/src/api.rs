@@ -19,6 +19,7 @@ use crate::{
     restore::{
         AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
     },
+    sealed::{PayRequest, SalesPage, SalesRequest},
     settle::{CollectRequest, Collected, SettleRequest},
     wire,
     withdraw::{WithdrawBegin, WithdrawFinish},
@@ -170,6 +171,10 @@ server! {
         Overdue(WithHead<OverdueRequest>) -> WithHead<SignedDecision>, by Peer, called "overdue";
         /// What is remembered of a bank's journal.
         Witness(AskEscrow) -> Signed<Testimony>, by Peer, called "witness";
+        /// Hold coins for a sealed offer's contract, and commit.
+        Pay(PayRequest) -> Outcome, by Anonymous, called "pay";
+        /// A merchant's sealed sales.
+        Sales(Signed<SalesRequest>) -> SalesPage, by Peer, called "sales";
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     refusal::ContractFault,
 };
 use farthing_coin::{Document, Signed};
+use farthing_planted::{Defect, is_planted};
 
 /// A contract within its bounds, signed by merchant and customer, whose terms fit its offer.
 /// Only [`Contract::verified`] makes one.
@@ -47,6 +48,20 @@ impl Contract {
     }
 }
 
+/// A contract whose coins are held. Only [`VerifiedContract::held`] makes one.
+#[derive(Debug)]
+pub struct HeldContract {
+    pub(crate) contract: VerifiedContract,
+    hold: Signed<Hold>,
+}
+
+impl HeldContract {
+    /// That its coins are held.
+    pub fn hold(&self) -> &Signed<Hold> {
+        &self.hold
+    }
+}
+
 fn fits(terms: &Terms, offer: &Signed<crate::documents::Offer>) -> Result<(), ContractFault> {
     let body = &offer.body;
     let accepted = body.banks.iter().find(|accepted| accepted.bank == terms.bank);
@@ -80,6 +95,17 @@ impl VerifiedContract {
     /// Its purchase.
     pub fn purchase(&self) -> PurchaseId {
         self.purchase
+    }
+
+    /// The contract with its hold.
+    ///
+    /// # Errors
+    /// As [`check_hold`](VerifiedContract::check_hold).
+    pub fn held(self, hold: Signed<Hold>) -> Result<HeldContract, ContractFault> {
+        if !is_planted(Defect::RefusalTakenForHold) {
+            self.check_hold(&hold)?;
+        }
+        Ok(HeldContract { contract: self, hold })
     }
 
     /// Checks that `hold` is the one that this contract's escrow and bank give for it.

@@ -14,7 +14,8 @@
 use crate::{
     contract::VerifiedContract,
     documents::{
-        Abort, AbortReason, Commit, Contract, Hold, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit, Terms,
+        Abort, AbortReason, BankHold, Commit, Contract, Hold, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
+        Terms,
     },
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
@@ -193,12 +194,16 @@ fn abort(terms: &Terms, reason: AbortReason) -> Abort {
     }
 }
 
-/// A release whose contract, hold and goods key fit together. Only [`verify_release`] makes one.
+/// A release whose contract and hold fit together, and the goods key that opens the offer's commitment. Only
+/// [`verify_release`] and [`open_release`](crate::sealed::open_release) make one.
 #[derive(Debug)]
 pub struct VerifiedRelease {
     contract: VerifiedContract,
-    goods_key: GoodsKey,
-    sealed_key: SealedKey,
+    /// The goods key, and how it is sealed to the customer. None in a sealed offer that has another one or none in it:
+    /// what is released then are the coins.
+    keys: Option<(GoodsKey, SealedKey)>,
+    /// The bank's hold, where the merchant has not seen it.
+    unseen: Option<Signed<BankHold>>,
 }
 
 /// Verifies a release, and seals the goods key to the customer with `ephemeral`, which is derived from the
@@ -223,22 +228,42 @@ pub fn verify_release(
     if !opens && !is_planted(Defect::GoodsKeyUnchecked) {
         return Err(ContractFault::WrongGoodsKey.into());
     }
-    let purchase = contract.purchase();
-    let sealed_key = seal_goods_key(
-        &ephemeral(&purchase),
-        &contract.terms().purchase_key,
-        &purchase.0,
-        &goods_key,
-    )
-    .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))?;
-    Ok(VerifiedRelease {
-        contract,
-        goods_key,
-        sealed_key,
-    })
+    VerifiedRelease::new(contract, Some(goods_key), None, ephemeral)
 }
 
 impl VerifiedRelease {
+    /// With the goods key, if there is a right one, and the bank's hold, if the merchant has not seen it.
+    pub(crate) fn new(
+        contract: VerifiedContract,
+        goods_key: Option<GoodsKey>,
+        unseen: Option<Signed<BankHold>>,
+        ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
+    ) -> Result<Self, Refusal> {
+        let purchase = contract.purchase();
+        let to = contract.terms().purchase_key;
+        let seal = |goods_key: GoodsKey| {
+            seal_goods_key(&ephemeral(&purchase), &to, &purchase.0, &goods_key)
+                .map(|sealed_key| (goods_key, sealed_key))
+                .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))
+        };
+        Ok(Self {
+            keys: goods_key.map(seal).transpose()?,
+            contract,
+            unseen,
+        })
+    }
+
+    /// Its terms.
+    pub fn terms(&self) -> &Terms {
+        self.contract.terms()
+    }
+
+    /// What the merchant is to be told of, where he has no part in it: the contract, and the bank's hold.
+    pub fn unseen(&self) -> Option<(Contract, Signed<BankHold>)> {
+        let bank_hold = self.unseen.clone()?;
+        Some((self.contract.contract().clone(), bank_hold))
+    }
+
     /// The purchase, whose row the escrow loads.
     pub fn purchase(&self) -> PurchaseId {
         self.contract.purchase()
@@ -250,10 +275,11 @@ impl VerifiedRelease {
         (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id))
     }
 
-    /// Decides. `sold_to` is the purchase that a single sale's offer was committed for.
+    /// Decides: committed, or aborted where there is no goods key; unless it was decided before. `sold_to` is the
+    /// purchase that a single sale's offer was committed for.
     ///
     /// # Errors
-    /// When the purchase was aborted, its deadline has passed, or its offer is sold.
+    /// When the deadline has passed, or the offer is sold.
     pub fn respond(
         self,
         existing: Option<Decision>,
@@ -262,9 +288,8 @@ impl VerifiedRelease {
     ) -> Result<Decided, PurchaseFault> {
         let purchase = self.purchase();
         match existing {
-            Some(decision @ Decision::Committed { .. }) => return Ok(Decided::Before(decision)),
             Some(Decision::Aborted { .. }) if is_planted(Defect::CommitAfterAbort) => {}
-            Some(Decision::Aborted { .. }) => return Err(PurchaseFault::Aborted(purchase)),
+            Some(decision) => return Ok(Decided::Before(decision)),
             None => {}
         }
         if now_ms >= self.contract.terms().deadline_ms {
@@ -274,10 +299,16 @@ impl VerifiedRelease {
             return Err(PurchaseFault::Sold);
         }
         let terms = self.contract.terms().clone();
-        Ok(Decided::Now(Decision::Committed {
-            terms,
-            goods_key: self.goods_key,
-            sealed_key: self.sealed_key,
+        Ok(Decided::Now(match self.keys {
+            Some((goods_key, sealed_key)) => Decision::Committed {
+                terms,
+                goods_key,
+                sealed_key,
+            },
+            None => Decision::Aborted {
+                terms,
+                reason: AbortReason::WrongSealedKey,
+            },
         }))
     }
 }

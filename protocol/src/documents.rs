@@ -16,6 +16,7 @@ use farthing_coin::{
     Challenge, Coin, Document, KeyId, PublicKey, Response, Signature, SignatureError, Signed, Statement,
     Transcript, TranscriptExt,
 };
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -98,44 +99,72 @@ pub struct Offer {
     pub served_until_ms: u64,
     /// How often this offer can be bought.
     pub sales: SaleLimit,
+    /// The goods key, sealed to the one escrow of the offer for its [`sealing_context`](Offer::sealing_context), where
+    /// the merchant leaves it to the escrow to release it; else he does that himself.
+    pub sealed_key: Option<SealedKey>,
 }
 
 impl Document for Offer {
     const LABEL: &'static str = "farthing offer";
 
     fn describe(&self, t: &mut Transcript) {
-        t.bytes(b"merchant", &self.merchant.0);
-        t.bytes(b"sale id", &self.sale_id);
-        t.bytes(b"item id", &self.item_id);
-        t.bytes(b"title", self.title.as_bytes());
-        t.bytes(b"description", self.description.as_bytes());
-        t.bytes(b"media type", self.media_type.as_bytes());
-        t.u64(b"size", self.size_bytes);
-        t.u64(b"encrypted size", self.encrypted_bytes);
-        t.bytes(b"goods digest", &self.goods_digest);
-        t.bytes(b"encrypted digest", &self.encrypted_digest);
-        t.bytes(b"wrapped key body", &self.wrapped_key.body);
-        t.bytes(b"wrapped key tag", &self.wrapped_key.tag);
-        t.bytes(b"key commitment", &self.key_commitment);
-        t.u64(b"price", self.price.0);
-        t.bytes(b"currency", self.currency.as_bytes());
-        t.u64(b"escrows", self.escrows.len() as u64);
-        for escrow in &self.escrows {
+        Unsealed(self).describe(t);
+        t.u8(b"sealed", self.sealed_key.is_some().into());
+        if let Some(sealed_key) = &self.sealed_key {
+            describe_sealed_key(t, sealed_key);
+        }
+    }
+}
+
+/// All of an offer but its sealed key.
+struct Unsealed<'a>(&'a Offer);
+
+impl Document for Unsealed<'_> {
+    const LABEL: &'static str = "farthing offer to seal for";
+
+    fn describe(&self, t: &mut Transcript) {
+        let Unsealed(offer) = self;
+        t.bytes(b"merchant", &offer.merchant.0);
+        t.bytes(b"sale id", &offer.sale_id);
+        t.bytes(b"item id", &offer.item_id);
+        t.bytes(b"title", offer.title.as_bytes());
+        t.bytes(b"description", offer.description.as_bytes());
+        t.bytes(b"media type", offer.media_type.as_bytes());
+        t.u64(b"size", offer.size_bytes);
+        t.u64(b"encrypted size", offer.encrypted_bytes);
+        t.bytes(b"goods digest", &offer.goods_digest);
+        t.bytes(b"encrypted digest", &offer.encrypted_digest);
+        t.bytes(b"wrapped key body", &offer.wrapped_key.body);
+        t.bytes(b"wrapped key tag", &offer.wrapped_key.tag);
+        t.bytes(b"key commitment", &offer.key_commitment);
+        t.u64(b"price", offer.price.0);
+        t.bytes(b"currency", offer.currency.as_bytes());
+        t.u64(b"escrows", offer.escrows.len() as u64);
+        for escrow in &offer.escrows {
             t.bytes(b"escrow", &escrow.0);
         }
-        t.u64(b"banks", self.banks.len() as u64);
-        for accepted in &self.banks {
+        t.u64(b"banks", offer.banks.len() as u64);
+        for accepted in &offer.banks {
             t.bytes(b"bank", &accepted.bank.0);
             t.bytes(b"account", &accepted.account.0);
             t.bytes(b"key list", &accepted.key_list_digest);
         }
-        t.u64(b"expires", self.expires_ms);
-        t.u64(b"served until", self.served_until_ms);
-        t.u8(b"sales", matches!(self.sales, SaleLimit::Once).into());
+        t.u64(b"expires", offer.expires_ms);
+        t.u64(b"served until", offer.served_until_ms);
+        t.u8(b"sales", matches!(offer.sales, SaleLimit::Once).into());
     }
 }
 
 impl Offer {
+    /// What its sealed key belongs to: every other field. So nobody can take one merchant's sealed key into an offer of
+    /// his own, and have the escrow open it for the price that he asks of himself.
+    pub fn sealing_context(&self) -> [u8; 32] {
+        if is_planted(Defect::SealedKeyUnbound) {
+            return [0; 32];
+        }
+        Unsealed(self).digest()
+    }
+
     /// Whether every field is within its bound; says which is not.
     pub fn check_bounds(&self) -> Result<(), &'static str> {
         let bounded = [
@@ -155,6 +184,10 @@ impl Offer {
             (
                 self.sales != SaleLimit::Once || self.escrows.len() == 1,
                 "list of escrows of a single sale",
+            ),
+            (
+                self.sealed_key.is_none() || self.escrows.len() == 1,
+                "list of escrows of a sealed key",
             ),
         ];
         bounded
@@ -443,10 +476,14 @@ impl Document for Commit {
         t.bytes(b"coins", &self.coins_digest);
         t.bytes(b"account", &self.account.0);
         t.u64(b"amount", self.amount.0);
-        t.bytes(b"sealed key ephemeral", &self.sealed_key.ephemeral.0);
-        t.bytes(b"sealed key body", &self.sealed_key.body);
-        t.bytes(b"sealed key tag", &self.sealed_key.tag);
+        describe_sealed_key(t, &self.sealed_key);
     }
+}
+
+fn describe_sealed_key(t: &mut Transcript, sealed_key: &SealedKey) {
+    t.bytes(b"sealed key ephemeral", &sealed_key.ephemeral.0);
+    t.bytes(b"sealed key body", &sealed_key.body);
+    t.bytes(b"sealed key tag", &sealed_key.tag);
 }
 
 /// Why a purchase was aborted.
@@ -456,6 +493,8 @@ pub enum AbortReason {
     Cancelled,
     /// Its deadline passed by the escrow's clock.
     DeadlinePassed,
+    /// The offer's sealed key does not open, or is another than the offer commits to.
+    WrongSealedKey,
 }
 
 /// The escrow's decision to abort. Signed by the escrow.
@@ -475,10 +514,12 @@ impl Document for Abort {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"bank", &self.bank.0);
-        t.u8(
-            b"reason",
-            matches!(self.reason, AbortReason::DeadlinePassed).into(),
-        );
+        let reason = match self.reason {
+            AbortReason::Cancelled => 0,
+            AbortReason::DeadlinePassed => 1,
+            AbortReason::WrongSealedKey => 2,
+        };
+        t.u8(b"reason", reason);
     }
 }
 

@@ -19,7 +19,7 @@ pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 
 use crate::{
     documents::{Abort, BankHold, Commit, Contract, EarlierUse, PurchaseId, Receipt, Settled, Terms},
-    goods::PurchaseSecret,
+    goods::{PurchaseSecret, SealingSecret},
 };
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub struct Papers {
     /// Signed by the escrow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<Signed<Abort>>,
+    /// What opens the goods key that is sealed in the contract's offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealing_secret: Option<SealingSecret>,
     /// Signed by the bank, once it has obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Signed<Settled>>,
@@ -91,13 +94,16 @@ pub struct ShownUse {
     pub used: EarlierUse,
 }
 
-/// Who can be convicted by documents. What a merchant delivered is judged by [`Judge`]; a customer has no name.
+/// Who can be convicted by documents. What a merchant delivered is judged by [`Judge`], by the goods; a customer has no
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Culprit {
     /// The escrow of this key.
     Escrow(PublicKey),
     /// The bank of this key.
     Bank(PublicKey),
+    /// The merchant of this key.
+    Merchant(PublicKey),
 }
 
 /// What somebody has done.
@@ -109,6 +115,10 @@ pub enum Charge {
     WrongGoodsKey,
     /// The signer's document says something else than the terms of the purchase that it names.
     NotAsAgreed,
+    /// The escrow signed that it has aborted for a wrong sealed key, and the offer's is right.
+    SealedKeyDenied,
+    /// The escrow signed that the sealed key of the merchant's offer is a wrong one.
+    WrongSealedKey,
     /// The bank signed that it has obeyed both outcomes of one purchase.
     SettledTwice,
     /// The bank held the coins and promised to obey the escrow, which has committed: it owes the account the price.
@@ -125,7 +135,14 @@ impl Charge {
     /// The document that would clear the accused, where there is one; without it the charge is final.
     pub fn unless(&self) -> Option<&'static str> {
         match self {
-            Charge::DecidedTwice | Charge::WrongGoodsKey | Charge::NotAsAgreed | Charge::SettledTwice => None,
+            Charge::DecidedTwice
+            | Charge::WrongGoodsKey
+            | Charge::NotAsAgreed
+            | Charge::SealedKeyDenied
+            | Charge::SettledTwice => None,
+            Charge::WrongSealedKey => {
+                Some("the secret that it was sealed with, by which it is the right one")
+            }
             Charge::CreditDenied => {
                 Some("its own word that it has credited the account, or the escrow's abort")
             }
@@ -144,6 +161,8 @@ impl fmt::Display for Charge {
             Charge::DecidedTwice => "it signed both outcomes of the purchase",
             Charge::WrongGoodsKey => "it committed with a goods key that does not open the offer's commitment",
             Charge::NotAsAgreed => "it signed something else than the terms of the purchase that it names",
+            Charge::SealedKeyDenied => "it aborted for a wrong sealed key, and the offer's is right",
+            Charge::WrongSealedKey => "the goods key that it sealed in its offer is not the one that the offer commits to",
             Charge::SettledTwice => "it signed that it has obeyed both outcomes of the purchase",
             Charge::CreditDenied => {
                 "it held the coins and promised to obey the escrow, which committed: it owes the merchant the price"

@@ -103,6 +103,19 @@ secret_key! {
     PurchaseSecret
 }
 
+secret_key! {
+    /// The secret half of the key that one offer's goods key was sealed with, disclosed so that anyone can see what the
+    /// merchant has sealed. It opens that offer's goods and nothing else.
+    SealingSecret
+}
+
+impl SealingSecret {
+    /// The key, if the bytes are one.
+    pub fn key(&self) -> Option<SecretKey> {
+        SecretKey::from_bytes(self.as_bytes()).ok()
+    }
+}
+
 impl PurchaseSecret {
     /// The key, if the bytes are one.
     pub fn key(&self) -> Option<SecretKey> {

@@ -12,6 +12,7 @@
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
 //! | phase two: one final decision | [`decide`] |
+//! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
 //! | the bank obeys the decision | [`settle`] |
 //! | a wallet from its seed alone | [`restore`] |
 //! | who kept the contract, judged offline | [`evidence`] |
@@ -35,6 +36,7 @@ pub mod purchase;
 pub mod refusal;
 pub mod restore;
 pub mod seal;
+pub mod sealed;
 pub mod settle;
 pub mod wire;
 pub mod withdraw;

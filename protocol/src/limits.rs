@@ -29,6 +29,12 @@ pub const OFFER_PARTIES_MAX: usize = 3;
 /// The most items in one page of a catalogue.
 pub const CATALOG_PAGE_MAX: usize = 64;
 
+/// The most sales in one page of what an escrow has committed of a merchant's sealed offers.
+pub const SALES_PAGE_MAX: usize = 64;
+
+/// How often a merchant asks escrows what they have committed on his sealed offers (ms).
+pub const SALES_ASKED_EVERY_MS: u64 = 5_000;
+
 /// The most records in one page of a restore.
 pub const RESTORE_PAGE_MAX: usize = 64;
 

@@ -6,6 +6,8 @@
 //!                   \------ Cancelling -> Aborted
 //! ```
 //!
+//! On a sealed offer the escrow holds and decides in one: `Holding` goes to `Committed` or `Aborted`.
+//!
 //! The state is written down before what it says is sent; after a crash the wallet asks the same again. Only
 //! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
 
@@ -22,6 +24,7 @@ use crate::{
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
     seal::{SealError, open_goods_key, opens},
+    sealed::PayRequest,
     settle::{CollectRequest, Collected},
 };
 use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, Seed, SignatureError, Signed};
@@ -95,6 +98,8 @@ pub enum Ask {
     Goods(Box<Plan>),
     /// The escrow: to hold the coins.
     Hold(Box<HoldRequest>),
+    /// The escrow: to hold the coins and commit, as the goods key is in the offer.
+    Pay(Box<PayRequest>),
     /// The merchant: to release the key. When he is silent, the escrow is asked for the outcome.
     Deliver(Box<DeliverRequest>),
     /// The escrow: to abort, unless it is decided.
@@ -393,6 +398,9 @@ impl Purchase {
     pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
+            Purchase::Holding(order) if order.contract.offer.body.sealed_key.is_some() => {
+                Ask::Pay(Box::new(PayRequest(order.hold_request())))
+            }
             Purchase::Holding(order) => Ask::Hold(Box::new(order.hold_request())),
             Purchase::Held(order, hold) => Ask::Deliver(Box::new(DeliverRequest {
                 contract: order.contract.clone(),

@@ -5,6 +5,7 @@
 //! | commitment to a goods key | - | nobody; it is compared, once the key is shown |
 //! | [`WrappedKey`], in an offer | the sale's goods key | who paid |
 //! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the purchase key's holder |
+//! | [`SealedKey`], in an offer | the same | the escrow, once the coins are held |
 //! | a note, beside a hold | a key from the wallet's seed | the wallet, restored |
 //!
 //! Every encryption is ChaCha20-Poly1305 (RFC 8439) under a key of its own, which a transcript derives from
@@ -160,7 +161,7 @@ fn wrapping_key(key: &GoodsKey, sale_id: &[u8; 32]) -> Zeroizing<[u8; 32]> {
 /// A goods key, encrypted to a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedKey {
-    /// The sender's key, made for this purchase alone.
+    /// The sender's key, made for this purchase, or for this offer, alone.
     pub ephemeral: PublicKey,
     /// The ciphertext.
     pub body: [u8; 32],
@@ -168,16 +169,15 @@ pub struct SealedKey {
     pub tag: [u8; TAG_BYTES],
 }
 
-/// The key to seal one purchase's goods key with, from a secret of the sender's, so that sealing it again
-/// gives the same bytes.
+/// The key to seal one goods key with, from a secret of the sender's, so that sealing it again gives the same bytes:
+/// by an escrow for the purchase of this id, or by a merchant for his offer of this sale id.
 ///
-/// A purchase has one goods key, which its offer commits to. Under one `secret` and `purchase_id` nothing else
-/// may be sealed.
+/// Both have one goods key, which the offer commits to. Under one `secret` and `id` nothing else may be sealed.
 #[must_use]
-pub fn derive_ephemeral(secret: &[u8; 32], purchase_id: &[u8; 32]) -> SecretKey {
+pub fn derive_ephemeral(secret: &[u8; 32], id: &[u8; 32]) -> SecretKey {
     let mut transcript = start_secret(label::EPHEMERAL);
     transcript.bytes(b"secret", secret);
-    transcript.bytes(b"purchase id", purchase_id);
+    transcript.bytes(b"purchase id", id);
     let mut wide = Zeroizing::new([0; 64]);
     loop {
         transcript.challenge_bytes(b"ephemeral", wide.as_mut_slice());
@@ -188,49 +188,71 @@ pub fn derive_ephemeral(secret: &[u8; 32], purchase_id: &[u8; 32]) -> SecretKey 
     }
 }
 
-/// Seals `key` to whoever holds the secret half of `to`, for the purchase `purchase_id` alone.
+/// Seals `key` to whoever holds the secret half of `to`, for what `context` names alone: a purchase, by its id, or an
+/// offer, by its [`sealing_context`](crate::documents::Offer::sealing_context).
 ///
-/// `ephemeral` comes from [`derive_ephemeral`] for the same purchase.
+/// `ephemeral` comes from [`derive_ephemeral`] for the same purchase or offer.
 ///
 /// # Errors
 /// [`SealError::PublicKey`] if `to` is not a point, or the identity.
 pub fn seal_goods_key(
     ephemeral: &SecretKey,
     to: &PublicKey,
-    purchase_id: &[u8; 32],
+    context: &[u8; 32],
     key: &GoodsKey,
 ) -> Result<SealedKey, SealError> {
     let shared = ephemeral.diffie_hellman(to)?;
     let ephemeral = ephemeral.public();
-    let sealing = sealing_key(&shared, &ephemeral, to, purchase_id);
+    let sealing = sealing_key(&shared, &ephemeral, to, context);
     // Overwritten by the ciphertext, so there is nothing to wipe.
     let mut body = *key.as_bytes();
-    let tag = encrypt(&sealing, purchase_id, &mut body, "sealed key")?;
+    let tag = encrypt(&sealing, context, &mut body, "sealed key")?;
     Ok(SealedKey { ephemeral, body, tag })
 }
 
-/// Opens the goods key that was sealed to `secret`'s public half for the purchase `purchase_id`.
+/// Opens the goods key that was sealed to `secret`'s public half for what `context` names.
 ///
 /// Whether it is the right one, [`opens`] says.
 ///
 /// # Errors
 /// [`SealError::PublicKey`] for a bad ephemeral key; [`SealError::DoesNotOpen`] if it was sealed to another
-/// key, for another purchase, or changed.
+/// key, for another purchase or offer, or changed.
 pub fn open_goods_key(
     secret: &SecretKey,
-    purchase_id: &[u8; 32],
+    context: &[u8; 32],
     sealed: &SealedKey,
 ) -> Result<GoodsKey, SealError> {
     let shared = secret.diffie_hellman(&sealed.ephemeral)?;
-    let opening = sealing_key(&shared, &sealed.ephemeral, &secret.public(), purchase_id);
+    open_shared(&shared, &secret.public(), context, sealed)
+}
+
+/// Opens, with the `ephemeral` key that it was sealed with, what was sealed to `to`: so the sender can show a judge what
+/// he has sealed.
+///
+/// # Errors
+/// As [`open_goods_key`]; and when it was sealed with another ephemeral key.
+pub fn reopen_goods_key(
+    ephemeral: &SecretKey,
+    to: &PublicKey,
+    context: &[u8; 32],
+    sealed: &SealedKey,
+) -> Result<GoodsKey, SealError> {
+    if ephemeral.public() != sealed.ephemeral {
+        return Err(SealError::DoesNotOpen("sealed key"));
+    }
+    let shared = ephemeral.diffie_hellman(to)?;
+    open_shared(&shared, to, context, sealed)
+}
+
+fn open_shared(
+    shared: &[u8; 32],
+    to: &PublicKey,
+    context: &[u8; 32],
+    sealed: &SealedKey,
+) -> Result<GoodsKey, SealError> {
+    let opening = sealing_key(shared, &sealed.ephemeral, to, context);
     let mut body = Zeroizing::new(sealed.body);
-    decrypt(
-        &opening,
-        purchase_id,
-        body.as_mut_slice(),
-        &sealed.tag,
-        "sealed key",
-    )?;
+    decrypt(&opening, context, body.as_mut_slice(), &sealed.tag, "sealed key")?;
     Ok(GoodsKey::from_bytes(*body))
 }
 
@@ -238,13 +260,13 @@ fn sealing_key(
     shared: &[u8; 32],
     ephemeral: &PublicKey,
     to: &PublicKey,
-    purchase_id: &[u8; 32],
+    context: &[u8; 32],
 ) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::SEAL);
     transcript.bytes(b"shared", shared);
     transcript.bytes(b"ephemeral", &ephemeral.0);
     transcript.bytes(b"to", &to.0);
-    transcript.bytes(b"purchase id", purchase_id);
+    transcript.bytes(b"purchase id", context);
     derived(&mut transcript)
 }
 

@@ -8,7 +8,7 @@ use farthing_protocol::{
         SaleLimit, Settled, Terms,
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
-    goods::{GoodsKey, PurchaseSecret},
+    goods::{GoodsKey, PurchaseSecret, SealingSecret},
     money::Amount,
     seal::{WrappedKey, commit_goods_key, seal_goods_key},
 };
@@ -18,6 +18,7 @@ const ESCROW: u8 = 2;
 const BANK: u8 = 3;
 const CUSTOMER: u8 = 4;
 const OTHER_ESCROW: u8 = 5;
+const SEALER: u8 = 6;
 
 fn secret(who: u8) -> SecretKey {
     Seed::from_bytes(&[who; 32]).account_key()
@@ -32,7 +33,19 @@ fn goods_key() -> GoodsKey {
 }
 
 fn contract() -> Contract {
-    let offer = Offer {
+    contract_with(|_| {})
+}
+
+/// The same with a sealed key in the offer: this one.
+fn sealed_contract(sealed: &GoodsKey) -> Contract {
+    contract_with(|offer| {
+        let sealed_key = seal_goods_key(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
+        offer.sealed_key = Some(sealed_key.unwrap());
+    })
+}
+
+fn contract_with(change: impl FnOnce(&mut Offer)) -> Contract {
+    let mut offer = Offer {
         merchant: key(MERCHANT),
         sale_id: [4; 32],
         item_id: [5; 32],
@@ -59,7 +72,9 @@ fn contract() -> Contract {
         expires_ms: 15,
         served_until_ms: 16,
         sales: SaleLimit::Once,
+        sealed_key: None,
     };
+    change(&mut offer);
     let terms = Terms {
         bank: key(BANK),
         currency: "FTH".into(),
@@ -226,6 +241,74 @@ fn an_escrow_that_signed_or_sealed_a_wrong_key_is_convicted() {
         };
         proves(&[papers], &[]);
     }
+}
+
+/// What a wallet has whose purchase was aborted for a wrong sealed key, at this escrow.
+fn aborted_for_sealed_key(contract: &Contract, escrow: u8) -> Papers {
+    let abort = Abort {
+        purchase: contract.terms.purchase_id(),
+        bank: key(BANK),
+        reason: AbortReason::WrongSealedKey,
+    };
+    Papers {
+        contract: Some(contract.clone()),
+        escrow: Some(key(escrow)),
+        abort: by(escrow, abort),
+        ..Papers::default()
+    }
+}
+
+fn sealing_secret(who: u8) -> Papers {
+    Papers {
+        sealing_secret: Some(SealingSecret::from_bytes(*secret(who).to_bytes())),
+        ..Papers::default()
+    }
+}
+
+#[test]
+fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_right() {
+    let merchant = (Culprit::Merchant(key(MERCHANT)), Charge::WrongSealedKey);
+    let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
+    let wrong = sealed_contract(&GoodsKey::from_bytes([66; 32]));
+    let right = sealed_contract(&goods_key());
+    let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
+        judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()
+    };
+    for (contract, shown, expected) in [
+        (&wrong, None, merchant),
+        (&wrong, Some(SEALER), merchant),
+        (&right, None, merchant),
+        (&right, Some(OTHER_ESCROW), merchant),
+        (&right, Some(SEALER), escrow),
+        // Where nothing is sealed, nothing can be wrong with it.
+        (&contract(), None, escrow),
+    ] {
+        let papers: Vec<Papers> = [aborted_for_sealed_key(contract, ESCROW)]
+            .into_iter()
+            .chain(shown.map(sealing_secret))
+            .collect();
+        assert_eq!(said(&papers), [expected], "{shown:?}");
+    }
+    // Another escrow's word is none, nor is that of one which has committed as well, or aborted for another reason.
+    assert_eq!(said(&[aborted_for_sealed_key(&right, OTHER_ESCROW)]), []);
+    let mut cancelled = aborted_for_sealed_key(&right, ESCROW);
+    cancelled.abort.as_mut().unwrap().body.reason = AbortReason::Cancelled;
+    cancelled.abort = by(ESCROW, cancelled.abort.unwrap().body);
+    assert_eq!(said(&[cancelled]), []);
+    let twice = Papers {
+        receipt: by(
+            ESCROW,
+            Receipt {
+                purchase: right.terms.purchase_id(),
+                ..receipt(goods_key())
+            },
+        ),
+        ..aborted_for_sealed_key(&right, ESCROW)
+    };
+    assert_eq!(
+        said(&[twice]),
+        [(Culprit::Escrow(key(ESCROW)), Charge::DecidedTwice)]
+    );
 }
 
 #[test]

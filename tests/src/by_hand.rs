@@ -20,6 +20,7 @@ use farthing_protocol::{
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::seal_note,
+    sealed::PayRequest,
     withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal, WithdrawalState},
 };
 use std::{
@@ -101,6 +102,11 @@ impl Bought {
             contract: self.order.contract.clone(),
             payment: self.order.payment.clone(),
         }
+    }
+
+    /// What asks the escrow to hold its coins and commit.
+    pub fn pay(&self) -> PayRequest {
+        PayRequest(self.hold())
     }
 
     /// What an escrow asks the bank for it.

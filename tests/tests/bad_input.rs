@@ -35,11 +35,12 @@ use farthing_protocol::{
         Refusal, RequestFault,
     },
     restore::{BucketRequest, Shelf},
+    sealed::SalesRequest,
     settle::SettleRequest,
 };
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse, Questions},
-    simulation::world::World,
+    simulation::{party::Party, world::World},
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -71,7 +72,10 @@ fn stranger() -> SecretKey {
 
 impl Desk {
     async fn open(number: u64) -> Desk {
-        let world = World::new(number).await;
+        Desk::of(World::new(number).await, number).await
+    }
+
+    async fn of(world: Arc<World>, number: u64) -> Desk {
         let parties = world.parties();
         let cards = [parties.bank, parties.escrow, parties.merchant];
         let wire = world.wire();
@@ -746,6 +750,73 @@ async fn decisions() {
     hand.ask(late.cancel()).await.unwrap();
     desk.world.settle().await;
     desk.balanced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sealed_offers() {
+    let desk = Desk::of(World::sealed(8).await, 8).await;
+    let hand = &desk.hand;
+    let offer = hand.offer().await;
+    let bought = hand.order_of(offer.clone(), &hand.withdraw(&EXACT).await);
+    let rival = hand.order_of(offer, &hand.withdraw(&EXACT).await);
+    let short = hand.order(&hand.withdraw(&EXACT[1..]).await).await;
+    let paying = |change: fn(&mut HoldRequest)| with(&bought.pay(), |pay| change(&mut pay.0));
+    let unsealed = |pay: &mut HoldRequest| pay.contract.offer.body.sealed_key = None;
+    refused! { desk,
+        "a payment at another escrow", paying(|pay| pay.contract.terms.escrow = stranger().public())
+            => request!(RequestFault::NotForMe { .. }),
+        "a payment for an offer whose sealed key is taken out", paying(unsealed)
+            => contract!(ContractFault::OfferForged(_)),
+        "a payment for a sealed key that was changed",
+            paying(|pay| pay.contract.offer.body.sealed_key.as_mut().unwrap().body[0] ^= 1)
+            => contract!(ContractFault::OfferForged(_)),
+        "a payment of other terms", paying(|pay| pay.contract.terms.price = Amount(1))
+            => contract!(ContractFault::DoesNotFit(_)),
+        "a payment with another's coins", with(&bought.pay(), |pay| pay.0.payment = rival.order.payment.clone())
+            => contract!(ContractFault::OtherNote),
+        "a payment that nobody agreed to", paying(|pay| pay.contract.signature.response[0] ^= 1)
+            => contract!(ContractFault::Forged(_)),
+        "a payment with a coin that nobody authorized", paying(|pay| pay.payment.authorizations[0].response[0] ^= 1)
+            => coin!(0, CoinFault::Authorization(_)),
+        "a payment of too little", short.pay() => contract!(ContractFault::Worth { .. }),
+    }
+    let merchant = desk.world.foundation.key(Party::Merchant(0));
+    let request = SalesRequest {
+        escrow: hand.key(Escrow),
+        merchant: merchant.public(),
+        known: 0,
+    };
+    let elsewhere = SalesRequest {
+        escrow: stranger().public(),
+        ..request
+    };
+    refused! { desk,
+        "sales asked for by another", Signed::sign(request, &stranger()) => request!(RequestFault::Signature { .. }),
+        "sales asked for at another escrow", Signed::sign(elsewhere, &merchant)
+            => request!(RequestFault::NotForMe { .. }),
+    }
+
+    let outcome = hand.ask(bought.pay()).await.unwrap();
+    quiet().await;
+    assert!(matches!(outcome, Outcome::Committed(_)));
+    assert_eq!(desk.told(bought.pay()).await, outcome);
+    refused! { desk,
+        "a hold of what is paid", bought.hold() => purchase!(PurchaseFault::Committed(_)),
+    }
+    // The coins of the second order are held before the escrow finds that the offer is sold.
+    let sold = hand.ask(rival.pay()).await.unwrap_err();
+    assert_eq!(sold, PurchaseFault::Sold.into());
+    hand.ask(rival.cancel()).await.unwrap();
+    desk.world.settle().await;
+    desk.balanced().await;
+
+    // What is not sealed is not paid so.
+    let desk = Desk::open(9).await;
+    let hand = &desk.hand;
+    let bought = hand.order(&hand.withdraw(&EXACT).await).await;
+    refused! { desk,
+        "a payment for an offer that is not sealed", bought.pay() => contract!(ContractFault::DoesNotFit(_)),
+    }
 }
 
 // ---- goods and disks ----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ use farthing_node::{admin::AdminHandler, store::limits::QUEUE_MAX_TRANSACTIONS};
 use farthing_protocol::{
     decide::Outcome,
     evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
-    goods::GoodsKey,
+    goods::{GoodsKey, SealingSecret},
     limits::SESSIONS_PER_ACCOUNT_MAX,
     money::Amount,
     purchase::{Purchase, PurchaseError},
@@ -33,8 +33,9 @@ use farthing_tests::{
     by_hand::ByHand,
     simulation::{
         cheats::{
-            DeniesCoins, DeniesCredits, DeniesHolds, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases,
-            Pretext, SignsWrongKeys, TellsHerAbort, describes_other_goods, wraps_another_key, wraps_nothing,
+            DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers, LeavesHimUnpaid, Lie,
+            NeverReleases, Pretext, SignsWrongKeys, TellsHerAbort, describes_other_goods, seals_another_key,
+            wraps_another_key, wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -170,6 +171,21 @@ impl Setting {
         (Culprit::Escrow(self.key(ESCROW)), charge)
     }
 
+    fn merchant(&self, charge: Charge) -> (Culprit, Charge) {
+        (Culprit::Merchant(self.key(MERCHANT)), charge)
+    }
+
+    /// What the merchant shows a judge of the offer in these papers.
+    fn sealing_secret(&self, papers: &Papers) -> Papers {
+        let secret = MerchantSecret::load(&self.world.merchant_home(0)).unwrap();
+        let sale_id = papers.contract.as_ref().unwrap().offer.body.sale_id;
+        let ephemeral = secret.ephemeral(&sale_id);
+        Papers {
+            sealing_secret: Some(SealingSecret::from_bytes(*ephemeral.to_bytes())),
+            ..Papers::default()
+        }
+    }
+
     fn bank(&self, charge: Charge) -> (Culprit, Charge) {
         (Culprit::Bank(self.key(Party::Bank)), charge)
     }
@@ -239,6 +255,24 @@ fn a_merchant_who_sells_the_key_of_other_goods_is_convicted() {
 #[test]
 fn a_merchant_who_describes_other_goods_is_convicted() {
     sells_something_else(3, |_| describes_other_goods(), Breach::Digest);
+}
+
+#[test]
+fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
+    setting_of(31, Population::sealed(), async |it| {
+        let (key, lie) = (it.world.foundation.key(MERCHANT), seals_another_key());
+        it.world.cheat(MERCHANT, FalseOffers { key, lie });
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        let papers = it.wallet.papers(number).unwrap();
+        let convicted = [it.merchant(Charge::WrongSealedKey)];
+        convicts(std::slice::from_ref(&papers), &convicted);
+        // What he sealed honest offers with clears him of nothing.
+        convicts(&[it.sealing_secret(&papers), papers], &convicted);
+    });
 }
 
 #[test]
@@ -342,6 +376,29 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
             it.world.merchant(0).sales_round().await.unwrap();
         }
         assert_eq!(it.world.bank().store().head(), before);
+    });
+}
+
+#[test]
+fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted_by_the_merchant() {
+    setting_of(32, Population::sealed(), async |it| {
+        let key = it.world.foundation.key(ESCROW);
+        it.world.cheat(ESCROW, DeniesSealedKeys { key });
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        it.books_balance().await;
+        // By her papers it is his fault, unless he shows what he has sealed.
+        let papers = it.wallet.papers(number).unwrap();
+        convicts(
+            std::slice::from_ref(&papers),
+            &[it.merchant(Charge::WrongSealedKey)],
+        );
+        convicts(
+            &[it.sealing_secret(&papers), papers],
+            &[it.escrow(Charge::SealedKeyDenied)],
+        );
     });
 }
 

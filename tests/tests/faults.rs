@@ -7,12 +7,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
 /// One of each kind: lost, late, dead, killed and frozen on both sides, at a write, on a full disk; and the exchange after
 /// a cancel, which used to be left open by a command that said it was done.
-const CELLS: [&str; 9] = [
+const CELLS: [&str; 10] = [
     "escrow → bank: hold / answer lost",
     "escrow → bank: hold / request late",
     "merchant → escrow: release / server killed, answering",
     "customer → merchant: deliver / asker killed, answered",
     "customer → escrow: cancel / server frozen",
+    "customer → escrow: pay / answer lost",
     "customer → bank: exchange, begin / request lost",
     "bank writes, asked “hold” / killed after the sync",
     "customer writes the escrow’s “hold” / killed before the sync",

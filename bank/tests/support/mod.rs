@@ -364,6 +364,7 @@ impl World {
             expires_ms: self.now_ms() + 10 * EPOCH_MS,
             served_until_ms: self.now_ms() + 10 * EPOCH_MS,
             sales: SaleLimit::Unlimited,
+            sealed_key: None,
         };
         Signed::sign(offer, &self.merchant)
     }

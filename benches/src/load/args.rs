@@ -21,6 +21,7 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
     after_long_help = "Examples:\n  \
         load                                        purchases of two coins, with 1, 8 and 64 under way\n  \
         load --under-way 64 --seconds 30            one longer run\n  \
+        load --mode sealed                          the same on sealed offers\n  \
         load --mode withdraw                        coins issued a second, in withdrawals of 16\n  \
         load --mode exchange --under-way 1,64       two coins for two fresh ones\n  \
         load --json > runs.jsonl --plot load.svg    one line of JSON a run, and a picture\n  \
@@ -69,6 +70,8 @@ pub(crate) struct Args {
 pub(crate) enum Mode {
     /// Buy: from the catalogue to the opened goods.
     Purchase,
+    /// Buy on offers that are sealed, which takes no step of the merchant's.
+    Sealed,
     /// Withdraw coins from an account.
     Withdraw,
     /// Exchange two coins for two fresh ones.
@@ -79,7 +82,7 @@ impl Mode {
     /// What one of them is called.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Mode::Purchase => "purchase",
+            Mode::Purchase | Mode::Sealed => "purchase",
             Mode::Withdraw => "withdrawal",
             Mode::Exchange => "exchange",
         }

@@ -11,7 +11,8 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Nothing more is settled in the background once no node has run a transaction for so long.
+/// Nothing more is settled in the background once no node has run a transaction for so long, and for as long as a merchant
+/// waits before he asks what was sold on sealed offers.
 const QUIET: Duration = Duration::from_millis(700);
 
 /// How long that may take.
@@ -118,7 +119,7 @@ pub(crate) async fn quiet(world: &World) -> Result<Duration> {
         let now = statuses(world).await?.map(|status| status.store.transactions);
         if last.replace(now) != Some(now) {
             since = Instant::now();
-        } else if since.elapsed() > QUIET {
+        } else if since.elapsed() > QUIET.saturating_add(world.asks_every) {
             return Ok(since.duration_since(began));
         }
         if began.elapsed() > QUIET_PATIENCE {

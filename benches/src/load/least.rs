@@ -10,7 +10,8 @@ struct Needed {
     coins_issued: u64,
     verified: u64,
     signed: u64,
-    /// Goods keys that are sealed to the customer: a multiplication, and one of the base point.
+    /// Goods keys that are sealed to the customer, or to the escrow and opened there: a multiplication, and one of the base
+    /// point.
     sealed: u64,
     /// Handshakes of the client.
     handshakes: u64,
@@ -43,6 +44,20 @@ impl Needed {
                 between: 2,
                 settling: 2,
                 syncs: 4 + 9,
+            },
+            // As above without hold, deliver and release, but with what asks the escrow to pay, in which it opens the key
+            // that the merchant has sealed. What asks it what was sold is shared by many purchases.
+            Mode::Sealed => Needed {
+                coins_verified: coins.saturating_mul(2),
+                coins_issued: 0,
+                verified: 11,
+                signed: 6,
+                sealed: 3,
+                handshakes: 2,
+                round_trips: 4,
+                between: 1,
+                settling: 2,
+                syncs: 2 + 8,
             },
             // Begin and finish are signed by the account's owner, what is issued by the bank. Only the finish changes
             // the bank's books; the wallet writes down what it plans, what it was answered, and its coins.

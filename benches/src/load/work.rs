@@ -43,7 +43,7 @@ impl Work {
     pub(crate) fn new(args: &Args, world: &World) -> Result<Work> {
         let top = world.values.last().copied().unwrap_or(1);
         let (coins, funds, withdraws) = match args.mode {
-            Mode::Purchase => {
+            Mode::Purchase | Mode::Sealed => {
                 let coins = world.price.0 / top;
                 // The wallet keeps one coin's worth in change.
                 let purse =
@@ -70,7 +70,7 @@ impl Work {
     /// How often one customer can do it.
     pub(crate) fn times_each(&self) -> u64 {
         match self.mode {
-            Mode::Purchase => PURCHASES_EACH,
+            Mode::Purchase | Mode::Sealed => PURCHASES_EACH,
             Mode::Withdraw => WITHDRAWALS_EACH,
             Mode::Exchange => u64::MAX,
         }
@@ -93,7 +93,7 @@ impl Work {
     /// Does it once, from beginning to end.
     pub(crate) async fn once(&self, wallet: &Wallet) -> Result<()> {
         match self.mode {
-            Mode::Purchase => self.buy(wallet).await,
+            Mode::Purchase | Mode::Sealed => self.buy(wallet).await,
             Mode::Withdraw => Ok(wallet.withdraw(&self.parties.bank, self.withdraws).await?),
             Mode::Exchange => self.exchange(wallet).await,
         }

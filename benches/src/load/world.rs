@@ -8,13 +8,14 @@ use farthing_node::{
     card::RoleName,
     entropy::{Entropy, SystemEntropy},
 };
-use farthing_protocol::money::Amount;
+use farthing_protocol::{limits::SALES_ASKED_EVERY_MS, money::Amount};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::Write,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// How many coins a purchase has unless it is told otherwise.
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) price: Amount,
     /// The merchant's account at the bank (hex).
     pub(crate) merchant_account: String,
+    /// How long the merchant waits before he asks again what he has sold; zero if he is there when he sells.
+    pub(crate) asks_every: Duration,
     ours: bool,
 }
 
@@ -94,7 +97,9 @@ impl World {
         };
         let values = values(&bank).await?;
         let top = values.last().copied().context("the bank issues no coins")?;
-        let coins = args.coins.filter(|_| args.mode == Mode::Purchase);
+        let coins = args
+            .coins
+            .filter(|_| matches!(args.mode, Mode::Purchase | Mode::Sealed));
         let price = top.saturating_mul(coins.unwrap_or(COINS_PER_PURCHASE));
         let account = merchant.admin(&["account"], &[]).await?;
         let merchant_account = text(&account, "account")?;
@@ -106,21 +111,28 @@ impl World {
             item: format!("load {}", random_word()),
             price: Amount(price),
             merchant_account,
+            asks_every: match args.mode {
+                Mode::Sealed => Duration::from_millis(SALES_ASKED_EVERY_MS),
+                Mode::Purchase | Mode::Withdraw | Mode::Exchange => Duration::ZERO,
+            },
             ours: args.nodes.is_none(),
         };
         world.open_account(&world.merchant_account).await?;
-        world.put_up_for_sale(dir, args.goods).await?;
+        world.put_up_for_sale(dir, args.goods, args.mode).await?;
         Ok(world)
     }
 
-    async fn put_up_for_sale(&self, dir: &Path, bytes: u64) -> Result<()> {
+    async fn put_up_for_sale(&self, dir: &Path, bytes: u64, mode: Mode) -> Result<()> {
         let file = dir.join("goods.bin");
         let mut goods = vec![0; usize::try_from(bytes)?];
         SystemEntropy.fill(&mut goods);
         fs::write(&file, goods).with_context(|| file.display().to_string())?;
         let path = file.to_str().context("the directory's name is not UTF-8")?;
         let price = self.price.to_string();
-        let options = [path, "--title", &self.item, "--price", &price];
+        let mut options = vec![path, "--title", &self.item, "--price", &price];
+        if mode == Mode::Sealed {
+            options.push("--sealed");
+        }
         self.merchant.admin(&["goods", "add"], &options).await?;
         Ok(())
     }

@@ -210,6 +210,11 @@ fn why_aborted(row: &PurchaseRow) -> String {
         (None, Some(AbortReason::DeadlinePassed)) => {
             "its deadline passed before the merchant had the hold".into()
         }
+        (None, Some(AbortReason::WrongSealedKey)) => {
+            "the escrow found another key in the merchant's offer than it commits to; `farthing receipt show` has what \
+             proves it"
+                .into()
+        }
         (None, _) => "it was cancelled".into(),
     }
 }
@@ -217,9 +222,7 @@ fn why_aborted(row: &PurchaseRow) -> String {
 /// Whether an aborted purchase is one that the customer did not cancel herself.
 fn goods_wanted(row: &PurchaseRow) -> bool {
     match &row.purchase {
-        Purchase::Aborted(_, abort) => {
-            row.refusal.is_some() || abort.body.reason == AbortReason::DeadlinePassed
-        }
+        Purchase::Aborted(_, abort) => row.refusal.is_some() || abort.body.reason != AbortReason::Cancelled,
         _ => false,
     }
 }

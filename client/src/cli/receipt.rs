@@ -169,6 +169,7 @@ fn convicted(convictions: &[Conviction], delivery: Option<Report>, papers: &[Pap
     let first = convictions.iter().find(of_escrow).or(convictions.first());
     let (word, exit) = match first.map(|conviction| conviction.culprit) {
         Some(Culprit::Escrow(_)) => ("escrow_broke_contract", Exit::EscrowBroke),
+        Some(Culprit::Merchant(_)) => ("merchant_broke_contract", Exit::MerchantBroke),
         _ => ("bank_broke_its_word", Exit::BankBroke),
     };
     let mut lines: Vec<String> = convictions.iter().map(conviction_text).collect();
@@ -196,6 +197,7 @@ fn conviction_text(conviction: &Conviction) -> String {
     let (role, key) = culprit(conviction);
     let says = match role {
         "escrow" => "the escrow broke the contract",
+        "merchant" => "the merchant broke the contract",
         _ => "the bank broke its word",
     };
     let unless = match conviction.charge.unless() {
@@ -228,6 +230,7 @@ fn culprit(conviction: &Conviction) -> (&'static str, String) {
     match conviction.culprit {
         Culprit::Escrow(key) => ("escrow", key.to_string()),
         Culprit::Bank(key) => ("bank", key.to_string()),
+        Culprit::Merchant(key) => ("merchant", key.to_string()),
     }
 }
 
@@ -236,6 +239,8 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::DecidedTwice => "decided_twice",
         Charge::WrongGoodsKey => "wrong_goods_key",
         Charge::NotAsAgreed => "not_as_agreed",
+        Charge::SealedKeyDenied => "sealed_key_denied",
+        Charge::WrongSealedKey => "wrong_sealed_key",
         Charge::SettledTwice => "settled_twice",
         Charge::CreditDenied => "credit_denied",
         Charge::SpentThoughAborted => "spent_though_aborted",

@@ -5,7 +5,7 @@ use super::{
     director::Director,
     matrix::Route,
     record::Deed,
-    world::{CASH, Stage, TITLE},
+    world::{CASH, SEALED_TITLE, Stage, TITLE},
 };
 use crate::{
     cli::Exit,
@@ -207,8 +207,12 @@ impl Customer {
     async fn buys(&self) -> Result<usize, DemoError> {
         let output = self.output();
         let output = output.to_string_lossy();
+        let title = match self.director.route() {
+            Route::Sealed => SEALED_TITLE,
+            Route::Bought | Route::Cancelled | Route::ReceiptLost | Route::BothLost => TITLE,
+        };
         for more in 0..TRIES_MAX {
-            let said = self.runs(&["buy", "studio", TITLE, "-o", &output]).await?;
+            let said = self.runs(&["buy", "studio", title, "-o", &output]).await?;
             let statuses = self.statuses().await?;
             let begun = statuses.iter().any(|status| status != "dropped");
             if said.is(Exit::Done) || (begun && self.is_cancelling()) {

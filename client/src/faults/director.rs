@@ -85,7 +85,7 @@ impl Director {
             log: Log::default(),
             tracker: Tracker::default(),
             phase: Phase::Ahead,
-            on_route: route == Route::Bought,
+            on_route: matches!(route, Route::Bought | Route::Sealed),
             in_flight: Vec::new(),
             parked: Vec::new(),
             kept: None,

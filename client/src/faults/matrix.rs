@@ -28,15 +28,18 @@ pub enum Route {
     ReceiptLost,
     /// The escrow's answer to that is lost as well, so the wallet asks the bank.
     BothLost,
+    /// Goods are bought on a sealed offer.
+    Sealed,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Route; 4] = [
+    pub const ALL: [Route; 5] = [
         Route::Bought,
         Route::Cancelled,
         Route::ReceiptLost,
         Route::BothLost,
+        Route::Sealed,
     ];
 
     /// What it is called.
@@ -47,6 +50,7 @@ impl Route {
             Route::Cancelled => "A cancelled purchase",
             Route::ReceiptLost => "A purchase whose receipt is lost",
             Route::BothLost => "A purchase whose receipt is lost, and the escrow’s word too",
+            Route::Sealed => "A purchase on a sealed offer",
         }
     }
 
@@ -64,6 +68,9 @@ impl Route {
                 "Everything that the merchant says after the release is lost; the wallet asks the escrow."
             }
             Route::BothLost => "The escrow’s answer to that is lost as well; the wallet asks the bank.",
+            Route::Sealed => {
+                "The key is in the offer, sealed to the escrow, which commits as soon as the coins are held."
+            }
         }
     }
 }
@@ -169,27 +176,28 @@ impl Display for Cell {
 pub struct Tracker {
     counts: BTreeMap<What, usize>,
     after: BTreeMap<Party, Point>,
-    /// Who was told last what a peer remembers.
-    has_compared: BTreeSet<Party>,
+    /// Who was told last what it asks by itself, and may write that down.
+    is_told: BTreeSet<Party>,
 }
 
-/// The question by which bank and escrow compare their journals. Nobody else asks it.
-const COMPARING: &str = "witness";
+/// The questions that nodes ask by themselves every now and then: by which bank and escrow compare their journals, and by
+/// which a merchant learns of sales on sealed offers. Nobody else asks them.
+const BY_THEMSELVES: [&str; 2] = ["witness", "sales"];
 
 impl Tracker {
     /// The place that `party` enters at `point`, if it enters one.
     pub fn enters(&mut self, party: Party, point: &Point) -> Option<(What, usize)> {
         // What nodes keep up to date by themselves belongs to no purchase.
         if is_upkeep(party, point) {
-            if matches!(point, Point::Answered(message) if message.question == COMPARING) {
-                self.has_compared.insert(party);
+            if matches!(point, Point::Answered(message) if is_asked_by_itself(message)) {
+                self.is_told.insert(party);
             }
             return None;
         }
-        let has_compared = self.has_compared.remove(&party);
+        let is_told = self.is_told.remove(&party);
         let what = match point {
-            // It remembers how far the other's journal has come.
-            Point::Store(name) if name == BEFORE_APPEND && has_compared => return None,
+            // It remembers how far the other's journal has come, or which sales there were.
+            Point::Store(name) if name == BEFORE_APPEND && is_told => return None,
             Point::BeforeAsking(message) => Some(What::Message {
                 asker: party,
                 message: message.clone(),
@@ -227,17 +235,21 @@ impl Tracker {
     }
 }
 
-/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then, and what
-/// its peers remember of its journal.
+/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then, what its
+/// peers remember of its journal, and what was sold on sealed offers.
 fn is_upkeep(party: Party, point: &Point) -> bool {
     match point {
         Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message) => {
             let is_list_of_keys = message.server == RoleName::Bank && message.question == "list of keys";
-            message.question == COMPARING || (party != Party::Wallet && is_list_of_keys)
+            is_asked_by_itself(message) || (party != Party::Wallet && is_list_of_keys)
         }
-        Point::Asked(message) | Point::BeforeAnswering(message) => message.question == COMPARING,
+        Point::Asked(message) | Point::BeforeAnswering(message) => is_asked_by_itself(message),
         Point::Store(_) => false,
     }
+}
+
+fn is_asked_by_itself(message: &Message) -> bool {
+    BY_THEMSELVES.contains(&message.question.as_str())
 }
 
 /// The places of all routes, in the order in which they were passed. What a later route has in common with an earlier

@@ -24,6 +24,9 @@ use std::{
 /// What is for sale.
 pub const TITLE: &str = "A postcard";
 
+/// What the same goods are called where their offers are sealed.
+pub const SEALED_TITLE: &str = "A sealed postcard";
+
 /// What it costs.
 pub const PRICE: Amount = Amount(350);
 
@@ -263,8 +266,16 @@ impl Stage {
         fs::write(&goods, GOODS).map_err(DemoError::io(goods.display()))?;
         let file = goods.to_string_lossy();
         let merchant = self.node(RoleName::Merchant)?;
-        let add = [file.as_ref(), "--title", TITLE, "--price", &price];
-        merchant.admin(&["goods", "add"], &add).await?;
+        let add = [file.as_ref(), "--price", &price, "--title"];
+        merchant
+            .admin(&["goods", "add"], &[&add[..], &[TITLE]].concat())
+            .await?;
+        merchant
+            .admin(
+                &["goods", "add"],
+                &[&add[..], &[SEALED_TITLE, "--sealed"]].concat(),
+            )
+            .await?;
         let account = merchant.admin(&["account"], &[]).await?;
         let account = account.get("account").and_then(Value::as_str).unwrap_or_default();
         let bank = self.node(RoleName::Bank)?;

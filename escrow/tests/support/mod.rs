@@ -172,6 +172,7 @@ impl World {
             expires_ms: self.now_ms() + 7 * 24 * HOUR_MS,
             served_until_ms: self.now_ms() + 30 * 24 * HOUR_MS,
             sales: SaleLimit::Once,
+            sealed_key: None,
         }
     }
 

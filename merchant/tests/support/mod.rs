@@ -28,6 +28,7 @@ use farthing_protocol::{
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{NOTE_BYTES, derive_ephemeral},
+    sealed::{SalesPage, SalesRequest, SealedSale, open_release, verify_sales},
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +43,12 @@ pub struct TestEscrow {
     pub identity: SecretKey,
     clock: Arc<ManualClock>,
     state: Mutex<(BTreeMap<PurchaseId, Decision>, Option<Refusal>, usize)>,
+    /// What it has committed on sealed offers.
+    pub sold: Mutex<Vec<SealedSale>>,
 }
+
+/// How many sales this escrow tells of at once.
+const SALES_AT_ONCE: usize = 2;
 
 impl TestEscrow {
     pub fn refuse(&self, refusal: Option<Refusal>) {
@@ -52,6 +58,15 @@ impl TestEscrow {
     /// How often it was asked to release.
     pub fn asked(&self) -> usize {
         self.state.lock().unwrap().2
+    }
+
+    fn sales(&self, request: &Signed<SalesRequest>) -> Result<Vec<u8>, Refusal> {
+        let request = verify_sales(request, &self.identity.public())?;
+        let sold = self.sold.lock().unwrap();
+        let mut behind = sold.iter().skip(request.known as usize).cloned();
+        let sales = behind.by_ref().take(SALES_AT_ONCE).collect();
+        let more = behind.next().is_some();
+        Ok(encode_reply(&Ok(SalesPage { sales, more })))
     }
 
     fn release(&self, request: ReleaseRequest) -> Result<Vec<u8>, Refusal> {
@@ -78,11 +93,12 @@ impl TestEscrow {
 impl Service for TestEscrow {
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         assert_eq!(lane, Lane::Peer, "servers speak to each other on the peers' lane");
-        let EscrowRequest::Release(request) = EscrowRequest::decode(&request).unwrap() else {
-            panic!("a merchant only releases")
+        let reply = match EscrowRequest::decode(&request).unwrap() {
+            EscrowRequest::Release(request) => self.release(request),
+            EscrowRequest::Sales(request) => self.sales(&request),
+            other => panic!("no merchant asks {}", other.question()),
         };
-        self.release(request)
-            .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
+        reply.unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
     }
 }
 
@@ -132,6 +148,7 @@ impl World {
             identity: secret_key(2),
             clock: clock.clone(),
             state: Mutex::default(),
+            sold: Mutex::default(),
         });
         wire.attach(bank.key(), bank.clone());
         wire.attach(escrow.identity.public(), escrow.clone());
@@ -206,6 +223,11 @@ impl World {
 
     /// Puts goods up for sale, as the command line does.
     pub async fn add(&self, item_id: [u8; 32], goods: &[u8]) -> GoodsSummary {
+        self.put_up(item_id, goods, false).await
+    }
+
+    /// The same, with offers that are sealed or not.
+    pub async fn put_up(&self, item_id: [u8; 32], goods: &[u8], sealed: bool) -> GoodsSummary {
         let secret = MerchantSecret::load(self.home.path()).unwrap();
         let key = secret.content_key(&item_id);
         let shelved = self
@@ -220,6 +242,7 @@ impl World {
             currency: "FTH".into(),
             summary: shelved.summary,
             file_name: "farthing.png".into(),
+            sealed,
         };
         self.store
             .transact(move |tx| transactions::add_item(tx, &item_id, &item))
@@ -299,6 +322,25 @@ impl World {
             hold: self.hold(&order),
             contract: order.contract,
         }
+    }
+
+    /// A sale that the escrow has committed on a sealed offer, by itself.
+    pub fn sold(&mut self, offer: Signed<Offer>) -> SealedSale {
+        let DeliverRequest { contract, hold } = self.held(offer);
+        let held = contract.clone().verified().unwrap().held(hold.clone()).unwrap();
+        let ephemeral = |purchase: &PurchaseId| derive_ephemeral(&[5; 32], &purchase.0);
+        let release = open_release(held, &self.escrow.identity, ephemeral).unwrap();
+        let decided = release.respond(None, None, self.clock.now_ms()).unwrap();
+        let Outcome::Committed(committed) = decided.decision().outcome(&self.escrow.identity) else {
+            panic!("the sealed key is right")
+        };
+        let sale = SealedSale {
+            contract,
+            hold,
+            committed: *committed,
+        };
+        self.escrow.sold.lock().unwrap().push(sale.clone());
+        sale
     }
 
     fn hold(&self, order: &Order) -> Signed<Hold> {

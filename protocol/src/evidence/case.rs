@@ -1,9 +1,13 @@
-//! One purchase: what its documents prove of escrow and bank when they are laid side by side.
+//! One purchase: what its documents prove of escrow, bank and merchant when they are laid side by side.
 
 use super::{Charge, Conviction, Culprit, Papers};
 use crate::{
-    documents::{Abort, BankHold, Commit, Contract, PurchaseId, Receipt, Settled, SettledAs, Terms},
+    documents::{
+        Abort, AbortReason, BankHold, Commit, Contract, PurchaseId, Receipt, Settled, SettledAs, Terms,
+    },
+    goods::SealingSecret,
     purchase::{PurchaseError, check_abort, check_commit, check_receipt},
+    seal::{opens, reopen_goods_key},
 };
 use farthing_coin::{Document, PublicKey, SecretKey, Signed};
 use std::collections::BTreeSet;
@@ -16,6 +20,7 @@ pub(super) struct Case<'a> {
     terms: Option<&'a Terms>,
     contract: Option<Contract>,
     secret: Option<SecretKey>,
+    sealing_secrets: Vec<&'a SealingSecret>,
     holds: Vec<&'a Signed<BankHold>>,
     receipts: Vec<&'a Signed<Receipt>>,
     commits: Vec<&'a Signed<Commit>>,
@@ -62,6 +67,10 @@ impl<'a> Case<'a> {
             terms,
             contract: contract.map(|contract| contract.contract().clone()),
             secret,
+            sealing_secrets: papers
+                .iter()
+                .filter_map(|paper| paper.sealing_secret.as_ref())
+                .collect(),
             holds: signed(papers, bank, |p| &p.bank_hold, |d| of_bank(d.purchase, d.escrow)),
             receipts: signed(papers, Some(escrow), |p| &p.receipt, |d| d.purchase == purchase),
             commits: signed(papers, Some(escrow), |p| &p.commit, |d| d.purchase == purchase),
@@ -90,6 +99,7 @@ impl<'a> Case<'a> {
         if self.has_wrong_key() {
             proven.push((escrow, Charge::WrongGoodsKey));
         }
+        proven.extend(self.charge_of_sealed_key());
         if let Some(terms) = self.terms {
             if self.escrow_departs(terms) {
                 proven.push((escrow, Charge::NotAsAgreed));
@@ -121,6 +131,29 @@ impl<'a> Case<'a> {
         };
         receipts.any(|receipt| is_wrong_key(&check_receipt(receipt, contract)))
             || commits.any(|commit| sealed_wrong(commit))
+    }
+
+    /// Whose fault an abort for a wrong sealed key is: the merchant's who sealed it, unless he shows that it is right.
+    fn charge_of_sealed_key(&self) -> Option<(Culprit, Charge)> {
+        // With the terms, the escrow is the one that they name. Of one that has committed as well, nothing is believed.
+        let (true, Some(_)) = (self.is_only_aborted(), self.terms) else {
+            return None;
+        };
+        let offer = &self.contract.as_ref()?.offer.body;
+        let mut aborts = self.aborts.iter();
+        aborts.find(|abort| abort.body.reason == AbortReason::WrongSealedKey)?;
+        let sealed = offer.sealed_key.as_ref();
+        let is_right = |secret: &SealingSecret| {
+            let reopened =
+                |key: SecretKey| reopen_goods_key(&key, &self.escrow, &offer.sealing_context(), sealed?).ok();
+            let goods_key = secret.key().and_then(reopened);
+            goods_key.is_some_and(|goods_key| opens(&offer.key_commitment, &goods_key))
+        };
+        // Where nothing was sealed, there was nothing to be wrong.
+        if sealed.is_none() || self.sealing_secrets.iter().any(|secret| is_right(secret)) {
+            return Some((Culprit::Escrow(self.escrow), Charge::SealedKeyDenied));
+        }
+        Some((Culprit::Merchant(offer.merchant), Charge::WrongSealedKey))
     }
 
     /// Whether a document of the escrow's contradicts the terms.

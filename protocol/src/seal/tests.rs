@@ -98,6 +98,25 @@ fn a_sealed_key_opens_for_its_holder_and_purchase_alone() {
 }
 
 #[test]
+fn whoever_sealed_a_key_can_open_it_again_and_nobody_with_another_ephemeral_key_can() {
+    let (ephemeral, to) = (derive_ephemeral(&SECRET, &SALE), purchase_key(7).public());
+    let refused = Err(SealError::DoesNotOpen("sealed key"));
+    assert_eq!(
+        reopen_goods_key(&ephemeral, &to, &SALE, &sealed()),
+        Ok(goods_key())
+    );
+    assert_eq!(reopen_goods_key(&ephemeral, &to, &OTHER, &sealed()), refused);
+    assert_eq!(
+        reopen_goods_key(&ephemeral, &purchase_key(8).public(), &SALE, &sealed()),
+        refused
+    );
+    assert_eq!(
+        reopen_goods_key(&derive_ephemeral(&OTHER, &SALE), &to, &SALE, &sealed()),
+        refused
+    );
+}
+
+#[test]
 fn sealing_again_gives_the_same_bytes() {
     assert_eq!(sealed(), sealed());
 }

@@ -63,6 +63,10 @@ defects! {
     CancelAfterCommit: "The escrow aborts on a cancel that comes after the commit.",
     CommitAfterAbort: "The escrow commits on a release that comes after the abort.",
     GoodsKeyUnchecked: "The escrow commits with a goods key that does not open the offer's commitment.",
+    SealedKeyUnchecked: "The escrow commits with whatever it finds in a sealed key.",
+    SealedKeyUnbound: "A sealed key is not bound to its offer.",
+    RefusalTakenForHold: "The escrow commits on a sealed offer whatever the bank says of the coins.",
+    SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
     OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
     BanksClockObeyed: "The escrow aborts a purchase that its bank calls overdue, without looking at its own clock.",
     // The merchant.

@@ -180,11 +180,20 @@ impl World {
 
     /// Puts `goods` up for sale at 7.25.
     pub fn sell(&self, title: &str, goods: &[u8]) {
+        self.put_up(title, goods, &[]);
+    }
+
+    /// The same, with offers that are sealed.
+    pub fn sell_sealed(&self, title: &str, goods: &[u8]) {
+        self.put_up(title, goods, &["--sealed"]);
+    }
+
+    fn put_up(&self, title: &str, goods: &[u8], how: &[&str]) {
         let file = self.original(title);
         fs::write(&file, goods).expect("the goods are written");
         let file = file.to_str().expect("a path in UTF-8");
-        self.merchant
-            .ask(&["goods", "add"], &[file, "--title", title, "--price", "7.25"]);
+        let args = [file, "--title", title, "--price", "7.25"];
+        self.merchant.ask(&["goods", "add"], &[&args, how].concat());
     }
 
     /// Puts the film up for sale.

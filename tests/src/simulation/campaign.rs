@@ -26,6 +26,12 @@ const ROUND_PAUSE: Duration = Duration::from_secs(45 * 60);
 /// After how many rounds the operators look at their logs and confirm that the clocks are right now.
 const ROUNDS_ALONE: usize = 4;
 
+/// The most merchants in a campaign.
+const MERCHANTS_MAX: usize = 3;
+
+/// What the dice are seeded with, besides a campaign's own seed, that say whose offers are sealed.
+const SEALING: u64 = 0x5EA1;
+
 /// How many pieces of bad input every server gets at the end.
 const BAD_INPUTS: usize = 20;
 
@@ -49,10 +55,13 @@ pub struct Outcome {
 /// Runs the campaign of this seed. The time is tokio's, which must be paused, and there must be a `LocalSet`.
 pub async fn campaign(seed: u64) -> Outcome {
     let dice = Dice::new(seed);
+    // Not the dice of all the rest, which fall as they fell before there were sealed offers.
+    let sealing = Dice::new(seed ^ SEALING);
     let population = Population {
         escrows: 1 + dice.below(3) as usize,
         prices: (0..=dice.below(3)).map(|_| Amount(1 + dice.below(900))).collect(),
         goods_bytes: dice.one_of(&[0, 1, 1_000, 20_000]),
+        sealed: (0..MERCHANTS_MAX).filter(|_| sealing.percent(40)).collect(),
     };
     let world = World::of(seed, population).await;
     let mut shoppers = Vec::new();

@@ -18,7 +18,8 @@ use farthing_protocol::{
     history::WithHead,
     offer::OfferRequest,
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
-    seal::{seal_goods_key, wrap},
+    seal::{derive_ephemeral, seal_goods_key, wrap},
+    sealed::PayRequest,
     settle::SettleRequest,
 };
 use std::{
@@ -131,6 +132,16 @@ pub fn describes_other_goods() -> Lie {
     Box::new(|offer| offer.goods_digest = [66; 32])
 }
 
+/// What is sealed in the offer to the escrow is another key than the offer commits to.
+pub fn seals_another_key() -> Lie {
+    Box::new(|offer| {
+        let ephemeral = derive_ephemeral(&[66; 32], &offer.sale_id);
+        let (to, other) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
+        let sealed_key = seal_goods_key(&ephemeral, &to, &offer.sealing_context(), &other);
+        offer.sealed_key = Some(sealed_key.expect("a sealed key"));
+    })
+}
+
 #[async_trait]
 impl Cheat for FalseOffers {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
@@ -209,6 +220,27 @@ impl Cheat for LeavesHimUnpaid {
         let settled = SettleRequest::decode_reply(&self.bank.call(Lane::Peer, asked).await);
         assert!(matches!(settled, Ok(Ok(_))), "the bank obeys the abort");
         encode_reply(&Ok(sign_commit(terms, &release.goods_key, &self.key)))
+    }
+}
+
+/// An escrow that says of sealed keys that they are wrong, and aborts.
+pub struct DeniesSealedKeys {
+    /// Its identity key.
+    pub key: SecretKey,
+}
+
+#[async_trait]
+impl Cheat for DeniesSealedKeys {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let Ok(EscrowRequest::Pay(PayRequest(hold))) = EscrowRequest::decode(&request) else {
+            return honest.answer(lane, request).await;
+        };
+        let abort = Abort {
+            purchase: hold.contract.terms.purchase_id(),
+            bank: hold.contract.terms.bank,
+            reason: AbortReason::WrongSealedKey,
+        };
+        encode_reply(&Ok(Outcome::Aborted(Signed::sign(abort, &self.key))))
     }
 }
 

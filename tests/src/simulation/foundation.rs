@@ -15,7 +15,7 @@ use farthing_node::{
 };
 use farthing_protocol::money::Amount;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,6 +34,8 @@ pub struct Population {
     pub prices: Vec<Amount>,
     /// How long each item is (bytes).
     pub goods_bytes: usize,
+    /// The merchants whose offers are sealed.
+    pub sealed: BTreeSet<usize>,
 }
 
 impl Default for Population {
@@ -42,6 +44,17 @@ impl Default for Population {
             escrows: 1,
             prices: vec![Amount(725)],
             goods_bytes: 100_000,
+            sealed: BTreeSet::new(),
+        }
+    }
+}
+
+impl Population {
+    /// One of each, with a merchant whose offers are sealed.
+    pub fn sealed() -> Self {
+        Self {
+            sealed: BTreeSet::from([0]),
+            ..Self::default()
         }
     }
 }
@@ -175,6 +188,7 @@ impl Foundation {
             currency: "FTH".into(),
             summary: shelved.summary,
             file_name: "goods".into(),
+            sealed: self.population.sealed.contains(&number),
         };
         let disk = MemoryDisk::new();
         let options = StoreOptions::simulated(disk.clone(), self.seed ^ number as u64);

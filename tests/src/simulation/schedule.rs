@@ -3,7 +3,6 @@
 use super::{
     customer::Customer,
     fault::Fault,
-    foundation::Population,
     machine::{CrashPoint, Death, START_POINTS, WRITE_POINTS},
     network::{MUCH_LATER, PARTITION},
     party::Party,
@@ -99,18 +98,19 @@ impl Length {
 pub struct Morning {
     world: Arc<World>,
     customer: Customer,
+    mode: Mode,
 }
 
 impl Morning {
-    /// A customer with money in her account, and a bank, an escrow and a merchant.
-    pub async fn new(seed: u64) -> Morning {
-        let population = Population {
-            goods_bytes: 2_000,
-            ..Population::default()
-        };
-        let world = World::of(seed, population).await;
+    /// A customer with money in her account, and a bank, an escrow and a merchant, before a day of this mode.
+    pub async fn new(seed: u64, mode: Mode) -> Morning {
+        let world = World::of(seed, mode.population()).await;
         let customer = world.customer("alice", FUNDS).await;
-        Morning { world, customer }
+        Morning {
+            world,
+            customer,
+            mode,
+        }
     }
 
     /// Lets her withdraw, so that the day begins with coins.
@@ -121,7 +121,7 @@ impl Morning {
     }
 
     /// Runs the day with these faults, and checks every invariant once it has ended.
-    pub async fn run(&self, mode: Mode, schedule: &Schedule) -> Length {
+    pub async fn run(&self, schedule: &Schedule) -> Length {
         let world = self.world.fork().await;
         let customer = self.customer.fork(&world, "alice");
         let _told = world.network.trace.told_on_panic();
@@ -132,7 +132,7 @@ impl Morning {
         }
         world.network.schedule(schedule.messages.clone());
         let wallet = customer
-            .live(async |wallet| shopping::day(&world, wallet, mode, WITHDRAWN).await)
+            .live(async |wallet| shopping::day(&world, wallet, self.mode, WITHDRAWN).await)
             .await;
         let length = Length {
             messages: world.network.messages(),

@@ -1,11 +1,18 @@
 //! What a customer does on a day, such that she can begin it again wherever she was interrupted.
 
-use super::{foundation::ITEM, world::World};
+use super::{
+    foundation::{ITEM, Population},
+    world::World,
+};
 use farthing_client::{buy::Parties, error::WalletError, resume::Resumed, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
-use farthing_protocol::{api::MerchantRequest, money::Amount};
+use farthing_protocol::{
+    api::{BankRequest, MerchantRequest},
+    limits::SALES_ASKED_EVERY_MS,
+    money::Amount,
+};
 use std::{path::PathBuf, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How often a wallet is told to carry on before it is found to be stuck.
 const TRIES_MAX: usize = 40;
@@ -20,6 +27,36 @@ pub enum Mode {
     Buy,
     /// The merchant is silent when he should release; she cancels, and buys again once he is back.
     Cancel,
+    /// She withdraws and buys from a merchant whose offers are sealed.
+    Sealed,
+    /// The bank is silent when it should hold for a sealed offer; she cancels, and buys again once it is back.
+    SealedCancel,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Mode; 4] = [Mode::Buy, Mode::Cancel, Mode::Sealed, Mode::SealedCancel];
+
+    /// One of each party, with short goods, such as the day needs.
+    pub fn population(self) -> Population {
+        let population = match self {
+            Mode::Buy | Mode::Cancel => Population::default(),
+            Mode::Sealed | Mode::SealedCancel => Population::sealed(),
+        };
+        Population {
+            goods_bytes: 2_000,
+            ..population
+        }
+    }
+
+    /// Who is silent, and when, until she has cancelled.
+    fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
+        match self {
+            Mode::Buy | Mode::Sealed => None,
+            Mode::Cancel => Some(is_delivery),
+            Mode::SealedCancel => Some(is_hold_at_bank),
+        }
+    }
 }
 
 /// Where the goods of a purchase go.
@@ -33,15 +70,24 @@ pub fn is_delivery(card: &Card, request: &[u8]) -> bool {
         && matches!(MerchantRequest::decode(request), Ok(MerchantRequest::Deliver(_)))
 }
 
+/// Whether a request asks the bank to hold coins.
+pub fn is_hold_at_bank(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::Hold(_)))
+}
+
 /// A whole day, or what is left of it.
 pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
     withdraw(wallet, &world.parties(), amount).await;
-    if mode == Mode::Cancel {
-        world.network.block(is_delivery);
+    if let Some(silence) = mode.silence() {
+        world.network.block(silence);
         cancelled_purchase(world, wallet).await;
         world.network.unblock();
     }
     buy(world, wallet).await;
+    if matches!(mode, Mode::Sealed | Mode::SealedCancel) {
+        // Until the merchant has asked what he has sold.
+        sleep(Duration::from_millis(SALES_ASKED_EVERY_MS)).await;
+    }
 }
 
 /// Withdraws, unless she has.
@@ -82,7 +128,9 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
                 }
             }
             Some((_, "committed")) => {
-                panic!("goods: a purchase was committed that the merchant never released")
+                panic!(
+                    "goods: a purchase was committed whose key was never released, or whose coins were never held"
+                )
             }
             Some((number, _)) => {
                 // Another purchase may be open already, which the silent merchant keeps from getting on.

@@ -19,7 +19,10 @@ use farthing_node::{
     card::{Card, RoleName},
     store::{Store, StoreError, StoreOptions},
 };
-use farthing_protocol::{api::BankRequest, money::Amount};
+use farthing_protocol::{
+    api::{BankRequest, EscrowRequest},
+    money::Amount,
+};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// What she has in her account at first.
@@ -156,6 +159,62 @@ pub async fn everything_arrives_again_after_the_commit() {
         .expect("a purchase");
     world.settle().await;
     arrive_again(&world, world.network.sent()).await;
+    finish(&world, &wallet).await;
+}
+
+/// The merchant is gone as soon as he has made a sealed offer and served its goods; she has them all the same, and he
+/// learns of it when he is back.
+pub async fn the_merchant_of_a_sealed_offer_is_gone() {
+    let world = World::sealed(19).await;
+    let customer = world.customer("alice", FUNDS).await;
+    let wallet = customer.wallet();
+    let parties = world.parties();
+    wallet
+        .withdraw(&parties.bank, WITHDRAWN)
+        .await
+        .expect("a withdrawal");
+    let begun = wallet.begin_purchase(&parties, ITEM, &picture(&world, 1)).await;
+    let number = begun.expect("an offer");
+    // The first time only the goods are fetched.
+    world.network.block(|card, _| card.role == RoleName::Escrow);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    world.network.unblock();
+    world.stop(Party::Merchant(0));
+    wallet.drive_purchase(number).await.expect("it takes no merchant");
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "committed");
+    world.start(Party::Merchant(0)).await;
+    finish(&world, &wallet).await;
+}
+
+/// She cancels on a sealed offer when the escrow has committed already, and nobody has told her.
+pub async fn she_cancels_after_a_sealed_commit() {
+    let world = World::sealed(20).await;
+    let customer = world.customer("alice", FUNDS).await;
+    let wallet = customer.wallet();
+    let parties = world.parties();
+    wallet
+        .withdraw(&parties.bank, WITHDRAWN)
+        .await
+        .expect("a withdrawal");
+    let begun = wallet.begin_purchase(&parties, ITEM, &picture(&world, 1)).await;
+    let number = begun.expect("an offer");
+    let is_payment = |card: &Card, request: &[u8]| {
+        card.role == RoleName::Escrow && matches!(EscrowRequest::decode(request), Ok(EscrowRequest::Pay(_)))
+    };
+    world.network.block(is_payment);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    world.network.unblock();
+    let payment =
+        |message: &Sent| card_of(&world, message.to).is_some_and(|card| is_payment(&card, &message.request));
+    let payments: Vec<Sent> = world.network.sent().into_iter().filter(payment).take(1).collect();
+    assert_eq!(payments.len(), 1, "the escrow was asked");
+    arrive_again(&world, payments).await;
+    wallet.cancel(number).await.expect("she learns how it ended");
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "committed", "finality: a cancel has won over a commit");
     finish(&world, &wallet).await;
 }
 

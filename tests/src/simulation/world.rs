@@ -78,6 +78,11 @@ impl World {
         Self::of(seed, population).await
     }
 
+    /// As [`new`](World::new), where the merchant's offers are sealed.
+    pub async fn sealed(seed: u64) -> Arc<World> {
+        Self::of(seed, Population::sealed()).await
+    }
+
     /// A world from `seed` with so many of each.
     pub async fn of(seed: u64, population: Population) -> Arc<World> {
         let foundation = Arc::new(Foundation::lay(seed, population));

@@ -7,7 +7,6 @@ use farthing_protocol::money::Amount;
 use farthing_tests::simulation::{
     customer::Customer,
     fault::Fault,
-    foundation::Population,
     machine::Death,
     shopping::{Mode, day},
     stories,
@@ -53,7 +52,7 @@ macro_rules! story {
 pub(crate) const CHECKS: &[Check] = &[
     Check {
         name: "an undisturbed day",
-        schedule: |number| Some(run_day(*[Mode::Buy, Mode::Cancel].get(number)?, vec![])),
+        schedule: |number| Some(run_day(*Mode::ALL.get(number)?, vec![])),
     },
     story!("a record is cut off", disks::a_record_is_cut_off),
     story!("an index of another journal", disks::an_index_of_another_journal),
@@ -74,6 +73,18 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "a goods key that is not the offer's",
         strangers::a_goods_key_that_is_not_the_offers
+    ),
+    story!(
+        "a sealed key that is not the offer's",
+        strangers::a_sealed_key_that_is_not_the_offers
+    ),
+    story!(
+        "a sealed key of another offer",
+        strangers::a_sealed_key_of_another_offer
+    ),
+    story!(
+        "a sealed offer, and coins that are held",
+        strangers::a_sealed_offer_and_coins_that_are_held
     ),
     story!(
         "a hold that is not overdue",
@@ -125,6 +136,14 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "she cancels after the commit",
         stories::she_cancels_after_the_commit
+    ),
+    story!(
+        "the merchant of a sealed offer is gone",
+        stories::the_merchant_of_a_sealed_offer_is_gone
+    ),
+    story!(
+        "she cancels after a sealed commit",
+        stories::she_cancels_after_a_sealed_commit
     ),
     story!(
         "everything arrives again after the abort",
@@ -184,19 +203,15 @@ fn one_fault(mode: Mode, step: usize, number: usize) -> Option<Running> {
     Some(run_day(mode, vec![fault]))
 }
 
-async fn setting() -> (Arc<World>, Customer) {
-    let population = Population {
-        goods_bytes: 2_000,
-        ..Population::default()
-    };
-    let world = World::of(21, population).await;
+async fn setting(mode: Mode) -> (Arc<World>, Customer) {
+    let world = World::of(21, mode.population()).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
 }
 
 /// Runs a day; returns how many messages it had.
 async fn run(mode: Mode, faults: Vec<(u64, Fault)>) -> u64 {
-    let (world, customer) = setting().await;
+    let (world, customer) = setting(mode).await;
     let wallet = customer.wallet();
     world.network.schedule(faults);
     day(&world, &wallet, mode, WITHDRAWN).await;
@@ -228,7 +243,7 @@ fn messages_of(mode: Mode) -> u64 {
         let counted = std::thread::spawn(move || local(run(mode, vec![])));
         (mode, counted.join().expect("an undisturbed day"))
     };
-    COUNTS.get_or_init(|| [Mode::Buy, Mode::Cancel].map(count).into())[&mode]
+    COUNTS.get_or_init(|| Mode::ALL.map(count).into())[&mode]
 }
 
 /// How a dead customer comes back.
@@ -251,7 +266,7 @@ fn one_death(number: usize) -> Option<Running> {
 }
 
 async fn die_and_return(message: u64, death: Fault, back: Return) {
-    let (world, customer) = setting().await;
+    let (world, customer) = setting(Mode::Buy).await;
     let wallet = customer.wallet();
     world.network.schedule([(message, death)]);
     tokio::select! {

@@ -5,12 +5,13 @@ use farthing_node::card::RoleName;
 use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::limits::COINS_PER_REQUEST_MAX;
 use farthing_protocol::{
-    decide::{OverdueRequest, SignedDecision},
+    decide::{Outcome, OverdueRequest, SignedDecision},
     documents::{Abort, AbortReason, Hold},
     goods::GoodsKey,
     history::WithHead,
     money::Amount,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
+    seal::seal_goods_key,
     settle::SettleRequest,
 };
 use farthing_tests::{
@@ -35,7 +36,15 @@ fn key() -> SecretKey {
 }
 
 async fn stranger(number: u64) -> (Arc<World>, ByHand) {
-    let world = World::new(number).await;
+    stranger_in(World::new(number).await, number).await
+}
+
+/// The same where the merchant's offers are sealed.
+async fn stranger_to_sealed_offers(number: u64) -> (Arc<World>, ByHand) {
+    stranger_in(World::sealed(number).await, number).await
+}
+
+async fn stranger_in(world: Arc<World>, number: u64) -> (Arc<World>, ByHand) {
     let parties = world.parties();
     let cards = [parties.bank, parties.escrow, parties.merchant];
     let hand = ByHand::new(world.wire(), world.clock.clone(), cards, seed(number));
@@ -119,6 +128,60 @@ pub async fn a_goods_key_that_is_not_the_offers() {
     assert!(
         matches!(released, Err(Refusal::Contract(_))),
         "goods: paid for a key that opens nothing"
+    );
+}
+
+/// A merchant seals a goods key in his offer that is not the one that it commits to.
+pub async fn a_sealed_key_that_is_not_the_offers() {
+    let (world, hand) = stranger_to_sealed_offers(40).await;
+    let mut offer = hand.offer().await.body;
+    let other = GoodsKey::from_bytes([7; 32]);
+    let sealed_key = seal_goods_key(
+        &key(),
+        &hand.key(RoleName::Escrow),
+        &offer.sealing_context(),
+        &other,
+    );
+    offer.sealed_key = Some(sealed_key.expect("it seals"));
+    let offer = Signed::sign(offer, &world.foundation.key(Party::Merchant(0)));
+    let bought = hand.order_of(offer, &hand.withdraw(&EXACT).await);
+    let outcome = hand.ask(bought.pay()).await.expect("an outcome");
+    is_abort_for_sealed_key(&outcome, "goods: paid for a key that opens nothing");
+}
+
+/// A thief takes the sealed key of a merchant's offer into one of her own, which costs her nothing but moving money from
+/// one pocket to the other.
+pub async fn a_sealed_key_of_another_offer() {
+    let (_world, hand) = stranger_to_sealed_offers(41).await;
+    let mut offer = hand.offer().await.body;
+    offer.merchant = key().public();
+    offer
+        .banks
+        .iter_mut()
+        .for_each(|bank| bank.account = hand.account());
+    let bought = hand.order_of(Signed::sign(offer, &key()), &hand.withdraw(&EXACT).await);
+    let outcome = hand.ask(bought.pay()).await.expect("an outcome");
+    is_abort_for_sealed_key(&outcome, "goods: a thief has the key of a merchant's goods");
+}
+
+#[track_caller]
+fn is_abort_for_sealed_key(outcome: &Outcome, otherwise: &str) {
+    let reason = match outcome {
+        Outcome::Aborted(abort) => Some(abort.body.reason),
+        _ => None,
+    };
+    assert!(reason == Some(AbortReason::WrongSealedKey), "{otherwise}");
+}
+
+/// She pays for a sealed offer with coins that another purchase holds.
+pub async fn a_sealed_offer_and_coins_that_are_held() {
+    let (_world, hand) = stranger_to_sealed_offers(42).await;
+    let purse = hand.withdraw(&EXACT).await;
+    hand.held(&hand.order(&purse).await).await;
+    let outcome = hand.ask(hand.order(&purse).await.pay()).await;
+    assert!(
+        matches!(outcome, Err(Refusal::Coins(_))),
+        "goods: they are had for coins that are not held"
     );
 }
 

@@ -16,6 +16,7 @@
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
+//! | offers that are sealed, and whose merchant is down | `sealed` |
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 
@@ -43,6 +44,7 @@ mod pinned;
 mod points;
 mod repeated;
 mod restored;
+mod sealed;
 
 use farthing_tests::processes::world::World;
 

@@ -12,8 +12,8 @@ use farthing_tests::simulation::{
 };
 use std::{sync::Arc, time::Duration};
 
-async fn setting(seed: u64) -> (Arc<World>, Customer) {
-    let world = World::new(seed).await;
+async fn setting(seed: u64, mode: Mode) -> (Arc<World>, Customer) {
+    let world = World::of(seed, mode.population()).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
 }
@@ -31,7 +31,7 @@ enum Return {
 
 /// The customer dies at a message, and comes back.
 async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
-    let (world, customer) = setting(2).await;
+    let (world, customer) = setting(2, mode).await;
     let wallet = customer.wallet();
     world.network.schedule([(number, fault)]);
     tokio::select! {
@@ -78,7 +78,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
 
 async fn every_death(mode: Mode) {
     let messages = {
-        let (world, customer) = setting(2).await;
+        let (world, customer) = setting(2, mode).await;
         world.network.schedule([]);
         day(&world, &customer.wallet(), mode, WITHDRAWN).await;
         world.network.messages()
@@ -104,4 +104,9 @@ fn the_wallet_dies_at_every_message_of_a_purchase_and_comes_back() {
 #[test]
 fn the_wallet_dies_at_every_message_of_a_cancelled_purchase_and_comes_back() {
     local(every_death(Mode::Cancel));
+}
+
+#[test]
+fn the_wallet_dies_at_every_message_of_a_sealed_purchase_and_comes_back() {
+    local(every_death(Mode::Sealed));
 }

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 const SEED: u64 = 1;
 
-/// Of how many pairs one is run, unless all are asked for with `FARTHING_SCHEDULES=all`. Both are prime to the number of
+/// Of how many pairs one is run, unless all are asked for with `FARTHING_SCHEDULES=all`. All are prime to the number of
 /// kinds of faults, so that every kind meets every other.
 const PAIRS_OF_A_PURCHASE: usize = 11;
 const PAIRS_OF_A_CANCEL: usize = 53;
+const PAIRS_OF_A_SEALED_PURCHASE: usize = 11;
 
 async fn run_all(
     mode: Mode,
@@ -21,12 +22,12 @@ async fn run_all(
     schedules: impl Fn(&Length) -> Vec<Schedule>,
     step: usize,
 ) {
-    let length = morning.run(mode, &Schedule::default()).await;
+    let length = morning.run(&Schedule::default()).await;
     let schedules = schedules(&length);
     let (began, mut ran) = (Instant::now(), 0);
     for schedule in schedules.iter().step_by(step) {
         let failed = FailureNote(format!("seed {SEED}, {mode:?}, {schedule:?}"));
-        morning.run(mode, schedule).await;
+        morning.run(schedule).await;
         std::mem::forget(failed);
         ran += 1;
     }
@@ -55,36 +56,33 @@ fn one_in(sampled: usize) -> usize {
     }
 }
 
+async fn singles(mode: Mode) {
+    let morning = Morning::new(SEED, mode).await;
+    run_all(mode, morning, "one fault", Length::singles, 1).await;
+}
+
 #[test]
 fn every_single_fault_of_a_purchase() {
-    local(async {
-        run_all(
-            Mode::Buy,
-            Morning::new(SEED).await,
-            "one fault",
-            Length::singles,
-            1,
-        )
-        .await
-    });
+    local(singles(Mode::Buy));
 }
 
 #[test]
 fn every_single_fault_of_a_cancelled_purchase() {
-    local(async {
-        run_all(
-            Mode::Cancel,
-            Morning::new(SEED).await,
-            "one fault",
-            Length::singles,
-            1,
-        )
-        .await
-    });
+    local(singles(Mode::Cancel));
+}
+
+#[test]
+fn every_single_fault_of_a_sealed_purchase() {
+    local(singles(Mode::Sealed));
+}
+
+#[test]
+fn every_single_fault_of_a_cancelled_sealed_purchase() {
+    local(singles(Mode::SealedCancel));
 }
 
 async fn pairs(mode: Mode, sampled: usize) {
-    let morning = Morning::new(SEED).await.with_coins().await;
+    let morning = Morning::new(SEED, mode).await.with_coins().await;
     run_all(
         mode,
         morning,
@@ -103,4 +101,9 @@ fn pairs_of_faults_at_the_messages_of_a_purchase() {
 #[test]
 fn pairs_of_faults_at_the_messages_of_a_cancelled_purchase() {
     local(pairs(Mode::Cancel, PAIRS_OF_A_CANCEL));
+}
+
+#[test]
+fn pairs_of_faults_at_the_messages_of_a_sealed_purchase() {
+    local(pairs(Mode::Sealed, PAIRS_OF_A_SEALED_PURCHASE));
 }

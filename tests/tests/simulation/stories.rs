@@ -38,6 +38,8 @@ story!(she_never_comes_back);
 story!(she_cancels_after_the_commit);
 story!(everything_arrives_again_after_the_abort);
 story!(everything_arrives_again_after_the_commit);
+story!(the_merchant_of_a_sealed_offer_is_gone);
+story!(she_cancels_after_a_sealed_commit);
 story!(she_buys_two_things_at_once);
 story!(a_copy_of_her_wallet_buys_later);
 story!(she_restores_her_wallet_three_times);

@@ -63,6 +63,7 @@ fn offer() -> (Offer, Vec<u8>) {
         expires_ms: 15,
         served_until_ms: 16,
         sales: SaleLimit::Once,
+        sealed_key: None,
     };
     (offer, sealed)
 }

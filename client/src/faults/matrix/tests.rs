@@ -39,7 +39,7 @@ fn what_nodes_keep_up_to_date_by_themselves_is_no_place() {
     assert_eq!(tracker.enters(Party::Node(RoleName::Merchant), &keys), None);
     assert!(tracker.enters(Party::Wallet, &keys).is_some());
 
-    let (bank, witness) = (Party::Node(RoleName::Bank), message(RoleName::Escrow, COMPARING));
+    let (bank, witness) = (Party::Node(RoleName::Bank), message(RoleName::Escrow, "witness"));
     assert_eq!(tracker.enters(bank, &Point::BeforeAsking(witness.clone())), None);
     assert_eq!(tracker.enters(bank, &Point::Answered(witness.clone())), None);
     assert_eq!(tracker.enters(bank, &before_append()), None);

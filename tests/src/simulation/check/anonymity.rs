@@ -13,6 +13,7 @@ use farthing_protocol::{
     api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
     documents::PurchaseId,
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
+    sealed::PayRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,7 +167,7 @@ fn matter(role: RoleName, message: &Sent) -> (Option<Matter>, Vec<PublicKey>) {
             BankRequest::decode(request).map_or((None, vec![]), |request| bank_matter(&request))
         }
         RoleName::Escrow => match EscrowRequest::decode(request) {
-            Ok(EscrowRequest::Hold(hold)) => {
+            Ok(EscrowRequest::Hold(hold) | EscrowRequest::Pay(PayRequest(hold))) => {
                 let coins = hold.payment.coins.iter().map(|coin| coin.public);
                 let keys = coins.chain([hold.contract.terms.purchase_key]).collect();
                 (Some(Matter::Purchase(hold.contract.terms.purchase_id())), keys)

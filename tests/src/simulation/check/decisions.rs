@@ -2,6 +2,7 @@
 //! request has always got the same reply, to the byte.
 
 use super::super::{network::Sent, party::Party};
+use farthing_coin::Signed;
 use farthing_node::{card::RoleName, probe::question};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
@@ -13,6 +14,7 @@ use farthing_protocol::{
     hold::BankHoldRequest,
     offer::DeliverRequest,
     refusal::Refusal,
+    sealed::{PayRequest, SalesRequest},
     settle::{CollectRequest, Collected, SettleRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +32,10 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
                     | BankRequest::Push(_)
             )
         }),
-        RoleName::Escrow => EscrowRequest::decode(request)
-            .is_ok_and(|question| !matches!(question, EscrowRequest::Outcome(_) | EscrowRequest::Witness(_))),
+        RoleName::Escrow => EscrowRequest::decode(request).is_ok_and(|question| {
+            use EscrowRequest::{Outcome, Sales, Witness};
+            !matches!(question, Outcome(_) | Sales(_) | Witness(_))
+        }),
         RoleName::Merchant => MerchantRequest::decode(request)
             .is_ok_and(|question| matches!(question, MerchantRequest::Deliver(_))),
     }
@@ -162,6 +166,12 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
             Ok(EscrowRequest::Overdue(_)) => replies::<WithHead<OverdueRequest>>(message)
                 .iter()
                 .for_each(|decision| of_decision(&decision.body)),
+            Ok(EscrowRequest::Pay(_)) => said.extend(outcomes(replies::<PayRequest>(message))),
+            Ok(EscrowRequest::Sales(_)) => {
+                let sales = replies::<Signed<SalesRequest>>(message).into_iter();
+                let committed = sales.flat_map(|page| page.sales).map(|sale| sale.committed);
+                said.extend(committed.map(|it| (it.receipt.body.purchase, End::Committed)));
+            }
             _ => {}
         },
         RoleName::Merchant => {

@@ -7,11 +7,14 @@ use farthing_client::{
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
+use farthing_node::admin::AdminHandler;
 use farthing_protocol::{evidence::Verdict, purchase::Purchase};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
     pub(super) async fn check_goods(&self, wallets: &[&Wallet], all_ended: bool, safety: &mut Vec<String>) {
+        let sold = self.sold().await;
         let mut paid = BTreeMap::new();
         let mut delivered = BTreeSet::new();
         let mut not_delivered = Vec::new();
@@ -21,6 +24,11 @@ impl World {
                     Purchase::Committed(order, _) => {
                         let terms = &order.contract.terms;
                         paid.insert(order.purchase(), (terms.account, terms.price.0));
+                        if all_ended && !sold.contains(&order.purchase().to_string()) {
+                            safety.push(format!(
+                                "goods: purchase {number} is paid, and its merchant has no receipt"
+                            ));
+                        }
                         delivered.insert(row.output.clone());
                         self.committed_problem(wallet, number, &row)
                     }
@@ -56,6 +64,24 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// The purchases (hex) that merchants have the escrow's word of.
+    async fn sold(&self) -> BTreeSet<String> {
+        let mut sold = BTreeSet::new();
+        for number in 0..self.foundation.population.prices.len() {
+            let asked = json!({ "do": "sales", "after": null });
+            let sales = self.merchant(number).admin(asked).await.expect("the sales");
+            for sale in sales["lines"].as_array().expect("lines") {
+                if ["committed", "credited", "unpaid"]
+                    .iter()
+                    .any(|state| sale["state"] == *state)
+                {
+                    sold.insert(sale["purchase"].as_str().expect("a purchase").to_owned());
+                }
+            }
+        }
+        sold
     }
 
     fn committed_problem(&self, wallet: &Wallet, number: u64, row: &PurchaseRow) -> Option<String> {

@@ -64,6 +64,11 @@ impl World {
             for number in 0..self.foundation.population.prices.len() {
                 open += self
                     .merchant(number)
+                    .learn_round()
+                    .await
+                    .expect("the merchant's questions");
+                open += self
+                    .merchant(number)
                     .sales_round()
                     .await
                     .expect("the merchant's round");

@@ -1,0 +1,258 @@
+//! Sealed offers: held and decided in one, with the key that is in the offer; and the merchant is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_coin::{Document, SecretKey, Signed};
+use farthing_protocol::{
+    decide::Outcome,
+    documents::{AbortReason, Offer, SaleLimit},
+    goods::GoodsKey,
+    limits::SALES_PAGE_MAX,
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    seal::seal_goods_key,
+    sealed::{PayRequest, SalesRequest},
+};
+use support::bank::{Mood, secret_key};
+use support::{Bought, HOUR_MS, World, goods_key};
+
+/// An offer with `key` sealed in it to the escrow.
+fn sealing(world: &World, key: &GoodsKey) -> Offer {
+    let mut offer = world.offer(24);
+    let to = world.escrow.here();
+    let sealed_key = seal_goods_key(&secret_key(77), &to, &offer.sealing_context(), key);
+    offer.sealed_key = Some(sealed_key.unwrap());
+    offer
+}
+
+fn order(world: &mut World, offer: Offer) -> Bought {
+    let deadline_ms = world.now_ms() + HOUR_MS;
+    world.order_of(offer, &[16, 8], deadline_ms)
+}
+
+fn sealed(world: &mut World) -> Bought {
+    let offer = sealing(world, &goods_key());
+    order(world, offer)
+}
+
+fn pay(bought: &Bought) -> PayRequest {
+    PayRequest(bought.hold())
+}
+
+fn sales(world: &World, by: &SecretKey, known: u64) -> Signed<SalesRequest> {
+    let request = SalesRequest {
+        escrow: world.escrow.here(),
+        merchant: world.merchant.public(),
+        known,
+    };
+    Signed::sign(request, by)
+}
+
+async fn aborted(world: &World, bought: &Bought) -> AbortReason {
+    let Outcome::Aborted(abort) = world.ask(pay(bought)).await.unwrap() else {
+        panic!("it was committed")
+    };
+    world.signed_here(&abort);
+    assert_eq!(abort.body.purchase, bought.id());
+    abort.body.reason
+}
+
+#[tokio::test]
+async fn one_request_holds_and_commits_and_repeats_byte_for_byte() {
+    let mut world = World::new();
+    let bought = sealed(&mut world);
+    let (first, outcome) = world.ask_raw(pay(&bought)).await;
+    let Outcome::Committed(committed) = outcome.unwrap() else {
+        panic!("it was aborted")
+    };
+    world.signed_here(&committed.receipt);
+    world.signed_here(&committed.commit);
+    assert_eq!(committed.receipt.body.goods_key, goods_key());
+    assert_eq!(world.bank.held(), [bought.id()]);
+
+    let head = world.head();
+    world.restart();
+    // Also long after the deadline, with a bank that is gone and a clock that cannot be trusted.
+    world.wire.detach(&world.bank.key());
+    world.clock.advance(40 * 24 * HOUR_MS);
+    assert_eq!(world.ask_raw(pay(&bought)).await.0, first);
+    assert_eq!(
+        world.ask(bought.cancel()).await.unwrap(),
+        Outcome::Committed(committed)
+    );
+    assert_eq!(world.head(), head, "a repetition writes nothing");
+}
+
+#[tokio::test]
+async fn a_wrong_sealed_key_aborts_with_that_reason_once_the_coins_are_held() {
+    let mut world = World::new();
+    let another = sealing(&world, &GoodsKey::from_bytes([9; 32]));
+    // Sealed for an offer that costs more.
+    let dear = sealing(&world, &goods_key());
+    let mut cheap = world.offer(24);
+    cheap.title = "another picture".into();
+    cheap.sealed_key = dear.sealed_key;
+    let mut no_point = world.offer(24);
+    no_point.sealed_key = dear.sealed_key;
+    no_point.sealed_key.as_mut().unwrap().ephemeral.0 = [0xff; 32];
+    for offer in [another, cheap, no_point] {
+        let bought = order(&mut world, offer);
+        assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+        assert_eq!(world.bank.held().last(), Some(&bought.id()));
+        // It is final, and says the same for ever; and the bank is told.
+        assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+        assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
+        assert_eq!(world.bank.settled().last(), Some(&bought.id()));
+        // The key that is the right one comes too late.
+        let hold = bought.hold();
+        assert_eq!(
+            world.refused(hold).await,
+            PurchaseFault::Aborted(bought.id()).into()
+        );
+    }
+    let listed = world.ask(sales(&world, &world.merchant, 0)).await.unwrap();
+    assert!(listed.sales.is_empty(), "nothing was sold");
+}
+
+#[tokio::test]
+async fn a_sealed_key_belongs_to_every_other_field_of_its_offer() {
+    let world = World::new();
+    let offer = sealing(&world, &goods_key());
+    let changes: [fn(&mut Offer); 20] = [
+        |o| o.merchant = secret_key(5).public(),
+        |o| o.sale_id[0] ^= 1,
+        |o| o.item_id[0] ^= 1,
+        |o| o.title.push('!'),
+        |o| o.description.push('!'),
+        |o| o.media_type.push('!'),
+        |o| o.size_bytes += 1,
+        |o| o.encrypted_bytes += 1,
+        |o| o.goods_digest[0] ^= 1,
+        |o| o.encrypted_digest[0] ^= 1,
+        |o| o.wrapped_key.body[0] ^= 1,
+        |o| o.wrapped_key.tag[0] ^= 1,
+        |o| o.key_commitment[0] ^= 1,
+        |o| o.price.0 += 1,
+        |o| o.currency.push('!'),
+        |o| o.escrows[0] = secret_key(5).public(),
+        |o| o.banks[0].account = secret_key(5).public(),
+        |o| o.expires_ms += 1,
+        |o| o.served_until_ms += 1,
+        |o| o.sales = SaleLimit::Unlimited,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut changed = offer.clone();
+        change(&mut changed);
+        assert_ne!(
+            changed.sealing_context(),
+            offer.sealing_context(),
+            "change {number}"
+        );
+    }
+    let mut without = offer.clone();
+    without.sealed_key = None;
+    assert_eq!(without.sealing_context(), offer.sealing_context());
+    assert_ne!(without.digest(), offer.digest(), "it is signed all the same");
+    let mut two = offer;
+    two.escrows.push(secret_key(5).public());
+    two.sales = SaleLimit::Unlimited;
+    assert!(two.check_bounds().is_err(), "it is sealed to one escrow");
+}
+
+#[tokio::test]
+async fn nothing_is_decided_before_the_bank_has_held() {
+    let mut world = World::new();
+    let bought = sealed(&mut world);
+    for mood in [Mood::Lying, Mood::Refusing(Later::NotYet.into())] {
+        world.bank.set_mood(mood);
+        let refusal = world.refused(pay(&bought)).await;
+        assert!(matches!(refusal, Refusal::Later(_)), "{refusal}");
+    }
+    world.bank.set_mood(Mood::Honest);
+    world.wire.detach(&world.bank.key());
+    let refusal = world.refused(pay(&bought)).await;
+    assert!(matches!(refusal, Refusal::Later(_)), "{refusal}");
+    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
+}
+
+#[tokio::test]
+async fn an_abort_that_comes_first_is_what_paying_gets() {
+    let mut world = World::new();
+    let bought = sealed(&mut world);
+    world.ask(bought.cancel()).await.unwrap();
+    assert_eq!(aborted(&world, &bought).await, AbortReason::Cancelled);
+    assert!(world.bank.held().is_empty());
+}
+
+#[tokio::test]
+async fn one_offer_is_sold_once_and_one_that_is_not_sealed_is_not_paid_so() {
+    let mut world = World::new();
+    let (bought, rival) = (sealed(&mut world), sealed(&mut world));
+    world.ask(pay(&bought)).await.unwrap();
+    assert_eq!(world.refused(pay(&rival)).await, PurchaseFault::Sold.into());
+    let released = world.order();
+    let refusal = world.refused(pay(&released)).await;
+    assert!(
+        matches!(refusal, Refusal::Contract(ContractFault::DoesNotFit(_))),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_sealed_key_sells_nothing_so_that_the_merchant_can_release_another_purchase_of_the_offer() {
+    let mut world = World::new();
+    let offer = sealing(&world, &GoodsKey::from_bytes([9; 32]));
+    let (bought, again) = (order(&mut world, offer.clone()), order(&mut world, offer));
+    assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+    let hold = world.held(&again).await;
+    world.ask(world.release(&again, &hold)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
+    let mut world = World::new();
+    let mut sold = Vec::new();
+    for number in 0..=SALES_PAGE_MAX as u8 {
+        let mut offer = world.offer(24);
+        offer.sale_id = [number; 32];
+        let context = offer.sealing_context();
+        let sealed_key = seal_goods_key(&secret_key(77), &world.escrow.here(), &context, &goods_key());
+        offer.sealed_key = Some(sealed_key.unwrap());
+        let bought = order(&mut world, offer);
+        world.ask(pay(&bought)).await.unwrap();
+        sold.push(bought.id());
+    }
+    world.restart();
+    let ask = |known| world.ask(sales(&world, &world.merchant, known));
+    let first = ask(0).await.unwrap();
+    assert!(first.more);
+    let rest = ask(SALES_PAGE_MAX as u64).await.unwrap();
+    assert!(!rest.more);
+    let told = first.sales.iter().chain(&rest.sales);
+    let told: Vec<_> = told.map(|sale| sale.contract.terms.purchase_id()).collect();
+    assert_eq!(told, sold);
+    for sale in &first.sales {
+        let contract = sale.contract.clone().verified().unwrap();
+        contract.check_hold(&sale.hold).unwrap();
+        assert_eq!(sale.committed.receipt.body.purchase, contract.purchase());
+        world.signed_here(&sale.committed.receipt);
+        world.signed_here(&sale.committed.commit);
+    }
+    assert!(ask(SALES_PAGE_MAX as u64 + 1).await.unwrap().sales.is_empty());
+    assert!(ask(u64::MAX).await.unwrap().sales.is_empty());
+
+    let forged = world.refused(sales(&world, &secret_key(5), 0)).await;
+    assert!(matches!(forged, Refusal::Request(RequestFault::Signature { .. })));
+    let mut elsewhere = sales(&world, &world.merchant, 0).body;
+    elsewhere.escrow = secret_key(5).public();
+    let elsewhere = world.refused(Signed::sign(elsewhere, &world.merchant)).await;
+    assert!(matches!(
+        elsewhere,
+        Refusal::Request(RequestFault::NotForMe { .. })
+    ));
+}

@@ -1,0 +1,106 @@
+//! Sales that the merchant had no part in: escrows are asked what they have committed on sealed offers.
+
+use crate::background::pause;
+use crate::check::{self, CheckedSale};
+use crate::merchant::Merchant;
+use crate::rows::{KNOWN_SALES, SEALS};
+use crate::transactions;
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::call::ask;
+use farthing_node::card::RoleName;
+use farthing_node::process::StopToken;
+use farthing_node::store::StoreError;
+use farthing_protocol::{
+    limits::{REPLY_TIMEOUT, SALES_ASKED_EVERY_MS, SALES_PAGE_MAX},
+    refusal::ContractFault,
+    sealed::{SalesPage, SalesRequest},
+};
+
+impl Merchant {
+    pub(crate) async fn learn_sales(&self, stop: &StopToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                learned = self.learn_round() => if let Err(error) = learned {
+                    tracing::error!(%error, "the sales that escrows have committed cannot be kept");
+                },
+            }
+            if !pause(stop, SALES_ASKED_EVERY_MS).await {
+                return;
+            }
+        }
+    }
+
+    /// Asks every escrow what it has committed on sealed offers, if there ever was one, and takes it up; says how many
+    /// escrows have not told all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn learn_round(&self) -> Result<usize, StoreError> {
+        let mut left = 0;
+        if SEALS.peek(&self.store.view(), &())?.is_none() {
+            return Ok(left);
+        }
+        for escrow in self.peers.cards(RoleName::Escrow) {
+            if !self.learn_from(escrow.identity).await? {
+                left += 1;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Takes up all that an escrow has committed on sealed offers; says whether it has told all.
+    async fn learn_from(&self, escrow: PublicKey) -> Result<bool, StoreError> {
+        loop {
+            let known = KNOWN_SALES.peek(&self.store.view(), &escrow)?.unwrap_or_default();
+            let Some(page) = self.ask_sales(escrow, known).await else {
+                return Ok(false);
+            };
+            let more = page.more;
+            let sales = match self.check_sales(page, &escrow) {
+                Ok(sales) => sales,
+                Err(error) => {
+                    tracing::error!(%escrow, %error, "an escrow tells of a sale that does not fit; it is asked again");
+                    return Ok(false);
+                }
+            };
+            if sales.is_empty() {
+                return Ok(true);
+            }
+            self.store
+                .transact(move |tx| transactions::learn_sales(tx, &escrow, known, &sales))
+                .await?;
+            self.sale_opened.notify_one();
+            if !more {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn ask_sales(&self, escrow: PublicKey, known: u64) -> Option<SalesPage> {
+        let link = self.peers.link(RoleName::Escrow, &escrow).ok()?;
+        let request = SalesRequest {
+            escrow,
+            merchant: self.here(),
+            known,
+        };
+        match ask(&*link, Signed::sign(request, &self.key), REPLY_TIMEOUT).await {
+            Ok(page) => Some(page),
+            Err(error) => {
+                tracing::debug!(%escrow, %error, "an escrow does not say what it has committed; it is asked again");
+                None
+            }
+        }
+    }
+
+    fn check_sales(&self, page: SalesPage, escrow: &PublicKey) -> Result<Vec<CheckedSale>, ContractFault> {
+        if page.sales.len() > SALES_PAGE_MAX {
+            return Err(ContractFault::DoesNotFit("list of sales".into()));
+        }
+        let sales = page.sales.into_iter();
+        sales
+            .map(|sale| check::sealed_sale(sale, &self.here(), escrow))
+            .collect()
+    }
+}

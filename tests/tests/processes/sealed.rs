@@ -1,0 +1,57 @@
+//! Sealed offers: a purchase that takes no merchant once he has made the offer, and what he learns of it.
+
+use crate::world;
+use farthing_node::card::RoleName::Escrow;
+use farthing_tests::processes::{customer::units, run::until};
+use std::fs;
+
+const SEALED: &str = "A sealed postcard";
+
+#[test]
+fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_when_he_is_back() {
+    let world = world();
+    world.sell_sealed(SEALED, b"Greetings from nobody in particular");
+    let alice = world.customer("alice");
+    alice.lines.lose_requests_to(&[Escrow]);
+    alice.buys_into_silence(SEALED, "card.txt");
+    assert_eq!(alice.status(0), "holding");
+    world.merchant.kill();
+    alice.lines.heal();
+    alice.carries_on(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
+    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(world.original(SEALED)).unwrap();
+    assert!(same, "the goods are another file");
+
+    world.merchant.start();
+    let sale = until("he learns of the sale, and is credited", || {
+        let sales = world.merchant.ask(&["sales"], &[]);
+        let sale = sales["sales"][0].clone();
+        (sale["state"] == "credited").then_some(sale)
+    });
+    let purchase = &alice.purchases()[0];
+    assert_eq!(sale["purchase"], purchase["purchase_id"]);
+    assert_eq!(world.account(&world.merchant_account), units(&purchase["price"]));
+
+    // Both have all that convinces a judge.
+    let [sealed] = alice.sealed().try_into().unwrap();
+    let [hers, his] = ["hers.json", "his.json"].map(|name| alice.goods(name));
+    alice.done(&["receipt", "show", "0", "-o", hers.to_str().unwrap()]);
+    let of = sale["purchase"].as_str().unwrap();
+    world
+        .merchant
+        .ask(&["evidence"], &[of, "-o", his.to_str().unwrap()]);
+    for documents in [&hers, &his] {
+        let files = [documents, &sealed].map(|file| file.to_str().unwrap());
+        let verdict = alice.done(&["receipt", "verify", files[0], files[1]]);
+        assert_eq!(verdict["verdict"], "delivered");
+    }
+
+    // What he sealed he can show a judge, by the sale id in her documents.
+    let documents: serde_json::Value = serde_json::from_slice(&fs::read(&hers).unwrap()).unwrap();
+    let sale_id = documents["contract"]["offer"]["body"]["sale_id"]
+        .as_str()
+        .unwrap();
+    let secret = world.merchant.ask(&["sealing-secret"], &[sale_id]);
+    assert_eq!(secret["sealing_secret"].as_array().map(Vec::len), Some(32));
+    world.check(&[&alice]);
+}
