@@ -1,5 +1,5 @@
 //! What a merchant does besides answering: it brings every sale to its end, keeps the banks' key lists fresh, and
-//! keeps the shelf tidy; and it [learns](crate::learn) of sales.
+//! keeps the shelf tidy; and it learns of sales (`learn`).
 
 use crate::check;
 use crate::merchant::Merchant;
