@@ -273,6 +273,14 @@ impl World {
         purchases.iter().map(outcome).collect()
     }
 
+    /// Whether the bank has told the escrow itself that it knows every decision: then it knows how far the escrow's
+    /// journal had come with it, too. From the merchant it may have heard of a decision before.
+    pub fn is_settled(&self) -> bool {
+        let list = self.escrow.ask(&["purchases"], &[]);
+        let purchases = list["purchases"].as_array().expect("a list");
+        purchases.iter().all(|line| line["settled"] == true)
+    }
+
     /// Waits until the bank knows every decision, and counts: the books balance; what these customers have, who are
     /// all that there are, with what is in their accounts and the merchant's is what was paid in; everyone who paid
     /// has the goods, and no one else.

@@ -1,10 +1,13 @@
 //! A bank or an escrow that is started from an older copy of its directory, and what its operator does about it.
 
 use crate::world;
-use farthing_node::card::RoleName::{self, Bank, Escrow};
+use farthing_node::{
+    card::RoleName::{self, Bank, Escrow},
+    history::witness::COMPARE_MS,
+};
 use farthing_tests::processes::{node::Node, run::until, world::POSTCARD};
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 /// What `status` says, and how it ends.
 fn status(node: &Node) -> (Value, Option<i32>) {
@@ -46,7 +49,11 @@ fn older_copy(role: RoleName) {
     copy(&store, &old);
     node.start();
     alice.buys(POSTCARD, "first");
-    until("the decision is obeyed", || (world.held() == 0).then_some(()));
+    until("the decision is obeyed, as the escrow knows", || {
+        (world.held() == 0 && world.is_settled()).then_some(())
+    });
+    // Each remembers what the other decided in this run of it once they have compared their journals.
+    std::thread::sleep(Duration::from_millis(2 * COMPARE_MS));
 
     node.stop();
     fs::rename(&store, &newest).expect("the store is put aside");
