@@ -62,8 +62,8 @@ impl Wallet {
     }
 
     /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
-    /// find, has held and may have released by now. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what
-    /// went wrong.
+    /// find, has held and may have released by now. One that cannot be exchanged keeps no other from it. Returns what
+    /// was exchanged, and what went wrong.
     ///
     /// # Errors
     /// When the store fails.

@@ -12,6 +12,7 @@ use farthing_protocol::{
     documents::Terms,
     evidence::{self, Breach, Charge, Conviction, Culprit, PAPERS_MAX, Papers, Verdict},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     fs::{File, OpenOptions},
@@ -28,21 +29,16 @@ pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Resul
     let number = find(wallet, named)?;
     let papers = wallet.papers(number)?;
     let sealed = wallet.goods_path(&wallet.purchase(number)?.purchase.offer().body);
-    let json = to_hex(serde_json::to_value(&papers)?);
-    let pretty = serde_json::to_string_pretty(&json)?;
-    let Some(path) = output else {
-        return Ok(Report::done(pretty, json));
-    };
-    write_new(path, &pretty)
-        .with_context(|| format!("cannot write {}; it must not exist yet", path.display()))?;
-    let text = format!(
-        "the documents of purchase {number} are in {0}, its encrypted goods in {1}; with both, anyone can run\n  \
-         farthing receipt verify {0} {1}",
-        path.display(),
-        sealed.display()
-    );
-    let json = json!({ "number": number, "documents": path, "goods": sealed });
-    Ok(Report::done(text, json))
+    give(&papers, output, |path| {
+        let text = format!(
+            "the documents of purchase {number} are in {0}, its encrypted goods in {1}; with both, anyone can run\n  \
+             farthing receipt verify {0} {1}",
+            path.display(),
+            sealed.display()
+        );
+        let json = json!({ "number": number, "documents": path, "goods": sealed });
+        Report::done(text, json)
+    })
 }
 
 /// Prints what proves that a bank denies coins, or writes it to a file.
@@ -54,18 +50,29 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>) -> Result<Report> {
             json!([]),
         ));
     }
-    let json = to_hex(serde_json::to_value(&papers)?);
+    give(&papers, output, |path| {
+        let text = format!(
+            "the coins that were denied are in {0}, with what proves them; anyone can run\n  farthing receipt verify {0}",
+            path.display()
+        );
+        Report::done(text, json!({ "documents": path }))
+    })
+}
+
+/// Prints documents, or writes them to the file `output`, of which `written` tells then.
+fn give(
+    documents: &impl Serialize,
+    output: Option<&Path>,
+    written: impl FnOnce(&Path) -> Report,
+) -> Result<Report> {
+    let json = to_hex(serde_json::to_value(documents)?);
     let pretty = serde_json::to_string_pretty(&json)?;
     let Some(path) = output else {
         return Ok(Report::done(pretty, json));
     };
     write_new(path, &pretty)
         .with_context(|| format!("cannot write {}; it must not exist yet", path.display()))?;
-    let text = format!(
-        "the coins that were denied are in {0}, with what proves them; anyone can run\n  farthing receipt verify {0}",
-        path.display()
-    );
-    Ok(Report::done(text, json!({ "documents": path })))
+    Ok(written(path))
 }
 
 /// Writes a file that only its owner reads: the receipt holds the key that opens the goods.
@@ -152,14 +159,16 @@ fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
 
 /// Judges what was delivered, by the first purchase among `papers`.
 fn delivered(papers: &[Papers], goods: &Path) -> Result<Report> {
-    let Some(paper) = papers.iter().find(|paper| paper.contract.is_some()) else {
+    let mut contracts = papers
+        .iter()
+        .filter_map(|paper| Some((paper, paper.contract.as_ref()?)));
+    let Some((paper, contract)) = contracts.next() else {
         return Ok(proves_nothing("there is no contract among the documents"));
     };
     let verdict = judge(paper, goods).with_context(|| format!("cannot read {}", goods.display()))?;
-    Ok(match (verdict, &paper.contract) {
-        (Ok(verdict), Some(contract)) => verdict_report(verdict, &contract.terms, &contract.offer.body.title),
-        (Err(why), _) => proves_nothing(&why.to_string()),
-        (Ok(_), None) => proves_nothing("there is no contract among the documents"),
+    Ok(match verdict {
+        Ok(verdict) => verdict_report(verdict, &contract.terms, &contract.offer.body.title),
+        Err(why) => proves_nothing(&why.to_string()),
     })
 }
 
@@ -195,10 +204,10 @@ fn convicted(convictions: &[Conviction], delivery: Option<Report>, papers: &[Pap
 
 fn conviction_text(conviction: &Conviction) -> String {
     let (role, key) = culprit(conviction);
-    let says = match role {
-        "escrow" => "the escrow broke the contract",
-        "merchant" => "the merchant broke the contract",
-        _ => "the bank broke its word",
+    let says = match conviction.culprit {
+        Culprit::Escrow(_) => "the escrow broke the contract",
+        Culprit::Merchant(_) => "the merchant broke the contract",
+        Culprit::Bank(_) => "the bank broke its word",
     };
     let unless = match conviction.charge.unless() {
         Some(rebuttal) => format!("\n  unless it shows {rebuttal}"),
