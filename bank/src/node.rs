@@ -162,11 +162,11 @@ impl AdminHandler for BankNode {
 
 #[async_trait]
 impl Role for BankNode {
+    const NAME: RoleName = RoleName::Bank;
+
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.bank.history))
     }
-
-    const NAME: RoleName = RoleName::Bank;
 
     async fn background(self: Arc<Self>, stop: StopToken) {
         self.bank.background(stop).await;

@@ -128,11 +128,8 @@ impl Escrow {
         let bank = verified.terms().bank;
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
-        let decision = self
-            .write_decision(bank, move |tx| transactions::release(tx, verified, known, clock))
-            .await?;
-        self.outbox_grew.notify_one();
-        Ok(decision)
+        self.write_decision(bank, move |tx| transactions::release(tx, verified, known, clock))
+            .await
     }
 
     /// What was committed of a merchant's sealed offers, behind what he knows.
@@ -196,7 +193,6 @@ impl Escrow {
         let decision = self
             .write_decision(bank, move |tx| transactions::cancel(tx, verified, push))
             .await?;
-        self.outbox_grew.notify_one();
         Ok(decision.outcome(&self.key))
     }
 
@@ -225,7 +221,6 @@ impl Escrow {
         let decision = self
             .write_decision(bank, move |tx| transactions::overdue(tx, verified, known, clock))
             .await?;
-        self.outbox_grew.notify_one();
         Ok(decision.for_bank(&self.key))
     }
 
@@ -253,7 +248,9 @@ impl Escrow {
             history.remember(tx, &bank)?;
             Ok(decision)
         });
-        deciding.await
+        let decision = deciding.await?;
+        self.outbox_grew.notify_one();
+        Ok(decision)
     }
 
     /// Whether the escrow has the card of `bank`. Without it, it decides nothing but cancels: nobody could be asked to

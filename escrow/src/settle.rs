@@ -46,11 +46,11 @@ pub const IDLE_MS: u64 = 10_000;
 
 #[async_trait]
 impl Role for Escrow {
+    const NAME: RoleName = RoleName::Escrow;
+
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.history))
     }
-
-    const NAME: RoleName = RoleName::Escrow;
 
     async fn background(self: Arc<Self>, stop: StopToken) {
         tokio::join!(Arc::clone(&self.history).watch(stop.clone()), self.settle(stop));
