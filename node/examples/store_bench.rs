@@ -3,33 +3,19 @@
 //! `cargo run --release -p farthing-node --example store_bench -- <directory>`; without one, a
 //! temporary directory.
 
-use farthing_node::entropy::{Entropy, SystemEntropy};
-use farthing_node::store::{IndexKind, Job, Store, StoreError, StoreOptions, Table, Threading, Transaction};
+mod rows;
+
+use farthing_node::store::{IndexKind, Job, Store, StoreError, StoreOptions, Threading, Transaction};
+use rows::{random_key, spend};
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-/// What stands for a coin's state: about 100 bytes.
-type Row = (u64, [u8; 32], [u8; 32], [u8; 32]);
-/// Rows like a coin's: a key of 64 bytes.
-const COINS: Table<([u8; 32], [u8; 32]), Row> = Table::new(1, "coins");
 const RUN: Duration = Duration::from_secs(3);
 
-fn spend(key: [u8; 32]) -> impl FnOnce(&mut Transaction<'_>) -> Result<bool, StoreError> {
-    move |tx| {
-        let at = ([1; 32], key);
-        if COINS.get(tx, &at)?.is_some() {
-            return Ok(false);
-        }
-        COINS.put(tx, &at, &(1, key, key, key))?;
-        Ok(true)
-    }
-}
-
-fn random_key() -> [u8; 32] {
-    let mut key = [0; 32];
-    SystemEntropy.fill(&mut key);
-    key
+fn spend_one() -> impl FnOnce(&mut Transaction<'_>) -> Result<bool, StoreError> {
+    let key = random_key();
+    move |tx| spend(tx, key)
 }
 
 fn options(index: IndexKind, threading: Threading) -> StoreOptions {
@@ -49,7 +35,7 @@ fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreErro
         let (tell, told) = channel();
         let jobs = (0..batch).map(|_| {
             let tell = tell.clone();
-            Job::new(spend(random_key()), move |result| drop(tell.send(result)))
+            Job::new(spend_one(), move |result| drop(tell.send(result)))
         });
         let one = Instant::now();
         store.commit(jobs.collect())?;
@@ -85,7 +71,7 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
                 let store = store.clone();
                 tokio::spawn(async move {
                     let mut done = 0u64;
-                    while begin.elapsed() < RUN && store.transact(spend(random_key())).await.is_ok() {
+                    while begin.elapsed() < RUN && store.transact(spend_one()).await.is_ok() {
                         done += 1;
                     }
                     done
@@ -108,7 +94,7 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
 fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
     let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
     for _ in 0..200 {
-        store.commit((0..256).map(|_| Job::new(spend(random_key()), drop)).collect())?;
+        store.commit((0..256).map(|_| Job::new(spend_one(), drop)).collect())?;
     }
     store.close()?;
     for (name, wipe) in [("start, all in order", false), ("start with a rebuild", true)] {

@@ -3,17 +3,15 @@
 //! `cargo run --release -p farthing-node --example store_large -- <directory> <rows>`, with ten million rows unless told
 //! otherwise. It needs about 400 bytes of disk for each.
 
-use farthing_node::entropy::{Entropy, SystemEntropy};
-use farthing_node::store::{Progress, Stage, Store, StoreError, StoreOptions, Table, Transaction};
+mod rows;
+
+use farthing_node::store::{Progress, Stage, Store, StoreError, StoreOptions, Transaction};
+use rows::{random_key, spend};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What stands for a coin's state: about 100 bytes.
-type Row = (u64, [u8; 32], [u8; 32], [u8; 32]);
-/// Rows like a coin's: a key of 64 bytes.
-const COINS: Table<([u8; 32], [u8; 32]), Row> = Table::new(1, "coins");
 /// How long rates are measured.
 const RUN: Duration = Duration::from_secs(10);
 /// How many transactions are under way meanwhile.
@@ -21,18 +19,10 @@ const UNDER_WAY: usize = 64;
 /// The rows of one transaction while the store is filled.
 const FILL_ROWS: u64 = 2048;
 
-fn random_key() -> [u8; 32] {
-    let mut key = [0; 32];
-    SystemEntropy.fill(&mut key);
-    key
-}
-
 /// Two coins that nobody has seen are looked up and spent, as in a purchase.
-fn spend(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+fn spend_two(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
     for key in [random_key(), random_key()] {
-        if COINS.get(tx, &([1; 32], key))?.is_none() {
-            COINS.put(tx, &([1; 32], key), &(1, key, key, key))?;
-        }
+        spend(tx, key)?;
     }
     Ok(())
 }
@@ -45,7 +35,7 @@ async fn rate(store: &Store) -> f64 {
             let store = store.clone();
             tokio::spawn(async move {
                 let mut done = 0u64;
-                while begin.elapsed() < RUN && store.transact(spend).await.is_ok() {
+                while begin.elapsed() < RUN && store.transact(spend_two).await.is_ok() {
                     done += 1;
                 }
                 done
@@ -62,12 +52,7 @@ async fn rate(store: &Store) -> f64 {
 fn fill(store: &Store, rows: u64) -> Result<(), StoreError> {
     let begin = Instant::now();
     for done in (0..rows).step_by(FILL_ROWS as usize) {
-        store.transact_blocking(|tx| {
-            (0..FILL_ROWS).try_for_each(|_| {
-                let key = random_key();
-                COINS.put(tx, &([1; 32], key), &(1, key, key, key))
-            })
-        })?;
+        store.transact_blocking(|tx| (0..FILL_ROWS).try_for_each(|_| rows::put(tx, random_key())))?;
         if done % (FILL_ROWS * 256) == 0 {
             eprint!("\r{done} of {rows} rows, {:.0} s ", begin.elapsed().as_secs_f64());
         }
