@@ -282,11 +282,13 @@ fn replay(
     let total_bytes = reader.len()?;
     let mut gathered = Writes::new();
     let mut replayed = 0u64;
-    let mut from = None;
+    let mut from = scanner.head;
     while scanner.head.sequence < head.sequence {
         let offset = scanner.offset;
-        let scanned = scanner.head;
-        let previous = scanned.sequence;
+        let previous = scanner.head.sequence;
+        if gathered.is_empty() {
+            from = scanner.head;
+        }
         let payload = scanner.next().map_err(reader.failed("read"))?;
         let Some(writes) = payload.and_then(decode_writes) else {
             // It was whole a moment ago, when all of it was checked.
@@ -303,12 +305,10 @@ fn replay(
         if previous < applied {
             continue;
         }
-        let from_here = from.get_or_insert(scanned);
         gathered.extend(writes);
         replayed = replayed.saturating_add(1);
         if gathered.len() >= REBUILD_ROWS || scanner.head == head {
-            apply_in_parts(index, &gathered, *from_here, scanner.head).map_err(failed)?;
-            from = None;
+            apply_in_parts(index, &gathered, from, scanner.head).map_err(failed)?;
             gathered.clear();
             let done_bytes = scanner.offset;
             (options.progress)(Progress {
