@@ -39,6 +39,7 @@ use farthing_tests::{
         },
         customer::Customer,
         foundation::Population,
+        local,
         party::Party,
         server::STORE,
         world::World,
@@ -74,12 +75,7 @@ fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
 
 /// The same with more than one escrow, or merchant.
 fn setting_of(seed: u64, population: Population, test: impl AsyncFnOnce(Setting)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    local(async {
         let world = World::of(seed, population).await;
         let customer = world.customer("alice", FUNDS).await;
         let wallet = customer.wallet();

@@ -14,21 +14,13 @@ use farthing_protocol::{money::Amount, refusal::Later};
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::{ITEM, Population},
+    local,
     machine::Death,
     party::Party,
     shopping::{is_delivery, picture},
     world::World,
 };
 use std::{sync::Arc, time::Duration};
-
-fn local<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, future)
-}
 
 /// The one escrow.
 const ESCROW: Party = Party::Escrow(0);

@@ -35,3 +35,17 @@ pub mod trace;
 pub mod trouble;
 pub mod weather;
 pub mod world;
+
+/// Runs `future` in virtual time, in one thread, with all that it spawns: in a runtime of its own, with which all of its
+/// world goes.
+///
+/// # Panics
+/// When the system gives no runtime; and when `future` does.
+pub fn local<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}

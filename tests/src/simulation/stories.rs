@@ -35,7 +35,10 @@ const WITHDRAWN: Amount = Amount(2000);
 const WAIT: Duration = Duration::from_secs(60);
 
 async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
-    let world = World::new(seed).await;
+    withdrawn_in(World::new(seed).await).await
+}
+
+async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, Customer, Wallet) {
     let customer = world.customer("alice", FUNDS).await;
     let wallet = customer.wallet();
     world.network.schedule([]);
@@ -48,19 +51,45 @@ async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
 
 /// Begins a purchase whose coins are held and whose merchant does not hear of it; returns its number.
 async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
-    let number = wallet
-        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
-        .await
-        .expect("an offer");
-    world.network.block(is_delivery);
-    let stuck = wallet.drive_purchase(number).await;
-    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    let number = stuck_purchase(world, wallet, is_delivery).await;
     assert_eq!(
         wallet.purchase(number).expect("the purchase").purchase.status(),
         "held"
     );
+    number
+}
+
+/// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; returns its number.
+async fn stuck_purchase(
+    world: &World,
+    wallet: &Wallet,
+    blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static,
+) -> u64 {
+    let number = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
+        .await
+        .expect("an offer");
+    world.network.block(blocked);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
     world.network.unblock();
     number
+}
+
+/// Has what was first asked of this kind arrive once more.
+async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
+    let is_sent =
+        |message: &Sent| card_of(world, message.to).is_some_and(|card| is_it(&card, &message.request));
+    let first: Vec<Sent> = world.network.sent().into_iter().filter(is_sent).take(1).collect();
+    assert_eq!(first.len(), 1, "it was asked");
+    arrive_again(world, first).await;
+}
+
+/// She cancels, and learns that it is too late.
+async fn cancels_too_late(wallet: &Wallet, number: u64) {
+    wallet.cancel(number).await.expect("she learns how it ended");
+    let status = wallet.purchase(number).expect("the purchase").purchase.status();
+    assert_eq!(status, "committed", "finality: a cancel has won over a commit");
 }
 
 async fn finish(world: &World, wallet: &Wallet) {
@@ -107,20 +136,8 @@ pub async fn she_never_comes_back() {
 pub async fn she_cancels_after_the_commit() {
     let (world, _, wallet) = withdrawn(12).await;
     let number = held_purchase(&world, &wallet).await;
-    let delivery =
-        |message: &Sent| card_of(&world, message.to).is_some_and(|card| is_delivery(&card, &message.request));
-    let deliveries: Vec<Sent> = world
-        .network
-        .sent()
-        .into_iter()
-        .filter(delivery)
-        .take(1)
-        .collect();
-    assert_eq!(deliveries.len(), 1, "the merchant was asked");
-    arrive_again(&world, deliveries).await;
-    wallet.cancel(number).await.expect("she learns how it ended");
-    let status = wallet.purchase(number).expect("the purchase").purchase.status();
-    assert_eq!(status, "committed", "finality: a cancel has won over a commit");
+    arrives_again(&world, is_delivery).await;
+    cancels_too_late(&wallet, number).await;
     finish(&world, &wallet).await;
 }
 
@@ -165,21 +182,9 @@ pub async fn everything_arrives_again_after_the_commit() {
 /// The merchant is gone as soon as he has made a sealed offer and served its goods; she has them all the same, and he
 /// learns of it when he is back.
 pub async fn the_merchant_of_a_sealed_offer_is_gone() {
-    let world = World::sealed(19).await;
-    let customer = world.customer("alice", FUNDS).await;
-    let wallet = customer.wallet();
-    let parties = world.parties();
-    wallet
-        .withdraw(&parties.bank, WITHDRAWN)
-        .await
-        .expect("a withdrawal");
-    let begun = wallet.begin_purchase(&parties, ITEM, &picture(&world, 1)).await;
-    let number = begun.expect("an offer");
+    let (world, _, wallet) = withdrawn_in(World::sealed(19).await).await;
     // The first time only the goods are fetched.
-    world.network.block(|card, _| card.role == RoleName::Escrow);
-    let stuck = wallet.drive_purchase(number).await;
-    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
-    world.network.unblock();
+    let number = stuck_purchase(&world, &wallet, |card, _| card.role == RoleName::Escrow).await;
     world.stop(Party::Merchant(0));
     wallet.drive_purchase(number).await.expect("it takes no merchant");
     let status = wallet.purchase(number).expect("the purchase").purchase.status();
@@ -190,31 +195,13 @@ pub async fn the_merchant_of_a_sealed_offer_is_gone() {
 
 /// She cancels on a sealed offer when the escrow has committed already, and nobody has told her.
 pub async fn she_cancels_after_a_sealed_commit() {
-    let world = World::sealed(20).await;
-    let customer = world.customer("alice", FUNDS).await;
-    let wallet = customer.wallet();
-    let parties = world.parties();
-    wallet
-        .withdraw(&parties.bank, WITHDRAWN)
-        .await
-        .expect("a withdrawal");
-    let begun = wallet.begin_purchase(&parties, ITEM, &picture(&world, 1)).await;
-    let number = begun.expect("an offer");
+    let (world, _, wallet) = withdrawn_in(World::sealed(20).await).await;
     let is_payment = |card: &Card, request: &[u8]| {
         card.role == RoleName::Escrow && matches!(EscrowRequest::decode(request), Ok(EscrowRequest::Pay(_)))
     };
-    world.network.block(is_payment);
-    let stuck = wallet.drive_purchase(number).await;
-    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
-    world.network.unblock();
-    let payment =
-        |message: &Sent| card_of(&world, message.to).is_some_and(|card| is_payment(&card, &message.request));
-    let payments: Vec<Sent> = world.network.sent().into_iter().filter(payment).take(1).collect();
-    assert_eq!(payments.len(), 1, "the escrow was asked");
-    arrive_again(&world, payments).await;
-    wallet.cancel(number).await.expect("she learns how it ended");
-    let status = wallet.purchase(number).expect("the purchase").purchase.status();
-    assert_eq!(status, "committed", "finality: a cancel has won over a commit");
+    let number = stuck_purchase(&world, &wallet, is_payment).await;
+    arrives_again(&world, is_payment).await;
+    cancels_too_late(&wallet, number).await;
     finish(&world, &wallet).await;
 }
 

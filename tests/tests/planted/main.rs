@@ -28,6 +28,7 @@ mod table;
 
 use checks::{CHECKS, Running};
 use farthing_planted::{Defect, is_planted, plant};
+use farthing_tests::simulation::local;
 use std::{
     any::Any,
     collections::BTreeMap,
@@ -81,16 +82,6 @@ fn outcome(running: Running) -> Result<(), String> {
         let ended = tokio::task::spawn_local(bounded).await;
         ended.map_err(|failed| said(failed.into_panic().as_ref()))
     })
-}
-
-/// Runs `future` in virtual time.
-fn local<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
 /// What a schedule failed with: its first line, and no more of it than a table takes.

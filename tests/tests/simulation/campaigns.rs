@@ -5,10 +5,10 @@
 //! | `FARTHING_SEEDS=10000` | so many fresh seeds instead of a few |
 //! | `FARTHING_SEED=123` | which one `replay` runs, with all that happened |
 
-use crate::local;
 use farthing_tests::simulation::{
     campaign::{Outcome, campaign},
     check::Findings,
+    local,
 };
 use std::{
     collections::BTreeMap,

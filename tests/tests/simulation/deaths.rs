@@ -1,10 +1,10 @@
 //! A wallet that dies at any message, and comes back: as it was, without what was not synced, or from its phrase.
 
-use crate::local;
 use farthing_client::rows::Delivery;
 use farthing_tests::simulation::{
     customer::Customer,
     fault::Fault,
+    local,
     machine::Death,
     schedule::{FUNDS, WITHDRAWN},
     shopping::{Mode, day, picture},

@@ -11,13 +11,3 @@ mod campaigns;
 mod deaths;
 mod schedules;
 mod stories;
-
-/// Runs `future` in virtual time.
-fn local<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    tokio::task::LocalSet::new().block_on(&runtime, future)
-}

@@ -1,7 +1,6 @@
 //! What happens to particular people: more stories, which the planted defects are looked for with as well, are in
 //! `simulation::stories`.
 
-use crate::local;
 use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
@@ -9,6 +8,7 @@ use farthing_client::{
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::ITEM,
+    local,
     machine::Death,
     party::Party,
     schedule::{FUNDS, WITHDRAWN},
@@ -22,6 +22,15 @@ async fn setting(seed: u64) -> (Arc<World>, Customer) {
     let world = World::new(seed).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
+}
+
+/// A wallet with coins, and a copy of it.
+async fn two_copies(seed: u64) -> (Arc<World>, Wallet, Wallet) {
+    let (world, customer) = setting(seed).await;
+    let bank = world.parties().bank;
+    customer.wallet().withdraw(&bank, WITHDRAWN).await.unwrap();
+    let twin = customer.copy(&world, "twin");
+    (world, customer.wallet_after(Death::Killed), twin.wallet())
 }
 
 /// A story that fails by itself.
@@ -81,15 +90,8 @@ fn a_dead_escrow_costs_nobody_the_goods() {
 #[test]
 fn a_coin_that_a_copy_holds_and_releases_is_lost_to_neither() {
     local(async {
-        let (world, customer) = setting(7).await;
+        let (world, wallet, copy) = two_copies(7).await;
         let parties = world.parties();
-        customer
-            .wallet()
-            .withdraw(&parties.bank, WITHDRAWN)
-            .await
-            .unwrap();
-        let twin = customer.copy(&world, "twin");
-        let (wallet, copy) = (customer.wallet_after(Death::Killed), twin.wallet());
         // The one holds the coins for a purchase that does not get on; the other wants the same ones.
         world.network.block(is_delivery);
         let number = wallet
@@ -112,15 +114,8 @@ fn a_coin_that_a_copy_holds_and_releases_is_lost_to_neither() {
 #[test]
 fn one_coin_offered_to_two_purchases_pays_for_one() {
     local(async {
-        let (world, customer) = setting(5).await;
+        let (world, wallet, copy) = two_copies(5).await;
         let parties = world.parties();
-        customer
-            .wallet()
-            .withdraw(&parties.bank, WITHDRAWN)
-            .await
-            .unwrap();
-        let twin = customer.copy(&world, "twin");
-        let (wallet, copy) = (customer.wallet_after(Death::Killed), twin.wallet());
         let (one, two) = (picture(&world, 1), picture(&world, 2));
         let both = tokio::join!(
             wallet.buy(&parties, "a picture", &one),
