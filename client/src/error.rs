@@ -14,9 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
     /// A party did not answer within the wallet's patience.
-    #[error(
-        "{party} has not answered ({question}): {why}; nothing is lost, `farthing resume` carries on from here"
-    )]
+    #[error("{party} has not answered ({question}): {why}; nothing is lost")]
     Silent {
         /// Which party.
         party: String,

@@ -65,6 +65,10 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
             text.push_str(&cause);
         }
     }
+    // A command that is carried on otherwise, as a restore is, says how around it.
+    if error.chain().count() == 1 && Exit::of(error) == Exit::NotFinished {
+        text.push_str(", `farthing resume` carries on from here");
+    }
     text
 }
 
@@ -176,6 +180,28 @@ mod tests {
         ];
         let text = table([("VALUE", Right), ("TITLE", Left)], &rows);
         assert_eq!(text, "VALUE  TITLE\n 8.00  a\u{fffd}[2Jb c\n10.24  d");
+    }
+
+    #[test]
+    fn silence_says_once_how_to_carry_on() {
+        let silent = || {
+            anyhow::Error::from(crate::error::WalletError::Silent {
+                party: "the bank".into(),
+                question: "balance",
+                why: "no reply".into(),
+            })
+        };
+        let text = chain(&silent());
+        assert!(
+            text.ends_with("nothing is lost, `farthing resume` carries on from here"),
+            "{text}"
+        );
+        let text = chain(&silent().context("the restore is not complete; repeat it"));
+        assert!(
+            text.starts_with("the restore is not complete; repeat it: the bank has not answered"),
+            "{text}"
+        );
+        assert!(!text.contains("farthing resume"), "{text}");
     }
 
     #[test]
