@@ -1,4 +1,4 @@
-//! `farthing-merchant`: see `farthing-escrow --help`.
+//! `farthing-merchant`: see `farthing-merchant --help`.
 
 use std::process::ExitCode;
 
