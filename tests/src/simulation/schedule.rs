@@ -27,6 +27,41 @@ pub struct Schedule {
     pub crashes: Vec<(Party, CrashPoint)>,
 }
 
+/// One thing that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    /// At a message, by its number.
+    Message(u64, Fault),
+    /// A process dies by itself.
+    Crash(Party, CrashPoint),
+}
+
+impl Wrong {
+    /// Whether both are at the same message or write, of which there is one.
+    fn is_where(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Wrong::Message(one, _), Wrong::Message(two, _)) => one == two,
+            (Wrong::Crash(one, first), Wrong::Crash(two, second)) => {
+                one == two && first.write == second.write
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromIterator<Wrong> for Schedule {
+    fn from_iter<I: IntoIterator<Item = Wrong>>(wrong: I) -> Self {
+        let mut schedule = Schedule::default();
+        for one in wrong {
+            match one {
+                Wrong::Message(number, fault) => schedule.messages.push((number, fault)),
+                Wrong::Crash(party, point) => schedule.crashes.push((party, point)),
+            }
+        }
+        schedule
+    }
+}
+
 /// How much there was on a day for things to go wrong at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Length {
@@ -37,61 +72,74 @@ pub struct Length {
 }
 
 impl Length {
-    /// Every schedule of one fault.
+    /// Every schedule of one fault: at a message, at a durable write, or at a start, before which its party dies at its
+    /// first write.
     pub fn singles(&self) -> Vec<Schedule> {
-        let messages = self.message_faults().map(|fault| Schedule {
-            messages: vec![fault],
-            ..Schedule::default()
+        let one = self
+            .faults(0, 0)
+            .into_iter()
+            .map(|fault| Schedule::from_iter([fault]));
+        let starts = self.at_starts().map(|again| {
+            let Wrong::Crash(party, _) = again else {
+                unreachable!("a start is no message")
+            };
+            let before = at(party, 1, WRITE_POINTS[1])[1];
+            Schedule::from_iter([before, again])
         });
-        let crashes = self.crashes().map(|crashes| Schedule {
-            crashes,
-            ..Schedule::default()
-        });
-        messages.chain(crashes).collect()
+        one.chain(starts).collect()
     }
 
-    /// Every schedule of two faults at messages. A fault adds messages behind it, so the second one is looked for a
-    /// little further.
+    /// Every schedule of two faults, each at a message or at a durable write; or at a write and at the start behind it.
+    /// A fault adds messages and writes behind it, so the other one is looked for a little further.
     pub fn pairs(&self) -> Vec<Schedule> {
+        let there = self.faults(0, 0);
+        let further: Vec<Wrong> = self
+            .faults(MESSAGES_MORE, WRITES_MORE)
+            .into_iter()
+            .filter(|fault| !there.contains(fault))
+            .chain(self.at_starts())
+            .collect();
         let mut pairs = Vec::new();
-        for (first, one) in self.message_faults() {
-            for second in first + 1..self.messages + 4 {
-                for other in Fault::ALL {
-                    pairs.push(Schedule {
-                        messages: vec![(first, one), (second, other)],
-                        ..Schedule::default()
-                    });
-                }
-            }
+        for (first, one) in there.iter().enumerate() {
+            let others = there[first + 1..].iter().chain(&further);
+            let others = others.filter(|other| !one.is_where(other));
+            pairs.extend(others.map(|other| Schedule::from_iter([*one, *other])));
         }
         pairs
     }
 
-    fn message_faults(&self) -> impl Iterator<Item = (u64, Fault)> + use<> {
-        (0..self.messages).flat_map(|number| Fault::ALL.map(|fault| (number, fault)))
-    }
-
-    /// Every party dies at every point of every durable write, and once more at every point of a start.
-    fn crashes(&self) -> impl Iterator<Item = Vec<(Party, CrashPoint)>> + '_ {
-        let deaths = [Death::Killed, Death::PowerLost];
-        let at = move |party: Party, write, point| {
-            deaths.map(|death| vec![(party, CrashPoint { write, point, death })])
-        };
-        let of_writes = self.writes.iter().flat_map(move |(party, writes)| {
-            (1..=*writes).flat_map(move |write| {
+    /// Every fault at every message and every durable write, and at so many more.
+    fn faults(&self, messages_more: u64, writes_more: u64) -> Vec<Wrong> {
+        let messages = (0..self.messages + messages_more)
+            .flat_map(|number| Fault::ALL.map(|fault| Wrong::Message(number, fault)));
+        let writes = self.writes.iter().flat_map(|(party, writes)| {
+            (1..=*writes + writes_more).flat_map(move |write| {
                 WRITE_POINTS
                     .into_iter()
                     .flat_map(move |point| at(*party, write, point))
             })
         });
-        let of_starts = self.writes.keys().flat_map(move |party| {
-            START_POINTS.into_iter().flat_map(move |point| {
-                // It has to start again for that: so it dies at its first write as well.
-                at(*party, 0, point).map(|again| [at(*party, 1, WRITE_POINTS[1])[1].clone(), again].concat())
-            })
-        });
-        of_writes.chain(of_starts)
+        messages.chain(writes).collect()
     }
+
+    /// Every party dies at every point of its next start.
+    fn at_starts(&self) -> impl Iterator<Item = Wrong> + '_ {
+        self.writes
+            .keys()
+            .flat_map(|party| START_POINTS.into_iter().flat_map(|point| at(*party, 0, point)))
+    }
+}
+
+/// How many messages further than without a fault the second of a pair is looked for.
+const MESSAGES_MORE: u64 = 3;
+
+/// The same for each party's durable writes.
+const WRITES_MORE: u64 = 1;
+
+/// A party is killed, or loses power, at this point of this write.
+fn at(party: Party, write: u64, point: &'static str) -> [Wrong; 2] {
+    let deaths = [Death::Killed, Death::PowerLost];
+    deaths.map(|death| Wrong::Crash(party, CrashPoint { write, point, death }))
 }
 
 /// A world before the day, which every run begins from.

@@ -1,109 +1,224 @@
 //! One purchase in each mode, with every fault at every message and every durable write of it, and pairs of them.
+//!
+//! | | of the pairs |
+//! |---|---|
+//! | `FARTHING_SCHEDULES=all` | runs all, and says how far it is |
+//! | `FARTHING_SCHEDULES=5000-6000`, or one number | runs these: one that failed has said its number |
 
-use crate::local;
 use farthing_tests::simulation::{
+    local,
     schedule::{Length, Morning, Schedule},
     shopping::Mode,
 };
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread::available_parallelism,
+    time::Instant,
+};
 
 const SEED: u64 = 1;
 
-/// Of how many pairs one is run, unless all are asked for with `FARTHING_SCHEDULES=all`. All are prime to the number of
-/// kinds of faults, so that every kind meets every other.
-const PAIRS_OF_A_PURCHASE: usize = 11;
-const PAIRS_OF_A_CANCEL: usize = 53;
-const PAIRS_OF_A_SEALED_PURCHASE: usize = 11;
+/// About how many pairs of each mode are run, unless others are asked for.
+const PAIRS: usize = 800;
 
-async fn run_all(
+/// How often a long row says how far it is.
+const TELL_EVERY: usize = 5_000;
+
+/// The schedules that a day of a mode is run with.
+struct Row {
     mode: Mode,
-    morning: Morning,
-    what: &str,
-    schedules: impl Fn(&Length) -> Vec<Schedule>,
-    step: usize,
-) {
-    let length = morning.run(&Schedule::default()).await;
-    let schedules = schedules(&length);
-    let (began, mut ran) = (Instant::now(), 0);
-    for schedule in schedules.iter().step_by(step) {
-        let failed = FailureNote(format!("seed {SEED}, {mode:?}, {schedule:?}"));
-        morning.run(schedule).await;
-        std::mem::forget(failed);
-        ran += 1;
-    }
-    let writes: u64 = length.writes.values().sum();
-    println!(
-        "{mode:?}: {ran} of {} schedules of {what}, over {} messages and {writes} durable writes; {:.1} ms each",
-        schedules.len(),
-        length.messages,
-        began.elapsed().as_secs_f64() * 1000.0 / f64::from(ran.max(1)),
-    );
+    /// Whether she has withdrawn before the day.
+    with_coins: bool,
+    what: &'static str,
+    schedules: fn(&Length) -> Vec<Schedule>,
+    which: Which,
 }
 
-/// Says which schedule it was that failed.
-struct FailureNote(String);
+/// Which schedules of a row are run.
+enum Which {
+    /// All.
+    All,
+    /// About so many, from all over the row.
+    Sample(usize),
+    /// Those from one number to another.
+    Range(usize, usize),
+}
 
-impl Drop for FailureNote {
+impl Which {
+    /// What `FARTHING_SCHEDULES` asks for, or a sample.
+    fn asked() -> Self {
+        let Ok(asked) = std::env::var("FARTHING_SCHEDULES") else {
+            return Which::Sample(PAIRS);
+        };
+        if asked == "all" {
+            return Which::All;
+        }
+        let (first, last) = asked.split_once('-').unwrap_or((&asked, &asked));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) => Which::Range(first, last),
+            _ => panic!("FARTHING_SCHEDULES is `all`, a number, or two of them with a dash between: {asked}"),
+        }
+    }
+
+    /// The numbers of those that are run.
+    fn of(&self, all: usize) -> Vec<usize> {
+        match self {
+            Which::All => (0..all).collect(),
+            Which::Sample(sample) => (0..all).step_by(prime_from(all / sample)).collect(),
+            Which::Range(first, last) => (*first..all.min(last + 1)).collect(),
+        }
+    }
+}
+
+/// The first prime that is not less: what is sampled in such steps has every kind of fault meet every other.
+fn prime_from(number: usize) -> usize {
+    let is_prime = |number: usize| (2..number).all(|divisor| !number.is_multiple_of(divisor));
+    let mut number = number.max(2);
+    while !is_prime(number) {
+        number += 1;
+    }
+    number
+}
+
+impl Row {
+    /// The world before the day: the same for everyone who makes it.
+    async fn morning(&self) -> Morning {
+        let morning = Morning::new(SEED, self.mode).await;
+        if self.with_coins {
+            morning.with_coins().await
+        } else {
+            morning
+        }
+    }
+
+    /// Runs the row on all cores, each schedule in a copy of the morning.
+    fn run(&self) {
+        let length = local(async { self.morning().await.run(&Schedule::default()).await });
+        let schedules = (self.schedules)(&length);
+        let numbers = self.which.of(schedules.len());
+        let (began, next) = (Instant::now(), AtomicUsize::new(0));
+        let thread = async || {
+            let morning = self.morning().await;
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(number) = numbers.get(place) else {
+                    return;
+                };
+                let failed = FailureNote {
+                    mode: self.mode,
+                    number: *number,
+                    schedule: &schedules[*number],
+                    next: &next,
+                };
+                morning.run(&schedules[*number]).await;
+                std::mem::forget(failed);
+                if (place + 1).is_multiple_of(TELL_EVERY) {
+                    let seconds = began.elapsed().as_secs();
+                    println!(
+                        "{:?}: {} of {} after {seconds} s",
+                        self.mode,
+                        place + 1,
+                        numbers.len()
+                    );
+                }
+            }
+        };
+        let threads = available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| local(thread()));
+            }
+        });
+        let writes: u64 = length.writes.values().sum();
+        println!(
+            "{:?}: {} of {} schedules of {}, over {} messages and {writes} durable writes, in {:.1} s with {threads} threads",
+            self.mode,
+            numbers.len(),
+            schedules.len(),
+            self.what,
+            length.messages,
+            began.elapsed().as_secs_f64(),
+        );
+    }
+}
+
+/// Says which schedule it was that failed, and lets no more begin.
+struct FailureNote<'a> {
+    mode: Mode,
+    number: usize,
+    schedule: &'a Schedule,
+    next: &'a AtomicUsize,
+}
+
+impl Drop for FailureNote<'_> {
     fn drop(&mut self) {
-        eprintln!("failed: {}", self.0);
+        let Self {
+            mode,
+            number,
+            schedule,
+            next,
+        } = self;
+        eprintln!("failed: seed {SEED}, {mode:?}, schedule {number}: {schedule:?}");
+        next.store(usize::MAX / 2, Ordering::Relaxed);
     }
 }
 
-fn one_in(sampled: usize) -> usize {
-    match std::env::var("FARTHING_SCHEDULES") {
-        Ok(which) if which == "all" => 1,
-        _ => sampled,
+fn singles(mode: Mode) -> Row {
+    Row {
+        mode,
+        with_coins: false,
+        what: "one fault",
+        schedules: Length::singles,
+        which: Which::All,
     }
 }
 
-async fn singles(mode: Mode) {
-    let morning = Morning::new(SEED, mode).await;
-    run_all(mode, morning, "one fault", Length::singles, 1).await;
+fn pairs(mode: Mode) -> Row {
+    Row {
+        mode,
+        with_coins: true,
+        what: "two faults",
+        schedules: Length::pairs,
+        which: Which::asked(),
+    }
 }
 
 #[test]
 fn every_single_fault_of_a_purchase() {
-    local(singles(Mode::Buy));
+    singles(Mode::Buy).run();
 }
 
 #[test]
 fn every_single_fault_of_a_cancelled_purchase() {
-    local(singles(Mode::Cancel));
+    singles(Mode::Cancel).run();
 }
 
 #[test]
 fn every_single_fault_of_a_sealed_purchase() {
-    local(singles(Mode::Sealed));
+    singles(Mode::Sealed).run();
 }
 
 #[test]
 fn every_single_fault_of_a_cancelled_sealed_purchase() {
-    local(singles(Mode::SealedCancel));
-}
-
-async fn pairs(mode: Mode, sampled: usize) {
-    let morning = Morning::new(SEED, mode).await.with_coins().await;
-    run_all(
-        mode,
-        morning,
-        "two faults at messages",
-        Length::pairs,
-        one_in(sampled),
-    )
-    .await;
+    singles(Mode::SealedCancel).run();
 }
 
 #[test]
-fn pairs_of_faults_at_the_messages_of_a_purchase() {
-    local(pairs(Mode::Buy, PAIRS_OF_A_PURCHASE));
+fn pairs_of_faults_of_a_purchase() {
+    pairs(Mode::Buy).run();
 }
 
 #[test]
-fn pairs_of_faults_at_the_messages_of_a_cancelled_purchase() {
-    local(pairs(Mode::Cancel, PAIRS_OF_A_CANCEL));
+fn pairs_of_faults_of_a_cancelled_purchase() {
+    pairs(Mode::Cancel).run();
 }
 
 #[test]
-fn pairs_of_faults_at_the_messages_of_a_sealed_purchase() {
-    local(pairs(Mode::Sealed, PAIRS_OF_A_SEALED_PURCHASE));
+fn pairs_of_faults_of_a_sealed_purchase() {
+    pairs(Mode::Sealed).run();
+}
+
+#[test]
+fn pairs_of_faults_of_a_cancelled_sealed_purchase() {
+    pairs(Mode::SealedCancel).run();
 }
