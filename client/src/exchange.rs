@@ -16,7 +16,8 @@ use farthing_node::{
     store::Transaction,
 };
 use farthing_protocol::{
-    exchange::{Exchange, ExchangeAsk, ExchangeState},
+    exchange::{Exchange, ExchangeAsk},
+    issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment, change, fewest},
     refusal::{IssueFault, Refusal},
@@ -53,7 +54,7 @@ impl Wallet {
             self.drive_exchange(at, &mut self.talk(bank, Lane::Anonymous))
                 .await?;
             let ended = EXCHANGES.peek(&self.store.view(), &at)?;
-            if ended.is_none_or(|row| row.exchange.state == ExchangeState::Done) {
+            if ended.is_none_or(|row| row.exchange.state == IssueState::Done) {
                 return Ok(());
             }
         }
@@ -91,7 +92,7 @@ impl Wallet {
                 request_id: seed.exchange_id(number),
                 inputs: coins,
                 outputs,
-                state: ExchangeState::Beginning,
+                state: IssueState::Beginning,
             };
             let row = ExchangeRow {
                 exchange,
@@ -246,10 +247,10 @@ impl Wallet {
             }
             Refusal::Issue(_) | Refusal::Coins(_) => exchange.on_refused(&refusal),
             // Anything else is no word on this exchange: a finish that was sent before may have been carried out.
-            _ if matches!(exchange.state, ExchangeState::Finishing { .. }) => exchange.clone(),
+            _ if matches!(exchange.state, IssueState::Finishing { .. }) => exchange.clone(),
             _ => exchange.on_refused(&refusal),
         };
-        let given_back = matches!(next.state, ExchangeState::Refused { .. });
+        let given_back = matches!(next.state, IssueState::Refused { .. });
         let word = self.coin_word(&exchange.inputs, &refusal, digest)?;
         let (inputs, before) = (exchange.inputs.clone(), row.before);
         let next = ExchangeRow {
@@ -292,7 +293,7 @@ impl Wallet {
     ) -> Result<(), WalletError> {
         let rows = new_rows(&coins, keys, |slot| Origin::exchanged(at.1 as u32, slot))?;
         let status = match exchange.state {
-            ExchangeState::Done => CoinStatus::Exchanged(at.1),
+            IssueState::Done => CoinStatus::Exchanged(at.1),
             // A copy of this wallet used the number for other coins: these are what they were.
             _ => row.before,
         };

@@ -8,8 +8,7 @@ use crate::{
 use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
-    exchange::ExchangeState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase,
-    restore::CoinUsed, withdraw::WithdrawalState,
+    issue::IssueState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase, restore::CoinUsed,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +31,7 @@ impl Wallet {
         for (at, withdrawal) in self.all(&WITHDRAWALS)? {
             if matches!(
                 withdrawal.state,
-                WithdrawalState::Beginning | WithdrawalState::Finishing { .. }
+                IssueState::Beginning | IssueState::Finishing { .. }
             ) {
                 let outcome = self.resume_withdrawal(at).await;
                 resumed.note(format!("withdrawal {}", at.1), outcome);
@@ -41,7 +40,7 @@ impl Wallet {
         for (at, row) in self.all(&EXCHANGES)? {
             if matches!(
                 row.exchange.state,
-                ExchangeState::Beginning | ExchangeState::Finishing { .. }
+                IssueState::Beginning | IssueState::Finishing { .. }
             ) {
                 let outcome = self.resume_exchange(at).await;
                 resumed.note(format!("exchange {}", at.1), outcome);

@@ -16,11 +16,12 @@ use farthing_node::{
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment},
     refusal::{IssueFault, Refusal},
     restore::Origin,
-    withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
+    withdraw::{WithdrawAsk, Withdrawal},
 };
 
 /// The most coins of one withdrawal: what is planned of it is written down at once.
@@ -75,7 +76,7 @@ impl Wallet {
             let mut numbers = Vec::with_capacity(requests.len());
             for (number, outputs) in (first..).zip(requests) {
                 let request_id = seed.withdraw_id(number);
-                let state = WithdrawalState::Beginning;
+                let state = IssueState::Beginning;
                 WITHDRAWALS.put(
                     tx,
                     &(bank, number),
@@ -99,10 +100,9 @@ impl Wallet {
         self.transact(move |tx| {
             for number in &numbers {
                 if let Some(mut planned) = WITHDRAWALS.get(tx, number)?
-                    && (planned.state == WithdrawalState::Beginning
-                        || is_planted(Defect::SilenceTakenForRefusal))
+                    && (planned.state == IssueState::Beginning || is_planted(Defect::SilenceTakenForRefusal))
                 {
-                    planned.state = WithdrawalState::Refused {
+                    planned.state = IssueState::Refused {
                         why: "another part of the withdrawal was refused".into(),
                     };
                     WITHDRAWALS.put(tx, number, &planned)?;
@@ -179,7 +179,7 @@ impl Wallet {
             }
             Refusal::Issue(_) | Refusal::Account(_) => withdrawal.on_refused(&refusal),
             // Anything else is no word on this withdrawal: a finish that was sent before may have been debited.
-            _ if matches!(withdrawal.state, WithdrawalState::Finishing { .. }) => withdrawal.clone(),
+            _ if matches!(withdrawal.state, IssueState::Finishing { .. }) => withdrawal.clone(),
             _ => withdrawal.on_refused(&refusal),
         };
         let ends = !is_retry(&refusal);

@@ -17,10 +17,7 @@
 use crate::{
     coins::{CoinState, VerifiedCoin, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
-    issue::{
-        Begun, MintFault, Owner, Sessions, challenge, check_answer, check_challenges, check_outputs, finish,
-        session_digest,
-    },
+    issue::{Begun, IssueState, MintFault, Owner, Sessions, check_challenges, check_outputs, finish},
     limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
@@ -73,7 +70,7 @@ pub struct ExchangeFinish {
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
-    /// [`session_digest`] of the commitments that are challenged.
+    /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
     pub session: [u8; 32],
     /// One for each output.
     pub challenges: Vec<Challenge>,
@@ -115,28 +112,7 @@ pub struct Exchange {
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
     /// Where it stands.
-    pub state: ExchangeState,
-}
-
-/// Where an exchange stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExchangeState {
-    /// Nothing is at stake: the bank may have opened a session.
-    Beginning,
-    /// The coins may have been taken in.
-    Finishing {
-        /// Of the commitments that were challenged.
-        session: [u8; 32],
-        /// What is asked, again and again until it is answered.
-        challenges: Vec<Challenge>,
-    },
-    /// The new coins are in the wallet.
-    Done,
-    /// The bank refused, and the session with it: the coins are what they were.
-    Refused {
-        /// Why.
-        why: String,
-    },
+    pub state: IssueState,
 }
 
 /// What a wallet asks next for an exchange.
@@ -166,7 +142,7 @@ impl Exchange {
     /// What to ask next; `coin_keys` are the secret keys of the inputs. The same state always asks the same.
     pub fn ask(&self, coin_keys: &[SecretKey], seed: &Seed) -> ExchangeAsk {
         match &self.state {
-            ExchangeState::Beginning => {
+            IssueState::Beginning => {
                 let body = ExchangeBegin {
                     bank: self.bank,
                     request_id: self.request_id,
@@ -178,7 +154,7 @@ impl Exchange {
                     authorize(&self.inputs, coin_keys, CoinUse::ExchangeBegin, &body.digest());
                 ExchangeAsk::Begin(Authorized { body, authorizations })
             }
-            ExchangeState::Finishing { session, challenges } => {
+            IssueState::Finishing { session, challenges } => {
                 let body = ExchangeFinish {
                     bank: self.bank,
                     request_id: self.request_id,
@@ -190,7 +166,7 @@ impl Exchange {
                 let authorizations = authorize(&self.inputs, coin_keys, CoinUse::Exchange, &body.digest());
                 ExchangeAsk::Finish(Authorized { body, authorizations })
             }
-            ExchangeState::Done | ExchangeState::Refused { .. } => ExchangeAsk::Nothing,
+            IssueState::Done | IssueState::Refused { .. } => ExchangeAsk::Nothing,
         }
     }
 
@@ -199,10 +175,9 @@ impl Exchange {
     /// # Errors
     /// When its commitments are not acceptable.
     pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Exchange, MintFault> {
-        let challenges = challenge(&self.request_id, &self.outputs, begun, keys, seed)?;
-        let session = session_digest(&begun.commitments);
+        let state = IssueState::begun(&self.request_id, &self.outputs, begun, keys, seed)?;
         Ok(Exchange {
-            state: ExchangeState::Finishing { session, challenges },
+            state,
             ..self.clone()
         })
     }
@@ -217,11 +192,7 @@ impl Exchange {
         keys: &KeyBook,
         seed: &Seed,
     ) -> Result<(Exchange, Vec<Coin>), MintFault> {
-        let asked = match &self.state {
-            ExchangeState::Finishing { challenges, .. } => challenges.as_slice(),
-            _ => &[],
-        };
-        check_answer(&issued.body, &self.outputs, asked)?;
+        self.state.check_answer(&issued.body, &self.outputs)?;
         self.on_other_content(issued, keys, seed)
     }
 
@@ -249,7 +220,7 @@ impl Exchange {
             let why = "a copy of this wallet used its request for other coins".into();
             return Ok((
                 Exchange {
-                    state: ExchangeState::Refused { why },
+                    state: IssueState::Refused { why },
                     ..self.clone()
                 },
                 coins,
@@ -267,7 +238,7 @@ impl Exchange {
         Ok((
             Exchange {
                 outputs,
-                state: ExchangeState::Done,
+                state: IssueState::Done,
                 ..self.clone()
             },
             coins,
@@ -277,7 +248,7 @@ impl Exchange {
     /// The session is gone: begin again under the same request id.
     pub fn on_session_gone(&self) -> Exchange {
         Exchange {
-            state: ExchangeState::Beginning,
+            state: IssueState::Beginning,
             ..self.clone()
         }
     }
@@ -285,7 +256,7 @@ impl Exchange {
     /// The bank refused for good.
     pub fn on_refused(&self, why: &Refusal) -> Exchange {
         Exchange {
-            state: ExchangeState::Refused { why: why.to_string() },
+            state: IssueState::Refused { why: why.to_string() },
             ..self.clone()
         }
     }

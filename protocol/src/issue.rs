@@ -38,6 +38,64 @@ pub fn session_digest(commitments: &[Commitment]) -> [u8; 32] {
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
+/// How far a withdrawal or an exchange is, as the wallet keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IssueState {
+    /// Nothing is at stake: the bank may have opened a session.
+    Beginning,
+    /// The bank may have debited the account, or taken the coins in.
+    Finishing {
+        /// Of the commitments that were challenged.
+        session: [u8; 32],
+        /// What is asked, again and again until it is answered.
+        challenges: Vec<Challenge>,
+    },
+    /// The new coins are in the wallet.
+    Done,
+    /// The bank refused, and the session with it: nothing was debited, and the coins are what they were.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+impl IssueState {
+    /// The bank opened a session for this request.
+    ///
+    /// # Errors
+    /// When its commitments are not acceptable, as [`challenge`] finds.
+    pub(crate) fn begun(
+        request_id: &[u8; 32],
+        outputs: &[KeyId],
+        begun: &Begun,
+        keys: &KeyBook,
+        seed: &Seed,
+    ) -> Result<Self, MintFault> {
+        Ok(IssueState::Finishing {
+            session: session_digest(&begun.commitments),
+            challenges: challenge(request_id, outputs, begun, keys, seed)?,
+        })
+    }
+
+    /// Checks that an answer is to what was asked: a bank that answers less has debited more than it gave.
+    ///
+    /// # Errors
+    /// [`MintFault::Mismatch`].
+    pub(crate) fn check_answer(&self, answer: &Issued, outputs: &[KeyId]) -> Result<(), MintFault> {
+        let asked = match self {
+            IssueState::Finishing { challenges, .. } => challenges.as_slice(),
+            _ => &[],
+        };
+        if answer.outputs != outputs {
+            return Err(MintFault::Mismatch("list of outputs"));
+        }
+        if answer.challenges != asked {
+            return Err(MintFault::Mismatch("list of challenges"));
+        }
+        Ok(())
+    }
+}
+
 /// Why a wallet does not accept what the bank answered. The bank is at fault, or not the bank.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintFault {
@@ -126,21 +184,6 @@ pub fn finish(
         coins.push(coin);
     }
     Ok(coins)
-}
-
-/// Checks that an answer is to what was asked: a bank that answers less has debited more than it gave.
-pub(crate) fn check_answer(
-    answer: &Issued,
-    outputs: &[KeyId],
-    challenges: &[Challenge],
-) -> Result<(), MintFault> {
-    if answer.outputs != outputs {
-        return Err(MintFault::Mismatch("list of outputs"));
-    }
-    if answer.challenges != challenges {
-        return Err(MintFault::Mismatch("list of challenges"));
-    }
-    Ok(())
 }
 
 fn recover(

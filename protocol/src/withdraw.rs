@@ -15,10 +15,7 @@
 use crate::{
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
-    issue::{
-        Begun, MintFault, Owner, Sessions, challenge, check_answer, check_challenges, check_outputs, finish,
-        session_digest,
-    },
+    issue::{Begun, IssueState, MintFault, Owner, Sessions, check_challenges, check_outputs, finish},
     money::Amount,
     refusal::{AccountFault, IssueFault, Refusal, RequestFault},
 };
@@ -70,7 +67,7 @@ pub struct WithdrawFinish {
     pub request_id: [u8; 32],
     /// The denomination key of each coin.
     pub outputs: Vec<KeyId>,
-    /// [`session_digest`] of the commitments that are challenged.
+    /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
     pub session: [u8; 32],
     /// One for each output.
     pub challenges: Vec<Challenge>,
@@ -103,28 +100,7 @@ pub struct Withdrawal {
     /// The denomination key of each coin.
     pub outputs: Vec<KeyId>,
     /// Where it stands.
-    pub state: WithdrawalState,
-}
-
-/// Where a withdrawal stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WithdrawalState {
-    /// Nothing is at stake: the bank may have opened a session.
-    Beginning,
-    /// The account may have been debited.
-    Finishing {
-        /// Of the commitments that were challenged.
-        session: [u8; 32],
-        /// What is asked, again and again until it is answered.
-        challenges: Vec<Challenge>,
-    },
-    /// The coins are in the wallet.
-    Done,
-    /// The bank refused, and the session with it: nothing was debited.
-    Refused {
-        /// Why.
-        why: String,
-    },
+    pub state: IssueState,
 }
 
 /// What a wallet asks next for a withdrawal.
@@ -142,7 +118,7 @@ impl Withdrawal {
     /// What to ask next. The same state always asks the same.
     pub fn ask(&self, account: &SecretKey, seed: &Seed) -> WithdrawAsk {
         match &self.state {
-            WithdrawalState::Beginning => WithdrawAsk::Begin(Signed::sign(
+            IssueState::Beginning => WithdrawAsk::Begin(Signed::sign(
                 WithdrawBegin {
                     bank: self.bank,
                     account: self.account,
@@ -152,7 +128,7 @@ impl Withdrawal {
                 },
                 account,
             )),
-            WithdrawalState::Finishing { session, challenges } => WithdrawAsk::Finish(Signed::sign(
+            IssueState::Finishing { session, challenges } => WithdrawAsk::Finish(Signed::sign(
                 WithdrawFinish {
                     bank: self.bank,
                     account: self.account,
@@ -163,7 +139,7 @@ impl Withdrawal {
                 },
                 account,
             )),
-            WithdrawalState::Done | WithdrawalState::Refused { .. } => WithdrawAsk::Nothing,
+            IssueState::Done | IssueState::Refused { .. } => WithdrawAsk::Nothing,
         }
     }
 
@@ -172,10 +148,9 @@ impl Withdrawal {
     /// # Errors
     /// When its commitments are not acceptable.
     pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Withdrawal, MintFault> {
-        let challenges = challenge(&self.request_id, &self.outputs, begun, keys, seed)?;
-        let session = session_digest(&begun.commitments);
+        let state = IssueState::begun(&self.request_id, &self.outputs, begun, keys, seed)?;
         Ok(Withdrawal {
-            state: WithdrawalState::Finishing { session, challenges },
+            state,
             ..self.clone()
         })
     }
@@ -190,11 +165,7 @@ impl Withdrawal {
         keys: &KeyBook,
         seed: &Seed,
     ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
-        let asked = match &self.state {
-            WithdrawalState::Finishing { challenges, .. } => challenges.as_slice(),
-            _ => &[],
-        };
-        check_answer(&issued.body, &self.outputs, asked)?;
+        self.state.check_answer(&issued.body, &self.outputs)?;
         self.on_other_content(issued, keys, seed)
     }
 
@@ -214,7 +185,7 @@ impl Withdrawal {
         Ok((
             Withdrawal {
                 outputs,
-                state: WithdrawalState::Done,
+                state: IssueState::Done,
                 ..self.clone()
             },
             coins,
@@ -224,7 +195,7 @@ impl Withdrawal {
     /// The session is gone: begin again under the same request id.
     pub fn on_session_gone(&self) -> Withdrawal {
         Withdrawal {
-            state: WithdrawalState::Beginning,
+            state: IssueState::Beginning,
             ..self.clone()
         }
     }
@@ -232,7 +203,7 @@ impl Withdrawal {
     /// The bank refused for good.
     pub fn on_refused(&self, why: &Refusal) -> Withdrawal {
         Withdrawal {
-            state: WithdrawalState::Refused { why: why.to_string() },
+            state: IssueState::Refused { why: why.to_string() },
             ..self.clone()
         }
     }

@@ -12,16 +12,17 @@ use farthing_protocol::{
     api::{BankRequest, Call, Caller, EscrowRequest, KeysRequest, MerchantRequest},
     decide::{CancelRequest, ReleaseRequest},
     documents::{Hold, Issued, Offer, PurchaseKeyUse},
-    exchange::{Authorized, Exchange, ExchangeAsk, ExchangeBegin, ExchangeFinish, ExchangeState},
+    exchange::{Authorized, Exchange, ExchangeAsk, ExchangeBegin, ExchangeFinish},
     goods::GoodsKey,
     history::WithHead,
     hold::{BankHoldRequest, HoldRequest},
+    issue::IssueState,
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::seal_note,
     sealed::PayRequest,
-    withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal, WithdrawalState},
+    withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal},
 };
 use std::{
     sync::{
@@ -249,7 +250,7 @@ impl ByHand {
             account: self.account(),
             request_id: self.seed.withdraw_id(self.next()),
             outputs: self.outputs(values).await,
-            state: WithdrawalState::Beginning,
+            state: IssueState::Beginning,
         }
     }
 
@@ -315,7 +316,7 @@ impl ByHand {
             request_id: self.seed.exchange_id(self.next()),
             inputs: purse.coins.clone(),
             outputs: self.outputs(values).await,
-            state: ExchangeState::Beginning,
+            state: IssueState::Beginning,
         }
     }
 

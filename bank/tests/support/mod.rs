@@ -21,16 +21,17 @@ use farthing_protocol::{
     api::Call,
     decide::SignedDecision,
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, SaleLimit},
-    exchange::{Exchange, ExchangeAsk, ExchangeState},
+    exchange::{Exchange, ExchangeAsk},
     goods::GoodsKey,
     history::WithHead,
     hold::BankHoldRequest,
+    issue::IssueState,
     money::Amount,
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
     settle::SettleRequest,
-    withdraw::{WithdrawAsk, Withdrawal, WithdrawalState},
+    withdraw::{WithdrawAsk, Withdrawal},
 };
 use std::{path::Path, sync::Arc};
 
@@ -264,7 +265,7 @@ impl World {
             account: self.account.public(),
             request_id: self.seed.withdraw_id(counter),
             outputs: self.outputs(values),
-            state: WithdrawalState::Beginning,
+            state: IssueState::Beginning,
         }
     }
 
@@ -304,7 +305,7 @@ impl World {
             request_id: self.seed.exchange_id(counter),
             inputs: purse.coins.clone(),
             outputs: self.outputs(values),
-            state: ExchangeState::Beginning,
+            state: IssueState::Beginning,
         }
     }
 
