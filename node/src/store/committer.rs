@@ -3,8 +3,9 @@
 use super::error::StoreError;
 use super::index::{Head, Index, IndexError};
 use super::job::Job;
-use super::journal::{Journal, Reader};
+use super::journal::Journal;
 use super::limits::BATCH_FULL_BYTES;
+use super::reader::Reader;
 use super::record::encode_writes;
 use super::state::{Left, State};
 use super::transaction::{Transaction, Writes};

@@ -2,35 +2,21 @@
 
 use super::committer::{Committer, Shared};
 use super::error::{Damage, DamageKind, StoreError};
-use super::index::{Head, Index, MemoryIndex, apply_in_parts};
+use super::index::{Head, Index, apply_in_parts};
 use super::index_buffered::BufferedIndex;
-use super::index_sled::SledIndex;
-use super::journal::{Checked, JOURNAL_NAME, Journal, Reader};
+use super::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
+use super::journal::Journal;
 use super::limits::REBUILD_ROWS;
 use super::options::{IndexKind, Progress, Stage, StoreOptions};
+use super::reader::{Checked, JOURNAL_NAME, Reader};
 use super::record::decode_writes;
 use super::state::{Left, STATE_NAME, State};
 use super::transaction::Writes;
 use crate::disk::{DirectoryLock, Disk};
 use crate::probe;
-use farthing_planted::{Defect, is_planted};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The index's folder in the directory.
-const INDEX_NAME: &str = "index";
-
-/// Whether the index was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IndexFound {
-    /// There was nothing to index: the store is new or has no record.
-    Fresh,
-    /// It was trusted, and brought up to date.
-    Kept,
-    /// It was rebuilt from the journal, and why.
-    Rebuilt(String),
-}
 
 /// What opening a store came upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,12 +75,6 @@ pub(crate) fn find_journal(
     Ok(None)
 }
 
-/// The index as it was found, or why it can't be used.
-struct Found {
-    index: Result<Arc<dyn Index>, String>,
-    applied: Option<Head>,
-}
-
 pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, OpenReport), StoreError> {
     let disk = options.disk.as_ref();
     disk.create_dir(dir)
@@ -149,34 +129,6 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     Ok((committer, report))
 }
 
-fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
-    match options.index {
-        IndexKind::Memory => Ok(Arc::new(MemoryIndex::new())),
-        IndexKind::Sled => match SledIndex::open(&dir.join(INDEX_NAME), options.cache_bytes) {
-            Ok(index) => Ok(Arc::new(index)),
-            Err(error) => Err(format!("it does not open: {error}")),
-        },
-    }
-}
-
-fn find_index(dir: &Path, options: &StoreOptions) -> Found {
-    let index = open_index(dir, options);
-    match index.map(|index| (index.applied(), index)) {
-        Ok((Ok(applied), index)) => Found {
-            index: Ok(index),
-            applied,
-        },
-        Ok((Err(error), _)) => Found {
-            index: Err(error.to_string()),
-            applied: None,
-        },
-        Err(why) => Found {
-            index: Err(why),
-            applied: None,
-        },
-    }
-}
-
 /// Checks the whole journal. What the index or the last process knew of was acknowledged, so that it can
 /// tell a torn record from one that was lost.
 fn check(
@@ -194,79 +146,6 @@ fn check(
             path: reader.path().to_owned(),
             damage,
         })
-}
-
-/// Why the way in which the last process left the store speaks against its index, if it does. What sled has
-/// written survives a process that dies, but not a machine that does.
-fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
-    match state {
-        None => Some("nothing says how the last process left it".into()),
-        Some(state) if state.left == Left::IndexFailed => Some("it had failed".into()),
-        Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
-            Some("the machine went down while the store was open".into())
-        }
-        Some(_) => None,
-    }
-}
-
-/// Why the index itself is not to be trusted, if it is not.
-fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<String> {
-    if let Err(why) = &found.index {
-        return Some(why.clone());
-    }
-    let Some(applied) = found.applied else {
-        return Some("it is empty".into());
-    };
-    if checked.hash_asked != Some(applied.hash) && !is_planted(Defect::ForeignIndexTrusted) {
-        return Some(format!(
-            "it belongs to another history at record {}",
-            applied.sequence
-        ));
-    }
-    // sled cuts its own log at the first damage and says nothing of it. Lagging is no fault in the index of a
-    // killed process; in one that was closed, something is missing.
-    state
-        .filter(|state| state.left == Left::Closed && state.head.sequence > applied.sequence)
-        .map(|state| {
-            format!(
-                "it was closed at record {}, and is at {} now",
-                state.head.sequence, applied.sequence
-            )
-        })
-}
-
-type Settled = (Arc<dyn Index>, u64, IndexFound);
-
-/// The index to go on with, and how far it is.
-fn settle(
-    found: Found,
-    distrust: Option<String>,
-    checked: &Checked,
-    dir: &Path,
-    options: &StoreOptions,
-) -> Result<Settled, StoreError> {
-    let applied = found.applied.map_or(0, |head| head.sequence);
-    let why = match (found.index, distrust) {
-        (Ok(index), None) => return Ok((index, applied, IndexFound::Kept)),
-        (Ok(index), Some(_)) if found.applied.is_none() && checked.head.sequence == 0 => {
-            return Ok((index, 0, IndexFound::Fresh));
-        }
-        // An index in memory is always empty at first, and never wrong.
-        (Ok(index), Some(why)) if options.index == IndexKind::Memory => {
-            return Ok((index, 0, IndexFound::Rebuilt(why)));
-        }
-        // Closed before its files are removed from under it.
-        (Ok(index), Some(why)) => {
-            drop(index);
-            why
-        }
-        (Err(why), _) => why,
-    };
-    tracing::warn!(%why, records = checked.head.sequence, "rebuilding the index from the journal");
-    let path = dir.join(INDEX_NAME);
-    SledIndex::wipe(&path).map_err(StoreError::disk(format!("remove {}", path.display())))?;
-    let index = open_index(dir, options).map_err(|why| StoreError::Index(format!("a new one: {why}")))?;
-    Ok((index, 0, IndexFound::Rebuilt(why)))
 }
 
 /// Brings the index from `applied` up to `head`.
