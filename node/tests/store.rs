@@ -10,7 +10,7 @@
 use farthing_node::disk::MemoryDisk;
 use farthing_node::probe::{self, Probe};
 use farthing_node::store::{
-    IndexKind, Job, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
+    DamageKind, IndexKind, Job, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
 };
 use std::ops::Bound;
 use std::path::Path;
@@ -439,6 +439,42 @@ fn the_hash_of_every_past_record_can_be_read_and_survives_reopening() {
     check(&store);
     drop(store);
     check(&inline(&disk));
+}
+
+#[test]
+fn a_record_that_has_changed_since_the_start_stops_the_store_where_a_hash_rests_on_it() {
+    let disk = MemoryDisk::new();
+    let store = inline(&disk);
+    let journal = Path::new(DIR).join("journal");
+    for _ in 0..600 {
+        store.transact_blocking(increment).unwrap();
+    }
+    let earlier = store.hash_at(100).unwrap();
+    disk.flip(&journal, store.counts().journal_bytes / 2, 4);
+    assert_eq!(
+        store.hash_at(100).unwrap(),
+        earlier,
+        "before the place that is known there"
+    );
+    // Record 300 stands behind it, 260 before it: neither can be told without it.
+    for sequence in [300, 260] {
+        let damaged = store.hash_at(sequence).unwrap_err();
+        let StoreError::Damaged { path, damage } = &damaged else {
+            panic!("{damaged}");
+        };
+        assert_eq!((path, damage.kind), (&journal, DamageKind::Changed));
+        assert!((290..=300).contains(&damage.sequence), "{damage}");
+        assert_eq!(store.transact_blocking(increment), Err(damaged.clone()));
+        assert_eq!(
+            store.clone().hash_at(601).unwrap(),
+            None,
+            "there is no such record"
+        );
+    }
+    let damaged = store.transact_blocking(increment).unwrap_err();
+    assert_eq!(store.close(), Err(damaged.clone()));
+    let again = Store::open(Path::new(DIR), StoreOptions::simulated(disk, 1)).map(|_| ());
+    assert_eq!(again, Err(damaged));
 }
 
 #[test]

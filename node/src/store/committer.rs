@@ -101,9 +101,7 @@ impl Committer {
     /// returns.
     pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::default();
-        if let Some(why) = self.shared.index_failed.get().cloned() {
-            self.halt_for_index(&why);
-        }
+        self.heed();
         for mut job in jobs {
             if let Some(why) = &self.halted {
                 job.finish(Err(why.clone()));
@@ -117,6 +115,16 @@ impl Committer {
         }
         self.seal(batch);
         self.probe.reached(probe::AFTER_REPLY);
+    }
+
+    /// Stops if those who read apart from transactions have seen that the store is broken.
+    fn heed(&mut self) {
+        if let Some(why) = self.shared.index_failed.get().cloned() {
+            self.halt_for_index(&why);
+        }
+        if let Some(why) = self.shared.reader.broken() {
+            self.halted.get_or_insert_with(|| why.clone());
+        }
     }
 
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
@@ -195,7 +203,8 @@ impl Committer {
     }
 
     /// Closes the index and notes a clean shutdown; then gives the directory free.
-    pub(crate) fn close(self) -> Result<(), StoreError> {
+    pub(crate) fn close(mut self) -> Result<(), StoreError> {
+        self.heed();
         if let Some(why) = self.halted {
             return Err(why);
         }

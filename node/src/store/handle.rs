@@ -172,12 +172,13 @@ impl Store {
     /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads up to 256 records.
     ///
     /// # Errors
-    /// [`StoreError::Disk`] when the journal can't be read.
+    /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was
+    /// verified, which stops the store.
     pub fn hash_at(&self, sequence: u64) -> Result<Option<[u8; 32]>, StoreError> {
         if sequence > self.head().sequence {
             return Ok(None);
         }
-        self.inner.shared.reader.hash_at(sequence)
+        self.inner.shared.reader.hash_at(sequence).map(Some)
     }
 
     /// Carries out what is waiting, then closes the store for all clones and partitions: a clean shutdown. Blocks. A

@@ -3,6 +3,7 @@
 use super::error::StoreError;
 use super::index::Head;
 use super::options::StoreOptions;
+use super::places::Place;
 use super::reader::{Checked, Reader};
 use crate::disk::Disk;
 use crate::probe;
@@ -90,7 +91,10 @@ impl Journal {
         }
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
-        self.reader.note(head.sequence, self.end, head);
+        self.reader.places.note(Place {
+            offset: self.end,
+            head,
+        });
         Ok(head)
     }
 

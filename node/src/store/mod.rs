@@ -39,6 +39,7 @@ mod key;
 pub mod limits;
 mod options;
 mod partition;
+mod places;
 mod reader;
 mod record;
 mod recovery;

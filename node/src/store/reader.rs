@@ -4,12 +4,13 @@ use super::error::{Damage, DamageKind, StoreError};
 use super::index::Head;
 use super::limits::CHECKPOINT_RECORDS;
 use super::options::{Progress, Stage, StoreOptions};
+use super::places::{Place, Places};
 use super::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
 use super::scan::{Scanner, Tail, judge};
 use crate::disk::{Disk, DiskFile, read_or_zero};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 /// The journal's name in the directory.
 pub(crate) const JOURNAL_NAME: &str = "journal";
@@ -20,8 +21,9 @@ pub(crate) struct Reader {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) format: Format,
     path: PathBuf,
-    /// Each some records: where one begins, and the head before it. Never empty.
-    checkpoints: Arc<RwLock<Vec<(u64, Head)>>>,
+    pub(crate) places: Arc<Places>,
+    /// What it was found to be broken by after the start.
+    broken: Arc<OnceLock<StoreError>>,
 }
 
 /// A journal whose whole content was checked.
@@ -91,12 +93,12 @@ impl Reader {
     }
 
     fn new(file: Box<dyn DiskFile>, format: Format, path: PathBuf) -> Self {
-        let first = (RECORDS_BEGIN, format.genesis());
         Self {
             file: file.into(),
             format,
             path,
-            checkpoints: Arc::new(RwLock::new(vec![first])),
+            places: Arc::new(Places::new(format.begin())),
+            broken: Arc::default(),
         }
     }
 
@@ -113,11 +115,29 @@ impl Reader {
         StoreError::disk(format!("{doing} {}", self.path.display()))
     }
 
-    pub(crate) fn note(&self, sequence: u64, end: u64, head: Head) {
-        if sequence.is_multiple_of(CHECKPOINT_RECORDS) {
-            let mut points = self.checkpoints.write().unwrap_or_else(PoisonError::into_inner);
-            points.push((end, head));
+    /// Notes that the journal is broken, which stops the store before its next batch.
+    pub(crate) fn fail(&self, error: StoreError) -> StoreError {
+        let first = self.broken.set(error.clone()).is_ok();
+        if first {
+            tracing::error!(%error, "the store stops accepting");
         }
+        error
+    }
+
+    /// What the journal was found to be broken by since the start.
+    pub(crate) fn broken(&self) -> Option<&StoreError> {
+        self.broken.get()
+    }
+
+    fn damaged(&self, damage: Damage) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.clone(),
+            damage,
+        }
+    }
+
+    fn scanner(&self, at: Place) -> Scanner<'_> {
+        Scanner::new(self.file.as_ref(), self.format, at)
     }
 
     /// Reads and checks everything. `acknowledged` is the last record that is known to have been durable.
@@ -128,77 +148,108 @@ impl Reader {
         progress: &dyn Fn(Progress),
     ) -> Result<Result<Checked, (Damage, Head)>, StoreError> {
         let total_bytes = self.len()?;
-        let genesis = self.format.genesis();
-        let mut hash_asked = asked.filter(|asked| *asked == 0).map(|_| genesis.hash);
-        let mut scanner = Scanner::new(self.file.as_ref(), self.format, RECORDS_BEGIN, genesis);
+        let begin = self.format.begin();
+        let mut hash_asked = asked.filter(|asked| *asked == 0).map(|_| begin.head.hash);
+        self.places.begin(begin);
+        let mut scanner = self.scanner(begin);
         loop {
-            let offset = scanner.offset;
+            let offset = scanner.at.offset;
             let Some(payload) = scanner.next().map_err(self.failed("read"))? else {
                 break;
             };
             if decode_writes(payload).is_none() {
                 let damage = Damage {
                     offset,
-                    sequence: scanner.head.sequence,
+                    sequence: scanner.at.head.sequence,
                     kind: DamageKind::Payload,
                 };
-                return Ok(Err((damage, scanner.head)));
+                return Ok(Err((damage, scanner.at.head)));
             }
-            let head = scanner.head;
+            let head = scanner.at.head;
             if Some(head.sequence) == asked {
                 hash_asked = Some(head.hash);
             }
-            self.note(head.sequence, scanner.offset, head);
+            self.places.note(scanner.at);
             if head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
                 progress(Progress {
                     stage: Stage::Verify,
-                    done_bytes: scanner.offset,
+                    done_bytes: scanner.at.offset,
                     total_bytes,
                 });
             }
         }
-        let (end, head) = (scanner.offset, scanner.head);
-        let tail = judge(self.file.as_ref(), self.format, end, head, acknowledged);
-        let torn_bytes = match tail.map_err(self.failed("read"))? {
-            Tail::End => 0,
-            Tail::Torn(bytes) => bytes,
-            Tail::Damaged(kind) => {
-                let sequence = head.sequence.saturating_add(1);
-                return Ok(Err((
-                    Damage {
-                        offset: end,
-                        sequence,
-                        kind,
-                    },
-                    head,
-                )));
-            }
+        let head = scanner.at.head;
+        let torn_bytes = match self.judge(scanner.at, acknowledged)? {
+            Ok(bytes) => bytes,
+            Err(damage) => return Ok(Err((damage, head))),
         };
         Ok(Ok(Checked {
             head,
-            end,
+            end: scanner.at.offset,
             torn_bytes,
             hash_asked,
         }))
     }
 
-    /// A scanner that stands at or before the record behind `sequence`.
-    pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
-        let points = self.checkpoints.read().unwrap_or_else(PoisonError::into_inner);
-        let behind = points.partition_point(|(_, head)| head.sequence <= sequence);
-        let point = behind.checked_sub(1).and_then(|at| points.get(at)).copied();
-        let (offset, head) = point.unwrap_or((RECORDS_BEGIN, self.format.genesis()));
-        Scanner::new(self.file.as_ref(), self.format, offset, head)
+    /// What stands at `at`, where no record follows: how many bytes of a torn one, or what damage.
+    fn judge(&self, at: Place, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
+        let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
+        Ok(match tail.map_err(self.failed("read"))? {
+            Tail::End => Ok(0),
+            Tail::Torn(bytes) => Ok(bytes),
+            Tail::Damaged(kind) => Err(Damage {
+                offset: at.offset,
+                sequence: at.head.sequence.saturating_add(1),
+                kind,
+            }),
+        })
     }
 
-    /// The hash at `sequence`, which is at most the head's.
-    pub(crate) fn hash_at(&self, sequence: u64) -> Result<Option<[u8; 32]>, StoreError> {
+    /// A scanner that stands at or before the record behind `sequence`.
+    pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
+        self.scanner(self.places.before(sequence).unwrap_or(self.format.begin()))
+    }
+
+    /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
+    /// leads from the one to the other.
+    pub(crate) fn hash_at(&self, sequence: u64) -> Result<[u8; 32], StoreError> {
+        let to = self.places.behind(sequence);
+        let end = to.map_or(sequence, |to| to.head.sequence);
         let mut scanner = self.scan_from(sequence);
-        while scanner.head.sequence < sequence {
+        let mut hash = scanner.at.head.hash;
+        while scanner.at.head.sequence < end {
+            let before = scanner.at;
             if scanner.next().map_err(self.failed("read"))?.is_none() {
-                return Ok(None);
+                return Err(self.fail(self.no_record(before, end)?));
+            }
+            if scanner.at.head.sequence == sequence {
+                hash = scanner.at.head.hash;
             }
         }
-        Ok((scanner.head.sequence == sequence).then_some(scanner.head.hash))
+        match to.filter(|to| *to != scanner.at) {
+            Some(to) => Err(self.fail(self.broken_chain(to))),
+            None => Ok(hash),
+        }
+    }
+
+    /// That no record follows `at`, where those up to `last` have to be.
+    fn no_record(&self, at: Place, last: u64) -> Result<StoreError, StoreError> {
+        // The disk may have given other bytes a moment ago.
+        let changed = Damage {
+            offset: at.offset,
+            sequence: at.head.sequence.saturating_add(1),
+            kind: DamageKind::Changed,
+        };
+        let judged = self.judge(at, last)?;
+        Ok(self.damaged(judged.err().unwrap_or(changed)))
+    }
+
+    /// That what is known to stand at `to` does not follow what stands before it.
+    fn broken_chain(&self, to: Place) -> StoreError {
+        self.damaged(Damage {
+            offset: to.offset,
+            sequence: to.head.sequence.saturating_add(1),
+            kind: DamageKind::Chain,
+        })
     }
 }

@@ -16,6 +16,7 @@
 
 use super::index::Head;
 use super::limits::RECORD_MAX_BYTES;
+use super::places::Place;
 use super::transaction::Writes;
 use farthing_planted::{Defect, is_planted};
 use sha2::{Digest, Sha256};
@@ -125,6 +126,14 @@ impl Format {
         Head {
             sequence: 0,
             hash: hash.into(),
+        }
+    }
+
+    /// Where the first record begins.
+    pub(crate) fn begin(&self) -> Place {
+        Place {
+            offset: RECORDS_BEGIN,
+            head: self.genesis(),
         }
     }
 

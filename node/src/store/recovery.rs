@@ -161,12 +161,12 @@ fn replay(
     let total_bytes = reader.len()?;
     let mut gathered = Writes::new();
     let mut replayed = 0u64;
-    let mut from = scanner.head;
-    while scanner.head.sequence < head.sequence {
-        let offset = scanner.offset;
-        let previous = scanner.head.sequence;
+    let mut from = scanner.at.head;
+    while scanner.at.head.sequence < head.sequence {
+        let offset = scanner.at.offset;
+        let previous = scanner.at.head.sequence;
         if gathered.is_empty() {
-            from = scanner.head;
+            from = scanner.at.head;
         }
         let payload = scanner.next().map_err(reader.failed("read"))?;
         let Some(writes) = payload.and_then(decode_writes) else {
@@ -186,10 +186,10 @@ fn replay(
         }
         gathered.extend(writes);
         replayed = replayed.saturating_add(1);
-        if gathered.len() >= REBUILD_ROWS || scanner.head == head {
-            apply_in_parts(index, &gathered, from, scanner.head).map_err(failed)?;
+        if gathered.len() >= REBUILD_ROWS || scanner.at.head == head {
+            apply_in_parts(index, &gathered, from, scanner.at.head).map_err(failed)?;
             gathered.clear();
-            let done_bytes = scanner.offset;
+            let done_bytes = scanner.at.offset;
             (options.progress)(Progress {
                 stage: Stage::Replay,
                 done_bytes,

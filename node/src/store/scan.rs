@@ -2,6 +2,7 @@
 
 use super::error::DamageKind;
 use super::index::Head;
+use super::places::Place;
 use super::record::{self, Format, HEADER_BYTES, TRAILER_BYTES, WHOLE_MAX_BYTES};
 use crate::disk::SECTOR_BYTES;
 use crate::disk::{CHUNK_BYTES, DiskFile, read_or_zero};
@@ -43,39 +44,36 @@ impl<'a> Window<'a> {
 pub(crate) struct Scanner<'a> {
     window: Window<'a>,
     format: Format,
-    /// Where the next record begins (bytes).
-    pub(crate) offset: u64,
-    /// The last record read.
-    pub(crate) head: Head,
+    /// Where the next record begins, and the last one read.
+    pub(crate) at: Place,
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(file: &'a dyn DiskFile, format: Format, offset: u64, head: Head) -> Self {
+    pub(crate) fn new(file: &'a dyn DiskFile, format: Format, at: Place) -> Self {
         Self {
             window: Window::new(file),
             format,
-            offset,
-            head,
+            at,
         }
     }
 
     /// The payload of the next record; `None` where there is none, for whatever reason.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        let bytes = self.window.get(self.offset, HEADER_BYTES)?;
+        let bytes = self.window.get(self.at.offset, HEADER_BYTES)?;
         let Some(header) = self.format.header(bytes) else {
             return Ok(None);
         };
-        if header.previous != self.head {
+        if header.previous != self.at.head {
             return Ok(None);
         }
-        let begin = self.offset.saturating_add(HEADER_BYTES as u64);
+        let begin = self.at.offset.saturating_add(HEADER_BYTES as u64);
         let count = header.length.saturating_add(TRAILER_BYTES);
         let bytes = self.window.get(begin, count)?;
         let Some((payload, head)) = record::body(&header, bytes) else {
             return Ok(None);
         };
-        self.head = head;
-        self.offset = begin.saturating_add(count as u64);
+        let offset = begin.saturating_add(count as u64);
+        self.at = Place { offset, head };
         Ok(Some(payload))
     }
 }
@@ -91,20 +89,15 @@ pub(crate) enum Tail {
     Damaged(DamageKind),
 }
 
-/// Judges what stands at `offset`, behind the record `head`, when records up to `acknowledged` are known to
+/// Judges what stands at `at`, where no record follows, when records up to `acknowledged` are known to
 /// have been durable.
 ///
 /// There is never more than one record that is not durable, so a torn one is the next in order and nothing stands
 /// behind it; and it was written over zeros, so what is missing of it is zeros: its end, or whole sectors.
 /// Whatever else is found there has changed after it was written. Only a lost bit in a record that also holds
 /// a whole sector of zeros by itself, is the very last, and is known to no index, could be mistaken for torn.
-pub(crate) fn judge(
-    file: &dyn DiskFile,
-    format: Format,
-    offset: u64,
-    head: Head,
-    acknowledged: u64,
-) -> io::Result<Tail> {
+pub(crate) fn judge(file: &dyn DiskFile, format: Format, at: Place, acknowledged: u64) -> io::Result<Tail> {
+    let Place { offset, head } = at;
     let end = last_byte(file, offset)?;
     let missing = acknowledged > head.sequence;
     if end <= offset {
