@@ -56,6 +56,7 @@ pub fn open_store(dir: &Path, options: StoreOptions) -> Result<Store, StoreError
     let head = store.head();
     tracing::info!(
         records = head.sequence,
+        verified = report.verified,
         rebuilt = report.rebuilt(),
         "the store is open"
     );

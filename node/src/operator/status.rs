@@ -64,10 +64,14 @@ impl Status {
         let stands = history
             .map(|history| format!("\n{}", history.text()))
             .unwrap_or_default();
+        let unverified = match store.unverified {
+            0 => String::new(),
+            records => format!(", {records} of them still to be verified"),
+        };
         let mib = |bytes: u64| bytes / (1024 * 1024);
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
-             {} records in the journal, {} MiB; {} transactions since the start\n\
+             {} records in the journal, {} MiB{unverified}; {} transactions since the start\n\
              {} connections, {} requests since the start, {} of them refused as it was busy{stands}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,

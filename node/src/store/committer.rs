@@ -1,5 +1,6 @@
 //! The one writer: takes batches of transactions, makes each durable in one record, then answers.
 
+use super::background::Background;
 use super::error::StoreError;
 use super::index::{Head, Index, IndexError};
 use super::job::Job;
@@ -24,6 +25,9 @@ pub struct StoreCounts {
     pub records: u64,
     /// Their bytes.
     pub journal_bytes: u64,
+    /// Old records that are still to be verified, beside the work.
+    #[serde(default)]
+    pub unverified: u64,
     /// Transactions that were carried out since the store was opened.
     pub transactions: u64,
 }
@@ -63,6 +67,7 @@ impl Shared {
         StoreCounts {
             records: self.head().sequence,
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            unverified: self.reader.unverified(),
             transactions: self.transactions.load(Ordering::Relaxed),
         }
     }
@@ -83,6 +88,8 @@ pub(crate) struct Committer {
     pub(crate) dir: PathBuf,
     /// Set once, by the first failure after which nobody knows what is on disk.
     pub(crate) halted: Option<StoreError>,
+    /// Verifies what the start has passed over, if it has.
+    pub(crate) background: Option<Background>,
     /// The last field, as it has to be given back last.
     pub(crate) _lock: Box<dyn DirectoryLock>,
 }
@@ -204,6 +211,8 @@ impl Committer {
 
     /// Closes the index and notes a clean shutdown; then gives the directory free.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
+        // It may find something until then, after which this is no clean stop.
+        drop(self.background.take());
         self.heed();
         if let Some(why) = self.halted {
             return Err(why);
@@ -212,7 +221,9 @@ impl Committer {
             .index
             .close()
             .map_err(|error| StoreError::Index(error.to_string()))?;
-        State::new(Left::Closed, self.disk.as_ref(), self.journal.head()).write(self.disk.as_ref(), &self.dir)
+        let head = self.journal.head();
+        let landmarks = self.shared.reader.places.landmarks(head);
+        State::closed(self.disk.as_ref(), head, landmarks).write(self.disk.as_ref(), &self.dir)
     }
 }
 

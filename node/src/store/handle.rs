@@ -45,8 +45,8 @@ enum Message {
 }
 
 impl Store {
-    /// Opens the store in `dir`, or makes one. Checks the whole journal, and rebuilds the index if it
-    /// has to, which takes long for a large one: `options.progress` is told.
+    /// Opens the store in `dir`, or makes one. Unless it was closed, this checks the whole journal, and rebuilds the
+    /// index if it has to, which takes long for a large one: `options.progress` is told.
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Damaged`], [`StoreError::Disk`], [`StoreError::Index`].
@@ -169,7 +169,8 @@ impl Store {
         self.inner.shared.head()
     }
 
-    /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads up to 256 records.
+    /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads 256 records, and many more where
+    /// none was verified since the start.
     ///
     /// # Errors
     /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was

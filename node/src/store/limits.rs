@@ -32,8 +32,12 @@ pub const BUFFER_ROW_BYTES: usize = 64;
 pub const PART_ROWS: usize = 64;
 /// Each how many records the place of one is kept in memory, to find any other by.
 pub const CHECKPOINT_RECORDS: u64 = 256;
+/// How much is verified beside the work before it pauses (bytes), for how many times as long as it took.
+pub const BACKGROUND_PIECE_BYTES: u64 = 1024 * 1024;
+/// See [`BACKGROUND_PIECE_BYTES`].
+pub const BACKGROUND_PAUSES: u32 = 3;
 /// How much is gathered before it goes to the index while it is rebuilt (rows): in key order sled takes
 /// twice as many.
 pub const REBUILD_ROWS: usize = 16 * 1024;
-/// The longest `state` file (bytes).
-pub const STATE_MAX_BYTES: usize = 1024;
+/// The longest `state` file (bytes): its own lines, and one of about 100 bytes for each doubling of the journal.
+pub const STATE_MAX_BYTES: usize = 8 * 1024;

@@ -20,12 +20,14 @@
 //! | a write or a sync fails | [`StoreError::Halted`] for good: a failed sync is never tried again |
 //! | killed, or the power goes | the next start cuts off a torn last record, which nobody was told of |
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
-//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the place |
+//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the place: it does not open, or stops for good where that is found later |
 //! | another process has the directory | [`StoreError::InUse`] |
 //!
-//! The whole journal is checked with every start. There are no snapshots yet: it is one file that only grows,
-//! and a rebuild replays all of it (about 20 thousand rows a second).
+//! After a clean stop a start checks the end of the journal alone, and the rest beside the work; after any other, the
+//! whole of it. There are no snapshots yet: it is one file that only grows, and a rebuild replays all of it (about
+//! 20 thousand rows a second).
 
+mod background;
 mod committer;
 mod error;
 mod handle;

@@ -27,7 +27,7 @@ pub enum Threading {
 /// What opening is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Checking the whole journal.
+    /// Checking the journal.
     Verify,
     /// Bringing the index up to date.
     Replay,

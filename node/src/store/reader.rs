@@ -2,7 +2,7 @@
 
 use super::error::{Damage, DamageKind, StoreError};
 use super::index::Head;
-use super::limits::CHECKPOINT_RECORDS;
+use super::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
 use super::options::{Progress, Stage, StoreOptions};
 use super::places::{Place, Places};
 use super::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
@@ -10,6 +10,7 @@ use super::scan::{Scanner, Tail, judge};
 use crate::disk::{Disk, DiskFile, read_or_zero};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The journal's name in the directory.
@@ -22,12 +23,15 @@ pub(crate) struct Reader {
     pub(crate) format: Format,
     path: PathBuf,
     pub(crate) places: Arc<Places>,
+    /// Up to which record it is still to be verified, if a start has passed some over.
+    unverified: Arc<AtomicU64>,
     /// What it was found to be broken by after the start.
     broken: Arc<OnceLock<StoreError>>,
 }
 
-/// A journal whose whole content was checked.
+/// A journal that was checked, from some place on.
 pub(crate) struct Checked {
+    pub(crate) from: Place,
     pub(crate) head: Head,
     /// Where the next record begins (bytes).
     pub(crate) end: u64,
@@ -98,6 +102,7 @@ impl Reader {
             format,
             path,
             places: Arc::new(Places::new(format.begin())),
+            unverified: Arc::default(),
             broken: Arc::default(),
         }
     }
@@ -136,34 +141,36 @@ impl Reader {
         }
     }
 
+    /// Where the first record begins.
+    pub(crate) fn begin(&self) -> Place {
+        self.format.begin()
+    }
+
     fn scanner(&self, at: Place) -> Scanner<'_> {
         Scanner::new(self.file.as_ref(), self.format, at)
     }
 
-    /// Reads and checks everything. `acknowledged` is the last record that is known to have been durable.
+    /// Reads and checks everything from `from` on, and forgets all places before it. `acknowledged` is the last record
+    /// that is known to have been durable.
     pub(crate) fn check(
         &self,
+        from: Place,
         acknowledged: u64,
         asked: Option<u64>,
         progress: &dyn Fn(Progress),
     ) -> Result<Result<Checked, (Damage, Head)>, StoreError> {
         let total_bytes = self.len()?;
-        let begin = self.format.begin();
-        let mut hash_asked = asked.filter(|asked| *asked == 0).map(|_| begin.head.hash);
-        self.places.begin(begin);
-        let mut scanner = self.scanner(begin);
+        let begins = asked.filter(|asked| *asked == from.head.sequence);
+        let mut hash_asked = begins.map(|_| from.head.hash);
+        self.places.begin(from);
+        let mut scanner = self.scanner(from);
         loop {
-            let offset = scanner.at.offset;
+            let before = scanner.at;
             let Some(payload) = scanner.next().map_err(self.failed("read"))? else {
                 break;
             };
             if decode_writes(payload).is_none() {
-                let damage = Damage {
-                    offset,
-                    sequence: scanner.at.head.sequence,
-                    kind: DamageKind::Payload,
-                };
-                return Ok(Err((damage, scanner.at.head)));
+                return Ok(Err((before.damage(DamageKind::Payload), scanner.at.head)));
             }
             let head = scanner.at.head;
             if Some(head.sequence) == asked {
@@ -184,11 +191,57 @@ impl Reader {
             Err(damage) => return Ok(Err((damage, head))),
         };
         Ok(Ok(Checked {
+            from,
             head,
             end: scanner.at.offset,
             torn_bytes,
             hash_asked,
         }))
+    }
+
+    /// Takes the records before `from` for what they were, until [`Reader::verify_before`] has read them: `landmarks`
+    /// lie among them.
+    pub(crate) fn trust(&self, from: Place, landmarks: &[Place]) {
+        self.places.add(&[self.begin()]);
+        self.places.add(landmarks);
+        self.unverified.store(from.head.sequence, Ordering::Relaxed);
+    }
+
+    /// How many records are still to be verified.
+    pub(crate) fn unverified(&self) -> u64 {
+        self.unverified.load(Ordering::Relaxed)
+    }
+
+    /// Reads and checks what stands before `to`, and remembers places in it. Asks `goes_on` between pieces; says whether
+    /// it has come to the end.
+    pub(crate) fn verify_before(
+        &self,
+        to: Place,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut scanner = self.scanner(self.begin());
+        let mut piece_end = scanner.at.offset.saturating_add(BACKGROUND_PIECE_BYTES);
+        while scanner.at.head.sequence < to.head.sequence {
+            let before = scanner.at;
+            match scanner.next().map_err(self.failed("read"))? {
+                Some(payload) if decode_writes(payload).is_some() => self.places.note(scanner.at),
+                Some(_) => return Err(self.damaged(before.damage(DamageKind::Payload))),
+                None => return Err(self.no_record(before, to.head.sequence)?),
+            }
+            if scanner.at.offset >= piece_end {
+                let left = to.head.sequence.saturating_sub(scanner.at.head.sequence);
+                self.unverified.store(left, Ordering::Relaxed);
+                if !goes_on() {
+                    return Ok(false);
+                }
+                piece_end = scanner.at.offset.saturating_add(BACKGROUND_PIECE_BYTES);
+            }
+        }
+        if scanner.at != to {
+            return Err(self.damaged(to.damage(DamageKind::Chain)));
+        }
+        self.unverified.store(0, Ordering::Relaxed);
+        Ok(true)
     }
 
     /// What stands at `at`, where no record follows: how many bytes of a torn one, or what damage.
@@ -197,17 +250,13 @@ impl Reader {
         Ok(match tail.map_err(self.failed("read"))? {
             Tail::End => Ok(0),
             Tail::Torn(bytes) => Ok(bytes),
-            Tail::Damaged(kind) => Err(Damage {
-                offset: at.offset,
-                sequence: at.head.sequence.saturating_add(1),
-                kind,
-            }),
+            Tail::Damaged(kind) => Err(at.damage(kind)),
         })
     }
 
     /// A scanner that stands at or before the record behind `sequence`.
     pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
-        self.scanner(self.places.before(sequence).unwrap_or(self.format.begin()))
+        self.scanner(self.places.before(sequence).unwrap_or(self.begin()))
     }
 
     /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
@@ -227,29 +276,15 @@ impl Reader {
             }
         }
         match to.filter(|to| *to != scanner.at) {
-            Some(to) => Err(self.fail(self.broken_chain(to))),
+            Some(to) => Err(self.fail(self.damaged(to.damage(DamageKind::Chain)))),
             None => Ok(hash),
         }
     }
 
     /// That no record follows `at`, where those up to `last` have to be.
     fn no_record(&self, at: Place, last: u64) -> Result<StoreError, StoreError> {
+        let damage = self.judge(at, last)?.err();
         // The disk may have given other bytes a moment ago.
-        let changed = Damage {
-            offset: at.offset,
-            sequence: at.head.sequence.saturating_add(1),
-            kind: DamageKind::Changed,
-        };
-        let judged = self.judge(at, last)?;
-        Ok(self.damaged(judged.err().unwrap_or(changed)))
-    }
-
-    /// That what is known to stand at `to` does not follow what stands before it.
-    fn broken_chain(&self, to: Place) -> StoreError {
-        self.damaged(Damage {
-            offset: to.offset,
-            sequence: to.head.sequence.saturating_add(1),
-            kind: DamageKind::Chain,
-        })
+        Ok(self.damaged(damage.unwrap_or(at.damage(DamageKind::Changed))))
     }
 }

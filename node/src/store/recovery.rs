@@ -1,5 +1,6 @@
 //! Opening a store: from what is on disk, whatever happened, to a journal and an index that agree.
 
+use super::background::Background;
 use super::committer::{Committer, Shared};
 use super::error::{Damage, DamageKind, StoreError};
 use super::index::{Head, Index, apply_in_parts};
@@ -7,7 +8,7 @@ use super::index_buffered::BufferedIndex;
 use super::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
 use super::journal::Journal;
 use super::limits::REBUILD_ROWS;
-use super::options::{IndexKind, Progress, Stage, StoreOptions};
+use super::options::{IndexKind, Progress, Stage, StoreOptions, Threading};
 use super::reader::{Checked, JOURNAL_NAME, Reader};
 use super::record::decode_writes;
 use super::state::{Left, STATE_NAME, State};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 /// What opening a store came upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenReport {
+    /// Records that were verified: all, or the last ones where the store was closed.
+    pub verified: u64,
     /// Records that went from the journal to the index.
     pub replayed: u64,
     /// Whether the index was kept.
@@ -112,12 +115,16 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
     options.probe.reached(probe::AFTER_OPEN);
     let report = OpenReport {
+        verified: checked.head.sequence.saturating_sub(checked.from.head.sequence),
         replayed,
         index: index_found,
         cut_torn_bytes: checked.torn_bytes,
         was_clean: state.is_some_and(|state| state.left == Left::Closed),
     };
+    let passed_over = checked.from.head.sequence > 0;
+    let background = passed_over.then(|| Background::start(reader.clone(), checked.from));
     let committer = Committer {
+        background: background.transpose()?,
         shared: Arc::new(Shared::new(index, reader, checked.head, journal.bytes())),
         journal,
         probe: Arc::clone(&options.probe),
@@ -129,23 +136,49 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     Ok((committer, report))
 }
 
-/// Checks the whole journal. What the index or the last process knew of was acknowledged, so that it can
-/// tell a torn record from one that was lost.
+/// Checks the end of the journal where it is as a clean stop has left it, and else all of it. What the index or the last
+/// process knew of was acknowledged, so that it can tell a torn record from one that was lost.
 fn check(
     reader: &Reader,
     state: Option<&State>,
     applied: Option<Head>,
     options: &StoreOptions,
 ) -> Result<Checked, StoreError> {
+    let closed = state.filter(|state| {
+        let threads = options.threading == Threading::Thread;
+        threads && state.left == Left::Closed && applied == Some(state.head)
+    });
+    if let Some(closed) = closed
+        && let Some(checked) = check_end(reader, closed, options)?
+    {
+        return Ok(checked);
+    }
     let known = state.map_or(0, |state| state.head.sequence);
     let applied = applied.map(|head| head.sequence);
     let acknowledged = known.max(applied.unwrap_or(0));
     reader
-        .check(acknowledged, applied, options.progress.as_ref())?
+        .check(reader.begin(), acknowledged, applied, options.progress.as_ref())?
         .map_err(|(damage, _)| StoreError::Damaged {
             path: reader.path().to_owned(),
             damage,
         })
+}
+
+/// Checks the journal from the last landmark on: at least one record, which names the hash of those before it. `None`
+/// unless it is to the byte what was closed.
+fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<Option<Checked>, StoreError> {
+    let Some(last) = closed.landmarks.first() else {
+        return Ok(None);
+    };
+    let sequence = closed.head.sequence;
+    let checked = reader.check(*last, sequence, Some(sequence), options.progress.as_ref())?;
+    let same = checked
+        .ok()
+        .filter(|end| end.head == closed.head && end.torn_bytes == 0);
+    if same.is_some() {
+        reader.trust(*last, &closed.landmarks);
+    }
+    Ok(same)
 }
 
 /// Brings the index from `applied` up to `head`.

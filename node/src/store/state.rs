@@ -3,6 +3,7 @@
 use super::error::StoreError;
 use super::index::Head;
 use super::limits::STATE_MAX_BYTES;
+use super::places::Place;
 use crate::disk::{Disk, read_file, replace_file};
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub(crate) struct State {
     boot: String,
     /// Where the journal stood then; it was durable.
     pub(crate) head: Head,
+    /// Places before that, from it back: only of one that was closed.
+    pub(crate) landmarks: Vec<Place>,
 }
 
 impl State {
@@ -38,6 +41,15 @@ impl State {
             left,
             boot: disk.boot_id().unwrap_or_else(|| UNKNOWN.into()),
             head,
+            landmarks: Vec::new(),
+        }
+    }
+
+    /// That the store was closed, and where it is found again.
+    pub(crate) fn closed(disk: &dyn Disk, head: Head, landmarks: Vec<Place>) -> Self {
+        Self {
+            landmarks,
+            ..Self::new(Left::Closed, disk, head)
         }
     }
 
@@ -65,7 +77,10 @@ impl State {
             Left::IndexFailed => "index-failed",
         };
         let hash = hex::encode(self.head.hash);
-        let lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
+        let mut lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
+        for Place { offset, head } in &self.landmarks {
+            lines += &format!("{offset} {} {}\n", head.sequence, hex::encode(head.hash));
+        }
         let crc = crc32fast::hash(lines.as_bytes());
         format!("{lines}{crc:08x}\n")
     }
@@ -82,16 +97,34 @@ impl State {
             _ => return None,
         };
         let boot = lines.next()?.to_owned();
-        let sequence = lines.next()?.parse().ok()?;
-        let mut hash = [0; 32];
-        hex::decode_to_slice(lines.next()?, &mut hash).ok()?;
+        let head = head(lines.next()?, lines.next()?)?;
+        // Up to the line that is none: the sum.
+        let landmarks = lines.map_while(place).collect();
         let state = Self {
             left,
             boot,
-            head: Head { sequence, hash },
+            head,
+            landmarks,
         };
         (state.text() == text).then_some(state)
     }
+}
+
+fn head(sequence: &str, hash: &str) -> Option<Head> {
+    let sequence = sequence.parse().ok()?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(hash, &mut bytes).ok()?;
+    Some(Head {
+        sequence,
+        hash: bytes,
+    })
+}
+
+fn place(line: &str) -> Option<Place> {
+    let mut words = line.split(' ');
+    let offset = words.next()?.parse().ok()?;
+    let head = head(words.next()?, words.next()?)?;
+    Some(Place { offset, head })
 }
 
 #[cfg(test)]
@@ -103,14 +136,15 @@ mod tests {
     fn it_reads_back_and_a_changed_byte_is_seen() {
         let disk = MemoryDisk::new();
         let dir = Path::new("/d");
-        let state = State::new(
-            Left::Closed,
-            &disk,
-            Head {
-                sequence: 7,
-                hash: [9; 32],
-            },
-        );
+        let head = |sequence| Head {
+            sequence,
+            hash: [9; 32],
+        };
+        let landmarks = [(50_000, 700), (20_000, 256)].map(|(offset, sequence)| Place {
+            offset,
+            head: head(sequence),
+        });
+        let state = State::closed(&disk, head(777), landmarks.to_vec());
         state.write(&disk, dir).unwrap();
         assert_eq!(State::read(&disk, dir), Some(state.clone()));
         assert!(state.same_boot(&disk));
@@ -120,6 +154,16 @@ mod tests {
             assert_eq!(State::read(&disk, dir), None, "byte {offset}");
             disk.flip(&path, offset, 1);
         }
+        let longest = vec![
+            Place {
+                offset: u64::MAX,
+                head: head(u64::MAX)
+            };
+            64
+        ];
+        let state = State::closed(&disk, head(u64::MAX), longest);
+        state.write(&disk, dir).unwrap();
+        assert_eq!(State::read(&disk, dir), Some(state.clone()));
         disk.crash(1);
         assert!(!state.same_boot(&disk));
     }

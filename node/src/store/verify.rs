@@ -41,20 +41,22 @@ pub fn verify(dir: &Path, disk: &dyn Disk, progress: &dyn Fn(Progress)) -> Resul
         ));
     };
     let acknowledged = state.map_or(0, |state| state.head.sequence);
-    Ok(match reader.check(acknowledged, None, progress)? {
-        Ok(checked) => VerifyReport {
-            records: checked.head.sequence,
-            bytes: checked.end,
-            head: checked.head,
-            torn_bytes: checked.torn_bytes,
-            damage: None,
+    Ok(
+        match reader.check(reader.begin(), acknowledged, None, progress)? {
+            Ok(checked) => VerifyReport {
+                records: checked.head.sequence,
+                bytes: checked.end,
+                head: checked.head,
+                torn_bytes: checked.torn_bytes,
+                damage: None,
+            },
+            Err((damage, head)) => VerifyReport {
+                records: head.sequence,
+                bytes: damage.offset,
+                head,
+                torn_bytes: 0,
+                damage: Some(damage),
+            },
         },
-        Err((damage, head)) => VerifyReport {
-            records: head.sequence,
-            bytes: damage.offset,
-            head,
-            torn_bytes: 0,
-            damage: Some(damage),
-        },
-    })
+    )
 }

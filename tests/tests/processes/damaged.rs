@@ -1,7 +1,7 @@
 //! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
 
-use crate::world;
-use farthing_tests::processes::{node::Node, world::POSTCARD};
+use crate::{in_parallel, world};
+use farthing_tests::processes::{node::Node, run::until, world::POSTCARD};
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,
@@ -108,6 +108,18 @@ fn a_damaged_index_is_mended_from_the_journal_by_itself() {
     assert_eq!(sound["damage"], serde_json::Value::Null);
 }
 
+/// Flips a bit of a journal, or flips it back.
+fn flip(bank: &Node, offset: u64) {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(journal(bank))
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], offset).unwrap();
+}
+
 #[test]
 fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
     let world = world();
@@ -120,18 +132,8 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         sound["records"].as_u64().unwrap(),
         sound["bytes"].as_u64().unwrap(),
     );
-    let flip = |offset: u64| {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(journal(&world.bank))
-            .unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, offset).unwrap();
-        file.write_all_at(&[byte[0] ^ 4], offset).unwrap();
-    };
     for offset in [bytes / 3, bytes / 2] {
-        flip(offset);
+        flip(&world.bank, offset);
         let (code, log) = world.bank.try_start().unwrap_err();
         assert_eq!(code, Some(1));
         let found = world.bank.command(&["verify"], &[]).json(1);
@@ -144,8 +146,58 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         let last = log.lines().last().unwrap();
         assert!(last.contains("is damaged") && last.contains(damage), "{last}");
         assert!(last.contains("put no older copy in its place"), "{last}");
-        flip(offset);
+        flip(&world.bank, offset);
     }
+    world.bank.start();
+    world.check(&[&alice]);
+}
+
+#[test]
+fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_beside_its_work() {
+    let world = world();
+    let alice = world.customer("alice");
+    alice.buys(POSTCARD, "goods");
+    // More than the records that every start reads.
+    let records = || {
+        world.bank.ask(&["status"], &[])["store"]["records"]
+            .as_u64()
+            .unwrap()
+    };
+    while records() < 300 {
+        in_parallel(&[(); 8], |()| world.pay_in(&alice.account, 1));
+    }
+    world.check(&[&alice]);
+    assert!(world.bank.stop().success());
+    let offset = world.bank.ask(&["verify"], &[])["bytes"].as_u64().unwrap() / 3;
+    flip(&world.bank, offset);
+    let before = world.bank.log().len();
+    let said = || world.bank.log()[before..].to_owned();
+    // It opens, and finds the bit at once: perhaps before it answers, and perhaps after.
+    let code = match world.bank.try_start() {
+        Err((code, _)) => code,
+        Ok(()) => {
+            until("the bit is found", || said().contains("is damaged").then_some(()));
+            // By its store, if a peer has told already what it remembers.
+            let credit = world
+                .bank
+                .command(&["account", "credit"], &[&alice.account, "1.00"]);
+            credit.error(1);
+            world.bank.stop().code()
+        }
+    };
+    let log = said();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("the store is open"), "{log}");
+    assert!(log.contains("the store stops accepting"), "{log}");
+    let found = world.bank.command(&["verify"], &[]).json(1);
+    let damage = found["damage"].as_str().unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(last.contains("is damaged") && last.contains(damage), "{last}");
+    // It was no clean stop: it does not open again.
+    let (code, log) = world.bank.try_start().unwrap_err();
+    assert_eq!(code, Some(1));
+    assert!(log.lines().last().unwrap().contains(damage), "{log}");
+    flip(&world.bank, offset);
     world.bank.start();
     world.check(&[&alice]);
 }
