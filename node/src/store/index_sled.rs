@@ -1,6 +1,7 @@
 //! sled as the index.
 
 use super::index::{Head, Index, IndexError, Row, start};
+use super::limits::SNAPSHOT_ROWS;
 use super::transaction::{RESERVED_PREFIX, Writes};
 use std::any::Any;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,7 +26,10 @@ pub struct SledIndex {
     /// `None` once closed. Scans hold it for reading and batches for writing, as a scan of sled's own may
     /// see half of a batch.
     db: RwLock<Option<sled::Db>>,
+    config: sled::Config,
     path: PathBuf,
+    /// Rows that were written since it was opened.
+    written: AtomicU64,
 }
 
 impl SledIndex {
@@ -40,19 +45,12 @@ impl SledIndex {
             .path(path)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None);
-        // The store's own lock is held, so whoever has the index's is a thread of an index that was closed just now.
-        let mut opened = guarded(|| config.open());
-        for _ in 0..LOCK_TRIES {
-            if !matches!(&opened, Err(IndexError(why)) if why.contains("could not acquire lock")) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-            opened = guarded(|| config.open());
-        }
-        let db = opened?;
+        let db = open_config(&config)?;
         Ok(Self {
             db: RwLock::new(Some(db)),
+            config,
             path: path.to_owned(),
+            written: AtomicU64::new(0),
         })
     }
 
@@ -72,6 +70,19 @@ impl SledIndex {
         let db = db.as_ref().ok_or_else(closed)?;
         guarded(|| use_it(db))
     }
+}
+
+fn open_config(config: &sled::Config) -> Result<sled::Db, IndexError> {
+    // The store's own lock is held, so whoever has the index's is a thread of an index that was closed just now.
+    let mut opened = guarded(|| config.open());
+    for _ in 0..LOCK_TRIES {
+        if !matches!(&opened, Err(IndexError(why)) if why.contains("could not acquire lock")) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        opened = guarded(|| config.open());
+    }
+    opened
 }
 
 fn closed() -> IndexError {
@@ -145,6 +156,7 @@ impl Index for SledIndex {
         }
         let db = self.db.write().unwrap_or_else(PoisonError::into_inner);
         let db = db.as_ref().ok_or_else(closed)?;
+        self.written.fetch_add(writes.len() as u64, Ordering::Relaxed);
         guarded(|| db.apply_batch(batch))
     }
 
@@ -177,10 +189,18 @@ impl Index for SledIndex {
         let db = db.ok_or_else(closed)?;
         guarded(|| db.flush())?;
         // sled writes once more when it is dropped.
-        guarded(|| {
-            drop(db);
-            Ok(())
-        })?;
+        let end = |db| {
+            guarded(|| {
+                drop(db);
+                Ok(())
+            })
+        };
+        end(db)?;
+        // It reads what was written since it was last opened whenever it is, and notes where its pages are then, and at
+        // no other time. Where that is much, it is done now, so that the next start need not.
+        if self.written.load(Ordering::Relaxed) >= SNAPSHOT_ROWS {
+            end(open_config(&self.config)?)?;
+        }
         sync_tree(&self.path)
             .map_err(|error| IndexError(format!("could not sync {}: {error}", self.path.display())))
     }
@@ -197,4 +217,33 @@ fn sync_tree(path: &Path) -> io::Result<()> {
         }
     }
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_much_was_written_the_next_start_finds_where_the_pages_are() {
+        for rows in [0, SNAPSHOT_ROWS] {
+            let dir = tempfile::tempdir().unwrap();
+            let index = SledIndex::open(dir.path(), 1 << 20).unwrap();
+            let writes = (1..=200).map(|key| (vec![key], Some(vec![key]))).collect();
+            let head = Head {
+                sequence: 7,
+                hash: [9; 32],
+            };
+            index.apply(&writes, head).unwrap();
+            index.written.fetch_add(rows, Ordering::Relaxed);
+            index.close().unwrap();
+            let names = std::fs::read_dir(dir.path()).unwrap();
+            let noted = names
+                .map(|entry| entry.unwrap().file_name())
+                .any(|name| name.to_string_lossy().starts_with("snap."));
+            assert_eq!(noted, rows > 0);
+            let again = SledIndex::open(dir.path(), 1 << 20).unwrap();
+            assert_eq!(again.applied().unwrap(), Some(head));
+            assert_eq!(again.scan(&[], Bound::Unbounded, 999).unwrap().len(), 201);
+        }
+    }
 }

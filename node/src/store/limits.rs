@@ -28,6 +28,8 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// What a row in memory is counted for besides its key and value (bytes).
 pub const BUFFER_ROW_BYTES: usize = 64;
+/// After how many rows closing sled takes the time to spare the next start reading them.
+pub const SNAPSHOT_ROWS: u64 = 250_000;
 /// How many rows go to the index at once.
 pub const PART_ROWS: usize = 64;
 /// Each how many records the place of one is kept in memory, to find any other by.
