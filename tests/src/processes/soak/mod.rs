@@ -29,6 +29,12 @@ pub const ALBUM: &str = "An album";
 /// How large the album is (bytes).
 const ALBUM_BYTES: usize = 3 * 1024 * 1024 / 2;
 
+/// What is sold on offers that are sealed.
+pub const PRINT: &str = "A print";
+
+/// How large the print is (bytes).
+const PRINT_BYTES: usize = 40 * 1024;
+
 /// What everybody has in their account, beside the usual: enough for more purchases than a day has seconds.
 const FUNDS: u64 = 100_000_000;
 
@@ -89,6 +95,7 @@ fn what_it_says(panic: &(dyn std::any::Any + Send)) -> String {
 
 fn soak(world: &World, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration, &Counted)) {
     world.sell(ALBUM, &vec![7; ALBUM_BYTES]);
+    world.sell_sealed(PRINT, &vec![9; PRINT_BYTES]);
     let mut draws = Draws(plan.seed);
     let mut owners: Vec<Owner<'_>> = (0..plan.wallets)
         .map(|number| {

@@ -1,7 +1,7 @@
 //! What the owner of one wallet does in a soak, with the commands that she has, and her wallet's process is killed now
 //! and then.
 
-use super::{ALBUM, tally::Tally};
+use super::{ALBUM, PRINT, tally::Tally};
 use crate::processes::{
     customer::{Customer, SILENT},
     lines::Lines,
@@ -115,7 +115,11 @@ impl<'w> Owner<'w> {
         if self.customer().balance()[0] < PRICE {
             self.runs(&["withdraw", "30.00"], "withdrawals");
         }
-        let title = if self.draws.hits(20) { ALBUM } else { POSTCARD };
+        let title = match self.draws.below(100) {
+            0..20 => ALBUM,
+            20..60 => PRINT,
+            _ => POSTCARD,
+        };
         self.begun += 1;
         let name = format!("goods-{}-{}", self.lives, self.begun);
         let args = self.customer().buying(title, &name);
