@@ -278,7 +278,7 @@ fn a_merchant_who_never_releases_gets_nothing_and_she_gets_her_coins_back() {
         let (number, bought) = it.buy().await;
         let error = bought.unwrap_err();
         assert!(
-            error.is_silence() && error.to_string().contains("farthing resume"),
+            error.is_silence() && error.to_string().contains("nothing is lost"),
             "{error}"
         );
         assert_eq!(it.status(number), "held");
