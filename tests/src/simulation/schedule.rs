@@ -79,12 +79,9 @@ impl Length {
             .faults(0, 0)
             .into_iter()
             .map(|fault| Schedule::from_iter([fault]));
-        let starts = self.at_starts().map(|again| {
-            let Wrong::Crash(party, _) = again else {
-                unreachable!("a start is no message")
-            };
-            let before = at(party, 1, WRITE_POINTS[1])[1];
-            Schedule::from_iter([before, again])
+        let starts = self.writes.keys().flat_map(|party| {
+            let before = at(*party, 1, WRITE_POINTS[1])[1];
+            at_start(*party).map(move |again| Schedule::from_iter([before, again]))
         });
         one.chain(starts).collect()
     }
@@ -97,7 +94,7 @@ impl Length {
             .faults(MESSAGES_MORE, WRITES_MORE)
             .into_iter()
             .filter(|fault| !there.contains(fault))
-            .chain(self.at_starts())
+            .chain(self.writes.keys().flat_map(|party| at_start(*party)))
             .collect();
         let mut pairs = Vec::new();
         for (first, one) in there.iter().enumerate() {
@@ -121,13 +118,6 @@ impl Length {
         });
         messages.chain(writes).collect()
     }
-
-    /// Every party dies at every point of its next start.
-    fn at_starts(&self) -> impl Iterator<Item = Wrong> + '_ {
-        self.writes
-            .keys()
-            .flat_map(|party| START_POINTS.into_iter().flat_map(|point| at(*party, 0, point)))
-    }
 }
 
 /// How many messages further than without a fault the second of a pair is looked for.
@@ -140,6 +130,13 @@ const WRITES_MORE: u64 = 1;
 fn at(party: Party, write: u64, point: &'static str) -> [Wrong; 2] {
     let deaths = [Death::Killed, Death::PowerLost];
     deaths.map(|death| Wrong::Crash(party, CrashPoint { write, point, death }))
+}
+
+/// A party is killed, or loses power, at each point of its next start.
+fn at_start(party: Party) -> impl Iterator<Item = Wrong> {
+    START_POINTS
+        .into_iter()
+        .flat_map(move |point| at(party, 0, point))
 }
 
 /// A world before the day, which every run begins from.
