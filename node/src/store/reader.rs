@@ -134,7 +134,8 @@ impl Reader {
         self.broken.get()
     }
 
-    fn damaged(&self, damage: Damage) -> StoreError {
+    /// That this journal has this damage.
+    pub(crate) fn damaged(&self, damage: Damage) -> StoreError {
         StoreError::Damaged {
             path: self.path.clone(),
             damage,

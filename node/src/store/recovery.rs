@@ -16,7 +16,7 @@ use super::transaction::Writes;
 use crate::disk::{DirectoryLock, Disk};
 use crate::probe;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What opening a store came upon.
@@ -158,10 +158,7 @@ fn check(
     let acknowledged = known.max(applied.unwrap_or(0));
     reader
         .check(reader.begin(), acknowledged, applied, options.progress.as_ref())?
-        .map_err(|(damage, _)| StoreError::Damaged {
-            path: reader.path().to_owned(),
-            damage,
-        })
+        .map_err(|(damage, _)| reader.damaged(damage))
 }
 
 /// Checks the journal from the last landmark on: at least one record, which names the hash of those before it. `None`
@@ -196,25 +193,16 @@ fn replay(
     let mut replayed = 0u64;
     let mut from = scanner.at.head;
     while scanner.at.head.sequence < head.sequence {
-        let offset = scanner.at.offset;
-        let previous = scanner.at.head.sequence;
+        let before = scanner.at;
         if gathered.is_empty() {
-            from = scanner.at.head;
+            from = before.head;
         }
         let payload = scanner.next().map_err(reader.failed("read"))?;
         let Some(writes) = payload.and_then(decode_writes) else {
             // It was whole a moment ago, when all of it was checked.
-            let damage = Damage {
-                offset,
-                sequence: previous.saturating_add(1),
-                kind: DamageKind::Changed,
-            };
-            return Err(StoreError::Damaged {
-                path: PathBuf::from(reader.path()),
-                damage,
-            });
+            return Err(reader.damaged(before.damage(DamageKind::Changed)));
         };
-        if previous < applied {
+        if before.head.sequence < applied {
             continue;
         }
         gathered.extend(writes);
