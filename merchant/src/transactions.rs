@@ -84,10 +84,7 @@ pub fn begin_release(
                 hold: delivery.deliver.hold().clone(),
                 state: SaleState::Releasing,
             };
-            SALES.put(tx, &purchase.0, &sale)?;
-            if !is_planted(Defect::SaleLeftOpen) {
-                OPEN_SALES.put(tx, &purchase.0, &())?;
-            }
+            keep_sale(tx, &purchase, &sale)?;
             Ok(None)
         }
     }
@@ -118,8 +115,7 @@ pub fn learn_sales(
             hold: sale.hold.clone(),
             state: SaleState::Committed(Box::new(sale.commit.committed.clone())),
         };
-        SALES.put(tx, &purchase.0, &row)?;
-        OPEN_SALES.put(tx, &purchase.0, &())?;
+        keep_sale(tx, &purchase, &row)?;
     }
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
@@ -187,16 +183,22 @@ fn advance(
         state,
     } = sale;
     let Some(state) = step(state) else { return Ok(()) };
-    match &state {
-        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
-        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
-            OPEN_SALES.delete(tx, &purchase.0)?;
-        }
-    }
     let sale = Sale {
         contract,
         hold,
         state,
     };
-    SALES.put(tx, &purchase.0, &sale)
+    keep_sale(tx, purchase, &sale)
+}
+
+/// Writes a sale; whether it is open follows from its state.
+fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Result<(), StoreError> {
+    match &sale.state {
+        SaleState::Releasing if is_planted(Defect::SaleLeftOpen) => {}
+        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
+        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
+            OPEN_SALES.delete(tx, &purchase.0)?;
+        }
+    }
+    SALES.put(tx, &purchase.0, sale)
 }
