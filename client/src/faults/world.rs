@@ -267,15 +267,11 @@ impl Stage {
         let file = goods.to_string_lossy();
         let merchant = self.node(RoleName::Merchant)?;
         let add = [file.as_ref(), "--price", &price, "--title"];
-        merchant
-            .admin(&["goods", "add"], &[&add[..], &[TITLE]].concat())
-            .await?;
-        merchant
-            .admin(
-                &["goods", "add"],
-                &[&add[..], &[SEALED_TITLE, "--sealed"]].concat(),
-            )
-            .await?;
+        for item in [&[TITLE][..], &[SEALED_TITLE, "--sealed"]] {
+            merchant
+                .admin(&["goods", "add"], &[&add[..], item].concat())
+                .await?;
+        }
         let account = merchant.admin(&["account"], &[]).await?;
         let account = account.get("account").and_then(Value::as_str).unwrap_or_default();
         let bank = self.node(RoleName::Bank)?;
