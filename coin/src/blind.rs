@@ -2,14 +2,14 @@
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::MultiscalarMul;
+use curve25519_dalek::traits::{IsIdentity, MultiscalarMul};
 use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::SUITE;
 use crate::coin::{Coin, CoinError, CoinKey};
-use crate::denomination::Denomination;
+use crate::denomination::{Denomination, KeyId};
 use crate::encoding::{self, Malformed, fifth_power, from_malformed};
 use crate::generators::commit_vartime;
 use crate::issue::{Challenge, Commitment, Response};
@@ -48,6 +48,9 @@ pub enum BlindError {
     /// z does not answer the challenge: z G is not A + (c + y^5) X.
     #[error("the bank's z does not answer the challenge under this denomination's key")]
     ResponseMismatch,
+    /// The challenge that was answered is not the one that these blinders make.
+    #[error("the bank answers a challenge that this wallet did not make")]
+    OtherChallenge,
     /// The finished coin does not verify.
     #[error("the finished coin is refused: {0}")]
     Coin(#[from] CoinError),
@@ -98,41 +101,51 @@ impl std::fmt::Debug for Blinders {
     }
 }
 
-/// What the wallet computes from one first message: the coin's R' and the two challenges.
+/// What the wallet computes from one first message: the coin's R' and the challenge that she sends.
 struct Blinded {
-    key: CoinKey,
-    a: RistrettoPoint,
-    b: RistrettoPoint,
     r_prime: [u8; 32],
     c: Scalar,
 }
 
 impl Blinded {
-    fn compute(
-        denomination: &Denomination,
-        m: &PublicKey,
-        commitment: &Commitment,
-        blinders: &Blinders,
-    ) -> Result<Self, BlindError> {
-        let key = CoinKey::open(denomination)?;
-        let (a, b) = open_commitment(commitment)?;
+    fn compute(key: &CoinKey, m: &PublicKey, first: &FirstMove, blinders: &Blinders) -> Self {
         let alpha5 = Zeroizing::new(fifth_power(&blinders.alpha));
         let alpha5_beta = Zeroizing::new(*alpha5 * blinders.beta);
         // R' = r G + alpha^5 A + (alpha^5 beta) X + alpha B, in constant time.
         let r_prime = RistrettoPoint::mul_base(&blinders.r)
-            + RistrettoPoint::multiscalar_mul([&*alpha5, &*alpha5_beta, &blinders.alpha], [a, key.point, b]);
+            + RistrettoPoint::multiscalar_mul(
+                [&*alpha5, &*alpha5_beta, &blinders.alpha],
+                [first.a, key.point, first.b],
+            );
         let r_prime = r_prime.compress().to_bytes();
         // c = c' alpha^-5 + beta.
         let c_prime = Zeroizing::new(key.challenge(m, &r_prime));
         let inverse = Zeroizing::new(alpha5.invert());
         let c = *c_prime * *inverse + blinders.beta;
-        Ok(Self {
-            key,
-            a,
-            b,
-            r_prime,
-            c,
-        })
+        Self { r_prime, c }
+    }
+
+    /// z' = r + alpha^5 z + alpha b and y' = alpha y; the finished coin is verified.
+    fn finish(
+        self,
+        key: &CoinKey,
+        m: &PublicKey,
+        blinders: &Blinders,
+        opened: &Opened,
+    ) -> Result<Coin, BlindError> {
+        let alpha5 = Zeroizing::new(fifth_power(&blinders.alpha));
+        let z_prime = blinders.r + *alpha5 * opened.z + blinders.alpha * opened.b;
+        let y_prime = blinders.alpha * opened.y;
+        let coin = Coin {
+            suite: SUITE,
+            key_id: key.id,
+            public: *m,
+            r: self.r_prime,
+            z: z_prime.to_bytes(),
+            y: y_prime.to_bytes(),
+        };
+        coin.verify_in_constant_time(key)?;
+        Ok(coin)
     }
 }
 
@@ -149,8 +162,11 @@ pub fn blind(
     commitment: &Commitment,
     blinders: &Blinders,
 ) -> Result<Challenge, BlindError> {
-    let blinded = Blinded::compute(denomination, m, commitment, blinders)?;
-    Ok(Challenge(blinded.c.to_bytes()))
+    let key = CoinKey::open(denomination)?;
+    let first = FirstMove::open(commitment)?;
+    Ok(Challenge(
+        Blinded::compute(&key, m, &first, blinders).c.to_bytes(),
+    ))
 }
 
 /// Unblinds: checks the bank's answer and makes the coin of it.
@@ -167,59 +183,80 @@ pub fn unblind(
     blinders: &Blinders,
     response: &Response,
 ) -> Result<Coin, BlindError> {
-    let blinded = Blinded::compute(denomination, m, commitment, blinders)?;
+    let key = CoinKey::open(denomination)?;
+    let first = FirstMove::open(commitment)?;
+    let blinded = Blinded::compute(&key, m, &first, blinders);
     let opened = Opened::new(response)?;
-    if opened.b_point() != blinded.b {
+    if opened.b_point() != first.b {
         return Err(BlindError::CommitmentMismatch);
     }
-    if opened.a_point(&blinded.c, &blinded.key.point) != blinded.a {
+    if opened.a_point(&blinded.c, &key.point) != first.a {
         return Err(BlindError::ResponseMismatch);
     }
-    let alpha5 = Zeroizing::new(fifth_power(&blinders.alpha));
-    let z_prime = blinders.r + *alpha5 * opened.z + blinders.alpha * opened.b;
-    let y_prime = blinders.alpha * opened.y;
-    let coin = Coin {
-        suite: SUITE,
-        key_id: blinded.key.id,
-        public: *m,
-        r: blinded.r_prime,
-        z: z_prime.to_bytes(),
-        y: y_prime.to_bytes(),
-    };
-    coin.verify_in_constant_time(denomination)?;
-    Ok(coin)
+    blinded.finish(&key, m, blinders, &opened)
 }
 
-/// Computes the bank's first message from the rest of the session: A = z G - (c + y^5) X, B = b G + y H.
+/// Recovers the coin from the bank's stored records: the wallet's challenge and the bank's answer to it.
 ///
-/// A wallet that is restored from its seed gets the challenge and the response from the bank's records,
-/// computes the first message, derives the blinders from it, checks that [`blind`] gives the same challenge, and
-/// unblinds.
+/// What the bank sent first is A = z G - (c + y^5) X and B = b G + y H, so that both checks of [`unblind`] hold by
+/// themselves; `blinders` derives the blinders from it, as [`Seed::blinders`](crate::Seed::blinders) does. The
+/// challenge that they make must be the one that was answered. The finished coin is verified before it is returned.
 ///
 /// # Errors
-/// The malformed field, or [`BlindError::ZeroY`].
-pub fn reconstruct(
+/// [`BlindError::OtherChallenge`] when the challenge is not made with these blinders; or the malformed field.
+pub fn recover(
     denomination: &Denomination,
+    m: &PublicKey,
     challenge: &Challenge,
     response: &Response,
-) -> Result<Commitment, BlindError> {
-    let x_point = denomination.point()?;
-    let c = encoding::scalar(&challenge.0, "challenge")?;
+    blinders: impl FnOnce(&KeyId, &Commitment) -> Blinders,
+) -> Result<Coin, BlindError> {
+    let key = CoinKey::open(denomination)?;
     let opened = Opened::new(response)?;
-    Ok(Commitment {
-        a: opened.a_point(&c, &x_point).compress().to_bytes(),
-        b: opened.b_point().compress().to_bytes(),
-    })
+    let first = FirstMove::reconstruct(&key.point, challenge, &opened)?;
+    let blinders = blinders(&key.id, &first.encode());
+    let blinded = Blinded::compute(&key, m, &first, &blinders);
+    if blinded.c.to_bytes() != challenge.0 {
+        return Err(BlindError::OtherChallenge);
+    }
+    blinded.finish(&key, m, &blinders, &opened)
 }
 
-/// A and B, decoded; neither may be the identity.
-pub(crate) fn open_commitment(
-    commitment: &Commitment,
-) -> Result<(RistrettoPoint, RistrettoPoint), Malformed> {
-    Ok((
-        encoding::point(&commitment.a, "A")?,
-        encoding::point(&commitment.b, "B")?,
-    ))
+/// The bank's first message, decoded.
+struct FirstMove {
+    a: RistrettoPoint,
+    b: RistrettoPoint,
+}
+
+impl FirstMove {
+    fn open(commitment: &Commitment) -> Result<Self, Malformed> {
+        Ok(Self {
+            a: encoding::point(&commitment.a, "A")?,
+            b: encoding::point(&commitment.b, "B")?,
+        })
+    }
+
+    /// What the bank must have sent for its answer to be right.
+    fn reconstruct(
+        x_point: &RistrettoPoint,
+        challenge: &Challenge,
+        opened: &Opened,
+    ) -> Result<Self, Malformed> {
+        let c = encoding::scalar(&challenge.0, "challenge")?;
+        let (a, b) = (opened.a_point(&c, x_point), opened.b_point());
+        match (a.is_identity(), b.is_identity()) {
+            (true, _) => Err(Malformed::Identity("A")),
+            (_, true) => Err(Malformed::Identity("B")),
+            _ => Ok(Self { a, b }),
+        }
+    }
+
+    fn encode(&self) -> Commitment {
+        Commitment {
+            a: self.a.compress().to_bytes(),
+            b: self.b.compress().to_bytes(),
+        }
+    }
 }
 
 /// A response, decoded. The bank knows all of it, so its checks may take variable time.

@@ -79,9 +79,8 @@ impl Coin {
 
     /// As [`verify`](Coin::verify), in constant time: for the wallet, whose fresh coins nobody has seen yet, and
     /// who must not tell the bank about them by how long she takes.
-    pub(crate) fn verify_in_constant_time(&self, denomination: &Denomination) -> Result<(), CoinError> {
-        let key = CoinKey::open(denomination)?;
-        let equation = CoinEquation::open(self, &key, self.point())?;
+    pub(crate) fn verify_in_constant_time(&self, key: &CoinKey) -> Result<(), CoinError> {
+        let equation = CoinEquation::open(self, key, self.point())?;
         let left = equation.r + key.point * equation.f;
         if left == commit(&equation.z, &equation.y) {
             Ok(())

@@ -11,8 +11,9 @@ mod support;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    BlindError, Blinders, Challenge, Coin, CoinError, Commitment, IssueError, Nonces, Response, SecretKey,
-    Seed, Transcript, TranscriptExt, blind, generator_g, generator_h, joining_blinders, reconstruct, unblind,
+    BlindError, Blinders, Challenge, Coin, CoinError, Commitment, IssueError, KeyId, Nonces, Response,
+    SecretKey, Seed, Transcript, TranscriptExt, blind, generator_g, generator_h, joining_blinders, recover,
+    unblind,
 };
 use proptest::prelude::*;
 use sha2::Sha512;
@@ -290,11 +291,34 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
 
     let phrase = seed.to_phrase();
     let restored = Seed::from_phrase(&phrase).expect("its own phrase");
-    let same = reconstruct(&d, &challenge, &response).expect("good");
-    assert_eq!(same, commitment);
-    let blinders = restored.blinders(&request_id, 0, &d.id(), &same);
-    assert_eq!(blind(&d, &m, &same, &blinders), Ok(challenge));
-    assert_eq!(unblind(&d, &m, &same, &blinders, &response), Ok(coin));
+    let derived = |key_id: &KeyId, same: &Commitment| {
+        assert_eq!((*key_id, *same), (d.id(), commitment));
+        restored.blinders(&request_id, 0, key_id, same)
+    };
+    assert_eq!(recover(&d, &m, &challenge, &response, derived), Ok(coin));
+
+    // The answer to another wallet's challenge, or one that was changed, makes no coin.
+    let other = Seed::generate(&mut TestRng::new("restore", 1));
+    let strange = |key_id: &KeyId, same: &Commitment| other.blinders(&request_id, 0, key_id, same);
+    let refused = Err(BlindError::OtherChallenge);
+    assert_eq!(recover(&d, &m, &challenge, &response, strange), refused);
+    for changed in [
+        Response {
+            z: add_one(&response.z),
+            ..response
+        },
+        Response {
+            b: add_one(&response.b),
+            ..response
+        },
+        Response {
+            y: add_one(&response.y),
+            ..response
+        },
+    ] {
+        let derived = |key_id: &KeyId, same: &Commitment| restored.blinders(&request_id, 0, key_id, same);
+        assert_eq!(recover(&d, &m, &challenge, &changed, derived), refused);
+    }
 }
 
 /// Each session explains each coin of its key, so what the bank saw says nothing about which is which.
@@ -380,6 +404,10 @@ proptest! {
         let (_, d) = denomination(8, 1);
         let coin = Coin { suite: 1, key_id: d.id(), public: farthing_coin::PublicKey(public), r, z, y };
         prop_assert!(coin.verify(&d).is_err());
-        let _ = reconstruct(&d, &Challenge(z), &Response { z: r, b: y, y: z });
+        let m = farthing_coin::PublicKey(public);
+        let seed = Seed::from_bytes(&r);
+        let answer = Response { z: r, b: y, y: z };
+        let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&public, 0, key_id, first);
+        prop_assert!(recover(&d, &m, &Challenge(z), &answer, derived).is_err());
     }
 }

@@ -10,8 +10,7 @@ use crate::{
 };
 use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, Denomination, DenominationSecret, KeyBook, KeyId, Nonces,
-    PublicKey, Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, reconstruct,
-    unblind,
+    PublicKey, Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -180,28 +179,17 @@ pub fn finish(
     let answers = body.challenges.iter().zip(&body.responses);
     for (slot, (key_id, (challenge, response))) in body.outputs.iter().zip(answers).enumerate() {
         let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
-        let coin = recover(request_id, slot, denomination, challenge, response, seed)?;
-        coins.push(coin);
+        let public = seed.coin_key(request_id, slot as u32).public();
+        let coin = recover(
+            denomination,
+            &public,
+            challenge,
+            response,
+            |key_id, commitment| seed.blinders(request_id, slot as u32, key_id, commitment),
+        );
+        coins.push(coin.map_err(|why| MintFault::Blind { slot, why })?);
     }
     Ok(coins)
-}
-
-fn recover(
-    request_id: &[u8; 32],
-    slot: usize,
-    denomination: &Denomination,
-    challenge: &Challenge,
-    response: &Response,
-    seed: &Seed,
-) -> Result<Coin, MintFault> {
-    let at_slot = |why| MintFault::Blind { slot, why };
-    let commitment = reconstruct(denomination, challenge, response).map_err(at_slot)?;
-    let public = seed.coin_key(request_id, slot as u32).public();
-    let blinders = seed.blinders(request_id, slot as u32, &denomination.id(), &commitment);
-    if blind(denomination, &public, &commitment, &blinders).map_err(at_slot)? != *challenge {
-        return Err(MintFault::Mismatch("challenge"));
-    }
-    unblind(denomination, &public, &commitment, &blinders, response).map_err(at_slot)
 }
 
 // ---- the bank ---------------------------------------------------------------------------------------------
