@@ -9,8 +9,8 @@ use crate::{
     refusal::{IssueFault, Refusal},
 };
 use farthing_coin::{
-    BlindError, Challenge, Coin, Commitment, Denomination, DenominationSecret, KeyBook, KeyId, Nonces,
-    PublicKey, Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
+    BlindError, Challenge, Coin, Commitment, DenominationSecret, KeyBook, KeyId, Nonces, PublicKey, Response,
+    Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
