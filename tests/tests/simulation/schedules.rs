@@ -1,9 +1,9 @@
 //! One purchase in each mode, with every fault at every message and every durable write of it, and pairs of them.
 //!
-//! | | of the pairs |
+//! | | of each row that is run |
 //! |---|---|
 //! | `FARTHING_SCHEDULES=all` | runs all, and says how far it is |
-//! | `FARTHING_SCHEDULES=5000-6000`, or one number | runs these: one that failed has said its number |
+//! | `FARTHING_SCHEDULES=5000-6000`, or one number | runs these: one that failed has said its number, and this command |
 
 use farthing_tests::simulation::{
     local,
@@ -45,10 +45,10 @@ enum Which {
 }
 
 impl Which {
-    /// What `FARTHING_SCHEDULES` asks for, or a sample.
-    fn asked() -> Self {
+    /// What `FARTHING_SCHEDULES` asks for, or else `these`.
+    fn asked_or(these: Which) -> Self {
         let Ok(asked) = std::env::var("FARTHING_SCHEDULES") else {
-            return Which::Sample(PAIRS);
+            return these;
         };
         if asked == "all" {
             return Which::All;
@@ -91,8 +91,8 @@ impl Row {
         }
     }
 
-    /// Runs the row on all cores, each schedule in a copy of the morning.
-    fn run(&self) {
+    /// Runs the row on all cores, each schedule in a copy of the morning. `test` is what the test is called.
+    fn run(&self, test: &str) {
         let length = local(async { self.morning().await.run(&Schedule::default()).await });
         let schedules = (self.schedules)(&length);
         let numbers = self.which.of(schedules.len());
@@ -105,6 +105,7 @@ impl Row {
                     return;
                 };
                 let failed = FailureNote {
+                    test,
                     mode: self.mode,
                     number: *number,
                     schedule: &schedules[*number],
@@ -142,8 +143,9 @@ impl Row {
     }
 }
 
-/// Says which schedule it was that failed, and lets no more begin.
+/// Says which schedule it was that failed and how to run it again, and lets no more begin.
 struct FailureNote<'a> {
+    test: &'a str,
     mode: Mode,
     number: usize,
     schedule: &'a Schedule,
@@ -153,12 +155,16 @@ struct FailureNote<'a> {
 impl Drop for FailureNote<'_> {
     fn drop(&mut self) {
         let Self {
+            test,
             mode,
             number,
             schedule,
             next,
         } = self;
-        eprintln!("failed: seed {SEED}, {mode:?}, schedule {number}: {schedule:?}");
+        eprintln!(
+            "failed: seed {SEED}, {mode:?}, schedule {number}: {schedule:?}\nto run it again: FARTHING_SCHEDULES={number} \
+             cargo test -p farthing-tests --test simulation {test} -- --nocapture"
+        );
         next.store(usize::MAX / 2, Ordering::Relaxed);
     }
 }
@@ -169,7 +175,7 @@ fn singles(mode: Mode) -> Row {
         with_coins: false,
         what: "one fault",
         schedules: Length::singles,
-        which: Which::All,
+        which: Which::asked_or(Which::All),
     }
 }
 
@@ -179,46 +185,46 @@ fn pairs(mode: Mode) -> Row {
         with_coins: true,
         what: "two faults",
         schedules: Length::pairs,
-        which: Which::asked(),
+        which: Which::asked_or(Which::Sample(PAIRS)),
     }
 }
 
 #[test]
 fn every_single_fault_of_a_purchase() {
-    singles(Mode::Buy).run();
+    singles(Mode::Buy).run("every_single_fault_of_a_purchase");
 }
 
 #[test]
 fn every_single_fault_of_a_cancelled_purchase() {
-    singles(Mode::Cancel).run();
+    singles(Mode::Cancel).run("every_single_fault_of_a_cancelled_purchase");
 }
 
 #[test]
 fn every_single_fault_of_a_sealed_purchase() {
-    singles(Mode::Sealed).run();
+    singles(Mode::Sealed).run("every_single_fault_of_a_sealed_purchase");
 }
 
 #[test]
 fn every_single_fault_of_a_cancelled_sealed_purchase() {
-    singles(Mode::SealedCancel).run();
+    singles(Mode::SealedCancel).run("every_single_fault_of_a_cancelled_sealed_purchase");
 }
 
 #[test]
 fn pairs_of_faults_of_a_purchase() {
-    pairs(Mode::Buy).run();
+    pairs(Mode::Buy).run("pairs_of_faults_of_a_purchase");
 }
 
 #[test]
 fn pairs_of_faults_of_a_cancelled_purchase() {
-    pairs(Mode::Cancel).run();
+    pairs(Mode::Cancel).run("pairs_of_faults_of_a_cancelled_purchase");
 }
 
 #[test]
 fn pairs_of_faults_of_a_sealed_purchase() {
-    pairs(Mode::Sealed).run();
+    pairs(Mode::Sealed).run("pairs_of_faults_of_a_sealed_purchase");
 }
 
 #[test]
 fn pairs_of_faults_of_a_cancelled_sealed_purchase() {
-    pairs(Mode::SealedCancel).run();
+    pairs(Mode::SealedCancel).run("pairs_of_faults_of_a_cancelled_sealed_purchase");
 }
