@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,8,64",
           value_parser = value_parser!(u64).range(1..=UNDER_WAY_MAX))]
     pub(crate) under_way: Vec<u64>,
-    /// How long each run is measured.
+    /// How long each run is measured, from when as many were completed as are under way.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
     /// Coins of a purchase or withdrawal [default: 2 of a purchase, 16 of a withdrawal; an exchange has 2].

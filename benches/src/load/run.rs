@@ -15,7 +15,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -42,7 +45,7 @@ pub(crate) struct Measured {
     pub(crate) mode: Mode,
     pub(crate) under_way: u64,
     pub(crate) coins: u64,
-    /// For how long all were under way (s).
+    /// For how long it was measured, all being under way (s).
     pub(crate) seconds: f64,
     /// Completed in that time.
     pub(crate) done: u64,
@@ -86,13 +89,57 @@ impl Latency {
 /// What the customers under way share.
 struct Pool {
     waiting: Mutex<Vec<Arc<Wallet>>>,
-    until: Instant,
+    /// How many have still to be completed before anything is measured: one for each place. All places begin at once, and
+    /// until then what they have done shows in nothing that is completed.
+    ahead: AtomicU64,
+    time: Duration,
+    /// From when it is measured.
+    began: OnceLock<Instant>,
     /// When there was nobody left to take a customer's place, if there ever was.
-    dry: Mutex<Option<Instant>>,
+    dry: OnceLock<Instant>,
     bar: ProgressBar,
 }
 
-/// What one place in the run has done.
+impl Pool {
+    /// Counts what was completed `now`.
+    fn completed(&self, now: Instant) {
+        match self
+            .ahead
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| ahead.checked_sub(1))
+        {
+            Ok(1) => drop(self.began.set(now)),
+            Ok(_) => {}
+            Err(_) => self.bar.inc(1),
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.began.get().is_some_and(|began| now >= *began + self.time)
+    }
+
+    /// What was measured of all that was done.
+    fn end(&self, done: Done) -> Ended {
+        let Some(began) = self.began.get().copied() else {
+            return Ended {
+                done,
+                in_time: 0,
+                time: self.time,
+                times: Vec::new(),
+            };
+        };
+        let over = began + self.time;
+        let ended = self.dry.get().map_or(over, |dry| (*dry).clamp(began, over));
+        let since = done.completed.iter().filter(|(at, _)| *at > began);
+        Ended {
+            in_time: since.clone().filter(|(at, _)| *at <= ended).count() as u64,
+            time: ended.duration_since(began).max(Duration::from_millis(1)),
+            times: since.map(|(_, took)| *took).collect(),
+            done,
+        }
+    }
+}
+
+/// What was done in a run, or in one place of it.
 #[derive(Default)]
 struct Done {
     /// When each was completed, and how long it took.
@@ -106,6 +153,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A run that has ended.
+struct Ended {
+    done: Done,
+    /// How many were completed while it was measured, and how long that was.
+    in_time: u64,
+    time: Duration,
+    /// How long each took that was completed since then.
+    times: Vec<Duration>,
+}
+
+impl Ended {
+    fn per_second(&self) -> f64 {
+        self.in_time as f64 / self.time.as_secs_f64()
+    }
+}
+
 impl Run<'_> {
     /// Prepares, measures, waits until everything is settled, and counts the books.
     pub(crate) async fn measure(&self, customers: &mut Customers, books: &Books) -> Result<Measured> {
@@ -115,18 +178,26 @@ impl Run<'_> {
         quiet(self.world).await?;
         let before = Snapshot::take(self.world, customers).await?;
         let bar = bars::running(self.under_way, self.work.mode, self.time);
-        let (began, ended, done) = self.go(fresh, self.time, &bar).await?;
+        let ended = self.go(fresh, self.time, &bar).await?;
         bar.finish_and_clear();
-        resume(&done.to_resume).await?;
+        resume(&ended.done.to_resume).await?;
         let settling = quiet(self.world).await?;
         let after = Snapshot::take(self.world, customers).await?;
+        let per_second = ended.per_second();
+        let Ended {
+            done,
+            in_time,
+            time,
+            times,
+        } = ended;
         let total = done.completed.len() as u64;
-        let in_time = done.completed.iter().filter(|(at, _)| *at <= ended).count() as u64;
         if in_time == 0 {
             let why = done.failures.into_iter().next().unwrap_or_default();
-            bail!("not one {} was completed: {why}", self.work.mode.noun());
+            bail!(
+                "too few were completed to measure a {}: {total}. {why}",
+                self.work.mode.noun()
+            );
         }
-        let seconds = ended.duration_since(began).as_secs_f64();
         let mut failures: BTreeMap<String, u64> = BTreeMap::new();
         for failure in done.failures {
             let known = failures.len() < FAILURES_MAX || failures.contains_key(&failure);
@@ -137,10 +208,10 @@ impl Run<'_> {
             mode: self.work.mode,
             under_way: self.under_way,
             coins: self.work.coins,
-            seconds,
+            seconds: time.as_secs_f64(),
             done: in_time,
-            per_second: in_time as f64 / seconds,
-            latency: Latency::of(done.completed.into_iter().map(|(_, took)| took).collect()),
+            per_second,
+            latency: Latency::of(times),
             failures,
             costs: Costs::between(&before, &after, total),
             settling_seconds: settling.as_secs_f64(),
@@ -153,27 +224,21 @@ impl Run<'_> {
         let places = usize::try_from(self.under_way)?;
         let fresh = customers.prepare(self.world, self.work, places).await?;
         let bar = bars::running(self.under_way, self.work.mode, WARM_UP);
-        let (began, ended, done) = self.go(fresh, WARM_UP, &bar).await?;
+        let ended = self.go(fresh, WARM_UP, &bar).await?;
         bar.finish_and_clear();
-        resume(&done.to_resume).await?;
-        let took = ended.duration_since(began).max(Duration::from_millis(1));
-        let rate = done.completed.len() as f64 / took.as_secs_f64();
-        let expected = rate * self.time.as_secs_f64() * MARGIN_PERCENT as f64 / 100.0;
+        resume(&ended.done.to_resume).await?;
+        let expected = ended.per_second() * self.time.as_secs_f64() * MARGIN_PERCENT as f64 / 100.0;
         Ok((expected / self.work.times_each() as f64) as usize)
     }
 
-    /// Has so many at work until the time is over, or nobody is left; says from when until when all of them were.
-    async fn go(
-        &self,
-        customers: Vec<Arc<Wallet>>,
-        time: Duration,
-        bar: &ProgressBar,
-    ) -> Result<(Instant, Instant, Done)> {
-        let began = Instant::now();
+    /// Has so many at work until the time is over, or nobody is left.
+    async fn go(&self, customers: Vec<Arc<Wallet>>, time: Duration, bar: &ProgressBar) -> Result<Ended> {
         let pool = Arc::new(Pool {
             waiting: Mutex::new(customers),
-            until: began + time,
-            dry: Mutex::new(None),
+            ahead: AtomicU64::new(self.under_way),
+            time,
+            began: OnceLock::new(),
+            dry: OnceLock::new(),
             bar: bar.clone(),
         });
         let mut places = JoinSet::new();
@@ -187,8 +252,7 @@ impl Run<'_> {
             all.failures.extend(done.failures);
             all.to_resume.extend(done.to_resume);
         }
-        let dry = *lock(&pool.dry);
-        Ok((began, dry.unwrap_or(pool.until), all))
+        Ok(pool.end(all))
     }
 }
 
@@ -197,19 +261,19 @@ async fn one_place(pool: Arc<Pool>, work: Arc<Work>) -> Done {
     let mut done = Done::default();
     loop {
         let Some(wallet) = lock(&pool.waiting).pop() else {
-            lock(&pool.dry).get_or_insert_with(Instant::now);
+            pool.dry.get_or_init(Instant::now);
             return done;
         };
         for _ in 0..work.times_each() {
             let began = Instant::now();
-            if began >= pool.until {
+            if pool.is_over(began) {
                 return done;
             }
             match work.once(&wallet).await {
                 Ok(()) => {
                     let now = Instant::now();
                     done.completed.push((now, now.duration_since(began)));
-                    pool.bar.inc(1);
+                    pool.completed(now);
                 }
                 Err(error) => {
                     done.failures.push(format!("{error:#}"));
