@@ -62,3 +62,24 @@ fn a_run_of_each_mode_says_what_was_done_and_what_it_took() {
     assert!(number(&run, "/each/bank/requests") >= 2.0);
     assert_eq!(number(&run, "/audit/in_coins"), number(&run, "/audit/paid_in"));
 }
+
+#[test]
+fn purchases_behind_spent_coins_leave_books_that_count_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let nodes = dir.path().join("nodes");
+    let run = load(&["--spent", "2000", "--dir", nodes.to_str().unwrap()]);
+    assert_eq!(number(&run, "/spent"), 2000.0);
+    let audit = Command::new(env!("CARGO_BIN_EXE_load"))
+        .args(["role", "bank", "audit", "--json"])
+        .arg(nodes.join("bank"))
+        .output()
+        .unwrap();
+    assert!(audit.status.success(), "{audit:?}");
+    let audit: Value = serde_json::from_slice(&audit.stdout).unwrap();
+    assert_eq!(audit.get("problems"), Some(&serde_json::json!([])));
+    assert_eq!(audit.get("counted_rows"), Some(&Value::Bool(true)));
+    // Each purchase has spent two more of the same value.
+    let values = audit.get("coins").and_then(Value::as_array).unwrap();
+    let spent: f64 = values.iter().map(|value| number(value, "/spent")).sum();
+    assert_eq!(spent, 2000.0 + 2.0 * number(&run, "/audit/purchases"));
+}

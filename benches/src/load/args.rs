@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// The most customers at work at once.
 const UNDER_WAY_MAX: u64 = 4096;
 
+/// The most coins that were spent before.
+const SPENT_MAX: u64 = 1_000_000_000;
+
 /// The most coins of one purchase or withdrawal.
 const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
 
@@ -26,6 +29,7 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --mode exchange --under-way 1,64       two coins for two fresh ones\n  \
         load --json > runs.jsonl --plot load.svg    one line of JSON a run, and a picture\n  \
         load --dir /mnt/disk/load                   on the disk that matters: syncs cost what they cost there\n  \
+        load --spent 10000000 --under-way 64        the same behind ten million spent coins\n  \
         load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n\n\
         How to read the table: `a second` is what was completed while all were under way; the latency is that of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
@@ -56,6 +60,10 @@ pub(crate) struct Args {
     /// Load the nodes that run in DIR/bank, DIR/escrow and DIR/merchant, and leave them running.
     #[arg(long, value_name = "DIR")]
     pub(crate) nodes: Option<PathBuf>,
+    /// Write N spent coins into the fresh bank's store before it starts, as the bank would have, each with its withdrawal and
+    /// all sums. A million takes about 80 s and 1 GB of disk, and each audit of them some 13 s.
+    #[arg(long, value_name = "N", conflicts_with = "nodes", value_parser = value_parser!(u64).range(1..=SPENT_MAX))]
+    pub(crate) spent: Option<u64>,
     /// Print one line of JSON for each run instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -93,6 +101,15 @@ impl Mode {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn coins_are_not_written_into_the_store_of_a_bank_that_runs() {
+        let refused = Args::try_parse_from(["load", "--nodes", "there", "--spent", "5"]).err();
+        assert_eq!(
+            refused.map(|error| error.kind()),
+            Some(clap::error::ErrorKind::ArgumentConflict)
+        );
+    }
 
     #[test]
     fn the_definition_holds_together() {

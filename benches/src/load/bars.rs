@@ -17,6 +17,12 @@ pub(crate) fn preparing(customers: u64) -> ProgressBar {
     ProgressBar::new(customers).with_style(style_of(style, ProgressStyle::default_bar()))
 }
 
+/// Spent coins are written into the bank's store.
+pub(crate) fn filling(coins: u64) -> ProgressBar {
+    let style = "spent coins {bar:30} {pos} of {len}, {per_sec}, {eta} left";
+    ProgressBar::new(coins).with_style(style_of(style, ProgressStyle::default_bar()))
+}
+
 /// So many are under way.
 pub(crate) fn running(under_way: u64, mode: Mode, time: Duration) -> ProgressBar {
     let style = "{msg}: {elapsed} {spinner} {pos} done, {per_sec}";

@@ -11,8 +11,8 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Nothing more is settled in the background once no node has run a transaction for so long, and for as long as a merchant
-/// waits before he asks what was sold on sealed offers.
+/// Nothing more is done in the background once no node has run a transaction, or verified more of its journal after its
+/// start, for so long, and for as long as a merchant waits before he asks what was sold on sealed offers.
 const QUIET: Duration = Duration::from_millis(700);
 
 /// How long that may take.
@@ -116,7 +116,9 @@ pub(crate) async fn quiet(world: &World) -> Result<Duration> {
     let began = Instant::now();
     let (mut last, mut since) = (None, began);
     loop {
-        let now = statuses(world).await?.map(|status| status.store.transactions);
+        let now = statuses(world)
+            .await?
+            .map(|status| (status.store.transactions, status.store.unverified));
         if last.replace(now) != Some(now) {
             since = Instant::now();
         } else if since.elapsed() > QUIET.saturating_add(world.asks_every) {

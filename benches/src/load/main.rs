@@ -6,6 +6,7 @@
 //! |---|---|
 //! | what can be typed | [`args`] |
 //! | the nodes | [`world`] |
+//! | coins spent before, in the bank's store | [`spent`] |
 //! | the customers, prepared before anything is measured | [`customers`] |
 //! | what a customer does again and again | [`work`] |
 //! | one run: so many under way for so long | [`run`] |
@@ -25,6 +26,7 @@ mod least;
 mod plot;
 mod report;
 mod run;
+mod spent;
 mod work;
 mod world;
 

@@ -13,7 +13,7 @@ pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
         .zip(result.costs.parties)
         .map(|(name, cost)| Ok(((*name).to_owned(), serde_json::to_value(cost)?)))
         .collect::<Result<_>>()?;
-    let value = json!({
+    let mut value = json!({
         "mode": result.mode,
         "under_way": result.under_way,
         "coins": result.coins,
@@ -33,6 +33,9 @@ pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
         "operations": floor,
         "floor": LeastCost::of(floor, result.mode, result.coins),
     });
+    if let (Some(spent), Some(fields)) = (result.spent, value.as_object_mut()) {
+        fields.insert("spent".into(), spent.into());
+    }
     writeln!(std::io::stdout(), "{value}")?;
     Ok(())
 }
@@ -102,8 +105,11 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
     }
     let noun = first.mode.noun();
     let failed: u64 = results.iter().flat_map(|result| result.failures.values()).sum();
+    let behind = first
+        .spent
+        .map_or(String::new(), |coins| format!(", behind {coins} spent coins"));
     let text = format!(
-        "{noun}s of {} coins\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations here and now\n\n{}\n\n\
+        "{noun}s of {} coins{behind}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations here and now\n\n{}\n\n\
          {}\n\n{failed} failed at first; the books agree to the unit after each run",
         first.coins,
         columns(&rows, &[0, 1, 2, 3, 4, 5, 6, 7]),

@@ -45,6 +45,8 @@ pub(crate) struct Measured {
     pub(crate) mode: Mode,
     pub(crate) under_way: u64,
     pub(crate) coins: u64,
+    /// How many coins were spent before, if that was asked for.
+    pub(crate) spent: Option<u64>,
     /// For how long it was measured, all being under way (s).
     pub(crate) seconds: f64,
     /// Completed in that time.
@@ -208,6 +210,7 @@ impl Run<'_> {
             mode: self.work.mode,
             under_way: self.under_way,
             coins: self.work.coins,
+            spent: self.world.spent,
             seconds: time.as_secs_f64(),
             done: in_time,
             per_second,

@@ -1,6 +1,9 @@
 //! The nodes: fresh ones, or those that run already.
 
-use crate::args::{Args, Mode};
+use crate::{
+    args::{Args, Mode},
+    spent,
+};
 use anyhow::{Context, Result, bail};
 use farthing_client::{buy::Parties, demo::processes::Node};
 use farthing_node::{
@@ -84,6 +87,8 @@ pub(crate) struct World {
     pub(crate) merchant_account: String,
     /// How long the merchant waits before he asks again what he has sold; zero if he is there when he sells.
     pub(crate) asks_every: Duration,
+    /// How many coins were spent before, if that was asked for.
+    pub(crate) spent: Option<u64>,
     ours: bool,
 }
 
@@ -93,7 +98,7 @@ impl World {
         let program = std::env::current_exe().context("this program cannot be found")?;
         let [bank, escrow, merchant] = match &args.nodes {
             Some(nodes) => running(&program, nodes).await?,
-            None => started(&program, dir).await?,
+            None => started(&program, dir, args.spent).await?,
         };
         let values = values(&bank).await?;
         let top = values.last().copied().context("the bank issues no coins")?;
@@ -115,6 +120,7 @@ impl World {
                 Mode::Sealed => Duration::from_millis(SALES_ASKED_EVERY_MS),
                 Mode::Purchase | Mode::Withdraw | Mode::Exchange => Duration::ZERO,
             },
+            spent: args.spent,
             ours: args.nodes.is_none(),
         };
         world.open_account(&world.merchant_account).await?;
@@ -182,7 +188,7 @@ impl World {
     }
 }
 
-async fn started(program: &Path, dir: &Path) -> Result<[Node; 3]> {
+async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<[Node; 3]> {
     let init = |role: RoleName| {
         let dir = dir.join(role.as_str());
         async move { Node::init(program, role, &dir, &[]).await }
@@ -193,6 +199,9 @@ async fn started(program: &Path, dir: &Path) -> Result<[Node; 3]> {
     bank.knows([&escrow]).await?;
     escrow.knows([&bank]).await?;
     merchant.knows([&bank, &escrow]).await?;
+    if let Some(coins) = spent {
+        spent::fill(bank.dir(), coins).await?;
+    }
     for node in [&bank, &escrow, &merchant] {
         node.start().await?;
     }

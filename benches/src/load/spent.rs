@@ -1,0 +1,129 @@
+//! Coins that were spent before anybody here was a customer, in the bank's store as the bank itself writes them.
+//!
+//! One account was paid in for, withdrew all of them and was credited them again, so that the books balance. Keys,
+//! signatures and challenges are random bytes of their length: nobody verifies those of a spent coin again. The rows of
+//! the purchases and the customers' notes are left out.
+
+use crate::bars;
+use anyhow::{Context, Result};
+use farthing_bank::{
+    bank::Bank,
+    desk::{Move, move_money, open_account},
+    node::BankNode,
+    rows::{Direction, WITHDRAWN, count_issued, move_coins},
+};
+use farthing_coin::{Challenge, KeyId, PublicKey, Response, SecretKey, Signature};
+use farthing_node::{
+    clock::{Clock, SystemClock},
+    entropy::{Entropy, SystemEntropy},
+    store::{StoreError, Transaction},
+};
+use farthing_protocol::{
+    coins::CoinState,
+    documents::{CoinUse, EarlierUse, Issued},
+    limits::COINS_PER_REQUEST_MAX,
+    money::Amount,
+};
+use std::path::Path;
+
+/// The coins of one transaction: withdrawals of as many coins as there can be, and within the bounds of a transaction.
+const TOGETHER: usize = 16 * COINS_PER_REQUEST_MAX;
+
+/// Writes so many spent coins of the largest value into the store of the bank in `dir`, which must not run.
+pub(crate) async fn fill(dir: &Path, coins: u64) -> Result<()> {
+    let node = BankNode::open(dir).await?;
+    let (owner, key) = pay_in(node.bank(), coins).await?;
+    let bar = bars::filling(coins);
+    let mut left = usize::try_from(coins)?;
+    while left > 0 {
+        let count = left.min(TOGETHER);
+        let store = node.bank().store();
+        store
+            .transact(move |tx| withdraw_and_spend(tx, owner, key, count))
+            .await?;
+        bar.inc(count as u64);
+        left -= count;
+    }
+    // Closing takes seconds where there is much, and waits.
+    tokio::task::spawn_blocking(|| node.close()).await??;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Opens an account that is paid in what so many coins are worth, and says of which key these are: that of the coins
+/// which every purchase here is paid with.
+async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
+    let (keys, now_ms) = (bank.keys(), SystemClock.now_ms());
+    let book = keys.book();
+    let top = book.list().values.last().copied().unwrap_or_default();
+    let key = book
+        .issuing(top, now_ms)
+        .context("the bank issues no coins")?
+        .id();
+    let entropy: &dyn Entropy = &SystemEntropy;
+    let owner = SecretKey::generate(&mut entropy.rng()).public();
+    let asked = Move {
+        direction: Direction::In,
+        account: owner,
+        amount: Amount(top.saturating_mul(coins)),
+        reference: "coins spent before".into(),
+    };
+    let paid_in = bank.store().transact(move |tx| {
+        let opened = open_account(tx, owner, None, now_ms)?;
+        let moved = move_money(tx, &asked, now_ms)?;
+        Ok(opened.and(moved))
+    });
+    paid_in.await??;
+    Ok((owner, key))
+}
+
+fn withdraw_and_spend(
+    tx: &mut Transaction<'_>,
+    owner: PublicKey,
+    key: KeyId,
+    coins: usize,
+) -> Result<(), StoreError> {
+    let outputs = vec![key; coins];
+    for outputs in outputs.chunks(COINS_PER_REQUEST_MAX) {
+        let issued = issued(owner, outputs);
+        WITHDRAWN.put(tx, &(owner, issued.request_id), &issued)?;
+        count_issued(tx, &issued)?;
+        let (coins, spent): (Vec<_>, Vec<_>) = outputs.iter().map(|key| spent(*key)).unzip();
+        move_coins(tx, &coins, &vec![CoinState::Unseen; coins.len()], &spent)?;
+    }
+    Ok(())
+}
+
+fn issued(owner: PublicKey, outputs: &[KeyId]) -> Issued {
+    let response = |_: &KeyId| Response {
+        z: random(),
+        b: random(),
+        y: random(),
+    };
+    Issued {
+        request_id: random(),
+        source: owner.0,
+        outputs: outputs.to_vec(),
+        challenges: outputs.iter().map(|_| Challenge(random())).collect(),
+        responses: outputs.iter().map(response).collect(),
+    }
+}
+
+fn spent(key: KeyId) -> ((KeyId, PublicKey), CoinState) {
+    let authorization = Signature {
+        commitment: random(),
+        response: random(),
+    };
+    let earlier = EarlierUse {
+        operation: CoinUse::Hold,
+        digest: random(),
+        authorization,
+    };
+    ((key, PublicKey(random())), CoinState::Spent(earlier))
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    SystemEntropy.fill(&mut bytes);
+    bytes
+}
