@@ -36,9 +36,12 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to send its request, or to take its reply (ms).
 pub const ADMIN_LINE_TIMEOUT_MS: u64 = 10_000;
 
-/// How long a client waits for the reply (ms). An audit counts every row: that of ten million coins took 130 s on a busy
-/// machine.
-pub const ADMIN_REPLY_TIMEOUT_MS: u64 = 300_000;
+/// How long a client waits for the reply (ms).
+pub const ADMIN_REPLY_TIMEOUT_MS: u64 = 60_000;
+
+/// How long a client waits for the reply to a command that may be long work (ms). An audit counts every row: that of ten
+/// million coins took 130 s on a busy machine.
+pub const ADMIN_WORK_TIMEOUT_MS: u64 = 300_000;
 
 /// The longest path that the operating system takes for a socket (bytes).
 const SOCKET_PATH_MAX_BYTES: usize = 107;
@@ -80,10 +83,11 @@ pub enum AdminError {
     #[error("{0}")]
     Refused(String),
     /// The node took too long.
-    #[error(
-        "the running node has not answered within {ADMIN_REPLY_TIMEOUT_MS} ms; whether it has acted is unknown"
-    )]
-    TimedOut,
+    #[error("the running node has not answered within {waited_ms} ms; whether it has acted is unknown")]
+    TimedOut {
+        /// How long the client waited (ms).
+        waited_ms: u64,
+    },
     /// What came back is not a reply.
     #[error("the running node's reply is not understood: {0}; is it of another version than this command?")]
     Malformed(String),
@@ -192,6 +196,15 @@ pub async fn serve_admin(
 /// # Errors
 /// [`AdminError::Refused`] is the node's own answer; the others say why there was none.
 pub async fn admin_call(dir: &Path, request: &Value) -> Result<Option<Value>, AdminError> {
+    admin_call_within(dir, request, ADMIN_REPLY_TIMEOUT_MS).await
+}
+
+/// As [`admin_call`], waiting for the reply for `patience_ms` at most.
+pub(crate) async fn admin_call_within(
+    dir: &Path,
+    request: &Value,
+    patience_ms: u64,
+) -> Result<Option<Value>, AdminError> {
     let path = dir.join(ADMIN_SOCKET);
     let io = |source| io_error(&path, source);
     let short = match ShortPath::of(dir) {
@@ -215,10 +228,11 @@ pub async fn admin_call(dir: &Path, request: &Value) -> Result<Option<Value>, Ad
         write.write_all(&line_of(request)?).await?;
         read_line(read, ADMIN_REPLY_MAX_BYTES).await
     };
-    let patience = Duration::from_millis(ADMIN_REPLY_TIMEOUT_MS);
-    let line = tokio::time::timeout(patience, exchange)
+    let line = tokio::time::timeout(Duration::from_millis(patience_ms), exchange)
         .await
-        .map_err(|_| AdminError::TimedOut)?
+        .map_err(|_| AdminError::TimedOut {
+            waited_ms: patience_ms,
+        })?
         .map_err(io)?;
     match serde_json::from_slice(&line) {
         Ok(Reply::Ok(value)) => Ok(Some(value)),

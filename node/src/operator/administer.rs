@@ -1,7 +1,7 @@
 //! Doing what an operator asks: the node that runs does it, and when none runs, the command itself.
 
 use super::STORE_DIR;
-use crate::admin::{AdminError, admin_call};
+use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::card::{NetworkFileError, RoleName};
 use crate::home::HomeError;
 use crate::store::{Store, StoreError, StoreOptions};
@@ -90,7 +90,7 @@ pub async fn administer(
 ) -> Result<Value, OperatorError> {
     let request = serde_json::to_value(request)?;
     for _ in 0..TRIES {
-        if let Some(answer) = admin_call(dir, &request).await? {
+        if let Some(answer) = admin_call_within(dir, &request, ADMIN_WORK_TIMEOUT_MS).await? {
             return Ok(answer);
         }
         match alone().await {
