@@ -62,10 +62,10 @@ impl Escrow {
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
         let agreed = verify_hold_contract(request, &self.here())?;
         agreed.check_open(self.decision(&agreed.contract().purchase())?.as_ref())?;
-        Ok(self.have_held(agreed).await?.hold().clone())
+        Ok(self.have_held(agreed).await?.hold(&self.key))
     }
 
-    /// Has the bank hold the coins, and vouches for it.
+    /// Has the bank hold the coins.
     async fn have_held(&self, agreed: AgreedHold) -> Result<HeldContract, Refusal> {
         let contract = agreed.contract().clone();
         self.history.standing()?;
@@ -88,8 +88,7 @@ impl Escrow {
             }
             Err(error) => return Err(bank_failed(error)),
         };
-        let hold = Signed::sign(Hold { bank_hold }, &self.key);
-        contract.held(hold).map_err(|error| {
+        contract.held(bank_hold).map_err(|error| {
             tracing::error!(%error, "a bank has answered a hold with a document that does not fit it");
             Later::Unavailable("its bank's answer does not fit the purchase".into()).into()
         })

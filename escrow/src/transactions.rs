@@ -38,7 +38,6 @@ pub fn release(
 ) -> Result<Decision, Undone> {
     let purchase = release.purchase();
     let sale = release.single_sale();
-    let unseen = release.unseen();
     let existing = DECISIONS.get(tx, &purchase.0)?;
     let now_ms = match existing {
         Some(_) => 0,
@@ -54,7 +53,8 @@ pub fn release(
             if let Some(sale) = &sale {
                 SINGLE_SALES.put(tx, sale, &purchase)?;
             }
-            if let Some((contract, bank_hold)) = unseen {
+            if let Some(unseen) = release.into_unseen() {
+                let (contract, bank_hold) = unseen.into_parts();
                 list(tx, SealedSaleRow { contract, bank_hold })?;
             }
         }

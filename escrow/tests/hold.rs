@@ -13,6 +13,7 @@ use farthing_escrow::admin::purchases;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
+    contract::check_hold,
     decide::{Outcome, SignedDecision},
     hold::HoldRequest,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
@@ -30,7 +31,7 @@ async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
     let head = world.head();
     let (first, hold) = world.ask_raw(bought.hold()).await;
     let contract = bought.order.contract.clone().verified().unwrap();
-    contract.check_hold(&hold.unwrap()).unwrap();
+    check_hold(contract.terms(), &hold.unwrap()).unwrap();
     assert_eq!(world.head(), head);
     world.restart();
     world.witnessed().await;

@@ -10,6 +10,7 @@ mod support;
 
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
+    contract::check_hold,
     decide::Outcome,
     documents::{AbortReason, Offer, SaleLimit},
     goods::GoodsKey,
@@ -238,7 +239,7 @@ async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
     assert_eq!(told, sold);
     for sale in &first.sales {
         let contract = sale.contract.clone().verified().unwrap();
-        contract.check_hold(&sale.hold).unwrap();
+        check_hold(contract.terms(), &sale.hold).unwrap();
         assert_eq!(sale.committed.receipt.body.purchase, contract.purchase());
         world.signed_here(&sale.committed.receipt);
         world.signed_here(&sale.committed.commit);

@@ -2,6 +2,7 @@
 
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
+    contract::check_hold,
     decide::Committed,
     documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
@@ -92,7 +93,7 @@ pub fn sealed_sale(
     if terms.merchant != *here || terms.escrow != *escrow {
         return Err(ContractFault::DoesNotFit("merchant or escrow".into()));
     }
-    contract.check_hold(&sale.hold)?;
+    check_hold(terms, &sale.hold)?;
     let contract = contract.contract().clone();
     Ok(CheckedSale {
         commit: committed(&contract, sale.committed)?,

@@ -1,11 +1,11 @@
 //! Contracts: what customer and merchant have agreed to, checked once, by whoever meets one.
 
 use crate::{
-    documents::{Contract, Hold, PurchaseId, PurchaseKeyUse, Terms},
+    documents::{BankHold, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Terms},
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     refusal::ContractFault,
 };
-use farthing_coin::{Document, Signed};
+use farthing_coin::{Document, SecretKey, Signed};
 use farthing_planted::{Defect, is_planted};
 
 /// A contract within its bounds, signed by merchant and customer, whose terms fit its offer.
@@ -27,14 +27,11 @@ impl Contract {
             offer,
             signature,
         } = &self;
-        offer
-            .body
-            .check_bounds()
-            .map_err(|field| ContractFault::OfferBounds(field.into()))?;
+        check_bounds(&offer.body)?;
         offer
             .verify(&offer.body.merchant)
             .map_err(|e| ContractFault::OfferForged(e.to_string()))?;
-        fits(terms, offer)?;
+        fits(terms, &offer.body)?;
         let purchase = terms.purchase_id();
         let agreed = PurchaseKeyUse::Agree.statement(&terms.purchase_key, &purchase);
         terms
@@ -48,32 +45,49 @@ impl Contract {
     }
 }
 
-/// A contract whose coins are held. Only [`VerifiedContract::held`] makes one.
+/// A contract whose bank has said that it holds the coins. Only [`VerifiedContract::held`] makes one.
 #[derive(Debug)]
 pub struct HeldContract {
-    pub(crate) contract: VerifiedContract,
-    hold: Signed<Hold>,
+    contract: VerifiedContract,
+    bank_hold: Signed<BankHold>,
 }
 
 impl HeldContract {
-    /// That its coins are held.
-    pub fn hold(&self) -> &Signed<Hold> {
-        &self.hold
+    /// The escrow's word on it, around the bank's. It gives it on nothing but contracts and banks' words that it has
+    /// verified, so that its signature is enough for it at the release: see `check_own_hold`.
+    pub fn hold(&self, key: &SecretKey) -> Signed<Hold> {
+        let bank_hold = self.bank_hold.clone();
+        Signed::sign(Hold { bank_hold }, key)
+    }
+
+    /// The contract.
+    pub fn contract(&self) -> &Contract {
+        &self.contract.contract
+    }
+
+    /// The contract, and the bank's word.
+    pub fn into_parts(self) -> (Contract, Signed<BankHold>) {
+        (self.contract.contract, self.bank_hold)
     }
 }
 
-fn fits(terms: &Terms, offer: &Signed<crate::documents::Offer>) -> Result<(), ContractFault> {
-    let body = &offer.body;
-    let accepted = body.banks.iter().find(|accepted| accepted.bank == terms.bank);
+fn check_bounds(offer: &Offer) -> Result<(), ContractFault> {
+    offer
+        .check_bounds()
+        .map_err(|field| ContractFault::OfferBounds(field.into()))
+}
+
+fn fits(terms: &Terms, offer: &Offer) -> Result<(), ContractFault> {
+    let accepted = offer.banks.iter().find(|accepted| accepted.bank == terms.bank);
     let checks = [
-        (terms.private_digest == body.digest(), "private part"),
-        (terms.price == body.price, "price"),
-        (terms.currency == body.currency, "currency"),
-        (terms.merchant == body.merchant, "merchant"),
-        (body.escrows.contains(&terms.escrow), "escrow"),
+        (terms.private_digest == offer.digest(), "private part"),
+        (terms.price == offer.price, "price"),
+        (terms.currency == offer.currency, "currency"),
+        (terms.merchant == offer.merchant, "merchant"),
+        (offer.escrows.contains(&terms.escrow), "escrow"),
         (accepted.is_some(), "bank"),
         (accepted.is_some_and(|a| a.account == terms.account), "account"),
-        (terms.deadline_ms <= body.expires_ms, "deadline"),
+        (terms.deadline_ms <= offer.expires_ms, "deadline"),
     ];
     match checks.into_iter().find(|(holds, _)| !holds) {
         Some((_, field)) => Err(ContractFault::DoesNotFit(field.into())),
@@ -97,46 +111,63 @@ impl VerifiedContract {
         self.purchase
     }
 
-    /// The contract with its hold.
-    ///
-    /// # Errors
-    /// As [`check_hold`](VerifiedContract::check_hold).
-    pub fn held(self, hold: Signed<Hold>) -> Result<HeldContract, ContractFault> {
-        if !is_planted(Defect::RefusalTakenForHold) {
-            self.check_hold(&hold)?;
-        }
-        Ok(HeldContract { contract: self, hold })
-    }
-
-    /// Checks that `hold` is the one that this contract's escrow and bank give for it.
+    /// The contract with the answer of its bank, when that says that it holds the coins.
     ///
     /// # Errors
     /// Says what does not fit.
-    pub fn check_hold(&self, hold: &Signed<Hold>) -> Result<(), ContractFault> {
-        let refuse = |why: String| ContractFault::Hold(why);
-        let terms = self.terms();
-        hold.verify(&terms.escrow)
-            .map_err(|e| refuse(format!("the escrow's signature: {e}")))?;
-        let bank_hold = &hold.body.bank_hold;
-        bank_hold
-            .verify(&terms.bank)
-            .map_err(|e| refuse(format!("the bank's signature: {e}")))?;
-        let checks = [
-            (
-                bank_hold.body.purchase == self.purchase,
-                "it is for another purchase",
-            ),
-            (bank_hold.body.escrow == terms.escrow, "it is for another escrow"),
-            (
-                bank_hold.body.coins_digest == terms.coins_digest,
-                "it is for other coins",
-            ),
-            (bank_hold.body.total == terms.price, "it is for another amount"),
-        ];
-        match checks.into_iter().find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(refuse(why.into())),
-            None => Ok(()),
+    pub fn held(self, bank_hold: Signed<BankHold>) -> Result<HeldContract, ContractFault> {
+        if !is_planted(Defect::RefusalTakenForHold) {
+            check_bank_hold(self.terms(), &bank_hold)?;
         }
+        Ok(HeldContract {
+            contract: self,
+            bank_hold,
+        })
+    }
+}
+
+/// Checks that `hold` is the one that escrow and bank of these terms give for them.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_hold(terms: &Terms, hold: &Signed<Hold>) -> Result<(), ContractFault> {
+    escrow_signed(terms, hold)?;
+    check_bank_hold(terms, &hold.body.bank_hold)
+}
+
+/// Checks, at the escrow of these terms, that it has held coins for them and this offer. Its own signature under the hold
+/// says that it verified the whole contract and the bank's word before; which contract, the hold's purchase id says, which
+/// is the digest of the terms, and they have the digest of the offer in them. Nothing of a contract is vouched for but
+/// these two, so that its signatures are not asked for here, and must not be kept or shown either.
+pub(crate) fn check_own_hold(terms: &Terms, offer: &Offer, hold: &Signed<Hold>) -> Result<(), ContractFault> {
+    check_bounds(offer)?;
+    fits(terms, offer)?;
+    escrow_signed(terms, hold)?;
+    is_for(&hold.body.bank_hold.body, terms)
+}
+
+fn check_bank_hold(terms: &Terms, bank_hold: &Signed<BankHold>) -> Result<(), ContractFault> {
+    bank_hold
+        .verify(&terms.bank)
+        .map_err(|e| ContractFault::Hold(format!("the bank's signature: {e}")))?;
+    is_for(&bank_hold.body, terms)
+}
+
+fn escrow_signed(terms: &Terms, hold: &Signed<Hold>) -> Result<(), ContractFault> {
+    hold.verify(&terms.escrow)
+        .map_err(|e| ContractFault::Hold(format!("the escrow's signature: {e}")))
+}
+
+fn is_for(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
+    let checks = [
+        (hold.purchase == terms.purchase_id(), "it is for another purchase"),
+        (hold.escrow == terms.escrow, "it is for another escrow"),
+        (hold.coins_digest == terms.coins_digest, "it is for other coins"),
+        (hold.total == terms.price, "it is for another amount"),
+    ];
+    match checks.into_iter().find(|(holds, _)| !holds) {
+        Some((_, why)) => Err(ContractFault::Hold(why.into())),
+        None => Ok(()),
     }
 }
 

@@ -12,9 +12,9 @@
 //! request, gets what was written first.
 
 use crate::{
-    contract::VerifiedContract,
+    contract::{HeldContract, check_own_hold},
     documents::{
-        Abort, AbortReason, BankHold, Commit, Contract, Hold, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
+        Abort, AbortReason, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
         Terms,
     },
     goods::GoodsKey,
@@ -194,20 +194,23 @@ fn abort(terms: &Terms, reason: AbortReason) -> Abort {
     }
 }
 
-/// A release whose contract and hold fit together, and the goods key that opens the offer's commitment. Only
+/// Terms that this escrow has had coins held for, and the goods key that opens their offer's commitment. Only
 /// [`verify_release`] and [`open_release`](crate::sealed::open_release) make one.
 #[derive(Debug)]
 pub struct VerifiedRelease {
-    contract: VerifiedContract,
+    terms: Terms,
+    /// What names the sale, of an offer for one sale only.
+    single_sale: Option<(PublicKey, [u8; 32])>,
     /// The goods key, and how it is sealed to the customer. None in a sealed offer that has another one or none in it:
     /// what is released then are the coins.
     keys: Option<(GoodsKey, SealedKey)>,
-    /// The bank's hold, where the merchant has not seen it.
-    unseen: Option<Signed<BankHold>>,
+    /// The contract whose hold the merchant has not seen.
+    unseen: Option<HeldContract>,
 }
 
 /// Verifies a release, and seals the goods key to the customer with `ephemeral`, which is derived from the
-/// escrow's secret and the purchase, so that it comes out the same each time.
+/// escrow's secret and the purchase, so that it comes out the same each time. The one signature that it takes is the
+/// escrow's own under the hold: `check_own_hold` says why. The contract's signatures go no further than this.
 ///
 /// # Errors
 /// Names the first thing at fault.
@@ -217,62 +220,70 @@ pub fn verify_release(
     ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
 ) -> Result<VerifiedRelease, Refusal> {
     let ReleaseRequest {
-        contract,
+        contract: Contract { terms, offer, .. },
         hold,
         goods_key,
     } = request;
-    check_recipient(&contract.terms.escrow, here)?;
-    let contract = contract.verified()?;
-    contract.check_hold(&hold)?;
-    let opens = opens(&contract.contract().offer.body.key_commitment, &goods_key);
-    if !opens && !is_planted(Defect::GoodsKeyUnchecked) {
+    let offer = offer.body;
+    check_recipient(&terms.escrow, here)?;
+    check_own_hold(&terms, &offer, &hold)?;
+    if !opens(&offer.key_commitment, &goods_key) && !is_planted(Defect::GoodsKeyUnchecked) {
         return Err(ContractFault::WrongGoodsKey.into());
     }
-    VerifiedRelease::new(contract, Some(goods_key), None, ephemeral)
+    VerifiedRelease::new(terms, &offer, Some(goods_key), ephemeral)
 }
 
 impl VerifiedRelease {
-    /// With the goods key, if there is a right one, and the bank's hold, if the merchant has not seen it.
+    /// With the goods key, if there is a right one.
     pub(crate) fn new(
-        contract: VerifiedContract,
+        terms: Terms,
+        offer: &Offer,
         goods_key: Option<GoodsKey>,
-        unseen: Option<Signed<BankHold>>,
         ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
     ) -> Result<Self, Refusal> {
-        let purchase = contract.purchase();
-        let to = contract.terms().purchase_key;
+        let purchase = terms.purchase_id();
         let seal = |goods_key: GoodsKey| {
-            seal_goods_key(&ephemeral(&purchase), &to, &purchase.0, &goods_key)
-                .map(|sealed_key| (goods_key, sealed_key))
-                .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))
+            seal_goods_key(
+                &ephemeral(&purchase),
+                &terms.purchase_key,
+                &purchase.0,
+                &goods_key,
+            )
+            .map(|sealed_key| (goods_key, sealed_key))
+            .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))
         };
         Ok(Self {
             keys: goods_key.map(seal).transpose()?,
-            contract,
-            unseen,
+            single_sale: (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id)),
+            unseen: None,
+            terms,
         })
+    }
+
+    /// The merchant has no part in it, and is to be told of `unseen`.
+    pub(crate) fn tell_of(self, unseen: HeldContract) -> Self {
+        let unseen = Some(unseen);
+        Self { unseen, ..self }
     }
 
     /// Its terms.
     pub fn terms(&self) -> &Terms {
-        self.contract.terms()
+        &self.terms
     }
 
-    /// What the merchant is to be told of, where he has no part in it: the contract, and the bank's hold.
-    pub fn unseen(&self) -> Option<(Contract, Signed<BankHold>)> {
-        let bank_hold = self.unseen.clone()?;
-        Some((self.contract.contract().clone(), bank_hold))
+    /// What the merchant is to be told of, where he has no part in it.
+    pub fn into_unseen(self) -> Option<HeldContract> {
+        self.unseen
     }
 
     /// The purchase, whose row the escrow loads.
     pub fn purchase(&self) -> PurchaseId {
-        self.contract.purchase()
+        self.terms.purchase_id()
     }
 
     /// What names the sale, whose row the escrow loads when the offer is for one sale only.
     pub fn single_sale(&self) -> Option<(PublicKey, [u8; 32])> {
-        let offer = &self.contract.contract().offer.body;
-        (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id))
+        self.single_sale
     }
 
     /// Decides: committed, or aborted where there is no goods key; unless it was decided before. `sold_to` is the
@@ -281,7 +292,7 @@ impl VerifiedRelease {
     /// # Errors
     /// When the deadline has passed, or the offer is sold.
     pub fn respond(
-        self,
+        &self,
         existing: Option<Decision>,
         sold_to: Option<PurchaseId>,
         now_ms: u64,
@@ -292,18 +303,18 @@ impl VerifiedRelease {
             Some(decision) => return Ok(Decided::Before(decision)),
             None => {}
         }
-        if now_ms >= self.contract.terms().deadline_ms {
+        if now_ms >= self.terms.deadline_ms {
             return Err(PurchaseFault::DeadlinePassed(purchase));
         }
         if sold_to.is_some_and(|other| other != purchase) {
             return Err(PurchaseFault::Sold);
         }
-        let terms = self.contract.terms().clone();
-        Ok(Decided::Now(match self.keys {
+        let terms = self.terms.clone();
+        Ok(Decided::Now(match &self.keys {
             Some((goods_key, sealed_key)) => Decision::Committed {
                 terms,
-                goods_key,
-                sealed_key,
+                goods_key: goods_key.clone(),
+                sealed_key: *sealed_key,
             },
             None => Decision::Aborted {
                 terms,

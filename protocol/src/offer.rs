@@ -13,7 +13,7 @@
 //! ```
 
 use crate::{
-    contract::VerifiedContract,
+    contract::{VerifiedContract, check_hold},
     documents::{Contract, Hold, Offer},
     money::Amount,
     refusal::{GoodsFault, Refusal},
@@ -112,7 +112,7 @@ pub fn verify_deliver(request: DeliverRequest, here: &PublicKey) -> Result<Verif
         return Err(GoodsFault::UnknownOffer.into());
     }
     let contract = contract.verified()?;
-    contract.check_hold(&hold)?;
+    check_hold(contract.terms(), &hold)?;
     Ok(VerifiedDeliver { contract, hold })
 }
 

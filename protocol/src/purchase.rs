@@ -12,7 +12,7 @@
 //! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
 
 use crate::{
-    contract::VerifiedContract,
+    contract::check_hold,
     decide::{CancelRequest, Outcome, OutcomeRequest},
     documents::{
         Abort, CoinUse, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, Terms,
@@ -238,10 +238,6 @@ impl Order {
             signature: purchase_key.sign(&statement),
         }
     }
-
-    fn verified(&self) -> Result<VerifiedContract, ContractFault> {
-        self.contract.clone().verified()
-    }
 }
 
 /// The terms of a plan.
@@ -413,14 +409,15 @@ impl Purchase {
         }
     }
 
-    /// The escrow holds the coins.
+    /// The escrow holds the coins. The contract itself is not verified again: the order is the wallet's own, which signed it,
+    /// on an offer that [`check_offer`] has accepted.
     ///
     /// # Errors
     /// When the hold does not fit the contract.
     pub fn on_hold(self, hold: Signed<Hold>) -> Result<Purchase, PurchaseError> {
         match self {
             Purchase::Holding(order) => {
-                order.verified()?.check_hold(&hold)?;
+                check_hold(&order.contract.terms, &hold)?;
                 Ok(Purchase::Held(order, hold))
             }
             other => Ok(other),

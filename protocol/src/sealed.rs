@@ -100,14 +100,15 @@ pub fn open_release(
     key: &SecretKey,
     ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
 ) -> Result<VerifiedRelease, Refusal> {
-    let offer = &held.contract.contract().offer.body;
+    let Contract { terms, offer, .. } = held.contract();
+    let offer = &offer.body;
     let sealed_key = offer.sealed_key.as_ref();
     let opened = sealed_key.and_then(|sealed| open_goods_key(key, &offer.sealing_context(), sealed).ok());
     let right = opened.filter(|goods_key| {
         opens(&offer.key_commitment, goods_key) || is_planted(Defect::SealedKeyUnchecked)
     });
-    let unseen = held.hold().body.bank_hold.clone();
-    VerifiedRelease::new(held.contract, right, Some(unseen), ephemeral)
+    let release = VerifiedRelease::new(terms.clone(), offer, right, ephemeral)?;
+    Ok(release.tell_of(held))
 }
 
 /// Verifies a merchant's question for his sales.

@@ -327,7 +327,12 @@ impl World {
     /// A sale that the escrow has committed on a sealed offer, by itself.
     pub fn sold(&mut self, offer: Signed<Offer>) -> SealedSale {
         let DeliverRequest { contract, hold } = self.held(offer);
-        let held = contract.clone().verified().unwrap().held(hold.clone()).unwrap();
+        let held = contract
+            .clone()
+            .verified()
+            .unwrap()
+            .held(hold.body.bank_hold.clone())
+            .unwrap();
         let ephemeral = |purchase: &PurchaseId| derive_ephemeral(&[5; 32], &purchase.0);
         let release = open_release(held, &self.escrow.identity, ephemeral).unwrap();
         let decided = release.respond(None, None, self.clock.now_ms()).unwrap();

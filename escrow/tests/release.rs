@@ -1,0 +1,166 @@
+//! Releases: one is good if it shows the escrow its own hold, and the terms, offer and key that the hold binds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod support;
+
+use farthing_coin::{SignatureError, Signed};
+use farthing_protocol::{
+    decide::{Outcome, ReleaseRequest},
+    documents::{Offer, SaleLimit},
+    goods::GoodsKey,
+    refusal::ContractFault,
+    seal::commit_goods_key,
+};
+use support::World;
+use support::bank::secret_key;
+
+/// A change to a good release, made from another good one, and what must be said of it.
+type Bad = (
+    &'static str,
+    fn(&World, &mut ReleaseRequest, &ReleaseRequest),
+    fn() -> ContractFault,
+);
+
+const BAD: [Bad; 15] = [
+    (
+        "another goods key",
+        |_, it, _| it.goods_key = wrong_key(),
+        || ContractFault::WrongGoodsKey,
+    ),
+    (
+        "another goods key, and an offer that the merchant has signed for it",
+        |world, it, _| {
+            it.goods_key = wrong_key();
+            reoffer(world, it, |offer| {
+                offer.key_commitment = commit_goods_key(&wrong_key())
+            });
+        },
+        || misfit("private part"),
+    ),
+    (
+        "another sale's offer",
+        |world, it, _| reoffer(world, it, |offer| offer.sale_id = [7; 32]),
+        || misfit("private part"),
+    ),
+    (
+        "an offer for any number of sales",
+        |world, it, _| reoffer(world, it, |offer| offer.sales = SaleLimit::Unlimited),
+        || misfit("private part"),
+    ),
+    (
+        "an offer out of bounds",
+        |world, it, _| reoffer(world, it, |offer| offer.banks.clear()),
+        || ContractFault::OfferBounds("list of banks".into()),
+    ),
+    (
+        "another contract, held and whole",
+        |_, it, other| it.contract = other.contract.clone(),
+        || misheld("it is for another purchase"),
+    ),
+    (
+        "another deadline",
+        |_, it, _| it.contract.terms.deadline_ms += 1,
+        || misheld("it is for another purchase"),
+    ),
+    (
+        "another purchase key",
+        |_, it, other| it.contract.terms.purchase_key = other.contract.terms.purchase_key,
+        || misheld("it is for another purchase"),
+    ),
+    (
+        "another account",
+        |_, it, _| it.contract.terms.account = secret_key(66).public(),
+        || misfit("account"),
+    ),
+    (
+        "another purchase's hold",
+        |_, it, other| it.hold = other.hold.clone(),
+        || misheld("it is for another purchase"),
+    ),
+    (
+        "a hold by a stranger",
+        |_, it, _| it.hold = Signed::sign(it.hold.body.clone(), &secret_key(66)),
+        forged,
+    ),
+    (
+        "a hold by the bank",
+        |world, it, _| it.hold = Signed::sign(it.hold.body.clone(), &world.bank.identity),
+        forged,
+    ),
+    (
+        "another purchase's bank hold",
+        |_, it, other| it.hold.body = other.hold.body.clone(),
+        forged,
+    ),
+    (
+        "a bank hold of more",
+        |_, it, _| it.hold.body.bank_hold.body.total.0 += 1,
+        forged,
+    ),
+    (
+        "another signature of the bank's",
+        |_, it, other| it.hold.body.bank_hold.signature = other.hold.body.bank_hold.signature,
+        forged,
+    ),
+];
+
+fn wrong_key() -> GoodsKey {
+    GoodsKey::from_bytes([9; 32])
+}
+
+/// Puts in another offer of the same merchant's, signed by him, under the same terms.
+fn reoffer(world: &World, release: &mut ReleaseRequest, change: impl FnOnce(&mut Offer)) {
+    let mut offer = release.contract.offer.body.clone();
+    change(&mut offer);
+    release.contract.offer = Signed::sign(offer, &world.merchant);
+}
+
+fn misfit(field: &str) -> ContractFault {
+    ContractFault::DoesNotFit(field.into())
+}
+
+fn misheld(why: &str) -> ContractFault {
+    ContractFault::Hold(why.into())
+}
+
+fn forged() -> ContractFault {
+    misheld(&format!("the escrow's signature: {}", SignatureError::Forged))
+}
+
+#[tokio::test]
+async fn a_bad_release_is_refused_and_changes_nothing() {
+    let mut world = World::new();
+    let (bought, other) = (world.order(), world.order());
+    let (hold, others_hold) = (world.held(&bought).await, world.held(&other).await);
+    let good = world.release(&bought, &hold);
+    let another = world.release(&other, &others_hold);
+    for (case, spoil, fault) in BAD {
+        let mut release = good.clone();
+        spoil(&world, &mut release, &another);
+        assert_eq!(world.refused(release).await, fault().into(), "{case}");
+        for order in [&bought, &other] {
+            let outcome = world.ask(order.outcome()).await.unwrap();
+            assert_eq!(outcome, Outcome::Undecided, "{case}");
+        }
+    }
+    world.ask(good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_contracts_signatures_say_nothing_at_a_release_and_reach_nobody() {
+    let mut world = World::new();
+    let bought = world.order();
+    let hold = world.held(&bought).await;
+    let good = world.release(&bought, &hold);
+    let mut unsigned = good.clone();
+    unsigned.contract.signature = bought.outcome().signature;
+    unsigned.contract.offer.signature = bought.outcome().signature;
+    let (first, committed) = world.ask_raw(unsigned).await;
+    committed.unwrap();
+    assert_eq!(world.ask_raw(good).await.0, first);
+}
