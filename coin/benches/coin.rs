@@ -21,8 +21,8 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimeMultiscalarMul;
 use farthing_coin::{
-    Batch, Blinders, Denomination, DenominationSecret, Nonces, SecretKey, Transcript, TranscriptExt, blind,
-    unblind,
+    Batch, Commitment, Denomination, DenominationSecret, KeyId, Nonces, SecretKey, Seed, Transcript,
+    TranscriptExt, blind, recover,
 };
 use support::{Spend, TestRng, denomination, spend, verify_singly};
 
@@ -81,15 +81,18 @@ fn main() -> ExitCode {
 fn measure_operations(rng: &mut TestRng, secret: &DenominationSecret, denomination: &Denomination) {
     println!("single operations, microseconds");
     let key = SecretKey::generate(rng);
-    let blinders = Blinders::generate(rng);
+    let seed = Seed::generate(rng);
+    let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&[3; 32], 0, key_id, first);
     let m = key.public();
 
     let first = operation(|| Nonces::generate(rng, &[1; 32], b"session", &[2; 32]).1);
     println!("  bank, first message  {first:>7.1}");
     let (nonces, commitment) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
-    let blinding = operation(|| blind(denomination, &m, &commitment, &blinders).expect("good"));
+    let id = denomination.id();
+    let blinding =
+        operation(|| blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good"));
     println!("  wallet, blind        {blinding:>7.1}");
-    let challenge = blind(denomination, &m, &commitment, &blinders).expect("good");
+    let challenge = blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good");
     // Answering consumes the nonces, so what is measured includes drawing them.
     let issuing = operation(|| {
         let (nonces, _) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
@@ -97,10 +100,9 @@ fn measure_operations(rng: &mut TestRng, secret: &DenominationSecret, denominati
     });
     println!("  bank, both messages  {issuing:>7.1}");
     let response = nonces.respond(secret, &challenge).expect("good");
-    let unblinding =
-        operation(|| unblind(denomination, &m, &commitment, &blinders, &response).expect("good"));
-    println!("  wallet, unblind      {unblinding:>7.1}");
-    let coin = unblind(denomination, &m, &commitment, &blinders, &response).expect("good");
+    let recovered = || recover(denomination, &m, &challenge, &response, derived).expect("good");
+    println!("  wallet, recover      {:>7.1}", operation(recovered));
+    let coin = recovered();
     println!(
         "  verify one coin      {:>7.1}",
         operation(|| coin.verify(denomination).expect("good"))

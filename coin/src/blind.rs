@@ -1,4 +1,4 @@
-//! The wallet's two moves: blind the challenge, unblind the answer (Snowblind).
+//! The wallet's two moves: blind the challenge, recover the coin from the answer (Snowblind).
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -42,14 +42,8 @@ pub enum BlindError {
     /// y is zero, with which the bank could mark the coin.
     #[error("the bank's y is zero, which is never valid")]
     ZeroY,
-    /// b and y do not open B: b G + y H is something else.
-    #[error("the bank's b and y do not open the B of its first message")]
-    CommitmentMismatch,
-    /// z does not answer the challenge: z G is not A + (c + y^5) X.
-    #[error("the bank's z does not answer the challenge under this denomination's key")]
-    ResponseMismatch,
-    /// The challenge that was answered is not the one that these blinders make.
-    #[error("the bank answers a challenge that this wallet did not make")]
+    /// The challenge is not the one that these blinders make of the first message that fits the answer.
+    #[error("the bank answers another first message or challenge than this wallet's")]
     OtherChallenge,
     /// The finished coin does not verify.
     #[error("the finished coin is refused: {0}")]
@@ -169,38 +163,12 @@ pub fn blind(
     ))
 }
 
-/// Unblinds: checks the bank's answer and makes the coin of it.
+/// Recovers the coin from what the bank has stored, the wallet's challenge and its own answer: at once, or years later.
 ///
-/// Checks that y is not zero, B = b G + y H and z G = A + (c + y^5) X; then z' = r + alpha^5 z + alpha b and
-/// y' = alpha y. The finished coin is verified before it is returned.
-///
-/// # Errors
-/// Which check of the bank's two messages failed.
-pub fn unblind(
-    denomination: &Denomination,
-    m: &PublicKey,
-    commitment: &Commitment,
-    blinders: &Blinders,
-    response: &Response,
-) -> Result<Coin, BlindError> {
-    let key = CoinKey::open(denomination)?;
-    let first = FirstMove::open(commitment)?;
-    let blinded = Blinded::compute(&key, m, &first, blinders);
-    let opened = Opened::new(response)?;
-    if opened.b_point() != first.b {
-        return Err(BlindError::CommitmentMismatch);
-    }
-    if opened.a_point(&blinded.c, &key.point) != first.a {
-        return Err(BlindError::ResponseMismatch);
-    }
-    blinded.finish(&key, m, blinders, &opened)
-}
-
-/// Recovers the coin from the bank's stored records: the wallet's challenge and the bank's answer to it.
-///
-/// What the bank sent first is A = z G - (c + y^5) X and B = b G + y H, so that both checks of [`unblind`] hold by
-/// themselves; `blinders` derives the blinders from it, as [`Seed::blinders`](crate::Seed::blinders) does. The
-/// challenge that they make must be the one that was answered. The finished coin is verified before it is returned.
+/// To answer so it must have sent A = z G - (c + y^5) X and B = b G + y H first. `blinders` derives the blinders from
+/// these, as [`Seed::blinders`](crate::Seed::blinders) does, and the challenge that they make must be the one that was
+/// answered: it is another if the bank sent anything else. Then z' = r + alpha^5 z + alpha b and y' = alpha y; the
+/// finished coin is verified before it is returned.
 ///
 /// # Errors
 /// [`BlindError::OtherChallenge`] when the challenge is not made with these blinders; or the malformed field.

@@ -13,7 +13,6 @@ use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
     BlindError, Blinders, Challenge, Coin, CoinError, Commitment, IssueError, KeyId, Nonces, Response,
     SecretKey, Seed, Transcript, TranscriptExt, blind, generator_g, generator_h, joining_blinders, recover,
-    unblind,
 };
 use proptest::prelude::*;
 use sha2::Sha512;
@@ -156,10 +155,12 @@ fn h_is_a_generator_of_its_own() {
 #[test]
 fn the_wallet_refuses_a_bad_first_message() {
     let mut rng = TestRng::new("first", 0);
-    let (secret, d) = denomination(8, 1);
-    let session = issue(&mut rng, &secret, &d);
-    let m = session.key.public();
-    let good = session.commitment;
+    let (_, d) = denomination(8, 1);
+    let (_, good) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let (m, blinders) = (
+        SecretKey::generate(&mut rng).public(),
+        Blinders::generate(&mut rng),
+    );
     let no_point = [0xff; 32];
     let cases = [
         (Commitment { a: [0; 32], ..good }, BlindError::Identity("A")),
@@ -174,88 +175,41 @@ fn the_wallet_refuses_a_bad_first_message() {
         ),
     ];
     for (bad, error) in cases {
-        assert_eq!(blind(&d, &m, &bad, &session.blinders), Err(error));
-        assert_eq!(
-            unblind(&d, &m, &bad, &session.blinders, &session.response),
-            Err(error)
-        );
+        assert_eq!(blind(&d, &m, &bad, &blinders), Err(error));
     }
 }
 
 #[test]
-fn the_wallet_refuses_a_bad_answer() {
-    let mut rng = TestRng::new("answer", 0);
+fn the_wallet_refuses_an_answer_that_is_malformed() {
     let (secret, d) = denomination(8, 1);
-    let session = issue(&mut rng, &secret, &d);
-    let good = session.response;
+    let session = issue(&mut TestRng::new("answer", 0), &secret, &d);
+    let (good, m) = (session.response, session.key.public());
+    let recovered = |challenge: &Challenge, answer: &Response| {
+        recover(&d, &m, challenge, answer, |_, _| {
+            panic!("nothing is derived from it")
+        })
+    };
+    let order = group_order();
+    let scalar = BlindError::NonCanonicalScalar;
     let cases = [
         (Response { y: [0; 32], ..good }, BlindError::ZeroY),
-        (
-            Response {
-                b: add_one(&good.b),
-                ..good
-            },
-            BlindError::CommitmentMismatch,
-        ),
-        (
-            Response {
-                y: add_one(&good.y),
-                ..good
-            },
-            BlindError::CommitmentMismatch,
-        ),
-        (
-            Response {
-                z: add_one(&good.z),
-                ..good
-            },
-            BlindError::ResponseMismatch,
-        ),
-        (
-            Response {
-                z: group_order(),
-                ..good
-            },
-            BlindError::NonCanonicalScalar("z"),
-        ),
-        (
-            Response {
-                b: group_order(),
-                ..good
-            },
-            BlindError::NonCanonicalScalar("b"),
-        ),
-        (
-            Response {
-                y: group_order(),
-                ..good
-            },
-            BlindError::NonCanonicalScalar("y"),
-        ),
+        (Response { z: order, ..good }, scalar("z")),
+        (Response { b: order, ..good }, scalar("b")),
+        (Response { y: order, ..good }, scalar("y")),
     ];
     for (bad, error) in cases {
-        let refused = unblind(
-            &d,
-            &session.key.public(),
-            &session.commitment,
-            &session.blinders,
-            &bad,
-        );
-        assert_eq!(refused, Err(error));
+        assert_eq!(recovered(&session.challenge, &bad), Err(error));
     }
-    // The answer of another key of the same bank.
-    let (other_secret, _) = denomination(16, 1);
-    let (nonces, commitment) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
-    let challenge = blind(&d, &session.key.public(), &commitment, &session.blinders).expect("good");
-    let response = nonces.respond(&other_secret, &challenge).expect("canonical");
-    let refused = unblind(
-        &d,
-        &session.key.public(),
-        &commitment,
-        &session.blinders,
-        &response,
-    );
-    assert_eq!(refused, Err(BlindError::ResponseMismatch));
+    assert_eq!(recovered(&Challenge(order), &good), Err(scalar("challenge")));
+    // c + y^5 and z are zero, and so is what the bank must have sent.
+    let one = Scalar::ONE.to_bytes();
+    let marking = Response {
+        z: [0; 32],
+        b: one,
+        y: one,
+    };
+    let challenge = Challenge((-Scalar::ONE).to_bytes());
+    assert_eq!(recovered(&challenge, &marking), Err(BlindError::Identity("A")));
 }
 
 #[test]
@@ -277,17 +231,13 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     let (secret, d) = denomination(8, 1);
     let seed = Seed::generate(&mut TestRng::new("restore", 0));
     let request_id = seed.withdraw_id(3);
-    let (nonces, commitment) = Nonces::generate(
-        &mut TestRng::new("bank", 1),
-        &[1; 32],
-        b"session",
-        &seed.client_randomness(&request_id),
-    );
+    let randomness = seed.client_randomness(&request_id);
+    let nonces = || Nonces::generate(&mut TestRng::new("bank", 1), &[1; 32], b"session", &randomness);
+    let (first, commitment) = nonces();
     let m = seed.coin_key(&request_id, 0).public();
     let blinders = seed.blinders(&request_id, 0, &d.id(), &commitment);
     let challenge = blind(&d, &m, &commitment, &blinders).expect("good");
-    let response = nonces.respond(&secret, &challenge).expect("canonical");
-    let coin = unblind(&d, &m, &commitment, &blinders, &response).expect("good");
+    let response = first.respond(&secret, &challenge).expect("canonical");
 
     let phrase = seed.to_phrase();
     let restored = Seed::from_phrase(&phrase).expect("its own phrase");
@@ -295,14 +245,19 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
         assert_eq!((*key_id, *same), (d.id(), commitment));
         restored.blinders(&request_id, 0, key_id, same)
     };
-    assert_eq!(recover(&d, &m, &challenge, &response, derived), Ok(coin));
+    let coin = recover(&d, &m, &challenge, &response, derived).expect("good");
+    assert_eq!((coin.public, coin.verify(&d)), (m, Ok(())));
 
-    // The answer to another wallet's challenge, or one that was changed, makes no coin.
+    // The answer to another wallet's challenge, one that was changed, or another key's makes no coin.
     let other = Seed::generate(&mut TestRng::new("restore", 1));
     let strange = |key_id: &KeyId, same: &Commitment| other.blinders(&request_id, 0, key_id, same);
     let refused = Err(BlindError::OtherChallenge);
     assert_eq!(recover(&d, &m, &challenge, &response, strange), refused);
+    let (other_secret, _) = denomination(16, 1);
+    let (same_nonces, _) = nonces();
+    let other_keys = same_nonces.respond(&other_secret, &challenge);
     for changed in [
+        other_keys.expect("canonical"),
         Response {
             z: add_one(&response.z),
             ..response
@@ -333,10 +288,11 @@ fn every_session_is_joined_with_every_coin_by_blinders() {
                 (&session.commitment, &session.challenge, &session.response);
             let blinders = joining_blinders(&d, commitment, challenge, response, &coin).expect("always");
             assert_eq!(blind(&d, &coin.public, commitment, &blinders), Ok(*challenge));
-            assert_eq!(
-                unblind(&d, &coin.public, commitment, &blinders, response),
-                Ok(coin)
-            );
+            let joined = recover(&d, &coin.public, challenge, response, |_, sent| {
+                assert_eq!(sent, commitment);
+                blinders
+            });
+            assert_eq!(joined, Ok(coin));
         }
     }
     let forged = Coin {

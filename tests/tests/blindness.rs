@@ -7,7 +7,7 @@
 
 use farthing_coin::{
     Blinders, Challenge, Coin, Commitment, KeyBook, KeyId, Response, SecretKey, Seed, Signed, blind,
-    joining_blinders, unblind,
+    joining_blinders, recover,
 };
 use farthing_node::{
     call::ask,
@@ -96,7 +96,11 @@ async fn withdraw(
     .unwrap();
     issued.verify(&bank.identity).unwrap();
     let response = issued.body.responses[0];
-    let coin = unblind(denomination, &public, &commitment, &blinders, &response).unwrap();
+    let coin = recover(denomination, &public, &challenge, &response, |_, sent| {
+        assert_eq!(*sent, commitment);
+        blinders
+    })
+    .unwrap();
     (
         Session {
             commitment,

@@ -9,8 +9,8 @@ use curve25519_dalek::{
 };
 use farthing_client::demo::report::columns;
 use farthing_coin::{
-    Batch, Blinders, Coin, Denomination, DenominationSecret, Nonces, PublicKey, SecretKey, Signature,
-    Statement, Transcript, TranscriptExt, blind, unblind,
+    Batch, Blinders, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey, SecretKey,
+    Seed, Signature, Statement, Transcript, TranscriptExt, blind, recover,
 };
 use farthing_node::{
     card::{Card, RoleName},
@@ -75,7 +75,7 @@ pub(crate) struct Floor {
     pub(crate) coin_of_64_us: f64,
     /// The bank's part of issuing a coin: first message and answer.
     pub(crate) issue_us: f64,
-    /// The wallet's part: blinding and unblinding.
+    /// The wallet's part: it blinds, and recovers the coin from the answer; each time it derives the blinders.
     pub(crate) blind_us: f64,
     /// 4 KiB are durable on the disk of the load's directory; waiting, not work.
     pub(crate) sync_us: f64,
@@ -144,7 +144,7 @@ impl Floor {
             line("verify a coin with its authorization, of 2", self.coin_of_2_us),
             line("verify a coin with its authorization, of 64", self.coin_of_64_us),
             line("issue a coin (bank)", self.issue_us),
-            line("blind and unblind a coin (wallet)", self.blind_us),
+            line("blind and recover a coin (wallet)", self.blind_us),
             line("a sync of 4 KiB", self.sync_us),
             line("a sync of 4 KiB, p99", self.sync_p99_us),
             line("a handshake", self.handshake_us),
@@ -217,10 +217,13 @@ impl Curve {
         let statement = statement(&denomination);
         let signature = key.sign(&statement);
         let public = key.public();
-        let blinders = Blinders::generate(&mut rng);
+        let seed = Seed::generate(&mut rng);
+        let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&[3; 32], 0, key_id, first);
         let first = |rng: &mut _| Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
         let (nonces, commitment) = first(&mut rng);
-        let challenge = blind(&denomination, &public, &commitment, &blinders)?;
+        let id = denomination.id();
+        let blinded = || blind(&denomination, &public, &commitment, &derived(&id, &commitment));
+        let challenge = blinded()?;
         let response = nonces.respond(&secret, &challenge)?;
         let spends = (0..BATCH)
             .map(|_| spend(&secret, &denomination))
@@ -247,11 +250,8 @@ impl Curve {
             coin_of_64: each_of(BATCH),
             issue: median(|| first(&mut rng).0.respond(&secret, &challenge)),
             blind: median(|| {
-                let blinded = blind(&denomination, &public, &commitment, &blinders);
-                (
-                    blinded,
-                    unblind(&denomination, &public, &commitment, &blinders, &response),
-                )
+                let coin = recover(&denomination, &public, &challenge, &response, derived);
+                (blinded(), coin)
             }),
         })
     }
@@ -292,7 +292,9 @@ fn spend(secret: &DenominationSecret, denomination: &Denomination) -> Result<Spe
     let response = nonces.respond(secret, &challenge)?;
     let statement = statement(denomination);
     Ok(Spend {
-        coin: unblind(denomination, &key.public(), &commitment, &blinders, &response)?,
+        coin: recover(denomination, &key.public(), &challenge, &response, |_, _| {
+            blinders
+        })?,
         authorization: key.sign(&statement),
         statement,
     })

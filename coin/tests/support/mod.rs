@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use farthing_coin::{
     Blinders, Challenge, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey,
-    Response, SecretKey, Signature, Statement, Transcript, TranscriptExt, blind, unblind,
+    Response, SecretKey, Signature, Statement, Transcript, TranscriptExt, blind, recover,
 };
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -81,7 +81,6 @@ pub struct Session {
     pub challenge: Challenge,
     pub response: Response,
     pub key: SecretKey,
-    pub blinders: Blinders,
     pub coin: Coin,
 }
 
@@ -92,15 +91,15 @@ pub fn issue(rng: &mut TestRng, secret: &DenominationSecret, denomination: &Deno
     let blinders = Blinders::generate(rng);
     let challenge = blind(denomination, &key.public(), &commitment, &blinders).expect("a good first message");
     let response = nonces.respond(secret, &challenge).expect("a canonical challenge");
-    let coin =
-        unblind(denomination, &key.public(), &commitment, &blinders, &response).expect("a good answer");
+    let coin = recover(denomination, &key.public(), &challenge, &response, |_, _| {
+        blinders
+    });
     Session {
         commitment,
         challenge,
         response,
         key,
-        blinders,
-        coin,
+        coin: coin.expect("a good answer"),
     }
 }
 

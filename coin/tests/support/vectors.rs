@@ -9,7 +9,7 @@ use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
     Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EpochKeys,
     KeyId, KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement, Transcript,
-    TranscriptExt, blind, unblind,
+    TranscriptExt, blind, recover,
 };
 use rand_core::Rng;
 use serde::Serialize;
@@ -199,7 +199,7 @@ fn issue(number: usize) -> (IssueVector, SecretKey) {
     let wallet = seed.blinders(&request_id, slot, &d.id(), &commitment);
     let challenge: Challenge = blind(&d, &key.public(), &commitment, &wallet).expect("a good first message");
     let response: Response = bank.respond(&secret, &challenge).expect("canonical");
-    let coin = unblind(&d, &key.public(), &commitment, &wallet, &response).expect("a good answer");
+    let coin = recover(&d, &key.public(), &challenge, &response, |_, _| wallet).expect("a good answer");
 
     let [a, b, y] = nonces(&fresh, &boot_id, session_id.as_bytes(), &client_randomness);
     let [alpha, r, beta] = blinders(&seed_bytes, &request_id, slot, &d.id(), &commitment);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use farthing_coin::{
     Blinders, Calendar, Coin, DenominationSecret, EpochKeys, KeyBook, KeyList, Nonces, PublicKey, SecretKey,
-    Signed, blind, unblind,
+    Signed, blind, recover,
 };
 use farthing_node::card::{Card, RoleName};
 use farthing_node::entropy::{Entropy, SeededEntropy};
@@ -168,8 +168,10 @@ impl TestBank {
         let blinders = Blinders::generate(rng);
         let challenge = blind(denomination, &key.public(), &commitment, &blinders).unwrap();
         let response = nonces.respond(&secret, &challenge).unwrap();
-        let coin = unblind(denomination, &key.public(), &commitment, &blinders, &response).unwrap();
-        (coin, key)
+        let coin = recover(denomination, &key.public(), &challenge, &response, |_, _| {
+            blinders
+        });
+        (coin.unwrap(), key)
     }
 
     /// What it remembers of the escrow's journal from now on.
