@@ -10,7 +10,7 @@ pub struct ServerCounts {
     pub connections: u64,
     /// Requests, busy ones included; each has one reply or refusal.
     pub requests: u64,
-    /// Requests that were refused at once, as there was enough to do.
+    /// Requests and connections that were refused at once, as there was enough to do.
     pub busy: u64,
     /// Bytes of requests.
     pub request_bytes: u64,

@@ -11,6 +11,7 @@ use quinn::{
     RecvStream, SendStream, ValidationTokenConfig, VarInt,
 };
 use ring::hmac;
+use rustix::net::sockopt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::channel::Whole;
@@ -52,6 +53,9 @@ const FAREWELL_MS: u64 = 1_000;
 const INCOMING_MAX: usize = 1_024;
 const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
 const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The room for datagrams that the server has not looked at yet (bytes): some two thousand.
+const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most bytes that are taken from a stream at a time.
 const CHUNK_MAX_BYTES: usize = 64 * 1024;
@@ -187,6 +191,7 @@ impl QuicServer {
         let config = server_config(tls, &limits);
         let bind = |source| ServerError::Bind { address, source };
         let socket = std::net::UdpSocket::bind(address).map_err(bind)?;
+        make_room(&socket);
         let runtime: Arc<dyn quinn::Runtime> = Arc::new(quinn::TokioRuntime);
         let endpoint =
             Endpoint::new(endpoint_config(identity), Some(config), socket, runtime).map_err(bind)?;
@@ -249,6 +254,23 @@ impl QuicServer {
     }
 }
 
+/// Gives the server's socket room for the datagrams of many clients who begin at once, as far as the operating system
+/// allows. What finds no room is lost, and a client whose first datagram is lost tries again only after a second, then
+/// after two, then four.
+fn make_room(socket: &std::net::UdpSocket) {
+    let asked = sockopt::set_socket_recv_buffer_size(socket, RECEIVE_BUFFER_BYTES);
+    // Linux gives what it allows without an error, and says twice what it gave, as it counts its own needs too.
+    let room = asked.and_then(|()| sockopt::socket_recv_buffer_size(socket));
+    if room.is_ok_and(|room| room >= RECEIVE_BUFFER_BYTES) {
+        return;
+    }
+    tracing::info!(
+        wanted_bytes = RECEIVE_BUFFER_BYTES,
+        "the operating system leaves less room for datagrams than is good when many clients begin at once; on Linux, \
+         net.core.rmem_max says how much"
+    );
+}
+
 /// QUIC as this server speaks it.
 fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerConfig {
     let mut transport = transport();
@@ -281,6 +303,7 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
     let connection = shared.connections.clone().try_acquire_owned();
     let handshake = shared.handshakes.clone().try_acquire_owned();
     let (Ok(connection), Ok(handshake)) = (connection, handshake) else {
+        shared.counters.busy();
         incoming.refuse();
         return;
     };
