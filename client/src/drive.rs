@@ -95,7 +95,10 @@ impl Drive<'_> {
         self.wallet
             .fetch_goods(&plan.offer.body, &mut self.merchant)
             .await?;
-        self.wallet.place_order(self.number, row, plan).await?;
+        // The order is what the escrow is asked with; while it is made durable, the escrow is reached.
+        let ordering = self.wallet.place_order(self.number, row, plan);
+        let (ordered, ()) = tokio::join!(ordering, self.escrow.prepare());
+        ordered?;
         Ok(None)
     }
 

@@ -8,11 +8,14 @@ use crate::{
     watch::{Event, Watch},
 };
 use farthing_node::{
-    call::ask,
+    call::{CallError, ask},
     card::Card,
-    network::{Channel, Lane, Network},
+    network::{Channel, Lane, Network, NetworkError},
 };
-use farthing_protocol::{api::Call, refusal::Refusal};
+use farthing_protocol::{
+    api::Call,
+    refusal::{Later, Refusal},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -39,6 +42,23 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause before a question is asked again.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a busy party is asked again before it counts as silent, and others are asked instead.
+const BUSY_TIMES_MAX: usize = 8;
+
+/// The longest that a busy party is left alone, whatever it wants.
+const BUSY_MAX: Duration = Duration::from_secs(2);
+
+/// For how long a party wants to be left alone; `None` if it has not said that it is busy.
+fn busy_for(error: &CallError) -> Option<Duration> {
+    match error {
+        CallError::Network(NetworkError::Busy { retry_after_ms, .. })
+        | CallError::Refused(Refusal::Later(Later::Busy { retry_after_ms })) => {
+            Some(Duration::from_millis(*retry_after_ms).min(BUSY_MAX))
+        }
+        _ => None,
+    }
+}
 
 /// A conversation with one party.
 pub(crate) struct Talk<'w> {
@@ -73,19 +93,27 @@ impl<'w> Talk<'w> {
         self.card.title()
     }
 
-    /// Asks once.
-    pub(crate) async fn once<C: Call>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
+    /// Asks once, and again of a party that is busy, when it wants to be asked.
+    pub(crate) async fn once<C: Call + Clone>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
         let (party, question) = (self.party(), C::QUESTION);
-        let outcome = self.attempt(call).await;
+        let mut outcome = self.attempt(call.clone()).await;
+        for _ in 0..BUSY_TIMES_MAX {
+            let Some(wait) = outcome.as_ref().err().and_then(busy_for) else {
+                break;
+            };
+            self.unanswered(
+                question,
+                format!("it is busy, and is asked again in {} ms", wait.as_millis()),
+            );
+            sleep(wait).await;
+            outcome = self.attempt(call.clone()).await;
+        }
+        let outcome = outcome.map_err(|error| Unanswered::of(&party, error));
         match &outcome {
             Ok(_) => self.watch.see(&Event::Answered { party, question }),
             Err(Unanswered::Again(why)) => {
                 self.channel = None;
-                self.watch.see(&Event::Unanswered {
-                    party,
-                    question,
-                    why: why.clone(),
-                });
+                self.unanswered(question, why.clone());
             }
             Err(Unanswered::Refused(refusal)) => {
                 self.watch.see(&Event::Refused {
@@ -99,26 +127,41 @@ impl<'w> Talk<'w> {
         outcome
     }
 
-    async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
-        let party = self.party();
+    fn unanswered(&self, question: &'static str, why: String) {
+        self.watch.see(&Event::Unanswered {
+            party: self.party(),
+            question,
+            why,
+        });
+    }
+
+    async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {
         self.watch.see(&Event::Asked {
-            party: party.clone(),
+            party: self.party(),
             question: C::QUESTION,
         });
-        let channel = match &self.channel {
-            Some(channel) => Arc::clone(channel),
-            None => {
-                let connecting = self.network.connect(&self.card, self.lane);
-                let channel = timeout(self.patience.attempt, connecting)
-                    .await
-                    .map_err(|_| Unanswered::Again(format!("{party} cannot be reached in time")))?
-                    .map_err(|error| Unanswered::of(&party, error.into()))?;
-                self.channel.insert(channel).clone()
-            }
+        let channel = self.connected().await?;
+        ask(channel.as_ref(), call, self.patience.attempt).await
+    }
+
+    /// The connection, which is made where there is none.
+    async fn connected(&mut self) -> Result<Arc<dyn Channel>, NetworkError> {
+        if let Some(channel) = &self.channel {
+            return Ok(Arc::clone(channel));
+        }
+        let connecting = self.network.connect(&self.card, self.lane);
+        let late = |_| NetworkError::Unreachable {
+            peer: self.party(),
+            reason: "there was no connection in time".into(),
         };
-        ask(channel.as_ref(), call, self.patience.attempt)
-            .await
-            .map_err(|error| Unanswered::of(&party, error))
+        let channel = timeout(self.patience.attempt, connecting).await.map_err(late)??;
+        Ok(self.channel.insert(channel).clone())
+    }
+
+    /// Makes the connection ahead of the first question, so that she need not wait for it then. Should it fail, the
+    /// question finds out why.
+    pub(crate) async fn prepare(&mut self) {
+        let _tried_again_by_the_question = self.connected().await;
     }
 
     /// Asks until there is an answer or a refusal, or the wallet's patience ends.
@@ -177,5 +220,93 @@ impl Pause {
         sleep(self.next).await;
         self.next = (self.next * 2).min(PAUSE_MAX);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::watch::Unwatched;
+    use async_trait::async_trait;
+    use farthing_node::card::RoleName;
+    use farthing_protocol::{
+        api::encode_reply,
+        offer::{CatalogPage, CatalogRequest},
+    };
+    use std::{
+        net::Ipv4Addr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    const WAIT_MS: u64 = 20;
+
+    /// A merchant who is busy so many times where he is reached, and then so many times where he is asked.
+    #[derive(Clone)]
+    struct Crowded {
+        unreached: Arc<AtomicUsize>,
+        unanswered: Arc<AtomicUsize>,
+    }
+
+    fn busy(times: &AtomicUsize) -> Result<(), NetworkError> {
+        let left = times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Err(_) => Ok(()),
+            Ok(_) => Err(NetworkError::Busy {
+                peer: "merchant".into(),
+                retry_after_ms: WAIT_MS,
+            }),
+        }
+    }
+
+    #[async_trait]
+    impl Network for Crowded {
+        async fn connect(&self, _: &Card, _: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+            busy(&self.unreached)?;
+            Ok(Arc::new(self.clone()))
+        }
+    }
+
+    #[async_trait]
+    impl Channel for Crowded {
+        async fn call(&self, _: Vec<u8>, _: Duration) -> Result<Vec<u8>, NetworkError> {
+            busy(&self.unanswered)?;
+            let page = CatalogPage {
+                items: Vec::new(),
+                more: false,
+            };
+            Ok(encode_reply(&Ok(page)))
+        }
+    }
+
+    /// Whether a merchant answers who is busy so many times, and how long that took.
+    async fn asked(unreached: usize, unanswered: usize) -> (bool, Duration) {
+        let merchant = Crowded {
+            unreached: Arc::new(unreached.into()),
+            unanswered: Arc::new(unanswered.into()),
+        };
+        let card = Card {
+            role: RoleName::Merchant,
+            name: "shop".into(),
+            address: (Ipv4Addr::LOCALHOST, 1).into(),
+            fingerprint: [0; 32],
+            identity: farthing_coin::PublicKey([0; 32]),
+        };
+        let mut talk = Talk::new(&merchant, &Unwatched, Patience::default(), card, Lane::Anonymous);
+        let began = Instant::now();
+        let outcome = talk.once(CatalogRequest { after: None }).await;
+        (outcome.is_ok(), began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_busy_party_is_asked_again_when_it_wants_to_be_and_counts_as_silent_at_last() {
+        let wait = Duration::from_millis(WAIT_MS);
+        let (answered, took) = asked(1, 2).await;
+        assert!(answered && took >= wait * 3, "{took:?}");
+        let (answered, took) = asked(0, BUSY_TIMES_MAX).await;
+        assert!(answered && took >= wait * 8, "{took:?}");
+        let (answered, took) = asked(1, BUSY_TIMES_MAX).await;
+        assert!(!answered && took >= wait * 8, "{took:?}");
     }
 }
