@@ -22,8 +22,10 @@ pub const SCAN_MAX_ROWS: usize = 4096;
 pub const PREALLOCATE_BYTES: u64 = 16 * 1024 * 1024;
 /// What must stay free on the disk (bytes), so that the index can still take what the journal took.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
-/// What sled may keep in memory (bytes).
+/// What sled may keep of its pages in memory (bytes, as on the disk).
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Each how much a scan reads of sled it makes sled count (bytes), which has up to 16 384 accesses that it did not count.
+pub const COUNTED_BYTES: usize = 1024;
 /// How much a store gathers in memory before it moves it to its index (bytes); twice as much while that is under way.
 pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// What a row in memory is counted for besides its key and value (bytes).
