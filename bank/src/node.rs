@@ -88,7 +88,7 @@ impl BankNode {
         let master = Master::read(dir)?;
         let network = home.network()?;
         let probe = ProcessProbe::from_environment(RoleName::Bank.as_str());
-        let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
+        let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
         let identity = farthing_coin::SecretKey::from_bytes(&home.identity().to_bytes())
             .map_err(|e| damaged_identity(dir, &e))?;
         let parts = BankParts {

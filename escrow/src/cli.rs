@@ -159,7 +159,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
-    let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
+    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
     let escrow = Arc::new(Escrow::new(EscrowParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         store: store.clone(),

@@ -238,7 +238,7 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     let home = open(dir)?;
     home.config().settings.check().map_err(anyhow::Error::msg)?;
     let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
-    let store = open_store(&dir.join(STORE_DIR), probe.store_options())?;
+    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
     let merchant = Arc::new(Merchant::new(MerchantParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         secret: MerchantSecret::load(dir)?,

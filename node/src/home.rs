@@ -16,6 +16,7 @@ pub mod files;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::card::{Card, NETWORK_FILE, NetworkFile, RoleName, check_name};
+use crate::probe::ProcessProbe;
 use crate::quic::ServerIdentity;
+use crate::store::{StoreOptions, limits::CACHE_BYTES};
 pub use error::HomeError;
 
 /// The file of the key that signs documents.
@@ -54,6 +57,9 @@ pub struct Config<C> {
     /// Where others reach it, if that is not where it listens (behind a translating router, say).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertise: Option<SocketAddr>,
+    /// How much of its index the node may keep in memory (MiB), if that is not [`CACHE_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_mib: Option<NonZeroU32>,
     /// What its role adds.
     pub settings: C,
 }
@@ -125,6 +131,16 @@ impl<C> Home<C> {
         })
     }
 
+    /// How the node opens its store.
+    #[must_use]
+    pub fn store_options(&self, probe: &ProcessProbe) -> StoreOptions {
+        let set = |mib: NonZeroU32| u64::from(mib.get()).saturating_mul(1024 * 1024);
+        StoreOptions {
+            cache_bytes: self.config.cache_mib.map_or(CACHE_BYTES, set),
+            ..probe.store_options()
+        }
+    }
+
     /// The cards that the node has pinned.
     ///
     /// # Errors
@@ -157,6 +173,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
             name: name.to_owned(),
             listen,
             advertise: None,
+            cache_mib: None,
             settings,
         };
         let home = Self {

@@ -18,6 +18,7 @@ use std::path::Path;
 use farthing_node::card::{Added, Card, CardError, NetworkFile, NetworkFileError, RoleName};
 use farthing_node::entropy::{Entropy, SystemEntropy};
 use farthing_node::home::{Home, HomeError};
+use farthing_node::probe::ProcessProbe;
 use serde::{Deserialize, Serialize};
 use transport_support::{new_key, start};
 
@@ -312,6 +313,28 @@ fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
     home.set_config(config).unwrap();
     let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
     assert_eq!(opened.card().unwrap().address, "192.0.2.7:7001".parse().unwrap());
+}
+
+#[test]
+fn the_store_may_keep_in_memory_what_the_operator_says() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    let home = create(&dir, "central").unwrap();
+    let probe = ProcessProbe::from_environment("bank");
+    assert_eq!(home.store_options(&probe).cache_bytes, 64 * 1024 * 1024);
+    let config = dir.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let set = |mib: &str| {
+        let with = text.replacen('{', &format!("{{ \"cache_mib\": {mib},"), 1);
+        fs::write(&config, with).unwrap();
+        Home::<Settings>::open(&dir, RoleName::Bank)
+    };
+    let home = set("3").unwrap();
+    assert_eq!(home.store_options(&probe).cache_bytes, 3 * 1024 * 1024);
+    for refused in ["0", "-1", "\"much\"", "4294967296"] {
+        let message = set(refused).unwrap_err().to_string();
+        assert!(message.contains("config.json is damaged"), "{message}");
+    }
 }
 
 #[tokio::test]
