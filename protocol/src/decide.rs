@@ -199,6 +199,7 @@ fn abort(terms: &Terms, reason: AbortReason) -> Abort {
 #[derive(Debug)]
 pub struct VerifiedRelease {
     terms: Terms,
+    purchase: PurchaseId,
     /// What names the sale, of an offer for one sale only.
     single_sale: Option<(PublicKey, [u8; 32])>,
     /// The goods key, and how it is sealed to the customer. None in a sealed offer that has another one or none in it:
@@ -256,6 +257,7 @@ impl VerifiedRelease {
             keys: goods_key.map(seal).transpose()?,
             single_sale: (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id)),
             unseen: None,
+            purchase,
             terms,
         })
     }
@@ -278,7 +280,7 @@ impl VerifiedRelease {
 
     /// The purchase, whose row the escrow loads.
     pub fn purchase(&self) -> PurchaseId {
-        self.terms.purchase_id()
+        self.purchase
     }
 
     /// What names the sale, whose row the escrow loads when the offer is for one sale only.
