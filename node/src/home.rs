@@ -6,7 +6,7 @@
 //! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
 //! | `network.json` | the cards of others, see [`NetworkFile`] | 0644 |
-//! | `config.json` | role, name, addresses, the role's own settings; written last | 0644 |
+//! | `config.json` | role, name, addresses, what of the index is kept in memory, the role's own settings; written last | 0644 |
 //!
 //! The directory itself is for its owner alone (0700).
 
