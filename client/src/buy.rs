@@ -4,7 +4,11 @@ use crate::{
     coins::set_status,
     drive::Drive,
     error::WalletError,
-    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow},
+    goods::came_with,
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow,
+        SMALL_GOODS, SmallGoods,
+    },
     talk::Talk,
     wallet::{Wallet, take_numbers},
     watch::Event,
@@ -13,6 +17,7 @@ use farthing_coin::{Coin, Denomination, KeyBook, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
+    store::{StoreError, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -49,6 +54,21 @@ pub struct Parties {
     pub bank: Card,
 }
 
+/// How a purchase stands, and what the wallet has at hand for it.
+#[derive(Clone)]
+pub(crate) struct Standing {
+    /// Its number; where it is not written down yet, the one that is free.
+    pub(crate) number: u64,
+    /// As the store has it; `None` before it is written down.
+    pub(crate) stored: Option<PurchaseRow>,
+    /// As far as it has come.
+    pub(crate) row: PurchaseRow,
+    /// Its encrypted goods, if they are small and here.
+    pub(crate) goods: Option<SmallGoods>,
+    /// The coins to choose from, as they were a moment ago.
+    pub(crate) purse: Option<Vec<CoinRow>>,
+}
+
 impl Wallet {
     /// Everything that the merchant sells.
     ///
@@ -82,11 +102,19 @@ impl Wallet {
     /// buy what the customer was told that she did not get.
     pub async fn buy(&self, parties: &Parties, item: &str, output: &Path) -> Result<u64, WalletError> {
         let mut merchant = self.talk(&parties.merchant, Lane::Anonymous);
-        let number = self.begin_through(&mut merchant, parties, item, output).await?;
-        let Err(error) = self.drive_through(number, Some(merchant)).await else {
+        let mut at = self.accept_offer(&mut merchant, parties, item, output).await?;
+        // With the goods here, the first thing that is worth writing down is which coins pay.
+        if at.goods.is_none() {
+            self.write_begun(&mut at).await?;
+        }
+        let mut drive = self.drive_from(at, Some(merchant))?;
+        let driven = drive.run().await;
+        let Standing { number, stored, .. } = drive.into_standing();
+        let Err(error) = driven else {
             return Ok(number);
         };
-        if matches!(self.purchase(number)?.purchase, Purchase::Fetching(_)) && !error.is_silence() {
+        let is_fetching = |row: PurchaseRow| matches!(row.purchase, Purchase::Fetching(_));
+        if stored.is_some_and(is_fetching) && !error.is_silence() {
             self.cancel(number).await?;
         }
         Err(error)
@@ -105,16 +133,19 @@ impl Wallet {
         output: &Path,
     ) -> Result<u64, WalletError> {
         let mut talk = self.talk(&parties.merchant, Lane::Anonymous);
-        self.begin_through(&mut talk, parties, item, output).await
+        let mut at = self.accept_offer(&mut talk, parties, item, output).await?;
+        self.write_begun(&mut at).await?;
+        Ok(at.number)
     }
 
-    async fn begin_through(
+    /// Gets an offer and checks it. Nothing is written down.
+    async fn accept_offer(
         &self,
         talk: &mut Talk<'_>,
         parties: &Parties,
         item: &str,
         output: &Path,
-    ) -> Result<u64, WalletError> {
+    ) -> Result<Standing, WalletError> {
         self.check_restored(&parties.bank.identity)?;
         let listed = match_item(self.catalog_through(talk).await?, item)?;
         let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
@@ -123,10 +154,12 @@ impl Wallet {
             bank,
             escrow,
         };
-        let offer = talk.must(&request).await?;
+        let offered = talk.must(&request).await?;
+        let offer = offered.offer.clone();
         check_listed(&offer.body, &listed)?;
         self.check_offer(parties, &offer).await?;
-        self.check_funds(&bank, offer.body.price)?;
+        let purse = Some(self.check_funds(&bank, offer.body.price)?);
+        let goods = came_with(offered)?;
         let row = PurchaseRow {
             purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
             merchant: parties.merchant.clone(),
@@ -137,22 +170,42 @@ impl Wallet {
             origins: Vec::new(),
             exhibits: Vec::new(),
         };
-        self.transact(move |tx| {
-            let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
-            PURCHASES.put(tx, &number, &row)?;
-            Ok(number)
+        Ok(Standing {
+            number: self.next_number()?,
+            stored: None,
+            row,
+            goods,
+            purse,
         })
-        .await
     }
 
-    /// Refuses before anything is fetched what could not be paid for anyway.
-    fn check_funds(&self, bank: &PublicKey, price: Amount) -> Result<(), WalletError> {
-        let mine = |row: &CoinRow| row.status == CoinStatus::Available && row.bank == *bank;
-        let values = self
-            .present_coins()?
-            .into_iter()
-            .filter(mine)
-            .map(|row| row.value);
+    /// The next purchase's number.
+    pub(crate) fn next_number(&self) -> Result<u64, WalletError> {
+        let taken = COUNTERS.peek(&self.store.view(), &(NO_BANK, Counter::Purchases as u8))?;
+        Ok(taken.unwrap_or(0))
+    }
+
+    /// Writes a purchase down for the first time, with the number that is free then.
+    pub(crate) async fn write_begun(&self, at: &mut Standing) -> Result<(), WalletError> {
+        let (row, goods) = (at.row.clone(), at.goods.clone());
+        at.number = self
+            .transact(move |tx| {
+                let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
+                if let Some(goods) = goods {
+                    SMALL_GOODS.put(tx, &number, &goods)?;
+                }
+                PURCHASES.put(tx, &number, &row)?;
+                Ok(number)
+            })
+            .await?;
+        at.stored = Some(at.row.clone());
+        Ok(())
+    }
+
+    /// The coins of `bank` that can be spent. Refuses before anything is fetched what they could not pay for anyway.
+    fn check_funds(&self, bank: &PublicKey, price: Amount) -> Result<Vec<CoinRow>, WalletError> {
+        let purse = self.purse(bank)?;
+        let values = purse.iter().map(|row| row.value);
         let available = Amount(values.fold(0, u64::saturating_add));
         match price.checked_sub(available) {
             Some(short) if short > Amount(0) => Err(WalletError::Short {
@@ -160,8 +213,14 @@ impl Wallet {
                 available,
                 price,
             }),
-            _ => Ok(()),
+            _ => Ok(purse),
         }
+    }
+
+    /// The coins of `bank` that can be spent.
+    fn purse(&self, bank: &PublicKey) -> Result<Vec<CoinRow>, WalletError> {
+        let mine = |row: &CoinRow| row.status == CoinStatus::Available && row.bank == *bank;
+        Ok(self.present_coins()?.into_iter().filter(mine).collect())
     }
 
     /// Checks an offer; when merchant and wallet see different lists of the bank's keys, the wallet looks
@@ -197,12 +256,20 @@ impl Wallet {
     /// # Errors
     /// When a party does not answer within the wallet's patience; the purchase then stands where it stood.
     pub async fn drive_purchase(&self, number: u64) -> Result<(), WalletError> {
-        self.drive_through(number, None).await
+        let row = self.purchase(number)?;
+        let at = Standing {
+            number,
+            stored: Some(row.clone()),
+            row,
+            goods: None,
+            purse: None,
+        };
+        self.drive_from(at, None)?.run().await
     }
 
-    /// Drives a purchase on, with the merchant over the connection that it began on, if there still is one.
-    async fn drive_through(&self, number: u64, merchant: Option<Talk<'_>>) -> Result<(), WalletError> {
-        let row = self.purchase(number)?;
+    /// A drive of a purchase, with the merchant over the connection that it began on, if there still is one.
+    fn drive_from<'w>(&'w self, at: Standing, merchant: Option<Talk<'w>>) -> Result<Drive<'w>, WalletError> {
+        let row = &at.row;
         let (bank, escrow) = match (&row.purchase, row.purchase.order()) {
             (_, Some(order)) => (order.contract.terms.bank, order.contract.terms.escrow),
             (Purchase::Fetching(plan) | Purchase::Dropped(plan), _) => (plan.bank, plan.escrow),
@@ -216,15 +283,9 @@ impl Wallet {
             let pinned = self.party_by_key(RoleName::Merchant, &row.merchant.identity);
             self.talk(&pinned.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
         });
-        let drive = Drive {
-            wallet: self,
-            number,
-            merchant,
-            escrow: self.talk(&escrow, Lane::Anonymous),
-            bank_talk: self.talk(&bank, Lane::Anonymous),
-            bank,
-        };
-        drive.run().await
+        let escrow = self.talk(&escrow, Lane::Anonymous);
+        let bank_talk = self.talk(&bank, Lane::Anonymous);
+        Ok(Drive::new(self, at, bank, [merchant, escrow, bank_talk]))
     }
 
     /// Asks for a purchase's coins back, and carries that on until it has ended. It may turn out to be
@@ -237,10 +298,12 @@ impl Wallet {
             let row = self.purchase(number)?;
             let before = row.purchase.clone();
             let purchase = row.purchase.clone().on_cancel()?;
+            let status = purchase.status();
             if self
-                .save_purchase(number, &before, PurchaseRow { purchase, ..row })
+                .save_purchase(number, before, PurchaseRow { purchase, ..row })
                 .await?
             {
+                self.watch().see(&Event::Purchase { number, status });
                 return self.drive_purchase(number).await;
             }
         }
@@ -251,51 +314,52 @@ impl Wallet {
     pub(crate) async fn save_purchase(
         &self,
         number: u64,
-        before: &Purchase,
+        before: Purchase,
         row: PurchaseRow,
     ) -> Result<bool, WalletError> {
-        let status = row.purchase.status();
-        let before = before.clone();
-        let saved = self
-            .transact(move |tx| {
-                if PURCHASES
-                    .get(tx, &number)?
-                    .is_none_or(|now| now.purchase != before)
-                {
-                    return Ok(false);
+        self.transact(move |tx| {
+            if PURCHASES
+                .get(tx, &number)?
+                .is_none_or(|now| now.purchase != before)
+            {
+                return Ok(false);
+            }
+            match &row.purchase {
+                Purchase::Committed(order, _) => {
+                    let spent = CoinStatus::Spent(number);
+                    set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
                 }
-                match &row.purchase {
-                    Purchase::Committed(order, _) => {
-                        let spent = CoinStatus::Spent(number);
-                        set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
-                    }
-                    Purchase::Aborted(order, _) => {
-                        let unlinked =
-                            is_planted(Defect::ReleasedCoinsReused).then_some(CoinStatus::Available);
-                        let released = unlinked.unwrap_or(CoinStatus::Released(number));
-                        set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
-                    }
-                    _ => {}
+                Purchase::Aborted(order, _) => {
+                    let unlinked = is_planted(Defect::ReleasedCoinsReused).then_some(CoinStatus::Available);
+                    let released = unlinked.unwrap_or(CoinStatus::Released(number));
+                    set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
                 }
-                PURCHASES.put(tx, &number, &row)?;
-                Ok(true)
-            })
-            .await?;
-        if saved {
-            self.watch().see(&Event::Purchase { number, status });
-        }
-        Ok(saved)
+                _ => {}
+            }
+            PURCHASES.put(tx, &number, &row)?;
+            Ok(true)
+        })
+        .await
     }
 
     // ---- orders -----------------------------------------------------------------------------------------------
 
-    /// Coins worth exactly the plan's price; some are exchanged where it takes that.
-    async fn choose_coins(&self, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+    /// Coins of the purse worth exactly the plan's price; some are exchanged where it takes that, and where no purse is
+    /// given it is taken from the store.
+    async fn choose_coins(
+        &self,
+        plan: &Plan,
+        bank: &Card,
+        mut purse: Option<Vec<CoinRow>>,
+    ) -> Result<Vec<CoinRow>, WalletError> {
         let price = plan.offer.body.price;
-        let bank = self.party_by_key(RoleName::Bank, &plan.bank)?;
         for _ in 0..EXCHANGES_MAX {
-            let keys = self.keys(&bank).await?;
-            let rows = self.spendable(&keys, plan)?;
+            let keys = self.keys(bank).await?;
+            let rows = match purse.take() {
+                Some(rows) => rows,
+                None => self.purse(&plan.bank)?,
+            };
+            let rows = self.spendable(rows, &keys, plan);
             let purse: Vec<(usize, u64)> = rows.iter().map(|row| row.value).enumerate().collect();
             let take = |chosen: Vec<usize>| -> Vec<CoinRow> {
                 chosen
@@ -334,7 +398,7 @@ impl Wallet {
 
     /// The coins that can pay for a plan: in time for settlement, and made with keys that the merchant has seen
     /// too, for a key that was shown to this wallet alone would mark its coins.
-    fn spendable(&self, keys: &KeyBook, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+    fn spendable(&self, purse: Vec<CoinRow>, keys: &KeyBook, plan: &Plan) -> Vec<CoinRow> {
         let accepted = plan
             .offer
             .body
@@ -344,11 +408,8 @@ impl Wallet {
         let seen = accepted.and_then(|accepted| keys.last_epoch_of(&accepted.key_list_digest));
         let settled_ms = self.deadline_ms(plan).saturating_add(SETTLEMENT_MARGIN_MS);
         let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
-        let rows = self.present_coins()?.into_iter().filter(|row| {
-            let fits = keys.get(&row.coin.key_id).is_some_and(fits);
-            row.status == CoinStatus::Available && row.bank == plan.bank && fits
-        });
-        Ok(rows.collect())
+        let fits = |row: &CoinRow| keys.get(&row.coin.key_id).is_some_and(fits);
+        purse.into_iter().filter(fits).collect()
     }
 
     fn deadline_ms(&self, plan: &Plan) -> u64 {
@@ -358,15 +419,23 @@ impl Wallet {
             .min(self.now_ms().saturating_add(DEADLINE_AHEAD_MS))
     }
 
-    /// Puts coins to a plan: a signed contract, authorized coins, and a note to the wallet itself. Where another
-    /// matter was quicker to take a coin or the number, the next turn chooses anew.
+    /// Puts coins to a plan: a signed contract, authorized coins, and a note to the wallet itself; and keeps the goods
+    /// with it, if they are small. `None` where another matter was quicker to take a coin or a number, and the next
+    /// turn chooses anew.
     pub(crate) async fn place_order(
         &self,
-        number: u64,
-        row: PurchaseRow,
+        at: Standing,
         plan: &Plan,
-    ) -> Result<(), WalletError> {
-        let chosen = self.choose_coins(plan).await?;
+        bank: &Card,
+    ) -> Result<Option<PurchaseRow>, WalletError> {
+        let Standing {
+            number,
+            stored,
+            row,
+            goods,
+            purse,
+        } = at;
+        let chosen = self.choose_coins(plan, bank, purse).await?;
         let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
         let coins: Vec<Coin> = chosen.iter().map(|row| row.coin).collect();
         let note = Note {
@@ -388,18 +457,19 @@ impl Wallet {
                 .once(order.hold_request())
                 .await;
         }
-        let (before, bank) = (row.purchase.clone(), plan.bank);
-        let row = PurchaseRow {
+        let (before, bank) = (stored.map(|row| row.purchase), plan.bank);
+        let ordered = PurchaseRow {
             purchase: Purchase::Holding(order),
             origins,
             ..row
         };
+        let placing = ordered.clone();
+        let next = |tx: &mut Transaction<'_>, bank: &PublicKey, counter: Counter| {
+            Ok::<u64, StoreError>(COUNTERS.get(tx, &(*bank, counter as u8))?.unwrap_or(0))
+        };
         let placed = self
             .transact(move |tx| {
-                if PURCHASES
-                    .get(tx, &number)?
-                    .is_none_or(|now| now.purchase != before)
-                {
+                if PURCHASES.get(tx, &number)?.map(|now| now.purchase) != before {
                     return Ok(false);
                 }
                 for coin in &coins {
@@ -408,22 +478,30 @@ impl Wallet {
                         return Ok(false);
                     }
                 }
-                if COUNTERS.get(tx, &(bank, Counter::Orders as u8))?.unwrap_or(0) != counter {
+                if next(tx, &bank, Counter::Orders)? != counter {
                     return Ok(false);
+                }
+                if before.is_none() {
+                    if next(tx, &NO_BANK, Counter::Purchases)? != number {
+                        return Ok(false);
+                    }
+                    take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
                 }
                 take_numbers(tx, &bank, Counter::Orders, 1)?;
                 set_status(tx, &coins, |_| CoinStatus::InPurchase(number))?;
-                PURCHASES.put(tx, &number, &row)?;
+                if let Some(goods) = goods {
+                    SMALL_GOODS.put(tx, &number, &goods)?;
+                }
+                PURCHASES.put(tx, &number, &placing)?;
                 Ok(true)
             })
             .await?;
-        if placed {
-            self.watch().see(&Event::Purchase {
-                number,
-                status: "holding",
-            });
+        if !placed {
+            return Ok(None);
         }
-        Ok(())
+        let status = "holding";
+        self.watch().see(&Event::Purchase { number, status });
+        Ok(Some(ordered))
     }
 
     /// The order of a plan and a note. A restored wallet passes the note as the bank has it.

@@ -1,135 +1,209 @@
 //! One purchase being driven to its end, whoever is silent.
 
 use crate::{
+    buy::Standing,
     coins::set_status,
     error::{Unanswered, WalletError},
     evidence::CoinWord,
-    rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, PurchaseRow},
+    goods::are_small,
+    rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, SMALL_GOODS},
     talk::{Pause, Talk},
     wallet::Wallet,
+    watch::Event,
 };
 use farthing_coin::{Coin, PublicKey, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
     decide::{Outcome, SignedDecision},
-    documents::{Abort, Hold},
+    documents::{Abort, Hold, Offer},
     goods::GoodsKey,
     limits::DEADLINE_LEAST_MS,
     offer::DeliverRequest,
-    purchase::{Ask, Order, Plan, Purchase, PurchaseError},
+    purchase::{Ask, Plan, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
     settle::{Collected, SettleRequest},
 };
 
 /// One purchase, with a conversation with each of its parties.
+///
+/// What can be asked again, and is then answered likewise for ever, is written down with the next step that cannot: the
+/// hold with the receipt, and the receipt with the goods. When nobody answers, what is known is written down first.
 pub(crate) struct Drive<'w> {
-    pub(crate) wallet: &'w Wallet,
-    pub(crate) number: u64,
-    pub(crate) merchant: Talk<'w>,
-    pub(crate) escrow: Talk<'w>,
-    pub(crate) bank_talk: Talk<'w>,
-    pub(crate) bank: Card,
+    wallet: &'w Wallet,
+    at: Standing,
+    merchant: Talk<'w>,
+    escrow: Talk<'w>,
+    bank_talk: Talk<'w>,
+    bank: Card,
 }
 
 /// Who was silent, to which question, and what the network said: `None` where the purchase has got on.
 type Turn = Result<Option<(String, &'static str, String)>, WalletError>;
 
-impl Drive<'_> {
+impl<'w> Drive<'w> {
+    /// A drive of a purchase from where it stands.
+    pub(crate) fn new(
+        wallet: &'w Wallet,
+        at: Standing,
+        bank: Card,
+        [merchant, escrow, bank_talk]: [Talk<'w>; 3],
+    ) -> Self {
+        Drive {
+            wallet,
+            at,
+            merchant,
+            escrow,
+            bank_talk,
+            bank,
+        }
+    }
+
     /// Takes turns until the purchase has ended, or nobody has moved it within the wallet's patience.
-    pub(crate) async fn run(mut self) -> Result<(), WalletError> {
+    pub(crate) async fn run(&mut self) -> Result<(), WalletError> {
+        let outcome = self.turns().await;
+        // Whatever went wrong, the next attempt begins from what is known. What was never written down is only to be
+        // carried on where somebody was silent.
+        let is_silence = outcome.as_ref().is_err_and(WalletError::is_silence);
+        if self.at.stored.is_some() || is_silence {
+            self.save().await?;
+        }
+        outcome
+    }
+
+    /// How the purchase stands.
+    pub(crate) fn into_standing(self) -> Standing {
+        self.at
+    }
+
+    async fn turns(&mut self) -> Result<(), WalletError> {
         let mut pause = Pause::new(self.wallet.around.patience);
         let mut before = None;
         let seed = self.wallet.seed_for(&self.bank.identity);
         loop {
-            let row = self.wallet.purchase(self.number)?;
-            let status = row.purchase.status();
+            let status = self.at.row.purchase.status();
             if before.replace(status) != Some(status) {
                 pause = Pause::new(self.wallet.around.patience);
             }
-            let turn = match row.purchase.ask(&seed) {
-                Ask::Goods(plan) => self.goods(row, &plan).await?,
+            let turn = match self.at.row.purchase.ask(&seed) {
+                Ask::Goods(plan) => self.order(&plan).await?,
                 Ask::Hold(request) => match self.escrow.once(*request).await {
-                    Ok(hold) => self.hold(row, hold).await?,
-                    Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
-                    Err(unanswered) => self.ask_bank(row, "hold", unanswered).await?,
+                    Ok(hold) => self.hold(hold).await?,
+                    Err(Unanswered::Refused(refusal)) => self.refused(refusal).await?,
+                    Err(unanswered) => self.ask_bank("hold", unanswered).await?,
                 },
                 Ask::Pay(request) => match self.escrow.once(*request).await {
-                    Ok(outcome) => self.decided(row, "pay", outcome).await?,
-                    Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await?,
-                    Err(unanswered) => self.ask_bank(row, "pay", unanswered).await?,
+                    Ok(outcome) => self.decided("pay", outcome).await?,
+                    Err(Unanswered::Refused(refusal)) => self.refused(refusal).await?,
+                    Err(unanswered) => self.ask_bank("pay", unanswered).await?,
                 },
-                Ask::Deliver(request) => self.deliver(row, *request).await?,
+                Ask::Deliver(request) => self.deliver(*request).await?,
                 Ask::Cancel(request) => match self.escrow.once(*request).await {
-                    Ok(outcome) => self.decided(row, "cancel", outcome).await?,
-                    Err(unanswered) => self.ask_bank(row, "cancel", unanswered).await?,
+                    Ok(outcome) => self.decided("cancel", outcome).await?,
+                    Err(unanswered) => self.ask_bank("cancel", unanswered).await?,
                 },
-                Ask::Nothing => return self.finish(row).await,
+                Ask::Nothing => return self.finish().await,
             };
-            if let Some((party, question, why)) = turn
-                && !pause.wait().await
-            {
-                return Err(WalletError::Silent { party, question, why });
+            if let Some((party, question, why)) = turn {
+                self.save().await?;
+                if !pause.wait().await {
+                    return Err(WalletError::Silent { party, question, why });
+                }
+                self.reload()?;
             }
         }
     }
 
-    /// Writes a step down.
-    async fn advance(&mut self, row: PurchaseRow, purchase: Purchase) -> Turn {
-        let before = row.purchase.clone();
-        if purchase != before {
-            self.wallet
-                .save_purchase(self.number, &before, PurchaseRow { purchase, ..row })
-                .await?;
+    // ---- steps ------------------------------------------------------------------------------------------------
+
+    /// Takes a step, without writing it down.
+    fn step(&mut self, purchase: Purchase) -> Turn {
+        let before = std::mem::replace(&mut self.at.row.purchase, purchase).status();
+        let status = self.at.row.purchase.status();
+        if status != before {
+            let number = self.at.number;
+            self.wallet.watch().see(&Event::Purchase { number, status });
         }
         Ok(None)
     }
 
-    async fn goods(&mut self, row: PurchaseRow, plan: &Plan) -> Turn {
+    /// Writes down where the purchase stands. Where another part of this program was quicker, its word stands.
+    async fn save(&mut self) -> Result<(), WalletError> {
+        let Some(stored) = &self.at.stored else {
+            return self.wallet.write_begun(&mut self.at).await;
+        };
+        if self.at.row == *stored {
+            return Ok(());
+        }
+        let (number, before, row) = (self.at.number, stored.purchase.clone(), self.at.row.clone());
+        if self.wallet.save_purchase(number, before, row).await? {
+            self.at.stored = Some(self.at.row.clone());
+            return Ok(());
+        }
+        self.reload()
+    }
+
+    /// Takes what the store has; where it has nothing of this purchase yet, the number that is free now.
+    fn reload(&mut self) -> Result<(), WalletError> {
+        if self.at.stored.is_none() {
+            self.at.number = self.wallet.next_number()?;
+            return Ok(());
+        }
+        self.at.row = self.wallet.purchase(self.at.number)?;
+        self.at.stored = Some(self.at.row.clone());
+        Ok(())
+    }
+
+    /// Fetches the goods and puts coins to the purchase.
+    async fn order(&mut self, plan: &Plan) -> Turn {
         if self.wallet.now_ms().saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
             // Nothing is at stake yet, and no coin is shown to anyone for an offer that nobody would take.
             return self
-                .give_up(row, "the offer has expired; buy again for a new one".into())
+                .give_up("the offer has expired; buy again for a new one".into())
                 .await;
         }
-        self.wallet
-            .fetch_goods(&plan.offer.body, &mut self.merchant)
-            .await?;
+        self.have_goods(&plan.offer.body).await?;
+        let at = Standing {
+            purse: self.at.purse.take(),
+            ..self.at.clone()
+        };
         // The order is what the escrow is asked with; while it is made durable, the escrow is reached.
-        let ordering = self.wallet.place_order(self.number, row, plan);
+        let ordering = self.wallet.place_order(at, plan, &self.bank);
         let (ordered, ()) = tokio::join!(ordering, self.escrow.prepare());
-        ordered?;
+        match ordered? {
+            Some(row) => {
+                self.at.stored = Some(row.clone());
+                self.at.row = row;
+            }
+            None => self.reload()?,
+        }
         Ok(None)
     }
 
     /// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
-    async fn hold(&mut self, row: PurchaseRow, hold: Signed<Hold>) -> Turn {
-        match row.purchase.clone().on_hold(hold) {
-            Ok(purchase) => self.advance(row, purchase).await,
-            Err(why) => self.give_up(row, why.to_string()).await,
+    async fn hold(&mut self, hold: Signed<Hold>) -> Turn {
+        match self.at.row.purchase.clone().on_hold(hold) {
+            Ok(purchase) => self.step(purchase),
+            Err(why) => self.give_up(why.to_string()).await,
         }
     }
 
     /// Asks for the coins back, and notes why.
-    async fn give_up(&mut self, row: PurchaseRow, why: String) -> Turn {
-        let before = row.purchase.clone();
-        let purchase = row.purchase.clone().on_cancel()?;
-        let row = PurchaseRow {
-            purchase,
-            refusal: Some(why),
-            ..row
-        };
-        self.wallet.save_purchase(self.number, &before, row).await?;
+    async fn give_up(&mut self, why: String) -> Turn {
+        let purchase = self.at.row.purchase.clone().on_cancel()?;
+        self.at.row.refusal = Some(why);
+        self.step(purchase)?;
+        self.save().await?;
         Ok(None)
     }
 
     /// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
-    async fn refused(&mut self, row: PurchaseRow, refusal: Refusal) -> Turn {
+    async fn refused(&mut self, refusal: Refusal) -> Turn {
         use PurchaseFault::{Aborted, Closed, Committed};
         if matches!(refusal, Refusal::Purchase(Committed(_) | Aborted(_) | Closed(_))) {
-            return self.ask_outcome(row, "the purchase has ended".into()).await;
+            return self.ask_outcome("the purchase has ended".into()).await;
         }
-        if let Some(order) = row.purchase.order() {
+        if let Some(order) = self.at.row.purchase.order() {
             let coins = &order.payment.coins;
             // What the escrow passes on convicts nobody, so that a false proof is only not believed.
             let word = self.wallet.coin_word(coins, &refusal, &order.purchase().0)?;
@@ -137,7 +211,7 @@ impl Drive<'_> {
                 self.mark_used(coins, coin, status).await?;
             }
         }
-        self.give_up(row, refusal.to_string()).await
+        self.give_up(refusal.to_string()).await
     }
 
     async fn mark_used(
@@ -154,31 +228,27 @@ impl Drive<'_> {
 
     /// Hands the hold to the merchant; when he is silent, or gives no good receipt, asks the escrow how it
     /// has ended.
-    async fn deliver(&mut self, row: PurchaseRow, request: DeliverRequest) -> Turn {
+    async fn deliver(&mut self, request: DeliverRequest) -> Turn {
         match self.merchant.once(request).await {
             Ok(receipt) => {
-                let good = row.purchase.clone().on_receipt(receipt.clone());
+                let good = self.at.row.purchase.clone().on_receipt(receipt.clone());
                 match good {
                     Err(why @ PurchaseError::WrongGoodsKey) => {
-                        self.exhibit(row, Exhibit::Receipt(Box::new(receipt))).await?;
-                        let row = self.wallet.purchase(self.number)?;
-                        self.ask_bank(row, "deliver", Unanswered::Final(why.into())).await
+                        self.exhibit(Exhibit::Receipt(Box::new(receipt))).await?;
+                        self.ask_bank("deliver", Unanswered::Final(why.into())).await
                     }
-                    Err(why) => {
-                        self.ask_outcome(row, format!("its receipt is refused: {why}"))
-                            .await
-                    }
-                    Ok(purchase) => self.advance(row, purchase).await,
+                    Err(why) => self.ask_outcome(format!("its receipt is refused: {why}")).await,
+                    Ok(purchase) => self.step(purchase),
                 }
             }
-            Err(Unanswered::Refused(refusal)) => self.refused(row, refusal).await,
-            Err(Unanswered::Again(why)) => self.ask_outcome(row, why).await,
-            Err(Unanswered::Final(error)) => self.ask_outcome(row, error.to_string()).await,
+            Err(Unanswered::Refused(refusal)) => self.refused(refusal).await,
+            Err(Unanswered::Again(why)) => self.ask_outcome(why).await,
+            Err(Unanswered::Final(error)) => self.ask_outcome(error.to_string()).await,
         }
     }
 
-    async fn ask_outcome(&mut self, row: PurchaseRow, why: String) -> Turn {
-        let Some(order) = row.purchase.order() else {
+    async fn ask_outcome(&mut self, why: String) -> Turn {
+        let Some(order) = self.at.row.purchase.order() else {
             return Ok(None);
         };
         let request = order.outcome_request(
@@ -189,91 +259,65 @@ impl Drive<'_> {
         );
         match self.escrow.once(request).await {
             Ok(Outcome::Undecided) => Ok(Some((self.merchant.party(), "deliver", why))),
-            Ok(outcome) => self.decided(row, "outcome", outcome).await,
-            Err(unanswered) => self.ask_bank(row, "outcome", unanswered).await,
+            Ok(outcome) => self.decided("outcome", outcome).await,
+            Err(unanswered) => self.ask_bank("outcome", unanswered).await,
         }
     }
 
     /// The escrow answered with a decision, or that there is none.
-    async fn decided(&mut self, row: PurchaseRow, question: &'static str, outcome: Outcome) -> Turn {
+    async fn decided(&mut self, question: &'static str, outcome: Outcome) -> Turn {
         let exhibit = match &outcome {
             Outcome::Undecided => {
                 let why = "it has not decided".to_string();
-                return self.ask_bank(row, question, Unanswered::Again(why)).await;
+                return self.ask_bank(question, Unanswered::Again(why)).await;
             }
             Outcome::Committed(committed) => Exhibit::Receipt(Box::new(committed.receipt.clone())),
             Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
         };
-        match row.purchase.clone().on_outcome(outcome) {
+        match self.at.row.purchase.clone().on_outcome(outcome) {
             // The bank may have been told better: what it obeys is what counts.
             Err(convicting) if convicts(&convicting) => {
-                self.exhibit(row, exhibit).await?;
-                let row = self.wallet.purchase(self.number)?;
-                self.ask_bank(row, question, Unanswered::Final(convicting.into()))
+                self.exhibit(exhibit).await?;
+                self.ask_bank(question, Unanswered::Final(convicting.into()))
                     .await
             }
-            Err(why) => {
-                self.ask_bank(row, question, Unanswered::Again(why.to_string()))
-                    .await
-            }
-            Ok(purchase) => self.advance(row, purchase).await,
+            Err(why) => self.ask_bank(question, Unanswered::Again(why.to_string())).await,
+            Ok(purchase) => self.step(purchase),
         }
     }
 
     /// Keeps what the bank has of the escrow's.
-    async fn exhibit_collected(&self, row: PurchaseRow, collected: Collected) -> Result<(), WalletError> {
+    async fn exhibit_collected(&mut self, collected: Collected) -> Result<(), WalletError> {
         match collected {
-            Collected::Committed(commit) => self.exhibit(row, Exhibit::Commit(Box::new(commit))).await,
-            Collected::Aborted(abort) => self.exhibit(row, Exhibit::Abort(abort)).await,
+            Collected::Committed(commit) => self.exhibit(Exhibit::Commit(Box::new(commit))).await,
+            Collected::Aborted(abort) => self.exhibit(Exhibit::Abort(abort)).await,
             Collected::Open => Ok(()),
         }
     }
 
-    async fn exhibit(&self, row: PurchaseRow, exhibit: Exhibit) -> Result<(), WalletError> {
-        let purchase = row.purchase.clone();
-        self.keep(row, exhibit, purchase).await
-    }
-
-    /// Writes a step down, with a document that convicts.
-    async fn keep(
-        &self,
-        mut row: PurchaseRow,
-        exhibit: Exhibit,
-        purchase: Purchase,
-    ) -> Result<(), WalletError> {
-        let before = std::mem::replace(&mut row.purchase, purchase);
-        let known = row.exhibits.len();
-        if known < EXHIBITS_MAX && !row.exhibits.contains(&exhibit) {
-            row.exhibits.push(exhibit);
+    /// Writes down a document that convicts.
+    async fn exhibit(&mut self, exhibit: Exhibit) -> Result<(), WalletError> {
+        let exhibits = &mut self.at.row.exhibits;
+        if exhibits.len() < EXHIBITS_MAX && !exhibits.contains(&exhibit) {
+            exhibits.push(exhibit);
         }
-        if row.purchase == before && row.exhibits.len() == known {
-            return Ok(());
-        }
-        self.wallet
-            .save_purchase(self.number, &before, row)
-            .await
-            .map(drop)
+        self.save().await
     }
 
     /// The escrow gave no decision, for whatever reason: the bank may have been told how it ended.
-    async fn ask_bank(&mut self, row: PurchaseRow, question: &'static str, unanswered: Unanswered) -> Turn {
-        let Some(order) = row.purchase.order() else {
+    async fn ask_bank(&mut self, question: &'static str, unanswered: Unanswered) -> Turn {
+        let Some(order) = self.at.row.purchase.order() else {
             return Ok(None);
         };
         let key = self
             .wallet
             .seed_for(&self.bank.identity)
             .purchase_key(order.counter);
-        let before = row.purchase.clone();
         if let Ok(collected) = self.bank_talk.once(order.collect_request(&key)).await {
-            match row.purchase.clone().on_collected(collected.clone(), &key) {
-                Ok(purchase) if purchase != before => {
-                    let row = PurchaseRow { purchase, ..row };
-                    self.wallet.save_purchase(self.number, &before, row).await?;
-                    return Ok(None);
-                }
+            match self.at.row.purchase.clone().on_collected(collected.clone(), &key) {
+                Ok(purchase) if purchase != self.at.row.purchase => return self.step(purchase),
                 Err(convicting) if convicts(&convicting) => {
-                    self.exhibit_collected(row, collected).await?;
+                    self.exhibit_collected(collected).await?;
                     return Err(convicting.into());
                 }
                 _ => {}
@@ -291,61 +335,69 @@ impl Drive<'_> {
         }
     }
 
+    // ---- the end ----------------------------------------------------------------------------------------------
+
     /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
-    async fn finish(&mut self, row: PurchaseRow) -> Result<(), WalletError> {
-        let row = match &row.purchase {
-            Purchase::Aborted(_, abort) => {
-                self.recover_coins(abort.clone()).await?;
-                self.wallet.purchase(self.number)?
-            }
-            _ => row,
-        };
-        match &row.purchase {
+    async fn finish(&mut self) -> Result<(), WalletError> {
+        if let Purchase::Aborted(_, abort) = &self.at.row.purchase {
+            let abort = abort.clone();
+            self.save().await?;
+            self.recover_coins(abort).await?;
+        }
+        match &self.at.row.purchase {
             Purchase::Committed(order, proof) => {
-                let (order, goods_key) = (order.clone(), proof.goods_key().clone());
-                self.open_goods(row, &order, &goods_key).await
+                let (offer, goods_key) = (order.contract.offer.body.clone(), proof.goods_key().clone());
+                self.open_goods(&offer, &goods_key).await
             }
             _ => Ok(()),
         }
     }
 
     /// Decrypts what was paid for, unless that was done before.
-    async fn open_goods(
-        &mut self,
-        row: PurchaseRow,
-        order: &Order,
-        goods_key: &GoodsKey,
-    ) -> Result<(), WalletError> {
-        if !matches!(row.delivery, Delivery::Pending | Delivery::OnDemand) {
+    async fn open_goods(&mut self, offer: &Offer, goods_key: &GoodsKey) -> Result<(), WalletError> {
+        if !matches!(self.at.row.delivery, Delivery::Pending | Delivery::OnDemand) {
             return Ok(());
         }
-        let offer = &order.contract.offer.body;
-        self.wallet.fetch_goods(offer, &mut self.merchant).await?;
+        if !are_small(offer) {
+            // It may take long.
+            self.save().await?;
+        }
+        self.have_goods(offer).await?;
+        let (output, begun_ms) = (&self.at.row.output, self.at.row.begun_ms);
         let place = self
             .wallet
-            .open_goods(offer, goods_key, &row.output, row.begun_ms)?;
-        if place.is_none() && self.wallet.discard_damaged(offer)? {
-            return Err(WalletError::WrongGoods);
+            .open_goods(offer, self.at.goods.as_ref(), goods_key, output, begun_ms)?;
+        match place {
+            Some(place) => {
+                self.at.row.delivery = Delivery::Delivered;
+                self.at.row.output = place;
+                self.save().await
+            }
+            None if self.wallet.discard_damaged(offer)? => Err(WalletError::WrongGoods),
+            None => {
+                self.at.row.delivery = Delivery::NotAsDescribed;
+                self.save().await?;
+                Err(WalletError::NotAsDescribed(self.at.number))
+            }
         }
-        let as_described = place.is_some();
-        let delivery = if as_described {
-            Delivery::Delivered
-        } else {
-            Delivery::NotAsDescribed
-        };
-        let output = place.unwrap_or_else(|| row.output.clone());
-        let before = row.purchase.clone();
-        let row = PurchaseRow {
-            delivery,
-            output,
-            ..row
-        };
-        self.wallet.save_purchase(self.number, &before, row).await?;
-        if as_described {
-            Ok(())
-        } else {
-            Err(WalletError::NotAsDescribed(self.number))
+    }
+
+    /// Has the encrypted goods here: as they came with the offer or were kept with the purchase, or else fetched.
+    async fn have_goods(&mut self, offer: &Offer) -> Result<(), WalletError> {
+        if self.at.goods.is_none() {
+            self.at.goods = SMALL_GOODS.peek(&self.wallet.store.view(), &self.at.number)?;
         }
+        if self.at.goods.is_none() {
+            self.at.goods = self.wallet.fetch_goods(offer, &mut self.merchant).await?;
+            if let Some(goods) = self.at.goods.clone() {
+                let number = self.at.number;
+                let keeping = self
+                    .wallet
+                    .transact(move |tx| SMALL_GOODS.put(tx, &number, &goods));
+                keeping.await?;
+            }
+        }
+        Ok(())
     }
 
     /// Shows the abort to the bank, in case the escrow has not yet, and exchanges the released coins, so
@@ -370,13 +422,14 @@ impl Drive<'_> {
     }
 
     fn released(&self) -> Result<Vec<CoinRow>, WalletError> {
-        let mine = |row: &CoinRow| row.status == CoinStatus::Released(self.number);
+        let mine = |row: &CoinRow| row.status == CoinStatus::Released(self.at.number);
         Ok(self.wallet.present_coins()?.into_iter().filter(mine).collect())
     }
 
     async fn settle_abort(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
-        let row = self.wallet.purchase(self.number)?;
-        let order = row
+        let order = self
+            .at
+            .row
             .purchase
             .order()
             .ok_or(WalletError::Inconsistent("an aborted purchase has no order"))?;
@@ -395,7 +448,7 @@ impl Drive<'_> {
             // A bank that does not work with the escrow has never held anything for it.
             Err(Refusal::Contract(ContractFault::UnknownParty { .. })) => Ok(()),
             Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
-                self.paid_after_all(row, *decision).await
+                self.paid_after_all(*decision).await
             }
             Err(refusal) => Err(WalletError::Refused {
                 party: self.bank.title(),
@@ -407,12 +460,9 @@ impl Drive<'_> {
 
     /// The escrow signed an abort, and before it a commit, which the bank obeys: the goods are paid for, and the key is
     /// in the commit. The abort is kept, as both convict the escrow.
-    async fn paid_after_all(
-        &mut self,
-        row: PurchaseRow,
-        decision: SignedDecision,
-    ) -> Result<(), WalletError> {
-        let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) = (&row.purchase, decision)
+    async fn paid_after_all(&mut self, decision: SignedDecision) -> Result<(), WalletError> {
+        let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) =
+            (&self.at.row.purchase, decision)
         else {
             return Err(WalletError::Garbled {
                 party: self.bank.title(),
@@ -421,15 +471,16 @@ impl Drive<'_> {
         };
         let seed = self.wallet.seed_for(&self.bank.identity);
         let key = seed.purchase_key(order.counter);
+        let abort = Exhibit::Abort(abort.clone());
         let collected = Collected::Committed(commit);
-        match row.purchase.clone().on_collected(collected.clone(), &key) {
+        match self.at.row.purchase.clone().on_collected(collected.clone(), &key) {
             Ok(purchase) => {
-                let abort = Exhibit::Abort(abort.clone());
-                self.keep(row, abort, purchase).await
+                self.step(purchase)?;
+                self.exhibit(abort).await
             }
             Err(why) => {
                 if convicts(&why) {
-                    self.exhibit_collected(row, collected).await?;
+                    self.exhibit_collected(collected).await?;
                 }
                 Err(why.into())
             }

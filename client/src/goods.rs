@@ -1,7 +1,11 @@
 //! Goods: fetched encrypted before they are paid for, decrypted afterwards.
+//!
+//! Small ones are kept in the wallet's store, in the very write that puts coins to them, and written to a file only for
+//! a judge. Others are files from the beginning, so that a long download is resumed.
 
 use crate::{
     error::WalletError,
+    rows::{SMALL_GOODS, SmallGoods},
     talk::Talk,
     wallet::{GOODS_DIR, Wallet},
     watch::Event,
@@ -11,7 +15,8 @@ use farthing_protocol::{
     documents::Offer,
     evidence::{Judge, NoVerdict, Papers, Verdict},
     goods::{Decryptor, GoodsKey, RunningDigest},
-    offer::PieceRequest,
+    limits::GOODS_WITH_OFFER_MAX_BYTES,
+    offer::{Offered, PieceRequest},
     seal::unwrap,
 };
 use std::{
@@ -24,50 +29,97 @@ use std::{
 const PLACES_MAX: u32 = 100;
 
 /// How much of a file is read at a time (bytes).
-const READ_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 64 * 1024;
+
+/// Whether the encrypted goods of `offer` come with it and are kept in the store: for so few bytes, files and their syncs
+/// would cost more than all else that a wallet does for a purchase.
+pub(crate) fn are_small(offer: &Offer) -> bool {
+    offer.encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES
+}
+
+/// The goods that came with an offer; `None` if they are to be fetched.
+///
+/// # Errors
+/// When they are not the offer's.
+pub(crate) fn came_with(offered: Offered) -> Result<Option<SmallGoods>, WalletError> {
+    let Offered { offer, goods } = offered;
+    if goods.is_empty() || !are_small(&offer.body) {
+        return Ok(None);
+    }
+    let mut digest = RunningDigest::new();
+    digest.update(&goods);
+    match are_of(digest, &offer.body) {
+        true => Ok(Some(SmallGoods(goods))),
+        false => Err(WalletError::WrongGoods),
+    }
+}
+
+/// Whether the encrypted goods of this digest are the offer's.
+fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
+    digest.finish() == offer.encrypted_digest || is_planted(Defect::GoodsUnchecked)
+}
 
 impl Wallet {
-    /// Where the encrypted goods of `offer` are kept.
-    pub fn goods_path(&self, offer: &Offer) -> PathBuf {
+    /// The file of the encrypted goods of a purchase, for a judge. Those that are kept in the store are written there
+    /// now; where none were fetched yet there is no file.
+    ///
+    /// # Errors
+    /// When there is no such purchase, or the file cannot be written.
+    pub fn goods_file(&self, number: u64) -> Result<PathBuf, WalletError> {
+        let path = self.goods_path(&self.purchase(number)?.purchase.offer().body);
+        if !path.exists()
+            && let Some(small) = SMALL_GOODS.peek(&self.store.view(), &number)?
+        {
+            let part = path.with_extension("part");
+            let written = std::fs::write(&part, &small.0).and_then(|()| std::fs::rename(&part, &path));
+            written.map_err(WalletError::io(&path))?;
+        }
+        Ok(path)
+    }
+
+    /// Where the encrypted goods of `offer` are, if they are a file.
+    fn goods_path(&self, offer: &Offer) -> PathBuf {
         self.dir()
             .join(GOODS_DIR)
             .join(format!("{}.sealed", hex::encode(offer.encrypted_digest)))
     }
 
-    /// Fetches what is missing of the encrypted goods, and checks their digest.
-    pub(crate) async fn fetch_goods(&self, offer: &Offer, talk: &mut Talk<'_>) -> Result<(), WalletError> {
+    /// Fetches what is missing of the encrypted goods of a purchase, and checks their digest. Large ones are durable then;
+    /// small ones are for the caller to write down, with what he does next.
+    pub(crate) async fn fetch_goods(
+        &self,
+        offer: &Offer,
+        talk: &mut Talk<'_>,
+    ) -> Result<Option<SmallGoods>, WalletError> {
+        if !are_small(offer) {
+            self.fetch_file(offer, talk).await?;
+            return Ok(None);
+        }
+        let mut goods = Vec::new();
+        let digest = RunningDigest::new();
+        let keep = |bytes: &[u8]| {
+            goods.extend_from_slice(bytes);
+            Ok(())
+        };
+        match self.fetch_pieces(offer, talk, digest, keep).await? {
+            Fetched::AsOffered => Ok(Some(SmallGoods(goods))),
+            Fetched::Otherwise => Err(WalletError::WrongGoods),
+        }
+    }
+
+    async fn fetch_file(&self, offer: &Offer, talk: &mut Talk<'_>) -> Result<(), WalletError> {
         let path = self.goods_path(offer);
         if path.exists() {
             return Ok(());
         }
         let part = path.with_extension("part");
-        let (mut file, mut digest) =
-            open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
-        while digest.bytes() < offer.encrypted_bytes {
-            let total_bytes = offer.encrypted_bytes;
-            let offset = digest.bytes();
-            self.watch().see(&Event::Goods {
-                done_bytes: offset,
-                total_bytes,
-            });
-            let request = PieceRequest {
-                item_id: offer.item_id,
-                encrypted_digest: offer.encrypted_digest,
-                offset,
-            };
-            let piece = talk.must(&request).await?;
-            if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
-                return Err(discard(&part, file));
-            }
-            file.write_all(&piece.bytes).map_err(WalletError::io(&part))?;
-            digest.update(&piece.bytes);
-        }
-        self.watch().see(&Event::Goods {
-            done_bytes: digest.bytes(),
-            total_bytes: offer.encrypted_bytes,
-        });
-        if digest.finish() != offer.encrypted_digest && !is_planted(Defect::GoodsUnchecked) {
-            return Err(discard(&part, file));
+        let (mut file, digest) = open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
+        let keep = |bytes: &[u8]| file.write_all(bytes).map_err(WalletError::io(&part));
+        if let Fetched::Otherwise = self.fetch_pieces(offer, talk, digest, keep).await? {
+            // Dropped, so that the next attempt begins afresh.
+            drop(file);
+            std::fs::remove_file(&part).map_err(WalletError::io(&part))?;
+            return Err(WalletError::WrongGoods);
         }
         // Durable before anything is paid for: what was checked is what will be decrypted.
         file.sync_all().map_err(WalletError::io(&part))?;
@@ -79,20 +131,65 @@ impl Wallet {
         sync_parent(&path).map_err(WalletError::io(&path))
     }
 
+    /// Fetches the pieces behind those that are in `digest`, hands each to `keep`, and checks the digest of all.
+    async fn fetch_pieces(
+        &self,
+        offer: &Offer,
+        talk: &mut Talk<'_>,
+        mut digest: RunningDigest,
+        mut keep: impl FnMut(&[u8]) -> Result<(), WalletError>,
+    ) -> Result<Fetched, WalletError> {
+        let total_bytes = offer.encrypted_bytes;
+        let see = |done_bytes| {
+            self.watch().see(&Event::Goods {
+                done_bytes,
+                total_bytes,
+            });
+        };
+        while digest.bytes() < total_bytes {
+            let offset = digest.bytes();
+            see(offset);
+            let request = PieceRequest {
+                item_id: offer.item_id,
+                encrypted_digest: offer.encrypted_digest,
+                offset,
+            };
+            let piece = talk.must(&request).await?;
+            if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
+                return Ok(Fetched::Otherwise);
+            }
+            keep(&piece.bytes)?;
+            digest.update(&piece.bytes);
+        }
+        see(digest.bytes());
+        Ok(match are_of(digest, offer) {
+            true => Fetched::AsOffered,
+            false => Fetched::Otherwise,
+        })
+    }
+
     /// Decrypts the goods to `output`, or beside it if a file has appeared there since `begun_ms`, and returns
-    /// where they are. `None` says that they are not what the offer describes.
+    /// where they are. `None` says that they are not what the offer describes. `small` are the encrypted goods
+    /// where they are no file.
     pub(crate) fn open_goods(
         &self,
         offer: &Offer,
+        small: Option<&SmallGoods>,
         goods_key: &GoodsKey,
         output: &Path,
         begun_ms: u64,
     ) -> Result<Option<PathBuf>, WalletError> {
-        let sealed = self.goods_path(offer);
         let temporary = temporary_beside(output);
-        let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
         let target = File::create(&temporary).map_err(WalletError::io(&temporary))?;
-        let as_described = decrypt(source, target, offer, goods_key).map_err(WalletError::io(&temporary))?;
+        let opened = match small {
+            Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), target, offer, goods_key),
+            None => {
+                let sealed = self.goods_path(offer);
+                let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
+                decrypt(source, target, offer, goods_key)
+            }
+        };
+        let as_described = opened.map_err(WalletError::io(&temporary))?;
         if !as_described {
             std::fs::remove_file(&temporary).map_err(WalletError::io(&temporary))?;
             return Ok(None);
@@ -103,13 +200,16 @@ impl Wallet {
         Ok(Some(place))
     }
 
-    /// Removes the encrypted goods if they are not any more what was fetched, as after a fault of this machine's
-    /// disk; `false` if they are.
+    /// Removes the file of encrypted goods if they are not any more what was fetched, as after a fault of this
+    /// machine's disk; `false` if they are. The store finds such faults itself.
     pub(crate) fn discard_damaged(&self, offer: &Offer) -> Result<bool, WalletError> {
+        if are_small(offer) {
+            return Ok(false);
+        }
         let path = self.goods_path(offer);
         let mut digest = RunningDigest::new();
-        let read = File::open(&path).and_then(|mut file| {
-            read_all(&mut file, |bytes| {
+        let read = File::open(&path).and_then(|file| {
+            read_all(file, |bytes| {
                 digest.update(bytes);
                 Ok(())
             })
@@ -121,6 +221,14 @@ impl Wallet {
         }
         Ok(damaged)
     }
+}
+
+/// What was fetched.
+enum Fetched {
+    /// The goods of the offer.
+    AsOffered,
+    /// Something else.
+    Otherwise,
 }
 
 /// Opens what was fetched so far, and takes its digest.
@@ -135,7 +243,7 @@ fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> 
         file.set_len(0)?;
     }
     let mut digest = RunningDigest::new();
-    read_all(&mut file, |bytes| {
+    read_all(&file, |bytes| {
         digest.update(bytes);
         Ok(())
     })?;
@@ -143,26 +251,14 @@ fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> 
     Ok((file, digest))
 }
 
-/// Drops goods that are not those of the offer, so that the next attempt begins afresh.
-fn discard(part: &Path, file: File) -> WalletError {
-    drop(file);
-    match std::fs::remove_file(part) {
-        Ok(()) => WalletError::WrongGoods,
-        Err(source) => WalletError::Io {
-            path: part.into(),
-            source,
-        },
-    }
-}
-
-fn decrypt(mut source: File, mut target: File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
+fn decrypt(source: impl Read, mut target: File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
     let Ok(content_key) = unwrap(goods_key, &offer.sale_id, &offer.wrapped_key) else {
         return Ok(false);
     };
     let mut decryptor = Decryptor::new(&content_key);
     let mut goods = Vec::new();
     let mut corrupt = false;
-    read_all(&mut source, |bytes| {
+    read_all(source, |bytes| {
         corrupt |= decryptor.update(bytes, &mut goods).is_err();
         target.write_all(&goods)?;
         goods.clear();
@@ -177,10 +273,10 @@ fn decrypt(mut source: File, mut target: File, offer: &Offer, goods_key: &GoodsK
     Ok(!corrupt && opened.is_ok_and(|opened| fits(&opened)))
 }
 
-fn read_all(file: &mut File, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = source.read(&mut buffer)?;
         match buffer.get(..read) {
             None | Some([]) => return Ok(()),
             Some(bytes) => each(bytes)?,
@@ -218,7 +314,7 @@ fn free_place(output: &Path, goods: &Path, begun_ms: u64) -> io::Result<PathBuf>
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
     let digest = |path: &Path| {
         let mut digest = RunningDigest::new();
-        read_all(&mut File::open(path)?, |bytes| {
+        read_all(File::open(path)?, |bytes| {
             digest.update(bytes);
             Ok(())
         })?;
@@ -247,9 +343,8 @@ pub fn judge(papers: &Papers, sealed: &Path) -> io::Result<Result<Verdict, NoVer
         Ok(judge) => judge,
         Err(no_verdict) => return Ok(Err(no_verdict)),
     };
-    let mut file = File::open(sealed)?;
     let mut goods = Vec::new();
-    read_all(&mut file, |bytes| {
+    read_all(File::open(sealed)?, |bytes| {
         judge.update(bytes, &mut goods);
         goods.clear();
         Ok(())

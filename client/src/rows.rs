@@ -58,6 +58,9 @@ pub const RESTORED: Table<PublicKey, ()> = Table::new(8, "restored");
 /// row for each coin of the wallet's.
 pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10, "denied coins");
 
+/// Encrypted goods that are no file of their own, by their purchase's number.
+pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
+
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
 
@@ -167,6 +170,11 @@ pub struct PurchaseRow {
     /// Documents that convict the escrow, at most [`EXHIBITS_MAX`].
     pub exhibits: Vec<Exhibit>,
 }
+
+/// Encrypted goods of at most
+/// [`GOODS_WITH_OFFER_MAX_BYTES`](farthing_protocol::limits::GOODS_WITH_OFFER_MAX_BYTES).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmallGoods(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
 /// The most convicting documents that are kept of one purchase; two are enough.
 pub const EXHIBITS_MAX: usize = 2;

@@ -8,7 +8,7 @@ use farthing_protocol::contract::check_deadline;
 use farthing_protocol::decide::{
     Committed, Outcome, SignedDecision, verify_cancel, verify_overdue, verify_release,
 };
-use farthing_protocol::documents::{BankHold, Hold, Issued, Offer, Receipt, Settled};
+use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt, Settled};
 use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
 use farthing_protocol::issue::Begun;
@@ -131,7 +131,7 @@ pub fn replies(data: &[u8]) {
         decode::<Outcome>,
         decode::<SignedDecision>,
         decode::<CatalogPage>,
-        decode::<Signed<Offer>>,
+        decode::<Offered>,
         decode::<Piece>,
         decode::<Signed<Receipt>>,
         decode::<SalesPage>,

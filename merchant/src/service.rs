@@ -13,8 +13,11 @@ use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::{Committed, ReleaseRequest},
     documents::{AcceptedBank, Contract, Offer, Receipt, SaleLimit},
-    limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, REPLY_TIMEOUT},
-    offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest, verify_deliver},
+    limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, REPLY_TIMEOUT},
+    offer::{
+        CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest,
+        verify_deliver,
+    },
     refusal::{Advice, GoodsFault, Later, Refusal},
     seal::{commit_goods_key, seal_goods_key, wrap},
 };
@@ -61,12 +64,13 @@ impl Merchant {
         })
     }
 
-    /// An offer for one sale. It takes the same time whatever the goods' size, and writes nothing: all that delivery
-    /// needs comes back with the contract.
+    /// An offer for one sale, with the goods if they are small. It takes the same time whatever the goods' size, and
+    /// writes nothing: all that delivery needs comes back with the contract.
     ///
     /// # Errors
-    /// When there is no such item, or the bank or the escrow is not one that the merchant works with.
-    pub async fn offer(&self, request: OfferRequest) -> Result<Signed<Offer>, Refusal> {
+    /// When there is no such item, the bank or the escrow is not one that the merchant works with, or the shelf cannot
+    /// be read now.
+    pub async fn offer(&self, request: OfferRequest) -> Result<Offered, Refusal> {
         let item = ITEMS
             .peek(&self.store.view(), &request.item_id)
             .map_err(|e| unavailable(&e))?
@@ -89,7 +93,13 @@ impl Merchant {
             account: self.account,
             key_list_digest: book.digest(),
         };
-        self.sign_offer(&request, item, sale_id, bank)
+        let encrypted_bytes = item.summary.encrypted_bytes;
+        let offer = self.sign_offer(&request, item, sale_id, bank)?;
+        let goods = match encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES {
+            true => self.read_shelf(request.item_id, 0, encrypted_bytes).await?,
+            false => Vec::new(),
+        };
+        Ok(Offered { offer, goods })
     }
 
     fn sign_offer(
@@ -147,11 +157,16 @@ impl Merchant {
         let (Some(left), true) = (left, item.summary.encrypted_digest == request.encrypted_digest) else {
             return Err(GoodsFault::UnknownPiece.into());
         };
+        let bytes = self.read_shelf(request.item_id, request.offset, left).await?;
+        Ok(Piece { bytes })
+    }
+
+    /// Encrypted goods from `offset` on, at most a piece of them.
+    async fn read_shelf(&self, item_id: [u8; 32], offset: u64, left: u64) -> Result<Vec<u8>, Refusal> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(GOODS_PIECE_BYTES);
         let shelf = self.shelf.clone();
-        let read = tokio::task::spawn_blocking(move || shelf.read(&request.item_id, request.offset, length));
-        match read.await {
-            Ok(Ok(bytes)) => Ok(Piece { bytes }),
+        match tokio::task::spawn_blocking(move || shelf.read(&item_id, offset, length)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(error)) => Err(shelf_failed(&error.to_string())),
             Err(error) => Err(shelf_failed(&error.to_string())),
         }

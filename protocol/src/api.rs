@@ -7,14 +7,14 @@ use crate::{
     decide::{
         CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
     },
-    documents::{BankHold, Hold, Issued, Offer, Receipt, Settled},
+    documents::{BankHold, Hold, Issued, Receipt, Settled},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     history::{Testimony, WithHead, WitnessRequest},
     hold::{BankHoldRequest, HoldRequest},
     issue::Begun,
     limits::{REPLY_MAX_BYTES, REQUEST_MAX_BYTES},
     money::Amount,
-    offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest},
+    offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest},
     refusal::{Refusal, RequestFault},
     restore::{
         AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
@@ -184,7 +184,7 @@ server! {
         /// A page of the catalogue.
         Catalog(CatalogRequest) -> CatalogPage, by Anonymous, called "catalogue";
         /// An offer.
-        Offer(OfferRequest) -> Signed<Offer>, by Anonymous, called "offer";
+        Offer(OfferRequest) -> Offered, by Anonymous, called "offer";
         /// A piece of encrypted goods.
         Piece(PieceRequest) -> Piece, by Anonymous, called "goods";
         /// Release the key and hand over the receipt.

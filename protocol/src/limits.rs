@@ -52,6 +52,9 @@ pub const RESTORE_GAP: u64 = 100;
 /// escrow's long silence costs nobody a coin.
 pub const RELEASED_GRACE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
+/// The most that encrypted goods may have to come with their offer (bytes); others are fetched in pieces.
+pub const GOODS_WITH_OFFER_MAX_BYTES: u64 = 16 * 1024;
+
 /// One piece of encrypted goods, the unit in which a download is resumed (bytes).
 pub const GOODS_PIECE_BYTES: usize = 512 * 1024;
 

@@ -67,6 +67,17 @@ pub struct OfferRequest {
     pub escrow: PublicKey,
 }
 
+/// A merchant's offer, with the goods if they are small: so that they cost no question of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// The offer.
+    pub offer: Signed<Offer>,
+    /// All of the encrypted goods if they have at most
+    /// [`GOODS_WITH_OFFER_MAX_BYTES`](crate::limits::GOODS_WITH_OFFER_MAX_BYTES), else nothing.
+    #[serde(with = "serde_bytes")]
+    pub goods: Vec<u8>,
+}
+
 /// Asks for a piece of encrypted goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceRequest {

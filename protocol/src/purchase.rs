@@ -8,7 +8,8 @@
 //!
 //! On a sealed offer the escrow holds and decides in one: `Holding` goes to `Committed` or `Aborted`.
 //!
-//! The state is written down before what it says is sent; after a crash the wallet asks the same again. Only
+//! An order is written down before it is sent; after a crash the wallet asks the same again, and so gets the same hold
+//! and the same receipt again, should it have had them and not written them down. Only
 //! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
 
 use crate::{

@@ -376,7 +376,7 @@ impl ByHand {
             bank: self.key(RoleName::Bank),
             escrow: self.key(RoleName::Escrow),
         };
-        self.ask(request).await.expect("an offer")
+        self.ask(request).await.expect("an offer").offer
     }
 
     /// An order on a fresh offer that pays with all of `purse`.

@@ -122,12 +122,12 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         bank: parties.bank.identity,
         escrow: parties.escrow.identity,
     };
-    let offer = ask(merchant.as_ref(), request, REPLY_TIMEOUT).await.unwrap();
-    let deadline_ms = offer.body.expires_ms;
+    let offered = ask(merchant.as_ref(), request, REPLY_TIMEOUT).await.unwrap();
+    let deadline_ms = offered.offer.body.expires_ms;
     let plan = Plan {
         bank: parties.bank.identity,
         escrow: parties.escrow.identity,
-        offer,
+        offer: offered.offer,
     };
     let purchase_key = key(200 + number);
     let order = Order::new(OrderParts {

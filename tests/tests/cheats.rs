@@ -222,9 +222,7 @@ fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Brea
         it.books_balance().await;
 
         let papers = it.wallet.papers(number).unwrap();
-        let sealed = it
-            .wallet
-            .goods_path(&papers.contract.as_ref().unwrap().offer.body);
+        let sealed = it.wallet.goods_file(number).unwrap();
         let verdict = judge_goods(&papers, &sealed).unwrap().unwrap();
         assert_eq!(verdict, Verdict::MerchantBrokeContract(breach));
         convicts(&[papers, it.sale().await], &[]);
@@ -359,9 +357,7 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
         // What she has alone convicts nobody, and proves that she has got what was described.
         let papers = it.wallet.papers(number).unwrap();
         convicts(std::slice::from_ref(&papers), &[]);
-        let sealed = it
-            .wallet
-            .goods_path(&papers.contract.as_ref().unwrap().offer.body);
+        let sealed = it.wallet.goods_file(number).unwrap();
         assert_eq!(
             judge_goods(&papers, &sealed).unwrap().unwrap(),
             Verdict::Delivered

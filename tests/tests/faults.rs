@@ -16,7 +16,7 @@ const CELLS: [&str; 10] = [
     "customer → escrow: pay / answer lost",
     "customer → bank: exchange, begin / request lost",
     "bank writes, asked “hold” / killed after the sync",
-    "customer writes the escrow’s “hold” / killed before the sync",
+    "customer writes the merchant’s “deliver” / killed before the sync",
     "bank writes, asked “hold” / disk full",
 ];
 

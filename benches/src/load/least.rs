@@ -30,9 +30,9 @@ impl Needed {
         match mode {
             // Signed: offer, bank hold, hold, receipt, commit, settled. Verified by the escrow: offer, customer's,
             // bank hold, settled; by the bank: commit; by the merchant: customer's, hold and bank hold, receipt,
-            // commit, settled. Trips: catalogue, offer, goods, hold, deliver; hold and release; two settlements.
-            // Syncs: bank hold; releasing, commit, receipt; and of the customer the begun purchase, her goods (file
-            // and folder), order, hold, receipt, opened goods (file and folder), delivery.
+            // commit, settled. Trips: catalogue, offer (with the goods, if they are small), hold, deliver; hold and
+            // release; two settlements. Syncs: bank hold; releasing, commit, receipt; and of the customer the order,
+            // opened goods (file and folder), the end.
             Mode::Purchase => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: 0,
@@ -40,10 +40,10 @@ impl Needed {
                 signed: 6,
                 sealed: 1,
                 handshakes: 2,
-                round_trips: 5,
+                round_trips: 4,
                 between: 2,
                 settling: 2,
-                syncs: 4 + 9,
+                syncs: 4 + 4,
             },
             // As above without hold, deliver and release, but with what asks the escrow to pay, in which it opens the key
             // that the merchant has sealed. What asks it what was sold is shared by many purchases.
@@ -54,10 +54,10 @@ impl Needed {
                 signed: 6,
                 sealed: 3,
                 handshakes: 2,
-                round_trips: 4,
+                round_trips: 3,
                 between: 1,
                 settling: 2,
-                syncs: 2 + 8,
+                syncs: 2 + 4,
             },
             // Begin and finish are signed by the account's owner, what is issued by the bank. Only the finish changes
             // the bank's books; the wallet writes down what it plans, what it was answered, and its coins.

@@ -10,8 +10,11 @@ use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
-use farthing_protocol::money::{Amount, assortment};
-use std::{fs, io};
+use farthing_protocol::{
+    limits::GOODS_WITH_OFFER_MAX_BYTES,
+    money::{Amount, assortment},
+};
+use std::fs;
 
 /// How often a customer buys before another takes her place: a purse holds some tens of coins, not thousands.
 const PURCHASES_EACH: u64 = 30;
@@ -111,10 +114,10 @@ impl Work {
         }
         // She has what she wanted; and the next purchase fetches its goods as if they were others.
         fs::remove_file(&row.output).context("the goods are not where they should be")?;
-        match fs::remove_file(wallet.goods_path(&row.purchase.offer().body)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        if row.purchase.offer().body.encrypted_bytes > GOODS_WITH_OFFER_MAX_BYTES {
+            fs::remove_file(wallet.goods_file(number)?)?;
         }
+        Ok(())
     }
 
     async fn exchange(&self, wallet: &Wallet) -> Result<()> {

@@ -28,7 +28,7 @@ const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
 pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Result<Report> {
     let number = find(wallet, named)?;
     let papers = wallet.papers(number)?;
-    let sealed = wallet.goods_path(&wallet.purchase(number)?.purchase.offer().body);
+    let sealed = wallet.goods_file(number)?;
     give(&papers, output, |path| {
         let text = format!(
             "the documents of purchase {number} are in {0}, its encrypted goods in {1}; with both, anyone can run\n  \

@@ -275,7 +275,7 @@ impl World {
     }
 
     pub async fn offer(&self) -> Signed<Offer> {
-        self.ask(self.offer_request()).await.unwrap()
+        self.ask(self.offer_request()).await.unwrap().offer
     }
 
     /// All encrypted goods of an offer, piece by piece.

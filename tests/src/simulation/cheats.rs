@@ -16,7 +16,7 @@ use farthing_protocol::{
     },
     goods::{ContentKey, GoodsKey},
     history::WithHead,
-    offer::OfferRequest,
+    offer::{OfferRequest, Offered},
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
     seal::{derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
@@ -150,10 +150,11 @@ impl Cheat for FalseOffers {
         if !is_offer {
             return reply;
         }
-        changed::<OfferRequest>(reply, |offer| {
-            let mut body = offer.body;
+        changed::<OfferRequest>(reply, |offered| {
+            let mut body = offered.offer.body;
             (self.lie)(&mut body);
-            Signed::sign(body, &self.key)
+            let offer = Signed::sign(body, &self.key);
+            Offered { offer, ..offered }
         })
     }
 }

@@ -37,14 +37,14 @@ impl Mode {
     /// Every mode.
     pub const ALL: [Mode; 4] = [Mode::Buy, Mode::Cancel, Mode::Sealed, Mode::SealedCancel];
 
-    /// One of each party, with short goods, such as the day needs.
+    /// One of each party, such as the day needs; with goods that come with their offer, or are fetched in a piece.
     pub fn population(self) -> Population {
-        let population = match self {
-            Mode::Buy | Mode::Cancel => Population::default(),
-            Mode::Sealed | Mode::SealedCancel => Population::sealed(),
+        let (population, goods_bytes) = match self {
+            Mode::Buy | Mode::Cancel => (Population::default(), 2_000),
+            Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
         };
         Population {
-            goods_bytes: 2_000,
+            goods_bytes,
             ..population
         }
     }

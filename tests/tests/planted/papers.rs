@@ -84,8 +84,7 @@ pub async fn a_file_that_is_not_the_goods() {
     let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 1)).await;
     let number = bought.expect("a purchase");
     let papers = wallet.papers(number).expect("a receipt");
-    let contract = papers.contract.as_ref().expect("a contract");
-    let sealed = wallet.goods_path(&contract.offer.body);
+    let sealed = wallet.goods_file(number).expect("the encrypted goods");
     flip(&sealed);
     let verdict = judge(&papers, &sealed).expect("the file is read");
     let proves_nothing = matches!(verdict, Err(NoVerdict::OtherFile { .. }));

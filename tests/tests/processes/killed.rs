@@ -4,7 +4,7 @@ use crate::{in_parallel, world};
 use farthing_client::demo::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    customer::Customer,
+    customer::{Customer, Moment},
     run::until,
     world::{FILM, FILM_BYTES, POSTCARD, PRICE},
 };
@@ -16,10 +16,8 @@ fn the_escrow_is_killed_between_hold_and_commit() {
     let alice = world.customer("alice");
     // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
     alice.lines.lose_requests_to(&[Escrow]);
-    let buying = alice.starts_buying(POSTCARD, "goods", "3");
-    until("the goods are fetched", || {
-        (!alice.sealed().is_empty()).then_some(())
-    });
+    let mut buying = alice.starts_buying(POSTCARD, "goods", "3");
+    buying.until_says(Moment::Hold.says());
     world.merchant.freeze();
     alice.lines.heal();
     until("coins are held", || (world.held() > 0).then_some(()));

@@ -33,9 +33,9 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     assert_eq!(world.account(&world.merchant_account), units(&purchase["price"]));
 
     // Both have all that convinces a judge.
-    let [sealed] = alice.sealed().try_into().unwrap();
     let [hers, his] = ["hers.json", "his.json"].map(|name| alice.goods(name));
     alice.done(&["receipt", "show", "0", "-o", hers.to_str().unwrap()]);
+    let [sealed] = alice.sealed().try_into().unwrap();
     let of = sale["purchase"].as_str().unwrap();
     world
         .merchant

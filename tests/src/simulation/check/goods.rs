@@ -100,7 +100,8 @@ impl World {
             return Some("goods: other bytes than the merchant's".into());
         }
         let papers = wallet.papers(number).expect("the papers of what was committed");
-        match judge(&papers, &wallet.goods_path(offer)) {
+        let sealed = wallet.goods_file(number).expect("the encrypted goods");
+        match judge(&papers, &sealed) {
             Ok(Ok(Verdict::Delivered)) => None,
             other => Some(format!("evidence: {other:?}")),
         }
