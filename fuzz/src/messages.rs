@@ -14,7 +14,7 @@ use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
 use farthing_protocol::issue::Begun;
 use farthing_protocol::limits::REPLY_MAX_BYTES;
 use farthing_protocol::money::Amount;
-use farthing_protocol::offer::{CatalogPage, Piece, verify_deliver};
+use farthing_protocol::offer::{CatalogPage, Offered, Piece, verify_deliver};
 use farthing_protocol::refusal::Refusal;
 use farthing_protocol::restore::{
     BucketPage, Memo, WithdrawalsPage, verify_account, verify_memo, verify_withdrawals,

@@ -12,7 +12,7 @@ use rustls::client::Resumption;
 
 use super::channel::QuicChannel;
 use super::pinned::{Finding, PinnedVerifier};
-use super::{Code, KEEP_ALIVE_MS, SERVER_NAME, millis, socket, transport};
+use super::{Code, KEEP_ALIVE_MS, PROVIDER, SERVER_NAME, millis, socket, transport};
 use crate::card::Card;
 use crate::network::{Channel, Lane, Network, NetworkError};
 
@@ -104,9 +104,8 @@ impl Network for QuicNetwork {
             peer: card.title(),
             reason,
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = PinnedVerifier::new(card.fingerprint, provider.signature_verification_algorithms);
-        let config = client_config(provider, verifier.clone(), lane)?;
+        let verifier = PinnedVerifier::new(card.fingerprint, PROVIDER.signature_verification_algorithms);
+        let config = client_config(verifier.clone(), lane)?;
         let endpoint = socket::endpoint(any_port(address)).map_err(local)?;
         let connecting = endpoint
             .connect_with(config, address, SERVER_NAME)
@@ -131,12 +130,8 @@ fn any_port(target: SocketAddr) -> SocketAddr {
 }
 
 /// A configuration for one connection: nothing to resume from, nowhere to keep what a server hands out.
-fn client_config(
-    provider: Arc<rustls::crypto::CryptoProvider>,
-    verifier: Arc<PinnedVerifier>,
-    lane: Lane,
-) -> Result<quinn::ClientConfig, NetworkError> {
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+fn client_config(verifier: Arc<PinnedVerifier>, lane: Lane) -> Result<quinn::ClientConfig, NetworkError> {
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(local)?
         .dangerous()

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::SERVER_NAME;
+use super::{PROVIDER, SERVER_NAME};
 use crate::network::Lane;
 
 /// A certificate and its key.
@@ -97,13 +97,12 @@ impl ServerIdentity {
     pub(super) fn tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
         let unusable = |e: rustls::Error| IdentityError::Unusable(e.to_string());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.to_vec()));
-        let mut tls =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&[&rustls::version::TLS13])
-                .map_err(unusable)?
-                .with_no_client_auth()
-                .with_single_cert(vec![self.certificate.clone()], key)
-                .map_err(unusable)?;
+        let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(unusable)?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], key)
+            .map_err(unusable)?;
         tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
         tls.send_tls13_tickets = 0;
         tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

@@ -13,9 +13,11 @@ mod pinned;
 mod server;
 mod socket;
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
+use rustls::crypto::{CryptoProvider, ring};
 
 pub use client::{CONNECT_TIMEOUT_MS, ClientLimits, QuicNetwork};
 pub use counts::{ServerCounters, ServerCounts};
@@ -104,6 +106,20 @@ impl Code {
         }
     }
 }
+
+/// The cryptography of every connection: X25519, and SHA-256 with AES-128 or, where a processor lacks that, ChaCha20. Of
+/// longer keys and digests nothing would be stronger as long as it hangs on X25519; and SHA-384, for which processors have
+/// no instructions, would be a twelfth of a handshake.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    Arc::new(CryptoProvider {
+        cipher_suites: vec![
+            ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+            ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ],
+        kx_groups: vec![ring::kx_group::X25519],
+        ..ring::default_provider()
+    })
+});
 
 /// What both ends of every connection have in common.
 fn transport() -> TransportConfig {

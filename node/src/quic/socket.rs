@@ -9,9 +9,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Endpoint, EndpointConfig, TokioRuntime, UdpPoller};
+use quinn::{
+    AsyncUdpSocket, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, TokioRuntime, UdpPoller,
+};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
@@ -20,7 +23,27 @@ pub(super) fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(ClientSocket(Arc::new(UdpSocket::from_std(socket)?)));
-    Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+    let mut config = EndpointConfig::default();
+    config.cid_generator(|| Box::new(NoIds));
+    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
+}
+
+/// Connection ids of no bytes: with one connection to a socket there is nothing to tell apart, and so no ids to make, send,
+/// acknowledge and keep.
+struct NoIds;
+
+impl ConnectionIdGenerator for NoIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&[])
+    }
+
+    fn cid_len(&self) -> usize {
+        0
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 #[derive(Debug)]
