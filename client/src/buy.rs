@@ -10,7 +10,7 @@ use crate::{
         SMALL_GOODS, SmallGoods,
     },
     talk::Talk,
-    wallet::{Wallet, take_numbers},
+    wallet::{Wallet, card_of, take_numbers},
     watch::Event,
 };
 use farthing_coin::{Coin, Denomination, KeyBook, PublicKey, Signed};
@@ -275,13 +275,14 @@ impl Wallet {
             (Purchase::Fetching(plan) | Purchase::Dropped(plan), _) => (plan.bank, plan.escrow),
             _ => return Err(WalletError::Inconsistent("a purchase has neither plan nor order")),
         };
-        let bank = self.party_by_key(RoleName::Bank, &bank)?;
-        let escrow = self.party_by_key(RoleName::Escrow, &escrow)?;
+        let pinned = self.network_file()?;
+        let bank = card_of(&pinned, RoleName::Bank, &bank)?;
+        let escrow = card_of(&pinned, RoleName::Escrow, &escrow)?;
         // One connection a party for this purchase, none of them shared with anything else.
         let merchant = merchant.unwrap_or_else(|| {
             // The pinned card first: it may know the merchant's new address.
-            let pinned = self.party_by_key(RoleName::Merchant, &row.merchant.identity);
-            self.talk(&pinned.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
+            let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
+            self.talk(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
         });
         let escrow = self.talk(&escrow, Lane::Anonymous);
         let bank_talk = self.talk(&bank, Lane::Anonymous);

@@ -244,12 +244,7 @@ impl Wallet {
 
     /// The card of the party that signs with `identity`.
     pub(crate) fn party_by_key(&self, role: RoleName, identity: &PublicKey) -> Result<Card, WalletError> {
-        let file = self.network_file()?;
-        let found = file
-            .by_identity(identity)
-            .filter(|card| card.role == role)
-            .cloned();
-        found.ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
+        card_of(&self.network_file()?, role, identity)
     }
 
     /// Begins a conversation, which shares nothing with any other.
@@ -393,6 +388,14 @@ impl Wallet {
             }
         }
     }
+}
+
+/// The card in `file` of the party that signs with `identity`.
+pub(crate) fn card_of(file: &NetworkFile, role: RoleName, identity: &PublicKey) -> Result<Card, WalletError> {
+    let found = file.by_identity(identity).filter(|card| card.role == role);
+    found
+        .cloned()
+        .ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
 }
 
 /// The seed of the wallet in `dir`.
