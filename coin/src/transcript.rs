@@ -1,5 +1,7 @@
 //! Every hash of the crate: Merlin transcripts, written field by field.
 
+use std::sync::LazyLock;
+
 use curve25519_dalek::scalar::Scalar;
 use zeroize::Zeroizing;
 
@@ -9,6 +11,13 @@ pub use merlin::Transcript;
 
 /// The protocol's name and version, under which every transcript starts.
 const PROTOCOL: &[u8] = b"farthing v1";
+
+/// What every transcript starts with, hashed once: to hash it each time would be a third of a short transcript's work.
+static BEGUN: LazyLock<Transcript> = LazyLock::new(|| {
+    let mut transcript = Transcript::new(PROTOCOL);
+    transcript.u8(b"suite", SUITE);
+    transcript
+});
 
 /// What each transcript of this crate is for. No two uses share a label, so no hash of one use can be mistaken
 /// for a hash of another.
@@ -67,8 +76,7 @@ pub trait TranscriptExt {
 
 impl TranscriptExt for Transcript {
     fn start(label: &'static [u8]) -> Transcript {
-        let mut transcript = Transcript::new(PROTOCOL);
-        transcript.u8(b"suite", SUITE);
+        let mut transcript = BEGUN.clone();
         transcript.bytes(b"label", label);
         transcript
     }
