@@ -45,8 +45,8 @@ fn a_run_of_each_mode_says_what_was_done_and_what_it_took() {
         );
         assert!(number(&run, &format!("/each/{node}/cpu_us")) > 0.0);
     }
-    // Catalogue, offer, hold, deliver; more only where the machine was so slow that she asked again.
-    assert!(number(&run, "/each/client/requests") >= 4.0);
+    // Offer, hold, deliver; more only where the machine was so slow that she asked again.
+    assert!(number(&run, "/each/client/requests") >= 3.0);
     assert!(number(&run, "/floor/server_curve_cpu_us") > 0.0);
     assert!(std::fs::read_to_string(picture).unwrap().ends_with("</svg>\n"));
 

@@ -25,7 +25,7 @@ use farthing_protocol::{
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
     money::{Amount, Selection, select},
     offer::{CatalogItem, CatalogRequest, OfferRequest},
-    purchase::{OfferFault, Order, OrderParts, Plan, Purchase, check_listed, check_offer},
+    purchase::{OfferFault, Order, OrderParts, Plan, Purchase, check_asked, check_listed, check_offer},
     restore::{Note, Origin},
     seal::seal_note,
     wire,
@@ -52,6 +52,22 @@ pub struct Parties {
     pub escrow: Card,
     /// Whose coins pay.
     pub bank: Card,
+}
+
+/// What is to be bought.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The item: its id, the beginning of it, or its whole title. Whoever gives the whole id has seen the catalogue, and
+    /// the merchant is asked for the offer at once; anything else is looked up in his catalogue first.
+    pub item: &'a str,
+    /// The most that it may cost, if not whatever the merchant asks.
+    pub at_most: Option<Amount>,
+}
+
+impl<'a> From<&'a str> for Wanted<'a> {
+    fn from(item: &'a str) -> Self {
+        Wanted { item, at_most: None }
+    }
 }
 
 /// How a purchase stands, and what the wallet has at hand for it.
@@ -93,16 +109,22 @@ impl Wallet {
         Ok(items)
     }
 
-    /// Buys `item` (its id, the beginning of it, or its whole title) and writes the goods to `output`.
-    /// Returns the purchase's number.
+    /// Buys what is wanted and writes the goods to `output`. Returns the purchase's number.
     ///
     /// # Errors
     /// When a party refuses or does not answer; then the purchase is where `purchases` shows it, and
     /// `resume` or `cancel` ends it. One that fails before anything is at stake is dropped: a later `resume` must not
     /// buy what the customer was told that she did not get.
-    pub async fn buy(&self, parties: &Parties, item: &str, output: &Path) -> Result<u64, WalletError> {
+    pub async fn buy<'a>(
+        &self,
+        parties: &Parties,
+        wanted: impl Into<Wanted<'a>>,
+        output: &Path,
+    ) -> Result<u64, WalletError> {
         let mut merchant = self.talk(&parties.merchant, Lane::Anonymous);
-        let mut at = self.accept_offer(&mut merchant, parties, item, output).await?;
+        let mut at = self
+            .accept_offer(&mut merchant, parties, wanted.into(), output)
+            .await?;
         // With the goods here, the first thing that is worth writing down is which coins pay.
         if at.goods.is_none() {
             self.write_begun(&mut at).await?;
@@ -126,14 +148,16 @@ impl Wallet {
     ///
     /// # Errors
     /// When the merchant does not answer, has no such item, or his offer is not acceptable.
-    pub async fn begin_purchase(
+    pub async fn begin_purchase<'a>(
         &self,
         parties: &Parties,
-        item: &str,
+        wanted: impl Into<Wanted<'a>>,
         output: &Path,
     ) -> Result<u64, WalletError> {
         let mut talk = self.talk(&parties.merchant, Lane::Anonymous);
-        let mut at = self.accept_offer(&mut talk, parties, item, output).await?;
+        let mut at = self
+            .accept_offer(&mut talk, parties, wanted.into(), output)
+            .await?;
         self.write_begun(&mut at).await?;
         Ok(at.number)
     }
@@ -143,20 +167,29 @@ impl Wallet {
         &self,
         talk: &mut Talk<'_>,
         parties: &Parties,
-        item: &str,
+        wanted: Wanted<'_>,
         output: &Path,
     ) -> Result<Standing, WalletError> {
         self.check_restored(&parties.bank.identity)?;
-        let listed = match_item(self.catalog_through(talk).await?, item)?;
+        let (item_id, listed) = match whole_id(wanted.item) {
+            Some(item_id) => (item_id, None),
+            None => {
+                let listed = match_item(self.catalog_through(talk).await?, wanted.item)?;
+                (listed.item_id, Some(listed))
+            }
+        };
         let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
         let request = OfferRequest {
-            item_id: listed.item_id,
+            item_id,
             bank,
             escrow,
         };
         let offered = talk.must(&request).await?;
         let offer = offered.offer.clone();
-        check_listed(&offer.body, &listed)?;
+        check_asked(&offer.body, &item_id, wanted.at_most)?;
+        if let Some(listed) = listed {
+            check_listed(&offer.body, &listed)?;
+        }
         self.check_offer(parties, &offer).await?;
         let purse = Some(self.check_funds(&bank, offer.body.price)?);
         let goods = came_with(offered)?;
@@ -554,6 +587,13 @@ fn ended(row: &CoinRow, number: u64, status: CoinStatus) -> CoinStatus {
         CoinStatus::InPurchase(other) | CoinStatus::Released(other) if other == number => status,
         other => other,
     }
+}
+
+/// The id that is written out in full, as `farthing catalog --json` has it.
+fn whole_id(item: &str) -> Option<[u8; 32]> {
+    let mut item_id = [0; 32];
+    hex::decode_to_slice(item, &mut item_id).ok()?;
+    Some(item_id)
 }
 
 fn match_item(items: Vec<CatalogItem>, wanted: &str) -> Result<CatalogItem, WalletError> {

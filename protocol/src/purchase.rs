@@ -22,6 +22,7 @@ use crate::{
     exchange::authorize,
     goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
+    money::Amount,
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
     seal::{SealError, open_goods_key, opens},
@@ -304,13 +305,29 @@ pub fn check_offer(
     Ok(())
 }
 
-/// Checks that an offer is for what the customer chose from the catalogue, and costs no more than it said.
+/// Checks that an offer is for the item that was asked for, and costs no more than the customer is willing to pay.
+///
+/// # Errors
+/// [`OfferFault::OtherItem`] or [`OfferFault::TooDear`].
+pub fn check_asked(offer: &Offer, item_id: &[u8; 32], at_most: Option<Amount>) -> Result<(), OfferFault> {
+    if offer.item_id != *item_id {
+        return Err(OfferFault::OtherItem);
+    }
+    match at_most {
+        Some(at_most) if offer.price > at_most => Err(OfferFault::TooDear {
+            price: offer.price,
+            at_most,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that an offer is what the catalogue says of its item, and costs no more.
 ///
 /// # Errors
 /// Names the first field that differs.
 pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFault> {
     let checks = [
-        (offer.item_id == listed.item_id, "item"),
         (offer.title == listed.title, "title"),
         (offer.description == listed.description, "description"),
         (offer.media_type == listed.media_type, "media type"),
@@ -342,6 +359,17 @@ pub enum OfferFault {
     /// The party is not among those accepted.
     #[error("the offer does not accept this {0}")]
     NotAccepted(&'static str),
+    /// It is for another item than the one asked for.
+    #[error("the offer is for another item than the one asked for; nothing was paid")]
+    OtherItem,
+    /// It costs more than the customer is willing to pay.
+    #[error("the offer's price is {price}, and at most {at_most} was to be paid; nothing was paid")]
+    TooDear {
+        /// What the merchant asks.
+        price: Amount,
+        /// What she is willing to pay.
+        at_most: Amount,
+    },
     /// It is not what the catalogue says.
     #[error("the offer's {0} is not what the merchant's catalogue says; nothing was paid")]
     NotAsListed(&'static str),

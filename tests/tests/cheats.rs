@@ -12,6 +12,7 @@
 
 use farthing_bank::evidence::About;
 use farthing_client::{
+    buy::Wanted,
     error::WalletError,
     goods::judge as judge_goods,
     rows::{CoinRow, CoinStatus, Delivery},
@@ -26,7 +27,7 @@ use farthing_protocol::{
     goods::{GoodsKey, SealingSecret},
     limits::SESSIONS_PER_ACCOUNT_MAX,
     money::Amount,
-    purchase::{Purchase, PurchaseError},
+    purchase::{OfferFault, Purchase, PurchaseError},
     refusal::{CoinsFault, IssueFault, Later, PurchaseFault, Refusal},
 };
 use farthing_tests::{
@@ -34,8 +35,8 @@ use farthing_tests::{
     simulation::{
         cheats::{
             DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers, LeavesHimUnpaid, Lie,
-            NeverReleases, Pretext, SignsWrongKeys, TellsHerAbort, describes_other_goods, seals_another_key,
-            wraps_another_key, wraps_nothing,
+            NeverReleases, Pretext, ShowsNoCatalog, SignsWrongKeys, TellsHerAbort, describes_other_goods,
+            seals_another_key, wraps_another_key, wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -266,6 +267,68 @@ fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
         convicts(std::slice::from_ref(&papers), &convicted);
         // What he sealed honest offers with clears him of nothing.
         convicts(&[it.sealing_secret(&papers), papers], &convicted);
+    });
+}
+
+/// Whoever knows the catalogue asks for the offer at once, and buys no other item and for no more than she has said.
+#[test]
+fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid() {
+    let dearer: fn() -> Lie = || Box::new(|offer| offer.price = Amount(PRICE.0 + 1));
+    let renamed: fn() -> Lie = || Box::new(|offer| offer.title = "another picture".into());
+    let other: fn() -> Lie = || Box::new(|offer| offer.item_id = [66; 32]);
+    let too_dear = OfferFault::TooDear {
+        price: Amount(PRICE.0 + 1),
+        at_most: PRICE,
+    };
+    setting(6, async |it| {
+        let parties = it.world.parties();
+        let catalog = it.wallet.catalog(&parties.merchant).await.unwrap();
+        let item_id = hex::encode(catalog[0].item_id);
+        let named = Wanted::from("a picture");
+        let (listed, told) = (Wanted::from(item_id.as_str()), Some(PRICE));
+        let limited = Wanted {
+            at_most: told,
+            ..listed
+        };
+        let cases = [
+            (named, dearer(), OfferFault::NotAsListed("price")),
+            (named, renamed(), OfferFault::NotAsListed("title")),
+            (named, other(), OfferFault::OtherItem),
+            (limited, dearer(), too_dear.clone()),
+            (
+                Wanted {
+                    at_most: told,
+                    ..named
+                },
+                dearer(),
+                too_dear,
+            ),
+            (listed, other(), OfferFault::OtherItem),
+        ];
+        for (wanted, lie, fault) in cases {
+            it.world.cheat(
+                MERCHANT,
+                FalseOffers {
+                    key: it.world.foundation.key(MERCHANT),
+                    lie,
+                },
+            );
+            let bought = it.wallet.buy(&parties, wanted, &it.output()).await;
+            assert!(
+                matches!(&bought, Err(WalletError::Offer(found)) if *found == fault),
+                "{bought:?} and not {fault}"
+            );
+        }
+        assert!(it.wallet.purchases().unwrap().is_empty());
+        assert_eq!(it.balance(), FUNDS);
+
+        it.world.cheat(MERCHANT, ShowsNoCatalog);
+        let bought = it.wallet.buy(&parties, named, &it.output()).await;
+        assert!(bought.unwrap_err().is_silence());
+        it.wallet.buy(&parties, limited, &it.output()).await.unwrap();
+        assert!(it.has_goods());
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
     });
 }
 

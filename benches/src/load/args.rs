@@ -76,7 +76,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
-    /// Buy: from the catalogue to the opened goods.
+    /// Buy: from the offer to the opened goods.
     Purchase,
     /// Buy on offers that are sealed, which takes no step of the merchant's.
     Sealed,

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Args, Mode},
-    world::World,
+    world::{World, random_word},
 };
 use anyhow::{Context, Result, bail};
 use farthing_client::{
@@ -103,8 +103,8 @@ impl Work {
     }
 
     async fn buy(&self, wallet: &Wallet) -> Result<()> {
-        let output = wallet.dir().join("bought");
-        let number = wallet.buy(&self.parties, &self.item, &output).await?;
+        let output = wallet.dir().join(format!("bought-{}", random_word()));
+        let number = wallet.buy(&self.parties, self.item.as_str(), &output).await?;
         let row = wallet.purchase(number)?;
         if row.delivery != Delivery::Delivered {
             bail!(
@@ -112,9 +112,13 @@ impl Work {
                 row.purchase.status()
             );
         }
-        // She has what she wanted; and the next purchase fetches its goods as if they were others.
-        fs::remove_file(&row.output).context("the goods are not where they should be")?;
+        // She has what she wanted. Small goods stay where they are to the end, for no customer removes what she has just
+        // bought; large ones would fill the disk.
+        if !row.output.is_file() {
+            bail!("the goods are not where they should be");
+        }
         if row.purchase.offer().body.encrypted_bytes > GOODS_WITH_OFFER_MAX_BYTES {
+            fs::remove_file(&row.output)?;
             fs::remove_file(wallet.goods_file(number)?)?;
         }
         Ok(())

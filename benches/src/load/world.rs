@@ -80,7 +80,7 @@ pub(crate) struct World {
     pub(crate) merchant: Node,
     /// The values of the bank's coins, ascending. All prices are made of the largest.
     pub(crate) values: Vec<u64>,
-    /// The title of the item that is bought.
+    /// The id of the item that is bought (hex). Its customers have seen the catalogue.
     pub(crate) item: String,
     pub(crate) price: Amount,
     /// The merchant's account at the bank (hex).
@@ -108,12 +108,14 @@ impl World {
         let price = top.saturating_mul(coins.unwrap_or(COINS_PER_PURCHASE));
         let account = merchant.admin(&["account"], &[]).await?;
         let merchant_account = text(&account, "account")?;
+        let sealed = args.mode == Mode::Sealed;
+        let item = put_up_for_sale(&merchant, dir, args.goods, Amount(price), sealed).await?;
         let world = World {
             bank,
             escrow,
             merchant,
             values,
-            item: format!("load {}", random_word()),
+            item,
             price: Amount(price),
             merchant_account,
             asks_every: match args.mode {
@@ -124,23 +126,7 @@ impl World {
             ours: args.nodes.is_none(),
         };
         world.open_account(&world.merchant_account).await?;
-        world.put_up_for_sale(dir, args.goods, args.mode).await?;
         Ok(world)
-    }
-
-    async fn put_up_for_sale(&self, dir: &Path, bytes: u64, mode: Mode) -> Result<()> {
-        let file = dir.join("goods.bin");
-        let mut goods = vec![0; usize::try_from(bytes)?];
-        SystemEntropy.fill(&mut goods);
-        fs::write(&file, goods).with_context(|| file.display().to_string())?;
-        let path = file.to_str().context("the directory's name is not UTF-8")?;
-        let price = self.price.to_string();
-        let mut options = vec![path, "--title", &self.item, "--price", &price];
-        if mode == Mode::Sealed {
-            options.push("--sealed");
-        }
-        self.merchant.admin(&["goods", "add"], &options).await?;
-        Ok(())
     }
 
     /// The nodes, in the order in which they are shown.
@@ -186,6 +172,28 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Puts random goods up for sale, and returns the item's id.
+async fn put_up_for_sale(
+    merchant: &Node,
+    dir: &Path,
+    bytes: u64,
+    price: Amount,
+    sealed: bool,
+) -> Result<String> {
+    let file = dir.join("goods.bin");
+    let mut goods = vec![0; usize::try_from(bytes)?];
+    SystemEntropy.fill(&mut goods);
+    fs::write(&file, goods).with_context(|| file.display().to_string())?;
+    let path = file.to_str().context("the directory's name is not UTF-8")?;
+    let (title, price) = (format!("load {}", random_word()), price.to_string());
+    let mut options = vec![path, "--title", &title, "--price", &price];
+    if sealed {
+        options.push("--sealed");
+    }
+    let added = merchant.admin(&["goods", "add"], &options).await?;
+    text(&added, "item_id")
 }
 
 async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<[Node; 3]> {

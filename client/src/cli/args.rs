@@ -81,7 +81,7 @@ pub(super) enum Command {
     /// Buy an item: its goods in FILE and the merchant paid, or the coins back.
     #[command(after_long_help = "Examples:\n  \
         farthing buy studio \"Evening postcard\" -o postcard.txt\n  \
-        farthing buy studio 3fa9 -o postcard.txt --escrow fair\n\n\
+        farthing buy studio 3fa9 -o postcard.txt --escrow fair --at-most 2.50\n\n\
         The goods are fetched encrypted before anything is paid. If the command is interrupted, or a party stays \
         silent, `farthing resume` carries on and `farthing cancel` asks for the coins back.")]
     Buy(Buy),
@@ -139,8 +139,12 @@ pub(super) enum Command {
 pub(super) struct Buy {
     /// The merchant's name.
     pub(super) merchant: String,
-    /// The item's title, or the beginning of its id, as `farthing catalog` shows them.
+    /// The item's title, or the beginning of its id, as `farthing catalog` shows them; with its whole id, as
+    /// `farthing catalog --json` has it, the merchant is asked one question fewer.
     pub(super) item: String,
+    /// Buy it only if it costs no more, such as 2.50.
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) at_most: Option<Amount>,
     /// Where to write the goods.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,

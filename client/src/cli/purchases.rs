@@ -6,7 +6,7 @@ use super::{
     report::{Align, Report, amount, chain, date, one_line, table},
 };
 use crate::{
-    buy::Parties,
+    buy::{Parties, Wanted},
     error::WalletError,
     rows::{Delivery, PurchaseRow},
     wallet::Wallet,
@@ -119,7 +119,11 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
             .party(RoleName::Bank, buy.bank.as_deref())
             .context("whose coins pay is said with --bank NAME")?,
     };
-    let number = wallet.buy(&parties, &buy.item, &buy.output).await?;
+    let wanted = Wanted {
+        item: &buy.item,
+        at_most: buy.at_most,
+    };
+    let number = wallet.buy(&parties, wanted, &buy.output).await?;
     Ok(outcome(number, &wallet.purchase(number)?))
 }
 

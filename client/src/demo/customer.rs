@@ -119,7 +119,7 @@ impl Customer {
             tries += 1;
             match self
                 .wallet
-                .begin_purchase(&world.parties(), &goods.title, &output)
+                .begin_purchase(&world.parties(), goods.title.as_str(), &output)
                 .await
             {
                 Err(error) if error.is_silence() && tries < CARRY_ON_MAX => {}

@@ -159,6 +159,19 @@ impl Cheat for FalseOffers {
     }
 }
 
+/// A merchant who never shows his catalogue.
+pub struct ShowsNoCatalog;
+
+#[async_trait]
+impl Cheat for ShowsNoCatalog {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match MerchantRequest::decode(&request) {
+            Ok(MerchantRequest::Catalog(_)) => refuse(Later::Unavailable("it is being printed".into())),
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
 /// A merchant who takes holds and releases nothing.
 pub struct NeverReleases;
 

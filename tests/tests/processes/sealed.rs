@@ -3,6 +3,7 @@
 use crate::world;
 use farthing_node::card::RoleName::Escrow;
 use farthing_tests::processes::{customer::units, run::until};
+use serde_json::json;
 use std::fs;
 
 const SEALED: &str = "A sealed postcard";
@@ -53,5 +54,45 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
         .unwrap();
     let secret = world.merchant.ask(&["sealing-secret"], &[sale_id]);
     assert_eq!(secret["sealing_secret"].as_array().map(Vec::len), Some(32));
+    world.check(&[&alice]);
+}
+
+/// Whoever has the item's whole id asks the merchant one question and the escrow one.
+#[test]
+fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_no_more_than_she_says() {
+    let world = world();
+    world.sell_sealed(SEALED, b"Greetings from nobody in particular");
+    let alice = world.customer("alice");
+    let catalog = alice.done(&["catalog", "studio"]);
+    let items = catalog["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["title"] == SEALED).unwrap();
+    let (item_id, price) = (
+        item["item_id"].as_str().unwrap(),
+        item["price"]["text"].as_str().unwrap(),
+    );
+    let goods = alice.goods("card.txt");
+    let buying = [
+        "buy",
+        "studio",
+        item_id,
+        "-o",
+        goods.to_str().unwrap(),
+        "--at-most",
+    ];
+    let asked = || {
+        world.merchant.ask(&["status"], &[])["network"]["requests"]
+            .as_u64()
+            .unwrap()
+    };
+
+    let before = asked();
+    let says = alice.run(&[&buying[..], &["0.01"]].concat()).error(1);
+    assert!(says.contains("at most 0.01 was to be paid"), "{says}");
+    assert_eq!(alice.purchases(), [json!(null); 0]);
+    assert_eq!(asked() - before, 1);
+    alice.done(&[&buying[..], &[price]].concat());
+    assert_eq!(asked() - before, 2);
+    let same = fs::read(goods).unwrap() == fs::read(world.original(SEALED)).unwrap();
+    assert!(same, "the goods are another file");
     world.check(&[&alice]);
 }
