@@ -17,7 +17,7 @@ use farthing_protocol::{
     decide::OverdueRequest,
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
-    settle::SettleRequest,
+    settle::{SettleOne, only},
 };
 use std::{
     collections::BTreeSet,
@@ -136,7 +136,8 @@ impl Bank {
                 return Ok(Chased::Silent);
             }
         };
-        match self.settle(SettleRequest { escrow, decision }).await {
+        let settle = SettleOne { escrow, decision };
+        match self.settle(settle.into()).await.and_then(only) {
             Ok(_) => Ok(Chased::Settled),
             Err(refusal) => {
                 tracing::warn!(%escrow, %refusal, "the escrow's decision cannot be obeyed");

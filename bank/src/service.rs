@@ -5,7 +5,7 @@ use crate::rows::{PURCHASES, purchase_key};
 use crate::transactions::{self, Issuing, Opening, Settling};
 use crate::{keys::Keys, restore};
 use async_trait::async_trait;
-use farthing_coin::{Document, Signed};
+use farthing_coin::{Document, PublicKey, Signed};
 use farthing_node::{
     call::{Undone, check_lane, unavailable},
     card::RoleName,
@@ -14,7 +14,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
-    documents::{BankHold, Issued, Settled},
+    documents::{BankHold, Issued, PurchaseId, Settled},
     exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
     history::WithHead,
     hold::{BankHoldRequest, verify_bank_hold},
@@ -25,7 +25,10 @@ use farthing_protocol::{
         AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
         verify_account, verify_memo, verify_withdrawals,
     },
-    settle::{CollectRequest, Collected, SettleRequest, verify_settle},
+    settle::{
+        self, Answers, BankPurchase, CollectRequest, Collected, SettleRequest, VerifiedDecision,
+        verify_settle,
+    },
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
 };
 use std::sync::{Arc, PoisonError};
@@ -148,26 +151,47 @@ impl Bank {
         Ok(self.history.with_head(&escrow, self.sign(hold)))
     }
 
-    /// Obeys a decision, from whoever brings it.
+    /// Obeys decisions, from whoever brings them. Each is a transaction of its own, so that one which is refused keeps none
+    /// from being obeyed; all of them have begun before the first is waited for, so that they share a sync.
     ///
     /// # Errors
-    /// When its escrow is unknown here, its signature is bad, or it does not fit the purchase; and when the escrow has
-    /// signed the opposite before, which is handed back.
-    pub async fn settle(&self, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
-        self.check_escrow(&request)?;
-        let decision = verify_settle(request, &self.here)?;
-        let (purchase, escrow) = decision.row_key();
+    /// When there are too many. Of a single one: when its escrow is unknown here, its signature is bad, or it does not fit
+    /// the purchase; and when the escrow has signed the opposite before, which is handed back.
+    pub async fn settle(&self, request: SettleRequest) -> Result<Answers, Refusal> {
+        let escrow = request.escrow;
+        let stored = |purchase: &PurchaseId| self.stored(purchase, &escrow);
+        let decisions = verify_settle(request, &self.here, stored, &mut self.entropy.rng())?;
+        let settling: Vec<_> = decisions
+            .into_iter()
+            .map(|decision| decision.map(|decision| self.obey(decision)))
+            .collect();
+        let mut answers = Vec::with_capacity(settling.len());
+        for settling in settling {
+            answers.push(match settling {
+                Ok(settling) => settling
+                    .await
+                    .and_then(|settling| self.settled(settling, &escrow)),
+                Err(refusal) => Err(refusal),
+            });
+        }
+        settle::reply(answers)
+    }
+
+    fn obey(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
         let history = Arc::clone(&self.history);
-        let settling = self.history.decide(move |tx| {
+        self.history.decide(move |tx| {
             let settling = transactions::settle(tx, &decision)?;
-            history.remember(tx, &escrow)?;
+            history.remember(tx, &decision.row_key().1)?;
             Ok(settling)
-        });
-        match settling.await? {
+        })
+    }
+
+    fn settled(&self, settling: Settling, escrow: &PublicKey) -> Result<Signed<Settled>, Refusal> {
+        match settling {
             Settling::Settled(settled) => Ok(self.sign(settled)),
             Settling::Opposed(earlier) => {
                 tracing::error!(
-                    %purchase, %escrow,
+                    purchase = %earlier.purchase(), %escrow,
                     "an escrow has signed both outcomes of a purchase; `farthing-bank evidence` proves it"
                 );
                 Err(PurchaseFault::DecidedOtherwise(Box::new(earlier)).into())
@@ -175,27 +199,23 @@ impl Bank {
         }
     }
 
-    /// Obeys a decision that its escrow brings, and remembers in the same write how far the escrow's journal had come
-    /// with it: the escrow cannot forget it unseen.
-    async fn push(&self, request: WithHead<SettleRequest>) -> Result<WithHead<Signed<Settled>>, Refusal> {
-        self.check_escrow(&request.body)?;
+    /// Obeys decisions that their escrow brings, and remembers in the same writes how far the escrow's journal had come
+    /// with them: the escrow cannot forget them unseen.
+    async fn push(&self, request: WithHead<SettleRequest>) -> Result<WithHead<Answers>, Refusal> {
         let escrow = request.body.escrow;
         self.history.hear(&escrow, request.head.as_ref())?;
-        let settled = self.settle(request.body).await?;
-        Ok(self.history.with_head(&escrow, settled))
+        let answers = self.settle(request.body).await?;
+        Ok(self.history.with_head(&escrow, answers))
     }
 
-    /// Refuses decisions of an escrow whose card is not here, which could fill the store with purchases of its own.
-    /// But what it was once trusted with it still decides: a card that is removed leaves no coin held for ever.
-    fn check_escrow(&self, request: &SettleRequest) -> Result<(), Refusal> {
-        let Err(unknown) = self.peers.link(RoleName::Escrow, &request.escrow) else {
-            return Ok(());
-        };
-        let row = purchase_key(&request.decision.purchase(), &request.escrow);
-        let stored = PURCHASES.peek(&self.store.view(), &row);
-        match stored.map_err(|e| unavailable(&e))? {
-            Some(_) => Ok(()),
-            None => Err(unknown),
+    /// The row of a purchase that `escrow` has decided. Decisions of an escrow whose card is not here are refused: it could
+    /// fill the store with purchases of its own. But what it was once trusted with it still decides: a card that is removed
+    /// leaves no coin held for ever.
+    fn stored(&self, purchase: &PurchaseId, escrow: &PublicKey) -> Result<Option<BankPurchase>, Refusal> {
+        let row = PURCHASES.peek(&self.store.view(), &purchase_key(purchase, escrow));
+        match row.map_err(|e| unavailable(&e))? {
+            Some(row) => Ok(Some(row)),
+            None => self.peers.link(RoleName::Escrow, escrow).map(|_| None),
         }
     }
 

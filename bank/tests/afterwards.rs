@@ -10,7 +10,7 @@ use farthing_protocol::{
     money::Amount,
     refusal::{Later, Refusal, RequestFault},
     restore::{BucketRecord, BucketRequest, Prefix, Shelf},
-    settle::{Collected, SettleRequest},
+    settle::{Collected, SettleOne},
 };
 use std::ops::Bound;
 use support::World;
@@ -93,7 +93,7 @@ async fn overdue_holds_end_as_their_escrow_says() {
     let head = world.head();
     assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
     assert_eq!(world.head(), head);
-    let SettleRequest { decision, .. } = world.commit(&committed);
+    let SettleOne { decision, .. } = world.commit(&committed);
     let purchase = committed.order.purchase();
     world.wire.answer(move |bytes| {
         let EscrowRequest::Overdue(asked) = EscrowRequest::decode(&bytes).unwrap() else {

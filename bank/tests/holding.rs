@@ -12,10 +12,10 @@ use farthing_protocol::{
     evidence::{Charge, Culprit, judge},
     history::WithHead,
     hold::BankHoldRequest,
-    limits::{DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
+    limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
     money::Amount,
     refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
-    settle::SettleRequest,
+    settle::{SettleOne, SettleRequest},
 };
 use support::{Bought, EPOCH_MS, START_MS, World, card};
 
@@ -213,7 +213,7 @@ async fn a_decision_that_does_not_fit_is_refused() {
     let purse = world.withdraw(&[8]).await;
     let bought = world.order(&purse);
     world.ask(bought.hold()).await.unwrap();
-    let SettleRequest { escrow, decision } = world.commit(&bought);
+    let SettleOne { escrow, decision } = world.commit(&bought);
     let SignedDecision::Commit(commit) = decision else {
         panic!()
     };
@@ -221,9 +221,9 @@ async fn a_decision_that_does_not_fit_is_refused() {
         let mut body = commit.body.clone();
         change(&mut body);
         let decision = SignedDecision::Commit(Signed::sign(body, &world.escrow));
-        SettleRequest { escrow, decision }
+        SettleOne { escrow, decision }
     };
-    let forged = SettleRequest {
+    let forged = SettleOne {
         escrow,
         decision: SignedDecision::Commit(Signed::sign(commit.body.clone(), &world.merchant)),
     };
@@ -243,6 +243,87 @@ async fn a_decision_that_does_not_fit_is_refused() {
 }
 
 #[tokio::test]
+async fn each_decision_of_a_list_is_obeyed_or_refused_by_itself() {
+    let mut world = World::new().await;
+    let mut bought = Vec::new();
+    for _ in 0..4 {
+        let purse = world.withdraw(&[8]).await;
+        bought.push(world.order(&purse));
+    }
+    for held in &bought[..3] {
+        world.ask(held.hold()).await.unwrap();
+    }
+    let commit = |bought| world.commit(bought).decision;
+    let abort = |bought| world.abort(bought).decision;
+    let SignedDecision::Commit(signed) = commit(&bought[0]) else {
+        panic!()
+    };
+    let forged = SignedDecision::Commit(Signed::sign(signed.body, &world.merchant));
+    let settle = |decisions| SettleRequest {
+        escrow: world.escrow.public(),
+        decisions,
+    };
+    let list = settle(vec![
+        forged.clone(),
+        commit(&bought[0]),
+        commit(&bought[3]),
+        abort(&bought[1]),
+        commit(&bought[0]),
+        abort(&bought[0]),
+    ]);
+    let (first, answers) = world.ask_raw(list.clone()).await;
+    let answers = answers.unwrap();
+    let terms = |bought: &Bought| bought.order.contract.terms.clone();
+    let paid = Settled::committed(&terms(&bought[0]));
+    let released = Settled::aborted(bought[1].order.purchase(), world.escrow.public());
+    let body = |index: usize| answers[index].clone().map(|settled| settled.body);
+    assert_eq!(
+        (body(1), body(3), body(4)),
+        (Ok(paid.clone()), Ok(released), Ok(paid))
+    );
+    assert!(matches!(
+        body(0),
+        Err(Refusal::Contract(ContractFault::Decision(_)))
+    ));
+    assert_eq!(
+        body(2),
+        Err(PurchaseFault::Unknown(bought[3].order.purchase()).into())
+    );
+    let opposed = PurchaseFault::DecidedOtherwise(Box::new(commit(&bought[0])));
+    assert_eq!(body(5), Err(opposed.into()));
+    assert_eq!(answers.len(), 6);
+    assert_eq!(world.balance(&world.merchant).await, Amount(8));
+    assert_eq!(world.audited().await, Amount(24));
+
+    // What is obeyed already is verified all the same where it differs from that.
+    let refusal = world
+        .refused(SettleOne {
+            escrow: world.escrow.public(),
+            decision: forged,
+        })
+        .await;
+    assert!(matches!(refusal, Refusal::Contract(ContractFault::Decision(_))));
+    for decisions in [vec![], vec![commit(&bought[2]); SETTLE_MAX + 1]] {
+        let got = decisions.len();
+        let refusal = world.refused(settle(decisions)).await;
+        let length = RequestFault::ListLength {
+            what: "decisions".into(),
+            got,
+            most: SETTLE_MAX,
+        };
+        assert_eq!(refusal, length.into());
+    }
+    let again = settle(vec![commit(&bought[2]); SETTLE_MAX]);
+    let answers = world.ask(again).await.unwrap();
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(world.balance(&world.merchant).await, Amount(16));
+    world.restart().await;
+    let head = world.head();
+    assert_eq!(world.ask_raw(list).await.0, first);
+    assert_eq!(world.head(), head);
+}
+
+#[tokio::test]
 async fn only_escrows_whose_cards_are_known_hold_and_settle() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
@@ -254,8 +335,8 @@ async fn only_escrows_whose_cards_are_known_hold_and_settle() {
         key: stranger,
     });
     assert_eq!(world.refused(at_stranger.clone()).await, unknown);
-    let SettleRequest { decision, .. } = world.abort(&bought);
-    let settle = SettleRequest {
+    let SettleOne { decision, .. } = world.abort(&bought);
+    let settle = SettleOne {
         escrow: stranger,
         decision,
     };

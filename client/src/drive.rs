@@ -22,7 +22,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     purchase::{Ask, Plan, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
-    settle::{Collected, SettleRequest},
+    settle::{Collected, SettleOne},
 };
 
 /// One purchase, with a conversation with each of its parties.
@@ -434,7 +434,7 @@ impl<'w> Drive<'w> {
             .order()
             .ok_or(WalletError::Inconsistent("an aborted purchase has no order"))?;
         let escrow = order.contract.terms.escrow;
-        let settle = SettleRequest {
+        let settle = SettleOne {
             escrow,
             decision: SignedDecision::Abort(abort),
         };
@@ -452,7 +452,7 @@ impl<'w> Drive<'w> {
             }
             Err(refusal) => Err(WalletError::Refused {
                 party: self.bank.title(),
-                question: SettleRequest::QUESTION,
+                question: SettleOne::QUESTION,
                 refusal: Box::new(refusal),
             }),
         }

@@ -46,8 +46,10 @@ pub struct Escrow {
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) dir: Option<PathBuf>,
-    /// Tells the settlement loop of a new decision.
-    pub(crate) outbox_grew: Notify,
+    /// Tells the settlement loop of a new commit.
+    pub(crate) committed: Notify,
+    /// Tells it of a new abort.
+    pub(crate) aborted: Notify,
 }
 
 impl std::fmt::Debug for Escrow {
@@ -80,7 +82,8 @@ impl Escrow {
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
             dir: parts.dir,
-            outbox_grew: Notify::new(),
+            committed: Notify::new(),
+            aborted: Notify::new(),
         }
     }
 

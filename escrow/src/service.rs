@@ -248,7 +248,10 @@ impl Escrow {
             Ok(decision)
         });
         let decision = deciding.await?;
-        self.outbox_grew.notify_one();
+        match decision {
+            Decision::Committed { .. } => self.committed.notify_one(),
+            Decision::Aborted { .. } => self.aborted.notify_one(),
+        }
         Ok(decision)
     }
 

@@ -1,7 +1,7 @@
 //! Settlement: every decision is pushed to its bank until the bank has acknowledged it.
 //!
 //! The outbox is on disk, so a restart forgets nothing. A bank that is silent or refuses delays only its own
-//! decisions: each page of the outbox is pushed bank by bank, all banks at once.
+//! decisions: each page of the outbox is pushed bank by bank, all banks at once, and to each in one request.
 
 use crate::escrow::Escrow;
 use crate::rows::{DECISIONS, OUTBOX};
@@ -18,10 +18,10 @@ use farthing_node::store::StoreError;
 use farthing_protocol::{
     decide::Decision,
     documents::{PurchaseId, Settled},
-    history::WithHead,
-    limits::REPLY_TIMEOUT,
+    history::{JournalHead, WithHead},
+    limits::{REPLY_TIMEOUT, SETTLE_MAX},
     refusal::{Later, Refusal},
-    settle::SettleRequest,
+    settle::{SettleRequest, on_settled},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -29,11 +29,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// The most decisions that are pushed between two looks at the outbox.
-pub const PAGE_MAX: usize = 256;
-
-/// The most decisions that are on their way to one bank at once.
-pub const IN_FLIGHT_MAX: usize = 16;
+/// How long a commit waits for others before it is pushed (ms): nobody waits for it. An abort is pushed at once, and with
+/// it all that waits.
+pub const GATHER_MS: u64 = 100;
 
 /// The first pause after a round that left something behind (ms). It doubles with each such round.
 pub const RETRY_FIRST_MS: u64 = 200;
@@ -86,10 +84,17 @@ impl Escrow {
             tokio::select! {
                 biased;
                 () = stop.stopped() => return,
-                () = self.outbox_grew.notified() => {}
+                () = self.aborted.notified() => {}
+                () = self.gathered() => {}
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
             }
         }
+    }
+
+    /// Waits for a commit, and then for others.
+    async fn gathered(&self) {
+        self.committed.notified().await;
+        tokio::time::sleep(Duration::from_millis(GATHER_MS)).await;
     }
 }
 
@@ -100,23 +105,23 @@ fn next_pause(pause_ms: &mut u64) -> u64 {
     now_ms
 }
 
-/// A decision on its way to its bank.
+/// Decisions on their way to their bank.
 struct Push {
     request: WithHead<SettleRequest>,
     /// What the bank will say.
-    expected: Settled,
+    expected: Vec<Settled>,
 }
 
-/// A purchase, and its bank's word that it has obeyed.
-type Acknowledged = (PurchaseId, WithHead<Signed<Settled>>);
-
-/// What became of one push.
-enum Pushed {
-    Acknowledged(Box<Acknowledged>),
-    /// The bank answered, but not with an acknowledgement: others may still go through.
-    Refused,
-    /// The bank did not answer: the others need not be tried now.
-    Silent,
+/// What became of the decisions that were pushed to one bank.
+struct Pushed {
+    bank: PublicKey,
+    acknowledged: Vec<Signed<Settled>>,
+    /// The head of the bank's journal, that the acknowledgements came with.
+    head: Option<Signed<JournalHead>>,
+    /// How many are left.
+    left: usize,
+    /// Whether the bank did not answer: it need not be tried again now.
+    silent: bool,
 }
 
 impl Escrow {
@@ -137,7 +142,7 @@ impl Escrow {
         loop {
             let view = self.store.view();
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let page = OUTBOX.scan(&view, from, PAGE_MAX)?;
+            let page = OUTBOX.scan(&view, from, SETTLE_MAX)?;
             let Some((end, ())) = page.last() else {
                 return Ok(left);
             };
@@ -159,8 +164,7 @@ impl Escrow {
                 }
                 match self.peers.link(RoleName::Bank, &bank) {
                     Ok(link) => {
-                        let pushes = decisions.iter().map(|decision| self.push_of(decision)).collect();
-                        banks.spawn(push_all(link, bank, pushes));
+                        banks.spawn(push(link, bank, self.push_of(&bank, &decisions)));
                     }
                     Err(error) => {
                         tracing::error!(%error, waiting = count, "decisions cannot be delivered");
@@ -175,109 +179,104 @@ impl Escrow {
                     continue;
                 };
                 left += pushed.left;
-                silent.extend(pushed.silent);
-                self.keep(pushed.bank, pushed.acknowledged).await?;
+                if pushed.silent {
+                    silent.insert(pushed.bank);
+                }
+                self.keep(pushed).await?;
             }
         }
     }
 
-    fn push_of(&self, decision: &Decision) -> Push {
-        let terms = decision.terms();
-        let expected = match decision {
-            Decision::Committed { .. } => Settled::committed(terms),
-            Decision::Aborted { .. } => Settled::aborted(terms.purchase_id(), terms.escrow),
+    fn push_of(&self, bank: &PublicKey, decisions: &[Decision]) -> Push {
+        let expected = |decision: &Decision| {
+            let terms = decision.terms();
+            match decision {
+                Decision::Committed { .. } => Settled::committed(terms),
+                Decision::Aborted { .. } => Settled::aborted(terms.purchase_id(), terms.escrow),
+            }
         };
         let request = SettleRequest {
             escrow: self.here(),
-            decision: decision.for_bank(&self.key),
+            decisions: decisions.iter().map(|it| it.for_bank(&self.key)).collect(),
         };
-        let request = self.history.with_head(&terms.bank, request);
-        Push { request, expected }
+        Push {
+            request: self.history.with_head(bank, request),
+            expected: decisions.iter().map(expected).collect(),
+        }
     }
 
-    /// Keeps what `bank` has acknowledged, and in the same write how far its journal had come with that.
-    async fn keep(&self, bank: PublicKey, acknowledged: Vec<Acknowledged>) -> Result<(), StoreError> {
+    /// Keeps what a bank has acknowledged, and in the same write how far its journal had come with that.
+    async fn keep(&self, pushed: Pushed) -> Result<(), StoreError> {
+        let Pushed {
+            bank, acknowledged, ..
+        } = pushed;
         if acknowledged.is_empty() {
             return Ok(());
         }
-        for (_, answer) in &acknowledged {
-            if let Err(refusal) = self.history.hear(&bank, answer.head.as_ref()) {
-                tracing::error!(%bank, %refusal, "a bank has acknowledged a decision with a head that is not its own");
-            }
+        if let Err(refusal) = self.history.hear(&bank, pushed.head.as_ref()) {
+            tracing::error!(%bank, %refusal, "a bank has acknowledged decisions with a head that is not its own");
         }
         let history = Arc::clone(&self.history);
         self.store
             .transact(move |tx| {
                 history.note();
                 history.remember(tx, &bank)?;
-                acknowledged
-                    .iter()
-                    .try_for_each(|(purchase, answer)| transactions::acknowledge(tx, purchase, &answer.body))
+                let mut acknowledged = acknowledged.iter();
+                acknowledged.try_for_each(|settled| transactions::acknowledge(tx, settled))
             })
             .await
     }
 }
 
-/// What became of one bank's decisions.
-struct PushedAll {
-    bank: PublicKey,
-    acknowledged: Vec<Acknowledged>,
-    /// How many are left.
-    left: usize,
-    /// The bank, if it did not answer.
-    silent: Option<PublicKey>,
-}
-
-/// Pushes decisions to their bank, some at once, until all were tried or the bank is silent.
-async fn push_all(link: Arc<Link>, bank: PublicKey, pushes: Vec<Push>) -> PushedAll {
-    let total = pushes.len();
-    let mut pushes = pushes.into_iter();
-    let mut under_way = JoinSet::new();
-    let mut acknowledged = Vec::new();
-    let mut silent = None;
-    loop {
-        while silent.is_none() && under_way.len() < IN_FLIGHT_MAX {
-            let Some(next) = pushes.next() else { break };
-            under_way.spawn(push(Arc::clone(&link), bank, next));
-        }
-        match under_way.join_next().await {
-            None => break,
-            Some(Ok(Pushed::Acknowledged(answer))) => acknowledged.push(*answer),
-            Some(Ok(Pushed::Refused)) => {}
-            Some(Ok(Pushed::Silent) | Err(_)) => silent = Some(bank),
-        }
-    }
-    PushedAll {
-        bank,
-        left: total.saturating_sub(acknowledged.len()),
-        acknowledged,
-        silent,
-    }
-}
-
+/// Pushes decisions to their bank, and says what became of them.
 async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     let Push { request, expected } = push;
-    let purchase = expected.purchase;
-    match ask(&*link, request, REPLY_TIMEOUT).await {
-        Ok(answer) => {
-            let fits = answer.body.body == expected;
-            if fits && answer.body.verify(&bank).is_ok() {
-                return Pushed::Acknowledged(Box::new((purchase, answer)));
-            }
-            tracing::error!(%purchase, "a bank has acknowledged a decision with a document that does not fit it");
-            Pushed::Refused
-        }
-        Err(CallError::Refused(refusal @ Refusal::Later(Later::Unwitnessed | Later::Behind))) => {
-            tracing::warn!(%bank, %refusal, "a bank obeys nothing now");
-            Pushed::Silent
-        }
-        Err(CallError::Refused(refusal)) => {
-            tracing::error!(%purchase, %refusal, "a bank has refused a decision; it is tried again");
-            Pushed::Refused
-        }
+    let mut pushed = Pushed {
+        bank,
+        acknowledged: Vec::new(),
+        head: None,
+        left: expected.len(),
+        silent: false,
+    };
+    let purchases: Vec<PurchaseId> = expected.iter().map(|settled| settled.purchase).collect();
+    let answer = match ask(&*link, request, REPLY_TIMEOUT).await {
+        Ok(answer) => answer,
         Err(error) => {
-            tracing::debug!(%error, "a bank is silent");
-            Pushed::Silent
+            pushed.silent = is_silent(&bank, &error);
+            return pushed;
+        }
+    };
+    pushed.head = answer.head;
+    let answers = on_settled(answer.body, expected, &bank).unwrap_or_else(|error| {
+        tracing::error!(%bank, %error, "a bank has not answered each decision");
+        Vec::new()
+    });
+    for (purchase, answer) in purchases.iter().zip(answers) {
+        match answer {
+            Ok(settled) => pushed.acknowledged.push(settled),
+            Err(refusal) => {
+                tracing::error!(%bank, %purchase, %refusal, "a bank has refused a decision; it is tried again");
+            }
+        }
+    }
+    pushed.left = pushed.left.saturating_sub(pushed.acknowledged.len());
+    pushed
+}
+
+/// Whether a bank that has answered no decision need not be tried again now.
+fn is_silent(bank: &PublicKey, error: &CallError) -> bool {
+    match error {
+        CallError::Refused(refusal @ Refusal::Later(Later::Unwitnessed | Later::Behind)) => {
+            tracing::warn!(%bank, %refusal, "a bank obeys nothing now");
+            true
+        }
+        CallError::Refused(refusal) => {
+            tracing::error!(%bank, %refusal, "a bank has refused all decisions; they are tried again");
+            false
+        }
+        error => {
+            tracing::debug!(%bank, %error, "a bank is silent");
+            true
         }
     }
 }

@@ -14,7 +14,7 @@ use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
-    documents::{PurchaseId, Settled},
+    documents::Settled,
     refusal::{Later, Refusal},
 };
 
@@ -121,11 +121,8 @@ pub fn accept_clock(tx: &mut Transaction<'_>, clock_ms: u64) -> Result<Option<u6
 ///
 /// # Errors
 /// When the store fails.
-pub fn acknowledge(
-    tx: &mut Transaction<'_>,
-    purchase: &PurchaseId,
-    settled: &Signed<Settled>,
-) -> Result<(), StoreError> {
+pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Result<(), StoreError> {
+    let purchase = settled.body.purchase;
     if OUTBOX.get(tx, &purchase.0)?.is_none() {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use farthing_escrow::rows::{ACKNOWLEDGED, OUTBOX};
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
 use farthing_protocol::documents::SettledAs;
+use farthing_protocol::limits::SETTLE_MAX;
 use farthing_protocol::refusal::{Later, Refusal};
 use std::ops::Bound;
 use std::time::Duration;
@@ -79,7 +80,33 @@ async fn the_outbox_survives_a_restart_and_is_pushed_until_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_new_decision_is_pushed_at_once() {
+async fn many_decisions_are_pushed_in_one_request_and_one_that_is_refused_keeps_none_back() {
+    let mut world = World::new();
+    let mut denied = None;
+    for _ in 0..SETTLE_MAX + 2 {
+        let cancelled = world.order();
+        world.ask(cancelled.cancel()).await.unwrap();
+        denied = Some(cancelled.id());
+    }
+    let denied = denied.unwrap();
+    world.bank.set_mood(Mood::Denying(denied));
+    let head = world.head().sequence;
+    assert_eq!(world.escrow.settle_round().await.unwrap(), 1);
+    assert_eq!(world.bank.brought(), [SETTLE_MAX, 2]);
+    assert_eq!(waiting(&world), 1);
+    assert_eq!(world.bank.settled().len(), SETTLE_MAX + 1);
+    assert_eq!(
+        world.head().sequence,
+        head + 2,
+        "what one request brings is one write"
+    );
+    world.bank.set_mood(Mood::Honest);
+    assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
+    assert_eq!(world.bank.settled().last(), Some(&denied));
+}
+
+#[tokio::test]
+async fn a_new_decision_is_pushed_soon() {
     let mut world = World::new();
     let (stopper, stop) = stop_pair();
     let background = tokio::spawn(world.escrow.clone().background(stop));

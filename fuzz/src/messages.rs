@@ -8,7 +8,7 @@ use farthing_protocol::contract::check_deadline;
 use farthing_protocol::decide::{
     Committed, Outcome, SignedDecision, verify_cancel, verify_overdue, verify_release,
 };
-use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt, Settled};
+use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt};
 use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
 use farthing_protocol::issue::Begun;
@@ -20,7 +20,7 @@ use farthing_protocol::restore::{
     BucketPage, Memo, WithdrawalsPage, verify_account, verify_memo, verify_withdrawals,
 };
 use farthing_protocol::sealed::{PayRequest, SalesPage, verify_sales};
-use farthing_protocol::settle::{Collected, verify_settle};
+use farthing_protocol::settle::{Answers, Collected, verify_settle};
 use farthing_protocol::{exchange, wire, withdraw};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,12 +55,12 @@ pub fn bank_request(data: &[u8]) {
         BankRequest::ExchangeBegin(request) => said(exchange::verify_begin(request, &here, keys, rng)),
         BankRequest::ExchangeFinish(request) => said(exchange::verify_finish(request, &here, keys, rng)),
         BankRequest::Hold(request) => said(verify_bank_hold(request.body, &here, keys, rng)),
-        BankRequest::Settle(request) => said(verify_settle(request, &here)),
+        BankRequest::Settle(request) => said(verify_settle(request, &here, |_| Ok(None), rng)),
         BankRequest::Push(request) => {
             if let Some(head) = &request.head {
                 let _forged = verify_head(head, &request.body.escrow);
             }
-            said(verify_settle(request.body, &here));
+            said(verify_settle(request.body, &here, |_| Ok(None), rng));
         }
         BankRequest::Witness(AskBank(request)) => said(verify_witness_request(request, &here)),
         BankRequest::Bucket(request) => {
@@ -122,7 +122,7 @@ pub fn replies(data: &[u8]) {
         decode::<Signed<Issued>>,
         decode::<WithdrawalsPage>,
         decode::<Signed<BankHold>>,
-        decode::<Signed<Settled>>,
+        decode::<Answers>,
         decode::<Collected>,
         decode::<BucketPage>,
         decode::<Option<Memo>>,

@@ -50,10 +50,11 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         bank,
         reason: AbortReason::Cancelled,
     };
-    let settle = |decision| SettleRequest {
+    let settle = |decisions| SettleRequest {
         escrow: key(2).public(),
-        decision,
+        decisions,
     };
+    let abort = SignedDecision::Abort(Signed::sign(abort, &key(2)));
     let id = keys().denomination(1, 0).expect("it is listed").id();
     let begin = WithdrawBegin {
         bank,
@@ -86,10 +87,10 @@ pub fn bank_request() -> Vec<Vec<u8>> {
             terms,
             payment: payment(),
         })),
-        BankRequest::Push(with_head(settle(SignedDecision::Commit(commit())))),
+        BankRequest::Push(with_head(settle(vec![SignedDecision::Commit(commit()), abort.clone()]))),
         BankRequest::Witness(AskBank(witness_request(2, 1))),
-        BankRequest::Settle(settle(SignedDecision::Commit(commit()))),
-        BankRequest::Settle(settle(SignedDecision::Abort(Signed::sign(abort, &key(2))))),
+        BankRequest::Settle(settle(vec![SignedDecision::Commit(commit())])),
+        BankRequest::Settle(settle(vec![abort])),
         BankRequest::Collect(CollectRequest {
             purchase,
             escrow: key(2).public(),

@@ -7,8 +7,9 @@ use farthing_protocol::{
     documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
     purchase::{check_abort, check_receipt},
-    refusal::{ContractFault, GoodsFault, Refusal},
+    refusal::{ContractFault, GoodsFault, Refusal, RequestFault},
     sealed::SealedSale,
+    settle::{Answers, on_settled},
 };
 
 use crate::secret::MerchantSecret;
@@ -124,26 +125,19 @@ pub fn aborted(terms: &Terms, abort: Signed<Abort>) -> Result<CheckedAbort, Cont
 /// A bank's word that it has credited a purchase. Only [`credited`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedCredit {
-    pub(crate) purchase: PurchaseId,
     pub(crate) settled: Signed<Settled>,
 }
 
-/// Checks that the bank says that it has credited the account of `terms` with their price.
+/// Checks which of purchases `bank` says that it has credited, each with the price and to the account of its `terms`.
 ///
 /// # Errors
-/// [`ContractFault::Decision`] says what does not fit.
-pub fn credited(terms: &Terms, settled: Signed<Settled>) -> Result<CheckedCredit, ContractFault> {
-    let expected = Settled::committed(terms);
-    if settled.body != expected {
-        return Err(ContractFault::Decision(
-            "the bank's answer is not for this commit".into(),
-        ));
-    }
-    settled
-        .verify(&terms.bank)
-        .map_err(|e| ContractFault::Decision(format!("the bank's signature: {e}")))?;
-    Ok(CheckedCredit {
-        purchase: expected.purchase,
-        settled,
-    })
+/// When there are not as many answers. Of a single one: the bank's refusal, or what does not fit.
+pub fn credited<'t>(
+    bank: &PublicKey,
+    terms: impl Iterator<Item = &'t Terms>,
+    answers: Answers,
+) -> Result<Vec<Result<CheckedCredit, Refusal>>, RequestFault> {
+    let answers = on_settled(answers, terms.map(Settled::committed).collect(), bank)?;
+    let checked = |settled| CheckedCredit { settled };
+    Ok(answers.into_iter().map(|answer| answer.map(checked)).collect())
 }

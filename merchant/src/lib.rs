@@ -13,7 +13,8 @@
 //! | every write, as functions of rows | [`transactions`] |
 //! | the node: its keys, store and peers | [`merchant`] |
 //! | what it answers | [`service`] |
-//! | sales brought to their end, keys kept fresh, the shelf kept tidy | [`background`] |
+//! | keys kept fresh, the shelf kept tidy | [`background`] |
+//! | sales brought to their end | [`finish`] |
 //! | sales on sealed offers, which escrows tell of | `learn` |
 //! | what its operator can ask | [`admin`] |
 //! | the command line | [`cli`] |
@@ -23,6 +24,7 @@ pub mod background;
 pub mod check;
 pub mod cli;
 mod cli_goods;
+pub mod finish;
 mod learn;
 pub mod merchant;
 pub mod rows;

@@ -138,7 +138,7 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
 /// # Errors
 /// When the store fails.
 pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<(), StoreError> {
-    advance(tx, &checked.purchase, |state| match state {
+    advance(tx, &checked.settled.body.purchase, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
         SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => None,
     })

@@ -19,7 +19,7 @@ use farthing_protocol::{
     seal::{open_goods_key, opens, reopen_goods_key},
 };
 use serde_json::json;
-use support::bank::secret_key;
+use support::bank::{Mood, secret_key};
 use support::{ITEM, World};
 
 fn state(world: &World, purchase: PurchaseId) -> Option<SaleState> {
@@ -68,6 +68,16 @@ async fn sales_that_he_had_no_part_in_are_learnt_proven_and_credited() {
     let head = world.head();
     assert_eq!(world.merchant.learn_round().await.unwrap(), 0);
     assert_eq!(world.head(), head);
+    // All are brought to the bank at once; one that it refuses keeps none of the others back.
+    world.bank.set_mood(Mood::Denying(sold[1]));
+    assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
+    assert_eq!(world.bank.brought(), [5]);
+    assert_eq!(
+        world.head().sequence,
+        head.sequence + 1,
+        "what one request brings is one write"
+    );
+    world.bank.set_mood(Mood::Honest);
     assert_eq!(world.merchant.sales_round().await.unwrap(), 0);
     for purchase in &sold {
         assert!(matches!(state(&world, *purchase), Some(SaleState::Credited(..))));

@@ -88,35 +88,35 @@ impl<T: Into<Refusal>> From<T> for Undone {
 }
 
 /// Runs `transaction` and returns what it decided once that is durable. A refusal writes nothing, and is
-/// returned once everything that it may rest on is durable.
+/// returned once everything that it may rest on is durable. As [`Store::transact`], it has begun when this returns.
 ///
 /// # Errors
 /// The transaction's refusal, or [`Later`] when the store takes no writes.
-pub async fn decide<T: Send + 'static>(
+pub fn decide<T: Send + 'static>(
     store: &Store,
     transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
-) -> Result<T, Refusal> {
+) -> impl Future<Output = Result<T, Refusal>> + Send {
     let refusal = Arc::new(Mutex::new(None));
     let told = Arc::clone(&refusal);
-    let outcome = store
-        .transact(move |tx| {
-            transaction(tx).map_err(|undone| match undone {
-                Undone::Store(error) => error,
-                Undone::Refused(refusal) => {
-                    let text = refusal.to_string();
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-                    StoreError::Refused(text)
-                }
-            })
+    let outcome = store.transact(move |tx| {
+        transaction(tx).map_err(|undone| match undone {
+            Undone::Store(error) => error,
+            Undone::Refused(refusal) => {
+                let text = refusal.to_string();
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+                StoreError::Refused(text)
+            }
         })
-        .await;
-    outcome.map_err(|error| {
-        let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (error, refused) {
-            (StoreError::Refused(_), Some(refusal)) => refusal,
-            (error, _) => unavailable(&error),
-        }
-    })
+    });
+    async move {
+        outcome.await.map_err(|error| {
+            let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match (error, refused) {
+                (StoreError::Refused(_), Some(refusal)) => refusal,
+                (error, _) => unavailable(&error),
+            }
+        })
+    }
 }
 
 /// What a caller is told when the store cannot answer: to ask again. The operator finds the cause in the log.

@@ -148,10 +148,10 @@ impl History {
     ///
     /// # Errors
     /// As [`call::decide`], and as [`History::standing`].
-    pub async fn decide<T: Send + 'static>(
+    pub fn decide<T: Send + 'static>(
         self: &Arc<Self>,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> impl Future<Output = Result<T, Refusal>> + Send {
         let this = Arc::clone(self);
         call::decide(&self.parts.store, move |tx| {
             let outcome = transaction(tx);
@@ -167,7 +167,6 @@ impl History {
                 (Err(why), _) => Err(why.into()),
             }
         })
-        .await
     }
 
     /// Called in a transaction that writes something which must not be forgotten: its record is going to be the next,

@@ -7,7 +7,7 @@ use crate::{
     decide::{
         CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
     },
-    documents::{BankHold, Hold, Issued, Receipt, Settled},
+    documents::{BankHold, Hold, Issued, Receipt},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     history::{Testimony, WithHead, WitnessRequest},
     hold::{BankHoldRequest, HoldRequest},
@@ -20,7 +20,7 @@ use crate::{
         AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
     },
     sealed::{PayRequest, SalesPage, SalesRequest},
-    settle::{CollectRequest, Collected, SettleRequest},
+    settle::{Answers, CollectRequest, Collected, SettleRequest},
     wire,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
@@ -141,16 +141,16 @@ server! {
         ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called "exchange, finish";
         /// Hold coins.
         Hold(WithHead<BankHoldRequest>) -> WithHead<Signed<BankHold>>, by Peer, called "hold";
-        /// Obey a decision, whoever brings it.
-        Settle(SettleRequest) -> Signed<Settled>, by Anyone, called "settle";
+        /// Obey decisions, whoever brings them.
+        Settle(SettleRequest) -> Answers, by Anyone, called "settle";
         /// What is known of a purchase.
         Collect(CollectRequest) -> Collected, by Anonymous, called "collect";
         /// A page of a bucket.
         Bucket(BucketRequest) -> BucketPage, by Anonymous, called "bucket";
         /// Read or replace the account's memo.
         Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified, called "memo";
-        /// Obey a decision that its escrow brings.
-        Push(WithHead<SettleRequest>) -> WithHead<Signed<Settled>>, by Peer, called "push";
+        /// Obey decisions that their escrow brings.
+        Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called "push";
         /// What is remembered of an escrow's journal.
         Witness(AskBank) -> Signed<Testimony>, by Peer, called "witness";
     }

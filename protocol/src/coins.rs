@@ -110,15 +110,23 @@ pub fn verify(
     })
 }
 
-/// Refuses an empty or over-long list.
+/// Refuses an empty or over-long list of what goes with coins.
 pub(crate) fn check_length(what: &str, got: usize) -> Result<(), RequestFault> {
-    if (1..=COINS_PER_REQUEST_MAX).contains(&got) || is_planted(Defect::LengthUnchecked) {
+    if is_planted(Defect::LengthUnchecked) {
+        return Ok(());
+    }
+    check_bound(what, got, COINS_PER_REQUEST_MAX)
+}
+
+/// Refuses what is empty or longer than `most`.
+pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), RequestFault> {
+    if (1..=most).contains(&got) {
         return Ok(());
     }
     Err(RequestFault::ListLength {
         what: what.into(),
         got,
-        most: COINS_PER_REQUEST_MAX,
+        most,
     })
 }
 

@@ -12,6 +12,7 @@
 //! request, gets what was written first.
 
 use crate::{
+    coins::check_bound,
     contract::{HeldContract, check_own_hold},
     documents::{
         Abort, AbortReason, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
@@ -101,6 +102,14 @@ impl SignedDecision {
         match self {
             SignedDecision::Commit(commit) => commit.body.purchase,
             SignedDecision::Abort(abort) => abort.body.purchase,
+        }
+    }
+
+    /// The bank that it is for.
+    pub fn bank(&self) -> PublicKey {
+        match self {
+            SignedDecision::Commit(commit) => commit.body.bank,
+            SignedDecision::Abort(abort) => abort.body.bank,
         }
     }
 }
@@ -364,15 +373,7 @@ pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<Verifie
 /// Bounds the one field of the terms that has no fixed size, for terms that come without an offer and are going to be
 /// kept for ever. Those of a contract are bounded by its offer, those of a hold at the bank by the bank's currency.
 fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
-    let got = terms.currency.len();
-    if (1..=CURRENCY_MAX_BYTES).contains(&got) {
-        return Ok(());
-    }
-    Err(RequestFault::ListLength {
-        what: "bytes of the currency".into(),
-        got,
-        most: CURRENCY_MAX_BYTES,
-    })
+    check_bound("bytes of the currency", terms.currency.len(), CURRENCY_MAX_BYTES)
 }
 
 /// Refuses a request that the purchase key of `terms` did not sign.

@@ -11,6 +11,9 @@ pub const REQUEST_MAX_BYTES: usize = 128 * 1024;
 /// The longest reply that a wallet or node reads (bytes): a page of records or a piece of goods.
 pub const REPLY_MAX_BYTES: usize = 1024 * 1024;
 
+/// The most decisions of one escrow that are brought to a bank in one request.
+pub const SETTLE_MAX: usize = 64;
+
 /// The longest currency name (bytes, ASCII).
 pub const CURRENCY_MAX_BYTES: usize = 12;
 

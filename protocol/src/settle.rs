@@ -1,33 +1,45 @@
-//! Settlement: the bank obeys an escrow's signed decision, from whoever carries it.
+//! Settlement: the bank obeys an escrow's signed decisions, from whoever carries them.
 //!
 //! ```text
 //! escrow, merchant or wallet             bank
-//!   SettleRequest   -------------------->   spends the coins and credits the account, or releases the coins
-//!                   <--------------------   Signed<Settled>, now and for ever
+//!   SettleRequest   -------------------->   of each: spends the coins and credits the account, or releases the coins
+//!                   <--------------------   of each: Signed<Settled>, now and for ever, or why not
 //! ```
+//!
+//! Nobody waits for an escrow's or a merchant's settlements, so they bring many in one request. None of them depends on
+//! another: each is a write of its own, or refused by itself.
 
 use crate::{
-    coins::CoinState,
+    api::{BankRequest, Call},
+    coins::{CoinState, check_bound, check_matching},
     decide::{SignedDecision, check_purchase_key},
     documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, Terms},
+    limits::SETTLE_MAX,
     money::Amount,
-    refusal::{ContractFault, PurchaseFault, Refusal},
+    refusal::{ContractFault, PurchaseFault, Refusal, RequestFault},
+    wire::WireError,
     withdraw::check_recipient,
 };
-use farthing_coin::{KeyId, PublicKey, Signature, Signed};
+use farthing_coin::{Batch, Document, KeyId, PublicKey, Signature, Signed};
 use farthing_planted::{Defect, is_planted};
+use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
 
-/// A decision, brought to the bank.
+/// Decisions of one escrow, brought to the bank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettleRequest {
-    /// The escrow that signed it.
+    /// The escrow that signed them.
     pub escrow: PublicKey,
-    /// What it decided.
-    pub decision: SignedDecision,
+    /// What it decided: 1 to [`SETTLE_MAX`].
+    pub decisions: Vec<SignedDecision>,
 }
+
+/// Of each decision that was brought, in their order: the bank's word that it is obeyed, or why it is not.
+///
+/// Where [`Later`](crate::refusal::Later) is all that there is to say, the whole request is refused with it instead.
+pub type Answers = Vec<Result<Signed<Settled>, Refusal>>;
 
 /// From the wallet to the bank: what is known of this purchase? So a dead escrow costs nobody the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +104,15 @@ impl BankPurchase {
         }
     }
 
+    /// Whether it was this very decision that ended it.
+    fn was_ended_by(&self, decision: &SignedDecision) -> bool {
+        match (self, decision) {
+            (BankPurchase::Committed { commit, .. }, SignedDecision::Commit(brought)) => commit == brought,
+            (BankPurchase::Aborted { abort, .. }, SignedDecision::Abort(brought)) => abort == brought,
+            _ => false,
+        }
+    }
+
     /// The terms, where they are known.
     pub fn terms(&self) -> Option<&Terms> {
         match self {
@@ -108,21 +129,48 @@ pub struct VerifiedDecision {
     decision: SignedDecision,
 }
 
-/// Verifies a decision.
+/// Verifies decisions, their signatures in one batch. `stored` loads the row of a purchase, or says why no decision is
+/// taken on it. A decision that the row was written by has been verified before.
 ///
 /// # Errors
-/// When it is for another bank or not signed by the escrow.
-pub fn verify_settle(request: SettleRequest, here: &PublicKey) -> Result<VerifiedDecision, Refusal> {
-    let SettleRequest { escrow, decision } = request;
-    let (bank, verdict) = match &decision {
-        SignedDecision::Commit(commit) => (commit.body.bank, commit.verify(&escrow)),
-        SignedDecision::Abort(abort) => (abort.body.bank, abort.verify(&escrow)),
+/// When there is no decision, or there are too many. Of a single one: when `stored` says so, or it is for another bank or
+/// not signed by the escrow.
+pub fn verify_settle(
+    request: SettleRequest,
+    here: &PublicKey,
+    stored: impl Fn(&PurchaseId) -> Result<Option<BankPurchase>, Refusal>,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<Result<VerifiedDecision, Refusal>>, Refusal> {
+    let SettleRequest { escrow, decisions } = request;
+    check_bound("decisions", decisions.len(), SETTLE_MAX)?;
+    let mut batch = Batch::new();
+    let mut verify = |(index, decision): (usize, SignedDecision)| {
+        let row = stored(&decision.purchase())?;
+        check_recipient(&decision.bank(), here)?;
+        if !row.is_some_and(|row| row.was_ended_by(&decision)) {
+            match &decision {
+                SignedDecision::Commit(commit) => add(&mut batch, index, &escrow, commit),
+                SignedDecision::Abort(abort) => add(&mut batch, index, &escrow, abort),
+            }
+        }
+        Ok(VerifiedDecision { escrow, decision })
     };
-    check_recipient(&bank, here)?;
-    if !is_planted(Defect::DecisionUnsigned) {
-        verdict.map_err(|e| ContractFault::Decision(format!("the escrow's signature: {e}")))?;
+    let mut verified: Vec<_> = decisions.into_iter().enumerate().map(&mut verify).collect();
+    if let Err(culprits) = batch.verify(rng)
+        && !is_planted(Defect::DecisionUnsigned)
+    {
+        for culprit in culprits {
+            let fault = ContractFault::Decision(format!("the escrow's signature: {}", culprit.what));
+            if let Some(verdict) = verified.get_mut(culprit.index) {
+                *verdict = Err(fault.into());
+            }
+        }
     }
-    Ok(VerifiedDecision { escrow, decision })
+    Ok(verified)
+}
+
+fn add<D: Document>(batch: &mut Batch, index: usize, signer: &PublicKey, signed: &Signed<D>) {
+    batch.signature(index, signer, &signed.body.statement(signer), &signed.signature);
 }
 
 /// What a settlement writes.
@@ -261,6 +309,19 @@ pub(crate) fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), Contrac
     }
 }
 
+/// The reply to a request: each decision's own answer. Where none can be answered now, the request is refused as a whole,
+/// so that whoever brought it asks again as for anything else.
+///
+/// # Errors
+/// That refusal.
+pub fn reply(answers: Answers) -> Result<Answers, Refusal> {
+    let is_later = |answer: &_| matches!(answer, Err(Refusal::Later(_)));
+    match answers.first() {
+        Some(Err(later)) if answers.iter().all(is_later) => Err(later.clone()),
+        _ => Ok(answers),
+    }
+}
+
 /// Answers a customer's question for what the bank knows.
 ///
 /// # Errors
@@ -283,4 +344,72 @@ pub fn respond_collect(
         BankPurchase::Committed { commit, .. } => Collected::Committed(commit.clone()),
         BankPurchase::Aborted { abort, .. } => Collected::Aborted(abort.clone()),
     })
+}
+
+// ---- who brings decisions ---------------------------------------------------------------------------------
+
+/// What `bank` has said of decisions, where `expected` is what it says if it obeys them. An answer that does not fit
+/// counts as a refusal.
+///
+/// # Errors
+/// When there are not as many answers.
+pub fn on_settled(
+    answers: Answers,
+    expected: Vec<Settled>,
+    bank: &PublicKey,
+) -> Result<Answers, RequestFault> {
+    check_matching("answers", answers.len(), expected.len())?;
+    let check = |(answer, expected): (Result<Signed<Settled>, Refusal>, Settled)| {
+        let settled = answer?;
+        if settled.body != expected {
+            return Err(ContractFault::DoesNotFit("settlement".into()).into());
+        }
+        let verdict = settled.verify(bank);
+        verdict.map_err(|e| ContractFault::Decision(format!("the bank's signature: {e}")))?;
+        Ok(settled)
+    };
+    Ok(answers.into_iter().zip(expected).map(check).collect())
+}
+
+/// A single decision, brought to the bank in a list of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettleOne {
+    /// The escrow that signed it.
+    pub escrow: PublicKey,
+    /// What it decided.
+    pub decision: SignedDecision,
+}
+
+impl From<SettleOne> for SettleRequest {
+    fn from(one: SettleOne) -> Self {
+        Self {
+            escrow: one.escrow,
+            decisions: vec![one.decision],
+        }
+    }
+}
+
+impl From<SettleOne> for BankRequest {
+    fn from(one: SettleOne) -> Self {
+        Self::Settle(one.into())
+    }
+}
+
+impl Call for SettleOne {
+    type Server = BankRequest;
+    type Reply = Signed<Settled>;
+    const QUESTION: &'static str = SettleRequest::QUESTION;
+
+    fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, WireError> {
+        Ok(SettleRequest::decode_reply(bytes)?.and_then(only))
+    }
+}
+
+/// What was answered to a list with one decision.
+///
+/// # Errors
+/// Its refusal; or that there is not one answer.
+pub fn only(mut answers: Answers) -> Result<Signed<Settled>, Refusal> {
+    check_matching("answers", answers.len(), 1)?;
+    answers.remove(0)
 }

@@ -36,7 +36,7 @@ use farthing_protocol::{
     },
     restore::{BucketRequest, Shelf},
     sealed::SalesRequest,
-    settle::SettleRequest,
+    settle::SettleOne,
 };
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse, Questions},
@@ -420,7 +420,7 @@ async fn coins() {
         let Outcome::Committed(committed) = hand.ask(outcome).await.unwrap() else {
             panic!("it was delivered")
         };
-        SettleRequest {
+        SettleOne {
             escrow: hand.key(Escrow),
             decision: SignedDecision::Commit(committed.commit),
         }
@@ -651,7 +651,7 @@ async fn decisions() {
         reason: AbortReason::Cancelled,
     };
     let forged_abort = Signed::sign(abort, &stranger());
-    let settle = |decision| SettleRequest {
+    let settle = |decision| SettleOne {
         escrow: hand.key(Escrow),
         decision,
     };
@@ -659,7 +659,7 @@ async fn decisions() {
         "a forged abort", settle(SignedDecision::Abort(forged_abort.clone()))
             => contract!(ContractFault::Decision(_)),
     }
-    let elsewhere = SettleRequest {
+    let elsewhere = SettleOne {
         escrow: stranger().public(),
         decision: SignedDecision::Abort(forged_abort.clone()),
     };

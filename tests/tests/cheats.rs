@@ -736,6 +736,10 @@ fn a_coin_shown_to_two_escrows_is_held_at_one_and_pays_for_one_purchase() {
             1
         );
         it.world.settle().await;
+        // Until the winner's purchase is settled, her coin may come back yet: the loser asks for it again.
+        for wallet in [&it.wallet, &twin] {
+            wallet.resume().await.unwrap();
+        }
         assert_eq!(it.earned().await, PRICE);
         it.books_balance().await;
         // The loser believes the bank, as it has her own signature for the other purchase; nobody is convicted.

@@ -30,7 +30,7 @@ use farthing_protocol::{
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
-    settle::SettleRequest,
+    settle::SettleOne,
     withdraw::{WithdrawAsk, Withdrawal},
 };
 use std::{path::Path, sync::Arc};
@@ -399,7 +399,7 @@ impl World {
         self.order_at(purse, &escrow, purse.worth())
     }
 
-    pub fn commit(&self, bought: &Bought) -> SettleRequest {
+    pub fn commit(&self, bought: &Bought) -> SettleOne {
         let terms = &bought.order.contract.terms;
         let purchase = terms.purchase_id();
         let ephemeral = derive_ephemeral(&[9; 32], &purchase.0);
@@ -411,20 +411,20 @@ impl World {
             amount: terms.price,
             sealed_key: seal_goods_key(&ephemeral, &terms.purchase_key, &purchase.0, &goods_key()).unwrap(),
         };
-        SettleRequest {
+        SettleOne {
             escrow: self.escrow.public(),
             decision: SignedDecision::Commit(Signed::sign(commit, &self.escrow)),
         }
     }
 
-    pub fn abort(&self, bought: &Bought) -> SettleRequest {
+    pub fn abort(&self, bought: &Bought) -> SettleOne {
         let terms = &bought.order.contract.terms;
         let abort = Abort {
             purchase: terms.purchase_id(),
             bank: terms.bank,
             reason: AbortReason::Cancelled,
         };
-        SettleRequest {
+        SettleOne {
             escrow: self.escrow.public(),
             decision: SignedDecision::Abort(Signed::sign(abort, &self.escrow)),
         }

@@ -19,8 +19,6 @@ struct Needed {
     round_trips: u64,
     /// Round trips between servers that the customer waits for.
     between: u64,
-    /// Those behind her back.
-    settling: u64,
     /// Syncs that she waits for one after another: of servers, and of her own journal and files.
     syncs: u64,
 }
@@ -30,9 +28,9 @@ impl Needed {
         match mode {
             // Signed: offer, bank hold, hold, receipt, commit, settled. Verified by the escrow: offer, customer's,
             // bank hold, settled; by the bank: commit; by the merchant: customer's, hold and bank hold, receipt,
-            // commit, settled. Trips: catalogue, offer (with the goods, if they are small), hold, deliver; hold and
-            // release; two settlements. Syncs: bank hold; releasing, commit, receipt; and of the customer the order,
-            // opened goods (file and folder), the end.
+            // commit, settled. Trips: offer (with the goods, if they are small), hold, deliver; hold and
+            // release. Settlements are shared by many purchases. Syncs: bank hold; releasing, commit, receipt; and of
+            // the customer the order, opened goods (file and folder), the end.
             Mode::Purchase => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: 0,
@@ -40,9 +38,8 @@ impl Needed {
                 signed: 6,
                 sealed: 1,
                 handshakes: 2,
-                round_trips: 4,
+                round_trips: 3,
                 between: 2,
-                settling: 2,
                 syncs: 4 + 4,
             },
             // As above without hold, deliver and release, but with what asks the escrow to pay, in which it opens the key
@@ -54,9 +51,8 @@ impl Needed {
                 signed: 6,
                 sealed: 3,
                 handshakes: 2,
-                round_trips: 3,
+                round_trips: 2,
                 between: 1,
-                settling: 2,
                 syncs: 2 + 4,
             },
             // Begin and finish are signed by the account's owner, what is issued by the bank. Only the finish changes
@@ -70,7 +66,6 @@ impl Needed {
                 handshakes: 1,
                 round_trips: 2,
                 between: 0,
-                settling: 0,
                 syncs: 1 + 3,
             },
             // The coins that go in are shown with both messages, and authorized for each.
@@ -83,7 +78,6 @@ impl Needed {
                 handshakes: 1,
                 round_trips: 2,
                 between: 0,
-                settling: 0,
                 syncs: 1 + 3,
             },
         }
@@ -119,7 +113,7 @@ impl LeastCost {
         let network = |between: f64| {
             times(needed.handshakes, floor.handshake_cpu_us / 2.0)
                 + times(needed.round_trips, floor.round_trip_cpu_us / 2.0)
-                + times(needed.between.saturating_add(needed.settling), between)
+                + times(needed.between, between)
         };
         let trips = needed.round_trips.saturating_add(needed.between);
         LeastCost {

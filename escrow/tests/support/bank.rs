@@ -14,8 +14,8 @@ use farthing_protocol::{
     documents::{BankHold, PurchaseId, Settled, SettledAs},
     history::{JournalHead, OwnJournal, WithHead, verify_witness_request},
     hold::verify_bank_hold,
-    refusal::Refusal,
-    settle::{SettleRequest, verify_settle},
+    refusal::{PurchaseFault, Refusal},
+    settle::{Answers, SettleRequest, VerifiedDecision, verify_settle},
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -89,6 +89,8 @@ pub enum Mood {
     Refusing(Refusal),
     /// Signs holds and acknowledgements of some other purchase.
     Lying,
+    /// Refuses to settle this one purchase, and obeys all else.
+    Denying(PurchaseId),
 }
 
 pub struct TestBank {
@@ -103,6 +105,7 @@ struct State {
     mood: Mood,
     held: Vec<PurchaseId>,
     settled: Vec<PurchaseId>,
+    requests: Vec<usize>,
     remembered: Option<Signed<JournalHead>>,
 }
 
@@ -157,6 +160,11 @@ impl TestBank {
         self.state.lock().unwrap().settled.clone()
     }
 
+    /// How many decisions came in each request that it was brought.
+    pub fn brought(&self) -> Vec<usize> {
+        self.state.lock().unwrap().requests.clone()
+    }
+
     /// A coin and its key.
     pub fn mint(&self, value: u64) -> (Coin, SecretKey) {
         let entropy: &dyn Entropy = &self.entropy;
@@ -198,8 +206,22 @@ impl TestBank {
         }
     }
 
-    fn settle(&self, state: &mut State, request: SettleRequest) -> Result<Signed<Settled>, Refusal> {
-        let decision = verify_settle(request, &self.key())?;
+    fn settle(&self, state: &mut State, request: SettleRequest) -> Result<Answers, Refusal> {
+        let entropy: &dyn Entropy = &self.entropy;
+        let decisions = verify_settle(request, &self.key(), |_| Ok(None), &mut entropy.rng())?;
+        state.requests.push(decisions.len());
+        let settle = |decision: Result<VerifiedDecision, Refusal>| {
+            let decision = decision?;
+            let purchase = decision.row_key().0;
+            match state.mood {
+                Mood::Denying(denied) if denied == purchase => Err(PurchaseFault::Unknown(purchase).into()),
+                _ => Ok(self.obey(state, &decision)),
+            }
+        };
+        Ok(decisions.into_iter().map(settle).collect())
+    }
+
+    fn obey(&self, state: &mut State, decision: &VerifiedDecision) -> Signed<Settled> {
         let (purchase, escrow) = decision.row_key();
         state.settled.push(purchase);
         let mut settled = Settled::aborted(purchase, escrow);
@@ -210,7 +232,7 @@ impl TestBank {
         if matches!(state.mood, Mood::Lying) {
             settled.purchase = PurchaseId([0; 32]);
         }
-        Ok(Signed::sign(settled, &self.identity))
+        Signed::sign(settled, &self.identity)
     }
 
     fn answer(&self, request: BankRequest) -> Result<Vec<u8>, Refusal> {

@@ -84,19 +84,23 @@ impl Store {
     /// Runs `closure` as one transaction. What it decided is returned once its writes are durable, and those
     /// of all before it that it may have read. If it returns an error or panics, nothing of it is written.
     ///
-    /// The transaction goes on when the returned future is dropped. `closure` must not wait for the store.
+    /// The transaction is in the queue when this returns, behind those of earlier calls, and goes on when the returned
+    /// future is dropped. `closure` must not wait for the store.
     ///
     /// # Errors
     /// Those of `closure`, and [`StoreError::Busy`], [`StoreError::Full`], [`StoreError::Halted`],
     /// [`StoreError::Closed`], [`StoreError::Panicked`].
-    pub async fn transact<T: Send + 'static>(
+    pub fn transact<T: Send + 'static>(
         &self,
         closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
         let (reply, answer) = tokio::sync::oneshot::channel();
         // A caller that has gone away is not told; its transaction holds all the same.
-        self.submit(Job::new(closure, move |result| drop(reply.send(result))))?;
-        answer.await.unwrap_or_else(|_| Err(self.gone()))
+        let submitted = self.submit(Job::new(closure, move |result| drop(reply.send(result))));
+        async move {
+            submitted?;
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
+        }
     }
 
     /// As [`Store::transact`], for callers outside of async code: it blocks.

@@ -7,6 +7,7 @@
 use super::{party::Party, world::World};
 use async_trait::async_trait;
 use farthing_coin::{Coin, PublicKey, SecretKey, Signature, Signed};
+use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, MerchantRequest, encode_reply},
@@ -20,11 +21,12 @@ use farthing_protocol::{
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
     seal::{derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
-    settle::SettleRequest,
+    settle::{Answers, SettleOne, SettleRequest},
 };
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// The honest server behind a cheat.
@@ -187,7 +189,7 @@ impl Cheat for NeverReleases {
 
 // ---- escrows ------------------------------------------------------------------------------------------------------
 
-/// An escrow that commits, keeps it from the merchant, and tells the customer that it has aborted.
+/// An escrow that commits, tells the bank, keeps it from the merchant, and tells the customer that it has aborted.
 pub struct TellsHerAbort {
     /// Its identity key.
     pub key: SecretKey,
@@ -201,6 +203,8 @@ impl Cheat for TellsHerAbort {
         let purchase = match EscrowRequest::decode(&request) {
             Ok(EscrowRequest::Release(_)) => {
                 let _committed = honest.answer(lane, request).await;
+                // The bank has the commit before she shows it the abort.
+                tokio::time::sleep(Duration::from_millis(2 * GATHER_MS)).await;
                 return refuse(Later::Unavailable("its store has stopped".into()));
             }
             Ok(EscrowRequest::Outcome(outcome)) => outcome.purchase,
@@ -226,12 +230,12 @@ impl Cheat for LeavesHimUnpaid {
             return honest.answer(lane, request).await;
         };
         let terms = &release.contract.terms;
-        let settle = SettleRequest {
+        let settle = SettleOne {
             escrow: self.key.public(),
             decision: SignedDecision::Abort(sign_abort(terms.purchase_id(), terms.bank, &self.key)),
         };
         let asked = settle.encode().expect("a question is not too long");
-        let settled = SettleRequest::decode_reply(&self.bank.call(Lane::Peer, asked).await);
+        let settled = SettleOne::decode_reply(&self.bank.call(Lane::Peer, asked).await);
         assert!(matches!(settled, Ok(Ok(_))), "the bank obeys the abort");
         encode_reply(&Ok(sign_commit(terms, &release.goods_key, &self.key)))
     }
@@ -342,11 +346,12 @@ pub struct DeniesHolds;
 #[async_trait]
 impl Cheat for DeniesHolds {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let unknown = |decision: &SignedDecision| Err(PurchaseFault::Unknown(decision.purchase()).into());
+        let denied = |settle: &SettleRequest| -> Answers { settle.decisions.iter().map(unknown).collect() };
         match BankRequest::decode(&request) {
-            Ok(BankRequest::Settle(settle) | BankRequest::Push(WithHead { body: settle, .. }))
-                if matches!(settle.decision, SignedDecision::Commit(_)) =>
-            {
-                refuse(PurchaseFault::Unknown(settle.decision.purchase()))
+            Ok(BankRequest::Settle(settle)) if has_commit(&settle) => encode_reply(&Ok(denied(&settle))),
+            Ok(BankRequest::Push(push)) if has_commit(&push.body) => {
+                encode_reply(&Ok(WithHead::without(denied(&push.body))))
             }
             _ => honest.answer(lane, request).await,
         }
@@ -362,19 +367,26 @@ pub struct DeniesCredits {
 #[async_trait]
 impl Cheat for DeniesCredits {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        let aborted = |settle: &SettleRequest| {
-            let settled = Settled::aborted(settle.decision.purchase(), settle.escrow);
-            Signed::sign(settled, &self.key)
+        let aborted = |settle: &SettleRequest| -> Answers {
+            let sign = |decision: &SignedDecision| {
+                let settled = Settled::aborted(decision.purchase(), settle.escrow);
+                Ok(Signed::sign(settled, &self.key))
+            };
+            settle.decisions.iter().map(sign).collect()
         };
-        let commits = |settle: &SettleRequest| matches!(settle.decision, SignedDecision::Commit(_));
         match BankRequest::decode(&request) {
-            Ok(BankRequest::Settle(settle)) if commits(&settle) => encode_reply(&Ok(aborted(&settle))),
-            Ok(BankRequest::Push(push)) if commits(&push.body) => {
+            Ok(BankRequest::Settle(settle)) if has_commit(&settle) => encode_reply(&Ok(aborted(&settle))),
+            Ok(BankRequest::Push(push)) if has_commit(&push.body) => {
                 encode_reply(&Ok(WithHead::without(aborted(&push.body))))
             }
             _ => honest.answer(lane, request).await,
         }
     }
+}
+
+fn has_commit(settle: &SettleRequest) -> bool {
+    let mut decisions = settle.decisions.iter();
+    decisions.any(|decision| matches!(decision, SignedDecision::Commit(_)))
 }
 
 /// What a bank shows for it that a coin is no good.

@@ -12,7 +12,7 @@ use farthing_protocol::{
     money::Amount,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
     seal::seal_goods_key,
-    settle::SettleRequest,
+    settle::SettleOne,
 };
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse},
@@ -107,7 +107,7 @@ pub async fn an_abort_of_her_own() {
         bank: hand.key(RoleName::Bank),
         reason: AbortReason::Cancelled,
     };
-    let settle = SettleRequest {
+    let settle = SettleOne {
         escrow: hand.key(RoleName::Escrow),
         decision: SignedDecision::Abort(Signed::sign(abort, &key())),
     };

@@ -13,7 +13,7 @@ use farthing_protocol::{
     api::{Call, encode_reply},
     decide::{Outcome, SignedDecision},
     refusal::{Later, Refusal},
-    settle::SettleRequest,
+    settle::SettleOne,
 };
 use farthing_tests::{by_hand::ByHand, processes::world::World};
 use std::sync::Arc;
@@ -91,7 +91,7 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
     let committed = ask(hand, sent, ("release", Escrow, Lane::Peer), release).await;
     let outcome = bought.order.outcome_request(&bought.purchase_key);
     ask(hand, sent, ("outcome", Escrow, Lane::Anonymous), outcome).await;
-    let settle = SettleRequest {
+    let settle = SettleOne {
         escrow: hand.key(Escrow),
         decision: SignedDecision::Commit(committed.commit),
     };
@@ -113,7 +113,7 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
     let Outcome::Aborted(abort) = cancelled else {
         panic!("nobody has released it")
     };
-    let settle = SettleRequest {
+    let settle = SettleOne {
         escrow: hand.key(Escrow),
         decision: SignedDecision::Abort(abort),
     };

@@ -14,6 +14,7 @@ use farthing_protocol::{
     documents::PurchaseId,
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     sealed::PayRequest,
+    settle::SettleRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +91,7 @@ fn takes_an_account(message: &Sent) -> bool {
 impl Seen {
     fn message(&mut self, message: &Sent, alone: bool, safety: &mut Vec<String>) {
         let Some(role) = role(message.to) else { return };
-        let (matter, coins) = matter(role, message);
+        let (about, coins) = matters(role, message);
         let (party, lane, matters) = self.connections.entry(message.connection).or_insert((
             message.from,
             message.lane,
@@ -102,11 +103,9 @@ impl Seen {
                 message.connection
             ));
         }
-        matters.extend(matter);
-        if let (Some(matter), true) = (matter, alone) {
-            for coin in coins {
-                self.coins.entry(coin).or_default().insert(matter);
-            }
+        matters.extend(&about);
+        for coin in coins.into_iter().filter(|_| alone) {
+            self.coins.entry(coin).or_default().extend(&about);
         }
         self.nonces(role, message, safety);
     }
@@ -159,38 +158,44 @@ impl Seen {
     }
 }
 
-/// What a customer's request is about, and the coins that it shows.
-fn matter(role: RoleName, message: &Sent) -> (Option<Matter>, Vec<PublicKey>) {
+/// All that a customer's request is about, and the coins that it shows.
+fn matters(role: RoleName, message: &Sent) -> (Vec<Matter>, Vec<PublicKey>) {
     let request = &message.request;
     match role {
         RoleName::Bank => {
-            BankRequest::decode(request).map_or((None, vec![]), |request| bank_matter(&request))
+            BankRequest::decode(request).map_or((vec![], vec![]), |request| bank_matters(&request))
         }
         RoleName::Escrow => match EscrowRequest::decode(request) {
             Ok(EscrowRequest::Hold(hold) | EscrowRequest::Pay(PayRequest(hold))) => {
                 let coins = hold.payment.coins.iter().map(|coin| coin.public);
                 let keys = coins.chain([hold.contract.terms.purchase_key]).collect();
-                (Some(Matter::Purchase(hold.contract.terms.purchase_id())), keys)
+                (vec![Matter::Purchase(hold.contract.terms.purchase_id())], keys)
             }
-            Ok(EscrowRequest::Cancel(cancel)) => (Some(Matter::Purchase(cancel.terms.purchase_id())), vec![]),
-            Ok(EscrowRequest::Outcome(outcome)) => (Some(Matter::Purchase(outcome.purchase)), vec![]),
-            _ => (None, vec![]),
+            Ok(EscrowRequest::Cancel(cancel)) => (vec![Matter::Purchase(cancel.terms.purchase_id())], vec![]),
+            Ok(EscrowRequest::Outcome(outcome)) => (vec![Matter::Purchase(outcome.purchase)], vec![]),
+            _ => (vec![], vec![]),
         },
         RoleName::Merchant => match MerchantRequest::decode(request) {
             Ok(MerchantRequest::Deliver(deliver)) => (
-                Some(Matter::Purchase(deliver.contract.terms.purchase_id())),
+                vec![Matter::Purchase(deliver.contract.terms.purchase_id())],
                 vec![],
             ),
-            _ => (None, vec![]),
+            _ => (vec![], vec![]),
         },
     }
 }
 
-fn bank_matter(request: &BankRequest) -> (Option<Matter>, Vec<PublicKey>) {
-    let account = |account| (Some(Matter::Account(account)), vec![]);
+fn bank_matters(request: &BankRequest) -> (Vec<Matter>, Vec<PublicKey>) {
+    let account = |account| (vec![Matter::Account(account)], vec![]);
     let exchange = |id, inputs: &[farthing_coin::Coin]| {
         let coins = inputs.iter().map(|coin| coin.public).collect();
-        (Some(Matter::Exchange(id)), coins)
+        (vec![Matter::Exchange(id)], coins)
+    };
+    let settled = |request: &SettleRequest| {
+        let decisions = request.decisions.iter();
+        decisions
+            .map(|decision| Matter::Purchase(decision.purchase()))
+            .collect()
     };
     match request {
         BankRequest::Account(request) => account(request.body.account),
@@ -200,11 +205,11 @@ fn bank_matter(request: &BankRequest) -> (Option<Matter>, Vec<PublicKey>) {
         BankRequest::Memo(request) => account(request.body.account),
         BankRequest::ExchangeBegin(request) => exchange(request.body.request_id, &request.body.inputs),
         BankRequest::ExchangeFinish(request) => exchange(request.body.request_id, &request.body.inputs),
-        BankRequest::Settle(request) => (Some(Matter::Purchase(request.decision.purchase())), vec![]),
-        BankRequest::Collect(request) => (Some(Matter::Purchase(request.purchase)), vec![]),
-        BankRequest::Push(push) => (Some(Matter::Purchase(push.body.decision.purchase())), vec![]),
+        BankRequest::Settle(request) => (settled(request), vec![]),
+        BankRequest::Collect(request) => (vec![Matter::Purchase(request.purchase)], vec![]),
+        BankRequest::Push(push) => (settled(&push.body), vec![]),
         BankRequest::Keys(_) | BankRequest::Bucket(_) | BankRequest::Hold(_) | BankRequest::Witness(_) => {
-            (None, vec![])
+            (vec![], vec![])
         }
     }
 }

@@ -15,7 +15,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     refusal::Refusal,
     sealed::{PayRequest, SalesRequest},
-    settle::{CollectRequest, Collected, SettleRequest},
+    settle::{Answers, CollectRequest, Collected, SettleOne, SettleRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,23 +41,52 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
     }
 }
 
-/// What of a reply is the answer: between bank and escrow a head goes with it, which grows.
-fn answer(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<u8> {
+/// A question, and the answer to it or why there is none.
+type Answered = (Vec<u8>, Result<Vec<u8>, Refusal>);
+
+/// What was asked and answered, without the head that goes with it between bank and escrow, which grows. Of a list of
+/// decisions each is a question of its own, whoever has brought it and with what others.
+fn answered(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<Answered> {
+    let whole = |reply: Vec<u8>| match refusal(&reply) {
+        None => vec![(request.to_vec(), Ok(reply))],
+        Some(refusal) => vec![(request.to_vec(), Err(refusal))],
+    };
     match (role, BankRequest::decode(request), EscrowRequest::decode(request)) {
         (RoleName::Bank, Ok(BankRequest::Hold(_)), _) => {
             let reply = WithHead::<BankHoldRequest>::decode_reply(reply).expect("a reply is one");
-            encode_reply(&reply.map(|answer| answer.body))
+            whole(encode_reply(&reply.map(|answer| answer.body)))
         }
-        (RoleName::Bank, Ok(BankRequest::Push(_)), _) => {
+        (RoleName::Bank, Ok(BankRequest::Settle(settle)), _) => {
+            let reply = SettleRequest::decode_reply(reply).expect("a reply is one");
+            settled(&settle, reply)
+        }
+        (RoleName::Bank, Ok(BankRequest::Push(push)), _) => {
             let reply = WithHead::<SettleRequest>::decode_reply(reply).expect("a reply is one");
-            encode_reply(&reply.map(|answer| answer.body))
+            settled(&push.body, reply.map(|answer| answer.body))
         }
         (RoleName::Escrow, _, Ok(EscrowRequest::Overdue(_))) => {
             let reply = WithHead::<OverdueRequest>::decode_reply(reply).expect("a reply is one");
-            encode_reply(&reply.map(|answer| answer.body))
+            whole(encode_reply(&reply.map(|answer| answer.body)))
         }
-        _ => reply.to_vec(),
+        _ => whole(reply.to_vec()),
     }
+}
+
+/// What was answered to each decision.
+fn settled(settle: &SettleRequest, reply: Result<Answers, Refusal>) -> Vec<Answered> {
+    let all_refused = |refusal: Refusal| vec![Err(refusal); settle.decisions.len()];
+    let answers = reply.unwrap_or_else(all_refused);
+    assert_eq!(answers.len(), settle.decisions.len(), "each decision is answered");
+    let each = settle.decisions.iter().zip(answers);
+    each.map(|(decision, answer)| {
+        let one = SettleOne {
+            escrow: settle.escrow,
+            decision: decision.clone(),
+        };
+        let asked = one.encode().expect("a question is not too long");
+        (asked, answer.map(|settled| encode_reply(&Ok(settled))))
+    })
+    .collect()
 }
 
 /// How a purchase has ended, by somebody's signature.
@@ -69,7 +98,7 @@ enum End {
 
 pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
     let mut ends: BTreeMap<PurchaseId, BTreeSet<End>> = BTreeMap::new();
-    let mut answers: BTreeMap<(Party, &[u8]), Vec<u8>> = BTreeMap::new();
+    let mut answers: BTreeMap<(Party, Vec<u8>), Vec<u8>> = BTreeMap::new();
     for message in sent {
         let Some(role) = role(message.to) else { continue };
         let for_ever = is_answered_for_ever(role, &message.request);
@@ -80,11 +109,11 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
             continue;
         }
         let what = question(role, &message.request);
-        for reply in &message.replies {
-            let key = (message.to, message.request.as_slice());
-            match refusal(reply) {
-                None => {
-                    let answer = answer(role, &message.request, reply);
+        let replies = message.replies.iter();
+        for (asked, answer) in replies.flat_map(|reply| answered(role, &message.request, reply)) {
+            let key = (message.to, asked);
+            match answer {
+                Ok(answer) => {
                     let first = answers.entry(key).or_insert_with(|| answer.clone());
                     if *first != answer {
                         safety.push(format!(
@@ -93,13 +122,13 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
                     }
                 }
                 // It cannot answer now, or the purchase has ended since.
-                Some(Refusal::Later(_) | Refusal::Purchase(_)) => {}
-                Some(_) if message.to == Party::Bank && answers.contains_key(&key) => {
+                Err(Refusal::Later(_) | Refusal::Purchase(_)) => {}
+                Err(_) if message.to == Party::Bank && answers.contains_key(&key) => {
                     safety.push(format!(
                         "same request, same reply: `{what}` is refused after it was granted"
                     ));
                 }
-                Some(_) => {}
+                Err(_) => {}
             }
         }
     }
@@ -139,7 +168,7 @@ fn said(role: RoleName, message: &Sent) -> Vec<(PurchaseId, End)> {
     match role {
         RoleName::Bank => match BankRequest::decode(request) {
             Ok(BankRequest::Settle(settle) | BankRequest::Push(WithHead { body: settle, .. })) => {
-                of_decision(&settle.decision);
+                settle.decisions.iter().for_each(&mut of_decision);
             }
             Ok(BankRequest::Collect(_)) => {
                 for collected in replies::<CollectRequest>(message) {

@@ -1,0 +1,277 @@
+//! Open sales: each is brought to its end, by way of its escrow until that has committed it, and then of its bank.
+
+use crate::background::pause;
+use crate::check;
+use crate::merchant::Merchant;
+use crate::rows::{OPEN_SALES, SALES, Sale, SaleState};
+use crate::transactions;
+use farthing_coin::{PublicKey, Signed};
+use farthing_node::call::{CallError, ask};
+use farthing_node::card::RoleName;
+use farthing_node::process::StopToken;
+use farthing_node::store::StoreError;
+use farthing_protocol::{
+    decide::{ReleaseRequest, SignedDecision},
+    documents::{Commit, Terms},
+    limits::{REPLY_TIMEOUT, SETTLE_MAX},
+    refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
+    settle::{Answers, SettleRequest},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// The most releases that are under way at one escrow at once.
+pub const IN_FLIGHT_MAX: usize = 8;
+
+/// How long a new sale waits for others before it is brought to the bank (ms): the escrow brings it there too, so
+/// there is no hurry.
+pub const GATHER_MS: u64 = 300;
+
+/// The first pause after a round that left something open (ms). It doubles with each such round.
+pub const RETRY_FIRST_MS: u64 = 500;
+
+/// The longest pause while something is open (ms).
+pub const RETRY_MAX_MS: u64 = 30_000;
+
+/// How often the list of open sales is looked at when there is nothing to do (ms).
+pub const IDLE_MS: u64 = 60_000;
+
+/// What became of the sales that wait for one peer.
+struct Stepped {
+    peer: PublicKey,
+    /// How many are still open.
+    open: usize,
+    /// Whether the peer did not answer: others need not be tried now.
+    silent: bool,
+}
+
+impl Merchant {
+    pub(crate) async fn finish_sales(self: &Arc<Self>, stop: &StopToken) {
+        let mut pause_ms = RETRY_FIRST_MS;
+        loop {
+            let open = tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                open = self.sales_round() => open.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the open sales cannot be read");
+                    1
+                }),
+            };
+            let wait_ms = if open == 0 {
+                pause_ms = RETRY_FIRST_MS;
+                IDLE_MS
+            } else {
+                let wait_ms = pause_ms;
+                pause_ms = pause_ms.saturating_mul(2).min(RETRY_MAX_MS);
+                wait_ms
+            };
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                () = self.sale_opened.notified() => {
+                    if !pause(stop, GATHER_MS).await {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+            }
+        }
+    }
+
+    /// Brings every open sale one step further, and says how many are still open.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sales_round(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let mut open = 0;
+        let mut silent = BTreeSet::new();
+        let mut last: Option<[u8; 32]> = None;
+        loop {
+            let view = self.store.view();
+            let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = OPEN_SALES.scan(&view, from, SETTLE_MAX)?;
+            let Some((end, ())) = page.last() else {
+                return Ok(open);
+            };
+            last = Some(*end);
+            let mut releasing: BTreeMap<PublicKey, Vec<Sale>> = BTreeMap::new();
+            let mut committed: BTreeMap<(PublicKey, PublicKey), Vec<Owed>> = BTreeMap::new();
+            for (purchase, ()) in &page {
+                // A sale and its place in the list are one write, so there is always one.
+                let Some(sale) = SALES.peek(&view, purchase)? else {
+                    continue;
+                };
+                let terms = &sale.contract.terms;
+                match &sale.state {
+                    SaleState::Releasing => releasing.entry(terms.escrow).or_default().push(sale),
+                    SaleState::Committed(documents) => {
+                        let owed = (terms.clone(), documents.commit.clone());
+                        committed
+                            .entry((terms.bank, terms.escrow))
+                            .or_default()
+                            .push(owed);
+                    }
+                    SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {}
+                }
+            }
+            let mut peers = JoinSet::new();
+            // One that did not answer is not waited for again before the next round.
+            for (escrow, sales) in releasing {
+                if silent.contains(&escrow) {
+                    open += sales.len();
+                } else {
+                    peers.spawn(Arc::clone(self).release_all(escrow, sales));
+                }
+            }
+            for ((bank, escrow), sales) in committed {
+                if silent.contains(&bank) {
+                    open += sales.len();
+                } else {
+                    peers.spawn(Arc::clone(self).bring(bank, escrow, sales));
+                }
+            }
+            while let Some(stepped) = peers.join_next().await {
+                let Ok(stepped) = stepped else {
+                    open += 1;
+                    continue;
+                };
+                open += stepped.open;
+                if stepped.silent {
+                    silent.insert(stepped.peer);
+                }
+            }
+        }
+    }
+
+    /// Has an escrow commit sales that it was to commit before, some at once.
+    async fn release_all(self: Arc<Self>, escrow: PublicKey, sales: Vec<Sale>) -> Stepped {
+        let mut stepped = Stepped {
+            peer: escrow,
+            open: sales.len(),
+            silent: false,
+        };
+        let mut sales = sales.into_iter();
+        let mut under_way = JoinSet::new();
+        loop {
+            while !stepped.silent && under_way.len() < IN_FLIGHT_MAX {
+                let Some(sale) = sales.next() else { break };
+                under_way.spawn(Arc::clone(&self).release_again(sale));
+            }
+            match under_way.join_next().await {
+                None => return stepped,
+                // It is to be credited next.
+                Some(Ok(Ok(()))) => self.sale_opened.notify_one(),
+                Some(Ok(Err(refusal))) if refusal.advice() == Advice::GiveUp => {
+                    stepped.open = stepped.open.saturating_sub(1);
+                }
+                Some(Ok(Err(Refusal::Later(Later::PeerSilent(_)))) | Err(_)) => stepped.silent = true,
+                Some(Ok(Err(_))) => {}
+            }
+        }
+    }
+
+    async fn release_again(self: Arc<Self>, sale: Sale) -> Result<(), Refusal> {
+        let request = ReleaseRequest {
+            contract: sale.contract.clone(),
+            hold: sale.hold,
+            goods_key: self.secret.goods_key(&sale.contract.offer.body.sale_id),
+        };
+        self.release(&sale.contract, request).await.map(|_| ())
+    }
+
+    /// Brings one escrow's commits to their bank, and keeps in one write what that says of them.
+    async fn bring(self: Arc<Self>, bank: PublicKey, escrow: PublicKey, sales: Vec<Owed>) -> Stepped {
+        let mut stepped = Stepped {
+            peer: bank,
+            open: sales.len(),
+            silent: false,
+        };
+        let Ok(link) = self.peers.link(RoleName::Bank, &bank) else {
+            tracing::error!(%bank, waiting = sales.len(), "the bank of sales is not in the network file any more");
+            return stepped;
+        };
+        let commits = sales
+            .iter()
+            .map(|(_, commit)| SignedDecision::Commit(commit.clone()));
+        let request = SettleRequest {
+            escrow,
+            decisions: commits.collect(),
+        };
+        match ask(&*link, request, REPLY_TIMEOUT).await {
+            Ok(answers) => stepped.open = self.keep(&bank, &sales, answers).await,
+            Err(CallError::Refused(refusal)) => {
+                tracing::error!(%bank, %refusal, "a bank has refused all commits; they are tried again");
+            }
+            Err(error) => {
+                tracing::debug!(%bank, %error, "a bank is silent");
+                stepped.silent = true;
+            }
+        }
+        stepped
+    }
+
+    /// Keeps what `bank` has said of commits: that it has credited one, or obeys an abort of it. Says how many sales are
+    /// still open.
+    async fn keep(&self, bank: &PublicKey, sales: &[Owed], answers: Answers) -> usize {
+        let terms = sales.iter().map(|(terms, _)| terms);
+        let answers = check::credited(bank, terms.clone(), answers).unwrap_or_else(|error| {
+            tracing::error!(%bank, %error, "a bank has not answered each commit");
+            Vec::new()
+        });
+        let (mut credited, mut unpaid) = (Vec::new(), Vec::new());
+        for (terms, answer) in terms.zip(answers) {
+            match answer {
+                Ok(checked) => credited.push(checked),
+                Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
+                    unpaid.extend(opposed(terms, *decision));
+                }
+                Err(refusal) => {
+                    let purchase = terms.purchase_id();
+                    tracing::error!(%purchase, %refusal, "a bank has refused a commit; it is tried again");
+                }
+            }
+        }
+        let ended = credited.len().saturating_add(unpaid.len());
+        let kept = self.store.transact(move |tx| {
+            credited
+                .iter()
+                .try_for_each(|checked| transactions::credit_sale(tx, checked))?;
+            unpaid
+                .iter()
+                .try_for_each(|checked| transactions::leave_sale_unpaid(tx, checked))
+        });
+        match kept.await {
+            Ok(()) => sales.len().saturating_sub(ended),
+            Err(_) => sales.len(),
+        }
+    }
+}
+
+/// A sale that its escrow has committed, and its bank is to credit.
+type Owed = (Terms, Signed<Commit>);
+
+/// The decision that a bank obeys in the place of a commit, if it is the abort that it must be: both are kept.
+fn opposed(terms: &Terms, decision: SignedDecision) -> Option<check::CheckedAbort> {
+    let purchase = terms.purchase_id();
+    let checked = match decision {
+        SignedDecision::Abort(abort) => check::aborted(terms, abort),
+        SignedDecision::Commit(_) => Err(ContractFault::Decision("it is a commit".into())),
+    };
+    match checked {
+        Ok(checked) => {
+            tracing::error!(
+                %purchase, escrow = %terms.escrow,
+                "an escrow has signed both outcomes of a sale, and the bank obeys its abort: nobody pays for it; \
+                 `farthing-merchant evidence` proves it"
+            );
+            Some(checked)
+        }
+        Err(error) => {
+            tracing::error!(%purchase, %error, "a bank has refused a commit with a decision that does not fit it");
+            None
+        }
+    }
+}
