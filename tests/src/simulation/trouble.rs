@@ -70,18 +70,24 @@ pub async fn trouble(world: &Arc<World>, dice: &Dice, end: Instant) -> BTreeMap<
         }
         sleep_until(next).await;
         let trouble = dice.weighed(&TROUBLES);
-        if strike(world, dice, &mut backups, trouble).await {
+        if strike(world, dice, &mut backups, trouble, end).await {
             *counted.entry(format!("{trouble:?}")).or_default() += 1;
         }
     }
 }
 
-/// Whether it has struck.
-async fn strike(world: &Arc<World>, dice: &Dice, backups: &mut Backups, trouble: Trouble) -> bool {
+/// Whether it has struck. It is over by `end`, when all is well again.
+async fn strike(
+    world: &Arc<World>,
+    dice: &Dice,
+    backups: &mut Backups,
+    trouble: Trouble,
+    end: Instant,
+) -> bool {
     let servers = world.servers();
     let everyone = world.everyone();
     let (server, anyone) = (dice.one_of(&servers), dice.one_of(&everyone));
-    let a_while = Duration::from_millis(1_000 + dice.below(120_000));
+    let a_while = Duration::from_millis(1_000 + dice.below(120_000)).min(end - Instant::now());
     let death = dice.one_of(&[Death::Killed, Death::PowerLost]);
     let write = 1 + dice.below(4);
     let at = |point| CrashPoint { write, point, death };

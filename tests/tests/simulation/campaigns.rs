@@ -40,15 +40,16 @@ fn run(seed: u64, is_first_failure: bool) -> Option<Outcome> {
     {
         return Some(outcome.clone());
     }
-    match outcome {
-        Ok(outcome) if is_first_failure => println!("{}\n{:#?}", outcome.trace, outcome.findings),
-        Ok(outcome) => println!("{:#?}", outcome.findings),
-        Err(_) => println!("it panicked"),
-    }
+    // What is wrong comes before what happened, which is long: a log may keep the beginning alone.
     println!(
         "seed {seed} failed; to see it again: \
          FARTHING_SEED={seed} cargo test -p farthing-tests --test simulation replay -- --nocapture"
     );
+    match outcome {
+        Ok(outcome) if is_first_failure => println!("{:#?}\n{}", outcome.findings, outcome.trace),
+        Ok(outcome) => println!("{:#?}", outcome.findings),
+        Err(_) => println!("it panicked"),
+    }
     None
 }
 
