@@ -6,12 +6,13 @@ use crate::{
     error::{Unanswered, WalletError},
     evidence::CoinWord,
     goods::are_small,
+    late::look_again,
     rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, SMALL_GOODS},
     talk::{Pause, Talk},
     wallet::Wallet,
     watch::Event,
 };
-use farthing_coin::{Coin, PublicKey, Signed};
+use farthing_coin::{Coin, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
@@ -207,22 +208,24 @@ impl<'w> Drive<'w> {
             let coins = &order.payment.coins;
             // What the escrow passes on convicts nobody, so that a false proof is only not believed.
             let word = self.wallet.coin_word(coins, &refusal, &order.purchase().0)?;
-            if let Some(CoinWord::Used(coin, status)) = word {
-                self.mark_used(coins, coin, status).await?;
+            if let Some(word) = word {
+                self.mark_used(coins.clone(), word).await?;
             }
         }
         self.give_up(refusal.to_string()).await
     }
 
-    async fn mark_used(
-        &self,
-        coins: &[Coin],
-        coin: PublicKey,
-        status: CoinStatus,
-    ) -> Result<(), WalletError> {
-        let coins: Vec<Coin> = coins.iter().filter(|c| c.public == coin).copied().collect();
+    async fn mark_used(&self, mut coins: Vec<Coin>, word: CoinWord) -> Result<(), WalletError> {
+        let (bank, now_ms) = (self.bank.identity, self.wallet.now_ms());
         self.wallet
-            .transact(move |tx| set_status(tx, &coins, |_| status))
+            .transact(move |tx| {
+                let Some((coin, status)) = word.used(tx)? else {
+                    return Ok(());
+                };
+                look_again(tx, &bank, now_ms)?;
+                coins.retain(|each| each.public == coin);
+                set_status(tx, &coins, |_| status)
+            })
             .await
     }
 

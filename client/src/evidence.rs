@@ -6,7 +6,10 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey};
-use farthing_node::card::RoleName;
+use farthing_node::{
+    card::RoleName,
+    store::{StoreError, Transaction},
+};
 use farthing_protocol::{
     documents::EarlierUse,
     evidence::{Papers, ShownUse},
@@ -20,8 +23,32 @@ use farthing_protocol::{
 pub(crate) enum CoinWord {
     /// It is used by somebody else who has its key, a copy of this wallet; and what it is then.
     Used(PublicKey, CoinStatus),
+    /// It is used by this purchase of the wallet's own, which came to light after the coin was put to something else.
+    Mine(PublicKey, u64),
     /// It is not good, and nothing proves that it was used.
     Denied(Coin, Option<EarlierUse>),
+}
+
+impl CoinWord {
+    /// The coin that is used otherwise, and what it is then.
+    pub(crate) fn used(
+        self,
+        tx: &mut Transaction<'_>,
+    ) -> Result<Option<(PublicKey, CoinStatus)>, StoreError> {
+        Ok(match self {
+            CoinWord::Used(coin, status) => Some((coin, status)),
+            CoinWord::Mine(coin, number) => {
+                let purchase = PURCHASES.get(tx, &number)?.map(|row| row.purchase);
+                let status = match purchase {
+                    Some(Purchase::Committed(..)) => CoinStatus::Spent(number),
+                    Some(Purchase::Aborted(..)) => CoinStatus::Released(number),
+                    _ => CoinStatus::InPurchase(number),
+                };
+                Some((coin, status))
+            }
+            CoinWord::Denied(..) => None,
+        })
+    }
 }
 
 impl Wallet {
@@ -107,7 +134,7 @@ impl Wallet {
             }
             // The purchase that the bank says it was used for, if that was aborted.
             if let Some(used) = used
-                && let Some(row) = self.own_purchase(&used.digest)?
+                && let Some((_, row)) = self.own_purchase(&used.digest)?
             {
                 papers.extend(self.papers_of(&row));
             }
@@ -141,9 +168,13 @@ impl Wallet {
         let Some(used) = used else {
             return Ok(denied);
         };
-        match self.own_purchase(&used.digest)?.map(|row| row.purchase) {
-            Some(Purchase::Aborted(..)) => Ok(denied),
-            Some(_) => Ok(None),
+        match self.own_purchase(&used.digest)? {
+            Some((_, row)) if matches!(row.purchase, Purchase::Aborted(..)) => Ok(denied),
+            Some((number, row)) => {
+                let order = row.purchase.order().filter(|_| used.digest != *digest);
+                let is_mine = order.is_some_and(|order| order.payment.coins.contains(coin));
+                Ok(is_mine.then_some(CoinWord::Mine(coin.public, number)))
+            }
             None if used.verify(coin).is_err() => Ok(denied),
             None => {
                 let status = match what {
@@ -157,14 +188,13 @@ impl Wallet {
         }
     }
 
-    /// The purchase of this wallet's with this id.
-    fn own_purchase(&self, id: &[u8; 32]) -> Result<Option<PurchaseRow>, WalletError> {
-        let is_it = |row: &PurchaseRow| {
+    /// The purchase of this wallet's with this id, and its number.
+    fn own_purchase(&self, id: &[u8; 32]) -> Result<Option<(u64, PurchaseRow)>, WalletError> {
+        let is_it = |(_, row): &(u64, PurchaseRow)| {
             row.purchase
                 .order()
                 .is_some_and(|order| order.purchase().0 == *id)
         };
-        let rows = self.all(&PURCHASES)?;
-        Ok(rows.into_iter().map(|(_, row)| row).find(is_it))
+        Ok(self.all(&PURCHASES)?.into_iter().find(is_it))
     }
 }

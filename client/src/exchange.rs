@@ -4,6 +4,7 @@ use crate::{
     coins::set_status,
     error::WalletError,
     evidence::CoinWord,
+    late::look_again,
     mint::{add_coins, is_retry, new_rows, refused, silent},
     rows::{COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow},
     talk::{Pause, Talk},
@@ -257,10 +258,18 @@ impl Wallet {
             exchange: next,
             ..row
         };
+        let now_ms = self.now_ms();
         self.transact(move |tx| {
+            let used = match word {
+                Some(word) => word.used(tx)?,
+                None => None,
+            };
+            if used.is_some() {
+                look_again(tx, &at.0, now_ms)?;
+            }
             if given_back {
-                set_status(tx, &inputs, |row| match word {
-                    Some(CoinWord::Used(coin, status)) if coin == row.coin.public => status,
+                set_status(tx, &inputs, |row| match used {
+                    Some((coin, status)) if coin == row.coin.public => status,
                     _ => before,
                 })?;
             }

@@ -10,7 +10,7 @@
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash | [`resume`] |
-//! | from the phrase alone | [`restore`] |
+//! | from the phrase alone | [`restore`]; what comes through after that in `late` |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
@@ -29,6 +29,7 @@ mod exchange;
 pub mod faults;
 pub mod goods;
 pub mod lab;
+mod late;
 mod mint;
 pub mod restore;
 pub mod resume;

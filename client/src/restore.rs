@@ -1,20 +1,27 @@
 //! A wallet from its phrase alone: its coins, and its purchases.
 
 use crate::{
-    coins::put_coin,
+    coins::{coin_row, put_coin},
     error::WalletError,
     mint::{add_coins, new_rows},
-    rows::{COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED},
+    rows::{
+        COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED,
+        RestoredRow,
+    },
     wallet::{Wallet, take_numbers},
     watch::Event,
 };
 use farthing_coin::{KeyBook, PublicKey, Signed};
-use farthing_node::{card::Card, network::Lane};
+use farthing_node::{
+    card::Card,
+    network::Lane,
+    store::{StoreError, Transaction},
+};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Issued,
     issue::finish,
-    limits::{RESTORE_GAP, RESTORE_PAGE_MAX},
+    limits::{DEADLINE_HORIZON_MS, RESTORE_GAP, RESTORE_PAGE_MAX},
     purchase::{Plan, Purchase},
     refusal::{AccountFault, Refusal},
     restore::{
@@ -56,29 +63,43 @@ pub struct Restored {
 
 impl Wallet {
     /// Finds coins and purchases again from the seed alone, at one bank. Purchases under way are left for
-    /// [`resume`](Wallet::resume); their goods go to `goods_dir`.
+    /// [`resume`](Wallet::resume), and so is what comes through later; their goods go to `goods_dir`.
     ///
     /// # Errors
     /// When the bank does not answer. It can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
         let keys = self.fetch_keys(bank).await?;
         let mut asked = self.memo(bank, None).await?;
-        let mut restored = Restored {
-            withdrawals: self.restore_withdrawals(bank, &keys).await?,
-            exchanges: self.restore_exchanges(bank, &keys, &mut asked).await?,
-            ..Restored::default()
-        };
+        // Whatever was sent before this is under way until its deadline at the latest.
+        let late_until_ms = self.now_ms().saturating_add(DEADLINE_HORIZON_MS);
+        let (withdrawals, behind) = self.restore_withdrawals(bank, &keys).await?;
+        self.skip_to(&bank.identity, Counter::Withdrawals, behind).await?;
+        let exchanges = self.restore_exchanges(bank, &keys, &mut asked).await?;
         let mut fetched = Fetched::default();
+        let notes = self.find_notes(bank, &mut fetched, &mut asked).await?;
+        let restored_purchases = notes.len() as u64;
         self.find_used_coins(bank, &mut fetched).await?;
-        restored.purchases = self
-            .restore_purchases(bank, &mut fetched, &mut asked, goods_dir)
-            .await?;
+        for note in notes {
+            self.restore_purchase(&bank.identity, note, goods_dir, Seen::ByRestore)
+                .await?;
+        }
         // Before any new number is used: the next restore must know which numbers this one has burnt.
         self.memo(bank, Some(&asked)).await?;
         let identity = bank.identity;
-        self.transact(move |tx| RESTORED.put(tx, &identity, &())).await?;
-        restored.coins = self.coins()?.len() as u64;
-        Ok(restored)
+        let behind = |ranges: &[(u64, u64)]| ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
+        let row = RestoredRow {
+            exchanges: behind(&asked.exchanges),
+            orders: behind(&asked.orders),
+            goods_dir: goods_dir.to_path_buf(),
+            late_until_ms: Some(late_until_ms),
+        };
+        self.transact(move |tx| RESTORED.put(tx, &identity, &row)).await?;
+        Ok(Restored {
+            withdrawals,
+            exchanges,
+            purchases: restored_purchases,
+            coins: self.coins()?.len() as u64,
+        })
     }
 
     /// Reads, or replaces, the memo that the bank keeps for this account: which numbers restores have burnt.
@@ -121,7 +142,12 @@ impl Wallet {
             .unwrap_or_default())
     }
 
-    async fn restore_withdrawals(&self, bank: &Card, keys: &KeyBook) -> Result<u64, WalletError> {
+    /// Adds the coins of all withdrawals; returns how many there were, and the number behind all that were tried.
+    pub(crate) async fn restore_withdrawals(
+        &self,
+        bank: &Card,
+        keys: &KeyBook,
+    ) -> Result<(u64, u64), WalletError> {
         let mut talk = self.talk(bank, Lane::Identified);
         let mut records: BTreeMap<[u8; 32], Signed<Issued>> = BTreeMap::new();
         let mut after = None;
@@ -166,8 +192,7 @@ impl Wallet {
             what: "withdrawals",
             found,
         });
-        self.skip_to(&bank.identity, Counter::Withdrawals, number).await?;
-        Ok(found)
+        Ok((found, number))
     }
 
     async fn restore_exchanges(
@@ -176,27 +201,12 @@ impl Wallet {
         keys: &KeyBook,
         asked: &mut Asked,
     ) -> Result<u64, WalletError> {
-        let seed = self.seed_for(&bank.identity);
         let mut fetched = Fetched::default();
         let mut search = Search::new(&asked.exchanges);
         let mut found = 0;
         while let Some(number) = search.next() {
             self.ask_for(&bank.identity, Counter::Exchanges, number).await?;
-            let request_id = seed.exchange_id(number);
-            let bucket = self
-                .bucket(bank, &mut fetched, Shelf::Exchanges, &request_id)
-                .await?;
-            let record = bucket.iter().find_map(|record| match record {
-                BucketRecord::Exchange(issued) if issued.body.request_id == request_id => {
-                    Some(issued.clone())
-                }
-                _ => None,
-            });
-            if let Some(record) = record {
-                let source = record.body.source;
-                let origin = |slot| Origin::exchanged(number as u32, slot);
-                self.restore_coins(bank, keys, &request_id, &record, &source, origin)
-                    .await?;
+            if self.restore_exchange(bank, keys, &mut fetched, number).await? {
                 found += 1;
                 search.found();
             }
@@ -209,6 +219,30 @@ impl Wallet {
         self.skip_to(&bank.identity, Counter::Exchanges, burnt.1).await?;
         asked.exchanges.push(burnt);
         Ok(found)
+    }
+
+    /// Adds the coins of the exchange of this number; says whether there is one.
+    pub(crate) async fn restore_exchange(
+        &self,
+        bank: &Card,
+        keys: &KeyBook,
+        fetched: &mut Fetched,
+        number: u64,
+    ) -> Result<bool, WalletError> {
+        let request_id = self.seed_for(&bank.identity).exchange_id(number);
+        let bucket = self.bucket(bank, fetched, Shelf::Exchanges, &request_id).await?;
+        let record = bucket.iter().find_map(|record| match record {
+            BucketRecord::Exchange(issued) if issued.body.request_id == request_id => Some(issued.clone()),
+            _ => None,
+        });
+        let Some(record) = record else {
+            return Ok(false);
+        };
+        let source = record.body.source;
+        let origin = |slot| Origin::exchanged(number as u32, slot);
+        self.restore_coins(bank, keys, &request_id, &record, &source, origin)
+            .await?;
+        Ok(true)
     }
 
     async fn restore_coins(
@@ -249,7 +283,11 @@ impl Wallet {
     }
 
     /// Marks the coins that the bank has seen used.
-    async fn find_used_coins(&self, bank: &Card, fetched: &mut Fetched) -> Result<(), WalletError> {
+    pub(crate) async fn find_used_coins(
+        &self,
+        bank: &Card,
+        fetched: &mut Fetched,
+    ) -> Result<(), WalletError> {
         let mut found = 0;
         for row in self.coins()? {
             let open = matches!(row.status, CoinStatus::Available | CoinStatus::FoundUsed(_));
@@ -266,11 +304,8 @@ impl Wallet {
             });
             let Some(used) = used else { continue };
             found += 1;
-            let row = CoinRow {
-                status: CoinStatus::FoundUsed(used),
-                ..row
-            };
-            self.transact(move |tx| put_coin(tx, &row)).await?;
+            self.transact(move |tx| move_coin(tx, row, CoinStatus::FoundUsed(used)))
+                .await?;
         }
         self.watch().see(&Event::Restored {
             what: "used coins",
@@ -279,41 +314,27 @@ impl Wallet {
         Ok(())
     }
 
-    async fn restore_purchases(
+    /// The notes of this wallet's orders. They are looked for before the coins are: what a note says of coins that were
+    /// found unused after it would be two answers of the bank's from two times.
+    async fn find_notes(
         &self,
         bank: &Card,
         fetched: &mut Fetched,
         asked: &mut Asked,
-        goods_dir: &Path,
-    ) -> Result<u64, WalletError> {
-        let seed = self.seed_for(&bank.identity);
+    ) -> Result<Vec<FoundNote>, WalletError> {
         let mut search = Search::new(&asked.orders);
-        let mut found = 0;
+        let mut found = Vec::new();
         while let Some(counter) = search.next() {
             self.ask_for(&bank.identity, Counter::Orders, counter).await?;
-            let note_id = seed.note_id(counter);
-            let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
-            // Copies of a wallet leave several notes under one id; and anybody can leave one that does not open.
-            let sealed: Vec<Vec<u8>> = bucket
-                .iter()
-                .filter_map(|record| match record {
-                    BucketRecord::Note { note_id: id, note } if *id == note_id => Some(note.clone()),
-                    _ => None,
-                })
-                .collect();
-            for sealed in sealed {
-                if self
-                    .restore_purchase(&bank.identity, counter, sealed, goods_dir)
-                    .await?
-                {
-                    found += 1;
-                    search.found();
-                }
+            let notes = self.notes(bank, fetched, counter).await?;
+            if !notes.is_empty() {
+                found.extend(notes);
+                search.found();
             }
         }
         self.watch().see(&Event::Restored {
             what: "purchases",
-            found,
+            found: found.len() as u64,
         });
         let burnt = search.burnt();
         self.skip_to(&bank.identity, Counter::Orders, burnt.1).await?;
@@ -321,31 +342,59 @@ impl Wallet {
         Ok(found)
     }
 
-    /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again
-    /// gets the same answer, or how it ended. A purchase of the past is left until it is asked for. `false` if
-    /// the note is not one of this wallet's.
-    async fn restore_purchase(
+    /// The notes of the order of this counter. Copies of a wallet leave several under one id; and anybody can leave one
+    /// that does not open.
+    pub(crate) async fn notes(
+        &self,
+        bank: &Card,
+        fetched: &mut Fetched,
+        counter: u64,
+    ) -> Result<Vec<FoundNote>, WalletError> {
+        let seed = self.seed_for(&bank.identity);
+        let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
+        let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
+        let opened = |record: &BucketRecord| {
+            let BucketRecord::Note {
+                note_id: id,
+                note: sealed,
+            } = record
+            else {
+                return None;
+            };
+            let text = open_note(&key, &note_id, sealed)
+                .ok()
+                .filter(|_| *id == note_id)?;
+            let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok()?;
+            let merchant: Card = note.merchant_card.parse().ok()?;
+            Some(FoundNote {
+                counter,
+                sealed: sealed.clone(),
+                note,
+                merchant,
+            })
+        };
+        Ok(bucket.iter().filter_map(opened).collect())
+    }
+
+    /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again gets the same
+    /// answer, or how it ended.
+    pub(crate) async fn restore_purchase(
         &self,
         bank: &PublicKey,
-        counter: u64,
-        sealed: Vec<u8>,
+        found: FoundNote,
         goods_dir: &Path,
-    ) -> Result<bool, WalletError> {
-        let seed = self.seed_for(bank);
-        let note_id = seed.note_id(counter);
-        let Ok(text) = open_note(&seed.note_key(counter), &note_id, &sealed) else {
-            return Ok(false);
-        };
-        let Ok(note) = wire::decode::<Note>(&text, NOTE_TEXT_MAX_BYTES) else {
-            return Ok(false);
-        };
-        let Ok(merchant) = note.merchant_card.parse::<Card>() else {
-            return Ok(false);
-        };
-        let Some(rows) = self.rows_of(&note.coins)? else {
+        seen: Seen,
+    ) -> Result<(), WalletError> {
+        let FoundNote {
+            counter,
+            sealed,
+            note,
+            merchant,
+        } = found;
+        let Some(rows) = self.rows_of(bank, &note.coins)? else {
             // Nothing can be built from it; whatever else there is to find is not kept from it.
             tracing::warn!(number = counter, "a note speaks of coins that were not found");
-            return Ok(true);
+            return Ok(());
         };
         let plan = Plan {
             bank: note.bank,
@@ -361,35 +410,43 @@ impl Wallet {
                 .is_some_and(|order| order.purchase() == purchase)
         };
         if self.purchases()?.iter().any(|(_, row)| known(row)) {
-            return Ok(true);
+            return Ok(());
         }
-        let is = |used: &[CoinUsed]| {
-            rows.iter()
-                .any(|row| matches!(row.status, CoinStatus::FoundUsed(now) if used.contains(&now)))
-        };
+        // What a bank has refused with since, it has shown to be this very purchase.
+        let uses: Vec<Option<CoinUsed>> = rows
+            .iter()
+            .map(|row| match row.status {
+                CoinStatus::FoundUsed(used) => Some(used),
+                CoinStatus::HeldElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Held),
+                CoinStatus::UsedElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Spent),
+                _ => None,
+            })
+            .collect();
+        let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
         let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
         let begun_ms = self.now_ms();
         let goods_dir = goods_dir.to_path_buf();
         self.transact(move |tx| {
             let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
             let output = Wallet::restored_output(&goods_dir, number, &note.offer.body.title);
-            for row in rows {
-                let status = match row.status {
+            for (row, used) in rows.into_iter().zip(uses) {
+                let available = row.status == CoinStatus::Available;
+                let status = match used {
                     // Coins that went on to an exchange are not this purchase's any more.
-                    CoinStatus::FoundUsed(CoinUsed::Exchanged) => continue,
-                    CoinStatus::FoundUsed(_) | CoinStatus::Available if under_way => {
-                        CoinStatus::InPurchase(number)
-                    }
-                    CoinStatus::FoundUsed(CoinUsed::Spent) => CoinStatus::Spent(number),
+                    Some(CoinUsed::Exchanged) => continue,
+                    Some(_) if under_way => CoinStatus::InPurchase(number),
+                    None if under_way && available => CoinStatus::InPurchase(number),
+                    Some(CoinUsed::Spent) => CoinStatus::Spent(number),
                     _ => continue,
                 };
-                put_coin(tx, &CoinRow { status, ..row })?;
+                move_coin(tx, row, status)?;
             }
             let row = PurchaseRow {
                 purchase: Purchase::Holding(order),
                 merchant,
                 output,
-                delivery: if under_way {
+                // One of the past is left until it is asked for.
+                delivery: if under_way || seen == Seen::Late {
                     Delivery::Pending
                 } else {
                     Delivery::OnDemand
@@ -401,13 +458,12 @@ impl Wallet {
             };
             PURCHASES.put(tx, &number, &row)
         })
-        .await?;
-        Ok(true)
+        .await
     }
 
-    fn rows_of(&self, origins: &[Origin]) -> Result<Option<Vec<CoinRow>>, WalletError> {
-        let by_origin: BTreeMap<Origin, CoinRow> =
-            self.coins()?.into_iter().map(|row| (row.origin, row)).collect();
+    fn rows_of(&self, bank: &PublicKey, origins: &[Origin]) -> Result<Option<Vec<CoinRow>>, WalletError> {
+        let rows = self.coins()?.into_iter().filter(|row| row.bank == *bank);
+        let by_origin: BTreeMap<Origin, CoinRow> = rows.map(|row| (row.origin, row)).collect();
         Ok(origins
             .iter()
             .map(|origin| by_origin.get(origin).cloned())
@@ -479,7 +535,34 @@ impl Wallet {
     }
 }
 
-/// A search through numbers, which steps over those that earlier restores have burnt and ends after a gap.
+/// When a purchase came to light.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// While all that there was before was looked for.
+    ByRestore,
+    /// Later: it was under way while the restore looked.
+    Late,
+}
+
+/// A note of an order that was found.
+pub(crate) struct FoundNote {
+    pub(crate) counter: u64,
+    sealed: Vec<u8>,
+    note: Note,
+    merchant: Card,
+}
+
+/// Gives a coin another status, unless it has one already that `row` does not know of.
+fn move_coin(tx: &mut Transaction<'_>, row: CoinRow, status: CoinStatus) -> Result<(), StoreError> {
+    let key = (row.coin.key_id, row.coin.public);
+    if coin_row(tx, &key)?.is_some_and(|now| now.status == row.status) {
+        put_coin(tx, &CoinRow { status, ..row })?;
+    }
+    Ok(())
+}
+
+/// A search through numbers, which ends after a gap. Those that earlier restores have burnt are looked at as well, as
+/// something may have come under them since, but are no part of a gap.
 struct Search {
     burnt: Vec<(u64, u64)>,
     next: u64,
@@ -502,19 +585,18 @@ impl Search {
         if self.misses >= RESTORE_GAP {
             return None;
         }
-        while let Some((_, end)) = self
-            .burnt
-            .iter()
-            .find(|(from, end)| (*from..*end).contains(&self.next))
-        {
-            self.next = *end;
-            // Whatever was used after that restore begins here.
-            self.behind_last = *end;
-            self.misses = 0;
-        }
         let number = self.next;
         self.next = number.saturating_add(1);
-        self.misses = self.misses.saturating_add(1);
+        if self
+            .burnt
+            .iter()
+            .any(|(from, end)| (*from..*end).contains(&number))
+        {
+            // Whatever was used after that restore begins behind it.
+            self.found();
+        } else {
+            self.misses = self.misses.saturating_add(1);
+        }
         Some(number)
     }
 
@@ -533,7 +615,7 @@ impl Search {
 
 /// What a restore has fetched so far.
 #[derive(Default)]
-struct Fetched {
+pub(crate) struct Fetched {
     bits: BTreeMap<Shelf, u8>,
     seen: BTreeSet<(Shelf, Prefix)>,
     records: BTreeMap<(Shelf, Prefix), Vec<BucketRecord>>,

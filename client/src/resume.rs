@@ -19,6 +19,9 @@ pub struct Resumed {
     pub ended: Vec<String>,
     /// What is still under way, and why.
     pub open: Vec<(String, WalletError)>,
+    /// In a restored wallet: until when (ms since 1970) what was under way when it was lost may come through. Carrying
+    /// on after that looks for it once more.
+    pub late_until_ms: Option<u64>,
 }
 
 impl Wallet {
@@ -28,6 +31,7 @@ impl Wallet {
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
+        self.look_for_late(&mut resumed).await?;
         for (at, withdrawal) in self.all(&WITHDRAWALS)? {
             if matches!(
                 withdrawal.state,
@@ -136,7 +140,7 @@ impl Wallet {
 }
 
 impl Resumed {
-    fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
+    pub(crate) fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
         match outcome {
             Ok(()) => self.ended.push(matter),
             Err(error) => self.open.push((matter, error)),

@@ -52,7 +52,7 @@ pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
 
 /// The banks that a wallet made from its phrase has been restored from.
-pub const RESTORED: Table<PublicKey, ()> = Table::new(8, "restored");
+pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(8, "restored");
 
 /// Coins that their bank has denied without proof, by what the bank knows each by, with what it showed: at most one
 /// row for each coin of the wallet's.
@@ -63,6 +63,20 @@ pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
+
+/// A restore that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredRow {
+    /// Numbers of exchanges below this were looked for.
+    pub exchanges: u64,
+    /// Numbers of orders below this were looked for.
+    pub orders: u64,
+    /// Where goods of its purchases go.
+    pub goods_dir: PathBuf,
+    /// Until when what was under way may come through (ms since 1970): a look that begins then or later is the last one.
+    /// `None` when that has been.
+    pub late_until_ms: Option<u64>,
+}
 
 /// A coin and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

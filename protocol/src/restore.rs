@@ -258,6 +258,11 @@ impl Origin {
         }
     }
 
+    /// The number of the exchange that it came from, if it came from one.
+    pub fn exchange(&self) -> Option<u64> {
+        (self.exchanged != 0).then_some(self.counter.into())
+    }
+
     /// The request id that the coin's secrets are derived from.
     pub fn request_id(&self, seed: &farthing_coin::Seed) -> [u8; 32] {
         match self.exchanged {

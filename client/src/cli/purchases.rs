@@ -275,7 +275,19 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     if lines.is_empty() {
         lines.push("nothing is under way".into());
     }
-    let json = json!({ "ended": resumed.ended, "open": open, "purchases": purchases });
+    if let Some(until_ms) = resumed.late_until_ms {
+        lines.push(format!(
+            "what was under way when this wallet was lost may come through until {}: `farthing resume` looks for it, \
+             and has to be run once more after that",
+            date(until_ms)
+        ));
+    }
+    let json = json!({
+        "ended": resumed.ended,
+        "open": open,
+        "purchases": purchases,
+        "late_until_ms": resumed.late_until_ms,
+    });
     Ok(Report {
         text: lines.join("\n"),
         json,

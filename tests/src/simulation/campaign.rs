@@ -145,7 +145,7 @@ async fn everyone_retries<'s>(world: &World, shoppers: &'s [Shopper]) -> Vec<Wal
     for round in 0..ROUNDS_MAX {
         let mut open = Vec::new();
         for (shopper, wallet) in &wallets {
-            open.extend(shopper.retry(world, wallet).await);
+            open.extend(shopper.retry(world, wallet, round).await);
         }
         if open.is_empty() && world.try_settle().await {
             break;

@@ -34,6 +34,7 @@ pub struct Shopper {
     dice: Dice,
     fate: Fate,
     purchases: usize,
+    lost: bool,
     restored: bool,
     surprises: Mutex<Vec<String>>,
 }
@@ -49,6 +50,7 @@ impl Shopper {
             customers: vec![customer],
             dice,
             fate,
+            lost: false,
             restored: true,
             surprises: Mutex::default(),
         }
@@ -94,7 +96,7 @@ impl Shopper {
         let name = format!("{}-again", self.name);
         let again = Customer::with_phrase_of(world, &self.customers[0], &name);
         self.customers = vec![again];
-        self.restored = false;
+        (self.lost, self.restored) = (true, false);
         let restored = self.customers[0]
             .live(async |wallet| self.restore(world, wallet).await)
             .await;
@@ -162,13 +164,19 @@ impl Shopper {
         }
     }
 
-    /// Once all is well again: carries on whatever is open, and says what still is.
-    pub async fn retry(&self, world: &World, wallet: &Wallet) -> Vec<String> {
+    /// Once all is well again, for this many times before: carries on whatever is open, and says what still is.
+    pub async fn retry(&self, world: &World, wallet: &Wallet, before: usize) -> Vec<String> {
         if !self.restored {
             self.restore(world, wallet).await;
         }
         let resumed = wallet.resume().await.expect("the wallet resumes");
         let mut open = Vec::new();
+        if self.lost && before == 0 {
+            open.push(format!(
+                "{}: what her lost machine has sent may be under way",
+                self.name
+            ));
+        }
         for (matter, error) in resumed.open {
             self.told(world, &matter, &error);
             open.push(format!("{}: {matter}: {error}", self.name));

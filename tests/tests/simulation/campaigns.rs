@@ -22,7 +22,20 @@ const FIXED: std::ops::Range<u64> = 0..40;
 const FRESH: u64 = 10;
 
 /// Seeds that have found something, and what: each is run every time from then on.
-const FOUND: [(u64, &str); 0] = [];
+const FOUND: [(u64, &str); 3] = [
+    (
+        1_753_360_974_826_333,
+        "a payment that a slow escrow brings to the bank after its customer was restored",
+    ),
+    (
+        1_753_361_798_486_258,
+        "one that comes through under a number in between those that the restore has found",
+    ),
+    (
+        1_753_362_519_886_165,
+        "one whose coins the restored wallet has put to another purchase",
+    ),
+];
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

@@ -5,9 +5,11 @@
 //! | one purchase in each mode, and every fault at every message and write of it | `schedules` |
 //! | a wallet that dies, and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
+//! | what a lost machine had sent, and arrives after the restore | `late` |
 //! | what happens to particular people | `stories` |
 
 mod campaigns;
 mod deaths;
+mod late;
 mod schedules;
 mod stories;

@@ -1,0 +1,218 @@
+//! What a lost machine had sent, and nobody had acted on yet when its wallet was restored from its phrase.
+
+use farthing_client::{rows::CoinStatus, wallet::Wallet};
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::{
+    api::{BankRequest, EscrowRequest},
+    limits::DEADLINE_HORIZON_MS,
+};
+use farthing_tests::simulation::{
+    customer::Customer,
+    foundation::{ITEM, Population},
+    local,
+    schedule::{FUNDS, WITHDRAWN},
+    shopping::{is_delivery, picture},
+    world::World,
+};
+use std::sync::Arc;
+
+fn is_payment(card: &Card, request: &[u8]) -> bool {
+    let asked = EscrowRequest::decode(request);
+    card.role == RoleName::Escrow && matches!(asked, Ok(EscrowRequest::Hold(_) | EscrowRequest::Pay(_)))
+}
+
+fn is_exchange(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ExchangeFinish(_)))
+}
+
+fn is_withdrawal(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::WithdrawFinish(_)))
+}
+
+/// A customer who is restored while something of hers is under way.
+struct Lost {
+    world: Arc<World>,
+    customer: Customer,
+    /// The wallet of the lost machine: carrying on with it stands for the arrival of what it has sent.
+    before: Wallet,
+}
+
+impl Lost {
+    async fn with(population: Population) -> Lost {
+        let world = World::of(31, population).await;
+        let customer = world.customer("alice", FUNDS).await;
+        let before = customer.wallet();
+        before.withdraw(&world.parties().bank, WITHDRAWN).await.unwrap();
+        Lost {
+            world,
+            customer,
+            before,
+        }
+    }
+
+    async fn restored(&self, name: &str) -> Wallet {
+        let wallet = Customer::with_phrase_of(&self.world, &self.customer, name).wallet();
+        let bank = self.world.parties().bank;
+        wallet.restore(&bank, self.world.dir()).await.unwrap();
+        resumed(&wallet).await;
+        wallet
+    }
+
+    async fn sends_a_payment(&self) {
+        self.world.network.block(is_payment);
+        let output = picture(&self.world, "lost");
+        let bought = self.before.buy(&self.world.parties(), ITEM, &output).await;
+        assert!(bought.unwrap_err().is_silence());
+    }
+
+    async fn sends_an_exchange(&self) {
+        self.world.network.block(is_exchange);
+        let coins = self.before.present_coins().unwrap();
+        assert!(self.before.refresh(coins).await.unwrap_err().is_silence());
+    }
+
+    /// What was sent arrives.
+    async fn it_arrives(&self) {
+        self.world.network.unblock();
+        let _far = self.before.resume().await.unwrap();
+    }
+}
+
+async fn resumed(wallet: &Wallet) {
+    let resumed = wallet.resume().await.unwrap();
+    assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+}
+
+fn available(wallet: &Wallet) -> u64 {
+    wallet.balance().unwrap().available.0
+}
+
+async fn she_has_what_she_paid_for(lost: &Lost, wallet: &Wallet) {
+    let price = lost.world.foundation.population.prices[0].0;
+    let purchases = wallet.purchases().unwrap();
+    assert_eq!(purchases.len(), 1, "goods: a payment is unknown to her");
+    assert_eq!(purchases[0].1.purchase.status(), "committed");
+    assert!(std::fs::read(&purchases[0].1.output).unwrap() == lost.world.foundation.goods(0));
+    assert_eq!(available(wallet), WITHDRAWN.0 - price);
+    lost.world.check(&[wallet]).await;
+}
+
+#[test]
+fn a_payment_that_arrives_after_the_restore_brings_her_the_goods() {
+    for population in [Population::default(), Population::sealed()] {
+        local(async {
+            let lost = Lost::with(population).await;
+            lost.sends_a_payment().await;
+            let wallet = lost.restored("again").await;
+            assert_eq!(available(&wallet), WITHDRAWN.0, "nothing is taken yet");
+            lost.it_arrives().await;
+            resumed(&wallet).await;
+            she_has_what_she_paid_for(&lost, &wallet).await;
+        });
+    }
+}
+
+#[test]
+fn a_hold_that_arrives_after_the_restore_is_carried_on() {
+    local(async {
+        let lost = Lost::with(Population::default()).await;
+        lost.sends_a_payment().await;
+        let wallet = lost.restored("again").await;
+        lost.world.network.block(is_delivery);
+        let _silent = lost.before.resume().await.unwrap();
+        lost.world.network.unblock();
+        resumed(&wallet).await;
+        she_has_what_she_paid_for(&lost, &wallet).await;
+    });
+}
+
+#[test]
+fn a_machine_that_is_lost_once_more_forgets_no_late_payment() {
+    local(async {
+        let lost = Lost::with(Population::default()).await;
+        lost.sends_a_payment().await;
+        drop(lost.restored("again").await);
+        lost.it_arrives().await;
+        let wallet = lost.restored("and-again").await;
+        let (number, _) = wallet.purchases().unwrap()[0];
+        wallet.drive_purchase(number).await.unwrap();
+        she_has_what_she_paid_for(&lost, &wallet).await;
+    });
+}
+
+#[test]
+fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers() {
+    local(async {
+        let lost = Lost::with(Population::default()).await;
+        lost.sends_an_exchange().await;
+        let wallet = lost.restored("again").await;
+        lost.it_arrives().await;
+        resumed(&wallet).await;
+        assert_eq!(available(&wallet), WITHDRAWN.0);
+
+        lost.world.network.block(is_withdrawal);
+        let withdrawn = lost.before.withdraw(&lost.world.parties().bank, WITHDRAWN).await;
+        assert!(withdrawn.unwrap_err().is_silence());
+        let wallet = lost.restored("and-again").await;
+        lost.it_arrives().await;
+        resumed(&wallet).await;
+        assert_eq!(available(&wallet), 2 * WITHDRAWN.0);
+        lost.world.check(&[&wallet]).await;
+    });
+}
+
+#[test]
+fn coins_that_she_has_put_to_another_purchase_are_those_of_the_late_one() {
+    local(async {
+        let lost = Lost::with(Population::default()).await;
+        lost.sends_a_payment().await;
+        let wallet = lost.restored("again").await;
+        let output = picture(&lost.world, "other");
+        let bought = wallet.buy(&lost.world.parties(), ITEM, &output).await;
+        assert!(bought.unwrap_err().is_silence());
+        lost.it_arrives().await;
+        resumed(&wallet).await;
+        let statuses = || {
+            let purchases = wallet.purchases().unwrap();
+            let each = purchases.iter().map(|(_, row)| row.purchase.status());
+            each.collect::<Vec<_>>()
+        };
+        assert_eq!(statuses(), ["aborted", "committed"]);
+        let price = lost.world.foundation.population.prices[0].0;
+        assert_eq!(available(&wallet), WITHDRAWN.0 - price, "{:?}", wallet.coins());
+        lost.world.check(&[&wallet]).await;
+    });
+}
+
+/// However late it is, and whatever her clock says: the coin itself tells.
+#[test]
+fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
+    local(async {
+        let lost = Lost::with(Population::default()).await;
+        lost.sends_an_exchange().await;
+        let customer = Customer::with_phrase_of(&lost.world, &lost.customer, "again");
+        let (wallet, bank) = (customer.wallet(), lost.world.parties().bank);
+        let clock = &customer.machine.clock;
+        clock.set_wrong_by_ms(-(DEADLINE_HORIZON_MS as i64));
+        wallet.restore(&bank, lost.world.dir()).await.unwrap();
+        assert!(wallet.resume().await.unwrap().late_until_ms.is_some());
+        clock.set_wrong_by_ms(0);
+        assert_eq!(wallet.resume().await.unwrap().late_until_ms, None);
+        lost.it_arrives().await;
+        resumed(&wallet).await;
+        let stale = |wallet: &Wallet| {
+            let coins = wallet.present_coins().unwrap();
+            coins.iter().all(|row| row.status == CoinStatus::Available) && available(wallet) == WITHDRAWN.0
+        };
+        assert!(stale(&wallet), "she does not look for ever");
+
+        let output = picture(&lost.world, "late");
+        let refused = wallet.buy(&lost.world.parties(), ITEM, &output).await;
+        assert!(!output.exists(), "its coins are used: {refused:?}");
+        resumed(&wallet).await;
+        assert_eq!(available(&wallet), WITHDRAWN.0, "{:?}", wallet.coins());
+        let output = picture(&lost.world, "later");
+        wallet.buy(&lost.world.parties(), ITEM, &output).await.unwrap();
+        assert!(std::fs::read(output).unwrap() == lost.world.foundation.goods(0));
+    });
+}
