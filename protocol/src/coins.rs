@@ -4,7 +4,7 @@ use crate::{
     documents::{CoinUse, EarlierUse, PurchaseId},
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
-    refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault},
+    refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault, check_bound, check_matching},
 };
 use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature};
 use farthing_planted::{Defect, is_planted};
@@ -116,30 +116,6 @@ pub(crate) fn check_length(what: &str, got: usize) -> Result<(), RequestFault> {
         return Ok(());
     }
     check_bound(what, got, COINS_PER_REQUEST_MAX)
-}
-
-/// Refuses what is empty or longer than `most`.
-pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), RequestFault> {
-    if (1..=most).contains(&got) {
-        return Ok(());
-    }
-    Err(RequestFault::ListLength {
-        what: what.into(),
-        got,
-        most,
-    })
-}
-
-/// Refuses a list that does not match the one it belongs to.
-pub(crate) fn check_matching(what: &str, got: usize, expected: usize) -> Result<(), RequestFault> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(RequestFault::ListMismatch {
-        what: what.into(),
-        got,
-        expected,
-    })
 }
 
 /// What a bank knows of a coin. Each but the first carries its holder's own signature for what was done.

@@ -12,7 +12,6 @@
 //! request, gets what was written first.
 
 use crate::{
-    coins::check_bound,
     contract::{HeldContract, check_own_hold},
     documents::{
         Abort, AbortReason, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
@@ -20,7 +19,7 @@ use crate::{
     },
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
-    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault, check_bound},
     seal::{SealedKey, opens, seal_goods_key},
     withdraw::check_recipient,
 };

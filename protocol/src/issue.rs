@@ -2,11 +2,11 @@
 //! open sessions.
 
 use crate::{
-    coins::{check_length, check_matching},
+    coins::check_length,
     documents::Issued,
     limits::{SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX},
     money::Amount,
-    refusal::{IssueFault, Refusal},
+    refusal::{IssueFault, Refusal, check_matching},
 };
 use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, DenominationSecret, KeyBook, KeyId, Nonces, PublicKey, Response,

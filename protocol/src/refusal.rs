@@ -116,6 +116,30 @@ pub enum RequestFault {
     },
 }
 
+/// Refuses what is empty or longer than `most`.
+pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), RequestFault> {
+    if (1..=most).contains(&got) {
+        return Ok(());
+    }
+    Err(RequestFault::ListLength {
+        what: what.into(),
+        got,
+        most,
+    })
+}
+
+/// Refuses a list that does not match the one it belongs to.
+pub(crate) fn check_matching(what: &str, got: usize, expected: usize) -> Result<(), RequestFault> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(RequestFault::ListMismatch {
+        what: what.into(),
+        got,
+        expected,
+    })
+}
+
 /// The node cannot answer now; nothing was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Later {

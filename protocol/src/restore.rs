@@ -11,10 +11,9 @@
 //! | coins | the state of every coin shown, by coin key | which recovered coins are used |
 
 use crate::{
-    coins::check_matching,
     documents::{Issued, Offer},
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD},
-    refusal::{Refusal, RequestFault},
+    refusal::{Refusal, RequestFault, check_matching},
     seal::NOTE_BYTES,
     withdraw::{check_account, check_recipient},
 };

@@ -11,12 +11,12 @@
 
 use crate::{
     api::{BankRequest, Call},
-    coins::{CoinState, check_bound, check_matching},
+    coins::CoinState,
     decide::{SignedDecision, check_purchase_key},
     documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, Terms},
     limits::SETTLE_MAX,
     money::Amount,
-    refusal::{ContractFault, PurchaseFault, Refusal, RequestFault},
+    refusal::{ContractFault, PurchaseFault, Refusal, RequestFault, check_bound, check_matching},
     wire::WireError,
     withdraw::check_recipient,
 };
