@@ -17,7 +17,7 @@ use farthing_node::serve::Role;
 use farthing_node::store::StoreError;
 use farthing_protocol::{
     decide::Decision,
-    documents::{PurchaseId, Settled},
+    documents::Settled,
     history::{JournalHead, WithHead},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
     refusal::{Later, Refusal},
@@ -238,7 +238,6 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
         left: expected.len(),
         silent: false,
     };
-    let purchases: Vec<PurchaseId> = expected.iter().map(|settled| settled.purchase).collect();
     let answer = match ask(&*link, request, REPLY_TIMEOUT).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -247,14 +246,15 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
         }
     };
     pushed.head = answer.head;
-    let answers = on_settled(answer.body, expected, &bank).unwrap_or_else(|error| {
+    let answers = on_settled(answer.body, &expected, &bank).unwrap_or_else(|error| {
         tracing::error!(%bank, %error, "a bank has not answered each decision");
         Vec::new()
     });
-    for (purchase, answer) in purchases.iter().zip(answers) {
+    for (expected, answer) in expected.iter().zip(answers) {
         match answer {
             Ok(settled) => pushed.acknowledged.push(settled),
             Err(refusal) => {
+                let purchase = expected.purchase;
                 tracing::error!(%bank, %purchase, %refusal, "a bank has refused a decision; it is tried again");
             }
         }

@@ -137,7 +137,8 @@ pub fn credited<'t>(
     terms: impl Iterator<Item = &'t Terms>,
     answers: Answers,
 ) -> Result<Vec<Result<CheckedCredit, Refusal>>, RequestFault> {
-    let answers = on_settled(answers, terms.map(Settled::committed).collect(), bank)?;
+    let expected: Vec<Settled> = terms.map(Settled::committed).collect();
+    let answers = on_settled(answers, &expected, bank)?;
     let checked = |settled| CheckedCredit { settled };
     Ok(answers.into_iter().map(|answer| answer.map(checked)).collect())
 }

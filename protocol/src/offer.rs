@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! wallet                                  merchant
-//!   CatalogRequest  -------------------->
+//!   CatalogRequest  -------------------->   (not where the whole id is known)
 //!   OfferRequest    -------------------->   signs an offer, in constant time whatever the goods' size
-//!                   <--------------------  Signed<Offer>
+//!                   <--------------------  Offered: the offer, with small goods
 //!   PieceRequest    -------------------->   (repeated, resumable)
 //!                   <--------------------  a piece of the encrypted goods
 //!   ... hold, at the escrow ...

@@ -353,15 +353,11 @@ pub fn respond_collect(
 ///
 /// # Errors
 /// When there are not as many answers.
-pub fn on_settled(
-    answers: Answers,
-    expected: Vec<Settled>,
-    bank: &PublicKey,
-) -> Result<Answers, RequestFault> {
+pub fn on_settled(answers: Answers, expected: &[Settled], bank: &PublicKey) -> Result<Answers, RequestFault> {
     check_matching("answers", answers.len(), expected.len())?;
-    let check = |(answer, expected): (Result<Signed<Settled>, Refusal>, Settled)| {
+    let check = |(answer, expected): (Result<Signed<Settled>, Refusal>, &Settled)| {
         let settled = answer?;
-        if settled.body != expected {
+        if settled.body != *expected {
             return Err(ContractFault::DoesNotFit("settlement".into()).into());
         }
         let verdict = settled.verify(bank);
