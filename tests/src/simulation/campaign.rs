@@ -26,6 +26,9 @@ const ROUND_PAUSE: Duration = Duration::from_secs(45 * 60);
 /// After how many rounds the operators look at their logs and confirm that the clocks are right now.
 const ROUNDS_ALONE: usize = 4;
 
+/// How long a message is on its way at most, but for one that arrives again: late, slow, and waiting for a slow disk.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
 /// The most merchants in a campaign.
 const MERCHANTS_MAX: usize = 3;
 
@@ -128,6 +131,9 @@ async fn chaos(world: &Arc<World>, shoppers: &mut Vec<Shopper>, dice: &Dice) -> 
 
 /// Everything is well again. Every server that is down is started, and those whose disk had failed are restarted.
 async fn heal(world: &World) {
+    // What goes wrong at a message that is on its way has gone wrong by then: nobody dies of it later.
+    world.network.heal();
+    tokio::time::sleep(ON_ITS_WAY).await;
     world.heal();
     world
         .network

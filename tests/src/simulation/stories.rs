@@ -7,7 +7,7 @@ use super::{
     network::Sent,
     party::Party,
     server::STORE,
-    shopping::{is_delivery, picture},
+    shopping::{is_delivery, is_hold_at_bank, picture},
     world::World,
 };
 use farthing_client::{
@@ -21,6 +21,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest},
+    limits::RESTORE_GAP,
     money::Amount,
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -258,6 +259,25 @@ pub async fn a_copy_of_her_wallet_buys_later() {
     );
 }
 
+/// Her machine is lost while a payment is under way, which the bank sees when she has been restored.
+pub async fn her_payment_arrives_after_she_was_restored() {
+    let (world, customer, lost) = withdrawn(19).await;
+    stuck_purchase(&world, &lost, is_hold_at_bank).await;
+    let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+    let restored = wallet.restore(&world.parties().bank, world.dir()).await;
+    restored.expect("the restore");
+    // What is on its way does what the lost wallet would do next.
+    lost.resume().await.expect("the payment");
+    drop(lost);
+    wallet.resume().await.expect("the wallet resumes");
+    assert_eq!(
+        wallet.purchases().expect("the purchases").len(),
+        1,
+        "goods: a payment has brought her nothing"
+    );
+    world.check(&[&wallet]).await;
+}
+
 /// She loses her machine three times, and each time finds all that came after the time before.
 pub async fn she_restores_her_wallet_three_times() {
     let (world, customer, wallet) = withdrawn(17).await;
@@ -287,10 +307,13 @@ pub async fn she_restores_her_wallet_three_times() {
         let coins = wallet.coins().expect("the coins").into_iter().filter(available);
         wallet.refresh(coins.collect()).await.expect("an exchange");
         if left >= price {
-            wallet
-                .buy(&parties, ITEM, &picture(&world, round))
-                .await
-                .expect("a purchase");
+            let bought = wallet.buy(&parties, ITEM, &picture(&world, round)).await;
+            let row = wallet.purchase(bought.expect("a purchase")).expect("its row");
+            let order = row.purchase.order().expect("an order");
+            assert!(
+                order.counter >= round * RESTORE_GAP,
+                "anonymity: a number that a restore has asked for is used"
+            );
             left = Amount(left.0 - price.0);
         }
         assert_eq!(

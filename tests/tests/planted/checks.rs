@@ -161,6 +161,10 @@ pub(crate) const CHECKS: &[Check] = &[
         "she restores her wallet three times",
         stories::she_restores_her_wallet_three_times
     ),
+    story!(
+        "her payment arrives after she was restored",
+        stories::her_payment_arrives_after_she_was_restored
+    ),
     Check {
         name: "she dies at a message of a purchase, and comes back",
         schedule: one_death,

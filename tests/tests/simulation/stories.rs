@@ -52,6 +52,7 @@ story!(she_cancels_after_a_sealed_commit);
 story!(she_buys_two_things_at_once);
 story!(a_copy_of_her_wallet_buys_later);
 story!(she_restores_her_wallet_three_times);
+story!(her_payment_arrives_after_she_was_restored);
 story!(a_bit_of_a_journal_flips);
 
 #[test]
