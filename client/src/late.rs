@@ -7,8 +7,9 @@
 //! coin turns out to be used by nobody that the wallet knows, so that no clock decides about it.
 
 use crate::{
+    buckets::Fetched,
     error::WalletError,
-    restore::{Fetched, Seen},
+    restore::Seen,
     resume::Resumed,
     rows::{RESTORED, RestoredRow},
     wallet::Wallet,

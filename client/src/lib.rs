@@ -10,7 +10,7 @@
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash | [`resume`] |
-//! | from the phrase alone | [`restore`]; what comes through after that in `late` |
+//! | from the phrase alone | [`restore`], which reads `buckets`; what comes through after that in `late` |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
@@ -18,6 +18,7 @@
 //! | the whole system shown at work, and at its worst | [`demo`] |
 //! | every fault at every message and write, and a page of it | [`faults`] |
 
+mod buckets;
 pub mod buy;
 pub mod cli;
 pub mod coins;

@@ -1,6 +1,7 @@
 //! A wallet from its phrase alone: its coins, and its purchases.
 
 use crate::{
+    buckets::{Fetched, PAGES_MAX},
     coins::{coin_row, put_coin},
     error::WalletError,
     mint::{add_coins, new_rows},
@@ -21,20 +22,14 @@ use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Issued,
     issue::finish,
-    limits::{DEADLINE_HORIZON_MS, RESTORE_GAP, RESTORE_PAGE_MAX},
+    limits::{DEADLINE_HORIZON_MS, RESTORE_GAP},
     purchase::{Plan, Purchase},
     refusal::{AccountFault, Refusal},
-    restore::{
-        Asked, BucketRecord, BucketRequest, CoinUsed, Memo, MemoRequest, Note, Origin, Prefix, Shelf,
-        WithdrawalsRequest,
-    },
+    restore::{Asked, BucketRecord, CoinUsed, Memo, MemoRequest, Note, Origin, Shelf, WithdrawalsRequest},
     seal::{open_note, seal_note},
     wire,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// The longest note's text that is decoded (bytes).
 const NOTE_TEXT_MAX_BYTES: usize = 4096;
@@ -44,9 +39,6 @@ const WITHDRAWAL_GAP: u64 = 100_000;
 
 /// How many numbers at a time are noted as asked for.
 const ASKED_AHEAD: u64 = 64;
-
-/// The most pages of one bucket, or of an account's withdrawals, that are read.
-const PAGES_MAX: usize = 100_000;
 
 /// What a restore has found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -469,70 +461,6 @@ impl Wallet {
             .map(|origin| by_origin.get(origin).cloned())
             .collect())
     }
-
-    /// The records of the bucket that `id` lies in. Each bucket is fetched once, on a connection of its own.
-    async fn bucket<'f>(
-        &self,
-        bank: &Card,
-        fetched: &'f mut Fetched,
-        shelf: Shelf,
-        id: &[u8; 32],
-    ) -> Result<&'f [BucketRecord], WalletError> {
-        let bits = match fetched.bits.get(&shelf) {
-            Some(bits) => *bits,
-            None => {
-                // The first page of the whole shelf says how large it is; that is asked for by everyone alike.
-                let whole = Prefix::of(&[0; 32], 0);
-                let request = BucketRequest {
-                    shelf,
-                    prefix: whole,
-                    after: None,
-                };
-                let page = self.talk(bank, Lane::Anonymous).must(&request).await?;
-                let bits = Prefix::bits_for(page.shelf_records);
-                fetched.bits.insert(shelf, bits);
-                bits
-            }
-        };
-        let prefix = Prefix::of(id, bits);
-        if !fetched.seen.contains(&(shelf, prefix)) {
-            let records = self.fetch_bucket(bank, shelf, prefix).await?;
-            fetched.records.insert((shelf, prefix), records);
-            fetched.seen.insert((shelf, prefix));
-        }
-        Ok(fetched
-            .records
-            .get(&(shelf, prefix))
-            .map(Vec::as_slice)
-            .unwrap_or_default())
-    }
-
-    async fn fetch_bucket(
-        &self,
-        bank: &Card,
-        shelf: Shelf,
-        prefix: Prefix,
-    ) -> Result<Vec<BucketRecord>, WalletError> {
-        let mut talk = self.talk(bank, Lane::Anonymous);
-        let mut records = Vec::new();
-        let mut after = None;
-        for _ in 0..PAGES_MAX {
-            let page = talk.must(&BucketRequest { shelf, prefix, after }).await?;
-            if page.records.len() > RESTORE_PAGE_MAX {
-                let why = format!("a page of {} records", page.records.len());
-                return Err(WalletError::Garbled {
-                    party: bank.title(),
-                    why,
-                });
-            }
-            records.extend(page.records);
-            after = page.more_after;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok(records)
-    }
 }
 
 /// When a purchase came to light.
@@ -611,12 +539,4 @@ impl Search {
         let end = self.next.saturating_add(ASKED_AHEAD);
         (self.behind_last, end)
     }
-}
-
-/// What a restore has fetched so far.
-#[derive(Default)]
-pub(crate) struct Fetched {
-    bits: BTreeMap<Shelf, u8>,
-    seen: BTreeSet<(Shelf, Prefix)>,
-    records: BTreeMap<(Shelf, Prefix), Vec<BucketRecord>>,
 }

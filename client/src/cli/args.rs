@@ -113,8 +113,9 @@ pub(super) enum Command {
         farthing --wallet new restore --phrase-file words.txt --card BANK-CARD --card ESCROW-CARD\n\n\
         Purchases that were under way are carried on, which takes the cards of their escrows; the merchant's card is \
         in the wallet's own notes. Purchases of the past are listed as on-demand: `farthing resume PURCHASE` fetches \
-        their goods again, one by one, so that nobody joins them. It can be repeated until it is complete. Do not go on using the old wallet: \
-        two wallets of the same words would spend the same coins.")]
+        their goods again, one by one, so that nobody joins them. What the lost machine had sent may come through for \
+        a day yet: `farthing resume` looks for it. A restore can be repeated until it is complete. Do not go on using \
+        the old wallet: two wallets of the same words would spend the same coins.")]
     Restore(Restore),
     /// Show the whole system at work in processes of its own, and what lost messages and killed machines do to it.
     ///
