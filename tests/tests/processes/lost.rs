@@ -3,8 +3,8 @@
 use crate::world;
 use farthing_client::demo::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
-use farthing_tests::processes::world::POSTCARD;
-use std::fs;
+use farthing_tests::processes::{customer::Moment, run::until, world::POSTCARD};
+use std::{fs, thread, time::Duration};
 
 #[test]
 fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
@@ -61,5 +61,37 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
         .collect();
     assert_eq!(on_demand.len(), 1);
     alice.done(&["resume", &on_demand[0]["number"].to_string()]);
+    world.check(&[&alice]);
+}
+
+#[test]
+fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_goods() {
+    let world = world();
+    let alice = world.customer("alice");
+    let before = alice.balance();
+    // It is on its way when the escrow freezes, and waits there.
+    let slow = Faults {
+        delay_ms: 2000,
+        ..Faults::default()
+    };
+    alice.lines.to(Escrow).set_faults(Way::ToServer, slow);
+    let mut buying = alice.starts_buying(POSTCARD, "goods", "20");
+    buying.until_says(Moment::Hold.says());
+    world.escrow.freeze();
+    thread::sleep(Duration::from_secs(3));
+    buying.kill();
+    alice.lines.heal();
+
+    fs::remove_dir_all(alice.dir()).unwrap();
+    let dir = world.dir().join("alice-again");
+    let (alice, restored) = alice.restored(&dir, [world.bank.card(), world.escrow.card()]);
+    assert_eq!(restored["banks"][0]["found"]["purchases"], 0);
+    assert!(restored["resumed"]["late_until_ms"].is_u64());
+    assert_eq!(alice.balance(), before, "nothing is taken yet");
+
+    world.escrow.thaw();
+    until("her coins are held", || (world.held() > 0).then_some(()));
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
     world.check(&[&alice]);
 }
