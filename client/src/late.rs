@@ -36,10 +36,11 @@ impl Wallet {
             let had = (self.coins()?.len(), self.purchases()?.len());
             let looked = self.look_at(&bank, &row).await;
             let has = (self.coins()?.len(), self.purchases()?.len());
+            let is_last = looked.is_ok() && began_ms >= until_ms;
             if looked.is_err() || has != had {
                 resumed.note("what came through after the restore".into(), looked);
             }
-            if began_ms < until_ms {
+            if !is_last {
                 resumed.late_until_ms = resumed.late_until_ms.max(Some(until_ms));
                 continue;
             }

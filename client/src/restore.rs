@@ -29,7 +29,10 @@ use farthing_protocol::{
     seal::{open_note, seal_note},
     wire,
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 /// The longest note's text that is decoded (bytes).
 const NOTE_TEXT_MAX_BYTES: usize = 4096;
@@ -134,7 +137,8 @@ impl Wallet {
             .unwrap_or_default())
     }
 
-    /// Adds the coins of all withdrawals; returns how many there were, and the number behind all that were tried.
+    /// Adds the coins of all withdrawals that the wallet does not have yet; returns how many withdrawals there were, and
+    /// the number behind all that were tried.
     pub(crate) async fn restore_withdrawals(
         &self,
         bank: &Card,
@@ -160,6 +164,8 @@ impl Wallet {
                 break;
             }
         }
+        let mine = self.coins()?.into_iter().filter(|row| row.bank == bank.identity);
+        let known: BTreeSet<u64> = mine.filter_map(|row| row.origin.withdrawal()).collect();
         let seed = self.seed_for(&bank.identity);
         let mut found = 0;
         let mut number = 0;
@@ -169,10 +175,12 @@ impl Wallet {
             let request_id = seed.withdraw_id(number);
             match records.remove(&request_id) {
                 Some(record) => {
-                    let source = self.account().0;
-                    let origin = |slot| Origin::withdrawn(number as u32, slot);
-                    self.restore_coins(bank, keys, &request_id, &record, &source, origin)
-                        .await?;
+                    if !known.contains(&number) {
+                        let source = self.account().0;
+                        let origin = |slot| Origin::withdrawn(number as u32, slot);
+                        self.restore_coins(bank, keys, &request_id, &record, &source, origin)
+                            .await?;
+                    }
                     found += 1;
                     misses = 0;
                 }

@@ -257,6 +257,11 @@ impl Origin {
         }
     }
 
+    /// The number of the withdrawal that it came from, if it came from one.
+    pub fn withdrawal(&self) -> Option<u64> {
+        (self.exchanged == 0).then_some(self.counter.into())
+    }
+
     /// The number of the exchange that it came from, if it came from one.
     pub fn exchange(&self) -> Option<u64> {
         (self.exchanged != 0).then_some(self.counter.into())

@@ -187,6 +187,10 @@ fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
         wallet.restore(&bank, lost.world.dir()).await.unwrap();
         assert!(wallet.resume().await.unwrap().late_until_ms.is_some());
         clock.set_wrong_by_ms(0);
+        lost.world.network.block(|card, _| card.role == RoleName::Bank);
+        let unanswered = wallet.resume().await.unwrap();
+        assert!(!unanswered.open.is_empty() && unanswered.late_until_ms.is_some());
+        lost.world.network.unblock();
         assert_eq!(wallet.resume().await.unwrap().late_until_ms, None);
         lost.it_arrives().await;
         resumed(&wallet).await;
