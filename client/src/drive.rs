@@ -6,7 +6,6 @@ use crate::{
     error::{Unanswered, WalletError},
     evidence::CoinWord,
     goods::are_small,
-    late::look_again,
     rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, SMALL_GOODS},
     talk::{Pause, Talk},
     wallet::Wallet,
@@ -207,7 +206,9 @@ impl<'w> Drive<'w> {
         if let Some(order) = self.at.row.purchase.order() {
             let coins = &order.payment.coins;
             // What the escrow passes on convicts nobody, so that a false proof is only not believed.
-            let word = self.wallet.coin_word(coins, &refusal, &order.purchase().0)?;
+            let word = self
+                .wallet
+                .coin_word(coins, &refusal, &order.purchase().0, None)?;
             if let Some(word) = word {
                 self.mark_used(coins.clone(), word).await?;
             }
@@ -219,10 +220,9 @@ impl<'w> Drive<'w> {
         let (bank, now_ms) = (self.bank.identity, self.wallet.now_ms());
         self.wallet
             .transact(move |tx| {
-                let Some((coin, status)) = word.used(tx)? else {
+                let Some((coin, status)) = word.take_effect(tx, &bank, now_ms)? else {
                     return Ok(());
                 };
-                look_again(tx, &bank, now_ms)?;
                 coins.retain(|each| each.public == coin);
                 set_status(tx, &coins, |_| status)
             })

@@ -2,7 +2,8 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, CoinStatus, DENIED, Exhibit, PURCHASES, PurchaseRow},
+    late::look_again,
+    rows::{COINS, CoinStatus, DENIED, Delivery, Exhibit, PURCHASES, PurchaseRow},
     wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey};
@@ -30,20 +31,31 @@ pub(crate) enum CoinWord {
 }
 
 impl CoinWord {
-    /// The coin that is used otherwise, and what it is then.
-    pub(crate) fn used(
+    /// The coin that is used otherwise, and what it is from now on. What uses it is looked for, or carried on.
+    pub(crate) fn take_effect(
         self,
         tx: &mut Transaction<'_>,
+        bank: &PublicKey,
+        now_ms: u64,
     ) -> Result<Option<(PublicKey, CoinStatus)>, StoreError> {
         Ok(match self {
-            CoinWord::Used(coin, status) => Some((coin, status)),
+            CoinWord::Used(coin, status) => {
+                look_again(tx, bank, now_ms)?;
+                Some((coin, status))
+            }
             CoinWord::Mine(coin, number) => {
-                let purchase = PURCHASES.get(tx, &number)?.map(|row| row.purchase);
-                let status = match purchase {
-                    Some(Purchase::Committed(..)) => CoinStatus::Spent(number),
-                    Some(Purchase::Aborted(..)) => CoinStatus::Released(number),
+                let Some(row) = PURCHASES.get(tx, &number)? else {
+                    return Ok(None);
+                };
+                let status = match row.purchase {
+                    Purchase::Committed(..) => CoinStatus::Spent(number),
+                    Purchase::Aborted(..) => CoinStatus::Released(number),
                     _ => CoinStatus::InPurchase(number),
                 };
+                if row.delivery == Delivery::OnDemand {
+                    let delivery = Delivery::Pending;
+                    PURCHASES.put(tx, &number, &PurchaseRow { delivery, ..row })?;
+                }
                 Some((coin, status))
             }
             CoinWord::Denied(..) => None,
@@ -143,12 +155,13 @@ impl Wallet {
     }
 
     /// What a refusal of the request of `digest` says of one of `coins`, whatever it proves. What this wallet itself has
-    /// done with a coin is no use by somebody else.
+    /// done with a coin is no use by somebody else. The bank has been shown the abort of purchase `released`, if any.
     pub(crate) fn coin_word(
         &self,
         coins: &[Coin],
         refusal: &Refusal,
         digest: &[u8; 32],
+        released: Option<u64>,
     ) -> Result<Option<CoinWord>, WalletError> {
         let Refusal::Coins(CoinsFault { index, what }) = refusal else {
             return Ok(None);
@@ -169,11 +182,12 @@ impl Wallet {
             return Ok(denied);
         };
         match self.own_purchase(&used.digest)? {
-            Some((_, row)) if matches!(row.purchase, Purchase::Aborted(..)) => Ok(denied),
+            Some((number, _)) if released == Some(number) => Ok(denied),
             Some((number, row)) => {
                 let order = row.purchase.order().filter(|_| used.digest != *digest);
                 let is_mine = order.is_some_and(|order| order.payment.coins.contains(coin));
-                Ok(is_mine.then_some(CoinWord::Mine(coin.public, number)))
+                let is_proven = is_mine && used.verify(coin).is_ok();
+                Ok(is_proven.then_some(CoinWord::Mine(coin.public, number)))
             }
             None if used.verify(coin).is_err() => Ok(denied),
             None => {

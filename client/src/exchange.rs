@@ -4,7 +4,6 @@ use crate::{
     coins::set_status,
     error::WalletError,
     evidence::CoinWord,
-    late::look_again,
     mint::{add_coins, is_retry, new_rows, refused, silent},
     rows::{COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow},
     talk::{Pause, Talk},
@@ -252,7 +251,11 @@ impl Wallet {
             _ => exchange.on_refused(&refusal),
         };
         let given_back = matches!(next.state, IssueState::Refused { .. });
-        let word = self.coin_word(&exchange.inputs, &refusal, digest)?;
+        let released = match row.before {
+            CoinStatus::Released(number) => Some(number),
+            _ => None,
+        };
+        let word = self.coin_word(&exchange.inputs, &refusal, digest, released)?;
         let (inputs, before) = (exchange.inputs.clone(), row.before);
         let next = ExchangeRow {
             exchange: next,
@@ -261,12 +264,9 @@ impl Wallet {
         let now_ms = self.now_ms();
         self.transact(move |tx| {
             let used = match word {
-                Some(word) => word.used(tx)?,
+                Some(word) => word.take_effect(tx, &at.0, now_ms)?,
                 None => None,
             };
-            if used.is_some() {
-                look_again(tx, &at.0, now_ms)?;
-            }
             if given_back {
                 set_status(tx, &inputs, |row| match used {
                     Some((coin, status)) if coin == row.coin.public => status,

@@ -9,7 +9,6 @@
 use crate::{
     buckets::Fetched,
     error::WalletError,
-    restore::Seen,
     resume::Resumed,
     rows::{RESTORED, RestoredRow},
     wallet::Wallet,
@@ -20,6 +19,7 @@ use farthing_node::{
     store::{StoreError, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Origin};
 use std::collections::BTreeSet;
 
 impl Wallet {
@@ -28,68 +28,118 @@ impl Wallet {
         if is_planted(Defect::LateNotLookedFor) {
             return Ok(());
         }
-        for (bank, row) in self.all(&RESTORED)? {
-            let Some(until_ms) = row.late_until_ms else {
-                continue;
-            };
-            let began_ms = self.now_ms();
-            let had = (self.coins()?.len(), self.purchases()?.len());
-            let looked = self.look_at(&bank, &row).await;
-            let has = (self.coins()?.len(), self.purchases()?.len());
-            let is_last = looked.is_ok() && began_ms >= until_ms;
-            if looked.is_err() || has != had {
-                resumed.note("what came through after the restore".into(), looked);
-            }
-            if !is_last {
-                resumed.late_until_ms = resumed.late_until_ms.max(Some(until_ms));
+        for (identity, row) in self.all(&RESTORED)? {
+            if row.late_until_ms.is_none() && !row.has_come {
                 continue;
             }
-            let last = RestoredRow {
-                late_until_ms: None,
-                ..row.clone()
-            };
-            self.transact(move |tx| {
-                let same = RESTORED.get(tx, &bank)?.is_some_and(|now| now == row);
-                if same {
-                    RESTORED.put(tx, &bank, &last)
-                } else {
-                    Ok(())
-                }
-            })
-            .await?;
+            let bank = self.party_by_key(RoleName::Bank, &identity)?;
+            if let Err(error) = self.look_at(&bank, &row).await {
+                resumed
+                    .open
+                    .push((format!("what may have come through at {}", bank.title()), error));
+            }
         }
         Ok(())
     }
 
-    async fn look_at(&self, bank: &PublicKey, row: &RestoredRow) -> Result<(), WalletError> {
-        let bank: &Card = &self.party_by_key(RoleName::Bank, bank)?;
+    /// Until when something may come through: the latest of all banks.
+    pub(crate) fn late_until_ms(&self) -> Result<Option<u64>, WalletError> {
+        let rows = self.all(&RESTORED)?;
+        Ok(rows.into_iter().filter_map(|(_, row)| row.late_until_ms).max())
+    }
+
+    /// Looks for what has come through, and writes down that it has looked.
+    pub(crate) async fn look_at(&self, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+        let began_ms = self.now_ms();
+        self.find_late(bank, row).await?;
+        // A clock that was ahead when the wallet was restored is none to wait for.
+        let until_ms = row.late_until_ms.map(|until_ms| {
+            let most_ms = began_ms.saturating_add(DEADLINE_HORIZON_MS);
+            until_ms.min(most_ms)
+        });
+        let (bank, before) = (bank.identity, row.late_until_ms);
+        self.transact(move |tx| {
+            let Some(now) = RESTORED.get(tx, &bank)? else {
+                return Ok(());
+            };
+            // What was noted meanwhile is for the next look.
+            let is_same = now.late_until_ms == before;
+            let looked = RestoredRow {
+                late_until_ms: if is_same {
+                    until_ms.filter(|until_ms| began_ms < *until_ms)
+                } else {
+                    now.late_until_ms
+                },
+                has_come: false,
+                ..now
+            };
+            RESTORED.put(tx, &bank, &looked)
+        })
+        .await
+    }
+
+    async fn find_late(&self, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+        let identity = bank.identity;
         let keys = self.fetch_keys(bank).await?;
-        let coins = self.coins()?;
-        self.restore_withdrawals(bank, &keys).await?;
+        let seed = self.seed_for(&identity);
+        let records = self.withdrawal_records(bank).await?;
+        let (withdrawals, exchanges) = self.issued_numbers(&identity)?;
+        for number in missing(row.withdrawals, &withdrawals) {
+            if let Some(record) = records.get(&seed.withdraw_id(number)) {
+                self.restore_withdrawal(bank, &keys, number, record).await?;
+            }
+        }
         let mut fetched = Fetched::default();
-        let mine = coins.iter().filter(|row| row.bank == bank.identity);
-        let known: BTreeSet<u64> = mine.filter_map(|row| row.origin.exchange()).collect();
-        for number in (0..row.exchanges).filter(|number| !known.contains(number)) {
+        for number in missing(row.exchanges, &exchanges) {
             self.restore_exchange(bank, &keys, &mut fetched, number).await?;
         }
-        let purchases = self.purchases()?;
-        let orders = purchases.iter().filter_map(|(_, row)| row.purchase.order());
-        let mine = orders.filter(|order| order.contract.terms.bank == bank.identity);
-        let known: BTreeSet<u64> = mine.map(|order| order.counter).collect();
+        let orders = self.order_numbers(&identity)?;
         let mut notes = Vec::new();
-        for counter in (0..row.orders).filter(|counter| !known.contains(counter)) {
-            notes.extend(self.notes(bank, &mut fetched, counter).await?);
+        for counter in missing(row.orders, &orders) {
+            for note in self.notes(bank, &mut fetched, counter).await? {
+                if self.has_coins_of(&identity, &note)? {
+                    notes.push(note);
+                }
+            }
         }
-        // Coins are not asked for again and again while nothing has come: they are spent afterwards.
-        if notes.is_empty() && self.coins()?.len() == coins.len() {
+        let row = RESTORED
+            .peek(&self.store.view(), &identity)?
+            .unwrap_or_else(|| row.clone());
+        if notes.is_empty() && !row.has_come {
             return Ok(());
         }
-        self.find_used_coins(bank, &mut fetched).await?;
+        // Coins are asked for only if something has come, and only those that the lost machine can have had: all others
+        // are spent afterwards.
+        let is_old = |origin: &Origin| {
+            origin.withdrawal().is_some_and(|number| number < row.withdrawals)
+                || origin.exchange().is_some_and(|number| number < row.exchanges)
+        };
+        self.find_used_coins(bank, &mut fetched, is_old).await?;
         for note in notes {
-            self.restore_purchase(&bank.identity, note, &row.goods_dir, Seen::Late)
+            self.restore_purchase(&identity, note, &row.goods_dir, Some(row.began_ms))
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// The numbers below `end` that are not among `known`.
+fn missing(end: u64, known: &BTreeSet<u64>) -> impl Iterator<Item = u64> + '_ {
+    (0..end).filter(|number| !known.contains(number))
+}
+
+/// Notes that coins have come through that the restore did not find, until what they were made of is looked for.
+pub(crate) fn has_come(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {
+    match RESTORED.get(tx, bank)? {
+        Some(row) => RESTORED.put(
+            tx,
+            bank,
+            &RestoredRow {
+                has_come: true,
+                ..row
+            },
+        ),
+        None => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     buckets::{Fetched, PAGES_MAX},
     coins::{coin_row, put_coin},
     error::WalletError,
+    late::has_come,
     mint::{add_coins, new_rows},
     rows::{
         COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED,
@@ -58,24 +59,30 @@ pub struct Restored {
 
 impl Wallet {
     /// Finds coins and purchases again from the seed alone, at one bank. Purchases under way are left for
-    /// [`resume`](Wallet::resume), and so is what comes through later; their goods go to `goods_dir`.
+    /// [`resume`](Wallet::resume), and so is what comes through later; their goods go to `goods_dir`. When it has ended
+    /// once, repeating it looks for what has come through.
     ///
     /// # Errors
     /// When the bank does not answer. It can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
+        match RESTORED.peek(&self.store.view(), &bank.identity)? {
+            Some(row) => self.look_at(bank, &row).await?,
+            None => self.restore_first(bank, goods_dir).await?,
+        }
+        self.restored_from(&bank.identity)
+    }
+
+    async fn restore_first(&self, bank: &Card, goods_dir: &Path) -> Result<(), WalletError> {
+        let began_ms = self.now_ms();
         let keys = self.fetch_keys(bank).await?;
         let mut asked = self.memo(bank, None).await?;
-        // Whatever was sent before this is under way until its deadline at the latest.
-        let late_until_ms = self.now_ms().saturating_add(DEADLINE_HORIZON_MS);
-        let (withdrawals, behind) = self.restore_withdrawals(bank, &keys).await?;
-        self.skip_to(&bank.identity, Counter::Withdrawals, behind).await?;
-        let exchanges = self.restore_exchanges(bank, &keys, &mut asked).await?;
+        self.restore_withdrawals(bank, &keys, &mut asked).await?;
+        self.restore_exchanges(bank, &keys, &mut asked).await?;
         let mut fetched = Fetched::default();
         let notes = self.find_notes(bank, &mut fetched, &mut asked).await?;
-        let restored_purchases = notes.len() as u64;
-        self.find_used_coins(bank, &mut fetched).await?;
+        self.find_used_coins(bank, &mut fetched, |_| true).await?;
         for note in notes {
-            self.restore_purchase(&bank.identity, note, goods_dir, Seen::ByRestore)
+            self.restore_purchase(&bank.identity, note, goods_dir, None)
                 .await?;
         }
         // Before any new number is used: the next restore must know which numbers this one has burnt.
@@ -83,18 +90,47 @@ impl Wallet {
         let identity = bank.identity;
         let behind = |ranges: &[(u64, u64)]| ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let row = RestoredRow {
+            withdrawals: behind(&asked.withdrawals),
             exchanges: behind(&asked.exchanges),
             orders: behind(&asked.orders),
+            began_ms,
             goods_dir: goods_dir.to_path_buf(),
-            late_until_ms: Some(late_until_ms),
+            // Whatever was sent before this is under way until its deadline at the latest.
+            late_until_ms: Some(began_ms.saturating_add(DEADLINE_HORIZON_MS)),
+            has_come: false,
         };
-        self.transact(move |tx| RESTORED.put(tx, &identity, &row)).await?;
+        self.transact(move |tx| RESTORED.put(tx, &identity, &row)).await
+    }
+
+    /// What the wallet has of a bank's, as a restore finds it.
+    fn restored_from(&self, bank: &PublicKey) -> Result<Restored, WalletError> {
+        let (withdrawals, exchanges) = self.issued_numbers(bank)?;
         Ok(Restored {
-            withdrawals,
-            exchanges,
-            purchases: restored_purchases,
-            coins: self.coins()?.len() as u64,
+            withdrawals: withdrawals.len() as u64,
+            exchanges: exchanges.len() as u64,
+            purchases: self.order_numbers(bank)?.len() as u64,
+            coins: self.coins()?.iter().filter(|row| row.bank == *bank).count() as u64,
         })
+    }
+
+    /// The numbers of the withdrawals and of the exchanges of which the wallet has the coins.
+    pub(crate) fn issued_numbers(
+        &self,
+        bank: &PublicKey,
+    ) -> Result<(BTreeSet<u64>, BTreeSet<u64>), WalletError> {
+        let rows = self.coins()?;
+        let origins = || rows.iter().filter(|row| row.bank == *bank).map(|row| row.origin);
+        let withdrawals = origins().filter_map(|origin| origin.withdrawal()).collect();
+        let exchanges = origins().filter_map(|origin| origin.exchange()).collect();
+        Ok((withdrawals, exchanges))
+    }
+
+    /// The numbers of the orders that the wallet knows.
+    pub(crate) fn order_numbers(&self, bank: &PublicKey) -> Result<BTreeSet<u64>, WalletError> {
+        let purchases = self.purchases()?;
+        let orders = purchases.iter().filter_map(|(_, row)| row.purchase.order());
+        let here = orders.filter(|order| order.contract.terms.bank == *bank);
+        Ok(here.map(|order| order.counter).collect())
     }
 
     /// Reads, or replaces, the memo that the bank keeps for this account: which numbers restores have burnt.
@@ -137,15 +173,48 @@ impl Wallet {
             .unwrap_or_default())
     }
 
-    /// Adds the coins of all withdrawals that the wallet does not have yet; returns how many withdrawals there were, and
-    /// the number behind all that were tried.
-    pub(crate) async fn restore_withdrawals(
+    async fn restore_withdrawals(
         &self,
         bank: &Card,
         keys: &KeyBook,
-    ) -> Result<(u64, u64), WalletError> {
+        asked: &mut Asked,
+    ) -> Result<(), WalletError> {
+        let mut records = self.withdrawal_records(bank).await?;
+        let seed = self.seed_for(&bank.identity);
+        let mut search = Search::new(&asked.withdrawals);
+        let mut found = 0;
+        loop {
+            // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
+            let gap = if records.is_empty() {
+                RESTORE_GAP
+            } else {
+                WITHDRAWAL_GAP
+            };
+            let Some(number) = search.next(gap) else { break };
+            if let Some(record) = records.remove(&seed.withdraw_id(number)) {
+                self.restore_withdrawal(bank, keys, number, &record).await?;
+                found += 1;
+                search.found();
+            }
+        }
+        self.watch().see(&Event::Restored {
+            what: "withdrawals",
+            found,
+        });
+        let burnt = search.burnt();
+        self.skip_to(&bank.identity, Counter::Withdrawals, burnt.1)
+            .await?;
+        asked.withdrawals.push(burnt);
+        Ok(())
+    }
+
+    /// What the bank has issued to the account, by request id.
+    pub(crate) async fn withdrawal_records(
+        &self,
+        bank: &Card,
+    ) -> Result<BTreeMap<[u8; 32], Signed<Issued>>, WalletError> {
         let mut talk = self.talk(bank, Lane::Identified);
-        let mut records: BTreeMap<[u8; 32], Signed<Issued>> = BTreeMap::new();
+        let mut records = BTreeMap::new();
         let mut after = None;
         for _ in 0..PAGES_MAX {
             let request = WithdrawalsRequest {
@@ -164,35 +233,22 @@ impl Wallet {
                 break;
             }
         }
-        let mine = self.coins()?.into_iter().filter(|row| row.bank == bank.identity);
-        let known: BTreeSet<u64> = mine.filter_map(|row| row.origin.withdrawal()).collect();
-        let seed = self.seed_for(&bank.identity);
-        let mut found = 0;
-        let mut number = 0;
-        let mut misses = 0;
-        // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
-        while misses < RESTORE_GAP || (!records.is_empty() && misses < WITHDRAWAL_GAP) {
-            let request_id = seed.withdraw_id(number);
-            match records.remove(&request_id) {
-                Some(record) => {
-                    if !known.contains(&number) {
-                        let source = self.account().0;
-                        let origin = |slot| Origin::withdrawn(number as u32, slot);
-                        self.restore_coins(bank, keys, &request_id, &record, &source, origin)
-                            .await?;
-                    }
-                    found += 1;
-                    misses = 0;
-                }
-                None => misses += 1,
-            }
-            number += 1;
-        }
-        self.watch().see(&Event::Restored {
-            what: "withdrawals",
-            found,
-        });
-        Ok((found, number))
+        Ok(records)
+    }
+
+    /// Adds the coins of a withdrawal.
+    pub(crate) async fn restore_withdrawal(
+        &self,
+        bank: &Card,
+        keys: &KeyBook,
+        number: u64,
+        record: &Signed<Issued>,
+    ) -> Result<(), WalletError> {
+        let request_id = self.seed_for(&bank.identity).withdraw_id(number);
+        let source = self.account().0;
+        let origin = |slot| Origin::withdrawn(number as u32, slot);
+        self.restore_coins(bank, keys, &request_id, record, &source, origin)
+            .await
     }
 
     async fn restore_exchanges(
@@ -200,11 +256,11 @@ impl Wallet {
         bank: &Card,
         keys: &KeyBook,
         asked: &mut Asked,
-    ) -> Result<u64, WalletError> {
+    ) -> Result<(), WalletError> {
         let mut fetched = Fetched::default();
         let mut search = Search::new(&asked.exchanges);
         let mut found = 0;
-        while let Some(number) = search.next() {
+        while let Some(number) = search.next(RESTORE_GAP) {
             self.ask_for(&bank.identity, Counter::Exchanges, number).await?;
             if self.restore_exchange(bank, keys, &mut fetched, number).await? {
                 found += 1;
@@ -218,7 +274,7 @@ impl Wallet {
         let burnt = search.burnt();
         self.skip_to(&bank.identity, Counter::Exchanges, burnt.1).await?;
         asked.exchanges.push(burnt);
-        Ok(found)
+        Ok(())
     }
 
     /// Adds the coins of the exchange of this number; says whether there is one.
@@ -257,7 +313,12 @@ impl Wallet {
         let seed = self.seed_for(&bank.identity);
         let coins = finish(request_id, record, &bank.identity, source, keys, &seed)?;
         let rows = new_rows(&coins, keys, origin)?;
-        self.transact(move |tx| add_coins(tx, &rows)).await
+        let bank = bank.identity;
+        self.transact(move |tx| {
+            has_come(tx, &bank)?;
+            add_coins(tx, &rows)
+        })
+        .await
     }
 
     /// Notes that numbers up to `number` and some beyond it were asked for, before they are: whatever was asked
@@ -282,16 +343,17 @@ impl Wallet {
         .await
     }
 
-    /// Marks the coins that the bank has seen used.
+    /// Marks the coins that the bank has seen used, of those of which `is_meant` says so.
     pub(crate) async fn find_used_coins(
         &self,
         bank: &Card,
         fetched: &mut Fetched,
+        is_meant: impl Fn(&Origin) -> bool,
     ) -> Result<(), WalletError> {
         let mut found = 0;
         for row in self.coins()? {
             let open = matches!(row.status, CoinStatus::Available | CoinStatus::FoundUsed(_));
-            if row.bank != bank.identity || !open {
+            if row.bank != bank.identity || !open || !is_meant(&row.origin) {
                 continue;
             }
             let public = row.coin.public;
@@ -324,7 +386,7 @@ impl Wallet {
     ) -> Result<Vec<FoundNote>, WalletError> {
         let mut search = Search::new(&asked.orders);
         let mut found = Vec::new();
-        while let Some(counter) = search.next() {
+        while let Some(counter) = search.next(RESTORE_GAP) {
             self.ask_for(&bank.identity, Counter::Orders, counter).await?;
             let notes = self.notes(bank, fetched, counter).await?;
             if !notes.is_empty() {
@@ -377,14 +439,29 @@ impl Wallet {
     }
 
     /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again gets the same
-    /// answer, or how it ended.
+    /// answer, or how it ended. A restore that began at `late_for_ms` has not found it.
     pub(crate) async fn restore_purchase(
         &self,
         bank: &PublicKey,
         found: FoundNote,
         goods_dir: &Path,
-        seen: Seen,
+        late_for_ms: Option<u64>,
     ) -> Result<(), WalletError> {
+        // Purchases that others add meanwhile may be this one.
+        while !self
+            .try_restore_purchase(bank, found.clone(), goods_dir, late_for_ms)
+            .await?
+        {}
+        Ok(())
+    }
+
+    async fn try_restore_purchase(
+        &self,
+        bank: &PublicKey,
+        found: FoundNote,
+        goods_dir: &Path,
+        late_for_ms: Option<u64>,
+    ) -> Result<bool, WalletError> {
         let FoundNote {
             counter,
             sealed,
@@ -394,7 +471,7 @@ impl Wallet {
         let Some(rows) = self.rows_of(bank, &note.coins)? else {
             // Nothing can be built from it; whatever else there is to find is not kept from it.
             tracing::warn!(number = counter, "a note speaks of coins that were not found");
-            return Ok(());
+            return Ok(true);
         };
         let plan = Plan {
             bank: note.bank,
@@ -409,8 +486,9 @@ impl Wallet {
                 .order()
                 .is_some_and(|order| order.purchase() == purchase)
         };
+        let number = self.next_number()?;
         if self.purchases()?.iter().any(|(_, row)| known(row)) {
-            return Ok(());
+            return Ok(true);
         }
         // What a bank has refused with since, it has shown to be this very purchase.
         let uses: Vec<Option<CoinUsed>> = rows
@@ -424,10 +502,14 @@ impl Wallet {
             .collect();
         let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
         let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
+        // One of the past is left until it is asked for.
+        let was_under_way = late_for_ms.is_some_and(|restored_ms| note.deadline_ms >= restored_ms);
         let begun_ms = self.now_ms();
         let goods_dir = goods_dir.to_path_buf();
         self.transact(move |tx| {
-            let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
+            if take_numbers(tx, &NO_BANK, Counter::Purchases, 1)? != number {
+                return Ok(false);
+            }
             let output = Wallet::restored_output(&goods_dir, number, &note.offer.body.title);
             for (row, used) in rows.into_iter().zip(uses) {
                 let available = row.status == CoinStatus::Available;
@@ -445,8 +527,7 @@ impl Wallet {
                 purchase: Purchase::Holding(order),
                 merchant,
                 output,
-                // One of the past is left until it is asked for.
-                delivery: if under_way || seen == Seen::Late {
+                delivery: if under_way || was_under_way {
                     Delivery::Pending
                 } else {
                     Delivery::OnDemand
@@ -456,9 +537,15 @@ impl Wallet {
                 origins: note.coins,
                 exhibits: Vec::new(),
             };
-            PURCHASES.put(tx, &number, &row)
+            PURCHASES.put(tx, &number, &row)?;
+            Ok(true)
         })
         .await
+    }
+
+    /// Whether the wallet has the coins that a note speaks of.
+    pub(crate) fn has_coins_of(&self, bank: &PublicKey, found: &FoundNote) -> Result<bool, WalletError> {
+        Ok(self.rows_of(bank, &found.note.coins)?.is_some())
     }
 
     fn rows_of(&self, bank: &PublicKey, origins: &[Origin]) -> Result<Option<Vec<CoinRow>>, WalletError> {
@@ -471,16 +558,8 @@ impl Wallet {
     }
 }
 
-/// When a purchase came to light.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// While all that there was before was looked for.
-    ByRestore,
-    /// Later: it was under way while the restore looked.
-    Late,
-}
-
 /// A note of an order that was found.
+#[derive(Clone)]
 pub(crate) struct FoundNote {
     pub(crate) counter: u64,
     sealed: Vec<u8>,
@@ -516,9 +595,9 @@ impl Search {
         }
     }
 
-    /// The next number to look for.
-    fn next(&mut self) -> Option<u64> {
-        if self.misses >= RESTORE_GAP {
+    /// The next number to look for, unless `gap` were missing in a row.
+    fn next(&mut self, gap: u64) -> Option<u64> {
+        if self.misses >= gap {
             return None;
         }
         let number = self.next;

@@ -10,7 +10,10 @@ use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
     issue::IssueState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase, restore::CoinUsed,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What carrying on came to.
 #[derive(Debug, Default)]
@@ -50,18 +53,32 @@ impl Wallet {
                 resumed.note(format!("exchange {}", at.1), outcome);
             }
         }
-        for (number, row) in self.purchases()? {
-            if self.needs_driving(number, &row)? {
-                let outcome = self.drive_purchase(number).await;
-                resumed.note(format!("purchase {number}"), outcome);
-            }
-        }
+        let mut driven = BTreeSet::new();
+        self.drive_purchases(&mut resumed, &mut driven).await?;
         let (_, failed) = self.renew().await?;
+        // A coin may have turned out to be one of these purchases'.
+        self.drive_purchases(&mut resumed, &mut driven).await?;
         let matter = "coins to be renewed";
         resumed
             .open
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
+        resumed.late_until_ms = self.late_until_ms()?;
         Ok(resumed)
+    }
+
+    async fn drive_purchases(
+        &self,
+        resumed: &mut Resumed,
+        driven: &mut BTreeSet<u64>,
+    ) -> Result<(), WalletError> {
+        for (number, _) in self.purchases()? {
+            if !driven.contains(&number) && self.needs_driving(number, &self.purchase(number)?)? {
+                driven.insert(number);
+                let outcome = self.drive_purchase(number).await;
+                resumed.note(format!("purchase {number}"), outcome);
+            }
+        }
+        Ok(())
     }
 
     /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
@@ -140,7 +157,7 @@ impl Wallet {
 }
 
 impl Resumed {
-    pub(crate) fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
+    fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
         match outcome {
             Ok(()) => self.ended.push(matter),
             Err(error) => self.open.push((matter, error)),

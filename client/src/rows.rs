@@ -52,7 +52,7 @@ pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
 
 /// The banks that a wallet made from its phrase has been restored from.
-pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(8, "restored");
+pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(12, "restored");
 
 /// Coins that their bank has denied without proof, by what the bank knows each by, with what it showed: at most one
 /// row for each coin of the wallet's.
@@ -64,18 +64,25 @@ pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 /// The banks' lists of keys.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
 
-/// A restore that has ended.
+/// A restore that has ended. What was under way when it looked, and so what may come through later, has numbers below
+/// those that it has looked for; the wallet's own are above.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredRow {
-    /// Numbers of exchanges below this were looked for.
+    /// Behind the numbers of withdrawals that it has looked for.
+    pub withdrawals: u64,
+    /// Behind those of exchanges.
     pub exchanges: u64,
-    /// Numbers of orders below this were looked for.
+    /// Behind those of orders.
     pub orders: u64,
+    /// When it began (ms since 1970).
+    pub began_ms: u64,
     /// Where goods of its purchases go.
     pub goods_dir: PathBuf,
-    /// Until when what was under way may come through (ms since 1970): a look that begins then or later is the last one.
-    /// `None` when that has been.
+    /// Until when something may come through (ms since 1970): a look that begins then or later is the last one. `None`
+    /// when that has been.
     pub late_until_ms: Option<u64>,
+    /// Whether coins have come through, and what they were made of was not looked for yet.
+    pub has_come: bool,
 }
 
 /// A coin and what became of it.

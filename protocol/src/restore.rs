@@ -277,10 +277,12 @@ impl Origin {
 }
 
 /// What a wallet's memo says: the numbers that restores have asked for and found nothing under. They are never
-/// used, and a later restore steps over them instead of taking them for the end.
+/// used, and a later restore does not take them for the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Of exchanges: each from its first number to behind its last.
+    /// Of withdrawals: each from its first number to behind its last.
+    pub withdrawals: Vec<(u64, u64)>,
+    /// Of exchanges.
     pub exchanges: Vec<(u64, u64)>,
     /// Of orders.
     pub orders: Vec<(u64, u64)>,

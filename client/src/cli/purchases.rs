@@ -277,8 +277,8 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     }
     if let Some(until_ms) = resumed.late_until_ms {
         lines.push(format!(
-            "what was under way when this wallet was lost may come through until {}: `farthing resume` looks for it, \
-             and has to be run once more after that",
+            "what was under way when this wallet was lost may come through until {}: run `farthing resume` once more \
+             after that",
             date(until_ms)
         ));
     }

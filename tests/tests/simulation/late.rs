@@ -2,7 +2,7 @@
 
 use farthing_client::{rows::CoinStatus, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
-use farthing_protocol::{api::BankRequest, limits::DEADLINE_HORIZON_MS};
+use farthing_protocol::{api::BankRequest, limits::DEADLINE_HORIZON_MS, restore::Shelf};
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::{ITEM, Population},
@@ -19,6 +19,12 @@ fn is_exchange(card: &Card, request: &[u8]) -> bool {
 
 fn is_withdrawal(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::WithdrawFinish(_)))
+}
+
+fn is_bucket_of_coins(card: &Card, request: &[u8]) -> bool {
+    let asked = BankRequest::decode(request);
+    card.role == RoleName::Bank
+        && matches!(asked, Ok(BankRequest::Bucket(bucket)) if matches!(bucket.shelf, Shelf::Coins(_)))
 }
 
 /// A customer who is restored while something of hers is under way.
@@ -140,11 +146,14 @@ fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers(
         resumed(&wallet).await;
         assert_eq!(available(&wallet), WITHDRAWN.0);
 
+        // The restored one is lost as well, before its own first withdrawal arrives.
         lost.world.network.block(is_withdrawal);
-        let withdrawn = lost.before.withdraw(&lost.world.parties().bank, WITHDRAWN).await;
+        let bank = lost.world.parties().bank;
+        let withdrawn = wallet.withdraw(&bank, WITHDRAWN).await;
         assert!(withdrawn.unwrap_err().is_silence());
-        let wallet = lost.restored("and-again").await;
-        lost.it_arrives().await;
+        let (before, wallet) = (wallet, lost.restored("and-again").await);
+        lost.world.network.unblock();
+        resumed(&before).await;
         resumed(&wallet).await;
         assert_eq!(available(&wallet), 2 * WITHDRAWN.0);
         lost.world.check(&[&wallet]).await;
@@ -152,26 +161,50 @@ fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers(
 }
 
 #[test]
-fn coins_that_she_has_put_to_another_purchase_are_those_of_the_late_one() {
+fn a_look_that_is_cut_off_is_finished_by_the_next() {
     local(async {
         let lost = Lost::with(Population::default()).await;
-        lost.sends_a_payment().await;
+        lost.sends_an_exchange().await;
         let wallet = lost.restored("again").await;
-        let output = picture(&lost.world, "other");
-        let bought = wallet.buy(&lost.world.parties(), ITEM, &output).await;
-        assert!(bought.unwrap_err().is_silence());
         lost.it_arrives().await;
+        lost.world.network.block(is_bucket_of_coins);
+        assert!(!wallet.resume().await.unwrap().open.is_empty());
+        lost.world.network.unblock();
         resumed(&wallet).await;
-        let statuses = || {
-            let purchases = wallet.purchases().unwrap();
-            let each = purchases.iter().map(|(_, row)| row.purchase.status());
-            each.collect::<Vec<_>>()
-        };
-        assert_eq!(statuses(), ["aborted", "committed"]);
-        let price = lost.world.foundation.population.prices[0].0;
-        assert_eq!(available(&wallet), WITHDRAWN.0 - price, "{:?}", wallet.coins());
+        assert_eq!(available(&wallet), WITHDRAWN.0);
         lost.world.check(&[&wallet]).await;
     });
+}
+
+/// Whether she only carries on, or repeats the restore before.
+async fn put_to_another_purchase(repeats: bool) {
+    let lost = Lost::with(Population::default()).await;
+    lost.sends_a_payment().await;
+    let wallet = lost.restored("again").await;
+    let output = picture(&lost.world, "other");
+    let bought = wallet.buy(&lost.world.parties(), ITEM, &output).await;
+    assert!(bought.unwrap_err().is_silence());
+    lost.it_arrives().await;
+    if repeats {
+        let bank = lost.world.parties().bank;
+        wallet.restore(&bank, lost.world.dir()).await.unwrap();
+    }
+    resumed(&wallet).await;
+    let statuses = || {
+        let purchases = wallet.purchases().unwrap();
+        let each = purchases.iter().map(|(_, row)| row.purchase.status());
+        each.collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(), ["aborted", "committed"]);
+    let price = lost.world.foundation.population.prices[0].0;
+    assert_eq!(available(&wallet), WITHDRAWN.0 - price, "{:?}", wallet.coins());
+    lost.world.check(&[&wallet]).await;
+}
+
+#[test]
+fn coins_that_she_has_put_to_another_purchase_are_those_of_the_late_one() {
+    local(put_to_another_purchase(false));
+    local(put_to_another_purchase(true));
 }
 
 /// However late it is, and whatever her clock says: the coin itself tells.
