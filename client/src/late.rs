@@ -32,11 +32,13 @@ impl Wallet {
             if row.late_until_ms.is_none() && !row.has_come {
                 continue;
             }
-            let bank = self.party_by_key(RoleName::Bank, &identity)?;
-            if let Err(error) = self.look_at(&bank, &row).await {
-                resumed
-                    .open
-                    .push((format!("what may have come through at {}", bank.title()), error));
+            let looked = match self.party_by_key(RoleName::Bank, &identity) {
+                Ok(bank) => self.look_at(&bank, &row).await,
+                Err(unknown) => Err(unknown),
+            };
+            if let Err(error) = looked {
+                let matter = "what may have come through since the restore";
+                resumed.open.push((matter.into(), error));
             }
         }
         Ok(())
