@@ -416,16 +416,11 @@ impl Wallet {
         let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
         let bucket = self.bucket(bank, fetched, Shelf::Notes, &note_id).await?;
         let opened = |record: &BucketRecord| {
-            let BucketRecord::Note {
-                note_id: id,
-                note: sealed,
-            } = record
-            else {
-                return None;
+            let sealed = match record {
+                BucketRecord::Note { note_id: id, note } if *id == note_id => note,
+                _ => return None,
             };
-            let text = open_note(&key, &note_id, sealed)
-                .ok()
-                .filter(|_| *id == note_id)?;
+            let text = open_note(&key, &note_id, sealed).ok()?;
             let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok()?;
             let merchant: Card = note.merchant_card.parse().ok()?;
             Some(FoundNote {
