@@ -201,11 +201,13 @@ impl Wallet {
             what: "withdrawals",
             found,
         });
-        let burnt = search.burnt();
-        self.skip_to(&bank.identity, Counter::Withdrawals, burnt.1)
-            .await?;
-        asked.withdrawals.push(burnt);
-        Ok(())
+        self.burn(
+            &bank.identity,
+            Counter::Withdrawals,
+            &search,
+            &mut asked.withdrawals,
+        )
+        .await
     }
 
     /// What the bank has issued to the account, by request id.
@@ -271,10 +273,8 @@ impl Wallet {
             what: "exchanges",
             found,
         });
-        let burnt = search.burnt();
-        self.skip_to(&bank.identity, Counter::Exchanges, burnt.1).await?;
-        asked.exchanges.push(burnt);
-        Ok(())
+        self.burn(&bank.identity, Counter::Exchanges, &search, &mut asked.exchanges)
+            .await
     }
 
     /// Adds the coins of the exchange of this number; says whether there is one.
@@ -329,6 +329,19 @@ impl Wallet {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Goes on behind all that a search has asked for, and adds what it has asked for in vain to `asked`.
+    async fn burn(
+        &self,
+        bank: &PublicKey,
+        counter: Counter,
+        search: &Search,
+        asked: &mut Vec<(u64, u64)>,
+    ) -> Result<(), WalletError> {
+        let burnt = search.burnt();
+        asked.push(burnt);
+        self.skip_to(bank, counter, burnt.1).await
     }
 
     async fn skip_to(&self, bank: &PublicKey, counter: Counter, number: u64) -> Result<(), WalletError> {
@@ -398,9 +411,8 @@ impl Wallet {
             what: "purchases",
             found: found.len() as u64,
         });
-        let burnt = search.burnt();
-        self.skip_to(&bank.identity, Counter::Orders, burnt.1).await?;
-        asked.orders.push(burnt);
+        self.burn(&bank.identity, Counter::Orders, &search, &mut asked.orders)
+            .await?;
         Ok(found)
     }
 
