@@ -61,21 +61,19 @@ impl Wallet {
         });
         let (bank, before) = (bank.identity, row.late_until_ms);
         self.transact(move |tx| {
-            let Some(now) = RESTORED.get(tx, &bank)? else {
-                return Ok(());
-            };
-            // What was noted meanwhile is for the next look.
-            let is_same = now.late_until_ms == before;
-            let looked = RestoredRow {
-                late_until_ms: if is_same {
+            change(tx, &bank, |now| {
+                // What was noted meanwhile is for the next look.
+                let late_until_ms = if now.late_until_ms == before {
                     until_ms.filter(|until_ms| began_ms < *until_ms)
                 } else {
                     now.late_until_ms
-                },
-                has_come: false,
-                ..now
-            };
-            RESTORED.put(tx, &bank, &looked)
+                };
+                RestoredRow {
+                    late_until_ms,
+                    has_come: false,
+                    ..now
+                }
+            })
         })
         .await
     }
@@ -104,10 +102,10 @@ impl Wallet {
                 }
             }
         }
-        let row = RESTORED
+        let has_come = RESTORED
             .peek(&self.store.view(), &identity)?
-            .unwrap_or_else(|| row.clone());
-        if notes.is_empty() && !row.has_come {
+            .is_some_and(|now| now.has_come);
+        if notes.is_empty() && !has_come {
             return Ok(());
         }
         // Coins are asked for only if something has come, and only those that the lost machine can have had: all others
@@ -132,28 +130,29 @@ fn missing(end: u64, known: &BTreeSet<u64>) -> impl Iterator<Item = u64> + '_ {
 
 /// Notes that coins have come through that the restore did not find, until what they were made of is looked for.
 pub(crate) fn has_come(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {
-    match RESTORED.get(tx, bank)? {
-        Some(row) => RESTORED.put(
-            tx,
-            bank,
-            &RestoredRow {
-                has_come: true,
-                ..row
-            },
-        ),
-        None => Ok(()),
-    }
+    change(tx, bank, |row| RestoredRow {
+        has_come: true,
+        ..row
+    })
 }
 
 /// Notes that a coin of this bank's was used by something that the wallet does not know. In a restored one that may be
 /// what came through late, whenever that was.
 pub(crate) fn look_again(tx: &mut Transaction<'_>, bank: &PublicKey, now_ms: u64) -> Result<(), StoreError> {
-    let Some(row) = RESTORED.get(tx, bank)? else {
-        return Ok(());
-    };
-    let again = RestoredRow {
+    change(tx, bank, |row| RestoredRow {
         late_until_ms: row.late_until_ms.max(Some(now_ms)),
         ..row
-    };
-    RESTORED.put(tx, bank, &again)
+    })
+}
+
+/// Changes what is written down of a restore, if there has been one.
+fn change(
+    tx: &mut Transaction<'_>,
+    bank: &PublicKey,
+    how: impl FnOnce(RestoredRow) -> RestoredRow,
+) -> Result<(), StoreError> {
+    match RESTORED.get(tx, bank)? {
+        Some(row) => RESTORED.put(tx, bank, &how(row)),
+        None => Ok(()),
+    }
 }
