@@ -71,8 +71,8 @@ impl Wallet {
         resumed: &mut Resumed,
         driven: &mut BTreeSet<u64>,
     ) -> Result<(), WalletError> {
-        for (number, _) in self.purchases()? {
-            if !driven.contains(&number) && self.needs_driving(number, &self.purchase(number)?)? {
+        for (number, row) in self.purchases()? {
+            if !driven.contains(&number) && self.needs_driving(number, &row)? {
                 driven.insert(number);
                 let outcome = self.drive_purchase(number).await;
                 resumed.note(format!("purchase {number}"), outcome);
