@@ -22,7 +22,8 @@ use farthing_protocol::{
 /// What a bank's refusal says of one of the wallet's coins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CoinWord {
-    /// It is used by somebody else who has its key, a copy of this wallet; and what it is then.
+    /// It is used by something that this wallet does not know, such as a copy of it, or what it had sent before it was
+    /// lost; and what it is then.
     Used(PublicKey, CoinStatus),
     /// It is used by this purchase of the wallet's own, which came to light after the coin was put to something else.
     Mine(PublicKey, u64),

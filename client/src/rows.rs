@@ -115,11 +115,12 @@ pub enum CoinStatus {
     InExchange(u64),
     /// It was exchanged.
     Exchanged(u64),
-    /// The bank has shown that it was used otherwise, with the coin's own signature: by a copy of this wallet.
+    /// The bank has shown that it was used otherwise, with the coin's own signature: by a copy of this wallet, or by what
+    /// it had sent before it was lost.
     UsedElsewhere(EarlierUse),
     /// A restore found it used, and no purchase of this wallet has claimed it.
     FoundUsed(CoinUsed),
-    /// The bank has shown that it is held for a purchase of a copy of this wallet, with the coin's own signature. That
+    /// The bank has shown that it is held for a purchase that this wallet does not know, with the coin's own signature. That
     /// may be aborted yet; so the coin is put to an exchange now and then, until it is exchanged or used up.
     HeldElsewhere(EarlierUse),
 }

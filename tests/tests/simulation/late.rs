@@ -176,7 +176,7 @@ fn a_look_that_is_cut_off_is_finished_by_the_next() {
     });
 }
 
-/// Whether she only carries on, or repeats the restore before.
+/// She puts the coins to a purchase of her own; and then carries on, or repeats the restore before that.
 async fn put_to_another_purchase(repeats: bool) {
     let lost = Lost::with(Population::default()).await;
     lost.sends_a_payment().await;
@@ -190,12 +190,9 @@ async fn put_to_another_purchase(repeats: bool) {
         wallet.restore(&bank, lost.world.dir()).await.unwrap();
     }
     resumed(&wallet).await;
-    let statuses = || {
-        let purchases = wallet.purchases().unwrap();
-        let each = purchases.iter().map(|(_, row)| row.purchase.status());
-        each.collect::<Vec<_>>()
-    };
-    assert_eq!(statuses(), ["aborted", "committed"]);
+    let purchases = wallet.purchases().unwrap();
+    let statuses: Vec<_> = purchases.iter().map(|(_, row)| row.purchase.status()).collect();
+    assert_eq!(statuses, ["aborted", "committed"]);
     let price = lost.world.foundation.population.prices[0].0;
     assert_eq!(available(&wallet), WITHDRAWN.0 - price, "{:?}", wallet.coins());
     lost.world.check(&[&wallet]).await;
