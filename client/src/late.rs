@@ -4,7 +4,7 @@
 //! payment takes coins that the restore found unspent, an exchange or a withdrawal makes coins that it did not find. All
 //! of it comes to light under numbers that the restore has asked for in vain, and that are never used again. So whoever
 //! carries on later looks under these once more, until every deadline of that time has passed; and again whenever a
-//! coin turns out to be used by nobody that the wallet knows, so that no clock decides about it.
+//! coin turns out to be used by something that the wallet does not know, so that no clock decides about it.
 
 use crate::{
     buckets::Fetched,
