@@ -166,7 +166,7 @@ impl Decision {
                     commit: Signed::sign(commit(terms, purchase, sealed_key), key),
                 }))
             }
-            Decision::Aborted { terms, reason } => Outcome::Aborted(Signed::sign(abort(terms, *reason), key)),
+            Decision::Aborted { terms, reason } => Outcome::Aborted(Signed::sign(abort(terms, reason), key)),
         }
     }
 
@@ -177,7 +177,7 @@ impl Decision {
                 terms, sealed_key, ..
             } => SignedDecision::Commit(Signed::sign(commit(terms, terms.purchase_id(), sealed_key), key)),
             Decision::Aborted { terms, reason } => {
-                SignedDecision::Abort(Signed::sign(abort(terms, *reason), key))
+                SignedDecision::Abort(Signed::sign(abort(terms, reason), key))
             }
         }
     }
@@ -194,11 +194,11 @@ fn commit(terms: &Terms, purchase: PurchaseId, sealed_key: &SealedKey) -> Commit
     }
 }
 
-fn abort(terms: &Terms, reason: AbortReason) -> Abort {
+fn abort(terms: &Terms, reason: &AbortReason) -> Abort {
     Abort {
         purchase: terms.purchase_id(),
         bank: terms.bank,
-        reason,
+        reason: reason.clone(),
     }
 }
 

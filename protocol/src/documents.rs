@@ -486,15 +486,75 @@ fn describe_sealed_key(t: &mut Transcript, sealed_key: &SealedKey) {
     t.bytes(b"sealed key tag", &sealed_key.tag);
 }
 
-/// Why a purchase was aborted.
+/// The bank's word that a purchase is overdue: its coins are held, and its deadline has passed by the bank's clock.
+/// Signed by the bank, for the escrow, which aborts by its own clock and shows this as the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    /// The purchase.
+    pub purchase: PurchaseId,
+    /// The escrow that is asked.
+    pub escrow: PublicKey,
+    /// The deadline of the terms (ms since 1970).
+    pub deadline_ms: u64,
+    /// When the bank signed this (ms since 1970, the bank's clock). Not before the deadline.
+    pub at_ms: u64,
+}
+
+impl Document for Overdue {
+    const LABEL: &'static str = "farthing overdue";
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"purchase", &self.purchase.0);
+        t.bytes(b"escrow", &self.escrow.0);
+        t.u64(b"deadline", self.deadline_ms);
+        t.u64(b"at", self.at_ms);
+    }
+}
+
+/// Why a purchase was aborted. The first three are of version 1: the escrow's word alone, which no escrow gives any
+/// more. The others are causes that anyone can [check](AbortReason::check).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AbortReason {
-    /// The customer cancelled it.
+    /// Version 1: the customer cancelled it.
     Cancelled,
-    /// Its deadline passed by the escrow's clock.
+    /// Version 1: its deadline passed by the escrow's clock.
     DeadlinePassed,
-    /// The offer's sealed key does not open, or is another than the offer commits to.
+    /// Version 1: the offer's sealed key does not open, or is another than the offer commits to.
     WrongSealedKey,
+    /// The customer cancelled it, by this signature of the purchase key over the purchase id.
+    CancelledBy(Signature),
+    /// Its deadline passed by the escrow's clock, and by that of the bank, which signed this.
+    Overdue(Box<Signed<Overdue>>),
+}
+
+impl AbortReason {
+    /// Its number, in the document and on the wire.
+    fn code(&self) -> u8 {
+        match self {
+            AbortReason::Cancelled => 0,
+            AbortReason::DeadlinePassed => 1,
+            AbortReason::WrongSealedKey => 2,
+            AbortReason::CancelledBy(_) => 3,
+            AbortReason::Overdue(_) => 4,
+        }
+    }
+
+    /// Writes its number, and the cause.
+    fn describe(&self, t: &mut Transcript) {
+        t.u8(b"reason", self.code());
+        match self {
+            AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => {}
+            AbortReason::CancelledBy(signature) => {
+                t.bytes(b"cancel commitment", &signature.commitment);
+                t.bytes(b"cancel response", &signature.response);
+            }
+            AbortReason::Overdue(overdue) => {
+                t.bytes(b"overdue", &overdue.body.digest());
+                t.bytes(b"bank commitment", &overdue.signature.commitment);
+                t.bytes(b"bank response", &overdue.signature.response);
+            }
+        }
+    }
 }
 
 /// The escrow's decision to abort. Signed by the escrow.
@@ -514,12 +574,7 @@ impl Document for Abort {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"bank", &self.bank.0);
-        let reason = match self.reason {
-            AbortReason::Cancelled => 0,
-            AbortReason::DeadlinePassed => 1,
-            AbortReason::WrongSealedKey => 2,
-        };
-        t.u8(b"reason", reason);
+        self.reason.describe(t);
     }
 }
 

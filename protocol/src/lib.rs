@@ -11,7 +11,7 @@
 //! | an offer, its goods, and delivery | [`offer`] |
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
-//! | phase two: one final decision | [`decide`] |
+//! | phase two: one final decision | [`decide`], and the [`cause`] of an abort |
 //! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
 //! | the bank obeys the decision | [`settle`] |
 //! | a wallet from its seed alone | [`restore`] |
@@ -19,6 +19,7 @@
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
 pub mod api;
+pub mod cause;
 pub mod coins;
 pub mod contract;
 pub mod decide;

@@ -13,6 +13,7 @@
 //! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
 
 use crate::{
+    cause::CauseFault,
     contract::check_hold,
     decide::{CancelRequest, Outcome, OutcomeRequest},
     documents::{
@@ -128,6 +129,9 @@ pub enum PurchaseError {
     /// The sealed key does not open.
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
+    /// The escrow signed an abort whose cause is none: it has broken its word.
+    #[error("the escrow signed an abort without a cause: {0}")]
+    WithoutCause(CauseFault),
     /// The escrow signed both outcomes.
     #[error("the escrow signed both a receipt and an abort for this purchase")]
     BothOutcomes,
@@ -597,11 +601,24 @@ pub fn check_commit(
     Ok(goods_key)
 }
 
-/// Checks that `abort` is what the terms' escrow signs when it aborts.
+/// Checks that `abort` is what the terms' escrow signs when it aborts, with a cause that holds. One of version 1 shows
+/// none.
+///
+/// # Errors
+/// Says what does not fit; [`PurchaseError::WithoutCause`] last.
+pub fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseError> {
+    check_abort_signed(abort, terms)?;
+    match abort.body.reason.check(terms) {
+        Ok(()) | Err(CauseFault::NotShown) => Ok(()),
+        Err(fault) => Err(PurchaseError::WithoutCause(fault)),
+    }
+}
+
+/// As [`check_abort`], whatever the cause.
 ///
 /// # Errors
 /// Says what does not fit.
-pub fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseError> {
+pub fn check_abort_signed(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseError> {
     abort.verify(&terms.escrow).map_err(PurchaseError::Signature)?;
     check_fields(&[
         (abort.body.purchase == terms.purchase_id(), "purchase"),

@@ -206,12 +206,12 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
 
 fn why_aborted(row: &PurchaseRow) -> String {
     let reason = match &row.purchase {
-        Purchase::Aborted(_, abort) => Some(abort.body.reason),
+        Purchase::Aborted(_, abort) => Some(&abort.body.reason),
         _ => None,
     };
     match (&row.refusal, reason) {
         (Some(refusal), _) => one_line(refusal),
-        (None, Some(AbortReason::DeadlinePassed)) => {
+        (None, Some(AbortReason::DeadlinePassed | AbortReason::Overdue(_))) => {
             "its deadline passed before the merchant had the hold".into()
         }
         (None, Some(AbortReason::WrongSealedKey)) => {
@@ -226,7 +226,7 @@ fn why_aborted(row: &PurchaseRow) -> String {
 /// Whether an aborted purchase is one that the customer did not cancel herself.
 fn goods_wanted(row: &PurchaseRow) -> bool {
     match &row.purchase {
-        Purchase::Aborted(_, abort) => row.refusal.is_some() || abort.body.reason != AbortReason::Cancelled,
+        Purchase::Aborted(_, abort) => row.refusal.is_some() || !abort.body.reason.is_cancel(),
         _ => false,
     }
 }

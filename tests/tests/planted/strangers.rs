@@ -167,10 +167,10 @@ pub async fn a_sealed_key_of_another_offer() {
 #[track_caller]
 fn is_abort_for_sealed_key(outcome: &Outcome, otherwise: &str) {
     let reason = match outcome {
-        Outcome::Aborted(abort) => Some(abort.body.reason),
+        Outcome::Aborted(abort) => Some(&abort.body.reason),
         _ => None,
     };
-    assert!(reason == Some(AbortReason::WrongSealedKey), "{otherwise}");
+    assert!(reason == Some(&AbortReason::WrongSealedKey), "{otherwise}");
 }
 
 /// She pays for a sealed offer with coins that another purchase holds.

@@ -1,0 +1,82 @@
+//! The cause of an abort: what the escrow shows for it, so that nobody has to take its word.
+//!
+//! An escrow aborts for the customer, who signs a cancel, or for the bank, which signs that the purchase is overdue.
+//! Either signature is part of the abort. Reasons of version 1 are the escrow's word alone.
+
+use crate::documents::{AbortReason, Overdue, PurchaseKeyUse, Terms};
+use farthing_coin::{SignatureError, Signed};
+
+/// Why the cause of an abort is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CauseFault {
+    /// The reason is one of version 1, which has nothing to show.
+    #[error("it shows no cause")]
+    NotShown,
+    /// The purchase key did not sign the cancel.
+    #[error("the cancel in it is not the customer's: {0}")]
+    Cancel(SignatureError),
+    /// The bank did not sign that the purchase is overdue.
+    #[error("the bank of the purchase did not sign that it is overdue: {0}")]
+    OverdueForged(SignatureError),
+    /// The bank's word is about something else.
+    #[error("the bank's word in it is about another {0}")]
+    OverdueOfOther(&'static str),
+    /// The bank signed before the deadline.
+    #[error("the bank called it overdue before its deadline")]
+    OverdueEarly,
+}
+
+impl AbortReason {
+    /// Whether this is the escrow's word alone, as in version 1.
+    pub fn is_bare(&self) -> bool {
+        match self {
+            AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => true,
+            AbortReason::CancelledBy(_) | AbortReason::Overdue(_) => false,
+        }
+    }
+
+    /// Whether the customer wanted it.
+    pub fn is_cancel(&self) -> bool {
+        matches!(self, AbortReason::Cancelled | AbortReason::CancelledBy(_))
+    }
+
+    /// Checks the cause of an abort of the purchase of `terms`.
+    ///
+    /// # Errors
+    /// [`CauseFault::NotShown`] for a reason of version 1; else says what is wrong with the cause.
+    pub fn check(&self, terms: &Terms) -> Result<(), CauseFault> {
+        match self {
+            AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => {
+                Err(CauseFault::NotShown)
+            }
+            AbortReason::CancelledBy(signature) => {
+                let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &terms.purchase_id());
+                let verdict = terms.purchase_key.verify(&statement, signature);
+                verdict.map_err(CauseFault::Cancel)
+            }
+            AbortReason::Overdue(overdue) => check_overdue(overdue, terms),
+        }
+    }
+}
+
+/// Checks that the bank of `terms` signed, after their deadline, that their purchase is overdue.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_overdue(overdue: &Signed<Overdue>, terms: &Terms) -> Result<(), CauseFault> {
+    let body = &overdue.body;
+    let checks = [
+        (body.purchase == terms.purchase_id(), "purchase"),
+        (body.escrow == terms.escrow, "escrow"),
+        (body.deadline_ms == terms.deadline_ms, "deadline"),
+    ];
+    if let Some((_, field)) = checks.into_iter().find(|(fits, _)| !fits) {
+        return Err(CauseFault::OverdueOfOther(field));
+    }
+    overdue.verify(&terms.bank).map_err(CauseFault::OverdueForged)?;
+    if body.at_ms < terms.deadline_ms {
+        return Err(CauseFault::OverdueEarly);
+    }
+    Ok(())
+}
