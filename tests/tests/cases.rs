@@ -1,0 +1,203 @@
+//! Every adversarial case in `tests/cases.toml` names tests and planted defects that exist, and no case is missing.
+
+use farthing_planted::Defect;
+use serde::Deserialize;
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// The number of cases: their ids are `A1` to this one.
+const CASES: usize = 25;
+
+/// The cases that are not closed yet. An id leaves this list when its table comes into the file.
+#[rustfmt::skip]
+const OPEN: &[&str] = &[
+    "A1",
+    "A2",
+    "A3",
+    "A4",
+    "A5",
+    "A6",
+    "A7",
+    "A8",
+    "A9",
+    "A10",
+    "A11",
+    "A12",
+    "A13",
+    "A14",
+    "A15",
+    "A16",
+    "A17",
+    "A18",
+    "A19",
+    "A20",
+    "A21",
+    "A22",
+    "A23",
+    "A24",
+    "A25",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    #[serde(default)]
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    id: String,
+    fault: String,
+    tests: Vec<String>,
+    planted: Vec<String>,
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// What is wrong with a list of cases, where `open` are the ids that are not closed.
+fn faults(text: &str, open: &[&str]) -> Vec<String> {
+    let cases: Cases = match toml::from_str(text) {
+        Ok(cases) => cases,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut faults = order_faults(&cases.case, open);
+    for case in &cases.case {
+        let Case {
+            id,
+            fault,
+            tests,
+            planted,
+        } = case;
+        for (field, is_empty) in [
+            ("fault", fault.trim().is_empty()),
+            ("tests", tests.is_empty()),
+            ("planted", planted.is_empty()),
+        ] {
+            if is_empty {
+                faults.push(format!("{id}: `{field}` is empty"));
+            }
+        }
+        let missing = tests.iter().filter_map(|test| missing_test(test));
+        faults.extend(missing.map(|why| format!("{id}: {why}")));
+        let unknown = planted.iter().filter(|name| !is_defect(name));
+        faults.extend(unknown.map(|name| format!("{id}: no planted defect is called `{name}`")));
+    }
+    faults
+}
+
+/// Checks that each id is either closed or open, once, and in order.
+fn order_faults(cases: &[Case], open: &[&str]) -> Vec<String> {
+    let known: Vec<String> = (1..=CASES).map(|number| format!("A{number}")).collect();
+    let mut faults = Vec::new();
+    let mut closed = BTreeSet::new();
+    let mut last = 0;
+    for Case { id, .. } in cases {
+        match known.iter().position(|name| name == id) {
+            None => faults.push(format!("`{id}` is no id")),
+            Some(place) if place < last => faults.push(format!("{id} is out of order")),
+            Some(place) => last = place,
+        }
+        if !closed.insert(id.as_str()) {
+            faults.push(format!("{id} has two tables"));
+        }
+    }
+    for id in &known {
+        match (
+            closed.contains(id.as_str()),
+            open.iter().filter(|name| *name == id).count(),
+        ) {
+            (true, 0) | (false, 1) => {}
+            (true, _) => faults.push(format!("{id} has a table and is in OPEN")),
+            (false, 0) => faults.push(format!("{id} has no table and is not in OPEN")),
+            (false, _) => faults.push(format!("{id} is in OPEN twice")),
+        }
+    }
+    let unknown = open.iter().filter(|id| !known.iter().any(|name| name == *id));
+    faults.extend(unknown.map(|id| format!("`{id}` in OPEN is no id")));
+    faults
+}
+
+/// Why `test` names no test, if it names none.
+fn missing_test(test: &str) -> Option<String> {
+    let Some((path, name)) = test.split_once("::") else {
+        return Some(format!("`{test}` is not a path and a name"));
+    };
+    let Ok(text) = fs::read_to_string(root().join(path)) else {
+        return Some(format!("there is no file `{path}`"));
+    };
+    let has_it = text.contains(&format!("fn {name}("));
+    (!has_it).then(|| format!("`{path}` has no `fn {name}`"))
+}
+
+fn is_defect(name: &str) -> bool {
+    Defect::ALL.iter().any(|defect| format!("{defect:?}") == name)
+}
+
+#[test]
+fn every_case_is_open_or_has_its_tests_and_planted_defects() {
+    let text = fs::read_to_string(root().join("tests/cases.toml")).expect("the list of cases");
+    let faults = faults(&text, OPEN);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn each_fault_of_the_list_is_found() {
+    let table = |id: &str, fault: &str, tests: &str, planted: &str| {
+        format!("[[case]]\nid = \"{id}\"\nfault = \"{fault}\"\ntests = [{tests}]\nplanted = [{planted}]\n")
+    };
+    let test = "\"tests/tests/cases.rs::each_fault_of_the_list_is_found\"";
+    let defect = "\"SyncSkipped\"";
+    let good = |id: &str| table(id, "A sentence.", test, defect);
+    let all: Vec<String> = (1..=CASES).map(|number| format!("A{number}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let (_, without_first) = all.split_first().expect("there are cases");
+    assert_eq!(faults("", &all), [""; 0]);
+    assert_eq!(faults(&good("A1"), without_first), [""; 0]);
+    for (text, open, expected) in [
+        (String::new(), without_first, "A1 has no table and is not in OPEN"),
+        (good("A1"), &all[..], "A1 has a table and is in OPEN"),
+        (good("A1").repeat(2), without_first, "A1 has two tables"),
+        (good("A2") + &good("A1"), &all[2..], "A1 is out of order"),
+        (good("A1") + &good("A26"), without_first, "`A26` is no id"),
+        (
+            table("A1", " ", test, defect),
+            without_first,
+            "A1: `fault` is empty",
+        ),
+        (
+            table("A1", "A sentence.", "", defect),
+            without_first,
+            "A1: `tests` is empty",
+        ),
+        (
+            table("A1", "A sentence.", test, ""),
+            without_first,
+            "A1: `planted` is empty",
+        ),
+        (
+            table("A1", "A sentence.", test, "\"NoSuchDefect\""),
+            without_first,
+            "A1: no planted defect is called `NoSuchDefect`",
+        ),
+        (
+            table("A1", "A sentence.", "\"tests/tests/none.rs::a\"", defect),
+            without_first,
+            "A1: there is no file `tests/tests/none.rs`",
+        ),
+        (
+            table(
+                "A1",
+                "A sentence.",
+                "\"tests/tests/cases.rs::no_such_test\"",
+                defect,
+            ),
+            without_first,
+            "A1: `tests/tests/cases.rs` has no `fn no_such_test`",
+        ),
+    ] {
+        assert_eq!(faults(&text, open), [expected], "{text}");
+    }
+}
