@@ -1,0 +1,141 @@
+//! Signed documents, and statements that are not documents.
+
+use crate::support::{decode, encoded, key, public, signature};
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
+use curve25519_dalek::scalar::Scalar;
+use farthing_coin::{
+    Document, KeyId, KeyList, SecretKey, Signature, Signed, Statement, Transcript, TranscriptExt,
+};
+use farthing_protocol::{
+    documents::{
+        Abort, BankHold, CoinUse, Commit, Hold, Issued, Offer, PurchaseId, PurchaseKeyUse, Receipt, Settled,
+    },
+    history::{JournalHead, Testimony, WitnessRequest},
+    restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
+    sealed::SalesRequest,
+    withdraw::{WithdrawBegin, WithdrawFinish},
+};
+use farthing_vectors::{Claims, Field};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Calls `$function` with the type of the document whose kind the case names.
+macro_rules! by_kind {
+    ($function:ident, $case:expr, $claims:expr, $($document:ty),+ $(,)?) => {
+        match $case.get("kind").text() {
+            $(<$document>::LABEL => $function::<$document>($case, $claims),)+
+            kind => panic!("there are no documents of the kind `{kind}`"),
+        }
+    };
+}
+
+macro_rules! any_document {
+    ($function:ident, $case:expr, $claims:expr) => {
+        by_kind!(
+            $function,
+            $case,
+            $claims,
+            Abort,
+            AccountRequest,
+            BankHold,
+            Commit,
+            Hold,
+            Issued,
+            JournalHead,
+            KeyList,
+            MemoRequest,
+            Offer,
+            Receipt,
+            SalesRequest,
+            Settled,
+            Testimony,
+            WithdrawBegin,
+            WithdrawFinish,
+            WithdrawalsRequest,
+            WitnessRequest,
+        )
+    };
+}
+
+pub(crate) fn document(case: Field<'_>, claims: &mut Claims) {
+    any_document!(check_document, case, claims);
+}
+
+pub(crate) fn refused(case: Field<'_>, claims: &mut Claims) {
+    any_document!(check_refused, case, claims);
+}
+
+fn check_document<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
+    let Some(body) = encoded::<D>(claims, case.get("encoded"), case.get("body")) else {
+        return;
+    };
+    let (secret, signer) = (key(case.get("secret")), public(case.get("signer")));
+    claims.bytes("digest", body.digest(), case);
+    check_statement(claims, case, &secret, &body.statement(&signer));
+    let signed = Signed::sign(body, &secret);
+    claims.equal("signed", signed.signature, signature(case.get("signature")));
+    claims.result("verifies", signed.verify(&signer));
+}
+
+fn check_refused<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
+    let signed = Signed::<D> {
+        body: decode(case.get("encoded")).expect("a document"),
+        signature: signature(case.get("signature")),
+    };
+    claims.value("value", &signed.body, case.get("body"));
+    let error = signed.verify(&public(case.get("signer"))).err();
+    let error = error.map(|error| format!("{error:?}"));
+    claims.equal("error", error, case.find("error").map(|e| e.text().to_owned()));
+}
+
+pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
+    let secret = key(case.get("secret"));
+    let signer = public(case.get("signer"));
+    let digest = case.get("digest").array();
+    let of_coin = |used: CoinUse| used.statement(&KeyId(case.get("key_id").array()), &digest);
+    let of_purchase = |used: PurchaseKeyUse| used.statement(&signer, &PurchaseId(digest));
+    let context = case.get("context").text();
+    let statement = match context {
+        "farthing contract" => of_purchase(PurchaseKeyUse::Agree),
+        "farthing cancel" => of_purchase(PurchaseKeyUse::Cancel),
+        "farthing outcome" => of_purchase(PurchaseKeyUse::Outcome),
+        "farthing collect" => of_purchase(PurchaseKeyUse::Collect),
+        "farthing coin hold" => of_coin(CoinUse::Hold),
+        "farthing coin exchange begin" => of_coin(CoinUse::ExchangeBegin),
+        "farthing coin exchange" => of_coin(CoinUse::Exchange),
+        other => panic!("there is no context `{other}`"),
+    };
+    claims.equal("context", statement.context, context);
+    claims.bytes("key_id", statement.key_id, case);
+    check_statement(claims, case, &secret, &statement);
+}
+
+/// Claims nonce, challenge and signature: by the library, and by the equations.
+fn check_statement(claims: &mut Claims, case: Field<'_>, secret: &SecretKey, statement: &Statement) {
+    let signer = public(case.get("signer"));
+    claims.equal("signer", secret.public(), signer);
+    let made = secret.sign(statement);
+    claims.equal("signature", made, signature(case.get("signature")));
+    claims.result("verifies", signer.verify(statement, &made));
+
+    let published: Signature = signature(case.get("signature"));
+    let mut transcript = Transcript::start(b"signature nonce");
+    transcript.bytes(b"secret", secret.to_bytes().as_ref());
+    transcript.bytes(b"context", statement.context.as_bytes());
+    transcript.bytes(b"P", &signer.0);
+    transcript.bytes(b"key id", &statement.key_id);
+    transcript.bytes(b"digest", &statement.digest);
+    let k = transcript.scalar(b"k");
+    claims.bytes("nonce", k.as_bytes(), case);
+    claims.equal("S = k G", (G * k).compress().to_bytes(), published.commitment);
+
+    let mut transcript = Transcript::start(b"signature");
+    transcript.bytes(b"context", statement.context.as_bytes());
+    transcript.bytes(b"P", &signer.0);
+    transcript.bytes(b"key id", &statement.key_id);
+    transcript.bytes(b"S", &published.commitment);
+    transcript.bytes(b"digest", &statement.digest);
+    let e = transcript.scalar(b"e");
+    claims.bytes("e", e.as_bytes(), case);
+    let x = Scalar::from_canonical_bytes(*secret.to_bytes()).expect("canonical");
+    claims.equal("s = k + e x", (k + e * x).to_bytes(), published.response);
+}

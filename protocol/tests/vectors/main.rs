@@ -1,0 +1,58 @@
+//! Every independent vector that is about documents, messages, sealing and goods; see `vectors/README.md`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod digests;
+mod documents;
+mod goods;
+mod refused;
+mod refused_replies;
+mod seal;
+mod support;
+mod wire;
+
+use farthing_vectors::{Check, check_all};
+
+const CHECKS: &[Check] = &[
+    ("parties", "items", goods::item),
+    ("digests", "key_lists", digests::key_list),
+    ("digests", "coins", digests::coins),
+    ("digests", "sessions", digests::session),
+    ("digests", "notes", digests::note),
+    ("digests", "terms", digests::terms),
+    ("digests", "offers", digests::offer),
+    ("digests", "exchanges", digests::exchange),
+    ("documents", "documents", documents::document),
+    ("documents", "statements", documents::statement),
+    ("keys", "goods_keys", seal::goods_key),
+    ("keys", "content_keys", seal::content_key),
+    ("keys", "wrapped_keys", seal::wrapped_key),
+    ("keys", "sealed_in_commits", seal::sealed_in_commit),
+    ("keys", "sealed_in_offers", seal::sealed_in_offer),
+    ("keys", "notes", seal::note),
+    ("keys", "memos", seal::memo),
+    ("goods", "goods", goods::goods),
+    ("wire_bank", "frames", wire::bank),
+    ("wire_escrow", "frames", wire::escrow),
+    ("wire_merchant", "frames", wire::merchant),
+    ("wire_refusals", "frames", wire::refusal),
+    ("negatives_coin", "batches", refused::batch),
+    ("negatives_protocol", "documents", documents::refused),
+    ("negatives_protocol", "issuing", refused_replies::issuing),
+    ("negatives_protocol", "key_lists", refused_replies::key_list),
+    ("negatives_protocol", "contracts", refused::contract),
+    ("negatives_protocol", "sealed_keys", seal::refused_key),
+    ("negatives_protocol", "goods", goods::refused),
+    ("negatives_protocol", "notes", seal::refused_note),
+    ("negatives_protocol", "frames", refused::frame),
+];
+
+#[test]
+fn every_case_agrees() {
+    assert!(check_all("v1", "protocol", CHECKS) > 1500);
+}

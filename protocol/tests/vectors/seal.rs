@@ -1,0 +1,192 @@
+//! Goods keys, wrapped and sealed keys, notes and memos.
+
+use crate::support::{decode, derived, key, party, public};
+use farthing_coin::{SecretKey, Transcript, TranscriptExt};
+use farthing_protocol::{
+    documents::Offer,
+    goods::{ContentKey, GoodsKey},
+    restore::{Asked, Note},
+    seal::{
+        SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
+        derive_goods_key, open_goods_key, open_note, opens, reopen_goods_key, seal_goods_key, seal_note,
+        unwrap, wrap,
+    },
+    wire,
+};
+use farthing_vectors::{Claims, Field};
+
+pub(crate) fn goods_key(case: Field<'_>, claims: &mut Claims) {
+    let key = derive_goods_key(&case.get("secret").array(), &case.get("sale_id").array());
+    claims.bytes("goods_key", key.as_bytes(), case);
+    claims.bytes("key_commitment", commit_goods_key(&key), case);
+    claims.holds("opens", opens(&case.get("key_commitment").array(), &key));
+}
+
+pub(crate) fn content_key(case: Field<'_>, claims: &mut Claims) {
+    let key = derive_content_key(&case.get("secret").array(), &case.get("item_id").array());
+    claims.bytes("content_key", key.as_bytes(), case);
+}
+
+pub(crate) fn wrapped_key(case: Field<'_>, claims: &mut Claims) {
+    let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
+    let content_key = ContentKey::from_bytes(case.get("content_key").array());
+    let sale_id = case.get("sale_id").array();
+    let wrapping_key = derived(
+        b"wrap content key",
+        &[(b"goods key", goods_key.as_bytes()), (b"sale id", &sale_id)],
+        b"key",
+    );
+    claims.bytes("wrapping_key", wrapping_key, case);
+    let wrapped = wrap(&goods_key, &sale_id, &content_key).expect("short");
+    claims.bytes("body", wrapped.body, case);
+    claims.bytes("tag", wrapped.tag, case);
+    let published = WrappedKey {
+        body: case.get("body").array(),
+        tag: case.get("tag").array(),
+    };
+    claims.equal(
+        "unwrapped",
+        unwrap(&goods_key, &sale_id, &published),
+        Ok(content_key),
+    );
+}
+
+pub(crate) fn sealed_in_commit(case: Field<'_>, claims: &mut Claims) {
+    let purchase = case.get("purchase_id").array();
+    let ephemeral = derive_ephemeral(&case.get("escrow_secret").array(), &purchase);
+    let to = key(case.get("purchase_secret"));
+    claims.bytes("purchase_key", to.public().0, case);
+    sealed_key(case, claims, &ephemeral, &to, &purchase);
+}
+
+pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
+    let offer: Offer = decode(case.get("offer")).expect("an offer");
+    claims.bytes("sale_id", offer.sale_id, case);
+    let context = offer.sealing_context();
+    claims.bytes("digest_to_seal_for", context, case);
+    let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id);
+    let escrow = key(case.get("escrow_secret"));
+    claims.bytes("escrow", escrow.public().0, case);
+    let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context);
+    claims.equal("in the offer", offer.sealed_key, Some(sealed));
+    let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
+    claims.holds("opens the commitment", opens(&offer.key_commitment, &goods_key));
+}
+
+/// Claims everything about the sealing of the case's goods key to `to`.
+fn sealed_key(
+    case: Field<'_>,
+    claims: &mut Claims,
+    ephemeral: &SecretKey,
+    to: &SecretKey,
+    context: &[u8; 32],
+) -> SealedKey {
+    claims.bytes("ephemeral_secret", *ephemeral.to_bytes(), case);
+    claims.bytes("ephemeral", ephemeral.public().0, case);
+    let shared = ephemeral.diffie_hellman(&to.public()).expect("a good key");
+    claims.bytes("shared", *shared, case);
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b"shared", shared.as_ref()),
+        (b"ephemeral", &ephemeral.public().0),
+        (b"to", &to.public().0),
+        (b"purchase id", context),
+    ];
+    claims.bytes("sealing_key", derived(b"seal goods key", &fields, b"key"), case);
+    let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
+    let sealed = seal_goods_key(ephemeral, &to.public(), context, &goods_key).expect("a good key");
+    claims.bytes("body", sealed.body, case);
+    claims.bytes("tag", sealed.tag, case);
+    let published = read_sealed_key(case);
+    claims.equal(
+        "opened",
+        open_goods_key(to, context, &published),
+        Ok(goods_key.clone()),
+    );
+    let reopened = reopen_goods_key(ephemeral, &to.public(), context, &published);
+    claims.equal("reopened", reopened, Ok(goods_key));
+    sealed
+}
+
+fn read_sealed_key(case: Field<'_>) -> SealedKey {
+    SealedKey {
+        ephemeral: public(case.get("ephemeral")),
+        body: case.get("body").array(),
+        tag: case.get("tag").array(),
+    }
+}
+
+pub(crate) fn refused_key(case: Field<'_>, claims: &mut Claims) {
+    let secret = key(case.get("to_secret"));
+    claims.bytes("to", secret.public().0, case);
+    let opened = open_goods_key(&secret, &case.get("purchase_id").array(), &read_sealed_key(case));
+    let opened = opened.ok().map(|key| hex::encode(key.as_bytes()));
+    claims.equal(
+        "opens_to",
+        opened,
+        case.find("opens_to").map(|k| k.text().to_owned()),
+    );
+}
+
+pub(crate) fn note(case: Field<'_>, claims: &mut Claims) {
+    let id = case.get("note_id").array();
+    let text = case.get("text").bytes();
+    sealed_note(case, claims, &id, &text);
+    if case.get("name").text().starts_with("story") {
+        let note: Result<Note, _> = decode(case.get("text"));
+        let again = note.map(|note| wire::encode(&note).expect("short"));
+        claims.equal("says an order", again, Ok(text));
+    }
+}
+
+pub(crate) fn memo(case: Field<'_>, claims: &mut Claims) {
+    let ranges = |name| {
+        let ranges = case.get("ranges").get(name).items().into_iter();
+        let ranges = ranges.map(|range| {
+            let ends = range.items();
+            (ends[0].u64(), ends[1].u64())
+        });
+        ranges.collect()
+    };
+    let asked = Asked {
+        withdrawals: ranges("withdrawals"),
+        exchanges: ranges("exchanges"),
+        orders: ranges("orders"),
+    };
+    let text = wire::encode(&asked).expect("short");
+    claims.bytes("text", &text, case);
+    claims.equal("read back", decode(case.get("text")), Ok(asked));
+    let account = party(["wallet", "account"]);
+    claims.bytes("account", account, case);
+    sealed_note(case, claims, &account, &case.get("text").bytes());
+}
+
+/// Claims everything about the sealing of `text` under the case's key.
+fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8]) {
+    let key = case.get("note_key").array();
+    let note = seal_note(&key, id, text).expect("short");
+    claims.bytes("note", &note, case);
+    let mut body = (text.len() as u16).to_le_bytes().to_vec();
+    body.extend_from_slice(text);
+    body.resize(2016, 0);
+    let mut transcript = Transcript::start(b"note nonce");
+    transcript.bytes(b"key", &key);
+    transcript.bytes(b"note id", id);
+    transcript.bytes(b"body", &body);
+    let mut nonce = [0; 16];
+    transcript.challenge_bytes(b"nonce", &mut nonce);
+    claims.bytes("nonce", nonce, case);
+    let fields: [(&[u8], &[u8]); 3] = [(b"key", &key), (b"note id", id), (b"nonce", &nonce)];
+    claims.bytes("sealing_key", derived(b"seal note", &fields, b"key"), case);
+    let opened = open_note(&key, id, &case.get("note").bytes());
+    claims.equal("opened", opened.map(|text| text.to_vec()), Ok(text.to_vec()));
+}
+
+pub(crate) fn refused_note(case: Field<'_>, claims: &mut Claims) {
+    let (key, id) = (case.get("note_key").array(), case.get("note_id").array());
+    let error = open_note(&key, &id, &case.get("note").bytes()).err();
+    let expected = case.find("refused").map(|why| match why.text() {
+        "does not open" => SealError::DoesNotOpen("note"),
+        _ => SealError::NoteMalformed,
+    });
+    claims.equal("refused", error, expected);
+}

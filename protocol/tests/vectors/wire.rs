@@ -1,0 +1,108 @@
+//! The bytes of every request, reply and refusal.
+
+use crate::support::{decode, encoded};
+use farthing_coin::{KeyList, Signed};
+use farthing_protocol::{
+    api::{BankRequest, EscrowRequest, MerchantRequest, encode_reply},
+    decide::{Committed, Outcome, SignedDecision},
+    documents::{BankHold, Hold, Issued, Receipt},
+    history::{Testimony, WithHead},
+    issue::Begun,
+    money::Amount,
+    offer::{CatalogPage, Offered, Piece},
+    refusal::Refusal,
+    restore::{BucketPage, Memo, WithdrawalsPage},
+    sealed::SalesPage,
+    settle::{Answers, Collected},
+};
+use farthing_vectors::{Claims, Field};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+pub(crate) fn bank(case: Field<'_>, claims: &mut Claims) {
+    if is_request::<BankRequest>(case, claims) {
+        return;
+    }
+    match message(case) {
+        "Keys" => reply::<Signed<KeyList>>(case, claims),
+        "Account" => reply::<Amount>(case, claims),
+        "WithdrawBegin" | "ExchangeBegin" => reply::<Begun>(case, claims),
+        "WithdrawFinish" | "ExchangeFinish" => reply::<Signed<Issued>>(case, claims),
+        "Withdrawals" => reply::<WithdrawalsPage>(case, claims),
+        "Hold" => reply::<WithHead<Signed<BankHold>>>(case, claims),
+        "Settle" => reply::<Answers>(case, claims),
+        "Collect" => reply::<Collected>(case, claims),
+        "Bucket" => reply::<BucketPage>(case, claims),
+        "Memo" => reply::<Option<Memo>>(case, claims),
+        "Push" => reply::<WithHead<Answers>>(case, claims),
+        "Witness" => reply::<Signed<Testimony>>(case, claims),
+        other => panic!("a bank is not asked `{other}`"),
+    }
+}
+
+pub(crate) fn escrow(case: Field<'_>, claims: &mut Claims) {
+    if is_request::<EscrowRequest>(case, claims) {
+        return;
+    }
+    match message(case) {
+        "Hold" => reply::<Signed<Hold>>(case, claims),
+        "Release" => reply::<Committed>(case, claims),
+        "Cancel" | "Outcome" | "Pay" => reply::<Outcome>(case, claims),
+        "Overdue" => reply::<WithHead<SignedDecision>>(case, claims),
+        "Witness" => reply::<Signed<Testimony>>(case, claims),
+        "Sales" => reply::<SalesPage>(case, claims),
+        other => panic!("an escrow is not asked `{other}`"),
+    }
+}
+
+pub(crate) fn merchant(case: Field<'_>, claims: &mut Claims) {
+    if is_request::<MerchantRequest>(case, claims) {
+        return;
+    }
+    match message(case) {
+        "Catalog" => reply::<CatalogPage>(case, claims),
+        "Offer" => reply::<Offered>(case, claims),
+        "Piece" => reply::<Piece>(case, claims),
+        "Deliver" => reply::<Signed<Receipt>>(case, claims),
+        other => panic!("a merchant is not asked `{other}`"),
+    }
+}
+
+fn message(case: Field<'_>) -> &str {
+    case.get("message").text()
+}
+
+/// Claims what a request says and how it is encoded, if the case is one.
+fn is_request<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) -> bool {
+    if case.get("direction").text() != "request" {
+        return false;
+    }
+    let bytes = case.get("bytes").bytes();
+    let index = bytes.first_chunk().map(|index| u32::from_le_bytes(*index));
+    claims.equal("index", index, Some(case.get("index").u32()));
+    let mut value = case.0.get("value").cloned().unwrap_or_default();
+    if value == json!({}) {
+        // A request without fields.
+        value = Value::Null;
+    }
+    let value = json!({ message(case): value });
+    encoded::<R>(claims, case.get("bytes"), Field(&value));
+    true
+}
+
+/// Claims what a reply says and how it is encoded.
+fn reply<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
+    let value = json!({ "Ok": case.0.get("value") });
+    let reply = encoded::<Result<R, Refusal>>(claims, case.get("bytes"), Field(&value));
+    if let Some(reply) = reply {
+        claims.bytes("bytes", encode_reply(&reply), case);
+    }
+}
+
+pub(crate) fn refusal(case: Field<'_>, claims: &mut Claims) {
+    let value = json!({ "Err": case.get("refusal").0 });
+    encoded::<Result<(), Refusal>>(claims, case.get("bytes"), Field(&value));
+    // A refusal is read the same whatever the reply would have been.
+    let other: Result<Result<Vec<Amount>, Refusal>, _> = decode(case.get("bytes"));
+    claims.holds("whatever was asked", other.is_ok_and(|reply| reply.is_err()));
+}
