@@ -6,7 +6,10 @@
 //! [`processes`] is one world of real processes: the programs that people run, over real QUIC, with real files.
 //!
 //! [`by_hand`] is a customer who puts every message together herself, over either.
+//!
+//! [`court`] shows the judge every choice of the documents that a run leaves.
 
 pub mod by_hand;
+pub mod court;
 pub mod processes;
 pub mod simulation;

@@ -1,0 +1,201 @@
+//! A court: the judge is shown every choice of the documents that a run has left with its parties.
+//!
+//! What convicts whom must not depend on which documents an accuser leaves out. So of all documents of a run, each
+//! choice is judged, and two things have to hold:
+//!
+//! - Nobody honest is convicted by any choice, once they add what they have themselves.
+//! - Nobody guilty is cleared by any choice of their own documents, once an accuser shows all of theirs.
+
+use farthing_protocol::evidence::{Conviction, Culprit, Papers, judge};
+use serde_json::{Map, Value, json};
+
+/// The most documents of which every choice is judged. Of more, each one, each pair, and what is left without them.
+const ALL_CHOICES_MAX: usize = 12;
+
+/// One document: a field of [`Papers`].
+#[derive(Clone, Debug, PartialEq)]
+struct Document {
+    field: String,
+    value: Value,
+}
+
+/// Each document of these papers, once.
+fn documents(papers: &[Papers]) -> Vec<Document> {
+    let mut all = Vec::new();
+    let mut add = |field: &str, value: Value| {
+        let document = Document {
+            field: field.to_owned(),
+            value,
+        };
+        if !all.contains(&document) {
+            all.push(document);
+        }
+    };
+    for paper in papers {
+        let Value::Object(fields) = serde_json::to_value(paper).expect("papers") else {
+            panic!("papers are an object");
+        };
+        for (field, value) in fields {
+            match value {
+                // Several of a kind are documents of their own; a key of an escrow is 32 numbers.
+                Value::Array(list) if list.iter().any(Value::is_object) => {
+                    list.into_iter().for_each(|one| add(&field, json!([one])));
+                }
+                value => add(&field, value),
+            }
+        }
+    }
+    all
+}
+
+/// The documents as the fewest papers: which of them lie on one sheet proves nothing, except that the escrow's key, which is
+/// no secret, stands on each.
+fn papers<'a>(documents: impl IntoIterator<Item = &'a Document>) -> Vec<Papers> {
+    let mut sheets: Vec<Map<String, Value>> = vec![Map::new()];
+    let mut escrows: Vec<Value> = Vec::new();
+    for document in documents {
+        if document.field == "escrow" {
+            escrows.push(document.value.clone());
+            continue;
+        }
+        let free = sheets
+            .iter_mut()
+            .find(|sheet| !sheet.contains_key(&document.field));
+        let value = document.value.clone();
+        match free {
+            Some(sheet) => drop(sheet.insert(document.field.clone(), value)),
+            None => sheets.push(Map::from_iter([(document.field.clone(), value)])),
+        }
+    }
+    for (sheet, escrow) in sheets.iter_mut().zip(escrows.iter().cycle()) {
+        sheet.insert("escrow".into(), escrow.clone());
+    }
+    let read = |sheet| serde_json::from_value(Value::Object(sheet)).expect("papers");
+    sheets.into_iter().map(read).collect()
+}
+
+/// Choices of `count` documents, as one flag for each.
+fn choices(count: usize) -> Vec<Vec<bool>> {
+    if count <= ALL_CHOICES_MAX {
+        let all = 0..1_usize << count;
+        return all
+            .map(|bits| (0..count).map(|i| bits >> i & 1 == 1).collect())
+            .collect();
+    }
+    let mut some = Vec::new();
+    for first in 0..count {
+        for second in first..count {
+            let pair: Vec<bool> = (0..count).map(|i| i == first || i == second).collect();
+            some.push(pair.iter().map(|chosen| !chosen).collect());
+            some.push(pair);
+        }
+    }
+    some
+}
+
+/// A party of a run, and the documents that it has of it.
+#[derive(Debug)]
+pub struct Witness {
+    /// What it is called in a failure.
+    pub name: &'static str,
+    /// Who it is to a judge, if it has a key to be judged by: a customer has none.
+    pub accused: Option<Culprit>,
+    /// What it has.
+    pub papers: Vec<Papers>,
+}
+
+/// Judges every choice of what `witnesses` have, of whom `guilty` have cheated, and returns how many were judged. Each of
+/// the guilty is convicted by everything that the witness named beside it has.
+///
+/// # Panics
+/// If an honest party is convicted, or a guilty one is cleared.
+pub fn judge_every_choice(witnesses: &[Witness], guilty: &[(Culprit, &str)]) -> usize {
+    let mut judged = 0;
+    for accused in witnesses.iter().filter_map(|witness| witness.accused) {
+        if !guilty.iter().any(|(culprit, _)| *culprit == accused) {
+            judged += nothing_convicts(witnesses, accused);
+        }
+    }
+    for (culprit, accuser) in guilty {
+        judged += nothing_clears(witnesses, *culprit, accuser);
+    }
+    judged
+}
+
+fn is_convicted(judgement: &[Conviction], culprit: Culprit) -> bool {
+    judgement.iter().any(|conviction| conviction.culprit == culprit)
+}
+
+/// What the accused has, and what the others have besides.
+fn split(witnesses: &[Witness], accused: Culprit) -> (Vec<Document>, Vec<Document>) {
+    let is_own = |witness: &&Witness| witness.accused == Some(accused);
+    let own: Vec<Papers> = (witnesses.iter().filter(is_own))
+        .flat_map(|witness| witness.papers.clone())
+        .collect();
+    let others: Vec<Papers> = (witnesses.iter().filter(|witness| !is_own(witness)))
+        .flat_map(|witness| witness.papers.clone())
+        .collect();
+    let own = documents(&own);
+    let mut others = documents(&others);
+    others.retain(|document| !own.contains(document));
+    (own, others)
+}
+
+fn nothing_convicts(witnesses: &[Witness], accused: Culprit) -> usize {
+    let (own, others) = split(witnesses, accused);
+    let choices = choices(others.len());
+    for choice in &choices {
+        let shown = others
+            .iter()
+            .zip(choice)
+            .filter_map(|(d, chosen)| chosen.then_some(d));
+        let shown: Vec<&Document> = shown.collect();
+        let judgement = judge(&papers(shown.iter().copied().chain(&own)));
+        let fields: Vec<&str> = shown.iter().map(|document| document.field.as_str()).collect();
+        assert!(
+            !is_convicted(&judgement, accused),
+            "{accused:?} is honest, shows all that it has, and is convicted by {fields:?}: {judgement:?}"
+        );
+    }
+    choices.len()
+}
+
+fn nothing_clears(witnesses: &[Witness], culprit: Culprit, accuser: &str) -> usize {
+    let accuser = witnesses.iter().find(|witness| witness.name == accuser);
+    let against = documents(&accuser.expect("the accuser is a witness").papers);
+    let (own, _) = split(witnesses, culprit);
+    let own: Vec<Document> = own
+        .into_iter()
+        .filter(|document| !against.contains(document))
+        .collect();
+    let choices = choices(own.len());
+    for choice in &choices {
+        let shown = own
+            .iter()
+            .zip(choice)
+            .filter_map(|(d, chosen)| chosen.then_some(d));
+        let shown: Vec<&Document> = shown.collect();
+        let judgement = judge(&papers(against.iter().chain(shown.iter().copied())));
+        let fields: Vec<&str> = shown.iter().map(|document| document.field.as_str()).collect();
+        assert!(
+            is_convicted(&judgement, culprit),
+            "{culprit:?} is guilty, and is cleared by {fields:?}: {judgement:?}"
+        );
+    }
+    choices.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_few_documents_every_choice_is_made_and_of_many_each_pair_and_its_complement() {
+        assert_eq!(choices(0), [Vec::<bool>::new()]);
+        assert_eq!(choices(3).len(), 8);
+        let many = choices(13);
+        assert_eq!(many.len(), 13 * 14);
+        assert!(many.contains(&(0..13).map(|i| i == 2 || i == 7).collect()));
+        assert!(many.contains(&(0..13).map(|i| i != 2 && i != 7).collect()));
+    }
+}
