@@ -56,10 +56,14 @@ const V1: &[Section] = &[
     ("wire_refusals", "frames", 57, &["protocol"]),
 ];
 
+/// The sections of `v2`.
+const V2: &[Section] = &[("documents", "documents", 10, &["protocol"])];
+
 /// The sections of a version.
 pub(crate) fn of(version: &str) -> &'static [Section] {
     match version {
         "v1" => V1,
+        "v2" => V2,
         other => panic!("there are no vectors of version `{other}`"),
     }
 }
@@ -72,20 +76,22 @@ mod tests {
 
     #[test]
     fn every_section_of_every_file_is_listed_with_its_cases() {
-        let mut found = BTreeSet::new();
-        for entry in std::fs::read_dir(folder("v1")).expect("a folder") {
-            let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
-            let Some(name) = name.strip_suffix(".json").filter(|name| *name != "changed") else {
-                continue;
-            };
-            let file = file("v1", name);
-            for (section, value) in file.as_object().expect("sections") {
-                found.insert((name.to_owned(), section.clone(), cases(value).len()));
+        for version in ["v1", "v2"] {
+            let mut found = BTreeSet::new();
+            for entry in std::fs::read_dir(folder(version)).expect("a folder") {
+                let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+                let Some(name) = name.strip_suffix(".json").filter(|name| *name != "changed") else {
+                    continue;
+                };
+                let file = file(version, name);
+                for (section, value) in file.as_object().expect("sections") {
+                    found.insert((name.to_owned(), section.clone(), cases(value).len()));
+                }
             }
+            let listed = of(version).iter();
+            let listed =
+                listed.map(|(name, section, count, _)| ((*name).to_owned(), (*section).to_owned(), *count));
+            assert_eq!(found, listed.collect(), "{version}");
         }
-        let listed = of("v1").iter();
-        let listed =
-            listed.map(|(name, section, count, _)| ((*name).to_owned(), (*section).to_owned(), *count));
-        assert_eq!(found, listed.collect());
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 const ALIASES: &[(&str, &str)] = &[
     ("A", "a"),
     ("B", "b"),
+    ("at", "at_ms"),
     ("coin_key", "coin"),
     ("deadline", "deadline_ms"),
     ("encrypted_size", "encrypted_bytes"),

@@ -1,4 +1,5 @@
-//! Every independent vector that is about documents, messages, sealing and goods; see `vectors/README.md`.
+//! Every vector that is about documents, messages, sealing and goods: the independent ones of version 1, and those of
+//! version 2 that this implementation makes itself. See `vectors/README.md`.
 
 #![allow(
     clippy::expect_used,
@@ -10,13 +11,14 @@
 mod digests;
 mod documents;
 mod goods;
+mod made;
 mod refused;
 mod refused_replies;
 mod seal;
 mod support;
 mod wire;
 
-use farthing_vectors::{Check, check_all};
+use farthing_vectors::{Check, check_all, file};
 
 const CHECKS: &[Check] = &[
     ("parties", "items", goods::item),
@@ -51,6 +53,25 @@ const CHECKS: &[Check] = &[
     ("negatives_protocol", "notes", seal::refused_note),
     ("negatives_protocol", "frames", refused::frame),
 ];
+
+/// The cases of version 2 have the form of those of version 1.
+const CHECKS_2: &[Check] = &[("documents", "documents", documents::document)];
+
+#[test]
+fn every_case_of_version_2_agrees() {
+    assert!(check_all("v2", "protocol", CHECKS_2) > 50);
+}
+
+#[test]
+fn making_version_2_again_gives_the_same() {
+    for (name, made) in made::files() {
+        let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+        assert!(
+            made == file("v2", name),
+            "{name} has changed: was what is signed or sent changed on purpose?"
+        );
+    }
+}
 
 #[test]
 fn every_case_agrees() {
