@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`transcript`](TranscriptExt) | every hash and its domain separators |
 //! | [`sign`](Signature) | Schnorr signatures in commitment form |
+//! | [`dleq`](SharedPoint) | a Diffie-Hellman point with its proof |
 //! | [`document`](Document) | what is signed, and the signed form |
 //! | [`denomination`](Denomination) | one key of the bank: one value, one epoch |
 //! | [`keylist`](KeyBook) | all keys of a bank, append-only, on a calendar |
@@ -29,6 +30,7 @@ mod blind;
 mod blindness;
 mod coin;
 mod denomination;
+mod dleq;
 mod document;
 mod encoding;
 mod generators;
@@ -43,6 +45,7 @@ pub use blind::{BlindError, Blinders, blind, recover};
 pub use blindness::joining_blinders;
 pub use coin::{Coin, CoinError};
 pub use denomination::{Denomination, DenominationSecret, KeyId};
+pub use dleq::SharedPoint;
 pub use document::{Document, Signed};
 pub use encoding::ParseHexError;
 pub use generators::{generator_g, generator_h};

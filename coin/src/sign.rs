@@ -185,10 +185,20 @@ impl SecretKey {
         let mut shared = other.point()? * self.x;
         let encoded = Zeroizing::new(shared.compress().to_bytes());
         shared.zeroize();
-        let mut transcript = start_secret(label::DIFFIE_HELLMAN);
-        transcript.bytes(b"shared", encoded.as_ref());
-        Ok(Zeroizing::new(transcript.digest32(b"secret")))
+        Ok(shared_digest(&encoded))
     }
+
+    /// The secret itself, for the proofs of this crate.
+    pub(crate) fn scalar(&self) -> &Scalar {
+        &self.x
+    }
+}
+
+/// What a Diffie-Hellman point is used as: its digest.
+pub(crate) fn shared_digest(encoded: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    let mut transcript = start_secret(label::DIFFIE_HELLMAN);
+    transcript.bytes(b"shared", encoded);
+    Zeroizing::new(transcript.digest32(b"secret"))
 }
 
 impl std::fmt::Debug for SecretKey {

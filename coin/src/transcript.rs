@@ -27,6 +27,8 @@ pub(crate) mod label {
     pub(crate) const SIGNATURE: &[u8] = b"signature";
     pub(crate) const SIGNATURE_NONCE: &[u8] = b"signature nonce";
     pub(crate) const DIFFIE_HELLMAN: &[u8] = b"diffie-hellman";
+    pub(crate) const SHARED_POINT: &[u8] = b"shared point";
+    pub(crate) const SHARED_POINT_NONCE: &[u8] = b"shared point nonce";
     pub(crate) const DOCUMENT: &[u8] = b"document";
     pub(crate) const DENOMINATION: &[u8] = b"denomination";
     pub(crate) const DENOMINATION_SECRET: &[u8] = b"denomination secret";

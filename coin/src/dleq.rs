@@ -1,0 +1,105 @@
+//! A Diffie-Hellman point that anyone can check: D = x E, with a proof that x is the secret of P = x G.
+//!
+//! The proof is that of Chaum and Pedersen (*Wallet Databases with Observers*, CRYPTO 1992, section 3.2), made
+//! non-interactive by a transcript. It lets a recipient show what was sealed to them and keep their secret key:
+//!
+//! ```text
+//! A = k G,  B = k E            k from the secret and all that is proven
+//! e = hash(context, P, E, D, A, B)
+//! s = k + e x                  s G = A + e P,  s E = B + e D
+//! ```
+//!
+//! The point opens whatever was sealed with E to P. So it is shown only where the maker of E has proven to know its
+//! secret, and thus the point: else this would open what others have sealed.
+
+use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::encoding;
+use crate::sign::{PublicKey, SecretKey, SignatureError, shared_digest};
+use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
+
+/// D = x E, and the proof that x is the secret key of a known P.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedPoint {
+    /// D, an encoded point other than the identity.
+    pub point: [u8; 32],
+    /// e, an encoded scalar.
+    pub challenge: [u8; 32],
+    /// s, an encoded scalar.
+    pub response: [u8; 32],
+}
+
+impl SecretKey {
+    /// Shows x `other`, with the proof that x is the secret of this key. `context` says what it is shown for: the proof
+    /// holds for nothing else. The same arguments always give the same bytes.
+    ///
+    /// # Errors
+    /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`] for a bad `other`.
+    pub fn show_shared_point(
+        &self,
+        other: &PublicKey,
+        context: &[u8; 32],
+    ) -> Result<SharedPoint, SignatureError> {
+        let base = other.point()?;
+        let shared = self.scalar() * base;
+        let point = shared.compress().to_bytes();
+        let mut transcript = start_secret(label::SHARED_POINT_NONCE);
+        transcript.bytes(b"secret", self.scalar().as_bytes());
+        transcript.bytes(b"context", context);
+        transcript.bytes(b"E", &other.0);
+        let k = Zeroizing::new(transcript.nonzero_scalar(b"k"));
+        let a = RistrettoPoint::mul_base(&k);
+        let b = *k * base;
+        let e = challenge(context, &self.public(), other, &point, &a, &b);
+        Ok(SharedPoint {
+            point,
+            challenge: e.to_bytes(),
+            response: (*k + e * self.scalar()).to_bytes(),
+        })
+    }
+}
+
+impl SharedPoint {
+    /// Checks that this is the point of `key` and `other`, shown for `context`, in variable time. Returns the same
+    /// digest as [`SecretKey::diffie_hellman`].
+    ///
+    /// # Errors
+    /// The malformed field, or [`SignatureError::Forged`].
+    pub fn verify(
+        &self,
+        key: &PublicKey,
+        other: &PublicKey,
+        context: &[u8; 32],
+    ) -> Result<Zeroizing<[u8; 32]>, SignatureError> {
+        let (public, base) = (key.point()?, other.point()?);
+        let shared = encoding::point(&self.point, "shared point")?;
+        let e = encoding::scalar(&self.challenge, "challenge")?;
+        let s = encoding::scalar(&self.response, "response")?;
+        let a = RistrettoPoint::vartime_double_scalar_mul_basepoint(&-e, &public, &s);
+        let b = RistrettoPoint::vartime_multiscalar_mul([s, -e], [base, shared]);
+        if challenge(context, key, other, &self.point, &a, &b) != e {
+            return Err(SignatureError::Forged);
+        }
+        Ok(shared_digest(&self.point))
+    }
+}
+
+fn challenge(
+    context: &[u8; 32],
+    key: &PublicKey,
+    other: &PublicKey,
+    point: &[u8; 32],
+    a: &RistrettoPoint,
+    b: &RistrettoPoint,
+) -> Scalar {
+    let mut transcript = Transcript::start(label::SHARED_POINT);
+    transcript.bytes(b"context", context);
+    transcript.bytes(b"P", &key.0);
+    transcript.bytes(b"E", &other.0);
+    transcript.bytes(b"D", point);
+    transcript.bytes(b"A", a.compress().as_bytes());
+    transcript.bytes(b"B", b.compress().as_bytes());
+    transcript.scalar(b"e")
+}
