@@ -13,20 +13,23 @@ use farthing_protocol::{
     contract::check_hold,
     decide::Outcome,
     documents::{AbortReason, Offer, SaleLimit},
-    goods::GoodsKey,
+    goods::{ContentKey, GoodsKey},
     limits::SALES_PAGE_MAX,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
-    seal::seal_goods_key,
-    sealed::{PayRequest, SalesRequest},
+    seal::{OfferedKey, wrap},
+    sealed::{PayRequest, SalesRequest, shows_wrong_key},
 };
 use support::bank::{Mood, secret_key};
 use support::{Bought, HOUR_MS, World, goods_key};
 
 /// An offer with `key` sealed in it to the escrow.
 fn sealing(world: &World, key: &GoodsKey) -> Offer {
-    let mut offer = world.offer(24);
+    sealed_in(world, world.offer(24), key)
+}
+
+fn sealed_in(world: &World, mut offer: Offer, key: &GoodsKey) -> Offer {
     let to = world.escrow.here();
-    let sealed_key = seal_goods_key(&secret_key(77), &to, &offer.sealing_context(), key);
+    let sealed_key = OfferedKey::seal(&secret_key(77), &to, &offer.sealing_context(), key);
     offer.sealed_key = Some(sealed_key.unwrap());
     offer
 }
@@ -90,23 +93,36 @@ async fn one_request_holds_and_commits_and_repeats_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_wrong_sealed_key_aborts_with_that_reason_once_the_coins_are_held() {
+async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
     let mut world = World::new();
     let another = sealing(&world, &GoodsKey::from_bytes([9; 32]));
-    // Sealed for an offer that costs more.
-    let dear = sealing(&world, &goods_key());
+    // Sealed for an offer that costs more, by the same merchant, who proves to know the secret in both.
     let mut cheap = world.offer(24);
     cheap.title = "another picture".into();
-    cheap.sealed_key = dear.sealed_key;
-    let mut no_point = world.offer(24);
-    no_point.sealed_key = dear.sealed_key;
-    no_point.sealed_key.as_mut().unwrap().ephemeral.0 = [0xff; 32];
-    for offer in [another, cheap, no_point] {
-        let bought = order(&mut world, offer);
-        assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+    let mut dear = sealing(&world, &goods_key()).sealed_key.unwrap();
+    dear.proof = OfferedKey::seal(
+        &secret_key(77),
+        &world.escrow.here(),
+        &cheap.sealing_context(),
+        &goods_key(),
+    )
+    .unwrap()
+    .proof;
+    cheap.sealed_key = Some(dear);
+    // The right key, which does not unwrap the content key.
+    let mut wraps_nothing = world.offer(24);
+    wraps_nothing.wrapped_key.tag[0] ^= 1;
+    let wraps_nothing = sealed_in(&world, wraps_nothing, &goods_key());
+    for offer in [another, cheap, wraps_nothing] {
+        let bought = order(&mut world, offer.clone());
+        let reason = aborted(&world, &bought).await;
+        let AbortReason::WrongKey(shown) = &reason else {
+            panic!("{reason:?}")
+        };
+        assert!(shows_wrong_key(shown, &world.escrow.here(), &offer));
         assert_eq!(world.bank.held().last(), Some(&bought.id()));
-        // It is final, and says the same for ever; and the bank is told.
-        assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+        // It is final, and always says the same; and the bank is told.
+        assert_eq!(aborted(&world, &bought).await, reason);
         assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
         assert_eq!(world.bank.settled().last(), Some(&bought.id()));
         // The key that is the right one comes too late.
@@ -118,6 +134,43 @@ async fn a_wrong_sealed_key_aborts_with_that_reason_once_the_coins_are_held() {
     }
     let listed = world.ask(sales(&world, &world.merchant, 0)).await.unwrap();
     assert!(listed.sales.is_empty(), "nothing was sold");
+}
+
+/// The point that an escrow shows of a wrong key opens all that was sealed with the same ephemeral key. A thief who takes
+/// that key into an offer of their own cannot prove to know its secret, and is shown nothing.
+#[tokio::test]
+async fn a_sealed_key_without_a_proof_of_its_own_is_not_opened_and_no_coin_is_held() {
+    let mut world = World::new();
+    let honest = sealing(&world, &goods_key());
+    let stolen = honest.sealed_key.unwrap();
+    let mut theirs = world.offer(24);
+    theirs.title = "another picture".into();
+    let mut no_point = stolen;
+    no_point.sealed.ephemeral.0 = [0xff; 32];
+    let mut no_proof = stolen;
+    no_proof.proof = None;
+    for offered in [stolen, no_point, no_proof] {
+        theirs.sealed_key = Some(offered);
+        let bought = order(&mut world, theirs.clone());
+        let refusal = world.refused(pay(&bought)).await;
+        assert!(
+            matches!(refusal, Refusal::Contract(ContractFault::DoesNotFit(_))),
+            "{refusal}"
+        );
+    }
+    assert!(world.bank.held().is_empty());
+}
+
+#[tokio::test]
+async fn a_goods_key_that_does_not_unwrap_the_content_key_is_not_committed() {
+    let mut world = World::new();
+    let mut offer = world.offer(24);
+    offer.wrapped_key.tag[0] ^= 1;
+    let bought = order(&mut world, offer);
+    let hold = world.held(&bought).await;
+    let refusal = world.refused(world.release(&bought, &hold)).await;
+    assert_eq!(refusal, ContractFault::WrongGoodsKey.into());
+    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
 }
 
 #[tokio::test]
@@ -209,7 +262,8 @@ async fn a_wrong_sealed_key_sells_nothing_so_that_the_merchant_can_release_anoth
     let mut world = World::new();
     let offer = sealing(&world, &GoodsKey::from_bytes([9; 32]));
     let (bought, again) = (order(&mut world, offer.clone()), order(&mut world, offer));
-    assert_eq!(aborted(&world, &bought).await, AbortReason::WrongSealedKey);
+    let reason = aborted(&world, &bought).await;
+    assert!(matches!(reason, AbortReason::WrongKey(_)), "{reason:?}");
     let hold = world.held(&again).await;
     world.ask(world.release(&again, &hold)).await.unwrap();
 }
@@ -221,8 +275,9 @@ async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
     for number in 0..=SALES_PAGE_MAX as u8 {
         let mut offer = world.offer(24);
         offer.sale_id = [number; 32];
+        offer.wrapped_key = wrap(&goods_key(), &offer.sale_id, &ContentKey::from_bytes([5; 32])).unwrap();
         let context = offer.sealing_context();
-        let sealed_key = seal_goods_key(&secret_key(77), &world.escrow.here(), &context, &goods_key());
+        let sealed_key = OfferedKey::seal(&secret_key(77), &world.escrow.here(), &context, &goods_key());
         offer.sealed_key = Some(sealed_key.unwrap());
         let bought = order(&mut world, offer);
         world.ask(pay(&bought)).await.unwrap();

@@ -8,7 +8,7 @@ use farthing_protocol::documents::{
 use farthing_protocol::goods::{ContentKey, GoodsKey};
 use farthing_protocol::hold::Payment;
 use farthing_protocol::money::Amount;
-use farthing_protocol::seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap};
+use farthing_protocol::seal::{NOTE_BYTES, OfferedKey, commit_goods_key, seal_goods_key, wrap};
 use farthing_protocol::wire;
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -113,7 +113,7 @@ pub fn contract() -> Contract {
         sales: SaleLimit::Once,
         sealed_key: None,
     };
-    let sealed_key = seal_goods_key(&key(7), &escrow, &offer.sealing_context(), &goods_key());
+    let sealed_key = OfferedKey::seal(&key(7), &escrow, &offer.sealing_context(), &goods_key());
     offer.sealed_key = Some(sealed_key.expect("it seals"));
     let terms = Terms {
         bank,

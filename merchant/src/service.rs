@@ -19,7 +19,7 @@ use farthing_protocol::{
         verify_deliver,
     },
     refusal::{Advice, GoodsFault, Later, Refusal},
-    seal::{commit_goods_key, seal_goods_key, wrap},
+    seal::{OfferedKey, commit_goods_key, wrap},
 };
 use serde::Serialize;
 use std::ops::Bound;
@@ -139,7 +139,8 @@ impl Merchant {
         };
         if item.sealed {
             let ephemeral = self.secret.ephemeral(&sale_id);
-            let sealed = seal_goods_key(&ephemeral, &request.escrow, &offer.sealing_context(), &goods_key);
+            let context = offer.sealing_context();
+            let sealed = OfferedKey::seal(&ephemeral, &request.escrow, &context, &goods_key);
             offer.sealed_key = Some(sealed.map_err(|e| Later::Unavailable(e.to_string()))?);
         }
         Ok(Signed::sign(offer, &self.key))

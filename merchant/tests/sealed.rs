@@ -37,7 +37,10 @@ async fn an_offer_of_a_sealed_item_has_the_key_in_it_for_the_escrow_and_this_off
     let world = World::new();
     world.put_up(ITEM, b"goods", true).await;
     let (one, other) = (world.offer().await.body, world.offer().await.body);
-    let (sealed, escrow) = (one.sealed_key.unwrap(), &world.escrow.identity);
+    let (offered, escrow) = (one.sealed_key.unwrap(), &world.escrow.identity);
+    let sealed = offered.sealed;
+    offered.check_proof(&one.sealing_context()).unwrap();
+    assert!(offered.check_proof(&other.sealing_context()).is_err());
     let opened = open_goods_key(escrow, &one.sealing_context(), &sealed).unwrap();
     assert!(opens(&one.key_commitment, &opened));
     assert!(open_goods_key(escrow, &other.sealing_context(), &sealed).is_err());

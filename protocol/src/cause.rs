@@ -32,7 +32,7 @@ impl AbortReason {
     pub fn is_bare(&self) -> bool {
         match self {
             AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => true,
-            AbortReason::CancelledBy(_) | AbortReason::Overdue(_) => false,
+            AbortReason::CancelledBy(_) | AbortReason::Overdue(_) | AbortReason::WrongKey(_) => false,
         }
     }
 
@@ -41,7 +41,8 @@ impl AbortReason {
         matches!(self, AbortReason::Cancelled | AbortReason::CancelledBy(_))
     }
 
-    /// Checks the cause of an abort of the purchase of `terms`.
+    /// Checks the cause of an abort of the purchase of `terms`. What a [`WrongKey`](AbortReason::WrongKey) shows is
+    /// judged with the offer, which the terms do not have.
     ///
     /// # Errors
     /// [`CauseFault::NotShown`] for a reason of version 1; else says what is wrong with the cause.
@@ -56,6 +57,7 @@ impl AbortReason {
                 verdict.map_err(CauseFault::Cancel)
             }
             AbortReason::Overdue(overdue) => check_overdue(overdue, terms),
+            AbortReason::WrongKey(_) => Ok(()),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     documents::{BankHold, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Terms},
+    goods::GoodsKey,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     refusal::ContractFault,
+    seal::{opens, unwrap},
 };
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_planted::{Defect, is_planted};
@@ -169,6 +171,14 @@ fn is_for(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
         Some((_, why)) => Err(ContractFault::Hold(why.into())),
         None => Ok(()),
     }
+}
+
+/// Whether `key` keeps what `offer` promises: it is the one that the offer commits to, and unwraps the content key.
+#[must_use]
+pub fn keeps_offer(offer: &Offer, key: &GoodsKey) -> bool {
+    let unwraps =
+        || unwrap(key, &offer.sale_id, &offer.wrapped_key).is_ok() || is_planted(Defect::WrappedKeyUnchecked);
+    opens(&offer.key_commitment, key) && unwraps()
 }
 
 /// Checks that a new purchase's deadline is neither too near nor beyond the horizon.

@@ -12,7 +12,7 @@
 //! request, gets what was written first.
 
 use crate::{
-    contract::{HeldContract, check_own_hold},
+    contract::{HeldContract, check_own_hold, keeps_offer},
     documents::{
         Abort, AbortReason, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
         Terms,
@@ -20,7 +20,7 @@ use crate::{
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault, check_bound},
-    seal::{SealedKey, opens, seal_goods_key},
+    seal::{SealedKey, seal_goods_key},
     withdraw::check_recipient,
 };
 use farthing_coin::{PublicKey, SecretKey, Signature, Signed};
@@ -202,6 +202,15 @@ fn abort(terms: &Terms, reason: &AbortReason) -> Abort {
     }
 }
 
+/// What is released once coins are held.
+#[derive(Debug)]
+pub(crate) enum Release {
+    /// The goods key, which keeps what the offer promises.
+    GoodsKey(GoodsKey),
+    /// The coins, for this reason: the key that is sealed in the offer does not.
+    Coins(AbortReason),
+}
+
 /// Terms that this escrow has had coins held for, and the goods key that opens their offer's commitment. Only
 /// [`verify_release`] and [`open_release`](crate::sealed::open_release) make one.
 #[derive(Debug)]
@@ -210,9 +219,8 @@ pub struct VerifiedRelease {
     purchase: PurchaseId,
     /// What names the sale, of an offer for one sale only.
     single_sale: Option<(PublicKey, [u8; 32])>,
-    /// The goods key, and how it is sealed to the customer. None in a sealed offer that has another one or none in it:
-    /// what is released then are the coins.
-    keys: Option<(GoodsKey, SealedKey)>,
+    /// The goods key, and how it is sealed to the customer; or why the coins are released instead.
+    keys: Result<(GoodsKey, SealedKey), AbortReason>,
     /// The contract whose hold the merchant has not seen.
     unseen: Option<HeldContract>,
 }
@@ -236,10 +244,10 @@ pub fn verify_release(
     let offer = offer.body;
     check_recipient(&terms.escrow, here)?;
     check_own_hold(&terms, &offer, &hold)?;
-    if !opens(&offer.key_commitment, &goods_key) && !is_planted(Defect::GoodsKeyUnchecked) {
+    if !keeps_offer(&offer, &goods_key) && !is_planted(Defect::GoodsKeyUnchecked) {
         return Err(ContractFault::WrongGoodsKey.into());
     }
-    VerifiedRelease::new(terms, &offer, Some(goods_key), ephemeral)
+    VerifiedRelease::new(terms, &offer, Release::GoodsKey(goods_key), ephemeral)
 }
 
 impl VerifiedRelease {
@@ -247,7 +255,7 @@ impl VerifiedRelease {
     pub(crate) fn new(
         terms: Terms,
         offer: &Offer,
-        goods_key: Option<GoodsKey>,
+        release: Release,
         ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
     ) -> Result<Self, Refusal> {
         let purchase = terms.purchase_id();
@@ -262,7 +270,10 @@ impl VerifiedRelease {
             .map_err(|_| ContractFault::DoesNotFit("purchase key".into()))
         };
         Ok(Self {
-            keys: goods_key.map(seal).transpose()?,
+            keys: match release {
+                Release::GoodsKey(goods_key) => Ok(seal(goods_key)?),
+                Release::Coins(reason) => Err(reason),
+            },
             single_sale: (offer.sales == SaleLimit::Once).then_some((offer.merchant, offer.sale_id)),
             unseen: None,
             purchase,
@@ -321,14 +332,14 @@ impl VerifiedRelease {
         }
         let terms = self.terms.clone();
         Ok(Decided::Now(match &self.keys {
-            Some((goods_key, sealed_key)) => Decision::Committed {
+            Ok((goods_key, sealed_key)) => Decision::Committed {
                 terms,
                 goods_key: goods_key.clone(),
                 sealed_key: *sealed_key,
             },
-            None => Decision::Aborted {
+            Err(reason) => Decision::Aborted {
                 terms,
-                reason: AbortReason::WrongSealedKey,
+                reason: reason.clone(),
             },
         }))
     }

@@ -10,11 +10,11 @@ use crate::{
         CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
     },
     money::Amount,
-    seal::{SealedKey, WrappedKey},
+    seal::{OfferedKey, SealedKey, WrappedKey},
 };
 use farthing_coin::{
-    Challenge, Coin, Document, KeyId, PublicKey, Response, Signature, SignatureError, Signed, Statement,
-    Transcript, TranscriptExt,
+    Challenge, Coin, Document, KeyId, PublicKey, Response, SharedPoint, Signature, SignatureError, Signed,
+    Statement, Transcript, TranscriptExt,
 };
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,8 @@ pub struct Offer {
     pub sales: SaleLimit,
     /// The goods key, sealed to the one escrow of the offer for its [`sealing_context`](Offer::sealing_context), where
     /// the merchant leaves it to the escrow to release it; else he does that himself.
-    pub sealed_key: Option<SealedKey>,
+    #[serde(with = "crate::seal::optional_key")]
+    pub sealed_key: Option<OfferedKey>,
 }
 
 impl Document for Offer {
@@ -109,9 +110,21 @@ impl Document for Offer {
 
     fn describe(&self, t: &mut Transcript) {
         Unsealed(self).describe(t);
-        t.u8(b"sealed", self.sealed_key.is_some().into());
-        if let Some(sealed_key) = &self.sealed_key {
-            describe_sealed_key(t, sealed_key);
+        match &self.sealed_key {
+            None => t.u8(b"sealed", 0),
+            Some(OfferedKey { sealed, proof: None }) => {
+                t.u8(b"sealed", 1);
+                describe_sealed_key(t, sealed);
+            }
+            Some(OfferedKey {
+                sealed,
+                proof: Some(proof),
+            }) => {
+                t.u8(b"sealed", 2);
+                describe_sealed_key(t, sealed);
+                t.bytes(b"sealed key proof commitment", &proof.commitment);
+                t.bytes(b"sealed key proof response", &proof.response);
+            }
         }
     }
 }
@@ -163,6 +176,12 @@ impl Offer {
             return [0; 32];
         }
         Unsealed(self).digest()
+    }
+
+    /// Whether the offer has a sealed key with a proof, as its escrow asks for; whether it is one, is checked when the
+    /// offer is.
+    pub fn has_proven_key(&self) -> bool {
+        self.sealed_key.is_some_and(|offered| offered.proof.is_some())
     }
 
     /// Whether every field is within its bound; says which is not.
@@ -525,6 +544,9 @@ pub enum AbortReason {
     CancelledBy(Signature),
     /// Its deadline passed by the escrow's clock, and by that of the bank, which signed this.
     Overdue(Box<Signed<Overdue>>),
+    /// The offer's sealed key does not keep what the offer promises, as this point
+    /// [shows](crate::sealed::shows_wrong_key): the merchant's fault.
+    WrongKey(Box<SharedPoint>),
 }
 
 impl AbortReason {
@@ -536,6 +558,7 @@ impl AbortReason {
             AbortReason::WrongSealedKey => 2,
             AbortReason::CancelledBy(_) => 3,
             AbortReason::Overdue(_) => 4,
+            AbortReason::WrongKey(_) => 5,
         }
     }
 
@@ -552,6 +575,11 @@ impl AbortReason {
                 t.bytes(b"overdue", &overdue.body.digest());
                 t.bytes(b"bank commitment", &overdue.signature.commitment);
                 t.bytes(b"bank response", &overdue.signature.response);
+            }
+            AbortReason::WrongKey(shown) => {
+                t.bytes(b"shared point", &shown.point);
+                t.bytes(b"shared point challenge", &shown.challenge);
+                t.bytes(b"shared point response", &shown.response);
             }
         }
     }

@@ -301,6 +301,10 @@ pub fn check_offer(
     if !body.escrows.contains(escrow) {
         return Err(OfferFault::NotAccepted("escrow"));
     }
+    if let Some(offered) = &body.sealed_key {
+        let proven = offered.check_proof(&body.sealing_context());
+        proven.map_err(OfferFault::SealedKeyUnproven)?;
+    }
     let accepted = body.banks.iter().find(|accepted| accepted.bank == *bank);
     let accepted = accepted.ok_or(OfferFault::NotAccepted("bank"))?;
     if !keys.knows_digest(&accepted.key_list_digest) {
@@ -363,6 +367,9 @@ pub enum OfferFault {
     /// The party is not among those accepted.
     #[error("the offer does not accept this {0}")]
     NotAccepted(&'static str),
+    /// The maker of the sealed key has not proven to know its secret: no escrow would open it.
+    #[error("the offer's sealed key has no proof that the merchant made it: {0}; nothing was paid")]
+    SealedKeyUnproven(SignatureError),
     /// It is for another item than the one asked for.
     #[error("the offer is for another item than the one asked for; nothing was paid")]
     OtherItem,
@@ -427,7 +434,7 @@ impl Purchase {
     pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
-            Purchase::Holding(order) if order.contract.offer.body.sealed_key.is_some() => {
+            Purchase::Holding(order) if order.contract.offer.body.has_proven_key() => {
                 Ask::Pay(Box::new(PayRequest(order.hold_request())))
             }
             Purchase::Holding(order) => Ask::Hold(Box::new(order.hold_request())),

@@ -5,7 +5,7 @@
 //! | commitment to a goods key | - | nobody; it is compared, once the key is shown |
 //! | [`WrappedKey`], in an offer | the sale's goods key | who paid |
 //! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the purchase key's holder |
-//! | [`SealedKey`], in an offer | the same | the escrow, once the coins are held |
+//! | [`OfferedKey`], in an offer | the same, with a proof of its maker's | the escrow, once the coins are held |
 //! | a note, beside a hold | a key from the wallet's seed | the wallet, restored |
 //!
 //! Every encryption is ChaCha20-Poly1305 (RFC 8439) under a key of its own, which a transcript derives from
@@ -13,12 +13,17 @@
 //! same bytes (a repeated reply is the same reply), and nothing opens in another place than its own.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
-use farthing_coin::{PublicKey, SecretKey, SignatureError, Transcript, TranscriptExt};
+use farthing_coin::{PublicKey, SecretKey, SharedPoint, SignatureError, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::goods::{ContentKey, GoodsKey, TAG_BYTES};
+
+mod offered;
+
+pub use offered::OfferedKey;
+pub(crate) use offered::optional as optional_key;
 
 /// A sealed note, always (bytes).
 pub const NOTE_BYTES: usize = 2048;
@@ -241,6 +246,20 @@ pub fn reopen_goods_key(
         return Err(SealError::DoesNotOpen("sealed key"));
     }
     let shared = ephemeral.diffie_hellman(to)?;
+    open_shared(&shared, to, context, sealed)
+}
+
+/// Opens what was sealed to `to` with the point that `to` has shown: so anyone sees what was found in an offer.
+///
+/// # Errors
+/// [`SealError::PublicKey`] if the point is not proven; else as [`open_goods_key`].
+pub fn open_with_point(
+    shown: &SharedPoint,
+    to: &PublicKey,
+    context: &[u8; 32],
+    sealed: &SealedKey,
+) -> Result<GoodsKey, SealError> {
+    let shared = shown.verify(to, &sealed.ephemeral, context)?;
     open_shared(&shared, to, context, sealed)
 }
 

@@ -17,15 +17,15 @@
 //! The key is opened no sooner than the coins are held: whoever has a decision written has put coins to it.
 
 use crate::{
-    contract::{HeldContract, VerifiedContract},
-    decide::{Committed, VerifiedRelease},
-    documents::{Contract, Hold, PurchaseId},
+    contract::{HeldContract, VerifiedContract, keeps_offer},
+    decide::{Committed, Release, VerifiedRelease},
+    documents::{AbortReason, Contract, Hold, Offer, PurchaseId},
     hold::HoldRequest,
     refusal::{ContractFault, Refusal, RequestFault},
-    seal::{open_goods_key, opens},
+    seal::{SealError, open_goods_key, open_with_point},
     withdraw::check_recipient,
 };
-use farthing_coin::{Document, PublicKey, SecretKey, Signed, Transcript, TranscriptExt};
+use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Transcript, TranscriptExt};
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
@@ -78,23 +78,30 @@ pub struct SealedSale {
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// Refuses a contract whose offer has no sealed key: its coins are held, and the merchant releases its key.
+/// Refuses a contract whose offer has no sealed key, as its coins are held and the merchant releases its key; and one
+/// whose maker has not proven to know the secret of the sealed key, as this escrow would show what opens it.
 ///
 /// # Errors
 /// As it says.
 pub fn check_sealed(contract: &VerifiedContract) -> Result<(), ContractFault> {
-    match contract.contract().offer.body.sealed_key {
-        Some(_) => Ok(()),
-        None => Err(ContractFault::DoesNotFit("sealed key, which it lacks".into())),
+    let offer = &contract.contract().offer.body;
+    let Some(offered) = &offer.sealed_key else {
+        return Err(ContractFault::DoesNotFit("sealed key, which it lacks".into()));
+    };
+    if is_planted(Defect::SealedKeyUnproven) {
+        return Ok(());
     }
+    offered
+        .check_proof(&offer.sealing_context())
+        .map_err(|_| ContractFault::DoesNotFit("sealed key, whose secret nobody has proven to know".into()))
 }
 
 /// Opens the goods key of a sealed offer, whose coins are held, with the escrow's own `key`, and seals it to the customer
-/// with `ephemeral`. A key that does not open, or is not what the offer commits to, is the merchant's fault: the release
-/// is one of the coins then.
+/// with `ephemeral`. A key that does not open, or with which the offer cannot be kept, is the merchant's fault: the release
+/// is one of the coins then, with the point by which anyone can see what was sealed.
 ///
 /// # Errors
-/// When nothing can be sealed to the customer's purchase key.
+/// When nothing can be sealed to the customer's purchase key, or the sealed key is none that [`check_sealed`] has seen.
 pub fn open_release(
     held: HeldContract,
     key: &SecretKey,
@@ -102,13 +109,35 @@ pub fn open_release(
 ) -> Result<VerifiedRelease, Refusal> {
     let Contract { terms, offer, .. } = held.contract();
     let offer = &offer.body;
-    let sealed_key = offer.sealed_key.as_ref();
-    let opened = sealed_key.and_then(|sealed| open_goods_key(key, &offer.sealing_context(), sealed).ok());
-    let right = opened.filter(|goods_key| {
-        opens(&offer.key_commitment, goods_key) || is_planted(Defect::SealedKeyUnchecked)
-    });
-    let release = VerifiedRelease::new(terms.clone(), offer, right, ephemeral)?;
+    let context = offer.sealing_context();
+    let no_key = || ContractFault::DoesNotFit("sealed key".into());
+    let sealed = &offer.sealed_key.as_ref().ok_or_else(no_key)?.sealed;
+    let opened = open_goods_key(key, &context, sealed).ok();
+    let right =
+        opened.filter(|goods_key| keeps_offer(offer, goods_key) || is_planted(Defect::SealedKeyUnchecked));
+    let release = match right {
+        Some(goods_key) => Release::GoodsKey(goods_key),
+        None => {
+            let shown = key.show_shared_point(&sealed.ephemeral, &context);
+            let shown = shown.map_err(|_| no_key())?;
+            Release::Coins(AbortReason::WrongKey(Box::new(shown)))
+        }
+    };
+    let release = VerifiedRelease::new(terms.clone(), offer, release, ephemeral)?;
     Ok(release.tell_of(held))
+}
+
+/// Whether the point that `escrow` has shown proves that the key sealed in `offer` does not keep what the offer promises.
+/// A point that is not proven, or is shown of a key whose maker has not proven to know its secret, proves nothing.
+pub fn shows_wrong_key(shown: &SharedPoint, escrow: &PublicKey, offer: &Offer) -> bool {
+    let context = offer.sealing_context();
+    let Some(offered) = offer.sealed_key.filter(|it| it.check_proof(&context).is_ok()) else {
+        return false;
+    };
+    match open_with_point(shown, escrow, &context, &offered.sealed) {
+        Ok(goods_key) => !keeps_offer(offer, &goods_key),
+        Err(error) => matches!(error, SealError::DoesNotOpen(_)),
+    }
 }
 
 /// Verifies a merchant's question for his sales.

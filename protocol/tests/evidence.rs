@@ -1,16 +1,16 @@
 //! Documents laid side by side: each charge, what clears of it, and that a cheat cannot frame an honest party.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{Document, PublicKey, SecretKey, Seed, SharedPoint, Signed};
 use farthing_protocol::{
     documents::{
         Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
         SaleLimit, Settled, Terms,
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
-    goods::{GoodsKey, PurchaseSecret, SealingSecret},
+    goods::{ContentKey, GoodsKey, PurchaseSecret, SealingSecret},
     money::Amount,
-    seal::{WrappedKey, commit_goods_key, seal_goods_key},
+    seal::{OfferedKey, commit_goods_key, seal_goods_key, wrap},
 };
 
 const MERCHANT: u8 = 1;
@@ -39,7 +39,7 @@ fn contract() -> Contract {
 /// The same with a sealed key in the offer: this one.
 fn sealed_contract(sealed: &GoodsKey) -> Contract {
     contract_with(|offer| {
-        let sealed_key = seal_goods_key(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
+        let sealed_key = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
         offer.sealed_key = Some(sealed_key.unwrap());
     })
 }
@@ -56,10 +56,7 @@ fn contract_with(change: impl FnOnce(&mut Offer)) -> Contract {
         encrypted_bytes: 1,
         goods_digest: [6; 32],
         encrypted_digest: [7; 32],
-        wrapped_key: WrappedKey {
-            body: [8; 32],
-            tag: [9; 16],
-        },
+        wrapped_key: wrap(&goods_key(), &[4; 32], &ContentKey::from_bytes([8; 32])).unwrap(),
         key_commitment: commit_goods_key(&goods_key()),
         price: Amount(150),
         currency: "FTH".into(),
@@ -309,6 +306,64 @@ fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_rig
         said(&[twice]),
         [(Culprit::Escrow(key(ESCROW)), Charge::DecidedTwice)]
     );
+}
+
+/// The same, with the point that the escrow shows.
+fn aborted_with_point(contract: &Contract, shown: SharedPoint) -> Papers {
+    let mut papers = aborted_for_sealed_key(contract, ESCROW);
+    let mut abort = papers.abort.unwrap().body;
+    abort.reason = AbortReason::WrongKey(Box::new(shown));
+    papers.abort = by(ESCROW, abort);
+    papers
+}
+
+/// The merchant shows nothing: what the escrow shows says whose fault it is.
+#[test]
+fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_escrow_of_a_right_one() {
+    let merchant = (Culprit::Merchant(key(MERCHANT)), Charge::WrongSealedKey);
+    let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
+    let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
+        judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()
+    };
+    let point = |contract: &Contract, by: u8| {
+        let offer = &contract.offer.body;
+        secret(by)
+            .show_shared_point(&key(SEALER), &offer.sealing_context())
+            .unwrap()
+    };
+    let wrong = sealed_contract(&GoodsKey::from_bytes([66; 32]));
+    let right = sealed_contract(&goods_key());
+    let wraps_nothing = contract_with(|offer| {
+        offer.wrapped_key.tag[0] ^= 1;
+        let context = offer.sealing_context();
+        let sealed = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &context, &goods_key());
+        offer.sealed_key = Some(sealed.unwrap());
+    });
+    let unproven = contract_with(|offer| {
+        let context = offer.sealing_context();
+        let other = GoodsKey::from_bytes([66; 32]);
+        let sealed = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &context, &other).unwrap();
+        offer.sealed_key = Some(OfferedKey {
+            proof: None,
+            ..sealed
+        });
+    });
+    for (contract, shown, expected) in [
+        (&wrong, point(&wrong, ESCROW), merchant),
+        (&wraps_nothing, point(&wraps_nothing, ESCROW), merchant),
+        (&right, point(&right, ESCROW), escrow),
+        // A point that is not the escrow's, or of another offer, shows nothing of this one.
+        (&wrong, point(&wrong, OTHER_ESCROW), escrow),
+        (&wrong, point(&wraps_nothing, ESCROW), escrow),
+        // It must not show a point of a key whose maker may be somebody else; and there must be a key.
+        (&unproven, point(&unproven, ESCROW), escrow),
+        (&contract(), point(&wrong, ESCROW), escrow),
+    ] {
+        assert_eq!(said(&[aborted_with_point(contract, shown)]), [expected]);
+        // What the merchant could show of old changes nothing.
+        let papers = [aborted_with_point(contract, shown), sealing_secret(SEALER)];
+        assert_eq!(said(&papers), [expected]);
+    }
 }
 
 #[test]

@@ -768,7 +768,7 @@ async fn sealed_offers() {
         "a payment for an offer whose sealed key is taken out", paying(unsealed)
             => contract!(ContractFault::OfferForged(_)),
         "a payment for a sealed key that was changed",
-            paying(|pay| pay.contract.offer.body.sealed_key.as_mut().unwrap().body[0] ^= 1)
+            paying(|pay| pay.contract.offer.body.sealed_key.as_mut().unwrap().sealed.body[0] ^= 1)
             => contract!(ContractFault::OfferForged(_)),
         "a payment of other terms", paying(|pay| pay.contract.terms.price = Amount(1))
             => contract!(ContractFault::DoesNotFit(_)),

@@ -29,6 +29,7 @@ use farthing_protocol::{
     money::Amount,
     purchase::{OfferFault, Purchase, PurchaseError},
     refusal::{CoinsFault, IssueFault, Later, PurchaseFault, Refusal},
+    seal::{OfferedKey, derive_ephemeral},
 };
 use farthing_tests::{
     by_hand::ByHand,
@@ -233,9 +234,65 @@ fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Brea
     });
 }
 
+/// The escrow sees that the key unwraps nothing, and commits nothing.
 #[test]
-fn a_merchant_whose_key_opens_nothing_is_convicted() {
-    sells_something_else(1, |_| wraps_nothing(), Breach::ContentKey);
+fn a_merchant_whose_key_opens_nothing_sells_nothing() {
+    setting(1, async |it| {
+        let (key, lie) = (it.world.foundation.key(MERCHANT), wraps_nothing());
+        it.world.cheat(MERCHANT, FalseOffers { key, lie });
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+    });
+}
+
+/// In a sealed offer it is the merchant's fault, which the escrow shows.
+#[test]
+fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
+    setting_of(33, Population::sealed(), async |it| {
+        let secret = MerchantSecret::load(&it.world.merchant_home(0)).unwrap();
+        let lie: Lie = Box::new(move |offer| {
+            offer.wrapped_key.tag = [66; 16];
+            let goods_key = secret.goods_key(&offer.sale_id);
+            let (ephemeral, escrow) = (secret.ephemeral(&offer.sale_id), offer.escrows[0]);
+            let sealed = OfferedKey::seal(&ephemeral, &escrow, &offer.sealing_context(), &goods_key);
+            offer.sealed_key = Some(sealed.unwrap());
+        });
+        let key = it.world.foundation.key(MERCHANT);
+        it.world.cheat(MERCHANT, FalseOffers { key, lie });
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        let papers = it.wallet.papers(number).unwrap();
+        convicts(&[papers], &[it.merchant(Charge::WrongSealedKey)]);
+    });
+}
+
+/// Whoever takes another merchant's sealed key into an offer of their own sells nothing and is shown nothing.
+#[test]
+fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought() {
+    setting_of(34, Population::sealed(), async |it| {
+        let lie: Lie = Box::new(|offer| {
+            let stolen = derive_ephemeral(&[66; 32], &offer.sale_id);
+            let (escrow, key) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
+            let sealed = OfferedKey::seal(&stolen, &escrow, &[1; 32], &key);
+            offer.sealed_key = Some(sealed.unwrap());
+        });
+        let key = it.world.foundation.key(MERCHANT);
+        it.world.cheat(MERCHANT, FalseOffers { key, lie });
+        let (parties, output) = (it.world.parties(), it.output());
+        let begun = it.wallet.begin_purchase(&parties, "a picture", &output).await;
+        let error = begun.unwrap_err();
+        assert!(
+            matches!(error, WalletError::Offer(OfferFault::SealedKeyUnproven(_))),
+            "{error}"
+        );
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+    });
 }
 
 #[test]
@@ -435,7 +492,7 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
 }
 
 #[test]
-fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted_by_the_merchant() {
+fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted() {
     setting_of(32, Population::sealed(), async |it| {
         let key = it.world.foundation.key(ESCROW);
         it.world.cheat(ESCROW, DeniesSealedKeys { key });
@@ -444,14 +501,10 @@ fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted_by_the
         assert_eq!(it.status(number), "aborted");
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         it.books_balance().await;
-        // By her papers it is his fault, unless he shows what he has sealed.
+        // What the escrow had to show says that the key is right. The merchant shows nothing.
         let papers = it.wallet.papers(number).unwrap();
         convicts(
             std::slice::from_ref(&papers),
-            &[it.merchant(Charge::WrongSealedKey)],
-        );
-        convicts(
-            &[it.sealing_secret(&papers), papers],
             &[it.escrow(Charge::SealedKeyDenied)],
         );
     });

@@ -214,7 +214,7 @@ fn why_aborted(row: &PurchaseRow) -> String {
         (None, Some(AbortReason::DeadlinePassed | AbortReason::Overdue(_))) => {
             "its deadline passed before the merchant had the hold".into()
         }
-        (None, Some(AbortReason::WrongSealedKey)) => {
+        (None, Some(AbortReason::WrongSealedKey | AbortReason::WrongKey(_))) => {
             "the escrow found another key in the merchant's offer than it commits to; `farthing receipt show` has what \
              proves it"
                 .into()

@@ -17,13 +17,13 @@ use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     documents::{AcceptedBank, Hold, Offer, PurchaseId, PurchaseKeyUse, SaleLimit},
-    goods::GoodsKey,
+    goods::{ContentKey, GoodsKey},
     history::WithHead,
     hold::HoldRequest,
     money::Amount,
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
-    seal::{NOTE_BYTES, WrappedKey, commit_goods_key},
+    seal::{NOTE_BYTES, commit_goods_key, wrap},
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -156,10 +156,7 @@ impl World {
             encrypted_bytes: 1,
             goods_digest: [3; 32],
             encrypted_digest: [4; 32],
-            wrapped_key: WrappedKey {
-                body: [5; 32],
-                tag: [6; 16],
-            },
+            wrapped_key: wrap(&goods_key(), &[1; 32], &ContentKey::from_bytes([5; 32])).unwrap(),
             key_commitment: commit_goods_key(&goods_key()),
             price: Amount(price),
             currency: "FTH".into(),

@@ -8,6 +8,7 @@ use crate::{
     goods::SealingSecret,
     purchase::{PurchaseError, check_abort, check_commit, check_receipt},
     seal::{opens, reopen_goods_key},
+    sealed::shows_wrong_key,
 };
 use farthing_coin::{Document, PublicKey, SecretKey, Signed};
 use std::collections::BTreeSet;
@@ -133,19 +134,31 @@ impl<'a> Case<'a> {
             || commits.any(|commit| sealed_wrong(commit))
     }
 
-    /// Whose fault an abort for a wrong sealed key is: the merchant's who sealed it, unless he shows that it is right.
+    /// Whose fault an abort for a wrong sealed key is. The escrow shows what it has found; an escrow of version 1 only
+    /// said so, and then it is the merchant's who sealed it, unless the merchant shows that it is right.
     fn charge_of_sealed_key(&self) -> Option<(Culprit, Charge)> {
         // With the terms, the escrow is the one that they name. Of one that has committed as well, nothing is believed.
         let (true, Some(_)) = (self.is_only_aborted(), self.terms) else {
             return None;
         };
         let offer = &self.contract.as_ref()?.offer.body;
+        let shown = self.aborts.iter().find_map(|abort| match &abort.body.reason {
+            AbortReason::WrongKey(shown) => Some(shown),
+            _ => None,
+        });
+        if let Some(shown) = shown {
+            return Some(match shows_wrong_key(shown, &self.escrow, offer) {
+                true => (Culprit::Merchant(offer.merchant), Charge::WrongSealedKey),
+                false => (Culprit::Escrow(self.escrow), Charge::SealedKeyDenied),
+            });
+        }
         let mut aborts = self.aborts.iter();
         aborts.find(|abort| abort.body.reason == AbortReason::WrongSealedKey)?;
-        let sealed = offer.sealed_key.as_ref();
+        let sealed = offer.sealed_key.map(|offered| offered.sealed);
         let is_right = |secret: &SealingSecret| {
-            let reopened =
-                |key: SecretKey| reopen_goods_key(&key, &self.escrow, &offer.sealing_context(), sealed?).ok();
+            let reopened = |key: SecretKey| {
+                reopen_goods_key(&key, &self.escrow, &offer.sealing_context(), &sealed?).ok()
+            };
             let goods_key = secret.key().and_then(reopened);
             goods_key.is_some_and(|goods_key| opens(&offer.key_commitment, &goods_key))
         };

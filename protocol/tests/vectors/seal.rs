@@ -7,7 +7,7 @@ use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
     restore::{Asked, Note},
     seal::{
-        SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
+        OfferedKey, SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
         derive_goods_key, open_goods_key, open_note, opens, reopen_goods_key, seal_goods_key, seal_note,
         unwrap, wrap,
     },
@@ -68,7 +68,8 @@ pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
     let escrow = key(case.get("escrow_secret"));
     claims.bytes("escrow", escrow.public().0, case);
     let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context);
-    claims.equal("in the offer", offer.sealed_key, Some(sealed));
+    let offered = OfferedKey { sealed, proof: None };
+    claims.equal("in the offer", offer.sealed_key, Some(offered));
     let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
     claims.holds("opens the commitment", opens(&offer.key_commitment, &goods_key));
 }

@@ -65,6 +65,8 @@ defects! {
     GoodsKeyUnchecked: "The escrow commits with a goods key that does not open the offer's commitment.",
     SealedKeyUnchecked: "The escrow commits with whatever it finds in a sealed key.",
     SealedKeyUnbound: "A sealed key is not bound to its offer.",
+    SealedKeyUnproven: "The escrow opens a sealed key whose secret nobody has proven to know.",
+    WrappedKeyUnchecked: "The escrow commits with a goods key that does not unwrap the content key.",
     RefusalTakenForHold: "The escrow commits on a sealed offer whatever the bank says of the coins.",
     SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
     OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",

@@ -19,7 +19,7 @@ use farthing_protocol::{
     history::WithHead,
     offer::{OfferRequest, Offered},
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
-    seal::{derive_ephemeral, seal_goods_key, wrap},
+    seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
     settle::{Answers, SettleOne, SettleRequest},
 };
@@ -139,7 +139,7 @@ pub fn seals_another_key() -> Lie {
     Box::new(|offer| {
         let ephemeral = derive_ephemeral(&[66; 32], &offer.sale_id);
         let (to, other) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
-        let sealed_key = seal_goods_key(&ephemeral, &to, &offer.sealing_context(), &other);
+        let sealed_key = OfferedKey::seal(&ephemeral, &to, &offer.sealing_context(), &other);
         offer.sealed_key = Some(sealed_key.expect("a sealed key"));
     })
 }
@@ -253,10 +253,15 @@ impl Cheat for DeniesSealedKeys {
         let Ok(EscrowRequest::Pay(PayRequest(hold))) = EscrowRequest::decode(&request) else {
             return honest.answer(lane, request).await;
         };
+        let offer = &hold.contract.offer.body;
+        let sealed = offer.sealed_key.expect("a sealed offer").sealed;
+        let shown = self
+            .key
+            .show_shared_point(&sealed.ephemeral, &offer.sealing_context());
         let abort = Abort {
             purchase: hold.contract.terms.purchase_id(),
             bank: hold.contract.terms.bank,
-            reason: AbortReason::WrongSealedKey,
+            reason: AbortReason::WrongKey(Box::new(shown.expect("a point"))),
         };
         encode_reply(&Ok(Outcome::Aborted(Signed::sign(abort, &self.key))))
     }

@@ -83,6 +83,10 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::a_sealed_key_of_another_offer
     ),
     story!(
+        "a goods key that unwraps nothing",
+        strangers::a_goods_key_that_unwraps_nothing
+    ),
+    story!(
         "a sealed offer, and coins that are held",
         strangers::a_sealed_offer_and_coins_that_are_held
     ),
