@@ -32,9 +32,9 @@ impl Lane {
     #[must_use]
     pub const fn alpn(self) -> &'static str {
         match self {
-            Lane::Identified => "farthing/1 identified",
-            Lane::Anonymous => "farthing/1 anonymous",
-            Lane::Peer => "farthing/1 peer",
+            Lane::Identified => "farthing/2 identified",
+            Lane::Anonymous => "farthing/2 anonymous",
+            Lane::Peer => "farthing/2 peer",
         }
     }
 
@@ -133,7 +133,10 @@ pub enum NetworkError {
         peer: String,
     },
     /// The server does not speak this version of the protocol on this lane. Trying again does not help.
-    #[error("{peer} does not speak `{expected}`; bring the older of the two programs up to date")]
+    #[error(
+        "{peer} speaks another version of the protocol (this program speaks `{expected}`); nothing was sent; bring the \
+         older of the two programs up to date"
+    )]
     WrongProtocol {
         /// The server.
         peer: String,

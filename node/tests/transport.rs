@@ -41,7 +41,7 @@ async fn many_requests_on_one_connection_get_each_its_own_reply() {
             let channel = channel.clone();
             tokio::spawn(async move {
                 let reply = channel.call(format!("{i}").into_bytes(), PATIENCE).await.unwrap();
-                assert_eq!(reply, format!("farthing/1 peer|{i}").into_bytes());
+                assert_eq!(reply, format!("farthing/2 peer|{i}").into_bytes());
             })
         })
         .collect();
@@ -53,16 +53,16 @@ async fn many_requests_on_one_connection_get_each_its_own_reply() {
 #[tokio::test]
 async fn an_unknown_lane_is_refused() {
     let server = start(ServerLimits::default());
-    let refused = foreign_connection(server.card.address, "farthing/2 anonymous").await;
+    let refused = foreign_connection(server.card.address, "farthing/1 anonymous").await;
     assert!(
         matches!(refused, Err(quinn::ConnectionError::ConnectionClosed(_))),
         "{refused:?}"
     );
 
-    // And a client learns that it is the server that speaks something else.
+    // And a client learns that it is the server that speaks something else: the version before this one.
     let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
     let mut tls = server_tls(&identity);
-    tls.alpn_protocols = vec![b"h3".to_vec()];
+    tls.alpn_protocols = vec![b"farthing/1 peer".to_vec()];
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     let other = quinn::Endpoint::server(config, any_port()).unwrap();
@@ -74,6 +74,8 @@ async fn an_unknown_lane_is_refused() {
     });
     let error = error.err().unwrap();
     assert!(matches!(&error, NetworkError::WrongProtocol { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("speaks another version of the protocol"), "{text}");
     assert!(error.is_final());
 }
 
