@@ -26,6 +26,7 @@ pub mod cli;
 pub mod desk;
 pub mod evidence;
 pub mod keys;
+pub mod migrate;
 pub mod node;
 mod output;
 pub mod overdue;

@@ -3,6 +3,7 @@
 use crate::admin::Command;
 use crate::bank::{Bank, BankParts};
 use crate::keys::{BankSettings, KeysError, Master};
+use crate::migrate::migrate;
 use async_trait::async_trait;
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::{
@@ -88,7 +89,7 @@ impl BankNode {
         let master = Master::read(dir)?;
         let network = home.network()?;
         let probe = ProcessProbe::from_environment(RoleName::Bank.as_str());
-        let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
+        let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
         let identity = farthing_coin::SecretKey::from_bytes(&home.identity().to_bytes())
             .map_err(|e| damaged_identity(dir, &e))?;
         let parts = BankParts {

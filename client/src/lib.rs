@@ -31,6 +31,7 @@ pub mod faults;
 pub mod goods;
 pub mod lab;
 mod late;
+mod migrate;
 mod mint;
 pub mod restore;
 pub mod resume;

@@ -2,6 +2,7 @@
 
 use crate::{
     error::WalletError,
+    migrate::migrate,
     rows::{COUNTERS, Counter, KEY_LISTS, PURCHASES, PurchaseRow, RESTORED},
     talk::{Patience, Talk},
     watch::Watch,
@@ -12,7 +13,7 @@ use farthing_node::{
     clock::Clock,
     entropy::Entropy,
     network::{Lane, Network},
-    store::{Store, StoreError, StoreOptions, Transaction},
+    store::{SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
@@ -149,7 +150,7 @@ impl Wallet {
     pub fn open(dir: &Path, around: Surroundings) -> Result<Wallet, WalletError> {
         let seed = read_seed(dir)?;
         let (store, _) = Store::open(&dir.join(STORE_DIR), around.store.clone())?;
-        Ok(Self::with_store(dir, seed, store, around))
+        Self::with_store(dir, seed, store, around)
     }
 
     /// Opens the wallet in `dir`, whose rows are in `store`: a partition of one that several wallets share, and so the
@@ -158,17 +159,22 @@ impl Wallet {
     /// # Errors
     /// When there is none.
     pub fn open_in(dir: &Path, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
-        Ok(Self::with_store(dir, read_seed(dir)?, store, around))
+        Self::with_store(dir, read_seed(dir)?, store, around)
     }
 
-    fn with_store(dir: &Path, seed: Seed, store: Store, around: Surroundings) -> Wallet {
-        Wallet {
+    /// The wallet whose rows are in `store`, brought up to date.
+    fn with_store(dir: &Path, seed: Seed, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
+        if store.schema_version()? < SCHEMA_VERSION {
+            let file = NetworkFile::load(dir)?;
+            store.migrate(|migration| migrate(migration, file.cards()))?;
+        }
+        Ok(Wallet {
             dir: dir.to_path_buf(),
             seed,
             store,
             around,
             books: Mutex::default(),
-        }
+        })
     }
 
     /// Closes the wallet. What was done is durable without it; it only makes the next start quicker.

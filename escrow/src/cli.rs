@@ -2,6 +2,7 @@
 
 use crate::admin::{AdminRequest, PurchaseLine, purchases_page};
 use crate::escrow::{Escrow, EscrowParts};
+use crate::migrate::migrate;
 use crate::rows::LATEST_MS;
 use crate::time::{BEHIND_MAX_MS, QUIET_MAX_MS};
 use anyhow::Result;
@@ -119,8 +120,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr) -> Result<Report> {
         &mut entropy.rng(),
     )?;
     // Made now, so that every command finds a store, and a node starts at once.
-    let (store, _) = Store::open(&dir.join(STORE_DIR), StoreOptions::default())?;
-    store.close()?;
+    open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let note = "keep a copy of its files where nobody else can read it";
     Ok(made(&home, note, "its bank")?)
 }
@@ -130,7 +130,9 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
     let page = async |after: Option<String>| {
         let request = AdminRequest::Purchases { after: after.clone() };
         administer(dir, &request, async || {
-            with_store(dir, |store| purchases_page(&store.view(), after.as_deref()))
+            with_store(dir, migrate, |store| {
+                purchases_page(&store.view(), after.as_deref())
+            })
         })
         .await
     };
@@ -159,7 +161,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     logging::init(if as_json { LogFormat::Json } else { LogFormat::Text })?;
     let home = open(dir)?;
     let probe = ProcessProbe::from_environment(RoleName::Escrow.as_str());
-    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
+    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
     let escrow = Arc::new(Escrow::new(EscrowParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         store: store.clone(),

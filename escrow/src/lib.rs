@@ -18,6 +18,7 @@
 pub mod admin;
 pub mod cli;
 pub mod escrow;
+pub mod migrate;
 pub mod rows;
 pub mod service;
 pub mod settle;

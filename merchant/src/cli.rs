@@ -3,6 +3,7 @@
 use crate::admin::{AdminRequest, SaleLine, answer, parse_id};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
+use crate::migrate::migrate;
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ use farthing_node::operator::{
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
-use farthing_node::store::{Store, StoreOptions};
+use farthing_node::store::StoreOptions;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -140,7 +141,7 @@ pub(crate) fn open(dir: &Path) -> Result<Home<Settings>> {
 pub(crate) async fn ask(dir: &Path, request: AdminRequest) -> Result<Value, OperatorError> {
     administer(dir, &request, async || {
         let shelf = Shelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
-        with_store(dir, |store| answer(store, &shelf, request.clone()))
+        with_store(dir, migrate, |store| answer(store, &shelf, request.clone()))
     })
     .await
 }
@@ -162,8 +163,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<
     secret.save(dir)?;
     Shelf::open(dir)?;
     // Made now, so that every command finds a store, and a node starts at once.
-    let (store, _) = Store::open(&dir.join(STORE_DIR), StoreOptions::default())?;
-    store.close()?;
+    open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let account = secret.account_key().public().to_string();
     let note = format!("its account key is {account}");
     let mut report = made(&home, &note, "its bank and its escrow")?;
@@ -238,7 +238,7 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
     let home = open(dir)?;
     home.config().settings.check().map_err(anyhow::Error::msg)?;
     let probe = ProcessProbe::from_environment(RoleName::Merchant.as_str());
-    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe))?;
+    let store = open_store(&dir.join(STORE_DIR), home.store_options(&probe), migrate)?;
     let merchant = Arc::new(Merchant::new(MerchantParts {
         key: SecretKey::from_bytes(&home.identity().to_bytes())?,
         secret: MerchantSecret::load(dir)?,

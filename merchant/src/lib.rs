@@ -27,6 +27,7 @@ mod cli_goods;
 pub mod finish;
 mod learn;
 pub mod merchant;
+pub mod migrate;
 pub mod rows;
 pub mod secret;
 pub mod service;

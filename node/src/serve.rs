@@ -8,7 +8,7 @@ use crate::operator::status::WithStatus;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::quic::{QuicServer, ServerError, ServerIdentity, ServerLimits};
-use crate::store::{OpenReport, Store, StoreError, StoreOptions};
+use crate::store::{Migration, OpenReport, Store, StoreError, StoreOptions};
 use async_trait::async_trait;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -47,11 +47,15 @@ pub enum ServeError {
     Signal(std::io::Error),
 }
 
-/// Opens a node's store and says in the log what had to be mended.
+/// Opens a node's store, brings its rows up to date with `migrate`, and says in the log what had to be mended.
 ///
 /// # Errors
-/// When another process has it open, or the journal is damaged.
-pub fn open_store(dir: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+/// When another process has it open, the journal is damaged, or a newer program has used it.
+pub fn open_store(
+    dir: &Path,
+    options: StoreOptions,
+    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
+) -> Result<Store, StoreError> {
     let (store, report): (Store, OpenReport) = Store::open(dir, options)?;
     let head = store.head();
     tracing::info!(
@@ -60,6 +64,7 @@ pub fn open_store(dir: &Path, options: StoreOptions) -> Result<Store, StoreError
         rebuilt = report.rebuilt(),
         "the store is open"
     );
+    store.migrate(migrate)?;
     Ok(store)
 }
 

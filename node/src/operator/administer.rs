@@ -4,7 +4,7 @@ use super::STORE_DIR;
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::card::{NetworkFileError, RoleName};
 use crate::home::HomeError;
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Migration, Store, StoreError, StoreOptions};
 use serde::Serialize;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -101,17 +101,19 @@ pub async fn administer(
     Err(OperatorError::InUse { dir: dir.to_owned() })
 }
 
-/// Opens the store of a node that does not run, for `work` alone.
+/// Opens the store of a node that does not run, for `work` alone. Its rows are brought up to date with `migrate` first.
 ///
 /// # Errors
 /// When the store cannot be opened or closed, and what `work` refuses.
 pub fn with_store(
     dir: &Path,
+    migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
     work: impl FnOnce(&Store) -> Result<Value, String>,
 ) -> Result<Value, OperatorError> {
     let (store, _) = Store::open(&dir.join(STORE_DIR), StoreOptions::default())?;
-    let done = work(&store);
+    let done = store.migrate(migrate).map(|()| work(&store));
     store.close()?;
+    let done = done?;
     done.map_err(OperatorError::refused)
 }
 
@@ -157,11 +159,11 @@ mod tests {
             if tries.get() == 3 {
                 busy.take().unwrap().close().unwrap();
             }
-            with_store(dir.path(), |_| Ok(json!("done")))
+            with_store(dir.path(), |_| Ok(()), |_| Ok(json!("done")))
         };
         let done = administer(dir.path(), &json!({}), alone).await.unwrap();
         assert_eq!((done, tries.get()), (json!("done"), 3));
-        let refused = async || with_store(dir.path(), |_| Err("no".into()));
+        let refused = async || with_store(dir.path(), |_| Ok(()), |_| Err("no".into()));
         let error = administer(dir.path(), &json!({}), refused).await.unwrap_err();
         assert!(matches!(&error, OperatorError::Admin(AdminError::Refused(why)) if why == "no"));
     }

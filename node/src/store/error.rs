@@ -78,6 +78,20 @@ pub enum StoreError {
         /// What is wrong, and where.
         damage: Damage,
     },
+    /// A newer program has written here. Nothing was changed.
+    #[error(
+        "{} was last used by a newer program: its format version is {found}, this program knows up to {known}; nothing \
+         was changed; use the newer program again",
+        .path.as_ref().map_or("the store".to_owned(), |path| format!("the journal {}", path.display()))
+    )]
+    Newer {
+        /// The journal, if its own header says so; else a row does.
+        path: Option<PathBuf>,
+        /// The version that was found.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
     /// A file operation failed while the store was opened or verified.
     #[error("could not {doing}: {why}")]
     Disk {
@@ -104,7 +118,7 @@ pub struct Damage {
 pub enum DamageKind {
     /// The journal's own header is not one.
     Header,
-    /// The file is of another format version.
+    /// The file is of a format version that there has never been.
     Version(u32),
     /// There is no record where acknowledged ones must be, up to this sequence number.
     Missing(u64),
@@ -121,7 +135,9 @@ impl fmt::Display for Damage {
         write!(f, "at byte {}, record {}: ", self.offset, self.sequence)?;
         match self.kind {
             DamageKind::Header => f.write_str("this is not the header of a journal"),
-            DamageKind::Version(got) => write!(f, "the format version is {got}, this program knows 1"),
+            DamageKind::Version(got) => {
+                write!(f, "the format version is {got}, which there has never been")
+            }
             DamageKind::Missing(last) => {
                 write!(f, "records up to {last} were acknowledged, and are missing")
             }

@@ -40,6 +40,8 @@ pub const CHECKPOINT_RECORDS: u64 = 256;
 pub const BACKGROUND_PIECE_BYTES: u64 = 1024 * 1024;
 /// See [`BACKGROUND_PIECE_BYTES`].
 pub const BACKGROUND_PAUSES: u32 = 3;
+/// How many rows a migration changes in one transaction.
+pub const MIGRATION_ROWS: usize = 256;
 /// How much is gathered before it goes to the index while it is rebuilt (rows): in key order sled takes
 /// twice as many.
 pub const REBUILD_ROWS: usize = 16 * 1024;

@@ -21,6 +21,7 @@
 //! | killed, or the power goes | the next start cuts off a torn last record, which nobody was told of |
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
 //! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the place: it does not open, or stops for good where that is found later |
+//! | a newer program has had the directory | [`StoreError::Newer`], with nothing changed |
 //! | another process has the directory | [`StoreError::InUse`] |
 //!
 //! After a clean stop a start checks the end of the journal alone, and the rest beside the work; after any other, the
@@ -39,6 +40,7 @@ mod job;
 mod journal;
 mod key;
 pub mod limits;
+mod migration;
 mod options;
 mod partition;
 mod places;
@@ -61,6 +63,7 @@ pub use index_found::IndexFound;
 pub use index_sled::SledIndex;
 pub use job::Job;
 pub use key::{FixedKey, Key};
+pub use migration::{Migration, SCHEMA_VERSION};
 pub use options::{IndexKind, Progress, ProgressFn, Stage, StoreOptions, Threading};
 pub use recovery::OpenReport;
 pub use table::Table;

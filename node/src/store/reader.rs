@@ -3,6 +3,7 @@
 use super::error::{Damage, DamageKind, StoreError};
 use super::index::Head;
 use super::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
+use super::migration::SCHEMA_VERSION;
 use super::options::{Progress, Stage, StoreOptions};
 use super::places::{Place, Places};
 use super::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
@@ -21,6 +22,8 @@ pub(crate) const JOURNAL_NAME: &str = "journal";
 pub(crate) struct Reader {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) format: Format,
+    /// Whether the journal's own header has an older version than this program's.
+    is_old: bool,
     path: PathBuf,
     pub(crate) places: Arc<Places>,
     /// Up to which record it is still to be verified, if a start has passed some over.
@@ -53,21 +56,48 @@ impl Reader {
         let mut header = vec![0; RECORDS_BEGIN as usize];
         read_or_zero(file.as_ref(), 0, &mut header)
             .map_err(StoreError::disk(format!("read {}", path.display())))?;
-        match Format::read_file_header(&header) {
-            Ok(format) => Ok(Some(Self::new(file, format, path))),
-            Err(bad) => {
-                let kind = match bad {
-                    BadFile::Header => DamageKind::Header,
-                    BadFile::Version(version) => DamageKind::Version(version),
-                };
-                let damage = Damage {
-                    offset: 0,
-                    sequence: 0,
-                    kind,
-                };
-                Err(StoreError::Damaged { path, damage })
+        let kind = match Format::read_file_header(&header) {
+            Ok(header) => {
+                let mut reader = Self::new(file, header.format, path);
+                reader.is_old = header.is_old;
+                return Ok(Some(reader));
             }
+            Err(BadFile::Version(found)) if found > SCHEMA_VERSION => {
+                return Err(StoreError::Newer {
+                    path: Some(path),
+                    found,
+                    known: SCHEMA_VERSION,
+                });
+            }
+            Err(BadFile::Version(version)) => DamageKind::Version(version),
+            Err(BadFile::Header) => DamageKind::Header,
+        };
+        let damage = Damage {
+            offset: 0,
+            sequence: 0,
+            kind,
+        };
+        Err(StoreError::Damaged { path, damage })
+    }
+
+    /// Raises the version in the journal's own header, durably, so that no older program opens the directory. A crash in
+    /// the middle leaves a header that is read all the same.
+    pub(crate) fn raise_version(&self) -> Result<(), StoreError> {
+        if !self.is_old {
+            return Ok(());
         }
+        let raise = || {
+            self.file
+                .write_at(0, &self.format.header_fields(SCHEMA_VERSION))?;
+            self.file.sync_data()
+        };
+        raise().map_err(self.failed("raise the format version of"))?;
+        tracing::info!(
+            path = %self.path.display(),
+            version = SCHEMA_VERSION,
+            "the format version is raised: no older program opens this directory any more"
+        );
+        Ok(())
     }
 
     /// Makes a new journal in `dir`. Its name appears only once it is whole.
@@ -100,6 +130,7 @@ impl Reader {
         Self {
             file: file.into(),
             format,
+            is_old: false,
             path,
             places: Arc::new(Places::new(format.begin())),
             unverified: Arc::default(),

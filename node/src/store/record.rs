@@ -13,15 +13,20 @@
 //! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc
 //! covers the journal's id as well: whoever chooses values can't have a part of one taken for a record. Both
 //! marks are not zero, so a write that was cut short, over zeros, always shows in the last byte.
+//!
+//! The file's version is the schema version of the newest program that has opened the directory. Records have had the
+//! same bytes in all versions. The header's sector is written once more when the version is raised; a header that this
+//! write has left half new is still read, and the write is repeated.
 
 use super::index::Head;
 use super::limits::RECORD_MAX_BYTES;
+use super::migration::SCHEMA_VERSION;
 use super::places::Place;
 use super::transaction::Writes;
 use farthing_planted::{Defect, is_planted};
 use sha2::{Digest, Sha256};
 
-/// Where records begin (bytes). A sector of its own, which is never written again.
+/// Where records begin (bytes). A sector of its own, which is written again only to raise its version.
 pub(crate) const RECORDS_BEGIN: u64 = 512;
 /// A record's bytes before its payload.
 pub(crate) const HEADER_BYTES: usize = 49;
@@ -33,7 +38,6 @@ pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAI
 const FILE_HEADER_BYTES: usize = 32;
 
 const MAGIC: &[u8; 8] = b"FARTHING";
-const VERSION: u32 = 1;
 const HEADER_MARK: u8 = 0xF1;
 const TRAILER_MARK: u8 = 0xE7;
 const VALUE: u8 = 1;
@@ -45,12 +49,20 @@ pub(crate) struct Format {
     id: [u8; 16],
 }
 
+/// What the file's own header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileHeader {
+    pub(crate) format: Format,
+    /// Whether it has to be written again: its version is an older one, or the last write was cut short.
+    pub(crate) is_old: bool,
+}
+
 /// A file header that is not one of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadFile {
     /// It is damaged or no journal's.
     Header,
-    /// Another version.
+    /// A version that this program does not know.
     Version(u32),
 }
 
@@ -88,15 +100,21 @@ impl Format {
 
     /// The file's own header, zeros included.
     pub(crate) fn file_header(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&self.id);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let mut bytes = self.header_fields(SCHEMA_VERSION);
         bytes.resize(RECORDS_BEGIN as usize, 0);
         bytes
     }
 
-    pub(crate) fn read_file_header(bytes: &[u8]) -> Result<Self, BadFile> {
+    /// The header's bytes that are not zeros.
+    pub(crate) fn header_fields(&self, version: u32) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn read_file_header(bytes: &[u8]) -> Result<FileHeader, BadFile> {
         let (fields, zeros) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
         let mut rest = Fields(fields);
         let mut read = || {
@@ -107,14 +125,30 @@ impl Format {
             Some((magic, version, id, crc))
         };
         let (magic, version, id, crc) = read().ok_or(BadFile::Header)?;
-        let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
-        if &magic != MAGIC || crc != crc32fast::hash(summed) || zeros.iter().any(|byte| *byte != 0) {
+        if &magic != MAGIC || zeros.iter().any(|byte| *byte != 0) {
             return Err(BadFile::Header);
         }
-        if version != VERSION {
-            return Err(BadFile::Version(version));
+        let format = Self { id };
+        let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
+        let header = |is_old| Ok(FileHeader { format, is_old });
+        match version {
+            _ if crc != crc32fast::hash(summed) && format.is_half_raised(fields) => header(true),
+            _ if crc != crc32fast::hash(summed) => Err(BadFile::Header),
+            SCHEMA_VERSION => header(false),
+            1..SCHEMA_VERSION => header(true),
+            other => Err(BadFile::Version(other)),
         }
-        Ok(Self { id })
+    }
+
+    /// Whether `fields` are a header whose version was being raised: each byte is that of an older version's header or
+    /// of this one's.
+    fn is_half_raised(&self, fields: &[u8]) -> bool {
+        let new = self.header_fields(SCHEMA_VERSION);
+        (1..SCHEMA_VERSION).any(|version| {
+            let old = self.header_fields(version);
+            let either = |(byte, (old, new)): (&u8, (&u8, &u8))| byte == old || byte == new;
+            fields.len() == new.len() && fields.iter().zip(old.iter().zip(&new)).all(either)
+        })
     }
 
     /// Where an empty journal stands.
@@ -305,12 +339,44 @@ mod tests {
     #[test]
     fn a_file_header_reads_back_and_every_flipped_bit_is_seen() {
         let format = Format::new([7; 16]);
-        let bytes = format.file_header();
-        assert_eq!(Format::read_file_header(&bytes), Ok(format));
-        for bit in 0..bytes.len() * 8 {
-            let mut changed = bytes.clone();
-            changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(Format::read_file_header(&changed).is_err(), "bit {bit}");
+        let mut old = format.header_fields(1);
+        old.resize(RECORDS_BEGIN as usize, 0);
+        for (bytes, is_old) in [(format.file_header(), false), (old, true)] {
+            let header = FileHeader { format, is_old };
+            assert_eq!(Format::read_file_header(&bytes), Ok(header));
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(Format::read_file_header(&changed).is_err(), "bit {bit}");
+            }
         }
+    }
+
+    #[test]
+    fn a_header_that_was_half_raised_is_read_and_a_newer_one_is_refused() {
+        let format = Format::new([7; 16]);
+        let new = format.file_header();
+        let mut old = format.header_fields(1);
+        old.resize(new.len(), 0);
+        let differing: Vec<usize> = (0..new.len()).filter(|at| old[*at] != new[*at]).collect();
+        assert!(differing.len() <= 5, "{differing:?}");
+        for mixture in 0..(1u32 << differing.len()) - 1 {
+            let mut bytes = old.clone();
+            for (number, at) in differing.iter().enumerate() {
+                if mixture >> number & 1 == 1 {
+                    bytes[*at] = new[*at];
+                }
+            }
+            let header = FileHeader { format, is_old: true };
+            assert_eq!(
+                Format::read_file_header(&bytes),
+                Ok(header),
+                "mixture {mixture:b}"
+            );
+        }
+        let mut newer = format.header_fields(SCHEMA_VERSION + 1);
+        newer.resize(new.len(), 0);
+        let refused = Err(BadFile::Version(SCHEMA_VERSION + 1));
+        assert_eq!(Format::read_file_header(&newer), refused);
     }
 }

@@ -104,6 +104,8 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         );
     }
     let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
+    // A journal that is damaged is left as it is; one that is whole is raised before anything is written into it.
+    reader.raise_version()?;
     options.probe.reached(probe::BEFORE_REPLAY);
     let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
     let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::key::{FixedKey, Key};
 use super::limits::VALUE_MAX_BYTES;
-use super::transaction::{PARTITIONS_PREFIX, RESERVED_PREFIX, Transaction};
+use super::transaction::{RESERVED_PREFIX, SCHEMA_PREFIX, Transaction};
 use super::view::View;
 use farthing_protocol::wire;
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,14 +18,23 @@ pub struct Table<K, V> {
 }
 
 impl<K, V> Table<K, V> {
-    /// The table whose keys begin with `prefix`, 1 to 254. The name is for error messages.
+    /// The table whose keys begin with `prefix`, 1 to 253. The name is for error messages.
     pub const fn new(prefix: u8, name: &'static str) -> Self {
         assert!(
-            prefix != RESERVED_PREFIX && prefix != PARTITIONS_PREFIX,
-            "the prefixes 0 and 255 are the store's own"
+            prefix != RESERVED_PREFIX && prefix < SCHEMA_PREFIX,
+            "the prefixes 0, 254 and 255 are the store's own"
         );
         Self {
             prefix,
+            name,
+            types: PhantomData,
+        }
+    }
+
+    /// The store's own table in every partition.
+    pub(crate) const fn of_the_store(name: &'static str) -> Self {
+        Self {
+            prefix: SCHEMA_PREFIX,
             name,
             types: PhantomData,
         }

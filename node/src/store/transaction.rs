@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The prefix that no table may have: the store's own.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
 
+/// The prefix of the row that holds the schema version: in each partition one of its own.
+pub(crate) const SCHEMA_PREFIX: u8 = 254;
+
 /// The prefix of all partitions, which no table may have either.
 pub(crate) const PARTITIONS_PREFIX: u8 = 255;
 

@@ -22,7 +22,7 @@ use farthing_node::{
     network::Service,
     process::{StopToken, Stopper, stop_pair},
     serve::Role,
-    store::{Store, StoreError},
+    store::{Migration, Store, StoreError},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -101,11 +101,14 @@ impl<R> Server<R> {
 
 impl<R: Service + 'static> Server<R> {
     /// A process starts, and opens its store. One that dies in that is started again; `None` if the disk is at fault.
-    fn begin(&self) -> Option<(Store, Life)> {
+    fn begin(&self, migrate: fn(&Migration<'_>) -> Result<(), StoreError>) -> Option<(Store, Life)> {
         loop {
             let life = self.machine.start();
             let options = self.machine.store_options();
-            let opening = || Store::open(Path::new(STORE), options);
+            let opening = || {
+                let (store, report) = Store::open(Path::new(STORE), options)?;
+                store.migrate(migrate).map(|()| (store, report))
+            };
             match catch_unwind(AssertUnwindSafe(opening)) {
                 Ok(Ok((store, _))) => return Some((store, life)),
                 Ok(Err(StoreError::Disk { .. } | StoreError::Full { .. })) => {
@@ -153,7 +156,7 @@ pub fn bank_settings() -> BankSettings {
 
 /// Starts the bank, if its disk lets it.
 pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
-    let Some((store, life)) = server.begin() else {
+    let Some((store, life)) = server.begin(farthing_bank::migrate::migrate) else {
         return;
     };
     let seeded: &dyn Entropy = &SeededEntropy::new(foundation.seed);
@@ -178,7 +181,7 @@ pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, fou
 
 /// Starts an escrow, if its disk lets it.
 pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
-    let Some((store, life)) = server.begin() else {
+    let Some((store, life)) = server.begin(farthing_escrow::migrate::migrate) else {
         return;
     };
     let escrow = Arc::new(Escrow::new(EscrowParts {
@@ -200,7 +203,7 @@ pub fn start_merchant(
     foundation: &Foundation,
     home: &Path,
 ) {
-    let Some((store, life)) = server.begin() else {
+    let Some((store, life)) = server.begin(farthing_merchant::migrate::migrate) else {
         return;
     };
     let merchant = Arc::new(Merchant::new(MerchantParts {
