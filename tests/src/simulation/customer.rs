@@ -100,7 +100,8 @@ impl Customer {
     pub async fn live(&self, mut errand: impl AsyncFnMut(&Wallet)) -> Wallet {
         loop {
             let Some(wallet) = self.try_wallet() else { continue };
-            if self.machine.life().run(errand(&wallet)).await.is_some() {
+            // On the heap, as in [`local`](super::local).
+            if self.machine.life().run(Box::pin(errand(&wallet))).await.is_some() {
                 return wallet;
             }
         }

@@ -47,5 +47,6 @@ pub fn local<F: Future>(future: F) -> F::Output {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    tokio::task::LocalSet::new().block_on(&runtime, future)
+    // On the heap: a world's future has tens of kilobytes, and every frame up to here would hold a copy of it.
+    tokio::task::LocalSet::new().block_on(&runtime, Box::pin(future))
 }
