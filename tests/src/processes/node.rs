@@ -4,6 +4,7 @@ use super::run::{PATIENCE, Said, ended, run, until};
 use farthing_client::demo::{ROLE_COMMAND, processes::TIED};
 use farthing_node::{
     card::{Card, RoleName},
+    home::CONFIG_FILE,
     probe::PROBE_VARIABLE,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +12,7 @@ use serde_json::Value;
 use std::{
     fs::{self, OpenOptions},
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, mpsc},
@@ -42,7 +44,24 @@ impl Node {
         let mut command = command(program, role, &words);
         command.args(["--listen", listen, "--json"]);
         let made = run(command).done();
-        let card = made["card"].as_str().expect("a card").parse().expect("a card");
+        Self::of(program, role, dir, &made)
+    }
+
+    /// The node that is in `dir` already, set to listen on `listen`.
+    pub fn moved(program: &Path, role: RoleName, dir: &Path, listen: SocketAddr) -> Node {
+        let path = dir.join(CONFIG_FILE);
+        let config = fs::read(&path).expect("its configuration");
+        let mut config: Value = serde_json::from_slice(&config).expect("its configuration in JSON");
+        config["listen"] = listen.to_string().into();
+        fs::write(&path, config.to_string()).expect("its configuration is written");
+        let mut command = command(program, role, &[OsArg::Text("card"), OsArg::Path(dir)]);
+        command.arg("--json");
+        Self::of(program, role, dir, &run(command).done())
+    }
+
+    /// The node in `dir` with the card that `said` has.
+    fn of(program: &Path, role: RoleName, dir: &Path, said: &Value) -> Node {
+        let card = said["card"].as_str().expect("a card").parse().expect("a card");
         Node {
             program: program.to_owned(),
             role,

@@ -1,0 +1,358 @@
+//! Directories, wallets and documents that programs of an older version have made: they are opened and brought up to date,
+//! what was under way in them is carried on to its end, and every unit is counted. How the fixtures were made is said
+//! beside them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_client::demo::ports;
+use farthing_node::{
+    card::{Card, RoleName},
+    store::SCHEMA_VERSION,
+};
+use farthing_protocol::money::Amount;
+use farthing_tests::processes::{
+    customer::{SILENT, units},
+    node::Node,
+    run::{Said, run, until},
+};
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tar::Archive;
+use tempfile::TempDir;
+
+/// The wallet and every node, built with these tests.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
+
+/// What a command that has nothing to prove ends with.
+const PROVES_NOTHING: i32 = 6;
+
+/// What a command ends with that has brought coins back and no goods.
+const COINS_ARE_BACK: i32 = 11;
+
+/// Every directory of the fixtures.
+const DIRECTORIES: [&str; 5] = ["bank", "escrow", "merchant", "wallet", "second"];
+
+/// What was paid in.
+const PAID_IN: u64 = 10_000;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/1aef5c3")
+        .join(name)
+}
+
+fn read_json(name: &str) -> Value {
+    let text = fs::read(fixture(name)).expect("a fixture");
+    serde_json::from_slice(&text).expect("a fixture in JSON")
+}
+
+/// The directories as the old programs left them, in a directory of their own.
+fn unpacked(names: &[&str]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in names {
+        let file = File::open(fixture(&format!("{name}.tar.gz"))).expect("a fixture");
+        Archive::new(GzDecoder::new(file))
+            .unpack(dir.path())
+            .expect("the fixture is unpacked");
+    }
+    dir
+}
+
+/// The version in the journal's own header.
+fn version(dir: &Path) -> u32 {
+    let journal = fs::read(dir.join("store/journal")).expect("a journal");
+    u32::from_le_bytes(journal[8..12].try_into().expect("four bytes"))
+}
+
+/// Runs a command of the wallet in `dir`, beside which its goods go.
+fn wallet(dir: &Path, args: &[&str]) -> Said {
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(dir.parent().expect("a directory above"));
+    command.arg("--wallet").arg(dir).arg("--json").args(args);
+    run(command)
+}
+
+/// Runs `args`, and `resume` as long as a party is silent: all must have ended, with `code` in the end.
+fn carried_on(dir: &Path, args: &[&str], code: i32) -> Value {
+    let mut said = wallet(dir, args);
+    until("everything has ended", || {
+        if said.code == Some(SILENT) {
+            said = wallet(dir, &["resume"]);
+            return None;
+        }
+        Some(said.json(code))
+    })
+}
+
+fn purchases(dir: &Path) -> Value {
+    wallet(dir, &["purchases"]).done()["purchases"].clone()
+}
+
+fn available(dir: &Path) -> u64 {
+    let balance = wallet(dir, &["balance"]).done();
+    for part in ["in_purchases", "in_exchanges"] {
+        assert_eq!(units(&balance[part]), 0, "{balance}");
+    }
+    units(&balance["available"])
+}
+
+fn amount(text: &Value) -> u64 {
+    text.as_str()
+        .expect("an amount")
+        .parse::<Amount>()
+        .expect("an amount")
+        .0
+}
+
+/// The nodes of the fixtures, each on a port of its own, and those who know them told so.
+struct Nodes {
+    bank: Node,
+    escrow: Node,
+    merchant: Node,
+}
+
+impl Nodes {
+    fn start(dir: &Path) -> Nodes {
+        let open = |role: RoleName| {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().expect("a port")));
+            Node::moved(Path::new(PROGRAM), role, &dir.join(role.as_str()), listen)
+        };
+        let [bank, escrow, merchant] = RoleName::ALL.map(open);
+        bank.knows(escrow.card());
+        escrow.knows(bank.card());
+        merchant.knows(bank.card());
+        merchant.knows(escrow.card());
+        for node in [&bank, &escrow, &merchant] {
+            node.start();
+        }
+        Nodes {
+            bank,
+            escrow,
+            merchant,
+        }
+    }
+
+    fn cards(&self) -> [&Card; 3] {
+        [self.bank.card(), self.escrow.card(), self.merchant.card()]
+    }
+
+    /// Tells a wallet where they are now.
+    fn known_to(&self, wallet_dir: &Path) {
+        for card in self.cards() {
+            // The restored wallet has never known the merchant.
+            let added = wallet(wallet_dir, &["network", "add", &card.to_string()]).done();
+            assert!(added["added"] != "known", "{added}");
+        }
+    }
+
+    /// Waits until nothing is held, and counts: the books balance, and all money is in these wallets and the accounts.
+    fn count(&self, wallets: &[&Path]) {
+        let audit = until("no coin is held", || {
+            let audit = self.bank.ask(&["audit"], &[]);
+            let coins = audit["coins"].as_array().expect("a list");
+            coins.iter().all(|line| line["held"] == 0).then_some(audit)
+        });
+        assert_eq!(audit["problems"], json!([]), "{audit}");
+        assert_eq!(audit["counted_rows"], true, "{audit}");
+        assert_eq!(amount(&audit["paid_in"]), PAID_IN);
+        let in_wallets: u64 = wallets.iter().map(|dir| available(dir)).sum();
+        assert_eq!(amount(&audit["outstanding"]), in_wallets, "{audit}");
+        assert_eq!(amount(&audit["accounts"]) + in_wallets, PAID_IN, "{audit}");
+    }
+
+    fn stop(&self) {
+        for node in [&self.merchant, &self.escrow, &self.bank] {
+            assert!(node.stop().success(), "{}", node.log());
+        }
+    }
+}
+
+#[test]
+fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
+    let old = unpacked(&DIRECTORIES);
+    let dir = |name: &str| old.path().join(name);
+    for name in DIRECTORIES {
+        assert_eq!(version(&dir(name)), 1, "{name}");
+    }
+    let (first, second) = (dir("wallet"), dir("second"));
+    // Nobody is asked, and all is as it was.
+    assert_eq!(wallet(&first, &["balance"]).done(), read_json("balance.json"));
+    assert_eq!(wallet(&first, &["purchases"]).done(), read_json("purchases.json"));
+
+    let nodes = Nodes::start(old.path());
+    for wallet in [&first, &second] {
+        nodes.known_to(wallet);
+    }
+    for name in DIRECTORIES {
+        let version = if name == "second" { 1 } else { SCHEMA_VERSION };
+        assert_eq!(self::version(&dir(name)), version, "{name}");
+    }
+    let resumed = carried_on(&first, &["resume"], COINS_ARE_BACK);
+    assert_eq!(resumed["open"], json!([]), "{resumed}");
+    let now = purchases(&first);
+    let status: Vec<&str> = (0..6)
+        .map(|number| now[number]["status"].as_str().expect("a status"))
+        .collect();
+    // What was held is overdue by now; what was paid brings its goods; what was aborted has its coins back.
+    assert_eq!(
+        status,
+        [
+            "committed",
+            "committed",
+            "aborted",
+            "aborted",
+            "committed",
+            "aborted"
+        ]
+    );
+    let bought = fs::read(old.path().join("4.txt")).expect("the goods");
+    assert_eq!(bought, fs::read(fixture("postcard.txt")).expect("a fixture"));
+    // 50.00, of which 23.00 were withdrawn; 1.25 and 2.50 and 1.25 were paid.
+    assert_eq!(available(&first), 1800);
+    assert_eq!(
+        units(&wallet(&first, &["account"]).done()["balance"]),
+        2700,
+        "the withdrawal is booked once"
+    );
+
+    // The restored wallet fetches what it bought before, into a folder that was beside it.
+    fs::create_dir(dir("restored")).expect("a directory");
+    carried_on(&second, &["resume"], 0);
+    carried_on(&second, &["resume", "0"], 0);
+    assert_eq!(available(&second), 875);
+    let output = purchases(&second)[0]["output"].clone();
+    let name = Path::new(output.as_str().expect("a path"))
+        .strip_prefix("/proc/self/cwd")
+        .expect("a path where the command runs");
+    assert!(old.path().join(name).exists(), "{output}");
+    nodes.count(&[&first, &second]);
+
+    // Old wallets go on buying, step by step and on sealed offers, and withdraw.
+    for (wallet, sealed) in [(&first, "5.letter"), (&second, "6.letter")] {
+        carried_on(wallet, &["buy", "studio", "Letter", "-o", sealed], 0);
+        assert!(old.path().join(sealed).exists());
+    }
+    carried_on(&first, &["buy", "studio", "Postcard", "-o", "7.postcard"], 0);
+    carried_on(&second, &["withdraw", "1.00"], 0);
+    nodes.count(&[&first, &second]);
+    for name in DIRECTORIES {
+        assert_eq!(version(&dir(name)), SCHEMA_VERSION, "{name}");
+    }
+
+    // And a wallet that is lost is restored from the words that the old program gave.
+    let has = available(&first);
+    fs::remove_dir_all(&first).expect("it is lost");
+    let again = dir("again");
+    let words = fixture("wallet.words");
+    let [bank, escrow, _] = nodes.cards().map(ToString::to_string);
+    let words = words.to_str().expect("a path in UTF-8");
+    let restore = [
+        "restore",
+        "--phrase-file",
+        words,
+        "--card",
+        &bank,
+        "--card",
+        &escrow,
+    ];
+    let restored = until("the restore is complete", || {
+        let said = wallet(&again, &restore);
+        (said.code != Some(SILENT)).then(|| said.done())
+    });
+    assert_eq!(available(&again), has, "{restored}");
+    assert_eq!(purchases(&again).as_array().expect("a list").len(), 8);
+    nodes.count(&[&again, &second]);
+    nodes.stop();
+
+    // A directory that was upgraded is opened again without any of it.
+    let audit = nodes.bank.ask(&["audit"], &[]);
+    assert_eq!(audit["problems"], json!([]), "{audit}");
+    assert_eq!(available(&again), has);
+}
+
+/// Judges documents, which needs no wallet.
+fn judged(files: &[&str], code: i32) -> Value {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files: Vec<PathBuf> = files.iter().map(|name| fixture(name)).collect();
+    let files: Vec<&str> = files.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    let args = [&["receipt", "verify"], files.as_slice()].concat();
+    wallet(&dir.path().join("none"), &args).json(code)
+}
+
+#[test]
+fn old_documents_are_judged_as_before() {
+    for (receipt, goods) in [
+        ("receipt-committed.json", "postcard.sealed"),
+        ("receipt-sealed.json", "letter.sealed"),
+    ] {
+        let verdict = judged(&[receipt, goods], 0);
+        assert_eq!(verdict["verdict"], "delivered", "{verdict}");
+        // With the wrong goods nothing is proven.
+        let verdict = judged(&[receipt, "letter.txt"], PROVES_NOTHING);
+        assert_eq!(verdict["convictions"], json!([]), "{verdict}");
+    }
+    // Everybody kept their word: all documents of all sides accuse nobody.
+    for documents in [
+        &[
+            "receipt-committed.json",
+            "bank-committed.json",
+            "merchant-committed.json",
+        ] as &[&str],
+        &["receipt-sealed.json"],
+        &["receipt-aborted.json", "bank-aborted.json"],
+        &[
+            "receipt-aborted.json",
+            "receipt-committed.json",
+            "receipt-sealed.json",
+        ],
+    ] {
+        let verdict = judged(documents, PROVES_NOTHING);
+        assert_eq!(verdict["convictions"], json!([]), "{verdict}");
+    }
+}
+
+#[test]
+fn the_directory_of_a_newer_version_is_refused_and_left_alone() {
+    let old = unpacked(&["bank", "wallet"]);
+    for name in ["bank", "wallet"] {
+        let path = old.path().join(name).join("store/journal");
+        let mut journal = fs::read(&path).expect("a journal");
+        journal[8..12].copy_from_slice(&(SCHEMA_VERSION + 1).to_le_bytes());
+        let crc = crc32fast::hash(&journal[..28]);
+        journal[28..32].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, &journal).expect("the journal is written");
+        let state = fs::read(path.with_file_name("state")).expect("a state");
+
+        let why = if name == "bank" {
+            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().expect("a port")));
+            let node = Node::moved(Path::new(PROGRAM), RoleName::Bank, &old.path().join(name), listen);
+            let (code, log) = node.try_start().expect_err("it does not start");
+            assert_eq!(code, Some(1), "{log}");
+            assert_eq!(node.command(&["audit"], &[]).code, Some(1));
+            log
+        } else {
+            wallet(&old.path().join(name), &["balance"]).error(1)
+        };
+        for part in [
+            "was last used by a newer program",
+            "its format version is 3, this program knows up to 2",
+            "nothing was changed",
+        ] {
+            assert!(why.contains(part), "{why}");
+        }
+        assert_eq!(fs::read(&path).expect("a journal"), journal);
+        assert_eq!(fs::read(path.with_file_name("state")).expect("a state"), state);
+    }
+}
