@@ -20,8 +20,8 @@ use farthing_tests::{
     court::{Witness, judge_every_choice},
     simulation::{
         cheats::{
-            DeniesCredits, DeniesHolds, FalseOffers, LeavesHimUnpaid, NeverReleases, SignsWrongKeys,
-            TellsHerAbort, seals_another_key,
+            DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers, LeavesHimUnpaid, NeverReleases,
+            SignsWrongKeys, TellsHerAbort, seals_another_key,
         },
         foundation::Population,
         local,
@@ -197,6 +197,16 @@ fn an_escrow_that_decides_twice_is_never_cleared() {
         it.world.settle().await;
         it.judged(&[(it.escrow(), "merchant"), (it.escrow(), "bank")])
             .await;
+    });
+}
+
+#[test]
+fn an_escrow_that_denies_a_sealed_key_is_never_cleared() {
+    run(10, Population::sealed(), async |it| {
+        let key = it.key(ESCROW);
+        it.world.cheat(ESCROW, DeniesSealedKeys { key });
+        it.buy().await;
+        it.judged(&[(it.escrow(), "customer")]).await;
     });
 }
 

@@ -57,7 +57,11 @@ const V1: &[Section] = &[
 ];
 
 /// The sections of `v2`.
-const V2: &[Section] = &[("documents", "documents", 10, &["protocol"])];
+const V2: &[Section] = &[
+    ("documents", "documents", 22, &["protocol"]),
+    ("documents", "statements", 6, &["protocol"]),
+    ("keys", "shared_points", 6, &["protocol"]),
+];
 
 /// The sections of a version.
 pub(crate) fn of(version: &str) -> &'static [Section] {

@@ -13,6 +13,7 @@ use farthing_protocol::{
     },
     history::{JournalHead, Testimony, WitnessRequest},
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
+    seal::{OfferedKey, SealedKey},
     sealed::SalesRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
@@ -97,6 +98,7 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
     let of_purchase = |used: PurchaseKeyUse| used.statement(&signer, &PurchaseId(digest));
     let context = case.get("context").text();
     let statement = match context {
+        "farthing sealed key" => proof_of_secret(claims, case, digest),
         "farthing contract" => of_purchase(PurchaseKeyUse::Agree),
         "farthing cancel" => of_purchase(PurchaseKeyUse::Cancel),
         "farthing outcome" => of_purchase(PurchaseKeyUse::Outcome),
@@ -109,6 +111,25 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
     claims.equal("context", statement.context, context);
     claims.bytes("key_id", statement.key_id, case);
     check_statement(claims, case, &secret, &statement);
+}
+
+/// The statement of a sealed key's maker, which the library checks and does not show.
+fn proof_of_secret(claims: &mut Claims, case: Field<'_>, digest: [u8; 32]) -> Statement {
+    let offered = OfferedKey {
+        sealed: SealedKey {
+            ephemeral: public(case.get("signer")),
+            body: [0; 32],
+            tag: [0; 16],
+        },
+        proof: Some(signature(case.get("signature"))),
+    };
+    claims.result("proves", offered.check_proof(&digest));
+    claims.holds("for nothing else", offered.check_proof(&[0; 32]).is_err());
+    Statement {
+        context: "farthing sealed key",
+        key_id: offered.sealed.ephemeral.0,
+        digest,
+    }
 }
 
 /// Claims nonce, challenge and signature: by the library, and by the equations.

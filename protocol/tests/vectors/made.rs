@@ -2,9 +2,11 @@
 //! same parties. `cargo run -p farthing-protocol --example vectors` writes them.
 
 use crate::support::{bank_seed, decode, key};
-use farthing_coin::{Document, PublicKey, SecretKey, Signed, Statement};
+use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Statement};
 use farthing_protocol::{
-    documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Terms},
+    documents::{Abort, AbortReason, Offer, Overdue, PurchaseKeyUse, Terms},
+    goods::GoodsKey,
+    seal::{OfferedKey, derive_ephemeral},
     wire,
 };
 use farthing_vectors::{Field, file};
@@ -19,13 +21,21 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         text
     };
     let story = Story::read();
-    vec![("documents", text(json!({ "documents": documents(&story) })))]
+    let statements = sealed_key_proofs(&story);
+    vec![
+        (
+            "documents",
+            text(json!({ "documents": documents(&story), "statements": statements })),
+        ),
+        ("keys", text(json!({ "shared_points": shared_points(&story) }))),
+    ]
 }
 
 /// What the story of version 1 has.
 struct Story {
     bank: SecretKey,
     escrow: SecretKey,
+    merchant: SecretKey,
 }
 
 /// A purchase of the story, and the secret of its purchase key.
@@ -43,6 +53,7 @@ impl Story {
         Story {
             bank: identity("bank"),
             escrow: identity("escrow"),
+            merchant: identity("merchant"),
         }
     }
 
@@ -68,12 +79,55 @@ impl Story {
         Signed::sign(overdue, &self.bank)
     }
 
+    /// The sealed offers of the story, each with a key whose maker has proven to know its secret: the right goods key, and
+    /// another one.
+    fn sealed_offers(&self) -> Vec<SealedOffer> {
+        let file = file("v1", "keys");
+        let mut all = Vec::new();
+        for case in Field(&file).get("sealed_in_offers").items() {
+            for (which, goods_key) in [
+                ("the goods key", case.get("goods_key").array()),
+                ("another key", [66; 32]),
+            ] {
+                let mut offer: Offer = decode(case.get("offer")).expect("an offer");
+                let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id);
+                let key = GoodsKey::from_bytes(goods_key);
+                let sealed =
+                    OfferedKey::seal(&ephemeral, &self.escrow.public(), &offer.sealing_context(), &key);
+                offer.sealed_key = Some(sealed.expect("a good key"));
+                all.push(SealedOffer {
+                    name: format!("{}, {which}", case.get("name").text()),
+                    offer,
+                    ephemeral,
+                });
+            }
+        }
+        all
+    }
+
     fn abort(&self, terms: &Terms, reason: AbortReason) -> Abort {
         Abort {
             purchase: terms.purchase_id(),
             bank: terms.bank,
             reason,
         }
+    }
+}
+
+/// An offer with a sealed key, and the secret that it was sealed with.
+struct SealedOffer {
+    name: String,
+    offer: Offer,
+    ephemeral: SecretKey,
+}
+
+impl Story {
+    fn show_key(&self, offer: &Offer) -> SharedPoint {
+        let sealed = offer.sealed_key.expect("a sealed key").sealed;
+        let shown = self
+            .escrow
+            .show_shared_point(&sealed.ephemeral, &offer.sealing_context());
+        shown.expect("a good key")
     }
 }
 
@@ -108,7 +162,54 @@ fn documents(story: &Story) -> Vec<Value> {
             &story.escrow,
         ));
     }
+    let sealed = story.purchase("sealed", 1).terms;
+    for SealedOffer { name, offer, .. } in story.sealed_offers() {
+        let shown = story.show_key(&offer);
+        let abort = story.abort(&sealed, AbortReason::WrongKey(Box::new(shown)));
+        all.push(document(&format!("WrongKey, {name}"), abort, &story.escrow));
+        all.push(document(&name, offer, &story.merchant));
+    }
     all
+}
+
+/// The proofs that the maker of a sealed key knows its secret.
+fn sealed_key_proofs(story: &Story) -> Vec<Value> {
+    let proof = |it: SealedOffer| {
+        let statement = Statement {
+            context: "farthing sealed key",
+            key_id: it.ephemeral.public().0,
+            digest: it.offer.sealing_context(),
+        };
+        let mut case = signed(&it.ephemeral, &statement);
+        case.insert("context".into(), json!(statement.context));
+        case.insert("name".into(), json!(it.name));
+        case.insert("key_id".into(), json!(hex::encode(statement.key_id)));
+        Value::Object(case)
+    };
+    story.sealed_offers().into_iter().map(proof).collect()
+}
+
+/// What the escrow shows of the keys that are sealed to it.
+fn shared_points(story: &Story) -> Vec<Value> {
+    let point = |SealedOffer {
+                     name,
+                     offer,
+                     ephemeral,
+                 }| {
+        let shown = story.show_key(&offer);
+        let shared = story.escrow.diffie_hellman(&ephemeral.public());
+        json!({
+            "name": name,
+            "secret": hex::encode(*story.escrow.to_bytes()),
+            "public": hex::encode(story.escrow.public().0),
+            "other_secret": hex::encode(*ephemeral.to_bytes()),
+            "other": hex::encode(ephemeral.public().0),
+            "context": hex::encode(offer.sealing_context()),
+            "shown": said(&shown),
+            "shared": hex::encode(*shared.expect("a good key")),
+        })
+    };
+    story.sealed_offers().into_iter().map(point).collect()
 }
 
 /// The case of a document that `secret` signs.

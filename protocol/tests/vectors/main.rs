@@ -55,7 +55,11 @@ const CHECKS: &[Check] = &[
 ];
 
 /// The cases of version 2 have the form of those of version 1.
-const CHECKS_2: &[Check] = &[("documents", "documents", documents::document)];
+const CHECKS_2: &[Check] = &[
+    ("documents", "documents", documents::document),
+    ("documents", "statements", documents::statement),
+    ("keys", "shared_points", seal::shared_point),
+];
 
 #[test]
 fn every_case_of_version_2_agrees() {

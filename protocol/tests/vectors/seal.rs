@@ -1,6 +1,9 @@
 //! Goods keys, wrapped and sealed keys, notes and memos.
 
 use crate::support::{decode, derived, key, party, public};
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
+use curve25519_dalek::ristretto::CompressedRistretto;
+use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
 use farthing_protocol::{
     documents::Offer,
@@ -106,6 +109,46 @@ fn sealed_key(
     let reopened = reopen_goods_key(ephemeral, &to.public(), context, &published);
     claims.equal("reopened", reopened, Ok(goods_key));
     sealed
+}
+
+/// A Diffie-Hellman point that its owner shows, with its proof: by the library, and by the equations.
+pub(crate) fn shared_point(case: Field<'_>, claims: &mut Claims) {
+    let (secret, other) = (key(case.get("secret")), public(case.get("other")));
+    let context = case.get("context").array();
+    let made = secret.show_shared_point(&other, &context).expect("a good key");
+    claims.value("shown", &made, case.get("shown"));
+    let shared = made.verify(&secret.public(), &other, &context);
+    claims.equal(
+        "shared",
+        shared.map(|shared| hex::encode(*shared)),
+        Ok(case.get("shared").text().to_owned()),
+    );
+    claims.holds(
+        "for nothing else",
+        made.verify(&secret.public(), &other, &[0; 32]).is_err(),
+    );
+    claims.bytes("public", secret.public().0, case);
+    claims.bytes("other", key(case.get("other_secret")).public().0, case);
+
+    let scalar = |field: Field<'_>| Scalar::from_canonical_bytes(field.array()).expect("canonical");
+    let point = |bytes| CompressedRistretto(bytes).decompress().expect("a point");
+    let (x, y) = (scalar(case.get("secret")), scalar(case.get("other_secret")));
+    claims.equal("D = x y G", (G * (x * y)).compress().to_bytes(), made.point);
+    let mut transcript = Transcript::start(b"shared point nonce");
+    transcript.bytes(b"secret", x.as_bytes());
+    transcript.bytes(b"context", &context);
+    transcript.bytes(b"E", &other.0);
+    let k = transcript.scalar(b"k");
+    let mut transcript = Transcript::start(b"shared point");
+    transcript.bytes(b"context", &context);
+    transcript.bytes(b"P", &secret.public().0);
+    transcript.bytes(b"E", &other.0);
+    transcript.bytes(b"D", &made.point);
+    transcript.bytes(b"A", (G * k).compress().as_bytes());
+    transcript.bytes(b"B", (point(other.0) * k).compress().as_bytes());
+    let e = transcript.scalar(b"e");
+    claims.equal("e", e.to_bytes(), made.challenge);
+    claims.equal("s = k + e x", (k + e * x).to_bytes(), made.response);
 }
 
 fn read_sealed_key(case: Field<'_>) -> SealedKey {
