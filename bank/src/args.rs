@@ -23,7 +23,7 @@ pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
         farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n\n\
         Commands go to the running bank, and open its directory themselves when it is stopped.\n\
         A credit or payout whose reply was lost is repeated with the same --reference; it then moves money once.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance."
+        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance, 5 the list of keys is full (`status`)."
 )]
 pub(crate) struct Cli {
     /// Print one JSON value instead of text.
@@ -78,7 +78,7 @@ pub(crate) struct Init {
     /// How many values coins have: 0.01, 0.02, 0.04 and so on.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=40))]
     pub(crate) values: u32,
-    /// For how long one set of keys issues coins. After that they can be spent for four times as long, and then exchanged for as long again.
+    /// For how long one set of keys issues coins; long enough that the list of keys has room for ten years. After that they can be spent for four times as long, and then exchanged for as long again.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) epoch_days: u32,
 }

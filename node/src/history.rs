@@ -87,7 +87,12 @@ struct Known {
     decided: Head,
     /// The head of that, signed, once it was told.
     own: Option<Signed<JournalHead>>,
+    /// The heads that were told last, so that a peer's memory of them costs no look into the journal.
+    told: BTreeMap<u64, [u8; 32]>,
 }
+
+/// How many of the heads that were told are kept in memory.
+const TOLD_MAX: usize = 1024;
 
 impl std::fmt::Debug for History {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,6 +115,7 @@ impl History {
             deciding: decided.sequence,
             decided,
             own: None,
+            told: BTreeMap::new(),
         };
         let history = Arc::new(Self {
             here: parts.key.public(),
@@ -198,6 +204,10 @@ impl History {
         };
         let signed = Signed::sign(head, &self.parts.key);
         known.own = Some(signed.clone());
+        known.told.insert(head.records, head.hash);
+        if known.told.len() > TOLD_MAX {
+            known.told.pop_first();
+        }
         signed
     }
 

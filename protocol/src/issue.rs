@@ -3,7 +3,7 @@
 
 use crate::{
     coins::check_length,
-    documents::Issued,
+    documents::{Issued, describe_outputs},
     limits::{SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX},
     money::Amount,
     refusal::{IssueFault, Refusal, check_matching},
@@ -12,6 +12,7 @@ use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, DenominationSecret, KeyBook, KeyId, Nonces, PublicKey, Response,
     Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
 };
+use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -217,6 +218,32 @@ struct Session {
 /// What names a session: its owner and the owner's request id.
 type SessionKey = (Owner, [u8; 32]);
 
+/// Digest of everything that an answer of this session depends on. It goes into the nonces: two copies of a bank that
+/// draw the same randomness then make different nonces for different owners, inputs or outputs.
+fn nonce_context(
+    key: &SessionKey,
+    outputs: &[KeyId],
+    inputs: &[(KeyId, PublicKey)],
+    turn: u64,
+) -> [u8; 32] {
+    let mut t = Transcript::start(b"farthing nonce context");
+    if !is_planted(Defect::NoncesOfNobody) {
+        match &key.0 {
+            Owner::Account(account) => t.bytes(b"account", &account.0),
+            Owner::Coins => t.bytes(b"coins", &[]),
+        }
+        describe_outputs(&mut t, outputs);
+        t.u64(b"inputs", inputs.len() as u64);
+        for (key_id, coin) in inputs {
+            t.bytes(b"input key", &key_id.0);
+            t.bytes(b"input", &coin.0);
+        }
+    }
+    t.bytes(b"request", &key.1);
+    t.u64(b"turn", turn);
+    t.digest32(b"digest")
+}
+
 /// The bank's open sessions. They live in memory alone: a restart voids them, which is what makes answering
 /// two challenges with one nonce impossible.
 pub struct Sessions {
@@ -315,11 +342,11 @@ impl Sessions {
         turn: u64,
         rng: &mut impl CryptoRng,
     ) -> Session {
+        let context = nonce_context(key, outputs, inputs, turn);
         let mut nonces = Vec::with_capacity(outputs.len());
         let mut commitments = Vec::with_capacity(outputs.len());
         for slot in 0..outputs.len() as u64 {
-            let mut session_id = key.1.to_vec();
-            session_id.extend(turn.to_le_bytes());
+            let mut session_id = context.to_vec();
             session_id.extend(slot.to_le_bytes());
             let (nonce, commitment) = Nonces::generate(rng, &self.boot_id, &session_id, randomness);
             nonces.push(nonce);

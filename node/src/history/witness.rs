@@ -149,10 +149,11 @@ impl History {
             WitnessHistory::Hidden => {}
             WitnessHistory::Proven(head) => self.take(peer, asked.remembered.as_ref(), &head).await?,
             WitnessHistory::Contradicted => {
+                self.known().proven.remove(peer);
                 tracing::error!(
                     who,
-                    "it has forgotten what it had told this node: it runs from an older copy of its journal; ask its \
-                     operator"
+                    "it has forgotten what it had told this node: it runs from an older copy of its journal, or beside \
+                     a copy of its machine; ask its operator"
                 );
                 return Err(Later::PeerSilent(role.to_string()).into());
             }
@@ -216,9 +217,12 @@ impl History {
 
     /// The hash in the journal at the place of `claim`, a head that this node has signed.
     fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<[u8; 32]>, Refusal> {
-        // Told in this run, and so read from this very journal, which only grows.
-        if claim.body.run == self.run {
+        // A head of this very run is looked up as well: a copy of the machine that was made while it ran has the same run.
+        if claim.body.run == self.run && is_planted(Defect::CloneTrusted) {
             return Ok(Some(claim.body.hash));
+        }
+        if let Some(told) = self.known().told.get(&claim.body.records) {
+            return Ok(Some(*told));
         }
         let there = self.parts.store.hash_at(claim.body.records);
         there.map_err(|e| unavailable(&e))

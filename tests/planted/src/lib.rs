@@ -44,6 +44,7 @@ defects! {
     DecidesBehind: "A node that has been told that it runs from an older copy decides all the same.",
     HeadNotKept: "What a node does on a peer's word is written without how far the peer's journal had come.",
     StopNotKept: "A node that runs from an older copy does not write down that it was told.",
+    CloneTrusted: "A node takes every head of its own run for its own, without looking into its journal.",
     UnprovenTrusted: "The escrow vouches for a hold of a bank that has not shown that it has forgotten nothing.",
     // The bank.
     HoldNotRepeated: "The bank refuses a hold that it made before, as its coins are held.",
@@ -56,6 +57,7 @@ defects! {
     ExchangeNotRepeated: "The bank does not look whether an exchange was finished before.",
     OverdraftGranted: "The bank debits an account of more than it holds.",
     NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
+    NoncesOfNobody: "The bank's nonces do not depend on the owner, the inputs and the outputs of their session.",
     DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",
     NoteNotKept: "The bank holds coins and does not keep the customer's note.",

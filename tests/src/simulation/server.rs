@@ -18,11 +18,12 @@ use farthing_merchant::{
 };
 use farthing_node::{
     card::Card,
+    disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
     network::Service,
     process::{StopToken, Stopper, stop_pair},
     serve::Role,
-    store::{Migration, Store, StoreError},
+    store::{Migration, Store, StoreError, StoreOptions},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -159,6 +160,29 @@ pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, fou
     let Some((store, life)) = server.begin(farthing_bank::migrate::migrate) else {
         return;
     };
+    run_bank(server, network, foundation, store, life).await;
+}
+
+/// Has a copy of the running bank answer in its place, which began with the same randomness: `disk` is what is on the
+/// copy's.
+pub async fn clone_bank(
+    server: &Server<Bank>,
+    network: &Arc<MemoryNetwork>,
+    foundation: &Foundation,
+    disk: MemoryDisk,
+) {
+    let options = StoreOptions::simulated(disk, foundation.seed);
+    let (store, _) = Store::open(Path::new(STORE), options).expect("the copy opens");
+    run_bank(server, network, foundation, store, server.machine.life()).await;
+}
+
+async fn run_bank(
+    server: &Server<Bank>,
+    network: &Arc<MemoryNetwork>,
+    foundation: &Foundation,
+    store: Store,
+    life: Life,
+) {
     let seeded: &dyn Entropy = &SeededEntropy::new(foundation.seed);
     let parts = BankParts {
         identity: server.secret(),

@@ -6,7 +6,7 @@ use super::{
     machine::{Death, Machine},
     network::{MemoryNetwork, Power},
     party::{Party, VirtualClock},
-    server::{Server, start_bank, start_escrow, start_merchant},
+    server::{Server, clone_bank, start_bank, start_escrow, start_merchant},
 };
 use async_trait::async_trait;
 use farthing_bank::{
@@ -329,6 +329,14 @@ impl World {
         self.stop(party);
         self.machine(party).die(death);
         self.start(party).await;
+    }
+
+    /// A copy of the machine that the bank runs on answers in its place, with the randomness that the bank began with, and
+    /// with `disk`. The copied process is the one that runs from now on.
+    pub async fn clone_bank(&self, disk: MemoryDisk) -> Arc<Bank> {
+        clone_bank(&self.bank, &self.network, &self.foundation, disk).await;
+        sleep(INSTANT).await;
+        self.bank()
     }
 
     // ---- the bank's cash desk ---------------------------------------------------------------------------------

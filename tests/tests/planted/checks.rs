@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{copies, disks, links, local, papers, strangers};
+use crate::{clones, copies, disks, links, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -103,6 +103,14 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::a_hold_that_arrives_after_its_abort
     ),
     story!("a list that is too long", strangers::a_list_that_is_too_long),
+    story!(
+        "two clones and two accounts",
+        clones::two_clones_and_two_accounts
+    ),
+    story!(
+        "a clone of a running bank",
+        clones::a_clone_of_a_running_bank
+    ),
     story!(
         "an older bank that nobody can tell",
         copies::an_older_bank_that_nobody_can_tell

@@ -29,7 +29,7 @@ const WITHDRAWN: Amount = Amount(1000);
 const ESCROW: Party = Party::Escrow(0);
 
 /// Long enough for nodes to ask and to answer each other.
-const A_MOMENT: Duration = Duration::from_secs(5);
+pub(crate) const A_MOMENT: Duration = Duration::from_secs(5);
 
 /// A world in which she has bought something, the bank's disk of before, and a copy of her wallet of then.
 struct Past {
