@@ -53,7 +53,8 @@ pub struct Bank {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) history: Arc<History>,
-    /// Touched inside transactions alone, so that whatever is said of a session comes in order.
+    /// Opened and answered inside transactions alone, so that whatever is said of a session comes in order. Only who may
+    /// have nonces is asked outside of them.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
     /// Where the next round of overdue holds goes on.
     pub(crate) overdue_after: Mutex<Option<(u64, [u8; 32], PublicKey)>>,

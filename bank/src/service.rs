@@ -2,12 +2,12 @@
 
 use crate::bank::Bank;
 use crate::rows::{PURCHASES, purchase_key};
-use crate::transactions::{self, Issuing, Opening, Settling};
+use crate::transactions::{self, Issuing, Opening, Prepared, Settling};
 use crate::{keys::Keys, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, PublicKey, Signed};
 use farthing_node::{
-    call::{Undone, check_lane, unavailable},
+    call::{Undone, check_lane, refused, unavailable},
     card::RoleName,
     network::{Lane, Service},
     store::Transaction,
@@ -18,7 +18,7 @@ use farthing_protocol::{
     exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
     history::WithHead,
     hold::{BankHoldRequest, verify_bank_hold},
-    issue::{Begun, Sessions},
+    issue::{Admission, Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
     refusal::{PurchaseFault, Refusal},
     restore::{
@@ -95,11 +95,39 @@ impl Bank {
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
         let request = withdraw::verify_begin(request, &self.here)?;
         self.history.standing()?;
-        let entropy = self.entropy.clone();
-        self.issue(move |tx, sessions, keys, now_ms| {
-            transactions::withdraw_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
+        let (view, now_ms) = (self.store.view(), self.clock.now_ms());
+        let ready = transactions::withdraw_ready(&view, &request, &self.keys(), now_ms);
+        if let Some(issued) = ready.map_err(refused)? {
+            return Err(other_content(self.sign(issued)));
+        }
+        let prepared = self.prepare(request.session(), now_ms)?;
+        let opening = self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::withdraw_begin(tx, &request, prepared, sessions, keys, now_ms)
+        });
+        self.begun(opening.await?)
+    }
+
+    /// Makes the nonces of a session that may be opened, here and not in the store's writer, where everybody would wait
+    /// for it.
+    fn prepare(&self, request: SessionRequest, now_ms: u64) -> Result<Prepared, Refusal> {
+        let admission = {
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.admit(&request, now_ms)?
+        };
+        Ok(match admission {
+            Admission::Open => Prepared::Open(request),
+            Admission::Fresh(ticket) => {
+                let session = PreparedSession::new(request, &ticket, &mut self.entropy.rng());
+                Prepared::Fresh(Box::new(session))
+            }
         })
-        .await
+    }
+
+    fn begun(&self, opening: Opening) -> Result<Begun, Refusal> {
+        match opening {
+            Opening::Begun(begun) => Ok(begun),
+            Opening::Finished(issued) => Err(other_content(self.sign(issued))),
+        }
     }
 
     async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
@@ -113,14 +141,19 @@ impl Bank {
     async fn exchange_begin(&self, request: Authorized<ExchangeBegin>) -> Result<Begun, Refusal> {
         let keys = self.keys();
         let request = exchange::verify_begin(request, &self.here, keys.book(), &mut self.entropy.rng())?;
-        let entropy = self.entropy.clone();
-        let opening = self.issue(move |tx, sessions, keys, now_ms| {
-            transactions::exchange_begin(tx, &request, sessions, keys, now_ms, &mut entropy.rng())
-        });
-        match opening.await? {
-            Opening::Begun(begun) => self.history.standing().map(|()| begun).map_err(Into::into),
-            Opening::Finished(issued) => Err(other_content(self.sign(issued))),
+        let (view, now_ms) = (self.store.view(), self.clock.now_ms());
+        let ready = transactions::exchange_ready(&view, &request, &keys, now_ms).map_err(refused);
+        if let Ok(Some(issued)) = ready {
+            return Err(other_content(self.sign(issued)));
         }
+        // What it would be refused for may rest on what was forgotten.
+        self.history.standing()?;
+        ready?;
+        let prepared = self.prepare(request.session(), now_ms)?;
+        let opening = self.issue(move |tx, sessions, keys, now_ms| {
+            transactions::exchange_begin(tx, &request, prepared, sessions, keys, now_ms)
+        });
+        self.begun(opening.await?)
     }
 
     async fn exchange_finish(&self, request: Authorized<ExchangeFinish>) -> Result<Signed<Issued>, Refusal> {

@@ -6,29 +6,28 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES,
     TOTALS, WITHDRAWN, coin_states, count_issued, move_coins, purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{
     call::Undone,
-    store::{StoreError, Transaction},
+    store::{StoreError, Transaction, View},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
-    coins::{VerifiedCoin, VerifiedCoins},
+    coins::{CoinState, VerifiedCoin, VerifiedCoins},
     decide::SignedDecision,
     documents::{BankHold, Issued, Settled},
     exchange::{VerifiedExchangeBegin, VerifiedExchangeFinish},
     hold::{HoldDecision, VerifiedBankHold},
-    issue::{Begun, Sessions},
+    issue::{Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
     refusal::{AccountFault, ContractFault, RequestFault},
     restore::{Memo, VerifiedAccount, VerifiedMemo},
     settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
-use rand_core::CryptoRng;
 
 /// What has become of a request to issue coins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,20 +66,75 @@ pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<Option<Me
     }
 }
 
-/// Opens a session for a withdrawal. It writes nothing; it is a transaction so that it comes in order.
+/// What has become of a request to open a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// The session's first message.
+    Begun(Begun),
+    /// The request was finished before: this was issued.
+    Finished(Issued),
+}
+
+/// What opens the session: what was prepared before the transaction, or the session that is open.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Its nonces are made. (The variants differ in size, and there is one of either for each request.)
+    Fresh(Box<PreparedSession>),
+    /// The same request has a session.
+    Open(SessionRequest),
+}
+
+impl Prepared {
+    fn open(self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, Undone> {
+        match self {
+            Prepared::Fresh(session) => Ok(sessions.open(*session, now_ms)),
+            Prepared::Open(request) => Ok(sessions.repeat(&request, now_ms)?),
+        }
+    }
+}
+
+/// What is issued already for a request to open a session; or that it may be opened, by what is durable. It comes before
+/// nonces are made, and is no transaction, so that requests that cannot be paid cost the writer nothing.
 ///
 /// # Errors
-/// When the account is unknown, or an output is not being issued.
+/// When the account is unknown or holds too little, or an output is not being issued.
+pub fn withdraw_ready(
+    view: &View,
+    request: &VerifiedWithdrawBegin,
+    keys: &Keys,
+    now_ms: u64,
+) -> Result<Option<Issued>, Undone> {
+    let account = request.account();
+    if let Some(stored) = WITHDRAWN.peek(view, &(account, request.request_id()))? {
+        return Ok(Some(stored));
+    }
+    let balance = ACCOUNTS.peek(view, &account)?.map(|row| row.balance);
+    request.check(balance, keys.book(), now_ms)?;
+    Ok(None)
+}
+
+/// Opens a session for a withdrawal, whose nonces are made. It writes nothing; it is a transaction so that it comes in
+/// order.
+///
+/// A request that was finished gets what was issued: the balance may no longer cover it.
+///
+/// # Errors
+/// When the account is unknown or holds too little, or an output is not being issued.
 pub fn withdraw_begin(
     tx: &mut Transaction<'_>,
     request: &VerifiedWithdrawBegin,
+    prepared: Prepared,
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
-    rng: &mut impl CryptoRng,
-) -> Result<Begun, Undone> {
-    let balance = ACCOUNTS.get(tx, &request.account())?.map(|row| row.balance);
-    Ok(request.respond(balance, sessions, keys.book(), now_ms, rng)?)
+) -> Result<Opening, Undone> {
+    let account = request.account();
+    if let Some(stored) = WITHDRAWN.get(tx, &(account, request.request_id()))? {
+        return Ok(Opening::Finished(stored));
+    }
+    let balance = ACCOUNTS.get(tx, &account)?.map(|row| row.balance);
+    request.check(balance, keys.book(), now_ms)?;
+    Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
 /// Debits the account and answers the challenges, unless that was done before.
@@ -126,16 +180,32 @@ pub fn withdraw_finish(
     Ok(Issuing::Issued(debit.issued))
 }
 
-/// What has become of a request to open a session for an exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Opening {
-    /// The session's first message.
-    Begun(Begun),
-    /// The request was finished before: this was issued.
-    Finished(Issued),
+/// As [`withdraw_ready`], for an exchange.
+///
+/// # Errors
+/// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
+pub fn exchange_ready(
+    view: &View,
+    request: &VerifiedExchangeBegin,
+    keys: &Keys,
+    now_ms: u64,
+) -> Result<Option<Issued>, Undone> {
+    if let Some(stored) = EXCHANGED.peek(view, &request.request_id())?
+        && !is_planted(Defect::ExchangeNotRepeated)
+    {
+        return Ok(Some(stored));
+    }
+    let states = row_keys(request.coins());
+    let states = states
+        .iter()
+        .map(|coin| Ok(COINS.peek(view, coin)?.unwrap_or(CoinState::Unseen)));
+    let states: Vec<CoinState> = states.collect::<Result<_, StoreError>>()?;
+    request.check(&states, keys.book(), now_ms)?;
+    Ok(None)
 }
 
-/// Opens a session for an exchange. It writes nothing; it is a transaction so that it comes in order.
+/// Opens a session for an exchange, whose nonces are made. It writes nothing; it is a transaction so that it comes in
+/// order.
 ///
 /// A request that was finished gets what was issued: its own coins are exchanged by it, so a wallet that was rolled
 /// back could otherwise never get past this to the `finish` that would tell it.
@@ -145,10 +215,10 @@ pub enum Opening {
 pub fn exchange_begin(
     tx: &mut Transaction<'_>,
     request: &VerifiedExchangeBegin,
+    prepared: Prepared,
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
-    rng: &mut impl CryptoRng,
 ) -> Result<Opening, Undone> {
     if let Some(stored) = EXCHANGED.get(tx, &request.request_id())?
         && !is_planted(Defect::ExchangeNotRepeated)
@@ -156,8 +226,8 @@ pub fn exchange_begin(
         return Ok(Opening::Finished(stored));
     }
     let states = coin_states(tx, &row_keys(request.coins()))?;
-    let begun = request.respond(&states, sessions, keys.book(), now_ms, rng)?;
-    Ok(Opening::Begun(begun))
+    request.check(&states, keys.book(), now_ms)?;
+    Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
 /// Takes the coins in and answers the challenges, unless that was done before.

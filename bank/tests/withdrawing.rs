@@ -12,8 +12,8 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, KeysRequest},
-    issue::Sessions,
-    limits::COINS_PER_REQUEST_MAX,
+    issue::{Admission, PreparedSession, Sessions},
+    limits::{COINS_PER_REQUEST_MAX, NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS},
     money::Amount,
     refusal::{AccountFault, Advice, IssueFault, Later, Refusal, RequestFault},
     restore::{AccountRequest, WithdrawalsRequest},
@@ -92,9 +92,10 @@ async fn other_content_under_a_finished_id_gets_what_was_stored() {
         let refusal = world.refused(other).await;
         assert_eq!(refusal, IssueFault::OtherContent(Box::new(issued.clone())).into());
     }
-    // A wallet that was rolled back opens a session under the same id, and its finish tells it.
-    let rolled_back = world.begun(&withdrawal.on_session_gone()).await;
-    let Refusal::Issue(IssueFault::OtherContent(stored)) = world.refused(world.finish_of(&rolled_back)).await
+    // A wallet that was rolled back begins under the same id, and is told.
+    let rolled_back = withdrawal.on_session_gone();
+    let Refusal::Issue(IssueFault::OtherContent(stored)) =
+        world.refused(begin_of(&world, &rolled_back)).await
     else {
         panic!("expected what was stored")
     };
@@ -120,8 +121,10 @@ async fn a_restart_ends_the_session_and_the_wallet_begins_again() {
 async fn a_session_is_answered_once_whatever_came_of_it() {
     let mut world = World::new().await;
     let entire = [128; 16];
+    world.cash(Command::AccountCredit, "0.48", "more").await.unwrap();
     let withdrawal = world.withdrawal(&entire);
     let withdrawal = world.begun(&withdrawal).await;
+    world.cash(Command::AccountPayout, "0.48", "less").await.unwrap();
     let finish = world.finish_of(&withdrawal);
     let too_low = world.refused(finish.clone()).await;
     let balance = AccountFault::Balance {
@@ -362,16 +365,13 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     let begin = begin_of(&world, &withdrawal);
     let begun = {
         let request = verify_begin(begin, &here).unwrap();
+        request.check(Some(Amount(2000)), keys.book(), START_MS).unwrap();
         let mut sessions = sessions.lock().unwrap();
-        request
-            .respond(
-                Some(Amount(2000)),
-                &mut sessions,
-                keys.book(),
-                START_MS,
-                &mut entropy.rng(),
-            )
-            .unwrap()
+        let Ok(Admission::Fresh(ticket)) = sessions.admit(&request.session(), START_MS) else {
+            panic!("the account may have nonces")
+        };
+        let prepared = PreparedSession::new(request.session(), &ticket, &mut entropy.rng());
+        sessions.open(prepared, START_MS)
     };
     let withdrawal = withdrawal.on_begun(&begun, keys.book(), &world.seed).unwrap();
     let finish = world.finish_of(&withdrawal);
@@ -397,4 +397,80 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     assert!(replies.len() == 3 && replies.iter().all(|r| *r == replies[0]));
     assert_eq!(world.balance(&world.account).await, Amount(2000 - 16));
     assert_eq!(world.audited().await, Amount(16));
+}
+
+#[tokio::test]
+async fn a_begin_that_the_account_cannot_pay_gets_no_nonces() {
+    let mut world = World::new().await;
+    // 20.48 of the 20.00 that the account holds.
+    let withdrawal = world.withdrawal(&[128; 16]);
+    let begin = begin_of(&world, &withdrawal);
+    let before = world.entropy.fills();
+    for _ in 0..3 {
+        let refused = world.refused(begin.clone()).await;
+        assert!(matches!(
+            refused,
+            Refusal::Account(AccountFault::Balance {
+                asked: Amount(2048),
+                ..
+            })
+        ));
+    }
+    assert_eq!(world.entropy.fills(), before, "nonces were made");
+    let within = world.withdrawal(&[128; 15]);
+    world.ask(begin_of(&world, &within)).await.unwrap();
+    assert_eq!(world.entropy.fills(), before + 15);
+}
+
+#[tokio::test]
+async fn an_account_gets_so_many_nonces_at_a_time() {
+    let mut world = World::new().await;
+    let other = world.withdrawal(&[1]);
+    for _ in 0..NONCES_PER_PAYER_MAX / COINS_PER_REQUEST_MAX {
+        let withdrawal = world.withdrawal(&[1; COINS_PER_REQUEST_MAX]);
+        world.ask(begin_of(&world, &withdrawal)).await.unwrap();
+        // The same again is the same session, and costs nothing.
+        world.ask(begin_of(&world, &withdrawal)).await.unwrap();
+    }
+    let before = world.entropy.fills();
+    let begin = begin_of(&world, &other);
+    let refused = world.refused(begin.clone()).await;
+    assert_eq!(
+        refused,
+        Refusal::Later(Later::Busy {
+            retry_after_ms: NONCES_WINDOW_MS
+        })
+    );
+    assert_eq!(world.entropy.fills(), before, "nonces were made");
+    world.clock.advance(NONCES_WINDOW_MS);
+    world.ask(begin).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_coin_gets_so_many_nonces_at_a_time() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[64]).await;
+    for _ in 0..NONCES_PER_PAYER_MAX / COINS_PER_REQUEST_MAX {
+        let exchange = world.exchange(&purse, &[1; COINS_PER_REQUEST_MAX]);
+        world.exchange_begun(&exchange, &purse).await.unwrap();
+    }
+    let exchange = world.exchange(&purse, &[1; COINS_PER_REQUEST_MAX]);
+    let refused = world.exchange_begun(&exchange, &purse).await.unwrap_err();
+    assert!(matches!(refused, Refusal::Later(Later::Busy { .. })));
+    world.clock.advance(NONCES_WINDOW_MS);
+    world.exchange_begun(&exchange, &purse).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_begin_of_what_was_finished_gets_what_was_issued() {
+    let mut world = World::new().await;
+    let withdrawal = world.withdrawal(&[128; 15]);
+    let begin = begin_of(&world, &withdrawal);
+    let begun = world.begun(&withdrawal).await;
+    let issued = world.ask(world.finish_of(&begun)).await.unwrap();
+    // The account holds 0.80 by now: a wallet that was set back to the begin gets its coins all the same.
+    let Refusal::Issue(IssueFault::OtherContent(stored)) = world.refused(begin).await else {
+        panic!("it was finished")
+    };
+    assert_eq!(*stored, issued);
 }

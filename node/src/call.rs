@@ -119,6 +119,14 @@ pub fn decide<T: Send + 'static>(
     }
 }
 
+/// What a caller is told of a decision that was not made.
+pub fn refused(undone: Undone) -> Refusal {
+    match undone {
+        Undone::Refused(refusal) => refusal,
+        Undone::Store(error) => unavailable(&error),
+    }
+}
+
 /// What a caller is told when the store cannot answer: to ask again. The operator finds the cause in the log.
 pub fn unavailable(error: &StoreError) -> Refusal {
     match error {

@@ -17,7 +17,10 @@
 use crate::{
     coins::{CoinState, VerifiedCoin, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
-    issue::{Begun, IssueState, MintFault, Owner, Sessions, check_challenges, check_outputs, finish},
+    issue::{
+        Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
+        finish,
+    },
     limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
@@ -366,31 +369,25 @@ impl VerifiedExchangeBegin {
         self.body.request_id
     }
 
-    /// Opens the session, or repeats its first message. `states` are in the coins' order.
+    /// The session that it asks for.
+    pub fn session(&self) -> SessionRequest {
+        SessionRequest {
+            key: (Owner::Coins, self.body.request_id),
+            outputs: self.body.outputs.clone(),
+            inputs: row_keys(&self.coins),
+            randomness: self.body.client_randomness,
+        }
+    }
+
+    /// Checks that a session may be opened. It is cheap, and comes before nonces are made. `states` are in the coins'
+    /// order.
     ///
     /// # Errors
     /// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
-    pub fn respond(
-        &self,
-        states: &[CoinState],
-        sessions: &mut Sessions,
-        keys: &KeyBook,
-        now_ms: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Begun, Refusal> {
+    pub fn check(&self, states: &[CoinState], keys: &KeyBook, now_ms: u64) -> Result<(), Refusal> {
         check_exchangeable(&self.coins, states, now_ms)?;
         let outputs = check_outputs(&self.body.outputs, keys, now_ms)?;
-        check_balanced(&self.coins, outputs)?;
-        let key = (Owner::Coins, self.body.request_id);
-        let inputs = row_keys(&self.coins);
-        Ok(sessions.begin(
-            key,
-            &self.body.outputs,
-            &inputs,
-            &self.body.client_randomness,
-            now_ms,
-            rng,
-        ))
+        Ok(check_balanced(&self.coins, outputs)?)
     }
 }
 

@@ -4,9 +4,11 @@
 use crate::{
     coins::check_length,
     documents::{Issued, describe_outputs},
-    limits::{SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX},
+    limits::{
+        NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS, SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX,
+    },
     money::Amount,
-    refusal::{IssueFault, Refusal, check_matching},
+    refusal::{IssueFault, Later, Refusal, check_matching},
 };
 use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, DenominationSecret, KeyBook, KeyId, Nonces, PublicKey, Response,
@@ -218,30 +220,96 @@ struct Session {
 /// What names a session: its owner and the owner's request id.
 type SessionKey = (Owner, [u8; 32]);
 
+/// What a session is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRequest {
+    /// Who will pay, and the payer's own id of the request.
+    pub key: (Owner, [u8; 32]),
+    /// The denomination key of each new coin.
+    pub outputs: Vec<KeyId>,
+    /// An exchange's coins. Each can be in one open session, the newest.
+    pub inputs: Vec<(KeyId, PublicKey)>,
+    /// The client's randomness.
+    pub randomness: [u8; 32],
+}
+
+/// The right to make the nonces of one session, within its payer's limit. Only [`Sessions::admit`] gives one.
+#[derive(Debug)]
+pub struct NonceTicket {
+    boot_id: [u8; 32],
+    number: u64,
+}
+
+/// A session whose nonces are made, and which is not open yet.
+pub struct PreparedSession {
+    request: SessionRequest,
+    commitments: Vec<Commitment>,
+    nonces: Vec<Nonces>,
+}
+
+impl std::fmt::Debug for PreparedSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PreparedSession({} outputs)", self.request.outputs.len())
+    }
+}
+
+impl PreparedSession {
+    /// Makes the nonces, which costs two multiplications for each output: outside of the store's writer, which everybody
+    /// waits for.
+    pub fn new(request: SessionRequest, ticket: &NonceTicket, rng: &mut impl CryptoRng) -> Self {
+        let context = nonce_context(&request, ticket.number);
+        let mut nonces = Vec::with_capacity(request.outputs.len());
+        let mut commitments = Vec::with_capacity(request.outputs.len());
+        for slot in 0..request.outputs.len() as u64 {
+            let mut session_id = context.to_vec();
+            session_id.extend(slot.to_le_bytes());
+            let (nonce, commitment) =
+                Nonces::generate(rng, &ticket.boot_id, &session_id, &request.randomness);
+            nonces.push(nonce);
+            commitments.push(commitment);
+        }
+        Self {
+            request,
+            commitments,
+            nonces,
+        }
+    }
+}
+
 /// Digest of everything that an answer of this session depends on. It goes into the nonces: two copies of a bank that
 /// draw the same randomness then make different nonces for different owners, inputs or outputs.
-fn nonce_context(
-    key: &SessionKey,
-    outputs: &[KeyId],
-    inputs: &[(KeyId, PublicKey)],
-    turn: u64,
-) -> [u8; 32] {
+fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
+    let (owner, id) = &request.key;
     let mut t = Transcript::start(b"farthing nonce context");
     if !is_planted(Defect::NoncesOfNobody) {
-        match &key.0 {
+        match owner {
             Owner::Account(account) => t.bytes(b"account", &account.0),
             Owner::Coins => t.bytes(b"coins", &[]),
         }
-        describe_outputs(&mut t, outputs);
-        t.u64(b"inputs", inputs.len() as u64);
-        for (key_id, coin) in inputs {
+        describe_outputs(&mut t, &request.outputs);
+        t.u64(b"inputs", request.inputs.len() as u64);
+        for (key_id, coin) in &request.inputs {
             t.bytes(b"input key", &key_id.0);
             t.bytes(b"input", &coin.0);
         }
     }
-    t.bytes(b"request", &key.1);
-    t.u64(b"turn", turn);
+    t.bytes(b"request", id);
+    t.u64(b"turn", ticket);
     t.digest32(b"digest")
+}
+
+/// Whose limit nonces count against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Payer {
+    Account(PublicKey),
+    Coin(KeyId, PublicKey),
+}
+
+/// How many nonces each payer has had in the current window of time.
+#[derive(Default)]
+struct Spent {
+    since_ms: u64,
+    nonces: BTreeMap<Payer, usize>,
 }
 
 /// The bank's open sessions. They live in memory alone: a restart voids them, which is what makes answering
@@ -252,6 +320,8 @@ pub struct Sessions {
     by_turn: BTreeMap<u64, SessionKey>,
     by_input: BTreeMap<(KeyId, PublicKey), SessionKey>,
     next_turn: u64,
+    next_ticket: u64,
+    spent: Spent,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -269,6 +339,15 @@ impl std::fmt::Debug for Taken {
     }
 }
 
+/// What a request to begin needs next.
+#[derive(Debug)]
+pub enum Admission {
+    /// Nonces, which this ticket lets it have.
+    Fresh(NonceTicket),
+    /// Nothing: this very session is open.
+    Open,
+}
+
 impl Sessions {
     /// No sessions. `boot_id` is random for each start of the bank, so that a copied machine's nonces differ.
     pub fn new(boot_id: [u8; 32]) -> Self {
@@ -278,6 +357,8 @@ impl Sessions {
             by_turn: BTreeMap::new(),
             by_input: BTreeMap::new(),
             next_turn: 0,
+            next_ticket: 0,
+            spent: Spent::default(),
         }
     }
 
@@ -291,76 +372,88 @@ impl Sessions {
         self.open.is_empty()
     }
 
+    /// Whether nonces may be made for `request`, and whether any are needed. It costs no multiplication.
+    ///
+    /// # Errors
+    /// [`Later::Busy`] when the account, or one of the coins, has had [`NONCES_PER_PAYER_MAX`] nonces within
+    /// [`NONCES_WINDOW_MS`]: it says when the next window begins.
+    pub fn admit(&mut self, request: &SessionRequest, now_ms: u64) -> Result<Admission, Later> {
+        self.close_expired(now_ms);
+        if self.opened(request).is_some() {
+            return Ok(Admission::Open);
+        }
+        self.spent.take(request, now_ms)?;
+        let number = self.next_ticket;
+        self.next_ticket = number.wrapping_add(1);
+        Ok(Admission::Fresh(NonceTicket {
+            boot_id: self.boot_id,
+            number,
+        }))
+    }
+
+    /// The open session for the same request with the same content.
+    fn opened(&self, request: &SessionRequest) -> Option<&Session> {
+        self.open.get(&request.key).filter(|open| {
+            open.outputs == request.outputs
+                && open.inputs == request.inputs
+                && open.randomness == request.randomness
+        })
+    }
+
+    /// The first message of the session that is open for the same request with the same content.
+    ///
+    /// # Errors
+    /// [`Later::Busy`] when it was closed since it was [admitted](Sessions::admit).
+    pub fn repeat(&mut self, request: &SessionRequest, now_ms: u64) -> Result<Begun, Later> {
+        self.close_expired(now_ms);
+        let open = self.opened(request).ok_or(Later::Busy { retry_after_ms: 1 })?;
+        Ok(Begun {
+            commitments: open.commitments.clone(),
+        })
+    }
+
     /// Opens a session, or repeats the first message of the one that is open for the same request with the
     /// same content. Another content replaces it: then the old one can never be answered.
-    ///
-    /// `inputs` are an exchange's coins; each can be in one open session, the newest.
-    pub fn begin(
-        &mut self,
-        key: SessionKey,
-        outputs: &[KeyId],
-        inputs: &[(KeyId, PublicKey)],
-        randomness: &[u8; 32],
-        now_ms: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Begun {
-        self.close_expired(now_ms);
-        if let Some(open) = self.open.get(&key) {
-            if open.outputs == outputs && open.inputs == inputs && open.randomness == *randomness {
-                return Begun {
-                    commitments: open.commitments.clone(),
-                };
-            }
-            self.close(&key);
+    pub fn open(&mut self, prepared: PreparedSession, now_ms: u64) -> Begun {
+        let PreparedSession {
+            request,
+            commitments,
+            nonces,
+        } = prepared;
+        if let Ok(begun) = self.repeat(&request, now_ms) {
+            return begun;
         }
+        let SessionRequest {
+            key,
+            outputs,
+            inputs,
+            randomness,
+        } = request;
+        self.close(&key);
         self.make_room(&key.0);
-        for input in inputs {
+        for input in &inputs {
             if let Some(other) = self.by_input.get(input).copied() {
                 self.close(&other);
             }
         }
         let turn = self.next_turn;
         self.next_turn = turn.wrapping_add(1);
-        let session = self.open_session(&key, outputs, inputs, randomness, now_ms, turn, rng);
         let begun = Begun {
-            commitments: session.commitments.clone(),
+            commitments: commitments.clone(),
         };
         self.by_turn.insert(turn, key);
         self.by_input.extend(inputs.iter().map(|input| (*input, key)));
-        self.open.insert(key, session);
-        begun
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a leaf of `begin`")]
-    fn open_session(
-        &self,
-        key: &SessionKey,
-        outputs: &[KeyId],
-        inputs: &[(KeyId, PublicKey)],
-        randomness: &[u8; 32],
-        now_ms: u64,
-        turn: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Session {
-        let context = nonce_context(key, outputs, inputs, turn);
-        let mut nonces = Vec::with_capacity(outputs.len());
-        let mut commitments = Vec::with_capacity(outputs.len());
-        for slot in 0..outputs.len() as u64 {
-            let mut session_id = context.to_vec();
-            session_id.extend(slot.to_le_bytes());
-            let (nonce, commitment) = Nonces::generate(rng, &self.boot_id, &session_id, randomness);
-            nonces.push(nonce);
-            commitments.push(commitment);
-        }
-        Session {
-            outputs: outputs.to_vec(),
-            randomness: *randomness,
+        let session = Session {
+            outputs,
+            randomness,
             commitments,
             nonces,
-            inputs: inputs.to_vec(),
+            inputs,
             opened_ms: now_ms,
             turn,
-        }
+        };
+        self.open.insert(key, session);
+        begun
     }
 
     /// Takes the session of `key` out to be answered, if it is the one that `session` names, is for these
@@ -426,6 +519,42 @@ impl Sessions {
         {
             self.close(&key);
         }
+    }
+}
+
+impl Spent {
+    /// Counts the nonces of `request` against its payers.
+    fn take(&mut self, request: &SessionRequest, now_ms: u64) -> Result<(), Later> {
+        let age_ms = now_ms.checked_sub(self.since_ms);
+        // A clock that was set back begins a new window too.
+        if age_ms.is_none_or(|age_ms| age_ms >= NONCES_WINDOW_MS) {
+            self.nonces.clear();
+            self.since_ms = now_ms;
+        }
+        let payers: Vec<Payer> = match request.key.0 {
+            Owner::Account(account) => vec![Payer::Account(account)],
+            Owner::Coins => request
+                .inputs
+                .iter()
+                .map(|(id, key)| Payer::Coin(*id, *key))
+                .collect(),
+        };
+        let wanted = request.outputs.len();
+        let had = |payer: &Payer| self.nonces.get(payer).copied().unwrap_or_default();
+        let most = payers.iter().map(had).max().unwrap_or_default();
+        let full = self.nonces.len() >= SESSIONS_MAX;
+        if most.saturating_add(wanted) > NONCES_PER_PAYER_MAX || full {
+            let retry_after_ms = self
+                .since_ms
+                .saturating_add(NONCES_WINDOW_MS)
+                .saturating_sub(now_ms);
+            return Err(Later::Busy { retry_after_ms });
+        }
+        for payer in payers {
+            let had = self.nonces.entry(payer).or_default();
+            *had = had.saturating_add(wanted);
+        }
+        Ok(())
     }
 }
 

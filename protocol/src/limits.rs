@@ -80,5 +80,12 @@ pub const SESSIONS_MAX: usize = 100_000;
 /// The most issuing sessions that one account keeps open at once; its oldest is closed to make room.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 16;
 
+/// The most nonces that one account, or one coin in an exchange, gets within [`NONCES_WINDOW_MS`]: 16 of the longest
+/// requests.
+pub const NONCES_PER_PAYER_MAX: usize = 16 * COINS_PER_REQUEST_MAX;
+
+/// How long nonces count against [`NONCES_PER_PAYER_MAX`] (ms). A wallet's patience with a busy bank is longer.
+pub const NONCES_WINDOW_MS: u64 = 10_000;
+
 /// How long a request to another party waits for its reply before it is asked again.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wallet                                  bank
-//!   WithdrawBegin   -------------------->   opens a session, in memory alone
+//!   WithdrawBegin   -------------------->   sees that the balance covers it; opens a session, in memory alone
 //!                   <--------------------   Begun: a commitment a coin
 //!   (writes challenges down)
 //!   WithdrawFinish  -------------------->   debits and stores challenges and responses in one write
@@ -15,7 +15,10 @@
 use crate::{
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
-    issue::{Begun, IssueState, MintFault, Owner, Sessions, check_challenges, check_outputs, finish},
+    issue::{
+        Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
+        finish,
+    },
     money::Amount,
     refusal::{AccountFault, IssueFault, Refusal, RequestFault},
 };
@@ -24,7 +27,6 @@ use farthing_coin::{
     Transcript, TranscriptExt,
 };
 use farthing_planted::{Defect, is_planted};
-use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -276,23 +278,33 @@ impl VerifiedWithdrawBegin {
         self.0.account
     }
 
-    /// Opens the session, or repeats its first message.
+    /// The request.
+    pub fn request_id(&self) -> [u8; 32] {
+        self.0.request_id
+    }
+
+    /// The session that it asks for.
+    pub fn session(&self) -> SessionRequest {
+        SessionRequest {
+            key: (Owner::Account(self.0.account), self.0.request_id),
+            outputs: self.0.outputs.clone(),
+            inputs: Vec::new(),
+            randomness: self.0.client_randomness,
+        }
+    }
+
+    /// Checks that a session may be opened. It is cheap, and comes before nonces are made.
     ///
     /// # Errors
-    /// When the account is unknown, or an output is not being issued.
-    pub fn respond(
-        &self,
-        balance: Option<Amount>,
-        sessions: &mut Sessions,
-        keys: &KeyBook,
-        now_ms: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Begun, Refusal> {
+    /// When the account is unknown or holds too little, or an output is not being issued.
+    pub fn check(&self, balance: Option<Amount>, keys: &KeyBook, now_ms: u64) -> Result<(), Refusal> {
         let begin = &self.0;
-        balance.ok_or(AccountFault::Unknown(begin.account))?;
-        check_outputs(&begin.outputs, keys, now_ms)?;
-        let key = (Owner::Account(begin.account), begin.request_id);
-        Ok(sessions.begin(key, &begin.outputs, &[], &begin.client_randomness, now_ms, rng))
+        let balance = balance.ok_or(AccountFault::Unknown(begin.account))?;
+        let asked = check_outputs(&begin.outputs, keys, now_ms)?;
+        if asked > balance && !is_planted(Defect::NoncesForNothing) {
+            return Err(AccountFault::Balance { balance, asked }.into());
+        }
+        Ok(())
     }
 }
 

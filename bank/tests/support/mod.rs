@@ -33,7 +33,13 @@ use farthing_protocol::{
     settle::SettleOne,
     withdraw::{WithdrawAsk, Withdrawal},
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 pub use wire::Wire;
 
@@ -51,6 +57,8 @@ pub struct World {
     pub merchant: SecretKey,
     pub seed: Seed,
     pub account: SecretKey,
+    /// The running bank's.
+    pub entropy: Arc<CountedEntropy>,
     starts: u64,
     counter: u64,
 }
@@ -74,12 +82,39 @@ pub fn card(role: RoleName, key: &PublicKey) -> Card {
     }
 }
 
+/// Randomness that says how often it was asked for. Nonces ask once each.
+pub struct CountedEntropy {
+    entropy: SeededEntropy,
+    fills: AtomicU64,
+}
+
+impl CountedEntropy {
+    fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            entropy: rng(seed),
+            fills: AtomicU64::new(0),
+        })
+    }
+
+    pub fn fills(&self) -> u64 {
+        self.fills.load(Ordering::SeqCst)
+    }
+}
+
+impl Entropy for CountedEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        self.fills.fetch_add(1, Ordering::SeqCst);
+        self.entropy.fill(out);
+    }
+}
+
 async fn open(
     disk: &MemoryDisk,
     clock: &Arc<ManualClock>,
     wire: &Wire,
     cards: Vec<Card>,
     starts: u64,
+    counted: &Arc<CountedEntropy>,
 ) -> Bank {
     let (store, _) = Store::open(Path::new("/bank"), StoreOptions::simulated(disk.clone(), starts)).unwrap();
     let entropy: &dyn Entropy = &rng(77);
@@ -89,7 +124,7 @@ async fn open(
         settings: settings(),
         store,
         clock: clock.clone(),
-        entropy: Arc::new(rng(1000 + starts)),
+        entropy: counted.clone(),
         network: Arc::new(wire.clone()),
         cards,
     })
@@ -122,7 +157,8 @@ impl World {
         );
         let escrow = secret_key(2);
         let cards = vec![card(RoleName::Escrow, &escrow.public())];
-        let bank = open(&disk, &clock, &wire, cards, 0).await;
+        let counted = CountedEntropy::new(1000);
+        let bank = open(&disk, &clock, &wire, cards, 0, &counted).await;
         let entropy: &dyn Entropy = &rng(5);
         let seed = Seed::generate(&mut entropy.rng());
         let account = seed.account_key();
@@ -135,6 +171,7 @@ impl World {
             merchant: secret_key(3),
             seed,
             account,
+            entropy: counted,
             starts: 0,
             counter: 0,
         };
@@ -174,7 +211,9 @@ impl World {
         self.starts += 1;
         let cards = vec![card(RoleName::Escrow, &self.escrow.public())];
         self.disk.kill();
-        self.bank = open(&self.disk, &self.clock, &self.wire, cards, self.starts).await;
+        self.entropy = CountedEntropy::new(1000 + self.starts);
+        let entropy = &self.entropy;
+        self.bank = open(&self.disk, &self.clock, &self.wire, cards, self.starts, entropy).await;
     }
 
     pub fn head(&self) -> Head {

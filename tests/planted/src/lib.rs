@@ -57,6 +57,7 @@ defects! {
     ExchangeNotRepeated: "The bank does not look whether an exchange was finished before.",
     OverdraftGranted: "The bank debits an account of more than it holds.",
     NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
+    NoncesForNothing: "The bank makes nonces for a withdrawal that its account cannot pay.",
     NoncesOfNobody: "The bank's nonces do not depend on the owner, the inputs and the outputs of their session.",
     DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",

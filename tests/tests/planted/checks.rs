@@ -62,6 +62,10 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::more_than_her_account_holds
     ),
     story!(
+        "a session that her account cannot pay",
+        strangers::a_session_that_her_account_cannot_pay
+    ),
+    story!(
         "the same session after a restart",
         strangers::the_same_session_after_a_restart
     ),

@@ -11,7 +11,7 @@ use farthing_node::{
     history::witness::COMPARE_MS,
 };
 use farthing_protocol::{
-    issue::{Owner, Sessions, session_digest},
+    issue::{Admission, Owner, PreparedSession, SessionRequest, Sessions, session_digest},
     money::Amount,
     refusal::Later,
 };
@@ -27,7 +27,16 @@ fn z_of_a_clone(secret: &DenominationSecret, account: u64, c: Scalar) -> Scalar 
     let mut sessions = Sessions::new([1; 32]);
     let generator: &dyn Entropy = &SeededEntropy::new(7);
     let key = (Owner::Account(account), [5; 32]);
-    let begun = sessions.begin(key, &outputs, &[], &[6; 32], 0, &mut generator.rng());
+    let request = SessionRequest {
+        key,
+        outputs: outputs.to_vec(),
+        inputs: Vec::new(),
+        randomness: [6; 32],
+    };
+    let Ok(Admission::Fresh(ticket)) = sessions.admit(&request, 0) else {
+        panic!("the account may have nonces")
+    };
+    let begun = sessions.open(PreparedSession::new(request, &ticket, &mut generator.rng()), 0);
     let session = session_digest(&begun.commitments);
     let taken = sessions.take(&key, &session, &outputs, &[], 0);
     let challenge = Challenge(c.to_bytes());

@@ -65,12 +65,24 @@ async fn held(number: u64) -> (Arc<World>, ByHand, Bought, Signed<Hold>) {
 /// She asks for more than her account holds.
 pub async fn more_than_her_account_holds() {
     let (_world, hand) = stranger(31).await;
-    let withdrawal = hand.withdrawal(&[1024, 512]).await;
-    let withdrawal = hand.withdrawal_begun(&withdrawal).await;
-    let finish = hand.ask(hand.withdraw_finish(&withdrawal)).await;
+    // Either is covered, but not both.
+    let first = hand.withdrawal_begun(&hand.withdrawal(&[1024]).await).await;
+    let second = hand.withdrawal_begun(&hand.withdrawal(&[512]).await).await;
+    hand.ask(hand.withdraw_finish(&first)).await.expect("coins");
+    let finish = hand.ask(hand.withdraw_finish(&second)).await;
     assert!(
         matches!(finish, Err(Refusal::Account(_))),
         "money: more is issued than the account holds"
+    );
+}
+
+/// She has the bank make nonces for what her account cannot pay.
+pub async fn a_session_that_her_account_cannot_pay() {
+    let (_world, hand) = stranger(43).await;
+    let begin = hand.withdraw_begin(&hand.withdrawal(&[1024, 512]).await);
+    assert!(
+        matches!(hand.ask(begin).await, Err(Refusal::Account(_))),
+        "bad input: the bank works for an account that cannot pay"
     );
 }
 
