@@ -181,7 +181,7 @@ impl Bank {
             Ok(hold)
         });
         let hold = hold.await?;
-        Ok(self.history.with_head(&escrow, self.sign(hold)))
+        Ok(self.history.answer(&escrow, head.as_ref(), self.sign(hold)))
     }
 
     /// Obeys decisions, from whoever brings them. Each is a transaction of its own, so that one which is refused keeps none
@@ -235,10 +235,11 @@ impl Bank {
     /// Obeys decisions that their escrow brings, and remembers in the same writes how far the escrow's journal had come
     /// with them: the escrow cannot forget them unseen.
     async fn push(&self, request: WithHead<SettleRequest>) -> Result<WithHead<Answers>, Refusal> {
-        let escrow = request.body.escrow;
-        self.history.hear(&escrow, request.head.as_ref())?;
-        let answers = self.settle(request.body).await?;
-        Ok(self.history.with_head(&escrow, answers))
+        let WithHead { body: request, head } = request;
+        let escrow = request.escrow;
+        self.history.hear(&escrow, head.as_ref())?;
+        let answers = self.settle(request).await?;
+        Ok(self.history.answer(&escrow, head.as_ref(), answers))
     }
 
     /// The row of a purchase that `escrow` has decided. Decisions of an escrow whose card is not here are refused: it could

@@ -228,10 +228,11 @@ impl Escrow {
         &self,
         request: WithHead<OverdueRequest>,
     ) -> Result<WithHead<SignedDecision>, Refusal> {
-        let bank = request.body.terms.bank;
-        self.history.hear(&bank, request.head.as_ref())?;
-        let decision = self.overdue(request.body).await?;
-        Ok(self.history.with_head(&bank, decision))
+        let WithHead { body: request, head } = request;
+        let bank = request.terms.bank;
+        self.history.hear(&bank, head.as_ref())?;
+        let decision = self.overdue(request).await?;
+        Ok(self.history.answer(&bank, head.as_ref(), decision))
     }
 
     /// Decides, and remembers in the same write how far the bank's journal had come with what the decision rests on:

@@ -81,9 +81,11 @@ struct Known {
     heads: BTreeMap<PublicKey, Signed<JournalHead>>,
     /// The run in which each peer has proven, to this process, that it has forgotten nothing that was remembered of it.
     proven: BTreeMap<PublicKey, [u8; 32]>,
-    /// The record in which something was decided last, durable or not yet.
-    deciding: u64,
-    /// Where the journal ended when it had that record, or one before.
+    /// The first durable record since `decided` in which something was decided.
+    untold: Option<u64>,
+    /// The record that is being gathered, if something is decided in it.
+    gathered: Option<u64>,
+    /// Where the journal ended when a head was last told, or before.
     decided: Head,
     /// The head of that, signed, once it was told.
     own: Option<Signed<JournalHead>>,
@@ -112,7 +114,8 @@ impl History {
         let known = Known {
             heads: BTreeMap::new(),
             proven: BTreeMap::new(),
-            deciding: decided.sequence,
+            untold: None,
+            gathered: None,
             decided,
             own: None,
             told: BTreeMap::new(),
@@ -178,18 +181,28 @@ impl History {
     /// Called in a transaction that writes something which must not be forgotten: its record is going to be the next,
     /// and is told from when it is durable.
     pub fn note(&self) {
-        let next = self.parts.store.head().sequence.saturating_add(1);
         let mut known = self.known();
-        known.deciding = known.deciding.max(next);
+        let durable = self.parts.store.head().sequence;
+        if let Some(gathered) = known.gathered.filter(|record| *record <= durable) {
+            known.untold.get_or_insert(gathered);
+        }
+        known.gathered = Some(durable.saturating_add(1));
     }
 
-    /// The head of the journal, signed, as it was when something was last decided: whatever was answered before is below
-    /// it, and durable. What was only remembered since is not told: two idle nodes would write for ever because the
-    /// other has written, and a node that was restored and has decided nothing would tell of a history of its own.
+    /// The head of the journal, signed: whatever was decided in a record that is durable by now is below it, however many
+    /// more are under way. It ends where something was decided, and not with what was only remembered since: two idle
+    /// nodes would write for ever because the other has written, and a node that was restored and has decided nothing
+    /// would tell of a history of its own.
     pub fn head(&self) -> Signed<JournalHead> {
-        let now = self.parts.store.head();
         let mut known = self.known();
-        if known.decided.sequence < known.deciding && known.deciding <= now.sequence {
+        // Behind the lock, so that it is no older than what `note` has seen.
+        let now = self.parts.store.head();
+        let is_due = |record: Option<u64>| record.is_some_and(|record| record <= now.sequence);
+        let (untold, gathered) = (is_due(known.untold), is_due(known.gathered));
+        let waits = known.gathered.is_some() && !gathered && is_planted(Defect::HeadBehindAnswer);
+        if (untold || gathered) && !waits {
+            known.untold = None;
+            known.gathered = known.gathered.filter(|_| !gathered);
             known.decided = now;
             known.own = None;
         }
@@ -211,10 +224,19 @@ impl History {
         signed
     }
 
-    /// `body`, to be sent to `peer`, with the head of the journal if that is a peer.
+    /// `body`, a question to `peer`, with the head of the journal if that is a peer.
     pub fn with_head<T>(&self, peer: &PublicKey, body: T) -> WithHead<T> {
         let head = self.is_peer(peer).then(|| self.head());
         WithHead { body, head }
+    }
+
+    /// `body`, the answer to a question that came with the head `asked`, which `peer` was [heard](History::hear) to have
+    /// signed. Only a question with a head gets one: whoever merely names a peer could count this node's writes.
+    pub fn answer<T>(&self, peer: &PublicKey, asked: Option<&Signed<JournalHead>>, body: T) -> WithHead<T> {
+        if asked.is_none() && !is_planted(Defect::HeadToStrangers) {
+            return WithHead::without(body);
+        }
+        self.with_head(peer, body)
     }
 
     fn is_peer(&self, node: &PublicKey) -> bool {

@@ -64,7 +64,8 @@ pub struct WithHead<T> {
     /// The question or the answer.
     pub body: T,
     /// Durable before the message was sent; of an answer, with all that the answer says. Absent if the sender does not
-    /// know the other as a peer: how much it does is nobody else's business.
+    /// know the other as a peer, and from an answer to a question without one: how much the sender does is nobody
+    /// else's business.
     pub head: Option<Signed<JournalHead>>,
 }
 

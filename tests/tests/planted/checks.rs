@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, disks, links, local, papers, strangers};
+use crate::{clones, copies, disks, heads, links, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -107,6 +107,11 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::a_hold_that_arrives_after_its_abort
     ),
     story!("a list that is too long", strangers::a_list_that_is_too_long),
+    story!(
+        "a head while more is written",
+        heads::a_head_while_more_is_written
+    ),
+    story!("a hold in an escrow's name", heads::a_hold_in_an_escrows_name),
     story!(
         "two clones and two accounts",
         clones::two_clones_and_two_accounts

@@ -7,6 +7,7 @@
 //! | what a wallet and a judge are shown that is not what it says | [`papers`] |
 //! | what a store finds on its disk | [`disks`] |
 //! | a bank that runs from an older copy | [`copies`] |
+//! | the heads of journals | [`heads`] |
 //! | two copies of a running bank | [`clones`] |
 //! | what joins a name to what is said without one | [`links`] |
 //! | the table in docs/TESTING.md, and that no program has a switch | [`table`] |
@@ -23,6 +24,7 @@ mod checks;
 mod clones;
 mod copies;
 mod disks;
+mod heads;
 mod links;
 mod papers;
 mod strangers;

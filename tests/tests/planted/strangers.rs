@@ -36,7 +36,7 @@ fn key() -> SecretKey {
     seed(66).account_key()
 }
 
-async fn stranger(number: u64) -> (Arc<World>, ByHand) {
+pub(crate) async fn stranger(number: u64) -> (Arc<World>, ByHand) {
     stranger_in(World::new(number).await, number).await
 }
 

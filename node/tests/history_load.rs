@@ -1,0 +1,118 @@
+//! Heads under load: an answer's head covers the write that the answer speaks of, however much is under way.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use async_trait::async_trait;
+use farthing_coin::{PublicKey, SecretKey, Signed};
+use farthing_node::{
+    call::Undone,
+    card::{Card, RoleName},
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    history::{HeadsTable, History, HistoryParts},
+    network::{Channel, Lane, Network, NetworkError},
+    peers::Peers,
+    store::{Store, StoreOptions, Table, Threading},
+};
+use farthing_protocol::history::JournalHead;
+use std::{path::Path, sync::Arc};
+
+const HEADS: HeadsTable = Table::new(1, "heads");
+const ROWS: Table<u64, u64> = Table::new(2, "rows");
+
+/// Callers at once, and what each decides.
+const CALLERS: u64 = 64;
+const DECISIONS: u64 = 40;
+
+/// Nobody is there.
+struct NoNetwork;
+
+#[async_trait]
+impl Network for NoNetwork {
+    async fn connect(&self, _: &Card, _: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
+        panic!("nobody is asked")
+    }
+}
+
+fn history(threading: Threading) -> (Store, Arc<History>) {
+    let options = StoreOptions {
+        threading,
+        ..StoreOptions::simulated(MemoryDisk::new(), 1)
+    };
+    let (store, _) = Store::open(Path::new("/node"), options).unwrap();
+    let entropy = Arc::new(SeededEntropy::new(1));
+    let seeded: &dyn Entropy = &*entropy;
+    let history = History::new(HistoryParts {
+        key: Arc::new(SecretKey::generate(&mut seeded.rng())),
+        store: store.clone(),
+        heads: HEADS,
+        peers: Arc::new(Peers::new(Arc::new(NoNetwork), Vec::new())),
+        witnesses: RoleName::Escrow,
+        entropy,
+    });
+    (store, history)
+}
+
+/// Decides something; returns the record that it is in, and the head that an answer would carry.
+async fn decided(store: &Store, history: &Arc<History>, row: u64) -> (u64, Signed<JournalHead>) {
+    let here = store.clone();
+    let deciding = history.decide(move |tx| {
+        ROWS.put(tx, &row, &row)?;
+        Ok::<_, Undone>(here.head().sequence + 1)
+    });
+    let record = deciding.await.unwrap();
+    (record, history.head())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_head_covers_its_answer_while_more_is_written() {
+    let (store, history) = history(Threading::Thread);
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..CALLERS {
+        let (store, history) = (store.clone(), Arc::clone(&history));
+        callers.spawn(async move {
+            let mut stale = 0;
+            for number in 0..DECISIONS {
+                let (record, head) = decided(&store, &history, caller * DECISIONS + number).await;
+                stale += u64::from(head.body.records < record);
+            }
+            stale
+        });
+    }
+    let stale: u64 = callers.join_all().await.into_iter().sum();
+    assert_eq!(
+        stale,
+        0,
+        "of {} answers with a head that does not cover them",
+        CALLERS * DECISIONS
+    );
+}
+
+/// The same without chance: an answer is sent while the next record is being gathered.
+#[tokio::test]
+async fn a_head_covers_what_is_durable_while_the_next_record_is_gathered() {
+    let (store, history) = history(Threading::Inline);
+    let answered = history.decide(|tx| Ok::<_, Undone>(ROWS.put(tx, &1, &1)?));
+    answered.await.unwrap();
+    let record = store.head().sequence;
+    let meanwhile = Arc::clone(&history);
+    let gathering = history.decide(move |tx| {
+        ROWS.put(tx, &2, &2)?;
+        meanwhile.note();
+        Ok::<_, Undone>(meanwhile.head())
+    });
+    let head: Signed<JournalHead> = gathering.await.unwrap();
+    assert_eq!(head.body.records, record);
+    let node: PublicKey = head.body.node;
+    head.verify(&node).unwrap();
+}
+
+/// What is only remembered is not told: two idle nodes would write because the other has written.
+#[tokio::test]
+async fn a_head_ends_where_something_was_decided() {
+    let (store, history) = history(Threading::Inline);
+    let (record, head) = decided(&store, &history, 1).await;
+    assert_eq!(head.body.records, record);
+    store.transact(|tx| ROWS.put(tx, &2, &2)).await.unwrap();
+    assert!(store.head().sequence > record);
+    assert_eq!(history.head(), head);
+}
