@@ -35,6 +35,10 @@ impl Service for Escrow {
             .await
             .unwrap_or_else(|refusal| encode_reply::<()>(&Err(refusal)))
     }
+
+    fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
+        lane == Lane::Anonymous && EscrowRequest::is_ending(request)
+    }
 }
 
 impl Escrow {
@@ -70,6 +74,8 @@ impl Escrow {
         let contract = agreed.contract().clone();
         self.history.standing()?;
         let now_ms = self.now_ms()?;
+        // What costs nothing comes before the bank's keys, for which somebody else has to be asked.
+        agreed.check_payment(now_ms)?;
         let bank = contract.terms().bank;
         let mut book = self.keys.book(&bank).await?;
         if has_unknown_key(&agreed, &book) {

@@ -72,6 +72,13 @@ pub trait Channel: Send + Sync {
 pub trait Service: Send + Sync {
     /// The reply to `request`, which came on `lane`. Never fails: an error is a reply as well.
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8>;
+
+    /// Whether `request`, of which the first bytes have come, may have one of the places that a server keeps for requests
+    /// that end a purchase. It is asked before the request is decoded, and must cost nothing.
+    fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
+        let _ordinary = (lane, request);
+        false
+    }
 }
 
 /// Whether the peer may have acted on a request that got no reply.

@@ -398,3 +398,38 @@ async fn handshakes_that_never_go_on_do_not_keep_others_out() {
         assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn what_ends_a_purchase_is_answered_when_all_other_places_are_taken() {
+    let server = start(ServerLimits {
+        requests_max: 2,
+        reserved_requests_max: 1,
+        ..ServerLimits::default()
+    });
+    let channel = QuicNetwork::new().connect(&server.card, Lane::Anonymous).await;
+    let channel = channel.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let channel = channel.clone();
+        let arrived = server.echo.waiting.notified();
+        waiting.push(tokio::spawn(async move {
+            channel.call(b"wait".to_vec(), PATIENCE).await
+        }));
+        arrived.await;
+    }
+    for _ in 0..3 {
+        let refused = channel.call(b"else".to_vec(), PATIENCE).await.unwrap_err();
+        assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
+        let answered = channel.call(b"last words".to_vec(), PATIENCE).await.unwrap();
+        assert!(answered.ends_with(b"|last words"));
+        // It is short, or it is something else.
+        let long = [b"last".as_slice(), &[7; 5_000]].concat();
+        let refused = channel.call(long, PATIENCE).await.unwrap_err();
+        assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
+    }
+    server.echo.go_on.notify_one();
+    server.echo.go_on.notify_one();
+    for waited in waiting {
+        waited.await.unwrap().unwrap();
+    }
+}

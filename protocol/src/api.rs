@@ -192,6 +192,18 @@ server! {
     }
 }
 
+/// How many bytes of a request say what it is: the index of its variant.
+pub const TAG_BYTES: usize = 4;
+
+impl EscrowRequest {
+    /// Whether the request that begins with `bytes` ends a purchase for its customer, or asks how it ended: a cancel or an
+    /// outcome. An escrow that is full with other requests has places for these.
+    pub fn is_ending(bytes: &[u8]) -> bool {
+        let tag = bytes.first_chunk::<TAG_BYTES>().copied().map(u32::from_le_bytes);
+        matches!(tag, Some(2 | 3))
+    }
+}
+
 /// The bytes of an answer.
 pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
     // Every reply type is bounded well below the frame, so encoding cannot fail; if a future one does, the
@@ -200,4 +212,43 @@ pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
         let refusal: Result<(), Refusal> = Err(RequestFault::Malformed(e.to_string()).into());
         wire::encode(&refusal).unwrap_or_default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::{Call, EscrowRequest};
+    use crate::{decide::OutcomeRequest, documents::PurchaseId, history::WitnessRequest};
+    use farthing_coin::{PublicKey, Signature, Signed};
+
+    const SIGNATURE: Signature = Signature {
+        commitment: [0; 32],
+        response: [0; 32],
+    };
+
+    #[test]
+    fn what_ends_a_purchase_is_told_by_its_first_bytes() {
+        let outcome = OutcomeRequest {
+            purchase: PurchaseId([0; 32]),
+            signature: SIGNATURE,
+        };
+        assert!(EscrowRequest::is_ending(&outcome.encode().unwrap()));
+        let key = PublicKey([0; 32]);
+        let witness = super::AskEscrow(Signed {
+            body: WitnessRequest {
+                asker: key,
+                witness: key,
+                nonce: [0; 32],
+                remembered: None,
+            },
+            signature: SIGNATURE,
+        });
+        assert!(!EscrowRequest::is_ending(&witness.encode().unwrap()));
+        // Hold, release, cancel.
+        for (tag, ends) in [(0, false), (1, false), (2, true)] {
+            assert_eq!(EscrowRequest::is_ending(&[tag, 0, 0, 0, 9]), ends);
+        }
+        assert!(!EscrowRequest::is_ending(&[2, 0, 0]));
+    }
 }

@@ -11,12 +11,12 @@
 //! The escrow keeps nothing: a hold is its own signature over what the bank has made durable.
 
 use crate::{
-    coins::{CoinState, VerifiedCoins, verify},
+    coins::{CoinState, VerifiedCoins, check_length, verify},
     contract::{VerifiedContract, check_deadline},
     decide::Decision,
     documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
     limits::SETTLEMENT_MARGIN_MS,
-    refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
+    refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault, check_matching},
     seal::NOTE_BYTES,
     settle::BankPurchase,
     withdraw::check_recipient,
@@ -105,6 +105,15 @@ impl AgreedHold {
         }
     }
 
+    /// Checks all that needs no key of the bank: deadline, note, and that the payment's lists are those of the terms.
+    ///
+    /// # Errors
+    /// Names the first thing at fault.
+    pub fn check_payment(&self, now_ms: u64) -> Result<(), Refusal> {
+        check_deadline(self.contract.terms(), now_ms)?;
+        check_shape(self.contract.terms(), &self.payment)
+    }
+
     /// Verifies the rest: deadline, note, coins and their authorizations.
     ///
     /// # Errors
@@ -146,13 +155,14 @@ impl VerifiedHold {
     }
 }
 
-/// Checks that coins, authorizations, worth and note are those of the terms.
-fn verify_payment(
-    terms: &Terms,
-    payment: &Payment,
-    keys: &KeyBook,
-    rng: &mut impl CryptoRng,
-) -> Result<VerifiedCoins, Refusal> {
+/// Checks that note and coins are those of the terms, and that each coin has an authorization; not whether either is good.
+fn check_shape(terms: &Terms, payment: &Payment) -> Result<(), Refusal> {
+    check_length("coins", payment.coins.len())?;
+    check_matching(
+        "authorizations",
+        payment.authorizations.len(),
+        payment.coins.len(),
+    )?;
     if payment.note.len() != NOTE_BYTES {
         let got = payment.note.len();
         return Err(RequestFault::ListMismatch {
@@ -168,6 +178,17 @@ fn verify_payment(
     if coins_digest(&payment.coins) != terms.coins_digest {
         return Err(ContractFault::OtherCoins.into());
     }
+    Ok(())
+}
+
+/// Checks that coins, authorizations, worth and note are those of the terms.
+fn verify_payment(
+    terms: &Terms,
+    payment: &Payment,
+    keys: &KeyBook,
+    rng: &mut impl CryptoRng,
+) -> Result<VerifiedCoins, Refusal> {
+    check_shape(terms, payment)?;
     let purchase = terms.purchase_id();
     let coins = verify(
         &payment.coins,

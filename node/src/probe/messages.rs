@@ -83,4 +83,8 @@ impl Service for Asked {
         reach(&self.probe, BEFORE_ANSWERING, self.role, question).await;
         reply
     }
+
+    fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
+        self.service.is_reserved(lane, request)
+    }
 }

@@ -24,7 +24,8 @@ pub use counts::{ServerCounters, ServerCounts};
 pub use identity::{IdentityError, ServerIdentity};
 pub use server::{
     BUSY_RETRY_AFTER_MS, CONNECTIONS_MAX, HANDSHAKE_TIMEOUT_MS, HANDSHAKES_MAX, QuicServer, REQUESTS_MAX,
-    REQUESTS_MAX_BYTES, STOP_TIMEOUT_MS, STREAM_TIMEOUT_MS, ServerError, ServerLimits,
+    REQUESTS_MAX_BYTES, RESERVED_REQUEST_MAX_BYTES, RESERVED_REQUESTS_MAX, RESERVED_TIMEOUT_MS,
+    STOP_TIMEOUT_MS, STREAM_TIMEOUT_MS, ServerError, ServerLimits,
 };
 
 /// A connection on which nothing has arrived for so long is given up (ms).

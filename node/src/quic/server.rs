@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farthing_protocol::wire::FRAME_MAX_BYTES;
+use farthing_protocol::{api::TAG_BYTES, wire::FRAME_MAX_BYTES};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
     Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, NoneTokenLog,
@@ -33,6 +33,16 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 
 /// The most requests under way at once, over all connections.
 pub const REQUESTS_MAX: usize = 1_024;
+
+/// The most requests at once, beyond [`REQUESTS_MAX`], that end a purchase or ask how it ended
+/// ([`Service::is_reserved`]): a server that is full with others has places for these.
+pub const RESERVED_REQUESTS_MAX: usize = 64;
+
+/// The longest request that gets a reserved place (bytes).
+pub const RESERVED_REQUEST_MAX_BYTES: usize = 4 * 1024;
+
+/// How long a request may take to arrive in a reserved place (ms).
+pub const RESERVED_TIMEOUT_MS: u64 = 2_000;
 
 /// The most bytes of requests in memory at once, over all connections.
 pub const REQUESTS_MAX_BYTES: usize = 64 * FRAME_MAX_BYTES;
@@ -71,6 +81,8 @@ pub struct ServerLimits {
     pub streams_per_connection_max: u32,
     /// The most requests under way over all connections.
     pub requests_max: usize,
+    /// The most requests under way beyond those that end a purchase.
+    pub reserved_requests_max: usize,
     /// The longest request (bytes).
     pub request_max_bytes: usize,
     /// How long a request may take to arrive, and its reply to be taken.
@@ -86,6 +98,7 @@ impl Default for ServerLimits {
             handshakes_max: HANDSHAKES_MAX,
             streams_per_connection_max: STREAMS_PER_CONNECTION_MAX,
             requests_max: REQUESTS_MAX,
+            reserved_requests_max: RESERVED_REQUESTS_MAX,
             request_max_bytes: FRAME_MAX_BYTES,
             stream_timeout: Duration::from_millis(STREAM_TIMEOUT_MS),
             stop_timeout: Duration::from_millis(STOP_TIMEOUT_MS),
@@ -162,6 +175,7 @@ struct Shared {
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
     request_bytes: Arc<Semaphore>,
 }
 
@@ -203,6 +217,7 @@ impl QuicServer {
             connections: semaphore(limits.connections_max),
             handshakes: semaphore(limits.handshakes_max),
             requests: semaphore(limits.requests_max),
+            reserved: semaphore(limits.reserved_requests_max),
             request_bytes: semaphore(REQUESTS_MAX_BYTES),
             limits,
         });
@@ -241,6 +256,7 @@ impl QuicServer {
         }
         self.endpoint.set_server_config(None);
         self.shared.requests.close();
+        self.shared.reserved.close();
         drop(under_way);
         if tokio::time::timeout(self.shared.limits.stop_timeout, all_done.recv())
             .await
@@ -320,19 +336,91 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
         shared.counters.connected();
         while let Ok((send, receive)) = connection.accept_bi().await {
             shared.counters.requested();
-            let permit = shared.requests.clone().try_acquire_owned();
-            let (Ok(permit), Some(under_way)) = (permit, under_way.upgrade()) else {
+            let (Some(place), Some(under_way)) = (Place::take(&shared), under_way.upgrade()) else {
                 shared.counters.busy();
                 refuse(send, receive, BUSY);
                 continue;
             };
             let shared = shared.clone();
             tokio::spawn(async move {
-                answer(&shared, lane, send, receive, permit).await;
+                answer(&shared, lane, send, receive, place).await;
                 drop(under_way);
             });
         }
     });
+}
+
+/// The right to be answered.
+enum Place {
+    /// For any request, with the right to its bytes in memory.
+    Ordinary(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    /// For one that ends a purchase, which is short.
+    Reserved(OwnedSemaphorePermit),
+}
+
+impl Place {
+    /// A place for a request of which nothing has come yet.
+    fn take(shared: &Shared) -> Option<Place> {
+        let ordinary = shared.requests.clone().try_acquire_owned();
+        ordinary
+            .map(|permit| Place::Ordinary(permit, None))
+            .ok()
+            .or_else(|| Place::reserve(shared))
+    }
+
+    fn reserve(shared: &Shared) -> Option<Place> {
+        let reserved = shared.reserved.clone().try_acquire_owned();
+        reserved.map(Place::Reserved).ok()
+    }
+
+    /// How long its request may take to arrive.
+    fn timeout(&self, limits: &ServerLimits) -> Duration {
+        match self {
+            Place::Ordinary(..) => limits.stream_timeout,
+            Place::Reserved(_) => limits
+                .stream_timeout
+                .min(Duration::from_millis(RESERVED_TIMEOUT_MS)),
+        }
+    }
+
+    /// Gives the request the right to `more` bytes, of which `request` is what has come, `more` included. Where there is no
+    /// room for them, one that ends a purchase goes on in a reserved place.
+    fn grow(self, shared: &Shared, lane: Lane, request: &[u8], more: usize) -> Result<Place, Code> {
+        let Place::Ordinary(permit, rights) = self else {
+            return self.check(shared, lane, request, false);
+        };
+        let count = u32::try_from(more).map_err(|_| Code::RequestTooLong)?;
+        let Ok(right) = shared.request_bytes.clone().try_acquire_many_owned(count) else {
+            let reserved = Place::reserve(shared).ok_or(BUSY)?;
+            return reserved.check(shared, lane, request, false);
+        };
+        let rights = match rights {
+            Some(mut rights) => {
+                rights.merge(right);
+                rights
+            }
+            None => right,
+        };
+        Ok(Place::Ordinary(permit, Some(rights)))
+    }
+
+    /// Refuses what has no right to a reserved place, as soon as that is seen.
+    fn check(self, shared: &Shared, lane: Lane, request: &[u8], whole: bool) -> Result<Place, Code> {
+        let told = whole || request.len() >= TAG_BYTES;
+        let foreign = request.len() > RESERVED_REQUEST_MAX_BYTES
+            || (told && !shared.service.is_reserved(lane, request));
+        match (&self, foreign) {
+            (Place::Reserved(_), true) => Err(BUSY),
+            _ => Ok(self),
+        }
+    }
+
+    /// The request is answered: its bytes are no longer in memory.
+    fn without_bytes(self) -> OwnedSemaphorePermit {
+        match self {
+            Place::Ordinary(permit, _) | Place::Reserved(permit) => permit,
+        }
+    }
 }
 
 /// How a server with enough to do refuses.
@@ -359,15 +447,10 @@ fn refuse(send: SendStream, mut receive: RecvStream, code: Code) {
 }
 
 /// Reads one request, has it answered, and sends the reply.
-async fn answer(
-    shared: &Shared,
-    lane: Lane,
-    send: SendStream,
-    mut receive: RecvStream,
-    permit: OwnedSemaphorePermit,
-) {
-    let read = tokio::time::timeout(shared.limits.stream_timeout, read_request(shared, &mut receive)).await;
-    let (request, bytes) = match read {
+async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: RecvStream, place: Place) {
+    let timeout = place.timeout(&shared.limits);
+    let read = tokio::time::timeout(timeout, read_request(shared, lane, &mut receive, place)).await;
+    let (request, place) = match read {
         Ok(Ok(request)) => request,
         Ok(Err(Some(code))) => {
             if code == BUSY {
@@ -384,7 +467,7 @@ async fn answer(
     shared.counters.request(request.len());
     let reply = shared.service.call(lane, request).await;
     shared.counters.reply(reply.len());
-    drop(bytes);
+    let permit = place.without_bytes();
     if reply.len() > FRAME_MAX_BYTES {
         tracing::error!(
             got_bytes = reply.len(),
@@ -404,30 +487,26 @@ async fn answer(
     let _delivered = tokio::time::timeout(shared.limits.stream_timeout, deliver).await;
 }
 
-/// All of a request, with the right to its bytes in memory; or the code to refuse it with, `None` if the client is
-/// gone anyway.
+/// All of a request, with its place; or the code to refuse it with, `None` if the client is gone anyway.
 async fn read_request(
     shared: &Shared,
+    lane: Lane,
     receive: &mut RecvStream,
-) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Option<Code>> {
+    mut place: Place,
+) -> Result<(Vec<u8>, Place), Option<Code>> {
     let mut request = Vec::new();
-    let mut rights: Option<OwnedSemaphorePermit> = None;
     while let Some(chunk) = receive
         .read_chunk(CHUNK_MAX_BYTES, true)
         .await
         .map_err(|_| None)?
     {
-        if request.len().saturating_add(chunk.bytes.len()) > shared.limits.request_max_bytes {
+        let more = chunk.bytes.len();
+        if request.len().saturating_add(more) > shared.limits.request_max_bytes {
             return Err(Some(Code::RequestTooLong));
         }
-        let count = u32::try_from(chunk.bytes.len()).map_err(|_| Some(Code::RequestTooLong))?;
-        let right = shared.request_bytes.clone().try_acquire_many_owned(count);
-        let right = right.map_err(|_| Some(BUSY))?;
-        match &mut rights {
-            Some(rights) => rights.merge(right),
-            none => *none = Some(right),
-        }
         request.extend_from_slice(&chunk.bytes);
+        place = place.grow(shared, lane, &request, more).map_err(Some)?;
     }
-    Ok((request, rights))
+    let place = place.check(shared, lane, &request, true).map_err(Some)?;
+    Ok((request, place))
 }

@@ -56,6 +56,10 @@ impl Service for Echo {
             _ => [lane.alpn().as_bytes(), b"|", &request].concat(),
         }
     }
+
+    fn is_reserved(&self, _: Lane, request: &[u8]) -> bool {
+        request.starts_with(b"last")
+    }
 }
 
 /// A server that runs, with its card.
