@@ -1,6 +1,6 @@
 //! The escrow as a node: its key, its store, and the banks that it works with.
 
-use crate::rows::{HEADS, LATEST_MS};
+use crate::rows::{HEADS, KEY_LISTS, LATEST_MS};
 use crate::time::Timekeeper;
 use crate::transactions;
 use farthing_coin::{PublicKey, SecretKey};
@@ -76,8 +76,8 @@ impl Escrow {
         Self {
             key,
             history,
+            keys: BankKeys::new(Arc::clone(&peers), parts.store.clone(), KEY_LISTS),
             store: parts.store,
-            keys: BankKeys::new(Arc::clone(&peers)),
             peers,
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
@@ -90,6 +90,11 @@ impl Escrow {
     /// Its identity key.
     pub fn here(&self) -> PublicKey {
         self.key.public()
+    }
+
+    /// The key lists of its banks.
+    pub fn bank_keys(&self) -> &BankKeys {
+        &self.keys
     }
 
     /// What its banks remember of it, and it of them.

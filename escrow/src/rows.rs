@@ -2,6 +2,7 @@
 
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
+use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Decision,
@@ -43,3 +44,15 @@ pub struct SealedSaleRow {
     /// The bank's word that the coins are held.
     pub bank_hold: Signed<BankHold>,
 }
+
+/// The roots of the banks' lists of keys.
+pub const KEY_LIST_ROOTS: KeyListRootsTable = Table::new(40, "roots of key lists");
+
+/// Their epochs, one row each.
+pub const KEY_LIST_EPOCHS: KeyListEpochsTable = Table::new(41, "epochs of key lists");
+
+/// The banks' lists of keys.
+pub const KEY_LISTS: KeyListTables = KeyListTables {
+    roots: &KEY_LIST_ROOTS,
+    epochs: &KEY_LIST_EPOCHS,
+};

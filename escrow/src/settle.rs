@@ -51,11 +51,40 @@ impl Role for Escrow {
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {
-        tokio::join!(Arc::clone(&self.history).watch(stop.clone()), self.settle(stop));
+        let watching = Arc::clone(&self.history).watch(stop.clone());
+        tokio::join!(watching, self.learn_keys(&stop), self.settle(stop.clone()));
     }
 }
 
 impl Escrow {
+    /// Fetches the key lists of the banks of which none is kept yet, so that no customer waits for them.
+    async fn learn_keys(&self, stop: &StopToken) {
+        let cards = self.peers.cards(RoleName::Bank);
+        let mut unknown: Vec<PublicKey> = cards.iter().map(|card| card.identity).collect();
+        loop {
+            let mut left = Vec::new();
+            for bank in unknown {
+                let learned = tokio::select! {
+                    biased;
+                    () = stop.stopped() => return,
+                    learned = self.keys.book(&bank) => learned,
+                };
+                if learned.is_err() && self.peers.card(RoleName::Bank, &bank).is_some() {
+                    left.push(bank);
+                }
+            }
+            if left.is_empty() {
+                return;
+            }
+            unknown = left;
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return,
+                () = tokio::time::sleep(Duration::from_millis(IDLE_MS)) => {}
+            }
+        }
+    }
+
     /// Pushes decisions until it is told to stop.
     async fn settle(&self, stop: StopToken) {
         let mut pause_ms = RETRY_FIRST_MS;

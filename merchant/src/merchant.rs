@@ -1,5 +1,6 @@
 //! The merchant as a node: its keys, its store and shelf, and the banks and escrows that it works with.
 
+use crate::rows::KEY_LISTS;
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
 use farthing_coin::{PublicKey, SecretKey};
@@ -139,9 +140,9 @@ impl Merchant {
             key: parts.key,
             secret: parts.secret,
             settings: parts.settings,
+            keys: BankKeys::new(Arc::clone(&peers), parts.store.clone(), KEY_LISTS),
             store: parts.store,
             shelf: parts.shelf,
-            keys: BankKeys::new(Arc::clone(&peers)),
             peers,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -153,6 +154,11 @@ impl Merchant {
     /// Its identity key.
     pub fn here(&self) -> PublicKey {
         self.key.public()
+    }
+
+    /// The key lists of its banks.
+    pub fn bank_keys(&self) -> &BankKeys {
+        &self.keys
     }
 
     /// Its account at every bank.

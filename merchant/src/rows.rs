@@ -2,6 +2,7 @@
 
 use crate::merchant::check_currency;
 use farthing_coin::{PublicKey, Signed};
+use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Committed,
@@ -151,3 +152,15 @@ impl SaleState {
         }
     }
 }
+
+/// The roots of the banks' lists of keys.
+pub const KEY_LIST_ROOTS: KeyListRootsTable = Table::new(40, "roots of key lists");
+
+/// Their epochs, one row each.
+pub const KEY_LIST_EPOCHS: KeyListEpochsTable = Table::new(41, "epochs of key lists");
+
+/// The banks' lists of keys.
+pub const KEY_LISTS: KeyListTables = KeyListTables {
+    roots: &KEY_LIST_ROOTS,
+    epochs: &KEY_LIST_EPOCHS,
+};

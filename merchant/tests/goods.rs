@@ -12,6 +12,7 @@ use farthing_merchant::admin::{AdminRequest, answer};
 use farthing_merchant::merchant::{OFFER_LIFE_MAX_MS, Settings};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
+use farthing_node::bank_keys::KEYS_FAILED_MS;
 use farthing_node::clock::Clock;
 use farthing_protocol::{
     documents::SaleLimit,
@@ -22,6 +23,7 @@ use farthing_protocol::{
     seal::{opens, unwrap},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 use support::bank::secret_key;
 use support::{ITEM, World};
 
@@ -30,6 +32,8 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
     let world = World::new();
     let goods = world.rng_bytes(2 * GOODS_PIECE_BYTES + 1234);
     let summary = world.add(ITEM, &goods).await;
+    // The first one keeps the bank's list of keys.
+    world.offer().await;
     let head = world.head();
     let offer = world.offer().await;
     offer.verify(&world.merchant.here()).unwrap();
@@ -144,8 +148,24 @@ async fn an_offer_needs_the_banks_key_list_once() {
         Refusal::Later(Later::PeerSilent("bank".into()))
     );
     world.wire.attach(world.bank.key(), world.bank.clone());
+    // That the bank was silent is remembered for a while.
+    assert_eq!(
+        world.refused(world.offer_request()).await,
+        Refusal::Later(Later::PeerSilent("bank".into()))
+    );
+    tokio::time::sleep(Duration::from_millis(KEYS_FAILED_MS)).await;
     world.offer().await;
     world.wire.detach(&world.bank.key());
+    world.offer().await;
+}
+
+#[tokio::test]
+async fn a_restarted_merchant_has_the_banks_key_list() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    world.offer().await;
+    world.wire.detach(&world.bank.key());
+    world.restart();
     world.offer().await;
 }
 

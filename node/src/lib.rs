@@ -9,6 +9,7 @@ pub mod disk;
 pub mod entropy;
 pub mod history;
 pub mod home;
+pub mod key_lists;
 pub mod logging;
 pub mod network;
 pub mod operator;

@@ -96,6 +96,8 @@ impl World {
     pub async fn witnessed(&self) {
         if self.escrow.history().standing().is_err() {
             self.escrow.history().ask_all().await;
+            // As it does beside that.
+            drop(self.escrow.bank_keys().book(&self.bank.key()).await);
         }
     }
 

@@ -61,6 +61,8 @@ defects! {
     NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
     NoncesForNothing: "The bank makes nonces for a withdrawal that its account cannot pay.",
     NoncesOfNobody: "The bank's nonces do not depend on the owner, the inputs and the outputs of their session.",
+    FullListStops: "A bank whose list of keys is full does not start.",
+    MemosUncounted: "The bank lets an account replace its memo as often as it likes.",
     DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",
     NoteNotKept: "The bank holds coins and does not keep the customer's note.",
@@ -76,6 +78,8 @@ defects! {
     SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
     OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
     BanksClockObeyed: "The escrow aborts a purchase that its bank calls overdue, without looking at its own clock.",
+    KeyListForgotten: "A node that was restarted takes whatever list of keys a bank shows it.",
+    FailuresForgotten: "A node asks a silent bank for its keys once for each request that waits for them.",
     // The merchant.
     SaleLeftOpen: "The merchant begins to release a sale, and does not note that it is open.",
     // The wallet.

@@ -6,11 +6,11 @@
 
 use super::{party::Party, world::World};
 use async_trait::async_trait;
-use farthing_coin::{Coin, PublicKey, SecretKey, Signature, Signed};
+use farthing_coin::{Coin, KeyList, PublicKey, SecretKey, Signature, Signed};
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
-    api::{BankRequest, Call, EscrowRequest, MerchantRequest, encode_reply},
+    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{Committed, Outcome, OutcomeRequest, ReleaseRequest, SignedDecision},
     documents::{
         Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, PurchaseId, Receipt, Settled, Terms,
@@ -472,5 +472,44 @@ impl Cheat for DeniesCoins {
             }
             _ => honest.answer(lane, request).await,
         }
+    }
+}
+
+// ---- lists of keys ------------------------------------------------------------------------------------------------
+
+/// A bank that shows another list of keys than before.
+pub struct ShowsOtherKeys {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// What is other.
+    pub change: fn(&mut KeyList),
+}
+
+#[async_trait]
+impl Cheat for ShowsOtherKeys {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let is_keys = matches!(BankRequest::decode(&request), Ok(BankRequest::Keys(_)));
+        let reply = honest.answer(lane, request).await;
+        if !is_keys {
+            return reply;
+        }
+        changed::<KeysRequest>(reply, |signed| {
+            let mut list = signed.body;
+            (self.change)(&mut list);
+            Signed::sign(list, &self.key)
+        })
+    }
+}
+
+/// A bank that never answers who asks for its list of keys.
+pub struct KeepsKeysToItself;
+
+#[async_trait]
+impl Cheat for KeepsKeysToItself {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        if matches!(BankRequest::decode(&request), Ok(BankRequest::Keys(_))) {
+            std::future::pending::<()>().await;
+        }
+        honest.answer(lane, request).await
     }
 }

@@ -7,6 +7,7 @@
 //! | what a wallet and a judge are shown that is not what it says | [`papers`] |
 //! | what a store finds on its disk | [`disks`] |
 //! | a bank that runs from an older copy | [`copies`] |
+//! | banks' lists of keys | [`lists`] |
 //! | the heads of journals | [`heads`] |
 //! | two copies of a running bank | [`clones`] |
 //! | what joins a name to what is said without one | [`links`] |
@@ -26,6 +27,7 @@ mod copies;
 mod disks;
 mod heads;
 mod links;
+mod lists;
 mod papers;
 mod strangers;
 mod table;

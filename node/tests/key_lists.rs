@@ -1,0 +1,85 @@
+//! Lists of keys as wallets, merchants and escrows keep them: as long as the protocol allows, and one row for a new epoch.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, SecretKey, Signed};
+use farthing_node::{
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables},
+    store::{Store, StoreOptions, Table},
+};
+use std::path::Path;
+
+const ROOTS: KeyListRootsTable = Table::new(1, "roots");
+const EPOCHS: KeyListEpochsTable = Table::new(2, "epochs");
+const LISTS: KeyListTables = KeyListTables {
+    roots: &ROOTS,
+    epochs: &EPOCHS,
+};
+
+/// The first epoch of every list here.
+const FIRST: u32 = 20_000;
+
+fn key(seed: u64) -> SecretKey {
+    let entropy: &dyn Entropy = &SeededEntropy::new(seed);
+    SecretKey::generate(&mut entropy.rng())
+}
+
+/// A bank's list. Its keys are no points: only whoever makes a book of a list looks at them.
+fn list(bank: &SecretKey, values: u32, epochs: u32) -> Signed<KeyList> {
+    let key = |epoch: u32, value: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&epoch.to_le_bytes());
+        bytes[4..8].copy_from_slice(&value.to_le_bytes());
+        PublicKey(bytes)
+    };
+    let epoch_keys = |epoch| EpochKeys {
+        epoch,
+        keys: (0..values).map(|value| key(epoch, value)).collect(),
+    };
+    let list = KeyList {
+        bank: bank.public(),
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: 1000,
+            spend_epochs: 2,
+            redeem_epochs: 1,
+        },
+        values: (0..values).map(|power| 1 << power).collect(),
+        epochs: (FIRST..FIRST + epochs).map(epoch_keys).collect(),
+    };
+    Signed::sign(list, bank)
+}
+
+async fn save(store: &Store, signed: &Signed<KeyList>) -> u64 {
+    let before = store.counts().journal_bytes;
+    let signed = signed.clone();
+    store.transact(move |tx| LISTS.save(tx, &signed)).await.unwrap();
+    store.counts().journal_bytes - before
+}
+
+fn open(disk: &MemoryDisk) -> Store {
+    let options = StoreOptions::simulated(disk.clone(), 1);
+    Store::open(Path::new("/node"), options).unwrap().0
+}
+
+#[tokio::test]
+async fn a_list_is_as_long_as_the_protocol_allows() {
+    let disk = MemoryDisk::new();
+    let store = open(&disk);
+    let (one, other) = (key(1), key(2));
+    // Of 512 KiB, and of 4096 epochs.
+    let (wide, long) = (list(&one, 40, 404), list(&other, 1, 4096));
+    save(&store, &wide).await;
+    save(&store, &long).await;
+    assert_eq!(LISTS.load(&store.view(), &one.public()).unwrap(), Some(wide));
+    let wider = list(&one, 40, 405);
+    let bytes = save(&store, &wider).await;
+    assert!(bytes < 4096, "a new epoch has written {bytes} bytes");
+    drop(store);
+    disk.kill();
+    let store = open(&disk);
+    assert_eq!(LISTS.load(&store.view(), &one.public()).unwrap(), Some(wider));
+    assert_eq!(LISTS.load(&store.view(), &other.public()).unwrap(), Some(long));
+    assert_eq!(LISTS.load(&store.view(), &key(3).public()).unwrap(), None);
+}
