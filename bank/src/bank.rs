@@ -9,12 +9,16 @@ use farthing_node::{
     entropy::{Entropy, SeededEntropy},
     history::{History, HistoryParts},
     network::Network,
+    operator::status::KeyListStatus,
     peers::Peers,
     store::Store,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::issue::Sessions;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// What a bank is made of.
 pub struct BankParts {
@@ -59,6 +63,8 @@ pub struct Bank {
     /// Where the next round of overdue holds goes on.
     pub(crate) overdue_after: Mutex<Option<(u64, [u8; 32], PublicKey)>>,
     keys: RwLock<Arc<Keys>>,
+    /// The log says that the list of keys is full.
+    full: AtomicBool,
     root: KeyRoot,
     master: Master,
 }
@@ -104,6 +110,7 @@ impl Bank {
         });
         // Behind the head that is told: keys follow from the calendar, and are nothing that could be forgotten.
         let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms).await?;
+        let full = is_full(&keys, now_ms);
         Ok(Bank {
             here,
             identity,
@@ -115,6 +122,7 @@ impl Bank {
             sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),
+            full: AtomicBool::new(full),
             root,
             master: parts.master,
         })
@@ -140,6 +148,11 @@ impl Bank {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How much room the list of keys has.
+    pub fn key_list(&self) -> KeyListStatus {
+        self.keys().status(self.clock.now_ms())
+    }
+
     /// Works with the escrows among `cards` from now on.
     pub fn set_cards(&self, cards: &[Card]) {
         self.peers.set_cards(cards.to_vec());
@@ -151,7 +164,12 @@ impl Bank {
     /// When they cannot be made or stored; the bank goes on with those that it has.
     pub async fn extend_keys(&self) -> Result<(), KeysError> {
         let now_ms = self.clock.now_ms();
-        if !self.keys().wants_more(now_ms) {
+        let keys = self.keys();
+        if !keys.wants_more(now_ms) {
+            let told = self.full.load(Ordering::Relaxed);
+            if told != keys.status(now_ms).full {
+                self.full.store(is_full(&keys, now_ms), Ordering::Relaxed);
+            }
             return Ok(());
         }
         let keys = Keys::open(&self.store, &self.root, &self.master, &self.identity, now_ms).await?;
@@ -162,4 +180,18 @@ impl Bank {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
+}
+
+/// Whether the list of keys is full; says so in the log if it is.
+fn is_full(keys: &Keys, now_ms: u64) -> bool {
+    let list = keys.status(now_ms);
+    if list.full {
+        tracing::error!(
+            epochs = list.epochs,
+            issues_until_ms = list.issues_until_ms,
+            "the list of keys is full, or the clock is years ahead: no coins are issued once its last epoch has ended \
+             (OPERATIONS.md, Keys)"
+        );
+    }
+    list.full
 }

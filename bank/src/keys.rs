@@ -5,13 +5,16 @@
 
 use crate::rows::{EPOCHS, KEY_ROOT, KeyRoot};
 use farthing_coin::{
-    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, SecretKey, Signed,
+    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, SecretKey,
+    Signed,
 };
 use farthing_node::{
     home::files,
+    operator::status::KeyListStatus,
     store::{Store, StoreError, View, limits::SCAN_MAX_ROWS},
 };
-use farthing_protocol::wire;
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -26,8 +29,16 @@ use zeroize::Zeroizing;
 /// The file of the master secret, in the bank's directory (hex, 0600).
 pub const ISSUING_KEY_FILE: &str = "issuing.key";
 
-/// The longest list of keys as it travels (bytes): what a wallet's store takes in one row.
-const LIST_MAX_BYTES: usize = farthing_node::store::limits::VALUE_MAX_BYTES - 1024;
+/// How long a new bank's list of keys must be able to grow (ms): ten years.
+pub const LIFE_LEAST_MS: u64 = 3_652 * 24 * 60 * 60 * 1000;
+
+/// The most bytes that a list has besides its epochs and its values.
+const LIST_FIXED_BYTES: usize = 256;
+
+/// The bytes of an epoch besides its keys, and those of a key or a value.
+const EPOCH_FIXED_BYTES: usize = 12;
+const KEY_BYTES: usize = 32;
+const VALUE_BYTES: usize = 8;
 
 /// What a bank is set to when it is made. Its coins depend on all of it, so it never changes afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +50,50 @@ pub struct BankSettings {
     pub calendar: Calendar,
     /// The values of coins in the smallest unit, ascending powers of two.
     pub values: Vec<u64>,
+}
+
+impl BankSettings {
+    /// How many epochs the bank's list of keys has room for: [`MAX_EPOCHS`], and [`KEY_LIST_MAX_BYTES`].
+    pub fn epochs_max(&self) -> usize {
+        epochs_max(self.values.len())
+    }
+
+    /// Checks that the list of keys can grow for [`LIFE_LEAST_MS`].
+    ///
+    /// # Errors
+    /// [`KeysError::ShortLife`], which says what would do.
+    pub fn check_life(&self) -> Result<(), KeysError> {
+        // The epoch that has begun, and the one after it, are on the list from the first day on.
+        let needed = |epoch_ms: u64| LIFE_LEAST_MS.div_ceil(epoch_ms.max(1)).saturating_add(2);
+        let room = |values: usize| u64::try_from(epochs_max(values)).unwrap_or(u64::MAX);
+        let epoch_ms = self.calendar.epoch_ms;
+        let values = self.values.len();
+        if needed(epoch_ms) <= room(values) {
+            return Ok(());
+        }
+        let fitting = (1..values).rev().find(|fewer| needed(epoch_ms) <= room(*fewer));
+        let least_ms = LIFE_LEAST_MS.div_ceil(room(values).saturating_sub(2).max(1));
+        Err(KeysError::ShortLife {
+            days: u64::try_from(epochs_max(values))
+                .unwrap_or(u64::MAX)
+                .saturating_mul(epoch_ms)
+                / DAY_MS,
+            least_days: least_ms.div_ceil(DAY_MS),
+            fewer: fitting.map_or_else(String::new, |fewer| format!(", or at most {fewer} values")),
+        })
+    }
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How many epochs fit a list of so many values.
+fn epochs_max(values: usize) -> usize {
+    let epoch_bytes = values.saturating_mul(KEY_BYTES).saturating_add(EPOCH_FIXED_BYTES);
+    let fixed_bytes = values
+        .saturating_mul(VALUE_BYTES)
+        .saturating_add(LIST_FIXED_BYTES);
+    let fitting = KEY_LIST_MAX_BYTES.saturating_sub(fixed_bytes) / epoch_bytes;
+    fitting.min(MAX_EPOCHS)
 }
 
 /// Why the keys cannot be used.
@@ -64,13 +119,18 @@ pub enum KeysError {
         /// The epoch.
         epoch: u32,
     },
-    /// There is no room for another epoch.
+    /// The list of a new bank would be full too soon.
     #[error(
-        "the list of keys is full at {epochs} epochs; make a new bank and let customers exchange their coins"
+        "with these epochs and values the list of keys is full after {days} days; a bank needs ten years: choose epochs of \
+         at least {least_days} days{fewer}"
     )]
-    Full {
-        /// How many there are.
-        epochs: usize,
+    ShortLife {
+        /// After how many days it would be full.
+        days: u64,
+        /// The shortest epochs that would do for these values (days).
+        least_days: u64,
+        /// How many values would do for these epochs, in words; empty if none.
+        fewer: String,
     },
     /// The master secret's file.
     #[error("{path}: {source}; restore it from your backup, or, if the bank never ran, remove its directory and run `farthing-bank init`", path = path.display())]
@@ -181,7 +241,16 @@ impl Keys {
                 return Err(KeysError::OtherSecret { epoch: keys.epoch });
             }
         }
-        let new: Vec<EpochKeys> = due(&root.calendar, epochs.last().map(|keys| keys.epoch), now_ms)?
+        let due: Vec<u32> = due(&root.calendar, epochs.last().map(|keys| keys.epoch), now_ms)?.collect();
+        let room = epochs_max(root.values.len()).saturating_sub(epochs.len());
+        // All or none: a clock that has leapt far ahead must not fill the list up.
+        let full = due.len() > room;
+        if full && is_planted(Defect::FullListStops) {
+            return Err(KeyListError::EpochCount { got: epochs.len() }.into());
+        }
+        let due = if full { Vec::new() } else { due };
+        let new: Vec<EpochKeys> = due
+            .into_iter()
             .map(|epoch| master.epoch_keys(&root.values, epoch))
             .collect();
         epochs.extend(new.iter().cloned());
@@ -198,11 +267,35 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Whether the calendar asks for more keys by `now_ms`.
+    /// Whether the calendar asks for more keys by `now_ms`, and there is room for them. A list that is full wants none,
+    /// however long it goes on.
     pub fn wants_more(&self, now_ms: u64) -> bool {
+        (1..=self.room()).contains(&self.due(now_ms))
+    }
+
+    /// How many epochs the calendar asks for by `now_ms`.
+    fn due(&self, now_ms: u64) -> usize {
         let list = self.book.list();
         let last = list.epochs.last().map(|keys| keys.epoch);
-        due(&list.calendar, last, now_ms).is_ok_and(|mut epochs| epochs.next().is_some())
+        due(&list.calendar, last, now_ms).map_or(0, Iterator::count)
+    }
+
+    /// How many more epochs fit.
+    fn room(&self) -> usize {
+        let list = self.book.list();
+        epochs_max(list.values.len()).saturating_sub(list.epochs.len())
+    }
+
+    /// How much room the list has by `now_ms`, and until when it issues.
+    pub fn status(&self, now_ms: u64) -> KeyListStatus {
+        let list = self.book.list();
+        let issuing = self.book.denominations().map(|(_, key)| key.issue_until_ms);
+        KeyListStatus {
+            epochs: list.epochs.len(),
+            epochs_max: epochs_max(list.values.len()),
+            issues_until_ms: issuing.max().unwrap_or_default(),
+            full: self.due(now_ms) > self.room(),
+        }
     }
 
     fn build(
@@ -211,7 +304,6 @@ impl Keys {
         master: &Master,
         identity: &SecretKey,
     ) -> Result<Keys, KeysError> {
-        let count = epochs.len();
         let list = KeyList {
             bank: root.bank,
             currency: root.currency.clone(),
@@ -220,9 +312,6 @@ impl Keys {
             epochs,
         };
         let book = KeyBook::new(Signed::sign(list, identity), &root.bank)?;
-        if wire::encode(book.signed()).map_or(usize::MAX, |bytes| bytes.len()) > LIST_MAX_BYTES {
-            return Err(KeysError::Full { epochs: count });
-        }
         let secrets = book
             .denominations()
             .map(|(id, denomination)| (*id, master.derive(denomination.value, denomination.epoch)))
@@ -271,6 +360,6 @@ fn due(
         None => current,
     };
     let next = current.checked_add(1).ok_or(out_of_dates)?;
-    // A clock that has leapt far ahead gets a bounded list, and is then refused for its length.
-    Ok((first..=next).take(SCAN_MAX_ROWS))
+    // More than fit any list are as good as too many.
+    Ok((first..=next).take(MAX_EPOCHS.saturating_add(1)))
 }

@@ -14,7 +14,7 @@ use farthing_node::{
     history::History,
     home::{Home, HomeError},
     network::{Lane, Service},
-    operator::{self, OperatorError},
+    operator::{self, OperatorError, status::KeyListStatus},
     probe::ProcessProbe,
     process::StopToken,
     quic::QuicNetwork,
@@ -66,13 +66,15 @@ pub struct BankNode {
 /// Makes a bank in the directory `dir`, which must be empty or not there yet.
 ///
 /// # Errors
-/// When the directory cannot be used. Nothing that was there is overwritten.
+/// When the directory cannot be used, or the list of keys could not grow for ten years. Nothing that was there is
+/// overwritten.
 pub fn create(
     dir: &Path,
     name: &str,
     listen: SocketAddr,
     settings: BankSettings,
 ) -> Result<Home<BankSettings>, BankError> {
+    settings.check_life()?;
     let entropy: &dyn farthing_node::entropy::Entropy = &SystemEntropy;
     let home = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
     Master::generate(&mut entropy.rng()).create(dir)?;
@@ -167,6 +169,10 @@ impl Role for BankNode {
 
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.bank.history))
+    }
+
+    fn key_list(&self) -> Option<KeyListStatus> {
+        Some(self.bank.key_list())
     }
 
     async fn background(self: Arc<Self>, stop: StopToken) {

@@ -1,7 +1,11 @@
 //! What a wallet keeps in its store.
 
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
-use farthing_node::{card::Card, store::Table};
+use farthing_node::{
+    card::Card,
+    key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables},
+    store::Table,
+};
 use farthing_protocol::{
     documents::{Abort, Commit, EarlierUse, Receipt},
     exchange::Exchange,
@@ -61,8 +65,21 @@ pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10,
 /// Encrypted goods that are no file of their own, by their purchase's number.
 pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
-/// The banks' lists of keys.
+/// The banks' lists of keys, as wallets kept them at first: read where [`KEYS`] has none. A row of it takes 64 KiB and no
+/// more.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
+
+/// The roots of the banks' lists of keys.
+pub const KEY_LIST_ROOTS: KeyListRootsTable = Table::new(40, "roots of key lists");
+
+/// Their epochs, one row each.
+pub const KEY_LIST_EPOCHS: KeyListEpochsTable = Table::new(41, "epochs of key lists");
+
+/// The banks' lists of keys.
+pub const KEYS: KeyListTables = KeyListTables {
+    roots: &KEY_LIST_ROOTS,
+    epochs: &KEY_LIST_EPOCHS,
+};
 
 /// A restore that has ended. What was under way when it looked, and so what may come through later, has numbers below
 /// those that it has looked for; the wallet's own are above.

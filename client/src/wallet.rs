@@ -3,11 +3,11 @@
 use crate::{
     error::WalletError,
     migrate::migrate,
-    rows::{COUNTERS, Counter, KEY_LISTS, PURCHASES, PurchaseRow, RESTORED},
+    rows::{COUNTERS, Counter, KEY_LISTS, KEYS, PURCHASES, PurchaseRow, RESTORED},
     talk::{Patience, Talk},
     watch::Watch,
 };
-use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, SecretKey, Seed, Signed};
 use farthing_node::{
     card::{Card, NetworkFile, RoleName},
     clock::Clock,
@@ -285,7 +285,7 @@ impl Wallet {
         if let Some(book) = self.books().get(&bank.identity) {
             return Ok(Some(Arc::clone(book)));
         }
-        let Some(signed) = KEY_LISTS.peek(&self.store.view(), &bank.identity)? else {
+        let Some(signed) = self.kept_keys(&bank.identity)? else {
             return Ok(None);
         };
         let book = Arc::new(verified_keys(bank, signed)?);
@@ -293,6 +293,16 @@ impl Wallet {
         Ok(Some(Arc::clone(
             self.books().entry(bank.identity).or_insert(book),
         )))
+    }
+
+    /// A bank's list of keys as it is kept: one row an epoch, or in a wallet that has fetched none since it was updated, all
+    /// of it in one.
+    fn kept_keys(&self, bank: &PublicKey) -> Result<Option<Signed<KeyList>>, StoreError> {
+        let view = self.store.view();
+        match KEYS.load(&view, bank)? {
+            Some(signed) => Ok(Some(signed)),
+            None => KEY_LISTS.peek(&view, bank),
+        }
     }
 
     fn books(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Arc<KeyBook>>> {
@@ -314,10 +324,8 @@ impl Wallet {
         {
             return Err(WalletError::KeyListChanged(bank.title()));
         }
-        let identity = bank.identity;
-        self.transact(move |tx| KEY_LISTS.put(tx, &identity, &signed))
-            .await?;
-        self.books().insert(identity, Arc::clone(&book));
+        self.transact(move |tx| KEYS.save(tx, &signed)).await?;
+        self.books().insert(bank.identity, Arc::clone(&book));
         Ok(book)
     }
 
@@ -330,7 +338,10 @@ impl Wallet {
         bank: &PublicKey,
         key_id: &KeyId,
     ) -> Result<Option<Denomination>, WalletError> {
-        let Some(signed) = KEY_LISTS.peek(&self.store.view(), bank)? else {
+        if let Some(book) = self.books().get(bank) {
+            return Ok(book.get(key_id).cloned());
+        }
+        let Some(signed) = self.kept_keys(bank)? else {
             return Ok(None);
         };
         let book = KeyBook::new(signed, bank).map_err(|why| WalletError::KeyList {
@@ -436,7 +447,7 @@ pub(crate) fn take_numbers(
     Ok(first)
 }
 
-fn verified_keys(bank: &Card, signed: Signed<farthing_coin::KeyList>) -> Result<KeyBook, WalletError> {
+fn verified_keys(bank: &Card, signed: Signed<KeyList>) -> Result<KeyBook, WalletError> {
     KeyBook::new(signed, &bank.identity).map_err(|why| WalletError::KeyList {
         bank: bank.title(),
         why,

@@ -4,7 +4,7 @@ use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
 use crate::history::History;
 use crate::network::Service;
-use crate::operator::status::WithStatus;
+use crate::operator::status::{KeyListStatus, WithStatus};
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::quic::{QuicServer, ServerError, ServerIdentity, ServerLimits};
@@ -23,6 +23,11 @@ pub trait Role: Service + AdminHandler + 'static {
 
     /// Its journal's history, if its peers remember how far it has come.
     fn history(&self) -> Option<Arc<History>> {
+        None
+    }
+
+    /// How much room its list of keys has, if it has one.
+    fn key_list(&self) -> Option<KeyListStatus> {
         None
     }
 
@@ -91,6 +96,7 @@ pub async fn serve<R: Role>(
         store: store.clone(),
         server: server.counters(),
         history: role.history(),
+        key_list: R::key_list,
         since: Instant::now(),
     });
     let address = server.local_addr();

@@ -11,6 +11,9 @@ pub const REQUEST_MAX_BYTES: usize = 128 * 1024;
 /// The longest reply that a wallet or node reads (bytes): a page of records or a piece of goods.
 pub const REPLY_MAX_BYTES: usize = 1024 * 1024;
 
+/// The longest list of keys as it travels (bytes). A wallet or a node keeps one row for each of its epochs.
+pub const KEY_LIST_MAX_BYTES: usize = 512 * 1024;
+
 /// The most decisions of one escrow that are brought to a bank in one request.
 pub const SETTLE_MAX: usize = 64;
 

@@ -28,6 +28,50 @@ pub struct Status {
     /// Whether it may decide, if that rests on what its peers remember.
     #[serde(default)]
     pub history: Option<HistoryStatus>,
+    /// How much room its list of keys has, if it has one.
+    #[serde(default)]
+    pub keys: Option<KeyListStatus>,
+}
+
+/// The exit code of `status` for a bank whose list of keys is full.
+pub const EXIT_KEYS_FULL: u8 = 5;
+
+/// How much room a bank's list of keys has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyListStatus {
+    /// How many epochs are on it.
+    pub epochs: usize,
+    /// How many it has room for.
+    pub epochs_max: usize,
+    /// Until when the last of them issues coins (ms since 1970).
+    pub issues_until_ms: u64,
+    /// Whether the calendar asks for more epochs than there is room for.
+    pub full: bool,
+}
+
+impl KeyListStatus {
+    /// What an operator reads.
+    pub fn text(&self) -> String {
+        let Self {
+            epochs,
+            epochs_max,
+            issues_until_ms,
+            full,
+        } = self;
+        let ends = issues_until_ms / 1000;
+        match full {
+            false => format!("{epochs} of at most {epochs_max} epochs are on the list of keys"),
+            true => format!(
+                "THE LIST OF KEYS IS FULL at {epochs} epochs, or the clock is years ahead: after {ends} (s since 1970) no \
+                 coins are issued. Coins are taken until their dates end, and accounts are paid out (OPERATIONS.md, Keys)"
+            ),
+        }
+    }
+
+    /// The exit code of `status`.
+    pub fn exit(&self) -> u8 {
+        if self.full { EXIT_KEYS_FULL } else { 0 }
+    }
 }
 
 /// What a running node is asked.
@@ -60,10 +104,12 @@ impl Status {
             network,
             process,
             history,
+            keys,
         } = self;
         let stands = history
             .map(|history| format!("\n{}", history.text()))
             .unwrap_or_default();
+        let keys = keys.map(|keys| format!("\n{}", keys.text())).unwrap_or_default();
         let unverified = match store.unverified {
             0 => String::new(),
             records => format!(", {records} of them still to be verified"),
@@ -72,7 +118,7 @@ impl Status {
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
              {} records in the journal, {} MiB{unverified}; {} transactions since the start\n\
-             {} connections, {} requests since the start, {} of them refused as it was busy{stands}",
+             {} connections, {} requests since the start, {} of them refused as it was busy{stands}{keys}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),
@@ -90,7 +136,11 @@ impl Status {
 pub(super) async fn show(dir: &Path) -> Result<Report, OperatorError> {
     let status = Status::of(dir).await?;
     let mut report = Report::new(status.text(), serde_json::to_value(status)?);
-    report.exit = status.history.map_or(0, |history| history.exit());
+    let undecided = status.history.map_or(0, |history| history.exit());
+    report.exit = match undecided {
+        0 => status.keys.map_or(0, |keys| keys.exit()),
+        undecided => undecided,
+    };
     Ok(report)
 }
 
@@ -100,6 +150,7 @@ pub(crate) struct WithStatus<R> {
     pub(crate) store: Store,
     pub(crate) server: Arc<ServerCounters>,
     pub(crate) history: Option<Arc<History>>,
+    pub(crate) key_list: fn(&R) -> Option<KeyListStatus>,
     pub(crate) since: Instant,
 }
 
@@ -115,6 +166,7 @@ impl<R: AdminHandler> AdminHandler for WithStatus<R> {
             network: self.server.counts(),
             process: Usage::of_this_process(),
             history: self.history.as_ref().map(|history| history.status()),
+            keys: (self.key_list)(&self.role),
         };
         serde_json::to_value(status).map_err(|e| e.to_string())
     }
@@ -148,6 +200,7 @@ mod tests {
             store,
             server: Arc::default(),
             history: None,
+            key_list: |_| None,
             since: Instant::now(),
         };
         let other = json!({ "do": "audit" });

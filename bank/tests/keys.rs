@@ -1,0 +1,170 @@
+//! Lists of keys near their bounds: a full one stops nothing but new epochs, and no new bank gets one that fills soon.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_bank::{
+    admin::{Cash, Command},
+    bank::{Bank, BankParts},
+    keys::{BankSettings, KeysError, Master},
+    node::create,
+};
+use farthing_coin::{Calendar, SecretKey};
+use farthing_node::{
+    clock::ManualClock,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+    store::{Store, StoreOptions},
+};
+use farthing_protocol::{limits::KEY_LIST_MAX_BYTES, wire};
+use std::{path::Path, sync::Arc};
+use support::{Wire, secret_key};
+
+const DAY_MS: u64 = 24 * 3_600_000;
+const START_MS: u64 = 20_000 * DAY_MS;
+
+fn settings(values: u32, epoch_days: u64) -> BankSettings {
+    BankSettings {
+        currency: "FTH".into(),
+        calendar: Calendar {
+            epoch_ms: epoch_days * DAY_MS,
+            spend_epochs: 4,
+            redeem_epochs: 4,
+        },
+        values: (0..values).map(|power| 1 << power).collect(),
+    }
+}
+
+struct Setting {
+    disk: MemoryDisk,
+    clock: Arc<ManualClock>,
+    settings: BankSettings,
+}
+
+impl Setting {
+    async fn open(&self) -> Bank {
+        self.disk.kill();
+        let options = StoreOptions::simulated(self.disk.clone(), 9);
+        let (store, _) = Store::open(Path::new("/bank"), options).unwrap();
+        let (identity, master): (&dyn Entropy, &dyn Entropy) =
+            (&SeededEntropy::new(1), &SeededEntropy::new(2));
+        let parts = BankParts {
+            identity: SecretKey::generate(&mut identity.rng()),
+            master: Master::generate(&mut master.rng()),
+            settings: self.settings.clone(),
+            store,
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(3)),
+            network: Arc::new(Wire::new(secret_key(2))),
+            cards: Vec::new(),
+        };
+        Bank::open(parts).await.unwrap()
+    }
+}
+
+fn list_bytes(bank: &Bank) -> usize {
+    wire::encode(bank.keys().book().signed()).unwrap().len()
+}
+
+#[tokio::test]
+async fn a_full_list_still_serves() {
+    let setting = Setting {
+        disk: MemoryDisk::new(),
+        clock: Arc::new(ManualClock::new(START_MS)),
+        settings: settings(40, 1),
+    };
+    let most = setting.settings.epochs_max();
+    let bank = setting.open().await;
+    let (account, reference) = (secret_key(5).public().to_string(), "once".to_owned());
+    let open = Command::AccountOpen {
+        key: account.clone(),
+        name: None,
+    };
+    bank.administer(open).await.unwrap();
+    let cash = |amount: &str, reference: &str| Cash {
+        key: account.clone(),
+        amount: amount.into(),
+        reference: reference.into(),
+    };
+    let credit = Command::AccountCredit(cash("20.00", &reference));
+    bank.administer(credit).await.unwrap();
+
+    // Two epochs are there from the first day on.
+    setting.clock.advance((most as u64 - 2) * DAY_MS);
+    bank.extend_keys().await.unwrap();
+    let status = bank.key_list();
+    assert_eq!(
+        (status.epochs, status.epochs_max, status.full),
+        (most, most, false)
+    );
+    assert!(list_bytes(&bank) <= KEY_LIST_MAX_BYTES);
+    assert!(
+        list_bytes(&bank) > KEY_LIST_MAX_BYTES - 2 * 40 * 40,
+        "one more does not fit"
+    );
+    let digest = bank.keys().book().digest();
+
+    // The last epoch has begun, and has no successor: in the running bank, and in one that is started.
+    setting.clock.advance(DAY_MS);
+    assert!(!bank.keys().wants_more(START_MS + most as u64 * DAY_MS));
+    bank.extend_keys().await.unwrap();
+    assert!(bank.key_list().full);
+    drop(bank);
+    let bank = setting.open().await;
+    assert!(bank.key_list().full);
+    assert_eq!(bank.keys().book().digest(), digest);
+    let payout = Command::AccountPayout(cash("5.00", "out"));
+    let paid = bank.administer(payout).await.unwrap();
+    assert_eq!(paid["balance"], "15.00");
+    let keys = bank.administer(Command::Keys).await.unwrap();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), most * 40);
+    assert_eq!(bank.audit().await.unwrap().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_appends_nothing() {
+    let setting = Setting {
+        disk: MemoryDisk::new(),
+        clock: Arc::new(ManualClock::new(START_MS)),
+        settings: settings(40, 1),
+    };
+    let bank = setting.open().await;
+    let digest = bank.keys().book().digest();
+    drop(bank);
+    setting.clock.advance(5_000 * DAY_MS);
+    let bank = setting.open().await;
+    assert!(bank.key_list().full);
+    assert_eq!(bank.keys().book().digest(), digest);
+    drop(bank);
+    setting.clock.set(START_MS);
+    let bank = setting.open().await;
+    assert!(!bank.key_list().full);
+    assert_eq!(bank.keys().book().digest(), digest);
+}
+
+#[test]
+fn a_new_bank_can_live_ten_years() {
+    for (values, epoch_days) in [(16, 90), (16, 4), (40, 10), (4, 1), (1, 1), (40, 3650)] {
+        settings(values, epoch_days).check_life().unwrap();
+    }
+    for (values, epoch_days, expected) in [
+        (16, 3, "epochs of at least 4 days, or at most 13 values"),
+        (40, 1, "epochs of at least 10 days, or at most 4 values"),
+        (40, 9, "epochs of at least 10 days, or at most 39 values"),
+        (5, 1, "epochs of at least 2 days, or at most 4 values"),
+    ] {
+        let error = settings(values, epoch_days).check_life().unwrap_err();
+        assert!(matches!(error, KeysError::ShortLife { .. }));
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_is_refused_makes_no_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bank");
+    let listen = "127.0.0.1:7001".parse().unwrap();
+    let error = create(&path, "central", listen, settings(40, 1)).unwrap_err();
+    assert!(error.to_string().contains("full after 405 days"), "{error}");
+    assert!(!path.exists());
+}
