@@ -14,7 +14,11 @@ use farthing_node::{
     store::Store,
 };
 use farthing_planted::{Defect, is_planted};
-use farthing_protocol::issue::Sessions;
+use farthing_protocol::{
+    allowance::Allowances,
+    issue::Sessions,
+    limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
+};
 use std::sync::{
     Arc, Mutex, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
@@ -60,6 +64,8 @@ pub struct Bank {
     /// Opened and answered inside transactions alone, so that whatever is said of a session comes in order. Only who may
     /// have nonces is asked outside of them.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
+    /// How often each account may replace its memo.
+    pub(crate) memos: Mutex<Allowances<PublicKey>>,
     /// Where the next round of overdue holds goes on.
     pub(crate) overdue_after: Mutex<Option<(u64, [u8; 32], PublicKey)>>,
     keys: RwLock<Arc<Keys>>,
@@ -120,6 +126,7 @@ impl Bank {
             peers,
             history,
             sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
+            memos: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),
             full: AtomicBool::new(full),

@@ -12,6 +12,7 @@ use farthing_node::{
     network::{Lane, Service},
     store::Transaction,
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
     documents::{BankHold, Issued, PurchaseId, Settled},
@@ -75,6 +76,13 @@ impl Bank {
     async fn memo(&self, request: Signed<MemoRequest>) -> Result<Option<Memo>, Refusal> {
         let request = verify_memo(request, &self.here)?;
         self.history.standing()?;
+        let replaced = transactions::memo_to_write(&self.store.view(), &request);
+        if let Some(account) = replaced.map_err(|e| unavailable(&e))?
+            && !is_planted(Defect::MemosUncounted)
+        {
+            let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+            memos.take(account, self.clock.now_ms())?;
+        }
         self.history
             .decide(move |tx| transactions::memo(tx, request))
             .await

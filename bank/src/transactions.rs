@@ -6,8 +6,8 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES,
-    TOTALS, WITHDRAWN, coin_states, count_issued, move_coins, purchase_key,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note,
+    PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins, purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{
@@ -48,6 +48,20 @@ pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Am
     Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
 }
 
+/// The account whose memo `request` would replace with another one.
+///
+/// # Errors
+/// When the store fails.
+pub fn memo_to_write(view: &View, request: &VerifiedMemo) -> Result<Option<PublicKey>, StoreError> {
+    let account = request.account();
+    let Some(memo) = request.replacement() else {
+        return Ok(None);
+    };
+    let known = ACCOUNTS.peek(view, &account)?.is_some();
+    let new = known && MEMOS.peek(view, &account)?.as_ref() != Some(memo);
+    Ok(new.then_some(account))
+}
+
 /// Replaces an account's memo, if there is a new one, and returns what is kept.
 ///
 /// # Errors
@@ -59,7 +73,9 @@ pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<Option<Me
     }
     match replacement {
         Some(memo) => {
-            MEMOS.put(tx, &account, &memo)?;
+            if MEMOS.get(tx, &account)?.as_ref() != Some(&memo) {
+                MEMOS.put(tx, &account, &memo)?;
+            }
             Ok(Some(memo))
         }
         None => Ok(MEMOS.get(tx, &account)?),

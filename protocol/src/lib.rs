@@ -18,6 +18,7 @@
 //! | who kept the contract, judged offline | [`evidence`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
+pub mod allowance;
 pub mod api;
 pub mod cause;
 pub mod coins;

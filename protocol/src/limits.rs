@@ -90,5 +90,11 @@ pub const NONCES_PER_PAYER_MAX: usize = 16 * COINS_PER_REQUEST_MAX;
 /// How long nonces count against [`NONCES_PER_PAYER_MAX`] (ms). A wallet's patience with a busy bank is longer.
 pub const NONCES_WINDOW_MS: u64 = 10_000;
 
+/// How often an account replaces its memo at once: more restores than anybody makes in a day.
+pub const MEMOS_AT_ONCE_MAX: u64 = 64;
+
+/// How long after that it may replace it once more (ms): a stranger with an account adds 0.3 MiB a day to the bank's journal.
+pub const MEMO_EVERY_MS: u64 = 10 * 60 * 1000;
+
 /// How long a request to another party waits for its reply before it is asked again.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -343,6 +343,16 @@ pub fn verify_memo(request: Signed<MemoRequest>, here: &PublicKey) -> Result<Ver
 }
 
 impl VerifiedMemo {
+    /// The account.
+    pub fn account(&self) -> PublicKey {
+        self.0.account
+    }
+
+    /// What is to be kept from now on, if anything.
+    pub fn replacement(&self) -> Option<&Memo> {
+        self.0.memo.as_ref()
+    }
+
     /// The account, and what is to be kept for it from now on.
     pub fn into_parts(self) -> (PublicKey, Option<Memo>) {
         (self.0.account, self.0.memo)

@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, disks, heads, links, local, papers, strangers};
+use crate::{clones, copies, disks, heads, links, lists, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -65,6 +65,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "a session that her account cannot pay",
         strangers::a_session_that_her_account_cannot_pay
     ),
+    story!("memos without end", strangers::memos_without_end),
     story!(
         "the same session after a restart",
         strangers::the_same_session_after_a_restart
@@ -108,18 +109,24 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     story!("a list that is too long", strangers::a_list_that_is_too_long),
     story!(
+        "other keys for an escrow after a restart",
+        lists::other_keys_for_an_escrow_after_a_restart
+    ),
+    story!(
+        "other keys for a merchant after a restart",
+        lists::other_keys_for_a_merchant_after_a_restart
+    ),
+    story!(
+        "made-up holds at a silent bank",
+        lists::made_up_holds_at_a_silent_bank
+    ),
+    story!(
         "a head while more is written",
         heads::a_head_while_more_is_written
     ),
     story!("a hold in an escrow's name", heads::a_hold_in_an_escrows_name),
-    story!(
-        "two clones and two accounts",
-        clones::two_clones_and_two_accounts
-    ),
-    story!(
-        "a clone of a running bank",
-        clones::a_clone_of_a_running_bank
-    ),
+    story!("two clones and two accounts", clones::two_clones_and_two_accounts),
+    story!("a clone of a running bank", clones::a_clone_of_a_running_bank),
     story!(
         "an older bank that nobody can tell",
         copies::an_older_bank_that_nobody_can_tell
@@ -186,6 +193,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "her payment arrives after she was restored",
         stories::her_payment_arrives_after_she_was_restored
     ),
+    story!("a full list of keys", lists::a_full_list_of_keys),
     Check {
         name: "she dies at a message of a purchase, and comes back",
         schedule: one_death,

@@ -4,7 +4,7 @@ use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::card::RoleName;
 use farthing_node::entropy::{Entropy, SeededEntropy};
-use farthing_protocol::limits::COINS_PER_REQUEST_MAX;
+use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
     decide::{Outcome, OverdueRequest, SignedDecision},
     documents::{Abort, AbortReason, Hold},
@@ -12,7 +12,8 @@ use farthing_protocol::{
     history::WithHead,
     money::Amount,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
-    seal::OfferedKey,
+    restore::{Memo, MemoRequest},
+    seal::{NOTE_BYTES, OfferedKey},
     settle::SettleOne,
 };
 use farthing_tests::{
@@ -265,4 +266,25 @@ pub async fn a_list_that_is_too_long() {
     let refused = hand.ask(hand.exchange_begin(&exchange, &purse)).await;
     let too_long = matches!(refused, Err(Refusal::Request(RequestFault::ListLength { .. })));
     assert!(too_long, "bad input: a list of any length is looked at");
+}
+
+/// She replaces her memo again and again.
+pub async fn memos_without_end() {
+    let (_world, hand) = stranger(46).await;
+    let replaced = |number: u64| {
+        let memo = MemoRequest {
+            bank: hand.key(RoleName::Bank),
+            account: hand.account(),
+            memo: Some(Memo(vec![number as u8; NOTE_BYTES])),
+        };
+        Signed::sign(memo, &seed(46).account_key())
+    };
+    for number in 0..MEMOS_AT_ONCE_MAX {
+        hand.ask(replaced(number)).await.expect("a memo");
+    }
+    let busy = hand.ask(replaced(MEMOS_AT_ONCE_MAX)).await;
+    assert!(
+        matches!(busy, Err(Refusal::Later(Later::Busy { .. }))),
+        "bad input: an account fills the bank's journal for nothing"
+    );
 }

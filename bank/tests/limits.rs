@@ -1,0 +1,56 @@
+//! What one account may cost the bank: memos, so many at once and then one in a while.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use farthing_coin::Signed;
+use farthing_protocol::{
+    limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
+    refusal::{Later, Refusal},
+    restore::{Memo, MemoRequest},
+    seal::NOTE_BYTES,
+};
+use support::{World, secret_key};
+
+fn memo(world: &World, number: u8) -> Signed<MemoRequest> {
+    let request = MemoRequest {
+        bank: world.bank.here(),
+        account: world.account.public(),
+        memo: Some(Memo(vec![number; NOTE_BYTES])),
+    };
+    Signed::sign(request, &world.account)
+}
+
+#[tokio::test]
+async fn an_account_replaces_its_memo_so_often() {
+    let world = World::new().await;
+    for number in 0..MEMOS_AT_ONCE_MAX {
+        world.ask(memo(&world, number as u8)).await.unwrap();
+        // The same again is no replacement.
+        let head = world.head();
+        world.ask(memo(&world, number as u8)).await.unwrap();
+        assert_eq!(world.head(), head);
+    }
+    let refused = world.refused(memo(&world, 200)).await;
+    let busy = |retry_after_ms| Refusal::Later(Later::Busy { retry_after_ms });
+    assert_eq!(refused, busy(MEMO_EVERY_MS));
+    world.clock.advance(MEMO_EVERY_MS - 1);
+    assert_eq!(world.refused(memo(&world, 200)).await, busy(1));
+    world.clock.advance(1);
+    world.ask(memo(&world, 200)).await.unwrap();
+    world.refused(memo(&world, 201)).await;
+    // Reading is free, and a stranger uses nobody's allowance.
+    let reading = MemoRequest {
+        bank: world.bank.here(),
+        account: world.account.public(),
+        memo: None,
+    };
+    let read = world.ask(Signed::sign(reading, &world.account)).await.unwrap();
+    assert_eq!(read.unwrap().0[0], 200);
+    let stranger = secret_key(99);
+    let foreign = MemoRequest {
+        account: stranger.public(),
+        ..memo(&world, 1).body
+    };
+    world.refused(Signed::sign(foreign, &stranger)).await;
+}
