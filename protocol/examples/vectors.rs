@@ -14,6 +14,8 @@
 mod documents;
 #[path = "../tests/vectors/made.rs"]
 mod made;
+#[path = "../tests/vectors/nonces.rs"]
+mod nonces;
 #[path = "../tests/vectors/support.rs"]
 mod support;
 

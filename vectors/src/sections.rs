@@ -60,6 +60,7 @@ const V1: &[Section] = &[
 const V2: &[Section] = &[
     ("documents", "documents", 22, &["protocol"]),
     ("documents", "statements", 6, &["protocol"]),
+    ("issue", "nonces", 5, &["protocol"]),
     ("keys", "shared_points", 6, &["protocol"]),
 ];
 

@@ -28,6 +28,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
             text(json!({ "documents": documents(&story), "statements": statements })),
         ),
         ("keys", text(json!({ "shared_points": shared_points(&story) }))),
+        ("issue", text(json!({ "nonces": nonces() }))),
     ]
 }
 
@@ -210,6 +211,57 @@ fn shared_points(story: &Story) -> Vec<Value> {
         })
     };
     story.sealed_offers().into_iter().map(point).collect()
+}
+
+/// First messages to the story's withdrawal 0 and exchange 0; and what differs where one input alone does.
+fn nonces() -> Vec<Value> {
+    let (bank, digests) = (file("v1", "wire_bank"), file("v1", "digests"));
+    let frames = Field(&bank).get("frames").items();
+    let is_begin = |frame: &&Field<'_>| frame.get("message").text() == "WithdrawBegin";
+    let withdrawal = frames
+        .iter()
+        .find(is_begin)
+        .expect("a withdrawal")
+        .get("value")
+        .get("body");
+    let exchange = Field(&digests).get("exchanges").items()[0];
+    let fresh =
+        |slots: usize| -> Vec<String> { (1..=slots).map(|slot| hex::encode([slot as u8; 64])).collect() };
+    let of = |name: &str, turn: u64, account: Value, begin: Field<'_>, inputs: Value| {
+        let outputs = begin.get("outputs");
+        let mut case = json!({
+            "name": name,
+            "boot_id": hex::encode([7; 32]),
+            "turn": turn,
+            "account": account,
+            "request_id": begin.get("request_id").0,
+            "outputs": outputs.0,
+            "inputs": inputs,
+            "client_randomness": begin.get("client_randomness").0,
+            "fresh": fresh(outputs.items().len()),
+        });
+        let commitments = crate::nonces::begun(Field(&case)).commitments;
+        let commitments = commitments
+            .iter()
+            .map(|c| json!({ "A": hex::encode(c.a), "B": hex::encode(c.b) }));
+        case["commitments"] = commitments.collect();
+        case
+    };
+    let account = withdrawal.get("account").0;
+    let inputs = exchange.get("inputs").0;
+    vec![
+        of("withdrawal", 0, account.clone(), withdrawal, json!([])),
+        of("withdrawal, next turn", 1, account.clone(), withdrawal, json!([])),
+        of(
+            "withdrawal, another account",
+            0,
+            withdrawal.get("bank").0.clone(),
+            withdrawal,
+            json!([]),
+        ),
+        of("exchange", 0, Value::Null, exchange, inputs.clone()),
+        of("exchange, without inputs", 0, Value::Null, exchange, json!([])),
+    ]
 }
 
 /// The case of a document that `secret` signs.

@@ -12,6 +12,7 @@ mod digests;
 mod documents;
 mod goods;
 mod made;
+mod nonces;
 mod refused;
 mod refused_replies;
 mod seal;
@@ -59,6 +60,7 @@ const CHECKS_2: &[Check] = &[
     ("documents", "documents", documents::document),
     ("documents", "statements", documents::statement),
     ("keys", "shared_points", seal::shared_point),
+    ("issue", "nonces", nonces::session),
 ];
 
 #[test]
