@@ -1,11 +1,11 @@
 //! What the bank does besides answering: comparing journals with its escrows, keys for the next epoch, and holds whose
-//! deadline has passed. Of these it asks their escrow how they ended, and obeys.
+//! deadline has passed. Of these it asks their escrow how they ended, signing that they are overdue, and obeys.
 //!
 //! Nothing is ever decided by silence: as long as the escrow does not answer, the coins stay held.
 
 use crate::bank::Bank;
 use crate::rows::{HOLDS, PURCHASES};
-use farthing_coin::PublicKey;
+use farthing_coin::{PublicKey, Signed};
 use farthing_node::{
     call::{CallError, ask},
     card::RoleName,
@@ -15,6 +15,7 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::OverdueRequest,
+    documents::Overdue,
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
     settle::{SettleOne, only},
@@ -117,7 +118,14 @@ impl Bank {
             tracing::warn!(%escrow, "holds are overdue at an escrow that is not known here; add its card");
             return Ok(Chased::Silent);
         };
-        let asked = self.history.with_head(&escrow, OverdueRequest { terms });
+        let overdue = Overdue {
+            purchase: terms.purchase_id(),
+            escrow,
+            deadline_ms: terms.deadline_ms,
+            at_ms: self.clock.now_ms(),
+        };
+        let overdue = Signed::sign(overdue, &self.identity);
+        let asked = self.history.with_head(&escrow, OverdueRequest { terms, overdue });
         let decision = match ask(&*link, asked, REPLY_TIMEOUT).await {
             Ok(answer) => match self.history.hear(&escrow, answer.head.as_ref()) {
                 Ok(_) => answer.body,

@@ -48,6 +48,10 @@ pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
 /// The longest journal head that each escrow has told.
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
 
+/// Purchases whose coins were held under version 1, whose escrows still abort by their word alone. Filled when the store
+/// is brought to version 2, and never added to; a row goes when its purchase ends.
+pub const HELD_BEFORE_CAUSES: Table<([u8; 32], PublicKey), ()> = Table::new(16, "holds without causes");
+
 /// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
 /// could otherwise bury the note that was there first.
 pub const NOTES_PER_ID_MAX: u8 = 8;

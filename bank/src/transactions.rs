@@ -6,8 +6,9 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HOLDS, MEMOS, NOTES, NOTES_PER_ID_MAX, Note,
-    PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins, purchase_key,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HELD_BEFORE_CAUSES, HOLDS, MEMOS, NOTES,
+    NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins,
+    purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{
@@ -344,7 +345,7 @@ pub enum Settling {
 /// the first is obeyed and both are kept.
 ///
 /// # Errors
-/// When a commit's purchase is unknown, or the decision does not fit it.
+/// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.
 pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settling, Undone> {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
@@ -359,7 +360,8 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
     {
         credit(tx, terms.account, terms.price)?;
     }
-    match decision.respond(stored, &states)? {
+    let is_legacy = HELD_BEFORE_CAUSES.get(tx, &row)?.is_some();
+    match decision.respond(stored, &states, !is_legacy)? {
         SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),
         SettleDecision::Opposed(earlier) => {
             if CONTRADICTIONS.get(tx, &row)?.is_none() {
@@ -372,6 +374,9 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
             PURCHASES.put(tx, &row, &settlement.purchase)?;
             if let Some(deadline_ms) = deadline_ms {
                 HOLDS.delete(tx, &(deadline_ms, row.0, row.1))?;
+            }
+            if is_legacy {
+                HELD_BEFORE_CAUSES.delete(tx, &row)?;
             }
             if let Some((account, amount)) = settlement.credit {
                 credit(tx, account, amount)?;

@@ -3,12 +3,12 @@
 
 mod support;
 
-use farthing_bank::evidence::About;
-use farthing_coin::Signed;
+use farthing_bank::{evidence::About, rows::HELD_BEFORE_CAUSES};
+use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
     decide::SignedDecision,
-    documents::{Settled, SettledAs},
+    documents::{AbortReason, Overdue, Settled, SettledAs},
     evidence::{Charge, Culprit, judge},
     history::WithHead,
     hold::BankHoldRequest,
@@ -135,6 +135,79 @@ async fn a_released_coin_can_be_exchanged() {
     world.ask(world.abort(&bought)).await.unwrap();
     world.exchanged(&purse, &[4, 4]).await.unwrap();
     assert_eq!(world.audited().await, Amount(8));
+}
+
+/// A word of the bank's that a purchase is overdue, signed by this key.
+fn overdue(bought: &Bought, key: &SecretKey, before_ms: u64) -> AbortReason {
+    let terms = &bought.order.contract.terms;
+    let overdue = Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms - before_ms,
+    };
+    AbortReason::Overdue(Box::new(Signed::sign(overdue, key)))
+}
+
+#[tokio::test]
+async fn held_coins_are_released_for_no_abort_without_its_cause() {
+    let mut world = World::new().await;
+    let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[4]).await);
+    let (bought, other) = (world.order(&first), world.order(&second));
+    for held in [&bought, &other] {
+        world.ask(held.hold()).await.unwrap();
+    }
+    for reason in [
+        AbortReason::Cancelled,
+        AbortReason::DeadlinePassed,
+        AbortReason::CancelledBy(other.cancel()),
+        overdue(&bought, &world.escrow, 0),
+        overdue(&other, &world.escrow, 0),
+    ] {
+        let refusal = world.refused(world.abort_for(&bought, reason)).await;
+        assert!(
+            matches!(refusal, Refusal::Contract(ContractFault::Cause(_))),
+            "{refusal}"
+        );
+    }
+    // It has decided nothing: a commit is obeyed, and an abort with its cause.
+    world.ask(world.commit(&bought)).await.unwrap();
+    world.ask(world.abort(&other)).await.unwrap();
+    assert_eq!(world.balance(&world.merchant).await, Amount(8));
+    assert_eq!(world.audited().await, Amount(4));
+}
+
+#[tokio::test]
+async fn coins_that_were_held_under_version_1_are_released_for_an_abort_of_version_1() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world.ask(bought.hold()).await.unwrap();
+    let row = (bought.order.purchase().0, world.escrow.public());
+    let store = world.bank.store();
+    let marking = store.transact(move |tx| HELD_BEFORE_CAUSES.put(tx, &row, &()));
+    marking.await.unwrap();
+    world
+        .ask(world.abort_for(&bought, AbortReason::DeadlinePassed))
+        .await
+        .unwrap();
+    assert_eq!(HELD_BEFORE_CAUSES.peek(&store.view(), &row).unwrap(), None);
+    world.exchanged(&purse, &[8]).await.unwrap();
+    assert_eq!(world.audited().await, Amount(8));
+}
+
+#[tokio::test]
+async fn an_abort_before_its_hold_needs_no_cause_and_releases_nothing() {
+    let mut world = World::new().await;
+    let purse = world.withdraw(&[8]).await;
+    let bought = world.order(&purse);
+    world
+        .ask(world.abort_for(&bought, AbortReason::Cancelled))
+        .await
+        .unwrap();
+    let refusal = world.refused(bought.hold()).await;
+    assert_eq!(refusal, PurchaseFault::Aborted(bought.order.purchase()).into());
+    world.exchanged(&purse, &[8]).await.unwrap();
 }
 
 #[tokio::test]

@@ -199,8 +199,11 @@ impl<'w> Drive<'w> {
 
     /// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
     async fn refused(&mut self, refusal: Refusal) -> Turn {
-        use PurchaseFault::{Aborted, Closed, Committed};
-        if matches!(refusal, Refusal::Purchase(Committed(_) | Aborted(_) | Closed(_))) {
+        use PurchaseFault::{Aborted, AbortedBy, Closed, Committed};
+        if matches!(
+            refusal,
+            Refusal::Purchase(Committed(_) | Aborted(_) | AbortedBy(_) | Closed(_))
+        ) {
             return self.ask_outcome("the purchase has ended".into()).await;
         }
         if let Some(order) = self.at.row.purchase.order() {
@@ -280,6 +283,7 @@ impl<'w> Drive<'w> {
         match self.at.row.purchase.clone().on_outcome(outcome) {
             // The bank may have been told better: what it obeys is what counts.
             Err(convicting) if convicts(&convicting) => {
+                self.exhibit_hold(&convicting);
                 self.exhibit(exhibit).await?;
                 self.ask_bank(question, Unanswered::Final(convicting.into()))
                     .await
@@ -300,11 +304,23 @@ impl<'w> Drive<'w> {
 
     /// Writes down a document that convicts.
     async fn exhibit(&mut self, exhibit: Exhibit) -> Result<(), WalletError> {
+        self.add_exhibit(exhibit);
+        self.save().await
+    }
+
+    fn add_exhibit(&mut self, exhibit: Exhibit) {
         let exhibits = &mut self.at.row.exhibits;
         if exhibits.len() < EXHIBITS_MAX && !exhibits.contains(&exhibit) {
             exhibits.push(exhibit);
         }
-        self.save().await
+    }
+
+    /// Adds what an abort without a cause convicts together with: the hold, in which the escrow has promised to show one.
+    fn exhibit_hold(&mut self, why: &PurchaseError) {
+        if let (PurchaseError::WithoutCause(_), Purchase::Held(_, hold)) = (why, &self.at.row.purchase) {
+            let hold = Exhibit::Hold(Box::new(hold.clone()));
+            self.add_exhibit(hold);
+        }
     }
 
     /// The escrow gave no decision, for whatever reason: the bank may have been told how it ended.
@@ -495,6 +511,9 @@ impl<'w> Drive<'w> {
 fn convicts(error: &PurchaseError) -> bool {
     matches!(
         error,
-        PurchaseError::WrongGoodsKey | PurchaseError::BothOutcomes | PurchaseError::Sealed(_)
+        PurchaseError::WrongGoodsKey
+            | PurchaseError::WithoutCause(_)
+            | PurchaseError::BothOutcomes
+            | PurchaseError::Sealed(_)
     )
 }

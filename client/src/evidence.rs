@@ -96,6 +96,7 @@ impl Wallet {
                 Exhibit::Receipt(receipt) => papers.receipt = Some((**receipt).clone()),
                 Exhibit::Commit(commit) => papers.commit = Some((**commit).clone()),
                 Exhibit::Abort(abort) => papers.abort = Some(abort.clone()),
+                Exhibit::Hold(hold) => papers.hold = Some((**hold).clone()),
             }
         }
         if papers.commit.is_some() {

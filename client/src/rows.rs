@@ -7,7 +7,7 @@ use farthing_node::{
     store::Table,
 };
 use farthing_protocol::{
-    documents::{Abort, Commit, EarlierUse, Receipt},
+    documents::{Abort, Commit, EarlierUse, Hold, Receipt},
     exchange::Exchange,
     purchase::Purchase,
     restore::{CoinUsed, Origin},
@@ -216,17 +216,19 @@ pub struct PurchaseRow {
 pub struct SmallGoods(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
 /// The most convicting documents that are kept of one purchase; two are enough.
-pub const EXHIBITS_MAX: usize = 2;
+pub const EXHIBITS_MAX: usize = 3;
 
 /// A document that an escrow should never have signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exhibit {
     /// A receipt with a wrong goods key, or for a purchase that it aborted.
     Receipt(Box<Signed<Receipt>>),
-    /// An abort of a purchase that it committed.
+    /// An abort of a purchase that it committed, or without a cause.
     Abort(Signed<Abort>),
     /// A commit, as the bank has it, with a wrong goods key, or of a purchase that it aborted.
     Commit(Box<Signed<Commit>>),
+    /// The escrow's hold of a purchase that it aborted without a cause: its promise to show one.
+    Hold(Box<Signed<Hold>>),
 }
 
 /// What became of a purchase's goods.

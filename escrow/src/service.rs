@@ -12,7 +12,7 @@ use farthing_node::store::Transaction;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, encode_reply},
-    contract::HeldContract,
+    contract::{HeldContract, sign_hold},
     decide::{
         CancelRequest, Committed, Decision, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest,
         SignedDecision, VerifiedRelease, respond_outcome, verify_cancel, verify_overdue, verify_release,
@@ -103,13 +103,15 @@ impl Escrow {
     /// Commits: the commit point of the purchase is the write in here.
     ///
     /// # Errors
-    /// The first thing at fault, or that the purchase was aborted, is too late, or its offer is sold.
+    /// The first thing at fault, or that the purchase is too late, or its offer is sold. For one that was aborted the
+    /// refusal has the abort in it, with its cause: the merchant has shown the goods key for it.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
         let verified = verify_release(request, &self.here(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
         match self.commit(verified).await?.outcome(&self.key) {
             Outcome::Committed(committed) => Ok(*committed),
-            Outcome::Aborted(_) | Outcome::Undecided => Err(PurchaseFault::Aborted(purchase).into()),
+            Outcome::Aborted(abort) => Err(PurchaseFault::AbortedBy(Box::new(abort)).into()),
+            Outcome::Undecided => Err(PurchaseFault::Unknown(purchase).into()),
         }
     }
 
@@ -171,8 +173,8 @@ impl Escrow {
             return Err(Later::Unavailable("a sale is listed that was not committed".into()).into());
         };
         Ok(SealedSale {
+            hold: sign_hold(bank_hold, contract.wants_causes(), &self.key),
             contract,
-            hold: Signed::sign(Hold { bank_hold }, &self.key),
             committed: *committed,
         })
     }

@@ -8,14 +8,15 @@
 
 mod support;
 
+use farthing_coin::Signed;
 use farthing_protocol::{
     decide::{Outcome, SignedDecision},
-    documents::{AbortReason, PurchaseKeyUse},
-    refusal::{Later, PurchaseFault, Refusal, RequestFault},
+    documents::{AbortReason, Overdue, PurchaseKeyUse},
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::open_goods_key,
 };
 use support::bank::secret_key;
-use support::{HOUR_MS, World, goods_key};
+use support::{HOUR_MS, World, goods_key, overdue};
 
 #[tokio::test]
 async fn a_release_commits_and_repeats_byte_for_byte() {
@@ -69,7 +70,9 @@ async fn a_release_after_the_deadline_is_refused_and_the_purchase_can_be_aborted
     let Outcome::Aborted(abort) = world.ask(bought.cancel()).await.unwrap() else {
         panic!("it is open")
     };
-    assert_eq!(abort.body.reason, AbortReason::Cancelled);
+    let by_customer = AbortReason::CancelledBy(bought.cancel().signature);
+    assert_eq!(abort.body.reason, by_customer);
+    assert_eq!(by_customer.check(&bought.order.contract.terms), Ok(()));
 }
 
 #[tokio::test]
@@ -98,7 +101,7 @@ async fn whoever_comes_second_gets_what_was_written_first() {
     assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
     assert_eq!(
         world.refused(world.release(&cancelled, &hold)).await,
-        PurchaseFault::Aborted(cancelled.id()).into()
+        PurchaseFault::AbortedBy(Box::new(abort)).into()
     );
     world.restart();
     assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
@@ -183,7 +186,9 @@ async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
         panic!("nobody has released it")
     };
     world.signed_here(&abort);
-    assert_eq!(abort.body.reason, AbortReason::DeadlinePassed);
+    let overdue = world.overdue(&bought).body.overdue;
+    assert_eq!(abort.body.reason, AbortReason::Overdue(Box::new(overdue)));
+    assert_eq!(abort.body.reason.check(&bought.order.contract.terms), Ok(()));
     assert_eq!(
         world.ask(bought.outcome()).await.unwrap(),
         Outcome::Aborted(abort)
@@ -195,6 +200,39 @@ async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
         world.refused(elsewhere).await,
         Refusal::Request(RequestFault::NotForMe { .. })
     ));
+}
+
+#[tokio::test]
+async fn only_the_banks_own_word_after_the_deadline_makes_a_purchase_overdue() {
+    let mut world = World::new();
+    let (bought, other) = (world.order(), world.order());
+    let terms = &bought.order.contract.terms;
+    world.held(&bought).await;
+    world.clock.set(terms.deadline_ms);
+    let good = overdue(terms);
+    let signed = |change: fn(&mut Overdue)| {
+        let mut overdue = good;
+        change(&mut overdue);
+        Signed::sign(overdue, &world.bank.identity)
+    };
+    let bad = [
+        Signed::sign(good, &secret_key(66)),
+        Signed::sign(overdue(&other.order.contract.terms), &world.bank.identity),
+        signed(|it| it.escrow = secret_key(66).public()),
+        signed(|it| it.deadline_ms -= 1),
+        signed(|it| it.at_ms = it.deadline_ms - 1),
+    ];
+    for overdue in bad {
+        let mut asked = world.overdue(&bought);
+        asked.body.overdue = overdue;
+        let refusal = world.refused(asked).await;
+        assert!(
+            matches!(refusal, Refusal::Contract(ContractFault::Cause(_))),
+            "{refusal}"
+        );
+    }
+    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
+    world.ask(world.overdue(&bought)).await.unwrap();
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
     let head = world.head();
     let (first, hold) = world.ask_raw(bought.hold()).await;
     let contract = bought.order.contract.clone().verified().unwrap();
-    check_hold(contract.terms(), &hold.unwrap()).unwrap();
+    check_hold(contract.contract(), &hold.unwrap()).unwrap();
     assert_eq!(world.head(), head);
     world.restart();
     world.witnessed().await;
@@ -209,7 +209,9 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     }
     .into();
     assert_eq!(world.refused(bought.hold()).await, unknown);
-    assert_eq!(world.refused(world.overdue(&bought)).await, unknown);
+    let mut overdue = world.overdue(&bought);
+    overdue.body.overdue = Signed::sign(overdue.body.overdue.body, &secret_key(66));
+    assert_eq!(world.refused(overdue.clone()).await, unknown);
     // But its customer can cancel, and what is decided is said to all.
     let (first, outcome) = world.ask_raw(bought.cancel()).await;
     let Outcome::Aborted(abort) = outcome.unwrap() else {
@@ -218,7 +220,7 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     world.signed_here(&abort);
     assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
     assert_eq!(
-        world.ask(world.overdue(&bought)).await.unwrap().body,
+        world.ask(overdue).await.unwrap().body,
         SignedDecision::Abort(abort)
     );
     assert_eq!(

@@ -239,7 +239,8 @@ async fn an_abort_that_comes_first_is_what_paying_gets() {
     let mut world = World::new();
     let bought = sealed(&mut world);
     world.ask(bought.cancel()).await.unwrap();
-    assert_eq!(aborted(&world, &bought).await, AbortReason::Cancelled);
+    let by_customer = AbortReason::CancelledBy(bought.cancel().signature);
+    assert_eq!(aborted(&world, &bought).await, by_customer);
     assert!(world.bank.held().is_empty());
 }
 
@@ -294,7 +295,7 @@ async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
     assert_eq!(told, sold);
     for sale in &first.sales {
         let contract = sale.contract.clone().verified().unwrap();
-        check_hold(contract.terms(), &sale.hold).unwrap();
+        check_hold(contract.contract(), &sale.hold).unwrap();
         assert_eq!(sale.committed.receipt.body.purchase, contract.purchase());
         world.signed_here(&sale.committed.receipt);
         world.signed_here(&sale.committed.commit);

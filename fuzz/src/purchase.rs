@@ -150,12 +150,8 @@ pub fn hold() -> Signed<Hold> {
         coins_digest: terms.coins_digest,
         total: terms.price,
     };
-    Signed::sign(
-        Hold {
-            bank_hold: Signed::sign(bank_hold, &key(1)),
-        },
-        &key(2),
-    )
+    let bank_hold = Signed::sign(bank_hold, &key(1));
+    Hold { bank_hold }.sign_with_causes(&key(2))
 }
 
 /// The escrow's decision.

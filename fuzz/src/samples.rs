@@ -13,7 +13,7 @@ use farthing_protocol::api::{
 use farthing_protocol::decide::{
     CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
 };
-use farthing_protocol::documents::{Abort, AbortReason, PurchaseKeyUse, Receipt};
+use farthing_protocol::documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Receipt, Terms};
 use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
@@ -45,16 +45,25 @@ pub fn bank_request() -> Vec<Vec<u8>> {
     let terms = contract().terms;
     let purchase = terms.purchase_id();
     let signature = by_purchase_key(&terms, PurchaseKeyUse::Collect);
-    let abort = Abort {
-        purchase,
-        bank,
-        reason: AbortReason::Cancelled,
+    let aborted = |reason| {
+        let abort = Abort {
+            purchase,
+            bank,
+            reason,
+        };
+        SignedDecision::Abort(Signed::sign(abort, &key(2)))
     };
+    let by_customer = AbortReason::CancelledBy(by_purchase_key(&terms, PurchaseKeyUse::Cancel));
+    let aborts = [
+        AbortReason::Cancelled,
+        by_customer,
+        AbortReason::Overdue(Box::new(overdue(&terms))),
+    ];
+    let aborts: Vec<SignedDecision> = aborts.into_iter().map(aborted).collect();
     let settle = |decisions| SettleRequest {
         escrow: key(2).public(),
         decisions,
     };
-    let abort = SignedDecision::Abort(Signed::sign(abort, &key(2)));
     let id = keys().denomination(1, 0).expect("it is listed").id();
     let begin = WithdrawBegin {
         bank,
@@ -87,10 +96,13 @@ pub fn bank_request() -> Vec<Vec<u8>> {
             terms,
             payment: payment(),
         })),
-        BankRequest::Push(with_head(settle(vec![SignedDecision::Commit(commit()), abort.clone()]))),
+        BankRequest::Push(with_head(settle(vec![
+            SignedDecision::Commit(commit()),
+            aborted(AbortReason::DeadlinePassed),
+        ]))),
         BankRequest::Witness(AskBank(witness_request(2, 1))),
         BankRequest::Settle(settle(vec![SignedDecision::Commit(commit())])),
-        BankRequest::Settle(settle(vec![abort])),
+        BankRequest::Settle(settle(aborts)),
         BankRequest::Collect(CollectRequest {
             purchase,
             escrow: key(2).public(),
@@ -100,6 +112,17 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         BankRequest::Memo(Signed::sign(memo, &key(4))),
     ];
     all.iter().map(bytes).collect()
+}
+
+/// The bank's word that a purchase is overdue.
+fn overdue(terms: &Terms) -> Signed<Overdue> {
+    let overdue = Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms,
+    };
+    Signed::sign(overdue, &key(1))
 }
 
 fn head(of: u8) -> Signed<JournalHead> {
@@ -158,7 +181,10 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
             signature,
         }),
         EscrowRequest::Outcome(OutcomeRequest { purchase, signature }),
-        EscrowRequest::Overdue(with_head(OverdueRequest { terms })),
+        EscrowRequest::Overdue(with_head(OverdueRequest {
+            overdue: overdue(&terms),
+            terms,
+        })),
         EscrowRequest::Witness(AskEscrow(witness_request(1, 2))),
     ];
     all.iter().map(bytes).collect()

@@ -73,7 +73,7 @@ pub struct SaleLine {
     pub amount: String,
     /// The currency.
     pub currency: String,
-    /// `releasing`, `committed`, `credited`, `unpaid` or `ended`.
+    /// `releasing`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
     pub state: String,
     /// Why it ended without a sale.
     pub why: Option<String>,
@@ -159,6 +159,7 @@ fn sale_line(purchase: &[u8; 32], sale: &Sale) -> Value {
     let offer = &sale.contract.offer.body;
     let why = match &sale.state {
         SaleState::Ended(why) => Some(why.clone()),
+        SaleState::Aborted(abort) => Some(abort.body.reason.to_string()),
         _ => None,
     };
     json!(SaleLine {
@@ -176,7 +177,8 @@ fn sale_line(purchase: &[u8; 32], sale: &Sale) -> Value {
 fn evidence(sale: Sale) -> Result<Papers, String> {
     let papers = Papers {
         contract: Some(sale.contract),
-        bank_hold: Some(sale.hold.body.bank_hold),
+        bank_hold: Some(sale.hold.body.bank_hold.clone()),
+        hold: Some(sale.hold),
         ..Papers::default()
     };
     let (committed, settled, abort) = match sale.state {
@@ -185,6 +187,12 @@ fn evidence(sale: Sale) -> Result<Papers, String> {
         SaleState::Unpaid(committed, abort) => (*committed, None, Some(abort)),
         SaleState::Releasing => {
             return Err("the escrow has not committed this sale yet; ask again later".into());
+        }
+        SaleState::Aborted(abort) => {
+            return Ok(Papers {
+                abort: Some(*abort),
+                ..papers
+            });
         }
         SaleState::Ended(why) => {
             return Err(format!(

@@ -6,7 +6,7 @@ use farthing_protocol::{
     decide::Committed,
     documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
-    purchase::{check_abort, check_receipt},
+    purchase::{check_abort_signed, check_receipt},
     refusal::{ContractFault, GoodsFault, Refusal, RequestFault},
     sealed::SealedSale,
     settle::{Answers, on_settled},
@@ -94,7 +94,7 @@ pub fn sealed_sale(
     if terms.merchant != *here || terms.escrow != *escrow {
         return Err(ContractFault::DoesNotFit("merchant or escrow".into()));
     }
-    check_hold(terms, &sale.hold)?;
+    check_hold(contract.contract(), &sale.hold)?;
     let contract = contract.contract().clone();
     Ok(CheckedSale {
         commit: committed(&contract, sale.committed)?,
@@ -110,12 +110,13 @@ pub struct CheckedAbort {
     pub(crate) abort: Signed<Abort>,
 }
 
-/// Checks that `abort` is the terms' escrow's, for these terms.
+/// Checks that `abort` is the terms' escrow's, for these terms, whatever its cause: one without a cause is kept, too, as
+/// it convicts the escrow.
 ///
 /// # Errors
 /// [`ContractFault::Decision`] says what does not fit.
 pub fn aborted(terms: &Terms, abort: Signed<Abort>) -> Result<CheckedAbort, ContractFault> {
-    check_abort(&abort, terms).map_err(|e| ContractFault::Decision(e.to_string()))?;
+    check_abort_signed(&abort, terms).map_err(|e| ContractFault::Decision(e.to_string()))?;
     Ok(CheckedAbort {
         purchase: terms.purchase_id(),
         abort,

@@ -114,7 +114,10 @@ impl Merchant {
                             .or_default()
                             .push(owed);
                     }
-                    SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {}
+                    SaleState::Credited(..)
+                    | SaleState::Unpaid(..)
+                    | SaleState::Ended(_)
+                    | SaleState::Aborted(_) => {}
                 }
             }
             let mut peers = JoinSet::new();

@@ -128,6 +128,8 @@ pub enum SaleState {
     /// The bank was shown an abort by the same escrow before, and obeys that: nobody pays, and both decisions convict
     /// the escrow.
     Unpaid(Box<Committed>, Signed<Abort>),
+    /// The escrow had aborted the purchase when it was to commit it, by this; the customer keeps the coins.
+    Aborted(Box<Signed<Abort>>),
 }
 
 impl SaleState {
@@ -137,7 +139,7 @@ impl SaleState {
             SaleState::Committed(committed)
             | SaleState::Credited(committed, _)
             | SaleState::Unpaid(committed, _) => Some(committed),
-            SaleState::Releasing | SaleState::Ended(_) => None,
+            SaleState::Releasing | SaleState::Ended(_) | SaleState::Aborted(_) => None,
         }
     }
 
@@ -149,6 +151,7 @@ impl SaleState {
             SaleState::Credited(..) => "credited",
             SaleState::Unpaid(..) => "unpaid",
             SaleState::Ended(_) => "ended",
+            SaleState::Aborted(_) => "aborted",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::check::{self, OwnDelivery};
 use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS};
 use crate::rows::{ITEMS, Item, WITHDRAWN};
-use crate::transactions;
+use crate::transactions::{self, Delivery};
 use async_trait::async_trait;
 use farthing_coin::Signed;
 use farthing_node::call::{CallError, ask, check_lane, unavailable};
@@ -12,13 +12,14 @@ use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::{Committed, ReleaseRequest},
-    documents::{AcceptedBank, Contract, Offer, Receipt, SaleLimit},
+    documents::{Abort, AcceptedBank, Contract, Offer, Receipt, SaleLimit},
     limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, REPLY_TIMEOUT},
     offer::{
         CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest,
         verify_deliver,
     },
-    refusal::{Advice, GoodsFault, Later, Refusal},
+    purchase::check_abort_cause,
+    refusal::{Advice, ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, commit_goods_key, wrap},
 };
 use serde::Serialize;
@@ -197,9 +198,12 @@ impl Merchant {
         self.peers.link(RoleName::Bank, &terms.bank)?;
         self.peers.link(RoleName::Escrow, &terms.escrow)?;
         let contract = delivery.deliver.contract().contract().clone();
-        let (request, before) = self.begin_release(delivery).await?;
-        if let Some(committed) = before {
-            return Ok(committed.receipt);
+        let (request, begun) = self.begin_release(delivery).await?;
+        match begun {
+            Delivery::Release => {}
+            Delivery::Committed(committed) => return Ok(committed.receipt),
+            Delivery::Aborted => return Err(PurchaseFault::Aborted(contract.terms.purchase_id()).into()),
+            Delivery::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
         }
         let released = self.release(&contract, request).await;
         // Whatever came of it, there is something left to do: to ask the escrow again, or to be credited.
@@ -207,21 +211,18 @@ impl Merchant {
         Ok(released?.receipt)
     }
 
-    async fn begin_release(
-        &self,
-        delivery: OwnDelivery,
-    ) -> Result<(ReleaseRequest, Option<Box<Committed>>), Refusal> {
+    async fn begin_release(&self, delivery: OwnDelivery) -> Result<(ReleaseRequest, Delivery), Refusal> {
         let request = ReleaseRequest {
             contract: delivery.deliver.contract().contract().clone(),
             hold: delivery.deliver.hold().clone(),
             goods_key: delivery.goods_key.clone(),
         };
-        let before = self
+        let begun = self
             .store
             .transact(move |tx| transactions::begin_release(tx, &delivery))
             .await
             .map_err(|e| unavailable(&e))?;
-        Ok((request, before))
+        Ok((request, begun))
     }
 
     /// Has the escrow commit a sale whose row is there, and keeps what it says. The escrow gives the same answer each
@@ -235,6 +236,9 @@ impl Merchant {
         let link = self.peers.link(RoleName::Escrow, &contract.terms.escrow)?;
         let committed = match ask(&*link, request, REPLY_TIMEOUT).await {
             Ok(committed) => committed,
+            Err(CallError::Refused(Refusal::Purchase(PurchaseFault::AbortedBy(abort)))) => {
+                return Err(self.keep_abort(contract, *abort).await);
+            }
             Err(CallError::Refused(refusal)) => {
                 if refusal.advice() == Advice::GiveUp {
                     let why = refusal.to_string();
@@ -250,16 +254,45 @@ impl Merchant {
                 return Err(Later::PeerSilent("escrow".into()).into());
             }
         };
-        let checked = check::committed(contract, committed.clone()).map_err(|error| {
-            tracing::error!(%error, "an escrow has answered a release with documents that do not fit it");
-            Later::Unavailable("its escrow's answer does not fit the purchase".into())
-        })?;
+        let checked = check::committed(contract, committed.clone())
+            .map_err(|error| does_not_fit(&error.to_string()))?;
         self.store
             .transact(move |tx| transactions::commit_sale(tx, &checked))
             .await
             .map_err(|e| unavailable(&e))?;
         Ok(committed)
     }
+
+    /// Keeps the abort that an escrow has answered a release with. Whatever its cause, the sale is at its end: where there
+    /// is none, contract, hold and abort convict the escrow.
+    async fn keep_abort(&self, contract: &Contract, abort: Signed<Abort>) -> Refusal {
+        let checked = match check::aborted(&contract.terms, abort) {
+            Ok(checked) => checked,
+            Err(error) => return does_not_fit(&error.to_string()),
+        };
+        let purchase = checked.purchase;
+        if let Err(error) = check_abort_cause(&checked.abort, contract) {
+            tracing::error!(
+                %purchase, escrow = %contract.terms.escrow, %error,
+                "an escrow has aborted a sale without a cause; `farthing-merchant evidence` proves it"
+            );
+        }
+        let kept = self
+            .store
+            .transact(move |tx| transactions::abort_sale(tx, &checked));
+        match kept.await {
+            Ok(()) => PurchaseFault::Aborted(purchase).into(),
+            Err(error) => unavailable(&error),
+        }
+    }
+}
+
+fn does_not_fit(error: &str) -> Refusal {
+    tracing::error!(
+        error,
+        "an escrow has answered a release with documents that do not fit it"
+    );
+    Later::Unavailable("its escrow's answer does not fit the purchase".into()).into()
 }
 
 fn reply<R: Serialize>(outcome: Result<R, Refusal>) -> Vec<u8> {

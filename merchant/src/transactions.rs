@@ -60,14 +60,24 @@ pub fn forget_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], now_ms: u64) ->
     }
 }
 
-/// Begins to release a sale, before the goods key leaves the house; if it is committed already, says with what.
+/// What there is to do about a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The goods key is to be released.
+    Release,
+    /// The sale is committed already, with this.
+    Committed(Box<Committed>),
+    /// The escrow has aborted the purchase.
+    Aborted,
+    /// The contract is of version 1, and the sale is none that was begun before: nothing is released for it.
+    WithoutCauses,
+}
+
+/// Begins to release a sale, before the goods key leaves the house, unless it has ended.
 ///
 /// # Errors
 /// When the store fails.
-pub fn begin_release(
-    tx: &mut Transaction<'_>,
-    delivery: &OwnDelivery,
-) -> Result<Option<Box<Committed>>, StoreError> {
+pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result<Delivery, StoreError> {
     let contract = delivery.deliver.contract();
     let purchase = contract.purchase();
     let existing = SALES.get(tx, &purchase.0)?;
@@ -76,8 +86,10 @@ pub fn begin_release(
             SaleState::Committed(committed)
             | SaleState::Credited(committed, _)
             | SaleState::Unpaid(committed, _),
-        ) => Ok(Some(committed)),
-        Some(SaleState::Releasing) => Ok(None),
+        ) => Ok(Delivery::Committed(committed)),
+        Some(SaleState::Aborted(_)) => Ok(Delivery::Aborted),
+        Some(SaleState::Releasing) => Ok(Delivery::Release),
+        Some(SaleState::Ended(_)) | None if !contract.wants_causes() => Ok(Delivery::WithoutCauses),
         Some(SaleState::Ended(_)) | None => {
             let sale = Sale {
                 contract: contract.contract().clone(),
@@ -85,7 +97,7 @@ pub fn begin_release(
                 state: SaleState::Releasing,
             };
             keep_sale(tx, &purchase, &sale)?;
-            Ok(None)
+            Ok(Delivery::Release)
         }
     }
 }
@@ -126,7 +138,7 @@ pub fn learn_sales(
 /// When the store fails.
 pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, |state| match state {
-        SaleState::Releasing | SaleState::Ended(_) => {
+        SaleState::Releasing | SaleState::Ended(_) | SaleState::Aborted(_) => {
             Some(SaleState::Committed(Box::new(checked.committed.clone())))
         }
         SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) => None,
@@ -140,7 +152,11 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
 pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<(), StoreError> {
     advance(tx, &checked.settled.body.purchase, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Credited(committed, checked.settled.clone())),
-        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => None,
+        SaleState::Releasing
+        | SaleState::Credited(..)
+        | SaleState::Unpaid(..)
+        | SaleState::Ended(_)
+        | SaleState::Aborted(_) => None,
     })
 }
 
@@ -151,7 +167,11 @@ pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<
 pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<(), StoreError> {
     advance(tx, &checked.purchase, |state| match state {
         SaleState::Committed(committed) => Some(SaleState::Unpaid(committed, checked.abort.clone())),
-        SaleState::Releasing | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => None,
+        SaleState::Releasing
+        | SaleState::Credited(..)
+        | SaleState::Unpaid(..)
+        | SaleState::Ended(_)
+        | SaleState::Aborted(_) => None,
     })
 }
 
@@ -162,9 +182,26 @@ pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Re
 pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> Result<(), StoreError> {
     advance(tx, purchase, |state| match state {
         SaleState::Releasing => Some(SaleState::Ended(why.to_owned())),
-        SaleState::Committed(_) | SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
-            None
-        }
+        SaleState::Committed(_)
+        | SaleState::Credited(..)
+        | SaleState::Unpaid(..)
+        | SaleState::Ended(_)
+        | SaleState::Aborted(_) => None,
+    })
+}
+
+/// Keeps the abort that the escrow answered a release with: the sale is at its end.
+///
+/// # Errors
+/// When the store fails.
+pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<(), StoreError> {
+    advance(tx, &checked.purchase, |state| match state {
+        SaleState::Releasing => Some(SaleState::Aborted(Box::new(checked.abort.clone()))),
+        SaleState::Committed(_)
+        | SaleState::Credited(..)
+        | SaleState::Unpaid(..)
+        | SaleState::Ended(_)
+        | SaleState::Aborted(_) => None,
     })
 }
 
@@ -196,7 +233,7 @@ fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Re
     match &sale.state {
         SaleState::Releasing if is_planted(Defect::SaleLeftOpen) => {}
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
-        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) => {
+        SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {
             OPEN_SALES.delete(tx, &purchase.0)?;
         }
     }

@@ -16,12 +16,13 @@ use farthing_node::entropy::SeededEntropy;
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
 use farthing_protocol::{
-    evidence::{Judge, Papers, Verdict},
+    documents::{Abort, AbortReason, PurchaseId, PurchaseKeyUse},
+    evidence::{Charge, Culprit, Judge, Papers, Verdict, judge},
     money::Amount,
     offer::DeliverRequest,
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ops::Bound;
 use std::time::Duration;
 use support::bank::{Mood, secret_key};
@@ -155,6 +156,79 @@ async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_it_is_brought_a
     assert_eq!(state(&world, &request), Some(SaleState::Releasing));
     world.escrow.refuse(None);
     world.ask(request).await.unwrap();
+}
+
+fn evidence_of(purchase: PurchaseId) -> Value {
+    json!({ "do": "evidence", "sale": purchase.to_string() })
+}
+
+#[tokio::test]
+async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_a_cause() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let customer = secret_key(101);
+    let escrow = (
+        Culprit::Escrow(world.escrow.identity.public()),
+        Charge::AbortedWithoutCause,
+    );
+    for (signs, expected) in [(false, vec![escrow]), (true, vec![])] {
+        let offer = world.offer().await;
+        let request = world.held(offer);
+        let terms = request.contract.terms.clone();
+        let purchase = terms.purchase_id();
+        let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &purchase);
+        let key = match signs {
+            true => secret_key(102),
+            false => secret_key(66),
+        };
+        let abort = Abort {
+            purchase,
+            bank: terms.bank,
+            reason: AbortReason::CancelledBy(key.sign(&statement)),
+        };
+        let forged: Refusal =
+            PurchaseFault::AbortedBy(Box::new(Signed::sign(abort.clone(), &customer))).into();
+        let abort = Signed::sign(abort, &world.escrow.identity);
+        // Whatever somebody else has signed ends nothing.
+        world.escrow.refuse(Some(forged));
+        assert!(matches!(
+            world.ask(request.clone()).await.unwrap_err(),
+            Refusal::Later(Later::Unavailable(_))
+        ));
+        assert_eq!(state(&world, &request), Some(SaleState::Releasing));
+        world
+            .escrow
+            .refuse(Some(PurchaseFault::AbortedBy(Box::new(abort.clone())).into()));
+        let aborted: Refusal = PurchaseFault::Aborted(purchase).into();
+        assert_eq!(world.ask(request.clone()).await.unwrap_err(), aborted);
+        assert_eq!(state(&world, &request), Some(SaleState::Aborted(Box::new(abort))));
+        assert_eq!(open_sales(&world), 0);
+        world.escrow.refuse(None);
+        // It is the end: the goods key is shown for it no more.
+        let asked = world.escrow.asked();
+        assert_eq!(world.refused(request).await, aborted);
+        assert_eq!(world.escrow.asked(), asked);
+        let answer = world.merchant.admin(evidence_of(purchase)).await.unwrap();
+        let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
+        let convicted: Vec<_> = judge(&[papers])
+            .iter()
+            .map(|it| (it.culprit, it.charge))
+            .collect();
+        assert_eq!(convicted, expected);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_released_on_a_new_contract_of_version_1() {
+    let mut world = World::new();
+    world.add(ITEM, b"goods").await;
+    let offer = world.offer().await;
+    let mut request = world.held(offer);
+    let terms = &request.contract.terms;
+    let statement = PurchaseKeyUse::AgreeV1.statement(&terms.purchase_key, &terms.purchase_id());
+    request.contract.signature = secret_key(101).sign(&statement);
+    assert_eq!(world.refused(request).await, ContractFault::WithoutCauses.into());
+    assert_eq!(world.escrow.asked(), 0);
 }
 
 /// A change to a good request and what must be said of it.

@@ -5,6 +5,7 @@
 
 use crate::documents::{AbortReason, Overdue, PurchaseKeyUse, Terms};
 use farthing_coin::{SignatureError, Signed};
+use std::fmt;
 
 /// Why the cause of an abort is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,14 +29,6 @@ pub enum CauseFault {
 }
 
 impl AbortReason {
-    /// Whether this is the escrow's word alone, as in version 1.
-    pub fn is_bare(&self) -> bool {
-        match self {
-            AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => true,
-            AbortReason::CancelledBy(_) | AbortReason::Overdue(_) | AbortReason::WrongKey(_) => false,
-        }
-    }
-
     /// Whether the customer wanted it.
     pub fn is_cancel(&self) -> bool {
         matches!(self, AbortReason::Cancelled | AbortReason::CancelledBy(_))
@@ -81,4 +74,17 @@ pub fn check_overdue(overdue: &Signed<Overdue>, terms: &Terms) -> Result<(), Cau
         return Err(CauseFault::OverdueEarly);
     }
     Ok(())
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AbortReason::Cancelled => "the escrow says that the customer cancelled it",
+            AbortReason::DeadlinePassed => "the escrow says that its deadline passed",
+            AbortReason::WrongSealedKey => "the escrow says that the offer's sealed key is a wrong one",
+            AbortReason::CancelledBy(_) => "the customer cancelled it",
+            AbortReason::Overdue(_) => "its deadline passed",
+            AbortReason::WrongKey(_) => "the offer's sealed key is a wrong one",
+        })
+    }
 }

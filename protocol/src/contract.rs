@@ -1,13 +1,13 @@
 //! Contracts: what customer and merchant have agreed to, checked once, by whoever meets one.
 
 use crate::{
-    documents::{BankHold, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Terms},
+    documents::{BankHold, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Terms, promises_causes},
     goods::GoodsKey,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     refusal::ContractFault,
     seal::{opens, unwrap},
 };
-use farthing_coin::{Document, SecretKey, Signed};
+use farthing_coin::{Document, SecretKey, SignatureError, Signed};
 use farthing_planted::{Defect, is_planted};
 
 /// A contract within its bounds, signed by merchant and customer, whose terms fit its offer.
@@ -16,6 +16,7 @@ use farthing_planted::{Defect, is_planted};
 pub struct VerifiedContract {
     contract: Contract,
     purchase: PurchaseId,
+    wants_causes: bool,
 }
 
 impl Contract {
@@ -24,26 +25,39 @@ impl Contract {
     /// # Errors
     /// Names the first thing at fault.
     pub fn verified(self) -> Result<VerifiedContract, ContractFault> {
-        let Contract {
-            terms,
-            offer,
-            signature,
-        } = &self;
+        let Contract { terms, offer, .. } = &self;
         check_bounds(&offer.body)?;
         offer
             .verify(&offer.body.merchant)
             .map_err(|e| ContractFault::OfferForged(e.to_string()))?;
         fits(terms, &offer.body)?;
         let purchase = terms.purchase_id();
-        let agreed = PurchaseKeyUse::Agree.statement(&terms.purchase_key, &purchase);
-        terms
-            .purchase_key
-            .verify(&agreed, signature)
-            .map_err(|e| ContractFault::Forged(e.to_string()))?;
+        let wants_causes = match self.is_agreed(PurchaseKeyUse::Agree) {
+            Ok(()) => true,
+            Err(why) => match self.is_agreed(PurchaseKeyUse::AgreeV1) {
+                Ok(()) => false,
+                Err(_) => return Err(ContractFault::Forged(why.to_string())),
+            },
+        };
         Ok(VerifiedContract {
             purchase,
+            wants_causes,
             contract: self,
         })
+    }
+
+    /// Whether the customer agreed to it as a contract whose escrow has to show the cause of an abort. Contracts of
+    /// version 1 are not.
+    pub fn wants_causes(&self) -> bool {
+        self.is_agreed(PurchaseKeyUse::Agree).is_ok()
+    }
+
+    fn is_agreed(&self, key_use: PurchaseKeyUse) -> Result<(), SignatureError> {
+        let key = &self.terms.purchase_key;
+        key.verify(
+            &key_use.statement(key, &self.terms.purchase_id()),
+            &self.signature,
+        )
     }
 }
 
@@ -58,8 +72,7 @@ impl HeldContract {
     /// The escrow's word on it, around the bank's. It gives it on nothing but contracts and banks' words that it has
     /// verified, so that its signature is enough for it at the release: see `check_own_hold`.
     pub fn hold(&self, key: &SecretKey) -> Signed<Hold> {
-        let bank_hold = self.bank_hold.clone();
-        Signed::sign(Hold { bank_hold }, key)
+        sign_hold(self.bank_hold.clone(), self.contract.wants_causes, key)
     }
 
     /// The contract.
@@ -113,6 +126,11 @@ impl VerifiedContract {
         self.purchase
     }
 
+    /// Whether its escrow has to show the cause of an abort.
+    pub fn wants_causes(&self) -> bool {
+        self.wants_causes
+    }
+
     /// The contract with the answer of its bank, when that says that it holds the coins.
     ///
     /// # Errors
@@ -128,12 +146,27 @@ impl VerifiedContract {
     }
 }
 
-/// Checks that `hold` is the one that escrow and bank of these terms give for them.
+/// The escrow's word around that of the bank, which it has verified.
+pub fn sign_hold(bank_hold: Signed<BankHold>, with_causes: bool, key: &SecretKey) -> Signed<Hold> {
+    let hold = Hold { bank_hold };
+    match with_causes {
+        true => hold.sign_with_causes(key),
+        false => Signed::sign(hold, key),
+    }
+}
+
+/// Checks that `hold` is the one that escrow and bank of this contract give for it. Where the contract wants causes, the
+/// escrow has to promise them in the hold.
 ///
 /// # Errors
 /// Says what does not fit.
-pub fn check_hold(terms: &Terms, hold: &Signed<Hold>) -> Result<(), ContractFault> {
-    escrow_signed(terms, hold)?;
+pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), ContractFault> {
+    let terms = &contract.terms;
+    if escrow_signed(terms, hold)? == Promise::Nothing && contract.wants_causes() {
+        return Err(ContractFault::Hold(
+            "the escrow does not promise to show the cause of an abort".into(),
+        ));
+    }
     check_bank_hold(terms, &hold.body.bank_hold)
 }
 
@@ -155,8 +188,21 @@ fn check_bank_hold(terms: &Terms, bank_hold: &Signed<BankHold>) -> Result<(), Co
     is_for(&bank_hold.body, terms)
 }
 
-fn escrow_signed(terms: &Terms, hold: &Signed<Hold>) -> Result<(), ContractFault> {
+/// What an escrow promises with a hold, besides to accept a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// To show the cause of an abort.
+    Causes,
+    /// Nothing: the hold is of version 1.
+    Nothing,
+}
+
+fn escrow_signed(terms: &Terms, hold: &Signed<Hold>) -> Result<Promise, ContractFault> {
+    if promises_causes(hold, &terms.escrow) {
+        return Ok(Promise::Causes);
+    }
     hold.verify(&terms.escrow)
+        .map(|()| Promise::Nothing)
         .map_err(|e| ContractFault::Hold(format!("the escrow's signature: {e}")))
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! merchant                   escrow                      wallet
 //!   ReleaseRequest -------->   writes `committed` with the key, unless decided
-//!                  <--------  Signed<Receipt>, Signed<Commit>
+//!                  <--------  Signed<Receipt>, Signed<Commit>; or a refusal with Signed<Abort>
 //!                              writes `aborted`, unless decided  <-------- CancelRequest
 //!                             Outcome                            -------->
 //! ```
@@ -12,10 +12,11 @@
 //! request, gets what was written first.
 
 use crate::{
+    cause::check_overdue,
     contract::{HeldContract, check_own_hold, keeps_offer},
     documents::{
-        Abort, AbortReason, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, SaleLimit,
-        Terms,
+        Abort, AbortReason, Commit, Contract, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,
+        SaleLimit, Terms,
     },
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
@@ -64,6 +65,8 @@ pub struct OutcomeRequest {
 pub struct OverdueRequest {
     /// The purchase's terms.
     pub terms: Terms,
+    /// The bank's word that it is overdue, which the abort will show as its cause.
+    pub overdue: Signed<Overdue>,
 }
 
 /// How a purchase has ended, or that it has not.
@@ -365,7 +368,7 @@ impl Decided {
 
 /// A cancel that the purchase key signed. Only [`verify_cancel`] makes one.
 #[derive(Debug)]
-pub struct VerifiedCancel(Terms);
+pub struct VerifiedCancel(CancelRequest);
 
 /// Verifies a cancel. Neither the deadline nor any other content of the terms matters: coins may have been put to
 /// whatever terms the customer has signed, and only an abort gives them back to her for certain.
@@ -373,11 +376,11 @@ pub struct VerifiedCancel(Terms);
 /// # Errors
 /// When it is for another escrow, not signed by the purchase key, or too long to be kept.
 pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<VerifiedCancel, Refusal> {
-    let CancelRequest { terms, signature } = request;
+    let CancelRequest { terms, signature } = &request;
     check_recipient(&terms.escrow, here)?;
-    check_bounds(&terms)?;
-    check_purchase_key(&terms, PurchaseKeyUse::Cancel, &signature)?;
-    Ok(VerifiedCancel(terms))
+    check_bounds(terms)?;
+    check_purchase_key(terms, PurchaseKeyUse::Cancel, signature)?;
+    Ok(VerifiedCancel(request))
 }
 
 /// Bounds the one field of the terms that has no fixed size, for terms that come without an offer and are going to be
@@ -405,16 +408,20 @@ pub(crate) fn check_purchase_key(
 impl VerifiedCancel {
     /// The terms of the purchase, whose row the escrow loads.
     pub fn terms(&self) -> &Terms {
-        &self.0
+        &self.0.terms
     }
 
-    /// Decides: aborted, unless it was decided before.
+    /// Decides: aborted, unless it was decided before. The cause is the customer's signature.
     pub fn respond(self, existing: Option<Decision>) -> Decided {
+        let CancelRequest { terms, signature } = self.0;
         match existing {
             Some(decision) if !is_planted(Defect::CancelAfterCommit) => Decided::Before(decision),
             _ => Decided::Now(Decision::Aborted {
-                terms: self.0,
-                reason: AbortReason::Cancelled,
+                terms,
+                reason: match is_planted(Defect::CauseNotShown) {
+                    true => AbortReason::Cancelled,
+                    false => AbortReason::CancelledBy(signature),
+                },
             }),
         }
     }
@@ -438,38 +445,40 @@ pub fn respond_outcome(
 
 /// A bank's question about an overdue hold at this escrow. Only [`verify_overdue`] makes one.
 #[derive(Debug)]
-pub struct VerifiedOverdue(Terms);
+pub struct VerifiedOverdue(OverdueRequest);
 
-/// Verifies the question. It carries no signature: what it asks for, the abort of a purchase whose deadline has passed
-/// by the escrow's own clock, is due whoever asks.
+/// Verifies the question: it carries the bank's word that the purchase is overdue.
 ///
 /// # Errors
-/// When it is for another escrow, or too long to be kept.
+/// When it is for another escrow, too long to be kept, or without a good word of the terms' bank.
 pub fn verify_overdue(request: OverdueRequest, here: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
     check_recipient(&request.terms.escrow, here)?;
     check_bounds(&request.terms)?;
-    Ok(VerifiedOverdue(request.terms))
+    check_overdue(&request.overdue, &request.terms)
+        .map_err(|fault| ContractFault::Cause(fault.to_string()))?;
+    Ok(VerifiedOverdue(request))
 }
 
 impl VerifiedOverdue {
     /// The terms of the purchase, whose row the escrow loads.
     pub fn terms(&self) -> &Terms {
-        &self.0
+        &self.0.terms
     }
 
     /// Decides: an escrow that knows nothing of the purchase aborts it, once the deadline has passed by its own clock.
+    /// The cause is the bank's word.
     ///
     /// # Errors
     /// When the purchase is open and the deadline has not passed.
     pub fn respond(self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
         match existing {
             Some(decision) => Ok(Decided::Before(decision)),
-            None if now_ms < self.0.deadline_ms && !is_planted(Defect::BanksClockObeyed) => {
+            None if now_ms < self.0.terms.deadline_ms && !is_planted(Defect::BanksClockObeyed) => {
                 Err(Later::NotYet)
             }
             None => Ok(Decided::Now(Decision::Aborted {
-                terms: self.0,
-                reason: AbortReason::DeadlinePassed,
+                terms: self.0.terms,
+                reason: AbortReason::Overdue(Box::new(self.0.overdue)),
             })),
         }
     }

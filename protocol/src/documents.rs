@@ -13,8 +13,8 @@ use crate::{
     seal::{OfferedKey, SealedKey, WrappedKey},
 };
 use farthing_coin::{
-    Challenge, Coin, Document, KeyId, PublicKey, Response, SharedPoint, Signature, SignatureError, Signed,
-    Statement, Transcript, TranscriptExt,
+    Challenge, Coin, Document, KeyId, PublicKey, Response, SecretKey, SharedPoint, Signature, SignatureError,
+    Signed, Statement, Transcript, TranscriptExt,
 };
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
@@ -295,15 +295,18 @@ pub struct Contract {
     pub terms: Terms,
     /// What the bank never sees.
     pub offer: Signed<Offer>,
-    /// By the purchase key, over the purchase id.
+    /// By the purchase key, over the purchase id. Its context says whether the escrow has to show causes: see
+    /// [`PurchaseKeyUse`].
     pub signature: Signature,
 }
 
 /// What the purchase key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurchaseKeyUse {
-    /// To agree to a contract.
+    /// To agree to a contract, whose escrow has to show the cause of an abort.
     Agree,
+    /// To agree to a contract of version 1, whose escrow aborts by its word alone. Nothing new is signed so.
+    AgreeV1,
     /// To cancel, at the escrow.
     Cancel,
     /// To ask for the outcome, at the escrow.
@@ -316,7 +319,8 @@ impl PurchaseKeyUse {
     /// The statement to be signed for `purchase` with the purchase key `key`.
     pub fn statement(self, key: &PublicKey, purchase: &PurchaseId) -> Statement {
         let context = match self {
-            PurchaseKeyUse::Agree => "farthing contract",
+            PurchaseKeyUse::Agree => "farthing contract 2",
+            PurchaseKeyUse::AgreeV1 => "farthing contract",
             PurchaseKeyUse::Cancel => "farthing cancel",
             PurchaseKeyUse::Outcome => "farthing outcome",
             PurchaseKeyUse::Collect => "farthing collect",
@@ -423,6 +427,8 @@ impl Document for BankHold {
 }
 
 /// The escrow's word that it will accept a release for this purchase, around the bank's. Signed by the escrow.
+///
+/// Signed under its own label it is of version 1. For a contract of version 2 it is signed as [`HoldWithCauses`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// The bank's part.
@@ -437,6 +443,38 @@ impl Document for Hold {
         t.bytes(b"bank commitment", &self.bank_hold.signature.commitment);
         t.bytes(b"bank response", &self.bank_hold.signature.response);
     }
+}
+
+/// A [`Hold`] with which the escrow promises, too, that an abort of this purchase will show its cause.
+///
+/// An abort without a cause convicts an escrow together with this. The customer's signature under the contract would
+/// not do: the customer can sign another one after a purchase that an escrow of version 1 has aborted.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldWithCauses<'a>(pub &'a Hold);
+
+impl Document for HoldWithCauses<'_> {
+    const LABEL: &'static str = "farthing hold 2";
+
+    fn describe(&self, t: &mut Transcript) {
+        self.0.describe(t);
+    }
+}
+
+impl Hold {
+    /// Signs the hold, with the promise to show causes.
+    pub fn sign_with_causes(self, key: &SecretKey) -> Signed<Hold> {
+        let signature = key.sign(&HoldWithCauses(&self).statement(&key.public()));
+        Signed {
+            body: self,
+            signature,
+        }
+    }
+}
+
+/// Whether `escrow` signed this hold with the promise to show causes.
+pub fn promises_causes(hold: &Signed<Hold>, escrow: &PublicKey) -> bool {
+    let statement = HoldWithCauses(&hold.body).statement(escrow);
+    escrow.verify(&statement, &hold.signature).is_ok()
 }
 
 /// The escrow's decision to commit, with the goods key. Signed by the escrow, for merchant and customer.

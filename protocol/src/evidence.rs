@@ -18,7 +18,7 @@ mod delivery;
 pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 
 use crate::{
-    documents::{Abort, BankHold, Commit, Contract, EarlierUse, PurchaseId, Receipt, Settled, Terms},
+    documents::{Abort, BankHold, Commit, Contract, EarlierUse, Hold, PurchaseId, Receipt, Settled, Terms},
     goods::{PurchaseSecret, SealingSecret},
 };
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
@@ -43,6 +43,10 @@ pub struct Papers {
     /// The escrow, where there are not even terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escrow: Option<PublicKey>,
+    /// Signed by the escrow, around the bank's: that it will accept a release, and whether an abort of it will show its
+    /// cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Signed<Hold>>,
     /// Signed by the bank: that the coins are held, and whom it will obey.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank_hold: Option<Signed<BankHold>>,
@@ -115,6 +119,10 @@ pub enum Charge {
     WrongGoodsKey,
     /// The signer's document says something else than the terms of the purchase that it names.
     NotAsAgreed,
+    /// The escrow signed an abort whose cause is none: neither the customer cancelled nor the bank called it overdue.
+    AbortedWithoutCause,
+    /// The bank signed that a purchase is overdue, before its deadline.
+    OverdueTooEarly,
     /// The escrow signed that it has aborted for a wrong sealed key, and the offer's is right.
     SealedKeyDenied,
     /// The escrow signed that the sealed key of the merchant's offer is a wrong one.
@@ -138,6 +146,8 @@ impl Charge {
             Charge::DecidedTwice
             | Charge::WrongGoodsKey
             | Charge::NotAsAgreed
+            | Charge::AbortedWithoutCause
+            | Charge::OverdueTooEarly
             | Charge::SealedKeyDenied
             | Charge::SettledTwice => None,
             Charge::WrongSealedKey => {
@@ -161,6 +171,10 @@ impl fmt::Display for Charge {
             Charge::DecidedTwice => "it signed both outcomes of the purchase",
             Charge::WrongGoodsKey => "it committed with a goods key that does not open the offer's commitment",
             Charge::NotAsAgreed => "it signed something else than the terms of the purchase that it names",
+            Charge::AbortedWithoutCause => {
+                "it aborted the purchase, and neither the customer's cancel nor the bank's word is in the abort"
+            }
+            Charge::OverdueTooEarly => "it signed that the purchase is overdue before its deadline",
             Charge::SealedKeyDenied => "it aborted for a wrong sealed key, and the offer's is right",
             Charge::WrongSealedKey => "the goods key that it sealed in its offer is not the one that the offer commits to",
             Charge::SettledTwice => "it signed that it has obeyed both outcomes of the purchase",

@@ -123,7 +123,7 @@ pub fn verify_deliver(request: DeliverRequest, here: &PublicKey) -> Result<Verif
         return Err(GoodsFault::UnknownOffer.into());
     }
     let contract = contract.verified()?;
-    check_hold(contract.terms(), &hold)?;
+    check_hold(contract.contract(), &hold)?;
     Ok(VerifiedDeliver { contract, hold })
 }
 

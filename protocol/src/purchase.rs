@@ -130,7 +130,7 @@ pub enum PurchaseError {
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
     /// The escrow signed an abort whose cause is none: it has broken its word.
-    #[error("the escrow signed an abort without a cause: {0}")]
+    #[error("the escrow signed an abort without a cause: {0}; `receipt show` has what proves it")]
     WithoutCause(CauseFault),
     /// The escrow signed both outcomes.
     #[error("the escrow signed both a receipt and an abort for this purchase")]
@@ -457,7 +457,7 @@ impl Purchase {
     pub fn on_hold(self, hold: Signed<Hold>) -> Result<Purchase, PurchaseError> {
         match self {
             Purchase::Holding(order) => {
-                check_hold(&order.contract.terms, &hold)?;
+                check_hold(&order.contract, &hold)?;
                 Ok(Purchase::Held(order, hold))
             }
             other => Ok(other),
@@ -482,15 +482,28 @@ impl Purchase {
         }
     }
 
-    /// The escrow, or the bank, handed over the abort.
+    /// The escrow handed over the abort.
     ///
     /// # Errors
-    /// When it is not this escrow's abort of this purchase.
+    /// When it is not this escrow's abort of this purchase, or has no cause where the contract wants one.
     pub fn on_abort(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
         let Some(order) = self.order() else {
             return Ok(self);
         };
-        check_abort(&abort, &order.contract.terms)?;
+        check_abort_cause(&abort, &order.contract)?;
+        self.end_aborted(abort)
+    }
+
+    /// The bank handed over the abort that it obeys. Whatever its cause, the coins are released.
+    fn on_obeyed(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
+        let Some(order) = self.order() else {
+            return Ok(self);
+        };
+        check_abort_signed(&abort, &order.contract.terms)?;
+        self.end_aborted(abort)
+    }
+
+    fn end_aborted(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
         match self {
             Purchase::Holding(order) | Purchase::Held(order, _) | Purchase::Cancelling(order) => {
                 Ok(Purchase::Aborted(order, abort))
@@ -523,7 +536,7 @@ impl Purchase {
     ) -> Result<Purchase, PurchaseError> {
         match collected {
             Collected::Open => Ok(self),
-            Collected::Aborted(abort) => self.on_abort(abort),
+            Collected::Aborted(abort) => self.on_obeyed(abort),
             Collected::Committed(commit) => {
                 let Some(order) = self.order() else {
                     return Ok(self);
@@ -618,6 +631,18 @@ pub fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseE
     match abort.body.reason.check(terms) {
         Ok(()) | Err(CauseFault::NotShown) => Ok(()),
         Err(fault) => Err(PurchaseError::WithoutCause(fault)),
+    }
+}
+
+/// As [`check_abort`], for a contract: where that wants causes, one has to be shown.
+///
+/// # Errors
+/// As there.
+pub fn check_abort_cause(abort: &Signed<Abort>, contract: &Contract) -> Result<(), PurchaseError> {
+    check_abort(abort, &contract.terms)?;
+    match abort.body.reason.check(&contract.terms) {
+        Err(fault) if contract.wants_causes() => Err(PurchaseError::WithoutCause(fault)),
+        _ => Ok(()),
     }
 }
 

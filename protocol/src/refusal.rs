@@ -5,7 +5,7 @@
 //! joins two requests.
 
 use crate::decide::SignedDecision;
-use crate::documents::{CoinUse, EarlierUse, Issued, PurchaseId};
+use crate::documents::{Abort, CoinUse, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;
 use farthing_coin::{Coin, KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
@@ -325,6 +325,14 @@ pub enum ContractFault {
     /// A decision's signature or content does not fit the purchase.
     #[error("the decision is refused: {0}")]
     Decision(String),
+    /// What is shown as the cause of an abort is none.
+    #[error("the cause of the abort is refused: {0}")]
+    Cause(String),
+    /// The contract is of version 1, whose escrow need not show why it aborts.
+    #[error(
+        "the contract is of version 1, and nothing is released for it any more; the coins come back, buy again"
+    )]
+    WithoutCauses,
 }
 
 /// The state that the purchase is in.
@@ -351,6 +359,9 @@ pub enum PurchaseFault {
     /// The bank has obeyed its escrow's opposite decision, which is inside: both together convict the escrow.
     #[error("the same escrow signed the opposite before, which convicts it")]
     DecidedOtherwise(Box<SignedDecision>),
+    /// The escrow has aborted it: this, with its cause. It is what a merchant gets, who has shown the goods key for it.
+    #[error("the purchase has ended: aborted, as {}", .0.body.reason)]
+    AbortedBy(Box<Signed<Abort>>),
 }
 
 /// The merchant's goods.

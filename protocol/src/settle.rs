@@ -127,6 +127,9 @@ impl BankPurchase {
 pub struct VerifiedDecision {
     escrow: PublicKey,
     decision: SignedDecision,
+    /// Whether it is an abort whose cause was checked, against the terms in the row. A purchase id is the digest of its
+    /// terms, so that no others can be meant.
+    has_cause: bool,
 }
 
 /// Verifies decisions, their signatures in one batch. `stored` loads the row of a purchase, or says why no decision is
@@ -147,13 +150,23 @@ pub fn verify_settle(
     let mut verify = |(index, decision): (usize, SignedDecision)| {
         let row = stored(&decision.purchase())?;
         check_recipient(&decision.bank(), here)?;
+        let has_cause = match (&row, &decision) {
+            (Some(BankPurchase::Held { terms, .. }), SignedDecision::Abort(abort)) => {
+                abort.body.reason.check(terms).is_ok()
+            }
+            _ => false,
+        };
         if !row.is_some_and(|row| row.was_ended_by(&decision)) {
             match &decision {
                 SignedDecision::Commit(commit) => add(&mut batch, index, &escrow, commit),
                 SignedDecision::Abort(abort) => add(&mut batch, index, &escrow, abort),
             }
         }
-        Ok(VerifiedDecision { escrow, decision })
+        Ok(VerifiedDecision {
+            escrow,
+            decision,
+            has_cause,
+        })
     };
     let mut verified: Vec<_> = decisions.into_iter().enumerate().map(&mut verify).collect();
     if let Err(culprits) = batch.verify(rng)
@@ -207,18 +220,31 @@ impl VerifiedDecision {
         &self.decision
     }
 
-    /// Obeys. `states` are those of the row's held coins, in their order.
+    /// Obeys. `states` are those of the row's held coins, in their order; `needs_cause` says whether the coins were held
+    /// under version 2, so that an abort has to show its cause.
+    ///
+    /// An abort that comes before its hold is obeyed without one: there are no terms to check it against, and it
+    /// releases nothing. All it does is to have a late hold refused, which its escrow could as well not have asked for.
     ///
     /// # Errors
-    /// When a commit's purchase is unknown, or the decision does not fit the terms.
+    /// When a commit's purchase is unknown, the decision does not fit the terms, or an abort has no cause.
     pub fn respond(
         &self,
         purchase: Option<BankPurchase>,
         states: &[CoinState],
+        needs_cause: bool,
     ) -> Result<SettleDecision, Refusal> {
         match &self.decision {
             SignedDecision::Commit(commit) => respond_commit(commit, purchase, states),
             SignedDecision::Abort(abort) => {
+                if let Some(BankPurchase::Held { terms, .. }) = &purchase
+                    && needs_cause
+                    && !self.has_cause
+                    && !is_planted(Defect::CauseUnchecked)
+                {
+                    let verdict = abort.body.reason.check(terms);
+                    verdict.map_err(|fault| ContractFault::Cause(fault.to_string()))?;
+                }
                 let settled = Settled::aborted(abort.body.purchase, self.escrow);
                 respond_abort(abort, settled, purchase, states)
             }
@@ -334,8 +360,8 @@ pub fn respond_collect(
         return Ok(Collected::Open);
     };
     // An abort that came before its hold has left no terms, and so no key to check the question against. Whoever asks
-    // gets it all the same, which is harmless: it names the purchase, which he has named himself, the bank and a
-    // reason, and the bank obeys it already.
+    // gets it all the same, which is harmless: it names the purchase, which the asker has named, the bank and a
+    // reason with its cause, and the bank obeys it already.
     if let Some(terms) = purchase.terms() {
         check_purchase_key(terms, PurchaseKeyUse::Collect, &request.signature)?;
     }

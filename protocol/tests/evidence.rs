@@ -3,13 +3,16 @@
 
 use farthing_coin::{Document, PublicKey, SecretKey, Seed, SharedPoint, Signed};
 use farthing_protocol::{
+    cause::CauseFault,
+    contract::{check_hold, sign_hold},
     documents::{
-        Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
-        SaleLimit, Settled, Terms,
+        Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, Overdue, PurchaseId,
+        PurchaseKeyUse, Receipt, SaleLimit, Settled, Terms,
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
     goods::{ContentKey, GoodsKey, PurchaseSecret, SealingSecret},
     money::Amount,
+    purchase::{PurchaseError, check_abort_cause},
     seal::{OfferedKey, commit_goods_key, seal_goods_key, wrap},
 };
 
@@ -364,6 +367,142 @@ fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_
         let papers = [aborted_with_point(contract, shown), sealing_secret(SEALER)];
         assert_eq!(said(&papers), [expected]);
     }
+}
+
+fn aborted_for(reason: AbortReason) -> Papers {
+    let abort = Abort { reason, ..abort() };
+    Papers {
+        abort: by(ESCROW, abort),
+        ..of_terms()
+    }
+}
+
+/// The escrow's hold, in which it promises to show causes; or one of version 1.
+fn held(promised: bool, escrow: u8) -> Papers {
+    let hold = sign_hold(
+        by(BANK, BankHold::of(&terms())).unwrap(),
+        promised,
+        &secret(escrow),
+    );
+    Papers {
+        hold: Some(hold),
+        ..Papers::default()
+    }
+}
+
+fn cancel_of(purchase: &PurchaseId) -> AbortReason {
+    let statement = PurchaseKeyUse::Cancel.statement(&key(CUSTOMER), purchase);
+    AbortReason::CancelledBy(secret(CUSTOMER).sign(&statement))
+}
+
+fn overdue(who: u8, change: impl FnOnce(&mut Overdue)) -> AbortReason {
+    let terms = terms();
+    let mut overdue = Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms,
+    };
+    change(&mut overdue);
+    AbortReason::Overdue(Box::new(Signed::sign(overdue, &secret(who))))
+}
+
+#[test]
+fn an_abort_with_its_cause_convicts_nobody() {
+    for reason in [cancel_of(&terms().purchase_id()), overdue(BANK, |_| {})] {
+        assert_eq!(reason.check(&terms()), Ok(()));
+        proves(&[aborted_for(reason), held(true, ESCROW)], &[]);
+    }
+}
+
+#[test]
+fn an_abort_without_its_cause_convicts_the_escrow_that_promised_to_show_one() {
+    let promised = held(true, ESCROW);
+    for reason in [AbortReason::Cancelled, AbortReason::DeadlinePassed] {
+        let papers = aborted_for(reason);
+        proves(
+            &[papers.clone(), promised.clone()],
+            &[escrow(Charge::AbortedWithoutCause)],
+        );
+        // An escrow of version 1 has promised nothing, and another's promise does not bind it.
+        proves(&[papers.clone(), held(false, ESCROW)], &[]);
+        proves(&[papers.clone(), held(true, OTHER_ESCROW)], &[]);
+        // Nor can the customer make it promise, by signing a new contract of what was aborted before.
+        let contract = contract();
+        assert!(contract.wants_causes());
+        let papers = Papers {
+            contract: Some(contract),
+            ..papers
+        };
+        proves(&[papers], &[]);
+    }
+    assert_eq!(Charge::AbortedWithoutCause.unless(), None);
+}
+
+#[test]
+fn an_abort_with_a_false_cause_convicts_the_escrow_and_a_bank_that_signed_too_early() {
+    let other = PurchaseId([66; 32]);
+    let made_up = [
+        cancel_of(&other),
+        overdue(ESCROW, |_| {}),
+        overdue(BANK, |it| it.purchase = other),
+    ];
+    for reason in made_up {
+        proves(&[aborted_for(reason)], &[escrow(Charge::AbortedWithoutCause)]);
+    }
+    let early = overdue(BANK, |it| it.at_ms -= 1);
+    proves(
+        &[aborted_for(early)],
+        &[escrow(Charge::AbortedWithoutCause), bank(Charge::OverdueTooEarly)],
+    );
+    let of_other_deadline = overdue(BANK, |it| it.deadline_ms -= 1);
+    proves(
+        &[aborted_for(of_other_deadline)],
+        &[escrow(Charge::AbortedWithoutCause), bank(Charge::NotAsAgreed)],
+    );
+}
+
+#[test]
+fn an_abort_with_a_false_cause_clears_no_bank() {
+    let owed = Papers {
+        settled: None,
+        ..honest()
+    };
+    proves(
+        &[owed, aborted_for(cancel_of(&PurchaseId([66; 32])))],
+        &[
+            escrow(Charge::DecidedTwice),
+            escrow(Charge::AbortedWithoutCause),
+            bank(Charge::CreditDenied),
+        ],
+    );
+}
+
+#[test]
+fn a_contract_of_version_1_holds_and_wants_no_causes() {
+    let new = contract();
+    let old = Contract {
+        signature: secret(CUSTOMER)
+            .sign(&PurchaseKeyUse::AgreeV1.statement(&key(CUSTOMER), &new.terms.purchase_id())),
+        ..new.clone()
+    };
+    assert!(new.clone().verified().unwrap().wants_causes());
+    assert!(!old.clone().verified().unwrap().wants_causes());
+    let hold = |promised| held(promised, ESCROW).hold.unwrap();
+    assert_eq!(check_hold(&new, &hold(true)), Ok(()));
+    assert!(
+        check_hold(&new, &hold(false)).is_err(),
+        "it has to promise causes"
+    );
+    assert_eq!(check_hold(&old, &hold(false)), Ok(()));
+    assert_eq!(check_hold(&old, &hold(true)), Ok(()));
+    // A wallet takes an abort of version 1 for a contract of version 1 alone.
+    let abort = by(ESCROW, abort()).unwrap();
+    assert_eq!(check_abort_cause(&abort, &old), Ok(()));
+    assert_eq!(
+        check_abort_cause(&abort, &new),
+        Err(PurchaseError::WithoutCause(CauseFault::NotShown))
+    );
 }
 
 #[test]

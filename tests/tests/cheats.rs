@@ -23,6 +23,7 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{admin::AdminHandler, store::limits::QUEUE_MAX_TRANSACTIONS};
 use farthing_protocol::{
     decide::Outcome,
+    documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
     goods::{GoodsKey, SealingSecret},
     limits::SESSIONS_PER_ACCOUNT_MAX,
@@ -35,9 +36,10 @@ use farthing_tests::{
     by_hand::ByHand,
     simulation::{
         cheats::{
-            DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers, LeavesHimUnpaid, Lie,
-            NeverReleases, Pretext, ShowsNoCatalog, SignsWrongKeys, TellsHerAbort, describes_other_goods,
-            seals_another_key, wraps_another_key, wraps_nothing,
+            AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
+            FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, ShowsNoCatalog, SignsWrongKeys,
+            TellsHerAbort, cancels, describes_other_goods, overdue, seals_another_key, wraps_another_key,
+            wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -50,7 +52,7 @@ use farthing_tests::{
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 const ESCROW: Party = Party::Escrow(0);
@@ -163,6 +165,12 @@ impl Setting {
 
     fn key(&self, party: Party) -> PublicKey {
         self.world.foundation.key(party).public()
+    }
+
+    /// The seed of the customer's wallet at the bank.
+    fn seed(&self) -> Seed {
+        let seed = self.world.foundation.seed_of("alice");
+        seed.for_bank(&self.key(Party::Bank))
     }
 
     fn escrow(&self, charge: Charge) -> (Culprit, Charge) {
@@ -432,10 +440,49 @@ fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
 fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() {
     setting(6, async |it| {
         let (key, bank) = (it.world.foundation.key(ESCROW), it.key(Party::Bank));
-        it.world.cheat(ESCROW, TellsHerAbort { key, bank });
+        let waits_for_cancel = false;
+        it.world.cheat(
+            ESCROW,
+            TellsHerAbort {
+                key,
+                bank,
+                waits_for_cancel,
+            },
+        );
         let (number, bought) = it.buy().await;
-        // She shows the bank the abort, which shows her the commit that it has obeyed: she has paid, so she gets the goods.
+        // An abort without a cause ends nothing. The bank, asked instead, has the commit: she has paid, and gets the goods.
         bought.unwrap();
+        assert_eq!(it.status(number), "committed");
+        assert!(it.has_goods());
+        it.world.honest(ESCROW);
+        it.check_but_for(&["finality: "]).await;
+        assert_eq!(it.earned().await, PRICE);
+        assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+        let charges = [Charge::DecidedTwice, Charge::AbortedWithoutCause];
+        let charges = charges.map(|charge| it.escrow(charge));
+        convicts(&[it.wallet.papers(number).unwrap()], &charges);
+        convicts(&[it.sale().await], &[]);
+    });
+}
+
+#[test]
+fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything() {
+    setting(56, async |it| {
+        let (key, bank) = (it.world.foundation.key(ESCROW), it.key(Party::Bank));
+        let waits_for_cancel = true;
+        it.world.cheat(
+            ESCROW,
+            TellsHerAbort {
+                key,
+                bank,
+                waits_for_cancel,
+            },
+        );
+        let (number, _bought) = it.buy().await;
+        // She shows the bank the abort, which shows her the commit that it has obeyed: she has paid, so she gets the goods.
+        if it.status(number) != "committed" {
+            it.wallet.cancel(number).await.unwrap();
+        }
         assert_eq!(it.status(number), "committed");
         assert!(it.has_goods());
         it.world.honest(ESCROW);
@@ -450,19 +497,39 @@ fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() 
     });
 }
 
+/// An escrow that shows the bank an abort with this cause, and commits then. Returns the purchase, and whether the bank
+/// has obeyed the abort.
+async fn leaves_him_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
+    let cheat = LeavesHimUnpaid {
+        key: it.world.foundation.key(ESCROW),
+        bank: it.world.bank(),
+        cause,
+        obeyed: false.into(),
+    };
+    let cheat = it.world.cheat(ESCROW, cheat);
+    let (number, bought) = it.buy().await;
+    bought.unwrap();
+    (number, cheat.obeyed.load(Ordering::SeqCst))
+}
+
+#[test]
+fn an_abort_without_a_cause_leaves_no_merchant_unpaid() {
+    setting(57, async |it| {
+        let (_, obeyed) = leaves_him_unpaid(&it, Box::new(|_| AbortReason::Cancelled)).await;
+        assert!(!obeyed);
+        it.world.settle().await;
+        assert_eq!(it.earned().await, PRICE);
+        assert!(it.has_goods());
+        it.books_balance().await;
+    });
+}
+
 #[test]
 fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale_and_is_convicted() {
     setting(7, async |it| {
-        let key = it.world.foundation.key(ESCROW);
-        it.world.cheat(
-            ESCROW,
-            LeavesHimUnpaid {
-                key,
-                bank: it.world.bank(),
-            },
-        );
-        let (number, bought) = it.buy().await;
-        bought.unwrap();
+        // The customer has to be in it: the bank obeys no abort without a cause.
+        let (number, obeyed) = leaves_him_unpaid(&it, cancels(it.seed())).await;
+        assert!(obeyed);
         assert!(it.has_goods());
         // His sale is at its end, and nothing is asked again and again.
         it.world.settle().await;
@@ -488,6 +555,99 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
             it.world.merchant(0).sales_round().await.unwrap();
         }
         assert_eq!(it.world.bank().store().head(), before);
+    });
+}
+
+/// Whom something convicts in a setting, and of what.
+type Charged = fn(&Setting) -> (Culprit, Charge);
+
+/// An escrow aborts what is released to it, with a cause that is none. It has the goods key for nothing; but the bank
+/// releases nothing, the customer believes nothing, and both the customer's papers and the merchant's convict it.
+fn aborts_without_cause(seed: u64, cause: impl FnOnce(&Setting) -> Cause, also: &[Charged]) {
+    setting(seed, async |it| {
+        let cheat = AbortsWhatIsReleased::new(it.world.foundation.key(ESCROW), it.world.bank(), cause(&it));
+        let cheat = it.world.cheat(ESCROW, cheat);
+        let (number, bought) = it.buy().await;
+        let error = bought.unwrap_err();
+        assert!(
+            matches!(error, WalletError::Purchase(PurchaseError::WithoutCause(_))),
+            "{error}"
+        );
+        assert!(
+            !cheat.obeyed.load(Ordering::SeqCst),
+            "the bank obeys an abort without a cause"
+        );
+        assert_eq!(it.status(number), "held");
+        let charges: Vec<_> = [it.escrow(Charge::AbortedWithoutCause)]
+            .into_iter()
+            .chain(also.iter().map(|charge| charge(&it)))
+            .collect();
+        convicts(&[it.wallet.papers(number).unwrap()], &charges);
+        convicts(&[it.sale().await], &charges);
+
+        // It has not been decided: as soon as the escrow does what it must, the coins come back.
+        it.world.honest(ESCROW);
+        it.wallet.cancel(number).await.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        it.books_balance().await;
+        // What has convicted it stays.
+        convicts(&[it.wallet.papers(number).unwrap()], &charges);
+    });
+}
+
+#[test]
+fn an_escrow_that_aborts_by_its_word_alone_is_convicted_by_its_hold() {
+    aborts_without_cause(58, |_| Box::new(|_| AbortReason::Cancelled), &[]);
+    aborts_without_cause(59, |_| Box::new(|_| AbortReason::DeadlinePassed), &[]);
+}
+
+#[test]
+fn an_escrow_that_shows_the_cancel_of_another_purchase_is_convicted() {
+    let another = |it: &Setting| -> Cause {
+        let cancels = cancels(it.seed());
+        Box::new(move |terms| {
+            let others = Terms {
+                deadline_ms: terms.deadline_ms + 1,
+                ..terms.clone()
+            };
+            cancels(&others)
+        })
+    };
+    aborts_without_cause(60, another, &[]);
+}
+
+#[test]
+fn an_escrow_that_makes_up_the_banks_word_is_convicted() {
+    aborts_without_cause(61, |it| overdue(it.world.foundation.key(ESCROW), 0), &[]);
+}
+
+#[test]
+fn a_bank_that_calls_a_purchase_overdue_before_its_deadline_is_convicted_with_its_escrow() {
+    let bank = |it: &Setting| it.bank(Charge::OverdueTooEarly);
+    aborts_without_cause(62, |it| overdue(it.world.foundation.key(Party::Bank), 1), &[bank]);
+}
+
+#[test]
+fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_the_customers_cancel() {
+    setting(63, async |it| {
+        let cause = cancels(it.seed());
+        let cheat = AbortsWhatIsReleased::new(it.world.foundation.key(ESCROW), it.world.bank(), cause);
+        let cheat = it.world.cheat(ESCROW, cheat);
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        assert!(cheat.obeyed.load(Ordering::SeqCst));
+        assert_eq!(it.status(number), "aborted");
+        it.world.honest(ESCROW);
+        it.world.settle().await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        it.books_balance().await;
+        // Nobody can tell that the cancel came after the release: but it is there, and signed.
+        let sale = it.sale().await;
+        let abort = sale.abort.clone().unwrap();
+        assert!(matches!(abort.body.reason, AbortReason::CancelledBy(_)));
+        convicts(&[sale], &[]);
     });
 }
 

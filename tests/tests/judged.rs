@@ -10,9 +10,10 @@
 
 use farthing_bank::evidence::About;
 use farthing_client::wallet::Wallet;
-use farthing_coin::SecretKey;
+use farthing_coin::{SecretKey, Seed};
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
+    documents::AbortReason,
     evidence::{Culprit, Papers},
     money::Amount,
 };
@@ -20,8 +21,9 @@ use farthing_tests::{
     court::{Witness, judge_every_choice},
     simulation::{
         cheats::{
-            DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers, LeavesHimUnpaid, NeverReleases,
-            SignsWrongKeys, TellsHerAbort, seals_another_key,
+            AbortsWhatIsReleased, Cause, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers,
+            LeavesHimUnpaid, NeverReleases, SignsWrongKeys, TellsHerAbort, cancels, overdue,
+            seals_another_key,
         },
         foundation::Population,
         local,
@@ -60,6 +62,12 @@ fn run(seed: u64, population: Population, test: impl AsyncFnOnce(&mut Run)) {
 impl Run {
     fn key(&self, party: Party) -> SecretKey {
         self.world.foundation.key(party)
+    }
+
+    /// The seed of the customer's wallet at the bank.
+    fn seed(&self) -> Seed {
+        let seed = self.world.foundation.seed_of("alice");
+        seed.for_bank(&self.key(Party::Bank).public())
     }
 
     fn bank(&self) -> Culprit {
@@ -183,8 +191,17 @@ fn a_merchant_who_seals_another_key_is_never_cleared() {
 fn an_escrow_that_decides_twice_is_never_cleared() {
     run(5, Population::default(), async |it| {
         let (key, bank) = (it.key(ESCROW), it.key(Party::Bank).public());
-        it.world.cheat(ESCROW, TellsHerAbort { key, bank });
+        let waits_for_cancel = true;
+        it.world.cheat(
+            ESCROW,
+            TellsHerAbort {
+                key,
+                bank,
+                waits_for_cancel,
+            },
+        );
         it.buy().await;
+        let _ended = it.wallet.cancel(it.number).await;
         it.world.honest(ESCROW);
         it.world.settle().await;
         it.judged(&[(it.escrow(), "customer"), (it.escrow(), "bank")])
@@ -192,7 +209,13 @@ fn an_escrow_that_decides_twice_is_never_cleared() {
     });
     run(6, Population::default(), async |it| {
         let (key, bank) = (it.key(ESCROW), it.world.bank());
-        it.world.cheat(ESCROW, LeavesHimUnpaid { key, bank });
+        let cheat = LeavesHimUnpaid {
+            key,
+            bank,
+            cause: cancels(it.seed()),
+            obeyed: false.into(),
+        };
+        it.world.cheat(ESCROW, cheat);
         it.buy().await;
         it.world.settle().await;
         it.judged(&[(it.escrow(), "merchant"), (it.escrow(), "bank")])
@@ -207,6 +230,26 @@ fn an_escrow_that_denies_a_sealed_key_is_never_cleared() {
         it.world.cheat(ESCROW, DeniesSealedKeys { key });
         it.buy().await;
         it.judged(&[(it.escrow(), "customer")]).await;
+    });
+}
+
+#[test]
+fn an_escrow_that_aborts_without_a_cause_is_never_cleared() {
+    run(12, Population::default(), async |it| {
+        let bare: Cause = Box::new(|_| AbortReason::Cancelled);
+        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), bare);
+        it.world.cheat(ESCROW, cheat);
+        it.buy().await;
+        it.judged(&[(it.escrow(), "customer"), (it.escrow(), "merchant")])
+            .await;
+    });
+    run(11, Population::default(), async |it| {
+        let early = overdue(it.key(Party::Bank), 1);
+        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), early);
+        it.world.cheat(ESCROW, cheat);
+        it.buy().await;
+        it.judged(&[(it.escrow(), "customer"), (it.bank(), "merchant")])
+            .await;
     });
 }
 

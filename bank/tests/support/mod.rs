@@ -8,7 +8,7 @@ use farthing_bank::{
     bank::{Bank, BankParts},
     keys::{BankSettings, Master},
 };
-use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     clock::ManualClock,
@@ -20,7 +20,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::Call,
     decide::SignedDecision,
-    documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, SaleLimit},
+    documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
     exchange::{Exchange, ExchangeAsk},
     goods::GoodsKey,
     history::WithHead,
@@ -457,11 +457,15 @@ impl World {
     }
 
     pub fn abort(&self, bought: &Bought) -> SettleOne {
+        self.abort_for(bought, AbortReason::CancelledBy(bought.cancel()))
+    }
+
+    pub fn abort_for(&self, bought: &Bought, reason: AbortReason) -> SettleOne {
         let terms = &bought.order.contract.terms;
         let abort = Abort {
             purchase: terms.purchase_id(),
             bank: terms.bank,
-            reason: AbortReason::Cancelled,
+            reason,
         };
         SettleOne {
             escrow: self.escrow.public(),
@@ -481,6 +485,13 @@ pub struct Bought {
 }
 
 impl Bought {
+    /// The customer's cancel.
+    pub fn cancel(&self) -> Signature {
+        let purchase = self.order.contract.terms.purchase_id();
+        let statement = PurchaseKeyUse::Cancel.statement(&self.purchase_key.public(), &purchase);
+        self.purchase_key.sign(&statement)
+    }
+
     pub fn hold(&self) -> WithHead<BankHoldRequest> {
         WithHead::without(BankHoldRequest {
             terms: self.order.contract.terms.clone(),

@@ -248,6 +248,8 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::DecidedTwice => "decided_twice",
         Charge::WrongGoodsKey => "wrong_goods_key",
         Charge::NotAsAgreed => "not_as_agreed",
+        Charge::AbortedWithoutCause => "aborted_without_cause",
+        Charge::OverdueTooEarly => "overdue_too_early",
         Charge::SealedKeyDenied => "sealed_key_denied",
         Charge::WrongSealedKey => "wrong_sealed_key",
         Charge::SettledTwice => "settled_twice",

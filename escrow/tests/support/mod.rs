@@ -16,7 +16,7 @@ use farthing_node::store::{Head, Store, StoreOptions};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
-    documents::{AcceptedBank, Hold, Offer, PurchaseId, PurchaseKeyUse, SaleLimit},
+    documents::{AcceptedBank, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, SaleLimit, Terms},
     goods::{ContentKey, GoodsKey},
     history::WithHead,
     hold::HoldRequest,
@@ -219,14 +219,26 @@ impl World {
     }
 
     pub fn overdue(&self, bought: &Bought) -> WithHead<OverdueRequest> {
+        let terms = bought.order.contract.terms.clone();
         WithHead::without(OverdueRequest {
-            terms: bought.order.contract.terms.clone(),
+            overdue: Signed::sign(overdue(&terms), &self.bank.identity),
+            terms,
         })
     }
 
     /// Verifies a document of the escrow's.
     pub fn signed_here<D: Document>(&self, signed: &Signed<D>) {
         signed.verify(&self.escrow.here()).unwrap();
+    }
+}
+
+/// What a bank signs at the deadline.
+pub fn overdue(terms: &Terms) -> Overdue {
+    Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms,
     }
 }
 

@@ -357,7 +357,7 @@ impl World {
             total: terms.price,
         };
         let bank_hold = Signed::sign(bank_hold, &self.bank.identity);
-        Signed::sign(Hold { bank_hold }, &self.escrow.identity)
+        Hold { bank_hold }.sign_with_causes(&self.escrow.identity)
     }
 
     pub fn rng_bytes(&self, length: usize) -> Vec<u8> {

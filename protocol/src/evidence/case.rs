@@ -2,15 +2,18 @@
 
 use super::{Charge, Conviction, Culprit, Papers};
 use crate::{
+    cause::CauseFault,
     documents::{
-        Abort, AbortReason, BankHold, Commit, Contract, PurchaseId, Receipt, Settled, SettledAs, Terms,
+        Abort, AbortReason, BankHold, Commit, Contract, Overdue, PurchaseId, Receipt, Settled, SettledAs,
+        Terms, promises_causes,
     },
     goods::SealingSecret,
-    purchase::{PurchaseError, check_abort, check_commit, check_receipt},
+    purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt},
     seal::{opens, reopen_goods_key},
     sealed::shows_wrong_key,
 };
 use farthing_coin::{Document, PublicKey, SecretKey, Signed};
+use farthing_planted::{Defect, is_planted};
 use std::collections::BTreeSet;
 
 /// The documents of one purchase at one escrow, each with a signature that holds.
@@ -22,6 +25,8 @@ pub(super) struct Case<'a> {
     contract: Option<Contract>,
     secret: Option<SecretKey>,
     sealing_secrets: Vec<&'a SealingSecret>,
+    /// Whether the escrow has promised to show the cause of an abort.
+    promises_causes: bool,
     holds: Vec<&'a Signed<BankHold>>,
     receipts: Vec<&'a Signed<Receipt>>,
     commits: Vec<&'a Signed<Commit>>,
@@ -72,6 +77,10 @@ impl<'a> Case<'a> {
                 .iter()
                 .filter_map(|paper| paper.sealing_secret.as_ref())
                 .collect(),
+            promises_causes: papers.iter().filter_map(|paper| paper.hold.as_ref()).any(|hold| {
+                let held = &hold.body.bank_hold.body;
+                of_bank(held.purchase, held.escrow) && promises_causes(hold, &escrow)
+            }),
             holds: signed(papers, bank, |p| &p.bank_hold, |d| of_bank(d.purchase, d.escrow)),
             receipts: signed(papers, Some(escrow), |p| &p.receipt, |d| d.purchase == purchase),
             commits: signed(papers, Some(escrow), |p| &p.commit, |d| d.purchase == purchase),
@@ -104,6 +113,9 @@ impl<'a> Case<'a> {
         if let Some(terms) = self.terms {
             if self.escrow_departs(terms) {
                 proven.push((escrow, Charge::NotAsAgreed));
+            }
+            if self.aborts.iter().any(|abort| !self.may_abort(abort, terms)) {
+                proven.push((escrow, Charge::AbortedWithoutCause));
             }
             let bank = Culprit::Bank(terms.bank);
             proven.extend(
@@ -154,6 +166,9 @@ impl<'a> Case<'a> {
         }
         let mut aborts = self.aborts.iter();
         aborts.find(|abort| abort.body.reason == AbortReason::WrongSealedKey)?;
+        if self.promises_causes {
+            return None;
+        }
         let sealed = offer.sealed_key.map(|offered| offered.sealed);
         let is_right = |secret: &SealingSecret| {
             let reopened = |key: SecretKey| {
@@ -178,7 +193,28 @@ impl<'a> Case<'a> {
         let mut commits = self.commits.iter().map(|signed| &signed.body);
         receipts.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
             || commits.any(|d| !paid(d.bank, d.coins_digest, d.account, d.amount))
-            || self.aborts.iter().any(|abort| check_abort(abort, terms).is_err())
+            || (self.aborts.iter()).any(|abort| check_abort_signed(abort, terms).is_err())
+    }
+
+    /// Whether an abort shows a cause, or is of an escrow that has not promised to show one.
+    fn may_abort(&self, abort: &Signed<Abort>, terms: &Terms) -> bool {
+        match abort.body.reason.check(terms) {
+            Ok(()) => true,
+            Err(CauseFault::NotShown) => !self.promises_causes || is_planted(Defect::BareAbortCleared),
+            Err(_) => false,
+        }
+    }
+
+    /// The bank's words that this purchase is overdue, out of aborts.
+    fn overdues(&self, terms: &Terms) -> impl Iterator<Item = &Overdue> {
+        let (bank, purchase) = (terms.bank, self.purchase);
+        let shown = self.aborts.iter().filter_map(|abort| match &abort.body.reason {
+            AbortReason::Overdue(overdue) => Some(overdue),
+            _ => None,
+        });
+        shown
+            .filter(move |overdue| overdue.body.purchase == purchase && overdue.verify(&bank).is_ok())
+            .map(|overdue| &overdue.body)
     }
 
     fn charges_of_bank(&self, terms: &Terms) -> Vec<Charge> {
@@ -191,12 +227,22 @@ impl<'a> Case<'a> {
                 SettledAs::Committed { .. } => departs = true,
             }
         }
+        let mut early = false;
+        for overdue in self.overdues(terms) {
+            early |= overdue.at_ms < terms.deadline_ms;
+            departs |= (overdue.escrow, overdue.deadline_ms) != (terms.escrow, terms.deadline_ms);
+        }
+        // No bank releases held coins for an abort that shows a false cause; of those without any it may have to.
+        let mut aborts = self.aborts.iter();
+        let obeyable =
+            aborts.any(|abort| matches!(abort.body.reason.check(terms), Ok(()) | Err(CauseFault::NotShown)));
         let fitting = |commit: &&Signed<Commit>| crate::settle::check_commit(&commit.body, terms).is_ok();
         let owes = self.holds.iter().any(held) && self.commits.iter().any(fitting);
         let charges = [
             (departs, Charge::NotAsAgreed),
+            (early, Charge::OverdueTooEarly),
             (credited && released, Charge::SettledTwice),
-            (owes && !credited && self.aborts.is_empty(), Charge::CreditDenied),
+            (owes && !credited && !obeyable, Charge::CreditDenied),
             (credited && self.is_only_aborted(), Charge::SpentThoughAborted),
             (
                 released && self.is_committed() && self.aborts.is_empty(),

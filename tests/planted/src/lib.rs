@@ -64,6 +64,7 @@ defects! {
     FullListStops: "A bank whose list of keys is full does not start.",
     MemosUncounted: "The bank lets an account replace its memo as often as it likes.",
     DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
+    CauseUnchecked: "The bank obeys an abort of held coins without a cause.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",
     NoteNotKept: "The bank holds coins and does not keep the customer's note.",
     // The escrow.
@@ -77,6 +78,7 @@ defects! {
     RefusalTakenForHold: "The escrow commits on a sealed offer whatever the bank says of the coins.",
     SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
     OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
+    CauseNotShown: "The escrow aborts for the customer, and does not show the customer's signature.",
     BanksClockObeyed: "The escrow aborts a purchase that its bank calls overdue, without looking at its own clock.",
     KeyListForgotten: "A node that was restarted takes whatever list of keys a bank shows it.",
     FailuresForgotten: "A node asks a silent bank for its keys once for each request that waits for them.",
@@ -94,6 +96,7 @@ defects! {
     ReceiptKeyUnchecked: "The wallet takes a receipt whose goods key is not the offer's.",
     GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
     // Everybody.
+    BareAbortCleared: "The judge clears an escrow of an abort without the cause that it promised to show.",
     JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
     LengthUnchecked: "Nobody bounds the list of coins in a request.",
 }

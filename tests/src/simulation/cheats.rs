@@ -6,14 +6,15 @@
 
 use super::{party::Party, world::World};
 use async_trait::async_trait;
-use farthing_coin::{Coin, KeyList, PublicKey, SecretKey, Signature, Signed};
+use farthing_coin::{Coin, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{Committed, Outcome, OutcomeRequest, ReleaseRequest, SignedDecision},
     documents::{
-        Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, PurchaseId, Receipt, Settled, Terms,
+        Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,
+        Settled, Terms,
     },
     goods::{ContentKey, GoodsKey},
     history::WithHead,
@@ -25,7 +26,10 @@ use farthing_protocol::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -189,30 +193,143 @@ impl Cheat for NeverReleases {
 
 // ---- escrows ------------------------------------------------------------------------------------------------------
 
-/// An escrow that commits, tells the bank, keeps it from the merchant, and tells the customer that it has aborted.
+/// An escrow that commits, tells the bank, keeps it from the merchant, and tells the customer that it has aborted: if the
+/// customer asks how it has ended without a cause, and if the customer cancels with that as the cause.
 pub struct TellsHerAbort {
     /// Its identity key.
     pub key: SecretKey,
     /// The bank that it names.
     pub bank: PublicKey,
+    /// Whether it answers nothing but cancels.
+    pub waits_for_cancel: bool,
 }
 
 #[async_trait]
 impl Cheat for TellsHerAbort {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        let purchase = match EscrowRequest::decode(&request) {
+        let (purchase, cause) = match EscrowRequest::decode(&request) {
             Ok(EscrowRequest::Release(_)) => {
                 let _committed = honest.answer(lane, request).await;
                 // The bank has the commit before she shows it the abort.
                 tokio::time::sleep(Duration::from_millis(2 * GATHER_MS)).await;
                 return refuse(Later::Unavailable("its store has stopped".into()));
             }
-            Ok(EscrowRequest::Outcome(outcome)) => outcome.purchase,
-            Ok(EscrowRequest::Cancel(cancel)) => cancel.terms.purchase_id(),
+            Ok(EscrowRequest::Outcome(_)) if self.waits_for_cancel => {
+                return encode_reply(&Ok(Outcome::Undecided));
+            }
+            Ok(EscrowRequest::Outcome(outcome)) => (outcome.purchase, AbortReason::Cancelled),
+            Ok(EscrowRequest::Cancel(cancel)) => (
+                cancel.terms.purchase_id(),
+                AbortReason::CancelledBy(cancel.signature),
+            ),
             _ => return honest.answer(lane, request).await,
         };
-        encode_reply(&Ok(Outcome::Aborted(sign_abort(purchase, self.bank, &self.key))))
+        let abort = sign_abort(purchase, self.bank, cause, &self.key);
+        encode_reply(&Ok(Outcome::Aborted(abort)))
     }
+}
+
+/// What an escrow shows as the cause of an abort of the purchase of these terms.
+pub type Cause = Box<dyn Fn(&Terms) -> AbortReason + Send + Sync>;
+
+/// The signature of the customer with this seed under a cancel, which only who conspires with the customer has.
+pub fn cancels(seed: Seed) -> Cause {
+    Box::new(move |terms| {
+        let mut keys = (0..100).map(|counter| seed.purchase_key(counter));
+        let key = keys.find(|key| key.public() == terms.purchase_key);
+        let key = key.expect("it is one of the customer's purchases");
+        let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &terms.purchase_id());
+        AbortReason::CancelledBy(key.sign(&statement))
+    })
+}
+
+/// A word that this key signs, as a bank does when a purchase is overdue, `before_ms` before the deadline.
+pub fn overdue(key: SecretKey, before_ms: u64) -> Cause {
+    Box::new(move |terms| {
+        let overdue = Overdue {
+            purchase: terms.purchase_id(),
+            escrow: terms.escrow,
+            deadline_ms: terms.deadline_ms,
+            at_ms: terms.deadline_ms - before_ms,
+        };
+        AbortReason::Overdue(Box::new(Signed::sign(overdue, &key)))
+    })
+}
+
+/// An escrow that aborts what is released to it, so that it has the goods key for nothing, and says so to everyone: the
+/// bank first.
+pub struct AbortsWhatIsReleased {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// What it shows.
+    pub cause: Cause,
+    /// The bank that it shows the abort.
+    pub bank: Arc<dyn Service>,
+    /// What it has aborted.
+    pub aborted: Mutex<BTreeMap<PurchaseId, Signed<Abort>>>,
+    /// Whether the bank has obeyed it.
+    pub obeyed: AtomicBool,
+}
+
+impl AbortsWhatIsReleased {
+    /// It tells this bank.
+    pub fn new(key: SecretKey, bank: Arc<dyn Service>, cause: Cause) -> Self {
+        Self {
+            key,
+            cause,
+            bank,
+            aborted: Mutex::default(),
+            obeyed: AtomicBool::new(false),
+        }
+    }
+
+    fn abort_of(&self, purchase: &PurchaseId) -> Option<Signed<Abort>> {
+        let aborted = self.aborted.lock().unwrap_or_else(PoisonError::into_inner);
+        aborted.get(purchase).cloned()
+    }
+
+    async fn abort(&self, terms: &Terms) -> Signed<Abort> {
+        let purchase = terms.purchase_id();
+        let abort = sign_abort(purchase, terms.bank, (self.cause)(terms), &self.key);
+        let settled = bring(&*self.bank, &self.key, SignedDecision::Abort(abort.clone())).await;
+        self.obeyed.store(settled.is_ok(), Ordering::SeqCst);
+        let mut aborted = self.aborted.lock().unwrap_or_else(PoisonError::into_inner);
+        aborted.insert(purchase, abort.clone());
+        abort
+    }
+}
+
+#[async_trait]
+impl Cheat for AbortsWhatIsReleased {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        let asked = match EscrowRequest::decode(&request) {
+            Ok(EscrowRequest::Release(release)) => {
+                let abort = self.abort(&release.contract.terms).await;
+                return refuse(PurchaseFault::AbortedBy(Box::new(abort)));
+            }
+            Ok(EscrowRequest::Outcome(outcome)) => self.abort_of(&outcome.purchase),
+            Ok(EscrowRequest::Cancel(cancel)) => self.abort_of(&cancel.terms.purchase_id()),
+            _ => None,
+        };
+        match asked {
+            Some(abort) => encode_reply(&Ok(Outcome::Aborted(abort))),
+            None => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// Brings a bank a decision of the escrow with this key.
+async fn bring(
+    bank: &dyn Service,
+    escrow: &SecretKey,
+    decision: SignedDecision,
+) -> Result<Signed<Settled>, Refusal> {
+    let settle = SettleOne {
+        escrow: escrow.public(),
+        decision,
+    };
+    let asked = settle.encode().expect("a question is not too long");
+    SettleOne::decode_reply(&bank.call(Lane::Peer, asked).await).expect("a reply is one")
 }
 
 /// An escrow that shows the bank an abort, and then gives merchant and customer a commit.
@@ -221,6 +338,10 @@ pub struct LeavesHimUnpaid {
     pub key: SecretKey,
     /// The bank that it shows the abort.
     pub bank: Arc<dyn Service>,
+    /// What it shows as the abort's cause.
+    pub cause: Cause,
+    /// Whether the bank has obeyed the abort.
+    pub obeyed: AtomicBool,
 }
 
 #[async_trait]
@@ -230,13 +351,9 @@ impl Cheat for LeavesHimUnpaid {
             return honest.answer(lane, request).await;
         };
         let terms = &release.contract.terms;
-        let settle = SettleOne {
-            escrow: self.key.public(),
-            decision: SignedDecision::Abort(sign_abort(terms.purchase_id(), terms.bank, &self.key)),
-        };
-        let asked = settle.encode().expect("a question is not too long");
-        let settled = SettleOne::decode_reply(&self.bank.call(Lane::Peer, asked).await);
-        assert!(matches!(settled, Ok(Ok(_))), "the bank obeys the abort");
+        let abort = sign_abort(terms.purchase_id(), terms.bank, (self.cause)(terms), &self.key);
+        let settled = bring(&*self.bank, &self.key, SignedDecision::Abort(abort)).await;
+        self.obeyed.store(settled.is_ok(), Ordering::SeqCst);
         encode_reply(&Ok(sign_commit(terms, &release.goods_key, &self.key)))
     }
 }
@@ -305,8 +422,12 @@ impl Cheat for SignsWrongKeys {
 }
 
 /// An abort by the escrow of this key.
-pub fn sign_abort(purchase: PurchaseId, bank: PublicKey, key: &SecretKey) -> Signed<Abort> {
-    let reason = AbortReason::Cancelled;
+pub fn sign_abort(
+    purchase: PurchaseId,
+    bank: PublicKey,
+    reason: AbortReason,
+    key: &SecretKey,
+) -> Signed<Abort> {
     let abort = Abort {
         purchase,
         bank,

@@ -75,6 +75,7 @@ pub(crate) const CHECKS: &[Check] = &[
         strangers::coins_worth_less_than_the_price
     ),
     story!("an abort of her own", strangers::an_abort_of_her_own),
+    story!("an abort without a cause", strangers::an_abort_without_a_cause),
     story!(
         "a goods key that is not the offer's",
         strangers::a_goods_key_that_is_not_the_offers
@@ -151,6 +152,10 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "a file that is not the goods",
         papers::a_file_that_is_not_the_goods
+    ),
+    story!(
+        "papers of an abort without a cause",
+        papers::papers_of_an_abort_without_a_cause
     ),
     story!(
         "what is said in her name is said nowhere else",

@@ -3,14 +3,15 @@
 use farthing_client::{error::WalletError, goods::judge, wallet::Wallet};
 use farthing_coin::{Seed, Signed};
 use farthing_protocol::{
-    documents::Receipt,
-    evidence::NoVerdict,
+    documents::{Abort, AbortReason, Receipt},
+    evidence::{Charge, NoVerdict, Papers, judge as lay_side_by_side},
     goods::GoodsKey,
     money::Amount,
     purchase::{Purchase, PurchaseError},
 };
 use farthing_tests::simulation::{
     foundation::ITEM,
+    party::Party,
     shopping::{is_delivery, picture},
     world::World,
 };
@@ -62,6 +63,39 @@ pub async fn a_receipt_with_another_key() {
     assert!(
         refused,
         "goods: the wallet takes a key that opens nothing for its goods"
+    );
+}
+
+/// An escrow holds, and aborts by its word alone.
+pub async fn papers_of_an_abort_without_a_cause() {
+    let (world, wallet) = withdrawn(45).await;
+    let begun = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(&world, 1))
+        .await;
+    let number = begun.expect("an offer");
+    world.network.block(is_delivery);
+    drop(wallet.drive_purchase(number).await);
+    let row = wallet.purchase(number).expect("the purchase");
+    let Purchase::Held(order, hold) = row.purchase else {
+        panic!("the coins are held");
+    };
+    let abort = Abort {
+        purchase: order.purchase(),
+        bank: order.contract.terms.bank,
+        reason: AbortReason::DeadlinePassed,
+    };
+    let papers = Papers {
+        contract: Some(order.contract),
+        hold: Some(hold),
+        abort: Some(Signed::sign(abort, &world.foundation.key(Party::Escrow(0)))),
+        ..Papers::default()
+    };
+    let convicted = lay_side_by_side(&[papers])
+        .iter()
+        .any(|it| it.charge == Charge::AbortedWithoutCause);
+    assert!(
+        convicted,
+        "evidence: an escrow aborts by its word alone, and is cleared"
     );
 }
 

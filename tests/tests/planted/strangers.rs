@@ -7,7 +7,7 @@ use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
     decide::{Outcome, OverdueRequest, SignedDecision},
-    documents::{Abort, AbortReason, Hold},
+    documents::{Abort, AbortReason, Hold, Overdue},
     goods::GoodsKey,
     history::WithHead,
     money::Amount,
@@ -119,7 +119,7 @@ pub async fn an_abort_of_her_own() {
     let abort = Abort {
         purchase: bought.order.purchase(),
         bank: hand.key(RoleName::Bank),
-        reason: AbortReason::Cancelled,
+        reason: AbortReason::CancelledBy(bought.cancel().signature),
     };
     let settle = SettleOne {
         escrow: hand.key(RoleName::Escrow),
@@ -131,6 +131,26 @@ pub async fn an_abort_of_her_own() {
         "finality: a stranger ends a purchase"
     );
     assert!(world.held().await > 0, "finality: a stranger ends a purchase");
+}
+
+/// The escrow aborts what nobody has cancelled, long before the deadline.
+pub async fn an_abort_without_a_cause() {
+    let (world, hand, bought, _) = held(44).await;
+    let abort = Abort {
+        purchase: bought.order.purchase(),
+        bank: hand.key(RoleName::Bank),
+        reason: AbortReason::Cancelled,
+    };
+    let escrow = world.foundation.key(Party::Escrow(0));
+    let settle = SettleOne {
+        escrow: escrow.public(),
+        decision: SignedDecision::Abort(Signed::sign(abort, &escrow)),
+    };
+    let refused = hand.ask(settle).await;
+    assert!(
+        matches!(refused, Err(Refusal::Contract(_))) && world.held().await > 0,
+        "finality: an escrow ends a purchase by its word alone"
+    );
 }
 
 /// A merchant releases a goods key that is not the offer's.
@@ -220,9 +240,18 @@ pub async fn a_sealed_offer_and_coins_that_are_held() {
 
 /// A bank whose clock is wrong says that a hold is overdue.
 pub async fn a_hold_that_is_not_overdue() {
-    let (_world, hand, bought, _) = held(36).await;
+    let (world, hand, bought, _) = held(36).await;
     let terms = bought.order.contract.terms.clone();
-    let refused = hand.ask(WithHead::without(OverdueRequest { terms })).await;
+    let overdue = Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms,
+    };
+    let overdue = Signed::sign(overdue, &world.foundation.key(Party::Bank));
+    let refused = hand
+        .ask(WithHead::without(OverdueRequest { terms, overdue }))
+        .await;
     let not_yet = matches!(refused, Err(Refusal::Later(Later::NotYet)));
     assert!(not_yet, "finality: the bank's clock has decided a purchase");
 }
