@@ -10,6 +10,8 @@
     reason = "a panic is how a generator of vectors fails, and it shares its modules with the tests"
 )]
 
+#[path = "../tests/vectors/described.rs"]
+mod described;
 #[path = "../tests/vectors/documents.rs"]
 mod documents;
 #[path = "../tests/vectors/made.rs"]

@@ -1,5 +1,6 @@
 //! Signed documents, and statements that are not documents.
 
+use crate::described;
 use crate::support::{decode, encoded, key, public, signature};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::scalar::Scalar;
@@ -8,8 +9,8 @@ use farthing_coin::{
 };
 use farthing_protocol::{
     documents::{
-        Abort, BankHold, CoinUse, Commit, Hold, Issued, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,
-        Settled,
+        Abort, BankHold, CoinUse, Commit, Hold, HoldWithCauses, Issued, Offer, Overdue, PurchaseId,
+        PurchaseKeyUse, Receipt, Settled, promises_causes,
     },
     history::{JournalHead, Testimony, WitnessRequest},
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
@@ -60,7 +61,10 @@ macro_rules! any_document {
 }
 
 pub(crate) fn document(case: Field<'_>, claims: &mut Claims) {
-    any_document!(check_document, case, claims);
+    match case.get("kind").text() {
+        HoldWithCauses::LABEL => check_hold_with_causes(case, claims),
+        _ => any_document!(check_document, case, claims),
+    }
 }
 
 pub(crate) fn refused(case: Field<'_>, claims: &mut Claims) {
@@ -73,10 +77,34 @@ fn check_document<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, c
     };
     let (secret, signer) = (key(case.get("secret")), public(case.get("signer")));
     claims.bytes("digest", body.digest(), case);
+    described_again(claims, case);
     check_statement(claims, case, &secret, &body.statement(&signer));
     let signed = Signed::sign(body, &secret);
     claims.equal("signed", signed.signature, signature(case.get("signature")));
     claims.result("verifies", signed.verify(&signer));
+}
+
+/// Claims the digest of a document of version 2 as it is documented.
+fn described_again(claims: &mut Claims, case: Field<'_>) {
+    if let Some(digest) = described::digest(case.get("kind").text(), case.get("body")) {
+        claims.hex("digest, as documented", digest, case.get("digest"));
+    }
+}
+
+/// A hold with which the escrow promises to show causes. It travels as any hold.
+fn check_hold_with_causes(case: Field<'_>, claims: &mut Claims) {
+    let Some(hold) = encoded::<Hold>(claims, case.get("encoded"), case.get("body")) else {
+        return;
+    };
+    let (secret, signer) = (key(case.get("secret")), public(case.get("signer")));
+    let statement = HoldWithCauses(&hold).statement(&signer);
+    claims.bytes("digest", statement.digest, case);
+    described_again(claims, case);
+    check_statement(claims, case, &secret, &statement);
+    let signed = hold.sign_with_causes(&secret);
+    claims.equal("signed", signed.signature, signature(case.get("signature")));
+    claims.holds("promises causes", promises_causes(&signed, &signer));
+    claims.holds("is none of version 1", signed.verify(&signer).is_err());
 }
 
 fn check_refused<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
@@ -99,7 +127,8 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
     let context = case.get("context").text();
     let statement = match context {
         "farthing sealed key" => proof_of_secret(claims, case, digest),
-        "farthing contract" => of_purchase(PurchaseKeyUse::Agree),
+        "farthing contract" => of_purchase(PurchaseKeyUse::AgreeV1),
+        "farthing contract 2" => of_purchase(PurchaseKeyUse::Agree),
         "farthing cancel" => of_purchase(PurchaseKeyUse::Cancel),
         "farthing outcome" => of_purchase(PurchaseKeyUse::Outcome),
         "farthing collect" => of_purchase(PurchaseKeyUse::Collect),

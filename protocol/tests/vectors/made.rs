@@ -4,8 +4,12 @@
 use crate::support::{bank_seed, decode, key};
 use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Statement};
 use farthing_protocol::{
-    documents::{Abort, AbortReason, Offer, Overdue, PurchaseKeyUse, Terms},
+    api::{EscrowRequest, encode_reply},
+    decide::{Outcome, OverdueRequest, SignedDecision},
+    documents::{Abort, AbortReason, Hold, HoldWithCauses, Offer, Overdue, PurchaseKeyUse, Terms},
     goods::GoodsKey,
+    history::WithHead,
+    refusal::{ContractFault, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral},
     wire,
 };
@@ -21,13 +25,16 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         text
     };
     let story = Story::read();
-    let statements = sealed_key_proofs(&story);
+    let mut statements = contracts(&story);
+    statements.extend(sealed_key_proofs(&story));
     vec![
         (
             "documents",
             text(json!({ "documents": documents(&story), "statements": statements })),
         ),
         ("keys", text(json!({ "shared_points": shared_points(&story) }))),
+        ("wire_escrow", text(json!({ "frames": escrow_frames(&story) }))),
+        ("wire_refusals", text(json!({ "frames": refusals(&story) }))),
         ("issue", text(json!({ "nonces": nonces() }))),
     ]
 }
@@ -163,6 +170,9 @@ fn documents(story: &Story) -> Vec<Value> {
             &story.escrow,
         ));
     }
+    for name in ["two steps", "sealed", "cancelled"] {
+        all.push(hold_with_causes(story, name));
+    }
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
         let shown = story.show_key(&offer);
@@ -262,6 +272,105 @@ fn nonces() -> Vec<Value> {
         of("exchange", 0, Value::Null, exchange, inputs.clone()),
         of("exchange, without inputs", 0, Value::Null, exchange, json!([])),
     ]
+}
+
+/// The hold of a purchase of the story, with the promise to show causes.
+fn hold_with_causes(story: &Story, name: &str) -> Value {
+    let file = file("v1", "documents");
+    let all = Field(&file).get("documents").items();
+    let is_it =
+        |case: &&Field<'_>| (case.get("kind").text(), case.get("name").text()) == ("farthing hold", name);
+    let case = all.iter().find(is_it).expect("a hold");
+    let hold: Hold = decode(case.get("encoded")).expect("a hold");
+    let mut made = signed(
+        &story.escrow,
+        &HoldWithCauses(&hold).statement(&story.escrow.public()),
+    );
+    made.insert("kind".into(), json!(HoldWithCauses::LABEL));
+    for field in ["name", "body", "encoded"] {
+        made.insert(field.into(), case.get(field).0.clone());
+    }
+    Value::Object(made)
+}
+
+/// What a customer signs who agrees to a contract whose escrow has to show causes.
+fn contracts(story: &Story) -> Vec<Value> {
+    let purchases = [("two steps", 0), ("sealed", 1), ("cancelled", 2)];
+    let contract = |(name, order)| {
+        let Purchase { terms, secret, .. } = story.purchase(name, order);
+        let statement = PurchaseKeyUse::Agree.statement(&secret.public(), &terms.purchase_id());
+        let mut case = signed(&secret, &statement);
+        case.insert("context".into(), json!(statement.context));
+        case.insert("name".into(), json!(name));
+        case.insert("key_id".into(), json!(hex::encode(statement.key_id)));
+        Value::Object(case)
+    };
+    purchases.into_iter().map(contract).collect()
+}
+
+fn escrow_frames(story: &Story) -> Vec<Value> {
+    let cancelled = story.purchase("cancelled", 2);
+    let terms = cancelled.terms.clone();
+    let overdue = story.overdue(&terms, 0);
+    let question = OverdueRequest {
+        terms: terms.clone(),
+        overdue: overdue.clone(),
+    };
+    let late = story.abort(&terms, AbortReason::Overdue(Box::new(overdue)));
+    let late = SignedDecision::Abort(Signed::sign(late, &story.escrow));
+    let abort = story.abort(&terms, cancelled.cancel());
+    let ended = Outcome::Aborted(Signed::sign(abort, &story.escrow));
+    let asked = EscrowRequest::Overdue(WithHead::without(question));
+    vec![
+        request("cancelled", &asked),
+        reply("Overdue", 4, "cancelled", &WithHead::without(late)),
+        reply("Cancel", 2, "cancelled", &ended),
+        reply("Outcome", 3, "cancelled", &ended),
+    ]
+}
+
+/// The refusals of version 2.
+fn refusals(story: &Story) -> Vec<Value> {
+    let cancelled = story.purchase("cancelled", 2);
+    let abort = Signed::sign(story.abort(&cancelled.terms, cancelled.cancel()), &story.escrow);
+    let all: Vec<Refusal> = vec![
+        ContractFault::Cause("it shows no cause".into()).into(),
+        ContractFault::WithoutCauses.into(),
+        PurchaseFault::AbortedBy(Box::new(abort)).into(),
+    ];
+    let refusal = |refusal: Refusal| {
+        let reply: Result<(), Refusal> = Err(refusal.clone());
+        json!({ "refusal": said(&refusal), "bytes": hex::encode(encode_reply(&reply)) })
+    };
+    all.into_iter().map(refusal).collect()
+}
+
+/// The case of a request.
+fn request(name: &str, request: &impl Serialize) -> Value {
+    let bytes = wire::encode(request).expect("short");
+    let index = u32::from_le_bytes(*bytes.first_chunk().expect("an index"));
+    let Value::Object(said) = said(request) else {
+        panic!("a request with fields");
+    };
+    let (message, value) = said.into_iter().next().expect("a variant");
+    frame(&message, index, "request", name, value, &bytes)
+}
+
+/// The case of a reply that is no refusal, to the request of this name and index.
+fn reply<R: Serialize>(message: &str, index: u32, name: &str, answer: &R) -> Value {
+    let reply: Result<&R, Refusal> = Ok(answer);
+    frame(message, index, "reply", name, said(answer), &encode_reply(&reply))
+}
+
+fn frame(message: &str, index: u32, direction: &str, name: &str, value: Value, bytes: &[u8]) -> Value {
+    json!({
+        "message": message,
+        "index": index,
+        "direction": direction,
+        "name": name,
+        "value": value,
+        "bytes": hex::encode(bytes),
+    })
 }
 
 /// The case of a document that `secret` signs.

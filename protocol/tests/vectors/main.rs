@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod described;
 mod digests;
 mod documents;
 mod goods;
@@ -61,6 +62,8 @@ const CHECKS_2: &[Check] = &[
     ("documents", "statements", documents::statement),
     ("keys", "shared_points", seal::shared_point),
     ("issue", "nonces", nonces::session),
+    ("wire_escrow", "frames", wire::escrow),
+    ("wire_refusals", "frames", wire::refusal),
 ];
 
 #[test]
