@@ -441,7 +441,9 @@ impl<'w> Drive<'w> {
     }
 
     fn released(&self) -> Result<Vec<CoinRow>, WalletError> {
-        let mine = |row: &CoinRow| row.status == CoinStatus::Released(self.at.number);
+        let mine = |row: &CoinRow| {
+            row.status == CoinStatus::Released(self.at.number) && !self.wallet.is_past_redeem(row)
+        };
         Ok(self.wallet.present_coins()?.into_iter().filter(mine).collect())
     }
 

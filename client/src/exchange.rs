@@ -5,7 +5,9 @@ use crate::{
     error::WalletError,
     evidence::CoinWord,
     mint::{add_coins, is_retry, new_rows, refused, silent},
-    rows::{COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow},
+    rows::{
+        COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set,
+    },
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
 };
@@ -13,8 +15,9 @@ use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
-    store::Transaction,
+    store::{StoreError, Transaction},
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     exchange::{Exchange, ExchangeAsk},
     issue::IssueState,
@@ -66,6 +69,9 @@ impl Wallet {
     }
 
     /// Writes an exchange down before anything of it is asked for; `None` if the coins are not what they were any more.
+    ///
+    /// Coins whose exchange was refused keep its number, and only they: the bank has seen its id beside them. A new
+    /// number for each attempt would leave a gap that a restore takes for the end.
     async fn plan_exchange(
         &self,
         bank: &Card,
@@ -85,19 +91,33 @@ impl Wallet {
                     return Ok(None);
                 }
             }
-            let number = take_numbers(tx, &bank_key, Counter::Exchanges, 1)?;
-            set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
-            let exchange = Exchange {
-                bank: bank_key,
-                request_id: seed.exchange_id(number),
-                inputs: coins,
-                outputs,
-                state: IssueState::Beginning,
+            let (number, row) = match take_refused(tx, &bank_key, &coins)? {
+                Some((number, refused)) => (number, ExchangeRow { before, ..refused }),
+                None => {
+                    let number = take_numbers(tx, &bank_key, Counter::Exchanges, 1)?;
+                    let exchange = Exchange {
+                        bank: bank_key,
+                        request_id: seed.exchange_id(number),
+                        inputs: coins.clone(),
+                        outputs: Vec::new(),
+                        state: IssueState::Beginning,
+                    };
+                    let row = ExchangeRow {
+                        exchange,
+                        origins,
+                        before,
+                    };
+                    (number, row)
+                }
             };
+            set_status(tx, &coins, |_| CoinStatus::InExchange(number))?;
             let row = ExchangeRow {
-                exchange,
-                origins,
-                before,
+                exchange: Exchange {
+                    outputs,
+                    state: IssueState::Beginning,
+                    ..row.exchange
+                },
+                ..row
             };
             EXCHANGES.put(tx, &(bank_key, number), &row)?;
             Ok(Some((bank_key, number)))
@@ -273,6 +293,9 @@ impl Wallet {
                     _ => before,
                 })?;
             }
+            if given_back {
+                REFUSED_EXCHANGES.put(tx, &(at.0, input_set(&inputs)), &at.1)?;
+            }
             if let Some(CoinWord::Denied(coin, used)) = word {
                 DENIED.put(tx, &(coin.key_id, coin.public), &used)?;
             }
@@ -314,4 +337,23 @@ impl Wallet {
         })
         .await
     }
+}
+
+/// The refused exchange of exactly these coins, and its number, to be planned again.
+fn take_refused(
+    tx: &mut Transaction<'_>,
+    bank: &PublicKey,
+    coins: &[Coin],
+) -> Result<Option<(u64, ExchangeRow)>, StoreError> {
+    if is_planted(Defect::RefusedNumberDropped) {
+        return Ok(None);
+    }
+    let key = (*bank, input_set(coins));
+    let Some(number) = REFUSED_EXCHANGES.get(tx, &key)? else {
+        return Ok(None);
+    };
+    REFUSED_EXCHANGES.delete(tx, &key)?;
+    let row = EXCHANGES.get(tx, &(*bank, number))?;
+    let refused = row.filter(|row| matches!(row.exchange.state, IssueState::Refused { .. }));
+    Ok(refused.map(|row| (number, row)))
 }

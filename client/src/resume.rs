@@ -8,7 +8,11 @@ use crate::{
 use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
-    issue::IssueState, limits::COINS_PER_REQUEST_MAX, money::Amount, purchase::Purchase, restore::CoinUsed,
+    issue::IssueState,
+    limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
+    money::Amount,
+    purchase::Purchase,
+    restore::CoinUsed,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -102,6 +106,9 @@ impl Wallet {
                 CoinStatus::FoundUsed(CoinUsed::Released | CoinUsed::Held) | CoinStatus::HeldElsewhere(_)
             );
             if may_be_free {
+                if self.is_past_redeem(&row) {
+                    continue;
+                }
                 // Each for itself: nobody knows whether they belong together.
                 note(self.refresh(vec![row]).await);
             } else if row.status == CoinStatus::Available {
@@ -130,6 +137,14 @@ impl Wallet {
         now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
     }
 
+    /// Whether no bank takes a coin back any more that was held, whatever becomes of what it was held for.
+    pub(crate) fn is_past_redeem(&self, row: &CoinRow) -> bool {
+        let bank = self.party_by_key(RoleName::Bank, &row.bank);
+        let book = bank.and_then(|bank| self.stored_keys(&bank)).ok().flatten();
+        let key = book.as_ref().and_then(|book| book.get(&row.coin.key_id));
+        key.is_some_and(|key| self.now_ms() >= key.redeem_until_ms.saturating_add(RELEASED_GRACE_MS))
+    }
+
     async fn resume_withdrawal(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
         let bank = self.party_by_key(RoleName::Bank, &at.0)?;
         self.drive_withdrawal(at, &mut self.talk(&bank, Lane::Identified))
@@ -150,7 +165,7 @@ impl Wallet {
             Purchase::Aborted(..) => self
                 .present_coins()?
                 .iter()
-                .any(|coin| coin.status == CoinStatus::Released(number)),
+                .any(|coin| coin.status == CoinStatus::Released(number) && !self.is_past_redeem(coin)),
             _ => row.delivery != Delivery::OnDemand,
         })
     }

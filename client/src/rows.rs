@@ -7,7 +7,7 @@ use farthing_node::{
     store::Table,
 };
 use farthing_protocol::{
-    documents::{Abort, Commit, EarlierUse, Hold, Receipt},
+    documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
     purchase::Purchase,
     restore::{CoinUsed, Origin},
@@ -47,6 +47,17 @@ pub const WITHDRAWALS: Table<(PublicKey, u64), Withdrawal> = Table::new(3, "with
 
 /// Exchanges, by bank and number.
 pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "exchanges");
+
+/// The exchanges that were refused, by bank and set of inputs ([`input_set`]): the number that the same inputs are
+/// planned under again. A wallet of before has no rows for what was refused then.
+pub const REFUSED_EXCHANGES: Table<(PublicKey, [u8; 32]), u64> = Table::new(20, "refused exchanges");
+
+/// Names a set of coins, whatever their order.
+pub fn input_set(coins: &[Coin]) -> [u8; 32] {
+    let mut coins = coins.to_vec();
+    coins.sort_by_key(|coin| (coin.key_id, coin.public));
+    coins_digest(&coins)
+}
 
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");

@@ -88,6 +88,7 @@ defects! {
     SilenceTakenForRefusal: "The wallet gives a withdrawal up when the bank is silent.",
     SentBeforeWritten: "The wallet sends an order before it is written down.",
     BurntNumbersReused: "The restored wallet begins with the first number again.",
+    RefusedNumberDropped: "The wallet takes a new number for the same coins each time that their exchange is refused.",
     LateNotLookedFor: "The restored wallet does not look for what comes through later.",
     ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
     CoinsNotBlinded: "The wallet's blinders hide nothing.",

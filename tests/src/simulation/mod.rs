@@ -8,7 +8,7 @@
 //! | the servers | [`server`]; who they are and what they sell in [`foundation`] |
 //! | customers | [`customer`]; what they do in [`shopping`] |
 //! | all of them together | [`world`] |
-//! | what happens to particular people | [`stories`] |
+//! | what happens to particular people | [`stories`]; to the numbers of their wallets in [`numbers`] |
 //! | one day of one customer, with chosen faults | [`schedule`] |
 //! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
 //! | the invariants | [`check`] |
@@ -25,6 +25,7 @@ pub mod fault;
 pub mod foundation;
 pub mod machine;
 pub mod network;
+pub mod numbers;
 pub mod party;
 pub mod schedule;
 pub mod server;

@@ -8,6 +8,7 @@ use farthing_tests::simulation::{
     customer::Customer,
     fault::Fault,
     machine::Death,
+    numbers,
     shopping::{Mode, day},
     stories,
     world::World,
@@ -199,6 +200,10 @@ pub(crate) const CHECKS: &[Check] = &[
         stories::her_payment_arrives_after_she_was_restored
     ),
     story!("a full list of keys", lists::a_full_list_of_keys),
+    story!(
+        "a coin that is held elsewhere",
+        numbers::a_coin_that_is_held_elsewhere_keeps_its_number
+    ),
     Check {
         name: "she dies at a message of a purchase, and comes back",
         schedule: one_death,

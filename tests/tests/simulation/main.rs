@@ -7,9 +7,11 @@
 //! | random campaigns | `campaigns` |
 //! | what a lost machine had sent, and arrives after the restore | `late` |
 //! | what happens to particular people | `stories` |
+//! | the numbers of a wallet, and restores that find all of them | `numbers` |
 
 mod campaigns;
 mod deaths;
 mod late;
+mod numbers;
 mod schedules;
 mod stories;
