@@ -45,6 +45,9 @@ pub const CONTRADICTIONS: Table<([u8; 32], PublicKey), SignedDecision> = Table::
 /// Each account's memo to its owner.
 pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
 
+/// The version of each account's memo; none for one that was kept before memos had versions.
+pub const MEMO_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of memos");
+
 /// The longest journal head that each escrow has told.
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
 

@@ -23,8 +23,8 @@ use farthing_protocol::{
     money::Amount,
     refusal::{PurchaseFault, Refusal},
     restore::{
-        AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
-        verify_account, verify_memo, verify_withdrawals,
+        AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage,
+        WithdrawalsRequest, verify_account, verify_memo, verify_withdrawals,
     },
     settle::{
         self, Answers, BankPurchase, CollectRequest, Collected, SettleRequest, VerifiedDecision,
@@ -73,7 +73,7 @@ impl Bank {
         balance.await
     }
 
-    async fn memo(&self, request: Signed<MemoRequest>) -> Result<Option<Memo>, Refusal> {
+    async fn memo(&self, request: Signed<MemoRequest>) -> Result<KeptMemo, Refusal> {
         let request = verify_memo(request, &self.here)?;
         self.history.standing()?;
         let replaced = transactions::memo_to_write(&self.store.view(), &request);

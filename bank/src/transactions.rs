@@ -6,8 +6,8 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HELD_BEFORE_CAUSES, HOLDS, MEMOS, NOTES,
-    NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HELD_BEFORE_CAUSES, HOLDS, MEMO_VERSIONS, MEMOS,
+    NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins,
     purchase_key,
 };
 use farthing_coin::{KeyId, PublicKey};
@@ -25,7 +25,7 @@ use farthing_protocol::{
     issue::{Begun, PreparedSession, SessionRequest, Sessions},
     money::Amount,
     refusal::{AccountFault, ContractFault, RequestFault},
-    restore::{Memo, VerifiedAccount, VerifiedMemo},
+    restore::{KeptMemo, VerifiedAccount, VerifiedMemo},
     settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
@@ -49,38 +49,41 @@ pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Am
     Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
 }
 
-/// The account whose memo `request` would replace with another one.
+/// The account whose memo `request` would replace with a newer one.
 ///
 /// # Errors
 /// When the store fails.
 pub fn memo_to_write(view: &View, request: &VerifiedMemo) -> Result<Option<PublicKey>, StoreError> {
     let account = request.account();
-    let Some(memo) = request.replacement() else {
-        return Ok(None);
-    };
     let known = ACCOUNTS.peek(view, &account)?.is_some();
-    let new = known && MEMOS.peek(view, &account)?.as_ref() != Some(memo);
-    Ok(new.then_some(account))
+    let kept = KeptMemo {
+        version: MEMO_VERSIONS.peek(view, &account)?.unwrap_or(0),
+        memo: MEMOS.peek(view, &account)?,
+    };
+    Ok((known && request.respond(&kept).is_some()).then_some(account))
 }
 
-/// Replaces an account's memo, if there is a new one, and returns what is kept.
+/// Replaces an account's memo, if there is a newer one, and returns what is kept.
 ///
 /// # Errors
 /// When the account is unknown, or the store fails.
-pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<Option<Memo>, Undone> {
-    let (account, replacement) = request.into_parts();
+pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<KeptMemo, Undone> {
+    let account = request.account();
     if ACCOUNTS.get(tx, &account)?.is_none() {
         return Err(AccountFault::Unknown(account).into());
     }
-    match replacement {
-        Some(memo) => {
-            if MEMOS.get(tx, &account)?.as_ref() != Some(&memo) {
-                MEMOS.put(tx, &account, &memo)?;
-            }
-            Ok(Some(memo))
-        }
-        None => Ok(MEMOS.get(tx, &account)?),
+    let kept = KeptMemo {
+        version: MEMO_VERSIONS.get(tx, &account)?.unwrap_or(0),
+        memo: MEMOS.get(tx, &account)?,
+    };
+    let Some(newer) = request.respond(&kept) else {
+        return Ok(kept);
+    };
+    if let Some(memo) = &newer.memo {
+        MEMOS.put(tx, &account, memo)?;
+        MEMO_VERSIONS.put(tx, &account, &newer.version)?;
     }
+    Ok(newer)
 }
 
 /// What has become of a request to open a session.

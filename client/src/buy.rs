@@ -9,6 +9,7 @@ use crate::{
         COINS, COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow,
         SMALL_GOODS, SmallGoods,
     },
+    scan_record::{GAP_MAX, note_bridged},
     talk::Talk,
     wallet::{Wallet, card_of, take_numbers},
     watch::Event,
@@ -358,6 +359,11 @@ impl Wallet {
             {
                 return Ok(false);
             }
+            if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase {
+                // The bank has the note that came with the coins.
+                let bank = order.contract.terms.bank;
+                note_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;
+            }
             match &row.purchase {
                 Purchase::Committed(order, _) => {
                     let spent = CoinStatus::Spent(number);
@@ -469,6 +475,7 @@ impl Wallet {
             goods,
             purse,
         } = at;
+        self.bridge_gap(bank, Counter::Orders, 1, GAP_MAX).await?;
         let chosen = self.choose_coins(plan, bank, purse).await?;
         let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
         let coins: Vec<Coin> = chosen.iter().map(|row| row.coin).collect();

@@ -8,6 +8,7 @@ use crate::{
     rows::{
         COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set,
     },
+    scan_record::{GAP_MAX, note_bridged},
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
 };
@@ -50,6 +51,7 @@ impl Wallet {
         let keys = self.keys(bank).await?;
         let outputs = self.issuing(&keys, values)?;
         for _ in 0..NUMBERS_MAX {
+            self.bridge_gap(bank, Counter::Exchanges, 1, GAP_MAX).await?;
             let Some(at) = self.plan_exchange(bank, inputs.clone(), outputs.clone()).await? else {
                 // Another matter was quicker to take a coin; whoever wanted this looks again.
                 return Ok(());
@@ -333,6 +335,7 @@ impl Wallet {
         self.transact(move |tx| {
             set_status(tx, &row.exchange.inputs, |_| status)?;
             add_coins(tx, &rows)?;
+            note_bridged(tx, &at.0, Counter::Exchanges, at.1.saturating_add(1))?;
             EXCHANGES.put(tx, &at, &row)
         })
         .await

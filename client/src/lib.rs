@@ -10,7 +10,8 @@
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash | [`resume`] |
-//! | from the phrase alone | [`restore`], which reads `buckets`; what comes through after that in `late` |
+//! | from the phrase alone | [`restore`], which reads `buckets`, and looks `beyond` gaps; what comes through after that in `late` |
+//! | how far a restore has to look | `scan_record` |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
@@ -18,6 +19,7 @@
 //! | the whole system shown at work, and at its worst | [`demo`] |
 //! | every fault at every message and write, and a page of it | [`faults`] |
 
+mod beyond;
 mod buckets;
 pub mod buy;
 pub mod cli;
@@ -36,6 +38,7 @@ mod mint;
 pub mod restore;
 pub mod resume;
 pub mod rows;
+mod scan_record;
 pub mod talk;
 pub mod wallet;
 pub mod watch;

@@ -25,9 +25,8 @@ use farthing_protocol::{
     issue::finish,
     limits::{DEADLINE_HORIZON_MS, RESTORE_GAP},
     purchase::{Plan, Purchase},
-    refusal::{AccountFault, Refusal},
-    restore::{Asked, BucketRecord, CoinUsed, Memo, MemoRequest, Note, Origin, Shelf, WithdrawalsRequest},
-    seal::{open_note, seal_note},
+    restore::{Asked, BucketRecord, CoinUsed, Note, Origin, Shelf, WithdrawalsRequest},
+    seal::open_note,
     wire,
 };
 use std::{
@@ -39,10 +38,10 @@ use std::{
 const NOTE_TEXT_MAX_BYTES: usize = 4096;
 
 /// How many numbers in a row a restore tries while the bank's list of withdrawals has records left over.
-const WITHDRAWAL_GAP: u64 = 100_000;
+pub(crate) const WITHDRAWAL_GAP: u64 = 100_000;
 
 /// How many numbers at a time are noted as asked for.
-const ASKED_AHEAD: u64 = 64;
+pub(crate) const ASKED_AHEAD: u64 = 64;
 
 /// What a restore has found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -75,24 +74,24 @@ impl Wallet {
     async fn restore_first(&self, bank: &Card, goods_dir: &Path) -> Result<(), WalletError> {
         let began_ms = self.now_ms();
         let keys = self.fetch_keys(bank).await?;
-        let mut asked = self.memo(bank, None).await?;
+        let mut asked = self.scan_record(bank).await?;
         self.restore_withdrawals(bank, &keys, &mut asked).await?;
         self.restore_exchanges(bank, &keys, &mut asked).await?;
         let mut fetched = Fetched::default();
-        let notes = self.find_notes(bank, &mut fetched, &mut asked).await?;
+        let mut notes = self.find_notes(bank, &mut fetched, &mut asked).await?;
         self.find_used_coins(bank, &mut fetched, |_| true).await?;
+        self.look_beyond(bank, &keys, &mut notes, &mut asked).await?;
         for note in notes {
             self.restore_purchase(&bank.identity, note, goods_dir, None)
                 .await?;
         }
         // Before any new number is used: the next restore must know which numbers this one has burnt.
-        self.memo(bank, Some(&asked)).await?;
+        self.extend_scan_record(bank, &asked).await?;
         let identity = bank.identity;
-        let behind = |ranges: &[(u64, u64)]| ranges.iter().map(|(_, end)| *end).max().unwrap_or(0);
         let row = RestoredRow {
-            withdrawals: behind(&asked.withdrawals),
-            exchanges: behind(&asked.exchanges),
-            orders: behind(&asked.orders),
+            withdrawals: Asked::end(&asked.withdrawals),
+            exchanges: Asked::end(&asked.exchanges),
+            orders: Asked::end(&asked.orders),
             began_ms,
             goods_dir: goods_dir.to_path_buf(),
             // Whatever was sent before this is under way until its deadline at the latest.
@@ -131,46 +130,6 @@ impl Wallet {
         let orders = purchases.iter().filter_map(|(_, row)| row.purchase.order());
         let here = orders.filter(|order| order.contract.terms.bank == *bank);
         Ok(here.map(|order| order.counter).collect())
-    }
-
-    /// Reads, or replaces, the memo that the bank keeps for this account: which numbers restores have burnt.
-    /// The bank learns from it that the account was restored, which the list of withdrawals tells it anyway.
-    async fn memo(&self, bank: &Card, asked: Option<&Asked>) -> Result<Asked, WalletError> {
-        let account = self.account();
-        let key = self.seed_for(&bank.identity).note_key(u64::MAX);
-        let seal = |asked: &Asked| {
-            let text = wire::encode(asked).ok()?;
-            seal_note(&key, &account.0, &text).ok().map(Memo)
-        };
-        let memo = match asked {
-            Some(asked) => Some(seal(asked).ok_or(WalletError::Inconsistent(
-                "this wallet was restored too many times",
-            ))?),
-            None => None,
-        };
-        let request = MemoRequest {
-            bank: bank.identity,
-            account,
-            memo,
-        };
-        let signed = Signed::sign(request, &self.account_key());
-        let kept = match self.talk(bank, Lane::Identified).ask(&signed).await? {
-            Ok(kept) => kept,
-            // An account that was never opened has no memo, and nothing to restore but what came without it.
-            Err(Refusal::Account(AccountFault::Unknown(_))) => None,
-            Err(refusal) => {
-                let refusal = Box::new(refusal);
-                return Err(WalletError::Refused {
-                    party: bank.title(),
-                    question: "memo",
-                    refusal,
-                });
-            }
-        };
-        let opened = kept.and_then(|memo| open_note(&key, &account.0, &memo.0).ok());
-        Ok(opened
-            .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
-            .unwrap_or_default())
     }
 
     async fn restore_withdrawals(
@@ -323,7 +282,12 @@ impl Wallet {
 
     /// Notes that numbers up to `number` and some beyond it were asked for, before they are: whatever was asked
     /// for is never used again, found or not, even if this restore is cut off.
-    async fn ask_for(&self, bank: &PublicKey, counter: Counter, number: u64) -> Result<(), WalletError> {
+    pub(crate) async fn ask_for(
+        &self,
+        bank: &PublicKey,
+        counter: Counter,
+        number: u64,
+    ) -> Result<(), WalletError> {
         if number.is_multiple_of(ASKED_AHEAD) {
             self.skip_to(bank, counter, number.saturating_add(ASKED_AHEAD))
                 .await?;
@@ -344,7 +308,12 @@ impl Wallet {
         self.skip_to(bank, counter, burnt.1).await
     }
 
-    async fn skip_to(&self, bank: &PublicKey, counter: Counter, number: u64) -> Result<(), WalletError> {
+    pub(crate) async fn skip_to(
+        &self,
+        bank: &PublicKey,
+        counter: Counter,
+        number: u64,
+    ) -> Result<(), WalletError> {
         if is_planted(Defect::BurntNumbersReused) {
             return Ok(());
         }
@@ -570,7 +539,7 @@ impl Wallet {
 pub(crate) struct FoundNote {
     pub(crate) counter: u64,
     sealed: Vec<u8>,
-    note: Note,
+    pub(crate) note: Note,
     merchant: Card,
 }
 

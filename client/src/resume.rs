@@ -2,7 +2,7 @@
 
 use crate::{
     error::WalletError,
-    rows::{CoinRow, CoinStatus, Delivery, EXCHANGES, PurchaseRow, WITHDRAWALS},
+    rows::{COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, NO_BANK, PurchaseRow, WITHDRAWALS},
     wallet::Wallet,
 };
 use farthing_coin::{Denomination, KeyBook, PublicKey};
@@ -39,6 +39,7 @@ impl Wallet {
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
         self.look_for_late(&mut resumed).await?;
+        self.bridge_all_gaps(&mut resumed).await?;
         for (at, withdrawal) in self.all(&WITHDRAWALS)? {
             if matches!(
                 withdrawal.state,
@@ -68,6 +69,27 @@ impl Wallet {
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
         resumed.late_until_ms = self.late_until_ms()?;
         Ok(resumed)
+    }
+
+    /// Reserves the numbers of matters that came to nothing, before a restore could take them for the end.
+    async fn bridge_all_gaps(&self, resumed: &mut Resumed) -> Result<(), WalletError> {
+        let banks: BTreeSet<PublicKey> = self
+            .all(&COUNTERS)?
+            .into_iter()
+            .map(|((bank, _), _)| bank)
+            .collect();
+        for identity in banks.into_iter().filter(|bank| *bank != NO_BANK) {
+            let Ok(bank) = self.party_by_key(RoleName::Bank, &identity) else {
+                continue;
+            };
+            if self.check_restored(&identity).is_err() {
+                continue;
+            }
+            if let Err(error) = self.bridge_gaps_early(&bank).await {
+                resumed.open.push(("the scan record".into(), error));
+            }
+        }
+        Ok(())
     }
 
     async fn drive_purchases(

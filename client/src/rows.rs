@@ -33,6 +33,10 @@ pub enum Counter {
 /// would take them for the end.
 pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 
+/// Exclusive upper bound of each counter's numbers to which a restore gets for certain, by bank. None in a wallet of
+/// before, which finds out by its first scan record.
+pub const BRIDGED: Table<(PublicKey, u8), u64> = Table::new(21, "bridged numbers");
+
 /// Under whose counters purchases are numbered for the customer: nobody's.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 

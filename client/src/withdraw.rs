@@ -3,7 +3,9 @@
 use crate::{
     error::WalletError,
     mint::{add_coins, is_retry, new_rows, refused, silent},
+    restore::WITHDRAWAL_GAP,
     rows::{Counter, WITHDRAWALS},
+    scan_record::note_bridged,
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
     watch::Event,
@@ -27,6 +29,10 @@ use farthing_protocol::{
 /// The most coins of one withdrawal: what is planned of it is written down at once.
 const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;
 
+/// The longest gap in the numbers of withdrawals that a wallet lets grow. A restore bridges more as long as the bank's
+/// list has withdrawals left.
+const WITHDRAWAL_GAP_MAX: u64 = WITHDRAWAL_GAP / 2;
+
 /// A withdrawal's bank and number.
 type At = (PublicKey, u64);
 
@@ -46,6 +52,11 @@ impl Wallet {
             });
         }
         let outputs = self.issuing(&keys, &values)?;
+        // It says who it is here, so this is when to reserve numbers of what it does without a name, too.
+        let requests = values.len().div_ceil(COINS_PER_REQUEST_MAX) as u64;
+        self.bridge_gap(bank, Counter::Withdrawals, requests, WITHDRAWAL_GAP_MAX)
+            .await?;
+        self.bridge_gaps_early(bank).await?;
         let numbers = self.plan_withdrawals(bank, outputs).await?;
         let total = values.len() as u64;
         let mut done = 0;
@@ -200,6 +211,7 @@ impl Wallet {
         let rows = new_rows(&coins, keys, |slot| Origin::withdrawn(at.1 as u32, slot))?;
         self.transact(move |tx| {
             add_coins(tx, &rows)?;
+            note_bridged(tx, &at.0, Counter::Withdrawals, at.1.saturating_add(1))?;
             WITHDRAWALS.put(tx, &at, &withdrawal)
         })
         .await

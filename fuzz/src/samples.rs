@@ -24,7 +24,7 @@ use farthing_protocol::offer::{
 };
 use farthing_protocol::refusal::{Refusal, RequestFault};
 use farthing_protocol::restore::{
-    AccountRequest, BucketRequest, Memo, MemoRequest, Prefix, Shelf, WithdrawalsRequest,
+    AccountRequest, BucketRequest, KeptMemo, Memo, MemoRequest, Prefix, Shelf, WithdrawalsRequest,
 };
 use farthing_protocol::seal::{NOTE_BYTES, seal_goods_key, seal_note};
 use farthing_protocol::sealed::{PayRequest, SalesRequest};
@@ -75,6 +75,7 @@ pub fn bank_request() -> Vec<Vec<u8>> {
     let memo = MemoRequest {
         bank,
         account,
+        version: 1,
         memo: Some(Memo(vec![0; NOTE_BYTES])),
     };
     let withdrawals = WithdrawalsRequest {
@@ -223,7 +224,13 @@ pub fn replies() -> Vec<Vec<u8>> {
         reply(0, signed_list()),
         reply(1, Amount(7)),
         [vec![1], encode_reply(&refusal)].concat(),
-        reply(9, Some(Memo(vec![0; NOTE_BYTES]))),
+        reply(
+            9,
+            KeptMemo {
+                version: 1,
+                memo: Some(Memo(vec![0; NOTE_BYTES])),
+            },
+        ),
         reply(10, hold()),
         reply(13, SignedDecision::Commit(commit())),
         reply(

@@ -17,7 +17,7 @@ use crate::{
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest},
     refusal::{Refusal, RequestFault},
     restore::{
-        AccountRequest, BucketPage, BucketRequest, Memo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
+        AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
     },
     sealed::{PayRequest, SalesPage, SalesRequest},
     settle::{Answers, CollectRequest, Collected, SettleRequest},
@@ -148,7 +148,7 @@ server! {
         /// A page of a bucket.
         Bucket(BucketRequest) -> BucketPage, by Anonymous, called "bucket";
         /// Read or replace the account's memo.
-        Memo(Signed<MemoRequest>) -> Option<Memo>, by Identified, called "memo";
+        Memo(Signed<MemoRequest>) -> KeptMemo, by Identified, called "memo";
         /// Obey decisions that their escrow brings.
         Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called "push";
         /// What is remembered of an escrow's journal.

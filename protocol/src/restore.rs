@@ -18,6 +18,7 @@ use crate::{
     withdraw::{check_account, check_recipient},
 };
 use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -71,24 +72,28 @@ pub struct WithdrawalsPage {
     pub more: bool,
 }
 
-/// Reads, or replaces, the one memo that the bank keeps for an account: where a wallet notes to itself which
-/// numbers its restores have asked for. Signed by the account's key.
+/// Reads, or replaces, the one memo that the bank keeps for an account: the wallet's scan record ([`Asked`]). Signed by
+/// the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoRequest {
     /// The bank that this is for.
     pub bank: PublicKey,
     /// The account.
     pub account: PublicKey,
+    /// Which version of the memo this is: the bank keeps the highest, so that a request that arrives late or once more
+    /// replaces no newer one. 0 to read what there is.
+    pub version: u64,
     /// What to keep from now on, sealed like a note; nothing to read what there is.
     pub memo: Option<Memo>,
 }
 
 impl Document for MemoRequest {
-    const LABEL: &'static str = "farthing memo";
+    const LABEL: &'static str = "farthing memo 2";
 
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
         t.bytes(b"account", &self.account.0);
+        t.u64(b"version", self.version);
         t.u8(b"replaced", self.memo.is_some().into());
         t.bytes(b"memo", self.memo.as_ref().map_or(&[], |memo| memo.0.as_slice()));
     }
@@ -97,6 +102,15 @@ impl Document for MemoRequest {
 /// A memo: always [`NOTE_BYTES`] long, whatever it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo(#[serde(with = "serde_bytes")] pub Vec<u8>);
+
+/// What a bank keeps for an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptMemo {
+    /// Its version; 0 if there is none, or if it was kept before memos had versions.
+    pub version: u64,
+    /// The memo.
+    pub memo: Option<Memo>,
+}
 
 /// A set of records, in buckets by a prefix of 32 bytes that look random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -276,16 +290,52 @@ impl Origin {
     }
 }
 
-/// What a wallet's memo says: the numbers that restores have asked for and found nothing under. They are never
-/// used, and a later restore does not take them for the end.
+/// The scan record, which a wallet's memo holds: the numbers that are no part of a gap, each range from its first number
+/// to the one after its last. Restores have asked for them without effect, or the wallet has reserved them.
+///
+/// A restore looks at every number below the end of a range anyway, in ranges and between them. So two ranges of one
+/// counter become one with all that lies between, and nothing is lost by it. That bounds the record: three lists of at
+/// most one range, [`Asked::BYTES_MAX`] bytes, whatever number of restores the wallet lives through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// Of withdrawals: each from its first number to behind its last.
+    /// Of withdrawals.
     pub withdrawals: Vec<(u64, u64)>,
     /// Of exchanges.
     pub exchanges: Vec<(u64, u64)>,
     /// Of orders.
     pub orders: Vec<(u64, u64)>,
+}
+
+impl Asked {
+    /// The longest encoding of a merged record (bytes): of each list its length, and one range.
+    pub const BYTES_MAX: usize = 3 * (8 + 16);
+
+    /// Adds the ranges of `other`, and merges those of each counter.
+    pub fn merge(&mut self, other: &Asked) {
+        if is_planted(Defect::ScanRecordGrows) {
+            self.withdrawals.extend(&other.withdrawals);
+            self.exchanges.extend(&other.exchanges);
+            self.orders.extend(&other.orders);
+            return;
+        }
+        merge_ranges(&mut self.withdrawals, &other.withdrawals);
+        merge_ranges(&mut self.exchanges, &other.exchanges);
+        merge_ranges(&mut self.orders, &other.orders);
+    }
+
+    /// Exclusive upper bound of the numbers in `ranges`.
+    pub fn end(ranges: &[(u64, u64)]) -> u64 {
+        ranges.iter().map(|(_, end)| *end).max().unwrap_or(0)
+    }
+}
+
+/// Makes one range of all that are not empty.
+fn merge_ranges(ranges: &mut Vec<(u64, u64)>, more: &[(u64, u64)]) {
+    let all = ranges.iter().chain(more).filter(|(from, end)| from < end);
+    let merged = all
+        .copied()
+        .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    *ranges = merged.into_iter().collect();
 }
 
 /// What a wallet's note to itself says: enough to build the order again, byte for byte.
@@ -348,14 +398,16 @@ impl VerifiedMemo {
         self.0.account
     }
 
-    /// What is to be kept from now on, if anything.
-    pub fn replacement(&self) -> Option<&Memo> {
-        self.0.memo.as_ref()
-    }
-
-    /// The account, and what is to be kept for it from now on.
-    pub fn into_parts(self) -> (PublicKey, Option<Memo>) {
-        (self.0.account, self.0.memo)
+    /// What is to be kept from now on, where `kept` is what there is: `None` if that stays. Only a higher version
+    /// replaces it.
+    pub fn respond(&self, kept: &KeptMemo) -> Option<KeptMemo> {
+        let MemoRequest { version, memo, .. } = &self.0;
+        let is_newer = *version > kept.version || is_planted(Defect::OlderMemoKept);
+        let newer = || KeptMemo {
+            version: *version,
+            memo: memo.clone(),
+        };
+        (memo.is_some() && is_newer).then(newer)
     }
 }
 
@@ -408,6 +460,67 @@ mod tests {
         assert_eq!(Prefix::of(&id, 3).first()[0], 0b1010_0000);
         assert!(!Prefix::of(&id, 3).holds(&[0; 32]));
         assert!(Prefix { bits: 17, value: 0 }.check().is_err());
+    }
+
+    #[test]
+    fn a_scan_record_stays_small_and_loses_no_number_however_many_restores_there_are() {
+        let mut record = Asked::default();
+        let mut all = Vec::new();
+        for restore in 0..500u64 {
+            // A little is used after each restore, so that no range touches the one before.
+            let range = |step: u64| (restore * step + 1, restore * step + step - 1);
+            let more = Asked {
+                withdrawals: vec![range(101)],
+                exchanges: vec![range(164), range(7)],
+                orders: vec![(9, 9), range(300)],
+            };
+            record.merge(&more);
+            all.push(more);
+            let bytes = crate::wire::encode(&record).unwrap();
+            assert!(bytes.len() <= Asked::BYTES_MAX, "{} after {restore}", bytes.len());
+        }
+        let holds = |ranges: &[(u64, u64)], (from, end): (u64, u64)| {
+            from >= end || ranges.iter().any(|range| range.0 <= from && end <= range.1)
+        };
+        for more in &all {
+            let each = [
+                (&record.withdrawals, &more.withdrawals),
+                (&record.exchanges, &more.exchanges),
+                (&record.orders, &more.orders),
+            ];
+            for (merged, ranges) in each {
+                assert!(ranges.iter().all(|range| holds(merged, *range)));
+            }
+        }
+        assert_eq!(Asked::end(&record.orders), 499 * 300 + 299);
+        assert!(Asked::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES);
+    }
+
+    #[test]
+    fn only_a_higher_version_replaces_a_memo() {
+        let request = |version, memo| {
+            let account = PublicKey([1; 32]);
+            VerifiedMemo(MemoRequest {
+                bank: account,
+                account,
+                version,
+                memo,
+            })
+        };
+        let (one, other) = (Memo(vec![1]), Memo(vec![2]));
+        // One that was kept before memos had versions.
+        let kept = KeptMemo {
+            version: 0,
+            memo: Some(one.clone()),
+        };
+        assert_eq!(request(0, Some(other.clone())).respond(&kept), None);
+        assert_eq!(request(7, None).respond(&kept), None);
+        let newer = request(1, Some(other.clone())).respond(&kept).unwrap();
+        assert_eq!((newer.version, newer.memo.as_ref()), (1, Some(&other)));
+        for version in [0, 1] {
+            assert_eq!(request(version, Some(one.clone())).respond(&newer), None);
+        }
+        assert!(request(u64::MAX, Some(one)).respond(&newer).is_some());
     }
 
     #[test]

@@ -66,6 +66,7 @@ defects! {
     DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
     CauseUnchecked: "The bank obeys an abort of held coins without a cause.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",
+    OlderMemoKept: "The bank keeps the memo that came last, whatever its version.",
     NoteNotKept: "The bank holds coins and does not keep the customer's note.",
     // The escrow.
     CancelAfterCommit: "The escrow aborts on a cancel that comes after the commit.",
@@ -89,6 +90,9 @@ defects! {
     SentBeforeWritten: "The wallet sends an order before it is written down.",
     BurntNumbersReused: "The restored wallet begins with the first number again.",
     RefusedNumberDropped: "The wallet takes a new number for the same coins each time that their exchange is refused.",
+    ScanRecordGrows: "Each restore adds its numbers to the scan record as ranges of their own.",
+    GapNotReserved: "The wallet uses numbers behind any gap without a word of it in its scan record.",
+    GapBelieved: "A restore takes a gap for the end, whatever its coins went into.",
     LateNotLookedFor: "The restored wallet does not look for what comes through later.",
     ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
     CoinsNotBlinded: "The wallet's blinders hide nothing.",

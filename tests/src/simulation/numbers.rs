@@ -2,14 +2,28 @@
 //! panics where a promise is broken, and says which.
 
 use super::{
+    cheats::{Cheat, Honest},
     customer::Customer,
     foundation::ITEM,
+    network::Sent,
+    party::Party,
     shopping::{is_delivery, picture},
     world::World,
 };
+use async_trait::async_trait;
 use farthing_client::{error::WalletError, rows::CoinStatus, wallet::Wallet};
-use farthing_protocol::{limits::RESTORE_GAP, money::Amount};
-use std::sync::Arc;
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+};
+use farthing_protocol::{
+    api::{BankRequest, encode_reply},
+    limits::RESTORE_GAP,
+    money::Amount,
+    refusal::{Refusal, RequestFault},
+    restore::{Asked, KeptMemo},
+};
+use std::{sync::Arc, time::Duration};
 
 /// What the customer has in the account at first.
 const FUNDS: Amount = Amount(5000);
@@ -32,6 +46,77 @@ async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet
     let restored = wallet.restore(&world.parties().bank, world.dir()).await;
     restored.expect("the restore");
     wallet
+}
+
+/// A bank that refuses to begin any exchange, for no reason.
+struct RefusesExchanges;
+
+#[async_trait]
+impl Cheat for RefusesExchanges {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::ExchangeBegin(_)) => {
+                let refusal = Refusal::Request(RequestFault::Malformed("not today".into()));
+                encode_reply::<()>(&Err(refusal))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// A bank that keeps scan records, and shows none.
+struct ShowsNoScanRecord;
+
+#[async_trait]
+impl Cheat for ShowsNoScanRecord {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Memo(asked)) if asked.body.memo.is_none() => {
+                encode_reply(&Ok(KeptMemo::default()))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// The bank refuses more exchanges than a restore bridges, each of other coins than all before.
+async fn exchanges_come_to_nothing(world: &World, wallet: &Wallet) {
+    world.cheat(Party::Bank, RefusesExchanges);
+    let rows = wallet.present_coins().expect("the coins");
+    for subset in 1..=RESTORE_GAP + 10 {
+        let chosen = rows
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| (subset >> place) & 1 == 1);
+        let refused = wallet.refresh(chosen.map(|(_, row)| row.clone()).collect()).await;
+        assert!(matches!(refused, Err(WalletError::Refused { .. })), "{refused:?}");
+    }
+    world.honest(Party::Bank);
+}
+
+fn is_exchange(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ExchangeFinish(_)))
+}
+
+/// The wallet exchanges all its coins, and does not hear what became of it.
+async fn sends_an_exchange(world: &World, wallet: &Wallet) {
+    world.network.block(is_exchange);
+    let sent = wallet.refresh(wallet.present_coins().expect("the coins")).await;
+    assert!(sent.as_ref().is_err_and(WalletError::is_silence), "{sent:?}");
+}
+
+/// What the lost wallet has sent arrives, and the restored one looks for it.
+async fn it_arrives(world: &World, lost: Wallet, wallet: &Wallet) {
+    world.network.unblock();
+    drop(lost.resume().await.expect("the exchange"));
+    drop(lost);
+    let resumed = wallet.resume().await.expect("the wallet resumes");
+    assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
+    assert_eq!(
+        available(wallet),
+        WITHDRAWN.0,
+        "money: coins of an exchange behind a gap are lost"
+    );
 }
 
 fn available(wallet: &Wallet) -> u64 {
@@ -69,4 +154,85 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     drop((wallet, copy));
     let wallet = restored(&world, &customer, "again").await;
     assert_eq!(available(&wallet), left, "money: a restore has lost coins");
+}
+
+/// More exchanges come to nothing than a restore bridges. Then one is under way while the machine is lost.
+pub async fn numbers_that_came_to_nothing_hide_no_coins() {
+    let (world, customer, wallet) = withdrawn(72).await;
+    exchanges_come_to_nothing(&world, &wallet).await;
+    sends_an_exchange(&world, &wallet).await;
+    let (lost, wallet) = (wallet, restored(&world, &customer, "again").await);
+    it_arrives(&world, lost, &wallet).await;
+}
+
+/// The same, and the bank shows no scan record: coins say that there is more.
+pub async fn a_bank_that_shows_no_scan_record_hides_no_coins() {
+    let (world, customer, wallet) = withdrawn(73).await;
+    exchanges_come_to_nothing(&world, &wallet).await;
+    let exchanged = wallet.refresh(wallet.present_coins().expect("the coins")).await;
+    exchanged.expect("an exchange");
+    drop(wallet);
+    world.cheat(Party::Bank, ShowsNoScanRecord);
+    let wallet = restored(&world, &customer, "again").await;
+    assert_eq!(
+        available(&wallet),
+        WITHDRAWN.0,
+        "money: coins of an exchange behind a gap are lost"
+    );
+}
+
+/// A scan record that was written long ago arrives once more.
+pub async fn an_old_scan_record_that_arrives_again_changes_nothing() {
+    let (world, customer, wallet) = withdrawn(74).await;
+    world.network.schedule([]);
+    exchanges_come_to_nothing(&world, &wallet).await;
+    drop(wallet);
+    let wallet = restored(&world, &customer, "again").await;
+    let is_first = |sent: &Sent| {
+        let request = BankRequest::decode(&sent.request);
+        sent.to == Party::Bank && matches!(request, Ok(BankRequest::Memo(asked)) if asked.body.version == 1)
+    };
+    let first = world
+        .network
+        .sent()
+        .into_iter()
+        .find(is_first)
+        .expect("a scan record");
+    let channel = world.wire().connect(world.card(Party::Bank), first.lane).await;
+    let channel = channel.expect("a connection");
+    let answer = channel.call(first.request, Duration::from_secs(60)).await;
+    drop(answer.expect("an answer"));
+    sends_an_exchange(&world, &wallet).await;
+    let (lost, wallet) = (wallet, restored(&world, &customer, "and-again").await);
+    it_arrives(&world, lost, &wallet).await;
+}
+
+/// A wallet is restored again and again, and uses a number or two each time.
+pub async fn a_scan_record_has_room_for_every_restore() {
+    let mut record = Asked::default();
+    for restore in 0..500u64 {
+        let range = vec![(restore * 165, restore * 165 + 164)];
+        record.merge(&Asked {
+            withdrawals: range.clone(),
+            exchanges: range.clone(),
+            orders: range,
+        });
+    }
+    let bytes = farthing_protocol::wire::encode(&record).expect("an encoding");
+    assert!(
+        bytes.len() <= farthing_protocol::seal::NOTE_TEXT_MAX_BYTES,
+        "money: a wallet that was restored often is never restored again"
+    );
+}
+
+/// A wallet that is restored more often than a scan record of unmerged ranges had room for still works.
+pub async fn a_wallet_that_is_restored_fifty_times_still_works() {
+    let (world, customer, wallet) = withdrawn(75).await;
+    drop(wallet);
+    for round in 0..50 {
+        let wallet = restored(&world, &customer, &format!("alice-{round}")).await;
+        let coins = wallet.present_coins().expect("the coins");
+        wallet.refresh(coins).await.expect("an exchange");
+        assert_eq!(available(&wallet), WITHDRAWN.0, "money: a restore has lost coins");
+    }
 }

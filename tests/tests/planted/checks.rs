@@ -201,6 +201,22 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     story!("a full list of keys", lists::a_full_list_of_keys),
     story!(
+        "a scan record of many restores",
+        numbers::a_scan_record_has_room_for_every_restore
+    ),
+    story!(
+        "numbers that came to nothing",
+        numbers::numbers_that_came_to_nothing_hide_no_coins
+    ),
+    story!(
+        "a bank that shows no scan record",
+        numbers::a_bank_that_shows_no_scan_record_hides_no_coins
+    ),
+    story!(
+        "an old scan record that arrives again",
+        numbers::an_old_scan_record_that_arrives_again_changes_nothing
+    ),
+    story!(
         "a coin that is held elsewhere",
         numbers::a_coin_that_is_held_elsewhere_keeps_its_number
     ),

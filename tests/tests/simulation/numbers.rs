@@ -14,3 +14,8 @@ macro_rules! story {
 }
 
 story!(a_coin_that_is_held_elsewhere_keeps_its_number);
+story!(numbers_that_came_to_nothing_hide_no_coins);
+story!(a_bank_that_shows_no_scan_record_hides_no_coins);
+story!(an_old_scan_record_that_arrives_again_changes_nothing);
+story!(a_scan_record_has_room_for_every_restore);
+story!(a_wallet_that_is_restored_fifty_times_still_works);

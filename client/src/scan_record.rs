@@ -1,0 +1,204 @@
+//! The scan record: how far a restore from the words has to look.
+//!
+//! A restore looks for one number after the other, and takes the end for reached where so many in a row are missing. But
+//! numbers go missing while a wallet lives: of exchanges that the bank refuses, of orders that come to nothing. So before
+//! a gap gets as long as that, the wallet reserves its numbers in a record that the bank keeps for its account. Restores
+//! write there as well which numbers they have asked for.
+
+use crate::{
+    error::WalletError,
+    rows::{BRIDGED, COUNTERS, Counter},
+    wallet::Wallet,
+};
+use farthing_coin::{PublicKey, SecretKey, Signed};
+use farthing_node::{
+    card::Card,
+    network::Lane,
+    store::{StoreError, Transaction},
+};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{
+    limits::RESTORE_GAP,
+    refusal::{AccountFault, Refusal},
+    restore::{Asked, KeptMemo, Memo, MemoRequest},
+    seal::{NOTE_TEXT_MAX_BYTES, open_note, seal_note},
+    wire,
+};
+
+/// How many numbers are reserved at a time, beyond the next.
+const RESERVED_AHEAD: u64 = 64;
+
+/// The longest gap that a wallet lets grow (numbers): some less than a restore bridges, as several matters may take a
+/// number at once.
+pub(crate) const GAP_MAX: u64 = RESTORE_GAP - 36;
+
+/// The gap at which numbers are reserved if the wallet says who it is to the bank anyway.
+pub(crate) const GAP_EARLY: u64 = GAP_MAX / 2;
+
+/// How often a record is written that copies of this wallet write at the same time.
+const TRIES_MAX: usize = 16;
+
+impl Wallet {
+    /// Reserves numbers if taking `count` more of `counter` would leave a gap of more than `gap`.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer. Then the number must not be taken.
+    pub(crate) async fn bridge_gap(
+        &self,
+        bank: &Card,
+        counter: Counter,
+        count: u64,
+        gap: u64,
+    ) -> Result<(), WalletError> {
+        if self.gap(&bank.identity, counter)?.saturating_add(count) <= gap
+            || is_planted(Defect::GapNotReserved)
+        {
+            return Ok(());
+        }
+        let mut asked = Asked::default();
+        let lists = [
+            (Counter::Withdrawals, &mut asked.withdrawals),
+            (Counter::Exchanges, &mut asked.exchanges),
+            (Counter::Orders, &mut asked.orders),
+        ];
+        for (counter, ranges) in lists {
+            let next = self.next_of(&bank.identity, counter)?;
+            if next > 0 {
+                ranges.push((0, next.saturating_add(RESERVED_AHEAD)));
+            }
+        }
+        self.extend_scan_record(bank, &asked).await
+    }
+
+    /// Reserves numbers early, where a bank hears this wallet's name anyway.
+    pub(crate) async fn bridge_gaps_early(&self, bank: &Card) -> Result<(), WalletError> {
+        for counter in [Counter::Exchanges, Counter::Orders] {
+            self.bridge_gap(bank, counter, 0, GAP_EARLY).await?;
+        }
+        Ok(())
+    }
+
+    /// How many numbers in a row, up to the next, a restore may find nothing under.
+    fn gap(&self, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
+        let bridged = BRIDGED.peek(&self.store.view(), &(*bank, counter as u8))?;
+        Ok(self.next_of(bank, counter)?.saturating_sub(bridged.unwrap_or(0)))
+    }
+
+    fn next_of(&self, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
+        let next = COUNTERS.peek(&self.store.view(), &(*bank, counter as u8))?;
+        Ok(next.unwrap_or(0))
+    }
+
+    /// The scan record as the bank keeps it, of every account that this wallet may have there.
+    ///
+    /// # Errors
+    /// When the bank does not answer.
+    pub(crate) async fn scan_record(&self, bank: &Card) -> Result<Asked, WalletError> {
+        let key = self.account_key();
+        let kept = self.ask_memo(bank, &key, 0, None).await?;
+        Ok(self.open_record(bank, &key, &kept))
+    }
+
+    /// Adds to the scan record, and returns when the bank has it. What others have added stays in it.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer.
+    pub(crate) async fn extend_scan_record(&self, bank: &Card, asked: &Asked) -> Result<(), WalletError> {
+        let key = self.account_key();
+        let mut kept = self.ask_memo(bank, &key, 0, None).await?;
+        for _ in 0..TRIES_MAX {
+            let mut record = self.open_record(bank, &key, &kept);
+            record.merge(asked);
+            let version = kept.version.saturating_add(1);
+            let memo = self.seal_record(bank, &key, &record)?;
+            let wanted = KeptMemo {
+                version,
+                memo: Some(memo.clone()),
+            };
+            kept = self.ask_memo(bank, &key, version, Some(memo)).await?;
+            if kept == wanted {
+                let bank = bank.identity;
+                return self.transact(move |tx| note_record(tx, &bank, &record)).await;
+            }
+        }
+        Err(WalletError::Silent {
+            party: bank.title(),
+            question: "memo",
+            why: "copies of this wallet write its scan record at the same time".into(),
+        })
+    }
+
+    async fn ask_memo(
+        &self,
+        bank: &Card,
+        key: &SecretKey,
+        version: u64,
+        memo: Option<Memo>,
+    ) -> Result<KeptMemo, WalletError> {
+        let is_reading = memo.is_none();
+        let request = MemoRequest {
+            bank: bank.identity,
+            account: key.public(),
+            version,
+            memo,
+        };
+        let signed = Signed::sign(request, key);
+        match self.talk(bank, Lane::Identified).ask(&signed).await? {
+            Ok(kept) => Ok(kept),
+            // An account that was never opened has no memo, and nothing to restore but what came without it.
+            Err(Refusal::Account(AccountFault::Unknown(_))) if is_reading => Ok(KeptMemo::default()),
+            Err(refusal) => Err(WalletError::Refused {
+                party: bank.title(),
+                question: "memo",
+                refusal: Box::new(refusal),
+            }),
+        }
+    }
+
+    fn seal_record(&self, bank: &Card, key: &SecretKey, record: &Asked) -> Result<Memo, WalletError> {
+        let text = wire::encode(record).ok();
+        let note_key = self.seed_for(&bank.identity).note_key(u64::MAX);
+        let sealed = text.and_then(|text| seal_note(&note_key, &key.public().0, &text).ok());
+        sealed
+            .map(Memo)
+            .ok_or(WalletError::Inconsistent("the scan record is too long"))
+    }
+
+    /// What a memo says; one that does not open says nothing.
+    fn open_record(&self, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> Asked {
+        let note_key = self.seed_for(&bank.identity).note_key(u64::MAX);
+        let sealed = kept.memo.as_ref();
+        sealed
+            .and_then(|memo| open_note(&note_key, &key.public().0, &memo.0).ok())
+            .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// Notes that the bank keeps this record.
+fn note_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
+    let ends = [
+        (Counter::Withdrawals, &record.withdrawals),
+        (Counter::Exchanges, &record.exchanges),
+        (Counter::Orders, &record.orders),
+    ];
+    for (counter, ranges) in ends {
+        note_bridged(tx, bank, counter, Asked::end(ranges))?;
+    }
+    Ok(())
+}
+
+/// Notes that a restore gets to all numbers of `counter` below `end`: the bank has something under the last, or the scan
+/// record says so.
+pub(crate) fn note_bridged(
+    tx: &mut Transaction<'_>,
+    bank: &PublicKey,
+    counter: Counter,
+    end: u64,
+) -> Result<(), StoreError> {
+    let key = (*bank, counter as u8);
+    match BRIDGED.get(tx, &key)? {
+        Some(before) if before >= end => Ok(()),
+        _ => BRIDGED.put(tx, &key, &end),
+    }
+}
