@@ -393,7 +393,8 @@ impl Wallet {
         mut purse: Option<Vec<CoinRow>>,
     ) -> Result<Vec<CoinRow>, WalletError> {
         let price = plan.offer.body.price;
-        for _ in 0..EXCHANGES_MAX {
+        let mut exchanges = 0;
+        while exchanges < EXCHANGES_MAX {
             let keys = self.keys(bank).await?;
             let rows = match purse.take() {
                 Some(rows) => rows,
@@ -412,12 +413,28 @@ impl Wallet {
                 Selection::Exact(chosen) => {
                     // Largest first: the last ones are the small coins that make it too many.
                     let small = chosen.len().saturating_sub(COINS_PER_REQUEST_MAX);
-                    self.consolidate(take(chosen.into_iter().skip(small).collect()))
-                        .await?;
+                    let small = take(chosen.into_iter().skip(small).collect());
+                    match self.consolidate(small.clone()).await {
+                        // One of them turned out to be used elsewhere: chosen anew without it.
+                        Err(WalletError::Refused { .. }) if self.unchanged(&small)?.len() < small.len() => {
+                            continue;
+                        }
+                        other => other?,
+                    }
                 }
                 Selection::ChangeNeeded(coins) => {
+                    let mut is_used = false;
                     for row in take(coins) {
-                        self.make_change(row).await?;
+                        match self.make_change(row.clone()).await {
+                            Err(WalletError::Refused { .. }) if self.unchanged(&[row])?.is_empty() => {
+                                is_used = true;
+                                break;
+                            }
+                            other => other?,
+                        }
+                    }
+                    if is_used {
+                        continue;
                     }
                 }
                 Selection::Short(short) => {
@@ -432,6 +449,7 @@ impl Wallet {
                     });
                 }
             }
+            exchanges = exchanges.saturating_add(1);
         }
         Err(WalletError::NoCoins(price))
     }

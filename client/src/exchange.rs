@@ -128,11 +128,11 @@ impl Wallet {
     }
 
     /// Exchanges what aborted purchases have released, one purchase after the other, since one request joins
-    /// its coins.
+    /// its coins. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what went wrong.
     ///
     /// # Errors
-    /// When the bank refuses, or does not answer; then `resume` carries on.
-    pub async fn exchange_released(&self) -> Result<Amount, WalletError> {
+    /// When the store fails.
+    pub async fn exchange_released(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let mut by_purchase: BTreeMap<u64, u64> = BTreeMap::new();
         for row in self.present_coins()? {
             if let CoinStatus::Released(purchase) = row.status {
@@ -140,13 +140,68 @@ impl Wallet {
                 *worth = worth.saturating_add(row.value);
             }
         }
-        let mut total = Amount(0);
+        let (mut total, mut failed) = (Amount(0), Vec::new());
         for (purchase, worth) in by_purchase {
             // The purchase knows its abort, which the bank may not have heard of yet.
-            self.drive_purchase(purchase).await?;
-            total = Amount(total.0.saturating_add(worth));
+            match self.drive_purchase(purchase).await {
+                Ok(()) => total = Amount(total.0.saturating_add(worth)),
+                Err(error) => failed.push(error),
+            }
         }
-        Ok(total)
+        Ok((total, failed))
+    }
+
+    /// As [`refresh`](Wallet::refresh), where a coin that the bank refuses keeps no other from it: what is refused
+    /// together is tried again without that coin. Returns what was exchanged, and what went wrong.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn refresh_others(
+        &self,
+        rows: Vec<CoinRow>,
+    ) -> Result<(Amount, Vec<WalletError>), WalletError> {
+        let (mut total, mut failed) = (Amount(0), Vec::new());
+        for part in rows.chunks(COINS_PER_REQUEST_MAX) {
+            let mut left = part.to_vec();
+            while !left.is_empty() {
+                let error = match self.refresh(left.clone()).await {
+                    Ok(worth) => {
+                        total = Amount(total.0.saturating_add(worth.0));
+                        break;
+                    }
+                    Err(error) => error,
+                };
+                let denied = match &error {
+                    WalletError::CoinDenied { coin, .. } => Some(*coin),
+                    WalletError::Refused { .. } => None,
+                    // Nobody answers: the coins of this part are under way, and the others had better stay.
+                    _ => {
+                        failed.push(error);
+                        return Ok((total, failed));
+                    }
+                };
+                failed.push(error);
+                let before = left.len();
+                left = self.unchanged(&left)?;
+                left.retain(|row| Some(row.coin.public) != denied);
+                let is_one_less = left.len() < before;
+                if !is_one_less || is_planted(Defect::OneHeldCoinStopsAll) {
+                    break;
+                }
+            }
+        }
+        Ok((total, failed))
+    }
+
+    /// Those of `rows` that are in the store as they are here.
+    pub(crate) fn unchanged(&self, rows: &[CoinRow]) -> Result<Vec<CoinRow>, WalletError> {
+        let view = self.store.view();
+        let mut left = Vec::with_capacity(rows.len());
+        for row in rows {
+            let now = COINS.peek(&view, &(row.coin.key_id, row.coin.public))?;
+            left.extend(now.filter(|now| now == row));
+        }
+        Ok(left)
     }
 
     /// Exchanges coins of one bank and one status for a fresh assortment of the same worth, in as many requests

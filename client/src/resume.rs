@@ -8,11 +8,7 @@ use crate::{
 use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
-    issue::IssueState,
-    limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
-    money::Amount,
-    purchase::Purchase,
-    restore::CoinUsed,
+    issue::IssueState, limits::RELEASED_GRACE_MS, money::Amount, purchase::Purchase, restore::CoinUsed,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -116,9 +112,9 @@ impl Wallet {
     pub async fn renew(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let mut total = Amount(0);
         let mut failed = Vec::new();
-        let mut note = |outcome: Result<Amount, WalletError>| match outcome {
-            Ok(worth) => total = Amount(total.0.saturating_add(worth.0)),
-            Err(error) => failed.push(error),
+        let mut note = |(worth, errors): (Amount, Vec<WalletError>)| {
+            total = Amount(total.0.saturating_add(worth.0));
+            failed.extend(errors);
         };
         let mut books: BTreeMap<PublicKey, Option<Arc<KeyBook>>> = BTreeMap::new();
         let mut ending: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
@@ -132,7 +128,7 @@ impl Wallet {
                     continue;
                 }
                 // Each for itself: nobody knows whether they belong together.
-                note(self.refresh(vec![row]).await);
+                note(self.refresh_others(vec![row]).await?);
             } else if row.status == CoinStatus::Available {
                 let book = books.entry(row.bank).or_insert_with(|| {
                     let known = self.party_by_key(RoleName::Bank, &row.bank);
@@ -145,9 +141,7 @@ impl Wallet {
             }
         }
         for (_, rows) in ending {
-            for part in rows.chunks(COINS_PER_REQUEST_MAX) {
-                note(self.refresh(part.to_vec()).await);
-            }
+            note(self.refresh_others(rows).await?);
         }
         Ok((total, failed))
     }

@@ -113,6 +113,17 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// How a command ended that went on with other things whenever one failed. What failed says more than what is
+    /// silent.
+    #[must_use]
+    pub fn of_all(failed: &[WalletError]) -> Exit {
+        let mut codes = failed.iter().map(Exit::of_wallet);
+        let first = codes.clone().next().unwrap_or(Exit::Done);
+        codes.find(|exit| *exit != Exit::NotFinished).unwrap_or(first)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit.code())
@@ -153,5 +164,21 @@ mod tests {
             Exit::MerchantBroke
         );
         assert_eq!(Exit::of(&WalletError::WrongGoods.into()), Exit::Failed);
+    }
+
+    #[test]
+    fn of_several_errors_what_failed_says_more_than_what_is_silent() {
+        let silent = || WalletError::Silent {
+            party: "bank `central`".into(),
+            question: "exchange",
+            why: "no answer".into(),
+        };
+        assert_eq!(Exit::of_all(&[]), Exit::Done);
+        assert_eq!(Exit::of_all(&[silent()]), Exit::NotFinished);
+        assert_eq!(Exit::of_all(&[silent(), WalletError::WrongGoods]), Exit::Failed);
+        assert_eq!(
+            Exit::of_all(&[WalletError::NotAsDescribed(1), WalletError::WrongGoods]),
+            Exit::MerchantBroke
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Coins and accounts.
 
+use super::exit::Exit;
 use super::report::{Align, Report, amount, chain, count, date, short, table};
 use crate::{
     coins::Balance,
@@ -217,24 +218,44 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
             }
         }
     }
-    let released = wallet.exchange_released().await?;
-    let (renewed, failed) = wallet.renew().await?;
-    if let Some(error) = failed.into_iter().next() {
-        return Err(error.into());
-    }
+    let (released, mut failed) = wallet.exchange_released().await?;
+    let (renewed, more) = wallet.renew().await?;
+    failed.extend(more);
     let mut total = add(released, renewed);
     for rows in by_bank.values().flat_map(|rows| rows.chunks(EXCHANGED_TOGETHER)) {
         // Some may have been renewed just now.
         let left = still_available(wallet, rows)?;
-        total = add(total, wallet.refresh(left).await?);
+        let (worth, more) = wallet.refresh_others(left).await?;
+        total = add(total, worth);
+        let is_silent = more.iter().any(WalletError::is_silence);
+        failed.extend(more);
+        if is_silent {
+            break;
+        }
     }
     let balance = wallet.balance()?;
-    let text = match total {
-        Amount(0) => "nothing to exchange".to_owned(),
-        total => format!("exchanged {total} for fresh coins\n{}", balance_text(&balance)),
-    };
-    let json = json!({ "exchanged": amount(total), "balance": balance_json(&balance) });
-    Ok(Report::done(text, json))
+    let mut lines = vec![match total {
+        Amount(0) if failed.is_empty() => "nothing to exchange".to_owned(),
+        Amount(0) => "nothing was exchanged".to_owned(),
+        total => format!("exchanged {total} for fresh coins"),
+    }];
+    if total > Amount(0) || !failed.is_empty() {
+        lines.push(balance_text(&balance));
+    }
+    let exit = Exit::of_all(&failed);
+    let mut open = Vec::with_capacity(failed.len());
+    for error in failed {
+        let code = Exit::of_wallet(&error).code();
+        let why = chain(&error.into());
+        lines.push(format!("not exchanged: {why}"));
+        open.push(json!({ "error": why, "code": code }));
+    }
+    let json = json!({ "exchanged": amount(total), "failed": open, "balance": balance_json(&balance) });
+    Ok(Report {
+        text: lines.join("\n"),
+        json,
+        exit,
+    })
 }
 
 fn still_available(wallet: &Wallet, rows: &[CoinRow]) -> Result<Vec<CoinRow>> {

@@ -273,7 +273,10 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     }
     let mut report = resume_all(&wallet).await?;
     // What aborted purchases of long ago have released, no purchase under way speaks for.
-    let refreshed = wallet.exchange_released().await?;
+    let (refreshed, failed) = wallet.exchange_released().await?;
+    if matches!(report.exit, Exit::Done | Exit::Aborted | Exit::NotFinished) && !failed.is_empty() {
+        report.exit = Exit::of_all(&failed);
+    }
     let balance = wallet.balance()?;
     let text = [found.join("\n"), report.text.clone(), balance_text(&balance)];
     report.text = text

@@ -93,6 +93,7 @@ defects! {
     ScanRecordGrows: "Each restore adds its numbers to the scan record as ranges of their own.",
     GapNotReserved: "The wallet uses numbers behind any gap without a word of it in its scan record.",
     GapBelieved: "A restore takes a gap for the end, whatever its coins went into.",
+    OneHeldCoinStopsAll: "A coin that is held elsewhere keeps the wallet from exchanging those that were asked for with it.",
     LateNotLookedFor: "The restored wallet does not look for what comes through later.",
     ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
     CoinsNotBlinded: "The wallet's blinders hide nothing.",
