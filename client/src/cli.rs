@@ -142,7 +142,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
     }
     let wallet = setup::open(&options, &command)?;
     let report = match command {
-        Command::Account { key: true, .. } => Ok(money::account_key(&wallet)),
+        Command::Account { key: true, bank } => money::account_key(&wallet, bank.as_deref()),
         Command::Account { bank, .. } => money::account(&wallet, bank.as_deref()).await,
         Command::Withdraw { amount, bank } => money::withdraw(&wallet, amount, bank.as_deref()).await,
         Command::Balance => money::balance(&wallet),

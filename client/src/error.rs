@@ -150,6 +150,16 @@ pub enum WalletError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The bank knows no account of this wallet's.
+    #[error(
+        "bank `{bank}` knows no account of this wallet, so nothing can be found there. If the wallet was made before \
+         version 2 of farthing, its account key was the same at every bank: repeat it with `--shared-account {bank}`. If \
+         it never had an account there, leave the bank's card out (`farthing network remove bank {bank}`)"
+    )]
+    NoAccount {
+        /// The bank's name.
+        bank: String,
+    },
     /// A wallet made from its phrase that was not restored from this bank.
     #[error(
         "this wallet was made from its phrase and is not restored from {0} yet: run `farthing restore` again, \

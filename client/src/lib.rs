@@ -5,6 +5,7 @@
 //! | what | file |
 //! |---|---|
 //! | the wallet and its parties | [`wallet`] |
+//! | which key names it at a bank | `accounts` |
 //! | what it keeps | [`rows`]; its coins in [`coins`] |
 //! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
 //! | purchases | [`buy`]; one driven to its end in `drive` |
@@ -19,6 +20,7 @@
 //! | the whole system shown at work, and at its worst | [`demo`] |
 //! | every fault at every message and write, and a page of it | [`faults`] |
 
+mod accounts;
 mod beyond;
 mod buckets;
 pub mod buy;

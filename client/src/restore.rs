@@ -22,7 +22,7 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Issued,
-    issue::finish,
+    issue::{MintFault, finish},
     limits::{DEADLINE_HORIZON_MS, RESTORE_GAP},
     purchase::{Plan, Purchase},
     restore::{Asked, BucketRecord, CoinUsed, Note, Origin, Shelf, WithdrawalsRequest},
@@ -169,29 +169,31 @@ impl Wallet {
         .await
     }
 
-    /// What the bank has issued to the account, by request id.
+    /// What the bank has issued to the wallet's accounts, by request id.
     pub(crate) async fn withdrawal_records(
         &self,
         bank: &Card,
     ) -> Result<BTreeMap<[u8; 32], Signed<Issued>>, WalletError> {
-        let mut talk = self.talk(bank, Lane::Identified);
         let mut records = BTreeMap::new();
-        let mut after = None;
-        for _ in 0..PAGES_MAX {
-            let request = WithdrawalsRequest {
-                bank: bank.identity,
-                account: self.account(),
-                after,
-            };
-            let page = talk.must(&Signed::sign(request, &self.account_key())).await?;
-            after = page.records.last().map(|record| record.body.request_id);
-            records.extend(
-                page.records
-                    .into_iter()
-                    .map(|record| (record.body.request_id, record)),
-            );
-            if !page.more || after.is_none() {
-                break;
+        for key in self.account_keys(&bank.identity)? {
+            let mut talk = self.talk(bank, Lane::Identified);
+            let mut after = None;
+            for _ in 0..PAGES_MAX {
+                let request = WithdrawalsRequest {
+                    bank: bank.identity,
+                    account: key.public(),
+                    after,
+                };
+                let page = talk.must(&Signed::sign(request, &key)).await?;
+                after = page.records.last().map(|record| record.body.request_id);
+                records.extend(
+                    page.records
+                        .into_iter()
+                        .map(|record| (record.body.request_id, record)),
+                );
+                if !page.more || after.is_none() {
+                    break;
+                }
             }
         }
         Ok(records)
@@ -206,7 +208,11 @@ impl Wallet {
         record: &Signed<Issued>,
     ) -> Result<(), WalletError> {
         let request_id = self.seed_for(&bank.identity).withdraw_id(number);
-        let source = self.account().0;
+        let accounts = self.account_keys(&bank.identity)?;
+        let mut sources = accounts.iter().map(|key| key.public().0);
+        let source = sources
+            .find(|account| *account == record.body.source)
+            .ok_or(MintFault::Mismatch("source"))?;
         let origin = |slot| Origin::withdrawn(number as u32, slot);
         self.restore_coins(bank, keys, &request_id, record, &source, origin)
             .await

@@ -70,6 +70,18 @@ pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 /// under.
 pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
 
+/// Which key names the wallet's account at a bank. None: the bank's own.
+pub const ACCOUNT_KEYS: Table<PublicKey, AccountKey> = Table::new(22, "account keys");
+
+/// Which key names the wallet's account at a bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccountKey {
+    /// One that no other bank sees.
+    Own,
+    /// The one that wallets showed to every bank before banks had keys of their own.
+    Shared,
+}
+
 /// The banks that a wallet made from its phrase has been restored from.
 pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(12, "restored");
 

@@ -92,11 +92,18 @@ impl Wallet {
     /// The scan record as the bank keeps it, of every account that this wallet may have there.
     ///
     /// # Errors
-    /// When the bank does not answer.
+    /// [`WalletError::NoAccount`] when it has none. When the bank does not answer.
     pub(crate) async fn scan_record(&self, bank: &Card) -> Result<Asked, WalletError> {
-        let key = self.account_key();
-        let kept = self.ask_memo(bank, &key, 0, None).await?;
-        Ok(self.open_record(bank, &key, &kept))
+        let mut record = None;
+        for key in self.account_keys(&bank.identity)? {
+            if let Some(kept) = self.ask_memo(bank, &key, 0, None).await? {
+                let more = self.open_record(bank, &key, &kept);
+                record.get_or_insert_with(Asked::default).merge(&more);
+            }
+        }
+        record.ok_or_else(|| WalletError::NoAccount {
+            bank: bank.name.clone(),
+        })
     }
 
     /// Adds to the scan record, and returns when the bank has it. What others have added stays in it.
@@ -104,8 +111,9 @@ impl Wallet {
     /// # Errors
     /// When the bank refuses, or does not answer.
     pub(crate) async fn extend_scan_record(&self, bank: &Card, asked: &Asked) -> Result<(), WalletError> {
-        let key = self.account_key();
-        let mut kept = self.ask_memo(bank, &key, 0, None).await?;
+        let key = self.account_key(&bank.identity)?;
+        // A restore may have found an account that is not the one in use.
+        let mut kept = self.ask_memo(bank, &key, 0, None).await?.unwrap_or_default();
         for _ in 0..TRIES_MAX {
             let mut record = self.open_record(bank, &key, &kept);
             record.merge(asked);
@@ -115,7 +123,12 @@ impl Wallet {
                 version,
                 memo: Some(memo.clone()),
             };
-            kept = self.ask_memo(bank, &key, version, Some(memo)).await?;
+            kept = self
+                .ask_memo(bank, &key, version, Some(memo))
+                .await?
+                .ok_or_else(|| WalletError::NoAccount {
+                    bank: bank.name.clone(),
+                })?;
             if kept == wanted {
                 let bank = bank.identity;
                 return self.transact(move |tx| note_record(tx, &bank, &record)).await;
@@ -128,14 +141,14 @@ impl Wallet {
         })
     }
 
+    /// Reads or replaces the memo; `None` if the bank knows no such account.
     async fn ask_memo(
         &self,
         bank: &Card,
         key: &SecretKey,
         version: u64,
         memo: Option<Memo>,
-    ) -> Result<KeptMemo, WalletError> {
-        let is_reading = memo.is_none();
+    ) -> Result<Option<KeptMemo>, WalletError> {
         let request = MemoRequest {
             bank: bank.identity,
             account: key.public(),
@@ -144,9 +157,8 @@ impl Wallet {
         };
         let signed = Signed::sign(request, key);
         match self.talk(bank, Lane::Identified).ask(&signed).await? {
-            Ok(kept) => Ok(kept),
-            // An account that was never opened has no memo, and nothing to restore but what came without it.
-            Err(Refusal::Account(AccountFault::Unknown(_))) if is_reading => Ok(KeptMemo::default()),
+            Ok(kept) => Ok(Some(kept)),
+            Err(Refusal::Account(AccountFault::Unknown(_))) => Ok(None),
             Err(refusal) => Err(WalletError::Refused {
                 party: bank.title(),
                 question: "memo",

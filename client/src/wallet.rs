@@ -7,7 +7,7 @@ use crate::{
     talk::{Patience, Talk},
     watch::Watch,
 };
-use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Seed, Signed};
 use farthing_node::{
     card::{Card, NetworkFile, RoleName},
     clock::Clock,
@@ -190,15 +190,6 @@ impl Wallet {
         &self.dir
     }
 
-    /// The key of the wallet's account, which names it at the bank.
-    pub fn account(&self) -> PublicKey {
-        self.account_key().public()
-    }
-
-    pub(crate) fn account_key(&self) -> SecretKey {
-        self.seed.account_key()
-    }
-
     /// The seed of everything that is done with `bank`, but for the account's key.
     pub(crate) fn seed_for(&self, bank: &PublicKey) -> Seed {
         self.seed.for_bank(bank)
@@ -360,9 +351,9 @@ impl Wallet {
     pub async fn account_balance(&self, bank: &Card) -> Result<Amount, WalletError> {
         let request = AccountRequest {
             bank: bank.identity,
-            account: self.account(),
+            account: self.account(&bank.identity)?,
         };
-        let signed = Signed::sign(request, &self.account_key());
+        let signed = Signed::sign(request, &self.account_key(&bank.identity)?);
         self.talk(bank, Lane::Identified).must(&signed).await
     }
 

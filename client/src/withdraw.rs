@@ -80,7 +80,7 @@ impl Wallet {
             .chunks(COINS_PER_REQUEST_MAX)
             .map(<[KeyId]>::to_vec)
             .collect();
-        let (bank, account) = (bank.identity, self.account());
+        let (bank, account) = (bank.identity, self.account(&bank.identity)?);
         let seed = self.seed_for(&bank);
         self.transact(move |tx| {
             let first = take_numbers(tx, &bank, Counter::Withdrawals, requests.len() as u64)?;
@@ -126,13 +126,14 @@ impl Wallet {
 
     /// Carries a withdrawal on until it has ended; returns how many coins it has.
     pub(crate) async fn drive_withdrawal(&self, at: At, talk: &mut Talk<'_>) -> Result<u64, WalletError> {
-        let (account_key, seed) = (self.account_key(), self.seed_for(&at.0));
+        let seed = self.seed_for(&at.0);
         let mut pause = Pause::new(self.around.patience);
         loop {
             let withdrawal = WITHDRAWALS
                 .peek(&self.store.view(), &at)?
                 .ok_or(WalletError::Inconsistent("a withdrawal is missing"))?;
             let bank = self.party_by_key(RoleName::Bank, &withdrawal.bank)?;
+            let account_key = self.key_of(&at.0, &withdrawal.account)?;
             let refusal = match withdrawal.ask(&account_key, &seed) {
                 WithdrawAsk::Nothing => return Ok(withdrawal.outputs.len() as u64),
                 WithdrawAsk::Begin(begin) => match talk.ask(&begin).await? {

@@ -122,7 +122,17 @@ impl Seed {
         transcript
     }
 
-    /// The key of the wallet's account at its bank.
+    /// The key of the wallet's account at `bank`, which no other bank sees.
+    pub fn bank_account_key(&self, bank: &PublicKey) -> SecretKey {
+        if is_planted(Defect::OneAccountKey) {
+            return self.account_key();
+        }
+        let own = self.for_bank(bank);
+        SecretKey::from_nonzero(own.start(label::WALLET_BANK_ACCOUNT).nonzero_scalar(b"key"))
+    }
+
+    /// The one key of an account that wallets showed to every bank, before [`bank_account_key`](Seed::bank_account_key).
+    /// They keep it where they have shown it. Merchants have it too: their banks are no secret.
     pub fn account_key(&self) -> SecretKey {
         SecretKey::from_nonzero(self.start(label::WALLET_ACCOUNT).nonzero_scalar(b"key"))
     }

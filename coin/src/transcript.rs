@@ -37,6 +37,7 @@ pub(crate) mod label {
     pub(crate) const ISSUING_NONCES: &[u8] = b"issuing nonces";
     pub(crate) const BATCH: &[u8] = b"batch weights";
     pub(crate) const WALLET_ACCOUNT: &[u8] = b"wallet account key";
+    pub(crate) const WALLET_BANK_ACCOUNT: &[u8] = b"wallet bank account key";
     pub(crate) const WALLET_BANK: &[u8] = b"wallet bank";
     pub(crate) const WALLET_WITHDRAW: &[u8] = b"wallet withdraw id";
     pub(crate) const WALLET_EXCHANGE: &[u8] = b"wallet exchange id";

@@ -68,6 +68,13 @@ fn no_two_derivations_meet() {
     for number in 0..2 {
         let seed = Seed::generate(&mut TestRng::new("seed", number));
         fresh(*seed.account_key().to_bytes());
+        for bank in [1, 2] {
+            fresh(
+                *seed
+                    .bank_account_key(&farthing_coin::PublicKey([bank; 32]))
+                    .to_bytes(),
+            );
+        }
         for counter in [0, 1, u64::MAX] {
             fresh(seed.withdraw_id(counter));
             fresh(seed.exchange_id(counter));

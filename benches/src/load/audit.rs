@@ -120,7 +120,8 @@ fn count(customers: &Customers, after: &Books) -> Result<Wallets> {
     let mut sum = Wallets::default();
     for wallet in customers.all() {
         sum.coins = sum.coins.saturating_add(wallet.balance()?.total().0);
-        let account = after.bank.balance(&wallet.account().to_string());
+        let bank = wallet.party(RoleName::Bank, None)?;
+        let account = after.bank.balance(&wallet.account(&bank.identity)?.to_string());
         sum.accounts = sum.accounts.saturating_add(account.0);
         for (number, row) in wallet.purchases()? {
             if !matches!(row.purchase, Purchase::Committed(..)) {

@@ -86,7 +86,8 @@ impl Work {
 
     /// Gives a new customer what she needs.
     pub(crate) async fn prepare(&self, world: &World, wallet: &Wallet) -> Result<()> {
-        world.fund(&wallet.account().to_string(), self.funds).await?;
+        let account = wallet.account(&self.parties.bank.identity)?.to_string();
+        world.fund(&account, self.funds).await?;
         if self.mode != Mode::Withdraw {
             wallet.withdraw(&self.parties.bank, self.withdraws).await?;
         }

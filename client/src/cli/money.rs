@@ -21,17 +21,16 @@ const EXCHANGED_TOGETHER: usize = COINS_PER_REQUEST_MAX / 2;
 
 /// The wallet's account at a bank.
 pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
-    let account = wallet.account();
     let bank = match wallet.party(RoleName::Bank, bank) {
         Ok(bank) => bank,
         Err(WalletError::Card(NetworkFileError::Nobody(_))) => {
-            let text = format!("account {account}\nno bank is known yet; `farthing network add CARD`");
-            let json =
-                json!({ "account": account.to_string(), "bank": null, "balance": null, "error": null });
+            let text = "no bank is known yet; `farthing network add CARD`";
+            let json = json!({ "account": null, "bank": null, "balance": null, "error": null });
             return Ok(Report::done(text, json));
         }
         Err(other) => return Err(other.into()),
     };
+    let account = wallet.account(&bank.identity)?;
     let (balance, error) = match wallet.account_balance(&bank).await {
         Ok(balance) => (Some(balance), None),
         // The key is there whatever the bank says: it is what an account is opened with.
@@ -53,10 +52,12 @@ pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Repor
     Ok(Report::done(format!("account {account}\n{says}"), json))
 }
 
-/// The key that names the wallet's account, for scripts.
-pub(super) fn account_key(wallet: &Wallet) -> Report {
-    let account = wallet.account().to_string();
-    Report::done(account.clone(), json!({ "account": account }))
+/// The key that names the wallet's account at a bank, for scripts.
+pub(super) fn account_key(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
+    let bank = wallet.party(RoleName::Bank, bank)?;
+    let account = wallet.account(&bank.identity)?.to_string();
+    let json = json!({ "account": account, "bank": bank.name });
+    Ok(Report::done(account, json))
 }
 
 /// Withdraws coins.

@@ -100,17 +100,16 @@ pub(super) fn init(options: &Options) -> Result<Report> {
     let seed = Seed::generate(&mut entropy.rng());
     Wallet::create(&dir, &seed)?;
     let phrase = seed.to_phrase();
-    let account = seed.account_key().public();
     let text = format!(
         "There is a new wallet in {}.\n\n\
          Write these 24 words down, on paper. They are shown this once. Whoever has them has the money in this \
          wallet,\nand without them it is gone when this machine is.\n\n{}\n\n\
-         The key of its account, for a bank to open one:\n\n  {account}\n\n\
-         Next: `farthing network add CARD` for a bank, an escrow and a merchant.",
+         Next: `farthing network add CARD` for a bank, an escrow and a merchant. Then `farthing account --key` shows the \
+         key\nwith which the bank opens an account.",
         dir.display(),
         words(&phrase)
     );
-    let json = json!({ "wallet": dir, "phrase": phrase.as_str(), "account": account.to_string() });
+    let json = json!({ "wallet": dir, "phrase": phrase.as_str() });
     Ok(Report::done(text, json))
 }
 
@@ -236,7 +235,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     let dir = wallet_dir(options)?;
     prepare(&dir, restore, seed)?;
     let wallet = open_dir(&dir, surroundings(options, Patience::default().total))?;
-    if wallet.account() != seed.account_key().public() {
+    if !wallet.is_of(seed) {
         bail!(
             "the wallet in {} is of other words; choose another directory with --wallet DIR",
             dir.display()
@@ -253,12 +252,19 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     };
     fs::create_dir_all(&goods_dir).with_context(|| format!("cannot make {}", goods_dir.display()))?;
 
+    for name in &restore.shared_accounts {
+        let bank = wallet.party(RoleName::Bank, Some(name))?;
+        wallet.use_shared_account(&bank.identity).await?;
+    }
     let (mut found, mut banks) = (Vec::new(), Vec::new());
+    let mut account = None;
     for bank in file.cards().iter().filter(|card| card.role == RoleName::Bank) {
         let restored = wallet
             .restore(bank, &goods_dir)
             .await
             .with_context(|| format!("the restore from {} is not complete; repeat it", bank.title()))?;
+        let key = wallet.account(&bank.identity)?.to_string();
+        account.get_or_insert_with(|| key.clone());
         found.push(format!(
             "{}: {}, {}, {}",
             bank.title(),
@@ -266,7 +272,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
             count(restored.exchanges, "exchange"),
             count(restored.purchases, "purchase")
         ));
-        banks.push(json!({ "bank": bank.name, "found": restored }));
+        banks.push(json!({ "bank": bank.name, "account": key, "found": restored }));
     }
     if banks.is_empty() {
         bail!("no bank is known, so nothing can be found; repeat it with --card and the card of your bank");
@@ -286,7 +292,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         .join("\n");
     report.json = json!({
         "wallet": dir,
-        "account": wallet.account().to_string(),
+        "account": account,
         "banks": banks,
         "goods_dir": goods_dir,
         "resumed": report.json,

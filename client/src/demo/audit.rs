@@ -272,7 +272,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, DemoErr
     Ok(PersonLine {
         name: first.name,
         cash: person.cash,
-        in_account: books.balance(&first.account()),
+        in_account: books.balance(&first.account()?),
         coins: Amount::sum(
             coins
                 .values()

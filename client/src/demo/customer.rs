@@ -72,9 +72,14 @@ impl Customer {
         Ok(Customer { name, wallet, script })
     }
 
-    /// Her account's key (hex).
-    pub fn account(&self) -> String {
-        self.wallet.account().to_string()
+    /// The key of the customer's account (hex).
+    ///
+    /// # Errors
+    /// When the wallet cannot be read.
+    pub fn account(&self) -> Result<String, DemoError> {
+        let bank = self.wallet.party(RoleName::Bank, None).map_err(of(self.name))?;
+        let account = self.wallet.account(&bank.identity).map_err(of(self.name))?;
+        Ok(account.to_string())
     }
 
     /// `error`, as hers.

@@ -218,7 +218,7 @@ impl World {
                 .map_err(|why| of(name)(why.into()))?;
         }
         let customer = Customer::open(name, dir, &self.lines)?;
-        let account = customer.account();
+        let account = customer.account()?;
         self.bank
             .admin(&["account", "open"], &[&account, "--name", name])
             .await?;

@@ -143,7 +143,8 @@ impl Stage {
             let card = self.card(Party::Wallet, role)?;
             cards.add(card).map_err(|why| failed(why.into()))?;
         }
-        let account = seed.account_key().public().to_string();
+        let identity = self.card(Party::Wallet, RoleName::Bank)?.identity;
+        let account = seed.bank_account_key(&identity).public().to_string();
         let bank = self.node(RoleName::Bank)?;
         bank.admin(&["account", "open"], &[&account, "--name", name])
             .await?;

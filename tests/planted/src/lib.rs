@@ -96,6 +96,7 @@ defects! {
     OneHeldCoinStopsAll: "A coin that is held elsewhere keeps the wallet from exchanging those that were asked for with it.",
     LateNotLookedFor: "The restored wallet does not look for what comes through later.",
     ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
+    OneAccountKey: "The wallet names itself to every bank by the same key.",
     CoinsNotBlinded: "The wallet's blinders hide nothing.",
     OnePurchaseKey: "The wallet signs all its orders with one key.",
     KeysAskedByName: "The wallet fetches the bank's keys over the connection that says who it is.",

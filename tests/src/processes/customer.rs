@@ -78,11 +78,12 @@ impl Customer {
             lines: Arc::new(lines),
         };
         let made = customer.done(&["init"]);
-        customer.account = made["account"].as_str().expect("an account").to_owned();
         customer.words = made["phrase"].as_str().expect("24 words").to_owned();
         for card in cards {
             customer.knows(card);
         }
+        let account = customer.done(&["account", "--key"]);
+        customer.account = account["account"].as_str().expect("an account").to_owned();
         customer
     }
 

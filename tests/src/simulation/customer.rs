@@ -3,6 +3,7 @@
 use super::{
     machine::{Death, Died, Life, Machine},
     network::MemoryNetwork,
+    party::Party,
     world::World,
 };
 use farthing_client::{
@@ -25,6 +26,7 @@ pub struct Customer {
     pub machine: Arc<Machine>,
     dir: PathBuf,
     seed: Seed,
+    bank: PublicKey,
     network: Arc<MemoryNetwork>,
 }
 
@@ -61,6 +63,7 @@ impl Customer {
             machine: world.add_machine(disk),
             dir,
             seed: Seed::from_bytes(&seed.to_bytes()),
+            bank: world.card(Party::Bank).identity,
             network: world.network.clone(),
         }
     }
@@ -90,8 +93,13 @@ impl Customer {
         Self::at(world, dir, &self.seed, disk)
     }
 
-    /// The key of her account.
+    /// The key of the customer's account.
     pub fn account(&self) -> PublicKey {
+        self.seed.bank_account_key(&self.bank).public()
+    }
+
+    /// The key that a wallet of before has shown to every bank.
+    pub fn shared_account(&self) -> PublicKey {
         self.seed.account_key().public()
     }
 

@@ -165,7 +165,7 @@ pub async fn reply_to_withdrawal(
         "withdrawal-reply-lost",
         "The bank's reply to a withdrawal is lost",
     );
-    let account = alice.account();
+    let account = alice.account()?;
     let (worth, in_account) = (alice.worth()?, world.books().await?.balance(&account));
     let debited = in_account.checked_sub(withdrawn).unwrap_or_default();
     alice.script.forget();

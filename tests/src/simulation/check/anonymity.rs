@@ -41,7 +41,9 @@ struct Seen {
 }
 
 pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &mut Vec<String>) {
-    let accounts: BTreeSet<PublicKey> = wallets.iter().map(|wallet| wallet.account()).collect();
+    let bank = world.parties().bank.identity;
+    let account = |wallet: &&Wallet| wallet.account(&bank).expect("an account");
+    let accounts: BTreeSet<PublicKey> = wallets.iter().map(account).collect();
     let mut seen = Seen::default();
     for message in sent
         .iter()
