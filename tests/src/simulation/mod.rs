@@ -10,6 +10,7 @@
 //! | all of them together | [`world`] |
 //! | what happens to particular people | [`stories`]; to the numbers of their wallets in [`numbers`] |
 //! | one day of one customer, with chosen faults | [`schedule`] |
+//! | a wallet's life, and restores at random moments of it | [`life`] |
 //! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
 //! | the invariants | [`check`] |
 //! | peers that cheat | [`cheats`] |
@@ -23,6 +24,7 @@ pub mod customer;
 pub mod dice;
 pub mod fault;
 pub mod foundation;
+pub mod life;
 pub mod machine;
 pub mod network;
 pub mod numbers;

@@ -49,7 +49,7 @@ async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet
 }
 
 /// A bank that refuses to begin any exchange, for no reason.
-struct RefusesExchanges;
+pub(super) struct RefusesExchanges;
 
 #[async_trait]
 impl Cheat for RefusesExchanges {

@@ -205,7 +205,7 @@ impl Shopper {
 }
 
 /// Whether an error accuses somebody, or the wallet itself: here everybody is honest.
-fn is_surprising(error: &WalletError) -> bool {
+pub(super) fn is_surprising(error: &WalletError) -> bool {
     match error {
         WalletError::Purchase(error) => matches!(
             error,

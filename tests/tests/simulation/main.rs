@@ -6,12 +6,14 @@
 //! | a wallet that dies, and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
 //! | what a lost machine had sent, and arrives after the restore | `late` |
+//! | a wallet's life, and restores at random moments of it | `life` |
 //! | what happens to particular people | `stories` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 
 mod campaigns;
 mod deaths;
 mod late;
+mod life;
 mod numbers;
 mod schedules;
 mod stories;

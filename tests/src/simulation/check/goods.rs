@@ -67,7 +67,7 @@ impl World {
     }
 
     /// The purchases (hex) that merchants have the escrow's word of.
-    async fn sold(&self) -> BTreeSet<String> {
+    pub(in super::super) async fn sold(&self) -> BTreeSet<String> {
         let mut sold = BTreeSet::new();
         for number in 0..self.foundation.population.prices.len() {
             let asked = json!({ "do": "sales", "after": null });

@@ -1,0 +1,374 @@
+//! A wallet's life: commands drawn from a seed, with all that befalls a wallet in years, and a restore from the words at
+//! random moments that has to find everything.
+//!
+//! The restore is made in a fork of the world, so that the life goes on undisturbed. Every coin that is out is this
+//! customer's, whichever copy of the wallet made it. So the restored wallet has to have what the bank's audit says, to the
+//! unit, and to know every purchase that a merchant was paid for.
+
+use super::{
+    cheats::{Cheat, Honest},
+    customer::Customer,
+    dice::Dice,
+    foundation::{ITEM, Population},
+    numbers::RefusesExchanges,
+    party::Party,
+    shopper::is_surprising,
+    shopping::{is_delivery, is_hold_at_bank, picture},
+    world::World,
+};
+use async_trait::async_trait;
+use farthing_client::{
+    error::WalletError,
+    rows::{CoinRow, CoinStatus},
+    wallet::Wallet,
+};
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+};
+use farthing_protocol::{
+    api::{BankRequest, encode_reply},
+    money::Amount,
+    refusal::{Refusal, RequestFault},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+
+/// What the customer has in the account at first.
+const FUNDS: Amount = Amount(100_000);
+
+/// In how many of a hundred cases a restore is checked after a command.
+const CHECKED_PERCENT: u64 = 5;
+
+/// How often the restored wallet carries on before what is open is found to be stuck.
+const ROUNDS_MAX: usize = 5;
+
+/// A command, or what befalls the wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    /// Sometimes more than the account holds.
+    Withdraw,
+    Buy,
+    /// A message of the purchase, or of what it takes, does not get through.
+    BuyUnheard,
+    Cancel,
+    Exchange,
+    /// The answer does not get through.
+    ExchangeUnheard,
+    Resume,
+    /// The bank refuses to begin exchanges, each of other coins.
+    RefusedExchanges,
+    /// The bank refuses holds.
+    RefusedOrder,
+    /// A copy of the wallet acts beside it.
+    Copy,
+    /// The machine is lost, maybe in the middle of something; the wallet is restored from its words.
+    Lose,
+    Wait,
+}
+
+const COMMANDS: [(Command, u64); 12] = [
+    (Command::Withdraw, 10),
+    (Command::Buy, 18),
+    (Command::BuyUnheard, 10),
+    (Command::Cancel, 6),
+    (Command::Exchange, 10),
+    (Command::ExchangeUnheard, 6),
+    (Command::Resume, 12),
+    (Command::RefusedExchanges, 8),
+    (Command::RefusedOrder, 5),
+    (Command::Copy, 8),
+    (Command::Lose, 3),
+    (Command::Wait, 4),
+];
+
+/// What a copy does, and what a wallet does while its machine is lost.
+const DONE_BESIDE: [(Command, u64); 5] = [
+    (Command::Buy, 3),
+    (Command::BuyUnheard, 3),
+    (Command::Exchange, 2),
+    (Command::ExchangeUnheard, 1),
+    (Command::Withdraw, 1),
+];
+
+/// A bank that refuses to hold, for no reason.
+struct RefusesHolds;
+
+#[async_trait]
+impl Cheat for RefusesHolds {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match BankRequest::decode(&request) {
+            Ok(BankRequest::Hold(_)) => {
+                let refusal = Refusal::Request(RequestFault::Malformed("not today".into()));
+                encode_reply::<()>(&Err(refusal))
+            }
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+fn is_issuing(card: &Card, request: &[u8]) -> bool {
+    card.role == RoleName::Bank
+        && matches!(
+            BankRequest::decode(request),
+            Ok(BankRequest::ExchangeFinish(_) | BankRequest::WithdrawFinish(_))
+        )
+}
+
+fn is_asked_of_the_escrow(card: &Card, _: &[u8]) -> bool {
+    card.role == RoleName::Escrow
+}
+
+/// What a life came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What was found broken.
+    pub findings: Vec<String>,
+    /// How often each thing was done.
+    pub done: BTreeMap<String, u64>,
+    /// How many restores were checked.
+    pub checked: u64,
+    /// What happened, line by line.
+    pub told: Vec<String>,
+}
+
+struct Life {
+    world: Arc<World>,
+    dice: Dice,
+    customer: Customer,
+    wallet: Wallet,
+    names: u64,
+    outcome: Outcome,
+}
+
+/// Lives `commands` commands of this seed. The time is tokio's, which must be paused, and there must be a `LocalSet`.
+/// Ends at the first thing that is found broken.
+pub async fn life(seed: u64, commands: usize) -> Outcome {
+    let population = Population {
+        escrows: 1,
+        prices: vec![Amount(3), Amount(120), Amount(31)],
+        goods_bytes: 100,
+        sealed: [1].into(),
+    };
+    let world = World::of(seed, population).await;
+    let customer = world.customer("alice", FUNDS).await;
+    let wallet = customer.wallet();
+    let mut life = Life {
+        world,
+        dice: Dice::new(seed),
+        customer,
+        wallet,
+        names: 0,
+        outcome: Outcome::default(),
+    };
+    for number in 0..commands {
+        let command = life.dice.weighed(&COMMANDS);
+        *life.outcome.done.entry(format!("{command:?}")).or_default() += 1;
+        life.tell(format!("{number}: {command:?}"));
+        life.command(command).await;
+        if life.dice.percent(CHECKED_PERCENT) || number + 1 == commands {
+            life.check_restore().await;
+        }
+        if !life.outcome.findings.is_empty() {
+            break;
+        }
+    }
+    life.outcome
+}
+
+impl Life {
+    fn tell(&mut self, what: String) {
+        self.outcome.told.push(what);
+    }
+
+    fn name(&mut self) -> String {
+        self.names += 1;
+        format!("alice-{}", self.names)
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Copy => {
+                let name = self.name();
+                let copy = self.customer.copy(&self.world, &name);
+                let wallet = copy.wallet();
+                for _ in 0..=self.dice.below(3) {
+                    let command = self.dice.weighed(&DONE_BESIDE);
+                    self.tell(format!("  the copy: {command:?}"));
+                    let told = do_with(&self.world, &self.dice, &wallet, command).await;
+                    self.hear(told);
+                }
+            }
+            Command::Lose => self.lose().await,
+            Command::Wait => sleep(Duration::from_secs(60 * self.dice.below(20))).await,
+            other => {
+                let told = do_with(&self.world, &self.dice, &self.wallet, other).await;
+                self.hear(told);
+            }
+        }
+    }
+
+    /// What the wallet was told. Here everybody is honest, and whoever refuses accuses nobody.
+    fn hear(&mut self, told: Vec<WalletError>) {
+        for error in told {
+            self.tell(format!("  {error}"));
+            if is_surprising(&error) {
+                self.outcome.findings.push(format!("surprising: {error}"));
+            }
+        }
+    }
+
+    async fn lose(&mut self) {
+        let command = self.dice.weighed(&DONE_BESIDE);
+        let some_time = Duration::from_millis(self.dice.below(3_000));
+        self.tell(format!("  lost during {command:?}"));
+        let doing = do_with(&self.world, &self.dice, &self.wallet, command);
+        let _cut_off = timeout(some_time, doing).await;
+        self.world.network.unblock();
+        let name = self.name();
+        let customer = Customer::with_phrase_of(&self.world, &self.customer, &name);
+        let wallet = customer.wallet();
+        let restored = wallet.restore(&self.world.parties().bank, self.world.dir()).await;
+        if let Err(error) = restored {
+            self.outcome
+                .findings
+                .push(format!("progress: no restore: {error}"));
+        }
+        self.customer = customer;
+        self.wallet = wallet;
+        let told = do_with(&self.world, &self.dice, &self.wallet, Command::Resume).await;
+        self.hear(told);
+    }
+
+    /// A restore from the words finds everything, in a fork of the world.
+    async fn check_restore(&mut self) {
+        self.outcome.checked += 1;
+        let fork = self.world.fork().await;
+        let customer = Customer::with_phrase_of(&fork, &self.customer, "restored");
+        let wallet = customer.wallet();
+        if let Err(error) = wallet.restore(&fork.parties().bank, fork.dir()).await {
+            self.outcome
+                .findings
+                .push(format!("progress: no restore: {error}"));
+            return;
+        }
+        let mut open = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let resumed = wallet.resume().await.expect("the wallet resumes");
+            open = resumed.open;
+            if open.is_empty() && fork.try_settle().await {
+                break;
+            }
+            sleep(Duration::from_secs(60)).await;
+        }
+        let findings = &mut self.outcome.findings;
+        findings.extend(
+            open.iter()
+                .map(|(matter, error)| format!("progress: {matter}: {error}")),
+        );
+        let report = fork.audit().await;
+        findings.extend(report.problems.iter().map(|problem| format!("money: {problem}")));
+        let balance = wallet.balance().expect("a balance");
+        if balance.available.to_string() != report.outstanding {
+            findings.push(format!(
+                "money: coins worth {} are out, and a restore finds {balance:?}",
+                report.outstanding
+            ));
+        }
+        let purchases = wallet.purchases().expect("the purchases");
+        let known: BTreeSet<String> = purchases
+            .iter()
+            .filter_map(|(_, row)| Some(row.purchase.order()?.purchase().to_string()))
+            .collect();
+        for purchase in fork.sold().await.difference(&known) {
+            findings.push(format!(
+                "goods: {purchase} is paid, and a restore does not find it"
+            ));
+        }
+    }
+}
+
+/// Does something with a wallet; returns what it was told that was no success.
+async fn do_with(world: &World, dice: &Dice, wallet: &Wallet, command: Command) -> Vec<WalletError> {
+    let bank = world.parties().bank;
+    let mut told = Vec::new();
+    match command {
+        Command::Withdraw => {
+            let amount = dice.one_of(&[Amount(7), Amount(250), Amount(1_500), Amount(FUNDS.0 + 1)]);
+            told.extend(wallet.withdraw(&bank, amount).await.err());
+        }
+        Command::Buy => told.extend(buy(world, dice, wallet).await),
+        Command::BuyUnheard => {
+            match dice.below(4) {
+                0 => world.network.block(is_delivery),
+                1 => world.network.block(is_hold_at_bank),
+                2 => world.network.block(is_issuing),
+                _ => world.network.block(is_asked_of_the_escrow),
+            }
+            told.extend(buy(world, dice, wallet).await);
+            world.network.unblock();
+        }
+        Command::Cancel => {
+            let purchases = wallet.purchases().expect("the purchases");
+            let open = purchases
+                .into_iter()
+                .filter(|(_, row)| matches!(row.purchase.status(), "holding" | "held" | "fetching"));
+            let open: Vec<u64> = open.map(|(number, _)| number).collect();
+            if !open.is_empty() {
+                told.extend(wallet.cancel(dice.one_of(&open)).await.err());
+            }
+        }
+        Command::Exchange => told.extend(exchange(wallet, some_coins(dice, wallet)).await),
+        Command::ExchangeUnheard => {
+            world.network.block(is_issuing);
+            told.extend(exchange(wallet, some_coins(dice, wallet)).await);
+            world.network.unblock();
+        }
+        Command::Resume => {
+            let resumed = wallet.resume().await.expect("the wallet resumes");
+            told.extend(resumed.open.into_iter().map(|(_, error)| error));
+        }
+        Command::RefusedExchanges => {
+            world.cheat(Party::Bank, RefusesExchanges);
+            for _ in 0..dice.below(40) {
+                told.extend(exchange(wallet, some_coins(dice, wallet)).await);
+            }
+            world.honest(Party::Bank);
+        }
+        Command::RefusedOrder => {
+            world.cheat(Party::Bank, RefusesHolds);
+            told.extend(buy(world, dice, wallet).await);
+            world.honest(Party::Bank);
+        }
+        Command::Copy | Command::Lose | Command::Wait => {
+            unreachable!("none of these is done with one wallet")
+        }
+    }
+    told
+}
+
+async fn buy(world: &World, dice: &Dice, wallet: &Wallet) -> Option<WalletError> {
+    let merchant = dice.below(world.foundation.population.prices.len() as u64) as usize;
+    let output = picture(world, dice.any());
+    let bought = wallet.buy(&world.parties_of(merchant, 0), ITEM, &output).await;
+    bought.err()
+}
+
+/// Some of the coins that can be spent.
+fn some_coins(dice: &Dice, wallet: &Wallet) -> Vec<CoinRow> {
+    let percent = 10 + dice.below(90);
+    let mut rows = wallet.present_coins().expect("the coins");
+    rows.retain(|row| row.status == CoinStatus::Available && dice.percent(percent));
+    // The fresh ones may be more.
+    rows.truncate(32);
+    rows
+}
+
+async fn exchange(wallet: &Wallet, rows: Vec<CoinRow>) -> Vec<WalletError> {
+    let (_, failed) = wallet.refresh_others(rows).await.expect("the store");
+    failed
+}

@@ -1,0 +1,71 @@
+//! A wallet's life, and a restore from the words at random moments of it.
+//!
+//! | variable | what for |
+//! |---|---|
+//! | `FARTHING_LIVES=10` | so many lives of fresh seeds, of 2 000 commands each |
+//! | `FARTHING_LIFE=123` | the seed of the life of 2 000 commands that `replay_a_life` lives once more |
+//!
+//! A life ends at the first thing that is found broken. So a short one is the beginning of a long one of the same seed.
+
+use farthing_tests::simulation::{life::life, local};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The commands of a long life.
+const COMMANDS: usize = 2_000;
+
+/// The commands of the one that is lived every time, and its seed.
+const SHORT: (usize, u64) = (150, 1);
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no number")))
+}
+
+/// Lives a life, and says how to live it once more where something was found.
+fn live(seed: u64, commands: usize) {
+    let began = Instant::now();
+    let outcome = local(life(seed, commands));
+    println!(
+        "seed {seed}: {} commands and {} restores in {:.1} s: {:?}",
+        outcome.done.values().sum::<u64>(),
+        outcome.checked,
+        began.elapsed().as_secs_f64(),
+        outcome.done
+    );
+    if !outcome.findings.is_empty() {
+        println!("{}", outcome.told.join("\n"));
+        println!(
+            "to see it again: FARTHING_LIFE={seed} cargo test -p farthing-tests --test simulation replay_a_life -- \
+             --nocapture"
+        );
+        panic!("seed {seed}: {:#?}", outcome.findings);
+    }
+}
+
+#[test]
+fn a_short_life() {
+    let (commands, seed) = SHORT;
+    live(seed, commands);
+}
+
+#[test]
+fn long_lives_of_fresh_seeds() {
+    let Some(lives) = number("FARTHING_LIVES") else {
+        return;
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time after 1970");
+    let first = now.as_nanos() as u64 >> 10;
+    for seed in first..first + lives {
+        live(seed, COMMANDS);
+    }
+}
+
+#[test]
+fn replay_a_life() {
+    if let Some(seed) = number("FARTHING_LIFE") {
+        live(seed, COMMANDS);
+    }
+}
