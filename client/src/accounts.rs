@@ -1,17 +1,15 @@
 //! The wallet's accounts: which key names it at a bank.
 //!
 //! A wallet shows each bank a key of its own, so that two banks cannot tell that a customer of theirs is the same. Wallets
-//! that were made before had one key for all banks, which they keep where they have shown it; and a wallet that is
+//! that were made before had one key for all banks, which they keep where they have shown it (`migrate`); and a wallet that is
 //! restored from the words shows it only to a bank that the customer names.
 
 use crate::{
     error::WalletError,
-    rows::{ACCOUNT_KEYS, AccountKey, COUNTERS, NO_BANK, RESTORED},
+    rows::{ACCOUNT_KEYS, AccountKey, RESTORED},
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SecretKey, Seed};
-use farthing_node::card::RoleName;
-use std::collections::BTreeSet;
 
 impl Wallet {
     /// The key of the wallet's account at `bank`, which names it there.
@@ -62,31 +60,6 @@ impl Wallet {
                 RESTORED.delete(tx, &bank)?;
             }
             ACCOUNT_KEYS.put(tx, &bank, &AccountKey::Shared)
-        })
-        .await
-    }
-
-    /// In a wallet that was made when all banks were shown one key: it stays so at every bank whose card is pinned, or
-    /// that the wallet has dealt with. Banks that are added later are shown their own.
-    ///
-    /// # Errors
-    /// When the pinned cards cannot be read, or the store fails.
-    pub async fn keep_shared_accounts(&self) -> Result<(), WalletError> {
-        let mut banks: BTreeSet<PublicKey> = BTreeSet::new();
-        let file = self.network_file()?;
-        let cards = file.cards().iter();
-        banks.extend(
-            cards
-                .filter(|card| card.role == RoleName::Bank)
-                .map(|card| card.identity),
-        );
-        banks.extend(self.all(&COUNTERS)?.into_iter().map(|((bank, _), _)| bank));
-        banks.extend(self.all(&RESTORED)?.into_iter().map(|(bank, _)| bank));
-        banks.remove(&NO_BANK);
-        self.transact(move |tx| {
-            banks
-                .iter()
-                .try_for_each(|bank| ACCOUNT_KEYS.put(tx, bank, &AccountKey::Shared))
         })
         .await
     }

@@ -34,6 +34,10 @@ pub const SEED_FILE: &str = "seed.phrase";
 /// The file that marks a wallet made from its phrase.
 pub const FROM_PHRASE_FILE: &str = "from-phrase";
 
+/// The file that marks a wallet whose banks each know an account key of their own, unless it says otherwise. Wallets that
+/// were made before have none.
+pub const OWN_ACCOUNTS_FILE: &str = "own-accounts";
+
 /// Where the wallet's rows are kept.
 const STORE_DIR: &str = "store";
 
@@ -109,6 +113,11 @@ impl Wallet {
             .create(dir)
             .map_err(WalletError::io(dir))?;
         fs::create_dir_all(dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
+        // Before the seed is there, so that no wallet is ever found without its mark.
+        let mark = dir.join(OWN_ACCOUNTS_FILE);
+        fs::File::create(&mark)
+            .and_then(|file| file.sync_all())
+            .map_err(WalletError::io(&mark))?;
         let path = dir.join(SEED_FILE);
         let write = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new()
@@ -166,7 +175,8 @@ impl Wallet {
     fn with_store(dir: &Path, seed: Seed, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
         if store.schema_version()? < SCHEMA_VERSION {
             let file = NetworkFile::load(dir)?;
-            store.migrate(|migration| migrate(migration, file.cards()))?;
+            let is_of_today = dir.join(OWN_ACCOUNTS_FILE).exists();
+            store.migrate(|migration| migrate(migration, file.cards(), is_of_today))?;
         }
         Ok(Wallet {
             dir: dir.to_path_buf(),

@@ -2,9 +2,10 @@
 
 use super::{
     args::{Command, NetworkCommand, Options, Restore},
+    exit::Exit,
     money::{balance_json, balance_text},
     purchases::resume_all,
-    report::{Align, Report, amount, count, table},
+    report::{Align, Report, amount, chain, count, table},
     screen::{Lines, Screen},
 };
 use crate::{
@@ -257,12 +258,17 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         wallet.use_shared_account(&bank.identity).await?;
     }
     let (mut found, mut banks) = (Vec::new(), Vec::new());
-    let mut account = None;
+    let (mut account, mut incomplete) = (None, Vec::new());
     for bank in file.cards().iter().filter(|card| card.role == RoleName::Bank) {
-        let restored = wallet
-            .restore(bank, &goods_dir)
-            .await
-            .with_context(|| format!("the restore from {} is not complete; repeat it", bank.title()))?;
+        let restored = match wallet.restore(bank, &goods_dir).await {
+            Ok(restored) => restored,
+            // What there is at other banks is found all the same.
+            Err(error) => {
+                let text = format!("the restore from {} is not complete; repeat it", bank.title());
+                incomplete.push(anyhow::Error::from(error).context(text));
+                continue;
+            }
+        };
         let key = wallet.account(&bank.identity)?.to_string();
         account.get_or_insert_with(|| key.clone());
         found.push(format!(
@@ -274,6 +280,9 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         ));
         banks.push(json!({ "bank": bank.name, "account": key, "found": restored }));
     }
+    if let (true, Some(error)) = (banks.is_empty(), incomplete.pop()) {
+        return Err(error);
+    }
     if banks.is_empty() {
         bail!("no bank is known, so nothing can be found; repeat it with --card and the card of your bank");
     }
@@ -282,6 +291,10 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     let (refreshed, failed) = wallet.exchange_released().await?;
     if matches!(report.exit, Exit::Done | Exit::Aborted | Exit::NotFinished) && !failed.is_empty() {
         report.exit = Exit::of_all(&failed);
+    }
+    for error in incomplete {
+        report.exit = Exit::of(&error);
+        found.push(chain(&error));
     }
     let balance = wallet.balance()?;
     let text = [found.join("\n"), report.text.clone(), balance_text(&balance)];

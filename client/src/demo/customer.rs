@@ -11,7 +11,7 @@ use crate::{
     talk::Patience,
     wallet::{Surroundings, Wallet},
 };
-use farthing_node::{clock::SystemClock, entropy::SystemEntropy, store::StoreOptions};
+use farthing_node::{card::RoleName, clock::SystemClock, entropy::SystemEntropy, store::StoreOptions};
 use farthing_protocol::money::Amount;
 use std::{
     fs::File,

@@ -11,7 +11,11 @@ use super::{
     world::World,
 };
 use async_trait::async_trait;
-use farthing_client::{error::WalletError, rows::CoinStatus, wallet::Wallet};
+use farthing_client::{
+    error::WalletError,
+    rows::{CoinRow, CoinStatus},
+    wallet::{OWN_ACCOUNTS_FILE, Wallet},
+};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -235,4 +239,105 @@ pub async fn a_wallet_that_is_restored_fifty_times_still_works() {
         wallet.refresh(coins).await.expect("an exchange");
         assert_eq!(available(&wallet), WITHDRAWN.0, "money: a restore has lost coins");
     }
+}
+
+/// A copy of the wallet holds a coin; the wallet exchanges all that it can spend.
+pub async fn a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange() {
+    let (world, customer, wallet) = withdrawn(76).await;
+    let copy = customer.copy(&world, "copy").wallet();
+    world.network.block(is_delivery);
+    let held = copy.buy(&world.parties(), ITEM, &picture(&world, 1)).await;
+    assert!(held.as_ref().is_err_and(WalletError::is_silence), "{held:?}");
+    world.network.unblock();
+    let rows = wallet.present_coins().expect("the coins");
+    let (exchanged, failed) = wallet.refresh_others(rows).await.expect("the store");
+    let price = world.foundation.population.prices[0];
+    assert_eq!(
+        exchanged.0,
+        WITHDRAWN.0 - price.0,
+        "money: coins are not exchanged, as others are held elsewhere"
+    );
+    assert!(
+        !failed.is_empty(),
+        "coins are held elsewhere, and nothing is said of it"
+    );
+    let is_old = |row: &CoinRow| row.status == CoinStatus::Available && row.origin.exchange().is_none();
+    let rows = wallet.present_coins().expect("the coins");
+    assert!(!rows.iter().any(is_old), "{rows:?}");
+}
+
+/// Two banks lay their accounts side by side.
+pub async fn no_two_banks_know_one_account_key() {
+    let world = World::new(77).await;
+    let wallet = world.customer("alice", FUNDS).await.wallet();
+    let (bank, other) = (world.parties().bank.identity, world.parties().escrow.identity);
+    let accounts = [bank, other].map(|bank| wallet.account(&bank).expect("an account"));
+    assert_ne!(
+        accounts[0], accounts[1],
+        "anonymity: two banks know a customer by one key"
+    );
+}
+
+/// A wallet of before has one key at every bank. Restored from its words, it shows that key to no bank unasked.
+pub async fn a_shared_account_key_is_shown_only_where_the_customer_says_so() {
+    let world = World::new(78).await;
+    let bank = world.parties().bank;
+    let bob = Customer::new(&world, "bob", &world.foundation.seed_of("bob"));
+    let shared = bob.shared_account();
+    world.open_account(shared, "bob").await;
+    world.pay_in(shared, FUNDS, "bob").await;
+    std::fs::remove_file(bob.dir().join(OWN_ACCOUNTS_FILE)).expect("the mark of a wallet of today");
+    let wallet = bob.wallet();
+    wallet.withdraw(&bank, WITHDRAWN).await.expect("a withdrawal");
+    let coins = wallet.present_coins().expect("the coins");
+    wallet.refresh(coins[..3].to_vec()).await.expect("an exchange");
+    drop(wallet);
+    let again = Customer::with_phrase_of(&world, &bob, "again");
+    let wallet = again.wallet();
+    world.network.schedule([]);
+    let refused = wallet.restore(&bank, world.dir()).await;
+    assert!(
+        matches!(refused, Err(WalletError::NoAccount { .. })),
+        "money: half a wallet is taken for a whole one: {refused:?}"
+    );
+    let names_it = |sent: &Sent| sent.request.windows(32).any(|bytes| bytes == shared.0);
+    assert!(
+        !world.network.sent().iter().any(names_it),
+        "anonymity: a bank is shown the key that other banks know"
+    );
+    wallet
+        .use_shared_account(&bank.identity)
+        .await
+        .expect("the store");
+    wallet.restore(&bank, world.dir()).await.expect("the restore");
+    assert_eq!(available(&wallet), WITHDRAWN.0, "money: a restore has lost coins");
+    wallet.withdraw(&bank, WITHDRAWN).await.expect("a withdrawal");
+    drop(wallet);
+    let wallet = again.wallet();
+    assert_eq!(wallet.account(&bank.identity).expect("an account"), shared);
+}
+
+/// A wallet that has had both accounts at one bank.
+pub async fn withdrawals_of_both_accounts_are_found() {
+    let (world, alice, wallet) = withdrawn(79).await;
+    let (bank, shared) = (world.parties().bank, alice.shared_account());
+    world.open_account(shared, "alice, shared").await;
+    world.pay_in(shared, FUNDS, "shared").await;
+    wallet
+        .use_shared_account(&bank.identity)
+        .await
+        .expect("the store");
+    wallet.withdraw(&bank, WITHDRAWN).await.expect("a withdrawal");
+    drop(wallet);
+    let wallet = Customer::with_phrase_of(&world, &alice, "again").wallet();
+    wallet
+        .use_shared_account(&bank.identity)
+        .await
+        .expect("the store");
+    wallet.restore(&bank, world.dir()).await.expect("the restore");
+    assert_eq!(
+        available(&wallet),
+        2 * WITHDRAWN.0,
+        "money: a restore has lost coins"
+    );
 }

@@ -201,6 +201,14 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     story!("a full list of keys", lists::a_full_list_of_keys),
     story!(
+        "two banks and one customer",
+        numbers::no_two_banks_know_one_account_key
+    ),
+    story!(
+        "coins that are held elsewhere, and others",
+        numbers::a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange
+    ),
+    story!(
         "a scan record of many restores",
         numbers::a_scan_record_has_room_for_every_restore
     ),

@@ -14,6 +14,10 @@ macro_rules! story {
 }
 
 story!(a_coin_that_is_held_elsewhere_keeps_its_number);
+story!(a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange);
+story!(no_two_banks_know_one_account_key);
+story!(a_shared_account_key_is_shown_only_where_the_customer_says_so);
+story!(withdrawals_of_both_accounts_are_found);
 story!(numbers_that_came_to_nothing_hide_no_coins);
 story!(a_bank_that_shows_no_scan_record_hides_no_coins);
 story!(an_old_scan_record_that_arrives_again_changes_nothing);
