@@ -152,9 +152,9 @@ pub enum WalletError {
     Store(#[from] StoreError),
     /// The bank knows no account of this wallet's.
     #[error(
-        "bank `{bank}` knows no account of this wallet, so nothing can be found there. If the wallet was made before \
-         version 2 of farthing, its account key was the same at every bank: repeat it with `--shared-account {bank}`. If \
-         it never had an account there, leave the bank's card out (`farthing network remove bank {bank}`)"
+        "bank `{bank}` knows no account of this wallet, so nothing can be found there. If the wallet was made when \
+         account keys were the same at every bank (protocol version 1), repeat the restore with `--shared-account \
+         {bank}`. If it never had an account there, do without the bank's card (`farthing network remove bank {bank}`)"
     )]
     NoAccount {
         /// The bank's name.

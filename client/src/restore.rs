@@ -38,7 +38,7 @@ use std::{
 const NOTE_TEXT_MAX_BYTES: usize = 4096;
 
 /// How many numbers in a row a restore tries while the bank's list of withdrawals has records left over.
-pub(crate) const WITHDRAWAL_GAP: u64 = 100_000;
+const WITHDRAWAL_GAP: u64 = 100_000;
 
 /// How many numbers at a time are noted as asked for.
 pub(crate) const ASKED_AHEAD: u64 = 64;

@@ -61,8 +61,9 @@ impl Wallet {
             (Counter::Exchanges, &mut asked.exchanges),
             (Counter::Orders, &mut asked.orders),
         ];
-        for (counter, ranges) in lists {
-            let next = self.next_of(&bank.identity, counter)?;
+        for (each, ranges) in lists {
+            let taken = if each == counter { count } else { 0 };
+            let next = self.next_of(&bank.identity, each)?.saturating_add(taken);
             if next > 0 {
                 ranges.push((0, next.saturating_add(RESERVED_AHEAD)));
             }

@@ -3,9 +3,8 @@
 use crate::{
     error::WalletError,
     mint::{add_coins, is_retry, new_rows, refused, silent},
-    restore::WITHDRAWAL_GAP,
     rows::{Counter, WITHDRAWALS},
-    scan_record::note_bridged,
+    scan_record::{GAP_MAX, note_bridged},
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
     watch::Event,
@@ -29,10 +28,6 @@ use farthing_protocol::{
 /// The most coins of one withdrawal: what is planned of it is written down at once.
 const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;
 
-/// The longest gap in the numbers of withdrawals that a wallet lets grow. A restore bridges more as long as the bank's
-/// list has withdrawals left.
-const WITHDRAWAL_GAP_MAX: u64 = WITHDRAWAL_GAP / 2;
-
 /// A withdrawal's bank and number.
 type At = (PublicKey, u64);
 
@@ -54,7 +49,7 @@ impl Wallet {
         let outputs = self.issuing(&keys, &values)?;
         // It says who it is here, so this is when to reserve numbers of what it does without a name, too.
         let requests = values.len().div_ceil(COINS_PER_REQUEST_MAX) as u64;
-        self.bridge_gap(bank, Counter::Withdrawals, requests, WITHDRAWAL_GAP_MAX)
+        self.bridge_gap(bank, Counter::Withdrawals, requests, GAP_MAX)
             .await?;
         self.bridge_gaps_early(bank).await?;
         let numbers = self.plan_withdrawals(bank, outputs).await?;

@@ -114,7 +114,7 @@ pub(super) enum Command {
         Purchases that were under way are carried on, which takes the cards of their escrows; the merchant's card is \
         in the wallet's own notes. Purchases of the past are listed as on-demand: `farthing resume PURCHASE` fetches \
         their goods again, one by one, so that nobody joins them. What the lost machine had sent may come through for \
-        a day yet: `farthing resume` looks for it. If a bank knows no account of a wallet that was made before version 2, \
+        a day yet: `farthing resume` looks for it. If a bank knows no account of a wallet of protocol version 1, \
         repeat it with --shared-account and that bank's name. A restore can be repeated until it is complete. Do not go on using \
         the old wallet: two wallets of the same words would spend the same coins.")]
     Restore(Restore),
@@ -167,8 +167,8 @@ pub(super) struct Restore {
     /// The card of a bank or an escrow that the wallet has dealt with; repeat it for each.
     #[arg(long = "card", value_name = "CARD")]
     pub(super) cards: Vec<Card>,
-    /// A bank at which the wallet's account has the key that wallets made before version 2 had at every bank; repeat it
-    /// for each. Without it no bank sees that key, as it would tell banks that their customer is the same.
+    /// A bank at which the wallet's account has the key that a wallet of protocol version 1 had at every bank; repeat it for
+    /// each. Without it no bank sees that key, as it would tell banks that their customer is the same.
     #[arg(long = "shared-account", value_name = "BANK")]
     pub(super) shared_accounts: Vec<String>,
     /// A file with the 24 words; without it they are read from standard input.
