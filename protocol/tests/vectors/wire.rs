@@ -11,7 +11,7 @@ use farthing_protocol::{
     money::Amount,
     offer::{CatalogPage, Offered, Piece},
     refusal::Refusal,
-    restore::{BucketPage, Memo, WithdrawalsPage},
+    restore::{BucketPage, KeptMemo, WithdrawalsPage},
     sealed::SalesPage,
     settle::{Answers, Collected},
 };
@@ -33,7 +33,7 @@ pub(crate) fn bank(case: Field<'_>, claims: &mut Claims) {
         "Settle" => reply::<Answers>(case, claims),
         "Collect" => reply::<Collected>(case, claims),
         "Bucket" => reply::<BucketPage>(case, claims),
-        "Memo" => reply::<Option<Memo>>(case, claims),
+        "Memo" => reply::<KeptMemo>(case, claims),
         "Push" => reply::<WithHead<Answers>>(case, claims),
         "Witness" => reply::<Signed<Testimony>>(case, claims),
         other => panic!("a bank is not asked `{other}`"),

@@ -169,9 +169,9 @@ pub async fn life(seed: u64, commands: usize) -> Outcome {
         let command = life.dice.weighed(&COMMANDS);
         *life.outcome.done.entry(format!("{command:?}")).or_default() += 1;
         life.tell(format!("{number}: {command:?}"));
-        life.command(command).await;
+        Box::pin(life.command(command)).await;
         if life.dice.percent(CHECKED_PERCENT) || number + 1 == commands {
-            life.check_restore().await;
+            Box::pin(life.check_restore()).await;
         }
         if !life.outcome.findings.is_empty() {
             break;
@@ -199,14 +199,14 @@ impl Life {
                 for _ in 0..=self.dice.below(3) {
                     let command = self.dice.weighed(&DONE_BESIDE);
                     self.tell(format!("  the copy: {command:?}"));
-                    let told = do_with(&self.world, &self.dice, &wallet, command).await;
+                    let told = Box::pin(do_with(&self.world, &self.dice, &wallet, command)).await;
                     self.hear(told);
                 }
             }
             Command::Lose => self.lose().await,
             Command::Wait => sleep(Duration::from_secs(60 * self.dice.below(20))).await,
             other => {
-                let told = do_with(&self.world, &self.dice, &self.wallet, other).await;
+                let told = Box::pin(do_with(&self.world, &self.dice, &self.wallet, other)).await;
                 self.hear(told);
             }
         }
@@ -226,7 +226,7 @@ impl Life {
         let command = self.dice.weighed(&DONE_BESIDE);
         let some_time = Duration::from_millis(self.dice.below(3_000));
         self.tell(format!("  lost during {command:?}"));
-        let doing = do_with(&self.world, &self.dice, &self.wallet, command);
+        let doing = Box::pin(do_with(&self.world, &self.dice, &self.wallet, command));
         let _cut_off = timeout(some_time, doing).await;
         self.world.network.unblock();
         let name = self.name();
@@ -240,7 +240,7 @@ impl Life {
         }
         self.customer = customer;
         self.wallet = wallet;
-        let told = do_with(&self.world, &self.dice, &self.wallet, Command::Resume).await;
+        let told = Box::pin(do_with(&self.world, &self.dice, &self.wallet, Command::Resume)).await;
         self.hear(told);
     }
 
