@@ -493,7 +493,7 @@ mod tests {
             }
         }
         assert_eq!(Asked::end(&record.orders), 499 * 300 + 299);
-        assert!(Asked::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES);
+        const { assert!(Asked::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES) };
     }
 
     #[test]

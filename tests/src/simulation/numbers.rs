@@ -83,11 +83,11 @@ impl Cheat for ShowsNoScanRecord {
     }
 }
 
-/// The bank refuses more exchanges than a restore bridges, each of other coins than all before.
+/// The bank refuses more exchanges than a restore bridges and looks ahead of, each of other coins than all before.
 async fn exchanges_come_to_nothing(world: &World, wallet: &Wallet) {
     world.cheat(Party::Bank, RefusesExchanges);
     let rows = wallet.present_coins().expect("the coins");
-    for subset in 1..=RESTORE_GAP + 10 {
+    for subset in 1..=2 * RESTORE_GAP {
         let chosen = rows
             .iter()
             .enumerate()
@@ -116,6 +116,9 @@ async fn it_arrives(world: &World, lost: Wallet, wallet: &Wallet) {
     drop(lost);
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
+    // What it takes for its coins has to be.
+    let coins = wallet.present_coins().expect("the coins");
+    drop(wallet.refresh_others(coins).await.expect("the store"));
     assert_eq!(
         available(wallet),
         WITHDRAWN.0,
