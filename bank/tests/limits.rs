@@ -16,6 +16,7 @@ fn memo(world: &World, number: u8) -> Signed<MemoRequest> {
     let request = MemoRequest {
         bank: world.bank.here(),
         account: world.account.public(),
+        version: u64::from(number) + 1,
         memo: Some(Memo(vec![number; NOTE_BYTES])),
     };
     Signed::sign(request, &world.account)
@@ -43,10 +44,11 @@ async fn an_account_replaces_its_memo_so_often() {
     let reading = MemoRequest {
         bank: world.bank.here(),
         account: world.account.public(),
+        version: 0,
         memo: None,
     };
     let read = world.ask(Signed::sign(reading, &world.account)).await.unwrap();
-    assert_eq!(read.unwrap().0[0], 200);
+    assert_eq!(read.memo.unwrap().0[0], 200);
     let stranger = secret_key(99);
     let foreign = MemoRequest {
         account: stranger.public(),

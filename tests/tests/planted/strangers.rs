@@ -304,6 +304,7 @@ pub async fn memos_without_end() {
         let memo = MemoRequest {
             bank: hand.key(RoleName::Bank),
             account: hand.account(),
+            version: number + 1,
             memo: Some(Memo(vec![number as u8; NOTE_BYTES])),
         };
         Signed::sign(memo, &seed(46).account_key())
