@@ -267,6 +267,13 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         "--card",
         &escrow,
     ];
+    // The key of its account was the same at every bank, and is shown to none unasked.
+    let unasked = until("the bank answers", || {
+        let said = wallet(&again, &restore);
+        (said.code != Some(SILENT)).then(|| said.error(1))
+    });
+    assert!(unasked.contains("--shared-account central"), "{unasked}");
+    let restore = [&restore[..], &["--shared-account", "central"]].concat();
     let restored = until("the restore is complete", || {
         let said = wallet(&again, &restore);
         (said.code != Some(SILENT)).then(|| said.done())
