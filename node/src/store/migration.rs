@@ -12,6 +12,7 @@ use super::limits::MIGRATION_ROWS;
 use super::table::Table;
 use super::transaction::Transaction;
 use super::view::View;
+use farthing_planted::{Defect, is_planted};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::Bound;
 
@@ -122,7 +123,11 @@ impl Store {
         if records > 0 {
             tracing::info!(from, to = SCHEMA_VERSION, records, "migrating the store");
         }
+        let note = || self.transact_blocking(|tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION));
+        if is_planted(Defect::VersionBeforeRows) {
+            note()?;
+        }
         step(&Migration { store: self, from })?;
-        self.transact_blocking(|tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION))
+        note()
     }
 }

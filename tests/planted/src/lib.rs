@@ -38,6 +38,8 @@ defects! {
     RecordHashUnchecked: "Recovery reads records without checking their hash.",
     DamageTakenForTorn: "Recovery cuts a damaged record off as if it had never been acknowledged.",
     ForeignIndexTrusted: "Recovery keeps an index that was made from another journal.",
+    VersionNotRaised: "An older directory is brought up to date, and its header still lets older programs open it.",
+    VersionBeforeRows: "A migration writes the new version before it has converted the rows.",
     // The journals that bank and escrow remember of each other.
     WitnessNotAwaited: "A node that has just started decides before a peer has told what it remembers.",
     ShorterJournalTaken: "A node whose journal ends before the head that a peer remembers takes itself for up to date.",

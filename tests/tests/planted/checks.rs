@@ -56,7 +56,10 @@ pub(crate) const CHECKS: &[Check] = &[
         schedule: |number| Some(run_day(*Mode::ALL.get(number)?, vec![])),
     },
     story!("a record is cut off", disks::a_record_is_cut_off),
-    story!("an index of another journal", disks::an_index_of_another_journal),
+    story!(
+        "an index of another journal, and older rows",
+        disks::an_index_of_another_journal_and_older_rows
+    ),
     story!("a bit of a journal flips", stories::a_bit_of_a_journal_flips),
     story!(
         "more than her account holds",

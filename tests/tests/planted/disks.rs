@@ -1,15 +1,16 @@
-//! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal.
+//! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal, rows of an
+//! older version.
 
 use farthing_node::{
     disk::MemoryDisk,
-    store::{Store, StoreOptions, Table},
+    store::{Migration, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table},
 };
-use std::path::Path;
+use std::{ops::Bound, path::Path};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 const DIR: &str = "/store";
 
-/// How many seeds a record is cut off with.
+/// How many seeds the power fails with.
 const CUTS: u64 = 60;
 
 /// Bytes without a zero among them.
@@ -47,8 +48,14 @@ pub async fn a_record_is_cut_off() {
     }
 }
 
+/// What lies in a directory is of another journal, or of an older version.
+pub async fn an_index_of_another_journal_and_older_rows() {
+    an_index_of_another_journal();
+    an_old_directory_is_upgraded();
+}
+
 /// An operator puts the index of another store beside the journal of this one.
-pub async fn an_index_of_another_journal() {
+fn an_index_of_another_journal() {
     let [ours, theirs] = [(), ()].map(|()| tempfile::tempdir().expect("a directory"));
     for (dir, number) in [(&ours, 1), (&theirs, 2)] {
         let (store, _) = Store::open(dir.path(), StoreOptions::default()).expect("a new store");
@@ -65,4 +72,51 @@ pub async fn an_index_of_another_journal() {
         (Some(value(1)), None),
         "money: the index is another journal's"
     );
+}
+
+/// What an upgrade adds to each row of [`ROWS`].
+const LENGTHS: Table<u64, u64> = Table::new(2, "lengths");
+
+fn upgrade(migration: &Migration<'_>) -> Result<(), StoreError> {
+    migration.each_row(&ROWS, |tx, number, row| {
+        LENGTHS.put(tx, number, &(row.len() as u64))
+    })
+}
+
+/// The version in the journal's own header, which is all that an older program looks at.
+fn version(disk: &MemoryDisk) -> u32 {
+    let journal = disk.bytes(&Path::new(DIR).join("journal")).expect("a journal");
+    u32::from_le_bytes(journal[8..12].try_into().expect("four bytes"))
+}
+
+/// The power fails while a directory of an older version is brought up to date.
+fn an_old_directory_is_upgraded() {
+    let old = MemoryDisk::new();
+    let open = |disk: &MemoryDisk| {
+        let options = StoreOptions::simulated(disk.clone(), 7);
+        Store::open(Path::new(DIR), options).map(|(store, _)| store)
+    };
+    let store = open(&old).expect("a new store");
+    assert!(put(&store, 1) && put(&store, 2));
+    store.close().expect("the store closes");
+    let path = Path::new(DIR).join("journal");
+    let mut journal = old.bytes(&path).expect("a journal");
+    journal[8..12].copy_from_slice(&1u32.to_le_bytes());
+    let crc = crc32fast::hash(&journal[..28]);
+    journal[28..32].copy_from_slice(&crc.to_le_bytes());
+    old.put(&path, journal);
+    for seed in 0..CUTS {
+        let disk = old.copy();
+        disk.fail_sync_after(seed % 10);
+        let upgraded = open(&disk).and_then(|store| store.migrate(upgrade));
+        disk.crash(seed);
+        let store = open(&disk).unwrap_or_else(|_| panic!("progress: the store does not open"));
+        let lengths = || LENGTHS.scan(&store.view(), Bound::Unbounded, 9).expect("rows");
+        if upgraded.is_ok() || !lengths().is_empty() {
+            let closed = version(&disk) == SCHEMA_VERSION;
+            assert!(closed, "money: an older program opens what it would misread");
+        }
+        store.migrate(upgrade).expect("the store is upgraded");
+        assert_eq!(lengths(), [(1, 3000), (2, 3000)], "money: a row is not upgraded");
+    }
 }
