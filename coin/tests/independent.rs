@@ -1,4 +1,5 @@
-//! Every independent vector that is about coins, keys, signatures and seeds; see `vectors/README.md`.
+//! Every independent vector that is about coins, keys, signatures and seeds, and those of version 2; see
+//! `vectors/README.md`.
 
 #![allow(
     clippy::expect_used,
@@ -44,6 +45,14 @@ const CHECKS: &[Check] = &[
 #[test]
 fn every_case_agrees() {
     assert!(check_all("v1", "coin", CHECKS) > 1000);
+}
+
+/// Version 2, which this implementation has made itself.
+const CHECKS_2: &[Check] = &[("wallet", "accounts", account)];
+
+#[test]
+fn every_case_of_version_2_agrees() {
+    assert!(check_all("v2", "coin", CHECKS_2) > 30);
 }
 
 // ---- reading ----------------------------------------------------------------------------------------------
@@ -148,6 +157,28 @@ fn phrase_of(case: Field<'_>, claims: &mut Claims) -> Seed {
     claims.bytes("account_secret", *account.to_bytes(), case);
     claims.bytes("account", account.public().0, case);
     seed
+}
+
+/// The key of a wallet's account at one bank: by the library, and by the derivation as it is documented.
+fn account(case: Field<'_>, claims: &mut Claims) {
+    let seed = Seed::from_phrase(case.get("phrase").text()).expect("a good phrase");
+    let bank = public(case.get("bank"));
+    claims.bytes("bank_seed", *seed.for_bank(&bank).to_bytes(), case);
+    let account = seed.bank_account_key(&bank);
+    claims.bytes("account_secret", *account.to_bytes(), case);
+    claims.bytes("account", account.public().0, case);
+    let mut transcript = Transcript::start(b"wallet bank account key");
+    transcript.bytes(b"seed", &case.get("bank_seed").bytes());
+    let documented = transcript.scalar(b"key");
+    claims.hex(
+        "account_secret, as documented",
+        documented.as_bytes(),
+        case.get("account_secret"),
+    );
+    claims.holds(
+        "no other bank's",
+        *account.to_bytes() != *seed.account_key().to_bytes(),
+    );
 }
 
 fn wallets(case: Field<'_>, claims: &mut Claims) {

@@ -1,15 +1,16 @@
 //! The vectors of version 2, which this implementation makes itself: what version 2 adds to the story of version 1, with the
 //! same parties. `cargo run -p farthing-protocol --example vectors` writes them.
 
-use crate::support::{bank_seed, decode, key};
-use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Statement};
+use crate::support::{bank_seed, decode, key, public, wallet_seed};
+use farthing_coin::{Document, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};
 use farthing_protocol::{
-    api::{EscrowRequest, encode_reply},
+    api::{BankRequest, EscrowRequest, encode_reply},
     decide::{Outcome, OverdueRequest, SignedDecision},
     documents::{Abort, AbortReason, Hold, HoldWithCauses, Offer, Overdue, PurchaseKeyUse, Terms},
     goods::GoodsKey,
     history::WithHead,
     refusal::{ContractFault, PurchaseFault, Refusal},
+    restore::{KeptMemo, Memo, MemoRequest},
     seal::{OfferedKey, derive_ephemeral},
     wire,
 };
@@ -35,6 +36,8 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
         ("keys", text(json!({ "shared_points": shared_points(&story) }))),
         ("wire_escrow", text(json!({ "frames": escrow_frames(&story) }))),
         ("wire_refusals", text(json!({ "frames": refusals(&story) }))),
+        ("wallet", text(json!({ "accounts": accounts() }))),
+        ("wire_bank", text(json!({ "frames": bank_frames(&story) }))),
         ("issue", text(json!({ "nonces": nonces() }))),
     ]
 }
@@ -44,6 +47,7 @@ struct Story {
     bank: SecretKey,
     escrow: SecretKey,
     merchant: SecretKey,
+    account: SecretKey,
 }
 
 /// A purchase of the story, and the secret of its purchase key.
@@ -62,6 +66,7 @@ impl Story {
             bank: identity("bank"),
             escrow: identity("escrow"),
             merchant: identity("merchant"),
+            account: wallet_seed().bank_account_key(&identity("bank").public()),
         }
     }
 
@@ -111,6 +116,27 @@ impl Story {
             }
         }
         all
+    }
+
+    /// A memo of the story's wallet, as version 1 sealed it.
+    fn memo(&self) -> Memo {
+        let file = file("v1", "keys");
+        Memo(Field(&file).get("memos").items()[1].get("note").bytes())
+    }
+
+    /// What the wallet asks for its memo.
+    fn memos(&self) -> Vec<(&'static str, MemoRequest)> {
+        let request = |version, memo| MemoRequest {
+            bank: self.bank.public(),
+            account: self.account.public(),
+            version,
+            memo,
+        };
+        vec![
+            ("read", request(0, None)),
+            ("replaced, version 1", request(1, Some(self.memo()))),
+            ("replaced, the last version", request(u64::MAX, Some(self.memo()))),
+        ]
     }
 
     fn abort(&self, terms: &Terms, reason: AbortReason) -> Abort {
@@ -172,6 +198,9 @@ fn documents(story: &Story) -> Vec<Value> {
     }
     for name in ["two steps", "sealed", "cancelled"] {
         all.push(hold_with_causes(story, name));
+    }
+    for (name, memo) in story.memos() {
+        all.push(document(name, memo, &story.account));
     }
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
@@ -371,6 +400,42 @@ fn frame(message: &str, index: u32, direction: &str, name: &str, value: Value, b
         "value": value,
         "bytes": hex::encode(bytes),
     })
+}
+
+/// The key of each wallet's account at each bank.
+fn accounts() -> Vec<Value> {
+    let file = file("v1", "wallet");
+    let mut all = Vec::new();
+    for wallet in Field(&file).get("wallets").items() {
+        let seed = Seed::from_phrase(wallet.get("phrase").text()).expect("a phrase");
+        for (place, bank) in wallet.get("banks").items().into_iter().enumerate() {
+            let key = seed.bank_account_key(&public(bank.get("bank")));
+            all.push(json!({
+                "name": format!("{}, bank {place}", wallet.get("name").text()),
+                "phrase": wallet.get("phrase").0,
+                "bank": bank.get("bank").0,
+                "bank_seed": bank.get("bank_seed").0,
+                "account_secret": hex::encode(*key.to_bytes()),
+                "account": hex::encode(key.public().0),
+            }));
+        }
+    }
+    all
+}
+
+fn bank_frames(story: &Story) -> Vec<Value> {
+    let mut all = Vec::new();
+    for (name, memo) in story.memos() {
+        all.push(request(
+            name,
+            &BankRequest::Memo(Signed::sign(memo, &story.account)),
+        ));
+    }
+    let kept = |version, memo| KeptMemo { version, memo };
+    all.push(reply("Memo", 11, "none", &kept(0, None)));
+    all.push(reply("Memo", 11, "of version 1", &kept(0, Some(story.memo()))));
+    all.push(reply("Memo", 11, "version 7", &kept(7, Some(story.memo()))));
+    all
 }
 
 /// The case of a document that `secret` signs.

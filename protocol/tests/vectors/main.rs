@@ -62,6 +62,7 @@ const CHECKS_2: &[Check] = &[
     ("documents", "statements", documents::statement),
     ("keys", "shared_points", seal::shared_point),
     ("issue", "nonces", nonces::session),
+    ("wire_bank", "frames", wire::bank),
     ("wire_escrow", "frames", wire::escrow),
     ("wire_refusals", "frames", wire::refusal),
 ];

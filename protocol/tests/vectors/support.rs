@@ -70,6 +70,11 @@ pub(crate) fn keys() -> KeyBook {
     KeyBook::new(signed, &bank()).expect("a good list")
 }
 
+/// The seed of the story's wallet.
+pub(crate) fn wallet_seed() -> Seed {
+    Seed::from_bytes(&party(["wallet", "seed"]))
+}
+
 /// The seed of all that the story's wallet does with the story's bank.
 pub(crate) fn bank_seed() -> Seed {
     Seed::from_bytes(&party(["wallet", "bank_seed"]))
