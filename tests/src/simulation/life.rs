@@ -41,8 +41,12 @@ use tokio::time::{sleep, timeout};
 /// What the customer has in the account at first.
 const FUNDS: Amount = Amount(100_000);
 
-/// In how many of a hundred cases a restore is checked after a command.
-const CHECKED_PERCENT: u64 = 5;
+/// In how many of a hundred cases a restore is checked after a command, in the first [`YOUTH`] commands and later: a
+/// restore takes longer the more the wallet has lived through.
+const CHECKED_PERCENT: (u64, u64) = (5, 1);
+
+/// How many commands a wallet is young for.
+const YOUTH: usize = 200;
 
 /// How often the restored wallet carries on before what is open is found to be stuck.
 const ROUNDS_MAX: usize = 5;
@@ -170,7 +174,9 @@ pub async fn life(seed: u64, commands: usize) -> Outcome {
         *life.outcome.done.entry(format!("{command:?}")).or_default() += 1;
         life.tell(format!("{number}: {command:?}"));
         Box::pin(life.command(command)).await;
-        if life.dice.percent(CHECKED_PERCENT) || number + 1 == commands {
+        let (young, old) = CHECKED_PERCENT;
+        let percent = if number < YOUTH { young } else { old };
+        if life.dice.percent(percent) || number + 1 == commands {
             Box::pin(life.check_restore()).await;
         }
         if !life.outcome.findings.is_empty() {
