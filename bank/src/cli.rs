@@ -7,7 +7,7 @@ use crate::keys::BankSettings;
 use crate::node::{BankNode, create, run_node};
 use crate::output;
 use anyhow::{Result, bail};
-use farthing_coin::Calendar;
+use farthing_coin::{Calendar, is_currency};
 use farthing_node::{
     admin::AdminError,
     card::RoleName,
@@ -123,10 +123,7 @@ async fn make(init: Init) -> Result<Report> {
         epoch_days,
     } = init;
     let listen = with_port(listen)?;
-    if currency.is_empty()
-        || currency.len() > farthing_coin::MAX_CURRENCY_BYTES
-        || !currency.bytes().all(|b| b.is_ascii_graphic())
-    {
+    if !is_currency(&currency) {
         bail!("`{currency}` is not a currency's name; it has 1 to 12 printable ASCII characters");
     }
     let settings = BankSettings {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 use crate::denomination::{Denomination, KeyId};
@@ -15,6 +16,13 @@ use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// The longest name of a currency.
 pub const MAX_CURRENCY_BYTES: usize = 12;
+
+/// Whether `text` can name a currency: 1 to [`MAX_CURRENCY_BYTES`] bytes out of `!` to `~`.
+#[must_use]
+pub fn is_currency(text: &str) -> bool {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=MAX_CURRENCY_BYTES).contains(&text.len()) && printable || is_planted(Defect::CurrencyUnchecked)
+}
 /// The most values that a currency can have: each power of two that a `u64` holds.
 pub const MAX_VALUES: usize = 64;
 /// The most epochs that one list can have.
@@ -194,8 +202,7 @@ impl KeyList {
     }
 
     fn check_values(&self) -> Result<(), KeyListError> {
-        let printable = self.currency.bytes().all(|byte| byte.is_ascii_graphic());
-        if self.currency.is_empty() || self.currency.len() > MAX_CURRENCY_BYTES || !printable {
+        if !is_currency(&self.currency) {
             return Err(KeyListError::Currency);
         }
         if self.values.is_empty() || self.values.len() > MAX_VALUES {

@@ -52,6 +52,7 @@ pub use generators::{generator_g, generator_h};
 pub use issue::{Challenge, Commitment, IssueError, Nonces, Response};
 pub use keylist::{
     Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
+    is_currency,
 };
 pub use seed::{PhraseError, Seed};
 pub use sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};

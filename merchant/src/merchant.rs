@@ -3,7 +3,7 @@
 use crate::rows::KEY_LISTS;
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
-use farthing_coin::{PublicKey, SecretKey};
+use farthing_coin::{PublicKey, SecretKey, is_currency};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
 use farthing_node::clock::Clock;
@@ -73,8 +73,7 @@ impl Settings {
 /// # Errors
 /// A message for the operator.
 pub fn check_currency(currency: &str) -> Result<(), String> {
-    let printable = currency.bytes().all(|byte| byte.is_ascii_graphic());
-    if currency.is_empty() || currency.len() > CURRENCY_MAX_BYTES || !printable {
+    if !is_currency(currency) {
         return Err(format!(
             "`{currency}` is not a currency: give 1 to {CURRENCY_MAX_BYTES} printable ASCII characters"
         ));

@@ -20,11 +20,11 @@ use crate::{
     },
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
-    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault, check_bound},
+    refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::{SealedKey, seal_goods_key},
     withdraw::check_recipient,
 };
-use farthing_coin::{PublicKey, SecretKey, Signature, Signed};
+use farthing_coin::{PublicKey, SecretKey, Signature, Signed, is_currency};
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
@@ -374,7 +374,7 @@ pub struct VerifiedCancel(CancelRequest);
 /// whatever terms the customer has signed, and only an abort gives them back to her for certain.
 ///
 /// # Errors
-/// When it is for another escrow, not signed by the purchase key, or too long to be kept.
+/// When it is for another escrow, not signed by the purchase key, or its currency is not one.
 pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<VerifiedCancel, Refusal> {
     let CancelRequest { terms, signature } = &request;
     check_recipient(&terms.escrow, here)?;
@@ -383,10 +383,16 @@ pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<Verifie
     Ok(VerifiedCancel(request))
 }
 
-/// Bounds the one field of the terms that has no fixed size, for terms that come without an offer and are going to be
-/// kept for ever. Those of a contract are bounded by its offer, those of a hold at the bank by the bank's currency.
+/// Checks the one field of the terms that has no fixed size, for terms that come without an offer, are kept, and are
+/// shown to an operator. The terms of a contract are checked with its offer, those of a hold at the bank against the
+/// bank's currency.
 fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
-    check_bound("bytes of the currency", terms.currency.len(), CURRENCY_MAX_BYTES)
+    if is_currency(&terms.currency) {
+        return Ok(());
+    }
+    let what =
+        format!("the terms name no currency: expected 1 to {CURRENCY_MAX_BYTES} printable ASCII characters");
+    Err(RequestFault::Malformed(what))
 }
 
 /// Refuses a request that the purchase key of `terms` did not sign.
@@ -450,7 +456,7 @@ pub struct VerifiedOverdue(OverdueRequest);
 /// Verifies the question: it carries the bank's word that the purchase is overdue.
 ///
 /// # Errors
-/// When it is for another escrow, too long to be kept, or without a good word of the terms' bank.
+/// When it is for another escrow, its currency is not one, or without a good word of the terms' bank.
 pub fn verify_overdue(request: OverdueRequest, here: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
     check_recipient(&request.terms.escrow, here)?;
     check_bounds(&request.terms)?;

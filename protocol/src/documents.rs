@@ -6,15 +6,13 @@
 
 use crate::{
     goods::GoodsKey,
-    limits::{
-        CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
-    },
+    limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, OFFER_PARTIES_MAX, TITLE_MAX_BYTES},
     money::Amount,
     seal::{OfferedKey, SealedKey, WrappedKey},
 };
 use farthing_coin::{
     Challenge, Coin, Document, KeyId, PublicKey, Response, SecretKey, SharedPoint, Signature, SignatureError,
-    Signed, Statement, Transcript, TranscriptExt,
+    Signed, Statement, Transcript, TranscriptExt, is_currency,
 };
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
@@ -190,7 +188,7 @@ impl Offer {
             (self.title.len() <= TITLE_MAX_BYTES, "title"),
             (self.description.len() <= DESCRIPTION_MAX_BYTES, "description"),
             (self.media_type.len() <= MEDIA_TYPE_MAX_BYTES, "media type"),
-            (self.currency.len() <= CURRENCY_MAX_BYTES, "currency"),
+            (is_currency(&self.currency), "currency"),
             (
                 (1..=OFFER_PARTIES_MAX).contains(&self.escrows.len()),
                 "list of escrows",

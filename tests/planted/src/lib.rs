@@ -102,10 +102,17 @@ defects! {
     CoinsNotBlinded: "The wallet's blinders hide nothing.",
     OnePurchaseKey: "The wallet signs all its orders with one key.",
     KeysAskedByName: "The wallet fetches the bank's keys over the connection that says who it is.",
+    CatalogUnbounded: "The wallet reads a catalogue of any order and length.",
     ReceiptKeyUnchecked: "The wallet takes a receipt whose goods key is not the offer's.",
     GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
     // Everybody.
     BareAbortCleared: "The judge clears an escrow of an abort without the cause that it promised to show.",
+    TextShownRaw: "What others wrote is printed as they wrote it.",
+    CurrencyUnchecked: "Nobody checks that a currency is a short word of printable ASCII.",
+    OutputOverwritten: "A file that is there is overwritten, though nobody said so.",
+    NetworkFileUnlocked: "A card is added to the network file as it was when it was read.",
+    GoodsNamedByDigest: "The wallet names a file of encrypted goods by their digest, which is public.",
+    HomeLeftOpen: "A directory that others can read is opened as it is.",
     JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
     LengthUnchecked: "Nobody bounds the list of coins in a request.",
 }
