@@ -21,7 +21,6 @@ use std::{
     collections::BTreeMap,
     io,
     ops::Bound,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
@@ -189,8 +188,7 @@ impl Master {
             path: path.clone(),
             source,
         };
-        let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if let Some(mode) = files::exposed(&path).map_err(io)? {
             return Err(KeysError::Exposed { path, mode });
         }
         let text = Zeroizing::new(files::read_bounded(&path, 128).map_err(io)?);

@@ -8,7 +8,6 @@ use farthing_protocol::{
     seal::{derive_content_key, derive_ephemeral, derive_goods_key},
 };
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -90,8 +89,7 @@ impl MerchantSecret {
             path: path.clone(),
             source,
         };
-        let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if let Some(mode) = files::exposed(&path).map_err(io)? {
             return Err(SecretError::Exposed { path, mode });
         }
         let text = Zeroizing::new(files::read_bounded(&path, SECRET_FILE_MAX_BYTES).map_err(io)?);
@@ -138,6 +136,7 @@ impl MerchantSecret {
 mod tests {
     use super::*;
     use farthing_node::entropy::SeededEntropy;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_secret_survives_its_file_and_is_not_taken_from_one_that_others_can_read() {

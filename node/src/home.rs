@@ -6,9 +6,10 @@
 //! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
 //! | `network.json` | the cards of others, see [`NetworkFile`] | 0644 |
+//! | `files.lock` | locked while one of these files is changed | 0600 |
 //! | `config.json` | role, name, addresses, what of the index is kept in memory, the role's own settings; written last | 0644 |
 //!
-//! The directory itself is for its owner alone (0700).
+//! The directory itself is for its owner alone: it is made so (0700) whenever it is opened.
 
 mod error;
 pub mod files;
@@ -17,7 +18,6 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use farthing_coin::SecretKey;
@@ -205,6 +205,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
     /// [`HomeError`] says what is missing, exposed or damaged, and what to do.
     pub fn open(dir: &Path, role: RoleName) -> Result<Self, HomeError> {
         refuse_incomplete(dir, role)?;
+        files::make_private(dir).map_err(|source| io_error(dir, source))?;
         let config: Config<C> = read_config(dir, role)?;
         let identity_hex = read(dir, IDENTITY_KEY_FILE, files::Mode::Secret)?;
         let identity =
@@ -220,11 +221,14 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         })
     }
 
-    /// Replaces the configuration, durably.
+    /// Changes the configuration as it is on the disk now, durably, with no other process in between.
     ///
     /// # Errors
-    /// [`HomeError::Io`], which changes nothing.
-    pub fn set_config(&mut self, config: Config<C>) -> Result<(), HomeError> {
+    /// [`HomeError::Io`] and [`HomeError::Damaged`], which change nothing.
+    pub fn change_config(&mut self, change: impl FnOnce(&mut Config<C>)) -> Result<(), HomeError> {
+        let _locked = files::lock(&self.dir).map_err(|source| io_error(&self.dir, source))?;
+        let mut config = read_config(&self.dir, self.config.role)?;
+        change(&mut config);
         save_config(&self.dir, &config)?;
         self.config = config;
         Ok(())
@@ -252,13 +256,9 @@ fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
             if entries.next().is_some() {
                 return Err(HomeError::NotEmpty { dir: dir.to_owned() });
             }
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io)
+            files::make_private(dir).map_err(io)
         }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(io),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => files::create_private_dir(dir).map_err(io),
         Err(e) => Err(io(e)),
     }
 }
@@ -303,9 +303,8 @@ fn read_config<C: DeserializeOwned>(dir: &Path, role: RoleName) -> Result<Config
 fn read(dir: &Path, name: &str, mode: files::Mode) -> Result<Zeroizing<Vec<u8>>, HomeError> {
     let path = dir.join(name);
     if mode == files::Mode::Secret {
-        let metadata = fs::metadata(&path).map_err(|source| io_error(&path, source))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        let exposed = files::exposed(&path).map_err(|source| io_error(&path, source))?;
+        if let Some(mode) = exposed {
             return Err(HomeError::Exposed { path, mode });
         }
     }

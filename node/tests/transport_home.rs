@@ -300,17 +300,42 @@ fn a_home_that_is_not_in_order_says_what_to_do() {
 }
 
 #[test]
+fn changes_by_two_commands_at_once_are_both_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    let mut one = create(&dir, "central").unwrap();
+    let mut other: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
+    let advertise = "192.0.2.7:7001".parse().unwrap();
+    one.change_config(|config| config.advertise = Some(advertise))
+        .unwrap();
+    let listen = "0.0.0.0:7009".parse().unwrap();
+    other.change_config(|config| config.listen = listen).unwrap();
+    let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
+    assert_eq!(opened.config().advertise, Some(advertise));
+    assert_eq!(opened.config().listen, listen);
+}
+
+#[test]
+fn a_directory_that_others_can_read_is_closed_when_it_is_opened() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    create(&dir, "central").unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    Home::<Settings>::open(&dir, RoleName::Bank).unwrap();
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     let mut home = create(&dir, "central").unwrap();
-    let mut config = home.config().clone();
-    config.listen = "0.0.0.0:7001".parse().unwrap();
-    home.set_config(config.clone()).unwrap();
+    home.change_config(|config| config.listen = "0.0.0.0:7001".parse().unwrap())
+        .unwrap();
     let message = home.card().unwrap_err().to_string();
     assert!(message.contains("set `advertise` in config.json"), "{message}");
-    config.advertise = Some("192.0.2.7:7001".parse().unwrap());
-    home.set_config(config).unwrap();
+    home.change_config(|config| config.advertise = Some("192.0.2.7:7001".parse().unwrap()))
+        .unwrap();
     let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
     assert_eq!(opened.card().unwrap().address, "192.0.2.7:7001".parse().unwrap());
 }

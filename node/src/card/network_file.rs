@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use farthing_coin::PublicKey;
+use farthing_planted::{Defect, is_planted};
 
 use super::{Card, RoleName};
 use crate::home::files;
@@ -131,35 +132,56 @@ impl NetworkFile {
         Ok(file)
     }
 
-    /// Pins `card` and saves the file. The same card again changes nothing; the same keys at another address
-    /// replace the address.
+    /// Pins `card` in the file as it is now, whoever has changed it since it was loaded, and saves it. The same card again
+    /// changes nothing; the same keys at another address replace the address.
     ///
     /// # Errors
     /// [`NetworkFileError::Pinned`] and [`NetworkFileError::KnownAs`] for a card that contradicts a pinned one,
     /// [`NetworkFileError::Full`], [`NetworkFileError::Io`]. None of them changes anything.
     pub fn add(&mut self, card: Card) -> Result<Added, NetworkFileError> {
-        let mut changed = self.clone();
-        let added = changed.place(card)?;
-        if added != Added::Known {
-            changed.save()?;
-            *self = changed;
-        }
-        Ok(added)
+        self.change(|file| file.place(card))
     }
 
-    /// Removes the card of this role and name and saves the file; `None` if there is none.
+    /// Removes the card of this role and name from the file as it is now and saves it; `None` if there is none.
     ///
     /// # Errors
     /// [`NetworkFileError::Io`], which changes nothing.
     pub fn remove(&mut self, role: RoleName, name: &str) -> Result<Option<Card>, NetworkFileError> {
-        let Some(card) = self.find(role, name).cloned() else {
-            return Ok(None);
-        };
+        self.change(|file| {
+            let card = file.find(role, name).cloned();
+            file.cards.retain(|known| card.as_ref() != Some(known));
+            Ok(card)
+        })
+    }
+
+    /// Reads the file anew, changes it and saves it, with no other process in between.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, NetworkFileError>,
+    ) -> Result<T, NetworkFileError> {
+        if is_planted(Defect::NetworkFileUnlocked) {
+            return self.change_here(change);
+        }
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let _locked = files::lock(dir).map_err(|source| NetworkFileError::Io {
+            path: dir.join(files::LOCK_FILE),
+            source,
+        })?;
+        *self = Self::load(dir)?;
+        self.change_here(change)
+    }
+
+    fn change_here<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, NetworkFileError>,
+    ) -> Result<T, NetworkFileError> {
         let mut changed = self.clone();
-        changed.cards.retain(|known| *known != card);
-        changed.save()?;
-        *self = changed;
-        Ok(Some(card))
+        let done = change(&mut changed)?;
+        if changed.cards != self.cards {
+            changed.save()?;
+            *self = changed;
+        }
+        Ok(done)
     }
 
     /// The pinned cards, in the order in which they were added.

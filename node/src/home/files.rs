@@ -1,9 +1,32 @@
-//! Small files that must survive a crash whole: written, synced, and made visible in one step.
+//! Files that must survive a crash whole and do harm to no other: written, synced, and made visible in one step.
+//!
+//! | what | function |
+//! |---|---|
+//! | a program's own file, new or in place of the old one | [`create`], [`replace`] |
+//! | a file where a user says | [`write_output`], or [`NewFile`] for one that is written piece by piece |
+//! | read, change, write of a program's own file, by many processes | [`lock`] |
+//! | directories and secrets for their owner alone | [`make_private`], [`exposed`] |
 
-use std::fs::{self, File, OpenOptions};
+mod new_file;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use farthing_planted::{Defect, is_planted};
+
+pub use new_file::NewFile;
+
+/// The file in a program's directory whose lock guards the read, change and write of its other files.
+pub const LOCK_FILE: &str = "files.lock";
+
+/// How long a program waits for another one that is changing the same file.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks again.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +45,8 @@ impl Mode {
         }
     }
 }
+
+// ---- a program's own files ----------------------------------------------------------------------------------------
 
 /// Creates `path` with `bytes` and syncs it; the caller syncs the directory when it has written all its files.
 ///
@@ -42,18 +67,9 @@ pub fn create(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
 /// # Errors
 /// What the operating system says; the old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    // One that a crash has left behind is of no use to anybody.
-    match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    create(&temporary, bytes, mode)?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) => sync_dir(parent),
-        None => Ok(()),
-    }
+    let mut new = NewFile::beside(path, mode)?;
+    new.file().write_all(bytes)?;
+    new.put_over(path)
 }
 
 /// Makes the names in `dir` durable.
@@ -84,4 +100,254 @@ pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(bytes)
+}
+
+// ---- files where a user says --------------------------------------------------------------------------------------
+
+/// What becomes of a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is written.
+    Kept,
+    /// The user agreed to lose it.
+    Replaced,
+}
+
+impl Existing {
+    /// What `--force` says.
+    #[must_use]
+    pub fn by_force(force: bool) -> Self {
+        match force {
+            true => Existing::Replaced,
+            false => Existing::Kept,
+        }
+    }
+}
+
+/// Why a file was not written where the user said.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// There is a file already.
+    #[error("{path} exists; nothing was written. Choose another file, or overwrite it with --force", path = path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is a directory, a device or something else that is not a file.
+    #[error("{path} is not a file; nothing was written. Name the file that is to be written", path = path.display())]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The file could not be written.
+    #[error("cannot write {path}: {source}; nothing that was there has changed", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Writes `bytes` to the file that a user has named, durably and in one step: nobody else's file is touched, whatever its
+/// name, and no link is followed.
+///
+/// # Errors
+/// [`OutputError`] says what is in the way, and what to do.
+pub fn write_output(path: &Path, bytes: &[u8], mode: Mode, existing: Existing) -> Result<(), OutputError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => OutputError::Exists {
+            path: path.to_owned(),
+        },
+        _ => OutputError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    };
+    check_output(path, existing)?;
+    let mut new = NewFile::beside(path, mode).map_err(failed)?;
+    new.file().write_all(bytes).map_err(failed)?;
+    match existing {
+        Existing::Kept => new.put(path),
+        Existing::Replaced => new.put_over(path),
+    }
+    .map_err(failed)
+}
+
+/// Whether a file can be written where a user has said, before the work for it is done.
+///
+/// # Errors
+/// [`OutputError`] says what is in the way, and what to do.
+pub fn check_output(path: &Path, existing: Existing) -> Result<(), OutputError> {
+    if path.file_name().is_none() {
+        return Err(OutputError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    let Ok(there) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let kind = there.file_type();
+    if !kind.is_file() && !kind.is_symlink() {
+        return Err(OutputError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    if existing == Existing::Kept && !is_planted(Defect::OutputOverwritten) {
+        return Err(OutputError::Exists {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+// ---- many processes -----------------------------------------------------------------------------------------------
+
+/// Keeps every other process, and every other thread of this one, from changing files in the same directory.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+
+/// Waits for the lock of `dir`, until what is returned is dropped.
+///
+/// # Errors
+/// What the operating system says, and `WouldBlock` when another process keeps the lock for too long.
+pub fn lock(dir: &Path) -> io::Result<Lock> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(Mode::Secret.bits())
+        .open(dir.join(LOCK_FILE))?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = "another command has been changing files here for too long; stop it, then repeat this one";
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+// ---- for their owner alone ----------------------------------------------------------------------------------------
+
+/// Makes `dir`, and those above it that are missing, for their owner alone (0700); one that is there is made so.
+///
+/// # Errors
+/// As [`make_private`].
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    make_private(dir)
+}
+
+/// Takes from `dir` what others may do in it (mode 0700), if they may do anything.
+///
+/// # Errors
+/// When it cannot be done, as in another user's directory; and for one that is shared on purpose (with the sticky bit, such
+/// as `/tmp`), which is left as it is.
+pub fn make_private(dir: &Path) -> io::Result<()> {
+    let mode = fs::metadata(dir)?.permissions().mode();
+    if mode & 0o077 == 0 || is_planted(Defect::HomeLeftOpen) {
+        return Ok(());
+    }
+    let refused = |why: String| io::Error::new(io::ErrorKind::PermissionDenied, why);
+    if mode & 0o1000 != 0 {
+        return Err(refused(
+            "others can read this directory, and it is shared on purpose; choose a directory of its own"
+                .into(),
+        ));
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| {
+        refused(format!(
+            "others can read this directory (mode {:o}) and it cannot be changed: {error}; have its owner run `chmod 700`",
+            mode & 0o777
+        ))
+    })
+}
+
+/// The mode of a secret file, if others can read or write it.
+///
+/// # Errors
+/// What the operating system says.
+pub fn exposed(path: &Path) -> io::Result<Option<u32>> {
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    Ok((mode & 0o077 != 0).then_some(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_report_goes_where_the_user_says_and_takes_nothing_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        let write = |bytes, existing| write_output(&path, bytes, Mode::Secret, existing);
+        write(b"one", Existing::Kept).unwrap();
+        let error = write(b"two", Existing::Kept).unwrap_err();
+        assert!(error.to_string().contains("--force"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        write(b"two", Existing::Replaced).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        for not_a_file in [dir.path(), Path::new("/dev/null"), Path::new("/")] {
+            let error = write_output(not_a_file, b"", Mode::Secret, Existing::Replaced).unwrap_err();
+            assert!(matches!(error, OutputError::NotAFile { .. }), "{error}");
+        }
+        let nowhere = dir.path().join("nowhere/report.json");
+        let error = write_output(&nowhere, b"", Mode::Secret, Existing::Kept).unwrap_err();
+        assert!(matches!(error, OutputError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn one_at_a_time_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = dir.path().join("count");
+        fs::write(&count, "0").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let _locked = lock(dir.path()).unwrap();
+                    let now: u32 = fs::read_to_string(&count).unwrap().parse().unwrap();
+                    std::thread::sleep(Duration::from_millis(2));
+                    replace(&count, (now + 1).to_string().as_bytes(), Mode::Public).unwrap();
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(&count).unwrap(), "8");
+    }
+
+    #[test]
+    fn what_others_can_read_is_closed_or_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        let set = |mode| fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
+        let mode = || fs::metadata(&home).unwrap().permissions().mode() & 0o7777;
+        for open in [0o755, 0o750, 0o701, 0o700] {
+            set(open);
+            make_private(&home).unwrap();
+            assert_eq!(mode(), 0o700);
+        }
+        // A link to it is a way to it.
+        set(0o777);
+        let link = dir.path().join("link");
+        symlink(&home, &link).unwrap();
+        create_private_dir(&link).unwrap();
+        assert_eq!(mode(), 0o700);
+        set(0o1777);
+        assert!(make_private(&home).unwrap_err().to_string().contains("shared"));
+        assert_eq!(mode(), 0o1777);
+
+        let secret = dir.path().join("secret");
+        create(&secret, b"", Mode::Secret).unwrap();
+        assert_eq!(exposed(&secret).unwrap(), None);
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(exposed(&secret).unwrap(), Some(0o640));
+    }
 }
