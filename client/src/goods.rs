@@ -10,6 +10,8 @@ use crate::{
     wallet::{GOODS_DIR, Wallet},
     watch::Event,
 };
+use farthing_coin::Seed;
+use farthing_node::home::files::{self, Mode, NewFile};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
@@ -22,11 +24,18 @@ use farthing_protocol::{
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 /// How many names are tried for goods whose own is taken.
 const PLACES_MAX: u32 = 100;
+
+/// What the name of encrypted goods ends with.
+const SEALED: &str = "sealed";
+
+/// What it ends with while they are fetched.
+const PART: &str = "part";
 
 /// How much of a file is read at a time (bytes).
 const READ_BYTES: usize = 64 * 1024;
@@ -70,18 +79,15 @@ impl Wallet {
         if !path.exists()
             && let Some(small) = SMALL_GOODS.peek(&self.store.view(), &number)?
         {
-            let part = path.with_extension("part");
-            let written = std::fs::write(&part, &small.0).and_then(|()| std::fs::rename(&part, &path));
-            written.map_err(WalletError::io(&path))?;
+            files::replace(&path, &small.0, Mode::Secret).map_err(WalletError::io(&path))?;
         }
         Ok(path)
     }
 
-    /// Where the encrypted goods of `offer` are, if they are a file.
+    /// Where the encrypted goods of `offer` are, if they are a file. Its name says nothing to anybody without the seed.
     fn goods_path(&self, offer: &Offer) -> PathBuf {
-        self.dir()
-            .join(GOODS_DIR)
-            .join(format!("{}.sealed", hex::encode(offer.encrypted_digest)))
+        let name = goods_name(&self.seed, &offer.encrypted_digest);
+        self.dir().join(GOODS_DIR).join(format!("{name}.{SEALED}"))
     }
 
     /// Fetches what is missing of the encrypted goods of a purchase, and checks their digest. Large ones are durable then;
@@ -112,7 +118,7 @@ impl Wallet {
         if path.exists() {
             return Ok(());
         }
-        let part = path.with_extension("part");
+        let part = path.with_extension(PART);
         let (mut file, digest) = open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
         let keep = |bytes: &[u8]| file.write_all(bytes).map_err(WalletError::io(&part));
         if let Fetched::Otherwise = self.fetch_pieces(offer, talk, digest, keep).await? {
@@ -179,24 +185,20 @@ impl Wallet {
         output: &Path,
         begun_ms: u64,
     ) -> Result<Option<PathBuf>, WalletError> {
-        let temporary = temporary_beside(output);
-        let target = File::create(&temporary).map_err(WalletError::io(&temporary))?;
+        let mut goods = NewFile::beside(output, Mode::Public).map_err(WalletError::io(output))?;
         let opened = match small {
-            Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), target, offer, goods_key),
+            Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), goods.file(), offer, goods_key),
             None => {
                 let sealed = self.goods_path(offer);
                 let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
-                decrypt(source, target, offer, goods_key)
+                decrypt(source, goods.file(), offer, goods_key)
             }
         };
-        let as_described = opened.map_err(WalletError::io(&temporary))?;
+        let as_described = opened.map_err(WalletError::io(output))?;
         if !as_described {
-            std::fs::remove_file(&temporary).map_err(WalletError::io(&temporary))?;
             return Ok(None);
         }
-        let place = free_place(output, &temporary, begun_ms).map_err(WalletError::io(output))?;
-        std::fs::rename(&temporary, &place).map_err(WalletError::io(&place))?;
-        sync_parent(&place).map_err(WalletError::io(&place))?;
+        let place = put_goods(output, goods, begun_ms).map_err(WalletError::io(output))?;
         Ok(Some(place))
     }
 
@@ -238,6 +240,7 @@ fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> 
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(path)?;
     if file.metadata()?.len() > most_bytes {
         file.set_len(0)?;
@@ -251,7 +254,7 @@ fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> 
     Ok((file, digest))
 }
 
-fn decrypt(source: impl Read, mut target: File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
+fn decrypt(source: impl Read, target: &mut File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
     let Ok(content_key) = unwrap(goods_key, &offer.sale_id, &offer.wrapped_key) else {
         return Ok(false);
     };
@@ -266,7 +269,6 @@ fn decrypt(source: impl Read, mut target: File, offer: &Offer, goods_key: &Goods
     })?;
     let opened = decryptor.finish(&mut goods);
     target.write_all(&goods)?;
-    target.sync_all()?;
     let fits = |opened: &farthing_protocol::goods::Opened| {
         opened.digest == offer.goods_digest && opened.size_bytes == offer.size_bytes
     };
@@ -284,24 +286,30 @@ fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>
     }
 }
 
-/// Where goods can be put without taking the place of a file that the customer made since she began to buy. One
-/// that was there before she has agreed to lose; one with the very goods in it was put there before a crash.
-fn free_place(output: &Path, goods: &Path, begun_ms: u64) -> io::Result<PathBuf> {
+/// Puts goods where they take no file's place that was made since the purchase began, and says where. The customer has
+/// agreed to lose an older file; one with the same goods in it was put there before a crash.
+fn put_goods(output: &Path, mut goods: NewFile, begun_ms: u64) -> io::Result<PathBuf> {
     for number in 1..=PLACES_MAX {
         let mut name = output.file_name().unwrap_or_default().to_os_string();
         if number > 1 {
             name.push(format!(".{number}"));
         }
         let place = output.with_file_name(name);
-        let Ok(there) = std::fs::metadata(&place) else {
-            return Ok(place);
-        };
+        match goods.put(&place) {
+            Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
+            put => return put.map(|()| place),
+        }
+        let there = std::fs::symlink_metadata(&place)?;
         let modified = there
             .modified()?
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let older = number == 1 && modified.as_millis() < u128::from(begun_ms);
-        if older || same_bytes(&place, goods)? {
+        let older = modified.as_millis() < u128::from(begun_ms) && !there.is_dir();
+        if number == 1 && older {
+            return goods.put_over(&place).map(|()| place);
+        }
+        if there.is_file() && same_bytes(&place, goods.file())? {
+            sync_parent(&place)?;
             return Ok(place);
         }
     }
@@ -311,22 +319,56 @@ fn free_place(output: &Path, goods: &Path, begun_ms: u64) -> io::Result<PathBuf>
     ))
 }
 
-fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
-    let digest = |path: &Path| {
+fn same_bytes(path: &Path, goods: &mut File) -> io::Result<bool> {
+    let digest = |file: &File| {
         let mut digest = RunningDigest::new();
-        read_all(File::open(path)?, |bytes| {
+        read_all(file, |bytes| {
             digest.update(bytes);
             Ok(())
         })?;
         io::Result::Ok(digest.finish())
     };
-    Ok(std::fs::metadata(one)?.len() == std::fs::metadata(other)?.len() && digest(one)? == digest(other)?)
+    let other = File::open(path)?;
+    if other.metadata()?.len() != goods.metadata()?.len() {
+        return Ok(false);
+    }
+    goods.seek(SeekFrom::Start(0))?;
+    Ok(digest(&other)? == digest(goods)?)
 }
 
-fn temporary_beside(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_os_string();
-    name.push(".farthing-part");
-    output.with_file_name(name)
+/// The name of a file of encrypted goods: always the same for this wallet, and random for everybody else.
+fn goods_name(seed: &Seed, encrypted_digest: &[u8; 32]) -> String {
+    if is_planted(Defect::GoodsNamedByDigest) {
+        return hex::encode(encrypted_digest);
+    }
+    hex::encode(seed.goods_name(encrypted_digest))
+}
+
+/// Renames the encrypted goods in a wallet's directory that an earlier version named by their digest, which is public and
+/// says what was bought.
+pub(crate) fn rename_goods(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
+    let goods = dir.join(GOODS_DIR);
+    let entries = match std::fs::read_dir(&goods) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(WalletError::io(&goods))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(WalletError::io(&goods))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let mut digest = [0; 32];
+        let is_digest = |stem: &str| hex::decode_to_slice(stem, &mut digest).is_ok();
+        let (Some(ending @ (SEALED | PART)), true) = (
+            ending,
+            path.file_stem()
+                .and_then(|stem| stem.to_str())
+                .is_some_and(is_digest),
+        ) else {
+            continue;
+        };
+        let renamed = goods.join(format!("{}.{ending}", goods_name(seed, &digest)));
+        std::fs::rename(&path, renamed).map_err(WalletError::io(&path))?;
+    }
+    Ok(())
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::{
     error::WalletError,
+    goods::rename_goods,
     migrate::migrate,
     rows::{COUNTERS, Counter, KEY_LISTS, KEYS, PURCHASES, PurchaseRow, RESTORED},
     talk::{Patience, Talk},
@@ -12,6 +13,7 @@ use farthing_node::{
     card::{Card, NetworkFile, RoleName},
     clock::Clock,
     entropy::Entropy,
+    home::files,
     network::{Lane, Network},
     store::{SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction},
 };
@@ -22,7 +24,7 @@ use std::{
     fs,
     io::Write,
     ops::Bound,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -107,12 +109,8 @@ impl Wallet {
             );
             return Err(WalletError::Home(message));
         }
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(WalletError::io(dir))?;
-        fs::create_dir_all(dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
+        files::create_private_dir(dir).map_err(not_private(dir))?;
+        files::create_private_dir(&dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
         // Before the seed is there, so that no wallet is ever found without its mark.
         let mark = dir.join(OWN_ACCOUNTS_FILE);
         fs::File::create(&mark)
@@ -139,11 +137,7 @@ impl Wallet {
     /// # Errors
     /// As [`create`](Wallet::create).
     pub fn create_from_phrase(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(WalletError::io(dir))?;
+        files::create_private_dir(dir).map_err(not_private(dir))?;
         // Before the seed is there, so that no wallet is ever found without its mark.
         let mark = dir.join(FROM_PHRASE_FILE);
         fs::File::create(&mark)
@@ -152,12 +146,13 @@ impl Wallet {
         Self::create(dir, seed)
     }
 
-    /// Opens the wallet in `dir`.
+    /// Opens the wallet in `dir`, and closes the directory to others (0700) if it was open to them.
     ///
     /// # Errors
-    /// When there is none, another process has it open, or its store is damaged.
+    /// When there is none, another process has it open, its words or the directory are open to others, or its store is
+    /// damaged.
     pub fn open(dir: &Path, around: Surroundings) -> Result<Wallet, WalletError> {
-        let seed = read_seed(dir)?;
+        let seed = open_home(dir)?;
         let (store, _) = Store::open(&dir.join(STORE_DIR), around.store.clone())?;
         Self::with_store(dir, seed, store, around)
     }
@@ -168,7 +163,7 @@ impl Wallet {
     /// # Errors
     /// When there is none.
     pub fn open_in(dir: &Path, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
-        Self::with_store(dir, read_seed(dir)?, store, around)
+        Self::with_store(dir, open_home(dir)?, store, around)
     }
 
     /// The wallet whose rows are in `store`, brought up to date.
@@ -416,6 +411,34 @@ pub(crate) fn card_of(file: &NetworkFile, role: RoleName, identity: &PublicKey) 
         .ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
 }
 
+/// Closes the wallet's directory to others if it is open to them.
+///
+/// # Errors
+/// When it cannot be done.
+pub(crate) fn make_private(dir: &Path) -> Result<(), WalletError> {
+    files::make_private(dir).map_err(not_private(dir))?;
+    for inner in [STORE_DIR, GOODS_DIR].map(|name| dir.join(name)) {
+        if inner.exists() {
+            files::make_private(&inner).map_err(not_private(&inner))?;
+        }
+    }
+    Ok(())
+}
+
+fn not_private(dir: &Path) -> impl FnOnce(std::io::Error) -> WalletError {
+    move |why| WalletError::Home(format!("{}: {why}", dir.display()))
+}
+
+/// Opens the wallet's directory: its seed. Nothing in it is open to others, or tells what was bought by its name.
+fn open_home(dir: &Path) -> Result<Seed, WalletError> {
+    if dir.join(SEED_FILE).exists() {
+        make_private(dir)?;
+    }
+    let seed = read_seed(dir)?;
+    rename_goods(dir, &seed)?;
+    Ok(seed)
+}
+
 /// The seed of the wallet in `dir`.
 fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
     let path = dir.join(SEED_FILE);
@@ -428,6 +451,13 @@ fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
     if size.len() > SEED_FILE_MAX_BYTES {
         return Err(WalletError::Home(format!(
             "{} is not a seed phrase",
+            path.display()
+        )));
+    }
+    if let Some(mode) = files::exposed(&path).map_err(WalletError::io(&path))? {
+        return Err(WalletError::Home(format!(
+            "{0} can be read by others (mode {mode:o}); run `chmod 600 {0}`, and think of who may have read it: whoever \
+             has the words has the money",
             path.display()
         )));
     }

@@ -204,6 +204,17 @@ impl Seed {
         Zeroizing::new(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
     }
 
+    /// What the wallet names its file of encrypted goods by, which have this digest. The digest is public, and says what
+    /// was bought; the name says nothing without the seed.
+    pub fn goods_name(&self, encrypted_digest: &[u8; 32]) -> [u8; 16] {
+        let mut transcript = self.start(label::WALLET_GOODS_NAME);
+        transcript.bytes(b"digest", encrypted_digest);
+        let digest: [u8; 32] = transcript.digest32(b"name");
+        let mut name = [0; 16];
+        name.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        name
+    }
+
     /// What the wallet adds to the bank's randomness for a request. It tells the bank nothing else.
     pub fn client_randomness(&self, request_id: &[u8; 32]) -> [u8; 32] {
         let mut transcript = self.start(label::WALLET_RANDOMNESS);

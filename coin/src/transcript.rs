@@ -47,6 +47,7 @@ pub(crate) mod label {
     pub(crate) const WALLET_NOTE_ID: &[u8] = b"wallet note id";
     pub(crate) const WALLET_NOTE_KEY: &[u8] = b"wallet note key";
     pub(crate) const WALLET_RANDOMNESS: &[u8] = b"wallet client randomness";
+    pub(crate) const WALLET_GOODS_NAME: &[u8] = b"wallet goods name";
 }
 
 /// How fields enter a transcript and challenges leave it.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::WalletError,
     talk::Patience,
-    wallet::{SEED_FILE, Surroundings, Wallet},
+    wallet::{SEED_FILE, Surroundings, Wallet, make_private},
 };
 use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
@@ -19,6 +19,7 @@ use farthing_node::{
     card::{Added, Card, NetworkFile, RoleName},
     clock::SystemClock,
     entropy::{Entropy, SystemEntropy},
+    home::files::create_private_dir,
     probe::ProcessProbe,
     quic::QuicNetwork,
     store::StoreError,
@@ -139,6 +140,7 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
         );
     }
     let mut file = NetworkFile::load(&dir)?;
+    make_private(&dir)?;
     match command {
         NetworkCommand::Add { card } => {
             let added = file.add(card.clone())?;
@@ -251,7 +253,11 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
         None => std::path::absolute(dir.join("restored")).with_context(|| dir.display().to_string())?,
     };
-    fs::create_dir_all(&goods_dir).with_context(|| format!("cannot make {}", goods_dir.display()))?;
+    let made = match restore.goods_dir {
+        Some(_) => fs::create_dir_all(&goods_dir),
+        None => create_private_dir(&goods_dir),
+    };
+    made.with_context(|| format!("cannot make {}", goods_dir.display()))?;
 
     for name in &restore.shared_accounts {
         let bank = wallet.party(RoleName::Bank, Some(name))?;
