@@ -18,6 +18,7 @@ use farthing_node::{
         self, Directory, OperatorError, Report, administer, all_pages,
         lifecycle::{made, with_port},
     },
+    terminal::json_lines,
 };
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path, process::ExitCode};
@@ -60,7 +61,7 @@ async fn execute(cli: Cli) -> Result<Report> {
                 (None, None) => About::Contradictions,
             };
             let papers = ask(&dir, Ask::Evidence(about)).await?;
-            Ok(Report::new(serde_json::to_string_pretty(&papers)?, papers))
+            Ok(Report::new(json_lines(&papers), papers))
         }
         Command::Audit(Directory { dir }) => {
             let found = ask(&dir, Ask::Audit).await?;

@@ -18,6 +18,8 @@
 //! | [`node`] | a bank in its directory, as a running node |
 //! | [`cli`] | `farthing-bank` |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 mod args;
 pub mod audit;

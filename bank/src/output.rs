@@ -1,5 +1,6 @@
 //! How the answers to commands look to people. What they hold is the JSON that programs get.
 
+use farthing_node::terminal::Shown;
 use serde_json::Value;
 
 /// A field as text; nothing where it is missing.
@@ -65,7 +66,7 @@ pub(crate) fn accounts(value: &Value) -> String {
                 "{}  {:>14}  {}",
                 text(account, "key"),
                 text(account, "balance"),
-                text(account, "name")
+                Shown(text(account, "name"))
             )
             .trim_end()
             .to_owned()

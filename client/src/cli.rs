@@ -39,11 +39,13 @@ use clap::Parser;
 use farthing_coin::Seed;
 use farthing_node::{
     card::RoleName,
+    home::files::Existing,
     logging::{self, LOG_VARIABLE, LogFormat},
     process::stop_signal,
+    terminal,
 };
 use report::{Report, print_error};
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Runs `farthing` with these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
@@ -55,7 +57,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     let Cli { options, command } = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            let _gone = error.print();
+            terminal::print_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
         }
     };
@@ -83,7 +85,7 @@ fn run_role(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     match role.to_string_lossy().parse::<RoleName>() {
         Ok(role) => demo::run_role(role, args),
         Err(error) => {
-            let _gone = writeln!(std::io::stderr(), "error: {error}");
+            terminal::print_error(&error.to_string());
             Exit::Usage.into()
         }
     }
@@ -128,7 +130,7 @@ fn start(options: Options, command: Command) -> Result<Report> {
 
 fn interrupted() -> Report {
     let text = "interrupted; nothing is lost, `farthing resume` carries on";
-    let _gone = writeln!(std::io::stderr(), "{text}");
+    terminal::print_note(text);
     Report {
         text: String::new(),
         json: report::error_json(text, Exit::Interrupted),
@@ -153,10 +155,14 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Purchases => purchases::list(&wallet),
         Command::Resume { purchase } => purchases::resume(&wallet, purchase.as_deref()).await,
         Command::Cancel { purchase } => purchases::cancel(&wallet, &purchase).await,
-        Command::Receipt(ReceiptCommand::Show { purchase, output }) => {
-            receipt::show(&wallet, &purchase, output.as_deref())
+        Command::Receipt(ReceiptCommand::Show {
+            purchase,
+            output,
+            force,
+        }) => receipt::show(&wallet, &purchase, output.as_deref(), Existing::by_force(force)),
+        Command::Receipt(ReceiptCommand::Denied { output, force }) => {
+            receipt::denied(&wallet, output.as_deref(), Existing::by_force(force))
         }
-        Command::Receipt(ReceiptCommand::Denied { output }) => receipt::denied(&wallet, output.as_deref()),
         // These need no open wallet, and were dealt with before.
         Command::Demo(_)
         | Command::Faults(_)

@@ -20,6 +20,8 @@
 //! | the whole system shown at work, and at its worst | [`demo`] |
 //! | every fault at every message and write, and a page of it | [`faults`] |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod accounts;
 mod beyond;
 mod buckets;

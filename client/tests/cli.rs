@@ -6,11 +6,15 @@
 )]
 
 use farthing_coin::Seed;
-use farthing_node::card::{Card, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    terminal::is_harmless,
+};
 use serde_json::Value;
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -141,6 +145,105 @@ fn cards_are_pinned_and_another_key_is_refused() {
 
     let usage = farthing(&dir, &["network", "add", "no-card"], "");
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn cards_that_many_commands_add_at_once_are_all_there() {
+    let dir = directory("at-once");
+    json(&dir, 0, &["init"], "");
+    let cards: Vec<String> = (1..=8)
+        .map(|key| card(RoleName::Bank, &format!("bank-{key}"), key))
+        .collect();
+    std::thread::scope(|scope| {
+        for card in &cards {
+            scope.spawn(|| json(&dir, 0, &["network", "add", card], ""));
+        }
+    });
+    let listed = json(&dir, 0, &["network", "list"], "");
+    assert_eq!(listed["cards"].as_array().unwrap().len(), cards.len(), "{listed}");
+}
+
+#[test]
+fn a_wallet_is_for_its_owner_alone() {
+    let dir = directory("private");
+    json(&dir, 0, &["init"], "");
+    let wallet = dir.join("wallet");
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    json(&dir, 0, &["balance"], "");
+    for command in [["balance", "--json"], ["network", "list"]] {
+        set(&wallet, 0o755);
+        set(&wallet.join("goods"), 0o755);
+        set(&wallet.join("store"), 0o755);
+        assert!(farthing(&dir, &command, "").status.success());
+        for private in [wallet.clone(), wallet.join("goods"), wallet.join("store")] {
+            assert_eq!(mode(&private), 0o700, "{private:?}");
+        }
+    }
+    let words = wallet.join("seed.phrase");
+    assert_eq!(mode(&words), 0o600);
+    set(&words, 0o644);
+    let error = json(&dir, 1, &["balance"], "");
+    assert!(error["error"].as_str().unwrap().contains("chmod 600"), "{error}");
+    set(&words, 0o600);
+    json(&dir, 0, &["balance"], "");
+}
+
+#[test]
+fn goods_that_an_earlier_version_named_by_their_digest_are_renamed() {
+    let dir = directory("renamed");
+    json(&dir, 0, &["init"], "");
+    let goods = dir.join("wallet/goods");
+    let digest = "ab".repeat(32);
+    fs::write(goods.join(format!("{digest}.sealed")), "goods").unwrap();
+    fs::write(goods.join(format!("{digest}.part")), "half").unwrap();
+    fs::write(goods.join("notes.txt"), "not ours").unwrap();
+    let names = || {
+        let entries = fs::read_dir(&goods).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_by_key(|name| name.len());
+        names
+    };
+    json(&dir, 0, &["balance"], "");
+    let renamed = names();
+    assert_eq!(renamed.len(), 3);
+    assert_eq!(renamed[0], "notes.txt");
+    let stem = renamed[1].strip_suffix(".part").unwrap();
+    assert_eq!(renamed[2], format!("{stem}.sealed"));
+    assert!(stem.len() == 32 && !digest.contains(stem), "{renamed:?}");
+    assert_eq!(fs::read(goods.join(&renamed[2])).unwrap(), b"goods");
+    json(&dir, 0, &["balance"], "");
+    assert_eq!(names(), renamed);
+}
+
+#[test]
+fn what_others_wrote_steers_no_terminal() {
+    let dir = directory("terminal");
+    json(&dir, 0, &["init"], "");
+    let hostile = "\u{1b}[2J\u{7}\u{9b}2J\u{202e}\u{200b}\u{7f}";
+    let is_harmless = |text: &str| text.chars().all(|c| c == '\n' || is_harmless(c));
+    // A card that somebody has sent is repeated where it is none.
+    let card = format!("farthing-card:bank:{hostile}@");
+    for args in [
+        vec!["network", "add", &card],
+        vec!["cancel", &hostile],
+        vec!["receipt", "verify", &hostile],
+    ] {
+        for json in [None, Some("--json")] {
+            let args: Vec<&str> = args.iter().copied().chain(json).collect();
+            let output = farthing(&dir, &args, "");
+            assert!(!output.status.success());
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8(text).unwrap();
+                assert!(is_harmless(&text), "{args:?}: {text:?}");
+            }
+        }
+    }
+    // A program still gets every character.
+    let error = json(&dir, 1, &["cancel", hostile], "");
+    assert!(error["error"].as_str().unwrap().contains(hostile), "{error}");
 }
 
 #[test]

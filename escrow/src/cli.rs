@@ -20,6 +20,7 @@ use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::{Store, StoreOptions};
+use farthing_node::terminal::Shown;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -146,7 +147,10 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         };
         format!(
             "{}  {:9}  {:>12} {}  {settled}",
-            p.purchase, p.outcome, p.amount, p.currency
+            p.purchase,
+            p.outcome,
+            p.amount,
+            Shown(&p.currency)
         )
     };
     let text = if all.is_empty() {

@@ -15,6 +15,8 @@
 //! | what its operator can ask | [`admin`] |
 //! | the command line | [`cli`] |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod cli;
 pub mod escrow;

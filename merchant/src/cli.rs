@@ -6,13 +6,14 @@ use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
 use crate::migrate::migrate;
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
 use farthing_node::card::RoleName;
 use farthing_node::clock::SystemClock;
 use farthing_node::entropy::{Entropy, SystemEntropy};
-use farthing_node::home::{Home, files};
+use farthing_node::home::Home;
+use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
@@ -23,6 +24,7 @@ use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::store::StoreOptions;
+use farthing_node::terminal::{Shown, json_lines};
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -91,9 +93,12 @@ enum Command {
         dir: PathBuf,
         /// The purchase's id, or the beginning of it.
         sale: String,
-        /// Write it to this file instead.
+        /// Write it to this file instead, which only its owner can read.
         #[arg(short, long)]
         output: Option<PathBuf>,
+        /// Overwrite the file if it exists.
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Print the secret that the key in a sealed offer was sealed with, for a judge.
     ///
@@ -128,7 +133,12 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Account(Directory { dir }) => account(&dir),
         Command::Goods(command) => cli_goods::execute(command).await,
         Command::Sales(Directory { dir }) => sales(&dir).await,
-        Command::Evidence { dir, sale, output } => evidence(&dir, sale, output).await,
+        Command::Evidence {
+            dir,
+            sale,
+            output,
+            force,
+        } => evidence(&dir, sale, output, Existing::by_force(force)).await,
         Command::SealingSecret { dir, sale_id } => sealing_secret(&dir, &sale_id),
     }
 }
@@ -189,11 +199,15 @@ async fn sales(dir: &Path) -> Result<Report> {
         let why = sale
             .why
             .as_ref()
-            .map(|why| format!(": {why}"))
+            .map(|why| format!(": {}", Shown(why)))
             .unwrap_or_default();
         format!(
             "{}  {:>10} {}  {:9}  {}{why}",
-            sale.purchase, sale.amount, sale.currency, sale.state, sale.title
+            sale.purchase,
+            sale.amount,
+            Shown(&sale.currency),
+            sale.state,
+            Shown(&sale.title)
         )
     };
     let text = if sales.is_empty() {
@@ -204,18 +218,17 @@ async fn sales(dir: &Path) -> Result<Report> {
     Ok(Report::new(text, json!({ "sales": sales })))
 }
 
-async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>) -> Result<Report> {
+async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>, existing: Existing) -> Result<Report> {
     open(dir)?;
     let mut found = ask(dir, AdminRequest::Evidence { sale }).await?;
     let evidence = found.get_mut("evidence").map(Value::take).unwrap_or_default();
     let Some(path) = output else {
-        return Ok(Report::new(serde_json::to_string_pretty(&evidence)?, evidence));
+        return Ok(Report::new(json_lines(&evidence), evidence));
     };
-    let mut bytes = serde_json::to_vec_pretty(&evidence)?;
+    let mut bytes = json_lines(&evidence).into_bytes();
     bytes.push(b'\n');
     // With the goods key in it: whoever reads it can open the goods.
-    files::replace(&path, &bytes, files::Mode::Secret)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    write_output(&path, &bytes, Mode::Secret, existing)?;
     let purchase = found.get("purchase").and_then(Value::as_str).unwrap_or_default();
     Ok(Report::new(
         format!("the evidence of sale {purchase} is in {}", path.display()),
@@ -230,7 +243,7 @@ fn sealing_secret(dir: &Path, sale_id: &str) -> Result<Report> {
         sealing_secret: Some(SealingSecret::from_bytes(*ephemeral.to_bytes())),
         ..Papers::default()
     })?;
-    Ok(Report::new(serde_json::to_string_pretty(&papers)?, papers))
+    Ok(Report::new(json_lines(&papers), papers))
 }
 
 async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {

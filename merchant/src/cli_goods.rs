@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use farthing_node::clock::{Clock, SystemClock};
 use farthing_node::entropy::{Entropy, SystemEntropy};
 use farthing_node::operator::{Directory, Report, all_pages};
+use farthing_node::terminal::Shown;
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
 use farthing_protocol::money::Amount;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -145,7 +146,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     let field = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let text = format!(
         "`{}` is for sale at {} {}\n{}",
-        field("title"),
+        Shown(field("title")),
         field("price"),
         field("currency"),
         field("item_id")
@@ -195,7 +196,7 @@ async fn list(dir: &Path) -> Result<Report> {
             item.price.to_string(),
             item.currency,
             item.summary.size_bytes,
-            item.title
+            Shown(&item.title)
         ));
         items.push(json!({
             "item_id": item_id,
@@ -230,8 +231,9 @@ async fn remove(dir: &Path, item: String) -> Result<Report> {
     let json = ask(dir, request).await?;
     let title = json.get("title").and_then(Value::as_str).unwrap_or_default();
     let text = format!(
-        "`{title}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
-         has ended"
+        "`{}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
+         has ended",
+        Shown(title)
     );
     Ok(Report::new(text, json))
 }

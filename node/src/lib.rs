@@ -1,5 +1,7 @@
 //! The runtime that every Farthing program shares: QUIC, the durable store, clock, entropy, configuration.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod bank_keys;
 pub mod call;
@@ -19,4 +21,5 @@ pub mod process;
 pub mod quic;
 pub mod serve;
 pub mod store;
+pub mod terminal;
 pub mod usage;

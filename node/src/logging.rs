@@ -1,9 +1,13 @@
 //! Logs: to standard error, filtered by the environment.
 
-use std::io::IsTerminal;
+use std::fmt::Debug;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Directive;
+use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
+
+use crate::terminal::{EscapedLog, log_output, logs_are_seen, one_line};
 
 /// The environment variable that says what is logged, such as `debug` or `info,farthing_node=trace`.
 pub const LOG_VARIABLE: &str = "FARTHING_LOG";
@@ -50,16 +54,27 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
     let text = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&text)?)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(logs_are_seen())
         // What cannot be written (the log is on the disk that is full, say) is lost. The library would say so on
         // standard error by means that panic when that fails too, in the middle of whatever was being done.
-        .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .log_internal_errors(false);
     match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.fmt_fields(fields()).with_writer(log_output).try_init(),
+        LogFormat::Json => builder.json().with_writer(|| EscapedLog).try_init(),
     }
     .map_err(|e| LogError::Twice(e.to_string()))
+}
+
+/// How the fields of a line of text are written: what is in them may be another party's, and makes no line of its own.
+fn fields() -> impl for<'writer> FormatFields<'writer> {
+    debug_fn(|writer: &mut Writer<'_>, field, value: &dyn Debug| {
+        let value = one_line(&format!("{value:?}"));
+        match field.name() {
+            "message" => write!(writer, "{value}"),
+            name => write!(writer, "{name}={value}"),
+        }
+    })
+    .delimited(" ")
 }
 
 /// The filter that `text` spells, without what must never be logged.
@@ -80,6 +95,40 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_steers_no_terminal_and_begins_no_line() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let logs = tracing_subscriber::fmt()
+            .fmt_fields(fields())
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let refusal = "\u{1b}[2J\u{9b}1m\u{202e}no\nERROR the bank has failed";
+        tracing::subscriber::with_default(logs, || {
+            tracing::error!(%refusal, waiting = 3, "a bank has refused a commit");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        let says = "a bank has refused a commit refusal=\u{fffd}[2J\u{fffd}1m\u{fffd}no ERROR the bank has failed waiting=3\n";
+        assert!(text.ends_with(says), "{text:?}");
+    }
 
     #[test]
     fn a_filter_is_understood_and_never_shows_addresses() {

@@ -203,20 +203,26 @@ pub(super) enum ReceiptCommand {
     Show {
         /// The purchase's number, or the beginning of its id.
         purchase: String,
-        /// Write them to FILE.
+        /// Write them to FILE, which only its owner can read.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Overwrite FILE if it exists.
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Print what proves that a bank denies coins that it has issued: the coins, its keys, and what it showed.
     Denied {
-        /// Write it to FILE.
+        /// Write it to FILE, which only its owner can read.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Overwrite FILE if it exists.
+        #[arg(long, requires = "output")]
+        force: bool,
     },
     /// Judge from documents, and the encrypted goods, who broke his word. Needs no wallet and asks nobody.
     #[command(after_long_help = "Examples:\n  \
         farthing receipt show 0 -o receipt.json\n  \
-        farthing receipt verify receipt.json ~/.farthing/goods/DIGEST.sealed\n\n\
+        farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n\n\
         Takes what a merchant or a bank has exported as well, and lays the documents of all files side by side. \
         Exit codes: 0 delivered as described, 4 the merchant broke the contract, 5 the escrow did, 7 the bank broke its \
         word, 6 the documents prove nothing.")]

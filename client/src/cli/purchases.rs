@@ -3,7 +3,7 @@
 use super::{
     args::Buy,
     exit::Exit,
-    report::{Align, Report, amount, chain, date, one_line, table},
+    report::{Align, Report, amount, chain, date, table},
 };
 use crate::{
     buy::{Parties, Wanted},
@@ -12,7 +12,11 @@ use crate::{
     wallet::Wallet,
 };
 use anyhow::{Context, Result, bail};
-use farthing_node::card::RoleName;
+use farthing_node::{
+    card::RoleName,
+    home::files::{self, Existing},
+    terminal::{Shown, one_line},
+};
 use farthing_protocol::{
     documents::AbortReason,
     purchase::{Proof, Purchase},
@@ -129,13 +133,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
 
 /// The goods must have a place before they are paid for.
 fn check_output(output: &Path, force: bool) -> Result<()> {
-    let shown = output.display();
-    if output.is_dir() {
-        bail!("{shown} is a directory; name the file that the goods go to");
-    }
-    if output.exists() && !force {
-        bail!("{shown} exists; choose another file, or overwrite it with --force");
-    }
+    files::check_output(output, Existing::by_force(force))?;
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent
         && !parent.is_dir()
@@ -160,7 +158,7 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
             let (file, price) = (row.output.display(), offer.price);
             let text = format!(
                 "{file}: \"{title}\", as described, for {price} {}{receipt}",
-                offer.currency
+                Shown(&offer.currency)
             );
             (text, Exit::Done)
         }
@@ -269,7 +267,7 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
             exit = code;
         }
         let why = chain(&error.into());
-        lines.push(format!("{matter}: {why}"));
+        lines.push(format!("{matter}: {}", Shown(&why)));
         open.push(json!({ "matter": matter, "error": why, "code": code.code() }));
     }
     if lines.is_empty() {
@@ -378,7 +376,7 @@ mod tests {
     fn goods_have_a_place_before_they_are_paid_for() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let says = |path: &Path, force| check_output(path, force).unwrap_err().to_string();
-        assert!(says(here, true).contains("is a directory"));
+        assert!(says(here, true).contains("is not a file"));
         assert!(says(&here.join("Cargo.toml"), false).contains("--force"));
         assert!(says(&here.join("nowhere/goods"), false).contains("make it first"));
         assert!(check_output(&here.join("Cargo.toml"), true).is_ok());

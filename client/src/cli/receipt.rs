@@ -4,10 +4,14 @@ use super::{
     exit::Exit,
     hexed::{from_hex, to_hex},
     purchases::find,
-    report::{Report, amount, one_line},
+    report::{Report, amount},
 };
 use crate::{goods::judge, wallet::Wallet};
 use anyhow::{Context, Result, bail};
+use farthing_node::{
+    home::files::{Existing, Mode, write_output},
+    terminal::{Shown, json_lines},
+};
 use farthing_protocol::{
     documents::Terms,
     evidence::{self, Breach, Charge, Conviction, Culprit, PAPERS_MAX, Papers, Verdict},
@@ -15,9 +19,8 @@ use farthing_protocol::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -25,11 +28,16 @@ use std::{
 const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Prints the documents of a purchase, or writes them to a file.
-pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Result<Report> {
+pub(super) fn show(
+    wallet: &Wallet,
+    named: &str,
+    output: Option<&Path>,
+    existing: Existing,
+) -> Result<Report> {
     let number = find(wallet, named)?;
     let papers = wallet.papers(number)?;
     let sealed = wallet.goods_file(number)?;
-    give(&papers, output, |path| {
+    give(&papers, output, existing, |path| {
         let text = format!(
             "the documents of purchase {number} are in {0}, its encrypted goods in {1}; with both, anyone can run\n  \
              farthing receipt verify {0} {1}",
@@ -42,7 +50,7 @@ pub(super) fn show(wallet: &Wallet, named: &str, output: Option<&Path>) -> Resul
 }
 
 /// Prints what proves that a bank denies coins, or writes it to a file.
-pub(super) fn denied(wallet: &Wallet, output: Option<&Path>) -> Result<Report> {
+pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
     let papers = wallet.denied_coins()?;
     if papers.is_empty() {
         return Ok(Report::done(
@@ -50,7 +58,7 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>) -> Result<Report> {
             json!([]),
         ));
     }
-    give(&papers, output, |path| {
+    give(&papers, output, existing, |path| {
         let text = format!(
             "the coins that were denied are in {0}, with what proves them; anyone can run\n  farthing receipt verify {0}",
             path.display()
@@ -63,28 +71,18 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>) -> Result<Report> {
 fn give(
     documents: &impl Serialize,
     output: Option<&Path>,
+    existing: Existing,
     written: impl FnOnce(&Path) -> Report,
 ) -> Result<Report> {
     let json = to_hex(serde_json::to_value(documents)?);
-    let pretty = serde_json::to_string_pretty(&json)?;
+    // Whoever reads it on a terminal gets the same documents as from a file.
+    let pretty = json_lines(&json);
     let Some(path) = output else {
         return Ok(Report::done(pretty, json));
     };
-    write_new(path, &pretty)
-        .with_context(|| format!("cannot write {}; it must not exist yet", path.display()))?;
+    // For its owner alone: the receipt holds the key that opens the goods.
+    write_output(path, format!("{pretty}\n").as_bytes(), Mode::Secret, existing)?;
     Ok(written(path))
-}
-
-/// Writes a file that only its owner reads: the receipt holds the key that opens the goods.
-fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }
 
 /// Judges from documents, and the encrypted goods if they are among the files.
@@ -262,7 +260,7 @@ fn charge_word(charge: &Charge) -> &'static str {
 
 fn proves_nothing(why: &str) -> Report {
     Report {
-        text: format!("nothing is proven: {why}"),
+        text: format!("nothing is proven: {}", Shown(why)),
         json: json!({ "verdict": "proves_nothing", "reason": why }),
         exit: Exit::ProvesNothing,
     }
@@ -308,9 +306,9 @@ fn verdict_report(verdict: Verdict, terms: &Terms, title: &str) -> Report {
 fn describe(terms: &Terms, title: &str) -> String {
     format!(
         "  item      {}\n  price     {} {}\n  purchase  {}\n  merchant  {}\n  escrow    {}\n  bank      {}",
-        one_line(title),
+        Shown(title),
         terms.price,
-        one_line(&terms.currency),
+        Shown(&terms.currency),
         terms.purchase_id(),
         terms.merchant,
         terms.escrow,

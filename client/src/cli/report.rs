@@ -1,9 +1,9 @@
 //! What a command has to say: a text for people and a value for programs.
 
 use super::exit::Exit;
+use farthing_node::terminal::{self, one_line};
 use farthing_protocol::money::Amount;
 use serde_json::{Value, json};
-use std::io::Write;
 
 /// The outcome of a command.
 #[derive(Debug)]
@@ -23,17 +23,13 @@ impl Report {
         }
     }
 
-    /// Prints it to standard output. A reader that has gone away is no error.
+    /// Prints it to standard output, unless the command has said all while it ran. A reader that has gone away is no error.
     pub(super) fn print(&self, as_json: bool) {
-        let mut out = std::io::stdout().lock();
-        let _gone = if as_json {
-            writeln!(out, "{}", self.json)
-        } else if self.text.is_empty() {
-            Ok(())
-        } else {
-            writeln!(out, "{}", printable(&self.text))
-        };
-        let _gone = out.flush();
+        if as_json && !self.json.is_null() {
+            terminal::print_json(&self.json);
+        } else if !as_json && !self.text.is_empty() {
+            terminal::print_text(&self.text);
+        }
     }
 }
 
@@ -41,9 +37,9 @@ impl Report {
 pub(super) fn print_error(error: &anyhow::Error, as_json: bool) -> Exit {
     let exit = Exit::of(error);
     let text = chain(error);
-    let _gone = writeln!(std::io::stderr(), "error: {}", printable(&text));
+    terminal::print_error(&text);
     if as_json {
-        let _gone = writeln!(std::io::stdout(), "{}", error_json(&text, exit));
+        terminal::print_json(&error_json(&text, exit));
     }
     exit
 }
@@ -75,19 +71,6 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
 /// An amount, as programs see it.
 pub(super) fn amount(amount: Amount) -> Value {
     json!({ "units": amount.0, "text": amount.to_string() })
-}
-
-/// `text` without what could steer a terminal: much of what is shown was written by other parties.
-pub(super) fn printable(text: &str) -> String {
-    let harmless = |c: char| c == '\n' || !c.is_control();
-    text.chars()
-        .map(|c| if harmless(c) { c } else { '\u{fffd}' })
-        .collect()
-}
-
-/// `text` on one line.
-pub(super) fn one_line(text: &str) -> String {
-    printable(text).replace('\n', " ")
 }
 
 /// `1 coin`, `2 coins`.

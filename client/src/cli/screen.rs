@@ -1,11 +1,10 @@
 //! What people see while the wallet works, on standard error.
 
-use super::report::one_line;
 use crate::watch::{Event, Watch};
+use farthing_node::terminal::{one_line, print_dim_note, print_note};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{IsTerminal, Write},
     sync::{Mutex, PoisonError},
 };
 
@@ -21,7 +20,6 @@ pub(super) enum Lines {
 /// Draws progress bars where standard error is a terminal, and tells what happens.
 pub(super) struct Screen {
     lines: Lines,
-    dims: bool,
     state: Mutex<State>,
 }
 
@@ -40,33 +38,28 @@ enum Measure {
 
 impl Screen {
     pub(super) fn new(lines: Lines) -> Screen {
-        // The convention of https://no-color.org: any value but an empty one.
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Screen {
             lines,
-            dims: std::io::stderr().is_terminal() && !plain,
             state: Mutex::default(),
         }
     }
 
     fn tell(&self, state: &State, line: &str) {
+        self.write(state, || print_note(line));
+    }
+
+    /// Tells what others have said, in the background.
+    fn tell_dim(&self, state: &State, line: &str) {
+        self.write(state, || print_dim_note(&one_line(line)));
+    }
+
+    fn write(&self, state: &State, write: impl FnOnce()) {
         if self.lines == Lines::Silent {
             return;
         }
-        let write = || {
-            let _gone = writeln!(std::io::stderr(), "{line}");
-        };
         match &state.bar {
             Some((_, bar)) => bar.suspend(write),
             None => write(),
-        }
-    }
-
-    fn dim(&self, line: &str) -> String {
-        if self.dims {
-            format!("\u{1b}[2m{line}\u{1b}[0m")
-        } else {
-            line.to_owned()
         }
     }
 
@@ -100,7 +93,7 @@ impl Watch for Screen {
                 // It is asked again every other second: to say so once is enough.
                 if state.silent.insert((party.clone(), *question)) {
                     let line = format!("  asking again ({question}): {}", of_party(party, why));
-                    self.tell(&state, &self.dim(&one_line(&line)));
+                    self.tell_dim(&state, &line);
                 }
             }
             Event::Refused { party, question, why } => {
@@ -108,7 +101,7 @@ impl Watch for Screen {
                 // Elsewhere a refusal ends the command, which says so itself; here it asks for the coins back.
                 if matches!(*question, "hold" | "deliver") {
                     let line = format!("  {party} refuses ({question}): {why}");
-                    self.tell(&state, &self.dim(&one_line(&line)));
+                    self.tell_dim(&state, &line);
                 }
             }
             Event::Purchase { number, status } => {

@@ -23,11 +23,12 @@ use farthing_node::{
     probe::ProcessProbe,
     quic::QuicNetwork,
     store::StoreError,
+    terminal::print_prompt,
 };
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{IsTerminal, Read, Write},
+    io::{IsTerminal, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -139,8 +140,8 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
             dir.display()
         );
     }
-    let mut file = NetworkFile::load(&dir)?;
     make_private(&dir)?;
+    let mut file = NetworkFile::load(&dir)?;
     match command {
         NetworkCommand::Add { card } => {
             let added = file.add(card.clone())?;
@@ -220,7 +221,7 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
         }
         None => {
             if std::io::stdin().is_terminal() {
-                let _gone = write!(std::io::stderr(), "The 24 words, on one line: ");
+                print_prompt("The 24 words, on one line: ");
                 std::io::stdin().read_line(&mut phrase)?;
             } else {
                 std::io::stdin()

@@ -2,6 +2,7 @@
 
 use super::processes::ProcessError;
 use crate::error::WalletError;
+use farthing_node::home::files::OutputError;
 use std::path::PathBuf;
 
 /// The exit code when it could not be shown.
@@ -46,6 +47,9 @@ pub enum DemoError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The page's file.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The directory that is to be kept.
     #[error("{} is not empty; name a new directory with --keep", .0.display())]
     NotEmpty(PathBuf),

@@ -33,12 +33,11 @@ pub use processes::{ROLE_COMMAND, run_role};
 use crate::lab::scratch;
 use audit::{Audit, Person};
 use error::{DemoError, EXIT_FAILED};
-use farthing_node::process::stop_signal;
+use farthing_node::{process::stop_signal, terminal};
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{Reader, Report};
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -109,7 +108,7 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
             if let (Some(dir), Some(object)) = (&options.keep, value.as_object_mut()) {
                 object.insert("kept".into(), dir.display().to_string().into());
             }
-            let _gone = writeln!(std::io::stdout(), "{value}");
+            terminal::print_json(&value);
         }
     }
     match outcome {
@@ -119,7 +118,8 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {
-    let _gone = writeln!(std::io::stderr(), "error: {text}");
+    // With the last lines of a node's log, where that is why.
+    terminal::print_note(&format!("error: {text}"));
     ExitCode::from(code)
 }
 

@@ -2,12 +2,10 @@
 //! programs.
 
 use super::audit::Audit;
+use farthing_node::terminal::print_text;
 use farthing_protocol::money::Amount;
 use serde_json::{Map, Value, json};
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How wide the lines are that people read (characters).
 const WIDTH: usize = 100;
@@ -105,8 +103,7 @@ impl Report {
     pub fn say(&self, text: &str) {
         if self.reader == Reader::Person {
             // A reader that has gone away is no reason to stop halfway.
-            let mut out = std::io::stdout().lock();
-            let _gone = writeln!(out, "{text}").and_then(|()| out.flush());
+            print_text(text);
         }
     }
 

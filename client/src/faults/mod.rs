@@ -31,14 +31,14 @@ use crate::{
 };
 use farthing_node::{
     entropy::{Entropy, SystemEntropy},
+    home::files::{Existing, Mode, check_output, write_output},
     process::stop_signal,
+    terminal,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use run::{Ended, Outcome, Plan, Progress, Results};
 use serde_json::{Value, json};
 use std::{
-    fs,
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -56,6 +56,9 @@ pub struct FaultsOptions {
     /// Write the page to FILE.
     #[arg(long, value_name = "FILE", default_value = OUT_DEFAULT)]
     pub out: PathBuf,
+    /// Overwrite FILE if it exists.
+    #[arg(long)]
+    pub force: bool,
     /// Run only cells with all of these WORDS in their names, such as "escrow bank: hold"; repeat it for more cells.
     #[arg(long, value_name = "WORDS")]
     pub only: Vec<String>,
@@ -84,7 +87,7 @@ pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
 }
 
 fn fail(text: &str, code: u8) -> ExitCode {
-    let _gone = writeln!(std::io::stderr(), "error: {text}");
+    terminal::print_note(&format!("error: {text}"));
     ExitCode::from(code)
 }
 
@@ -107,6 +110,9 @@ async fn in_a_directory(options: &FaultsOptions, reader: Reader) -> Result<Vec<S
 }
 
 async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, DemoError> {
+    // Before the work of minutes.
+    let existing = Existing::by_force(options.force);
+    check_output(&options.out, existing)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let seed = options.seed.unwrap_or_else(fresh_seed);
     let plan = Plan {
@@ -118,13 +124,12 @@ async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Resul
     };
     let results = run::run(plan, Arc::new(Bar::new())).await?;
     let page = page::page(&results, &page::Surroundings::here(seed));
-    fs::write(&options.out, page).map_err(DemoError::io(options.out.display()))?;
+    write_output(&options.out, page.as_bytes(), Mode::Public, existing)?;
     let violated: Vec<String> = violated(&results).map(name).collect();
-    let text = match reader {
-        Reader::Person => text(&results, seed, &options.out),
-        Reader::Program => json(&results, seed, &options.out).to_string(),
-    };
-    let _gone = writeln!(std::io::stdout(), "{text}");
+    match reader {
+        Reader::Person => terminal::print_text(&text(&results, seed, &options.out)),
+        Reader::Program => terminal::print_json(&json(&results, seed, &options.out)),
+    }
     Ok(violated)
 }
 
@@ -222,9 +227,7 @@ impl Progress for Bar {
         self.0.set_message(name(ended));
         if matches!(ended.outcome, Outcome::Violated(_)) {
             let line = format!("VIOLATED  {}: {}", name(ended), ended.outcome.words());
-            self.0.suspend(|| {
-                let _gone = writeln!(std::io::stderr(), "{line}");
-            });
+            self.0.suspend(|| terminal::print_note(&line));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! From the arguments of a program to its exit code.
 
 use super::report::{EXIT_FAILED, EXIT_USAGE, Report};
+use crate::terminal;
 use clap::Parser;
 use serde_json::json;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Runs a program with these arguments, its name first: reads them, has `execute` do what they say, and prints its
@@ -18,7 +18,7 @@ pub fn run<C: Parser, E: Display>(
     let cli = match C::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            let _gone = error.print();
+            terminal::print_usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
         }
     };
@@ -38,7 +38,7 @@ pub fn run<C: Parser, E: Display>(
 
 /// An error goes to standard error for people, and to standard output for programs.
 fn failed(message: &str, as_json: bool) -> ExitCode {
-    let _gone = writeln!(std::io::stderr(), "error: {message}");
+    terminal::print_error(message);
     if as_json {
         Report::new("", json!({ "error": message })).print(true);
     }

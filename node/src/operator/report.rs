@@ -1,7 +1,7 @@
 //! What a command has to say: a text for people and a value for programs.
 
+use crate::terminal;
 use serde_json::Value;
-use std::io::Write;
 
 /// The exit code of a command that was done.
 pub const EXIT_DONE: u8 = 0;
@@ -42,14 +42,10 @@ impl Report {
 
     /// Prints it to standard output. A reader that has gone away is no error.
     pub fn print(&self, as_json: bool) {
-        let mut out = std::io::stdout().lock();
-        let line = if as_json && !self.json.is_null() {
-            self.json.to_string()
+        if as_json && !self.json.is_null() {
+            terminal::print_json(&self.json);
         } else if !as_json && !self.text.is_empty() {
-            self.text.clone()
-        } else {
-            return;
-        };
-        let _gone = writeln!(out, "{line}").and_then(|()| out.flush());
+            terminal::print_text(&self.text);
+        }
     }
 }

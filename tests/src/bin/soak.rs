@@ -10,6 +10,7 @@
     clippy::panic,
     reason = "a panic is how what is around a test fails"
 )]
+#![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 
 use clap::Parser;
 use farthing_tests::processes::{

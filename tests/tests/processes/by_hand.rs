@@ -47,7 +47,26 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let documents = alice.goods("receipt.json");
     let documents = documents.to_str().unwrap();
     alice.done(&["receipt", "show", "0", "-o", documents]);
+    // What is there stays there, unless she says that it may go; and nothing beside it is touched.
+    let receipt = fs::read(documents).unwrap();
+    let beside = alice.goods("receipt.new");
+    fs::write(&beside, "hers").unwrap();
+    let refused = alice.run(&["receipt", "show", "0", "-o", documents]).json(1);
+    assert!(
+        refused["error"].as_str().unwrap().contains("--force"),
+        "{refused}"
+    );
+    fs::write(documents, "old").unwrap();
+    alice.done(&["receipt", "show", "0", "-o", documents, "--force"]);
+    assert_eq!(fs::read(documents).unwrap(), receipt);
+    assert_eq!(fs::read(&beside).unwrap(), b"hers");
     let [sealed] = alice.sealed().try_into().unwrap();
+    let contract: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    let digest = contract["contract"]["offer"]["body"]["encrypted_digest"]
+        .as_str()
+        .unwrap();
+    let name = sealed.file_stem().unwrap().to_str().unwrap();
+    assert!(!digest.contains(name), "a file is named by what was bought");
     let sealed_text = sealed.to_str().unwrap();
     let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
     assert_eq!(verdict["verdict"], "delivered");
