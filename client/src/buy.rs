@@ -1,6 +1,7 @@
 //! Buying: an offer, its goods, a contract, and one outcome.
 
 use crate::{
+    catalog::find_item,
     coins::set_status,
     drive::Drive,
     error::WalletError,
@@ -25,16 +26,13 @@ use farthing_protocol::{
     documents::Offer,
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
     money::{Amount, Selection, select},
-    offer::{CatalogItem, CatalogRequest, OfferRequest},
+    offer::OfferRequest,
     purchase::{OfferFault, Order, OrderParts, Plan, Purchase, check_asked, check_listed, check_offer},
     restore::{Note, Origin},
     seal::seal_note,
     wire,
 };
 use std::path::{Path, PathBuf};
-
-/// The most pages of a catalogue that are read.
-const CATALOG_PAGES_MAX: usize = 1000;
 
 /// How often coins are exchanged for one purchase before the wallet gives up: once for change, and once
 /// where the change itself has too many coins, is enough.
@@ -87,29 +85,6 @@ pub(crate) struct Standing {
 }
 
 impl Wallet {
-    /// Everything that the merchant sells.
-    ///
-    /// # Errors
-    /// When the merchant does not answer.
-    pub async fn catalog(&self, merchant: &Card) -> Result<Vec<CatalogItem>, WalletError> {
-        self.catalog_through(&mut self.talk(merchant, Lane::Anonymous))
-            .await
-    }
-
-    async fn catalog_through(&self, talk: &mut Talk<'_>) -> Result<Vec<CatalogItem>, WalletError> {
-        let mut items: Vec<CatalogItem> = Vec::new();
-        for _ in 0..CATALOG_PAGES_MAX {
-            let after = items.last().map(|item| item.item_id);
-            let page = talk.must(&CatalogRequest { after }).await?;
-            let more = page.more && !page.items.is_empty();
-            items.extend(page.items);
-            if !more {
-                break;
-            }
-        }
-        Ok(items)
-    }
-
     /// Buys what is wanted and writes the goods to `output`. Returns the purchase's number.
     ///
     /// # Errors
@@ -175,7 +150,7 @@ impl Wallet {
         let (item_id, listed) = match whole_id(wanted.item) {
             Some(item_id) => (item_id, None),
             None => {
-                let listed = match_item(self.catalog_through(talk).await?, wanted.item)?;
+                let listed = find_item(talk, wanted.item).await?;
                 (listed.item_id, Some(listed))
             }
         };
@@ -619,16 +594,4 @@ fn whole_id(item: &str) -> Option<[u8; 32]> {
     let mut item_id = [0; 32];
     hex::decode_to_slice(item, &mut item_id).ok()?;
     Some(item_id)
-}
-
-fn match_item(items: Vec<CatalogItem>, wanted: &str) -> Result<CatalogItem, WalletError> {
-    let is_match = |item: &CatalogItem| {
-        item.title == wanted || (wanted.len() >= 4 && hex::encode(item.item_id).starts_with(wanted))
-    };
-    let mut matches = items.into_iter().filter(is_match);
-    match (matches.next(), matches.next()) {
-        (Some(item), None) => Ok(item),
-        (None, _) => Err(WalletError::NoItem(wanted.into())),
-        _ => Err(WalletError::SeveralItems(wanted.into())),
-    }
 }

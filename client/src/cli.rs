@@ -150,7 +150,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Balance => money::balance(&wallet),
         Command::Coins { all } => money::coins(&wallet, all),
         Command::Exchange { all } => money::exchange(&wallet, all).await,
-        Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref()).await,
+        Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref(), options.json).await,
         Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
         Command::Purchases => purchases::list(&wallet),
         Command::Resume { purchase } => purchases::resume(&wallet, purchase.as_deref()).await,

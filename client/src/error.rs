@@ -5,6 +5,7 @@ use farthing_node::{call::CallError, card::NetworkFileError, network::NetworkErr
 use farthing_protocol::{
     issue::MintFault,
     money::Amount,
+    offer::CatalogFault,
     purchase::{OfferFault, PurchaseError},
     refusal::{ContractFault, Refusal},
 };
@@ -105,6 +106,17 @@ pub enum WalletError {
     /// No such purchase.
     #[error("there is no purchase `{0}`; `farthing purchases` lists them")]
     NoPurchase(String),
+    /// A merchant's catalogue that is not read to its end.
+    #[error(
+        "the catalogue of {merchant} breaks the rules: {why}; nothing was bought. An item whose whole id you know can be \
+             bought without it"
+    )]
+    Catalog {
+        /// Whose.
+        merchant: String,
+        /// How.
+        why: CatalogFault,
+    },
     /// No such item.
     #[error("the merchant has no item `{0}`; `farthing catalog` lists what there is")]
     NoItem(String),

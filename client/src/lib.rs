@@ -8,6 +8,7 @@
 //! | which key names it at a bank | `accounts` |
 //! | what it keeps | [`rows`]; its coins in [`coins`] |
 //! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
+//! | what is for sale | [`catalog`] |
 //! | purchases | [`buy`]; one driven to its end in `drive` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash | [`resume`] |
@@ -26,6 +27,7 @@ mod accounts;
 mod beyond;
 mod buckets;
 pub mod buy;
+pub mod catalog;
 pub mod cli;
 pub mod coins;
 pub mod demo;

@@ -35,6 +35,12 @@ pub const OFFER_PARTIES_MAX: usize = 3;
 /// The most items in one page of a catalogue.
 pub const CATALOG_PAGE_MAX: usize = 64;
 
+/// The most items of a catalogue that a wallet reads: 1024 full pages.
+pub const CATALOG_ITEMS_MAX: usize = 1024 * CATALOG_PAGE_MAX;
+
+/// The most text of a catalogue that a wallet reads (bytes): titles, descriptions, media types and currencies.
+pub const CATALOG_TEXT_MAX_BYTES: usize = 16 * 1024 * 1024;
+
 /// The most sales in one page of what an escrow has committed of a merchant's sealed offers.
 pub const SALES_PAGE_MAX: usize = 64;
 

@@ -15,10 +15,15 @@
 use crate::{
     contract::{VerifiedContract, check_hold},
     documents::{Contract, Hold, Offer},
+    limits::{
+        CATALOG_ITEMS_MAX, CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES,
+        MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES,
+    },
     money::Amount,
     refusal::{GoodsFault, Refusal},
 };
-use farthing_coin::{PublicKey, Signed};
+use farthing_coin::{PublicKey, Signed, is_currency};
+use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a page of the catalogue.
@@ -54,6 +59,107 @@ pub struct CatalogPage {
     pub items: Vec<CatalogItem>,
     /// Whether there are more behind the last.
     pub more: bool,
+}
+
+impl CatalogItem {
+    /// The bytes of its texts.
+    fn text_bytes(&self) -> usize {
+        let texts = [&self.title, &self.description, &self.media_type, &self.currency];
+        texts.iter().map(|text| text.len()).fold(0, usize::saturating_add)
+    }
+
+    /// Whether every text is within its bound; says which is not.
+    fn check_bounds(&self) -> Result<(), &'static str> {
+        let bounded = [
+            (self.title.len() <= TITLE_MAX_BYTES, "title"),
+            (self.description.len() <= DESCRIPTION_MAX_BYTES, "description"),
+            (self.media_type.len() <= MEDIA_TYPE_MAX_BYTES, "media type"),
+            (is_currency(&self.currency), "currency"),
+        ];
+        let broken = bounded.into_iter().find(|(fits, _)| !fits);
+        broken.map_or(Ok(()), |(_, field)| Err(field))
+    }
+}
+
+/// A catalogue that is read page by page, of which no more is kept than where it stands.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogReader {
+    last: Option<[u8; 32]>,
+    is_at_end: bool,
+    items: usize,
+    text_bytes: usize,
+}
+
+/// How a catalogue breaks the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogFault {
+    /// A page has too many items.
+    #[error("a page has {0} items, at most {CATALOG_PAGE_MAX} are allowed")]
+    PageLength(usize),
+    /// A page says that there is more, and has nothing.
+    #[error("a page says that there is more, and has no item")]
+    EmptyPage,
+    /// An item's id is not above that of the item before it.
+    #[error("its items are not in the order of their ids")]
+    Order,
+    /// A text of an item is not within its bound.
+    #[error("the {0} of an item is out of bounds")]
+    Bounds(&'static str),
+    /// There are too many items.
+    #[error("it has more than {CATALOG_ITEMS_MAX} items")]
+    Items,
+    /// There is too much text.
+    #[error("it has more than {CATALOG_TEXT_MAX_BYTES} bytes of text")]
+    Text,
+}
+
+impl CatalogReader {
+    /// What to ask next; `None` at the end of the catalogue.
+    pub fn request(&self) -> Option<CatalogRequest> {
+        let request = CatalogRequest { after: self.last };
+        (!self.is_at_end).then_some(request)
+    }
+
+    /// Takes the answer to the last [`request`](Self::request): the items that follow.
+    ///
+    /// # Errors
+    /// When the page, or all of the catalogue up to it, breaks the rules. Nothing more of it is worth asking for.
+    pub fn on_page(&mut self, page: CatalogPage) -> Result<Vec<CatalogItem>, CatalogFault> {
+        let CatalogPage { items, more } = page;
+        if !is_planted(Defect::CatalogUnbounded) {
+            self.check(&items, more)?;
+        }
+        self.last = items.last().map_or(self.last, |item| Some(item.item_id));
+        self.is_at_end = !more;
+        Ok(items)
+    }
+
+    fn check(&mut self, items: &[CatalogItem], more: bool) -> Result<(), CatalogFault> {
+        if items.len() > CATALOG_PAGE_MAX {
+            return Err(CatalogFault::PageLength(items.len()));
+        }
+        if items.is_empty() && more {
+            return Err(CatalogFault::EmptyPage);
+        }
+        let mut last = self.last;
+        for item in items {
+            if last.is_some_and(|last| item.item_id <= last) {
+                return Err(CatalogFault::Order);
+            }
+            last = Some(item.item_id);
+            item.check_bounds().map_err(CatalogFault::Bounds)?;
+            self.text_bytes = self.text_bytes.saturating_add(item.text_bytes());
+        }
+        self.items = self.items.saturating_add(items.len());
+        if self.items > CATALOG_ITEMS_MAX {
+            return Err(CatalogFault::Items);
+        }
+        if self.text_bytes > CATALOG_TEXT_MAX_BYTES {
+            return Err(CatalogFault::Text);
+        }
+        Ok(())
+    }
 }
 
 /// Asks for an offer.
@@ -141,5 +247,106 @@ impl VerifiedDeliver {
     /// The hold.
     pub fn hold(&self) -> &Signed<Hold> {
         &self.hold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> [u8; 32] {
+        let mut id = [0; 32];
+        id[24..].copy_from_slice(&number.to_be_bytes());
+        id
+    }
+
+    fn item(number: u64) -> CatalogItem {
+        CatalogItem {
+            item_id: id(number),
+            title: "A postcard".into(),
+            description: String::new(),
+            media_type: "text/plain".into(),
+            size_bytes: 1,
+            price: Amount(1),
+            currency: "FTH".into(),
+        }
+    }
+
+    fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> CatalogPage {
+        let items = numbers.into_iter().map(item).collect();
+        CatalogPage { items, more }
+    }
+
+    #[test]
+    fn a_catalogue_is_read_to_its_end() {
+        let mut reader = CatalogReader::default();
+        assert_eq!(reader.request(), Some(CatalogRequest { after: None }));
+        assert_eq!(reader.on_page(page(1..=64, true)).unwrap().len(), 64);
+        assert_eq!(reader.request(), Some(CatalogRequest { after: Some(id(64)) }));
+        assert_eq!(reader.on_page(page([70], false)).unwrap().len(), 1);
+        assert_eq!(reader.request(), None);
+        let mut nothing = CatalogReader::default();
+        assert!(nothing.on_page(page([], false)).unwrap().is_empty());
+        assert_eq!(nothing.request(), None);
+    }
+
+    #[test]
+    fn a_page_that_breaks_the_rules_is_refused() {
+        let long = |change: &dyn Fn(&mut CatalogItem)| {
+            let mut page = page([1], false);
+            change(&mut page.items[0]);
+            page
+        };
+        let cases = [
+            (page(1..=65, false), CatalogFault::PageLength(65)),
+            (page([], true), CatalogFault::EmptyPage),
+            (page([1, 1], false), CatalogFault::Order),
+            (page([2, 1], false), CatalogFault::Order),
+            (
+                long(&|item| item.title = "x".repeat(97)),
+                CatalogFault::Bounds("title"),
+            ),
+            (
+                long(&|item| item.description = "x".repeat(257)),
+                CatalogFault::Bounds("description"),
+            ),
+            (
+                long(&|item| item.media_type = "x".repeat(65)),
+                CatalogFault::Bounds("media type"),
+            ),
+            (
+                long(&|item| item.currency = "\u{1b}[2J".into()),
+                CatalogFault::Bounds("currency"),
+            ),
+        ];
+        for (page, fault) in cases {
+            assert_eq!(CatalogReader::default().on_page(page), Err(fault));
+        }
+        let mut reader = CatalogReader::default();
+        reader.on_page(page([5], true)).unwrap();
+        assert_eq!(reader.on_page(page([5], false)), Err(CatalogFault::Order));
+    }
+
+    #[test]
+    fn a_catalogue_ends_somewhere() {
+        let per_page = CATALOG_PAGE_MAX as u64;
+        let read = |text: &str| {
+            let mut reader = CatalogReader::default();
+            for number in 0u64.. {
+                let first = number * per_page;
+                let mut page = page(first..first + per_page, true);
+                page.items
+                    .iter_mut()
+                    .for_each(|item| item.description = text.into());
+                if let Err(fault) = reader.on_page(page) {
+                    return (number as usize * CATALOG_PAGE_MAX, fault);
+                }
+            }
+            unreachable!()
+        };
+        assert_eq!(read(""), (CATALOG_ITEMS_MAX, CatalogFault::Items));
+        let (items, fault) = read(&"x".repeat(DESCRIPTION_MAX_BYTES));
+        assert_eq!(fault, CatalogFault::Text);
+        assert!(items * DESCRIPTION_MAX_BYTES < CATALOG_TEXT_MAX_BYTES);
     }
 }

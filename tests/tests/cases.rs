@@ -14,12 +14,6 @@ const OPEN: &[&str] = &[
     "A3",
     "A4",
     "A8",
-    "A12",
-    "A16",
-    "A18",
-    "A19",
-    "A20",
-    "A21",
 ];
 
 #[derive(Debug, Deserialize)]

@@ -26,8 +26,9 @@ use farthing_protocol::{
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
     goods::{GoodsKey, SealingSecret},
-    limits::SESSIONS_PER_ACCOUNT_MAX,
+    limits::{CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, SESSIONS_PER_ACCOUNT_MAX},
     money::Amount,
+    offer::CatalogFault,
     purchase::{OfferFault, Purchase, PurchaseError},
     refusal::{CoinsFault, IssueFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral},
@@ -37,9 +38,9 @@ use farthing_tests::{
     simulation::{
         cheats::{
             AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, ShowsNoCatalog, SignsWrongKeys,
-            TellsHerAbort, cancels, describes_other_goods, overdue, seals_another_key, wraps_another_key,
-            wraps_nothing,
+            EndlessCatalog, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, ShowsNoCatalog,
+            SignsWrongKeys, TellsHerAbort, cancels, describes_other_goods, overdue, seals_another_key,
+            wraps_another_key, wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -347,8 +348,8 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
     };
     setting(6, async |it| {
         let parties = it.world.parties();
-        let catalog = it.wallet.catalog(&parties.merchant).await.unwrap();
-        let item_id = hex::encode(catalog[0].item_id);
+        let items = it.wallet.catalog(&parties.merchant).next_page().await.unwrap();
+        let item_id = hex::encode(items.unwrap()[0].item_id);
         let named = Wanted::from("a picture");
         let (listed, told) = (Wanted::from(item_id.as_str()), Some(PRICE));
         let limited = Wanted {
@@ -394,6 +395,34 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
         assert!(it.has_goods());
         it.world.check(&[&it.wallet]).await;
         assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
+    });
+}
+
+/// A catalogue without an end, or without an order, is left when that shows. Whoever knows the item buys it all the same.
+#[test]
+fn a_catalogue_without_end_or_order_is_not_read_on() {
+    let pages_max = CATALOG_TEXT_MAX_BYTES / (CATALOG_PAGE_MAX * DESCRIPTION_MAX_BYTES);
+    setting(21, async |it| {
+        let parties = it.world.parties();
+        let items = it.wallet.catalog(&parties.merchant).next_page().await.unwrap();
+        let item_id = hex::encode(items.unwrap()[0].item_id);
+        for (in_order, fault, pages) in [
+            (true, CatalogFault::Text, pages_max + 1),
+            (false, CatalogFault::Order, 2),
+        ] {
+            let cheat = it.world.cheat(MERCHANT, EndlessCatalog::new(in_order));
+            let bought = it.wallet.buy(&parties, "a picture", &it.output()).await;
+            let refused = matches!(&bought, Err(WalletError::Catalog { why, .. }) if *why == fault);
+            assert!(refused, "{bought:?} and not {fault}");
+            assert!(cheat.pages() <= pages, "{} pages were read", cheat.pages());
+        }
+        assert!(it.wallet.purchases().unwrap().is_empty());
+        it.wallet
+            .buy(&parties, item_id.as_str(), &it.output())
+            .await
+            .unwrap();
+        assert!(it.has_goods());
+        it.world.check(&[&it.wallet]).await;
     });
 }
 

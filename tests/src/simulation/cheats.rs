@@ -18,7 +18,9 @@ use farthing_protocol::{
     },
     goods::{ContentKey, GoodsKey},
     history::WithHead,
-    offer::{OfferRequest, Offered},
+    limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
+    money::Amount,
+    offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
     refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
@@ -28,7 +30,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -173,6 +175,57 @@ impl Cheat for ShowsNoCatalog {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match MerchantRequest::decode(&request) {
             Ok(MerchantRequest::Catalog(_)) => refuse(Later::Unavailable("it is being printed".into())),
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// A merchant whose catalogue has no end: every page is full, and says that there is more.
+pub struct EndlessCatalog {
+    in_order: bool,
+    pages: AtomicUsize,
+}
+
+impl EndlessCatalog {
+    /// One whose items are in the order of their ids, or repeat.
+    pub fn new(in_order: bool) -> Self {
+        let pages = AtomicUsize::new(0);
+        Self { in_order, pages }
+    }
+
+    /// How many pages were asked for.
+    pub fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    fn page(&self) -> CatalogPage {
+        let page = self.pages.fetch_add(1, Ordering::Relaxed);
+        let first = if self.in_order { page * CATALOG_PAGE_MAX } else { 0 };
+        let item = |number: usize| {
+            let mut item_id = [0; 32];
+            item_id[24..].copy_from_slice(&(number as u64).to_be_bytes());
+            CatalogItem {
+                item_id,
+                title: "a poster".into(),
+                description: "x".repeat(DESCRIPTION_MAX_BYTES),
+                media_type: "image/png".into(),
+                size_bytes: 1,
+                price: Amount(1),
+                currency: "FTH".into(),
+            }
+        };
+        CatalogPage {
+            items: (first..first + CATALOG_PAGE_MAX).map(item).collect(),
+            more: true,
+        }
+    }
+}
+
+#[async_trait]
+impl Cheat for EndlessCatalog {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match MerchantRequest::decode(&request) {
+            Ok(MerchantRequest::Catalog(_)) => encode_reply(&Ok(self.page())),
             _ => honest.answer(lane, request).await,
         }
     }

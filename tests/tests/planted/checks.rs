@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, disks, heads, links, lists, local, papers, strangers};
+use crate::{clones, copies, disks, heads, homes, links, lists, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -132,6 +132,22 @@ pub(crate) const CHECKS: &[Check] = &[
     story!("a hold in an escrow's name", heads::a_hold_in_an_escrows_name),
     story!("two clones and two accounts", clones::two_clones_and_two_accounts),
     story!("a clone of a running bank", clones::a_clone_of_a_running_bank),
+    story!(
+        "a cancel in a currency that is none",
+        strangers::a_cancel_in_a_currency_that_is_none
+    ),
+    story!("text that steers a terminal", homes::text_that_steers_a_terminal),
+    story!("a report where there is one", homes::a_report_where_there_is_one),
+    story!("two cards at once", homes::two_cards_at_once),
+    story!(
+        "a wallet that others can read",
+        homes::a_wallet_that_others_can_read
+    ),
+    story!(
+        "the names of a wallet's goods",
+        homes::the_names_of_a_wallets_goods
+    ),
+    story!("a catalogue without an end", homes::a_catalogue_without_an_end),
     story!(
         "an older bank that nobody can tell",
         copies::an_older_bank_that_nobody_can_tell

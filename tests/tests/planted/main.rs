@@ -10,6 +10,7 @@
 //! | banks' lists of keys | [`lists`] |
 //! | the heads of journals | [`heads`] |
 //! | two copies of a running bank | [`clones`] |
+//! | what programs print, and what they do with files | [`homes`] |
 //! | what joins a name to what is said without one | [`links`] |
 //! | the table in docs/TESTING.md, and that no program has a switch | [`table`] |
 
@@ -26,6 +27,7 @@ mod clones;
 mod copies;
 mod disks;
 mod heads;
+mod homes;
 mod links;
 mod lists;
 mod papers;

@@ -7,7 +7,7 @@ use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
     decide::{Outcome, OverdueRequest, SignedDecision},
-    documents::{Abort, AbortReason, Hold, Overdue},
+    documents::{Abort, AbortReason, Hold, Overdue, PurchaseKeyUse},
     goods::GoodsKey,
     history::WithHead,
     money::Amount,
@@ -265,6 +265,23 @@ pub async fn a_cancel_that_nobody_else_brings_to_the_bank() {
         (left, world.held().await),
         (0, 0),
         "progress: the escrow does not tell the bank"
+    );
+}
+
+/// A stranger cancels a purchase of terms that were made up, in a currency that is none, for the escrow's operator to see.
+pub async fn a_cancel_in_a_currency_that_is_none() {
+    let (_world, hand) = stranger(43).await;
+    let bought = hand.order(&hand.withdraw(&EXACT).await).await;
+    let mut cancel = bought.cancel();
+    let purchase_key = key();
+    cancel.terms.purchase_key = purchase_key.public();
+    cancel.terms.currency = "\u{1b}[2J".into();
+    let statement = PurchaseKeyUse::Cancel.statement(&cancel.terms.purchase_key, &cancel.terms.purchase_id());
+    cancel.signature = purchase_key.sign(&statement);
+    let refused = hand.ask(cancel).await;
+    assert!(
+        matches!(refused, Err(Refusal::Request(RequestFault::Malformed(_)))),
+        "bad input: the escrow keeps a currency that steers a terminal"
     );
 }
 

@@ -1,0 +1,72 @@
+//! What a merchant sells, read page by page: no more of it is in memory than one page.
+
+use crate::{error::WalletError, talk::Talk, wallet::Wallet};
+use farthing_node::{card::Card, network::Lane};
+use farthing_protocol::offer::{CatalogItem, CatalogReader};
+
+/// The fewest characters that name an item by the beginning of its id.
+const PREFIX_MIN_CHARS: usize = 4;
+
+/// A merchant's catalogue, while it is read.
+pub struct Catalog<'w> {
+    talk: Talk<'w>,
+    reader: CatalogReader,
+}
+
+impl Wallet {
+    /// What the merchant sells, to be read page by page.
+    pub fn catalog(&self, merchant: &Card) -> Catalog<'_> {
+        Catalog {
+            talk: self.talk(merchant, Lane::Anonymous),
+            reader: CatalogReader::default(),
+        }
+    }
+}
+
+impl Catalog<'_> {
+    /// The next items; `None` at the end.
+    ///
+    /// # Errors
+    /// When the merchant does not answer, or the catalogue breaks the rules.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<CatalogItem>>, WalletError> {
+        next_page(&mut self.talk, &mut self.reader).await
+    }
+}
+
+async fn next_page(
+    talk: &mut Talk<'_>,
+    reader: &mut CatalogReader,
+) -> Result<Option<Vec<CatalogItem>>, WalletError> {
+    let Some(request) = reader.request() else {
+        return Ok(None);
+    };
+    let page = talk.must(&request).await?;
+    let items = reader.on_page(page).map_err(|why| WalletError::Catalog {
+        merchant: talk.party(),
+        why,
+    })?;
+    Ok(Some(items))
+}
+
+/// The one item of a catalogue that `wanted` names, by its title or the beginning of its id. It reads to the end, as
+/// several may be called the same.
+///
+/// # Errors
+/// When there is none or several, the merchant does not answer, or the catalogue breaks the rules.
+pub(crate) async fn find_item(talk: &mut Talk<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
+    let mut reader = CatalogReader::default();
+    let mut found = None;
+    while let Some(items) = next_page(talk, &mut reader).await? {
+        for item in items.into_iter().filter(|item| is_named(item, wanted)) {
+            if found.replace(item).is_some() {
+                return Err(WalletError::SeveralItems(wanted.into()));
+            }
+        }
+    }
+    found.ok_or_else(|| WalletError::NoItem(wanted.into()))
+}
+
+fn is_named(item: &CatalogItem, wanted: &str) -> bool {
+    item.title == wanted
+        || (wanted.len() >= PREFIX_MIN_CHARS && hex::encode(item.item_id).starts_with(wanted))
+}
