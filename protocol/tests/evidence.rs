@@ -47,6 +47,17 @@ fn sealed_contract(sealed: &GoodsKey) -> Contract {
     })
 }
 
+/// The same, as in an offer of version 1: without a proof.
+fn sealed_contract_v1(sealed: &GoodsKey) -> Contract {
+    contract_with(|offer| {
+        let sealed_key = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
+        offer.sealed_key = Some(OfferedKey {
+            proof: None,
+            ..sealed_key.unwrap()
+        });
+    })
+}
+
 fn contract_with(change: impl FnOnce(&mut Offer)) -> Contract {
     let mut offer = Offer {
         merchant: key(MERCHANT),
@@ -269,8 +280,9 @@ fn sealing_secret(who: u8) -> Papers {
 fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_right() {
     let merchant = (Culprit::Merchant(key(MERCHANT)), Charge::WrongSealedKey);
     let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
-    let wrong = sealed_contract(&GoodsKey::from_bytes([66; 32]));
-    let right = sealed_contract(&goods_key());
+    let wrong = sealed_contract_v1(&GoodsKey::from_bytes([66; 32]));
+    let right = sealed_contract_v1(&goods_key());
+    let proven = sealed_contract(&GoodsKey::from_bytes([66; 32]));
     let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
         judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()
     };
@@ -280,6 +292,8 @@ fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_rig
         (&right, None, merchant),
         (&right, Some(OTHER_ESCROW), merchant),
         (&right, Some(SEALER), escrow),
+        // Of a key with a proof an escrow has to show what it has found.
+        (&proven, None, escrow),
         // Where nothing is sealed, nothing can be wrong with it.
         (&contract(), None, escrow),
     ] {

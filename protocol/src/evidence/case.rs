@@ -177,8 +177,12 @@ impl<'a> Case<'a> {
             let goods_key = secret.key().and_then(reopened);
             goods_key.is_some_and(|goods_key| opens(&offer.key_commitment, &goods_key))
         };
-        // Where nothing was sealed, there was nothing to be wrong.
-        if sealed.is_none() || self.sealing_secrets.iter().any(|secret| is_right(secret)) {
+        // Where nothing was sealed, there was nothing to be wrong. Of a key with a proof, which is of version 2, the escrow
+        // has to show what it has found.
+        if sealed.is_none()
+            || offer.has_proven_key()
+            || self.sealing_secrets.iter().any(|secret| is_right(secret))
+        {
             return Some((Culprit::Escrow(self.escrow), Charge::SealedKeyDenied));
         }
         Some((Culprit::Merchant(offer.merchant), Charge::WrongSealedKey))
