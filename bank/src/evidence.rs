@@ -89,7 +89,7 @@ impl Bank {
         Ok(Some(papers))
     }
 
-    /// What a coin was used for, with the decision on the purchase that it paid for.
+    /// What a coin was used for, with what was given for it, or the decision on the purchase that it paid for.
     fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
         let (view, keys) = (self.store.view(), self.keys());
         let mut papers = Vec::new();
@@ -103,6 +103,7 @@ impl Bank {
                     key_id: *key_id,
                     coin: *coin,
                     used,
+                    issued: self.issued_for(&used.digest)?,
                 }],
                 ..Papers::default()
             });

@@ -10,6 +10,7 @@
 //! | [`transactions`] | every change, as a function of rows, request and time |
 //! | [`bank`] | what is in memory |
 //! | [`service`] | verify, decide, sign, answer |
+//! | `denying` | signs refusals that are final, with their proof |
 //! | [`restore`] | pages for wallets rebuilt from their seed |
 //! | [`overdue`] | asks escrows about holds whose deadline has passed |
 //! | [`desk`] | the cash desk: accounts, money in and out |
@@ -25,6 +26,7 @@ mod args;
 pub mod audit;
 pub mod bank;
 pub mod cli;
+mod denying;
 pub mod desk;
 pub mod evidence;
 pub mod keys;

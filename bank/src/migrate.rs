@@ -1,14 +1,57 @@
 //! The step that brings the rows of an older version up to date: see [`Migration`].
 
-use crate::rows::{HELD_BEFORE_CAUSES, HOLDS};
+use crate::rows::{EPOCHS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, KEY_ROOT};
+use farthing_coin::{Denomination, KeyId, KeyList};
 use farthing_node::store::{Migration, StoreError};
+use farthing_protocol::exchange::finish_digest;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-/// Brings the rows of version 1 to version 2: what is held now may be aborted by its escrow's word alone.
+/// The most epochs that a list of keys has.
+const EPOCHS_MAX: usize = 4096;
+
+/// Brings the rows of version 1 to version 2: what is held now may be aborted by its escrow's word alone, and the index
+/// of finished exchanges is built. For each exchange on record that takes two multiplications on the curve for each of
+/// its coins.
 ///
 /// # Errors
 /// As [`Migration::transact`].
 pub fn migrate(migration: &Migration<'_>) -> Result<(), StoreError> {
     migration.each_row(&HOLDS, |tx, (_, purchase, escrow), ()| {
         HELD_BEFORE_CAUSES.put(tx, &(*purchase, *escrow), &())
+    })?;
+    index_exchanges(migration)
+}
+
+fn index_exchanges(migration: &Migration<'_>) -> Result<(), StoreError> {
+    let Some(root) = KEY_ROOT.peek(&migration.view(), &())? else {
+        return Ok(());
+    };
+    let bank = root.bank;
+    let epochs = EPOCHS.scan(&migration.view(), Bound::Unbounded, EPOCHS_MAX)?;
+    let list = KeyList {
+        bank,
+        currency: root.currency,
+        calendar: root.calendar,
+        values: root.values,
+        epochs: epochs.into_iter().map(|(_, keys)| keys).collect(),
+    };
+    let mut by_id: BTreeMap<KeyId, Denomination> = BTreeMap::new();
+    for epoch in &list.epochs {
+        let denominations = list
+            .values
+            .iter()
+            .map(|value| list.denomination(*value, epoch.epoch));
+        by_id.extend(denominations.flatten().map(|key| (key.id(), key)));
+    }
+    let by_id = Arc::new(by_id);
+    migration.each_row(&EXCHANGED, move |tx, id, issued| {
+        match finish_digest(&bank, issued, |key| by_id.get(key)) {
+            Ok(digest) => FINISHED.put(tx, &digest, id),
+            Err(error) => {
+                // Its coins are taken in all the same; what is missing is the proof for who brings them again.
+                tracing::error!(request = %hex::encode(id), %error, "an exchange on record does not verify; audit the bank");
+                Ok(())
+            }
+        }
     })
 }

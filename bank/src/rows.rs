@@ -50,6 +50,9 @@ pub const MEMO_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of mem
 
 /// The longest journal head that each escrow has told.
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
+/// The request ids of finished exchanges, by the digest of the finish that the coins' keys signed: from a coin's row to
+/// what was given for it.
+pub const FINISHED: Table<[u8; 32], [u8; 32]> = Table::new(30, "finished exchanges");
 
 /// Purchases whose coins were held under version 1, whose escrows still abort by their word alone. Filled when the store
 /// is brought to version 2, and never added to; a row goes when its purchase ends.

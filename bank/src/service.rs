@@ -15,6 +15,7 @@ use farthing_node::{
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
+    denial::RequestKind,
     documents::{BankHold, Issued, PurchaseId, Settled},
     exchange::{self, Authorized, ExchangeBegin, ExchangeFinish},
     history::WithHead,
@@ -103,16 +104,17 @@ impl Bank {
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
         let request = withdraw::verify_begin(request, &self.here)?;
         self.history.standing()?;
-        let (view, now_ms) = (self.store.view(), self.clock.now_ms());
+        let denying = self.denying(RequestKind::WithdrawBegin, request.digest(), Vec::new());
+        let (view, now_ms) = (self.store.view(), denying.at_ms);
         let ready = transactions::withdraw_ready(&view, &request, &self.keys(), now_ms);
-        if let Some(issued) = ready.map_err(refused)? {
+        if let Some(issued) = ready.map_err(|undone| self.denied(refused(undone), &denying))? {
             return Err(other_content(self.sign(issued)));
         }
         let prepared = self.prepare(request.session(), now_ms)?;
-        let opening = self.issue(move |tx, sessions, keys, now_ms| {
+        let opening = self.issue(now_ms, move |tx, sessions, keys, now_ms| {
             transactions::withdraw_begin(tx, &request, prepared, sessions, keys, now_ms)
         });
-        self.begun(opening.await?)
+        self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
     /// Makes the nonces of a session that may be opened, here and not in the store's writer, where everybody would wait
@@ -140,37 +142,42 @@ impl Bank {
 
     async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
         let request = withdraw::verify_finish(request, &self.here)?;
-        let issuing = self.issue(move |tx, sessions, keys, now_ms| {
+        let denying = self.denying(RequestKind::WithdrawFinish, request.digest(), Vec::new());
+        let issuing = self.issue(denying.at_ms, move |tx, sessions, keys, now_ms| {
             transactions::withdraw_finish(tx, &request, sessions, keys, now_ms)
         });
-        self.issued(issuing.await?)
+        self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
     async fn exchange_begin(&self, request: Authorized<ExchangeBegin>) -> Result<Begun, Refusal> {
         let keys = self.keys();
         let request = exchange::verify_begin(request, &self.here, keys.book(), &mut self.entropy.rng())?;
-        let (view, now_ms) = (self.store.view(), self.clock.now_ms());
+        let coins = request.coins().row_keys();
+        let denying = self.denying(RequestKind::ExchangeBegin, request.digest(), coins);
+        let (view, now_ms) = (self.store.view(), denying.at_ms);
         let ready = transactions::exchange_ready(&view, &request, &keys, now_ms).map_err(refused);
         if let Ok(Some(issued)) = ready {
             return Err(other_content(self.sign(issued)));
         }
         // What it would be refused for may rest on what was forgotten.
         self.history.standing()?;
-        ready?;
+        ready.map_err(|refusal| self.denied(refusal, &denying))?;
         let prepared = self.prepare(request.session(), now_ms)?;
-        let opening = self.issue(move |tx, sessions, keys, now_ms| {
+        let opening = self.issue(now_ms, move |tx, sessions, keys, now_ms| {
             transactions::exchange_begin(tx, &request, prepared, sessions, keys, now_ms)
         });
-        self.begun(opening.await?)
+        self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
     async fn exchange_finish(&self, request: Authorized<ExchangeFinish>) -> Result<Signed<Issued>, Refusal> {
         let keys = self.keys();
         let request = exchange::verify_finish(request, &self.here, keys.book(), &mut self.entropy.rng())?;
-        let issuing = self.issue(move |tx, sessions, keys, now_ms| {
+        let coins = request.coins().row_keys();
+        let denying = self.denying(RequestKind::ExchangeFinish, request.digest(), coins);
+        let issuing = self.issue(denying.at_ms, move |tx, sessions, keys, now_ms| {
             transactions::exchange_finish(tx, &request, sessions, keys, now_ms)
         });
-        self.issued(issuing.await?)
+        self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
     /// Holds coins, and remembers in the same write how far the escrow's journal had come when it asked.
@@ -182,13 +189,18 @@ impl Bank {
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.here, keys.book(), &mut self.entropy.rng())?;
         self.history.hear(&escrow, head.as_ref())?;
-        let (history, now_ms) = (Arc::clone(&self.history), self.clock.now_ms());
+        let denying = self.denying(
+            RequestKind::Hold,
+            request.purchase().0,
+            request.coins().row_keys(),
+        );
+        let (history, now_ms) = (Arc::clone(&self.history), denying.at_ms);
         let hold = self.history.decide(move |tx| {
             let hold = transactions::hold(tx, &request, now_ms)?;
             history.remember(tx, &escrow)?;
             Ok(hold)
         });
-        let hold = hold.await?;
+        let hold = hold.await.map_err(|refusal| self.denied(refusal, &denying))?;
         Ok(self.history.answer(&escrow, head.as_ref(), self.sign(hold)))
     }
 
@@ -277,11 +289,12 @@ impl Bank {
     /// Runs a transaction that may use sessions.
     async fn issue<T: Send + 'static>(
         &self,
+        now_ms: u64,
         transaction: impl FnOnce(&mut Transaction<'_>, &mut Sessions, &Keys, u64) -> Result<T, Undone>
         + Send
         + 'static,
     ) -> Result<T, Refusal> {
-        let (sessions, keys, now_ms) = (self.sessions.clone(), self.keys(), self.clock.now_ms());
+        let (sessions, keys) = (self.sessions.clone(), self.keys());
         let issuing = self.history.decide(move |tx| {
             let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
             transaction(tx, &mut sessions, &keys, now_ms)
@@ -297,7 +310,7 @@ impl Bank {
     }
 
     /// Signs what is durable. The same document always gets the same signature.
-    fn sign<D: Document>(&self, document: D) -> Signed<D> {
+    pub(crate) fn sign<D: Document>(&self, document: D) -> Signed<D> {
         Signed::sign(document, &self.identity)
     }
 }

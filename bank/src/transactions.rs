@@ -6,18 +6,18 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, HELD_BEFORE_CAUSES, HOLDS, MEMO_VERSIONS, MEMOS,
-    NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued, move_coins,
-    purchase_key,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, MEMO_VERSIONS,
+    MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued,
+    move_coins, purchase_key,
 };
-use farthing_coin::{KeyId, PublicKey};
+use farthing_coin::PublicKey;
 use farthing_node::{
     call::Undone,
     store::{StoreError, Transaction, View},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
-    coins::{CoinState, VerifiedCoin, VerifiedCoins},
+    coins::CoinState,
     decide::SignedDecision,
     documents::{BankHold, Issued, Settled},
     exchange::{VerifiedExchangeBegin, VerifiedExchangeFinish},
@@ -215,7 +215,7 @@ pub fn exchange_ready(
     {
         return Ok(Some(stored));
     }
-    let states = row_keys(request.coins());
+    let states = request.coins().row_keys();
     let states = states
         .iter()
         .map(|coin| Ok(COINS.peek(view, coin)?.unwrap_or(CoinState::Unseen)));
@@ -245,7 +245,7 @@ pub fn exchange_begin(
     {
         return Ok(Opening::Finished(stored));
     }
-    let states = coin_states(tx, &row_keys(request.coins()))?;
+    let states = coin_states(tx, &request.coins().row_keys())?;
     request.check(&states, keys.book(), now_ms)?;
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
@@ -270,11 +270,12 @@ pub fn exchange_finish(
             false => Issuing::Otherwise(stored),
         });
     }
-    let coins = row_keys(request.coins());
+    let coins = request.coins().row_keys();
     let states = coin_states(tx, &coins)?;
     let swap = request.respond(&states, sessions, keys.book(), |id| keys.secret(id), now_ms)?;
     move_coins(tx, &coins, &states, &swap.states)?;
     EXCHANGED.put(tx, &id, &swap.issued)?;
+    FINISHED.put(tx, &request.digest(), &id)?;
     count_issued(tx, &swap.issued)?;
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
     totals.exchanges = totals.exchanges.saturating_add(1);
@@ -290,7 +291,7 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
     let terms = request.terms();
     let row = purchase_key(&request.purchase(), &terms.escrow);
     let purchase = PURCHASES.get(tx, &row)?;
-    let coins = row_keys(request.coins());
+    let coins = request.coins().row_keys();
     let states = coin_states(tx, &coins)?;
     let account_known = ACCOUNTS.get(tx, &terms.account)?.is_some();
     match request.respond(purchase.as_ref(), &states, account_known, now_ms)? {
@@ -415,8 +416,4 @@ pub(crate) fn less(sum: Amount, part: Amount) -> Result<Amount, StoreError> {
         table: TOTALS.name(),
         why: format!("it has {sum}, of which {part} should go; run `farthing-bank audit`"),
     })
-}
-
-fn row_keys(coins: &VerifiedCoins) -> Vec<(KeyId, PublicKey)> {
-    coins.coins().iter().map(VerifiedCoin::row_key).collect()
 }

@@ -3,17 +3,19 @@
 
 mod support;
 
-use farthing_coin::Coin;
+use farthing_coin::{Coin, Document, Signed};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
+    denial::{CoinDenial, Denial, DenialCause, RequestKind},
+    documents::{CoinUse, EarlierUse, Issued},
     exchange::ExchangeAsk,
     limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
     restore::{BucketPage, BucketRecord, BucketRequest, CoinUsed, Prefix, Shelf},
 };
-use support::{EPOCH_MS, Purse, World};
+use support::{EPOCH_MS, Purse, World, denied_coin, secret_key};
 
 fn coin_fault(refusal: Refusal) -> (usize, CoinFault) {
     match refusal {
@@ -91,14 +93,76 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     let second = world.exchange(&purse, &[8, 1, 1]);
     let first = world.exchange_begun(&first, &purse).await.unwrap();
     world.ask(world.exchange_finish(&first, &purse)).await.unwrap();
-    let Err(begin) = world.exchange_begun(&second, &purse).await else {
-        panic!("its coins are exchanged")
+    let ExchangeAsk::Begin(begin) = second.ask(&purse.keys, &world.seed) else {
+        panic!("it is not beginning")
     };
-    let (index, fault) = coin_fault(begin);
-    assert!(matches!(fault, CoinFault::AlreadyExchanged(_)));
-    let digest = [0; 32];
-    fault.proven_use(&purse.coins[index], &digest).unwrap();
-    assert_eq!(fault.proven_use(&purse.coins[1 - index], &digest), None);
+    let (book, digest) = (world.book(), begin.body.digest());
+    let denial = world
+        .denied(begin.clone(), RequestKind::ExchangeBegin, digest)
+        .await;
+    let (coin, other) = (&purse.coins[0], &purse.coins[1]);
+    let what = denied_coin(&denial, coin);
+    // What was given for it is shown, and is what its holder has signed.
+    let used = what.final_use(&coin.key_id, &coin.public, &book).unwrap();
+    assert_eq!(used.operation, CoinUse::Exchange);
+    assert_eq!(Some(used.digest), first.finish_digest());
+    assert_eq!(what.final_use(&other.key_id, &other.public, &book), None);
+    let key = book.get(&coin.key_id).unwrap();
+    assert!(denial.is_right(key, &book, std::iter::empty()));
+
+    // Later it is denied again, and nothing of that differs but the time.
+    world.clock.advance(1000);
+    world.restart().await;
+    let again = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+    assert_eq!(again.at_ms, denial.at_ms + 1000);
+    assert_eq!(
+        Denial {
+            at_ms: denial.at_ms,
+            ..again
+        },
+        denial
+    );
+
+    // A use that was never answered, a record of another exchange, and none at all prove nothing.
+    let exchanged = |used, issued: Option<Issued>| CoinDenial::Exchanged {
+        used,
+        issued: issued.map(|issued| Box::new(Signed::sign(issued, &secret_key(1)))),
+    };
+    let CoinDenial::Exchanged {
+        issued: Some(issued), ..
+    } = what
+    else {
+        panic!("expected what was given for it")
+    };
+    let issued = issued.body;
+    let statement = CoinUse::Exchange.statement(&coin.key_id, &[7; 32]);
+    let unanswered = EarlierUse {
+        digest: [7; 32],
+        authorization: purse.keys[0].sign(&statement),
+        ..used
+    };
+    let mut swapped = issued.clone();
+    swapped.responses.swap(0, 1);
+    let mut fewer = issued.clone();
+    fewer.responses.truncate(1);
+    let mut other_id = issued.clone();
+    other_id.request_id = [7; 32];
+    let cases = [
+        exchanged(unanswered, Some(issued.clone())),
+        exchanged(used, Some(swapped)),
+        exchanged(used, Some(fewer)),
+        exchanged(used, Some(other_id)),
+        exchanged(used, None),
+    ];
+    for case in cases {
+        assert_eq!(
+            case.final_use(&coin.key_id, &coin.public, &book),
+            None,
+            "{case:?}"
+        );
+    }
+    let right = exchanged(used, Some(issued));
+    assert_eq!(right.final_use(&coin.key_id, &coin.public, &book), Some(used));
 }
 
 #[tokio::test]
@@ -137,11 +201,13 @@ async fn what_comes_out_is_worth_what_goes_in() {
         let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
             panic!()
         };
-        let unbalanced = IssueFault::Unbalanced {
+        let unbalanced = DenialCause::Unbalanced {
             inputs: Amount(8),
             outputs: Amount(outputs.iter().sum()),
         };
-        assert_eq!(world.refused(begin).await, unbalanced.into());
+        let digest = begin.body.digest();
+        let denial = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+        assert_eq!(denial.cause, unbalanced);
     }
 }
 
@@ -208,7 +274,18 @@ async fn coins_are_exchanged_until_their_keys_end() {
     assert_ne!(fresh.coins[0].key_id, purse.coins[0].key_id);
     world.clock.advance(EPOCH_MS);
     world.bank.extend_keys().await.unwrap();
-    let expired = |refusal| matches!(coin_fault(refusal).1, CoinFault::Expired { .. });
+    let expired = |refusal| {
+        let Refusal::Denied(denial) = refusal else {
+            panic!("expected a denial, got: {refusal}")
+        };
+        matches!(
+            &denial.body.cause,
+            DenialCause::Coin {
+                what: CoinDenial::Expired { .. },
+                ..
+            }
+        )
+    };
     assert!(expired(world.exchanged(&late, &[8]).await.err().unwrap()));
     // A released coin has as long again as its escrow may have been silent.
     world.exchanged(&released[0], &[8]).await.unwrap();

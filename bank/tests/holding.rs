@@ -4,12 +4,14 @@
 mod support;
 
 use farthing_bank::{evidence::About, rows::HELD_BEFORE_CAUSES};
-use farthing_coin::{SecretKey, Signed};
+use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
     decide::SignedDecision,
+    denial::{CoinDenial, Denial, RequestKind},
     documents::{AbortReason, Overdue, Settled, SettledAs},
     evidence::{Charge, Culprit, judge},
+    exchange::ExchangeAsk,
     history::WithHead,
     hold::BankHoldRequest,
     limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
@@ -17,7 +19,7 @@ use farthing_protocol::{
     refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
     settle::{SettleOne, SettleRequest},
 };
-use support::{Bought, EPOCH_MS, START_MS, World, card};
+use support::{Bought, EPOCH_MS, START_MS, World, card, denied_coin};
 
 /// The order with other terms, authorized for them by the coins all the same.
 fn altered(
@@ -82,12 +84,13 @@ async fn a_held_coin_can_be_used_for_nothing_else() {
     let bought = world.order(&purse);
     world.ask(bought.hold()).await.unwrap();
     let again = world.order(&purse);
-    let Refusal::Coins(CoinsFault { index: 0, what }) = world.refused(again.hold()).await else {
-        panic!("expected a fault of the coin")
-    };
-    assert!(matches!(what, CoinFault::AlreadyHeld(_)));
-    what.proven_use(&purse.coins[0], &again.order.purchase().0)
-        .unwrap();
+    let coin = purse.coins[0];
+    let id = again.order.purchase().0;
+    let denial = world.denied(again.hold(), RequestKind::Hold, id).await;
+    let what = denied_coin(&denial, &coin);
+    assert!(matches!(what, CoinDenial::Held(_)));
+    let used = what.authorized_use(&coin.key_id, &coin.public).unwrap();
+    assert_eq!(used.digest, bought.order.purchase().0);
     assert!(world.exchanged(&purse, &[8]).await.is_err());
     // A purchase with one good coin and one that is taken holds neither.
     let mut both = other;
@@ -96,8 +99,12 @@ async fn a_held_coin_can_be_used_for_nothing_else() {
         .push(farthing_coin::SecretKey::from_bytes(&purse.keys[0].to_bytes()).unwrap());
     let escrow = world.escrow.public();
     let bought = world.order_at(&both, &escrow, 16);
-    let refusal = world.refused(bought.hold()).await;
-    assert!(matches!(refusal, Refusal::Coins(CoinsFault { index: 1, .. })));
+    let id = bought.order.purchase().0;
+    let denial = world.denied(bought.hold(), RequestKind::Hold, id).await;
+    assert!(matches!(
+        denied_coin(&denial, &both.coins[1]),
+        CoinDenial::Held(_)
+    ));
     both.coins.truncate(1);
     both.keys.truncate(1);
     world.exchanged(&both, &[8]).await.unwrap();
@@ -267,17 +274,40 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
         PurchaseFault::Committed(committed.order.purchase()).into()
     );
     let again = world.order(&first);
-    let Refusal::Coins(CoinsFault { what, .. }) = world.refused(again.hold()).await else {
-        panic!("expected a fault of the coin")
+    let coin = first.coins[0];
+    let id = again.order.purchase().0;
+    let denial = world.denied(again.hold(), RequestKind::Hold, id).await;
+    let CoinDenial::Spent { used, proof: None } = denied_coin(&denial, &coin) else {
+        panic!("an escrow is told nothing of another purchase")
     };
-    assert!(matches!(what, CoinFault::AlreadySpent(_)));
-    what.proven_use(&first.coins[0], &again.order.purchase().0)
-        .unwrap();
-    // What the request itself brings proves no earlier use.
-    assert_eq!(
-        what.proven_use(&first.coins[0], &committed.order.purchase().0),
-        None
-    );
+    assert_eq!(used.digest, committed.order.purchase().0);
+
+    // Whoever has the coin is shown terms and commit.
+    let exchange = world.exchange(&first, &[8]);
+    let ExchangeAsk::Begin(begin) = exchange.ask(&first.keys, &world.seed) else {
+        panic!("it is not beginning")
+    };
+    let digest = begin.body.digest();
+    let denial = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+    let book = world.book();
+    let key = book.get(&coin.key_id).unwrap();
+    assert!(denial.is_right(key, &book, std::iter::empty()));
+    let CoinDenial::Spent {
+        used,
+        proof: Some(proof),
+    } = denied_coin(&denial, &coin)
+    else {
+        panic!("it was spent")
+    };
+    assert!(proof.proves(&used, &world.bank.here()));
+    let mut other = proof.clone();
+    other.terms.price = Amount(7);
+    assert!(!other.proves(&used, &world.bank.here()));
+    let mut unsigned = proof.clone();
+    unsigned.commit = Signed::sign(proof.commit.body.clone(), &world.merchant);
+    assert!(!unsigned.proves(&used, &world.bank.here()));
+    let missing = CoinDenial::Spent { used, proof: None };
+    assert_eq!(missing.final_use(&coin.key_id, &coin.public, &book), None);
 }
 
 #[tokio::test]
@@ -512,14 +542,31 @@ async fn deadlines_leave_time_and_keys_enough() {
     assert_eq!(far, ContractFault::DeadlineTooFar.into());
     let ends_ms = 103 * EPOCH_MS;
     world.clock.set(ends_ms - SETTLEMENT_MARGIN_MS);
-    let late = world
-        .refused(at(&world, ends_ms - SETTLEMENT_MARGIN_MS + 1001))
-        .await;
-    let fault = |what| Refusal::from(CoinsFault { index: 0, what });
-    assert_eq!(late, fault(CoinFault::EndsTooSoon));
+    let late = at(&world, ends_ms - SETTLEMENT_MARGIN_MS + 1001);
+    let (terms, book) = (late.body.terms.clone(), world.book());
+    let denial = world.denied(late, RequestKind::Hold, terms.purchase_id().0).await;
+    assert_eq!(denied_coin(&denial, &purse.coins[0]), CoinDenial::EndsTooSoon);
+    let key = book.get(&purse.coins[0].key_id).unwrap();
+    assert!(denial.is_right(key, &book, [&terms].into_iter()));
     world.clock.set(ends_ms);
-    let ended = world.refused(at(&world, ends_ms + 5000)).await;
-    assert_eq!(ended, fault(CoinFault::Expired { expired_ms: ends_ms }));
+    let ended = at(&world, ends_ms + 5000);
+    let id = ended.body.terms.purchase_id().0;
+    let denial = world.denied(ended, RequestKind::Hold, id).await;
+    let expired = CoinDenial::Expired { expired_ms: ends_ms };
+    assert_eq!(denied_coin(&denial, &purse.coins[0]), expired);
+    assert!(denial.is_right(key, &book, std::iter::empty()));
+    // A moment before it would have been a lie, and so would be the same of an exchange.
+    let early = Denial {
+        at_ms: ends_ms - 1,
+        ..denial.clone()
+    };
+    let exchange = Denial {
+        kind: RequestKind::ExchangeBegin,
+        ..denial
+    };
+    for wrong in [early, exchange] {
+        assert!(!wrong.is_right(key, &book, std::iter::empty()));
+    }
 }
 
 #[tokio::test]

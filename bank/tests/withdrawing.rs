@@ -4,7 +4,7 @@
 mod support;
 
 use farthing_bank::admin::Command;
-use farthing_coin::{Challenge, KeyId, SecretKey, Signed};
+use farthing_coin::{Challenge, Document, KeyId, SecretKey, Signed};
 use farthing_node::{
     entropy::{Entropy, SeededEntropy},
     network::{Lane, Service},
@@ -12,6 +12,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, KeysRequest},
+    denial::{DenialCause, RequestKind},
     issue::{Admission, PreparedSession, Sessions},
     limits::{COINS_PER_REQUEST_MAX, NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS},
     money::Amount,
@@ -126,12 +127,14 @@ async fn a_session_is_answered_once_whatever_came_of_it() {
     let withdrawal = world.begun(&withdrawal).await;
     world.cash(Command::AccountPayout, "0.48", "less").await.unwrap();
     let finish = world.finish_of(&withdrawal);
-    let too_low = world.refused(finish.clone()).await;
-    let balance = AccountFault::Balance {
+    let too_low = world
+        .denied(finish.clone(), RequestKind::WithdrawFinish, finish.body.digest())
+        .await;
+    let balance = DenialCause::Balance {
         balance: Amount(2000),
         asked: Amount(2048),
     };
-    assert_eq!(too_low, balance.into());
+    assert_eq!(too_low.cause, balance);
     // Money comes in, and a late copy of the refused request must not take it.
     world
         .cash(Command::AccountCredit, "10.00", "second")
@@ -234,10 +237,9 @@ async fn only_the_keys_of_this_epoch_issue() {
     let withdrawal = world.withdrawal(&[1]);
     let made_up = KeyId([9; 32]);
     let unknown = begin(&world, withdrawal.clone(), vec![made_up]);
-    assert_eq!(
-        world.refused(unknown).await,
-        IssueFault::UnknownKey(made_up).into()
-    );
+    let digest = unknown.body.digest();
+    let denial = world.denied(unknown, RequestKind::WithdrawBegin, digest).await;
+    assert_eq!(denial.cause, DenialCause::UnknownKey(made_up));
     let next = world.book().issuing(1, START_MS + EPOCH_MS).unwrap().id();
     let early = begin(&world, withdrawal.clone(), vec![next]);
     assert_eq!(world.refused(early).await, IssueFault::NotIssuing(next).into());
@@ -407,14 +409,15 @@ async fn a_begin_that_the_account_cannot_pay_gets_no_nonces() {
     let begin = begin_of(&world, &withdrawal);
     let before = world.entropy.fills();
     for _ in 0..3 {
-        let refused = world.refused(begin.clone()).await;
-        assert!(matches!(
-            refused,
-            Refusal::Account(AccountFault::Balance {
-                asked: Amount(2048),
-                ..
-            })
-        ));
+        let digest = begin.body.digest();
+        let denial = world
+            .denied(begin.clone(), RequestKind::WithdrawBegin, digest)
+            .await;
+        let balance = DenialCause::Balance {
+            balance: Amount(2000),
+            asked: Amount(2048),
+        };
+        assert_eq!(denial.cause, balance);
     }
     assert_eq!(world.entropy.fills(), before, "nonces were made");
     let within = world.withdrawal(&[128; 15]);

@@ -16,6 +16,7 @@ use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
     decide::{Outcome, SignedDecision},
+    denial::{RequestKind, is_denied},
     documents::{Abort, Hold, Offer},
     goods::GoodsKey,
     limits::DEADLINE_LEAST_MS,
@@ -206,13 +207,11 @@ impl<'w> Drive<'w> {
         ) {
             return self.ask_outcome("the purchase has ended".into()).await;
         }
-        if let Some(order) = self.at.row.purchase.order() {
-            let coins = &order.payment.coins;
-            // What the escrow passes on convicts nobody, so that a false proof is only not believed.
-            let word = self
-                .wallet
-                .coin_word(coins, &refusal, &order.purchase().0, None)?;
-            if let Some(word) = word {
+        if let (Some(order), Refusal::Denied(denial)) = (self.at.row.purchase.order(), &refusal) {
+            let (coins, purchase) = (&order.payment.coins, order.purchase().0);
+            if is_denied(denial, &self.bank.identity, RequestKind::Hold, &purchase)
+                && let Some(word) = self.wallet.hold_word(coins, denial, &purchase)?
+            {
                 self.mark_used(coins.clone(), word).await?;
             }
         }

@@ -4,15 +4,13 @@ use crate::{
     coins::set_status,
     error::WalletError,
     evidence::CoinWord,
-    mint::{add_coins, is_retry, new_rows, refused, silent},
-    rows::{
-        COINS, CoinRow, CoinStatus, Counter, DENIED, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set,
-    },
+    mint::{Asked, Word, add_coins, new_rows, no_word, note_finish, refused, silent},
+    rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set},
     scan_record::{GAP_MAX, note_bridged},
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
 };
-use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -20,11 +18,13 @@ use farthing_node::{
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    denial::{Denial, RequestKind},
+    documents::Issued,
     exchange::{Exchange, ExchangeAsk},
     issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment, change, fewest},
-    refusal::{IssueFault, Refusal},
+    refusal::Refusal,
     restore::Origin,
 };
 use std::collections::BTreeMap;
@@ -254,24 +254,35 @@ impl Wallet {
                 .ok_or(WalletError::Inconsistent("an exchange is missing"))?;
             let exchange = row.exchange.clone();
             let bank = self.party_by_key(RoleName::Bank, &exchange.bank)?;
-            let refusal = match exchange.ask(&self.coin_keys(&at.0, &row.origins), &seed) {
+            let id = exchange.request_id;
+            let asked = |kind, digest, is_at_stake| Asked {
+                kind,
+                digest,
+                is_at_stake,
+            };
+            let (refusal, asked) = match exchange.ask(&self.coin_keys(&at.0, &row.origins), &seed) {
                 ExchangeAsk::Nothing => return Ok(()),
                 ExchangeAsk::Begin(begin) => {
                     let digest = begin.body.digest();
                     match talk.ask(&begin).await? {
                         Ok(begun) => {
                             let keys = self.keys_of(&bank, &exchange.outputs).await?;
-                            let id = exchange.request_id;
                             let next = exchange.on_begun(&begun, &keys, &seed)?;
                             let next = ExchangeRow {
                                 exchange: next,
                                 ..row
                             };
-                            let save = move |tx: &mut Transaction<'_>| EXCHANGES.put(tx, &at, &next);
+                            let save = move |tx: &mut Transaction<'_>| {
+                                note_finish(tx, at, id, next.exchange.finish_digest())?;
+                                EXCHANGES.put(tx, &at, &next)
+                            };
                             self.met(id, &exchange.outputs, begun, save).await?;
                             continue;
                         }
-                        Err(refusal) => (refusal, digest),
+                        Err(refusal) => {
+                            let is_at_stake = self.has_sent_finish(&id)?;
+                            (refusal, asked(RequestKind::ExchangeBegin, digest, is_at_stake))
+                        }
                     }
                 }
                 ExchangeAsk::Finish(finish) => {
@@ -283,59 +294,109 @@ impl Wallet {
                             self.exchanged(at, row, ended, &keys).await?;
                             continue;
                         }
-                        Err(refusal) => (refusal, digest),
+                        Err(refusal) => (refusal, asked(RequestKind::ExchangeFinish, digest, true)),
                     }
                 }
             };
-            let (refusal, digest) = refusal;
-            let retry = is_retry(&refusal);
-            self.exchange_refused(at, row, refusal.clone(), &digest, &bank, talk)
+            self.exchange_refused(at, row, &refusal, asked, &bank, talk)
                 .await?;
-            if retry && !pause.wait().await {
+            if !pause.wait().await {
                 return Err(silent(talk, "exchange", &refusal));
             }
         }
     }
 
+    /// What a refusal comes to: an error, unless the exchange can be carried on at once.
     async fn exchange_refused(
         &self,
         at: At,
         row: ExchangeRow,
-        refusal: Refusal,
-        digest: &[u8; 32],
+        refusal: &Refusal,
+        asked: Asked,
         bank: &Card,
         talk: &Talk<'_>,
     ) -> Result<(), WalletError> {
         let exchange = &row.exchange;
-        let seed = self.seed_for(&at.0);
-        let next = match &refusal {
-            Refusal::Issue(IssueFault::SessionGone) => exchange.on_session_gone(),
-            Refusal::Issue(IssueFault::OtherContent(issued)) => {
+        let word = asked.word(refusal, &bank.identity);
+        let next = match word {
+            Word::BeginAgain => exchange.on_session_gone(),
+            Word::Finished(issued) => {
                 let keys = self.keys_of(bank, &issued.body.outputs).await?;
-                let ended = exchange.on_other_content(issued, &keys, &seed)?;
+                let ended = exchange.on_other_content(issued, &keys, &self.seed_for(&at.0))?;
                 return self.exchanged(at, row, ended, &keys).await;
             }
-            Refusal::Issue(IssueFault::NotIssuing(_)) => {
+            Word::NotIssuing => {
                 let outputs = self.renewed(bank, &exchange.outputs).await?;
                 Exchange {
                     outputs,
                     ..exchange.on_session_gone()
                 }
             }
-            Refusal::Issue(_) | Refusal::Coins(_) => exchange.on_refused(&refusal),
-            // Anything else is no word on this exchange: a finish that was sent before may have been carried out.
-            _ if matches!(exchange.state, IssueState::Finishing { .. }) => exchange.clone(),
-            _ => exchange.on_refused(&refusal),
+            Word::Denied(denial) => return self.exchange_denied(at, row, refusal, denial, bank, talk).await,
+            Word::Refused => {
+                self.give_up_exchange(at, row, refusal, None).await?;
+                return Err(refused(talk, "exchange", refusal.clone()));
+            }
+            Word::Nothing => return Err(no_word(talk, "exchange", refusal)),
         };
-        let given_back = matches!(next.state, IssueState::Refused { .. });
+        self.transact(move |tx| {
+            // One that an older version has sent was not written down.
+            note_finish(tx, at, row.exchange.request_id, row.exchange.finish_digest())?;
+            let exchange = next;
+            EXCHANGES.put(tx, &at, &ExchangeRow { exchange, ..row })
+        })
+        .await
+    }
+
+    /// The bank denies the exchange for good. A coin that went into an exchange of this wallet's own is good all the same:
+    /// the denial shows what was given for it.
+    async fn exchange_denied(
+        &self,
+        at: At,
+        row: ExchangeRow,
+        refusal: &Refusal,
+        denial: &Signed<Denial>,
+        bank: &Card,
+        talk: &Talk<'_>,
+    ) -> Result<(), WalletError> {
         let released = match row.before {
             CoinStatus::Released(number) => Some(number),
             _ => None,
         };
-        let word = self.coin_word(&exchange.inputs, &refusal, digest, released)?;
-        let (inputs, before) = (exchange.inputs.clone(), row.before);
+        let word = self
+            .coin_word(&row.exchange.inputs, denial, bank, released)
+            .await?;
+        if let Some(CoinWord::Exchanged(coin, number, issued)) = word {
+            let given_up = row.exchange.on_refused(refusal);
+            return self
+                .take_exchanged(at, row, given_up, (coin, number), &issued, bank)
+                .await;
+        }
+        let denied = match &word {
+            Some(CoinWord::Denied(coin, _)) => Some(coin.public),
+            _ => None,
+        };
+        self.give_up_exchange(at, row, refusal, word).await?;
+        Err(match denied {
+            Some(coin) => WalletError::CoinDenied {
+                bank: bank.title(),
+                coin,
+                refusal: Box::new(refusal.clone()),
+            },
+            None => refused(talk, "exchange", refusal.clone()),
+        })
+    }
+
+    /// Ends an exchange as refused: its coins are what they were, but one of which the bank has said more.
+    async fn give_up_exchange(
+        &self,
+        at: At,
+        row: ExchangeRow,
+        refusal: &Refusal,
+        word: Option<CoinWord>,
+    ) -> Result<(), WalletError> {
         let next = ExchangeRow {
-            exchange: next,
+            exchange: row.exchange.on_refused(refusal),
             ..row
         };
         let now_ms = self.now_ms();
@@ -344,33 +405,62 @@ impl Wallet {
                 Some(word) => word.take_effect(tx, &at.0, now_ms)?,
                 None => None,
             };
-            if given_back {
-                set_status(tx, &inputs, |row| match used {
-                    Some((coin, status)) if coin == row.coin.public => status,
-                    _ => before,
-                })?;
-            }
-            if given_back {
-                REFUSED_EXCHANGES.put(tx, &(at.0, input_set(&inputs)), &at.1)?;
-            }
-            if let Some(CoinWord::Denied(coin, used)) = word {
-                DENIED.put(tx, &(coin.key_id, coin.public), &used)?;
-            }
+            set_status(tx, &next.exchange.inputs, |row| match used {
+                Some((coin, status)) if coin == row.coin.public => status,
+                _ => next.before,
+            })?;
+            REFUSED_EXCHANGES.put(tx, &(at.0, input_set(&next.exchange.inputs)), &at.1)?;
             EXCHANGES.put(tx, &at, &next)
         })
-        .await?;
-        if let Some(CoinWord::Denied(coin, _)) = word {
-            return Err(WalletError::CoinDenied {
-                bank: bank.title(),
-                coin: coin.public,
-                refusal: Box::new(refusal),
-            });
-        }
-        if is_retry(&refusal) {
-            Ok(())
+        .await
+    }
+
+    /// A coin of this exchange went into exchange `number` of this wallet's own, whatever the bank said of that then: what
+    /// was given for it is taken, and that exchange is done.
+    async fn take_exchanged(
+        &self,
+        at: At,
+        row: ExchangeRow,
+        given_up: Exchange,
+        (coin, number): (Coin, u64),
+        issued: &Signed<Issued>,
+        bank: &Card,
+    ) -> Result<(), WalletError> {
+        let keys = self.keys_of(bank, &issued.body.outputs).await?;
+        let of = (at.0, number);
+        let earlier = if of == at {
+            row.clone()
         } else {
-            Err(refused(talk, "exchange", refusal))
-        }
+            let earlier = EXCHANGES.peek(&self.store.view(), &of)?;
+            earlier.ok_or(WalletError::Inconsistent("an exchange is missing"))?
+        };
+        let (exchange, coins) = earlier
+            .exchange
+            .on_other_content(issued, &keys, &self.seed_for(&at.0))?;
+        let rows = new_rows(&coins, &keys, |slot| Origin::exchanged(number as u32, slot))?;
+        self.transact(move |tx| {
+            set_status(tx, &row.exchange.inputs, |_| row.before)?;
+            EXCHANGES.put(
+                tx,
+                &at,
+                &ExchangeRow {
+                    exchange: given_up,
+                    ..row
+                },
+            )?;
+            add_coins(tx, &rows)?;
+            if exchange.state == IssueState::Done {
+                set_status(tx, &exchange.inputs, |row| match row.status {
+                    // What another matter has put it to finds out by itself.
+                    status @ CoinStatus::InPurchase(_) => status,
+                    status @ CoinStatus::InExchange(other) if other != number => status,
+                    _ => CoinStatus::Exchanged(number),
+                })?;
+                EXCHANGES.put(tx, &of, &ExchangeRow { exchange, ..earlier })?;
+            }
+            set_status(tx, &[coin], |_| CoinStatus::Exchanged(number))
+        })
+        .await
     }
 
     async fn exchanged(

@@ -3,22 +3,25 @@
 use crate::{
     coins::{coin_row, put_coin},
     error::WalletError,
-    rows::{CoinRow, CoinStatus, FIRST_MESSAGES},
+    rows::{CoinRow, CoinStatus, FIRST_MESSAGES, SENT_FINISHES, SentFinish},
     talk::Talk,
     wallet::Wallet,
 };
-use farthing_coin::{Coin, KeyBook, KeyId};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed};
 use farthing_node::{
     card::Card,
     store::{StoreError, Transaction},
 };
+use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    denial::{Denial, RequestKind, is_denied},
+    documents::Issued,
     issue::{Begun, MintFault, session_digest},
     money::Amount,
     refusal::{IssueFault, Refusal},
     restore::Origin,
 };
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 impl Wallet {
     /// The keys that issue coins of `values` now.
@@ -56,6 +59,12 @@ impl Wallet {
         }
     }
 
+    /// Whether a finish under this request id may have been sent.
+    pub(crate) fn has_sent_finish(&self, request_id: &[u8; 32]) -> Result<bool, WalletError> {
+        let sent = SENT_FINISHES.scan_under(&self.store.view(), request_id, Bound::Unbounded, 1)?;
+        Ok(!sent.is_empty())
+    }
+
     /// Writes down the bank's first messages, with what goes with them. One that was met before under another
     /// request, slot or key is refused.
     pub(crate) async fn met(
@@ -89,13 +98,62 @@ impl Wallet {
     }
 }
 
-/// Whether a refusal asks for another try of the same matter.
-pub(crate) fn is_retry(refusal: &Refusal) -> bool {
-    use IssueFault::{NotIssuing, OtherContent, SessionGone};
-    matches!(
-        refusal,
-        Refusal::Issue(SessionGone | OtherContent(_) | NotIssuing(_))
-    )
+/// What a bank's refusal is to a withdrawal or an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word<'r> {
+    /// The session is gone: begin again.
+    BeginAgain,
+    /// The epoch has changed: begin again under other keys.
+    NotIssuing,
+    /// It was finished before, with this.
+    Finished(&'r Signed<Issued>),
+    /// It is denied for good, by the bank's signature.
+    Denied(&'r Signed<Denial>),
+    /// It is refused, and nothing was at stake.
+    Refused,
+    /// Nothing that ends it: a finish may have been carried out.
+    Nothing,
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Its kind.
+    pub(crate) kind: RequestKind,
+    /// The digest of all of it.
+    pub(crate) digest: [u8; 32],
+    /// Whether a finish under its id may have been sent.
+    pub(crate) is_at_stake: bool,
+}
+
+impl Asked {
+    /// What `refusal` is to it.
+    pub(crate) fn word<'r>(&self, refusal: &'r Refusal, bank: &PublicKey) -> Word<'r> {
+        use IssueFault::{NotIssuing, OtherContent, SessionGone};
+        match refusal {
+            Refusal::Issue(SessionGone) => Word::BeginAgain,
+            Refusal::Issue(NotIssuing(_)) => Word::NotIssuing,
+            Refusal::Issue(OtherContent(issued)) => Word::Finished(issued),
+            Refusal::Denied(denial) if is_denied(denial, bank, self.kind, &self.digest) => {
+                Word::Denied(denial)
+            }
+            _ if !self.is_at_stake || is_planted(Defect::UnsignedRefusalFinal) => Word::Refused,
+            _ => Word::Nothing,
+        }
+    }
+}
+
+/// Writes down that a finish may be sent.
+pub(crate) fn note_finish(
+    tx: &mut Transaction<'_>,
+    (bank, number): (PublicKey, u64),
+    request_id: [u8; 32],
+    digest: Option<[u8; 32]>,
+) -> Result<(), StoreError> {
+    match digest {
+        Some(digest) => SENT_FINISHES.put(tx, &(request_id, digest), &SentFinish { bank, number }),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn refused(talk: &Talk<'_>, question: &'static str, refusal: Refusal) -> WalletError {
@@ -103,6 +161,15 @@ pub(crate) fn refused(talk: &Talk<'_>, question: &'static str, refusal: Refusal)
         party: talk.party(),
         question,
         refusal: Box::new(refusal),
+    }
+}
+
+/// A refusal without the bank's signature ends nothing.
+pub(crate) fn no_word(talk: &Talk<'_>, question: &'static str, refusal: &Refusal) -> WalletError {
+    WalletError::Silent {
+        party: talk.party(),
+        question,
+        why: format!("it refused without its signature, which ends nothing: {refusal}"),
     }
 }
 

@@ -7,6 +7,7 @@ use farthing_node::{
     store::Table,
 };
 use farthing_protocol::{
+    denial::Denial,
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
     purchase::Purchase,
@@ -85,9 +86,17 @@ pub enum AccountKey {
 /// The banks that a wallet made from its phrase has been restored from.
 pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(12, "restored");
 
-/// Coins that their bank has denied without proof, by what the bank knows each by, with what it showed: at most one
-/// row for each coin of the wallet's.
+/// Coins that their bank has denied without a signature, by what the bank knows each by, with what it showed. Only older
+/// versions wrote these rows, which prove nothing.
 pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10, "denied coins");
+
+/// Signed denials, without a good reason, of coins that the wallet goes on to own, by what the bank knows each by: at most
+/// one row for each coin.
+pub const DENIALS: Table<(KeyId, PublicKey), Signed<Denial>> = Table::new(30, "denials");
+
+/// Every finish of a withdrawal or an exchange that may have been sent, by request id and by digest: the bank may have
+/// carried it out, whatever it has said since.
+pub const SENT_FINISHES: Table<([u8; 32], [u8; 32]), SentFinish> = Table::new(31, "sent finishes");
 
 /// Encrypted goods that are no file of their own, by their purchase's number.
 pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
@@ -107,6 +116,15 @@ pub const KEYS: KeyListTables = KeyListTables {
     roots: &KEY_LIST_ROOTS,
     epochs: &KEY_LIST_EPOCHS,
 };
+
+/// Whose finish it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentFinish {
+    /// The bank.
+    pub bank: PublicKey,
+    /// The number of the withdrawal or exchange.
+    pub number: u64,
+}
 
 /// A restore that has ended. What was under way when it looked, and so what may come through later, has numbers below
 /// those that it has looked for; the wallet's own are above.

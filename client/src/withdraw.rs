@@ -2,14 +2,14 @@
 
 use crate::{
     error::WalletError,
-    mint::{add_coins, is_retry, new_rows, refused, silent},
+    mint::{Asked, Word, add_coins, new_rows, no_word, note_finish, refused, silent},
     rows::{Counter, WITHDRAWALS},
     scan_record::{GAP_MAX, note_bridged},
     talk::{Pause, Talk},
     wallet::{Wallet, take_numbers},
     watch::Event,
 };
-use farthing_coin::{Coin, KeyBook, KeyId, PublicKey};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
@@ -17,10 +17,11 @@ use farthing_node::{
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    denial::RequestKind,
     issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
     money::{Amount, assortment},
-    refusal::{IssueFault, Refusal},
+    refusal::Refusal,
     restore::Origin,
     withdraw::{WithdrawAsk, Withdrawal},
 };
@@ -102,9 +103,20 @@ impl Wallet {
     }
 
     async fn give_up_planned(&self, numbers: &[At]) -> Result<(), WalletError> {
-        let numbers = numbers.to_vec();
+        let mut planned = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            // What may have been debited is carried on.
+            let row = WITHDRAWALS.peek(&self.store.view(), number)?;
+            let is_at_stake = match &row {
+                Some(row) => self.has_sent_finish(&row.request_id)?,
+                None => false,
+            };
+            if !is_at_stake || is_planted(Defect::SilenceTakenForRefusal) {
+                planned.push(*number);
+            }
+        }
         self.transact(move |tx| {
-            for number in &numbers {
+            for number in &planned {
                 if let Some(mut planned) = WITHDRAWALS.get(tx, number)?
                     && (planned.state == IssueState::Beginning || is_planted(Defect::SilenceTakenForRefusal))
                 {
@@ -129,18 +141,32 @@ impl Wallet {
                 .ok_or(WalletError::Inconsistent("a withdrawal is missing"))?;
             let bank = self.party_by_key(RoleName::Bank, &withdrawal.bank)?;
             let account_key = self.key_of(&at.0, &withdrawal.account)?;
-            let refusal = match withdrawal.ask(&account_key, &seed) {
+            let id = withdrawal.request_id;
+            let asked = |kind, digest, is_at_stake| Asked {
+                kind,
+                digest,
+                is_at_stake,
+            };
+            let (refusal, asked) = match withdrawal.ask(&account_key, &seed) {
                 WithdrawAsk::Nothing => return Ok(withdrawal.outputs.len() as u64),
                 WithdrawAsk::Begin(begin) => match talk.ask(&begin).await? {
                     Ok(begun) => {
                         let keys = self.keys_of(&bank, &withdrawal.outputs).await?;
                         let next = withdrawal.on_begun(&begun, &keys, &seed)?;
-                        let id = withdrawal.request_id;
-                        let save = move |tx: &mut Transaction<'_>| WITHDRAWALS.put(tx, &at, &next);
+                        let save = move |tx: &mut Transaction<'_>| {
+                            note_finish(tx, at, id, next.finish_digest())?;
+                            WITHDRAWALS.put(tx, &at, &next)
+                        };
                         self.met(id, &withdrawal.outputs, begun, save).await?;
                         continue;
                     }
-                    Err(refusal) => refusal,
+                    Err(refusal) => {
+                        let is_at_stake = self.has_sent_finish(&id)?;
+                        (
+                            refusal,
+                            asked(RequestKind::WithdrawBegin, begin.body.digest(), is_at_stake),
+                        )
+                    }
                 },
                 WithdrawAsk::Finish(finish) => match talk.ask(&finish).await? {
                     Ok(issued) => {
@@ -149,52 +175,58 @@ impl Wallet {
                             .await?;
                         continue;
                     }
-                    Err(refusal) => refusal,
+                    Err(refusal) => (
+                        refusal,
+                        asked(RequestKind::WithdrawFinish, finish.body.digest(), true),
+                    ),
                 },
             };
-            let retry = is_retry(&refusal);
-            self.withdrawal_refused(at, withdrawal, refusal.clone(), &bank, talk)
+            self.withdrawal_refused(at, withdrawal, &refusal, asked, &bank, talk)
                 .await?;
-            if retry && !pause.wait().await {
+            if !pause.wait().await {
                 return Err(silent(talk, "withdraw", &refusal));
             }
         }
     }
 
+    /// What a refusal comes to: an error, unless the withdrawal can be carried on at once.
     async fn withdrawal_refused(
         &self,
         at: At,
         withdrawal: Withdrawal,
-        refusal: Refusal,
+        refusal: &Refusal,
+        asked: Asked,
         bank: &Card,
         talk: &Talk<'_>,
     ) -> Result<(), WalletError> {
-        let seed = self.seed_for(&at.0);
-        let next = match &refusal {
-            Refusal::Issue(IssueFault::SessionGone) => withdrawal.on_session_gone(),
-            Refusal::Issue(IssueFault::OtherContent(issued)) => {
+        let word = asked.word(refusal, &bank.identity);
+        let next = match word {
+            Word::BeginAgain => withdrawal.on_session_gone(),
+            Word::Finished(issued) => {
                 let keys = self.keys_of(bank, &issued.body.outputs).await?;
-                let ended = withdrawal.on_other_content(issued, &keys, &seed)?;
+                let ended = withdrawal.on_other_content(issued, &keys, &self.seed_for(&at.0))?;
                 return self.withdrawn(at, ended, &keys).await;
             }
-            Refusal::Issue(IssueFault::NotIssuing(_)) => {
+            Word::NotIssuing => {
                 let outputs = self.renewed(bank, &withdrawal.outputs).await?;
                 Withdrawal {
                     outputs,
                     ..withdrawal.on_session_gone()
                 }
             }
-            Refusal::Issue(_) | Refusal::Account(_) => withdrawal.on_refused(&refusal),
-            // Anything else is no word on this withdrawal: a finish that was sent before may have been debited.
-            _ if matches!(withdrawal.state, IssueState::Finishing { .. }) => withdrawal.clone(),
-            _ => withdrawal.on_refused(&refusal),
+            Word::Denied(_) | Word::Refused => withdrawal.on_refused(refusal),
+            Word::Nothing => return Err(no_word(talk, "withdraw", refusal)),
         };
-        let ends = !is_retry(&refusal);
-        self.transact(move |tx| WITHDRAWALS.put(tx, &at, &next)).await?;
-        if ends {
-            Err(refused(talk, "withdraw", refusal))
-        } else {
-            Ok(())
+        let is_over = matches!(next.state, IssueState::Refused { .. });
+        self.transact(move |tx| {
+            // One that an older version has sent was not written down.
+            note_finish(tx, at, withdrawal.request_id, withdrawal.finish_digest())?;
+            WITHDRAWALS.put(tx, &at, &next)
+        })
+        .await?;
+        match is_over {
+            true => Err(refused(talk, "withdraw", refusal.clone())),
+            false => Ok(()),
         }
     }
 

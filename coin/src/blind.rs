@@ -190,6 +190,22 @@ pub fn recover(
     blinded.finish(&key, m, &blinders, &opened)
 }
 
+/// The first message that an answer to a challenge is for: A = z G - (c + y^5) X and B = b G + y H.
+///
+/// There is no other answer of the bank's to this message and challenge: B binds b and y, and they fix z.
+///
+/// # Errors
+/// The malformed field of the denomination key, the challenge or the response, or one with which no coin can be finished.
+pub fn answered_commitment(
+    denomination: &Denomination,
+    challenge: &Challenge,
+    response: &Response,
+) -> Result<Commitment, BlindError> {
+    let key = CoinKey::open(denomination)?;
+    let opened = Opened::new(response)?;
+    Ok(FirstMove::reconstruct(&key.point, challenge, &opened)?.encode())
+}
+
 /// The bank's first message, decoded.
 struct FirstMove {
     a: RistrettoPoint,

@@ -41,7 +41,7 @@ mod sign;
 mod transcript;
 
 pub use batch::{Batch, Culprit, CulpritKind};
-pub use blind::{BlindError, Blinders, blind, recover};
+pub use blind::{BlindError, Blinders, answered_commitment, blind, recover};
 pub use blindness::joining_blinders;
 pub use coin::{Coin, CoinError};
 pub use denomination::{Denomination, DenominationSecret, KeyId};

@@ -48,6 +48,11 @@ impl VerifiedCoins {
         &self.coins
     }
 
+    /// What the bank knows each by, in the request's order.
+    pub fn row_keys(&self) -> Vec<(KeyId, PublicKey)> {
+        self.coins.iter().map(VerifiedCoin::row_key).collect()
+    }
+
     /// What they are worth together.
     pub fn total(&self) -> Amount {
         self.total

@@ -3,7 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | the documents of a purchase, and what they prove of escrow and bank | [`judge`], `case` |
-//! | a coin that its bank denies | [`judge`], `coins` |
+//! | a coin that its bank denies by a signed [`Denial`] | [`judge`], `coins` |
 //! | whether the goods are as described | [`Judge`], `delivery` |
 //!
 //! A party is convicted by two documents that it could not both have signed by the protocol, or by its own promise that
@@ -18,7 +18,10 @@ mod delivery;
 pub use delivery::{Breach, Judge, NoVerdict, Verdict};
 
 use crate::{
-    documents::{Abort, BankHold, Commit, Contract, EarlierUse, Hold, PurchaseId, Receipt, Settled, Terms},
+    denial::Denial,
+    documents::{
+        Abort, BankHold, Commit, Contract, EarlierUse, Hold, Issued, PurchaseId, Receipt, Settled, Terms,
+    },
     goods::{PurchaseSecret, SealingSecret},
 };
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
@@ -74,6 +77,9 @@ pub struct Papers {
     /// Coins that the bank denies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub coins: Vec<Coin>,
+    /// Signed by the bank: that it denies them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Signed<Denial>>,
     /// What coins are said to have been used for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<ShownUse>,
@@ -88,7 +94,7 @@ impl Papers {
 }
 
 /// A use of a coin, as its bank shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownUse {
     /// The coin's denomination.
     pub key_id: KeyId,
@@ -96,6 +102,9 @@ pub struct ShownUse {
     pub coin: PublicKey,
     /// What it was used for.
     pub used: EarlierUse,
+    /// What was given for it, if it was exchanged. Signed by the bank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Signed<Issued>>,
 }
 
 /// Who can be convicted by documents. What a merchant delivered is judged by [`Judge`], by the goods; a customer has no
@@ -135,7 +144,7 @@ pub enum Charge {
     SpentThoughAborted,
     /// The bank signed that it has released the coins of a purchase that the escrow committed.
     ReleasedThoughCommitted,
-    /// The bank signed this coin blindly, and denies it.
+    /// The bank signed this coin blindly, and signed a denial of it that shows no good reason.
     CoinDenied(PublicKey),
 }
 
@@ -159,7 +168,8 @@ impl Charge {
             Charge::SpentThoughAborted => Some("the escrow's commit"),
             Charge::ReleasedThoughCommitted => Some("the escrow's abort"),
             Charge::CoinDenied(_) => Some(
-                "an authorization by the coin's key, and if it is for a purchase that was aborted, a commit of it",
+                "an authorization by the coin's key, with what it gave for that exchange, or the escrow's commit of that \
+                 purchase",
             ),
         }
     }

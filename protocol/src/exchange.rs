@@ -15,20 +15,20 @@
 //! Each coin's key signs each of the two requests whole, so a request cannot be taken apart.
 
 use crate::{
-    coins::{CoinState, VerifiedCoin, VerifiedCoins, check_length, verify},
+    coins::{CoinState, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
     issue::{
         Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
-        finish,
+        finish, session_digest,
     },
-    limits::RELEASED_GRACE_MS,
+    limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
     withdraw::check_recipient,
 };
 use farthing_coin::{
-    Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature,
-    Signed, Transcript, TranscriptExt,
+    Challenge, Coin, Denomination, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed,
+    Signature, Signed, Transcript, TranscriptExt, answered_commitment,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -83,13 +83,79 @@ impl Document for ExchangeFinish {
     const LABEL: &'static str = "farthing exchange finish";
 
     fn describe(&self, t: &mut Transcript) {
-        t.bytes(b"bank", &self.bank.0);
-        t.bytes(b"request", &self.request_id);
-        t.bytes(b"inputs", &coins_digest(&self.inputs));
-        describe_outputs(t, &self.outputs);
-        t.bytes(b"session", &self.session);
-        describe_challenges(t, &self.challenges);
+        Finish {
+            bank: &self.bank,
+            request_id: &self.request_id,
+            inputs: &coins_digest(&self.inputs),
+            outputs: &self.outputs,
+            session: &self.session,
+            challenges: &self.challenges,
+        }
+        .describe(t);
     }
+}
+
+/// What an [`ExchangeFinish`] says, of whose coins the digest alone is known.
+struct Finish<'a> {
+    bank: &'a PublicKey,
+    request_id: &'a [u8; 32],
+    inputs: &'a [u8; 32],
+    outputs: &'a [KeyId],
+    session: &'a [u8; 32],
+    challenges: &'a [Challenge],
+}
+
+impl Document for Finish<'_> {
+    const LABEL: &'static str = ExchangeFinish::LABEL;
+
+    fn describe(&self, t: &mut Transcript) {
+        t.bytes(b"bank", &self.bank.0);
+        t.bytes(b"request", self.request_id);
+        t.bytes(b"inputs", self.inputs);
+        describe_outputs(t, self.outputs);
+        t.bytes(b"session", self.session);
+        describe_challenges(t, self.challenges);
+    }
+}
+
+/// The digest of the [`ExchangeFinish`] that `issued` answers: the first messages of its session are reconstructed from
+/// challenges and responses. Whoever signed that digest can make the new coins of `issued`. `key` finds a denomination of
+/// the bank's.
+///
+/// # Errors
+/// When the record cannot answer any request.
+pub fn finish_digest<'k>(
+    bank: &PublicKey,
+    issued: &Issued,
+    key: impl Fn(&KeyId) -> Option<&'k Denomination>,
+) -> Result<[u8; 32], MintFault> {
+    let Issued {
+        outputs,
+        challenges,
+        responses,
+        ..
+    } = issued;
+    let lengths = (challenges.len(), responses.len());
+    if outputs.len() > COINS_PER_REQUEST_MAX || lengths != (outputs.len(), outputs.len()) {
+        return Err(MintFault::Mismatch("number of responses"));
+    }
+    let mut commitments = Vec::with_capacity(outputs.len());
+    for (slot, (key_id, (challenge, response))) in
+        outputs.iter().zip(challenges.iter().zip(responses)).enumerate()
+    {
+        let denomination = key(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let commitment = answered_commitment(denomination, challenge, response);
+        commitments.push(commitment.map_err(|why| MintFault::Blind { slot, why })?);
+    }
+    let finish = Finish {
+        bank,
+        request_id: &issued.request_id,
+        inputs: &issued.source,
+        outputs,
+        session: &session_digest(&commitments),
+        challenges,
+    };
+    Ok(finish.digest())
 }
 
 /// A request with one signature by each of its coins' keys, in the coins' order.
@@ -158,18 +224,32 @@ impl Exchange {
                 ExchangeAsk::Begin(Authorized { body, authorizations })
             }
             IssueState::Finishing { session, challenges } => {
-                let body = ExchangeFinish {
-                    bank: self.bank,
-                    request_id: self.request_id,
-                    inputs: self.inputs.clone(),
-                    outputs: self.outputs.clone(),
-                    session: *session,
-                    challenges: challenges.clone(),
-                };
+                let body = self.finish_of(session, challenges);
                 let authorizations = authorize(&self.inputs, coin_keys, CoinUse::Exchange, &body.digest());
                 ExchangeAsk::Finish(Authorized { body, authorizations })
             }
             IssueState::Done | IssueState::Refused { .. } => ExchangeAsk::Nothing,
+        }
+    }
+
+    fn finish_of(&self, session: &[u8; 32], challenges: &[Challenge]) -> ExchangeFinish {
+        ExchangeFinish {
+            bank: self.bank,
+            request_id: self.request_id,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            session: *session,
+            challenges: challenges.to_vec(),
+        }
+    }
+
+    /// The digest of the finish that it asks, if that is what it asks.
+    pub fn finish_digest(&self) -> Option<[u8; 32]> {
+        match &self.state {
+            IssueState::Finishing { session, challenges } => {
+                Some(self.finish_of(session, challenges).digest())
+            }
+            _ => None,
         }
     }
 
@@ -271,6 +351,7 @@ impl Exchange {
 #[derive(Debug)]
 pub struct VerifiedExchangeBegin {
     body: ExchangeBegin,
+    digest: [u8; 32],
     coins: VerifiedCoins,
 }
 
@@ -296,15 +377,16 @@ pub fn verify_begin(
     check_recipient(&body.bank, here)?;
     check_length("inputs", body.inputs.len())?;
     check_length("outputs", body.outputs.len())?;
+    let digest = body.digest();
     let coins = verify(
         &body.inputs,
         &authorizations,
         CoinUse::ExchangeBegin,
-        &body.digest(),
+        &digest,
         keys,
         rng,
     )?;
-    Ok(VerifiedExchangeBegin { body, coins })
+    Ok(VerifiedExchangeBegin { body, digest, coins })
 }
 
 /// Verifies a finish.
@@ -354,11 +436,12 @@ fn check_exchangeable(coins: &VerifiedCoins, states: &[CoinState], now_ms: u64) 
     Ok(())
 }
 
-fn row_keys(coins: &VerifiedCoins) -> Vec<(KeyId, PublicKey)> {
-    coins.coins().iter().map(VerifiedCoin::row_key).collect()
-}
-
 impl VerifiedExchangeBegin {
+    /// The digest of the whole request.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The coins, whose rows the bank loads.
     pub fn coins(&self) -> &VerifiedCoins {
         &self.coins
@@ -374,7 +457,7 @@ impl VerifiedExchangeBegin {
         SessionRequest {
             key: (Owner::Coins, self.body.request_id),
             outputs: self.body.outputs.clone(),
-            inputs: row_keys(&self.coins),
+            inputs: self.coins.row_keys(),
             randomness: self.body.client_randomness,
         }
     }
@@ -411,6 +494,11 @@ pub struct Swap {
 }
 
 impl VerifiedExchangeFinish {
+    /// The digest of the whole request.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// The coins, whose rows the bank loads.
     pub fn coins(&self) -> &VerifiedCoins {
         &self.coins
@@ -443,7 +531,7 @@ impl VerifiedExchangeFinish {
     ) -> Result<Swap, Refusal> {
         let request = &self.body;
         let key = (Owner::Coins, request.request_id);
-        let inputs = row_keys(&self.coins);
+        let inputs = self.coins.row_keys();
         let session = sessions.take(&key, &request.session, &request.outputs, &inputs, now_ms)?;
         check_exchangeable(&self.coins, states, now_ms)?;
         let outputs = check_outputs(&request.outputs, keys, now_ms)?;

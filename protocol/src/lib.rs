@@ -14,6 +14,7 @@
 //! | phase two: one final decision | [`decide`], and the [`cause`] of an abort |
 //! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
 //! | the bank obeys the decision | [`settle`] |
+//! | a refusal that is final, signed | [`denial`] |
 //! | a wallet from its seed alone | [`restore`] |
 //! | who kept the contract, judged offline | [`evidence`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
@@ -24,6 +25,7 @@ pub mod cause;
 pub mod coins;
 pub mod contract;
 pub mod decide;
+pub mod denial;
 pub mod documents;
 pub mod evidence;
 pub mod exchange;

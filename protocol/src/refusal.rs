@@ -1,13 +1,14 @@
 //! Why a request was refused, told to whoever asked.
 //!
 //! No refusal ends anything for a wallet: only a signed document does (an abort, a receipt, the issued
-//! coins). A refusal says what was wrong and whether asking again can help; it never says anything that
+//! coins, a bank's [`Denial`]). A refusal says what was wrong and whether asking again can help; it never says anything that
 //! joins two requests.
 
 use crate::decide::SignedDecision;
-use crate::documents::{Abort, CoinUse, EarlierUse, Issued, PurchaseId};
+use crate::denial::Denial;
+use crate::documents::{Abort, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;
-use farthing_coin::{Coin, KeyId, PublicKey, Signed};
+use farthing_coin::{KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
 /// Why a request was refused. Whatever it is, the request has changed nothing.
@@ -37,6 +38,10 @@ pub enum Refusal {
     /// The merchant's goods.
     #[error(transparent)]
     Goods(#[from] GoodsFault),
+    /// The bank denies the request for good, and signs it. Whoever is told checks that: see
+    /// [`is_denied`](crate::denial::is_denied).
+    #[error("{}", .0.body.cause)]
+    Denied(Box<Signed<Denial>>),
 }
 
 /// What to do about a refusal.
@@ -256,21 +261,6 @@ pub enum CoinFault {
     /// It was exchanged in another request.
     #[error("it is already exchanged")]
     AlreadyExchanged(EarlierUse),
-}
-
-impl CoinFault {
-    /// The use that the fault proves `coin` to have been put to before: its holder's signature verifies, is
-    /// for what the fault says, and is not the one that came with the request at hand, of `digest`.
-    pub fn proven_use(&self, coin: &Coin, digest: &[u8; 32]) -> Option<EarlierUse> {
-        let (earlier, operation) = match self {
-            CoinFault::AlreadyHeld(earlier) | CoinFault::AlreadySpent(earlier) => (earlier, CoinUse::Hold),
-            CoinFault::AlreadyExchanged(earlier) => (earlier, CoinUse::Exchange),
-            _ => return None,
-        };
-        let proves =
-            earlier.operation == operation && earlier.digest != *digest && earlier.verify(coin).is_ok();
-        proves.then_some(*earlier)
-    }
 }
 
 /// The contract, the offer, or a signed document.

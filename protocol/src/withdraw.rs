@@ -130,18 +130,31 @@ impl Withdrawal {
                 },
                 account,
             )),
-            IssueState::Finishing { session, challenges } => WithdrawAsk::Finish(Signed::sign(
-                WithdrawFinish {
-                    bank: self.bank,
-                    account: self.account,
-                    request_id: self.request_id,
-                    outputs: self.outputs.clone(),
-                    session: *session,
-                    challenges: challenges.clone(),
-                },
-                account,
-            )),
+            IssueState::Finishing { session, challenges } => {
+                WithdrawAsk::Finish(Signed::sign(self.finish_of(session, challenges), account))
+            }
             IssueState::Done | IssueState::Refused { .. } => WithdrawAsk::Nothing,
+        }
+    }
+
+    fn finish_of(&self, session: &[u8; 32], challenges: &[Challenge]) -> WithdrawFinish {
+        WithdrawFinish {
+            bank: self.bank,
+            account: self.account,
+            request_id: self.request_id,
+            outputs: self.outputs.clone(),
+            session: *session,
+            challenges: challenges.to_vec(),
+        }
+    }
+
+    /// The digest of the finish that it asks, if that is what it asks.
+    pub fn finish_digest(&self) -> Option<[u8; 32]> {
+        match &self.state {
+            IssueState::Finishing { session, challenges } => {
+                Some(self.finish_of(session, challenges).digest())
+            }
+            _ => None,
         }
     }
 
@@ -273,6 +286,11 @@ pub(crate) fn check_account<D: Document>(
 }
 
 impl VerifiedWithdrawBegin {
+    /// The digest of the whole request.
+    pub fn digest(&self) -> [u8; 32] {
+        self.0.digest()
+    }
+
     /// The account.
     pub fn account(&self) -> PublicKey {
         self.0.account
@@ -320,6 +338,11 @@ pub struct Debit {
 }
 
 impl VerifiedWithdrawFinish {
+    /// The digest of the whole request.
+    pub fn digest(&self) -> [u8; 32] {
+        self.0.digest()
+    }
+
     /// The account.
     pub fn account(&self) -> PublicKey {
         self.0.account

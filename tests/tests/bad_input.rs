@@ -22,6 +22,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::{Call, KeysRequest},
     decide::{Outcome, SignedDecision},
+    denial::{CoinDenial, DenialCause},
     documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, Settled},
     exchange::authorize,
     goods::GoodsKey,
@@ -172,6 +173,28 @@ macro_rules! coin {
     };
 }
 
+/// A denial that the bank has signed, for this cause.
+macro_rules! denied {
+    ($desk:expr, $refusal:expr, $cause:pat $(if $guard:expr)?) => {
+        match $refusal {
+            Refusal::Denied(denial) => {
+                let bank = $desk.hand.key(Bank);
+                denial.body.bank == bank
+                    && denial.verify(&bank).is_ok()
+                    && matches!(&denial.body.cause, $cause $(if $guard)?)
+            }
+            _ => false,
+        }
+    };
+}
+
+/// A denial of a coin.
+macro_rules! coin_denied {
+    ($desk:expr, $refusal:expr, $what:pat $(if $guard:expr)?) => {
+        denied!($desk, $refusal, DenialCause::Coin { what: $what, .. } $(if $guard)?)
+    };
+}
+
 macro_rules! request {
     ($what:pat) => {
         Refusal::Request($what)
@@ -279,11 +302,11 @@ async fn withdrawals() {
         "65 outputs", signed(|b| b.outputs = vec![b.outputs[0]; 65])
             => request!(RequestFault::ListLength { got: 65, most: 64, .. }),
         "a key that never was", signed(|b| b.outputs = vec![KeyId([9; 32])])
-            => issue!(IssueFault::UnknownKey(KeyId([9, ..]))),
+            => said if denied!(desk, said, DenialCause::UnknownKey(KeyId([9, ..]))),
         "a key of the next epoch", not_issued => issue!(IssueFault::NotIssuing(key)) if *key == next_epoch,
         "signed by another", not_hers => request!(RequestFault::Signature { .. }),
         "an account that is not there", nobodys
-            => Refusal::Account(AccountFault::Unknown(key)) if *key == stranger().public(),
+            => said if denied!(desk, said, DenialCause::UnknownAccount(key) if *key == stranger().public()),
         "an account that is no point", no_point
             => request!(RequestFault::Signature { why, .. }) if why.contains("canonical"),
         "a signature without a point", no_commitment
@@ -329,11 +352,22 @@ async fn withdrawals() {
         "a session that was used", reused => issue!(IssueFault::SessionGone),
     }
 
-    let dear = hand.withdrawal_begun(&hand.withdrawal(&[2048; 25]).await).await;
+    let too_dear = hand.withdraw_begin(&hand.withdrawal(&[2048; 25]).await);
+    refused! { desk,
+        "more than the account has", too_dear
+            => said if denied!(
+                desk, said, DenialCause::Balance { balance: Amount(49_992), asked: Amount(51_200) }
+            ),
+    }
+    let half = hand.withdrawal_begun(&hand.withdrawal(&[2048; 13]).await).await;
+    let dear = hand.withdrawal_begun(&hand.withdrawal(&[2048; 13]).await).await;
+    hand.ask(hand.withdraw_finish(&half)).await.unwrap();
     let dear = hand.withdraw_finish(&dear);
     refused! { desk,
-        "more than the account has", dear.clone()
-            => Refusal::Account(AccountFault::Balance { balance: Amount(49_992), asked: Amount(51_200) }),
+        "more than the account has by now", dear.clone()
+            => said if denied!(
+                desk, said, DenialCause::Balance { balance: Amount(23_368), asked: Amount(26_624) }
+            ),
         "the same again", dear => issue!(IssueFault::SessionGone),
     }
     desk.balanced().await;
@@ -397,8 +431,9 @@ async fn coins() {
         refused! { desk,
             "too little or too much out",
                 unbalanced
-                => issue!(IssueFault::Unbalanced { inputs: Amount(12), outputs: Amount(got) })
-                    if *got == worth,
+                => said if denied!(
+                    desk, said, DenialCause::Unbalanced { inputs: Amount(12), outputs: Amount(got) } if *got == worth
+                ),
         }
     }
     let begun = hand.exchange_begun(&planned, &purse).await;
@@ -441,15 +476,15 @@ async fn coins() {
     let again = hand.exchange_begin(&hand.exchange(&purse, &[4, 8]).await, &purse);
     refused! { desk,
         "an exchange of held coins", exchange(of(&held)).await
-            => coin!(0, CoinFault::AlreadyHeld(use_)) if use_.verify(&held.coins[0]).is_ok(),
+            => said if coin_denied!(desk, said, CoinDenial::Held(use_) if use_.verify(&held.coins[0]).is_ok()),
         "an exchange of spent coins", exchange(of(&spent)).await
-            => coin!(0, CoinFault::AlreadySpent(use_)) if use_.verify(&spent.coins[0]).is_ok(),
+            => said if coin_denied!(desk, said, CoinDenial::Spent { used: use_, .. } if use_.verify(&spent.coins[0]).is_ok()),
         "an exchange of exchanged coins", again
-            => coin!(0, CoinFault::AlreadyExchanged(use_)) if use_.verify(&purse.coins[0]).is_ok(),
+            => said if coin_denied!(desk, said, CoinDenial::Exchanged { used: use_, .. } if use_.verify(&purse.coins[0]).is_ok()),
         "a purchase with held coins", hand.order(&held).await.hold()
-            => coin!(0, CoinFault::AlreadyHeld(use_)) if use_.verify(&held.coins[0]).is_ok(),
+            => said if coin_denied!(desk, said, CoinDenial::Held(use_) if use_.verify(&held.coins[0]).is_ok()),
         "a purchase with spent coins", hand.order(&spent).await.hold()
-            => coin!(0, CoinFault::AlreadySpent(use_)) if use_.verify(&spent.coins[0]).is_ok(),
+            => said if coin_denied!(desk, said, CoinDenial::Spent { used: use_, .. } if use_.verify(&spent.coins[0]).is_ok()),
     }
 
     // And coins whose time is over.
@@ -460,13 +495,13 @@ async fn coins() {
     let late = hand.order(&old).await;
     refused! { desk,
         "a purchase with old coins", late.bank_hold()
-            => coin!(0, CoinFault::Expired { expired_ms }) if *expired_ms == dates.spend_until_ms,
+            => said if coin_denied!(desk, said, CoinDenial::Expired { expired_ms } if *expired_ms == dates.spend_until_ms),
     }
     desk.world.clock.jump_to(dates.redeem_until_ms);
     desk.world.bank().extend_keys().await.unwrap();
     refused! { desk,
         "an exchange of old coins", exchange(of(&old)).await
-            => coin!(0, CoinFault::Expired { expired_ms }) if *expired_ms == dates.redeem_until_ms,
+            => said if coin_denied!(desk, said, CoinDenial::Expired { expired_ms } if *expired_ms == dates.redeem_until_ms),
     }
     desk.balanced().await;
 }
@@ -511,7 +546,7 @@ async fn holds_and_contracts() {
             => contract!(ContractFault::OtherCoins),
         "other coins", bad(|r| r.payment.coins[0].public = stranger().public())
             => contract!(ContractFault::OtherCoins),
-        "no coins", bad(|r| r.payment.coins.clear()) => contract!(ContractFault::OtherCoins),
+        "no coins", bad(|r| r.payment.coins.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
         "another note", bad(|r| r.payment.note[7] ^= 1) => contract!(ContractFault::OtherNote),
         "a short note", bad(|r| r.payment.note.truncate(9))
             => request!(RequestFault::ListMismatch { got: 9, .. }),

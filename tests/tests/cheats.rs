@@ -18,11 +18,12 @@ use farthing_client::{
     rows::{CoinRow, CoinStatus, Delivery},
     wallet::Wallet,
 };
-use farthing_coin::{PublicKey, Seed};
+use farthing_coin::{Document, PublicKey, Seed};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{admin::AdminHandler, store::limits::QUEUE_MAX_TRANSACTIONS};
 use farthing_protocol::{
     decide::Outcome,
+    denial::{DenialCause, RequestKind, is_denied},
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
     goods::{GoodsKey, SealingSecret},
@@ -30,7 +31,7 @@ use farthing_protocol::{
     money::Amount,
     offer::CatalogFault,
     purchase::{OfferFault, Purchase, PurchaseError},
-    refusal::{CoinsFault, IssueFault, Later, PurchaseFault, Refusal},
+    refusal::{IssueFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral},
 };
 use farthing_tests::{
@@ -793,7 +794,8 @@ fn a_bank_that_signs_that_it_aborted_what_was_committed_pays_all_the_same_or_is_
 fn denies_coins(seed: u64, pretext: Pretext) {
     setting(seed, async |it| {
         it.world.cheat(MERCHANT, NeverReleases);
-        it.world.cheat(Party::Bank, DeniesCoins::new(pretext));
+        let key = it.world.foundation.key(Party::Bank);
+        it.world.cheat(Party::Bank, DeniesCoins::new(key, pretext));
         let (number, bought) = it.buy().await;
         assert!(bought.unwrap_err().is_silence());
         let error = it.wallet.cancel(number).await.unwrap_err();
@@ -834,17 +836,17 @@ fn denies_coins(seed: u64, pretext: Pretext) {
 }
 
 #[test]
-fn a_bank_that_says_that_a_coin_is_none_is_convicted_by_the_coin() {
-    denies_coins(11, Pretext::NoCoin);
+fn a_bank_that_says_that_a_coin_has_expired_is_convicted_by_its_date() {
+    denies_coins(11, Pretext::Expired);
 }
 
 #[test]
-fn a_bank_that_makes_up_a_use_of_a_coin_is_convicted_by_the_coin() {
+fn a_bank_that_makes_up_a_use_of_a_coin_is_convicted_by_its_denial() {
     denies_coins(12, Pretext::MadeUp);
 }
 
 #[test]
-fn a_bank_that_shows_a_use_that_was_aborted_is_convicted_by_coin_and_abort() {
+fn a_bank_that_shows_a_use_that_was_aborted_is_convicted_by_its_denial() {
     denies_coins(13, Pretext::Aborted);
 }
 
@@ -895,24 +897,23 @@ fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sa
 
         // Nor does she get a spent coin's worth from the bank, which shows what she signed.
         let exchange = hand.exchange(&purse, &EXACT).await;
-        let refusal = hand
-            .ask(hand.exchange_begin(&exchange, &purse))
-            .await
-            .unwrap_err();
-        let Refusal::Coins(fault) = refusal else {
+        let begin = hand.exchange_begin(&exchange, &purse);
+        let digest = begin.body.digest();
+        let refusal = hand.ask(begin).await.unwrap_err();
+        let Refusal::Denied(denial) = refusal else {
             panic!("{refusal}")
         };
-        let coin = purse.coins[fault.index];
-        assert!(fault.what.proven_use(&coin, &[0; 32]).is_some(), "{fault}");
+        let bank = it.key(Party::Bank);
+        assert!(is_denied(&denial, &bank, RequestKind::ExchangeBegin, &digest));
+        // Nor does she convict it: its denial shows what she bought.
+        let coin = purse.coins.iter().find(|coin| denial.body.names(coin)).unwrap();
         let accusing = Papers {
             keys: Some(hand.keys().await.signed().clone()),
-            coins: vec![coin],
+            coins: vec![*coin],
+            denials: vec![*denial],
             ..Papers::default()
         };
-        convicts(
-            std::slice::from_ref(&accusing),
-            &[it.bank(Charge::CoinDenied(coin.public))],
-        );
+        convicts(std::slice::from_ref(&accusing), &[]);
         let mut together = it.banks_papers(&About::Coin {
             key: coin.public.to_string(),
         });
@@ -929,12 +930,15 @@ fn a_coin_offered_for_two_purchases_is_held_for_one_and_the_refusal_proves_itsel
         let (first, second) = (hand.order(&purse).await, hand.order(&purse).await);
         let hold = hand.held(&first).await;
         let refusal = hand.ask(second.hold()).await.unwrap_err();
-        let Refusal::Coins(CoinsFault { index, what }) = refusal else {
+        let Refusal::Denied(denial) = refusal else {
             panic!("{refusal}")
         };
-        let used = what
-            .proven_use(&purse.coins[index], &second.order.purchase().0)
-            .unwrap();
+        let (bank, id) = (it.key(Party::Bank), second.order.purchase().0);
+        assert!(is_denied(&denial, &bank, RequestKind::Hold, &id));
+        let DenialCause::Coin { key_id, coin, what } = &denial.body.cause else {
+            panic!("{denial:?}")
+        };
+        let used = what.authorized_use(key_id, coin).unwrap();
         assert_eq!(
             used.digest,
             first.order.purchase().0,

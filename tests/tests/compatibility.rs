@@ -10,12 +10,17 @@
     reason = "a panic is how a test fails"
 )]
 
+use farthing_bank::{
+    migrate::migrate,
+    rows::{COINS, EXCHANGED, FINISHED},
+};
 use farthing_client::demo::ports;
 use farthing_node::{
     card::{Card, RoleName},
-    store::SCHEMA_VERSION,
+    serve::open_store,
+    store::{SCHEMA_VERSION, StoreOptions},
 };
-use farthing_protocol::money::Amount;
+use farthing_protocol::{coins::CoinState, money::Amount};
 use farthing_tests::processes::{
     customer::{SILENT, units},
     node::Node,
@@ -26,6 +31,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr},
+    ops::Bound,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -287,6 +293,40 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     let audit = nodes.bank.ask(&["audit"], &[]);
     assert_eq!(audit["problems"], json!([]), "{audit}");
     assert_eq!(available(&again), has);
+}
+
+#[test]
+fn exchanges_on_record_are_found_by_their_finish() {
+    let old = unpacked(&["bank"]);
+    let dir = old.path().join("bank").join("store");
+    let store = open_store(&dir, StoreOptions::default(), migrate).expect("the store of a bank");
+    let exchanged = EXCHANGED
+        .scan(&store.view(), Bound::Unbounded, 1000)
+        .expect("the exchanges");
+    let finished = FINISHED
+        .scan(&store.view(), Bound::Unbounded, 1000)
+        .expect("the index");
+    assert!(!exchanged.is_empty());
+    assert_eq!(exchanged.len(), finished.len());
+    // Every coin that was taken in leads to what was given for it.
+    let coins = COINS
+        .scan(&store.view(), Bound::Unbounded, 10_000)
+        .expect("the coins");
+    let mut found = 0;
+    for (_, state) in coins {
+        if let CoinState::Exchanged(used) = state {
+            let id = FINISHED.peek(&store.view(), &used.digest).expect("the index");
+            let id = id.expect("its finish is in the index");
+            assert!(
+                EXCHANGED
+                    .peek(&store.view(), &id)
+                    .expect("the exchanges")
+                    .is_some()
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 0);
 }
 
 /// Judges documents, which needs no wallet.

@@ -20,6 +20,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::Call,
     decide::SignedDecision,
+    denial::{CoinDenial, Denial, DenialCause, RequestKind, is_denied},
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
     exchange::{Exchange, ExchangeAsk},
     goods::GoodsKey,
@@ -281,6 +282,26 @@ impl World {
         refusal
     }
 
+    /// Asks what must be denied for good, in a document that the bank has signed for this very request.
+    pub async fn denied<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
+        &self,
+        call: C,
+        kind: RequestKind,
+        request: [u8; 32],
+    ) -> Denial {
+        let refusal = self.refused(call).await;
+        self.denial(&refusal, kind, &request)
+    }
+
+    pub fn denial(&self, refusal: &Refusal, kind: RequestKind, request: &[u8; 32]) -> Denial {
+        let Refusal::Denied(denial) = refusal else {
+            panic!("expected a denial, got: {refusal}")
+        };
+        assert!(is_denied(denial, &self.bank.here(), kind, request));
+        assert_eq!(denial.body.at_ms, self.now_ms());
+        denial.body.clone()
+    }
+
     /// The books balance, to the unit; what the coins that are out are worth.
     pub async fn audited(&self) -> Amount {
         let report = self.bank.audit().await.unwrap();
@@ -471,6 +492,18 @@ impl World {
             escrow: self.escrow.public(),
             decision: SignedDecision::Abort(Signed::sign(abort, &self.escrow)),
         }
+    }
+}
+
+/// What a denial says of a coin.
+pub fn denied_coin(denial: &Denial, coin: &Coin) -> CoinDenial {
+    match &denial.cause {
+        DenialCause::Coin {
+            key_id,
+            coin: key,
+            what,
+        } if (*key_id, *key) == (coin.key_id, coin.public) => what.clone(),
+        other => panic!("expected a denial of {}, got: {other}", coin.public),
     }
 }
 

@@ -99,6 +99,17 @@ impl<'a> Case<'a> {
         !self.aborts.is_empty() && !self.is_committed()
     }
 
+    /// Whether the purchase is one at `bank`, and the escrow that its terms name has committed it on these terms.
+    pub(super) fn is_paid(&self, bank: &PublicKey) -> bool {
+        let Some(terms) = self.terms.filter(|terms| terms.bank == *bank) else {
+            return false;
+        };
+        let fits = |commit: &&Signed<Commit>| {
+            commit.body.bank == *bank && crate::settle::check_commit(&commit.body, terms).is_ok()
+        };
+        self.commits.iter().any(fits)
+    }
+
     /// What is proven.
     pub(super) fn judge(&self) -> Vec<Conviction> {
         let escrow = Culprit::Escrow(self.escrow);

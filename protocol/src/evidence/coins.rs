@@ -1,10 +1,16 @@
-//! Coins that a bank denies: its blind signature is its promise, and only the coin's own key can have used it up.
+//! Coins that a bank denies. Its blind signature is its promise; it breaks it by a denial that it signs without showing
+//! that the coin was used up, or that its time has ended.
 
 use super::{Charge, Conviction, Culprit, Papers, ShownUse, case::Case};
-use crate::documents::CoinUse;
-use farthing_coin::KeyBook;
+use crate::{
+    denial::{Denial, proves_exchange},
+    documents::CoinUse,
+};
+use farthing_coin::{Coin, Denomination, KeyBook, Signed};
+use farthing_planted::{Defect, is_planted};
 
-/// The coins that a bank has to make good: valid under its list of keys, and not shown to have been used.
+/// The coins that a bank has to make good: valid under its list of keys, denied by it without a good reason, and not
+/// shown to have been used up by anything else.
 pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
     let lists = papers.iter().filter_map(|paper| paper.keys.as_ref());
     let books: Vec<KeyBook> = lists
@@ -13,17 +19,19 @@ pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
     let mut convictions: Vec<Conviction> = Vec::new();
     for book in &books {
         for coin in papers.iter().flat_map(|paper| &paper.coins) {
-            let issued = book.get(&coin.key_id).is_some_and(|key| coin.verify(key).is_ok());
-            let mut uses = papers.iter().flat_map(|paper| &paper.uses);
-            let used = uses.any(|shown| {
-                (shown.key_id, shown.coin) == (coin.key_id, coin.public) && uses_up(shown, cases)
-            });
+            let Some(key) = book.get(&coin.key_id) else {
+                continue;
+            };
             let conviction = Conviction {
                 culprit: Culprit::Bank(book.list().bank),
                 charge: Charge::CoinDenied(coin.public),
                 purchase: None,
             };
-            if issued && !used && !convictions.contains(&conviction) {
+            let mut uses = papers.iter().flat_map(|paper| &paper.uses);
+            let is_owed = coin.verify(key).is_ok()
+                && is_wrongly_denied(papers, coin, key, book)
+                && !uses.any(|shown| is_of(shown, coin) && uses_up(shown, book, cases));
+            if is_owed && !convictions.contains(&conviction) {
                 convictions.push(conviction);
             }
         }
@@ -31,14 +39,39 @@ pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
     convictions
 }
 
-/// Whether the coin's own key has used it up. What it was held for and what was then aborted has not; nor has a mere
-/// question for an exchange.
-fn uses_up(shown: &ShownUse, cases: &[Case<'_>]) -> bool {
+/// Whether the bank has signed a denial of the coin that shows no good reason.
+fn is_wrongly_denied(papers: &[Papers], coin: &Coin, key: &Denomination, book: &KeyBook) -> bool {
+    let bank = &book.list().bank;
+    let terms = || papers.iter().flat_map(Papers::terms);
+    let is_wrong = |denial: &&Signed<Denial>| {
+        denial.body.bank == *bank
+            && denial.body.names(coin)
+            && denial.verify(bank).is_ok()
+            && !denial.body.is_right(key, book, terms())
+    };
+    let mut denials = papers.iter().flat_map(|paper| &paper.denials);
+    denials.any(|denial| is_wrong(&denial)) || is_planted(Defect::UndeniedCoinConvicts)
+}
+
+fn is_of(shown: &ShownUse, coin: &Coin) -> bool {
+    (shown.key_id, shown.coin) == (coin.key_id, coin.public)
+}
+
+/// Whether the coin's own key has used it up, and its holder got what it was used for: the new coins of that very
+/// exchange, or a purchase that its escrow has committed. A mere question for an exchange has used nothing up.
+fn uses_up(shown: &ShownUse, book: &KeyBook, cases: &[Case<'_>]) -> bool {
     let used = &shown.used;
-    let released = |case: &Case<'_>| case.purchase.0 == used.digest && case.is_only_aborted();
     let is_final = match used.operation {
-        CoinUse::Hold => !cases.iter().any(released),
-        CoinUse::Exchange => true,
+        CoinUse::Hold => {
+            let bank = &book.list().bank;
+            let mut of_purchase = cases.iter().filter(|case| case.purchase.0 == used.digest);
+            of_purchase.any(|case| case.is_paid(bank))
+        }
+        CoinUse::Exchange if is_planted(Defect::UseUnproven) => true,
+        CoinUse::Exchange => {
+            let issued = shown.issued.as_ref();
+            issued.is_some_and(|issued| proves_exchange(issued, used, book))
+        }
         CoinUse::ExchangeBegin => false,
     };
     is_final && used.verify_by(&shown.key_id, &shown.coin).is_ok()

@@ -105,6 +105,7 @@ defects! {
     CatalogUnbounded: "The wallet reads a catalogue of any order and length.",
     ReceiptKeyUnchecked: "The wallet takes a receipt whose goods key is not the offer's.",
     GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
+    UnsignedRefusalFinal: "The wallet takes a bank's refusal that is not signed for its last word.",
     // Everybody.
     BareAbortCleared: "The judge clears an escrow of an abort without the cause that it promised to show.",
     TextShownRaw: "What others wrote is printed as they wrote it.",
@@ -113,6 +114,8 @@ defects! {
     NetworkFileUnlocked: "A card is added to the network file as it was when it was read.",
     GoodsNamedByDigest: "The wallet names a file of encrypted goods by their digest, which is public.",
     HomeLeftOpen: "A directory that others can read is opened as it is.",
+    UseUnproven: "A coin counts as exchanged by its own signature, without what the bank gave for it.",
+    UndeniedCoinConvicts: "The judge convicts a bank of denying a coin without a denial that the bank signed.",
     JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
     LengthUnchecked: "Nobody bounds the list of coins in a request.",
 }

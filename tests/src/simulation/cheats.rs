@@ -4,14 +4,15 @@
 //! does not touch the honest server behind it answers, so that a cheat is as long as what it does wrong. To add one,
 //! implement [`Cheat`], put it in front with [`World::cheat`], and say in `tests/tests/cheats.rs` what has to hold.
 
-use super::{party::Party, world::World};
+use super::{denials::deny, party::Party, world::World};
 use async_trait::async_trait;
-use farthing_coin::{Coin, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
+use farthing_coin::{Coin, Document, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{Committed, Outcome, OutcomeRequest, ReleaseRequest, SignedDecision},
+    denial::{CoinDenial, RequestKind},
     documents::{
         Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,
         Settled, Terms,
@@ -21,7 +22,7 @@ use farthing_protocol::{
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
-    refusal::{CoinFault, CoinsFault, Later, PurchaseFault, Refusal},
+    refusal::{Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
     settle::{Answers, SettleOne, SettleRequest},
@@ -105,7 +106,7 @@ fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -
     }
 }
 
-fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
+pub(super) fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
     encode_reply::<()>(&Err(refusal.into()))
 }
 
@@ -571,25 +572,27 @@ fn has_commit(settle: &SettleRequest) -> bool {
 /// What a bank shows for it that a coin is no good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pretext {
-    /// Nothing: the coin is none.
-    NoCoin,
+    /// Its time, which has not come.
+    Expired,
     /// A signature that it has made up.
     MadeUp,
     /// The coin's own signature for a purchase that was aborted.
     Aborted,
 }
 
-/// A bank that takes no coin back.
+/// A bank that takes no coin back, and signs that.
 pub struct DeniesCoins {
+    key: SecretKey,
     pretext: Pretext,
     /// The last authorization that it has seen of each coin.
     seen: Mutex<BTreeMap<PublicKey, EarlierUse>>,
 }
 
 impl DeniesCoins {
-    /// Under this pretext.
-    pub fn new(pretext: Pretext) -> Self {
+    /// Under this pretext, with the bank's identity key.
+    pub fn new(key: SecretKey, pretext: Pretext) -> Self {
         Self {
+            key,
             pretext,
             seen: Mutex::default(),
         }
@@ -599,21 +602,20 @@ impl DeniesCoins {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn deny(&self, coin: &Coin) -> CoinFault {
-        match self.pretext {
-            Pretext::NoCoin => CoinFault::Invalid("the coin does not bear this bank's signature".into()),
-            Pretext::MadeUp => CoinFault::AlreadySpent(EarlierUse {
+    fn deny(&self, coin: &Coin) -> CoinDenial {
+        let used = match self.pretext {
+            Pretext::Expired => return CoinDenial::Expired { expired_ms: 1 },
+            Pretext::MadeUp => EarlierUse {
                 operation: CoinUse::Hold,
                 digest: [66; 32],
                 authorization: Signature {
                     commitment: coin.public.0,
                     response: [1; 32],
                 },
-            }),
-            Pretext::Aborted => {
-                CoinFault::AlreadySpent(*self.seen().get(&coin.public).expect("the coin was held before"))
-            }
-        }
+            },
+            Pretext::Aborted => *self.seen().get(&coin.public).expect("the coin was held before"),
+        };
+        CoinDenial::Spent { used, proof: None }
     }
 }
 
@@ -623,8 +625,8 @@ impl Cheat for DeniesCoins {
         match BankRequest::decode(&request) {
             Ok(BankRequest::ExchangeBegin(begin)) => {
                 let coin = begin.body.inputs.first().expect("an exchange has inputs");
-                let (index, what) = (0, self.deny(coin));
-                refuse(CoinsFault { index, what })
+                let (kind, digest) = (RequestKind::ExchangeBegin, begin.body.digest());
+                refuse(deny(&self.key, kind, digest, coin, self.deny(coin)))
             }
             Ok(BankRequest::Hold(hold)) => {
                 let digest = hold.body.terms.purchase_id().0;

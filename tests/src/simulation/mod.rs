@@ -21,6 +21,7 @@ pub mod campaign;
 pub mod cheats;
 pub mod check;
 pub mod customer;
+pub mod denials;
 pub mod dice;
 pub mod fault;
 pub mod foundation;

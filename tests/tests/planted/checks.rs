@@ -1,6 +1,6 @@
 //! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
 
-use crate::{clones, copies, disks, heads, homes, links, lists, local, papers, strangers};
+use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, papers, strangers};
 use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
@@ -176,6 +176,18 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "papers of an abort without a cause",
         papers::papers_of_an_abort_without_a_cause
+    ),
+    story!(
+        "a finish that was never answered",
+        denials::a_finish_that_was_never_answered
+    ),
+    story!(
+        "a debit that is refused without a signature",
+        denials::a_debit_that_is_refused_without_a_signature
+    ),
+    story!(
+        "a coin that nobody has denied",
+        denials::a_coin_that_nobody_has_denied
     ),
     story!(
         "what is said in her name is said nowhere else",

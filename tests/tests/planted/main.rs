@@ -25,6 +25,7 @@
 mod checks;
 mod clones;
 mod copies;
+mod denials;
 mod disks;
 mod heads;
 mod homes;

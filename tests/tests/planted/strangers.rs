@@ -72,7 +72,7 @@ pub async fn more_than_her_account_holds() {
     hand.ask(hand.withdraw_finish(&first)).await.expect("coins");
     let finish = hand.ask(hand.withdraw_finish(&second)).await;
     assert!(
-        matches!(finish, Err(Refusal::Account(_))),
+        matches!(finish, Err(Refusal::Denied(_))),
         "money: more is issued than the account holds"
     );
 }
@@ -82,7 +82,7 @@ pub async fn a_session_that_her_account_cannot_pay() {
     let (_world, hand) = stranger(43).await;
     let begin = hand.withdraw_begin(&hand.withdrawal(&[1024, 512]).await);
     assert!(
-        matches!(hand.ask(begin).await, Err(Refusal::Account(_))),
+        matches!(hand.ask(begin).await, Err(Refusal::Denied(_))),
         "bad input: the bank works for an account that cannot pay"
     );
 }
@@ -233,7 +233,7 @@ pub async fn a_sealed_offer_and_coins_that_are_held() {
     hand.held(&hand.order(&purse).await).await;
     let outcome = hand.ask(hand.order(&purse).await.pay()).await;
     assert!(
-        matches!(outcome, Err(Refusal::Coins(_))),
+        matches!(outcome, Err(Refusal::Denied(_))),
         "goods: they are had for coins that are not held"
     );
 }

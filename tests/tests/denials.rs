@@ -1,0 +1,445 @@
+//! Final refusals: a wallet gives up nothing for a word that the bank has not signed for that very request, and a coin
+//! counts as used only with what was given for it. Banks, escrows and customers that cheat about it, each to its end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_bank::evidence::About;
+use farthing_client::{
+    error::WalletError,
+    rows::{CoinRow, CoinStatus},
+    wallet::Wallet,
+};
+use farthing_coin::{Coin, PublicKey, SecretKey, Seed, Signed};
+use farthing_node::card::RoleName;
+use farthing_protocol::{
+    denial::Denial,
+    evidence::{Charge, Conviction, Culprit, Papers, judge},
+    money::Amount,
+    refusal::Refusal,
+};
+use farthing_tests::by_hand::ByHand;
+use farthing_tests::simulation::{
+    cheats::{Cheat, NeverReleases},
+    customer::Customer,
+    denials::{AnswersWithRefusals, MakesUpDenials, SignsWithAnotherKey, StealsInExchange, Theft},
+    local,
+    party::Party,
+    world::World,
+};
+use std::sync::Arc;
+
+const BANK: Party = Party::Bank;
+const ESCROW: Party = Party::Escrow(0);
+const MERCHANT: Party = Party::Merchant(0);
+
+/// What she has in her account at first.
+const FUNDS: Amount = Amount(4000);
+
+/// What she withdraws.
+const WITHDRAWN: Amount = Amount(2000);
+
+struct Setting {
+    world: Arc<World>,
+    customer: Customer,
+    wallet: Wallet,
+}
+
+/// A world in virtual time, and a customer with coins.
+fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
+    local(async {
+        let world = World::new(seed).await;
+        let customer = world.customer("alice", FUNDS).await;
+        let wallet = customer.wallet();
+        wallet.withdraw(&world.parties().bank, WITHDRAWN).await.unwrap();
+        let setting = Setting {
+            world,
+            customer,
+            wallet,
+        };
+        test(setting).await;
+    });
+}
+
+impl Setting {
+    fn bank_cheats<C: Cheat>(&self, cheat: C) {
+        self.world.cheat(BANK, cheat);
+    }
+
+    fn account(&self) -> PublicKey {
+        self.wallet.account(&self.bank_key().public()).unwrap()
+    }
+
+    fn bank_key(&self) -> SecretKey {
+        self.world.foundation.key(BANK)
+    }
+
+    /// Her largest coin.
+    fn largest(&self) -> CoinRow {
+        let coins = self.wallet.present_coins().unwrap();
+        coins.into_iter().max_by_key(|row| row.value).unwrap()
+    }
+
+    fn row(&self, coin: &PublicKey) -> CoinRow {
+        let coins = self.wallet.coins().unwrap();
+        coins.into_iter().find(|row| row.coin.public == *coin).unwrap()
+    }
+
+    fn available(&self) -> Amount {
+        self.wallet.balance().unwrap().available
+    }
+
+    fn denied(&self, coin: PublicKey) -> (Culprit, Charge) {
+        (Culprit::Bank(self.bank_key().public()), Charge::CoinDenied(coin))
+    }
+
+    fn banks_papers(&self, coin: &PublicKey) -> Vec<Papers> {
+        let about = About::Coin {
+            key: coin.to_string(),
+        };
+        self.world.bank().evidence(&about).unwrap()
+    }
+
+    /// The bank is honest again; all that is under way ends, and every unit that was withdrawn is there.
+    async fn ends_well(&self) {
+        self.world.honest(BANK);
+        let resumed = self.wallet.resume().await.unwrap();
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        // Whatever is in doubt is shown to the bank.
+        let coins = self.wallet.present_coins().unwrap();
+        for row in coins
+            .into_iter()
+            .filter(|row| row.status == CoinStatus::Available)
+        {
+            self.wallet.refresh(vec![row]).await.unwrap();
+        }
+        self.books_balance().await;
+        let account = self.world.account(self.account()).await;
+        assert_eq!(account.0 + self.available().0, FUNDS.0, "money is lost");
+    }
+
+    async fn books_balance(&self) {
+        let report = self.world.bank().audit().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+    }
+}
+
+#[track_caller]
+fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
+    let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
+    assert_eq!(judge(papers).iter().map(said).collect::<Vec<_>>(), expected);
+}
+
+// ---- exchanges that are denied by their own signatures ------------------------------------------------------------
+
+/// The bank has the wallet's signatures of a finish that it has not answered.
+fn steals(seed: u64, theft: Theft) {
+    setting(seed, async |it| {
+        let coin = it.largest();
+        let key = coin.coin.public;
+        it.bank_cheats(StealsInExchange::new(it.bank_key(), theft));
+        if theft == Theft::ProofOfAnother {
+            let mut coins = it.wallet.present_coins().unwrap();
+            coins.retain(|row| row.coin.public != key);
+            it.wallet.refresh(vec![coins[0].clone()]).await.unwrap();
+        }
+        let outcome = it.wallet.refresh(vec![coin]).await;
+        match theft {
+            // It is no word: the exchange is under way as it was.
+            Theft::Unsigned => {
+                assert!(
+                    outcome.as_ref().is_err_and(WalletError::is_silence),
+                    "{outcome:?}"
+                );
+                assert!(matches!(it.row(&key).status, CoinStatus::InExchange(_)));
+                assert_eq!(it.wallet.denied_coins().unwrap(), []);
+            }
+            // The bank has taken the coin in, and shows what it gave for it: that is the wallet's.
+            Theft::Belated => {
+                outcome.unwrap();
+                assert!(matches!(it.row(&key).status, CoinStatus::Exchanged(_)));
+                assert_eq!(it.available(), WITHDRAWN);
+                assert_eq!(it.wallet.denied_coins().unwrap(), []);
+            }
+            // No coin is given up for it, and it convicts the bank, whatever it showed.
+            Theft::WithoutProof | Theft::ProofOfAnother | Theft::Kept => {
+                let error = outcome.unwrap_err();
+                assert!(
+                    matches!(error, WalletError::CoinDenied { coin, .. } if coin == key),
+                    "{error}"
+                );
+                assert_eq!(it.row(&key).status, CoinStatus::Available);
+                convicts(&it.wallet.denied_coins().unwrap(), &[it.denied(key)]);
+            }
+        }
+        let papers = it.wallet.denied_coins().unwrap();
+        it.ends_well().await;
+        // What the coin was used for in the end clears the bank that has given it.
+        let mut together = it.banks_papers(&key);
+        together.extend(papers);
+        convicts(&together, &[]);
+    });
+}
+
+#[test]
+fn a_bank_that_refuses_unsigned_what_it_has_signatures_for_ends_nothing() {
+    steals(1, Theft::Unsigned);
+}
+
+#[test]
+fn a_bank_that_denies_a_coin_by_a_finish_that_it_never_answered_is_convicted() {
+    steals(2, Theft::WithoutProof);
+}
+
+#[test]
+fn a_bank_that_shows_what_it_gave_for_other_coins_is_convicted() {
+    steals(3, Theft::ProofOfAnother);
+}
+
+#[test]
+fn a_bank_that_has_taken_a_coin_in_and_shows_nothing_for_it_is_convicted_and_the_coin_is_made_good_later() {
+    steals(4, Theft::Kept);
+}
+
+#[test]
+fn a_bank_that_shows_at_last_what_it_gave_has_given_it() {
+    steals(5, Theft::Belated);
+}
+
+// ---- refusals that are no word on the request ---------------------------------------------------------------------
+
+#[test]
+fn a_withdrawal_that_was_debited_and_refused_without_a_signature_is_carried_on() {
+    setting(11, async |it| {
+        it.bank_cheats(AnswersWithRefusals::always(AnswersWithRefusals::balance()));
+        let bank = it.world.parties().bank;
+        let outcome = it.wallet.withdraw(&bank, Amount(700)).await;
+        assert!(
+            outcome.as_ref().is_err_and(WalletError::is_silence),
+            "{outcome:?}"
+        );
+        it.ends_well().await;
+        assert_eq!(it.available().0, WITHDRAWN.0 + 700);
+    });
+}
+
+#[test]
+fn an_exchange_that_was_carried_out_and_refused_without_a_signature_is_carried_on() {
+    setting(12, async |it| {
+        it.bank_cheats(AnswersWithRefusals::always(AnswersWithRefusals::balance()));
+        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        assert!(
+            outcome.as_ref().is_err_and(WalletError::is_silence),
+            "{outcome:?}"
+        );
+        it.ends_well().await;
+        assert_eq!(it.available(), WITHDRAWN);
+    });
+}
+
+#[test]
+fn a_denial_of_another_request_ends_nothing() {
+    setting(13, async |it| {
+        let bank = it.world.parties().bank;
+        it.bank_cheats(AnswersWithRefusals::replayed());
+        // Another customer is denied, by the honest bank.
+        let other = it.world.customer("bob", Amount(1)).await.wallet();
+        let keys = other.withdraw(&bank, Amount(2000)).await.unwrap_err();
+        assert!(matches!(keys, WalletError::Refused { .. }), "{keys}");
+        for _ in 0..2 {
+            let outcome = it.wallet.withdraw(&bank, Amount(700)).await;
+            assert!(
+                outcome.as_ref().is_err_and(WalletError::is_silence),
+                "{outcome:?}"
+            );
+        }
+        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        assert!(
+            outcome.as_ref().is_err_and(WalletError::is_silence),
+            "{outcome:?}"
+        );
+        it.ends_well().await;
+        assert_eq!(it.available().0, WITHDRAWN.0 + 1400);
+    });
+}
+
+#[test]
+fn a_denial_that_another_key_has_signed_ends_nothing_and_convicts_nobody() {
+    setting(14, async |it| {
+        let cheat = SignsWithAnotherKey {
+            bank: it.bank_key().public(),
+            other: it.world.foundation.key(ESCROW),
+        };
+        it.bank_cheats(cheat);
+        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        assert!(
+            outcome.as_ref().is_err_and(WalletError::is_silence),
+            "{outcome:?}"
+        );
+        assert_eq!(it.wallet.denied_coins().unwrap(), []);
+        it.ends_well().await;
+    });
+}
+
+#[test]
+fn an_honest_denial_ends_a_withdrawal_and_nothing_is_debited_later() {
+    setting(15, async |it| {
+        let bank = it.world.parties().bank;
+        let error = it.wallet.withdraw(&bank, Amount(3000)).await.unwrap_err();
+        let WalletError::Refused { refusal, .. } = &error else {
+            panic!("{error}")
+        };
+        assert!(matches!(**refusal, Refusal::Denied(_)), "{error}");
+        it.world.pay_in(it.account(), Amount(3000), "later").await;
+        let resumed = it.wallet.resume().await.unwrap();
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        assert_eq!(it.available(), WITHDRAWN);
+        assert_eq!(it.world.account(it.account()).await, Amount(5000));
+    });
+}
+
+/// An escrow shows of a coin what its key has signed for a purchase that was never held.
+fn makes_up_denials(seed: u64, is_signed: bool) {
+    setting(seed, async |it| {
+        let (key, bank) = (it.world.foundation.key(ESCROW), it.bank_key().public());
+        it.world.cheat(ESCROW, MakesUpDenials::new(key, bank, is_signed));
+        let parties = it.world.parties();
+        // A copy of the wallet shows the escrow the coins first.
+        let twin = it.customer.copy(&it.world, "twin").wallet();
+        let others = it.world.dir().join("other.png");
+        let bought = twin.buy(&parties, "a picture", &others).await;
+        assert!(bought.as_ref().is_err_and(WalletError::is_silence), "{bought:?}");
+        let output = it.world.dir().join("picture.png");
+        let number = it
+            .wallet
+            .begin_purchase(&parties, "a picture", &output)
+            .await
+            .unwrap();
+        it.wallet.drive_purchase(number).await.unwrap();
+        assert_eq!(it.wallet.purchase(number).unwrap().purchase.status(), "aborted");
+        let used = |row: &CoinRow| {
+            matches!(
+                row.status,
+                CoinStatus::UsedElsewhere(_) | CoinStatus::HeldElsewhere(_)
+            )
+        };
+        assert!(
+            !it.wallet.coins().unwrap().iter().any(used),
+            "a coin is given up for it"
+        );
+        assert_eq!(it.wallet.denied_coins().unwrap(), []);
+        assert_eq!(it.available(), WITHDRAWN);
+        it.books_balance().await;
+    });
+}
+
+#[test]
+fn an_escrow_that_makes_up_a_refusal_takes_no_coin() {
+    makes_up_denials(16, false);
+}
+
+#[test]
+fn an_escrow_that_makes_up_a_denial_takes_no_coin() {
+    makes_up_denials(17, true);
+}
+
+// ---- customers who accuse an honest bank --------------------------------------------------------------------------
+
+#[test]
+fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
+    setting(21, async |it| {
+        let parties = it.world.parties();
+        let unused = it.largest();
+        // A copy of the wallet pays with coins that the wallet then brings.
+        let customer = it.customer.copy(&it.world, "twin");
+        let twin = customer.wallet();
+        let output = it.world.dir().join("picture.png");
+        twin.buy(&parties, "a picture", &output).await.unwrap();
+        it.world.settle().await;
+        let spent = twin.coins().unwrap();
+        let spent = spent
+            .into_iter()
+            .find(|row| matches!(row.status, CoinStatus::Spent(_)));
+        let spent = spent.unwrap();
+        let brought = it.row(&spent.coin.public);
+        let error = it.wallet.refresh(vec![brought]).await.unwrap_err();
+        let WalletError::Refused { refusal, .. } = error else {
+            panic!("{error}")
+        };
+        let status = it.row(&spent.coin.public).status;
+        assert!(matches!(status, CoinStatus::UsedElsewhere(_)), "{status:?}");
+        // A customer who puts her messages together herself brings a coin again that she has exchanged.
+        let cards = [parties.bank, parties.escrow, parties.merchant];
+        let seed = Seed::from_bytes(&[7; 32]);
+        let hand = ByHand::new(it.world.wire(), it.world.clock.clone(), cards, seed);
+        it.world.open_account(hand.account(), "mallory").await;
+        it.world.pay_in(hand.account(), FUNDS, "mallory").await;
+        let purse = hand.withdraw(&[8]).await;
+        hand.exchanged(&purse, &[4, 4]).await;
+        let again = hand.exchange(&purse, &[8]).await;
+        let denied = hand.ask(hand.exchange_begin(&again, &purse)).await.unwrap_err();
+
+        for (coin, refusal) in [(spent.coin, *refusal), (purse.coins[0], denied)] {
+            let Refusal::Denied(denial) = refusal else {
+                panic!("{refusal}")
+            };
+            let accusing = it.accusing(coin, vec![*denial]);
+            convicts(std::slice::from_ref(&accusing), &[]);
+            let mut together = it.banks_papers(&coin.public);
+            assert!(!together.is_empty());
+            together.push(accusing);
+            convicts(&together, &[]);
+        }
+        convicts(&[it.accusing(unused.coin, Vec::new())], &[]);
+        assert_eq!(it.wallet.denied_coins().unwrap(), []);
+    });
+}
+
+impl Setting {
+    /// What a customer shows a judge who wants a bank convicted of a coin.
+    fn accusing(&self, coin: Coin, denials: Vec<Signed<Denial>>) -> Papers {
+        Papers {
+            keys: Some(self.world.bank().keys().book().signed().clone()),
+            coins: vec![coin],
+            denials,
+            ..Papers::default()
+        }
+    }
+}
+
+#[test]
+fn a_coin_that_is_held_is_denied_and_convicts_nobody() {
+    setting(22, async |it| {
+        it.world.cheat(MERCHANT, NeverReleases);
+        let customer = it.customer.copy(&it.world, "twin");
+        let twin = customer.wallet();
+        let output = it.world.dir().join("picture.png");
+        let bought = twin.buy(&it.world.parties(), "a picture", &output).await;
+        assert!(bought.as_ref().is_err_and(WalletError::is_silence), "{bought:?}");
+        let held = twin.coins().unwrap();
+        let held = held
+            .into_iter()
+            .find(|row| matches!(row.status, CoinStatus::InPurchase(_)))
+            .unwrap();
+        let row = it.row(&held.coin.public);
+        let error = it.wallet.refresh(vec![row.clone()]).await.unwrap_err();
+        let WalletError::Refused { refusal, .. } = &error else {
+            panic!("{error}")
+        };
+        let Refusal::Denied(denial) = &**refusal else {
+            panic!("{error}")
+        };
+        let status = it.row(&held.coin.public).status;
+        assert!(matches!(status, CoinStatus::HeldElsewhere(_)), "{status:?}");
+        convicts(&[it.accusing(row.coin, vec![(**denial).clone()])], &[]);
+        assert_eq!(
+            it.wallet.party(RoleName::Bank, None).unwrap().identity,
+            it.bank_key().public()
+        );
+    });
+}
