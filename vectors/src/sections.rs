@@ -58,14 +58,14 @@ const V1: &[Section] = &[
 
 /// The sections of `v2`.
 const V2: &[Section] = &[
-    ("documents", "documents", 28, &["protocol"]),
+    ("documents", "documents", 40, &["protocol"]),
     ("documents", "statements", 9, &["protocol"]),
     ("issue", "nonces", 5, &["protocol"]),
     ("keys", "shared_points", 6, &["protocol"]),
     ("wallet", "accounts", 9, &["coin"]),
     ("wire_bank", "frames", 6, &["protocol"]),
     ("wire_escrow", "frames", 4, &["protocol"]),
-    ("wire_refusals", "frames", 3, &["protocol"]),
+    ("wire_refusals", "frames", 15, &["protocol"]),
 ];
 
 /// The sections of a version.

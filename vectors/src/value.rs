@@ -12,6 +12,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("deadline", "deadline_ms"),
     ("encrypted_size", "encrypted_bytes"),
     ("epoch_length", "epoch_ms"),
+    ("expired", "expired_ms"),
     ("expires", "expires_ms"),
     ("purchase_id", "purchase"),
     ("served_until", "served_until_ms"),

@@ -8,6 +8,7 @@ use farthing_coin::{
     Document, KeyId, KeyList, SecretKey, Signature, Signed, Statement, Transcript, TranscriptExt,
 };
 use farthing_protocol::{
+    denial::Denial,
     documents::{
         Abort, BankHold, CoinUse, Commit, Hold, HoldWithCauses, Issued, Offer, Overdue, PurchaseId,
         PurchaseKeyUse, Receipt, Settled, promises_causes,
@@ -41,6 +42,7 @@ macro_rules! any_document {
             AccountRequest,
             BankHold,
             Commit,
+            Denial,
             Hold,
             Issued,
             JournalHead,

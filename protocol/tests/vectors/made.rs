@@ -1,21 +1,26 @@
 //! The vectors of version 2, which this implementation makes itself: what version 2 adds to the story of version 1, with the
 //! same parties. `cargo run -p farthing-protocol --example vectors` writes them.
 
-use crate::support::{bank_seed, decode, key, public, wallet_seed};
-use farthing_coin::{Document, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};
+use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
+use farthing_coin::{Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, encode_reply},
     decide::{Outcome, OverdueRequest, SignedDecision},
-    documents::{Abort, AbortReason, Hold, HoldWithCauses, Offer, Overdue, PurchaseKeyUse, Terms},
+    denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
+    documents::{
+        Abort, AbortReason, CoinUse, EarlierUse, Hold, HoldWithCauses, Issued, Offer, Overdue,
+        PurchaseKeyUse, Terms,
+    },
     goods::GoodsKey,
     history::WithHead,
+    money::Amount,
     refusal::{ContractFault, PurchaseFault, Refusal},
     restore::{KeptMemo, Memo, MemoRequest},
     seal::{OfferedKey, derive_ephemeral},
     wire,
 };
 use farthing_vectors::{Field, file};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 /// Each file's name, and its text.
@@ -202,6 +207,9 @@ fn documents(story: &Story) -> Vec<Value> {
     for (name, memo) in story.memos() {
         all.push(document(name, memo, &story.account));
     }
+    for (name, denial) in denials(story) {
+        all.push(document(name, denial, &story.bank));
+    }
     let sealed = story.purchase("sealed", 1).terms;
     for SealedOffer { name, offer, .. } in story.sealed_offers() {
         let shown = story.show_key(&offer);
@@ -367,6 +375,11 @@ fn refusals(story: &Story) -> Vec<Value> {
         ContractFault::WithoutCauses.into(),
         PurchaseFault::AbortedBy(Box::new(abort)).into(),
     ];
+    let denied = denials(story)
+        .into_iter()
+        .map(|(_, denial)| Signed::sign(denial, &story.bank));
+    let denied = denied.map(|denial| Refusal::Denied(Box::new(denial)));
+    let all = all.into_iter().chain(denied);
     let refusal = |refusal: Refusal| {
         let reply: Result<(), Refusal> = Err(refusal.clone());
         json!({ "refusal": said(&refusal), "bytes": hex::encode(encode_reply(&reply)) })
@@ -436,6 +449,129 @@ fn bank_frames(story: &Story) -> Vec<Value> {
     all.push(reply("Memo", 11, "of version 1", &kept(0, Some(story.memo()))));
     all.push(reply("Memo", 11, "version 7", &kept(7, Some(story.memo()))));
     all
+}
+
+/// A document of version 1, by its kind and name.
+fn of_version_1<D: Document + DeserializeOwned>(name: &str) -> Signed<D> {
+    let file = file("v1", "documents");
+    let all = Field(&file).get("documents").items();
+    let is_it = |case: &&Field<'_>| (case.get("kind").text(), case.get("name").text()) == (D::LABEL, name);
+    let case = all.iter().find(is_it).expect("a document");
+    Signed {
+        body: decode(case.get("encoded")).expect("a document"),
+        signature: signature(case.get("signature")),
+    }
+}
+
+/// A use of a coin, of the statements of version 1: the coin's denomination and key, and the use.
+fn used(operation: CoinUse, context: &str, name: &str) -> (KeyId, PublicKey, EarlierUse) {
+    let file = file("v1", "documents");
+    let all = Field(&file).get("statements").items();
+    let is_it = |case: &&Field<'_>| (case.get("context").text(), case.get("name").text()) == (context, name);
+    let case = all.iter().find(is_it).expect("a statement");
+    let used = EarlierUse {
+        operation,
+        digest: case.get("digest").array(),
+        authorization: signature(case.get("signature")),
+    };
+    (
+        KeyId(case.get("key_id").array()),
+        public(case.get("signer")),
+        used,
+    )
+}
+
+/// The bank's denials, one of each cause.
+fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
+    let of_coin = |(key_id, coin, used): (KeyId, PublicKey, EarlierUse),
+                   what: &dyn Fn(EarlierUse) -> CoinDenial| {
+        let what = what(used);
+        DenialCause::Coin { key_id, coin, what }
+    };
+    let held = || used(CoinUse::Hold, "farthing coin hold", "two steps, coin 0");
+    let exchanged = || used(CoinUse::Exchange, "farthing coin exchange", "exchange 0");
+    let spent = |proof| move |used| CoinDenial::Spent { used, proof };
+    let proof = || {
+        Box::new(SpendProof {
+            terms: story.purchase("two steps", 0).terms,
+            commit: of_version_1("two steps"),
+        })
+    };
+    let issued = || Box::new(of_version_1::<Issued>("exchange 0"));
+    let amounts = (Amount(3), Amount(7));
+    let (balance, asked) = amounts;
+    let (inputs, outputs) = amounts;
+    let key_id = held().0;
+    let causes: Vec<(&'static str, RequestKind, DenialCause)> = vec![
+        ("held", RequestKind::Hold, of_coin(held(), &CoinDenial::Held)),
+        (
+            "spent, to an escrow",
+            RequestKind::Hold,
+            of_coin(held(), &|used| spent(None)(used)),
+        ),
+        (
+            "spent",
+            RequestKind::ExchangeBegin,
+            of_coin(held(), &|used| spent(Some(proof()))(used)),
+        ),
+        (
+            "exchanged, to an escrow",
+            RequestKind::Hold,
+            of_coin(exchanged(), &|used| CoinDenial::Exchanged { used, issued: None }),
+        ),
+        (
+            "exchanged",
+            RequestKind::ExchangeFinish,
+            of_coin(exchanged(), &|used| CoinDenial::Exchanged {
+                used,
+                issued: Some(issued()),
+            }),
+        ),
+        (
+            "expired",
+            RequestKind::ExchangeBegin,
+            of_coin(held(), &|_| CoinDenial::Expired {
+                expired_ms: 1_835_136_000_000,
+            }),
+        ),
+        (
+            "ends too soon",
+            RequestKind::Hold,
+            of_coin(held(), &|_| CoinDenial::EndsTooSoon),
+        ),
+        (
+            "unknown account",
+            RequestKind::WithdrawBegin,
+            DenialCause::UnknownAccount(story.escrow.public()),
+        ),
+        (
+            "balance",
+            RequestKind::WithdrawFinish,
+            DenialCause::Balance { balance, asked },
+        ),
+        (
+            "unknown key",
+            RequestKind::WithdrawBegin,
+            DenialCause::UnknownKey(key_id),
+        ),
+        (
+            "unbalanced",
+            RequestKind::ExchangeBegin,
+            DenialCause::Unbalanced { inputs, outputs },
+        ),
+        ("overflow", RequestKind::ExchangeFinish, DenialCause::Overflow),
+    ];
+    let deny = |(name, kind, cause)| {
+        let denial = Denial {
+            bank: story.bank.public(),
+            kind,
+            request: [7; 32],
+            cause,
+            at_ms: 1_767_225_600_000,
+        };
+        (name, denial)
+    };
+    causes.into_iter().map(deny).collect()
 }
 
 /// The case of a document that `secret` signs.
