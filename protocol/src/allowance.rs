@@ -46,6 +46,8 @@ impl<K: Ord + Copy> Allowances<K> {
         };
         let used = self.used.get(&key).unwrap_or(&none).now(self.refill_ms, now_ms);
         if used.count >= self.burst {
+            // Where the clock was set back, the wait begins anew from what it says now.
+            self.used.insert(key, used);
             let age_ms = now_ms.saturating_sub(used.at_ms);
             return Err(Later::Busy {
                 retry_after_ms: self.refill_ms.saturating_sub(age_ms),
