@@ -759,7 +759,7 @@ async fn decisions() {
     quiet().await;
     refused! { desk,
         "a release of what is cancelled", rival.release(&rivals_hold, &key)
-            => purchase!(PurchaseFault::Aborted(_)),
+            => purchase!(PurchaseFault::AbortedBy(_)),
         "a hold of what is cancelled", rival.hold() => purchase!(PurchaseFault::Aborted(_)),
         "a delivery of what is cancelled and never was his to release",
             with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = NOT_CANONICAL)

@@ -823,8 +823,7 @@ fn denies_coins(seed: u64, pretext: Pretext) {
         it.world.honest(Party::Bank);
         it.world.honest(MERCHANT);
         it.wallet.resume().await.unwrap();
-        it.check_but_for(&["anonymity: one key is shown for two matters"])
-            .await;
+        it.world.check(&[&it.wallet]).await;
         assert_eq!(it.balance(), FUNDS);
         let mut together = it.banks_papers(&About::Coin {
             key: coin.to_string(),

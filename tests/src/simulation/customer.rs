@@ -8,7 +8,7 @@ use super::{
 };
 use farthing_client::{
     talk::Patience,
-    wallet::{Surroundings, Wallet},
+    wallet::{OWN_ACCOUNTS_FILE, Surroundings, Wallet},
     watch::Unwatched,
 };
 use farthing_coin::{PublicKey, Seed};
@@ -77,7 +77,11 @@ impl Customer {
     pub fn fork(&self, world: &World, name: &str) -> Customer {
         let dir = world.dir().join(name);
         std::fs::create_dir_all(dir.join("goods")).expect("a directory");
-        std::fs::copy(self.dir.join("seed.phrase"), dir.join("seed.phrase")).expect("the phrase is copied");
+        for name in ["seed.phrase", OWN_ACCOUNTS_FILE] {
+            if self.dir.join(name).exists() {
+                std::fs::copy(self.dir.join(name), dir.join(name)).expect("the file is copied");
+            }
+        }
         for file in std::fs::read_dir(self.dir.join("goods")).expect("her goods") {
             let file = file.expect("a file");
             std::fs::copy(file.path(), dir.join("goods").join(file.file_name()))

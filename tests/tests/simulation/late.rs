@@ -233,6 +233,8 @@ fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
         let output = picture(&lost.world, "late");
         let refused = wallet.buy(&lost.world.parties(), ITEM, &output).await;
         assert!(!output.exists(), "its coins are used: {refused:?}");
+        // The coin is put to an exchange, where the bank shows what was given for it; then the wallet looks for that.
+        wallet.resume().await.unwrap();
         resumed(&wallet).await;
         assert_eq!(available(&wallet), WITHDRAWN.0, "{:?}", wallet.coins());
         let output = picture(&lost.world, "later");

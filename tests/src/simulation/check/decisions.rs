@@ -99,6 +99,7 @@ enum End {
 pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
     let mut ends: BTreeMap<PurchaseId, BTreeSet<End>> = BTreeMap::new();
     let mut answers: BTreeMap<(Party, Vec<u8>), Vec<u8>> = BTreeMap::new();
+    let mut granted: BTreeSet<(Party, Vec<u8>)> = BTreeSet::new();
     for message in sent {
         let Some(role) = role(message.to) else { continue };
         let for_ever = is_answered_for_ever(role, &message.request);
@@ -109,11 +110,18 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
             continue;
         }
         let what = question(role, &message.request);
-        let replies = message.replies.iter();
-        for (asked, answer) in replies.flat_map(|reply| answered(role, &message.request, reply)) {
+        let replies = message.replies.iter().zip(0..).flat_map(|(reply, place)| {
+            let answered = answered(role, &message.request, reply);
+            answered.into_iter().map(move |it| (place, it))
+        });
+        for (place, (asked, answer)) in replies {
             let key = (message.to, asked);
             match answer {
                 Ok(answer) => {
+                    // A request that arrived again much later may be granted then, after what was sent later was refused.
+                    if place == 0 {
+                        granted.insert(key.clone());
+                    }
                     let first = answers.entry(key).or_insert_with(|| answer.clone());
                     if *first != answer {
                         safety.push(format!(
@@ -123,9 +131,9 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
                 }
                 // It cannot answer now, or the purchase has ended since.
                 Err(Refusal::Later(_) | Refusal::Purchase(_)) => {}
-                Err(_) if message.to == Party::Bank && answers.contains_key(&key) => {
+                Err(refusal) if message.to == Party::Bank && granted.contains(&key) => {
                     safety.push(format!(
-                        "same request, same reply: `{what}` is refused after it was granted"
+                        "same request, same reply: `{what}` is refused after it was granted: {refusal}"
                     ));
                 }
                 Err(_) => {}
