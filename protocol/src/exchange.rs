@@ -73,7 +73,7 @@ pub struct ExchangeFinish {
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
-    /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
+    /// [`session_digest`] of the commitments that are challenged.
     pub session: [u8; 32],
     /// One for each output.
     pub challenges: Vec<Challenge>,

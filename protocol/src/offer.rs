@@ -55,7 +55,7 @@ pub struct CatalogItem {
 /// A page of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogPage {
-    /// At most [`CATALOG_PAGE_MAX`](crate::limits::CATALOG_PAGE_MAX), by item id.
+    /// At most [`CATALOG_PAGE_MAX`], by item id.
     pub items: Vec<CatalogItem>,
     /// Whether there are more behind the last.
     pub more: bool,
