@@ -227,7 +227,7 @@ impl Bank {
                 Err(refusal) => Err(refusal),
             });
         }
-        settle::reply(answers)
+        settle::reply(answers.into())
     }
 
     fn obey(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {

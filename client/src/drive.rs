@@ -15,11 +15,12 @@ use farthing_coin::{Coin, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
+    bounded::cut,
     decide::{Outcome, SignedDecision},
     denial::{RequestKind, is_denied},
     documents::{Abort, Hold, Offer},
     goods::GoodsKey,
-    limits::DEADLINE_LEAST_MS,
+    limits::{DEADLINE_LEAST_MS, REASON_MAX_BYTES},
     offer::DeliverRequest,
     purchase::{Ask, Plan, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
@@ -91,11 +92,13 @@ impl<'w> Drive<'w> {
                 Ask::Hold(request) => match self.escrow.once(*request).await {
                     Ok(hold) => self.hold(hold).await?,
                     Err(Unanswered::Refused(refusal)) => self.refused(refusal).await?,
+                    Err(Unanswered::Final(WalletError::Garbled { why, .. })) => self.give_up(why).await?,
                     Err(unanswered) => self.ask_bank("hold", unanswered).await?,
                 },
                 Ask::Pay(request) => match self.escrow.once(*request).await {
                     Ok(outcome) => self.decided("pay", outcome).await?,
                     Err(Unanswered::Refused(refusal)) => self.refused(refusal).await?,
+                    Err(Unanswered::Final(WalletError::Garbled { why, .. })) => self.give_up(why).await?,
                     Err(unanswered) => self.ask_bank("pay", unanswered).await?,
                 },
                 Ask::Deliver(request) => self.deliver(*request).await?,
@@ -189,10 +192,10 @@ impl<'w> Drive<'w> {
         }
     }
 
-    /// Asks for the coins back, and notes why.
+    /// Asks for the coins back, and notes why: after a refusal, or an answer that is none. The escrow decides.
     async fn give_up(&mut self, why: String) -> Turn {
         let purchase = self.at.row.purchase.clone().on_cancel()?;
-        self.at.row.refusal = Some(why);
+        self.at.row.refusal = Some(cut(&why, REASON_MAX_BYTES).to_owned());
         self.step(purchase)?;
         self.save().await?;
         Ok(None)
@@ -248,6 +251,7 @@ impl<'w> Drive<'w> {
             }
             Err(Unanswered::Refused(refusal)) => self.refused(refusal).await,
             Err(Unanswered::Again(why)) => self.ask_outcome(why).await,
+            Err(Unanswered::Final(WalletError::Garbled { why, .. })) => self.give_up(why).await,
             Err(Unanswered::Final(error)) => self.ask_outcome(error.to_string()).await,
         }
     }

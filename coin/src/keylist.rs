@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::denomination::{Denomination, KeyId};
 use crate::document::{Document, Signed};
 use crate::sign::{PublicKey, SignatureError};
@@ -45,6 +46,7 @@ pub struct EpochKeys {
     /// The epoch's number in the calendar.
     pub epoch: u32,
     /// One key for each of the list's values, in the same order.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_VALUES>")]
     pub keys: Vec<PublicKey>,
 }
 
@@ -54,12 +56,15 @@ pub struct KeyList {
     /// The bank, which signs the list with this key.
     pub bank: PublicKey,
     /// The currency, 1 to [`MAX_CURRENCY_BYTES`] printable ASCII characters without spaces.
+    #[serde(deserialize_with = "bounded::text::<_, MAX_CURRENCY_BYTES>")]
     pub currency: String,
     /// When epochs begin and end.
     pub calendar: Calendar,
     /// The values in the smallest unit: strictly ascending powers of two, 1 to [`MAX_VALUES`] of them.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_VALUES>")]
     pub values: Vec<u64>,
     /// The epochs, each the successor of the one before, 1 to [`MAX_EPOCHS`] of them.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_EPOCHS>")]
     pub epochs: Vec<EpochKeys>,
 }
 

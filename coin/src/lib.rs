@@ -24,10 +24,12 @@
 //! | [`coin`](Coin) | the coin and its verification |
 //! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
 //! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
+//! | [`bounded`] | bounds of lists and texts in decoders |
 
 mod batch;
 mod blind;
 mod blindness;
+pub mod bounded;
 mod coin;
 mod denomination;
 mod dleq;

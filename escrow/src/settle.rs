@@ -277,7 +277,7 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     pushed.head = answer.head;
     let answers = on_settled(answer.body, &expected, &bank).unwrap_or_else(|error| {
         tracing::error!(%bank, %error, "a bank has not answered each decision");
-        Vec::new()
+        Vec::new().into()
     });
     for (expected, answer) in expected.iter().zip(answers) {
         match answer {

@@ -67,7 +67,7 @@ const BAD: [Bad; 13] = [
     (
         "an offer out of bounds",
         |r| r.contract.offer.body.title = "x".repeat(200),
-        |e| *contract_fault(e) == ContractFault::OfferBounds("title".into()),
+        |e| matches!(e, Refusal::Request(RequestFault::Malformed(_))),
     ),
     (
         "a changed price",

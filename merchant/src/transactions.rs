@@ -7,7 +7,7 @@ use crate::rows::{
 use farthing_coin::PublicKey;
 use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
-use farthing_protocol::{decide::Committed, documents::PurchaseId};
+use farthing_protocol::{bounded::cut, decide::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
 
 /// Puts an item into the catalogue.
 ///
@@ -175,13 +175,13 @@ pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Re
     })
 }
 
-/// Ends a sale that the escrow would not commit. It is begun anew if the customer brings it again.
+/// Ends a sale that the escrow would not commit, and keeps as much of what it said as a refusal may say. It is begun anew if the customer brings it again.
 ///
 /// # Errors
 /// When the store fails.
 pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> Result<(), StoreError> {
     advance(tx, purchase, |state| match state {
-        SaleState::Releasing => Some(SaleState::Ended(why.to_owned())),
+        SaleState::Releasing => Some(SaleState::Ended(cut(why, REASON_MAX_BYTES).to_owned())),
         SaleState::Committed(_)
         | SaleState::Credited(..)
         | SaleState::Unpaid(..)

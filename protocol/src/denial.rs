@@ -13,7 +13,7 @@
 use crate::{
     documents::{CoinUse, Commit, EarlierUse, Issued, Terms},
     exchange::finish_digest,
-    limits::{COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, SETTLEMENT_MARGIN_MS},
+    limits::SETTLEMENT_MARGIN_MS,
     money::Amount,
     refusal::{AccountFault, CoinFault, CoinsFault, IssueFault, Refusal},
     settle::check_commit,
@@ -229,28 +229,6 @@ impl CoinDenial {
             CoinDenial::Held(_) | CoinDenial::EndsTooSoon => {}
         }
     }
-
-    /// Whether every list and text is within its bound.
-    fn is_bounded(&self) -> bool {
-        match self {
-            CoinDenial::Spent {
-                proof: Some(proof), ..
-            } => proof.terms.currency.len() <= CURRENCY_MAX_BYTES,
-            CoinDenial::Exchanged {
-                issued: Some(issued), ..
-            } => {
-                let Issued {
-                    outputs,
-                    challenges,
-                    responses,
-                    ..
-                } = &issued.body;
-                let lengths = [outputs.len(), challenges.len(), responses.len()];
-                lengths.iter().all(|length| *length <= COINS_PER_REQUEST_MAX)
-            }
-            _ => true,
-        }
-    }
 }
 
 fn describe_use(t: &mut Transcript, used: &EarlierUse) {
@@ -396,13 +374,7 @@ impl DenialCause {
 /// Whether `bank` has denied the very request of this kind and digest. Anything else is no word on the request.
 pub fn is_denied(denial: &Signed<Denial>, bank: &PublicKey, kind: RequestKind, request: &[u8; 32]) -> bool {
     let body = &denial.body;
-    let is_bounded = match &body.cause {
-        DenialCause::Coin { what, .. } => what.is_bounded(),
-        _ => true,
-    };
-    (body.bank, body.kind, body.request) == (*bank, kind, *request)
-        && is_bounded
-        && denial.verify(bank).is_ok()
+    (body.bank, body.kind, body.request) == (*bank, kind, *request) && denial.verify(bank).is_ok()
 }
 
 // ---- a judge ----------------------------------------------------------------------------------------------

@@ -5,8 +5,12 @@
 //! signer against the party that the document names, and that it is itself the party that it is named as.
 
 use crate::{
+    bounded,
     goods::GoodsKey,
-    limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, OFFER_PARTIES_MAX, TITLE_MAX_BYTES},
+    limits::{
+        COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
+        OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
+    },
     money::Amount,
     seal::{OfferedKey, SealedKey, WrappedKey},
 };
@@ -66,10 +70,13 @@ pub struct Offer {
     /// Names the item in the merchant's catalogue.
     pub item_id: [u8; 32],
     /// The item's title.
+    #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
     pub title: String,
     /// The item's description.
+    #[serde(deserialize_with = "bounded::text::<_, DESCRIPTION_MAX_BYTES>")]
     pub description: String,
     /// The item's media type, such as `image/png`.
+    #[serde(deserialize_with = "bounded::text::<_, MEDIA_TYPE_MAX_BYTES>")]
     pub media_type: String,
     /// The size of the goods (bytes).
     pub size_bytes: u64,
@@ -86,10 +93,13 @@ pub struct Offer {
     /// The price.
     pub price: Amount,
     /// The currency of the price.
+    #[serde(deserialize_with = "bounded::text::<_, CURRENCY_MAX_BYTES>")]
     pub currency: String,
     /// The escrows that the merchant accepts, by identity key.
+    #[serde(deserialize_with = "bounded::list::<_, _, OFFER_PARTIES_MAX>")]
     pub escrows: Vec<PublicKey>,
     /// The banks that the merchant accepts.
+    #[serde(deserialize_with = "bounded::list::<_, _, OFFER_PARTIES_MAX>")]
     pub banks: Vec<AcceptedBank>,
     /// No purchase of this offer has a deadline after this (ms since 1970, the escrow's clock).
     pub expires_ms: u64,
@@ -220,6 +230,7 @@ pub struct Terms {
     /// The bank whose coins pay.
     pub bank: PublicKey,
     /// The currency.
+    #[serde(deserialize_with = "bounded::text::<_, CURRENCY_MAX_BYTES>")]
     pub currency: String,
     /// The price: exactly what the coins are worth.
     pub price: Amount,
@@ -717,10 +728,13 @@ pub struct Issued {
     /// The account that was debited, or the digest of the coins that were taken in.
     pub source: [u8; 32],
     /// The denomination key of each new coin.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// The wallet's blinded challenges.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
     /// The bank's responses.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub responses: Vec<Response>,
 }
 

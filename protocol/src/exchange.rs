@@ -15,6 +15,7 @@
 //! Each coin's key signs each of the two requests whole, so a request cannot be taken apart.
 
 use crate::{
+    bounded,
     coins::{CoinState, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
     issue::{
@@ -43,8 +44,10 @@ pub struct ExchangeBegin {
     /// Chosen by the wallet and on its disk before this is sent.
     pub request_id: [u8; 32],
     /// The coins that will be taken in.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// Goes into the nonces beside the bank's own randomness.
     pub client_randomness: [u8; 32],
@@ -70,12 +73,15 @@ pub struct ExchangeFinish {
     /// The request.
     pub request_id: [u8; 32],
     /// The coins that are taken in.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// [`session_digest`] of the commitments that are challenged.
     pub session: [u8; 32],
     /// One for each output.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
 }
 
@@ -164,6 +170,7 @@ pub struct Authorized<T> {
     /// The request.
     pub body: T,
     /// In the order of the inputs.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
 }
 
@@ -339,7 +346,7 @@ impl Exchange {
     /// The bank refused for good.
     pub fn on_refused(&self, why: &Refusal) -> Exchange {
         Exchange {
-            state: IssueState::Refused { why: why.to_string() },
+            state: IssueState::refused(&why.to_string()),
             ..self.clone()
         }
     }

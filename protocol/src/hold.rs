@@ -11,11 +11,12 @@
 //! The escrow keeps nothing: a hold is its own signature over what the bank has made durable.
 
 use crate::{
+    bounded,
     coins::{CoinState, VerifiedCoins, check_length, verify},
     contract::{VerifiedContract, check_deadline},
     decide::Decision,
     documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
-    limits::SETTLEMENT_MARGIN_MS,
+    limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS},
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault, check_matching},
     seal::NOTE_BYTES,
     settle::BankPurchase,
@@ -41,13 +42,18 @@ pub struct HoldRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// In the order of the terms' digest.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub coins: Vec<Coin>,
     /// Each coin's key over the purchase id.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
     /// Where the bank keeps the note.
     pub note_id: [u8; 32],
     /// Encrypted by the wallet to itself; [`NOTE_BYTES`] long, whatever it holds.
-    #[serde(with = "serde_bytes")]
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+    )]
     pub note: Vec<u8>,
 }
 

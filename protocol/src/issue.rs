@@ -2,10 +2,12 @@
 //! open sessions.
 
 use crate::{
+    bounded,
     coins::check_length,
     documents::{Issued, describe_outputs},
     limits::{
-        NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS, SESSION_LIFE_MS, SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX,
+        COINS_PER_REQUEST_MAX, NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS, REASON_MAX_BYTES, SESSION_LIFE_MS,
+        SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX,
     },
     money::Amount,
     refusal::{IssueFault, Later, Refusal, check_matching},
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     /// In the order of the outputs.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub commitments: Vec<Commitment>,
 }
 
@@ -62,6 +65,13 @@ pub enum IssueState {
 }
 
 impl IssueState {
+    /// The bank refused, and said `why`, of which no more is kept than a refusal may say.
+    pub(crate) fn refused(why: &str) -> Self {
+        IssueState::Refused {
+            why: bounded::cut(why, REASON_MAX_BYTES).to_owned(),
+        }
+    }
+
     /// The bank opened a session for this request.
     ///
     /// # Errors

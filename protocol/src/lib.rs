@@ -21,6 +21,7 @@
 
 pub mod allowance;
 pub mod api;
+pub mod bounded;
 pub mod cause;
 pub mod coins;
 pub mod contract;

@@ -17,6 +17,10 @@ pub const KEY_LIST_MAX_BYTES: usize = 512 * 1024;
 /// The most decisions of one escrow that are brought to a bank in one request.
 pub const SETTLE_MAX: usize = 64;
 
+/// The longest text in a refusal, as it is sent and as whoever asked keeps it (bytes, UTF-8). The sender cuts a longer
+/// one.
+pub const REASON_MAX_BYTES: usize = 256;
+
 /// The longest currency name (bytes, ASCII).
 pub const CURRENCY_MAX_BYTES: usize = 12;
 

@@ -13,11 +13,13 @@
 //! ```
 
 use crate::{
+    bounded,
     contract::{VerifiedContract, check_hold},
     documents::{Contract, Hold, Offer},
     limits::{
-        CATALOG_ITEMS_MAX, CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES,
-        MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES,
+        CATALOG_ITEMS_MAX, CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, CURRENCY_MAX_BYTES,
+        DESCRIPTION_MAX_BYTES, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
+        TITLE_MAX_BYTES,
     },
     money::Amount,
     refusal::{GoodsFault, Refusal},
@@ -39,16 +41,20 @@ pub struct CatalogItem {
     /// Names the item.
     pub item_id: [u8; 32],
     /// Its title.
+    #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
     pub title: String,
     /// Its description.
+    #[serde(deserialize_with = "bounded::text::<_, DESCRIPTION_MAX_BYTES>")]
     pub description: String,
     /// Its media type.
+    #[serde(deserialize_with = "bounded::text::<_, MEDIA_TYPE_MAX_BYTES>")]
     pub media_type: String,
     /// Its size (bytes).
     pub size_bytes: u64,
     /// Its price.
     pub price: Amount,
     /// The currency of the price.
+    #[serde(deserialize_with = "bounded::text::<_, CURRENCY_MAX_BYTES>")]
     pub currency: String,
 }
 
@@ -56,6 +62,7 @@ pub struct CatalogItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogPage {
     /// At most [`CATALOG_PAGE_MAX`], by item id.
+    #[serde(deserialize_with = "bounded::list::<_, _, CATALOG_PAGE_MAX>")]
     pub items: Vec<CatalogItem>,
     /// Whether there are more behind the last.
     pub more: bool,
@@ -179,8 +186,11 @@ pub struct Offered {
     /// The offer.
     pub offer: Signed<Offer>,
     /// All of the encrypted goods if they have at most
-    /// [`GOODS_WITH_OFFER_MAX_BYTES`](crate::limits::GOODS_WITH_OFFER_MAX_BYTES), else nothing.
-    #[serde(with = "serde_bytes")]
+    /// [`GOODS_WITH_OFFER_MAX_BYTES`], else nothing.
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<_, { GOODS_WITH_OFFER_MAX_BYTES as usize }>"
+    )]
     pub goods: Vec<u8>,
 }
 
@@ -191,7 +201,7 @@ pub struct PieceRequest {
     pub item_id: [u8; 32],
     /// The digest of the encrypted goods, as the offer says.
     pub encrypted_digest: [u8; 32],
-    /// Where the piece begins (bytes); it is at most [`GOODS_PIECE_BYTES`](crate::limits::GOODS_PIECE_BYTES) long.
+    /// Where the piece begins (bytes); it is at most [`GOODS_PIECE_BYTES`] long.
     pub offset: u64,
 }
 
@@ -199,7 +209,10 @@ pub struct PieceRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// Empty only at the end of the goods.
-    #[serde(with = "serde_bytes")]
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<_, GOODS_PIECE_BYTES>"
+    )]
     pub bytes: Vec<u8>,
 }
 

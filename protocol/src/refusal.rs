@@ -4,6 +4,7 @@
 //! coins, a bank's [`Denial`]). A refusal says what was wrong and whether asking again can help; it never says anything that
 //! joins two requests.
 
+use crate::bounded::reason;
 use crate::decide::SignedDecision;
 use crate::denial::Denial;
 use crate::documents::{Abort, EarlierUse, Issued, PurchaseId};
@@ -71,10 +72,10 @@ impl Refusal {
 pub enum RequestFault {
     /// The bytes do not spell a request.
     #[error("{0}")]
-    Malformed(String),
+    Malformed(#[serde(with = "reason")] String),
     /// The request came over a connection of another kind; identified and anonymous ones are never mixed.
     #[error("this request must come over {0} connection")]
-    WrongLane(String),
+    WrongLane(#[serde(with = "reason")] String),
     /// The request names another party as its recipient.
     #[error("the request is for {named}, this is {here}")]
     NotForMe {
@@ -87,6 +88,7 @@ pub enum RequestFault {
     #[error("the list of {what} has {got} entries, 1 to {most} are allowed")]
     ListLength {
         /// Which list.
+        #[serde(with = "reason")]
         what: String,
         /// Its length.
         got: usize,
@@ -97,6 +99,7 @@ pub enum RequestFault {
     #[error("there are {got} {what}, expected {expected}")]
     ListMismatch {
         /// Which list.
+        #[serde(with = "reason")]
         what: String,
         /// Its length.
         got: usize,
@@ -107,8 +110,10 @@ pub enum RequestFault {
     #[error("the {whose} signature is refused: {why}")]
     Signature {
         /// Whose.
+        #[serde(with = "reason")]
         whose: String,
         /// Why.
+        #[serde(with = "reason")]
         why: String,
     },
     /// A bucket was asked for by too long a prefix.
@@ -156,10 +161,10 @@ pub enum Later {
     },
     /// The node's store takes no writes (disk full, disk failing), or it is stopping.
     #[error("the node takes no requests now: {0}")]
-    Unavailable(String),
+    Unavailable(#[serde(with = "reason")] String),
     /// Another node that has to act as well did not answer.
     #[error("the {0} did not answer; ask again")]
-    PeerSilent(String),
+    PeerSilent(#[serde(with = "reason")] String),
     /// The decision is still open.
     #[error("not yet: the deadline has not passed")]
     NotYet,
@@ -245,10 +250,10 @@ pub enum CoinFault {
     EndsTooSoon,
     /// It is not a coin.
     #[error("{0}")]
-    Invalid(String),
+    Invalid(#[serde(with = "reason")] String),
     /// Its holder's signature is not for this request.
     #[error("its authorization is refused: {0}")]
-    Authorization(String),
+    Authorization(#[serde(with = "reason")] String),
     /// It appears twice in the request.
     #[error("it is in the request twice")]
     Twice,
@@ -268,16 +273,16 @@ pub enum CoinFault {
 pub enum ContractFault {
     /// A field of the offer is out of bounds.
     #[error("the offer's {0} is out of bounds")]
-    OfferBounds(String),
+    OfferBounds(#[serde(with = "reason")] String),
     /// The offer is not signed by the merchant that it names.
     #[error("the offer's signature is refused: {0}")]
-    OfferForged(String),
+    OfferForged(#[serde(with = "reason")] String),
     /// The contract is not signed by its purchase key.
     #[error("the contract's signature is refused: {0}")]
-    Forged(String),
+    Forged(#[serde(with = "reason")] String),
     /// The terms do not fit the offer.
     #[error("the terms' {0} does not fit the offer")]
-    DoesNotFit(String),
+    DoesNotFit(#[serde(with = "reason")] String),
     /// The coins are not those of the terms.
     #[error("the coins are not those that the terms name")]
     OtherCoins,
@@ -302,22 +307,23 @@ pub enum ContractFault {
     #[error("this node does not work with the {role} {key}; its operator adds the card with `network add`")]
     UnknownParty {
         /// Bank or escrow.
+        #[serde(with = "reason")]
         role: String,
         /// Its identity key.
         key: PublicKey,
     },
     /// The hold is not one for this contract by this escrow and bank.
     #[error("the hold is refused: {0}")]
-    Hold(String),
+    Hold(#[serde(with = "reason")] String),
     /// The goods key does not open the offer's commitment.
     #[error("the goods key does not open the offer's commitment")]
     WrongGoodsKey,
     /// A decision's signature or content does not fit the purchase.
     #[error("the decision is refused: {0}")]
-    Decision(String),
+    Decision(#[serde(with = "reason")] String),
     /// What is shown as the cause of an abort is none.
     #[error("the cause of the abort is refused: {0}")]
-    Cause(String),
+    Cause(#[serde(with = "reason")] String),
     /// The contract is of version 1, whose escrow need not show why it aborts.
     #[error(
         "the contract is of version 1, and nothing is released for it any more; the coins come back, buy again"
@@ -368,5 +374,5 @@ pub enum GoodsFault {
     UnknownOffer,
     /// The merchant takes no such bank or escrow.
     #[error("the merchant accepts no such {0}")]
-    NotAccepted(String),
+    NotAccepted(#[serde(with = "reason")] String),
 }

@@ -11,8 +11,9 @@
 //! | coins | the state of every coin shown, by coin key | which recovered coins are used |
 
 use crate::{
+    bounded,
     documents::{Issued, Offer},
-    limits::{BUCKET_BITS_MAX, BUCKET_CROWD},
+    limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
     refusal::{Refusal, RequestFault, check_matching},
     seal::NOTE_BYTES,
     withdraw::{check_account, check_recipient},
@@ -66,7 +67,8 @@ impl Document for WithdrawalsRequest {
 /// A page of finished withdrawals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawalsPage {
-    /// At most [`RESTORE_PAGE_MAX`](crate::limits::RESTORE_PAGE_MAX), by request id.
+    /// At most [`RESTORE_PAGE_MAX`], by request id.
+    #[serde(deserialize_with = "bounded::list::<_, _, RESTORE_PAGE_MAX>")]
     pub records: Vec<Signed<Issued>>,
     /// Whether there are more behind the last.
     pub more: bool,
@@ -101,7 +103,13 @@ impl Document for MemoRequest {
 
 /// A memo: always [`NOTE_BYTES`] long, whatever it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Memo(#[serde(with = "serde_bytes")] pub Vec<u8>);
+pub struct Memo(
+    #[serde(
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+    )]
+    pub Vec<u8>,
+);
 
 /// What a bank keeps for an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,7 +204,8 @@ impl Prefix {
 /// A page of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketPage {
-    /// At most [`RESTORE_PAGE_MAX`](crate::limits::RESTORE_PAGE_MAX), by id.
+    /// At most [`RESTORE_PAGE_MAX`], by id.
+    #[serde(deserialize_with = "bounded::list::<_, _, RESTORE_PAGE_MAX>")]
     pub records: Vec<BucketRecord>,
     /// The id to ask behind, where there are more.
     pub more_after: Option<[u8; 32]>,
@@ -214,7 +223,10 @@ pub enum BucketRecord {
         /// Its id.
         note_id: [u8; 32],
         /// The note, encrypted.
-        #[serde(with = "serde_bytes")]
+        #[serde(
+            serialize_with = "serde_bytes::serialize",
+            deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+        )]
         note: Vec<u8>,
     },
     /// A coin that was shown to the bank.

@@ -17,10 +17,12 @@
 //! The key is opened no sooner than the coins are held: whoever has a decision written has put coins to it.
 
 use crate::{
+    bounded,
     contract::{HeldContract, VerifiedContract, keeps_offer},
     decide::{Committed, Release, VerifiedRelease},
     documents::{AbortReason, Contract, Hold, Offer, PurchaseId},
     hold::HoldRequest,
+    limits::SALES_PAGE_MAX,
     refusal::{ContractFault, Refusal, RequestFault},
     seal::{SealError, open_goods_key, open_with_point},
     withdraw::check_recipient,
@@ -59,7 +61,8 @@ impl Document for SalesRequest {
 /// Sales that follow on those that the merchant knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SalesPage {
-    /// At most [`SALES_PAGE_MAX`](crate::limits::SALES_PAGE_MAX), in the order in which they were committed.
+    /// At most [`SALES_PAGE_MAX`], in the order in which they were committed.
+    #[serde(deserialize_with = "bounded::list::<_, _, SALES_PAGE_MAX>")]
     pub sales: Vec<SealedSale>,
     /// Whether there are more behind the last.
     pub more: bool,

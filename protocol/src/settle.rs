@@ -11,6 +11,7 @@
 
 use crate::{
     api::{BankRequest, Call},
+    bounded,
     coins::CoinState,
     decide::{SignedDecision, check_purchase_key},
     documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, Terms},
@@ -33,13 +34,14 @@ pub struct SettleRequest {
     /// The escrow that signed them.
     pub escrow: PublicKey,
     /// What it decided: 1 to [`SETTLE_MAX`].
+    #[serde(deserialize_with = "bounded::list::<_, _, SETTLE_MAX>")]
     pub decisions: Vec<SignedDecision>,
 }
 
 /// Of each decision that was brought, in their order: the bank's word that it is obeyed, or why it is not.
 ///
 /// Where [`Later`](crate::refusal::Later) is all that there is to say, the whole request is refused with it instead.
-pub type Answers = Vec<Result<Signed<Settled>, Refusal>>;
+pub type Answers = bounded::List<Result<Signed<Settled>, Refusal>, SETTLE_MAX>;
 
 /// From the wallet to the bank: what is known of this purchase? So a dead escrow costs nobody the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 //! depends on this encoding: it is written field by field into a transcript (see `documents`).
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::error::DecodeError;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The most bytes that any decoder accepts, whatever its caller allows (bytes).
@@ -62,8 +63,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, 
             max_bytes,
         });
     }
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config())
-        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config()).map_err(|e| match e {
+        DecodeError::OtherString(why) => WireError::Malformed(why),
+        e => WireError::Malformed(e.to_string()),
+    })?;
     match bytes.len().saturating_sub(used) {
         0 => Ok(value),
         left => Err(WireError::Trailing(left)),

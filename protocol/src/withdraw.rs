@@ -13,12 +13,14 @@
 //! request id: it was not debited. If any reply is lost, the wallet sends the same request again.
 
 use crate::{
+    bounded,
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
     issue::{
         Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
         finish,
     },
+    limits::COINS_PER_REQUEST_MAX,
     money::Amount,
     refusal::{AccountFault, IssueFault, Refusal, RequestFault},
 };
@@ -41,6 +43,7 @@ pub struct WithdrawBegin {
     /// Chosen by the wallet and on its disk before this is sent.
     pub request_id: [u8; 32],
     /// The denomination key of each coin.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// Goes into the nonces beside the bank's own randomness.
     pub client_randomness: [u8; 32],
@@ -68,10 +71,12 @@ pub struct WithdrawFinish {
     /// The request.
     pub request_id: [u8; 32],
     /// The denomination key of each coin.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
     pub session: [u8; 32],
     /// One for each output.
+    #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
 }
 
@@ -218,7 +223,7 @@ impl Withdrawal {
     /// The bank refused for good.
     pub fn on_refused(&self, why: &Refusal) -> Withdrawal {
         Withdrawal {
-            state: IssueState::Refused { why: why.to_string() },
+            state: IssueState::refused(&why.to_string()),
             ..self.clone()
         }
     }

@@ -300,7 +300,7 @@ async fn withdrawals() {
             => request!(RequestFault::NotForMe { .. }),
         "no outputs", signed(|b| b.outputs.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
         "65 outputs", signed(|b| b.outputs = vec![b.outputs[0]; 65])
-            => request!(RequestFault::ListLength { got: 65, most: 64, .. }),
+            => request!(RequestFault::Malformed(why)) if why.contains("65 entries, at most 64"),
         "a key that never was", signed(|b| b.outputs = vec![KeyId([9; 32])])
             => said if denied!(desk, said, DenialCause::UnknownKey(KeyId([9, ..]))),
         "a key of the next epoch", not_issued => issue!(IssueFault::NotIssuing(key)) if *key == next_epoch,
@@ -525,7 +525,7 @@ async fn holds_and_contracts() {
         "a forged offer", bad(|r| r.contract.offer.body.title = "two".into())
             => contract!(ContractFault::OfferForged(_)),
         "an offer out of bounds", bad(|r| r.contract.offer.body.title = "x".repeat(97))
-            => contract!(ContractFault::OfferBounds(what)) if what == "title",
+            => request!(RequestFault::Malformed(why)) if why.contains("97 bytes of text, at most 96"),
         "a changed price", bad(|r| r.contract.terms.price = Amount(1))
             => contract!(ContractFault::DoesNotFit(what)) if what == "price",
         "a changed account", bad(|r| r.contract.terms.account = stranger().public())

@@ -11,7 +11,6 @@ const CASES: usize = 25;
 #[rustfmt::skip]
 const OPEN: &[&str] = &[
     "A3",
-    "A4",
 ];
 
 #[derive(Debug, Deserialize)]

@@ -27,7 +27,10 @@ use farthing_protocol::{
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
     goods::{GoodsKey, SealingSecret},
-    limits::{CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, SESSIONS_PER_ACCOUNT_MAX},
+    limits::{
+        CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, REASON_MAX_BYTES,
+        SESSIONS_PER_ACCOUNT_MAX,
+    },
     money::Amount,
     offer::CatalogFault,
     purchase::{OfferFault, Purchase, PurchaseError},
@@ -39,9 +42,9 @@ use farthing_tests::{
     simulation::{
         cheats::{
             AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            EndlessCatalog, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, ShowsNoCatalog,
-            SignsWrongKeys, TellsHerAbort, cancels, describes_other_goods, overdue, seals_another_key,
-            wraps_another_key, wraps_nothing,
+            EndlessCatalog, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, RefusesAtLength,
+            ShowsNoCatalog, SignsWrongKeys, TellsHerAbort, cancels, describes_other_goods, overdue,
+            seals_another_key, wraps_another_key, wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -462,6 +465,34 @@ fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
         it.world.check(&[&it.wallet]).await;
         assert_eq!(it.balance(), FUNDS);
     });
+}
+
+/// Whether a purchase ends, whatever the length of the merchant's refusal.
+fn refuses_at_length(seed: u64, length: usize) {
+    setting(seed, async |it| {
+        it.world.cheat(MERCHANT, RefusesAtLength::new(length));
+        let (number, bought) = it.buy().await;
+        bought.unwrap();
+        let row = it.wallet.purchase(number).unwrap();
+        assert_eq!(row.purchase.status(), "aborted");
+        let why = row.refusal.unwrap();
+        assert!(!why.is_empty() && why.len() <= REASON_MAX_BYTES, "{why}");
+        assert!(it.wallet.resume().await.unwrap().open.is_empty());
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.balance(), FUNDS);
+    });
+}
+
+#[test]
+fn a_refusal_of_any_length_ends_a_purchase_and_the_coins_are_back() {
+    for (seed, length) in [
+        (30, 1),
+        (31, REASON_MAX_BYTES),
+        (32, REASON_MAX_BYTES + 1),
+        (33, 100_000),
+    ] {
+        refuses_at_length(seed, length);
+    }
 }
 
 // ---- escrows ------------------------------------------------------------------------------------------------------

@@ -251,10 +251,11 @@ impl World {
     ) -> (Vec<u8>, Result<C::Reply, Refusal>) {
         use farthing_protocol::api::{BankRequest, Caller};
         let request = call.encode().unwrap();
-        let lane = match BankRequest::decode(&request).unwrap().caller() {
-            Caller::Identified => Lane::Identified,
-            Caller::Peer => Lane::Peer,
-            Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
+        let lane = match BankRequest::decode(&request).map(|request| request.caller()) {
+            Ok(Caller::Identified) => Lane::Identified,
+            Ok(Caller::Peer) => Lane::Peer,
+            // What does not decode is refused on any lane.
+            Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.bank.call(lane, request).await;
         let reply = C::decode_reply(&bytes).unwrap();

@@ -121,10 +121,11 @@ impl World {
     ) -> (Vec<u8>, Result<C::Reply, Refusal>) {
         self.witnessed().await;
         let request = call.encode().unwrap();
-        let lane = match EscrowRequest::decode(&request).unwrap().caller() {
-            Caller::Identified => Lane::Identified,
-            Caller::Peer => Lane::Peer,
-            Caller::Anonymous | Caller::Anyone => Lane::Anonymous,
+        let lane = match EscrowRequest::decode(&request).map(|request| request.caller()) {
+            Ok(Caller::Identified) => Lane::Identified,
+            Ok(Caller::Peer) => Lane::Peer,
+            // What does not decode is refused on any lane.
+            Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.escrow.call(lane, request).await;
         let reply = C::decode_reply(&bytes).unwrap();

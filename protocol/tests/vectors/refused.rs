@@ -1,6 +1,6 @@
 //! Requests and contracts that are refused.
 
-use crate::support::{TestRng, bank, decode, keys, party, public};
+use crate::support::{TestRng, bank, decode, is_too_long, keys, party, public};
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
@@ -66,11 +66,18 @@ fn name(refusal: Refusal) -> String {
 }
 
 pub(crate) fn contract(case: Field<'_>, claims: &mut Claims) {
-    let contract: Contract = decode(case.get("contract")).expect("a contract");
+    let expected = case.find("refused").map_or("none", Field::text);
+    let contract: Contract = match decode(case.get("contract")) {
+        Ok(contract) => contract,
+        // What is too long is refused before it is a contract.
+        Err(why) => {
+            let fits = expected.starts_with("bounds: ") && is_too_long(&why);
+            return claims.holds(format!("refused for {expected}, got {why}"), fits);
+        }
+    };
     let receipt: Signed<Receipt> = decode(case.get("receipt")).expect("a receipt");
     let fault = contract.clone().verified().err();
     let fault = fault.as_ref().map_or("none".into(), part_at_fault);
-    let expected = case.find("refused").map_or("none", Field::text);
     // A case names two parts where either is at fault.
     let fits = match expected.split_once(": ") {
         Some((what, parts)) if fault != expected => {

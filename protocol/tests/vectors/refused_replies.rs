@@ -1,6 +1,6 @@
 //! What a bank answers and a wallet refuses.
 
-use crate::support::{bank, bank_seed, decode, keys, party};
+use crate::support::{bank, bank_seed, decode, is_too_long, keys, party};
 use farthing_coin::{KeyBook, KeyList, PublicKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
@@ -87,11 +87,14 @@ pub(crate) fn issuing(case: Field<'_>, claims: &mut Claims) {
 }
 
 pub(crate) fn key_list(case: Field<'_>, claims: &mut Claims) {
-    let signed: Signed<KeyList> = reply(case.get("bytes"));
-    let error = KeyBook::new(signed, &bank())
-        .err()
-        .map(|error| format!("{error:?}"));
-    let error = error.unwrap_or_else(|| "none".into());
+    let error = match decode::<Result<Signed<KeyList>, Refusal>>(case.get("bytes")) {
+        Ok(reply) => KeyBook::new(reply.expect("no refusal"), &bank())
+            .err()
+            .map_or("none".into(), |error| format!("{error:?}")),
+        // The currency is its one text.
+        Err(why) if is_too_long(&why) => "Currency".into(),
+        Err(why) => panic!("{why}"),
+    };
     let expected = case
         .find("refused")
         .map_or("none", |refused| match refused.text() {

@@ -30,6 +30,11 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: Field<'_>) -> Result<T, wire::W
     wire::decode(&bytes.bytes(), MAX_BYTES)
 }
 
+/// Whether the decoder has refused a list or a text by its count.
+pub(crate) fn is_too_long(why: &wire::WireError) -> bool {
+    why.to_string().contains("are allowed")
+}
+
 /// Claims that `bytes` spell a value, that it says what `value` says, and that it is encoded as these bytes again.
 pub(crate) fn encoded<T: Serialize + DeserializeOwned>(
     claims: &mut Claims,

@@ -118,6 +118,7 @@ defects! {
     UndeniedCoinConvicts: "The judge convicts a bank of denying a coin without a denial that the bank signed.",
     JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
     LengthUnchecked: "Nobody bounds the list of coins in a request.",
+    TextUnchecked: "Nobody bounds the text of a refusal.",
 }
 
 /// Whether `defect` is switched on. Here it never is.

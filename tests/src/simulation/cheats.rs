@@ -22,7 +22,7 @@ use farthing_protocol::{
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
-    refusal::{Later, PurchaseFault, Refusal},
+    refusal::{GoodsFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
     settle::{Answers, SettleOne, SettleRequest},
@@ -240,6 +240,44 @@ impl Cheat for NeverReleases {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match MerchantRequest::decode(&request) {
             Ok(MerchantRequest::Deliver(_)) => refuse(Later::PeerSilent("escrow".into())),
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// A merchant who is silent once, and then refuses to deliver with a text of so many bytes.
+pub struct RefusesAtLength {
+    /// How long the text is (bytes).
+    pub length: usize,
+    asked: AtomicUsize,
+}
+
+impl RefusesAtLength {
+    /// The text has `length` bytes.
+    pub fn new(length: usize) -> Self {
+        let asked = AtomicUsize::new(0);
+        RefusesAtLength { length, asked }
+    }
+}
+
+/// A refusal with a text of `length` bytes, which no honest encoder writes.
+fn refuse_at_length(length: usize) -> Vec<u8> {
+    let mut reply = refuse(GoodsFault::NotAccepted(String::new()));
+    // The last bytes are the text's length.
+    reply.truncate(reply.len() - size_of::<u64>());
+    reply.extend((length as u64).to_le_bytes());
+    reply.extend(vec![b'x'; length]);
+    reply
+}
+
+#[async_trait]
+impl Cheat for RefusesAtLength {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match MerchantRequest::decode(&request) {
+            Ok(MerchantRequest::Deliver(_)) => match self.asked.fetch_add(1, Ordering::SeqCst) {
+                0 => refuse(Later::PeerSilent("escrow".into())),
+                _ => refuse_at_length(self.length),
+            },
             _ => honest.answer(lane, request).await,
         }
     }

@@ -173,6 +173,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "a file that is not the goods",
         papers::a_file_that_is_not_the_goods
     ),
+    story!("a refusal of 100 KB", papers::a_refusal_of_100_kb),
     story!(
         "papers of an abort without a cause",
         papers::papers_of_an_abort_without_a_cause

@@ -10,6 +10,7 @@ use farthing_protocol::{
     purchase::{Purchase, PurchaseError},
 };
 use farthing_tests::simulation::{
+    cheats::RefusesAtLength,
     foundation::ITEM,
     party::Party,
     shopping::{is_delivery, picture},
@@ -148,4 +149,20 @@ fn largest_file(dir: &Path) -> PathBuf {
         }
     }
     files.into_iter().max().expect("a file").1
+}
+
+/// A merchant is silent once, so that the purchase is written down, and then refuses with a text that no row takes.
+pub async fn a_refusal_of_100_kb() {
+    let (world, wallet) = withdrawn(44).await;
+    world.cheat(Party::Merchant(0), RefusesAtLength::new(100_000));
+    let begun = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(&world, 1))
+        .await;
+    let number = begun.expect("an offer");
+    let ended = wallet.drive_purchase(number).await;
+    assert!(
+        ended.is_ok(),
+        "progress: a long refusal keeps a purchase from its end: {ended:?}"
+    );
+    world.check(&[&wallet]).await;
 }

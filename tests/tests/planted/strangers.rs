@@ -310,7 +310,7 @@ pub async fn a_list_that_is_too_long() {
     }
     let exchange = hand.exchange(&purse, &[1]).await;
     let refused = hand.ask(hand.exchange_begin(&exchange, &purse)).await;
-    let too_long = matches!(refused, Err(Refusal::Request(RequestFault::ListLength { .. })));
+    let too_long = matches!(refused, Err(Refusal::Request(RequestFault::Malformed(_))));
     assert!(too_long, "bad input: a list of any length is looked at");
 }
 

@@ -74,7 +74,7 @@ fn answered(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<Answered> {
 
 /// What was answered to each decision.
 fn settled(settle: &SettleRequest, reply: Result<Answers, Refusal>) -> Vec<Answered> {
-    let all_refused = |refusal: Refusal| vec![Err(refusal); settle.decisions.len()];
+    let all_refused = |refusal: Refusal| vec![Err(refusal); settle.decisions.len()].into();
     let answers = reply.unwrap_or_else(all_refused);
     assert_eq!(answers.len(), settle.decisions.len(), "each decision is answered");
     let each = settle.decisions.iter().zip(answers);
@@ -229,10 +229,8 @@ fn outcomes(replies: Vec<Outcome>) -> impl Iterator<Item = (PurchaseId, End)> {
     })
 }
 
-/// The replies that were no refusals.
+/// The replies that were no refusals. What a cheat answers may be no reply at all.
 pub(super) fn replies<C: Call>(message: &Sent) -> Vec<C::Reply> {
     let decoded = message.replies.iter().map(|reply| C::decode_reply(reply));
-    decoded
-        .filter_map(|reply| reply.expect("a reply is one").ok())
-        .collect()
+    decoded.filter_map(|reply| reply.ok()?.ok()).collect()
 }
