@@ -4,13 +4,16 @@
 //!   Fetching -> Holding -> Held -> Committed
 //!                  \         \  /
 //!                   \------ Cancelling -> Aborted
+//!                                 \
+//!                                  \---> Recovered
 //! ```
 //!
 //! On a sealed offer the escrow holds and decides in one: `Holding` goes to `Committed` or `Aborted`.
 //!
 //! An order is written down before it is sent; after a crash the wallet asks the same again, and so gets the same hold
 //! and the same receipt again, should it have had them and not written them down. Only
-//! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does.
+//! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does. Where the escrow
+//! gives no decision, only the bank's signed word moves it to `Recovered`: that a coin of it went into an exchange.
 
 use crate::{
     cause::CauseFault,
@@ -92,6 +95,9 @@ pub enum Purchase {
     Aborted(Order, Signed<Abort>),
     /// Given up before anything was at stake.
     Dropped(Plan),
+    /// Cancelled without a decision of the escrow: the bank held nothing, and gave fresh coins for the purchase's coins. It
+    /// refuses a hold that comes later.
+    Recovered(Order),
 }
 
 /// What a wallet asks next for a purchase.
@@ -135,6 +141,9 @@ pub enum PurchaseError {
     /// The escrow signed both outcomes.
     #[error("the escrow signed both a receipt and an abort for this purchase")]
     BothOutcomes,
+    /// The escrow signed that it was paid with coins that the bank had exchanged.
+    #[error("the escrow signed a receipt for this purchase, for whose coins the bank gave fresh ones")]
+    PaidAfterRecovery,
     /// The customer's wish comes too late.
     #[error("the purchase has ended as {0}")]
     Ended(&'static str),
@@ -401,7 +410,8 @@ impl Purchase {
             | Purchase::Held(order, _)
             | Purchase::Cancelling(order)
             | Purchase::Committed(order, _)
-            | Purchase::Aborted(order, _) => Some(order),
+            | Purchase::Aborted(order, _)
+            | Purchase::Recovered(order) => Some(order),
         }
     }
 
@@ -413,7 +423,8 @@ impl Purchase {
             | Purchase::Held(order, _)
             | Purchase::Cancelling(order)
             | Purchase::Committed(order, _)
-            | Purchase::Aborted(order, _) => &order.contract.offer,
+            | Purchase::Aborted(order, _)
+            | Purchase::Recovered(order) => &order.contract.offer,
         }
     }
 
@@ -427,6 +438,7 @@ impl Purchase {
             Purchase::Committed(..) => "committed",
             Purchase::Aborted(..) => "aborted",
             Purchase::Dropped(_) => "dropped",
+            Purchase::Recovered(_) => "recovered",
         }
     }
 
@@ -445,7 +457,10 @@ impl Purchase {
             Purchase::Cancelling(order) => {
                 Ask::Cancel(Box::new(order.cancel_request(&seed.purchase_key(order.counter))))
             }
-            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_) => Ask::Nothing,
+            Purchase::Committed(..)
+            | Purchase::Aborted(..)
+            | Purchase::Dropped(_)
+            | Purchase::Recovered(_) => Ask::Nothing,
         }
     }
 
@@ -478,6 +493,7 @@ impl Purchase {
                 Ok(Purchase::Committed(order, Proof::Receipt(Box::new(receipt))))
             }
             Purchase::Aborted(..) => Err(PurchaseError::BothOutcomes),
+            Purchase::Recovered(_) => Err(PurchaseError::PaidAfterRecovery),
             other => Ok(other),
         }
     }
@@ -551,9 +567,19 @@ impl Purchase {
                         order,
                         Proof::Commit(Box::new(commit), goods_key),
                     )),
+                    Purchase::Recovered(_) => Err(PurchaseError::PaidAfterRecovery),
                     other => Ok(other),
                 }
             }
+        }
+    }
+
+    /// The bank has taken a coin of the purchase in for something else, so that no hold of it can be made any more. Only a
+    /// purchase that is being cancelled ends by that.
+    pub fn on_recovered(self) -> Purchase {
+        match self {
+            Purchase::Cancelling(order) => Purchase::Recovered(order),
+            other => other,
         }
     }
 
