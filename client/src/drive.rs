@@ -6,7 +6,7 @@ use crate::{
     error::{Unanswered, WalletError},
     evidence::CoinWord,
     goods::are_small,
-    rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, SMALL_GOODS},
+    rows::{CoinRow, CoinStatus, Delivery, EXHIBITS_MAX, Exhibit, PurchaseRow, SMALL_GOODS},
     talk::{Pause, Talk},
     wallet::Wallet,
     watch::Event,
@@ -22,7 +22,7 @@ use farthing_protocol::{
     goods::GoodsKey,
     limits::{DEADLINE_LEAST_MS, REASON_MAX_BYTES},
     offer::DeliverRequest,
-    purchase::{Ask, Plan, Purchase, PurchaseError},
+    purchase::{Ask, Plan, Proof, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
     settle::{Collected, SettleOne},
 };
@@ -38,6 +38,8 @@ pub(crate) struct Drive<'w> {
     escrow: Talk<'w>,
     bank_talk: Talk<'w>,
     bank: Card,
+    /// Whether the bank said, when it was asked last, that it knows of no decision.
+    is_open_at_bank: bool,
 }
 
 /// Who was silent, to which question, and what the network said: `None` where the purchase has got on.
@@ -58,6 +60,7 @@ impl<'w> Drive<'w> {
             escrow,
             bank_talk,
             bank,
+            is_open_at_bank: false,
         }
     }
 
@@ -70,7 +73,10 @@ impl<'w> Drive<'w> {
         if self.at.stored.is_some() || is_silence {
             self.save().await?;
         }
-        outcome
+        match outcome {
+            Err(undecided) if self.is_open_at_bank => self.recover(undecided).await,
+            outcome => outcome,
+        }
     }
 
     /// How the purchase stands.
@@ -144,7 +150,9 @@ impl<'w> Drive<'w> {
             self.at.stored = Some(self.at.row.clone());
             return Ok(());
         }
-        self.reload()
+        let unsaved = self.at.row.purchase.clone();
+        self.reload()?;
+        self.keep_paid(unsaved).await
     }
 
     /// Takes what the store has; where it has nothing of this purchase yet, the number that is free now.
@@ -229,7 +237,12 @@ impl<'w> Drive<'w> {
                     return Ok(());
                 };
                 coins.retain(|each| each.public == coin);
-                set_status(tx, &coins, |_| status)
+                // A coin that is used up or in an exchange finds out by that.
+                set_status(tx, &coins, |row| match row.status {
+                    now @ CoinStatus::InExchange(_) => now,
+                    now if now.is_past() => now,
+                    _ => status,
+                })
             })
             .await
     }
@@ -307,22 +320,15 @@ impl<'w> Drive<'w> {
 
     /// Writes down a document that convicts.
     async fn exhibit(&mut self, exhibit: Exhibit) -> Result<(), WalletError> {
-        self.add_exhibit(exhibit);
+        add_exhibit(&mut self.at.row, exhibit);
         self.save().await
-    }
-
-    fn add_exhibit(&mut self, exhibit: Exhibit) {
-        let exhibits = &mut self.at.row.exhibits;
-        if exhibits.len() < EXHIBITS_MAX && !exhibits.contains(&exhibit) {
-            exhibits.push(exhibit);
-        }
     }
 
     /// Adds what an abort without a cause convicts together with: the hold, in which the escrow has promised to show one.
     fn exhibit_hold(&mut self, why: &PurchaseError) {
         if let (PurchaseError::WithoutCause(_), Purchase::Held(_, hold)) = (why, &self.at.row.purchase) {
             let hold = Exhibit::Hold(Box::new(hold.clone()));
-            self.add_exhibit(hold);
+            add_exhibit(&mut self.at.row, hold);
         }
     }
 
@@ -335,7 +341,9 @@ impl<'w> Drive<'w> {
             .wallet
             .seed_for(&self.bank.identity)
             .purchase_key(order.counter);
-        if let Ok(collected) = self.bank_talk.once(order.collect_request(&key)).await {
+        let collected = self.bank_talk.once(order.collect_request(&key)).await;
+        self.is_open_at_bank = matches!(collected, Ok(Collected::Open));
+        if let Ok(collected) = collected {
             match self.at.row.purchase.clone().on_collected(collected.clone(), &key) {
                 Ok(purchase) if purchase != self.at.row.purchase => return self.step(purchase),
                 Err(convicting) if convicts(&convicting) => {
@@ -358,6 +366,46 @@ impl<'w> Drive<'w> {
     }
 
     // ---- the end ----------------------------------------------------------------------------------------------
+
+    /// The escrow has given no decision within the wallet's patience, and the bank knows of none: where the customer wants
+    /// the coins back, they are put to an exchange.
+    async fn recover(&mut self, undecided: WalletError) -> Result<(), WalletError> {
+        if !matches!(self.at.row.purchase, Purchase::Cancelling(_)) {
+            return Err(undecided);
+        }
+        let outcome = self.wallet.recover(self.at.number).await;
+        self.reload()?;
+        let is_conviction = matches!(&undecided, WalletError::Purchase(why) if convicts(why));
+        match outcome {
+            _ if is_conviction => Err(undecided),
+            Ok(()) if matches!(self.at.row.purchase, Purchase::Recovered(_)) => Ok(()),
+            // The bank is silent too, or holds the coins for this purchase: the escrow has to decide.
+            Ok(()) | Err(WalletError::Silent { .. } | WalletError::Refused { .. }) => Err(undecided),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the escrow's word that it was paid with coins that the bank has exchanged.
+    ///
+    /// # Errors
+    /// Where there is such a word, as it convicts.
+    async fn keep_paid(&mut self, unsaved: Purchase) -> Result<(), WalletError> {
+        let (Purchase::Recovered(_), Purchase::Committed(_, proof)) = (&self.at.row.purchase, unsaved) else {
+            return Ok(());
+        };
+        let mut row = self.at.row.clone();
+        add_exhibit(
+            &mut row,
+            match proof {
+                Proof::Receipt(receipt) => Exhibit::Receipt(receipt),
+                Proof::Commit(commit, _) => Exhibit::Commit(commit),
+            },
+        );
+        let (number, before) = (self.at.number, row.purchase.clone());
+        self.wallet.save_purchase(number, before, row).await?;
+        self.reload()?;
+        Err(PurchaseError::PaidAfterRecovery.into())
+    }
 
     /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
     async fn finish(&mut self) -> Result<(), WalletError> {
@@ -425,6 +473,7 @@ impl<'w> Drive<'w> {
     /// Shows the abort to the bank, in case the escrow has not yet, and exchanges the released coins, so
     /// that nothing links them to the next purchase.
     async fn recover_coins(&mut self, abort: Signed<Abort>) -> Result<(), WalletError> {
+        self.wallet.carry_on_recovery(self.at.number).await?;
         let mut left = self.released()?.len();
         while left > 0 {
             self.settle_abort(abort.clone()).await?;
@@ -512,6 +561,13 @@ impl<'w> Drive<'w> {
     }
 }
 
+fn add_exhibit(row: &mut PurchaseRow, exhibit: Exhibit) {
+    let exhibits = &mut row.exhibits;
+    if exhibits.len() < EXHIBITS_MAX && !exhibits.contains(&exhibit) {
+        exhibits.push(exhibit);
+    }
+}
+
 /// Whether an error of the wallet's proves that the escrow broke its word.
 fn convicts(error: &PurchaseError) -> bool {
     matches!(
@@ -519,6 +575,7 @@ fn convicts(error: &PurchaseError) -> bool {
         PurchaseError::WrongGoodsKey
             | PurchaseError::WithoutCause(_)
             | PurchaseError::BothOutcomes
+            | PurchaseError::PaidAfterRecovery
             | PurchaseError::Sealed(_)
     )
 }

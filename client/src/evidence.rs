@@ -3,6 +3,7 @@
 use crate::{
     error::WalletError,
     late::look_again,
+    recover::status_in,
     rows::{
         COINS, CoinStatus, DENIALS, DENIED, Delivery, EXCHANGES, ExchangeRow, Exhibit, PURCHASES,
         PurchaseRow, SENT_FINISHES,
@@ -53,11 +54,7 @@ impl CoinWord {
                 let Some(row) = PURCHASES.get(tx, &number)? else {
                     return Ok(None);
                 };
-                let status = match row.purchase {
-                    Purchase::Committed(..) => CoinStatus::Spent(number),
-                    Purchase::Aborted(..) => CoinStatus::Released(number),
-                    _ => CoinStatus::InPurchase(number),
-                };
+                let status = status_in(&row.purchase, number);
                 if row.delivery == Delivery::OnDemand {
                     let delivery = Delivery::Pending;
                     PURCHASES.put(tx, &number, &PurchaseRow { delivery, ..row })?;
@@ -215,6 +212,10 @@ impl Wallet {
         };
         Ok(match self.own_purchase(&used.digest)? {
             Some((number, _)) if released == Some(number) => None,
+            // The bank has shown that it cannot be held for that.
+            Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
+                Some(CoinWord::Used(coin.public, status))
+            }
             Some((number, row)) => is_of(&row, &coin).then_some(CoinWord::Mine(coin.public, number)),
             None => Some(CoinWord::Used(coin.public, status)),
         })

@@ -5,6 +5,7 @@ use crate::{
     error::WalletError,
     evidence::CoinWord,
     mint::{Asked, Word, add_coins, new_rows, no_word, note_finish, refused, silent},
+    recover::status_again,
     rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set},
     scan_record::{GAP_MAX, note_bridged},
     talk::{Pause, Talk},
@@ -400,14 +401,15 @@ impl Wallet {
             ..row
         };
         let now_ms = self.now_ms();
-        self.transact(move |tx| {
+        self.transact_for(next.before, move |tx| {
             let used = match word {
                 Some(word) => word.take_effect(tx, &at.0, now_ms)?,
                 None => None,
             };
+            let again = status_again(tx, next.before)?;
             set_status(tx, &next.exchange.inputs, |row| match used {
                 Some((coin, status)) if coin == row.coin.public => status,
-                _ => next.before,
+                _ => again,
             })?;
             REFUSED_EXCHANGES.put(tx, &(at.0, input_set(&next.exchange.inputs)), &at.1)?;
             EXCHANGES.put(tx, &at, &next)
@@ -438,8 +440,9 @@ impl Wallet {
             .exchange
             .on_other_content(issued, &keys, &self.seed_for(&at.0))?;
         let rows = new_rows(&coins, &keys, |slot| Origin::exchanged(number as u32, slot))?;
-        self.transact(move |tx| {
-            set_status(tx, &row.exchange.inputs, |_| row.before)?;
+        self.transact_for(row.before, move |tx| {
+            let again = status_again(tx, row.before)?;
+            set_status(tx, &row.exchange.inputs, |_| again)?;
             EXCHANGES.put(
                 tx,
                 &at,
@@ -471,13 +474,13 @@ impl Wallet {
         keys: &KeyBook,
     ) -> Result<(), WalletError> {
         let rows = new_rows(&coins, keys, |slot| Origin::exchanged(at.1 as u32, slot))?;
-        let status = match exchange.state {
-            IssueState::Done => CoinStatus::Exchanged(at.1),
-            // A copy of this wallet used the number for other coins: these are what they were.
-            _ => row.before,
-        };
         let row = ExchangeRow { exchange, ..row };
-        self.transact(move |tx| {
+        self.transact_for(row.before, move |tx| {
+            let status = match row.exchange.state {
+                IssueState::Done => CoinStatus::Exchanged(at.1),
+                // A copy of this wallet used the number for other coins: these are what they were.
+                _ => status_again(tx, row.before)?,
+            };
             set_status(tx, &row.exchange.inputs, |_| status)?;
             add_coins(tx, &rows)?;
             note_bridged(tx, &at.0, Counter::Exchanges, at.1.saturating_add(1))?;

@@ -9,7 +9,7 @@
 //! | what it keeps | [`rows`]; its coins in [`coins`] |
 //! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
 //! | what is for sale | [`catalog`] |
-//! | purchases | [`buy`]; one driven to its end in `drive` |
+//! | purchases | [`buy`]; one driven to its end in `drive`; without its escrow in `recover` |
 //! | goods, fetched and opened | [`goods`] |
 //! | after a crash | [`resume`] |
 //! | from the phrase alone | [`restore`], which reads `buckets`, and looks `beyond` gaps; what comes through after that in `late` |
@@ -41,6 +41,7 @@ pub mod lab;
 mod late;
 mod migrate;
 mod mint;
+mod recover;
 pub mod restore;
 pub mod resume;
 pub mod rows;

@@ -51,6 +51,16 @@ impl Wallet {
                 IssueState::Beginning | IssueState::Finishing { .. }
             ) {
                 let outcome = self.resume_exchange(at).await;
+                if let CoinStatus::InPurchase(number) = row.before {
+                    if matches!(outcome, Err(WalletError::Refused { .. })) {
+                        // The coins are in the purchase as before, which is driven below.
+                        continue;
+                    }
+                    if matches!(self.purchase(number)?.purchase, Purchase::Recovered(_)) {
+                        // It is driven no more, and the customer is to learn how it has ended.
+                        resumed.ended.push(format!("purchase {number}"));
+                    }
+                }
                 resumed.note(format!("exchange {}", at.1), outcome);
             }
         }
@@ -168,7 +178,7 @@ impl Wallet {
             .map(drop)
     }
 
-    async fn resume_exchange(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
+    pub(crate) async fn resume_exchange(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
         let bank = self.party_by_key(RoleName::Bank, &at.0)?;
         self.drive_exchange(at, &mut self.talk(&bank, Lane::Anonymous))
             .await
@@ -176,7 +186,7 @@ impl Wallet {
 
     fn needs_driving(&self, number: u64, row: &PurchaseRow) -> Result<bool, WalletError> {
         Ok(match &row.purchase {
-            Purchase::Dropped(_) => false,
+            Purchase::Dropped(_) | Purchase::Recovered(_) => false,
             Purchase::Committed(..) => row.delivery == Delivery::Pending,
             Purchase::Aborted(..) => self
                 .present_coins()?

@@ -266,11 +266,11 @@ pub const EXHIBITS_MAX: usize = 3;
 /// A document that an escrow should never have signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exhibit {
-    /// A receipt with a wrong goods key, or for a purchase that it aborted.
+    /// A receipt with a wrong goods key, or for a purchase that it aborted or that was recovered.
     Receipt(Box<Signed<Receipt>>),
     /// An abort of a purchase that it committed, or without a cause.
     Abort(Signed<Abort>),
-    /// A commit, as the bank has it, with a wrong goods key, or of a purchase that it aborted.
+    /// A commit, as the bank has it, with a wrong goods key, or of a purchase that it aborted or that was recovered.
     Commit(Box<Signed<Commit>>),
     /// The escrow's hold of a purchase that it aborted without a cause: its promise to show one.
     Hold(Box<Signed<Hold>>),

@@ -94,6 +94,11 @@ pub(super) enum Command {
         purchase: Option<String>,
     },
     /// Ask for the coins of a purchase back. It may turn out to be paid already; then the goods are there.
+    #[command(
+        after_long_help = "The escrow decides. If it gives no answer, the bank exchanges the coins for fresh ones, \
+        unless it holds them for this purchase: the purchase is then `recovered` in the list. If the bank does hold them, \
+        the purchase stays `cancelling`, and `farthing resume` asks the escrow again."
+    )]
     Cancel {
         /// The purchase's number, or the beginning of its id.
         purchase: String,

@@ -101,9 +101,9 @@ impl Exit {
             WalletError::Silent { .. } => Exit::NotFinished,
             WalletError::NotAsDescribed(_) => Exit::MerchantBroke,
             WalletError::CoinDenied { .. } => Exit::BankBroke,
-            WalletError::Purchase(PurchaseError::BothOutcomes | PurchaseError::WrongGoodsKey) => {
-                Exit::EscrowBroke
-            }
+            WalletError::Purchase(
+                PurchaseError::BothOutcomes | PurchaseError::WrongGoodsKey | PurchaseError::PaidAfterRecovery,
+            ) => Exit::EscrowBroke,
             WalletError::Inconsistent(_)
             | WalletError::KeyListChanged(_)
             | WalletError::Mint(_)

@@ -74,7 +74,11 @@ fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
 /// How a purchase stands, in a word: where it has ended, what became of the goods.
 fn status(row: &PurchaseRow) -> &'static str {
     match (&row.purchase, row.delivery) {
-        (purchase, Delivery::OnDemand) if !matches!(purchase, Purchase::Aborted(..)) => "on-demand",
+        (purchase, Delivery::OnDemand)
+            if !matches!(purchase, Purchase::Aborted(..) | Purchase::Recovered(_)) =>
+        {
+            "on-demand"
+        }
         (Purchase::Committed(..), Delivery::Delivered) => "delivered",
         (Purchase::Committed(..), Delivery::NotAsDescribed) => "not-as-described",
         (purchase, _) => purchase.status(),
@@ -183,6 +187,18 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
                 },
             )
         }
+        (Purchase::Recovered(_), _) => {
+            let text = format!(
+                "purchase {number} (\"{title}\") has ended without its escrow, which gave no decision: the bank held \
+                 nothing for it and gave fresh coins, so the coins are back{}",
+                why_not_bought(row)
+            );
+            let exit = match row.refusal {
+                Some(_) => Exit::Aborted,
+                None => Exit::Done,
+            };
+            (text, exit)
+        }
         (Purchase::Dropped(_), _) => {
             let text = format!("purchase {number} (\"{title}\") was given up before anything was at stake");
             (text, Exit::Done)
@@ -200,6 +216,14 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
         json: json!({ "purchase": purchase_json(number, row) }),
         exit,
     }
+}
+
+/// Why the customer did not get what was to be bought, where that was not the customer's own wish.
+fn why_not_bought(row: &PurchaseRow) -> String {
+    let why = row.refusal.as_ref();
+    why.map_or_else(String::new, |refusal| {
+        format!("; it was not bought, as {}", one_line(refusal))
+    })
 }
 
 fn why_aborted(row: &PurchaseRow) -> String {
@@ -301,7 +325,7 @@ pub(super) async fn cancel(wallet: &Wallet, named: &str) -> Result<Report> {
     let mut report = outcome(number, &row);
     match &row.purchase {
         // Here the coins are what was wanted.
-        Purchase::Aborted(..) => report.exit = Exit::Done,
+        Purchase::Aborted(..) | Purchase::Recovered(_) => report.exit = Exit::Done,
         Purchase::Committed(..) => {
             report.text = format!("it was paid already, so the goods are here\n{}", report.text);
             report.exit = Exit::Failed;

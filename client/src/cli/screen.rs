@@ -137,6 +137,7 @@ fn says(status: &str) -> &str {
         "committed" => "paid, the key is here",
         "aborted" => "aborted; exchanging its coins for fresh ones",
         "dropped" => "given up before anything was at stake",
+        "recovered" => "ended without the escrow: the bank has exchanged its coins for fresh ones",
         other => other,
     }
 }
@@ -169,7 +170,15 @@ mod tests {
 
     #[test]
     fn every_status_of_a_purchase_is_told_in_words() {
-        for status in ["holding", "held", "cancelling", "committed", "aborted", "dropped"] {
+        for status in [
+            "holding",
+            "held",
+            "cancelling",
+            "committed",
+            "aborted",
+            "dropped",
+            "recovered",
+        ] {
             assert_ne!(says(status), status);
         }
     }

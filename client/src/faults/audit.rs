@@ -201,6 +201,11 @@ async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) ->
         let word = decided
             .get(id)
             .map_or("undecided", |decided| decided.outcome.as_str());
+        // It has ended without the escrow, which may have aborted it since.
+        let word = match (status, word) {
+            ("recovered", "undecided" | "aborted") => status,
+            _ => word,
+        };
         checks.push(check(
             "finality",
             "the escrow's decision = the wallet's",

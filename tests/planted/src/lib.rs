@@ -89,6 +89,7 @@ defects! {
     SaleLeftOpen: "The merchant begins to release a sale, and does not note that it is open.",
     // The wallet.
     SilenceTakenForRefusal: "The wallet gives a withdrawal up when the bank is silent.",
+    DenialTakenForRecovery: "The wallet ends a cancelled purchase as recovered when the bank denies the exchange of its coins.",
     SentBeforeWritten: "The wallet sends an order before it is written down.",
     BurntNumbersReused: "The restored wallet begins with the first number again.",
     RefusedNumberDropped: "The wallet takes a new number for the same coins each time that their exchange is refused.",

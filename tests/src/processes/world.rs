@@ -336,7 +336,9 @@ impl World {
                 assert!(same, "other goods were delivered: {purchase}");
                 paid += units(&purchase["price"]);
             } else {
-                let over = purchase["status"] == "aborted" || purchase["status"] == "dropped";
+                let over = ["aborted", "dropped", "recovered"]
+                    .iter()
+                    .any(|end| purchase["status"] == *end);
                 assert!(over, "{purchase}");
                 assert!(!output.exists(), "delivered, and not paid: {purchase}");
             }

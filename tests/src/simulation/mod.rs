@@ -8,7 +8,7 @@
 //! | the servers | [`server`]; who they are and what they sell in [`foundation`] |
 //! | customers | [`customer`]; what they do in [`shopping`] |
 //! | all of them together | [`world`] |
-//! | what happens to particular people | [`stories`]; to the numbers of their wallets in [`numbers`] |
+//! | what happens to particular people | [`stories`]; to the numbers of their wallets in [`numbers`]; without their escrow in [`recovered`] |
 //! | one day of one customer, with chosen faults | [`schedule`] |
 //! | a wallet's life, and restores at random moments of it | [`life`] |
 //! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
@@ -30,6 +30,7 @@ pub mod machine;
 pub mod network;
 pub mod numbers;
 pub mod party;
+pub mod recovered;
 pub mod schedule;
 pub mod server;
 pub mod shopper;

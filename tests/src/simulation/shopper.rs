@@ -209,7 +209,10 @@ pub(super) fn is_surprising(error: &WalletError) -> bool {
     match error {
         WalletError::Purchase(error) => matches!(
             error,
-            PurchaseError::WrongGoodsKey | PurchaseError::BothOutcomes | PurchaseError::Sealed(_)
+            PurchaseError::WrongGoodsKey
+                | PurchaseError::BothOutcomes
+                | PurchaseError::PaidAfterRecovery
+                | PurchaseError::Sealed(_)
         ),
         WalletError::Garbled { .. }
         | WalletError::KeyList { .. }

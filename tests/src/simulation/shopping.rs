@@ -7,7 +7,7 @@ use super::{
 use farthing_client::{buy::Parties, error::WalletError, resume::Resumed, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
-    api::{BankRequest, MerchantRequest},
+    api::{BankRequest, EscrowRequest, MerchantRequest},
     limits::SALES_ASKED_EVERY_MS,
     money::Amount,
 };
@@ -31,16 +31,24 @@ pub enum Mode {
     Sealed,
     /// The bank is silent when it should hold for a sealed offer; she cancels, and buys again once it is back.
     SealedCancel,
+    /// The escrow is silent to her before it has heard of the purchase; she cancels, and buys again once it answers.
+    EscrowSilent,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Mode; 4] = [Mode::Buy, Mode::Cancel, Mode::Sealed, Mode::SealedCancel];
+    pub const ALL: [Mode; 5] = [
+        Mode::Buy,
+        Mode::Cancel,
+        Mode::Sealed,
+        Mode::SealedCancel,
+        Mode::EscrowSilent,
+    ];
 
     /// One of each party, such as the day needs; with goods that come with their offer, or are fetched in a piece.
     pub fn population(self) -> Population {
         let (population, goods_bytes) = match self {
-            Mode::Buy | Mode::Cancel => (Population::default(), 2_000),
+            Mode::Buy | Mode::Cancel | Mode::EscrowSilent => (Population::default(), 2_000),
             Mode::Sealed | Mode::SealedCancel => (Population::sealed(), 20_000),
         };
         Population {
@@ -55,6 +63,7 @@ impl Mode {
             Mode::Buy | Mode::Sealed => None,
             Mode::Cancel => Some(is_delivery),
             Mode::SealedCancel => Some(is_hold_at_bank),
+            Mode::EscrowSilent => Some(is_customers_at_escrow),
         }
     }
 }
@@ -73,6 +82,16 @@ pub fn is_delivery(card: &Card, request: &[u8]) -> bool {
 /// Whether a request asks the bank to hold coins.
 pub fn is_hold_at_bank(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::Hold(_)))
+}
+
+/// Whether a request is a customer's to the escrow.
+pub fn is_customers_at_escrow(card: &Card, request: &[u8]) -> bool {
+    use EscrowRequest::{Cancel, Hold, Outcome, Pay};
+    card.role == RoleName::Escrow
+        && matches!(
+            EscrowRequest::decode(request),
+            Ok(Hold(_) | Pay(_) | Outcome(_) | Cancel(_))
+        )
 }
 
 /// A whole day, or what is left of it.

@@ -8,7 +8,7 @@ use farthing_tests::simulation::{
     customer::Customer,
     fault::Fault,
     machine::Death,
-    numbers,
+    numbers, recovered,
     shopping::{Mode, day},
     stories,
     world::World,
@@ -230,6 +230,10 @@ pub(crate) const CHECKS: &[Check] = &[
     story!(
         "her payment arrives after she was restored",
         stories::her_payment_arrives_after_she_was_restored
+    ),
+    story!(
+        "an escrow that holds and is silent",
+        recovered::an_escrow_that_holds_and_is_silent
     ),
     story!("a full list of keys", lists::a_full_list_of_keys),
     story!(

@@ -15,8 +15,10 @@ fn meanwhile(role: RoleName, moment: Moment) -> [i32; 2] {
         // It is paid already, and the bank is not needed for that.
         (Bank, Moment::Deliver) => [0, 1],
         // The escrow aborts it at once; the coins are exchanged when the bank answers.
-        (Bank, Moment::Hold) | (Escrow, _) => [SILENT, SILENT],
-        (Merchant, _) => [SILENT, 0],
+        (Bank, Moment::Hold) => [SILENT, SILENT],
+        // The bank holds nothing, and gives the coins back; or it does, and the escrow has to decide.
+        (Escrow, Moment::Hold) | (Merchant, _) => [SILENT, 0],
+        (Escrow, Moment::Deliver) => [SILENT, SILENT],
     }
 }
 

@@ -190,6 +190,32 @@ fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     world.check(&[&alice]);
 }
 
+#[test]
+fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_waited_for() {
+    let world = world();
+    let [alice, bob] = ["alice", "bob"].map(|name| world.customer(name));
+    alice.lines.lose_requests_to(&[Escrow]);
+    alice.buys_into_silence(POSTCARD, "goods");
+    let put = coins(&alice, "in-purchase");
+    bob.waits_with_a_hold();
+    world.escrow.kill();
+    alice.done(&["--patience", "3", "cancel", "0"]);
+    assert_eq!(alice.status(0), "recovered");
+    assert_eq!(alice.balance(), [2000, 0, 0]);
+    assert!(coins(&alice, "available").iter().all(|coin| !put.contains(coin)));
+    // What the bank holds it keeps: the escrow has to decide.
+    bob.into_silence(&["cancel", "0"]);
+    assert_eq!(bob.status(0), "cancelling");
+    assert!(world.held() > 0);
+    alice.lines.heal();
+    world.escrow.start();
+    bob.done(&["resume"]);
+    assert_eq!(bob.status(0), "aborted");
+    assert_eq!(world.decisions(), ["aborted"]);
+    alice.buys(POSTCARD, "other goods");
+    world.check(&[&alice, &bob]);
+}
+
 /// The public keys of her coins of this status.
 fn coins(of: &Customer, status: &str) -> Vec<String> {
     let all = of.done(&["coins", "--all"]);

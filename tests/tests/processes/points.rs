@@ -169,7 +169,7 @@ impl Walk<'_> {
             let end = purchase["status"].as_str().unwrap();
             let ends: &[&str] = match self.way {
                 Way::Buys => &["committed"],
-                Way::Cancels => &["aborted", "dropped"],
+                Way::Cancels => &["aborted", "dropped", "recovered"],
             };
             assert!(ends.contains(&end), "it ends as {end}");
         }

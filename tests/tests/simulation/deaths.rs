@@ -107,6 +107,11 @@ fn the_wallet_dies_at_every_message_of_a_cancelled_purchase_and_comes_back() {
 }
 
 #[test]
+fn the_wallet_dies_at_every_message_of_a_purchase_whose_escrow_is_silent_and_comes_back() {
+    local(every_death(Mode::EscrowSilent));
+}
+
+#[test]
 fn the_wallet_dies_at_every_message_of_a_sealed_purchase_and_comes_back() {
     local(every_death(Mode::Sealed));
 }

@@ -9,11 +9,13 @@
 //! | a wallet's life, and restores at random moments of it | `life` |
 //! | what happens to particular people | `stories` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
+//! | purchases whose escrow gives no decision | `recovered` |
 
 mod campaigns;
 mod deaths;
 mod late;
 mod life;
 mod numbers;
+mod recovered;
 mod schedules;
 mod stories;

@@ -210,6 +210,11 @@ fn every_single_fault_of_a_cancelled_sealed_purchase() {
 }
 
 #[test]
+fn every_single_fault_of_a_purchase_whose_escrow_is_silent() {
+    singles(Mode::EscrowSilent).run("every_single_fault_of_a_purchase_whose_escrow_is_silent");
+}
+
+#[test]
 fn pairs_of_faults_of_a_purchase() {
     pairs(Mode::Buy).run("pairs_of_faults_of_a_purchase");
 }
@@ -227,4 +232,9 @@ fn pairs_of_faults_of_a_sealed_purchase() {
 #[test]
 fn pairs_of_faults_of_a_cancelled_sealed_purchase() {
     pairs(Mode::SealedCancel).run("pairs_of_faults_of_a_cancelled_sealed_purchase");
+}
+
+#[test]
+fn pairs_of_faults_of_a_purchase_whose_escrow_is_silent() {
+    pairs(Mode::EscrowSilent).run("pairs_of_faults_of_a_purchase_whose_escrow_is_silent");
 }

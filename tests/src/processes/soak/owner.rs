@@ -136,7 +136,7 @@ impl<'w> Owner<'w> {
         self.buys();
         let under_way = |purchase: &Value| {
             let status = purchase["status"].as_str();
-            !matches!(status, Some("committed" | "aborted" | "dropped"))
+            !matches!(status, Some("committed" | "aborted" | "dropped" | "recovered"))
                 && purchase["delivery"] != "on_demand"
         };
         let open = self.customer().purchases().into_iter().rfind(under_way);

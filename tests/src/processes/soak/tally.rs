@@ -70,7 +70,7 @@ impl Tally {
         for purchase in customer.purchases() {
             self.count(match purchase["status"].as_str() {
                 Some("committed") => "purchases with goods and paid",
-                Some("aborted") => "purchases with the coins back",
+                Some("aborted" | "recovered") => "purchases with the coins back",
                 _ => "purchases dropped before anything was at stake",
             });
         }

@@ -32,7 +32,7 @@ impl World {
                         delivered.insert(row.output.clone());
                         self.committed_problem(wallet, number, &row)
                     }
-                    Purchase::Aborted(..) | Purchase::Dropped(_) => {
+                    Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => {
                         not_delivered.push(row.output.clone());
                         aborted_problem(wallet, number, &row)
                     }

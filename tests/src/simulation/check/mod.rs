@@ -149,7 +149,7 @@ fn check_ended(wallet: &Wallet, progress: &mut Vec<String>) {
     for (number, row) in wallet.purchases().expect("the purchases") {
         let ended = matches!(
             row.purchase,
-            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_)
+            Purchase::Committed(..) | Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_)
         );
         if !ended {
             progress.push(format!("purchase {number} is {}", row.purchase.status()));

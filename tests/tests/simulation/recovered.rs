@@ -1,0 +1,20 @@
+//! Purchases whose escrow gives no decision. The planted defects are looked for with these stories as well.
+
+use farthing_tests::simulation::{local, recovered};
+
+/// A story that fails by itself.
+macro_rules! story {
+    ($name:ident) => {
+        #[test]
+        fn $name() {
+            local(recovered::$name());
+        }
+    };
+}
+
+story!(the_escrow_is_gone_before_the_hold);
+story!(a_hold_that_arrives_after_the_recovery);
+story!(an_escrow_that_holds_and_is_silent);
+story!(a_hold_that_arrives_in_the_middle_of_a_recovery);
+story!(an_answer_to_a_recovery_that_is_lost);
+story!(an_abort_in_the_middle_of_a_recovery);
