@@ -43,8 +43,8 @@ use farthing_tests::{
         cheats::{
             AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
             EndlessCatalog, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, RefusesAtLength,
-            ShowsNoCatalog, SignsWrongKeys, TellsHerAbort, cancels, describes_other_goods, overdue,
-            seals_another_key, wraps_another_key, wraps_nothing,
+            ShowsNoCatalog, SignsWithoutHold, SignsWrongKeys, SilentToCustomers, TellsHerAbort, cancels,
+            describes_other_goods, overdue, seals_another_key, wraps_another_key, wraps_nothing,
         },
         customer::Customer,
         foundation::Population,
@@ -57,8 +57,13 @@ use farthing_tests::{
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time::sleep;
 
 const ESCROW: Party = Party::Escrow(0);
 const MERCHANT: Party = Party::Merchant(0);
@@ -709,6 +714,88 @@ fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_th
         let abort = sale.abort.clone().unwrap();
         assert!(matches!(abort.body.reason, AbortReason::CancelledBy(_)));
         convicts(&[sale], &[]);
+    });
+}
+
+#[test]
+fn an_escrow_that_holds_and_answers_nothing_keeps_her_coins_no_longer_than_the_deadline() {
+    setting(64, async |it| {
+        it.world.cheat(ESCROW, SilentToCustomers);
+        let (number, bought) = it.buy().await;
+        assert!(bought.unwrap_err().is_silence());
+        assert_eq!(it.status(number), "holding");
+        // The bank holds the coins, and denies the exchange: nothing changes.
+        let cancelled = it.wallet.cancel(number).await;
+        assert!(cancelled.unwrap_err().is_silence());
+        assert_eq!(it.status(number), "cancelling");
+        assert!(it.world.held().await > 0);
+        // The bank asks the escrow how it ended, and shows the abort.
+        it.world.settle().await;
+        it.wallet.resume().await.unwrap();
+        assert_eq!(it.status(number), "aborted");
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        it.books_balance().await;
+    });
+}
+
+#[test]
+fn an_escrow_that_commits_and_answers_nothing_keeps_no_goods_from_her() {
+    setting_of(65, Population::sealed(), async |it| {
+        it.world.cheat(ESCROW, SilentToCustomers);
+        let (number, bought) = it.buy().await;
+        if let Err(error) = bought {
+            assert!(error.is_silence(), "{error}");
+            // The bank holds the coins, whether or not it knows of the commit yet.
+            drop(it.wallet.cancel(number).await);
+            assert_ne!(it.status(number), "recovered");
+        }
+        it.world.settle().await;
+        it.wallet.resume().await.unwrap();
+        assert_eq!(it.status(number), "committed");
+        assert!(it.has_goods());
+        it.world.check(&[&it.wallet]).await;
+        assert_eq!(it.earned().await, PRICE);
+        it.books_balance().await;
+    });
+}
+
+#[test]
+fn a_receipt_for_coins_that_the_bank_has_given_back_is_kept() {
+    setting(66, async |it| {
+        let parties = it.world.parties();
+        let number = it
+            .wallet
+            .begin_purchase(&parties, "a picture", &it.output())
+            .await
+            .unwrap();
+        let sale_id = it.wallet.purchase(number).unwrap().purchase.offer().body.sale_id;
+        let secret = MerchantSecret::load(&it.world.merchant_home(0)).unwrap();
+        let cheat = SignsWithoutHold {
+            key: it.world.foundation.key(ESCROW),
+            goods_key: secret.goods_key(&sale_id),
+            is_asked: AtomicBool::new(false),
+        };
+        it.world.cheat(ESCROW, cheat);
+        // Two commands at once: the one waits for the escrow, the other asks the bank.
+        let asks_bank = async {
+            sleep(Duration::from_secs(1)).await;
+            it.wallet.drive_purchase(number).await
+        };
+        let (waits, asks_bank) = tokio::join!(it.wallet.drive_purchase(number), asks_bank);
+        asks_bank.unwrap();
+        assert!(
+            matches!(
+                waits,
+                Err(WalletError::Purchase(PurchaseError::PaidAfterRecovery))
+            ),
+            "{waits:?}"
+        );
+        assert_eq!(it.status(number), "recovered");
+        assert!(!it.has_goods());
+        assert!(it.wallet.papers(number).unwrap().receipt.is_some());
+        assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
+        it.books_balance().await;
     });
 }
 

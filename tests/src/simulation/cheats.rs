@@ -22,7 +22,7 @@ use farthing_protocol::{
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
-    refusal::{GoodsFault, Later, PurchaseFault, Refusal},
+    refusal::{GoodsFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
     settle::{Answers, SettleOne, SettleRequest},
@@ -108,6 +108,90 @@ fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -
 
 pub(super) fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
     encode_reply::<()>(&Err(refusal.into()))
+}
+
+// ---- escrows that say nothing -------------------------------------------------------------------------------------
+
+/// An escrow that does all that a customer asks, and answers none of it.
+pub struct SilentToCustomers;
+
+#[async_trait]
+impl Cheat for SilentToCustomers {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        use EscrowRequest::{Cancel, Hold, Outcome, Pay};
+        let asked = EscrowRequest::decode(&request);
+        let busy = || refuse(Later::Busy { retry_after_ms: 1 });
+        match asked {
+            Ok(Hold(_) | Pay(_)) => {
+                drop(honest.answer(lane, request).await);
+                busy()
+            }
+            Ok(Cancel(_) | Outcome(_)) => busy(),
+            _ => honest.answer(lane, request).await,
+        }
+    }
+}
+
+/// An escrow that holds nothing, answers the first cancel late, with a receipt, and refuses everything else that a customer
+/// asks.
+pub struct SignsWithoutHold {
+    /// Its identity key.
+    pub key: SecretKey,
+    /// The goods key of every purchase, which it has from the merchant.
+    pub goods_key: GoodsKey,
+    /// Whether it was asked to cancel.
+    pub is_asked: AtomicBool,
+}
+
+impl SignsWithoutHold {
+    /// How late it is: not as late as a wallet stops waiting for an answer.
+    const LATE: Duration = Duration::from_secs(3);
+
+    fn commits(&self, terms: &Terms) -> Committed {
+        let (purchase, bank, coins_digest) = (terms.purchase_id(), terms.bank, terms.coins_digest);
+        let (account, amount) = (terms.account, terms.price);
+        let sealed_key = seal_goods_key(&self.key, &terms.purchase_key, &purchase.0, &self.goods_key);
+        let commit = Commit {
+            purchase,
+            bank,
+            coins_digest,
+            account,
+            amount,
+            sealed_key: sealed_key.expect("it seals"),
+        };
+        let receipt = Receipt {
+            purchase,
+            bank,
+            coins_digest,
+            account,
+            amount,
+            goods_key: self.goods_key.clone(),
+        };
+        Committed {
+            receipt: Signed::sign(receipt, &self.key),
+            commit: Signed::sign(commit, &self.key),
+        }
+    }
+}
+
+#[async_trait]
+impl Cheat for SignsWithoutHold {
+    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
+        match EscrowRequest::decode(&request) {
+            Ok(EscrowRequest::Cancel(asked)) if !self.is_asked.swap(true, Ordering::SeqCst) => {
+                tokio::time::sleep(Self::LATE).await;
+                let committed = self.commits(&asked.terms);
+                encode_reply(&Ok(Outcome::Committed(Box::new(committed))))
+            }
+            Ok(
+                EscrowRequest::Hold(_)
+                | EscrowRequest::Pay(_)
+                | EscrowRequest::Outcome(_)
+                | EscrowRequest::Cancel(_),
+            ) => refuse(RequestFault::Malformed("not today".into())),
+            _ => honest.answer(lane, request).await,
+        }
+    }
 }
 
 // ---- merchants ----------------------------------------------------------------------------------------------------
