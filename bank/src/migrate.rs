@@ -1,13 +1,10 @@
 //! The step that brings the rows of an older version up to date: see [`Migration`].
 
 use crate::rows::{EPOCHS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, KEY_ROOT};
-use farthing_coin::{Denomination, KeyId, KeyList};
+use farthing_coin::{Denomination, KeyId, KeyList, MAX_EPOCHS};
 use farthing_node::store::{Migration, StoreError};
 use farthing_protocol::exchange::finish_digest;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
-
-/// The most epochs that a list of keys has.
-const EPOCHS_MAX: usize = 4096;
 
 /// Brings the rows of version 1 to version 2: what is held now may be aborted by its escrow's word alone, and the index
 /// of finished exchanges is built. For each exchange on record that takes two multiplications on the curve for each of
@@ -27,7 +24,7 @@ fn index_exchanges(migration: &Migration<'_>) -> Result<(), StoreError> {
         return Ok(());
     };
     let bank = root.bank;
-    let epochs = EPOCHS.scan(&migration.view(), Bound::Unbounded, EPOCHS_MAX)?;
+    let epochs = EPOCHS.scan(&migration.view(), Bound::Unbounded, MAX_EPOCHS)?;
     let list = KeyList {
         bank,
         currency: root.currency,

@@ -252,12 +252,8 @@ impl Exchange {
 
     /// The digest of the finish that it asks, if that is what it asks.
     pub fn finish_digest(&self) -> Option<[u8; 32]> {
-        match &self.state {
-            IssueState::Finishing { session, challenges } => {
-                Some(self.finish_of(session, challenges).digest())
-            }
-            _ => None,
-        }
+        self.state
+            .finish_digest(|session, challenges| self.finish_of(session, challenges))
     }
 
     /// The bank opened a session.

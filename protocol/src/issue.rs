@@ -13,8 +13,8 @@ use crate::{
     refusal::{IssueFault, Later, Refusal, check_matching},
 };
 use farthing_coin::{
-    BlindError, Challenge, Coin, Commitment, DenominationSecret, KeyBook, KeyId, Nonces, PublicKey, Response,
-    Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
+    BlindError, Challenge, Coin, Commitment, DenominationSecret, Document, KeyBook, KeyId, Nonces, PublicKey,
+    Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
 };
 use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
@@ -69,6 +69,17 @@ impl IssueState {
     pub(crate) fn refused(why: &str) -> Self {
         IssueState::Refused {
             why: bounded::cut(why, REASON_MAX_BYTES).to_owned(),
+        }
+    }
+
+    /// The digest of the finish that is asked in this state, if one is. `finish` makes it of its session and challenges.
+    pub(crate) fn finish_digest<D: Document>(
+        &self,
+        finish: impl FnOnce(&[u8; 32], &[Challenge]) -> D,
+    ) -> Option<[u8; 32]> {
+        match self {
+            IssueState::Finishing { session, challenges } => Some(finish(session, challenges).digest()),
+            _ => None,
         }
     }
 
