@@ -89,7 +89,8 @@ impl Bank {
         Ok(Some(papers))
     }
 
-    /// What a coin was used for, with what was given for it, or the decision on the purchase that it paid for.
+    /// What a coin was used for, with what was given for it and the list of keys, or the decision on the purchase that it
+    /// paid for.
     fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
         let (view, keys) = (self.store.view(), self.keys());
         let mut papers = Vec::new();
@@ -99,6 +100,8 @@ impl Bank {
                 Some(CoinState::Released(_) | CoinState::Unseen) | None => continue,
             };
             papers.push(Papers {
+                // What it was exchanged for may have keys that an accuser's list does not have yet.
+                keys: Some(keys.book().signed().clone()),
                 uses: vec![ShownUse {
                     key_id: *key_id,
                     coin: *coin,

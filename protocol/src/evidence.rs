@@ -168,8 +168,8 @@ impl Charge {
             Charge::SpentThoughAborted => Some("the escrow's commit"),
             Charge::ReleasedThoughCommitted => Some("the escrow's abort"),
             Charge::CoinDenied(_) => Some(
-                "an authorization by the coin's key, with what it gave for that exchange, or the escrow's commit of that \
-                 purchase",
+                "an authorization by the coin's key, with what it gave for that exchange and its list of those keys, or the \
+                 escrow's commit of that purchase",
             ),
         }
     }
