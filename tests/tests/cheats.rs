@@ -16,17 +16,16 @@ use farthing_client::{
     error::WalletError,
     goods::judge as judge_goods,
     rows::{CoinRow, CoinStatus, Delivery},
-    wallet::Wallet,
 };
-use farthing_coin::{Document, PublicKey, Seed};
+use farthing_coin::{Document, Seed};
 use farthing_merchant::secret::MerchantSecret;
-use farthing_node::{admin::AdminHandler, store::limits::QUEUE_MAX_TRANSACTIONS};
+use farthing_node::store::limits::QUEUE_MAX_TRANSACTIONS;
 use farthing_protocol::{
     decide::Outcome,
     denial::{DenialCause, RequestKind, is_denied},
     documents::{AbortReason, Terms},
-    evidence::{Breach, Charge, Conviction, Culprit, Papers, Verdict, judge},
-    goods::{GoodsKey, SealingSecret},
+    evidence::{Breach, Charge, Culprit, Papers, Verdict},
+    goods::GoodsKey,
     limits::{
         CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, REASON_MAX_BYTES,
         SESSIONS_PER_ACCOUNT_MAX,
@@ -46,17 +45,15 @@ use farthing_tests::{
             ShowsNoCatalog, SignsWithoutHold, SignsWrongKeys, SilentToCustomers, TellsHerAbort, cancels,
             describes_other_goods, overdue, seals_another_key, wraps_another_key, wraps_nothing,
         },
-        customer::Customer,
         foundation::Population,
-        local,
         party::Party,
         server::STORE,
+        setting::{self, Setting, convicts},
         world::World,
     },
 };
-use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -74,143 +71,14 @@ const PRICE: Amount = Amount(725);
 /// What she has in her account at first, and withdraws.
 const FUNDS: Amount = Amount(2000);
 
-// ---- the setting --------------------------------------------------------------------------------------------------
-
-struct Setting {
-    world: Arc<World>,
-    customer: Customer,
-    wallet: Wallet,
-}
-
-/// A world in virtual time, and a customer with coins.
+/// In a world with one of each.
 fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
     setting_of(seed, Population::default(), test);
 }
 
-/// The same with more than one escrow, or merchant.
+/// In a world with so many of each.
 fn setting_of(seed: u64, population: Population, test: impl AsyncFnOnce(Setting)) {
-    local(async {
-        let world = World::of(seed, population).await;
-        let customer = world.customer("alice", FUNDS).await;
-        let wallet = customer.wallet();
-        wallet.withdraw(&world.parties().bank, FUNDS).await.unwrap();
-        test(Setting {
-            world,
-            customer,
-            wallet,
-        })
-        .await;
-    });
-}
-
-impl Setting {
-    fn output(&self) -> PathBuf {
-        self.world.dir().join("picture.png")
-    }
-
-    /// Begins to buy the picture, and drives it as far as it goes.
-    async fn buy(&self) -> (u64, Result<(), WalletError>) {
-        let parties = self.world.parties();
-        let number = self
-            .wallet
-            .begin_purchase(&parties, "a picture", &self.output())
-            .await
-            .unwrap();
-        (number, self.wallet.drive_purchase(number).await)
-    }
-
-    fn status(&self, number: u64) -> &'static str {
-        self.wallet.purchase(number).unwrap().purchase.status()
-    }
-
-    fn has_goods(&self) -> bool {
-        std::fs::read(self.output()).is_ok_and(|goods| goods == self.world.foundation.goods(0))
-    }
-
-    fn balance(&self) -> Amount {
-        self.wallet.balance().unwrap().available
-    }
-
-    async fn earned(&self) -> Amount {
-        self.world.account(self.world.merchant(0).account()).await
-    }
-
-    /// Settles, and checks every invariant: nothing is broken but what a cheat has done, which the checks see as this.
-    async fn check_but_for(&self, seen: &[&str]) {
-        let found = self.world.findings(&[&self.wallet]).await;
-        assert_eq!(found.progress, Vec::<String>::new());
-        for what in &found.safety {
-            let expected = seen.iter().any(|start| what.starts_with(start));
-            assert!(expected, "{what}");
-        }
-        for start in seen {
-            let is_seen = found.safety.iter().any(|what| what.starts_with(start));
-            assert!(is_seen, "{start} is not seen");
-        }
-    }
-
-    async fn books_balance(&self) {
-        let report = self.world.bank().audit().await.unwrap();
-        assert_eq!(report.problems, Vec::<String>::new(), "the books do not balance");
-    }
-
-    /// The merchant's papers of his only sale, as his operator exports them.
-    async fn sale(&self) -> Papers {
-        let merchant = self.world.merchant(0);
-        let sales = merchant
-            .admin(json!({ "do": "sales", "after": null }))
-            .await
-            .unwrap();
-        let purchase = sales["lines"][0]["purchase"].as_str().unwrap();
-        let answer = merchant
-            .admin(json!({ "do": "evidence", "sale": purchase }))
-            .await
-            .unwrap();
-        serde_json::from_value(answer["evidence"].clone()).unwrap()
-    }
-
-    fn banks_papers(&self, about: &About) -> Vec<Papers> {
-        self.world.bank().evidence(about).unwrap()
-    }
-
-    fn key(&self, party: Party) -> PublicKey {
-        self.world.foundation.key(party).public()
-    }
-
-    /// The seed of the customer's wallet at the bank.
-    fn seed(&self) -> Seed {
-        let seed = self.world.foundation.seed_of("alice");
-        seed.for_bank(&self.key(Party::Bank))
-    }
-
-    fn escrow(&self, charge: Charge) -> (Culprit, Charge) {
-        (Culprit::Escrow(self.key(ESCROW)), charge)
-    }
-
-    fn merchant(&self, charge: Charge) -> (Culprit, Charge) {
-        (Culprit::Merchant(self.key(MERCHANT)), charge)
-    }
-
-    /// What the merchant shows a judge of the offer in these papers.
-    fn sealing_secret(&self, papers: &Papers) -> Papers {
-        let secret = MerchantSecret::load(&self.world.merchant_home(0)).unwrap();
-        let sale_id = papers.contract.as_ref().unwrap().offer.body.sale_id;
-        let ephemeral = secret.ephemeral(&sale_id);
-        Papers {
-            sealing_secret: Some(SealingSecret::from_bytes(*ephemeral.to_bytes())),
-            ..Papers::default()
-        }
-    }
-
-    fn bank(&self, charge: Charge) -> (Culprit, Charge) {
-        (Culprit::Bank(self.key(Party::Bank)), charge)
-    }
-}
-
-#[track_caller]
-fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
-    let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
-    assert_eq!(judge(papers).iter().map(said).collect::<Vec<_>>(), expected);
+    setting::setting(seed, population, (FUNDS, FUNDS), test);
 }
 
 // ---- merchants ----------------------------------------------------------------------------------------------------
@@ -218,7 +86,7 @@ fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
 /// She pays, gets nothing that is as described, and proves it from the files of her wallet.
 fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Breach) {
     setting(seed, async |it| {
-        let key = it.world.foundation.key(MERCHANT);
+        let key = it.key(MERCHANT);
         it.world.cheat(
             MERCHANT,
             FalseOffers {
@@ -256,7 +124,7 @@ fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Brea
 #[test]
 fn a_merchant_whose_key_opens_nothing_sells_nothing() {
     setting(1, async |it| {
-        let (key, lie) = (it.world.foundation.key(MERCHANT), wraps_nothing());
+        let (key, lie) = (it.key(MERCHANT), wraps_nothing());
         it.world.cheat(MERCHANT, FalseOffers { key, lie });
         let (number, bought) = it.buy().await;
         bought.unwrap();
@@ -278,7 +146,7 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
             let sealed = OfferedKey::seal(&ephemeral, &escrow, &offer.sealing_context(), &goods_key);
             offer.sealed_key = Some(sealed.unwrap());
         });
-        let key = it.world.foundation.key(MERCHANT);
+        let key = it.key(MERCHANT);
         it.world.cheat(MERCHANT, FalseOffers { key, lie });
         let (number, bought) = it.buy().await;
         bought.unwrap();
@@ -300,7 +168,7 @@ fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought()
             let sealed = OfferedKey::seal(&stolen, &escrow, &[1; 32], &key);
             offer.sealed_key = Some(sealed.unwrap());
         });
-        let key = it.world.foundation.key(MERCHANT);
+        let key = it.key(MERCHANT);
         it.world.cheat(MERCHANT, FalseOffers { key, lie });
         let (parties, output) = (it.world.parties(), it.output());
         let begun = it.wallet.begin_purchase(&parties, "a picture", &output).await;
@@ -330,7 +198,7 @@ fn a_merchant_who_describes_other_goods_is_convicted() {
 #[test]
 fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
     setting_of(31, Population::sealed(), async |it| {
-        let (key, lie) = (it.world.foundation.key(MERCHANT), seals_another_key());
+        let (key, lie) = (it.key(MERCHANT), seals_another_key());
         it.world.cheat(MERCHANT, FalseOffers { key, lie });
         let (number, bought) = it.buy().await;
         bought.unwrap();
@@ -384,7 +252,7 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
             it.world.cheat(
                 MERCHANT,
                 FalseOffers {
-                    key: it.world.foundation.key(MERCHANT),
+                    key: it.key(MERCHANT),
                     lie,
                 },
             );
@@ -505,7 +373,7 @@ fn a_refusal_of_any_length_ends_a_purchase_and_the_coins_are_back() {
 #[test]
 fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() {
     setting(6, async |it| {
-        let (key, bank) = (it.world.foundation.key(ESCROW), it.key(Party::Bank));
+        let (key, bank) = (it.key(ESCROW), it.identity(Party::Bank));
         let waits_for_cancel = false;
         it.world.cheat(
             ESCROW,
@@ -534,7 +402,7 @@ fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() 
 #[test]
 fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything() {
     setting(56, async |it| {
-        let (key, bank) = (it.world.foundation.key(ESCROW), it.key(Party::Bank));
+        let (key, bank) = (it.key(ESCROW), it.identity(Party::Bank));
         let waits_for_cancel = true;
         it.world.cheat(
             ESCROW,
@@ -567,7 +435,7 @@ fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything(
 /// has obeyed the abort.
 async fn leaves_him_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
     let cheat = LeavesHimUnpaid {
-        key: it.world.foundation.key(ESCROW),
+        key: it.key(ESCROW),
         bank: it.world.bank(),
         cause,
         obeyed: false.into(),
@@ -631,7 +499,7 @@ type Charged = fn(&Setting) -> (Culprit, Charge);
 /// releases nothing, the customer believes nothing, and both the customer's papers and the merchant's convict it.
 fn aborts_without_cause(seed: u64, cause: impl FnOnce(&Setting) -> Cause, also: &[Charged]) {
     setting(seed, async |it| {
-        let cheat = AbortsWhatIsReleased::new(it.world.foundation.key(ESCROW), it.world.bank(), cause(&it));
+        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), cause(&it));
         let cheat = it.world.cheat(ESCROW, cheat);
         let (number, bought) = it.buy().await;
         let error = bought.unwrap_err();
@@ -686,20 +554,20 @@ fn an_escrow_that_shows_the_cancel_of_another_purchase_is_convicted() {
 
 #[test]
 fn an_escrow_that_makes_up_the_banks_word_is_convicted() {
-    aborts_without_cause(61, |it| overdue(it.world.foundation.key(ESCROW), 0), &[]);
+    aborts_without_cause(61, |it| overdue(it.key(ESCROW), 0), &[]);
 }
 
 #[test]
 fn a_bank_that_calls_a_purchase_overdue_before_its_deadline_is_convicted_with_its_escrow() {
     let bank = |it: &Setting| it.bank(Charge::OverdueTooEarly);
-    aborts_without_cause(62, |it| overdue(it.world.foundation.key(Party::Bank), 1), &[bank]);
+    aborts_without_cause(62, |it| overdue(it.key(Party::Bank), 1), &[bank]);
 }
 
 #[test]
 fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_the_customers_cancel() {
     setting(63, async |it| {
         let cause = cancels(it.seed());
-        let cheat = AbortsWhatIsReleased::new(it.world.foundation.key(ESCROW), it.world.bank(), cause);
+        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), cause);
         let cheat = it.world.cheat(ESCROW, cheat);
         let (number, bought) = it.buy().await;
         bought.unwrap();
@@ -802,7 +670,7 @@ fn a_receipt_for_coins_that_the_bank_has_given_back_is_kept() {
 #[test]
 fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted() {
     setting_of(32, Population::sealed(), async |it| {
-        let key = it.world.foundation.key(ESCROW);
+        let key = it.key(ESCROW);
         it.world.cheat(ESCROW, DeniesSealedKeys { key });
         let (number, bought) = it.buy().await;
         bought.unwrap();
@@ -821,7 +689,7 @@ fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted() {
 #[test]
 fn an_escrow_that_signs_wrong_keys_keeps_no_goods_from_her_that_the_bank_can_give() {
     setting(8, async |it| {
-        let key = it.world.foundation.key(ESCROW);
+        let key = it.key(ESCROW);
         it.world.cheat(ESCROW, SignsWrongKeys { key });
         let (number, bought) = it.buy().await;
         if let Err(error) = bought {
@@ -892,7 +760,7 @@ fn a_bank_that_denies_a_hold_is_convicted_by_it_and_the_commit() {
 #[test]
 fn a_bank_that_signs_that_it_aborted_what_was_committed_pays_all_the_same_or_is_convicted() {
     setting(10, async |it| {
-        let key = it.world.foundation.key(Party::Bank);
+        let key = it.key(Party::Bank);
         it.world.cheat(Party::Bank, DeniesCredits { key });
         let (_, bought) = it.buy().await;
         bought.unwrap();
@@ -912,7 +780,7 @@ fn a_bank_that_signs_that_it_aborted_what_was_committed_pays_all_the_same_or_is_
 fn denies_coins(seed: u64, pretext: Pretext) {
     setting(seed, async |it| {
         it.world.cheat(MERCHANT, NeverReleases);
-        let key = it.world.foundation.key(Party::Bank);
+        let key = it.key(Party::Bank);
         it.world.cheat(Party::Bank, DeniesCoins::new(key, pretext));
         let (number, bought) = it.buy().await;
         assert!(bought.unwrap_err().is_silence());
@@ -1020,7 +888,7 @@ fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sa
         let Refusal::Denied(denial) = refusal else {
             panic!("{refusal}")
         };
-        let bank = it.key(Party::Bank);
+        let bank = it.identity(Party::Bank);
         assert!(is_denied(&denial, &bank, RequestKind::ExchangeBegin, &digest));
         // Nor does she convict it: its denial shows what she bought.
         let coin = purse.coins.iter().find(|coin| denial.body.names(coin)).unwrap();
@@ -1050,7 +918,7 @@ fn a_coin_offered_for_two_purchases_is_held_for_one_and_the_refusal_proves_itsel
         let Refusal::Denied(denial) = refusal else {
             panic!("{refusal}")
         };
-        let (bank, id) = (it.key(Party::Bank), second.order.purchase().0);
+        let (bank, id) = (it.identity(Party::Bank), second.order.purchase().0);
         assert!(is_denied(&denial, &bank, RequestKind::Hold, &id));
         let DenialCause::Coin { key_id, coin, what } = &denial.body.cause else {
             panic!("{denial:?}")

@@ -9,30 +9,21 @@
     reason = "a panic is how a test fails"
 )]
 
-use farthing_bank::evidence::About;
 use farthing_client::{
     error::WalletError,
     rows::{CoinRow, CoinStatus},
-    wallet::Wallet,
 };
-use farthing_coin::{Coin, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::Seed;
 use farthing_node::card::RoleName;
-use farthing_protocol::{
-    denial::Denial,
-    evidence::{Charge, Conviction, Culprit, Papers, judge},
-    money::Amount,
-    refusal::Refusal,
-};
+use farthing_protocol::{evidence::Charge, money::Amount, refusal::Refusal};
 use farthing_tests::by_hand::ByHand;
 use farthing_tests::simulation::{
-    cheats::{Cheat, NeverReleases},
-    customer::Customer,
+    cheats::NeverReleases,
     denials::{AnswersWithRefusals, MakesUpDenials, SignsWithAnotherKey, StealsInExchange, Theft},
-    local,
+    foundation::Population,
     party::Party,
-    world::World,
+    setting::{self, Setting, convicts},
 };
-use std::sync::Arc;
 
 const BANK: Party = Party::Bank;
 const ESCROW: Party = Party::Escrow(0);
@@ -44,95 +35,8 @@ const FUNDS: Amount = Amount(4000);
 /// What she withdraws.
 const WITHDRAWN: Amount = Amount(2000);
 
-struct Setting {
-    world: Arc<World>,
-    customer: Customer,
-    wallet: Wallet,
-}
-
-/// A world in virtual time, and a customer with coins.
 fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
-    local(async {
-        let world = World::new(seed).await;
-        let customer = world.customer("alice", FUNDS).await;
-        let wallet = customer.wallet();
-        wallet.withdraw(&world.parties().bank, WITHDRAWN).await.unwrap();
-        let setting = Setting {
-            world,
-            customer,
-            wallet,
-        };
-        test(setting).await;
-    });
-}
-
-impl Setting {
-    fn bank_cheats<C: Cheat>(&self, cheat: C) {
-        self.world.cheat(BANK, cheat);
-    }
-
-    fn account(&self) -> PublicKey {
-        self.wallet.account(&self.bank_key().public()).unwrap()
-    }
-
-    fn bank_key(&self) -> SecretKey {
-        self.world.foundation.key(BANK)
-    }
-
-    /// Her largest coin.
-    fn largest(&self) -> CoinRow {
-        let coins = self.wallet.present_coins().unwrap();
-        coins.into_iter().max_by_key(|row| row.value).unwrap()
-    }
-
-    fn row(&self, coin: &PublicKey) -> CoinRow {
-        let coins = self.wallet.coins().unwrap();
-        coins.into_iter().find(|row| row.coin.public == *coin).unwrap()
-    }
-
-    fn available(&self) -> Amount {
-        self.wallet.balance().unwrap().available
-    }
-
-    fn denied(&self, coin: PublicKey) -> (Culprit, Charge) {
-        (Culprit::Bank(self.bank_key().public()), Charge::CoinDenied(coin))
-    }
-
-    fn banks_papers(&self, coin: &PublicKey) -> Vec<Papers> {
-        let about = About::Coin {
-            key: coin.to_string(),
-        };
-        self.world.bank().evidence(&about).unwrap()
-    }
-
-    /// The bank is honest again; all that is under way ends, and every unit that was withdrawn is there.
-    async fn ends_well(&self) {
-        self.world.honest(BANK);
-        let resumed = self.wallet.resume().await.unwrap();
-        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
-        // Whatever is in doubt is shown to the bank.
-        let coins = self.wallet.present_coins().unwrap();
-        for row in coins
-            .into_iter()
-            .filter(|row| row.status == CoinStatus::Available)
-        {
-            self.wallet.refresh(vec![row]).await.unwrap();
-        }
-        self.books_balance().await;
-        let account = self.world.account(self.account()).await;
-        assert_eq!(account.0 + self.available().0, FUNDS.0, "money is lost");
-    }
-
-    async fn books_balance(&self) {
-        let report = self.world.bank().audit().await.unwrap();
-        assert_eq!(report.problems, Vec::<String>::new());
-    }
-}
-
-#[track_caller]
-fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
-    let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
-    assert_eq!(judge(papers).iter().map(said).collect::<Vec<_>>(), expected);
+    setting::setting(seed, Population::default(), (FUNDS, WITHDRAWN), test);
 }
 
 // ---- exchanges that are denied by their own signatures ------------------------------------------------------------
@@ -142,7 +46,7 @@ fn steals(seed: u64, theft: Theft) {
     setting(seed, async |it| {
         let coin = it.largest();
         let key = coin.coin.public;
-        it.bank_cheats(StealsInExchange::new(it.bank_key(), theft));
+        it.bank_cheats(StealsInExchange::new(it.key(BANK), theft));
         if theft == Theft::ProofOfAnother {
             let mut coins = it.wallet.present_coins().unwrap();
             coins.retain(|row| row.coin.public != key);
@@ -163,7 +67,7 @@ fn steals(seed: u64, theft: Theft) {
             Theft::Belated => {
                 outcome.unwrap();
                 assert!(matches!(it.row(&key).status, CoinStatus::Exchanged(_)));
-                assert_eq!(it.available(), WITHDRAWN);
+                assert_eq!(it.balance(), WITHDRAWN);
                 assert_eq!(it.wallet.denied_coins().unwrap(), []);
             }
             // No coin is given up for it, and it convicts the bank, whatever it showed.
@@ -174,13 +78,16 @@ fn steals(seed: u64, theft: Theft) {
                     "{error}"
                 );
                 assert_eq!(it.row(&key).status, CoinStatus::Available);
-                convicts(&it.wallet.denied_coins().unwrap(), &[it.denied(key)]);
+                convicts(
+                    &it.wallet.denied_coins().unwrap(),
+                    &[it.bank(Charge::CoinDenied(key))],
+                );
             }
         }
         let papers = it.wallet.denied_coins().unwrap();
         it.ends_well().await;
         // What the coin was used for in the end clears the bank that has given it.
-        let mut together = it.banks_papers(&key);
+        let mut together = it.coin_papers(&key);
         together.extend(papers);
         convicts(&together, &[]);
     });
@@ -224,7 +131,7 @@ fn a_withdrawal_that_was_debited_and_refused_without_a_signature_is_carried_on()
             "{outcome:?}"
         );
         it.ends_well().await;
-        assert_eq!(it.available().0, WITHDRAWN.0 + 700);
+        assert_eq!(it.balance().0, WITHDRAWN.0 + 700);
     });
 }
 
@@ -238,7 +145,7 @@ fn an_exchange_that_was_carried_out_and_refused_without_a_signature_is_carried_o
             "{outcome:?}"
         );
         it.ends_well().await;
-        assert_eq!(it.available(), WITHDRAWN);
+        assert_eq!(it.balance(), WITHDRAWN);
     });
 }
 
@@ -264,7 +171,7 @@ fn a_denial_of_another_request_ends_nothing() {
             "{outcome:?}"
         );
         it.ends_well().await;
-        assert_eq!(it.available().0, WITHDRAWN.0 + 1400);
+        assert_eq!(it.balance().0, WITHDRAWN.0 + 1400);
     });
 }
 
@@ -272,8 +179,8 @@ fn a_denial_of_another_request_ends_nothing() {
 fn a_denial_that_another_key_has_signed_ends_nothing_and_convicts_nobody() {
     setting(14, async |it| {
         let cheat = SignsWithAnotherKey {
-            bank: it.bank_key().public(),
-            other: it.world.foundation.key(ESCROW),
+            bank: it.identity(BANK),
+            other: it.key(ESCROW),
         };
         it.bank_cheats(cheat);
         let outcome = it.wallet.refresh(vec![it.largest()]).await;
@@ -298,7 +205,7 @@ fn an_honest_denial_ends_a_withdrawal_and_nothing_is_debited_later() {
         it.world.pay_in(it.account(), Amount(3000), "later").await;
         let resumed = it.wallet.resume().await.unwrap();
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);
-        assert_eq!(it.available(), WITHDRAWN);
+        assert_eq!(it.balance(), WITHDRAWN);
         assert_eq!(it.world.account(it.account()).await, Amount(5000));
     });
 }
@@ -306,7 +213,7 @@ fn an_honest_denial_ends_a_withdrawal_and_nothing_is_debited_later() {
 /// An escrow shows of a coin what its key has signed for a purchase that was never held.
 fn makes_up_denials(seed: u64, is_signed: bool) {
     setting(seed, async |it| {
-        let (key, bank) = (it.world.foundation.key(ESCROW), it.bank_key().public());
+        let (key, bank) = (it.key(ESCROW), it.identity(BANK));
         it.world.cheat(ESCROW, MakesUpDenials::new(key, bank, is_signed));
         let parties = it.world.parties();
         // A copy of the wallet shows the escrow the coins first.
@@ -333,7 +240,7 @@ fn makes_up_denials(seed: u64, is_signed: bool) {
             "a coin is given up for it"
         );
         assert_eq!(it.wallet.denied_coins().unwrap(), []);
-        assert_eq!(it.available(), WITHDRAWN);
+        assert_eq!(it.balance(), WITHDRAWN);
         it.books_balance().await;
     });
 }
@@ -390,7 +297,7 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
             };
             let accusing = it.accusing(coin, vec![*denial]);
             convicts(std::slice::from_ref(&accusing), &[]);
-            let mut together = it.banks_papers(&coin.public);
+            let mut together = it.coin_papers(&coin.public);
             assert!(!together.is_empty());
             together.push(accusing);
             convicts(&together, &[]);
@@ -398,18 +305,6 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
         convicts(&[it.accusing(unused.coin, Vec::new())], &[]);
         assert_eq!(it.wallet.denied_coins().unwrap(), []);
     });
-}
-
-impl Setting {
-    /// What a customer shows a judge who wants a bank convicted of a coin.
-    fn accusing(&self, coin: Coin, denials: Vec<Signed<Denial>>) -> Papers {
-        Papers {
-            keys: Some(self.world.bank().keys().book().signed().clone()),
-            coins: vec![coin],
-            denials,
-            ..Papers::default()
-        }
-    }
 }
 
 #[test]
@@ -439,7 +334,7 @@ fn a_coin_that_is_held_is_denied_and_convicts_nobody() {
         convicts(&[it.accusing(row.coin, vec![(**denial).clone()])], &[]);
         assert_eq!(
             it.wallet.party(RoleName::Bank, None).unwrap().identity,
-            it.bank_key().public()
+            it.identity(BANK)
         );
     });
 }

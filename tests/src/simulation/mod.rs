@@ -13,7 +13,7 @@
 //! | a wallet's life, and restores at random moments of it | [`life`] |
 //! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
 //! | the invariants | [`check`] |
-//! | peers that cheat | [`cheats`] |
+//! | peers that cheat | [`cheats`], [`denials`]; the world and customer that they meet in [`setting`] |
 //! | what happened, for people | [`trace`] |
 
 pub mod backup;
@@ -33,6 +33,7 @@ pub mod party;
 pub mod recovered;
 pub mod schedule;
 pub mod server;
+pub mod setting;
 pub mod shopper;
 pub mod shopping;
 pub mod stories;
