@@ -6,7 +6,11 @@
 //! - Nobody honest is convicted by any choice, once they add what they have themselves.
 //! - Nobody guilty is cleared by any choice of their own documents, once an accuser shows all of theirs.
 
-use farthing_protocol::evidence::{Conviction, Culprit, Papers, judge};
+use farthing_protocol::{
+    denial::{CoinDenial, DenialCause},
+    documents::CoinUse,
+    evidence::{Conviction, Culprit, Papers, judge},
+};
 use serde_json::{Map, Value, json};
 
 /// The most documents of which every choice is judged. Of more, each one, each pair, and what is left without them.
@@ -91,6 +95,97 @@ fn choices(count: usize) -> Vec<Vec<bool>> {
         }
     }
     some
+}
+
+/// The kinds of documents: each field of [`Papers`], and each kind of denial and use that a judge tells apart.
+pub const KINDS: [&str; 23] = [
+    "contract",
+    "terms",
+    "escrow",
+    "hold",
+    "bank_hold",
+    "receipt",
+    "commit",
+    "purchase_secret",
+    "abort",
+    "sealing_secret",
+    "settled",
+    "keys",
+    "coins",
+    "denials",
+    "uses",
+    "denial: held",
+    "denial: spent, with the commit",
+    "denial: spent, without",
+    "denial: exchanged, with what was given",
+    "denial: expired",
+    "use: exchange",
+    "use: purchase",
+    "use: what was given",
+];
+
+/// The [`KINDS`] that occur in these papers.
+pub fn kinds(papers: &Papers) -> Vec<&'static str> {
+    // Whoever adds a field adds its kind here and above.
+    let Papers {
+        contract,
+        terms,
+        escrow,
+        hold,
+        bank_hold,
+        receipt,
+        commit,
+        purchase_secret,
+        abort,
+        sealing_secret,
+        settled,
+        keys,
+        coins,
+        denials,
+        uses,
+    } = papers;
+    let fields = [
+        contract.is_some(),
+        terms.is_some(),
+        escrow.is_some(),
+        hold.is_some(),
+        bank_hold.is_some(),
+        receipt.is_some(),
+        commit.is_some(),
+        purchase_secret.is_some(),
+        abort.is_some(),
+        sealing_secret.is_some(),
+        settled.is_some(),
+        keys.is_some(),
+        !coins.is_empty(),
+        !denials.is_empty(),
+        !uses.is_empty(),
+    ];
+    let fields = KINDS.into_iter().zip(fields);
+    let fields = fields.filter_map(|(kind, occurs)| occurs.then_some(kind));
+    let denied = denials.iter().filter_map(|denial| match &denial.body.cause {
+        DenialCause::Coin { what, .. } => denial_kind(what),
+        _ => None,
+    });
+    let used = uses.iter().map(|shown| match shown.used.operation {
+        CoinUse::Hold => "use: purchase",
+        CoinUse::ExchangeBegin | CoinUse::Exchange => "use: exchange",
+    });
+    let given = uses.iter().filter_map(|shown| shown.issued.as_ref());
+    let given = given.map(|_| "use: what was given");
+    fields.chain(denied).chain(used).chain(given).collect()
+}
+
+fn denial_kind(what: &CoinDenial) -> Option<&'static str> {
+    match what {
+        CoinDenial::Held(_) => Some("denial: held"),
+        CoinDenial::Spent { proof: Some(_), .. } => Some("denial: spent, with the commit"),
+        CoinDenial::Spent { proof: None, .. } => Some("denial: spent, without"),
+        CoinDenial::Exchanged { issued: Some(_), .. } => Some("denial: exchanged, with what was given"),
+        CoinDenial::Expired { .. } => Some("denial: expired"),
+        // A bank that shows nothing is one that steals; the end of a key is of a hold alone.
+        CoinDenial::Exchanged { issued: None, .. } | CoinDenial::EndsTooSoon => None,
+    }
 }
 
 /// A party of a run, and the documents that it has of it.

@@ -5,118 +5,143 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a panic is how a test fails"
 )]
 
 use farthing_bank::evidence::About;
-use farthing_client::wallet::Wallet;
-use farthing_coin::{SecretKey, Seed};
-use farthing_node::admin::AdminHandler;
+use farthing_client::{error::WalletError, rows::CoinStatus};
+use farthing_coin::{Coin, PublicKey, Seed};
+use farthing_node::{admin::AdminHandler, clock::Clock};
 use farthing_protocol::{
     documents::AbortReason,
     evidence::{Culprit, Papers},
     money::Amount,
+    refusal::Refusal,
 };
 use farthing_tests::{
-    court::{Witness, judge_every_choice},
+    by_hand::ByHand,
+    court::{KINDS, Witness, judge_every_choice, kinds},
     simulation::{
         cheats::{
-            AbortsWhatIsReleased, Cause, DeniesCredits, DeniesHolds, DeniesSealedKeys, FalseOffers,
-            LeavesHimUnpaid, NeverReleases, SignsWrongKeys, TellsHerAbort, cancels, overdue,
-            seals_another_key,
+            AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
+            FalseOffers, LeavesHimUnpaid, NeverReleases, Pretext, ShowsOtherKeys, SignsWrongKeys,
+            TellsHerAbort, cancels, overdue, seals_another_key,
         },
+        denials::{StealsInExchange, Theft},
         foundation::Population,
-        local,
         party::Party,
-        world::World,
+        setting::{Setting, setting},
     },
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::{cell::RefCell, collections::BTreeSet, ops::Deref};
 
 const ESCROW: Party = Party::Escrow(0);
 const MERCHANT: Party = Party::Merchant(0);
 const FUNDS: Amount = Amount(2000);
 
+thread_local! {
+    /// What has occurred in the runs of this thread.
+    static OCCURRED: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
+}
+
 /// One purchase in a world, and the documents that it leaves.
 struct Run {
-    world: Arc<World>,
-    wallet: Wallet,
+    setting: Setting,
     number: u64,
+    /// What customers have besides, and the coins that they accuse the bank of.
+    accusing: Vec<Papers>,
 }
 
 fn run(seed: u64, population: Population, test: impl AsyncFnOnce(&mut Run)) {
-    local(async {
-        let world = World::of(seed, population).await;
-        let wallet = world.customer("alice", FUNDS).await.wallet();
-        wallet.withdraw(&world.parties().bank, FUNDS).await.unwrap();
+    setting(seed, population, (FUNDS, FUNDS), async |setting| {
         let mut run = Run {
-            world,
-            wallet,
+            setting,
             number: 0,
+            accusing: Vec::new(),
         };
         test(&mut run).await;
     });
 }
 
+impl Deref for Run {
+    type Target = Setting;
+
+    fn deref(&self) -> &Setting {
+        &self.setting
+    }
+}
+
 impl Run {
-    fn key(&self, party: Party) -> SecretKey {
-        self.world.foundation.key(party)
-    }
-
-    /// The seed of the customer's wallet at the bank.
-    fn seed(&self) -> Seed {
-        let seed = self.world.foundation.seed_of("alice");
-        seed.for_bank(&self.key(Party::Bank).public())
-    }
-
     fn bank(&self) -> Culprit {
-        Culprit::Bank(self.key(Party::Bank).public())
+        Culprit::Bank(self.identity(Party::Bank))
     }
 
     fn escrow(&self) -> Culprit {
-        Culprit::Escrow(self.key(ESCROW).public())
+        Culprit::Escrow(self.identity(ESCROW))
     }
 
     fn merchant(&self) -> Culprit {
-        Culprit::Merchant(self.key(MERCHANT).public())
+        Culprit::Merchant(self.identity(MERCHANT))
     }
 
     /// Buys the picture, as far as that goes.
     async fn buy(&mut self) {
-        let output = self.world.dir().join("picture.png");
-        let parties = self.world.parties();
-        self.number = self
-            .wallet
-            .begin_purchase(&parties, "a picture", &output)
-            .await
-            .unwrap();
         // How it ends is in the documents.
-        let _ended = self.wallet.drive_purchase(self.number).await;
+        let (number, _ended) = self.setting.buy().await;
+        self.number = number;
     }
 
-    /// What each party has by now.
+    /// A customer accuses the bank of this coin, with a denial that is or is not right.
+    fn accuses(&mut self, coin: Coin, refusal: Refusal) {
+        let Refusal::Denied(denial) = refusal else {
+            panic!("{refusal}")
+        };
+        let papers = self.accusing(coin, vec![*denial]);
+        self.accusing.push(papers);
+    }
+
+    /// What each party has of the purchase by now.
     async fn witnesses(&self) -> Vec<Witness> {
         let purchase = self.wallet.purchase(self.number).unwrap().purchase;
         let id = purchase.order().unwrap().purchase().to_string();
         let mut customer: Vec<Papers> = self.wallet.papers(self.number).into_iter().collect();
-        customer.extend(self.wallet.denied_coins().unwrap());
         // The terms and the contract are with whoever has taken part, however it ended.
         customer.push(Papers {
             contract: Some(purchase.order().unwrap().contract.clone()),
             ..Papers::default()
         });
-        let mut bank = self
-            .world
-            .bank()
-            .evidence(&About::Purchase { id: id.clone() })
-            .unwrap();
-        bank.extend(self.world.bank().evidence(&About::Contradictions).unwrap());
+        let mut bank = self.banks_papers(&About::Purchase { id: id.clone() });
+        bank.extend(self.banks_papers(&About::Contradictions));
         let evidence = json!({ "do": "evidence", "sale": id });
         let sale = self.world.merchant(0).admin(evidence).await;
-        let sale = sale
+        let sale: Option<Papers> = sale
             .ok()
             .map(|answer| serde_json::from_value(answer["evidence"].clone()).unwrap());
+        let contract = purchase.order().unwrap().contract.clone();
+        let sealed = contract.offer.body.sealed_key.is_some();
+        let sealing = sealed.then(|| {
+            self.sealing_secret(&Papers {
+                contract: Some(contract),
+                ..Papers::default()
+            })
+        });
+        self.parties(customer, bank, sale.into_iter().chain(sealing).collect())
+    }
+
+    /// What each party has of the coins that the bank is accused of, and of those that the wallet was denied.
+    fn coin_witnesses(&self) -> Vec<Witness> {
+        let mut customer = self.wallet.denied_coins().unwrap();
+        customer.extend(self.accusing.iter().cloned());
+        let coins = customer.iter().flat_map(|papers| &papers.coins);
+        let coins: BTreeSet<PublicKey> = coins.map(|coin| coin.public).collect();
+        assert!(!coins.is_empty(), "nobody was denied a coin");
+        let bank = coins.iter().flat_map(|coin| self.coin_papers(coin)).collect();
+        self.parties(customer, bank, Vec::new())
+    }
+
+    fn parties(&self, customer: Vec<Papers>, bank: Vec<Papers>, merchant: Vec<Papers>) -> Vec<Witness> {
         vec![
             Witness {
                 name: "customer",
@@ -131,7 +156,7 @@ impl Run {
             Witness {
                 name: "merchant",
                 accused: Some(self.merchant()),
-                papers: sale.into_iter().collect(),
+                papers: merchant,
             },
             Witness {
                 name: "escrow",
@@ -142,10 +167,21 @@ impl Run {
     }
 
     async fn judged(&self, guilty: &[(Culprit, &str)]) {
-        let judged = judge_every_choice(&self.witnesses().await, guilty);
-        println!("{judged} choices of documents judged");
-        assert!(judged > 0);
+        all_judged(&self.witnesses().await, guilty);
     }
+
+    /// As [`judged`](Run::judged), of coins.
+    fn coins_judged(&self, guilty: &[(Culprit, &str)]) {
+        all_judged(&self.coin_witnesses(), guilty);
+    }
+}
+
+fn all_judged(witnesses: &[Witness], guilty: &[(Culprit, &str)]) {
+    let papers = witnesses.iter().flat_map(|witness| &witness.papers);
+    OCCURRED.with_borrow_mut(|occurred| occurred.extend(papers.flat_map(kinds)));
+    let judged = judge_every_choice(witnesses, guilty);
+    println!("{judged} choices of documents judged");
+    assert!(judged > 0);
 }
 
 #[test]
@@ -190,7 +226,7 @@ fn a_merchant_who_seals_another_key_is_never_cleared() {
 #[test]
 fn an_escrow_that_decides_twice_is_never_cleared() {
     run(5, Population::default(), async |it| {
-        let (key, bank) = (it.key(ESCROW), it.key(Party::Bank).public());
+        let (key, bank) = (it.key(ESCROW), it.identity(Party::Bank));
         let waits_for_cancel = true;
         it.world.cheat(
             ESCROW,
@@ -286,4 +322,176 @@ fn a_bank_that_denies_a_hold_or_a_credit_is_cleared_by_nothing_but_the_credit() 
         it.world.settle().await;
         it.judged(&[]).await;
     });
+}
+
+// ---- coins --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_bank_that_takes_no_coin_back_is_cleared_by_nothing_that_it_has() {
+    for (seed, pretext) in [
+        (13, Pretext::Expired),
+        (14, Pretext::MadeUp),
+        (15, Pretext::Aborted),
+    ] {
+        run(seed, Population::default(), async |it| {
+            it.world.cheat(MERCHANT, NeverReleases);
+            let key = it.key(Party::Bank);
+            it.world.cheat(Party::Bank, DeniesCoins::new(key, pretext));
+            it.buy().await;
+            let denied = it.wallet.cancel(it.number).await;
+            assert!(
+                matches!(denied, Err(WalletError::CoinDenied { .. })),
+                "{denied:?}"
+            );
+            it.coins_judged(&[(it.bank(), "customer")]);
+        });
+    }
+}
+
+#[test]
+fn a_bank_that_steals_coins_in_an_exchange_is_cleared_by_nothing_that_it_has() {
+    for (seed, theft) in [(16, Theft::WithoutProof), (17, Theft::ProofOfAnother)] {
+        run(seed, Population::default(), async |it| {
+            let coin = it.largest();
+            it.bank_cheats(StealsInExchange::new(it.key(Party::Bank), theft));
+            if theft == Theft::ProofOfAnother {
+                let mut others = it.wallet.present_coins().unwrap();
+                others.retain(|row| row.coin != coin.coin);
+                it.wallet.refresh(others).await.unwrap();
+            }
+            let denied = it.wallet.refresh(vec![coin]).await;
+            assert!(
+                matches!(denied, Err(WalletError::CoinDenied { .. })),
+                "{denied:?}"
+            );
+            it.coins_judged(&[(it.bank(), "customer")]);
+            // What the coin was exchanged for in the end clears the bank.
+            it.ends_well().await;
+            it.coins_judged_if_denied();
+        });
+    }
+}
+
+#[test]
+fn a_bank_that_shows_two_lists_of_keys_convicts_nobody_else() {
+    run(18, Population::default(), async |it| {
+        let other = ShowsOtherKeys {
+            key: it.key(Party::Bank),
+            change: |list| drop(list.epochs.pop()),
+        };
+        let honest = it.accusing(it.largest().coin, Vec::new());
+        it.bank_cheats(other);
+        let shown = by_hand(it, "bob").await.keys().await.signed().clone();
+        assert_ne!(Some(&shown), honest.keys.as_ref());
+        let coins = it.wallet.present_coins().unwrap();
+        it.accusing.push(honest);
+        it.accusing.push(Papers {
+            keys: Some(shown),
+            coins: coins.iter().map(|row| row.coin).take(1).collect(),
+            ..Papers::default()
+        });
+        it.coins_judged(&[]);
+    });
+}
+
+/// A customer who puts her messages together herself, with money in her account.
+async fn by_hand(it: &Run, name: &str) -> ByHand {
+    let parties = it.world.parties();
+    let cards = [parties.bank, parties.escrow, parties.merchant];
+    let seed = Seed::from_bytes(&[7; 32]);
+    let hand = ByHand::new(it.world.wire(), it.world.clock.clone(), cards, seed);
+    it.world.open_account(hand.account(), name).await;
+    it.world.pay_in(hand.account(), FUNDS, name).await;
+    hand
+}
+
+#[test]
+fn a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest() {
+    run(19, Population::default(), async |it| {
+        let hand = by_hand(it, "mallory").await;
+        // An exchanged coin.
+        let purse = hand.withdraw(&[8]).await;
+        hand.exchanged(&purse, &[4, 4]).await;
+        let again = hand.exchange(&purse, &[8]).await;
+        let denied = hand.ask(hand.exchange_begin(&again, &purse)).await.unwrap_err();
+        it.accuses(purse.coins[0], denied);
+        it.coins_judged(&[]);
+        it.accusing.clear();
+        // A held one, which then is spent: by a copy of the wallet.
+        it.world.cheat(MERCHANT, NeverReleases);
+        let twin = it.customer.copy(&it.world, "twin").wallet();
+        let output = it.world.dir().join("other.png");
+        let bought = twin.buy(&it.world.parties(), "a picture", &output).await;
+        assert!(bought.as_ref().is_err_and(WalletError::is_silence), "{bought:?}");
+        let rows = twin.coins().unwrap().into_iter();
+        let held = rows.filter(|row| matches!(row.status, CoinStatus::InPurchase(_)));
+        let held: Vec<Coin> = held.map(|row| row.coin).collect();
+        it.brings(held[0]).await;
+        it.coins_judged(&[]);
+        it.world.honest(MERCHANT);
+        twin.resume().await.unwrap();
+        it.world.settle().await;
+        it.brings(held[1]).await;
+        it.coins_judged(&[]);
+    });
+}
+
+#[test]
+fn an_older_list_of_keys_convicts_no_bank_that_shows_its_own() {
+    run(20, Population::default(), async |it| {
+        let hand = by_hand(it, "mallory").await;
+        let purse = hand.withdraw(&[8]).await;
+        let older = hand.keys().await.signed().clone();
+        // What the coin is exchanged for has keys that are not in that list yet.
+        it.world
+            .clock
+            .jump_to(it.world.clock.now_ms() + 2 * older.body.calendar.epoch_ms);
+        it.world.bank().extend_keys().await.unwrap();
+        hand.exchanged(&purse, &[4, 4]).await;
+        let again = hand.exchange(&purse, &[8]).await;
+        let denied = hand.ask(hand.exchange_begin(&again, &purse)).await.unwrap_err();
+        it.accuses(purse.coins[0], denied);
+        assert_ne!(it.accusing[0].keys.as_ref(), Some(&older));
+        it.accusing[0].keys = Some(older);
+        it.coins_judged(&[]);
+    });
+}
+
+impl Run {
+    /// As [`coins_judged`](Run::coins_judged), unless no claim is left.
+    fn coins_judged_if_denied(&self) {
+        if !self.wallet.denied_coins().unwrap().is_empty() {
+            self.coins_judged(&[]);
+        }
+    }
+
+    /// The wallet brings the bank a coin that a copy of it has used, and accuses the bank of its denial.
+    async fn brings(&mut self, coin: Coin) {
+        let row = self.row(&coin.public);
+        let error = self.wallet.refresh(vec![row]).await.unwrap_err();
+        let WalletError::Refused { refusal, .. } = error else {
+            panic!("{error}")
+        };
+        self.accuses(coin, *refusal);
+    }
+}
+
+/// No field of the papers, and no kind of denial or use, is without a run.
+#[test]
+fn everything_that_papers_have_occurs_in_a_run() {
+    let runs = [
+        an_honest_purchase_convicts_nobody,
+        a_merchant_who_seals_another_key_is_never_cleared,
+        an_escrow_that_decides_twice_is_never_cleared,
+        an_escrow_that_aborts_without_a_cause_is_never_cleared,
+        an_escrow_that_signs_wrong_keys_is_never_cleared,
+        a_bank_that_takes_no_coin_back_is_cleared_by_nothing_that_it_has,
+        a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest,
+    ];
+    runs.iter().for_each(|run| run());
+    let missing: Vec<&str> = OCCURRED.with_borrow(|occurred| {
+        let kinds = KINDS.iter().copied();
+        kinds.filter(|kind| !occurred.contains(kind)).collect()
+    });
+    assert!(missing.is_empty(), "no run produces {missing:?}");
 }
