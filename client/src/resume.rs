@@ -2,7 +2,7 @@
 
 use crate::{
     error::WalletError,
-    rows::{COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, NO_BANK, PurchaseRow, WITHDRAWALS},
+    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, NO_BANK, PurchaseRow, WITHDRAWALS},
     wallet::Wallet,
 };
 use farthing_coin::{Denomination, KeyBook, PublicKey};
@@ -138,7 +138,10 @@ impl Wallet {
                     continue;
                 }
                 // Each for itself: nobody knows whether they belong together.
-                note(self.refresh_others(vec![row]).await?);
+                let (worth, errors) = self.refresh_others(vec![row.clone()]).await?;
+                // That the coin is used up, and for what, is what was to be found out.
+                let is_used_up = self.is_used_up(&row)?;
+                note((worth, if is_used_up { Vec::new() } else { errors }));
             } else if row.status == CoinStatus::Available {
                 let book = books.entry(row.bank).or_insert_with(|| {
                     let known = self.party_by_key(RoleName::Bank, &row.bank);
@@ -194,6 +197,12 @@ impl Wallet {
                 .any(|coin| coin.status == CoinStatus::Released(number) && !self.is_past_redeem(coin)),
             _ => row.delivery != Delivery::OnDemand,
         })
+    }
+
+    /// Whether a coin has turned out to be used up.
+    fn is_used_up(&self, row: &CoinRow) -> Result<bool, WalletError> {
+        let key = (row.coin.key_id, row.coin.public);
+        Ok(COINS.peek(&self.store.view(), &key)?.is_none())
     }
 }
 

@@ -336,5 +336,16 @@ fn a_coin_that_is_held_is_denied_and_convicts_nobody() {
             it.wallet.party(RoleName::Bank, None).unwrap().identity,
             it.identity(BANK)
         );
+
+        // The copy's purchase is paid: the coin is used up. The wallet finds that out at once, and nothing is left open.
+        it.world.honest(MERCHANT);
+        let resumed = twin.resume().await.unwrap();
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        it.world.settle().await;
+        let resumed = it.wallet.resume().await.unwrap();
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        let status = it.row(&held.coin.public).status;
+        assert!(matches!(status, CoinStatus::UsedElsewhere(_)), "{status:?}");
+        assert_eq!(it.wallet.denied_coins().unwrap(), []);
     });
 }
