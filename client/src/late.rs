@@ -96,12 +96,10 @@ impl Wallet {
         let orders = self.order_numbers(&identity)?;
         let mut notes = Vec::new();
         for counter in missing(row.orders, &orders) {
-            for note in self.notes(bank, &mut fetched, counter).await? {
-                if self.has_coins_of(&identity, &note)? {
-                    notes.push(note);
-                }
-            }
+            notes.extend(self.notes(bank, &mut fetched, counter).await?);
         }
+        let mut index = self.record_index(&identity)?;
+        notes.retain(|note| index.has_coins_of(note));
         let has_come = RESTORED
             .peek(&self.store.view(), &identity)?
             .is_some_and(|now| now.has_come);
@@ -116,7 +114,7 @@ impl Wallet {
         };
         self.find_used_coins(bank, &mut fetched, is_old).await?;
         for note in notes {
-            self.restore_purchase(&identity, note, &row.goods_dir, Some(row.began_ms))
+            self.restore_purchase(&mut index, note, &row.goods_dir, Some(row.began_ms))
                 .await?;
         }
         Ok(())

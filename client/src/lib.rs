@@ -14,6 +14,7 @@
 //! | after a crash | [`resume`] |
 //! | from the phrase alone | [`restore`], which reads `buckets`, and looks `beyond` gaps; what comes through after that in `late` |
 //! | how far a restore has to look | `scan_record` |
+//! | coins and purchases, as a restore's records name them | `record_index` |
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
@@ -41,6 +42,7 @@ pub mod lab;
 mod late;
 mod migrate;
 mod mint;
+mod record_index;
 mod recover;
 pub mod restore;
 pub mod resume;

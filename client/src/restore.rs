@@ -6,6 +6,7 @@ use crate::{
     error::WalletError,
     late::has_come,
     mint::{add_coins, new_rows},
+    record_index::RecordIndex,
     rows::{
         COUNTERS, CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow, RESTORED,
         RestoredRow,
@@ -81,9 +82,9 @@ impl Wallet {
         let mut notes = self.find_notes(bank, &mut fetched, &mut asked).await?;
         self.find_used_coins(bank, &mut fetched, |_| true).await?;
         self.look_beyond(bank, &keys, &mut notes, &mut asked).await?;
+        let mut index = self.record_index(&bank.identity)?;
         for note in notes {
-            self.restore_purchase(&bank.identity, note, goods_dir, None)
-                .await?;
+            self.restore_purchase(&mut index, note, goods_dir, None).await?;
         }
         // Before any new number is used: the next restore must know which numbers this one has burnt.
         self.extend_scan_record(bank, &asked).await?;
@@ -424,14 +425,14 @@ impl Wallet {
     /// answer, or how it ended. A restore that began at `late_for_ms` has not found it.
     pub(crate) async fn restore_purchase(
         &self,
-        bank: &PublicKey,
+        index: &mut RecordIndex,
         found: FoundNote,
         goods_dir: &Path,
         late_for_ms: Option<u64>,
     ) -> Result<(), WalletError> {
         // Purchases that others add meanwhile may be this one.
         while !self
-            .try_restore_purchase(bank, found.clone(), goods_dir, late_for_ms)
+            .try_restore_purchase(index, found.clone(), goods_dir, late_for_ms)
             .await?
         {}
         Ok(())
@@ -439,7 +440,7 @@ impl Wallet {
 
     async fn try_restore_purchase(
         &self,
-        bank: &PublicKey,
+        index: &mut RecordIndex,
         found: FoundNote,
         goods_dir: &Path,
         late_for_ms: Option<u64>,
@@ -450,7 +451,7 @@ impl Wallet {
             note,
             merchant,
         } = found;
-        let Some(rows) = self.rows_of(bank, &note.coins)? else {
+        let Some(rows) = self.rows_of(index, &note.coins)? else {
             // Nothing can be built from it; whatever else there is to find is not kept from it.
             tracing::warn!(number = counter, "a note speaks of coins that were not found");
             return Ok(true);
@@ -463,13 +464,8 @@ impl Wallet {
         let coins = rows.iter().map(|row| row.coin).collect();
         let order = self.order(counter, &plan, &note, coins, Some(sealed))?;
         let purchase = order.purchase();
-        let known = |row: &PurchaseRow| {
-            row.purchase
-                .order()
-                .is_some_and(|order| order.purchase() == purchase)
-        };
         let number = self.next_number()?;
-        if self.purchases()?.iter().any(|(_, row)| known(row)) {
+        if self.knows_purchase(index, &purchase)? {
             return Ok(true);
         }
         // What a bank has refused with since, it has shown to be this very purchase.
@@ -523,20 +519,6 @@ impl Wallet {
             Ok(true)
         })
         .await
-    }
-
-    /// Whether the wallet has the coins that a note speaks of.
-    pub(crate) fn has_coins_of(&self, bank: &PublicKey, found: &FoundNote) -> Result<bool, WalletError> {
-        Ok(self.rows_of(bank, &found.note.coins)?.is_some())
-    }
-
-    fn rows_of(&self, bank: &PublicKey, origins: &[Origin]) -> Result<Option<Vec<CoinRow>>, WalletError> {
-        let rows = self.coins()?.into_iter().filter(|row| row.bank == *bank);
-        let by_origin: BTreeMap<Origin, CoinRow> = rows.map(|row| (row.origin, row)).collect();
-        Ok(origins
-            .iter()
-            .map(|origin| by_origin.get(origin).cloned())
-            .collect())
     }
 }
 

@@ -103,14 +103,28 @@ impl Wallet {
         resumed: &mut Resumed,
         driven: &mut BTreeSet<u64>,
     ) -> Result<(), WalletError> {
+        let mut released = self.purchases_with_released_coins()?;
         for (number, row) in self.purchases()? {
-            if !driven.contains(&number) && self.needs_driving(number, &row)? {
+            if !driven.contains(&number) && needs_driving(&row, released.contains(&number)) {
                 driven.insert(number);
                 let outcome = self.drive_purchase(number).await;
                 resumed.note(format!("purchase {number}"), outcome);
+                // One purchase may have shown that another's coins were released.
+                released = self.purchases_with_released_coins()?;
             }
         }
         Ok(())
+    }
+
+    /// The purchases whose coins are released and still have to be exchanged.
+    fn purchases_with_released_coins(&self) -> Result<BTreeSet<u64>, WalletError> {
+        let rows = self.present_coins()?.into_iter();
+        Ok(rows
+            .filter_map(|coin| match coin.status {
+                CoinStatus::Released(number) if !self.is_past_redeem(&coin) => Some(number),
+                _ => None,
+            })
+            .collect())
     }
 
     /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
@@ -187,22 +201,19 @@ impl Wallet {
             .await
     }
 
-    fn needs_driving(&self, number: u64, row: &PurchaseRow) -> Result<bool, WalletError> {
-        Ok(match &row.purchase {
-            Purchase::Dropped(_) | Purchase::Recovered(_) => false,
-            Purchase::Committed(..) => row.delivery == Delivery::Pending,
-            Purchase::Aborted(..) => self
-                .present_coins()?
-                .iter()
-                .any(|coin| coin.status == CoinStatus::Released(number) && !self.is_past_redeem(coin)),
-            _ => row.delivery != Delivery::OnDemand,
-        })
-    }
-
     /// Whether a coin has turned out to be used up.
     fn is_used_up(&self, row: &CoinRow) -> Result<bool, WalletError> {
         let key = (row.coin.key_id, row.coin.public);
         Ok(COINS.peek(&self.store.view(), &key)?.is_none())
+    }
+}
+
+fn needs_driving(row: &PurchaseRow, has_released_coins: bool) -> bool {
+    match &row.purchase {
+        Purchase::Dropped(_) | Purchase::Recovered(_) => false,
+        Purchase::Committed(..) => row.delivery == Delivery::Pending,
+        Purchase::Aborted(..) => has_released_coins,
+        _ => row.delivery != Delivery::OnDemand,
     }
 }
 

@@ -387,12 +387,23 @@ impl Wallet {
         K: farthing_node::store::Key,
         V: serde::Serialize + serde::de::DeserializeOwned,
     {
+        self.rows_from(table, Bound::Unbounded)
+    }
+
+    /// The rows of a table from a key on.
+    pub(crate) fn rows_from<K, V>(
+        &self,
+        table: &farthing_node::store::Table<K, V>,
+        from: Bound<K>,
+    ) -> Result<Vec<(K, V)>, WalletError>
+    where
+        K: farthing_node::store::Key,
+        V: serde::Serialize + serde::de::DeserializeOwned,
+    {
         let view = self.store.view();
         let mut rows: Vec<(K, V)> = Vec::new();
         loop {
-            let from = rows
-                .last()
-                .map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(key));
+            let from = rows.last().map_or(from.as_ref(), |(key, _)| Bound::Excluded(key));
             let page = table.scan(&view, from, PAGE_ROWS)?;
             let full = page.len() == PAGE_ROWS;
             rows.extend(page);
