@@ -34,7 +34,7 @@ use farthing_protocol::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::time::{sleep, timeout};
 
@@ -47,6 +47,9 @@ const CHECKED_PERCENT: (u64, u64) = (5, 1);
 
 /// How many commands a wallet is young for.
 const YOUTH: usize = 200;
+
+/// A long life says how far it is each time that it has lived this many commands.
+const TOLD_EVERY: usize = 100;
 
 /// How often the restored wallet carries on before what is open is found to be stuck.
 const ROUNDS_MAX: usize = 5;
@@ -169,6 +172,7 @@ pub async fn life(seed: u64, commands: usize) -> Outcome {
         names: 0,
         outcome: Outcome::default(),
     };
+    let (began, mut checking) = (Instant::now(), Duration::ZERO);
     for number in 0..commands {
         let command = life.dice.weighed(&COMMANDS);
         *life.outcome.done.entry(format!("{command:?}")).or_default() += 1;
@@ -177,7 +181,18 @@ pub async fn life(seed: u64, commands: usize) -> Outcome {
         let (young, old) = CHECKED_PERCENT;
         let percent = if number < YOUTH { young } else { old };
         if life.dice.percent(percent) || number + 1 == commands {
+            let check_began = Instant::now();
             Box::pin(life.check_restore()).await;
+            checking += check_began.elapsed();
+        }
+        if (number + 1).is_multiple_of(TOLD_EVERY) {
+            println!(
+                "seed {seed}: {} commands in {:.0} s, {:.0} s of it for {} restores",
+                number + 1,
+                began.elapsed().as_secs_f64(),
+                checking.as_secs_f64(),
+                life.outcome.checked
+            );
         }
         if !life.outcome.findings.is_empty() {
             break;

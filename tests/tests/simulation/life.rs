@@ -4,17 +4,22 @@
 //! |---|---|
 //! | `FARTHING_LIVES=10` | so many lives of fresh seeds, of 2 000 commands each |
 //! | `FARTHING_LIFE=123` | the seed of the life of 2 000 commands that `replay_a_life` lives once more |
+//! | `FARTHING_COMMANDS=300` | so many commands in place of 2 000 |
 //!
 //! A life ends at the first thing that is found broken. So a short one is the beginning of a long one of the same seed.
 
 use farthing_tests::simulation::{life::life, local};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The commands of a long life.
-const COMMANDS: usize = 2_000;
+/// The commands of a long life, unless `FARTHING_COMMANDS` says otherwise.
+const COMMANDS: u64 = 2_000;
 
 /// The commands of the one that is lived every time, and its seed.
 const SHORT: (usize, u64) = (150, 1);
+
+fn long() -> usize {
+    number("FARTHING_COMMANDS").unwrap_or(COMMANDS) as usize
+}
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -59,13 +64,13 @@ fn long_lives_of_fresh_seeds() {
         .expect("a time after 1970");
     let first = now.as_nanos() as u64 >> 10;
     for seed in first..first + lives {
-        live(seed, COMMANDS);
+        live(seed, long());
     }
 }
 
 #[test]
 fn replay_a_life() {
     if let Some(seed) = number("FARTHING_LIFE") {
-        live(seed, COMMANDS);
+        live(seed, long());
     }
 }
