@@ -240,6 +240,9 @@ impl Escrow {
         let bank = request.terms.bank;
         self.history.hear(&bank, head.as_ref())?;
         let decision = self.overdue(request).await?;
+        if is_planted(Defect::HeadWithAbort) {
+            return Ok(self.history.with_head(&bank, decision));
+        }
         Ok(self.history.answer(&bank, head.as_ref(), decision))
     }
 

@@ -47,6 +47,7 @@ defects! {
     HeadNotKept: "What a node does on a peer's word is written without how far the peer's journal had come.",
     StopNotKept: "A node that runs from an older copy does not write down that it was told.",
     HeadToStrangers: "A node tells the head of its journal to whoever names one of its peers.",
+    HeadWithAbort: "The escrow tells the head of its journal to whoever shows it a bank's word that a purchase is overdue.",
     HeadBehindAnswer: "A node that has more to write tells a head that does not cover its answer.",
     CloneTrusted: "A node takes every head of its own run for its own, without looking into its journal.",
     UnprovenTrusted: "The escrow vouches for a hold of a bank that has not shown that it has forgotten nothing.",

@@ -130,6 +130,10 @@ pub(crate) const CHECKS: &[Check] = &[
         heads::a_head_while_more_is_written
     ),
     story!("a hold in an escrow's name", heads::a_hold_in_an_escrows_name),
+    story!(
+        "an overdue purchase in the bank's name",
+        heads::an_overdue_purchase_in_the_banks_name
+    ),
     story!("two clones and two accounts", clones::two_clones_and_two_accounts),
     story!("a clone of a running bank", clones::a_clone_of_a_running_bank),
     story!(

@@ -1,8 +1,13 @@
 //! Whom a node tells the head of its journal, and what that covers.
 
 use crate::strangers::stranger;
+use farthing_coin::Signed;
 use farthing_node::store::Table;
-use farthing_tests::{by_hand::ByHand, simulation::world::World};
+use farthing_protocol::{decide::OverdueRequest, documents::Overdue, history::WithHead};
+use farthing_tests::{
+    by_hand::ByHand,
+    simulation::{party::Party, world::World},
+};
 use std::sync::Arc;
 
 /// Rows that nobody else reads.
@@ -40,5 +45,27 @@ pub async fn a_hold_in_an_escrows_name() {
     assert!(
         answer.head.is_none(),
         "anonymity: a stranger is told how much the bank writes"
+    );
+}
+
+/// A stranger shows an escrow the bank's word that a purchase is overdue, as it is in every abort for it.
+pub async fn an_overdue_purchase_in_the_banks_name() {
+    let (world, hand): (_, ByHand) = stranger(45).await;
+    let bought = hand.order(&hand.withdraw(&EXACT).await).await;
+    hand.held(&bought).await;
+    hand.ask(bought.cancel()).await.expect("an abort");
+    let terms = bought.order.contract.terms.clone();
+    let overdue = Overdue {
+        purchase: terms.purchase_id(),
+        escrow: terms.escrow,
+        deadline_ms: terms.deadline_ms,
+        at_ms: terms.deadline_ms,
+    };
+    let overdue = Signed::sign(overdue, &world.foundation.key(Party::Bank));
+    let request = OverdueRequest { terms, overdue };
+    let answer = hand.ask(WithHead::without(request)).await.expect("a decision");
+    assert!(
+        answer.head.is_none(),
+        "anonymity: a stranger is told how much the escrow writes"
     );
 }

@@ -10,9 +10,11 @@
 //! | what happens to particular people | `stories` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
+//! | a wallet at a bank whose list of keys is full | `key_lists` |
 
 mod campaigns;
 mod deaths;
+mod key_lists;
 mod late;
 mod life;
 mod numbers;

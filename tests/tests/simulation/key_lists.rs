@@ -1,0 +1,79 @@
+//! A wallet at a bank whose list of keys is as long as it gets: all that a customer does works until the last epoch ends.
+
+use farthing_client::wallet::Wallet;
+use farthing_node::clock::Clock;
+use farthing_protocol::money::Amount;
+use farthing_tests::simulation::{
+    customer::Customer, foundation::ITEM, local, server::bank_settings, shopping::picture, world::World,
+};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// What the customer withdraws in each epoch.
+const WITHDRAWN: Amount = Amount(1_000);
+
+/// How long the merchant and the escrow take at most to fetch a longer list.
+const A_WHILE: Duration = Duration::from_secs(600);
+
+/// Lets so many epochs pass in which no server runs: an escrow whose clock leaps decides nothing.
+async fn wait_for(world: &World, epochs: usize) {
+    let servers = world.servers();
+    for party in &servers {
+        world.stop(*party);
+    }
+    let epoch_ms = bank_settings().calendar.epoch_ms;
+    world
+        .clock
+        .jump_to(world.clock.now_ms() + epochs as u64 * epoch_ms);
+    for party in servers {
+        world.start(party).await;
+    }
+    sleep(A_WHILE).await;
+}
+
+/// Waits until the bank's list has `epochs` epochs.
+async fn grow_to(world: &World, epochs: usize) {
+    wait_for(world, epochs - world.bank().key_list().epochs).await;
+    assert_eq!(world.bank().key_list().epochs, epochs);
+}
+
+/// The customer withdraws, buys, and exchanges what is left.
+async fn goes_shopping(world: &World, wallet: &Wallet, number: u64) {
+    let parties = world.parties();
+    wallet.withdraw(&parties.bank, WITHDRAWN).await.expect("coins");
+    let output = picture(world, number);
+    wallet.buy(&parties, ITEM, &output).await.expect("the goods");
+    let coin = wallet.present_coins().expect("the coins").pop().expect("a coin");
+    wallet.refresh(vec![coin]).await.expect("an exchange");
+}
+
+#[test]
+fn a_wallet_works_against_a_bank_with_a_full_list_of_keys() {
+    local(async {
+        let world = World::new(5).await;
+        let most = bank_settings().epochs_max();
+        grow_to(&world, most - 1).await;
+        let customer = world.customer("alice", Amount(3 * WITHDRAWN.0)).await;
+        let wallet = customer.wallet();
+        goes_shopping(&world, &wallet, 1).await;
+
+        // The list that the wallet has is continued by a longer one.
+        grow_to(&world, most).await;
+        goes_shopping(&world, &wallet, 2).await;
+        wallet.renew().await.expect("the wallet renews its coins");
+        let restored = Customer::with_phrase_of(&world, &customer, "restored").wallet();
+        let bank = world.parties().bank;
+        restored.restore(&bank, world.dir()).await.expect("a restore");
+        let carried_on = restored.resume().await.expect("the wallet resumes");
+        assert!(carried_on.open.is_empty(), "{:?}", carried_on.open);
+        let (had, found) = (wallet.balance(), restored.balance());
+        assert_eq!(had.expect("a balance"), found.expect("a balance"));
+
+        // The last epoch has begun.
+        wait_for(&world, 1).await;
+        assert!(world.bank().key_list().full);
+        goes_shopping(&world, &restored, 3).await;
+        let report = world.bank().audit().await.expect("an audit");
+        assert_eq!(report.problems, Vec::<String>::new());
+    });
+}
