@@ -5,7 +5,10 @@ use crate::store::{Store, StoreError, Transaction};
 use async_trait::async_trait;
 use farthing_protocol::{
     api::{Call, Caller},
-    refusal::{Later, Refusal, RequestFault},
+    refusal::{
+        AccountFault, CoinsFault, ContractFault, GoodsFault, IssueFault, Later, PurchaseFault, Refusal,
+        RequestFault,
+    },
     wire::WireError,
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,11 +84,28 @@ impl From<StoreError> for Undone {
     }
 }
 
-impl<T: Into<Refusal>> From<T> for Undone {
-    fn from(refusal: T) -> Self {
-        Undone::Refused(refusal.into())
-    }
+/// So that `?` passes any of them on.
+macro_rules! refuse_with {
+    ($($fault:ty),*) => {
+        $(impl From<$fault> for Undone {
+            fn from(fault: $fault) -> Self {
+                Undone::Refused(fault.into())
+            }
+        })*
+    };
 }
+
+refuse_with!(
+    Refusal,
+    RequestFault,
+    Later,
+    AccountFault,
+    IssueFault,
+    CoinsFault,
+    ContractFault,
+    PurchaseFault,
+    GoodsFault
+);
 
 /// Runs `transaction` and returns what it decided once that is durable. A refusal writes nothing, and is
 /// returned once everything that it may rest on is durable. As [`Store::transact`], it has begun when this returns.

@@ -1,4 +1,4 @@
-//! The runtime that every Farthing program shares: QUIC, the durable store, clock, entropy, configuration.
+//! The runtime that every Farthing program shares: QUIC, administration, configuration.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -6,9 +6,6 @@ pub mod admin;
 pub mod bank_keys;
 pub mod call;
 pub mod card;
-pub mod clock;
-pub mod disk;
-pub mod entropy;
 pub mod history;
 pub mod home;
 pub mod key_lists;
@@ -20,6 +17,7 @@ pub mod probe;
 pub mod process;
 pub mod quic;
 pub mod serve;
-pub mod store;
 pub mod terminal;
 pub mod usage;
+
+pub use farthing_store::{self as store, clock, disk, entropy};

@@ -1,9 +1,7 @@
-//! Named points in the runtime, around every durable write and every message.
+//! Named points around every message, beside those of the store ([`farthing_store::probe`]).
 //!
-//! Production passes [`NoProbe`]. A test passes a probe that pauses, kills the process, or faults at a
-//! point of its choice, so that no test behaviour hides in production code. A process that is started with
-//! [`PROBE_VARIABLE`] set tells whoever listens on that socket of each point that it reaches, and waits there
-//! until it is let go on.
+//! A process that is started with [`PROBE_VARIABLE`] set tells whoever listens on that socket of each point that it
+//! reaches, and waits there until it is let go on.
 //!
 //! | what | file |
 //! |---|---|
@@ -21,23 +19,8 @@ pub use process::ProcessProbe;
 pub use socket::PROBE_VARIABLE;
 
 use crate::card::RoleName;
+use farthing_store::probe::Probe;
 
-/// Before a record is written to the journal: nothing of the batch is on disk.
-pub const BEFORE_APPEND: &str = "journal: before append";
-/// The record is written, but not durable.
-pub const AFTER_APPEND: &str = "journal: after append, before sync";
-/// The record is durable; the index does not know of it.
-pub const AFTER_SYNC: &str = "journal: after sync, before index";
-/// The index is up to date; no caller has been told.
-pub const AFTER_INDEX: &str = "store: after index, before reply";
-/// Every caller of the batch has been told.
-pub const AFTER_REPLY: &str = "store: after reply";
-/// The journal is about to be verified, at start.
-pub const BEFORE_RECOVERY: &str = "store: before recovery";
-/// The journal is verified and the index is about to be brought up to date.
-pub const BEFORE_REPLAY: &str = "store: before replay";
-/// The store is open and its state says so.
-pub const AFTER_OPEN: &str = "store: after open";
 /// A question is about to be sent.
 pub const BEFORE_ASKING: &str = "message: about to ask";
 /// A question has arrived whole; nothing was looked at.
@@ -49,24 +32,9 @@ pub const ANSWERED: &str = "message: answer is here";
 /// There will be no answer to the question: the time for it has run out, or the connection has ended.
 pub const UNANSWERED: &str = "message: no answer";
 
-/// The points of a durable write, in the order in which it passes them. ([`AFTER_REPLY`] is passed by batches that wrote
-/// nothing as well.)
-pub const WRITE_POINTS: [&str; 4] = [BEFORE_APPEND, AFTER_APPEND, AFTER_SYNC, AFTER_INDEX];
-
-/// Is told when the runtime reaches a named point.
-pub trait Probe: Send + Sync {
-    /// A point of the store. It may block, and it may end the process.
-    fn reached(&self, point: &'static str);
-
+/// Is told when a process reaches a named point: of its store, or of a message.
+pub trait MessageProbe: Probe {
     /// A point of the message `question` to a server of this role, or of its answer. It may block, and it may end the
     /// process.
-    fn message(&self, _point: &'static str, _server: RoleName, _question: &'static str) {}
-}
-
-/// The probe of production: does nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoProbe;
-
-impl Probe for NoProbe {
-    fn reached(&self, _point: &'static str) {}
+    fn message(&self, point: &'static str, server: RoleName, question: &'static str);
 }

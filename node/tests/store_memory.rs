@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
-use farthing_node::store::limits::SCAN_MAX_ROWS;
-use farthing_node::store::{Head, Index, SledIndex, Writes};
 use farthing_node::usage::Usage;
+use farthing_store::limits::SCAN_MAX_ROWS;
+use farthing_store::{Head, Index, SledIndex, Writes};
 use std::ops::Bound;
 use std::path::Path;
 use std::process::Command;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use farthing_node::network::{Acted, Lane, Network, NetworkError};
 use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use transport_support::*;
 
 #[tokio::test]
@@ -344,7 +345,7 @@ async fn garbage_does_no_harm() {
     let socket = std::net::UdpSocket::bind(any_port()).unwrap();
     for length in (0..1_400_usize).step_by(7) {
         let mut garbage = vec![0_u8; length];
-        getrandom::fill(&mut garbage).unwrap();
+        SystemEntropy.fill(&mut garbage);
         // Half of it looks like the beginning of a handshake.
         if let [first, version @ .., _] = garbage.as_mut_slice()
             && length % 2 == 0

@@ -8,10 +8,8 @@ mod fault;
 pub use fault::Fault;
 
 use crate::lab::points::{Message, Party, Point};
-use farthing_node::{
-    card::RoleName,
-    probe::{AFTER_OPEN, BEFORE_APPEND},
-};
+use farthing_node::card::RoleName;
+use farthing_store::probe::{AFTER_OPEN, BEFORE_APPEND};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,

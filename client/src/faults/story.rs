@@ -10,7 +10,8 @@ use crate::{
     demo::relay::Way,
     lab::points::{Message, Party, Point},
 };
-use farthing_node::{card::RoleName, probe::AFTER_SYNC};
+use farthing_node::card::RoleName;
+use farthing_store::probe::AFTER_SYNC;
 use serde::Serialize;
 
 /// What a step shows.

@@ -172,7 +172,8 @@ fn point_of(point: &str, message: &str) -> Option<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_node::probe::{AFTER_SYNC, Probe, socket::SocketProbe};
+    use farthing_node::probe::{MessageProbe, socket::SocketProbe};
+    use farthing_store::probe::{AFTER_SYNC, Probe};
     use std::thread;
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Points around messages: a network and a service that reach them, and are otherwise those that they stand before.
 
-use super::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, Probe, UNANSWERED};
+use super::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, MessageProbe, UNANSWERED};
 use crate::{
     card::{Card, RoleName},
     network::{Channel, Lane, Network, NetworkError, Service},
@@ -23,7 +23,7 @@ pub fn question(server: RoleName, request: &[u8]) -> &'static str {
 }
 
 /// Reaches a point, without keeping other tasks from their work.
-async fn reach(probe: &Arc<dyn Probe>, point: &'static str, server: RoleName, question: &'static str) {
+async fn reach(probe: &Arc<dyn MessageProbe>, point: &'static str, server: RoleName, question: &'static str) {
     let probe = Arc::clone(probe);
     let reached = tokio::task::spawn_blocking(move || probe.message(point, server, question));
     if reached.await.is_err() {
@@ -34,13 +34,13 @@ async fn reach(probe: &Arc<dyn Probe>, point: &'static str, server: RoleName, qu
 /// A network on which every question is a point, and every answer.
 pub(super) struct Asking {
     pub(super) network: Arc<dyn Network>,
-    pub(super) probe: Arc<dyn Probe>,
+    pub(super) probe: Arc<dyn MessageProbe>,
 }
 
 struct AskingChannel {
     channel: Arc<dyn Channel>,
     server: RoleName,
-    probe: Arc<dyn Probe>,
+    probe: Arc<dyn MessageProbe>,
 }
 
 #[async_trait]
@@ -71,7 +71,7 @@ impl Channel for AskingChannel {
 pub(super) struct Asked {
     pub(super) service: Arc<dyn Service>,
     pub(super) role: RoleName,
-    pub(super) probe: Arc<dyn Probe>,
+    pub(super) probe: Arc<dyn MessageProbe>,
 }
 
 #[async_trait]

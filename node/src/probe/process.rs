@@ -1,20 +1,20 @@
 //! What a process passes to its store, its network and its service, so that they reach the points of its probe.
 
 use super::{
-    NoProbe, Probe,
+    MessageProbe,
     messages::{Asked, Asking},
     socket::{PROBE_VARIABLE, SocketProbe},
 };
 use crate::{
     card::RoleName,
     network::{Network, Service},
-    store::StoreOptions,
 };
+use farthing_store::{StoreOptions, probe::NoProbe};
 use std::sync::Arc;
 
 /// The probe of a process, which almost always has none.
 #[derive(Clone, Default)]
-pub struct ProcessProbe(Option<Arc<dyn Probe>>);
+pub struct ProcessProbe(Option<Arc<dyn MessageProbe>>);
 
 impl std::fmt::Debug for ProcessProbe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +29,7 @@ impl ProcessProbe {
         let socket = std::env::var_os(PROBE_VARIABLE).filter(|path| !path.is_empty());
         let probe = socket.map(|path| {
             tracing::warn!("every step waits for a fault test: {PROBE_VARIABLE} is set");
-            Arc::new(SocketProbe::new(path.into(), party)) as Arc<dyn Probe>
+            Arc::new(SocketProbe::new(path.into(), party)) as Arc<dyn MessageProbe>
         });
         ProcessProbe(probe)
     }
@@ -38,7 +38,10 @@ impl ProcessProbe {
     #[must_use]
     pub fn store_options(&self) -> StoreOptions {
         StoreOptions {
-            probe: self.0.clone().unwrap_or_else(|| Arc::new(NoProbe)),
+            probe: match self.0.clone() {
+                Some(probe) => probe,
+                None => Arc::new(NoProbe),
+            },
             ..StoreOptions::default()
         }
     }

@@ -5,8 +5,9 @@
 //! `merchant`, `wallet`), the point, and for points of messages the server and the question, such as `escrow hold`.
 //! It says what kind of thing happens, and nothing of whom or what it happens to.
 
-use super::Probe;
+use super::MessageProbe;
 use crate::card::RoleName;
+use farthing_store::probe::Probe;
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
@@ -52,7 +53,9 @@ impl Probe for SocketProbe {
     fn reached(&self, point: &'static str) {
         self.tell(&format!("{point}\t"));
     }
+}
 
+impl MessageProbe for SocketProbe {
     fn message(&self, point: &'static str, server: RoleName, question: &'static str) {
         self.tell(&format!("{point}\t{server} {question}"));
     }

@@ -4,11 +4,11 @@ use super::{
     party::{LocalClock, Party, VirtualClock},
     trace::Trace,
 };
-use farthing_node::{
+use farthing_store::{
+    StoreOptions,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
     probe::{self, Probe},
-    store::StoreOptions,
 };
 use std::{
     any::Any,

@@ -14,7 +14,7 @@ use crate::{
     },
     lab::points::{Message, Party, Point, Reached},
 };
-use farthing_node::probe::{AFTER_APPEND, AFTER_INDEX, AFTER_OPEN, AFTER_REPLY, AFTER_SYNC, BEFORE_APPEND};
+use farthing_store::probe::{AFTER_APPEND, AFTER_INDEX, AFTER_OPEN, AFTER_REPLY, AFTER_SYNC, BEFORE_APPEND};
 
 /// What a lossy line does to its datagrams.
 const LOSSY: Faults = Faults {

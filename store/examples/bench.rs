@@ -1,0 +1,137 @@
+//! Durable commits a second at several batch sizes, on the disk that holds the given directory.
+//!
+//! `cargo run --release -p farthing-store --example bench -- <directory>`; without one, a
+//! temporary directory.
+
+mod rows;
+
+use farthing_store::{IndexKind, Job, Store, StoreError, StoreOptions, Threading, Transaction};
+use rows::{random_key, spend};
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+const RUN: Duration = Duration::from_secs(3);
+
+fn spend_one() -> impl FnOnce(&mut Transaction<'_>) -> Result<bool, StoreError> {
+    let key = random_key();
+    move |tx| spend(tx, key)
+}
+
+fn options(index: IndexKind, threading: Threading) -> StoreOptions {
+    StoreOptions {
+        index,
+        threading,
+        ..StoreOptions::default()
+    }
+}
+
+/// Batches of exactly `batch` transactions, one after another, in the caller's thread.
+fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreError> {
+    let (store, _) = Store::open(&dir, options(index, Threading::Inline))?;
+    let mut times = Vec::new();
+    let begin = Instant::now();
+    while begin.elapsed() < RUN {
+        let (tell, told) = channel();
+        let jobs = (0..batch).map(|_| {
+            let tell = tell.clone();
+            Job::new(spend_one(), move |result| drop(tell.send(result)))
+        });
+        let one = Instant::now();
+        store.commit(jobs.collect())?;
+        times.push(one.elapsed());
+        drop(tell);
+        for answer in told {
+            answer?;
+        }
+    }
+    let rate = (times.len() * batch) as f64 / begin.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |part: f64| {
+        let place = (times.len() as f64 * part) as usize;
+        times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    };
+    println!(
+        "{index:?}, batch {batch:3}: {rate:8.0} commits/s, p50 {:.2} ms, p99 {:.2} ms",
+        at(0.5),
+        at(0.99)
+    );
+    store.close()
+}
+
+/// As many tasks as `tasks`, each with one transaction under way, over the store's own thread.
+fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
+    let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Thread))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().build();
+    let runtime = runtime.map_err(|error| StoreError::Refused(error.to_string()))?;
+    let begin = Instant::now();
+    let done = runtime.block_on(async {
+        let running: Vec<_> = (0..tasks)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move {
+                    let mut done = 0u64;
+                    while begin.elapsed() < RUN && store.transact(spend_one()).await.is_ok() {
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in running {
+            done += task.await.unwrap_or(0);
+        }
+        done
+    });
+    let rate = done as f64 / begin.elapsed().as_secs_f64();
+    let records = store.head().sequence;
+    println!("{tasks:3} tasks over the store's thread: {rate:8.0} commits/s, {done} in {records} records");
+    store.close()
+}
+
+/// How fast a start checks the journal that the last run has left, and rebuilds its index.
+fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
+    let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
+    for _ in 0..200 {
+        store.commit((0..256).map(|_| Job::new(spend_one(), drop)).collect())?;
+    }
+    store.close()?;
+    for (name, wipe) in [("start, all in order", false), ("start with a rebuild", true)] {
+        if wipe {
+            drop(std::fs::remove_dir_all(dir.join("index")));
+        }
+        let begin = Instant::now();
+        let (store, report) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
+        println!(
+            "{name}: {:.2} s for 51200 rows, {report:?}",
+            begin.elapsed().as_secs_f64()
+        );
+        store.close()?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), StoreError> {
+    let given = std::env::args_os().nth(1).map(PathBuf::from);
+    let base = given
+        .unwrap_or_else(std::env::temp_dir)
+        .join(format!("store-bench-{}", std::process::id()));
+    println!("in {}, {} s each", base.display(), RUN.as_secs());
+    let mut number = 0;
+    let mut fresh = || {
+        number += 1;
+        base.join(number.to_string())
+    };
+    for index in [IndexKind::Memory, IndexKind::Sled] {
+        for batch in [1, 16, 64, 256] {
+            batches(fresh(), index, batch)?;
+        }
+    }
+    for count in [1, 16, 64, 256] {
+        tasks(fresh(), count)?;
+    }
+    rebuild(fresh())?;
+    drop(std::fs::remove_dir_all(&base));
+    Ok(())
+}

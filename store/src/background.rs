@@ -1,0 +1,153 @@
+//! Verifying what a quick start has passed over, beside the work.
+//!
+//! Nothing but a rebuild, a past hash and `verify` reads those records, and each checks what it reads. So their damage
+//! does no harm while the store runs; but the longer it is not known, the older is the copy that would mend it.
+
+use crate::error::StoreError;
+use crate::limits::BACKGROUND_PAUSES;
+use crate::places::Place;
+use crate::reader::Reader;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// A thread that verifies; dropping this ends it.
+pub(crate) struct Background {
+    /// `None` only while this is dropped, which tells the thread to stop.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Verifies the records before `to`.
+    pub(crate) fn start(reader: Reader, to: Place) -> Result<Self, StoreError> {
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("verify".into())
+            .spawn(move || verify(&reader, to, &stopped))
+            .map_err(StoreError::disk("start the thread that verifies the journal"))?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self
+            .thread
+            .take()
+            .map(JoinHandle::join)
+            .is_some_and(|end| end.is_err())
+        {
+            tracing::error!("the thread that verifies the journal had panicked");
+        }
+    }
+}
+
+fn verify(reader: &Reader, to: Place, stopped: &Receiver<()>) {
+    let mut begin = Instant::now();
+    let pauses = || {
+        let pause = begin.elapsed().saturating_mul(BACKGROUND_PAUSES);
+        let goes_on = stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+        begin = Instant::now();
+        goes_on
+    };
+    match reader.verify_before(to, pauses) {
+        Ok(true) => tracing::info!(records = to.head.sequence, "the rest of the journal is verified"),
+        Ok(false) => {}
+        Err(error) => drop(reader.fail(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+    use crate::error::DamageKind;
+    use crate::state::State;
+    use crate::{Store, StoreOptions};
+    use std::path::Path;
+
+    const RECORDS: u64 = 1000;
+    const DIR: &str = "/store";
+
+    /// A journal of more than two pieces, in which each record is as long as any other's of its number. All have the
+    /// same name.
+    fn closed(filler: u8) -> (MemoryDisk, Vec<[u8; 32]>) {
+        let disk = MemoryDisk::new();
+        let (store, _) = Store::open(Path::new(DIR), StoreOptions::simulated(disk.clone(), 1)).unwrap();
+        let mut hashes = vec![store.head().hash];
+        for _ in 0..RECORDS {
+            store
+                .transact_blocking(move |tx| tx.put(&[1], vec![filler; 2500]))
+                .unwrap();
+            hashes.push(store.head().hash);
+        }
+        store.close().unwrap();
+        (disk, hashes)
+    }
+
+    /// The journal as a quick start leaves it, and up to where it is still to be verified.
+    fn quick(disk: &MemoryDisk) -> (Reader, Place) {
+        let dir = Path::new(DIR);
+        let reader = Reader::open(disk, dir).unwrap().unwrap();
+        let state = State::read(disk, dir).unwrap();
+        let to = state.landmarks[0];
+        let checked = reader.check(to, RECORDS, None, &|_| {}).unwrap();
+        assert_eq!(checked.ok().unwrap().head, state.head);
+        reader.trust(to, &state.landmarks);
+        (reader, to)
+    }
+
+    #[test]
+    fn past_hashes_are_right_however_much_is_verified() {
+        let (disk, hashes) = closed(7);
+        let (reader, to) = quick(&disk);
+        let check = || {
+            for (sequence, hash) in (0..).zip(&hashes) {
+                assert_eq!(reader.hash_at(sequence).unwrap(), *hash, "{sequence}");
+            }
+        };
+        assert_eq!((reader.unverified(), to.head.sequence), (768, 768));
+        check();
+        assert!(!reader.verify_before(to, || false).unwrap());
+        let left = reader.unverified();
+        assert!((1..768).contains(&left), "{left} are left after one piece");
+        check();
+        let mut pieces = 0;
+        let all = reader.verify_before(to, || {
+            pieces += 1;
+            true
+        });
+        assert!(all.unwrap() && pieces == 1 && reader.unverified() == 0);
+        check();
+    }
+
+    #[test]
+    fn records_of_another_history_in_front_of_the_end_are_neither_told_of_nor_verified() {
+        let ((ours, _), (theirs, hashes)) = (closed(7), closed(8));
+        let journal = Path::new(DIR).join("journal");
+        let landmark = State::read(&ours, Path::new(DIR)).unwrap().landmarks[0];
+        let (begin, end) = (theirs.bytes(&journal).unwrap(), ours.bytes(&journal).unwrap());
+        let at = landmark.offset as usize;
+        ours.put(&journal, [&begin[..at], &end[at..]].concat());
+        let (reader, to) = quick(&ours);
+        let chain = StoreError::Damaged {
+            path: journal,
+            damage: to.damage(DamageKind::Chain),
+        };
+        assert_eq!(reader.verify_before(to, || true), Err(chain));
+        assert!(
+            reader.broken().is_none(),
+            "who asked is told, and says it to the store"
+        );
+        for sequence in [1, 300, 767] {
+            let told = quick(&ours).0.hash_at(sequence);
+            assert_ne!(told, Ok(hashes[sequence as usize]), "{sequence}");
+            assert!(matches!(told, Err(StoreError::Damaged { .. })), "{told:?}");
+        }
+    }
+}

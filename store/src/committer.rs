@@ -1,0 +1,315 @@
+//! The one writer: takes batches of transactions, makes each durable in one record, then answers.
+
+use crate::background::Background;
+use crate::disk::{DirectoryLock, Disk};
+use crate::error::StoreError;
+use crate::index::{Head, Index, IndexError};
+use crate::job::Job;
+use crate::journal::Journal;
+use crate::limits::BATCH_FULL_BYTES;
+use crate::probe::{self, Probe};
+use crate::reader::Reader;
+use crate::record::encode_writes;
+use crate::state::{Left, State};
+use crate::transaction::{Transaction, Writes};
+use farthing_planted::{Defect, is_planted};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// What a store has done. A record is one sync, and holds what all transactions of its batch wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCounts {
+    /// Records in the journal, ever.
+    pub records: u64,
+    /// Their bytes.
+    pub journal_bytes: u64,
+    /// Old records that are still to be verified, beside the work.
+    #[serde(default)]
+    pub unverified: u64,
+    /// Transactions that were carried out since the store was opened.
+    pub transactions: u64,
+}
+
+/// What the writer shares with those who only read.
+pub(crate) struct Shared {
+    pub(crate) index: Arc<dyn Index>,
+    pub(crate) reader: Reader,
+    head: Mutex<Head>,
+    /// The journal's bytes.
+    journal_bytes: AtomicU64,
+    /// How many transactions were carried out since the store was opened.
+    transactions: AtomicU64,
+    /// What a reader apart from transactions has seen the index fail on.
+    index_failed: OnceLock<String>,
+}
+
+impl Shared {
+    pub(crate) fn new(index: Arc<dyn Index>, reader: Reader, head: Head, journal_bytes: u64) -> Self {
+        Self {
+            index,
+            reader,
+            head: Mutex::new(head),
+            journal_bytes: AtomicU64::new(journal_bytes),
+            transactions: AtomicU64::new(0),
+            index_failed: OnceLock::new(),
+        }
+    }
+
+    /// The last record that is durable and in the index.
+    pub(crate) fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the store has done.
+    pub(crate) fn counts(&self) -> StoreCounts {
+        StoreCounts {
+            records: self.head().sequence,
+            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            unverified: self.reader.unverified(),
+            transactions: self.transactions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A reader has seen the index fail: the writer stops before its next batch.
+    pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
+        self.index_failed.get_or_init(|| error.to_string());
+        StoreError::Index(error.to_string())
+    }
+}
+
+/// The writer, as a plain struct without a thread: an inline store, and so a simulator, calls it directly.
+pub(crate) struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) probe: Arc<dyn Probe>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    /// Set once, by the first failure after which nobody knows what is on disk.
+    pub(crate) halted: Option<StoreError>,
+    /// Verifies what the start has passed over, if it has.
+    pub(crate) background: Option<Background>,
+    /// The last field, as it has to be given back last.
+    pub(crate) _lock: Box<dyn DirectoryLock>,
+}
+
+/// A batch that is being gathered: its writes, and who waits for them.
+#[derive(Default)]
+struct Batch {
+    writes: Writes,
+    bytes: usize,
+    waiting: Vec<(Job, Result<(), StoreError>)>,
+}
+
+impl Committer {
+    /// Runs `jobs` in order, each seeing the writes of those before it, and makes what they wrote durable in
+    /// one step (in several where they write more than fits one). Every job is told how it went before this
+    /// returns.
+    pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
+        let mut batch = Batch::default();
+        self.heed();
+        for mut job in jobs {
+            if let Some(why) = &self.halted {
+                job.finish(Err(why.clone()));
+                continue;
+            }
+            let outcome = self.run(&mut batch, &mut job);
+            batch.waiting.push((job, outcome));
+            if batch.bytes >= BATCH_FULL_BYTES || self.halted.is_some() {
+                self.seal(std::mem::take(&mut batch));
+            }
+        }
+        self.seal(batch);
+        self.probe.reached(probe::AFTER_REPLY);
+    }
+
+    /// Stops if those who read apart from transactions have seen that the store is broken.
+    fn heed(&mut self) {
+        if let Some(why) = self.shared.index_failed.get().cloned() {
+            self.halt_for_index(&why);
+        }
+        if let Some(why) = self.shared.reader.broken() {
+            self.halted.get_or_insert_with(|| why.clone());
+        }
+    }
+
+    fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
+        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
+        let outcome = job.run(&mut tx);
+        let done = tx.done();
+        if let Some(why) = done.index_failed {
+            // A closure that read nothing where there is something would decide wrongly: nothing goes on.
+            return Err(self.halt_for_index(&why));
+        }
+        outcome.and(done.refused.map_or(Ok(()), Err))?;
+        batch.writes.extend(done.writes);
+        batch.bytes = batch.bytes.saturating_add(done.bytes);
+        Ok(())
+    }
+
+    /// Makes a batch durable and tells those who wait for it. One that failed or wrote nothing of its own waits too:
+    /// what it decided may rest on what another of the batch wrote.
+    fn seal(&mut self, batch: Batch) {
+        let durable = match &self.halted {
+            Some(why) => Err(why.clone()),
+            None if batch.writes.is_empty() => Ok(()),
+            None => self.write(&batch.writes),
+        };
+        let durable = if is_planted(Defect::ReplyDespiteFailedWrite) {
+            Ok(())
+        } else {
+            durable
+        };
+        let count = batch.waiting.len() as u64;
+        self.shared.transactions.fetch_add(count, Ordering::Relaxed);
+        for (job, outcome) in batch.waiting {
+            job.finish(durable.clone().and(outcome));
+        }
+    }
+
+    fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        let payload = encode_writes(writes);
+        let head = match self.journal.append(&payload, self.probe.as_ref()) {
+            Ok(head) => head,
+            Err(full @ StoreError::Full { .. }) => {
+                tracing::error!(error = %full, "a batch was refused");
+                return Err(full);
+            }
+            Err(error) => return Err(self.halt(error)),
+        };
+        self.probe.reached(probe::AFTER_SYNC);
+        if let Err(error) = self.shared.index.apply(writes, head) {
+            // The record is durable and will be replayed; but this process can't read it back, so it may
+            // not decide anything any more.
+            return Err(self.halt_for_index(&error.to_string()));
+        }
+        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
+        let journal_bytes = &self.shared.journal_bytes;
+        journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
+        self.probe.reached(probe::AFTER_INDEX);
+        Ok(())
+    }
+
+    /// Stops, and sees to it that the next start does not trust the index.
+    fn halt_for_index(&mut self, why: &str) -> StoreError {
+        if self.halted.is_none() {
+            let state = State::new(Left::IndexFailed, self.disk.as_ref(), self.journal.head());
+            if let Err(error) = state.write(self.disk.as_ref(), &self.dir) {
+                tracing::error!(%error, "could not note that the index failed; remove its folder by hand");
+            }
+        }
+        self.halt(StoreError::halted(format!(
+            "the index failed ({why}); the next start rebuilds it"
+        )))
+    }
+
+    fn halt(&mut self, why: StoreError) -> StoreError {
+        tracing::error!(error = %why, "the store stops accepting");
+        self.halted.get_or_insert(why).clone()
+    }
+
+    /// Closes the index and notes a clean shutdown; then gives the directory free.
+    pub(crate) fn close(mut self) -> Result<(), StoreError> {
+        // It may find something until then, after which this is no clean stop.
+        drop(self.background.take());
+        self.heed();
+        if let Some(why) = self.halted {
+            return Err(why);
+        }
+        self.shared
+            .index
+            .close()
+            .map_err(|error| StoreError::Index(error.to_string()))?;
+        let head = self.journal.head();
+        let landmarks = self.shared.reader.places.landmarks(head);
+        State::closed(self.disk.as_ref(), head, landmarks).write(self.disk.as_ref(), &self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+    use crate::options::StoreOptions;
+    use crate::partition::Partition;
+    use crate::{IndexFound, Row, View, recovery};
+    use std::ops::Bound;
+    use std::path::Path;
+    use std::sync::mpsc::channel;
+
+    /// Fails on reads or on writes.
+    struct Failing {
+        reads: bool,
+    }
+
+    impl Index for Failing {
+        fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+            if self.reads {
+                Err(IndexError("bad page".into()))
+            } else {
+                Ok(None)
+            }
+        }
+        fn apply(&self, _writes: &Writes, _at: Head) -> Result<(), IndexError> {
+            if self.reads {
+                Ok(())
+            } else {
+                Err(IndexError("bad page".into()))
+            }
+        }
+        fn applied(&self) -> Result<Option<Head>, IndexError> {
+            Ok(None)
+        }
+        fn scan(&self, _: &[u8], _: Bound<&[u8]>, _: usize) -> Result<Vec<Row>, IndexError> {
+            Ok(Vec::new())
+        }
+        fn close(&self) -> Result<(), IndexError> {
+            Ok(())
+        }
+    }
+
+    fn run(committer: &mut Committer) -> Result<bool, StoreError> {
+        let (tell, told) = channel();
+        let read_and_write = |tx: &mut Transaction<'_>| {
+            // Swallows the failure of the read, as no closure should: it must not be written all the same.
+            let there = tx.get(&[1]).unwrap_or(None).is_some();
+            tx.put(&[1], vec![1])?;
+            Ok(there)
+        };
+        let reply = move |result| tell.send(result).unwrap();
+        committer.commit(vec![Job::new(read_and_write, reply)]);
+        told.recv().unwrap()
+    }
+
+    #[test]
+    fn an_index_that_fails_stops_the_store_and_is_rebuilt_by_the_next_start() {
+        for (reads, seen_by_view) in [(true, false), (false, false), (true, true)] {
+            let disk = MemoryDisk::new();
+            let options = StoreOptions::simulated(disk.clone(), 1);
+            let dir = Path::new("/store");
+            let (mut committer, _) = recovery::open(dir, &options).unwrap();
+            let reader = committer.shared.reader.clone();
+            let index = Arc::new(Failing { reads });
+            committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head(), 0));
+            if seen_by_view {
+                let failed = View::new(Arc::clone(&committer.shared), Partition::default()).get(&[1]);
+                assert!(matches!(failed, Err(StoreError::Index(_))));
+            }
+            let halted = run(&mut committer).unwrap_err();
+            assert!(matches!(halted, StoreError::Halted { .. }), "{halted}");
+            assert_eq!(run(&mut committer), Err(halted.clone()));
+            let durable = committer.journal.head().sequence;
+            assert_eq!(
+                durable,
+                u64::from(!reads),
+                "only what failed after the sync is in the journal"
+            );
+            assert_eq!(committer.close(), Err(halted));
+            let state = State::read(&disk, dir).unwrap();
+            assert_eq!(state.left, Left::IndexFailed);
+            let (_, report) = recovery::open(dir, &options).unwrap();
+            assert_ne!(report.index, IndexFound::Kept);
+        }
+    }
+}

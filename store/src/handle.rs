@@ -1,0 +1,270 @@
+//! The store as the rest of a program holds it.
+
+use crate::committer::{Committer, Shared, StoreCounts};
+use crate::error::StoreError;
+use crate::index::Head;
+use crate::job::Job;
+use crate::options::{StoreOptions, Threading};
+use crate::partition::Partition;
+use crate::recovery::{self, OpenReport};
+use crate::transaction::Transaction;
+use crate::view::View;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// An open store. Clones share it. When the last one is dropped without [`Store::close`], what was
+/// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    partition: Partition,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Writer,
+    closed: AtomicBool,
+    queue_max: usize,
+}
+
+enum Writer {
+    Inline(Mutex<Option<Box<Committer>>>),
+    Thread {
+        /// `None` only while this is dropped.
+        sender: Option<SyncSender<Message>>,
+        thread: Option<JoinHandle<()>>,
+    },
+}
+
+enum Message {
+    Job(Job),
+    Close(SyncSender<Result<(), StoreError>>),
+}
+
+impl Store {
+    /// Opens the store in `dir`, or makes one. Unless it was closed, this checks the whole journal, and rebuilds the
+    /// index if it has to, which takes long for a large one: `options.progress` is told.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Damaged`], [`StoreError::Disk`], [`StoreError::Index`].
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<(Self, OpenReport), StoreError> {
+        let (committer, report) = recovery::open(dir, &options)?;
+        let shared = Arc::clone(&committer.shared);
+        let writer = match options.threading {
+            Threading::Inline => Writer::Inline(Mutex::new(Some(Box::new(committer)))),
+            Threading::Thread => spawn(committer, &options)?,
+        };
+        let queue_max = options.queue_max;
+        let inner = Inner {
+            shared,
+            writer,
+            closed: AtomicBool::new(false),
+            queue_max,
+        };
+        let store = Self {
+            inner: Arc::new(inner),
+            partition: Partition::default(),
+        };
+        Ok((store, report))
+    }
+
+    /// Part `number` of the store, to its holder a store of its own: it reads and writes no other rows than its own.
+    /// It shares the journal with all other parts, and so its syncs, its queue and its fate.
+    #[must_use]
+    pub fn partition(&self, number: u64) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            partition: self.partition.part(number),
+        }
+    }
+
+    /// Runs `closure` as one transaction. What it decided is returned once its writes are durable, and those
+    /// of all before it that it may have read. If it returns an error or panics, nothing of it is written.
+    ///
+    /// The transaction is in the queue when this returns, behind those of earlier calls, and goes on when the returned
+    /// future is dropped. `closure` must not wait for the store.
+    ///
+    /// # Errors
+    /// Those of `closure`, and [`StoreError::Busy`], [`StoreError::Full`], [`StoreError::Halted`],
+    /// [`StoreError::Closed`], [`StoreError::Panicked`].
+    pub fn transact<T: Send + 'static>(
+        &self,
+        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        // A caller that has gone away is not told; its transaction holds all the same.
+        let submitted = self.submit(Job::new(closure, move |result| drop(reply.send(result))));
+        async move {
+            submitted?;
+            answer.await.unwrap_or_else(|_| Err(self.gone()))
+        }
+    }
+
+    /// As [`Store::transact`], for callers outside of async code: it blocks.
+    ///
+    /// # Errors
+    /// As [`Store::transact`].
+    pub fn transact_blocking<T: Send + 'static>(
+        &self,
+        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = sync_channel(1);
+        self.submit(Job::new(closure, move |result| drop(reply.send(result))))?;
+        answer.recv().unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Runs `jobs` as one batch, in order. Only an inline store takes batches; one with a thread makes
+    /// its own, and takes these one by one.
+    ///
+    /// # Errors
+    /// As [`Store::transact`]; jobs that were not taken are dropped.
+    pub fn commit(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        match &self.inner.writer {
+            Writer::Inline(committer) => {
+                // A lock that is poisoned by a panic in the middle of a commit: nobody knows what is on disk.
+                let mut guard = committer.lock().map_err(|_| self.gone())?;
+                let committer = guard.as_mut().ok_or(StoreError::Closed)?;
+                let within = |job: Job| job.within(&self.partition);
+                committer.commit(jobs.into_iter().map(within).collect());
+                Ok(())
+            }
+            Writer::Thread { .. } => jobs.into_iter().try_for_each(|job| self.submit(job)),
+        }
+    }
+
+    fn submit(&self, job: Job) -> Result<(), StoreError> {
+        let Writer::Thread { sender, .. } = &self.inner.writer else {
+            return self.commit(vec![job]);
+        };
+        let sender = sender.as_ref().ok_or(StoreError::Closed)?;
+        match sender.try_send(Message::Job(job.within(&self.partition))) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy {
+                waiting_max: self.inner.queue_max,
+            }),
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
+        }
+    }
+
+    /// Why there is no answer.
+    fn gone(&self) -> StoreError {
+        if self.inner.closed.load(Ordering::SeqCst) {
+            StoreError::Closed
+        } else {
+            StoreError::halted("the writer has ended in the middle of its work")
+        }
+    }
+
+    /// The durable state, for reading apart from transactions.
+    pub fn view(&self) -> View {
+        View::new(Arc::clone(&self.inner.shared), self.partition.clone())
+    }
+
+    /// What the store has done, all its partitions together.
+    pub fn counts(&self) -> StoreCounts {
+        self.inner.shared.counts()
+    }
+
+    /// The last durable record of the journal: what stands for the whole history.
+    pub fn head(&self) -> Head {
+        self.inner.shared.head()
+    }
+
+    /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads 256 records, and many more where
+    /// none was verified since the start.
+    ///
+    /// # Errors
+    /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was
+    /// verified, which stops the store.
+    pub fn hash_at(&self, sequence: u64) -> Result<Option<[u8; 32]>, StoreError> {
+        if sequence > self.head().sequence {
+            return Ok(None);
+        }
+        self.inner.shared.reader.hash_at(sequence).map(Some)
+    }
+
+    /// Carries out what is waiting, then closes the store for all clones and partitions: a clean shutdown. Blocks. A
+    /// partition cannot close what it shares, and is only given back.
+    ///
+    /// # Errors
+    /// What halted the store, or what the disk says. What was acknowledged is durable all the same.
+    pub fn close(self) -> Result<(), StoreError> {
+        if !self.partition.is_whole() {
+            return Ok(());
+        }
+        match &self.inner.writer {
+            Writer::Inline(committer) => {
+                let committer = committer.lock().map_err(|_| self.gone())?.take();
+                self.inner.closed.store(true, Ordering::SeqCst);
+                committer.ok_or(StoreError::Closed)?.close()
+            }
+            Writer::Thread { sender, .. } => {
+                let sender = sender.as_ref().ok_or(StoreError::Closed)?;
+                let (reply, answer) = sync_channel(1);
+                // Before the thread can end: whoever is waiting behind this is told why.
+                self.inner.closed.store(true, Ordering::SeqCst);
+                sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
+                answer.recv().unwrap_or_else(|_| Err(self.gone()))
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Writer::Thread { sender, thread } = &mut self.writer {
+            drop(sender.take());
+            // Wait until the directory's lock is given back; but the thread itself may hold the last clone, in
+            // a transaction's closure, and must not wait for itself.
+            if let Some(thread) = thread.take()
+                && thread.thread().id() != std::thread::current().id()
+                && thread.join().is_err()
+            {
+                tracing::error!("the writer of the store had panicked");
+            }
+        }
+    }
+}
+
+fn spawn(committer: Committer, options: &StoreOptions) -> Result<Writer, StoreError> {
+    let (sender, receiver) = sync_channel(options.queue_max);
+    let batch_max = options.batch_max.max(1);
+    let thread = std::thread::Builder::new()
+        .name("store".into())
+        .spawn(move || run(committer, &receiver, batch_max))
+        .map_err(StoreError::disk("start the store's thread"))?;
+    Ok(Writer::Thread {
+        sender: Some(sender),
+        thread: Some(thread),
+    })
+}
+
+/// Takes what is waiting, commits it, and again. A longer batch forms by itself while one is being synced.
+fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize) {
+    while let Ok(first) = receiver.recv() {
+        let mut jobs = Vec::new();
+        let mut next = Some(first);
+        let mut close = None;
+        while let Some(message) = next.take() {
+            match message {
+                Message::Job(job) => jobs.push(job),
+                Message::Close(reply) => {
+                    close = Some(reply);
+                    break;
+                }
+            }
+            if jobs.len() < batch_max {
+                next = receiver.try_recv().ok();
+            }
+        }
+        committer.commit(jobs);
+        if let Some(reply) = close {
+            // Whoever has asked may have gone away; the store is closed all the same.
+            drop(reply.send(committer.close()));
+            return;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A buffer before an index: what was written last is in memory, and goes to the index beside the commits.
+//!
+//! An index costs more per call than per row, and many rows are written again soon: a coin is held, and spent a
+//! moment later. So rows gather here, and go to the index in key order once they fill the buffer, in a thread of
+//! their own, while the next ones gather. The journal is durable before any of it, and is replayed from the place
+//! that the index itself knows of: a process that dies with rows in its buffer has lost nothing.
+
+use crate::index::{Head, Index, IndexError, Row, apply_in_parts, start};
+use crate::limits::{BUFFER_ROW_BYTES, SCAN_MAX_ROWS};
+use crate::transaction::Writes;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+/// An index with a buffer before it. [`Index::apply`] has one caller at a time, as a store has one writer.
+pub struct BufferedIndex {
+    index: Arc<dyn Index>,
+    rows: Arc<RwLock<Rows>>,
+    /// Moves what was full last.
+    mover: Mutex<Option<JoinHandle<()>>>,
+    full_bytes: usize,
+}
+
+/// What is in memory.
+struct Rows {
+    /// What was written last, and up to where in the journal.
+    fresh: Writes,
+    fresh_bytes: usize,
+    at: Head,
+    /// What is on its way to the index, older than what is fresh. It is read from here until all of it is there.
+    moving: Arc<Writes>,
+    /// Where the index is, or why it is nowhere any more.
+    index_at: Result<Head, IndexError>,
+}
+
+impl BufferedIndex {
+    /// Puts a buffer of `full_bytes` before `index`, which has the journal up to `at`. There are at most two buffers
+    /// and one batch in memory.
+    pub fn new(index: Arc<dyn Index>, at: Head, full_bytes: usize) -> Self {
+        let rows = Rows {
+            fresh: Writes::new(),
+            fresh_bytes: 0,
+            at,
+            moving: Arc::default(),
+            index_at: Ok(at),
+        };
+        Self {
+            index,
+            rows: Arc::new(RwLock::new(rows)),
+            mover: Mutex::new(None),
+            full_bytes,
+        }
+    }
+
+    /// Sends what is fresh on its way, once what was sent before has arrived.
+    fn send(&self) -> Result<(), IndexError> {
+        let mut mover = self.arrived()?;
+        let (writes, from, to) = {
+            let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+            rows.moving = Arc::new(std::mem::take(&mut rows.fresh));
+            rows.fresh_bytes = 0;
+            (Arc::clone(&rows.moving), rows.index_at.clone()?, rows.at)
+        };
+        let (index, rows) = (Arc::clone(&self.index), Arc::clone(&self.rows));
+        let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
+            let moved = apply_in_parts(index.as_ref(), &writes, from, to);
+            let mut rows = rows.write().unwrap_or_else(PoisonError::into_inner);
+            rows.index_at = moved.map(|()| to);
+            if rows.index_at.is_ok() {
+                rows.moving = Arc::default();
+            }
+        });
+        *mover = Some(thread.map_err(|error| IndexError(format!("could not start its thread: {error}")))?);
+        Ok(())
+    }
+
+    /// The keys that `writes` remove and that are nowhere but in what is fresh, if there: of them nothing need be
+    /// remembered. The rows of a queue are put in and taken out again soon, and whoever scans it would have to pass
+    /// all that were ever in it.
+    fn known_to_nobody_else<'w>(&self, writes: &'w Writes) -> Result<BTreeSet<&'w [u8]>, IndexError> {
+        // What arrives in the index from here on was in this.
+        let moving = Arc::clone(&self.rows.read().unwrap_or_else(PoisonError::into_inner).moving);
+        let mut gone = BTreeSet::new();
+        for (key, value) in writes {
+            if value.is_none() && !moving.contains_key(key) && self.index.get(key)?.is_none() {
+                gone.insert(key.as_slice());
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Waits until what was sent has arrived.
+    fn arrived(&self) -> Result<MutexGuard<'_, Option<JoinHandle<()>>>, IndexError> {
+        let mut mover = self.mover.lock().unwrap_or_else(PoisonError::into_inner);
+        match mover.take().map(JoinHandle::join) {
+            Some(Err(_)) => Err(IndexError("its thread has panicked".into())),
+            Some(Ok(())) | None => {
+                let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+                rows.index_at.clone()?;
+                drop(rows);
+                Ok(mover)
+            }
+        }
+    }
+}
+
+impl Index for BufferedIndex {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(written) = rows.fresh.get(key).or_else(|| rows.moving.get(key)) {
+            return Ok(written.clone());
+        }
+        drop(rows);
+        self.index.get(key)
+    }
+
+    fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError> {
+        let gone = self.known_to_nobody_else(writes)?;
+        let is_full = {
+            let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+            rows.index_at.clone()?;
+            for (key, value) in writes {
+                if gone.contains(key.as_slice()) {
+                    rows.fresh.remove(key);
+                    continue;
+                }
+                let value_bytes = value.as_ref().map_or(0, Vec::len);
+                let bytes = key
+                    .len()
+                    .saturating_add(value_bytes)
+                    .saturating_add(BUFFER_ROW_BYTES);
+                // A row that is overwritten or removed is counted all the same: the buffer is full a little early.
+                rows.fresh_bytes = rows.fresh_bytes.saturating_add(bytes);
+                rows.fresh.insert(key.clone(), value.clone());
+            }
+            rows.at = at;
+            rows.fresh_bytes >= self.full_bytes
+        };
+        if is_full { self.send() } else { Ok(()) }
+    }
+
+    fn applied(&self) -> Result<Option<Head>, IndexError> {
+        Ok(Some(self.rows.read().unwrap_or_else(PoisonError::into_inner).at))
+    }
+
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
+        // Held to the end: nothing is written meanwhile, and nothing that is on its way disappears from here.
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let range = (start(prefix, from), Bound::Unbounded);
+        let mut fresh = rows.fresh.range::<[u8], _>(range).peekable();
+        let mut moving = rows.moving.range::<[u8], _>(range).peekable();
+        let mut index = Pages::new(self.index.as_ref(), prefix, from, limit);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let in_index = index.peek()?.map(|(key, _)| key);
+            let keys = [
+                fresh.peek().map(|(key, _)| *key),
+                moving.peek().map(|(key, _)| *key),
+                in_index,
+            ];
+            let Some(key) = keys
+                .into_iter()
+                .flatten()
+                .min()
+                .filter(|key| key.starts_with(prefix))
+            else {
+                break;
+            };
+            let key = key.clone();
+            // Of several, the newest counts, and all are passed.
+            let newest = fresh
+                .next_if(|(at, _)| **at == key)
+                .map(|(_, value)| value.clone());
+            let older = moving
+                .next_if(|(at, _)| **at == key)
+                .map(|(_, value)| value.clone());
+            let oldest = index.next_at(&key).map(Some);
+            if let Some(Some(value)) = newest.or(older).or(oldest) {
+                found.push((key, value));
+            }
+        }
+        Ok(found)
+    }
+
+    fn close(&self) -> Result<(), IndexError> {
+        self.send()?;
+        drop(self.arrived()?);
+        self.index.close()
+    }
+}
+
+/// Rows of an index in key order, read a page at a time.
+struct Pages<'a> {
+    index: &'a dyn Index,
+    prefix: &'a [u8],
+    from: Bound<Vec<u8>>,
+    page_rows: usize,
+    page: VecDeque<Row>,
+    /// There is nothing behind this page.
+    is_last: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(index: &'a dyn Index, prefix: &'a [u8], from: Bound<&[u8]>, limit: usize) -> Self {
+        Self {
+            index,
+            prefix,
+            from: from.map(<[u8]>::to_vec),
+            page_rows: limit.min(SCAN_MAX_ROWS),
+            page: VecDeque::new(),
+            is_last: false,
+        }
+    }
+
+    fn peek(&mut self) -> Result<Option<&Row>, IndexError> {
+        if self.page.is_empty() && !self.is_last {
+            let from = self.from.as_ref().map(Vec::as_slice);
+            self.page = self.index.scan(self.prefix, from, self.page_rows)?.into();
+            self.is_last = self.page.len() < self.page_rows;
+            if let Some((key, _)) = self.page.back() {
+                self.from = Bound::Excluded(key.clone());
+            }
+        }
+        Ok(self.page.front())
+    }
+
+    fn next_at(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        self.page.front().filter(|(at, _)| at == key)?;
+        self.page.pop_front().map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,135 @@
+//! The index as a start finds it: kept where it agrees with the journal, else rebuilt.
+
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::index::{Head, Index, MemoryIndex};
+use crate::index_sled::SledIndex;
+use crate::options::{IndexKind, StoreOptions};
+use crate::reader::Checked;
+use crate::state::{Left, State};
+use farthing_planted::{Defect, is_planted};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The index's folder in the directory.
+pub(crate) const INDEX_NAME: &str = "index";
+
+/// Whether the index was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexFound {
+    /// There was nothing to index: the store is new or has no record.
+    Fresh,
+    /// It was trusted, and brought up to date.
+    Kept,
+    /// It was rebuilt from the journal, and why.
+    Rebuilt(String),
+}
+
+/// The index as it was found, or why it can't be used.
+pub(crate) struct Found {
+    index: Result<Arc<dyn Index>, String>,
+    pub(crate) applied: Option<Head>,
+}
+
+fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
+    match options.index {
+        IndexKind::Memory => Ok(Arc::new(MemoryIndex::new())),
+        IndexKind::Sled => match SledIndex::open(&dir.join(INDEX_NAME), options.cache_bytes) {
+            Ok(index) => Ok(Arc::new(index)),
+            Err(error) => Err(format!("it does not open: {error}")),
+        },
+    }
+}
+
+/// Opens the index in `dir`, and asks it how far it is.
+pub(crate) fn find_index(dir: &Path, options: &StoreOptions) -> Found {
+    let index = open_index(dir, options);
+    match index.map(|index| (index.applied(), index)) {
+        Ok((Ok(applied), index)) => Found {
+            index: Ok(index),
+            applied,
+        },
+        Ok((Err(error), _)) => Found {
+            index: Err(error.to_string()),
+            applied: None,
+        },
+        Err(why) => Found {
+            index: Err(why),
+            applied: None,
+        },
+    }
+}
+
+/// Why the way in which the last process left the store speaks against its index, if it does. What sled has
+/// written survives a process that dies, but not a machine that does.
+pub(crate) fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
+    match state {
+        None => Some("nothing says how the last process left it".into()),
+        Some(state) if state.left == Left::IndexFailed => Some("it had failed".into()),
+        Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
+            Some("the machine went down while the store was open".into())
+        }
+        Some(_) => None,
+    }
+}
+
+/// Why the index itself is not to be trusted, if it is not.
+pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<String> {
+    if let Err(why) = &found.index {
+        return Some(why.clone());
+    }
+    let Some(applied) = found.applied else {
+        return Some("it is empty".into());
+    };
+    if checked.hash_asked != Some(applied.hash) && !is_planted(Defect::ForeignIndexTrusted) {
+        return Some(format!(
+            "it belongs to another history at record {}",
+            applied.sequence
+        ));
+    }
+    // sled cuts its own log at the first damage and says nothing of it. Lagging is no fault in the index of a
+    // killed process; in one that was closed, something is missing.
+    state
+        .filter(|state| state.left == Left::Closed && state.head.sequence > applied.sequence)
+        .map(|state| {
+            format!(
+                "it was closed at record {}, and is at {} now",
+                state.head.sequence, applied.sequence
+            )
+        })
+}
+
+/// The index, how far it is, and whether it was kept.
+type Settled = (Arc<dyn Index>, u64, IndexFound);
+
+/// The index to go on with, and how far it is.
+pub(crate) fn settle(
+    found: Found,
+    distrust: Option<String>,
+    checked: &Checked,
+    dir: &Path,
+    options: &StoreOptions,
+) -> Result<Settled, StoreError> {
+    let applied = found.applied.map_or(0, |head| head.sequence);
+    let why = match (found.index, distrust) {
+        (Ok(index), None) => return Ok((index, applied, IndexFound::Kept)),
+        (Ok(index), Some(_)) if found.applied.is_none() && checked.head.sequence == 0 => {
+            return Ok((index, 0, IndexFound::Fresh));
+        }
+        // An index in memory is always empty at first, and never wrong.
+        (Ok(index), Some(why)) if options.index == IndexKind::Memory => {
+            return Ok((index, 0, IndexFound::Rebuilt(why)));
+        }
+        // Closed before its files are removed from under it.
+        (Ok(index), Some(why)) => {
+            drop(index);
+            why
+        }
+        (Err(why), _) => why,
+    };
+    tracing::warn!(%why, records = checked.head.sequence, "rebuilding the index from the journal");
+    let path = dir.join(INDEX_NAME);
+    SledIndex::wipe(&path).map_err(StoreError::disk(format!("remove {}", path.display())))?;
+    let index = open_index(dir, options).map_err(|why| StoreError::Index(format!("a new one: {why}")))?;
+    Ok((index, 0, IndexFound::Rebuilt(why)))
+}

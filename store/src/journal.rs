@@ -1,0 +1,146 @@
+//! The journal as it is written: records are appended to its end, each with all writes of one batch.
+
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::index::Head;
+use crate::options::StoreOptions;
+use crate::places::Place;
+use crate::probe;
+use crate::reader::{Checked, Reader};
+use farthing_planted::{Defect, is_planted};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The end of a journal where records are appended.
+pub(crate) struct Journal {
+    reader: Reader,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    head: Head,
+    end: u64,
+    /// How far the file has room (bytes).
+    room: u64,
+    preallocate_bytes: u64,
+    reserve_bytes: u64,
+}
+
+impl Journal {
+    /// Continues a checked journal. A torn tail is cut off, such that zeros stand behind the end; and what
+    /// was read is made durable, as it may have been written by a process that died before its sync.
+    pub(crate) fn resume(
+        reader: Reader,
+        checked: &Checked,
+        options: &StoreOptions,
+        dir: &Path,
+    ) -> Result<Self, StoreError> {
+        let file = reader.file.as_ref();
+        if checked.torn_bytes > 0 {
+            file.truncate(checked.end).map_err(reader.failed("cut"))?;
+        }
+        file.sync_data().map_err(reader.failed("sync"))?;
+        let room = file.len().map_err(reader.failed("measure"))?;
+        Ok(Self {
+            disk: Arc::clone(&options.disk),
+            dir: dir.to_owned(),
+            head: checked.head,
+            end: checked.end,
+            room,
+            preallocate_bytes: options.preallocate_bytes,
+            reserve_bytes: options.reserve_bytes,
+            reader,
+        })
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// How long it is, room ahead of use not counted.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    /// Appends one record and makes it durable.
+    ///
+    /// [`StoreError::Full`] means that nothing was written; [`StoreError::Halted`] that nobody knows.
+    pub(crate) fn append(&mut self, payload: &[u8], probe: &dyn probe::Probe) -> Result<Head, StoreError> {
+        let (bytes, head) = self.reader.format.record(&self.head, payload);
+        self.make_room(bytes.len() as u64)?;
+        let file = self.reader.file.as_ref();
+        probe.reached(probe::BEFORE_APPEND);
+        file.write_at(self.end, &bytes).map_err(|error| {
+            let hint = if is_full(&error) {
+                "; free some space first"
+            } else {
+                ""
+            };
+            StoreError::halted(format!(
+                "writing {} failed: {error}{hint}",
+                self.reader.path().display()
+            ))
+        })?;
+        probe.reached(probe::AFTER_APPEND);
+        if !is_planted(Defect::SyncSkipped) {
+            file.sync_data().map_err(|error| {
+                StoreError::halted(format!(
+                    "syncing {} failed: {error}",
+                    self.reader.path().display()
+                ))
+            })?;
+        }
+        self.head = head;
+        self.end = self.end.saturating_add(bytes.len() as u64);
+        self.reader.places.note(Place {
+            offset: self.end,
+            head,
+        });
+        Ok(head)
+    }
+
+    /// Sees to it that the next record fits before any of it is written.
+    fn make_room(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let free_bytes = self.disk.free_bytes(&self.dir).unwrap_or(u64::MAX);
+        let wanted = self.end.saturating_add(bytes);
+        let grow = wanted.saturating_sub(self.room);
+        let wanted_bytes = grow.saturating_add(self.reserve_bytes);
+        if free_bytes < wanted_bytes {
+            return Err(StoreError::Full {
+                free_bytes,
+                wanted_bytes,
+            });
+        }
+        if grow == 0 {
+            return Ok(());
+        }
+        let file = self.reader.file.as_ref();
+        let ahead = wanted.saturating_add(self.preallocate_bytes);
+        // On a disk that is nearly full the step ahead may not fit where the record itself still does.
+        let result = file.preallocate(ahead).or_else(|error| {
+            if is_full(&error) {
+                file.preallocate(wanted)
+            } else {
+                Err(error)
+            }
+        });
+        self.room = file.len().unwrap_or(self.room);
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => Err(StoreError::Full {
+                free_bytes,
+                wanted_bytes,
+            }),
+            Err(error) => {
+                let path = self.reader.path().display();
+                Err(StoreError::halted(format!("extending {path} failed: {error}")))
+            }
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

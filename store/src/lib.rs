@@ -1,0 +1,78 @@
+//! The durable store: an append-only journal is the truth, sled is its index.
+//!
+//! Every change is a transaction: a closure that reads rows and writes rows. One writer takes all that are
+//! waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it once,
+//! takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
+//! The index takes it into memory first, and to sled beside the commits that follow.
+//!
+//! Many owners of rows can share one store and its syncs, each in a [partition](Store::partition) of its own.
+//!
+//! A record holds the hash of the one before it. The journal's head therefore stands for the whole history,
+//! and a node that rewrites its own is caught by whoever knows an earlier head.
+//!
+//! What may happen, and what is done about it:
+//!
+//! | what | then |
+//! |---|---|
+//! | a transaction panics or refuses | its caller is told; nothing of it is written; the others go on |
+//! | too many wait | [`StoreError::Busy`], at once |
+//! | the disk is full | [`StoreError::Full`] before anything is written; goes on when there is room |
+//! | a write or a sync fails | [`StoreError::Halted`] for good: a failed sync is never tried again |
+//! | killed, or the power goes | the next start cuts off a torn last record, which nobody was told of |
+//! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
+//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the place: it does not open, or stops for good where that is found later |
+//! | a newer program has had the directory | [`StoreError::Newer`], with nothing changed |
+//! | another process has the directory | [`StoreError::InUse`] |
+//!
+//! After a clean stop a start checks the end of the journal alone, and the rest beside the work; after any other, the
+//! whole of it. There are no snapshots yet: it is one file that only grows, and a rebuild replays all of it (about
+//! 20 thousand rows a second).
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod background;
+pub mod clock;
+mod committer;
+pub mod disk;
+pub mod entropy;
+mod error;
+mod handle;
+mod index;
+mod index_buffered;
+mod index_found;
+mod index_sled;
+mod job;
+mod journal;
+mod key;
+pub mod limits;
+mod migration;
+mod options;
+mod partition;
+mod places;
+pub mod probe;
+mod reader;
+mod record;
+mod recovery;
+mod scan;
+mod state;
+mod table;
+mod transaction;
+mod verify;
+mod view;
+
+pub use committer::StoreCounts;
+pub use error::{Damage, DamageKind, StoreError};
+pub use handle::Store;
+pub use index::{Head, Index, IndexError, MemoryIndex, Row};
+pub use index_buffered::BufferedIndex;
+pub use index_found::IndexFound;
+pub use index_sled::SledIndex;
+pub use job::Job;
+pub use key::{FixedKey, Key};
+pub use migration::{Migration, SCHEMA_VERSION};
+pub use options::{IndexKind, Progress, ProgressFn, Stage, StoreOptions, Threading};
+pub use recovery::OpenReport;
+pub use table::Table;
+pub use transaction::{Transaction, Writes};
+pub use verify::{VerifyReport, verify};
+pub use view::View;

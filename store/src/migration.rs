@@ -1,0 +1,133 @@
+//! The schema version of a store, and the step that raises it.
+//!
+//! Two places hold the version. The journal's own header says which programs may open the directory: it is raised before
+//! anything else is written, and an older program refuses what it finds there. The row [`VERSION_ROW`] says which
+//! version the rows have: it is written last, after the role's own step. A crash in between leaves a directory that only
+//! the newer program opens, and there the step runs again from its start.
+
+use crate::error::StoreError;
+use crate::handle::Store;
+use crate::key::Key;
+use crate::limits::MIGRATION_ROWS;
+use crate::table::Table;
+use crate::transaction::Transaction;
+use crate::view::View;
+use farthing_planted::{Defect, is_planted};
+use serde::{Serialize, de::DeserializeOwned};
+use std::ops::Bound;
+
+/// The version that this program writes. Version 1 is what had no version row: up to commit 1aef5c3.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// The version of a store's rows. Absent: 1, or a store without rows.
+const VERSION_ROW: Table<(), u32> = Table::of_the_store("schema version");
+
+/// After how many rows the log says how far a migration has come.
+const PROGRESS_ROWS: u64 = 100_000;
+
+/// A store whose rows are brought up to [`SCHEMA_VERSION`]. Nobody else uses the store meanwhile.
+///
+/// A role's step has to be idempotent: after a crash it runs again from its start, over rows that it has changed.
+pub struct Migration<'a> {
+    store: &'a Store,
+    from: u32,
+}
+
+impl Migration<'_> {
+    /// The version of the rows as they are.
+    pub fn from(&self) -> u32 {
+        self.from
+    }
+
+    /// The rows as they are.
+    pub fn view(&self) -> View {
+        self.store.view()
+    }
+
+    /// One transaction.
+    ///
+    /// # Errors
+    /// As [`Store::transact`].
+    pub fn transact<T: Send + 'static>(
+        &self,
+        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.store.transact_blocking(closure)
+    }
+
+    /// Shows every row of `table` to `step`, in key order, [`MIGRATION_ROWS`] in one transaction. For each row `step` may
+    /// write a few rows, and none into `table` itself except at the row's own key.
+    ///
+    /// # Errors
+    /// As [`Store::transact`], and what `step` says.
+    pub fn each_row<K, V>(
+        &self,
+        table: &Table<K, V>,
+        step: impl Fn(&mut Transaction<'_>, &K, &V) -> Result<(), StoreError> + Clone + Send + 'static,
+    ) -> Result<(), StoreError>
+    where
+        K: Key + Clone + Send + 'static,
+        V: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let mut after: Option<K> = None;
+        let mut done = 0u64;
+        loop {
+            let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let rows = table.scan(&self.view(), from, MIGRATION_ROWS)?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            let before = done;
+            done = done.saturating_add(rows.len() as u64);
+            let step = step.clone();
+            self.transact(move |tx| rows.iter().try_for_each(|(key, row)| step(tx, key, row)))?;
+            if done / PROGRESS_ROWS > before / PROGRESS_ROWS {
+                tracing::info!(table = table.name(), rows = done, "the store is being migrated");
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The version of the store's rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`] when the index fails, [`StoreError::Newer`] when the rows were written by a newer program.
+    pub fn schema_version(&self) -> Result<u32, StoreError> {
+        let version = VERSION_ROW.peek(&self.view(), &())?.unwrap_or(1);
+        if version > SCHEMA_VERSION {
+            return Err(StoreError::Newer {
+                path: None,
+                found: version,
+                known: SCHEMA_VERSION,
+            });
+        }
+        Ok(version)
+    }
+
+    /// Brings the rows up to [`SCHEMA_VERSION`] with the role's own `step`, if they are not there yet. It has to be called
+    /// before anything else is done with the store, and blocks.
+    ///
+    /// # Errors
+    /// As [`Store::schema_version`] and [`Store::transact`], and what `step` says. The next call begins again.
+    pub fn migrate(
+        &self,
+        step: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let from = self.schema_version()?;
+        if from == SCHEMA_VERSION {
+            return Ok(());
+        }
+        let records = self.head().sequence;
+        if records > 0 {
+            tracing::info!(from, to = SCHEMA_VERSION, records, "migrating the store");
+        }
+        let note = || self.transact_blocking(|tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION));
+        if is_planted(Defect::VersionBeforeRows) {
+            note()?;
+        }
+        step(&Migration { store: self, from })?;
+        note()
+    }
+}

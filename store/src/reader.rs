@@ -1,0 +1,323 @@
+//! A journal as it is read: opened or made, checked, and asked for what stood where.
+
+use crate::disk::{Disk, DiskFile, read_or_zero};
+use crate::error::{Damage, DamageKind, StoreError};
+use crate::index::Head;
+use crate::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
+use crate::migration::SCHEMA_VERSION;
+use crate::options::{Progress, Stage, StoreOptions};
+use crate::places::{Place, Places};
+use crate::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
+use crate::scan::{Scanner, Tail, judge};
+use farthing_planted::{Defect, is_planted};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The journal's name in the directory.
+pub(crate) const JOURNAL_NAME: &str = "journal";
+
+/// A journal as a file that can be read while another appends.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) format: Format,
+    /// Whether the journal's own header has an older version than this program's.
+    is_old: bool,
+    path: PathBuf,
+    pub(crate) places: Arc<Places>,
+    /// Up to which record it is still to be verified, if a start has passed some over.
+    unverified: Arc<AtomicU64>,
+    /// What it was found to be broken by after the start.
+    broken: Arc<OnceLock<StoreError>>,
+}
+
+/// A journal that was checked, from some place on.
+pub(crate) struct Checked {
+    pub(crate) from: Place,
+    pub(crate) head: Head,
+    /// Where the next record begins (bytes).
+    pub(crate) end: u64,
+    /// What an interrupted write has left behind the end (bytes).
+    pub(crate) torn_bytes: u64,
+    /// The hash at the sequence number that was asked for, if the journal reaches it.
+    pub(crate) hash_asked: Option<[u8; 32]>,
+}
+
+impl Reader {
+    /// Opens the journal in `dir`; `None` when there is none.
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<Option<Self>, StoreError> {
+        let path = dir.join(JOURNAL_NAME);
+        let file = match disk.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::disk(format!("open {}", path.display()))(error)),
+        };
+        let mut header = vec![0; RECORDS_BEGIN as usize];
+        read_or_zero(file.as_ref(), 0, &mut header)
+            .map_err(StoreError::disk(format!("read {}", path.display())))?;
+        let kind = match Format::read_file_header(&header) {
+            Ok(header) => {
+                let mut reader = Self::new(file, header.format, path);
+                reader.is_old = header.is_old;
+                return Ok(Some(reader));
+            }
+            Err(BadFile::Version(found)) if found > SCHEMA_VERSION => {
+                return Err(StoreError::Newer {
+                    path: Some(path),
+                    found,
+                    known: SCHEMA_VERSION,
+                });
+            }
+            Err(BadFile::Version(version)) => DamageKind::Version(version),
+            Err(BadFile::Header) => DamageKind::Header,
+        };
+        let damage = Damage {
+            offset: 0,
+            sequence: 0,
+            kind,
+        };
+        Err(StoreError::Damaged { path, damage })
+    }
+
+    /// Raises the version in the journal's own header, durably, so that no older program opens the directory. A crash in
+    /// the middle leaves a header that is read all the same.
+    pub(crate) fn raise_version(&self) -> Result<(), StoreError> {
+        if !self.is_old || is_planted(Defect::VersionNotRaised) {
+            return Ok(());
+        }
+        let raise = || {
+            self.file
+                .write_at(0, &self.format.header_fields(SCHEMA_VERSION))?;
+            self.file.sync_data()
+        };
+        raise().map_err(self.failed("raise the format version of"))?;
+        tracing::info!(
+            path = %self.path.display(),
+            version = SCHEMA_VERSION,
+            "the format version is raised: no older program opens this directory any more"
+        );
+        Ok(())
+    }
+
+    /// Makes a new journal in `dir`. Its name appears only once it is whole.
+    pub(crate) fn create(options: &StoreOptions, dir: &Path) -> Result<Self, StoreError> {
+        let mut id = [0; 16];
+        options.entropy.fill(&mut id);
+        let format = Format::new(id);
+        let path = dir.join(JOURNAL_NAME);
+        let fresh = dir.join("journal.new");
+        let disk = options.disk.as_ref();
+        let make = || {
+            let file = disk.create(&fresh)?;
+            file.write_at(0, &format.file_header())?;
+            file.preallocate(RECORDS_BEGIN.saturating_add(options.preallocate_bytes))?;
+            file.sync_data()?;
+            disk.rename(&fresh, &path)?;
+            disk.sync_dir(dir)?;
+            match dir.parent().map(|above| disk.sync_dir(above)) {
+                // A folder above that we may not read was made by someone else, before us.
+                Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+            disk.open(&path)
+        };
+        let file = make().map_err(StoreError::disk(format!("create {}", path.display())))?;
+        Ok(Self::new(file, format, path))
+    }
+
+    fn new(file: Box<dyn DiskFile>, format: Format, path: PathBuf) -> Self {
+        Self {
+            file: file.into(),
+            format,
+            is_old: false,
+            path,
+            places: Arc::new(Places::new(format.begin())),
+            unverified: Arc::default(),
+            broken: Arc::default(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's length, room ahead of use included (bytes).
+    pub(crate) fn len(&self) -> Result<u64, StoreError> {
+        self.file.len().map_err(self.failed("measure"))
+    }
+
+    pub(crate) fn failed(&self, doing: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+        StoreError::disk(format!("{doing} {}", self.path.display()))
+    }
+
+    /// Notes that the journal is broken, which stops the store before its next batch.
+    pub(crate) fn fail(&self, error: StoreError) -> StoreError {
+        let first = self.broken.set(error.clone()).is_ok();
+        if first {
+            tracing::error!(%error, "the store stops accepting");
+        }
+        error
+    }
+
+    /// What the journal was found to be broken by since the start.
+    pub(crate) fn broken(&self) -> Option<&StoreError> {
+        self.broken.get()
+    }
+
+    /// That this journal has this damage.
+    pub(crate) fn damaged(&self, damage: Damage) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.clone(),
+            damage,
+        }
+    }
+
+    /// Where the first record begins.
+    pub(crate) fn begin(&self) -> Place {
+        self.format.begin()
+    }
+
+    fn scanner(&self, at: Place) -> Scanner<'_> {
+        Scanner::new(self.file.as_ref(), self.format, at)
+    }
+
+    /// Reads and checks everything from `from` on, and forgets all places before it. `acknowledged` is the last record
+    /// that is known to have been durable.
+    pub(crate) fn check(
+        &self,
+        from: Place,
+        acknowledged: u64,
+        asked: Option<u64>,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Result<Checked, (Damage, Head)>, StoreError> {
+        let total_bytes = self.len()?;
+        let begins = asked.filter(|asked| *asked == from.head.sequence);
+        let mut hash_asked = begins.map(|_| from.head.hash);
+        self.places.begin(from);
+        let mut scanner = self.scanner(from);
+        loop {
+            let before = scanner.at;
+            let Some(payload) = scanner.next().map_err(self.failed("read"))? else {
+                break;
+            };
+            if decode_writes(payload).is_none() {
+                return Ok(Err((before.damage(DamageKind::Payload), scanner.at.head)));
+            }
+            let head = scanner.at.head;
+            if Some(head.sequence) == asked {
+                hash_asked = Some(head.hash);
+            }
+            self.places.note(scanner.at);
+            if head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
+                progress(Progress {
+                    stage: Stage::Verify,
+                    done_bytes: scanner.at.offset,
+                    total_bytes,
+                });
+            }
+        }
+        let head = scanner.at.head;
+        let torn_bytes = match self.judge(scanner.at, acknowledged)? {
+            Ok(bytes) => bytes,
+            Err(damage) => return Ok(Err((damage, head))),
+        };
+        Ok(Ok(Checked {
+            from,
+            head,
+            end: scanner.at.offset,
+            torn_bytes,
+            hash_asked,
+        }))
+    }
+
+    /// Takes the records before `from` for what they were, until [`Reader::verify_before`] has read them: `landmarks`
+    /// lie among them.
+    pub(crate) fn trust(&self, from: Place, landmarks: &[Place]) {
+        self.places.add(&[self.begin()]);
+        self.places.add(landmarks);
+        self.unverified.store(from.head.sequence, Ordering::Relaxed);
+    }
+
+    /// How many records are still to be verified.
+    pub(crate) fn unverified(&self) -> u64 {
+        self.unverified.load(Ordering::Relaxed)
+    }
+
+    /// Reads and checks what stands before `to`, and remembers places in it. Asks `goes_on` between pieces; says whether
+    /// it has come to the end.
+    pub(crate) fn verify_before(
+        &self,
+        to: Place,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut scanner = self.scanner(self.begin());
+        let mut piece_end = scanner.at.offset.saturating_add(BACKGROUND_PIECE_BYTES);
+        while scanner.at.head.sequence < to.head.sequence {
+            let before = scanner.at;
+            match scanner.next().map_err(self.failed("read"))? {
+                Some(payload) if decode_writes(payload).is_some() => self.places.note(scanner.at),
+                Some(_) => return Err(self.damaged(before.damage(DamageKind::Payload))),
+                None => return Err(self.no_record(before, to.head.sequence)?),
+            }
+            if scanner.at.offset >= piece_end {
+                let left = to.head.sequence.saturating_sub(scanner.at.head.sequence);
+                self.unverified.store(left, Ordering::Relaxed);
+                if !goes_on() {
+                    return Ok(false);
+                }
+                piece_end = scanner.at.offset.saturating_add(BACKGROUND_PIECE_BYTES);
+            }
+        }
+        if scanner.at != to {
+            return Err(self.damaged(to.damage(DamageKind::Chain)));
+        }
+        self.unverified.store(0, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// What stands at `at`, where no record follows: how many bytes of a torn one, or what damage.
+    fn judge(&self, at: Place, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
+        let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
+        Ok(match tail.map_err(self.failed("read"))? {
+            Tail::End => Ok(0),
+            Tail::Torn(bytes) => Ok(bytes),
+            Tail::Damaged(kind) => Err(at.damage(kind)),
+        })
+    }
+
+    /// A scanner that stands at or before the record behind `sequence`.
+    pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
+        self.scanner(self.places.before(sequence).unwrap_or(self.begin()))
+    }
+
+    /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
+    /// leads from the one to the other.
+    pub(crate) fn hash_at(&self, sequence: u64) -> Result<[u8; 32], StoreError> {
+        let to = self.places.behind(sequence);
+        let end = to.map_or(sequence, |to| to.head.sequence);
+        let mut scanner = self.scan_from(sequence);
+        let mut hash = scanner.at.head.hash;
+        while scanner.at.head.sequence < end {
+            let before = scanner.at;
+            if scanner.next().map_err(self.failed("read"))?.is_none() {
+                return Err(self.fail(self.no_record(before, end)?));
+            }
+            if scanner.at.head.sequence == sequence {
+                hash = scanner.at.head.hash;
+            }
+        }
+        match to.filter(|to| *to != scanner.at) {
+            Some(to) => Err(self.fail(self.damaged(to.damage(DamageKind::Chain)))),
+            None => Ok(hash),
+        }
+    }
+
+    /// That no record follows `at`, where those up to `last` have to be.
+    fn no_record(&self, at: Place, last: u64) -> Result<StoreError, StoreError> {
+        let damage = self.judge(at, last)?.err();
+        // The disk may have given other bytes a moment ago.
+        Ok(self.damaged(damage.unwrap_or(at.damage(DamageKind::Changed))))
+    }
+}

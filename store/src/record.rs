@@ -1,0 +1,382 @@
+//! The bytes of the journal.
+//!
+//! ```text
+//! file    magic [8]  version u32  id [16]  crc32 u32     then zeros up to 512 bytes, then records
+//! record  length u32  sequence u64  previous hash [32]  crc32 u32  mark u8
+//!         payload [length]
+//!         hash [32]  mark u8
+//! payload count u32, then for each write in key order:
+//!         1  key length u32  key  value length u32  value     a value
+//!         2  key length u32  key                              a deletion
+//! ```
+//!
+//! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc
+//! covers the journal's id as well: whoever chooses values can't have a part of one taken for a record. Both
+//! marks are not zero, so a write that was cut short, over zeros, always shows in the last byte.
+//!
+//! The file's version is the schema version of the newest program that has opened the directory. Records have had the
+//! same bytes in all versions. The header's sector is written once more when the version is raised; a header that this
+//! write has left half new is still read, and the write is repeated.
+
+use crate::index::Head;
+use crate::limits::RECORD_MAX_BYTES;
+use crate::migration::SCHEMA_VERSION;
+use crate::places::Place;
+use crate::transaction::Writes;
+use farthing_planted::{Defect, is_planted};
+use sha2::{Digest, Sha256};
+
+/// Where records begin (bytes). A sector of its own, which is written again only to raise its version.
+pub(crate) const RECORDS_BEGIN: u64 = 512;
+/// A record's bytes before its payload.
+pub(crate) const HEADER_BYTES: usize = 49;
+/// A record's bytes behind its payload.
+pub(crate) const TRAILER_BYTES: usize = 33;
+/// The longest record (bytes).
+pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAILER_BYTES;
+/// The bytes of the file's own header that are not zeros.
+const FILE_HEADER_BYTES: usize = 32;
+
+const MAGIC: &[u8; 8] = b"FARTHING";
+const HEADER_MARK: u8 = 0xF1;
+const TRAILER_MARK: u8 = 0xE7;
+const VALUE: u8 = 1;
+const DELETION: u8 = 2;
+
+/// A journal's format: what its own header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format {
+    id: [u8; 16],
+}
+
+/// What the file's own header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileHeader {
+    pub(crate) format: Format,
+    /// Whether it has to be written again: its version is an older one, or the last write was cut short.
+    pub(crate) is_old: bool,
+}
+
+/// A file header that is not one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadFile {
+    /// It is damaged or no journal's.
+    Header,
+    /// A version that this program does not know.
+    Version(u32),
+}
+
+/// What a record's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) length: usize,
+    /// The head that the record follows.
+    pub(crate) previous: Head,
+}
+
+/// Takes fields off the front of bytes.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(self.array()?)).ok()
+    }
+}
+
+impl Format {
+    pub(crate) const fn new(id: [u8; 16]) -> Self {
+        Self { id }
+    }
+
+    /// The file's own header, zeros included.
+    pub(crate) fn file_header(&self) -> Vec<u8> {
+        let mut bytes = self.header_fields(SCHEMA_VERSION);
+        bytes.resize(RECORDS_BEGIN as usize, 0);
+        bytes
+    }
+
+    /// The header's bytes that are not zeros.
+    pub(crate) fn header_fields(&self, version: u32) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&version.to_le_bytes());
+        bytes.extend_from_slice(&self.id);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn read_file_header(bytes: &[u8]) -> Result<FileHeader, BadFile> {
+        let (fields, zeros) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
+        let mut rest = Fields(fields);
+        let mut read = || {
+            let magic = rest.array()?;
+            let version = u32::from_le_bytes(rest.array()?);
+            let id = rest.array()?;
+            let crc = u32::from_le_bytes(rest.array()?);
+            Some((magic, version, id, crc))
+        };
+        let (magic, version, id, crc) = read().ok_or(BadFile::Header)?;
+        if &magic != MAGIC || zeros.iter().any(|byte| *byte != 0) {
+            return Err(BadFile::Header);
+        }
+        let format = Self { id };
+        let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
+        let header = |is_old| Ok(FileHeader { format, is_old });
+        match version {
+            _ if crc != crc32fast::hash(summed) && format.is_half_raised(fields) => header(true),
+            _ if crc != crc32fast::hash(summed) => Err(BadFile::Header),
+            SCHEMA_VERSION => header(false),
+            1..SCHEMA_VERSION => header(true),
+            other => Err(BadFile::Version(other)),
+        }
+    }
+
+    /// Whether `fields` are a header whose version was being raised: each byte is that of an older version's header or
+    /// of this one's.
+    fn is_half_raised(&self, fields: &[u8]) -> bool {
+        let new = self.header_fields(SCHEMA_VERSION);
+        (1..SCHEMA_VERSION).any(|version| {
+            let old = self.header_fields(version);
+            let either = |(byte, (old, new)): (&u8, (&u8, &u8))| byte == old || byte == new;
+            fields.len() == new.len() && fields.iter().zip(old.iter().zip(&new)).all(either)
+        })
+    }
+
+    /// Where an empty journal stands.
+    pub(crate) fn genesis(&self) -> Head {
+        let hash = Sha256::new()
+            .chain_update(b"farthing journal genesis")
+            .chain_update(self.id)
+            .finalize();
+        Head {
+            sequence: 0,
+            hash: hash.into(),
+        }
+    }
+
+    /// Where the first record begins.
+    pub(crate) fn begin(&self) -> Place {
+        Place {
+            offset: RECORDS_BEGIN,
+            head: self.genesis(),
+        }
+    }
+
+    fn crc(&self, fields: &[u8]) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.id);
+        crc.update(fields);
+        crc.finalize()
+    }
+
+    /// The record that follows `previous`, and the head after it. The payload is at most
+    /// [`RECORD_MAX_BYTES`] long, which its caller sees to.
+    pub(crate) fn record(&self, previous: &Head, payload: &[u8]) -> (Vec<u8>, Head) {
+        let head = next_head(previous, payload);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len() + TRAILER_BYTES);
+        bytes.extend_from_slice(&length_u32(payload.len()).to_le_bytes());
+        bytes.extend_from_slice(&head.sequence.to_le_bytes());
+        bytes.extend_from_slice(&previous.hash);
+        bytes.extend_from_slice(&self.crc(&bytes).to_le_bytes());
+        bytes.push(HEADER_MARK);
+        bytes.extend_from_slice(payload);
+        bytes.extend_from_slice(&head.hash);
+        bytes.push(TRAILER_MARK);
+        (bytes, head)
+    }
+
+    /// The header at the front of `bytes`, if there is one.
+    pub(crate) fn header(&self, bytes: &[u8]) -> Option<Header> {
+        // The mark first: a search for headers asks this at every byte.
+        if bytes.get(HEADER_BYTES - 1) != Some(&HEADER_MARK) {
+            return None;
+        }
+        let summed = bytes.get(..HEADER_BYTES - 5)?;
+        let mut rest = Fields(bytes);
+        let length = rest.number()?;
+        let sequence = u64::from_le_bytes(rest.array()?);
+        let hash = rest.array()?;
+        let crc = u32::from_le_bytes(rest.array()?);
+        if length > RECORD_MAX_BYTES || sequence == 0 || crc != self.crc(summed) {
+            return None;
+        }
+        let previous = Head {
+            sequence: sequence.saturating_sub(1),
+            hash,
+        };
+        Some(Header { length, previous })
+    }
+}
+
+/// The payload in a record's bytes behind its header, and the head after it, if they are whole.
+pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], Head)> {
+    let mut rest = Fields(bytes);
+    let payload = rest.bytes(header.length)?;
+    let hash: [u8; 32] = rest.array()?;
+    let [mark] = rest.array()?;
+    let head = next_head(&header.previous, payload);
+    if mark == 0 && is_planted(Defect::TornRecordAccepted) {
+        return Some((payload, head));
+    }
+    let intact = hash == head.hash || is_planted(Defect::RecordHashUnchecked);
+    (mark == TRAILER_MARK && intact).then_some((payload, head))
+}
+
+fn next_head(previous: &Head, payload: &[u8]) -> Head {
+    let sequence = previous.sequence.saturating_add(1);
+    let hash = Sha256::new()
+        .chain_update(b"farthing journal record")
+        .chain_update(sequence.to_le_bytes())
+        .chain_update(previous.hash)
+        .chain_update(payload)
+        .finalize();
+    Head {
+        sequence,
+        hash: hash.into(),
+    }
+}
+
+/// Lengths here are bounded far below `u32::MAX`, by the limits on keys, values and batches.
+fn length_u32(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// The payload that stands for `writes`.
+pub(crate) fn encode_writes(writes: &Writes) -> Vec<u8> {
+    let mut bytes = length_u32(writes.len()).to_le_bytes().to_vec();
+    for (key, value) in writes {
+        bytes.push(if value.is_some() { VALUE } else { DELETION });
+        bytes.extend_from_slice(&length_u32(key.len()).to_le_bytes());
+        bytes.extend_from_slice(key);
+        if let Some(value) = value {
+            bytes.extend_from_slice(&length_u32(value.len()).to_le_bytes());
+            bytes.extend_from_slice(value);
+        }
+    }
+    bytes
+}
+
+/// The writes that `payload` stands for: as many as it says, in order, with nothing left over.
+pub(crate) fn decode_writes(payload: &[u8]) -> Option<Writes> {
+    let mut rest = Fields(payload);
+    let count = rest.number()?;
+    let mut writes = Writes::new();
+    for _ in 0..count {
+        let [kind] = rest.array()?;
+        let length = rest.number()?;
+        let key = rest.bytes(length)?.to_vec();
+        let value = match kind {
+            VALUE => {
+                let length = rest.number()?;
+                Some(rest.bytes(length)?.to_vec())
+            }
+            DELETION => None,
+            _ => return None,
+        };
+        if writes.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            return None;
+        }
+        writes.insert(key, value);
+    }
+    rest.0.is_empty().then_some(writes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writes() -> Writes {
+        Writes::from([
+            (vec![1, 2], Some(vec![3; 40])),
+            (vec![1, 3], None),
+            (vec![9], Some(vec![])),
+        ])
+    }
+
+    #[test]
+    fn writes_read_back_and_every_cut_is_refused() {
+        let bytes = encode_writes(&writes());
+        assert_eq!(decode_writes(&bytes), Some(writes()));
+        for cut in 0..bytes.len() {
+            assert_eq!(decode_writes(&bytes[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(decode_writes(&[bytes, vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_record_is_seen() {
+        let format = Format::new([7; 16]);
+        let (bytes, head) = format.record(&format.genesis(), &encode_writes(&writes()));
+        let read = |bytes: &[u8]| {
+            let header = format.header(bytes)?;
+            let (_, head) = body(&header, &bytes[HEADER_BYTES..])?;
+            Some((header.previous, head))
+        };
+        assert_eq!(read(&bytes), Some((format.genesis(), head)));
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read(&changed), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_journal_is_none_of_this_one() {
+        let (ours, theirs) = (Format::new([7; 16]), Format::new([8; 16]));
+        let (bytes, _) = theirs.record(&theirs.genesis(), &[]);
+        assert_eq!(ours.header(&bytes), None);
+    }
+
+    #[test]
+    fn a_file_header_reads_back_and_every_flipped_bit_is_seen() {
+        let format = Format::new([7; 16]);
+        let mut old = format.header_fields(1);
+        old.resize(RECORDS_BEGIN as usize, 0);
+        for (bytes, is_old) in [(format.file_header(), false), (old, true)] {
+            let header = FileHeader { format, is_old };
+            assert_eq!(Format::read_file_header(&bytes), Ok(header));
+            for bit in 0..bytes.len() * 8 {
+                let mut changed = bytes.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(Format::read_file_header(&changed).is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_that_was_half_raised_is_read_and_a_newer_one_is_refused() {
+        let format = Format::new([7; 16]);
+        let new = format.file_header();
+        let mut old = format.header_fields(1);
+        old.resize(new.len(), 0);
+        let differing: Vec<usize> = (0..new.len()).filter(|at| old[*at] != new[*at]).collect();
+        assert!(differing.len() <= 5, "{differing:?}");
+        for mixture in 0..(1u32 << differing.len()) - 1 {
+            let mut bytes = old.clone();
+            for (number, at) in differing.iter().enumerate() {
+                if mixture >> number & 1 == 1 {
+                    bytes[*at] = new[*at];
+                }
+            }
+            let header = FileHeader { format, is_old: true };
+            assert_eq!(
+                Format::read_file_header(&bytes),
+                Ok(header),
+                "mixture {mixture:b}"
+            );
+        }
+        let mut newer = format.header_fields(SCHEMA_VERSION + 1);
+        newer.resize(new.len(), 0);
+        let refused = Err(BadFile::Version(SCHEMA_VERSION + 1));
+        assert_eq!(Format::read_file_header(&newer), refused);
+    }
+}

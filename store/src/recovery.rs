@@ -1,0 +1,227 @@
+//! Opening a store: from what is on disk, whatever happened, to a journal and an index that agree.
+
+use crate::background::Background;
+use crate::committer::{Committer, Shared};
+use crate::disk::{DirectoryLock, Disk};
+use crate::error::{Damage, DamageKind, StoreError};
+use crate::index::{Head, Index, apply_in_parts};
+use crate::index_buffered::BufferedIndex;
+use crate::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
+use crate::journal::Journal;
+use crate::limits::REBUILD_ROWS;
+use crate::options::{IndexKind, Progress, Stage, StoreOptions, Threading};
+use crate::probe;
+use crate::reader::{Checked, JOURNAL_NAME, Reader};
+use crate::record::decode_writes;
+use crate::state::{Left, STATE_NAME, State};
+use crate::transaction::Writes;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What opening a store came upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Records that were verified: all, or the last ones where the store was closed.
+    pub verified: u64,
+    /// Records that went from the journal to the index.
+    pub replayed: u64,
+    /// Whether the index was kept.
+    pub index: IndexFound,
+    /// What an interrupted write had left at the journal's end, and was cut off (bytes).
+    pub cut_torn_bytes: u64,
+    /// Whether the store had been closed, not killed.
+    pub was_clean: bool,
+}
+
+impl OpenReport {
+    /// Whether the index was rebuilt.
+    pub fn rebuilt(&self) -> bool {
+        matches!(self.index, IndexFound::Rebuilt(_))
+    }
+}
+
+/// Takes the lock of `dir`.
+pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DirectoryLock>, StoreError> {
+    disk.lock(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StoreError::InUse { dir: dir.to_owned() },
+        _ => StoreError::disk(format!("lock {}", dir.display()))(error),
+    })
+}
+
+/// The journal in `dir`, or `None` where the directory has never held one.
+pub(crate) fn find_journal(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: Option<&State>,
+) -> Result<Option<Reader>, StoreError> {
+    if let Some(reader) = Reader::open(disk, dir)? {
+        return Ok(Some(reader));
+    }
+    // The journal is made before anything else. If there is more, it is lost, and to begin a new one
+    // would forget every coin that was spent.
+    let names = disk
+        .list(dir)
+        .map_err(StoreError::disk(format!("list {}", dir.display())))?;
+    if names.iter().any(|name| name == INDEX_NAME || name == STATE_NAME) {
+        let last = state.map_or(0, |state| state.head.sequence);
+        let damage = Damage {
+            offset: 0,
+            sequence: 0,
+            kind: DamageKind::Missing(last),
+        };
+        return Err(StoreError::Damaged {
+            path: dir.join(JOURNAL_NAME),
+            damage,
+        });
+    }
+    Ok(None)
+}
+
+pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, OpenReport), StoreError> {
+    let disk = options.disk.as_ref();
+    disk.create_dir(dir)
+        .map_err(StoreError::disk(format!("create {}", dir.display())))?;
+    let lock = lock(disk, dir)?;
+    options.probe.reached(probe::BEFORE_RECOVERY);
+    let state = State::read(disk, dir);
+    let reader = match find_journal(disk, dir, state.as_ref())? {
+        Some(reader) => reader,
+        None => Reader::create(options, dir)?,
+    };
+    let left_badly = left_badly(state.as_ref(), disk);
+    if let (Some(state), None) = (&state, &left_badly) {
+        // Before the index is touched: should the machine go down from here on, the index is not trusted. One that
+        // is not trusted now keeps the state that says so, until it is rebuilt.
+        State::new(Left::Open, disk, state.head).write(disk, dir)?;
+    }
+    let found = find_index(dir, options);
+    let checked = check(&reader, state.as_ref(), found.applied, options)?;
+    if checked.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = checked.torn_bytes,
+            "cut off a record that was never acknowledged"
+        );
+    }
+    let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
+    // A journal that is damaged is left as it is; one that is whole is raised before anything is written into it.
+    reader.raise_version()?;
+    options.probe.reached(probe::BEFORE_REPLAY);
+    let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
+    let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
+    let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
+    let index: Arc<dyn Index> = match options.index {
+        IndexKind::Memory => index,
+        IndexKind::Sled => Arc::new(BufferedIndex::new(index, checked.head, options.buffer_bytes)),
+    };
+    State::new(Left::Open, disk, checked.head).write(disk, dir)?;
+    options.probe.reached(probe::AFTER_OPEN);
+    let report = OpenReport {
+        verified: checked.head.sequence.saturating_sub(checked.from.head.sequence),
+        replayed,
+        index: index_found,
+        cut_torn_bytes: checked.torn_bytes,
+        was_clean: state.is_some_and(|state| state.left == Left::Closed),
+    };
+    let passed_over = checked.from.head.sequence > 0;
+    let background = passed_over.then(|| Background::start(reader.clone(), checked.from));
+    let committer = Committer {
+        background: background.transpose()?,
+        shared: Arc::new(Shared::new(index, reader, checked.head, journal.bytes())),
+        journal,
+        probe: Arc::clone(&options.probe),
+        disk: Arc::clone(&options.disk),
+        dir: dir.to_owned(),
+        halted: None,
+        _lock: lock,
+    };
+    Ok((committer, report))
+}
+
+/// Checks the end of the journal where it is as a clean stop has left it, and else all of it. What the index or the last
+/// process knew of was acknowledged, so that it can tell a torn record from one that was lost.
+fn check(
+    reader: &Reader,
+    state: Option<&State>,
+    applied: Option<Head>,
+    options: &StoreOptions,
+) -> Result<Checked, StoreError> {
+    let closed = state.filter(|state| {
+        let threads = options.threading == Threading::Thread;
+        threads && state.left == Left::Closed && applied == Some(state.head)
+    });
+    if let Some(closed) = closed
+        && let Some(checked) = check_end(reader, closed, options)?
+    {
+        return Ok(checked);
+    }
+    let known = state.map_or(0, |state| state.head.sequence);
+    let applied = applied.map(|head| head.sequence);
+    let acknowledged = known.max(applied.unwrap_or(0));
+    reader
+        .check(reader.begin(), acknowledged, applied, options.progress.as_ref())?
+        .map_err(|(damage, _)| reader.damaged(damage))
+}
+
+/// Checks the journal from the last landmark on: at least one record, which names the hash of those before it. `None`
+/// unless it is to the byte what was closed.
+fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<Option<Checked>, StoreError> {
+    let Some(last) = closed.landmarks.first() else {
+        return Ok(None);
+    };
+    let sequence = closed.head.sequence;
+    let checked = reader.check(*last, sequence, Some(sequence), options.progress.as_ref())?;
+    let same = checked
+        .ok()
+        .filter(|end| end.head == closed.head && end.torn_bytes == 0);
+    if same.is_some() {
+        reader.trust(*last, &closed.landmarks);
+    }
+    Ok(same)
+}
+
+/// Brings the index from `applied` up to `head`.
+fn replay(
+    reader: &Reader,
+    index: &dyn Index,
+    applied: u64,
+    head: Head,
+    options: &StoreOptions,
+) -> Result<u64, StoreError> {
+    let failed = |error: super::index::IndexError| StoreError::Index(error.to_string());
+    let mut scanner = reader.scan_from(applied);
+    let total_bytes = reader.len()?;
+    let mut gathered = Writes::new();
+    let mut replayed = 0u64;
+    let mut from = scanner.at.head;
+    while scanner.at.head.sequence < head.sequence {
+        let before = scanner.at;
+        if gathered.is_empty() {
+            from = before.head;
+        }
+        let payload = scanner.next().map_err(reader.failed("read"))?;
+        let Some(writes) = payload.and_then(decode_writes) else {
+            // It was whole a moment ago, when all of it was checked.
+            return Err(reader.damaged(before.damage(DamageKind::Changed)));
+        };
+        if before.head.sequence < applied {
+            continue;
+        }
+        gathered.extend(writes);
+        replayed = replayed.saturating_add(1);
+        if gathered.len() >= REBUILD_ROWS || scanner.at.head == head {
+            apply_in_parts(index, &gathered, from, scanner.at.head).map_err(failed)?;
+            gathered.clear();
+            let done_bytes = scanner.at.offset;
+            (options.progress)(Progress {
+                stage: Stage::Replay,
+                done_bytes,
+                total_bytes,
+            });
+        }
+    }
+    if applied == 0 && head.sequence == 0 {
+        index.apply(&gathered, head).map_err(failed)?;
+    }
+    Ok(replayed)
+}

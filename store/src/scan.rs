@@ -1,0 +1,215 @@
+//! Reading a journal from front to back, and judging what stands at its end.
+
+use crate::disk::SECTOR_BYTES;
+use crate::disk::{CHUNK_BYTES, DiskFile, read_or_zero};
+use crate::error::DamageKind;
+use crate::index::Head;
+use crate::places::Place;
+use crate::record::{self, Format, HEADER_BYTES, TRAILER_BYTES, WHOLE_MAX_BYTES};
+use farthing_planted::{Defect, is_planted};
+use std::io;
+
+/// A part of a file in memory, moved along as it is read. Behind the file's end it reads as zeros.
+struct Window<'a> {
+    file: &'a dyn DiskFile,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    fn new(file: &'a dyn DiskFile) -> Self {
+        Self {
+            file,
+            start: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    fn get(&mut self, offset: u64, count: usize) -> io::Result<&[u8]> {
+        let end = offset.saturating_add(count as u64);
+        if offset < self.start || end > self.start.saturating_add(self.bytes.len() as u64) {
+            self.bytes.resize(count.max(CHUNK_BYTES), 0);
+            self.start = offset;
+            read_or_zero(self.file, offset, &mut self.bytes)?;
+        }
+        let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        Ok(self
+            .bytes
+            .get(from..from.saturating_add(count))
+            .unwrap_or_default())
+    }
+}
+
+/// Reads records one after another, each only if it is whole and follows the one before.
+pub(crate) struct Scanner<'a> {
+    window: Window<'a>,
+    format: Format,
+    /// Where the next record begins, and the last one read.
+    pub(crate) at: Place,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(file: &'a dyn DiskFile, format: Format, at: Place) -> Self {
+        Self {
+            window: Window::new(file),
+            format,
+            at,
+        }
+    }
+
+    /// The payload of the next record; `None` where there is none, for whatever reason.
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        let bytes = self.window.get(self.at.offset, HEADER_BYTES)?;
+        let Some(header) = self.format.header(bytes) else {
+            return Ok(None);
+        };
+        if header.previous != self.at.head {
+            return Ok(None);
+        }
+        let begin = self.at.offset.saturating_add(HEADER_BYTES as u64);
+        let count = header.length.saturating_add(TRAILER_BYTES);
+        let bytes = self.window.get(begin, count)?;
+        let Some((payload, head)) = record::body(&header, bytes) else {
+            return Ok(None);
+        };
+        let offset = begin.saturating_add(count as u64);
+        self.at = Place { offset, head };
+        Ok(Some(payload))
+    }
+}
+
+/// What stands where a [`Scanner`] found no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// The journal's end: nothing but zeros.
+    End,
+    /// What an interrupted write of the next record has left, up to this many bytes.
+    Torn(u64),
+    /// Something else.
+    Damaged(DamageKind),
+}
+
+/// Judges what stands at `at`, where no record follows, when records up to `acknowledged` are known to
+/// have been durable.
+///
+/// There is never more than one record that is not durable, so a torn one is the next in order and nothing stands
+/// behind it; and it was written over zeros, so what is missing of it is zeros: its end, or whole sectors.
+/// Whatever else is found there has changed after it was written. Only a lost bit in a record that also holds
+/// a whole sector of zeros by itself, is the very last, and is known to no index, could be mistaken for torn.
+pub(crate) fn judge(file: &dyn DiskFile, format: Format, at: Place, acknowledged: u64) -> io::Result<Tail> {
+    let Place { offset, head } = at;
+    let end = last_byte(file, offset)?;
+    let missing = acknowledged > head.sequence;
+    if end <= offset {
+        return Ok(if missing {
+            Tail::Damaged(DamageKind::Missing(acknowledged))
+        } else {
+            Tail::End
+        });
+    }
+    let mut window = Window::new(file);
+    let header = format.header(window.get(offset, HEADER_BYTES)?);
+    if header.is_some_and(|header| header.previous != head) {
+        return Ok(Tail::Damaged(DamageKind::Chain));
+    }
+    let whole = header.map(|header| (HEADER_BYTES + TRAILER_BYTES).saturating_add(header.length) as u64);
+    let behind = offset.saturating_add(whole.unwrap_or(1));
+    if is_planted(Defect::DamageTakenForTorn) {
+        return Ok(Tail::Torn(end.saturating_sub(offset)));
+    }
+    if missing || has_later_record(file, format, behind, end, head)? {
+        return Ok(Tail::Damaged(DamageKind::Changed));
+    }
+    let torn = match whole {
+        Some(whole) => torn_body(&mut window, offset, offset.saturating_add(whole), end)?,
+        None => torn_header(&mut window, offset, end)?,
+    };
+    Ok(if torn {
+        Tail::Torn(end.saturating_sub(offset))
+    } else {
+        Tail::Damaged(DamageKind::Changed)
+    })
+}
+
+/// Whether an interrupted write explains a record from `offset` to `whole_end` whose header is there.
+fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> io::Result<bool> {
+    if end > whole_end {
+        return Ok(false);
+    }
+    if end < whole_end {
+        return Ok(true);
+    }
+    let mut at = offset;
+    while at < whole_end {
+        let next = next_sector(at).min(whole_end);
+        if is_zero(window, at, next)? {
+            return Ok(true);
+        }
+        at = next;
+    }
+    Ok(false)
+}
+
+/// Whether an interrupted write explains a record at `offset` whose header is not there.
+fn torn_header(window: &mut Window<'_>, offset: u64, end: u64) -> io::Result<bool> {
+    if end.saturating_sub(offset) > WHOLE_MAX_BYTES as u64 {
+        return Ok(false);
+    }
+    let header_end = offset.saturating_add(HEADER_BYTES as u64);
+    let sector = next_sector(offset);
+    if end < header_end || is_zero(window, offset, sector)? {
+        return Ok(true);
+    }
+    Ok(header_end > sector && is_zero(window, sector, next_sector(sector))?)
+}
+
+fn next_sector(offset: u64) -> u64 {
+    offset
+        .saturating_sub(offset % SECTOR_BYTES)
+        .saturating_add(SECTOR_BYTES)
+}
+
+fn is_zero(window: &mut Window<'_>, from: u64, to: u64) -> io::Result<bool> {
+    let count = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+    Ok(window.get(from, count)?.iter().all(|byte| *byte == 0))
+}
+
+/// Behind the last byte from `offset` on that is not zero; `offset` if there is none.
+fn last_byte(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
+    let len = file.len()?;
+    let (mut at, mut end) = (offset, offset);
+    let mut bytes = vec![0; CHUNK_BYTES];
+    while at < len {
+        read_or_zero(file, at, &mut bytes)?;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            end = at.saturating_add(last as u64).saturating_add(1);
+        }
+        at = at.saturating_add(CHUNK_BYTES as u64);
+    }
+    Ok(end)
+}
+
+/// Whether the header of a record beyond the next one begins between `from` and `end`: it was written only
+/// after those before it were durable.
+fn has_later_record(
+    file: &dyn DiskFile,
+    format: Format,
+    from: u64,
+    end: u64,
+    head: Head,
+) -> io::Result<bool> {
+    let mut at = from;
+    let mut bytes = vec![0; CHUNK_BYTES + HEADER_BYTES];
+    while at < end {
+        read_or_zero(file, at, &mut bytes)?;
+        let later = |header: record::Header| header.previous.sequence > head.sequence;
+        if bytes
+            .windows(HEADER_BYTES)
+            .any(|part| format.header(part).is_some_and(later))
+        {
+            return Ok(true);
+        }
+        at = at.saturating_add(CHUNK_BYTES as u64);
+    }
+    Ok(false)
+}

@@ -1,0 +1,170 @@
+//! The file `state`: how the last process that had the store open left it.
+
+use crate::disk::{Disk, read_file, replace_file};
+use crate::error::StoreError;
+use crate::index::Head;
+use crate::limits::STATE_MAX_BYTES;
+use crate::places::Place;
+use std::path::Path;
+
+/// The file's name in the directory.
+pub(crate) const STATE_NAME: &str = "state";
+const TITLE: &str = "farthing store 1";
+/// Stands for a boot id where the system has none; it equals no other, not even itself.
+const UNKNOWN: &str = "unknown";
+
+/// How a process left the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It has it open, or died.
+    Open,
+    /// It closed it, index and all.
+    Closed,
+    /// Its index failed on a read or a write.
+    IndexFailed,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) left: Left,
+    boot: String,
+    /// Where the journal stood then; it was durable.
+    pub(crate) head: Head,
+    /// Places before that, from it back: only of one that was closed.
+    pub(crate) landmarks: Vec<Place>,
+}
+
+impl State {
+    pub(crate) fn new(left: Left, disk: &dyn Disk, head: Head) -> Self {
+        Self {
+            left,
+            boot: disk.boot_id().unwrap_or_else(|| UNKNOWN.into()),
+            head,
+            landmarks: Vec::new(),
+        }
+    }
+
+    /// That the store was closed, and where it is found again.
+    pub(crate) fn closed(disk: &dyn Disk, head: Head, landmarks: Vec<Place>) -> Self {
+        Self {
+            landmarks,
+            ..Self::new(Left::Closed, disk, head)
+        }
+    }
+
+    /// Whether the machine has run on since this was written.
+    pub(crate) fn same_boot(&self, disk: &dyn Disk) -> bool {
+        disk.boot_id().is_some_and(|now| now == self.boot)
+    }
+
+    /// The state in `dir`; `None` when there is no such file or it is damaged, which only costs a rebuild.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Option<Self> {
+        let bytes = read_file(disk, &dir.join(STATE_NAME), STATE_MAX_BYTES).ok()??;
+        Self::parse(&String::from_utf8(bytes).ok()?)
+    }
+
+    pub(crate) fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(STATE_NAME);
+        replace_file(disk, &path, self.text().as_bytes())
+            .map_err(StoreError::disk(format!("write {}", path.display())))
+    }
+
+    fn text(&self) -> String {
+        let left = match self.left {
+            Left::Open => "open",
+            Left::Closed => "closed",
+            Left::IndexFailed => "index-failed",
+        };
+        let hash = hex::encode(self.head.hash);
+        let mut lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
+        for Place { offset, head } in &self.landmarks {
+            lines += &format!("{offset} {} {}\n", head.sequence, hex::encode(head.hash));
+        }
+        let crc = crc32fast::hash(lines.as_bytes());
+        format!("{lines}{crc:08x}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next()? != TITLE {
+            return None;
+        }
+        let left = match lines.next()? {
+            "open" => Left::Open,
+            "closed" => Left::Closed,
+            "index-failed" => Left::IndexFailed,
+            _ => return None,
+        };
+        let boot = lines.next()?.to_owned();
+        let head = head(lines.next()?, lines.next()?)?;
+        // Up to the line that is none: the sum.
+        let landmarks = lines.map_while(place).collect();
+        let state = Self {
+            left,
+            boot,
+            head,
+            landmarks,
+        };
+        (state.text() == text).then_some(state)
+    }
+}
+
+fn head(sequence: &str, hash: &str) -> Option<Head> {
+    let sequence = sequence.parse().ok()?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(hash, &mut bytes).ok()?;
+    Some(Head {
+        sequence,
+        hash: bytes,
+    })
+}
+
+fn place(line: &str) -> Option<Place> {
+    let mut words = line.split(' ');
+    let offset = words.next()?.parse().ok()?;
+    let head = head(words.next()?, words.next()?)?;
+    Some(Place { offset, head })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn it_reads_back_and_a_changed_byte_is_seen() {
+        let disk = MemoryDisk::new();
+        let dir = Path::new("/d");
+        let head = |sequence| Head {
+            sequence,
+            hash: [9; 32],
+        };
+        let landmarks = [(50_000, 700), (20_000, 256)].map(|(offset, sequence)| Place {
+            offset,
+            head: head(sequence),
+        });
+        let state = State::closed(&disk, head(777), landmarks.to_vec());
+        state.write(&disk, dir).unwrap();
+        assert_eq!(State::read(&disk, dir), Some(state.clone()));
+        assert!(state.same_boot(&disk));
+        let path = dir.join(STATE_NAME);
+        for offset in 0..disk.bytes(&path).unwrap().len() as u64 {
+            disk.flip(&path, offset, 1);
+            assert_eq!(State::read(&disk, dir), None, "byte {offset}");
+            disk.flip(&path, offset, 1);
+        }
+        let longest = vec![
+            Place {
+                offset: u64::MAX,
+                head: head(u64::MAX)
+            };
+            64
+        ];
+        let state = State::closed(&disk, head(u64::MAX), longest);
+        state.write(&disk, dir).unwrap();
+        assert_eq!(State::read(&disk, dir), Some(state.clone()));
+        disk.crash(1);
+        assert!(!state.same_boot(&disk));
+    }
+}

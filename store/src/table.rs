@@ -1,0 +1,159 @@
+//! Typed tables over the store's bytes.
+
+use crate::error::StoreError;
+use crate::key::{FixedKey, Key};
+use crate::limits::VALUE_MAX_BYTES;
+use crate::transaction::{RESERVED_PREFIX, SCHEMA_PREFIX, Transaction};
+use crate::view::View;
+use farthing_protocol::wire;
+use serde::{Serialize, de::DeserializeOwned};
+use std::marker::PhantomData;
+use std::ops::Bound;
+
+/// A table: keys of type `K`, values of type `V`, told from other tables by one byte.
+pub struct Table<K, V> {
+    prefix: u8,
+    name: &'static str,
+    types: PhantomData<fn(K) -> V>,
+}
+
+impl<K, V> Table<K, V> {
+    /// The table whose keys begin with `prefix`, 1 to 253. The name is for error messages.
+    pub const fn new(prefix: u8, name: &'static str) -> Self {
+        assert!(
+            prefix != RESERVED_PREFIX && prefix < SCHEMA_PREFIX,
+            "the prefixes 0, 254 and 255 are the store's own"
+        );
+        Self {
+            prefix,
+            name,
+            types: PhantomData,
+        }
+    }
+
+    /// The store's own table in every partition.
+    pub(crate) const fn of_the_store(name: &'static str) -> Self {
+        Self {
+            prefix: SCHEMA_PREFIX,
+            name,
+            types: PhantomData,
+        }
+    }
+
+    /// The byte that its keys begin with.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
+    /// The row at `key` as the transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`] when the index fails, [`StoreError::Row`] when the row does not decode.
+    pub fn get(&self, tx: &mut Transaction<'_>, key: &K) -> Result<Option<V>, StoreError> {
+        tx.get(&self.key(key))?
+            .map(|bytes| self.decode(&bytes))
+            .transpose()
+    }
+
+    /// Sets the row at `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`], or [`StoreError::Row`] when the value does not encode.
+    pub fn put(&self, tx: &mut Transaction<'_>, key: &K, value: &V) -> Result<(), StoreError> {
+        let bytes = wire::encode(value).map_err(|error| self.bad_row(error.to_string()))?;
+        tx.put(&self.key(key), bytes)
+    }
+
+    /// Removes the row at `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`].
+    pub fn delete(&self, tx: &mut Transaction<'_>, key: &K) -> Result<(), StoreError> {
+        tx.delete(&self.key(key))
+    }
+
+    /// The durable row at `key`.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn peek(&self, view: &View, key: &K) -> Result<Option<V>, StoreError> {
+        view.get(&self.key(key))?
+            .map(|bytes| self.decode(&bytes))
+            .transpose()
+    }
+
+    /// Durable rows in key order, from `from` on; at most `limit` of them, and never more than
+    /// [`SCAN_MAX_ROWS`](super::limits::SCAN_MAX_ROWS). To go on, pass the last key as `Bound::Excluded`.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn scan(&self, view: &View, from: Bound<&K>, limit: usize) -> Result<Vec<(K, V)>, StoreError> {
+        self.scan_bytes(view, &[], from, limit)
+    }
+
+    /// As [`Table::scan`], but only rows whose key's first part is `under`.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn scan_under<P: FixedKey>(
+        &self,
+        view: &View,
+        under: &P,
+        from: Bound<&K>,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, StoreError> {
+        let mut bytes = Vec::new();
+        under.write(&mut bytes);
+        self.scan_bytes(view, &bytes, from, limit)
+    }
+
+    /// As [`Table::scan`], but only rows whose key's bytes begin with `prefix`.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    pub fn scan_bytes(
+        &self,
+        view: &View,
+        prefix: &[u8],
+        from: Bound<&K>,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, StoreError> {
+        let mut whole = vec![self.prefix];
+        whole.extend_from_slice(prefix);
+        let from = from.map(|key| self.key(key));
+        let rows = view.scan(&whole, from.as_ref().map(Vec::as_slice), limit)?;
+        rows.into_iter()
+            .map(|(key, value)| self.row(&key, &value))
+            .collect()
+    }
+
+    fn row(&self, key: &[u8], value: &[u8]) -> Result<(K, V), StoreError> {
+        let own = key.get(1..).unwrap_or_default();
+        let key = K::read(own).ok_or_else(|| self.bad_row(format!("its key has {} bytes", own.len())))?;
+        Ok((key, self.decode(value)?))
+    }
+
+    fn key(&self, key: &K) -> Vec<u8> {
+        let mut bytes = vec![self.prefix];
+        key.write(&mut bytes);
+        bytes
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<V, StoreError> {
+        wire::decode(bytes, VALUE_MAX_BYTES).map_err(|error| self.bad_row(error.to_string()))
+    }
+
+    fn bad_row(&self, why: String) -> StoreError {
+        StoreError::Row {
+            table: self.name,
+            why,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a transaction sees and what it may do.
+
+use crate::error::StoreError;
+use crate::index::Index;
+use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
+use crate::partition::Partition;
+use std::collections::BTreeMap;
+
+/// The prefix that no table may have: the store's own.
+pub(crate) const RESERVED_PREFIX: u8 = 0;
+
+/// The prefix of the row that holds the schema version: in each partition one of its own.
+pub(crate) const SCHEMA_PREFIX: u8 = 254;
+
+/// The prefix of all partitions, which no table may have either.
+pub(crate) const PARTITIONS_PREFIX: u8 = 255;
+
+/// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// One transaction under way. It sees its own writes, then those of the earlier transactions of its
+/// batch, then the index; its own take effect only when its closure returns `Ok`.
+pub struct Transaction<'a> {
+    partition: Partition,
+    batch: &'a Writes,
+    index: &'a dyn Index,
+    own: Writes,
+    own_bytes: usize,
+    /// The first failure of the index, which the closure may have swallowed and the committer must not.
+    index_failed: Option<String>,
+    /// The first write that was refused: a closure that swallows it must not have the others written.
+    refused: Option<StoreError>,
+}
+
+/// What a write costs in a record besides its key and value (bytes, rounded up).
+const WRITE_OVERHEAD_BYTES: usize = 16;
+
+/// What a transaction has come to.
+pub(crate) struct Done {
+    pub(crate) writes: Writes,
+    /// What they take in a record, at most (bytes).
+    pub(crate) bytes: usize,
+    pub(crate) index_failed: Option<String>,
+    pub(crate) refused: Option<StoreError>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(partition: Partition, batch: &'a Writes, index: &'a dyn Index) -> Self {
+        Self {
+            partition,
+            batch,
+            index,
+            own: Writes::new(),
+            own_bytes: 0,
+            index_failed: None,
+            refused: None,
+        }
+    }
+
+    /// The value at `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], and [`StoreError::Index`] when the index fails.
+    pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        check_key(key, &self.partition)?;
+        let key = self.partition.outer(key);
+        if let Some(written) = self.own.get(&key).or_else(|| self.batch.get(&key)) {
+            return Ok(written.clone());
+        }
+        self.index.get(&key).map_err(|error| {
+            self.index_failed.get_or_insert_with(|| error.to_string());
+            StoreError::Index(error.to_string())
+        })
+    }
+
+    /// Sets the value at `key`, in place of what is there.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`]; the transaction fails then, whatever its closure returns.
+    pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        self.write(key, Some(value))
+    }
+
+    /// Removes what is at `key`, if anything.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.write(key, None)
+    }
+
+    /// Whether it has written anything.
+    pub fn has_written(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    fn write(&mut self, key: &[u8], value: Option<Vec<u8>>) -> Result<(), StoreError> {
+        let result = self.check_write(key, value.as_ref().map_or(0, Vec::len));
+        match &result {
+            Ok(()) => {
+                self.own.insert(self.partition.outer(key), value);
+            }
+            Err(error) => {
+                self.refused.get_or_insert_with(|| error.clone());
+            }
+        }
+        result
+    }
+
+    fn check_write(&mut self, key: &[u8], value_bytes: usize) -> Result<(), StoreError> {
+        check_key(key, &self.partition)?;
+        check_length("value", value_bytes, VALUE_MAX_BYTES)?;
+        let more = key
+            .len()
+            .saturating_add(value_bytes)
+            .saturating_add(WRITE_OVERHEAD_BYTES);
+        // Overwritten values are counted again: the bound is on what the closure does, and simple.
+        let bytes = self.own_bytes.saturating_add(more);
+        check_length("transaction", bytes, TRANSACTION_MAX_BYTES)?;
+        self.own_bytes = bytes;
+        Ok(())
+    }
+
+    pub(crate) fn done(self) -> Done {
+        Done {
+            writes: self.own,
+            bytes: self.own_bytes,
+            index_failed: self.index_failed,
+            refused: self.refused,
+        }
+    }
+}
+
+pub(crate) fn check_key(key: &[u8], partition: &Partition) -> Result<(), StoreError> {
+    check_length("key", key.len(), partition.key_max_bytes())?;
+    match key.first() {
+        None | Some(&RESERVED_PREFIX | &PARTITIONS_PREFIX) => Err(StoreError::ReservedKey),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_length(what: &'static str, got_bytes: usize, max_bytes: usize) -> Result<(), StoreError> {
+    if got_bytes > max_bytes {
+        return Err(StoreError::TooLong {
+            what,
+            got_bytes,
+            max_bytes,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Reading the durable state, apart from transactions.
+
+use crate::committer::Shared;
+use crate::error::StoreError;
+use crate::index::Row;
+use crate::limits::SCAN_MAX_ROWS;
+use crate::partition::Partition;
+use crate::transaction::check_key;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The durable state, read-only. Each call sees one moment between two batches; two calls may see two.
+#[derive(Clone)]
+pub struct View {
+    shared: Arc<Shared>,
+    partition: Partition,
+}
+
+impl View {
+    pub(crate) fn new(shared: Arc<Shared>, partition: Partition) -> Self {
+        Self { shared, partition }
+    }
+
+    /// The durable value at `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        check_key(key, &self.partition)?;
+        let found = self.shared.index.get(&self.partition.outer(key));
+        found.map_err(|error| self.shared.index_failed(&error))
+    }
+
+    /// Rows in key order whose keys begin with `prefix`, from `from` on (a whole key, the prefix
+    /// included); at most `limit`, and never more than [`SCAN_MAX_ROWS`].
+    ///
+    /// # Errors
+    /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
+    pub fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        check_key(prefix, &self.partition)?;
+        let prefix = self.partition.outer(prefix);
+        let from = self.partition.outer_bound(from);
+        let from = from.as_ref().map(Vec::as_slice);
+        let rows = self.shared.index.scan(&prefix, from, limit.min(SCAN_MAX_ROWS));
+        let rows = rows.map_err(|error| self.shared.index_failed(&error))?;
+        let inner = |(key, value)| (self.partition.inner(key), value);
+        Ok(rows.into_iter().map(inner).collect())
+    }
+
+    /// As [`View::scan`], beginning behind `after`.
+    ///
+    /// # Errors
+    /// As [`View::scan`].
+    pub fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.scan(prefix, after.map_or(Bound::Unbounded, Bound::Excluded), limit)
+    }
+}

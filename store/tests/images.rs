@@ -1,0 +1,462 @@
+//! Power failures on real files, across the journal's and the index's: every write to the journal is recorded as it is
+//! made, and what sled has in its files is recorded beside it. From the recording are built the disks that a power
+//! failure could have left: of what was not synced some writes whole, some torn, some not at all, in any order, and of
+//! sled's files, which nobody syncs before the store is closed, any mixture of sectors old and new. On each the store
+//! opens by itself with all that was acknowledged and nothing that was not written.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_store::{
+    OpenReport, Store, StoreError, StoreOptions, Table, Transaction,
+    disk::{DirectoryLock, Disk, DiskFile, FileDisk, SECTOR_BYTES},
+    entropy::{Entropy, SeededEntropy},
+};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
+const SECTOR: usize = SECTOR_BYTES as usize;
+
+/// The files of a folder by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Something that was done to the store's own files, by name.
+#[derive(Debug, Clone)]
+enum Op {
+    Create(String),
+    Write(String, u64, Vec<u8>),
+    Resize(String, u64),
+    Rename(String, String),
+    Sync(String),
+    SyncDir,
+}
+
+/// What was done, what sled had in its files right before, and how many rows were acknowledged by then.
+struct Recorded {
+    op: Op,
+    index: Arc<Files>,
+    acknowledged: u64,
+}
+
+/// What happened since the files were last all durable.
+#[derive(Default)]
+struct Recording {
+    /// What there was at first, all of it durable.
+    base: Files,
+    base_index: Files,
+    ops: Vec<Recorded>,
+    acknowledged: u64,
+}
+
+/// The real disk, which is recorded.
+#[derive(Clone)]
+struct RecordingDisk {
+    dir: PathBuf,
+    recording: Arc<Mutex<Recording>>,
+    boot: u32,
+}
+
+impl RecordingDisk {
+    fn note(&self, op: Op) {
+        let now = files(&self.dir.join("index"));
+        let mut recording = self.recording.lock().unwrap();
+        let before = recording.ops.last().map(|recorded| recorded.index.clone());
+        let index = before
+            .filter(|before| **before == now)
+            .unwrap_or_else(|| Arc::new(now));
+        let acknowledged = recording.acknowledged;
+        recording.ops.push(Recorded {
+            op,
+            index,
+            acknowledged,
+        });
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn files(dir: &Path) -> Files {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Files::new();
+    };
+    let paths = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
+    paths
+        .map(|path| (name(&path), fs::read(&path).unwrap()))
+        .collect()
+}
+
+impl Disk for RecordingDisk {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = FileDisk.open(path)?;
+        Ok(Box::new(RecordingFile(self.clone(), name(path), file)))
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.note(Op::Create(name(path)));
+        let file = FileDisk.create(path)?;
+        Ok(Box::new(RecordingFile(self.clone(), name(path), file)))
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        FileDisk.list(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        FileDisk.create_dir(dir)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        FileDisk.remove(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note(Op::Rename(name(from), name(to)));
+        FileDisk.rename(from, to)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        FileDisk.sync_dir(dir)?;
+        self.note(Op::SyncDir);
+        Ok(())
+    }
+    fn lock(&self, dir: &Path) -> io::Result<Box<dyn DirectoryLock>> {
+        FileDisk.lock(dir)
+    }
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        FileDisk.free_bytes(dir)
+    }
+    fn boot_id(&self) -> Option<String> {
+        Some(format!("boot {}", self.boot))
+    }
+}
+
+struct RecordingFile(RecordingDisk, String, Box<dyn DiskFile>);
+
+impl DiskFile for RecordingFile {
+    fn len(&self) -> io::Result<u64> {
+        self.2.len()
+    }
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        self.2.read_at(offset, out)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.note(Op::Write(self.1.clone(), offset, bytes.to_vec()));
+        self.2.write_at(offset, bytes)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.2.sync_data()?;
+        self.0.note(Op::Sync(self.1.clone()));
+        Ok(())
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.note(Op::Resize(self.1.clone(), len));
+        self.2.truncate(len)
+    }
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        if self.2.len()? < len {
+            self.0.note(Op::Resize(self.1.clone(), len));
+        }
+        self.2.preallocate(len)
+    }
+}
+
+fn directory() -> tempfile::TempDir {
+    // Hundreds of disks are written and synced: in memory where the machine has such a place.
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    made.unwrap()
+}
+
+fn open(dir: &Path, recording: &Arc<Mutex<Recording>>, boot: u32) -> Result<(Store, OpenReport), StoreError> {
+    let disk = RecordingDisk {
+        dir: dir.to_owned(),
+        recording: recording.clone(),
+        boot,
+    };
+    let options = StoreOptions {
+        disk: Arc::new(disk),
+        preallocate_bytes: 16 * 1024,
+        cache_bytes: 1 << 20,
+        // So little that rows go to sled all the time.
+        buffer_bytes: 4 * 1024,
+        entropy: Arc::new(SeededEntropy::new(5)),
+        ..StoreOptions::default()
+    };
+    Store::open(dir, options)
+}
+
+fn row(number: u64) -> Vec<u8> {
+    vec![number as u8 | 1; (number * 37 % 1500) as usize + 1]
+}
+
+fn write(store: &Store, recording: &Mutex<Recording>, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        let put = move |tx: &mut Transaction<'_>| ROWS.put(tx, &number, &row(number));
+        store.transact_blocking(put).unwrap();
+        recording.lock().unwrap().acknowledged = number;
+    }
+}
+
+/// How many rows there are, all of them right and without a gap.
+fn count(store: &Store) -> Result<u64, StoreError> {
+    let rows = ROWS.scan(&store.view(), Bound::Unbounded, 4096)?;
+    for (at, (number, value)) in rows.iter().enumerate() {
+        assert_eq!((*number, value), (at as u64 + 1, &row(at as u64 + 1)));
+    }
+    Ok(rows.len() as u64)
+}
+
+/// A recording of a store that is made, closed, opened again and written to.
+fn recorded(closed_before: bool) -> Recording {
+    let dir = directory();
+    let recording = Arc::new(Mutex::new(Recording::default()));
+    let mut first = 1;
+    if closed_before {
+        let (store, _) = open(dir.path(), &recording, 1).unwrap();
+        write(&store, &recording, 1..=40);
+        store.close().unwrap();
+        let mut recording = recording.lock().unwrap();
+        recording.base = files(dir.path());
+        recording.base_index = files(&dir.path().join("index"));
+        recording.ops.clear();
+        first = 41;
+    }
+    let (store, _) = open(dir.path(), &recording, 1).unwrap();
+    write(&store, &recording, first..=first + 39);
+    drop(store);
+    Arc::into_inner(recording).unwrap().into_inner().unwrap()
+}
+
+struct Dice(SeededEntropy);
+
+impl Dice {
+    fn below(&self, bound: usize) -> usize {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        (u64::from_le_bytes(bytes) % bound.max(1) as u64) as usize
+    }
+}
+
+/// The disk of a machine that lost power right before `recording.ops[at]`.
+fn image(recording: &Recording, at: usize, dice: &Dice) -> (Files, Files) {
+    // Contents by a number of their own, and names for them, as they were at each moment and as they are durable.
+    let mut contents: Vec<(Vec<u8>, Vec<Op>)> = Vec::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, bytes) in &recording.base {
+        names.insert(name.clone(), contents.len());
+        contents.push((bytes.clone(), Vec::new()));
+    }
+    let mut durable_names = names.clone();
+    for Recorded { op, .. } in &recording.ops[..at] {
+        match op {
+            Op::Create(name) => {
+                names.insert(name.clone(), contents.len());
+                contents.push(Default::default());
+            }
+            Op::Write(name, ..) | Op::Resize(name, _) => contents[names[name]].1.push(op.clone()),
+            Op::Rename(from, to) => {
+                let moved = names.remove(from).unwrap();
+                names.insert(to.clone(), moved);
+            }
+            Op::Sync(name) => {
+                let (bytes, pending) = &mut contents[names[name]];
+                pending.drain(..).for_each(|op| apply(bytes, &op));
+            }
+            Op::SyncDir => durable_names.clone_from(&names),
+        }
+    }
+    let kept_names = if dice.below(2) == 0 { names } else { durable_names };
+    let torn = |(bytes, pending): &(Vec<u8>, Vec<Op>)| {
+        let mut bytes = bytes.clone();
+        let mut pending: Vec<&Op> = pending.iter().collect();
+        while !pending.is_empty() {
+            // In any order.
+            let op = pending.swap_remove(dice.below(pending.len()));
+            tear(op, dice).iter().for_each(|op| apply(&mut bytes, op));
+        }
+        bytes
+    };
+    let journal = kept_names
+        .into_iter()
+        .map(|(name, at)| (name, torn(&contents[at])))
+        .collect();
+    (journal, mixed(recording, at, dice))
+}
+
+/// Sled's files, each sector of them as it was at any moment since they were last synced.
+fn mixed(recording: &Recording, at: usize, dice: &Dice) -> Files {
+    let moments = &recording.ops[..=at.min(recording.ops.len() - 1)];
+    // A folder as it was at some moment has its names; whole files of other moments would not be an older disk.
+    let some = &moments[dice.below(moments.len())].index;
+    let mut mixed = if some.is_empty() {
+        recording.base_index.clone()
+    } else {
+        some.as_ref().clone()
+    };
+    for (name, bytes) in &mut mixed {
+        let often = 1 + dice.below(8);
+        for (number, sector) in bytes.chunks_mut(SECTOR).enumerate() {
+            if dice.below(often) != 0 {
+                continue;
+            }
+            let other = moments[dice.below(moments.len())].index.get(name);
+            let from = number * SECTOR;
+            match other.and_then(|other| other.get(from..from + sector.len())) {
+                Some(other) => sector.copy_from_slice(other),
+                None => sector.fill(0),
+            }
+        }
+    }
+    mixed
+}
+
+/// What reached the platter of one write: a prefix, or some of its sectors.
+fn tear(op: &Op, dice: &Dice) -> Vec<Op> {
+    let Op::Write(name, offset, bytes) = op else {
+        return if dice.below(2) == 0 {
+            vec![]
+        } else {
+            vec![op.clone()]
+        };
+    };
+    match dice.below(4) {
+        0 => vec![],
+        1 => vec![op.clone()],
+        2 => vec![Op::Write(
+            name.clone(),
+            *offset,
+            bytes[..dice.below(bytes.len())].to_vec(),
+        )],
+        _ => {
+            let sectors = bytes.chunks(SECTOR).enumerate().filter(|_| dice.below(2) == 0);
+            let write = |(at, sector): (usize, &[u8])| {
+                Op::Write(name.clone(), offset + (at * SECTOR) as u64, sector.to_vec())
+            };
+            sectors.map(write).collect()
+        }
+    }
+}
+
+fn apply(bytes: &mut Vec<u8>, op: &Op) {
+    match op {
+        Op::Write(_, offset, new) => {
+            let (from, end) = (*offset as usize, *offset as usize + new.len());
+            bytes.resize(bytes.len().max(end), 0);
+            bytes[from..end].copy_from_slice(new);
+        }
+        Op::Resize(_, len) => bytes.resize(*len as usize, 0),
+        Op::Create(_) | Op::Rename(..) | Op::Sync(_) | Op::SyncDir => unreachable!("no change of bytes"),
+    }
+}
+
+fn lay_out(dir: &Path, journal: &Files, index: &Files) {
+    fs::create_dir_all(dir.join("index")).unwrap();
+    journal
+        .iter()
+        .for_each(|(name, bytes)| fs::write(dir.join(name), bytes).unwrap());
+    index
+        .iter()
+        .for_each(|(name, bytes)| fs::write(dir.join("index").join(name), bytes).unwrap());
+    if index.is_empty() {
+        fs::remove_dir(dir.join("index")).unwrap();
+    }
+}
+
+/// How many disks are built of each recording.
+const IMAGES: u64 = 150;
+
+#[test]
+fn after_a_power_failure_at_any_moment_both_files_agree_again_and_nothing_acknowledged_is_gone() {
+    for closed_before in [false, true] {
+        let recording = recorded(closed_before);
+        let mut rebuilt = 0;
+        for seed in 0..IMAGES {
+            let dice = Dice(SeededEntropy::new(seed));
+            let at = dice.below(recording.ops.len());
+            let (journal, index) = image(&recording, at, &dice);
+            // A machine on which the store's own folder was not durable yet has nothing of it at all.
+            if journal.is_empty() && recording.ops[at].acknowledged == 0 {
+                continue;
+            }
+            let dir = directory();
+            lay_out(dir.path(), &journal, &index);
+            let what = format!(
+                "closed before: {closed_before}, seed {seed}, at {at} of {}",
+                recording.ops.len()
+            );
+            let ignored = Arc::default();
+            let (store, report) =
+                open(dir.path(), &ignored, 2).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let there = count(&store).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let acknowledged = recording.ops[at].acknowledged;
+            assert!(
+                there == acknowledged || there == acknowledged + 1,
+                "{what}: {there} rows, {acknowledged} were acknowledged"
+            );
+            rebuilt += u32::from(report.rebuilt());
+            // And it goes on, and closes, and opens with what it has.
+            write(&store, &ignored, there + 1..=there + 3);
+            store.close().unwrap();
+            let (store, report) = open(dir.path(), &ignored, 3).unwrap();
+            assert!(!report.rebuilt(), "{what}: {report:?}");
+            assert_eq!(count(&store).unwrap(), there + 3, "{what}");
+        }
+        println!("closed before: {closed_before}: {IMAGES} disks, {rebuilt} indexes rebuilt");
+        assert!(
+            rebuilt > IMAGES as u32 / 2,
+            "an index that was open when the power went is never believed"
+        );
+    }
+}
+
+#[test]
+fn damage_on_top_of_a_power_failure_is_named_or_mended_and_never_a_wrong_row() {
+    let recording = recorded(true);
+    let (mut named, mut mended) = (0, 0);
+    for seed in 0..IMAGES {
+        let dice = Dice(SeededEntropy::new(1000 + seed));
+        let at = dice.below(recording.ops.len());
+        let (mut journal, mut index) = image(&recording, at, &dice);
+        let acknowledged = recording.ops[at].acknowledged;
+        // A bit of the journal within what was acknowledged, or a stretch of sled's file.
+        let in_journal = dice.below(2) == 0;
+        if in_journal {
+            let bytes = journal.get_mut("journal").unwrap();
+            let written = recording.base["journal"]
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .unwrap();
+            bytes[dice.below(written)] ^= 1 << dice.below(8);
+        } else if let Some(bytes) = index.get_mut("db") {
+            let from = dice.below(bytes.len());
+            bytes[from..].iter_mut().take(300).for_each(|byte| *byte ^= 0x55);
+        }
+        let dir = directory();
+        lay_out(dir.path(), &journal, &index);
+        match open(dir.path(), &Arc::default(), 2) {
+            Err(StoreError::Damaged { .. }) if in_journal => named += 1,
+            Ok((store, _)) if !in_journal => {
+                let there = count(&store).unwrap();
+                assert!(there == acknowledged || there == acknowledged + 1, "seed {seed}");
+                mended += 1;
+            }
+            other => panic!(
+                "seed {seed}, in the journal: {in_journal}: {:?}",
+                other.map(|_| ())
+            ),
+        }
+    }
+    println!("{named} were named, {mended} mended");
+}
