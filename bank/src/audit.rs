@@ -13,8 +13,8 @@ use crate::rows::{
     ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, NOTES, TOTALS, Totals, WITHDRAWN,
 };
 use farthing_coin::KeyId;
-use farthing_node::store::{Key, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use farthing_protocol::{documents::Issued, money::Amount};
+use farthing_store::{Key, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
 

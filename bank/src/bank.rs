@@ -5,19 +5,21 @@ use crate::rows::{HEADS, KeyRoot};
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::{
     card::{Card, RoleName},
-    clock::Clock,
-    entropy::{Entropy, SeededEntropy},
     history::{History, HistoryParts},
     network::Network,
     operator::status::KeyListStatus,
     peers::Peers,
-    store::Store,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     allowance::Allowances,
     issue::Sessions,
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
+};
+use farthing_store::{
+    Store,
+    clock::Clock,
+    entropy::{Entropy, SeededEntropy},
 };
 use std::sync::{
     Arc, Mutex, PoisonError, RwLock,

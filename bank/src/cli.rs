@@ -11,7 +11,6 @@ use farthing_coin::{Calendar, is_currency};
 use farthing_node::{
     admin::AdminError,
     card::RoleName,
-    entropy::{Entropy, SystemEntropy},
     home::Home,
     logging::{self, LogFormat},
     operator::{
@@ -20,6 +19,7 @@ use farthing_node::{
     },
     terminal::json_lines,
 };
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path, process::ExitCode};
 

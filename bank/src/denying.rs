@@ -3,13 +3,14 @@
 use crate::bank::Bank;
 use crate::rows::{EXCHANGED, FINISHED, PURCHASES};
 use farthing_coin::{KeyId, PublicKey, Signed};
-use farthing_node::{call::unavailable, store::StoreError};
+use farthing_node::call::unavailable;
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
     documents::Issued,
     refusal::Refusal,
     settle::BankPurchase,
 };
+use farthing_store::StoreError;
 use std::ops::Bound;
 
 /// The most escrows of one purchase id that are looked through for the one that its terms name.

@@ -5,8 +5,8 @@
 
 use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
 use farthing_coin::PublicKey;
-use farthing_node::store::{StoreError, Transaction};
 use farthing_protocol::money::Amount;
+use farthing_store::{StoreError, Transaction};
 
 /// The longest reference, and the longest name of an account (characters).
 pub const LABEL_MAX_CHARS: usize = 64;

@@ -4,7 +4,6 @@
 use crate::bank::Bank;
 use crate::rows::{COINS, CONTRADICTIONS, PURCHASES};
 use farthing_coin::{PublicKey, Signed};
-use farthing_node::store::StoreError;
 use farthing_protocol::{
     coins::CoinState,
     decide::SignedDecision,
@@ -12,6 +11,7 @@ use farthing_protocol::{
     evidence::{PAPERS_MAX, Papers, ShownUse},
     settle::BankPurchase,
 };
+use farthing_store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 

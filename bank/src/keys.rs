@@ -8,13 +8,10 @@ use farthing_coin::{
     Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, SecretKey,
     Signed,
 };
-use farthing_node::{
-    home::files,
-    operator::status::KeyListStatus,
-    store::{Store, StoreError, View, limits::SCAN_MAX_ROWS},
-};
+use farthing_node::{home::files, operator::status::KeyListStatus};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
+use farthing_store::{Store, StoreError, View, limits::SCAN_MAX_ROWS};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::{

@@ -2,8 +2,8 @@
 
 use crate::rows::{EPOCHS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, KEY_ROOT};
 use farthing_coin::{Denomination, KeyId, KeyList, MAX_EPOCHS};
-use farthing_node::store::{Migration, StoreError};
 use farthing_protocol::exchange::finish_digest;
+use farthing_store::{Migration, StoreError};
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 /// Brings the rows of version 1 to version 2: what is held now may be aborted by its escrow's word alone, and the index

@@ -9,8 +9,6 @@ pub use farthing_node::operator::STORE_DIR;
 use farthing_node::{
     admin::AdminHandler,
     card::RoleName,
-    clock::SystemClock,
-    entropy::SystemEntropy,
     history::History,
     home::{Home, HomeError},
     network::{Lane, Service},
@@ -19,8 +17,8 @@ use farthing_node::{
     process::StopToken,
     quic::QuicNetwork,
     serve::{Role, ServeError, open_store, serve},
-    store::{Store, StoreError},
 };
+use farthing_store::{Store, StoreError, clock::SystemClock, entropy::SystemEntropy};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -75,7 +73,7 @@ pub fn create(
     settings: BankSettings,
 ) -> Result<Home<BankSettings>, BankError> {
     settings.check_life()?;
-    let entropy: &dyn farthing_node::entropy::Entropy = &SystemEntropy;
+    let entropy: &dyn farthing_store::entropy::Entropy = &SystemEntropy;
     let home = Home::create(dir, RoleName::Bank, name, listen, settings, &mut entropy.rng())?;
     Master::generate(&mut entropy.rng()).create(dir)?;
     Ok(home)

@@ -10,7 +10,6 @@ use farthing_node::{
     call::{CallError, ask},
     card::RoleName,
     process::StopToken,
-    store::StoreError,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -20,6 +19,7 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
     settle::{SettleOne, only},
 };
+use farthing_store::StoreError;
 use std::{
     collections::BTreeSet,
     ops::Bound,

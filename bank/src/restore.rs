@@ -2,10 +2,7 @@
 
 use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, NOTES, TOTALS, WITHDRAWN};
 use farthing_coin::{SecretKey, Signed};
-use farthing_node::{
-    call::unavailable,
-    store::{StoreError, View},
-};
+use farthing_node::call::unavailable;
 use farthing_protocol::{
     coins::CoinState,
     limits::RESTORE_PAGE_MAX,
@@ -14,6 +11,7 @@ use farthing_protocol::{
         BucketPage, BucketRecord, BucketRequest, CoinUsed, Shelf, VerifiedWithdrawals, WithdrawalsPage,
     },
 };
+use farthing_store::{StoreError, View};
 use std::ops::Bound;
 
 /// One more than a page holds, to see whether there are more.

@@ -6,11 +6,11 @@
 
 use farthing_coin::{EpochKeys, KeyId, PublicKey};
 use farthing_node::history::HeadsTable;
-use farthing_node::store::{StoreError, Table, Transaction};
 use farthing_protocol::{
     coins::CoinState, decide::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
     restore::Memo, settle::BankPurchase,
 };
+use farthing_store::{StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
 /// Accounts, by the key that owns them.

@@ -10,7 +10,6 @@ use farthing_node::{
     call::{Undone, check_lane, refused, unavailable},
     card::RoleName,
     network::{Lane, Service},
-    store::Transaction,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -33,6 +32,7 @@ use farthing_protocol::{
     },
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
 };
+use farthing_store::Transaction;
 use std::sync::{Arc, PoisonError};
 
 #[async_trait]

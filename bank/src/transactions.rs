@@ -11,10 +11,7 @@ use crate::rows::{
     move_coins, purchase_key,
 };
 use farthing_coin::PublicKey;
-use farthing_node::{
-    call::Undone,
-    store::{StoreError, Transaction, View},
-};
+use farthing_node::call::Undone;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     coins::CoinState,
@@ -29,6 +26,7 @@ use farthing_protocol::{
     settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
+use farthing_store::{StoreError, Transaction, View};
 
 /// What has become of a request to issue coins.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use farthing_bank::{
     rows::{ACCOUNTS, COINS, TOTALS},
 };
 use farthing_coin::{PublicKey, SecretKey};
-use farthing_node::{
+use farthing_protocol::money::Amount;
+use farthing_store::{
+    Store, StoreOptions,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-    store::{Store, StoreOptions},
 };
-use farthing_protocol::money::Amount;
 use std::{path::Path, sync::Arc};
 use support::{World, settings};
 

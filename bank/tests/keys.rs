@@ -10,13 +10,13 @@ use farthing_bank::{
     node::create,
 };
 use farthing_coin::{Calendar, SecretKey};
-use farthing_node::{
+use farthing_protocol::{limits::KEY_LIST_MAX_BYTES, wire};
+use farthing_store::{
+    Store, StoreOptions,
     clock::ManualClock,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-    store::{Store, StoreOptions},
 };
-use farthing_protocol::{limits::KEY_LIST_MAX_BYTES, wire};
 use std::{path::Path, sync::Arc};
 use support::{Wire, secret_key};
 

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use farthing_bank::{node::STORE_DIR, rows::TOTALS};
-use farthing_node::store::{Store, StoreOptions};
 use farthing_protocol::money::Amount;
+use farthing_store::{Store, StoreOptions};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},

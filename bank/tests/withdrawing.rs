@@ -5,11 +5,7 @@ mod support;
 
 use farthing_bank::admin::Command;
 use farthing_coin::{Challenge, Document, KeyId, SecretKey, Signed};
-use farthing_node::{
-    entropy::{Entropy, SeededEntropy},
-    network::{Lane, Service},
-    store::Job,
-};
+use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, KeysRequest},
     denial::{DenialCause, RequestKind},
@@ -19,6 +15,10 @@ use farthing_protocol::{
     refusal::{AccountFault, Advice, IssueFault, Later, Refusal, RequestFault},
     restore::{AccountRequest, WithdrawalsRequest},
     withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal, verify_begin, verify_finish},
+};
+use farthing_store::{
+    Job,
+    entropy::{Entropy, SeededEntropy},
 };
 use std::sync::{Arc, Mutex};
 use support::{EPOCH_MS, START_MS, World};

@@ -19,7 +19,6 @@ use farthing_coin::{Coin, Denomination, KeyBook, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
-    store::{StoreError, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -32,6 +31,7 @@ use farthing_protocol::{
     seal::seal_note,
     wire,
 };
+use farthing_store::{StoreError, Transaction};
 use std::path::{Path, PathBuf};
 
 /// How often coins are exchanged for one purchase before the wallet gives up: once for change, and once

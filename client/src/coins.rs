@@ -7,8 +7,8 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{Coin, KeyId, PublicKey, SecretKey};
-use farthing_node::store::{StoreError, Transaction};
 use farthing_protocol::{money::Amount, restore::Origin};
+use farthing_store::{StoreError, Transaction};
 use std::collections::BTreeMap;
 
 impl Wallet {
@@ -128,12 +128,12 @@ mod tests {
     use super::*;
     use crate::{talk::Patience, wallet::Surroundings, watch::Unwatched};
     use farthing_coin::Seed;
-    use farthing_node::{
+    use farthing_node::quic::QuicNetwork;
+    use farthing_store::{
+        Store, StoreOptions,
         clock::ManualClock,
         disk::MemoryDisk,
         entropy::{Entropy, SeededEntropy},
-        quic::QuicNetwork,
-        store::{Store, StoreOptions},
     };
     use std::{path::Path, sync::Arc};
 

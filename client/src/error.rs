@@ -1,7 +1,7 @@
 //! Why a wallet could not do what it was asked.
 
 use farthing_coin::{KeyListError, PublicKey};
-use farthing_node::{call::CallError, card::NetworkFileError, network::NetworkError, store::StoreError};
+use farthing_node::{call::CallError, card::NetworkFileError, network::NetworkError};
 use farthing_protocol::{
     issue::MintFault,
     money::Amount,
@@ -9,6 +9,7 @@ use farthing_protocol::{
     purchase::{OfferFault, PurchaseError},
     refusal::{ContractFault, Refusal},
 };
+use farthing_store::StoreError;
 use std::path::PathBuf;
 
 /// Why a wallet could not do what it was asked. Whatever it is, no coin is lost by it.

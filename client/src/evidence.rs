@@ -11,10 +11,7 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{Coin, PublicKey, Signed};
-use farthing_node::{
-    card::{Card, RoleName},
-    store::{StoreError, Transaction},
-};
+use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause},
     documents::{EarlierUse, Issued},
@@ -22,6 +19,7 @@ use farthing_protocol::{
     goods::PurchaseSecret,
     purchase::{Order, Proof, Purchase},
 };
+use farthing_store::{StoreError, Transaction};
 
 /// What a bank's signed denial says of one of the wallet's coins.
 #[derive(Debug, Clone, PartialEq, Eq)]

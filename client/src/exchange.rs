@@ -15,7 +15,6 @@ use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
-    store::{StoreError, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -28,6 +27,7 @@ use farthing_protocol::{
     refusal::Refusal,
     restore::Origin,
 };
+use farthing_store::{StoreError, Transaction};
 use std::collections::BTreeMap;
 
 /// How many numbers in a row are tried for one exchange.

@@ -14,12 +14,10 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
-use farthing_node::{
-    card::{Card, RoleName},
-    store::{StoreError, Transaction},
-};
+use farthing_node::card::{Card, RoleName};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Origin};
+use farthing_store::{StoreError, Transaction};
 use std::collections::BTreeSet;
 
 impl Wallet {

@@ -2,10 +2,8 @@
 
 use crate::rows::{ACCOUNT_KEYS, AccountKey, COUNTERS, NO_BANK, RESTORED};
 use farthing_coin::PublicKey;
-use farthing_node::{
-    card::{Card, RoleName},
-    store::{Migration, StoreError, Transaction},
-};
+use farthing_node::card::{Card, RoleName};
+use farthing_store::{Migration, StoreError, Transaction};
 
 /// Brings the rows of version 1 to version 2. `cards` are those that the wallet has pinned. `is_of_today` says of a wallet
 /// that is opened for the first time that it was made by version 2.

@@ -8,10 +8,7 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed};
-use farthing_node::{
-    card::Card,
-    store::{StoreError, Transaction},
-};
+use farthing_node::card::Card;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     denial::{Denial, RequestKind, is_denied},
@@ -21,6 +18,7 @@ use farthing_protocol::{
     refusal::{IssueFault, Refusal},
     restore::Origin,
 };
+use farthing_store::{StoreError, Transaction};
 use std::{ops::Bound, sync::Arc};
 
 impl Wallet {

@@ -10,8 +10,8 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{KeyId, PublicKey};
-use farthing_node::store::{StoreError, View};
 use farthing_protocol::{documents::PurchaseId, restore::Origin};
+use farthing_store::{StoreError, View};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,

@@ -17,12 +17,12 @@ use crate::{
     watch::Event,
 };
 use farthing_coin::PublicKey;
-use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     issue::IssueState,
     purchase::{Order, Purchase},
 };
+use farthing_store::{StoreError, Transaction};
 
 impl Wallet {
     /// Puts the coins of a purchase that is being cancelled to an exchange, or carries on the one that they are in.

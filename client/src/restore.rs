@@ -15,11 +15,7 @@ use crate::{
     watch::Event,
 };
 use farthing_coin::{KeyBook, PublicKey, Signed};
-use farthing_node::{
-    card::Card,
-    network::Lane,
-    store::{StoreError, Transaction},
-};
+use farthing_node::{card::Card, network::Lane};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Issued,
@@ -30,6 +26,7 @@ use farthing_protocol::{
     seal::open_note,
     wire,
 };
+use farthing_store::{StoreError, Transaction};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,

@@ -4,7 +4,6 @@ use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use farthing_node::{
     card::Card,
     key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables},
-    store::Table,
 };
 use farthing_protocol::{
     denial::Denial,
@@ -14,6 +13,7 @@ use farthing_protocol::{
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
 };
+use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

@@ -11,11 +11,7 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
-use farthing_node::{
-    card::Card,
-    network::Lane,
-    store::{StoreError, Transaction},
-};
+use farthing_node::{card::Card, network::Lane};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     limits::RESTORE_GAP,
@@ -24,6 +20,7 @@ use farthing_protocol::{
     seal::{NOTE_TEXT_MAX_BYTES, open_note, seal_note},
     wire,
 };
+use farthing_store::{StoreError, Transaction};
 
 /// How many numbers are reserved at a time, beyond the next.
 const RESERVED_AHEAD: u64 = 64;

@@ -11,14 +11,14 @@ use crate::{
 use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Seed, Signed};
 use farthing_node::{
     card::{Card, NetworkFile, RoleName},
-    clock::Clock,
-    entropy::Entropy,
     home::files,
     network::{Lane, Network},
-    store::{SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction},
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
+use farthing_store::{
+    SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, clock::Clock, entropy::Entropy,
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -379,12 +379,9 @@ impl Wallet {
         self.all(&PURCHASES)
     }
 
-    pub(crate) fn all<K, V>(
-        &self,
-        table: &farthing_node::store::Table<K, V>,
-    ) -> Result<Vec<(K, V)>, WalletError>
+    pub(crate) fn all<K, V>(&self, table: &farthing_store::Table<K, V>) -> Result<Vec<(K, V)>, WalletError>
     where
-        K: farthing_node::store::Key,
+        K: farthing_store::Key,
         V: serde::Serialize + serde::de::DeserializeOwned,
     {
         self.rows_from(table, Bound::Unbounded)
@@ -393,11 +390,11 @@ impl Wallet {
     /// The rows of a table from a key on.
     pub(crate) fn rows_from<K, V>(
         &self,
-        table: &farthing_node::store::Table<K, V>,
+        table: &farthing_store::Table<K, V>,
         from: Bound<K>,
     ) -> Result<Vec<(K, V)>, WalletError>
     where
-        K: farthing_node::store::Key,
+        K: farthing_store::Key,
         V: serde::Serialize + serde::de::DeserializeOwned,
     {
         let view = self.store.view();

@@ -13,7 +13,6 @@ use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
-    store::Transaction,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
@@ -25,6 +24,7 @@ use farthing_protocol::{
     restore::Origin,
     withdraw::{WithdrawAsk, Withdrawal},
 };
+use farthing_store::Transaction;
 
 /// The most coins of one withdrawal: what is planned of it is written down at once.
 const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;

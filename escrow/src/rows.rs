@@ -3,11 +3,11 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
-use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Decision,
     documents::{BankHold, Contract, PurchaseId, Settled},
 };
+use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
 /// The one final decision of each purchase, by purchase id. A row is never changed and never removed.

@@ -8,7 +8,6 @@ use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::call::{CallError, Undone, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
-use farthing_node::store::Transaction;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, encode_reply},
@@ -24,6 +23,7 @@ use farthing_protocol::{
     refusal::{Later, PurchaseFault, Refusal},
     sealed::{PayRequest, SalesPage, SalesRequest, SealedSale, check_sealed, open_release, verify_sales},
 };
+use farthing_store::Transaction;
 use serde::Serialize;
 use std::ops::Bound;
 use std::sync::Arc;

@@ -14,7 +14,6 @@ use farthing_node::history::History;
 use farthing_node::network::Link;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
-use farthing_node::store::StoreError;
 use farthing_protocol::{
     decide::Decision,
     documents::Settled,
@@ -23,6 +22,7 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
     settle::{SettleRequest, on_settled},
 };
+use farthing_store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;

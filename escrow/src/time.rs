@@ -26,8 +26,8 @@
 //!   journal's time back to it. No decision is unmade by that; deadlines between the two times are ahead again for
 //!   those purchases that are still open.
 
-use farthing_node::clock::Clock;
 use farthing_protocol::refusal::Later;
+use farthing_store::clock::Clock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
@@ -141,7 +141,7 @@ fn untrusted(what: &str) -> Later {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_node::clock::ManualClock;
+    use farthing_store::clock::ManualClock;
 
     /// More than a test takes.
     const SLACK_MS: u64 = 60_000;

@@ -10,13 +10,13 @@ use crate::rows::{
 use crate::time;
 use farthing_coin::Signed;
 use farthing_node::call::Undone;
-use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     documents::Settled,
     refusal::{Later, Refusal},
 };
+use farthing_store::{StoreError, Transaction};
 
 /// What the clock says, or that it cannot be trusted.
 pub type ClockReading = Result<u64, Later>;

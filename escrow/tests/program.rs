@@ -3,8 +3,8 @@
 
 use farthing_escrow::cli::STORE_DIR;
 use farthing_escrow::rows::LATEST_MS;
-use farthing_node::clock::{Clock, SystemClock};
-use farthing_node::store::{Store, StoreOptions};
+use farthing_store::clock::{Clock, SystemClock};
+use farthing_store::{Store, StoreOptions};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -10,9 +10,9 @@ pub mod samples;
 
 use farthing_coin::{Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
 use farthing_node::card::{Card, NETWORK_FILE, NetworkFile};
-use farthing_node::disk::MemoryDisk;
-use farthing_node::entropy::{Entropy, SeededEntropy};
-use farthing_node::store::verify;
+use farthing_store::disk::MemoryDisk;
+use farthing_store::entropy::{Entropy, SeededEntropy};
+use farthing_store::verify;
 use farthing_protocol::documents::CoinUse;
 use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};

@@ -2,7 +2,7 @@
 
 use crate::purchase;
 use farthing_coin::{KeyList, Signed};
-use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
 use farthing_protocol::decide::{

@@ -5,8 +5,8 @@ use crate::purchase::{
 };
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
-use farthing_node::disk::MemoryDisk;
-use farthing_node::store::{Store, StoreOptions, Table};
+use farthing_store::disk::MemoryDisk;
+use farthing_store::{Store, StoreOptions, Table};
 use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
-use farthing_node::store::StoreError;
+use farthing_store::StoreError;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,6 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
-use farthing_node::store::StoreError;
 use farthing_protocol::{
     decide::{ReleaseRequest, SignedDecision},
     documents::{Commit, Terms},
@@ -17,6 +16,7 @@ use farthing_protocol::{
     refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
     settle::{Answers, SettleRequest},
 };
+use farthing_store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;

@@ -9,12 +9,12 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::ask;
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
-use farthing_node::store::StoreError;
 use farthing_protocol::{
     limits::{REPLY_TIMEOUT, SALES_ASKED_EVERY_MS, SALES_PAGE_MAX},
     refusal::ContractFault,
     sealed::{SalesPage, SalesRequest},
 };
+use farthing_store::StoreError;
 
 impl Merchant {
     pub(crate) async fn learn_sales(&self, stop: &StopToken) {

@@ -3,7 +3,6 @@
 use crate::merchant::check_currency;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
-use farthing_node::store::Table;
 use farthing_protocol::{
     decide::Committed,
     documents::{Abort, Contract, Hold, Settled},
@@ -12,6 +11,7 @@ use farthing_protocol::{
     money::Amount,
     offer::CatalogItem,
 };
+use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
 /// What is for sale, by item id.

@@ -1,12 +1,12 @@
 //! The merchant's secret: the keys of all goods and all sales follow from it, and so does the account's.
 
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
-use farthing_node::entropy::Entropy;
 use farthing_node::home::files;
 use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
     seal::{derive_content_key, derive_ephemeral, derive_goods_key},
 };
+use farthing_store::entropy::Entropy;
 use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -135,7 +135,7 @@ impl MerchantSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_node::entropy::SeededEntropy;
+    use farthing_store::entropy::SeededEntropy;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]

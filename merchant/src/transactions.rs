@@ -5,9 +5,9 @@ use crate::rows::{
     ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
 };
 use farthing_coin::PublicKey;
-use farthing_node::store::{StoreError, Transaction};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{bounded::cut, decide::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
+use farthing_store::{StoreError, Transaction};
 
 /// Puts an item into the catalogue.
 ///

@@ -12,7 +12,6 @@ use farthing_coin::Signed;
 use farthing_merchant::rows::{OPEN_SALES, SALES, SaleState};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
-use farthing_node::entropy::SeededEntropy;
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
 use farthing_protocol::{
@@ -22,6 +21,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
 };
+use farthing_store::entropy::SeededEntropy;
 use serde_json::{Value, json};
 use std::ops::Bound;
 use std::time::Duration;

@@ -13,7 +13,6 @@ use farthing_merchant::merchant::{OFFER_LIFE_MAX_MS, Settings};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_node::bank_keys::KEYS_FAILED_MS;
-use farthing_node::clock::Clock;
 use farthing_protocol::{
     documents::SaleLimit,
     goods::{Decryptor, RunningDigest, encrypted_len},
@@ -22,6 +21,7 @@ use farthing_protocol::{
     refusal::{GoodsFault, Later, Refusal},
     seal::{opens, unwrap},
 };
+use farthing_store::clock::Clock;
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::bank::secret_key;

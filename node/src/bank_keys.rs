@@ -17,7 +17,7 @@ use crate::call::{CallError, ask, unavailable};
 use crate::card::RoleName;
 use crate::key_lists::KeyListTables;
 use crate::peers::Peers;
-use crate::store::Store;
+use farthing_store::Store;
 
 /// A bank is asked for its list at most this often (ms), whatever strangers send.
 pub const KEYS_REFETCH_MS: u64 = 3_000;

@@ -1,7 +1,6 @@
 //! Questions and answers between parties: typed calls on a channel, and decisions in the store.
 
 use crate::network::{Channel, Lane, Link, NetworkError};
-use crate::store::{Store, StoreError, Transaction};
 use async_trait::async_trait;
 use farthing_protocol::{
     api::{Call, Caller},
@@ -11,6 +10,7 @@ use farthing_protocol::{
     },
     wire::WireError,
 };
+use farthing_store::{Store, StoreError, Transaction};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

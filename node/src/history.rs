@@ -17,9 +17,7 @@ pub mod witness;
 use crate::{
     call::{self, Undone, unavailable},
     card::RoleName,
-    entropy::Entropy,
     peers::Peers,
-    store::{Head, Store, StoreError, Table, Transaction},
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_planted::{Defect, is_planted};
@@ -27,6 +25,7 @@ use farthing_protocol::{
     history::{JournalHead, WithHead, verify_head},
     refusal::{Later, Refusal},
 };
+use farthing_store::{Head, Store, StoreError, Table, Transaction, entropy::Entropy};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

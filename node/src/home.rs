@@ -29,8 +29,8 @@ use zeroize::Zeroizing;
 use crate::card::{Card, NETWORK_FILE, NetworkFile, RoleName, check_name};
 use crate::probe::ProcessProbe;
 use crate::quic::ServerIdentity;
-use crate::store::{StoreOptions, limits::CACHE_BYTES};
 pub use error::HomeError;
+use farthing_store::{StoreOptions, limits::CACHE_BYTES};
 
 /// The file of the key that signs documents.
 pub const IDENTITY_KEY_FILE: &str = "identity.key";

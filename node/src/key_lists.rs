@@ -1,8 +1,8 @@
 //! Banks' lists of keys in a store: one row for each epoch, so that a list is as long as the protocol allows, and a new epoch
 //! writes one row.
 
-use crate::store::{StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, Signature, Signed};
+use farthing_store::{StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 

@@ -19,5 +19,3 @@ pub mod quic;
 pub mod serve;
 pub mod terminal;
 pub mod usage;
-
-pub use farthing_store::{self as store, clock, disk, entropy};

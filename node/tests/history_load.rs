@@ -6,14 +6,16 @@ use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_node::{
     call::Undone,
     card::{Card, RoleName},
-    disk::MemoryDisk,
-    entropy::{Entropy, SeededEntropy},
     history::{HeadsTable, History, HistoryParts},
     network::{Channel, Lane, Network, NetworkError},
     peers::Peers,
-    store::{Store, StoreOptions, Table, Threading},
 };
 use farthing_protocol::history::JournalHead;
+use farthing_store::{
+    Store, StoreOptions, Table, Threading,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
+};
 use std::{path::Path, sync::Arc};
 
 const HEADS: HeadsTable = Table::new(1, "heads");

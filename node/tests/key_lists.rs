@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, SecretKey, Signed};
-use farthing_node::{
+use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
+use farthing_store::{
+    Store, StoreOptions, Table,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-    key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables},
-    store::{Store, StoreOptions, Table},
 };
 use std::path::Path;
 

@@ -16,9 +16,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use farthing_node::card::{Added, Card, CardError, NetworkFile, NetworkFileError, RoleName};
-use farthing_node::entropy::{Entropy, SystemEntropy};
 use farthing_node::home::{Home, HomeError};
 use farthing_node::probe::ProcessProbe;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde::{Deserialize, Serialize};
 use transport_support::{new_key, start};
 

@@ -5,7 +5,6 @@
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
 use farthing_node::{
     card::{Card, RoleName},
-    clock::Clock,
     network::{Lane, Network},
 };
 use farthing_protocol::{
@@ -24,6 +23,7 @@ use farthing_protocol::{
     sealed::PayRequest,
     withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal},
 };
+use farthing_store::clock::Clock;
 use std::{
     sync::{
         Arc,

@@ -16,7 +16,6 @@ use farthing_coin::{Challenge, Coin, KeyId, PublicKey, SecretKey, Seed, Signed};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
-    entropy::{Entropy, SeededEntropy},
     network::Lane,
 };
 use farthing_protocol::{
@@ -39,6 +38,7 @@ use farthing_protocol::{
     sealed::SalesRequest,
     settle::SettleOne,
 };
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse, Questions},
     simulation::{party::Party, world::World},

@@ -12,8 +12,6 @@ use farthing_coin::{
 use farthing_node::{
     call::ask,
     card::Card,
-    disk::MemoryDisk,
-    entropy::{Entropy, SeededEntropy},
     network::{Channel, Lane},
 };
 use farthing_protocol::{
@@ -25,6 +23,10 @@ use farthing_protocol::{
     purchase::{Ask, Order, OrderParts, Plan, Purchase},
     seal::NOTE_BYTES,
     withdraw::{WithdrawBegin, WithdrawFinish},
+};
+use farthing_store::{
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
 };
 use farthing_tests::simulation::{network::Sent, world::World};
 use std::{path::Path, sync::Arc};

@@ -19,7 +19,6 @@ use farthing_client::{
 };
 use farthing_coin::{Document, Seed};
 use farthing_merchant::secret::MerchantSecret;
-use farthing_node::store::limits::QUEUE_MAX_TRANSACTIONS;
 use farthing_protocol::{
     decide::Outcome,
     denial::{DenialCause, RequestKind, is_denied},
@@ -36,6 +35,7 @@ use farthing_protocol::{
     refusal::{IssueFault, Later, PurchaseFault, Refusal},
     seal::{OfferedKey, derive_ephemeral},
 };
+use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
 use farthing_tests::{
     by_hand::ByHand,
     simulation::{

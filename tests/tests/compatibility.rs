@@ -18,9 +18,9 @@ use farthing_client::demo::ports;
 use farthing_node::{
     card::{Card, RoleName},
     serve::open_store,
-    store::{SCHEMA_VERSION, StoreOptions},
 };
 use farthing_protocol::{coins::CoinState, money::Amount};
+use farthing_store::{SCHEMA_VERSION, StoreOptions};
 use farthing_tests::processes::{
     customer::{SILENT, units},
     node::Node,

@@ -12,13 +12,14 @@
 use farthing_bank::evidence::About;
 use farthing_client::{error::WalletError, rows::CoinStatus};
 use farthing_coin::{Coin, PublicKey, Seed};
-use farthing_node::{admin::AdminHandler, clock::Clock};
+use farthing_node::admin::AdminHandler;
 use farthing_protocol::{
     documents::AbortReason,
     evidence::{Culprit, Papers},
     money::Amount,
     refusal::Refusal,
 };
+use farthing_store::clock::Clock;
 use farthing_tests::{
     by_hand::ByHand,
     court::{KINDS, Witness, judge_every_choice, kinds},

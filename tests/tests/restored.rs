@@ -9,8 +9,9 @@
 )]
 
 use farthing_client::{error::WalletError, wallet::Wallet};
-use farthing_node::{admin::AdminHandler, disk::MemoryDisk, history::History};
+use farthing_node::{admin::AdminHandler, history::History};
 use farthing_protocol::{money::Amount, refusal::Later};
+use farthing_store::disk::MemoryDisk;
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::{ITEM, Population},

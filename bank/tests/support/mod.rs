@@ -11,11 +11,7 @@ use farthing_bank::{
 use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_node::{
     card::{Card, RoleName},
-    clock::ManualClock,
-    disk::MemoryDisk,
-    entropy::{Entropy, SeededEntropy},
     network::{Lane, Service},
-    store::{Head, Store, StoreOptions},
 };
 use farthing_protocol::{
     api::Call,
@@ -33,6 +29,12 @@ use farthing_protocol::{
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
     settle::SettleOne,
     withdraw::{WithdrawAsk, Withdrawal},
+};
+use farthing_store::{
+    Head, Store, StoreOptions,
+    clock::ManualClock,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
 };
 use std::{
     path::Path,
@@ -240,7 +242,7 @@ impl World {
     }
 
     pub fn now_ms(&self) -> u64 {
-        use farthing_node::clock::Clock;
+        use farthing_store::clock::Clock;
         self.clock.now_ms()
     }
 

@@ -3,7 +3,8 @@
 use crate::{customers::Customers, world::World};
 use anyhow::Result;
 use farthing_client::watch::{Event, Watch};
-use farthing_node::{operator::status::Status, store::StoreCounts, usage::Usage};
+use farthing_node::{operator::status::Status, usage::Usage};
+use farthing_store::StoreCounts;
 use serde::Serialize;
 use std::{
     sync::atomic::{AtomicU64, Ordering},

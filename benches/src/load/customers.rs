@@ -9,10 +9,12 @@ use farthing_client::{
 use farthing_coin::Seed;
 use farthing_node::{
     card::{NETWORK_FILE, NetworkFile},
+    quic::QuicNetwork,
+};
+use farthing_store::{
+    Store, StoreOptions,
     clock::SystemClock,
     entropy::{Entropy, SystemEntropy},
-    quic::QuicNetwork,
-    store::{Store, StoreOptions},
 };
 use std::{
     fs,

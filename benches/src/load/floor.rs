@@ -14,12 +14,14 @@ use farthing_coin::{
 };
 use farthing_node::{
     card::{Card, RoleName},
-    disk::{Disk, FileDisk},
-    entropy::{Entropy, SystemEntropy},
     network::{Lane, Network, Service},
     process::stop_pair,
     quic::{QuicNetwork, QuicServer, ServerIdentity, ServerLimits},
     usage::Usage,
+};
+use farthing_store::{
+    disk::{Disk, FileDisk},
+    entropy::{Entropy, SystemEntropy},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -13,16 +13,16 @@ use farthing_bank::{
     rows::{Direction, WITHDRAWN, count_issued, move_coins},
 };
 use farthing_coin::{Challenge, KeyId, PublicKey, Response, SecretKey, Signature};
-use farthing_node::{
-    clock::{Clock, SystemClock},
-    entropy::{Entropy, SystemEntropy},
-    store::{StoreError, Transaction},
-};
 use farthing_protocol::{
     coins::CoinState,
     documents::{CoinUse, EarlierUse, Issued},
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
+};
+use farthing_store::{
+    StoreError, Transaction,
+    clock::{Clock, SystemClock},
+    entropy::{Entropy, SystemEntropy},
 };
 use std::path::Path;
 

@@ -6,12 +6,9 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use farthing_client::{buy::Parties, demo::processes::Node};
-use farthing_node::{
-    admin::admin_call,
-    card::RoleName,
-    entropy::{Entropy, SystemEntropy},
-};
+use farthing_node::{admin::admin_call, card::RoleName};
 use farthing_protocol::{limits::SALES_ASKED_EVERY_MS, money::Amount};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use std::{
     fs,

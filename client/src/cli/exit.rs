@@ -1,8 +1,8 @@
 //! How a command ended, as scripts see it.
 
 use crate::error::WalletError;
-use farthing_node::store::StoreError;
 use farthing_protocol::purchase::PurchaseError;
+use farthing_store::StoreError;
 use std::{fmt::Write, process::ExitCode};
 
 /// How a command ended: its exit code.

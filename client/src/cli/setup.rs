@@ -17,13 +17,15 @@ use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
 use farthing_node::{
     card::{Added, Card, NetworkFile, RoleName},
-    clock::SystemClock,
-    entropy::{Entropy, SystemEntropy},
     home::files::create_private_dir,
     probe::ProcessProbe,
     quic::QuicNetwork,
-    store::StoreError,
     terminal::print_prompt,
+};
+use farthing_store::{
+    StoreError,
+    clock::SystemClock,
+    entropy::{Entropy, SystemEntropy},
 };
 use serde_json::{Value, json};
 use std::{

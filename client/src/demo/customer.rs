@@ -11,8 +11,9 @@ use crate::{
     talk::Patience,
     wallet::{Surroundings, Wallet},
 };
-use farthing_node::{card::RoleName, clock::SystemClock, entropy::SystemEntropy, store::StoreOptions};
+use farthing_node::card::RoleName;
 use farthing_protocol::money::Amount;
+use farthing_store::{StoreOptions, clock::SystemClock, entropy::SystemEntropy};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},

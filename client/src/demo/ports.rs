@@ -3,7 +3,7 @@
 //! The kernel gives the port of a node that is away to whoever asks for any port, as every wallet and every relay does;
 //! then the node cannot come back. So nodes get ports from below those that the kernel gives out.
 
-use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     fs, io,
     net::{Ipv4Addr, UdpSocket},

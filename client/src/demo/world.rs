@@ -12,11 +12,11 @@ use crate::{buy::Parties, wallet::Wallet};
 use farthing_coin::Seed;
 use farthing_node::{
     card::{Card, NetworkFile, RoleName},
-    entropy::{Entropy, SystemEntropy},
     network::{Lane, Network},
     quic::{ClientLimits, QuicNetwork},
 };
 use farthing_protocol::money::Amount;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

@@ -30,11 +30,11 @@ use crate::{
     lab::scratch,
 };
 use farthing_node::{
-    entropy::{Entropy, SystemEntropy},
     home::files::{Existing, Mode, check_output, write_output},
     process::stop_signal,
     terminal,
 };
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use indicatif::{ProgressBar, ProgressStyle};
 use run::{Ended, Outcome, Plan, Progress, Results};
 use serde_json::{Value, json};

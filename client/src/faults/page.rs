@@ -11,7 +11,7 @@ use super::{
     tally,
 };
 use crate::cli::report::date;
-use farthing_node::clock::{Clock, SystemClock};
+use farthing_store::clock::{Clock, SystemClock};
 use std::{
     collections::BTreeMap,
     fmt::{Display, Write},

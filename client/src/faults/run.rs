@@ -340,7 +340,7 @@ fn judge(log: &Log, audit: Result<(Audit, usize), DemoError>) -> (Outcome, Vec<C
 
 /// A name that no customer of this world has had.
 fn customer_name(dir: &Path) -> Result<String, DemoError> {
-    use farthing_node::entropy::{Entropy, SystemEntropy};
+    use farthing_store::entropy::{Entropy, SystemEntropy};
     let mut random = [0; 6];
     SystemEntropy.fill(&mut random);
     let name = format!("alice-{}", hex::encode(random));

@@ -8,11 +8,9 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::Seed;
-use farthing_node::{
-    card::{Card, NetworkFile, RoleName},
-    entropy::{Entropy, SystemEntropy},
-};
+use farthing_node::card::{Card, NetworkFile, RoleName};
 use farthing_protocol::money::Amount;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
 //! A directory for a run, which is gone afterwards unless it is to be kept.
 
 use crate::demo::error::DemoError;
-use farthing_node::entropy::{Entropy, SystemEntropy};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     fs,
     os::unix::fs::DirBuilderExt,

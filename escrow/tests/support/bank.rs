@@ -6,7 +6,6 @@ use farthing_coin::{
     Signed, blind, recover,
 };
 use farthing_node::card::{Card, RoleName};
-use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
@@ -17,6 +16,7 @@ use farthing_protocol::{
     refusal::{PurchaseFault, Refusal},
     settle::{Answers, SettleRequest, VerifiedDecision, verify_settle},
 };
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

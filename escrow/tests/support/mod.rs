@@ -8,11 +8,7 @@ use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signature, Signed};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_escrow::rows::LATEST_MS;
 use farthing_node::card::RoleName;
-use farthing_node::clock::{Clock, ManualClock};
-use farthing_node::disk::MemoryDisk;
-use farthing_node::entropy::SeededEntropy;
 use farthing_node::network::{Lane, Service};
-use farthing_node::store::{Head, Store, StoreOptions};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
@@ -25,6 +21,10 @@ use farthing_protocol::{
     refusal::Refusal,
     seal::{NOTE_BYTES, commit_goods_key, wrap},
 };
+use farthing_store::clock::{Clock, ManualClock};
+use farthing_store::disk::MemoryDisk;
+use farthing_store::entropy::SeededEntropy;
+use farthing_store::{Head, Store, StoreOptions};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -13,11 +13,7 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_merchant::shelf::Shelf;
 use farthing_merchant::transactions;
 use farthing_node::card::{Card, RoleName};
-use farthing_node::clock::{Clock, ManualClock};
-use farthing_node::disk::MemoryDisk;
-use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_node::network::{Lane, Service};
-use farthing_node::store::{Head, Store, StoreOptions};
 use farthing_protocol::{
     api::{Call, EscrowRequest, MerchantRequest, encode_reply},
     decide::{Decision, Outcome, ReleaseRequest, verify_release},
@@ -30,6 +26,10 @@ use farthing_protocol::{
     seal::{NOTE_BYTES, derive_ephemeral},
     sealed::{SalesPage, SalesRequest, SealedSale, open_release, verify_sales},
 };
+use farthing_store::clock::{Clock, ManualClock};
+use farthing_store::disk::MemoryDisk;
+use farthing_store::entropy::{Entropy, SeededEntropy};
+use farthing_store::{Head, Store, StoreOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

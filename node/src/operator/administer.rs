@@ -4,7 +4,7 @@ use super::STORE_DIR;
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::card::{NetworkFileError, RoleName};
 use crate::home::HomeError;
-use crate::store::{Migration, Store, StoreError, StoreOptions};
+use farthing_store::{Migration, Store, StoreError, StoreOptions};
 use serde::Serialize;
 use serde_json::Value;
 use std::net::SocketAddr;

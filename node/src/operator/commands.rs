@@ -4,10 +4,10 @@ use super::administer::OperatorError;
 use super::report::{EXIT_FAILED, Report};
 use super::{STORE_DIR, network, status};
 use crate::card::{Card, RoleName};
-use crate::disk::FileDisk;
 use crate::home::Home;
-use crate::store::{VerifyReport, verify};
 use clap::{Args, Subcommand};
+use farthing_store::disk::FileDisk;
+use farthing_store::{VerifyReport, verify};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 

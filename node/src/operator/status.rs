@@ -5,9 +5,9 @@ use super::report::Report;
 use crate::admin::{AdminHandler, admin_call};
 use crate::history::{History, report::HistoryStatus};
 use crate::quic::{ServerCounters, ServerCounts};
-use crate::store::{Store, StoreCounts};
 use crate::usage::Usage;
 use async_trait::async_trait;
+use farthing_store::{Store, StoreCounts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -175,8 +175,8 @@ impl<R: AdminHandler> AdminHandler for WithStatus<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::MemoryDisk;
-    use crate::store::StoreOptions;
+    use farthing_store::StoreOptions;
+    use farthing_store::disk::MemoryDisk;
     use serde_json::json;
 
     struct Echo;

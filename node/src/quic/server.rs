@@ -17,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::channel::Whole;
 use super::counts::ServerCounters;
 use super::{Code, IdentityError, STREAMS_PER_CONNECTION_MAX, ServerIdentity, transport};
-use crate::entropy::{Entropy, SystemEntropy};
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
+use farthing_store::entropy::{Entropy, SystemEntropy};
 
 /// The most connections at once.
 pub const CONNECTIONS_MAX: usize = 4_096;

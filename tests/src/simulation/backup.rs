@@ -5,10 +5,7 @@ use super::{machine::Death, party::Party, server::STORE, world::World};
 use farthing_bank::rows::HEADS as HEADS_OF_ESCROWS;
 use farthing_coin::PublicKey;
 use farthing_escrow::rows::HEADS as HEADS_OF_BANKS;
-use farthing_node::{
-    disk::MemoryDisk,
-    store::{Store, StoreOptions, verify},
-};
+use farthing_store::{Store, StoreOptions, disk::MemoryDisk, verify};
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use tokio::time::sleep;
 

@@ -12,8 +12,8 @@ use super::{
     world::World,
 };
 use farthing_client::wallet::Wallet;
-use farthing_node::clock::Clock;
 use farthing_protocol::money::Amount;
+use farthing_store::clock::Clock;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 

@@ -1,6 +1,6 @@
 //! Chance, from a seed.
 
-use farthing_node::entropy::{Entropy, SeededEntropy};
+use farthing_store::entropy::{Entropy, SeededEntropy};
 
 /// Draws the same for the same seed.
 #[derive(Debug)]

@@ -7,13 +7,13 @@ use super::{
 };
 use farthing_coin::{SecretKey, Seed};
 use farthing_merchant::{rows::Item, secret::MerchantSecret, shelf::Shelf, transactions::add_item};
-use farthing_node::{
-    card::{Card, RoleName},
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::money::Amount;
+use farthing_store::{
+    Store, StoreOptions,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
-    store::{Store, StoreOptions},
 };
-use farthing_protocol::money::Amount;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},

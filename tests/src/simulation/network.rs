@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use farthing_coin::PublicKey;
 use farthing_node::{
     card::Card,
-    disk::MemoryDisk,
     network::{Acted, Channel, Lane, Network, NetworkError, Service},
     probe::question,
 };
+use farthing_store::disk::MemoryDisk;
 use std::{
     collections::BTreeMap,
     panic::resume_unwind,

@@ -1,6 +1,6 @@
 //! Who takes part, and what time each believes it is.
 
-use farthing_node::clock::Clock;
+use farthing_store::clock::Clock;
 use std::{
     fmt,
     sync::{

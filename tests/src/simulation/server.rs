@@ -18,12 +18,14 @@ use farthing_merchant::{
 };
 use farthing_node::{
     card::Card,
-    disk::MemoryDisk,
-    entropy::{Entropy, SeededEntropy},
     network::Service,
     process::{StopToken, Stopper, stop_pair},
     serve::Role,
-    store::{Migration, Store, StoreError, StoreOptions},
+};
+use farthing_store::{
+    Migration, Store, StoreError, StoreOptions,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},

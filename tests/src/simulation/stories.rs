@@ -15,15 +15,13 @@ use farthing_client::{
     rows::{CoinRow, CoinStatus},
     wallet::Wallet,
 };
-use farthing_node::{
-    card::{Card, RoleName},
-    store::{Store, StoreError, StoreOptions},
-};
+use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest},
     limits::RESTORE_GAP,
     money::Amount,
 };
+use farthing_store::{Store, StoreError, StoreOptions};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// What she has in her account at first.

@@ -8,7 +8,7 @@ use super::{
     server::STORE,
     world::World,
 };
-use farthing_node::store::{Store, StoreError, StoreOptions, verify};
+use farthing_store::{Store, StoreError, StoreOptions, verify};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 

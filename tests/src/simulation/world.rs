@@ -17,10 +17,9 @@ use farthing_client::buy::Parties;
 use farthing_coin::PublicKey;
 use farthing_escrow::escrow::Escrow;
 use farthing_merchant::merchant::Merchant;
-use farthing_node::{
-    card::Card, clock::Clock, disk::MemoryDisk, history::witness::COMPARE_MS, network::Network,
-};
+use farthing_node::{card::Card, history::witness::COMPARE_MS, network::Network};
 use farthing_protocol::{money::Amount, refusal::Later};
+use farthing_store::{clock::Clock, disk::MemoryDisk};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},

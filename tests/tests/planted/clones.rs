@@ -6,15 +6,13 @@ use curve25519_dalek::{
     scalar::Scalar,
 };
 use farthing_coin::{Challenge, DenominationSecret, KeyId, SecretKey};
-use farthing_node::{
-    entropy::{Entropy, SeededEntropy},
-    history::witness::COMPARE_MS,
-};
+use farthing_node::history::witness::COMPARE_MS;
 use farthing_protocol::{
     issue::{Admission, Owner, PreparedSession, SessionRequest, Sessions, session_digest},
     money::Amount,
     refusal::Later,
 };
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::simulation::{party::Party, world::World};
 use std::time::Duration;
 

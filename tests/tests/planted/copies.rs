@@ -1,14 +1,12 @@
 //! A bank whose machine is set up anew from an older copy of its disk, and who may notice it.
 
 use farthing_client::wallet::Wallet;
-use farthing_node::{
-    card::{Card, RoleName},
-    disk::MemoryDisk,
-};
+use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest},
     money::Amount,
 };
+use farthing_store::disk::MemoryDisk;
 use farthing_tests::simulation::{
     customer::Customer,
     foundation::{ITEM, Population},

@@ -1,10 +1,7 @@
 //! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal, rows of an
 //! older version.
 
-use farthing_node::{
-    disk::MemoryDisk,
-    store::{Migration, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table},
-};
+use farthing_store::{Migration, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk};
 use std::{ops::Bound, path::Path};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");

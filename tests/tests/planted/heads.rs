@@ -2,8 +2,8 @@
 
 use crate::strangers::stranger;
 use farthing_coin::Signed;
-use farthing_node::store::Table;
 use farthing_protocol::{decide::OverdueRequest, documents::Overdue, history::WithHead};
+use farthing_store::Table;
 use farthing_tests::{
     by_hand::ByHand,
     simulation::{party::Party, world::World},

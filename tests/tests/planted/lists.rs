@@ -6,16 +6,16 @@ use farthing_bank::{
     keys::{BankSettings, Master},
 };
 use farthing_coin::{Calendar, DenominationSecret, KeyId, KeyList, MAX_EPOCHS, SecretKey};
-use farthing_node::{
-    bank_keys::{KEYS_FAILED_MS, KEYS_REFETCH_MS},
-    clock::ManualClock,
-    disk::MemoryDisk,
-    entropy::{Entropy, SeededEntropy},
-    store::{Store, StoreOptions},
-};
+use farthing_node::bank_keys::{KEYS_FAILED_MS, KEYS_REFETCH_MS};
 use farthing_protocol::{
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
+};
+use farthing_store::{
+    Store, StoreOptions,
+    clock::ManualClock,
+    disk::MemoryDisk,
+    entropy::{Entropy, SeededEntropy},
 };
 use farthing_tests::simulation::{
     cheats::{KeepsKeysToItself, ShowsOtherKeys},

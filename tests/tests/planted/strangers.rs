@@ -3,7 +3,6 @@
 use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::card::RoleName;
-use farthing_node::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
     decide::{Outcome, OverdueRequest, SignedDecision},
@@ -16,6 +15,7 @@ use farthing_protocol::{
     seal::{NOTE_BYTES, OfferedKey},
     settle::SettleOne,
 };
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse},
     simulation::{machine::Death, party::Party, world::World},

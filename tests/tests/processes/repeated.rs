@@ -4,8 +4,6 @@ use crate::world;
 use farthing_coin::Seed;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
-    clock::SystemClock,
-    entropy::{Entropy, SystemEntropy},
     network::Lane,
     quic::QuicNetwork,
 };
@@ -14,6 +12,10 @@ use farthing_protocol::{
     decide::{Outcome, SignedDecision},
     refusal::{Later, Refusal},
     settle::SettleOne,
+};
+use farthing_store::{
+    clock::SystemClock,
+    entropy::{Entropy, SystemEntropy},
 };
 use farthing_tests::{by_hand::ByHand, processes::world::World};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A wallet at a bank whose list of keys is as long as it gets: all that a customer does works until the last epoch ends.
 
 use farthing_client::wallet::Wallet;
-use farthing_node::clock::Clock;
 use farthing_protocol::money::Amount;
+use farthing_store::clock::Clock;
 use farthing_tests::simulation::{
     customer::Customer, foundation::ITEM, local, server::bank_settings, shopping::picture, world::World,
 };

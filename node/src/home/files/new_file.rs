@@ -1,8 +1,8 @@
 //! A file that is visible whole, or not at all.
 
 use super::{Mode, sync_dir};
-use crate::entropy::{Entropy, SystemEntropy};
 use farthing_planted::{Defect, is_planted};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustix::fs::{AtFlags, CWD, OFlags, RawMode, RenameFlags, linkat, openat, renameat_with};
 use std::fs::{self, File, OpenOptions};
 use std::io;
