@@ -1,39 +1,28 @@
 //! Documents laid side by side: each charge, what clears of it, and that a cheat cannot frame an honest party.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use farthing_coin::{Document, PublicKey, SecretKey, Seed, SharedPoint, Signed};
+mod support;
+
+use farthing_coin::{Document, SharedPoint, Signed};
 use farthing_protocol::{
     cause::CauseFault,
     contract::{check_hold, sign_hold},
     documents::{
-        Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, Overdue, PurchaseId,
-        PurchaseKeyUse, Receipt, SaleLimit, Settled, Terms,
+        Abort, AbortReason, BankHold, Commit, Contract, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,
+        Settled, Terms,
     },
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
-    goods::{ContentKey, GoodsKey, PurchaseSecret, SealingSecret},
+    goods::{GoodsKey, PurchaseSecret, SealingSecret},
     money::Amount,
     purchase::{PurchaseError, check_abort_cause},
-    seal::{OfferedKey, commit_goods_key, seal_goods_key, wrap},
+    seal::OfferedKey,
+};
+use support::{
+    BANK, CUSTOMER, ESCROW, MERCHANT, commit_of, contract_of, goods_key, key, offer, receipt_of, secret,
 };
 
-const MERCHANT: u8 = 1;
-const ESCROW: u8 = 2;
-const BANK: u8 = 3;
-const CUSTOMER: u8 = 4;
 const OTHER_ESCROW: u8 = 5;
 const SEALER: u8 = 6;
-
-fn secret(who: u8) -> SecretKey {
-    Seed::from_bytes(&[who; 32]).account_key()
-}
-
-fn key(who: u8) -> PublicKey {
-    secret(who).public()
-}
-
-fn goods_key() -> GoodsKey {
-    GoodsKey::from_bytes([7; 32])
-}
 
 fn contract() -> Contract {
     contract_with(|_| {})
@@ -59,52 +48,9 @@ fn sealed_contract_v1(sealed: &GoodsKey) -> Contract {
 }
 
 fn contract_with(change: impl FnOnce(&mut Offer)) -> Contract {
-    let mut offer = Offer {
-        merchant: key(MERCHANT),
-        sale_id: [4; 32],
-        item_id: [5; 32],
-        title: "Evening postcard".into(),
-        description: String::new(),
-        media_type: "text/plain".into(),
-        size_bytes: 1,
-        encrypted_bytes: 1,
-        goods_digest: [6; 32],
-        encrypted_digest: [7; 32],
-        wrapped_key: wrap(&goods_key(), &[4; 32], &ContentKey::from_bytes([8; 32])).unwrap(),
-        key_commitment: commit_goods_key(&goods_key()),
-        price: Amount(150),
-        currency: "FTH".into(),
-        escrows: vec![key(ESCROW)],
-        banks: vec![AcceptedBank {
-            bank: key(BANK),
-            account: key(MERCHANT),
-            key_list_digest: [14; 32],
-        }],
-        expires_ms: 15,
-        served_until_ms: 16,
-        sales: SaleLimit::Once,
-        sealed_key: None,
-    };
+    let mut offer = offer();
     change(&mut offer);
-    let terms = Terms {
-        bank: key(BANK),
-        currency: "FTH".into(),
-        price: Amount(150),
-        account: key(MERCHANT),
-        merchant: key(MERCHANT),
-        escrow: key(ESCROW),
-        deadline_ms: 15,
-        coins_digest: [17; 32],
-        purchase_key: key(CUSTOMER),
-        private_digest: offer.digest(),
-        note_digest: [20; 32],
-    };
-    let agreed = PurchaseKeyUse::Agree.statement(&key(CUSTOMER), &terms.purchase_id());
-    Contract {
-        offer: Signed::sign(offer, &secret(MERCHANT)),
-        signature: secret(CUSTOMER).sign(&agreed),
-        terms,
-    }
+    contract_of(offer, &secret(CUSTOMER))
 }
 
 fn terms() -> Terms {
@@ -112,28 +58,11 @@ fn terms() -> Terms {
 }
 
 fn receipt(goods_key: GoodsKey) -> Receipt {
-    let terms = terms();
-    Receipt {
-        purchase: terms.purchase_id(),
-        bank: terms.bank,
-        coins_digest: terms.coins_digest,
-        account: terms.account,
-        amount: terms.price,
-        goods_key,
-    }
+    receipt_of(&terms(), goods_key)
 }
 
 fn commit(sealed: GoodsKey) -> Commit {
-    let terms = terms();
-    let purchase = terms.purchase_id();
-    Commit {
-        purchase,
-        bank: terms.bank,
-        coins_digest: terms.coins_digest,
-        account: terms.account,
-        amount: terms.price,
-        sealed_key: seal_goods_key(&secret(9), &terms.purchase_key, &purchase.0, &sealed).unwrap(),
-    }
+    commit_of(&terms(), &sealed)
 }
 
 fn abort() -> Abort {
