@@ -7,7 +7,7 @@ use super::{
     foundation::ITEM,
     network::Sent,
     party::Party,
-    shopping::{is_delivery, picture},
+    shopping::{FUNDS, WITHDRAWN, is_delivery, picture, restored},
     world::World,
 };
 use async_trait::async_trait;
@@ -23,17 +23,10 @@ use farthing_node::{
 use farthing_protocol::{
     api::{BankRequest, encode_reply},
     limits::RESTORE_GAP,
-    money::Amount,
     refusal::{Refusal, RequestFault},
     restore::{Asked, KeptMemo},
 };
 use std::{sync::Arc, time::Duration};
-
-/// What the customer has in the account at first.
-const FUNDS: Amount = Amount(5000);
-
-/// What the customer withdraws.
-const WITHDRAWN: Amount = Amount(2000);
 
 async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
     let world = World::new(seed).await;
@@ -42,14 +35,6 @@ async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
     let withdrawn = wallet.withdraw(&world.parties().bank, WITHDRAWN).await;
     withdrawn.expect("a withdrawal");
     (world, customer, wallet)
-}
-
-/// A wallet from the words, which finds what there is.
-async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet {
-    let wallet = Customer::with_phrase_of(world, customer, name).wallet();
-    let restored = wallet.restore(&world.parties().bank, world.dir()).await;
-    restored.expect("the restore");
-    wallet
 }
 
 /// A bank that refuses to begin any exchange, for no reason.

@@ -7,7 +7,10 @@ use super::{
     foundation::{ITEM, Population},
     network::Sent,
     party::Party,
-    shopping::{is_customers_at_escrow, is_delivery, is_hold_at_bank, picture},
+    shopping::{
+        WITHDRAWN, is_customers_at_escrow, is_delivery, is_hold_at_bank, picture, restored, stuck_purchase,
+        withdrawn_in,
+    },
     world::World,
 };
 use async_trait::async_trait;
@@ -22,12 +25,6 @@ use farthing_protocol::{
     refusal::Later,
 };
 use std::{sync::Arc, time::Duration};
-
-/// What the customer has in the account at first.
-const FUNDS: Amount = Amount(5000);
-
-/// What the customer withdraws.
-const WITHDRAWN: Amount = Amount(2000);
 
 /// The escrow of the purchase.
 const ESCROW: Party = Party::Escrow(0);
@@ -67,13 +64,7 @@ fn is_order(sent: &Sent) -> bool {
 }
 
 async fn withdrawn(seed: u64, population: Population) -> (Arc<World>, Customer, Wallet) {
-    let world = World::of(seed, population).await;
-    let customer = world.customer("alice", FUNDS).await;
-    let wallet = customer.wallet();
-    let withdrawn = wallet.withdraw(&world.parties().bank, WITHDRAWN).await;
-    withdrawn.expect("a withdrawal");
-    world.network.schedule([]);
-    (world, customer, wallet)
+    withdrawn_in(World::of(seed, population).await).await
 }
 
 /// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; then the escrow is gone. Returns
@@ -83,15 +74,18 @@ async fn left_alone(
     wallet: &Wallet,
     blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static,
 ) -> u64 {
-    let number = wallet
-        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
-        .await
-        .expect("an offer");
-    world.network.block(blocked);
-    let stuck = wallet.drive_purchase(number).await;
-    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    let number = stuck_purchase(world, wallet, blocked).await;
     world.network.block(is_customers_at_escrow);
     number
+}
+
+/// The customer cancels, and is left without an answer.
+async fn cancels_unheard(wallet: &Wallet, number: u64) {
+    let cancelled = wallet.cancel(number).await;
+    assert!(
+        cancelled.as_ref().is_err_and(WalletError::is_silence),
+        "{cancelled:?}"
+    );
 }
 
 fn status(wallet: &Wallet, number: u64) -> &'static str {
@@ -132,14 +126,6 @@ async fn waits(wallet: &Wallet, number: u64) {
     let coins = wallet.present_coins().expect("the coins");
     let is_put = |status| status == CoinStatus::InPurchase(number);
     assert!(coins.iter().any(|row| is_put(row.status)), "{coins:?}");
-}
-
-/// A wallet from the words.
-async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet {
-    let wallet = Customer::with_phrase_of(world, customer, name).wallet();
-    let restored = wallet.restore(&world.parties().bank, world.dir()).await;
-    restored.expect("the restore");
-    wallet
 }
 
 async fn finish(world: &World, wallet: &Wallet) {
@@ -243,11 +229,7 @@ pub async fn a_hold_that_arrives_in_the_middle_of_a_recovery() {
     world
         .network
         .block(|card, request| is_customers_at_escrow(card, request) || is_finish_at_bank(card, request));
-    let cancelled = wallet.cancel(number).await;
-    assert!(
-        cancelled.as_ref().is_err_and(WalletError::is_silence),
-        "{cancelled:?}"
-    );
+    cancels_unheard(&wallet, number).await;
     world.network.unblock();
     the_order_arrives(&world).await;
     assert!(world.held().await > 0);
@@ -264,11 +246,7 @@ pub async fn an_answer_to_a_recovery_that_is_lost() {
     let (world, customer, wallet) = withdrawn(86, Population::default()).await;
     let number = left_alone(&world, &wallet, is_customers_at_escrow).await;
     world.cheat(Party::Bank, LosesReplies);
-    let cancelled = wallet.cancel(number).await;
-    assert!(
-        cancelled.as_ref().is_err_and(WalletError::is_silence),
-        "{cancelled:?}"
-    );
+    cancels_unheard(&wallet, number).await;
     assert_eq!(status(&wallet, number), "cancelling");
     world.honest(Party::Bank);
     let again = restored(&world, &customer, "again").await;
@@ -295,11 +273,7 @@ pub async fn an_abort_in_the_middle_of_a_recovery() {
     world
         .network
         .block(|card, request| is_customers_at_escrow(card, request) || is_finish_at_bank(card, request));
-    let cancelled = wallet.cancel(number).await;
-    assert!(
-        cancelled.as_ref().is_err_and(WalletError::is_silence),
-        "{cancelled:?}"
-    );
+    cancels_unheard(&wallet, number).await;
     world.network.block(is_finish_at_bank);
     let cancelled = wallet.cancel(number).await;
     assert_eq!(status(&wallet, number), "aborted", "{cancelled:?}");

@@ -1,6 +1,7 @@
 //! What a customer does on a day, such that she can begin it again wherever she was interrupted.
 
 use super::{
+    customer::Customer,
     foundation::{ITEM, Population},
     world::World,
 };
@@ -11,7 +12,7 @@ use farthing_protocol::{
     limits::SALES_ASKED_EVERY_MS,
     money::Amount,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// How often a wallet is told to carry on before it is found to be stuck.
@@ -19,6 +20,12 @@ const TRIES_MAX: usize = 40;
 
 /// How long a customer waits for a merchant before she cancels.
 const IMPATIENCE: Duration = Duration::from_millis(100);
+
+/// What the customer of a story has in the account at first.
+pub(super) const FUNDS: Amount = Amount(5000);
+
+/// What the customer of a story withdraws.
+pub(super) const WITHDRAWN: Amount = Amount(2000);
 
 /// How a customer's day goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +73,43 @@ impl Mode {
             Mode::EscrowSilent => Some(is_customers_at_escrow),
         }
     }
+}
+
+/// A customer who has withdrawn coins, with the wallet. What is sent is recorded from the withdrawal on.
+pub(super) async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, Customer, Wallet) {
+    let customer = world.customer("alice", FUNDS).await;
+    let wallet = customer.wallet();
+    world.network.schedule([]);
+    wallet
+        .withdraw(&world.parties().bank, WITHDRAWN)
+        .await
+        .expect("a withdrawal");
+    (world, customer, wallet)
+}
+
+/// A wallet from the customer's words, which finds what there is.
+pub(super) async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet {
+    let wallet = Customer::with_phrase_of(world, customer, name).wallet();
+    let restored = wallet.restore(&world.parties().bank, world.dir()).await;
+    restored.expect("the restore");
+    wallet
+}
+
+/// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; returns its number.
+pub(super) async fn stuck_purchase(
+    world: &World,
+    wallet: &Wallet,
+    blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static,
+) -> u64 {
+    let number = wallet
+        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
+        .await
+        .expect("an offer");
+    world.network.block(blocked);
+    let stuck = wallet.drive_purchase(number).await;
+    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
+    world.network.unblock();
+    number
 }
 
 /// Where the goods of a purchase go.

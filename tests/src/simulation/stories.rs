@@ -7,7 +7,7 @@ use super::{
     network::Sent,
     party::Party,
     server::STORE,
-    shopping::{is_delivery, is_hold_at_bank, picture},
+    shopping::{WITHDRAWN, is_delivery, is_hold_at_bank, picture, stuck_purchase, withdrawn_in},
     world::World,
 };
 use farthing_client::{
@@ -24,28 +24,11 @@ use farthing_protocol::{
 use farthing_store::{Store, StoreError, StoreOptions};
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// What she has in her account at first.
-const FUNDS: Amount = Amount(5000);
-
-/// What she withdraws.
-const WITHDRAWN: Amount = Amount(2000);
-
 /// How long a test waits for one answer.
 const WAIT: Duration = Duration::from_secs(60);
 
 async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
     withdrawn_in(World::new(seed).await).await
-}
-
-async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, Customer, Wallet) {
-    let customer = world.customer("alice", FUNDS).await;
-    let wallet = customer.wallet();
-    world.network.schedule([]);
-    wallet
-        .withdraw(&world.parties().bank, WITHDRAWN)
-        .await
-        .expect("a withdrawal");
-    (world, customer, wallet)
 }
 
 /// Begins a purchase whose coins are held and whose merchant does not hear of it; returns its number.
@@ -55,23 +38,6 @@ async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
         wallet.purchase(number).expect("the purchase").purchase.status(),
         "held"
     );
-    number
-}
-
-/// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; returns its number.
-async fn stuck_purchase(
-    world: &World,
-    wallet: &Wallet,
-    blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static,
-) -> u64 {
-    let number = wallet
-        .begin_purchase(&world.parties(), ITEM, &picture(world, 1))
-        .await
-        .expect("an offer");
-    world.network.block(blocked);
-    let stuck = wallet.drive_purchase(number).await;
-    assert!(stuck.as_ref().is_err_and(WalletError::is_silence), "{stuck:?}");
-    world.network.unblock();
     number
 }
 
