@@ -178,14 +178,7 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
                 "purchase {number} (\"{title}\") was aborted: {}; the coins are back",
                 why_aborted(row)
             );
-            (
-                text,
-                if goods_wanted(row) {
-                    Exit::Aborted
-                } else {
-                    Exit::Done
-                },
-            )
+            (text, exit_without_goods(row))
         }
         (Purchase::Recovered(_), _) => {
             let text = format!(
@@ -193,11 +186,7 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
                  nothing for it and gave fresh coins, so the coins are back{}",
                 why_not_bought(row)
             );
-            let exit = match row.refusal {
-                Some(_) => Exit::Aborted,
-                None => Exit::Done,
-            };
-            (text, exit)
+            (text, exit_without_goods(row))
         }
         (Purchase::Dropped(_), _) => {
             let text = format!("purchase {number} (\"{title}\") was given up before anything was at stake");
@@ -245,11 +234,15 @@ fn why_aborted(row: &PurchaseRow) -> String {
     }
 }
 
-/// Whether an aborted purchase is one that the customer did not cancel herself.
-fn goods_wanted(row: &PurchaseRow) -> bool {
-    match &row.purchase {
-        Purchase::Aborted(_, abort) => row.refusal.is_some() || !abort.body.reason.is_cancel(),
-        _ => false,
+/// How a command ends whose purchase has ended with the coins back: aborted, unless the customer wanted it so.
+fn exit_without_goods(row: &PurchaseRow) -> Exit {
+    let is_wanted = match &row.purchase {
+        Purchase::Aborted(_, abort) => abort.body.reason.is_cancel(),
+        _ => true,
+    };
+    match row.refusal {
+        None if is_wanted => Exit::Done,
+        _ => Exit::Aborted,
     }
 }
 

@@ -2,7 +2,7 @@
 //! decision. It is taken from what the nodes show their operators and from the customers' own coins.
 
 use super::{
-    books::{Books, Decided, decisions, until},
+    books::{Books, Decided, decisions, expected_status, until},
     customer::Customer,
     error::{DemoError, must},
     report::{amount, columns},
@@ -298,12 +298,8 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
                 continue;
             };
             let (purchase, status) = (hex::encode(order.purchase().0), row.purchase.status());
-            let outcome = decisions
-                .get(&purchase)
-                .map_or("undecided", |decided| decided.outcome.as_str());
-            // It has ended without the escrow, which may have aborted it since.
-            let is_recovered = status == "recovered" && outcome != "committed";
-            must(is_recovered || outcome == status, || {
+            let outcome = expected_status(status, decisions.get(&purchase));
+            must(outcome == status, || {
                 format!(
                     "purchase {number} of {} is `{status}` to her and `{outcome}` to the escrow",
                     customer.name

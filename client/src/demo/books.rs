@@ -124,6 +124,16 @@ pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, DemoE
     Ok(decisions)
 }
 
+/// What a wallet has to call a purchase that it calls `status`, by what the escrow has `decided`. A purchase that is
+/// recovered has ended without the escrow, which may have aborted it since.
+pub fn expected_status<'d>(status: &'d str, decided: Option<&'d Decided>) -> &'d str {
+    let outcome = decided.map_or("undecided", |decided| decided.outcome.as_str());
+    match (status, outcome) {
+        ("recovered", "undecided" | "aborted") => status,
+        _ => outcome,
+    }
+}
+
 /// Looks until `look` sees that it is so.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cli::Exit,
     demo::{
-        books::{Books, decisions, seen_within},
+        books::{Books, decisions, expected_status, seen_within},
         error::DemoError,
     },
 };
@@ -198,14 +198,7 @@ async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) ->
             ));
             continue;
         }
-        let word = decided
-            .get(id)
-            .map_or("undecided", |decided| decided.outcome.as_str());
-        // It has ended without the escrow, which may have aborted it since.
-        let word = match (status, word) {
-            ("recovered", "undecided" | "aborted") => status,
-            _ => word,
-        };
+        let word = expected_status(status, decided.get(id));
         checks.push(check(
             "finality",
             "the escrow's decision = the wallet's",
