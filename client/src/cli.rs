@@ -29,16 +29,11 @@ mod setup;
 
 pub use exit::Exit;
 
-use crate::{
-    demo::{self, report::Reader},
-    faults,
-};
 use anyhow::{Context, Result};
 use args::{Cli, Command, Options, ReceiptCommand};
 use clap::Parser;
 use farthing_coin::Seed;
 use farthing_node::{
-    card::RoleName,
     home::files::Existing,
     logging::{self, LOG_VARIABLE, LogFormat},
     process::stop_signal,
@@ -49,12 +44,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 /// Runs `farthing` with these arguments, the program's name first.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    // A node's command line is its own, down to its `--help`, and is looked at by nobody else.
-    if args.get(1).is_some_and(|command| command == demo::ROLE_COMMAND) {
-        return run_role(args.into_iter().skip(2));
-    }
-    let Cli { options, command } = match Cli::try_parse_from(args) {
+    let Cli { options, command } = match Cli::try_parse_from(args.into_iter().map(Into::into)) {
         Ok(cli) => cli,
         Err(error) => {
             terminal::print_usage(&error);
@@ -62,12 +52,6 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
         }
     };
     let as_json = options.json;
-    let reader = if as_json { Reader::Program } else { Reader::Person };
-    match &command {
-        Command::Demo(options) => return demo::run(options, reader),
-        Command::Faults(options) => return faults::run(options, reader),
-        _ => {}
-    }
     let outcome = start_logs().and_then(|()| start(options, command));
     let exit = match outcome {
         Ok(report) => {
@@ -77,18 +61,6 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
         Err(error) => print_error(&error, as_json),
     };
     exit.into()
-}
-
-/// The hidden `farthing role ROLE ARGS...`: this executable as a node, for whoever needs one without a second build.
-fn run_role(mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let role = args.next().unwrap_or_default();
-    match role.to_string_lossy().parse::<RoleName>() {
-        Ok(role) => demo::run_role(role, args),
-        Err(error) => {
-            terminal::print_error(&error.to_string());
-            Exit::Usage.into()
-        }
-    }
 }
 
 /// A wallet tells what happens by itself: logs are for whoever asks for them.
@@ -164,12 +136,9 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
             receipt::denied(&wallet, output.as_deref(), Existing::by_force(force))
         }
         // These need no open wallet, and were dealt with before.
-        Command::Demo(_)
-        | Command::Faults(_)
-        | Command::Init
-        | Command::Network(_)
-        | Command::Receipt(_)
-        | Command::Restore(_) => Ok(Report::done("", serde_json::Value::Null)),
+        Command::Init | Command::Network(_) | Command::Receipt(_) | Command::Restore(_) => {
+            Ok(Report::done("", serde_json::Value::Null))
+        }
     };
     // Closing only makes the next start quicker: what was done is done, and its report is what matters.
     if let Err(error) = wallet.close() {

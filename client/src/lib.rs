@@ -18,9 +18,6 @@
 //! | one conversation, asked again until answered | [`talk`] |
 //! | what it tells whoever watches | [`watch`] |
 //! | the command line over it | [`cli`] |
-//! | what fault tests see of real processes | [`lab`] |
-//! | the whole system shown at work, and at its worst | [`demo`] |
-//! | every fault at every message and write, and a page of it | [`faults`] |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -31,14 +28,11 @@ pub mod buy;
 pub mod catalog;
 pub mod cli;
 pub mod coins;
-pub mod demo;
 mod drive;
 pub mod error;
 pub mod evidence;
 mod exchange;
-pub mod faults;
 pub mod goods;
-pub mod lab;
 mod late;
 mod migrate;
 mod mint;

@@ -14,7 +14,10 @@ use farthing_bank::{
     migrate::migrate,
     rows::{COINS, EXCHANGED, FINISHED},
 };
-use farthing_client::demo::ports;
+use farthing_kit::{
+    ports,
+    program::{CUSTOMER, ROLE_COMMAND},
+};
 use farthing_node::{
     card::{Card, RoleName},
     serve::open_store,
@@ -86,6 +89,7 @@ fn version(dir: &Path) -> u32 {
 fn wallet(dir: &Path, args: &[&str]) -> Said {
     let mut command = Command::new(PROGRAM);
     command.current_dir(dir.parent().expect("a directory above"));
+    command.args([ROLE_COMMAND, CUSTOMER]);
     command.arg("--wallet").arg(dir).arg("--json").args(args);
     run(command)
 }

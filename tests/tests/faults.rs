@@ -1,4 +1,4 @@
-//! A few cells of the fault matrix, and the page that shows them. All of it is `farthing faults`.
+//! A few cells of the fault matrix, and the page that shows them. All of it is `farthing-lab faults`.
 
 use serde_json::Value;
 use std::{fs, process::Command};

@@ -2,7 +2,7 @@
 
 use crate::{customers::Customers, work::Work, world::World};
 use anyhow::{Result, bail};
-use farthing_client::demo::books::{self, decisions};
+use farthing_kit::books::{self, decisions};
 use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use serde::Serialize;

@@ -7,11 +7,11 @@ use curve25519_dalek::{
     constants::RISTRETTO_BASEPOINT_TABLE, ristretto::RistrettoPoint, scalar::Scalar,
     traits::VartimeMultiscalarMul,
 };
-use farthing_client::demo::report::columns;
 use farthing_coin::{
     Batch, Blinders, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey, SecretKey,
     Seed, Signature, Statement, Transcript, TranscriptExt, blind, recover,
 };
+use farthing_lab::demo::report::columns;
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network, Service},

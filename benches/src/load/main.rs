@@ -36,15 +36,15 @@ use anyhow::{Context, Result};
 use args::Args;
 use clap::Parser;
 use customers::Customers;
-use farthing_client::demo::ROLE_COMMAND;
+use farthing_kit::program;
 use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use work::Work;
 use world::World;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    if args.get(1).is_some_and(|word| word == ROLE_COMMAND) {
-        return farthing_client::cli::run(args);
+    if let Some(exit) = program::run(&args) {
+        return exit;
     }
     let args = Args::parse_from(args);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

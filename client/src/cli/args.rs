@@ -1,7 +1,6 @@
 //! What can be typed.
 
 use super::exit::Exit;
-use crate::{demo::DemoOptions, faults::FaultsOptions};
 use clap::{Args, Parser, Subcommand};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
@@ -123,22 +122,6 @@ pub(super) enum Command {
         repeat it with --shared-account and that bank's name. A restore can be repeated until it is complete. Do not go on using \
         the old wallet: two wallets of the same words would spend the same coins.")]
     Restore(Restore),
-    /// Show the whole system at work in processes of its own, and what lost messages and killed machines do to it.
-    ///
-    /// Needs no wallet, no other machine, and changes nothing outside a directory that is removed at the end.
-    Demo(DemoOptions),
-    /// Run a purchase under every fault at every message and every durable write, and write a page that shows it.
-    ///
-    /// Needs no wallet and no other machine, and changes nothing outside a directory that is removed at the end.
-    #[command(after_long_help = "Examples:\n  \
-        farthing faults                                  all of it, into farthing-faults.html\n  \
-        farthing faults --only \"escrow bank: hold\"       the faults at one message\n  \
-        farthing faults --only killed --json             one kind of fault, for a program\n\n\
-        Bank, escrow, merchant and wallet are processes that stand still at every message and write, until the \
-        director has cut the line, killed or frozen a process, or let them go on. Then all is mended, the customer \
-        carries on with the commands that every customer has, and everything is counted to the unit.\n\n\
-        Exit codes: 0 nothing is violated, 1 it could not be run, 3 something is violated, 130 interrupted.")]
-    Faults(FaultsOptions),
 }
 
 /// What `buy` takes.
@@ -248,7 +231,7 @@ fn long_help() -> String {
          farthing catalog studio                          what a merchant sells\n  \
          farthing buy studio \"Evening postcard\" -o p.txt  goods, or the coins back\n  \
          farthing resume                                  carry on whatever was interrupted\n  \
-         farthing demo                                    see all of it happen, and survive\n\n\
+         \n\
          Logs go to standard error when FARTHING_LOG asks for them, such as FARTHING_LOG=debug.\n\n{}",
         Exit::table()
     )

@@ -1,7 +1,7 @@
-//! `farthing`, built with the tests: the wallet, and with `role bank` and the like every node.
+//! `farthing-lab`, built with the tests: with `role bank`, `role customer` and the like every program.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    farthing_client::cli::run(std::env::args_os())
+    farthing_lab::cli::run(std::env::args_os())
 }

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 
 use clap::Parser;
+use farthing_kit::program;
 use farthing_tests::processes::{
     seed::fresh_seed,
     soak::{self, Plan, tally::Counted},
@@ -20,16 +21,11 @@ use farthing_tests::processes::{
 use serde_json::json;
 use std::{
     env,
-    ffi::OsStr,
+    ffi::OsString,
     io::{IsTerminal, Write},
-    os::unix::fs::symlink,
-    path::Path,
     process::ExitCode,
     time::Duration,
 };
-
-/// Under this name the program is the wallet and every node, so that one build makes all there is.
-const TESTED: &str = "farthing";
 
 /// How often a line is printed where there is no terminal (s).
 const LINE_EVERY_S: u64 = 30;
@@ -53,9 +49,9 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let name = env::args_os().next().unwrap_or_default();
-    if Path::new(&name).file_name() == Some(OsStr::new(TESTED)) {
-        return farthing_client::cli::run(env::args_os());
+    let args: Vec<OsString> = env::args_os().collect();
+    if let Some(exit) = program::run(&args) {
+        return exit;
     }
     let options = Options::parse();
     let plan = Plan {
@@ -67,9 +63,7 @@ fn main() -> ExitCode {
         "{} wallets for {} minutes, by seed {}; `--seed {}` draws the same again",
         plan.wallets, options.minutes, plan.seed, plan.seed
     );
-    let bin = tempfile::tempdir().expect("a directory");
-    let program = bin.path().join(TESTED);
-    symlink(env::current_exe().expect("this program"), &program).expect("a name for it");
+    let program = env::current_exe().expect("this program");
     let mut last = None;
     let outcome = soak::run(&program, plan, |since, counted| {
         show(since, plan.lasts, counted, &mut last);
@@ -92,7 +86,7 @@ fn main() -> ExitCode {
         }
         Some(found) => {
             eprintln!(
-                "FOUND: {}\n\nEverything is kept in {} (a directory and a log each; `farthing role bank verify \
+                "FOUND: {}\n\nEverything is kept in {} (a directory and a log each; `farthing-bank verify \
                  DIR`, `farthing --wallet DIR purchases` show more).\nRepeat it with: cargo run --release -p \
                  farthing-tests --bin soak -- --minutes {} --wallets {} --seed {}",
                 found.what,

@@ -5,6 +5,7 @@ use super::{
     run::{Running, Said, run, until},
     world::POSTCARD,
 };
+use farthing_kit::program::{CUSTOMER, ROLE_COMMAND};
 use farthing_node::{
     card::{
         Card,
@@ -133,6 +134,7 @@ impl Customer {
         if let Some(socket) = &self.probe {
             command.env(PROBE_VARIABLE, socket);
         }
+        command.args([ROLE_COMMAND, CUSTOMER]);
         command.arg("--wallet").arg(&self.dir).arg("--json").args(args);
         command
     }

@@ -1,7 +1,7 @@
 //! Lets processes go on from point to point, and kills one of them where it stands.
 
 use super::world::World;
-use farthing_client::lab::points::{Party, Point, Points, Reached};
+use farthing_kit::points::{Party, Point, Points, Reached};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -3,7 +3,7 @@
 //! A party knows another by its card: its keys, which are pinned, and an address, which may be a relay's. So every
 //! line of a world can be faulted from outside, and no code of a wallet or a node takes part in it.
 
-use farthing_client::demo::{
+use farthing_kit::{
     faults::Faults,
     relay::{Gate, Relay, Way},
 };

@@ -1,7 +1,7 @@
 //! A node as a process, made, started, killed, stopped and asked as its operator would.
 
 use super::run::{PATIENCE, Said, ended, run, until};
-use farthing_client::demo::{ROLE_COMMAND, processes::TIED};
+use farthing_kit::program::{ROLE_COMMAND, TIED};
 use farthing_node::{
     card::{Card, RoleName},
     home::CONFIG_FILE,

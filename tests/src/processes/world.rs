@@ -6,7 +6,7 @@ use super::{
     node::Node,
     run::until,
 };
-use farthing_client::demo::ports;
+use farthing_kit::ports;
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 //! she wants her coins back meanwhile.
 
 use crate::{in_parallel, world};
-use farthing_client::demo::relay::{Gate, Relay, Way};
+use farthing_kit::relay::{Gate, Relay, Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::{Customer, Moment, SILENT},

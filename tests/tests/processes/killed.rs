@@ -1,7 +1,7 @@
 //! Processes that are killed and stopped, and started again on the same address.
 
 use crate::{in_parallel, world};
-use farthing_client::demo::{faults::Faults, relay::Way};
+use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::{Customer, Moment},

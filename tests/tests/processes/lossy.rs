@@ -1,7 +1,7 @@
 //! Every line between any two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
 
 use crate::{in_parallel, world};
-use farthing_client::demo::faults::Draws;
+use farthing_kit::faults::Draws;
 use farthing_tests::processes::{
     customer::Customer,
     lines::{WAYS, spoil},

@@ -1,7 +1,7 @@
 //! Replies that are lost, and a wallet that is.
 
 use crate::world;
-use farthing_client::demo::{faults::Faults, relay::Way};
+use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
 use farthing_tests::processes::{customer::Moment, run::until, world::POSTCARD};
 use std::{fs, thread, time::Duration};

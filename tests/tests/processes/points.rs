@@ -3,9 +3,9 @@
 //! and started again.
 
 use crate::{PROGRAM, in_parallel};
-use farthing_client::{
-    demo::faults::Draws,
-    lab::points::{Message, Party, Point},
+use farthing_kit::{
+    faults::Draws,
+    points::{Message, Party, Point},
 };
 use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{

@@ -5,7 +5,7 @@ use crate::processes::{
     lines::{Lines, WAYS, spoil},
     world::World,
 };
-use farthing_client::demo::{
+use farthing_kit::{
     faults::Draws,
     relay::{Gate, Relay, Way},
 };

@@ -12,7 +12,7 @@ pub mod owner;
 pub mod tally;
 
 use super::world::World;
-use farthing_client::demo::faults::Draws;
+use farthing_kit::faults::Draws;
 use owner::Owner;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

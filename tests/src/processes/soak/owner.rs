@@ -8,7 +8,7 @@ use crate::processes::{
     run::Said,
     world::{POSTCARD, PRICE, World},
 };
-use farthing_client::demo::faults::Draws;
+use farthing_kit::faults::Draws;
 use serde_json::Value;
 use std::{
     fs,

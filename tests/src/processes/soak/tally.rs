@@ -1,7 +1,7 @@
 //! What a soak counts.
 
 use crate::processes::{customer::Customer, lines::WAYS};
-use farthing_client::demo::relay::Relay;
+use farthing_kit::relay::Relay;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,

@@ -1,0 +1,76 @@
+//! The command line: `farthing-lab`.
+
+use crate::{
+    demo::{self, DemoOptions, report::Reader},
+    faults::{self, FaultsOptions},
+};
+use clap::{Parser, Subcommand};
+use farthing_client::cli::Exit;
+use farthing_node::terminal;
+use std::{ffi::OsString, process::ExitCode};
+
+/// The whole of Farthing shown on this machine: at work, and under every fault.
+///
+/// Needs no wallet and no other machine. Nodes and customers are real processes that talk over real QUIC; everything is in
+/// a directory that is removed at the end.
+#[derive(Debug, Parser)]
+#[command(name = "farthing-lab", version, propagate_version = true)]
+struct Cli {
+    /// Print one JSON value instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole system at work in processes of its own, and what lost messages and killed machines do to it.
+    #[command(after_long_help = "Examples:\n  \
+        farthing-lab demo                                an engraving is sold, and everything goes wrong\n  \
+        farthing-lab demo --goods FILE --keep DIR        sell this file, and keep nodes, wallets and logs\n\n\
+        Exit codes: 0 every sum agrees, 1 it could not be run, 3 something is broken, 130 interrupted.")]
+    Demo(DemoOptions),
+    /// Run a purchase under every fault at every message and every durable write, and write a page that shows it.
+    #[command(after_long_help = "Examples:\n  \
+        farthing-lab faults                              all of it, into farthing-faults.html\n  \
+        farthing-lab faults --only \"escrow bank: hold\"   the faults at one message\n  \
+        farthing-lab faults --only killed --json         one kind of fault, for a program\n\n\
+        Bank, escrow, merchant and wallet are processes that stand still at every message and write, until the \
+        director has cut the line, killed or frozen a process, or let them go on. Then all is mended, the customer \
+        carries on with the commands that every customer has, and everything is counted to the unit.\n\n\
+        Exit codes: 0 nothing is violated, 1 it could not be run, 3 something is violated, 130 interrupted.")]
+    Faults(FaultsOptions),
+}
+
+/// Runs `farthing-lab` with these arguments, the program's name first. Called with the hidden word `role`, it is a node or
+/// the wallet.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(exit) = farthing_kit::program::run(&args) {
+        return exit;
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            terminal::print_usage(&error);
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    let reader = if cli.json { Reader::Program } else { Reader::Person };
+    match &cli.command {
+        Command::Demo(options) => demo::run(options, reader),
+        Command::Faults(options) => faults::run(options, reader),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

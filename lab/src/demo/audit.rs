@@ -1,0 +1,418 @@
+//! The audit: the bank's books against the cash desk, every wallet against the books, every purchase against its one
+//! decision. It is taken from what the nodes show their operators and from the customers' own coins.
+
+use super::{
+    customer::Customer,
+    report::{amount, columns},
+    world::World,
+};
+use farthing_client::rows::{CoinStatus, Delivery};
+use farthing_kit::{
+    books::{Books, Decided, decisions, expected_status, until},
+    error::{DemoError, must},
+};
+use farthing_protocol::{money::Amount, purchase::Purchase};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A person with all copies of her wallet, which have the same account and coins.
+#[derive(Debug)]
+pub struct Person<'w> {
+    /// What the cash desk credited her account with.
+    pub cash: Amount,
+    /// Her wallet, and its copies.
+    pub wallets: Vec<&'w Customer>,
+}
+
+/// What one person has, by the books and by her own coins.
+#[derive(Debug, Clone)]
+pub struct PersonLine {
+    name: &'static str,
+    cash: Amount,
+    in_account: Amount,
+    coins: Amount,
+    spent: Amount,
+}
+
+impl PersonLine {
+    /// What she withdrew, by the bank's books.
+    fn withdrawn(&self) -> Option<Amount> {
+        self.cash.checked_sub(self.in_account)
+    }
+
+    /// What became of it, by her own wallet.
+    fn accounted_for(&self) -> Option<Amount> {
+        self.coins.checked_add(self.spent)
+    }
+}
+
+/// Something that must hold.
+#[derive(Debug, Clone)]
+struct Check {
+    what: String,
+    left: String,
+    right: String,
+    holds: bool,
+}
+
+/// The whole of it.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    books: Books,
+    merchant: Amount,
+    people: Vec<PersonLine>,
+    checks: Vec<Check>,
+}
+
+impl Audit {
+    /// Counts everything, once what is settled in the background is settled.
+    ///
+    /// # Errors
+    /// [`DemoError::Broken`] when anything disagrees.
+    pub async fn take(world: &World, people: &[Person<'_>]) -> Result<Audit, DemoError> {
+        until("every decision is settled at the bank", || async {
+            let decisions = decisions(&world.escrow).await?;
+            Ok(decisions.values().all(|decided| decided.settled))
+        })
+        .await?;
+        let books = world.books().await?;
+        let decisions = decisions(&world.escrow).await?;
+        let merchant = books.balance(&world.merchant_account);
+        let lines: Vec<PersonLine> = people
+            .iter()
+            .map(|person| person_line(person, &books))
+            .collect::<Result<_, _>>()?;
+        let mut checks = money_checks(&books, merchant, &lines);
+        checks.push(outcomes_check(people, &decisions)?);
+        let audit = Audit {
+            books,
+            merchant,
+            people: lines,
+            checks,
+        };
+        audit.must_hold()?;
+        Ok(audit)
+    }
+
+    fn must_hold(&self) -> Result<(), DemoError> {
+        let failed: Vec<String> = self
+            .checks
+            .iter()
+            .filter(|check| !check.holds)
+            .map(|check| format!("{}: {} is not {}", check.what, check.left, check.right))
+            .collect();
+        let problems = [failed.as_slice(), self.books.problems.as_slice()].concat();
+        must(problems.is_empty(), || {
+            format!("the audit does not balance: {}", problems.join("; "))
+        })
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let heading = [
+            "",
+            "paid in",
+            "paid out",
+            "in account",
+            "withdrawn",
+            "spent or sold",
+            "coins",
+        ];
+        let mut rows: Vec<[String; 7]> = vec![heading.map(str::to_owned)];
+        let nothing = Amount(0);
+        for person in &self.people {
+            let withdrawn = person.withdrawn().unwrap_or_default();
+            let amounts = [
+                person.cash,
+                nothing,
+                person.in_account,
+                withdrawn,
+                person.spent,
+                person.coins,
+            ];
+            rows.push(table_row(person.name, amounts));
+        }
+        let [paid_out, left] = [self.books.paid_out, self.merchant];
+        let sold = left.checked_add(paid_out).unwrap_or_default();
+        rows.push(table_row(
+            "merchant",
+            [nothing, paid_out, left, nothing, sold, nothing],
+        ));
+        let width = self
+            .checks
+            .iter()
+            .map(|check| check.what.chars().count())
+            .max()
+            .unwrap_or_default();
+        let checks: Vec<String> = self
+            .checks
+            .iter()
+            .map(|check| format!("{:<width$}  {:>6} = {}", check.what, check.left, check.right))
+            .collect();
+        format!("{}\n\n{}", columns(&rows, &[1, 2, 3, 4, 5, 6]), checks.join("\n"))
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let people: Vec<Value> = self
+            .people
+            .iter()
+            .map(|person| {
+                json!({
+                    "name": person.name,
+                    "paid_in": amount(person.cash),
+                    "in_account": amount(person.in_account),
+                    "withdrawn": amount(person.withdrawn().unwrap_or_default()),
+                    "spent": amount(person.spent),
+                    "coins": amount(person.coins),
+                })
+            })
+            .collect();
+        let checks: Vec<Value> = self
+            .checks
+            .iter()
+            .map(|check| {
+                json!({ "what": check.what, "left": check.left, "right": check.right, "holds": check.holds })
+            })
+            .collect();
+        json!({
+            "paid_in": amount(self.books.paid_in),
+            "paid_out": amount(self.books.paid_out),
+            "accounts": amount(self.books.accounts),
+            "unspent_coins": amount(self.books.outstanding),
+            "held_coins": amount(self.books.held),
+            "merchant": amount(self.merchant),
+            "customers": people,
+            "checks": checks,
+        })
+    }
+}
+
+fn table_row(name: &str, amounts: [Amount; 6]) -> [String; 7] {
+    let [a, b, c, d, e, f] = amounts.map(|amount| match amount {
+        Amount(0) => "-".to_owned(),
+        amount => amount.to_string(),
+    });
+    [name.to_owned(), a, b, c, d, e, f]
+}
+
+fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<Check> {
+    let check = |what: &str, left: Option<Amount>, right: Option<Amount>| {
+        let show =
+            |sum: Option<Amount>| sum.map_or_else(|| "too much to count".to_owned(), |sum| sum.to_string());
+        Check {
+            what: what.to_owned(),
+            left: show(left),
+            right: show(right),
+            holds: left.is_some() && left == right,
+        }
+    };
+    let sum = |of: fn(&PersonLine) -> Amount| Amount::sum(people.iter().map(|person| of(person).0));
+    let mut checks = vec![
+        check(
+            "the cash desk's paid in less paid out = all accounts + all unspent coins",
+            books.paid_in.checked_sub(books.paid_out),
+            books.accounts.checked_add(books.outstanding),
+        ),
+        check(
+            "unspent coins by the bank's books = coins in all wallets",
+            Some(books.outstanding),
+            sum(|p| p.coins),
+        ),
+        check(
+            "the merchant's account + what he was paid out = what the customers spent",
+            merchant.checked_add(books.paid_out),
+            sum(|p| p.spent),
+        ),
+        check(
+            "coins that are still held = none",
+            Some(books.held),
+            Some(Amount(0)),
+        ),
+    ];
+    for person in people {
+        let what = format!(
+            "{}: withdrawn by the bank's books = spent + left by the wallet",
+            person.name
+        );
+        checks.push(check(&what, person.withdrawn(), person.accounted_for()));
+    }
+    checks
+}
+
+/// What a person has, each coin counted once however many copies of her wallet there are.
+fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, DemoError> {
+    let first = person
+        .wallets
+        .first()
+        .ok_or_else(|| DemoError::Broken("a person has no wallet".into()))?;
+    let mut coins: BTreeMap<Vec<u8>, (u64, bool)> = BTreeMap::new();
+    let mut spent: BTreeMap<String, u64> = BTreeMap::new();
+    for customer in &person.wallets {
+        for row in customer.wallet.coins().map_err(|error| customer.failed(error))? {
+            let key = [row.coin.key_id.0, row.coin.public.0].concat();
+            let coin = coins.entry(key).or_insert((row.value, true));
+            // What one copy knows to be used is used.
+            coin.1 &= row.status.counts();
+        }
+        for (number, row) in customer
+            .wallet
+            .purchases()
+            .map_err(|error| customer.failed(error))?
+        {
+            if matches!(row.purchase, Purchase::Committed(..)) {
+                spent.insert(customer.purchase_id(number)?, row.purchase.offer().body.price.0);
+            }
+        }
+    }
+    let too_much = || {
+        DemoError::Broken(format!(
+            "the wallet of {} holds more than can be counted",
+            first.name
+        ))
+    };
+    Ok(PersonLine {
+        name: first.name,
+        cash: person.cash,
+        in_account: books.balance(&first.account()?),
+        coins: Amount::sum(
+            coins
+                .values()
+                .filter(|(_, counts)| *counts)
+                .map(|(value, _)| *value),
+        )
+        .ok_or_else(too_much)?,
+        spent: Amount::sum(spent.values().copied()).ok_or_else(too_much)?,
+    })
+}
+
+/// Every purchase that coins were put to has one decision, the wallet knows it, and the goods are there if and only
+/// if it was paid.
+fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) -> Result<Check, DemoError> {
+    let mut decided = BTreeSet::new();
+    for customer in people.iter().flat_map(|person| &person.wallets) {
+        for (number, row) in customer
+            .wallet
+            .purchases()
+            .map_err(|error| customer.failed(error))?
+        {
+            let Some(order) = row.purchase.order() else {
+                continue;
+            };
+            let (purchase, status) = (hex::encode(order.purchase().0), row.purchase.status());
+            let outcome = expected_status(status, decisions.get(&purchase));
+            must(outcome == status, || {
+                format!(
+                    "purchase {number} of {} is `{status}` to her and `{outcome}` to the escrow",
+                    customer.name
+                )
+            })?;
+            let delivered = row.delivery == Delivery::Delivered && row.output.is_file();
+            must(delivered == (outcome == "committed"), || {
+                format!(
+                    "purchase {number} of {} is {outcome}, and delivered: {delivered}",
+                    customer.name
+                )
+            })?;
+            decided.insert(purchase);
+        }
+        must_be_at_rest(customer)?;
+    }
+    Ok(Check {
+        what: "purchases, goods if and only if paid = decisions of the escrow, one each".into(),
+        left: decided.len().to_string(),
+        right: decisions.len().to_string(),
+        holds: decided.len() == decisions.len(),
+    })
+}
+
+/// Nothing is under way in a wallet any more.
+fn must_be_at_rest(customer: &Customer) -> Result<(), DemoError> {
+    let coins = customer.wallet.coins().map_err(|error| customer.failed(error))?;
+    let busy = coins
+        .iter()
+        .find(|row| row.status.counts() && row.status != CoinStatus::Available);
+    must(busy.is_none(), || {
+        let word = busy.map_or("", |row| row.status.word());
+        format!("a coin of {} is still `{word}`", customer.name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn audit(books: Books, coins: u64) -> Result<(), DemoError> {
+        let person = PersonLine {
+            name: "alice",
+            cash: Amount(100),
+            in_account: Amount(40),
+            coins: Amount(coins),
+            spent: Amount(20),
+        };
+        let merchant = Amount(20);
+        let checks = money_checks(&books, merchant, std::slice::from_ref(&person));
+        Audit {
+            books,
+            merchant,
+            people: vec![person],
+            checks,
+        }
+        .must_hold()
+    }
+
+    fn balanced() -> Books {
+        Books {
+            paid_in: Amount(100),
+            accounts: Amount(60),
+            outstanding: Amount(40),
+            ..Books::default()
+        }
+    }
+
+    #[test]
+    fn one_unit_that_is_missing_anywhere_is_found() {
+        audit(balanced(), 40).unwrap();
+        let broken = [
+            audit(balanced(), 39),
+            audit(
+                Books {
+                    accounts: Amount(61),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    outstanding: Amount(39),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    paid_out: Amount(1),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    held: Amount(1),
+                    ..balanced()
+                },
+                40,
+            ),
+            audit(
+                Books {
+                    problems: vec!["a row is missing".into()],
+                    ..balanced()
+                },
+                40,
+            ),
+        ];
+        for outcome in broken {
+            assert_eq!(outcome.unwrap_err().exit_code(), farthing_kit::error::EXIT_BROKEN);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A customer of the demonstration: her wallet, and what watches it.
+
+use super::world::{Goods, Lines, World};
+use farthing_client::talk::Patience;
+use farthing_client::{
+    error::WalletError,
+    rows::Delivery,
+    wallet::{Surroundings, Wallet},
+};
+use farthing_kit::{
+    error::{DemoError, must},
+    script::Script,
+};
+use farthing_node::card::RoleName;
+use farthing_protocol::money::Amount;
+use farthing_store::{StoreOptions, clock::SystemClock, entropy::SystemEntropy};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long the demonstration's wallets wait: long enough for a machine that is busy, short enough for a person who
+/// watches.
+pub const PATIENCE: Patience = Patience {
+    attempt: Duration::from_millis(500),
+    total: Duration::from_millis(1000),
+};
+
+/// How often a wallet that was not answered, though nothing is lost any more, is asked to carry on.
+const CARRY_ON_MAX: usize = 20;
+
+/// How much of a file is compared at a time (bytes).
+const READ_BYTES: usize = 64 * 1024;
+
+/// A customer and her wallet.
+#[derive(Debug)]
+pub struct Customer {
+    /// What the demonstration calls her.
+    pub name: &'static str,
+    /// Her wallet.
+    pub wallet: Wallet,
+    /// What watches it.
+    pub script: Arc<Script>,
+}
+
+/// Says whose wallet an error is.
+pub fn of(name: &'static str) -> impl Fn(WalletError) -> DemoError {
+    move |source| DemoError::Wallet {
+        who: name.into(),
+        source,
+    }
+}
+
+impl Customer {
+    /// Opens the wallet in `dir`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(name: &'static str, dir: PathBuf, lines: &Lines) -> Result<Customer, DemoError> {
+        let script = Arc::new(Script::default());
+        let around = Surroundings {
+            network: lines.network(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            watch: script.clone(),
+            patience: PATIENCE,
+            store: StoreOptions::default(),
+        };
+        let wallet = Wallet::open(&dir, around).map_err(of(name))?;
+        Ok(Customer { name, wallet, script })
+    }
+
+    /// The key of the customer's account (hex).
+    ///
+    /// # Errors
+    /// When the wallet cannot be read.
+    pub fn account(&self) -> Result<String, DemoError> {
+        let bank = self.wallet.party(RoleName::Bank, None).map_err(of(self.name))?;
+        let account = self.wallet.account(&bank.identity).map_err(of(self.name))?;
+        Ok(account.to_string())
+    }
+
+    /// `error`, as hers.
+    pub fn failed(&self, error: WalletError) -> DemoError {
+        of(self.name)(error)
+    }
+
+    /// What her wallet is worth, whatever it is doing with it.
+    ///
+    /// # Errors
+    /// When her wallet cannot be read.
+    pub fn worth(&self) -> Result<Amount, DemoError> {
+        Ok(self.wallet.balance().map_err(of(self.name))?.total())
+    }
+
+    /// Withdraws `amount`.
+    ///
+    /// # Errors
+    /// When the bank refuses or does not answer.
+    pub async fn withdraw(&self, world: &World, amount: Amount) -> Result<(), DemoError> {
+        let before = self.worth()?;
+        match self.wallet.withdraw(world.bank.card(), amount).await {
+            Err(error) if error.is_silence() => self.resume().await?,
+            outcome => outcome.map_err(of(self.name))?,
+        }
+        let gained = self.worth()?.checked_sub(before);
+        must(gained == Some(amount), || {
+            format!("{} withdrew {amount} and has {gained:?} more", self.name)
+        })
+    }
+
+    /// Gets an offer for `goods`; nothing is at stake yet.
+    ///
+    /// # Errors
+    /// When the merchant does not answer.
+    pub async fn begin(&self, world: &World, goods: &Goods) -> Result<u64, DemoError> {
+        let file = goods.file.file_name().unwrap_or_default().to_string_lossy();
+        let number = self.wallet.purchases().map_err(of(self.name))?.len();
+        let output = self.wallet.dir().join(format!("bought-{number}-{file}"));
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self
+                .wallet
+                .begin_purchase(&world.parties(), goods.title.as_str(), &output)
+                .await
+            {
+                Err(error) if error.is_silence() && tries < CARRY_ON_MAX => {}
+                outcome => return outcome.map_err(of(self.name)),
+            }
+        }
+    }
+
+    /// Carries a purchase on until it has ended.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn carry_on(&self, number: u64) -> Result<(), DemoError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.wallet.drive_purchase(number).await {
+                Err(error) if error.is_silence() && tries < CARRY_ON_MAX => {}
+                outcome => return outcome.map_err(of(self.name)),
+            }
+        }
+    }
+
+    /// Asks for a purchase's coins back, and carries that on until it has ended.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn cancel(&self, number: u64) -> Result<(), DemoError> {
+        match self.wallet.cancel(number).await {
+            Err(error) if error.is_silence() => self.carry_on(number).await,
+            outcome => outcome.map_err(of(self.name)),
+        }
+    }
+
+    /// Carries everything on that is under way.
+    ///
+    /// # Errors
+    /// When something does not end.
+    pub async fn resume(&self) -> Result<(), DemoError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let resumed = self.wallet.resume().await.map_err(of(self.name))?;
+            match resumed.open.into_iter().next() {
+                None => return Ok(()),
+                Some((_, error)) if error.is_silence() && tries < CARRY_ON_MAX => {}
+                Some((_, error)) => return Err(of(self.name)(error)),
+            }
+        }
+    }
+
+    /// Carries a purchase on into the loss that was planned, until the wallet's patience ends.
+    ///
+    /// # Errors
+    /// When the wallet does anything but wait: then nothing was lost, or something broke.
+    pub async fn run_into_silence(&self, number: u64) -> Result<(), DemoError> {
+        match self.wallet.drive_purchase(number).await {
+            Err(error) if error.is_silence() => Ok(()),
+            Err(error) => Err(of(self.name)(error)),
+            Ok(()) => {
+                let status = self.status(number)?;
+                Err(DemoError::Broken(format!(
+                    "purchase {number} of {} went on to `{status}` though its messages were lost",
+                    self.name
+                )))
+            }
+        }
+    }
+
+    /// One word on how a purchase stands.
+    ///
+    /// # Errors
+    /// When there is no such purchase.
+    pub fn status(&self, number: u64) -> Result<&'static str, DemoError> {
+        Ok(self
+            .wallet
+            .purchase(number)
+            .map_err(of(self.name))?
+            .purchase
+            .status())
+    }
+
+    /// A purchase's id (hex).
+    ///
+    /// # Errors
+    /// When there is no such purchase, or no coins were put to it yet.
+    pub fn purchase_id(&self, number: u64) -> Result<String, DemoError> {
+        let row = self.wallet.purchase(number).map_err(of(self.name))?;
+        let order = row.purchase.order();
+        let order =
+            order.ok_or_else(|| DemoError::Broken(format!("purchase {number} was given no coins")))?;
+        Ok(hex::encode(order.purchase().0))
+    }
+
+    /// Checks that a purchase was committed and that the goods are on the customer's disk, to the byte.
+    ///
+    /// # Errors
+    /// [`DemoError::Broken`] when they are not.
+    pub fn must_have(&self, number: u64, goods: &Goods) -> Result<(), DemoError> {
+        let row = self.wallet.purchase(number).map_err(of(self.name))?;
+        let status = row.purchase.status();
+        must(
+            status == "committed" && row.delivery == Delivery::Delivered,
+            || {
+                format!(
+                    "purchase {number} of {} ended as `{status}`, {:?}",
+                    self.name, row.delivery
+                )
+            },
+        )?;
+        let same = same_bytes(&row.output, &goods.file).map_err(DemoError::io(row.output.display()))?;
+        must(same, || {
+            format!("{} is not what the merchant sold", row.output.display())
+        })
+    }
+}
+
+/// Whether two files hold the same.
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(READ_BYTES, file));
+    let (mut one, mut other) = (open(one)?, open(other)?);
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let count = left.len().min(right.len());
+        if count == 0 {
+            return Ok(left.len() == right.len());
+        }
+        if left.get(..count) != right.get(..count) {
+            return Ok(false);
+        }
+        one.consume(count);
+        other.consume(count);
+    }
+}

@@ -1,0 +1,217 @@
+//! `farthing-lab demo`: the whole system at work, and then what networks and machines do to it.
+//!
+//! A bank, an escrow and a merchant run as processes of their own; customers buy from the merchant; and between them
+//! messages are lost, processes are killed, and a coin is spent twice. What happened is read from the nodes' own books
+//! at each step, and counted to the unit at the end.
+//!
+//! | what | file |
+//! |---|---|
+//! | nodes, network and customers | [`world`], [`customer`] |
+//! | the steps | [`steps`] |
+//! | the count at the end | [`audit`] |
+//! | what is printed | [`report`] |
+
+pub mod audit;
+pub mod customer;
+pub mod report;
+pub mod steps;
+pub mod world;
+
+use audit::{Audit, Person};
+use farthing_kit::{
+    error::{DemoError, EXIT_FAILED},
+    scratch,
+};
+use farthing_node::{process::stop_signal, terminal};
+use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
+use report::{Reader, Report};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use world::{Goods, World};
+
+/// What is sold unless another file is named: an engraving.
+const SAMPLE: (&str, &[u8]) = ("farthing.svg", include_bytes!("../../sample/farthing.svg"));
+
+/// What costs the smallest coin.
+const TRIFLE: (&str, &[u8]) = ("postcard.txt", include_bytes!("../../sample/postcard.txt"));
+
+/// The price of the goods.
+const PRICE: Amount = Amount(350);
+
+/// The price of the trifle: one coin of the smallest value.
+const TRIFLE_PRICE: Amount = Amount(1);
+
+/// What alice pays in at the cash desk.
+const ALICE_CASH: Amount = Amount(4000);
+
+/// What alice withdraws at first.
+const ALICE_WITHDRAWS: Amount = Amount(2500);
+
+/// What alice withdraws when the reply is lost.
+const ALICE_WITHDRAWS_AGAIN: Amount = Amount(1000);
+
+/// What the merchant has paid out.
+const PAYOUT: Amount = Amount(1000);
+
+/// The most characters of a title that a file's name gives: any of them fit, whatever their script.
+const TITLE_MAX_CHARS: usize = TITLE_MAX_BYTES / 4;
+
+/// What `farthing-lab demo` takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DemoOptions {
+    /// Sell this file instead of the sample.
+    #[arg(long, value_name = "FILE")]
+    pub goods: Option<PathBuf>,
+    /// Keep everything in this new directory: nodes, wallets, logs, goods.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Runs the demonstration and prints it, for a person or for a program. Everything that it started is stopped when it
+/// returns, whatever happened.
+pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start the runtime: {error}"), EXIT_FAILED),
+    };
+    let mut report = Report::new(reader);
+    let outcome = runtime.block_on(in_a_directory(options, &mut report));
+    let text = outcome.as_ref().err().map(ToString::to_string);
+    match reader {
+        Reader::Person => {
+            if let Ok(audit) = &outcome {
+                report.finish(audit);
+            }
+            if let Some(dir) = &options.keep {
+                report.say(&format!(
+                    "Nodes, wallets, logs and goods are kept in {}.",
+                    dir.display()
+                ));
+            }
+        }
+        Reader::Program => {
+            let mut value = report.json(outcome.as_ref().ok(), text.as_deref());
+            if let (Some(dir), Some(object)) = (&options.keep, value.as_object_mut()) {
+                object.insert("kept".into(), dir.display().to_string().into());
+            }
+            terminal::print_json(&value);
+        }
+    }
+    match outcome {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+fn fail(text: &str, code: u8) -> ExitCode {
+    // With the last lines of a node's log, where that is why.
+    terminal::print_note(&format!("error: {text}"));
+    ExitCode::from(code)
+}
+
+/// Runs it in a directory that goes when it is done, or in the one that is kept.
+async fn in_a_directory(options: &DemoOptions, report: &mut Report) -> Result<Audit, DemoError> {
+    let dir = scratch::make("farthing-demo", options.keep.as_deref())?;
+    let outcome = tokio::select! {
+        outcome = in_the_world(options, &dir, report) => outcome,
+        // Dropping the other branch kills the nodes.
+        stopped = stop_signal() => {
+            stopped.map_err(DemoError::io("signals"))?;
+            Err(DemoError::Stopped)
+        }
+    };
+    if options.keep.is_some() {
+        return outcome;
+    }
+    let removed = scratch::remove(&dir).await;
+    // What went wrong in the demonstration matters more than what is left on the disk.
+    outcome.and_then(|audit| removed.map(|()| audit))
+}
+
+async fn in_the_world(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {
+    let program = std::env::current_exe().map_err(DemoError::io("this program"))?;
+    let goods = goods(options.goods.as_deref(), dir)?;
+    let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
+    let world = World::build(&program, dir, goods, trifle).await?;
+    report.say(&format!(
+        "A bank on {}, an escrow on {}, a merchant on {}: three processes on this machine.\n\
+         Customers reach them through relays, which lose what they are told to.",
+        world.bank.card().address,
+        world.escrow.card().address,
+        world.merchant.card().address,
+    ));
+    let outcome = steps(&world, report).await;
+    let ended = world.end().await;
+    outcome.and_then(|audit| ended.map(|()| audit))
+}
+
+async fn steps(world: &World, report: &mut Report) -> Result<Audit, DemoError> {
+    let alice = world.customer("alice", ALICE_CASH).await?;
+    let bob = world.customer("bob", PRICE).await?;
+    let carol = world.customer("carol", TRIFLE_PRICE).await?;
+    bob.withdraw(world, PRICE).await?;
+    carol.withdraw(world, TRIFLE_PRICE).await?;
+    steps::ordinary::purchase(world, &alice, ALICE_WITHDRAWS, report).await?;
+    steps::lost::reply_to_hold(world, &alice, report).await?;
+    steps::lost::receipt(world, &alice, report).await?;
+    steps::killed::escrow(world, &alice, report).await?;
+    steps::killed::merchant(world, &bob, report).await?;
+    let twins = steps::twice::spend_twice(world, carol, report).await?;
+    steps::lost::reply_to_withdrawal(world, &alice, ALICE_WITHDRAWS_AGAIN, report).await?;
+    steps::ordinary::payout(world, PAYOUT, report).await?;
+    let people = [
+        Person {
+            cash: ALICE_CASH,
+            wallets: vec![&alice],
+        },
+        Person {
+            cash: PRICE,
+            wallets: vec![&bob],
+        },
+        Person {
+            cash: TRIFLE_PRICE,
+            wallets: vec![&twins.first, &twins.second],
+        },
+    ];
+    Audit::take(world, &people).await
+}
+
+/// The file that was named, or the sample.
+fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, DemoError> {
+    let Some(path) = named else {
+        return sample(SAMPLE, "A farthing", PRICE, dir);
+    };
+    let cannot = |why: &str| DemoError::Goods {
+        path: path.to_path_buf(),
+        why: why.into(),
+    };
+    let file = fs::canonicalize(path).map_err(|error| cannot(&error.to_string()))?;
+    if !file.is_file() {
+        return Err(cannot("it is not a file; pack a folder into an archive first"));
+    }
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let title = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(TITLE_MAX_CHARS)
+        .collect();
+    Ok(Goods {
+        title,
+        price: PRICE,
+        file,
+    })
+}
+
+/// Writes a sample where the merchant finds it.
+fn sample((name, bytes): (&str, &[u8]), title: &str, price: Amount, dir: &Path) -> Result<Goods, DemoError> {
+    let file = dir.join(name);
+    fs::write(&file, bytes).map_err(DemoError::io(file.display()))?;
+    Ok(Goods {
+        title: title.into(),
+        price,
+        file,
+    })
+}

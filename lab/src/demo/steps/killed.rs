@@ -1,0 +1,183 @@
+//! Processes that are killed between two phases of a purchase.
+
+use super::{
+    super::{
+        customer::Customer,
+        report::{Label, Report, Summary, amount},
+        world::World,
+    },
+    Before, charged_once, count, lose_once_held, must_be,
+};
+use farthing_client::rows::{CoinRow, CoinStatus};
+use farthing_coin::PublicKey;
+use farthing_kit::{
+    error::{DemoError, must},
+    script::Moment,
+};
+use farthing_protocol::money::Amount;
+use serde_json::json;
+use std::{collections::BTreeSet, time::Instant};
+
+/// The escrow is killed between hold and commit, and started again.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn escrow(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+    report.begin("escrow-killed", "The escrow is killed between hold and commit");
+    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    alice.script.forget();
+    let number = alice.begin(world, goods).await?;
+    let killer = world.escrow.killer();
+    alice.script.once(Moment::Answered("hold"), move || {
+        killer.kill();
+    });
+    lose_once_held(world, alice, number, &before).await?;
+    report.line(
+        Label::Sent,
+        "alice's coins were held; she handed the hold to the merchant",
+    );
+    must(!world.escrow.is_running(), || {
+        "the escrow is still running".into()
+    })?;
+    report.line(
+        Label::Lost,
+        "the escrow: SIGKILL the moment its hold had arrived, before it could commit",
+    );
+    report.line(
+        Label::Books,
+        format!(
+            "the bank holds {}, and only that escrow can say for whom",
+            goods.price
+        ),
+    );
+    let began = Instant::now();
+    world.escrow.restart().await?;
+    let restarted = began.elapsed();
+    alice.carry_on(number).await?;
+    report.line(
+        Label::Wallet,
+        format!(
+            "the escrow came back on its address in {} ms, from its journal; the wallet handed the same hold over",
+            restarted.as_millis()
+        ),
+    );
+    let charged = charged_once(world, alice, number, &before, goods).await?;
+    report.line(
+        Label::Ended,
+        format!("committed on the old hold; goods delivered, {charged} charged once"),
+    );
+    report.end(Summary {
+        lost: "escrow killed".into(),
+        acted: format!("held {}", goods.price),
+        wallet: "handed it over again".into(),
+        charged,
+        ended: "goods".into(),
+        facts: json!({
+            "restart_ms": restarted.as_millis() as u64,
+            "end_ms": began.elapsed().as_millis() as u64,
+        }),
+    });
+    Ok(())
+}
+
+/// The merchant is killed before he releases the key; the customer takes her coins back and spends them again.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn merchant(world: &World, bob: &Customer, report: &mut Report) -> Result<(), DemoError> {
+    report.begin(
+        "merchant-killed",
+        "The merchant dies before he releases the key; the customer cancels",
+    );
+    let (goods, before) = (&world.goods, Before::of(world, bob).await?);
+    bob.script.forget();
+    let number = bob.begin(world, goods).await?;
+    let killer = world.merchant.killer();
+    bob.script.once(Moment::Answered("hold"), move || {
+        killer.kill();
+    });
+    lose_once_held(world, bob, number, &before).await?;
+    report.line(
+        Label::Sent,
+        format!(
+            "bob put every coin he has, worth {}, to a purchase; they were held",
+            goods.price
+        ),
+    );
+    must(!world.merchant.is_running(), || {
+        "the merchant is still running".into()
+    })?;
+    report.line(Label::Lost, "the merchant: SIGKILL before he was handed the hold");
+    report.line(
+        Label::Books,
+        format!("the bank holds {}; nothing is decided", goods.price),
+    );
+
+    let old = coin_keys(bob, |_| true)?;
+    bob.cancel(number).await?;
+    let status = bob.status(number)?;
+    let outcome = world
+        .decision(bob, number)
+        .await?
+        .map(|decided| decided.outcome)
+        .unwrap_or_default();
+    must(status == "aborted" && outcome == "aborted", || {
+        format!("the cancelled purchase is `{status}` to bob and `{outcome}` to the escrow")
+    })?;
+    must_be("bob's wallet after the abort", bob.worth()?, before.worth)?;
+    let fresh = coin_keys(bob, |row| row.status == CoinStatus::Available)?;
+    must(old.is_disjoint(&fresh), || {
+        "a released coin was not exchanged before it was used again".into()
+    })?;
+    report.line(
+        Label::Wallet,
+        format!(
+            "bob cancelled: the escrow signed an abort, the bank released his coins, and he exchanged them for {} \
+             that nothing links to the old",
+            count(fresh.len(), "fresh coin"),
+        ),
+    );
+
+    world.merchant.restart().await?;
+    let again = bob.begin(world, goods).await?;
+    bob.carry_on(again).await?;
+    let spent = coin_keys(bob, |row| row.status == CoinStatus::Spent(again))?;
+    must(!spent.is_empty() && spent.is_subset(&fresh), || {
+        "other coins were spent than the fresh ones".into()
+    })?;
+    let charged = charged_once(world, bob, again, &before, goods).await?;
+    must_be(
+        "what bob has left",
+        bob.worth()?,
+        before.worth.checked_sub(charged).unwrap_or(Amount(0)),
+    )?;
+    report.line(
+        Label::Ended,
+        format!(
+            "once the merchant was back, the fresh coins bought the goods from him: {charged} charged, once"
+        ),
+    );
+    report.end(Summary {
+        lost: "merchant killed".into(),
+        acted: format!("held {}", goods.price),
+        wallet: "cancelled, bought again".into(),
+        charged,
+        ended: "coins back; goods".into(),
+        facts: json!({
+            "released": amount(before.worth),
+            "fresh_coins": fresh.len(),
+            "coins_spent_again": spent.len(),
+        }),
+    });
+    Ok(())
+}
+
+/// The keys of those of a customer's coins that `which` chooses.
+fn coin_keys(of: &Customer, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, DemoError> {
+    let coins = of.wallet.coins().map_err(|error| of.failed(error))?;
+    Ok(coins
+        .iter()
+        .filter(|row| which(row))
+        .map(|row| row.coin.public)
+        .collect())
+}

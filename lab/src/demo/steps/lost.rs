@@ -1,0 +1,241 @@
+//! Replies that are lost on the way, after the other side has acted.
+
+use super::{
+    super::{
+        customer::Customer,
+        report::{Label, Report, Summary, amount},
+        world::World,
+    },
+    ACTED_TIMEOUT, Before, LOSSES_MAX, charged_once, lose, lose_once_held, must_be, times,
+};
+use farthing_kit::{
+    books::seen_within,
+    error::{DemoError, must},
+    script::Moment,
+};
+use farthing_node::card::RoleName;
+use farthing_protocol::money::Amount;
+use serde_json::json;
+
+/// The escrow's reply to the hold is lost.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn reply_to_hold(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+    report.begin("hold-reply-lost", "The escrow's reply to the hold is lost");
+    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    alice.script.forget();
+    let number = alice.begin(world, goods).await?;
+    let lost_before = world.lines.answers_of(RoleName::Escrow).dropped;
+    let lines = world.lines.clone();
+    alice.script.once(Moment::Asked("hold"), move || {
+        lines.lose_answers_of(&[RoleName::Escrow])
+    });
+    report.line(
+        Label::Sent,
+        format!("alice asked the escrow to hold coins worth {}", goods.price),
+    );
+    lose_once_held(world, alice, number, &before).await?;
+    let asked = alice.script.count(Moment::Asked("hold"));
+    let lost = world.lines.answers_of(RoleName::Escrow).dropped - lost_before;
+    report.line(
+        Label::Lost,
+        format!(
+            "everything the escrow answered: {lost} datagrams, though she asked {}",
+            times(asked)
+        ),
+    );
+    report.line(
+        Label::Books,
+        format!(
+            "the bank holds {} already; her wallet has heard nothing, and waits",
+            goods.price
+        ),
+    );
+    world.lines.heal();
+    alice.carry_on(number).await?;
+    report.line(
+        Label::Wallet,
+        "once the network was whole again, it sent the very same hold once more",
+    );
+    let charged = charged_once(world, alice, number, &before, goods).await?;
+    report.line(
+        Label::Ended,
+        format!("the escrow repeated its reply; goods delivered, {charged} charged once"),
+    );
+    report.end(Summary {
+        lost: "reply to the hold".into(),
+        acted: format!("held {}", goods.price),
+        wallet: "sent the same hold again".into(),
+        charged,
+        ended: "goods".into(),
+        facts: json!({ "asked": asked, "datagrams_lost": lost, "held_before_retry": amount(goods.price) }),
+    });
+    Ok(())
+}
+
+/// The receipt is lost after the commit, and everything else that is on its way to the customer then.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+    report.begin(
+        "receipt-lost",
+        "The receipt is lost after the purchase was committed",
+    );
+    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    alice.script.forget();
+    let number = alice.begin(world, goods).await?;
+    let lines = world.lines.clone();
+    alice.script.once(Moment::Answered("hold"), move || {
+        lines.lose_answers_of(&RoleName::ALL)
+    });
+    lose(
+        alice,
+        number,
+        "the escrow has committed and the merchant is credited",
+        || async {
+            let committed = world
+                .decision(alice, number)
+                .await?
+                .is_some_and(|it| it.outcome == "committed");
+            let credited = Some(world.credited().await?) == before.credited.checked_add(goods.price);
+            Ok(committed && credited)
+        },
+    )
+    .await?;
+    report.line(
+        Label::Sent,
+        "alice's coins were held; she handed the hold to the merchant",
+    );
+    report.line(
+        Label::Lost,
+        "the receipt with the key, and whatever escrow and bank told her afterwards",
+    );
+    let status = alice.status(number)?;
+    must(status == "held", || {
+        format!("her wallet has the purchase as `{status}`, though it heard nothing")
+    })?;
+    report.line(
+        Label::Books,
+        format!(
+            "the escrow has committed and the merchant is {} richer; her wallet still knows only `{status}`",
+            goods.price
+        ),
+    );
+    world.lines.heal();
+    world.lines.lose_answers_of(&[RoleName::Merchant]);
+    alice.script.forget();
+    alice.carry_on(number).await?;
+    let outcomes = alice.script.count(Moment::Answered("outcome"));
+    let receipts = alice.script.count(Moment::Answered("deliver"));
+    must(outcomes > 0 && receipts == 0, || {
+        format!("{outcomes} answers of the escrow and {receipts} of the merchant, who was cut off")
+    })?;
+    world.lines.heal();
+    report.line(
+        Label::Wallet,
+        "the merchant stayed cut off; it asked the escrow how it had ended, and got the key",
+    );
+    let charged = charged_once(world, alice, number, &before, goods).await?;
+    report.line(
+        Label::Ended,
+        format!("goods delivered without another word from the merchant, {charged} charged once"),
+    );
+    report.end(Summary {
+        lost: "receipt with the key".into(),
+        acted: "committed, credited".into(),
+        wallet: "asked the escrow instead".into(),
+        charged,
+        ended: "goods".into(),
+        facts: json!({ "status_before_retry": status, "merchant_answers": receipts, "escrow_answers": outcomes }),
+    });
+    Ok(())
+}
+
+/// The reply to a withdrawal is lost.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn reply_to_withdrawal(
+    world: &World,
+    alice: &Customer,
+    withdrawn: Amount,
+    report: &mut Report,
+) -> Result<(), DemoError> {
+    report.begin(
+        "withdrawal-reply-lost",
+        "The bank's reply to a withdrawal is lost",
+    );
+    let account = alice.account()?;
+    let (worth, in_account) = (alice.worth()?, world.books().await?.balance(&account));
+    let debited = in_account.checked_sub(withdrawn).unwrap_or_default();
+    alice.script.forget();
+    let lines = world.lines.clone();
+    alice.script.once(Moment::Answered("withdraw, begin"), move || {
+        lines.lose_answers_of(&[RoleName::Bank])
+    });
+    match alice.wallet.withdraw(world.bank.card(), withdrawn).await {
+        Err(error) if error.is_silence() => {}
+        Err(error) => return Err(alice.failed(error)),
+        Ok(()) => {
+            return Err(DemoError::Broken(
+                "the withdrawal went on though its reply was lost".into(),
+            ));
+        }
+    }
+    let mut acted = false;
+    for _ in 0..LOSSES_MAX {
+        acted = seen_within(ACTED_TIMEOUT, || async {
+            Ok(world.books().await?.balance(&account) == debited)
+        })
+        .await?;
+        if acted {
+            break;
+        }
+        // The request itself did not get through: the machine is busy.
+        alice.wallet.resume().await.map_err(|error| alice.failed(error))?;
+    }
+    must(acted, || "the bank never debited the account".into())?;
+    let asked = alice.script.count(Moment::Asked("withdraw, finish"));
+    report.line(
+        Label::Sent,
+        format!(
+            "alice asked the bank for coins worth {withdrawn}, {}",
+            times(asked)
+        ),
+    );
+    report.line(Label::Lost, "what the bank answered: its signatures on the coins");
+    must_be("her wallet's worth", alice.worth()?, worth)?;
+    report.line(
+        Label::Books,
+        format!("her account went from {in_account} to {debited}; her wallet has none of the coins"),
+    );
+    world.lines.heal();
+    alice.resume().await?;
+    report.line(
+        Label::Wallet,
+        "sent the same request again, with the same blinding, and got the same signatures",
+    );
+    let gained = alice.worth()?.checked_sub(worth).unwrap_or_default();
+    must_be("what her wallet gained", gained, withdrawn)?;
+    must_be("her account", world.books().await?.balance(&account), debited)?;
+    report.line(
+        Label::Ended,
+        format!("coins worth {gained} are in the wallet; the account was debited once"),
+    );
+    report.end(Summary {
+        lost: "reply to a withdrawal".into(),
+        acted: format!("debited {withdrawn}"),
+        wallet: "sent the same again".into(),
+        charged: Amount(0),
+        ended: format!("{gained} in coins"),
+        facts: json!({
+            "asked": asked,
+            "account_before": amount(in_account),
+            "account_before_retry": amount(debited),
+            "gained": amount(gained),
+        }),
+    });
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The steps: what is lost, what the other side had done, what the wallet does, how it ends.
+//!
+//! Each step first arranges a loss for an exact moment, runs the wallet into it, reads from the nodes' own books that
+//! the other side has acted, and only then heals the network and has the wallet carry on.
+
+pub mod killed;
+pub mod lost;
+pub mod ordinary;
+pub mod twice;
+
+use super::{
+    customer::Customer,
+    world::{Goods, World},
+};
+use farthing_kit::{
+    books::{seen_within, until},
+    error::{DemoError, must},
+};
+use farthing_protocol::money::Amount;
+use std::{future::Future, time::Duration};
+
+/// How often a wallet is run into a loss until the other side has acted: more than once only where a machine is so
+/// busy that the request itself did not get through.
+const LOSSES_MAX: usize = 5;
+
+/// How long the books are looked at after each time.
+const ACTED_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How things stood before a step.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    worth: Amount,
+    credited: Amount,
+}
+
+impl Before {
+    async fn of(world: &World, customer: &Customer) -> Result<Before, DemoError> {
+        Ok(Before {
+            worth: customer.worth()?,
+            credited: world.credited().await?,
+        })
+    }
+
+    /// What the step has cost the customer.
+    fn charged(&self, customer: &Customer) -> Result<Amount, DemoError> {
+        let worth = customer.worth()?;
+        self.worth.checked_sub(worth).ok_or_else(|| {
+            DemoError::Broken(format!(
+                "{} has {worth}, more than {} before",
+                customer.name, self.worth
+            ))
+        })
+    }
+}
+
+/// Two amounts have to be the same.
+fn must_be(what: &str, got: Amount, expected: Amount) -> Result<(), DemoError> {
+    must(got == expected, || format!("{what} is {got}, not {expected}"))
+}
+
+/// Runs a purchase into the loss that was planned, until the books show that the other side has acted on what it
+/// heard, though the wallet heard nothing.
+async fn lose<F>(
+    customer: &Customer,
+    number: u64,
+    what: &str,
+    mut acted: impl FnMut() -> F,
+) -> Result<(), DemoError>
+where
+    F: Future<Output = Result<bool, DemoError>>,
+{
+    for _ in 0..LOSSES_MAX {
+        customer.run_into_silence(number).await?;
+        if seen_within(ACTED_TIMEOUT, &mut acted).await? {
+            return Ok(());
+        }
+    }
+    Err(DemoError::Broken(format!("it never came about that {what}")))
+}
+
+/// Runs a purchase into a loss after which the bank holds its price, the escrow has decided nothing, and the merchant
+/// was not paid for it: the hold was made, and nothing after it.
+async fn lose_once_held(
+    world: &World,
+    customer: &Customer,
+    number: u64,
+    before: &Before,
+) -> Result<(), DemoError> {
+    let price = world.goods.price;
+    lose(customer, number, "the bank holds the coins", || async {
+        Ok(world.books().await?.held == price)
+    })
+    .await?;
+    must_be("the merchant's credit", world.credited().await?, before.credited)?;
+    if world.escrow.is_running() {
+        let decided = world.decision(customer, number).await?;
+        must(decided.is_none(), || {
+            format!("the escrow has decided already: {decided:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Waits until a committed purchase is settled, and checks that it was charged and credited once.
+async fn charged_once(
+    world: &World,
+    customer: &Customer,
+    number: u64,
+    before: &Before,
+    goods: &Goods,
+) -> Result<Amount, DemoError> {
+    customer.must_have(number, goods)?;
+    let expected = before.credited.checked_add(goods.price);
+    until(
+        "the merchant is credited the price, and no coin is held",
+        || async {
+            let books = world.books().await?;
+            Ok(Some(books.balance(&world.merchant_account)) == expected && books.held == Amount(0))
+        },
+    )
+    .await?;
+    let charged = before.charged(customer)?;
+    must_be("what the customer was charged", charged, goods.price)?;
+    Ok(charged)
+}
+
+/// `1 coin`, `2 coins`.
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `once`, `twice`, `3 times`.
+fn times(number: usize) -> String {
+    match number {
+        1 => "once".into(),
+        2 => "twice".into(),
+        more => format!("{more} times"),
+    }
+}

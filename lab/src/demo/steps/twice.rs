@@ -1,0 +1,155 @@
+//! One coin, offered to two purchases at once by a wallet and its copy.
+
+use super::{
+    super::{
+        customer::Customer,
+        report::{Label, Report, Summary, amount},
+        world::World,
+    },
+    Before, must_be,
+};
+use farthing_client::rows::CoinStatus;
+use farthing_kit::{
+    books::until,
+    error::{DemoError, must},
+    script::Moment,
+};
+use farthing_protocol::money::Amount;
+use serde_json::json;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// What is added to the name of a copied directory.
+const COPY: &str = "-copy";
+
+/// A wallet and its copy.
+#[derive(Debug)]
+pub struct Twins {
+    /// The wallet.
+    pub first: Customer,
+    /// Its copy.
+    pub second: Customer,
+}
+
+/// The same coin is offered to two purchases at the same moment.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) -> Result<Twins, DemoError> {
+    report.begin("double-spending", "One coin is offered to two purchases at once");
+    let goods = &world.trifle;
+    let twins = copy(world, carol)?;
+    let before = Before::of(world, &twins.first).await?;
+    let (first, second) = (&twins.first, &twins.second);
+    first.script.forget();
+    second.script.forget();
+    let (one, other) = (
+        first.begin(world, goods).await?,
+        second.begin(world, goods).await?,
+    );
+    report.line(
+        Label::Sent,
+        format!(
+            "carol copied her wallet with its only coin, worth {}, and paid from both at once",
+            goods.price
+        ),
+    );
+    let (ended, other_ended) = tokio::join!(first.carry_on(one), second.carry_on(other));
+    ended?;
+    other_ended?;
+    let (winner, won, loser, lost) = match (first.status(one)?, second.status(other)?) {
+        ("committed", "aborted") => (first, one, second, other),
+        ("aborted", "committed") => (second, other, first, one),
+        (first, second) => {
+            return Err(DemoError::Broken(format!(
+                "one coin paid for two purchases: `{first}` and `{second}`"
+            )));
+        }
+    };
+    winner.must_have(won, goods)?;
+    let row = loser.wallet.purchase(lost).map_err(|error| loser.failed(error))?;
+    let refusal = row.refusal.unwrap_or_default();
+    must(
+        !refusal.is_empty() && loser.script.count(Moment::Refused("hold")) > 0,
+        || "the second purchase was not refused by name".into(),
+    )?;
+    must(!row.output.exists(), || {
+        format!("{} was delivered and not paid", row.output.display())
+    })?;
+    report.line(
+        Label::Wallet,
+        format!("one copy has the goods; the other was told: {refusal}"),
+    );
+    let expected = before.credited.checked_add(goods.price);
+    until("the merchant is credited one price", || async {
+        let books = world.books().await?;
+        Ok(Some(books.balance(&world.merchant_account)) == expected && books.held == Amount(0))
+    })
+    .await?;
+    let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
+    let proven = coins.iter().any(|coin| {
+        matches!(
+            coin.status,
+            CoinStatus::UsedElsewhere(_) | CoinStatus::HeldElsewhere(_)
+        )
+    });
+    must(proven, || {
+        "the refusal came without the coin's own signature for the other purchase".into()
+    })?;
+    let charged = before.charged(winner)?;
+    must_be("what the coin paid", charged, goods.price)?;
+    report.line(
+        Label::Books,
+        format!(
+            "the merchant was credited {} for one purchase; the other is aborted",
+            goods.price
+        ),
+    );
+    report.line(
+        Label::Ended,
+        "the refusal shows the coin's own signature for the winning purchase: the bank could not have made it up",
+    );
+    report.end(Summary {
+        lost: "a coin spent twice".into(),
+        acted: "held it for one".into(),
+        wallet: "the other was refused".into(),
+        charged,
+        ended: "goods once".into(),
+        facts: json!({ "refusal": refusal, "credited": amount(goods.price), "winner": winner.name }),
+    });
+    Ok(twins)
+}
+
+/// Copies a wallet as anyone could copy a folder, and opens both.
+fn copy(world: &World, carol: Customer) -> Result<Twins, DemoError> {
+    let Customer { name, wallet, .. } = carol;
+    let dir = wallet.dir().to_path_buf();
+    wallet.close().map_err(|source| DemoError::Wallet {
+        who: name.into(),
+        source,
+    })?;
+    let mut copied = dir.clone().into_os_string();
+    copied.push(COPY);
+    let copied = PathBuf::from(copied);
+    copy_dir(&dir, &copied).map_err(DemoError::io(copied.display()))?;
+    Ok(Twins {
+        first: Customer::open(name, dir, &world.lines)?,
+        second: Customer::open(name, copied, &world.lines)?,
+    })
+}
+
+fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! Has one fault happen at its place, and writes down all that happens.
+//!
+//! Every process of the world waits at every point until the director has seen it there. So the line is cut before the
+//! request is sent, and the process killed after the record is synced, and not about then.
+
+mod deeds;
+mod fault;
+
+use super::{
+    matrix::{Cell, Route, Tracker, What},
+    record::{Deed, Event, Happened, Log},
+    world::Stage,
+};
+use farthing_kit::{
+    points::{Message, Party, Point, Points, Reached},
+    relay::{Gate, Way},
+};
+use farthing_node::card::RoleName;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// The pause between two looks whether everything runs again.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// How far the fault has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its place is ahead.
+    Ahead,
+    /// Its place is here, and its moment is ahead.
+    Here,
+    /// The server has the request that it is about.
+    Served,
+    /// It has happened.
+    Over,
+}
+
+struct State {
+    begun: Instant,
+    recording: bool,
+    log: Log,
+    tracker: Tracker,
+    phase: Phase,
+    /// Whether the places of the route itself have begun.
+    on_route: bool,
+    /// The questions that are asked and not answered.
+    in_flight: Vec<(Party, Message)>,
+    /// Who must wait so that nobody else's question is taken for the one that the fault is about.
+    parked: Vec<Reached>,
+    /// The request that is kept back.
+    kept: Option<Reached>,
+    /// Which line is healed when its asker gives the question up.
+    heal: Option<(Party, Message)>,
+    /// The command of the wallet that runs.
+    wallet: Option<u32>,
+    /// The processes that were killed. A point at which one stood then is not passed any more.
+    killed: BTreeSet<i32>,
+    /// How many processes, lines and disks are about to be mended.
+    mending: usize,
+}
+
+struct Inner {
+    stage: Arc<Stage>,
+    route: Route,
+    cell: Option<Cell>,
+    seed: u64,
+    state: Mutex<State>,
+}
+
+/// Has one fault happen in one run.
+#[derive(Clone)]
+pub struct Director(Arc<Inner>);
+
+impl Director {
+    /// For a run on `route`, with the fault of `cell` or none.
+    #[must_use]
+    pub fn new(stage: Arc<Stage>, route: Route, cell: Option<Cell>, seed: u64) -> Director {
+        let state = State {
+            begun: Instant::now(),
+            recording: false,
+            log: Log::default(),
+            tracker: Tracker::default(),
+            phase: Phase::Ahead,
+            on_route: matches!(route, Route::Bought | Route::Sealed),
+            in_flight: Vec::new(),
+            parked: Vec::new(),
+            kept: None,
+            heal: None,
+            wallet: None,
+            killed: BTreeSet::new(),
+            mending: 0,
+        };
+        Director(Arc::new(Inner {
+            stage,
+            route,
+            cell,
+            seed,
+            state: Mutex::new(state),
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        self.0.route
+    }
+
+    /// Whether the route's own places have begun.
+    #[must_use]
+    pub fn is_on_route(&self) -> bool {
+        self.state().on_route
+    }
+
+    /// Sees every point, for ever.
+    pub async fn conduct(&self, points: &mut Points) {
+        loop {
+            let reached = points.next().await;
+            self.see(reached);
+        }
+    }
+
+    /// From now on what happens is written down, and the fault may happen.
+    pub fn begin(&self) {
+        let mut state = self.state();
+        state.begun = Instant::now();
+        state.recording = true;
+    }
+
+    /// Mends everything and waits until it is.
+    pub async fn mend(&self) {
+        self.let_go();
+        self.0.stage.heal();
+        while self.is_mending() {
+            sleep(LOOK_PAUSE).await;
+        }
+        self.0.stage.heal();
+    }
+
+    /// Whether a process, a line or a disk is about to be mended.
+    pub fn is_mending(&self) -> bool {
+        self.state().mending > 0
+    }
+
+    /// Ends the record: no fault happens any more.
+    pub fn end(&self) -> Log {
+        let mut state = self.state();
+        state.recording = false;
+        state.parked.clear();
+        state.heal = None;
+        state.log.happened = state.phase == Phase::Over;
+        let waiting = state.in_flight.iter().filter_map(|(asker, _)| match asker {
+            Party::Wallet => None,
+            Party::Node(role) => Some(*role),
+        });
+        state.log.waiting = waiting.collect();
+        state.log.clone()
+    }
+
+    /// Writes down what was done.
+    pub fn note(&self, deed: Deed) {
+        let mut state = self.state();
+        if let Deed::Failed(why) = &deed {
+            let why = why.clone();
+            state.log.failed.push(why);
+        }
+        state.write(Happened::Done(deed));
+    }
+
+    /// A command of the wallet runs, or has ended.
+    pub fn wallet_is(&self, process: Option<u32>) {
+        let mut state = self.state();
+        state.wallet = process;
+        if process.is_none() {
+            state.in_flight.retain(|(asker, _)| *asker != Party::Wallet);
+            self.give_up(&mut state, Party::Wallet, None);
+            self.unpark(&mut state);
+        }
+    }
+
+    // ---- what happens ---------------------------------------------------------------------------------------------
+
+    fn see(&self, reached: Reached) {
+        let mut state = self.state();
+        if !state.recording || state.is_dead(&reached) {
+            return;
+        }
+        if self.must_wait(&state, &reached) {
+            state.parked.push(reached);
+            return;
+        }
+        self.pass(&mut state, reached);
+        self.unpark(&mut state);
+    }
+
+    /// Whether somebody else's same question is on its way, or this one is not yet the one that is meant. Until the
+    /// fault has happened the question that it is about is asked by one at a time, so that the server's side of it is
+    /// known.
+    fn must_wait(&self, state: &State, reached: &Reached) -> bool {
+        let (Some((_, message)), Point::BeforeAsking(asked)) = (self.target_message(), &reached.point) else {
+            return false;
+        };
+        let same = |(asker, other): &(Party, Message)| *asker != reached.party && other == message;
+        state.phase != Phase::Over && asked == message && state.in_flight.iter().any(same)
+    }
+
+    fn unpark(&self, state: &mut State) {
+        for reached in std::mem::take(&mut state.parked) {
+            if self.must_wait(state, &reached) {
+                state.parked.push(reached);
+            } else if !state.is_dead(&reached) {
+                self.pass(state, reached);
+            }
+        }
+    }
+
+    fn target_message(&self) -> Option<(Party, &Message)> {
+        match &self.0.cell.as_ref()?.place.what {
+            What::Message { asker, message } => Some((*asker, message)),
+            What::Write { .. } => None,
+        }
+    }
+
+    fn pass(&self, state: &mut State, reached: Reached) {
+        let (party, point) = (reached.party, reached.point.clone());
+        state.write(Happened::Reached(party, point.clone()));
+        match &point {
+            Point::BeforeAsking(message) => state.in_flight.push((party, message.clone())),
+            Point::Answered(message) | Point::Unanswered(message) => {
+                let known = (party, message.clone());
+                if let Some(index) = state.in_flight.iter().position(|one| *one == known) {
+                    state.in_flight.remove(index);
+                }
+                if matches!(point, Point::Unanswered(_)) {
+                    self.give_up(state, party, Some(message));
+                }
+            }
+            _ => {}
+        }
+        let entered = state.tracker.enters(party, &point);
+        if self.lead_onto_route(state, &reached) {
+            return;
+        }
+        if let Some(place) = entered.clone()
+            && state.on_route
+        {
+            state.log.passed.push(place);
+        }
+        self.act(state, reached, entered);
+    }
+
+    /// Does what leads onto the route, before its places begin. `true` if it was done here.
+    fn lead_onto_route(&self, state: &mut State, reached: &Reached) -> bool {
+        let Party::Node(server) = reached.party else {
+            let (Route::Cancelled, false, Point::BeforeAsking(message)) =
+                (self.0.route, state.on_route, &reached.point)
+            else {
+                return false;
+            };
+            if message.question != "deliver" {
+                return false;
+            }
+            self.kill(state, Party::Wallet);
+            state.enter_route();
+            return true;
+        };
+        let Point::BeforeAnswering(message) = &reached.point else {
+            return false;
+        };
+        let loses = match (self.0.route, server) {
+            (Route::ReceiptLost | Route::BothLost, RoleName::Merchant) => message.question == "deliver",
+            (Route::BothLost, RoleName::Escrow) => message.question == "outcome",
+            _ => false,
+        };
+        if loses {
+            self.cut(state, Party::Wallet, server, Way::ToClient, Gate::Handshakes);
+            let last = match self.0.route {
+                Route::BothLost => RoleName::Escrow,
+                _ => RoleName::Merchant,
+            };
+            if server == last && !state.on_route {
+                state.enter_route();
+            }
+        }
+        loses
+    }
+}
+
+impl State {
+    fn write(&mut self, what: Happened) {
+        if self.recording {
+            let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.log.events.push(Event { ms, what });
+        }
+    }
+
+    fn is_dead(&self, reached: &Reached) -> bool {
+        reached.process_id().is_some_and(|id| self.killed.contains(&id))
+    }
+
+    fn enter_route(&mut self) {
+        self.on_route = true;
+        self.tracker.begin_again();
+    }
+}

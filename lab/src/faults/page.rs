@@ -1,0 +1,334 @@
+//! The page: one file with everything in it, that any browser shows without asking anybody for anything.
+//!
+//! The matrix is HTML that is written here. What is shown of one cell when it is chosen, its diagram, steps and audit, is
+//! data in the page (see [`data`]), which `page/script.js` draws.
+
+pub mod data;
+
+use super::{
+    matrix::{Fault, Place, Route},
+    run::{Ended, Outcome, Results, is_message},
+    tally,
+};
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write},
+    fs,
+};
+
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// Where and when it was run.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// When.
+    pub at: Timestamp,
+    /// What the machine is.
+    pub machine: String,
+    /// Where lossy lines drew from.
+    pub seed: u64,
+}
+
+impl Surroundings {
+    /// This machine, now.
+    #[must_use]
+    pub fn here(seed: u64) -> Surroundings {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let cpu = read("/proc/cpuinfo");
+        let model = cpu
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+            .map_or("unknown processor", |(_, model)| model.trim());
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let kernel = read("/proc/sys/kernel/osrelease");
+        Surroundings {
+            at: Timestamp::now(),
+            machine: format!("{processors} × {model}, Linux {}", kernel.trim()),
+            seed,
+        }
+    }
+}
+
+/// Text as it stands in HTML, between tags or in an attribute with double quotes.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// HTML that grows. Writing to a string does not fail.
+struct Html(String);
+
+impl Html {
+    fn raw(&mut self, html: impl Display) {
+        let _written = write!(self.0, "{html}");
+    }
+
+    /// An element of nothing but text; `open` is its tag with its attributes.
+    fn text(&mut self, open: &str, text: &str) {
+        let tag = open.split(' ').next().unwrap_or_default();
+        self.raw(format_args!("<{open}>{}</{tag}>", escape(text)));
+    }
+}
+
+/// How an outcome looks: its class, its sign, and its word.
+fn look(outcome: &Outcome) -> (&'static str, &'static str, &'static str) {
+    match outcome {
+        Outcome::Bought => ("bought", "✓", "bought"),
+        Outcome::Retried(_) => ("retried", "↻", "bought after retry"),
+        Outcome::CoinsBack(_) => ("back", "↩", "coins back"),
+        Outcome::NotRun(_) => ("not-run", "–", "not run"),
+        Outcome::Violated(_) => ("violated", "✗", "violated"),
+    }
+}
+
+/// The page as HTML.
+#[must_use]
+pub fn page(results: &Results, surroundings: &Surroundings) -> String {
+    let mut html = Html(String::new());
+    html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    html.text("title", "Farthing: the fault matrix");
+    html.raw(format_args!("\n<style>\n{STYLE}</style>\n</head>\n<body>\n"));
+    head(&mut html, results, surroundings);
+    html.raw("<main>\n");
+    let numbers: BTreeMap<(&Place, Fault), usize> = (0..)
+        .zip(&results.cells)
+        .filter_map(|(number, ended)| {
+            ended
+                .cell
+                .as_ref()
+                .map(|cell| ((&cell.place, cell.fault), number))
+        })
+        .collect();
+    let matrix = Matrix { results, numbers };
+    matrix.write(
+        &mut html,
+        "Messages",
+        "messages",
+        Fault::ON_MESSAGES.as_slice(),
+        is_message,
+    );
+    matrix.write(
+        &mut html,
+        "Durable writes",
+        "writes",
+        Fault::ON_WRITES.as_slice(),
+        |place| !is_message(place),
+    );
+    faults(&mut html);
+    html.raw("</main>\n");
+    html.raw(
+        "<dialog id=\"cell\" tabindex=\"-1\" aria-labelledby=\"cell-title\"></dialog>\n\
+         <noscript><p>What happened in a cell is drawn by a script in this page.</p></noscript>\n",
+    );
+    html.raw(format_args!(
+        "<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        data::json(results)
+    ));
+    html.0
+}
+
+/// What was run, and what came of it.
+fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
+    let counts = tally(results);
+    let violated = counts
+        .iter()
+        .find(|(word, _)| *word == "violated")
+        .map_or(0, |(_, count)| *count);
+    html.raw("<header>\n");
+    html.text("h1", "Farthing: the fault matrix");
+    html.text(
+        "p class=\"lead\"",
+        "Every message and every durable write of a purchase, against every kind of fault, on real processes over \
+         real QUIC. After each fault all is mended, the customer carries on with her wallet’s commands, and everything \
+         is counted to the unit.",
+    );
+    let (class, verdict) = match violated {
+        0 => ("bought", "✓ No promise is broken in any cell.".to_owned()),
+        1 => ("violated", "✗ A promise is broken in one cell.".to_owned()),
+        more => ("violated", format!("✗ Promises are broken in {more} cells.")),
+    };
+    html.text(&format!("p class=\"verdict {class}\""), &verdict);
+    html.raw("<ul class=\"tally\">");
+    let sample = [
+        Outcome::Bought,
+        Outcome::Retried(1),
+        Outcome::CoinsBack(0),
+        Outcome::NotRun(String::new()),
+        Outcome::Violated(Vec::new()),
+    ];
+    for outcome in &sample {
+        let (class, sign, word) = look(outcome);
+        let count = counts
+            .iter()
+            .find(|(of, _)| *of == word)
+            .map_or(0, |(_, count)| *count);
+        html.raw(format_args!(
+            "<li><span class=\"sign {class}\" aria-hidden=\"true\">{sign}</span> <b>{count}</b> {}</li>",
+            escape(word)
+        ));
+    }
+    html.raw("</ul>\n<dl>");
+    let took = results.took.as_secs();
+    let facts = [
+        ("Cells", results.cells.len().to_string()),
+        ("Time", format!("{} min {:02} s", took / 60, took % 60)),
+        (
+            "Run",
+            format!(
+                "{} UTC, seed {}",
+                surroundings.at.strftime("%Y-%m-%d %H:%M"),
+                surroundings.seed
+            ),
+        ),
+        ("Machine", surroundings.machine.clone()),
+        ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    for (name, value) in facts {
+        html.raw(format_args!(
+            "<div><dt>{name}</dt><dd>{}</dd></div>",
+            escape(&value)
+        ));
+    }
+    html.raw("</dl>\n");
+    html.text(
+        "p class=\"how\"",
+        "Choose a cell to see what happened in it, message by message. Arrow keys move between cells. A number says how many \
+         commands more than usual the customer typed.",
+    );
+    html.raw("</header>\n");
+}
+
+struct Matrix<'r> {
+    results: &'r Results,
+    numbers: BTreeMap<(&'r Place, Fault), usize>,
+}
+
+impl Matrix<'_> {
+    /// One table: the places that `which` chooses, against `faults`.
+    fn write(&self, html: &mut Html, title: &str, id: &str, faults: &[Fault], which: fn(&Place) -> bool) {
+        html.raw(format_args!(
+            "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n"
+        ));
+        html.raw(format_args!(
+            "<div class=\"box\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}\">\n<table class=\"matrix\" style=\"--columns: {}\">\n<thead><tr><td></td>",
+            faults.len()
+        ));
+        for fault in faults {
+            html.text(
+                &format!("th scope=\"col\" title=\"{}\"", escape(fault.about())),
+                fault.name(),
+            );
+        }
+        html.raw("</tr></thead>\n");
+        for route in Route::ALL {
+            let places: Vec<&Place> = self
+                .results
+                .places
+                .iter()
+                .filter(|place| place.route == route && which(place))
+                .collect();
+            if !places.is_empty() {
+                self.write_route(html, route, faults, &places);
+            }
+        }
+        html.raw("</table>\n</div>\n</section>\n");
+    }
+
+    fn write_route(&self, html: &mut Html, route: Route, faults: &[Fault], places: &[&Place]) {
+        let reference = self
+            .results
+            .references
+            .iter()
+            .position(|ended| ended.route == route);
+        html.raw(format_args!(
+            "<tbody>\n<tr class=\"route\"><th scope=\"rowgroup\" colspan=\"{}\"><div>",
+            faults.len() + 1
+        ));
+        html.text("b", route.title());
+        html.text("span", route.about());
+        if let Some(number) = reference {
+            html.raw(format_args!("<a href=\"#r{number}\">without a fault</a>"));
+        }
+        html.raw("</div></th></tr>\n");
+        for place in places {
+            html.raw("<tr>");
+            html.text("th scope=\"row\"", &place.to_string());
+            for fault in faults {
+                self.write_cell(html, place, *fault);
+            }
+            html.raw("</tr>\n");
+        }
+        html.raw("</tbody>\n");
+    }
+
+    fn write_cell(&self, html: &mut Html, place: &Place, fault: Fault) {
+        let number = self.numbers.get(&(place, fault)).copied();
+        let Some((number, ended)) = number.and_then(|n| Some((n, self.results.cells.get(n)?))) else {
+            html.raw("<td class=\"unchosen\"></td>");
+            return;
+        };
+        let (class, sign, _) = look(&ended.outcome);
+        let label = format!("{place}, {}: {}", fault.name(), ended.outcome.words());
+        let more = match ended.outcome {
+            Outcome::Retried(more) | Outcome::CoinsBack(more @ 1..) => {
+                format!("<small aria-hidden=\"true\">{more}</small>")
+            }
+            _ => String::new(),
+        };
+        html.raw(format_args!(
+            "<td><a class=\"{class}\" href=\"#c{number}\" id=\"m{number}\" aria-label=\"{0}\" title=\"{0}\">{sign}{more}</a></td>",
+            escape(&label)
+        ));
+    }
+}
+
+/// What the columns mean.
+fn faults(html: &mut Html) {
+    html.raw("<section>\n<h2>What the faults are</h2>\n<dl class=\"faults\">");
+    for fault in Fault::ON_MESSAGES.iter().chain(&Fault::ON_WRITES) {
+        html.text("dt", fault.name());
+        html.text("dd", fault.about());
+    }
+    html.raw("</dl>\n");
+    html.text(
+        "p",
+        "A wallet waits two seconds for an answer here. When a command fails the customer types “farthing resume”, or the \
+         same again where nothing was begun. Lists of keys that nodes fetch for themselves, and what a bank asks about \
+         holds whose deadline has passed (half a day later), are no part of these purchases.",
+    );
+    html.raw("</section>\n");
+}
+
+/// A run as the page shows it on top of its steps.
+fn heading(ended: &Ended) -> (String, String, String) {
+    match &ended.cell {
+        None => (
+            ended.route.title().to_owned(),
+            "without a fault".to_owned(),
+            ended.route.about().to_owned(),
+        ),
+        Some(cell) => (
+            cell.place.to_string(),
+            cell.fault.name().to_owned(),
+            cell.fault.about().to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

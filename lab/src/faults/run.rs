@@ -1,0 +1,360 @@
+//! Runs the cells of the matrix, several worlds at once, each with one purchase at a time.
+
+use super::{
+    audit::{Audit, Check, End, settles},
+    customer::Customer,
+    director::Director,
+    matrix::{Cell, Place, Route, What, cells, places},
+    record::Log,
+    story::{Step, tell},
+    world::World,
+};
+use farthing_kit::error::DemoError;
+use std::{
+    collections::VecDeque,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// How often a cell is run whose place was not reached.
+const RUNS_MAX: usize = 3;
+
+/// How a cell has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The customer has the goods, and did nothing more than she would have without the fault.
+    Bought,
+    /// She has the goods, and has carried on by hand so many times.
+    Retried(usize),
+    /// Her coins are back, and she has carried on by hand so many times.
+    CoinsBack(usize),
+    /// A promise is broken: these.
+    Violated(Vec<String>),
+    /// The fault could not be had, for this reason.
+    NotRun(String),
+}
+
+impl Outcome {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Outcome::Bought => "bought".into(),
+            Outcome::Retried(more) => format!("bought, after {}", commands(*more)),
+            Outcome::CoinsBack(0) => "coins back".into(),
+            Outcome::CoinsBack(more) => format!("coins back, after {}", commands(*more)),
+            Outcome::Violated(what) => format!("violated: {}", what.join("; ")),
+            Outcome::NotRun(why) => format!("not run: {why}"),
+        }
+    }
+}
+
+fn commands(more: usize) -> String {
+    match more {
+        1 => "one more command".into(),
+        more => format!("{more} more commands"),
+    }
+}
+
+/// A run that has ended: a cell, or a route without a fault.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// On which route.
+    pub route: Route,
+    /// With which fault.
+    pub cell: Option<Cell>,
+    /// How.
+    pub outcome: Outcome,
+    /// Step by step.
+    pub steps: Vec<Step>,
+    /// What was counted at its end.
+    pub checks: Vec<Check>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Results {
+    /// Each route without a fault.
+    pub references: Vec<Ended>,
+    /// The places, in order.
+    pub places: Vec<Place>,
+    /// The cells, in order of their places.
+    pub cells: Vec<Ended>,
+    /// How long all of it took.
+    pub took: Duration,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The program that is wallet and node.
+    pub program: PathBuf,
+    /// Where the worlds are made.
+    pub dir: PathBuf,
+    /// How many worlds at once.
+    pub jobs: usize,
+    /// Where lossy lines draw from.
+    pub seed: u64,
+    /// Only cells whose names have every word of one of these in them; all cells if there are none.
+    pub only: Vec<String>,
+}
+
+/// Is told how many cells there are, and then of each that has ended.
+pub trait Progress: Send + Sync {
+    /// So many cells will be run.
+    fn begin(&self, cells: usize);
+    /// One has ended.
+    fn ended(&self, ended: &Ended);
+}
+
+type Queue = Arc<Mutex<VecDeque<(usize, Cell)>>>;
+
+/// What the worlds of a run share.
+struct Shared {
+    plan: Plan,
+    progress: Arc<dyn Progress>,
+    worlds: AtomicUsize,
+    ended: Mutex<Vec<(usize, Ended)>>,
+}
+
+/// Runs all of it.
+///
+/// # Errors
+/// When a world cannot be made, or does not work without faults.
+pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, DemoError> {
+    let begun = Instant::now();
+    let shared = Arc::new(Shared {
+        plan,
+        progress,
+        worlds: AtomicUsize::new(0),
+        ended: Mutex::default(),
+    });
+    let first = shared.world(false).await?;
+    let (references, places, first) = references(&shared, first).await?;
+    let all = cells(&places).into_iter().enumerate();
+    let chosen = all.filter(|(_, cell)| is_wanted(&cell.to_string(), &shared.plan.only));
+    let (on_disks, others): (Vec<_>, Vec<_>) = chosen.partition(|(_, cell)| cell.fault.needs_disk());
+    shared.progress.begin(on_disks.len() + others.len());
+    let (on_disks, others) = (queue(on_disks), queue(others));
+    let mut workers = JoinSet::new();
+    workers.spawn(work(Arc::clone(&shared), others.clone(), false, Some(first)));
+    workers.spawn(work(Arc::clone(&shared), on_disks, true, None));
+    for _ in 2..shared.plan.jobs {
+        workers.spawn(work(Arc::clone(&shared), others.clone(), false, None));
+    }
+    while let Some(done) = workers.join_next().await {
+        done.map_err(|why| DemoError::Broken(why.to_string()))??;
+    }
+    let mut ended = std::mem::take(&mut *shared.ended.lock().unwrap_or_else(PoisonError::into_inner));
+    ended.sort_by_key(|(number, _)| *number);
+    Ok(Results {
+        references,
+        places,
+        cells: ended.into_iter().map(|(_, ended)| ended).collect(),
+        took: begun.elapsed(),
+    })
+}
+
+/// Whether every word of one of `patterns` is in `name`, in letters of either size, or there are no patterns.
+fn is_wanted(name: &str, patterns: &[String]) -> bool {
+    let name = name.to_lowercase();
+    let fits = |pattern: &String| {
+        pattern
+            .to_lowercase()
+            .split_whitespace()
+            .all(|word| name.contains(word))
+    };
+    patterns.is_empty() || patterns.iter().any(fits)
+}
+
+fn queue(cells: Vec<(usize, Cell)>) -> Queue {
+    Arc::new(Mutex::new(cells.into()))
+}
+
+/// Runs every route without faults, which shows the places.
+async fn references(shared: &Shared, mut world: World) -> Result<(Vec<Ended>, Vec<Place>, World), DemoError> {
+    let (mut references, mut passed) = (Vec::new(), Vec::new());
+    for route in Route::ALL {
+        let (log, ended) = once(shared, &mut world, route, None, usize::MAX).await?;
+        if let Outcome::Violated(what) = &ended.outcome {
+            let what = what.join("; ");
+            return Err(DemoError::Broken(format!(
+                "{}, without a fault: {what}",
+                route.title()
+            )));
+        }
+        passed.push((route, log.passed));
+        references.push(ended);
+    }
+    Ok((references, places(&passed), world))
+}
+
+impl Shared {
+    /// A world in which everyone has once dealt with everyone, so that nobody has keys to fetch.
+    async fn world(&self, disks: bool) -> Result<World, DemoError> {
+        let number = self.worlds.fetch_add(1, Ordering::Relaxed);
+        let dir = self.plan.dir.join(number.to_string());
+        let mut world = World::build(&self.plan.program, &dir, disks).await?;
+        once(self, &mut world, Route::Bought, None, usize::MAX).await?;
+        Ok(world)
+    }
+
+    fn keep(&self, number: usize, ended: Ended) {
+        self.progress.ended(&ended);
+        let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((number, ended));
+    }
+}
+
+/// Takes cells from the queue until there are none.
+async fn work(shared: Arc<Shared>, queue: Queue, disks: bool, world: Option<World>) -> Result<(), DemoError> {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let mut world = world;
+    while let Some((number, cell)) = next() {
+        let mut at = match world.take() {
+            Some(world) => world,
+            None => match shared.world(disks).await {
+                Ok(world) => world,
+                // Without the right to mount there is no disk that can be filled.
+                Err(why) if disks => {
+                    shared.keep(number, not_run(cell, why.to_string()));
+                    continue;
+                }
+                Err(why) => return Err(why),
+            },
+        };
+        let ended = until_reached(&shared, &mut at, &cell, number).await?;
+        // Whatever broke one purchase must not show in the next.
+        if !matches!(ended.outcome, Outcome::Violated(_)) {
+            world = Some(at);
+        }
+        shared.keep(number, ended);
+    }
+    Ok(())
+}
+
+fn not_run(cell: Cell, why: String) -> Ended {
+    Ended {
+        route: cell.place.route,
+        cell: Some(cell),
+        outcome: Outcome::NotRun(why),
+        steps: Vec::new(),
+        checks: Vec::new(),
+        took: Duration::ZERO,
+    }
+}
+
+/// Runs a cell until its place was reached, or it seems that it never is.
+async fn until_reached(
+    shared: &Shared,
+    world: &mut World,
+    cell: &Cell,
+    number: usize,
+) -> Result<Ended, DemoError> {
+    for _ in 0..RUNS_MAX {
+        let (log, ended) = once(shared, world, cell.place.route, Some(cell), number).await?;
+        if log.happened || matches!(ended.outcome, Outcome::Violated(_)) {
+            return Ok(ended);
+        }
+    }
+    let why = format!("in {RUNS_MAX} runs the purchase did not come by there");
+    Ok(not_run(cell.clone(), why))
+}
+
+/// One run.
+async fn once(
+    shared: &Shared,
+    world: &mut World,
+    route: Route,
+    cell: Option<&Cell>,
+    number: usize,
+) -> Result<(Log, Ended), DemoError> {
+    let begun = Instant::now();
+    let stage = Arc::clone(&world.stage);
+    let seed = shared.plan.seed.wrapping_add(number as u64);
+    let director = Director::new(Arc::clone(&stage), route, cell.cloned(), seed);
+    let name = customer_name(&stage.dir)?;
+    let work = async {
+        let customer = Customer::new(&stage, &director, &name).await?;
+        let before = stage.books().await?;
+        director.begin();
+        let went = customer.goes(route).await;
+        director.mend().await;
+        let settled = settles(&stage, &director).await;
+        // The fault may have been in what is settled in the background; what is only counted now has none.
+        director.mend().await;
+        let log = director.end();
+        let audit = async {
+            let (more, settled) = (went?, settled?);
+            let audit = Audit::take(&stage, &before, &customer, settled).await?;
+            Ok((audit, more))
+        };
+        let audit = audit.await;
+        Ok::<_, DemoError>((log, audit, customer))
+    };
+    let (log, audit, customer) = tokio::select! {
+        done = work => done?,
+        () = director.conduct(&mut world.points) => return Err(DemoError::Stopped),
+    };
+    world.start_again(&log.waiting).await?;
+    let (outcome, checks) = judge(&log, audit);
+    if !matches!(outcome, Outcome::Violated(_)) {
+        // Each wallet takes room, and nobody asks after it any more.
+        let _left = fs::remove_dir_all(&customer.dir);
+    }
+    let ended = Ended {
+        route,
+        cell: cell.cloned(),
+        outcome,
+        steps: tell(&log.events),
+        checks,
+        took: begun.elapsed(),
+    };
+    Ok((log, ended))
+}
+
+fn judge(log: &Log, audit: Result<(Audit, usize), DemoError>) -> (Outcome, Vec<Check>) {
+    let (audit, more) = match audit {
+        Ok(audit) => audit,
+        Err(why) => return (Outcome::Violated(vec![why.to_string()]), Vec::new()),
+    };
+    let broken = audit.violated();
+    let broken = broken.map(|it| format!("{}: {} is {}, must be {}", it.promise, it.what, it.is, it.must_be));
+    let violated: Vec<String> = broken.chain(log.failed.iter().cloned()).collect();
+    let outcome = match (violated.is_empty(), audit.end, more) {
+        (false, ..) => Outcome::Violated(violated),
+        (true, End::Coins, more) => Outcome::CoinsBack(more),
+        (true, End::Goods, 0) => Outcome::Bought,
+        (true, End::Goods, more) => Outcome::Retried(more),
+    };
+    (outcome, audit.checks)
+}
+
+/// A name that no customer of this world has had.
+fn customer_name(dir: &Path) -> Result<String, DemoError> {
+    use farthing_store::entropy::{Entropy, SystemEntropy};
+    let mut random = [0; 6];
+    SystemEntropy.fill(&mut random);
+    let name = format!("alice-{}", hex::encode(random));
+    match dir.join(&name).exists() {
+        true => Err(DemoError::Broken(format!("{name} is there twice"))),
+        false => Ok(name),
+    }
+}
+
+/// Whether a place is a message.
+#[must_use]
+pub fn is_message(place: &Place) -> bool {
+    matches!(place.what, What::Message { .. })
+}
+
+#[cfg(test)]
+mod tests;

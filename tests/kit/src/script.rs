@@ -1,0 +1,127 @@
+//! Watches a wallet, and does something at a chosen moment of its work.
+//!
+//! A wallet tells its watcher what it is about to do before it does it, and what it has heard before it acts on it.
+//! So what is done here is certain to be done in between, and no step has to guess at times.
+
+use farthing_client::watch::{Event, Watch};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most events that are kept; a demonstration's wallet has some hundreds.
+const EVENTS_MAX: usize = 10_000;
+
+/// A moment of a wallet's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It is about to ask this.
+    Asked(&'static str),
+    /// It has heard the answer to this.
+    Answered(&'static str),
+    /// It was not answered in time.
+    Unanswered(&'static str),
+    /// It was refused.
+    Refused(&'static str),
+}
+
+impl Moment {
+    fn of(event: &Event) -> Option<Moment> {
+        match event {
+            Event::Asked { question, .. } => Some(Moment::Asked(question)),
+            Event::Answered { question, .. } => Some(Moment::Answered(question)),
+            Event::Unanswered { question, .. } => Some(Moment::Unanswered(question)),
+            Event::Refused { question, .. } => Some(Moment::Refused(question)),
+            _ => None,
+        }
+    }
+}
+
+type Action = Box<dyn FnOnce() + Send>;
+
+/// Who watches a wallet in the demonstration.
+#[derive(Default)]
+pub struct Script {
+    planned: Mutex<Vec<(Moment, Action)>>,
+    seen: Mutex<Vec<Moment>>,
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script").finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Script {
+    /// Does `action` when `moment` next comes, once.
+    pub fn once(&self, moment: Moment, action: impl FnOnce() + Send + 'static) {
+        lock(&self.planned).push((moment, Box::new(action)));
+    }
+
+    /// How often `moment` has come since the last [`forget`](Script::forget).
+    pub fn count(&self, moment: Moment) -> usize {
+        lock(&self.seen).iter().filter(|seen| **seen == moment).count()
+    }
+
+    /// Forgets what was seen and what is still planned: a new step begins.
+    pub fn forget(&self) {
+        lock(&self.planned).clear();
+        lock(&self.seen).clear();
+    }
+}
+
+impl Watch for Script {
+    fn see(&self, event: &Event) {
+        let Some(moment) = Moment::of(event) else { return };
+        let mut seen = lock(&self.seen);
+        if seen.len() < EVENTS_MAX {
+            seen.push(moment);
+        }
+        drop(seen);
+        let action = {
+            let mut planned = lock(&self.planned);
+            planned
+                .iter()
+                .position(|(when, _)| *when == moment)
+                .map(|index| planned.remove(index).1)
+        };
+        if let Some(action) = action {
+            action();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    fn asked(question: &'static str) -> Event {
+        Event::Asked {
+            party: "escrow `fair`".into(),
+            question,
+        }
+    }
+
+    #[test]
+    fn an_action_is_done_once_and_at_its_moment() {
+        let script = Script::default();
+        let done = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&done);
+        script.once(Moment::Asked("hold"), move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        script.see(&asked("offer"));
+        assert_eq!(done.load(Ordering::SeqCst), 0);
+        script.see(&asked("hold"));
+        script.see(&asked("hold"));
+        assert_eq!(done.load(Ordering::SeqCst), 1);
+        assert_eq!(script.count(Moment::Asked("hold")), 2);
+        script.forget();
+        assert_eq!(script.count(Moment::Asked("hold")), 0);
+    }
+}
