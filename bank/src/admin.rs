@@ -1,7 +1,7 @@
 //! The operator's commands, the same over the socket of a running bank and in the directory of a stopped one.
 
 use crate::bank::Bank;
-use crate::desk::{Done, Move, move_money, open_account};
+use crate::desk::{Done, Move, move_money, move_money_reads, open_account, open_account_reads};
 use crate::evidence::About;
 use crate::rows::{ACCOUNTS, Account, Direction};
 use farthing_coin::PublicKey;
@@ -89,7 +89,7 @@ impl Bank {
         }
         let now_ms = self.clock.now_ms();
         let history = Arc::clone(&self.history);
-        let opened = self.store.transact(move |tx| {
+        let opened = self.store.transact(open_account_reads(&account), move |tx| {
             history.note();
             open_account(tx, account, name.as_deref(), now_ms)
         });
@@ -113,7 +113,7 @@ impl Bank {
         let (reference, history) = (asked.reference.clone(), Arc::clone(&self.history));
         let moved = self
             .store
-            .transact(move |tx| {
+            .transact(move_money_reads(&asked), move |tx| {
                 history.note();
                 move_money(tx, &asked, now_ms)
             })

@@ -14,7 +14,7 @@ use crate::rows::{
 };
 use farthing_coin::KeyId;
 use farthing_protocol::{documents::Issued, money::Amount};
-use farthing_store::{Key, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
+use farthing_store::{Key, Reads, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
 
@@ -96,7 +96,8 @@ impl Bank {
     /// The sums as they are kept, all of one moment.
     async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
         let ids: Vec<KeyId> = keys.book().denominations().map(|(id, _)| *id).collect();
-        self.store.transact(move |tx| kept(tx, &ids)).await
+        let reads = Reads::from([TOTALS.key(&())]).and(ids.iter().map(|id| KEY_TOTALS.key(id)));
+        self.store.transact(reads, move |tx| kept(tx, &ids)).await
     }
 }
 

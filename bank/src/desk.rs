@@ -6,7 +6,7 @@
 use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
 use farthing_coin::PublicKey;
 use farthing_protocol::money::Amount;
-use farthing_store::{StoreError, Transaction};
+use farthing_store::{RowKey, StoreError, Transaction};
 
 /// The longest reference, and the longest name of an account (characters).
 pub const LABEL_MAX_CHARS: usize = 64;
@@ -74,6 +74,11 @@ pub enum Done {
     Before,
 }
 
+/// What [`open_account`] reads.
+pub fn open_account_reads(key: &PublicKey) -> [RowKey; 1] {
+    [ACCOUNTS.key(key)]
+}
+
 /// Opens an account. Opening it again changes nothing.
 ///
 /// # Errors
@@ -104,6 +109,15 @@ pub fn open_account(
     };
     ACCOUNTS.put(tx, &key, &account)?;
     Ok(Ok(Done::Now))
+}
+
+/// What [`move_money`] reads.
+pub fn move_money_reads(asked: &Move) -> [RowKey; 3] {
+    [
+        MOVEMENTS.key(&asked.reference),
+        ACCOUNTS.key(&asked.account),
+        TOTALS.key(&()),
+    ]
 }
 
 /// Pays money in or out. The same movement again, by its reference, changes nothing and is told what it did.

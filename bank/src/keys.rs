@@ -11,7 +11,7 @@ use farthing_coin::{
 use farthing_node::{home::files, operator::status::KeyListStatus};
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
-use farthing_store::{Store, StoreError, View, limits::SCAN_MAX_ROWS};
+use farthing_store::{Reads, Store, StoreError, View, limits::SCAN_MAX_ROWS};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -253,7 +253,7 @@ impl Keys {
         if !stored || !new.is_empty() {
             let root = root.clone();
             store
-                .transact(move |tx| {
+                .transact(Reads::none(), move |tx| {
                     KEY_ROOT.put(tx, &(), &root)?;
                     new.iter().try_for_each(|keys| EPOCHS.put(tx, &keys.epoch, keys))
                 })

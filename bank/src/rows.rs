@@ -10,7 +10,7 @@ use farthing_protocol::{
     coins::CoinState, decide::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
     restore::Memo, settle::BankPurchase,
 };
-use farthing_store::{StoreError, Table, Transaction};
+use farthing_store::{RowKey, StoreError, Table, Transaction};
 use serde::{Deserialize, Serialize};
 
 /// Accounts, by the key that owns them.
@@ -178,6 +178,17 @@ pub struct KeyRoot {
 /// The key of a purchase's row.
 pub fn purchase_key(purchase: &PurchaseId, escrow: &PublicKey) -> ([u8; 32], PublicKey) {
     (purchase.0, *escrow)
+}
+
+/// What [`coin_states`] and [`move_coins`] read.
+pub fn coin_reads(coins: &[(KeyId, PublicKey)]) -> impl Iterator<Item = RowKey> {
+    let states = coins.iter().map(|coin| COINS.key(coin));
+    states.chain(coins.iter().map(|(key_id, _)| KEY_TOTALS.key(key_id)))
+}
+
+/// What [`count_issued`] reads.
+pub fn count_reads(outputs: &[KeyId]) -> impl Iterator<Item = RowKey> {
+    outputs.iter().map(|key_id| KEY_TOTALS.key(key_id))
 }
 
 /// What is known of each of `coins`, in their order.

@@ -32,8 +32,8 @@ use farthing_protocol::{
     },
     withdraw::{self, WithdrawBegin, WithdrawFinish, other_content},
 };
-use farthing_store::Transaction;
-use std::sync::{Arc, PoisonError};
+use farthing_store::{Reads, Transaction};
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[async_trait]
 impl Service for Bank {
@@ -70,7 +70,10 @@ impl Bank {
     async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
         let request = verify_account(request, &self.here)?;
         self.history.standing()?;
-        let balance = self.history.decide(move |tx| transactions::balance(tx, &request));
+        let reads = transactions::balance_reads(&request);
+        let balance = self
+            .history
+            .decide(reads, move |tx| transactions::balance(tx, &request));
         balance.await
     }
 
@@ -84,9 +87,11 @@ impl Bank {
             let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
             memos.take(account, self.clock.now_ms())?;
         }
-        self.history
-            .decide(move |tx| transactions::memo(tx, request))
-            .await
+        let reads = transactions::memo_reads(&request);
+        let memo = self
+            .history
+            .decide(reads, move |tx| transactions::memo(tx, &request));
+        memo.await
     }
 
     /// A page that lacks what was forgotten would have a wallet take the end for reached, and use numbers twice.
@@ -111,8 +116,9 @@ impl Bank {
             return Err(other_content(self.sign(issued)));
         }
         let prepared = self.prepare(request.session(), now_ms)?;
-        let opening = self.issue(now_ms, move |tx, sessions, keys, now_ms| {
-            transactions::withdraw_begin(tx, &request, prepared, sessions, keys, now_ms)
+        let reads = transactions::withdraw_begin_reads(&request);
+        let opening = self.issue(reads, move |tx, sessions, keys| {
+            transactions::withdraw_begin(tx, &request, &prepared, sessions, keys, now_ms)
         });
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
@@ -124,13 +130,15 @@ impl Bank {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.admit(&request, now_ms)?
         };
-        Ok(match admission {
-            Admission::Open => Prepared::Open(request),
-            Admission::Fresh(ticket) => {
-                let session = PreparedSession::new(request, &ticket, &mut self.entropy.rng());
-                Prepared::Fresh(Box::new(session))
-            }
-        })
+        let fresh = match admission {
+            Admission::Open => None,
+            Admission::Fresh(ticket) => Some(PreparedSession::new(
+                request.clone(),
+                &ticket,
+                &mut self.entropy.rng(),
+            )),
+        };
+        Ok(Prepared::new(request, fresh))
     }
 
     fn begun(&self, opening: Opening) -> Result<Begun, Refusal> {
@@ -143,8 +151,11 @@ impl Bank {
     async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
         let request = withdraw::verify_finish(request, &self.here)?;
         let denying = self.denying(RequestKind::WithdrawFinish, request.digest(), Vec::new());
-        let issuing = self.issue(denying.at_ms, move |tx, sessions, keys, now_ms| {
-            transactions::withdraw_finish(tx, &request, sessions, keys, now_ms)
+        let (reads, now_ms) = (transactions::withdraw_finish_reads(&request), denying.at_ms);
+        let claim = Mutex::default();
+        let issuing = self.issue(reads, move |tx, sessions, keys| {
+            let claim = &mut *claim.lock().unwrap_or_else(PoisonError::into_inner);
+            transactions::withdraw_finish(tx, &request, sessions, claim, keys, now_ms)
         });
         self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
@@ -163,8 +174,9 @@ impl Bank {
         self.history.standing()?;
         ready.map_err(|refusal| self.denied(refusal, &denying))?;
         let prepared = self.prepare(request.session(), now_ms)?;
-        let opening = self.issue(now_ms, move |tx, sessions, keys, now_ms| {
-            transactions::exchange_begin(tx, &request, prepared, sessions, keys, now_ms)
+        let reads = transactions::exchange_begin_reads(&request);
+        let opening = self.issue(reads, move |tx, sessions, keys| {
+            transactions::exchange_begin(tx, &request, &prepared, sessions, keys, now_ms)
         });
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
@@ -174,8 +186,11 @@ impl Bank {
         let request = exchange::verify_finish(request, &self.here, keys.book(), &mut self.entropy.rng())?;
         let coins = request.coins().row_keys();
         let denying = self.denying(RequestKind::ExchangeFinish, request.digest(), coins);
-        let issuing = self.issue(denying.at_ms, move |tx, sessions, keys, now_ms| {
-            transactions::exchange_finish(tx, &request, sessions, keys, now_ms)
+        let (reads, now_ms) = (transactions::exchange_finish_reads(&request), denying.at_ms);
+        let claim = Mutex::default();
+        let issuing = self.issue(reads, move |tx, sessions, keys| {
+            let claim = &mut *claim.lock().unwrap_or_else(PoisonError::into_inner);
+            transactions::exchange_finish(tx, &request, sessions, claim, keys, now_ms)
         });
         self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
@@ -195,7 +210,8 @@ impl Bank {
             request.coins().row_keys(),
         );
         let (history, now_ms) = (Arc::clone(&self.history), denying.at_ms);
-        let hold = self.history.decide(move |tx| {
+        let reads = transactions::hold_reads(&request).and([history.remembers(&escrow)]);
+        let hold = self.history.decide(reads, move |tx| {
             let hold = transactions::hold(tx, &request, now_ms)?;
             history.remember(tx, &escrow)?;
             Ok(hold)
@@ -232,9 +248,11 @@ impl Bank {
 
     fn obey(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
         let history = Arc::clone(&self.history);
-        self.history.decide(move |tx| {
+        let escrow = decision.row_key().1;
+        let reads = transactions::settle_reads(&decision).and([history.remembers(&escrow)]);
+        self.history.decide(reads, move |tx| {
             let settling = transactions::settle(tx, &decision)?;
-            history.remember(tx, &decision.row_key().1)?;
+            history.remember(tx, &escrow)?;
             Ok(settling)
         })
     }
@@ -274,7 +292,10 @@ impl Bank {
     }
 
     async fn collect(&self, request: CollectRequest) -> Result<Collected, Refusal> {
-        let collected = self.history.decide(move |tx| transactions::collect(tx, &request));
+        let reads = transactions::collect_reads(&request);
+        let collected = self
+            .history
+            .decide(reads, move |tx| transactions::collect(tx, &request));
         match collected.await? {
             // It may have been settled in what was forgotten.
             Collected::Open => self
@@ -289,15 +310,13 @@ impl Bank {
     /// Runs a transaction that may use sessions.
     async fn issue<T: Send + 'static>(
         &self,
-        now_ms: u64,
-        transaction: impl FnOnce(&mut Transaction<'_>, &mut Sessions, &Keys, u64) -> Result<T, Undone>
-        + Send
-        + 'static,
+        reads: impl Into<Reads>,
+        transaction: impl Fn(&mut Transaction<'_>, &mut Sessions, &Keys) -> Result<T, Undone> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (sessions, keys) = (self.sessions.clone(), self.keys());
-        let issuing = self.history.decide(move |tx| {
+        let issuing = self.history.decide(reads, move |tx| {
             let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            transaction(tx, &mut sessions, &keys, now_ms)
+            transaction(tx, &mut sessions, &keys)
         });
         issuing.await
     }

@@ -2,18 +2,20 @@
 //! writes what it decided. All of it is written, or nothing.
 //!
 //! None of them reaches a clock, a socket or a key that signs: time is an argument, and what they return is signed
-//! after it is durable.
+//! after it is durable. Each may run again over other rows: the one thing besides rows that some of them change, the
+//! open sessions, is changed by the first run alone.
 
 use crate::keys::Keys;
 use crate::rows::{
     ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, MEMO_VERSIONS,
-    MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_states, count_issued,
-    move_coins, purchase_key,
+    MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_reads, coin_states,
+    count_issued, count_reads, move_coins, purchase_key,
 };
 use farthing_coin::PublicKey;
 use farthing_node::call::Undone;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    claim::SessionClaim,
     coins::CoinState,
     decide::SignedDecision,
     documents::{BankHold, Issued, Settled},
@@ -26,7 +28,8 @@ use farthing_protocol::{
     settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
-use farthing_store::{StoreError, Transaction, View};
+use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
+use std::sync::{Mutex, PoisonError};
 
 /// What has become of a request to issue coins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,11 @@ pub enum Issuing {
     Issued(Issued),
     /// The request id was finished with other content: this.
     Otherwise(Issued),
+}
+
+/// What [`balance`] reads.
+pub fn balance_reads(request: &VerifiedAccount) -> [RowKey; 1] {
+    [ACCOUNTS.key(&request.account())]
 }
 
 /// An account's balance.
@@ -61,11 +69,21 @@ pub fn memo_to_write(view: &View, request: &VerifiedMemo) -> Result<Option<Publi
     Ok((known && request.respond(&kept).is_some()).then_some(account))
 }
 
+/// What [`memo`] reads.
+pub fn memo_reads(request: &VerifiedMemo) -> [RowKey; 3] {
+    let account = request.account();
+    [
+        ACCOUNTS.key(&account),
+        MEMO_VERSIONS.key(&account),
+        MEMOS.key(&account),
+    ]
+}
+
 /// Replaces an account's memo, if there is a newer one, and returns what is kept.
 ///
 /// # Errors
 /// When the account is unknown, or the store fails.
-pub fn memo(tx: &mut Transaction<'_>, request: VerifiedMemo) -> Result<KeptMemo, Undone> {
+pub fn memo(tx: &mut Transaction<'_>, request: &VerifiedMemo) -> Result<KeptMemo, Undone> {
     let account = request.account();
     if ACCOUNTS.get(tx, &account)?.is_none() {
         return Err(AccountFault::Unknown(account).into());
@@ -95,18 +113,25 @@ pub enum Opening {
 
 /// What opens the session: what was prepared before the transaction, or the session that is open.
 #[derive(Debug)]
-pub enum Prepared {
-    /// Its nonces are made. (The variants differ in size, and there is one of either for each request.)
-    Fresh(Box<PreparedSession>),
-    /// The same request has a session.
-    Open(SessionRequest),
+pub struct Prepared {
+    request: SessionRequest,
+    /// Its nonces, where they were made, until the session is open.
+    fresh: Mutex<Option<PreparedSession>>,
 }
 
 impl Prepared {
-    fn open(self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, Undone> {
-        match self {
-            Prepared::Fresh(session) => Ok(sessions.open(*session, now_ms)),
-            Prepared::Open(request) => Ok(sessions.repeat(&request, now_ms)?),
+    /// With what was prepared for `request`, if the same request has no session yet.
+    pub fn new(request: SessionRequest, fresh: Option<PreparedSession>) -> Self {
+        let fresh = Mutex::new(fresh);
+        Self { request, fresh }
+    }
+
+    /// Opens the session, the first time.
+    fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, Undone> {
+        let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fresh {
+            Some(session) => Ok(sessions.open(session, now_ms)),
+            None => Ok(sessions.repeat(&self.request, now_ms)?),
         }
     }
 }
@@ -131,6 +156,15 @@ pub fn withdraw_ready(
     Ok(None)
 }
 
+/// What [`withdraw_begin`] reads.
+pub fn withdraw_begin_reads(request: &VerifiedWithdrawBegin) -> [RowKey; 2] {
+    let account = request.account();
+    [
+        WITHDRAWN.key(&(account, request.request_id())),
+        ACCOUNTS.key(&account),
+    ]
+}
+
 /// Opens a session for a withdrawal, whose nonces are made. It writes nothing; it is a transaction so that it comes in
 /// order.
 ///
@@ -141,7 +175,7 @@ pub fn withdraw_ready(
 pub fn withdraw_begin(
     tx: &mut Transaction<'_>,
     request: &VerifiedWithdrawBegin,
-    prepared: Prepared,
+    prepared: &Prepared,
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
@@ -155,6 +189,17 @@ pub fn withdraw_begin(
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
+/// What [`withdraw_finish`] reads.
+pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
+    let account = request.account();
+    let rows = [
+        WITHDRAWN.key(&(account, request.request_id())),
+        ACCOUNTS.key(&account),
+        TOTALS.key(&()),
+    ];
+    Reads::from(rows).and(count_reads(request.outputs()))
+}
+
 /// Debits the account and answers the challenges, unless that was done before.
 ///
 /// The session is taken here, in order behind every other finish: only so does "the session is gone" mean that
@@ -166,6 +211,7 @@ pub fn withdraw_finish(
     tx: &mut Transaction<'_>,
     request: &VerifiedWithdrawFinish,
     sessions: &mut Sessions,
+    claim: &mut SessionClaim,
     keys: &Keys,
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
@@ -180,7 +226,14 @@ pub fn withdraw_finish(
     }
     let account = ACCOUNTS.get(tx, &owner)?;
     let balance = account.as_ref().map(|row| row.balance);
-    let debit = request.respond(balance, sessions, keys.book(), |id| keys.secret(id), now_ms)?;
+    let debit = request.respond(
+        balance,
+        sessions,
+        claim,
+        keys.book(),
+        |id| keys.secret(id),
+        now_ms,
+    )?;
     let account = account.ok_or(AccountFault::Unknown(owner))?;
     ACCOUNTS.put(
         tx,
@@ -222,6 +275,12 @@ pub fn exchange_ready(
     Ok(None)
 }
 
+/// What [`exchange_begin`] reads.
+pub fn exchange_begin_reads(request: &VerifiedExchangeBegin) -> Reads {
+    let coins = request.coins().row_keys();
+    Reads::from([EXCHANGED.key(&request.request_id())]).and(coins.iter().map(|coin| COINS.key(coin)))
+}
+
 /// Opens a session for an exchange, whose nonces are made. It writes nothing; it is a transaction so that it comes in
 /// order.
 ///
@@ -233,7 +292,7 @@ pub fn exchange_ready(
 pub fn exchange_begin(
     tx: &mut Transaction<'_>,
     request: &VerifiedExchangeBegin,
-    prepared: Prepared,
+    prepared: &Prepared,
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
@@ -248,6 +307,13 @@ pub fn exchange_begin(
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
+/// What [`exchange_finish`] reads.
+pub fn exchange_finish_reads(request: &VerifiedExchangeFinish) -> Reads {
+    Reads::from([EXCHANGED.key(&request.request_id()), TOTALS.key(&())])
+        .and(coin_reads(&request.coins().row_keys()))
+        .and(count_reads(request.outputs()))
+}
+
 /// Takes the coins in and answers the challenges, unless that was done before.
 ///
 /// # Errors
@@ -256,6 +322,7 @@ pub fn exchange_finish(
     tx: &mut Transaction<'_>,
     request: &VerifiedExchangeFinish,
     sessions: &mut Sessions,
+    claim: &mut SessionClaim,
     keys: &Keys,
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
@@ -270,7 +337,14 @@ pub fn exchange_finish(
     }
     let coins = request.coins().row_keys();
     let states = coin_states(tx, &coins)?;
-    let swap = request.respond(&states, sessions, keys.book(), |id| keys.secret(id), now_ms)?;
+    let swap = request.respond(
+        &states,
+        sessions,
+        claim,
+        keys.book(),
+        |id| keys.secret(id),
+        now_ms,
+    )?;
     move_coins(tx, &coins, &states, &swap.states)?;
     EXCHANGED.put(tx, &id, &swap.issued)?;
     FINISHED.put(tx, &request.digest(), &id)?;
@@ -279,6 +353,20 @@ pub fn exchange_finish(
     totals.exchanges = totals.exchanges.saturating_add(1);
     TOTALS.put(tx, &(), &totals)?;
     Ok(Issuing::Issued(swap.issued))
+}
+
+/// What [`hold`] reads.
+pub fn hold_reads(request: &VerifiedBankHold) -> Reads {
+    let terms = request.terms();
+    let (note_id, _) = request.note();
+    let rows = [
+        PURCHASES.key(&purchase_key(&request.purchase(), &terms.escrow)),
+        ACCOUNTS.key(&terms.account),
+        TOTALS.key(&()),
+    ];
+    Reads::from(rows)
+        .and(coin_reads(&request.coins().row_keys()))
+        .and((0..NOTES_PER_ID_MAX).map(|place| NOTES.key(&(*note_id, place))))
 }
 
 /// Holds the coins of a purchase, all or none, and keeps the customer's note.
@@ -343,6 +431,25 @@ pub enum Settling {
     Opposed(SignedDecision),
 }
 
+/// What [`settle`] reads: the purchase, then what its row names.
+pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
+    let (purchase, escrow) = decision.row_key();
+    let row = purchase_key(&purchase, &escrow);
+    let rows = [
+        PURCHASES.key(&row),
+        HELD_BEFORE_CAUSES.key(&row),
+        CONTRADICTIONS.key(&row),
+        TOTALS.key(&()),
+    ];
+    Reads::from(rows).then(move |rows| {
+        let Some(stored) = rows.get(&PURCHASES, &row)? else {
+            return Ok(Vec::new());
+        };
+        let account = stored.terms().map(|terms| ACCOUNTS.key(&terms.account));
+        Ok(coin_reads(stored.held_coins()).chain(account).collect())
+    })
+}
+
 /// Obeys a decision: the coins are spent and the account is credited, or the coins are released. Of two opposite ones
 /// the first is obeyed and both are kept.
 ///
@@ -396,6 +503,11 @@ fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
     totals.accounts = totals.accounts.checked_add(amount).ok_or_else(overflow)?;
     Ok(TOTALS.put(tx, &(), &totals)?)
+}
+
+/// What [`collect`] reads.
+pub fn collect_reads(request: &CollectRequest) -> [RowKey; 1] {
+    [PURCHASES.key(&purchase_key(&request.purchase, &request.escrow))]
 }
 
 /// What the bank knows of a purchase, for its customer.

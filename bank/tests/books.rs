@@ -12,7 +12,7 @@ use farthing_bank::{
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_protocol::money::Amount;
 use farthing_store::{
-    Store, StoreOptions,
+    Reads, Store, StoreOptions,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
@@ -93,7 +93,7 @@ async fn the_audit_notices_every_kind_of_tampering() {
     world
         .bank
         .store()
-        .transact(move |tx| {
+        .transact([ACCOUNTS.key(&key)], move |tx| {
             let mut account = ACCOUNTS.get(tx, &key)?.unwrap();
             account.balance = Amount(account.balance.0 + 1);
             ACCOUNTS.put(tx, &key, &account)
@@ -106,7 +106,7 @@ async fn the_audit_notices_every_kind_of_tampering() {
     world
         .bank
         .store()
-        .transact(|tx| {
+        .transact([TOTALS.key(&())], |tx| {
             let mut totals = TOTALS.get(tx, &())?.unwrap();
             totals.accounts = Amount(totals.accounts.0 + 1);
             TOTALS.put(tx, &(), &totals)
@@ -122,7 +122,7 @@ async fn the_audit_notices_every_kind_of_tampering() {
     world
         .bank
         .store()
-        .transact(move |tx| COINS.delete(tx, &coin))
+        .transact(Reads::none(), move |tx| COINS.delete(tx, &coin))
         .await
         .unwrap();
     assert_eq!(world.bank.audit().await.unwrap().problems.len(), 2);

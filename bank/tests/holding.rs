@@ -19,6 +19,7 @@ use farthing_protocol::{
     refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
     settle::{SettleOne, SettleRequest},
 };
+use farthing_store::Reads;
 use support::{Bought, EPOCH_MS, START_MS, World, card, denied_coin};
 
 /// The order with other terms, authorized for them by the coins all the same.
@@ -192,7 +193,7 @@ async fn coins_that_were_held_under_version_1_are_released_for_an_abort_of_versi
     world.ask(bought.hold()).await.unwrap();
     let row = (bought.order.purchase().0, world.escrow.public());
     let store = world.bank.store();
-    let marking = store.transact(move |tx| HELD_BEFORE_CAUSES.put(tx, &row, &()));
+    let marking = store.transact(Reads::none(), move |tx| HELD_BEFORE_CAUSES.put(tx, &row, &()));
     marking.await.unwrap();
     world
         .ask(world.abort_for(&bought, AbortReason::DeadlinePassed))

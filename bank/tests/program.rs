@@ -139,7 +139,7 @@ fn books_that_do_not_balance_have_an_exit_code_of_their_own() {
     let (dir, _) = made(temporary.path());
     let (store, _) = Store::open(&Path::new(&dir).join(STORE_DIR), StoreOptions::default()).unwrap();
     store
-        .transact_blocking(|tx| {
+        .transact_blocking([TOTALS.key(&())], |tx| {
             let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
             totals.paid_in = Amount(1);
             TOTALS.put(tx, &(), &totals)

@@ -3,7 +3,10 @@
 
 mod support;
 
-use farthing_bank::admin::Command;
+use farthing_bank::{
+    admin::Command,
+    transactions::{withdraw_finish, withdraw_finish_reads},
+};
 use farthing_coin::{Challenge, Document, KeyId, SecretKey, Signed};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
@@ -382,10 +385,13 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
         .map(|_| {
             let (sessions, keys, replies) = (sessions.clone(), keys.clone(), replies.clone());
             let request = verify_finish(finish.clone(), &here).unwrap();
+            let claim = Mutex::default();
             Job::new(
+                withdraw_finish_reads(&request),
                 move |tx| {
                     let mut sessions = sessions.lock().unwrap();
-                    farthing_bank::transactions::withdraw_finish(tx, &request, &mut sessions, &keys, START_MS)
+                    let mut claim = claim.lock().unwrap();
+                    withdraw_finish(tx, &request, &mut sessions, &mut claim, &keys, START_MS)
                         .map_err(|e| panic!("{e:?}"))
                 },
                 move |reply| replies.lock().unwrap().push(reply.unwrap()),

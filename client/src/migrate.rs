@@ -3,7 +3,7 @@
 use crate::rows::{ACCOUNT_KEYS, AccountKey, COUNTERS, NO_BANK, RESTORED};
 use farthing_coin::PublicKey;
 use farthing_node::card::{Card, RoleName};
-use farthing_store::{Migration, StoreError, Transaction};
+use farthing_store::{Migration, Reads, StoreError, Transaction};
 
 /// Brings the rows of version 1 to version 2. `cards` are those that the wallet has pinned. `is_of_today` says of a wallet
 /// that is opened for the first time that it was made by version 2.
@@ -25,7 +25,9 @@ pub(crate) fn migrate(
     migration.each_row(&RESTORED, |tx, bank, _| keep_shared(tx, bank))?;
     let banks = cards.iter().filter(|card| card.role == RoleName::Bank);
     let banks: Vec<PublicKey> = banks.map(|card| card.identity).collect();
-    migration.transact(move |tx| banks.iter().try_for_each(|bank| keep_shared(tx, bank)))
+    migration.transact(Reads::none(), move |tx| {
+        banks.iter().try_for_each(|bank| keep_shared(tx, bank))
+    })
 }
 
 fn keep_shared(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {

@@ -368,7 +368,7 @@ impl Wallet {
         &self,
         transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, WalletError> {
-        Ok(self.store.transact(transaction).await?)
+        Ok(self.store.transact_once(transaction).await?)
     }
 
     /// Every purchase, by number.

@@ -121,7 +121,7 @@ impl Escrow {
     /// When the clock has leapt since the start, or the store fails.
     pub async fn accept_clock(&self) -> Result<Option<u64>, Refusal> {
         let clock_ms = self.time.clock_ms()?;
-        decide(&self.store, move |tx| {
+        decide(&self.store, transactions::accept_clock_reads(), move |tx| {
             Ok(transactions::accept_clock(tx, clock_ms)?)
         })
         .await

@@ -23,7 +23,7 @@ use farthing_protocol::{
     refusal::{Later, PurchaseFault, Refusal},
     sealed::{PayRequest, SalesPage, SalesRequest, SealedSale, check_sealed, open_release, verify_sales},
 };
-use farthing_store::Transaction;
+use farthing_store::{Reads, Transaction};
 use serde::Serialize;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -135,8 +135,11 @@ impl Escrow {
         let bank = verified.terms().bank;
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
-        self.write_decision(bank, move |tx| transactions::release(tx, verified, known, clock))
-            .await
+        let reads = transactions::release_reads(&verified);
+        self.write_decision(bank, reads, move |tx| {
+            transactions::release(tx, &verified, &known, &clock)
+        })
+        .await
     }
 
     /// What was committed of a merchant's sealed offers, behind what he knows.
@@ -198,7 +201,9 @@ impl Escrow {
             Err(_) => Push::No,
         };
         let decision = self
-            .write_decision(bank, move |tx| transactions::cancel(tx, verified, push))
+            .write_decision(bank, transactions::decide_reads(verified.terms()), move |tx| {
+                transactions::cancel(tx, &verified, push)
+            })
             .await?;
         Ok(decision.outcome(&self.key))
     }
@@ -226,7 +231,9 @@ impl Escrow {
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
         let decision = self
-            .write_decision(bank, move |tx| transactions::overdue(tx, verified, known, clock))
+            .write_decision(bank, transactions::decide_reads(verified.terms()), move |tx| {
+                transactions::overdue(tx, &verified, &known, &clock)
+            })
             .await?;
         Ok(decision.for_bank(&self.key))
     }
@@ -251,10 +258,12 @@ impl Escrow {
     async fn write_decision(
         &self,
         bank: PublicKey,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<Decision, Undone> + Send + 'static,
+        reads: Reads,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<Decision, Undone> + Send + 'static,
     ) -> Result<Decision, Refusal> {
         let history = Arc::clone(&self.history);
-        let deciding = self.history.decide(move |tx| {
+        let reads = reads.and([history.remembers(&bank)]);
+        let deciding = self.history.decide(reads, move |tx| {
             let decision = transaction(tx)?;
             history.remember(tx, &bank)?;
             Ok(decision)

@@ -22,7 +22,7 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
     settle::{SettleRequest, on_settled},
 };
-use farthing_store::StoreError;
+use farthing_store::{Reads, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -246,8 +246,9 @@ impl Escrow {
             tracing::error!(%bank, %refusal, "a bank has acknowledged decisions with a head that is not its own");
         }
         let history = Arc::clone(&self.history);
+        let reads = Reads::from(acknowledged.iter().map(transactions::acknowledge_reads));
         self.store
-            .transact(move |tx| {
+            .transact(reads.and([history.remembers(&bank)]), move |tx| {
                 history.note();
                 history.remember(tx, &bank)?;
                 let mut acknowledged = acknowledged.iter();

@@ -13,16 +13,30 @@ use farthing_node::call::Undone;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
-    documents::Settled,
+    documents::{Settled, Terms},
     refusal::{Later, Refusal},
 };
-use farthing_store::{StoreError, Transaction};
+use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
 /// What the clock says, or that it cannot be trusted.
 pub type ClockReading = Result<u64, Later>;
 
 /// Whether the purchase's bank is one that the escrow has the card of, or what to say if it is not.
 pub type BankKnown = Result<(), Refusal>;
+
+/// What [`release`] reads.
+pub fn release_reads(release: &VerifiedRelease) -> Reads {
+    let sold = release.single_sale().map(|sale| SINGLE_SALES.key(&sale));
+    let listed = release
+        .unseen()
+        .map(|_| SEALED_SALE_COUNTS.key(&release.terms().merchant));
+    decide_reads(release.terms()).and(sold).and(listed)
+}
+
+/// What every decision reads.
+pub fn decide_reads(terms: &Terms) -> Reads {
+    Reads::from([DECISIONS.key(&terms.purchase_id().0), LATEST_MS.key(&())])
+}
 
 /// Commits a purchase, unless it is decided, and writes down the time at which it was not too late. Where the merchant
 /// has no part in it, as his offer is sealed, he is put down to be told.
@@ -32,9 +46,9 @@ pub type BankKnown = Result<(), Refusal>;
 /// trusted.
 pub fn release(
     tx: &mut Transaction<'_>,
-    release: VerifiedRelease,
-    bank: BankKnown,
-    clock: ClockReading,
+    release: &VerifiedRelease,
+    bank: &BankKnown,
+    clock: &ClockReading,
 ) -> Result<Decision, Undone> {
     let purchase = release.purchase();
     let sale = release.single_sale();
@@ -53,9 +67,12 @@ pub fn release(
             if let Some(sale) = &sale {
                 SINGLE_SALES.put(tx, sale, &purchase)?;
             }
-            if let Some(unseen) = release.into_unseen() {
-                let (contract, bank_hold) = unseen.into_parts();
-                list(tx, SealedSaleRow { contract, bank_hold })?;
+            if let Some(unseen) = release.unseen() {
+                let sale = SealedSaleRow {
+                    contract: unseen.contract().clone(),
+                    bank_hold: unseen.bank_hold().clone(),
+                };
+                list(tx, sale)?;
             }
         }
         LATEST_MS.put(tx, &(), &now_ms)?;
@@ -69,7 +86,7 @@ pub fn release(
 ///
 /// # Errors
 /// When the store fails.
-pub fn cancel(tx: &mut Transaction<'_>, cancel: VerifiedCancel, push: Push) -> Result<Decision, Undone> {
+pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, Undone> {
     let existing = DECISIONS.get(tx, &cancel.terms().purchase_id().0)?;
     let decided = cancel.respond(existing);
     if let Decided::Now(decision) = &decided {
@@ -86,9 +103,9 @@ pub fn cancel(tx: &mut Transaction<'_>, cancel: VerifiedCancel, push: Push) -> R
 /// trusted.
 pub fn overdue(
     tx: &mut Transaction<'_>,
-    overdue: VerifiedOverdue,
-    bank: BankKnown,
-    clock: ClockReading,
+    overdue: &VerifiedOverdue,
+    bank: &BankKnown,
+    clock: &ClockReading,
 ) -> Result<Decision, Undone> {
     let existing = DECISIONS.get(tx, &overdue.terms().purchase_id().0)?;
     let now_ms = match existing {
@@ -104,6 +121,11 @@ pub fn overdue(
     Ok(decided.decision().clone())
 }
 
+/// What [`accept_clock`] reads.
+pub fn accept_clock_reads() -> [RowKey; 1] {
+    [LATEST_MS.key(&())]
+}
+
 /// Sets the journal's time back to the clock, which its operator says is right. Returns the time that it was, if that
 /// was later.
 ///
@@ -115,6 +137,11 @@ pub fn accept_clock(tx: &mut Transaction<'_>, clock_ms: u64) -> Result<Option<u6
         LATEST_MS.put(tx, &(), &clock_ms)?;
     }
     Ok(latest_ms)
+}
+
+/// What [`acknowledge`] reads.
+pub fn acknowledge_reads(settled: &Signed<Settled>) -> RowKey {
+    OUTBOX.key(&settled.body.purchase.0)
 }
 
 /// Keeps the bank's acknowledgement and takes the decision out of the outbox.
@@ -131,10 +158,10 @@ pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Resul
 }
 
 /// The time to decide by: the later of the clock and the journal's.
-fn time_to_decide(tx: &mut Transaction<'_>, bank: BankKnown, clock: ClockReading) -> Result<u64, Undone> {
-    bank?;
+fn time_to_decide(tx: &mut Transaction<'_>, bank: &BankKnown, clock: &ClockReading) -> Result<u64, Undone> {
+    bank.clone()?;
     let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
-    Ok(time::later(clock?, latest_ms)?)
+    Ok(time::later(clock.clone()?, latest_ms)?)
 }
 
 /// Puts a sale at the end of its merchant's list.

@@ -4,7 +4,7 @@
 use farthing_escrow::cli::STORE_DIR;
 use farthing_escrow::rows::LATEST_MS;
 use farthing_store::clock::{Clock, SystemClock};
-use farthing_store::{Store, StoreOptions};
+use farthing_store::{Reads, Store, StoreOptions};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -99,7 +99,7 @@ fn the_journals_time_is_set_back_only_if_the_operator_says_so() {
     let spoiled_ms = SystemClock.now_ms() + YEAR_MS;
     let spoiled = store(&dir);
     spoiled
-        .transact_blocking(move |tx| LATEST_MS.put(tx, &(), &spoiled_ms))
+        .transact_blocking(Reads::none(), move |tx| LATEST_MS.put(tx, &(), &spoiled_ms))
         .unwrap();
     spoiled.close().unwrap();
     assert_eq!(latest_after(&["serve", &dir], &dir), spoiled_ms);

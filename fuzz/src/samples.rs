@@ -6,7 +6,7 @@ use crate::purchase::{
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_store::disk::MemoryDisk;
-use farthing_store::{Store, StoreOptions, Table};
+use farthing_store::{Reads, Store, StoreOptions, Table};
 use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };
@@ -280,7 +280,7 @@ pub fn journal() -> Vec<Vec<u8>> {
     let (store, _) = Store::open(dir, StoreOptions::simulated(disk.clone(), 1)).expect("a store");
     for row in 1..6u8 {
         let put =
-            store.transact_blocking(move |tx| ROWS.put(tx, &[row; 32], &vec![row; usize::from(row) * 9]));
+            store.transact_blocking(Reads::none(), move |tx| ROWS.put(tx, &[row; 32], &vec![row; usize::from(row) * 9]));
         put.expect("it is durable");
     }
     store.close().expect("it closes");

@@ -114,7 +114,9 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
         } => {
             let (item_id, found) = find(&ITEMS, &view, &item, "item")?;
             store
-                .transact_blocking(move |tx| transactions::withdraw_item(tx, &item_id, served_until_ms))
+                .transact_blocking(transactions::withdraw_item_reads(&item_id), move |tx| {
+                    transactions::withdraw_item(tx, &item_id, served_until_ms)
+                })
                 .map_err(|e| message(&e))?;
             Ok(
                 json!({ "item_id": hex::encode(item_id), "title": found.title, "served_until_ms": served_until_ms }),
@@ -150,7 +152,9 @@ fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value,
         "size_bytes": item.summary.size_bytes,
     });
     store
-        .transact_blocking(move |tx| transactions::add_item(tx, &id, &item))
+        .transact_blocking(transactions::add_item_reads(&id), move |tx| {
+            transactions::add_item(tx, &id, &item)
+        })
         .map_err(|e| message(&e))?;
     Ok(reply)
 }

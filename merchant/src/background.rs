@@ -100,7 +100,9 @@ impl Merchant {
             for (item_id, withdrawn) in page {
                 if withdrawn.served_until_ms <= now_ms {
                     self.store
-                        .transact(move |tx| transactions::forget_item(tx, &item_id, now_ms))
+                        .transact(transactions::forget_item_reads(&item_id), move |tx| {
+                            transactions::forget_item(tx, &item_id, now_ms)
+                        })
                         .await
                         .map_err(failed)?;
                 }

@@ -16,7 +16,7 @@ use farthing_protocol::{
     refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
     settle::{Answers, SettleRequest},
 };
-use farthing_store::StoreError;
+use farthing_store::{Reads, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -238,7 +238,10 @@ impl Merchant {
             }
         }
         let ended = credited.len().saturating_add(unpaid.len());
-        let kept = self.store.transact(move |tx| {
+        let settled = credited.iter().map(|checked| checked.settled.body.purchase);
+        let purchases = settled.chain(unpaid.iter().map(|checked| checked.purchase));
+        let reads = Reads::from(purchases.map(|purchase| transactions::sale_reads(&purchase)));
+        let kept = self.store.transact(reads, move |tx| {
             credited
                 .iter()
                 .try_for_each(|checked| transactions::credit_sale(tx, checked))?;

@@ -68,8 +68,11 @@ impl Merchant {
             if sales.is_empty() {
                 return Ok(true);
             }
+            let reads = transactions::learn_sales_reads(&escrow, &sales);
             self.store
-                .transact(move |tx| transactions::learn_sales(tx, &escrow, known, &sales))
+                .transact(reads, move |tx| {
+                    transactions::learn_sales(tx, &escrow, known, &sales)
+                })
                 .await?;
             self.sale_opened.notify_one();
             if !more {

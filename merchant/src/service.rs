@@ -217,9 +217,12 @@ impl Merchant {
             hold: delivery.deliver.hold().clone(),
             goods_key: delivery.goods_key.clone(),
         };
+        let purchase = delivery.deliver.contract().purchase();
         let begun = self
             .store
-            .transact(move |tx| transactions::begin_release(tx, &delivery))
+            .transact([transactions::sale_reads(&purchase)], move |tx| {
+                transactions::begin_release(tx, &delivery)
+            })
             .await
             .map_err(|e| unavailable(&e))?;
         Ok((request, begun))
@@ -243,7 +246,9 @@ impl Merchant {
                 if refusal.advice() == Advice::GiveUp {
                     let why = refusal.to_string();
                     self.store
-                        .transact(move |tx| transactions::end_sale(tx, &purchase, &why))
+                        .transact([transactions::sale_reads(&purchase)], move |tx| {
+                            transactions::end_sale(tx, &purchase, &why)
+                        })
                         .await
                         .map_err(|e| unavailable(&e))?;
                 }
@@ -257,7 +262,9 @@ impl Merchant {
         let checked = check::committed(contract, committed.clone())
             .map_err(|error| does_not_fit(&error.to_string()))?;
         self.store
-            .transact(move |tx| transactions::commit_sale(tx, &checked))
+            .transact([transactions::sale_reads(&purchase)], move |tx| {
+                transactions::commit_sale(tx, &checked)
+            })
             .await
             .map_err(|e| unavailable(&e))?;
         Ok(committed)
@@ -279,7 +286,9 @@ impl Merchant {
         }
         let kept = self
             .store
-            .transact(move |tx| transactions::abort_sale(tx, &checked));
+            .transact([transactions::sale_reads(&purchase)], move |tx| {
+                transactions::abort_sale(tx, &checked)
+            });
         match kept.await {
             Ok(()) => PurchaseFault::Aborted(purchase).into(),
             Err(error) => unavailable(&error),

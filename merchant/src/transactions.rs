@@ -7,7 +7,12 @@ use crate::rows::{
 use farthing_coin::PublicKey;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{bounded::cut, decide::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
-use farthing_store::{StoreError, Transaction};
+use farthing_store::{Reads, RowKey, StoreError, Transaction};
+
+/// What [`add_item`] reads.
+pub fn add_item_reads(item_id: &[u8; 32]) -> [RowKey; 2] {
+    [ITEMS.key(item_id), WITHDRAWN.key(item_id)]
+}
 
 /// Puts an item into the catalogue.
 ///
@@ -23,6 +28,11 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], item: &Item) -> Re
         SEALS.put(tx, &(), &())?;
     }
     ITEMS.put(tx, item_id, item)
+}
+
+/// What [`withdraw_item`] reads.
+pub fn withdraw_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
+    [ITEMS.key(item_id)]
 }
 
 /// Takes an item out of the catalogue; its goods are served until `served_until_ms`. Says whether there was one.
@@ -44,6 +54,11 @@ pub fn withdraw_item(
     };
     WITHDRAWN.put(tx, item_id, &withdrawn)?;
     Ok(true)
+}
+
+/// What [`forget_item`] reads.
+pub fn forget_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
+    [WITHDRAWN.key(item_id)]
 }
 
 /// Forgets a withdrawn item that nobody was promised any longer. Says whether it did.
@@ -73,6 +88,11 @@ pub enum Delivery {
     WithoutCauses,
 }
 
+/// What every change of one sale reads.
+pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
+    SALES.key(&purchase.0)
+}
+
 /// Begins to release a sale, before the goods key leaves the house, unless it has ended.
 ///
 /// # Errors
@@ -100,6 +120,11 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
             Ok(Delivery::Release)
         }
     }
+}
+
+/// What [`learn_sales`] reads.
+pub fn learn_sales_reads(escrow: &PublicKey, sales: &[CheckedSale]) -> Reads {
+    Reads::from([KNOWN_SALES.key(escrow)]).and(sales.iter().map(|sale| sale_reads(&sale.commit.purchase)))
 }
 
 /// Takes up the sales that `escrow` has committed on sealed offers behind the first `known` of them.

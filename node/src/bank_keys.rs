@@ -152,8 +152,9 @@ impl BankKeys {
             return Ok(older);
         }
         let (tables, signed) = (self.tables, book.signed().clone());
-        let kept = self.store.transact(move |tx| tables.save(tx, &signed)).await;
-        kept.map_err(|e| unavailable(&e))?;
+        let reads = [tables.save_reads(bank)];
+        let kept = self.store.transact(reads, move |tx| tables.save(tx, &signed));
+        kept.await.map_err(|e| unavailable(&e))?;
         let book = Arc::new(book);
         known.set_book(&book);
         Ok(book)

@@ -10,7 +10,7 @@ use farthing_protocol::{
     },
     wire::WireError,
 };
-use farthing_store::{Store, StoreError, Transaction};
+use farthing_store::{Reads, Store, StoreError, Transaction};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -107,18 +107,20 @@ refuse_with!(
     GoodsFault
 );
 
-/// Runs `transaction` and returns what it decided once that is durable. A refusal writes nothing, and is
-/// returned once everything that it may rest on is durable. As [`Store::transact`], it has begun when this returns.
+/// Runs `transaction`, which reads no other rows than `reads`, and returns what it decided once that is durable. A refusal
+/// writes nothing, and is returned once everything that it may rest on is durable. As [`Store::transact`], it may run
+/// again, and has begun when this returns.
 ///
 /// # Errors
 /// The transaction's refusal, or [`Later`] when the store takes no writes.
 pub fn decide<T: Send + 'static>(
     store: &Store,
-    transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
+    reads: impl Into<Reads>,
+    transaction: impl Fn(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
 ) -> impl Future<Output = Result<T, Refusal>> + Send {
     let refusal = Arc::new(Mutex::new(None));
     let told = Arc::clone(&refusal);
-    let outcome = store.transact(move |tx| {
+    let outcome = store.transact(reads, move |tx| {
         transaction(tx).map_err(|undone| match undone {
             Undone::Store(error) => error,
             Undone::Refused(refusal) => {

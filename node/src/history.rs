@@ -25,7 +25,7 @@ use farthing_protocol::{
     history::{JournalHead, WithHead, verify_head},
     refusal::{Later, Refusal},
 };
-use farthing_store::{Head, Store, StoreError, Table, Transaction, entropy::Entropy};
+use farthing_store::{Head, Reads, RowKey, Store, StoreError, Table, Transaction, entropy::Entropy};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -150,7 +150,7 @@ impl History {
         }
     }
 
-    /// Runs `transaction` as [`call::decide`] does. While the node may not decide, only what was decided before is
+    /// Runs `transaction` over `reads` as [`call::decide`] does. While the node may not decide, only what was decided before is
     /// repeated: a transaction that has written something, or refuses, which could rest on what was forgotten, is
     /// undone.
     ///
@@ -158,10 +158,11 @@ impl History {
     /// As [`call::decide`], and as [`History::standing`].
     pub fn decide<T: Send + 'static>(
         self: &Arc<Self>,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
+        reads: impl Into<Reads>,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send {
         let this = Arc::clone(self);
-        call::decide(&self.parts.store, move |tx| {
+        call::decide(&self.parts.store, reads, move |tx| {
             let outcome = transaction(tx);
             match (this.standing(), outcome) {
                 (Ok(()), outcome) => {
@@ -178,7 +179,7 @@ impl History {
     }
 
     /// Called in a transaction that writes something which must not be forgotten: its record is going to be the next,
-    /// and is told from when it is durable.
+    /// and is told from when it is durable. A transaction that runs again may call it again.
     pub fn note(&self) {
         let mut known = self.known();
         let durable = self.parts.store.head().sequence;
@@ -268,6 +269,11 @@ impl History {
         Ok(true)
     }
 
+    /// What [`History::remember`] reads.
+    pub fn remembers(&self, peer: &PublicKey) -> RowKey {
+        self.parts.heads.key(peer)
+    }
+
     /// Writes the longest head of `peer` that is known, if its row has a shorter one. It belongs into every transaction
     /// that rests on what the peer has said, so that the peer's word and the proof of how far it had come are one
     /// write.
@@ -355,7 +361,9 @@ impl History {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let store = this.parts.store.clone();
-            let kept = store.transact(move |tx| this.parts.heads.put(tx, &this.here, &head));
+            let kept = store.transact(Reads::none(), move |tx| {
+                this.parts.heads.put(tx, &this.here, &head)
+            });
             if let Err(error) = kept.await {
                 tracing::error!(%error, "it could not be written down that this node is behind");
             }

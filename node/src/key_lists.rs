@@ -2,7 +2,7 @@
 //! writes one row.
 
 use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, Signature, Signed};
-use farthing_store::{StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
+use farthing_store::{RowKey, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
@@ -68,6 +68,11 @@ impl KeyListTables {
             body: list,
             signature: root.signature,
         }))
+    }
+
+    /// What [`KeyListTables::save`] reads.
+    pub fn save_reads(&self, bank: &PublicKey) -> RowKey {
+        self.roots.key(bank)
     }
 
     /// Keeps `signed`, which was verified and continues the list that is kept: only the epochs that it appends are written.

@@ -12,7 +12,7 @@ use farthing_node::{
 };
 use farthing_protocol::history::JournalHead;
 use farthing_store::{
-    Store, StoreOptions, Table, Threading,
+    Reads, Store, StoreOptions, Table, Threading,
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
@@ -57,7 +57,7 @@ fn history(threading: Threading) -> (Store, Arc<History>) {
 /// Decides something; returns the record that it is in, and the head that an answer would carry.
 async fn decided(store: &Store, history: &Arc<History>, row: u64) -> (u64, Signed<JournalHead>) {
     let here = store.clone();
-    let deciding = history.decide(move |tx| {
+    let deciding = history.decide(Reads::none(), move |tx| {
         ROWS.put(tx, &row, &row)?;
         Ok::<_, Undone>(here.head().sequence + 1)
     });
@@ -93,11 +93,11 @@ async fn a_head_covers_its_answer_while_more_is_written() {
 #[tokio::test]
 async fn a_head_covers_what_is_durable_while_the_next_record_is_gathered() {
     let (store, history) = history(Threading::Inline);
-    let answered = history.decide(|tx| Ok::<_, Undone>(ROWS.put(tx, &1, &1)?));
+    let answered = history.decide(Reads::none(), |tx| Ok::<_, Undone>(ROWS.put(tx, &1, &1)?));
     answered.await.unwrap();
     let record = store.head().sequence;
     let meanwhile = Arc::clone(&history);
-    let gathering = history.decide(move |tx| {
+    let gathering = history.decide(Reads::none(), move |tx| {
         ROWS.put(tx, &2, &2)?;
         meanwhile.note();
         Ok::<_, Undone>(meanwhile.head())
@@ -114,7 +114,8 @@ async fn a_head_ends_where_something_was_decided() {
     let (store, history) = history(Threading::Inline);
     let (record, head) = decided(&store, &history, 1).await;
     assert_eq!(head.body.records, record);
-    store.transact(|tx| ROWS.put(tx, &2, &2)).await.unwrap();
+    let put = store.transact(Reads::none(), |tx| ROWS.put(tx, &2, &2));
+    put.await.unwrap();
     assert!(store.head().sequence > record);
     assert_eq!(history.head(), head);
 }

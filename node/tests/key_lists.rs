@@ -54,7 +54,9 @@ fn list(bank: &SecretKey, values: u32, epochs: u32) -> Signed<KeyList> {
 async fn save(store: &Store, signed: &Signed<KeyList>) -> u64 {
     let before = store.counts().journal_bytes;
     let signed = signed.clone();
-    store.transact(move |tx| LISTS.save(tx, &signed)).await.unwrap();
+    let reads = [LISTS.save_reads(&signed.body.bank)];
+    let saved = store.transact(reads, move |tx| LISTS.save(tx, &signed));
+    saved.await.unwrap();
     store.counts().journal_bytes - before
 }
 

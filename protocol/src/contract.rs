@@ -80,9 +80,9 @@ impl HeldContract {
         &self.contract.contract
     }
 
-    /// The contract, and the bank's word.
-    pub fn into_parts(self) -> (Contract, Signed<BankHold>) {
-        (self.contract.contract, self.bank_hold)
+    /// The bank's word that it holds the coins.
+    pub fn bank_hold(&self) -> &Signed<BankHold> {
+        &self.bank_hold
     }
 }
 

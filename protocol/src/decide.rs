@@ -295,9 +295,9 @@ impl VerifiedRelease {
         &self.terms
     }
 
-    /// What the merchant is to be told of, where he has no part in it.
-    pub fn into_unseen(self) -> Option<HeldContract> {
-        self.unseen
+    /// What the merchant is to be told of, where the merchant has no part in it.
+    pub fn unseen(&self) -> Option<&HeldContract> {
+        self.unseen.as_ref()
     }
 
     /// The purchase, whose row the escrow loads.
@@ -418,8 +418,8 @@ impl VerifiedCancel {
     }
 
     /// Decides: aborted, unless it was decided before. The cause is the customer's signature.
-    pub fn respond(self, existing: Option<Decision>) -> Decided {
-        let CancelRequest { terms, signature } = self.0;
+    pub fn respond(&self, existing: Option<Decision>) -> Decided {
+        let CancelRequest { terms, signature } = self.0.clone();
         match existing {
             Some(decision) if !is_planted(Defect::CancelAfterCommit) => Decided::Before(decision),
             _ => Decided::Now(Decision::Aborted {
@@ -476,15 +476,15 @@ impl VerifiedOverdue {
     ///
     /// # Errors
     /// When the purchase is open and the deadline has not passed.
-    pub fn respond(self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
+    pub fn respond(&self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
         match existing {
             Some(decision) => Ok(Decided::Before(decision)),
             None if now_ms < self.0.terms.deadline_ms && !is_planted(Defect::BanksClockObeyed) => {
                 Err(Later::NotYet)
             }
             None => Ok(Decided::Now(Decision::Aborted {
-                terms: self.0.terms,
-                reason: AbortReason::Overdue(Box::new(self.0.overdue)),
+                terms: self.0.terms.clone(),
+                reason: AbortReason::Overdue(Box::new(self.0.overdue.clone())),
             })),
         }
     }

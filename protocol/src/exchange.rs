@@ -16,6 +16,7 @@
 
 use crate::{
     bounded,
+    claim::{SessionClaim, SessionRef},
     coins::{CoinState, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
     issue::{
@@ -512,6 +513,11 @@ impl VerifiedExchangeFinish {
         self.body.request_id
     }
 
+    /// The denomination key of each new coin.
+    pub fn outputs(&self) -> &[KeyId] {
+        &self.body.outputs
+    }
+
     /// Whether what is stored under this request id was this very request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
         stored.source == coins_digest(&self.body.inputs)
@@ -520,7 +526,7 @@ impl VerifiedExchangeFinish {
     }
 
     /// Decides a request that was not finished before: all coins are taken in, or none. `states` are in the
-    /// coins' order.
+    /// coins' order. `claim` is this request's own: with it, the same request can be decided again over other rows.
     ///
     /// # Errors
     /// When the session is gone, a coin cannot be exchanged, an output is not being issued, or the sums differ.
@@ -528,18 +534,23 @@ impl VerifiedExchangeFinish {
         &self,
         states: &[CoinState],
         sessions: &mut Sessions,
+        claim: &mut SessionClaim,
         keys: &KeyBook,
         secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
         now_ms: u64,
     ) -> Result<Swap, Refusal> {
         let request = &self.body;
-        let key = (Owner::Coins, request.request_id);
-        let inputs = self.coins.row_keys();
-        let session = sessions.take(&key, &request.session, &request.outputs, &inputs, now_ms)?;
+        let session = SessionRef {
+            key: (Owner::Coins, request.request_id),
+            session: request.session,
+            outputs: &request.outputs,
+            inputs: &self.coins.row_keys(),
+        };
+        claim.take(sessions, &session, now_ms)?;
         check_exchangeable(&self.coins, states, now_ms)?;
         let outputs = check_outputs(&request.outputs, keys, now_ms)?;
         check_balanced(&self.coins, outputs)?;
-        let responses = session.respond(&request.challenges, secret)?;
+        let responses = claim.respond(&request.challenges, secret)?;
         let taken = |authorization: &Signature| {
             CoinState::Exchanged(EarlierUse {
                 operation: CoinUse::Exchange,

@@ -23,6 +23,7 @@ pub mod allowance;
 pub mod api;
 pub mod bounded;
 pub mod cause;
+pub mod claim;
 pub mod coins;
 pub mod contract;
 pub mod decide;

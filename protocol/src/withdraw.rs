@@ -14,6 +14,7 @@
 
 use crate::{
     bounded,
+    claim::{SessionClaim, SessionRef},
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
     issue::{
@@ -354,13 +355,19 @@ impl VerifiedWithdrawFinish {
         self.0.request_id
     }
 
+    /// The denomination key of each new coin.
+    pub fn outputs(&self) -> &[KeyId] {
+        &self.0.outputs
+    }
+
     /// Whether what is stored under this request id was this very request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
         stored.outputs == self.0.outputs && stored.challenges == self.0.challenges
     }
 
     /// Decides a request that was not finished before. The session is used up whatever comes of it, so that
-    /// after a refusal no late duplicate can debit.
+    /// after a refusal no late duplicate can debit. `claim` is this request's own: with it, the same request can be
+    /// decided again over other rows.
     ///
     /// # Errors
     /// When the session is gone, the account is unknown or holds too little, or an output is not being issued.
@@ -368,13 +375,19 @@ impl VerifiedWithdrawFinish {
         &self,
         balance: Option<Amount>,
         sessions: &mut Sessions,
+        claim: &mut SessionClaim,
         keys: &KeyBook,
         secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
         now_ms: u64,
     ) -> Result<Debit, Refusal> {
         let request = &self.0;
-        let key = (Owner::Account(request.account), request.request_id);
-        let session = sessions.take(&key, &request.session, &request.outputs, &[], now_ms)?;
+        let session = SessionRef {
+            key: (Owner::Account(request.account), request.request_id),
+            session: request.session,
+            outputs: &request.outputs,
+            inputs: &[],
+        };
+        claim.take(sessions, &session, now_ms)?;
         let total = check_outputs(&request.outputs, keys, now_ms)?;
         let held = balance.ok_or(AccountFault::Unknown(request.account))?;
         let granted = is_planted(Defect::OverdraftGranted).then_some(Amount(0));
@@ -382,7 +395,7 @@ impl VerifiedWithdrawFinish {
             balance: held,
             asked: total,
         })?;
-        let responses = session.respond(&request.challenges, secret)?;
+        let responses = claim.respond(&request.challenges, secret)?;
         let issued = Issued {
             request_id: request.request_id,
             source: request.account.0,

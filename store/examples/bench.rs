@@ -5,17 +5,18 @@
 
 mod rows;
 
-use farthing_store::{IndexKind, Job, Store, StoreError, StoreOptions, Threading, Transaction};
-use rows::{random_key, spend};
+use farthing_store::{IndexKind, Job, Store, StoreError, StoreOptions, Threading};
+use rows::{random_key, spend, spend_reads};
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 const RUN: Duration = Duration::from_secs(3);
 
-fn spend_one() -> impl FnOnce(&mut Transaction<'_>) -> Result<bool, StoreError> {
+/// A job that spends one coin, and `reply` to whoever waits for it.
+fn spend_one(reply: impl FnOnce(Result<bool, StoreError>) + Send + 'static) -> Job {
     let key = random_key();
-    move |tx| spend(tx, key)
+    Job::new([spend_reads(key)], move |tx| spend(tx, key), reply)
 }
 
 fn options(index: IndexKind, threading: Threading) -> StoreOptions {
@@ -35,7 +36,7 @@ fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreErro
         let (tell, told) = channel();
         let jobs = (0..batch).map(|_| {
             let tell = tell.clone();
-            Job::new(spend_one(), move |result| drop(tell.send(result)))
+            spend_one(move |result| drop(tell.send(result)))
         });
         let one = Instant::now();
         store.commit(jobs.collect())?;
@@ -71,7 +72,12 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
                 let store = store.clone();
                 tokio::spawn(async move {
                     let mut done = 0u64;
-                    while begin.elapsed() < RUN && store.transact(spend_one()).await.is_ok() {
+                    while begin.elapsed() < RUN {
+                        let key = random_key();
+                        let spent = store.transact([spend_reads(key)], move |tx| spend(tx, key));
+                        if spent.await.is_err() {
+                            break;
+                        }
                         done += 1;
                     }
                     done
@@ -94,7 +100,7 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
 fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
     let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
     for _ in 0..200 {
-        store.commit((0..256).map(|_| Job::new(spend_one(), drop)).collect())?;
+        store.commit((0..256).map(|_| spend_one(drop)).collect())?;
     }
     store.close()?;
     for (name, wipe) in [("start, all in order", false), ("start with a rebuild", true)] {

@@ -6,8 +6,8 @@
 
 mod rows;
 
-use farthing_store::{Progress, Stage, Store, StoreError, StoreOptions, Transaction};
-use rows::{random_key, spend};
+use farthing_store::{Progress, Reads, Stage, Store, StoreError, StoreOptions};
+use rows::{random_key, spend, spend_reads};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +21,12 @@ const UNDER_WAY: usize = 64;
 const FILL_ROWS: u64 = 2048;
 
 /// Two coins that nobody has seen are looked up and spent, as in a purchase.
-fn spend_two(tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-    for key in [random_key(), random_key()] {
-        spend(tx, key)?;
-    }
-    Ok(())
+async fn spend_two(store: &Store) -> Result<(), StoreError> {
+    let keys = [random_key(), random_key()];
+    let spent = store.transact(keys.map(spend_reads), move |tx| {
+        keys.iter().try_for_each(|key| spend(tx, *key).map(drop))
+    });
+    spent.await
 }
 
 /// Transactions of two coins a second, each durable.
@@ -36,7 +37,7 @@ async fn rate(store: &Store) -> f64 {
             let store = store.clone();
             tokio::spawn(async move {
                 let mut done = 0u64;
-                while begin.elapsed() < RUN && store.transact(spend_two).await.is_ok() {
+                while begin.elapsed() < RUN && spend_two(&store).await.is_ok() {
                     done += 1;
                 }
                 done
@@ -53,7 +54,10 @@ async fn rate(store: &Store) -> f64 {
 fn fill(store: &Store, rows: u64) -> Result<(), StoreError> {
     let begin = Instant::now();
     for done in (0..rows).step_by(FILL_ROWS as usize) {
-        store.transact_blocking(|tx| (0..FILL_ROWS).try_for_each(|_| rows::put(tx, random_key())))?;
+        let keys: Vec<_> = (0..FILL_ROWS).map(|_| random_key()).collect();
+        store.transact_blocking(Reads::none(), move |tx| {
+            keys.iter().try_for_each(|key| rows::put(tx, *key))
+        })?;
         if done % (FILL_ROWS * 256) == 0 {
             eprint!("\r{done} of {rows} rows, {:.0} s ", begin.elapsed().as_secs_f64());
         }

@@ -68,7 +68,7 @@ mod tests {
     use crate::disk::MemoryDisk;
     use crate::error::DamageKind;
     use crate::state::State;
-    use crate::{Store, StoreOptions};
+    use crate::{Reads, Store, StoreOptions};
     use std::path::Path;
 
     const RECORDS: u64 = 1000;
@@ -82,7 +82,7 @@ mod tests {
         let mut hashes = vec![store.head().hash];
         for _ in 0..RECORDS {
             store
-                .transact_blocking(move |tx| tx.put(&[1], vec![filler; 2500]))
+                .transact_blocking(Reads::none(), move |tx| tx.put(&[1], vec![filler; 2500]))
                 .unwrap();
             hashes.push(store.head().hash);
         }

@@ -11,7 +11,7 @@ use crate::probe::{self, Probe};
 use crate::reader::Reader;
 use crate::record::encode_writes;
 use crate::state::{Left, State};
-use crate::transaction::{Transaction, Writes};
+use crate::transaction::{Done, Transaction, Writes};
 use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -86,6 +86,8 @@ pub(crate) struct Committer {
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
+    /// Runs every transaction that may run again twice, and refuses one that differs.
+    pub(crate) runs_twice: bool,
     /// Set once, by the first failure after which nobody knows what is on disk.
     pub(crate) halted: Option<StoreError>,
     /// Verifies what the start has passed over, if it has.
@@ -135,9 +137,14 @@ impl Committer {
     }
 
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
-        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
-        let outcome = job.run(&mut tx);
-        let done = tx.done();
+        let (mut outcome, mut done) = self.attempt(batch, job);
+        if self.runs_twice && job.is_repeatable() {
+            let (again, done_again) = self.attempt(batch, job);
+            if again != outcome || done_again.writes != done.writes {
+                return Err(StoreError::Unrepeatable);
+            }
+            (outcome, done) = (again, done_again);
+        }
         if let Some(why) = done.index_failed {
             // A closure that read nothing where there is something would decide wrongly: nothing goes on.
             return Err(self.halt_for_index(&why));
@@ -146,6 +153,13 @@ impl Committer {
         batch.writes.extend(done.writes);
         batch.bytes = batch.bytes.saturating_add(done.bytes);
         Ok(())
+    }
+
+    /// Runs `job` behind what is gathered, and takes nothing of it up yet.
+    fn attempt(&self, batch: &Batch, job: &mut Job) -> (Result<(), StoreError>, Done) {
+        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
+        let outcome = job.run(&mut tx);
+        (outcome, tx.done())
     }
 
     /// Makes a batch durable and tells those who wait for it. One that failed or wrote nothing of its own waits too:
@@ -278,7 +292,7 @@ mod tests {
             Ok(there)
         };
         let reply = move |result| tell.send(result).unwrap();
-        committer.commit(vec![Job::new(read_and_write, reply)]);
+        committer.commit(vec![Job::once(read_and_write, reply)]);
         told.recv().unwrap()
     }
 

@@ -38,6 +38,20 @@ pub enum StoreError {
     /// A transaction's own code refused; nothing of it was written.
     #[error("the transaction was refused: {0}")]
     Refused(String),
+    /// A transaction read a row that it did not declare.
+    #[error(
+        "a transaction failed on a bug: it reads a row of {table} that it did not declare; nothing of it was written"
+    )]
+    Undeclared {
+        /// The row's table.
+        table: &'static str,
+    },
+    /// A transaction did something else when it ran again over the same rows. Only a store that runs all of them twice
+    /// finds it.
+    #[error(
+        "a transaction failed on a bug: run again over the same rows, it does something else; nothing of it was written"
+    )]
+    Unrepeatable,
     /// A key, a value or a transaction is longer than it may be.
     #[error("a {what} is {got_bytes} bytes long, at most {max_bytes} are allowed")]
     TooLong {

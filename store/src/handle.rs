@@ -6,6 +6,7 @@ use crate::index::Head;
 use crate::job::Job;
 use crate::options::{StoreOptions, Threading};
 use crate::partition::Partition;
+use crate::reads::Reads;
 use crate::recovery::{self, OpenReport};
 use crate::transaction::Transaction;
 use crate::view::View;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
 /// An open store. Clones share it. When the last one is dropped without [`Store::close`], what was
 /// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
@@ -81,22 +83,51 @@ impl Store {
         }
     }
 
-    /// Runs `closure` as one transaction. What it decided is returned once its writes are durable, and those
-    /// of all before it that it may have read. If it returns an error or panics, nothing of it is written.
+    /// Runs `closure` as one transaction, which reads no other rows than `reads`. What it decided is returned once its
+    /// writes are durable, and those of all before it that it may have read. If it returns an error or panics, nothing of
+    /// it is written.
+    ///
+    /// `closure` may run again, over other rows: a store that serves several processes at once runs it until nobody else
+    /// has written what it read. It has no effect outside of its rows, and it must not wait for the store.
     ///
     /// The transaction is in the queue when this returns, behind those of earlier calls, and goes on when the returned
-    /// future is dropped. `closure` must not wait for the store.
+    /// future is dropped.
     ///
     /// # Errors
-    /// Those of `closure`, and [`StoreError::Busy`], [`StoreError::Full`], [`StoreError::Halted`],
-    /// [`StoreError::Closed`], [`StoreError::Panicked`].
+    /// Those of `closure`, and [`StoreError::Undeclared`], [`StoreError::Busy`], [`StoreError::Full`],
+    /// [`StoreError::Halted`], [`StoreError::Closed`], [`StoreError::Panicked`].
     pub fn transact<T: Send + 'static>(
+        &self,
+        reads: impl Into<Reads>,
+        closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has gone away is not told; its transaction holds all the same.
+        let job = Job::new(reads, closure, move |result| drop(reply.send(result)));
+        self.answered(job, answer)
+    }
+
+    /// As [`Store::transact`], for a closure that runs once and declares nothing: no store of several processes could
+    /// run it. For the wallet, which is one process, until it declares what it reads.
+    ///
+    /// # Errors
+    /// As [`Store::transact`].
+    pub fn transact_once<T: Send + 'static>(
         &self,
         closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        // A caller that has gone away is not told; its transaction holds all the same.
-        let submitted = self.submit(Job::new(closure, move |result| drop(reply.send(result))));
+        let (reply, answer) = oneshot::channel();
+        let job = Job::once(closure, move |result| drop(reply.send(result)));
+        self.answered(job, answer)
+    }
+
+    /// Puts `job` into the queue, and waits for what it answers.
+    fn answered<T: Send + 'static>(
+        &self,
+        job: Job,
+        answer: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let submitted = self.submit(job);
         async move {
             submitted?;
             answer.await.unwrap_or_else(|_| Err(self.gone()))
@@ -109,10 +140,12 @@ impl Store {
     /// As [`Store::transact`].
     pub fn transact_blocking<T: Send + 'static>(
         &self,
-        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        reads: impl Into<Reads>,
+        closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
-        self.submit(Job::new(closure, move |result| drop(reply.send(result))))?;
+        let job = Job::new(reads, closure, move |result| drop(reply.send(result)));
+        self.submit(job)?;
         answer.recv().unwrap_or_else(|_| Err(self.gone()))
     }
 

@@ -3,13 +3,16 @@
 use crate::error::StoreError;
 use crate::index_sled::panic_text;
 use crate::partition::Partition;
+use crate::reads::{Reads, ReadyReads};
 use crate::transaction::Transaction;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A transaction that waits for its turn. It runs once; its caller is told once, when its writes, and all
-/// that it may have read, are durable.
+/// A transaction that waits for its turn. It may run several times, of which the last one counts; its caller is told
+/// once, when its writes, and all that it may have read, are durable.
 pub struct Job {
     step: Box<dyn Step>,
+    /// `None` for a transaction that declares nothing, and runs once.
+    reads: Option<ReadyReads>,
     partition: Partition,
 }
 
@@ -19,24 +22,53 @@ trait Step: Send {
 }
 
 struct Pending<F, T, R> {
-    closure: Option<F>,
+    closure: F,
     decided: Option<T>,
     reply: R,
 }
 
 impl Job {
-    /// A job that runs `closure` and hands what it decided, or why it was not carried out, to `reply`.
+    /// A job that runs `closure`, which reads no other rows than `reads`, and hands what it decided, or why it was not
+    /// carried out, to `reply`. `closure` is as [`Store::transact`](super::Store::transact) has it.
     pub fn new<T: Send + 'static>(
+        reads: impl Into<Reads>,
+        closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) -> Self {
+        Self::of(Some(reads.into().ready()), closure, reply)
+    }
+
+    /// A job whose `closure` runs once, and declares nothing.
+    pub(crate) fn once<T: Send + 'static>(
         closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
         reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Self {
+        let mut closure = Some(closure);
+        let run = move |tx: &mut Transaction<'_>| closure.take().ok_or(StoreError::Closed)?(tx);
+        Self::of(None, run, reply)
+    }
+
+    fn of<T: Send + 'static>(
+        reads: Option<ReadyReads>,
+        closure: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) -> Self {
         let step = Box::new(Pending {
-            closure: Some(closure),
+            closure,
             decided: None,
             reply,
         });
         let partition = Partition::default();
-        Self { step, partition }
+        Self {
+            step,
+            reads,
+            partition,
+        }
+    }
+
+    /// Whether it may run again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.reads.is_some()
     }
 
     /// The same, in a part of the store.
@@ -52,8 +84,12 @@ impl Job {
 
     /// Runs the closure; a panic in it becomes an error of this job alone.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        let step = &mut self.step;
-        catch_unwind(AssertUnwindSafe(|| step.run(tx))).unwrap_or_else(|panic| {
+        let Self { step, reads, .. } = self;
+        let run = || {
+            reads.as_ref().map_or(Ok(()), |reads| reads.declare(tx))?;
+            step.run(tx)
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
             let text = panic_text(panic.as_ref());
             tracing::error!(panic = %text, "a transaction panicked; nothing of it is written");
             Err(StoreError::Panicked(text))
@@ -67,14 +103,13 @@ impl Job {
 
 impl<F, T, R> Step for Pending<F, T, R>
 where
-    F: FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
+    F: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
     T: Send,
     R: FnOnce(Result<T, StoreError>) + Send,
 {
     fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        if let Some(closure) = self.closure.take() {
-            self.decided = Some(closure(tx)?);
-        }
+        self.decided = None;
+        self.decided = Some((self.closure)(tx)?);
         Ok(())
     }
 

@@ -17,6 +17,25 @@ pub trait FixedKey: Key {
     const BYTES: usize;
 }
 
+/// The key of one row as the store keeps it: its table's prefix and its own bytes. [`Table::key`](super::Table::key)
+/// makes it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey(Vec<u8>);
+
+impl RowKey {
+    /// The row of the table with this prefix, at `key`.
+    pub(crate) fn new(prefix: u8, key: &impl Key) -> Self {
+        let mut bytes = vec![prefix];
+        key.write(&mut bytes);
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Key for () {
     fn write(&self, _out: &mut Vec<u8>) {}
 

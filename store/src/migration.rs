@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::handle::Store;
 use crate::key::Key;
 use crate::limits::MIGRATION_ROWS;
+use crate::reads::Reads;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::view::View;
@@ -44,19 +45,20 @@ impl Migration<'_> {
         self.store.view()
     }
 
-    /// One transaction.
+    /// One transaction, which reads no other rows than `reads`.
     ///
     /// # Errors
     /// As [`Store::transact`].
     pub fn transact<T: Send + 'static>(
         &self,
-        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        reads: impl Into<Reads>,
+        closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.store.transact_blocking(closure)
+        self.store.transact_blocking(reads, closure)
     }
 
     /// Shows every row of `table` to `step`, in key order, [`MIGRATION_ROWS`] in one transaction. For each row `step` may
-    /// write a few rows, and none into `table` itself except at the row's own key.
+    /// write a few rows, and none into `table` itself except at the row's own key. It reads no other rows.
     ///
     /// # Errors
     /// As [`Store::transact`], and what `step` says.
@@ -81,7 +83,9 @@ impl Migration<'_> {
             let before = done;
             done = done.saturating_add(rows.len() as u64);
             let step = step.clone();
-            self.transact(move |tx| rows.iter().try_for_each(|(key, row)| step(tx, key, row)))?;
+            self.transact(Reads::none(), move |tx| {
+                rows.iter().try_for_each(|(key, row)| step(tx, key, row))
+            })?;
             if done / PROGRESS_ROWS > before / PROGRESS_ROWS {
                 tracing::info!(table = table.name(), rows = done, "the store is being migrated");
             }
@@ -123,7 +127,7 @@ impl Store {
         if records > 0 {
             tracing::info!(from, to = SCHEMA_VERSION, records, "migrating the store");
         }
-        let note = || self.transact_blocking(|tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION));
+        let note = || self.transact_blocking(Reads::none(), |tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION));
         if is_planted(Defect::VersionBeforeRows) {
             note()?;
         }

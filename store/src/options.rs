@@ -60,6 +60,8 @@ pub struct StoreOptions {
     pub index: IndexKind,
     /// Who runs transactions.
     pub threading: Threading,
+    /// Whether every transaction runs twice, to find one that does something else when it runs again: for simulations.
+    pub runs_twice: bool,
     /// How many transactions may wait.
     pub queue_max: usize,
     /// How many transactions one durable write takes at most.
@@ -84,6 +86,7 @@ impl Default for StoreOptions {
             entropy: Arc::new(SystemEntropy),
             index: IndexKind::Sled,
             threading: Threading::Thread,
+            runs_twice: false,
             queue_max: limits::QUEUE_MAX_TRANSACTIONS,
             batch_max: limits::BATCH_MAX_TRANSACTIONS,
             cache_bytes: limits::CACHE_BYTES,
@@ -103,6 +106,7 @@ impl StoreOptions {
             entropy: Arc::new(SeededEntropy::new(seed)),
             index: IndexKind::Memory,
             threading: Threading::Inline,
+            runs_twice: true,
             preallocate_bytes: 64 * 1024,
             reserve_bytes: 0,
             ..Self::default()

@@ -132,6 +132,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         probe: Arc::clone(&options.probe),
         disk: Arc::clone(&options.disk),
         dir: dir.to_owned(),
+        runs_twice: options.runs_twice,
         halted: None,
         _lock: lock,
     };

@@ -1,7 +1,7 @@
 //! Typed tables over the store's bytes.
 
 use crate::error::StoreError;
-use crate::key::{FixedKey, Key};
+use crate::key::{FixedKey, Key, RowKey};
 use crate::limits::VALUE_MAX_BYTES;
 use crate::transaction::{RESERVED_PREFIX, SCHEMA_PREFIX, Transaction};
 use crate::view::View;
@@ -52,12 +52,18 @@ impl<K, V> Table<K, V> {
 }
 
 impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
+    /// The key of the row at `key`, with which a transaction declares that it reads it.
+    pub fn key(&self, key: &K) -> RowKey {
+        RowKey::new(self.prefix, key)
+    }
+
     /// The row at `key` as the transaction sees it.
     ///
     /// # Errors
-    /// [`StoreError::Index`] when the index fails, [`StoreError::Row`] when the row does not decode.
+    /// [`StoreError::Undeclared`] when the transaction did not declare the row, [`StoreError::Index`] when the index
+    /// fails, [`StoreError::Row`] when the row does not decode.
     pub fn get(&self, tx: &mut Transaction<'_>, key: &K) -> Result<Option<V>, StoreError> {
-        tx.get(&self.key(key))?
+        tx.read(self.name, self.key(key).as_bytes())?
             .map(|bytes| self.decode(&bytes))
             .transpose()
     }
@@ -68,7 +74,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     /// [`StoreError::TooLong`], or [`StoreError::Row`] when the value does not encode.
     pub fn put(&self, tx: &mut Transaction<'_>, key: &K, value: &V) -> Result<(), StoreError> {
         let bytes = wire::encode(value).map_err(|error| self.bad_row(error.to_string()))?;
-        tx.put(&self.key(key), bytes)
+        tx.put(self.key(key).as_bytes(), bytes)
     }
 
     /// Removes the row at `key`, if there is one.
@@ -76,7 +82,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     /// # Errors
     /// [`StoreError::TooLong`].
     pub fn delete(&self, tx: &mut Transaction<'_>, key: &K) -> Result<(), StoreError> {
-        tx.delete(&self.key(key))
+        tx.delete(self.key(key).as_bytes())
     }
 
     /// The durable row at `key`.
@@ -84,7 +90,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
     /// # Errors
     /// As [`Table::get`].
     pub fn peek(&self, view: &View, key: &K) -> Result<Option<V>, StoreError> {
-        view.get(&self.key(key))?
+        view.get(self.key(key).as_bytes())?
             .map(|bytes| self.decode(&bytes))
             .transpose()
     }
@@ -128,7 +134,7 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         let mut whole = vec![self.prefix];
         whole.extend_from_slice(prefix);
         let from = from.map(|key| self.key(key));
-        let rows = view.scan(&whole, from.as_ref().map(Vec::as_slice), limit)?;
+        let rows = view.scan(&whole, from.as_ref().map(RowKey::as_bytes), limit)?;
         rows.into_iter()
             .map(|(key, value)| self.row(&key, &value))
             .collect()
@@ -138,12 +144,6 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
         let own = key.get(1..).unwrap_or_default();
         let key = K::read(own).ok_or_else(|| self.bad_row(format!("its key has {} bytes", own.len())))?;
         Ok((key, self.decode(value)?))
-    }
-
-    fn key(&self, key: &K) -> Vec<u8> {
-        let mut bytes = vec![self.prefix];
-        key.write(&mut bytes);
-        bytes
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<V, StoreError> {

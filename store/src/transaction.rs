@@ -2,9 +2,11 @@
 
 use crate::error::StoreError;
 use crate::index::Index;
+use crate::key::RowKey;
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::partition::Partition;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The prefix that no table may have: the store's own.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
@@ -24,12 +26,27 @@ pub struct Transaction<'a> {
     partition: Partition,
     batch: &'a Writes,
     index: &'a dyn Index,
+    /// What it may read; `None` is everything, for a transaction that declares nothing.
+    declared: Option<Declared>,
     own: Writes,
     own_bytes: usize,
     /// The first failure of the index, which the closure may have swallowed and the committer must not.
     index_failed: Option<String>,
-    /// The first write that was refused: a closure that swallows it must not have the others written.
+    /// The first read or write that was refused: a closure that swallows it must not have the others written.
     refused: Option<StoreError>,
+}
+
+/// The rows that a transaction has declared to read, each stage in order.
+struct Declared {
+    first: Arc<[RowKey]>,
+    second: Vec<RowKey>,
+}
+
+impl Declared {
+    fn has(&self, key: &[u8]) -> bool {
+        let has = |stage: &[RowKey]| stage.binary_search_by(|row| row.as_bytes().cmp(key)).is_ok();
+        has(&self.first) || has(&self.second)
+    }
 }
 
 /// What a write costs in a record besides its key and value (bytes, rounded up).
@@ -50,6 +67,7 @@ impl<'a> Transaction<'a> {
             partition,
             batch,
             index,
+            declared: None,
             own: Writes::new(),
             own_bytes: 0,
             index_failed: None,
@@ -57,12 +75,36 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// From here on it reads no rows but these, which are in order.
+    pub(crate) fn declare(&mut self, first: Arc<[RowKey]>) {
+        let second = Vec::new();
+        self.declared = Some(Declared { first, second });
+    }
+
+    /// And these.
+    pub(crate) fn declare_more(&mut self, mut second: Vec<RowKey>) {
+        second.sort_unstable();
+        if let Some(declared) = &mut self.declared {
+            declared.second = second;
+        }
+    }
+
     /// The value at `key`, if there is one.
     ///
     /// # Errors
+    /// [`StoreError::Undeclared`], after which the transaction fails whatever its closure returns;
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], and [`StoreError::Index`] when the index fails.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("no table", key)
+    }
+
+    /// The value at `key`, in `table`.
+    pub(crate) fn read(&mut self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         check_key(key, &self.partition)?;
+        if self.declared.as_ref().is_some_and(|declared| !declared.has(key)) {
+            let error = StoreError::Undeclared { table };
+            return Err(self.refused.get_or_insert(error).clone());
+        }
         let key = self.partition.outer(key);
         if let Some(written) = self.own.get(&key).or_else(|| self.batch.get(&key)) {
             return Ok(written.clone());

@@ -10,7 +10,7 @@
 
 use farthing_store::disk::MemoryDisk;
 use farthing_store::{
-    Damage, DamageKind, Job, Store, StoreError, StoreOptions, Table, Transaction, VerifyReport, verify,
+    Damage, DamageKind, Job, Reads, Store, StoreError, StoreOptions, Table, Transaction, VerifyReport, verify,
 };
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ fn noise(a: u64, b: u64, len: usize) -> Vec<u8> {
 }
 
 /// Writes row `number`, which has to be the next one.
-fn write(number: u64, len: usize) -> impl FnOnce(&mut Transaction<'_>) -> Result<u64, StoreError> {
+fn write(number: u64, len: usize) -> impl Fn(&mut Transaction<'_>) -> Result<u64, StoreError> {
     move |tx| {
         assert_eq!(LAST.get(tx, &())?.unwrap_or(0) + 1, number);
         ROWS.put(tx, &number, &noise(number, 1, len))?;
@@ -99,7 +99,7 @@ fn after_any_crash_all_that_was_acknowledged_is_there_and_the_rest_is_a_prefix()
                     next += 1;
                     let last = Arc::clone(&last);
                     let len = usize::from(*size) * usize::from(dice[1] % 20) + 1;
-                    Job::new(write(next, len), move |result| {
+                    Job::new([LAST.key(&())], write(next, len), move |result| {
                         if let Ok(number) = result {
                             last.store(number, Ordering::SeqCst);
                         }
@@ -124,7 +124,7 @@ fn a_crash_at_any_moment_of_the_first_start_is_healed() {
         let disk = MemoryDisk::new();
         disk.fail_sync_after(seed % 5);
         let acknowledged = open(&disk)
-            .and_then(|store| store.transact_blocking(write(1, 2000)))
+            .and_then(|store| store.transact_blocking([LAST.key(&())], write(1, 2000)))
             .is_ok();
         disk.crash(seed);
         let found = check(&open(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}")));
@@ -138,7 +138,9 @@ fn written(count: u64, len: usize) -> (MemoryDisk, Vec<u64>) {
     let store = open(&disk).unwrap();
     let mut ends = vec![512];
     for number in 1..=count {
-        store.transact_blocking(write(number, len)).unwrap();
+        store
+            .transact_blocking([LAST.key(&())], write(number, len))
+            .unwrap();
         let bytes = disk.bytes(&journal()).unwrap();
         ends.push(bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1);
     }
@@ -177,7 +179,7 @@ fn a_last_record_cut_at_any_byte_is_taken_off_and_the_store_goes_on() {
             let (store, report) = Store::open(Path::new(DIR), options(&disk)).unwrap();
             assert!(report.cut_torn_bytes <= cut - ends[2]);
             assert_eq!(check(&store), 2, "cut at {cut}");
-            store.transact_blocking(write(3, 10)).unwrap();
+            store.transact_blocking([LAST.key(&())], write(3, 10)).unwrap();
             drop(store);
             disk.crash(cut);
             assert_eq!(check(&open(&disk).unwrap()), 3, "cut at {cut}");
@@ -229,7 +231,7 @@ fn a_journal_shorter_than_what_was_acknowledged_is_not_opened() {
     let (disk, ends) = written(3, 100);
     let older = disk.bytes(&journal()).unwrap();
     let store = open(&disk).unwrap();
-    store.transact_blocking(write(4, 100)).unwrap();
+    store.transact_blocking([LAST.key(&())], write(4, 100)).unwrap();
     store.close().unwrap();
     disk.put(&journal(), older);
     let found = damage(&disk).unwrap();
@@ -283,6 +285,7 @@ fn a_value_that_spells_a_record_is_not_taken_for_one() {
         disk.fail_sync_after(0);
         let value = spelled.repeat(20);
         let job = Job::new(
+            Reads::none(),
             move |tx| ROWS.put(tx, &1, &value),
             move |result| tell.send(result).unwrap(),
         );

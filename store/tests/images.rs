@@ -12,7 +12,7 @@
 )]
 
 use farthing_store::{
-    OpenReport, Store, StoreError, StoreOptions, Table, Transaction,
+    OpenReport, Reads, Store, StoreError, StoreOptions, Table, Transaction,
     disk::{DirectoryLock, Disk, DiskFile, FileDisk, SECTOR_BYTES},
     entropy::{Entropy, SeededEntropy},
 };
@@ -204,7 +204,7 @@ fn row(number: u64) -> Vec<u8> {
 fn write(store: &Store, recording: &Mutex<Recording>, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
         let put = move |tx: &mut Transaction<'_>| ROWS.put(tx, &number, &row(number));
-        store.transact_blocking(put).unwrap();
+        store.transact_blocking(Reads::none(), put).unwrap();
         recording.lock().unwrap().acknowledged = number;
     }
 }

@@ -10,8 +10,8 @@
 use farthing_store::disk::{DirectoryLock, Disk, DiskFile, FileDisk};
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::{
-    BufferedIndex, Head, Index, IndexError, IndexFound, IndexKind, MemoryIndex, OpenReport, Row, SledIndex,
-    Store, StoreError, StoreOptions, Table, Writes,
+    BufferedIndex, Head, Index, IndexError, IndexFound, IndexKind, MemoryIndex, OpenReport, Reads, Row,
+    SledIndex, Store, StoreError, StoreOptions, Table, Writes,
 };
 use std::fs;
 use std::io;
@@ -306,7 +306,7 @@ fn write(store: &Store, from: u64, to: u64) {
     for number in from..=to {
         let put =
             move |tx: &mut farthing_store::Transaction<'_>| ROWS.put(tx, &number, &vec![number as u8; 300]);
-        store.transact_blocking(put).unwrap();
+        store.transact_blocking(Reads::none(), put).unwrap();
     }
 }
 
@@ -493,7 +493,7 @@ fn changed_bytes_in_the_index_never_give_a_wrong_row() {
         fs::write(&db, bytes).unwrap();
         let (store, report) = open(dir.path()).unwrap_or_else(|error| panic!("byte {at}: {error}"));
         rebuilt += u32::from(report.rebuilt());
-        let touch = |number| store.transact_blocking(move |tx| ROWS.get(tx, &number));
+        let touch = |number| store.transact_blocking([ROWS.key(&number)], move |tx| ROWS.get(tx, &number));
         if let Some(failed) = (1..=300).find_map(|number| touch(number).err()) {
             assert!(matches!(failed, StoreError::Halted { .. }), "byte {at}: {failed}");
             stopped += 1;

@@ -37,7 +37,7 @@ fn victim() {
             scope.spawn(|| {
                 loop {
                     let number = store
-                        .transact_blocking(|tx| {
+                        .transact_blocking([NEXT.key(&())], |tx| {
                             let number = NEXT.get(tx, &())?.unwrap_or(1);
                             NEXT.put(tx, &(), &(number + 1))?;
                             ROWS.put(tx, &number, &vec![number as u8; (number % 500) as usize])?;

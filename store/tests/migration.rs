@@ -8,7 +8,7 @@
 )]
 
 use farthing_store::disk::MemoryDisk;
-use farthing_store::{Migration, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, verify};
+use farthing_store::{Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, verify};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn old(closed: bool) -> MemoryDisk {
         let write = move |tx: &mut farthing_store::Transaction<'_>| {
             (first..first + 100).try_for_each(|number| ROWS.put(tx, &number, &row(number)))
         };
-        store.transact_blocking(write).unwrap();
+        store.transact_blocking(Reads::none(), write).unwrap();
     }
     if closed {
         store.close().unwrap();

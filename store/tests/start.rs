@@ -10,8 +10,8 @@
 
 use farthing_store::disk::{Disk, MemoryDisk};
 use farthing_store::{
-    Damage, DamageKind, IndexFound, IndexKind, OpenReport, Store, StoreError, StoreOptions, Table, Threading,
-    verify,
+    Damage, DamageKind, IndexFound, IndexKind, OpenReport, Reads, Store, StoreError, StoreOptions, Table,
+    Threading, verify,
 };
 use std::fs;
 use std::path::PathBuf;
@@ -125,7 +125,7 @@ fn write(store: &Store, from: u64, to: u64) {
     for number in from..=to {
         let value = vec![number as u8; 100 + (number % 90) as usize];
         store
-            .transact_blocking(move |tx| ROWS.put(tx, &number, &value))
+            .transact_blocking(Reads::none(), move |tx| ROWS.put(tx, &number, &value))
             .unwrap();
     }
 }
@@ -323,7 +323,7 @@ fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
         place.flip(offset);
         let (store, report) = place.open().unwrap();
         assert_eq!(report.verified, AT_END);
-        let touch = || store.transact_blocking(|tx| ROWS.get(tx, &7));
+        let touch = || store.transact_blocking([ROWS.key(&7)], |tx| ROWS.get(tx, &7));
         until("it is found", || touch().is_err());
         let damaged = touch().unwrap_err();
         let StoreError::Damaged { path, damage } = damaged.clone() else {
@@ -334,7 +334,7 @@ fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
             damage.offset <= offset && offset < damage.offset + 400,
             "{damage}"
         );
-        let put = store.transact_blocking(|tx| ROWS.put(tx, &7, &vec![7]));
+        let put = store.transact_blocking(Reads::none(), |tx| ROWS.put(tx, &7, &vec![7]));
         assert_eq!(put, Err(damaged.clone()));
         assert!(store.counts().unverified > 0);
         // What lies about the damage is not told of, and what lies elsewhere is.

@@ -10,7 +10,7 @@
 use farthing_store::disk::MemoryDisk;
 use farthing_store::probe::{self, Probe};
 use farthing_store::{
-    DamageKind, IndexKind, Job, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
+    DamageKind, IndexKind, Job, Reads, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
 };
 use std::ops::Bound;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn submit(store: &Store, count: usize) -> Vec<std::thread::JoinHandle<Result<u64
     (0..count)
         .map(|_| {
             let store = store.clone();
-            std::thread::spawn(move || store.transact_blocking(increment))
+            std::thread::spawn(move || store.transact_blocking([COUNTERS.key(&0)], increment))
         })
         .collect()
 }
@@ -128,9 +128,17 @@ fn no_answer_goes_out_before_the_sync_not_even_to_who_only_read_or_refused() {
     };
     disk.fail_sync_after(0);
     let jobs = vec![
-        Job::new(increment, report("writes")),
-        Job::new(|tx| Ok(COUNTERS.get(tx, &0)?.unwrap_or(0)), report("reads")),
-        Job::new(|_| Err(StoreError::Refused("no".into())), report("refuses")),
+        Job::new([COUNTERS.key(&0)], increment, report("writes")),
+        Job::new(
+            [COUNTERS.key(&0)],
+            |tx| Ok(COUNTERS.get(tx, &0)?.unwrap_or(0)),
+            report("reads"),
+        ),
+        Job::new(
+            Reads::none(),
+            |_| Err(StoreError::Refused("no".into())),
+            report("refuses"),
+        ),
     ];
     store.commit(jobs).unwrap();
     let answers: Vec<_> = told.try_iter().collect();
@@ -152,8 +160,9 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
         move |result: Result<u64, StoreError>| tell.send(result).unwrap()
     };
     let jobs = vec![
-        Job::new(increment, report()),
+        Job::new([COUNTERS.key(&0)], increment, report()),
         Job::new(
+            Reads::none(),
             |tx| {
                 COUNTERS.put(tx, &0, &77)?;
                 Err(StoreError::Refused("changed my mind".into()))
@@ -161,6 +170,7 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
             report(),
         ),
         Job::new(
+            Reads::none(),
             |tx| {
                 COUNTERS.put(tx, &0, &99)?;
                 panic!("a bug")
@@ -168,6 +178,7 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
             report(),
         ),
         Job::new(
+            Reads::none(),
             |tx| {
                 COUNTERS.put(tx, &0, &55)?;
                 // Swallowed, and still the whole transaction is refused.
@@ -176,7 +187,7 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
             },
             report(),
         ),
-        Job::new(increment, report()),
+        Job::new([COUNTERS.key(&0)], increment, report()),
     ];
     store.commit(jobs).unwrap();
     let answers: Vec<_> = told.try_iter().collect();
@@ -189,7 +200,7 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
     ));
     assert_eq!(answers[4], Ok(2));
     assert_eq!(store.head().sequence, 1, "one record for all of them");
-    assert_eq!(store.transact_blocking(increment), Ok(3));
+    assert_eq!(store.transact_blocking([COUNTERS.key(&0)], increment), Ok(3));
 }
 
 #[test]
@@ -197,7 +208,10 @@ fn a_transaction_without_writes_makes_no_record() {
     let disk = MemoryDisk::new();
     let store = inline(&disk);
     let before = disk.syncs();
-    assert_eq!(store.transact_blocking(|tx| COUNTERS.get(tx, &0)), Ok(None));
+    assert_eq!(
+        store.transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0)),
+        Ok(None)
+    );
     assert_eq!((store.head().sequence, disk.syncs()), (0, before));
 }
 
@@ -206,23 +220,28 @@ fn a_failed_sync_or_write_stops_the_store_for_good() {
     for fail in [MemoryDisk::fail_sync_after, MemoryDisk::fail_write_after] {
         let disk = MemoryDisk::new();
         let store = inline(&disk);
-        assert_eq!(store.transact_blocking(increment), Ok(1));
+        assert_eq!(store.transact_blocking([COUNTERS.key(&0)], increment), Ok(1));
         fail(&disk, 0);
-        let halted = store.transact_blocking(increment).unwrap_err();
+        let halted = store
+            .transact_blocking([COUNTERS.key(&0)], increment)
+            .unwrap_err();
         assert!(matches!(halted, StoreError::Halted { .. }), "{halted}");
         // The disk works again, but what it lost is not known: the store does not try again.
         fail(&disk, u64::MAX);
         let syncs = disk.syncs();
-        assert_eq!(store.transact_blocking(increment), Err(halted.clone()));
         assert_eq!(
-            store.transact_blocking(|tx| COUNTERS.get(tx, &0)),
+            store.transact_blocking([COUNTERS.key(&0)], increment),
+            Err(halted.clone())
+        );
+        assert_eq!(
+            store.transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0)),
             Err(halted.clone())
         );
         assert_eq!(store.clone().close(), Err(halted));
         assert_eq!(disk.syncs(), syncs);
         disk.crash(3);
         let value = inline(&disk)
-            .transact_blocking(|tx| COUNTERS.get(tx, &0))
+            .transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0))
             .unwrap();
         assert!(matches!(value, Some(1 | 2)), "{value:?}");
     }
@@ -242,7 +261,7 @@ fn a_full_disk_refuses_writes_and_goes_on_once_there_is_room() {
     disk.set_capacity(Some(400_000));
     let mut done = 0;
     let full = loop {
-        match store.transact_blocking(fill(1)) {
+        match store.transact_blocking([COUNTERS.key(&0)], fill(1)) {
             Ok(next) => done = next,
             Err(error) => break error,
         }
@@ -250,16 +269,16 @@ fn a_full_disk_refuses_writes_and_goes_on_once_there_is_room() {
     assert!(matches!(full, StoreError::Full { .. }), "{full}");
     assert!(done >= 4, "room for several was there, {done} fitted");
     assert_eq!(
-        store.transact_blocking(|tx| COUNTERS.get(tx, &0)),
+        store.transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0)),
         Ok(Some(done)),
         "reading goes on"
     );
     disk.set_capacity(None);
-    assert_eq!(store.transact_blocking(fill(2)), Ok(done + 1));
+    assert_eq!(store.transact_blocking([COUNTERS.key(&0)], fill(2)), Ok(done + 1));
     drop(store);
     disk.crash(1);
     assert_eq!(
-        inline(&disk).transact_blocking(|tx| COUNTERS.get(tx, &0)),
+        inline(&disk).transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0)),
         Ok(Some(done + 1))
     );
 }
@@ -271,14 +290,17 @@ fn a_closed_store_refuses_and_reopens_clean() {
         let mut options = StoreOptions::simulated(disk.clone(), 1);
         options.threading = threading;
         let (store, _) = Store::open(Path::new(DIR), options.clone()).unwrap();
-        assert_eq!(store.transact_blocking(increment), Ok(1));
+        assert_eq!(store.transact_blocking([COUNTERS.key(&0)], increment), Ok(1));
         let other = store.clone();
         store.close().unwrap();
-        assert_eq!(other.transact_blocking(increment), Err(StoreError::Closed));
+        assert_eq!(
+            other.transact_blocking([COUNTERS.key(&0)], increment),
+            Err(StoreError::Closed)
+        );
         // The directory is free although a clone is still there.
         let (store, report) = Store::open(Path::new(DIR), options).unwrap();
         assert!(report.was_clean);
-        assert_eq!(store.transact_blocking(increment), Ok(2));
+        assert_eq!(store.transact_blocking([COUNTERS.key(&0)], increment), Ok(2));
     }
 }
 
@@ -306,7 +328,7 @@ async fn async_callers_and_scans_over_tables() {
             let put = move |tx: &mut Transaction<'_>| {
                 NOTES.put(tx, &(group, [item; 32]), &format!("{group}/{item}"))
             };
-            store.transact(put).await.unwrap();
+            store.transact(Reads::none(), put).await.unwrap();
         }
     }
     let view = store.view();
@@ -323,7 +345,7 @@ async fn async_callers_and_scans_over_tables() {
     assert_eq!(NOTES.peek(&view, &(2, [9; 32])).unwrap().unwrap(), "2/9");
     assert_eq!(COUNTERS.scan(&view, Bound::Unbounded, 10).unwrap(), []);
     store
-        .transact(|tx| NOTES.delete(tx, &(2, [9; 32])))
+        .transact(Reads::none(), |tx| NOTES.delete(tx, &(2, [9; 32])))
         .await
         .unwrap();
     assert_eq!(NOTES.peek(&view, &(2, [9; 32])).unwrap(), None);
@@ -333,17 +355,21 @@ async fn async_callers_and_scans_over_tables() {
 fn a_row_of_another_type_and_reserved_keys_are_errors() {
     const SAME: Table<u64, String> = Table::new(1, "same prefix, other type");
     let store = inline(&MemoryDisk::new());
-    store.transact_blocking(increment).unwrap();
-    let row = store.transact_blocking(|tx| SAME.get(tx, &0));
+    store.transact_blocking([COUNTERS.key(&0)], increment).unwrap();
+    let row = store.transact_blocking([SAME.key(&0)], |tx| SAME.get(tx, &0));
     assert!(matches!(row, Err(StoreError::Row { .. })), "{row:?}");
-    let reserved = store.transact_blocking(|tx| tx.put(&[0, 1], vec![]));
+    let reserved = store.transact_blocking(Reads::none(), |tx| tx.put(&[0, 1], vec![]));
     assert_eq!(reserved, Err(StoreError::ReservedKey));
-    let long = store.transact_blocking(|tx| tx.put(&[1; limits::KEY_MAX_BYTES + 1], vec![]));
+    let long = store.transact_blocking(Reads::none(), |tx| {
+        tx.put(&[1; limits::KEY_MAX_BYTES + 1], vec![])
+    });
     assert!(
         matches!(long, Err(StoreError::TooLong { what: "key", .. })),
         "{long:?}"
     );
-    let big = store.transact_blocking(|tx| (0..100u8).try_for_each(|n| tx.put(&[1, n], vec![0; 60_000])));
+    let big = store.transact_blocking(Reads::none(), |tx| {
+        (0..100u8).try_for_each(|n| tx.put(&[1, n], vec![0; 60_000]))
+    });
     assert!(
         matches!(
             big,
@@ -373,10 +399,10 @@ async fn partitions_have_rows_of_their_own_in_one_journal() {
         ];
         for (times, part) in (1..).zip(&parts) {
             for _ in 0..times {
-                part.transact(increment).await.unwrap();
+                part.transact([COUNTERS.key(&0)], increment).await.unwrap();
             }
             let note = format!("of {times}");
-            part.transact(move |tx| NOTES.put(tx, &(times, [0; 32]), &note))
+            part.transact(Reads::none(), move |tx| NOTES.put(tx, &(times, [0; 32]), &note))
                 .await
                 .unwrap();
         }
@@ -392,13 +418,16 @@ async fn partitions_have_rows_of_their_own_in_one_journal() {
             assert_eq!(part.head(), store.head());
         }
         assert_eq!(store.head().sequence, 1 + 2 + 3 + 4 + 4);
-        parts[2].transact(|tx| COUNTERS.delete(tx, &0)).await.unwrap();
+        parts[2]
+            .transact(Reads::none(), |tx| COUNTERS.delete(tx, &0))
+            .await
+            .unwrap();
         assert_eq!(COUNTERS.peek(&parts[2].view(), &0).unwrap(), None);
         assert_eq!(COUNTERS.peek(&parts[3].view(), &0).unwrap(), Some(4));
         for part in parts.into_iter().skip(1) {
             part.close().unwrap();
         }
-        store.transact(increment).await.unwrap();
+        store.transact([COUNTERS.key(&0)], increment).await.unwrap();
     }
 }
 
@@ -406,7 +435,8 @@ async fn partitions_have_rows_of_their_own_in_one_journal() {
 fn no_key_reaches_out_of_its_partition() {
     let store = inline(&MemoryDisk::new());
     let part = store.partition(3);
-    let reserved = |store: &Store, key: Vec<u8>| store.transact_blocking(move |tx| tx.put(&key, vec![]));
+    let reserved =
+        |store: &Store, key: Vec<u8>| store.transact_blocking(Reads::none(), move |tx| tx.put(&key, vec![]));
     for first in [0, 255] {
         assert_eq!(reserved(&store, vec![first, 1]), Err(StoreError::ReservedKey));
         assert_eq!(reserved(&part, vec![first, 1]), Err(StoreError::ReservedKey));
@@ -427,7 +457,7 @@ fn the_hash_of_every_past_record_can_be_read_and_survives_reopening() {
     let store = inline(&disk);
     let mut hashes = vec![store.head().hash];
     for _ in 0..600 {
-        store.transact_blocking(increment).unwrap();
+        store.transact_blocking([COUNTERS.key(&0)], increment).unwrap();
         hashes.push(store.head().hash);
     }
     let check = |store: &Store| {
@@ -447,7 +477,7 @@ fn a_record_that_has_changed_since_the_start_stops_the_store_where_a_hash_rests_
     let store = inline(&disk);
     let journal = Path::new(DIR).join("journal");
     for _ in 0..600 {
-        store.transact_blocking(increment).unwrap();
+        store.transact_blocking([COUNTERS.key(&0)], increment).unwrap();
     }
     let earlier = store.hash_at(100).unwrap();
     disk.flip(&journal, store.counts().journal_bytes / 2, 4);
@@ -464,14 +494,19 @@ fn a_record_that_has_changed_since_the_start_stops_the_store_where_a_hash_rests_
         };
         assert_eq!((path, damage.kind), (&journal, DamageKind::Changed));
         assert!((290..=300).contains(&damage.sequence), "{damage}");
-        assert_eq!(store.transact_blocking(increment), Err(damaged.clone()));
+        assert_eq!(
+            store.transact_blocking([COUNTERS.key(&0)], increment),
+            Err(damaged.clone())
+        );
         assert_eq!(
             store.clone().hash_at(601).unwrap(),
             None,
             "there is no such record"
         );
     }
-    let damaged = store.transact_blocking(increment).unwrap_err();
+    let damaged = store
+        .transact_blocking([COUNTERS.key(&0)], increment)
+        .unwrap_err();
     assert_eq!(store.close(), Err(damaged.clone()));
     let again = Store::open(Path::new(DIR), StoreOptions::simulated(disk, 1)).map(|_| ());
     assert_eq!(again, Err(damaged));
@@ -483,7 +518,7 @@ fn the_same_calls_leave_the_same_bytes() {
         let disk = MemoryDisk::new();
         let (store, _) = Store::open(Path::new(DIR), StoreOptions::simulated(disk.clone(), seed)).unwrap();
         for _ in 0..5 {
-            store.transact_blocking(increment).unwrap();
+            store.transact_blocking([COUNTERS.key(&0)], increment).unwrap();
         }
         disk.bytes(&Path::new(DIR).join("journal")).unwrap()
     };

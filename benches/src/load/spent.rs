@@ -8,9 +8,9 @@ use crate::bars;
 use anyhow::{Context, Result};
 use farthing_bank::{
     bank::Bank,
-    desk::{Move, move_money, open_account},
+    desk::{Move, move_money, move_money_reads, open_account, open_account_reads},
     node::BankNode,
-    rows::{Direction, WITHDRAWN, count_issued, move_coins},
+    rows::{Direction, KEY_TOTALS, WITHDRAWN, count_issued, move_coins},
 };
 use farthing_coin::{Challenge, KeyId, PublicKey, Response, SecretKey, Signature};
 use farthing_protocol::{
@@ -20,6 +20,7 @@ use farthing_protocol::{
     money::Amount,
 };
 use farthing_store::{
+    Reads,
     StoreError, Transaction,
     clock::{Clock, SystemClock},
     entropy::{Entropy, SystemEntropy},
@@ -38,8 +39,12 @@ pub(crate) async fn fill(dir: &Path, coins: u64) -> Result<()> {
     while left > 0 {
         let count = left.min(TOGETHER);
         let store = node.bank().store();
+        let withdrawals = withdrawn(owner, key, count);
         store
-            .transact(move |tx| withdraw_and_spend(tx, owner, key, count))
+            .transact([KEY_TOTALS.key(&key)], move |tx| {
+                let mut withdrawals = withdrawals.iter();
+                withdrawals.try_for_each(|withdrawal| withdraw_and_spend(tx, owner, withdrawal))
+            })
             .await?;
         bar.inc(count as u64);
         left -= count;
@@ -68,7 +73,8 @@ async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
         amount: Amount(top.saturating_mul(coins)),
         reference: "coins spent before".into(),
     };
-    let paid_in = bank.store().transact(move |tx| {
+    let reads = Reads::from(open_account_reads(&owner)).and(move_money_reads(&asked));
+    let paid_in = bank.store().transact(reads, move |tx| {
         let opened = open_account(tx, owner, None, now_ms)?;
         let moved = move_money(tx, &asked, now_ms)?;
         Ok(opened.and(moved))
@@ -77,21 +83,36 @@ async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
     Ok((owner, key))
 }
 
+/// A withdrawal of coins, and what they are spent as.
+struct Withdrawal {
+    issued: Issued,
+    coins: Vec<(KeyId, PublicKey)>,
+    spent: Vec<CoinState>,
+}
+
+/// Withdrawals of so many coins.
+fn withdrawn(owner: PublicKey, key: KeyId, coins: usize) -> Vec<Withdrawal> {
+    let outputs = vec![key; coins];
+    let withdrawals = outputs.chunks(COINS_PER_REQUEST_MAX).map(|outputs| {
+        let (coins, spent) = outputs.iter().map(|key| spent(*key)).unzip();
+        Withdrawal {
+            issued: issued(owner, outputs),
+            coins,
+            spent,
+        }
+    });
+    withdrawals.collect()
+}
+
 fn withdraw_and_spend(
     tx: &mut Transaction<'_>,
     owner: PublicKey,
-    key: KeyId,
-    coins: usize,
+    withdrawal: &Withdrawal,
 ) -> Result<(), StoreError> {
-    let outputs = vec![key; coins];
-    for outputs in outputs.chunks(COINS_PER_REQUEST_MAX) {
-        let issued = issued(owner, outputs);
-        WITHDRAWN.put(tx, &(owner, issued.request_id), &issued)?;
-        count_issued(tx, &issued)?;
-        let (coins, spent): (Vec<_>, Vec<_>) = outputs.iter().map(|key| spent(*key)).unzip();
-        move_coins(tx, &coins, &vec![CoinState::Unseen; coins.len()], &spent)?;
-    }
-    Ok(())
+    let Withdrawal { issued, coins, spent } = withdrawal;
+    WITHDRAWN.put(tx, &(owner, issued.request_id), issued)?;
+    count_issued(tx, issued)?;
+    move_coins(tx, coins, &vec![CoinState::Unseen; coins.len()], spent)
 }
 
 fn issued(owner: PublicKey, outputs: &[KeyId]) -> Issued {

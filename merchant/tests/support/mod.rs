@@ -245,7 +245,9 @@ impl World {
             sealed,
         };
         self.store
-            .transact(move |tx| transactions::add_item(tx, &item_id, &item))
+            .transact(transactions::add_item_reads(&item_id), move |tx| {
+                transactions::add_item(tx, &item_id, &item)
+            })
             .await
             .unwrap();
         shelved.summary

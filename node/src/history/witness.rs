@@ -264,10 +264,11 @@ impl History {
             known.grow(peer, head);
         }
         let (this, row) = (Arc::clone(self), *peer);
-        let written = self.parts.store.transact(move |tx| this.write(tx, &row)).await;
+        let reads = [self.remembers(peer)];
+        let written = self.parts.store.transact(reads, move |tx| this.write(tx, &row));
         // A store that takes no writes lets nothing be decided either: the next decision writes it, or the next
         // comparison.
-        if let Err(error) = written {
+        if let Err(error) = written.await {
             tracing::warn!(%error, "how far a peer's journal has come is not written yet");
         }
         self.known().proven.insert(*peer, head.body.run);

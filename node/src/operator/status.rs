@@ -175,8 +175,8 @@ impl<R: AdminHandler> AdminHandler for WithStatus<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_store::StoreOptions;
     use farthing_store::disk::MemoryDisk;
+    use farthing_store::{Reads, StoreOptions};
     use serde_json::json;
 
     struct Echo;
@@ -193,7 +193,8 @@ mod tests {
         let options = StoreOptions::simulated(MemoryDisk::new(), 1);
         let (store, _) = Store::open(Path::new("/store"), options).unwrap();
         for key in [[1], [2]] {
-            store.transact(move |tx| tx.put(&key, vec![7])).await.unwrap();
+            let put = store.transact(Reads::none(), move |tx| tx.put(&key, vec![7]));
+            put.await.unwrap();
         }
         let node = WithStatus {
             role: Arc::new(Echo),

@@ -1,7 +1,7 @@
 //! Rows like those of coins, for the measurements beside this.
 
 use farthing_store::entropy::{Entropy, SystemEntropy};
-use farthing_store::{StoreError, Table, Transaction};
+use farthing_store::{RowKey, StoreError, Table, Transaction};
 
 /// What stands for a coin's state: about 100 bytes.
 type Row = (u64, [u8; 32], [u8; 32], [u8; 32]);
@@ -13,6 +13,11 @@ pub(crate) fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
     SystemEntropy.fill(&mut key);
     key
+}
+
+/// What [`spend`] reads.
+pub(crate) fn spend_reads(key: [u8; 32]) -> RowKey {
+    COINS.key(&([1; 32], key))
 }
 
 /// Writes a spent coin.

@@ -6,7 +6,7 @@ use super::{
     server::{STORE, Server},
 };
 use farthing_coin::{SecretKey, Seed};
-use farthing_merchant::{rows::Item, secret::MerchantSecret, shelf::Shelf, transactions::add_item};
+use farthing_merchant::{rows::Item, secret::MerchantSecret, shelf::Shelf, transactions::{add_item, add_item_reads}};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
 use farthing_store::{
@@ -194,7 +194,7 @@ impl Foundation {
         let options = StoreOptions::simulated(disk.clone(), self.seed ^ number as u64);
         let (store, _) = Store::open(Path::new(STORE), options).expect("the store opens");
         store
-            .transact(move |tx| add_item(tx, &item_id, &item))
+            .transact(add_item_reads(&item_id), move |tx| add_item(tx, &item_id, &item))
             .await
             .expect("the item is added");
         store.close().expect("the store closes");

@@ -1,7 +1,7 @@
 //! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal, rows of an
 //! older version.
 
-use farthing_store::{Migration, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk};
+use farthing_store::{Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk};
 use std::{ops::Bound, path::Path};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
@@ -19,7 +19,7 @@ fn value(number: u64) -> Vec<u8> {
 
 fn put(store: &Store, number: u64) -> bool {
     store
-        .transact_blocking(move |tx| ROWS.put(tx, &number, &value(number)))
+        .transact_blocking(Reads::none(), move |tx| ROWS.put(tx, &number, &value(number)))
         .is_ok()
 }
 

@@ -3,7 +3,7 @@
 use crate::strangers::stranger;
 use farthing_coin::Signed;
 use farthing_protocol::{decide::OverdueRequest, documents::Overdue, history::WithHead};
-use farthing_store::Table;
+use farthing_store::{Reads, Table};
 use farthing_tests::{
     by_hand::ByHand,
     simulation::{party::Party, world::World},
@@ -21,11 +21,11 @@ pub async fn a_head_while_more_is_written() {
     let world = World::new(66).await;
     let bank = world.bank();
     let history = bank.history();
-    let decided = history.decide(|tx| Ok(SCRATCH.put(tx, &1, &1)?));
+    let decided = history.decide(Reads::none(), |tx| Ok(SCRATCH.put(tx, &1, &1)?));
     decided.await.expect("a decision");
     let record = bank.store().head().sequence;
     let meanwhile = Arc::clone(history);
-    let gathering = history.decide(move |tx| {
+    let gathering = history.decide(Reads::none(), move |tx| {
         SCRATCH.put(tx, &2, &2)?;
         meanwhile.note();
         Ok(meanwhile.head())
