@@ -20,8 +20,7 @@ use farthing_protocol::{
     money::Amount,
 };
 use farthing_store::{
-    Reads,
-    StoreError, Transaction,
+    Reads, StoreError, Transaction,
     clock::{Clock, SystemClock},
     entropy::{Entropy, SystemEntropy},
 };

@@ -6,7 +6,12 @@ use super::{
     server::{STORE, Server},
 };
 use farthing_coin::{SecretKey, Seed};
-use farthing_merchant::{rows::Item, secret::MerchantSecret, shelf::Shelf, transactions::{add_item, add_item_reads}};
+use farthing_merchant::{
+    rows::Item,
+    secret::MerchantSecret,
+    shelf::Shelf,
+    transactions::{add_item, add_item_reads},
+};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
 use farthing_store::{

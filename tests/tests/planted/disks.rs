@@ -1,7 +1,9 @@
 //! What a store finds on its disk when it is opened: a record that was cut off, an index of another journal, rows of an
 //! older version.
 
-use farthing_store::{Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk};
+use farthing_store::{
+    Migration, Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Table, disk::MemoryDisk,
+};
 use std::{ops::Bound, path::Path};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
