@@ -7,13 +7,13 @@ use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::SUITE;
 use crate::coin::{Coin, CoinError, CoinKey};
 use crate::denomination::{Denomination, KeyId};
 use crate::encoding::{self, Malformed, fifth_power, from_malformed};
 use crate::generators::commit_vartime;
 use crate::issue::{Challenge, Commitment, Response};
 use crate::sign::PublicKey;
+use crate::suite::SUITE;
 use crate::transcript::TranscriptExt;
 
 /// alpha (never zero), r and beta, which hide one coin from the bank. They are wiped when they are dropped.

@@ -5,11 +5,11 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use serde::{Deserialize, Serialize};
 
-use crate::SUITE;
 use crate::denomination::{Denomination, KeyId};
 use crate::encoding::{self, Malformed, fifth_power, from_malformed};
 use crate::generators::{commit, commit_and_add_vartime};
 use crate::sign::PublicKey;
+use crate::suite::SUITE;
 use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// A coin: a public key of its holder's choosing with the bank's blind signature under one denomination.

@@ -40,6 +40,7 @@ mod issue;
 mod keylist;
 mod seed;
 mod sign;
+mod suite;
 mod transcript;
 
 pub use batch::{Batch, Culprit, CulpritKind};
@@ -58,9 +59,5 @@ pub use keylist::{
 };
 pub use seed::{PhraseError, Seed};
 pub use sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+pub use suite::SUITE;
 pub use transcript::{Transcript, TranscriptExt};
-
-/// The suite that this crate implements: Snowblind on ristretto255 with Merlin transcripts.
-///
-/// It is the first field of every transcript and of every coin, so that a later suite shares no hash with it.
-pub const SUITE: u8 = 1;

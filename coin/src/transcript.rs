@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use curve25519_dalek::scalar::Scalar;
 use zeroize::Zeroizing;
 
-use crate::SUITE;
+use crate::suite::SUITE;
 
 pub use merlin::Transcript;
 
