@@ -1,6 +1,6 @@
 //! The cases that a later version has changed on purpose.
 
-use crate::{Claims, folder};
+use crate::{claims::Claims, files::folder};
 use serde::Deserialize;
 
 /// One entry of `changed.json`.

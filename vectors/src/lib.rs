@@ -8,10 +8,12 @@
 
 mod changed;
 mod claims;
+mod files;
 mod sections;
 mod value;
 
 pub use claims::Claims;
+pub use files::file;
 pub use value::Field;
 
 use changed::Changed;
@@ -19,27 +21,10 @@ use serde_json::Value;
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
 };
 
 /// A check of one section: the file, the section, and what is claimed of each case of it.
 pub type Check = (&'static str, &'static str, fn(Field<'_>, &mut Claims));
-
-/// The folder of one version's files, such as `v1`.
-fn folder(version: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(version)
-}
-
-/// The whole file `name` of a version.
-///
-/// # Panics
-/// If there is no such file, or it is not JSON.
-#[must_use]
-pub fn file(version: &str, name: &str) -> Value {
-    let path = folder(version).join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
 
 /// The cases of a section, each with its name. A section that is no list is one case.
 fn cases(section: &Value) -> Vec<(String, &Value)> {

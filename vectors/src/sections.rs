@@ -80,7 +80,7 @@ pub(crate) fn of(version: &str) -> &'static [Section] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cases, file, folder};
+    use crate::{cases, file, files::folder};
     use std::collections::BTreeSet;
 
     #[test]
