@@ -6,7 +6,7 @@ use crate::rows::{COINS, CONTRADICTIONS, PURCHASES};
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     coins::CoinState,
-    decide::SignedDecision,
+    decision::SignedDecision,
     documents::{PurchaseId, Settled},
     evidence::{PAPERS_MAX, Papers, ShownUse},
     settle::BankPurchase,

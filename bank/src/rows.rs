@@ -7,7 +7,7 @@
 use farthing_coin::{EpochKeys, KeyId, PublicKey};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{
-    coins::CoinState, decide::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
+    coins::CoinState, decision::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
     restore::Memo, settle::BankPurchase,
 };
 use farthing_store::{RowKey, StoreError, Table, Transaction};

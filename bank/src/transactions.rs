@@ -17,7 +17,7 @@ use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     claim::SessionClaim,
     coins::CoinState,
-    decide::SignedDecision,
+    decision::SignedDecision,
     documents::{BankHold, Issued, Settled},
     exchange::{VerifiedExchangeBegin, VerifiedExchangeFinish},
     hold::{HoldDecision, VerifiedBankHold},

@@ -7,7 +7,7 @@ use farthing_bank::{evidence::About, rows::HELD_BEFORE_CAUSES};
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
-    decide::SignedDecision,
+    decision::SignedDecision,
     denial::{CoinDenial, Denial, RequestKind},
     documents::{AbortReason, Overdue, Settled, SettledAs},
     evidence::{Charge, Culprit, judge},

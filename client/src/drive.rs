@@ -16,7 +16,7 @@ use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
     bounded::cut,
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     denial::{RequestKind, is_denied},
     documents::{Abort, Hold, Offer},
     goods::GoodsKey,

@@ -7,7 +7,7 @@ use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
-use farthing_protocol::decide::Decision;
+use farthing_protocol::decision::Decision;
 use farthing_store::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

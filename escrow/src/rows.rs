@@ -4,7 +4,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_protocol::{
-    decide::Decision,
+    decision::Decision,
     documents::{BankHold, Contract, PurchaseId, Settled},
 };
 use farthing_store::Table;

@@ -13,9 +13,10 @@ use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, encode_reply},
     contract::{HeldContract, sign_hold},
     decide::{
-        CancelRequest, Committed, Decision, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest,
-        SignedDecision, VerifiedRelease, respond_outcome, verify_cancel, verify_overdue, verify_release,
+        CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, VerifiedRelease, respond_outcome,
+        verify_cancel, verify_overdue, verify_release,
     },
+    decision::{Committed, Decision, Outcome, SignedDecision},
     documents::{BankHold, Hold, PurchaseId},
     history::WithHead,
     hold::{AgreedHold, HoldRequest, verify_hold_contract},

@@ -15,7 +15,7 @@ use farthing_node::network::Link;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::{
-    decide::Decision,
+    decision::Decision,
     documents::Settled,
     history::{JournalHead, WithHead},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},

@@ -12,7 +12,8 @@ use farthing_coin::Signed;
 use farthing_node::call::Undone;
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
-    decide::{Decided, Decision, VerifiedCancel, VerifiedOverdue, VerifiedRelease},
+    decide::{VerifiedCancel, VerifiedOverdue, VerifiedRelease},
+    decision::{Decided, Decision},
     documents::{Settled, Terms},
     refusal::{Later, Refusal},
 };

@@ -10,7 +10,7 @@ mod support;
 
 use farthing_escrow::time::{BEHIND_MAX_MS, LEAP_MAX_MS};
 use farthing_protocol::{
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     refusal::{Later, PurchaseFault, Refusal},
 };
 use support::{HOUR_MS, World};

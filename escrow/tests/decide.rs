@@ -10,7 +10,7 @@ mod support;
 
 use farthing_coin::Signed;
 use farthing_protocol::{
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     documents::{AbortReason, Overdue, PurchaseKeyUse},
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::open_goods_key,

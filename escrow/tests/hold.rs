@@ -14,7 +14,7 @@ use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
     contract::check_hold,
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     hold::HoldRequest,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     money::Amount,

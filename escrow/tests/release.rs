@@ -10,7 +10,8 @@ mod support;
 
 use farthing_coin::{SignatureError, Signed};
 use farthing_protocol::{
-    decide::{Outcome, ReleaseRequest},
+    decide::ReleaseRequest,
+    decision::Outcome,
     documents::{Offer, SaleLimit},
     goods::GoodsKey,
     refusal::ContractFault,

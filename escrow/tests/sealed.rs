@@ -11,7 +11,7 @@ mod support;
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     contract::check_hold,
-    decide::Outcome,
+    decision::Outcome,
     documents::{AbortReason, Offer, SaleLimit},
     goods::{ContentKey, GoodsKey},
     limits::SALES_PAGE_MAX,

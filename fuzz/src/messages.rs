@@ -5,9 +5,7 @@ use farthing_coin::{KeyList, Signed};
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
-use farthing_protocol::decide::{
-    Committed, Outcome, SignedDecision, verify_cancel, verify_overdue, verify_release,
-};
+use farthing_protocol::{decision::{Committed, Outcome, SignedDecision}, decide::{verify_cancel, verify_overdue, verify_release}};
 use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt};
 use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};

@@ -10,9 +10,7 @@ use farthing_store::{Reads, Store, StoreOptions, Table};
 use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };
-use farthing_protocol::decide::{
-    CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
-};
+use farthing_protocol::{decision::{SignedDecision}, decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest}};
 use farthing_protocol::documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Receipt, Terms};
 use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};

@@ -3,7 +3,7 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
     contract::check_hold,
-    decide::Committed,
+    decision::Committed,
     documents::{Abort, Contract, Hold, PurchaseId, Settled, Terms},
     offer::VerifiedDeliver,
     purchase::{check_abort_signed, check_receipt},

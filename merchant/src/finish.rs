@@ -10,7 +10,8 @@ use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
 use farthing_protocol::{
-    decide::{ReleaseRequest, SignedDecision},
+    decide::ReleaseRequest,
+    decision::SignedDecision,
     documents::{Commit, Terms},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
     refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},

@@ -4,7 +4,7 @@ use crate::merchant::check_currency;
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_protocol::{
-    decide::Committed,
+    decision::Committed,
     documents::{Abort, Contract, Hold, Settled},
     goods::GoodsSummary,
     limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},

@@ -11,7 +11,8 @@ use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
-    decide::{Committed, ReleaseRequest},
+    decide::ReleaseRequest,
+    decision::Committed,
     documents::{Abort, AcceptedBank, Contract, Offer, Receipt, SaleLimit},
     limits::{CATALOG_PAGE_MAX, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, REPLY_TIMEOUT},
     offer::{

@@ -6,7 +6,7 @@ use crate::rows::{
 };
 use farthing_coin::PublicKey;
 use farthing_planted::{Defect, is_planted};
-use farthing_protocol::{bounded::cut, decide::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
+use farthing_protocol::{bounded::cut, decision::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
 /// What [`add_item`] reads.

@@ -4,9 +4,8 @@
 //! the question's own [`Call::Reply`].
 
 use crate::{
-    decide::{
-        CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
-    },
+    decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
+    decision::{Committed, Outcome, SignedDecision},
     documents::{BankHold, Hold, Issued, Receipt},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     history::{Testimony, WithHead, WitnessRequest},

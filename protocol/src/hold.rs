@@ -14,7 +14,7 @@ use crate::{
     bounded,
     coins::{CoinState, VerifiedCoins, check_length, verify},
     contract::{VerifiedContract, check_deadline},
-    decide::Decision,
+    decision::Decision,
     documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
     limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS},
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault, check_matching},

@@ -11,7 +11,7 @@
 //! | an offer, its goods, and delivery | [`offer`] |
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
-//! | phase two: one final decision | [`decide`], and the [`cause`] of an abort |
+//! | phase two: one final decision | [`decide`], the [`decision`] itself, and the [`cause`] of an abort |
 //! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
 //! | the bank obeys the decision | [`settle`] |
 //! | a refusal that is final, signed | [`denial`] |
@@ -27,6 +27,7 @@ pub mod claim;
 pub mod coins;
 pub mod contract;
 pub mod decide;
+pub mod decision;
 pub mod denial;
 pub mod documents;
 pub mod evidence;

@@ -18,7 +18,8 @@
 use crate::{
     cause::CauseFault,
     contract::check_hold,
-    decide::{CancelRequest, Outcome, OutcomeRequest},
+    decide::{CancelRequest, OutcomeRequest},
+    decision::Outcome,
     documents::{
         Abort, CoinUse, Commit, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Receipt, Terms,
         coins_digest, note_digest,

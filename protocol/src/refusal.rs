@@ -5,7 +5,7 @@
 //! joins two requests.
 
 use crate::bounded::reason;
-use crate::decide::SignedDecision;
+use crate::decision::SignedDecision;
 use crate::denial::Denial;
 use crate::documents::{Abort, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;

@@ -19,7 +19,8 @@
 use crate::{
     bounded,
     contract::{HeldContract, VerifiedContract, keeps_offer},
-    decide::{Committed, Release, VerifiedRelease},
+    decide::{Release, VerifiedRelease},
+    decision::Committed,
     documents::{AbortReason, Contract, Hold, Offer, PurchaseId},
     hold::HoldRequest,
     limits::SALES_PAGE_MAX,

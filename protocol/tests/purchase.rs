@@ -5,7 +5,7 @@ mod support;
 
 use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_protocol::{
-    decide::{Committed, Outcome},
+    decision::{Committed, Outcome},
     documents::{Abort, AbortReason, Commit, Offer, PurchaseKeyUse, Receipt},
     hold::Payment,
     purchase::{Ask, Order, Plan, Purchase, PurchaseError},

@@ -20,7 +20,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, KeysRequest},
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     denial::{CoinDenial, DenialCause},
     documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, Settled},
     exchange::authorize,

@@ -20,7 +20,7 @@ use farthing_client::{
 use farthing_coin::{Document, Seed};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_protocol::{
-    decide::Outcome,
+    decision::Outcome,
     denial::{DenialCause, RequestKind, is_denied},
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Culprit, Papers, Verdict},

@@ -15,7 +15,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::Call,
-    decide::SignedDecision,
+    decision::SignedDecision,
     denial::{CoinDenial, Denial, DenialCause, RequestKind, is_denied},
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
     exchange::{Exchange, ExchangeAsk},

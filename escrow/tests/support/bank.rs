@@ -9,7 +9,7 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
-    decide::SignedDecision,
+    decision::SignedDecision,
     documents::{BankHold, PurchaseId, Settled, SettledAs},
     history::{JournalHead, OwnJournal, WithHead, verify_witness_request},
     hold::verify_bank_hold,

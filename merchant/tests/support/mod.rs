@@ -16,7 +16,8 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, EscrowRequest, MerchantRequest, encode_reply},
-    decide::{Decision, Outcome, ReleaseRequest, verify_release},
+    decide::{ReleaseRequest, verify_release},
+    decision::{Decision, Outcome},
     documents::{BankHold, Hold, Offer, PurchaseId},
     goods::GoodsSummary,
     money::Amount,

@@ -18,7 +18,7 @@ mod shape;
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, MerchantRequest, encode_reply},
     bounded::cut,
-    decide::Decision,
+    decision::Decision,
     documents::Issued,
     limits::{REASON_MAX_BYTES, REPLY_MAX_BYTES, REQUEST_MAX_BYTES},
     offer::{CatalogPage, DeliverRequest},

@@ -5,7 +5,8 @@ use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, encode_reply},
-    decide::{Outcome, OverdueRequest, SignedDecision},
+    decide::OverdueRequest,
+    decision::{Outcome, SignedDecision},
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
     documents::{
         Abort, AbortReason, CoinUse, EarlierUse, Hold, HoldWithCauses, Issued, Offer, Overdue,

@@ -4,7 +4,7 @@ use crate::support::{decode, encoded};
 use farthing_coin::{KeyList, Signed};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, MerchantRequest, encode_reply},
-    decide::{Committed, Outcome, SignedDecision},
+    decision::{Committed, Outcome, SignedDecision},
     documents::{BankHold, Hold, Issued, Receipt},
     history::{Testimony, WithHead},
     issue::Begun,

@@ -11,7 +11,8 @@ use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
-    decide::{Committed, Outcome, OutcomeRequest, ReleaseRequest, SignedDecision},
+    decide::{OutcomeRequest, ReleaseRequest},
+    decision::{Committed, Outcome, SignedDecision},
     denial::{CoinDenial, RequestKind},
     documents::{
         Abort, AbortReason, CoinUse, Commit, EarlierUse, Offer, Overdue, PurchaseId, PurchaseKeyUse, Receipt,

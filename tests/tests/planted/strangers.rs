@@ -5,7 +5,8 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_node::card::RoleName;
 use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
-    decide::{Outcome, OverdueRequest, SignedDecision},
+    decide::OverdueRequest,
+    decision::{Outcome, SignedDecision},
     documents::{Abort, AbortReason, Hold, Overdue, PurchaseKeyUse},
     goods::GoodsKey,
     history::WithHead,

@@ -9,7 +9,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, encode_reply},
-    decide::{Outcome, SignedDecision},
+    decision::{Outcome, SignedDecision},
     refusal::{Later, Refusal},
     settle::SettleOne,
 };

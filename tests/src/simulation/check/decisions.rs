@@ -6,9 +6,8 @@ use farthing_coin::Signed;
 use farthing_node::{card::RoleName, probe::question};
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
-    decide::{
-        CancelRequest, Committed, Outcome, OutcomeRequest, OverdueRequest, ReleaseRequest, SignedDecision,
-    },
+    decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
+    decision::{Committed, Outcome, SignedDecision},
     documents::PurchaseId,
     history::WithHead,
     hold::BankHoldRequest,
