@@ -13,11 +13,11 @@ use farthing_node::{
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
+    api::{SettleOne, only},
     decide::OverdueRequest,
     documents::Overdue,
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
-    settle::{SettleOne, only},
 };
 use farthing_store::StoreError;
 use std::{

@@ -5,12 +5,13 @@ mod support;
 
 use farthing_bank::rows::HOLDS;
 use farthing_protocol::{
+    api::SettleOne,
     api::{EscrowRequest, encode_reply},
     history::WithHead,
     money::Amount,
     refusal::{Later, Refusal, RequestFault},
     restore::{BucketRecord, BucketRequest, Prefix, Shelf},
-    settle::{Collected, SettleOne},
+    settle::Collected,
 };
 use std::ops::Bound;
 use support::World;

@@ -7,6 +7,7 @@ use farthing_bank::{evidence::About, rows::HELD_BEFORE_CAUSES};
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
+    api::SettleOne,
     decision::SignedDecision,
     denial::{CoinDenial, Denial, RequestKind},
     documents::{AbortReason, Overdue, Settled, SettledAs},
@@ -17,7 +18,7 @@ use farthing_protocol::{
     limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
     money::Amount,
     refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
-    settle::{SettleOne, SettleRequest},
+    settle::SettleRequest,
 };
 use farthing_store::Reads;
 use support::{Bought, EPOCH_MS, START_MS, World, card, denied_coin};

@@ -15,6 +15,7 @@ use farthing_coin::{Coin, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     api::Call,
+    api::SettleOne,
     bounded::cut,
     decision::{Outcome, SignedDecision},
     denial::{RequestKind, is_denied},
@@ -24,7 +25,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     purchase::{Ask, Plan, Proof, Purchase, PurchaseError},
     refusal::{ContractFault, PurchaseFault, Refusal},
-    settle::{Collected, SettleOne},
+    settle::Collected,
 };
 
 /// One purchase, with a conversation with each of its parties.

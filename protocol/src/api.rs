@@ -6,7 +6,7 @@
 use crate::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
-    documents::{BankHold, Hold, Issued, Receipt},
+    documents::{BankHold, Hold, Issued, Receipt, Settled},
     exchange::{Authorized, ExchangeBegin, ExchangeFinish},
     history::{Testimony, WithHead, WitnessRequest},
     hold::{BankHoldRequest, HoldRequest},
@@ -15,6 +15,7 @@ use crate::{
     money::Amount,
     offer::{CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest},
     refusal::{Refusal, RequestFault},
+    request::check_matching,
     restore::{
         AccountRequest, BucketPage, BucketRequest, KeptMemo, MemoRequest, WithdrawalsPage, WithdrawalsRequest,
     },
@@ -23,7 +24,7 @@ use crate::{
     wire,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
-use farthing_coin::{KeyList, Signed};
+use farthing_coin::{KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Who may ask a question: a question of one kind is refused on a connection of another.
@@ -189,6 +190,49 @@ server! {
         /// Release the key and hand over the receipt.
         Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called "deliver";
     }
+}
+
+/// A single decision, brought to the bank in a list of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettleOne {
+    /// The escrow that signed it.
+    pub escrow: PublicKey,
+    /// What it decided.
+    pub decision: SignedDecision,
+}
+
+impl From<SettleOne> for SettleRequest {
+    fn from(one: SettleOne) -> Self {
+        Self {
+            escrow: one.escrow,
+            decisions: vec![one.decision],
+        }
+    }
+}
+
+impl From<SettleOne> for BankRequest {
+    fn from(one: SettleOne) -> Self {
+        Self::Settle(one.into())
+    }
+}
+
+impl Call for SettleOne {
+    type Server = BankRequest;
+    type Reply = Signed<Settled>;
+    const QUESTION: &'static str = SettleRequest::QUESTION;
+
+    fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, wire::WireError> {
+        Ok(SettleRequest::decode_reply(bytes)?.and_then(only))
+    }
+}
+
+/// What was answered to a list with one decision.
+///
+/// # Errors
+/// Its refusal; or that there is not one answer.
+pub fn only(mut answers: Answers) -> Result<Signed<Settled>, Refusal> {
+    check_matching("answers", answers.len(), 1)?;
+    answers.remove(0)
 }
 
 /// How many bytes of a request say what it is: the index of its variant.

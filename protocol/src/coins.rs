@@ -4,7 +4,8 @@ use crate::{
     documents::{CoinUse, EarlierUse, PurchaseId},
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
-    refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault, check_bound, check_matching},
+    refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault},
+    request::{check_bound, check_matching},
 };
 use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature};
 use farthing_planted::{Defect, is_planted};

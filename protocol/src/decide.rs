@@ -19,8 +19,8 @@ use crate::{
     goods::GoodsKey,
     limits::CURRENCY_MAX_BYTES,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
+    request::check_recipient,
     seal::{SealedKey, seal_goods_key},
-    withdraw::check_recipient,
 };
 use farthing_coin::{PublicKey, SecretKey, Signature, Signed, is_currency};
 use farthing_planted::{Defect, is_planted};

@@ -12,18 +12,10 @@
 
 use crate::{
     documents::{CoinUse, Commit, EarlierUse, Issued, Terms},
-    exchange::finish_digest,
-    limits::SETTLEMENT_MARGIN_MS,
     money::Amount,
-    refusal::{AccountFault, CoinFault, CoinsFault, IssueFault, Refusal},
-    settle::check_commit,
 };
-use farthing_coin::{
-    Coin, Denomination, Document, KeyBook, KeyId, PublicKey, Signature, Signed, Transcript, TranscriptExt,
-};
-use farthing_planted::{Defect, is_planted};
+use farthing_coin::{Coin, Document, KeyId, PublicKey, Signature, Signed, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// The kinds of request that are denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,27 +131,6 @@ pub struct SpendProof {
     pub commit: Signed<Commit>,
 }
 
-impl SpendProof {
-    /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
-    pub fn proves(&self, used: &EarlierUse, bank: &PublicKey) -> bool {
-        let (purchase, commit) = (self.terms.purchase_id(), &self.commit.body);
-        purchase.0 == used.digest
-            && self.terms.bank == *bank
-            && (commit.purchase, commit.bank) == (purchase, *bank)
-            && check_commit(commit, &self.terms).is_ok()
-            && self.commit.verify(&self.terms.escrow).is_ok()
-    }
-}
-
-/// Whether `issued` is what the bank of `keys` gave for the exchange that a coin's holder authorized by `used`: the record
-/// is signed, and its responses answer the very challenges and first messages of that request. So the holder has what the
-/// coins were worth, or can make it of `issued`.
-pub fn proves_exchange(issued: &Signed<Issued>, used: &EarlierUse, keys: &KeyBook) -> bool {
-    let bank = &keys.list().bank;
-    issued.verify(bank).is_ok()
-        && finish_digest(bank, &issued.body, |id| keys.get(id)).is_ok_and(|digest| digest == used.digest)
-}
-
 impl CoinDenial {
     /// The use that is claimed, if one is.
     pub fn used(&self) -> Option<&EarlierUse> {
@@ -180,23 +151,6 @@ impl CoinDenial {
         let used = self.used()?;
         let is_authorized = used.operation == operation && used.verify_by(key_id, coin).is_ok();
         is_authorized.then_some(*used)
-    }
-
-    /// The use that is proven to have used the coin up, with what was given for it.
-    pub fn final_use(&self, key_id: &KeyId, coin: &PublicKey, keys: &KeyBook) -> Option<EarlierUse> {
-        let used = self.authorized_use(key_id, coin)?;
-        let is_final = match self {
-            CoinDenial::Spent { proof, .. } => proof
-                .as_ref()
-                .is_some_and(|proof| proof.proves(&used, &keys.list().bank)),
-            CoinDenial::Exchanged { .. } if is_planted(Defect::UseUnproven) => true,
-            CoinDenial::Exchanged { issued, .. } => {
-                let issued = issued.as_ref();
-                issued.is_some_and(|issued| proves_exchange(issued, &used, keys))
-            }
-            _ => false,
-        };
-        is_final.then_some(used)
     }
 
     fn describe(&self, t: &mut Transcript) {
@@ -290,85 +244,6 @@ impl Document for Denial {
     }
 }
 
-impl fmt::Display for DenialCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DenialCause::Coin { coin, what, .. } => write!(f, "the coin {coin}: {what}"),
-            DenialCause::UnknownAccount(account) => AccountFault::Unknown(*account).fmt(f),
-            DenialCause::Balance { balance, asked } => {
-                let (balance, asked) = (*balance, *asked);
-                AccountFault::Balance { balance, asked }.fmt(f)
-            }
-            DenialCause::UnknownKey(key_id) => IssueFault::UnknownKey(*key_id).fmt(f),
-            DenialCause::Unbalanced { inputs, outputs } => {
-                let (inputs, outputs) = (*inputs, *outputs);
-                IssueFault::Unbalanced { inputs, outputs }.fmt(f)
-            }
-            DenialCause::Overflow => IssueFault::Overflow.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for CoinDenial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CoinDenial::Held(used) => CoinFault::AlreadyHeld(*used).fmt(f),
-            CoinDenial::Spent { used, .. } => CoinFault::AlreadySpent(*used).fmt(f),
-            CoinDenial::Exchanged { used, .. } => CoinFault::AlreadyExchanged(*used).fmt(f),
-            CoinDenial::Expired { expired_ms } => CoinFault::Expired {
-                expired_ms: *expired_ms,
-            }
-            .fmt(f),
-            CoinDenial::EndsTooSoon => CoinFault::EndsTooSoon.fmt(f),
-        }
-    }
-}
-
-// ---- the bank ---------------------------------------------------------------------------------------------
-
-impl DenialCause {
-    /// What a refusal denies for good, of a request for `coins` whose signatures have been verified. `None` if asking
-    /// again, or beginning again, may help, or if the request itself is at fault.
-    ///
-    /// A used coin is without what was given for it; see [`CoinDenial`].
-    pub fn of(refusal: &Refusal, coins: &[(KeyId, PublicKey)]) -> Option<DenialCause> {
-        Some(match refusal {
-            Refusal::Coins(CoinsFault { index, what }) => {
-                let (key_id, coin) = *coins.get(*index)?;
-                let what = match what {
-                    CoinFault::AlreadyHeld(used) => CoinDenial::Held(*used),
-                    CoinFault::AlreadySpent(used) => CoinDenial::Spent {
-                        used: *used,
-                        proof: None,
-                    },
-                    CoinFault::AlreadyExchanged(used) => CoinDenial::Exchanged {
-                        used: *used,
-                        issued: None,
-                    },
-                    CoinFault::Expired { expired_ms } => CoinDenial::Expired {
-                        expired_ms: *expired_ms,
-                    },
-                    CoinFault::EndsTooSoon => CoinDenial::EndsTooSoon,
-                    _ => return None,
-                };
-                DenialCause::Coin { key_id, coin, what }
-            }
-            Refusal::Account(AccountFault::Unknown(account)) => DenialCause::UnknownAccount(*account),
-            Refusal::Account(AccountFault::Balance { balance, asked }) => DenialCause::Balance {
-                balance: *balance,
-                asked: *asked,
-            },
-            Refusal::Issue(IssueFault::UnknownKey(key_id)) => DenialCause::UnknownKey(*key_id),
-            Refusal::Issue(IssueFault::Unbalanced { inputs, outputs }) => DenialCause::Unbalanced {
-                inputs: *inputs,
-                outputs: *outputs,
-            },
-            Refusal::Issue(IssueFault::Overflow) => DenialCause::Overflow,
-            _ => return None,
-        })
-    }
-}
-
 // ---- the wallet -------------------------------------------------------------------------------------------
 
 /// Whether `bank` has denied the very request of this kind and digest. Anything else is no word on the request.
@@ -383,38 +258,5 @@ impl Denial {
     /// Whether it is of this coin.
     pub fn names(&self, of: &Coin) -> bool {
         matches!(&self.cause, DenialCause::Coin { key_id, coin, .. } if (*key_id, *coin) == (of.key_id, of.public))
-    }
-
-    /// Whether the denial itself shows that the bank was right to deny a coin of the denomination `key`. `terms` are all
-    /// that are known.
-    pub fn is_right<'t>(
-        &self,
-        key: &Denomination,
-        keys: &KeyBook,
-        mut terms: impl Iterator<Item = &'t Terms>,
-    ) -> bool {
-        let DenialCause::Coin { key_id, coin, what } = &self.cause else {
-            return false;
-        };
-        let is_hold = self.kind == RequestKind::Hold;
-        match what {
-            CoinDenial::Held(_) => what.authorized_use(key_id, coin).is_some(),
-            // The wallet puts the coin to an exchange, where what was given for it has to be shown.
-            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } if is_hold => {
-                what.authorized_use(key_id, coin).is_some()
-            }
-            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } => {
-                what.final_use(key_id, coin, keys).is_some()
-            }
-            CoinDenial::Expired { .. } if is_hold => self.at_ms >= key.spend_until_ms,
-            CoinDenial::Expired { .. } => self.at_ms >= key.redeem_until_ms,
-            CoinDenial::EndsTooSoon => {
-                let known = terms.find(|terms| terms.purchase_id().0 == self.request);
-                let ends_too_soon = |terms: &Terms| {
-                    terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS) > key.spend_until_ms
-                };
-                is_hold && known.is_none_or(ends_too_soon)
-            }
-        }
     }
 }

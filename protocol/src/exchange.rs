@@ -26,7 +26,7 @@ use crate::{
     limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
-    withdraw::check_recipient,
+    request::check_recipient,
 };
 use farthing_coin::{
     Challenge, Coin, Denomination, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed,

@@ -19,7 +19,7 @@
 
 use crate::{
     refusal::{ContractFault, Refusal, RequestFault},
-    withdraw::check_recipient,
+    request::check_recipient,
 };
 use farthing_coin::{Document, PublicKey, Signed, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};

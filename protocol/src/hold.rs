@@ -17,10 +17,11 @@ use crate::{
     decision::Decision,
     documents::{BankHold, CoinUse, Contract, EarlierUse, PurchaseId, Terms, coins_digest, note_digest},
     limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS},
-    refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault, check_matching},
+    refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
+    request::check_matching,
+    request::check_recipient,
     seal::NOTE_BYTES,
     settle::BankPurchase,
-    withdraw::check_recipient,
 };
 use farthing_coin::{Coin, KeyBook, PublicKey, Signature};
 use farthing_planted::{Defect, is_planted};

@@ -10,7 +10,8 @@ use crate::{
         SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX,
     },
     money::Amount,
-    refusal::{IssueFault, Later, Refusal, check_matching},
+    refusal::{IssueFault, Later, Refusal},
+    request::check_matching,
 };
 use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, DenominationSecret, Document, KeyBook, KeyId, Nonces, PublicKey,

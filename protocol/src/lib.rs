@@ -14,7 +14,7 @@
 //! | phase two: one final decision | [`decide`], the [`decision`] itself, and the [`cause`] of an abort |
 //! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
 //! | the bank obeys the decision | [`settle`] |
-//! | a refusal that is final, signed | [`denial`] |
+//! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
 //! | a wallet from its seed alone | [`restore`] |
 //! | who kept the contract, judged offline | [`evidence`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
@@ -39,8 +39,10 @@ pub mod issue;
 pub mod limits;
 pub mod money;
 pub mod offer;
+pub mod proofs;
 pub mod purchase;
 pub mod refusal;
+mod request;
 pub mod restore;
 pub mod seal;
 pub mod sealed;

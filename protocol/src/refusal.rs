@@ -6,11 +6,12 @@
 
 use crate::bounded::reason;
 use crate::decision::SignedDecision;
-use crate::denial::Denial;
+use crate::denial::{CoinDenial, Denial, DenialCause};
 use crate::documents::{Abort, EarlierUse, Issued, PurchaseId};
 use crate::money::Amount;
 use farthing_coin::{KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Why a request was refused. Whatever it is, the request has changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -124,30 +125,6 @@ pub enum RequestFault {
         /// The most.
         most: u8,
     },
-}
-
-/// Refuses what is empty or longer than `most`.
-pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), RequestFault> {
-    if (1..=most).contains(&got) {
-        return Ok(());
-    }
-    Err(RequestFault::ListLength {
-        what: what.into(),
-        got,
-        most,
-    })
-}
-
-/// Refuses a list that does not match the one it belongs to.
-pub(crate) fn check_matching(what: &str, got: usize, expected: usize) -> Result<(), RequestFault> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(RequestFault::ListMismatch {
-        what: what.into(),
-        got,
-        expected,
-    })
 }
 
 /// The node cannot answer now; nothing was decided.
@@ -375,4 +352,83 @@ pub enum GoodsFault {
     /// The merchant takes no such bank or escrow.
     #[error("the merchant accepts no such {0}")]
     NotAccepted(#[serde(with = "reason")] String),
+}
+
+// ---- denials ----------------------------------------------------------------------------------------------
+
+impl DenialCause {
+    /// What a refusal denies for good, of a request for `coins` whose signatures have been verified. `None` if asking
+    /// again, or beginning again, may help, or if the request itself is at fault.
+    ///
+    /// A used coin is without what was given for it; see [`CoinDenial`].
+    pub fn of(refusal: &Refusal, coins: &[(KeyId, PublicKey)]) -> Option<DenialCause> {
+        Some(match refusal {
+            Refusal::Coins(CoinsFault { index, what }) => {
+                let (key_id, coin) = *coins.get(*index)?;
+                let what = match what {
+                    CoinFault::AlreadyHeld(used) => CoinDenial::Held(*used),
+                    CoinFault::AlreadySpent(used) => CoinDenial::Spent {
+                        used: *used,
+                        proof: None,
+                    },
+                    CoinFault::AlreadyExchanged(used) => CoinDenial::Exchanged {
+                        used: *used,
+                        issued: None,
+                    },
+                    CoinFault::Expired { expired_ms } => CoinDenial::Expired {
+                        expired_ms: *expired_ms,
+                    },
+                    CoinFault::EndsTooSoon => CoinDenial::EndsTooSoon,
+                    _ => return None,
+                };
+                DenialCause::Coin { key_id, coin, what }
+            }
+            Refusal::Account(AccountFault::Unknown(account)) => DenialCause::UnknownAccount(*account),
+            Refusal::Account(AccountFault::Balance { balance, asked }) => DenialCause::Balance {
+                balance: *balance,
+                asked: *asked,
+            },
+            Refusal::Issue(IssueFault::UnknownKey(key_id)) => DenialCause::UnknownKey(*key_id),
+            Refusal::Issue(IssueFault::Unbalanced { inputs, outputs }) => DenialCause::Unbalanced {
+                inputs: *inputs,
+                outputs: *outputs,
+            },
+            Refusal::Issue(IssueFault::Overflow) => DenialCause::Overflow,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for DenialCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DenialCause::Coin { coin, what, .. } => write!(f, "the coin {coin}: {what}"),
+            DenialCause::UnknownAccount(account) => AccountFault::Unknown(*account).fmt(f),
+            DenialCause::Balance { balance, asked } => {
+                let (balance, asked) = (*balance, *asked);
+                AccountFault::Balance { balance, asked }.fmt(f)
+            }
+            DenialCause::UnknownKey(key_id) => IssueFault::UnknownKey(*key_id).fmt(f),
+            DenialCause::Unbalanced { inputs, outputs } => {
+                let (inputs, outputs) = (*inputs, *outputs);
+                IssueFault::Unbalanced { inputs, outputs }.fmt(f)
+            }
+            DenialCause::Overflow => IssueFault::Overflow.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for CoinDenial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CoinDenial::Held(used) => CoinFault::AlreadyHeld(*used).fmt(f),
+            CoinDenial::Spent { used, .. } => CoinFault::AlreadySpent(*used).fmt(f),
+            CoinDenial::Exchanged { used, .. } => CoinFault::AlreadyExchanged(*used).fmt(f),
+            CoinDenial::Expired { expired_ms } => CoinFault::Expired {
+                expired_ms: *expired_ms,
+            }
+            .fmt(f),
+            CoinDenial::EndsTooSoon => CoinFault::EndsTooSoon.fmt(f),
+        }
+    }
 }

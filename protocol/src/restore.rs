@@ -14,9 +14,10 @@ use crate::{
     bounded,
     documents::{Issued, Offer},
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
-    refusal::{Refusal, RequestFault, check_matching},
+    refusal::{Refusal, RequestFault},
+    request::check_matching,
+    request::{check_account, check_recipient},
     seal::NOTE_BYTES,
-    withdraw::{check_account, check_recipient},
 };
 use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
 use farthing_planted::{Defect, is_planted};

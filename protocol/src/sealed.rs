@@ -25,8 +25,8 @@ use crate::{
     hold::HoldRequest,
     limits::SALES_PAGE_MAX,
     refusal::{ContractFault, Refusal, RequestFault},
+    request::check_recipient,
     seal::{SealError, open_goods_key, open_with_point},
-    withdraw::check_recipient,
 };
 use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Transcript, TranscriptExt};
 use farthing_planted::{Defect, is_planted};

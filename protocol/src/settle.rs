@@ -10,7 +10,6 @@
 //! another: each is a write of its own, or refused by itself.
 
 use crate::{
-    api::{BankRequest, Call},
     bounded,
     coins::CoinState,
     decide::check_purchase_key,
@@ -18,9 +17,9 @@ use crate::{
     documents::{Abort, Commit, PurchaseId, PurchaseKeyUse, Settled, Terms},
     limits::SETTLE_MAX,
     money::Amount,
-    refusal::{ContractFault, PurchaseFault, Refusal, RequestFault, check_bound, check_matching},
-    wire::WireError,
-    withdraw::check_recipient,
+    refusal::{ContractFault, PurchaseFault, Refusal, RequestFault},
+    request::check_recipient,
+    request::{check_bound, check_matching},
 };
 use farthing_coin::{Batch, Document, KeyId, PublicKey, Signature, Signed};
 use farthing_planted::{Defect, is_planted};
@@ -394,47 +393,4 @@ pub fn on_settled(answers: Answers, expected: &[Settled], bank: &PublicKey) -> R
         Ok(settled)
     };
     Ok(answers.into_iter().zip(expected).map(check).collect())
-}
-
-/// A single decision, brought to the bank in a list of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettleOne {
-    /// The escrow that signed it.
-    pub escrow: PublicKey,
-    /// What it decided.
-    pub decision: SignedDecision,
-}
-
-impl From<SettleOne> for SettleRequest {
-    fn from(one: SettleOne) -> Self {
-        Self {
-            escrow: one.escrow,
-            decisions: vec![one.decision],
-        }
-    }
-}
-
-impl From<SettleOne> for BankRequest {
-    fn from(one: SettleOne) -> Self {
-        Self::Settle(one.into())
-    }
-}
-
-impl Call for SettleOne {
-    type Server = BankRequest;
-    type Reply = Signed<Settled>;
-    const QUESTION: &'static str = SettleRequest::QUESTION;
-
-    fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, WireError> {
-        Ok(SettleRequest::decode_reply(bytes)?.and_then(only))
-    }
-}
-
-/// What was answered to a list with one decision.
-///
-/// # Errors
-/// Its refusal; or that there is not one answer.
-pub fn only(mut answers: Answers) -> Result<Signed<Settled>, Refusal> {
-    check_matching("answers", answers.len(), 1)?;
-    answers.remove(0)
 }

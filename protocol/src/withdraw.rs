@@ -23,7 +23,8 @@ use crate::{
     },
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
-    refusal::{AccountFault, IssueFault, Refusal, RequestFault},
+    refusal::{AccountFault, IssueFault, Refusal},
+    request::{check_account, check_recipient},
 };
 use farthing_coin::{
     Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed,
@@ -263,28 +264,6 @@ pub fn verify_finish(
     check_challenges(&finish.body.challenges, &finish.body.outputs)?;
     check_account(&finish, &finish.body.account)?;
     Ok(VerifiedWithdrawFinish(finish.body))
-}
-
-/// Refuses a request that names another recipient.
-pub(crate) fn check_recipient(named: &PublicKey, here: &PublicKey) -> Result<(), RequestFault> {
-    if named == here {
-        return Ok(());
-    }
-    Err(RequestFault::NotForMe {
-        named: *named,
-        here: *here,
-    })
-}
-
-/// Refuses a request that its account did not sign.
-pub(crate) fn check_account<D: Document>(
-    signed: &Signed<D>,
-    account: &PublicKey,
-) -> Result<(), RequestFault> {
-    signed.verify(account).map_err(|why| RequestFault::Signature {
-        whose: "account's".into(),
-        why: why.to_string(),
-    })
 }
 
 impl VerifiedWithdrawBegin {

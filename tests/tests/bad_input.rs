@@ -19,6 +19,7 @@ use farthing_node::{
     network::Lane,
 };
 use farthing_protocol::{
+    api::SettleOne,
     api::{Call, KeysRequest},
     decision::{Outcome, SignedDecision},
     denial::{CoinDenial, DenialCause},
@@ -36,7 +37,6 @@ use farthing_protocol::{
     },
     restore::{BucketRequest, Shelf},
     sealed::SalesRequest,
-    settle::SettleOne,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{

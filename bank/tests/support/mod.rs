@@ -15,6 +15,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::Call,
+    api::SettleOne,
     decision::SignedDecision,
     denial::{CoinDenial, Denial, DenialCause, RequestKind, is_denied},
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
@@ -27,7 +28,6 @@ use farthing_protocol::{
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
-    settle::SettleOne,
     withdraw::{WithdrawAsk, Withdrawal},
 };
 use farthing_store::{

@@ -2,10 +2,7 @@
 //! that the coin was used up, or that its time has ended.
 
 use super::{Charge, Conviction, Culprit, Papers, ShownUse, case::Case};
-use crate::{
-    denial::{Denial, proves_exchange},
-    documents::CoinUse,
-};
+use crate::{denial::Denial, documents::CoinUse, proofs::proves_exchange};
 use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 use farthing_planted::{Defect, is_planted};
 

@@ -10,6 +10,7 @@ use farthing_coin::{Coin, Document, KeyList, PublicKey, SecretKey, Seed, Signatu
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
+    api::SettleOne,
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{OutcomeRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
@@ -26,7 +27,7 @@ use farthing_protocol::{
     refusal::{GoodsFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
-    settle::{Answers, SettleOne, SettleRequest},
+    settle::{Answers, SettleRequest},
 };
 use std::{
     collections::BTreeMap,

@@ -5,6 +5,7 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_node::card::RoleName;
 use farthing_protocol::limits::{COINS_PER_REQUEST_MAX, MEMOS_AT_ONCE_MAX};
 use farthing_protocol::{
+    api::SettleOne,
     decide::OverdueRequest,
     decision::{Outcome, SignedDecision},
     documents::{Abort, AbortReason, Hold, Overdue, PurchaseKeyUse},
@@ -14,7 +15,6 @@ use farthing_protocol::{
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
     restore::{Memo, MemoRequest},
     seal::{NOTE_BYTES, OfferedKey},
-    settle::SettleOne,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{

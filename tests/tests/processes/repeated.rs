@@ -8,10 +8,10 @@ use farthing_node::{
     quic::QuicNetwork,
 };
 use farthing_protocol::{
+    api::SettleOne,
     api::{Call, encode_reply},
     decision::{Outcome, SignedDecision},
     refusal::{Later, Refusal},
-    settle::SettleOne,
 };
 use farthing_store::{
     clock::SystemClock,

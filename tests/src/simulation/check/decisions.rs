@@ -5,6 +5,7 @@ use super::super::{network::Sent, party::Party};
 use farthing_coin::Signed;
 use farthing_node::{card::RoleName, probe::question};
 use farthing_protocol::{
+    api::SettleOne,
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
@@ -14,7 +15,7 @@ use farthing_protocol::{
     offer::DeliverRequest,
     refusal::Refusal,
     sealed::{PayRequest, SalesRequest},
-    settle::{Answers, CollectRequest, Collected, SettleOne, SettleRequest},
+    settle::{Answers, CollectRequest, Collected, SettleRequest},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

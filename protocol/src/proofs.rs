@@ -1,0 +1,86 @@
+//! What a [`Denial`] proves by itself: that a coin was used up, or that the bank was right to deny it.
+
+use crate::{
+    denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
+    documents::{EarlierUse, Issued, Terms},
+    exchange::finish_digest,
+    limits::SETTLEMENT_MARGIN_MS,
+    settle::check_commit,
+};
+use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed};
+use farthing_planted::{Defect, is_planted};
+
+impl SpendProof {
+    /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
+    pub fn proves(&self, used: &EarlierUse, bank: &PublicKey) -> bool {
+        let (purchase, commit) = (self.terms.purchase_id(), &self.commit.body);
+        purchase.0 == used.digest
+            && self.terms.bank == *bank
+            && (commit.purchase, commit.bank) == (purchase, *bank)
+            && check_commit(commit, &self.terms).is_ok()
+            && self.commit.verify(&self.terms.escrow).is_ok()
+    }
+}
+
+/// Whether `issued` is what the bank of `keys` gave for the exchange that a coin's holder authorized by `used`: the record
+/// is signed, and its responses answer the very challenges and first messages of that request. So the holder has what the
+/// coins were worth, or can make it of `issued`.
+pub fn proves_exchange(issued: &Signed<Issued>, used: &EarlierUse, keys: &KeyBook) -> bool {
+    let bank = &keys.list().bank;
+    issued.verify(bank).is_ok()
+        && finish_digest(bank, &issued.body, |id| keys.get(id)).is_ok_and(|digest| digest == used.digest)
+}
+
+impl CoinDenial {
+    /// The use that is proven to have used the coin up, with what was given for it.
+    pub fn final_use(&self, key_id: &KeyId, coin: &PublicKey, keys: &KeyBook) -> Option<EarlierUse> {
+        let used = self.authorized_use(key_id, coin)?;
+        let is_final = match self {
+            CoinDenial::Spent { proof, .. } => proof
+                .as_ref()
+                .is_some_and(|proof| proof.proves(&used, &keys.list().bank)),
+            CoinDenial::Exchanged { .. } if is_planted(Defect::UseUnproven) => true,
+            CoinDenial::Exchanged { issued, .. } => {
+                let issued = issued.as_ref();
+                issued.is_some_and(|issued| proves_exchange(issued, &used, keys))
+            }
+            _ => false,
+        };
+        is_final.then_some(used)
+    }
+}
+
+impl Denial {
+    /// Whether the denial itself shows that the bank was right to deny a coin of the denomination `key`. `terms` are all
+    /// that are known.
+    pub fn is_right<'t>(
+        &self,
+        key: &Denomination,
+        keys: &KeyBook,
+        mut terms: impl Iterator<Item = &'t Terms>,
+    ) -> bool {
+        let DenialCause::Coin { key_id, coin, what } = &self.cause else {
+            return false;
+        };
+        let is_hold = self.kind == RequestKind::Hold;
+        match what {
+            CoinDenial::Held(_) => what.authorized_use(key_id, coin).is_some(),
+            // The wallet puts the coin to an exchange, where what was given for it has to be shown.
+            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } if is_hold => {
+                what.authorized_use(key_id, coin).is_some()
+            }
+            CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } => {
+                what.final_use(key_id, coin, keys).is_some()
+            }
+            CoinDenial::Expired { .. } if is_hold => self.at_ms >= key.spend_until_ms,
+            CoinDenial::Expired { .. } => self.at_ms >= key.redeem_until_ms,
+            CoinDenial::EndsTooSoon => {
+                let known = terms.find(|terms| terms.purchase_id().0 == self.request);
+                let ends_too_soon = |terms: &Terms| {
+                    terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS) > key.spend_until_ms
+                };
+                is_hold && known.is_none_or(ends_too_soon)
+            }
+        }
+    }
+}
