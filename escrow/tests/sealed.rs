@@ -15,8 +15,9 @@ use farthing_protocol::{
     documents::{AbortReason, Offer, SaleLimit},
     goods::{ContentKey, GoodsKey},
     limits::SALES_PAGE_MAX,
+    offered_key::OfferedKey,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
-    seal::{OfferedKey, wrap},
+    seal::wrap,
     sealed::{PayRequest, SalesRequest, shows_wrong_key},
 };
 use support::bank::{Mood, secret_key};

@@ -8,7 +8,7 @@ use farthing_protocol::documents::{
 use farthing_protocol::goods::{ContentKey, GoodsKey};
 use farthing_protocol::hold::Payment;
 use farthing_protocol::money::Amount;
-use farthing_protocol::seal::{NOTE_BYTES, OfferedKey, commit_goods_key, seal_goods_key, wrap};
+use farthing_protocol::{offered_key::{OfferedKey}, seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap}};
 use farthing_protocol::wire;
 use serde::Serialize;
 use std::sync::LazyLock;

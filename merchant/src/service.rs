@@ -19,9 +19,10 @@ use farthing_protocol::{
         CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Offered, Piece, PieceRequest,
         verify_deliver,
     },
+    offered_key::OfferedKey,
     purchase::check_abort_cause,
     refusal::{Advice, ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
-    seal::{OfferedKey, commit_goods_key, wrap},
+    seal::{commit_goods_key, wrap},
 };
 use serde::Serialize;
 use std::ops::Bound;

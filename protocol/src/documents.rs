@@ -12,7 +12,8 @@ use crate::{
         OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
     },
     money::Amount,
-    seal::{OfferedKey, SealedKey, WrappedKey},
+    offered_key::OfferedKey,
+    seal::{SealedKey, WrappedKey},
 };
 use farthing_coin::{
     Challenge, Coin, Document, KeyId, PublicKey, Response, SecretKey, SharedPoint, Signature, SignatureError,
@@ -109,7 +110,7 @@ pub struct Offer {
     pub sales: SaleLimit,
     /// The goods key, sealed to the one escrow of the offer for its [`sealing_context`](Offer::sealing_context), where
     /// the merchant leaves it to the escrow to release it; else he does that himself.
-    #[serde(with = "crate::seal::optional_key")]
+    #[serde(with = "crate::offered_key::optional")]
     pub sealed_key: Option<OfferedKey>,
 }
 

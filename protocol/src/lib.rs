@@ -39,6 +39,7 @@ pub mod issue;
 pub mod limits;
 pub mod money;
 pub mod offer;
+pub mod offered_key;
 pub mod proofs;
 pub mod purchase;
 pub mod refusal;

@@ -5,7 +5,7 @@
 //! | commitment to a goods key | - | nobody; it is compared, once the key is shown |
 //! | [`WrappedKey`], in an offer | the sale's goods key | who paid |
 //! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the purchase key's holder |
-//! | [`OfferedKey`], in an offer | the same, with a proof of its maker's | the escrow, once the coins are held |
+//! | [`OfferedKey`](crate::offered_key::OfferedKey), in an offer | the same, with a proof of its maker's | the escrow, once the coins are held |
 //! | a note, beside a hold | a key from the wallet's seed | the wallet, restored |
 //!
 //! Every encryption is ChaCha20-Poly1305 (RFC 8439) under a key of its own, which a transcript derives from
@@ -19,11 +19,6 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::goods::{ContentKey, GoodsKey, TAG_BYTES};
-
-mod offered;
-
-pub use offered::OfferedKey;
-pub(crate) use offered::optional as optional_key;
 
 /// A sealed note, always (bytes).
 pub const NOTE_BYTES: usize = 2048;

@@ -14,8 +14,8 @@ use farthing_protocol::{
     evidence::{Charge, Conviction, Culprit, PAPERS_MAX, Papers, judge},
     goods::{GoodsKey, PurchaseSecret, SealingSecret},
     money::Amount,
+    offered_key::OfferedKey,
     purchase::{PurchaseError, check_abort_cause},
-    seal::OfferedKey,
 };
 use support::{
     BANK, CUSTOMER, ESCROW, MERCHANT, commit_of, contract_of, goods_key, key, offer, receipt_of, secret,

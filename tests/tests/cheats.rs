@@ -31,9 +31,10 @@ use farthing_protocol::{
     },
     money::Amount,
     offer::CatalogFault,
+    offered_key::OfferedKey,
     purchase::{OfferFault, Purchase, PurchaseError},
     refusal::{IssueFault, Later, PurchaseFault, Refusal},
-    seal::{OfferedKey, derive_ephemeral},
+    seal::derive_ephemeral,
 };
 use farthing_store::limits::QUEUE_MAX_TRANSACTIONS;
 use farthing_tests::{

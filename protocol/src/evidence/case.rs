@@ -1,6 +1,9 @@
 //! One purchase: what its documents prove of escrow, bank and merchant when they are laid side by side.
 
-use super::{Charge, Conviction, Culprit, Papers};
+use super::{
+    conviction::{Charge, Conviction, Culprit},
+    papers::Papers,
+};
 use crate::{
     cause::CauseFault,
     documents::{

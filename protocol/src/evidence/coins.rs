@@ -1,7 +1,11 @@
 //! Coins that a bank denies. Its blind signature is its promise; it breaks it by a denial that it signs without showing
 //! that the coin was used up, or that its time has ended.
 
-use super::{Charge, Conviction, Culprit, Papers, ShownUse, case::Case};
+use super::{
+    case::Case,
+    conviction::{Charge, Conviction, Culprit},
+    papers::{Papers, ShownUse},
+};
 use crate::{denial::Denial, documents::CoinUse, proofs::proves_exchange};
 use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 use farthing_planted::{Defect, is_planted};

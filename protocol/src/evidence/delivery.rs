@@ -1,6 +1,6 @@
 //! The delivery: whether the goods are what the merchant described, judged from the encrypted goods.
 
-use super::Papers;
+use super::papers::Papers;
 use crate::{
     documents::Contract,
     goods::{Decryptor, GoodsError, GoodsKey, RunningDigest},

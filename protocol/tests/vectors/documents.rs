@@ -14,8 +14,9 @@ use farthing_protocol::{
         PurchaseKeyUse, Receipt, Settled, promises_causes,
     },
     history::{JournalHead, Testimony, WitnessRequest},
+    offered_key::OfferedKey,
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
-    seal::{OfferedKey, SealedKey},
+    seal::SealedKey,
     sealed::SalesRequest,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };

@@ -15,9 +15,10 @@ use farthing_protocol::{
     goods::GoodsKey,
     history::WithHead,
     money::Amount,
+    offered_key::OfferedKey,
     refusal::{ContractFault, PurchaseFault, Refusal},
     restore::{KeptMemo, Memo, MemoRequest},
-    seal::{OfferedKey, derive_ephemeral},
+    seal::derive_ephemeral,
     wire,
 };
 use farthing_vectors::{Field, file};

@@ -8,9 +8,10 @@ use farthing_coin::{SecretKey, Transcript, TranscriptExt};
 use farthing_protocol::{
     documents::Offer,
     goods::{ContentKey, GoodsKey},
+    offered_key::OfferedKey,
     restore::{Asked, Note},
     seal::{
-        OfferedKey, SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
+        SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
         derive_goods_key, open_goods_key, open_note, opens, reopen_goods_key, seal_goods_key, seal_note,
         unwrap, wrap,
     },

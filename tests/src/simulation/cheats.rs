@@ -24,8 +24,9 @@ use farthing_protocol::{
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
+    offered_key::OfferedKey,
     refusal::{GoodsFault, Later, PurchaseFault, Refusal, RequestFault},
-    seal::{OfferedKey, derive_ephemeral, seal_goods_key, wrap},
+    seal::{derive_ephemeral, seal_goods_key, wrap},
     sealed::PayRequest,
     settle::{Answers, SettleRequest},
 };

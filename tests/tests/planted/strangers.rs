@@ -12,9 +12,10 @@ use farthing_protocol::{
     goods::GoodsKey,
     history::WithHead,
     money::Amount,
+    offered_key::OfferedKey,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
     restore::{Memo, MemoRequest},
-    seal::{NOTE_BYTES, OfferedKey},
+    seal::NOTE_BYTES,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{

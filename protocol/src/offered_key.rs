@@ -4,8 +4,10 @@
 //! all that was sealed with the same ephemeral key. Without the proof a thief could take the ephemeral key of another
 //! merchant's offer into one of their own, have it found wrong, and open the other offer with the point.
 
-use super::{SealError, SealedKey, seal_goods_key};
-use crate::goods::{GoodsKey, TAG_BYTES};
+use crate::{
+    goods::{GoodsKey, TAG_BYTES},
+    seal::{SealError, SealedKey, seal_goods_key},
+};
 use farthing_coin::{PublicKey, SecretKey, Signature, SignatureError, Statement};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -28,10 +30,10 @@ pub struct OfferedKey {
 
 impl OfferedKey {
     /// Seals `key` to `escrow` for the offer of `context`, and proves that the secret of `ephemeral` is known. That key
-    /// comes from [`derive_ephemeral`](super::derive_ephemeral) for the same offer, and is used for no other.
+    /// comes from [`derive_ephemeral`](crate::seal::derive_ephemeral) for the same offer, and is used for no other.
     ///
     /// # Errors
-    /// [`SealError::PublicKey`](super::SealError::PublicKey) if `escrow` is not a point, or the identity.
+    /// [`SealError::PublicKey`](crate::seal::SealError::PublicKey) if `escrow` is not a point, or the identity.
     pub fn seal(
         ephemeral: &SecretKey,
         escrow: &PublicKey,
