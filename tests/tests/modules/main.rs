@@ -32,25 +32,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         &["buy", "drive", "goods", "record_index", "restore", "wallet"],
     ),
     (
-        "coin",
-        &[
-            "batch",
-            "blind",
-            "blindness",
-            "coin",
-            "crate",
-            "denomination",
-            "dleq",
-            "document",
-            "generators",
-            "issue",
-            "keylist",
-            "seed",
-            "sign",
-            "transcript",
-        ],
-    ),
-    (
         "lab",
         &[
             "demo::audit",
@@ -92,33 +73,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "protocol",
-        &[
-            "api",
-            "coins",
-            "contract",
-            "decide",
-            "denial",
-            "evidence",
-            "evidence::case",
-            "evidence::coins",
-            "evidence::delivery",
-            "exchange",
-            "history",
-            "hold",
-            "issue",
-            "offer",
-            "refusal",
-            "restore",
-            "seal",
-            "seal::offered",
-            "seal::offered::optional",
-            "sealed",
-            "settle",
-            "withdraw",
-        ],
-    ),
-    (
         "store",
         &[
             "background",
@@ -156,7 +110,6 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("tests/planted", &["crate", "switch"]),
-    ("vectors", &["changed", "crate"]),
 ];
 
 fn workspace() -> &'static Path {
