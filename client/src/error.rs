@@ -1,7 +1,7 @@
 //! Why a wallet could not do what it was asked.
 
 use farthing_coin::{KeyListError, PublicKey};
-use farthing_node::{call::CallError, card::NetworkFileError, network::NetworkError};
+use farthing_node::{call::CallError, network::NetworkError, network_file::NetworkFileError};
 use farthing_protocol::{
     issue::MintFault,
     money::Amount,

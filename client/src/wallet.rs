@@ -10,9 +10,10 @@ use crate::{
 };
 use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Seed, Signed};
 use farthing_node::{
-    card::{Card, NetworkFile, RoleName},
+    card::{Card, RoleName},
     home::files,
     network::{Lane, Network},
+    network_file::NetworkFile,
 };
 use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};

@@ -11,7 +11,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::history::History;
-use farthing_node::network::Link;
+use farthing_node::link::Link;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::{

@@ -9,7 +9,7 @@ pub mod purchase;
 pub mod samples;
 
 use farthing_coin::{Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
-use farthing_node::card::{Card, NETWORK_FILE, NetworkFile};
+use farthing_node::{network_file::{NETWORK_FILE, NetworkFile}, card::{Card}};
 use farthing_store::disk::MemoryDisk;
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::verify;

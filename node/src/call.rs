@@ -1,6 +1,9 @@
 //! Questions and answers between parties: typed calls on a channel, and decisions in the store.
 
-use crate::network::{Channel, Lane, Link, NetworkError};
+use crate::{
+    link::Link,
+    network::{Channel, Lane, NetworkError},
+};
 use async_trait::async_trait;
 use farthing_protocol::{
     api::{Call, Caller},

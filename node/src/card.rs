@@ -6,16 +6,12 @@
 //! farthing-card:bank:central@127.0.0.1:7001/<fingerprint>/<identity>
 //! ```
 
-mod network_file;
-
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 use farthing_coin::PublicKey;
 use serde::{Deserialize, Serialize};
-
-pub use network_file::{Added, NETWORK_CARDS_MAX, NETWORK_FILE, NetworkFile, NetworkFileError};
 
 /// What every card begins with.
 const PREFIX: &str = "farthing-card";

@@ -12,6 +12,7 @@
 //! The directory itself is for its owner alone: it is made so (0700) whenever it is opened.
 
 mod error;
+mod file_names;
 pub mod files;
 
 use std::fs;
@@ -26,20 +27,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::card::{Card, NETWORK_FILE, NetworkFile, RoleName, check_name};
 use crate::probe::ProcessProbe;
 use crate::quic::ServerIdentity;
+use crate::{
+    card::{Card, RoleName, check_name},
+    network_file::{NETWORK_FILE, NetworkFile},
+};
 pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
-
-/// The file of the key that signs documents.
-pub const IDENTITY_KEY_FILE: &str = "identity.key";
-/// The file of the TLS certificate.
-pub const TLS_CERTIFICATE_FILE: &str = "tls.cert";
-/// The file of the TLS certificate's key.
-pub const TLS_KEY_FILE: &str = "tls.key";
-/// The file of the configuration.
-pub const CONFIG_FILE: &str = "config.json";
+pub use file_names::{CONFIG_FILE, IDENTITY_KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
 
 /// The most bytes of any of these files that are read.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;

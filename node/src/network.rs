@@ -3,16 +3,12 @@
 //! A request is one call on a channel and has one reply. The traits are all that the roles see of the
 //! network, so that a simulator with faults of its own can stand in for QUIC (see [`crate::quic`]).
 
-mod link;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::card::Card;
-pub use link::{Link, RECONNECT_FIRST_MS, RECONNECT_MAX_MS};
-
 /// Who speaks on a channel. A server knows it from the handshake and never mixes the lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {

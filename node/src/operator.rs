@@ -18,10 +18,7 @@ pub mod program;
 pub mod report;
 pub mod status;
 
-pub use administer::{OperatorError, administer, all_pages, with_store};
+pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};
 pub use commands::{Directory, NodeCommand};
 pub use program::run;
 pub use report::Report;
-
-/// The folder of the store, in a node's directory.
-pub const STORE_DIR: &str = "store";

@@ -7,10 +7,13 @@ use farthing_coin::PublicKey;
 use farthing_protocol::refusal::{ContractFault, Refusal};
 
 use crate::card::{Card, RoleName};
-use crate::network::{Lane, Link, Network};
+use crate::{
+    link::Link,
+    network::{Lane, Network},
+};
 
 /// The servers that a node works with. There is at most one link for each pinned card, so their number is
-/// bounded by [`NETWORK_CARDS_MAX`](crate::card::NETWORK_CARDS_MAX).
+/// bounded by [`NETWORK_CARDS_MAX`](crate::network_file::NETWORK_CARDS_MAX).
 pub struct Peers {
     network: Arc<dyn Network>,
     pinned: Mutex<Pinned>,

@@ -15,9 +15,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use farthing_node::card::{Added, Card, CardError, NetworkFile, NetworkFileError, RoleName};
 use farthing_node::home::{Home, HomeError};
 use farthing_node::probe::ProcessProbe;
+use farthing_node::{
+    card::{Card, CardError, RoleName},
+    network_file::{Added, NetworkFile, NetworkFileError},
+};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde::{Deserialize, Serialize};
 use transport_support::{new_key, start};

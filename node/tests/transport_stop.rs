@@ -13,8 +13,11 @@ mod transport_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farthing_node::network::{Acted, Lane, Link, Network, NetworkError};
 use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use farthing_node::{
+    link::Link,
+    network::{Acted, Lane, Network, NetworkError},
+};
 use transport_support::*;
 
 #[tokio::test]

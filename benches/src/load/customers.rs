@@ -8,7 +8,7 @@ use farthing_client::{
 };
 use farthing_coin::Seed;
 use farthing_node::{
-    card::{NETWORK_FILE, NetworkFile},
+    network_file::{NETWORK_FILE, NetworkFile},
     quic::QuicNetwork,
 };
 use farthing_store::{

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Result;
 use farthing_coin::{Denomination, KeyId, PublicKey};
-use farthing_node::card::{NetworkFileError, RoleName};
+use farthing_node::{card::RoleName, network_file::NetworkFileError};
 use farthing_protocol::{limits::COINS_PER_REQUEST_MAX, money::Amount};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -16,8 +16,9 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
 use farthing_node::{
-    card::{Added, Card, NetworkFile, RoleName},
+    card::{Card, RoleName},
     home::files::create_private_dir,
+    network_file::{Added, NetworkFile},
     probe::ProcessProbe,
     quic::QuicNetwork,
     terminal::print_prompt,

@@ -11,8 +11,9 @@ use farthing_kit::{
     relay::{Counts, Gate, Relay, Way},
 };
 use farthing_node::{
-    card::{Card, NetworkFile, RoleName},
+    card::{Card, RoleName},
     network::{Lane, Network},
+    network_file::NetworkFile,
     quic::{ClientLimits, QuicNetwork},
 };
 use farthing_protocol::money::Amount;

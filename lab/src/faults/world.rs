@@ -11,7 +11,10 @@ use farthing_kit::{
     points::{Party, Points},
     relay::Relay,
 };
-use farthing_node::card::{Card, NetworkFile, RoleName};
+use farthing_node::{
+    card::{Card, RoleName},
+    network_file::NetworkFile,
+};
 use farthing_protocol::money::Amount;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::Value;

@@ -4,9 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::CONFIG_FILE;
-use crate::card::{CardError, NetworkFileError, RoleName};
+use super::file_names::CONFIG_FILE;
 use crate::quic::IdentityError;
+use crate::{
+    card::{CardError, RoleName},
+    network_file::NetworkFileError,
+};
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@
 //! | read, change, write of a program's own file, by many processes | [`lock`] |
 //! | directories and secrets for their owner alone | [`make_private`], [`exposed`] |
 
+mod durable;
 mod new_file;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use farthing_planted::{Defect, is_planted};
 
+pub use durable::{Mode, sync_dir};
 pub use new_file::NewFile;
 
 /// The file in a program's directory whose lock guards the read, change and write of its other files.
@@ -27,24 +29,6 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it looks again.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// Who may read a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Its owner alone (0600).
-    Secret,
-    /// Everybody who can see the directory (0644).
-    Public,
-}
-
-impl Mode {
-    fn bits(self) -> u32 {
-        match self {
-            Mode::Secret => 0o600,
-            Mode::Public => 0o644,
-        }
-    }
-}
 
 // ---- a program's own files ----------------------------------------------------------------------------------------
 
@@ -70,20 +54,6 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let mut new = NewFile::beside(path, mode)?;
     new.file().write_all(bytes)?;
     new.put_over(path)
-}
-
-/// Makes the names in `dir` durable.
-///
-/// # Errors
-/// What the operating system says.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    // The parent of a relative path of one part is the empty path.
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    File::open(dir)?.sync_all()
 }
 
 /// All of `path`, if it is at most `max_bytes` long.

@@ -1,15 +1,17 @@
 //! Doing what an operator asks: the node that runs does it, and when none runs, the command itself.
 
-use super::STORE_DIR;
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
-use crate::card::{NetworkFileError, RoleName};
 use crate::home::HomeError;
+use crate::{card::RoleName, network_file::NetworkFileError};
 use farthing_store::{Migration, Store, StoreError, StoreOptions};
 use serde::Serialize;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The folder of the store, in a node's directory.
+pub const STORE_DIR: &str = "store";
 
 /// How often a command looks again for a node that is just starting or stopping.
 const TRIES: u32 = 20;

@@ -1,8 +1,8 @@
 //! The commands that every node has.
 
-use super::administer::OperatorError;
+use super::administer::{OperatorError, STORE_DIR};
 use super::report::{EXIT_FAILED, Report};
-use super::{STORE_DIR, network, status};
+use super::{network, status};
 use crate::card::{Card, RoleName};
 use crate::home::Home;
 use clap::{Args, Subcommand};

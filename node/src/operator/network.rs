@@ -6,8 +6,11 @@
 use super::administer::OperatorError;
 use super::report::Report;
 use crate::admin::admin_call;
-use crate::card::{Added, Card, NetworkFile, RoleName};
 use crate::peers::Peers;
+use crate::{
+    card::{Card, RoleName},
+    network_file::{Added, NetworkFile},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -96,7 +99,7 @@ pub fn take_up(request: &Value, dir: Option<&Path>, peers: &Peers) -> Option<Res
 ///
 /// # Errors
 /// When it cannot be read; the cards stay as they are.
-pub(super) fn reload(dir: &Path, peers: &Peers) -> Result<usize, crate::card::NetworkFileError> {
+pub(super) fn reload(dir: &Path, peers: &Peers) -> Result<usize, crate::network_file::NetworkFileError> {
     let file = NetworkFile::load(dir)?;
     peers.set_cards(file.cards().to_vec());
     Ok(file.cards().len())

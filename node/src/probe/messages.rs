@@ -1,6 +1,6 @@
 //! Points around messages: a network and a service that reach them, and are otherwise those that they stand before.
 
-use super::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, MessageProbe, UNANSWERED};
+use super::message_probe::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, MessageProbe, UNANSWERED};
 use crate::{
     card::{Card, RoleName},
     network::{Channel, Lane, Network, NetworkError, Service},

@@ -1,7 +1,7 @@
 //! What a process passes to its store, its network and its service, so that they reach the points of its probe.
 
 use super::{
-    MessageProbe,
+    message_probe::MessageProbe,
     messages::{Asked, Asking},
     socket::{PROBE_VARIABLE, SocketProbe},
 };

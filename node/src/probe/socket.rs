@@ -5,7 +5,7 @@
 //! `merchant`, `wallet`), the point, and for points of messages the server and the question, such as `escrow hold`.
 //! It says what kind of thing happens, and nothing of whom or what it happens to.
 
-use super::MessageProbe;
+use super::message_probe::MessageProbe;
 use crate::card::RoleName;
 use farthing_store::probe::Probe;
 use std::{

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use quinn::{Connection, ConnectionError, ReadError, ReadToEndError, SendStream, VarInt, WriteError};
 
-use super::client::ClientLimits;
-use super::{Code, RETRY_AFTER_MAX_MS, millis};
+use super::client_limits::ClientLimits;
+use super::transport::{Code, RETRY_AFTER_MAX_MS, millis};
 use crate::network::{Acted, Channel, NetworkError};
 
 /// A connection to one server.

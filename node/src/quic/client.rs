@@ -5,46 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use farthing_protocol::wire::FRAME_MAX_BYTES;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ConnectionError, NoneTokenStore, TransportErrorCode, VarInt};
 use rustls::client::Resumption;
 
 use super::channel::QuicChannel;
+use super::client_limits::ClientLimits;
 use super::pinned::{Finding, PinnedVerifier};
-use super::{Code, KEEP_ALIVE_MS, PROVIDER, SERVER_NAME, millis, socket, transport};
+use super::socket;
+use super::transport::{Code, KEEP_ALIVE_MS, PROVIDER, SERVER_NAME, millis, transport};
 use crate::card::Card;
 use crate::network::{Channel, Lane, Network, NetworkError};
-
-/// How long a handshake may take (ms).
-pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 
 /// The TLS alert that a server sends when it knows none of the offered protocol names.
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// When a busy server that could not even say so should be tried again (ms).
 const REFUSED_RETRY_AFTER_MS: u64 = 500;
-
-/// What a client bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientLimits {
-    /// How long a handshake may take.
-    pub connect_timeout: Duration,
-    /// The longest request that is sent (bytes).
-    pub request_max_bytes: usize,
-    /// The longest reply that is read (bytes).
-    pub reply_max_bytes: usize,
-}
-
-impl Default for ClientLimits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_millis(CONNECT_TIMEOUT_MS),
-            request_max_bytes: FRAME_MAX_BYTES,
-            reply_max_bytes: FRAME_MAX_BYTES,
-        }
-    }
-}
 
 /// Where to send the datagrams for a card and a lane.
 type Dialer = dyn Fn(&Card, Lane) -> SocketAddr + Send + Sync;

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{PROVIDER, SERVER_NAME};
+use super::transport::{PROVIDER, SERVER_NAME};
 use crate::network::Lane;
 
 /// A certificate and its key.

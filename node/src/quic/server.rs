@@ -16,7 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::channel::Whole;
 use super::counts::ServerCounters;
-use super::{Code, IdentityError, STREAMS_PER_CONNECTION_MAX, ServerIdentity, transport};
+use super::identity::{IdentityError, ServerIdentity};
+use super::transport::{Code, STREAMS_PER_CONNECTION_MAX, transport};
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use farthing_store::entropy::{Entropy, SystemEntropy};

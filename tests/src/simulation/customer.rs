@@ -12,7 +12,7 @@ use farthing_client::{
     watch::Unwatched,
 };
 use farthing_coin::{PublicKey, Seed};
-use farthing_node::card::NetworkFile;
+use farthing_node::network_file::NetworkFile;
 use farthing_store::{StoreOptions, disk::MemoryDisk};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},

@@ -3,8 +3,9 @@
 use farthing_client::wallet::Wallet;
 use farthing_coin::Seed;
 use farthing_node::{
-    card::{Card, NetworkFile, RoleName},
+    card::{Card, RoleName},
     home::files::{Existing, Mode, NewFile, write_output},
+    network_file::NetworkFile,
     terminal::{json_line, one_line},
 };
 use farthing_protocol::{

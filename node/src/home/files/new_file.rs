@@ -1,6 +1,6 @@
 //! A file that is visible whole, or not at all.
 
-use super::{Mode, sync_dir};
+use super::durable::{Mode, sync_dir};
 use farthing_planted::{Defect, is_planted};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustix::fs::{AtFlags, CWD, OFlags, RawMode, RenameFlags, linkat, openat, renameat_with};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use farthing_coin::PublicKey;
 use farthing_planted::{Defect, is_planted};
 
-use super::{Card, RoleName};
+use crate::card::{Card, RoleName};
 use crate::home::files;
 
 /// The name of the file in its directory.

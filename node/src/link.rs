@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Acted, Channel, Lane, Network, NetworkError};
 use crate::card::Card;
+use crate::network::{Acted, Channel, Lane, Network, NetworkError};
 
 /// How long a link waits after the first failed connection before it tries again (ms). It doubles each time.
 pub const RECONNECT_FIRST_MS: u64 = 50;

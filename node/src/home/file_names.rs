@@ -1,0 +1,10 @@
+//! The names of the files in a node's directory.
+
+/// The file of the key that signs documents.
+pub const IDENTITY_KEY_FILE: &str = "identity.key";
+/// The file of the TLS certificate.
+pub const TLS_CERTIFICATE_FILE: &str = "tls.cert";
+/// The file of the TLS certificate's key.
+pub const TLS_KEY_FILE: &str = "tls.key";
+/// The file of the configuration.
+pub const CONFIG_FILE: &str = "config.json";

@@ -1,0 +1,37 @@
+//! Who may read a file, and names that survive a crash.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Its owner alone (0600).
+    Secret,
+    /// Everybody who can see the directory (0644).
+    Public,
+}
+
+impl Mode {
+    pub(super) fn bits(self) -> u32 {
+        match self {
+            Mode::Secret => 0o600,
+            Mode::Public => 0o644,
+        }
+    }
+}
+
+/// Makes the names in `dir` durable.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    // The parent of a relative path of one part is the empty path.
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    File::open(dir)?.sync_all()
+}
