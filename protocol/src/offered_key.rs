@@ -33,7 +33,7 @@ impl OfferedKey {
     /// comes from [`derive_ephemeral`](crate::seal::derive_ephemeral) for the same offer, and is used for no other.
     ///
     /// # Errors
-    /// [`SealError::PublicKey`](crate::seal::SealError::PublicKey) if `escrow` is not a point, or the identity.
+    /// [`SealError::PublicKey`] if `escrow` is not a point, or the identity.
     pub fn seal(
         ephemeral: &SecretKey,
         escrow: &PublicKey,
