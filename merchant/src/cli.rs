@@ -1,9 +1,11 @@
 //! The command line of the merchant.
 
-use crate::admin::{AdminRequest, SaleLine, answer, parse_id};
+use crate::admin::{AdminRequest, SaleLine, parse_id};
 use crate::cli_goods::{self, GoodsCommand};
-use crate::merchant::{Merchant, MerchantParts, Settings, check_currency};
+use crate::cli_home::{ask, open};
+use crate::merchant::{Merchant, MerchantParts, Settings};
 use crate::migrate::migrate;
+use crate::rows::check_currency;
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
 use anyhow::Result;
@@ -15,9 +17,7 @@ use farthing_node::home::files::{Existing, Mode, write_output};
 use farthing_node::logging::{self, LogFormat};
 pub use farthing_node::operator::STORE_DIR;
 use farthing_node::operator::lifecycle::{made, ready, with_port};
-use farthing_node::operator::{
-    self, Directory, NodeCommand, OperatorError, Report, administer, all_pages, with_store,
-};
+use farthing_node::operator::{self, Directory, NodeCommand, Report, all_pages};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
@@ -141,19 +141,6 @@ async fn execute(cli: Cli) -> Result<Report> {
         } => evidence(&dir, sale, output, Existing::by_force(force)).await,
         Command::SealingSecret { dir, sale_id } => sealing_secret(&dir, &sale_id),
     }
-}
-
-pub(crate) fn open(dir: &Path) -> Result<Home<Settings>> {
-    Ok(Home::open(dir, RoleName::Merchant)?)
-}
-
-/// Has the running node do what `request` asks, or does it itself when no node runs.
-pub(crate) async fn ask(dir: &Path, request: AdminRequest) -> Result<Value, OperatorError> {
-    administer(dir, &request, async || {
-        let shelf = Shelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
-        with_store(dir, migrate, |store| answer(store, &shelf, request.clone()))
-    })
-    .await
 }
 
 fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<Report> {

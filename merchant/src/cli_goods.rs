@@ -1,7 +1,7 @@
 //! The commands about goods.
 
 use crate::admin::AdminRequest;
-use crate::cli::{ask, open};
+use crate::cli_home::{ask, open};
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
 use crate::shelf::{Shelf, Shelved};

@@ -26,6 +26,7 @@ pub mod background;
 pub mod check;
 pub mod cli;
 mod cli_goods;
+mod cli_home;
 pub mod finish;
 mod learn;
 pub mod merchant;

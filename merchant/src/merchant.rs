@@ -1,14 +1,14 @@
 //! The merchant as a node: its keys, its store and shelf, and the banks and escrows that it works with.
 
-use crate::rows::KEY_LISTS;
+use crate::rows::{KEY_LISTS, check_currency};
 use crate::secret::MerchantSecret;
 use crate::shelf::Shelf;
-use farthing_coin::{PublicKey, SecretKey, is_currency};
+use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
-use farthing_protocol::limits::{CURRENCY_MAX_BYTES, DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
+use farthing_protocol::limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS};
 use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
@@ -66,19 +66,6 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-/// Refuses what no bank can call its currency.
-///
-/// # Errors
-/// A message for the operator.
-pub fn check_currency(currency: &str) -> Result<(), String> {
-    if !is_currency(currency) {
-        return Err(format!(
-            "`{currency}` is not a currency: give 1 to {CURRENCY_MAX_BYTES} printable ASCII characters"
-        ));
-    }
-    Ok(())
 }
 
 /// What a merchant is made of.

@@ -1,13 +1,12 @@
 //! What a merchant keeps on disk, besides the encrypted goods.
 
-use crate::merchant::check_currency;
-use farthing_coin::{PublicKey, Signed};
+use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
 use farthing_protocol::{
     decision::Committed,
     documents::{Abort, Contract, Hold, Settled},
     goods::GoodsSummary,
-    limits::{DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
+    limits::{CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
     money::Amount,
     offer::CatalogItem,
 };
@@ -167,3 +166,16 @@ pub const KEY_LISTS: KeyListTables = KeyListTables {
     roots: &KEY_LIST_ROOTS,
     epochs: &KEY_LIST_EPOCHS,
 };
+
+/// Refuses what no bank can call its currency.
+///
+/// # Errors
+/// A message for the operator.
+pub fn check_currency(currency: &str) -> Result<(), String> {
+    if !is_currency(currency) {
+        return Err(format!(
+            "`{currency}` is not a currency: give 1 to {CURRENCY_MAX_BYTES} printable ASCII characters"
+        ));
+    }
+    Ok(())
+}

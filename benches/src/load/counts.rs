@@ -2,7 +2,6 @@
 
 use crate::{customers::Customers, world::World};
 use anyhow::Result;
-use farthing_client::watch::{Event, Watch};
 use farthing_node::{operator::status::Status, usage::Usage};
 use farthing_store::StoreCounts;
 use serde::Serialize;
@@ -21,26 +20,6 @@ const QUIET_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Counts what wallets ask.
-#[derive(Debug, Default)]
-pub(crate) struct Asked {
-    questions: AtomicU64,
-    unanswered: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Watch for Asked {
-    fn see(&self, event: &Event) {
-        let counter = match event {
-            Event::Asked { .. } => &self.questions,
-            Event::Unanswered { .. } => &self.unanswered,
-            Event::Refused { .. } => &self.refused,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Who has taken it.
 pub(crate) const PARTIES: [&str; 4] = ["bank", "escrow", "merchant", "client"];

@@ -1,6 +1,6 @@
 //! The customers: real wallets, each with its own seed, account and coins, in one store whose syncs they share.
 
-use crate::{bars, counts::Asked, work::Work, world::World};
+use crate::{asked::Asked, bars, work::Work, world::World};
 use anyhow::{Context, Result};
 use farthing_client::{
     talk::Patience,

@@ -11,7 +11,7 @@ use farthing_coin::{
     Batch, Blinders, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey, SecretKey,
     Seed, Signature, Statement, Transcript, TranscriptExt, blind, recover,
 };
-use farthing_lab::demo::report::columns;
+use farthing_lab::demo::columns::columns;
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network, Service},

@@ -19,6 +19,7 @@
 #![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 
 mod args;
+mod asked;
 mod audit;
 mod bars;
 mod counts;

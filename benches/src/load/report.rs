@@ -2,7 +2,7 @@
 
 use crate::{counts::PARTIES, floor::Floor, least::LeastCost, run::Measured};
 use anyhow::Result;
-use farthing_lab::demo::report::columns;
+use farthing_lab::demo::columns::columns;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 

@@ -2,8 +2,8 @@
 //! decision. It is taken from what the nodes show their operators and from the customers' own coins.
 
 use super::{
+    columns::{amount, columns},
     customer::Customer,
-    report::{amount, columns},
     world::World,
 };
 use farthing_client::rows::{CoinStatus, Delivery};

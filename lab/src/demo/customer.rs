@@ -7,13 +7,19 @@ use farthing_client::{
     rows::Delivery,
     wallet::{Surroundings, Wallet},
 };
+use farthing_coin::Seed;
 use farthing_kit::{
+    books::{Decided, decisions},
     error::{DemoError, must},
     script::Script,
 };
-use farthing_node::card::RoleName;
+use farthing_node::{card::RoleName, network_file::NetworkFile};
 use farthing_protocol::money::Amount;
-use farthing_store::{StoreOptions, clock::SystemClock, entropy::SystemEntropy};
+use farthing_store::{
+    StoreOptions,
+    clock::SystemClock,
+    entropy::{Entropy, SystemEntropy},
+};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
@@ -258,5 +264,41 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
         }
         one.consume(count);
         other.consume(count);
+    }
+}
+
+impl World {
+    /// What the escrow has decided about a purchase of this customer.
+    ///
+    /// # Errors
+    /// When the escrow does not answer its operator.
+    pub async fn decision(&self, of: &Customer, number: u64) -> Result<Option<Decided>, DemoError> {
+        Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
+    }
+
+    /// A new customer, whose account the cash desk credits with `cash`.
+    ///
+    /// # Errors
+    /// When the wallet cannot be made, or the bank refuses.
+    pub async fn customer(&self, name: &'static str, cash: Amount) -> Result<Customer, DemoError> {
+        let dir = self.dir.join(name);
+        let entropy: &dyn Entropy = &SystemEntropy;
+        let seed = Seed::generate(&mut entropy.rng());
+        Wallet::create(&dir, &seed).map_err(of(name))?;
+        let mut cards = NetworkFile::load(&dir).map_err(|why| of(name)(why.into()))?;
+        for node in [&self.bank, &self.escrow, &self.merchant] {
+            cards
+                .add(node.card().clone())
+                .map_err(|why| of(name)(why.into()))?;
+        }
+        let customer = Customer::open(name, dir, &self.lines)?;
+        let account = customer.account()?;
+        self.bank
+            .admin(&["account", "open"], &[&account, "--name", name])
+            .await?;
+        self.bank
+            .admin(&["account", "credit"], &[&account, &cash.to_string()])
+            .await?;
+        Ok(customer)
     }
 }

@@ -12,6 +12,7 @@
 //! | what is printed | [`report`] |
 
 pub mod audit;
+pub mod columns;
 pub mod customer;
 pub mod report;
 pub mod steps;

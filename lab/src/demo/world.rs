@@ -1,11 +1,9 @@
 //! The world of the demonstration: a bank, an escrow and a merchant as processes of their own, customers with their
 //! wallets, and between the customers and the nodes a network that can be told to lose things.
 
-use super::customer::{Customer, of};
-use farthing_client::{buy::Parties, wallet::Wallet};
-use farthing_coin::Seed;
+use farthing_client::buy::Parties;
 use farthing_kit::{
-    books::{Books, Decided, decisions},
+    books::Books,
     error::DemoError,
     nodes::Node,
     relay::{Counts, Gate, Relay, Way},
@@ -13,11 +11,9 @@ use farthing_kit::{
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network},
-    network_file::NetworkFile,
     quic::{ClientLimits, QuicNetwork},
 };
 use farthing_protocol::money::Amount;
-use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -193,40 +189,6 @@ impl World {
     /// As [`Books::of`].
     pub async fn credited(&self) -> Result<Amount, DemoError> {
         Ok(self.books().await?.balance(&self.merchant_account))
-    }
-
-    /// What the escrow has decided about a purchase of this customer.
-    ///
-    /// # Errors
-    /// When the escrow does not answer its operator.
-    pub async fn decision(&self, of: &Customer, number: u64) -> Result<Option<Decided>, DemoError> {
-        Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
-    }
-
-    /// A new customer, whose account the cash desk credits with `cash`.
-    ///
-    /// # Errors
-    /// When the wallet cannot be made, or the bank refuses.
-    pub async fn customer(&self, name: &'static str, cash: Amount) -> Result<Customer, DemoError> {
-        let dir = self.dir.join(name);
-        let entropy: &dyn Entropy = &SystemEntropy;
-        let seed = Seed::generate(&mut entropy.rng());
-        Wallet::create(&dir, &seed).map_err(of(name))?;
-        let mut cards = NetworkFile::load(&dir).map_err(|why| of(name)(why.into()))?;
-        for node in [&self.bank, &self.escrow, &self.merchant] {
-            cards
-                .add(node.card().clone())
-                .map_err(|why| of(name)(why.into()))?;
-        }
-        let customer = Customer::open(name, dir, &self.lines)?;
-        let account = customer.account()?;
-        self.bank
-            .admin(&["account", "open"], &[&account, "--name", name])
-            .await?;
-        self.bank
-            .admin(&["account", "credit"], &[&account, &cash.to_string()])
-            .await?;
-        Ok(customer)
     }
 
     /// Kills all nodes and waits until they are gone.

@@ -36,7 +36,7 @@ use farthing_node::{
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use indicatif::{ProgressBar, ProgressStyle};
-use run::{Ended, Outcome, Plan, Progress, Results};
+use run::{Ended, Outcome, Plan, Progress, Results, tally};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -146,23 +146,6 @@ fn violated(results: &Results) -> impl Iterator<Item = &Ended> {
 
 fn name(ended: &Ended) -> String {
     ended.cell.as_ref().map(ToString::to_string).unwrap_or_default()
-}
-
-/// How many cells have ended each way, by what it is called.
-#[must_use]
-pub fn tally(results: &Results) -> Vec<(&'static str, usize)> {
-    let count =
-        |which: fn(&Outcome) -> bool| results.cells.iter().filter(|cell| which(&cell.outcome)).count();
-    vec![
-        ("bought", count(|it| matches!(it, Outcome::Bought))),
-        (
-            "bought after retry",
-            count(|it| matches!(it, Outcome::Retried(_))),
-        ),
-        ("coins back", count(|it| matches!(it, Outcome::CoinsBack(_)))),
-        ("not run", count(|it| matches!(it, Outcome::NotRun(_)))),
-        ("violated", count(|it| matches!(it, Outcome::Violated(_)))),
-    ]
 }
 
 fn text(results: &Results, seed: u64, out: &Path) -> String {

@@ -4,13 +4,14 @@
 //! data in the page (see [`data`]), which `page/script.js` draws.
 
 pub mod data;
+mod look;
 
 use super::{
     matrix::{Fault, Place, Route},
-    run::{Ended, Outcome, Results, is_message},
-    tally,
+    run::{Outcome, Results, is_message, tally},
 };
 use jiff::Timestamp;
+use look::look;
 use std::{
     collections::BTreeMap,
     fmt::{Display, Write},
@@ -80,17 +81,6 @@ impl Html {
     fn text(&mut self, open: &str, text: &str) {
         let tag = open.split(' ').next().unwrap_or_default();
         self.raw(format_args!("<{open}>{}</{tag}>", escape(text)));
-    }
-}
-
-/// How an outcome looks: its class, its sign, and its word.
-fn look(outcome: &Outcome) -> (&'static str, &'static str, &'static str) {
-    match outcome {
-        Outcome::Bought => ("bought", "✓", "bought"),
-        Outcome::Retried(_) => ("retried", "↻", "bought after retry"),
-        Outcome::CoinsBack(_) => ("back", "↩", "coins back"),
-        Outcome::NotRun(_) => ("not-run", "–", "not run"),
-        Outcome::Violated(_) => ("violated", "✗", "violated"),
     }
 }
 
@@ -312,22 +302,6 @@ fn faults(html: &mut Html) {
          holds whose deadline has passed (half a day later), are no part of these purchases.",
     );
     html.raw("</section>\n");
-}
-
-/// A run as the page shows it on top of its steps.
-fn heading(ended: &Ended) -> (String, String, String) {
-    match &ended.cell {
-        None => (
-            ended.route.title().to_owned(),
-            "without a fault".to_owned(),
-            ended.route.about().to_owned(),
-        ),
-        Some(cell) => (
-            cell.place.to_string(),
-            cell.fault.name().to_owned(),
-            cell.fault.about().to_owned(),
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -356,5 +356,22 @@ pub fn is_message(place: &Place) -> bool {
     matches!(place.what, What::Message { .. })
 }
 
+/// How many cells have ended each way, by what it is called.
+#[must_use]
+pub fn tally(results: &Results) -> Vec<(&'static str, usize)> {
+    let count =
+        |which: fn(&Outcome) -> bool| results.cells.iter().filter(|cell| which(&cell.outcome)).count();
+    vec![
+        ("bought", count(|it| matches!(it, Outcome::Bought))),
+        (
+            "bought after retry",
+            count(|it| matches!(it, Outcome::Retried(_))),
+        ),
+        ("coins back", count(|it| matches!(it, Outcome::CoinsBack(_)))),
+        ("not run", count(|it| matches!(it, Outcome::NotRun(_)))),
+        ("violated", count(|it| matches!(it, Outcome::Violated(_)))),
+    ]
+}
+
 #[cfg(test)]
 mod tests;

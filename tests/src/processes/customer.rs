@@ -1,9 +1,9 @@
 //! A customer: her wallet's command line, and her lines to the nodes.
 
 use super::{
+    goods::POSTCARD,
     lines::Lines,
     run::{Running, Said, run, until},
-    world::POSTCARD,
 };
 use farthing_kit::program::{CUSTOMER, ROLE_COMMAND};
 use farthing_node::{

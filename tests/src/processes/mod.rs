@@ -16,6 +16,7 @@
 
 pub mod customer;
 pub mod executioner;
+pub mod goods;
 pub mod hosts;
 pub mod lines;
 pub mod node;

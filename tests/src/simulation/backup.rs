@@ -1,7 +1,7 @@
 //! Backups of the bank and the escrows, and machines that are set up anew from an older one: by what its peers remember a
 //! node notices it, and decides and pays nothing until its operator has put the newest journal in place.
 
-use super::{machine::Death, party::Party, server::STORE, world::World};
+use super::{foundation::STORE, machine::Death, party::Party, world::World};
 use farthing_bank::rows::HEADS as HEADS_OF_ESCROWS;
 use farthing_coin::PublicKey;
 use farthing_escrow::rows::HEADS as HEADS_OF_BANKS;

@@ -2,9 +2,12 @@
 //!
 //! A [`Cheat`] decides about each question: it passes it on, changes the answer, or makes one up and signs it. What it
 //! does not touch the honest server behind it answers, so that a cheat is as long as what it does wrong. To add one,
-//! implement [`Cheat`], put it in front with [`World::cheat`], and say in `tests/tests/cheats.rs` what has to hold.
+//! implement [`Cheat`], put it in front with [`World::cheat`](super::world::World::cheat), and say in `tests/tests/cheats.rs` what has to hold.
 
-use super::{denials::deny, party::Party, world::World};
+use super::{
+    denials::deny,
+    front::{Cheat, Honest, refuse},
+};
 use async_trait::async_trait;
 use farthing_coin::{Coin, Document, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_escrow::settle::GATHER_MS;
@@ -39,78 +42,12 @@ use std::{
     time::Duration,
 };
 
-/// The honest server behind a cheat.
-pub struct Honest(Arc<dyn Service>);
-
-impl Honest {
-    /// What it answers.
-    pub async fn answer(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.0.call(lane, request).await
-    }
-}
-
-/// What a cheat does with a question.
-#[async_trait]
-pub trait Cheat: Send + Sync + 'static {
-    /// The answer.
-    async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8>;
-}
-
-struct Front<C> {
-    honest: Honest,
-    cheat: Arc<C>,
-}
-
-#[async_trait]
-impl<C: Cheat> Service for Front<C> {
-    async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
-        self.cheat.answer(&self.honest, lane, request).await
-    }
-}
-
-impl World {
-    /// Puts a cheat in front of a server, until it is restarted or [`honest`](World::honest) again.
-    pub fn cheat<C: Cheat>(&self, party: Party, cheat: C) -> Arc<C> {
-        let cheat = Arc::new(cheat);
-        let front = Front {
-            honest: Honest(self.service(party)),
-            cheat: cheat.clone(),
-        };
-        self.answer(party, Arc::new(front));
-        cheat
-    }
-
-    /// The server behind a cheat answers for itself again.
-    pub fn honest(&self, party: Party) {
-        self.answer(party, self.service(party));
-    }
-
-    fn answer(&self, party: Party, service: Arc<dyn Service>) {
-        let identity = self.foundation.key(party).public();
-        self.network
-            .attach(identity, party, service, self.machine(party).life());
-    }
-
-    fn service(&self, party: Party) -> Arc<dyn Service> {
-        match party {
-            Party::Bank => self.bank(),
-            Party::Escrow(number) => self.escrow(number),
-            Party::Merchant(number) => self.merchant(number),
-            Party::Customer(_) | Party::Stranger => panic!("nobody asks a {party}"),
-        }
-    }
-}
-
 /// The reply to a question of type `C`, changed where it is no refusal.
 fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -> Vec<u8> {
     match C::decode_reply(&reply) {
         Ok(Ok(answer)) => encode_reply(&Ok(change(answer))),
         _ => reply,
     }
-}
-
-pub(super) fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
-    encode_reply::<()>(&Err(refusal.into()))
 }
 
 // ---- escrows that say nothing -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ use farthing_client::{
 };
 use farthing_coin::{PublicKey, Seed};
 use farthing_node::network_file::NetworkFile;
+use farthing_protocol::money::Amount;
 use farthing_store::{StoreOptions, disk::MemoryDisk};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -167,5 +168,16 @@ impl Customer {
     /// Her wallet's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+impl World {
+    /// A customer with an account of `amount`, and her wallet's directory and disk.
+    pub async fn customer(self: &Arc<Self>, name: &str, amount: Amount) -> Customer {
+        let customer = Customer::new(self, name, &self.foundation.seed_of(name));
+        let account = customer.account();
+        self.open_account(account, name).await;
+        self.pay_in(account, amount, name).await;
+        customer
     }
 }

@@ -1,6 +1,6 @@
 //! Banks that cheat about what they deny, and an escrow that makes a denial up.
 
-use super::cheats::{Cheat, Honest, refuse};
+use super::front::{Cheat, Honest, refuse};
 use async_trait::async_trait;
 use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed};
 use farthing_node::network::Lane;

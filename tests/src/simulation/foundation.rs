@@ -1,10 +1,6 @@
 //! What never changes of a world: who its servers are, and what its merchants sell.
 
-use super::{
-    machine::Machine,
-    party::Party,
-    server::{STORE, Server},
-};
+use super::party::Party;
 use farthing_coin::{SecretKey, Seed};
 use farthing_merchant::{
     rows::Item,
@@ -23,9 +19,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use tempfile::TempDir;
+
+/// Where every server's store is on its own disk.
+pub const STORE: &str = "/store";
 
 /// What every merchant calls what he sells.
 pub const ITEM: &str = "a picture";
@@ -70,7 +68,7 @@ pub struct Foundation {
     pub seed: u64,
     /// How many of each there are.
     pub population: Population,
-    identities: BTreeMap<Party, (Card, [u8; 32])>,
+    pub(super) identities: BTreeMap<Party, (Card, [u8; 32])>,
     homes: TempDir,
 }
 
@@ -134,12 +132,6 @@ impl Foundation {
     /// Everybody's cards.
     pub fn cards(&self) -> Vec<Card> {
         self.identities.values().map(|(card, _)| card.clone()).collect()
-    }
-
-    /// A server that does not run yet.
-    pub fn server<R>(&self, party: Party, machine: Arc<Machine>) -> Server<R> {
-        let (card, key) = self.identities[&party].clone();
-        Server::new(card, key, machine)
     }
 
     /// A server's identity key.

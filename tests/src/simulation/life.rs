@@ -6,10 +6,10 @@
 //! unit, and to know every purchase that a merchant was paid for.
 
 use super::{
-    cheats::{Cheat, Honest},
     customer::Customer,
     dice::Dice,
     foundation::{ITEM, Population},
+    front::{Cheat, Honest},
     numbers::RefusesExchanges,
     party::Party,
     shopper::is_surprising,

@@ -25,6 +25,7 @@ pub mod denials;
 pub mod dice;
 pub mod fault;
 pub mod foundation;
+pub mod front;
 pub mod life;
 pub mod machine;
 pub mod network;

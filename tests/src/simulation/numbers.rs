@@ -2,9 +2,9 @@
 //! panics where a promise is broken, and says which.
 
 use super::{
-    cheats::{Cheat, Honest},
     customer::Customer,
     foundation::ITEM,
+    front::{Cheat, Honest},
     network::Sent,
     party::Party,
     shopping::{FUNDS, WITHDRAWN, is_delivery, picture, restored},

@@ -2,9 +2,9 @@
 //! Each panics where a promise is broken, and says which.
 
 use super::{
-    cheats::{Cheat, Honest, refuse},
     customer::Customer,
     foundation::{ITEM, Population},
+    front::{Cheat, Honest, refuse},
     network::Sent,
     party::Party,
     shopping::{

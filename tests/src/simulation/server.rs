@@ -1,9 +1,10 @@
 //! The servers of a world: what lasts of each, and how it is started.
 
 use super::{
-    foundation::Foundation,
+    foundation::{Foundation, STORE},
     machine::{Died, Life, Machine},
     network::MemoryNetwork,
+    party::Party,
 };
 use farthing_bank::{
     bank::{Bank, BankParts},
@@ -33,9 +34,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::task::JoinHandle;
-
-/// Where every server's store is on its own disk.
-pub const STORE: &str = "/store";
 
 /// A server: its identity, its machine, and what runs on it.
 pub struct Server<R> {
@@ -99,6 +97,14 @@ impl<R> Server<R> {
         network.detach(&self.card.identity);
         self.machine.disk.kill();
         self.set(None);
+    }
+}
+
+impl Foundation {
+    /// A server that does not run yet.
+    pub fn server<R>(&self, party: Party, machine: Arc<Machine>) -> Server<R> {
+        let (card, key) = self.identities[&party].clone();
+        Server::new(card, key, machine)
     }
 }
 

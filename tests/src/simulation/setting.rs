@@ -1,9 +1,9 @@
 //! A setting: one world in virtual time and one customer with coins, as tests of cheats begin.
 
 use super::{
-    cheats::Cheat,
     customer::Customer,
     foundation::{ITEM, Population},
+    front::Cheat,
     local,
     party::Party,
     world::World,

@@ -3,10 +3,10 @@
 use super::{
     customer::Customer,
     foundation::ITEM,
+    foundation::STORE,
     machine::Death,
     network::Sent,
     party::Party,
-    server::STORE,
     shopping::{WITHDRAWN, is_delivery, is_hold_at_bank, picture, stuck_purchase, withdrawn_in},
     world::World,
 };

@@ -3,9 +3,9 @@
 use super::{
     backup::Backups,
     dice::Dice,
+    foundation::STORE,
     machine::{CrashPoint, Death, START_POINTS, WRITE_POINTS},
     party::Party,
-    server::STORE,
     world::World,
 };
 use farthing_store::{Store, StoreError, StoreOptions, verify};

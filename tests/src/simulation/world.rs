@@ -1,7 +1,6 @@
 //! A world: a bank, escrows, merchants, customers, and the network between them.
 
 use super::{
-    customer::Customer,
     foundation::{Foundation, Population},
     machine::{Death, Machine},
     network::{MemoryNetwork, Power},
@@ -102,7 +101,7 @@ impl World {
     }
 
     /// Another world that goes on from where this one stands, as far as it is written to disks: the same servers, each
-    /// with a copy of its disk, and nobody's faults. Wallets go along with [`Customer::fork`].
+    /// with a copy of its disk, and nobody's faults. Wallets go along with [`Customer::fork`](super::customer::Customer::fork).
     pub async fn fork(&self) -> Arc<World> {
         let disk = |party| self.machine(party).disk.copy();
         Self::upon(self.foundation.clone(), self.clock.now_ms(), disk).await
@@ -360,15 +359,6 @@ impl World {
             }))
             .await
             .expect("cash");
-    }
-
-    /// A customer with an account of `amount`, and her wallet's directory and disk.
-    pub async fn customer(self: &Arc<Self>, name: &str, amount: Amount) -> Customer {
-        let customer = Customer::new(self, name, &self.foundation.seed_of(name));
-        let account = customer.account();
-        self.open_account(account, name).await;
-        self.pay_in(account, amount, name).await;
-        customer
     }
 }
 

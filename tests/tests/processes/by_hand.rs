@@ -2,8 +2,9 @@
 
 use crate::{coins, world};
 use farthing_tests::processes::{
+    goods::{POSTCARD, PRICE},
     run::until,
-    world::{POSTCARD, PRICE, WITHDRAWN},
+    world::WITHDRAWN,
 };
 use serde_json::json;
 use std::fs;

@@ -3,10 +3,11 @@
 
 use crate::{PROGRAM, world};
 use farthing_tests::processes::{
+    goods::POSTCARD,
     run::tell,
     seed::fresh_seed,
     soak::{self, Plan},
-    world::{POSTCARD, World},
+    world::World,
 };
 use std::{
     fs,

@@ -1,7 +1,7 @@
 //! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
 
 use crate::{in_parallel, world};
-use farthing_tests::processes::{node::Node, run::until, world::POSTCARD};
+use farthing_tests::processes::{goods::POSTCARD, node::Node, run::until};
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,

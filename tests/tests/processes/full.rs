@@ -4,8 +4,9 @@ use crate::PROGRAM;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::Customer,
+    goods::{POSTCARD, PRICE},
     run::{tell, until},
-    world::{Layout, POSTCARD, PRICE, World},
+    world::{Layout, World},
 };
 use std::{
     fs::{self, OpenOptions},

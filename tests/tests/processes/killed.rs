@@ -5,8 +5,8 @@ use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::{Customer, Moment},
+    goods::{FILM, FILM_BYTES, POSTCARD, PRICE},
     run::until,
-    world::{FILM, FILM_BYTES, POSTCARD, PRICE},
 };
 use std::time::{Duration, Instant};
 

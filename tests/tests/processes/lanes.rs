@@ -13,7 +13,7 @@ use farthing_protocol::{
     refusal::{Refusal, RequestFault},
     restore::{AccountRequest, BucketRequest, Prefix, Shelf},
 };
-use farthing_tests::processes::{customer::Customer, tap::Tap, world::POSTCARD};
+use farthing_tests::processes::{customer::Customer, goods::POSTCARD, tap::Tap};
 
 fn is_wrong_lane<C: Call>(reply: &[u8]) -> bool {
     let refusal = C::decode_reply(reply).unwrap().err();

@@ -4,10 +4,11 @@ use crate::{in_parallel, world};
 use farthing_kit::faults::Draws;
 use farthing_tests::processes::{
     customer::Customer,
+    goods::{POSTCARD, PRICE},
     lines::{WAYS, spoil},
     run::tell,
     seed::fresh_seed,
-    world::{POSTCARD, PRICE, World},
+    world::World,
 };
 use std::{fs, thread};
 

@@ -3,7 +3,7 @@
 use crate::world;
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
-use farthing_tests::processes::{customer::Moment, run::until, world::POSTCARD};
+use farthing_tests::processes::{customer::Moment, goods::POSTCARD, run::until};
 use std::{fs, thread, time::Duration};
 
 #[test]

@@ -4,9 +4,10 @@ use crate::PROGRAM;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     customer::{Customer, Moment, SILENT},
+    goods::POSTCARD,
     hosts::Hosts,
     run::tell,
-    world::{Layout, POSTCARD, World},
+    world::{Layout, World},
 };
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
 

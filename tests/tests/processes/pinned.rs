@@ -9,11 +9,7 @@ use farthing_node::{
     home::{TLS_CERTIFICATE_FILE, TLS_KEY_FILE},
     network::Lane,
 };
-use farthing_tests::processes::{
-    customer::Customer,
-    node::Node,
-    world::{POSTCARD, World},
-};
+use farthing_tests::processes::{customer::Customer, goods::POSTCARD, node::Node, world::World};
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},

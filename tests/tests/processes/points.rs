@@ -11,9 +11,10 @@ use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{
     customer::Customer,
     executioner::{Executioner, Place},
+    goods::{POSTCARD, PRICE},
     run::{tell, until},
     seed::fresh_seed,
-    world::{Layout, POSTCARD, PRICE, World},
+    world::{Layout, World},
 };
 use std::{
     collections::BTreeMap,

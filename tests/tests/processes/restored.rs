@@ -5,7 +5,7 @@ use farthing_node::{
     card::RoleName::{self, Bank, Escrow},
     history::witness::COMPARE_MS,
 };
-use farthing_tests::processes::{node::Node, run::until, world::POSTCARD};
+use farthing_tests::processes::{goods::POSTCARD, node::Node, run::until};
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 

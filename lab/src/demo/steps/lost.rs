@@ -2,8 +2,9 @@
 
 use super::{
     super::{
+        columns::amount,
         customer::Customer,
-        report::{Label, Report, Summary, amount},
+        report::{Label, Report, Summary},
         world::World,
     },
     ACTED_TIMEOUT, Before, LOSSES_MAX, charged_once, lose, lose_once_held, must_be, times,

@@ -2,8 +2,9 @@
 
 use super::{
     super::{
+        columns::amount,
         customer::Customer,
-        report::{Label, Report, Summary, amount},
+        report::{Label, Report, Summary},
         world::World,
     },
     Before, charged_once, count, must_be,

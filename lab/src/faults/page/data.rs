@@ -8,7 +8,7 @@ use super::{
         story::{Kind, Step},
         world::PARTIES,
     },
-    heading, look,
+    look::{heading, look},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use super::{
     super::{
         audit::Check,
         matrix::{Cell, What, cells},
+        run::Ended,
         story::{Kind, Step},
     },
     *,

@@ -13,7 +13,7 @@ pub mod tally;
 
 use super::world::World;
 use farthing_kit::faults::Draws;
-use owner::Owner;
+use owner::{ALBUM, Owner, PRINT};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -23,14 +23,8 @@ use std::{
 };
 use tally::{Counted, Tally};
 
-/// What is sold beside the postcard: large enough to be fetched in several pieces.
-pub const ALBUM: &str = "An album";
-
 /// How large the album is (bytes).
 const ALBUM_BYTES: usize = 3 * 1024 * 1024 / 2;
-
-/// What is sold on offers that are sealed.
-pub const PRINT: &str = "A print";
 
 /// How large the print is (bytes).
 const PRINT_BYTES: usize = 40 * 1024;

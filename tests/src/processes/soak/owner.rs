@@ -1,12 +1,13 @@
 //! What the owner of one wallet does in a soak, with the commands that she has, and her wallet's process is killed now
 //! and then.
 
-use super::{ALBUM, PRINT, tally::Tally};
+use super::tally::Tally;
 use crate::processes::{
     customer::{Customer, SILENT},
+    goods::{POSTCARD, PRICE},
     lines::Lines,
     run::Said,
-    world::{POSTCARD, PRICE, World},
+    world::World,
 };
 use farthing_kit::faults::Draws;
 use serde_json::Value;
@@ -18,6 +19,12 @@ use std::{
     },
     time::Duration,
 };
+
+/// What is sold beside the postcard: large enough to be fetched in several pieces.
+pub const ALBUM: &str = "An album";
+
+/// What is sold on offers that are sealed.
+pub const PRINT: &str = "A print";
 
 /// How long her wallet waits for anyone while processes die (s).
 const PATIENCE: &str = "4";
