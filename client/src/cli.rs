@@ -14,12 +14,11 @@
 //! | wallets: making, restoring, opening them; cards | `setup` |
 //! | coins and accounts | `money` |
 //! | what is for sale, and buying it | `catalog`, `purchases` |
-//! | evidence, and bytes as hex in it | `receipt`, `hexed` |
+//! | evidence | `receipt` |
 
 mod args;
 mod catalog;
 mod exit;
-mod hexed;
 mod money;
 mod purchases;
 mod receipt;

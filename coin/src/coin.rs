@@ -25,10 +25,13 @@ pub struct Coin {
     /// m = P = k G, the coin's own key and the message that was signed blindly.
     pub public: PublicKey,
     /// R', an encoded point.
+    #[serde(with = "crate::hex_bytes")]
     pub r: [u8; 32],
     /// z', an encoded scalar.
+    #[serde(with = "crate::hex_bytes")]
     pub z: [u8; 32],
     /// y', an encoded scalar other than zero.
+    #[serde(with = "crate::hex_bytes")]
     pub y: [u8; 32],
 }
 

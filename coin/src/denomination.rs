@@ -12,7 +12,7 @@ use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 /// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
 /// and until when.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyId(pub [u8; 32]);
+pub struct KeyId(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
 
 hex32!(KeyId);
 

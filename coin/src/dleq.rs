@@ -24,10 +24,13 @@ use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedPoint {
     /// D, an encoded point other than the identity.
+    #[serde(with = "crate::hex_bytes")]
     pub point: [u8; 32],
     /// e, an encoded scalar.
+    #[serde(with = "crate::hex_bytes")]
     pub challenge: [u8; 32],
     /// s, an encoded scalar.
+    #[serde(with = "crate::hex_bytes")]
     pub response: [u8; 32],
 }
 

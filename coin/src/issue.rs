@@ -26,14 +26,16 @@ pub struct Nonces {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Commitment {
     /// A = a G, an encoded point.
+    #[serde(with = "crate::hex_bytes")]
     pub a: [u8; 32],
     /// B = b G + y H, an encoded point.
+    #[serde(with = "crate::hex_bytes")]
     pub b: [u8; 32],
 }
 
 /// The wallet's message: the blinded challenge c, an encoded scalar.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Challenge(pub [u8; 32]);
+pub struct Challenge(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
 
 hex32!(Challenge);
 
@@ -41,10 +43,13 @@ hex32!(Challenge);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Response {
     /// z = a + (c + y^5) x.
+    #[serde(with = "crate::hex_bytes")]
     pub z: [u8; 32],
     /// b, which opens B.
+    #[serde(with = "crate::hex_bytes")]
     pub b: [u8; 32],
     /// y, which opens B; never zero.
+    #[serde(with = "crate::hex_bytes")]
     pub y: [u8; 32],
 }
 

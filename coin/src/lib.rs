@@ -24,6 +24,7 @@
 //! | [`coin`](Coin) | the coin and its verification |
 //! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
 //! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
+//! | [`hex_bytes`] | bytes as hex where people read them |
 //! | [`bounded`] | bounds of lists and texts in decoders |
 
 mod batch;
@@ -36,6 +37,7 @@ mod dleq;
 mod document;
 mod encoding;
 mod generators;
+pub mod hex_bytes;
 mod issue;
 mod keylist;
 mod seed;

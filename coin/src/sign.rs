@@ -21,7 +21,7 @@ use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 /// Any 32 bytes are accepted here; that they encode a point other than the identity is checked by whoever uses
 /// the key, or by [`check`](PublicKey::check).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PublicKey(pub [u8; 32]);
+pub struct PublicKey(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
 
 hex32!(PublicKey);
 
@@ -48,8 +48,10 @@ pub struct Statement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     /// S, an encoded point other than the identity.
+    #[serde(with = "crate::hex_bytes")]
     pub commitment: [u8; 32],
     /// s, an encoded scalar.
+    #[serde(with = "crate::hex_bytes")]
     pub response: [u8; 32],
 }
 

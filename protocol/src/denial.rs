@@ -53,6 +53,7 @@ pub struct Denial {
     /// What kind of request it is.
     pub kind: RequestKind,
     /// The digest of the whole request.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub request: [u8; 32],
     /// Why.
     pub cause: DenialCause,

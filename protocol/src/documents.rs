@@ -25,7 +25,7 @@ use std::fmt;
 
 /// A digest that names a purchase: the digest of its [`Terms`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PurchaseId(pub [u8; 32]);
+pub struct PurchaseId(#[serde(with = "farthing_coin::hex_bytes")] pub [u8; 32]);
 
 impl fmt::Display for PurchaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,6 +58,7 @@ pub struct AcceptedBank {
     /// The merchant's account at this bank.
     pub account: PublicKey,
     /// The digest of the bank's key list as the merchant sees it.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub key_list_digest: [u8; 32],
 }
 
@@ -67,8 +68,10 @@ pub struct Offer {
     /// The merchant's identity key.
     pub merchant: PublicKey,
     /// Names this offer; random, and what its goods key is derived from.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub sale_id: [u8; 32],
     /// Names the item in the merchant's catalogue.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub item_id: [u8; 32],
     /// The item's title.
     #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
@@ -84,12 +87,15 @@ pub struct Offer {
     /// The size of the encrypted goods (bytes).
     pub encrypted_bytes: u64,
     /// SHA-256 of salt and goods.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub goods_digest: [u8; 32],
     /// SHA-256 of the encrypted goods.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub encrypted_digest: [u8; 32],
     /// The content key of the goods, wrapped under this sale's goods key.
     pub wrapped_key: WrappedKey,
     /// Commitment to this sale's goods key.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub key_commitment: [u8; 32],
     /// The price.
     pub price: Amount,
@@ -244,12 +250,15 @@ pub struct Terms {
     /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
     pub deadline_ms: u64,
     /// [`coins_digest`] of the ordered coins.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub coins_digest: [u8; 32],
     /// The customer's key for this purchase alone.
     pub purchase_key: PublicKey,
     /// The digest of the offer, which the bank never sees.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub private_digest: [u8; 32],
     /// [`note_digest`] of the customer's note to herself, which the bank keeps with the hold.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub note_digest: [u8; 32],
 }
 
@@ -376,6 +385,7 @@ pub struct EarlierUse {
     /// What for.
     pub operation: CoinUse,
     /// The purchase id, or the digest of the exchange.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub digest: [u8; 32],
     /// By the coin's key.
     pub authorization: Signature,
@@ -408,6 +418,7 @@ pub struct BankHold {
     /// The escrow whose decision the bank will obey.
     pub escrow: PublicKey,
     /// The coins.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub coins_digest: [u8; 32],
     /// What they are worth.
     pub total: Amount,
@@ -495,6 +506,7 @@ pub struct Receipt {
     /// The bank that pays.
     pub bank: PublicKey,
     /// The coins that pay.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub coins_digest: [u8; 32],
     /// The account that is credited.
     pub account: PublicKey,
@@ -525,6 +537,7 @@ pub struct Commit {
     /// The bank that pays.
     pub bank: PublicKey,
     /// The coins that pay.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub coins_digest: [u8; 32],
     /// The account that is credited.
     pub account: PublicKey,
@@ -725,8 +738,10 @@ impl Settled {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// The request.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub request_id: [u8; 32],
     /// The account that was debited, or the digest of the coins that were taken in.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub source: [u8; 32],
     /// The denomination key of each new coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]

@@ -52,7 +52,7 @@ macro_rules! secret_key {
         ///
         /// Wiped on drop, redacted in `Debug`, compared in constant time.
         #[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
-        pub struct $name([u8; 32]);
+        pub struct $name(#[serde(with = "farthing_coin::hex_bytes")] [u8; 32]);
 
         impl $name {
             /// The key with these bytes, which must come from a key derivation or a secure random source.
@@ -160,8 +160,10 @@ pub struct GoodsSummary {
     /// The encrypted file, [`encrypted_len`] of the size (bytes).
     pub encrypted_bytes: u64,
     /// SHA-256 of salt and goods.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub digest: [u8; 32],
     /// SHA-256 of the encrypted file.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub encrypted_digest: [u8; 32],
 }
 

@@ -39,6 +39,7 @@ pub struct CatalogRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogItem {
     /// Names the item.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub item_id: [u8; 32],
     /// Its title.
     #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
@@ -173,6 +174,7 @@ impl CatalogReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferRequest {
     /// The item.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub item_id: [u8; 32],
     /// The bank whose coins will pay.
     pub bank: PublicKey,
@@ -198,8 +200,10 @@ pub struct Offered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceRequest {
     /// The item.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub item_id: [u8; 32],
     /// The digest of the encrypted goods, as the offer says.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub encrypted_digest: [u8; 32],
     /// Where the piece begins (bytes); it is at most [`GOODS_PIECE_BYTES`] long.
     pub offset: u64,

@@ -75,7 +75,9 @@ pub(crate) mod optional {
     #[derive(Serialize, Deserialize)]
     struct Readable {
         ephemeral: PublicKey,
+        #[serde(with = "farthing_coin::hex_bytes")]
         body: [u8; 32],
+        #[serde(with = "farthing_coin::hex_bytes")]
         tag: [u8; TAG_BYTES],
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proof: Option<Signature>,

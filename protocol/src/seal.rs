@@ -118,8 +118,10 @@ pub fn derive_content_key(merchant_secret: &[u8; 32], item_id: &[u8; 32]) -> Con
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedKey {
     /// The ciphertext.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub body: [u8; 32],
     /// Its tag.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
 }
 
@@ -164,8 +166,10 @@ pub struct SealedKey {
     /// The sender's key, made for this purchase, or for this offer, alone.
     pub ephemeral: PublicKey,
     /// The ciphertext.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub body: [u8; 32],
     /// Its tag.
+    #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
 }
 

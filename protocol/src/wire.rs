@@ -76,6 +76,29 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{documents::PurchaseId, goods::GoodsKey};
+    use farthing_coin::{Challenge, KeyId, PublicKey, Signature};
+
+    #[test]
+    fn ids_keys_and_digests_are_their_bytes_alone() {
+        let bytes: [u8; 32] = std::array::from_fn(|place| place as u8);
+        let signature = Signature {
+            commitment: bytes,
+            response: bytes,
+        };
+        let encoded = [
+            encode(&PublicKey(bytes)),
+            encode(&KeyId(bytes)),
+            encode(&Challenge(bytes)),
+            encode(&PurchaseId(bytes)),
+            encode(&GoodsKey::from_bytes(bytes)),
+        ];
+        for encoded in encoded {
+            assert_eq!(encoded.unwrap(), bytes);
+        }
+        assert_eq!(encode(&signature).unwrap(), [bytes, bytes].concat());
+        assert_eq!(decode::<PublicKey>(&bytes, 32).unwrap(), PublicKey(bytes));
+    }
 
     #[test]
     fn trailing_truncated_and_overlong_bytes_are_refused() {

@@ -2,7 +2,6 @@
 
 use super::{
     exit::Exit,
-    hexed::{from_hex, to_hex},
     purchases::find,
     report::{Report, amount},
 };
@@ -16,7 +15,7 @@ use farthing_protocol::{
     documents::Terms,
     evidence::{self, Breach, Charge, Conviction, Culprit, PAPERS_MAX, Papers, Verdict},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -74,7 +73,7 @@ fn give(
     existing: Existing,
     written: impl FnOnce(&Path) -> Report,
 ) -> Result<Report> {
-    let json = to_hex(serde_json::to_value(documents)?);
+    let json = serde_json::to_value(documents)?;
     // Whoever reads it on a terminal gets the same documents as from a file.
     let pretty = json_lines(&json);
     let Some(path) = output else {
@@ -145,8 +144,8 @@ fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
 /// What somebody has exported: the papers of one matter, or a list of them.
 fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
     let papers: Result<Vec<Papers>, _> = match value {
-        Value::Array(matters) => matters.iter().map(from_hex).collect(),
-        _ => from_hex(value).map(|papers| vec![papers]),
+        Value::Array(matters) => matters.iter().map(Papers::deserialize).collect(),
+        _ => Papers::deserialize(value).map(|papers| vec![papers]),
     };
     let papers = papers.map_err(|why| format!("not the documents of a purchase: {why}"))?;
     if papers.iter().all(|paper| *paper == Papers::default()) {
