@@ -3,7 +3,6 @@
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, MultiscalarMul};
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -73,9 +72,6 @@ impl Blinders {
 
     /// Takes alpha, r and beta, in this order, from a transcript that holds what they depend on.
     pub(crate) fn take(transcript: &mut impl TranscriptExt) -> Self {
-        if is_planted(Defect::CoinsNotBlinded) {
-            return Self::from_scalars(Scalar::ONE, Scalar::ZERO, Scalar::ZERO);
-        }
         Self {
             alpha: transcript.nonzero_scalar(b"alpha"),
             r: transcript.scalar(b"r"),

@@ -19,7 +19,6 @@
 //! assert!(letter("[1, 2, 3, 4]").is_err());
 //! ```
 
-use farthing_planted::{Defect, is_planted};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -60,9 +59,6 @@ where
 
 /// The longest beginning of `text` that has at most `max_bytes` bytes and ends between two characters.
 pub fn cut(text: &str, max_bytes: usize) -> &str {
-    if is_planted(Defect::TextUnchecked) {
-        return text;
-    }
     let end = (0..=max_bytes.min(text.len()))
         .rev()
         .find(|end| text.is_char_boundary(*end));
@@ -88,17 +84,12 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
-        let most = if is_planted(Defect::LengthUnchecked) {
-            usize::MAX
-        } else {
-            MAX
-        };
         let announced = entries.size_hint().unwrap_or_default();
-        check("entries", announced, most)?;
+        check("entries", announced, MAX)?;
         let mut list = Vec::with_capacity(announced.min(MAX));
         while let Some(entry) = entries.next_element()? {
             list.push(entry);
-            check("entries", list.len(), most)?;
+            check("entries", list.len(), MAX)?;
         }
         Ok(list)
     }
@@ -114,9 +105,7 @@ impl<const MAX: usize> Visitor<'_> for Text<MAX> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-        if !is_planted(Defect::TextUnchecked) {
-            check("bytes of text", text.len(), MAX)?;
-        }
+        check("bytes of text", text.len(), MAX)?;
         Ok(text.to_owned())
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 use crate::bounded;
@@ -22,7 +21,7 @@ pub const MAX_CURRENCY_BYTES: usize = 12;
 #[must_use]
 pub fn is_currency(text: &str) -> bool {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
-    (1..=MAX_CURRENCY_BYTES).contains(&text.len()) && printable || is_planted(Defect::CurrencyUnchecked)
+    (1..=MAX_CURRENCY_BYTES).contains(&text.len()) && printable
 }
 /// The most values that a currency can have: each power of two that a `u64` holds.
 pub const MAX_VALUES: usize = 64;

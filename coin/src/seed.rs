@@ -5,7 +5,6 @@
 //! and so meets the bank's stored replies instead of paying twice.
 
 use bip39::{Language, Mnemonic};
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -124,9 +123,6 @@ impl Seed {
 
     /// The key of the wallet's account at `bank`, which no other bank sees.
     pub fn bank_account_key(&self, bank: &PublicKey) -> SecretKey {
-        if is_planted(Defect::OneAccountKey) {
-            return self.account_key();
-        }
         let own = self.for_bank(bank);
         SecretKey::from_nonzero(own.start(label::WALLET_BANK_ACCOUNT).nonzero_scalar(b"key"))
     }
@@ -183,11 +179,6 @@ impl Seed {
 
     /// The purchase key of the purchase number `counter`.
     pub fn purchase_key(&self, counter: u64) -> SecretKey {
-        let counter = if is_planted(Defect::OnePurchaseKey) {
-            0
-        } else {
-            counter
-        };
         SecretKey::from_nonzero(
             self.numbered(label::WALLET_PURCHASE, counter)
                 .nonzero_scalar(b"key"),

@@ -17,7 +17,7 @@ use farthing_protocol::{
         verify_cancel, verify_overdue, verify_release,
     },
     decision::{Committed, Decision, Outcome, SignedDecision},
-    documents::{BankHold, Hold, PurchaseId},
+    documents::{Hold, PurchaseId},
     history::WithHead,
     hold::{AgreedHold, HoldRequest, verify_hold_contract},
     limits::{REPLY_TIMEOUT, SALES_PAGE_MAX},
@@ -89,9 +89,6 @@ impl Escrow {
             Ok(answer) => {
                 self.history.rely_on(&bank, answer.head.as_ref()).await?;
                 answer.body
-            }
-            Err(_) if is_planted(Defect::RefusalTakenForHold) => {
-                Signed::sign(BankHold::of(contract.terms()), &self.key)
             }
             Err(error) => return Err(bank_failed(error)),
         };

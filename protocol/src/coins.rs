@@ -8,7 +8,6 @@ use crate::{
     request::{check_bound, check_matching},
 };
 use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature};
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -118,9 +117,6 @@ pub fn verify(
 
 /// Refuses an empty or over-long list of what goes with coins.
 pub(crate) fn check_length(what: &str, got: usize) -> Result<(), RequestFault> {
-    if is_planted(Defect::LengthUnchecked) {
-        return Ok(());
-    }
     check_bound(what, got, COINS_PER_REQUEST_MAX)
 }
 
@@ -164,7 +160,6 @@ impl CoinState {
     /// The state after the purchase that holds the coin was aborted, if it is `purchase` that holds it.
     pub fn released_by(&self, purchase: &PurchaseId) -> Option<CoinState> {
         match self {
-            CoinState::Held(_) if is_planted(Defect::ReleasedStillHeld) => Some(*self),
             CoinState::Held(held) if held.digest == purchase.0 => Some(CoinState::Released(*held)),
             _ => None,
         }

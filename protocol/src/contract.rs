@@ -8,7 +8,6 @@ use crate::{
     seal::{opens, unwrap},
 };
 use farthing_coin::{Document, SecretKey, SignatureError, Signed};
-use farthing_planted::{Defect, is_planted};
 
 /// A contract within its bounds, signed by merchant and customer, whose terms fit its offer.
 /// Only [`Contract::verified`] makes one.
@@ -136,9 +135,7 @@ impl VerifiedContract {
     /// # Errors
     /// Says what does not fit.
     pub fn held(self, bank_hold: Signed<BankHold>) -> Result<HeldContract, ContractFault> {
-        if !is_planted(Defect::RefusalTakenForHold) {
-            check_bank_hold(self.terms(), &bank_hold)?;
-        }
+        check_bank_hold(self.terms(), &bank_hold)?;
         Ok(HeldContract {
             contract: self,
             bank_hold,
@@ -222,9 +219,7 @@ fn is_for(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
 /// Whether `key` keeps what `offer` promises: it is the one that the offer commits to, and unwraps the content key.
 #[must_use]
 pub fn keeps_offer(offer: &Offer, key: &GoodsKey) -> bool {
-    let unwraps =
-        || unwrap(key, &offer.sale_id, &offer.wrapped_key).is_ok() || is_planted(Defect::WrappedKeyUnchecked);
-    opens(&offer.key_commitment, key) && unwraps()
+    opens(&offer.key_commitment, key) && unwrap(key, &offer.sale_id, &offer.wrapped_key).is_ok()
 }
 
 /// Checks that a new purchase's deadline is neither too near nor beyond the horizon.

@@ -23,7 +23,6 @@ use crate::{
     seal::{SealedKey, seal_goods_key},
 };
 use farthing_coin::{PublicKey, SecretKey, Signature, Signed, is_currency};
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -111,7 +110,7 @@ pub fn verify_release(
     let offer = offer.body;
     check_recipient(&terms.escrow, here)?;
     check_own_hold(&terms, &offer, &hold)?;
-    if !keeps_offer(&offer, &goods_key) && !is_planted(Defect::GoodsKeyUnchecked) {
+    if !keeps_offer(&offer, &goods_key) {
         return Err(ContractFault::WrongGoodsKey.into());
     }
     VerifiedRelease::new(terms, &offer, Release::GoodsKey(goods_key), ephemeral)
@@ -186,10 +185,8 @@ impl VerifiedRelease {
         now_ms: u64,
     ) -> Result<Decided, PurchaseFault> {
         let purchase = self.purchase();
-        match existing {
-            Some(Decision::Aborted { .. }) if is_planted(Defect::CommitAfterAbort) => {}
-            Some(decision) => return Ok(Decided::Before(decision)),
-            None => {}
+        if let Some(decision) = existing {
+            return Ok(Decided::Before(decision));
         }
         if now_ms >= self.terms.deadline_ms {
             return Err(PurchaseFault::DeadlinePassed(purchase));
@@ -267,13 +264,10 @@ impl VerifiedCancel {
     pub fn respond(&self, existing: Option<Decision>) -> Decided {
         let CancelRequest { terms, signature } = self.0.clone();
         match existing {
-            Some(decision) if !is_planted(Defect::CancelAfterCommit) => Decided::Before(decision),
-            _ => Decided::Now(Decision::Aborted {
+            Some(decision) => Decided::Before(decision),
+            None => Decided::Now(Decision::Aborted {
                 terms,
-                reason: match is_planted(Defect::CauseNotShown) {
-                    true => AbortReason::Cancelled,
-                    false => AbortReason::CancelledBy(signature),
-                },
+                reason: AbortReason::CancelledBy(signature),
             }),
         }
     }
@@ -325,9 +319,7 @@ impl VerifiedOverdue {
     pub fn respond(&self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
         match existing {
             Some(decision) => Ok(Decided::Before(decision)),
-            None if now_ms < self.0.terms.deadline_ms && !is_planted(Defect::BanksClockObeyed) => {
-                Err(Later::NotYet)
-            }
+            None if now_ms < self.0.terms.deadline_ms => Err(Later::NotYet),
             None => Ok(Decided::Now(Decision::Aborted {
                 terms: self.0.terms.clone(),
                 reason: AbortReason::Overdue(Box::new(self.0.overdue.clone())),

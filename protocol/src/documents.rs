@@ -19,7 +19,6 @@ use farthing_coin::{
     Challenge, Coin, Document, KeyId, PublicKey, Response, SecretKey, SharedPoint, Signature, SignatureError,
     Signed, Statement, Transcript, TranscriptExt, is_currency,
 };
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -187,9 +186,6 @@ impl Offer {
     /// What its sealed key belongs to: every other field. So nobody can take one merchant's sealed key into an offer of
     /// his own, and have the escrow open it for the price that he asks of himself.
     pub fn sealing_context(&self) -> [u8; 32] {
-        if is_planted(Defect::SealedKeyUnbound) {
-            return [0; 32];
-        }
         Unsealed(self).digest()
     }
 

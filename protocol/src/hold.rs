@@ -24,7 +24,6 @@ use crate::{
     settle::BankPurchase,
 };
 use farthing_coin::{Coin, KeyBook, PublicKey, Signature};
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -205,7 +204,7 @@ fn verify_payment(
         keys,
         rng,
     )?;
-    if coins.total() != terms.price && !is_planted(Defect::WorthUnchecked) {
+    if coins.total() != terms.price {
         return Err(ContractFault::Worth {
             worth: coins.total(),
             price: terms.price,
@@ -305,12 +304,10 @@ impl VerifiedBankHold {
     ) -> Result<HoldDecision, Refusal> {
         let hold = BankHold::of(&self.terms);
         match purchase {
-            Some(BankPurchase::Held { .. }) if is_planted(Defect::HoldNotRepeated) => {}
             Some(BankPurchase::Held { .. }) => return Ok(HoldDecision::Repeated(hold)),
             Some(BankPurchase::Committed { .. }) => {
                 return Err(PurchaseFault::Committed(self.purchase).into());
             }
-            Some(BankPurchase::Aborted { .. }) if is_planted(Defect::HoldAfterAbort) => {}
             Some(BankPurchase::Aborted { .. }) => return Err(PurchaseFault::Aborted(self.purchase).into()),
             None => {}
         }
@@ -341,9 +338,7 @@ impl VerifiedBankHold {
         let settled_by_ms = self.terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS);
         for (index, (coin, state)) in self.coins.coins().iter().zip(states).enumerate() {
             let fault = |what| Err(CoinsFault { index, what });
-            if let Some(what) = state.taken()
-                && !is_planted(Defect::CoinStateUnchecked)
-            {
+            if let Some(what) = state.taken() {
                 return fault(what);
             }
             if now_ms >= coin.spend_until_ms {

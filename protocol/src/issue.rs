@@ -17,7 +17,6 @@ use farthing_coin::{
     BlindError, Challenge, Coin, Commitment, DenominationSecret, Document, KeyBook, KeyId, Nonces, PublicKey,
     Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
 };
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -303,17 +302,15 @@ impl PreparedSession {
 fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
     let (owner, id) = &request.key;
     let mut t = Transcript::start(b"farthing nonce context");
-    if !is_planted(Defect::NoncesOfNobody) {
-        match owner {
-            Owner::Account(account) => t.bytes(b"account", &account.0),
-            Owner::Coins => t.bytes(b"coins", &[]),
-        }
-        describe_outputs(&mut t, &request.outputs);
-        t.u64(b"inputs", request.inputs.len() as u64);
-        for (key_id, coin) in &request.inputs {
-            t.bytes(b"input key", &key_id.0);
-            t.bytes(b"input", &coin.0);
-        }
+    match owner {
+        Owner::Account(account) => t.bytes(b"account", &account.0),
+        Owner::Coins => t.bytes(b"coins", &[]),
+    }
+    describe_outputs(&mut t, &request.outputs);
+    t.u64(b"inputs", request.inputs.len() as u64);
+    for (key_id, coin) in &request.inputs {
+        t.bytes(b"input key", &key_id.0);
+        t.bytes(b"input", &coin.0);
     }
     t.bytes(b"request", id);
     t.u64(b"turn", ticket);

@@ -8,7 +8,6 @@ use crate::{
     settle::check_commit,
 };
 use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed};
-use farthing_planted::{Defect, is_planted};
 
 impl SpendProof {
     /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
@@ -39,7 +38,6 @@ impl CoinDenial {
             CoinDenial::Spent { proof, .. } => proof
                 .as_ref()
                 .is_some_and(|proof| proof.proves(&used, &keys.list().bank)),
-            CoinDenial::Exchanged { .. } if is_planted(Defect::UseUnproven) => true,
             CoinDenial::Exchanged { issued, .. } => {
                 let issued = issued.as_ref();
                 issued.is_some_and(|issued| proves_exchange(issued, &used, keys))

@@ -35,7 +35,6 @@ use crate::{
     settle::{CollectRequest, Collected},
 };
 use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, Seed, SignatureError, Signed};
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 /// What a customer has decided to buy: an offer, and who pays and decides.
@@ -613,8 +612,7 @@ pub fn check_receipt(receipt: &Signed<Receipt>, contract: &Contract) -> Result<(
         (body.account == terms.account, "account"),
         (body.amount == terms.price, "amount"),
     ])?;
-    let opens = opens(&contract.offer.body.key_commitment, &body.goods_key);
-    if !opens && !is_planted(Defect::ReceiptKeyUnchecked) {
+    if !opens(&contract.offer.body.key_commitment, &body.goods_key) {
         return Err(PurchaseError::WrongGoodsKey);
     }
     Ok(())

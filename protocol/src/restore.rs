@@ -20,7 +20,6 @@ use crate::{
     seal::NOTE_BYTES,
 };
 use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -325,12 +324,6 @@ impl Asked {
 
     /// Adds the ranges of `other`, and merges those of each counter.
     pub fn merge(&mut self, other: &Asked) {
-        if is_planted(Defect::ScanRecordGrows) {
-            self.withdrawals.extend(&other.withdrawals);
-            self.exchanges.extend(&other.exchanges);
-            self.orders.extend(&other.orders);
-            return;
-        }
         merge_ranges(&mut self.withdrawals, &other.withdrawals);
         merge_ranges(&mut self.exchanges, &other.exchanges);
         merge_ranges(&mut self.orders, &other.orders);
@@ -415,7 +408,7 @@ impl VerifiedMemo {
     /// replaces it.
     pub fn respond(&self, kept: &KeptMemo) -> Option<KeptMemo> {
         let MemoRequest { version, memo, .. } = &self.0;
-        let is_newer = *version > kept.version || is_planted(Defect::OlderMemoKept);
+        let is_newer = *version > kept.version;
         let newer = || KeptMemo {
             version: *version,
             memo: memo.clone(),

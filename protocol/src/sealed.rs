@@ -29,7 +29,6 @@ use crate::{
     seal::{SealError, open_goods_key, open_with_point},
 };
 use farthing_coin::{Document, PublicKey, SecretKey, SharedPoint, Signed, Transcript, TranscriptExt};
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -92,9 +91,6 @@ pub fn check_sealed(contract: &VerifiedContract) -> Result<(), ContractFault> {
     let Some(offered) = &offer.sealed_key else {
         return Err(ContractFault::DoesNotFit("sealed key, which it lacks".into()));
     };
-    if is_planted(Defect::SealedKeyUnproven) {
-        return Ok(());
-    }
     offered
         .check_proof(&offer.sealing_context())
         .map_err(|_| ContractFault::DoesNotFit("sealed key, whose secret nobody has proven to know".into()))
@@ -117,8 +113,7 @@ pub fn open_release(
     let no_key = || ContractFault::DoesNotFit("sealed key".into());
     let sealed = &offer.sealed_key.as_ref().ok_or_else(no_key)?.sealed;
     let opened = open_goods_key(key, &context, sealed).ok();
-    let right =
-        opened.filter(|goods_key| keeps_offer(offer, goods_key) || is_planted(Defect::SealedKeyUnchecked));
+    let right = opened.filter(|goods_key| keeps_offer(offer, goods_key));
     let release = match right {
         Some(goods_key) => Release::GoodsKey(goods_key),
         None => {

@@ -22,7 +22,6 @@ use crate::{
     request::{check_bound, check_matching},
 };
 use farthing_coin::{Batch, Document, KeyId, PublicKey, Signature, Signed};
-use farthing_planted::{Defect, is_planted};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -171,9 +170,7 @@ pub fn verify_settle(
         })
     };
     let mut verified: Vec<_> = decisions.into_iter().enumerate().map(&mut verify).collect();
-    if let Err(culprits) = batch.verify(rng)
-        && !is_planted(Defect::DecisionUnsigned)
-    {
+    if let Err(culprits) = batch.verify(rng) {
         for culprit in culprits {
             let fault = ContractFault::Decision(format!("the escrow's signature: {}", culprit.what));
             if let Some(verdict) = verified.get_mut(culprit.index) {
@@ -242,7 +239,6 @@ impl VerifiedDecision {
                 if let Some(BankPurchase::Held { terms, .. }) = &purchase
                     && needs_cause
                     && !self.has_cause
-                    && !is_planted(Defect::CauseUnchecked)
                 {
                     let verdict = abort.body.reason.check(terms);
                     verdict.map_err(|fault| ContractFault::Cause(fault.to_string()))?;

@@ -30,7 +30,6 @@ use farthing_coin::{
     Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed,
     Transcript, TranscriptExt,
 };
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -300,7 +299,7 @@ impl VerifiedWithdrawBegin {
         let begin = &self.0;
         let balance = balance.ok_or(AccountFault::Unknown(begin.account))?;
         let asked = check_outputs(&begin.outputs, keys, now_ms)?;
-        if asked > balance && !is_planted(Defect::NoncesForNothing) {
+        if asked > balance {
             return Err(AccountFault::Balance { balance, asked }.into());
         }
         Ok(())
@@ -369,8 +368,7 @@ impl VerifiedWithdrawFinish {
         claim.take(sessions, &session, now_ms)?;
         let total = check_outputs(&request.outputs, keys, now_ms)?;
         let held = balance.ok_or(AccountFault::Unknown(request.account))?;
-        let granted = is_planted(Defect::OverdraftGranted).then_some(Amount(0));
-        let balance = held.checked_sub(total).or(granted).ok_or(AccountFault::Balance {
+        let balance = held.checked_sub(total).ok_or(AccountFault::Balance {
             balance: held,
             asked: total,
         })?;

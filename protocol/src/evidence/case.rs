@@ -16,7 +16,6 @@ use crate::{
     sealed::shows_wrong_key,
 };
 use farthing_coin::{Document, PublicKey, SecretKey, Signed};
-use farthing_planted::{Defect, is_planted};
 use std::collections::BTreeSet;
 
 /// The documents of one purchase at one escrow, each with a signature that holds.
@@ -218,7 +217,7 @@ impl<'a> Case<'a> {
     fn may_abort(&self, abort: &Signed<Abort>, terms: &Terms) -> bool {
         match abort.body.reason.check(terms) {
             Ok(()) => true,
-            Err(CauseFault::NotShown) => !self.promises_causes || is_planted(Defect::BareAbortCleared),
+            Err(CauseFault::NotShown) => !self.promises_causes,
             Err(_) => false,
         }
     }

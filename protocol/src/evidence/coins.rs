@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{denial::Denial, documents::CoinUse, proofs::proves_exchange};
 use farthing_coin::{Coin, Denomination, KeyBook, Signed};
-use farthing_planted::{Defect, is_planted};
 
 /// The coins that a bank has to make good: valid under one of its lists of keys, denied by it without a good reason, and
 /// not shown to have been used up by anything else.
@@ -57,7 +56,7 @@ fn is_wrongly_denied(papers: &[Papers], coin: &Coin, key: &Denomination, books: 
             && !books.iter().any(|book| denial.body.is_right(key, book, terms()))
     };
     let mut denials = papers.iter().flat_map(|paper| &paper.denials);
-    denials.any(|denial| is_wrong(&denial)) || is_planted(Defect::UndeniedCoinConvicts)
+    denials.any(|denial| is_wrong(&denial))
 }
 
 fn is_of(shown: &ShownUse, coin: &Coin) -> bool {
@@ -74,7 +73,6 @@ fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
             let bank = books.first().map(|book| &book.list().bank);
             bank.is_some_and(|bank| of_purchase.any(|case| case.is_paid(bank)))
         }
-        CoinUse::Exchange if is_planted(Defect::UseUnproven) => true,
         CoinUse::Exchange => {
             let issued = shown.issued.as_ref();
             issued.is_some_and(|issued| books.iter().any(|book| proves_exchange(issued, used, book)))

@@ -1,10 +1,17 @@
-//! Planted defects: mistakes that someone could make in Farthing, each a line at the place where it would be made,
-//! switched on one at a time by a test that then sees by which check it is found.
+//! Planted defects: mistakes that someone could make in Farthing, to see by which check each is found.
 //!
-//! Without the feature `planted`, [`is_planted`] is a constant `false`, and the lines behind it are not compiled into
-//! anything. The feature is asked for by the dev-dependencies of the tests alone, which no program is built with.
-//! With it, a switch belongs to one thread: a simulated world runs on the thread of its test, and other tests beside it
-//! notice nothing.
+//! Each is a patch in `patches/`, plain wrong code ([`patch`]). [`tree`] copies the workspace, and puts one into the copy,
+//! or [`hooks`] puts all of them into one copy, each behind a switch, so that one build is enough. The program of this
+//! crate does the latter, and runs the checks there: `cargo run -p farthing-planted -- [NAME]...`
+//!
+//! Some are still lines `is_planted(Defect::...)` at the places where they would be made. Without the feature `planted`,
+//! [`is_planted`] is a constant `false`, and the lines behind it are not compiled into anything. The feature is asked for
+//! by the dev-dependencies of the tests alone, which no program is built with. With it, a switch belongs to one thread: a
+//! simulated world runs on the thread of its test, and other tests beside it notice nothing.
+
+pub mod hooks;
+pub mod patch;
+pub mod tree;
 
 /// Makes the list of defects from one sentence each.
 macro_rules! defects {
@@ -24,6 +31,15 @@ macro_rules! defects {
             pub const fn mistake(self) -> &'static str {
                 match self {
                     $(Defect::$name => $mistake,)*
+                }
+            }
+        }
+
+        #[cfg(feature = "planted")]
+        impl AsRef<str> for Defect {
+            fn as_ref(&self) -> &str {
+                match self {
+                    $(Defect::$name => stringify!($name),)*
                 }
             }
         }
@@ -52,38 +68,17 @@ defects! {
     CloneTrusted: "A node takes every head of its own run for its own, without looking into its journal.",
     UnprovenTrusted: "The escrow vouches for a hold of a bank that has not shown that it has forgotten nothing.",
     // The bank.
-    HoldNotRepeated: "The bank refuses a hold that it made before, as its coins are held.",
-    HoldAfterAbort: "The bank holds coins for a purchase that was aborted before its hold arrived.",
-    CoinStateUnchecked: "The bank holds coins without looking whether they are taken.",
-    WorthUnchecked: "Nobody checks that the coins are worth the price.",
     CreditedTwice: "The bank credits the merchant again when it is shown a commit again.",
-    ReleasedStillHeld: "The bank obeys an abort and leaves its coins held.",
     DebitedTwice: "The bank does not look whether a withdrawal was finished before.",
     ExchangeNotRepeated: "The bank does not look whether an exchange was finished before.",
-    OverdraftGranted: "The bank debits an account of more than it holds.",
     NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
-    NoncesForNothing: "The bank makes nonces for a withdrawal that its account cannot pay.",
-    NoncesOfNobody: "The bank's nonces do not depend on the owner, the inputs and the outputs of their session.",
     FullListStops: "A bank whose list of keys is full does not start.",
     MemosUncounted: "The bank lets an account replace its memo as often as it likes.",
-    DecisionUnsigned: "The bank obeys a decision without checking the escrow's signature.",
-    CauseUnchecked: "The bank obeys an abort of held coins without a cause.",
     OverdueNotChased: "The bank never asks how overdue holds ended.",
-    OlderMemoKept: "The bank keeps the memo that came last, whatever its version.",
     NoteNotKept: "The bank holds coins and does not keep the customer's note.",
     // The escrow.
-    CancelAfterCommit: "The escrow aborts on a cancel that comes after the commit.",
-    CommitAfterAbort: "The escrow commits on a release that comes after the abort.",
-    GoodsKeyUnchecked: "The escrow commits with a goods key that does not open the offer's commitment.",
-    SealedKeyUnchecked: "The escrow commits with whatever it finds in a sealed key.",
-    SealedKeyUnbound: "A sealed key is not bound to its offer.",
-    SealedKeyUnproven: "The escrow opens a sealed key whose secret nobody has proven to know.",
-    WrappedKeyUnchecked: "The escrow commits with a goods key that does not unwrap the content key.",
-    RefusalTakenForHold: "The escrow commits on a sealed offer whatever the bank says of the coins.",
     SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
     OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
-    CauseNotShown: "The escrow aborts for the customer, and does not show the customer's signature.",
-    BanksClockObeyed: "The escrow aborts a purchase that its bank calls overdue, without looking at its own clock.",
     KeyListForgotten: "A node that was restarted takes whatever list of keys a bank shows it.",
     FailuresForgotten: "A node asks a silent bank for its keys once for each request that waits for them.",
     // The merchant.
@@ -94,33 +89,20 @@ defects! {
     SentBeforeWritten: "The wallet sends an order before it is written down.",
     BurntNumbersReused: "The restored wallet begins with the first number again.",
     RefusedNumberDropped: "The wallet takes a new number for the same coins each time that their exchange is refused.",
-    ScanRecordGrows: "Each restore adds its numbers to the scan record as ranges of their own.",
     GapNotReserved: "The wallet uses numbers behind any gap without a word of it in its scan record.",
     GapBelieved: "A restore takes a gap for the end, whatever its coins went into.",
     OneHeldCoinStopsAll: "A coin that is held elsewhere keeps the wallet from exchanging those that were asked for with it.",
     LateNotLookedFor: "The restored wallet does not look for what comes through later.",
     ReleasedCoinsReused: "The wallet pays with the coins of an aborted purchase, without exchanging them.",
-    OneAccountKey: "The wallet names itself to every bank by the same key.",
-    CoinsNotBlinded: "The wallet's blinders hide nothing.",
-    OnePurchaseKey: "The wallet signs all its orders with one key.",
     KeysAskedByName: "The wallet fetches the bank's keys over the connection that says who it is.",
-    CatalogUnbounded: "The wallet reads a catalogue of any order and length.",
-    ReceiptKeyUnchecked: "The wallet takes a receipt whose goods key is not the offer's.",
     GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
     UnsignedRefusalFinal: "The wallet takes a bank's refusal that is not signed for its last word.",
     // Everybody.
-    BareAbortCleared: "The judge clears an escrow of an abort without the cause that it promised to show.",
     TextShownRaw: "What others wrote is printed as they wrote it.",
-    CurrencyUnchecked: "Nobody checks that a currency is a short word of printable ASCII.",
     OutputOverwritten: "A file that is there is overwritten, though nobody said so.",
     NetworkFileUnlocked: "A card is added to the network file as it was when it was read.",
     GoodsNamedByDigest: "The wallet names a file of encrypted goods by their digest, which is public.",
     HomeLeftOpen: "A directory that others can read is opened as it is.",
-    UseUnproven: "A coin counts as exchanged by its own signature, without what the bank gave for it.",
-    UndeniedCoinConvicts: "The judge convicts a bank of denying a coin without a denial that the bank signed.",
-    JudgeTakesAnyFile: "The judge of a purchase does not compare the file with the offer's digest of it.",
-    LengthUnchecked: "Nobody bounds the list of coins in a request.",
-    TextUnchecked: "Nobody bounds the text of a refusal.",
 }
 
 /// Whether `defect` is switched on. Here it never is.
@@ -134,4 +116,4 @@ pub const fn is_planted(_defect: Defect) -> bool {
 mod switch;
 
 #[cfg(feature = "planted")]
-pub use switch::{MARKER, Planted, is_planted, plant};
+pub use switch::{MARKER, Planted, is_any_planted, is_planted, plant};
