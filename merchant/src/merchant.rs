@@ -27,7 +27,7 @@ pub const OFFER_LIFE_MAX_MS: u64 = DEADLINE_HORIZON_MS - 60 * 60 * 1000;
 /// How long encrypted goods are served after an offer unless the merchant says otherwise (ms): 30 days.
 pub const SERVED_DEFAULT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// A merchant's own settings, in `config.json`.
+/// A merchant's own settings, in `config.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -58,7 +58,7 @@ impl Settings {
         let life_ms = DEADLINE_LEAST_MS..=OFFER_LIFE_MAX_MS;
         if !life_ms.contains(&self.offer_life_ms) {
             return Err(format!(
-                "`offer_life_ms` is {}, but escrows take deadlines of {} to {} ms only; change it in `config.json`",
+                "`offer_life_ms` is {}, but escrows take deadlines of {} to {} ms only; change it in `config.toml`",
                 self.offer_life_ms,
                 life_ms.start(),
                 life_ms.end()

@@ -7,13 +7,15 @@
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
 //! | `network.json` | the cards of others, see [`NetworkFile`] | 0644 |
 //! | `files.lock` | locked while one of these files is changed | 0600 |
-//! | `config.json` | role, name, addresses, what of the index is kept in memory, the role's own settings; written last | 0644 |
+//! | `config.toml` | role, name, addresses, what of the index is kept in memory, the role's own settings; written last | 0644 |
 //!
 //! The directory itself is for its owner alone: it is made so (0700) whenever it is opened.
 
+mod config;
 mod error;
 mod file_names;
 pub mod files;
+mod own_file;
 
 use std::fs;
 use std::io;
@@ -23,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 use farthing_coin::SecretKey;
 use rand_core::CryptoRng;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::probe::ProcessProbe;
@@ -33,32 +35,11 @@ use crate::{
     card::{Card, RoleName, check_name},
     network_file::{NETWORK_FILE, NetworkFile},
 };
+pub use config::Config;
 pub use error::HomeError;
 use farthing_store::{StoreOptions, limits::CACHE_BYTES};
-pub use file_names::{CONFIG_FILE, IDENTITY_KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
-
-/// The most bytes of any of these files that are read.
-const FILE_MAX_BYTES: u64 = 1024 * 1024;
-
-/// What a node is set to, in `config.json`. `C` is what its role adds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config<C> {
-    /// What the node does.
-    pub role: RoleName,
-    /// What people call it.
-    pub name: String,
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Where others reach it, if that is not where it listens (behind a translating router, say).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advertise: Option<SocketAddr>,
-    /// How much of its index the node may keep in memory (MiB), if that is not [`CACHE_BYTES`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_mib: Option<NonZeroU32>,
-    /// What its role adds.
-    pub settings: C,
-}
+pub use file_names::{CONFIG_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
+use own_file::{damaged, io_error, read};
 
 /// A node's directory, opened.
 pub struct Home<C> {
@@ -189,7 +170,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Public)?;
         // Last, and durable after all the others: where it is, the node is whole.
         files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
-        save_config(dir, &home.config)?;
+        config::create(dir, &home.config)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
         files::sync_dir(parent).map_err(|source| io_error(parent, source))?;
         Ok(home)
@@ -202,7 +183,8 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
     pub fn open(dir: &Path, role: RoleName) -> Result<Self, HomeError> {
         refuse_incomplete(dir, role)?;
         files::make_private(dir).map_err(|source| io_error(dir, source))?;
-        let config: Config<C> = read_config(dir, role)?;
+        config::migrate::<C>(dir, role)?;
+        let config: Config<C> = config::read(dir, role)?;
         let identity_hex = read(dir, IDENTITY_KEY_FILE, files::Mode::Secret)?;
         let identity =
             parse_identity(&identity_hex).map_err(|reason| damaged(dir, IDENTITY_KEY_FILE, reason))?;
@@ -217,15 +199,16 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         })
     }
 
-    /// Changes the configuration as it is on the disk now, durably, with no other process in between.
+    /// Changes the configuration as it is on the disk now, durably, with no other process in between. Comments in the
+    /// file stay, and so does what is not changed.
     ///
     /// # Errors
-    /// [`HomeError::Io`] and [`HomeError::Damaged`], which change nothing.
+    /// [`HomeError::Io`] and [`HomeError::Config`], which change nothing.
     pub fn change_config(&mut self, change: impl FnOnce(&mut Config<C>)) -> Result<(), HomeError> {
         let _locked = files::lock(&self.dir).map_err(|source| io_error(&self.dir, source))?;
-        let mut config = read_config(&self.dir, self.config.role)?;
+        let mut config = config::read(&self.dir, self.config.role)?;
         change(&mut config);
-        save_config(&self.dir, &config)?;
+        config::save(&self.dir, &config)?;
         self.config = config;
         Ok(())
     }
@@ -234,14 +217,6 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         let path = self.dir.join(name);
         files::create(&path, bytes, mode).map_err(|source| io_error(&path, source))
     }
-}
-
-/// Replaces the configuration's file.
-fn save_config<C: Serialize>(dir: &Path, config: &Config<C>) -> Result<(), HomeError> {
-    let path = dir.join(CONFIG_FILE);
-    let mut bytes = serde_json::to_vec_pretty(config).map_err(|e| io_error(&path, io::Error::other(e)))?;
-    bytes.push(b'\n');
-    files::replace(&path, &bytes, files::Mode::Public).map_err(|source| io_error(&path, source))
 }
 
 /// Makes `dir` for its owner alone; one that is there must be empty.
@@ -262,12 +237,15 @@ fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
 /// Tells a directory without a node from one where something is missing.
 fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
     let names = [CONFIG_FILE, IDENTITY_KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE];
-    let is_there = |name: &&str| dir.join(name).exists();
+    let is_there = |name: &&str| {
+        let is_old = *name == CONFIG_FILE && dir.join(OLD_CONFIG_FILE).exists();
+        is_old || dir.join(name).exists()
+    };
     let Some(missing) = names.iter().find(|name| !is_there(name)) else {
         return Ok(());
     };
     let dir = dir.to_owned();
-    match names.iter().find(|name| dir.join(name).exists()) {
+    match names.iter().copied().find(|name| is_there(&name)) {
         None => Err(HomeError::Missing { role, dir }),
         Some(present) => Err(HomeError::Incomplete {
             role,
@@ -278,36 +256,6 @@ fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
     }
 }
 
-/// The configuration, once it is known to be of the right role: another role's settings would only look damaged.
-fn read_config<C: DeserializeOwned>(dir: &Path, role: RoleName) -> Result<Config<C>, HomeError> {
-    let bytes = read(dir, CONFIG_FILE, files::Mode::Public)?;
-    let malformed = |e: serde_json::Error| damaged(dir, CONFIG_FILE, e.to_string());
-    let any: Config<serde_json::Value> = serde_json::from_slice(&bytes).map_err(malformed)?;
-    if any.role != role {
-        return Err(HomeError::OtherRole {
-            dir: dir.to_owned(),
-            expected: role,
-            got: any.role,
-            name: any.name,
-        });
-    }
-    check_name(&any.name)?;
-    serde_json::from_slice(&bytes).map_err(malformed)
-}
-
-/// A file of the node; a secret one must not be open to others.
-fn read(dir: &Path, name: &str, mode: files::Mode) -> Result<Zeroizing<Vec<u8>>, HomeError> {
-    let path = dir.join(name);
-    if mode == files::Mode::Secret {
-        let exposed = files::exposed(&path).map_err(|source| io_error(&path, source))?;
-        if let Some(mode) = exposed {
-            return Err(HomeError::Exposed { path, mode });
-        }
-    }
-    let bytes = files::read_bounded(&path, FILE_MAX_BYTES).map_err(|source| io_error(&path, source))?;
-    Ok(Zeroizing::new(bytes))
-}
-
 /// The secret key that a file's hex spells.
 fn parse_identity(hex_bytes: &[u8]) -> Result<SecretKey, String> {
     let mut bytes = Zeroizing::new([0; 32]);
@@ -315,18 +263,4 @@ fn parse_identity(hex_bytes: &[u8]) -> Result<SecretKey, String> {
     hex::decode_to_slice(trimmed, bytes.as_mut_slice())
         .map_err(|_| format!("expected 64 hex characters, got {}", trimmed.len()))?;
     SecretKey::from_bytes(&bytes).map_err(|e| e.to_string())
-}
-
-fn damaged(dir: &Path, name: &str, reason: String) -> HomeError {
-    HomeError::Damaged {
-        path: dir.join(name),
-        reason,
-    }
-}
-
-fn io_error(path: &Path, source: io::Error) -> HomeError {
-    HomeError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -219,6 +219,29 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// The configuration of a new node.
+const NEW_CONFIG: &str = r#"# The bank `central`. farthing-bank reads this file when it starts: stop the node before you change
+# something here. docs/OPERATIONS.md says what that takes.
+
+# What the node does. It never changes.
+role = "bank"
+# What people call it.
+name = "central"
+# Where it listens, over UDP. Who knows the node by its card needs a new card after a change.
+listen = "127.0.0.1:7001"
+
+# Where others reach it, if that is not where it listens: behind address translation, say.
+# advertise = "203.0.113.5:7001"
+
+# How much of its index the node may keep in memory, in MiB; it takes some 1.6 times that.
+# cache_mib = 64
+
+# The settings of its role.
+[settings]
+# The currency's name. What is set from here on never changes: all coins depend on it.
+currency = "EUR"
+"#;
+
 #[test]
 fn a_home_is_made_once_and_opened_again() {
     let parent = tempfile::tempdir().unwrap();
@@ -233,6 +256,7 @@ fn a_home_is_made_once_and_opened_again() {
         ("central", opened.identity().public())
     );
     assert_eq!(opened.config().settings.currency, "EUR");
+    assert_eq!(fs::read_to_string(dir.join("config.toml")).unwrap(), NEW_CONFIG);
     assert!(opened.network().unwrap().cards().is_empty());
     assert_eq!(mode(&dir), 0o700);
     for secret in ["identity.key", "tls.key"] {
@@ -292,14 +316,19 @@ fn a_home_that_is_not_in_order_says_what_to_do() {
         assert!(message.contains("identity.key is damaged"), "{message}");
     }
     fs::write(&key, good).unwrap();
-    let config = dir.join("config.json");
+    let config = dir.join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\"listen\"", "\"lissten\"")).unwrap();
-    assert!(open(&dir, RoleName::Bank).contains("config.json is damaged"));
+    fs::write(&config, text.replace("\nlisten", "\nlissten")).unwrap();
+    let message = open(&dir, RoleName::Bank);
+    assert!(
+        message.contains("config.toml, line 9: unknown field `lissten`")
+            && message.contains("correct it there"),
+        "{message}"
+    );
     fs::write(&config, text).unwrap();
     fs::remove_file(dir.join("tls.key")).unwrap();
     let message = open(&dir, RoleName::Bank);
-    assert!(message.contains("it has config.json but no tls.key"), "{message}");
+    assert!(message.contains("it has config.toml but no tls.key"), "{message}");
 }
 
 #[test]
@@ -336,7 +365,7 @@ fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
     home.change_config(|config| config.listen = "0.0.0.0:7001".parse().unwrap())
         .unwrap();
     let message = home.card().unwrap_err().to_string();
-    assert!(message.contains("set `advertise` in config.json"), "{message}");
+    assert!(message.contains("set `advertise` in config.toml"), "{message}");
     home.change_config(|config| config.advertise = Some("192.0.2.7:7001".parse().unwrap()))
         .unwrap();
     let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
@@ -350,10 +379,10 @@ fn the_store_may_keep_in_memory_what_the_operator_says() {
     let home = create(&dir, "central").unwrap();
     let probe = ProcessProbe::from_environment("bank");
     assert_eq!(home.store_options(&probe).cache_bytes, 64 * 1024 * 1024);
-    let config = dir.join("config.json");
+    let config = dir.join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
     let set = |mib: &str| {
-        let with = text.replacen('{', &format!("{{ \"cache_mib\": {mib},"), 1);
+        let with = text.replacen("# cache_mib = 64", &format!("cache_mib = {mib}"), 1);
         fs::write(&config, with).unwrap();
         Home::<Settings>::open(&dir, RoleName::Bank)
     };
@@ -361,8 +390,106 @@ fn the_store_may_keep_in_memory_what_the_operator_says() {
     assert_eq!(home.store_options(&probe).cache_bytes, 3 * 1024 * 1024);
     for refused in ["0", "-1", "\"much\"", "4294967296"] {
         let message = set(refused).unwrap_err().to_string();
-        assert!(message.contains("config.json is damaged"), "{message}");
+        assert!(message.contains("config.toml, line 15: "), "{message}");
     }
+}
+
+/// A configuration of version 1.
+const OLD_CONFIG: &str = r#"{
+  "role": "bank",
+  "name": "central",
+  "listen": "127.0.0.1:7001",
+  "cache_mib": 3,
+  "settings": { "currency": "EUR" }
+}
+"#;
+
+#[test]
+fn an_old_configuration_is_taken_over_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    create(&dir, "central").unwrap();
+    let [new, old, kept] = ["config.toml", "config.json", "config.json.old"].map(|name| dir.join(name));
+    fs::remove_file(&new).unwrap();
+    fs::write(&old, OLD_CONFIG).unwrap();
+    let open = || Home::<Settings>::open(&dir, RoleName::Bank);
+    let opened = open().unwrap().config().clone();
+    assert_eq!(
+        (opened.cache_mib.unwrap().get(), opened.settings.currency.as_str()),
+        (3, "EUR")
+    );
+    assert!(!old.exists());
+    assert_eq!(fs::read_to_string(&kept).unwrap(), OLD_CONFIG);
+    let text = fs::read_to_string(&new).unwrap();
+    assert!(
+        text.contains("\n# What people call it.\nname = \"central\"\n"),
+        "{text}"
+    );
+    // A crash may leave both; what is left of the old one then goes the same way.
+    fs::rename(&kept, &old).unwrap();
+    assert_eq!(open().unwrap().config(), &opened);
+    assert!(!old.exists() && kept.exists());
+    // An old file that says something else is somebody's mistake.
+    for other in [OLD_CONFIG.replace("7001", "7009"), "damaged".to_owned()] {
+        fs::write(&old, other).unwrap();
+        let message = open().unwrap_err().to_string();
+        assert!(
+            message.contains("has config.toml and config.json") && message.contains("remove config.json"),
+            "{message}"
+        );
+        assert_eq!(fs::read_to_string(&new).unwrap(), text);
+    }
+}
+
+#[test]
+fn an_old_configuration_that_is_wrong_stays_as_it_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    create(&dir, "central").unwrap();
+    let [new, old] = ["config.toml", "config.json"].map(|name| dir.join(name));
+    fs::remove_file(&new).unwrap();
+    for (text, expected) in [
+        (
+            OLD_CONFIG.replace("listen", "lissten"),
+            "config.json, line 4: unknown field `lissten`",
+        ),
+        (OLD_CONFIG.replace("bank", "escrow"), "holds the escrow `central`"),
+        (OLD_CONFIG.replace("}\n}", "}"), "config.json, line"),
+    ] {
+        fs::write(&old, &text).unwrap();
+        let opened = Home::<Settings>::open(&dir, RoleName::Bank);
+        let message = opened.map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(!new.exists());
+        assert_eq!(fs::read_to_string(&old).unwrap(), text);
+    }
+}
+
+#[test]
+fn what_an_operator_has_written_into_the_configuration_stays() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("bank");
+    let mut home = create(&dir, "central").unwrap();
+    let path = dir.join("config.toml");
+    let own = "# Ours.\nname='central' # as agreed\nrole = \"bank\"\nlisten = \"127.0.0.1:7001\" # behind the wall\n\
+               cache_mib = 0x40\nsettings = { currency = \"EUR\" } # one line\n";
+    fs::write(&path, own).unwrap();
+    home.change_config(|config| config.advertise = Some("192.0.2.7:7001".parse().unwrap()))
+        .unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("{own}advertise = \"192.0.2.7:7001\"\n"));
+    home.change_config(|config| {
+        config.advertise = None;
+        config.listen = "127.0.0.1:7009".parse().unwrap();
+        config.settings.currency = "USD".to_owned();
+    })
+    .unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, own.replace("7001", "7009").replace("EUR", "USD"));
+    assert_eq!(
+        Home::<Settings>::open(&dir, RoleName::Bank).unwrap().config(),
+        home.config()
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::file_names::CONFIG_FILE;
+use super::file_names::{CONFIG_FILE, OLD_CONFIG_FILE};
 use crate::quic::IdentityError;
 use crate::{
     card::{CardError, RoleName},
@@ -74,6 +74,29 @@ pub enum HomeError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The configuration is not understood.
+    #[error(
+        "{path}, line {line}: {reason}; correct it there, docs/OPERATIONS.md says what the file takes",
+        path = path.display()
+    )]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are two configurations, which say different things.
+    #[error(
+        "{dir} has {CONFIG_FILE} and {OLD_CONFIG_FILE}, and they differ; {CONFIG_FILE} is what counts: see that it says \
+         what you want, and remove {OLD_CONFIG_FILE}",
+        dir = dir.display()
+    )]
+    TwoConfigs {
+        /// The directory.
+        dir: PathBuf,
     },
     /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]

@@ -7,4 +7,6 @@ pub const TLS_CERTIFICATE_FILE: &str = "tls.cert";
 /// The file of the TLS certificate's key.
 pub const TLS_KEY_FILE: &str = "tls.key";
 /// The file of the configuration.
-pub const CONFIG_FILE: &str = "config.json";
+pub const CONFIG_FILE: &str = "config.toml";
+/// The file of the configuration until [`CONFIG_FILE`] took its place.
+pub const OLD_CONFIG_FILE: &str = "config.json";

@@ -4,7 +4,7 @@ use super::run::{PATIENCE, Said, ended, run, until};
 use farthing_kit::program::{ROLE_COMMAND, TIED};
 use farthing_node::{
     card::{Card, RoleName},
-    home::CONFIG_FILE,
+    home::{CONFIG_FILE, OLD_CONFIG_FILE},
     probe::PROBE_VARIABLE,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -47,16 +47,21 @@ impl Node {
         Self::of(program, role, dir, &made)
     }
 
-    /// The node that is in `dir` already, set to listen on `listen`.
+    /// The node of an older version that is in `dir`, set to listen on `listen`.
     pub fn moved(program: &Path, role: RoleName, dir: &Path, listen: SocketAddr) -> Node {
-        let path = dir.join(CONFIG_FILE);
+        let path = dir.join(OLD_CONFIG_FILE);
         let config = fs::read(&path).expect("its configuration");
         let mut config: Value = serde_json::from_slice(&config).expect("its configuration in JSON");
         config["listen"] = listen.to_string().into();
         fs::write(&path, config.to_string()).expect("its configuration is written");
         let mut command = command(program, role, &[OsArg::Text("card"), OsArg::Path(dir)]);
         command.arg("--json");
-        Self::of(program, role, dir, &run(command).done())
+        let said = run(command).done();
+        assert!(
+            dir.join(CONFIG_FILE).exists() && !path.exists(),
+            "the configuration is not taken over"
+        );
+        Self::of(program, role, dir, &said)
     }
 
     /// The node in `dir` with the card that `said` has.
