@@ -10,17 +10,12 @@ use farthing_node::{
     operator::status::KeyListStatus,
     peers::Peers,
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     allowance::Allowances,
     issue::Sessions,
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
 };
-use farthing_store::{
-    Store,
-    clock::Clock,
-    entropy::{Entropy, SeededEntropy},
-};
+use farthing_store::{Store, clock::Clock, entropy::Entropy};
 use std::sync::{
     Arc, Mutex, PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
@@ -99,11 +94,7 @@ impl Bank {
             values: parts.settings.values,
         };
         let now_ms = parts.clock.now_ms();
-        let entropy = if is_planted(Defect::NoncesRepeated) {
-            Arc::new(SeededEntropy::new(0))
-        } else {
-            Arc::clone(&parts.entropy)
-        };
+        let entropy = Arc::clone(&parts.entropy);
         let mut boot_id = [0; 32];
         entropy.fill(&mut boot_id);
         let identity = Arc::new(parts.identity);

@@ -9,7 +9,6 @@ use farthing_coin::{
     Signed,
 };
 use farthing_node::{home::files, operator::status::KeyListStatus};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
 use farthing_store::{Reads, Store, StoreError, View, limits::SCAN_MAX_ROWS};
 use rand_core::CryptoRng;
@@ -240,9 +239,6 @@ impl Keys {
         let room = epochs_max(root.values.len()).saturating_sub(epochs.len());
         // All or none: a clock that has leapt far ahead must not fill the list up.
         let full = due.len() > room;
-        if full && is_planted(Defect::FullListStops) {
-            return Err(KeyListError::EpochCount { got: epochs.len() }.into());
-        }
         let due = if full { Vec::new() } else { due };
         let new: Vec<EpochKeys> = due
             .into_iter()

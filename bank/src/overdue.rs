@@ -11,7 +11,6 @@ use farthing_node::{
     card::RoleName,
     process::StopToken,
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{SettleOne, only},
     decide::OverdueRequest,
@@ -85,7 +84,7 @@ impl Bank {
             .scan(&self.store.view(), from, ROUND_MAX)?
             .into_iter()
             .map(|(key, ())| key)
-            .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms && !is_planted(Defect::OverdueNotChased))
+            .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms)
             .collect();
         // A round goes on behind the last one, so that an escrow that is down does not keep the others waiting.
         let next = holds.last().filter(|_| holds.len() == ROUND_MAX).copied();

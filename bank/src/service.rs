@@ -11,7 +11,6 @@ use farthing_node::{
     card::RoleName,
     network::{Lane, Service},
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
     denial::RequestKind,
@@ -81,9 +80,7 @@ impl Bank {
         let request = verify_memo(request, &self.here)?;
         self.history.standing()?;
         let replaced = transactions::memo_to_write(&self.store.view(), &request);
-        if let Some(account) = replaced.map_err(|e| unavailable(&e))?
-            && !is_planted(Defect::MemosUncounted)
-        {
+        if let Some(account) = replaced.map_err(|e| unavailable(&e))? {
             let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
             memos.take(account, self.clock.now_ms())?;
         }

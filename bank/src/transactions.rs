@@ -13,7 +13,6 @@ use crate::rows::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::call::Undone;
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     claim::SessionClaim,
     coins::CoinState,
@@ -25,7 +24,7 @@ use farthing_protocol::{
     money::Amount,
     refusal::{AccountFault, ContractFault, RequestFault},
     restore::{KeptMemo, VerifiedAccount, VerifiedMemo},
-    settle::{BankPurchase, CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
+    settle::{CollectRequest, Collected, SettleDecision, VerifiedDecision, respond_collect},
     withdraw::{VerifiedWithdrawBegin, VerifiedWithdrawFinish},
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
@@ -216,9 +215,7 @@ pub fn withdraw_finish(
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
     let (owner, id) = (request.account(), (request.account(), request.request_id()));
-    if let Some(stored) = WITHDRAWN.get(tx, &id)?
-        && !is_planted(Defect::DebitedTwice)
-    {
+    if let Some(stored) = WITHDRAWN.get(tx, &id)? {
         return Ok(match request.is_repeat_of(&stored) {
             true => Issuing::Issued(stored),
             false => Issuing::Otherwise(stored),
@@ -261,9 +258,7 @@ pub fn exchange_ready(
     keys: &Keys,
     now_ms: u64,
 ) -> Result<Option<Issued>, Undone> {
-    if let Some(stored) = EXCHANGED.peek(view, &request.request_id())?
-        && !is_planted(Defect::ExchangeNotRepeated)
-    {
+    if let Some(stored) = EXCHANGED.peek(view, &request.request_id())? {
         return Ok(Some(stored));
     }
     let states = request.coins().row_keys();
@@ -297,9 +292,7 @@ pub fn exchange_begin(
     keys: &Keys,
     now_ms: u64,
 ) -> Result<Opening, Undone> {
-    if let Some(stored) = EXCHANGED.get(tx, &request.request_id())?
-        && !is_planted(Defect::ExchangeNotRepeated)
-    {
+    if let Some(stored) = EXCHANGED.get(tx, &request.request_id())? {
         return Ok(Opening::Finished(stored));
     }
     let states = coin_states(tx, &request.coins().row_keys())?;
@@ -327,9 +320,7 @@ pub fn exchange_finish(
     now_ms: u64,
 ) -> Result<Issuing, Undone> {
     let id = request.request_id();
-    if let Some(stored) = EXCHANGED.get(tx, &id)?
-        && !is_planted(Defect::ExchangeNotRepeated)
-    {
+    if let Some(stored) = EXCHANGED.get(tx, &id)? {
         return Ok(match request.is_repeat_of(&stored) {
             true => Issuing::Issued(stored),
             false => Issuing::Otherwise(stored),
@@ -387,9 +378,7 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
             states: held,
             hold,
         } => {
-            if !is_planted(Defect::NoteNotKept) {
-                keep_note(tx, request)?;
-            }
+            keep_note(tx, request)?;
             move_coins(tx, &coins, &states, &held)?;
             PURCHASES.put(tx, &row, &purchase)?;
             HOLDS.put(tx, &(terms.deadline_ms, row.0, row.1), &())?;
@@ -465,10 +454,6 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
         .unwrap_or_default();
     let deadline_ms = stored.as_ref().and_then(|p| p.terms()).map(|t| t.deadline_ms);
     let states = coin_states(tx, &coins)?;
-    if let (Some(BankPurchase::Committed { terms, .. }), true) = (&stored, is_planted(Defect::CreditedTwice))
-    {
-        credit(tx, terms.account, terms.price)?;
-    }
     let is_legacy = HELD_BEFORE_CAUSES.get(tx, &row)?.is_some();
     match decision.respond(stored, &states, !is_legacy)? {
         SettleDecision::Before(settled) => Ok(Settling::Settled(settled)),

@@ -8,7 +8,6 @@ use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::call::{CallError, Undone, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskEscrow, EscrowRequest, encode_reply},
     contract::{HeldContract, sign_hold},
@@ -245,9 +244,6 @@ impl Escrow {
         let bank = request.terms.bank;
         self.history.hear(&bank, head.as_ref())?;
         let decision = self.overdue(request).await?;
-        if is_planted(Defect::HeadWithAbort) {
-            return Ok(self.history.with_head(&bank, decision));
-        }
         Ok(self.history.answer(&bank, head.as_ref(), decision))
     }
 

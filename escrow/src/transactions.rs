@@ -10,7 +10,6 @@ use crate::rows::{
 use crate::time;
 use farthing_coin::Signed;
 use farthing_node::call::Undone;
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     decide::{VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     decision::{Decided, Decision},
@@ -167,9 +166,6 @@ fn time_to_decide(tx: &mut Transaction<'_>, bank: &BankKnown, clock: &ClockReadi
 
 /// Puts a sale at the end of its merchant's list.
 fn list(tx: &mut Transaction<'_>, sale: SealedSaleRow) -> Result<(), StoreError> {
-    if is_planted(Defect::SealedSaleUnlisted) {
-        return Ok(());
-    }
     let merchant = sale.contract.terms.merchant;
     let number = SEALED_SALE_COUNTS.get(tx, &merchant)?.unwrap_or_default();
     SEALED_SALE_COUNTS.put(tx, &merchant, &number.saturating_add(1))?;
@@ -189,7 +185,7 @@ pub enum Push {
 fn write(tx: &mut Transaction<'_>, decision: &Decision, push: Push) -> Result<(), StoreError> {
     let purchase = decision.terms().purchase_id();
     DECISIONS.put(tx, &purchase.0, decision)?;
-    if push == Push::Yes && !is_planted(Defect::OutboxNotWritten) {
+    if push == Push::Yes {
         OUTBOX.put(tx, &purchase.0, &())?;
     }
     Ok(())

@@ -5,7 +5,6 @@ use crate::rows::{
     ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
 };
 use farthing_coin::PublicKey;
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{bounded::cut, decision::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
@@ -256,7 +255,6 @@ fn advance(
 /// Writes a sale; whether it is open follows from its state.
 fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Result<(), StoreError> {
     match &sale.state {
-        SaleState::Releasing if is_planted(Defect::SaleLeftOpen) => {}
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
         SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {
             OPEN_SALES.delete(tx, &purchase.0)?;

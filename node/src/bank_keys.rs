@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use farthing_coin::{KeyBook, PublicKey};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::KeysRequest,
     limits::REPLY_TIMEOUT,
@@ -83,7 +82,6 @@ impl Attempt {
     fn holds(&self) -> bool {
         let for_ms = match self.outcome {
             Ok(()) => KEYS_REFETCH_MS,
-            Err(_) if is_planted(Defect::FailuresForgotten) => 0,
             Err(_) => KEYS_FAILED_MS,
         };
         self.ended.elapsed() < Duration::from_millis(for_ms)
@@ -164,9 +162,6 @@ impl BankKeys {
     fn known(&self, bank: &PublicKey, known: &Bank) -> Result<Option<Arc<KeyBook>>, Refusal> {
         if let Some(book) = known.book() {
             return Ok(Some(book));
-        }
-        if is_planted(Defect::KeyListForgotten) {
-            return Ok(None);
         }
         let stored = self.tables.load(&self.store.view(), bank);
         let Some(signed) = stored.map_err(|e| unavailable(&e))? else {

@@ -20,7 +20,6 @@ use crate::{
     peers::Peers,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     history::{JournalHead, WithHead, verify_head},
     refusal::{Later, Refusal},
@@ -143,8 +142,6 @@ impl History {
     pub fn standing(&self) -> Result<(), Later> {
         match &*self.standing.borrow() {
             Standing::Up => Ok(()),
-            Standing::Unwitnessed if is_planted(Defect::WitnessNotAwaited) => Ok(()),
-            Standing::Behind(_) if is_planted(Defect::DecidesBehind) => Ok(()),
             Standing::Unwitnessed => Err(Later::Unwitnessed),
             Standing::Behind(_) => Err(Later::Behind),
         }
@@ -199,8 +196,7 @@ impl History {
         let now = self.parts.store.head();
         let is_due = |record: Option<u64>| record.is_some_and(|record| record <= now.sequence);
         let (untold, gathered) = (is_due(known.untold), is_due(known.gathered));
-        let waits = known.gathered.is_some() && !gathered && is_planted(Defect::HeadBehindAnswer);
-        if (untold || gathered) && !waits {
+        if untold || gathered {
             known.untold = None;
             known.gathered = known.gathered.filter(|_| !gathered);
             known.decided = now;
@@ -233,7 +229,7 @@ impl History {
     /// `body`, the answer to a question that came with the head `asked`, which `peer` was [heard](History::hear) to have
     /// signed. Only a question with a head gets one: whoever merely names a peer could count this node's writes.
     pub fn answer<T>(&self, peer: &PublicKey, asked: Option<&Signed<JournalHead>>, body: T) -> WithHead<T> {
-        if asked.is_none() && !is_planted(Defect::HeadToStrangers) {
+        if asked.is_none() {
             return WithHead::without(body);
         }
         self.with_head(peer, body)
@@ -282,8 +278,8 @@ impl History {
     /// When the store fails.
     pub fn remember(&self, tx: &mut Transaction<'_>, peer: &PublicKey) -> Result<(), StoreError> {
         match self.standing() {
-            Ok(()) if !is_planted(Defect::HeadNotKept) => self.write(tx, peer),
-            _ => Ok(()),
+            Ok(()) => self.write(tx, peer),
+            Err(_) => Ok(()),
         }
     }
 
@@ -355,9 +351,6 @@ impl History {
     /// Writes down what has stopped the node, so that it stays stopped at its next start though no witness should be
     /// there to say it again.
     fn keep_stopped(self: &Arc<Self>, head: Signed<JournalHead>) {
-        if is_planted(Defect::StopNotKept) {
-            return;
-        }
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let store = this.parts.store.clone();

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use farthing_coin::PublicKey;
-use farthing_planted::{Defect, is_planted};
 
 use crate::card::{Card, RoleName};
 use crate::home::files;
@@ -159,22 +158,12 @@ impl NetworkFile {
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, NetworkFileError>,
     ) -> Result<T, NetworkFileError> {
-        if is_planted(Defect::NetworkFileUnlocked) {
-            return self.change_here(change);
-        }
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let _locked = files::lock(dir).map_err(|source| NetworkFileError::Io {
             path: dir.join(files::LOCK_FILE),
             source,
         })?;
         *self = Self::load(dir)?;
-        self.change_here(change)
-    }
-
-    fn change_here<T>(
-        &mut self,
-        change: impl FnOnce(&mut Self) -> Result<T, NetworkFileError>,
-    ) -> Result<T, NetworkFileError> {
         let mut changed = self.clone();
         let done = change(&mut changed)?;
         if changed.cards != self.cards {

@@ -15,7 +15,6 @@
 )]
 
 use clap::error::Error as UsageError;
-use farthing_planted::{Defect, is_planted};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -39,7 +38,7 @@ pub fn is_harmless(c: char) -> bool {
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e007f}'
     );
-    (!c.is_control() && !is_invisible) || is_planted(Defect::TextShownRaw)
+    !c.is_control() && !is_invisible
 }
 
 /// `text` without what could steer a terminal; its lines stay lines.

@@ -12,7 +12,6 @@ use crate::reader::Reader;
 use crate::record::encode_writes;
 use crate::state::{Left, State};
 use crate::transaction::{Done, Transaction, Writes};
-use farthing_planted::{Defect, is_planted};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -169,11 +168,6 @@ impl Committer {
             Some(why) => Err(why.clone()),
             None if batch.writes.is_empty() => Ok(()),
             None => self.write(&batch.writes),
-        };
-        let durable = if is_planted(Defect::ReplyDespiteFailedWrite) {
-            Ok(())
-        } else {
-            durable
         };
         let count = batch.waiting.len() as u64;
         self.shared.transactions.fetch_add(count, Ordering::Relaxed);

@@ -7,7 +7,6 @@ use crate::index_sled::SledIndex;
 use crate::options::{IndexKind, StoreOptions};
 use crate::reader::Checked;
 use crate::state::{Left, State};
-use farthing_planted::{Defect, is_planted};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +80,7 @@ pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) 
     let Some(applied) = found.applied else {
         return Some("it is empty".into());
     };
-    if checked.hash_asked != Some(applied.hash) && !is_planted(Defect::ForeignIndexTrusted) {
+    if checked.hash_asked != Some(applied.hash) {
         return Some(format!(
             "it belongs to another history at record {}",
             applied.sequence

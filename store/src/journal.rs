@@ -7,7 +7,6 @@ use crate::options::StoreOptions;
 use crate::places::Place;
 use crate::probe;
 use crate::reader::{Checked, Reader};
-use farthing_planted::{Defect, is_planted};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,14 +80,12 @@ impl Journal {
             ))
         })?;
         probe.reached(probe::AFTER_APPEND);
-        if !is_planted(Defect::SyncSkipped) {
-            file.sync_data().map_err(|error| {
-                StoreError::halted(format!(
-                    "syncing {} failed: {error}",
-                    self.reader.path().display()
-                ))
-            })?;
-        }
+        file.sync_data().map_err(|error| {
+            StoreError::halted(format!(
+                "syncing {} failed: {error}",
+                self.reader.path().display()
+            ))
+        })?;
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
         self.reader.places.note(Place {

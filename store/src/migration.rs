@@ -13,7 +13,6 @@ use crate::reads::Reads;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::view::View;
-use farthing_planted::{Defect, is_planted};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::Bound;
 
@@ -127,11 +126,7 @@ impl Store {
         if records > 0 {
             tracing::info!(from, to = SCHEMA_VERSION, records, "migrating the store");
         }
-        let note = || self.transact_blocking(Reads::none(), |tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION));
-        if is_planted(Defect::VersionBeforeRows) {
-            note()?;
-        }
         step(&Migration { store: self, from })?;
-        note()
+        self.transact_blocking(Reads::none(), |tx| VERSION_ROW.put(tx, &(), &SCHEMA_VERSION))
     }
 }

@@ -23,7 +23,6 @@ use crate::limits::RECORD_MAX_BYTES;
 use crate::migration::SCHEMA_VERSION;
 use crate::places::Place;
 use crate::transaction::Writes;
-use farthing_planted::{Defect, is_planted};
 use sha2::{Digest, Sha256};
 
 /// Where records begin (bytes). A sector of its own, which is written again only to raise its version.
@@ -224,11 +223,7 @@ pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], He
     let hash: [u8; 32] = rest.array()?;
     let [mark] = rest.array()?;
     let head = next_head(&header.previous, payload);
-    if mark == 0 && is_planted(Defect::TornRecordAccepted) {
-        return Some((payload, head));
-    }
-    let intact = hash == head.hash || is_planted(Defect::RecordHashUnchecked);
-    (mark == TRAILER_MARK && intact).then_some((payload, head))
+    (mark == TRAILER_MARK && hash == head.hash).then_some((payload, head))
 }
 
 fn next_head(previous: &Head, payload: &[u8]) -> Head {

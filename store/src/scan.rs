@@ -6,7 +6,6 @@ use crate::error::DamageKind;
 use crate::index::Head;
 use crate::places::Place;
 use crate::record::{self, Format, HEADER_BYTES, TRAILER_BYTES, WHOLE_MAX_BYTES};
-use farthing_planted::{Defect, is_planted};
 use std::io;
 
 /// A part of a file in memory, moved along as it is read. Behind the file's end it reads as zeros.
@@ -114,9 +113,6 @@ pub(crate) fn judge(file: &dyn DiskFile, format: Format, at: Place, acknowledged
     }
     let whole = header.map(|header| (HEADER_BYTES + TRAILER_BYTES).saturating_add(header.length) as u64);
     let behind = offset.saturating_add(whole.unwrap_or(1));
-    if is_planted(Defect::DamageTakenForTorn) {
-        return Ok(Tail::Torn(end.saturating_sub(offset)));
-    }
     if missing || has_later_record(file, format, behind, end, head)? {
         return Ok(Tail::Damaged(DamageKind::Changed));
     }

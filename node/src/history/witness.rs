@@ -7,7 +7,6 @@ use crate::{
     process::StopToken,
 };
 use farthing_coin::{PublicKey, Signed};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     api::{AskBank, AskEscrow},
     history::{
@@ -170,7 +169,7 @@ impl History {
         peer: &PublicKey,
         head: Option<&Signed<JournalHead>>,
     ) -> Result<(), Refusal> {
-        if self.hear(peer, head)? || is_planted(Defect::UnprovenTrusted) {
+        if self.hear(peer, head)? {
             return Ok(());
         }
         self.compare(peer).await?;
@@ -205,8 +204,7 @@ impl History {
     /// Stops the node if `claim`, a head of its own that `who` remembers, is not in its history.
     fn check(self: &Arc<Self>, claim: &Signed<JournalHead>, who: &str) -> Result<(), Refusal> {
         let there = self.hash_there(claim)?;
-        let passes = there.is_none() && is_planted(Defect::ShorterJournalTaken);
-        if claim.body.lies_in(there) || passes {
+        if claim.body.lies_in(there) {
             return Ok(());
         }
         if self.stop(claim, who) {
@@ -218,9 +216,6 @@ impl History {
     /// The hash in the journal at the place of `claim`, a head that this node has signed.
     fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<[u8; 32]>, Refusal> {
         // A head of this very run is looked up as well: a copy of the machine that was made while it ran has the same run.
-        if claim.body.run == self.run && is_planted(Defect::CloneTrusted) {
-            return Ok(Some(claim.body.hash));
-        }
         if let Some(told) = self.known().told.get(&claim.body.records) {
             return Ok(Some(*told));
         }

@@ -47,43 +47,6 @@ macro_rules! defects {
 }
 
 defects! {
-    // The store.
-    ReplyDespiteFailedWrite: "The store answers without waiting for whether the write became durable.",
-    SyncSkipped: "The journal is written and not synced.",
-    TornRecordAccepted: "Recovery takes a record whose end is missing for a whole one.",
-    RecordHashUnchecked: "Recovery reads records without checking their hash.",
-    DamageTakenForTorn: "Recovery cuts a damaged record off as if it had never been acknowledged.",
-    ForeignIndexTrusted: "Recovery keeps an index that was made from another journal.",
-    VersionNotRaised: "An older directory is brought up to date, and its header still lets older programs open it.",
-    VersionBeforeRows: "A migration writes the new version before it has converted the rows.",
-    // The journals that bank and escrow remember of each other.
-    WitnessNotAwaited: "A node that has just started decides before a peer has told what it remembers.",
-    ShorterJournalTaken: "A node whose journal ends before the head that a peer remembers takes itself for up to date.",
-    DecidesBehind: "A node that has been told that it runs from an older copy decides all the same.",
-    HeadNotKept: "What a node does on a peer's word is written without how far the peer's journal had come.",
-    StopNotKept: "A node that runs from an older copy does not write down that it was told.",
-    HeadToStrangers: "A node tells the head of its journal to whoever names one of its peers.",
-    HeadWithAbort: "The escrow tells the head of its journal to whoever shows it a bank's word that a purchase is overdue.",
-    HeadBehindAnswer: "A node that has more to write tells a head that does not cover its answer.",
-    CloneTrusted: "A node takes every head of its own run for its own, without looking into its journal.",
-    UnprovenTrusted: "The escrow vouches for a hold of a bank that has not shown that it has forgotten nothing.",
-    // The bank.
-    CreditedTwice: "The bank credits the merchant again when it is shown a commit again.",
-    DebitedTwice: "The bank does not look whether a withdrawal was finished before.",
-    ExchangeNotRepeated: "The bank does not look whether an exchange was finished before.",
-    NoncesRepeated: "The bank's generator of nonces begins anew with every start.",
-    FullListStops: "A bank whose list of keys is full does not start.",
-    MemosUncounted: "The bank lets an account replace its memo as often as it likes.",
-    OverdueNotChased: "The bank never asks how overdue holds ended.",
-    NoteNotKept: "The bank holds coins and does not keep the customer's note.",
-    // The escrow.
-    SealedSaleUnlisted: "The escrow commits on a sealed offer, and does not note that the merchant is to be told.",
-    OutboxNotWritten: "The escrow decides, and does not note that the bank is to be told.",
-    KeyListForgotten: "A node that was restarted takes whatever list of keys a bank shows it.",
-    FailuresForgotten: "A node asks a silent bank for its keys once for each request that waits for them.",
-    // The merchant.
-    SaleLeftOpen: "The merchant begins to release a sale, and does not note that it is open.",
-    // The wallet.
     SilenceTakenForRefusal: "The wallet gives a withdrawal up when the bank is silent.",
     DenialTakenForRecovery: "The wallet ends a cancelled purchase as recovered when the bank denies the exchange of its coins.",
     SentBeforeWritten: "The wallet sends an order before it is written down.",
@@ -97,12 +60,7 @@ defects! {
     KeysAskedByName: "The wallet fetches the bank's keys over the connection that says who it is.",
     GoodsUnchecked: "The wallet pays without checking the digest of the encrypted goods.",
     UnsignedRefusalFinal: "The wallet takes a bank's refusal that is not signed for its last word.",
-    // Everybody.
-    TextShownRaw: "What others wrote is printed as they wrote it.",
-    OutputOverwritten: "A file that is there is overwritten, though nobody said so.",
-    NetworkFileUnlocked: "A card is added to the network file as it was when it was read.",
     GoodsNamedByDigest: "The wallet names a file of encrypted goods by their digest, which is public.",
-    HomeLeftOpen: "A directory that others can read is opened as it is.",
 }
 
 /// Whether `defect` is switched on. Here it never is.

@@ -1,7 +1,6 @@
 //! A file that is visible whole, or not at all.
 
 use super::durable::{Mode, sync_dir};
-use farthing_planted::{Defect, is_planted};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustix::fs::{AtFlags, CWD, OFlags, RawMode, RenameFlags, linkat, openat, renameat_with};
 use std::fs::{self, File, OpenOptions};
@@ -57,9 +56,6 @@ impl NewFile {
     /// `AlreadyExists` where there is something, a link that leads nowhere too; it can then be put elsewhere in the same
     /// directory. And what else the operating system says.
     pub fn put(&mut self, path: &Path) -> io::Result<()> {
-        if is_planted(Defect::OutputOverwritten) {
-            return self.put_over(path);
-        }
         self.file.sync_all()?;
         match &mut self.temporary {
             None => name(&self.file, path)?,
