@@ -1,6 +1,6 @@
 //! How the answers to commands look to people. What they hold is the JSON that programs get.
 
-use farthing_node::terminal::Shown;
+use farthing_node::table::{Align, table};
 use serde_json::Value;
 
 /// A field as text; nothing where it is missing.
@@ -59,75 +59,59 @@ fn moved(value: &Value, done: &str) -> String {
 
 /// The accounts.
 pub(crate) fn accounts(value: &Value) -> String {
-    let lines: Vec<String> = list(value, "accounts")
-        .iter()
-        .map(|account| {
-            format!(
-                "{}  {:>14}  {}",
-                text(account, "key"),
-                text(account, "balance"),
-                Shown(text(account, "name"))
-            )
-            .trim_end()
-            .to_owned()
-        })
-        .collect();
-    match lines.is_empty() {
-        true => "there are no accounts; open one with `farthing-bank account open`".to_owned(),
-        false => lines.join("\n"),
+    let row = |account: &Value| ["key", "balance", "name"].map(|field| text(account, field).to_owned());
+    let rows: Vec<[String; 3]> = list(value, "accounts").iter().map(row).collect();
+    if rows.is_empty() {
+        return "there are no accounts; open one with `farthing-bank account open`".to_owned();
     }
+    let columns = [
+        ("KEY", Align::Left),
+        ("BALANCE", Align::Right),
+        ("NAME", Align::Left),
+    ];
+    table(columns, &rows)
 }
 
 /// The list of keys.
 pub(crate) fn keys(value: &Value) -> String {
-    let mut lines = vec![format!(
-        "currency {}, list of keys {}",
+    let row = |key: &Value| {
+        let issuing = if flag(key, "issuing") { "issuing" } else { "" };
+        [
+            number(key, "epoch").to_string(),
+            text(key, "value").to_owned(),
+            text(key, "id").to_owned(),
+            issuing.to_owned(),
+        ]
+    };
+    let rows: Vec<[String; 4]> = list(value, "keys").iter().map(row).collect();
+    let columns = [
+        ("EPOCH", Align::Right),
+        ("VALUE", Align::Right),
+        ("KEY", Align::Left),
+        ("STATUS", Align::Left),
+    ];
+    format!(
+        "currency {}, list of keys {}\n{}",
         text(value, "currency"),
-        text(value, "digest")
-    )];
-    lines.extend(list(value, "keys").iter().map(|key| {
-        format!(
-            "epoch {:>6}  {:>14}  {}  {}",
-            number(key, "epoch"),
-            text(key, "value"),
-            text(key, "id"),
-            match flag(key, "issuing") {
-                true => "issuing",
-                false => "",
-            }
-        )
-        .trim_end()
-        .to_owned()
-    }));
-    lines.join("\n")
+        text(value, "digest"),
+        table(columns, &rows)
+    )
 }
 
 /// The audit.
 pub(crate) fn audit(value: &Value) -> String {
-    let mut lines = vec![
-        format!("paid in           {:>14}", text(value, "paid_in")),
-        format!("paid out          {:>14}", text(value, "paid_out")),
-        format!("accounts          {:>14}", text(value, "accounts")),
-        format!("coins outstanding {:>14}", text(value, "outstanding")),
+    let sums = [
+        ("paid in", "paid_in"),
+        ("paid out", "paid_out"),
+        ("accounts", "accounts"),
+        ("coins outstanding", "outstanding"),
     ];
+    let sums = sums.map(|(what, field)| [what.to_owned(), text(value, field).to_owned()]);
+    let mut lines = vec![table([("SUM", Align::Left), ("AMOUNT", Align::Right)], &sums)];
     let coins = list(value, "coins");
     if !coins.is_empty() {
-        lines.push(format!(
-            "{:>14}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}",
-            "coins of", "issued", "out", "held", "spent", "exchanged"
-        ));
+        lines.push(coins_table(coins));
     }
-    lines.extend(coins.iter().map(|line| {
-        format!(
-            "{:>14}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}",
-            text(line, "value"),
-            number(line, "issued"),
-            number(line, "outstanding"),
-            number(line, "held"),
-            number(line, "spent"),
-            number(line, "exchanged")
-        )
-    }));
     let problems = list(value, "problems");
     lines.extend(
         problems
@@ -147,4 +131,22 @@ pub(crate) fn audit(value: &Value) -> String {
         .to_owned(),
     );
     lines.join("\n")
+}
+
+/// The audit's counts of coins.
+fn coins_table(coins: &[Value]) -> String {
+    let row = |line: &Value| {
+        let count = |field| number(line, field).to_string();
+        [
+            text(line, "value").to_owned(),
+            count("issued"),
+            count("outstanding"),
+            count("held"),
+            count("spent"),
+            count("exchanged"),
+        ]
+    };
+    let rows: Vec<[String; 6]> = coins.iter().map(row).collect();
+    let headings = ["COINS OF", "ISSUED", "OUT", "HELD", "SPENT", "EXCHANGED"];
+    table(headings.map(|heading| (heading, Align::Right)), &rows)
 }

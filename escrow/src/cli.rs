@@ -17,7 +17,7 @@ use farthing_node::operator::{self, Directory, NodeCommand, Report, administer, 
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
-use farthing_node::terminal::Shown;
+use farthing_node::table::{Align, table};
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use farthing_store::{Store, StoreOptions};
@@ -139,24 +139,30 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
     };
     let all = all_pages("purchases", "purchase", page).await?;
     let all: Vec<PurchaseLine> = serde_json::from_value(Value::Array(all))?;
-    let line = |p: &PurchaseLine| {
+    let row = |p: &PurchaseLine| {
         let settled = match (p.settled, p.waiting) {
             (true, _) => "settled",
             (false, true) => "not settled yet",
             (false, false) => "its bank is not known here; the customer brings it there",
         };
-        format!(
-            "{}  {:9}  {:>12} {}  {settled}",
-            p.purchase,
-            p.outcome,
-            p.amount,
-            Shown(&p.currency)
-        )
+        [
+            p.purchase.to_string(),
+            p.outcome.to_string(),
+            p.amount.to_string(),
+            p.currency.clone(),
+            settled.to_owned(),
+        ]
     };
-    let text = if all.is_empty() {
-        "nothing was decided yet".to_owned()
-    } else {
-        all.iter().map(line).collect::<Vec<_>>().join("\n")
+    let columns = [
+        ("PURCHASE", Align::Left),
+        ("OUTCOME", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("CURRENCY", Align::Left),
+        ("SETTLED", Align::Left),
+    ];
+    let text = match all.is_empty() {
+        true => "nothing was decided yet".to_owned(),
+        false => table(columns, &all.iter().map(row).collect::<Vec<_>>()),
     };
     Ok(Report::new(text, json!({ "purchases": all })))
 }

@@ -21,7 +21,8 @@ use farthing_node::operator::{self, Directory, NodeCommand, Report, all_pages};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
-use farthing_node::terminal::{Shown, json_lines};
+use farthing_node::table::{Align, table};
+use farthing_node::terminal::json_lines;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use farthing_store::StoreOptions;
 use farthing_store::clock::SystemClock;
@@ -182,25 +183,27 @@ async fn sales(dir: &Path) -> Result<Report> {
     let page = async |after| ask(dir, AdminRequest::Sales { after }).await;
     let lines = all_pages("lines", "purchase", page).await?;
     let sales: Vec<SaleLine> = serde_json::from_value(Value::Array(lines))?;
-    let show = |sale: &SaleLine| {
-        let why = sale
-            .why
-            .as_ref()
-            .map(|why| format!(": {}", Shown(why)))
-            .unwrap_or_default();
-        format!(
-            "{}  {:>10} {}  {:9}  {}{why}",
-            sale.purchase,
-            sale.amount,
-            Shown(&sale.currency),
-            sale.state,
-            Shown(&sale.title)
-        )
+    let row = |sale: &SaleLine| {
+        [
+            sale.purchase.to_string(),
+            sale.amount.to_string(),
+            sale.currency.clone(),
+            sale.state.to_string(),
+            sale.title.clone(),
+            sale.why.clone().unwrap_or_default(),
+        ]
     };
-    let text = if sales.is_empty() {
-        "nothing was sold yet".into()
-    } else {
-        sales.iter().map(show).collect::<Vec<_>>().join("\n")
+    let columns = [
+        ("PURCHASE", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("CURRENCY", Align::Left),
+        ("STATUS", Align::Left),
+        ("TITLE", Align::Left),
+        ("REASON", Align::Left),
+    ];
+    let text = match sales.is_empty() {
+        true => "nothing was sold yet".to_owned(),
+        false => table(columns, &sales.iter().map(row).collect::<Vec<_>>()),
     };
     Ok(Report::new(text, json!({ "sales": sales })))
 }

@@ -8,6 +8,7 @@ use crate::shelf::{Shelf, Shelved};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use farthing_node::operator::{Directory, Report, all_pages};
+use farthing_node::table::{Align, table};
 use farthing_node::terminal::Shown;
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
 use farthing_protocol::money::Amount;
@@ -183,7 +184,7 @@ async fn list(dir: &Path) -> Result<Report> {
     let page = async |after| ask(dir, AdminRequest::GoodsList { after }).await;
     let lines = all_pages("lines", "item_id", page).await?;
     let mut items = Vec::new();
-    let mut text = Vec::new();
+    let mut rows = Vec::new();
     for line in lines {
         let item_id = line
             .get("item_id")
@@ -191,13 +192,13 @@ async fn list(dir: &Path) -> Result<Report> {
             .unwrap_or_default()
             .to_owned();
         let item: Item = serde_json::from_value(line.get("item").cloned().unwrap_or_default())?;
-        text.push(format!(
-            "{item_id}  {:>10} {}  {:>10} bytes  {}",
+        rows.push([
+            item_id.clone(),
             item.price.to_string(),
-            item.currency,
-            item.summary.size_bytes,
-            Shown(&item.title)
-        ));
+            item.currency.clone(),
+            item.summary.size_bytes.to_string(),
+            item.title.clone(),
+        ]);
         items.push(json!({
             "item_id": item_id,
             "title": item.title,
@@ -211,10 +212,17 @@ async fn list(dir: &Path) -> Result<Report> {
             "sealed": item.sealed,
         }));
     }
-    let text = if text.is_empty() {
-        "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`".into()
-    } else {
-        text.join("\n")
+    let columns = [
+        ("ITEM", Align::Left),
+        ("PRICE", Align::Right),
+        ("CURRENCY", Align::Left),
+        ("BYTES", Align::Right),
+        ("TITLE", Align::Left),
+    ];
+    let text = match rows.is_empty() {
+        true => "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`"
+            .into(),
+        false => table(columns, &rows),
     };
     Ok(Report::new(text, json!({ "items": items })))
 }

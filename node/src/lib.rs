@@ -19,5 +19,6 @@ pub mod probe;
 pub mod process;
 pub mod quic;
 pub mod serve;
+pub mod table;
 pub mod terminal;
 pub mod usage;

@@ -11,7 +11,7 @@ use farthing_coin::{
     Batch, Blinders, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey, SecretKey,
     Seed, Signature, Statement, Transcript, TranscriptExt, blind, recover,
 };
-use farthing_lab::demo::columns::columns;
+use farthing_node::table::{Align, table};
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network, Service},
@@ -131,7 +131,6 @@ impl Floor {
     pub(crate) fn text(&self) -> String {
         let line = |what: &str, us: f64| [what.to_owned(), format!("{us:.1}")];
         let rows = [
-            line("", f64::NAN).map(|text| text.replace("NaN", "us")),
             line("a point by a scalar", self.multiplication_us),
             line("the base point by a scalar", self.base_multiplication_us),
             line(
@@ -158,7 +157,7 @@ impl Floor {
                 self.round_trip_of_64_cpu_us,
             ),
         ];
-        columns(&rows, &[1])
+        table([("OPERATION", Align::Left), ("US", Align::Right)], &rows)
     }
 }
 

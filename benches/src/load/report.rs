@@ -2,7 +2,7 @@
 
 use crate::{counts::PARTIES, floor::Floor, least::LeastCost, run::Measured};
 use anyhow::Result;
-use farthing_lab::demo::columns::columns;
+use farthing_node::table::{Align, table as printed};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -40,38 +40,38 @@ pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
     Ok(())
 }
 
+/// The columns of the runs.
+const RUNS: [(&str, Align); 8] = [
+    ("UNDER WAY", Align::Right),
+    ("A SECOND", Align::Right),
+    ("P50 MS", Align::Right),
+    ("P90 MS", Align::Right),
+    ("P99 MS", Align::Right),
+    ("MAX MS", Align::Right),
+    ("SERVERS MS", Align::Right),
+    ("CLIENT MS", Align::Right),
+];
+
+/// The columns of what one purchase or withdrawal takes of each party.
+const EACH: [(&str, Align); 11] = [
+    ("UNDER WAY", Align::Right),
+    ("PARTY", Align::Left),
+    ("CPU US", Align::Right),
+    ("SYNCS", Align::Right),
+    ("TRANSACTIONS", Align::Right),
+    ("JOURNAL B", Align::Right),
+    ("DISK B", Align::Right),
+    ("REQUESTS", Align::Right),
+    ("HANDSHAKES", Align::Right),
+    ("FRAMES B", Align::Right),
+    ("PEAK MIB", Align::Right),
+];
+
 /// The table for people, on standard output.
 pub(crate) fn table(results: &[Measured], floor: &Floor) {
     let Some(first) = results.first() else { return };
-    let mut rows = vec![
-        [
-            "under way",
-            "a second",
-            "p50 ms",
-            "p90 ms",
-            "p99 ms",
-            "max ms",
-            "servers ms",
-            "client ms",
-        ]
-        .map(str::to_owned),
-    ];
-    let mut each = vec![
-        [
-            "under way",
-            "",
-            "CPU us",
-            "syncs",
-            "transactions",
-            "journal B",
-            "disk B",
-            "requests",
-            "handshakes",
-            "frames B",
-            "peak MiB",
-        ]
-        .map(str::to_owned),
-    ];
+    let mut rows = Vec::new();
+    let mut each = Vec::new();
     for result in results {
         let latency = result.latency;
         let client = result.costs.parties.last().map_or(0.0, |cost| cost.cpu_us);
@@ -112,8 +112,8 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
         "{noun}s of {} coins{behind}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations here and now\n\n{}\n\n\
          {}\n\n{failed} failed at first; the books agree to the unit after each run",
         first.coins,
-        columns(&rows, &[0, 1, 2, 3, 4, 5, 6, 7]),
-        columns(&each, &[0, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        printed(RUNS, &rows),
+        printed(EACH, &each),
         floor.text(),
         LeastCost::of(floor, first.mode, first.coins).text(noun),
     );

@@ -1,7 +1,8 @@
 //! What a command has to say: a text for people and a value for programs.
 
 use super::exit::Exit;
-use farthing_node::terminal::{self, one_line};
+pub(super) use farthing_node::table::{Align, table};
+use farthing_node::terminal;
 use farthing_protocol::money::Amount;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -85,42 +86,6 @@ pub(super) fn short(bytes: &[u8; 32]) -> String {
     hex::encode(bytes).chars().take(12).collect()
 }
 
-/// On which side the cells of a column stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
-    /// Text.
-    Left,
-    /// Numbers.
-    Right,
-}
-
-/// A table with aligned columns under their headings.
-pub(super) fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows
-        .iter()
-        .map(|row| std::array::from_fn(|at| row.get(at).map(|cell| one_line(cell)).unwrap_or_default()))
-        .collect();
-    let headings: [String; N] = columns.map(|(heading, _)| heading.to_owned());
-    let mut widths = [0; N];
-    for row in std::iter::once(&headings).chain(&rows) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(&columns).zip(&widths);
-        let cells: Vec<String> = cells
-            .map(|((cell, (_, align)), width)| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            })
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let lines: Vec<String> = std::iter::once(&headings).chain(&rows).map(line).collect();
-    lines.join("\n")
-}
-
 /// A date and time as people read it (UTC), of milliseconds since 1970. A time that no calendar has is `never`.
 pub(super) fn date(ms: u64) -> String {
     let time = i64::try_from(ms)
@@ -140,17 +105,6 @@ pub(super) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Align::{Left, Right};
-
-    #[test]
-    fn tables_align_and_no_cell_can_steer_the_terminal() {
-        let rows = [
-            ["8.00".to_owned(), "a\u{1b}[2Jb\nc".to_owned()],
-            ["10.24".to_owned(), "d".to_owned()],
-        ];
-        let text = table([("VALUE", Right), ("TITLE", Left)], &rows);
-        assert_eq!(text, "VALUE  TITLE\n 8.00  a\u{fffd}[2Jb c\n10.24  d");
-    }
 
     #[test]
     fn silence_says_once_how_to_carry_on() {

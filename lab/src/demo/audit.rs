@@ -1,16 +1,13 @@
 //! The audit: the bank's books against the cash desk, every wallet against the books, every purchase against its one
 //! decision. It is taken from what the nodes show their operators and from the customers' own coins.
 
-use super::{
-    columns::{amount, columns},
-    customer::Customer,
-    world::World,
-};
+use super::{amount::amount, customer::Customer, world::World};
 use farthing_client::rows::{CoinStatus, Delivery};
 use farthing_kit::{
     books::{Books, Decided, decisions, expected_status, until},
     error::{DemoError, must},
 };
+use farthing_node::table::{Align, table};
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,16 +106,15 @@ impl Audit {
 
     /// For people.
     pub fn text(&self) -> String {
-        let heading = [
-            "",
-            "paid in",
-            "paid out",
-            "in account",
-            "withdrawn",
-            "spent or sold",
-            "coins",
+        let headings = [
+            "PAID IN",
+            "PAID OUT",
+            "IN ACCOUNT",
+            "WITHDRAWN",
+            "SPENT OR SOLD",
+            "COINS",
         ];
-        let mut rows: Vec<[String; 7]> = vec![heading.map(str::to_owned)];
+        let mut rows: Vec<[String; 7]> = Vec::new();
         let nothing = Amount(0);
         for person in &self.people {
             let withdrawn = person.withdrawn().unwrap_or_default();
@@ -138,18 +134,18 @@ impl Audit {
             "merchant",
             [nothing, paid_out, left, nothing, sold, nothing],
         ));
-        let width = self
-            .checks
-            .iter()
-            .map(|check| check.what.chars().count())
-            .max()
-            .unwrap_or_default();
-        let checks: Vec<String> = self
-            .checks
-            .iter()
-            .map(|check| format!("{:<width$}  {:>6} = {}", check.what, check.left, check.right))
-            .collect();
-        format!("{}\n\n{}", columns(&rows, &[1, 2, 3, 4, 5, 6]), checks.join("\n"))
+        let mut columns = [("", Align::Left); 7];
+        for (column, heading) in columns.iter_mut().skip(1).zip(headings) {
+            *column = (heading, Align::Right);
+        }
+        let check = |check: &Check| [check.what.clone(), check.left.clone(), check.right.clone()];
+        let checks: Vec<[String; 3]> = self.checks.iter().map(check).collect();
+        let of_checks = [
+            ("CHECK", Align::Left),
+            ("IS", Align::Right),
+            ("SHOULD BE", Align::Right),
+        ];
+        format!("{}\n\n{}", table(columns, &rows), table(of_checks, &checks))
     }
 
     /// For programs.

@@ -11,8 +11,8 @@
 //! | the count at the end | [`audit`] |
 //! | what is printed | [`report`] |
 
+pub mod amount;
 pub mod audit;
-pub mod columns;
 pub mod customer;
 pub mod report;
 pub mod steps;

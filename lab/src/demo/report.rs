@@ -1,8 +1,9 @@
 //! What the demonstration has to say: lines while it goes on and a table at its end for people, one JSON value for
 //! programs.
 
+use super::amount::amount;
 use super::audit::Audit;
-use super::columns::{amount, columns};
+use farthing_node::table::{Align, table};
 use farthing_node::terminal::print_text;
 use farthing_protocol::money::Amount;
 use serde_json::{Map, Value, json};
@@ -160,13 +161,13 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let headings = [
-            "",
-            "what went wrong",
-            "other side had",
-            "the wallet",
-            "charged",
-            "ended",
+        let columns = [
+            ("", Align::Left),
+            ("WHAT WENT WRONG", Align::Left),
+            ("OTHER SIDE HAD", Align::Left),
+            ("THE WALLET", Align::Left),
+            ("CHARGED", Align::Right),
+            ("ENDED", Align::Left),
         ];
         let rows = (0..).zip(&self.steps).filter_map(|(number, step): (usize, _)| {
             let summary = step.summary.as_ref()?;
@@ -179,8 +180,7 @@ impl Report {
                 summary.ended.clone(),
             ])
         });
-        let rows: Vec<[String; 6]> = std::iter::once(headings.map(str::to_owned)).chain(rows).collect();
-        columns(&rows, &[4])
+        table(columns, &rows.collect::<Vec<[String; 6]>>())
     }
 }
 

@@ -1,0 +1,53 @@
+//! Tables, as every program prints them: headings, and columns as wide as they have to be.
+
+use crate::terminal::one_line;
+use comfy_table::{CellAlignment, Table, presets};
+
+/// On which side the cells of a column stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table with aligned columns under their headings. No cell can steer the terminal; each is one line.
+pub fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(columns.map(|(heading, _)| heading));
+    table.add_rows(rows.iter().map(|row| row.iter().map(|cell| one_line(cell))));
+    let last = N.saturating_sub(1);
+    for (column, (place, (_, align))) in table.column_iter_mut().zip(columns.iter().enumerate()) {
+        column.set_padding((0, if place == last { 0 } else { 2 }));
+        column.set_cell_alignment(match align {
+            Align::Left => CellAlignment::Left,
+            Align::Right => CellAlignment::Right,
+        });
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Align::*, table};
+
+    #[test]
+    fn tables_align_and_no_cell_can_steer_the_terminal() {
+        let rows = [
+            ["8.00".to_owned(), "a\u{1b}[2Jb\nc".to_owned()],
+            ["10.24".to_owned(), "d".to_owned()],
+        ];
+        let text = table([("VALUE", Right), ("TITLE", Left)], &rows);
+        assert_eq!(text, "VALUE  TITLE\n 8.00  a\u{fffd}[2Jb c\n10.24  d");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_seen_of_them() {
+        let rows = [["猫", "1"], ["ab", "22"]].map(|row| row.map(str::to_owned));
+        let text = table([("A", Left), ("B", Right)], &rows);
+        assert_eq!(text, "A    B\n猫   1\nab  22");
+        assert_eq!(table([("A", Left)], &[]), "A");
+    }
+}
