@@ -245,7 +245,7 @@ fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
         return Ok(());
     };
     let dir = dir.to_owned();
-    match names.iter().copied().find(|name| is_there(&name)) {
+    match names.iter().copied().find(|name| is_there(name)) {
         None => Err(HomeError::Missing { role, dir }),
         Some(present) => Err(HomeError::Incomplete {
             role,

@@ -4,8 +4,9 @@ use crate::tree::Edits;
 use std::{fs, io, ops::Range, path::Path};
 
 /// What to do about a patch that does not fit the code.
-pub(crate) const REFRESH: &str = "make the mistake in the code as it is now, put what `git diff -U1` prints into the file \
-                                  in place of the old diff, and undo the mistake in the code";
+pub(crate) const REFRESH: &str = "make the mistake in the code as it is now, put what `git diff -U0` prints (`-U1` where \
+                                  its lines are there twice) into the file in place of the old diff, and undo the \
+                                  mistake in the code";
 
 /// A mistake as a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -131,7 +131,7 @@ fn what_does_not_fit_says_what_to_do() {
         (CODE.to_owned(), outside, "outside the body"),
     ] {
         let why = hooked("shop.rs", &code, &[patch]).expect_err("it does not fit");
-        assert!(why.contains(expected) && why.contains("git diff -U1"), "{why}");
+        assert!(why.contains(expected) && why.contains("git diff -U0"), "{why}");
     }
     for text in [
         "",

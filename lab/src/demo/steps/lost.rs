@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        columns::amount,
+        amount::amount,
         customer::Customer,
         report::{Label, Report, Summary},
         world::World,
