@@ -9,7 +9,7 @@ use farthing_protocol::{
     api::Call,
     denial::{CoinDenial, Denial, DenialCause, RequestKind},
     documents::{CoinUse, EarlierUse, Issued},
-    exchange::ExchangeAsk,
+    issuance::{Issuance, IssuanceAsk},
     limits::RELEASED_GRACE_MS,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal},
@@ -93,7 +93,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     let second = world.exchange(&purse, &[8, 1, 1]);
     let first = world.exchange_begun(&first, &purse).await.unwrap();
     world.ask(world.exchange_finish(&first, &purse)).await.unwrap();
-    let ExchangeAsk::Begin(begin) = second.ask(&purse.keys, &world.seed) else {
+    let IssuanceAsk::Begin(begin) = second.ask(&purse.keys, &world.seed) else {
         panic!("it is not beginning")
     };
     let (book, digest) = (world.book(), begin.body.digest());
@@ -186,7 +186,7 @@ async fn a_coin_cannot_be_put_in_twice() {
     let (coins, keys) = joined([&purse, &purse]);
     let mut exchange = world.exchange(&purse, &[16]);
     exchange.inputs = coins;
-    let ExchangeAsk::Begin(begin) = exchange.ask(&keys, &world.seed) else {
+    let IssuanceAsk::Begin(begin) = exchange.ask(&keys, &world.seed) else {
         panic!()
     };
     assert_eq!(coin_fault(world.refused(begin).await), (1, CoinFault::Twice));
@@ -198,7 +198,7 @@ async fn what_comes_out_is_worth_what_goes_in() {
     let purse = world.withdraw(&[8]).await;
     for outputs in [&[4, 2, 1][..], &[8, 1]] {
         let exchange = world.exchange(&purse, outputs);
-        let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
+        let IssuanceAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
             panic!()
         };
         let unbalanced = DenialCause::Unbalanced {
@@ -216,7 +216,7 @@ async fn forged_coins_and_foreign_authorizations_are_refused() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8, 8]).await;
     let exchange = world.exchange(&purse, &[16]);
-    let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
+    let IssuanceAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
         panic!()
     };
     let mut swapped = begin.clone();
@@ -229,14 +229,14 @@ async fn forged_coins_and_foreign_authorizations_are_refused() {
         let other = exchange.inputs[1];
         change(&mut exchange.inputs[0], &other);
         match exchange.ask(&purse.keys, &world.seed) {
-            ExchangeAsk::Begin(begin) => begin,
+            IssuanceAsk::Begin(begin) => begin,
             _ => panic!(),
         }
     };
     let dearer = world.book().issuing(128, world.now_ms()).unwrap().id();
     let mut worth_more = exchange.clone();
     worth_more.inputs[0].key_id = dearer;
-    let ExchangeAsk::Begin(worth_more) = worth_more.ask(&purse.keys, &world.seed) else {
+    let IssuanceAsk::Begin(worth_more) = worth_more.ask(&purse.keys, &world.seed) else {
         panic!()
     };
     let (_, fault) = coin_fault(world.refused(worth_more).await);

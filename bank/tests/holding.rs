@@ -12,9 +12,9 @@ use farthing_protocol::{
     denial::{CoinDenial, Denial, RequestKind},
     documents::{AbortReason, Overdue, Settled, SettledAs},
     evidence::{Charge, Culprit, judge},
-    exchange::ExchangeAsk,
     history::WithHead,
     hold::BankHoldRequest,
+    issuance::{Issuance, IssuanceAsk},
     limits::{DEADLINE_HORIZON_MS, SETTLE_MAX, SETTLEMENT_MARGIN_MS},
     money::Amount,
     refusal::{AccountFault, CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
@@ -286,7 +286,7 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
 
     // Whoever has the coin is shown terms and commit.
     let exchange = world.exchange(&first, &[8]);
-    let ExchangeAsk::Begin(begin) = exchange.ask(&first.keys, &world.seed) else {
+    let IssuanceAsk::Begin(begin) = exchange.ask(&first.keys, &world.seed) else {
         panic!("it is not beginning")
     };
     let digest = begin.body.digest();

@@ -12,12 +12,13 @@ use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, KeysRequest},
     denial::{DenialCause, RequestKind},
+    issuance::{Issuance, IssuanceAsk},
     issue::{Admission, PreparedSession, Sessions},
     limits::{COINS_PER_REQUEST_MAX, NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS},
     money::Amount,
     refusal::{AccountFault, Advice, IssueFault, Later, Refusal, RequestFault},
     restore::{AccountRequest, WithdrawalsRequest},
-    withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal, verify_begin, verify_finish},
+    withdraw::{WithdrawBegin, WithdrawFinish, Withdrawal, verify_begin, verify_finish},
 };
 use farthing_store::{
     Job,
@@ -33,7 +34,7 @@ fn stranger() -> SecretKey {
 
 fn begin_of(world: &World, withdrawal: &Withdrawal) -> Signed<WithdrawBegin> {
     match withdrawal.ask(&world.account, &world.seed) {
-        WithdrawAsk::Begin(begin) => begin,
+        IssuanceAsk::Begin(begin) => begin,
         _ => panic!("it is not beginning"),
     }
 }

@@ -8,6 +8,7 @@ use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
     api::AskBank,
     history::{JournalHead, WithHead, WitnessRequest},
+    issuance::{Issuance, IssuanceAsk},
     refusal::{Later, Refusal, RequestFault},
     restore::{BucketRequest, Prefix, Shelf},
     settle::Collected,
@@ -75,8 +76,7 @@ async fn until_it_is_told_what_is_remembered_it_only_repeats() {
     // Nor does it refuse for good what may rest on what it has forgotten.
     let mut unknown = world.withdrawal(&[1]);
     unknown.account = secret_key(9).public();
-    let farthing_protocol::withdraw::WithdrawAsk::Begin(begin) = unknown.ask(&secret_key(9), &world.seed)
-    else {
+    let IssuanceAsk::Begin(begin) = unknown.ask(&secret_key(9), &world.seed) else {
         panic!("it begins")
     };
     assert_eq!(world.refused(begin).await, later(Later::Unwitnessed));
@@ -98,8 +98,7 @@ async fn a_head_that_is_not_in_its_history_stops_it_for_good() {
     world.restart().await;
     assert_eq!(world.bank.history().standing(), Err(Later::Behind));
     let withdrawal = world.withdrawal(&[8]);
-    let farthing_protocol::withdraw::WithdrawAsk::Begin(begin) = withdrawal.ask(&world.account, &world.seed)
-    else {
+    let IssuanceAsk::Begin(begin) = withdrawal.ask(&world.account, &world.seed) else {
         panic!("it begins")
     };
     assert_eq!(world.ask(begin).await.unwrap_err(), later(Later::Behind));

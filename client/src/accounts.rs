@@ -9,7 +9,9 @@ use crate::{
     rows::{ACCOUNT_KEYS, AccountKey, RESTORED},
     wallet::Wallet,
 };
-use farthing_coin::{PublicKey, SecretKey, Seed};
+use farthing_coin::{PublicKey, SecretKey, Seed, Signed};
+use farthing_node::{card::Card, network::Lane};
+use farthing_protocol::{money::Amount, restore::AccountRequest};
 
 impl Wallet {
     /// The key of the wallet's account at `bank`, which names it there.
@@ -17,32 +19,7 @@ impl Wallet {
     /// # Errors
     /// When the store fails.
     pub fn account(&self, bank: &PublicKey) -> Result<PublicKey, WalletError> {
-        Ok(self.account_key(bank)?.public())
-    }
-
-    pub(crate) fn account_key(&self, bank: &PublicKey) -> Result<SecretKey, WalletError> {
-        let which = ACCOUNT_KEYS.peek(&self.store.view(), bank)?;
-        Ok(match which.unwrap_or(AccountKey::Own) {
-            AccountKey::Own => self.seed.bank_account_key(bank),
-            AccountKey::Shared => self.seed.account_key(),
-        })
-    }
-
-    /// The keys by which the bank may know this wallet, that of the account in use first.
-    pub(crate) fn account_keys(&self, bank: &PublicKey) -> Result<Vec<SecretKey>, WalletError> {
-        let which = ACCOUNT_KEYS.peek(&self.store.view(), bank)?;
-        let own = self.seed.bank_account_key(bank);
-        Ok(match which.unwrap_or(AccountKey::Own) {
-            AccountKey::Own => vec![own],
-            AccountKey::Shared => vec![self.seed.account_key(), own],
-        })
-    }
-
-    /// The key of `account`, which is this wallet's at `bank`.
-    pub(crate) fn key_of(&self, bank: &PublicKey, account: &PublicKey) -> Result<SecretKey, WalletError> {
-        let mut keys = self.account_keys(bank)?.into_iter();
-        keys.find(|key| key.public() == *account)
-            .ok_or(WalletError::Inconsistent("a withdrawal is from another account"))
+        Ok(account_key(self, bank)?.public())
     }
 
     /// Uses the key at `bank` that wallets of before showed to every bank. What the wallet has under its own key there
@@ -52,7 +29,8 @@ impl Wallet {
     /// When the store fails.
     pub async fn use_shared_account(&self, bank: &PublicKey) -> Result<(), WalletError> {
         let bank = *bank;
-        self.transact(move |tx| {
+        let reads = [ACCOUNT_KEYS.key(&bank), RESTORED.key(&bank)];
+        self.transact(reads, move |tx| {
             if ACCOUNT_KEYS.get(tx, &bank)? == Some(AccountKey::Shared) {
                 return Ok(());
             }
@@ -64,8 +42,50 @@ impl Wallet {
         .await
     }
 
+    /// The balance of the wallet's account.
+    ///
+    /// # Errors
+    /// When the bank does not answer, or knows no such account.
+    pub async fn account_balance(&self, bank: &Card) -> Result<Amount, WalletError> {
+        let request = AccountRequest {
+            bank: bank.identity,
+            account: self.account(&bank.identity)?,
+        };
+        let signed = Signed::sign(request, &account_key(self, &bank.identity)?);
+        self.talk(bank, Lane::Identified).must(&signed).await
+    }
+
     /// Whether the wallet is of this seed.
     pub fn is_of(&self, seed: &Seed) -> bool {
         self.seed.account_key().public() == seed.account_key().public()
     }
+}
+
+pub(crate) fn account_key(wallet: &Wallet, bank: &PublicKey) -> Result<SecretKey, WalletError> {
+    let which = ACCOUNT_KEYS.peek(&wallet.rows(), bank)?;
+    Ok(match which.unwrap_or(AccountKey::Own) {
+        AccountKey::Own => wallet.seed.bank_account_key(bank),
+        AccountKey::Shared => wallet.seed.account_key(),
+    })
+}
+
+/// The keys by which the bank may know this wallet, that of the account in use first.
+pub(crate) fn account_keys(wallet: &Wallet, bank: &PublicKey) -> Result<Vec<SecretKey>, WalletError> {
+    let which = ACCOUNT_KEYS.peek(&wallet.rows(), bank)?;
+    let own = wallet.seed.bank_account_key(bank);
+    Ok(match which.unwrap_or(AccountKey::Own) {
+        AccountKey::Own => vec![own],
+        AccountKey::Shared => vec![wallet.seed.account_key(), own],
+    })
+}
+
+/// The key of `account`, which is this wallet's at `bank`.
+pub(crate) fn key_of(
+    wallet: &Wallet,
+    bank: &PublicKey,
+    account: &PublicKey,
+) -> Result<SecretKey, WalletError> {
+    let mut keys = account_keys(wallet, bank)?.into_iter();
+    keys.find(|key| key.public() == *account)
+        .ok_or(WalletError::Inconsistent("a withdrawal is from another account"))
 }

@@ -1,6 +1,6 @@
 //! What a merchant sells, read page by page: no more of it is in memory than one page.
 
-use crate::{error::WalletError, talk::Talk, wallet::Wallet};
+use crate::{error::WalletError, peer_client::PeerClient, wallet::Wallet};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::offer::{CatalogItem, CatalogReader};
 
@@ -9,7 +9,7 @@ const PREFIX_MIN_CHARS: usize = 4;
 
 /// A merchant's catalogue, while it is read.
 pub struct Catalog<'w> {
-    talk: Talk<'w>,
+    talk: PeerClient<'w>,
     reader: CatalogReader,
 }
 
@@ -34,7 +34,7 @@ impl Catalog<'_> {
 }
 
 async fn next_page(
-    talk: &mut Talk<'_>,
+    talk: &mut PeerClient<'_>,
     reader: &mut CatalogReader,
 ) -> Result<Option<Vec<CatalogItem>>, WalletError> {
     let Some(request) = reader.request() else {
@@ -53,7 +53,7 @@ async fn next_page(
 ///
 /// # Errors
 /// When there is none or several, the merchant does not answer, or the catalogue breaks the rules.
-pub(crate) async fn find_item(talk: &mut Talk<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
+pub(crate) async fn find_item(talk: &mut PeerClient<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
     let mut reader = CatalogReader::default();
     let mut found = None;
     while let Some(items) = next_page(talk, &mut reader).await? {

@@ -3,12 +3,12 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, CoinRow, CoinStatus, PAST_COINS},
+    rows::{COINS, CoinRow, CoinStatus, PAST_COINS, all},
     wallet::Wallet,
 };
 use farthing_coin::{Coin, KeyId, PublicKey, SecretKey};
 use farthing_protocol::{money::Amount, restore::Origin};
-use farthing_store::{StoreError, Transaction};
+use farthing_store::{RowKey, StoreError, Transaction};
 use std::collections::BTreeMap;
 
 impl Wallet {
@@ -18,8 +18,11 @@ impl Wallet {
     /// When the store fails.
     pub fn coins(&self) -> Result<Vec<CoinRow>, WalletError> {
         // In this order: one that is used up in between is seen twice, and never not at all.
-        let present = self.all(&COINS)?;
-        let by_key: BTreeMap<_, CoinRow> = present.into_iter().chain(self.all(&PAST_COINS)?).collect();
+        let present = all(&self.rows(), &COINS)?;
+        let by_key: BTreeMap<_, CoinRow> = present
+            .into_iter()
+            .chain(all(&self.rows(), &PAST_COINS)?)
+            .collect();
         Ok(by_key.into_values().collect())
     }
 
@@ -28,7 +31,7 @@ impl Wallet {
     /// # Errors
     /// When the store fails.
     pub fn present_coins(&self) -> Result<Vec<CoinRow>, WalletError> {
-        let rows = self.all(&COINS)?;
+        let rows = all(&self.rows(), &COINS)?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
@@ -81,6 +84,15 @@ impl Balance {
     }
 }
 
+/// What [`coin_row`], [`put_coin`] and [`set_status`] read of these coins.
+pub(crate) fn coin_reads<'c>(coins: impl IntoIterator<Item = &'c Coin>) -> Vec<RowKey> {
+    let keys = coins.into_iter().flat_map(|coin| {
+        let key = (coin.key_id, coin.public);
+        [COINS.key(&key), PAST_COINS.key(&key)]
+    });
+    keys.collect()
+}
+
 /// A coin's row.
 pub(crate) fn coin_row(
     tx: &mut Transaction<'_>,
@@ -126,7 +138,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::{talk::Patience, wallet::Surroundings, watch::Unwatched};
+    use crate::{observer::NoObserver, peer_client::RetryPolicy, wallet::Env};
     use farthing_coin::Seed;
     use farthing_node::quic::QuicNetwork;
     use farthing_store::{
@@ -138,19 +150,19 @@ mod tests {
     use std::{path::Path, sync::Arc};
 
     fn wallet(dir: &Path, part: u64, store: &Store) -> Wallet {
-        let around = Surroundings {
+        let env = Env {
             network: Arc::new(QuicNetwork::new()),
             clock: Arc::new(ManualClock::new(1)),
             entropy: Arc::new(SeededEntropy::new(1)),
-            watch: Arc::new(Unwatched),
-            patience: Patience::default(),
+            observer: Arc::new(NoObserver),
+            retry: RetryPolicy::default(),
             store: StoreOptions::default(),
         };
         let dir = dir.join(part.to_string());
         let entropy: &dyn Entropy = &SeededEntropy::new(part);
         let seed = Seed::generate(&mut entropy.rng());
         Wallet::create(&dir, &seed).unwrap();
-        Wallet::open_in(&dir, store.partition(part), around).unwrap()
+        Wallet::open_in(&dir, store.partition(part), env).unwrap()
     }
 
     fn coin(number: u8) -> CoinRow {
@@ -181,15 +193,19 @@ mod tests {
         let rows: Vec<CoinRow> = (0..3).map(coin).collect();
         let coins: Vec<Coin> = rows.iter().map(|row| row.coin).collect();
         let put = rows.clone();
-        mine.transact(move |tx| put.iter().try_for_each(|row| put_coin(tx, row)))
-            .await
-            .unwrap();
+        mine.transact(coin_reads(put.iter().map(|row| &row.coin)), move |tx| {
+            put.iter().try_for_each(|row| put_coin(tx, row))
+        })
+        .await
+        .unwrap();
         assert_eq!(mine.coins().unwrap(), rows);
 
         let spent = coins.clone();
-        mine.transact(move |tx| set_status(tx, &spent[..2], |_| CoinStatus::Spent(1)))
-            .await
-            .unwrap();
+        mine.transact(coin_reads(&spent[..2]), move |tx| {
+            set_status(tx, &spent[..2], |_| CoinStatus::Spent(1))
+        })
+        .await
+        .unwrap();
         assert_eq!(mine.present_coins().unwrap(), rows[2..]);
         assert_eq!(mine.balance().unwrap().total(), Amount(4));
         let all = mine.coins().unwrap();
@@ -197,9 +213,11 @@ mod tests {
         assert_eq!(all[0].status, CoinStatus::Spent(1));
 
         // What a copy of the wallet has done may bring one back.
-        mine.transact(move |tx| set_status(tx, &coins[..1], |_| CoinStatus::Available))
-            .await
-            .unwrap();
+        mine.transact(coin_reads(&coins[..1]), move |tx| {
+            set_status(tx, &coins[..1], |_| CoinStatus::Available)
+        })
+        .await
+        .unwrap();
         assert_eq!(mine.present_coins().unwrap().len(), 2);
         assert_eq!(mine.coins().unwrap().len(), 3);
 

@@ -4,45 +4,41 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | the wallet and its parties | [`wallet`] |
+//! | the wallet and its parties | [`wallet`]; the banks' keys in `keys` |
 //! | which key names it at a bank | `accounts` |
-//! | what it keeps | [`rows`]; its coins in [`coins`] |
-//! | new coins | `withdraw`, `exchange`, and what they share in `mint` |
+//! | what it keeps | [`rows`]; its coins in [`coins`], its numbers in `counters` |
+//! | new coins | `issuance` |
 //! | what is for sale | [`catalog`] |
-//! | purchases | [`buy`]; one driven to its end in `drive`; without its escrow in `recover` |
-//! | goods, fetched and opened | [`goods`] |
+//! | purchases, and their goods | [`purchase`] |
+//! | what a bank's denial says of a coin | `coin_word`; when a purchase ends with its coins' exchange, `recovery` |
+//! | what the wallet can prove | [`evidence`] |
 //! | after a crash | [`resume`] |
-//! | from the phrase alone | [`restore`], which reads `buckets`, and looks `beyond` gaps; what comes through after that in `late` |
-//! | how far a restore has to look | `scan_record` |
-//! | coins and purchases, as a restore's records name them | `record_index` |
-//! | one conversation, asked again until answered | [`talk`] |
-//! | what it tells whoever watches | [`watch`] |
+//! | from the phrase alone | [`restore`]; what it looks for again, `rescan`; how far it has to look, `scan_record` |
+//! | one conversation, asked again until answered | [`peer_client`] |
+//! | what it tells whoever watches | [`observer`] |
 //! | the command line over it | [`cli`] |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod accounts;
-mod beyond;
-mod buckets;
-pub mod buy;
 pub mod catalog;
 pub mod cli;
+mod coin_word;
 pub mod coins;
-mod drive;
+mod counters;
 pub mod error;
 pub mod evidence;
-mod exchange;
-pub mod goods;
-mod late;
+mod goods_names;
+mod issuance;
+mod keys;
 mod migrate;
-mod mint;
-mod record_index;
-mod recover;
+pub mod observer;
+pub mod peer_client;
+pub mod purchase;
+mod recovery;
+mod rescan;
 pub mod restore;
 pub mod resume;
 pub mod rows;
 mod scan_record;
-pub mod talk;
 pub mod wallet;
-pub mod watch;
-mod withdraw;

@@ -2,14 +2,19 @@
 
 use crate::{
     error::WalletError,
-    rows::{COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, NO_BANK, PurchaseRow, WITHDRAWALS},
+    issuance::{is_under_way, resume},
+    keys::is_past_redeem,
+    restore::late::{late_until_ms, look_for_late},
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
+        WITHDRAWALS, all,
+    },
+    scan_record::bridge_gaps_early,
     wallet::Wallet,
 };
 use farthing_coin::{Denomination, KeyBook, PublicKey};
-use farthing_node::{card::RoleName, network::Lane};
-use farthing_protocol::{
-    issue::IssueState, limits::RELEASED_GRACE_MS, money::Amount, purchase::Purchase, restore::CoinUsed,
-};
+use farthing_node::card::RoleName;
+use farthing_protocol::{money::Amount, purchase::Purchase, restore::CoinUsed, withdraw::Withdrawal};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -34,23 +39,20 @@ impl Wallet {
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
-        self.look_for_late(&mut resumed).await?;
-        self.bridge_all_gaps(&mut resumed).await?;
-        for (at, withdrawal) in self.all(&WITHDRAWALS)? {
-            if matches!(
-                withdrawal.state,
-                IssueState::Beginning | IssueState::Finishing { .. }
-            ) {
-                let outcome = self.resume_withdrawal(at).await;
+        for error in look_for_late(self).await? {
+            let matter = "what may have come through since the restore";
+            resumed.open.push((matter.into(), error));
+        }
+        bridge_all_gaps(self, &mut resumed).await?;
+        for (at, withdrawal) in all(&self.rows(), &WITHDRAWALS)? {
+            if is_under_way(&withdrawal.state) {
+                let outcome = resume::<Withdrawal>(self, at).await;
                 resumed.note(format!("withdrawal {}", at.1), outcome);
             }
         }
-        for (at, row) in self.all(&EXCHANGES)? {
-            if matches!(
-                row.exchange.state,
-                IssueState::Beginning | IssueState::Finishing { .. }
-            ) {
-                let outcome = self.resume_exchange(at).await;
+        for (at, row) in all(&self.rows(), &EXCHANGES)? {
+            if is_under_way(&row.exchange.state) {
+                let outcome = resume::<ExchangeRow>(self, at).await;
                 if let CoinStatus::InPurchase(number) = row.before {
                     if matches!(outcome, Err(WalletError::Refused { .. })) {
                         // The coins are in the purchase as before, which is driven below.
@@ -65,66 +67,40 @@ impl Wallet {
             }
         }
         let mut driven = BTreeSet::new();
-        self.drive_purchases(&mut resumed, &mut driven).await?;
+        drive_purchases(self, &mut resumed, &mut driven).await?;
         let (_, failed) = self.renew().await?;
         // A coin may have turned out to be one of these purchases'.
-        self.drive_purchases(&mut resumed, &mut driven).await?;
+        drive_purchases(self, &mut resumed, &mut driven).await?;
         let matter = "coins to be renewed";
         resumed
             .open
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
-        resumed.late_until_ms = self.late_until_ms()?;
+        resumed.late_until_ms = late_until_ms(self)?;
         Ok(resumed)
     }
 
-    /// Reserves the numbers of matters that came to nothing, before a restore could take them for the end.
-    async fn bridge_all_gaps(&self, resumed: &mut Resumed) -> Result<(), WalletError> {
-        let banks: BTreeSet<PublicKey> = self
-            .all(&COUNTERS)?
-            .into_iter()
-            .map(|((bank, _), _)| bank)
-            .collect();
-        for identity in banks.into_iter().filter(|bank| *bank != NO_BANK) {
-            let Ok(bank) = self.party_by_key(RoleName::Bank, &identity) else {
-                continue;
-            };
-            if self.check_restored(&identity).is_err() {
-                continue;
-            }
-            if let Err(error) = self.bridge_gaps_early(&bank).await {
-                resumed.open.push(("the scan record".into(), error));
+    /// Exchanges what aborted purchases have released, one purchase after the other, since one request joins
+    /// its coins. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what went wrong.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn exchange_released(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
+        let mut by_purchase: BTreeMap<u64, u64> = BTreeMap::new();
+        for row in self.present_coins()? {
+            if let CoinStatus::Released(purchase) = row.status {
+                let worth = by_purchase.entry(purchase).or_default();
+                *worth = worth.saturating_add(row.value);
             }
         }
-        Ok(())
-    }
-
-    async fn drive_purchases(
-        &self,
-        resumed: &mut Resumed,
-        driven: &mut BTreeSet<u64>,
-    ) -> Result<(), WalletError> {
-        let mut released = self.purchases_with_released_coins()?;
-        for (number, row) in self.purchases()? {
-            if !driven.contains(&number) && needs_driving(&row, released.contains(&number)) {
-                driven.insert(number);
-                let outcome = self.drive_purchase(number).await;
-                resumed.note(format!("purchase {number}"), outcome);
-                // One purchase may have shown that another's coins were released.
-                released = self.purchases_with_released_coins()?;
+        let (mut total, mut failed) = (Amount(0), Vec::new());
+        for (purchase, worth) in by_purchase {
+            // The purchase knows its abort, which the bank may not have heard of yet.
+            match self.drive_purchase(purchase).await {
+                Ok(()) => total = Amount(total.0.saturating_add(worth)),
+                Err(error) => failed.push(error),
             }
         }
-        Ok(())
-    }
-
-    /// The purchases whose coins are released and still have to be exchanged.
-    fn purchases_with_released_coins(&self) -> Result<BTreeSet<u64>, WalletError> {
-        let rows = self.present_coins()?.into_iter();
-        Ok(rows
-            .filter_map(|coin| match coin.status {
-                CoinStatus::Released(number) if !self.is_past_redeem(&coin) => Some(number),
-                _ => None,
-            })
-            .collect())
+        Ok((total, failed))
     }
 
     /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
@@ -148,13 +124,13 @@ impl Wallet {
                 CoinStatus::FoundUsed(CoinUsed::Released | CoinUsed::Held) | CoinStatus::HeldElsewhere(_)
             );
             if may_be_free {
-                if self.is_past_redeem(&row) {
+                if is_past(self, &row) {
                     continue;
                 }
                 // Each for itself: nobody knows whether they belong together.
                 let (worth, errors) = self.refresh_others(vec![row.clone()]).await?;
                 // That the coin is used up, and for what, is what was to be found out.
-                let is_used_up = self.is_used_up(&row)?;
+                let is_used_up = is_used_up(self, &row)?;
                 note((worth, if is_used_up { Vec::new() } else { errors }));
             } else if row.status == CoinStatus::Available {
                 let book = books.entry(row.bank).or_insert_with(|| {
@@ -162,7 +138,7 @@ impl Wallet {
                     known.and_then(|bank| self.stored_keys(&bank)).ok().flatten()
                 });
                 let key = book.as_ref().and_then(|book| book.get(&row.coin.key_id));
-                if key.is_some_and(|key| self.ends_soon(key)) {
+                if key.is_some_and(|key| ends_soon(self, key)) {
                     ending.entry(row.bank).or_default().push(row);
                 }
             }
@@ -172,40 +148,74 @@ impl Wallet {
         }
         Ok((total, failed))
     }
+}
 
-    /// Whether a key ends within a quarter of its epoch, or has ended and its coins can still be exchanged.
-    fn ends_soon(&self, key: &Denomination) -> bool {
-        let now_ms = self.now_ms();
-        let epoch_ms = key.issue_until_ms.saturating_sub(key.issue_from_ms);
-        now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
+/// Reserves the numbers of matters that came to nothing, before a restore could take them for the end.
+async fn bridge_all_gaps(wallet: &Wallet, resumed: &mut Resumed) -> Result<(), WalletError> {
+    let banks: BTreeSet<PublicKey> = all(&wallet.rows(), &COUNTERS)?
+        .into_iter()
+        .map(|((bank, _), _)| bank)
+        .collect();
+    for identity in banks.into_iter().filter(|bank| *bank != NO_BANK) {
+        let Ok(bank) = wallet.party_by_key(RoleName::Bank, &identity) else {
+            continue;
+        };
+        if wallet.check_restored(&identity).is_err() {
+            continue;
+        }
+        if let Err(error) = bridge_gaps_early(wallet, &bank).await {
+            resumed.open.push(("the scan record".into(), error));
+        }
     }
+    Ok(())
+}
 
-    /// Whether no bank takes a coin back any more that was held, whatever becomes of what it was held for.
-    pub(crate) fn is_past_redeem(&self, row: &CoinRow) -> bool {
-        let bank = self.party_by_key(RoleName::Bank, &row.bank);
-        let book = bank.and_then(|bank| self.stored_keys(&bank)).ok().flatten();
-        let key = book.as_ref().and_then(|book| book.get(&row.coin.key_id));
-        key.is_some_and(|key| self.now_ms() >= key.redeem_until_ms.saturating_add(RELEASED_GRACE_MS))
+async fn drive_purchases(
+    wallet: &Wallet,
+    resumed: &mut Resumed,
+    driven: &mut BTreeSet<u64>,
+) -> Result<(), WalletError> {
+    let mut released = purchases_with_released_coins(wallet)?;
+    for (number, row) in wallet.purchases()? {
+        if !driven.contains(&number) && needs_driving(&row, released.contains(&number)) {
+            driven.insert(number);
+            let outcome = wallet.drive_purchase(number).await;
+            resumed.note(format!("purchase {number}"), outcome);
+            // One purchase may have shown that another's coins were released.
+            released = purchases_with_released_coins(wallet)?;
+        }
     }
+    Ok(())
+}
 
-    async fn resume_withdrawal(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
-        let bank = self.party_by_key(RoleName::Bank, &at.0)?;
-        self.drive_withdrawal(at, &mut self.talk(&bank, Lane::Identified))
-            .await
-            .map(drop)
-    }
+/// The purchases whose coins are released and still have to be exchanged.
+fn purchases_with_released_coins(wallet: &Wallet) -> Result<BTreeSet<u64>, WalletError> {
+    let rows = wallet.present_coins()?.into_iter();
+    Ok(rows
+        .filter_map(|coin| match coin.status {
+            CoinStatus::Released(number) if !is_past(wallet, &coin) => Some(number),
+            _ => None,
+        })
+        .collect())
+}
 
-    pub(crate) async fn resume_exchange(&self, at: (PublicKey, u64)) -> Result<(), WalletError> {
-        let bank = self.party_by_key(RoleName::Bank, &at.0)?;
-        self.drive_exchange(at, &mut self.talk(&bank, Lane::Anonymous))
-            .await
-    }
+/// Whether a key ends within a quarter of its epoch, or has ended and its coins can still be exchanged.
+fn ends_soon(wallet: &Wallet, key: &Denomination) -> bool {
+    let now_ms = wallet.now_ms();
+    let epoch_ms = key.issue_until_ms.saturating_sub(key.issue_from_ms);
+    now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
+}
 
-    /// Whether a coin has turned out to be used up.
-    fn is_used_up(&self, row: &CoinRow) -> Result<bool, WalletError> {
-        let key = (row.coin.key_id, row.coin.public);
-        Ok(COINS.peek(&self.store.view(), &key)?.is_none())
-    }
+fn is_past(wallet: &Wallet, row: &CoinRow) -> bool {
+    let bank = wallet.party_by_key(RoleName::Bank, &row.bank);
+    let keys = bank.and_then(|bank| wallet.stored_keys(&bank)).ok().flatten();
+    is_past_redeem(keys.as_deref(), row, wallet.now_ms())
+}
+
+/// Whether a coin has turned out to be used up.
+fn is_used_up(wallet: &Wallet, row: &CoinRow) -> Result<bool, WalletError> {
+    let key = (row.coin.key_id, row.coin.public);
+    Ok(COINS.peek(&wallet.rows(), &key)?.is_none())
 }
 
 fn needs_driving(row: &PurchaseRow, has_released_coins: bool) -> bool {

@@ -13,9 +13,9 @@ use farthing_protocol::{
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
 };
-use farthing_store::Table;
-use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use farthing_store::{Key, StoreError, Table, View};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{ops::Bound, path::PathBuf};
 
 /// What secrets are numbered by. A number is used once, whatever becomes of what it was used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,4 +288,44 @@ pub enum Delivery {
     Delivered,
     /// Paid for, but not as described: `receipt verify` proves it.
     NotAsDescribed,
+}
+
+/// How many rows are read at a time.
+const PAGE_ROWS: usize = 256;
+
+/// All rows of a table.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn all<K, V>(rows: &View, table: &Table<K, V>) -> Result<Vec<(K, V)>, StoreError>
+where
+    K: Key,
+    V: Serialize + DeserializeOwned,
+{
+    all_from(rows, table, Bound::Unbounded)
+}
+
+/// The rows of a table from a key on.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn all_from<K, V>(
+    view: &View,
+    table: &Table<K, V>,
+    from: Bound<K>,
+) -> Result<Vec<(K, V)>, StoreError>
+where
+    K: Key,
+    V: Serialize + DeserializeOwned,
+{
+    let mut rows: Vec<(K, V)> = Vec::new();
+    loop {
+        let from = rows.last().map_or(from.as_ref(), |(key, _)| Bound::Excluded(key));
+        let page = table.scan(view, from, PAGE_ROWS)?;
+        let full = page.len() == PAGE_ROWS;
+        rows.extend(page);
+        if !full {
+            return Ok(rows);
+        }
+    }
 }

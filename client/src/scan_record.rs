@@ -6,8 +6,10 @@
 //! write there as well which numbers they have asked for.
 
 use crate::{
+    accounts::{account_key, account_keys},
+    counters::{bridged_reads, next_number, note_bridged},
     error::WalletError,
-    rows::{BRIDGED, COUNTERS, Counter},
+    rows::{BRIDGED, Counter},
     wallet::Wallet,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
@@ -35,180 +37,163 @@ pub(crate) const GAP_EARLY: u64 = GAP_MAX / 2;
 /// How often a record is written that copies of this wallet write at the same time.
 const TRIES_MAX: usize = 16;
 
-impl Wallet {
-    /// Reserves numbers if taking `count` more of `counter` would leave a gap of more than `gap`.
-    ///
-    /// # Errors
-    /// When the bank refuses, or does not answer. Then the number must not be taken.
-    pub(crate) async fn bridge_gap(
-        &self,
-        bank: &Card,
-        counter: Counter,
-        count: u64,
-        gap: u64,
-    ) -> Result<(), WalletError> {
-        if self.gap(&bank.identity, counter)?.saturating_add(count) <= gap
-            || is_planted(Defect::GapNotReserved)
-        {
-            return Ok(());
-        }
-        let mut asked = Asked::default();
-        let lists = [
-            (Counter::Withdrawals, &mut asked.withdrawals),
-            (Counter::Exchanges, &mut asked.exchanges),
-            (Counter::Orders, &mut asked.orders),
-        ];
-        for (each, ranges) in lists {
-            let taken = if each == counter { count } else { 0 };
-            let next = self.next_of(&bank.identity, each)?.saturating_add(taken);
-            if next > 0 {
-                ranges.push((0, next.saturating_add(RESERVED_AHEAD)));
-            }
-        }
-        self.extend_scan_record(bank, &asked).await
+/// Reserves numbers if taking `count` more of `counter` would leave a gap of more than `gap`.
+///
+/// # Errors
+/// When the bank refuses, or does not answer. Then the number must not be taken.
+pub(crate) async fn bridge_gap(
+    wallet: &Wallet,
+    bank: &Card,
+    counter: Counter,
+    count: u64,
+    gap: u64,
+) -> Result<(), WalletError> {
+    if current_gap(wallet, &bank.identity, counter)?.saturating_add(count) <= gap
+        || is_planted(Defect::GapNotReserved)
+    {
+        return Ok(());
     }
-
-    /// Reserves numbers early, where a bank hears this wallet's name anyway.
-    pub(crate) async fn bridge_gaps_early(&self, bank: &Card) -> Result<(), WalletError> {
-        for counter in [Counter::Exchanges, Counter::Orders] {
-            self.bridge_gap(bank, counter, 0, GAP_EARLY).await?;
-        }
-        Ok(())
-    }
-
-    /// How many numbers in a row, up to the next, a restore may find nothing under.
-    fn gap(&self, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
-        let bridged = BRIDGED.peek(&self.store.view(), &(*bank, counter as u8))?;
-        Ok(self.next_of(bank, counter)?.saturating_sub(bridged.unwrap_or(0)))
-    }
-
-    fn next_of(&self, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
-        let next = COUNTERS.peek(&self.store.view(), &(*bank, counter as u8))?;
-        Ok(next.unwrap_or(0))
-    }
-
-    /// The scan record as the bank keeps it, of every account that this wallet may have there.
-    ///
-    /// # Errors
-    /// [`WalletError::NoAccount`] when it has none. When the bank does not answer.
-    pub(crate) async fn scan_record(&self, bank: &Card) -> Result<Asked, WalletError> {
-        let mut record = None;
-        for key in self.account_keys(&bank.identity)? {
-            if let Some(kept) = self.ask_memo(bank, &key, 0, None).await? {
-                let more = self.open_record(bank, &key, &kept);
-                record.get_or_insert_with(Asked::default).merge(&more);
-            }
-        }
-        record.ok_or_else(|| WalletError::NoAccount {
-            bank: bank.name.clone(),
-        })
-    }
-
-    /// Adds to the scan record, and returns when the bank has it. What others have added stays in it.
-    ///
-    /// # Errors
-    /// When the bank refuses, or does not answer.
-    pub(crate) async fn extend_scan_record(&self, bank: &Card, asked: &Asked) -> Result<(), WalletError> {
-        let key = self.account_key(&bank.identity)?;
-        // A restore may have found an account that is not the one in use.
-        let mut kept = self.ask_memo(bank, &key, 0, None).await?.unwrap_or_default();
-        for _ in 0..TRIES_MAX {
-            let mut record = self.open_record(bank, &key, &kept);
-            record.merge(asked);
-            let version = kept.version.saturating_add(1);
-            let memo = self.seal_record(bank, &key, &record)?;
-            let wanted = KeptMemo {
-                version,
-                memo: Some(memo.clone()),
-            };
-            kept = self
-                .ask_memo(bank, &key, version, Some(memo))
-                .await?
-                .ok_or_else(|| WalletError::NoAccount {
-                    bank: bank.name.clone(),
-                })?;
-            if kept == wanted {
-                let bank = bank.identity;
-                return self.transact(move |tx| note_record(tx, &bank, &record)).await;
-            }
-        }
-        Err(WalletError::Silent {
-            party: bank.title(),
-            question: "memo",
-            why: "copies of this wallet write its scan record at the same time".into(),
-        })
-    }
-
-    /// Reads or replaces the memo; `None` if the bank knows no such account.
-    async fn ask_memo(
-        &self,
-        bank: &Card,
-        key: &SecretKey,
-        version: u64,
-        memo: Option<Memo>,
-    ) -> Result<Option<KeptMemo>, WalletError> {
-        let request = MemoRequest {
-            bank: bank.identity,
-            account: key.public(),
-            version,
-            memo,
-        };
-        let signed = Signed::sign(request, key);
-        match self.talk(bank, Lane::Identified).ask(&signed).await? {
-            Ok(kept) => Ok(Some(kept)),
-            Err(Refusal::Account(AccountFault::Unknown(_))) => Ok(None),
-            Err(refusal) => Err(WalletError::Refused {
-                party: bank.title(),
-                question: "memo",
-                refusal: Box::new(refusal),
-            }),
+    let mut asked = Asked::default();
+    let lists = [
+        (Counter::Withdrawals, &mut asked.withdrawals),
+        (Counter::Exchanges, &mut asked.exchanges),
+        (Counter::Orders, &mut asked.orders),
+    ];
+    for (each, ranges) in lists {
+        let taken = if each == counter { count } else { 0 };
+        let next = next_number(&wallet.rows(), &bank.identity, each)?.saturating_add(taken);
+        if next > 0 {
+            ranges.push((0, next.saturating_add(RESERVED_AHEAD)));
         }
     }
-
-    fn seal_record(&self, bank: &Card, key: &SecretKey, record: &Asked) -> Result<Memo, WalletError> {
-        let text = wire::encode(record).ok();
-        let note_key = self.seed_for(&bank.identity).note_key(u64::MAX);
-        let sealed = text.and_then(|text| seal_note(&note_key, &key.public().0, &text).ok());
-        sealed
-            .map(Memo)
-            .ok_or(WalletError::Inconsistent("the scan record is too long"))
-    }
-
-    /// What a memo says; one that does not open says nothing.
-    fn open_record(&self, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> Asked {
-        let note_key = self.seed_for(&bank.identity).note_key(u64::MAX);
-        let sealed = kept.memo.as_ref();
-        sealed
-            .and_then(|memo| open_note(&note_key, &key.public().0, &memo.0).ok())
-            .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
-            .unwrap_or_default()
-    }
+    extend_scan_record(wallet, bank, &asked).await
 }
 
-/// Notes that the bank keeps this record.
-fn note_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
-    let ends = [
-        (Counter::Withdrawals, &record.withdrawals),
-        (Counter::Exchanges, &record.exchanges),
-        (Counter::Orders, &record.orders),
-    ];
-    for (counter, ranges) in ends {
-        note_bridged(tx, bank, counter, Asked::end(ranges))?;
+/// Reserves numbers early, where a bank hears this wallet's name anyway.
+pub(crate) async fn bridge_gaps_early(wallet: &Wallet, bank: &Card) -> Result<(), WalletError> {
+    for counter in [Counter::Exchanges, Counter::Orders] {
+        bridge_gap(wallet, bank, counter, 0, GAP_EARLY).await?;
     }
     Ok(())
 }
 
-/// Notes that a restore gets to all numbers of `counter` below `end`: the bank has something under the last, or the scan
-/// record says so.
-pub(crate) fn note_bridged(
-    tx: &mut Transaction<'_>,
-    bank: &PublicKey,
-    counter: Counter,
-    end: u64,
-) -> Result<(), StoreError> {
-    let key = (*bank, counter as u8);
-    match BRIDGED.get(tx, &key)? {
-        Some(before) if before >= end => Ok(()),
-        _ => BRIDGED.put(tx, &key, &end),
+/// How many numbers in a row, up to the next, a restore may find nothing under.
+fn current_gap(wallet: &Wallet, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
+    let bridged = BRIDGED.peek(&wallet.rows(), &(*bank, counter as u8))?;
+    Ok(next_number(&wallet.rows(), bank, counter)?.saturating_sub(bridged.unwrap_or(0)))
+}
+
+/// The scan record as the bank keeps it, of every account that this wallet may have there.
+///
+/// # Errors
+/// [`WalletError::NoAccount`] when it has none. When the bank does not answer.
+pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, WalletError> {
+    let mut record = None;
+    for key in account_keys(wallet, &bank.identity)? {
+        if let Some(kept) = ask_memo(wallet, bank, &key, 0, None).await? {
+            let more = open_record(wallet, bank, &key, &kept);
+            record.get_or_insert_with(Asked::default).merge(&more);
+        }
     }
+    record.ok_or_else(|| WalletError::NoAccount {
+        bank: bank.name.clone(),
+    })
+}
+
+/// Adds to the scan record, and returns when the bank has it. What others have added stays in it.
+///
+/// # Errors
+/// When the bank refuses, or does not answer.
+pub(crate) async fn extend_scan_record(
+    wallet: &Wallet,
+    bank: &Card,
+    asked: &Asked,
+) -> Result<(), WalletError> {
+    let key = account_key(wallet, &bank.identity)?;
+    // A restore may have found an account that is not the one in use.
+    let mut kept = ask_memo(wallet, bank, &key, 0, None).await?.unwrap_or_default();
+    for _ in 0..TRIES_MAX {
+        let mut record = open_record(wallet, bank, &key, &kept);
+        record.merge(asked);
+        let version = kept.version.saturating_add(1);
+        let memo = seal_record(wallet, bank, &key, &record)?;
+        let wanted = KeptMemo {
+            version,
+            memo: Some(memo.clone()),
+        };
+        kept = ask_memo(wallet, bank, &key, version, Some(memo))
+            .await?
+            .ok_or_else(|| WalletError::NoAccount {
+                bank: bank.name.clone(),
+            })?;
+        if kept == wanted {
+            let bank = bank.identity;
+            let reads = COUNTED.map(|counter| bridged_reads(&bank, counter));
+            return wallet
+                .transact(reads, move |tx| note_record(tx, &bank, &record))
+                .await;
+        }
+    }
+    Err(WalletError::Silent {
+        party: bank.title(),
+        question: "memo",
+        why: "copies of this wallet write its scan record at the same time".into(),
+    })
+}
+
+/// Reads or replaces the memo; `None` if the bank knows no such account.
+async fn ask_memo(
+    wallet: &Wallet,
+    bank: &Card,
+    key: &SecretKey,
+    version: u64,
+    memo: Option<Memo>,
+) -> Result<Option<KeptMemo>, WalletError> {
+    let request = MemoRequest {
+        bank: bank.identity,
+        account: key.public(),
+        version,
+        memo,
+    };
+    let signed = Signed::sign(request, key);
+    match wallet.talk(bank, Lane::Identified).ask(&signed).await? {
+        Ok(kept) => Ok(Some(kept)),
+        Err(Refusal::Account(AccountFault::Unknown(_))) => Ok(None),
+        Err(refusal) => Err(WalletError::Refused {
+            party: bank.title(),
+            question: "memo",
+            refusal: Box::new(refusal),
+        }),
+    }
+}
+
+fn seal_record(wallet: &Wallet, bank: &Card, key: &SecretKey, record: &Asked) -> Result<Memo, WalletError> {
+    let text = wire::encode(record).ok();
+    let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
+    let sealed = text.and_then(|text| seal_note(&note_key, &key.public().0, &text).ok());
+    sealed
+        .map(Memo)
+        .ok_or(WalletError::Inconsistent("the scan record is too long"))
+}
+
+/// What a memo says; one that does not open says nothing.
+fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> Asked {
+    let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
+    let sealed = kept.memo.as_ref();
+    sealed
+        .and_then(|memo| open_note(&note_key, &key.public().0, &memo.0).ok())
+        .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
+        .unwrap_or_default()
+}
+
+/// The counters whose numbers a restore looks for.
+const COUNTED: [Counter; 3] = [Counter::Withdrawals, Counter::Exchanges, Counter::Orders];
+
+/// Notes that the bank keeps this record.
+fn note_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
+    let ranges = [&record.withdrawals, &record.exchanges, &record.orders];
+    for (counter, ranges) in COUNTED.into_iter().zip(ranges) {
+        note_bridged(tx, bank, counter, Asked::end(ranges))?;
+    }
+    Ok(())
 }

@@ -2,32 +2,29 @@
 
 use crate::{
     error::WalletError,
-    goods::rename_goods,
+    goods_names::rename_goods,
     migrate::migrate,
-    rows::{COUNTERS, Counter, KEY_LISTS, KEYS, PURCHASES, PurchaseRow, RESTORED},
-    talk::{Patience, Talk},
-    watch::Watch,
+    observer::Observer,
+    peer_client::{PeerClient, RetryPolicy},
+    rows::RESTORED,
 };
-use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Seed, Signed};
+use farthing_coin::{KeyBook, PublicKey, Seed};
 use farthing_node::{
     card::{Card, RoleName},
     home::files,
     network::{Lane, Network},
     network_file::NetworkFile,
 };
-use farthing_planted::{Defect, is_planted};
-use farthing_protocol::{api::KeysRequest, money::Amount, restore::AccountRequest};
 use farthing_store::{
-    SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, clock::Clock, entropy::Entropy,
+    Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View, clock::Clock, entropy::Entropy,
 };
 use std::{
     collections::BTreeMap,
     fs,
     io::Write,
-    ops::Bound,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 use zeroize::Zeroizing;
 
@@ -50,12 +47,9 @@ pub const GOODS_DIR: &str = "goods";
 /// The longest seed file that is read (bytes).
 const SEED_FILE_MAX_BYTES: u64 = 4096;
 
-/// How many rows are read at a time.
-pub(crate) const PAGE_ROWS: usize = 256;
-
-/// What a wallet needs of the world around it.
+/// What a wallet needs of the world env it.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Env {
     /// How parties are reached.
     pub network: Arc<dyn Network>,
     /// What time it is.
@@ -63,9 +57,9 @@ pub struct Surroundings {
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
     /// Who watches.
-    pub watch: Arc<dyn Watch>,
+    pub observer: Arc<dyn Observer>,
     /// How long to wait.
-    pub patience: Patience,
+    pub retry: RetryPolicy,
     /// How the store is opened.
     pub store: StoreOptions,
 }
@@ -75,10 +69,10 @@ pub struct Wallet {
     dir: PathBuf,
     pub(crate) seed: Seed,
     pub(crate) store: Store,
-    pub(crate) around: Surroundings,
+    pub(crate) env: Env,
     /// The lists of keys that were verified since the wallet was opened: each is checked key by key, which costs more
     /// than a purchase's own signatures.
-    books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
+    pub(crate) books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
 }
 
 impl std::fmt::Debug for Wallet {
@@ -152,10 +146,10 @@ impl Wallet {
     /// # Errors
     /// When there is none, another process has it open, its words or the directory are open to others, or its store is
     /// damaged.
-    pub fn open(dir: &Path, around: Surroundings) -> Result<Wallet, WalletError> {
+    pub fn open(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
         let seed = open_home(dir)?;
-        let (store, _) = Store::open(&dir.join(STORE_DIR), around.store.clone())?;
-        Self::with_store(dir, seed, store, around)
+        let (store, _) = Store::open(&dir.join(STORE_DIR), env.store.clone())?;
+        Self::with_store(dir, seed, store, env)
     }
 
     /// Opens the wallet in `dir`, whose rows are in `store`: a partition of one that several wallets share, and so the
@@ -163,12 +157,12 @@ impl Wallet {
     ///
     /// # Errors
     /// When there is none.
-    pub fn open_in(dir: &Path, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
-        Self::with_store(dir, open_home(dir)?, store, around)
+    pub fn open_in(dir: &Path, store: Store, env: Env) -> Result<Wallet, WalletError> {
+        Self::with_store(dir, open_home(dir)?, store, env)
     }
 
     /// The wallet whose rows are in `store`, brought up to date.
-    fn with_store(dir: &Path, seed: Seed, store: Store, around: Surroundings) -> Result<Wallet, WalletError> {
+    fn with_store(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
         if store.schema_version()? < SCHEMA_VERSION {
             let file = NetworkFile::load(dir)?;
             let is_of_today = dir.join(OWN_ACCOUNTS_FILE).exists();
@@ -178,7 +172,7 @@ impl Wallet {
             dir: dir.to_path_buf(),
             seed,
             store,
-            around,
+            env,
             books: Mutex::default(),
         })
     }
@@ -213,11 +207,11 @@ impl Wallet {
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
-        self.around.clock.now_ms()
+        self.env.clock.now_ms()
     }
 
-    pub(crate) fn watch(&self) -> &dyn Watch {
-        self.around.watch.as_ref()
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        self.env.observer.as_ref()
     }
 
     // ---- parties ----------------------------------------------------------------------------------------------
@@ -251,164 +245,31 @@ impl Wallet {
     }
 
     /// Begins a conversation, which shares nothing with any other.
-    pub(crate) fn talk(&self, card: &Card, lane: Lane) -> Talk<'_> {
-        let around = &self.around;
-        Talk::new(
-            around.network.as_ref(),
-            around.watch.as_ref(),
-            around.patience,
+    pub(crate) fn talk(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
+        let env = &self.env;
+        PeerClient::new(
+            env.network.as_ref(),
+            env.observer.as_ref(),
+            env.retry,
             card.clone(),
             lane,
         )
     }
 
-    // ---- keys -------------------------------------------------------------------------------------------------
-
-    /// The bank's keys as the wallet last saw them, fetched if there are none for now.
-    pub(crate) async fn keys(&self, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
-        if let Some(book) = self.stored_keys(bank)?
-            && book
-                .values()
-                .iter()
-                .all(|value| book.issuing(*value, self.now_ms()).is_some())
-        {
-            return Ok(book);
-        }
-        self.fetch_keys(bank).await
-    }
-
-    /// The bank's keys as the wallet last saw them.
-    pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<Arc<KeyBook>>, WalletError> {
-        if let Some(book) = self.books().get(&bank.identity) {
-            return Ok(Some(Arc::clone(book)));
-        }
-        let Some(signed) = self.kept_keys(&bank.identity)? else {
-            return Ok(None);
-        };
-        let book = Arc::new(verified_keys(bank, signed)?);
-        // One that was fetched meanwhile is newer.
-        Ok(Some(Arc::clone(
-            self.books().entry(bank.identity).or_insert(book),
-        )))
-    }
-
-    /// A bank's list of keys as it is kept: one row an epoch, or in a wallet that has fetched none since it was updated, all
-    /// of it in one.
-    fn kept_keys(&self, bank: &PublicKey) -> Result<Option<Signed<KeyList>>, StoreError> {
-        let view = self.store.view();
-        match KEYS.load(&view, bank)? {
-            Some(signed) => Ok(Some(signed)),
-            None => KEY_LISTS.peek(&view, bank),
-        }
-    }
-
-    fn books(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Arc<KeyBook>>> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
-    /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
-    pub(crate) async fn fetch_keys(&self, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
-        let lane = if is_planted(Defect::KeysAskedByName) {
-            Lane::Identified
-        } else {
-            Lane::Anonymous
-        };
-        let signed = self.talk(bank, lane).must(&KeysRequest).await?;
-        let book = Arc::new(verified_keys(bank, signed.clone())?);
-        if let Some(older) = self.stored_keys(bank)?
-            && !book.extends(&older)
-        {
-            return Err(WalletError::KeyListChanged(bank.title()));
-        }
-        self.transact(move |tx| KEYS.save(tx, &signed)).await?;
-        self.books().insert(bank.identity, Arc::clone(&book));
-        Ok(book)
-    }
-
-    /// Any key that the wallet has met, by its id.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn denomination(
-        &self,
-        bank: &PublicKey,
-        key_id: &KeyId,
-    ) -> Result<Option<Denomination>, WalletError> {
-        if let Some(book) = self.books().get(bank) {
-            return Ok(book.get(key_id).cloned());
-        }
-        let Some(signed) = self.kept_keys(bank)? else {
-            return Ok(None);
-        };
-        let book = KeyBook::new(signed, bank).map_err(|why| WalletError::KeyList {
-            bank: bank.to_string(),
-            why,
-        })?;
-        Ok(book.get(key_id).cloned())
-    }
-
-    // ---- account ----------------------------------------------------------------------------------------------
-
-    /// The balance of the wallet's account.
-    ///
-    /// # Errors
-    /// When the bank does not answer, or knows no such account.
-    pub async fn account_balance(&self, bank: &Card) -> Result<Amount, WalletError> {
-        let request = AccountRequest {
-            bank: bank.identity,
-            account: self.account(&bank.identity)?,
-        };
-        let signed = Signed::sign(request, &self.account_key(&bank.identity)?);
-        self.talk(bank, Lane::Identified).must(&signed).await
-    }
-
     // ---- rows -------------------------------------------------------------------------------------------------
 
+    /// The rows as they are now.
+    pub(crate) fn rows(&self) -> View {
+        self.store.view()
+    }
+
+    /// Runs a transaction, which reads no other rows than `reads`, and may run again.
     pub(crate) async fn transact<T: Send + 'static>(
         &self,
-        transaction: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        reads: impl Into<Reads>,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, WalletError> {
-        Ok(self.store.transact_once(transaction).await?)
-    }
-
-    /// Every purchase, by number.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn purchases(&self) -> Result<Vec<(u64, PurchaseRow)>, WalletError> {
-        self.all(&PURCHASES)
-    }
-
-    pub(crate) fn all<K, V>(&self, table: &farthing_store::Table<K, V>) -> Result<Vec<(K, V)>, WalletError>
-    where
-        K: farthing_store::Key,
-        V: serde::Serialize + serde::de::DeserializeOwned,
-    {
-        self.rows_from(table, Bound::Unbounded)
-    }
-
-    /// The rows of a table from a key on.
-    pub(crate) fn rows_from<K, V>(
-        &self,
-        table: &farthing_store::Table<K, V>,
-        from: Bound<K>,
-    ) -> Result<Vec<(K, V)>, WalletError>
-    where
-        K: farthing_store::Key,
-        V: serde::Serialize + serde::de::DeserializeOwned,
-    {
-        let view = self.store.view();
-        let mut rows: Vec<(K, V)> = Vec::new();
-        loop {
-            let from = rows.last().map_or(from.as_ref(), |(key, _)| Bound::Excluded(key));
-            let page = table.scan(&view, from, PAGE_ROWS)?;
-            let full = page.len() == PAGE_ROWS;
-            rows.extend(page);
-            if !full {
-                return Ok(rows);
-            }
-        }
+        Ok(self.store.transact(reads, transaction).await?)
     }
 }
 
@@ -444,7 +305,7 @@ fn open_home(dir: &Path) -> Result<Seed, WalletError> {
         make_private(dir)?;
     }
     let seed = read_seed(dir)?;
-    rename_goods(dir, &seed)?;
+    rename_goods(&dir.join(GOODS_DIR), &seed)?;
     Ok(seed)
 }
 
@@ -472,24 +333,4 @@ fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
     }
     let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
     Seed::from_phrase(phrase.trim()).map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))
-}
-
-/// Takes the next `count` numbers of a counter at `bank`.
-pub(crate) fn take_numbers(
-    tx: &mut Transaction<'_>,
-    bank: &PublicKey,
-    counter: Counter,
-    count: u64,
-) -> Result<u64, StoreError> {
-    let key = (*bank, counter as u8);
-    let first = COUNTERS.get(tx, &key)?.unwrap_or(0);
-    COUNTERS.put(tx, &key, &first.saturating_add(count))?;
-    Ok(first)
-}
-
-fn verified_keys(bank: &Card, signed: Signed<KeyList>) -> Result<KeyBook, WalletError> {
-    KeyBook::new(signed, &bank.identity).map_err(|why| WalletError::KeyList {
-        bank: bank.title(),
-        why,
-    })
 }

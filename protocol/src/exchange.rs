@@ -19,9 +19,10 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::{CoinState, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
+    issuance::Issuance,
     issue::{
-        Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
-        finish, session_digest,
+        IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
+        session_digest,
     },
     limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
     money::Amount,
@@ -192,17 +193,6 @@ pub struct Exchange {
     pub state: IssueState,
 }
 
-/// What a wallet asks next for an exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExchangeAsk {
-    /// Open a session.
-    Begin(Authorized<ExchangeBegin>),
-    /// Take the coins in and answer.
-    Finish(Authorized<ExchangeFinish>),
-    /// Nothing: it has ended.
-    Nothing,
-}
-
 /// Signs with each coin's key. `keys` are in the order of `coins`.
 pub fn authorize(
     coins: &[Coin],
@@ -215,32 +205,56 @@ pub fn authorize(
         .collect()
 }
 
-impl Exchange {
-    /// What to ask next; `coin_keys` are the secret keys of the inputs. The same state always asks the same.
-    pub fn ask(&self, coin_keys: &[SecretKey], seed: &Seed) -> ExchangeAsk {
-        match &self.state {
-            IssueState::Beginning => {
-                let body = ExchangeBegin {
-                    bank: self.bank,
-                    request_id: self.request_id,
-                    inputs: self.inputs.clone(),
-                    outputs: self.outputs.clone(),
-                    client_randomness: seed.client_randomness(&self.request_id),
-                };
-                let authorizations =
-                    authorize(&self.inputs, coin_keys, CoinUse::ExchangeBegin, &body.digest());
-                ExchangeAsk::Begin(Authorized { body, authorizations })
-            }
-            IssueState::Finishing { session, challenges } => {
-                let body = self.finish_of(session, challenges);
-                let authorizations = authorize(&self.inputs, coin_keys, CoinUse::Exchange, &body.digest());
-                ExchangeAsk::Finish(Authorized { body, authorizations })
-            }
-            IssueState::Done | IssueState::Refused { .. } => ExchangeAsk::Nothing,
+impl Issuance for Exchange {
+    type BeginBody = ExchangeBegin;
+    type Begin = Authorized<ExchangeBegin>;
+    type FinishBody = ExchangeFinish;
+    type Finish = Authorized<ExchangeFinish>;
+    /// In the order of the inputs.
+    type Signers = [SecretKey];
+
+    fn bank(&self) -> PublicKey {
+        self.bank
+    }
+
+    fn request_id(&self) -> [u8; 32] {
+        self.request_id
+    }
+
+    fn outputs(&self) -> &[KeyId] {
+        &self.outputs
+    }
+
+    fn state(&self) -> &IssueState {
+        &self.state
+    }
+
+    fn with(&self, outputs: Vec<KeyId>, state: IssueState) -> Self {
+        Exchange {
+            bank: self.bank,
+            request_id: self.request_id,
+            inputs: self.inputs.clone(),
+            outputs,
+            state,
         }
     }
 
-    fn finish_of(&self, session: &[u8; 32], challenges: &[Challenge]) -> ExchangeFinish {
+    fn begin_body(&self, seed: &Seed) -> ExchangeBegin {
+        ExchangeBegin {
+            bank: self.bank,
+            request_id: self.request_id,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            client_randomness: seed.client_randomness(&self.request_id),
+        }
+    }
+
+    fn sign_begin(&self, body: ExchangeBegin, coin_keys: &[SecretKey]) -> Authorized<ExchangeBegin> {
+        let authorizations = authorize(&self.inputs, coin_keys, CoinUse::ExchangeBegin, &body.digest());
+        Authorized { body, authorizations }
+    }
+
+    fn finish_body(&self, session: &[u8; 32], challenges: &[Challenge]) -> ExchangeFinish {
         ExchangeFinish {
             bank: self.bank,
             request_id: self.request_id,
@@ -251,45 +265,12 @@ impl Exchange {
         }
     }
 
-    /// The digest of the finish that it asks, if that is what it asks.
-    pub fn finish_digest(&self) -> Option<[u8; 32]> {
-        self.state
-            .finish_digest(|session, challenges| self.finish_of(session, challenges))
+    fn sign_finish(&self, body: ExchangeFinish, coin_keys: &[SecretKey]) -> Authorized<ExchangeFinish> {
+        let authorizations = authorize(&self.inputs, coin_keys, CoinUse::Exchange, &body.digest());
+        Authorized { body, authorizations }
     }
 
-    /// The bank opened a session.
-    ///
-    /// # Errors
-    /// When its commitments are not acceptable.
-    pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Exchange, MintFault> {
-        let state = IssueState::begun(&self.request_id, &self.outputs, begun, keys, seed)?;
-        Ok(Exchange {
-            state,
-            ..self.clone()
-        })
-    }
-
-    /// The bank answered what was asked.
-    ///
-    /// # Errors
-    /// When the answer is not acceptable, or to something else; the exchange stays as it is.
-    pub fn on_issued(
-        &self,
-        issued: &Signed<Issued>,
-        keys: &KeyBook,
-        seed: &Seed,
-    ) -> Result<(Exchange, Vec<Coin>), MintFault> {
-        self.state.check_answer(&issued.body, &self.outputs)?;
-        self.on_other_content(issued, keys, seed)
-    }
-
-    /// The request was finished before with other content: by another copy of this wallet, or before it was
-    /// rolled back. The coins are this wallet's all the same; whether these inputs went into it is what the
-    /// returned exchange says: `Done`, or `Refused` where others did.
-    ///
-    /// # Errors
-    /// When the answer is not acceptable; the exchange stays as it is.
-    pub fn on_other_content(
+    fn on_other_content(
         &self,
         issued: &Signed<Issued>,
         keys: &KeyBook,
@@ -305,13 +286,7 @@ impl Exchange {
         )?;
         if issued.body.source != coins_digest(&self.inputs) {
             let why = "a copy of this wallet used its request for other coins".into();
-            return Ok((
-                Exchange {
-                    state: IssueState::Refused { why },
-                    ..self.clone()
-                },
-                coins,
-            ));
+            return Ok((self.in_state(IssueState::Refused { why }), coins));
         }
         let worth = |ids: &mut dyn Iterator<Item = &KeyId>| -> Option<Amount> {
             let values: Option<Vec<u64>> = ids.map(|id| keys.get(id).map(|d| d.value)).collect();
@@ -321,31 +296,7 @@ impl Exchange {
         if inputs.is_none() || inputs != worth(&mut issued.body.outputs.iter()) {
             return Err(MintFault::Mismatch("worth"));
         }
-        let outputs = issued.body.outputs.clone();
-        Ok((
-            Exchange {
-                outputs,
-                state: IssueState::Done,
-                ..self.clone()
-            },
-            coins,
-        ))
-    }
-
-    /// The session is gone: begin again under the same request id.
-    pub fn on_session_gone(&self) -> Exchange {
-        Exchange {
-            state: IssueState::Beginning,
-            ..self.clone()
-        }
-    }
-
-    /// The bank refused for good.
-    pub fn on_refused(&self, why: &Refusal) -> Exchange {
-        Exchange {
-            state: IssueState::refused(&why.to_string()),
-            ..self.clone()
-        }
+        Ok((self.with(issued.body.outputs.clone(), IssueState::Done), coins))
     }
 }
 

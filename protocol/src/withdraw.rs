@@ -17,9 +17,9 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
+    issuance::Issuance,
     issue::{
-        Begun, IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs,
-        finish,
+        IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
     },
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
@@ -111,39 +111,52 @@ pub struct Withdrawal {
     pub state: IssueState,
 }
 
-/// What a wallet asks next for a withdrawal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WithdrawAsk {
-    /// Open a session.
-    Begin(Signed<WithdrawBegin>),
-    /// Debit and answer.
-    Finish(Signed<WithdrawFinish>),
-    /// Nothing: it has ended.
-    Nothing,
-}
+impl Issuance for Withdrawal {
+    type BeginBody = WithdrawBegin;
+    type Begin = Signed<WithdrawBegin>;
+    type FinishBody = WithdrawFinish;
+    type Finish = Signed<WithdrawFinish>;
+    type Signers = SecretKey;
 
-impl Withdrawal {
-    /// What to ask next. The same state always asks the same.
-    pub fn ask(&self, account: &SecretKey, seed: &Seed) -> WithdrawAsk {
-        match &self.state {
-            IssueState::Beginning => WithdrawAsk::Begin(Signed::sign(
-                WithdrawBegin {
-                    bank: self.bank,
-                    account: self.account,
-                    request_id: self.request_id,
-                    outputs: self.outputs.clone(),
-                    client_randomness: seed.client_randomness(&self.request_id),
-                },
-                account,
-            )),
-            IssueState::Finishing { session, challenges } => {
-                WithdrawAsk::Finish(Signed::sign(self.finish_of(session, challenges), account))
-            }
-            IssueState::Done | IssueState::Refused { .. } => WithdrawAsk::Nothing,
+    fn bank(&self) -> PublicKey {
+        self.bank
+    }
+
+    fn request_id(&self) -> [u8; 32] {
+        self.request_id
+    }
+
+    fn outputs(&self) -> &[KeyId] {
+        &self.outputs
+    }
+
+    fn state(&self) -> &IssueState {
+        &self.state
+    }
+
+    fn with(&self, outputs: Vec<KeyId>, state: IssueState) -> Self {
+        Withdrawal {
+            outputs,
+            state,
+            ..*self
         }
     }
 
-    fn finish_of(&self, session: &[u8; 32], challenges: &[Challenge]) -> WithdrawFinish {
+    fn begin_body(&self, seed: &Seed) -> WithdrawBegin {
+        WithdrawBegin {
+            bank: self.bank,
+            account: self.account,
+            request_id: self.request_id,
+            outputs: self.outputs.clone(),
+            client_randomness: seed.client_randomness(&self.request_id),
+        }
+    }
+
+    fn sign_begin(&self, body: WithdrawBegin, account: &SecretKey) -> Signed<WithdrawBegin> {
+        Signed::sign(body, account)
+    }
+
+    fn finish_body(&self, session: &[u8; 32], challenges: &[Challenge]) -> WithdrawFinish {
         WithdrawFinish {
             bank: self.bank,
             account: self.account,
@@ -154,75 +167,18 @@ impl Withdrawal {
         }
     }
 
-    /// The digest of the finish that it asks, if that is what it asks.
-    pub fn finish_digest(&self) -> Option<[u8; 32]> {
-        self.state
-            .finish_digest(|session, challenges| self.finish_of(session, challenges))
+    fn sign_finish(&self, body: WithdrawFinish, account: &SecretKey) -> Signed<WithdrawFinish> {
+        Signed::sign(body, account)
     }
 
-    /// The bank opened a session.
-    ///
-    /// # Errors
-    /// When its commitments are not acceptable.
-    pub fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Withdrawal, MintFault> {
-        let state = IssueState::begun(&self.request_id, &self.outputs, begun, keys, seed)?;
-        Ok(Withdrawal {
-            state,
-            ..self.clone()
-        })
-    }
-
-    /// The bank answered what was asked.
-    ///
-    /// # Errors
-    /// When the answer is not acceptable, or to something else; the withdrawal stays as it is.
-    pub fn on_issued(
-        &self,
-        issued: &Signed<Issued>,
-        keys: &KeyBook,
-        seed: &Seed,
-    ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
-        self.state.check_answer(&issued.body, &self.outputs)?;
-        self.on_other_content(issued, keys, seed)
-    }
-
-    /// The request was finished before with other content: by another copy of this wallet, or before it was
-    /// rolled back. The coins are this wallet's all the same.
-    ///
-    /// # Errors
-    /// When the answer is not acceptable; the withdrawal stays as it is.
-    pub fn on_other_content(
+    fn on_other_content(
         &self,
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
     ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
         let coins = finish(&self.request_id, issued, &self.bank, &self.account.0, keys, seed)?;
-        let outputs = issued.body.outputs.clone();
-        Ok((
-            Withdrawal {
-                outputs,
-                state: IssueState::Done,
-                ..self.clone()
-            },
-            coins,
-        ))
-    }
-
-    /// The session is gone: begin again under the same request id.
-    pub fn on_session_gone(&self) -> Withdrawal {
-        Withdrawal {
-            state: IssueState::Beginning,
-            ..self.clone()
-        }
-    }
-
-    /// The bank refused for good.
-    pub fn on_refused(&self, why: &Refusal) -> Withdrawal {
-        Withdrawal {
-            state: IssueState::refused(&why.to_string()),
-            ..self.clone()
-        }
+        Ok((self.with(issued.body.outputs.clone(), IssueState::Done), coins))
     }
 }
 

@@ -11,17 +11,18 @@ use farthing_protocol::{
     api::{BankRequest, Call, Caller, EscrowRequest, KeysRequest, MerchantRequest},
     decide::{CancelRequest, ReleaseRequest},
     documents::{Hold, Issued, Offer, PurchaseKeyUse},
-    exchange::{Authorized, Exchange, ExchangeAsk, ExchangeBegin, ExchangeFinish},
+    exchange::{Authorized, Exchange, ExchangeBegin, ExchangeFinish},
     goods::GoodsKey,
     history::WithHead,
     hold::{BankHoldRequest, HoldRequest},
+    issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::seal_note,
     sealed::PayRequest,
-    withdraw::{WithdrawAsk, WithdrawBegin, WithdrawFinish, Withdrawal},
+    withdraw::{WithdrawBegin, WithdrawFinish, Withdrawal},
 };
 use farthing_store::clock::Clock;
 use std::{
@@ -257,7 +258,7 @@ impl ByHand {
     /// What begins it.
     pub fn withdraw_begin(&self, withdrawal: &Withdrawal) -> Signed<WithdrawBegin> {
         match withdrawal.ask(&self.seed.account_key(), &self.seed) {
-            WithdrawAsk::Begin(begin) => begin,
+            IssuanceAsk::Begin(begin) => begin,
             _ => panic!("it is not beginning"),
         }
     }
@@ -277,7 +278,7 @@ impl ByHand {
     /// What finishes it.
     pub fn withdraw_finish(&self, withdrawal: &Withdrawal) -> Signed<WithdrawFinish> {
         match withdrawal.ask(&self.seed.account_key(), &self.seed) {
-            WithdrawAsk::Finish(finish) => finish,
+            IssuanceAsk::Finish(finish) => finish,
             _ => panic!("it is not finishing"),
         }
     }
@@ -323,7 +324,7 @@ impl ByHand {
     /// What begins it.
     pub fn exchange_begin(&self, exchange: &Exchange, purse: &Purse) -> Authorized<ExchangeBegin> {
         match exchange.ask(&purse.keys, &self.seed) {
-            ExchangeAsk::Begin(begin) => begin,
+            IssuanceAsk::Begin(begin) => begin,
             _ => panic!("it is not beginning"),
         }
     }
@@ -343,7 +344,7 @@ impl ByHand {
     /// What finishes it.
     pub fn exchange_finish(&self, exchange: &Exchange, purse: &Purse) -> Authorized<ExchangeFinish> {
         match exchange.ask(&purse.keys, &self.seed) {
-            ExchangeAsk::Finish(finish) => finish,
+            IssuanceAsk::Finish(finish) => finish,
             _ => panic!("it is not finishing"),
         }
     }

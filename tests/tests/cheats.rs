@@ -12,9 +12,9 @@
 
 use farthing_bank::evidence::About;
 use farthing_client::{
-    buy::Wanted,
     error::WalletError,
-    goods::judge as judge_goods,
+    purchase::Wanted,
+    purchase::goods::judge as judge_goods,
     rows::{CoinRow, CoinStatus, Delivery},
 };
 use farthing_coin::{Document, Seed};

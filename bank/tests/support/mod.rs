@@ -19,16 +19,17 @@ use farthing_protocol::{
     decision::SignedDecision,
     denial::{CoinDenial, Denial, DenialCause, RequestKind, is_denied},
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
-    exchange::{Exchange, ExchangeAsk},
+    exchange::Exchange,
     goods::GoodsKey,
     history::WithHead,
     hold::BankHoldRequest,
+    issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
     money::Amount,
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
-    withdraw::{WithdrawAsk, Withdrawal},
+    withdraw::Withdrawal,
 };
 use farthing_store::{
     Head, Store, StoreOptions,
@@ -334,7 +335,7 @@ impl World {
 
     /// The withdrawal with its session open.
     pub async fn begun(&self, withdrawal: &Withdrawal) -> Withdrawal {
-        let WithdrawAsk::Begin(begin) = withdrawal.ask(&self.account, &self.seed) else {
+        let IssuanceAsk::Begin(begin) = withdrawal.ask(&self.account, &self.seed) else {
             panic!("it is not beginning")
         };
         let begun = self.ask(begin).await.unwrap();
@@ -342,7 +343,7 @@ impl World {
     }
 
     pub fn finish_of(&self, withdrawal: &Withdrawal) -> Signed<farthing_protocol::withdraw::WithdrawFinish> {
-        let WithdrawAsk::Finish(finish) = withdrawal.ask(&self.account, &self.seed) else {
+        let IssuanceAsk::Finish(finish) = withdrawal.ask(&self.account, &self.seed) else {
             panic!("it is not finishing")
         };
         finish
@@ -373,7 +374,7 @@ impl World {
     }
 
     pub async fn exchange_begun(&self, exchange: &Exchange, purse: &Purse) -> Result<Exchange, Refusal> {
-        let ExchangeAsk::Begin(begin) = exchange.ask(&purse.keys, &self.seed) else {
+        let IssuanceAsk::Begin(begin) = exchange.ask(&purse.keys, &self.seed) else {
             panic!("it is not beginning")
         };
         let begun = self.ask(begin).await?;
@@ -385,7 +386,7 @@ impl World {
         exchange: &Exchange,
         purse: &Purse,
     ) -> farthing_protocol::exchange::Authorized<farthing_protocol::exchange::ExchangeFinish> {
-        let ExchangeAsk::Finish(finish) = exchange.ask(&purse.keys, &self.seed) else {
+        let IssuanceAsk::Finish(finish) = exchange.ask(&purse.keys, &self.seed) else {
             panic!("it is not finishing")
         };
         finish

@@ -1,6 +1,6 @@
 //! Counts what wallets ask.
 
-use farthing_client::watch::{Event, Watch};
+use farthing_client::observer::{Event, Observer};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts what wallets ask.
@@ -11,8 +11,8 @@ pub(crate) struct Asked {
     pub(crate) refused: AtomicU64,
 }
 
-impl Watch for Asked {
-    fn see(&self, event: &Event) {
+impl Observer for Asked {
+    fn on_event(&self, event: &Event) {
         let counter = match event {
             Event::Asked { .. } => &self.questions,
             Event::Unanswered { .. } => &self.unanswered,

@@ -3,8 +3,8 @@
 use crate::{asked::Asked, bars, work::Work, world::World};
 use anyhow::{Context, Result};
 use farthing_client::{
-    talk::Patience,
-    wallet::{Surroundings, Wallet},
+    peer_client::RetryPolicy,
+    wallet::{Env, Wallet},
 };
 use farthing_coin::Seed;
 use farthing_node::{
@@ -32,7 +32,7 @@ pub(crate) struct Customers {
     cards: PathBuf,
     store: Store,
     asked: Arc<Asked>,
-    around: Surroundings,
+    env: Env,
     /// Every wallet, by number.
     wallets: Vec<Arc<Wallet>>,
 }
@@ -48,12 +48,12 @@ impl Customers {
         }
         let (store, _) = Store::open(&dir.join("store"), StoreOptions::default())?;
         let asked = Arc::new(Asked::default());
-        let around = Surroundings {
+        let env = Env {
             network: Arc::new(QuicNetwork::new()),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            watch: asked.clone(),
-            patience: Patience::default(),
+            observer: asked.clone(),
+            retry: RetryPolicy::default(),
             store: StoreOptions::default(),
         };
         Ok(Self {
@@ -61,7 +61,7 @@ impl Customers {
             dir,
             store,
             asked,
-            around,
+            env,
             wallets: Vec::new(),
         })
     }
@@ -119,7 +119,7 @@ impl Customers {
         Wallet::create(&dir, &seed)?;
         fs::copy(&self.cards, dir.join(NETWORK_FILE)).with_context(|| dir.display().to_string())?;
         let store = self.store.partition(number);
-        Ok(Arc::new(Wallet::open_in(&dir, store, self.around.clone())?))
+        Ok(Arc::new(Wallet::open_in(&dir, store, self.env.clone())?))
     }
 }
 

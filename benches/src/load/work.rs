@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use farthing_client::{
-    buy::Parties,
+    purchase::Parties,
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };

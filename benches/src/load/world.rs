@@ -5,7 +5,7 @@ use crate::{
     spent,
 };
 use anyhow::{Context, Result, bail};
-use farthing_client::buy::Parties;
+use farthing_client::purchase::Parties;
 use farthing_kit::nodes::Node;
 use farthing_node::{admin::admin_call, card::RoleName};
 use farthing_protocol::{limits::SALES_ASKED_EVERY_MS, money::Amount};

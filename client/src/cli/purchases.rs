@@ -6,8 +6,8 @@ use super::{
     report::{Align, Report, amount, chain, date, table},
 };
 use crate::{
-    buy::{Parties, Wanted},
     error::WalletError,
+    purchase::{Parties, Wanted},
     rows::{Delivery, PurchaseRow},
     wallet::Wallet,
 };

@@ -5,7 +5,7 @@ use super::{
     purchases::find,
     report::{Report, amount},
 };
-use crate::{goods::judge, wallet::Wallet};
+use crate::{purchase::goods::judge, wallet::Wallet};
 use anyhow::{Context, Result, bail};
 use farthing_node::{
     home::files::{Existing, Mode, write_output},

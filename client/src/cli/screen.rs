@@ -1,6 +1,6 @@
 //! What people see while the wallet works, on standard error.
 
-use crate::watch::{Event, Watch};
+use crate::observer::{Event, Observer};
 use farthing_node::terminal::{one_line, print_dim_note, print_note};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -82,8 +82,8 @@ impl Screen {
     }
 }
 
-impl Watch for Screen {
-    fn see(&self, event: &Event) {
+impl Observer for Screen {
+    fn on_event(&self, event: &Event) {
         tracing::debug!(?event, "the wallet works");
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -187,9 +187,9 @@ mod tests {
     fn a_bar_goes_when_it_is_full() {
         let screen = Screen::new(Lines::Silent);
         let coins = |done| Event::Coins { done, total: 3 };
-        screen.see(&coins(1));
+        screen.on_event(&coins(1));
         assert!(screen.state.lock().unwrap().bar.is_some());
-        screen.see(&coins(3));
+        screen.on_event(&coins(3));
         assert!(screen.state.lock().unwrap().bar.is_none());
     }
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     error::WalletError,
-    talk::Patience,
-    wallet::{SEED_FILE, Surroundings, Wallet, make_private},
+    peer_client::RetryPolicy,
+    wallet::{Env, SEED_FILE, Wallet, make_private},
 };
 use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
@@ -59,21 +59,21 @@ pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
         .context("there is no home directory; say where the wallet is with --wallet DIR")
 }
 
-fn patience(options: &Options, total_otherwise: Duration) -> Patience {
+fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {
     let total = options.patience.map_or(total_otherwise, Duration::from_secs);
-    let attempt = Patience::default().attempt.min(total);
-    Patience { attempt, total }
+    let attempt = RetryPolicy::default().attempt.min(total);
+    RetryPolicy { attempt, total }
 }
 
-fn surroundings(options: &Options, total_otherwise: Duration) -> Surroundings {
+fn env(options: &Options, total_otherwise: Duration) -> Env {
     let lines = if options.json { Lines::Silent } else { Lines::Told };
     let probe = ProcessProbe::from_environment("wallet");
-    Surroundings {
+    Env {
         network: probe.around_network(Arc::new(QuicNetwork::new())),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        watch: Arc::new(Screen::new(lines)),
-        patience: patience(options, total_otherwise),
+        observer: Arc::new(Screen::new(lines)),
+        retry: retry_policy(options, total_otherwise),
         store: probe.store_options(),
     }
 }
@@ -82,13 +82,13 @@ fn surroundings(options: &Options, total_otherwise: Duration) -> Surroundings {
 pub(super) fn open(options: &Options, command: &Command) -> Result<Wallet> {
     let total = match command {
         Command::Account { .. } => ACCOUNT_PATIENCE,
-        _ => Patience::default().total,
+        _ => RetryPolicy::default().total,
     };
-    open_dir(&wallet_dir(options)?, surroundings(options, total))
+    open_dir(&wallet_dir(options)?, env(options, total))
 }
 
-fn open_dir(dir: &Path, around: Surroundings) -> Result<Wallet> {
-    Wallet::open(dir, around).map_err(|error| match error {
+fn open_dir(dir: &Path, env: Env) -> Result<Wallet> {
+    Wallet::open(dir, env).map_err(|error| match error {
         WalletError::Store(StoreError::InUse { .. }) => anyhow::anyhow!(
             "the wallet in {} is in use by another process; wait until that one has ended, or stop it",
             dir.display()
@@ -241,7 +241,7 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
 pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -> Result<Report> {
     let dir = wallet_dir(options)?;
     prepare(&dir, restore, seed)?;
-    let wallet = open_dir(&dir, surroundings(options, Patience::default().total))?;
+    let wallet = open_dir(&dir, env(options, RetryPolicy::default().total))?;
     if !wallet.is_of(seed) {
         bail!(
             "the wallet in {} is of other words; choose another directory with --wallet DIR",

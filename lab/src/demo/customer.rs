@@ -1,11 +1,11 @@
 //! A customer of the demonstration: her wallet, and what watches it.
 
 use super::world::{Goods, Lines, World};
-use farthing_client::talk::Patience;
+use farthing_client::peer_client::RetryPolicy;
 use farthing_client::{
     error::WalletError,
     rows::Delivery,
-    wallet::{Surroundings, Wallet},
+    wallet::{Env, Wallet},
 };
 use farthing_coin::Seed;
 use farthing_kit::{
@@ -30,7 +30,7 @@ use std::{
 
 /// How long the demonstration's wallets wait: long enough for a machine that is busy, short enough for a person who
 /// watches.
-pub const PATIENCE: Patience = Patience {
+pub const PATIENCE: RetryPolicy = RetryPolicy {
     attempt: Duration::from_millis(500),
     total: Duration::from_millis(1000),
 };
@@ -67,15 +67,15 @@ impl Customer {
     /// When it cannot be opened.
     pub fn open(name: &'static str, dir: PathBuf, lines: &Lines) -> Result<Customer, DemoError> {
         let script = Arc::new(Script::default());
-        let around = Surroundings {
+        let env = Env {
             network: lines.network(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-            watch: script.clone(),
-            patience: PATIENCE,
+            observer: script.clone(),
+            retry: PATIENCE,
             store: StoreOptions::default(),
         };
-        let wallet = Wallet::open(&dir, around).map_err(of(name))?;
+        let wallet = Wallet::open(&dir, env).map_err(of(name))?;
         Ok(Customer { name, wallet, script })
     }
 

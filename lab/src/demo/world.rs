@@ -1,7 +1,7 @@
 //! The world of the demonstration: a bank, an escrow and a merchant as processes of their own, customers with their
 //! wallets, and between the customers and the nodes a network that can be told to lose things.
 
-use farthing_client::buy::Parties;
+use farthing_client::purchase::Parties;
 use farthing_kit::{
     books::Books,
     error::DemoError,

@@ -5,6 +5,7 @@ use farthing_coin::{KeyBook, KeyList, PublicKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
     documents::Issued,
+    issuance::Issuance,
     issue::{Begun, IssueState},
     refusal::Refusal,
     withdraw::Withdrawal,

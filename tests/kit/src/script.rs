@@ -3,7 +3,7 @@
 //! A wallet tells its watcher what it is about to do before it does it, and what it has heard before it acts on it.
 //! So what is done here is certain to be done in between, and no step has to guess at times.
 
-use farthing_client::watch::{Event, Watch};
+use farthing_client::observer::{Event, Observer};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most events that are kept; a demonstration's wallet has some hundreds.
@@ -71,8 +71,8 @@ impl Script {
     }
 }
 
-impl Watch for Script {
-    fn see(&self, event: &Event) {
+impl Observer for Script {
+    fn on_event(&self, event: &Event) {
         let Some(moment) = Moment::of(event) else { return };
         let mut seen = lock(&self.seen);
         if seen.len() < EVENTS_MAX {
@@ -115,10 +115,10 @@ mod tests {
         script.once(Moment::Asked("hold"), move || {
             counted.fetch_add(1, Ordering::SeqCst);
         });
-        script.see(&asked("offer"));
+        script.on_event(&asked("offer"));
         assert_eq!(done.load(Ordering::SeqCst), 0);
-        script.see(&asked("hold"));
-        script.see(&asked("hold"));
+        script.on_event(&asked("hold"));
+        script.on_event(&asked("hold"));
         assert_eq!(done.load(Ordering::SeqCst), 1);
         assert_eq!(script.count(Moment::Asked("hold")), 2);
         script.forget();

@@ -7,9 +7,9 @@ use super::{
     world::World,
 };
 use farthing_client::{
-    talk::Patience,
-    wallet::{OWN_ACCOUNTS_FILE, Surroundings, Wallet},
-    watch::Unwatched,
+    observer::NoObserver,
+    peer_client::RetryPolicy,
+    wallet::{Env, OWN_ACCOUNTS_FILE, Wallet},
 };
 use farthing_coin::{PublicKey, Seed};
 use farthing_node::network_file::NetworkFile;
@@ -129,7 +129,7 @@ impl Customer {
     /// Opens her wallet, unless she dies in that.
     pub fn try_wallet(&self) -> Option<Wallet> {
         let life = self.machine.start();
-        let surroundings = self.surroundings(life);
+        let surroundings = self.env(life);
         match catch_unwind(AssertUnwindSafe(|| Wallet::open(&self.dir, surroundings))) {
             Ok(wallet) => Some(wallet.expect("the wallet opens")),
             Err(panic) if Died::is(panic.as_ref()) => None,
@@ -137,13 +137,13 @@ impl Customer {
         }
     }
 
-    fn surroundings(&self, life: Life) -> Surroundings {
-        Surroundings {
+    fn env(&self, life: Life) -> Env {
+        Env {
             network: self.network.wire(self.machine.party, life),
             clock: self.machine.clock.clone(),
             entropy: self.machine.entropy(),
-            watch: Arc::new(Unwatched),
-            patience: Patience {
+            observer: Arc::new(NoObserver),
+            retry: RetryPolicy {
                 attempt: Duration::from_secs(5),
                 total: Duration::from_secs(30),
             },

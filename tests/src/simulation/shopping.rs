@@ -5,7 +5,7 @@ use super::{
     foundation::{ITEM, Population},
     world::World,
 };
-use farthing_client::{buy::Parties, error::WalletError, resume::Resumed, wallet::Wallet};
+use farthing_client::{error::WalletError, purchase::Parties, resume::Resumed, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, MerchantRequest},

@@ -12,7 +12,7 @@ use farthing_bank::{
     admin::{Cash, Command},
     bank::Bank,
 };
-use farthing_client::buy::Parties;
+use farthing_client::purchase::Parties;
 use farthing_coin::PublicKey;
 use farthing_escrow::escrow::Escrow;
 use farthing_merchant::merchant::Merchant;

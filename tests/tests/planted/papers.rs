@@ -1,6 +1,6 @@
 //! What a wallet and a judge are shown that is not what it says.
 
-use farthing_client::{error::WalletError, goods::judge, wallet::Wallet};
+use farthing_client::{error::WalletError, purchase::goods::judge, wallet::Wallet};
 use farthing_coin::{Seed, Signed};
 use farthing_protocol::{
     documents::{Abort, AbortReason, Receipt},

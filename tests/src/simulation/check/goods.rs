@@ -2,7 +2,7 @@
 
 use super::World;
 use farthing_client::{
-    goods::judge,
+    purchase::goods::judge,
     rows::{CoinStatus, Delivery, PurchaseRow},
     wallet::Wallet,
 };

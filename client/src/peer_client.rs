@@ -5,7 +5,7 @@
 
 use crate::{
     error::{Unanswered, WalletError},
-    watch::{Event, Watch},
+    observer::{Event, Observer},
 };
 use farthing_node::{
     call::{CallError, ask},
@@ -21,16 +21,16 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a wallet waits and how often it asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// How long one question waits for its answer before it is asked again.
     pub attempt: Duration,
     /// How long a matter is pursued without any answer before it is left for `resume`.
     pub total: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Patience {
+        RetryPolicy {
             attempt: Duration::from_secs(5),
             total: Duration::from_secs(60),
         }
@@ -61,27 +61,27 @@ fn busy_for(error: &CallError) -> Option<Duration> {
 }
 
 /// A conversation with one party.
-pub(crate) struct Talk<'w> {
+pub(crate) struct PeerClient<'w> {
     network: &'w dyn Network,
-    watch: &'w dyn Watch,
-    patience: Patience,
+    observer: &'w dyn Observer,
+    retry: RetryPolicy,
     card: Card,
     lane: Lane,
     channel: Option<Arc<dyn Channel>>,
 }
 
-impl<'w> Talk<'w> {
+impl<'w> PeerClient<'w> {
     pub(crate) fn new(
         network: &'w dyn Network,
-        watch: &'w dyn Watch,
-        patience: Patience,
+        observer: &'w dyn Observer,
+        retry: RetryPolicy,
         card: Card,
         lane: Lane,
     ) -> Self {
-        Talk {
+        PeerClient {
             network,
-            watch,
-            patience,
+            observer,
+            retry,
             card,
             lane,
             channel: None,
@@ -110,13 +110,13 @@ impl<'w> Talk<'w> {
         }
         let outcome = outcome.map_err(|error| Unanswered::of(&party, error));
         match &outcome {
-            Ok(_) => self.watch.see(&Event::Answered { party, question }),
+            Ok(_) => self.observer.on_event(&Event::Answered { party, question }),
             Err(Unanswered::Again(why)) => {
                 self.channel = None;
                 self.unanswered(question, why.clone());
             }
             Err(Unanswered::Refused(refusal)) => {
-                self.watch.see(&Event::Refused {
+                self.observer.on_event(&Event::Refused {
                     party,
                     question,
                     why: refusal.to_string(),
@@ -128,7 +128,7 @@ impl<'w> Talk<'w> {
     }
 
     fn unanswered(&self, question: &'static str, why: String) {
-        self.watch.see(&Event::Unanswered {
+        self.observer.on_event(&Event::Unanswered {
             party: self.party(),
             question,
             why,
@@ -136,12 +136,12 @@ impl<'w> Talk<'w> {
     }
 
     async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {
-        self.watch.see(&Event::Asked {
+        self.observer.on_event(&Event::Asked {
             party: self.party(),
             question: C::QUESTION,
         });
         let channel = self.connected().await?;
-        ask(channel.as_ref(), call, self.patience.attempt).await
+        ask(channel.as_ref(), call, self.retry.attempt).await
     }
 
     /// The connection, which is made where there is none.
@@ -154,7 +154,7 @@ impl<'w> Talk<'w> {
             peer: self.party(),
             reason: "there was no connection in time".into(),
         };
-        let channel = timeout(self.patience.attempt, connecting).await.map_err(late)??;
+        let channel = timeout(self.retry.attempt, connecting).await.map_err(late)??;
         Ok(self.channel.insert(channel).clone())
     }
 
@@ -169,7 +169,7 @@ impl<'w> Talk<'w> {
         &mut self,
         call: &C,
     ) -> Result<Result<C::Reply, Refusal>, WalletError> {
-        let mut pause = Pause::new(self.patience);
+        let mut pause = Backoff::new(self.retry);
         loop {
             match self.once(call.clone()).await {
                 Ok(reply) => return Ok(Ok(reply)),
@@ -188,7 +188,7 @@ impl<'w> Talk<'w> {
         }
     }
 
-    /// As [`ask`](Talk::ask), where a refusal is an error as well.
+    /// As [`ask`](PeerClient::ask), where a refusal is an error as well.
     pub(crate) async fn must<C: Call + Clone>(&mut self, call: &C) -> Result<C::Reply, WalletError> {
         self.ask(call).await?.map_err(|refusal| WalletError::Refused {
             party: self.party(),
@@ -199,15 +199,15 @@ impl<'w> Talk<'w> {
 }
 
 /// Pauses that grow, until patience ends.
-pub(crate) struct Pause {
+pub(crate) struct Backoff {
     until: Instant,
     next: Duration,
 }
 
-impl Pause {
-    pub(crate) fn new(patience: Patience) -> Self {
-        Pause {
-            until: Instant::now() + patience.total,
+impl Backoff {
+    pub(crate) fn new(retry: RetryPolicy) -> Self {
+        Backoff {
+            until: Instant::now() + retry.total,
             next: PAUSE_FIRST,
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
-    use crate::watch::Unwatched;
+    use crate::observer::NoObserver;
     use async_trait::async_trait;
     use farthing_node::card::RoleName;
     use farthing_protocol::{
@@ -293,7 +293,13 @@ mod tests {
             fingerprint: [0; 32],
             identity: farthing_coin::PublicKey([0; 32]),
         };
-        let mut talk = Talk::new(&merchant, &Unwatched, Patience::default(), card, Lane::Anonymous);
+        let mut talk = PeerClient::new(
+            &merchant,
+            &NoObserver,
+            RetryPolicy::default(),
+            card,
+            Lane::Anonymous,
+        );
         let began = Instant::now();
         let outcome = talk.once(CatalogRequest { after: None }).await;
         (outcome.is_ok(), began.elapsed())

@@ -66,15 +66,15 @@ pub enum Event {
 }
 
 /// Whoever watches a wallet work.
-pub trait Watch: Send + Sync {
+pub trait Observer: Send + Sync {
     /// Is told of an event, in order.
-    fn see(&self, event: &Event);
+    fn on_event(&self, event: &Event);
 }
 
 /// Watches nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoObserver;
 
-impl Watch for Unwatched {
-    fn see(&self, _event: &Event) {}
+impl Observer for NoObserver {
+    fn on_event(&self, _event: &Event) {}
 }

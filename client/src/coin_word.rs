@@ -1,0 +1,214 @@
+//! What a bank's denial says of one of the wallet's coins.
+
+use crate::{
+    error::WalletError,
+    recovery::status_in,
+    rescan::schedule_rescan,
+    rows::{
+        CoinStatus, DENIALS, Delivery, EXCHANGES, ExchangeRow, PURCHASES, PurchaseRow, RESTORED,
+        SENT_FINISHES, all,
+    },
+};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed};
+use farthing_protocol::{
+    denial::{CoinDenial, Denial, DenialCause},
+    documents::{EarlierUse, Issued},
+    purchase::Purchase,
+};
+use farthing_store::{RowKey, StoreError, Transaction, View};
+
+/// What a bank's signed denial says of one of the wallet's coins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CoinWord {
+    /// It is used by something that this wallet does not know, such as a copy of it, or what it had sent before it was
+    /// lost; and what it is then.
+    Used(PublicKey, CoinStatus),
+    /// It is used by this purchase of the wallet's own, which came to light after the coin was put to something else.
+    Mine(PublicKey, u64),
+    /// It went into the exchange of this number of the wallet's own, and this was given for it.
+    Exchanged(Coin, u64, Box<Signed<Issued>>),
+    /// It is not good, and nothing proves that.
+    Denied(Coin, Box<Signed<Denial>>),
+}
+
+impl CoinWord {
+    /// What [`take_effect`](CoinWord::take_effect) reads.
+    pub(crate) fn reads(&self, bank: &PublicKey) -> Option<RowKey> {
+        match self {
+            CoinWord::Used(..) => Some(RESTORED.key(bank)),
+            CoinWord::Mine(_, number) => Some(PURCHASES.key(number)),
+            CoinWord::Exchanged(..) | CoinWord::Denied(..) => None,
+        }
+    }
+
+    /// The coin that is used otherwise, and what it is from now on. What uses it is looked for, or carried on.
+    pub(crate) fn take_effect(
+        &self,
+        tx: &mut Transaction<'_>,
+        bank: &PublicKey,
+        now_ms: u64,
+    ) -> Result<Option<(PublicKey, CoinStatus)>, StoreError> {
+        Ok(match self {
+            CoinWord::Used(coin, status) => {
+                schedule_rescan(tx, bank, now_ms)?;
+                Some((*coin, *status))
+            }
+            CoinWord::Mine(coin, number) => {
+                let Some(row) = PURCHASES.get(tx, number)? else {
+                    return Ok(None);
+                };
+                let status = status_in(&row.purchase, *number);
+                if row.delivery == Delivery::OnDemand {
+                    let delivery = Delivery::Pending;
+                    PURCHASES.put(tx, number, &PurchaseRow { delivery, ..row })?;
+                }
+                Some((*coin, status))
+            }
+            CoinWord::Exchanged(..) => None,
+            CoinWord::Denied(coin, denial) => {
+                DENIALS.put(tx, &(coin.key_id, coin.public), denial)?;
+                None
+            }
+        })
+    }
+}
+
+/// The keys that [`coin_word`] needs; `None` if the denial names none of the coins.
+pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec<KeyId>> {
+    let coin = named(coins, denial)?;
+    Some(match coin_denial(denial)? {
+        CoinDenial::Exchanged {
+            issued: Some(issued), ..
+        } => issued.body.outputs.clone(),
+        _ => vec![coin.key_id],
+    })
+}
+
+/// What a denial of an exchange of `coins` at `bank` says of one of them. What this wallet itself has done with a coin is no
+/// use by somebody else. The bank has been shown the abort of purchase `released`, if any.
+///
+/// # Errors
+/// When the coin's key is not among `keys`, or the store fails.
+pub(crate) fn coin_word(
+    rows: &View,
+    keys: &KeyBook,
+    bank: &PublicKey,
+    coins: &[Coin],
+    denial: &Signed<Denial>,
+    released: Option<u64>,
+) -> Result<Option<CoinWord>, WalletError> {
+    let (Some(coin), Some(what)) = (named(coins, denial), coin_denial(denial)) else {
+        return Ok(None);
+    };
+    let key = keys.get(&coin.key_id).ok_or(WalletError::Inconsistent(
+        "a coin's key is not in the list of keys",
+    ))?;
+    if !denial.body.is_right(key, keys, std::iter::empty()) {
+        return Ok(Some(CoinWord::Denied(coin, Box::new(denial.clone()))));
+    }
+    let Some(used) = what.used() else { return Ok(None) };
+    if let CoinDenial::Exchanged {
+        issued: Some(issued), ..
+    } = what
+        && let Some(number) = own_exchange(rows, bank, issued, &used.digest)?
+    {
+        return Ok(Some(CoinWord::Exchanged(coin, number, issued.clone())));
+    }
+    let status = match what {
+        // What it is held for may be aborted yet.
+        CoinDenial::Held(_) => CoinStatus::HeldElsewhere(*used),
+        _ => CoinStatus::UsedElsewhere(*used),
+    };
+    Ok(match own_purchase(rows, &used.digest)? {
+        Some((number, _)) if released == Some(number) => None,
+        // The bank has shown that it cannot be held for that.
+        Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
+            Some(CoinWord::Used(coin.public, status))
+        }
+        Some((number, row)) => is_of(&row, &coin).then_some(CoinWord::Mine(coin.public, number)),
+        None => Some(CoinWord::Used(coin.public, status)),
+    })
+}
+
+/// What a denial of the hold of `coins` for `purchase` says of one of them, as an escrow passes it on. No coin is given up
+/// for it: it is put to an exchange, where the bank has to show what was given for it.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn hold_word(
+    rows: &View,
+    coins: &[Coin],
+    denial: &Signed<Denial>,
+    purchase: &[u8; 32],
+) -> Result<Option<CoinWord>, StoreError> {
+    let (Some(coin), Some(what)) = (named(coins, denial), coin_denial(denial)) else {
+        return Ok(None);
+    };
+    if what.used().is_none() {
+        return Ok(None);
+    }
+    let Some(used) = what.authorized_use(&coin.key_id, &coin.public) else {
+        return Ok(Some(CoinWord::Denied(coin, Box::new(denial.clone()))));
+    };
+    Ok(match own_purchase(rows, &used.digest)? {
+        Some((number, row)) => {
+            let is_other = used.digest != *purchase && is_of(&row, &coin);
+            is_other.then_some(CoinWord::Mine(coin.public, number))
+        }
+        None => Some(CoinWord::Used(coin.public, CoinStatus::HeldElsewhere(used))),
+    })
+}
+
+/// The number of the exchange of this wallet's own that `issued` was given for, whose finish has this digest.
+fn own_exchange(
+    rows: &View,
+    bank: &PublicKey,
+    issued: &Signed<Issued>,
+    finish: &[u8; 32],
+) -> Result<Option<u64>, StoreError> {
+    let id = issued.body.request_id;
+    if let Some(sent) = SENT_FINISHES.peek(rows, &(id, *finish))? {
+        return Ok(Some(sent.number));
+    }
+    // One that an older version has sent, or a copy of this wallet.
+    let exchanges = all(rows, &EXCHANGES)?;
+    let own = |((of, _), row): &&((PublicKey, u64), ExchangeRow)| of == bank && row.exchange.request_id == id;
+    Ok(exchanges.iter().find(own).map(|((_, number), _)| *number))
+}
+
+/// The purchase of this wallet's with this id, and its number.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn own_purchase(rows: &View, id: &[u8; 32]) -> Result<Option<(u64, PurchaseRow)>, StoreError> {
+    let is_it = |(_, row): &(u64, PurchaseRow)| {
+        row.purchase
+            .order()
+            .is_some_and(|order| order.purchase().0 == *id)
+    };
+    Ok(all(rows, &PURCHASES)?.into_iter().find(is_it))
+}
+
+/// What a denial says of the coin that it names.
+fn coin_denial(denial: &Signed<Denial>) -> Option<&CoinDenial> {
+    match &denial.body.cause {
+        DenialCause::Coin { what, .. } => Some(what),
+        _ => None,
+    }
+}
+
+/// The use that a denial claims.
+pub(crate) fn claimed_use(denial: &Signed<Denial>) -> Option<EarlierUse> {
+    coin_denial(denial)?.used().copied()
+}
+
+/// The one of `coins` that a denial names.
+fn named(coins: &[Coin], denial: &Signed<Denial>) -> Option<Coin> {
+    coins.iter().find(|coin| denial.body.names(coin)).copied()
+}
+
+/// Whether a coin was put to a purchase.
+fn is_of(row: &PurchaseRow, coin: &Coin) -> bool {
+    let order = row.purchase.order();
+    order.is_some_and(|order| order.payment.coins.contains(coin))
+}

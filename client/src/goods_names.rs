@@ -1,0 +1,49 @@
+//! How the files of encrypted goods are named: nobody without the seed can tell what was bought.
+
+use crate::error::WalletError;
+use farthing_coin::Seed;
+use farthing_planted::{Defect, is_planted};
+use std::{io, path::Path};
+
+/// What the name of encrypted goods ends with.
+pub(crate) const SEALED: &str = "sealed";
+
+/// What it ends with while they are fetched.
+pub(crate) const PART: &str = "part";
+
+/// The name of a file of encrypted goods: always the same for this wallet, and random for everybody else.
+pub(crate) fn goods_name(seed: &Seed, encrypted_digest: &[u8; 32]) -> String {
+    if is_planted(Defect::GoodsNamedByDigest) {
+        return hex::encode(encrypted_digest);
+    }
+    hex::encode(seed.goods_name(encrypted_digest))
+}
+
+/// Renames the encrypted goods in a wallet's directory that an earlier version named by their digest, which is public and
+/// says what was bought.
+///
+/// # Errors
+/// When the directory cannot be read, or a file not renamed.
+pub(crate) fn rename_goods(goods: &Path, seed: &Seed) -> Result<(), WalletError> {
+    let entries = match std::fs::read_dir(goods) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(WalletError::io(goods))?,
+    };
+    for entry in entries {
+        let path = entry.map_err(WalletError::io(goods))?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let mut digest = [0; 32];
+        let is_digest = |stem: &str| hex::decode_to_slice(stem, &mut digest).is_ok();
+        let (Some(ending @ (SEALED | PART)), true) = (
+            ending,
+            path.file_stem()
+                .and_then(|stem| stem.to_str())
+                .is_some_and(is_digest),
+        ) else {
+            continue;
+        };
+        let renamed = goods.join(format!("{}.{ending}", goods_name(seed, &digest)));
+        std::fs::rename(&path, renamed).map_err(WalletError::io(&path))?;
+    }
+    Ok(())
+}

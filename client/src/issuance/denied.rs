@@ -1,0 +1,141 @@
+//! An issuance that the bank refuses for good. The coins of an exchange are what they were before, or what the bank has
+//! shown of one.
+
+use super::{
+    record::{Denied, Write, new_rows},
+    row::IssuanceRow,
+    step::{Known, Refused, Step, Then, refused},
+};
+use crate::{
+    coin_word::{CoinWord, coin_word, keys_needed},
+    error::WalletError,
+    rows::{CoinStatus, EXCHANGES, ExchangeRow},
+};
+use farthing_coin::{Coin, Signed};
+use farthing_protocol::{
+    denial::Denial, documents::Issued, issuance::Issuance, issue::IssueState, refusal::Refusal,
+    withdraw::Withdrawal,
+};
+
+impl Refused for Withdrawal {
+    fn on_refused(
+        known: &Known<'_, Self>,
+        refusal: &Refusal,
+        _denial: Option<&Signed<Denial>>,
+    ) -> Result<Step<Self>, WalletError> {
+        let next = Issuance::on_refused(known.row, refusal);
+        Ok(Step::moved(known, next).fails(refused(known, refusal)))
+    }
+}
+
+impl Refused for ExchangeRow {
+    fn on_refused(
+        known: &Known<'_, Self>,
+        refusal: &Refusal,
+        denial: Option<&Signed<Denial>>,
+    ) -> Result<Step<Self>, WalletError> {
+        exchange_refused(known, refusal, denial)
+    }
+}
+
+/// What follows where an exchange is refused for good. A coin that went into an exchange of this wallet's own is good all the
+/// same: the denial shows what was given for it.
+fn exchange_refused(
+    known: &Known<'_, ExchangeRow>,
+    refusal: &Refusal,
+    denial: Option<&Signed<Denial>>,
+) -> Result<Step<ExchangeRow>, WalletError> {
+    let row = known.row;
+    let coins = &row.exchange.inputs;
+    let word = match denial {
+        Some(denial) => {
+            let Some(keys) = keys_needed(coins, denial).map(|ids| known.keys_of(&ids)) else {
+                return kept(known, refusal, None);
+            };
+            let Some(keys) = keys else {
+                return Ok(Step::fetch_keys());
+            };
+            let released = match row.before {
+                CoinStatus::Released(number) => Some(number),
+                _ => None,
+            };
+            coin_word(known.rows, keys, known.bank_key(), coins, denial, released)?
+        }
+        None => None,
+    };
+    match word {
+        Some(CoinWord::Exchanged(coin, number, issued)) => {
+            exchanged_before(known, refusal, (coin, number), &issued)
+        }
+        word => kept(known, refusal, word),
+    }
+}
+
+fn kept(
+    known: &Known<'_, ExchangeRow>,
+    refusal: &Refusal,
+    word: Option<CoinWord>,
+) -> Result<Step<ExchangeRow>, WalletError> {
+    let error = match &word {
+        Some(CoinWord::Denied(coin, _)) => WalletError::CoinDenied {
+            bank: known.bank.title(),
+            coin: coin.public,
+            refusal: Box::new(refusal.clone()),
+        },
+        _ => refused(known, refusal),
+    };
+    let denied = Denied::Kept {
+        row: known.row.clone(),
+        word,
+        now_ms: known.now_ms,
+    };
+    Ok(Step {
+        write: Some(Write::Denied(Box::new(denied), given_up(known.row, refusal))),
+        then: Then::End(Err(error)),
+    })
+}
+
+/// A coin of this exchange went into exchange `number` of this wallet's own, whatever the bank said of that then: what was
+/// given for it is taken, and that exchange is done.
+fn exchanged_before(
+    known: &Known<'_, ExchangeRow>,
+    refusal: &Refusal,
+    (coin, number): (Coin, u64),
+    issued: &Signed<Issued>,
+) -> Result<Step<ExchangeRow>, WalletError> {
+    let Some(keys) = known.keys_of(&issued.body.outputs) else {
+        return Ok(Step::fetch_keys());
+    };
+    let of = (known.at.0, number);
+    let earlier = if of == known.at {
+        known.row.clone()
+    } else {
+        let earlier = EXCHANGES.peek(known.rows, &of)?;
+        earlier.ok_or(WalletError::Inconsistent("an exchange is missing"))?
+    };
+    let (exchange, coins) = earlier.exchange.on_other_content(issued, keys, known.seed)?;
+    let denied = Denied::ExchangedBefore {
+        row: known.row.clone(),
+        coin,
+        number,
+        earlier: Box::new(earlier.with(exchange)),
+        coins: new_rows(&coins, keys, |slot| ExchangeRow::origin(number, slot))?,
+    };
+    // Where it is this very exchange that is done after all, that is how it has ended.
+    let next = match &denied {
+        Denied::ExchangedBefore { earlier, .. }
+            if of == known.at && earlier.exchange.state == IssueState::Done =>
+        {
+            (**earlier).clone()
+        }
+        _ => given_up(known.row, refusal),
+    };
+    Ok(Step {
+        write: Some(Write::Denied(Box::new(denied), next)),
+        then: Then::Pause(refusal.clone()),
+    })
+}
+
+fn given_up(row: &ExchangeRow, refusal: &Refusal) -> ExchangeRow {
+    row.with(Issuance::on_refused(&row.exchange, refusal))
+}

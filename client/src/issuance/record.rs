@@ -1,0 +1,282 @@
+//! What the steps of an issuance write, each in one transaction.
+
+use super::row::{At, IssuanceRow};
+use crate::{
+    coin_word::CoinWord,
+    coins::{coin_reads, coin_row, put_coin, set_status},
+    counters::{bridged_reads, note_bridged},
+    error::WalletError,
+    recovery::{end_recovered, recovered_reads, status_again},
+    rows::{
+        CoinRow, CoinStatus, EXCHANGES, ExchangeRow, FIRST_MESSAGES, PURCHASES, REFUSED_EXCHANGES,
+        SENT_FINISHES, SentFinish, input_set,
+    },
+};
+use farthing_coin::{Coin, Commitment, KeyBook, PublicKey};
+use farthing_protocol::{
+    issuance::Issuance,
+    issue::{IssueState, session_digest},
+    restore::Origin,
+};
+use farthing_store::{Reads, StoreError, Transaction};
+
+/// What a step of an issuance writes.
+#[derive(Clone)]
+pub(crate) enum Write<R> {
+    /// The bank opened a session: its first messages were never met under another request, slot or key.
+    Begun {
+        /// The first messages.
+        commitments: Vec<Commitment>,
+        /// Where the issuance stands.
+        next: R,
+    },
+    /// It stands otherwise, without new coins.
+    Moved {
+        /// The digest of the finish that it has asked. One that an older version has sent was not written down.
+        asked: Option<[u8; 32]>,
+        /// Where it stands.
+        next: R,
+    },
+    /// It has ended, with new coins.
+    Issued {
+        /// The coins.
+        coins: Vec<CoinRow>,
+        /// How it has ended.
+        next: R,
+    },
+    /// It is an exchange that was refused, and its coins are what they were, or what the bank has shown of one.
+    Denied(Box<Denied>, R),
+}
+
+/// What becomes of the coins of an exchange that is refused.
+#[derive(Clone)]
+pub(crate) enum Denied {
+    /// They are what they were, except one of which the bank has said more. The same coins keep the exchange's number.
+    Kept {
+        /// The exchange.
+        row: ExchangeRow,
+        /// What the bank has said.
+        word: Option<CoinWord>,
+        /// When (ms since 1970).
+        now_ms: u64,
+    },
+    /// One of them went into another exchange of the wallet's own, or into this one under an earlier finish: what was given
+    /// for it is taken.
+    ExchangedBefore {
+        /// The exchange that is refused.
+        row: ExchangeRow,
+        /// The coin.
+        coin: Coin,
+        /// The number of the exchange that it went into.
+        number: u64,
+        /// How that one has ended.
+        earlier: Box<ExchangeRow>,
+        /// What was given for it.
+        coins: Vec<CoinRow>,
+    },
+}
+
+/// What a write has come to.
+pub(crate) enum Written {
+    /// It is written. A purchase of this number has ended with it.
+    Done(Option<u64>),
+    /// Nothing is written: the bank repeats a first message that it sent for another coin.
+    Repeated,
+}
+
+impl<R: IssuanceRow> Write<R> {
+    /// Where the issuance stands once this is written.
+    pub(crate) fn next(&self) -> &R {
+        match self {
+            Write::Begun { next, .. }
+            | Write::Moved { next, .. }
+            | Write::Issued { next, .. }
+            | Write::Denied(_, next) => next,
+        }
+    }
+
+    /// What [`apply`](Write::apply) reads.
+    pub(crate) fn reads(&self, (bank, _): &At) -> Reads {
+        let reads = match self {
+            Write::Begun { commitments, .. } => {
+                let met = commitments
+                    .iter()
+                    .map(|first| FIRST_MESSAGES.key(&message_digest(first)));
+                return met.into();
+            }
+            Write::Moved { .. } => return Reads::none(),
+            Write::Issued { coins, next } => Reads::from(next.settle_reads())
+                .and(coin_reads(coins.iter().map(|row| &row.coin)))
+                .and([bridged_reads(bank, R::COUNTER)]),
+            Write::Denied(denied, _) => denied.reads(bank),
+        };
+        match self.next().purchase() {
+            Some(number) => reads
+                .and([PURCHASES.key(&number)])
+                .then(move |first| recovered_reads(first, number)),
+            None => reads,
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<Written, StoreError> {
+        let next = self.next();
+        let id = next.issuance().request_id();
+        match self {
+            Write::Begun { commitments, .. } => {
+                if !meet(tx, next.issuance(), commitments)? {
+                    return Ok(Written::Repeated);
+                }
+                note_finish(tx, at, id, next.issuance().finish_digest())?;
+            }
+            Write::Moved { asked, .. } => note_finish(tx, at, id, *asked)?,
+            Write::Issued { coins, .. } => {
+                next.settle(tx, at.1)?;
+                add_coins(tx, coins)?;
+                note_bridged(tx, &at.0, R::COUNTER, at.1.saturating_add(1))?;
+            }
+            Write::Denied(denied, _) => denied.apply(tx, at)?,
+        }
+        R::TABLE.put(tx, &at, next)?;
+        match self {
+            Write::Begun { .. } | Write::Moved { .. } => Ok(Written::Done(None)),
+            Write::Issued { .. } | Write::Denied(..) => match next.purchase() {
+                Some(number) => Ok(Written::Done(end_recovered(tx, number)?.then_some(number))),
+                None => Ok(Written::Done(None)),
+            },
+        }
+    }
+}
+
+impl Denied {
+    /// What [`apply`](Denied::apply) reads.
+    fn reads(&self, bank: &PublicKey) -> Reads {
+        match self {
+            Denied::Kept { row, word, .. } => {
+                Reads::from(row.settle_reads()).and(word.as_ref().and_then(|word| word.reads(bank)))
+            }
+            Denied::ExchangedBefore {
+                row,
+                coin,
+                earlier,
+                coins,
+                ..
+            } => {
+                let new = coins.iter().map(|row| &row.coin);
+                let all = earlier.exchange.inputs.iter().chain([coin]).chain(new);
+                Reads::from(row.settle_reads()).and(coin_reads(all))
+            }
+        }
+    }
+
+    /// Writes what becomes of the coins.
+    pub(crate) fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<(), StoreError> {
+        match self {
+            Denied::Kept { row, word, now_ms } => {
+                let used = match word {
+                    Some(word) => word.take_effect(tx, &at.0, *now_ms)?,
+                    None => None,
+                };
+                let again = status_again(tx, row.before)?;
+                let inputs = &row.exchange.inputs;
+                set_status(tx, inputs, |row| match used {
+                    Some((coin, status)) if coin == row.coin.public => status,
+                    _ => again,
+                })?;
+                REFUSED_EXCHANGES.put(tx, &(at.0, input_set(inputs)), &at.1)
+            }
+            Denied::ExchangedBefore {
+                row,
+                coin,
+                number,
+                earlier,
+                coins,
+            } => {
+                let again = status_again(tx, row.before)?;
+                set_status(tx, &row.exchange.inputs, |_| again)?;
+                add_coins(tx, coins)?;
+                if earlier.exchange.state == IssueState::Done {
+                    set_status(tx, &earlier.exchange.inputs, |row| match row.status {
+                        // What another matter has put it to finds out by itself.
+                        status @ CoinStatus::InPurchase(_) => status,
+                        status @ CoinStatus::InExchange(other) if other != *number => status,
+                        _ => CoinStatus::Exchanged(*number),
+                    })?;
+                    EXCHANGES.put(tx, &(at.0, *number), earlier)?;
+                }
+                set_status(tx, &[*coin], |_| CoinStatus::Exchanged(*number))
+            }
+        }
+    }
+}
+
+/// Writes the bank's first messages down; `false` if one was met before under another request, slot or key.
+fn meet(
+    tx: &mut Transaction<'_>,
+    issuance: &impl Issuance,
+    commitments: &[Commitment],
+) -> Result<bool, StoreError> {
+    for (slot, (commitment, key_id)) in (0u32..).zip(commitments.iter().zip(issuance.outputs())) {
+        let digest = message_digest(commitment);
+        let here = (issuance.request_id(), slot, *key_id);
+        match FIRST_MESSAGES.get(tx, &digest)? {
+            Some(met) if met != here => return Ok(false),
+            Some(_) => {}
+            None => FIRST_MESSAGES.put(tx, &digest, &here)?,
+        }
+    }
+    Ok(true)
+}
+
+/// Names a first message of a bank.
+fn message_digest(commitment: &Commitment) -> [u8; 32] {
+    session_digest(std::slice::from_ref(commitment))
+}
+
+/// Writes down that a finish may be sent.
+fn note_finish(
+    tx: &mut Transaction<'_>,
+    (bank, number): At,
+    request_id: [u8; 32],
+    digest: Option<[u8; 32]>,
+) -> Result<(), StoreError> {
+    match digest {
+        Some(digest) => SENT_FINISHES.put(tx, &(request_id, digest), &SentFinish { bank, number }),
+        None => Ok(()),
+    }
+}
+
+/// Rows for new coins.
+pub(crate) fn new_rows(
+    coins: &[Coin],
+    keys: &KeyBook,
+    origin: impl Fn(u8) -> Origin,
+) -> Result<Vec<CoinRow>, WalletError> {
+    let rows = (0u8..).zip(coins).map(|(slot, coin)| {
+        let denomination = keys
+            .get(&coin.key_id)
+            .ok_or(WalletError::Inconsistent("a new coin's key is unknown"))?;
+        Ok(CoinRow {
+            coin: *coin,
+            bank: denomination.bank,
+            value: denomination.value,
+            origin: origin(slot),
+            status: CoinStatus::Available,
+        })
+    });
+    rows.collect()
+}
+
+/// Adds coins that are not in the wallet yet; one that is keeps its status.
+pub(crate) fn add_coins(tx: &mut Transaction<'_>, rows: &[CoinRow]) -> Result<(), StoreError> {
+    for row in rows {
+        let key = (row.coin.key_id, row.coin.public);
+        if coin_row(tx, &key)?.is_none() {
+            put_coin(tx, row)?;
+        }
+    }
+    Ok(())
+}

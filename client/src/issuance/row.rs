@@ -1,0 +1,160 @@
+//! The row that an issuance is kept in: a withdrawal's or an exchange's.
+
+use crate::{
+    accounts::key_of,
+    coins::{coin_reads, set_status},
+    error::WalletError,
+    recovery::{again_reads, status_again},
+    rows::{CoinStatus, Counter, EXCHANGES, ExchangeRow, WITHDRAWALS},
+    wallet::Wallet,
+};
+use farthing_coin::{PublicKey, SecretKey, Signed};
+use farthing_node::network::Lane;
+use farthing_protocol::{
+    api::Call,
+    denial::RequestKind,
+    documents::Issued,
+    exchange::Exchange,
+    issuance::Issuance,
+    issue::{Begun, IssueState},
+    restore::Origin,
+    withdraw::Withdrawal,
+};
+use farthing_store::{RowKey, StoreError, Table, Transaction};
+use serde::{Serialize, de::DeserializeOwned};
+use std::borrow::Borrow;
+
+/// The bank of an issuance, and its number there.
+pub(crate) type At = (PublicKey, u64);
+
+/// A row that an issuance is kept in.
+pub(crate) trait IssuanceRow: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// A withdrawal or an exchange.
+    type Issuance: Issuance<
+            Begin: Call<Reply = Begun> + Clone + Send + Sync,
+            Finish: Call<Reply = Signed<Issued>> + Clone + Send + Sync,
+        >;
+    /// Who signs.
+    type Signers: Borrow<<Self::Issuance as Issuance>::Signers> + Send + Sync;
+
+    /// What it is, in a word.
+    const QUESTION: &'static str;
+    /// Its request that opens a session.
+    const BEGIN: RequestKind;
+    /// Its request that takes the payment.
+    const FINISH: RequestKind;
+    /// What its secrets are numbered by.
+    const COUNTER: Counter;
+    /// How the bank is asked.
+    const LANE: Lane;
+    /// Where its rows are.
+    const TABLE: Table<At, Self>;
+
+    /// The issuance.
+    fn issuance(&self) -> &Self::Issuance;
+
+    /// The same row with the issuance in another state.
+    fn with(&self, issuance: Self::Issuance) -> Self;
+
+    /// Who signs for it.
+    fn signers(&self, wallet: &Wallet) -> Result<Self::Signers, WalletError>;
+
+    /// What the secrets of a new coin are derived from.
+    fn origin(number: u64, slot: u8) -> Origin;
+
+    /// What [`settle`](IssuanceRow::settle) reads.
+    fn settle_reads(&self) -> Vec<RowKey> {
+        Vec::new()
+    }
+
+    /// Writes what becomes of its payment when it ends with an answer.
+    fn settle(&self, _tx: &mut Transaction<'_>, _number: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The purchase that its payment was put to before, which may end with it.
+    fn purchase(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl IssuanceRow for Withdrawal {
+    type Issuance = Withdrawal;
+    type Signers = SecretKey;
+
+    const QUESTION: &'static str = "withdraw";
+    const BEGIN: RequestKind = RequestKind::WithdrawBegin;
+    const FINISH: RequestKind = RequestKind::WithdrawFinish;
+    const COUNTER: Counter = Counter::Withdrawals;
+    const LANE: Lane = Lane::Identified;
+    const TABLE: Table<At, Self> = WITHDRAWALS;
+
+    fn issuance(&self) -> &Withdrawal {
+        self
+    }
+
+    fn with(&self, issuance: Withdrawal) -> Self {
+        issuance
+    }
+
+    fn signers(&self, wallet: &Wallet) -> Result<SecretKey, WalletError> {
+        key_of(wallet, &self.bank, &self.account)
+    }
+
+    fn origin(number: u64, slot: u8) -> Origin {
+        Origin::withdrawn(number as u32, slot)
+    }
+}
+
+impl IssuanceRow for ExchangeRow {
+    type Issuance = Exchange;
+    type Signers = Vec<SecretKey>;
+
+    const QUESTION: &'static str = "exchange";
+    const BEGIN: RequestKind = RequestKind::ExchangeBegin;
+    const FINISH: RequestKind = RequestKind::ExchangeFinish;
+    const COUNTER: Counter = Counter::Exchanges;
+    const LANE: Lane = Lane::Anonymous;
+    const TABLE: Table<At, Self> = EXCHANGES;
+
+    fn issuance(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    fn with(&self, exchange: Exchange) -> Self {
+        ExchangeRow {
+            exchange,
+            origins: self.origins.clone(),
+            before: self.before,
+        }
+    }
+
+    fn signers(&self, wallet: &Wallet) -> Result<Vec<SecretKey>, WalletError> {
+        Ok(wallet.coin_keys(&self.exchange.bank, &self.origins))
+    }
+
+    fn origin(number: u64, slot: u8) -> Origin {
+        Origin::exchanged(number as u32, slot)
+    }
+
+    fn settle_reads(&self) -> Vec<RowKey> {
+        let coins = coin_reads(&self.exchange.inputs).into_iter();
+        coins.chain(again_reads(self.before)).collect()
+    }
+
+    fn settle(&self, tx: &mut Transaction<'_>, number: u64) -> Result<(), StoreError> {
+        let status = match self.exchange.state {
+            IssueState::Done => CoinStatus::Exchanged(number),
+            // A copy of this wallet used the number for other coins: these are what they were.
+            _ => status_again(tx, self.before)?,
+        };
+        set_status(tx, &self.exchange.inputs, |_| status)
+    }
+
+    fn purchase(&self) -> Option<u64> {
+        match self.before {
+            CoinStatus::InPurchase(number) => Some(number),
+            _ => None,
+        }
+    }
+}

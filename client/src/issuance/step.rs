@@ -1,0 +1,288 @@
+//! What follows for an issuance from what has happened: what is written, and what is asked next. It does no I/O, and
+//! reads no clock. What is asked leaves the wallet only after what is written is durable.
+
+use super::{
+    record::{Write, new_rows},
+    row::{At, IssuanceRow},
+};
+use crate::{error::WalletError, keys::renewed, rows::SENT_FINISHES};
+use farthing_coin::{Document, KeyBook, KeyId, PublicKey, Seed, Signed};
+use farthing_node::card::Card;
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{
+    denial::{Denial, is_denied},
+    documents::Issued,
+    issuance::{Issuance, IssuanceAsk},
+    issue::{Begun, IssueState},
+    refusal::{IssueFault, Refusal},
+};
+use farthing_store::{StoreError, View};
+use std::{borrow::Borrow, ops::Bound};
+
+/// What has happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The issuance is carried on from its row.
+    Resumed,
+    /// The bank opened a session.
+    Begun(Begun),
+    /// The bank took the payment and answered.
+    Issued(Signed<Issued>),
+    /// The bank refused what was asked.
+    Refused(Refusal),
+}
+
+/// What a step knows.
+pub(crate) struct Known<'k, R: IssuanceRow> {
+    /// Which issuance it is.
+    pub(crate) at: At,
+    /// Where it stands.
+    pub(crate) row: &'k R,
+    /// Who signs for it.
+    pub(crate) signers: &'k R::Signers,
+    /// The wallet's other rows.
+    pub(crate) rows: &'k View,
+    /// The bank's keys as the wallet last saw them.
+    pub(crate) keys: Option<&'k KeyBook>,
+    /// Whether they were fetched since the event.
+    pub(crate) are_keys_fresh: bool,
+    /// What the bank's secrets are derived from.
+    pub(crate) seed: &'k Seed,
+    /// The bank.
+    pub(crate) bank: &'k Card,
+    /// What time it is (ms since 1970).
+    pub(crate) now_ms: u64,
+}
+
+/// What follows.
+pub(crate) struct Step<R: IssuanceRow> {
+    /// What is written, in one transaction, before anything is asked.
+    pub(crate) write: Option<Write<R>>,
+    /// What is done then.
+    pub(crate) then: Then<R::Issuance>,
+}
+
+/// What is done after the write.
+pub(crate) enum Then<I: Issuance> {
+    /// The bank is asked to open a session.
+    Begin(I::Begin),
+    /// The bank is asked to take the payment.
+    Finish(I::Finish),
+    /// The bank's keys are fetched, and the same event is taken again.
+    FetchKeys,
+    /// The issuance is carried on after a pause, because of this refusal.
+    Pause(Refusal),
+    /// It has ended, or cannot be carried on now.
+    End(Result<(), WalletError>),
+}
+
+/// What becomes of an issuance that the bank refuses for good.
+pub(crate) trait Refused: IssuanceRow {
+    /// The bank refused, with its signature or because nothing was at stake.
+    fn on_refused(
+        known: &Known<'_, Self>,
+        refusal: &Refusal,
+        denial: Option<&Signed<Denial>>,
+    ) -> Result<Step<Self>, WalletError>;
+}
+
+/// What a bank's refusal is to an issuance.
+enum Word<'r> {
+    /// The session is gone: begin again.
+    BeginAgain,
+    /// The epoch has changed: begin again under other keys.
+    NotIssuing,
+    /// It was finished before, with this.
+    Finished(&'r Signed<Issued>),
+    /// It is refused for good: by the bank's signature, or because nothing was at stake.
+    Refused(Option<&'r Signed<Denial>>),
+    /// Nothing that ends it: a finish may have been carried out.
+    Nothing,
+}
+
+/// What follows from an event.
+///
+/// # Errors
+/// When the bank's answer is not acceptable. Nothing is written then.
+pub(crate) fn step<R: Refused>(known: &Known<'_, R>, event: &Event) -> Result<Step<R>, WalletError> {
+    match event {
+        Event::Resumed => Ok(Step {
+            write: None,
+            then: ask(known, known.row),
+        }),
+        Event::Begun(begun) => on_begun(known, begun),
+        Event::Issued(issued) => on_answer(known, issued, |keys| {
+            known.row.issuance().on_issued(issued, keys, known.seed)
+        }),
+        Event::Refused(refusal) => on_refused(known, refusal),
+    }
+}
+
+/// What is asked where the issuance stands.
+fn ask<R: IssuanceRow>(known: &Known<'_, R>, row: &R) -> Then<R::Issuance> {
+    match row.issuance().ask(known.signers.borrow(), known.seed) {
+        IssuanceAsk::Begin(begin) => Then::Begin(begin),
+        IssuanceAsk::Finish(finish) => Then::Finish(finish),
+        IssuanceAsk::Nothing => Then::End(Ok(())),
+    }
+}
+
+fn on_begun<R: IssuanceRow>(known: &Known<'_, R>, begun: &Begun) -> Result<Step<R>, WalletError> {
+    let issuance = known.row.issuance();
+    let Some(keys) = known.keys_of(issuance.outputs()) else {
+        return Ok(Step::fetch_keys());
+    };
+    let next = known.row.with(issuance.on_begun(begun, keys, known.seed)?);
+    let then = ask(known, &next);
+    Ok(Step {
+        write: Some(Write::Begun {
+            commitments: begun.commitments.clone(),
+            next,
+        }),
+        then,
+    })
+}
+
+/// The bank answered with new coins, which `accept` makes of its answer.
+fn on_answer<R: IssuanceRow>(
+    known: &Known<'_, R>,
+    issued: &Signed<Issued>,
+    accept: impl Fn(
+        &KeyBook,
+    ) -> Result<(R::Issuance, Vec<farthing_coin::Coin>), farthing_protocol::issue::MintFault>,
+) -> Result<Step<R>, WalletError> {
+    let Some(keys) = known.keys_of(&issued.body.outputs) else {
+        return Ok(Step::fetch_keys());
+    };
+    let (ended, coins) = accept(keys)?;
+    let next = known.row.with(ended);
+    let coins = new_rows(&coins, keys, |slot| R::origin(known.at.1, slot))?;
+    let then = ask(known, &next);
+    Ok(Step {
+        write: Some(Write::Issued { coins, next }),
+        then,
+    })
+}
+
+fn on_refused<R: Refused>(known: &Known<'_, R>, refusal: &Refusal) -> Result<Step<R>, WalletError> {
+    let issuance = known.row.issuance();
+    let next = match word(known, refusal)? {
+        Word::BeginAgain => issuance.on_session_gone(),
+        Word::NotIssuing => {
+            let Some(keys) = known.keys.filter(|_| known.are_keys_fresh) else {
+                return Ok(Step::fetch_keys());
+            };
+            issuance.on_not_issuing(renewed(keys, issuance.outputs(), known.now_ms)?)
+        }
+        Word::Finished(issued) => {
+            return on_answer(known, issued, |keys| {
+                issuance.on_other_content(issued, keys, known.seed)
+            });
+        }
+        Word::Refused(denial) => return R::on_refused(known, refusal, denial),
+        Word::Nothing => {
+            let why = format!("it refused without its signature, which ends nothing: {refusal}");
+            return Ok(Step {
+                write: None,
+                then: Then::End(Err(known.silent(why))),
+            });
+        }
+    };
+    Ok(Step {
+        then: Then::Pause(refusal.clone()),
+        ..Step::moved(known, known.row.with(next))
+    })
+}
+
+/// What a refusal is to what was asked.
+fn word<'r, R: IssuanceRow>(known: &Known<'_, R>, refusal: &'r Refusal) -> Result<Word<'r>, WalletError> {
+    use IssueFault::{NotIssuing, OtherContent, SessionGone};
+    let issuance = known.row.issuance();
+    let (kind, digest, is_at_stake) = match issuance.finish_digest() {
+        Some(digest) => (R::FINISH, digest, true),
+        None => {
+            let is_at_stake = has_sent_finish(known.rows, &issuance.request_id())?;
+            (R::BEGIN, issuance.begin_body(known.seed).digest(), is_at_stake)
+        }
+    };
+    Ok(match refusal {
+        Refusal::Issue(SessionGone) => Word::BeginAgain,
+        Refusal::Issue(NotIssuing(_)) => Word::NotIssuing,
+        Refusal::Issue(OtherContent(issued)) => Word::Finished(issued),
+        Refusal::Denied(denial) if is_denied(denial, &known.bank.identity, kind, &digest) => {
+            Word::Refused(Some(denial))
+        }
+        _ if !is_at_stake || is_planted(Defect::UnsignedRefusalFinal) => Word::Refused(None),
+        _ => Word::Nothing,
+    })
+}
+
+/// Whether a finish under this request id may have been sent.
+pub(crate) fn has_sent_finish(rows: &View, request_id: &[u8; 32]) -> Result<bool, StoreError> {
+    let sent = SENT_FINISHES.scan_under(rows, request_id, Bound::Unbounded, 1)?;
+    Ok(!sent.is_empty())
+}
+
+/// The refusal as an error.
+pub(crate) fn refused<R: IssuanceRow>(known: &Known<'_, R>, refusal: &Refusal) -> WalletError {
+    WalletError::Refused {
+        party: known.bank.title(),
+        question: R::QUESTION,
+        refusal: Box::new(refusal.clone()),
+    }
+}
+
+impl<R: IssuanceRow> Known<'_, R> {
+    /// The bank's keys if they hold these, or no others can be had.
+    pub(crate) fn keys_of(&self, ids: &[KeyId]) -> Option<&KeyBook> {
+        let has_all = |keys: &&KeyBook| ids.iter().all(|id| keys.get(id).is_some());
+        self.keys.filter(|keys| self.are_keys_fresh || has_all(keys))
+    }
+
+    /// The bank's key.
+    pub(crate) fn bank_key(&self) -> &PublicKey {
+        &self.at.0
+    }
+
+    fn silent(&self, why: String) -> WalletError {
+        WalletError::Silent {
+            party: self.bank.title(),
+            question: R::QUESTION,
+            why,
+        }
+    }
+}
+
+impl<R: IssuanceRow> Step<R> {
+    /// The bank's keys are needed first.
+    pub(crate) fn fetch_keys() -> Self {
+        Step {
+            write: None,
+            then: Then::FetchKeys,
+        }
+    }
+
+    /// The issuance stands otherwise, without new coins.
+    pub(crate) fn moved(known: &Known<'_, R>, next: R) -> Self {
+        Step {
+            write: Some(Write::Moved {
+                asked: known.row.issuance().finish_digest(),
+                next,
+            }),
+            then: Then::End(Ok(())),
+        }
+    }
+
+    /// The same, which ends with an error.
+    pub(crate) fn fails(self, error: WalletError) -> Self {
+        Step {
+            then: Then::End(Err(error)),
+            ..self
+        }
+    }
+}
+
+/// Whether an issuance is still under way.
+pub(crate) fn is_under_way(state: &IssueState) -> bool {
+    matches!(state, IssueState::Beginning | IssueState::Finishing { .. })
+}

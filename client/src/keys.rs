@@ -1,0 +1,147 @@
+//! The banks' lists of keys.
+
+use crate::{
+    error::WalletError,
+    rows::{CoinRow, KEY_LISTS, KEYS},
+    wallet::Wallet,
+};
+use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Signed};
+use farthing_node::{card::Card, network::Lane};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{api::KeysRequest, limits::RELEASED_GRACE_MS, money::Amount};
+use farthing_store::StoreError;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+/// The bank's keys as the wallet last saw them, fetched if there are none for now.
+pub(crate) async fn current_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
+    if let Some(book) = wallet.stored_keys(bank)?
+        && book
+            .values()
+            .iter()
+            .all(|value| book.issuing(*value, wallet.now_ms()).is_some())
+    {
+        return Ok(book);
+    }
+    fetch_keys(wallet, bank).await
+}
+
+/// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
+/// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
+pub(crate) async fn fetch_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
+    let lane = if is_planted(Defect::KeysAskedByName) {
+        Lane::Identified
+    } else {
+        Lane::Anonymous
+    };
+    let signed = wallet.talk(bank, lane).must(&KeysRequest).await?;
+    let book = Arc::new(verified_keys(bank, signed.clone())?);
+    if let Some(older) = wallet.stored_keys(bank)?
+        && !book.extends(&older)
+    {
+        return Err(WalletError::KeyListChanged(bank.title()));
+    }
+    let reads = [KEYS.save_reads(&bank.identity)];
+    wallet.transact(reads, move |tx| KEYS.save(tx, &signed)).await?;
+    wallet.books().insert(bank.identity, Arc::clone(&book));
+    Ok(book)
+}
+
+impl Wallet {
+    /// The bank's keys as the wallet last saw them.
+    pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<Arc<KeyBook>>, WalletError> {
+        if let Some(book) = self.books().get(&bank.identity) {
+            return Ok(Some(Arc::clone(book)));
+        }
+        let Some(signed) = self.kept_keys(&bank.identity)? else {
+            return Ok(None);
+        };
+        let book = Arc::new(verified_keys(bank, signed)?);
+        // One that was fetched meanwhile is newer.
+        Ok(Some(Arc::clone(
+            self.books().entry(bank.identity).or_insert(book),
+        )))
+    }
+
+    /// A bank's list of keys as it is kept: one row an epoch, or in a wallet that has fetched none since it was updated, all
+    /// of it in one.
+    fn kept_keys(&self, bank: &PublicKey) -> Result<Option<Signed<KeyList>>, StoreError> {
+        let view = self.store.view();
+        match KEYS.load(&view, bank)? {
+            Some(signed) => Ok(Some(signed)),
+            None => KEY_LISTS.peek(&view, bank),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, BTreeMap<PublicKey, Arc<KeyBook>>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Any key that the wallet has met, by its id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn denomination(
+        &self,
+        bank: &PublicKey,
+        key_id: &KeyId,
+    ) -> Result<Option<Denomination>, WalletError> {
+        if let Some(book) = self.books().get(bank) {
+            return Ok(book.get(key_id).cloned());
+        }
+        let Some(signed) = self.kept_keys(bank)? else {
+            return Ok(None);
+        };
+        let book = KeyBook::new(signed, bank).map_err(|why| WalletError::KeyList {
+            bank: bank.to_string(),
+            why,
+        })?;
+        Ok(book.get(key_id).cloned())
+    }
+}
+
+fn verified_keys(bank: &Card, signed: Signed<KeyList>) -> Result<KeyBook, WalletError> {
+    KeyBook::new(signed, &bank.identity).map_err(|why| WalletError::KeyList {
+        bank: bank.title(),
+        why,
+    })
+}
+
+/// The keys that issue coins of `values` now.
+///
+/// # Errors
+/// When the bank issues none of a value.
+pub(crate) fn issuing(keys: &KeyBook, values: &[u64], now_ms: u64) -> Result<Vec<KeyId>, WalletError> {
+    let issuing = |value: &u64| keys.issuing(*value, now_ms).map(|d| d.id());
+    let ids = values
+        .iter()
+        .map(|value| issuing(value).ok_or(WalletError::NotIssued(Amount(*value))));
+    ids.collect()
+}
+
+/// Whether no bank takes a coin back any more that was held, whatever becomes of what it was held for. `keys` are its bank's.
+pub(crate) fn is_past_redeem(keys: Option<&KeyBook>, row: &CoinRow, now_ms: u64) -> bool {
+    let key = keys.and_then(|keys| keys.get(&row.coin.key_id));
+    key.is_some_and(|key| now_ms >= key.redeem_until_ms.saturating_add(RELEASED_GRACE_MS))
+}
+
+/// The same values under the keys that issue now. A wallet whose clock disagrees with the bank's finds no others, and says
+/// so.
+///
+/// # Errors
+/// When the bank issues none of a value, or these very keys still issue by this machine's clock.
+pub(crate) fn renewed(keys: &KeyBook, outputs: &[KeyId], now_ms: u64) -> Result<Vec<KeyId>, WalletError> {
+    let values: Option<Vec<u64>> = outputs.iter().map(|id| keys.get(id).map(|d| d.value)).collect();
+    let values = values.ok_or(WalletError::Inconsistent(
+        "a planned coin's key is not in the list of keys",
+    ))?;
+    let renewed = issuing(keys, &values, now_ms)?;
+    if renewed == outputs {
+        return Err(WalletError::NotIssued(Amount(
+            values.iter().fold(0, |sum, v| sum.saturating_add(*v)),
+        )));
+    }
+    Ok(renewed)
+}

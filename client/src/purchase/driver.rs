@@ -1,0 +1,146 @@
+//! What follows for a purchase from what has happened: what is written, and what is sent then. It does no I/O and reads
+//! no clock; its randomness is the seed's. What is sent leaves the wallet only after what is written is durable.
+
+use super::{
+    fallback, finish, order,
+    record::Write,
+    state::State,
+    step::{Event, Known, Reply, Silence, Step, Then, Turn, advance, give_up, has_goods},
+};
+use crate::{
+    error::{Unanswered, WalletError},
+    rows::{CoinRow, SmallGoods},
+};
+use farthing_coin::Signed;
+use farthing_protocol::{
+    decision::Outcome,
+    documents::Hold,
+    limits::DEADLINE_LEAST_MS,
+    purchase::{Ask, Plan, Purchase},
+};
+
+/// What follows from an event.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> Turn {
+    let turn = match event {
+        Event::Resumed => ask(known, state),
+        Event::Overtaken(row, then) => fallback::on_overtaken(known, state, row, *then),
+        Event::Goods(goods) => on_goods(known, state, goods),
+        Event::Chosen(coins) => on_chosen(known, state, coins),
+        Event::Hold(reply) => on_hold(known, state, reply),
+        Event::Pay(reply) => on_pay(known, state, reply),
+        Event::Deliver(reply) => fallback::on_deliver(known, state, reply),
+        Event::Cancel(reply) => on_cancel(known, state, reply),
+        Event::Outcome(why, reply) => fallback::on_outcome(known, state, why, reply),
+        Event::Collect(gap, reply) => fallback::on_collect(known, state, gap, reply),
+        Event::Settle(settled) => finish::on_settle(known, state, settled),
+        Event::CarriedOn(aim, outcome) => finish::on_carried_on(known, state, aim, outcome),
+        Event::Exchanged(aim, outcome) => finish::on_exchanged(known, state, aim, outcome),
+        Event::Silent(Silence { party, question, why }) => Err(WalletError::Silent { party, question, why }),
+        Event::Undecided(undecided) => return finish::recover(known, state, undecided),
+        Event::Recovered(undecided, outcome) => {
+            return finish::on_recovered(known, state, undecided, outcome);
+        }
+        Event::Opened(opened) => finish::on_opened(state, opened),
+    };
+    match turn {
+        Ok(Step {
+            writes,
+            then: Then::End(outcome),
+        }) => Ok(finish::end(state, writes, outcome)),
+        Ok(step) => Ok(step),
+        Err(error) => Ok(finish::end(state, Vec::new(), Err(error))),
+    }
+}
+
+/// What is asked where the purchase stands.
+pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> Turn {
+    let then = match state.row.purchase.ask(known.seed) {
+        Ask::Goods(plan) => return begin(known, state, *plan),
+        Ask::Hold(request) => Then::Hold(request),
+        Ask::Pay(request) => Then::Pay(request),
+        Ask::Deliver(request) => Then::Deliver(request),
+        Ask::Cancel(request) => Then::Cancel(request),
+        Ask::Nothing => return finish::finish(known, state),
+    };
+    Ok(Step::sends(then))
+}
+
+/// Fetches the goods, if they are not here, and chooses coins.
+fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> Turn {
+    if known.now_ms.saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
+        // Nothing is at stake yet, and no coin is shown to anyone for an offer that nobody would take.
+        let why = "the offer has expired; buy again for a new one".into();
+        return give_up(state, why);
+    }
+    Ok(Step::sends(match has_goods(known, state)? {
+        true => Then::Choose(Box::new(plan)),
+        false => Then::Goods(Box::new(plan.offer.body)),
+    }))
+}
+
+fn on_goods(known: &Known<'_>, state: &mut State, goods: Result<Option<SmallGoods>, WalletError>) -> Turn {
+    state.goods = goods?;
+    let writes = state.goods.iter().map(|goods| Write::Goods {
+        number: state.number,
+        goods: goods.clone(),
+    });
+    let writes = writes.collect();
+    let then = match &state.row.purchase {
+        Purchase::Fetching(plan) => Then::Choose(Box::new(plan.clone())),
+        Purchase::Committed(order, proof) => Then::Open(
+            Box::new(order.contract.offer.body.clone()),
+            proof.goods_key().clone(),
+        ),
+        _ => return ask(known, state),
+    };
+    Ok(Step { writes, then })
+}
+
+/// Coins that pay are put to the purchase, and the escrow is asked once they are.
+fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, WalletError>) -> Turn {
+    let Purchase::Fetching(plan) = state.row.purchase.clone() else {
+        return ask(known, state);
+    };
+    let (row, write) = order::place(known.rows, known.seed, known.now_ms, state, &plan, &chosen?)?;
+    state.row = row;
+    let mut step = ask(known, state)?;
+    step.writes.insert(0, write);
+    Ok(step)
+}
+
+/// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
+fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> Turn {
+    match reply {
+        Ok(hold) => match state.row.purchase.clone().on_hold(hold) {
+            Ok(purchase) => advance(state, purchase),
+            Err(why) => give_up(state, why.to_string()),
+        },
+        Err(unanswered) => not_held(known, state, "hold", unanswered),
+    }
+}
+
+fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Turn {
+    match reply {
+        Ok(outcome) => fallback::on_decision(known, state, "pay", outcome),
+        Err(unanswered) => not_held(known, state, "pay", unanswered),
+    }
+}
+
+fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Turn {
+    match reply {
+        Ok(outcome) => fallback::on_decision(known, state, "cancel", outcome),
+        Err(unanswered) => fallback::ask_bank(known, state, "cancel", unanswered),
+    }
+}
+
+/// The escrow gave no good answer to a request to hold the coins.
+fn not_held(known: &Known<'_>, state: &mut State, question: &'static str, unanswered: Unanswered) -> Turn {
+    match unanswered {
+        Unanswered::Refused(refusal) => fallback::on_refused(known, state, &refusal),
+        Unanswered::Final(WalletError::Garbled { why, .. }) => give_up(state, why),
+        unanswered => fallback::ask_bank(known, state, question, unanswered),
+    }
+}

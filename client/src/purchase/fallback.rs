@@ -1,0 +1,224 @@
+//! Whom a purchase asks where a party gives no good answer: the escrow how it has ended, and then the bank, which may have
+//! been told. Documents that convict the escrow are kept.
+
+use super::{
+    exhibits::{add_collected, add_exhibit, convicts},
+    record::Write,
+    state::State,
+    step::{Gap, Known, Reply, Silence, Step, Then, Turn, advance, give_up},
+};
+use crate::{
+    coin_word::hold_word,
+    counters::next_number,
+    error::{Unanswered, WalletError},
+    rows::{Counter, Exhibit, NO_BANK, PurchaseRow},
+};
+use farthing_coin::Signed;
+use farthing_protocol::{
+    decision::Outcome,
+    denial::{RequestKind, is_denied},
+    documents::Receipt,
+    purchase::{Plan, Proof, Purchase, PurchaseError},
+    refusal::{PurchaseFault, Refusal},
+    settle::Collected,
+};
+
+/// The merchant was asked to release the key. When it is silent, or gives no good receipt, the escrow is asked how it has
+/// ended.
+pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Receipt>>) -> Turn {
+    let receipt = match reply {
+        Ok(receipt) => receipt,
+        Err(Unanswered::Refused(refusal)) => return on_refused(known, state, &refusal),
+        Err(Unanswered::Again(why)) => return ask_outcome(known, state, why),
+        Err(Unanswered::Final(WalletError::Garbled { why, .. })) => return give_up(state, why),
+        Err(Unanswered::Final(error)) => return ask_outcome(known, state, error.to_string()),
+    };
+    match state.row.purchase.clone().on_receipt(receipt.clone()) {
+        Ok(purchase) => advance(state, purchase),
+        Err(why @ PurchaseError::WrongGoodsKey) => {
+            add_exhibit(&mut state.row, Exhibit::Receipt(Box::new(receipt)));
+            convicted(known, state, "deliver", why)
+        }
+        Err(why) => ask_outcome(known, state, format!("its receipt is refused: {why}")),
+    }
+}
+
+/// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
+pub(crate) fn on_refused(known: &Known<'_>, state: &mut State, refusal: &Refusal) -> Turn {
+    use PurchaseFault::{Aborted, AbortedBy, Closed, Committed};
+    if matches!(
+        refusal,
+        Refusal::Purchase(Committed(_) | Aborted(_) | AbortedBy(_) | Closed(_))
+    ) {
+        return ask_outcome(known, state, "the purchase has ended".into());
+    }
+    let used = used_coin(known, state, refusal)?;
+    let mut step = give_up(state, refusal.to_string())?;
+    step.writes.splice(0..0, used);
+    Ok(step)
+}
+
+/// What a bank's denial of the hold, which the escrow passes on, says of a coin.
+fn used_coin(known: &Known<'_>, state: &State, refusal: &Refusal) -> Result<Option<Write>, WalletError> {
+    let (Some(order), Refusal::Denied(denial)) = (state.row.purchase.order(), refusal) else {
+        return Ok(None);
+    };
+    let (coins, purchase) = (&order.payment.coins, order.purchase().0);
+    if !is_denied(denial, &known.bank.identity, RequestKind::Hold, &purchase) {
+        return Ok(None);
+    }
+    let word = hold_word(known.rows, coins, denial, &purchase)?;
+    Ok(word.map(|word| Write::Used {
+        bank: known.bank.identity,
+        coins: coins.clone(),
+        word,
+        now_ms: known.now_ms,
+    }))
+}
+
+/// The escrow is asked how the purchase has ended, because of this.
+fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> Turn {
+    let Some(order) = state.row.purchase.order() else {
+        return Ok(Step::resumed());
+    };
+    let request = order.outcome_request(&known.seed.purchase_key(order.counter));
+    Ok(Step::sends(Then::Outcome(request, why)))
+}
+
+/// The escrow was asked how the purchase has ended.
+pub(crate) fn on_outcome(known: &Known<'_>, state: &mut State, why: String, reply: Reply<Outcome>) -> Turn {
+    match reply {
+        Ok(Outcome::Undecided) => Ok(pause(state, known.merchant, "deliver", why)),
+        Ok(outcome) => on_decision(known, state, "outcome", outcome),
+        Err(unanswered) => ask_bank(known, state, "outcome", unanswered),
+    }
+}
+
+/// The escrow answered with a decision, or that there is none.
+pub(crate) fn on_decision(
+    known: &Known<'_>,
+    state: &mut State,
+    question: &'static str,
+    outcome: Outcome,
+) -> Turn {
+    let exhibit = match &outcome {
+        Outcome::Undecided => {
+            let why = "it has not decided".to_string();
+            return ask_bank(known, state, question, Unanswered::Again(why));
+        }
+        Outcome::Committed(committed) => Exhibit::Receipt(Box::new(committed.receipt.clone())),
+        Outcome::Aborted(abort) => Exhibit::Abort(abort.clone()),
+    };
+    match state.row.purchase.clone().on_outcome(outcome) {
+        Ok(purchase) => advance(state, purchase),
+        // The bank may have been told better: what it obeys is what counts.
+        Err(why) if convicts(&why) => {
+            // An abort without a cause convicts together with the hold, in which the escrow has promised to show one.
+            if let (PurchaseError::WithoutCause(_), Purchase::Held(_, hold)) = (&why, &state.row.purchase) {
+                let hold = Exhibit::Hold(Box::new(hold.clone()));
+                add_exhibit(&mut state.row, hold);
+            }
+            add_exhibit(&mut state.row, exhibit);
+            convicted(known, state, question, why)
+        }
+        Err(why) => ask_bank(known, state, question, Unanswered::Again(why.to_string())),
+    }
+}
+
+/// The escrow signed what convicts it: that is written down, and the bank asked.
+fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: PurchaseError) -> Turn {
+    Ok(ask_bank(known, state, question, Unanswered::Final(why.into()))?.saved_first(state))
+}
+
+/// The escrow gave no decision, for whatever reason: the bank may have been told how it ended.
+pub(crate) fn ask_bank(
+    known: &Known<'_>,
+    state: &mut State,
+    question: &'static str,
+    unanswered: Unanswered,
+) -> Turn {
+    let Some(order) = state.row.purchase.order() else {
+        return Ok(Step::resumed());
+    };
+    let request = order.collect_request(&known.seed.purchase_key(order.counter));
+    let gap = Gap { question, unanswered };
+    Ok(Step::sends(Then::Collect(request, gap)))
+}
+
+/// The bank was asked how the purchase has ended.
+pub(crate) fn on_collect(known: &Known<'_>, state: &mut State, gap: Gap, reply: Reply<Collected>) -> Turn {
+    let Some(order) = state.row.purchase.order() else {
+        return Ok(Step::resumed());
+    };
+    let key = known.seed.purchase_key(order.counter);
+    state.is_open_at_bank = matches!(reply, Ok(Collected::Open));
+    if let Ok(collected) = reply {
+        match state.row.purchase.clone().on_collected(collected.clone(), &key) {
+            Ok(purchase) if purchase != state.row.purchase => return advance(state, purchase),
+            Err(why) if convicts(&why) => {
+                add_collected(&mut state.row, collected);
+                return Ok(Step::saves(state, Then::End(Err(why.into()))));
+            }
+            _ => {}
+        }
+    }
+    match gap.unanswered {
+        Unanswered::Again(why) => Ok(pause(state, known.escrow, gap.question, why)),
+        Unanswered::Refused(refusal) => Err(WalletError::Refused {
+            party: known.escrow.into(),
+            question: gap.question,
+            refusal: Box::new(refusal),
+        }),
+        Unanswered::Final(error) => Err(error),
+    }
+}
+
+/// Nobody has moved the purchase: what is known is written down, and it is carried on after a pause.
+fn pause(state: &State, party: &str, question: &'static str, why: String) -> Step {
+    let party = party.to_owned();
+    Step::saves(state, Then::Pause(Silence { party, question, why }))
+}
+
+/// Another part of this program was quicker: its word stands. But the escrow's word that it was paid with coins that the
+/// bank has exchanged is kept, as it convicts.
+pub(crate) fn on_overtaken(
+    known: &Known<'_>,
+    state: &mut State,
+    row: Option<Box<PurchaseRow>>,
+    then: Then,
+) -> Turn {
+    let unsaved = state.row.purchase.clone();
+    match row {
+        Some(row) => state.reload(*row),
+        // A coin or a number was taken: chosen anew.
+        None => return begin_again(known, state),
+    }
+    if let (Purchase::Recovered(_), Purchase::Committed(_, proof)) = (&state.row.purchase, unsaved) {
+        let paid = match proof {
+            Proof::Receipt(receipt) => Exhibit::Receipt(receipt),
+            Proof::Commit(commit, _) => Exhibit::Commit(commit),
+        };
+        add_exhibit(&mut state.row, paid);
+        let error = PurchaseError::PaidAfterRecovery.into();
+        return Ok(Step::saves(state, Then::End(Err(error))));
+    }
+    match then {
+        end @ Then::End(_) => Ok(Step::sends(end)),
+        _ => Ok(Step::resumed()),
+    }
+}
+
+/// A purchase that is not written down yet begins again with other coins, under the number that is free now.
+fn begin_again(known: &Known<'_>, state: &mut State) -> Turn {
+    if let Some(order) = state.row.purchase.order() {
+        let terms = &order.contract.terms;
+        state.row.purchase = Purchase::Fetching(Plan {
+            bank: terms.bank,
+            escrow: terms.escrow,
+            offer: order.contract.offer.clone(),
+        });
+    }
+    state.row.origins = Vec::new();
+    state.number = next_number(known.rows, &NO_BANK, Counter::Purchases)?;
+    Ok(Step::resumed())
+}

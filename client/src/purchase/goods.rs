@@ -1,0 +1,354 @@
+//! Goods: fetched encrypted before they are paid for, decrypted afterwards.
+//!
+//! Small ones are kept in the wallet's store, in the very write that puts coins to them, and written to a file only for
+//! a judge. Others are files from the beginning, so that a long download is resumed.
+
+use crate::{
+    error::WalletError,
+    goods_names::{PART, SEALED, goods_name},
+    observer::Event,
+    peer_client::PeerClient,
+    rows::{SMALL_GOODS, SmallGoods},
+    wallet::{GOODS_DIR, Wallet},
+};
+use farthing_node::home::files::{self, Mode, NewFile};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{
+    documents::Offer,
+    evidence::{Judge, NoVerdict, Papers, Verdict},
+    goods::{Decryptor, GoodsKey, RunningDigest},
+    limits::GOODS_WITH_OFFER_MAX_BYTES,
+    offer::{Offered, PieceRequest},
+    seal::unwrap,
+};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// How many names are tried for goods whose own is taken.
+const PLACES_MAX: u32 = 100;
+
+/// How much of a file is read at a time (bytes).
+const READ_BYTES: usize = 64 * 1024;
+
+impl Wallet {
+    /// The file of the encrypted goods of a purchase, for a judge. Those that are kept in the store are written there
+    /// now; where none were fetched yet there is no file.
+    ///
+    /// # Errors
+    /// When there is no such purchase, or the file cannot be written.
+    pub fn goods_file(&self, number: u64) -> Result<PathBuf, WalletError> {
+        let path = goods_path(self, &self.purchase(number)?.purchase.offer().body);
+        if !path.exists()
+            && let Some(small) = SMALL_GOODS.peek(&self.rows(), &number)?
+        {
+            files::replace(&path, &small.0, Mode::Secret).map_err(WalletError::io(&path))?;
+        }
+        Ok(path)
+    }
+}
+
+/// Whether the encrypted goods of `offer` come with it and are kept in the store: for so few bytes, files and their syncs
+/// would cost more than all else that a wallet does for a purchase.
+pub(crate) fn are_small(offer: &Offer) -> bool {
+    offer.encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES
+}
+
+/// The goods that came with an offer; `None` if they are to be fetched.
+///
+/// # Errors
+/// When they are not the offer's.
+pub(crate) fn came_with(offered: Offered) -> Result<Option<SmallGoods>, WalletError> {
+    let Offered { offer, goods } = offered;
+    if goods.is_empty() || !are_small(&offer.body) {
+        return Ok(None);
+    }
+    let mut digest = RunningDigest::new();
+    digest.update(&goods);
+    match are_of(digest, &offer.body) {
+        true => Ok(Some(SmallGoods(goods))),
+        false => Err(WalletError::WrongGoods),
+    }
+}
+
+/// Whether the encrypted goods of this digest are the offer's.
+fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
+    digest.finish() == offer.encrypted_digest || is_planted(Defect::GoodsUnchecked)
+}
+
+/// Where the encrypted goods of `offer` are, if they are a file. Its name says nothing to anybody without the seed.
+fn goods_path(wallet: &Wallet, offer: &Offer) -> PathBuf {
+    let name = goods_name(&wallet.seed, &offer.encrypted_digest);
+    wallet.dir().join(GOODS_DIR).join(format!("{name}.{SEALED}"))
+}
+
+/// Fetches what is missing of the encrypted goods of a purchase, and checks their digest. Large ones are durable then;
+/// small ones are for the caller to write down, with what he does next.
+pub(crate) async fn fetch_goods(
+    wallet: &Wallet,
+    offer: &Offer,
+    talk: &mut PeerClient<'_>,
+) -> Result<Option<SmallGoods>, WalletError> {
+    if !are_small(offer) {
+        fetch_file(wallet, offer, talk).await?;
+        return Ok(None);
+    }
+    let mut goods = Vec::new();
+    let digest = RunningDigest::new();
+    let keep = |bytes: &[u8]| {
+        goods.extend_from_slice(bytes);
+        Ok(())
+    };
+    match fetch_pieces(wallet, offer, talk, digest, keep).await? {
+        Fetched::AsOffered => Ok(Some(SmallGoods(goods))),
+        Fetched::Otherwise => Err(WalletError::WrongGoods),
+    }
+}
+
+async fn fetch_file(wallet: &Wallet, offer: &Offer, talk: &mut PeerClient<'_>) -> Result<(), WalletError> {
+    let path = goods_path(wallet, offer);
+    if path.exists() {
+        return Ok(());
+    }
+    let part = path.with_extension(PART);
+    let (mut file, digest) = open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
+    let keep = |bytes: &[u8]| file.write_all(bytes).map_err(WalletError::io(&part));
+    if let Fetched::Otherwise = fetch_pieces(wallet, offer, talk, digest, keep).await? {
+        // Dropped, so that the next attempt begins afresh.
+        drop(file);
+        std::fs::remove_file(&part).map_err(WalletError::io(&part))?;
+        return Err(WalletError::WrongGoods);
+    }
+    // Durable before anything is paid for: what was checked is what will be decrypted.
+    file.sync_all().map_err(WalletError::io(&part))?;
+    match std::fs::rename(&part, &path) {
+        // Another purchase of the same goods was fetching them at the same time, and was quicker.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound && path.exists() => {}
+        renamed => renamed.map_err(WalletError::io(&path))?,
+    }
+    sync_parent(&path).map_err(WalletError::io(&path))
+}
+
+/// Fetches the pieces behind those that are in `digest`, hands each to `keep`, and checks the digest of all.
+async fn fetch_pieces(
+    wallet: &Wallet,
+    offer: &Offer,
+    talk: &mut PeerClient<'_>,
+    mut digest: RunningDigest,
+    mut keep: impl FnMut(&[u8]) -> Result<(), WalletError>,
+) -> Result<Fetched, WalletError> {
+    let total_bytes = offer.encrypted_bytes;
+    let see = |done_bytes| {
+        wallet.observer().on_event(&Event::Goods {
+            done_bytes,
+            total_bytes,
+        });
+    };
+    while digest.bytes() < total_bytes {
+        let offset = digest.bytes();
+        see(offset);
+        let request = PieceRequest {
+            item_id: offer.item_id,
+            encrypted_digest: offer.encrypted_digest,
+            offset,
+        };
+        let piece = talk.must(&request).await?;
+        if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
+            return Ok(Fetched::Otherwise);
+        }
+        keep(&piece.bytes)?;
+        digest.update(&piece.bytes);
+    }
+    see(digest.bytes());
+    Ok(match are_of(digest, offer) {
+        true => Fetched::AsOffered,
+        false => Fetched::Otherwise,
+    })
+}
+
+/// Decrypts the goods to `output`, or beside it if a file has appeared there since `begun_ms`, and returns
+/// where they are. `None` says that they are not what the offer describes. `small` are the encrypted goods
+/// where they are no file.
+pub(crate) fn open_goods(
+    wallet: &Wallet,
+    offer: &Offer,
+    small: Option<&SmallGoods>,
+    goods_key: &GoodsKey,
+    output: &Path,
+    begun_ms: u64,
+) -> Result<Option<PathBuf>, WalletError> {
+    let mut goods = NewFile::beside(output, Mode::Public).map_err(WalletError::io(output))?;
+    let opened = match small {
+        Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), goods.file(), offer, goods_key),
+        None => {
+            let sealed = goods_path(wallet, offer);
+            let source = File::open(&sealed).map_err(WalletError::io(&sealed))?;
+            decrypt(source, goods.file(), offer, goods_key)
+        }
+    };
+    let as_described = opened.map_err(WalletError::io(output))?;
+    if !as_described {
+        return Ok(None);
+    }
+    let place = put_goods(output, goods, begun_ms).map_err(WalletError::io(output))?;
+    Ok(Some(place))
+}
+
+/// Removes the file of encrypted goods if they are not any more what was fetched, as after a fault of this
+/// machine's disk; `false` if they are. The store finds such faults itself.
+pub(crate) fn discard_damaged(wallet: &Wallet, offer: &Offer) -> Result<bool, WalletError> {
+    if are_small(offer) {
+        return Ok(false);
+    }
+    let path = goods_path(wallet, offer);
+    let mut digest = RunningDigest::new();
+    let read = File::open(&path).and_then(|file| {
+        read_all(file, |bytes| {
+            digest.update(bytes);
+            Ok(())
+        })
+    });
+    read.map_err(WalletError::io(&path))?;
+    let damaged = digest.finish() != offer.encrypted_digest;
+    if damaged {
+        std::fs::remove_file(&path).map_err(WalletError::io(&path))?;
+    }
+    Ok(damaged)
+}
+
+/// What was fetched.
+enum Fetched {
+    /// The goods of the offer.
+    AsOffered,
+    /// Something else.
+    Otherwise,
+}
+
+/// Opens what was fetched so far, and takes its digest.
+fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    if file.metadata()?.len() > most_bytes {
+        file.set_len(0)?;
+    }
+    let mut digest = RunningDigest::new();
+    read_all(&file, |bytes| {
+        digest.update(bytes);
+        Ok(())
+    })?;
+    file.seek(SeekFrom::End(0))?;
+    Ok((file, digest))
+}
+
+fn decrypt(source: impl Read, target: &mut File, offer: &Offer, goods_key: &GoodsKey) -> io::Result<bool> {
+    let Ok(content_key) = unwrap(goods_key, &offer.sale_id, &offer.wrapped_key) else {
+        return Ok(false);
+    };
+    let mut decryptor = Decryptor::new(&content_key);
+    let mut goods = Vec::new();
+    let mut corrupt = false;
+    read_all(source, |bytes| {
+        corrupt |= decryptor.update(bytes, &mut goods).is_err();
+        target.write_all(&goods)?;
+        goods.clear();
+        Ok(())
+    })?;
+    let opened = decryptor.finish(&mut goods);
+    target.write_all(&goods)?;
+    let fits = |opened: &farthing_protocol::goods::Opened| {
+        opened.digest == offer.goods_digest && opened.size_bytes == offer.size_bytes
+    };
+    Ok(!corrupt && opened.is_ok_and(|opened| fits(&opened)))
+}
+
+fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = source.read(&mut buffer)?;
+        match buffer.get(..read) {
+            None | Some([]) => return Ok(()),
+            Some(bytes) => each(bytes)?,
+        }
+    }
+}
+
+/// Puts goods where they take no file's place that was made since the purchase began, and says where. The customer has
+/// agreed to lose an older file; one with the same goods in it was put there before a crash.
+fn put_goods(output: &Path, mut goods: NewFile, begun_ms: u64) -> io::Result<PathBuf> {
+    for number in 1..=PLACES_MAX {
+        let mut name = output.file_name().unwrap_or_default().to_os_string();
+        if number > 1 {
+            name.push(format!(".{number}"));
+        }
+        let place = output.with_file_name(name);
+        match goods.put(&place) {
+            Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
+            put => return put.map(|()| place),
+        }
+        let there = std::fs::symlink_metadata(&place)?;
+        let modified = there
+            .modified()?
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let older = modified.as_millis() < u128::from(begun_ms) && !there.is_dir();
+        if number == 1 && older {
+            return goods.put_over(&place).map(|()| place);
+        }
+        if there.is_file() && same_bytes(&place, goods.file())? {
+            sync_parent(&place)?;
+            return Ok(place);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "there are files of this name already; move them away",
+    ))
+}
+
+fn same_bytes(path: &Path, goods: &mut File) -> io::Result<bool> {
+    let digest = |file: &File| {
+        let mut digest = RunningDigest::new();
+        read_all(file, |bytes| {
+            digest.update(bytes);
+            Ok(())
+        })?;
+        io::Result::Ok(digest.finish())
+    };
+    let other = File::open(path)?;
+    if other.metadata()?.len() != goods.metadata()?.len() {
+        return Ok(false);
+    }
+    goods.seek(SeekFrom::Start(0))?;
+    Ok(digest(&other)? == digest(goods)?)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Judges a purchase offline, from its documents and the file of encrypted goods.
+///
+/// # Errors
+/// When the file cannot be read. The inner error says why the documents prove nothing.
+pub fn judge(papers: &Papers, sealed: &Path) -> io::Result<Result<Verdict, NoVerdict>> {
+    let mut judge = match Judge::new(papers) {
+        Ok(judge) => judge,
+        Err(no_verdict) => return Ok(Err(no_verdict)),
+    };
+    let mut goods = Vec::new();
+    read_all(File::open(sealed)?, |bytes| {
+        judge.update(bytes, &mut goods);
+        goods.clear();
+        Ok(())
+    })?;
+    Ok(judge.verdict(&mut goods))
+}

@@ -1,0 +1,142 @@
+//! An offer is fetched and checked, and the coins that could pay for it are counted. Nothing is at stake yet.
+
+use super::{goods::came_with, selection::purse, state::State};
+use crate::{
+    catalog::find_item,
+    counters::next_number,
+    error::WalletError,
+    keys::{current_keys, fetch_keys},
+    peer_client::PeerClient,
+    rows::{CoinRow, Counter, Delivery, NO_BANK, PurchaseRow},
+    wallet::Wallet,
+};
+use farthing_coin::{KeyBook, PublicKey, Signed};
+use farthing_node::card::Card;
+use farthing_protocol::{
+    documents::Offer,
+    money::Amount,
+    offer::OfferRequest,
+    purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer},
+};
+use farthing_store::View;
+use std::path::Path;
+
+/// Who takes part in a purchase.
+#[derive(Debug, Clone)]
+pub struct Parties {
+    /// Who sells.
+    pub merchant: Card,
+    /// Who decides.
+    pub escrow: Card,
+    /// Whose coins pay.
+    pub bank: Card,
+}
+
+/// What is to be bought.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The item: its id, the beginning of it, or its whole title. Whoever gives the whole id has seen the catalogue, and
+    /// the merchant is asked for the offer at once; anything else is looked up in his catalogue first.
+    pub item: &'a str,
+    /// The most that it may cost, if not whatever the merchant asks.
+    pub at_most: Option<Amount>,
+}
+
+impl<'a> From<&'a str> for Wanted<'a> {
+    fn from(item: &'a str) -> Self {
+        Wanted { item, at_most: None }
+    }
+}
+
+/// Gets an offer and checks it. Nothing is written down.
+///
+/// # Errors
+/// When the merchant does not answer, has no such item, its offer is not acceptable, or the wallet has too few coins.
+pub(crate) async fn accept(
+    wallet: &Wallet,
+    merchant: &mut PeerClient<'_>,
+    parties: &Parties,
+    wanted: Wanted<'_>,
+    output: &Path,
+) -> Result<State, WalletError> {
+    wallet.check_restored(&parties.bank.identity)?;
+    let (item_id, listed) = match whole_id(wanted.item) {
+        Some(item_id) => (item_id, None),
+        None => {
+            let listed = find_item(merchant, wanted.item).await?;
+            (listed.item_id, Some(listed))
+        }
+    };
+    let (bank, escrow) = (parties.bank.identity, parties.escrow.identity);
+    let request = OfferRequest {
+        item_id,
+        bank,
+        escrow,
+    };
+    let offered = merchant.must(&request).await?;
+    let offer = offered.offer.clone();
+    check_asked(&offer.body, &item_id, wanted.at_most)?;
+    if let Some(listed) = listed {
+        check_listed(&offer.body, &listed)?;
+    }
+    check(wallet, parties, &offer).await?;
+    let purse = check_funds(&wallet.rows(), &bank, offer.body.price)?;
+    let goods = came_with(offered)?;
+    let row = PurchaseRow {
+        purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
+        merchant: parties.merchant.clone(),
+        output: std::path::absolute(output).map_err(WalletError::io(output))?,
+        delivery: Delivery::Pending,
+        refusal: None,
+        begun_ms: wallet.now_ms(),
+        origins: Vec::new(),
+        exhibits: Vec::new(),
+    };
+    Ok(State {
+        observed: row.purchase.status(),
+        number: next_number(&wallet.rows(), &NO_BANK, Counter::Purchases)?,
+        stored: None,
+        row,
+        goods,
+        purse: Some(purse),
+        is_open_at_bank: false,
+    })
+}
+
+/// Checks an offer; when merchant and wallet see different lists of the bank's keys, the wallet looks
+/// again before it says so.
+async fn check(wallet: &Wallet, parties: &Parties, offer: &Signed<Offer>) -> Result<(), WalletError> {
+    let Parties {
+        merchant,
+        escrow,
+        bank,
+    } = parties;
+    let check =
+        |keys: &KeyBook| check_offer(offer, &merchant.identity, &bank.identity, &escrow.identity, keys);
+    match check(current_keys(wallet, bank).await?.as_ref()) {
+        Err(OfferFault::OtherKeys) => Ok(check(fetch_keys(wallet, bank).await?.as_ref())?),
+        other => Ok(other?),
+    }
+}
+
+/// The coins of `bank` that can be spent. Refuses before anything is fetched what they could not pay for anyway.
+fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinRow>, WalletError> {
+    let purse = purse(rows, bank)?;
+    let values = purse.iter().map(|row| row.value);
+    let available = Amount(values.fold(0, u64::saturating_add));
+    match price.checked_sub(available) {
+        Some(short) if short > Amount(0) => Err(WalletError::Short {
+            short,
+            available,
+            price,
+        }),
+        _ => Ok(purse),
+    }
+}
+
+/// The id that is written out in full, as `farthing catalog --json` has it.
+fn whole_id(item: &str) -> Option<[u8; 32]> {
+    let mut item_id = [0; 32];
+    hex::decode_to_slice(item, &mut item_id).ok()?;
+    Some(item_id)
+}

@@ -1,0 +1,89 @@
+//! Coins are put to a purchase: a signed contract, authorized coins, and a note to the wallet itself.
+
+use super::{record::Write, selection::deadline_ms, state::State};
+use crate::{
+    counters::next_number,
+    error::WalletError,
+    rows::{CoinRow, Counter, PurchaseRow},
+};
+use farthing_coin::{Coin, SecretKey, Seed};
+use farthing_protocol::{
+    purchase::{Order, OrderParts, Plan, Purchase},
+    restore::{Note, Origin},
+    seal::seal_note,
+    wire,
+};
+use farthing_store::View;
+
+/// Puts the chosen coins to a plan, and keeps the goods with it, if they are small.
+///
+/// # Errors
+/// When the offer does not accept the plan's bank.
+pub(crate) fn place(
+    rows: &View,
+    seed: &Seed,
+    now_ms: u64,
+    state: &State,
+    plan: &Plan,
+    chosen: &[CoinRow],
+) -> Result<(PurchaseRow, Write), WalletError> {
+    let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
+    let note = Note {
+        bank: plan.bank,
+        escrow: plan.escrow,
+        offer: plan.offer.clone(),
+        deadline_ms: deadline_ms(plan, now_ms),
+        coins: origins.clone(),
+        merchant_card: state.row.merchant.to_string(),
+    };
+    let counter = next_number(rows, &plan.bank, Counter::Orders)?;
+    let coins = chosen.iter().map(|row| row.coin).collect();
+    let order = build(seed, counter, plan, &note, coins, None)?;
+    let row = PurchaseRow {
+        purchase: Purchase::Holding(order),
+        origins,
+        ..state.row.clone()
+    };
+    let write = Write::Place {
+        number: state.number,
+        before: state.stored.as_ref().map(|row| row.purchase.clone()),
+        row: row.clone(),
+        goods: state.goods.clone(),
+    };
+    Ok((row, write))
+}
+
+/// The order of a plan and a note. `seed` is the bank's. A restored wallet passes the note as the bank has it.
+///
+/// # Errors
+/// When the offer does not accept the plan's bank, or the note is too long.
+pub(crate) fn build(
+    seed: &Seed,
+    counter: u64,
+    plan: &Plan,
+    note: &Note,
+    coins: Vec<Coin>,
+    sealed_note: Option<Vec<u8>>,
+) -> Result<Order, WalletError> {
+    let note_id = seed.note_id(counter);
+    let sealed = match sealed_note {
+        Some(sealed) => sealed,
+        None => {
+            let text = wire::encode(note).map_err(|_| WalletError::Inconsistent("a note does not encode"))?;
+            seal_note(&seed.note_key(counter), &note_id, &text)
+                .map_err(|_| WalletError::Inconsistent("a note is too long"))?
+        }
+    };
+    let coin_key = |origin: &Origin| seed.coin_key(&origin.request_id(seed), origin.slot.into());
+    let coin_keys: Vec<SecretKey> = note.coins.iter().map(coin_key).collect();
+    Ok(Order::new(OrderParts {
+        counter,
+        plan,
+        coins,
+        coin_keys: &coin_keys,
+        purchase_key: &seed.purchase_key(counter),
+        note_id,
+        note: sealed,
+        deadline_ms: note.deadline_ms,
+    })?)
+}

@@ -1,0 +1,301 @@
+//! What the steps of a purchase write, all of a step in one transaction.
+
+use crate::{
+    coin_word::CoinWord,
+    coins::{coin_reads, set_status},
+    counters::{bridged_reads, note_bridged, number_reads, take_numbers},
+    recovery::{end_recovered, recovered_reads},
+    rows::{
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, NO_BANK, PURCHASES, PurchaseRow, SMALL_GOODS,
+        SmallGoods,
+    },
+};
+use farthing_coin::{Coin, PublicKey};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::purchase::{Order, Purchase};
+use farthing_store::{Reads, RowKey, StoreError, Transaction};
+
+/// What a step of a purchase writes.
+#[derive(Clone)]
+pub(crate) enum Write {
+    /// The purchase, for the first time, with the number that is free.
+    Begin {
+        /// As far as it has come.
+        row: PurchaseRow,
+        /// Its encrypted goods, if they are small and here.
+        goods: Option<SmallGoods>,
+    },
+    /// Its coins are put to it. They can be spent, and the number and the order's counter are free.
+    Place {
+        /// Its number.
+        number: u64,
+        /// As the store has it.
+        before: Option<Purchase>,
+        /// The purchase with its order.
+        row: PurchaseRow,
+        /// Its encrypted goods, if they are small and here.
+        goods: Option<SmallGoods>,
+    },
+    /// Where it stands, with its coins' new status.
+    Save {
+        /// Its number.
+        number: u64,
+        /// As the store has it.
+        before: Purchase,
+        /// As far as it has come.
+        row: PurchaseRow,
+    },
+    /// What a bank's denial says of one of its coins.
+    Used {
+        /// The bank.
+        bank: PublicKey,
+        /// All coins of the purchase.
+        coins: Vec<Coin>,
+        /// What the denial says.
+        word: CoinWord,
+        /// When (ms since 1970).
+        now_ms: u64,
+    },
+    /// Its encrypted goods, which are small.
+    Goods {
+        /// Its number.
+        number: u64,
+        /// The goods.
+        goods: SmallGoods,
+    },
+    /// It ends as recovered, if its coins have come out of it one by one.
+    EndRecovered {
+        /// Its number.
+        number: u64,
+    },
+}
+
+/// What the writes of a step have come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// They are written.
+    Done,
+    /// They are written, the purchase for the first time, under this number.
+    Begun(u64),
+    /// They are written, and the purchase has ended as recovered.
+    Recovered,
+    /// Another part of this program was quicker: the purchase, a coin or a number is not what the step knew.
+    Overtaken,
+}
+
+impl Written {
+    /// Whether it is written.
+    pub(crate) fn is_done(self) -> bool {
+        self != Written::Overtaken
+    }
+}
+
+impl Write {
+    /// Whether it writes where the purchase stands.
+    pub(crate) fn saves(&self) -> bool {
+        matches!(
+            self,
+            Write::Begin { .. } | Write::Place { .. } | Write::Save { .. }
+        )
+    }
+}
+
+/// What [`apply`] reads.
+pub(crate) fn reads(writes: &[Write]) -> Reads {
+    let mut reads = Reads::none();
+    for write in writes {
+        reads = match write {
+            Write::Begin { .. } => reads.and([number_reads(&NO_BANK, Counter::Purchases)]),
+            Write::Place { number, row, .. } => {
+                let purchase = [PURCHASES.key(number), number_reads(&NO_BANK, Counter::Purchases)];
+                let order = row.purchase.order();
+                let order = order.map(|order| order_reads(order, number_reads));
+                reads.and(purchase).and(order.unwrap_or_default())
+            }
+            Write::Save { number, row, .. } => {
+                let order = row.purchase.order();
+                let order = order.map(|order| order_reads(order, bridged_reads));
+                reads.and([PURCHASES.key(number)]).and(order.unwrap_or_default())
+            }
+            Write::Used {
+                bank, coins, word, ..
+            } => reads.and(coin_reads(coins)).and(word.reads(bank)),
+            Write::Goods { .. } => reads,
+            Write::EndRecovered { number } => {
+                let number = *number;
+                reads
+                    .and([PURCHASES.key(&number)])
+                    .then(move |first| recovered_reads(first, number))
+            }
+        };
+    }
+    reads
+}
+
+/// What is read of an order: its coins, and what is counted of its bank.
+fn order_reads(order: &Order, counted: impl Fn(&PublicKey, Counter) -> RowKey) -> Vec<RowKey> {
+    let mut reads = coin_reads(&order.payment.coins);
+    reads.push(counted(&order.contract.terms.bank, Counter::Orders));
+    reads
+}
+
+/// Writes what a step writes.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn apply(tx: &mut Transaction<'_>, writes: &[Write]) -> Result<Written, StoreError> {
+    let mut written = Written::Done;
+    for write in writes {
+        match apply_one(tx, write)? {
+            Written::Done => {}
+            Written::Overtaken => return Ok(Written::Overtaken),
+            other => written = other,
+        }
+    }
+    Ok(written)
+}
+
+fn apply_one(tx: &mut Transaction<'_>, write: &Write) -> Result<Written, StoreError> {
+    match write {
+        Write::Begin { row, goods } => {
+            let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
+            keep_goods(tx, number, goods.as_ref())?;
+            PURCHASES.put(tx, &number, row)?;
+            Ok(Written::Begun(number))
+        }
+        Write::Place {
+            number,
+            before,
+            row,
+            goods,
+        } => place(tx, *number, before.as_ref(), row, goods.as_ref()),
+        Write::Save { number, before, row } => save(tx, *number, before, row),
+        Write::Used {
+            bank,
+            coins,
+            word,
+            now_ms,
+        } => {
+            mark_used(tx, bank, coins, word, *now_ms)?;
+            Ok(Written::Done)
+        }
+        Write::Goods { number, goods } => {
+            SMALL_GOODS.put(tx, number, goods)?;
+            Ok(Written::Done)
+        }
+        Write::EndRecovered { number } => {
+            let is_recovered = end_recovered(tx, *number)?;
+            Ok(if is_recovered {
+                Written::Recovered
+            } else {
+                Written::Done
+            })
+        }
+    }
+}
+
+fn keep_goods(tx: &mut Transaction<'_>, number: u64, goods: Option<&SmallGoods>) -> Result<(), StoreError> {
+    match goods {
+        Some(goods) => SMALL_GOODS.put(tx, &number, goods),
+        None => Ok(()),
+    }
+}
+
+fn place(
+    tx: &mut Transaction<'_>,
+    number: u64,
+    before: Option<&Purchase>,
+    row: &PurchaseRow,
+    goods: Option<&SmallGoods>,
+) -> Result<Written, StoreError> {
+    let Some(order) = row.purchase.order() else {
+        return Ok(Written::Overtaken);
+    };
+    let (bank, coins) = (order.contract.terms.bank, &order.payment.coins);
+    if PURCHASES.get(tx, &number)?.map(|now| now.purchase).as_ref() != before {
+        return Ok(Written::Overtaken);
+    }
+    for coin in coins {
+        let now = COINS.get(tx, &(coin.key_id, coin.public))?;
+        if now.is_none_or(|row| row.status != CoinStatus::Available) {
+            return Ok(Written::Overtaken);
+        }
+    }
+    let next = |tx: &mut Transaction<'_>, bank: &PublicKey, counter: Counter| {
+        Ok::<u64, StoreError>(COUNTERS.get(tx, &(*bank, counter as u8))?.unwrap_or(0))
+    };
+    if next(tx, &bank, Counter::Orders)? != order.counter {
+        return Ok(Written::Overtaken);
+    }
+    if before.is_none() {
+        if next(tx, &NO_BANK, Counter::Purchases)? != number {
+            return Ok(Written::Overtaken);
+        }
+        take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
+    }
+    take_numbers(tx, &bank, Counter::Orders, 1)?;
+    set_status(tx, coins, |_| CoinStatus::InPurchase(number))?;
+    keep_goods(tx, number, goods)?;
+    PURCHASES.put(tx, &number, row)?;
+    Ok(Written::Done)
+}
+
+fn save(
+    tx: &mut Transaction<'_>,
+    number: u64,
+    before: &Purchase,
+    row: &PurchaseRow,
+) -> Result<Written, StoreError> {
+    let now = PURCHASES.get(tx, &number)?;
+    if now.is_none_or(|now| now.purchase != *before) {
+        return Ok(Written::Overtaken);
+    }
+    if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase {
+        // The bank has the note that came with the coins.
+        let bank = order.contract.terms.bank;
+        note_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;
+    }
+    match &row.purchase {
+        Purchase::Committed(order, _) => {
+            let spent = CoinStatus::Spent(number);
+            set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
+        }
+        Purchase::Aborted(order, _) => {
+            let unlinked = is_planted(Defect::ReleasedCoinsReused).then_some(CoinStatus::Available);
+            let released = unlinked.unwrap_or(CoinStatus::Released(number));
+            set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
+        }
+        _ => {}
+    }
+    PURCHASES.put(tx, &number, row)?;
+    Ok(Written::Done)
+}
+
+/// A coin of an ended purchase; one that turned out to be used elsewhere stays that.
+fn ended(row: &CoinRow, number: u64, status: CoinStatus) -> CoinStatus {
+    match row.status {
+        // Released ones turn out to be spent when the bank has obeyed the commit of an escrow that signed an abort, too.
+        CoinStatus::InPurchase(other) | CoinStatus::Released(other) if other == number => status,
+        other => other,
+    }
+}
+
+fn mark_used(
+    tx: &mut Transaction<'_>,
+    bank: &PublicKey,
+    coins: &[Coin],
+    word: &CoinWord,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let Some((used, status)) = word.take_effect(tx, bank, now_ms)? else {
+        return Ok(());
+    };
+    let mut coins = coins.to_vec();
+    coins.retain(|coin| coin.public == used);
+    // A coin that is used up or in an exchange finds out by that.
+    set_status(tx, &coins, |row| match row.status {
+        now @ CoinStatus::InExchange(_) => now,
+        now if now.is_past() => now,
+        _ => status,
+    })
+}

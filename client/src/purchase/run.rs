@@ -1,0 +1,237 @@
+//! The thin runtime of a purchase: what a step writes is made durable, then what it sends is sent, and what comes of that
+//! is the next event.
+
+use super::{
+    driver::step,
+    goods::{discard_damaged, fetch_goods, open_goods},
+    record::{Write, Written, apply, reads},
+    selection,
+    state::State,
+    step::{Event, Known, Opened, Silence, Step, Then},
+};
+use crate::{
+    error::WalletError,
+    issuance::resume,
+    observer,
+    peer_client::{Backoff, PeerClient},
+    rows::{CoinRow, Counter, ExchangeRow, PURCHASES},
+    scan_record::{GAP_MAX, bridge_gap},
+    wallet::{Wallet, card_of},
+};
+use farthing_coin::Seed;
+use farthing_node::{
+    card::{Card, RoleName},
+    network::Lane,
+};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{
+    documents::Offer,
+    goods::GoodsKey,
+    purchase::{Plan, Purchase},
+};
+
+/// One purchase, with a conversation with each of its parties.
+pub(crate) struct Run<'w> {
+    wallet: &'w Wallet,
+    state: State,
+    seed: Seed,
+    bank_card: Card,
+    merchant: PeerClient<'w>,
+    escrow: PeerClient<'w>,
+    bank: PeerClient<'w>,
+    /// The pauses since the purchase has got on.
+    pause: Backoff,
+    /// How it stood then.
+    since: &'static str,
+}
+
+impl<'w> Run<'w> {
+    /// The runtime of a purchase, with the merchant over the connection that it began on, if there still is one.
+    ///
+    /// # Errors
+    /// When a party is not pinned.
+    pub(crate) fn new(
+        wallet: &'w Wallet,
+        state: State,
+        merchant: Option<PeerClient<'w>>,
+    ) -> Result<Run<'w>, WalletError> {
+        let row = &state.row;
+        let (bank, escrow) = match (&row.purchase, row.purchase.order()) {
+            (_, Some(order)) => (order.contract.terms.bank, order.contract.terms.escrow),
+            (Purchase::Fetching(plan) | Purchase::Dropped(plan), _) => (plan.bank, plan.escrow),
+            _ => return Err(WalletError::Inconsistent("a purchase has neither plan nor order")),
+        };
+        let pinned = wallet.network_file()?;
+        let bank = card_of(&pinned, RoleName::Bank, &bank)?;
+        let escrow = card_of(&pinned, RoleName::Escrow, &escrow)?;
+        // One connection a party for this purchase, none of them shared with anything else.
+        let merchant = merchant.unwrap_or_else(|| {
+            // The pinned card first: it may know the merchant's new address.
+            let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
+            wallet.talk(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
+        });
+        Ok(Run {
+            wallet,
+            seed: wallet.seed_for(&bank.identity),
+            merchant,
+            escrow: wallet.talk(&escrow, Lane::Anonymous),
+            bank: wallet.talk(&bank, Lane::Anonymous),
+            bank_card: bank,
+            pause: Backoff::new(wallet.env.retry),
+            since: state.row.purchase.status(),
+            state,
+        })
+    }
+
+    /// How the purchase stands.
+    pub(crate) fn into_state(self) -> State {
+        self.state
+    }
+
+    /// Takes steps until the purchase has ended, or nobody has moved it within the wallet's patience.
+    ///
+    /// # Errors
+    /// Why it has not ended.
+    pub(crate) async fn drive(&mut self) -> Result<(), WalletError> {
+        let mut event = Event::Resumed;
+        loop {
+            let step = self.step(event)?;
+            let written = self.write(&step).await?;
+            event = match step.then {
+                then if !written.is_done() => self.overtaken(then)?,
+                then => {
+                    self.observe();
+                    match then {
+                        Then::End(outcome) => return outcome,
+                        then => self.perform(then).await?,
+                    }
+                }
+            };
+        }
+    }
+
+    fn step(&mut self, event: Event) -> Result<Step, WalletError> {
+        let keys = self.wallet.stored_keys(&self.bank_card)?;
+        let known = Known {
+            rows: &self.wallet.rows(),
+            seed: &self.seed,
+            bank: &self.bank_card,
+            escrow: &self.escrow.party(),
+            merchant: &self.merchant.party(),
+            keys: keys.as_deref(),
+            now_ms: self.wallet.now_ms(),
+        };
+        step(&known, &mut self.state, event)
+    }
+
+    /// Makes what a step writes durable. Meanwhile the escrow is reached, if it is asked next.
+    async fn write(&mut self, step: &Step) -> Result<Written, WalletError> {
+        if step.writes.is_empty() {
+            return Ok(Written::Done);
+        }
+        if is_planted(Defect::SentBeforeWritten)
+            && let Then::Hold(request) = &step.then
+        {
+            let _held = self.escrow.once((**request).clone()).await;
+        }
+        let writes = step.writes.clone();
+        let writing = self.wallet.transact(reads(&writes), move |tx| apply(tx, &writes));
+        let written = match step.then {
+            Then::Hold(_) | Then::Pay(_) => {
+                let (written, ()) = tokio::join!(writing, self.escrow.prepare());
+                written?
+            }
+            _ => writing.await?,
+        };
+        if written.is_done() && step.writes.iter().any(Write::saves) {
+            self.state.on_written(&written);
+        }
+        if written == Written::Recovered {
+            self.tell("recovered");
+        }
+        Ok(written)
+    }
+
+    fn overtaken(&mut self, then: Then) -> Result<Event, WalletError> {
+        let rows = self.wallet.rows();
+        let row = match self.state.stored {
+            Some(_) => PURCHASES.peek(&rows, &self.state.number)?,
+            None => None,
+        };
+        Ok(Event::Overtaken(row.map(Box::new), Box::new(then)))
+    }
+
+    /// Tells whoever watches that the purchase is in another state.
+    fn observe(&mut self) {
+        let status = self.state.row.purchase.status();
+        if std::mem::replace(&mut self.state.observed, status) != status {
+            self.tell(status);
+        }
+        if std::mem::replace(&mut self.since, status) != status {
+            self.pause = Backoff::new(self.wallet.env.retry);
+        }
+    }
+
+    fn tell(&self, status: &'static str) {
+        let number = self.state.number;
+        self.wallet
+            .observer()
+            .on_event(&observer::Event::Purchase { number, status });
+    }
+
+    /// Does what a step sends, and says what has come of it.
+    async fn perform(&mut self, then: Then) -> Result<Event, WalletError> {
+        Ok(match then {
+            Then::Goods(offer) => Event::Goods(fetch_goods(self.wallet, &offer, &mut self.merchant).await),
+            Then::Choose(plan) => Event::Chosen(self.choose(&plan).await),
+            Then::Hold(request) => Event::Hold(self.escrow.once(*request).await),
+            Then::Pay(request) => Event::Pay(self.escrow.once(*request).await),
+            Then::Deliver(request) => Event::Deliver(self.merchant.once(*request).await),
+            Then::Cancel(request) => Event::Cancel(self.escrow.once(*request).await),
+            Then::Outcome(request, why) => Event::Outcome(why, self.escrow.once(request).await),
+            Then::Collect(request, gap) => Event::Collect(gap, self.bank.once(request).await),
+            Then::Settle(settle) => Event::Settle(self.bank.ask(&*settle).await),
+            Then::CarryOn(at, aim) => Event::CarriedOn(aim, resume::<ExchangeRow>(self.wallet, at).await),
+            Then::Exchange(coins, aim) => Event::Exchanged(aim, self.wallet.refresh(coins).await.map(drop)),
+            Then::Open(offer, key) => Event::Opened(self.open(&offer, &key)),
+            Then::Pause(silence) => self.pause(silence).await?,
+            Then::Happened(event) => *event,
+            Then::End(outcome) => {
+                outcome?;
+                Event::Resumed
+            }
+        })
+    }
+
+    /// Coins that pay, of the number of an order that a restore gets to.
+    async fn choose(&mut self, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+        let purse = self.state.purse.take();
+        let bridging = bridge_gap(self.wallet, &self.bank_card, Counter::Orders, 1, GAP_MAX);
+        bridging.await?;
+        selection::choose(self.wallet, plan, &self.bank_card, purse).await
+    }
+
+    fn open(&self, offer: &Offer, key: &GoodsKey) -> Result<Opened, WalletError> {
+        let state = &self.state;
+        let (output, begun_ms) = (&state.row.output, state.row.begun_ms);
+        let goods = state.goods.as_ref();
+        Ok(
+            match open_goods(self.wallet, offer, goods, key, output, begun_ms)? {
+                Some(place) => Opened::At(place),
+                None if discard_damaged(self.wallet, offer)? => Opened::Damaged,
+                None => Opened::NotAsDescribed,
+            },
+        )
+    }
+
+    /// Waits a little, unless the wallet's patience has ended.
+    async fn pause(&mut self, silence: Silence) -> Result<Event, WalletError> {
+        if !self.pause.wait().await {
+            return Ok(Event::Silent(silence));
+        }
+        if self.state.stored.is_some() {
+            self.state.reload(self.wallet.purchase(self.state.number)?);
+        }
+        Ok(Event::Resumed)
+    }
+}

@@ -1,0 +1,147 @@
+//! Which coins pay: exactly the price's worth, after exchanges for change where it takes them.
+
+use crate::{
+    error::WalletError,
+    issuance::{consolidate, make_change, unchanged},
+    keys::current_keys,
+    rows::{COINS, CoinRow, CoinStatus, all},
+    wallet::Wallet,
+};
+use farthing_coin::{Denomination, KeyBook, PublicKey};
+use farthing_node::card::Card;
+use farthing_protocol::{
+    limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
+    money::{Amount, Selection, select},
+    purchase::Plan,
+};
+use farthing_store::{StoreError, View};
+
+/// How often coins are exchanged for one purchase before the wallet gives up: once for change, and once
+/// where the change itself has too many coins, is enough.
+const EXCHANGES_MAX: usize = 4;
+
+/// How far ahead a deadline lies at most, by this machine's clock (ms). It decides nothing: where the clock is
+/// wrong the escrow refuses the hold, and the wallet cancels.
+const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
+
+/// What the coins of a purse come to for a plan.
+#[derive(Debug, PartialEq, Eq)]
+enum Selected {
+    /// These pay, to the unit.
+    Exact(Vec<CoinRow>),
+    /// They would pay, but are too many: these small ones are exchanged for few.
+    TooMany(Vec<CoinRow>),
+    /// Each of these is exchanged for change.
+    ChangeNeeded(Vec<CoinRow>),
+    /// By how much they are too few.
+    Short(Amount),
+}
+
+/// The deadline of a plan's contract.
+pub(crate) fn deadline_ms(plan: &Plan, now_ms: u64) -> u64 {
+    plan.offer
+        .body
+        .expires_ms
+        .min(now_ms.saturating_add(DEADLINE_AHEAD_MS))
+}
+
+/// The coins of `bank` that can be spent.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn purse(rows: &View, bank: &PublicKey) -> Result<Vec<CoinRow>, StoreError> {
+    let coins = all(rows, &COINS)?.into_iter().map(|(_, row)| row);
+    Ok(coins
+        .filter(|row| row.status == CoinStatus::Available && row.bank == *bank)
+        .collect())
+}
+
+/// Coins of the purse worth exactly the plan's price; some are exchanged where it takes that, and where no purse is
+/// given it is taken from the store.
+///
+/// # Errors
+/// When the wallet has too little, or an exchange comes to nothing.
+pub(crate) async fn choose(
+    wallet: &Wallet,
+    plan: &Plan,
+    bank: &Card,
+    mut purse_at_hand: Option<Vec<CoinRow>>,
+) -> Result<Vec<CoinRow>, WalletError> {
+    let price = plan.offer.body.price;
+    for _ in 0..EXCHANGES_MAX {
+        let keys = current_keys(wallet, bank).await?;
+        let rows = match purse_at_hand.take() {
+            Some(rows) => rows,
+            None => purse(&wallet.rows(), &plan.bank)?,
+        };
+        match selected(spendable(rows, &keys, plan, wallet.now_ms()), price) {
+            Selected::Exact(chosen) => return Ok(chosen),
+            Selected::TooMany(small) => {
+                let outcome = consolidate(wallet, small.clone()).await;
+                chosen_anew(wallet, &small, outcome)?;
+            }
+            Selected::ChangeNeeded(coins) => {
+                for row in coins {
+                    let outcome = make_change(wallet, row.clone()).await;
+                    if chosen_anew(wallet, &[row], outcome)? {
+                        break;
+                    }
+                }
+            }
+            Selected::Short(short) => {
+                let available = wallet.balance()?.available;
+                return Err(match available >= price {
+                    true => WalletError::NewKeys(short),
+                    false => WalletError::Short {
+                        short,
+                        available,
+                        price,
+                    },
+                });
+            }
+        }
+    }
+    Err(WalletError::NoCoins(price))
+}
+
+/// Whether an exchange was refused because a coin turned out to be used elsewhere: it is chosen anew without it.
+fn chosen_anew(
+    wallet: &Wallet,
+    coins: &[CoinRow],
+    outcome: Result<(), WalletError>,
+) -> Result<bool, WalletError> {
+    match outcome {
+        Err(WalletError::Refused { .. }) if unchanged(&wallet.rows(), coins)?.len() < coins.len() => Ok(true),
+        outcome => outcome.map(|()| false),
+    }
+}
+
+/// Selects coins for a price.
+fn selected(rows: Vec<CoinRow>, price: Amount) -> Selected {
+    let values: Vec<(usize, u64)> = rows.iter().map(|row| row.value).enumerate().collect();
+    let take = |chosen: &[usize]| -> Vec<CoinRow> {
+        let rows = chosen.iter().filter_map(|index| rows.get(*index));
+        rows.cloned().collect()
+    };
+    match select(&values, price) {
+        Selection::Exact(chosen) => match chosen.len().checked_sub(COINS_PER_REQUEST_MAX) {
+            None | Some(0) => Selected::Exact(take(&chosen)),
+            // Largest first: the last ones are the small coins that make it too many.
+            Some(most) => Selected::TooMany(take(chosen.get(most..).unwrap_or_default())),
+        },
+        Selection::ChangeNeeded(coins) => Selected::ChangeNeeded(take(&coins)),
+        Selection::Short(short) => Selected::Short(short),
+    }
+}
+
+/// The coins that can pay for a plan: in time for settlement, and made with keys that the merchant has seen
+/// too, for a key that was shown to this wallet alone would mark its coins.
+fn spendable(purse: Vec<CoinRow>, keys: &KeyBook, plan: &Plan, now_ms: u64) -> Vec<CoinRow> {
+    let mut accepted = plan.offer.body.banks.iter();
+    let accepted = accepted.find(|accepted| accepted.bank == plan.bank);
+    let seen = accepted.and_then(|accepted| keys.last_epoch_of(&accepted.key_list_digest));
+    let settled_ms = deadline_ms(plan, now_ms).saturating_add(SETTLEMENT_MARGIN_MS);
+    let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
+    let fits = |row: &CoinRow| keys.get(&row.coin.key_id).is_some_and(fits);
+    purse.into_iter().filter(fits).collect()
+}

@@ -1,0 +1,189 @@
+//! The coins of withdrawals and exchanges, found again by number.
+
+use super::{
+    buckets::{Fetched, PAGES_MAX, bucket},
+    search::{Search, ask_for, burn},
+};
+use crate::{
+    accounts::account_keys,
+    coins::coin_reads,
+    error::WalletError,
+    issuance::{add_coins, new_rows},
+    observer::Event,
+    rescan::note_arrival,
+    rows::{Counter, RESTORED},
+    wallet::Wallet,
+};
+use farthing_coin::{KeyBook, Signed};
+use farthing_node::{card::Card, network::Lane};
+use farthing_protocol::{
+    documents::Issued,
+    issue::{MintFault, finish},
+    limits::RESTORE_GAP,
+    restore::{Asked, BucketRecord, Origin, Shelf, WithdrawalsRequest},
+};
+use std::collections::BTreeMap;
+
+/// How many numbers in a row a restore tries while the bank's list of withdrawals has records left over.
+pub(crate) const WITHDRAWAL_GAP: u64 = 100_000;
+
+pub(crate) async fn restore_withdrawals(
+    wallet: &Wallet,
+    bank: &Card,
+    keys: &KeyBook,
+    asked: &mut Asked,
+) -> Result<(), WalletError> {
+    let mut records = withdrawal_records(wallet, bank).await?;
+    let seed = wallet.seed_for(&bank.identity);
+    let mut search = Search::new(&asked.withdrawals);
+    let mut found = 0;
+    loop {
+        // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
+        let gap = if records.is_empty() {
+            RESTORE_GAP
+        } else {
+            WITHDRAWAL_GAP
+        };
+        let Some(number) = search.next(gap) else { break };
+        if let Some(record) = records.remove(&seed.withdraw_id(number)) {
+            restore_withdrawal(wallet, bank, keys, number, &record).await?;
+            found += 1;
+            search.found();
+        }
+    }
+    wallet.observer().on_event(&Event::Restored {
+        what: "withdrawals",
+        found,
+    });
+    burn(
+        wallet,
+        &bank.identity,
+        Counter::Withdrawals,
+        &search,
+        &mut asked.withdrawals,
+    )
+    .await
+}
+
+/// What the bank has issued to the wallet's accounts, by request id.
+pub(crate) async fn withdrawal_records(
+    wallet: &Wallet,
+    bank: &Card,
+) -> Result<BTreeMap<[u8; 32], Signed<Issued>>, WalletError> {
+    let mut records = BTreeMap::new();
+    for key in account_keys(wallet, &bank.identity)? {
+        let mut talk = wallet.talk(bank, Lane::Identified);
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let request = WithdrawalsRequest {
+                bank: bank.identity,
+                account: key.public(),
+                after,
+            };
+            let page = talk.must(&Signed::sign(request, &key)).await?;
+            after = page.records.last().map(|record| record.body.request_id);
+            records.extend(
+                page.records
+                    .into_iter()
+                    .map(|record| (record.body.request_id, record)),
+            );
+            if !page.more || after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// Adds the coins of a withdrawal.
+pub(crate) async fn restore_withdrawal(
+    wallet: &Wallet,
+    bank: &Card,
+    keys: &KeyBook,
+    number: u64,
+    record: &Signed<Issued>,
+) -> Result<(), WalletError> {
+    let request_id = wallet.seed_for(&bank.identity).withdraw_id(number);
+    let accounts = account_keys(wallet, &bank.identity)?;
+    let mut sources = accounts.iter().map(|key| key.public().0);
+    let source = sources
+        .find(|account| *account == record.body.source)
+        .ok_or(MintFault::Mismatch("source"))?;
+    let origin = |slot| Origin::withdrawn(number as u32, slot);
+    restore_coins(wallet, bank, keys, &request_id, record, &source, origin).await
+}
+
+pub(crate) async fn restore_exchanges(
+    wallet: &Wallet,
+    bank: &Card,
+    keys: &KeyBook,
+    asked: &mut Asked,
+) -> Result<(), WalletError> {
+    let mut fetched = Fetched::default();
+    let mut search = Search::new(&asked.exchanges);
+    let mut found = 0;
+    while let Some(number) = search.next(RESTORE_GAP) {
+        ask_for(wallet, &bank.identity, Counter::Exchanges, number).await?;
+        if restore_exchange(wallet, bank, keys, &mut fetched, number).await? {
+            found += 1;
+            search.found();
+        }
+    }
+    wallet.observer().on_event(&Event::Restored {
+        what: "exchanges",
+        found,
+    });
+    burn(
+        wallet,
+        &bank.identity,
+        Counter::Exchanges,
+        &search,
+        &mut asked.exchanges,
+    )
+    .await
+}
+
+/// Adds the coins of the exchange of this number; says whether there is one.
+pub(crate) async fn restore_exchange(
+    wallet: &Wallet,
+    bank: &Card,
+    keys: &KeyBook,
+    fetched: &mut Fetched,
+    number: u64,
+) -> Result<bool, WalletError> {
+    let request_id = wallet.seed_for(&bank.identity).exchange_id(number);
+    let bucket = bucket(wallet, bank, fetched, Shelf::Exchanges, &request_id).await?;
+    let record = bucket.iter().find_map(|record| match record {
+        BucketRecord::Exchange(issued) if issued.body.request_id == request_id => Some(issued.clone()),
+        _ => None,
+    });
+    let Some(record) = record else {
+        return Ok(false);
+    };
+    let source = record.body.source;
+    let origin = |slot| Origin::exchanged(number as u32, slot);
+    restore_coins(wallet, bank, keys, &request_id, &record, &source, origin).await?;
+    Ok(true)
+}
+
+pub(crate) async fn restore_coins(
+    wallet: &Wallet,
+    bank: &Card,
+    keys: &KeyBook,
+    request_id: &[u8; 32],
+    record: &Signed<Issued>,
+    source: &[u8; 32],
+    origin: impl Fn(u8) -> Origin,
+) -> Result<(), WalletError> {
+    let seed = wallet.seed_for(&bank.identity);
+    let coins = finish(request_id, record, &bank.identity, source, keys, &seed)?;
+    let rows = new_rows(&coins, keys, origin)?;
+    let bank = bank.identity;
+    let reads = coin_reads(&coins).into_iter().chain([RESTORED.key(&bank)]);
+    wallet
+        .transact(reads, move |tx| {
+            note_arrival(tx, &bank)?;
+            add_coins(tx, &rows)
+        })
+        .await
+}

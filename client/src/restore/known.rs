@@ -1,0 +1,25 @@
+//! What the wallet knows of a bank before a restore finds more.
+
+use crate::{error::WalletError, wallet::Wallet};
+use farthing_coin::PublicKey;
+use std::collections::BTreeSet;
+
+/// The numbers of the withdrawals and of the exchanges of which the wallet has the coins.
+pub(crate) fn issued_numbers(
+    wallet: &Wallet,
+    bank: &PublicKey,
+) -> Result<(BTreeSet<u64>, BTreeSet<u64>), WalletError> {
+    let rows = wallet.coins()?;
+    let origins = || rows.iter().filter(|row| row.bank == *bank).map(|row| row.origin);
+    let withdrawals = origins().filter_map(|origin| origin.withdrawal()).collect();
+    let exchanges = origins().filter_map(|origin| origin.exchange()).collect();
+    Ok((withdrawals, exchanges))
+}
+
+/// The numbers of the orders that the wallet knows.
+pub(crate) fn order_numbers(wallet: &Wallet, bank: &PublicKey) -> Result<BTreeSet<u64>, WalletError> {
+    let purchases = wallet.purchases()?;
+    let orders = purchases.iter().filter_map(|(_, row)| row.purchase.order());
+    let here = orders.filter(|order| order.contract.terms.bank == *bank);
+    Ok(here.map(|order| order.counter).collect())
+}

@@ -1,0 +1,131 @@
+//! What was under way when a wallet was lost, and comes through after it was restored.
+//!
+//! A request that was still in the network, or waited at a party, while the restore looked is acted on afterwards: a
+//! payment takes coins that the restore found unspent, an exchange or a withdrawal makes coins that it did not find. All
+//! of it comes to light under numbers that the restore has asked for in vain, and that are never used again. So whoever
+//! carries on later looks under these once more, until every deadline of that time has passed; and again whenever a
+//! coin turns out to be used by something that the wallet does not know, so that no clock decides about it.
+
+use super::{
+    buckets::Fetched,
+    issued::{restore_exchange, restore_withdrawal, withdrawal_records},
+    known::{issued_numbers, order_numbers},
+    purchases::restore_purchase,
+    record_index::record_index,
+    records::notes as notes_of,
+    used_coins::find_used_coins,
+};
+use crate::{
+    error::WalletError,
+    keys::fetch_keys,
+    rescan::change_restored,
+    rows::{RESTORED, RestoredRow, all},
+    wallet::Wallet,
+};
+use farthing_node::card::{Card, RoleName};
+use farthing_planted::{Defect, is_planted};
+use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Origin};
+use std::collections::BTreeSet;
+
+/// Looks at each bank that the wallet was restored from, as long as something may come through there.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn look_for_late(wallet: &Wallet) -> Result<Vec<WalletError>, WalletError> {
+    let mut failed = Vec::new();
+    if is_planted(Defect::LateNotLookedFor) {
+        return Ok(failed);
+    }
+    for (identity, row) in all(&wallet.rows(), &RESTORED)? {
+        if row.late_until_ms.is_none() && !row.has_come {
+            continue;
+        }
+        let looked = match wallet.party_by_key(RoleName::Bank, &identity) {
+            Ok(bank) => look_at(wallet, &bank, &row).await,
+            Err(unknown) => Err(unknown),
+        };
+        failed.extend(looked.err());
+    }
+    Ok(failed)
+}
+
+/// Until when something may come through: the latest of all banks.
+pub(crate) fn late_until_ms(wallet: &Wallet) -> Result<Option<u64>, WalletError> {
+    let rows = all(&wallet.rows(), &RESTORED)?;
+    Ok(rows.into_iter().filter_map(|(_, row)| row.late_until_ms).max())
+}
+
+/// Looks for what has come through, and writes down that it has looked.
+pub(crate) async fn look_at(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+    let began_ms = wallet.now_ms();
+    find_late(wallet, bank, row).await?;
+    // A clock that was ahead when the wallet was restored is none to wait for.
+    let until_ms = row.late_until_ms.map(|until_ms| {
+        let most_ms = began_ms.saturating_add(DEADLINE_HORIZON_MS);
+        until_ms.min(most_ms)
+    });
+    let (bank, before) = (bank.identity, row.late_until_ms);
+    wallet
+        .transact([RESTORED.key(&bank)], move |tx| {
+            change_restored(tx, &bank, |now| {
+                // What was noted meanwhile is for the next look.
+                let late_until_ms = if now.late_until_ms == before {
+                    until_ms.filter(|until_ms| began_ms < *until_ms)
+                } else {
+                    now.late_until_ms
+                };
+                RestoredRow {
+                    late_until_ms,
+                    has_come: false,
+                    ..now
+                }
+            })
+        })
+        .await
+}
+
+async fn find_late(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+    let identity = bank.identity;
+    let keys = fetch_keys(wallet, bank).await?;
+    let seed = wallet.seed_for(&identity);
+    let records = withdrawal_records(wallet, bank).await?;
+    let (withdrawals, exchanges) = issued_numbers(wallet, &identity)?;
+    for number in missing(row.withdrawals, &withdrawals) {
+        if let Some(record) = records.get(&seed.withdraw_id(number)) {
+            restore_withdrawal(wallet, bank, &keys, number, record).await?;
+        }
+    }
+    let mut fetched = Fetched::default();
+    for number in missing(row.exchanges, &exchanges) {
+        restore_exchange(wallet, bank, &keys, &mut fetched, number).await?;
+    }
+    let orders = order_numbers(wallet, &identity)?;
+    let mut notes = Vec::new();
+    for counter in missing(row.orders, &orders) {
+        notes.extend(notes_of(wallet, bank, &mut fetched, counter).await?);
+    }
+    let mut index = record_index(wallet, &identity)?;
+    notes.retain(|note| index.has_coins_of(note));
+    let has_come = RESTORED
+        .peek(&wallet.rows(), &identity)?
+        .is_some_and(|now| now.has_come);
+    if notes.is_empty() && !has_come {
+        return Ok(());
+    }
+    // Coins are asked for only if something has come, and only those that the lost machine can have had: all others
+    // are spent afterwards.
+    let is_old = |origin: &Origin| {
+        origin.withdrawal().is_some_and(|number| number < row.withdrawals)
+            || origin.exchange().is_some_and(|number| number < row.exchanges)
+    };
+    find_used_coins(wallet, bank, &mut fetched, is_old).await?;
+    for note in notes {
+        restore_purchase(wallet, &mut index, note, &row.goods_dir, Some(row.began_ms)).await?;
+    }
+    Ok(())
+}
+
+/// The numbers below `end` that are not among `known`.
+fn missing(end: u64, known: &BTreeSet<u64>) -> impl Iterator<Item = u64> + '_ {
+    (0..end).filter(|number| !known.contains(number))
+}

@@ -1,0 +1,130 @@
+//! Purchases, built again from their recovery records.
+
+use super::{
+    record_index::{RecordIndex, knows_purchase, rows_of},
+    records::FoundNote,
+    used_coins::move_coin,
+};
+use crate::{
+    coins::coin_reads,
+    counters::{next_number, number_reads, take_numbers},
+    error::WalletError,
+    purchase::build_order,
+    rows::{CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow},
+    wallet::Wallet,
+};
+use farthing_protocol::{
+    purchase::{Plan, Purchase},
+    restore::CoinUsed,
+};
+use std::path::{Path, PathBuf};
+
+/// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again gets the same
+/// answer, or how it ended. A restore that began at `late_for_ms` has not found it.
+pub(crate) async fn restore_purchase(
+    wallet: &Wallet,
+    index: &mut RecordIndex,
+    found: FoundNote,
+    goods_dir: &Path,
+    late_for_ms: Option<u64>,
+) -> Result<(), WalletError> {
+    // Purchases that others add meanwhile may be this one.
+    while !try_restore_purchase(wallet, index, found.clone(), goods_dir, late_for_ms).await? {}
+    Ok(())
+}
+
+pub(crate) async fn try_restore_purchase(
+    wallet: &Wallet,
+    index: &mut RecordIndex,
+    found: FoundNote,
+    goods_dir: &Path,
+    late_for_ms: Option<u64>,
+) -> Result<bool, WalletError> {
+    let FoundNote {
+        counter,
+        sealed,
+        note,
+        merchant,
+    } = found;
+    let Some(rows) = rows_of(wallet, index, &note.coins)? else {
+        // Nothing can be built from it; whatever else there is to find is not kept from it.
+        tracing::warn!(number = counter, "a note speaks of coins that were not found");
+        return Ok(true);
+    };
+    let plan = Plan {
+        bank: note.bank,
+        escrow: note.escrow,
+        offer: note.offer.clone(),
+    };
+    let coins = rows.iter().map(|row| row.coin).collect();
+    let seed = wallet.seed_for(&plan.bank);
+    let order = build_order(&seed, counter, &plan, &note, coins, Some(sealed))?;
+    let purchase = order.purchase();
+    let number = next_number(&wallet.rows(), &NO_BANK, Counter::Purchases)?;
+    if knows_purchase(wallet, index, &purchase)? {
+        return Ok(true);
+    }
+    // What a bank has refused with since, it has shown to be this very purchase.
+    let uses: Vec<Option<CoinUsed>> = rows
+        .iter()
+        .map(|row| match row.status {
+            CoinStatus::FoundUsed(used) => Some(used),
+            CoinStatus::HeldElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Held),
+            CoinStatus::UsedElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Spent),
+            _ => None,
+        })
+        .collect();
+    let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
+    let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
+    // One of the past is left until it is asked for.
+    let was_under_way = late_for_ms.is_some_and(|restored_ms| note.deadline_ms >= restored_ms);
+    let begun_ms = wallet.now_ms();
+    let goods_dir = goods_dir.to_path_buf();
+    let reads = coin_reads(rows.iter().map(|row| &row.coin)).into_iter();
+    let reads = reads.chain([number_reads(&NO_BANK, Counter::Purchases)]);
+    wallet
+        .transact(reads, move |tx| {
+            if take_numbers(tx, &NO_BANK, Counter::Purchases, 1)? != number {
+                return Ok(false);
+            }
+            let output = restored_output(&goods_dir, number, &note.offer.body.title);
+            for (row, used) in rows.iter().zip(&uses) {
+                let available = row.status == CoinStatus::Available;
+                let status = match used {
+                    // Coins that went on to an exchange are not this purchase's any more.
+                    Some(CoinUsed::Exchanged) => continue,
+                    Some(_) if under_way => CoinStatus::InPurchase(number),
+                    None if under_way && available => CoinStatus::InPurchase(number),
+                    Some(CoinUsed::Spent) => CoinStatus::Spent(number),
+                    _ => continue,
+                };
+                move_coin(tx, row, status)?;
+            }
+            let row = PurchaseRow {
+                purchase: Purchase::Holding(order.clone()),
+                merchant: merchant.clone(),
+                output,
+                delivery: if under_way || was_under_way {
+                    Delivery::Pending
+                } else {
+                    Delivery::OnDemand
+                },
+                refusal: None,
+                begun_ms,
+                origins: note.coins.clone(),
+                exhibits: Vec::new(),
+            };
+            PURCHASES.put(tx, &number, &row)?;
+            Ok(true)
+        })
+        .await
+}
+
+/// Where the goods of a restored purchase go.
+pub(crate) fn restored_output(goods_dir: &Path, number: u64, title: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || c == '.' { c } else { '-' };
+    goods_dir.join(format!(
+        "{number}-{}",
+        title.chars().map(plain).collect::<String>()
+    ))
+}

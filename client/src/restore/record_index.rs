@@ -1,0 +1,97 @@
+//! Where a restore finds what its recovery records name: coins by origin, and purchases by id.
+//!
+//! A wallet has many records, and each names a few coins. Whoever looks through all coins and purchases for each record
+//! takes a time that grows with the square of the wallet's life.
+
+use super::records::FoundNote;
+use crate::{
+    error::WalletError,
+    rows::{COINS, CoinRow, PAST_COINS, PURCHASES, all_from},
+    wallet::Wallet,
+};
+use farthing_coin::{KeyId, PublicKey};
+use farthing_protocol::{documents::PurchaseId, restore::Origin};
+use farthing_store::{StoreError, View};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+/// The keys of a bank's coins by origin, and the ids of the wallet's purchases. It is made once the records are there:
+/// what the wallet itself has ordered is written down before its record can be at the bank.
+pub(crate) struct RecordIndex {
+    coins: BTreeMap<Origin, (KeyId, PublicKey)>,
+    purchases: BTreeSet<PurchaseId>,
+    /// Exclusive upper bound of the purchase numbers that were read.
+    read_to: u64,
+}
+
+impl RecordIndex {
+    /// Whether the wallet has the coins that a record names.
+    pub(crate) fn has_coins_of(&self, found: &FoundNote) -> bool {
+        found
+            .note
+            .coins
+            .iter()
+            .all(|origin| self.coins.contains_key(origin))
+    }
+}
+
+/// The index of what the wallet has now.
+pub(crate) fn record_index(wallet: &Wallet, bank: &PublicKey) -> Result<RecordIndex, WalletError> {
+    let rows = wallet.coins()?.into_iter().filter(|row| row.bank == *bank);
+    let mut index = RecordIndex {
+        coins: rows
+            .map(|row| (row.origin, (row.coin.key_id, row.coin.public)))
+            .collect(),
+        purchases: BTreeSet::new(),
+        read_to: 0,
+    };
+    read_purchases(wallet, &mut index)?;
+    Ok(index)
+}
+
+/// Whether the wallet knows a purchase. What was added since the index was made counts.
+pub(crate) fn knows_purchase(
+    wallet: &Wallet,
+    index: &mut RecordIndex,
+    purchase: &PurchaseId,
+) -> Result<bool, WalletError> {
+    read_purchases(wallet, index)?;
+    Ok(index.purchases.contains(purchase))
+}
+
+fn read_purchases(wallet: &Wallet, index: &mut RecordIndex) -> Result<(), WalletError> {
+    for (number, row) in all_from(&wallet.rows(), &PURCHASES, Bound::Included(index.read_to))? {
+        index
+            .purchases
+            .extend(row.purchase.order().map(|order| order.purchase()));
+        index.read_to = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// The rows of coins as they are now, if the wallet has them all.
+pub(crate) fn rows_of(
+    wallet: &Wallet,
+    index: &RecordIndex,
+    origins: &[Origin],
+) -> Result<Option<Vec<CoinRow>>, WalletError> {
+    let view = wallet.rows();
+    let row = |origin| match index.coins.get(origin) {
+        Some(key) => row_of(&view, key),
+        None => Ok(None),
+    };
+    let rows: Result<Vec<Option<CoinRow>>, StoreError> = origins.iter().map(row).collect();
+    Ok(rows?.into_iter().collect())
+}
+
+/// A coin's row, in whichever table it is. It may move from the second to the first in between.
+fn row_of(view: &View, key: &(KeyId, PublicKey)) -> Result<Option<CoinRow>, StoreError> {
+    for table in [COINS, PAST_COINS, COINS] {
+        if let Some(row) = table.peek(view, key)? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,88 @@
+//! The recovery records of the wallet's orders, which the bank keeps as notes.
+
+use super::{
+    buckets::{Fetched, bucket},
+    search::{Search, ask_for, burn},
+};
+use crate::{error::WalletError, observer::Event, rows::Counter, wallet::Wallet};
+use farthing_node::card::Card;
+use farthing_protocol::{
+    limits::RESTORE_GAP,
+    restore::{Asked, BucketRecord, Note, Shelf},
+    seal::open_note,
+    wire,
+};
+
+/// The longest note's text that is decoded (bytes).
+pub(crate) const NOTE_TEXT_MAX_BYTES: usize = 4096;
+
+/// A note of an order that was found.
+#[derive(Clone)]
+pub(crate) struct FoundNote {
+    pub(crate) counter: u64,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) note: Note,
+    pub(crate) merchant: Card,
+}
+
+/// The notes of this wallet's orders. They are looked for before the coins are: what a note says of coins that were
+/// found unused after it would be two answers of the bank's from two times.
+pub(crate) async fn find_notes(
+    wallet: &Wallet,
+    bank: &Card,
+    fetched: &mut Fetched,
+    asked: &mut Asked,
+) -> Result<Vec<FoundNote>, WalletError> {
+    let mut search = Search::new(&asked.orders);
+    let mut found = Vec::new();
+    while let Some(counter) = search.next(RESTORE_GAP) {
+        ask_for(wallet, &bank.identity, Counter::Orders, counter).await?;
+        let notes = notes(wallet, bank, fetched, counter).await?;
+        if !notes.is_empty() {
+            found.extend(notes);
+            search.found();
+        }
+    }
+    wallet.observer().on_event(&Event::Restored {
+        what: "purchases",
+        found: found.len() as u64,
+    });
+    burn(
+        wallet,
+        &bank.identity,
+        Counter::Orders,
+        &search,
+        &mut asked.orders,
+    )
+    .await?;
+    Ok(found)
+}
+
+/// The notes of the order of this counter. Copies of a wallet leave several under one id; and anybody can leave one
+/// that does not open.
+pub(crate) async fn notes(
+    wallet: &Wallet,
+    bank: &Card,
+    fetched: &mut Fetched,
+    counter: u64,
+) -> Result<Vec<FoundNote>, WalletError> {
+    let seed = wallet.seed_for(&bank.identity);
+    let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
+    let bucket = bucket(wallet, bank, fetched, Shelf::Notes, &note_id).await?;
+    let opened = |record: &BucketRecord| {
+        let sealed = match record {
+            BucketRecord::Note { note_id: id, note } if *id == note_id => note,
+            _ => return None,
+        };
+        let text = open_note(&key, &note_id, sealed).ok()?;
+        let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok()?;
+        let merchant: Card = note.merchant_card.parse().ok()?;
+        Some(FoundNote {
+            counter,
+            sealed: sealed.clone(),
+            note,
+            merchant,
+        })
+    };
+    Ok(bucket.iter().filter_map(opened).collect())
+}
