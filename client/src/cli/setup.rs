@@ -240,29 +240,8 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
 /// Builds a wallet again from its words.
 pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    prepare(&dir, restore, seed)?;
-    let wallet = open_dir(&dir, env(options, RetryPolicy::default().total))?;
-    if !wallet.is_of(seed) {
-        bail!(
-            "the wallet in {} is of other words; choose another directory with --wallet DIR",
-            dir.display()
-        );
-    }
-    // Cards are pinned once it is certain whose wallet this is.
-    let mut file = wallet.network_file()?;
-    for card in &restore.cards {
-        file.add(card.clone())?;
-    }
-    let goods_dir = match &restore.goods_dir {
-        Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
-        None => std::path::absolute(dir.join("restored")).with_context(|| dir.display().to_string())?,
-    };
-    let made = match restore.goods_dir {
-        Some(_) => fs::create_dir_all(&goods_dir),
-        None => create_private_dir(&goods_dir),
-    };
-    made.with_context(|| format!("cannot make {}", goods_dir.display()))?;
-
+    let (wallet, file) = open_restored(&dir, options, restore, seed)?;
+    let goods_dir = make_goods_dir(&dir, restore.goods_dir.as_deref())?;
     for name in &restore.shared_accounts {
         let bank = wallet.party(RoleName::Bank, Some(name))?;
         wallet.use_shared_account(&bank.identity).await?;
@@ -307,12 +286,9 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         found.push(chain(&error));
     }
     let balance = wallet.balance()?;
-    let text = [found.join("\n"), report.text.clone(), balance_text(&balance)];
-    report.text = text
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let mut text = vec![found.join("\n"), report.text.clone(), balance_text(&balance)];
+    text.retain(|part| !part.is_empty());
+    report.text = text.join("\n");
     report.json = json!({
         "wallet": dir,
         "account": account,
@@ -326,6 +302,43 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         tracing::warn!(%error, "the wallet could not be closed in order");
     }
     Ok(report)
+}
+
+/// Opens the wallet that is restored, and pins the cards.
+fn open_restored(
+    dir: &Path,
+    options: &Options,
+    restore: &Restore,
+    seed: &Seed,
+) -> Result<(Wallet, NetworkFile)> {
+    prepare(dir, restore, seed)?;
+    let wallet = open_dir(dir, env(options, RetryPolicy::default().total))?;
+    if !wallet.is_of(seed) {
+        bail!(
+            "the wallet in {} is of other words; choose another directory with --wallet DIR",
+            dir.display()
+        );
+    }
+    // Cards are pinned once it is certain whose wallet this is.
+    let mut file = wallet.network_file()?;
+    for card in &restore.cards {
+        file.add(card.clone())?;
+    }
+    Ok((wallet, file))
+}
+
+/// The folder that restored goods go to, which is made.
+fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
+    let goods_dir = match wanted {
+        Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
+        None => std::path::absolute(dir.join("restored")).with_context(|| dir.display().to_string())?,
+    };
+    let made = match wanted {
+        Some(_) => fs::create_dir_all(&goods_dir),
+        None => create_private_dir(&goods_dir),
+    };
+    made.with_context(|| format!("cannot make {}", goods_dir.display()))?;
+    Ok(goods_dir)
 }
 
 /// Makes the wallet, unless an earlier attempt has.

@@ -10,10 +10,11 @@ use crate::{
     counters::{next_number, number_reads, take_numbers},
     error::WalletError,
     purchase::build_order,
-    rows::{CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow},
+    rows::{CoinRow, CoinStatus, Counter, Delivery, NO_BANK, PURCHASES, PurchaseRow},
     wallet::Wallet,
 };
 use farthing_protocol::{
+    documents::PurchaseId,
     purchase::{Plan, Purchase},
     restore::CoinUsed,
 };
@@ -33,7 +34,7 @@ pub(crate) async fn restore_purchase(
     Ok(())
 }
 
-pub(crate) async fn try_restore_purchase(
+async fn try_restore_purchase(
     wallet: &Wallet,
     index: &mut RecordIndex,
     found: FoundNote,
@@ -64,16 +65,7 @@ pub(crate) async fn try_restore_purchase(
     if knows_purchase(wallet, index, &purchase)? {
         return Ok(true);
     }
-    // What a bank has refused with since, it has shown to be this very purchase.
-    let uses: Vec<Option<CoinUsed>> = rows
-        .iter()
-        .map(|row| match row.status {
-            CoinStatus::FoundUsed(used) => Some(used),
-            CoinStatus::HeldElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Held),
-            CoinStatus::UsedElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Spent),
-            _ => None,
-        })
-        .collect();
+    let uses: Vec<Option<CoinUsed>> = rows.iter().map(|row| used_for(row, &purchase)).collect();
     let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
     let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
     // One of the past is left until it is asked for.
@@ -89,16 +81,9 @@ pub(crate) async fn try_restore_purchase(
             }
             let output = restored_output(&goods_dir, number, &note.offer.body.title);
             for (row, used) in rows.iter().zip(&uses) {
-                let available = row.status == CoinStatus::Available;
-                let status = match used {
-                    // Coins that went on to an exchange are not this purchase's any more.
-                    Some(CoinUsed::Exchanged) => continue,
-                    Some(_) if under_way => CoinStatus::InPurchase(number),
-                    None if under_way && available => CoinStatus::InPurchase(number),
-                    Some(CoinUsed::Spent) => CoinStatus::Spent(number),
-                    _ => continue,
-                };
-                move_coin(tx, row, status)?;
+                if let Some(status) = status_for(row, *used, under_way, number) {
+                    move_coin(tx, row, status)?;
+                }
             }
             let row = PurchaseRow {
                 purchase: Purchase::Holding(order.clone()),
@@ -120,8 +105,32 @@ pub(crate) async fn try_restore_purchase(
         .await
 }
 
+/// How a coin was used, by the purchase that it was put to. What a bank has refused with since, it has shown to be this very
+/// purchase.
+fn used_for(row: &CoinRow, purchase: &PurchaseId) -> Option<CoinUsed> {
+    match row.status {
+        CoinStatus::FoundUsed(used) => Some(used),
+        CoinStatus::HeldElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Held),
+        CoinStatus::UsedElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Spent),
+        _ => None,
+    }
+}
+
+/// What a coin is that was put to purchase `number`, if it is another thing than before.
+fn status_for(row: &CoinRow, used: Option<CoinUsed>, under_way: bool, number: u64) -> Option<CoinStatus> {
+    let available = row.status == CoinStatus::Available;
+    match used {
+        // Coins that went on to an exchange are not this purchase's any more.
+        Some(CoinUsed::Exchanged) => None,
+        Some(_) if under_way => Some(CoinStatus::InPurchase(number)),
+        None if under_way && available => Some(CoinStatus::InPurchase(number)),
+        Some(CoinUsed::Spent) => Some(CoinStatus::Spent(number)),
+        _ => None,
+    }
+}
+
 /// Where the goods of a restored purchase go.
-pub(crate) fn restored_output(goods_dir: &Path, number: u64, title: &str) -> PathBuf {
+fn restored_output(goods_dir: &Path, number: u64, title: &str) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || c == '.' { c } else { '-' };
     goods_dir.join(format!(
         "{number}-{}",
