@@ -3,80 +3,17 @@
 use crate::background::Background;
 use crate::disk::{DirectoryLock, Disk};
 use crate::error::StoreError;
-use crate::index::{Head, Index, IndexError};
+use crate::index::Writes;
 use crate::job::Job;
 use crate::journal::Journal;
 use crate::limits::BATCH_FULL_BYTES;
 use crate::probe::{self, Probe};
-use crate::reader::Reader;
 use crate::record::encode_writes;
+use crate::shared::Shared;
 use crate::state::{Left, State};
-use crate::transaction::{Done, Transaction, Writes};
-use serde::{Deserialize, Serialize};
+use crate::transaction::{Done, Transaction};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-/// What a store has done. A record is one sync, and holds what all transactions of its batch wrote.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreCounts {
-    /// Records in the journal, ever.
-    pub records: u64,
-    /// Their bytes.
-    pub journal_bytes: u64,
-    /// Old records that are still to be verified, beside the work.
-    #[serde(default)]
-    pub unverified: u64,
-    /// Transactions that were carried out since the store was opened.
-    pub transactions: u64,
-}
-
-/// What the writer shares with those who only read.
-pub(crate) struct Shared {
-    pub(crate) index: Arc<dyn Index>,
-    pub(crate) reader: Reader,
-    head: Mutex<Head>,
-    /// The journal's bytes.
-    journal_bytes: AtomicU64,
-    /// How many transactions were carried out since the store was opened.
-    transactions: AtomicU64,
-    /// What a reader apart from transactions has seen the index fail on.
-    index_failed: OnceLock<String>,
-}
-
-impl Shared {
-    pub(crate) fn new(index: Arc<dyn Index>, reader: Reader, head: Head, journal_bytes: u64) -> Self {
-        Self {
-            index,
-            reader,
-            head: Mutex::new(head),
-            journal_bytes: AtomicU64::new(journal_bytes),
-            transactions: AtomicU64::new(0),
-            index_failed: OnceLock::new(),
-        }
-    }
-
-    /// The last record that is durable and in the index.
-    pub(crate) fn head(&self) -> Head {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the store has done.
-    pub(crate) fn counts(&self) -> StoreCounts {
-        StoreCounts {
-            records: self.head().sequence,
-            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
-            unverified: self.reader.unverified(),
-            transactions: self.transactions.load(Ordering::Relaxed),
-        }
-    }
-
-    /// A reader has seen the index fail: the writer stops before its next batch.
-    pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
-        self.index_failed.get_or_init(|| error.to_string());
-        StoreError::Index(error.to_string())
-    }
-}
+use std::sync::Arc;
 
 /// The writer, as a plain struct without a thread: an inline store, and so a simulator, calls it directly.
 pub(crate) struct Committer {
@@ -127,7 +64,7 @@ impl Committer {
 
     /// Stops if those who read apart from transactions have seen that the store is broken.
     fn heed(&mut self) {
-        if let Some(why) = self.shared.index_failed.get().cloned() {
+        if let Some(why) = self.shared.index_failure().map(str::to_owned) {
             self.halt_for_index(&why);
         }
         if let Some(why) = self.shared.reader.broken() {
@@ -169,8 +106,7 @@ impl Committer {
             None if batch.writes.is_empty() => Ok(()),
             None => self.write(&batch.writes),
         };
-        let count = batch.waiting.len() as u64;
-        self.shared.transactions.fetch_add(count, Ordering::Relaxed);
+        self.shared.count(batch.waiting.len() as u64);
         for (job, outcome) in batch.waiting {
             job.finish(durable.clone().and(outcome));
         }
@@ -192,9 +128,7 @@ impl Committer {
             // not decide anything any more.
             return Err(self.halt_for_index(&error.to_string()));
         }
-        *self.shared.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
-        let journal_bytes = &self.shared.journal_bytes;
-        journal_bytes.store(self.journal.bytes(), Ordering::Relaxed);
+        self.shared.advance(head, self.journal.bytes());
         self.probe.reached(probe::AFTER_INDEX);
         Ok(())
     }
@@ -239,6 +173,7 @@ impl Committer {
 mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
+    use crate::index::{Head, Index, IndexError};
     use crate::options::StoreOptions;
     use crate::partition::Partition;
     use crate::{IndexFound, Row, View, recovery};

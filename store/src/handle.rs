@@ -1,6 +1,6 @@
 //! The store as the rest of a program holds it.
 
-use crate::committer::{Committer, Shared, StoreCounts};
+use crate::committer::Committer;
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::job::Job;
@@ -8,6 +8,7 @@ use crate::options::{StoreOptions, Threading};
 use crate::partition::Partition;
 use crate::reads::Reads;
 use crate::recovery::{self, OpenReport};
+use crate::shared::{Shared, StoreCounts};
 use crate::transaction::Transaction;
 use crate::view::View;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! The index: the journal's content by key. It can be lost, and is rebuilt from the journal.
 
 use crate::limits::PART_ROWS;
-use crate::transaction::Writes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock};
@@ -22,6 +21,9 @@ pub struct IndexError(pub String);
 
 /// A key with its value.
 pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// What the store needs from an index.
 pub trait Index: Send + Sync {

@@ -5,9 +5,8 @@
 //! their own, while the next ones gather. The journal is durable before any of it, and is replayed from the place
 //! that the index itself knows of: a process that dies with rows in its buffer has lost nothing.
 
-use crate::index::{Head, Index, IndexError, Row, apply_in_parts, start};
+use crate::index::{Head, Index, IndexError, Row, Writes, apply_in_parts, start};
 use crate::limits::{BUFFER_ROW_BYTES, SCAN_MAX_ROWS};
-use crate::transaction::Writes;
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

@@ -1,9 +1,9 @@
 //! sled as the index.
 
-use crate::index::{Head, Index, IndexError, Row, start};
+use crate::index::{Head, Index, IndexError, Row, Writes, start};
+use crate::key::RESERVED_PREFIX;
 use crate::limits::{COUNTED_BYTES, SNAPSHOT_ROWS};
-use crate::transaction::{RESERVED_PREFIX, Writes};
-use std::any::Any;
+use crate::panics::panic_text;
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
@@ -116,15 +116,6 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
             panic_text(panic.as_ref())
         ))),
     }
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "it did not say why".into())
 }
 
 /// Asks for `key` once for each [`COUNTED_BYTES`] that were read. sled counts a page against its cache, and drops others

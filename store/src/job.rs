@@ -1,7 +1,7 @@
 //! A transaction on its way: what runs it, and who is told how it went.
 
 use crate::error::StoreError;
-use crate::index_sled::panic_text;
+use crate::panics::panic_text;
 use crate::partition::Partition;
 use crate::reads::{Reads, ReadyReads};
 use crate::transaction::Transaction;

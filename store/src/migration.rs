@@ -10,14 +10,12 @@ use crate::handle::Store;
 use crate::key::Key;
 use crate::limits::MIGRATION_ROWS;
 use crate::reads::Reads;
+use crate::schema::SCHEMA_VERSION;
 use crate::table::Table;
 use crate::transaction::Transaction;
 use crate::view::View;
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::Bound;
-
-/// The version that this program writes. Version 1 is what had no version row: up to commit 1aef5c3.
-pub const SCHEMA_VERSION: u32 = 2;
 
 /// The version of a store's rows. Absent: 1, or a store without rows.
 const VERSION_ROW: Table<(), u32> = Table::of_the_store("schema version");

@@ -3,8 +3,8 @@
 //! A key of a partition is stored behind [`PARTITIONS_PREFIX`] and the partition's number. So many owners of rows
 //! share one journal, and one sync makes durable what all of them have waiting.
 
+use crate::key::PARTITIONS_PREFIX;
 use crate::limits::KEY_MAX_BYTES;
-use crate::transaction::PARTITIONS_PREFIX;
 use std::ops::Bound;
 use std::sync::Arc;
 

@@ -18,11 +18,10 @@
 //! same bytes in all versions. The header's sector is written once more when the version is raised; a header that this
 //! write has left half new is still read, and the write is repeated.
 
-use crate::index::Head;
+use crate::index::{Head, Writes};
 use crate::limits::RECORD_MAX_BYTES;
-use crate::migration::SCHEMA_VERSION;
 use crate::places::Place;
-use crate::transaction::Writes;
+use crate::schema::SCHEMA_VERSION;
 use sha2::{Digest, Sha256};
 
 /// Where records begin (bytes). A sector of its own, which is written again only to raise its version.

@@ -1,10 +1,10 @@
 //! Opening a store: from what is on disk, whatever happened, to a journal and an index that agree.
 
 use crate::background::Background;
-use crate::committer::{Committer, Shared};
+use crate::committer::Committer;
 use crate::disk::{DirectoryLock, Disk};
 use crate::error::{Damage, DamageKind, StoreError};
-use crate::index::{Head, Index, apply_in_parts};
+use crate::index::{Head, Index, Writes, apply_in_parts};
 use crate::index_buffered::BufferedIndex;
 use crate::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
 use crate::journal::Journal;
@@ -13,8 +13,8 @@ use crate::options::{IndexKind, Progress, Stage, StoreOptions, Threading};
 use crate::probe;
 use crate::reader::{Checked, JOURNAL_NAME, Reader};
 use crate::record::decode_writes;
+use crate::shared::Shared;
 use crate::state::{Left, STATE_NAME, State};
-use crate::transaction::Writes;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Typed tables over the store's bytes.
 
 use crate::error::StoreError;
-use crate::key::{FixedKey, Key, RowKey};
+use crate::key::{FixedKey, Key, RESERVED_PREFIX, RowKey, SCHEMA_PREFIX};
 use crate::limits::VALUE_MAX_BYTES;
-use crate::transaction::{RESERVED_PREFIX, SCHEMA_PREFIX, Transaction};
+use crate::transaction::Transaction;
 use crate::view::View;
 use farthing_protocol::wire;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,24 +1,11 @@
 //! What a transaction sees and what it may do.
 
 use crate::error::StoreError;
-use crate::index::Index;
-use crate::key::RowKey;
+use crate::index::{Index, Writes};
+use crate::key::{PARTITIONS_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::partition::Partition;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The prefix that no table may have: the store's own.
-pub(crate) const RESERVED_PREFIX: u8 = 0;
-
-/// The prefix of the row that holds the schema version: in each partition one of its own.
-pub(crate) const SCHEMA_PREFIX: u8 = 254;
-
-/// The prefix of all partitions, which no table may have either.
-pub(crate) const PARTITIONS_PREFIX: u8 = 255;
-
-/// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
-pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// One transaction under way. It sees its own writes, then those of the earlier transactions of its
 /// batch, then the index; its own take effect only when its closure returns `Ok`.

@@ -1,10 +1,10 @@
 //! Reading the durable state, apart from transactions.
 
-use crate::committer::Shared;
 use crate::error::StoreError;
 use crate::index::Row;
 use crate::limits::SCAN_MAX_ROWS;
 use crate::partition::Partition;
+use crate::shared::Shared;
 use crate::transaction::check_key;
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A disk in memory that knows what was synced.
 
-use super::{DirectoryLock, Disk, DiskFile};
+use super::traits::{DirectoryLock, Disk, DiskFile};
 use crate::entropy::{Entropy, SeededEntropy};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
