@@ -5,9 +5,11 @@
 
 mod rows;
 
-use farthing_store::{IndexKind, Job, Store, StoreError, StoreOptions, Threading};
+use farthing_store::{Engine, Job, MemoryEngine, SledEngine, Store, StoreError, StoreOptions, Threading};
 use rows::{random_key, spend, spend_reads};
+use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -19,17 +21,21 @@ fn spend_one(reply: impl FnOnce(Result<bool, StoreError>) + Send + 'static) -> J
     Job::new([spend_reads(key)], move |tx| spend(tx, key), reply)
 }
 
-fn options(index: IndexKind, threading: Threading) -> StoreOptions {
+fn options(engine: impl Engine + 'static, threading: Threading) -> StoreOptions {
     StoreOptions {
-        index,
+        engine: Arc::new(engine),
         threading,
         ..StoreOptions::default()
     }
 }
 
 /// Batches of exactly `batch` transactions, one after another, in the caller's thread.
-fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreError> {
-    let (store, _) = Store::open(&dir, options(index, Threading::Inline))?;
+fn batches(
+    dir: PathBuf,
+    engine: impl Engine + Debug + Copy + 'static,
+    batch: usize,
+) -> Result<(), StoreError> {
+    let (store, _) = Store::open(&dir, options(engine, Threading::Inline))?;
     let mut times = Vec::new();
     let begin = Instant::now();
     while begin.elapsed() < RUN {
@@ -53,7 +59,7 @@ fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreErro
         times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
     };
     println!(
-        "{index:?}, batch {batch:3}: {rate:8.0} commits/s, p50 {:.2} ms, p99 {:.2} ms",
+        "{engine:?}, batch {batch:3}: {rate:8.0} commits/s, p50 {:.2} ms, p99 {:.2} ms",
         at(0.5),
         at(0.99)
     );
@@ -62,7 +68,7 @@ fn batches(dir: PathBuf, index: IndexKind, batch: usize) -> Result<(), StoreErro
 
 /// As many tasks as `tasks`, each with one transaction under way, over the store's own thread.
 fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
-    let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Thread))?;
+    let (store, _) = Store::open(&dir, options(SledEngine, Threading::Thread))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().build();
     let runtime = runtime.map_err(|error| StoreError::Refused(error.to_string()))?;
     let begin = Instant::now();
@@ -98,7 +104,7 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
 
 /// How fast a start checks the journal that the last run has left, and rebuilds its index.
 fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
-    let (store, _) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
+    let (store, _) = Store::open(&dir, options(SledEngine, Threading::Inline))?;
     for _ in 0..200 {
         store.commit((0..256).map(|_| spend_one(drop)).collect())?;
     }
@@ -108,7 +114,7 @@ fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
             drop(std::fs::remove_dir_all(dir.join("index")));
         }
         let begin = Instant::now();
-        let (store, report) = Store::open(&dir, options(IndexKind::Sled, Threading::Inline))?;
+        let (store, report) = Store::open(&dir, options(SledEngine, Threading::Inline))?;
         println!(
             "{name}: {:.2} s for 51200 rows, {report:?}",
             begin.elapsed().as_secs_f64()
@@ -129,10 +135,11 @@ fn main() -> Result<(), StoreError> {
         number += 1;
         base.join(number.to_string())
     };
-    for index in [IndexKind::Memory, IndexKind::Sled] {
-        for batch in [1, 16, 64, 256] {
-            batches(fresh(), index, batch)?;
-        }
+    for batch in [1, 16, 64, 256] {
+        batches(fresh(), MemoryEngine, batch)?;
+    }
+    for batch in [1, 16, 64, 256] {
+        batches(fresh(), SledEngine, batch)?;
     }
     for count in [1, 16, 64, 256] {
         tasks(fresh(), count)?;

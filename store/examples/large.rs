@@ -1,13 +1,15 @@
-//! What a store of many rows costs: coins spent a second in an empty and in a full one, memory, and starts.
+//! What a store of many rows costs: coins spent a second in an empty and in a full one, reads, memory, and starts.
 //!
-//! `cargo run --release -p farthing-store --example large -- <directory> <rows>`, with ten million rows unless told
-//! otherwise. It needs about 600 bytes of disk for each. `<directory> start` starts once more, in a process of its own,
-//! what was left there.
+//! `cargo run --release -p farthing-store --example large -- <directory> <rows> <engine>`, with ten million rows and sled
+//! unless told otherwise. It needs about 600 bytes of disk for each row. `<directory> <rows> all` measures every engine, one
+//! after another, each in a process and a directory of its own. `<directory> start` starts once more, in a process of its
+//! own, what sled has left there.
 
+mod engines;
 mod rows;
 
-use farthing_store::{Progress, Reads, Stage, Store, StoreError, StoreOptions};
-use rows::{random_key, spend, spend_reads};
+use farthing_store::{Engine, Progress, Reads, Stage, Store, StoreError, StoreOptions};
+use rows::{is_spent, random_key, spend, spend_reads};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,8 @@ const RUN: Duration = Duration::from_secs(10);
 const UNDER_WAY: usize = 64;
 /// The rows of one transaction while the store is filled.
 const FILL_ROWS: u64 = 2048;
+/// How many rows are read to measure reading, of those that are there and of those that are not.
+const READS: usize = 100_000;
 
 /// Two coins that nobody has seen are looked up and spent, as in a purchase.
 async fn spend_two(store: &Store) -> Result<(), StoreError> {
@@ -51,10 +55,14 @@ async fn rate(store: &Store) -> f64 {
     done as f64 / begin.elapsed().as_secs_f64()
 }
 
-fn fill(store: &Store, rows: u64) -> Result<(), StoreError> {
+/// Fills the store, and returns some of the keys.
+fn fill(store: &Store, rows: u64) -> Result<Vec<[u8; 32]>, StoreError> {
     let begin = Instant::now();
+    let mut some = Vec::new();
     for done in (0..rows).step_by(FILL_ROWS as usize) {
         let keys: Vec<_> = (0..FILL_ROWS).map(|_| random_key()).collect();
+        let step = usize::try_from(rows).unwrap_or(READS).div_ceil(READS);
+        some.extend(keys.iter().copied().step_by(step));
         store.transact_blocking(Reads::none(), move |tx| {
             keys.iter().try_for_each(|key| rows::put(tx, *key))
         })?;
@@ -67,7 +75,16 @@ fn fill(store: &Store, rows: u64) -> Result<(), StoreError> {
         "filled with {rows} rows: {:.0} a second",
         rows as f64 / begin.elapsed().as_secs_f64()
     );
-    Ok(())
+    Ok(some)
+}
+
+/// Reads rows of these keys a second, in one thread.
+fn reads(store: &Store, keys: &[[u8; 32]]) -> Result<f64, StoreError> {
+    let (view, begin) = (store.view(), Instant::now());
+    for key in keys {
+        is_spent(&view, *key)?;
+    }
+    Ok(keys.len() as f64 / begin.elapsed().as_secs_f64())
 }
 
 /// What the process has and had in memory (`VmRSS`, `VmHWM`).
@@ -93,7 +110,7 @@ fn bytes_in(dir: &Path) -> u64 {
 }
 
 /// Opens the store and says how long what took.
-fn start(dir: &Path, what: &str) -> Result<Store, StoreError> {
+fn start(dir: &Path, engine: &Arc<dyn Engine>, what: &str) -> Result<Store, StoreError> {
     let verified_ms = Arc::new(AtomicU64::new(0));
     let (begin, noted) = (Instant::now(), Arc::clone(&verified_ms));
     let progress = move |progress: Progress| {
@@ -103,6 +120,7 @@ fn start(dir: &Path, what: &str) -> Result<Store, StoreError> {
     };
     let options = StoreOptions {
         progress: Arc::new(progress),
+        engine: Arc::clone(engine),
         ..StoreOptions::default()
     };
     let (store, report) = Store::open(dir, options)?;
@@ -117,7 +135,7 @@ fn start(dir: &Path, what: &str) -> Result<Store, StoreError> {
 /// Starts once, tells how much memory that takes, and waits until the rest of the journal is verified.
 fn start_again(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let begin = Instant::now();
-    let store = start(dir, "start")?;
+    let store = start(dir, &named("sled")?, "start")?;
     println!("{}", memory());
     while store.counts().unverified > 0 {
         std::thread::sleep(Duration::from_millis(10));
@@ -136,45 +154,69 @@ fn start_again(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(store.close()?)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args_os().skip(1);
-    let dir = PathBuf::from(arguments.next().ok_or("which directory?")?).join("store");
-    let rows = match arguments.next() {
-        Some(word) if word == "start" => return start_again(&dir),
-        Some(rows) => rows.to_string_lossy().parse()?,
-        None => 10_000_000,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+fn named(engine: &str) -> Result<Arc<dyn Engine>, String> {
+    engines::named(engine)
+        .ok_or_else(|| format!("no engine {engine}; there are {}", engines::NAMES.join(", ")))
+}
 
-    let store = start(&dir, "start of a new store")?;
+/// Measures each engine in a process of its own, so that its memory is its own.
+fn measure_all(dir: &Path, rows: &str) -> Result<(), Box<dyn std::error::Error>> {
+    for engine in engines::NAMES {
+        println!("\n{engine}");
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        let status = command.arg(dir.join(engine)).args([rows, engine]).status()?;
+        if !status.success() {
+            return Err(format!("{engine}: {status}").into());
+        }
+    }
+    Ok(())
+}
+
+fn measure(dir: &Path, rows: u64, engine: &Arc<dyn Engine>) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let spend = |store: &Store, when: &str| {
+        println!(
+            "{when}: {:.0} transactions of two coins a second; {}",
+            runtime.block_on(rate(store)),
+            memory()
+        );
+    };
+    let store = start(dir, engine, "start of a new store")?;
+    spend(&store, "empty");
+    let keys = fill(&store, rows)?;
+    spend(&store, "full");
+    let absent: Vec<_> = (0..READS).map(|_| random_key()).collect();
     println!(
-        "empty: {:.0} transactions of two coins a second; {}",
-        runtime.block_on(rate(&store)),
-        memory()
-    );
-    fill(&store, rows)?;
-    println!(
-        "full: {:.0} transactions of two coins a second; {}",
-        runtime.block_on(rate(&store)),
-        memory()
+        "read: {:.0} rows a second that are there, {:.0} that are not",
+        reads(&store, &keys)?,
+        reads(&store, &absent)?
     );
     let begin = Instant::now();
     store.close()?;
     println!(
-        "closed in {:.2} s; {} MB on disk",
+        "closed in {:.2} s; {} MB on disk, {} MB of it the index",
         begin.elapsed().as_secs_f64(),
-        bytes_in(&dir) / 1_000_000
+        bytes_in(dir) / 1_000_000,
+        bytes_in(&dir.join("index")) / 1_000_000
     );
 
-    let store = start(&dir, "start after a clean stop")?;
-    println!(
-        "just started: {:.0} transactions of two coins a second; {}",
-        runtime.block_on(rate(&store)),
-        memory()
-    );
+    let store = start(dir, engine, "start after a clean stop")?;
+    spend(&store, "just started");
     store.close()?;
     std::fs::remove_dir_all(dir.join("index"))?;
-    start(&dir, "start with the index rebuilt")?.close()?;
+    start(dir, engine, "start with the index rebuilt")?.close()?;
     println!("{}", memory());
     Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let dir = PathBuf::from(arguments.next().ok_or("which directory?")?);
+    let rows = arguments.next().unwrap_or_else(|| "10000000".into());
+    let store = dir.join("store");
+    match arguments.next().as_deref() {
+        _ if rows == "start" => start_again(&store),
+        Some("all") => measure_all(&dir, &rows),
+        engine => measure(&store, rows.parse()?, &named(engine.unwrap_or("sled"))?),
+    }
 }

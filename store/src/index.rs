@@ -2,8 +2,10 @@
 
 use crate::limits::PART_ROWS;
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
-use std::sync::{PoisonError, RwLock};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Where a journal stands: the last record, and the hash that stands for it and all before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,33 @@ pub type Row = (Vec<u8>, Vec<u8>);
 /// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// A storage engine that keeps indexes: how one is opened, and how it is removed. The journal is durable before an index
+/// knows of it, so an engine need not make anything durable before [`Index::close`].
+pub trait Engine: Send + Sync {
+    /// Whether what it was told survives the process. If not, it begins empty with every start, and has all of its rows in
+    /// memory.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    /// Opens or creates the index in the folder `path`, with about `cache_bytes` of it in memory.
+    ///
+    /// # Errors
+    /// When the engine fails. The index is [wiped](Engine::wipe) and rebuilt then.
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Index>, IndexError>;
+
+    /// Removes the index in the folder `path`, if there is one.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the store needs from an index.
 pub trait Index: Send + Sync {
     /// The value at `key`.
@@ -45,6 +74,12 @@ pub trait Index: Send + Sync {
     /// When the index fails.
     fn applied(&self) -> Result<Option<Head>, IndexError>;
 
+    /// How many rows it takes best with one call of [`Index::apply`], where there are many. Whoever reads may have to wait
+    /// meanwhile.
+    fn part_rows(&self) -> usize {
+        PART_ROWS
+    }
+
     /// Rows in key order whose keys begin with `prefix`, from `from` on, at most `limit`; all from one
     /// moment between two calls of [`Index::apply`].
     ///
@@ -59,8 +94,7 @@ pub trait Index: Send + Sync {
     fn close(&self) -> Result<(), IndexError>;
 }
 
-/// Takes `writes` to the index in small parts: whoever reads meanwhile waits for one of them at most, and sled keeps
-/// in memory whatever a part has replaced until its end. The place in the journal moves from `from` to `to` with the
+/// Takes `writes` to the index in parts of the size that it [takes best](Index::part_rows). The place in the journal moves from `from` to `to` with the
 /// last part: should the process die before that, all of it is replayed.
 ///
 /// # Errors
@@ -74,7 +108,7 @@ pub(crate) fn apply_in_parts(
     let mut part = Writes::new();
     for (key, value) in writes {
         part.insert(key.clone(), value.clone());
-        if part.len() == PART_ROWS {
+        if part.len() >= index.part_rows() {
             index.apply(&part, from)?;
             part.clear();
         }
@@ -82,60 +116,10 @@ pub(crate) fn apply_in_parts(
     index.apply(&part, to)
 }
 
-/// The later of the two starts: that of the prefix, and `from`.
-pub(crate) fn start<'a>(prefix: &'a [u8], from: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
+/// Where a [scan](Index::scan) begins: the later of the two, the prefix and `from`.
+pub fn scan_start<'a>(prefix: &'a [u8], from: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
     match from {
         Bound::Included(key) | Bound::Excluded(key) if key >= prefix => from,
         _ => Bound::Included(prefix),
-    }
-}
-
-/// An index in memory, for simulations and tests: it begins empty with every start.
-#[derive(Default)]
-pub struct MemoryIndex(RwLock<(Rows, Option<Head>)>);
-
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
-
-impl MemoryIndex {
-    /// An empty index.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Index for MemoryIndex {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(inner.0.get(key).cloned())
-    }
-
-    fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError> {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in writes {
-            match value {
-                Some(value) => inner.0.insert(key.clone(), value.clone()),
-                None => inner.0.remove(key),
-            };
-        }
-        inner.1 = Some(at);
-        Ok(())
-    }
-
-    fn applied(&self) -> Result<Option<Head>, IndexError> {
-        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).1)
-    }
-
-    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = inner.0.range::<[u8], _>((start(prefix, from), Bound::Unbounded));
-        Ok(rows
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .take(limit)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect())
-    }
-
-    fn close(&self) -> Result<(), IndexError> {
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! their own, while the next ones gather. The journal is durable before any of it, and is replayed from the place
 //! that the index itself knows of: a process that dies with rows in its buffer has lost nothing.
 
-use crate::index::{Head, Index, IndexError, Row, Writes, apply_in_parts, start};
+use crate::index::{Head, Index, IndexError, Row, Writes, apply_in_parts, scan_start};
 use crate::limits::{BUFFER_ROW_BYTES, SCAN_MAX_ROWS};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -146,7 +146,7 @@ impl Index for BufferedIndex {
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
         // Held to the end: nothing is written meanwhile, and nothing that is on its way disappears from here.
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let range = (start(prefix, from), Bound::Unbounded);
+        let range = (scan_start(prefix, from), Bound::Unbounded);
         let mut fresh = rows.fresh.range::<[u8], _>(range).peekable();
         let mut moving = rows.moving.range::<[u8], _>(range).peekable();
         let mut index = Pages::new(self.index.as_ref(), prefix, from, limit);

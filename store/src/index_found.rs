@@ -2,9 +2,8 @@
 
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::index::{Head, Index, MemoryIndex};
-use crate::index_sled::SledIndex;
-use crate::options::{IndexKind, StoreOptions};
+use crate::index::{Head, Index};
+use crate::options::StoreOptions;
 use crate::reader::Checked;
 use crate::state::{Left, State};
 use std::path::Path;
@@ -31,13 +30,8 @@ pub(crate) struct Found {
 }
 
 fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
-    match options.index {
-        IndexKind::Memory => Ok(Arc::new(MemoryIndex::new())),
-        IndexKind::Sled => match SledIndex::open(&dir.join(INDEX_NAME), options.cache_bytes) {
-            Ok(index) => Ok(Arc::new(index)),
-            Err(error) => Err(format!("it does not open: {error}")),
-        },
-    }
+    let index = options.engine.open(&dir.join(INDEX_NAME), options.cache_bytes);
+    index.map_err(|error| format!("it does not open: {error}"))
 }
 
 /// Opens the index in `dir`, and asks it how far it is.
@@ -86,7 +80,7 @@ pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) 
             applied.sequence
         ));
     }
-    // sled cuts its own log at the first damage and says nothing of it. Lagging is no fault in the index of a
+    // An engine may cut its own log at the first damage and say nothing of it, as sled does. Lagging is no fault in the index of a
     // killed process; in one that was closed, something is missing.
     state
         .filter(|state| state.left == Left::Closed && state.head.sequence > applied.sequence)
@@ -116,7 +110,7 @@ pub(crate) fn settle(
             return Ok((index, 0, IndexFound::Fresh));
         }
         // An index in memory is always empty at first, and never wrong.
-        (Ok(index), Some(why)) if options.index == IndexKind::Memory => {
+        (Ok(index), Some(why)) if !options.engine.is_durable() => {
             return Ok((index, 0, IndexFound::Rebuilt(why)));
         }
         // Closed before its files are removed from under it.
@@ -128,7 +122,8 @@ pub(crate) fn settle(
     };
     tracing::warn!(%why, records = checked.head.sequence, "rebuilding the index from the journal");
     let path = dir.join(INDEX_NAME);
-    SledIndex::wipe(&path).map_err(StoreError::disk(format!("remove {}", path.display())))?;
+    let wiped = options.engine.wipe(&path);
+    wiped.map_err(StoreError::disk(format!("remove {}", path.display())))?;
     let index = open_index(dir, options).map_err(|why| StoreError::Index(format!("a new one: {why}")))?;
     Ok((index, 0, IndexFound::Rebuilt(why)))
 }

@@ -1,6 +1,6 @@
 //! sled as the index.
 
-use crate::index::{Head, Index, IndexError, Row, Writes, start};
+use crate::index::{Engine, Head, Index, IndexError, Row, Writes, scan_start};
 use crate::key::RESERVED_PREFIX;
 use crate::limits::{COUNTED_BYTES, SNAPSHOT_ROWS};
 use crate::panics::panic_text;
@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Where the place in the journal is kept: beside the rows, so that one batch writes both or neither.
@@ -19,6 +19,16 @@ const APPLIED_KEY: [u8; 1] = [RESERVED_PREFIX];
 /// How often, and how far apart, sled is opened again while a thread of its own that is about to end holds its lock.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// sled, the engine of all programs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SledEngine;
+
+impl Engine for SledEngine {
+    fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Index>, IndexError> {
+        Ok(Arc::new(SledIndex::open(path, cache_bytes)?))
+    }
+}
 
 /// sled, behind a guard: it panics on some damaged files, and what it says is never believed unless the
 /// journal agrees.
@@ -36,7 +46,7 @@ impl SledIndex {
     /// Opens or creates the index in the folder `path`, with `cache_bytes` of pages in memory, as sled counts them.
     ///
     /// # Errors
-    /// When sled fails or panics; the index is to be [wiped](SledIndex::wipe) and rebuilt then.
+    /// When sled fails or panics; the index is to be [wiped](Engine::wipe) and rebuilt then.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         remove_unfinished_snapshots(path)?;
         // It is not asked to flush by a timer: the journal is durable already, its flush is not, and what a killed
@@ -52,17 +62,6 @@ impl SledIndex {
             path: path.to_owned(),
             written: AtomicU64::new(0),
         })
-    }
-
-    /// Removes the index in the folder `path`, if there is one.
-    ///
-    /// # Errors
-    /// Whatever the operating system says.
-    pub fn wipe(path: &Path) -> io::Result<()> {
-        match std::fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 
     fn read<T>(&self, use_it: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, IndexError> {
@@ -173,7 +172,7 @@ impl Index for SledIndex {
 
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
         self.read(|db| {
-            let rows = db.range::<&[u8], _>((start(prefix, from), Bound::Unbounded));
+            let rows = db.range::<&[u8], _>((scan_start(prefix, from), Bound::Unbounded));
             let mut found = Vec::new();
             let mut uncounted = 0;
             for row in rows.take(limit) {

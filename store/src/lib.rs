@@ -1,9 +1,9 @@
-//! The durable store: an append-only journal is the truth, sled is its index.
+//! The durable store: an append-only journal is the truth, and an index of its rows stands beside it.
 //!
-//! Every change is a transaction: a closure that reads rows and writes rows. One writer takes all that are
-//! waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it once,
-//! takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
-//! The index takes it into memory first, and to sled beside the commits that follow.
+//! Every change is a transaction: a closure that declares the rows it reads, and writes rows. It may run again. One writer
+//! takes all that are waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it
+//! once, takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
+//! The index takes it into memory first, and to its [`Engine`], sled unless told otherwise, beside the commits that follow.
 //!
 //! Many owners of rows can share one store and its syncs, each in a [partition](Store::partition) of its own.
 //!
@@ -40,6 +40,7 @@ mod handle;
 mod index;
 mod index_buffered;
 mod index_found;
+mod index_memory;
 mod index_sled;
 mod job;
 mod journal;
@@ -66,14 +67,15 @@ mod view;
 
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
-pub use index::{Head, Index, IndexError, MemoryIndex, Row, Writes};
+pub use index::{Engine, Head, Index, IndexError, Row, Writes, scan_start};
 pub use index_buffered::BufferedIndex;
 pub use index_found::IndexFound;
-pub use index_sled::SledIndex;
+pub use index_memory::{MemoryEngine, MemoryIndex};
+pub use index_sled::{SledEngine, SledIndex};
 pub use job::Job;
 pub use key::{FixedKey, Key, RowKey};
 pub use migration::Migration;
-pub use options::{IndexKind, Progress, ProgressFn, Stage, StoreOptions, Threading};
+pub use options::{Progress, ProgressFn, Stage, StoreOptions, Threading};
 pub use reads::{FirstStage, Reads};
 pub use recovery::OpenReport;
 pub use schema::SCHEMA_VERSION;

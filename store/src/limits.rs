@@ -32,7 +32,8 @@ pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub const BUFFER_ROW_BYTES: usize = 64;
 /// After how many rows closing sled takes the time to spare the next start reading them.
 pub const SNAPSHOT_ROWS: u64 = 250_000;
-/// How many rows go to the index at once.
+/// How many rows go to the index at once, unless its engine takes more: whoever reads meanwhile waits for them, and sled
+/// keeps in memory whatever they replace until its end.
 pub const PART_ROWS: usize = 64;
 /// Each how many records the place of one is kept in memory, to find any other by.
 pub const CHECKPOINT_RECORDS: u64 = 256;

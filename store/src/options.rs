@@ -2,18 +2,12 @@
 
 use crate::disk::{Disk, FileDisk, MemoryDisk};
 use crate::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use crate::index::Engine;
+use crate::index_memory::MemoryEngine;
+use crate::index_sled::SledEngine;
 use crate::limits;
 use crate::probe::{NoProbe, Probe};
 use std::sync::Arc;
-
-/// Which index the store keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IndexKind {
-    /// sled, in the folder `index` of the real directory, whatever the [`Disk`] is.
-    Sled,
-    /// In memory, rebuilt with every start: for simulations and tests.
-    Memory,
-}
 
 /// Who runs the transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +50,8 @@ pub struct StoreOptions {
     pub probe: Arc<dyn Probe>,
     /// Gives a new journal its random name.
     pub entropy: Arc<dyn Entropy>,
-    /// The index.
-    pub index: IndexKind,
+    /// What keeps the index: in the folder `index` of the real directory, whatever the [`Disk`] is.
+    pub engine: Arc<dyn Engine>,
     /// Who runs transactions.
     pub threading: Threading,
     /// Whether every transaction runs twice, to find one that does something else when it runs again: for simulations.
@@ -66,9 +60,9 @@ pub struct StoreOptions {
     pub queue_max: usize,
     /// How many transactions one durable write takes at most.
     pub batch_max: usize,
-    /// What sled may keep in memory (bytes).
+    /// What the engine may keep in memory (bytes).
     pub cache_bytes: u64,
-    /// What is gathered in memory before it goes to sled (bytes).
+    /// What is gathered in memory before it goes to the engine (bytes).
     pub buffer_bytes: usize,
     /// By how much the journal is extended ahead of its use (bytes).
     pub preallocate_bytes: u64,
@@ -84,7 +78,7 @@ impl Default for StoreOptions {
             disk: Arc::new(FileDisk),
             probe: Arc::new(NoProbe),
             entropy: Arc::new(SystemEntropy),
-            index: IndexKind::Sled,
+            engine: Arc::new(SledEngine),
             threading: Threading::Thread,
             runs_twice: false,
             queue_max: limits::QUEUE_MAX_TRANSACTIONS,
@@ -104,7 +98,7 @@ impl StoreOptions {
         Self {
             disk: Arc::new(disk),
             entropy: Arc::new(SeededEntropy::new(seed)),
-            index: IndexKind::Memory,
+            engine: Arc::new(MemoryEngine),
             threading: Threading::Inline,
             runs_twice: true,
             preallocate_bytes: 64 * 1024,

@@ -9,7 +9,7 @@ use crate::index_buffered::BufferedIndex;
 use crate::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
 use crate::journal::Journal;
 use crate::limits::REBUILD_ROWS;
-use crate::options::{IndexKind, Progress, Stage, StoreOptions, Threading};
+use crate::options::{Progress, Stage, StoreOptions, Threading};
 use crate::probe;
 use crate::reader::{Checked, JOURNAL_NAME, Reader};
 use crate::record::decode_writes;
@@ -110,9 +110,9 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
     let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
-    let index: Arc<dyn Index> = match options.index {
-        IndexKind::Memory => index,
-        IndexKind::Sled => Arc::new(BufferedIndex::new(index, checked.head, options.buffer_bytes)),
+    let index: Arc<dyn Index> = match options.engine.is_durable() {
+        false => index,
+        true => Arc::new(BufferedIndex::new(index, checked.head, options.buffer_bytes)),
     };
     State::new(Left::Open, disk, checked.head).write(disk, dir)?;
     options.probe.reached(probe::AFTER_OPEN);

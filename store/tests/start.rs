@@ -10,11 +10,12 @@
 
 use farthing_store::disk::{Disk, MemoryDisk};
 use farthing_store::{
-    Damage, DamageKind, IndexFound, IndexKind, OpenReport, Reads, Store, StoreError, StoreOptions, Table,
-    Threading, verify,
+    Damage, DamageKind, IndexFound, MemoryEngine, OpenReport, Reads, SledEngine, Store, StoreError,
+    StoreOptions, Table, Threading, verify,
 };
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -47,7 +48,7 @@ impl Place {
 
     fn options(&self) -> StoreOptions {
         StoreOptions {
-            index: IndexKind::Sled,
+            engine: Arc::new(SledEngine),
             threading: Threading::Thread,
             ..StoreOptions::simulated(self.disk.clone(), self.seed)
         }
@@ -201,7 +202,7 @@ fn a_store_that_was_not_closed_is_verified_whole() {
     }
     place.open().unwrap().0.close().unwrap();
     let memory = StoreOptions {
-        index: IndexKind::Memory,
+        engine: Arc::new(MemoryEngine),
         ..place.options()
     };
     let (_, report) = Store::open(place.dir.path(), memory).unwrap();

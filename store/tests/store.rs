@@ -10,7 +10,7 @@
 use farthing_store::disk::MemoryDisk;
 use farthing_store::probe::{self, Probe};
 use farthing_store::{
-    DamageKind, IndexKind, Job, Reads, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
+    DamageKind, Job, Reads, Store, StoreError, StoreOptions, Table, Threading, Transaction, limits,
 };
 use std::ops::Bound;
 use std::path::Path;
@@ -379,75 +379,6 @@ fn a_row_of_another_type_and_reserved_keys_are_errors() {
             })
         ),
         "{big:?}"
-    );
-}
-
-#[tokio::test]
-async fn partitions_have_rows_of_their_own_in_one_journal() {
-    for kind in [IndexKind::Sled, IndexKind::Memory] {
-        let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions {
-            index: kind,
-            ..StoreOptions::default()
-        };
-        let (store, _) = Store::open(dir.path(), options).unwrap();
-        let parts = [
-            store.clone(),
-            store.partition(0),
-            store.partition(1),
-            store.partition(1).partition(7),
-        ];
-        for (times, part) in (1..).zip(&parts) {
-            for _ in 0..times {
-                part.transact([COUNTERS.key(&0)], increment).await.unwrap();
-            }
-            let note = format!("of {times}");
-            part.transact(Reads::none(), move |tx| NOTES.put(tx, &(times, [0; 32]), &note))
-                .await
-                .unwrap();
-        }
-        for (times, part) in (1..).zip(&parts) {
-            let view = part.view();
-            assert_eq!(COUNTERS.peek(&view, &0).unwrap(), Some(times));
-            let notes = NOTES.scan(&view, Bound::Unbounded, 10).unwrap();
-            assert_eq!(notes, [((times, [0; 32]), format!("of {times}"))]);
-            assert_eq!(
-                NOTES.scan(&view, Bound::Excluded(&(times, [0; 32])), 10).unwrap(),
-                []
-            );
-            assert_eq!(part.head(), store.head());
-        }
-        assert_eq!(store.head().sequence, 1 + 2 + 3 + 4 + 4);
-        parts[2]
-            .transact(Reads::none(), |tx| COUNTERS.delete(tx, &0))
-            .await
-            .unwrap();
-        assert_eq!(COUNTERS.peek(&parts[2].view(), &0).unwrap(), None);
-        assert_eq!(COUNTERS.peek(&parts[3].view(), &0).unwrap(), Some(4));
-        for part in parts.into_iter().skip(1) {
-            part.close().unwrap();
-        }
-        store.transact([COUNTERS.key(&0)], increment).await.unwrap();
-    }
-}
-
-#[test]
-fn no_key_reaches_out_of_its_partition() {
-    let store = inline(&MemoryDisk::new());
-    let part = store.partition(3);
-    let reserved =
-        |store: &Store, key: Vec<u8>| store.transact_blocking(Reads::none(), move |tx| tx.put(&key, vec![]));
-    for first in [0, 255] {
-        assert_eq!(reserved(&store, vec![first, 1]), Err(StoreError::ReservedKey));
-        assert_eq!(reserved(&part, vec![first, 1]), Err(StoreError::ReservedKey));
-        assert_eq!(part.view().get(&[first]), Err(StoreError::ReservedKey));
-        assert!(part.view().scan_prefix(&[first], None, 1).is_err());
-    }
-    assert_eq!(reserved(&part, vec![]), Err(StoreError::ReservedKey));
-    let long = reserved(&part, vec![1; limits::KEY_MAX_BYTES]);
-    assert!(
-        matches!(long, Err(StoreError::TooLong { what: "key", .. })),
-        "{long:?}"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Rows like those of coins, for the measurements beside this.
 
 use farthing_store::entropy::{Entropy, SystemEntropy};
-use farthing_store::{RowKey, StoreError, Table, Transaction};
+use farthing_store::{RowKey, StoreError, Table, Transaction, View};
 
 /// What stands for a coin's state: about 100 bytes.
 type Row = (u64, [u8; 32], [u8; 32], [u8; 32]);
@@ -18,6 +18,12 @@ pub(crate) fn random_key() -> [u8; 32] {
 /// What [`spend`] reads.
 pub(crate) fn spend_reads(key: [u8; 32]) -> RowKey {
     COINS.key(&([1; 32], key))
+}
+
+/// Whether a coin is spent, durably.
+#[allow(dead_code, reason = "not every example reads apart from transactions")]
+pub(crate) fn is_spent(view: &View, key: [u8; 32]) -> Result<bool, StoreError> {
+    Ok(COINS.peek(view, &([1; 32], key))?.is_some())
 }
 
 /// Writes a spent coin.
