@@ -18,7 +18,29 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// An open store. Clones share it. When the last one is dropped without [`Store::close`], what was
+/// An open store.
+///
+/// ```
+/// use farthing_store::{Store, StoreOptions, Table, disk::MemoryDisk};
+/// use std::path::Path;
+///
+/// const COUNTS: Table<u64, u64> = Table::new(1, "counts");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), farthing_store::StoreError> {
+/// let options = StoreOptions::simulated(MemoryDisk::new(), 1);
+/// let (store, _report) = Store::open(Path::new("/store"), options)?;
+/// let counted = store.transact([COUNTS.key(&7)], |tx| {
+///     let next = COUNTS.get(tx, &7)?.unwrap_or_default() + 1;
+///     COUNTS.put(tx, &7, &next)?;
+///     Ok(next)
+/// });
+/// assert_eq!(counted.await?, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Clones share it. When the last one is dropped without [`Store::close`], what was
 /// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
 #[derive(Clone)]
 pub struct Store {

@@ -28,6 +28,7 @@
 //! whole of it. There are no snapshots yet: it is one file that only grows, and a rebuild replays all of it (about
 //! 20 thousand rows a second).
 
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod background;

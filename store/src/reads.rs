@@ -13,7 +13,26 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::sync::Arc;
 
-/// The rows that a transaction reads, made of [keys](Table::key). A row that is only written is not declared.
+/// The rows that a transaction reads.
+///
+/// ```
+/// # use farthing_store::{Reads, Table};
+/// const NUMBERS: Table<String, u64> = Table::new(1, "numbers");
+/// const BALANCES: Table<u64, u64> = Table::new(2, "balances");
+///
+/// // A row whose key is known.
+/// let known = Reads::from([BALANCES.key(&7)]);
+///
+/// // A row whose key is in another row.
+/// let name = String::from("ann");
+/// let found = Reads::from([NUMBERS.key(&name)]).then(move |rows| {
+///     let number = rows.get(&NUMBERS, &name)?;
+///     Ok(number.map(|number| BALANCES.key(&number)).into_iter().collect())
+/// });
+/// # drop((known, found));
+/// ```
+///
+/// They are made of [keys](Table::key). A row that is only written is not declared.
 #[derive(Default)]
 pub struct Reads {
     first: Vec<RowKey>,

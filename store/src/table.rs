@@ -11,6 +11,23 @@ use std::marker::PhantomData;
 use std::ops::Bound;
 
 /// A table: keys of type `K`, values of type `V`, told from other tables by one byte.
+///
+/// ```
+/// # use farthing_store::{Reads, Store, StoreOptions, Table, disk::MemoryDisk};
+/// # use std::{ops::Bound, path::Path};
+/// /// Prices, by shop and item.
+/// const PRICES: Table<(u64, String), u64> = Table::new(1, "prices");
+///
+/// # let options = StoreOptions::simulated(MemoryDisk::new(), 1);
+/// # let (store, _report) = Store::open(Path::new("/store"), options)?;
+/// store.transact_blocking(Reads::none(), |tx| {
+///     PRICES.put(tx, &(1, "tea".into()), &3)?;
+///     PRICES.put(tx, &(2, "tea".into()), &4)
+/// })?;
+/// let of_shop = PRICES.scan_under(&store.view(), &2u64, Bound::Unbounded, 10)?;
+/// assert_eq!(of_shop, [((2, "tea".into()), 4)]);
+/// # Ok::<(), farthing_store::StoreError>(())
+/// ```
 pub struct Table<K, V> {
     prefix: u8,
     name: &'static str,
