@@ -250,101 +250,69 @@ impl Teller {
     }
 
     fn done(&mut self, ms: u64, deed: &Deed) {
-        let line = |asker: Party, server: RoleName| format!("between the {} and the {server}", called(asker));
-        let (kind, of, label, text) = match deed {
-            Deed::Runs(command) => (
-                Kind::Command,
-                Party::Wallet,
-                command.clone(),
-                format!("the customer types {command}"),
-            ),
-            Deed::Ends(how) => (
-                Kind::Command,
-                Party::Wallet,
-                String::new(),
-                format!("the command ends: {how}"),
-            ),
-            Deed::Killed(of) => (
-                Kind::Fault,
-                *of,
-                "killed".into(),
-                format!("the {} is killed (SIGKILL)", called(*of)),
-            ),
-            Deed::Restarted(of) => (
-                Kind::Mended,
-                *of,
-                "restarted".into(),
-                format!("the {} is started again", called(*of)),
-            ),
-            Deed::Frozen(of) => (
-                Kind::Fault,
-                *of,
-                "frozen".into(),
-                format!("the {} is frozen (SIGSTOP)", called(*of)),
-            ),
-            Deed::Thawed(of) => (
-                Kind::Mended,
-                *of,
-                "goes on".into(),
-                format!("the {} goes on (SIGCONT)", called(*of)),
-            ),
-            Deed::Cut(asker, server, way) => {
-                let (of, from) = match way {
-                    Way::ToServer => (*asker, called(*asker)),
-                    Way::ToClient => (Party::Node(*server), server.as_str()),
-                };
-                let text = format!(
-                    "from now on what the {from} says is lost {}",
-                    line(*asker, *server)
-                );
-                (Kind::Fault, of, "line cut".into(), text)
-            }
-            Deed::Lossy(asker, server) => (
-                Kind::Fault,
-                *asker,
-                "lossy line".into(),
-                format!(
-                    "from now on 30 % of the datagrams {} are lost",
-                    line(*asker, *server)
-                ),
-            ),
-            Deed::Healed(asker, server) => (
-                Kind::Mended,
-                *asker,
-                "line healed".into(),
-                format!("nothing is lost any more {}", line(*asker, *server)),
-            ),
-            Deed::KeptBack(of) => (
-                Kind::Fault,
-                *of,
-                "kept back".into(),
-                format!("the {} does not look at it yet", called(*of)),
-            ),
-            Deed::LetGo(of) => (
-                Kind::Mended,
-                *of,
-                "looked at".into(),
-                format!("the {} looks at what was kept back", called(*of)),
-            ),
-            Deed::DiskFull(of) => (
-                Kind::Fault,
-                *of,
-                "disk full".into(),
-                format!("there is no room on the disk of the {}", called(*of)),
-            ),
-            Deed::DiskFree(of) => (
-                Kind::Mended,
-                *of,
-                "disk free".into(),
-                format!("there is room again for the {}", called(*of)),
-            ),
-            Deed::Failed(why) => (Kind::Fault, Party::Wallet, "failed".into(), why.clone()),
-        };
+        let (kind, of, label, text) = told(deed);
         if let Deed::Killed(dead) = deed {
             self.bury(*dead);
         }
         self.step(ms, kind, of, &label, text);
     }
+}
+
+/// What kind of thing was done, to whom, in a word or two, and in a sentence.
+fn told(deed: &Deed) -> (Kind, Party, String, String) {
+    let the = |kind: Kind, of: &Party, label: &str, does: &str| {
+        (kind, *of, label.to_owned(), format!("the {} {does}", called(*of)))
+    };
+    match deed {
+        Deed::Runs(command) => {
+            let text = format!("the customer types {command}");
+            (Kind::Command, Party::Wallet, command.clone(), text)
+        }
+        Deed::Ends(how) => {
+            let text = format!("the command ends: {how}");
+            (Kind::Command, Party::Wallet, String::new(), text)
+        }
+        Deed::Killed(of) => the(Kind::Fault, of, "killed", "is killed (SIGKILL)"),
+        Deed::Restarted(of) => the(Kind::Mended, of, "restarted", "is started again"),
+        Deed::Frozen(of) => the(Kind::Fault, of, "frozen", "is frozen (SIGSTOP)"),
+        Deed::Thawed(of) => the(Kind::Mended, of, "goes on", "goes on (SIGCONT)"),
+        Deed::Cut(asker, server, way) => told_of_cut(*asker, *server, *way),
+        Deed::Lossy(asker, server) => {
+            let line = line(*asker, *server);
+            let text = format!("from now on 30 % of the datagrams {line} are lost");
+            (Kind::Fault, *asker, "lossy line".into(), text)
+        }
+        Deed::Healed(asker, server) => {
+            let text = format!("nothing is lost any more {}", line(*asker, *server));
+            (Kind::Mended, *asker, "line healed".into(), text)
+        }
+        Deed::KeptBack(of) => the(Kind::Fault, of, "kept back", "does not look at it yet"),
+        Deed::LetGo(of) => the(Kind::Mended, of, "looked at", "looks at what was kept back"),
+        Deed::DiskFull(of) => {
+            let text = format!("there is no room on the disk of the {}", called(*of));
+            (Kind::Fault, *of, "disk full".into(), text)
+        }
+        Deed::DiskFree(of) => {
+            let text = format!("there is room again for the {}", called(*of));
+            (Kind::Mended, *of, "disk free".into(), text)
+        }
+        Deed::Failed(why) => (Kind::Fault, Party::Wallet, "failed".into(), why.clone()),
+    }
+}
+
+/// The same of a line that is cut in one direction.
+fn told_of_cut(asker: Party, server: RoleName, way: Way) -> (Kind, Party, String, String) {
+    let (of, from) = match way {
+        Way::ToServer => (asker, called(asker)),
+        Way::ToClient => (Party::Node(server), server.as_str()),
+    };
+    let line = line(asker, server);
+    let text = format!("from now on what the {from} says is lost {line}");
+    (Kind::Fault, of, "line cut".into(), text)
+}
+
+fn line(asker: Party, server: RoleName) -> String {
+    format!("between the {} and the {server}", called(asker))
 }
 
 #[cfg(test)]

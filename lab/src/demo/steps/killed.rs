@@ -91,53 +91,8 @@ pub async fn merchant(world: &World, bob: &Customer, report: &mut Report) -> Res
         "The merchant dies before he releases the key; the customer cancels",
     );
     let (goods, before) = (&world.goods, Before::of(world, bob).await?);
-    bob.script.forget();
-    let number = bob.begin(world, goods).await?;
-    let killer = world.merchant.killer();
-    bob.script.once(Moment::Answered("hold"), move || {
-        killer.kill();
-    });
-    lose_once_held(world, bob, number, &before).await?;
-    report.line(
-        Label::Sent,
-        format!(
-            "bob put every coin he has, worth {}, to a purchase; they were held",
-            goods.price
-        ),
-    );
-    must(!world.merchant.is_running(), || {
-        "the merchant is still running".into()
-    })?;
-    report.line(Label::Lost, "the merchant: SIGKILL before he was handed the hold");
-    report.line(
-        Label::Books,
-        format!("the bank holds {}; nothing is decided", goods.price),
-    );
-
-    let old = coin_keys(bob, |_| true)?;
-    bob.cancel(number).await?;
-    let status = bob.status(number)?;
-    let outcome = world
-        .decision(bob, number)
-        .await?
-        .map(|decided| decided.outcome)
-        .unwrap_or_default();
-    must(status == "aborted" && outcome == "aborted", || {
-        format!("the cancelled purchase is `{status}` to bob and `{outcome}` to the escrow")
-    })?;
-    must_be("bob's wallet after the abort", bob.worth()?, before.worth)?;
-    let fresh = coin_keys(bob, |row| row.status == CoinStatus::Available)?;
-    must(old.is_disjoint(&fresh), || {
-        "a released coin was not exchanged before it was used again".into()
-    })?;
-    report.line(
-        Label::Wallet,
-        format!(
-            "bob cancelled: the escrow signed an abort, the bank released his coins, and he exchanged them for {} \
-             that nothing links to the old",
-            count(fresh.len(), "fresh coin"),
-        ),
-    );
+    let number = kill_merchant(world, bob, &before, report).await?;
+    let fresh = take_coins_back(world, bob, number, &before, report).await?;
 
     world.merchant.restart().await?;
     let again = bob.begin(world, goods).await?;
@@ -171,6 +126,74 @@ pub async fn merchant(world: &World, bob: &Customer, report: &mut Report) -> Res
         }),
     });
     Ok(())
+}
+
+/// Kills the merchant once the coins of a purchase are held, and returns its number.
+async fn kill_merchant(
+    world: &World,
+    bob: &Customer,
+    before: &Before,
+    report: &mut Report,
+) -> Result<u64, DemoError> {
+    let goods = &world.goods;
+    bob.script.forget();
+    let number = bob.begin(world, goods).await?;
+    let killer = world.merchant.killer();
+    bob.script.once(Moment::Answered("hold"), move || {
+        killer.kill();
+    });
+    lose_once_held(world, bob, number, before).await?;
+    report.line(
+        Label::Sent,
+        format!(
+            "bob put every coin he has, worth {}, to a purchase; they were held",
+            goods.price
+        ),
+    );
+    must(!world.merchant.is_running(), || {
+        "the merchant is still running".into()
+    })?;
+    report.line(Label::Lost, "the merchant: SIGKILL before he was handed the hold");
+    report.line(
+        Label::Books,
+        format!("the bank holds {}; nothing is decided", goods.price),
+    );
+    Ok(number)
+}
+
+/// Cancels the purchase; its coins are exchanged for fresh ones, whose keys are returned.
+async fn take_coins_back(
+    world: &World,
+    bob: &Customer,
+    number: u64,
+    before: &Before,
+    report: &mut Report,
+) -> Result<BTreeSet<PublicKey>, DemoError> {
+    let old = coin_keys(bob, |_| true)?;
+    bob.cancel(number).await?;
+    let status = bob.status(number)?;
+    let outcome = world
+        .decision(bob, number)
+        .await?
+        .map(|decided| decided.outcome)
+        .unwrap_or_default();
+    must(status == "aborted" && outcome == "aborted", || {
+        format!("the cancelled purchase is `{status}` to bob and `{outcome}` to the escrow")
+    })?;
+    must_be("bob's wallet after the abort", bob.worth()?, before.worth)?;
+    let fresh = coin_keys(bob, |row| row.status == CoinStatus::Available)?;
+    must(old.is_disjoint(&fresh), || {
+        "a released coin was not exchanged before it was used again".into()
+    })?;
+    report.line(
+        Label::Wallet,
+        format!(
+            "bob cancelled: the escrow signed an abort, the bank released his coins, and he exchanged them for {} \
+             that nothing links to the old",
+            count(fresh.len(), "fresh coin"),
+        ),
+    );
+    Ok(fresh)
 }
 
 /// The keys of those of a customer's coins that `which` chooses.

@@ -91,20 +91,7 @@ pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Re
     alice.script.once(Moment::Answered("hold"), move || {
         lines.lose_answers_of(&RoleName::ALL)
     });
-    lose(
-        alice,
-        number,
-        "the escrow has committed and the merchant is credited",
-        || async {
-            let committed = world
-                .decision(alice, number)
-                .await?
-                .is_some_and(|it| it.outcome == "committed");
-            let credited = Some(world.credited().await?) == before.credited.checked_add(goods.price);
-            Ok(committed && credited)
-        },
-    )
-    .await?;
+    lose_once_credited(world, alice, number, &before).await?;
     report.line(
         Label::Sent,
         "alice's coins were held; she handed the hold to the merchant",
@@ -154,6 +141,25 @@ pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Re
     Ok(())
 }
 
+/// Carries a purchase on until the merchant is credited for it, which the customer does not hear of.
+async fn lose_once_credited(
+    world: &World,
+    alice: &Customer,
+    number: u64,
+    before: &Before,
+) -> Result<(), DemoError> {
+    let what = "the escrow has committed and the merchant is credited";
+    lose(alice, number, what, || async {
+        let committed = world
+            .decision(alice, number)
+            .await?
+            .is_some_and(|it| it.outcome == "committed");
+        let credited = Some(world.credited().await?) == before.credited.checked_add(world.goods.price);
+        Ok(committed && credited)
+    })
+    .await
+}
+
 /// The reply to a withdrawal is lost.
 ///
 /// # Errors
@@ -176,28 +182,7 @@ pub async fn reply_to_withdrawal(
     alice.script.once(Moment::Answered("withdraw, begin"), move || {
         lines.lose_answers_of(&[RoleName::Bank])
     });
-    match alice.wallet.withdraw(world.bank.card(), withdrawn).await {
-        Err(error) if error.is_silence() => {}
-        Err(error) => return Err(alice.failed(error)),
-        Ok(()) => {
-            return Err(DemoError::Broken(
-                "the withdrawal went on though its reply was lost".into(),
-            ));
-        }
-    }
-    let mut acted = false;
-    for _ in 0..LOSSES_MAX {
-        acted = seen_within(ACTED_TIMEOUT, || async {
-            Ok(world.books().await?.balance(&account) == debited)
-        })
-        .await?;
-        if acted {
-            break;
-        }
-        // The request itself did not get through: the machine is busy.
-        alice.wallet.resume().await.map_err(|error| alice.failed(error))?;
-    }
-    must(acted, || "the bank never debited the account".into())?;
+    withdraw_unheard(world, alice, withdrawn, debited).await?;
     let asked = alice.script.count(Moment::Asked("withdraw, finish"));
     report.line(
         Label::Sent,
@@ -239,4 +224,34 @@ pub async fn reply_to_withdrawal(
         }),
     });
     Ok(())
+}
+
+/// Withdraws until the account holds `debited`; the wallet hears nothing of that.
+async fn withdraw_unheard(
+    world: &World,
+    alice: &Customer,
+    withdrawn: Amount,
+    debited: Amount,
+) -> Result<(), DemoError> {
+    match alice.wallet.withdraw(world.bank.card(), withdrawn).await {
+        Err(error) if error.is_silence() => {}
+        Err(error) => return Err(alice.failed(error)),
+        Ok(()) => {
+            return Err(DemoError::Broken(
+                "the withdrawal went on though its reply was lost".into(),
+            ));
+        }
+    }
+    let account = alice.account()?;
+    for _ in 0..LOSSES_MAX {
+        let acted = seen_within(ACTED_TIMEOUT, || async {
+            Ok(world.books().await?.balance(&account) == debited)
+        });
+        if acted.await? {
+            return Ok(());
+        }
+        // The request itself did not get through: the machine is busy.
+        alice.wallet.resume().await.map_err(|error| alice.failed(error))?;
+    }
+    Err(DemoError::Broken("the bank never debited the account".into()))
 }

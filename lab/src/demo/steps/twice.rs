@@ -57,18 +57,7 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
             goods.price
         ),
     );
-    let (ended, other_ended) = tokio::join!(first.carry_on(one), second.carry_on(other));
-    ended?;
-    other_ended?;
-    let (winner, won, loser, lost) = match (first.status(one)?, second.status(other)?) {
-        ("committed", "aborted") => (first, one, second, other),
-        ("aborted", "committed") => (second, other, first, one),
-        (first, second) => {
-            return Err(DemoError::Broken(format!(
-                "one coin paid for two purchases: `{first}` and `{second}`"
-            )));
-        }
-    };
+    let ((winner, won), (loser, lost)) = race((first, one), (second, other)).await?;
     winner.must_have(won, goods)?;
     let row = loser.wallet.purchase(lost).map_err(|error| loser.failed(error))?;
     let refusal = row.refusal.unwrap_or_default();
@@ -89,16 +78,7 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
         Ok(Some(books.balance(&world.merchant_account)) == expected && books.held == Amount(0))
     })
     .await?;
-    let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
-    let proven = coins.iter().any(|coin| {
-        matches!(
-            coin.status,
-            CoinStatus::UsedElsewhere(_) | CoinStatus::HeldElsewhere(_)
-        )
-    });
-    must(proven, || {
-        "the refusal came without the coin's own signature for the other purchase".into()
-    })?;
+    must_be_proven(loser)?;
     let charged = before.charged(winner)?;
     must_be("what the coin paid", charged, goods.price)?;
     report.line(
@@ -121,6 +101,40 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
         facts: json!({ "refusal": refusal, "credited": amount(goods.price), "winner": winner.name }),
     });
     Ok(twins)
+}
+
+/// A customer with the number of a purchase of theirs.
+type Purchase<'c> = (&'c Customer, u64);
+
+/// Carries two purchases with one coin on at once. Returns which is committed, and which is aborted.
+async fn race<'c>(
+    (first, one): Purchase<'c>,
+    (second, other): Purchase<'c>,
+) -> Result<(Purchase<'c>, Purchase<'c>), DemoError> {
+    let (ended, other_ended) = tokio::join!(first.carry_on(one), second.carry_on(other));
+    ended?;
+    other_ended?;
+    match (first.status(one)?, second.status(other)?) {
+        ("committed", "aborted") => Ok(((first, one), (second, other))),
+        ("aborted", "committed") => Ok(((second, other), (first, one))),
+        (first, second) => Err(DemoError::Broken(format!(
+            "one coin paid for two purchases: `{first}` and `{second}`"
+        ))),
+    }
+}
+
+/// Checks that the refusal showed the coin's own signature for the other purchase.
+fn must_be_proven(loser: &Customer) -> Result<(), DemoError> {
+    let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
+    let proven = coins.iter().any(|coin| {
+        matches!(
+            coin.status,
+            CoinStatus::UsedElsewhere(_) | CoinStatus::HeldElsewhere(_)
+        )
+    });
+    must(proven, || {
+        "the refusal came without the coin's own signature for the other purchase".into()
+    })
 }
 
 /// Copies a wallet as anyone could copy a folder, and opens both.
