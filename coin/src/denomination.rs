@@ -5,16 +5,16 @@ use curve25519_dalek::scalar::Scalar;
 use serde::{Deserialize, Serialize};
 use zeroize::ZeroizeOnDrop;
 
-use crate::encoding::{Malformed, hex32, point};
+use crate::encoding::{Malformed, point};
+use crate::hex_bytes::bytes32;
 use crate::sign::PublicKey;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
-/// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
-/// and until when.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KeyId(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
-
-hex32!(KeyId);
+bytes32! {
+    /// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
+    /// and until when.
+    KeyId
+}
 
 /// A public key of the bank with everything that it stands for.
 ///

@@ -1,4 +1,4 @@
-//! Canonical decoding of points and scalars, and how 32 bytes look to people.
+//! Canonical decoding of points and scalars.
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -51,57 +51,3 @@ macro_rules! from_malformed {
     };
 }
 pub(crate) use from_malformed;
-
-/// The text is not 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "got {got_chars} characters that are not the expected 64 hexadecimal digits; copy the whole value again"
-)]
-pub struct ParseHexError {
-    /// How many bytes of text there were.
-    pub got_chars: usize,
-}
-
-/// Parses 64 hexadecimal digits of either case.
-pub(crate) fn parse_hex32(text: &str) -> Result<[u8; 32], ParseHexError> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseHexError {
-        got_chars: text.len(),
-    })?;
-    Ok(bytes)
-}
-
-/// Writes the first eight digits and an ellipsis: enough to tell values apart in a log.
-pub(crate) fn debug_hex32(name: &str, bytes: &[u8; 32], f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-    write!(f, "{name}(")?;
-    for byte in bytes.iter().take(4) {
-        write!(f, "{byte:02x}")?;
-    }
-    write!(f, "…)")
-}
-
-/// Gives a newtype of 32 bytes its hexadecimal `Display` and `FromStr` and a short `Debug`.
-macro_rules! hex32 {
-    ($name:ident) => {
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&hex::encode(self.0))
-            }
-        }
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                crate::encoding::debug_hex32(stringify!($name), &self.0, f)
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = crate::encoding::ParseHexError;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                crate::encoding::parse_hex32(text).map(Self)
-            }
-        }
-    };
-}
-pub(crate) use hex32;

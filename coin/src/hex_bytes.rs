@@ -11,12 +11,17 @@
 //! let tag: Tag = serde_json::from_str("[0, 255]").unwrap();
 //! assert_eq!(tag.0, [0, 255]);
 //! ```
+//!
+//! [`bytes32!`](crate::bytes32) defines types that are written so.
 
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{SerializeTuple, Serializer};
+
+#[doc(hidden)]
+pub use serde;
 
 /// Writes `bytes`.
 ///
@@ -74,6 +79,111 @@ impl<'de, const N: usize> Visitor<'de> for Bytes<N> {
         Ok(bytes)
     }
 }
+
+/// The text is not 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "got {got_chars} characters that are not the expected 64 hexadecimal digits; copy the whole value again"
+)]
+pub struct ParseHexError {
+    /// How many bytes of text there were.
+    pub got_chars: usize,
+}
+
+/// Reads 64 hexadecimal digits of either case.
+///
+/// # Errors
+/// When the text is something else.
+pub fn parse(text: &str) -> Result<[u8; 32], ParseHexError> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseHexError {
+        got_chars: text.len(),
+    })?;
+    Ok(bytes)
+}
+
+/// Writes all digits.
+///
+/// # Errors
+/// What the formatter says.
+pub fn display(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(&hex::encode(bytes))
+}
+
+/// Writes the first eight digits and an ellipsis: enough to tell values apart in a log.
+///
+/// # Errors
+/// What the formatter says.
+pub fn debug(name: &str, bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{name}(")?;
+    for byte in bytes.iter().take(4) {
+        write!(f, "{byte:02x}")?;
+    }
+    write!(f, "…)")
+}
+
+/// Defines an id, a key or a digest: 32 bytes of one meaning.
+///
+/// It is hex in text and in JSON, and its bytes alone in messages and rows. `Debug` shows the first digits.
+///
+/// ```
+/// farthing_coin::bytes32! {
+///     /// Names a parcel.
+///     ParcelId
+/// }
+///
+/// let parcel = ParcelId([0xab; 32]);
+/// assert_eq!(parcel.to_string(), "ab".repeat(32));
+/// assert_eq!("AB".repeat(32).parse(), Ok(parcel));
+/// assert_eq!(format!("{parcel:?}"), "ParcelId(abababab…)");
+/// assert_eq!(serde_json::to_value(parcel).unwrap(), "ab".repeat(32));
+/// ```
+#[macro_export]
+macro_rules! bytes32 {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 32]);
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                $crate::hex_bytes::display(&self.0, f)
+            }
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                $crate::hex_bytes::debug(stringify!($name), &self.0, f)
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::hex_bytes::ParseHexError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $crate::hex_bytes::parse(text).map(Self)
+            }
+        }
+
+        impl $crate::hex_bytes::serde::Serialize for $name {
+            fn serialize<S: $crate::hex_bytes::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                $crate::hex_bytes::serialize(&self.0, serializer)
+            }
+        }
+
+        impl<'de> $crate::hex_bytes::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::hex_bytes::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                $crate::hex_bytes::deserialize(deserializer).map(Self)
+            }
+        }
+    };
+}
+pub use bytes32;
 
 #[cfg(test)]
 mod tests {

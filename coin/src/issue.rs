@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::denomination::DenominationSecret;
-use crate::encoding::{self, fifth_power, from_malformed, hex32};
+use crate::encoding::{self, fifth_power, from_malformed};
 use crate::generators::commit;
+use crate::hex_bytes::bytes32;
 use crate::transcript::{TranscriptExt, label, start_secret};
 
 /// a, b and y of one issuing session. They live in memory only, and are wiped when they are dropped.
@@ -33,11 +34,10 @@ pub struct Commitment {
     pub b: [u8; 32],
 }
 
-/// The wallet's message: the blinded challenge c, an encoded scalar.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Challenge(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
-
-hex32!(Challenge);
+bytes32! {
+    /// The wallet's message: the blinded challenge c, an encoded scalar.
+    Challenge
+}
 
 /// The bank's second message, three encoded scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

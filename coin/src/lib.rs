@@ -52,8 +52,8 @@ pub use coin::{Coin, CoinError};
 pub use denomination::{Denomination, DenominationSecret, KeyId};
 pub use dleq::SharedPoint;
 pub use document::{Document, Signed};
-pub use encoding::ParseHexError;
 pub use generators::{generator_g, generator_h};
+pub use hex_bytes::ParseHexError;
 pub use issue::{Challenge, Commitment, IssueError, Nonces, Response};
 pub use keylist::{
     Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,

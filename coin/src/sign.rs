@@ -13,17 +13,17 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::encoding::{self, Malformed, from_malformed, hex32};
+use crate::encoding::{self, Malformed, from_malformed};
+use crate::hex_bytes::bytes32;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
-/// The encoding of a public key P = x G: of a node, an account, a purchase, or a coin.
-///
-/// Any 32 bytes are accepted here; that they encode a point other than the identity is checked by whoever uses
-/// the key, or by [`check`](PublicKey::check).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PublicKey(#[serde(with = "crate::hex_bytes")] pub [u8; 32]);
-
-hex32!(PublicKey);
+bytes32! {
+    /// The encoding of a public key P = x G: of a node, an account, a purchase, or a coin.
+    ///
+    /// Any 32 bytes are accepted here; that they encode a point other than the identity is checked by whoever uses
+    /// the key, or by [`check`](PublicKey::check).
+    PublicKey
+}
 
 /// A secret key: a scalar other than zero, with its public key. It is wiped when it is dropped.
 #[derive(ZeroizeOnDrop)]

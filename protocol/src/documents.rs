@@ -20,22 +20,10 @@ use farthing_coin::{
     Signed, Statement, Transcript, TranscriptExt, is_currency,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// A digest that names a purchase: the digest of its [`Terms`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PurchaseId(#[serde(with = "farthing_coin::hex_bytes")] pub [u8; 32]);
-
-impl fmt::Display for PurchaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for PurchaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PurchaseId({self})")
-    }
+farthing_coin::bytes32! {
+    /// A digest that names a purchase: the digest of its [`Terms`].
+    PurchaseId
 }
 
 /// Whether an offer can be bought once or by everyone who holds it.
