@@ -61,7 +61,7 @@ pub const REFUSED_EXCHANGES: Table<(PublicKey, [u8; 32]), u64> = Table::new(20, 
 pub fn input_set(coins: &[Coin]) -> [u8; 32] {
     let mut coins = coins.to_vec();
     coins.sort_by_key(|coin| (coin.key_id, coin.public));
-    coins_digest(&coins)
+    coins_digest(&coins).0
 }
 
 /// Purchases, by number.

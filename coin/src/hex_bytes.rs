@@ -165,6 +165,18 @@ macro_rules! bytes32 {
             }
         }
 
+        impl From<[u8; 32]> for $name {
+            fn from(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+        }
+
+        impl AsRef<[u8]> for $name {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+
         impl $crate::hex_bytes::serde::Serialize for $name {
             fn serialize<S: $crate::hex_bytes::serde::Serializer>(
                 &self,

@@ -3,6 +3,7 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
+use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     decision::Decision,
     documents::{BankHold, Contract, PurchaseId, Settled},
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const DECISIONS: Table<[u8; 32], Decision> = Table::new(1, "decisions");
 
 /// Which purchase has an offer that was for one sale only, by merchant and sale id.
-pub const SINGLE_SALES: Table<(PublicKey, [u8; 32]), PurchaseId> = Table::new(2, "single sales");
+pub const SINGLE_SALES: Table<(PublicKey, SaleId), PurchaseId> = Table::new(2, "single sales");
 
 /// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision, unless it is a
 /// cancel at a bank whose card is not here.

@@ -9,6 +9,7 @@
 mod support;
 
 use farthing_coin::{SignatureError, Signed};
+use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     decide::ReleaseRequest,
     decision::Outcome,
@@ -45,7 +46,7 @@ const BAD: [Bad; 15] = [
     ),
     (
         "another sale's offer",
-        |world, it, _| reoffer(world, it, |offer| offer.sale_id = [7; 32]),
+        |world, it, _| reoffer(world, it, |offer| offer.sale_id = SaleId([7; 32])),
         || misfit("private part"),
     ),
     (

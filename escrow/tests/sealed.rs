@@ -9,6 +9,7 @@
 mod support;
 
 use farthing_coin::{Document, SecretKey, Signed};
+use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     contract::check_hold,
     decision::Outcome,
@@ -180,18 +181,18 @@ async fn a_sealed_key_belongs_to_every_other_field_of_its_offer() {
     let offer = sealing(&world, &goods_key());
     let changes: [fn(&mut Offer); 20] = [
         |o| o.merchant = secret_key(5).public(),
-        |o| o.sale_id[0] ^= 1,
-        |o| o.item_id[0] ^= 1,
+        |o| o.sale_id.0[0] ^= 1,
+        |o| o.item_id.0[0] ^= 1,
         |o| o.title.push('!'),
         |o| o.description.push('!'),
         |o| o.media_type.push('!'),
         |o| o.size_bytes += 1,
         |o| o.encrypted_bytes += 1,
-        |o| o.goods_digest[0] ^= 1,
-        |o| o.encrypted_digest[0] ^= 1,
+        |o| o.goods_digest.0[0] ^= 1,
+        |o| o.encrypted_digest.0[0] ^= 1,
         |o| o.wrapped_key.body[0] ^= 1,
         |o| o.wrapped_key.tag[0] ^= 1,
-        |o| o.key_commitment[0] ^= 1,
+        |o| o.key_commitment.0[0] ^= 1,
         |o| o.price.0 += 1,
         |o| o.currency.push('!'),
         |o| o.escrows[0] = secret_key(5).public(),
@@ -276,7 +277,7 @@ async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
     let mut sold = Vec::new();
     for number in 0..=SALES_PAGE_MAX as u8 {
         let mut offer = world.offer(24);
-        offer.sale_id = [number; 32];
+        offer.sale_id = SaleId([number; 32]);
         offer.wrapped_key = wrap(&goods_key(), &offer.sale_id, &ContentKey::from_bytes([5; 32])).unwrap();
         let context = offer.sealing_context();
         let sealed_key = OfferedKey::seal(&secret_key(77), &world.escrow.here(), &context, &goods_key());

@@ -1,6 +1,7 @@
 //! One purchase and those who take part in it.
 
 use farthing_coin::{Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
 use farthing_protocol::documents::{
     AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms, coins_digest,
     note_digest,
@@ -89,15 +90,15 @@ pub fn contract() -> Contract {
     let payment = payment();
     let mut offer = Offer {
         merchant,
-        sale_id: [7; 32],
-        item_id: [8; 32],
+        sale_id: SaleId([7; 32]),
+        item_id: ItemId([8; 32]),
         title: "A song".into(),
         description: String::new(),
         media_type: "audio/flac".into(),
         size_bytes: 5,
         encrypted_bytes: 53,
-        goods_digest: [1; 32],
-        encrypted_digest: [2; 32],
+        goods_digest: GoodsDigest([1; 32]),
+        encrypted_digest: EncryptedDigest([2; 32]),
         wrapped_key: wrap(&goods_key(), &[7; 32], &ContentKey::from_bytes([5; 32])).expect("it wraps"),
         key_commitment: commit_goods_key(&goods_key()),
         price: Amount(4),
@@ -125,7 +126,7 @@ pub fn contract() -> Contract {
         deadline_ms: DEADLINE_MS,
         coins_digest: coins_digest(&payment.coins),
         purchase_key: key(9).public(),
-        private_digest: farthing_coin::Document::digest(&offer),
+        private_digest: OfferDigest(farthing_coin::Document::digest(&offer)),
         note_digest: note_digest(&payment.note_id, &payment.note),
     };
     let signature = by_purchase_key(&terms, PurchaseKeyUse::Agree);

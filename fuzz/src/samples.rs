@@ -7,6 +7,7 @@ use farthing_coin::{PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_store::disk::MemoryDisk;
 use farthing_store::{Reads, Store, StoreOptions, Table};
+use farthing_protocol::ids::{EncryptedDigest, ItemId};
 use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };
@@ -195,13 +196,13 @@ pub fn merchant_request() -> Vec<Vec<u8>> {
     let all = [
         MerchantRequest::Catalog(CatalogRequest { after: Some([1; 32]) }),
         MerchantRequest::Offer(OfferRequest {
-            item_id: [8; 32],
+            item_id: ItemId([8; 32]),
             bank,
             escrow,
         }),
         MerchantRequest::Piece(PieceRequest {
-            item_id: [8; 32],
-            encrypted_digest: [2; 32],
+            item_id: ItemId([8; 32]),
+            encrypted_digest: EncryptedDigest([2; 32]),
             offset: 9,
         }),
         MerchantRequest::Deliver(DeliverRequest {

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
 use farthing_protocol::evidence::Papers;
-use farthing_store::{Store, StoreError, Table, View};
+use farthing_protocol::ids::ItemId;
+use farthing_store::{Key, Store, StoreError, Table, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::ops::Bound;
@@ -134,7 +135,7 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
 
 fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value, String> {
     item.check()?;
-    let id = parse_id(item_id)?;
+    let id = ItemId(parse_id(item_id)?);
     let on_shelf = shelf
         .encrypted_bytes(&id)
         .map_err(|e| format!("the goods are not on the shelf: {e}"))?;
@@ -214,13 +215,13 @@ fn evidence(sale: Sale) -> Result<Papers, String> {
 }
 
 /// A page of a table, each row as `line` shows it.
-fn page<V: Serialize + DeserializeOwned>(
-    table: &Table<[u8; 32], V>,
+fn page<K: Key + From<[u8; 32]>, V: Serialize + DeserializeOwned>(
+    table: &Table<K, V>,
     view: &View,
     after: Option<&str>,
-    line: impl Fn(&[u8; 32], &V) -> Value,
+    line: impl Fn(&K, &V) -> Value,
 ) -> Result<Value, String> {
-    let after = after.map(parse_id).transpose()?;
+    let after = after.map(parse_id).transpose()?.map(K::from);
     let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
     let rows = table
         .scan(view, from, LINES_PAGE_MAX + 1)
@@ -235,12 +236,12 @@ fn page<V: Serialize + DeserializeOwned>(
 }
 
 /// The one row whose key begins with `prefix` (hex).
-fn find<V: Serialize + DeserializeOwned>(
-    table: &Table<[u8; 32], V>,
+fn find<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
+    table: &Table<K, V>,
     view: &View,
     prefix: &str,
     what: &str,
-) -> Result<([u8; 32], V), String> {
+) -> Result<(K, V), String> {
     let prefix = prefix.to_ascii_lowercase();
     if prefix.len() < PREFIX_MIN_CHARS || prefix.len() > 64 || !prefix.bytes().all(|b| b.is_ascii_hexdigit())
     {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use farthing_node::card::RoleName;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
+use farthing_protocol::ids::ItemId;
 use farthing_store::StoreError;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl Merchant {
     pub async fn tidy(&self) -> std::io::Result<usize> {
         let failed = |e: StoreError| std::io::Error::other(e.to_string());
         let now_ms = self.clock.now_ms();
-        let mut last: Option<[u8; 32]> = None;
+        let mut last: Option<ItemId> = None;
         loop {
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let page = WITHDRAWN
@@ -110,7 +111,7 @@ impl Merchant {
         }
         let (shelf, view) = (self.shelf.clone(), self.store.view());
         // A row that cannot be read may be there: its file stays.
-        let is_known = move |item_id: &[u8; 32]| {
+        let is_known = move |item_id: &ItemId| {
             !matches!(
                 (ITEMS.peek(&view, item_id), WITHDRAWN.peek(&view, item_id)),
                 (Ok(None), Ok(None))

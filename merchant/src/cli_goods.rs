@@ -11,6 +11,7 @@ use farthing_node::operator::{Directory, Report, all_pages};
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::Shown;
 use farthing_protocol::goods::{GoodsSummary, SALT_BYTES};
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId};
 use farthing_protocol::money::Amount;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -116,8 +117,8 @@ async fn add(args: AddArgs) -> Result<Report> {
         summary: GoodsSummary {
             size_bytes: 0,
             encrypted_bytes: 0,
-            digest: [0; 32],
-            encrypted_digest: [0; 32],
+            digest: GoodsDigest([0; 32]),
+            encrypted_digest: EncryptedDigest([0; 32]),
         },
         file_name: file_name.to_string_lossy().into_owned(),
         sealed: args.sealed,
@@ -128,7 +129,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     SystemEntropy.fill(&mut item_id);
     let shelf = Shelf::open(&args.dir)?;
     // Kept until the row is there, so that nobody tidies the file away.
-    let shelved = encrypt(&shelf, &secret, &item_id, &args.file)?;
+    let shelved = encrypt(&shelf, &secret, &ItemId(item_id), &args.file)?;
     item.summary = shelved.summary;
     let request = AdminRequest::GoodsAdd {
         item_id: hex::encode(item_id),
@@ -140,7 +141,7 @@ async fn add(args: AddArgs) -> Result<Report> {
         Ok(json) => json,
         Err(error) => {
             // What cannot be removed now is found by the next tidying up.
-            let _left = shelf.remove(&item_id);
+            let _left = shelf.remove(&ItemId(item_id));
             return Err(error.into());
         }
     };
@@ -155,7 +156,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     Ok(Report::new(text, json))
 }
 
-fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &[u8; 32], path: &Path) -> Result<Shelved> {
+fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path) -> Result<Shelved> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

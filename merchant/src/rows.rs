@@ -2,6 +2,7 @@
 
 use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     decision::Committed,
     documents::{Abort, Contract, Hold, Settled},
@@ -14,10 +15,10 @@ use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
 /// What is for sale, by item id.
-pub const ITEMS: Table<[u8; 32], Item> = Table::new(1, "items");
+pub const ITEMS: Table<ItemId, Item> = Table::new(1, "items");
 
 /// What is no longer for sale, but served to those who hold offers for it, by item id.
-pub const WITHDRAWN: Table<[u8; 32], Withdrawn> = Table::new(2, "withdrawn items");
+pub const WITHDRAWN: Table<ItemId, Withdrawn> = Table::new(2, "withdrawn items");
 
 /// The sales that customers have brought a hold for, or that an escrow has committed on a sealed offer, by purchase id.
 pub const SALES: Table<[u8; 32], Sale> = Table::new(3, "sales");
@@ -80,7 +81,7 @@ impl Item {
     }
 
     /// The item as customers see it.
-    pub fn for_catalog(&self, item_id: [u8; 32]) -> CatalogItem {
+    pub fn for_catalog(&self, item_id: ItemId) -> CatalogItem {
         CatalogItem {
             item_id,
             title: self.title.clone(),

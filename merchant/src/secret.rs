@@ -2,6 +2,7 @@
 
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
 use farthing_node::home::files;
+use farthing_protocol::ids::{ItemId, SaleId};
 use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
     seal::{derive_content_key, derive_ephemeral, derive_goods_key},
@@ -103,17 +104,17 @@ impl MerchantSecret {
     }
 
     /// The key of one sale.
-    pub fn goods_key(&self, sale_id: &[u8; 32]) -> GoodsKey {
+    pub fn goods_key(&self, sale_id: &SaleId) -> GoodsKey {
         derive_goods_key(&self.0, sale_id)
     }
 
     /// The key that the goods key of one sale is sealed with, in an offer.
-    pub fn ephemeral(&self, sale_id: &[u8; 32]) -> SecretKey {
-        derive_ephemeral(&self.0, sale_id)
+    pub fn ephemeral(&self, sale_id: &SaleId) -> SecretKey {
+        derive_ephemeral(&self.0, &sale_id.0)
     }
 
     /// The key that an item's goods are encrypted under.
-    pub fn content_key(&self, item_id: &[u8; 32]) -> ContentKey {
+    pub fn content_key(&self, item_id: &ItemId) -> ContentKey {
         derive_content_key(&self.0, item_id)
     }
 
@@ -145,7 +146,10 @@ mod tests {
         secret.save(dir.path()).unwrap();
         let again = MerchantSecret::load(dir.path()).unwrap();
         assert_eq!(again.account_key().public(), secret.account_key().public());
-        assert_eq!(again.goods_key(&[1; 32]), secret.goods_key(&[1; 32]));
+        assert_eq!(
+            again.goods_key(&SaleId([1; 32])),
+            secret.goods_key(&SaleId([1; 32]))
+        );
         assert!(secret.save(dir.path()).is_err(), "it is never overwritten");
 
         let path = dir.path().join(SECRET_FILE);

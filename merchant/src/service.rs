@@ -9,6 +9,7 @@ use farthing_coin::Signed;
 use farthing_node::call::{CallError, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
+use farthing_protocol::ids::{ItemId, SaleId};
 use farthing_protocol::{
     api::{MerchantRequest, encode_reply},
     decide::ReleaseRequest,
@@ -89,8 +90,8 @@ impl Merchant {
         if book.list().currency != item.currency {
             return Err(not_accepted("bank: its currency is another").into());
         }
-        let mut sale_id = [0; 32];
-        self.entropy.fill(&mut sale_id);
+        let mut sale_id = SaleId([0; 32]);
+        self.entropy.fill(&mut sale_id.0);
         let bank = AcceptedBank {
             bank: request.bank,
             account: self.account,
@@ -109,7 +110,7 @@ impl Merchant {
         &self,
         request: &OfferRequest,
         item: Item,
-        sale_id: [u8; 32],
+        sale_id: SaleId,
         bank: AcceptedBank,
     ) -> Result<Signed<Offer>, Refusal> {
         let now_ms = self.clock.now_ms();
@@ -166,7 +167,7 @@ impl Merchant {
     }
 
     /// Encrypted goods from `offset` on, at most a piece of them.
-    async fn read_shelf(&self, item_id: [u8; 32], offset: u64, left: u64) -> Result<Vec<u8>, Refusal> {
+    async fn read_shelf(&self, item_id: ItemId, offset: u64, left: u64) -> Result<Vec<u8>, Refusal> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(GOODS_PIECE_BYTES);
         let shelf = self.shelf.clone();
         match tokio::task::spawn_blocking(move || shelf.read(&item_id, offset, length)).await {
@@ -177,7 +178,7 @@ impl Merchant {
     }
 
     /// An item that is for sale, or was and is still served.
-    fn served_item(&self, item_id: &[u8; 32]) -> Result<Option<Item>, Refusal> {
+    fn served_item(&self, item_id: &ItemId) -> Result<Option<Item>, Refusal> {
         let view = self.store.view();
         let item = ITEMS.peek(&view, item_id).map_err(|e| unavailable(&e))?;
         if item.is_some() {

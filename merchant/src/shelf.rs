@@ -5,6 +5,7 @@
 
 use farthing_node::home::files;
 use farthing_protocol::goods::{ContentKey, Encryptor, GoodsError, GoodsSummary, SALT_BYTES};
+use farthing_protocol::ids::ItemId;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -48,7 +49,7 @@ impl Shelf {
         Ok(Self { dir })
     }
 
-    fn path(&self, item_id: &[u8; 32], ending: &str) -> PathBuf {
+    fn path(&self, item_id: &ItemId, ending: &str) -> PathBuf {
         self.dir.join(format!("{}.{ending}", hex::encode(item_id)))
     }
 
@@ -59,7 +60,7 @@ impl Shelf {
     /// What the operating system says; a file that was begun is removed.
     pub fn add(
         &self,
-        item_id: &[u8; 32],
+        item_id: &ItemId,
         key: &ContentKey,
         salt: [u8; SALT_BYTES],
         goods: &mut impl Read,
@@ -90,7 +91,7 @@ impl Shelf {
     ///
     /// # Errors
     /// `NotFound` when they are not on the shelf.
-    pub fn encrypted_bytes(&self, item_id: &[u8; 32]) -> io::Result<u64> {
+    pub fn encrypted_bytes(&self, item_id: &ItemId) -> io::Result<u64> {
         Ok(fs::metadata(self.path(item_id, SEALED))?.len())
     }
 
@@ -98,7 +99,7 @@ impl Shelf {
     ///
     /// # Errors
     /// What the operating system says; `UnexpectedEof` when there are fewer.
-    pub fn read(&self, item_id: &[u8; 32], offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    pub fn read(&self, item_id: &ItemId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut piece = vec![0; length];
         File::open(self.path(item_id, SEALED))?.read_exact_at(&mut piece, offset)?;
         Ok(piece)
@@ -108,7 +109,7 @@ impl Shelf {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn remove(&self, item_id: &[u8; 32]) -> io::Result<()> {
+    pub fn remove(&self, item_id: &ItemId) -> io::Result<()> {
         match fs::remove_file(self.path(item_id, SEALED)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
@@ -120,7 +121,7 @@ impl Shelf {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn tidy(&self, is_known: impl Fn(&[u8; 32]) -> bool) -> io::Result<usize> {
+    pub fn tidy(&self, is_known: impl Fn(&ItemId) -> bool) -> io::Result<usize> {
         let mut removed = 0;
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
@@ -140,13 +141,12 @@ impl Shelf {
 }
 
 /// The item id and the ending in a file's name; `None` for files that are not the shelf's.
-fn parse_name(path: &Path) -> Option<([u8; 32], &str)> {
+fn parse_name(path: &Path) -> Option<(ItemId, &str)> {
     let ending = path.extension()?.to_str()?;
     if ending != SEALED && ending != PART {
         return None;
     }
-    let mut item_id = [0; 32];
-    hex::decode_to_slice(path.file_stem()?.to_str()?, &mut item_id).ok()?;
+    let item_id = path.file_stem()?.to_str()?.parse().ok()?;
     Some((item_id, ending))
 }
 
@@ -203,23 +203,31 @@ mod tests {
         let mut seen = 0;
         let key = ContentKey::from_bytes([1; 32]);
         let shelved = shelf
-            .add(&ID, &key, [2; SALT_BYTES], &mut goods.as_slice(), |done| {
-                seen = done
-            })
+            .add(
+                &ItemId(ID),
+                &key,
+                [2; SALT_BYTES],
+                &mut goods.as_slice(),
+                |done| seen = done,
+            )
             .unwrap();
         assert_eq!(seen, goods.len() as u64);
         assert_eq!(
-            shelf.encrypted_bytes(&ID).unwrap(),
+            shelf.encrypted_bytes(&ItemId(ID)).unwrap(),
             shelved.summary.encrypted_bytes
         );
-        assert!(shelf.read(&ID, shelved.summary.encrypted_bytes, 1).is_err());
+        assert!(
+            shelf
+                .read(&ItemId(ID), shelved.summary.encrypted_bytes, 1)
+                .is_err()
+        );
 
         assert_eq!(shelf.tidy(|_| false).unwrap(), 0, "it is still being added");
         drop(shelved);
-        assert_eq!(shelf.tidy(|id| *id == ID).unwrap(), 0, "its row is there");
-        fs::write(shelf.path(&[4; 32], PART), b"half").unwrap();
+        assert_eq!(shelf.tidy(|id| *id == ItemId(ID)).unwrap(), 0, "its row is there");
+        fs::write(shelf.path(&ItemId([4; 32]), PART), b"half").unwrap();
         fs::write(shelf.dir.join("notes.txt"), b"not ours").unwrap();
-        assert_eq!(shelf.tidy(|id| *id == ID).unwrap(), 1);
+        assert_eq!(shelf.tidy(|id| *id == ItemId(ID)).unwrap(), 1);
         assert_eq!(names(&shelf), 2);
         assert_eq!(shelf.tidy(|_| false).unwrap(), 1);
         assert_eq!(names(&shelf), 1);
@@ -238,7 +246,7 @@ mod tests {
         let key = ContentKey::from_bytes([1; 32]);
         assert!(
             shelf
-                .add(&ID, &key, [2; SALT_BYTES], &mut Broken, |_| {})
+                .add(&ItemId(ID), &key, [2; SALT_BYTES], &mut Broken, |_| {})
                 .is_err()
         );
         assert_eq!(names(&shelf), 0);

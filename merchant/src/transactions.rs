@@ -5,11 +5,12 @@ use crate::rows::{
     ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
 };
 use farthing_coin::PublicKey;
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{bounded::cut, decision::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
 /// What [`add_item`] reads.
-pub fn add_item_reads(item_id: &[u8; 32]) -> [RowKey; 2] {
+pub fn add_item_reads(item_id: &ItemId) -> [RowKey; 2] {
     [ITEMS.key(item_id), WITHDRAWN.key(item_id)]
 }
 
@@ -17,7 +18,7 @@ pub fn add_item_reads(item_id: &[u8; 32]) -> [RowKey; 2] {
 ///
 /// # Errors
 /// When its id is taken, or the store fails.
-pub fn add_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], item: &Item) -> Result<(), StoreError> {
+pub fn add_item(tx: &mut Transaction<'_>, item_id: &ItemId, item: &Item) -> Result<(), StoreError> {
     if ITEMS.get(tx, item_id)?.is_some() || WITHDRAWN.get(tx, item_id)?.is_some() {
         return Err(StoreError::Refused(
             "the item id is taken; add the goods again".into(),
@@ -30,7 +31,7 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], item: &Item) -> Re
 }
 
 /// What [`withdraw_item`] reads.
-pub fn withdraw_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
+pub fn withdraw_item_reads(item_id: &ItemId) -> [RowKey; 1] {
     [ITEMS.key(item_id)]
 }
 
@@ -40,7 +41,7 @@ pub fn withdraw_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
 /// When the store fails.
 pub fn withdraw_item(
     tx: &mut Transaction<'_>,
-    item_id: &[u8; 32],
+    item_id: &ItemId,
     served_until_ms: u64,
 ) -> Result<bool, StoreError> {
     let Some(item) = ITEMS.get(tx, item_id)? else {
@@ -56,7 +57,7 @@ pub fn withdraw_item(
 }
 
 /// What [`forget_item`] reads.
-pub fn forget_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
+pub fn forget_item_reads(item_id: &ItemId) -> [RowKey; 1] {
     [WITHDRAWN.key(item_id)]
 }
 
@@ -64,7 +65,7 @@ pub fn forget_item_reads(item_id: &[u8; 32]) -> [RowKey; 1] {
 ///
 /// # Errors
 /// When the store fails.
-pub fn forget_item(tx: &mut Transaction<'_>, item_id: &[u8; 32], now_ms: u64) -> Result<bool, StoreError> {
+pub fn forget_item(tx: &mut Transaction<'_>, item_id: &ItemId, now_ms: u64) -> Result<bool, StoreError> {
     match WITHDRAWN.get(tx, item_id)? {
         Some(withdrawn) if withdrawn.served_until_ms <= now_ms => {
             WITHDRAWN.delete(tx, item_id)?;

@@ -14,6 +14,7 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
+use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     documents::{Abort, AbortReason, PurchaseId, PurchaseKeyUse},
     evidence::{Charge, Culprit, Judge, Papers, Verdict, judge},
@@ -285,7 +286,7 @@ async fn every_bad_delivery_has_a_refusal_of_its_own_and_never_reaches_the_escro
 
     // Signed with his identity, but not of his making: he could not deliver on it.
     let mut made_up = offer.body.clone();
-    made_up.sale_id = [0; 32];
+    made_up.sale_id = SaleId([0; 32]);
     let foreign = world.held(Signed::sign(made_up, &secret_key(3)));
     assert_eq!(world.refused(foreign).await, GoodsFault::UnknownOffer.into());
     let mut elsewhere = offer.body;

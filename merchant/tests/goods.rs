@@ -13,6 +13,7 @@ use farthing_merchant::merchant::{OFFER_LIFE_MAX_MS, Settings};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_node::bank_keys::KEYS_FAILED_MS;
+use farthing_protocol::ids::{EncryptedDigest, ItemId};
 use farthing_protocol::{
     documents::SaleLimit,
     goods::{Decryptor, RunningDigest, encrypted_len},
@@ -106,7 +107,7 @@ async fn what_the_merchant_does_not_have_or_take_is_refused() {
         request
     };
     assert_eq!(
-        world.refused(bad(|r, _| r.item_id = [0; 32])).await,
+        world.refused(bad(|r, _| r.item_id = ItemId([0; 32]))).await,
         GoodsFault::UnknownItem.into()
     );
     assert_eq!(
@@ -124,8 +125,8 @@ async fn what_the_merchant_does_not_have_or_take_is_refused() {
     };
     let digest = summary.encrypted_digest;
     for request in [
-        piece([0; 32], digest, 0),
-        piece(ITEM, [0; 32], 0),
+        piece(ItemId([0; 32]), digest, 0),
+        piece(ITEM, EncryptedDigest([0; 32]), 0),
         piece(ITEM, digest, summary.encrypted_bytes + 1),
         piece(ITEM, digest, u64::MAX),
     ] {
@@ -173,7 +174,7 @@ async fn a_restarted_merchant_has_the_banks_key_list() {
 async fn the_catalogue_comes_in_pages() {
     let world = World::new();
     for number in 0..=CATALOG_PAGE_MAX {
-        world.add([number as u8; 32], b"goods").await;
+        world.add(ItemId([number as u8; 32]), b"goods").await;
     }
     let first = world.ask(CatalogRequest { after: None }).await.unwrap();
     assert_eq!((first.items.len(), first.more), (CATALOG_PAGE_MAX, true));
@@ -229,7 +230,7 @@ async fn the_operator_adds_only_what_is_on_the_shelf_and_can_be_offered() {
     assert_eq!(list["lines"][0]["item_id"], hex::encode(ITEM));
     let add = |item_id: [u8; 32], item: Value| json!({ "do": "goods-add", "item_id": hex::encode(item_id), "item": item });
     for (request, expected) in [
-        (add(ITEM, item.clone()), "taken"),
+        (add(ITEM.0, item.clone()), "taken"),
         (add([1; 32], item.clone()), "not on the shelf"),
         (add([1; 32], json!({ "title": "" })), "not understood"),
     ] {

@@ -17,6 +17,7 @@ use crate::{
     decision::{Decided, Decision, Outcome},
     documents::{AbortReason, Contract, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, SaleLimit, Terms},
     goods::GoodsKey,
+    ids::SaleId,
     limits::CURRENCY_MAX_BYTES,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     request::check_recipient,
@@ -84,7 +85,7 @@ pub struct VerifiedRelease {
     terms: Terms,
     purchase: PurchaseId,
     /// What names the sale, of an offer for one sale only.
-    single_sale: Option<(PublicKey, [u8; 32])>,
+    single_sale: Option<(PublicKey, SaleId)>,
     /// The goods key, and how it is sealed to the customer; or why the coins are released instead.
     keys: Result<(GoodsKey, SealedKey), AbortReason>,
     /// The contract whose hold the merchant has not seen.
@@ -169,7 +170,7 @@ impl VerifiedRelease {
     }
 
     /// What names the sale, whose row the escrow loads when the offer is for one sale only.
-    pub fn single_sale(&self) -> Option<(PublicKey, [u8; 32])> {
+    pub fn single_sale(&self) -> Option<(PublicKey, SaleId)> {
         self.single_sale
     }
 

@@ -7,6 +7,9 @@
 use crate::{
     bounded,
     goods::GoodsKey,
+    ids::{
+        CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, KeyCommitment, NoteDigest, OfferDigest, SaleId,
+    },
     limits::{
         COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
         OFFER_PARTIES_MAX, TITLE_MAX_BYTES,
@@ -55,11 +58,9 @@ pub struct Offer {
     /// The merchant's identity key.
     pub merchant: PublicKey,
     /// Names this offer; random, and what its goods key is derived from.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub sale_id: [u8; 32],
+    pub sale_id: SaleId,
     /// Names the item in the merchant's catalogue.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub item_id: [u8; 32],
+    pub item_id: ItemId,
     /// The item's title.
     #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
     pub title: String,
@@ -74,16 +75,13 @@ pub struct Offer {
     /// The size of the encrypted goods (bytes).
     pub encrypted_bytes: u64,
     /// SHA-256 of salt and goods.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub goods_digest: [u8; 32],
+    pub goods_digest: GoodsDigest,
     /// SHA-256 of the encrypted goods.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub encrypted_digest: [u8; 32],
+    pub encrypted_digest: EncryptedDigest,
     /// The content key of the goods, wrapped under this sale's goods key.
     pub wrapped_key: WrappedKey,
     /// Commitment to this sale's goods key.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub key_commitment: [u8; 32],
+    pub key_commitment: KeyCommitment,
     /// The price.
     pub price: Amount,
     /// The currency of the price.
@@ -140,18 +138,18 @@ impl Document for Unsealed<'_> {
     fn describe(&self, t: &mut Transcript) {
         let Unsealed(offer) = self;
         t.bytes(b"merchant", &offer.merchant.0);
-        t.bytes(b"sale id", &offer.sale_id);
-        t.bytes(b"item id", &offer.item_id);
+        t.bytes(b"sale id", &offer.sale_id.0);
+        t.bytes(b"item id", &offer.item_id.0);
         t.bytes(b"title", offer.title.as_bytes());
         t.bytes(b"description", offer.description.as_bytes());
         t.bytes(b"media type", offer.media_type.as_bytes());
         t.u64(b"size", offer.size_bytes);
         t.u64(b"encrypted size", offer.encrypted_bytes);
-        t.bytes(b"goods digest", &offer.goods_digest);
-        t.bytes(b"encrypted digest", &offer.encrypted_digest);
+        t.bytes(b"goods digest", &offer.goods_digest.0);
+        t.bytes(b"encrypted digest", &offer.encrypted_digest.0);
         t.bytes(b"wrapped key body", &offer.wrapped_key.body);
         t.bytes(b"wrapped key tag", &offer.wrapped_key.tag);
-        t.bytes(b"key commitment", &offer.key_commitment);
+        t.bytes(b"key commitment", &offer.key_commitment.0);
         t.u64(b"price", offer.price.0);
         t.bytes(b"currency", offer.currency.as_bytes());
         t.u64(b"escrows", offer.escrows.len() as u64);
@@ -234,16 +232,13 @@ pub struct Terms {
     /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
     pub deadline_ms: u64,
     /// [`coins_digest`] of the ordered coins.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub coins_digest: [u8; 32],
+    pub coins_digest: CoinsDigest,
     /// The customer's key for this purchase alone.
     pub purchase_key: PublicKey,
     /// The digest of the offer, which the bank never sees.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub private_digest: [u8; 32],
+    pub private_digest: OfferDigest,
     /// [`note_digest`] of the customer's note to herself, which the bank keeps with the hold.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub note_digest: [u8; 32],
+    pub note_digest: NoteDigest,
 }
 
 impl Document for Terms {
@@ -257,10 +252,10 @@ impl Document for Terms {
         t.bytes(b"merchant", &self.merchant.0);
         t.bytes(b"escrow", &self.escrow.0);
         t.u64(b"deadline", self.deadline_ms);
-        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"coins", &self.coins_digest.0);
         t.bytes(b"purchase key", &self.purchase_key.0);
-        t.bytes(b"private part", &self.private_digest);
-        t.bytes(b"note", &self.note_digest);
+        t.bytes(b"private part", &self.private_digest.0);
+        t.bytes(b"note", &self.note_digest.0);
     }
 }
 
@@ -272,22 +267,22 @@ impl Terms {
 }
 
 /// The digest of an ordered list of coins: of what the bank knows each by, its key and its denomination.
-pub fn coins_digest(coins: &[Coin]) -> [u8; 32] {
+pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
     let mut t = Transcript::start(b"farthing coins");
     t.u64(b"coins", coins.len() as u64);
     for coin in coins {
         t.bytes(b"key id", &coin.key_id.0);
         t.bytes(b"coin key", &coin.public.0);
     }
-    t.digest32(b"digest")
+    CoinsDigest(t.digest32(b"digest"))
 }
 
 /// The digest of a note and the id it is kept under.
-pub fn note_digest(note_id: &[u8; 32], note: &[u8]) -> [u8; 32] {
+pub fn note_digest(note_id: &[u8; 32], note: &[u8]) -> NoteDigest {
     let mut t = Transcript::start(b"farthing note");
     t.bytes(b"note id", note_id);
     t.bytes(b"note", note);
-    t.digest32(b"digest")
+    NoteDigest(t.digest32(b"digest"))
 }
 
 /// Terms and offer together, signed by the customer's purchase key: with the merchant's signature on the
@@ -402,8 +397,7 @@ pub struct BankHold {
     /// The escrow whose decision the bank will obey.
     pub escrow: PublicKey,
     /// The coins.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub coins_digest: [u8; 32],
+    pub coins_digest: CoinsDigest,
     /// What they are worth.
     pub total: Amount,
 }
@@ -426,7 +420,7 @@ impl Document for BankHold {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"escrow", &self.escrow.0);
-        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"coins", &self.coins_digest.0);
         t.u64(b"total", self.total.0);
     }
 }
@@ -490,8 +484,7 @@ pub struct Receipt {
     /// The bank that pays.
     pub bank: PublicKey,
     /// The coins that pay.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub coins_digest: [u8; 32],
+    pub coins_digest: CoinsDigest,
     /// The account that is credited.
     pub account: PublicKey,
     /// How much.
@@ -506,7 +499,7 @@ impl Document for Receipt {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"bank", &self.bank.0);
-        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"coins", &self.coins_digest.0);
         t.bytes(b"account", &self.account.0);
         t.u64(b"amount", self.amount.0);
         t.bytes(b"goods key", self.goods_key.as_bytes());
@@ -521,8 +514,7 @@ pub struct Commit {
     /// The bank that pays.
     pub bank: PublicKey,
     /// The coins that pay.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub coins_digest: [u8; 32],
+    pub coins_digest: CoinsDigest,
     /// The account that is credited.
     pub account: PublicKey,
     /// How much.
@@ -537,7 +529,7 @@ impl Document for Commit {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"purchase", &self.purchase.0);
         t.bytes(b"bank", &self.bank.0);
-        t.bytes(b"coins", &self.coins_digest);
+        t.bytes(b"coins", &self.coins_digest.0);
         t.bytes(b"account", &self.account.0);
         t.u64(b"amount", self.amount.0);
         describe_sealed_key(t, &self.sealed_key);

@@ -61,7 +61,7 @@ impl Document for ExchangeBegin {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
         t.bytes(b"request", &self.request_id);
-        t.bytes(b"inputs", &coins_digest(&self.inputs));
+        t.bytes(b"inputs", &coins_digest(&self.inputs).0);
         describe_outputs(t, &self.outputs);
         t.bytes(b"client randomness", &self.client_randomness);
     }
@@ -94,7 +94,7 @@ impl Document for ExchangeFinish {
         Finish {
             bank: &self.bank,
             request_id: &self.request_id,
-            inputs: &coins_digest(&self.inputs),
+            inputs: &coins_digest(&self.inputs).0,
             outputs: &self.outputs,
             session: &self.session,
             challenges: &self.challenges,
@@ -284,7 +284,7 @@ impl Issuance for Exchange {
             keys,
             seed,
         )?;
-        if issued.body.source != coins_digest(&self.inputs) {
+        if issued.body.source != coins_digest(&self.inputs).0 {
             let why = "a copy of this wallet used its request for other coins".into();
             return Ok((self.in_state(IssueState::Refused { why }), coins));
         }
@@ -471,7 +471,7 @@ impl VerifiedExchangeFinish {
 
     /// Whether what is stored under this request id was this very request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
-        stored.source == coins_digest(&self.body.inputs)
+        stored.source == coins_digest(&self.body.inputs).0
             && stored.outputs == self.body.outputs
             && stored.challenges == self.body.challenges
     }
@@ -511,7 +511,7 @@ impl VerifiedExchangeFinish {
         };
         let issued = Issued {
             request_id: request.request_id,
-            source: coins_digest(&request.inputs),
+            source: coins_digest(&request.inputs).0,
             outputs: request.outputs.clone(),
             challenges: request.challenges.clone(),
             responses,

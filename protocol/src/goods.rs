@@ -22,6 +22,7 @@
 //! A download is resumed by bytes of the file: what is on disk is read again into a [`RunningDigest`], and
 //! nothing needs to be decrypted for it.
 
+use crate::ids::{EncryptedDigest, GoodsDigest};
 use std::fmt;
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag};
@@ -160,11 +161,9 @@ pub struct GoodsSummary {
     /// The encrypted file, [`encrypted_len`] of the size (bytes).
     pub encrypted_bytes: u64,
     /// SHA-256 of salt and goods.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub digest: [u8; 32],
+    pub digest: GoodsDigest,
     /// SHA-256 of the encrypted file.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub encrypted_digest: [u8; 32],
+    pub encrypted_digest: EncryptedDigest,
 }
 
 /// What encrypted goods were found to be, to be compared with their offer.
@@ -173,11 +172,11 @@ pub struct Opened {
     /// The goods without the salt (bytes).
     pub size_bytes: u64,
     /// SHA-256 of salt and goods.
-    pub digest: [u8; 32],
+    pub digest: GoodsDigest,
     /// The salt, with which the goods alone prove the digest.
     pub salt: [u8; SALT_BYTES],
     /// SHA-256 of the encrypted file that was opened.
-    pub encrypted_digest: [u8; 32],
+    pub encrypted_digest: EncryptedDigest,
 }
 
 /// How long the encrypted file of goods of `size_bytes` is (bytes).
@@ -276,8 +275,8 @@ impl Encryptor {
         Ok(GoodsSummary {
             size_bytes: self.size_bytes,
             encrypted_bytes: self.encrypted_bytes,
-            digest: self.plaintext_digest.finalize().into(),
-            encrypted_digest: self.encrypted_digest.finalize().into(),
+            digest: GoodsDigest(self.plaintext_digest.finalize().into()),
+            encrypted_digest: EncryptedDigest(self.encrypted_digest.finalize().into()),
         })
     }
 
@@ -374,9 +373,9 @@ impl Decryptor {
         self.emit(out)?;
         Ok(Opened {
             size_bytes: self.size_bytes,
-            digest: self.plaintext_digest.finalize().into(),
+            digest: GoodsDigest(self.plaintext_digest.finalize().into()),
             salt: self.salt,
-            encrypted_digest: self.encrypted_digest.finalize().into(),
+            encrypted_digest: EncryptedDigest(self.encrypted_digest.finalize().into()),
         })
     }
 
@@ -467,7 +466,7 @@ impl RunningDigest {
 
     /// The digest of all that was taken.
     #[must_use]
-    pub fn finish(self) -> [u8; 32] {
-        self.sha256.finalize().into()
+    pub fn finish(self) -> EncryptedDigest {
+        EncryptedDigest(self.sha256.finalize().into())
     }
 }

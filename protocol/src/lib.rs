@@ -35,6 +35,7 @@ pub mod exchange;
 pub mod goods;
 pub mod history;
 pub mod hold;
+pub mod ids;
 pub mod issuance;
 pub mod issue;
 pub mod limits;

@@ -16,6 +16,7 @@ use crate::{
     bounded,
     contract::{VerifiedContract, check_hold},
     documents::{Contract, Hold, Offer},
+    ids::{EncryptedDigest, ItemId},
     limits::{
         CATALOG_ITEMS_MAX, CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, CURRENCY_MAX_BYTES,
         DESCRIPTION_MAX_BYTES, GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
@@ -31,15 +32,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogRequest {
     /// The last item of the page before, if this is not the first.
-    pub after: Option<[u8; 32]>,
+    pub after: Option<ItemId>,
 }
 
 /// One item of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogItem {
     /// Names the item.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub item_id: [u8; 32],
+    pub item_id: ItemId,
     /// Its title.
     #[serde(deserialize_with = "bounded::text::<_, TITLE_MAX_BYTES>")]
     pub title: String,
@@ -91,7 +91,7 @@ impl CatalogItem {
 /// A catalogue that is read page by page, of which no more is kept than where it stands.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogReader {
-    last: Option<[u8; 32]>,
+    last: Option<ItemId>,
     is_at_end: bool,
     items: usize,
     text_bytes: usize,
@@ -171,8 +171,7 @@ impl CatalogReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfferRequest {
     /// The item.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub item_id: [u8; 32],
+    pub item_id: ItemId,
     /// The bank whose coins will pay.
     pub bank: PublicKey,
     /// The escrow that will decide.
@@ -197,11 +196,9 @@ pub struct Offered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceRequest {
     /// The item.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub item_id: [u8; 32],
+    pub item_id: ItemId,
     /// The digest of the encrypted goods, as the offer says.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub encrypted_digest: [u8; 32],
+    pub encrypted_digest: EncryptedDigest,
     /// Where the piece begins (bytes); it is at most [`GOODS_PIECE_BYTES`] long.
     pub offset: u64,
 }
@@ -268,10 +265,10 @@ impl VerifiedDeliver {
 mod tests {
     use super::*;
 
-    fn id(number: u64) -> [u8; 32] {
+    fn id(number: u64) -> ItemId {
         let mut id = [0; 32];
         id[24..].copy_from_slice(&number.to_be_bytes());
-        id
+        ItemId(id)
     }
 
     fn item(number: u64) -> CatalogItem {

@@ -27,6 +27,7 @@ use crate::{
     exchange::authorize,
     goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
+    ids::{ItemId, NoteDigest, OfferDigest},
     money::Amount,
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
@@ -260,7 +261,7 @@ fn terms(
     plan: &Plan,
     coins: &[Coin],
     purchase_key: PublicKey,
-    note_digest: [u8; 32],
+    note_digest: NoteDigest,
     deadline_ms: u64,
 ) -> Result<Terms, ContractFault> {
     let offer = &plan.offer.body;
@@ -278,7 +279,7 @@ fn terms(
         deadline_ms,
         coins_digest: coins_digest(coins),
         purchase_key,
-        private_digest: offer.digest(),
+        private_digest: OfferDigest(offer.digest()),
         note_digest,
     })
 }
@@ -326,7 +327,7 @@ pub fn check_offer(
 ///
 /// # Errors
 /// [`OfferFault::OtherItem`] or [`OfferFault::TooDear`].
-pub fn check_asked(offer: &Offer, item_id: &[u8; 32], at_most: Option<Amount>) -> Result<(), OfferFault> {
+pub fn check_asked(offer: &Offer, item_id: &ItemId, at_most: Option<Amount>) -> Result<(), OfferFault> {
     if offer.item_id != *item_id {
         return Err(OfferFault::OtherItem);
     }

@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::goods::{ContentKey, GoodsKey, TAG_BYTES};
+use crate::ids::{ItemId, KeyCommitment, SaleId};
 
 /// A sealed note, always (bytes).
 pub const NOTE_BYTES: usize = 2048;
@@ -79,26 +80,26 @@ pub enum SealError {
 /// Binding, because nobody finds two keys with one digest; hiding, because the key is 32 uniformly random
 /// bytes and the digest gives no better way to it than trying all.
 #[must_use]
-pub fn commit_goods_key(key: &GoodsKey) -> [u8; 32] {
+pub fn commit_goods_key(key: &GoodsKey) -> KeyCommitment {
     let mut transcript = start_secret(label::COMMITMENT);
     transcript.bytes(b"goods key", key.as_bytes());
-    transcript.digest32(b"commitment")
+    KeyCommitment(transcript.digest32(b"commitment"))
 }
 
 /// Whether `key` is the one that was committed to, in constant time.
 #[must_use]
-pub fn opens(commitment: &[u8; 32], key: &GoodsKey) -> bool {
-    commit_goods_key(key).ct_eq(commitment).into()
+pub fn opens(commitment: &KeyCommitment, key: &GoodsKey) -> bool {
+    commit_goods_key(key).0.ct_eq(&commitment.0).into()
 }
 
 /// The goods key of one sale, from the merchant's secret; a key is never stored before it is released.
 ///
 /// `sale_id` must never name two sales: who paid for one would have the other's key.
 #[must_use]
-pub fn derive_goods_key(merchant_secret: &[u8; 32], sale_id: &[u8; 32]) -> GoodsKey {
+pub fn derive_goods_key(merchant_secret: &[u8; 32], sale_id: &SaleId) -> GoodsKey {
     let mut transcript = start_secret(label::GOODS_KEY);
     transcript.bytes(b"secret", merchant_secret);
-    transcript.bytes(b"sale id", sale_id);
+    transcript.bytes(b"sale id", &sale_id.0);
     GoodsKey::from_bytes(*derived(&mut transcript))
 }
 
@@ -107,10 +108,10 @@ pub fn derive_goods_key(merchant_secret: &[u8; 32], sale_id: &[u8; 32]) -> Goods
 /// `item_id` must never name two contents, nor one content under two salts (see [`ContentKey`]): draw it at
 /// random each time that goods are encrypted, also when an item is replaced or an interrupted run begins anew.
 #[must_use]
-pub fn derive_content_key(merchant_secret: &[u8; 32], item_id: &[u8; 32]) -> ContentKey {
+pub fn derive_content_key(merchant_secret: &[u8; 32], item_id: &ItemId) -> ContentKey {
     let mut transcript = start_secret(label::CONTENT_KEY);
     transcript.bytes(b"secret", merchant_secret);
-    transcript.bytes(b"item id", item_id);
+    transcript.bytes(b"item id", &item_id.0);
     ContentKey::from_bytes(*derived(&mut transcript))
 }
 
@@ -129,10 +130,10 @@ pub struct WrappedKey {
 ///
 /// # Errors
 /// None in practice: only [`SealError::Cipher`] is possible.
-pub fn wrap(key: &GoodsKey, sale_id: &[u8; 32], content: &ContentKey) -> Result<WrappedKey, SealError> {
+pub fn wrap(key: &GoodsKey, sale_id: &SaleId, content: &ContentKey) -> Result<WrappedKey, SealError> {
     // Overwritten by the ciphertext, so there is nothing to wipe.
     let mut body = *content.as_bytes();
-    let tag = encrypt(&wrapping_key(key, sale_id), sale_id, &mut body, "wrapped key")?;
+    let tag = encrypt(&wrapping_key(key, sale_id), &sale_id.0, &mut body, "wrapped key")?;
     Ok(WrappedKey { body, tag })
 }
 
@@ -140,12 +141,12 @@ pub fn wrap(key: &GoodsKey, sale_id: &[u8; 32], content: &ContentKey) -> Result<
 ///
 /// # Errors
 /// [`SealError::DoesNotOpen`] under another key, for another sale, or if it was changed.
-pub fn unwrap(key: &GoodsKey, sale_id: &[u8; 32], wrapped: &WrappedKey) -> Result<ContentKey, SealError> {
+pub fn unwrap(key: &GoodsKey, sale_id: &SaleId, wrapped: &WrappedKey) -> Result<ContentKey, SealError> {
     let mut body = Zeroizing::new(wrapped.body);
     let unwrapping = wrapping_key(key, sale_id);
     decrypt(
         &unwrapping,
-        sale_id,
+        &sale_id.0,
         body.as_mut_slice(),
         &wrapped.tag,
         "wrapped key",
@@ -153,10 +154,10 @@ pub fn unwrap(key: &GoodsKey, sale_id: &[u8; 32], wrapped: &WrappedKey) -> Resul
     Ok(ContentKey::from_bytes(*body))
 }
 
-fn wrapping_key(key: &GoodsKey, sale_id: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+fn wrapping_key(key: &GoodsKey, sale_id: &SaleId) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::WRAP);
     transcript.bytes(b"goods key", key.as_bytes());
-    transcript.bytes(b"sale id", sale_id);
+    transcript.bytes(b"sale id", &sale_id.0);
     derived(&mut transcript)
 }
 

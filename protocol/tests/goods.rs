@@ -5,6 +5,7 @@ use farthing_protocol::goods::{
     CHUNK_BYTES, ContentKey, Decryptor, Encryptor, GOODS_MAX_BYTES, GoodsError, GoodsSummary, Opened,
     RunningDigest, TAG_BYTES, encrypted_len,
 };
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -73,8 +74,8 @@ fn check_round_trip(goods: &[u8], goods_cuts: &[usize], file_cuts: &[usize]) {
     assert_eq!(summary.size_bytes, goods.len() as u64);
     assert_eq!(summary.encrypted_bytes, file.len() as u64);
     assert_eq!(encrypted_len(summary.size_bytes), file.len() as u64);
-    assert_eq!(summary.digest, sha256(&[&SALT, goods]));
-    assert_eq!(summary.encrypted_digest, sha256(&[&file]));
+    assert_eq!(summary.digest, GoodsDigest(sha256(&[&SALT, goods])));
+    assert_eq!(summary.encrypted_digest, EncryptedDigest(sha256(&[&file])));
 
     let (opened_goods, opened) = decrypt_in(&key(), &pieces(&file, file_cuts)).unwrap();
     assert!(opened_goods == goods, "other goods came out than went in");

@@ -1,6 +1,10 @@
 //! Keys as bytes, such that the order of the bytes is the order of the keys.
 
 use farthing_coin::{KeyId, PublicKey};
+use farthing_protocol::{
+    documents::PurchaseId,
+    ids::{ItemId, SaleId},
+};
 
 /// The prefix that no table may have: the store's own.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
@@ -108,7 +112,7 @@ macro_rules! newtype {
         }
     )*};
 }
-newtype!(PublicKey, KeyId);
+newtype!(PublicKey, KeyId, ItemId, PurchaseId, SaleId);
 
 /// Names, in the order of their UTF-8 bytes; only as the last part of a key, as nothing marks their end.
 impl Key for String {

@@ -18,6 +18,7 @@ use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
     network::Lane,
 };
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     api::SettleOne,
     api::{Call, KeysRequest},
@@ -625,7 +626,7 @@ async fn holds_and_contracts() {
         offset,
     };
     let item = OfferRequest {
-        item_id: [9; 32],
+        item_id: ItemId([9; 32]),
         bank: hand.key(Bank),
         escrow: hand.key(Escrow),
     };
@@ -634,7 +635,7 @@ async fn holds_and_contracts() {
         "an escrow that he does not know",
             OfferRequest { item_id: offer.item_id, escrow: stranger().public(), ..item }
             => Refusal::Goods(GoodsFault::NotAccepted(_)),
-        "a piece of nothing", piece([9; 32], 0) => Refusal::Goods(GoodsFault::UnknownPiece),
+        "a piece of nothing", piece(ItemId([9; 32]), 0) => Refusal::Goods(GoodsFault::UnknownPiece),
         "a piece behind the end", piece(offer.item_id, offer.encrypted_bytes + 1)
             => Refusal::Goods(GoodsFault::UnknownPiece),
     }

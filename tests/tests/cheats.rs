@@ -19,6 +19,7 @@ use farthing_client::{
 };
 use farthing_coin::{Document, Seed};
 use farthing_merchant::secret::MerchantSecret;
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     decision::Outcome,
     denial::{DenialCause, RequestKind, is_denied},
@@ -164,7 +165,7 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
 fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought() {
     setting_of(34, Population::sealed(), async |it| {
         let lie: Lie = Box::new(|offer| {
-            let stolen = derive_ephemeral(&[66; 32], &offer.sale_id);
+            let stolen = derive_ephemeral(&[66; 32], &offer.sale_id.0);
             let (escrow, key) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
             let sealed = OfferedKey::seal(&stolen, &escrow, &[1; 32], &key);
             offer.sealed_key = Some(sealed.unwrap());
@@ -219,7 +220,7 @@ fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
 fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid() {
     let dearer: fn() -> Lie = || Box::new(|offer| offer.price = Amount(PRICE.0 + 1));
     let renamed: fn() -> Lie = || Box::new(|offer| offer.title = "another picture".into());
-    let other: fn() -> Lie = || Box::new(|offer| offer.item_id = [66; 32]);
+    let other: fn() -> Lie = || Box::new(|offer| offer.item_id = ItemId([66; 32]));
     let too_dear = OfferFault::TooDear {
         price: Amount(PRICE.0 + 1),
         at_most: PRICE,

@@ -13,6 +13,7 @@ use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Service},
 };
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
     api::Call,
     api::SettleOne,
@@ -404,15 +405,15 @@ impl World {
     pub fn offer(&self, price: u64) -> Signed<Offer> {
         let offer = Offer {
             merchant: self.merchant.public(),
-            sale_id: [1; 32],
-            item_id: [2; 32],
+            sale_id: SaleId([1; 32]),
+            item_id: ItemId([2; 32]),
             title: "a picture".into(),
             description: String::new(),
             media_type: "image/png".into(),
             size_bytes: 1,
             encrypted_bytes: 1,
-            goods_digest: [3; 32],
-            encrypted_digest: [4; 32],
+            goods_digest: GoodsDigest([3; 32]),
+            encrypted_digest: EncryptedDigest([4; 32]),
             wrapped_key: WrappedKey {
                 body: [5; 32],
                 tag: [6; 16],

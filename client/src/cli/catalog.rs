@@ -144,12 +144,12 @@ fn items_table(items: &[CatalogItem], is_first: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_protocol::money::Amount;
+    use farthing_protocol::{ids::ItemId, money::Amount};
 
     #[test]
     fn a_catalogue_is_a_table_and_a_list() {
         let item = CatalogItem {
-            item_id: [0xab; 32],
+            item_id: ItemId([0xab; 32]),
             title: "Evening postcard".into(),
             description: "a view".into(),
             media_type: "text/plain".into(),
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_printed_in_parts_is_one_value() {
         let item = |number| CatalogItem {
-            item_id: [number; 32],
+            item_id: ItemId([number; 32]),
             title: "a\u{9b}\u{202e}b".into(),
             description: String::new(),
             media_type: "text/plain".into(),

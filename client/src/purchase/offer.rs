@@ -14,6 +14,7 @@ use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     documents::Offer,
+    ids::ItemId,
     money::Amount,
     offer::OfferRequest,
     purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer},
@@ -135,8 +136,6 @@ fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinR
 }
 
 /// The id that is written out in full, as `farthing catalog --json` has it.
-fn whole_id(item: &str) -> Option<[u8; 32]> {
-    let mut item_id = [0; 32];
-    hex::decode_to_slice(item, &mut item_id).ok()?;
-    Some(item_id)
+fn whole_id(item: &str) -> Option<ItemId> {
+    item.parse().ok()
 }

@@ -9,6 +9,7 @@ use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_escrow::rows::LATEST_MS;
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
@@ -150,16 +151,16 @@ impl World {
     pub fn offer(&self, price: u64) -> Offer {
         Offer {
             merchant: self.merchant.public(),
-            sale_id: [1; 32],
-            item_id: [2; 32],
+            sale_id: SaleId([1; 32]),
+            item_id: ItemId([2; 32]),
             title: "a picture".into(),
             description: String::new(),
             media_type: "image/png".into(),
             size_bytes: 1,
             encrypted_bytes: 1,
-            goods_digest: [3; 32],
-            encrypted_digest: [4; 32],
-            wrapped_key: wrap(&goods_key(), &[1; 32], &ContentKey::from_bytes([5; 32])).unwrap(),
+            goods_digest: GoodsDigest([3; 32]),
+            encrypted_digest: EncryptedDigest([4; 32]),
+            wrapped_key: wrap(&goods_key(), &SaleId([1; 32]), &ContentKey::from_bytes([5; 32])).unwrap(),
             key_commitment: commit_goods_key(&goods_key()),
             price: Amount(price),
             currency: "FTH".into(),

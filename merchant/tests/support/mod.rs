@@ -14,6 +14,7 @@ use farthing_merchant::shelf::Shelf;
 use farthing_merchant::transactions;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     api::{Call, EscrowRequest, MerchantRequest, encode_reply},
     decide::{ReleaseRequest, verify_release},
@@ -37,7 +38,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 pub const HOUR_MS: u64 = 3_600_000;
-pub const ITEM: [u8; 32] = [42; 32];
+pub const ITEM: ItemId = ItemId([42; 32]);
 
 /// An escrow that commits what it is brought, unless it is told to refuse.
 pub struct TestEscrow {
@@ -223,12 +224,12 @@ impl World {
     }
 
     /// Puts goods up for sale, as the command line does.
-    pub async fn add(&self, item_id: [u8; 32], goods: &[u8]) -> GoodsSummary {
+    pub async fn add(&self, item_id: ItemId, goods: &[u8]) -> GoodsSummary {
         self.put_up(item_id, goods, false).await
     }
 
     /// The same, with offers that are sealed or not.
-    pub async fn put_up(&self, item_id: [u8; 32], goods: &[u8], sealed: bool) -> GoodsSummary {
+    pub async fn put_up(&self, item_id: ItemId, goods: &[u8], sealed: bool) -> GoodsSummary {
         let secret = MerchantSecret::load(self.home.path()).unwrap();
         let key = secret.content_key(&item_id);
         let shelved = self

@@ -11,6 +11,7 @@ use crate::{
         Terms, promises_causes,
     },
     goods::SealingSecret,
+    ids::CoinsDigest,
     purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt},
     seal::{opens, reopen_goods_key},
     sealed::shows_wrong_key,
@@ -203,7 +204,7 @@ impl<'a> Case<'a> {
 
     /// Whether a document of the escrow's contradicts the terms.
     fn escrow_departs(&self, terms: &Terms) -> bool {
-        let paid = |bank, coins: [u8; 32], account, amount| {
+        let paid = |bank, coins: CoinsDigest, account, amount| {
             (bank, coins, account, amount) == (terms.bank, terms.coins_digest, terms.account, terms.price)
         };
         let mut receipts = self.receipts.iter().map(|signed| &signed.body);

@@ -113,8 +113,8 @@ impl Judge {
         let got = self.digest.finish();
         if got != offer.encrypted_digest {
             return Err(NoVerdict::OtherFile {
-                got: hex::encode(got),
-                expected: hex::encode(offer.encrypted_digest),
+                got: got.to_string(),
+                expected: offer.encrypted_digest.to_string(),
             });
         }
         let decryptor = match self.opening {

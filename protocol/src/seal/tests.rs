@@ -1,6 +1,7 @@
 //! Sealing: round trips, what belongs elsewhere, every field changed, and known answers.
 
 use super::*;
+use crate::ids::{ItemId, SaleId};
 
 const SALE: [u8; 32] = [0x33; 32];
 const OTHER: [u8; 32] = [0x34; 32];
@@ -32,7 +33,7 @@ fn a_commitment_opens_to_its_key_alone() {
         other[bit / 8] ^= 1 << (bit % 8);
         assert!(!opens(&commitment, &GoodsKey::from_bytes(other)));
         let mut changed = commitment;
-        changed[bit / 8] ^= 1 << (bit % 8);
+        changed.0[bit / 8] ^= 1 << (bit % 8);
         assert!(!opens(&changed, &goods_key()));
     }
 }
@@ -40,34 +41,40 @@ fn a_commitment_opens_to_its_key_alone() {
 #[test]
 fn derived_keys_differ_by_secret_id_and_use() {
     let keys = [
-        *derive_goods_key(&SECRET, &SALE).as_bytes(),
-        *derive_goods_key(&SECRET, &OTHER).as_bytes(),
-        *derive_goods_key(&OTHER, &SALE).as_bytes(),
-        *derive_content_key(&SECRET, &SALE).as_bytes(),
-        *derive_content_key(&SECRET, &OTHER).as_bytes(),
-        *derive_content_key(&OTHER, &SALE).as_bytes(),
+        *derive_goods_key(&SECRET, &SaleId(SALE)).as_bytes(),
+        *derive_goods_key(&SECRET, &SaleId(OTHER)).as_bytes(),
+        *derive_goods_key(&OTHER, &SaleId(SALE)).as_bytes(),
+        *derive_content_key(&SECRET, &ItemId(SALE)).as_bytes(),
+        *derive_content_key(&SECRET, &ItemId(OTHER)).as_bytes(),
+        *derive_content_key(&OTHER, &ItemId(SALE)).as_bytes(),
         *derive_ephemeral(&SECRET, &SALE).to_bytes(),
         *derive_ephemeral(&SECRET, &OTHER).to_bytes(),
         *derive_ephemeral(&OTHER, &SALE).to_bytes(),
     ];
     assert_eq!(std::collections::BTreeSet::from(keys).len(), keys.len());
-    assert_eq!(derive_goods_key(&SECRET, &SALE), derive_goods_key(&SECRET, &SALE));
+    assert_eq!(
+        derive_goods_key(&SECRET, &SaleId(SALE)),
+        derive_goods_key(&SECRET, &SaleId(SALE))
+    );
 }
 
 #[test]
 fn a_wrapped_key_opens_with_its_goods_key_for_its_sale_alone() {
-    let wrapped = wrap(&goods_key(), &SALE, &content_key()).unwrap();
+    let wrapped = wrap(&goods_key(), &SaleId(SALE), &content_key()).unwrap();
     let refused = Err(SealError::DoesNotOpen("wrapped key"));
-    assert_eq!(unwrap(&goods_key(), &SALE, &wrapped), Ok(content_key()));
-    assert_eq!(unwrap(&goods_key(), &OTHER, &wrapped), refused);
-    assert_eq!(unwrap(&GoodsKey::from_bytes(OTHER), &SALE, &wrapped), refused);
+    assert_eq!(unwrap(&goods_key(), &SaleId(SALE), &wrapped), Ok(content_key()));
+    assert_eq!(unwrap(&goods_key(), &SaleId(OTHER), &wrapped), refused);
+    assert_eq!(
+        unwrap(&GoodsKey::from_bytes(OTHER), &SaleId(SALE), &wrapped),
+        refused
+    );
     for byte in 0..48 {
         let mut changed = wrapped;
         match byte {
             0..32 => changed.body[byte] ^= 1,
             _ => changed.tag[byte - 32] ^= 1,
         }
-        assert_eq!(unwrap(&goods_key(), &SALE, &changed), refused);
+        assert_eq!(unwrap(&goods_key(), &SaleId(SALE), &changed), refused);
     }
 }
 
@@ -208,14 +215,14 @@ fn two_texts_under_one_key_and_id_share_nothing() {
 /// Computed by a second implementation, in Python, of Merlin, ristretto255 and RFC 8439.
 #[test]
 fn known_answers() {
-    let derived_goods_key = derive_goods_key(&SECRET, &SALE);
-    let derived_content_key = derive_content_key(&SECRET, &SALE);
-    let wrapped = wrap(&goods_key(), &SALE, &content_key()).unwrap();
+    let derived_goods_key = derive_goods_key(&SECRET, &SaleId(SALE));
+    let derived_content_key = derive_content_key(&SECRET, &ItemId(SALE));
+    let wrapped = wrap(&goods_key(), &SaleId(SALE), &content_key()).unwrap();
     let sealed = sealed();
     let note = seal_note(goods_key().as_bytes(), &SALE, b"farthing").unwrap();
     let answers: [(&[u8], &str); 10] = [
         (
-            &commit_goods_key(&goods_key()),
+            &commit_goods_key(&goods_key()).0,
             "b2f8974845e1f60d00ec240f9e01adce497de54a76f687d9bf47f7b2673363c4",
         ),
         (

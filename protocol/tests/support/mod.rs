@@ -1,6 +1,9 @@
 //! The parties of one purchase, and the documents that they sign.
 
 use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
+use farthing_protocol::ids::{
+    CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId,
+};
 use farthing_protocol::{
     documents::{AcceptedBank, Commit, Contract, Offer, PurchaseKeyUse, Receipt, SaleLimit, Terms},
     goods::{ContentKey, GoodsKey},
@@ -28,16 +31,16 @@ pub(crate) fn goods_key() -> GoodsKey {
 pub(crate) fn offer() -> Offer {
     Offer {
         merchant: key(MERCHANT),
-        sale_id: [4; 32],
-        item_id: [5; 32],
+        sale_id: SaleId([4; 32]),
+        item_id: ItemId([5; 32]),
         title: "Evening postcard".into(),
         description: String::new(),
         media_type: "text/plain".into(),
         size_bytes: 1,
         encrypted_bytes: 1,
-        goods_digest: [6; 32],
-        encrypted_digest: [7; 32],
-        wrapped_key: wrap(&goods_key(), &[4; 32], &ContentKey::from_bytes([8; 32])).unwrap(),
+        goods_digest: GoodsDigest([6; 32]),
+        encrypted_digest: EncryptedDigest([7; 32]),
+        wrapped_key: wrap(&goods_key(), &SaleId([4; 32]), &ContentKey::from_bytes([8; 32])).unwrap(),
         key_commitment: commit_goods_key(&goods_key()),
         price: Amount(150),
         currency: "FTH".into(),
@@ -64,10 +67,10 @@ pub(crate) fn contract_of(offer: Offer, purchase_key: &SecretKey) -> Contract {
         merchant: key(MERCHANT),
         escrow: key(ESCROW),
         deadline_ms: 15,
-        coins_digest: [17; 32],
+        coins_digest: CoinsDigest([17; 32]),
         purchase_key: purchase_key.public(),
-        private_digest: offer.digest(),
-        note_digest: [20; 32],
+        private_digest: OfferDigest(offer.digest()),
+        note_digest: NoteDigest([20; 32]),
     };
     let agreed = PurchaseKeyUse::Agree.statement(&terms.purchase_key, &terms.purchase_id());
     Contract {

@@ -110,7 +110,7 @@ impl Story {
                 ("another key", [66; 32]),
             ] {
                 let mut offer: Offer = decode(case.get("offer")).expect("an offer");
-                let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id);
+                let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id.0);
                 let key = GoodsKey::from_bytes(goods_key);
                 let sealed =
                     OfferedKey::seal(&ephemeral, &self.escrow.public(), &offer.sealing_context(), &key);

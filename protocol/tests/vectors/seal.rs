@@ -5,6 +5,7 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
+use farthing_protocol::ids::{ItemId, KeyCommitment, SaleId};
 use farthing_protocol::{
     documents::Offer,
     goods::{ContentKey, GoodsKey},
@@ -20,14 +21,17 @@ use farthing_protocol::{
 use farthing_vectors::{Claims, Field};
 
 pub(crate) fn goods_key(case: Field<'_>, claims: &mut Claims) {
-    let key = derive_goods_key(&case.get("secret").array(), &case.get("sale_id").array());
+    let key = derive_goods_key(&case.get("secret").array(), &SaleId(case.get("sale_id").array()));
     claims.bytes("goods_key", key.as_bytes(), case);
     claims.bytes("key_commitment", commit_goods_key(&key), case);
-    claims.holds("opens", opens(&case.get("key_commitment").array(), &key));
+    claims.holds(
+        "opens",
+        opens(&KeyCommitment(case.get("key_commitment").array()), &key),
+    );
 }
 
 pub(crate) fn content_key(case: Field<'_>, claims: &mut Claims) {
-    let key = derive_content_key(&case.get("secret").array(), &case.get("item_id").array());
+    let key = derive_content_key(&case.get("secret").array(), &ItemId(case.get("item_id").array()));
     claims.bytes("content_key", key.as_bytes(), case);
 }
 
@@ -41,7 +45,7 @@ pub(crate) fn wrapped_key(case: Field<'_>, claims: &mut Claims) {
         b"key",
     );
     claims.bytes("wrapping_key", wrapping_key, case);
-    let wrapped = wrap(&goods_key, &sale_id, &content_key).expect("short");
+    let wrapped = wrap(&goods_key, &SaleId(sale_id), &content_key).expect("short");
     claims.bytes("body", wrapped.body, case);
     claims.bytes("tag", wrapped.tag, case);
     let published = WrappedKey {
@@ -50,7 +54,7 @@ pub(crate) fn wrapped_key(case: Field<'_>, claims: &mut Claims) {
     };
     claims.equal(
         "unwrapped",
-        unwrap(&goods_key, &sale_id, &published),
+        unwrap(&goods_key, &SaleId(sale_id), &published),
         Ok(content_key),
     );
 }
@@ -68,7 +72,7 @@ pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("sale_id", offer.sale_id, case);
     let context = offer.sealing_context();
     claims.bytes("digest_to_seal_for", context, case);
-    let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id);
+    let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id.0);
     let escrow = key(case.get("escrow_secret"));
     claims.bytes("escrow", escrow.public().0, case);
     let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context);

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use farthing_coin::{Coin, Document, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
+use farthing_protocol::ids::{GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
     api::SettleOne,
     api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
@@ -148,7 +149,7 @@ pub struct FalseOffers {
 }
 
 /// The offer says that its key unwraps a content key, which is another than that of the goods.
-pub fn wraps_another_key(goods_key: impl Fn(&[u8; 32]) -> GoodsKey + Send + Sync + 'static) -> Lie {
+pub fn wraps_another_key(goods_key: impl Fn(&SaleId) -> GoodsKey + Send + Sync + 'static) -> Lie {
     Box::new(move |offer| {
         let other = ContentKey::from_bytes([66; 32]);
         offer.wrapped_key = wrap(&goods_key(&offer.sale_id), &offer.sale_id, &other).expect("a wrapped key");
@@ -162,13 +163,13 @@ pub fn wraps_nothing() -> Lie {
 
 /// The offer describes other goods than those that are served.
 pub fn describes_other_goods() -> Lie {
-    Box::new(|offer| offer.goods_digest = [66; 32])
+    Box::new(|offer| offer.goods_digest = GoodsDigest([66; 32]))
 }
 
 /// What is sealed in the offer to the escrow is another key than the offer commits to.
 pub fn seals_another_key() -> Lie {
     Box::new(|offer| {
-        let ephemeral = derive_ephemeral(&[66; 32], &offer.sale_id);
+        let ephemeral = derive_ephemeral(&[66; 32], &offer.sale_id.0);
         let (to, other) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
         let sealed_key = OfferedKey::seal(&ephemeral, &to, &offer.sealing_context(), &other);
         offer.sealed_key = Some(sealed_key.expect("a sealed key"));
@@ -230,7 +231,7 @@ impl EndlessCatalog {
             let mut item_id = [0; 32];
             item_id[24..].copy_from_slice(&(number as u64).to_be_bytes());
             CatalogItem {
-                item_id,
+                item_id: ItemId(item_id),
                 title: "a poster".into(),
                 description: "x".repeat(DESCRIPTION_MAX_BYTES),
                 media_type: "image/png".into(),

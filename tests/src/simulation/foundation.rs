@@ -9,6 +9,7 @@ use farthing_merchant::{
     transactions::{add_item, add_item_reads},
 };
 use farthing_node::card::{Card, RoleName};
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::money::Amount;
 use farthing_store::{
     Store, StoreOptions,
@@ -166,7 +167,7 @@ impl Foundation {
     pub async fn stocked(&self, number: usize) -> MemoryDisk {
         let home = self.merchant_home(number);
         let secret = MerchantSecret::load(&home).expect("the secret");
-        let (item_id, salt) = ([7 + number as u8; 32], [8; 32]);
+        let (item_id, salt) = (ItemId([7 + number as u8; 32]), [8; 32]);
         let shelved = Shelf::open(&home)
             .expect("the shelf")
             .add(

@@ -8,6 +8,7 @@ use farthing_node::{
     network_file::NetworkFile,
     terminal::{json_line, one_line},
 };
+use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     money::Amount,
     offer::{CatalogItem, CatalogPage, CatalogReader},
@@ -91,7 +92,7 @@ pub async fn the_names_of_a_wallets_goods() {
 /// A merchant repeats the first page of his catalogue, and always says that there is more.
 pub async fn a_catalogue_without_an_end() {
     let item = CatalogItem {
-        item_id: [1; 32],
+        item_id: ItemId([1; 32]),
         title: ITEM.into(),
         description: String::new(),
         media_type: "image/png".into(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
+use farthing_protocol::ids::{CoinsDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId};
 use farthing_protocol::{
     documents::{
         Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
@@ -38,11 +39,11 @@ fn offer() -> (Offer, Vec<u8>) {
     let mut encryptor = Encryptor::new(&content, [9; 32]);
     encryptor.update(GOODS, &mut sealed).unwrap();
     let summary = encryptor.finish(&mut sealed).unwrap();
-    let sale_id = [4; 32];
+    let sale_id = SaleId([4; 32]);
     let offer = Offer {
         merchant: key(MERCHANT),
         sale_id,
-        item_id: [5; 32],
+        item_id: ItemId([5; 32]),
         title: "Evening postcard".into(),
         description: String::new(),
         media_type: "text/plain".into(),
@@ -78,10 +79,10 @@ fn sign(offer: Offer, goods_key: GoodsKey) -> Papers {
         merchant: key(MERCHANT),
         escrow: key(ESCROW),
         deadline_ms: 15,
-        coins_digest: [17; 32],
+        coins_digest: CoinsDigest([17; 32]),
         purchase_key: key(CUSTOMER),
-        private_digest: offer.digest(),
-        note_digest: [20; 32],
+        private_digest: OfferDigest(offer.digest()),
+        note_digest: NoteDigest([20; 32]),
     };
     let purchase = terms.purchase_id();
     let signature = secret(CUSTOMER).sign(&PurchaseKeyUse::Agree.statement(&key(CUSTOMER), &purchase));
@@ -198,7 +199,7 @@ fn a_merchant_whose_goods_are_not_as_described_is_convicted() {
         ..honest.clone()
     };
     let digest = Offer {
-        goods_digest: [1; 32],
+        goods_digest: GoodsDigest([1; 32]),
         ..honest.clone()
     };
     let wrapped = Offer {
