@@ -17,15 +17,11 @@ mod tree;
 
 use circles::circles;
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
 use tree::Tree;
-
-/// The modules that are on a circle today, for each package. Nothing may be added; what is fixed is removed.
-const KNOWN: &[(&str, &[&str])] = &[("tests/planted", &["crate", "switch"])];
 
 fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -57,7 +53,6 @@ fn roots(package: &str) -> Vec<PathBuf> {
 #[test]
 fn no_modules_name_each_other_in_a_circle() {
     let mut report = String::new();
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in packages() {
         let roots = roots(&package);
         assert!(!roots.is_empty(), "{package} has no crate");
@@ -65,20 +60,12 @@ fn no_modules_name_each_other_in_a_circle() {
             let tree = Tree::read(&root);
             for circle in circles(&tree) {
                 writeln!(report, "{package}: {} -> {}", circle.join(" -> "), circle[0]).unwrap();
-                let modules = found.entry(package.clone()).or_default();
-                modules.extend(circle.into_iter().map(str::to_owned));
             }
         }
     }
-    let known = KNOWN.iter().map(|(package, modules)| {
-        let modules = modules.iter().map(|module| (*module).to_owned()).collect();
-        ((*package).to_owned(), modules)
-    });
-    let known: BTreeMap<String, BTreeSet<String>> = known.collect();
-    print!("{report}");
     assert!(
-        found == known,
-        "the circles between modules are not the known ones\nfound: {found:#?}\nknown: {known:#?}"
+        report.is_empty(),
+        "modules name each other in a circle:\n{report}"
     );
 }
 
