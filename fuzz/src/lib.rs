@@ -9,16 +9,20 @@ pub mod purchase;
 pub mod samples;
 
 use farthing_coin::{Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
-use farthing_node::{network_file::{NETWORK_FILE, NetworkFile}, card::{Card}};
-use farthing_store::disk::MemoryDisk;
-use farthing_store::entropy::{Entropy, SeededEntropy};
-use farthing_store::verify;
+use farthing_node::{
+    card::Card,
+    network_file::{NETWORK_FILE, NetworkFile},
+};
 use farthing_protocol::documents::CoinUse;
 use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};
+use farthing_protocol::ids::SaleId;
 use farthing_protocol::money::Amount;
 use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_note, unwrap};
 use farthing_protocol::{coins, wire};
+use farthing_store::disk::MemoryDisk;
+use farthing_store::entropy::{Entropy, SeededEntropy};
+use farthing_store::verify;
 use std::path::Path;
 
 /// A fuzz target.
@@ -105,7 +109,7 @@ pub fn note(data: &[u8]) {
         let _opened = open_goods_key(&purchase::key(9), &id, &sealed);
     }
     if let Ok(wrapped) = wire::decode::<WrappedKey>(data, data.len()) {
-        let _opened = unwrap(&GoodsKey::from_bytes([1; 32]), &id, &wrapped);
+        let _opened = unwrap(&GoodsKey::from_bytes([1; 32]), &SaleId(id), &wrapped);
     }
 }
 

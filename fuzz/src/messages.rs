@@ -2,10 +2,8 @@
 
 use crate::purchase;
 use farthing_coin::{KeyList, Signed};
-use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_protocol::api::{AskBank, AskEscrow, BankRequest, EscrowRequest, MerchantRequest};
 use farthing_protocol::contract::check_deadline;
-use farthing_protocol::{decision::{Committed, Outcome, SignedDecision}, decide::{verify_cancel, verify_overdue, verify_release}};
 use farthing_protocol::documents::{BankHold, Hold, Issued, Receipt};
 use farthing_protocol::history::{verify_head, verify_witness_request};
 use farthing_protocol::hold::{verify_bank_hold, verify_hold_contract};
@@ -19,7 +17,12 @@ use farthing_protocol::restore::{
 };
 use farthing_protocol::sealed::{PayRequest, SalesPage, verify_sales};
 use farthing_protocol::settle::{Answers, Collected, verify_settle};
+use farthing_protocol::{
+    decide::{verify_cancel, verify_overdue, verify_release},
+    decision::{Committed, Outcome, SignedDecision},
+};
 use farthing_protocol::{exchange, wire, withdraw};
+use farthing_store::entropy::{Entropy, SeededEntropy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,16 +1,19 @@
 //! One purchase and those who take part in it.
 
 use farthing_coin::{Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
-use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
 use farthing_protocol::documents::{
     AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms, coins_digest,
     note_digest,
 };
 use farthing_protocol::goods::{ContentKey, GoodsKey};
 use farthing_protocol::hold::Payment;
+use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
 use farthing_protocol::money::Amount;
-use farthing_protocol::{offered_key::{OfferedKey}, seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap}};
 use farthing_protocol::wire;
+use farthing_protocol::{
+    offered_key::OfferedKey,
+    seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap},
+};
 use serde::Serialize;
 use std::sync::LazyLock;
 
@@ -99,7 +102,8 @@ pub fn contract() -> Contract {
         encrypted_bytes: 53,
         goods_digest: GoodsDigest([1; 32]),
         encrypted_digest: EncryptedDigest([2; 32]),
-        wrapped_key: wrap(&goods_key(), &[7; 32], &ContentKey::from_bytes([5; 32])).expect("it wraps"),
+        wrapped_key: wrap(&goods_key(), &SaleId([7; 32]), &ContentKey::from_bytes([5; 32]))
+            .expect("it wraps"),
         key_commitment: commit_goods_key(&goods_key()),
         price: Amount(4),
         currency: "FTH".into(),

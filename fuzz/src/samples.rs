@@ -5,18 +5,16 @@ use crate::purchase::{
 };
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
-use farthing_store::disk::MemoryDisk;
-use farthing_store::{Reads, Store, StoreOptions, Table};
-use farthing_protocol::ids::{EncryptedDigest, ItemId};
+use farthing_node::fingerprint::Fingerprint;
 use farthing_protocol::api::{
     AskBank, AskEscrow, BankRequest, EscrowRequest, KeysRequest, MerchantRequest, encode_reply,
 };
-use farthing_protocol::{decision::{SignedDecision}, decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest}};
 use farthing_protocol::documents::{Abort, AbortReason, Overdue, PurchaseKeyUse, Receipt, Terms};
 use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
+use farthing_protocol::ids::{EncryptedDigest, ItemId};
 use farthing_protocol::money::Amount;
 use farthing_protocol::offer::{
     CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest,
@@ -29,6 +27,12 @@ use farthing_protocol::seal::{NOTE_BYTES, seal_goods_key, seal_note};
 use farthing_protocol::sealed::{PayRequest, SalesRequest};
 use farthing_protocol::settle::{CollectRequest, SettleRequest};
 use farthing_protocol::withdraw::WithdrawBegin;
+use farthing_protocol::{
+    decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
+    decision::SignedDecision,
+};
+use farthing_store::disk::MemoryDisk;
+use farthing_store::{Reads, Store, StoreOptions, Table};
 use serde::Serialize;
 use std::path::Path;
 
@@ -194,7 +198,9 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
 pub fn merchant_request() -> Vec<Vec<u8>> {
     let (bank, escrow) = (key(1).public(), key(2).public());
     let all = [
-        MerchantRequest::Catalog(CatalogRequest { after: Some([1; 32]) }),
+        MerchantRequest::Catalog(CatalogRequest {
+            after: Some(ItemId([1; 32])),
+        }),
         MerchantRequest::Offer(OfferRequest {
             item_id: ItemId([8; 32]),
             bank,
@@ -249,7 +255,7 @@ fn a_card(role: RoleName, number: u8) -> Card {
         role,
         name: format!("node-{number}"),
         address: "127.0.0.1:7001".parse().expect("an address"),
-        fingerprint: [number; 32],
+        fingerprint: Fingerprint([number; 32]),
         identity: key(number).public(),
     }
 }
@@ -278,8 +284,9 @@ pub fn journal() -> Vec<Vec<u8>> {
     let dir = Path::new(JOURNAL_DIR);
     let (store, _) = Store::open(dir, StoreOptions::simulated(disk.clone(), 1)).expect("a store");
     for row in 1..6u8 {
-        let put =
-            store.transact_blocking(Reads::none(), move |tx| ROWS.put(tx, &[row; 32], &vec![row; usize::from(row) * 9]));
+        let put = store.transact_blocking(Reads::none(), move |tx| {
+            ROWS.put(tx, &[row; 32], &vec![row; usize::from(row) * 9])
+        });
         put.expect("it is durable");
     }
     store.close().expect("it closes");
