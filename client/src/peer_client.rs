@@ -231,6 +231,7 @@ mod tests {
     use crate::observer::NoObserver;
     use async_trait::async_trait;
     use farthing_node::card::RoleName;
+    use farthing_node::fingerprint::Fingerprint;
     use farthing_protocol::{
         api::encode_reply,
         offer::{CatalogPage, CatalogRequest},
@@ -290,7 +291,7 @@ mod tests {
             role: RoleName::Merchant,
             name: "shop".into(),
             address: (Ipv4Addr::LOCALHOST, 1).into(),
-            fingerprint: [0; 32],
+            fingerprint: Fingerprint([0; 32]),
             identity: farthing_coin::PublicKey([0; 32]),
         };
         let mut talk = PeerClient::new(

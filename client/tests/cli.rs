@@ -6,6 +6,7 @@
 )]
 
 use farthing_coin::Seed;
+use farthing_node::fingerprint::Fingerprint;
 use farthing_node::{
     card::{Card, RoleName},
     terminal::is_harmless,
@@ -61,7 +62,7 @@ fn card(role: RoleName, name: &str, key: u8) -> String {
         name: name.into(),
         // Nobody listens on this port of the discard service.
         address: "127.0.0.1:9".parse().unwrap(),
-        fingerprint: [key; 32],
+        fingerprint: Fingerprint([key; 32]),
         identity,
     };
     card.to_string()

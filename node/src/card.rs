@@ -6,6 +6,7 @@
 //! farthing-card:bank:central@127.0.0.1:7001/<fingerprint>/<identity>
 //! ```
 
+use crate::fingerprint::Fingerprint;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -77,7 +78,7 @@ pub struct Card {
     /// Where it answers.
     pub address: SocketAddr,
     /// SHA-256 of the DER of its TLS certificate.
-    pub fingerprint: [u8; 32],
+    pub fingerprint: Fingerprint,
     /// The key that it signs documents with.
     pub identity: PublicKey,
 }
@@ -92,7 +93,7 @@ impl Card {
     /// The fingerprint as people see it (hex).
     #[must_use]
     pub fn fingerprint_hex(&self) -> String {
-        hex::encode(self.fingerprint)
+        self.fingerprint.to_string()
     }
 
     /// The identity key as people see it (hex).
@@ -195,7 +196,7 @@ impl FromStr for Card {
             role,
             name: name.to_owned(),
             address: parse_address(address)?,
-            fingerprint: parse_hex("fingerprint", fingerprint)?,
+            fingerprint: Fingerprint(parse_hex("fingerprint", fingerprint)?),
             identity: key,
         })
     }

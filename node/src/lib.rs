@@ -6,6 +6,7 @@ pub mod admin;
 pub mod bank_keys;
 pub mod call;
 pub mod card;
+pub mod fingerprint;
 pub mod history;
 pub mod home;
 pub mod key_lists;

@@ -10,6 +10,7 @@
 
 mod transport_support;
 
+use farthing_node::fingerprint::Fingerprint;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +31,7 @@ fn some_card(role: RoleName, name: &str) -> Card {
         role,
         name: name.to_owned(),
         address: "127.0.0.1:7001".parse().unwrap(),
-        fingerprint: [0xab; 32],
+        fingerprint: Fingerprint([0xab; 32]),
         identity: new_key(),
     }
 }
@@ -145,7 +146,7 @@ fn a_network_file_refuses_whoever_contradicts_a_pinned_card() {
         "{message}"
     );
     let mut other_print = bank.clone();
-    other_print.fingerprint = [0xcd; 32];
+    other_print.fingerprint = Fingerprint([0xcd; 32]);
     let message = file.add(other_print).unwrap_err().to_string();
     assert!(
         message.contains("the pinned fingerprint of bank `central` is"),

@@ -10,6 +10,7 @@
 
 mod transport_support;
 
+use farthing_node::fingerprint::Fingerprint;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +29,7 @@ use transport_support::*;
 async fn another_certificate_than_the_pinned_one_is_refused() {
     let server = start(ServerLimits::default());
     let mut card = server.card.clone();
-    card.fingerprint[31] ^= 1;
+    card.fingerprint.0[31] ^= 1;
     let error = QuicNetwork::new()
         .connect(&card, Lane::Identified)
         .await
@@ -285,7 +286,7 @@ async fn a_relay_can_carry_the_traffic_and_the_pinned_key_still_decides() {
     let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
     assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
     assert_eq!(*asked.lock().unwrap(), [(card.address, Lane::Anonymous)]);
-    card.fingerprint = [0; 32];
+    card.fingerprint = Fingerprint([0; 32]);
     let error = network.connect(&card, Lane::Anonymous).await.err().unwrap();
     assert!(matches!(error, NetworkError::WrongCertificate { .. }), "{error}");
 }

@@ -9,6 +9,7 @@ use farthing_bank::{
     keys::{BankSettings, Master},
 };
 use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature, Signed};
+use farthing_node::fingerprint::Fingerprint;
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Service},
@@ -82,7 +83,7 @@ pub fn card(role: RoleName, key: &PublicKey) -> Card {
         role,
         name: "fair".into(),
         address: "127.0.0.1:7002".parse().unwrap(),
-        fingerprint: [7; 32],
+        fingerprint: Fingerprint([7; 32]),
         identity: *key,
     }
 }

@@ -6,6 +6,7 @@ use farthing_coin::{
     Signed, blind, recover,
 };
 use farthing_node::card::{Card, RoleName};
+use farthing_node::fingerprint::Fingerprint;
 use farthing_node::network::{Channel, Lane, Network, NetworkError, Service};
 use farthing_protocol::{
     api::{AskBank, BankRequest, encode_reply},
@@ -38,7 +39,7 @@ pub fn card(role: RoleName, name: &str, key: &PublicKey) -> Card {
         role,
         name: name.into(),
         address: "127.0.0.1:7001".parse().unwrap(),
-        fingerprint: [7; 32],
+        fingerprint: Fingerprint([7; 32]),
         identity: *key,
     }
 }

@@ -108,6 +108,7 @@ pub(super) fn reload(dir: &Path, peers: &Peers) -> Result<usize, crate::network_
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::Fingerprint;
     use crate::quic::QuicNetwork;
     use std::sync::Arc;
 
@@ -117,7 +118,7 @@ mod tests {
             role: RoleName::Bank,
             name: name.into(),
             address: "127.0.0.1:7001".parse().unwrap(),
-            fingerprint: key,
+            fingerprint: Fingerprint(key),
             identity,
         }
     }

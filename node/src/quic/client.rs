@@ -142,7 +142,7 @@ fn refused_handshake(
             return NetworkError::WrongCertificate {
                 peer,
                 expected: card.fingerprint_hex(),
-                got: hex::encode(got),
+                got: got.to_string(),
             };
         }
         Some(Finding::OtherKey) => return NetworkError::Impostor { peer },

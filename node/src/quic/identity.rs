@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::transport::{PROVIDER, SERVER_NAME};
+use crate::fingerprint::Fingerprint;
 use crate::network::Lane;
 
 /// A certificate and its key.
@@ -89,7 +90,7 @@ impl ServerIdentity {
 
     /// SHA-256 of the certificate's DER, which cards carry.
     #[must_use]
-    pub fn fingerprint(&self) -> [u8; 32] {
+    pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.certificate)
     }
 
@@ -112,8 +113,8 @@ impl ServerIdentity {
 }
 
 /// SHA-256 of a certificate.
-pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
-    Sha256::digest(certificate.as_ref()).into()
+pub(super) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
+    Fingerprint(Sha256::digest(certificate.as_ref()).into())
 }
 
 #[cfg(test)]

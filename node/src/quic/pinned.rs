@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
 
 use super::identity::fingerprint;
+use crate::fingerprint::Fingerprint;
 
 /// Accepts the one certificate with the pinned fingerprint, from whoever can sign with its key.
 ///
@@ -15,7 +16,7 @@ use super::identity::fingerprint;
 /// handshake is verified as well.
 #[derive(Debug)]
 pub(super) struct PinnedVerifier {
-    expected: [u8; 32],
+    expected: Fingerprint,
     algorithms: WebPkiSupportedAlgorithms,
     /// What this one handshake came to, for the error message.
     finding: OnceLock<Finding>,
@@ -25,14 +26,14 @@ pub(super) struct PinnedVerifier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finding {
     /// The certificate has another fingerprint, this one.
-    OtherCertificate([u8; 32]),
+    OtherCertificate(Fingerprint),
     /// The certificate is the pinned one, the signature is not by its key.
     OtherKey,
 }
 
 impl PinnedVerifier {
     /// A verifier for one handshake.
-    pub(super) fn new(expected: [u8; 32], algorithms: WebPkiSupportedAlgorithms) -> Arc<Self> {
+    pub(super) fn new(expected: Fingerprint, algorithms: WebPkiSupportedAlgorithms) -> Arc<Self> {
         Arc::new(Self {
             expected,
             algorithms,

@@ -9,6 +9,7 @@ use farthing_merchant::{
     transactions::{add_item, add_item_reads},
 };
 use farthing_node::card::{Card, RoleName};
+use farthing_node::fingerprint::Fingerprint;
 use farthing_protocol::ids::ItemId;
 use farthing_protocol::money::Amount;
 use farthing_store::{
@@ -87,7 +88,7 @@ impl Foundation {
                 role,
                 name,
                 address,
-                fingerprint: identity.0,
+                fingerprint: Fingerprint(identity.0),
                 identity,
             };
             identities.insert(party, (card, *key.to_bytes()));

@@ -2,6 +2,7 @@
 
 use farthing_client::wallet::Wallet;
 use farthing_coin::Seed;
+use farthing_node::fingerprint::Fingerprint;
 use farthing_node::{
     card::{Card, RoleName},
     home::files::{Existing, Mode, NewFile, write_output},
@@ -48,7 +49,7 @@ pub async fn two_cards_at_once() {
         role: RoleName::Bank,
         name: name.into(),
         address: "127.0.0.1:7001".parse().expect("an address"),
-        fingerprint: [key; 32],
+        fingerprint: Fingerprint([key; 32]),
         identity: Seed::from_bytes(&[key; 32]).account_key().public(),
     };
     let load = || NetworkFile::load(dir.path()).expect("the network file");
