@@ -85,11 +85,18 @@ impl Job {
     /// Runs the closure; a panic in it becomes an error of this job alone.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         let Self { step, reads, .. } = self;
+        if let Some(reads) = reads {
+            reads.lend(tx);
+        }
         let run = || {
-            reads.as_ref().map_or(Ok(()), |reads| reads.declare(tx))?;
+            reads.as_ref().map_or(Ok(()), |reads| reads.declare_second(tx))?;
             step.run(tx)
         };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let outcome = catch_unwind(AssertUnwindSafe(run));
+        if let Some(reads) = reads {
+            reads.take_back(tx);
+        }
+        outcome.unwrap_or_else(|panic| {
             let text = panic_text(panic.as_ref());
             tracing::error!(panic = %text, "a transaction panicked; nothing of it is written");
             Err(StoreError::Panicked(text))

@@ -35,10 +35,15 @@ pub trait FixedKey: Key {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey(Vec<u8>);
 
+/// What a row's key takes at most in the programs' tables: a prefix, two keys and a number (bytes).
+const ROW_KEY_BYTES: usize = 80;
+
 impl RowKey {
     /// The row of the table with this prefix, at `key`.
     pub(crate) fn new(prefix: u8, key: &impl Key) -> Self {
-        let mut bytes = vec![prefix];
+        // Room for the longest keys of the programs' tables, so that none grows while it is written.
+        let mut bytes = Vec::with_capacity(ROW_KEY_BYTES);
+        bytes.push(prefix);
         key.write(&mut bytes);
         Self(bytes)
     }

@@ -11,7 +11,6 @@ use crate::table::Table;
 use crate::transaction::Transaction;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
-use std::sync::Arc;
 
 /// The rows that a transaction reads.
 ///
@@ -72,7 +71,7 @@ impl Reads {
     pub(crate) fn ready(mut self) -> ReadyReads {
         self.first.sort_unstable();
         ReadyReads {
-            first: self.first.into(),
+            first: self.first,
             second: self.second,
         }
     }
@@ -112,14 +111,23 @@ impl FirstStage<'_, '_> {
 
 /// [`Reads`] whose first stage is in order.
 pub(crate) struct ReadyReads {
-    first: Arc<[RowKey]>,
+    first: Vec<RowKey>,
     second: Option<Box<Second>>,
 }
 
 impl ReadyReads {
-    /// Lets `tx` read what is declared, and nothing else.
-    pub(crate) fn declare(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
-        tx.declare(Arc::clone(&self.first));
+    /// Lets `tx` read the first stage, and nothing else, until it is taken back.
+    pub(crate) fn lend(&mut self, tx: &mut Transaction<'_>) {
+        tx.declare(std::mem::take(&mut self.first));
+    }
+
+    /// Takes back what was lent.
+    pub(crate) fn take_back(&mut self, tx: &mut Transaction<'_>) {
+        self.first = tx.take_declared();
+    }
+
+    /// Lets `tx` read the second stage too, if there is one.
+    pub(crate) fn declare_second(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         if let Some(second) = &self.second {
             let rows = second(&mut FirstStage(tx))?;
             tx.declare_more(rows);

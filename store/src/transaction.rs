@@ -5,7 +5,6 @@ use crate::index::{Index, Writes};
 use crate::key::{PARTITIONS_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::partition::Partition;
-use std::sync::Arc;
 
 /// One transaction under way. It sees its own writes, then those of the earlier transactions of its
 /// batch, then the index; its own take effect only when its closure returns `Ok`.
@@ -25,7 +24,7 @@ pub struct Transaction<'a> {
 
 /// The rows that a transaction has declared to read, each stage in order.
 struct Declared {
-    first: Arc<[RowKey]>,
+    first: Vec<RowKey>,
     second: Vec<RowKey>,
 }
 
@@ -63,9 +62,15 @@ impl<'a> Transaction<'a> {
     }
 
     /// From here on it reads no rows but these, which are in order.
-    pub(crate) fn declare(&mut self, first: Arc<[RowKey]>) {
+    pub(crate) fn declare(&mut self, first: Vec<RowKey>) {
         let second = Vec::new();
         self.declared = Some(Declared { first, second });
+    }
+
+    /// Takes back what was declared first. It reads nothing from here on.
+    pub(crate) fn take_declared(&mut self) -> Vec<RowKey> {
+        let declared = self.declared.as_mut();
+        declared.map_or_else(Vec::new, |declared| std::mem::take(&mut declared.first))
     }
 
     /// And these.
