@@ -13,6 +13,7 @@ pub const LABEL_MAX_CHARS: usize = 64;
 
 /// Why the desk did nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeskError {
     /// No such account.
     #[error("there is no account {0}; open it with `farthing-bank account open`")]

@@ -93,6 +93,7 @@ fn epochs_max(values: usize) -> usize {
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeysError {
     /// The store.
     #[error(transparent)]

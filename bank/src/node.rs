@@ -28,6 +28,7 @@ use std::{
 
 /// Why a bank does not run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BankError {
     /// Its directory.
     #[error(transparent)]

@@ -28,6 +28,7 @@ pub struct Blinders {
 
 /// Why the wallet refused what the bank sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BlindError {
     /// The field is not the canonical encoding of a ristretto255 point.
     #[error("the bank's {0} is not the canonical encoding of a ristretto255 point")]

@@ -37,6 +37,7 @@ pub struct Coin {
 
 /// Why a coin was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CoinError {
     /// The coin is of a suite that this version does not know.
     #[error("the coin is of suite {0}, and only suite {SUITE} is known; update this program")]

@@ -55,6 +55,7 @@ pub struct Response {
 
 /// Why the bank refused a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IssueError {
     /// The field is not the canonical encoding of a ristretto255 point.
     #[error("{0} is not the canonical encoding of a ristretto255 point")]

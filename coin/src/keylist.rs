@@ -69,6 +69,7 @@ pub struct KeyList {
 
 /// Why a list of keys was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyListError {
     /// The list is another bank's.
     #[error("the list is of bank {got} and expected was one of bank {expected}")]

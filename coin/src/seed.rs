@@ -23,6 +23,7 @@ pub struct Seed([u8; 32]);
 
 /// Why a phrase was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PhraseError {
     /// The phrase has too few or too many words.
     #[error("got {got} words and expected 24; check that none is missing or written twice")]

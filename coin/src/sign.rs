@@ -57,6 +57,7 @@ pub struct Signature {
 
 /// Why a key or a signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// The field is not the canonical encoding of a ristretto255 point.
     #[error("{0} is not the canonical encoding of a ristretto255 point")]

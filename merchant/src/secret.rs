@@ -30,6 +30,7 @@ impl std::fmt::Debug for MerchantSecret {
 
 /// Why the secret cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SecretError {
     /// The file could not be read or written.
     #[error("{path}: {source}; restore it from your backup", path = path.display())]

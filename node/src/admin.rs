@@ -58,6 +58,7 @@ pub trait AdminHandler: Send + Sync {
 
 /// Why a command did not get through.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AdminError {
     /// The socket could not be made or used.
     #[error("{path}: {source}", path = path.display())]

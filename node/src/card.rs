@@ -111,6 +111,7 @@ impl Card {
 
 /// Why a line is not a card.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CardError {
     /// The line does not have the shape of a card.
     #[error(

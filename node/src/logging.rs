@@ -30,6 +30,7 @@ pub enum LogFormat {
 
 /// Why there are no logs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LogError {
     /// The variable does not hold a filter.
     #[error(

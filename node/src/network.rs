@@ -97,6 +97,7 @@ impl std::fmt::Display for Acted {
 
 /// Why a request got no reply. `peer` is the server as its card names it, such as ``bank `central` ``.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
     /// No connection came about.
     #[error("{peer} cannot be reached: {reason}; see that it runs and that its card has the right address")]

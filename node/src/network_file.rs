@@ -39,6 +39,7 @@ pub enum Added {
 
 /// Why the network file could not be used as asked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkFileError {
     /// The file could not be read or written.
     #[error("{path}: {source}", path = path.display())]

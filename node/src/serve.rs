@@ -37,6 +37,7 @@ pub trait Role: Service + AdminHandler + 'static {
 
 /// Why a node did not run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The endpoint.
     #[error(transparent)]

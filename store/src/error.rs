@@ -8,6 +8,7 @@ use std::path::PathBuf;
 /// A transaction that gets an error was not acknowledged. After [`StoreError::Halted`] and
 /// [`StoreError::Closed`] it may turn out to be durable after a restart; after any other it is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// Too many transactions are waiting.
     #[error("the store is busy: {waiting_max} transactions are waiting already; try again later")]

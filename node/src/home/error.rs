@@ -13,6 +13,7 @@ use crate::{
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum HomeError {
     /// There is no node in it.
     #[error("there is no {role} in {dir}: run `farthing-{role} init {dir}`", dir = dir.display())]

@@ -94,6 +94,7 @@ impl Existing {
 
 /// Why a file was not written where the user said.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OutputError {
     /// There is a file already.
     #[error("{path} exists; nothing was written. Choose another file, or overwrite it with --force", path = path.display())]

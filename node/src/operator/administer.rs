@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a command of an operator was not done.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OperatorError {
     /// The directory.
     #[error(transparent)]

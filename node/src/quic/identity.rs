@@ -20,6 +20,7 @@ pub struct ServerIdentity {
 
 /// Why there is no usable certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// A new certificate could not be made.
     #[error("cannot make a certificate: {0}")]

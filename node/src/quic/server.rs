@@ -109,6 +109,7 @@ impl Default for ServerLimits {
 
 /// Why a server could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// The certificate cannot be used.
     #[error(transparent)]
