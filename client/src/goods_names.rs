@@ -2,7 +2,6 @@
 
 use crate::error::WalletError;
 use farthing_coin::Seed;
-use farthing_planted::{Defect, is_planted};
 use std::{io, path::Path};
 
 /// What the name of encrypted goods ends with.
@@ -13,9 +12,6 @@ pub(crate) const PART: &str = "part";
 
 /// The name of a file of encrypted goods: always the same for this wallet, and random for everybody else.
 pub(crate) fn goods_name(seed: &Seed, encrypted_digest: &[u8; 32]) -> String {
-    if is_planted(Defect::GoodsNamedByDigest) {
-        return hex::encode(encrypted_digest);
-    }
     hex::encode(seed.goods_name(encrypted_digest))
 }
 

@@ -7,7 +7,6 @@ use crate::{
 };
 use farthing_coin::{Denomination, KeyBook, KeyId, KeyList, PublicKey, Signed};
 use farthing_node::{card::Card, network::Lane};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{api::KeysRequest, limits::RELEASED_GRACE_MS, money::Amount};
 use farthing_store::StoreError;
 use std::{
@@ -31,12 +30,7 @@ pub(crate) async fn current_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<Key
 /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
 /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
 pub(crate) async fn fetch_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
-    let lane = if is_planted(Defect::KeysAskedByName) {
-        Lane::Identified
-    } else {
-        Lane::Anonymous
-    };
-    let signed = wallet.talk(bank, lane).must(&KeysRequest).await?;
+    let signed = wallet.talk(bank, Lane::Anonymous).must(&KeysRequest).await?;
     let book = Arc::new(verified_keys(bank, signed.clone())?);
     if let Some(older) = wallet.stored_keys(bank)?
         && !book.extends(&older)

@@ -4,7 +4,6 @@ use crate::{
     coins::{coin_reads, coin_row},
     rows::{CoinStatus, PURCHASES, PurchaseRow},
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::purchase::Purchase;
 use farthing_store::{FirstStage, RowKey, StoreError, Transaction};
 
@@ -61,12 +60,7 @@ pub(crate) fn end_recovered(tx: &mut Transaction<'_>, number: u64) -> Result<boo
             continue;
         };
         match coin.status {
-            CoinStatus::InPurchase(other) if other == number => {
-                if !is_planted(Defect::DenialTakenForRecovery) {
-                    return Ok(false);
-                }
-                is_used = true;
-            }
+            CoinStatus::InPurchase(other) if other == number => return Ok(false),
             CoinStatus::InExchange(_) => return Ok(false),
             CoinStatus::Exchanged(_) => is_used = true,
             CoinStatus::UsedElsewhere(used) => is_used |= used.digest != purchase,

@@ -14,7 +14,6 @@ use crate::{
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_node::{card::Card, network::Lane};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     limits::RESTORE_GAP,
     refusal::{AccountFault, Refusal},
@@ -48,9 +47,7 @@ pub(crate) async fn bridge_gap(
     count: u64,
     gap: u64,
 ) -> Result<(), WalletError> {
-    if current_gap(wallet, &bank.identity, counter)?.saturating_add(count) <= gap
-        || is_planted(Defect::GapNotReserved)
-    {
+    if current_gap(wallet, &bank.identity, counter)?.saturating_add(count) <= gap {
         return Ok(());
     }
     let mut asked = Asked::default();

@@ -15,7 +15,6 @@ use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     exchange::Exchange,
     issue::IssueState,
@@ -62,8 +61,7 @@ impl Wallet {
                 let before = left.len();
                 left = unchanged(&self.rows(), &left)?;
                 left.retain(|row| Some(row.coin.public) != denied);
-                let is_one_less = left.len() < before;
-                if !is_one_less || is_planted(Defect::OneHeldCoinStopsAll) {
+                if left.len() == before {
                     break;
                 }
             }
@@ -222,9 +220,6 @@ fn take_refused(
     bank: &PublicKey,
     coins: &[Coin],
 ) -> Result<Option<(u64, ExchangeRow)>, StoreError> {
-    if is_planted(Defect::RefusedNumberDropped) {
-        return Ok(None);
-    }
     let key = (*bank, input_set(coins));
     let Some(number) = REFUSED_EXCHANGES.get(tx, &key)? else {
         return Ok(None);

@@ -8,7 +8,6 @@ use super::{
 use crate::{error::WalletError, keys::renewed, rows::SENT_FINISHES};
 use farthing_coin::{Document, KeyBook, KeyId, PublicKey, Seed, Signed};
 use farthing_node::card::Card;
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     denial::{Denial, is_denied},
     documents::Issued,
@@ -212,7 +211,7 @@ fn word<'r, R: IssuanceRow>(known: &Known<'_, R>, refusal: &'r Refusal) -> Resul
         Refusal::Denied(denial) if is_denied(denial, &known.bank.identity, kind, &digest) => {
             Word::Refused(Some(denial))
         }
-        _ if !is_at_stake || is_planted(Defect::UnsignedRefusalFinal) => Word::Refused(None),
+        _ if !is_at_stake => Word::Refused(None),
         _ => Word::Nothing,
     })
 }

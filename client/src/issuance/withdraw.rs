@@ -12,7 +12,6 @@ use crate::{
 };
 use farthing_coin::KeyId;
 use farthing_node::{card::Card, network::Lane};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
@@ -50,8 +49,7 @@ impl Wallet {
         let mut talk = self.talk(bank, Lane::Identified);
         for number in &numbers {
             let outcome = drive::<Withdrawal>(self, *number, &mut talk).await;
-            let taken_for_refusal = outcome.is_err() && is_planted(Defect::SilenceTakenForRefusal);
-            if matches!(outcome, Err(WalletError::Refused { .. })) || taken_for_refusal {
+            if matches!(outcome, Err(WalletError::Refused { .. })) {
                 // What was refused to her as a whole must not be debited in part by a later `resume`.
                 give_up_planned(self, &numbers).await?;
             }
@@ -104,7 +102,7 @@ async fn give_up_planned(wallet: &Wallet, numbers: &[At]) -> Result<(), WalletEr
             Some(row) => has_sent_finish(&wallet.rows(), &row.request_id)?,
             None => false,
         };
-        if !is_at_stake || is_planted(Defect::SilenceTakenForRefusal) {
+        if !is_at_stake {
             planned.push(*number);
         }
     }
@@ -113,7 +111,7 @@ async fn give_up_planned(wallet: &Wallet, numbers: &[At]) -> Result<(), WalletEr
         .transact(reads, move |tx| {
             for number in &planned {
                 if let Some(mut planned) = WITHDRAWALS.get(tx, number)?
-                    && (planned.state == IssueState::Beginning || is_planted(Defect::SilenceTakenForRefusal))
+                    && planned.state == IssueState::Beginning
                 {
                     planned.state = IssueState::Refused {
                         why: "another part of the withdrawal was refused".into(),

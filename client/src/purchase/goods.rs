@@ -12,7 +12,6 @@ use crate::{
     wallet::{GOODS_DIR, Wallet},
 };
 use farthing_node::home::files::{self, Mode, NewFile};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
     evidence::{Judge, NoVerdict, Papers, Verdict},
@@ -76,7 +75,7 @@ pub(crate) fn came_with(offered: Offered) -> Result<Option<SmallGoods>, WalletEr
 
 /// Whether the encrypted goods of this digest are the offer's.
 fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
-    digest.finish() == offer.encrypted_digest || is_planted(Defect::GoodsUnchecked)
+    digest.finish() == offer.encrypted_digest
 }
 
 /// Where the encrypted goods of `offer` are, if they are a file. Its name says nothing to anybody without the seed.

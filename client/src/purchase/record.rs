@@ -11,7 +11,6 @@ use crate::{
     },
 };
 use farthing_coin::{Coin, PublicKey};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::purchase::{Order, Purchase};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
@@ -261,8 +260,7 @@ fn save(
             set_status(tx, &order.payment.coins, |coin| ended(coin, number, spent))?;
         }
         Purchase::Aborted(order, _) => {
-            let unlinked = is_planted(Defect::ReleasedCoinsReused).then_some(CoinStatus::Available);
-            let released = unlinked.unwrap_or(CoinStatus::Released(number));
+            let released = CoinStatus::Released(number);
             set_status(tx, &order.payment.coins, |coin| ended(coin, number, released))?;
         }
         _ => {}

@@ -23,7 +23,6 @@ use farthing_node::{
     card::{Card, RoleName},
     network::Lane,
 };
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     documents::Offer,
     goods::GoodsKey,
@@ -128,11 +127,6 @@ impl<'w> Run<'w> {
     async fn write(&mut self, step: &Step) -> Result<Written, WalletError> {
         if step.writes.is_empty() {
             return Ok(Written::Done);
-        }
-        if is_planted(Defect::SentBeforeWritten)
-            && let Then::Hold(request) = &step.then
-        {
-            let _held = self.escrow.once((**request).clone()).await;
         }
         let writes = step.writes.clone();
         let writing = self.wallet.transact(reads(&writes), move |tx| apply(tx, &writes));

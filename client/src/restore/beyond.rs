@@ -19,7 +19,6 @@ use crate::{
 };
 use farthing_coin::{KeyBook, PublicKey};
 use farthing_node::card::Card;
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{
     limits::RESTORE_GAP,
     restore::{Asked, CoinUsed, Origin},
@@ -49,9 +48,6 @@ pub(crate) async fn look_beyond(
     notes: &mut Vec<FoundNote>,
     asked: &mut Asked,
 ) -> Result<(), WalletError> {
-    if is_planted(Defect::GapBelieved) {
-        return Ok(());
-    }
     loop {
         let missing = missing(wallet, &bank.identity, notes)?;
         let mut found = false;

@@ -23,7 +23,6 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_node::card::{Card, RoleName};
-use farthing_planted::{Defect, is_planted};
 use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Origin};
 use std::collections::BTreeSet;
 
@@ -33,9 +32,6 @@ use std::collections::BTreeSet;
 /// When the store fails.
 pub(crate) async fn look_for_late(wallet: &Wallet) -> Result<Vec<WalletError>, WalletError> {
     let mut failed = Vec::new();
-    if is_planted(Defect::LateNotLookedFor) {
-        return Ok(failed);
-    }
     for (identity, row) in all(&wallet.rows(), &RESTORED)? {
         if row.late_until_ms.is_none() && !row.has_come {
             continue;

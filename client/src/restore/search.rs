@@ -6,7 +6,6 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
-use farthing_planted::{Defect, is_planted};
 
 /// How many numbers at a time are noted as asked for.
 pub(crate) const ASKED_AHEAD: u64 = 64;
@@ -96,9 +95,6 @@ pub(crate) async fn skip_to(
     counter: Counter,
     number: u64,
 ) -> Result<(), WalletError> {
-    if is_planted(Defect::BurntNumbersReused) {
-        return Ok(());
-    }
     let key = (*bank, counter as u8);
     wallet
         .transact([COUNTERS.key(&key)], move |tx| {

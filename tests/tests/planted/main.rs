@@ -1,4 +1,4 @@
-//! The checkers can fail: every planted defect is found, and the same checks find nothing where nothing is planted.
+//! The checkers can fail: every planted defect is found in a copy of the workspace, and the same checks find nothing where nothing is planted.
 //!
 //! | what | file |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | two copies of a running bank | [`clones`] |
 //! | what programs print, and what they do with files | [`homes`] |
 //! | what joins a name to what is said without one | [`links`] |
-//! | the table in docs/TESTING.md, and that no program has a switch | [`table`] |
+//! | the table in docs/TESTING.md, and that no product links a switch | [`table`] |
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,7 @@ mod strangers;
 mod table;
 
 use checks::{CHECKS, Running};
-use farthing_planted::{Defect, is_any_planted, patch::Patch, plant};
+use farthing_planted::{is_any_planted, patch::Patch, plant};
 use farthing_tests::simulation::local;
 use std::{
     any::Any,
@@ -60,28 +60,9 @@ struct Found {
     why: String,
 }
 
-/// A mistake that is looked for.
-#[derive(Clone)]
-struct Mistake {
-    name: String,
-    sentence: String,
-}
-
-/// Those that are hooks in the code.
-fn hooks() -> impl Iterator<Item = Mistake> {
-    Defect::ALL.iter().map(|defect| Mistake {
-        name: defect.as_ref().to_owned(),
-        sentence: defect.mistake().to_owned(),
-    })
-}
-
-/// Those that are patches.
-fn patches() -> impl Iterator<Item = Mistake> {
-    let patches = Patch::read_all(root()).expect("the patches");
-    patches.into_iter().map(|patch| Mistake {
-        name: patch.name,
-        sentence: patch.mistake,
-    })
+/// Every mistake that is looked for.
+fn patches() -> Vec<Patch> {
+    Patch::read_all(root()).expect("the patches")
 }
 
 /// The workspace.
@@ -146,7 +127,7 @@ fn silence_planted_panics() {
 ///
 /// # Panics
 /// When one of them is not.
-fn find(mistakes: Vec<Mistake>) {
+fn find(mistakes: Vec<Patch>) {
     silence_planted_panics();
     let began = Instant::now();
     let left = Mutex::new(mistakes.into_iter());
@@ -181,19 +162,14 @@ fn find(mistakes: Vec<Mistake>) {
     );
 }
 
-#[test]
-fn every_hook_is_found() {
-    find(hooks().collect());
-}
-
 /// Those of the patches that `FARTHING_PLANTED` names, or all: in a copy of the workspace that has them built in.
 #[test]
 #[ignore = "run in the copy that `cargo run -p farthing-planted` makes"]
 fn every_patch_is_found() {
     let asked = std::env::var("FARTHING_PLANTED").unwrap_or_default();
     let asked: Vec<&str> = asked.split_whitespace().collect();
-    let is_asked = |mistake: &Mistake| asked.is_empty() || asked.contains(&mistake.name.as_str());
-    find(patches().filter(is_asked).collect());
+    let is_asked = |mistake: &Patch| asked.is_empty() || asked.contains(&mistake.name.as_str());
+    find(patches().into_iter().filter(is_asked).collect());
 }
 
 #[test]

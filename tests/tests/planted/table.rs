@@ -1,19 +1,19 @@
-//! The table in docs/TESTING.md, and that no program which anybody runs has a switch.
+//! The table in docs/TESTING.md, and that no product links a switch.
 
-use crate::{Found, Mistake, hooks, patches, root};
-use farthing_planted::MARKER;
+use crate::{Found, patches, root};
+use farthing_planted::patch::Patch;
 use std::{collections::BTreeMap, fs, process::Command};
 
 /// The table's head.
 pub(crate) const HEAD: &str =
     "| planted | the mistake | found by | after schedules | with |\n|---|---|---|---|---|";
 
-fn beginning(mistake: &Mistake) -> String {
-    format!("| {} | {} |", mistake.name, mistake.sentence)
+fn beginning(mistake: &Patch) -> String {
+    format!("| {} | {} |", mistake.name, mistake.mistake)
 }
 
 /// The row of one mistake.
-pub(crate) fn row(mistake: &Mistake, found: &Found) -> String {
+pub(crate) fn row(mistake: &Patch, found: &Found) -> String {
     let Found {
         check,
         schedules,
@@ -34,7 +34,7 @@ fn the_document_lists_exactly_the_defects_that_there_are() {
     let mut rows: BTreeMap<&str, &str> = rows
         .map(|row| (row.split(' ').nth(1).expect("a name"), row))
         .collect();
-    for mistake in hooks().chain(patches()) {
+    for mistake in patches() {
         let beginning = beginning(&mistake);
         let row = rows.remove(mistake.name.as_str()).unwrap_or_default();
         assert!(row.starts_with(&beginning), "expected `{beginning}`, got `{row}`");
@@ -43,35 +43,22 @@ fn the_document_lists_exactly_the_defects_that_there_are() {
 }
 
 #[test]
-fn nothing_but_the_tests_is_built_with_the_switches() {
-    let features_by = |edges: &str| {
-        let tree = Command::new(env!("CARGO"))
-            .args([
-                "tree",
-                "--offline",
-                "--workspace",
-                "--invert",
-                "farthing-planted",
-                "--edges",
-            ])
-            .arg(edges)
-            .current_dir(root())
-            .output()
-            .expect("cargo runs");
-        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-        String::from_utf8(tree.stdout).expect("text")
-    };
-    let switched = "farthing-planted feature \"planted\"";
-    assert!(features_by("normal,build,dev,features").contains(switched));
-    let built = features_by("normal,build,features");
+fn no_product_links_the_switches() {
+    let invert = ["tree", "--offline", "--workspace", "--invert", "farthing-planted"];
+    let tree = Command::new(env!("CARGO"))
+        .args(invert)
+        .args(["--edges", "normal,build", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("text");
+    let others: Vec<&str> = tree
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("farthing-planted "))
+        .collect();
     assert!(
-        built.contains("farthing-client") && !built.contains(switched),
-        "{built}"
+        others.is_empty(),
+        "they depend on the planted defects: {others:?}"
     );
-}
-
-#[test]
-fn a_program_that_has_the_switches_shows_it() {
-    let this = std::env::current_exe().and_then(fs::read).expect("this program");
-    assert!(this.windows(MARKER.len()).any(|bytes| bytes == MARKER.as_bytes()));
 }
