@@ -3,7 +3,7 @@
 
 mod support;
 
-use farthing_coin::{Coin, Document, Signed};
+use farthing_coin::{Coin, Document, KeyBook, Signed};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
@@ -122,8 +122,12 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
         },
         denial
     );
+    only_what_was_given_proves_it(&purse, what, used, &book);
+}
 
-    // A use that was never answered, a record of another exchange, and none at all prove nothing.
+/// A use that was never answered, a record of another exchange, and none at all prove nothing.
+fn only_what_was_given_proves_it(purse: &Purse, what: CoinDenial, used: EarlierUse, book: &KeyBook) {
+    let coin = &purse.coins[0];
     let exchanged = |used, issued: Option<Issued>| CoinDenial::Exchanged {
         used,
         issued: issued.map(|issued| Box::new(Signed::sign(issued, &secret_key(1)))),
@@ -155,14 +159,10 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
         exchanged(used, None),
     ];
     for case in cases {
-        assert_eq!(
-            case.final_use(&coin.key_id, &coin.public, &book),
-            None,
-            "{case:?}"
-        );
+        assert_eq!(case.final_use(&coin.key_id, &coin.public, book), None, "{case:?}");
     }
     let right = exchanged(used, Some(issued));
-    assert_eq!(right.final_use(&coin.key_id, &coin.public, &book), Some(used));
+    assert_eq!(right.final_use(&coin.key_id, &coin.public, book), Some(used));
 }
 
 #[tokio::test]

@@ -21,13 +21,13 @@ use farthing_protocol::{
     settle::SettleRequest,
 };
 use farthing_store::Reads;
-use support::{Bought, EPOCH_MS, START_MS, World, card, denied_coin};
+use support::{Bought, EPOCH_MS, Purse, START_MS, World, card, denied_coin};
 
 /// The order with other terms, authorized for them by the coins all the same.
 fn altered(
     world: &World,
     bought: &Bought,
-    purse: &support::Purse,
+    purse: &Purse,
     change: impl FnOnce(&mut farthing_protocol::documents::Terms),
 ) -> WithHead<BankHoldRequest> {
     let mut asked = bought.hold();
@@ -283,10 +283,14 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
         panic!("an escrow is told nothing of another purchase")
     };
     assert_eq!(used.digest, committed.order.purchase().0);
+    terms_and_commit_are_shown_to_the_holder(&mut world, &first).await;
+}
 
-    // Whoever has the coin is shown terms and commit.
-    let exchange = world.exchange(&first, &[8]);
-    let IssuanceAsk::Begin(begin) = exchange.ask(&first.keys, &world.seed) else {
+/// Whoever has the coin of a purchase is shown terms and commit.
+async fn terms_and_commit_are_shown_to_the_holder(world: &mut World, purse: &Purse) {
+    let coin = purse.coins[0];
+    let exchange = world.exchange(purse, &[8]);
+    let IssuanceAsk::Begin(begin) = exchange.ask(&purse.keys, &world.seed) else {
         panic!("it is not beginning")
     };
     let digest = begin.body.digest();
@@ -400,10 +404,25 @@ async fn each_decision_of_a_list_is_obeyed_or_refused_by_itself() {
     assert_eq!(world.balance(&world.merchant).await, Amount(8));
     assert_eq!(world.audited().await, Amount(24));
 
-    // What is obeyed already is verified all the same where it differs from that.
+    let later = commit(&bought[2]);
+    lists_of_no_and_too_many_decisions_are_refused(&mut world, forged, later).await;
+    world.restart().await;
+    let head = world.head();
+    assert_eq!(world.ask_raw(list).await.0, first);
+    assert_eq!(world.head(), head);
+}
+
+/// What is obeyed already is verified all the same where it differs from that; and a list has a length.
+async fn lists_of_no_and_too_many_decisions_are_refused(
+    world: &mut World,
+    forged: SignedDecision,
+    commit: SignedDecision,
+) {
+    let escrow = world.escrow.public();
+    let settle = |decisions| SettleRequest { escrow, decisions };
     let refusal = world
         .refused(SettleOne {
-            escrow: world.escrow.public(),
+            escrow,
             decision: forged,
         })
         .await;
@@ -414,18 +433,12 @@ async fn each_decision_of_a_list_is_obeyed_or_refused_by_itself() {
         most: SETTLE_MAX,
     };
     assert_eq!(world.refused(settle(vec![])).await, none.into());
-    let refusal = world
-        .refused(settle(vec![commit(&bought[2]); SETTLE_MAX + 1]))
-        .await;
+    let refusal = world.refused(settle(vec![commit.clone(); SETTLE_MAX + 1])).await;
     assert!(matches!(&refusal, Refusal::Request(RequestFault::Malformed(why)) if why.contains("65 entries")));
-    let again = settle(vec![commit(&bought[2]); SETTLE_MAX]);
+    let again = settle(vec![commit; SETTLE_MAX]);
     let answers = world.ask(again).await.unwrap();
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(world.balance(&world.merchant).await, Amount(16));
-    world.restart().await;
-    let head = world.head();
-    assert_eq!(world.ask_raw(list).await.0, first);
-    assert_eq!(world.head(), head);
 }
 
 #[tokio::test]

@@ -483,8 +483,8 @@ fn used(operation: CoinUse, context: &str, name: &str) -> (KeyId, PublicKey, Ear
     )
 }
 
-/// The bank's denials, one of each cause.
-fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
+/// Why a bank denies a coin, each with its name and the kind of request.
+fn coin_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     let of_coin = |(key_id, coin, used): (KeyId, PublicKey, EarlierUse),
                    what: &dyn Fn(EarlierUse) -> CoinDenial| {
         let what = what(used);
@@ -500,11 +500,7 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
         })
     };
     let issued = || Box::new(of_version_1::<Issued>("exchange 0"));
-    let amounts = (Amount(3), Amount(7));
-    let (balance, asked) = amounts;
-    let (inputs, outputs) = amounts;
-    let key_id = held().0;
-    let causes: Vec<(&'static str, RequestKind, DenialCause)> = vec![
+    vec![
         ("held", RequestKind::Hold, of_coin(held(), &CoinDenial::Held)),
         (
             "spent, to an escrow",
@@ -541,6 +537,16 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
             RequestKind::Hold,
             of_coin(held(), &|_| CoinDenial::EndsTooSoon),
         ),
+    ]
+}
+
+/// Why it denies anything else.
+fn other_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
+    let amounts = (Amount(3), Amount(7));
+    let (balance, asked) = amounts;
+    let (inputs, outputs) = amounts;
+    let key_id = used(CoinUse::Hold, "farthing coin hold", "two steps, coin 0").0;
+    vec![
         (
             "unknown account",
             RequestKind::WithdrawBegin,
@@ -562,7 +568,12 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
             DenialCause::Unbalanced { inputs, outputs },
         ),
         ("overflow", RequestKind::ExchangeFinish, DenialCause::Overflow),
-    ];
+    ]
+}
+
+/// The bank's denials, one of each cause.
+fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
+    let causes = coin_causes(story).into_iter().chain(other_causes(story));
     let deny = |(name, kind, cause)| {
         let denial = Denial {
             bank: story.bank.public(),
@@ -573,7 +584,7 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
         };
         (name, denial)
     };
-    causes.into_iter().map(deny).collect()
+    causes.map(deny).collect()
 }
 
 /// The case of a document that `secret` signs.
