@@ -1,5 +1,5 @@
 //! The vectors of version 2, which this implementation makes itself: what version 2 adds to the story of version 1, with the
-//! same parties. `cargo run -p farthing-protocol --example vectors` writes them.
+//! same parties. `cargo run -p farthing-protocol --example protocol_vectors` writes them.
 
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};

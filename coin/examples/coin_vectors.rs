@@ -1,5 +1,5 @@
 //! Writes `coin/vectors/*.json` again, to be run after a deliberate change of what is hashed:
-//! `cargo run -p farthing-coin --example vectors`.
+//! `cargo run -p farthing-coin --example coin_vectors`.
 
 #![allow(
     clippy::expect_used,

@@ -1,5 +1,5 @@
 //! Writes `vectors/v2/*.json` again, to be run after a deliberate change of a document, a derivation or a message:
-//! `cargo run -p farthing-protocol --example vectors`.
+//! `cargo run -p farthing-protocol --example protocol_vectors`.
 
 #![allow(
     dead_code,
