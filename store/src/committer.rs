@@ -74,7 +74,7 @@ impl Committer {
 
     fn run(&mut self, batch: &mut Batch, job: &mut Job) -> Result<(), StoreError> {
         let (mut outcome, mut done) = self.attempt(batch, job);
-        if self.runs_twice && job.is_repeatable() {
+        if self.runs_twice {
             let (again, done_again) = self.attempt(batch, job);
             if again != outcome || done_again.writes != done.writes {
                 return Err(StoreError::Unrepeatable);
@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
     use crate::index::{Head, Index, IndexError};
+    use crate::key::RowKey;
     use crate::options::StoreOptions;
     use crate::partition::Partition;
     use crate::{IndexFound, Row, View, recovery};
@@ -221,7 +222,8 @@ mod tests {
             Ok(there)
         };
         let reply = move |result| tell.send(result).unwrap();
-        committer.commit(vec![Job::once(read_and_write, reply)]);
+        let reads = [RowKey::new(1, &())];
+        committer.commit(vec![Job::new(reads, read_and_write, reply)]);
         told.recv().unwrap()
     }
 

@@ -130,20 +130,6 @@ impl Store {
         self.answered(job, answer)
     }
 
-    /// As [`Store::transact`], for a closure that runs once and declares nothing: no store of several processes could
-    /// run it. For the wallet, which is one process, until it declares what it reads.
-    ///
-    /// # Errors
-    /// As [`Store::transact`].
-    pub fn transact_once<T: Send + 'static>(
-        &self,
-        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, StoreError>> + Send {
-        let (reply, answer) = oneshot::channel();
-        let job = Job::once(closure, move |result| drop(reply.send(result)));
-        self.answered(job, answer)
-    }
-
     /// Puts `job` into the queue, and waits for what it answers.
     fn answered<T: Send + 'static>(
         &self,

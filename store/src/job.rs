@@ -11,8 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// once, when its writes, and all that it may have read, are durable.
 pub struct Job {
     step: Box<dyn Step>,
-    /// `None` for a transaction that declares nothing, and runs once.
-    reads: Option<ReadyReads>,
+    reads: ReadyReads,
     partition: Partition,
 }
 
@@ -35,24 +34,6 @@ impl Job {
         closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
         reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
     ) -> Self {
-        Self::of(Some(reads.into().ready()), closure, reply)
-    }
-
-    /// A job whose `closure` runs once, and declares nothing.
-    pub(crate) fn once<T: Send + 'static>(
-        closure: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-        reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
-    ) -> Self {
-        let mut closure = Some(closure);
-        let run = move |tx: &mut Transaction<'_>| closure.take().ok_or(StoreError::Closed)?(tx);
-        Self::of(None, run, reply)
-    }
-
-    fn of<T: Send + 'static>(
-        reads: Option<ReadyReads>,
-        closure: impl FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
-        reply: impl FnOnce(Result<T, StoreError>) + Send + 'static,
-    ) -> Self {
         let step = Box::new(Pending {
             closure,
             decided: None,
@@ -61,14 +42,9 @@ impl Job {
         let partition = Partition::default();
         Self {
             step,
-            reads,
+            reads: reads.into().ready(),
             partition,
         }
-    }
-
-    /// Whether it may run again.
-    pub(crate) fn is_repeatable(&self) -> bool {
-        self.reads.is_some()
     }
 
     /// The same, in a part of the store.
@@ -85,17 +61,13 @@ impl Job {
     /// Runs the closure; a panic in it becomes an error of this job alone.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         let Self { step, reads, .. } = self;
-        if let Some(reads) = reads {
-            reads.lend(tx);
-        }
+        reads.lend(tx);
         let run = || {
-            reads.as_ref().map_or(Ok(()), |reads| reads.declare_second(tx))?;
+            reads.declare_second(tx)?;
             step.run(tx)
         };
         let outcome = catch_unwind(AssertUnwindSafe(run));
-        if let Some(reads) = reads {
-            reads.take_back(tx);
-        }
+        reads.take_back(tx);
         outcome.unwrap_or_else(|panic| {
             let text = panic_text(panic.as_ref());
             tracing::error!(panic = %text, "a transaction panicked; nothing of it is written");
@@ -110,7 +82,7 @@ impl Job {
 
 impl<F, T, R> Step for Pending<F, T, R>
 where
-    F: FnMut(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
+    F: Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send,
     T: Send,
     R: FnOnce(Result<T, StoreError>) + Send,
 {

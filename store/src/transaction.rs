@@ -12,8 +12,8 @@ pub struct Transaction<'a> {
     partition: Partition,
     batch: &'a Writes,
     index: &'a dyn Index,
-    /// What it may read; `None` is everything, for a transaction that declares nothing.
-    declared: Option<Declared>,
+    /// What it may read.
+    declared: Declared,
     own: Writes,
     own_bytes: usize,
     /// The first failure of the index, which the closure may have swallowed and the committer must not.
@@ -23,6 +23,7 @@ pub struct Transaction<'a> {
 }
 
 /// The rows that a transaction has declared to read, each stage in order.
+#[derive(Default)]
 struct Declared {
     first: Vec<RowKey>,
     second: Vec<RowKey>,
@@ -53,7 +54,7 @@ impl<'a> Transaction<'a> {
             partition,
             batch,
             index,
-            declared: None,
+            declared: Declared::default(),
             own: Writes::new(),
             own_bytes: 0,
             index_failed: None,
@@ -64,21 +65,18 @@ impl<'a> Transaction<'a> {
     /// From here on it reads no rows but these, which are in order.
     pub(crate) fn declare(&mut self, first: Vec<RowKey>) {
         let second = Vec::new();
-        self.declared = Some(Declared { first, second });
+        self.declared = Declared { first, second };
     }
 
     /// Takes back what was declared first. It reads nothing from here on.
     pub(crate) fn take_declared(&mut self) -> Vec<RowKey> {
-        let declared = self.declared.as_mut();
-        declared.map_or_else(Vec::new, |declared| std::mem::take(&mut declared.first))
+        std::mem::take(&mut self.declared.first)
     }
 
     /// And these.
     pub(crate) fn declare_more(&mut self, mut second: Vec<RowKey>) {
         second.sort_unstable();
-        if let Some(declared) = &mut self.declared {
-            declared.second = second;
-        }
+        self.declared.second = second;
     }
 
     /// The value at `key`, if there is one.
@@ -93,7 +91,7 @@ impl<'a> Transaction<'a> {
     /// The value at `key`, in `table`.
     pub(crate) fn read(&mut self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         check_key(key, &self.partition)?;
-        if self.declared.as_ref().is_some_and(|declared| !declared.has(key)) {
+        if !self.declared.has(key) {
             let error = StoreError::Undeclared { table };
             return Err(self.refused.get_or_insert(error).clone());
         }

@@ -132,15 +132,3 @@ fn a_simulated_store_finds_a_transaction_that_does_something_else_when_it_runs_a
     let once = store(false);
     assert_eq!((writes_another(&once), refuses_then(&once)), (Ok(0), Ok(0)));
 }
-
-#[tokio::test]
-async fn a_transaction_that_declares_nothing_reads_everything_and_runs_once() {
-    let store = store(true);
-    let runs = AtomicU64::new(1);
-    let name = String::from("one");
-    let once = store.transact_once(move |tx| {
-        NUMBERS.put(tx, &name, &runs.into_inner())?;
-        NUMBERS.get(tx, &name)
-    });
-    assert_eq!(once.await, Ok(Some(1)));
-}
