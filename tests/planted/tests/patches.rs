@@ -28,8 +28,8 @@ const FEW: [(&str, &[&str]); 3] = [
         &["-p", "farthing-coin", "--test", "key_list"],
     ),
     (
-        "UndeniedCoinConvicts",
-        &["-p", "farthing-protocol", "--test", "evidence"],
+        "LengthUnchecked",
+        &["-p", "farthing-protocol", "--test", "bounds"],
     ),
 ];
 
