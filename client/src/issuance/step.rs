@@ -285,3 +285,6 @@ impl<R: IssuanceRow> Step<R> {
 pub(crate) fn is_under_way(state: &IssueState) -> bool {
     matches!(state, IssueState::Beginning | IssueState::Finishing { .. })
 }
+
+#[cfg(test)]
+mod tests;
