@@ -53,7 +53,7 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
         .as_str()
         .unwrap();
     let secret = world.merchant.ask(&["sealing-secret"], &[sale_id]);
-    assert_eq!(secret["sealing_secret"].as_array().map(Vec::len), Some(32));
+    assert_eq!(secret["sealing_secret"].as_str().map(str::len), Some(64));
     world.check(&[&alice]);
 }
 
