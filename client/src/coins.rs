@@ -6,7 +6,7 @@ use crate::{
     rows::{COINS, CoinRow, CoinStatus, PAST_COINS, all},
     wallet::Wallet,
 };
-use farthing_coin::{Coin, KeyId, PublicKey, SecretKey};
+use farthing_coin::{Coin, KeyId, PublicKey, SecretKey, Seed};
 use farthing_protocol::{money::Amount, restore::Origin};
 use farthing_store::{RowKey, StoreError, Transaction};
 use std::collections::BTreeMap;
@@ -52,13 +52,6 @@ impl Wallet {
         }
         Ok(balance)
     }
-
-    /// The secret keys of coins of these origins at `bank`, in their order.
-    pub(crate) fn coin_keys(&self, bank: &PublicKey, origins: &[Origin]) -> Vec<SecretKey> {
-        let seed = self.seed_for(bank);
-        let key = |origin: &Origin| seed.coin_key(&origin.request_id(&seed), origin.slot.into());
-        origins.iter().map(key).collect()
-    }
 }
 
 /// What a wallet has, by what it is doing.
@@ -82,6 +75,12 @@ impl Balance {
                 .saturating_add(self.in_exchanges.0),
         )
     }
+}
+
+/// The secret keys of coins of these origins, in their order. `seed` is their bank's.
+pub(crate) fn coin_keys(seed: &Seed, origins: &[Origin]) -> Vec<SecretKey> {
+    let key = |origin: &Origin| seed.coin_key(&origin.request_id(seed), origin.slot.into());
+    origins.iter().map(key).collect()
 }
 
 /// What [`coin_row`], [`put_coin`] and [`set_status`] read of these coins.
@@ -139,7 +138,6 @@ mod tests {
 
     use super::*;
     use crate::{observer::NoObserver, peer_client::RetryPolicy, wallet::Env};
-    use farthing_coin::Seed;
     use farthing_node::quic::QuicNetwork;
     use farthing_store::{
         Store, StoreOptions,

@@ -34,9 +34,9 @@ impl Wallet {
     pub fn denied_coins(&self) -> Result<Vec<Papers>, WalletError> {
         let view = self.rows();
         let mut papers: Vec<Papers> = Vec::new();
-        let older = all(&self.rows(), &DENIED)?.into_iter();
+        let older = all(&view, &DENIED)?.into_iter();
         let older = older.map(|(key, used)| (key, None, used));
-        let signed = all(&self.rows(), &DENIALS)?.into_iter();
+        let signed = all(&view, &DENIALS)?.into_iter();
         let signed = signed.map(|(key, denial)| (key, Some(denial), None));
         for (key, denial, used) in signed.chain(older) {
             // One that was taken after all is among those of the past.
@@ -74,7 +74,7 @@ impl Wallet {
             paper.uses.extend(uses);
             // The purchase that the bank says it was used for, if that was aborted.
             if let Some(used) = claimed
-                && let Some((_, row)) = own_purchase(&self.rows(), &used.digest)?
+                && let Some((_, row)) = own_purchase(&view, &used.digest)?
             {
                 papers.extend(papers_of(self, &row));
             }

@@ -206,6 +206,7 @@ fn ends_soon(wallet: &Wallet, key: &Denomination) -> bool {
     now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
 }
 
+/// Whether no bank takes a coin back any more, as far as the wallet knows its bank's keys.
 fn is_past(wallet: &Wallet, row: &CoinRow) -> bool {
     let bank = wallet.party_by_key(RoleName::Bank, &row.bank);
     let keys = bank.and_then(|bank| wallet.stored_keys(&bank)).ok().flatten();

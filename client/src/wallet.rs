@@ -47,7 +47,7 @@ pub const GOODS_DIR: &str = "goods";
 /// The longest seed file that is read (bytes).
 const SEED_FILE_MAX_BYTES: u64 = 4096;
 
-/// What a wallet needs of the world env it.
+/// What a wallet needs of the world around it.
 #[derive(Clone)]
 pub struct Env {
     /// How parties are reached.

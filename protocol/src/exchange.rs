@@ -213,10 +213,6 @@ impl Issuance for Exchange {
     /// In the order of the inputs.
     type Signers = [SecretKey];
 
-    fn bank(&self) -> PublicKey {
-        self.bank
-    }
-
     fn request_id(&self) -> [u8; 32] {
         self.request_id
     }

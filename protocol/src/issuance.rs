@@ -15,7 +15,7 @@ use crate::{
     issue::{Begun, IssueState, MintFault},
     refusal::Refusal,
 };
-use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, PublicKey, Seed, Signed};
+use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, Seed, Signed};
 
 /// What a wallet asks next for an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,6 @@ pub trait Issuance: Clone {
     /// The secret keys that sign: the account's, or those of the coins that go in.
     type Signers: ?Sized;
 
-    /// The bank.
-    fn bank(&self) -> PublicKey;
     /// Derived from the seed and a counter.
     fn request_id(&self) -> [u8; 32];
     /// The denomination key of each new coin.

@@ -118,10 +118,6 @@ impl Issuance for Withdrawal {
     type Finish = Signed<WithdrawFinish>;
     type Signers = SecretKey;
 
-    fn bank(&self) -> PublicKey {
-        self.bank
-    }
-
     fn request_id(&self) -> [u8; 32] {
         self.request_id
     }

@@ -13,8 +13,7 @@ use crate::{
 };
 use farthing_coin::{Coin, Signed};
 use farthing_protocol::{
-    denial::Denial, documents::Issued, issuance::Issuance, issue::IssueState, refusal::Refusal,
-    withdraw::Withdrawal,
+    denial::Denial, documents::Issued, issuance::Issuance, refusal::Refusal, withdraw::Withdrawal,
 };
 
 impl Refused for Withdrawal {
@@ -85,7 +84,7 @@ fn kept(
         _ => refused(known, refusal),
     };
     let denied = Denied::Kept {
-        row: known.row.clone(),
+        inputs: known.row.exchange.inputs.clone(),
         word,
         now_ms: known.now_ms,
     };
@@ -115,23 +114,13 @@ fn exchanged_before(
     };
     let (exchange, coins) = earlier.exchange.on_other_content(issued, keys, known.seed)?;
     let denied = Denied::ExchangedBefore {
-        row: known.row.clone(),
         coin,
         number,
         earlier: Box::new(earlier.with(exchange)),
         coins: new_rows(&coins, keys, |slot| ExchangeRow::origin(number, slot))?,
     };
-    // Where it is this very exchange that is done after all, that is how it has ended.
-    let next = match &denied {
-        Denied::ExchangedBefore { earlier, .. }
-            if of == known.at && earlier.exchange.state == IssueState::Done =>
-        {
-            (**earlier).clone()
-        }
-        _ => given_up(known.row, refusal),
-    };
     Ok(Step {
-        write: Some(Write::Denied(Box::new(denied), next)),
+        write: Some(Write::Denied(Box::new(denied), given_up(known.row, refusal))),
         then: Then::Pause(refusal.clone()),
     })
 }

@@ -6,7 +6,7 @@ use crate::{
     coins::{coin_reads, coin_row, put_coin, set_status},
     counters::{bridged_reads, note_bridged},
     error::WalletError,
-    recovery::{end_recovered, recovered_reads, status_again},
+    recovery::{end_recovered, recovered_reads},
     rows::{
         CoinRow, CoinStatus, EXCHANGES, ExchangeRow, FIRST_MESSAGES, PURCHASES, REFUSED_EXCHANGES,
         SENT_FINISHES, SentFinish, input_set,
@@ -53,8 +53,8 @@ pub(crate) enum Write<R> {
 pub(crate) enum Denied {
     /// They are what they were, except one of which the bank has said more. The same coins keep the exchange's number.
     Kept {
-        /// The exchange.
-        row: ExchangeRow,
+        /// The coins.
+        inputs: Vec<Coin>,
         /// What the bank has said.
         word: Option<CoinWord>,
         /// When (ms since 1970).
@@ -63,8 +63,6 @@ pub(crate) enum Denied {
     /// One of them went into another exchange of the wallet's own, or into this one under an earlier finish: what was given
     /// for it is taken.
     ExchangedBefore {
-        /// The exchange that is refused.
-        row: ExchangeRow,
         /// The coin.
         coin: Coin,
         /// The number of the exchange that it went into.
@@ -108,7 +106,7 @@ impl<R: IssuanceRow> Write<R> {
             Write::Issued { coins, next } => Reads::from(next.settle_reads())
                 .and(coin_reads(coins.iter().map(|row| &row.coin)))
                 .and([bridged_reads(bank, R::COUNTER)]),
-            Write::Denied(denied, _) => denied.reads(bank),
+            Write::Denied(denied, next) => denied.reads(bank).and(next.settle_reads()),
         };
         match self.next().purchase() {
             Some(number) => reads
@@ -125,22 +123,25 @@ impl<R: IssuanceRow> Write<R> {
     pub(crate) fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<Written, StoreError> {
         let next = self.next();
         let id = next.issuance().request_id();
+        if let Write::Begun { commitments, .. } = self
+            && !meet(tx, next.issuance(), commitments)?
+        {
+            return Ok(Written::Repeated);
+        }
+        R::TABLE.put(tx, &at, next)?;
         match self {
-            Write::Begun { commitments, .. } => {
-                if !meet(tx, next.issuance(), commitments)? {
-                    return Ok(Written::Repeated);
-                }
-                note_finish(tx, at, id, next.issuance().finish_digest())?;
-            }
+            Write::Begun { .. } => note_finish(tx, at, id, next.issuance().finish_digest())?,
             Write::Moved { asked, .. } => note_finish(tx, at, id, *asked)?,
             Write::Issued { coins, .. } => {
                 next.settle(tx, at.1)?;
                 add_coins(tx, coins)?;
                 note_bridged(tx, &at.0, R::COUNTER, at.1.saturating_add(1))?;
             }
-            Write::Denied(denied, _) => denied.apply(tx, at)?,
+            Write::Denied(denied, _) => {
+                next.settle(tx, at.1)?;
+                denied.apply(tx, at)?;
+            }
         }
-        R::TABLE.put(tx, &at, next)?;
         match self {
             Write::Begun { .. } | Write::Moved { .. } => Ok(Written::Done(None)),
             Write::Issued { .. } | Write::Denied(..) => match next.purchase() {
@@ -155,48 +156,38 @@ impl Denied {
     /// What [`apply`](Denied::apply) reads.
     fn reads(&self, bank: &PublicKey) -> Reads {
         match self {
-            Denied::Kept { row, word, .. } => {
-                Reads::from(row.settle_reads()).and(word.as_ref().and_then(|word| word.reads(bank)))
+            Denied::Kept { inputs, word, .. } => {
+                let word = word.as_ref().and_then(|word| word.reads(bank));
+                Reads::from(coin_reads(inputs)).and(word)
             }
             Denied::ExchangedBefore {
-                row,
-                coin,
-                earlier,
-                coins,
-                ..
+                coin, earlier, coins, ..
             } => {
                 let new = coins.iter().map(|row| &row.coin);
                 let all = earlier.exchange.inputs.iter().chain([coin]).chain(new);
-                Reads::from(row.settle_reads()).and(coin_reads(all))
+                coin_reads(all).into()
             }
         }
     }
 
-    /// Writes what becomes of the coins.
-    pub(crate) fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<(), StoreError> {
+    /// Writes what becomes of the coins, which are settled as those of a refused exchange.
+    fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<(), StoreError> {
         match self {
-            Denied::Kept { row, word, now_ms } => {
-                let used = match word {
-                    Some(word) => word.take_effect(tx, &at.0, *now_ms)?,
-                    None => None,
-                };
-                let again = status_again(tx, row.before)?;
-                let inputs = &row.exchange.inputs;
-                set_status(tx, inputs, |row| match used {
-                    Some((coin, status)) if coin == row.coin.public => status,
-                    _ => again,
-                })?;
+            Denied::Kept { inputs, word, now_ms } => {
+                if let Some(word) = word
+                    && let Some((used, status)) = word.take_effect(tx, &at.0, *now_ms)?
+                {
+                    let used = inputs.iter().filter(|coin| coin.public == used).copied();
+                    set_status(tx, &used.collect::<Vec<Coin>>(), |_| status)?;
+                }
                 REFUSED_EXCHANGES.put(tx, &(at.0, input_set(inputs)), &at.1)
             }
             Denied::ExchangedBefore {
-                row,
                 coin,
                 number,
                 earlier,
                 coins,
             } => {
-                let again = status_again(tx, row.before)?;
-                set_status(tx, &row.exchange.inputs, |_| again)?;
                 add_coins(tx, coins)?;
                 if earlier.exchange.state == IssueState::Done {
                     set_status(tx, &earlier.exchange.inputs, |row| match row.status {

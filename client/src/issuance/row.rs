@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::key_of,
-    coins::{coin_reads, set_status},
+    coins::{coin_keys, coin_reads, set_status},
     error::WalletError,
     recovery::{again_reads, status_again},
     rows::{CoinStatus, Counter, EXCHANGES, ExchangeRow, WITHDRAWALS},
@@ -130,7 +130,7 @@ impl IssuanceRow for ExchangeRow {
     }
 
     fn signers(&self, wallet: &Wallet) -> Result<Vec<SecretKey>, WalletError> {
-        Ok(wallet.coin_keys(&self.exchange.bank, &self.origins))
+        Ok(coin_keys(&wallet.seed_for(&self.exchange.bank), &self.origins))
     }
 
     fn origin(number: u64, slot: u8) -> Origin {

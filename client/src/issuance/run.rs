@@ -28,6 +28,7 @@ pub(crate) async fn drive<R: Refused>(
     let seed = wallet.seed_for(&at.0);
     let mut pause = Backoff::new(wallet.env.retry);
     let mut row = load::<R>(wallet, at)?;
+    let signers = row.signers(wallet)?;
     let (mut event, mut are_keys_fresh) = (Event::Resumed, false);
     loop {
         let keys = wallet.stored_keys(&bank)?;
@@ -35,7 +36,7 @@ pub(crate) async fn drive<R: Refused>(
             &Known {
                 at,
                 row: &row,
-                signers: &row.signers(wallet)?,
+                signers: &signers,
                 rows: &wallet.store.view(),
                 keys: keys.as_deref(),
                 are_keys_fresh,

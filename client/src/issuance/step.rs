@@ -6,13 +6,13 @@ use super::{
     row::{At, IssuanceRow},
 };
 use crate::{error::WalletError, keys::renewed, rows::SENT_FINISHES};
-use farthing_coin::{Document, KeyBook, KeyId, PublicKey, Seed, Signed};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, Seed, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     denial::{Denial, is_denied},
     documents::Issued,
     issuance::{Issuance, IssuanceAsk},
-    issue::{Begun, IssueState},
+    issue::{Begun, IssueState, MintFault},
     refusal::{IssueFault, Refusal},
 };
 use farthing_store::{StoreError, View};
@@ -146,9 +146,7 @@ fn on_begun<R: IssuanceRow>(known: &Known<'_, R>, begun: &Begun) -> Result<Step<
 fn on_answer<R: IssuanceRow>(
     known: &Known<'_, R>,
     issued: &Signed<Issued>,
-    accept: impl Fn(
-        &KeyBook,
-    ) -> Result<(R::Issuance, Vec<farthing_coin::Coin>), farthing_protocol::issue::MintFault>,
+    accept: impl Fn(&KeyBook) -> Result<(R::Issuance, Vec<Coin>), MintFault>,
 ) -> Result<Step<R>, WalletError> {
     let Some(keys) = known.keys_of(&issued.body.outputs) else {
         return Ok(Step::fetch_keys());

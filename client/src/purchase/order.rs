@@ -2,11 +2,12 @@
 
 use super::{record::Write, selection::deadline_ms, state::State};
 use crate::{
+    coins::coin_keys,
     counters::next_number,
     error::WalletError,
     rows::{CoinRow, Counter, PurchaseRow},
 };
-use farthing_coin::{Coin, SecretKey, Seed};
+use farthing_coin::{Coin, Seed};
 use farthing_protocol::{
     purchase::{Order, OrderParts, Plan, Purchase},
     restore::{Note, Origin},
@@ -74,13 +75,11 @@ pub(crate) fn build(
                 .map_err(|_| WalletError::Inconsistent("a note is too long"))?
         }
     };
-    let coin_key = |origin: &Origin| seed.coin_key(&origin.request_id(seed), origin.slot.into());
-    let coin_keys: Vec<SecretKey> = note.coins.iter().map(coin_key).collect();
     Ok(Order::new(OrderParts {
         counter,
         plan,
         coins,
-        coin_keys: &coin_keys,
+        coin_keys: &coin_keys(seed, &note.coins),
         purchase_key: &seed.purchase_key(counter),
         note_id,
         note: sealed,

@@ -96,21 +96,24 @@ impl<'w> Run<'w> {
         loop {
             let step = self.step(event)?;
             let written = self.write(&step).await?;
-            event = match step.then {
-                then if !written.is_done() => self.overtaken(then)?,
-                then => {
-                    self.observe();
-                    match then {
-                        Then::End(outcome) => return outcome,
-                        then => self.perform(then).await?,
-                    }
-                }
-            };
+            if !written.is_done() {
+                event = self.overtaken(step.then)?;
+                continue;
+            }
+            self.observe();
+            match self.perform(step.then).await? {
+                Some(next) => event = next,
+                None => return Ok(()),
+            }
         }
     }
 
     fn step(&mut self, event: Event) -> Result<Step, WalletError> {
-        let keys = self.wallet.stored_keys(&self.bank_card)?;
+        // A list of keys is verified key by key: it is read only where coins may have got too old.
+        let keys = match &self.state.row.purchase {
+            Purchase::Aborted(..) => self.wallet.stored_keys(&self.bank_card).ok().flatten(),
+            _ => None,
+        };
         let known = Known {
             rows: &self.wallet.rows(),
             seed: &self.seed,
@@ -173,9 +176,9 @@ impl<'w> Run<'w> {
             .on_event(&observer::Event::Purchase { number, status });
     }
 
-    /// Does what a step sends, and says what has come of it.
-    async fn perform(&mut self, then: Then) -> Result<Event, WalletError> {
-        Ok(match then {
+    /// Does what a step sends, and says what has come of it; `None` if the purchase has ended.
+    async fn perform(&mut self, then: Then) -> Result<Option<Event>, WalletError> {
+        Ok(Some(match then {
             Then::Goods(offer) => Event::Goods(fetch_goods(self.wallet, &offer, &mut self.merchant).await),
             Then::Choose(plan) => Event::Chosen(self.choose(&plan).await),
             Then::Hold(request) => Event::Hold(self.escrow.once(*request).await),
@@ -190,11 +193,8 @@ impl<'w> Run<'w> {
             Then::Open(offer, key) => Event::Opened(self.open(&offer, &key)),
             Then::Pause(silence) => self.pause(silence).await?,
             Then::Happened(event) => *event,
-            Then::End(outcome) => {
-                outcome?;
-                Event::Resumed
-            }
-        })
+            Then::End(outcome) => return outcome.map(|()| None),
+        }))
     }
 
     /// Coins that pay, of the number of an order that a restore gets to.

@@ -142,7 +142,7 @@ pub(crate) struct Known<'k> {
     pub(crate) escrow: &'k str,
     /// The merchant, as its card names it.
     pub(crate) merchant: &'k str,
-    /// The bank's keys as the wallet last saw them.
+    /// The bank's keys as the wallet last saw them, where the purchase is aborted.
     pub(crate) keys: Option<&'k KeyBook>,
     /// What time it is (ms since 1970).
     pub(crate) now_ms: u64,
@@ -199,10 +199,7 @@ impl Step {
 
     /// Where the purchase stands is written down first.
     pub(crate) fn saves(state: &State, then: Then) -> Step {
-        Step {
-            writes: save(state),
-            then,
-        }
+        Step::sends(then).saved_first(state)
     }
 }
 
