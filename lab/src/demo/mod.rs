@@ -18,12 +18,10 @@ pub mod report;
 pub mod steps;
 pub mod world;
 
+use crate::session;
 use audit::{Audit, Person};
-use farthing_kit::{
-    error::{DemoError, EXIT_FAILED},
-    scratch,
-};
-use farthing_node::{process::stop_signal, terminal};
+use farthing_kit::error::DemoError;
+use farthing_node::terminal;
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{Reader, Report};
 use std::{
@@ -74,12 +72,17 @@ pub struct DemoOptions {
 /// Runs the demonstration and prints it, for a person or for a program. Everything that it started is stopped when it
 /// returns, whatever happened.
 pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match session::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start the runtime: {error}"), EXIT_FAILED),
+        Err(error) => return session::fail(&error),
     };
     let mut report = Report::new(reader);
-    let outcome = runtime.block_on(in_a_directory(options, &mut report));
+    let work = async |dir: &Path| in_the_world(options, dir, &mut report).await;
+    let outcome = runtime.block_on(session::in_a_directory(
+        "farthing-demo",
+        options.keep.as_deref(),
+        work,
+    ));
     let text = outcome.as_ref().err().map(ToString::to_string);
     match reader {
         Reader::Person => {
@@ -103,33 +106,8 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
     }
     match outcome {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string(), error.exit_code()),
+        Err(error) => session::fail(&error),
     }
-}
-
-fn fail(text: &str, code: u8) -> ExitCode {
-    // With the last lines of a node's log, where that is why.
-    terminal::print_note(&format!("error: {text}"));
-    ExitCode::from(code)
-}
-
-/// Runs it in a directory that goes when it is done, or in the one that is kept.
-async fn in_a_directory(options: &DemoOptions, report: &mut Report) -> Result<Audit, DemoError> {
-    let dir = scratch::make("farthing-demo", options.keep.as_deref())?;
-    let outcome = tokio::select! {
-        outcome = in_the_world(options, &dir, report) => outcome,
-        // Dropping the other branch kills the nodes.
-        stopped = stop_signal() => {
-            stopped.map_err(DemoError::io("signals"))?;
-            Err(DemoError::Stopped)
-        }
-    };
-    if options.keep.is_some() {
-        return outcome;
-    }
-    let removed = scratch::remove(&dir).await;
-    // What went wrong in the demonstration matters more than what is left on the disk.
-    outcome.and_then(|audit| removed.map(|()| audit))
 }
 
 async fn in_the_world(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {

@@ -23,15 +23,10 @@ pub mod run;
 pub mod story;
 pub mod world;
 
-use crate::demo::report::Reader;
-use farthing_client::cli::Exit;
-use farthing_kit::{
-    error::{DemoError, EXIT_BROKEN},
-    scratch,
-};
+use crate::{demo::report::Reader, session};
+use farthing_kit::error::{DemoError, EXIT_BROKEN};
 use farthing_node::{
     home::files::{Existing, Mode, check_output, write_output},
-    process::stop_signal,
     terminal,
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -75,40 +70,23 @@ pub struct FaultsOptions {
 
 /// Runs the matrix, writes the page, and says how it went. Everything that it started is stopped when it returns.
 pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match session::runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start the runtime: {error}"), Exit::Failed.code()),
+        Err(error) => return session::fail(&error),
     };
-    match runtime.block_on(in_a_directory(options, reader)) {
+    let work = async |dir: &Path| in_worlds(options, dir, reader).await;
+    match runtime.block_on(session::in_a_directory(
+        "farthing-faults",
+        options.keep.as_deref(),
+        work,
+    )) {
         Ok(violated) if violated.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(EXIT_BROKEN),
-        Err(error) => fail(&error.to_string(), error.exit_code()),
+        Err(error) => session::fail(&error),
     }
-}
-
-fn fail(text: &str, code: u8) -> ExitCode {
-    terminal::print_note(&format!("error: {text}"));
-    ExitCode::from(code)
 }
 
 /// Returns the names of the cells that are violated.
-async fn in_a_directory(options: &FaultsOptions, reader: Reader) -> Result<Vec<String>, DemoError> {
-    let dir = scratch::make("farthing-faults", options.keep.as_deref())?;
-    let outcome = tokio::select! {
-        outcome = in_worlds(options, &dir, reader) => outcome,
-        // Dropping the other branch kills the nodes.
-        stopped = stop_signal() => {
-            stopped.map_err(DemoError::io("signals"))?;
-            Err(DemoError::Stopped)
-        }
-    };
-    if options.keep.is_some() {
-        return outcome;
-    }
-    let removed = scratch::remove(&dir).await;
-    outcome.and_then(|violated| removed.map(|()| violated))
-}
-
 async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, DemoError> {
     // Before the work of minutes.
     let existing = Existing::by_force(options.force);
