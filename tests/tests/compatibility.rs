@@ -15,19 +15,22 @@ use farthing_bank::{
     rows::{COINS, EXCHANGED, FINISHED},
 };
 use farthing_kit::{
+    market::Market,
+    nodes::Node,
     ports,
+    process::{Running, Said},
     program::{CUSTOMER, ROLE_COMMAND},
 };
 use farthing_node::{
-    card::{Card, RoleName},
+    card::RoleName,
+    home::{CONFIG_FILE, OLD_CONFIG_FILE},
     serve::open_store,
 };
 use farthing_protocol::{coins::CoinState, money::Amount};
 use farthing_store::{SCHEMA_VERSION, StoreOptions};
 use farthing_tests::processes::{
-    customer::{SILENT, units},
-    node::Node,
-    run::{Said, run, until},
+    buyer::{SILENT, units},
+    run::{Wait, does_not_start, until},
 };
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
@@ -36,10 +39,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::Bound,
     path::{Path, PathBuf},
-    process::Command,
 };
 use tar::Archive;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 /// The wallet and every node, built with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
@@ -91,7 +94,7 @@ fn wallet(dir: &Path, args: &[&str]) -> Said {
     command.current_dir(dir.parent().expect("a directory above"));
     command.args([ROLE_COMMAND, CUSTOMER]);
     command.arg("--wallet").arg(dir).arg("--json").args(args);
-    run(command)
+    async { Running::start(command, "farthing")?.end().await }.wait()
 }
 
 /// Runs `args`, and `resume` as long as a party is silent: all must have ended, with `code` in the end.
@@ -107,11 +110,11 @@ fn carried_on(dir: &Path, args: &[&str], code: i32) -> Value {
 }
 
 fn purchases(dir: &Path) -> Value {
-    wallet(dir, &["purchases"]).done()["purchases"].clone()
+    wallet(dir, &["purchases"]).json(0)["purchases"].clone()
 }
 
 fn available(dir: &Path) -> u64 {
-    let balance = wallet(dir, &["balance"]).done();
+    let balance = wallet(dir, &["balance"]).json(0);
     for part in ["in_purchases", "in_exchanges"] {
         assert_eq!(units(&balance[part]), 0, "{balance}");
     }
@@ -126,43 +129,40 @@ fn amount(text: &Value) -> u64 {
         .0
 }
 
-/// The nodes of the fixtures, each on a port of its own, and those who know them told so.
-struct Nodes {
-    bank: Node,
-    escrow: Node,
-    merchant: Node,
+/// Has the node of an older version in `dir` listen on a port of its own.
+fn moves(dir: &Path) {
+    let path = dir.join(OLD_CONFIG_FILE);
+    let config = fs::read(&path).expect("its configuration");
+    let mut config: Value = serde_json::from_slice(&config).expect("its configuration in JSON");
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().expect("a port")));
+    config["listen"] = listen.to_string().into();
+    fs::write(&path, config.to_string()).expect("its configuration is written");
 }
+
+/// The nodes of the fixtures, each on a port of its own, and those who know them told so.
+struct Nodes(Market);
 
 impl Nodes {
     fn start(dir: &Path) -> Nodes {
-        let open = |role: RoleName| {
-            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().expect("a port")));
-            Node::moved(Path::new(PROGRAM), role, &dir.join(role.as_str()), listen)
-        };
-        let [bank, escrow, merchant] = RoleName::ALL.map(open);
-        bank.knows(escrow.card());
-        escrow.knows(bank.card());
-        merchant.knows(bank.card());
-        merchant.knows(escrow.card());
-        for node in [&bank, &escrow, &merchant] {
-            node.start();
+        for role in RoleName::ALL {
+            moves(&dir.join(role.as_str()));
         }
-        Nodes {
-            bank,
-            escrow,
-            merchant,
+        let market = Market::existing(Path::new(PROGRAM), dir).wait();
+        for node in market.nodes() {
+            let taken_over =
+                node.dir().join(CONFIG_FILE).exists() && !node.dir().join(OLD_CONFIG_FILE).exists();
+            assert!(taken_over, "the configuration is not taken over");
         }
-    }
-
-    fn cards(&self) -> [&Card; 3] {
-        [self.bank.card(), self.escrow.card(), self.merchant.card()]
+        market.introduce().wait();
+        market.start().wait();
+        Nodes(market)
     }
 
     /// Tells a wallet where they are now.
     fn known_to(&self, wallet_dir: &Path) {
-        for card in self.cards() {
+        for card in self.0.cards() {
             // The restored wallet has never known the merchant.
-            let added = wallet(wallet_dir, &["network", "add", &card.to_string()]).done();
+            let added = wallet(wallet_dir, &["network", "add", &card.to_string()]).json(0);
             assert!(added["added"] != "known", "{added}");
         }
     }
@@ -170,7 +170,7 @@ impl Nodes {
     /// Waits until nothing is held, and counts: the books balance, and all money is in these wallets and the accounts.
     fn count(&self, wallets: &[&Path]) {
         let audit = until("no coin is held", || {
-            let audit = self.bank.ask(&["audit"], &[]);
+            let audit = self.0.bank.admin(&["audit"], &[]).wait();
             let coins = audit["coins"].as_array().expect("a list");
             coins.iter().all(|line| line["held"] == 0).then_some(audit)
         });
@@ -183,8 +183,8 @@ impl Nodes {
     }
 
     fn stop(&self) {
-        for node in [&self.merchant, &self.escrow, &self.bank] {
-            assert!(node.stop().success(), "{}", node.log());
+        for node in self.0.nodes().into_iter().rev() {
+            assert!(node.stop().wait().success(), "{}", node.log());
         }
     }
 }
@@ -198,8 +198,11 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     }
     let (first, second) = (dir("wallet"), dir("second"));
     // Nobody is asked, and all is as it was.
-    assert_eq!(wallet(&first, &["balance"]).done(), read_json("balance.json"));
-    assert_eq!(wallet(&first, &["purchases"]).done(), read_json("purchases.json"));
+    assert_eq!(wallet(&first, &["balance"]).json(0), read_json("balance.json"));
+    assert_eq!(
+        wallet(&first, &["purchases"]).json(0),
+        read_json("purchases.json")
+    );
 
     let nodes = Nodes::start(old.path());
     for wallet in [&first, &second] {
@@ -232,7 +235,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     // 50.00, of which 23.00 were withdrawn; 1.25 and 2.50 and 1.25 were paid.
     assert_eq!(available(&first), 1800);
     assert_eq!(
-        units(&wallet(&first, &["account"]).done()["balance"]),
+        units(&wallet(&first, &["account"]).json(0)["balance"]),
         2700,
         "the withdrawal is booked once"
     );
@@ -266,7 +269,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     fs::remove_dir_all(&first).expect("it is lost");
     let again = dir("again");
     let words = fixture("wallet.words");
-    let [bank, escrow, _] = nodes.cards().map(ToString::to_string);
+    let [bank, escrow, _] = nodes.0.cards().map(ToString::to_string);
     let words = words.to_str().expect("a path in UTF-8");
     let restore = [
         "restore",
@@ -286,7 +289,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     let restore = [&restore[..], &["--shared-account", "central"]].concat();
     let restored = until("the restore is complete", || {
         let said = wallet(&again, &restore);
-        (said.code != Some(SILENT)).then(|| said.done())
+        (said.code != Some(SILENT)).then(|| said.json(0))
     });
     assert_eq!(available(&again), has, "{restored}");
     assert_eq!(purchases(&again).as_array().expect("a list").len(), 8);
@@ -294,7 +297,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     nodes.stop();
 
     // A directory that was upgraded is opened again without any of it.
-    let audit = nodes.bank.ask(&["audit"], &[]);
+    let audit = nodes.0.bank.admin(&["audit"], &[]).wait();
     assert_eq!(audit["problems"], json!([]), "{audit}");
     assert_eq!(available(&again), has);
 }
@@ -387,11 +390,12 @@ fn the_directory_of_a_newer_version_is_refused_and_left_alone() {
         let state = fs::read(path.with_file_name("state")).expect("a state");
 
         let why = if name == "bank" {
-            let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free().expect("a port")));
-            let node = Node::moved(Path::new(PROGRAM), RoleName::Bank, &old.path().join(name), listen);
-            let (code, log) = node.try_start().expect_err("it does not start");
+            let dir = old.path().join(name);
+            moves(&dir);
+            let node = Node::existing(Path::new(PROGRAM), RoleName::Bank, &dir).wait();
+            let (code, log) = does_not_start(&node);
             assert_eq!(code, Some(1), "{log}");
-            assert_eq!(node.command(&["audit"], &[]).code, Some(1));
+            assert_eq!(node.command(&["audit"], &[]).wait().code, Some(1));
             log
         } else {
             wallet(&old.path().join(name), &["balance"]).error(1)

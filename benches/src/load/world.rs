@@ -197,14 +197,15 @@ async fn put_up_for_sale(
 async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<[Node; 3]> {
     let init = |role: RoleName| {
         let dir = dir.join(role.as_str());
-        async move { Node::init(program, role, &dir, &[]).await }
+        async move { Node::init(program, role, &dir, None).await }
     };
     let bank = init(RoleName::Bank).await?;
     let escrow = init(RoleName::Escrow).await?;
     let merchant = init(RoleName::Merchant).await?;
-    bank.knows([&escrow]).await?;
-    escrow.knows([&bank]).await?;
-    merchant.knows([&bank, &escrow]).await?;
+    bank.knows(escrow.card()).await?;
+    escrow.knows(bank.card()).await?;
+    merchant.knows(bank.card()).await?;
+    merchant.knows(escrow.card()).await?;
     if let Some(coins) = spent {
         spent::fill(bank.dir(), coins).await?;
     }

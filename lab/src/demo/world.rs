@@ -110,7 +110,7 @@ impl World {
     pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<World, DemoError> {
         let init = |role: RoleName| {
             let dir = dir.join(role.as_str());
-            async move { Node::init(program, role, &dir, &[]).await }
+            async move { Node::init(program, role, &dir, None).await }
         };
         let (bank, escrow, merchant) = tokio::try_join!(
             init(RoleName::Bank),
@@ -118,10 +118,11 @@ impl World {
             init(RoleName::Merchant)
         )?;
         tokio::try_join!(
-            bank.knows([&escrow]),
-            escrow.knows([&bank]),
-            merchant.knows([&bank, &escrow]),
+            bank.knows(escrow.card()),
+            escrow.knows(bank.card()),
+            merchant.knows(bank.card()),
         )?;
+        merchant.knows(escrow.card()).await?;
         // The bank first: whoever asks a node that is not there yet asks again only after a while.
         bank.start().await?;
         escrow.start().await?;

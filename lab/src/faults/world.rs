@@ -186,8 +186,8 @@ impl World {
         let mut lines = BTreeMap::new();
         for role in RoleName::ALL {
             let home = home(dir, Party::Node(role)).join("node");
-            let node = Node::init(program, role, &home, &[]).await?;
-            nodes.insert(role, node.with_probe(socket.clone()));
+            let node = Node::init(program, role, &home, None).await?;
+            nodes.insert(role, node.with_probe(Some(socket.clone())));
         }
         for (asker, server) in LINES {
             if let Some(node) = nodes.get(&server) {

@@ -1,6 +1,6 @@
 //! Why a demonstration did not come to its end.
 
-use crate::nodes::ProcessError;
+use crate::process::ProcessError;
 use farthing_client::error::WalletError;
 use farthing_node::home::files::OutputError;
 use std::path::PathBuf;

@@ -4,8 +4,11 @@
 //! | what | file |
 //! |---|---|
 //! | one executable that is every program | [`program`] |
+//! | a program that runs, and what it says | [`process`] |
 //! | the nodes as processes | [`nodes`]; the ports that they come back to: [`ports`] |
-//! | the network that loses things | [`relay`], [`faults`] |
+//! | bank, escrow and merchant, who know each other | [`market`] |
+//! | a customer: the wallet's command line | [`customer`] |
+//! | the network that loses things | [`lines`] between any two, [`relay`], [`faults`] |
 //! | the points that processes reach, and wait at | [`points`] |
 //! | something done at an exact moment of a wallet's work | [`script`] |
 //! | what the nodes' operators see | [`books`] |
@@ -15,11 +18,15 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod books;
+pub mod customer;
 pub mod error;
 pub mod faults;
+pub mod lines;
+pub mod market;
 pub mod nodes;
 pub mod points;
 pub mod ports;
+pub mod process;
 pub mod program;
 pub mod relay;
 pub mod scratch;

@@ -4,19 +4,22 @@
 
 use crate::{
     ports,
+    process::{ProcessError, Running, Said, io},
     program::{ROLE_COMMAND, TIED},
 };
 use farthing_node::{
     card::{Card, RoleName},
     probe::PROBE_VARIABLE,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs::OpenOptions,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 use tokio::{
@@ -25,11 +28,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a node may take until it answers requests.
-pub const READY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long a command of a node may take; to encrypt large goods takes a while.
-pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a node may take until it answers requests, and until it has ended once it was asked to.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The exit code of a command that did its work and found something that must not be: its answer says what.
 const EXIT_FOUND: i32 = 3;
@@ -43,50 +43,11 @@ const READY_LINE_MAX_BYTES: u64 = 1024;
 /// How much of a log an error repeats (bytes).
 const LOG_TAIL_BYTES: usize = 800;
 
-/// Why a process did not do what it was started for.
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    /// The operating system.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A node did not become ready.
-    #[error(
-        "the {role} is not ready after {}: {why}; its log ends:\n{log}",
-        seconds(READY_TIMEOUT)
-    )]
-    NotReady {
-        /// Which.
-        role: RoleName,
-        /// What it did instead.
-        why: String,
-        /// The end of its log.
-        log: String,
-    },
-    /// A command failed.
-    #[error("`farthing-{role} {command}` failed: {why}")]
-    Failed {
-        /// Whose command.
-        role: RoleName,
-        /// Which.
-        command: String,
-        /// What it said.
-        why: String,
-    },
-}
+/// How often a node that was killed is looked at, until it is gone.
+const GONE_LOOKS_MAX: usize = 200;
 
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs())
-}
-
-fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ProcessError {
-    let what = what.into();
-    move |source| ProcessError::Io { what, source }
-}
+/// The pause between two of these looks.
+const GONE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A node: its directory, its card, and while it runs its process. The process ends when this is dropped.
 #[derive(Debug)]
@@ -102,7 +63,15 @@ pub struct Node {
 impl Drop for Node {
     fn drop(&mut self) {
         // A killer that is still about would otherwise keep the process.
-        self.killer().kill();
+        if self.killer().kill() {
+            // Until then it may be writing into a directory that is about to be removed.
+            for _ in 0..GONE_LOOKS_MAX {
+                if !self.is_running() {
+                    return;
+                }
+                thread::sleep(GONE_PAUSE);
+            }
+        }
     }
 }
 
@@ -124,7 +93,7 @@ fn lock(process: &Mutex<Option<Child>>) -> MutexGuard<'_, Option<Child>> {
 }
 
 impl Node {
-    /// Makes a node in `dir`, on a free port of the loopback device. `options` go to `init` as they are.
+    /// Makes a node in `dir` that listens on `listen`, or on a free port of the loopback device.
     ///
     /// # Errors
     /// When `init` fails.
@@ -132,12 +101,13 @@ impl Node {
         program: &Path,
         role: RoleName,
         dir: &Path,
-        options: &[&str],
+        listen: Option<SocketAddr>,
     ) -> Result<Node, ProcessError> {
-        let port = ports::free().map_err(io("a port"))?;
-        let listen = format!("{}:{port}", Ipv4Addr::LOCALHOST);
-        let options = [&["--listen", &listen], options].concat();
-        Self::printed(program, role, "init", dir, &options).await
+        let listen = match listen {
+            Some(listen) => listen,
+            None => (Ipv4Addr::LOCALHOST, ports::free().map_err(io("a port"))?).into(),
+        };
+        Self::printed(program, role, "init", dir, &["--listen", &listen.to_string()]).await
     }
 
     /// The node that somebody else made in `dir`, and may be running.
@@ -148,20 +118,20 @@ impl Node {
         Self::printed(program, role, "card", dir, &[]).await
     }
 
-    /// The node whose card `command` prints.
+    /// The node whose card `word` prints.
     async fn printed(
         program: &Path,
         role: RoleName,
-        command: &str,
+        word: &str,
         dir: &Path,
         options: &[&str],
     ) -> Result<Node, ProcessError> {
-        let printed = command_json(program, role, &[command], dir, options).await?;
+        let said = run(program, role, &[word], dir, options).await?;
+        let printed = said.done()?;
         let card = printed.get("card").and_then(Value::as_str).unwrap_or_default();
         let card: Result<Card, _> = card.parse();
         let card = card.map_err(|why| ProcessError::Failed {
-            role,
-            command: command.into(),
+            command: said.command,
             why: format!("it printed no card: {why}"),
         })?;
         Ok(Node {
@@ -174,10 +144,11 @@ impl Node {
         })
     }
 
-    /// Has the node wait at every point for whoever listens on `socket`, whenever it is started from now on.
+    /// Has the node wait at every point for whoever listens on `socket`, if anyone does, whenever it is started from now
+    /// on.
     #[must_use]
-    pub fn with_probe(mut self, socket: PathBuf) -> Node {
-        self.probe = Some(socket);
+    pub fn with_probe(mut self, socket: Option<PathBuf>) -> Node {
+        self.probe = socket;
         self
     }
 
@@ -204,9 +175,9 @@ impl Node {
     /// Starts the process and waits until it answers requests, on the address in its card as ever.
     ///
     /// # Errors
-    /// When it does not become ready within [`READY_TIMEOUT`].
+    /// When it ends, or does not become ready within [`READY_TIMEOUT`].
     pub async fn start(&self) -> Result<(), ProcessError> {
-        let log = self.dir.join(LOG_FILE);
+        let log = self.log_path();
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -215,8 +186,12 @@ impl Node {
         let mut command = command(&self.program, self.role, &["serve"], &self.dir, &[]);
         command
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::from(log))
-            .env(TIED, "1");
+            .env(TIED, "1")
+            .kill_on_drop(true)
+            // What a terminal sends to the program that started it is that program's to deal with.
+            .process_group(0);
         if let Some(socket) = &self.probe {
             command.env(PROBE_VARIABLE, socket);
         }
@@ -228,28 +203,41 @@ impl Node {
                 *lock(&self.process) = Some(child);
                 Ok(())
             }
-            Ok(Ok(address)) => Err(self.not_ready(format!(
-                "it serves {address}, its card says {}",
-                self.card.address
-            ))),
-            Ok(Err(why)) => Err(self.not_ready(why)),
-            Err(_) => Err(self.not_ready("it says nothing".into())),
+            Ok(Ok(address)) => {
+                let why = format!("it serves {address}, its card says {}", self.card.address);
+                Err(self.not_ready(why, None))
+            }
+            Ok(Err(why)) => {
+                let ended = timeout(READY_TIMEOUT, child.wait()).await;
+                let code = ended.ok().and_then(Result::ok).and_then(|status| status.code());
+                Err(self.not_ready(why, code))
+            }
+            Err(_) => {
+                let why = format!("it says nothing for {} s", READY_TIMEOUT.as_secs());
+                Err(self.not_ready(why, None))
+            }
         }
     }
 
-    fn not_ready(&self, why: String) -> ProcessError {
+    fn not_ready(&self, why: String, code: Option<i32>) -> ProcessError {
+        let log = self.log();
+        let from =
+            (log.len().saturating_sub(LOG_TAIL_BYTES)..=log.len()).find(|at| log.is_char_boundary(*at));
         ProcessError::NotReady {
             role: self.role,
             why,
-            log: self.log_tail(),
+            code,
+            log: log.get(from.unwrap_or(0)..).unwrap_or_default().to_owned(),
         }
     }
 
-    fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.dir.join(LOG_FILE)).unwrap_or_default();
-        let from =
-            (log.len().saturating_sub(LOG_TAIL_BYTES)..=log.len()).find(|at| log.is_char_boundary(*at));
-        log.get(from.unwrap_or(0)..).unwrap_or_default().to_owned()
+    fn log_path(&self) -> PathBuf {
+        self.dir.join(LOG_FILE)
+    }
+
+    /// All that it has logged since it was made.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// The process's id, while it runs.
@@ -264,6 +252,13 @@ impl Node {
             .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Whether the process was started, and somebody else has killed it.
+    pub fn has_died(&self) -> bool {
+        lock(&self.process)
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
+    }
+
     /// Kills the process (SIGKILL) and waits until it is gone. Nothing needs a gentler end: what a node has said is
     /// on its disk.
     ///
@@ -271,13 +266,13 @@ impl Node {
     /// When the operating system cannot tell what became of it.
     pub async fn kill(&self) -> Result<(), ProcessError> {
         let child = lock(&self.process).take();
-        match child {
-            Some(mut child) => child
-                .kill()
-                .await
-                .map_err(io(format!("the {} cannot be killed", self.role))),
-            None => Ok(()),
+        let Some(mut child) = child else { return Ok(()) };
+        match child.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => child.kill().await,
+            Err(error) => Err(error),
         }
+        .map_err(io(format!("the {} cannot be killed", self.role)))
     }
 
     /// Kills the process if it still runs, and starts it again on the same address.
@@ -289,23 +284,73 @@ impl Node {
         self.start().await
     }
 
+    fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        let id = self.process_id().and_then(|id| i32::try_from(id).ok());
+        let sent = match id.and_then(Pid::from_raw) {
+            Some(process) => kill_process(process, signal).map_err(Into::into),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        sent.map_err(io(format!("the {} takes no signal", self.role)))
+    }
+
+    /// Freezes the process (SIGSTOP): its sockets are there, and nobody answers.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen process go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw(&self) -> Result<(), ProcessError> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Asks the process to stop (SIGTERM), and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end within [`READY_TIMEOUT`].
+    pub async fn stop(&self) -> Result<ExitStatus, ProcessError> {
+        self.signal(Signal::TERM)?;
+        let child = lock(&self.process).take();
+        let ended = match child {
+            Some(mut child) => {
+                // Taken, so that waiting for the end does not close it: a tied node would end of that.
+                let _input = child.stdin.take();
+                timeout(READY_TIMEOUT, child.wait()).await
+            }
+            None => Ok(Err(std::io::ErrorKind::NotFound.into())),
+        };
+        ended
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .map_err(io(format!("the {} does not stop", self.role)))
+    }
+
+    /// Runs one of the node's own commands: `words`, its directory, `rest`.
+    ///
+    /// # Errors
+    /// When it cannot be run, or does not end.
+    pub async fn command(&self, words: &[&str], rest: &[&str]) -> Result<Said, ProcessError> {
+        run(&self.program, self.role, words, &self.dir, rest).await
+    }
+
     /// Runs one of the node's own commands (`words`, its directory, `rest`) and returns what it prints for programs.
     ///
     /// # Errors
     /// When it fails; the message is the command's own.
     pub async fn admin(&self, words: &[&str], rest: &[&str]) -> Result<Value, ProcessError> {
-        command_json(&self.program, self.role, words, &self.dir, rest).await
+        self.command(words, rest).await?.ended_with(&[0, EXIT_FOUND])
     }
 
-    /// Has the node work with others from now on.
+    /// Has the node work with the node of this card from now on.
     ///
     /// # Errors
     /// As [`admin`](Node::admin).
-    pub async fn knows<const N: usize>(&self, others: [&Node; N]) -> Result<(), ProcessError> {
-        for other in others {
-            self.admin(&["network", "add"], &[&other.card.to_string()])
-                .await?;
-        }
+    pub async fn knows(&self, card: &Card) -> Result<(), ProcessError> {
+        self.admin(&["network", "add"], &[&card.to_string()]).await?;
         Ok(())
     }
 }
@@ -333,36 +378,19 @@ fn command(program: &Path, role: RoleName, words: &[&str], dir: &Path, rest: &[&
         .args([ROLE_COMMAND, role.as_str()])
         .args(words)
         .arg(dir)
-        .args(rest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        // A group of its own: what a terminal sends to the demo is the demo's to deal with.
-        .process_group(0);
+        .args(rest);
     command
 }
 
-async fn command_json(
+/// Runs one of a role's commands for a program.
+async fn run(
     program: &Path,
     role: RoleName,
     words: &[&str],
     dir: &Path,
     rest: &[&str],
-) -> Result<Value, ProcessError> {
-    let failed = |why: String| ProcessError::Failed {
-        role,
-        command: words.join(" "),
-        why,
-    };
-    let mut command = command(program, role, words, dir, &[rest, &["--json"]].concat());
-    let running = command.output();
-    let output = match timeout(COMMAND_TIMEOUT, running).await {
-        Ok(output) => output.map_err(io(format!("{} cannot be run", program.display())))?,
-        Err(_) => return Err(failed(format!("no end after {}", seconds(COMMAND_TIMEOUT)))),
-    };
-    if !output.status.success() && output.status.code() != Some(EXIT_FOUND) {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| failed(format!("its answer is not JSON: {error}")))
+) -> Result<Said, ProcessError> {
+    let command = command(program, role, words, dir, &[rest, &["--json"]].concat());
+    let name = format!("farthing-{role} {}", words.join(" "));
+    Running::start(command, &name)?.end().await
 }

@@ -43,6 +43,11 @@ pub enum Way {
     ToClient,
 }
 
+impl Way {
+    /// Both.
+    pub const ALL: [Way; 2] = [Way::ToServer, Way::ToClient];
+}
+
 /// What a direction lets through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Gate {

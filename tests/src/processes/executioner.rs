@@ -1,6 +1,6 @@
 //! Lets processes go on from point to point, and kills one of them where it stands.
 
-use super::world::World;
+use super::{run::runtime, world::World};
 use farthing_kit::points::{Party, Point, Points, Reached};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -60,8 +60,8 @@ impl Drop for Executioner {
 impl Executioner {
     /// Lets every process of `world` go on, but those that reach one of `places`: they are killed (SIGKILL).
     pub fn watch(world: &World, places: Vec<Place>) -> Executioner {
-        let socket = world.probe.clone().expect("a world that is probed");
-        let _context = world.runtime().enter();
+        let socket = world.layout.probe.clone().expect("a world that is probed");
+        let _context = runtime().enter();
         let mut points = Points::listen(&socket).expect("a socket");
         let seen = Arc::new(Mutex::new(Seen {
             places: Vec::new(),

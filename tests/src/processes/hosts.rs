@@ -4,7 +4,7 @@
 //! however this one ends. The bridge is in a namespace as well. So nothing is left behind, nothing of it is seen from
 //! outside, and any number of worlds fit beside each other.
 
-use super::world::Host;
+use farthing_kit::market::Host;
 use std::{
     io::{BufRead, BufReader},
     net::{IpAddr, Ipv4Addr},

@@ -3,7 +3,7 @@
 use crate::{coins, world};
 use farthing_tests::processes::{
     goods::{POSTCARD, PRICE},
-    run::until,
+    run::{Wait, until},
     world::WITHDRAWN,
 };
 use serde_json::json;
@@ -72,7 +72,7 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
     assert_eq!(verdict["verdict"], "delivered");
     until("the sale is credited", || {
-        let sales = world.merchant.ask(&["sales"], &[]);
+        let sales = world.merchant.admin(&["sales"], &[]).wait();
         (sales["sales"][0]["state"] == "credited").then_some(())
     });
     let purchase = bought["purchase"]["purchase_id"].as_str().unwrap();
@@ -80,7 +80,8 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let exported = exported.to_str().unwrap();
     world
         .merchant
-        .ask(&["evidence"], &[&purchase[..12], "-o", exported]);
+        .admin(&["evidence"], &[&purchase[..12], "-o", exported])
+        .wait();
     let verdict = alice.done(&["receipt", "verify", exported, sealed_text]);
     assert_eq!(verdict["purchase_id"], purchase);
 

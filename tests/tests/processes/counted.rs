@@ -4,7 +4,7 @@
 use crate::{PROGRAM, world};
 use farthing_tests::processes::{
     goods::POSTCARD,
-    run::tell,
+    run::{Wait, tell},
     seed::fresh_seed,
     soak::{self, Plan},
     world::World,
@@ -31,7 +31,10 @@ fn the_count_finds_one_unit_too_many_and_goods_that_are_not_those() {
     fs::copy(original, goods).unwrap();
     assert!(!finds(&world));
     // Money that nobody has paid in.
-    world.bank.ask(&["account", "credit"], &[&alice.account, "0.01"]);
+    world
+        .bank
+        .admin(&["account", "credit"], &[&alice.account, "0.01"])
+        .wait();
     assert!(finds(&world));
 }
 

@@ -2,11 +2,14 @@
 //! she wants her coins back meanwhile.
 
 use crate::{in_parallel, world};
-use farthing_kit::relay::{Gate, Relay, Way};
+use farthing_kit::{
+    lines::BETWEEN_NODES,
+    relay::{Gate, Relay, Way},
+};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    customer::{Customer, Moment, SILENT},
-    lines::{BETWEEN_NODES, WAYS},
+    buyer::{Buyer, Moment, SILENT},
+    run::Wait,
     world::World,
 };
 
@@ -44,7 +47,7 @@ fn meanwhile(line: Line, way: Way) -> Meanwhile {
 }
 
 /// One buys, and one buys and gives up, while `way` of `line` is dead.
-fn is_cut(world: &World, line: Line, way: Way) -> [Customer; 2] {
+fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
     let name = format!(
         "{}-{}-{way:?}",
         line.0.map_or("customer", RoleName::as_str),
@@ -74,7 +77,7 @@ fn is_cut(world: &World, line: Line, way: Way) -> [Customer; 2] {
     let expected = meanwhile(line, way);
     for command in buying {
         let code = if expected == Meanwhile::Ends { 0 } else { SILENT };
-        command.end().must_end_with(code);
+        command.end().wait().must_end_with(code);
     }
     let cancelled = hasty.run(&["--patience", "3", "cancel", "0"]);
     let (code, end) = match expected {
@@ -108,7 +111,7 @@ fn every_line_of_a_customer_dies_in_one_direction() {
     let world = world();
     let cases: Vec<_> = RoleName::ALL
         .into_iter()
-        .flat_map(|to| WAYS.map(|way| (to, way)))
+        .flat_map(|to| Way::ALL.map(|way| (to, way)))
         .collect();
     let customers = in_parallel(&cases, |(to, way)| is_cut(&world, (None, to), way));
     world.check(&customers.iter().flatten().collect::<Vec<_>>());
@@ -118,7 +121,7 @@ fn every_line_of_a_customer_dies_in_one_direction() {
 fn every_line_between_nodes_dies_in_one_direction() {
     in_parallel(&BETWEEN_NODES, |(from, to)| {
         let world = world();
-        let customers = WAYS.map(|way| is_cut(&world, (Some(from), to), way));
+        let customers = Way::ALL.map(|way| is_cut(&world, (Some(from), to), way));
         world.check(&customers.iter().flatten().collect::<Vec<_>>());
     });
 }

@@ -1,7 +1,11 @@
 //! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
 
 use crate::{in_parallel, world};
-use farthing_tests::processes::{goods::POSTCARD, node::Node, run::until};
+use farthing_kit::{nodes::Node, process::ProcessError};
+use farthing_tests::processes::{
+    goods::POSTCARD,
+    run::{Wait, does_not_start, runtime, until},
+};
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::FileExt,
@@ -90,10 +94,10 @@ fn a_damaged_index_is_mended_from_the_journal_by_itself() {
     alice.buys(POSTCARD, "goods");
     world.check(&[&alice]);
     for (number, (what, damage, says)) in (0..).zip(DAMAGES) {
-        world.bank.kill();
+        world.bank.kill().wait();
         damage(&index(&world.bank));
         let before = world.bank.log().len();
-        world.bank.start();
+        world.bank.start().wait();
         let log = world.bank.log()[before..].to_owned();
         assert!(log.contains(says), "{what}: {log}");
         assert!(log.contains("the store is open"), "{what}: {log}");
@@ -103,8 +107,8 @@ fn a_damaged_index_is_mended_from_the_journal_by_itself() {
         assert_eq!(world.account(&alice.account), 3000 - 100 * (number + 1));
         world.check(&[&alice]);
     }
-    world.bank.stop();
-    let sound = world.bank.ask(&["verify"], &[]);
+    world.bank.stop().wait();
+    let sound = world.bank.admin(&["verify"], &[]).wait();
     assert_eq!(sound["damage"], serde_json::Value::Null);
 }
 
@@ -126,17 +130,17 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
     let alice = world.customer("alice");
     alice.buys(POSTCARD, "goods");
     world.check(&[&alice]);
-    world.bank.kill();
-    let sound = world.bank.ask(&["verify"], &[]);
+    world.bank.kill().wait();
+    let sound = world.bank.admin(&["verify"], &[]).wait();
     let (records, bytes) = (
         sound["records"].as_u64().unwrap(),
         sound["bytes"].as_u64().unwrap(),
     );
     for offset in [bytes / 3, bytes / 2] {
         flip(&world.bank, offset);
-        let (code, log) = world.bank.try_start().unwrap_err();
+        let (code, log) = does_not_start(&world.bank);
         assert_eq!(code, Some(1));
-        let found = world.bank.command(&["verify"], &[]).json(1);
+        let found = world.bank.command(&["verify"], &[]).wait().json(1);
         let damage = found["damage"].as_str().unwrap();
         // It begins at or before the bit, in a record that is there.
         let place = found["bytes"].as_u64().unwrap();
@@ -148,7 +152,7 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         assert!(last.contains("put no older copy in its place"), "{last}");
         flip(&world.bank, offset);
     }
-    world.bank.start();
+    world.bank.start().wait();
     world.check(&[&alice]);
 }
 
@@ -159,7 +163,7 @@ fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_besid
     alice.buys(POSTCARD, "goods");
     // More than the records that every start reads.
     let records = || {
-        world.bank.ask(&["status"], &[])["store"]["records"]
+        world.bank.admin(&["status"], &[]).wait()["store"]["records"]
             .as_u64()
             .unwrap()
     };
@@ -167,37 +171,42 @@ fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_besid
         in_parallel(&[(); 8], |()| world.pay_in(&alice.account, 1));
     }
     world.check(&[&alice]);
-    assert!(world.bank.stop().success());
-    let offset = world.bank.ask(&["verify"], &[])["bytes"].as_u64().unwrap() / 3;
+    assert!(world.bank.stop().wait().success());
+    let offset = world.bank.admin(&["verify"], &[]).wait()["bytes"]
+        .as_u64()
+        .unwrap()
+        / 3;
     flip(&world.bank, offset);
     let before = world.bank.log().len();
     let said = || world.bank.log()[before..].to_owned();
     // It opens, and finds the bit at once: perhaps before it answers, and perhaps after.
-    let code = match world.bank.try_start() {
-        Err((code, _)) => code,
+    let code = match runtime().block_on(world.bank.start()) {
+        Err(ProcessError::NotReady { code, .. }) => code,
+        Err(other) => panic!("{other}"),
         Ok(()) => {
             until("the bit is found", || said().contains("is damaged").then_some(()));
             // By its store, if a peer has told already what it remembers.
             let credit = world
                 .bank
-                .command(&["account", "credit"], &[&alice.account, "1.00"]);
+                .command(&["account", "credit"], &[&alice.account, "1.00"])
+                .wait();
             credit.error(1);
-            world.bank.stop().code()
+            world.bank.stop().wait().code()
         }
     };
     let log = said();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the store is open"), "{log}");
     assert!(log.contains("the store stops accepting"), "{log}");
-    let found = world.bank.command(&["verify"], &[]).json(1);
+    let found = world.bank.command(&["verify"], &[]).wait().json(1);
     let damage = found["damage"].as_str().unwrap();
     let last = log.lines().last().unwrap();
     assert!(last.contains("is damaged") && last.contains(damage), "{last}");
     // It was no clean stop: it does not open again.
-    let (code, log) = world.bank.try_start().unwrap_err();
+    let (code, log) = does_not_start(&world.bank);
     assert_eq!(code, Some(1));
     assert!(log.lines().last().unwrap().contains(damage), "{log}");
     flip(&world.bank, offset);
-    world.bank.start();
+    world.bank.start().wait();
     world.check(&[&alice]);
 }

@@ -3,7 +3,10 @@
 
 use crate::{in_parallel, world};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
-use farthing_tests::processes::customer::{Moment, SILENT};
+use farthing_tests::processes::{
+    buyer::{Moment, SILENT},
+    run::Wait,
+};
 use std::time::{Duration, Instant};
 
 /// Longer than a wallet waits for one answer, and than a node does for another's.
@@ -27,20 +30,20 @@ fn frozen_during_a_purchase(role: RoleName, moment: Moment) {
     let [patient, hasty] = ["patient", "hasty"].map(|name| world.customer(name));
     let [waits, gives_up] = [(&patient, "60"), (&hasty, "5")]
         .map(|(customer, patience)| customer.starts_buying_up_to(moment, patience));
-    world.node(role).freeze();
+    world.node(role).freeze().unwrap();
     let frozen = Instant::now();
     for customer in [&patient, &hasty] {
         customer.lines.to(moment.asked()).heal();
     }
     let codes = meanwhile(role, moment);
-    gives_up.end().must_end_with(codes[0]);
+    gives_up.end().wait().must_end_with(codes[0]);
     hasty
         .run(&["--patience", "3", "cancel", "0"])
         .must_end_with(codes[1]);
     std::thread::sleep(FROZEN.saturating_sub(frozen.elapsed()));
-    world.node(role).thaw();
+    world.node(role).thaw().unwrap();
     // Who waits has to do nothing.
-    waits.end().must_end_with(0);
+    waits.end().wait().must_end_with(0);
     assert_eq!(patient.status(0), "committed");
     // Who gave up has the coins or the goods, whichever request the node found first when it woke.
     hasty.cancels("0");

@@ -1,12 +1,13 @@
 //! Disks that are full, of each that writes: what cannot be written is refused for now, and nothing is lost.
 
 use crate::PROGRAM;
+use farthing_kit::market::Layout;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    customer::Customer,
+    buyer::Buyer,
     goods::{POSTCARD, PRICE},
-    run::{tell, until},
-    world::{Layout, World},
+    run::{Wait, tell, until},
+    world::World,
 };
 use std::{
     fs::{self, OpenOptions},
@@ -47,7 +48,7 @@ impl SmallDisk {
             disks: [(role, self.0.path().to_owned())].into(),
             ..Layout::default()
         };
-        World::laid_out(PROGRAM, &layout)
+        World::laid_out(PROGRAM, layout)
     }
 
     fn ballast(&self) -> PathBuf {
@@ -91,25 +92,25 @@ fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     disk.fill();
     is_full(&world, &alice);
     // To start again takes a few bytes, which are there: nothing that was acknowledged is lost.
-    world.bank.restart();
+    world.bank.restart().wait();
     is_full(&world, &alice);
     disk.fill_to_the_brim();
     is_full(&world, &alice);
     assert_eq!(world.account(&alice.account), account);
     assert_eq!(alice.balance(), [2000 - PRICE, PRICE, 0]);
-    let audit = world.bank.ask(&["audit"], &[]);
+    let audit = world.bank.admin(&["audit"], &[]).wait();
     assert_eq!(audit["problems"], serde_json::json!([]));
 
     disk.free();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    world.bank.restart();
+    world.bank.restart().wait();
     world.check(&[&alice]);
     assert_eq!(alice.balance(), [2000 - PRICE + 100 * 3, 0, 0]);
 }
 
 /// What has to be written is refused for now, to each who asks.
-fn is_full(world: &World, alice: &Customer) {
+fn is_full(world: &World, alice: &Buyer) {
     // The first answer may be that the escrow's connection to a bank that was killed has ended.
     until("the escrow passes the bank's refusal on", || {
         let refused = alice.into_silence(&["resume", "0"]);
@@ -124,13 +125,17 @@ fn is_full(world: &World, alice: &Customer) {
         "{refused}"
     );
     let credit = [alice.account.as_str(), "1.00"];
-    let refused = world.bank.command(&["account", "credit"], &credit).error(1);
+    let refused = world
+        .bank
+        .command(&["account", "credit"], &credit)
+        .wait()
+        .error(1);
     assert!(refused.contains("full"), "{refused}");
     assert_eq!(world.held(), 0);
 }
 
 /// A purchase is not brought to its end: what she is told of why, and how far it got.
-fn gets_nowhere(alice: &Customer, args: &[&str], status: &str) -> String {
+fn gets_nowhere(alice: &Buyer, args: &[&str], status: &str) -> String {
     let told = alice.into_silence(args);
     assert_eq!(alice.status(0), status, "{told}");
     told["error"].as_str().unwrap().to_owned()
@@ -145,7 +150,7 @@ fn an_escrow_whose_disk_is_full_decides_nothing_and_goes_on_once_there_is_room()
     bob.waits_with_a_hold();
 
     disk.fill();
-    world.escrow.restart();
+    world.escrow.restart().wait();
     disk.fill_to_the_brim();
     // Neither what she wants nor what he wants is decided, and both are told why.
     gets_nowhere(&alice, &["resume", "0"], "held");
@@ -176,7 +181,7 @@ fn a_merchant_whose_disk_is_full_sells_nothing_and_goes_on_once_there_is_room() 
     bob.waits_with_a_hold();
 
     disk.fill();
-    world.merchant.restart();
+    world.merchant.restart().wait();
     disk.fill_to_the_brim();
     let why = gets_nowhere(&alice, &["resume", "0"], "held");
     assert!(why.contains("its disk is full"), "{why}");

@@ -4,9 +4,9 @@ use crate::{in_parallel, world};
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    customer::{Customer, Moment},
+    buyer::{Buyer, Moment},
     goods::{FILM, FILM_BYTES, POSTCARD, PRICE},
-    run::until,
+    run::{Wait, until},
 };
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,17 @@ fn the_escrow_is_killed_between_hold_and_commit() {
     // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "3");
-    buying.until_says(Moment::Hold.says());
-    world.merchant.freeze();
+    buying.until_says(Moment::Hold.says()).wait();
+    world.merchant.freeze().unwrap();
     alice.lines.heal();
     until("coins are held", || (world.held() > 0).then_some(()));
-    world.escrow.kill();
-    buying.end().must_end_with(10);
+    world.escrow.kill().wait();
+    buying.end().wait().must_end_with(10);
     assert_eq!(alice.status(0), "held");
     assert_eq!(alice.balance()[1], PRICE);
-    world.escrow.start();
+    world.escrow.start().wait();
     assert!(world.decisions().is_empty());
-    world.merchant.thaw();
+    world.merchant.thaw().unwrap();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
     assert_eq!(world.decisions(), ["committed"]);
@@ -65,7 +65,7 @@ impl Phase {
     ];
 
     /// Leads the first purchase of `customer` to it.
-    fn reach(self, customer: &Customer) {
+    fn reach(self, customer: &Buyer) {
         let lines = &customer.lines;
         let status = match self {
             Phase::Fetching => {
@@ -75,7 +75,7 @@ impl Phase {
                     (customer.fetched_bytes() > 0).then_some(())
                 });
                 lines.lose_requests_to(&[Merchant]);
-                buying.end().must_end_with(10);
+                buying.end().wait().must_end_with(10);
                 "fetching"
             }
             Phase::Asked => {
@@ -125,7 +125,7 @@ impl Phase {
 }
 
 /// Lets goods take long enough to be seen on their way.
-fn slow_down(customer: &Customer) {
+fn slow_down(customer: &Buyer) {
     let slow = Faults {
         delay_ms: 10,
         ..Faults::default()
@@ -142,7 +142,7 @@ fn killed_in_every_phase(role: RoleName) {
         phase.reach(&customer);
         customer
     });
-    world.node(role).restart();
+    world.node(role).restart().wait();
     let ended = in_parallel(&Phase::ALL, |phase| {
         let customer = &waiting[phase as usize];
         customer.done(&["resume"]);
@@ -174,7 +174,7 @@ fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     let world = world();
     let alice = world.customer("alice");
     alice.waits_with_a_hold();
-    world.merchant.kill();
+    world.merchant.kill().wait();
     alice.into_silence(&["resume"]);
     let held = coins(&alice, "in-purchase");
     assert!(!held.is_empty());
@@ -184,7 +184,7 @@ fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     assert_eq!(alice.balance(), [2000, 0, 0]);
     // Not one of them is used again: they were exchanged, so that nothing joins the two purchases.
     assert!(coins(&alice, "available").iter().all(|coin| !held.contains(coin)));
-    world.merchant.start();
+    world.merchant.start().wait();
     alice.buys(POSTCARD, "other goods");
     assert!(coins(&alice, "spent").iter().all(|coin| !held.contains(coin)));
     world.check(&[&alice]);
@@ -198,7 +198,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     alice.buys_into_silence(POSTCARD, "goods");
     let put = coins(&alice, "in-purchase");
     bob.waits_with_a_hold();
-    world.escrow.kill();
+    world.escrow.kill().wait();
     alice.done(&["--patience", "3", "cancel", "0"]);
     assert_eq!(alice.status(0), "recovered");
     assert_eq!(alice.balance(), [2000, 0, 0]);
@@ -208,7 +208,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     assert_eq!(bob.status(0), "cancelling");
     assert!(world.held() > 0);
     alice.lines.heal();
-    world.escrow.start();
+    world.escrow.start().wait();
     bob.done(&["resume"]);
     assert_eq!(bob.status(0), "aborted");
     assert_eq!(world.decisions(), ["aborted"]);
@@ -217,7 +217,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
 }
 
 /// The public keys of her coins of this status.
-fn coins(of: &Customer, status: &str) -> Vec<String> {
+fn coins(of: &Buyer, status: &str) -> Vec<String> {
     let all = of.done(&["coins", "--all"]);
     let all = all["coins"].as_array().unwrap();
     all.iter()
@@ -236,7 +236,7 @@ fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
     until("most of the goods are there", || {
         (alice.fetched_bytes() > FILM_BYTES as u64 * 6 / 10).then_some(())
     });
-    buying.kill();
+    buying.kill().wait();
     let there = alice.fetched_bytes();
     assert!(there < FILM_BYTES as u64, "it was killed too late");
     assert_eq!(alice.balance(), [2000, 0, 0]);
@@ -265,12 +265,12 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     // Where its coins are held and the merchant is not heard of.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "60");
-    buying.until_says(r#"question: "hold""#);
+    buying.until_says(r#"question: "hold""#).wait();
     alice.lines.heal();
     alice.lines.lose_requests_to(&[Merchant]);
-    buying.until_says(r#"question: "outcome""#);
+    buying.until_says(r#"question: "outcome""#).wait();
     assert!(world.held() > 0);
-    buying.kill();
+    buying.kill().wait();
     assert_eq!(alice.status(0), "held");
     alice.lines.heal();
     alice.done(&["resume"]);
@@ -278,11 +278,11 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     // And where it is paid, and the receipt is on its way.
     alice.lines.lose_answers_of(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "other goods", "60");
-    buying.until_says(r#"question: "collect""#);
+    buying.until_says(r#"question: "collect""#).wait();
     alice.lines.heal();
     alice.lines.lose_answers_of(&[Bank, Merchant]);
     until("it is committed", || (world.decisions().len() == 2).then_some(()));
-    buying.kill();
+    buying.kill().wait();
     alice.lines.heal();
     alice.done(&["resume"]);
     assert_eq!(alice.status(1), "committed");
@@ -292,7 +292,7 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
 #[test]
 fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
     let world = world();
-    let customers: Vec<Customer> = (0..4)
+    let customers: Vec<Buyer> = (0..4)
         .map(|number| world.customer(&format!("customer-{number}")))
         .collect();
     let mut buying: Vec<_> = customers
@@ -300,18 +300,18 @@ fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
         .map(|customer| customer.starts_buying(POSTCARD, "goods", "60"))
         .collect();
     for command in &mut buying {
-        command.until_says(r#"question: "offer""#);
+        command.until_says(r#"question: "offer""#).wait();
     }
     for role in [Bank, Escrow, Merchant] {
         let node = world.node(role);
-        assert_eq!(node.stop().code(), Some(0), "{}", node.log());
+        assert_eq!(node.stop().wait().code(), Some(0), "{}", node.log());
         let begun = Instant::now();
-        node.start();
+        node.start().wait();
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert!(!node.log().contains("rebuilding"), "{}", node.log());
     }
     for command in buying {
-        command.end().must_end_with(0);
+        command.end().wait().must_end_with(0);
     }
     world.check(&customers.iter().collect::<Vec<_>>());
 }

@@ -13,7 +13,7 @@ use farthing_protocol::{
     refusal::{Refusal, RequestFault},
     restore::{AccountRequest, BucketRequest, Prefix, Shelf},
 };
-use farthing_tests::processes::{customer::Customer, goods::POSTCARD, tap::Tap};
+use farthing_tests::processes::{buyer::Buyer, goods::POSTCARD, run::runtime, tap::Tap};
 
 fn is_wrong_lane<C: Call>(reply: &[u8]) -> bool {
     let refusal = C::decode_reply(reply).unwrap().err();
@@ -34,7 +34,7 @@ fn a_request_on_another_lane_than_its_own_is_refused() {
         prefix: Prefix::of(&[0; 32], 0),
         after: None,
     };
-    world.runtime().block_on(async {
+    runtime().block_on(async {
         let send = |lane, request| hand.send(Bank, lane, request);
         for lane in [Lane::Anonymous, Lane::Peer] {
             let reply = send(lane, account.clone().encode().unwrap()).await;
@@ -54,7 +54,7 @@ fn a_request_on_another_lane_than_its_own_is_refused() {
 }
 
 /// Opens a tap on each of her lines.
-fn tapped(customer: &Customer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<> {
+fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<> {
     let taps = cards.map(|card| {
         let tap = Tap::open(customer.lines.to(card.role).address());
         let card = Card {

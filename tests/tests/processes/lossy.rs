@@ -1,19 +1,19 @@
 //! Every line between any two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
 
 use crate::{in_parallel, world};
-use farthing_kit::faults::Draws;
+use farthing_kit::{faults::Draws, relay::Way};
 use farthing_tests::processes::{
-    customer::Customer,
+    buyer::Buyer,
     goods::{POSTCARD, PRICE},
-    lines::{WAYS, spoil},
-    run::tell,
+    lines::spoil,
+    run::{Wait, tell},
     seed::fresh_seed,
     world::World,
 };
 use std::{fs, thread};
 
 /// Makes all lines of the world and of `customers` bad from now on.
-fn spoil_all(world: &World, customers: &[&Customer], percent: u8, seed: u64) {
+fn spoil_all(world: &World, customers: &[&Buyer], percent: u8, seed: u64) {
     let theirs = customers.iter().flat_map(|customer| customer.lines.all());
     let mut draws = Draws(seed);
     for line in world.lines.all().chain(theirs) {
@@ -22,7 +22,7 @@ fn spoil_all(world: &World, customers: &[&Customer], percent: u8, seed: u64) {
 }
 
 /// Withdraws, buys, and exchanges what is left.
-fn buys(alice: &Customer) {
+fn buys(alice: &Buyer) {
     alice.carries_on(&["withdraw", "20.00"]);
     for name in ["goods", "other goods"] {
         let buying = alice.buying(POSTCARD, name);
@@ -34,11 +34,11 @@ fn buys(alice: &Customer) {
 }
 
 /// Withdraws, asks for a hold, thinks better of it, and buys after all.
-fn cancels(bob: &Customer) {
+fn cancels(bob: &Buyer) {
     bob.carries_on(&["withdraw", "20.00"]);
     let mut buying = bob.starts_buying(POSTCARD, "goods", "60");
-    buying.until_says(r#"question: "hold""#);
-    buying.kill();
+    buying.until_says(r#"question: "hold""#).wait();
+    buying.kill().wait();
     bob.cancels("0");
     let buying = bob.buying(POSTCARD, "other goods");
     bob.carries_on(&buying.iter().map(String::as_str).collect::<Vec<_>>());
@@ -46,22 +46,22 @@ fn cancels(bob: &Customer) {
 }
 
 /// Withdraws, and loses power in the middle of a purchase.
-fn recovers(carol: Customer) -> Customer {
+fn recovers(carol: Buyer) -> Buyer {
     carol.carries_on(&["withdraw", "20.00"]);
     let mut buying = carol.starts_buying(POSTCARD, "goods", "60");
-    buying.until_says(r#"question: "deliver""#);
-    buying.kill();
+    buying.until_says(r#"question: "deliver""#).wait();
+    buying.kill().wait();
     carol.carries_on(&["resume"]);
     assert_eq!(carol.status(0), "committed");
     carol
 }
 
 /// Withdraws, and loses all but her 24 words in the middle of a purchase.
-fn is_restored(carol: Customer, world: &World) -> Customer {
+fn is_restored(carol: Buyer, world: &World) -> Buyer {
     carol.carries_on(&["withdraw", "20.00"]);
     let mut buying = carol.starts_buying(POSTCARD, "goods", "60");
-    buying.until_says(r#"question: "deliver""#);
-    buying.kill();
+    buying.until_says(r#"question: "deliver""#).wait();
+    buying.kill().wait();
     fs::remove_dir_all(carol.dir()).unwrap();
     let dir = world.dir().join("carol-again");
     let (carol, _) = carol.restored(&dir, [world.bank.card(), world.escrow.card()]);
@@ -97,7 +97,7 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
     let theirs = [&alice, &bob, &carol].map(|customer| customer.lines.all());
     let (mut lost, mut all) = (0, 0);
     for line in world.lines.all().chain(theirs.into_iter().flatten()) {
-        for counts in WAYS.map(|way| line.counts(way)) {
+        for counts in Way::ALL.map(|way| line.counts(way)) {
             lost += counts.dropped;
             all += counts.dropped + counts.passed;
         }

@@ -3,7 +3,11 @@
 use crate::world;
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
-use farthing_tests::processes::{customer::Moment, goods::POSTCARD, run::until};
+use farthing_tests::processes::{
+    buyer::Moment,
+    goods::POSTCARD,
+    run::{Wait, until},
+};
 use std::{fs, thread, time::Duration};
 
 #[test]
@@ -17,9 +21,9 @@ fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
     };
     alice.lines.to(Bank).set_faults(Way::ToServer, slow);
     let mut withdrawing = alice.start(&["--patience", "3", "withdraw", "10.00"]);
-    withdrawing.until_says(r#"question: "withdraw, finish""#);
+    withdrawing.until_says(r#"question: "withdraw, finish""#).wait();
     alice.lines.lose_answers_of(&[Bank]);
-    withdrawing.end().must_end_with(10);
+    withdrawing.end().wait().must_end_with(10);
     // It was acted on, and she was not told.
     assert_eq!(world.account(&alice.account), 2000);
     assert_eq!(alice.balance(), [2000, 0, 0]);
@@ -76,10 +80,10 @@ fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_g
     };
     alice.lines.to(Escrow).set_faults(Way::ToServer, slow);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "20");
-    buying.until_says(Moment::Hold.says());
-    world.escrow.freeze();
+    buying.until_says(Moment::Hold.says()).wait();
+    world.escrow.freeze().unwrap();
     thread::sleep(Duration::from_secs(3));
-    buying.kill();
+    buying.kill().wait();
     alice.lines.heal();
 
     fs::remove_dir_all(alice.dir()).unwrap();
@@ -89,7 +93,7 @@ fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_g
     assert!(restored["resumed"]["late_until_ms"].is_u64());
     assert_eq!(alice.balance(), before, "nothing is taken yet");
 
-    world.escrow.thaw();
+    world.escrow.thaw().unwrap();
     until("her coins are held", || (world.held() > 0).then_some(()));
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");

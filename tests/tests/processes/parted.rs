@@ -1,13 +1,14 @@
 //! Every node and the wallets on machines of their own, and the network parted between the bank and the escrow.
 
 use crate::PROGRAM;
+use farthing_kit::market::Layout;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    customer::{Customer, Moment, SILENT},
+    buyer::{Buyer, Moment, SILENT},
     goods::POSTCARD,
     hosts::Hosts,
-    run::tell,
-    world::{Layout, World},
+    run::{Wait, tell},
+    world::World,
 };
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
 
@@ -44,7 +45,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
         hosts: BTreeMap::from(RoleName::ALL.map(|role| (role, hosts.host(number(role), program)))),
         ..Layout::default()
     };
-    let world = World::laid_out(PROGRAM, &layout);
+    let world = World::laid_out(PROGRAM, layout);
     let wallets = hosts.host(WALLETS, program);
     let customer = |name: &str| {
         let customer = world.newcomer_at(&wallets.program, &world.dir().join(name));
@@ -55,18 +56,18 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     away.buys(POSTCARD, "goods");
 
     // All three have asked for their hold when the network is parted, and the escrow has not looked at it.
-    world.escrow.freeze();
-    let start = |customer: &Customer, name: &str, patience: &str| {
+    world.escrow.freeze().unwrap();
+    let start = |customer: &Buyer, name: &str, patience: &str| {
         let mut buying = customer.starts_buying(POSTCARD, name, patience);
-        buying.until_says(Moment::Hold.says());
+        buying.until_says(Moment::Hold.says()).wait();
         buying
     };
     let waits = start(&patient, "goods", "60");
     let others = [start(&hasty, "goods", "5"), start(&away, "other goods", "5")];
     hosts.part(BANK, ESCROW).unwrap();
-    world.escrow.thaw();
+    world.escrow.thaw().unwrap();
     for buying in others {
-        buying.end().must_end_with(SILENT);
+        buying.end().wait().must_end_with(SILENT);
     }
     assert_eq!([hasty.status(0), away.status(1)], ["holding", "holding"]);
     // An abort needs no bank, and the bank is brought it by her who wants the coins.
@@ -75,7 +76,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     thread::sleep(PARTED);
     hosts.join(BANK, ESCROW).unwrap();
 
-    waits.end().must_end_with(0);
+    waits.end().wait().must_end_with(0);
     away.done(&["resume"]);
     assert_eq!([patient.status(0), away.status(1)], ["committed", "committed"]);
     world.check(&[&patient, &hasty, &away]);

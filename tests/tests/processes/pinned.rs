@@ -1,6 +1,7 @@
 //! Whoever answers in another's place: the wallet says so, stops, and nothing is charged.
 
 use crate::{PROGRAM, world};
+use farthing_kit::nodes::Node;
 use farthing_node::{
     card::{
         Card,
@@ -9,7 +10,12 @@ use farthing_node::{
     home::{TLS_CERTIFICATE_FILE, TLS_KEY_FILE},
     network::Lane,
 };
-use farthing_tests::processes::{customer::Customer, goods::POSTCARD, node::Node, world::World};
+use farthing_tests::processes::{
+    buyer::Buyer,
+    goods::POSTCARD,
+    run::{Wait, does_not_start, runtime, until},
+    world::World,
+};
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     server::{ClientHello, ResolvesServerCert},
@@ -20,12 +26,12 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 /// Another node of the same role, made for the same address, with keys of its own.
 fn stranger(world: &World, role: RoleName) -> Node {
     let dir = world.dir().join(format!("stranger-{role}"));
-    let address = world.address_of(role).to_string();
-    Node::init(Path::new(PROGRAM), role, &dir, &address)
+    let address = world.node(role).card().address;
+    Node::init(Path::new(PROGRAM), role, &dir, Some(address)).wait()
 }
 
 /// Asks the node of this role for something, and must be told why that is not done.
-fn refused(customer: &Customer, role: RoleName) -> String {
+fn refused(customer: &Buyer, role: RoleName) -> String {
     match role {
         Bank => customer.run(&["withdraw", "1.00"]),
         Escrow => customer.buy(POSTCARD, "goods"),
@@ -35,7 +41,7 @@ fn refused(customer: &Customer, role: RoleName) -> String {
 }
 
 /// Nothing was charged, and once the right nodes are back everything ends.
-fn unharmed(world: &World, customer: &Customer) {
+fn unharmed(world: &World, customer: &Buyer) {
     let [available, in_purchases, in_exchanges] = customer.balance();
     assert_eq!(available + in_purchases + in_exchanges, 2000);
     assert_eq!(world.account(&customer.account), 3000);
@@ -51,15 +57,15 @@ fn another_node_at_the_same_address_is_refused() {
     let alice = world.customer("alice");
     for role in [Bank, Escrow, Merchant] {
         let stranger = stranger(&world, role);
-        world.node(role).kill();
-        stranger.start();
+        world.node(role).kill().wait();
+        stranger.start().wait();
         let error = refused(&alice, role);
         let (card, shown) = (world.node(role).card(), stranger.card());
         assert!(error.contains(&card.title()), "{error}");
         assert!(error.contains(&card.fingerprint_hex()), "{error}");
         assert!(error.contains(&shown.fingerprint_hex()), "{error}");
-        stranger.kill();
-        world.node(role).start();
+        stranger.kill().wait();
+        world.node(role).start().wait();
     }
     unharmed(&world, &alice);
 }
@@ -140,16 +146,16 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         let stranger = stranger(&world, role);
         let node = world.node(role);
         let certificate = node.dir().join(TLS_CERTIFICATE_FILE);
-        node.kill();
+        node.kill().wait();
         // The program itself does not serve with a certificate that is not its key's.
         let own = fs::read(stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
         fs::copy(&certificate, stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
-        let (code, log) = stranger.try_start().unwrap_err();
+        let (code, log) = does_not_start(&stranger);
         assert_eq!(code, Some(1));
         assert!(log.contains("tls.cert") && log.contains("altered"), "{log}");
         fs::write(stranger.dir().join(TLS_CERTIFICATE_FILE), own).unwrap();
         // One that does is refused.
-        let runtime = world.runtime();
+        let runtime = runtime();
         let key = stranger.dir().join(TLS_KEY_FILE);
         let _context = runtime.enter();
         let thief = thief(node.card().address, &certificate, &key);
@@ -162,14 +168,14 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         runtime.block_on(thief.wait_idle());
         drop(thief);
         until_free(node.card().address);
-        node.start();
+        node.start().wait();
     }
     unharmed(&world, &alice);
 }
 
 /// Waits until nobody listens on `address`.
 fn until_free(address: SocketAddr) {
-    farthing_tests::processes::run::until("the address is free", || {
+    until("the address is free", || {
         std::net::UdpSocket::bind(address).ok().map(drop)
     });
 }

@@ -9,12 +9,12 @@ use farthing_kit::{
 };
 use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{
-    customer::Customer,
+    buyer::Buyer,
     executioner::{Executioner, Place},
     goods::{POSTCARD, PRICE},
-    run::{tell, until},
+    run::{Wait, tell, until},
     seed::fresh_seed,
-    world::{Layout, World},
+    world::World,
 };
 use std::{
     collections::BTreeMap,
@@ -59,16 +59,12 @@ fn delivery() -> Place {
 /// A customer in a world of her own, who goes a way again and again.
 struct Walker {
     world: World,
-    customer: Customer,
+    customer: Buyer,
 }
 
 impl Walker {
     fn new() -> Walker {
-        let layout = Layout {
-            probed: true,
-            ..Layout::default()
-        };
-        let world = World::laid_out(PROGRAM, &layout);
+        let world = World::probed(PROGRAM);
         let customer = world.newcomer("alice");
         world.pay_in(&customer.account, 1_000_000);
         let walker = Walker { world, customer };
@@ -137,10 +133,10 @@ impl Walk<'_> {
     /// Runs a command, and starts the node again that is killed meanwhile; `false` if the command itself was.
     fn runs(&self, args: &[&str], codes: &[i32]) -> bool {
         let mut running = self.walker.customer.start_quietly(args);
-        while running.ends_within(Duration::from_millis(5)).is_none() {
+        while !running.ends_within(Duration::from_millis(5)).wait() {
             self.raises();
         }
-        let said = running.end();
+        let said = running.end().wait();
         let killed = self.has_killed() || self.executioner.has_killed(&delivery());
         match said.code {
             None => assert!(killed, "nobody has killed it: {said:?}"),
@@ -157,7 +153,7 @@ impl Walk<'_> {
         {
             let node = self.walker.world.node(*role);
             if node.has_died() {
-                node.restart();
+                node.restart().wait();
             }
         }
     }

@@ -17,6 +17,7 @@ use farthing_store::{
     clock::SystemClock,
     entropy::{Entropy, SystemEntropy},
 };
+use farthing_tests::processes::run::{Wait, runtime};
 use farthing_tests::{by_hand::ByHand, processes::world::World};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) fn customer(world: &World) -> ByHand {
     let seed = Seed::generate(&mut entropy.rng());
     let customer = ByHand::new(network, Arc::new(SystemClock), cards, seed);
     let account = customer.account().to_string();
-    world.bank.ask(&["account", "open"], &[&account]);
+    world.bank.admin(&["account", "open"], &[&account]).wait();
     world.pay_in(&account, 5000);
     customer
 }
@@ -127,15 +128,15 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
 fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
     let world = world();
     let hand = customer(&world);
-    let mut sent = world.runtime().block_on(everything(&hand));
+    let mut sent = runtime().block_on(everything(&hand));
     // Of a purchase that has ended, a hold is refused; and that is said for ever.
     for hold in sent.iter_mut().filter(|sent| sent.what.ends_with("hold")) {
         let refused = hand.send(hold.to, hold.lane, hold.request.clone());
-        hold.reply = world.runtime().block_on(refused);
+        hold.reply = runtime().block_on(refused);
     }
     for round in 0..2 {
         for role in RoleName::ALL {
-            world.node(role).restart();
+            world.node(role).restart().wait();
         }
         for Sent {
             what,
@@ -145,7 +146,7 @@ fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
             reply,
         } in &sent
         {
-            let again = world.runtime().block_on(async {
+            let again = runtime().block_on(async {
                 loop {
                     // A node that has just started says no more of what it has not stored than that it waits.
                     match hand.send(*to, *lane, request.clone()).await {
@@ -163,7 +164,7 @@ fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
 fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
     let world = world();
     let hand = customer(&world);
-    let (bought, first) = world.runtime().block_on(async {
+    let (bought, first) = runtime().block_on(async {
         let purse = hand.withdraw(&[512, 128, 64, 16, 4, 1]).await;
         let bought = hand.order(&purse).await;
         let (first, says) = hand.ask_raw(bought.hold()).await;
@@ -171,9 +172,9 @@ fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
         (bought, first)
     });
     for role in [Escrow, Bank, Merchant] {
-        world.node(role).restart();
+        world.node(role).restart().wait();
         // The first answer may be that the escrow's connection to a bank that was killed has ended.
-        let again = world.runtime().block_on(async {
+        let again = runtime().block_on(async {
             loop {
                 match hand.ask_raw(bought.hold()).await {
                     (_, Err(Refusal::Later(_))) => {}

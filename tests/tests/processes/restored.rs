@@ -1,17 +1,21 @@
 //! A bank or an escrow that is started from an older copy of its directory, and what its operator does about it.
 
 use crate::world;
+use farthing_kit::nodes::Node;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow},
     history::witness::COMPARE_MS,
 };
-use farthing_tests::processes::{goods::POSTCARD, node::Node, run::until};
+use farthing_tests::processes::{
+    goods::POSTCARD,
+    run::{Wait, until, until_log_says},
+};
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
 /// What `status` says, and how it ends.
 fn status(node: &Node) -> (Value, Option<i32>) {
-    let said = node.command(&["status"], &[]);
+    let said = node.command(&["status"], &[]).wait();
     let code = said.code;
     (said.json(code.expect("it ended")), code)
 }
@@ -45,9 +49,9 @@ fn older_copy(role: RoleName) {
         world.dir().join("old"),
         world.dir().join("newest"),
     );
-    node.stop();
+    node.stop().wait();
     copy(&store, &old);
-    node.start();
+    node.start().wait();
     alice.buys(POSTCARD, "first");
     until("the decision is obeyed, as the escrow knows", || {
         (world.held() == 0 && world.is_settled()).then_some(())
@@ -55,22 +59,24 @@ fn older_copy(role: RoleName) {
     // Each remembers what the other decided in this run of it once they have compared their journals.
     std::thread::sleep(Duration::from_millis(2 * COMPARE_MS));
 
-    node.stop();
+    node.stop().wait();
     fs::rename(&store, &newest).expect("the store is put aside");
     copy(&old, &store);
-    node.start();
+    node.start().wait();
     let status = until_it_stands(node, "behind", 4);
     assert!(status["history"]["missing"].as_u64().is_some(), "{status}");
-    node.until_log_says("this node runs from an older copy of its journal");
+    until_log_says(node, "this node runs from an older copy of its journal");
     alice.buys_into_silence(POSTCARD, "second");
     // It stays so, though nobody is there to say it again.
     let other = world.node(if role == Bank { Escrow } else { Bank });
-    other.kill();
-    node.restart();
+    other.kill().wait();
+    node.restart().wait();
     until_it_stands(node, "behind", 4);
-    other.start();
+    other.start().wait();
     if role == Bank {
-        let refused = node.command(&["account", "payout"], &[&world.merchant_account, "7.25"]);
+        let refused = node
+            .command(&["account", "payout"], &[&world.merchant_account, "7.25"])
+            .wait();
         let why = refused.error(1);
         assert!(why.contains("older copy"), "{why}");
     } else {
@@ -82,11 +88,11 @@ fn older_copy(role: RoleName) {
     }
 
     // What OPERATIONS.md says: the newest journal alone.
-    node.stop();
+    node.stop().wait();
     fs::rename(&store, world.dir().join("old-again")).expect("the old store is put aside");
     fs::create_dir(&store).expect("a directory");
     fs::copy(newest.join("journal"), store.join("journal")).expect("the journal");
-    node.start();
+    node.start().wait();
     until_it_stands(node, "up", 0);
     alice.done(&["resume"]);
     assert_eq!(alice.status(1), "committed");

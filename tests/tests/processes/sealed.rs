@@ -2,7 +2,10 @@
 
 use crate::world;
 use farthing_node::card::RoleName::Escrow;
-use farthing_tests::processes::{customer::units, run::until};
+use farthing_tests::processes::{
+    buyer::units,
+    run::{Wait, until},
+};
 use serde_json::json;
 use std::fs;
 
@@ -16,16 +19,16 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     alice.lines.lose_requests_to(&[Escrow]);
     alice.buys_into_silence(SEALED, "card.txt");
     assert_eq!(alice.status(0), "holding");
-    world.merchant.kill();
+    world.merchant.kill().wait();
     alice.lines.heal();
     alice.carries_on(&["resume"]);
     assert_eq!(alice.status(0), "committed");
     let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(world.original(SEALED)).unwrap();
     assert!(same, "the goods are another file");
 
-    world.merchant.start();
+    world.merchant.start().wait();
     let sale = until("he learns of the sale, and is credited", || {
-        let sales = world.merchant.ask(&["sales"], &[]);
+        let sales = world.merchant.admin(&["sales"], &[]).wait();
         let sale = sales["sales"][0].clone();
         (sale["state"] == "credited").then_some(sale)
     });
@@ -40,7 +43,8 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     let of = sale["purchase"].as_str().unwrap();
     world
         .merchant
-        .ask(&["evidence"], &[of, "-o", his.to_str().unwrap()]);
+        .admin(&["evidence"], &[of, "-o", his.to_str().unwrap()])
+        .wait();
     for documents in [&hers, &his] {
         let files = [documents, &sealed].map(|file| file.to_str().unwrap());
         let verdict = alice.done(&["receipt", "verify", files[0], files[1]]);
@@ -52,7 +56,7 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     let sale_id = documents["contract"]["offer"]["body"]["sale_id"]
         .as_str()
         .unwrap();
-    let secret = world.merchant.ask(&["sealing-secret"], &[sale_id]);
+    let secret = world.merchant.admin(&["sealing-secret"], &[sale_id]).wait();
     assert_eq!(secret["sealing_secret"].as_str().map(str::len), Some(64));
     world.check(&[&alice]);
 }
@@ -80,7 +84,7 @@ fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_n
         "--at-most",
     ];
     let asked = || {
-        world.merchant.ask(&["status"], &[])["network"]["requests"]
+        world.merchant.admin(&["status"], &[]).wait()["network"]["requests"]
             .as_u64()
             .unwrap()
     };

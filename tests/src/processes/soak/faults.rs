@@ -1,12 +1,10 @@
 //! What befalls nodes and lines in a soak.
 
 use super::tally::Tally;
-use crate::processes::{
-    lines::{Lines, WAYS, spoil},
-    world::World,
-};
+use crate::processes::{lines::spoil, run::Wait, world::World};
 use farthing_kit::{
     faults::Draws,
+    lines::Lines,
     relay::{Gate, Relay, Way},
 };
 use farthing_node::card::RoleName;
@@ -59,12 +57,12 @@ pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, ove
         let until = begun + Duration::from_millis(500 + draws.below(LASTS_MAX_MS));
         if draws.hits(20) {
             let role = any(&mut draws, &RoleName::ALL);
-            world.node(role).freeze();
+            world.node(role).freeze().unwrap();
             tally.count("nodes frozen");
             passing.push((until, Passing::Frozen(role)));
         }
         if draws.hits(50) {
-            let (relay, way) = (any(&mut draws, &relays), any(&mut draws, &WAYS));
+            let (relay, way) = (any(&mut draws, &relays), any(&mut draws, &Way::ALL));
             relay.set_gate(way, Gate::Drop);
             tally.count("lines cut in one direction");
             passing.push((until, Passing::Cut(relay, way)));
@@ -89,20 +87,20 @@ pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, ove
 fn kill(world: &World, tally: &Tally, draws: &mut Draws) {
     let role = any(draws, &RoleName::ALL);
     let node = world.node(role);
-    node.kill();
+    node.kill().wait();
     tally.count(match role {
         RoleName::Bank => "kills of the bank",
         RoleName::Escrow => "kills of the escrow",
         RoleName::Merchant => "kills of the merchant",
     });
     thread::sleep(Duration::from_millis(draws.below(DOWN_MAX_MS)));
-    node.start();
+    node.start().wait();
     tally.count("nodes started again");
 }
 
 fn pass(world: &World, what: &Passing<'_>) {
     match what {
-        Passing::Frozen(role) => world.node(*role).thaw(),
+        Passing::Frozen(role) => world.node(*role).thaw().unwrap(),
         Passing::Cut(relay, way) => relay.set_gate(*way, Gate::Pass),
     }
 }

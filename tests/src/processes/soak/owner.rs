@@ -3,13 +3,12 @@
 
 use super::tally::Tally;
 use crate::processes::{
-    customer::{Customer, SILENT},
+    buyer::{Buyer, SILENT},
     goods::{POSTCARD, PRICE},
-    lines::Lines,
-    run::Said,
+    run::Wait,
     world::World,
 };
-use farthing_kit::faults::Draws;
+use farthing_kit::{faults::Draws, lines::Lines, process::Said};
 use serde_json::Value;
 use std::{
     fs,
@@ -47,7 +46,7 @@ pub struct Owner<'w> {
     world: &'w World,
     tally: &'w Tally,
     // `None` only while it moves into another directory.
-    customer: Option<Customer>,
+    customer: Option<Buyer>,
     draws: Draws,
     begun: u64,
     lives: u64,
@@ -55,7 +54,7 @@ pub struct Owner<'w> {
 
 impl<'w> Owner<'w> {
     /// The owner of this wallet.
-    pub fn new(world: &'w World, tally: &'w Tally, customer: Customer, seed: u64) -> Self {
+    pub fn new(world: &'w World, tally: &'w Tally, customer: Buyer, seed: u64) -> Self {
         Owner {
             world,
             tally,
@@ -67,7 +66,7 @@ impl<'w> Owner<'w> {
     }
 
     /// She, as a customer.
-    pub fn customer(&self) -> &Customer {
+    pub fn customer(&self) -> &Buyer {
         self.customer.as_ref().expect("she has a wallet")
     }
 
@@ -97,13 +96,13 @@ impl<'w> Owner<'w> {
         let mut running = self.customer().start_quietly(&args);
         if self.draws.hits(KILLED_PERCENT) {
             let lives = Duration::from_millis(self.draws.below(KILLED_BY_MS));
-            if running.ends_within(lives).is_none() {
-                running.kill();
+            if !running.ends_within(lives).wait() {
+                running.kill().wait();
                 self.tally.count("kills of wallets");
                 return None;
             }
         }
-        Some(self.judges(args[2], running.end()))
+        Some(self.judges(args[2], running.end().wait()))
     }
 
     /// A command may do what it was asked, find somebody silent, or be refused. Anything else must not be.
@@ -183,7 +182,7 @@ impl<'w> Owner<'w> {
                 std::thread::sleep(Duration::from_secs(1));
             }
         }
-        customer.knows(self.world.merchant.card());
+        customer.knows(self.world.merchant.card()).wait();
     }
 
     /// Carries everything on until it has ended, and fetches what a restore has found.

@@ -1,7 +1,7 @@
 //! What a soak counts.
 
-use crate::processes::{customer::Customer, lines::WAYS};
-use farthing_kit::relay::Relay;
+use crate::processes::buyer::Buyer;
+use farthing_kit::relay::{Relay, Way};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -66,7 +66,7 @@ impl Tally {
     }
 
     /// Counts what has become of a customer's purchases.
-    pub fn ended(&self, customer: &Customer) {
+    pub fn ended(&self, customer: &Buyer) {
         for purchase in customer.purchases() {
             self.count(match purchase["status"].as_str() {
                 Some("committed") => "purchases with goods and paid",
@@ -78,7 +78,7 @@ impl Tally {
 
     /// Counts what has become of the datagrams on a line.
     pub fn line(&self, line: &Relay) {
-        for counts in WAYS.map(|way| line.counts(way)) {
+        for counts in Way::ALL.map(|way| line.counts(way)) {
             self.add("datagrams passed", counts.passed);
             self.add("datagrams lost", counts.dropped);
             self.add("datagrams repeated", counts.repeated);

@@ -1,25 +1,23 @@
-//! A customer: her wallet's command line, and her lines to the nodes.
+//! A customer as tests have them buy: with the commands of the wallet, which block.
 
 use super::{
     goods::POSTCARD,
-    lines::Lines,
-    run::{Running, Said, run, until},
+    run::{Wait, until},
 };
-use farthing_kit::program::{CUSTOMER, ROLE_COMMAND};
-use farthing_node::{
-    card::{
-        Card,
-        RoleName::{self, Escrow, Merchant},
-    },
-    logging::LOG_VARIABLE,
-    probe::PROBE_VARIABLE,
+use farthing_kit::{
+    customer::Customer,
+    points::Party,
+    process::{Running, Said},
+};
+use farthing_node::card::{
+    Card,
+    RoleName::{self, Escrow, Merchant},
 };
 use serde_json::Value;
 use std::{
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
 };
 
 /// A question on the way of a purchase.
@@ -52,59 +50,39 @@ impl Moment {
 /// The exit code of a command that is not finished because a party is silent.
 pub const SILENT: i32 = 10;
 
-/// A customer.
+/// A customer who buys with blocking commands, which must do what tests expect of them.
 #[derive(Debug)]
-pub struct Customer {
-    program: PathBuf,
-    dir: PathBuf,
-    /// Who is told of every point that her commands reach, if anyone listens there.
-    pub probe: Option<PathBuf>,
-    /// The key of her account (hex).
-    pub account: String,
-    /// Her 24 words.
-    pub words: String,
-    /// Her lines to the nodes.
-    pub lines: Arc<Lines>,
+pub struct Buyer(Customer);
+
+impl From<Customer> for Buyer {
+    fn from(customer: Customer) -> Buyer {
+        Buyer(customer)
+    }
 }
 
-impl Customer {
-    /// Makes her wallet in `dir`; she knows these nodes.
-    pub fn new(program: &Path, dir: &Path, lines: Lines, cards: [&Card; 3]) -> Customer {
-        let mut customer = Customer {
-            program: program.to_owned(),
-            dir: dir.to_owned(),
-            probe: None,
-            account: String::new(),
-            words: String::new(),
-            lines: Arc::new(lines),
-        };
-        let made = customer.done(&["init"]);
-        customer.words = made["phrase"].as_str().expect("24 words").to_owned();
-        for card in cards {
-            customer.knows(card);
-        }
-        let account = customer.done(&["account", "--key"]);
-        customer.account = account["account"].as_str().expect("an account").to_owned();
-        customer
-    }
+impl Deref for Buyer {
+    type Target = Customer;
 
+    fn deref(&self) -> &Customer {
+        &self.0
+    }
+}
+
+impl Buyer {
     /// The same customer with nothing but her words, and room for a new wallet in `dir`.
-    pub fn with_nothing_but_words(self, dir: &Path) -> Customer {
-        Customer {
-            dir: dir.to_owned(),
-            ..self
-        }
+    pub fn with_nothing_but_words(self, dir: &Path) -> Buyer {
+        Buyer(self.0.with_nothing_but_words(dir))
     }
 
     /// Builds her wallet again from her words and these cards.
     pub fn restores(&self, cards: &[&Card], patience: &str) -> Said {
-        let words = self.dir.with_extension("words");
+        let words = self.dir().with_extension("words");
         fs::write(&words, &self.words).expect("the words are written");
         let mut args = vec!["--patience", patience, "restore", "--phrase-file"];
         args.push(words.to_str().expect("a path in UTF-8"));
         let cards: Vec<String> = cards
             .iter()
-            .map(|card| self.lines.card(card).to_string())
+            .map(|card| self.lines.card(Party::Wallet, card).to_string())
             .collect();
         args.extend(cards.iter().flat_map(|card| ["--card", card]));
         self.run(&args)
@@ -112,42 +90,21 @@ impl Customer {
 
     /// The same customer with nothing but her words and the cards of bank and escrow: a new wallet in `dir`. What the
     /// restore said.
-    pub fn restored(self, dir: &Path, cards: [&Card; 2]) -> (Customer, Value) {
-        let customer = self.with_nothing_but_words(dir);
-        let restored = customer.restores(&cards, "60").done();
-        (customer, restored)
-    }
-
-    /// Has her wallet know the node of this card.
-    pub fn knows(&self, card: &Card) {
-        self.done(&["network", "add", &self.lines.card(card).to_string()]);
-    }
-
-    /// Her wallet's directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.env_remove(LOG_VARIABLE);
-        if let Some(socket) = &self.probe {
-            command.env(PROBE_VARIABLE, socket);
-        }
-        command.args([ROLE_COMMAND, CUSTOMER]);
-        command.arg("--wallet").arg(&self.dir).arg("--json").args(args);
-        command
+    pub fn restored(self, dir: &Path, cards: [&Card; 2]) -> (Buyer, Value) {
+        let buyer = self.with_nothing_but_words(dir);
+        let restored = buyer.restores(&cards, "60").json(0);
+        (buyer, restored)
     }
 
     /// Runs a command of her wallet to its end.
     pub fn run(&self, args: &[&str]) -> Said {
-        run(self.command(args))
+        self.0.run(args).wait()
     }
 
     /// Runs a command of her wallet, which must succeed.
     #[track_caller]
     pub fn done(&self, args: &[&str]) -> Value {
-        self.run(args).done()
+        self.run(args).json(0)
     }
 
     /// Runs a command, and where a party was silent has it carried on until everything has ended.
@@ -200,24 +157,22 @@ impl Customer {
 
     /// Starts a command of her wallet.
     pub fn start_quietly(&self, args: &[&str]) -> Running {
-        Running::start(self.command(args))
+        self.0.start(args).wait()
     }
 
     /// Starts a command of her wallet, which tells on standard error what it does.
     pub fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.command(args);
-        command.env(LOG_VARIABLE, "farthing_client=debug");
-        Running::start(command)
+        self.0.start_with_log(args).wait()
     }
 
     /// Where the goods of her purchase go that is called `name`.
     pub fn goods(&self, name: &str) -> PathBuf {
-        let dir = self.dir.with_extension("bought");
+        let dir = self.dir().with_extension("bought");
         fs::create_dir_all(&dir).expect("a directory");
         dir.join(name)
     }
 
-    /// The arguments that buy `title` into [`goods`](Customer::goods) `name`.
+    /// The arguments that buy `title` into [`goods`](Buyer::goods) `name`.
     pub fn buying(&self, title: &str, name: &str) -> Vec<String> {
         let output = self.goods(name).to_str().expect("a path in UTF-8").to_owned();
         ["buy", "studio", title, "-o", &output]
@@ -225,10 +180,10 @@ impl Customer {
             .to_vec()
     }
 
-    /// Buys `title` into [`goods`](Customer::goods) `name`.
+    /// Buys `title` into [`goods`](Buyer::goods) `name`.
     #[track_caller]
     pub fn buys(&self, title: &str, name: &str) -> Value {
-        self.buy(title, name).done()
+        self.buy(title, name).json(0)
     }
 
     /// Tries to.
@@ -256,11 +211,11 @@ impl Customer {
     pub fn starts_buying_up_to(&self, moment: Moment, patience: &str) -> Running {
         self.lines.lose_requests_to(&[Escrow]);
         let mut buying = self.starts_buying(POSTCARD, "goods", patience);
-        buying.until_says(Moment::Hold.says());
+        buying.until_says(Moment::Hold.says()).wait();
         if moment == Moment::Deliver {
             self.lines.lose_requests_to(&[Merchant]);
             self.lines.to(Escrow).heal();
-            buying.until_says(Moment::Deliver.says());
+            buying.until_says(Moment::Deliver.says()).wait();
         }
         buying
     }
@@ -285,8 +240,7 @@ impl Customer {
 
     /// Her purchases.
     pub fn purchases(&self) -> Vec<Value> {
-        let all = self.done(&["purchases"]);
-        all["purchases"].as_array().expect("a list").clone()
+        self.0.purchases().wait()
     }
 
     /// One word on how her purchase of this number stands.
@@ -298,7 +252,7 @@ impl Customer {
 
     /// The encrypted goods that she has, whole ones.
     pub fn sealed(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.dir.join("goods")).expect("a folder of goods");
+        let entries = fs::read_dir(self.dir().join("goods")).expect("a folder of goods");
         entries
             .map(|entry| entry.expect("an entry").path())
             .filter(|path| path.extension().is_some_and(|ending| ending == "sealed"))
@@ -307,7 +261,7 @@ impl Customer {
 
     /// How much of goods that are on their way she has (bytes).
     pub fn fetched_bytes(&self) -> u64 {
-        let entries = fs::read_dir(self.dir.join("goods")).expect("a folder of goods");
+        let entries = fs::read_dir(self.dir().join("goods")).expect("a folder of goods");
         entries
             .filter_map(Result::ok)
             .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "part"))

@@ -1,0 +1,126 @@
+//! The lines between parties, each through a relay that can lose, repeat, reorder, delay and cut.
+//!
+//! A party knows another by its card: its keys, which are pinned, and an address, which may be a relay's. So every
+//! line can be faulted from outside, and no code of a wallet or a node takes part in it.
+
+use crate::{
+    points::Party,
+    process::{ProcessError, io},
+    relay::{Counts, Gate, Relay, Way},
+};
+use farthing_node::card::{Card, RoleName};
+use std::collections::BTreeMap;
+
+/// The lines between the nodes, which dials whom: everything that one of them ever asks another goes over these.
+pub const BETWEEN_NODES: [(RoleName, RoleName); 4] = [
+    (RoleName::Escrow, RoleName::Bank),
+    (RoleName::Merchant, RoleName::Escrow),
+    (RoleName::Merchant, RoleName::Bank),
+    (RoleName::Bank, RoleName::Escrow),
+];
+
+/// Some lines, each by who asks and which node is asked. Where there is no line, the asker dials the node itself.
+#[derive(Debug, Default)]
+pub struct Lines(BTreeMap<(Party, RoleName), Relay>);
+
+impl Lines {
+    /// A line from a wallet to each of these nodes. Any number of wallets may share it.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub async fn of_wallet(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
+        Self::open(cards.map(|card| (Party::Wallet, card))).await
+    }
+
+    /// The lines between these nodes.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub async fn between_nodes(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
+        let pairs = cards.into_iter().flat_map(|card| {
+            let here = BETWEEN_NODES.into_iter().filter(|(_, to)| *to == card.role);
+            here.map(move |(from, _)| (Party::Node(from), card))
+        });
+        Self::open(pairs).await
+    }
+
+    async fn open(pairs: impl IntoIterator<Item = (Party, &Card)>) -> Result<Lines, ProcessError> {
+        let mut relays = BTreeMap::new();
+        for (asker, card) in pairs {
+            let relay = Relay::start(card.address).await.map_err(io("a relay"))?;
+            relays.insert((asker, card.role), relay);
+        }
+        Ok(Lines(relays))
+    }
+
+    /// The line over which `asker` asks the node of this role.
+    #[must_use]
+    pub fn find(&self, asker: Party, server: RoleName) -> Option<&Relay> {
+        self.0.get(&(asker, server))
+    }
+
+    /// The wallet's line to the node of this role.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn to(&self, server: RoleName) -> &Relay {
+        self.must_find(Party::Wallet, server)
+    }
+
+    /// The line over which the node of role `from` asks that of role `to`.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn between(&self, from: RoleName, to: RoleName) -> &Relay {
+        self.must_find(Party::Node(from), to)
+    }
+
+    #[allow(clippy::expect_used, reason = "whoever faults a line has opened it")]
+    fn must_find(&self, asker: Party, server: RoleName) -> &Relay {
+        self.find(asker, server).expect("the line was opened")
+    }
+
+    /// Every line.
+    pub fn all(&self) -> impl Iterator<Item = &Relay> {
+        self.0.values()
+    }
+
+    /// The card under which `asker` knows the node of `card`: its keys, and the line's address.
+    #[must_use]
+    pub fn card(&self, asker: Party, card: &Card) -> Card {
+        let line = self.find(asker, card.role);
+        Card {
+            address: line.map_or(card.address, Relay::address),
+            ..card.clone()
+        }
+    }
+
+    /// From now on these nodes are reached, but hear no request of the wallet's.
+    pub fn lose_requests_to(&self, servers: &[RoleName]) {
+        self.gate(servers, Way::ToServer);
+    }
+
+    /// From now on these nodes hear the wallet, and their answers are lost.
+    pub fn lose_answers_of(&self, servers: &[RoleName]) {
+        self.gate(servers, Way::ToClient);
+    }
+
+    fn gate(&self, servers: &[RoleName], way: Way) {
+        for server in servers {
+            self.to(*server).set_gate(way, Gate::Handshakes);
+        }
+    }
+
+    /// What has become of the datagrams with this node's answers to the wallet.
+    #[must_use]
+    pub fn answers_of(&self, server: RoleName) -> Counts {
+        self.to(server).counts(Way::ToClient)
+    }
+
+    /// Nothing more is lost.
+    pub fn heal(&self) {
+        self.all().for_each(Relay::heal);
+    }
+}

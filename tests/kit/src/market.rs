@@ -1,0 +1,314 @@
+//! A bank, an escrow and a merchant that know each other, as processes.
+
+use crate::{
+    books::Books,
+    customer::Customer,
+    error::DemoError,
+    lines::{BETWEEN_NODES, Lines},
+    nodes::Node,
+    points::Party,
+    process::ProcessError,
+};
+use farthing_client::purchase::Parties;
+use farthing_node::card::{Card, RoleName};
+use farthing_protocol::money::Amount;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Where nodes listen that have a machine of their own.
+const HOST_PORT: u16 = 7001;
+
+/// What the merchant's account is called at the bank.
+const MERCHANT_NAME: &str = "merchant";
+
+/// A machine of its own for a node or a wallet.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// What runs the program there.
+    pub program: PathBuf,
+    /// Where it is reached.
+    pub address: IpAddr,
+}
+
+/// How nodes reach each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dialled {
+    /// Each dials the other itself.
+    #[default]
+    Directly,
+    /// Over lines that can be faulted.
+    OverLines,
+}
+
+/// Where the nodes of a market are put, and what is between them.
+#[derive(Debug, Clone, Default)]
+pub struct Layout {
+    /// How they reach each other.
+    pub dialled: Dialled,
+    /// The disks of nodes that are not on the market's own.
+    pub disks: BTreeMap<RoleName, PathBuf>,
+    /// The machines of nodes that are not on this one.
+    pub hosts: BTreeMap<RoleName, Host>,
+    /// The socket that is told of every point that the nodes reach, if anyone listens there.
+    pub probe: Option<PathBuf>,
+}
+
+/// What offers for goods are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offers {
+    /// The merchant releases the key.
+    Plain,
+    /// The key is sealed in the offer.
+    Sealed,
+}
+
+/// The nodes of a market.
+#[derive(Debug)]
+pub struct Market {
+    program: PathBuf,
+    dir: PathBuf,
+    /// How the nodes were put.
+    pub layout: Layout,
+    /// The bank.
+    pub bank: Node,
+    /// The escrow.
+    pub escrow: Node,
+    /// The merchant.
+    pub merchant: Node,
+    /// The key of the merchant's account at the bank (hex).
+    pub merchant_account: String,
+    /// The lines between the nodes.
+    pub lines: Lines,
+}
+
+impl Market {
+    /// Makes the nodes in `dir`, acquaints them with each other, and opens the merchant's account. `program` is the wallet
+    /// and every node.
+    ///
+    /// # Errors
+    /// When a node does not do its part.
+    pub async fn make(program: &Path, dir: &Path, layout: Layout) -> Result<Market, ProcessError> {
+        let init = async |role: RoleName| {
+            let disk = layout.disks.get(&role).map_or(dir, PathBuf::as_path);
+            let host = layout.hosts.get(&role);
+            let program = host.map_or(program, |host| &host.program);
+            let listen = host.map(|host| SocketAddr::new(host.address, HOST_PORT));
+            let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
+            Ok(node.with_probe(layout.probe.clone()))
+        };
+        let nodes = tokio::try_join!(
+            init(RoleName::Bank),
+            init(RoleName::Escrow),
+            init(RoleName::Merchant)
+        )?;
+        let mut market = Self::of(program, dir, layout, nodes).await?;
+        if market.layout.dialled == Dialled::OverLines {
+            market.lines = Lines::between_nodes(market.cards()).await?;
+        }
+        market.introduce().await?;
+        let account = &market.merchant_account;
+        market.open_account(account, MERCHANT_NAME).await?;
+        Ok(market)
+    }
+
+    /// Has every node know those that it asks, where they are now.
+    ///
+    /// # Errors
+    /// When one refuses.
+    pub async fn introduce(&self) -> Result<(), ProcessError> {
+        for (from, to) in BETWEEN_NODES {
+            let card = self.lines.card(Party::Node(from), self.node(to).card());
+            self.node(from).knows(&card).await?;
+        }
+        Ok(())
+    }
+
+    /// The nodes that somebody else made in `dir`, and may be running.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub async fn existing(program: &Path, dir: &Path) -> Result<Market, ProcessError> {
+        let existing = async |role: RoleName| Node::existing(program, role, &dir.join(role.as_str())).await;
+        let nodes = tokio::try_join!(
+            existing(RoleName::Bank),
+            existing(RoleName::Escrow),
+            existing(RoleName::Merchant)
+        )?;
+        Self::of(program, dir, Layout::default(), nodes).await
+    }
+
+    async fn of(
+        program: &Path,
+        dir: &Path,
+        layout: Layout,
+        (bank, escrow, merchant): (Node, Node, Node),
+    ) -> Result<Market, ProcessError> {
+        let account = merchant.admin(&["account"], &[]).await?;
+        let account = account.get("account").and_then(Value::as_str);
+        Ok(Market {
+            program: program.to_owned(),
+            dir: dir.to_owned(),
+            layout,
+            merchant_account: account.unwrap_or_default().to_owned(),
+            lines: Lines::default(),
+            bank,
+            escrow,
+            merchant,
+        })
+    }
+
+    /// Starts the nodes. The bank first: whoever asks a node that is not there yet asks again only after a while.
+    ///
+    /// # Errors
+    /// When one does not become ready.
+    pub async fn start(&self) -> Result<(), ProcessError> {
+        for node in self.nodes() {
+            node.start().await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the nodes, and waits until they are gone.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell what became of one.
+    pub async fn kill(&self) -> Result<(), ProcessError> {
+        for node in self.nodes() {
+            node.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// The program, which is the wallet and every node.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The market's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The node of this role.
+    #[must_use]
+    pub fn node(&self, role: RoleName) -> &Node {
+        match role {
+            RoleName::Bank => &self.bank,
+            RoleName::Escrow => &self.escrow,
+            RoleName::Merchant => &self.merchant,
+        }
+    }
+
+    /// Bank, escrow and merchant.
+    #[must_use]
+    pub fn nodes(&self) -> [&Node; 3] {
+        [&self.bank, &self.escrow, &self.merchant]
+    }
+
+    /// The cards of bank, escrow and merchant.
+    #[must_use]
+    pub fn cards(&self) -> [&Card; 3] {
+        self.nodes().map(Node::card)
+    }
+
+    /// Who takes part in every purchase.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        Parties {
+            merchant: self.merchant.card().clone(),
+            escrow: self.escrow.card().clone(),
+            bank: self.bank.card().clone(),
+        }
+    }
+
+    /// Puts a file up for sale, and returns the item's id (hex).
+    ///
+    /// # Errors
+    /// When the merchant refuses.
+    pub async fn sell(
+        &self,
+        file: &Path,
+        title: &str,
+        price: Amount,
+        offers: Offers,
+    ) -> Result<String, DemoError> {
+        let path = file.to_str().ok_or_else(|| DemoError::Goods {
+            path: file.to_owned(),
+            why: "its name is not UTF-8; give it another".into(),
+        })?;
+        let price = price.to_string();
+        let mut args = vec![path, "--title", title, "--price", &price];
+        if offers == Offers::Sealed {
+            args.push("--sealed");
+        }
+        let added = self.merchant.admin(&["goods", "add"], &args).await?;
+        let item = added.get("item_id").and_then(Value::as_str);
+        let missing = || DemoError::Answer {
+            role: RoleName::Merchant,
+            what: "item_id".into(),
+        };
+        Ok(item.ok_or_else(missing)?.to_owned())
+    }
+
+    /// Opens an account at the bank; one that is open stays as it is.
+    ///
+    /// # Errors
+    /// When the bank refuses.
+    pub async fn open_account(&self, key: &str, name: &str) -> Result<(), ProcessError> {
+        let args = [key, "--name", name];
+        self.bank.admin(&["account", "open"], &args).await?;
+        Ok(())
+    }
+
+    /// Pays cash in for an account.
+    ///
+    /// # Errors
+    /// When the bank refuses.
+    pub async fn pay_in(&self, key: &str, amount: Amount) -> Result<(), ProcessError> {
+        let args = [key, &amount.to_string()];
+        self.bank.admin(&["account", "credit"], &args).await?;
+        Ok(())
+    }
+
+    /// Lines for wallets, each to one of the nodes.
+    ///
+    /// # Errors
+    /// When there is no socket to be had.
+    pub async fn wallet_lines(&self) -> Result<Lines, ProcessError> {
+        Lines::of_wallet(self.cards()).await
+    }
+
+    /// A new customer with an empty wallet in `dir`, which is run by `program`, and an account into which `cash` is paid.
+    /// The wallet's commands tell of every point that they reach where the nodes do.
+    ///
+    /// # Errors
+    /// When the wallet or the bank does not do its part.
+    pub async fn newcomer(
+        &self,
+        program: &Path,
+        dir: &Path,
+        lines: Arc<Lines>,
+        cash: Amount,
+    ) -> Result<Customer, ProcessError> {
+        let customer = Customer::new(program, dir, lines, self.cards()).await?;
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        self.open_account(&customer.account, &name).await?;
+        self.pay_in(&customer.account, cash).await?;
+        Ok(customer.with_probe(self.layout.probe.clone()))
+    }
+
+    /// The bank's books.
+    ///
+    /// # Errors
+    /// As [`Books::of`].
+    pub async fn books(&self) -> Result<Books, DemoError> {
+        Books::of(&self.bank).await
+    }
+}

@@ -1,0 +1,292 @@
+//! A program that runs, what it says, and how it ends.
+
+use serde_json::Value;
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a program may take, and how long anything may take that it must say; to encrypt large goods takes a while.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The pause between two looks at what a program has said.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+/// How much is read of a program's output at a time (bytes).
+const READ_BYTES: usize = 8 * 1024;
+
+/// Why a process did not do what it was started for.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The operating system.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A node did not become ready.
+    #[error("the {role} is not ready: {why}; its log ends:\n{log}")]
+    NotReady {
+        /// Which.
+        role: farthing_node::card::RoleName,
+        /// What it did instead.
+        why: String,
+        /// Its exit code, if it has ended.
+        code: Option<i32>,
+        /// The end of its log.
+        log: String,
+    },
+    /// A command failed.
+    #[error("`{command}` failed: {why}")]
+    Failed {
+        /// Which.
+        command: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// An error of the operating system in `what`.
+pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> ProcessError {
+    let what = what.into();
+    move |source| ProcessError::Io { what, source }
+}
+
+/// What a program has said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+    /// The command, as it was typed.
+    pub command: String,
+}
+
+impl Said {
+    /// The one JSON value on standard output; null if there is none.
+    #[must_use]
+    pub fn printed(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_default()
+    }
+
+    /// The one JSON value of a program that did what it was asked.
+    ///
+    /// # Errors
+    /// When it ended with another exit code than 0, or printed no JSON.
+    pub fn done(&self) -> Result<Value, ProcessError> {
+        self.ended_with(&[0])
+    }
+
+    /// The one JSON value of a program that ended with one of `codes`.
+    ///
+    /// # Errors
+    /// When it ended otherwise, or printed no JSON.
+    pub(crate) fn ended_with(&self, codes: &[i32]) -> Result<Value, ProcessError> {
+        let failed = |why: String| ProcessError::Failed {
+            command: self.command.clone(),
+            why,
+        };
+        if !self.code.is_some_and(|code| codes.contains(&code)) {
+            let said = if self.err.is_empty() { &self.out } else { &self.err };
+            return Err(failed(said.trim().to_owned()));
+        }
+        serde_json::from_str(&self.out).map_err(|error| failed(format!("its answer is not JSON: {error}")))
+    }
+
+    /// Asserts how it ended.
+    ///
+    /// # Panics
+    /// When it ended otherwise.
+    #[track_caller]
+    pub fn must_end_with(&self, code: i32) {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "{}\n{}\n{}",
+            self.command,
+            self.out,
+            self.err
+        );
+    }
+
+    /// The one JSON value on standard output of a program that ended with `code`.
+    ///
+    /// # Panics
+    /// When it ended otherwise, or printed no JSON.
+    #[track_caller]
+    pub fn json(&self, code: i32) -> Value {
+        self.must_end_with(code);
+        let value: Result<Value, _> = serde_json::from_str(&self.out);
+        assert!(value.is_ok(), "{}: {value:?}: {}", self.command, self.out);
+        value.unwrap_or_default()
+    }
+
+    /// The error of a program that ended with `code`, as its JSON says it.
+    ///
+    /// # Panics
+    /// When it ended otherwise, or its JSON has no error.
+    #[track_caller]
+    pub fn error(&self, code: i32) -> String {
+        let value = self.json(code);
+        let error = value.get("error").and_then(Value::as_str);
+        assert!(error.is_some(), "{}: no error in {value}", self.command);
+        error.unwrap_or_default().to_owned()
+    }
+}
+
+/// A program that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    command: String,
+    out: Gathered,
+    err: Gathered,
+}
+
+/// What a program says, as far as it has said it.
+#[derive(Debug)]
+struct Gathered {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Gathered {
+    fn from(mut pipe: impl AsyncRead + Send + Unpin + 'static) -> Gathered {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let so_far = Arc::clone(&text);
+        let reader = tokio::spawn(async move {
+            let mut buffer = vec![0; READ_BYTES];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
+                let mut text = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+                text.extend_from_slice(buffer.get(..length).unwrap_or_default());
+            }
+        });
+        Gathered { text, reader }
+    }
+
+    fn so_far(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Running {
+    /// Starts `command`, which reads nothing. In errors it is called `name`.
+    ///
+    /// # Errors
+    /// When the operating system does not start it.
+    pub fn start(mut command: Command, name: &str) -> Result<Running, ProcessError> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            // A group of its own: what a terminal sends to the program that started it is that program's to deal with.
+            .process_group(0)
+            .spawn();
+        let mut child = child.map_err(io(format!("`{name}` cannot be run")))?;
+        let no_pipe = || io(format!("the output of `{name}`"))(io::ErrorKind::BrokenPipe.into());
+        let out = child.stdout.take().ok_or_else(no_pipe)?;
+        let err = child.stderr.take().ok_or_else(no_pipe)?;
+        Ok(Running {
+            command: name.to_owned(),
+            out: Gathered::from(out),
+            err: Gathered::from(err),
+            child,
+        })
+    }
+
+    fn failed(&self, why: impl Into<String>) -> ProcessError {
+        ProcessError::Failed {
+            command: self.command.clone(),
+            why: why.into(),
+        }
+    }
+
+    /// The process's id, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits until it has said `what` on standard error.
+    ///
+    /// # Errors
+    /// When it ends without saying it, or does not say it within [`COMMAND_TIMEOUT`].
+    pub async fn until_says(&mut self, what: &str) -> Result<(), ProcessError> {
+        let begun = Instant::now();
+        loop {
+            let over = self.err.reader.is_finished() || begun.elapsed() > COMMAND_TIMEOUT;
+            let said = self.err.so_far();
+            if said.contains(what) {
+                return Ok(());
+            }
+            if over {
+                return Err(self.failed(format!("it never said {what}:\n{said}")));
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    /// Waits for its end, but not longer than `most`; whether it has ended.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell.
+    pub async fn ends_within(&mut self, most: Duration) -> Result<bool, ProcessError> {
+        match timeout(most, self.child.wait()).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => Err(io(format!("`{}`", self.command))(error)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Sends SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub async fn kill(mut self) -> Result<(), ProcessError> {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return Err(self.failed("it has ended before it was killed"));
+        }
+        let killed = self.child.kill().await;
+        killed.map_err(io(format!("`{}` cannot be killed", self.command)))
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it has not within [`COMMAND_TIMEOUT`].
+    pub async fn end(mut self) -> Result<Said, ProcessError> {
+        let ended = timeout(COMMAND_TIMEOUT, async {
+            let status = self.child.wait().await;
+            for reader in [&mut self.out.reader, &mut self.err.reader] {
+                // A reader that was aborted has read what there was.
+                let _read = reader.await;
+            }
+            status
+        });
+        let status: ExitStatus = match ended.await {
+            Ok(status) => status.map_err(io(format!("`{}`", self.command)))?,
+            Err(_) => return Err(self.failed(format!("no end after {} s", COMMAND_TIMEOUT.as_secs()))),
+        };
+        Ok(Said {
+            code: status.code(),
+            out: self.out.so_far(),
+            err: self.err.so_far(),
+            command: self.command.clone(),
+        })
+    }
+}
