@@ -1,7 +1,7 @@
 //! The audit: the bank's books against the cash desk, every wallet against the books, every purchase against its one
 //! decision. It is taken from what the nodes show their operators and from the customers' own coins.
 
-use super::{amount::amount, customer::Customer, world::World};
+use super::{amount::amount, scene::Scene, shopper::Shopper};
 use farthing_client::rows::{CoinStatus, Delivery};
 use farthing_kit::{
     books::{Books, Decided, decisions, expected_status, until},
@@ -18,7 +18,7 @@ pub struct Person<'w> {
     /// What the cash desk credited her account with.
     pub cash: Amount,
     /// Her wallet, and its copies.
-    pub wallets: Vec<&'w Customer>,
+    pub wallets: Vec<&'w Shopper>,
 }
 
 /// What one person has, by the books and by her own coins.
@@ -66,15 +66,15 @@ impl Audit {
     ///
     /// # Errors
     /// [`DemoError::Broken`] when anything disagrees.
-    pub async fn take(world: &World, people: &[Person<'_>]) -> Result<Audit, DemoError> {
+    pub async fn take(scene: &Scene, people: &[Person<'_>]) -> Result<Audit, DemoError> {
         until("every decision is settled at the bank", || async {
-            let decisions = decisions(&world.escrow).await?;
+            let decisions = decisions(&scene.escrow).await?;
             Ok(decisions.values().all(|decided| decided.settled))
         })
         .await?;
-        let books = world.books().await?;
-        let decisions = decisions(&world.escrow).await?;
-        let merchant = books.balance(&world.merchant_account);
+        let books = scene.books().await?;
+        let decisions = decisions(&scene.escrow).await?;
+        let merchant = books.balance(&scene.merchant_account);
         let lines: Vec<PersonLine> = people
             .iter()
             .map(|person| person_line(person, &books))
@@ -323,7 +323,7 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
 }
 
 /// Nothing is under way in a wallet any more.
-fn must_be_at_rest(customer: &Customer) -> Result<(), DemoError> {
+fn must_be_at_rest(customer: &Shopper) -> Result<(), DemoError> {
     let coins = customer.wallet.coins().map_err(|error| customer.failed(error))?;
     let busy = coins
         .iter()

@@ -6,17 +6,17 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | nodes, network and customers | [`world`], [`customer`] |
+//! | nodes, network and customers | [`scene`], [`shopper`] |
 //! | the steps | [`steps`] |
 //! | the count at the end | [`audit`] |
 //! | what is printed | [`report`] |
 
 pub mod amount;
 pub mod audit;
-pub mod customer;
 pub mod report;
+pub mod scene;
+pub mod shopper;
 pub mod steps;
-pub mod world;
 
 use crate::session;
 use audit::{Audit, Person};
@@ -24,12 +24,12 @@ use farthing_kit::error::DemoError;
 use farthing_node::terminal;
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{Reader, Report};
+use scene::{Goods, Scene};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use world::{Goods, World};
 
 /// What is sold unless another file is named: an engraving.
 const SAMPLE: (&str, &[u8]) = ("farthing.svg", include_bytes!("../../sample/farthing.svg"));
@@ -77,7 +77,7 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
         Err(error) => return session::fail(&error),
     };
     let mut report = Report::new(reader);
-    let work = async |dir: &Path| in_the_world(options, dir, &mut report).await;
+    let work = async |dir: &Path| in_the_scene(options, dir, &mut report).await;
     let outcome = runtime.block_on(session::in_a_directory(
         "farthing-demo",
         options.keep.as_deref(),
@@ -110,37 +110,37 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
     }
 }
 
-async fn in_the_world(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {
+async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {
     let program = std::env::current_exe().map_err(DemoError::io("this program"))?;
     let goods = goods(options.goods.as_deref(), dir)?;
     let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
-    let world = World::build(&program, dir, goods, trifle).await?;
+    let scene = Scene::build(&program, dir, goods, trifle).await?;
     report.say(&format!(
         "A bank on {}, an escrow on {}, a merchant on {}: three processes on this machine.\n\
          Customers reach them through relays, which lose what they are told to.",
-        world.bank.card().address,
-        world.escrow.card().address,
-        world.merchant.card().address,
+        scene.bank.card().address,
+        scene.escrow.card().address,
+        scene.merchant.card().address,
     ));
-    let outcome = steps(&world, report).await;
-    let ended = world.end().await;
-    outcome.and_then(|audit| ended.map(|()| audit))
+    let outcome = steps(&scene, report).await;
+    let ended = scene.kill().await;
+    outcome.and_then(|audit| Ok(ended.map(|()| audit)?))
 }
 
-async fn steps(world: &World, report: &mut Report) -> Result<Audit, DemoError> {
-    let alice = world.customer("alice", ALICE_CASH).await?;
-    let bob = world.customer("bob", PRICE).await?;
-    let carol = world.customer("carol", TRIFLE_PRICE).await?;
-    bob.withdraw(world, PRICE).await?;
-    carol.withdraw(world, TRIFLE_PRICE).await?;
-    steps::ordinary::purchase(world, &alice, ALICE_WITHDRAWS, report).await?;
-    steps::lost::reply_to_hold(world, &alice, report).await?;
-    steps::lost::receipt(world, &alice, report).await?;
-    steps::killed::escrow(world, &alice, report).await?;
-    steps::killed::merchant(world, &bob, report).await?;
-    let twins = steps::twice::spend_twice(world, carol, report).await?;
-    steps::lost::reply_to_withdrawal(world, &alice, ALICE_WITHDRAWS_AGAIN, report).await?;
-    steps::ordinary::payout(world, PAYOUT, report).await?;
+async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, DemoError> {
+    let alice = scene.shopper("alice", ALICE_CASH).await?;
+    let bob = scene.shopper("bob", PRICE).await?;
+    let carol = scene.shopper("carol", TRIFLE_PRICE).await?;
+    bob.withdraw(scene, PRICE).await?;
+    carol.withdraw(scene, TRIFLE_PRICE).await?;
+    steps::ordinary::purchase(scene, &alice, ALICE_WITHDRAWS, report).await?;
+    steps::lost::reply_to_hold(scene, &alice, report).await?;
+    steps::lost::receipt(scene, &alice, report).await?;
+    steps::killed::escrow(scene, &alice, report).await?;
+    steps::killed::merchant(scene, &bob, report).await?;
+    let twins = steps::twice::spend_twice(scene, carol, report).await?;
+    steps::lost::reply_to_withdrawal(scene, &alice, ALICE_WITHDRAWS_AGAIN, report).await?;
+    steps::ordinary::payout(scene, PAYOUT, report).await?;
     let people = [
         Person {
             cash: ALICE_CASH,
@@ -155,7 +155,7 @@ async fn steps(world: &World, report: &mut Report) -> Result<Audit, DemoError> {
             wallets: vec![&twins.first, &twins.second],
         },
     ];
-    Audit::take(world, &people).await
+    Audit::take(scene, &people).await
 }
 
 /// The file that was named, or the sample.

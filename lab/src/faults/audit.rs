@@ -1,16 +1,16 @@
 //! What must hold after each run, once everything is whole again and everyone has retried.
 
 use super::{
-    customer::Customer,
     director::Director,
-    world::{CASH, PRICE, Stage},
+    errand::{PATIENCE_S, goods_of, unseen, worth},
+    stage::{CASH, PRICE, Stage},
 };
 use farthing_client::cli::Exit;
 use farthing_kit::{
     books::{Books, decisions, expected_status, seen_within},
+    customer::Customer,
     error::DemoError,
 };
-use farthing_node::card::RoleName;
 use farthing_protocol::money::Amount;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
@@ -80,7 +80,8 @@ impl Audit {
             settled,
             true,
         )];
-        let resumed = customer.looks(&["resume"]).await?;
+        let customer = &unseen(customer);
+        let resumed = customer.done(&["--patience", PATIENCE_S, "resume"]).await?;
         let under_way =
             ["ended", "open"].map(|list| resumed.get(list).and_then(Value::as_array).map_or(0, Vec::len));
         checks.push(check(
@@ -105,7 +106,7 @@ impl Audit {
 }
 
 async fn sales(stage: &Stage) -> Result<Vec<Value>, DemoError> {
-    let answer = stage.node(RoleName::Merchant)?.admin(&["sales"], &[]).await?;
+    let answer = stage.merchant.admin(&["sales"], &[]).await?;
     Ok(answer
         .get("sales")
         .and_then(Value::as_array)
@@ -137,7 +138,7 @@ pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, DemoErr
 }
 
 async fn is_settled(stage: &Stage) -> Result<bool, DemoError> {
-    let decided = decisions(stage.node(RoleName::Escrow)?).await?;
+    let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended");
     // What was committed on a sealed offer the merchant learns a little later.
@@ -160,7 +161,7 @@ fn goods(
         .iter()
         .filter(|one| text(one, "status") == "committed")
         .count();
-    let output = customer.output();
+    let output = goods_of(customer);
     let has_goods = output.exists();
     checks.push(check(
         "goods",
@@ -183,7 +184,7 @@ fn goods(
 
 /// Escrow, merchant and wallet know one and the same outcome of each purchase.
 async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), DemoError> {
-    let decided = decisions(stage.node(RoleName::Escrow)?).await?;
+    let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     for purchase in purchases {
         let (id, status) = (text(purchase, "purchase_id"), text(purchase, "status"));
@@ -227,7 +228,7 @@ async fn money(
     let less = |a: Amount, b: Amount| Amount(a.0.wrapping_sub(b.0));
     let plus = |a: Amount, b: Amount| Amount(a.0.wrapping_add(b.0));
     let paid = if end == End::Goods { PRICE } else { Amount(0) };
-    let worth = customer.worth().await?;
+    let worth = worth(customer).await?;
     let account = books.balance(&customer.account);
     let mut add = |what: &str, is: Amount, must_be: Amount| checks.push(check("money", what, is, must_be));
     add(
@@ -273,11 +274,11 @@ async fn evidence(
         if purchase.get("has_receipt") != Some(&Value::Bool(true)) {
             continue;
         }
-        let file = customer.dir.with_extension(format!("receipt-{number}"));
+        let file = customer.dir().with_extension(format!("receipt-{number}"));
         let file = file.to_string_lossy();
-        let shown = customer.looks(&["receipt", "show", &number, "-o", &file]).await?;
+        let shown = customer.done(&["receipt", "show", &number, "-o", &file]).await?;
         let said = customer
-            .tries(&["receipt", "verify", &file, text(&shown, "goods")])
+            .run(&["receipt", "verify", &file, text(&shown, "goods")])
             .await?;
         checks.push(check(
             "evidence",

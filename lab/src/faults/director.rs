@@ -9,7 +9,7 @@ mod fault;
 use super::{
     matrix::{Cell, Route, Tracker, What},
     record::{Deed, Event, Happened, Log},
-    world::Stage,
+    stage::Stage,
 };
 use farthing_kit::{
     points::{Message, Party, Point, Points, Reached},

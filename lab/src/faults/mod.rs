@@ -4,24 +4,24 @@
 //! | what | file |
 //! |---|---|
 //! | places, cells; and what can go wrong in `matrix/fault` | [`matrix`] |
-//! | the processes, and the lines between them | [`world`]; a disk that can be filled in `disk` |
+//! | the processes, and the lines between them | [`stage`]; a disk that can be filled in `disk` |
 //! | has one fault happen at its exact moment | [`director`], and what it writes down in [`record`] |
-//! | what a customer does, with the commands that she has | [`customer`] |
+//! | what a customer does, with the commands of the wallet | [`errand`] |
 //! | what must hold after each run | [`audit`] |
 //! | many cells at once | [`mod@run`] |
 //! | a run told step by step | [`story`] |
 //! | the page | [`page`] |
 
 pub mod audit;
-pub mod customer;
 pub mod director;
 mod disk;
+pub mod errand;
 pub mod matrix;
 pub mod page;
 pub mod record;
 pub mod run;
+pub mod stage;
 pub mod story;
-pub mod world;
 
 use crate::{demo::report::Reader, session};
 use farthing_kit::error::{DemoError, EXIT_BROKEN};

@@ -2,12 +2,12 @@
 
 use super::{
     audit::{Audit, Check, End, settles},
-    customer::Customer,
     director::Director,
+    errand::Errand,
     matrix::{Cell, Place, Route, What, cells, places},
     record::Log,
+    stage::Theatre,
     story::{Step, tell},
-    world::World,
 };
 use farthing_kit::error::DemoError;
 use std::{
@@ -121,7 +121,7 @@ type Queue = Arc<Mutex<VecDeque<(usize, Cell)>>>;
 struct Shared {
     plan: Plan,
     progress: Arc<dyn Progress>,
-    worlds: AtomicUsize,
+    theatres: AtomicUsize,
     ended: Mutex<Vec<(usize, Ended)>>,
 }
 
@@ -134,10 +134,10 @@ pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, Dem
     let shared = Arc::new(Shared {
         plan,
         progress,
-        worlds: AtomicUsize::new(0),
+        theatres: AtomicUsize::new(0),
         ended: Mutex::default(),
     });
-    let first = shared.world(false).await?;
+    let first = shared.theatre(false).await?;
     let (references, places, first) = references(&shared, first).await?;
     let all = cells(&places).into_iter().enumerate();
     let chosen = all.filter(|(_, cell)| is_wanted(&cell.to_string(), &shared.plan.only));
@@ -180,10 +180,13 @@ fn queue(cells: Vec<(usize, Cell)>) -> Queue {
 }
 
 /// Runs every route without faults, which shows the places.
-async fn references(shared: &Shared, mut world: World) -> Result<(Vec<Ended>, Vec<Place>, World), DemoError> {
+async fn references(
+    shared: &Shared,
+    mut theatre: Theatre,
+) -> Result<(Vec<Ended>, Vec<Place>, Theatre), DemoError> {
     let (mut references, mut passed) = (Vec::new(), Vec::new());
     for route in Route::ALL {
-        let (log, ended) = once(shared, &mut world, route, None, usize::MAX).await?;
+        let (log, ended) = once(shared, &mut theatre, route, None, usize::MAX).await?;
         if let Outcome::Violated(what) = &ended.outcome {
             let what = what.join("; ");
             return Err(DemoError::Broken(format!(
@@ -194,17 +197,17 @@ async fn references(shared: &Shared, mut world: World) -> Result<(Vec<Ended>, Ve
         passed.push((route, log.passed));
         references.push(ended);
     }
-    Ok((references, places(&passed), world))
+    Ok((references, places(&passed), theatre))
 }
 
 impl Shared {
     /// A world in which everyone has once dealt with everyone, so that nobody has keys to fetch.
-    async fn world(&self, disks: bool) -> Result<World, DemoError> {
-        let number = self.worlds.fetch_add(1, Ordering::Relaxed);
+    async fn theatre(&self, disks: bool) -> Result<Theatre, DemoError> {
+        let number = self.theatres.fetch_add(1, Ordering::Relaxed);
         let dir = self.plan.dir.join(number.to_string());
-        let mut world = World::build(&self.plan.program, &dir, disks).await?;
-        once(self, &mut world, Route::Bought, None, usize::MAX).await?;
-        Ok(world)
+        let mut theatre = Theatre::build(&self.plan.program, &dir, disks).await?;
+        once(self, &mut theatre, Route::Bought, None, usize::MAX).await?;
+        Ok(theatre)
     }
 
     fn keep(&self, number: usize, ended: Ended) {
@@ -215,14 +218,18 @@ impl Shared {
 }
 
 /// Takes cells from the queue until there are none.
-async fn work(shared: Arc<Shared>, queue: Queue, disks: bool, world: Option<World>) -> Result<(), DemoError> {
+async fn work(
+    shared: Arc<Shared>,
+    queue: Queue,
+    disks: bool,
+    mut theatre: Option<Theatre>,
+) -> Result<(), DemoError> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let mut world = world;
     while let Some((number, cell)) = next() {
-        let mut at = match world.take() {
-            Some(world) => world,
-            None => match shared.world(disks).await {
-                Ok(world) => world,
+        let mut at = match theatre.take() {
+            Some(theatre) => theatre,
+            None => match shared.theatre(disks).await {
+                Ok(theatre) => theatre,
                 // Without the right to mount there is no disk that can be filled.
                 Err(why) if disks => {
                     shared.keep(number, not_run(cell, why.to_string()));
@@ -234,7 +241,7 @@ async fn work(shared: Arc<Shared>, queue: Queue, disks: bool, world: Option<Worl
         let ended = until_reached(&shared, &mut at, &cell, number).await?;
         // Whatever broke one purchase must not show in the next.
         if !matches!(ended.outcome, Outcome::Violated(_)) {
-            world = Some(at);
+            theatre = Some(at);
         }
         shared.keep(number, ended);
     }
@@ -255,12 +262,12 @@ fn not_run(cell: Cell, why: String) -> Ended {
 /// Runs a cell until its place was reached, or it seems that it never is.
 async fn until_reached(
     shared: &Shared,
-    world: &mut World,
+    theatre: &mut Theatre,
     cell: &Cell,
     number: usize,
 ) -> Result<Ended, DemoError> {
     for _ in 0..RUNS_MAX {
-        let (log, ended) = once(shared, world, cell.place.route, Some(cell), number).await?;
+        let (log, ended) = once(shared, theatre, cell.place.route, Some(cell), number).await?;
         if log.happened || matches!(ended.outcome, Outcome::Violated(_)) {
             return Ok(ended);
         }
@@ -272,21 +279,22 @@ async fn until_reached(
 /// One run.
 async fn once(
     shared: &Shared,
-    world: &mut World,
+    theatre: &mut Theatre,
     route: Route,
     cell: Option<&Cell>,
     number: usize,
 ) -> Result<(Log, Ended), DemoError> {
     let begun = Instant::now();
-    let stage = Arc::clone(&world.stage);
+    let stage = Arc::clone(&theatre.stage);
     let seed = shared.plan.seed.wrapping_add(number as u64);
     let director = Director::new(Arc::clone(&stage), route, cell.cloned(), seed);
-    let name = customer_name(&stage.dir)?;
+    let name = customer_name(stage.dir())?;
     let work = async {
-        let customer = Customer::new(&stage, &director, &name).await?;
+        let customer = stage.newcomer(&name).await?;
+        let errand = Errand::new(director.clone(), customer.clone());
         let before = stage.books().await?;
         director.begin();
-        let went = customer.goes(route).await;
+        let went = errand.goes(route).await;
         director.mend().await;
         let settled = settles(&stage, &director).await;
         // The fault may have been in what is settled in the background; what is only counted now has none.
@@ -302,13 +310,13 @@ async fn once(
     };
     let (log, audit, customer) = tokio::select! {
         done = work => done?,
-        () = director.conduct(&mut world.points) => return Err(DemoError::Stopped),
+        () = director.conduct(&mut theatre.points) => return Err(DemoError::Stopped),
     };
-    world.start_again(&log.waiting).await?;
+    theatre.start_again(&log.waiting).await?;
     let (outcome, checks) = judge(&log, audit);
     if !matches!(outcome, Outcome::Violated(_)) {
         // Each wallet takes room, and nobody asks after it any more.
-        let _left = fs::remove_dir_all(&customer.dir);
+        let _left = fs::remove_dir_all(customer.dir());
     }
     let ended = Ended {
         route,

@@ -4,7 +4,7 @@
 use super::{
     matrix::called,
     record::{Deed, Event, Happened},
-    world::PARTIES,
+    stage::PARTIES,
 };
 use farthing_kit::{
     points::{Message, Party, Point},

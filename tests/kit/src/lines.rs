@@ -29,7 +29,7 @@ impl Lines {
     /// # Errors
     /// When there is no socket to be had.
     pub async fn of_wallet(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
-        Self::open(cards.map(|card| (Party::Wallet, card))).await
+        Self::open(cards.map(|card| (Party::Wallet, card)).into()).await
     }
 
     /// The lines between these nodes.
@@ -37,14 +37,15 @@ impl Lines {
     /// # Errors
     /// When there is no socket to be had.
     pub async fn between_nodes(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
-        let pairs = cards.into_iter().flat_map(|card| {
-            let here = BETWEEN_NODES.into_iter().filter(|(_, to)| *to == card.role);
-            here.map(move |(from, _)| (Party::Node(from), card))
-        });
+        let mut pairs = Vec::new();
+        for card in cards {
+            let askers = BETWEEN_NODES.iter().filter(|(_, to)| *to == card.role);
+            pairs.extend(askers.map(|(from, _)| (Party::Node(*from), card)));
+        }
         Self::open(pairs).await
     }
 
-    async fn open(pairs: impl IntoIterator<Item = (Party, &Card)>) -> Result<Lines, ProcessError> {
+    async fn open(pairs: Vec<(Party, &Card)>) -> Result<Lines, ProcessError> {
         let mut relays = BTreeMap::new();
         for (asker, card) in pairs {
             let relay = Relay::start(card.address).await.map_err(io("a relay"))?;

@@ -93,14 +93,7 @@ impl Market {
     /// # Errors
     /// When a node does not do its part.
     pub async fn make(program: &Path, dir: &Path, layout: Layout) -> Result<Market, ProcessError> {
-        let init = async |role: RoleName| {
-            let disk = layout.disks.get(&role).map_or(dir, PathBuf::as_path);
-            let host = layout.hosts.get(&role);
-            let program = host.map_or(program, |host| &host.program);
-            let listen = host.map(|host| SocketAddr::new(host.address, HOST_PORT));
-            let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
-            Ok(node.with_probe(layout.probe.clone()))
-        };
+        let init = |role| init(program, dir, &layout, role);
         let nodes = tokio::try_join!(
             init(RoleName::Bank),
             init(RoleName::Escrow),
@@ -133,12 +126,12 @@ impl Market {
     /// # Errors
     /// When one is not there.
     pub async fn existing(program: &Path, dir: &Path) -> Result<Market, ProcessError> {
-        let existing = async |role: RoleName| Node::existing(program, role, &dir.join(role.as_str())).await;
-        let nodes = tokio::try_join!(
-            existing(RoleName::Bank),
-            existing(RoleName::Escrow),
-            existing(RoleName::Merchant)
-        )?;
+        let of = |role: RoleName| dir.join(role.as_str());
+        let nodes = (
+            Node::existing(program, RoleName::Bank, &of(RoleName::Bank)).await?,
+            Node::existing(program, RoleName::Escrow, &of(RoleName::Escrow)).await?,
+            Node::existing(program, RoleName::Merchant, &of(RoleName::Merchant)).await?,
+        );
         Self::of(program, dir, Layout::default(), nodes).await
     }
 
@@ -277,11 +270,11 @@ impl Market {
         Ok(())
     }
 
-    /// Lines for wallets, each to one of the nodes.
+    /// Opens lines for wallets, one to each of the nodes.
     ///
     /// # Errors
     /// When there is no socket to be had.
-    pub async fn wallet_lines(&self) -> Result<Lines, ProcessError> {
+    pub async fn open_wallet_lines(&self) -> Result<Lines, ProcessError> {
         Lines::of_wallet(self.cards()).await
     }
 
@@ -311,4 +304,14 @@ impl Market {
     pub async fn books(&self) -> Result<Books, DemoError> {
         Books::of(&self.bank).await
     }
+}
+
+/// Makes the node of this role where `layout` puts it.
+async fn init(program: &Path, dir: &Path, layout: &Layout, role: RoleName) -> Result<Node, ProcessError> {
+    let disk = layout.disks.get(&role).map_or(dir, PathBuf::as_path);
+    let host = layout.hosts.get(&role);
+    let program = host.map_or(program, |host| &host.program);
+    let listen = host.map(|host| SocketAddr::new(host.address, HOST_PORT));
+    let node = Node::init(program, role, &disk.join(role.as_str()), listen).await?;
+    Ok(node.with_probe(layout.probe.clone()))
 }

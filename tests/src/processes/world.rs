@@ -120,7 +120,7 @@ impl World {
     pub fn newcomer_at(&self, program: &Path, dir: &Path) -> Buyer {
         let lines = match self.layout.dialled {
             Dialled::Directly => Lines::default(),
-            Dialled::OverLines => self.wallet_lines().wait(),
+            Dialled::OverLines => self.open_wallet_lines().wait(),
         };
         let customer = self.market.newcomer(program, dir, lines.into(), PAID_IN).wait();
         self.paid_in.fetch_add(PAID_IN.0, Ordering::SeqCst);

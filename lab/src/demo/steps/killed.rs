@@ -3,9 +3,9 @@
 use super::{
     super::{
         amount::amount,
-        customer::Customer,
         report::{Label, Report, Summary},
-        world::World,
+        scene::Scene,
+        shopper::Shopper,
     },
     Before, charged_once, count, lose_once_held, must_be,
 };
@@ -23,21 +23,21 @@ use std::{collections::BTreeSet, time::Instant};
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn escrow(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
     report.begin("escrow-killed", "The escrow is killed between hold and commit");
-    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
-    let number = alice.begin(world, goods).await?;
-    let killer = world.escrow.killer();
+    let number = alice.begin(scene, goods).await?;
+    let killer = scene.escrow.killer();
     alice.script.once(Moment::Answered("hold"), move || {
         killer.kill();
     });
-    lose_once_held(world, alice, number, &before).await?;
+    lose_once_held(scene, alice, number, &before).await?;
     report.line(
         Label::Sent,
         "alice's coins were held; she handed the hold to the merchant",
     );
-    must(!world.escrow.is_running(), || {
+    must(!scene.escrow.is_running(), || {
         "the escrow is still running".into()
     })?;
     report.line(
@@ -52,7 +52,7 @@ pub async fn escrow(world: &World, alice: &Customer, report: &mut Report) -> Res
         ),
     );
     let began = Instant::now();
-    world.escrow.restart().await?;
+    scene.escrow.restart().await?;
     let restarted = began.elapsed();
     alice.carry_on(number).await?;
     report.line(
@@ -62,7 +62,7 @@ pub async fn escrow(world: &World, alice: &Customer, report: &mut Report) -> Res
             restarted.as_millis()
         ),
     );
-    let charged = charged_once(world, alice, number, &before, goods).await?;
+    let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Ended,
         format!("committed on the old hold; goods delivered, {charged} charged once"),
@@ -85,23 +85,23 @@ pub async fn escrow(world: &World, alice: &Customer, report: &mut Report) -> Res
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn merchant(world: &World, bob: &Customer, report: &mut Report) -> Result<(), DemoError> {
+pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Result<(), DemoError> {
     report.begin(
         "merchant-killed",
         "The merchant dies before he releases the key; the customer cancels",
     );
-    let (goods, before) = (&world.goods, Before::of(world, bob).await?);
-    let number = kill_merchant(world, bob, &before, report).await?;
-    let fresh = take_coins_back(world, bob, number, &before, report).await?;
+    let (goods, before) = (&scene.goods, Before::of(scene, bob).await?);
+    let number = kill_merchant(scene, bob, &before, report).await?;
+    let fresh = take_coins_back(scene, bob, number, &before, report).await?;
 
-    world.merchant.restart().await?;
-    let again = bob.begin(world, goods).await?;
+    scene.merchant.restart().await?;
+    let again = bob.begin(scene, goods).await?;
     bob.carry_on(again).await?;
     let spent = coin_keys(bob, |row| row.status == CoinStatus::Spent(again))?;
     must(!spent.is_empty() && spent.is_subset(&fresh), || {
         "other coins were spent than the fresh ones".into()
     })?;
-    let charged = charged_once(world, bob, again, &before, goods).await?;
+    let charged = charged_once(scene, bob, again, &before, goods).await?;
     must_be(
         "what bob has left",
         bob.worth()?,
@@ -130,19 +130,19 @@ pub async fn merchant(world: &World, bob: &Customer, report: &mut Report) -> Res
 
 /// Kills the merchant once the coins of a purchase are held, and returns its number.
 async fn kill_merchant(
-    world: &World,
-    bob: &Customer,
+    scene: &Scene,
+    bob: &Shopper,
     before: &Before,
     report: &mut Report,
 ) -> Result<u64, DemoError> {
-    let goods = &world.goods;
+    let goods = &scene.goods;
     bob.script.forget();
-    let number = bob.begin(world, goods).await?;
-    let killer = world.merchant.killer();
+    let number = bob.begin(scene, goods).await?;
+    let killer = scene.merchant.killer();
     bob.script.once(Moment::Answered("hold"), move || {
         killer.kill();
     });
-    lose_once_held(world, bob, number, before).await?;
+    lose_once_held(scene, bob, number, before).await?;
     report.line(
         Label::Sent,
         format!(
@@ -150,7 +150,7 @@ async fn kill_merchant(
             goods.price
         ),
     );
-    must(!world.merchant.is_running(), || {
+    must(!scene.merchant.is_running(), || {
         "the merchant is still running".into()
     })?;
     report.line(Label::Lost, "the merchant: SIGKILL before he was handed the hold");
@@ -163,8 +163,8 @@ async fn kill_merchant(
 
 /// Cancels the purchase; its coins are exchanged for fresh ones, whose keys are returned.
 async fn take_coins_back(
-    world: &World,
-    bob: &Customer,
+    scene: &Scene,
+    bob: &Shopper,
     number: u64,
     before: &Before,
     report: &mut Report,
@@ -172,7 +172,7 @@ async fn take_coins_back(
     let old = coin_keys(bob, |_| true)?;
     bob.cancel(number).await?;
     let status = bob.status(number)?;
-    let outcome = world
+    let outcome = scene
         .decision(bob, number)
         .await?
         .map(|decided| decided.outcome)
@@ -197,7 +197,7 @@ async fn take_coins_back(
 }
 
 /// The keys of those of a customer's coins that `which` chooses.
-fn coin_keys(of: &Customer, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, DemoError> {
+fn coin_keys(of: &Shopper, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, DemoError> {
     let coins = of.wallet.coins().map_err(|error| of.failed(error))?;
     Ok(coins
         .iter()

@@ -3,9 +3,9 @@
 use super::{
     super::{
         amount::amount,
-        customer::Customer,
         report::{Label, Report, Summary},
-        world::World,
+        scene::Scene,
+        shopper::Shopper,
     },
     ACTED_TIMEOUT, Before, LOSSES_MAX, charged_once, lose, lose_once_held, must_be, times,
 };
@@ -22,13 +22,13 @@ use serde_json::json;
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn reply_to_hold(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
     report.begin("hold-reply-lost", "The escrow's reply to the hold is lost");
-    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
-    let number = alice.begin(world, goods).await?;
-    let lost_before = world.lines.answers_of(RoleName::Escrow).dropped;
-    let lines = world.lines.clone();
+    let number = alice.begin(scene, goods).await?;
+    let lost_before = scene.wallet_lines.answers_of(RoleName::Escrow).dropped;
+    let lines = scene.wallet_lines.clone();
     alice.script.once(Moment::Asked("hold"), move || {
         lines.lose_answers_of(&[RoleName::Escrow])
     });
@@ -36,9 +36,9 @@ pub async fn reply_to_hold(world: &World, alice: &Customer, report: &mut Report)
         Label::Sent,
         format!("alice asked the escrow to hold coins worth {}", goods.price),
     );
-    lose_once_held(world, alice, number, &before).await?;
+    lose_once_held(scene, alice, number, &before).await?;
     let asked = alice.script.count(Moment::Asked("hold"));
-    let lost = world.lines.answers_of(RoleName::Escrow).dropped - lost_before;
+    let lost = scene.wallet_lines.answers_of(RoleName::Escrow).dropped - lost_before;
     report.line(
         Label::Lost,
         format!(
@@ -53,13 +53,13 @@ pub async fn reply_to_hold(world: &World, alice: &Customer, report: &mut Report)
             goods.price
         ),
     );
-    world.lines.heal();
+    scene.wallet_lines.heal();
     alice.carry_on(number).await?;
     report.line(
         Label::Wallet,
         "once the network was whole again, it sent the very same hold once more",
     );
-    let charged = charged_once(world, alice, number, &before, goods).await?;
+    let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Ended,
         format!("the escrow repeated its reply; goods delivered, {charged} charged once"),
@@ -79,19 +79,19 @@ pub async fn reply_to_hold(world: &World, alice: &Customer, report: &mut Report)
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Result<(), DemoError> {
+pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
     report.begin(
         "receipt-lost",
         "The receipt is lost after the purchase was committed",
     );
-    let (goods, before) = (&world.goods, Before::of(world, alice).await?);
+    let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
-    let number = alice.begin(world, goods).await?;
-    let lines = world.lines.clone();
+    let number = alice.begin(scene, goods).await?;
+    let lines = scene.wallet_lines.clone();
     alice.script.once(Moment::Answered("hold"), move || {
         lines.lose_answers_of(&RoleName::ALL)
     });
-    lose_once_credited(world, alice, number, &before).await?;
+    lose_once_credited(scene, alice, number, &before).await?;
     report.line(
         Label::Sent,
         "alice's coins were held; she handed the hold to the merchant",
@@ -111,8 +111,8 @@ pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Re
             goods.price
         ),
     );
-    world.lines.heal();
-    world.lines.lose_answers_of(&[RoleName::Merchant]);
+    scene.wallet_lines.heal();
+    scene.wallet_lines.lose_answers_of(&[RoleName::Merchant]);
     alice.script.forget();
     alice.carry_on(number).await?;
     let outcomes = alice.script.count(Moment::Answered("outcome"));
@@ -120,12 +120,12 @@ pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Re
     must(outcomes > 0 && receipts == 0, || {
         format!("{outcomes} answers of the escrow and {receipts} of the merchant, who was cut off")
     })?;
-    world.lines.heal();
+    scene.wallet_lines.heal();
     report.line(
         Label::Wallet,
         "the merchant stayed cut off; it asked the escrow how it had ended, and got the key",
     );
-    let charged = charged_once(world, alice, number, &before, goods).await?;
+    let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Ended,
         format!("goods delivered without another word from the merchant, {charged} charged once"),
@@ -143,18 +143,18 @@ pub async fn receipt(world: &World, alice: &Customer, report: &mut Report) -> Re
 
 /// Carries a purchase on until the merchant is credited for it, which the customer does not hear of.
 async fn lose_once_credited(
-    world: &World,
-    alice: &Customer,
+    scene: &Scene,
+    alice: &Shopper,
     number: u64,
     before: &Before,
 ) -> Result<(), DemoError> {
     let what = "the escrow has committed and the merchant is credited";
     lose(alice, number, what, || async {
-        let committed = world
+        let committed = scene
             .decision(alice, number)
             .await?
             .is_some_and(|it| it.outcome == "committed");
-        let credited = Some(world.credited().await?) == before.credited.checked_add(world.goods.price);
+        let credited = Some(scene.credited().await?) == before.credited.checked_add(scene.goods.price);
         Ok(committed && credited)
     })
     .await
@@ -165,8 +165,8 @@ async fn lose_once_credited(
 /// # Errors
 /// When anything is not as it must be.
 pub async fn reply_to_withdrawal(
-    world: &World,
-    alice: &Customer,
+    scene: &Scene,
+    alice: &Shopper,
     withdrawn: Amount,
     report: &mut Report,
 ) -> Result<(), DemoError> {
@@ -175,14 +175,14 @@ pub async fn reply_to_withdrawal(
         "The bank's reply to a withdrawal is lost",
     );
     let account = alice.account()?;
-    let (worth, in_account) = (alice.worth()?, world.books().await?.balance(&account));
+    let (worth, in_account) = (alice.worth()?, scene.books().await?.balance(&account));
     let debited = in_account.checked_sub(withdrawn).unwrap_or_default();
     alice.script.forget();
-    let lines = world.lines.clone();
+    let lines = scene.wallet_lines.clone();
     alice.script.once(Moment::Answered("withdraw, begin"), move || {
         lines.lose_answers_of(&[RoleName::Bank])
     });
-    withdraw_unheard(world, alice, withdrawn, debited).await?;
+    withdraw_unheard(scene, alice, withdrawn, debited).await?;
     let asked = alice.script.count(Moment::Asked("withdraw, finish"));
     report.line(
         Label::Sent,
@@ -197,7 +197,7 @@ pub async fn reply_to_withdrawal(
         Label::Books,
         format!("her account went from {in_account} to {debited}; her wallet has none of the coins"),
     );
-    world.lines.heal();
+    scene.wallet_lines.heal();
     alice.resume().await?;
     report.line(
         Label::Wallet,
@@ -205,7 +205,7 @@ pub async fn reply_to_withdrawal(
     );
     let gained = alice.worth()?.checked_sub(worth).unwrap_or_default();
     must_be("what her wallet gained", gained, withdrawn)?;
-    must_be("her account", world.books().await?.balance(&account), debited)?;
+    must_be("her account", scene.books().await?.balance(&account), debited)?;
     report.line(
         Label::Ended,
         format!("coins worth {gained} are in the wallet; the account was debited once"),
@@ -228,12 +228,12 @@ pub async fn reply_to_withdrawal(
 
 /// Withdraws until the account holds `debited`; the wallet hears nothing of that.
 async fn withdraw_unheard(
-    world: &World,
-    alice: &Customer,
+    scene: &Scene,
+    alice: &Shopper,
     withdrawn: Amount,
     debited: Amount,
 ) -> Result<(), DemoError> {
-    match alice.wallet.withdraw(world.bank.card(), withdrawn).await {
+    match alice.wallet.withdraw(scene.bank.card(), withdrawn).await {
         Err(error) if error.is_silence() => {}
         Err(error) => return Err(alice.failed(error)),
         Ok(()) => {
@@ -245,7 +245,7 @@ async fn withdraw_unheard(
     let account = alice.account()?;
     for _ in 0..LOSSES_MAX {
         let acted = seen_within(ACTED_TIMEOUT, || async {
-            Ok(world.books().await?.balance(&account) == debited)
+            Ok(scene.books().await?.balance(&account) == debited)
         });
         if acted.await? {
             return Ok(());

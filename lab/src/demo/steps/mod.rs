@@ -9,8 +9,8 @@ pub mod ordinary;
 pub mod twice;
 
 use super::{
-    customer::Customer,
-    world::{Goods, World},
+    scene::{Goods, Scene},
+    shopper::Shopper,
 };
 use farthing_kit::{
     books::{seen_within, until},
@@ -34,15 +34,15 @@ struct Before {
 }
 
 impl Before {
-    async fn of(world: &World, customer: &Customer) -> Result<Before, DemoError> {
+    async fn of(scene: &Scene, customer: &Shopper) -> Result<Before, DemoError> {
         Ok(Before {
             worth: customer.worth()?,
-            credited: world.credited().await?,
+            credited: scene.credited().await?,
         })
     }
 
     /// What the step has cost the customer.
-    fn charged(&self, customer: &Customer) -> Result<Amount, DemoError> {
+    fn charged(&self, customer: &Shopper) -> Result<Amount, DemoError> {
         let worth = customer.worth()?;
         self.worth.checked_sub(worth).ok_or_else(|| {
             DemoError::Broken(format!(
@@ -61,7 +61,7 @@ fn must_be(what: &str, got: Amount, expected: Amount) -> Result<(), DemoError> {
 /// Runs a purchase into the loss that was planned, until the books show that the other side has acted on what it
 /// heard, though the wallet heard nothing.
 async fn lose<F>(
-    customer: &Customer,
+    customer: &Shopper,
     number: u64,
     what: &str,
     mut acted: impl FnMut() -> F,
@@ -81,19 +81,19 @@ where
 /// Runs a purchase into a loss after which the bank holds its price, the escrow has decided nothing, and the merchant
 /// was not paid for it: the hold was made, and nothing after it.
 async fn lose_once_held(
-    world: &World,
-    customer: &Customer,
+    scene: &Scene,
+    customer: &Shopper,
     number: u64,
     before: &Before,
 ) -> Result<(), DemoError> {
-    let price = world.goods.price;
+    let price = scene.goods.price;
     lose(customer, number, "the bank holds the coins", || async {
-        Ok(world.books().await?.held == price)
+        Ok(scene.books().await?.held == price)
     })
     .await?;
-    must_be("the merchant's credit", world.credited().await?, before.credited)?;
-    if world.escrow.is_running() {
-        let decided = world.decision(customer, number).await?;
+    must_be("the merchant's credit", scene.credited().await?, before.credited)?;
+    if scene.escrow.is_running() {
+        let decided = scene.decision(customer, number).await?;
         must(decided.is_none(), || {
             format!("the escrow has decided already: {decided:?}")
         })?;
@@ -103,8 +103,8 @@ async fn lose_once_held(
 
 /// Waits until a committed purchase is settled, and checks that it was charged and credited once.
 async fn charged_once(
-    world: &World,
-    customer: &Customer,
+    scene: &Scene,
+    customer: &Shopper,
     number: u64,
     before: &Before,
     goods: &Goods,
@@ -114,8 +114,8 @@ async fn charged_once(
     until(
         "the merchant is credited the price, and no coin is held",
         || async {
-            let books = world.books().await?;
-            Ok(Some(books.balance(&world.merchant_account)) == expected && books.held == Amount(0))
+            let books = scene.books().await?;
+            Ok(Some(books.balance(&scene.merchant_account)) == expected && books.held == Amount(0))
         },
     )
     .await?;

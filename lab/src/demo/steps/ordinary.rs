@@ -3,9 +3,9 @@
 use super::{
     super::{
         amount::amount,
-        customer::Customer,
         report::{Label, Report, Summary},
-        world::World,
+        scene::Scene,
+        shopper::Shopper,
     },
     Before, charged_once, count, must_be,
 };
@@ -19,13 +19,13 @@ use std::time::Instant;
 /// # Errors
 /// When anything is not as it must be.
 pub async fn purchase(
-    world: &World,
-    alice: &Customer,
+    scene: &Scene,
+    alice: &Shopper,
     withdrawn: Amount,
     report: &mut Report,
 ) -> Result<(), DemoError> {
     report.begin("ordinary", "Nothing is lost: a withdrawal and a purchase");
-    alice.withdraw(world, withdrawn).await?;
+    alice.withdraw(scene, withdrawn).await?;
     let coins = alice.wallet.coins().map_err(|error| alice.failed(error))?.len();
     report.line(
         Label::Sent,
@@ -35,10 +35,10 @@ pub async fn purchase(
             count(coins, "coin")
         ),
     );
-    let goods = &world.goods;
-    let before = Before::of(world, alice).await?;
+    let goods = &scene.goods;
+    let before = Before::of(scene, alice).await?;
     let began = Instant::now();
-    let number = alice.begin(world, goods).await?;
+    let number = alice.begin(scene, goods).await?;
     alice.carry_on(number).await?;
     let took = began.elapsed();
     let row = alice
@@ -55,7 +55,7 @@ pub async fn purchase(
             count(used, "coin"),
         ),
     );
-    let charged = charged_once(world, alice, number, &before, goods).await?;
+    let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Books,
         format!("the merchant was credited {charged}; no coin is held any more"),
@@ -80,29 +80,29 @@ pub async fn purchase(
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn payout(world: &World, paid: Amount, report: &mut Report) -> Result<(), DemoError> {
+pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<(), DemoError> {
     report.begin("payout", "The merchant takes money home");
-    let before = world.books().await?;
-    let had = before.balance(&world.merchant_account);
+    let before = scene.books().await?;
+    let had = before.balance(&scene.merchant_account);
     // With a reference of its own a command that is repeated moves money once.
     let arguments = [
-        world.merchant_account.as_str(),
+        scene.merchant_account.as_str(),
         &paid.to_string(),
         "--reference",
         "takings",
     ];
     for _ in 0..2 {
-        world.bank.admin(&["account", "payout"], &arguments).await?;
+        scene.bank.admin(&["account", "payout"], &arguments).await?;
     }
     report.line(
         Label::Sent,
         format!("the cash desk paid out {paid}; the clerk, unsure, gave the command twice"),
     );
-    let after = world.books().await?;
+    let after = scene.books().await?;
     let left = had.checked_sub(paid).unwrap_or_default();
     must_be(
         "the merchant's account",
-        after.balance(&world.merchant_account),
+        after.balance(&scene.merchant_account),
         left,
     )?;
     must_be(

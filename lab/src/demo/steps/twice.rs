@@ -3,9 +3,9 @@
 use super::{
     super::{
         amount::amount,
-        customer::Customer,
         report::{Label, Report, Summary},
-        world::World,
+        scene::Scene,
+        shopper::Shopper,
     },
     Before, must_be,
 };
@@ -29,26 +29,26 @@ const COPY: &str = "-copy";
 #[derive(Debug)]
 pub struct Twins {
     /// The wallet.
-    pub first: Customer,
+    pub first: Shopper,
     /// Its copy.
-    pub second: Customer,
+    pub second: Shopper,
 }
 
 /// The same coin is offered to two purchases at the same moment.
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) -> Result<Twins, DemoError> {
+pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> Result<Twins, DemoError> {
     report.begin("double-spending", "One coin is offered to two purchases at once");
-    let goods = &world.trifle;
-    let twins = copy(world, carol)?;
-    let before = Before::of(world, &twins.first).await?;
+    let goods = &scene.trifle;
+    let twins = copy(scene, carol)?;
+    let before = Before::of(scene, &twins.first).await?;
     let (first, second) = (&twins.first, &twins.second);
     first.script.forget();
     second.script.forget();
     let (one, other) = (
-        first.begin(world, goods).await?,
-        second.begin(world, goods).await?,
+        first.begin(scene, goods).await?,
+        second.begin(scene, goods).await?,
     );
     report.line(
         Label::Sent,
@@ -74,8 +74,8 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
     );
     let expected = before.credited.checked_add(goods.price);
     until("the merchant is credited one price", || async {
-        let books = world.books().await?;
-        Ok(Some(books.balance(&world.merchant_account)) == expected && books.held == Amount(0))
+        let books = scene.books().await?;
+        Ok(Some(books.balance(&scene.merchant_account)) == expected && books.held == Amount(0))
     })
     .await?;
     must_be_proven(loser)?;
@@ -104,7 +104,7 @@ pub async fn spend_twice(world: &World, carol: Customer, report: &mut Report) ->
 }
 
 /// A customer with the number of a purchase of theirs.
-type Purchase<'c> = (&'c Customer, u64);
+type Purchase<'c> = (&'c Shopper, u64);
 
 /// Carries two purchases with one coin on at once. Returns which is committed, and which is aborted.
 async fn race<'c>(
@@ -124,7 +124,7 @@ async fn race<'c>(
 }
 
 /// Checks that the refusal showed the coin's own signature for the other purchase.
-fn must_be_proven(loser: &Customer) -> Result<(), DemoError> {
+fn must_be_proven(loser: &Shopper) -> Result<(), DemoError> {
     let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
     let proven = coins.iter().any(|coin| {
         matches!(
@@ -138,8 +138,8 @@ fn must_be_proven(loser: &Customer) -> Result<(), DemoError> {
 }
 
 /// Copies a wallet as anyone could copy a folder, and opens both.
-fn copy(world: &World, carol: Customer) -> Result<Twins, DemoError> {
-    let Customer { name, wallet, .. } = carol;
+fn copy(scene: &Scene, carol: Shopper) -> Result<Twins, DemoError> {
+    let Shopper { name, wallet, .. } = carol;
     let dir = wallet.dir().to_path_buf();
     wallet.close().map_err(|source| DemoError::Wallet {
         who: name.into(),
@@ -150,8 +150,8 @@ fn copy(world: &World, carol: Customer) -> Result<Twins, DemoError> {
     let copied = PathBuf::from(copied);
     copy_dir(&dir, &copied).map_err(DemoError::io(copied.display()))?;
     Ok(Twins {
-        first: Customer::open(name, dir, &world.lines)?,
-        second: Customer::open(name, copied, &world.lines)?,
+        first: Shopper::open(name, dir, &scene.wallet_lines)?,
+        second: Shopper::open(name, copied, &scene.wallet_lines)?,
     })
 }
 

@@ -5,8 +5,8 @@ use super::{
     super::{
         matrix::called,
         run::{Ended, Results},
+        stage::PARTIES,
         story::{Kind, Step},
-        world::PARTIES,
     },
     look::{heading, look},
 };

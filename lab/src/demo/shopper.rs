@@ -1,6 +1,7 @@
-//! A customer of the demonstration: her wallet, and what watches it.
+//! A customer of the demonstration, whose wallet is in this process: so what watches it can act at exact moments of its
+//! work.
 
-use super::world::{Goods, Lines, World};
+use super::scene::{Goods, Scene};
 use farthing_client::peer_client::RetryPolicy;
 use farthing_client::{
     error::WalletError,
@@ -11,9 +12,16 @@ use farthing_coin::Seed;
 use farthing_kit::{
     books::{Decided, decisions},
     error::{DemoError, must},
+    lines::Lines,
+    points::Party,
     script::Script,
 };
-use farthing_node::{card::RoleName, network_file::NetworkFile};
+use farthing_node::{
+    card::{Card, RoleName},
+    network::{Lane, Network},
+    network_file::NetworkFile,
+    quic::{ClientLimits, QuicNetwork},
+};
 use farthing_protocol::money::Amount;
 use farthing_store::{
     StoreOptions,
@@ -35,21 +43,35 @@ pub const PATIENCE: RetryPolicy = RetryPolicy {
     total: Duration::from_millis(1000),
 };
 
+/// How long their handshakes wait.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How often a wallet that was not answered, though nothing is lost any more, is asked to carry on.
 const CARRY_ON_MAX: usize = 20;
 
 /// How much of a file is compared at a time (bytes).
 const READ_BYTES: usize = 64 * 1024;
 
-/// A customer and her wallet.
+/// A customer, and the wallet.
 #[derive(Debug)]
-pub struct Customer {
+pub struct Shopper {
     /// What the demonstration calls her.
     pub name: &'static str,
     /// Her wallet.
     pub wallet: Wallet,
     /// What watches it.
     pub script: Arc<Script>,
+}
+
+/// What reaches the nodes over these lines.
+fn network(lines: &Arc<Lines>) -> Arc<dyn Network> {
+    let lines = Arc::clone(lines);
+    let dial = move |card: &Card, _: Lane| lines.card(Party::Wallet, card).address;
+    let limits = ClientLimits {
+        connect_timeout: CONNECT_TIMEOUT,
+        ..ClientLimits::default()
+    };
+    Arc::new(QuicNetwork::new().with_dialer(dial).with_limits(limits))
 }
 
 /// Says whose wallet an error is.
@@ -60,15 +82,15 @@ pub fn of(name: &'static str) -> impl Fn(WalletError) -> DemoError {
     }
 }
 
-impl Customer {
+impl Shopper {
     /// Opens the wallet in `dir`.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(name: &'static str, dir: PathBuf, lines: &Lines) -> Result<Customer, DemoError> {
+    pub fn open(name: &'static str, dir: PathBuf, lines: &Arc<Lines>) -> Result<Shopper, DemoError> {
         let script = Arc::new(Script::default());
         let env = Env {
-            network: lines.network(),
+            network: network(lines),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             observer: script.clone(),
@@ -76,7 +98,7 @@ impl Customer {
             store: StoreOptions::default(),
         };
         let wallet = Wallet::open(&dir, env).map_err(of(name))?;
-        Ok(Customer { name, wallet, script })
+        Ok(Shopper { name, wallet, script })
     }
 
     /// The key of the customer's account (hex).
@@ -106,9 +128,9 @@ impl Customer {
     ///
     /// # Errors
     /// When the bank refuses or does not answer.
-    pub async fn withdraw(&self, world: &World, amount: Amount) -> Result<(), DemoError> {
+    pub async fn withdraw(&self, scene: &Scene, amount: Amount) -> Result<(), DemoError> {
         let before = self.worth()?;
-        match self.wallet.withdraw(world.bank.card(), amount).await {
+        match self.wallet.withdraw(scene.bank.card(), amount).await {
             Err(error) if error.is_silence() => self.resume().await?,
             outcome => outcome.map_err(of(self.name))?,
         }
@@ -122,7 +144,7 @@ impl Customer {
     ///
     /// # Errors
     /// When the merchant does not answer.
-    pub async fn begin(&self, world: &World, goods: &Goods) -> Result<u64, DemoError> {
+    pub async fn begin(&self, scene: &Scene, goods: &Goods) -> Result<u64, DemoError> {
         let file = goods.file.file_name().unwrap_or_default().to_string_lossy();
         let number = self.wallet.purchases().map_err(of(self.name))?.len();
         let output = self.wallet.dir().join(format!("bought-{number}-{file}"));
@@ -131,7 +153,7 @@ impl Customer {
             tries += 1;
             match self
                 .wallet
-                .begin_purchase(&world.parties(), goods.title.as_str(), &output)
+                .begin_purchase(&scene.parties(), goods.title.as_str(), &output)
                 .await
             {
                 Err(error) if error.is_silence() && tries < CARRY_ON_MAX => {}
@@ -267,12 +289,12 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-impl World {
+impl Scene {
     /// What the escrow has decided about a purchase of this customer.
     ///
     /// # Errors
     /// When the escrow does not answer its operator.
-    pub async fn decision(&self, of: &Customer, number: u64) -> Result<Option<Decided>, DemoError> {
+    pub async fn decision(&self, of: &Shopper, number: u64) -> Result<Option<Decided>, DemoError> {
         Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
     }
 
@@ -280,25 +302,19 @@ impl World {
     ///
     /// # Errors
     /// When the wallet cannot be made, or the bank refuses.
-    pub async fn customer(&self, name: &'static str, cash: Amount) -> Result<Customer, DemoError> {
-        let dir = self.dir.join(name);
+    pub async fn shopper(&self, name: &'static str, cash: Amount) -> Result<Shopper, DemoError> {
+        let dir = self.dir().join(name);
         let entropy: &dyn Entropy = &SystemEntropy;
         let seed = Seed::generate(&mut entropy.rng());
         Wallet::create(&dir, &seed).map_err(of(name))?;
         let mut cards = NetworkFile::load(&dir).map_err(|why| of(name)(why.into()))?;
-        for node in [&self.bank, &self.escrow, &self.merchant] {
-            cards
-                .add(node.card().clone())
-                .map_err(|why| of(name)(why.into()))?;
+        for card in self.cards() {
+            cards.add(card.clone()).map_err(|why| of(name)(why.into()))?;
         }
-        let customer = Customer::open(name, dir, &self.lines)?;
-        let account = customer.account()?;
-        self.bank
-            .admin(&["account", "open"], &[&account, "--name", name])
-            .await?;
-        self.bank
-            .admin(&["account", "credit"], &[&account, &cash.to_string()])
-            .await?;
-        Ok(customer)
+        let shopper = Shopper::open(name, dir, &self.wallet_lines)?;
+        let account = shopper.account()?;
+        self.open_account(&account, name).await?;
+        self.pay_in(&account, cash).await?;
+        Ok(shopper)
     }
 }
