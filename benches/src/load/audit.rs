@@ -1,27 +1,27 @@
 //! The count afterwards: the bank's books against the wallets, the merchant and the escrow, to the unit.
 
-use crate::{customers::Customers, work::Work, world::World};
+use crate::{target::Target, wallets::Wallets, work::Work};
 use anyhow::{Result, bail};
-use farthing_kit::books::{self, decisions};
+use farthing_kit::books::{Books, decisions};
 use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use serde::Serialize;
 
 /// What bank and escrow had on their books before anybody here was a customer.
-pub(crate) struct Books {
-    bank: books::Books,
+pub(crate) struct AllBooks {
+    bank: Books,
     decisions: usize,
 }
 
-impl Books {
+impl AllBooks {
     /// As they stand now.
-    pub(crate) async fn of(world: &World) -> Result<Books> {
-        let decisions = decisions(&world.escrow).await?;
+    pub(crate) async fn of(target: &Target) -> Result<AllBooks> {
+        let decisions = decisions(&target.escrow).await?;
         if let Some((purchase, _)) = decisions.iter().find(|(_, decided)| !decided.settled) {
             bail!("the escrow's decision on purchase {purchase} is not settled at the bank");
         }
-        Ok(Books {
-            bank: books::Books::of(&world.bank).await?,
+        Ok(AllBooks {
+            bank: Books::of(&target.bank).await?,
             decisions: decisions.len(),
         })
     }
@@ -44,7 +44,7 @@ pub(crate) struct Audit {
 
 /// What the wallets say.
 #[derive(Default)]
-struct Wallets {
+struct WalletSums {
     coins: u64,
     spent: u64,
     purchases: usize,
@@ -54,22 +54,22 @@ struct Wallets {
 impl Audit {
     /// Counts everything; an error if anything disagrees.
     pub(crate) async fn take(
-        world: &World,
+        target: &Target,
         work: &Work,
-        customers: &Customers,
-        before: &Books,
+        wallets: &Wallets,
+        before: &AllBooks,
     ) -> Result<Audit> {
-        let after = Books::of(world).await?;
+        let after = AllBooks::of(target).await?;
         if !after.bank.problems.is_empty() {
             bail!(
                 "the bank's books do not balance: {}",
                 after.bank.problems.join("; ")
             );
         }
-        let wallets = count(customers, &after)?;
-        let grown = |of: fn(&books::Books) -> Amount| of(&after.bank).0.saturating_sub(of(&before.bank).0);
-        let paid_in = work.funds().0.saturating_mul(customers.all().len() as u64);
-        let merchant = |books: &Books| books.bank.balance(&world.merchant_account).0;
+        let sums = count(wallets, &after)?;
+        let grown = |of: fn(&Books) -> Amount| of(&after.bank).0.saturating_sub(of(&before.bank).0);
+        let paid_in = work.funds().0.saturating_mul(wallets.all().len() as u64);
+        let merchant = |books: &AllBooks| books.bank.balance(&target.merchant_account).0;
         let sold = merchant(&after).saturating_sub(merchant(before));
         let checks = [
             (
@@ -80,26 +80,25 @@ impl Audit {
             (
                 "coins that are out = coins in the wallets",
                 grown(|b| b.outstanding),
-                wallets.coins,
+                sums.coins,
             ),
             (
                 "credited to the merchant = spent by the wallets",
                 sold,
-                wallets.spent,
+                sums.spent,
             ),
             ("held coins = none", grown(|b| b.held), 0),
             (
                 "decisions of the escrow = purchases of the wallets",
                 after.decisions.saturating_sub(before.decisions) as u64,
-                wallets.purchases as u64,
+                sums.purchases as u64,
             ),
             (
                 "paid in = in accounts + in coins + spent",
                 paid_in,
-                wallets
-                    .accounts
-                    .saturating_add(wallets.coins)
-                    .saturating_add(wallets.spent),
+                sums.accounts
+                    .saturating_add(sums.coins)
+                    .saturating_add(sums.spent),
             ),
         ];
         for (what, left, right) in checks {
@@ -109,17 +108,17 @@ impl Audit {
         }
         Ok(Audit {
             paid_in,
-            in_accounts: wallets.accounts,
-            in_coins: wallets.coins,
-            spent: wallets.spent,
-            purchases: wallets.purchases,
+            in_accounts: sums.accounts,
+            in_coins: sums.coins,
+            spent: sums.spent,
+            purchases: sums.purchases,
         })
     }
 }
 
-fn count(customers: &Customers, after: &Books) -> Result<Wallets> {
-    let mut sum = Wallets::default();
-    for wallet in customers.all() {
+fn count(wallets: &Wallets, after: &AllBooks) -> Result<WalletSums> {
+    let mut sum = WalletSums::default();
+    for wallet in wallets.all() {
         sum.coins = sum.coins.saturating_add(wallet.balance()?.total().0);
         let bank = wallet.party(RoleName::Bank, None)?;
         let account = after.bank.balance(&wallet.account(&bank.identity)?.to_string());

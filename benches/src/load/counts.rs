@@ -1,6 +1,6 @@
 //! What the work has taken of each node and of the client: read before and after, and divided by what was done.
 
-use crate::{customers::Customers, world::World};
+use crate::{target::Target, wallets::Wallets};
 use anyhow::Result;
 use farthing_node::{operator::status::Status, usage::Usage};
 use farthing_store::StoreCounts;
@@ -64,16 +64,16 @@ impl From<Status> for Counts {
 
 impl Snapshot {
     /// How everything stands now.
-    pub(crate) async fn take(world: &World, customers: &Customers) -> Result<Snapshot> {
-        let asked = customers.asked();
+    pub(crate) async fn take(target: &Target, wallets: &Wallets) -> Result<Snapshot> {
+        let asked = wallets.asked();
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let client = Counts {
-            store: customers.store().counts(),
+            store: wallets.store().counts(),
             usage: Usage::of_this_process(),
             requests: now(&asked.questions),
             ..Counts::default()
         };
-        let [bank, escrow, merchant] = statuses(world).await?;
+        let [bank, escrow, merchant] = statuses(target).await?;
         Ok(Snapshot {
             parties: [bank.into(), escrow.into(), merchant.into(), client],
             unanswered: now(&asked.unanswered),
@@ -82,8 +82,8 @@ impl Snapshot {
     }
 }
 
-async fn statuses(world: &World) -> Result<[Status; 3]> {
-    let [bank, escrow, merchant] = world.nodes();
+async fn statuses(target: &Target) -> Result<[Status; 3]> {
+    let [bank, escrow, merchant] = target.nodes();
     Ok([
         Status::of(bank.dir()).await?,
         Status::of(escrow.dir()).await?,
@@ -92,16 +92,16 @@ async fn statuses(world: &World) -> Result<[Status; 3]> {
 }
 
 /// Waits until nothing is settled in the background any more, and says how long that took.
-pub(crate) async fn quiet(world: &World) -> Result<Duration> {
+pub(crate) async fn quiet(target: &Target) -> Result<Duration> {
     let began = Instant::now();
     let (mut last, mut since) = (None, began);
     loop {
-        let now = statuses(world)
+        let now = statuses(target)
             .await?
             .map(|status| (status.store.transactions, status.store.unverified));
         if last.replace(now) != Some(now) {
             since = Instant::now();
-        } else if since.elapsed() > QUIET.saturating_add(world.asks_every) {
+        } else if since.elapsed() > QUIET.saturating_add(target.asks_every) {
             return Ok(since.duration_since(began));
         }
         if began.elapsed() > QUIET_PATIENCE {

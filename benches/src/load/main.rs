@@ -5,9 +5,9 @@
 //! | what | file |
 //! |---|---|
 //! | what can be typed | [`args`] |
-//! | the nodes | [`world`] |
+//! | the nodes | [`target`] |
 //! | coins spent before, in the bank's store | [`spent`] |
-//! | the customers, prepared before anything is measured | [`customers`] |
+//! | the wallets, prepared before anything is measured | [`wallets`] |
 //! | what a customer does again and again | [`work`] |
 //! | one run: so many under way for so long | [`run`] |
 //! | what it took of nodes and client | [`counts`] |
@@ -23,24 +23,24 @@ mod asked;
 mod audit;
 mod bars;
 mod counts;
-mod customers;
 mod floor;
 mod least;
 mod plot;
 mod report;
 mod run;
 mod spent;
+mod target;
+mod wallets;
 mod work;
-mod world;
 
 use anyhow::{Context, Result};
 use args::Args;
 use clap::Parser;
-use customers::Customers;
 use farthing_kit::program;
 use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc, time::Duration};
+use target::Target;
+use wallets::Wallets;
 use work::Work;
-use world::World;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -73,27 +73,27 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn load(args: &Args) -> Result<()> {
-    let dir = world::Directory::new(args.dir.as_deref())?;
+    let dir = target::Directory::new(args.dir.as_deref())?;
     let floor = floor::measure(dir.path()).await?;
-    let world = Arc::new(World::of(args, dir.path()).await?);
-    let work = Arc::new(Work::new(args, &world)?);
-    let mut customers = Customers::new(&world, dir.path())?;
-    let before = audit::Books::of(&world).await?;
+    let target = Arc::new(Target::of(args, dir.path()).await?);
+    let work = Arc::new(Work::new(args, &target)?);
+    let mut wallets = Wallets::new(&target, dir.path())?;
+    let before = audit::AllBooks::of(&target).await?;
     let mut results = Vec::new();
     for under_way in &args.under_way {
         let run = run::Run {
-            world: &world,
+            target: &target,
             work: &work,
             under_way: *under_way,
             time: Duration::from_secs(args.seconds),
         };
-        let result = run.measure(&mut customers, &before).await?;
+        let result = run.measure(&mut wallets, &before).await?;
         if args.json {
             report::line(&result, &floor)?;
         }
         results.push(result);
     }
-    world.end().await?;
+    target.end().await?;
     if !args.json {
         report::table(&results, &floor);
     }

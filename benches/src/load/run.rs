@@ -2,12 +2,12 @@
 
 use crate::{
     args::Mode,
-    audit::{Audit, Books},
+    audit::{AllBooks, Audit},
     bars,
     counts::{Costs, Snapshot, quiet},
-    customers::Customers,
+    target::Target,
+    wallets::Wallets,
     work::Work,
-    world::World,
 };
 use anyhow::{Context, Result, bail};
 use farthing_client::wallet::Wallet;
@@ -34,7 +34,7 @@ const FAILURES_MAX: usize = 20;
 
 /// A run that is to be made.
 pub(crate) struct Run<'a> {
-    pub(crate) world: &'a Arc<World>,
+    pub(crate) target: &'a Arc<Target>,
     pub(crate) work: &'a Arc<Work>,
     pub(crate) under_way: u64,
     pub(crate) time: Duration,
@@ -173,18 +173,18 @@ impl Ended {
 
 impl Run<'_> {
     /// Prepares, measures, waits until everything is settled, and counts the books.
-    pub(crate) async fn measure(&self, customers: &mut Customers, books: &Books) -> Result<Measured> {
+    pub(crate) async fn measure(&self, wallets: &mut Wallets, books: &AllBooks) -> Result<Measured> {
         let places = usize::try_from(self.under_way)?;
-        let count = places.saturating_add(self.wanted(customers).await?);
-        let fresh = customers.prepare(self.world, self.work, count).await?;
-        quiet(self.world).await?;
-        let before = Snapshot::take(self.world, customers).await?;
+        let count = places.saturating_add(self.wanted(wallets).await?);
+        let fresh = wallets.prepare(self.target, self.work, count).await?;
+        quiet(self.target).await?;
+        let before = Snapshot::take(self.target, wallets).await?;
         let bar = bars::running(self.under_way, self.work.mode, self.time);
         let ended = self.go(fresh, self.time, &bar).await?;
         bar.finish_and_clear();
         resume(&ended.done.to_resume).await?;
-        let settling = quiet(self.world).await?;
-        let after = Snapshot::take(self.world, customers).await?;
+        let settling = quiet(self.target).await?;
+        let after = Snapshot::take(self.target, wallets).await?;
         let per_second = ended.per_second();
         let Ended {
             done,
@@ -210,7 +210,7 @@ impl Run<'_> {
             mode: self.work.mode,
             under_way: self.under_way,
             coins: self.work.coins,
-            spent: self.world.spent,
+            spent: self.target.spent,
             seconds: time.as_secs_f64(),
             done: in_time,
             per_second,
@@ -218,14 +218,14 @@ impl Run<'_> {
             failures,
             costs: Costs::between(&before, &after, total),
             settling_seconds: settling.as_secs_f64(),
-            audit: Audit::take(self.world, self.work, customers, books).await?,
+            audit: Audit::take(self.target, self.work, wallets, books).await?,
         })
     }
 
     /// How many customers the run takes besides those at work, as far as a short one before it can tell.
-    async fn wanted(&self, customers: &mut Customers) -> Result<usize> {
+    async fn wanted(&self, wallets: &mut Wallets) -> Result<usize> {
         let places = usize::try_from(self.under_way)?;
-        let fresh = customers.prepare(self.world, self.work, places).await?;
+        let fresh = wallets.prepare(self.target, self.work, places).await?;
         let bar = bars::running(self.under_way, self.work.mode, WARM_UP);
         let ended = self.go(fresh, WARM_UP, &bar).await?;
         bar.finish_and_clear();
@@ -235,9 +235,9 @@ impl Run<'_> {
     }
 
     /// Has so many at work until the time is over, or nobody is left.
-    async fn go(&self, customers: Vec<Arc<Wallet>>, time: Duration, bar: &ProgressBar) -> Result<Ended> {
+    async fn go(&self, wallets: Vec<Arc<Wallet>>, time: Duration, bar: &ProgressBar) -> Result<Ended> {
         let pool = Arc::new(Pool {
-            waiting: Mutex::new(customers),
+            waiting: Mutex::new(wallets),
             ahead: AtomicU64::new(self.under_way),
             time,
             began: OnceLock::new(),

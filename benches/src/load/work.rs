@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Args, Mode},
-    world::{World, random_word},
+    target::{Target, random_word},
 };
 use anyhow::{Context, Result, bail};
 use farthing_client::{
@@ -43,11 +43,11 @@ pub(crate) struct Work {
 
 impl Work {
     /// What `args` asks for.
-    pub(crate) fn new(args: &Args, world: &World) -> Result<Work> {
-        let top = world.values.last().copied().unwrap_or(1);
+    pub(crate) fn new(args: &Args, target: &Target) -> Result<Work> {
+        let top = target.values.last().copied().unwrap_or(1);
         let (coins, funds, withdraws) = match args.mode {
             Mode::Purchase | Mode::Sealed => {
-                let coins = world.price.0 / top;
+                let coins = target.price.0 / top;
                 // The wallet keeps one coin's worth in change.
                 let purse =
                     Amount(top.saturating_mul(coins.saturating_mul(PURCHASES_EACH).saturating_add(1)));
@@ -55,7 +55,7 @@ impl Work {
             }
             Mode::Withdraw => {
                 let coins = args.coins.unwrap_or(COINS_PER_WITHDRAWAL);
-                let each = amount_of(coins, &world.values)?;
+                let each = amount_of(coins, &target.values)?;
                 (coins, Amount(each.0.saturating_mul(WITHDRAWALS_EACH)), each)
             }
             Mode::Exchange => (EXCHANGED.0, EXCHANGED, EXCHANGED),
@@ -63,8 +63,8 @@ impl Work {
         Ok(Work {
             mode: args.mode,
             coins,
-            parties: world.parties(),
-            item: world.item.clone(),
+            parties: target.parties(),
+            item: target.item.clone(),
             funds,
             withdraws,
         })
@@ -85,9 +85,9 @@ impl Work {
     }
 
     /// Gives a new customer what she needs.
-    pub(crate) async fn prepare(&self, world: &World, wallet: &Wallet) -> Result<()> {
+    pub(crate) async fn prepare(&self, target: &Target, wallet: &Wallet) -> Result<()> {
         let account = wallet.account(&self.parties.bank.identity)?.to_string();
-        world.fund(&account, self.funds).await?;
+        target.fund(&account, self.funds).await?;
         if self.mode != Mode::Withdraw {
             wallet.withdraw(&self.parties.bank, self.withdraws).await?;
         }

@@ -1,6 +1,6 @@
-//! The customers: real wallets, each with its own seed, account and coins, in one store whose syncs they share.
+//! The customers' wallets: real ones, each with its own seed, account and coins, in one store whose syncs they share.
 
-use crate::{asked::Asked, bars, work::Work, world::World};
+use crate::{asked::Asked, bars, target::Target, work::Work};
 use anyhow::{Context, Result};
 use farthing_client::{
     peer_client::RetryPolicy,
@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 const PREPARED_AT_ONCE: usize = 16;
 
 /// All customers there are.
-pub(crate) struct Customers {
+pub(crate) struct Wallets {
     dir: PathBuf,
     cards: PathBuf,
     store: Store,
@@ -37,13 +37,13 @@ pub(crate) struct Customers {
     wallets: Vec<Arc<Wallet>>,
 }
 
-impl Customers {
+impl Wallets {
     /// Nobody yet.
-    pub(crate) fn new(world: &World, dir: &Path) -> Result<Self> {
+    pub(crate) fn new(target: &Target, dir: &Path) -> Result<Self> {
         let dir = dir.join("wallets");
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let mut cards = NetworkFile::load(&dir)?;
-        for node in world.nodes() {
+        for node in target.nodes() {
             cards.add(node.card().clone())?;
         }
         let (store, _) = Store::open(&dir.join("store"), StoreOptions::default())?;
@@ -81,10 +81,10 @@ impl Customers {
         &self.wallets
     }
 
-    /// So many new customers, each with an account and what `work` needs.
+    /// So many new wallets, each with an account and what `work` needs.
     pub(crate) async fn prepare(
         &mut self,
-        world: &Arc<World>,
+        target: &Arc<Target>,
         work: &Arc<Work>,
         count: usize,
     ) -> Result<Vec<Arc<Wallet>>> {
@@ -99,8 +99,8 @@ impl Customers {
                 prepared(preparing.join_next().await)?;
                 bar.inc(1);
             }
-            let (world, work, wallet) = (Arc::clone(world), Arc::clone(work), Arc::clone(wallet));
-            preparing.spawn(async move { work.prepare(&world, &wallet).await });
+            let (target, work, wallet) = (Arc::clone(target), Arc::clone(work), Arc::clone(wallet));
+            preparing.spawn(async move { work.prepare(&target, &wallet).await });
         }
         while let Some(done) = preparing.join_next().await {
             prepared(Some(done))?;

@@ -5,15 +5,18 @@ use crate::{
     spent,
 };
 use anyhow::{Context, Result, bail};
-use farthing_client::purchase::Parties;
-use farthing_kit::nodes::Node;
-use farthing_node::{admin::admin_call, card::RoleName};
+use farthing_kit::{
+    market::{Layout, Market, Offers},
+    nodes::Node,
+};
+use farthing_node::admin::admin_call;
 use farthing_protocol::{limits::SALES_ASKED_EVERY_MS, money::Amount};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::Write,
+    ops::Deref,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -71,18 +74,14 @@ pub(crate) fn random_word() -> String {
     hex::encode(random)
 }
 
-/// The nodes, and what is for sale.
-pub(crate) struct World {
-    pub(crate) bank: Node,
-    pub(crate) escrow: Node,
-    pub(crate) merchant: Node,
+/// The nodes that are loaded, and what is for sale.
+pub(crate) struct Target {
+    market: Market,
     /// The values of the bank's coins, ascending. All prices are made of the largest.
     pub(crate) values: Vec<u64>,
     /// The id of the item that is bought (hex). Its customers have seen the catalogue.
     pub(crate) item: String,
     pub(crate) price: Amount,
-    /// The merchant's account at the bank (hex).
-    pub(crate) merchant_account: String,
     /// How long the merchant waits before he asks again what he has sold; zero if he is there when he sells.
     pub(crate) asks_every: Duration,
     /// How many coins were spent before, if that was asked for.
@@ -90,32 +89,34 @@ pub(crate) struct World {
     ours: bool,
 }
 
-impl World {
+impl Deref for Target {
+    type Target = Market;
+
+    fn deref(&self) -> &Market {
+        &self.market
+    }
+}
+
+impl Target {
     /// The nodes that `args` asks for, with an item for sale.
-    pub(crate) async fn of(args: &Args, dir: &Path) -> Result<World> {
+    pub(crate) async fn of(args: &Args, dir: &Path) -> Result<Target> {
         let program = std::env::current_exe().context("this program cannot be found")?;
-        let [bank, escrow, merchant] = match &args.nodes {
-            Some(nodes) => running(&program, nodes).await?,
+        let market = match &args.nodes {
+            Some(nodes) => Market::existing(&program, nodes).await?,
             None => started(&program, dir, args.spent).await?,
         };
-        let values = values(&bank).await?;
+        let values = values(&market.bank).await?;
         let top = values.last().copied().context("the bank issues no coins")?;
         let coins = args
             .coins
             .filter(|_| matches!(args.mode, Mode::Purchase | Mode::Sealed));
         let price = top.saturating_mul(coins.unwrap_or(COINS_PER_PURCHASE));
-        let account = merchant.admin(&["account"], &[]).await?;
-        let merchant_account = text(&account, "account")?;
-        let sealed = args.mode == Mode::Sealed;
-        let item = put_up_for_sale(&merchant, dir, args.goods, Amount(price), sealed).await?;
-        let world = World {
-            bank,
-            escrow,
-            merchant,
+        let item = put_up_for_sale(&market, dir, args.goods, Amount(price), args.mode).await?;
+        let target = Target {
+            market,
             values,
             item,
             price: Amount(price),
-            merchant_account,
             asks_every: match args.mode {
                 Mode::Sealed => Duration::from_millis(SALES_ASKED_EVERY_MS),
                 Mode::Purchase | Mode::Withdraw | Mode::Exchange => Duration::ZERO,
@@ -123,32 +124,19 @@ impl World {
             spent: args.spent,
             ours: args.nodes.is_none(),
         };
-        world.open_account(&world.merchant_account).await?;
-        Ok(world)
-    }
-
-    /// The nodes, in the order in which they are shown.
-    pub(crate) fn nodes(&self) -> [&Node; 3] {
-        [&self.bank, &self.escrow, &self.merchant]
-    }
-
-    pub(crate) fn parties(&self) -> Parties {
-        Parties {
-            merchant: self.merchant.card().clone(),
-            escrow: self.escrow.card().clone(),
-            bank: self.bank.card().clone(),
-        }
+        target.open(&target.merchant_account).await?;
+        Ok(target)
     }
 
     /// Opens an account at the bank.
-    pub(crate) async fn open_account(&self, key: &str) -> Result<()> {
+    async fn open(&self, key: &str) -> Result<()> {
         self.ask_bank(json!({ "do": "account-open", "key": key })).await?;
         Ok(())
     }
 
     /// Opens an account and has the cash desk credit it.
     pub(crate) async fn fund(&self, key: &str, amount: Amount) -> Result<()> {
-        self.open_account(key).await?;
+        self.open(key).await?;
         let reference = random_word();
         let cash = json!({ "do": "account-credit", "key": key, "amount": amount.to_string(), "reference": reference });
         self.ask_bank(cash).await?;
@@ -164,9 +152,7 @@ impl World {
     /// Ends the nodes that were started here.
     pub(crate) async fn end(&self) -> Result<()> {
         if self.ours {
-            for node in self.nodes() {
-                node.kill().await?;
-            }
+            self.kill().await?;
         }
         Ok(())
     }
@@ -174,57 +160,31 @@ impl World {
 
 /// Puts random goods up for sale, and returns the item's id.
 async fn put_up_for_sale(
-    merchant: &Node,
+    market: &Market,
     dir: &Path,
     bytes: u64,
     price: Amount,
-    sealed: bool,
+    mode: Mode,
 ) -> Result<String> {
     let file = dir.join("goods.bin");
     let mut goods = vec![0; usize::try_from(bytes)?];
     SystemEntropy.fill(&mut goods);
     fs::write(&file, goods).with_context(|| file.display().to_string())?;
-    let path = file.to_str().context("the directory's name is not UTF-8")?;
-    let (title, price) = (format!("load {}", random_word()), price.to_string());
-    let mut options = vec![path, "--title", &title, "--price", &price];
-    if sealed {
-        options.push("--sealed");
-    }
-    let added = merchant.admin(&["goods", "add"], &options).await?;
-    text(&added, "item_id")
+    let title = format!("load {}", random_word());
+    let offers = match mode {
+        Mode::Sealed => Offers::Sealed,
+        Mode::Purchase | Mode::Withdraw | Mode::Exchange => Offers::Plain,
+    };
+    Ok(market.sell(&file, &title, price, offers).await?)
 }
 
-async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<[Node; 3]> {
-    let init = |role: RoleName| {
-        let dir = dir.join(role.as_str());
-        async move { Node::init(program, role, &dir, None).await }
-    };
-    let bank = init(RoleName::Bank).await?;
-    let escrow = init(RoleName::Escrow).await?;
-    let merchant = init(RoleName::Merchant).await?;
-    bank.knows(escrow.card()).await?;
-    escrow.knows(bank.card()).await?;
-    merchant.knows(bank.card()).await?;
-    merchant.knows(escrow.card()).await?;
+async fn started(program: &Path, dir: &Path, spent: Option<u64>) -> Result<Market> {
+    let market = Market::make(program, dir, Layout::default()).await?;
     if let Some(coins) = spent {
-        spent::fill(bank.dir(), coins).await?;
+        spent::fill(market.bank.dir(), coins).await?;
     }
-    for node in [&bank, &escrow, &merchant] {
-        node.start().await?;
-    }
-    Ok([bank, escrow, merchant])
-}
-
-async fn running(program: &Path, nodes: &Path) -> Result<[Node; 3]> {
-    let existing = |role: RoleName| {
-        let dir = nodes.join(role.as_str());
-        async move { Node::existing(program, role, &dir).await }
-    };
-    Ok([
-        existing(RoleName::Bank).await?,
-        existing(RoleName::Escrow).await?,
-        existing(RoleName::Merchant).await?,
-    ])
+    market.start().await?;
+    Ok(market)
 }
 
 /// The values of the coins that the bank issues, ascending.
