@@ -2,7 +2,7 @@
 
 use crate::keys::{BankSettings, Keys, KeysError, Master};
 use crate::rows::{HEADS, KeyRoot};
-use farthing_coin::{PublicKey, SecretKey};
+use farthing_coin::{BootId, PublicKey, SecretKey};
 use farthing_node::{
     card::{Card, RoleName},
     history::{History, HistoryParts},
@@ -12,6 +12,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     allowance::Allowances,
+    documents::PurchaseId,
     issue::Sessions,
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
 };
@@ -64,7 +65,7 @@ pub struct Bank {
     /// How often each account may replace its memo.
     pub(crate) memos: Mutex<Allowances<PublicKey>>,
     /// Where the next round of overdue holds goes on.
-    pub(crate) overdue_after: Mutex<Option<(u64, [u8; 32], PublicKey)>>,
+    pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
     keys: RwLock<Arc<Keys>>,
     /// The log says that the list of keys is full.
     full: AtomicBool,
@@ -118,7 +119,7 @@ impl Bank {
             entropy,
             peers,
             history,
-            sessions: Arc::new(Mutex::new(Sessions::new(boot_id))),
+            sessions: Arc::new(Mutex::new(Sessions::new(BootId(boot_id)))),
             memos: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),

@@ -2,11 +2,11 @@
 
 use crate::bank::Bank;
 use crate::rows::{EXCHANGED, FINISHED, PURCHASES};
-use farthing_coin::{KeyId, PublicKey, Signed};
+use farthing_coin::{KeyId, PublicKey, Signed, StatementDigest};
 use farthing_node::call::unavailable;
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
-    documents::Issued,
+    documents::{Issued, PurchaseId},
     refusal::Refusal,
     settle::BankPurchase,
 };
@@ -19,7 +19,7 @@ const ESCROWS_MAX: usize = 1024;
 /// A verified request, should it be denied.
 pub(crate) struct Denying {
     kind: RequestKind,
-    request: [u8; 32],
+    request: StatementDigest,
     coins: Vec<(KeyId, PublicKey)>,
     /// The time that the request is decided by.
     pub(crate) at_ms: u64,
@@ -30,7 +30,7 @@ impl Bank {
     pub(crate) fn denying(
         &self,
         kind: RequestKind,
-        request: [u8; 32],
+        request: StatementDigest,
         coins: Vec<(KeyId, PublicKey)>,
     ) -> Denying {
         let at_ms = self.clock.now_ms();
@@ -77,7 +77,7 @@ impl Bank {
         };
         let what = match what {
             CoinDenial::Spent { used, .. } => {
-                let proof = self.spend_proof(&used.digest)?;
+                let proof = self.spend_proof(&PurchaseId(used.digest.0))?;
                 proof.map(|proof| CoinDenial::Spent {
                     used,
                     proof: Some(Box::new(proof)),
@@ -96,7 +96,7 @@ impl Bank {
     }
 
     /// What was given for the coins of the exchange whose finish has this digest.
-    pub(crate) fn issued_for(&self, finish: &[u8; 32]) -> Result<Option<Signed<Issued>>, StoreError> {
+    pub(crate) fn issued_for(&self, finish: &StatementDigest) -> Result<Option<Signed<Issued>>, StoreError> {
         let view = self.store.view();
         let Some(id) = FINISHED.peek(&view, finish)? else {
             return Ok(None);
@@ -105,8 +105,8 @@ impl Bank {
     }
 
     /// The terms and the commit of a purchase that coins have paid for.
-    pub(crate) fn spend_proof(&self, purchase: &[u8; 32]) -> Result<Option<SpendProof>, StoreError> {
-        let rows = PURCHASES.scan_bytes(&self.store.view(), purchase, Bound::Unbounded, ESCROWS_MAX)?;
+    pub(crate) fn spend_proof(&self, purchase: &PurchaseId) -> Result<Option<SpendProof>, StoreError> {
+        let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, ESCROWS_MAX)?;
         Ok(rows.into_iter().find_map(|(_, row)| match row {
             BankPurchase::Committed { terms, commit } => Some(SpendProof { terms, commit }),
             BankPurchase::Held { .. } | BankPurchase::Aborted { .. } => None,

@@ -41,7 +41,7 @@ impl Bank {
     pub fn evidence(&self, about: &About) -> Result<Vec<Papers>, String> {
         let found = match about {
             About::Contradictions => self.contradictions(),
-            About::Purchase { id } => self.settlements(&parse(id, "purchase id")?),
+            About::Purchase { id } => self.settlements(&PurchaseId(parse(id, "purchase id")?)),
             About::Coin { key } => self.uses(&PublicKey(parse(key, "coin's key")?)),
         };
         found.map_err(|e| e.to_string())
@@ -54,14 +54,14 @@ impl Bank {
     }
 
     /// A purchase at each escrow that has decided it.
-    fn settlements(&self, purchase: &[u8; 32]) -> Result<Vec<Papers>, StoreError> {
-        let rows = PURCHASES.scan_bytes(&self.store.view(), purchase, Bound::Unbounded, PAPERS_MAX)?;
+    fn settlements(&self, purchase: &PurchaseId) -> Result<Vec<Papers>, StoreError> {
+        let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, PAPERS_MAX)?;
         let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
         papers.filter_map(Result::transpose).collect()
     }
 
     /// What the bank has of a purchase that has ended, signed anew.
-    fn papers(&self, row: &([u8; 32], PublicKey)) -> Result<Option<Papers>, StoreError> {
+    fn papers(&self, row: &(PurchaseId, PublicKey)) -> Result<Option<Papers>, StoreError> {
         let view = self.store.view();
         let (decision, terms, settled) = match PURCHASES.peek(&view, row)? {
             None | Some(BankPurchase::Held { .. }) => return Ok(None),
@@ -70,7 +70,7 @@ impl Bank {
                 (SignedDecision::Commit(commit), Some(terms), settled)
             }
             Some(BankPurchase::Aborted { terms, abort }) => {
-                let settled = Settled::aborted(PurchaseId(row.0), row.1);
+                let settled = Settled::aborted(row.0, row.1);
                 (SignedDecision::Abort(abort), terms, settled)
             }
         };
@@ -110,7 +110,7 @@ impl Bank {
                 }],
                 ..Papers::default()
             });
-            papers.extend(self.settlements(&used.digest)?);
+            papers.extend(self.settlements(&PurchaseId(used.digest.0))?);
         }
         papers.truncate(PAPERS_MAX);
         Ok(papers)

@@ -5,8 +5,8 @@
 
 use crate::rows::{EPOCHS, KEY_ROOT, KeyRoot};
 use farthing_coin::{
-    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, SecretKey,
-    Signed,
+    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MAX_EPOCHS, MasterSecret,
+    SecretKey, Signed,
 };
 use farthing_node::{home::files, operator::status::KeyListStatus};
 use farthing_protocol::limits::KEY_LIST_MAX_BYTES;
@@ -147,7 +147,7 @@ pub enum KeysError {
 }
 
 /// The master secret that every issuing key is derived from.
-pub struct Master(Zeroizing<[u8; 32]>);
+pub struct Master(MasterSecret);
 
 impl std::fmt::Debug for Master {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -160,7 +160,7 @@ impl Master {
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());
-        Master(bytes)
+        Master(MasterSecret::from_bytes(*bytes))
     }
 
     /// Writes it into the directory `dir`, durably, where there is none yet.
@@ -169,7 +169,7 @@ impl Master {
     /// What the operating system says.
     pub fn create(&self, dir: &Path) -> Result<(), KeysError> {
         let path = dir.join(ISSUING_KEY_FILE);
-        let hex = Zeroizing::new(hex::encode(*self.0));
+        let hex = Zeroizing::new(hex::encode(self.0.as_bytes()));
         files::create(&path, hex.as_bytes(), files::Mode::Secret)
             .and_then(|()| files::sync_dir(dir))
             .map_err(|source| KeysError::File { path, source })
@@ -192,7 +192,7 @@ impl Master {
         let mut bytes = Zeroizing::new([0; 32]);
         hex::decode_to_slice(text.trim_ascii(), bytes.as_mut_slice())
             .map_err(|_| io(io::Error::other("expected 64 hexadecimal digits")))?;
-        Ok(Master(bytes))
+        Ok(Master(MasterSecret::from_bytes(*bytes)))
     }
 
     fn derive(&self, value: u64, epoch: u32) -> DenominationSecret {

@@ -14,7 +14,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::{SettleOne, only},
     decide::OverdueRequest,
-    documents::Overdue,
+    documents::{Overdue, PurchaseId},
     limits::REPLY_TIMEOUT,
     refusal::{Later, Refusal},
 };
@@ -105,7 +105,7 @@ impl Bank {
         Ok(settled)
     }
 
-    async fn chase(&self, row: &([u8; 32], PublicKey)) -> Result<Chased, StoreError> {
+    async fn chase(&self, row: &(PurchaseId, PublicKey)) -> Result<Chased, StoreError> {
         let Some(purchase) = PURCHASES.peek(&self.store.view(), row)? else {
             return Ok(Chased::Open);
         };

@@ -1,10 +1,11 @@
 //! Pages for wallets that are rebuilt from their seed: read-only, bounded, of durable rows alone.
 
 use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, NOTES, TOTALS, WITHDRAWN};
-use farthing_coin::{SecretKey, Signed};
+use farthing_coin::{NoteId, RequestId, SecretKey, Signed};
 use farthing_node::call::unavailable;
 use farthing_protocol::{
     coins::CoinState,
+    ids::RecordId,
     limits::RESTORE_PAGE_MAX,
     refusal::Refusal,
     restore::{
@@ -56,29 +57,30 @@ pub fn bucket(view: &View, request: &BucketRequest, identity: &SecretKey) -> Res
 }
 
 fn exchanges(view: &View, request: &BucketRequest, identity: &SecretKey) -> Result<BucketPage, StoreError> {
-    let first = request.prefix.first();
-    let from = from(&first, request.after.as_ref());
+    let first = RequestId(request.prefix.first().0);
+    let after = request.after.map(|id| RequestId(id.0));
+    let from = from(&first, after.as_ref());
     let rows = EXCHANGED.scan(view, from, LOOK_AHEAD)?;
     let records = rows
         .into_iter()
-        .take_while(|(id, _)| request.prefix.holds(id))
-        .map(|(id, issued)| (id, BucketRecord::Exchange(Signed::sign(issued, identity))))
+        .take_while(|(id, _)| request.prefix.holds(&(*id).into()))
+        .map(|(id, issued)| (id.into(), BucketRecord::Exchange(Signed::sign(issued, identity))))
         .collect();
     let shelf = TOTALS.peek(view, &())?.unwrap_or_default().exchanges;
     Ok(page(records, shelf))
 }
 
 fn notes(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError> {
-    let first = (request.prefix.first(), 0);
-    let after = request.after.map(|id| (id, u8::MAX));
+    let first = (NoteId(request.prefix.first().0), 0);
+    let after = request.after.map(|id| (NoteId(id.0), u8::MAX));
     let from = from(&first, after.as_ref());
     let rows = NOTES.scan(view, from, LOOK_AHEAD)?;
-    let mut records: Vec<([u8; 32], BucketRecord)> = rows
+    let mut records: Vec<(RecordId, BucketRecord)> = rows
         .into_iter()
-        .take_while(|((id, _), _)| request.prefix.holds(id))
+        .take_while(|((id, _), _)| request.prefix.holds(&(*id).into()))
         .map(|((note_id, _), note)| {
             let note = note.bytes;
-            (note_id, BucketRecord::Note { note_id, note })
+            (note_id.into(), BucketRecord::Note { note_id, note })
         })
         .collect();
     // A page ends between two ids, as the next one goes on behind an id; no id has as many notes as a page.
@@ -103,13 +105,13 @@ fn coins(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
     let Shelf::Coins(key_id) = request.shelf else {
         return Ok(page(Vec::new(), 0));
     };
-    let first = (key_id, farthing_coin::PublicKey(request.prefix.first()));
-    let after = request.after.map(|id| (key_id, farthing_coin::PublicKey(id)));
+    let first = (key_id, farthing_coin::PublicKey(request.prefix.first().0));
+    let after = request.after.map(|id| (key_id, farthing_coin::PublicKey(id.0)));
     let from = from(&first, after.as_ref());
     let rows = COINS.scan_under(view, &key_id, from, LOOK_AHEAD)?;
     let records = rows
         .into_iter()
-        .take_while(|((_, coin), _)| request.prefix.holds(&coin.0))
+        .take_while(|((_, coin), _)| request.prefix.holds(&(*coin).into()))
         .filter_map(|((_, coin), state)| {
             let used = match state {
                 CoinState::Unseen => return None,
@@ -118,7 +120,7 @@ fn coins(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
                 CoinState::Released(_) => CoinUsed::Released,
                 CoinState::Exchanged(_) => CoinUsed::Exchanged,
             };
-            Some((coin.0, BucketRecord::Coin { coin, used }))
+            Some((coin.into(), BucketRecord::Coin { coin, used }))
         })
         .collect();
     let shelf = KEY_TOTALS.peek(view, &key_id)?.unwrap_or_default().shown();
@@ -133,7 +135,7 @@ fn from<'k, K: Ord>(first: &'k K, after: Option<&'k K>) -> Bound<&'k K> {
     }
 }
 
-fn page(mut records: Vec<([u8; 32], BucketRecord)>, shelf_records: u64) -> BucketPage {
+fn page(mut records: Vec<(RecordId, BucketRecord)>, shelf_records: u64) -> BucketPage {
     let more = records.len() > RESTORE_PAGE_MAX;
     records.truncate(RESTORE_PAGE_MAX);
     BucketPage {

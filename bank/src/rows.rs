@@ -4,7 +4,7 @@
 //! no coin, coins know no account, and nothing keeps an address. Documents are not kept but signed anew whenever
 //! they are asked for: signatures are deterministic, so a repeated reply is the same to the byte.
 
-use farthing_coin::{EpochKeys, KeyId, PublicKey};
+use farthing_coin::{EpochKeys, KeyId, NoteId, PublicKey, RequestId, StatementDigest};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{
     coins::CoinState, decision::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
@@ -18,17 +18,17 @@ pub const ACCOUNTS: Table<PublicKey, Account> = Table::new(1, "accounts");
 /// What the cash desk has done, by the operator's reference.
 pub const MOVEMENTS: Table<String, Movement> = Table::new(2, "movements");
 /// Finished withdrawals, by account and request id.
-pub const WITHDRAWN: Table<(PublicKey, [u8; 32]), Issued> = Table::new(3, "withdrawals");
+pub const WITHDRAWN: Table<(PublicKey, RequestId), Issued> = Table::new(3, "withdrawals");
 /// Finished exchanges, by request id.
-pub const EXCHANGED: Table<[u8; 32], Issued> = Table::new(4, "exchanges");
+pub const EXCHANGED: Table<RequestId, Issued> = Table::new(4, "exchanges");
 /// Every coin that was shown to the bank, by denomination key and coin key: never by signature bytes.
 pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
 /// Purchases, by id and escrow. Their rows stay for ever.
-pub const PURCHASES: Table<([u8; 32], PublicKey), BankPurchase> = Table::new(6, "purchases");
+pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
 /// Customers' notes to themselves, by note id and in the order in which they came.
-pub const NOTES: Table<([u8; 32], u8), Note> = Table::new(7, "notes");
+pub const NOTES: Table<(NoteId, u8), Note> = Table::new(7, "notes");
 /// The purchases whose coins are held, by deadline.
-pub const HOLDS: Table<(u64, [u8; 32], PublicKey), ()> = Table::new(8, "holds");
+pub const HOLDS: Table<(u64, PurchaseId, PublicKey), ()> = Table::new(8, "holds");
 /// The sums over everything.
 pub const TOTALS: Table<(), Totals> = Table::new(9, "totals");
 /// The sums over the coins of one denomination key.
@@ -40,7 +40,7 @@ pub const EPOCHS: Table<u32, EpochKeys> = Table::new(12, "epochs");
 
 /// Decisions that contradict the one that a purchase's row has, by the row's key: with it they convict the escrow. At
 /// most one for each purchase that has ended.
-pub const CONTRADICTIONS: Table<([u8; 32], PublicKey), SignedDecision> = Table::new(14, "contradictions");
+pub const CONTRADICTIONS: Table<(PurchaseId, PublicKey), SignedDecision> = Table::new(14, "contradictions");
 
 /// Each account's memo to its owner.
 pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
@@ -52,11 +52,11 @@ pub const MEMO_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of mem
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
 /// The request ids of finished exchanges, by the digest of the finish that the coins' keys signed: from a coin's row to
 /// what was given for it.
-pub const FINISHED: Table<[u8; 32], [u8; 32]> = Table::new(30, "finished exchanges");
+pub const FINISHED: Table<StatementDigest, RequestId> = Table::new(30, "finished exchanges");
 
 /// Purchases whose coins were held under version 1, whose escrows still abort by their word alone. Filled when the store
 /// is brought to version 2, and never added to; a row goes when its purchase ends.
-pub const HELD_BEFORE_CAUSES: Table<([u8; 32], PublicKey), ()> = Table::new(16, "holds without causes");
+pub const HELD_BEFORE_CAUSES: Table<(PurchaseId, PublicKey), ()> = Table::new(16, "holds without causes");
 
 /// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
 /// could otherwise bury the note that was there first.
@@ -101,7 +101,7 @@ pub struct Movement {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The purchase that it came with.
-    pub purchase: [u8; 32],
+    pub purchase: PurchaseId,
     /// The note, encrypted.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
@@ -176,8 +176,8 @@ pub struct KeyRoot {
 }
 
 /// The key of a purchase's row.
-pub fn purchase_key(purchase: &PurchaseId, escrow: &PublicKey) -> ([u8; 32], PublicKey) {
-    (purchase.0, *escrow)
+pub fn purchase_key(purchase: &PurchaseId, escrow: &PublicKey) -> (PurchaseId, PublicKey) {
+    (*purchase, *escrow)
 }
 
 /// What [`coin_states`] and [`move_coins`] read.

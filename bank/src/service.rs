@@ -203,7 +203,7 @@ impl Bank {
         self.history.hear(&escrow, head.as_ref())?;
         let denying = self.denying(
             RequestKind::Hold,
-            request.purchase().0,
+            request.purchase().digest(),
             request.coins().row_keys(),
         );
         let (history, now_ms) = (Arc::clone(&self.history), denying.at_ms);

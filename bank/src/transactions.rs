@@ -393,7 +393,7 @@ fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(),
     for place in 0..NOTES_PER_ID_MAX {
         if NOTES.get(tx, &(*note_id, place))?.is_none() {
             let note = Note {
-                purchase: request.purchase().0,
+                purchase: request.purchase(),
                 bytes: bytes.to_vec(),
             };
             NOTES.put(tx, &(*note_id, place), &note)?;

@@ -56,7 +56,7 @@ async fn nobody_buries_a_note() {
             &purse.coins,
             &purse.keys,
             farthing_protocol::documents::CoinUse::Hold,
-            &request.body.terms.purchase_id().0,
+            &request.body.terms.purchase_id().digest(),
         );
         other.order.contract.terms = request.body.terms.clone();
         let abort = world.abort(&other);
@@ -72,7 +72,7 @@ async fn nobody_buries_a_note() {
     assert_eq!(kept, 8);
     let request = BucketRequest {
         shelf: Shelf::Notes,
-        prefix: Prefix::of(&note_id, 16),
+        prefix: Prefix::of(&note_id.into(), 16),
         after: None,
     };
     let page = world.ask(request).await.unwrap();

@@ -3,12 +3,13 @@
 
 mod support;
 
-use farthing_coin::{Coin, Document, KeyBook, Signed};
+use farthing_coin::{Coin, Document, KeyBook, RequestId, Signed, StatementDigest};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::Call,
     denial::{CoinDenial, Denial, DenialCause, RequestKind},
     documents::{CoinUse, EarlierUse, Issued},
+    ids::RecordId,
     issuance::{Issuance, IssuanceAsk},
     limits::RELEASED_GRACE_MS,
     money::Amount,
@@ -98,7 +99,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     };
     let (book, digest) = (world.book(), begin.body.digest());
     let denial = world
-        .denied(begin.clone(), RequestKind::ExchangeBegin, digest)
+        .denied(begin.clone(), RequestKind::ExchangeBegin, digest.0)
         .await;
     let (coin, other) = (&purse.coins[0], &purse.coins[1]);
     let what = denied_coin(&denial, coin);
@@ -113,7 +114,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     // Later it is denied again, and nothing of that differs but the time.
     world.clock.advance(1000);
     world.restart().await;
-    let again = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+    let again = world.denied(begin, RequestKind::ExchangeBegin, digest.0).await;
     assert_eq!(again.at_ms, denial.at_ms + 1000);
     assert_eq!(
         Denial {
@@ -139,9 +140,9 @@ fn only_what_was_given_proves_it(purse: &Purse, what: CoinDenial, used: EarlierU
         panic!("expected what was given for it")
     };
     let issued = issued.body;
-    let statement = CoinUse::Exchange.statement(&coin.key_id, &[7; 32]);
+    let statement = CoinUse::Exchange.statement(&coin.key_id, &StatementDigest([7; 32]));
     let unanswered = EarlierUse {
-        digest: [7; 32],
+        digest: StatementDigest([7; 32]),
         authorization: purse.keys[0].sign(&statement),
         ..used
     };
@@ -150,7 +151,7 @@ fn only_what_was_given_proves_it(purse: &Purse, what: CoinDenial, used: EarlierU
     let mut fewer = issued.clone();
     fewer.responses.truncate(1);
     let mut other_id = issued.clone();
-    other_id.request_id = [7; 32];
+    other_id.request_id = RequestId([7; 32]);
     let cases = [
         exchanged(unanswered, Some(issued.clone())),
         exchanged(used, Some(swapped)),
@@ -206,7 +207,7 @@ async fn what_comes_out_is_worth_what_goes_in() {
             outputs: Amount(outputs.iter().sum()),
         };
         let digest = begin.body.digest();
-        let denial = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+        let denial = world.denied(begin, RequestKind::ExchangeBegin, digest.0).await;
         assert_eq!(denial.cause, unbalanced);
     }
 }
@@ -316,7 +317,7 @@ async fn buckets_hold_every_exchange_and_coin_once() {
         coins.push(purse.coins[0]);
         purse = world.exchanged(&purse, &[1]).await.unwrap();
     }
-    let everything = Prefix::of(&[0; 32], 0);
+    let everything = Prefix::of(&RecordId([0; 32]), 0);
     let (records, shelf) = whole_bucket(&world, Shelf::Exchanges, everything).await;
     for record in records {
         let BucketRecord::Exchange(issued) = record else {
@@ -329,7 +330,7 @@ async fn buckets_hold_every_exchange_and_coin_once() {
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
     let (mut of_halves, bits) = (0, 2);
     for first in [0u8, 64, 128, 192] {
-        let prefix = Prefix::of(&[first; 32], bits);
+        let prefix = Prefix::of(&RecordId([first; 32]), bits);
         let (records, _) = whole_bucket(&world, Shelf::Exchanges, prefix).await;
         of_halves += records.len();
     }

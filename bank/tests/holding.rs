@@ -37,7 +37,7 @@ fn altered(
         &purse.coins,
         &purse.keys,
         farthing_protocol::documents::CoinUse::Hold,
-        &request.terms.purchase_id().0,
+        &request.terms.purchase_id().digest(),
     );
     assert_eq!(request.terms.bank, world.bank.here());
     asked
@@ -92,7 +92,7 @@ async fn a_held_coin_can_be_used_for_nothing_else() {
     let what = denied_coin(&denial, &coin);
     assert!(matches!(what, CoinDenial::Held(_)));
     let used = what.authorized_use(&coin.key_id, &coin.public).unwrap();
-    assert_eq!(used.digest, bought.order.purchase().0);
+    assert_eq!(used.digest, bought.order.purchase().digest());
     assert!(world.exchanged(&purse, &[8]).await.is_err());
     // A purchase with one good coin and one that is taken holds neither.
     let mut both = other;
@@ -192,7 +192,7 @@ async fn coins_that_were_held_under_version_1_are_released_for_an_abort_of_versi
     let purse = world.withdraw(&[8]).await;
     let bought = world.order(&purse);
     world.ask(bought.hold()).await.unwrap();
-    let row = (bought.order.purchase().0, world.escrow.public());
+    let row = (bought.order.purchase(), world.escrow.public());
     let store = world.bank.store();
     let marking = store.transact(Reads::none(), move |tx| HELD_BEFORE_CAUSES.put(tx, &row, &()));
     marking.await.unwrap();
@@ -282,7 +282,7 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
     let CoinDenial::Spent { used, proof: None } = denied_coin(&denial, &coin) else {
         panic!("an escrow is told nothing of another purchase")
     };
-    assert_eq!(used.digest, committed.order.purchase().0);
+    assert_eq!(used.digest, committed.order.purchase().digest());
     terms_and_commit_are_shown_to_the_holder(&mut world, &first).await;
 }
 
@@ -294,7 +294,7 @@ async fn terms_and_commit_are_shown_to_the_holder(world: &mut World, purse: &Pur
         panic!("it is not beginning")
     };
     let digest = begin.body.digest();
-    let denial = world.denied(begin, RequestKind::ExchangeBegin, digest).await;
+    let denial = world.denied(begin, RequestKind::ExchangeBegin, digest.0).await;
     let book = world.book();
     let key = book.get(&coin.key_id).unwrap();
     assert!(denial.is_right(key, &book, std::iter::empty()));

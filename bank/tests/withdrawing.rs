@@ -7,7 +7,7 @@ use farthing_bank::{
     admin::Command,
     transactions::{withdraw_finish, withdraw_finish_reads},
 };
-use farthing_coin::{Challenge, Document, KeyId, SecretKey, Signed};
+use farthing_coin::{BootId, Challenge, ClientRandomness, Document, KeyId, SecretKey, Signed};
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
     api::{Call, KeysRequest},
@@ -132,7 +132,11 @@ async fn a_session_is_answered_once_whatever_came_of_it() {
     world.cash(Command::AccountPayout, "0.48", "less").await.unwrap();
     let finish = world.finish_of(&withdrawal);
     let too_low = world
-        .denied(finish.clone(), RequestKind::WithdrawFinish, finish.body.digest())
+        .denied(
+            finish.clone(),
+            RequestKind::WithdrawFinish,
+            finish.body.digest().0,
+        )
         .await;
     let balance = DenialCause::Balance {
         balance: Amount(2000),
@@ -160,7 +164,7 @@ async fn begin_repeats_its_reply_and_is_replaced_by_other_content() {
     let first = world.ask(begin.clone()).await.unwrap();
     assert_eq!(world.ask(begin.clone()).await.unwrap(), first);
     let mut other = begin.body;
-    other.client_randomness = [1; 32];
+    other.client_randomness = ClientRandomness([1; 32]);
     assert_ne!(
         world.ask(Signed::sign(other, &world.account)).await.unwrap(),
         first
@@ -242,7 +246,7 @@ async fn only_the_keys_of_this_epoch_issue() {
     let made_up = KeyId([9; 32]);
     let unknown = begin(&world, withdrawal.clone(), vec![made_up]);
     let digest = unknown.body.digest();
-    let denial = world.denied(unknown, RequestKind::WithdrawBegin, digest).await;
+    let denial = world.denied(unknown, RequestKind::WithdrawBegin, digest.0).await;
     assert_eq!(denial.cause, DenialCause::UnknownKey(made_up));
     let next = world.book().issuing(1, START_MS + EPOCH_MS).unwrap().id();
     let early = begin(&world, withdrawal.clone(), vec![next]);
@@ -367,7 +371,7 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     let here = world.bank.here();
     let keys = world.bank.keys();
     let entropy: &dyn Entropy = &SeededEntropy::new(4);
-    let sessions = Arc::new(Mutex::new(Sessions::new([0; 32])));
+    let sessions = Arc::new(Mutex::new(Sessions::new(BootId([0; 32]))));
     let begin = begin_of(&world, &withdrawal);
     let begun = {
         let request = verify_begin(begin, &here).unwrap();
@@ -418,7 +422,7 @@ async fn a_begin_that_the_account_cannot_pay_gets_no_nonces() {
     for _ in 0..3 {
         let digest = begin.body.digest();
         let denial = world
-            .denied(begin.clone(), RequestKind::WithdrawBegin, digest)
+            .denied(begin.clone(), RequestKind::WithdrawBegin, digest.0)
             .await;
         let balance = DenialCause::Balance {
             balance: Amount(2000),

@@ -8,6 +8,7 @@ use farthing_coin::{SecretKey, Signed};
 use farthing_protocol::{
     api::AskBank,
     history::{JournalHead, WithHead, WitnessRequest},
+    ids::{JournalRun, RecordHash, RecordId, WitnessNonce},
     issuance::{Issuance, IssuanceAsk},
     refusal::{Later, Refusal, RequestFault},
     restore::{BucketRequest, Prefix, Shelf},
@@ -24,7 +25,7 @@ fn asks(world: &World, escrow: &SecretKey, head: Option<Signed<JournalHead>>) ->
     let question = WitnessRequest {
         asker: escrow.public(),
         witness: world.bank.here(),
-        nonce: [5; 32],
+        nonce: WitnessNonce([5; 32]),
         remembered: head,
     };
     AskBank(Signed::sign(question, escrow))
@@ -69,7 +70,7 @@ async fn until_it_is_told_what_is_remembered_it_only_repeats() {
     assert_eq!(refused, Err(later(Later::Unwitnessed)));
     let bucket = BucketRequest {
         shelf: Shelf::Exchanges,
-        prefix: Prefix::of(&[0; 32], 0),
+        prefix: Prefix::of(&RecordId([0; 32]), 0),
         after: None,
     };
     assert_eq!(world.refused(bucket).await, later(Later::Unwitnessed));
@@ -159,9 +160,9 @@ async fn a_head_in_a_hold_must_be_its_escrows_and_is_remembered_once_it_is_prove
     let of = |key: &SecretKey| {
         let head = JournalHead {
             node: key.public(),
-            run: [4; 32],
+            run: JournalRun([4; 32]),
             records: 12,
-            hash: [6; 32],
+            hash: RecordHash([6; 32]),
         };
         Some(Signed::sign(head, key))
     };

@@ -9,10 +9,10 @@ use crate::{
         SENT_FINISHES, all,
     },
 };
-use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, Signed, StatementDigest};
 use farthing_protocol::{
     denial::{CoinDenial, Denial, DenialCause},
-    documents::{EarlierUse, Issued},
+    documents::{EarlierUse, Issued, PurchaseId},
     purchase::Purchase,
 };
 use farthing_store::{RowKey, StoreError, Transaction, View};
@@ -119,7 +119,7 @@ pub(crate) fn coin_word(
         CoinDenial::Held(_) => CoinStatus::HeldElsewhere(*used),
         _ => CoinStatus::UsedElsewhere(*used),
     };
-    Ok(match own_purchase(rows, &used.digest)? {
+    Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
         Some((number, _)) if released == Some(number) => None,
         // The bank has shown that it cannot be held for that.
         Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
@@ -139,7 +139,7 @@ pub(crate) fn hold_word(
     rows: &View,
     coins: &[Coin],
     denial: &Signed<Denial>,
-    purchase: &[u8; 32],
+    purchase: &PurchaseId,
 ) -> Result<Option<CoinWord>, StoreError> {
     let (Some(coin), Some(what)) = (named(coins, denial), coin_denial(denial)) else {
         return Ok(None);
@@ -150,9 +150,9 @@ pub(crate) fn hold_word(
     let Some(used) = what.authorized_use(&coin.key_id, &coin.public) else {
         return Ok(Some(CoinWord::Denied(coin, Box::new(denial.clone()))));
     };
-    Ok(match own_purchase(rows, &used.digest)? {
+    Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
         Some((number, row)) => {
-            let is_other = used.digest != *purchase && is_of(&row, &coin);
+            let is_other = used.digest.0 != purchase.0 && is_of(&row, &coin);
             is_other.then_some(CoinWord::Mine(coin.public, number))
         }
         None => Some(CoinWord::Used(coin.public, CoinStatus::HeldElsewhere(used))),
@@ -164,7 +164,7 @@ fn own_exchange(
     rows: &View,
     bank: &PublicKey,
     issued: &Signed<Issued>,
-    finish: &[u8; 32],
+    finish: &StatementDigest,
 ) -> Result<Option<u64>, StoreError> {
     let id = issued.body.request_id;
     if let Some(sent) = SENT_FINISHES.peek(rows, &(id, *finish))? {
@@ -180,12 +180,9 @@ fn own_exchange(
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn own_purchase(rows: &View, id: &[u8; 32]) -> Result<Option<(u64, PurchaseRow)>, StoreError> {
-    let is_it = |(_, row): &(u64, PurchaseRow)| {
-        row.purchase
-            .order()
-            .is_some_and(|order| order.purchase().0 == *id)
-    };
+pub(crate) fn own_purchase(rows: &View, id: &PurchaseId) -> Result<Option<(u64, PurchaseRow)>, StoreError> {
+    let is_it =
+        |(_, row): &(u64, PurchaseRow)| row.purchase.order().is_some_and(|order| order.purchase() == *id);
     Ok(all(rows, &PURCHASES)?.into_iter().find(is_it))
 }
 

@@ -138,6 +138,7 @@ mod tests {
 
     use super::*;
     use crate::{observer::NoObserver, peer_client::RetryPolicy, wallet::Env};
+    use farthing_coin::{EncodedPoint, EncodedScalar};
     use farthing_node::quic::QuicNetwork;
     use farthing_store::{
         Store, StoreOptions,
@@ -169,9 +170,9 @@ mod tests {
             suite: farthing_coin::SUITE,
             key_id: KeyId([7; 32]),
             public: PublicKey(key),
-            r: key,
-            z: key,
-            y: key,
+            r: EncodedPoint(key),
+            z: EncodedScalar(key),
+            y: EncodedScalar(key),
         };
         CoinRow {
             coin,

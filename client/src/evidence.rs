@@ -8,6 +8,7 @@ use crate::{
 };
 use farthing_node::card::RoleName;
 use farthing_protocol::{
+    documents::PurchaseId,
     evidence::{Papers, ShownUse},
     goods::PurchaseSecret,
     purchase::{Order, Proof, Purchase},
@@ -74,7 +75,7 @@ impl Wallet {
             paper.uses.extend(uses);
             // The purchase that the bank says it was used for, if that was aborted.
             if let Some(used) = claimed
-                && let Some((_, row)) = own_purchase(&view, &used.digest)?
+                && let Some((_, row)) = own_purchase(&view, &PurchaseId(used.digest.0))?
             {
                 papers.extend(papers_of(self, &row));
             }

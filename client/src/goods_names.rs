@@ -2,6 +2,7 @@
 
 use crate::error::WalletError;
 use farthing_coin::Seed;
+use farthing_protocol::ids::EncryptedDigest;
 use std::{io, path::Path};
 
 /// What the name of encrypted goods ends with.
@@ -11,8 +12,8 @@ pub(crate) const SEALED: &str = "sealed";
 pub(crate) const PART: &str = "part";
 
 /// The name of a file of encrypted goods: always the same for this wallet, and random for everybody else.
-pub(crate) fn goods_name(seed: &Seed, encrypted_digest: &[u8; 32]) -> String {
-    hex::encode(seed.goods_name(encrypted_digest))
+pub(crate) fn goods_name(seed: &Seed, encrypted_digest: &EncryptedDigest) -> String {
+    hex::encode(seed.goods_name(&encrypted_digest.0))
 }
 
 /// Renames the encrypted goods in a wallet's directory that an earlier version named by their digest, which is public and
@@ -38,7 +39,7 @@ pub(crate) fn rename_goods(goods: &Path, seed: &Seed) -> Result<(), WalletError>
         ) else {
             continue;
         };
-        let renamed = goods.join(format!("{}.{ending}", goods_name(seed, &digest)));
+        let renamed = goods.join(format!("{}.{ending}", goods_name(seed, &EncryptedDigest(digest))));
         std::fs::rename(&path, renamed).map_err(WalletError::io(&path))?;
     }
     Ok(())

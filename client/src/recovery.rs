@@ -4,6 +4,7 @@ use crate::{
     coins::{coin_reads, coin_row},
     rows::{CoinStatus, PURCHASES, PurchaseRow},
 };
+use farthing_coin::StatementDigest;
 use farthing_protocol::purchase::Purchase;
 use farthing_store::{FirstStage, RowKey, StoreError, Transaction};
 
@@ -63,7 +64,7 @@ pub(crate) fn end_recovered(tx: &mut Transaction<'_>, number: u64) -> Result<boo
             CoinStatus::InPurchase(other) if other == number => return Ok(false),
             CoinStatus::InExchange(_) => return Ok(false),
             CoinStatus::Exchanged(_) => is_used = true,
-            CoinStatus::UsedElsewhere(used) => is_used |= used.digest != purchase,
+            CoinStatus::UsedElsewhere(used) => is_used |= used.digest != StatementDigest(purchase),
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 //! What a wallet keeps in its store.
 
-use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
+use farthing_coin::{Coin, KeyId, KeyList, PublicKey, RequestId, Signed, StatementDigest};
 use farthing_node::{
     card::Card,
     key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables},
@@ -9,6 +9,7 @@ use farthing_protocol::{
     denial::Denial,
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
+    ids::CoinsDigest,
     purchase::Purchase,
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
@@ -55,13 +56,13 @@ pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "excha
 
 /// The exchanges that were refused, by bank and set of inputs ([`input_set`]): the number that the same inputs are
 /// planned under again. A wallet of before has no rows for what was refused then.
-pub const REFUSED_EXCHANGES: Table<(PublicKey, [u8; 32]), u64> = Table::new(20, "refused exchanges");
+pub const REFUSED_EXCHANGES: Table<(PublicKey, CoinsDigest), u64> = Table::new(20, "refused exchanges");
 
 /// Names a set of coins, whatever their order.
-pub fn input_set(coins: &[Coin]) -> [u8; 32] {
+pub fn input_set(coins: &[Coin]) -> CoinsDigest {
     let mut coins = coins.to_vec();
     coins.sort_by_key(|coin| (coin.key_id, coin.public));
-    coins_digest(&coins).0
+    coins_digest(&coins)
 }
 
 /// Purchases, by number.
@@ -69,7 +70,7 @@ pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 
 /// Every first message of a bank that was ever met, by its digest, with the request, slot and key it was met
 /// under.
-pub const FIRST_MESSAGES: Table<[u8; 32], ([u8; 32], u32, KeyId)> = Table::new(6, "first messages");
+pub const FIRST_MESSAGES: Table<[u8; 32], (RequestId, u32, KeyId)> = Table::new(6, "first messages");
 
 /// Which key names the wallet's account at a bank. None: the bank's own.
 pub const ACCOUNT_KEYS: Table<PublicKey, AccountKey> = Table::new(22, "account keys");
@@ -96,7 +97,7 @@ pub const DENIALS: Table<(KeyId, PublicKey), Signed<Denial>> = Table::new(30, "d
 
 /// Every finish of a withdrawal or an exchange that may have been sent, by request id and by digest: the bank may have
 /// carried it out, whatever it has said since.
-pub const SENT_FINISHES: Table<([u8; 32], [u8; 32]), SentFinish> = Table::new(31, "sent finishes");
+pub const SENT_FINISHES: Table<(RequestId, StatementDigest), SentFinish> = Table::new(31, "sent finishes");
 
 /// Encrypted goods that are no file of their own, by their purchase's number.
 pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");

@@ -21,8 +21,8 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimeMultiscalarMul;
 use farthing_coin::{
-    Batch, Commitment, Denomination, DenominationSecret, KeyId, Nonces, SecretKey, Seed, Transcript,
-    TranscriptExt, blind, recover,
+    Batch, BootId, ClientRandomness, Commitment, Denomination, DenominationSecret, EncodedPoint, KeyId,
+    Nonces, RequestId, SecretKey, Seed, Transcript, TranscriptExt, blind, recover,
 };
 use support::{Spend, TestRng, denomination, spend, verify_singly};
 
@@ -82,12 +82,14 @@ fn measure_operations(rng: &mut TestRng, secret: &DenominationSecret, denominati
     println!("single operations, microseconds");
     let key = SecretKey::generate(rng);
     let seed = Seed::generate(rng);
-    let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&[3; 32], 0, key_id, first);
+    let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&RequestId([3; 32]), 0, key_id, first);
     let m = key.public();
 
-    let first = operation(|| Nonces::generate(rng, &[1; 32], b"session", &[2; 32]).1);
+    let first =
+        operation(|| Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32])).1);
     println!("  bank, first message  {first:>7.1}");
-    let (nonces, commitment) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+    let (nonces, commitment) =
+        Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
     let id = denomination.id();
     let blinding =
         operation(|| blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good"));
@@ -95,7 +97,7 @@ fn measure_operations(rng: &mut TestRng, secret: &DenominationSecret, denominati
     let challenge = blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good");
     // Answering consumes the nonces, so what is measured includes drawing them.
     let issuing = operation(|| {
-        let (nonces, _) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+        let (nonces, _) = Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
         nonces.respond(secret, &challenge).expect("good")
     });
     println!("  bank, both messages  {issuing:>7.1}");
@@ -209,18 +211,22 @@ impl<'a> Floor<'a> {
     fn run(&self) {
         let mut points = Vec::with_capacity(self.scalars.len());
         for spend in self.spends {
-            for bytes in [spend.coin.r, spend.authorization.commitment, spend.coin.public.0] {
-                points.push(CompressedRistretto(bytes).decompress().expect("a point"));
+            for bytes in [
+                spend.coin.r,
+                spend.authorization.commitment,
+                EncodedPoint(spend.coin.public.0),
+            ] {
+                points.push(CompressedRistretto(bytes.0).decompress().expect("a point"));
             }
             let mut coin = self.head.clone();
             coin.bytes(b"m", &spend.coin.public.0);
-            coin.bytes(b"R", &spend.coin.r);
+            coin.bytes(b"R", &spend.coin.r.0);
             black_box(coin.scalar(b"c"));
             let mut signature = self.head.clone();
             signature.bytes(b"P", &spend.coin.public.0);
             signature.bytes(b"key id", &spend.coin.key_id.0);
-            signature.bytes(b"S", &spend.authorization.commitment);
-            signature.bytes(b"digest", &spend.statement.digest);
+            signature.bytes(b"S", &spend.authorization.commitment.0);
+            signature.bytes(b"digest", &spend.statement.digest.0);
             black_box(signature.scalar(b"e"));
         }
         black_box(RistrettoPoint::vartime_multiscalar_mul(&self.scalars, &points));

@@ -8,7 +8,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::coin::{Coin, CoinError, CoinKey};
 use crate::denomination::{Denomination, KeyId};
-use crate::encoding::{self, Malformed, fifth_power, from_malformed};
+use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, fifth_power, from_malformed};
 use crate::generators::commit_vartime;
 use crate::issue::{Challenge, Commitment, Response};
 use crate::sign::PublicKey;
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Blinders {
 
 /// What the wallet computes from one first message: the coin's R' and the challenge that she sends.
 struct Blinded {
-    r_prime: [u8; 32],
+    r_prime: EncodedPoint,
     c: Scalar,
 }
 
@@ -108,7 +108,7 @@ impl Blinded {
                 [&*alpha5, &*alpha5_beta, &blinders.alpha],
                 [first.a, key.point, first.b],
             );
-        let r_prime = r_prime.compress().to_bytes();
+        let r_prime = EncodedPoint::of(&r_prime);
         // c = c' alpha^-5 + beta.
         let c_prime = Zeroizing::new(key.challenge(m, &r_prime));
         let inverse = Zeroizing::new(alpha5.invert());
@@ -132,8 +132,8 @@ impl Blinded {
             key_id: key.id,
             public: *m,
             r: self.r_prime,
-            z: z_prime.to_bytes(),
-            y: y_prime.to_bytes(),
+            z: EncodedScalar::of(&z_prime),
+            y: EncodedScalar::of(&y_prime),
         };
         coin.verify_in_constant_time(key)?;
         Ok(coin)
@@ -212,8 +212,8 @@ struct FirstMove {
 impl FirstMove {
     fn open(commitment: &Commitment) -> Result<Self, Malformed> {
         Ok(Self {
-            a: encoding::point(&commitment.a, "A")?,
-            b: encoding::point(&commitment.b, "B")?,
+            a: commitment.a.decode("A")?,
+            b: commitment.b.decode("B")?,
         })
     }
 
@@ -234,8 +234,8 @@ impl FirstMove {
 
     fn encode(&self) -> Commitment {
         Commitment {
-            a: self.a.compress().to_bytes(),
-            b: self.b.compress().to_bytes(),
+            a: EncodedPoint::of(&self.a),
+            b: EncodedPoint::of(&self.b),
         }
     }
 }
@@ -249,9 +249,9 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn new(response: &Response) -> Result<Self, BlindError> {
-        let z = encoding::scalar(&response.z, "z")?;
-        let b = encoding::scalar(&response.b, "b")?;
-        let y = encoding::scalar(&response.y, "y")?;
+        let z = response.z.decode("z")?;
+        let b = response.b.decode("b")?;
+        let y = response.y.decode("y")?;
         if y == Scalar::ZERO {
             return Err(BlindError::ZeroY);
         }

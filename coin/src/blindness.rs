@@ -27,8 +27,8 @@ pub fn joining_blinders(
     coin.verify(denomination).ok()?;
     let opened = Opened::new(response).ok()?;
     let c = scalar(&challenge.0, "challenge").ok()?;
-    let z_prime = scalar(&coin.z, "z").ok()?;
-    let y_prime = scalar(&coin.y, "y").ok()?;
+    let z_prime = coin.z.decode("z").ok()?;
+    let y_prime = coin.y.decode("y").ok()?;
     let c_prime = CoinKey::open(denomination).ok()?.challenge(&coin.public, &coin.r);
 
     let alpha = y_prime * opened.y.invert();

@@ -6,7 +6,7 @@ use curve25519_dalek::traits::IsIdentity;
 use serde::{Deserialize, Serialize};
 
 use crate::denomination::{Denomination, KeyId};
-use crate::encoding::{self, Malformed, fifth_power, from_malformed};
+use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, fifth_power, from_malformed};
 use crate::generators::{commit, commit_and_add_vartime};
 use crate::sign::PublicKey;
 use crate::suite::SUITE;
@@ -25,14 +25,11 @@ pub struct Coin {
     /// m = P = k G, the coin's own key and the message that was signed blindly.
     pub public: PublicKey,
     /// R', an encoded point.
-    #[serde(with = "crate::hex_bytes")]
-    pub r: [u8; 32],
+    pub r: EncodedPoint,
     /// z', an encoded scalar.
-    #[serde(with = "crate::hex_bytes")]
-    pub z: [u8; 32],
+    pub z: EncodedScalar,
     /// y', an encoded scalar other than zero.
-    #[serde(with = "crate::hex_bytes")]
-    pub y: [u8; 32],
+    pub y: EncodedScalar,
 }
 
 /// Why a coin was refused.
@@ -120,10 +117,10 @@ impl CoinKey {
     }
 
     /// c' = hash(suite, key id, X, m, R').
-    pub(crate) fn challenge(&self, m: &PublicKey, r: &[u8; 32]) -> Scalar {
+    pub(crate) fn challenge(&self, m: &PublicKey, r: &EncodedPoint) -> Scalar {
         let mut transcript = self.head.clone();
         transcript.bytes(b"m", &m.0);
-        transcript.bytes(b"R", r);
+        transcript.bytes(b"R", &r.0);
         transcript.scalar(b"c")
     }
 }
@@ -150,9 +147,9 @@ impl CoinEquation {
             return Err(CoinError::WrongKey);
         }
         public?;
-        let r = encoding::point(&coin.r, "r")?;
-        let z = encoding::scalar(&coin.z, "z")?;
-        let y = encoding::scalar(&coin.y, "y")?;
+        let r = coin.r.decode("r")?;
+        let z = coin.z.decode("z")?;
+        let y = coin.y.decode("y")?;
         if y == Scalar::ZERO {
             return Err(CoinError::ZeroY);
         }

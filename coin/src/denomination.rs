@@ -7,6 +7,7 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::encoding::{Malformed, point};
 use crate::hex_bytes::bytes32;
+use crate::secret::secret32;
 use crate::sign::PublicKey;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
@@ -14,6 +15,11 @@ bytes32! {
     /// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
     /// and until when.
     KeyId
+}
+
+secret32! {
+    /// What a bank derives its denominations' secrets from, one for each currency.
+    MasterSecret
 }
 
 /// A public key of the bank with everything that it stands for.
@@ -73,12 +79,12 @@ pub struct DenominationSecret {
 }
 
 impl DenominationSecret {
-    /// Derives x for one value and epoch from a bank's master secret of 32 uniform bytes.
+    /// Derives x for one value and epoch from a bank's master secret.
     ///
     /// A bank has one master secret for each currency, so that no two currencies share a key.
-    pub fn derive(master: &[u8; 32], value: u64, epoch: u32) -> Self {
+    pub fn derive(master: &MasterSecret, value: u64, epoch: u32) -> Self {
         let mut transcript = start_secret(label::DENOMINATION_SECRET);
-        transcript.bytes(b"master", master);
+        transcript.bytes(b"master", master.as_bytes());
         transcript.u64(b"value", value);
         transcript.u32(b"epoch", epoch);
         let x = transcript.nonzero_scalar(b"x");

@@ -16,22 +16,19 @@ use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::Vartim
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::encoding;
-use crate::sign::{PublicKey, SecretKey, SignatureError, shared_digest};
+use crate::encoding::{EncodedPoint, EncodedScalar};
+use crate::sign::{PublicKey, SecretKey, SharedSecret, SignatureError};
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 /// D = x E, and the proof that x is the secret key of a known P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedPoint {
     /// D, an encoded point other than the identity.
-    #[serde(with = "crate::hex_bytes")]
-    pub point: [u8; 32],
+    pub point: EncodedPoint,
     /// e, an encoded scalar.
-    #[serde(with = "crate::hex_bytes")]
-    pub challenge: [u8; 32],
+    pub challenge: EncodedScalar,
     /// s, an encoded scalar.
-    #[serde(with = "crate::hex_bytes")]
-    pub response: [u8; 32],
+    pub response: EncodedScalar,
 }
 
 impl SecretKey {
@@ -43,11 +40,11 @@ impl SecretKey {
     pub fn show_shared_point(
         &self,
         other: &PublicKey,
-        context: &[u8; 32],
+        context: &[u8],
     ) -> Result<SharedPoint, SignatureError> {
         let base = other.point()?;
         let shared = self.scalar() * base;
-        let point = shared.compress().to_bytes();
+        let point = EncodedPoint::of(&shared);
         let mut transcript = start_secret(label::SHARED_POINT_NONCE);
         transcript.bytes(b"secret", self.scalar().as_bytes());
         transcript.bytes(b"context", context);
@@ -58,8 +55,8 @@ impl SecretKey {
         let e = challenge(context, &self.public(), other, &point, &a, &b);
         Ok(SharedPoint {
             point,
-            challenge: e.to_bytes(),
-            response: (*k + e * self.scalar()).to_bytes(),
+            challenge: EncodedScalar::of(&e),
+            response: EncodedScalar::of(&(*k + e * self.scalar())),
         })
     }
 }
@@ -74,26 +71,26 @@ impl SharedPoint {
         &self,
         key: &PublicKey,
         other: &PublicKey,
-        context: &[u8; 32],
-    ) -> Result<Zeroizing<[u8; 32]>, SignatureError> {
+        context: &[u8],
+    ) -> Result<SharedSecret, SignatureError> {
         let (public, base) = (key.point()?, other.point()?);
-        let shared = encoding::point(&self.point, "shared point")?;
-        let e = encoding::scalar(&self.challenge, "challenge")?;
-        let s = encoding::scalar(&self.response, "response")?;
+        let shared = self.point.decode("shared point")?;
+        let e = self.challenge.decode("challenge")?;
+        let s = self.response.decode("response")?;
         let a = RistrettoPoint::vartime_double_scalar_mul_basepoint(&-e, &public, &s);
         let b = RistrettoPoint::vartime_multiscalar_mul([s, -e], [base, shared]);
         if challenge(context, key, other, &self.point, &a, &b) != e {
             return Err(SignatureError::Forged);
         }
-        Ok(shared_digest(&self.point))
+        Ok(SharedSecret::of(&self.point))
     }
 }
 
 fn challenge(
-    context: &[u8; 32],
+    context: &[u8],
     key: &PublicKey,
     other: &PublicKey,
-    point: &[u8; 32],
+    point: &EncodedPoint,
     a: &RistrettoPoint,
     b: &RistrettoPoint,
 ) -> Scalar {
@@ -101,7 +98,7 @@ fn challenge(
     transcript.bytes(b"context", context);
     transcript.bytes(b"P", &key.0);
     transcript.bytes(b"E", &other.0);
-    transcript.bytes(b"D", point);
+    transcript.bytes(b"D", &point.0);
     transcript.bytes(b"A", a.compress().as_bytes());
     transcript.bytes(b"B", b.compress().as_bytes());
     transcript.scalar(b"e")

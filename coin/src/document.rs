@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+use crate::denomination::KeyId;
+use crate::sign::{PublicKey, SecretKey, Signature, SignatureError, Statement, StatementDigest};
 use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// Something that is signed.
@@ -17,18 +18,18 @@ pub trait Document {
     fn describe(&self, transcript: &mut Transcript);
 
     /// The digest of label and fields.
-    fn digest(&self) -> [u8; 32] {
+    fn digest(&self) -> StatementDigest {
         let mut transcript = Transcript::start(label::DOCUMENT);
         transcript.bytes(b"kind", Self::LABEL.as_bytes());
         self.describe(&mut transcript);
-        transcript.digest32(b"digest")
+        StatementDigest(transcript.digest32(b"digest"))
     }
 
     /// The statement that `signer` makes by signing this document.
     fn statement(&self, signer: &PublicKey) -> Statement {
         Statement {
             context: Self::LABEL,
-            key_id: signer.0,
+            key_id: KeyId(signer.0),
             digest: self.digest(),
         }
     }

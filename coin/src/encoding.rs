@@ -1,7 +1,41 @@
-//! Canonical decoding of points and scalars.
+//! Encodings of points and scalars, and their canonical decoding.
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
+
+use crate::hex_bytes::bytes32;
+
+bytes32! {
+    /// The encoding of a point (RFC 9496). Any 32 bytes are accepted here; whoever uses the point checks them.
+    EncodedPoint
+}
+
+bytes32! {
+    /// The encoding of a scalar, little-endian. Any 32 bytes are accepted here; whoever uses the scalar checks them.
+    EncodedScalar
+}
+
+impl EncodedPoint {
+    pub(crate) fn of(point: &RistrettoPoint) -> Self {
+        Self(point.compress().to_bytes())
+    }
+
+    /// The point, as [`point`] decodes it.
+    pub(crate) fn decode(&self, field: &'static str) -> Result<RistrettoPoint, Malformed> {
+        point(&self.0, field)
+    }
+}
+
+impl EncodedScalar {
+    pub(crate) fn of(scalar: &Scalar) -> Self {
+        Self(scalar.to_bytes())
+    }
+
+    /// The scalar, as [`scalar`] decodes it.
+    pub(crate) fn decode(&self, field: &'static str) -> Result<Scalar, Malformed> {
+        scalar(&self.0, field)
+    }
+}
 
 /// What is wrong with an encoding, and in which field. Each public error has a variant for each of these.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@ use curve25519_dalek::ristretto::{RistrettoBasepointTable, RistrettoPoint, Varti
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimePrecomputedMultiscalarMul;
 
+use crate::encoding::EncodedPoint;
 use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// The ristretto255 base point.
@@ -47,11 +48,11 @@ pub(crate) fn commit_and_add_vartime(
 }
 
 /// The encoding of G, the base point of RFC 9496.
-pub fn generator_g() -> [u8; 32] {
-    G.compress().to_bytes()
+pub fn generator_g() -> EncodedPoint {
+    EncodedPoint::of(&G)
 }
 
 /// The encoding of H, which is pinned by a test vector.
-pub fn generator_h() -> [u8; 32] {
-    H.compress().to_bytes()
+pub fn generator_h() -> EncodedPoint {
+    EncodedPoint::of(&H)
 }

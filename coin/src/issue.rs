@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::denomination::DenominationSecret;
-use crate::encoding::{self, fifth_power, from_malformed};
+use crate::encoding::{self, EncodedPoint, EncodedScalar, fifth_power, from_malformed};
 use crate::generators::commit;
 use crate::hex_bytes::bytes32;
 use crate::transcript::{TranscriptExt, label, start_secret};
@@ -27,11 +27,9 @@ pub struct Nonces {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Commitment {
     /// A = a G, an encoded point.
-    #[serde(with = "crate::hex_bytes")]
-    pub a: [u8; 32],
+    pub a: EncodedPoint,
     /// B = b G + y H, an encoded point.
-    #[serde(with = "crate::hex_bytes")]
-    pub b: [u8; 32],
+    pub b: EncodedPoint,
 }
 
 bytes32! {
@@ -39,18 +37,25 @@ bytes32! {
     Challenge
 }
 
+bytes32! {
+    /// What a wallet adds to the bank's randomness for one request, so that a cloned bank does not repeat nonces.
+    ClientRandomness
+}
+
+bytes32! {
+    /// Random, new at each start of the bank: a bank that was copied does not repeat nonces.
+    BootId
+}
+
 /// The bank's second message, three encoded scalars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Response {
     /// z = a + (c + y^5) x.
-    #[serde(with = "crate::hex_bytes")]
-    pub z: [u8; 32],
+    pub z: EncodedScalar,
     /// b, which opens B.
-    #[serde(with = "crate::hex_bytes")]
-    pub b: [u8; 32],
+    pub b: EncodedScalar,
     /// y, which opens B; never zero.
-    #[serde(with = "crate::hex_bytes")]
-    pub y: [u8; 32],
+    pub y: EncodedScalar,
 }
 
 /// Why the bank refused a challenge.
@@ -89,17 +94,17 @@ impl Nonces {
     /// the state of its generator does not repeat nonces.
     pub fn generate(
         rng: &mut impl CryptoRng,
-        boot_id: &[u8; 32],
+        boot_id: &BootId,
         session_id: &[u8],
-        client_randomness: &[u8; 32],
+        client_randomness: &ClientRandomness,
     ) -> (Self, Commitment) {
         let mut fresh = Zeroizing::new([0; 64]);
         rng.fill_bytes(fresh.as_mut());
         let mut transcript = start_secret(label::ISSUING_NONCES);
         transcript.bytes(b"fresh", fresh.as_ref());
-        transcript.bytes(b"boot id", boot_id);
+        transcript.bytes(b"boot id", &boot_id.0);
         transcript.bytes(b"session id", session_id);
-        transcript.bytes(b"client randomness", client_randomness);
+        transcript.bytes(b"client randomness", &client_randomness.0);
         let nonces = Self {
             a: transcript.nonzero_scalar(b"a"),
             b: transcript.scalar(b"b"),
@@ -111,8 +116,8 @@ impl Nonces {
 
     fn commitment(&self) -> Commitment {
         Commitment {
-            a: RistrettoPoint::mul_base(&self.a).compress().to_bytes(),
-            b: commit(&self.b, &self.y).compress().to_bytes(),
+            a: EncodedPoint::of(&RistrettoPoint::mul_base(&self.a)),
+            b: EncodedPoint::of(&commit(&self.b, &self.y)),
         }
     }
 
@@ -126,9 +131,9 @@ impl Nonces {
         let f = Zeroizing::new(c + fifth_power(&self.y));
         let z = self.a + *f * secret.x();
         Ok(Response {
-            z: z.to_bytes(),
-            b: self.b.to_bytes(),
-            y: self.y.to_bytes(),
+            z: EncodedScalar::of(&z),
+            b: EncodedScalar::of(&self.b),
+            y: EncodedScalar::of(&self.y),
         })
     }
 }

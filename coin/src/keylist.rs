@@ -11,8 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::bounded;
 use crate::denomination::{Denomination, KeyId};
 use crate::document::{Document, Signed};
+use crate::hex_bytes::bytes32;
 use crate::sign::{PublicKey, SignatureError};
 use crate::transcript::{Transcript, TranscriptExt, label};
+
+bytes32! {
+    /// The digest of a list of keys up to one of its epochs.
+    KeyListDigest
+}
 
 /// The longest name of a currency.
 pub const MAX_CURRENCY_BYTES: usize = 12;
@@ -269,7 +275,7 @@ impl KeyList {
     }
 
     /// The digest of what does not change when epochs are appended: the chain's first link.
-    fn root(&self) -> [u8; 32] {
+    fn root(&self) -> KeyListDigest {
         let mut transcript = Transcript::start(label::KEY_LIST);
         transcript.bytes(b"bank", &self.bank.0);
         transcript.bytes(b"currency", self.currency.as_bytes());
@@ -280,22 +286,22 @@ impl KeyList {
         for value in &self.values {
             transcript.u64(b"value", *value);
         }
-        transcript.digest32(b"link")
+        KeyListDigest(transcript.digest32(b"link"))
     }
 
     /// The digest of the list up to each of its epochs, in order: each link covers the one before.
-    pub fn chain(&self) -> Vec<[u8; 32]> {
+    pub fn chain(&self) -> Vec<KeyListDigest> {
         let mut link = self.root();
         let mut chain = Vec::with_capacity(self.epochs.len());
         for epoch_keys in &self.epochs {
             let mut transcript = Transcript::start(label::KEY_LIST_EPOCH);
-            transcript.bytes(b"previous", &link);
+            transcript.bytes(b"previous", &link.0);
             transcript.u32(b"epoch", epoch_keys.epoch);
             transcript.count(b"keys", epoch_keys.keys.len());
             for key in &epoch_keys.keys {
                 transcript.bytes(b"X", &key.0);
             }
-            link = transcript.digest32(b"link");
+            link = KeyListDigest(transcript.digest32(b"link"));
             chain.push(link);
         }
         chain
@@ -308,7 +314,7 @@ impl Document for KeyList {
     /// The chain's last link covers every field.
     fn describe(&self, transcript: &mut Transcript) {
         let last = self.chain().last().copied().unwrap_or_else(|| self.root());
-        transcript.bytes(b"chain", &last);
+        transcript.bytes(b"chain", &last.0);
     }
 }
 
@@ -316,7 +322,7 @@ impl Document for KeyList {
 #[derive(Clone, Debug)]
 pub struct KeyBook {
     signed: Signed<KeyList>,
-    chain: Vec<[u8; 32]>,
+    chain: Vec<KeyListDigest>,
     by_id: BTreeMap<KeyId, Denomination>,
     by_date: BTreeMap<(u32, u64), KeyId>,
 }
@@ -401,18 +407,18 @@ impl KeyBook {
     }
 
     /// The digest of the whole list, which merchants put into their offers.
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> KeyListDigest {
         // A checked list has an epoch, so its chain has a link.
-        self.chain.last().copied().unwrap_or_default()
+        self.chain.last().copied().unwrap_or_else(|| self.list().root())
     }
 
     /// Whether `digest` is of this list or of one that this list continues.
-    pub fn knows_digest(&self, digest: &[u8; 32]) -> bool {
+    pub fn knows_digest(&self, digest: &KeyListDigest) -> bool {
         self.chain.contains(digest)
     }
 
     /// The last epoch that the list with this digest has, if this list is it or continues it.
-    pub fn last_epoch_of(&self, digest: &[u8; 32]) -> Option<u32> {
+    pub fn last_epoch_of(&self, digest: &KeyListDigest) -> Option<u32> {
         let position = self.chain.iter().position(|link| link == digest)?;
         self.list().epochs.get(position).map(|keys| keys.epoch)
     }

@@ -25,6 +25,7 @@
 //! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
 //! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
 //! | [`hex_bytes`] | bytes as hex where people read them |
+//! | [`secret`] | secrets of 32 bytes |
 //! | [`bounded`] | bounds of lists and texts in decoders |
 
 mod batch;
@@ -40,6 +41,7 @@ mod generators;
 pub mod hex_bytes;
 mod issue;
 mod keylist;
+pub mod secret;
 mod seed;
 mod sign;
 mod suite;
@@ -49,17 +51,18 @@ pub use batch::{Batch, Culprit, CulpritKind};
 pub use blind::{BlindError, Blinders, answered_commitment, blind, recover};
 pub use blindness::joining_blinders;
 pub use coin::{Coin, CoinError};
-pub use denomination::{Denomination, DenominationSecret, KeyId};
+pub use denomination::{Denomination, DenominationSecret, KeyId, MasterSecret};
 pub use dleq::SharedPoint;
 pub use document::{Document, Signed};
+pub use encoding::{EncodedPoint, EncodedScalar};
 pub use generators::{generator_g, generator_h};
 pub use hex_bytes::ParseHexError;
-pub use issue::{Challenge, Commitment, IssueError, Nonces, Response};
+pub use issue::{BootId, Challenge, ClientRandomness, Commitment, IssueError, Nonces, Response};
 pub use keylist::{
-    Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
-    is_currency,
+    Calendar, EpochKeys, KeyBook, KeyList, KeyListDigest, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS,
+    MAX_VALUES, is_currency,
 };
-pub use seed::{PhraseError, Seed};
-pub use sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+pub use seed::{NoteId, NoteKey, PhraseError, RequestId, Seed};
+pub use sign::{PublicKey, SecretKey, SharedSecret, Signature, SignatureError, Statement, StatementDigest};
 pub use suite::SUITE;
 pub use transcript::{Transcript, TranscriptExt};

@@ -10,12 +10,29 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::blind::Blinders;
 use crate::denomination::KeyId;
-use crate::issue::Commitment;
+use crate::hex_bytes::bytes32;
+use crate::issue::{ClientRandomness, Commitment};
+use crate::secret::secret32;
 use crate::sign::{PublicKey, SecretKey};
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 /// How many words a phrase has: 256 bits of seed and 8 of checksum, at 11 bits a word.
 const PHRASE_WORDS: usize = 24;
+
+bytes32! {
+    /// Names one withdrawal or exchange of a wallet: a repeated request has the same id and gets the same reply.
+    RequestId
+}
+
+bytes32! {
+    /// The id under which the bank keeps one note of a wallet.
+    NoteId
+}
+
+secret32! {
+    /// Encrypts one note of a wallet, and nothing else.
+    NoteKey
+}
 
 /// 32 uniform bytes from which a wallet's secrets are derived. It is wiped when it is dropped.
 #[derive(ZeroizeOnDrop)]
@@ -115,9 +132,9 @@ impl Seed {
         transcript
     }
 
-    fn slotted(&self, label: &'static [u8], request_id: &[u8; 32], slot: u32) -> Zeroizing<Transcript> {
+    fn slotted(&self, label: &'static [u8], request_id: &RequestId, slot: u32) -> Zeroizing<Transcript> {
         let mut transcript = self.start(label);
-        transcript.bytes(b"request id", request_id);
+        transcript.bytes(b"request id", &request_id.0);
         transcript.u32(b"slot", slot);
         transcript
     }
@@ -142,17 +159,17 @@ impl Seed {
     }
 
     /// The id of the withdrawal number `counter`.
-    pub fn withdraw_id(&self, counter: u64) -> [u8; 32] {
-        self.numbered(label::WALLET_WITHDRAW, counter).digest32(b"id")
+    pub fn withdraw_id(&self, counter: u64) -> RequestId {
+        RequestId(self.numbered(label::WALLET_WITHDRAW, counter).digest32(b"id"))
     }
 
     /// The id of the exchange number `counter`.
-    pub fn exchange_id(&self, counter: u64) -> [u8; 32] {
-        self.numbered(label::WALLET_EXCHANGE, counter).digest32(b"id")
+    pub fn exchange_id(&self, counter: u64) -> RequestId {
+        RequestId(self.numbered(label::WALLET_EXCHANGE, counter).digest32(b"id"))
     }
 
     /// The key k of the coin that a request asks for in `slot`.
-    pub fn coin_key(&self, request_id: &[u8; 32], slot: u32) -> SecretKey {
+    pub fn coin_key(&self, request_id: &RequestId, slot: u32) -> SecretKey {
         SecretKey::from_nonzero(
             self.slotted(label::WALLET_COIN, request_id, slot)
                 .nonzero_scalar(b"key"),
@@ -166,15 +183,15 @@ impl Seed {
     /// tell which session made which coin.
     pub fn blinders(
         &self,
-        request_id: &[u8; 32],
+        request_id: &RequestId,
         slot: u32,
         key_id: &KeyId,
         commitment: &Commitment,
     ) -> Blinders {
         let mut transcript = self.slotted(label::WALLET_BLINDERS, request_id, slot);
         transcript.bytes(b"key id", &key_id.0);
-        transcript.bytes(b"A", &commitment.a);
-        transcript.bytes(b"B", &commitment.b);
+        transcript.bytes(b"A", &commitment.a.0);
+        transcript.bytes(b"B", &commitment.b.0);
         Blinders::take(&mut *transcript)
     }
 
@@ -187,18 +204,18 @@ impl Seed {
     }
 
     /// The id under which the bank keeps the note number `counter`.
-    pub fn note_id(&self, counter: u64) -> [u8; 32] {
-        self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id")
+    pub fn note_id(&self, counter: u64) -> NoteId {
+        NoteId(self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id"))
     }
 
     /// The key that encrypts the note number `counter`, and nothing else.
-    pub fn note_key(&self, counter: u64) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
+    pub fn note_key(&self, counter: u64) -> NoteKey {
+        NoteKey::from_bytes(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
     }
 
     /// What the wallet names its file of encrypted goods by, which have this digest. The digest is public, and says what
     /// was bought; the name says nothing without the seed.
-    pub fn goods_name(&self, encrypted_digest: &[u8; 32]) -> [u8; 16] {
+    pub fn goods_name(&self, encrypted_digest: &[u8]) -> [u8; 16] {
         let mut transcript = self.start(label::WALLET_GOODS_NAME);
         transcript.bytes(b"digest", encrypted_digest);
         let digest: [u8; 32] = transcript.digest32(b"name");
@@ -208,10 +225,10 @@ impl Seed {
     }
 
     /// What the wallet adds to the bank's randomness for a request. It tells the bank nothing else.
-    pub fn client_randomness(&self, request_id: &[u8; 32]) -> [u8; 32] {
+    pub fn client_randomness(&self, request_id: &RequestId) -> ClientRandomness {
         let mut transcript = self.start(label::WALLET_RANDOMNESS);
-        transcript.bytes(b"request id", request_id);
-        transcript.digest32(b"randomness")
+        transcript.bytes(b"request id", &request_id.0);
+        ClientRandomness(transcript.digest32(b"randomness"))
     }
 }
 

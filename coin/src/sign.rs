@@ -13,8 +13,10 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::encoding::{self, Malformed, from_malformed};
+use crate::denomination::KeyId;
+use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, from_malformed};
 use crate::hex_bytes::bytes32;
+use crate::secret::secret32;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 bytes32! {
@@ -33,26 +35,34 @@ pub struct SecretKey {
     public: PublicKey,
 }
 
+secret32! {
+    /// What two holders of keys can compute, and nobody else: the digest of their Diffie-Hellman point.
+    SharedSecret
+}
+
+bytes32! {
+    /// The digest of everything that a signature says.
+    StatementDigest
+}
+
 /// What a signature says: in which context, under which key of the bank or of the signer, which digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// What kind of statement it is. No two kinds share a context.
     pub context: &'static str,
-    /// For a coin's authorization the id of the coin's denomination; for a document the signer's public key.
-    pub key_id: [u8; 32],
+    /// For a coin's authorization the id of the coin's denomination; for a document the bytes of the signer's public key.
+    pub key_id: KeyId,
     /// The digest of everything that is said.
-    pub digest: [u8; 32],
+    pub digest: StatementDigest,
 }
 
 /// A signature: the commitment S and the response s. Both are checked for canonicity when it is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     /// S, an encoded point other than the identity.
-    #[serde(with = "crate::hex_bytes")]
-    pub commitment: [u8; 32],
+    pub commitment: EncodedPoint,
     /// s, an encoded scalar.
-    #[serde(with = "crate::hex_bytes")]
-    pub response: [u8; 32],
+    pub response: EncodedScalar,
 }
 
 /// Why a key or a signature was refused.
@@ -160,11 +170,11 @@ impl SecretKey {
     /// bytes (a repeated request gets the same reply), and no failure of a random generator gives the key away.
     pub fn sign(&self, statement: &Statement) -> Signature {
         let k = self.nonce(statement);
-        let commitment = RistrettoPoint::mul_base(&k).compress().to_bytes();
+        let commitment = EncodedPoint::of(&RistrettoPoint::mul_base(&k));
         let e = challenge(&self.public, statement, &commitment);
         Signature {
             commitment,
-            response: (*k + e * self.x).to_bytes(),
+            response: EncodedScalar::of(&(*k + e * self.x)),
         }
     }
 
@@ -173,8 +183,8 @@ impl SecretKey {
         transcript.bytes(b"secret", self.x.as_bytes());
         transcript.bytes(b"context", statement.context.as_bytes());
         transcript.bytes(b"P", &self.public.0);
-        transcript.bytes(b"key id", &statement.key_id);
-        transcript.bytes(b"digest", &statement.digest);
+        transcript.bytes(b"key id", &statement.key_id.0);
+        transcript.bytes(b"digest", &statement.digest.0);
         Zeroizing::new(transcript.nonzero_scalar(b"k"))
     }
 
@@ -184,11 +194,13 @@ impl SecretKey {
     ///
     /// # Errors
     /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`] for a bad `other`.
-    pub fn diffie_hellman(&self, other: &PublicKey) -> Result<Zeroizing<[u8; 32]>, SignatureError> {
+    pub fn diffie_hellman(&self, other: &PublicKey) -> Result<SharedSecret, SignatureError> {
         let mut shared = other.point()? * self.x;
-        let encoded = Zeroizing::new(shared.compress().to_bytes());
+        let mut encoded = EncodedPoint::of(&shared);
         shared.zeroize();
-        Ok(shared_digest(&encoded))
+        let secret = SharedSecret::of(&encoded);
+        encoded.0.zeroize();
+        Ok(secret)
     }
 
     /// The secret itself, for the proofs of this crate.
@@ -197,11 +209,13 @@ impl SecretKey {
     }
 }
 
-/// What a Diffie-Hellman point is used as: its digest.
-pub(crate) fn shared_digest(encoded: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-    let mut transcript = start_secret(label::DIFFIE_HELLMAN);
-    transcript.bytes(b"shared", encoded);
-    Zeroizing::new(transcript.digest32(b"secret"))
+impl SharedSecret {
+    /// The digest of a Diffie-Hellman point, which is never used itself.
+    pub(crate) fn of(point: &EncodedPoint) -> Self {
+        let mut transcript = start_secret(label::DIFFIE_HELLMAN);
+        transcript.bytes(b"shared", &point.0);
+        Self::from_bytes(transcript.digest32(b"secret"))
+    }
 }
 
 impl std::fmt::Debug for SecretKey {
@@ -216,13 +230,13 @@ impl std::fmt::Debug for SecretKey {
 static CHALLENGE_HEAD: LazyLock<Transcript> = LazyLock::new(|| Transcript::start(label::SIGNATURE));
 
 /// e = hash(context, P, key id, S, digest).
-fn challenge(public: &PublicKey, statement: &Statement, commitment: &[u8; 32]) -> Scalar {
+fn challenge(public: &PublicKey, statement: &Statement, commitment: &EncodedPoint) -> Scalar {
     let mut transcript = CHALLENGE_HEAD.clone();
     transcript.bytes(b"context", statement.context.as_bytes());
     transcript.bytes(b"P", &public.0);
-    transcript.bytes(b"key id", &statement.key_id);
-    transcript.bytes(b"S", commitment);
-    transcript.bytes(b"digest", &statement.digest);
+    transcript.bytes(b"key id", &statement.key_id.0);
+    transcript.bytes(b"S", &commitment.0);
+    transcript.bytes(b"digest", &statement.digest.0);
     transcript.scalar(b"e")
 }
 
@@ -244,8 +258,8 @@ impl SignatureEquation {
     ) -> Result<Self, SignatureError> {
         Ok(Self {
             public: point?,
-            commitment: encoding::point(&signature.commitment, "commitment")?,
-            s: encoding::scalar(&signature.response, "response")?,
+            commitment: signature.commitment.decode("commitment")?,
+            s: signature.response.decode("response")?,
             e: challenge(public, statement, &signature.commitment),
         })
     }

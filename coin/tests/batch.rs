@@ -8,7 +8,9 @@
 
 mod support;
 
-use farthing_coin::{Batch, Coin, CoinError, Culprit, CulpritKind, Denomination, SignatureError};
+use farthing_coin::{
+    Batch, Coin, CoinError, Culprit, CulpritKind, Denomination, EncodedPoint, EncodedScalar, SignatureError,
+};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use support::{Spend, TestRng, denomination, spend};
@@ -110,10 +112,10 @@ fn errors_that_cancel_out_are_found() {
     let add = |bytes: &mut [u8; 32], error: Scalar| {
         *bytes = (Scalar::from_canonical_bytes(*bytes).expect("canonical") + error).to_bytes();
     };
-    add(&mut spends[3].0.coin.z, Scalar::ONE);
-    add(&mut spends[7].0.coin.z, -Scalar::ONE);
-    add(&mut spends[9].0.authorization.response, Scalar::ONE);
-    add(&mut spends[9].0.coin.z, -Scalar::ONE);
+    add(&mut spends[3].0.coin.z.0, Scalar::ONE);
+    add(&mut spends[7].0.coin.z.0, -Scalar::ONE);
+    add(&mut spends[9].0.authorization.response.0, Scalar::ONE);
+    add(&mut spends[9].0.coin.z.0, -Scalar::ONE);
     let forged = |index| Culprit {
         index,
         what: CoinError::Forged.into(),
@@ -158,7 +160,7 @@ fn all_bad_names_all() {
     let mut spends = copies();
     for (spend, _) in &mut spends {
         std::mem::swap(&mut spend.coin.z, &mut spend.coin.y);
-        spend.statement.digest[0] ^= 1;
+        spend.statement.digest.0[0] ^= 1;
     }
     let culprits = together(&spends, 0);
     assert_eq!(culprits.len(), 2 * spends.len());
@@ -191,16 +193,16 @@ fn corrupt(spend: &mut Spend, how: usize, bit: usize) {
     let flip = |bytes: &mut [u8; 32]| bytes[bit / 8] ^= 1 << (bit % 8);
     match how {
         0 => flip(&mut spend.coin.public.0),
-        1 => flip(&mut spend.coin.r),
-        2 => flip(&mut spend.coin.z),
-        3 => flip(&mut spend.coin.y),
+        1 => flip(&mut spend.coin.r.0),
+        2 => flip(&mut spend.coin.z.0),
+        3 => flip(&mut spend.coin.y.0),
         4 => flip(&mut spend.coin.key_id.0),
-        5 => flip(&mut spend.authorization.commitment),
-        6 => flip(&mut spend.authorization.response),
-        7 => flip(&mut spend.statement.digest),
-        8 => flip(&mut spend.statement.key_id),
-        9 => spend.coin.y = [0; 32],
-        10 => spend.coin.r = [0; 32],
+        5 => flip(&mut spend.authorization.commitment.0),
+        6 => flip(&mut spend.authorization.response.0),
+        7 => flip(&mut spend.statement.digest.0),
+        8 => flip(&mut spend.statement.key_id.0),
+        9 => spend.coin.y = EncodedScalar([0; 32]),
+        10 => spend.coin.r = EncodedPoint([0; 32]),
         11 => spend.coin.public.0 = [0; 32],
         12 => spend.coin.suite ^= 1 << (bit % 8),
         _ => spend.statement.context = "farthing test, another context",

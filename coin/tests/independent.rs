@@ -13,9 +13,10 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EpochKeys,
-    KeyBook, KeyId, KeyList, PublicKey, Response, SecretKey, Seed, Signature, Signed, Statement, Transcript,
-    TranscriptExt, blind, generator_h, recover,
+    Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EncodedPoint,
+    EncodedScalar, EpochKeys, KeyBook, KeyId, KeyList, MasterSecret, PublicKey, RequestId, Response,
+    SecretKey, Seed, Signature, Signed, Statement, StatementDigest, Transcript, TranscriptExt, blind,
+    generator_h, recover,
 };
 use farthing_vectors::{Check, Claims, Field, check_all, file};
 use std::fmt::Debug;
@@ -86,9 +87,9 @@ fn read_coin(field: Field<'_>) -> Coin {
         suite: field.get("suite").u64() as u8,
         key_id: KeyId(field.get("key_id").array()),
         public: public(field.get("public")),
-        r: field.get("r").array(),
-        z: field.get("z").array(),
-        y: field.get("y").array(),
+        r: EncodedPoint(field.get("r").array()),
+        z: EncodedScalar(field.get("z").array()),
+        y: EncodedScalar(field.get("y").array()),
     }
 }
 
@@ -201,7 +202,7 @@ fn wallets(case: Field<'_>, claims: &mut Claims) {
             );
         }
         for request in bank.get("client_randomness").items() {
-            let randomness = seed.client_randomness(&request.get("request_id").array());
+            let randomness = seed.client_randomness(&RequestId(request.get("request_id").array()));
             claims.hex("client_randomness", randomness, request.get("randomness"));
         }
         for slot in bank.get("coin_keys").items() {
@@ -218,9 +219,9 @@ fn wallets(case: Field<'_>, claims: &mut Claims) {
         for note in bank.get("notes").items() {
             let counter = note.get("counter").u64();
             claims.bytes("note_id", seed.note_id(counter), note);
-            claims.bytes("note_key", *seed.note_key(counter), note);
+            claims.bytes("note_key", *seed.note_key(counter).as_bytes(), note);
         }
-        claims.bytes("memo_key", *seed.note_key(u64::MAX), bank);
+        claims.bytes("memo_key", *seed.note_key(u64::MAX).as_bytes(), bank);
     }
 }
 
@@ -246,22 +247,22 @@ fn blinders(seed: &Seed, slot: Field<'_>, claims: &mut Claims) {
     let number = slot.get("slot").u32();
     let key_id = KeyId(slot.get("key_id").array());
     let commitment = Commitment {
-        a: slot.get("A").array(),
-        b: slot.get("B").array(),
+        a: EncodedPoint(slot.get("A").array()),
+        b: EncodedPoint(slot.get("B").array()),
     };
     let mut transcript = Transcript::start(b"wallet blinders");
     transcript.bytes(b"seed", seed.to_bytes().as_ref());
     transcript.bytes(b"request id", &request_id);
     transcript.u32(b"slot", number);
     transcript.bytes(b"key id", &key_id.0);
-    transcript.bytes(b"A", &commitment.a);
-    transcript.bytes(b"B", &commitment.b);
+    transcript.bytes(b"A", &commitment.a.0);
+    transcript.bytes(b"B", &commitment.b.0);
     for (name, label) in [("alpha", &b"alpha"[..]), ("r", b"r"), ("beta", b"beta")] {
         claims.bytes(name, transcript.scalar(label).as_bytes(), slot);
     }
     let any = denominations("digests").remove(0);
-    let m = seed.coin_key(&request_id, number).public();
-    let blinders = seed.blinders(&request_id, number, &key_id, &commitment);
+    let m = seed.coin_key(&RequestId(request_id), number).public();
+    let blinders = seed.blinders(&RequestId(request_id), number, &key_id, &commitment);
     let challenge = blind(&any, &m, &commitment, &blinders).expect("a good first message");
     claims.equal(
         "challenge",
@@ -282,8 +283,8 @@ struct Blinding {
 impl Blinding {
     fn read(slot: Field<'_>, commitment: &Commitment) -> Self {
         Blinding {
-            a: decompressed(commitment.a),
-            b: decompressed(commitment.b),
+            a: decompressed(commitment.a.0),
+            b: decompressed(commitment.b.0),
             alpha: canonical(slot.get("alpha")),
             r: canonical(slot.get("r")),
             beta: canonical(slot.get("beta")),
@@ -321,8 +322,8 @@ fn session(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("X", key(case.get("x")).public().0, case);
 
     let commitment = Commitment {
-        a: case.get("A").array(),
-        b: case.get("B").array(),
+        a: EncodedPoint(case.get("A").array()),
+        b: EncodedPoint(case.get("B").array()),
     };
     let response = case.get("response");
     let (z, b, y) = (response.get("z"), response.get("b"), response.get("y"));
@@ -331,30 +332,30 @@ fn session(case: Field<'_>, claims: &mut Claims) {
         canonical(case.get("x")),
         canonical(case.get("challenge")),
     );
-    let h = decompressed(generator_h());
+    let h = decompressed(generator_h().0);
     claims.bytes("A", encoded(G * a), case);
     claims.bytes("B", encoded(G * canonical(b) + h * canonical(y)), case);
     claims.hex("z", (a + (c + fifth_power(canonical(y))) * x).to_bytes(), z);
 
     let request_id = case.get("request_id").array();
     let slot = case.get("slot").u32();
-    let m = seed.coin_key(&request_id, slot).public();
+    let m = seed.coin_key(&RequestId(request_id), slot).public();
     let blinding = Blinding::read(case, &commitment);
     let (r_prime, _) = blinding.challenge(d, &m);
     claims.bytes("R", r_prime, case);
     claims.bytes("coin_challenge", coin_challenge(d, &m, &r_prime).as_bytes(), case);
-    let own = seed.blinders(&request_id, slot, &id, &commitment);
+    let own = seed.blinders(&RequestId(request_id), slot, &id, &commitment);
     let challenge = blind(d, &m, &commitment, &own).expect("a good first message");
     claims.bytes("challenge", challenge.0, case);
 
     let response = Response {
-        z: z.array(),
-        b: b.array(),
-        y: y.array(),
+        z: EncodedScalar(z.array()),
+        b: EncodedScalar(b.array()),
+        y: EncodedScalar(y.array()),
     };
     let recovered = recover(d, &m, &challenge, &response, |key_id, first| {
         claims.equal("reconstructed", *first, commitment);
-        seed.blinders(&request_id, slot, key_id, first)
+        seed.blinders(&RequestId(request_id), slot, key_id, first)
     });
     let recovered = recovered.expect("a good answer");
     claims.equal("coin", recovered, read_coin(case.get("coin")));
@@ -368,7 +369,11 @@ fn denomination(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("id", denomination.id().0, case);
     claims.bytes("X", key(case.get("x")).public().0, case);
     if let Some(master) = case.find("master") {
-        let secret = DenominationSecret::derive(&master.array(), denomination.value, denomination.epoch);
+        let secret = DenominationSecret::derive(
+            &MasterSecret::from_bytes(master.array()),
+            denomination.value,
+            denomination.epoch,
+        );
         claims.bytes("X", secret.public().0, case);
     }
 }
@@ -456,7 +461,7 @@ fn diffie_hellman(case: Field<'_>, claims: &mut Claims) {
     let point = decompressed(other.array()) * canonical(secret);
     claims.bytes("point", encoded(point), case);
     let shared = key(secret).diffie_hellman(&public(other)).expect("a good key");
-    claims.bytes("shared", *shared, case);
+    claims.bytes("shared", *shared.as_bytes(), case);
 }
 
 // ---- what is refused --------------------------------------------------------------------------------------
@@ -466,12 +471,12 @@ fn point(case: Field<'_>, claims: &mut Claims) {
     refused_as(claims, "public key", key.check(), case.find("error"));
     let statement = Statement {
         context: "any",
-        key_id: [0; 32],
-        digest: [0; 32],
+        key_id: KeyId([0; 32]),
+        digest: StatementDigest([0; 32]),
     };
     let signature = Signature {
-        commitment: key.0,
-        response: [0; 32],
+        commitment: EncodedPoint(key.0),
+        response: EncodedScalar([0; 32]),
     };
     let signer = SecretKey::from_wide(&[9; 64]).expect("not zero").public();
     // A good commitment is not refused for its encoding.
@@ -537,12 +542,12 @@ fn coin(case: Field<'_>, claims: &mut Claims) {
 fn signed(case: Field<'_>) -> (PublicKey, Statement, Signature) {
     let statement = Statement {
         context: case.get("context").text().to_owned().leak(),
-        key_id: case.get("key_id").array(),
-        digest: case.get("digest").array(),
+        key_id: KeyId(case.get("key_id").array()),
+        digest: StatementDigest(case.get("digest").array()),
     };
     let signature = Signature {
-        commitment: case.get("commitment").array(),
-        response: case.get("response").array(),
+        commitment: EncodedPoint(case.get("commitment").array()),
+        response: EncodedScalar(case.get("response").array()),
     };
     (public(case.get("public")), statement, signature)
 }

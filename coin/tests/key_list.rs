@@ -9,8 +9,8 @@
 mod support;
 
 use farthing_coin::{
-    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, PublicKey, SecretKey,
-    SignatureError, Signed,
+    Calendar, DenominationSecret, EpochKeys, KeyBook, KeyId, KeyList, KeyListError, MasterSecret, PublicKey,
+    SecretKey, SignatureError, Signed,
 };
 
 const CALENDAR: Calendar = Calendar {
@@ -29,7 +29,9 @@ fn list(epochs: std::ops::Range<u32>) -> KeyList {
         epoch,
         keys: values
             .iter()
-            .map(|value| DenominationSecret::derive(&[7; 32], *value, epoch).public())
+            .map(|value| {
+                DenominationSecret::derive(&MasterSecret::from_bytes([7; 32]), *value, epoch).public()
+            })
             .collect(),
     };
     let epochs = epochs.map(keys_of).collect();
@@ -55,7 +57,10 @@ fn keys_are_found_by_id_and_by_date() {
     assert_eq!((d.value, d.epoch, d.currency.as_str()), (4, 6, "TST"));
     assert_eq!((d.issue_from_ms, d.issue_until_ms), (6_000, 7_000));
     assert_eq!((d.spend_until_ms, d.redeem_until_ms), (9_000, 12_000));
-    assert_eq!(d.public, DenominationSecret::derive(&[7; 32], 4, 6).public());
+    assert_eq!(
+        d.public,
+        DenominationSecret::derive(&MasterSecret::from_bytes([7; 32]), 4, 6).public()
+    );
     assert_eq!(book.get(&d.id()), Some(d));
     assert_eq!(book.list().denomination(4, 6).as_ref(), Some(d));
     assert_eq!(book.denomination(4, 6), Some(d));
@@ -82,7 +87,7 @@ fn a_longer_list_knows_the_digests_of_all_shorter_ones() {
     }
     // A list that begins elsewhere, or that changes an old key or the calendar, continues nothing.
     let mut changed = list(5..9);
-    changed.epochs[0].keys[1] = DenominationSecret::derive(&[8; 32], 4, 5).public();
+    changed.epochs[0].keys[1] = DenominationSecret::derive(&MasterSecret::from_bytes([8; 32]), 4, 5).public();
     let mut calendar = list(5..9);
     calendar.calendar.spend_epochs += 1;
     for other in [list(6..9), changed, calendar] {

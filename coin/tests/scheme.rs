@@ -11,8 +11,9 @@ mod support;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    BlindError, Blinders, Challenge, Coin, CoinError, Commitment, IssueError, KeyId, Nonces, Response,
-    SecretKey, Seed, Transcript, TranscriptExt, blind, generator_g, generator_h, joining_blinders, recover,
+    BlindError, Blinders, BootId, Challenge, ClientRandomness, Coin, CoinError, Commitment, EncodedPoint,
+    EncodedScalar, IssueError, KeyId, Nonces, RequestId, Response, SecretKey, Seed, Transcript,
+    TranscriptExt, blind, generator_g, generator_h, joining_blinders, recover,
 };
 use proptest::prelude::*;
 use sha2::Sha512;
@@ -78,7 +79,14 @@ fn a_coin_is_bound_to_every_field_of_its_denomination() {
 #[test]
 fn two_answers_on_one_nonce_give_away_the_key() {
     let (secret, _) = denomination(8, 1);
-    let nonces = || Nonces::generate(&mut TestRng::new("repeated", 0), &[1; 32], b"session", &[2; 32]);
+    let nonces = || {
+        Nonces::generate(
+            &mut TestRng::new("repeated", 0),
+            &BootId([1; 32]),
+            b"session",
+            &ClientRandomness([2; 32]),
+        )
+    };
     let (first, commitment) = nonces();
     let (second, same) = nonces();
     assert_eq!(commitment, same, "a repeated generator repeats the nonces");
@@ -91,7 +99,7 @@ fn two_answers_on_one_nonce_give_away_the_key() {
         .respond(&secret, &Challenge(c2.to_bytes()))
         .expect("canonical")
         .z;
-    let x = (scalar(&z1) - scalar(&z2)) * (c1 - c2).invert();
+    let x = (scalar(&z1.0) - scalar(&z2.0)) * (c1 - c2).invert();
     assert_eq!(
         RistrettoPoint::mul_base(&x).compress().to_bytes(),
         secret.public().0
@@ -104,9 +112,9 @@ fn nonces_depend_on_more_than_the_generator() {
     let draw = |boot: u8, session: &[u8], client: u8| {
         Nonces::generate(
             &mut TestRng::new("cloned", 0),
-            &[boot; 32],
+            &BootId([boot; 32]),
             session,
-            &[client; 32],
+            &ClientRandomness([client; 32]),
         )
         .1
     };
@@ -125,19 +133,19 @@ fn nonces_depend_on_more_than_the_generator() {
 #[test]
 fn h_is_a_generator_of_its_own() {
     let h = generator_h();
-    assert_ne!(h, [0; 32], "the identity");
+    assert_ne!(h.0, [0; 32], "the identity");
     assert_ne!(h, generator_g());
-    assert!(CompressedRistretto(h).decompress().is_some());
+    assert!(CompressedRistretto(h.0).decompress().is_some());
     let empty_hash = RistrettoPoint::hash_from_bytes::<Sha512>(b"");
-    assert_ne!(h, empty_hash.compress().to_bytes());
+    assert_ne!(h.0, empty_hash.compress().to_bytes());
     assert_ne!(
-        h,
+        h.0,
         RistrettoPoint::from_uniform_bytes(&[0; 64]).compress().to_bytes()
     );
     let mut unlabelled = [0; 64];
     Transcript::new(b"").challenge_bytes(b"", &mut unlabelled);
     assert_ne!(
-        h,
+        h.0,
         RistrettoPoint::from_uniform_bytes(&unlabelled)
             .compress()
             .to_bytes()
@@ -145,7 +153,7 @@ fn h_is_a_generator_of_its_own() {
     let mut no_purpose = [0; 64];
     Transcript::start(b"").challenge_bytes(b"uniform", &mut no_purpose);
     assert_ne!(
-        h,
+        h.0,
         RistrettoPoint::from_uniform_bytes(&no_purpose)
             .compress()
             .to_bytes()
@@ -156,21 +164,39 @@ fn h_is_a_generator_of_its_own() {
 fn the_wallet_refuses_a_bad_first_message() {
     let mut rng = TestRng::new("first", 0);
     let (_, d) = denomination(8, 1);
-    let (_, good) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let (_, good) = Nonces::generate(&mut rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
     let (m, blinders) = (
         SecretKey::generate(&mut rng).public(),
         Blinders::generate(&mut rng),
     );
     let no_point = [0xff; 32];
     let cases = [
-        (Commitment { a: [0; 32], ..good }, BlindError::Identity("A")),
-        (Commitment { b: [0; 32], ..good }, BlindError::Identity("B")),
         (
-            Commitment { a: no_point, ..good },
+            Commitment {
+                a: EncodedPoint([0; 32]),
+                ..good
+            },
+            BlindError::Identity("A"),
+        ),
+        (
+            Commitment {
+                b: EncodedPoint([0; 32]),
+                ..good
+            },
+            BlindError::Identity("B"),
+        ),
+        (
+            Commitment {
+                a: EncodedPoint(no_point),
+                ..good
+            },
             BlindError::NonCanonicalPoint("A"),
         ),
         (
-            Commitment { b: no_point, ..good },
+            Commitment {
+                b: EncodedPoint(no_point),
+                ..good
+            },
             BlindError::NonCanonicalPoint("B"),
         ),
     ];
@@ -192,10 +218,34 @@ fn the_wallet_refuses_an_answer_that_is_malformed() {
     let order = group_order();
     let scalar = BlindError::NonCanonicalScalar;
     let cases = [
-        (Response { y: [0; 32], ..good }, BlindError::ZeroY),
-        (Response { z: order, ..good }, scalar("z")),
-        (Response { b: order, ..good }, scalar("b")),
-        (Response { y: order, ..good }, scalar("y")),
+        (
+            Response {
+                y: EncodedScalar([0; 32]),
+                ..good
+            },
+            BlindError::ZeroY,
+        ),
+        (
+            Response {
+                z: EncodedScalar(order),
+                ..good
+            },
+            scalar("z"),
+        ),
+        (
+            Response {
+                b: EncodedScalar(order),
+                ..good
+            },
+            scalar("b"),
+        ),
+        (
+            Response {
+                y: EncodedScalar(order),
+                ..good
+            },
+            scalar("y"),
+        ),
     ];
     for (bad, error) in cases {
         assert_eq!(recovered(&session.challenge, &bad), Err(error));
@@ -204,9 +254,9 @@ fn the_wallet_refuses_an_answer_that_is_malformed() {
     // c + y^5 and z are zero, and so is what the bank must have sent.
     let one = Scalar::ONE.to_bytes();
     let marking = Response {
-        z: [0; 32],
-        b: one,
-        y: one,
+        z: EncodedScalar([0; 32]),
+        b: EncodedScalar(one),
+        y: EncodedScalar(one),
     };
     let challenge = Challenge((-Scalar::ONE).to_bytes());
     assert_eq!(recovered(&challenge, &marking), Err(BlindError::Identity("A")));
@@ -217,7 +267,12 @@ fn the_bank_refuses_a_challenge_that_is_not_canonical() {
     let (secret, _) = denomination(8, 1);
     let bad = Challenge(group_order());
     assert_eq!(bad.check(), Err(IssueError::NonCanonicalScalar("challenge")));
-    let (nonces, _) = Nonces::generate(&mut TestRng::new("bank", 0), &[1; 32], b"session", &[2; 32]);
+    let (nonces, _) = Nonces::generate(
+        &mut TestRng::new("bank", 0),
+        &BootId([1; 32]),
+        b"session",
+        &ClientRandomness([2; 32]),
+    );
     assert_eq!(
         nonces.respond(&secret, &bad),
         Err(IssueError::NonCanonicalScalar("challenge"))
@@ -232,7 +287,14 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     let seed = Seed::generate(&mut TestRng::new("restore", 0));
     let request_id = seed.withdraw_id(3);
     let randomness = seed.client_randomness(&request_id);
-    let nonces = || Nonces::generate(&mut TestRng::new("bank", 1), &[1; 32], b"session", &randomness);
+    let nonces = || {
+        Nonces::generate(
+            &mut TestRng::new("bank", 1),
+            &BootId([1; 32]),
+            b"session",
+            &randomness,
+        )
+    };
     let (first, commitment) = nonces();
     let m = seed.coin_key(&request_id, 0).public();
     let blinders = seed.blinders(&request_id, 0, &d.id(), &commitment);
@@ -259,15 +321,15 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     for changed in [
         other_keys.expect("canonical"),
         Response {
-            z: add_one(&response.z),
+            z: EncodedScalar(add_one(&response.z.0)),
             ..response
         },
         Response {
-            b: add_one(&response.b),
+            b: EncodedScalar(add_one(&response.b.0)),
             ..response
         },
         Response {
-            y: add_one(&response.y),
+            y: EncodedScalar(add_one(&response.y.0)),
             ..response
         },
     ] {
@@ -296,7 +358,7 @@ fn every_session_is_joined_with_every_coin_by_blinders() {
         }
     }
     let forged = Coin {
-        z: add_one(&sessions[0].coin.z),
+        z: EncodedScalar(add_one(&sessions[0].coin.z.0)),
         ..sessions[0].coin
     };
     let session = &sessions[1];
@@ -311,7 +373,7 @@ fn every_session_is_joined_with_every_coin_by_blinders() {
     // A session that has not been answered with this response is no session.
     let (commitment, challenge) = (&session.commitment, &session.challenge);
     let altered = Response {
-        z: add_one(&session.response.z),
+        z: EncodedScalar(add_one(&session.response.z.0)),
         ..session.response
     };
     assert!(joining_blinders(&d, commitment, challenge, &altered, &sessions[0].coin).is_none());
@@ -323,7 +385,7 @@ fn secrets_do_not_show_in_debug() {
     let (secret, _) = denomination(8, 1);
     let key = SecretKey::generate(&mut rng);
     let seed = Seed::generate(&mut rng);
-    let (nonces, _) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let (nonces, _) = Nonces::generate(&mut rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
     let blinders = Blinders::generate(&mut rng);
     let shown = format!("{key:?} {seed:?} {nonces:?} {blinders:?} {secret:?}");
     let start = &hex::encode(key.to_bytes())[..8];
@@ -347,9 +409,9 @@ proptest! {
             0 => coin.suite ^= 1 << (bit % 8),
             1 => flip(&mut coin.key_id.0),
             2 => flip(&mut coin.public.0),
-            3 => flip(&mut coin.r),
-            4 => flip(&mut coin.z),
-            _ => flip(&mut coin.y),
+            3 => flip(&mut coin.r.0),
+            4 => flip(&mut coin.z.0),
+            _ => flip(&mut coin.y.0),
         }
         prop_assert!(coin.verify(&d).is_err());
     }
@@ -358,12 +420,12 @@ proptest! {
     #[test]
     fn arbitrary_bytes_are_refused(public: [u8; 32], r: [u8; 32], z: [u8; 32], y: [u8; 32]) {
         let (_, d) = denomination(8, 1);
-        let coin = Coin { suite: 1, key_id: d.id(), public: farthing_coin::PublicKey(public), r, z, y };
+        let coin = Coin { suite: 1, key_id: d.id(), public: farthing_coin::PublicKey(public), r: EncodedPoint(r), z: EncodedScalar(z), y: EncodedScalar(y) };
         prop_assert!(coin.verify(&d).is_err());
         let m = farthing_coin::PublicKey(public);
         let seed = Seed::from_bytes(&r);
-        let answer = Response { z: r, b: y, y: z };
-        let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&public, 0, key_id, first);
+        let answer = Response { z: EncodedScalar(r), b: EncodedScalar(y), y: EncodedScalar(z) };
+        let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&RequestId(public), 0, key_id, first);
         prop_assert!(recover(&d, &m, &Challenge(z), &answer, derived).is_err());
     }
 }

@@ -10,7 +10,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use farthing_coin::{Commitment, PhraseError, Seed, blind};
+use farthing_coin::{BootId, ClientRandomness, Commitment, PhraseError, RequestId, Seed, blind};
 use support::{TestRng, denomination};
 
 /// The published BIP-39 vector of 32 zero bytes.
@@ -76,13 +76,13 @@ fn no_two_derivations_meet() {
             );
         }
         for counter in [0, 1, u64::MAX] {
-            fresh(seed.withdraw_id(counter));
-            fresh(seed.exchange_id(counter));
+            fresh(seed.withdraw_id(counter).0);
+            fresh(seed.exchange_id(counter).0);
             fresh(*seed.purchase_key(counter).to_bytes());
-            fresh(seed.note_id(counter));
-            fresh(*seed.note_key(counter));
+            fresh(seed.note_id(counter).0);
+            fresh(*seed.note_key(counter).as_bytes());
             let request_id = seed.withdraw_id(counter);
-            fresh(seed.client_randomness(&request_id));
+            fresh(seed.client_randomness(&request_id).0);
             for slot in [0, 1, u32::MAX] {
                 fresh(*seed.coin_key(&request_id, slot).to_bytes());
             }
@@ -96,11 +96,16 @@ fn blinders_depend_on_the_first_message_the_key_the_request_and_the_slot() {
     let mut rng = TestRng::new("blinders", 0);
     let (_, d) = denomination(8, 1);
     let (_, other_key) = denomination(8, 2);
-    let mut commitment = || farthing_coin::Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]).1;
+    let mut commitment = || {
+        farthing_coin::Nonces::generate(&mut rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32])).1
+    };
     let (one, two) = (commitment(), commitment());
     let mixed = Commitment { a: one.a, b: two.b };
     let seed = Seed::from_bytes(&[1; 32]);
-    let (id, m) = (seed.withdraw_id(0), seed.coin_key(&[0; 32], 0).public());
+    let (id, m) = (
+        seed.withdraw_id(0),
+        seed.coin_key(&RequestId([0; 32]), 0).public(),
+    );
     let all = [
         seed.blinders(&id, 0, &d.id(), &one),
         seed.blinders(&id, 1, &d.id(), &one),

@@ -8,7 +8,7 @@
 
 mod support;
 
-use farthing_coin::{PublicKey, SecretKey, SharedPoint, SignatureError};
+use farthing_coin::{EncodedPoint, EncodedScalar, PublicKey, SecretKey, SharedPoint, SignatureError};
 use support::TestRng;
 
 const CONTEXT: [u8; 32] = [7; 32];
@@ -66,26 +66,26 @@ fn another_point_or_a_changed_proof_is_refused() {
     let (escrow, ephemeral) = (escrow.public(), ephemeral.public());
     let verify = |shown: SharedPoint| shown.verify(&escrow, &ephemeral, &CONTEXT).err();
     let mut changed = shown;
-    changed.point = key(4).public().0;
+    changed.point = EncodedPoint(key(4).public().0);
     assert_eq!(verify(changed), Some(SignatureError::Forged));
     for change in [
-        |shown: &mut SharedPoint| shown.challenge[0] ^= 1,
-        |shown: &mut SharedPoint| shown.response[0] ^= 1,
+        |shown: &mut SharedPoint| shown.challenge.0[0] ^= 1,
+        |shown: &mut SharedPoint| shown.response.0[0] ^= 1,
     ] {
         let mut changed = shown;
         change(&mut changed);
         assert!(verify(changed).is_some());
     }
     let mut malformed = shown;
-    malformed.point = [0xff; 32];
+    malformed.point = EncodedPoint([0xff; 32]);
     assert_eq!(
         verify(malformed),
         Some(SignatureError::NonCanonicalPoint("shared point"))
     );
-    malformed.point = [0; 32];
+    malformed.point = EncodedPoint([0; 32]);
     assert_eq!(verify(malformed), Some(SignatureError::Identity("shared point")));
     let mut malformed = shown;
-    malformed.response = [0xff; 32];
+    malformed.response = EncodedScalar([0xff; 32]);
     assert_eq!(
         verify(malformed),
         Some(SignatureError::NonCanonicalScalar("response"))

@@ -9,8 +9,8 @@
 mod support;
 
 use farthing_coin::{
-    Document, KeyId, PublicKey, SecretKey, Signature, SignatureError, Signed, Statement, Transcript,
-    TranscriptExt,
+    Document, EncodedPoint, EncodedScalar, KeyId, PublicKey, SecretKey, Signature, SignatureError, Signed,
+    Statement, StatementDigest, Transcript, TranscriptExt,
 };
 use proptest::prelude::*;
 use support::TestRng;
@@ -58,8 +58,8 @@ fn letter() -> Letter {
 fn the_same_statement_always_gets_the_same_bytes() {
     let statement = Statement {
         context: "farthing test",
-        key_id: [3; 32],
-        digest: [4; 32],
+        key_id: KeyId([3; 32]),
+        digest: StatementDigest([4; 32]),
     };
     let signature = key(0).sign(&statement);
     assert_eq!(key(0).sign(&statement), signature);
@@ -69,11 +69,11 @@ fn the_same_statement_always_gets_the_same_bytes() {
             ..statement
         },
         Statement {
-            key_id: [4; 32],
+            key_id: KeyId([4; 32]),
             ..statement
         },
         Statement {
-            digest: [3; 32],
+            digest: StatementDigest([3; 32]),
             ..statement
         },
     ];
@@ -140,12 +140,18 @@ fn keys_survive_their_files_and_bad_ones_are_refused() {
 fn both_sides_compute_the_same_shared_secret() {
     let shared = key(0).diffie_hellman(&key(1).public()).expect("a good key");
     assert_eq!(
-        *shared,
-        *key(1).diffie_hellman(&key(0).public()).expect("a good key")
+        *shared.as_bytes(),
+        *key(1)
+            .diffie_hellman(&key(0).public())
+            .expect("a good key")
+            .as_bytes()
     );
     assert_ne!(
-        *shared,
-        *key(0).diffie_hellman(&key(2).public()).expect("a good key")
+        *shared.as_bytes(),
+        *key(0)
+            .diffie_hellman(&key(2).public())
+            .expect("a good key")
+            .as_bytes()
     );
     let identity = key(0).diffie_hellman(&PublicKey([0; 32]));
     assert_eq!(identity.err(), Some(SignatureError::Identity("public key")));
@@ -189,19 +195,19 @@ proptest! {
     #[test]
     fn signatures_verify_and_altered_ones_do_not(number in any::<u64>(), digest: [u8; 32], bit in 0..512_usize) {
         let key = key(number);
-        let statement = Statement { context: "farthing test", key_id: [3; 32], digest };
+        let statement = Statement { context: "farthing test", key_id: KeyId([3; 32]), digest: StatementDigest(digest) };
         let good = key.sign(&statement);
         prop_assert_eq!(key.public().verify(&statement, &good), Ok(()));
         let mut bad = good;
-        let field = if bit < 256 { &mut bad.commitment } else { &mut bad.response };
+        let field = if bit < 256 { &mut bad.commitment.0 } else { &mut bad.response.0 };
         field[bit % 256 / 8] ^= 1 << (bit % 8);
         prop_assert!(key.public().verify(&statement, &bad).is_err());
     }
 
     #[test]
     fn arbitrary_bytes_are_no_signature(commitment: [u8; 32], response: [u8; 32]) {
-        let statement = Statement { context: "farthing test", key_id: [3; 32], digest: [4; 32] };
-        let signature = Signature { commitment, response };
+        let statement = Statement { context: "farthing test", key_id: KeyId([3; 32]), digest: StatementDigest([4; 32]) };
+        let signature = Signature { commitment: EncodedPoint(commitment), response: EncodedScalar(response) };
         prop_assert!(key(0).public().verify(&statement, &signature).is_err());
     }
 }

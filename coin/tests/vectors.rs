@@ -16,8 +16,9 @@ use std::path::Path;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    Challenge, Commitment, Denomination, DenominationSecret, Document, KeyBook, Nonces, PublicKey, Response,
-    SecretKey, Seed, blind, generator_g, generator_h, recover,
+    BootId, Challenge, ClientRandomness, Commitment, Denomination, DenominationSecret, Document,
+    EncodedPoint, EncodedScalar, KeyBook, KeyListDigest, MasterSecret, Nonces, PublicKey, RequestId,
+    Response, SecretKey, Seed, blind, generator_g, generator_h, recover,
 };
 use serde::de::DeserializeOwned;
 use support::TestRng;
@@ -59,14 +60,18 @@ fn generators_are_the_pinned_ones() {
     let uniform = unhex(&vector.h_uniform_bytes);
     assert_eq!(
         RistrettoPoint::from_uniform_bytes(&uniform).compress().to_bytes(),
-        generator_h()
+        generator_h().0
     );
 }
 
 #[test]
 fn denominations_are_derived_as_published() {
     for vector in read::<Vec<vectors::DenominationVector>>("denominations.json") {
-        let secret = DenominationSecret::derive(&unhex(&vector.master), vector.value, vector.epoch);
+        let secret = DenominationSecret::derive(
+            &MasterSecret::from_bytes(unhex(&vector.master)),
+            vector.value,
+            vector.epoch,
+        );
         assert_eq!(secret.public().to_string(), vector.public);
         assert_eq!(vector.denomination().id().to_string(), vector.id);
         let x = SecretKey::from_bytes(&unhex(&vector.x)).expect("canonical");
@@ -90,34 +95,39 @@ fn both_sides_reproduce_the_published_sessions() {
     for (number, vector) in read::<Vec<vectors::IssueVector>>("issue.json").iter().enumerate() {
         let of = &published[vector.denomination];
         let d = of.denomination();
-        let secret = DenominationSecret::derive(&unhex(&of.master), of.value, of.epoch);
+        let secret =
+            DenominationSecret::derive(&MasterSecret::from_bytes(unhex(&of.master)), of.value, of.epoch);
         let commitment = Commitment {
-            a: unhex(&vector.commitment_a),
-            b: unhex(&vector.commitment_b),
+            a: EncodedPoint(unhex(&vector.commitment_a)),
+            b: EncodedPoint(unhex(&vector.commitment_b)),
         };
         let challenge = Challenge(unhex(&vector.challenge));
         let response = Response {
-            z: unhex(&vector.response_z),
-            b: unhex(&vector.response_b),
-            y: unhex(&vector.response_y),
+            z: EncodedScalar(unhex(&vector.response_z)),
+            b: EncodedScalar(unhex(&vector.response_b)),
+            y: EncodedScalar(unhex(&vector.response_y)),
         };
 
         let mut rng = TestRng::new("vector nonces", number as u64);
         let session_id = hex::decode(&vector.session_id).expect("hexadecimal");
         let client_randomness = unhex(&vector.client_randomness);
-        let (nonces, first) =
-            Nonces::generate(&mut rng, &unhex(&vector.boot_id), &session_id, &client_randomness);
+        let (nonces, first) = Nonces::generate(
+            &mut rng,
+            &BootId(unhex(&vector.boot_id)),
+            &session_id,
+            &ClientRandomness(client_randomness),
+        );
         assert_eq!(first, commitment);
         assert_eq!(nonces.respond(&secret, &challenge), Ok(response));
 
         let seed = Seed::from_bytes(&unhex(&vector.seed));
         let request_id = unhex(&vector.request_id);
-        let blinders = seed.blinders(&request_id, vector.slot, &d.id(), &commitment);
-        let m = seed.coin_key(&request_id, vector.slot).public();
+        let blinders = seed.blinders(&RequestId(request_id), vector.slot, &d.id(), &commitment);
+        let m = seed.coin_key(&RequestId(request_id), vector.slot).public();
         assert_eq!(blind(&d, &m, &commitment, &blinders), Ok(challenge));
         let recovered = recover(&d, &m, &challenge, &response, |key_id, first| {
             assert_eq!(*first, commitment);
-            seed.blinders(&request_id, vector.slot, key_id, first)
+            seed.blinders(&RequestId(request_id), vector.slot, key_id, first)
         });
         assert_eq!(recovered, Ok(vector.coin.coin()));
     }
@@ -179,7 +189,7 @@ fn the_key_list_verifies_and_its_chain_is_as_published() {
     let bank: PublicKey = vector.bank.parse().expect("hexadecimal");
     let book = KeyBook::new(signed, &bank).expect("a good list");
     for link in &vector.chain {
-        assert!(book.knows_digest(&unhex(link)));
+        assert!(book.knows_digest(&KeyListDigest(unhex(link))));
     }
     assert_eq!(hex::encode(book.digest()), *vector.chain.last().expect("a link"));
 }
@@ -199,20 +209,23 @@ fn seeds_derive_what_is_published() {
             vector.purchase_secret
         );
         assert_eq!(hex::encode(seed.note_id(vector.counter)), vector.note_id);
-        assert_eq!(hex::encode(seed.note_key(vector.counter)), vector.note_key);
+        assert_eq!(
+            hex::encode(seed.note_key(vector.counter).as_bytes()),
+            vector.note_key
+        );
         let request_id = unhex(&vector.request_id);
         assert_eq!(
-            hex::encode(seed.coin_key(&request_id, vector.slot).to_bytes()),
+            hex::encode(seed.coin_key(&RequestId(request_id), vector.slot).to_bytes()),
             vector.coin_secret
         );
         assert_eq!(
-            hex::encode(seed.client_randomness(&request_id)),
+            hex::encode(seed.client_randomness(&RequestId(request_id))),
             vector.client_randomness
         );
         let shared = account
             .diffie_hellman(&PublicKey(unhex(&vector.other_public)))
             .expect("a good key");
-        assert_eq!(hex::encode(shared), vector.diffie_hellman);
+        assert_eq!(hex::encode(shared.as_bytes()), vector.diffie_hellman);
     }
 }
 

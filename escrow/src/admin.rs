@@ -7,7 +7,7 @@ use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
-use farthing_protocol::decision::Decision;
+use farthing_protocol::{decision::Decision, documents::PurchaseId};
 use farthing_store::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -78,7 +78,7 @@ pub(crate) fn purchases_page(view: &View, after: Option<&str>) -> Result<Value, 
 /// # Errors
 /// A message for the operator.
 pub fn purchases(view: &View, after: Option<&str>) -> Result<PurchasesPage, String> {
-    let after = after.map(parse_id).transpose()?;
+    let after = after.map(parse_purchase).transpose()?;
     let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
     let rows = DECISIONS
         .scan(view, from, PURCHASES_PAGE_MAX + 1)
@@ -92,7 +92,7 @@ pub fn purchases(view: &View, after: Option<&str>) -> Result<PurchasesPage, Stri
     Ok(PurchasesPage { purchases, more })
 }
 
-fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<PurchaseLine, String> {
+fn line(view: &View, purchase: PurchaseId, decision: &Decision) -> Result<PurchaseLine, String> {
     let waiting = OUTBOX.peek(view, &purchase).map_err(|e| e.to_string())?;
     let settled = ACKNOWLEDGED.peek(view, &purchase).map_err(|e| e.to_string())?;
     let outcome = match decision {
@@ -101,7 +101,7 @@ fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<Purchase
     };
     let terms = decision.terms();
     Ok(PurchaseLine {
-        purchase: hex::encode(purchase),
+        purchase: purchase.to_string(),
         outcome: outcome.into(),
         amount: terms.price.to_string(),
         currency: terms.currency.clone(),
@@ -110,8 +110,6 @@ fn line(view: &View, purchase: [u8; 32], decision: &Decision) -> Result<Purchase
     })
 }
 
-fn parse_id(text: &str) -> Result<[u8; 32], String> {
-    let mut id = [0; 32];
-    hex::decode_to_slice(text, &mut id).map_err(|_| format!("`{text}` is not a purchase id"))?;
-    Ok(id)
+fn parse_purchase(text: &str) -> Result<PurchaseId, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a purchase id"))
 }

@@ -10,7 +10,12 @@ use farthing_node::card::{Card, RoleName};
 use farthing_node::history::{History, HistoryParts};
 use farthing_node::network::Network;
 use farthing_node::peers::Peers;
-use farthing_protocol::{documents::PurchaseId, refusal::Refusal, seal::derive_ephemeral};
+use farthing_protocol::{
+    documents::PurchaseId,
+    ids::{EphemeralId, NodeSecret},
+    refusal::Refusal,
+    seal::derive_ephemeral,
+};
 use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
@@ -104,7 +109,10 @@ impl Escrow {
 
     /// The key that seals a purchase's goods key to its customer; the same each time.
     pub(crate) fn ephemeral(&self, purchase: &PurchaseId) -> SecretKey {
-        derive_ephemeral(&self.key.to_bytes(), &purchase.0)
+        derive_ephemeral(
+            &NodeSecret::from_bytes(*self.key.to_bytes()),
+            &EphemeralId(purchase.0),
+        )
     }
 
     /// The escrow's time (ms since 1970): the later of the clock and the journal's, unless one of them must be wrong.

@@ -3,26 +3,26 @@
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
-use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     decision::Decision,
     documents::{BankHold, Contract, PurchaseId, Settled},
+    ids::SaleId,
 };
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
 /// The one final decision of each purchase, by purchase id. A row is never changed and never removed.
-pub const DECISIONS: Table<[u8; 32], Decision> = Table::new(1, "decisions");
+pub const DECISIONS: Table<PurchaseId, Decision> = Table::new(1, "decisions");
 
 /// Which purchase has an offer that was for one sale only, by merchant and sale id.
 pub const SINGLE_SALES: Table<(PublicKey, SaleId), PurchaseId> = Table::new(2, "single sales");
 
 /// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision, unless it is a
 /// cancel at a bank whose card is not here.
-pub const OUTBOX: Table<[u8; 32], ()> = Table::new(3, "outbox");
+pub const OUTBOX: Table<PurchaseId, ()> = Table::new(3, "outbox");
 
 /// The bank's word that it has obeyed, by purchase id: the escrow's evidence.
-pub const ACKNOWLEDGED: Table<[u8; 32], Signed<Settled>> = Table::new(4, "acknowledgements");
+pub const ACKNOWLEDGED: Table<PurchaseId, Signed<Settled>> = Table::new(4, "acknowledgements");
 
 /// The journal's time (ms since 1970): the latest that a decision rests on. See [`time`](crate::time).
 pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");

@@ -181,7 +181,7 @@ impl Escrow {
 
     /// The decision of a purchase, if there is one.
     fn decision(&self, purchase: &PurchaseId) -> Result<Option<Decision>, Refusal> {
-        let decision = DECISIONS.peek(&self.store.view(), &purchase.0);
+        let decision = DECISIONS.peek(&self.store.view(), purchase);
         decision.map_err(|e| unavailable(&e))
     }
 

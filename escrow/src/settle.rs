@@ -16,7 +16,7 @@ use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::{
     decision::Decision,
-    documents::Settled,
+    documents::{PurchaseId, Settled},
     history::{JournalHead, WithHead},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
     refusal::{Later, Refusal},
@@ -167,7 +167,7 @@ impl Escrow {
         }
         let mut left = 0;
         let mut silent = BTreeSet::new();
-        let mut last: Option<[u8; 32]> = None;
+        let mut last: Option<PurchaseId> = None;
         loop {
             let view = self.store.view();
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);

@@ -35,7 +35,7 @@ pub fn release_reads(release: &VerifiedRelease) -> Reads {
 
 /// What every decision reads.
 pub fn decide_reads(terms: &Terms) -> Reads {
-    Reads::from([DECISIONS.key(&terms.purchase_id().0), LATEST_MS.key(&())])
+    Reads::from([DECISIONS.key(&terms.purchase_id()), LATEST_MS.key(&())])
 }
 
 /// Commits a purchase, unless it is decided, and writes down the time at which it was not too late. Where the merchant
@@ -52,7 +52,7 @@ pub fn release(
 ) -> Result<Decision, Undone> {
     let purchase = release.purchase();
     let sale = release.single_sale();
-    let existing = DECISIONS.get(tx, &purchase.0)?;
+    let existing = DECISIONS.get(tx, &purchase)?;
     let now_ms = match existing {
         Some(_) => 0,
         None => time_to_decide(tx, bank, clock)?,
@@ -87,7 +87,7 @@ pub fn release(
 /// # Errors
 /// When the store fails.
 pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, Undone> {
-    let existing = DECISIONS.get(tx, &cancel.terms().purchase_id().0)?;
+    let existing = DECISIONS.get(tx, &cancel.terms().purchase_id())?;
     let decided = cancel.respond(existing);
     if let Decided::Now(decision) = &decided {
         write(tx, decision, push)?;
@@ -107,7 +107,7 @@ pub fn overdue(
     bank: &BankKnown,
     clock: &ClockReading,
 ) -> Result<Decision, Undone> {
-    let existing = DECISIONS.get(tx, &overdue.terms().purchase_id().0)?;
+    let existing = DECISIONS.get(tx, &overdue.terms().purchase_id())?;
     let now_ms = match existing {
         Some(_) => 0,
         None => time_to_decide(tx, bank, clock)?,
@@ -141,7 +141,7 @@ pub fn accept_clock(tx: &mut Transaction<'_>, clock_ms: u64) -> Result<Option<u6
 
 /// What [`acknowledge`] reads.
 pub fn acknowledge_reads(settled: &Signed<Settled>) -> RowKey {
-    OUTBOX.key(&settled.body.purchase.0)
+    OUTBOX.key(&settled.body.purchase)
 }
 
 /// Keeps the bank's acknowledgement and takes the decision out of the outbox.
@@ -150,11 +150,11 @@ pub fn acknowledge_reads(settled: &Signed<Settled>) -> RowKey {
 /// When the store fails.
 pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Result<(), StoreError> {
     let purchase = settled.body.purchase;
-    if OUTBOX.get(tx, &purchase.0)?.is_none() {
+    if OUTBOX.get(tx, &purchase)?.is_none() {
         return Ok(());
     }
-    OUTBOX.delete(tx, &purchase.0)?;
-    ACKNOWLEDGED.put(tx, &purchase.0, settled)
+    OUTBOX.delete(tx, &purchase)?;
+    ACKNOWLEDGED.put(tx, &purchase, settled)
 }
 
 /// The time to decide by: the later of the clock and the journal's.
@@ -184,9 +184,9 @@ pub enum Push {
 /// Writes a new decision.
 fn write(tx: &mut Transaction<'_>, decision: &Decision, push: Push) -> Result<(), StoreError> {
     let purchase = decision.terms().purchase_id();
-    DECISIONS.put(tx, &purchase.0, decision)?;
+    DECISIONS.put(tx, &purchase, decision)?;
     if push == Push::Yes {
-        OUTBOX.put(tx, &purchase.0, &())?;
+        OUTBOX.put(tx, &purchase, &())?;
     }
     Ok(())
 }

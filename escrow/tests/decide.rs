@@ -12,6 +12,7 @@ use farthing_coin::Signed;
 use farthing_protocol::{
     decision::{Outcome, SignedDecision},
     documents::{AbortReason, Overdue, PurchaseKeyUse},
+    ids::SealingContext,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     seal::open_goods_key,
 };
@@ -30,7 +31,7 @@ async fn a_release_commits_and_repeats_byte_for_byte() {
     world.signed_here(&committed.commit);
     assert_eq!(committed.receipt.body.goods_key, goods_key());
     let sealed = &committed.commit.body.sealed_key;
-    let opened = open_goods_key(&bought.purchase_key, &bought.id().0, sealed).unwrap();
+    let opened = open_goods_key(&bought.purchase_key, &SealingContext(bought.id().0), sealed).unwrap();
     assert_eq!(opened, goods_key());
 
     let head = world.head();

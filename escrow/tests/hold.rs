@@ -8,7 +8,7 @@
 
 mod support;
 
-use farthing_coin::Signed;
+use farthing_coin::{EncodedScalar, Signed};
 use farthing_escrow::admin::purchases;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
@@ -115,7 +115,7 @@ const BAD: [Bad; 13] = [
     ),
     (
         "a forged coin",
-        |r| r.payment.coins[1].z = [0; 32],
+        |r| r.payment.coins[1].z = EncodedScalar([0; 32]),
         |e| matches!(coin_fault(e, 1), CoinFault::Invalid(_)),
     ),
     (

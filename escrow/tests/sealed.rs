@@ -9,12 +9,12 @@
 mod support;
 
 use farthing_coin::{Document, SecretKey, Signed};
-use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     contract::check_hold,
     decision::Outcome,
     documents::{AbortReason, Offer, SaleLimit},
     goods::{ContentKey, GoodsKey},
+    ids::SaleId,
     limits::SALES_PAGE_MAX,
     offered_key::OfferedKey,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
@@ -190,7 +190,7 @@ async fn a_sealed_key_belongs_to_every_other_field_of_its_offer() {
         |o| o.encrypted_bytes += 1,
         |o| o.goods_digest.0[0] ^= 1,
         |o| o.encrypted_digest.0[0] ^= 1,
-        |o| o.wrapped_key.body[0] ^= 1,
+        |o| o.wrapped_key.body.0[0] ^= 1,
         |o| o.wrapped_key.tag[0] ^= 1,
         |o| o.key_commitment.0[0] ^= 1,
         |o| o.price.0 += 1,

@@ -12,9 +12,11 @@ use farthing_escrow::admin::purchases;
 use farthing_escrow::rows::{ACKNOWLEDGED, OUTBOX};
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
-use farthing_protocol::documents::SettledAs;
-use farthing_protocol::limits::SETTLE_MAX;
-use farthing_protocol::refusal::{Later, Refusal};
+use farthing_protocol::{
+    documents::SettledAs,
+    limits::SETTLE_MAX,
+    refusal::{Later, Refusal},
+};
 use std::ops::Bound;
 use std::time::Duration;
 use support::bank::Mood;
@@ -67,7 +69,7 @@ async fn the_outbox_survives_a_restart_and_is_pushed_until_acknowledged() {
     // What the bank has signed is kept, and nothing is pushed again.
     for (bought, committed) in [(&sold, true), (&cancelled, false)] {
         let kept = ACKNOWLEDGED
-            .peek(&world.store.view(), &bought.id().0)
+            .peek(&world.store.view(), &bought.id())
             .unwrap()
             .unwrap();
         kept.verify(&world.bank.key()).unwrap();

@@ -8,7 +8,7 @@ pub mod messages;
 pub mod purchase;
 pub mod samples;
 
-use farthing_coin::{Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
+use farthing_coin::{StatementDigest, NoteKey, NoteId, Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
 use farthing_node::{
     card::Card,
     network_file::{NETWORK_FILE, NetworkFile},
@@ -16,7 +16,7 @@ use farthing_node::{
 use farthing_protocol::documents::CoinUse;
 use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};
-use farthing_protocol::ids::SaleId;
+use farthing_protocol::ids::{SealingContext, SaleId};
 use farthing_protocol::money::Amount;
 use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_note, unwrap};
 use farthing_protocol::{coins, wire};
@@ -104,9 +104,9 @@ pub fn journal(data: &[u8]) {
 /// A sealed note, and keys that are sealed or wrapped.
 pub fn note(data: &[u8]) {
     let id = [7; 32];
-    let _opened = open_note(&[1; 32], &id, data);
+    let _opened = open_note(&NoteKey::from_bytes([1; 32]), &NoteId(id), data);
     if let Ok(sealed) = wire::decode::<SealedKey>(data, data.len()) {
-        let _opened = open_goods_key(&purchase::key(9), &id, &sealed);
+        let _opened = open_goods_key(&purchase::key(9), &SealingContext(id), &sealed);
     }
     if let Ok(wrapped) = wire::decode::<WrappedKey>(data, data.len()) {
         let _opened = unwrap(&GoodsKey::from_bytes([1; 32]), &SaleId(id), &wrapped);
@@ -163,11 +163,11 @@ pub fn coins_and_signatures(data: &[u8]) {
     let Ok((coins, signatures)) = wire::decode::<(Vec<Coin>, Vec<Signature>)>(data, data.len()) else {
         return;
     };
-    let verified = coins::verify(&coins, &signatures, CoinUse::Hold, &[3; 32], keys, &mut rng.rng());
+    let verified = coins::verify(&coins, &signatures, CoinUse::Hold, &StatementDigest([3; 32]), keys, &mut rng.rng());
     assert!(verified.is_err(), "nobody has issued these");
     let mut batch = Batch::new();
     for (index, (coin, signature)) in coins.iter().zip(&signatures).enumerate() {
-        let statement = CoinUse::Exchange.statement(&coin.key_id, &[4; 32]);
+        let statement = CoinUse::Exchange.statement(&coin.key_id, &StatementDigest([4; 32]));
         let alone = coin.public.verify(&statement, signature);
         batch.signature(index, &coin.public, &statement, signature);
         for (_, denomination) in keys.denominations() {
@@ -178,7 +178,7 @@ pub fn coins_and_signatures(data: &[u8]) {
         }
     }
     let alone = coins.iter().zip(&signatures).all(|(coin, signature)| {
-        let statement = CoinUse::Exchange.statement(&coin.key_id, &[4; 32]);
+        let statement = CoinUse::Exchange.statement(&coin.key_id, &StatementDigest([4; 32]));
         coin.public.verify(&statement, signature).is_ok()
     });
     assert_eq!(batch.verify(&mut rng.rng()).is_ok(), alone);

@@ -1,13 +1,13 @@
 //! One purchase and those who take part in it.
 
-use farthing_coin::{Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
+use farthing_coin::{StatementDigest, NoteId, EncodedScalar, EncodedPoint, Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
 use farthing_protocol::documents::{
     AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms, coins_digest,
     note_digest,
 };
 use farthing_protocol::goods::{ContentKey, GoodsKey};
 use farthing_protocol::hold::Payment;
-use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
+use farthing_protocol::ids::{SealingContext, EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
 use farthing_protocol::money::Amount;
 use farthing_protocol::wire;
 use farthing_protocol::{
@@ -59,13 +59,13 @@ pub fn coins() -> (Vec<Coin>, Vec<Signature>) {
         suite: SUITE,
         key_id: id,
         public: key(number).public(),
-        r: key(number + 1).public().0,
-        z: [2; 32],
-        y: [3; 32],
+        r: EncodedPoint(key(number + 1).public().0),
+        z: EncodedScalar([2; 32]),
+        y: EncodedScalar([3; 32]),
     };
     let coins: Vec<Coin> = [11, 12].map(coin).to_vec();
     let sign = |number| {
-        let statement = farthing_protocol::documents::CoinUse::Exchange.statement(&id, &[4; 32]);
+        let statement = farthing_protocol::documents::CoinUse::Exchange.statement(&id, &StatementDigest([4; 32]));
         key(number).sign(&statement)
     };
     (coins, [11, 12].map(sign).to_vec())
@@ -77,7 +77,7 @@ pub fn payment() -> Payment {
     Payment {
         coins,
         authorizations,
-        note_id: [7; 32],
+        note_id: NoteId([7; 32]),
         note: vec![0; NOTE_BYTES],
     }
 }
@@ -130,7 +130,7 @@ pub fn contract() -> Contract {
         deadline_ms: DEADLINE_MS,
         coins_digest: coins_digest(&payment.coins),
         purchase_key: key(9).public(),
-        private_digest: OfferDigest(farthing_coin::Document::digest(&offer)),
+        private_digest: OfferDigest(farthing_coin::Document::digest(&offer).0),
         note_digest: note_digest(&payment.note_id, &payment.note),
     };
     let signature = by_purchase_key(&terms, PurchaseKeyUse::Agree);
@@ -163,7 +163,7 @@ pub fn hold() -> Signed<Hold> {
 pub fn commit() -> Signed<Commit> {
     let terms = contract().terms;
     let purchase = terms.purchase_id();
-    let sealed_key = seal_goods_key(&key(8), &terms.purchase_key, &purchase.0, &goods_key());
+    let sealed_key = seal_goods_key(&key(8), &terms.purchase_key, &SealingContext(purchase.0), &goods_key());
     let commit = Commit {
         purchase,
         bank: terms.bank,

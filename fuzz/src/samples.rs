@@ -3,7 +3,7 @@
 use crate::purchase::{
     by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
 };
-use farthing_coin::{PublicKey, Signed};
+use farthing_coin::{RequestId, NoteKey, NoteId, ClientRandomness, PublicKey, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::fingerprint::Fingerprint;
 use farthing_protocol::api::{
@@ -14,7 +14,7 @@ use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
-use farthing_protocol::ids::{EncryptedDigest, ItemId};
+use farthing_protocol::ids::{WitnessNonce, SealingContext, RecordId, RecordHash, JournalRun, EncryptedDigest, ItemId};
 use farthing_protocol::money::Amount;
 use farthing_protocol::offer::{
     CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest,
@@ -71,9 +71,9 @@ pub fn bank_request() -> Vec<Vec<u8>> {
     let begin = WithdrawBegin {
         bank,
         account,
-        request_id: [1; 32],
+        request_id: RequestId([1; 32]),
         outputs: vec![id; 3],
-        client_randomness: [2; 32],
+        client_randomness: ClientRandomness([2; 32]),
     };
     let memo = MemoRequest {
         bank,
@@ -84,11 +84,11 @@ pub fn bank_request() -> Vec<Vec<u8>> {
     let withdrawals = WithdrawalsRequest {
         bank,
         account,
-        after: Some([1; 32]),
+        after: Some(RequestId([1; 32])),
     };
     let bucket = BucketRequest {
         shelf: Shelf::Exchanges,
-        prefix: Prefix::of(&[0xaa; 32], 9),
+        prefix: Prefix::of(&RecordId([0xaa; 32]), 9),
         after: None,
     };
     let all = [
@@ -132,9 +132,9 @@ fn overdue(terms: &Terms) -> Signed<Overdue> {
 fn head(of: u8) -> Signed<JournalHead> {
     let head = JournalHead {
         node: key(of).public(),
-        run: [1; 32],
+        run: JournalRun([1; 32]),
         records: 7,
-        hash: [2; 32],
+        hash: RecordHash([2; 32]),
     };
     Signed::sign(head, &key(of))
 }
@@ -148,7 +148,7 @@ fn witness_request(asker: u8, witness: u8) -> Signed<WitnessRequest> {
     let request = WitnessRequest {
         asker: key(asker).public(),
         witness: key(witness).public(),
-        nonce: [3; 32],
+        nonce: WitnessNonce([3; 32]),
         remembered: Some(head(witness)),
     };
     Signed::sign(request, &key(asker))
@@ -308,8 +308,8 @@ pub fn journal() -> Vec<Vec<u8>> {
 
 /// Notes, and sealed and wrapped keys.
 pub fn note() -> Vec<Vec<u8>> {
-    let note = seal_note(&[1; 32], &[7; 32], b"bought a song").expect("it is short");
-    let sealed = seal_goods_key(&key(8), &key(9).public(), &[7; 32], &goods_key()).expect("it seals");
+    let note = seal_note(&NoteKey::from_bytes([1; 32]), &NoteId([7; 32]), b"bought a song").expect("it is short");
+    let sealed = seal_goods_key(&key(8), &key(9).public(), &SealingContext([7; 32]), &goods_key()).expect("it seals");
     vec![note, bytes(&sealed), bytes(&contract().offer.body.wrapped_key)]
 }
 

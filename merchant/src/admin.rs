@@ -10,12 +10,11 @@ use crate::transactions;
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
-use farthing_protocol::evidence::Papers;
-use farthing_protocol::ids::ItemId;
+use farthing_protocol::{documents::PurchaseId, evidence::Papers};
 use farthing_store::{Key, Store, StoreError, Table, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::ops::Bound;
+use std::{ops::Bound, str::FromStr};
 
 /// The most lines in one reply; the command line asks again behind the last.
 pub const LINES_PAGE_MAX: usize = 1_000;
@@ -135,7 +134,7 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
 
 fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value, String> {
     item.check()?;
-    let id = ItemId(parse_id(item_id)?);
+    let id = parse_id(item_id)?;
     let on_shelf = shelf
         .encrypted_bytes(&id)
         .map_err(|e| format!("the goods are not on the shelf: {e}"))?;
@@ -160,7 +159,7 @@ fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value,
     Ok(reply)
 }
 
-fn sale_line(purchase: &[u8; 32], sale: &Sale) -> Value {
+fn sale_line(purchase: &PurchaseId, sale: &Sale) -> Value {
     let offer = &sale.contract.offer.body;
     let why = match &sale.state {
         SaleState::Ended(why) => Some(why.clone()),
@@ -215,13 +214,13 @@ fn evidence(sale: Sale) -> Result<Papers, String> {
 }
 
 /// A page of a table, each row as `line` shows it.
-fn page<K: Key + From<[u8; 32]>, V: Serialize + DeserializeOwned>(
+fn page<K: Key + FromStr, V: Serialize + DeserializeOwned>(
     table: &Table<K, V>,
     view: &View,
     after: Option<&str>,
     line: impl Fn(&K, &V) -> Value,
 ) -> Result<Value, String> {
-    let after = after.map(parse_id).transpose()?.map(K::from);
+    let after = after.map(parse_id::<K>).transpose()?;
     let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
     let rows = table
         .scan(view, from, LINES_PAGE_MAX + 1)
@@ -269,10 +268,9 @@ fn find<K: Key + AsRef<[u8]>, V: Serialize + DeserializeOwned>(
     }
 }
 
-pub(crate) fn parse_id(text: &str) -> Result<[u8; 32], String> {
-    let mut id = [0; 32];
-    hex::decode_to_slice(text, &mut id).map_err(|_| format!("`{text}` is not an id of 64 hex characters"))?;
-    Ok(id)
+pub(crate) fn parse_id<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an id of 64 hex characters"))
 }
 
 fn message(error: &StoreError) -> String {

@@ -23,7 +23,6 @@ use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::json_lines;
-use farthing_protocol::ids::SaleId;
 use farthing_protocol::{evidence::Papers, goods::SealingSecret};
 use farthing_store::StoreOptions;
 use farthing_store::clock::SystemClock;
@@ -229,8 +228,7 @@ async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>, existing: E
 
 fn sealing_secret(dir: &Path, sale_id: &str) -> Result<Report> {
     open(dir)?;
-    let ephemeral =
-        MerchantSecret::load(dir)?.ephemeral(&SaleId(parse_id(sale_id).map_err(anyhow::Error::msg)?));
+    let ephemeral = MerchantSecret::load(dir)?.ephemeral(&parse_id(sale_id).map_err(anyhow::Error::msg)?);
     let papers = serde_json::to_value(Papers {
         sealing_secret: Some(SealingSecret::from_bytes(*ephemeral.to_bytes())),
         ..Papers::default()

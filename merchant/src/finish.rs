@@ -12,7 +12,7 @@ use farthing_node::process::StopToken;
 use farthing_protocol::{
     decide::ReleaseRequest,
     decision::SignedDecision,
-    documents::{Commit, Terms},
+    documents::{Commit, PurchaseId, Terms},
     limits::{REPLY_TIMEOUT, SETTLE_MAX},
     refusal::{Advice, ContractFault, Later, PurchaseFault, Refusal},
     settle::{Answers, SettleRequest},
@@ -89,7 +89,7 @@ impl Merchant {
     pub async fn sales_round(self: &Arc<Self>) -> Result<usize, StoreError> {
         let mut open = 0;
         let mut silent = BTreeSet::new();
-        let mut last: Option<[u8; 32]> = None;
+        let mut last: Option<PurchaseId> = None;
         loop {
             let view = self.store.view();
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);

@@ -2,11 +2,11 @@
 
 use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
-use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     decision::Committed,
-    documents::{Abort, Contract, Hold, Settled},
+    documents::{Abort, Contract, Hold, PurchaseId, Settled},
     goods::GoodsSummary,
+    ids::ItemId,
     limits::{CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES, TITLE_MAX_BYTES},
     money::Amount,
     offer::CatalogItem,
@@ -21,10 +21,10 @@ pub const ITEMS: Table<ItemId, Item> = Table::new(1, "items");
 pub const WITHDRAWN: Table<ItemId, Withdrawn> = Table::new(2, "withdrawn items");
 
 /// The sales that customers have brought a hold for, or that an escrow has committed on a sealed offer, by purchase id.
-pub const SALES: Table<[u8; 32], Sale> = Table::new(3, "sales");
+pub const SALES: Table<PurchaseId, Sale> = Table::new(3, "sales");
 
 /// The sales that are not at their end: to be released, or to be credited. By purchase id.
-pub const OPEN_SALES: Table<[u8; 32], ()> = Table::new(4, "open sales");
+pub const OPEN_SALES: Table<PurchaseId, ()> = Table::new(4, "open sales");
 
 /// That there is or was an item whose offers are sealed: escrows are asked what they have committed.
 pub const SEALS: Table<(), ()> = Table::new(5, "sealed offers");

@@ -2,9 +2,9 @@
 
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
 use farthing_node::home::files;
-use farthing_protocol::ids::{ItemId, SaleId};
 use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
+    ids::{ItemId, NodeSecret, SaleId},
     seal::{derive_content_key, derive_ephemeral, derive_goods_key},
 };
 use farthing_store::entropy::Entropy;
@@ -20,7 +20,7 @@ const SECRET_FILE_MAX_BYTES: u64 = 1024;
 
 /// 32 random bytes. Whoever has them can open everything that this merchant sells and draw on its account.
 #[derive(Clone)]
-pub struct MerchantSecret(Zeroizing<[u8; 32]>);
+pub struct MerchantSecret(NodeSecret);
 
 impl std::fmt::Debug for MerchantSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +66,7 @@ impl MerchantSecret {
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         entropy.fill(bytes.as_mut_slice());
-        Self(bytes)
+        Self(NodeSecret::from_bytes(*bytes))
     }
 
     /// Writes it to `dir`, durably; there must be none yet.
@@ -75,7 +75,7 @@ impl MerchantSecret {
     /// [`SecretError::Io`].
     pub fn save(&self, dir: &Path) -> Result<(), SecretError> {
         let path = dir.join(SECRET_FILE);
-        let text = Zeroizing::new(hex::encode(*self.0));
+        let text = Zeroizing::new(hex::encode(self.0.as_bytes()));
         files::create(&path, text.as_bytes(), files::Mode::Secret)
             .and_then(|()| files::sync_dir(dir))
             .map_err(|source| SecretError::Io { path, source })
@@ -101,7 +101,7 @@ impl MerchantSecret {
             path: path.clone(),
             got: text.len(),
         })?;
-        Ok(Self(bytes))
+        Ok(Self(NodeSecret::from_bytes(*bytes)))
     }
 
     /// The key of one sale.
@@ -111,7 +111,7 @@ impl MerchantSecret {
 
     /// The key that the goods key of one sale is sealed with, in an offer.
     pub fn ephemeral(&self, sale_id: &SaleId) -> SecretKey {
-        derive_ephemeral(&self.0, &sale_id.0)
+        derive_ephemeral(&self.0, &(*sale_id).into())
     }
 
     /// The key that an item's goods are encrypted under.
@@ -122,7 +122,7 @@ impl MerchantSecret {
     /// The key of the merchant's account at every bank.
     pub fn account_key(&self) -> SecretKey {
         let mut transcript = Zeroizing::new(Transcript::start(b"merchant account key"));
-        transcript.bytes(b"secret", self.0.as_slice());
+        transcript.bytes(b"secret", self.0.as_bytes());
         let mut wide = Zeroizing::new([0; 64]);
         loop {
             transcript.challenge_bytes(b"key", wide.as_mut_slice());

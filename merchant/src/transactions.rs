@@ -5,8 +5,9 @@ use crate::rows::{
     ITEMS, Item, KNOWN_SALES, OPEN_SALES, SALES, SEALS, Sale, SaleState, WITHDRAWN, Withdrawn,
 };
 use farthing_coin::PublicKey;
-use farthing_protocol::ids::ItemId;
-use farthing_protocol::{bounded::cut, decision::Committed, documents::PurchaseId, limits::REASON_MAX_BYTES};
+use farthing_protocol::{
+    bounded::cut, decision::Committed, documents::PurchaseId, ids::ItemId, limits::REASON_MAX_BYTES,
+};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
 /// What [`add_item`] reads.
@@ -90,7 +91,7 @@ pub enum Delivery {
 
 /// What every change of one sale reads.
 pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
-    SALES.key(&purchase.0)
+    SALES.key(purchase)
 }
 
 /// Begins to release a sale, before the goods key leaves the house, unless it has ended.
@@ -100,7 +101,7 @@ pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
 pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result<Delivery, StoreError> {
     let contract = delivery.deliver.contract();
     let purchase = contract.purchase();
-    let existing = SALES.get(tx, &purchase.0)?;
+    let existing = SALES.get(tx, &purchase)?;
     match existing.map(|sale| sale.state) {
         Some(
             SaleState::Committed(committed)
@@ -143,7 +144,7 @@ pub fn learn_sales(
     for sale in sales {
         let purchase = sale.commit.purchase;
         // It is there where the customer has brought its hold all the same.
-        if SALES.get(tx, &purchase.0)?.is_some() {
+        if SALES.get(tx, &purchase)?.is_some() {
             commit_sale(tx, &sale.commit)?;
             continue;
         }
@@ -236,7 +237,7 @@ fn advance(
     purchase: &PurchaseId,
     step: impl FnOnce(SaleState) -> Option<SaleState>,
 ) -> Result<(), StoreError> {
-    let Some(sale) = SALES.get(tx, &purchase.0)? else {
+    let Some(sale) = SALES.get(tx, purchase)? else {
         return Ok(());
     };
     let Sale {
@@ -256,10 +257,10 @@ fn advance(
 /// Writes a sale; whether it is open follows from its state.
 fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Result<(), StoreError> {
     match &sale.state {
-        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, &purchase.0, &())?,
+        SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, purchase, &())?,
         SaleState::Credited(..) | SaleState::Unpaid(..) | SaleState::Ended(_) | SaleState::Aborted(_) => {
-            OPEN_SALES.delete(tx, &purchase.0)?;
+            OPEN_SALES.delete(tx, purchase)?;
         }
     }
-    SALES.put(tx, &purchase.0, sale)
+    SALES.put(tx, purchase, sale)
 }

@@ -14,10 +14,10 @@ use farthing_merchant::secret::MerchantSecret;
 use farthing_node::admin::AdminHandler;
 use farthing_node::process::stop_pair;
 use farthing_node::serve::Role;
-use farthing_protocol::ids::SaleId;
 use farthing_protocol::{
     documents::{Abort, AbortReason, PurchaseId, PurchaseKeyUse},
     evidence::{Charge, Culprit, Judge, Papers, Verdict, judge},
+    ids::SaleId,
     money::Amount,
     offer::DeliverRequest,
     refusal::{ContractFault, GoodsFault, Later, PurchaseFault, Refusal},
@@ -31,7 +31,7 @@ use support::{ITEM, World};
 
 fn state(world: &World, request: &DeliverRequest) -> Option<SaleState> {
     let purchase = request.contract.terms.purchase_id();
-    let sale = SALES.peek(&world.store.view(), &purchase.0).unwrap();
+    let sale = SALES.peek(&world.store.view(), &purchase).unwrap();
     sale.map(|sale| sale.state)
 }
 

@@ -23,7 +23,7 @@ use support::bank::{Mood, secret_key};
 use support::{ITEM, World};
 
 fn state(world: &World, purchase: PurchaseId) -> Option<SaleState> {
-    let sale = SALES.peek(&world.store.view(), &purchase.0).unwrap();
+    let sale = SALES.peek(&world.store.view(), &purchase).unwrap();
     sale.map(|sale| sale.state)
 }
 

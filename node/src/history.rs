@@ -22,6 +22,7 @@ use crate::{
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_protocol::{
     history::{JournalHead, WithHead, verify_head},
+    ids::{JournalRun, RecordHash},
     refusal::{Later, Refusal},
 };
 use farthing_store::{Head, Reads, RowKey, Store, StoreError, Table, Transaction, entropy::Entropy};
@@ -66,7 +67,7 @@ pub struct History {
     here: PublicKey,
     parts: HistoryParts,
     /// Random, chosen at the start: within it the journal only grows.
-    run: [u8; 32],
+    run: JournalRun,
     standing: watch::Sender<Standing>,
     known: Mutex<Known>,
     /// Tells the loop that a peer should be asked now.
@@ -78,7 +79,7 @@ struct Known {
     /// The longest head of each peer; at least what is in its row.
     heads: BTreeMap<PublicKey, Signed<JournalHead>>,
     /// The run in which each peer has proven, to this process, that it has forgotten nothing that was remembered of it.
-    proven: BTreeMap<PublicKey, [u8; 32]>,
+    proven: BTreeMap<PublicKey, JournalRun>,
     /// The first durable record since `decided` in which something was decided.
     untold: Option<u64>,
     /// The record that is being gathered, if something is decided in it.
@@ -88,7 +89,7 @@ struct Known {
     /// The head of that, signed, once it was told.
     own: Option<Signed<JournalHead>>,
     /// The heads that were told last, so that a peer's memory of them costs no look into the journal.
-    told: BTreeMap<u64, [u8; 32]>,
+    told: BTreeMap<u64, RecordHash>,
 }
 
 /// How many of the heads that were told are kept in memory.
@@ -121,7 +122,7 @@ impl History {
         let history = Arc::new(Self {
             here: parts.key.public(),
             parts,
-            run,
+            run: JournalRun(run),
             standing: watch::Sender::new(Standing::Unwitnessed),
             known: Mutex::new(known),
             nudge: Notify::new(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use farthing_node::usage::Usage;
+use farthing_protocol::ids::RecordHash;
 use farthing_store::limits::SCAN_MAX_ROWS;
 use farthing_store::{Head, Index, SledIndex, Writes};
 use std::ops::Bound;
@@ -22,7 +23,7 @@ fn fill(dir: &Path) {
         let rows = keys.map(|key| (key.to_be_bytes().to_vec(), Some(vec![1; ROW_BYTES])));
         let head = Head {
             sequence: u64::from(first),
-            hash: [0; 32],
+            hash: RecordHash([0; 32]),
         };
         index.apply(&rows.collect::<Writes>(), head).unwrap();
     }

@@ -262,12 +262,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::{Call, EscrowRequest};
-    use crate::{decide::OutcomeRequest, documents::PurchaseId, history::WitnessRequest};
-    use farthing_coin::{PublicKey, Signature, Signed};
+    use crate::{decide::OutcomeRequest, documents::PurchaseId, history::WitnessRequest, ids::WitnessNonce};
+    use farthing_coin::{EncodedPoint, EncodedScalar, PublicKey, Signature, Signed};
 
     const SIGNATURE: Signature = Signature {
-        commitment: [0; 32],
-        response: [0; 32],
+        commitment: EncodedPoint([0; 32]),
+        response: EncodedScalar([0; 32]),
     };
 
     #[test]
@@ -282,7 +282,7 @@ mod tests {
             body: WitnessRequest {
                 asker: key,
                 witness: key,
-                nonce: [0; 32],
+                nonce: WitnessNonce([0; 32]),
                 remembered: None,
             },
             signature: SIGNATURE,

@@ -4,10 +4,11 @@
 //! beside the request, until its transaction has ended.
 
 use crate::{
+    ids::SessionDigest,
     issue::{Owner, Sessions, Taken},
     refusal::IssueFault,
 };
-use farthing_coin::{Challenge, DenominationSecret, KeyId, PublicKey, Response};
+use farthing_coin::{Challenge, DenominationSecret, KeyId, PublicKey, RequestId, Response};
 
 /// The session of one finish. However often the finish is decided, its session is taken out once and answered once.
 #[derive(Debug, Default)]
@@ -73,8 +74,8 @@ impl SessionClaim {
 
 /// What a finish says of the session that it answers to.
 pub(crate) struct SessionRef<'a> {
-    pub(crate) key: (Owner, [u8; 32]),
-    pub(crate) session: [u8; 32],
+    pub(crate) key: (Owner, RequestId),
+    pub(crate) session: SessionDigest,
     pub(crate) outputs: &'a [KeyId],
     pub(crate) inputs: &'a [(KeyId, PublicKey)],
 }

@@ -7,7 +7,7 @@ use crate::{
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault},
     request::{check_bound, check_matching},
 };
-use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature};
+use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature, StatementDigest};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ pub fn verify(
     coins: &[Coin],
     authorizations: &[Signature],
     operation: CoinUse,
-    digest: &[u8; 32],
+    digest: &StatementDigest,
     keys: &KeyBook,
     rng: &mut impl CryptoRng,
 ) -> Result<VerifiedCoins, Refusal> {
@@ -152,7 +152,7 @@ impl CoinState {
     /// The state after the purchase that holds the coin was committed, if it is `purchase` that holds it.
     pub fn spent_by(&self, purchase: &PurchaseId) -> Option<CoinState> {
         match self {
-            CoinState::Held(held) if held.digest == purchase.0 => Some(CoinState::Spent(*held)),
+            CoinState::Held(held) if held.digest == purchase.digest() => Some(CoinState::Spent(*held)),
             _ => None,
         }
     }
@@ -160,7 +160,7 @@ impl CoinState {
     /// The state after the purchase that holds the coin was aborted, if it is `purchase` that holds it.
     pub fn released_by(&self, purchase: &PurchaseId) -> Option<CoinState> {
         match self {
-            CoinState::Held(held) if held.digest == purchase.0 => Some(CoinState::Released(*held)),
+            CoinState::Held(held) if held.digest == purchase.digest() => Some(CoinState::Released(*held)),
             _ => None,
         }
     }

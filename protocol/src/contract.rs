@@ -94,7 +94,7 @@ fn check_bounds(offer: &Offer) -> Result<(), ContractFault> {
 fn fits(terms: &Terms, offer: &Offer) -> Result<(), ContractFault> {
     let accepted = offer.banks.iter().find(|accepted| accepted.bank == terms.bank);
     let checks = [
-        (terms.private_digest.0 == offer.digest(), "private part"),
+        (terms.private_digest.0 == offer.digest().0, "private part"),
         (terms.price == offer.price, "price"),
         (terms.currency == offer.currency, "currency"),
         (terms.merchant == offer.merchant, "merchant"),

@@ -17,7 +17,7 @@ use crate::{
     decision::{Decided, Decision, Outcome},
     documents::{AbortReason, Contract, Hold, Offer, Overdue, PurchaseId, PurchaseKeyUse, SaleLimit, Terms},
     goods::GoodsKey,
-    ids::SaleId,
+    ids::{SaleId, SealingContext},
     limits::CURRENCY_MAX_BYTES,
     refusal::{ContractFault, Later, PurchaseFault, Refusal, RequestFault},
     request::check_recipient,
@@ -130,7 +130,7 @@ impl VerifiedRelease {
             seal_goods_key(
                 &ephemeral(&purchase),
                 &terms.purchase_key,
-                &purchase.0,
+                &SealingContext(purchase.0),
                 &goods_key,
             )
             .map(|sealed_key| (goods_key, sealed_key))

@@ -14,7 +14,9 @@ use crate::{
     documents::{CoinUse, Commit, EarlierUse, Issued, Terms},
     money::Amount,
 };
-use farthing_coin::{Coin, Document, KeyId, PublicKey, Signature, Signed, Transcript, TranscriptExt};
+use farthing_coin::{
+    Coin, Document, KeyId, PublicKey, Signature, Signed, StatementDigest, Transcript, TranscriptExt,
+};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of request that are denied.
@@ -53,8 +55,7 @@ pub struct Denial {
     /// What kind of request it is.
     pub kind: RequestKind,
     /// The digest of the whole request.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub request: [u8; 32],
+    pub request: StatementDigest,
     /// Why.
     pub cause: DenialCause,
     /// When, by the bank's clock (ms since 1970). It alone may differ when the same request is denied again.
@@ -170,7 +171,7 @@ impl CoinDenial {
             CoinDenial::Spent { proof, .. } => {
                 t.u8(b"proof", proof.is_some().into());
                 if let Some(proof) = proof {
-                    t.bytes(b"terms", &proof.terms.digest());
+                    t.bytes(b"terms", &proof.terms.digest().0);
                     describe_signed(t, b"commit", &proof.commit);
                 }
             }
@@ -193,18 +194,18 @@ fn describe_use(t: &mut Transcript, used: &EarlierUse) {
         CoinUse::Exchange => 2,
     };
     t.u8(b"operation", operation);
-    t.bytes(b"used for", &used.digest);
+    t.bytes(b"used for", &used.digest.0);
     describe_signature(t, &used.authorization);
 }
 
 fn describe_signed<D: Document>(t: &mut Transcript, label: &'static [u8], signed: &Signed<D>) {
-    t.bytes(label, &signed.body.digest());
+    t.bytes(label, &signed.body.digest().0);
     describe_signature(t, &signed.signature);
 }
 
 fn describe_signature(t: &mut Transcript, signature: &Signature) {
-    t.bytes(b"commitment", &signature.commitment);
-    t.bytes(b"response", &signature.response);
+    t.bytes(b"commitment", &signature.commitment.0);
+    t.bytes(b"response", &signature.response.0);
 }
 
 impl Document for Denial {
@@ -213,7 +214,7 @@ impl Document for Denial {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
         t.u8(b"kind of request", self.kind.code());
-        t.bytes(b"request", &self.request);
+        t.bytes(b"request", &self.request.0);
         match &self.cause {
             DenialCause::Coin { key_id, coin, what } => {
                 t.u8(b"cause", 0);
@@ -248,7 +249,12 @@ impl Document for Denial {
 // ---- the wallet -------------------------------------------------------------------------------------------
 
 /// Whether `bank` has denied the very request of this kind and digest. Anything else is no word on the request.
-pub fn is_denied(denial: &Signed<Denial>, bank: &PublicKey, kind: RequestKind, request: &[u8; 32]) -> bool {
+pub fn is_denied(
+    denial: &Signed<Denial>,
+    bank: &PublicKey,
+    kind: RequestKind,
+    request: &StatementDigest,
+) -> bool {
     let body = &denial.body;
     (body.bank, body.kind, body.request) == (*bank, kind, *request) && denial.verify(bank).is_ok()
 }

@@ -8,7 +8,8 @@ use crate::{
     bounded,
     goods::GoodsKey,
     ids::{
-        CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, KeyCommitment, NoteDigest, OfferDigest, SaleId,
+        CoinsDigest, EncryptedDigest, GoodsDigest, IssueSource, ItemId, KeyCommitment, NoteDigest,
+        OfferDigest, SaleId, SealingContext,
     },
     limits::{
         COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
@@ -19,14 +20,22 @@ use crate::{
     seal::{SealedKey, WrappedKey},
 };
 use farthing_coin::{
-    Challenge, Coin, Document, KeyId, PublicKey, Response, SecretKey, SharedPoint, Signature, SignatureError,
-    Signed, Statement, Transcript, TranscriptExt, is_currency,
+    Challenge, Coin, Document, KeyId, KeyListDigest, NoteId, PublicKey, RequestId, Response, SecretKey,
+    SharedPoint, Signature, SignatureError, Signed, Statement, StatementDigest, Transcript, TranscriptExt,
+    is_currency,
 };
 use serde::{Deserialize, Serialize};
 
 farthing_coin::bytes32! {
     /// A digest that names a purchase: the digest of its [`Terms`].
     PurchaseId
+}
+
+impl PurchaseId {
+    /// The id as the digest that each coin's key signs for the hold.
+    pub fn digest(&self) -> StatementDigest {
+        StatementDigest(self.0)
+    }
 }
 
 /// Whether an offer can be bought once or by everyone who holds it.
@@ -48,8 +57,7 @@ pub struct AcceptedBank {
     /// The merchant's account at this bank.
     pub account: PublicKey,
     /// The digest of the bank's key list as the merchant sees it.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub key_list_digest: [u8; 32],
+    pub key_list_digest: KeyListDigest,
 }
 
 /// What a merchant promises to deliver, and for how much. Signed by the merchant.
@@ -122,8 +130,8 @@ impl Document for Offer {
             }) => {
                 t.u8(b"sealed", 2);
                 describe_sealed_key(t, sealed);
-                t.bytes(b"sealed key proof commitment", &proof.commitment);
-                t.bytes(b"sealed key proof response", &proof.response);
+                t.bytes(b"sealed key proof commitment", &proof.commitment.0);
+                t.bytes(b"sealed key proof response", &proof.response.0);
             }
         }
     }
@@ -147,7 +155,7 @@ impl Document for Unsealed<'_> {
         t.u64(b"encrypted size", offer.encrypted_bytes);
         t.bytes(b"goods digest", &offer.goods_digest.0);
         t.bytes(b"encrypted digest", &offer.encrypted_digest.0);
-        t.bytes(b"wrapped key body", &offer.wrapped_key.body);
+        t.bytes(b"wrapped key body", &offer.wrapped_key.body.0);
         t.bytes(b"wrapped key tag", &offer.wrapped_key.tag);
         t.bytes(b"key commitment", &offer.key_commitment.0);
         t.u64(b"price", offer.price.0);
@@ -160,7 +168,7 @@ impl Document for Unsealed<'_> {
         for accepted in &offer.banks {
             t.bytes(b"bank", &accepted.bank.0);
             t.bytes(b"account", &accepted.account.0);
-            t.bytes(b"key list", &accepted.key_list_digest);
+            t.bytes(b"key list", &accepted.key_list_digest.0);
         }
         t.u64(b"expires", offer.expires_ms);
         t.u64(b"served until", offer.served_until_ms);
@@ -171,8 +179,8 @@ impl Document for Unsealed<'_> {
 impl Offer {
     /// What its sealed key belongs to: every other field. So nobody can take one merchant's sealed key into an offer of
     /// his own, and have the escrow open it for the price that he asks of himself.
-    pub fn sealing_context(&self) -> [u8; 32] {
-        Unsealed(self).digest()
+    pub fn sealing_context(&self) -> SealingContext {
+        SealingContext(Unsealed(self).digest().0)
     }
 
     /// Whether the offer has a sealed key with a proof, as its escrow asks for; whether it is one, is checked when the
@@ -262,7 +270,7 @@ impl Document for Terms {
 impl Terms {
     /// The id of the purchase with these terms.
     pub fn purchase_id(&self) -> PurchaseId {
-        PurchaseId(self.digest())
+        PurchaseId(self.digest().0)
     }
 }
 
@@ -278,9 +286,9 @@ pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
 }
 
 /// The digest of a note and the id it is kept under.
-pub fn note_digest(note_id: &[u8; 32], note: &[u8]) -> NoteDigest {
+pub fn note_digest(note_id: &NoteId, note: &[u8]) -> NoteDigest {
     let mut t = Transcript::start(b"farthing note");
-    t.bytes(b"note id", note_id);
+    t.bytes(b"note id", &note_id.0);
     t.bytes(b"note", note);
     NoteDigest(t.digest32(b"digest"))
 }
@@ -325,8 +333,8 @@ impl PurchaseKeyUse {
         };
         Statement {
             context,
-            key_id: key.0,
-            digest: purchase.0,
+            key_id: KeyId(key.0),
+            digest: purchase.digest(),
         }
     }
 }
@@ -344,7 +352,7 @@ pub enum CoinUse {
 
 impl CoinUse {
     /// The statement to be signed with the key of a coin of the denomination `key_id`.
-    pub fn statement(self, key_id: &KeyId, digest: &[u8; 32]) -> Statement {
+    pub fn statement(self, key_id: &KeyId, digest: &StatementDigest) -> Statement {
         let context = match self {
             CoinUse::Hold => "farthing coin hold",
             CoinUse::ExchangeBegin => "farthing coin exchange begin",
@@ -352,7 +360,7 @@ impl CoinUse {
         };
         Statement {
             context,
-            key_id: key_id.0,
+            key_id: KeyId(key_id.0),
             digest: *digest,
         }
     }
@@ -364,8 +372,7 @@ pub struct EarlierUse {
     /// What for.
     pub operation: CoinUse,
     /// The purchase id, or the digest of the exchange.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub digest: [u8; 32],
+    pub digest: StatementDigest,
     /// By the coin's key.
     pub authorization: Signature,
 }
@@ -438,9 +445,9 @@ impl Document for Hold {
     const LABEL: &'static str = "farthing hold";
 
     fn describe(&self, t: &mut Transcript) {
-        t.bytes(b"bank hold", &self.bank_hold.body.digest());
-        t.bytes(b"bank commitment", &self.bank_hold.signature.commitment);
-        t.bytes(b"bank response", &self.bank_hold.signature.response);
+        t.bytes(b"bank hold", &self.bank_hold.body.digest().0);
+        t.bytes(b"bank commitment", &self.bank_hold.signature.commitment.0);
+        t.bytes(b"bank response", &self.bank_hold.signature.response.0);
     }
 }
 
@@ -538,7 +545,7 @@ impl Document for Commit {
 
 fn describe_sealed_key(t: &mut Transcript, sealed_key: &SealedKey) {
     t.bytes(b"sealed key ephemeral", &sealed_key.ephemeral.0);
-    t.bytes(b"sealed key body", &sealed_key.body);
+    t.bytes(b"sealed key body", &sealed_key.body.0);
     t.bytes(b"sealed key tag", &sealed_key.tag);
 }
 
@@ -605,18 +612,18 @@ impl AbortReason {
         match self {
             AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => {}
             AbortReason::CancelledBy(signature) => {
-                t.bytes(b"cancel commitment", &signature.commitment);
-                t.bytes(b"cancel response", &signature.response);
+                t.bytes(b"cancel commitment", &signature.commitment.0);
+                t.bytes(b"cancel response", &signature.response.0);
             }
             AbortReason::Overdue(overdue) => {
-                t.bytes(b"overdue", &overdue.body.digest());
-                t.bytes(b"bank commitment", &overdue.signature.commitment);
-                t.bytes(b"bank response", &overdue.signature.response);
+                t.bytes(b"overdue", &overdue.body.digest().0);
+                t.bytes(b"bank commitment", &overdue.signature.commitment.0);
+                t.bytes(b"bank response", &overdue.signature.response.0);
             }
             AbortReason::WrongKey(shown) => {
-                t.bytes(b"shared point", &shown.point);
-                t.bytes(b"shared point challenge", &shown.challenge);
-                t.bytes(b"shared point response", &shown.response);
+                t.bytes(b"shared point", &shown.point.0);
+                t.bytes(b"shared point challenge", &shown.challenge.0);
+                t.bytes(b"shared point response", &shown.response.0);
             }
         }
     }
@@ -714,11 +721,9 @@ impl Settled {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// The request.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The account that was debited, or the digest of the coins that were taken in.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub source: [u8; 32],
+    pub source: IssueSource,
     /// The denomination key of each new coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
@@ -734,15 +739,15 @@ impl Document for Issued {
     const LABEL: &'static str = "farthing issued";
 
     fn describe(&self, t: &mut Transcript) {
-        t.bytes(b"request", &self.request_id);
-        t.bytes(b"source", &self.source);
+        t.bytes(b"request", &self.request_id.0);
+        t.bytes(b"source", &self.source.0);
         describe_outputs(t, &self.outputs);
         describe_challenges(t, &self.challenges);
         t.u64(b"responses", self.responses.len() as u64);
         for response in &self.responses {
-            t.bytes(b"z", &response.z);
-            t.bytes(b"b", &response.b);
-            t.bytes(b"y", &response.y);
+            t.bytes(b"z", &response.z.0);
+            t.bytes(b"b", &response.b.0);
+            t.bytes(b"y", &response.y.0);
         }
     }
 }

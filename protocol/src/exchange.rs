@@ -19,6 +19,7 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::{CoinState, VerifiedCoins, check_length, verify},
     documents::{CoinUse, EarlierUse, Issued, coins_digest, describe_challenges, describe_outputs},
+    ids::{IssueSource, SessionDigest},
     issuance::Issuance,
     issue::{
         IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
@@ -30,8 +31,9 @@ use crate::{
     request::check_recipient,
 };
 use farthing_coin::{
-    Challenge, Coin, Denomination, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed,
-    Signature, Signed, Transcript, TranscriptExt, answered_commitment,
+    Challenge, ClientRandomness, Coin, Denomination, DenominationSecret, Document, KeyBook, KeyId, PublicKey,
+    RequestId, SecretKey, Seed, Signature, Signed, StatementDigest, Transcript, TranscriptExt,
+    answered_commitment,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -44,7 +46,7 @@ pub struct ExchangeBegin {
     /// The bank that this is for.
     pub bank: PublicKey,
     /// Chosen by the wallet and on its disk before this is sent.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The coins that will be taken in.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub inputs: Vec<Coin>,
@@ -52,7 +54,7 @@ pub struct ExchangeBegin {
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// Goes into the nonces beside the bank's own randomness.
-    pub client_randomness: [u8; 32],
+    pub client_randomness: ClientRandomness,
 }
 
 impl Document for ExchangeBegin {
@@ -60,10 +62,10 @@ impl Document for ExchangeBegin {
 
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
-        t.bytes(b"request", &self.request_id);
+        t.bytes(b"request", &self.request_id.0);
         t.bytes(b"inputs", &coins_digest(&self.inputs).0);
         describe_outputs(t, &self.outputs);
-        t.bytes(b"client randomness", &self.client_randomness);
+        t.bytes(b"client randomness", &self.client_randomness.0);
     }
 }
 
@@ -73,7 +75,7 @@ pub struct ExchangeFinish {
     /// The bank that this is for.
     pub bank: PublicKey,
     /// The request.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The coins that are taken in.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub inputs: Vec<Coin>,
@@ -81,7 +83,7 @@ pub struct ExchangeFinish {
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// [`session_digest`] of the commitments that are challenged.
-    pub session: [u8; 32],
+    pub session: SessionDigest,
     /// One for each output.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
@@ -94,7 +96,7 @@ impl Document for ExchangeFinish {
         Finish {
             bank: &self.bank,
             request_id: &self.request_id,
-            inputs: &coins_digest(&self.inputs).0,
+            inputs: &coins_digest(&self.inputs).into(),
             outputs: &self.outputs,
             session: &self.session,
             challenges: &self.challenges,
@@ -106,10 +108,10 @@ impl Document for ExchangeFinish {
 /// What an [`ExchangeFinish`] says, of whose coins the digest alone is known.
 struct Finish<'a> {
     bank: &'a PublicKey,
-    request_id: &'a [u8; 32],
-    inputs: &'a [u8; 32],
+    request_id: &'a RequestId,
+    inputs: &'a IssueSource,
     outputs: &'a [KeyId],
-    session: &'a [u8; 32],
+    session: &'a SessionDigest,
     challenges: &'a [Challenge],
 }
 
@@ -118,10 +120,10 @@ impl Document for Finish<'_> {
 
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
-        t.bytes(b"request", self.request_id);
-        t.bytes(b"inputs", self.inputs);
+        t.bytes(b"request", &self.request_id.0);
+        t.bytes(b"inputs", &self.inputs.0);
         describe_outputs(t, self.outputs);
-        t.bytes(b"session", self.session);
+        t.bytes(b"session", &self.session.0);
         describe_challenges(t, self.challenges);
     }
 }
@@ -136,7 +138,7 @@ pub fn finish_digest<'k>(
     bank: &PublicKey,
     issued: &Issued,
     key: impl Fn(&KeyId) -> Option<&'k Denomination>,
-) -> Result<[u8; 32], MintFault> {
+) -> Result<StatementDigest, MintFault> {
     let Issued {
         outputs,
         challenges,
@@ -184,7 +186,7 @@ pub struct Exchange {
     /// The bank.
     pub bank: PublicKey,
     /// Derived from the seed and a counter.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The coins that go in.
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
@@ -198,7 +200,7 @@ pub fn authorize(
     coins: &[Coin],
     keys: &[SecretKey],
     operation: CoinUse,
-    digest: &[u8; 32],
+    digest: &StatementDigest,
 ) -> Vec<Signature> {
     let each = coins.iter().zip(keys);
     each.map(|(coin, key)| key.sign(&operation.statement(&coin.key_id, digest)))
@@ -213,7 +215,7 @@ impl Issuance for Exchange {
     /// In the order of the inputs.
     type Signers = [SecretKey];
 
-    fn request_id(&self) -> [u8; 32] {
+    fn request_id(&self) -> RequestId {
         self.request_id
     }
 
@@ -250,7 +252,7 @@ impl Issuance for Exchange {
         Authorized { body, authorizations }
     }
 
-    fn finish_body(&self, session: &[u8; 32], challenges: &[Challenge]) -> ExchangeFinish {
+    fn finish_body(&self, session: &SessionDigest, challenges: &[Challenge]) -> ExchangeFinish {
         ExchangeFinish {
             bank: self.bank,
             request_id: self.request_id,
@@ -280,7 +282,7 @@ impl Issuance for Exchange {
             keys,
             seed,
         )?;
-        if issued.body.source != coins_digest(&self.inputs).0 {
+        if issued.body.source != coins_digest(&self.inputs).into() {
             let why = "a copy of this wallet used its request for other coins".into();
             return Ok((self.in_state(IssueState::Refused { why }), coins));
         }
@@ -302,7 +304,7 @@ impl Issuance for Exchange {
 #[derive(Debug)]
 pub struct VerifiedExchangeBegin {
     body: ExchangeBegin,
-    digest: [u8; 32],
+    digest: StatementDigest,
     coins: VerifiedCoins,
 }
 
@@ -310,7 +312,7 @@ pub struct VerifiedExchangeBegin {
 #[derive(Debug)]
 pub struct VerifiedExchangeFinish {
     body: ExchangeFinish,
-    digest: [u8; 32],
+    digest: StatementDigest,
     coins: VerifiedCoins,
 }
 
@@ -389,7 +391,7 @@ fn check_exchangeable(coins: &VerifiedCoins, states: &[CoinState], now_ms: u64) 
 
 impl VerifiedExchangeBegin {
     /// The digest of the whole request.
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> StatementDigest {
         self.digest
     }
 
@@ -399,7 +401,7 @@ impl VerifiedExchangeBegin {
     }
 
     /// The request.
-    pub fn request_id(&self) -> [u8; 32] {
+    pub fn request_id(&self) -> RequestId {
         self.body.request_id
     }
 
@@ -446,7 +448,7 @@ pub struct Swap {
 
 impl VerifiedExchangeFinish {
     /// The digest of the whole request.
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> StatementDigest {
         self.digest
     }
 
@@ -456,7 +458,7 @@ impl VerifiedExchangeFinish {
     }
 
     /// The request.
-    pub fn request_id(&self) -> [u8; 32] {
+    pub fn request_id(&self) -> RequestId {
         self.body.request_id
     }
 
@@ -467,7 +469,7 @@ impl VerifiedExchangeFinish {
 
     /// Whether what is stored under this request id was this very request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
-        stored.source == coins_digest(&self.body.inputs).0
+        stored.source == coins_digest(&self.body.inputs).into()
             && stored.outputs == self.body.outputs
             && stored.challenges == self.body.challenges
     }
@@ -507,7 +509,7 @@ impl VerifiedExchangeFinish {
         };
         let issued = Issued {
             request_id: request.request_id,
-            source: coins_digest(&request.inputs).0,
+            source: coins_digest(&request.inputs).into(),
             outputs: request.outputs.clone(),
             challenges: request.challenges.clone(),
             responses,

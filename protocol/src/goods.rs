@@ -23,14 +23,12 @@
 //! nothing needs to be decrypted for it.
 
 use crate::ids::{EncryptedDigest, GoodsDigest};
-use std::fmt;
-
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag};
-use farthing_coin::SecretKey;
+use farthing_coin::{SecretKey, secret32};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use std::fmt;
+use zeroize::Zeroizing;
 
 /// The plaintext in every chunk but the last (bytes).
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -47,45 +45,7 @@ pub const GOODS_MAX_BYTES: u64 = 1 << 48;
 /// A full chunk as it lies in the file (bytes).
 const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 
-macro_rules! secret_key {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        ///
-        /// Wiped on drop, redacted in `Debug`, compared in constant time.
-        #[derive(Clone, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
-        pub struct $name(#[serde(with = "farthing_coin::hex_bytes")] [u8; 32]);
-
-        impl $name {
-            /// The key with these bytes, which must come from a key derivation or a secure random source.
-            #[must_use]
-            pub fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// The key's bytes.
-            #[must_use]
-            pub fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl PartialEq for $name {
-            fn eq(&self, other: &Self) -> bool {
-                self.0.ct_eq(&other.0).into()
-            }
-        }
-
-        impl Eq for $name {}
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(redacted)"))
-            }
-        }
-    };
-}
-
-secret_key! {
+secret32! {
     /// The key that goods are encrypted under, once for all of their sales.
     ///
     /// It encrypts one salt and one version of the goods and nothing else, ever: nonces are positions, so a
@@ -93,18 +53,18 @@ secret_key! {
     ContentKey
 }
 
-secret_key! {
+secret32! {
     /// The key of one sale, which opens that sale's wrapped [`ContentKey`]: what the customer pays for.
     GoodsKey
 }
 
-secret_key! {
+secret32! {
     /// The secret half of one purchase's key, disclosed so that anyone can open what was sealed to it. By then the
     /// purchase is decided, and the key is good for nothing else.
     PurchaseSecret
 }
 
-secret_key! {
+secret32! {
     /// The secret half of the key that one offer's goods key was sealed with, disclosed so that anyone can see what the
     /// merchant has sealed. It opens that offer's goods and nothing else.
     SealingSecret

@@ -18,6 +18,7 @@
 //! between servers alone: in anything that a customer carries or gets they would mark her.
 
 use crate::{
+    ids::{JournalRun, RecordHash, WitnessNonce},
     refusal::{ContractFault, Refusal, RequestFault},
     request::check_recipient,
 };
@@ -32,11 +33,11 @@ pub struct JournalHead {
     /// Whose journal.
     pub node: PublicKey,
     /// Random, chosen at the node's start. Within one run a journal only grows.
-    pub run: [u8; 32],
+    pub run: JournalRun,
     /// How many records it has.
     pub records: u64,
     /// The hash of the last one, which covers all before it.
-    pub hash: [u8; 32],
+    pub hash: RecordHash,
 }
 
 impl Document for JournalHead {
@@ -44,16 +45,16 @@ impl Document for JournalHead {
 
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"node", &self.node.0);
-        t.bytes(b"run", &self.run);
+        t.bytes(b"run", &self.run.0);
         t.u64(b"records", self.records);
-        t.bytes(b"hash", &self.hash);
+        t.bytes(b"hash", &self.hash.0);
     }
 }
 
 impl JournalHead {
     /// Whether it lies in the history of a journal, of which `hash_there` is the hash at its place, if the journal
     /// reaches that far.
-    pub fn lies_in(&self, hash_there: Option<[u8; 32]>) -> bool {
+    pub fn lies_in(&self, hash_there: Option<RecordHash>) -> bool {
         hash_there == Some(self.hash)
     }
 }
@@ -84,7 +85,7 @@ pub struct WitnessRequest {
     /// Who is asked.
     pub witness: PublicKey,
     /// Random, so that no earlier answer can stand for this one.
-    pub nonce: [u8; 32],
+    pub nonce: WitnessNonce,
     /// The longest head of the witness that the asker remembers.
     pub remembered: Option<Signed<JournalHead>>,
 }
@@ -95,7 +96,7 @@ impl Document for WitnessRequest {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"asker", &self.asker.0);
         t.bytes(b"witness", &self.witness.0);
-        t.bytes(b"nonce", &self.nonce);
+        t.bytes(b"nonce", &self.nonce.0);
         describe_head(t, self.remembered.as_ref());
     }
 }
@@ -108,7 +109,7 @@ pub struct Testimony {
     /// Who asked.
     pub asker: PublicKey,
     /// The question's.
-    pub nonce: [u8; 32],
+    pub nonce: WitnessNonce,
     /// The longest head of the asker that the witness remembers.
     pub remembered: Option<Signed<JournalHead>>,
     /// The witness's own journal; absent if it does not know the asker.
@@ -122,7 +123,7 @@ pub struct OwnJournal {
     pub head: Signed<JournalHead>,
     /// The hash at the place of the head that the asker remembers; absent if it remembers none, or the journal does not
     /// reach that far.
-    pub hash_there: Option<[u8; 32]>,
+    pub hash_there: Option<RecordHash>,
 }
 
 impl Document for Testimony {
@@ -131,13 +132,13 @@ impl Document for Testimony {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"witness", &self.witness.0);
         t.bytes(b"asker", &self.asker.0);
-        t.bytes(b"nonce", &self.nonce);
+        t.bytes(b"nonce", &self.nonce.0);
         describe_head(t, self.remembered.as_ref());
         describe_head(t, self.own.as_ref().map(|own| &own.head));
         let hash_there = self.own.as_ref().and_then(|own| own.hash_there);
         t.bytes(
             b"hash there",
-            hash_there.as_ref().map_or(&[], |hash| hash.as_slice()),
+            hash_there.as_ref().map_or(&[], |hash| hash.0.as_slice()),
         );
     }
 }
@@ -145,7 +146,7 @@ impl Document for Testimony {
 /// A head is described by its digest, an absent one by no bytes.
 fn describe_head(t: &mut Transcript, head: Option<&Signed<JournalHead>>) {
     let digest = head.map(|head| head.body.digest());
-    t.bytes(b"head", digest.as_ref().map_or(&[], |digest| digest.as_slice()));
+    t.bytes(b"head", digest.as_ref().map_or(&[], |digest| digest.0.as_slice()));
 }
 
 // ---- the witness ------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ use crate::{
     seal::NOTE_BYTES,
     settle::BankPurchase,
 };
-use farthing_coin::{Coin, KeyBook, PublicKey, Signature};
+use farthing_coin::{Coin, KeyBook, NoteId, PublicKey, Signature};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ pub struct Payment {
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
     /// Where the bank keeps the note.
-    pub note_id: [u8; 32],
+    pub note_id: NoteId,
     /// Encrypted by the wallet to itself; [`NOTE_BYTES`] long, whatever it holds.
     #[serde(
         serialize_with = "serde_bytes::serialize",
@@ -200,7 +200,7 @@ fn verify_payment(
         &payment.coins,
         &payment.authorizations,
         CoinUse::Hold,
-        &purchase.0,
+        &purchase.digest(),
         keys,
         rng,
     )?;
@@ -222,7 +222,7 @@ pub struct VerifiedBankHold {
     terms: Terms,
     purchase: PurchaseId,
     coins: VerifiedCoins,
-    note_id: [u8; 32],
+    note_id: NoteId,
     note: Vec<u8>,
 }
 
@@ -286,7 +286,7 @@ impl VerifiedBankHold {
     }
 
     /// The note and where it is kept.
-    pub fn note(&self) -> (&[u8; 32], &[u8]) {
+    pub fn note(&self) -> (&NoteId, &[u8]) {
         (&self.note_id, &self.note)
     }
 
@@ -319,7 +319,7 @@ impl VerifiedBankHold {
         let held = |authorization: Signature| {
             CoinState::Held(EarlierUse {
                 operation: CoinUse::Hold,
-                digest: self.purchase.0,
+                digest: self.purchase.digest(),
                 authorization,
             })
         };

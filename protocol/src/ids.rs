@@ -1,6 +1,6 @@
 //! The ids and digests that documents and messages carry.
 
-use farthing_coin::bytes32;
+use farthing_coin::{NoteId, PublicKey, RequestId, bytes32, secret32};
 
 bytes32! {
     /// Names one sale of one merchant: random, and never used twice, as the goods key is derived from it.
@@ -35,6 +35,93 @@ bytes32! {
 bytes32! {
     /// The digest of a note and its id.
     NoteDigest
+}
+
+bytes32! {
+    /// Names an issuing session by the bank's commitments: see [`session_digest`](crate::issue::session_digest).
+    SessionDigest
+}
+
+bytes32! {
+    /// What an issuance is paid with: the account that is debited, or the digest of the coins that are taken in.
+    IssueSource
+}
+
+bytes32! {
+    /// One run of a node's journal, random at the node's start. Within one run a journal only grows.
+    JournalRun
+}
+
+bytes32! {
+    /// The hash of a record of a journal, which covers all records before it.
+    RecordHash
+}
+
+bytes32! {
+    /// Random, so that no earlier answer of a witness can stand for a new one.
+    WitnessNonce
+}
+
+bytes32! {
+    /// What a goods key is sealed for: a purchase, by its id, or an offer, by its
+    /// [`sealing_context`](crate::documents::Offer::sealing_context).
+    SealingContext
+}
+
+bytes32! {
+    /// The id that a bucket orders its records by: a request id, a note id, or a coin's key.
+    RecordId
+}
+
+bytes32! {
+    /// A key of 32 bytes, encrypted.
+    KeyCiphertext
+}
+
+bytes32! {
+    /// What an ephemeral key is made for: a purchase, by its id, or an offer, by its sale id.
+    EphemeralId
+}
+
+secret32! {
+    /// A merchant's or an escrow's secret, from which the keys of its sales, contents and sealings are derived.
+    NodeSecret
+}
+
+impl From<SaleId> for EphemeralId {
+    fn from(sale: SaleId) -> Self {
+        Self(sale.0)
+    }
+}
+
+impl From<PublicKey> for IssueSource {
+    fn from(account: PublicKey) -> Self {
+        Self(account.0)
+    }
+}
+
+impl From<CoinsDigest> for IssueSource {
+    fn from(coins: CoinsDigest) -> Self {
+        Self(coins.0)
+    }
+}
+
+impl From<RequestId> for RecordId {
+    fn from(id: RequestId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<NoteId> for RecordId {
+    fn from(id: NoteId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<PublicKey> for RecordId {
+    fn from(coin: PublicKey) -> Self {
+        Self(coin.0)
+    }
 }
 
 bytes32! {

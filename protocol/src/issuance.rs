@@ -12,10 +12,11 @@
 
 use crate::{
     documents::Issued,
+    ids::SessionDigest,
     issue::{Begun, IssueState, MintFault},
     refusal::Refusal,
 };
-use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, Seed, Signed};
+use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, RequestId, Seed, Signed, StatementDigest};
 
 /// What a wallet asks next for an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub trait Issuance: Clone {
     type Signers: ?Sized;
 
     /// Derived from the seed and a counter.
-    fn request_id(&self) -> [u8; 32];
+    fn request_id(&self) -> RequestId;
     /// The denomination key of each new coin.
     fn outputs(&self) -> &[KeyId];
     /// Where it stands.
@@ -54,7 +55,7 @@ pub trait Issuance: Clone {
     /// Signs what opens a session.
     fn sign_begin(&self, body: Self::BeginBody, signers: &Self::Signers) -> Self::Begin;
     /// What takes the payment.
-    fn finish_body(&self, session: &[u8; 32], challenges: &[Challenge]) -> Self::FinishBody;
+    fn finish_body(&self, session: &SessionDigest, challenges: &[Challenge]) -> Self::FinishBody;
     /// Signs a finish.
     fn sign_finish(&self, body: Self::FinishBody, signers: &Self::Signers) -> Self::Finish;
 
@@ -88,7 +89,7 @@ pub trait Issuance: Clone {
     }
 
     /// The digest of the finish that it asks, if that is what it asks.
-    fn finish_digest(&self) -> Option<[u8; 32]> {
+    fn finish_digest(&self) -> Option<StatementDigest> {
         self.state()
             .finish_digest(|session, challenges| self.finish_body(session, challenges))
     }

@@ -5,6 +5,7 @@ use crate::{
     bounded,
     coins::check_length,
     documents::{Issued, describe_outputs},
+    ids::{IssueSource, SessionDigest},
     limits::{
         COINS_PER_REQUEST_MAX, NONCES_PER_PAYER_MAX, NONCES_WINDOW_MS, REASON_MAX_BYTES, SESSION_LIFE_MS,
         SESSIONS_MAX, SESSIONS_PER_ACCOUNT_MAX,
@@ -14,8 +15,9 @@ use crate::{
     request::check_matching,
 };
 use farthing_coin::{
-    BlindError, Challenge, Coin, Commitment, DenominationSecret, Document, KeyBook, KeyId, Nonces, PublicKey,
-    Response, Seed, SignatureError, Signed, Transcript, TranscriptExt, blind, recover,
+    BlindError, BootId, Challenge, ClientRandomness, Coin, Commitment, DenominationSecret, Document, KeyBook,
+    KeyId, Nonces, PublicKey, RequestId, Response, Seed, SignatureError, Signed, StatementDigest, Transcript,
+    TranscriptExt, blind, recover,
 };
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
@@ -31,14 +33,14 @@ pub struct Begun {
 
 /// Names a session by its commitments, so that challenges to a session that is gone are never answered
 /// with the nonces of another.
-pub fn session_digest(commitments: &[Commitment]) -> [u8; 32] {
+pub fn session_digest(commitments: &[Commitment]) -> SessionDigest {
     let mut t = Transcript::start(b"farthing session");
     t.u64(b"commitments", commitments.len() as u64);
     for commitment in commitments {
-        t.bytes(b"A", &commitment.a);
-        t.bytes(b"B", &commitment.b);
+        t.bytes(b"A", &commitment.a.0);
+        t.bytes(b"B", &commitment.b.0);
     }
-    t.digest32(b"digest")
+    SessionDigest(t.digest32(b"digest"))
 }
 
 // ---- the wallet -------------------------------------------------------------------------------------------
@@ -51,7 +53,7 @@ pub enum IssueState {
     /// The bank may have debited the account, or taken the coins in.
     Finishing {
         /// Of the commitments that were challenged.
-        session: [u8; 32],
+        session: SessionDigest,
         /// What is asked, again and again until it is answered.
         challenges: Vec<Challenge>,
     },
@@ -75,8 +77,8 @@ impl IssueState {
     /// The digest of the finish that is asked in this state, if one is. `finish` makes it of its session and challenges.
     pub(crate) fn finish_digest<D: Document>(
         &self,
-        finish: impl FnOnce(&[u8; 32], &[Challenge]) -> D,
-    ) -> Option<[u8; 32]> {
+        finish: impl FnOnce(&SessionDigest, &[Challenge]) -> D,
+    ) -> Option<StatementDigest> {
         match self {
             IssueState::Finishing { session, challenges } => Some(finish(session, challenges).digest()),
             _ => None,
@@ -88,7 +90,7 @@ impl IssueState {
     /// # Errors
     /// When its commitments are not acceptable, as [`challenge`] finds.
     pub(crate) fn begun(
-        request_id: &[u8; 32],
+        request_id: &RequestId,
         outputs: &[KeyId],
         begun: &Begun,
         keys: &KeyBook,
@@ -151,7 +153,7 @@ pub enum MintFault {
 /// # Errors
 /// When the list does not fit the outputs, or a commitment is not a pair of group elements.
 pub fn challenge(
-    request_id: &[u8; 32],
+    request_id: &RequestId,
     outputs: &[KeyId],
     begun: &Begun,
     keys: &KeyBook,
@@ -181,10 +183,10 @@ pub fn challenge(
 /// # Errors
 /// When the reply is not the bank's, not for this request, or does not verify.
 pub fn finish(
-    request_id: &[u8; 32],
+    request_id: &RequestId,
     issued: &Signed<Issued>,
     bank: &PublicKey,
-    source: &[u8; 32],
+    source: &IssueSource,
     keys: &KeyBook,
     seed: &Seed,
 ) -> Result<Vec<Coin>, MintFault> {
@@ -230,7 +232,7 @@ pub enum Owner {
 /// One open session: nonces that exist here and nowhere else, until they are used once or wiped.
 struct Session {
     outputs: Vec<KeyId>,
-    randomness: [u8; 32],
+    randomness: ClientRandomness,
     commitments: Vec<Commitment>,
     nonces: Vec<Nonces>,
     inputs: Vec<(KeyId, PublicKey)>,
@@ -239,25 +241,25 @@ struct Session {
 }
 
 /// What names a session: its owner and the owner's request id.
-type SessionKey = (Owner, [u8; 32]);
+type SessionKey = (Owner, RequestId);
 
 /// What a session is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRequest {
     /// Who will pay, and the payer's own id of the request.
-    pub key: (Owner, [u8; 32]),
+    pub key: (Owner, RequestId),
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
     /// An exchange's coins. Each can be in one open session, the newest.
     pub inputs: Vec<(KeyId, PublicKey)>,
     /// The client's randomness.
-    pub randomness: [u8; 32],
+    pub randomness: ClientRandomness,
 }
 
 /// The right to make the nonces of one session, within its payer's limit. Only [`Sessions::admit`] gives one.
 #[derive(Debug)]
 pub struct NonceTicket {
-    boot_id: [u8; 32],
+    boot_id: BootId,
     number: u64,
 }
 
@@ -312,7 +314,7 @@ fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
         t.bytes(b"input key", &key_id.0);
         t.bytes(b"input", &coin.0);
     }
-    t.bytes(b"request", id);
+    t.bytes(b"request", &id.0);
     t.u64(b"turn", ticket);
     t.digest32(b"digest")
 }
@@ -334,7 +336,7 @@ struct Spent {
 /// The bank's open sessions. They live in memory alone: a restart voids them, which is what makes answering
 /// two challenges with one nonce impossible.
 pub struct Sessions {
-    boot_id: [u8; 32],
+    boot_id: BootId,
     open: BTreeMap<SessionKey, Session>,
     by_turn: BTreeMap<u64, SessionKey>,
     by_input: BTreeMap<(KeyId, PublicKey), SessionKey>,
@@ -369,7 +371,7 @@ pub enum Admission {
 
 impl Sessions {
     /// No sessions. `boot_id` is random for each start of the bank, so that a copied machine's nonces differ.
-    pub fn new(boot_id: [u8; 32]) -> Self {
+    pub fn new(boot_id: BootId) -> Self {
         Sessions {
             boot_id,
             open: BTreeMap::new(),
@@ -483,7 +485,7 @@ impl Sessions {
     pub fn take(
         &mut self,
         key: &SessionKey,
-        session: &[u8; 32],
+        session: &SessionDigest,
         outputs: &[KeyId],
         inputs: &[(KeyId, PublicKey)],
         now_ms: u64,
@@ -522,7 +524,9 @@ impl Sessions {
 
     fn make_room(&mut self, owner: &Owner) {
         if let Owner::Account(_) = owner {
-            let own = self.open.range((*owner, [0; 32])..=(*owner, [255; 32]));
+            let own = self
+                .open
+                .range((*owner, RequestId([0; 32]))..=(*owner, RequestId([255; 32])));
             let oldest = own
                 .clone()
                 .min_by_key(|(_, session)| session.turn)

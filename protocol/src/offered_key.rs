@@ -6,9 +6,10 @@
 
 use crate::{
     goods::{GoodsKey, TAG_BYTES},
+    ids::{KeyCiphertext, SealingContext},
     seal::{SealError, SealedKey, seal_goods_key},
 };
-use farthing_coin::{PublicKey, SecretKey, Signature, SignatureError, Statement};
+use farthing_coin::{KeyId, PublicKey, SecretKey, Signature, SignatureError, Statement, StatementDigest};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, SeqAccess, Visitor},
@@ -37,7 +38,7 @@ impl OfferedKey {
     pub fn seal(
         ephemeral: &SecretKey,
         escrow: &PublicKey,
-        context: &[u8; 32],
+        context: &SealingContext,
         key: &GoodsKey,
     ) -> Result<Self, SealError> {
         Ok(OfferedKey {
@@ -50,18 +51,18 @@ impl OfferedKey {
     ///
     /// # Errors
     /// When the proof is missing or is no proof.
-    pub fn check_proof(&self, context: &[u8; 32]) -> Result<(), SignatureError> {
+    pub fn check_proof(&self, context: &SealingContext) -> Result<(), SignatureError> {
         let proof = self.proof.as_ref().ok_or(SignatureError::Forged)?;
         let ephemeral = &self.sealed.ephemeral;
         ephemeral.verify(&statement(ephemeral, context), proof)
     }
 }
 
-fn statement(ephemeral: &PublicKey, context: &[u8; 32]) -> Statement {
+fn statement(ephemeral: &PublicKey, context: &SealingContext) -> Statement {
     Statement {
         context: PROOF_CONTEXT,
-        key_id: ephemeral.0,
-        digest: *context,
+        key_id: KeyId(ephemeral.0),
+        digest: StatementDigest(context.0),
     }
 }
 
@@ -75,8 +76,7 @@ pub(crate) mod optional {
     #[derive(Serialize, Deserialize)]
     struct Readable {
         ephemeral: PublicKey,
-        #[serde(with = "farthing_coin::hex_bytes")]
-        body: [u8; 32],
+        body: KeyCiphertext,
         #[serde(with = "farthing_coin::hex_bytes")]
         tag: [u8; TAG_BYTES],
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,7 @@ impl SpendProof {
     /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
     pub fn proves(&self, used: &EarlierUse, bank: &PublicKey) -> bool {
         let (purchase, commit) = (self.terms.purchase_id(), &self.commit.body);
-        purchase.0 == used.digest
+        purchase.0 == used.digest.0
             && self.terms.bank == *bank
             && (commit.purchase, commit.bank) == (purchase, *bank)
             && check_commit(commit, &self.terms).is_ok()
@@ -73,7 +73,7 @@ impl Denial {
             CoinDenial::Expired { .. } if is_hold => self.at_ms >= key.spend_until_ms,
             CoinDenial::Expired { .. } => self.at_ms >= key.redeem_until_ms,
             CoinDenial::EndsTooSoon => {
-                let known = terms.find(|terms| terms.purchase_id().0 == self.request);
+                let known = terms.find(|terms| terms.purchase_id().0 == self.request.0);
                 let ends_too_soon = |terms: &Terms| {
                     terms.deadline_ms.saturating_add(SETTLEMENT_MARGIN_MS) > key.spend_until_ms
                 };

@@ -27,7 +27,7 @@ use crate::{
     exchange::authorize,
     goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
-    ids::{ItemId, NoteDigest, OfferDigest},
+    ids::{ItemId, NoteDigest, OfferDigest, SealingContext},
     money::Amount,
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
@@ -35,7 +35,7 @@ use crate::{
     sealed::PayRequest,
     settle::{CollectRequest, Collected},
 };
-use farthing_coin::{Coin, Document, KeyBook, PublicKey, SecretKey, Seed, SignatureError, Signed};
+use farthing_coin::{Coin, Document, KeyBook, NoteId, PublicKey, SecretKey, Seed, SignatureError, Signed};
 use serde::{Deserialize, Serialize};
 
 /// What a customer has decided to buy: an offer, and who pays and decides.
@@ -164,7 +164,7 @@ pub struct OrderParts<'a> {
     /// The purchase key.
     pub purchase_key: &'a SecretKey,
     /// Where the bank keeps the note.
-    pub note_id: [u8; 32],
+    pub note_id: NoteId,
     /// The note, sealed.
     pub note: Vec<u8>,
     /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
@@ -196,7 +196,7 @@ impl Order {
         )?;
         let purchase = terms.purchase_id();
         let signature = purchase_key.sign(&PurchaseKeyUse::Agree.statement(&terms.purchase_key, &purchase));
-        let authorizations = authorize(&coins, coin_keys, CoinUse::Hold, &purchase.0);
+        let authorizations = authorize(&coins, coin_keys, CoinUse::Hold, &purchase.digest());
         Ok(Order {
             counter,
             contract: Contract {
@@ -279,7 +279,7 @@ fn terms(
         deadline_ms,
         coins_digest: coins_digest(coins),
         purchase_key,
-        private_digest: OfferDigest(offer.digest()),
+        private_digest: OfferDigest(offer.digest().0),
         note_digest,
     })
 }
@@ -639,8 +639,8 @@ pub fn check_commit(
         (body.account == terms.account, "account"),
         (body.amount == terms.price, "amount"),
     ])?;
-    let goods_key =
-        open_goods_key(purchase_key, &purchase.0, &body.sealed_key).map_err(PurchaseError::Sealed)?;
+    let goods_key = open_goods_key(purchase_key, &SealingContext(purchase.0), &body.sealed_key)
+        .map_err(PurchaseError::Sealed)?;
     if !opens(&contract.offer.body.key_commitment, &goods_key) {
         return Err(PurchaseError::WrongGoodsKey);
     }

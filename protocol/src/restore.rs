@@ -13,13 +13,13 @@
 use crate::{
     bounded,
     documents::{Issued, Offer},
+    ids::RecordId,
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
     refusal::{Refusal, RequestFault},
-    request::check_matching,
-    request::{check_account, check_recipient},
+    request::{check_account, check_matching, check_recipient},
     seal::NOTE_BYTES,
 };
-use farthing_coin::{Document, KeyId, PublicKey, Signed, Transcript, TranscriptExt};
+use farthing_coin::{Document, KeyId, NoteId, PublicKey, RequestId, Signed, Transcript, TranscriptExt};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ pub struct WithdrawalsRequest {
     /// The account.
     pub account: PublicKey,
     /// The last request id of the page before, if this is not the first.
-    pub after: Option<[u8; 32]>,
+    pub after: Option<RequestId>,
 }
 
 impl Document for WithdrawalsRequest {
@@ -60,7 +60,7 @@ impl Document for WithdrawalsRequest {
         t.bytes(b"bank", &self.bank.0);
         t.bytes(b"account", &self.account.0);
         t.u8(b"first page", self.after.is_none().into());
-        t.bytes(b"after", &self.after.unwrap_or_default());
+        t.bytes(b"after", &self.after.map_or([0; 32], |id| id.0));
     }
 }
 
@@ -139,7 +139,7 @@ pub struct BucketRequest {
     /// The bucket.
     pub prefix: Prefix,
     /// The last record of the page before, if this is not the first.
-    pub after: Option<[u8; 32]>,
+    pub after: Option<RecordId>,
 }
 
 /// The first bits of an id.
@@ -151,8 +151,8 @@ pub struct Prefix {
 
 impl Prefix {
     /// The first `bits` (at most [`BUCKET_BITS_MAX`]) of `id`.
-    pub fn of(id: &[u8; 32], bits: u8) -> Prefix {
-        let [first, second, ..] = *id;
+    pub fn of(id: &RecordId, bits: u8) -> Prefix {
+        let [first, second, ..] = id.0;
         let bits = bits.min(BUCKET_BITS_MAX);
         Prefix {
             bits,
@@ -182,16 +182,16 @@ impl Prefix {
     }
 
     /// Whether `id` lies in the bucket.
-    pub fn holds(&self, id: &[u8; 32]) -> bool {
+    pub fn holds(&self, id: &RecordId) -> bool {
         Prefix::of(id, self.bits).value == self.value
     }
 
     /// The smallest id that can lie in the bucket.
-    pub fn first(&self) -> [u8; 32] {
+    pub fn first(&self) -> RecordId {
         let mut id = [0; 32];
         let [first, second, ..] = &mut id;
         [*first, *second] = (self.value & Self::mask(self.bits)).to_be_bytes();
-        id
+        RecordId(id)
     }
 
     /// The bits for a shelf of `records`, so that a bucket holds about [`BUCKET_CROWD`] of them.
@@ -208,7 +208,7 @@ pub struct BucketPage {
     #[serde(deserialize_with = "bounded::list::<_, _, RESTORE_PAGE_MAX>")]
     pub records: Vec<BucketRecord>,
     /// The id to ask behind, where there are more.
-    pub more_after: Option<[u8; 32]>,
+    pub more_after: Option<RecordId>,
     /// About how many records the whole shelf has, so that a wallet can choose how wide a bucket to ask for.
     pub shelf_records: u64,
 }
@@ -221,7 +221,7 @@ pub enum BucketRecord {
     /// A note.
     Note {
         /// Its id.
-        note_id: [u8; 32],
+        note_id: NoteId,
         /// The note, encrypted.
         #[serde(
             serialize_with = "serde_bytes::serialize",
@@ -294,7 +294,7 @@ impl Origin {
     }
 
     /// The request id that the coin's secrets are derived from.
-    pub fn request_id(&self, seed: &farthing_coin::Seed) -> [u8; 32] {
+    pub fn request_id(&self, seed: &farthing_coin::Seed) -> RequestId {
         match self.exchanged {
             0 => seed.withdraw_id(self.counter.into()),
             _ => seed.exchange_id(self.counter.into()),
@@ -444,7 +444,7 @@ impl VerifiedWithdrawals {
     }
 
     /// The last request id of the page before.
-    pub fn after(&self) -> Option<[u8; 32]> {
+    pub fn after(&self) -> Option<RequestId> {
         self.0.after
     }
 }
@@ -457,14 +457,14 @@ mod tests {
     fn prefixes_hold_what_begins_with_them() {
         let mut id = [0xff; 32];
         for bits in 0..=BUCKET_BITS_MAX {
-            let prefix = Prefix::of(&id, bits);
-            assert!(prefix.holds(&id));
+            let prefix = Prefix::of(&RecordId(id), bits);
+            assert!(prefix.holds(&RecordId(id)));
             assert!(prefix.holds(&prefix.first()));
-            assert_eq!(prefix.holds(&[0; 32]), bits == 0, "{bits}");
+            assert_eq!(prefix.holds(&RecordId([0; 32])), bits == 0, "{bits}");
         }
         id[0] = 0b1010_0000;
-        assert_eq!(Prefix::of(&id, 3).first()[0], 0b1010_0000);
-        assert!(!Prefix::of(&id, 3).holds(&[0; 32]));
+        assert_eq!(Prefix::of(&RecordId(id), 3).first().0[0], 0b1010_0000);
+        assert!(!Prefix::of(&RecordId(id), 3).holds(&RecordId([0; 32])));
         assert!(Prefix { bits: 17, value: 0 }.check().is_err());
     }
 

@@ -13,13 +13,18 @@
 //! same bytes (a repeated reply is the same reply), and nothing opens in another place than its own.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
-use farthing_coin::{PublicKey, SecretKey, SharedPoint, SignatureError, Transcript, TranscriptExt};
+use farthing_coin::{
+    NoteId, NoteKey, PublicKey, SecretKey, SharedPoint, SharedSecret, SignatureError, Transcript,
+    TranscriptExt,
+};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::goods::{ContentKey, GoodsKey, TAG_BYTES};
-use crate::ids::{ItemId, KeyCommitment, SaleId};
+use crate::{
+    goods::{ContentKey, GoodsKey, TAG_BYTES},
+    ids::{EphemeralId, ItemId, KeyCiphertext, KeyCommitment, NodeSecret, SaleId, SealingContext},
+};
 
 /// A sealed note, always (bytes).
 pub const NOTE_BYTES: usize = 2048;
@@ -96,9 +101,9 @@ pub fn opens(commitment: &KeyCommitment, key: &GoodsKey) -> bool {
 ///
 /// `sale_id` must never name two sales: who paid for one would have the other's key.
 #[must_use]
-pub fn derive_goods_key(merchant_secret: &[u8; 32], sale_id: &SaleId) -> GoodsKey {
+pub fn derive_goods_key(merchant_secret: &NodeSecret, sale_id: &SaleId) -> GoodsKey {
     let mut transcript = start_secret(label::GOODS_KEY);
-    transcript.bytes(b"secret", merchant_secret);
+    transcript.bytes(b"secret", merchant_secret.as_bytes());
     transcript.bytes(b"sale id", &sale_id.0);
     GoodsKey::from_bytes(*derived(&mut transcript))
 }
@@ -108,9 +113,9 @@ pub fn derive_goods_key(merchant_secret: &[u8; 32], sale_id: &SaleId) -> GoodsKe
 /// `item_id` must never name two contents, nor one content under two salts (see [`ContentKey`]): draw it at
 /// random each time that goods are encrypted, also when an item is replaced or an interrupted run begins anew.
 #[must_use]
-pub fn derive_content_key(merchant_secret: &[u8; 32], item_id: &ItemId) -> ContentKey {
+pub fn derive_content_key(merchant_secret: &NodeSecret, item_id: &ItemId) -> ContentKey {
     let mut transcript = start_secret(label::CONTENT_KEY);
-    transcript.bytes(b"secret", merchant_secret);
+    transcript.bytes(b"secret", merchant_secret.as_bytes());
     transcript.bytes(b"item id", &item_id.0);
     ContentKey::from_bytes(*derived(&mut transcript))
 }
@@ -119,8 +124,7 @@ pub fn derive_content_key(merchant_secret: &[u8; 32], item_id: &ItemId) -> Conte
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrappedKey {
     /// The ciphertext.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub body: [u8; 32],
+    pub body: KeyCiphertext,
     /// Its tag.
     #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
@@ -134,7 +138,10 @@ pub fn wrap(key: &GoodsKey, sale_id: &SaleId, content: &ContentKey) -> Result<Wr
     // Overwritten by the ciphertext, so there is nothing to wipe.
     let mut body = *content.as_bytes();
     let tag = encrypt(&wrapping_key(key, sale_id), &sale_id.0, &mut body, "wrapped key")?;
-    Ok(WrappedKey { body, tag })
+    Ok(WrappedKey {
+        body: KeyCiphertext(body),
+        tag,
+    })
 }
 
 /// Opens the content key that was wrapped for the sale `sale_id`.
@@ -142,7 +149,7 @@ pub fn wrap(key: &GoodsKey, sale_id: &SaleId, content: &ContentKey) -> Result<Wr
 /// # Errors
 /// [`SealError::DoesNotOpen`] under another key, for another sale, or if it was changed.
 pub fn unwrap(key: &GoodsKey, sale_id: &SaleId, wrapped: &WrappedKey) -> Result<ContentKey, SealError> {
-    let mut body = Zeroizing::new(wrapped.body);
+    let mut body = Zeroizing::new(wrapped.body.0);
     let unwrapping = wrapping_key(key, sale_id);
     decrypt(
         &unwrapping,
@@ -167,8 +174,7 @@ pub struct SealedKey {
     /// The sender's key, made for this purchase, or for this offer, alone.
     pub ephemeral: PublicKey,
     /// The ciphertext.
-    #[serde(with = "farthing_coin::hex_bytes")]
-    pub body: [u8; 32],
+    pub body: KeyCiphertext,
     /// Its tag.
     #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
@@ -179,10 +185,10 @@ pub struct SealedKey {
 ///
 /// Both have one goods key, which the offer commits to. Under one `secret` and `id` nothing else may be sealed.
 #[must_use]
-pub fn derive_ephemeral(secret: &[u8; 32], id: &[u8; 32]) -> SecretKey {
+pub fn derive_ephemeral(secret: &NodeSecret, id: &EphemeralId) -> SecretKey {
     let mut transcript = start_secret(label::EPHEMERAL);
-    transcript.bytes(b"secret", secret);
-    transcript.bytes(b"purchase id", id);
+    transcript.bytes(b"secret", secret.as_bytes());
+    transcript.bytes(b"purchase id", &id.0);
     let mut wide = Zeroizing::new([0; 64]);
     loop {
         transcript.challenge_bytes(b"ephemeral", wide.as_mut_slice());
@@ -203,7 +209,7 @@ pub fn derive_ephemeral(secret: &[u8; 32], id: &[u8; 32]) -> SecretKey {
 pub fn seal_goods_key(
     ephemeral: &SecretKey,
     to: &PublicKey,
-    context: &[u8; 32],
+    context: &SealingContext,
     key: &GoodsKey,
 ) -> Result<SealedKey, SealError> {
     let shared = ephemeral.diffie_hellman(to)?;
@@ -211,8 +217,12 @@ pub fn seal_goods_key(
     let sealing = sealing_key(&shared, &ephemeral, to, context);
     // Overwritten by the ciphertext, so there is nothing to wipe.
     let mut body = *key.as_bytes();
-    let tag = encrypt(&sealing, context, &mut body, "sealed key")?;
-    Ok(SealedKey { ephemeral, body, tag })
+    let tag = encrypt(&sealing, &context.0, &mut body, "sealed key")?;
+    Ok(SealedKey {
+        ephemeral,
+        body: KeyCiphertext(body),
+        tag,
+    })
 }
 
 /// Opens the goods key that was sealed to `secret`'s public half for what `context` names.
@@ -224,7 +234,7 @@ pub fn seal_goods_key(
 /// key, for another purchase or offer, or changed.
 pub fn open_goods_key(
     secret: &SecretKey,
-    context: &[u8; 32],
+    context: &SealingContext,
     sealed: &SealedKey,
 ) -> Result<GoodsKey, SealError> {
     let shared = secret.diffie_hellman(&sealed.ephemeral)?;
@@ -239,7 +249,7 @@ pub fn open_goods_key(
 pub fn reopen_goods_key(
     ephemeral: &SecretKey,
     to: &PublicKey,
-    context: &[u8; 32],
+    context: &SealingContext,
     sealed: &SealedKey,
 ) -> Result<GoodsKey, SealError> {
     if ephemeral.public() != sealed.ephemeral {
@@ -256,36 +266,42 @@ pub fn reopen_goods_key(
 pub fn open_with_point(
     shown: &SharedPoint,
     to: &PublicKey,
-    context: &[u8; 32],
+    context: &SealingContext,
     sealed: &SealedKey,
 ) -> Result<GoodsKey, SealError> {
-    let shared = shown.verify(to, &sealed.ephemeral, context)?;
+    let shared = shown.verify(to, &sealed.ephemeral, &context.0)?;
     open_shared(&shared, to, context, sealed)
 }
 
 fn open_shared(
-    shared: &[u8; 32],
+    shared: &SharedSecret,
     to: &PublicKey,
-    context: &[u8; 32],
+    context: &SealingContext,
     sealed: &SealedKey,
 ) -> Result<GoodsKey, SealError> {
     let opening = sealing_key(shared, &sealed.ephemeral, to, context);
-    let mut body = Zeroizing::new(sealed.body);
-    decrypt(&opening, context, body.as_mut_slice(), &sealed.tag, "sealed key")?;
+    let mut body = Zeroizing::new(sealed.body.0);
+    decrypt(
+        &opening,
+        &context.0,
+        body.as_mut_slice(),
+        &sealed.tag,
+        "sealed key",
+    )?;
     Ok(GoodsKey::from_bytes(*body))
 }
 
 fn sealing_key(
-    shared: &[u8; 32],
+    shared: &SharedSecret,
     ephemeral: &PublicKey,
     to: &PublicKey,
-    context: &[u8; 32],
+    context: &SealingContext,
 ) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::SEAL);
-    transcript.bytes(b"shared", shared);
+    transcript.bytes(b"shared", shared.as_bytes());
     transcript.bytes(b"ephemeral", &ephemeral.0);
     transcript.bytes(b"to", &to.0);
-    transcript.bytes(b"purchase id", context);
+    transcript.bytes(b"purchase id", &context.0);
     derived(&mut transcript)
 }
 
@@ -297,7 +313,7 @@ fn sealing_key(
 ///
 /// # Errors
 /// [`SealError::NoteTooLong`] says how long the text is.
-pub fn seal_note(key: &[u8; 32], note_id: &[u8; 32], text: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn seal_note(key: &NoteKey, note_id: &NoteId, text: &[u8]) -> Result<Vec<u8>, SealError> {
     let too_long = SealError::NoteTooLong {
         got_bytes: text.len(),
     };
@@ -311,7 +327,7 @@ pub fn seal_note(key: &[u8; 32], note_id: &[u8; 32], text: &[u8]) -> Result<Vec<
     body.extend_from_slice(text);
     body.resize(NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES, 0);
     let nonce = note_nonce(key, note_id, &body);
-    let tag = encrypt(&note_key(key, note_id, &nonce), note_id, &mut body, "note")?;
+    let tag = encrypt(&note_key(key, note_id, &nonce), &note_id.0, &mut body, "note")?;
     let mut note = Vec::with_capacity(NOTE_BYTES);
     note.extend_from_slice(&nonce);
     note.extend_from_slice(&body);
@@ -324,7 +340,7 @@ pub fn seal_note(key: &[u8; 32], note_id: &[u8; 32], text: &[u8]) -> Result<Vec<
 /// # Errors
 /// [`SealError::NoteLength`] if it is no note by its length; [`SealError::DoesNotOpen`] under another key, for
 /// another id, or if it was changed; [`SealError::NoteMalformed`] if [`seal_note`] did not write it.
-pub fn open_note(key: &[u8; 32], note_id: &[u8; 32], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub fn open_note(key: &NoteKey, note_id: &NoteId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let wrong_length = SealError::NoteLength {
         got_bytes: sealed.len(),
     };
@@ -336,7 +352,7 @@ pub fn open_note(key: &[u8; 32], note_id: &[u8; 32], sealed: &[u8]) -> Result<Ze
         .ok_or(wrong_length)?;
     let (body, tag) = rest.split_last_chunk().ok_or(wrong_length)?;
     let mut note = Zeroizing::new(body.to_vec());
-    decrypt(&note_key(key, note_id, nonce), note_id, &mut note, tag, "note")?;
+    decrypt(&note_key(key, note_id, nonce), &note_id.0, &mut note, tag, "note")?;
     if note_nonce(key, note_id, &note) != *nonce {
         return Err(SealError::NoteMalformed);
     }
@@ -352,20 +368,20 @@ pub fn open_note(key: &[u8; 32], note_id: &[u8; 32], sealed: &[u8]) -> Result<Ze
     Ok(Zeroizing::new(text.to_vec()))
 }
 
-fn note_nonce(key: &[u8; 32], note_id: &[u8; 32], body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
+fn note_nonce(key: &NoteKey, note_id: &NoteId, body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
     let mut transcript = start_secret(label::NOTE_NONCE);
-    transcript.bytes(b"key", key);
-    transcript.bytes(b"note id", note_id);
+    transcript.bytes(b"key", key.as_bytes());
+    transcript.bytes(b"note id", &note_id.0);
     transcript.bytes(b"body", body);
     let mut nonce = [0; NOTE_NONCE_BYTES];
     transcript.challenge_bytes(b"nonce", &mut nonce);
     nonce
 }
 
-fn note_key(key: &[u8; 32], note_id: &[u8; 32], nonce: &[u8; NOTE_NONCE_BYTES]) -> Zeroizing<[u8; 32]> {
+fn note_key(key: &NoteKey, note_id: &NoteId, nonce: &[u8; NOTE_NONCE_BYTES]) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::NOTE);
-    transcript.bytes(b"key", key);
-    transcript.bytes(b"note id", note_id);
+    transcript.bytes(b"key", key.as_bytes());
+    transcript.bytes(b"note id", &note_id.0);
     transcript.bytes(b"nonce", nonce);
     derived(&mut transcript)
 }

@@ -117,7 +117,7 @@ pub fn open_release(
     let release = match right {
         Some(goods_key) => Release::GoodsKey(goods_key),
         None => {
-            let shown = key.show_shared_point(&sealed.ephemeral, &context);
+            let shown = key.show_shared_point(&sealed.ephemeral, &context.0);
             let shown = shown.map_err(|_| no_key())?;
             Release::Coins(AbortReason::WrongKey(Box::new(shown)))
         }

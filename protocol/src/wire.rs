@@ -77,14 +77,14 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, 
 mod tests {
     use super::*;
     use crate::{documents::PurchaseId, goods::GoodsKey};
-    use farthing_coin::{Challenge, KeyId, PublicKey, Signature};
+    use farthing_coin::{Challenge, EncodedPoint, EncodedScalar, KeyId, PublicKey, Signature};
 
     #[test]
     fn ids_keys_and_digests_are_their_bytes_alone() {
         let bytes: [u8; 32] = std::array::from_fn(|place| place as u8);
         let signature = Signature {
-            commitment: bytes,
-            response: bytes,
+            commitment: EncodedPoint(bytes),
+            response: EncodedScalar(bytes),
         };
         let encoded = [
             encode(&PublicKey(bytes)),

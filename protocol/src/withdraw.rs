@@ -17,6 +17,7 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
+    ids::{IssueSource, SessionDigest},
     issuance::Issuance,
     issue::{
         IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
@@ -27,8 +28,8 @@ use crate::{
     request::{check_account, check_recipient},
 };
 use farthing_coin::{
-    Challenge, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed,
-    Transcript, TranscriptExt,
+    Challenge, ClientRandomness, Coin, DenominationSecret, Document, KeyBook, KeyId, PublicKey, RequestId,
+    SecretKey, Seed, Signed, StatementDigest, Transcript, TranscriptExt,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,12 +43,12 @@ pub struct WithdrawBegin {
     /// The account that will be debited.
     pub account: PublicKey,
     /// Chosen by the wallet and on its disk before this is sent.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The denomination key of each coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// Goes into the nonces beside the bank's own randomness.
-    pub client_randomness: [u8; 32],
+    pub client_randomness: ClientRandomness,
 }
 
 impl Document for WithdrawBegin {
@@ -56,9 +57,9 @@ impl Document for WithdrawBegin {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
         t.bytes(b"account", &self.account.0);
-        t.bytes(b"request", &self.request_id);
+        t.bytes(b"request", &self.request_id.0);
         describe_outputs(t, &self.outputs);
-        t.bytes(b"client randomness", &self.client_randomness);
+        t.bytes(b"client randomness", &self.client_randomness.0);
     }
 }
 
@@ -70,12 +71,12 @@ pub struct WithdrawFinish {
     /// The account that is debited.
     pub account: PublicKey,
     /// The request.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The denomination key of each coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
-    pub session: [u8; 32],
+    pub session: SessionDigest,
     /// One for each output.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
@@ -87,9 +88,9 @@ impl Document for WithdrawFinish {
     fn describe(&self, t: &mut Transcript) {
         t.bytes(b"bank", &self.bank.0);
         t.bytes(b"account", &self.account.0);
-        t.bytes(b"request", &self.request_id);
+        t.bytes(b"request", &self.request_id.0);
         describe_outputs(t, &self.outputs);
-        t.bytes(b"session", &self.session);
+        t.bytes(b"session", &self.session.0);
         describe_challenges(t, &self.challenges);
     }
 }
@@ -104,7 +105,7 @@ pub struct Withdrawal {
     /// The wallet's account.
     pub account: PublicKey,
     /// Derived from the seed and a counter.
-    pub request_id: [u8; 32],
+    pub request_id: RequestId,
     /// The denomination key of each coin.
     pub outputs: Vec<KeyId>,
     /// Where it stands.
@@ -118,7 +119,7 @@ impl Issuance for Withdrawal {
     type Finish = Signed<WithdrawFinish>;
     type Signers = SecretKey;
 
-    fn request_id(&self) -> [u8; 32] {
+    fn request_id(&self) -> RequestId {
         self.request_id
     }
 
@@ -152,7 +153,7 @@ impl Issuance for Withdrawal {
         Signed::sign(body, account)
     }
 
-    fn finish_body(&self, session: &[u8; 32], challenges: &[Challenge]) -> WithdrawFinish {
+    fn finish_body(&self, session: &SessionDigest, challenges: &[Challenge]) -> WithdrawFinish {
         WithdrawFinish {
             bank: self.bank,
             account: self.account,
@@ -173,7 +174,14 @@ impl Issuance for Withdrawal {
         keys: &KeyBook,
         seed: &Seed,
     ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
-        let coins = finish(&self.request_id, issued, &self.bank, &self.account.0, keys, seed)?;
+        let coins = finish(
+            &self.request_id,
+            issued,
+            &self.bank,
+            &IssueSource(self.account.0),
+            keys,
+            seed,
+        )?;
         Ok((self.with(issued.body.outputs.clone(), IssueState::Done), coins))
     }
 }
@@ -219,7 +227,7 @@ pub fn verify_finish(
 
 impl VerifiedWithdrawBegin {
     /// The digest of the whole request.
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> StatementDigest {
         self.0.digest()
     }
 
@@ -229,7 +237,7 @@ impl VerifiedWithdrawBegin {
     }
 
     /// The request.
-    pub fn request_id(&self) -> [u8; 32] {
+    pub fn request_id(&self) -> RequestId {
         self.0.request_id
     }
 
@@ -271,7 +279,7 @@ pub struct Debit {
 
 impl VerifiedWithdrawFinish {
     /// The digest of the whole request.
-    pub fn digest(&self) -> [u8; 32] {
+    pub fn digest(&self) -> StatementDigest {
         self.0.digest()
     }
 
@@ -281,7 +289,7 @@ impl VerifiedWithdrawFinish {
     }
 
     /// The request.
-    pub fn request_id(&self) -> [u8; 32] {
+    pub fn request_id(&self) -> RequestId {
         self.0.request_id
     }
 
@@ -327,7 +335,7 @@ impl VerifiedWithdrawFinish {
         let responses = claim.respond(&request.challenges, secret)?;
         let issued = Issued {
             request_id: request.request_id,
-            source: request.account.0,
+            source: IssueSource(request.account.0),
             outputs: request.outputs.clone(),
             challenges: request.challenges.clone(),
             responses,

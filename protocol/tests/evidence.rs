@@ -274,7 +274,7 @@ fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_
     let point = |contract: &Contract, by: u8| {
         let offer = &contract.offer.body;
         secret(by)
-            .show_shared_point(&key(SEALER), &offer.sealing_context())
+            .show_shared_point(&key(SEALER), &offer.sealing_context().0)
             .unwrap()
     };
     let wrong = sealed_contract(&GoodsKey::from_bytes([66; 32]));

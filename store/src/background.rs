@@ -69,6 +69,7 @@ mod tests {
     use crate::error::DamageKind;
     use crate::state::State;
     use crate::{Reads, Store, StoreOptions};
+    use farthing_protocol::ids::RecordHash;
     use std::path::Path;
 
     const RECORDS: u64 = 1000;
@@ -76,7 +77,7 @@ mod tests {
 
     /// A journal of more than two pieces, in which each record is as long as any other's of its number. All have the
     /// same name.
-    fn closed(filler: u8) -> (MemoryDisk, Vec<[u8; 32]>) {
+    fn closed(filler: u8) -> (MemoryDisk, Vec<RecordHash>) {
         let disk = MemoryDisk::new();
         let (store, _) = Store::open(Path::new(DIR), StoreOptions::simulated(disk.clone(), 1)).unwrap();
         let mut hashes = vec![store.head().hash];

@@ -11,6 +11,7 @@ use crate::recovery::{self, OpenReport};
 use crate::shared::{Shared, StoreCounts};
 use crate::transaction::Transaction;
 use crate::view::View;
+use farthing_protocol::ids::RecordHash;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -221,7 +222,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was
     /// verified, which stops the store.
-    pub fn hash_at(&self, sequence: u64) -> Result<Option<[u8; 32]>, StoreError> {
+    pub fn hash_at(&self, sequence: u64) -> Result<Option<RecordHash>, StoreError> {
         if sequence > self.head().sequence {
             return Ok(None);
         }

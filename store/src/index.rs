@@ -1,6 +1,7 @@
 //! The index: the journal's content by key. It can be lost, and is rebuilt from the journal.
 
 use crate::limits::PART_ROWS;
+use farthing_protocol::ids::RecordHash;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
@@ -13,7 +14,7 @@ pub struct Head {
     /// The last record's number; 0 before the first.
     pub sequence: u64,
     /// Its hash; before the first record, the one that follows from the journal's own header.
-    pub hash: [u8; 32],
+    pub hash: RecordHash,
 }
 
 /// The index failed. The journal still has everything.

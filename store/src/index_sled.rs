@@ -4,6 +4,7 @@ use crate::index::{Engine, Head, Index, IndexError, Row, Writes, scan_start};
 use crate::key::RESERVED_PREFIX;
 use crate::limits::{COUNTED_BYTES, SNAPSHOT_ROWS};
 use crate::panics::panic_text;
+use farthing_protocol::ids::RecordHash;
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
@@ -129,14 +130,14 @@ fn make_counted(db: &sled::Db, key: &[u8], uncounted: &mut usize) -> sled::Resul
 }
 
 fn head_bytes(head: Head) -> Vec<u8> {
-    [head.sequence.to_be_bytes().as_slice(), &head.hash].concat()
+    [head.sequence.to_be_bytes().as_slice(), &head.hash.0].concat()
 }
 
 fn read_head(bytes: &[u8]) -> Option<Head> {
     let (sequence, hash) = bytes.split_first_chunk::<8>()?;
     Some(Head {
         sequence: u64::from_be_bytes(*sequence),
-        hash: hash.try_into().ok()?,
+        hash: RecordHash(hash.try_into().ok()?),
     })
 }
 
@@ -226,6 +227,7 @@ fn sync_tree(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farthing_protocol::ids::RecordHash;
 
     #[test]
     fn once_much_was_written_the_next_start_finds_where_the_pages_are() {
@@ -235,7 +237,7 @@ mod tests {
             let writes = (1..=200).map(|key| (vec![key], Some(vec![key]))).collect();
             let head = Head {
                 sequence: 7,
-                hash: [9; 32],
+                hash: RecordHash([9; 32]),
             };
             index.apply(&writes, head).unwrap();
             index.written.fetch_add(rows, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! Keys as bytes, such that the order of the bytes is the order of the keys.
 
-use farthing_coin::{KeyId, PublicKey};
+use farthing_coin::{KeyId, NoteId, PublicKey, RequestId, StatementDigest};
 use farthing_protocol::{
     documents::PurchaseId,
-    ids::{ItemId, SaleId},
+    ids::{CoinsDigest, ItemId, SaleId},
 };
 
 /// The prefix that no table may have: the store's own.
@@ -117,7 +117,17 @@ macro_rules! newtype {
         }
     )*};
 }
-newtype!(PublicKey, KeyId, ItemId, PurchaseId, SaleId);
+newtype!(
+    CoinsDigest,
+    ItemId,
+    KeyId,
+    NoteId,
+    PublicKey,
+    PurchaseId,
+    RequestId,
+    SaleId,
+    StatementDigest
+);
 
 /// Names, in the order of their UTF-8 bytes; only as the last part of a key, as nothing marks their end.
 impl Key for String {

@@ -85,13 +85,14 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farthing_protocol::ids::RecordHash;
 
     fn place(sequence: u64) -> Place {
         Place {
             offset: 512 + 100 * sequence,
             head: Head {
                 sequence,
-                hash: [7; 32],
+                hash: RecordHash([7; 32]),
             },
         }
     }

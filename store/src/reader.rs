@@ -9,6 +9,7 @@ use crate::places::{Place, Places};
 use crate::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
 use crate::scan::{Scanner, Tail, judge};
 use crate::schema::SCHEMA_VERSION;
+use farthing_protocol::ids::RecordHash;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,7 +42,7 @@ pub(crate) struct Checked {
     /// What an interrupted write has left behind the end (bytes).
     pub(crate) torn_bytes: u64,
     /// The hash at the sequence number that was asked for, if the journal reaches it.
-    pub(crate) hash_asked: Option<[u8; 32]>,
+    pub(crate) hash_asked: Option<RecordHash>,
 }
 
 impl Reader {
@@ -293,7 +294,7 @@ impl Reader {
 
     /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
     /// leads from the one to the other.
-    pub(crate) fn hash_at(&self, sequence: u64) -> Result<[u8; 32], StoreError> {
+    pub(crate) fn hash_at(&self, sequence: u64) -> Result<RecordHash, StoreError> {
         let to = self.places.behind(sequence);
         let end = to.map_or(sequence, |to| to.head.sequence);
         let mut scanner = self.scan_from(sequence);

@@ -22,6 +22,7 @@ use crate::index::{Head, Writes};
 use crate::limits::RECORD_MAX_BYTES;
 use crate::places::Place;
 use crate::schema::SCHEMA_VERSION;
+use farthing_protocol::ids::RecordHash;
 use sha2::{Digest, Sha256};
 
 /// Where records begin (bytes). A sector of its own, which is written again only to raise its version.
@@ -157,7 +158,7 @@ impl Format {
             .finalize();
         Head {
             sequence: 0,
-            hash: hash.into(),
+            hash: RecordHash(hash.into()),
         }
     }
 
@@ -183,11 +184,11 @@ impl Format {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len() + TRAILER_BYTES);
         bytes.extend_from_slice(&length_u32(payload.len()).to_le_bytes());
         bytes.extend_from_slice(&head.sequence.to_le_bytes());
-        bytes.extend_from_slice(&previous.hash);
+        bytes.extend_from_slice(&previous.hash.0);
         bytes.extend_from_slice(&self.crc(&bytes).to_le_bytes());
         bytes.push(HEADER_MARK);
         bytes.extend_from_slice(payload);
-        bytes.extend_from_slice(&head.hash);
+        bytes.extend_from_slice(&head.hash.0);
         bytes.push(TRAILER_MARK);
         (bytes, head)
     }
@@ -209,7 +210,7 @@ impl Format {
         }
         let previous = Head {
             sequence: sequence.saturating_sub(1),
-            hash,
+            hash: RecordHash(hash),
         };
         Some(Header { length, previous })
     }
@@ -219,7 +220,7 @@ impl Format {
 pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], Head)> {
     let mut rest = Fields(bytes);
     let payload = rest.bytes(header.length)?;
-    let hash: [u8; 32] = rest.array()?;
+    let hash = RecordHash(rest.array()?);
     let [mark] = rest.array()?;
     let head = next_head(&header.previous, payload);
     (mark == TRAILER_MARK && hash == head.hash).then_some((payload, head))
@@ -235,7 +236,7 @@ fn next_head(previous: &Head, payload: &[u8]) -> Head {
         .finalize();
     Head {
         sequence,
-        hash: hash.into(),
+        hash: RecordHash(hash.into()),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::StoreError;
 use crate::index::Head;
 use crate::limits::STATE_MAX_BYTES;
 use crate::places::Place;
+use farthing_protocol::ids::RecordHash;
 use std::path::Path;
 
 /// The file's name in the directory.
@@ -116,7 +117,7 @@ fn head(sequence: &str, hash: &str) -> Option<Head> {
     hex::decode_to_slice(hash, &mut bytes).ok()?;
     Some(Head {
         sequence,
-        hash: bytes,
+        hash: RecordHash(bytes),
     })
 }
 
@@ -131,6 +132,7 @@ fn place(line: &str) -> Option<Place> {
 mod tests {
     use super::*;
     use crate::disk::MemoryDisk;
+    use farthing_protocol::ids::RecordHash;
 
     #[test]
     fn it_reads_back_and_a_changed_byte_is_seen() {
@@ -138,7 +140,7 @@ mod tests {
         let dir = Path::new("/d");
         let head = |sequence| Head {
             sequence,
-            hash: [9; 32],
+            hash: RecordHash([9; 32]),
         };
         let landmarks = [(50_000, 700), (20_000, 256)].map(|(offset, sequence)| Place {
             offset,

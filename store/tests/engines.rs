@@ -10,6 +10,7 @@
 #[path = "../examples/engines/mod.rs"]
 mod engines;
 
+use farthing_protocol::ids::RecordHash;
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_store::{
     BufferedIndex, Engine, Head, Index, IndexError, MemoryEngine, MemoryIndex, Row, Writes,
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 fn head(sequence: u64) -> Head {
     Head {
         sequence,
-        hash: [sequence as u8; 32],
+        hash: RecordHash([sequence as u8; 32]),
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+use farthing_protocol::ids::RecordHash;
 use farthing_store::disk::{Disk, MemoryDisk};
 use farthing_store::{
     Damage, DamageKind, IndexFound, MemoryEngine, OpenReport, Reads, SledEngine, Store, StoreError,
@@ -146,7 +147,7 @@ fn until(what: &str, mut there: impl FnMut() -> bool) {
     }
 }
 
-fn hashes(store: &Store) -> Vec<Option<[u8; 32]>> {
+fn hashes(store: &Store) -> Vec<Option<RecordHash>> {
     let all = 0..=store.head().sequence;
     all.map(|sequence| store.hash_at(sequence).unwrap()).collect()
 }

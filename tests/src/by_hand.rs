@@ -2,7 +2,7 @@
 //!
 //! The wallet asks what it should. Here is asked what tests want: again, changed, on another lane.
 
-use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, RequestId, SecretKey, Seed, Signed};
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Network},
@@ -289,7 +289,7 @@ impl ByHand {
         let (done, coins) = withdrawal
             .on_issued(issued, &keys, &self.seed)
             .expect("good coins");
-        self.purse(&done.request_id, coins)
+        self.purse(&done.request_id.0, coins)
     }
 
     /// Withdraws coins of these values.
@@ -305,7 +305,7 @@ impl ByHand {
 
     fn purse(&self, request_id: &[u8; 32], coins: Vec<Coin>) -> Purse {
         let keys = (0..coins.len() as u32)
-            .map(|slot| self.seed.coin_key(request_id, slot))
+            .map(|slot| self.seed.coin_key(&RequestId(*request_id), slot))
             .collect();
         Purse { coins, keys }
     }
@@ -361,7 +361,7 @@ impl ByHand {
         let (done, coins) = exchange
             .on_issued(&issued, &keys, &self.seed)
             .expect("good coins");
-        self.purse(&done.request_id, coins)
+        self.purse(&done.request_id.0, coins)
     }
 
     // ---- purchases --------------------------------------------------------------------------------------------

@@ -12,22 +12,24 @@
 
 use farthing_bank::admin::{Cash, Command};
 use farthing_client::error::WalletError;
-use farthing_coin::{Challenge, Coin, KeyId, PublicKey, SecretKey, Seed, Signed};
+use farthing_coin::{
+    Challenge, ClientRandomness, Coin, EncodedPoint, EncodedScalar, KeyId, PublicKey, RequestId, SecretKey,
+    Seed, Signed, StatementDigest,
+};
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
     network::Lane,
 };
-use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
-    api::SettleOne,
-    api::{Call, KeysRequest},
+    api::{Call, KeysRequest, SettleOne},
     decision::{Outcome, SignedDecision},
     denial::{CoinDenial, DenialCause},
     documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, Settled},
     exchange::authorize,
     goods::GoodsKey,
     hold::{BankHoldRequest, HoldRequest},
+    ids::ItemId,
     limits::{DEADLINE_HORIZON_MS, REQUEST_MAX_BYTES},
     money::Amount,
     offer::{OfferRequest, PieceRequest},
@@ -294,8 +296,8 @@ async fn withdrawals() {
     let not_hers = Signed::sign(begin.body.clone(), &hers);
     let nobodys = Signed::sign(with(&begin.body, |b| b.account = stranger().public()), &hers);
     let no_point = with(&begin, |b| b.body.account = PublicKey(NOT_CANONICAL));
-    let no_commitment = with(&begin, |b| b.signature.commitment = NOT_CANONICAL);
-    let no_response = with(&begin, |b| b.signature.response = NOT_CANONICAL);
+    let no_commitment = with(&begin, |b| b.signature.commitment = EncodedPoint(NOT_CANONICAL));
+    let no_response = with(&begin, |b| b.signature.response = EncodedScalar(NOT_CANONICAL));
     refused! { desk,
         "for another bank", signed(|b| b.bank = stranger().public())
             => request!(RequestFault::NotForMe { .. }),
@@ -345,7 +347,7 @@ async fn withdrawals() {
         f.outputs.truncate(1);
         f.challenges.truncate(1);
     });
-    let reused = Signed::sign(with(&finish.body, |f| f.request_id = [5; 32]), &mine);
+    let reused = Signed::sign(with(&finish.body, |f| f.request_id = RequestId([5; 32])), &mine);
     refused! { desk,
         "other challenges under a finished request", swapped => issue!(IssueFault::OtherContent(_)),
         "other outputs under a finished request", Signed::sign(fewer, &mine)
@@ -401,22 +403,22 @@ async fn coins() {
             => coin!(0, CoinFault::Invalid(_)),
         "a coin whose key is the identity", forged(&|c| c[0].public = PublicKey([0; 32]))
             => coin!(0, CoinFault::Invalid(_)),
-        "a coin whose R is no point", forged(&|c| c[1].r = NOT_CANONICAL)
+        "a coin whose R is no point", forged(&|c| c[1].r = EncodedPoint(NOT_CANONICAL))
             => coin!(1, CoinFault::Invalid(_)),
-        "a coin whose R is the identity", forged(&|c| c[1].r = [0; 32]) => coin!(1, CoinFault::Invalid(_)),
-        "a coin whose z is no scalar", forged(&|c| c[0].z = NOT_CANONICAL)
+        "a coin whose R is the identity", forged(&|c| c[1].r = EncodedPoint([0; 32])) => coin!(1, CoinFault::Invalid(_)),
+        "a coin whose z is no scalar", forged(&|c| c[0].z = EncodedScalar(NOT_CANONICAL))
             => coin!(0, CoinFault::Invalid(_)),
-        "a coin whose y is no scalar", forged(&|c| c[0].y = NOT_CANONICAL)
+        "a coin whose y is no scalar", forged(&|c| c[0].y = EncodedScalar(NOT_CANONICAL))
             => coin!(0, CoinFault::Invalid(_)),
-        "a coin whose y is zero", forged(&|c| c[0].y = [0; 32]) => coin!(0, CoinFault::Invalid(_)),
+        "a coin whose y is zero", forged(&|c| c[0].y = EncodedScalar([0; 32])) => coin!(0, CoinFault::Invalid(_)),
         "a coin with another's signature", forged(&|c| c[0].z = c[1].z) => coin!(0, CoinFault::Invalid(_)),
         "a coin worth more than it is", forged(&|c| c[0].key_id = dearer)
             => coin!(0, CoinFault::Invalid(_)),
         "swapped authorizations", with(&begin, |b| b.authorizations.swap(0, 1))
             => coin!(0, CoinFault::Authorization(_)),
-        "an authorization for something else", with(&begin, |b| b.body.client_randomness = [0; 32])
+        "an authorization for something else", with(&begin, |b| b.body.client_randomness = ClientRandomness([0; 32]))
             => coin!(0, CoinFault::Authorization(_)),
-        "an authorization without a scalar", with(&begin, |b| b.authorizations[1].response = NOT_CANONICAL)
+        "an authorization without a scalar", with(&begin, |b| b.authorizations[1].response = EncodedScalar(NOT_CANONICAL))
             => coin!(1, CoinFault::Authorization(_)),
         "an authorization too few", with(&begin, |b| b.authorizations.truncate(1))
             => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
@@ -581,7 +583,8 @@ async fn holds_and_contracts() {
     let lied = |change: &dyn Fn(&mut BankHoldRequest)| {
         let mut request = with(&bought.bank_hold(), |request| change(&mut request.body));
         let digest = request.body.terms.purchase_id().0;
-        request.body.payment.authorizations = authorize(&purse.coins, &purse.keys, CoinUse::Hold, &digest);
+        request.body.payment.authorizations =
+            authorize(&purse.coins, &purse.keys, CoinUse::Hold, &StatementDigest(digest));
         request
     };
     refused! { desk,
@@ -763,7 +766,7 @@ async fn decisions() {
             => purchase!(PurchaseFault::AbortedBy(_)),
         "a hold of what is cancelled", rival.hold() => purchase!(PurchaseFault::Aborted(_)),
         "a delivery of what is cancelled and never was his to release",
-            with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = NOT_CANONICAL)
+            with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = EncodedScalar(NOT_CANONICAL))
             => contract!(ContractFault::Hold(_)),
     }
     assert_eq!(desk.told(rival.cancel()).await, Outcome::Aborted(abort.clone()));
@@ -804,15 +807,15 @@ async fn sealed_offers() {
         "a payment for an offer whose sealed key is taken out", paying(unsealed)
             => contract!(ContractFault::OfferForged(_)),
         "a payment for a sealed key that was changed",
-            paying(|pay| pay.contract.offer.body.sealed_key.as_mut().unwrap().sealed.body[0] ^= 1)
+            paying(|pay| pay.contract.offer.body.sealed_key.as_mut().unwrap().sealed.body.0[0] ^= 1)
             => contract!(ContractFault::OfferForged(_)),
         "a payment of other terms", paying(|pay| pay.contract.terms.price = Amount(1))
             => contract!(ContractFault::DoesNotFit(_)),
         "a payment with another's coins", with(&bought.pay(), |pay| pay.0.payment = rival.order.payment.clone())
             => contract!(ContractFault::OtherNote),
-        "a payment that nobody agreed to", paying(|pay| pay.contract.signature.response[0] ^= 1)
+        "a payment that nobody agreed to", paying(|pay| pay.contract.signature.response.0[0] ^= 1)
             => contract!(ContractFault::Forged(_)),
-        "a payment with a coin that nobody authorized", paying(|pay| pay.payment.authorizations[0].response[0] ^= 1)
+        "a payment with a coin that nobody authorized", paying(|pay| pay.payment.authorizations[0].response.0[0] ^= 1)
             => coin!(0, CoinFault::Authorization(_)),
         "a payment of too little", short.pay() => contract!(ContractFault::Worth { .. }),
     }

@@ -6,8 +6,8 @@
 //! nothing that they hold, and nothing that they could compute from it, tells the worlds apart.
 
 use farthing_coin::{
-    Blinders, Challenge, Coin, Commitment, KeyBook, KeyId, Response, SecretKey, Seed, Signed, blind,
-    joining_blinders, recover,
+    Blinders, Challenge, ClientRandomness, Coin, Commitment, KeyBook, KeyId, NoteId, RequestId, Response,
+    SecretKey, Seed, Signed, blind, joining_blinders, recover,
 };
 use farthing_node::{
     call::ask,
@@ -69,9 +69,9 @@ async fn withdraw(
     let begin = WithdrawBegin {
         bank: bank.identity,
         account,
-        request_id,
+        request_id: RequestId(request_id),
         outputs: vec![output],
-        client_randomness: [customer; 32],
+        client_randomness: ClientRandomness([customer; 32]),
     };
     let begun = ask(channel.as_ref(), Signed::sign(begin, &account_key), REPLY_TIMEOUT)
         .await
@@ -84,7 +84,7 @@ async fn withdraw(
     let finish = WithdrawFinish {
         bank: bank.identity,
         account,
-        request_id,
+        request_id: RequestId(request_id),
         outputs: vec![output],
         session: session_digest(&begun.commitments),
         challenges: vec![challenge],
@@ -138,7 +138,7 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         coins: vec![coin],
         coin_keys: std::slice::from_ref(coin_key),
         purchase_key: &purchase_key,
-        note_id: [number as u8; 32],
+        note_id: NoteId([number as u8; 32]),
         note: vec![number as u8; NOTE_BYTES],
         deadline_ms,
     })

@@ -17,15 +17,15 @@ use farthing_client::{
     purchase::goods::judge as judge_goods,
     rows::{CoinRow, CoinStatus, Delivery},
 };
-use farthing_coin::{Document, Seed};
+use farthing_coin::{Document, Seed, StatementDigest};
 use farthing_merchant::secret::MerchantSecret;
-use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     decision::Outcome,
     denial::{DenialCause, RequestKind, is_denied},
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Culprit, Papers, Verdict},
     goods::GoodsKey,
+    ids::{EphemeralId, ItemId, NodeSecret, SealingContext},
     limits::{
         CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, REASON_MAX_BYTES,
         SESSIONS_PER_ACCOUNT_MAX,
@@ -165,9 +165,9 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
 fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought() {
     setting_of(34, Population::sealed(), async |it| {
         let lie: Lie = Box::new(|offer| {
-            let stolen = derive_ephemeral(&[66; 32], &offer.sale_id.0);
+            let stolen = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &EphemeralId(offer.sale_id.0));
             let (escrow, key) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
-            let sealed = OfferedKey::seal(&stolen, &escrow, &[1; 32], &key);
+            let sealed = OfferedKey::seal(&stolen, &escrow, &SealingContext([1; 32]), &key);
             offer.sealed_key = Some(sealed.unwrap());
         });
         let key = it.key(MERCHANT);
@@ -921,14 +921,14 @@ fn a_coin_offered_for_two_purchases_is_held_for_one_and_the_refusal_proves_itsel
             panic!("{refusal}")
         };
         let (bank, id) = (it.identity(Party::Bank), second.order.purchase().0);
-        assert!(is_denied(&denial, &bank, RequestKind::Hold, &id));
+        assert!(is_denied(&denial, &bank, RequestKind::Hold, &StatementDigest(id)));
         let DenialCause::Coin { key_id, coin, what } = &denial.body.cause else {
             panic!("{denial:?}")
         };
         let used = what.authorized_use(key_id, coin).unwrap();
         assert_eq!(
             used.digest,
-            first.order.purchase().0,
+            first.order.purchase().digest(),
             "her own signature for the other purchase"
         );
         // Both merchants' sides are honest: the one that was held is paid, the other releases nothing.
@@ -987,8 +987,7 @@ fn a_coin_shown_to_two_escrows_is_held_at_one_and_pays_for_one_purchase() {
             .order()
             .unwrap()
             .purchase();
-        let proven =
-            |row: &CoinRow| matches!(row.status, CoinStatus::UsedElsewhere(used) if used.digest == paid.0);
+        let proven = |row: &CoinRow| matches!(row.status, CoinStatus::UsedElsewhere(used) if used.digest == paid.digest());
         assert!(
             loser.coins().unwrap().iter().any(proven),
             "the refusal proves itself"

@@ -8,16 +8,16 @@ use farthing_bank::{
     bank::{Bank, BankParts},
     keys::{BankSettings, Master},
 };
-use farthing_coin::{Calendar, Coin, KeyBook, KeyId, PublicKey, SecretKey, Seed, Signature, Signed};
+use farthing_coin::{
+    Calendar, Coin, KeyBook, KeyId, PublicKey, RequestId, SecretKey, Seed, Signature, Signed, StatementDigest,
+};
 use farthing_node::fingerprint::Fingerprint;
 use farthing_node::{
     card::{Card, RoleName},
     network::{Lane, Service},
 };
-use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
-    api::Call,
-    api::SettleOne,
+    api::{Call, SettleOne},
     decision::SignedDecision,
     denial::{CoinDenial, Denial, DenialCause, RequestKind, is_denied},
     documents::{Abort, AbortReason, AcceptedBank, Commit, Issued, Offer, PurchaseKeyUse, SaleLimit},
@@ -25,6 +25,9 @@ use farthing_protocol::{
     goods::GoodsKey,
     history::WithHead,
     hold::BankHoldRequest,
+    ids::{
+        EncryptedDigest, EphemeralId, GoodsDigest, ItemId, KeyCiphertext, NodeSecret, SaleId, SealingContext,
+    },
     issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
     money::Amount,
@@ -303,7 +306,12 @@ impl World {
         let Refusal::Denied(denial) = refusal else {
             panic!("expected a denial, got: {refusal}")
         };
-        assert!(is_denied(denial, &self.bank.here(), kind, request));
+        assert!(is_denied(
+            denial,
+            &self.bank.here(),
+            kind,
+            &StatementDigest(*request)
+        ));
         assert_eq!(denial.body.at_ms, self.now_ms());
         denial.body.clone()
     }
@@ -353,7 +361,7 @@ impl World {
 
     pub fn coins_of(&self, withdrawal: &Withdrawal, issued: &Signed<Issued>) -> Purse {
         let (done, coins) = withdrawal.on_issued(issued, &self.book(), &self.seed).unwrap();
-        Purse::new(&self.seed, &done.request_id, coins, &self.book())
+        Purse::new(&self.seed, &done.request_id.0, coins, &self.book())
     }
 
     /// Withdraws coins of these values.
@@ -400,7 +408,7 @@ impl World {
         let exchange = self.exchange_begun(&exchange, purse).await?;
         let issued = self.ask(self.exchange_finish(&exchange, purse)).await?;
         let (done, coins) = exchange.on_issued(&issued, &self.book(), &self.seed).unwrap();
-        Ok(Purse::new(&self.seed, &done.request_id, coins, &self.book()))
+        Ok(Purse::new(&self.seed, &done.request_id.0, coins, &self.book()))
     }
 
     pub fn offer(&self, price: u64) -> Signed<Offer> {
@@ -416,7 +424,7 @@ impl World {
             goods_digest: GoodsDigest([3; 32]),
             encrypted_digest: EncryptedDigest([4; 32]),
             wrapped_key: WrappedKey {
-                body: [5; 32],
+                body: KeyCiphertext([5; 32]),
                 tag: [6; 16],
             },
             key_commitment: commit_goods_key(&goods_key()),
@@ -468,14 +476,20 @@ impl World {
     pub fn commit(&self, bought: &Bought) -> SettleOne {
         let terms = &bought.order.contract.terms;
         let purchase = terms.purchase_id();
-        let ephemeral = derive_ephemeral(&[9; 32], &purchase.0);
+        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([9; 32]), &EphemeralId(purchase.0));
         let commit = Commit {
             purchase,
             bank: terms.bank,
             coins_digest: terms.coins_digest,
             account: terms.account,
             amount: terms.price,
-            sealed_key: seal_goods_key(&ephemeral, &terms.purchase_key, &purchase.0, &goods_key()).unwrap(),
+            sealed_key: seal_goods_key(
+                &ephemeral,
+                &terms.purchase_key,
+                &SealingContext(purchase.0),
+                &goods_key(),
+            )
+            .unwrap(),
         };
         SettleOne {
             escrow: self.escrow.public(),
@@ -549,7 +563,7 @@ pub struct Purse {
 impl Purse {
     fn new(seed: &Seed, request_id: &[u8; 32], coins: Vec<Coin>, book: &KeyBook) -> Purse {
         let keys = (0..coins.len() as u32)
-            .map(|slot| seed.coin_key(request_id, slot))
+            .map(|slot| seed.coin_key(&RequestId(*request_id), slot))
             .collect();
         let worth = coins
             .iter()

@@ -8,8 +8,9 @@ use curve25519_dalek::{
     traits::VartimeMultiscalarMul,
 };
 use farthing_coin::{
-    Batch, Blinders, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey, SecretKey,
-    Seed, Signature, Statement, Transcript, TranscriptExt, blind, recover,
+    Batch, Blinders, BootId, ClientRandomness, Coin, Commitment, Denomination, DenominationSecret, KeyId,
+    MasterSecret, Nonces, PublicKey, RequestId, SecretKey, Seed, Signature, Statement, StatementDigest,
+    Transcript, TranscriptExt, blind, recover,
 };
 use farthing_node::table::{Align, table};
 use farthing_node::{
@@ -219,8 +220,10 @@ impl Curve {
         let signature = key.sign(&statement);
         let public = key.public();
         let seed = Seed::generate(&mut rng);
-        let derived = |key_id: &KeyId, first: &Commitment| seed.blinders(&[3; 32], 0, key_id, first);
-        let first = |rng: &mut _| Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+        let derived =
+            |key_id: &KeyId, first: &Commitment| seed.blinders(&RequestId([3; 32]), 0, key_id, first);
+        let first =
+            |rng: &mut _| Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
         let (nonces, commitment) = first(&mut rng);
         let id = denomination.id();
         let blinded = || blind(&denomination, &public, &commitment, &derived(&id, &commitment));
@@ -259,7 +262,7 @@ impl Curve {
 }
 
 fn denomination() -> Result<(DenominationSecret, Denomination)> {
-    let secret = DenominationSecret::derive(&[7; 32], 64, 1);
+    let secret = DenominationSecret::derive(&MasterSecret::from_bytes([7; 32]), 64, 1);
     let bank = SecretKey::from_wide(&[9; 64])?;
     let denomination = Denomination {
         bank: bank.public(),
@@ -278,8 +281,8 @@ fn denomination() -> Result<(DenominationSecret, Denomination)> {
 fn statement(denomination: &Denomination) -> Statement {
     Statement {
         context: CONTEXT,
-        key_id: denomination.id().0,
-        digest: [5; 32],
+        key_id: denomination.id(),
+        digest: StatementDigest([5; 32]),
     }
 }
 
@@ -288,7 +291,8 @@ fn spend(secret: &DenominationSecret, denomination: &Denomination) -> Result<Spe
     let mut rng = entropy.rng();
     let key = SecretKey::generate(&mut rng);
     let blinders = Blinders::generate(&mut rng);
-    let (nonces, commitment) = Nonces::generate(&mut rng, &[1; 32], b"session", &[2; 32]);
+    let (nonces, commitment) =
+        Nonces::generate(&mut rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
     let challenge = blind(denomination, &key.public(), &commitment, &blinders)?;
     let response = nonces.respond(secret, &challenge)?;
     let statement = statement(denomination);

@@ -12,10 +12,14 @@ use farthing_bank::{
     node::BankNode,
     rows::{Direction, KEY_TOTALS, WITHDRAWN, count_issued, move_coins},
 };
-use farthing_coin::{Challenge, KeyId, PublicKey, Response, SecretKey, Signature};
+use farthing_coin::{
+    Challenge, EncodedPoint, EncodedScalar, KeyId, PublicKey, RequestId, Response, SecretKey, Signature,
+    StatementDigest,
+};
 use farthing_protocol::{
     coins::CoinState,
     documents::{CoinUse, EarlierUse, Issued},
+    ids::IssueSource,
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
 };
@@ -116,13 +120,13 @@ fn withdraw_and_spend(
 
 fn issued(owner: PublicKey, outputs: &[KeyId]) -> Issued {
     let response = |_: &KeyId| Response {
-        z: random(),
-        b: random(),
-        y: random(),
+        z: EncodedScalar(random()),
+        b: EncodedScalar(random()),
+        y: EncodedScalar(random()),
     };
     Issued {
-        request_id: random(),
-        source: owner.0,
+        request_id: RequestId(random()),
+        source: IssueSource(owner.0),
         outputs: outputs.to_vec(),
         challenges: outputs.iter().map(|_| Challenge(random())).collect(),
         responses: outputs.iter().map(response).collect(),
@@ -131,12 +135,12 @@ fn issued(owner: PublicKey, outputs: &[KeyId]) -> Issued {
 
 fn spent(key: KeyId) -> ((KeyId, PublicKey), CoinState) {
     let authorization = Signature {
-        commitment: random(),
-        response: random(),
+        commitment: EncodedPoint(random()),
+        response: EncodedScalar(random()),
     };
     let earlier = EarlierUse {
         operation: CoinUse::Hold,
-        digest: random(),
+        digest: StatementDigest(random()),
         authorization,
     };
     ((key, PublicKey(random())), CoinState::Spent(earlier))

@@ -273,7 +273,7 @@ fn add(one: Amount, other: Amount) -> Amount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farthing_coin::Coin;
+    use farthing_coin::{Coin, EncodedPoint, EncodedScalar};
     use farthing_protocol::restore::Origin;
 
     fn key() -> Denomination {
@@ -296,9 +296,9 @@ mod tests {
                 suite: 1,
                 key_id: KeyId([3; 32]),
                 public: PublicKey([4; 32]),
-                r: [5; 32],
-                z: [6; 32],
-                y: [7; 32],
+                r: EncodedPoint([5; 32]),
+                z: EncodedScalar([6; 32]),
+                y: EncodedScalar([7; 32]),
             },
             bank: PublicKey([1; 32]),
             value: 1024,

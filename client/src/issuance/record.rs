@@ -12,7 +12,7 @@ use crate::{
         SENT_FINISHES, SentFinish, input_set,
     },
 };
-use farthing_coin::{Coin, Commitment, KeyBook, PublicKey};
+use farthing_coin::{Coin, Commitment, KeyBook, PublicKey, RequestId, StatementDigest};
 use farthing_protocol::{
     issuance::Issuance,
     issue::{IssueState, session_digest},
@@ -33,7 +33,7 @@ pub(crate) enum Write<R> {
     /// It stands otherwise, without new coins.
     Moved {
         /// The digest of the finish that it has asked. One that an older version has sent was not written down.
-        asked: Option<[u8; 32]>,
+        asked: Option<StatementDigest>,
         /// Where it stands.
         next: R,
     },
@@ -224,15 +224,15 @@ fn meet(
 
 /// Names a first message of a bank.
 fn message_digest(commitment: &Commitment) -> [u8; 32] {
-    session_digest(std::slice::from_ref(commitment))
+    session_digest(std::slice::from_ref(commitment)).0
 }
 
 /// Writes down that a finish may be sent.
 fn note_finish(
     tx: &mut Transaction<'_>,
     (bank, number): At,
-    request_id: [u8; 32],
-    digest: Option<[u8; 32]>,
+    request_id: RequestId,
+    digest: Option<StatementDigest>,
 ) -> Result<(), StoreError> {
     match digest {
         Some(digest) => SENT_FINISHES.put(tx, &(request_id, digest), &SentFinish { bank, number }),

@@ -6,7 +6,7 @@ use super::{
     row::{At, IssuanceRow},
 };
 use crate::{error::WalletError, keys::renewed, rows::SENT_FINISHES};
-use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, Seed, Signed};
+use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, RequestId, Seed, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     denial::{Denial, is_denied},
@@ -215,7 +215,7 @@ fn word<'r, R: IssuanceRow>(known: &Known<'_, R>, refusal: &'r Refusal) -> Resul
 }
 
 /// Whether a finish under this request id may have been sent.
-pub(crate) fn has_sent_finish(rows: &View, request_id: &[u8; 32]) -> Result<bool, StoreError> {
+pub(crate) fn has_sent_finish(rows: &View, request_id: &RequestId) -> Result<bool, StoreError> {
     let sent = SENT_FINISHES.scan_under(rows, request_id, Bound::Unbounded, 1)?;
     Ok(!sent.is_empty())
 }

@@ -13,11 +13,11 @@ use crate::{
     error::{Unanswered, WalletError},
     rows::{Counter, Exhibit, NO_BANK, PurchaseRow},
 };
-use farthing_coin::Signed;
+use farthing_coin::{Signed, StatementDigest};
 use farthing_protocol::{
     decision::Outcome,
     denial::{RequestKind, is_denied},
-    documents::Receipt,
+    documents::{PurchaseId, Receipt},
     purchase::{Plan, Proof, Purchase, PurchaseError},
     refusal::{PurchaseFault, Refusal},
     settle::Collected,
@@ -64,10 +64,15 @@ fn used_coin(known: &Known<'_>, state: &State, refusal: &Refusal) -> Result<Opti
         return Ok(None);
     };
     let (coins, purchase) = (&order.payment.coins, order.purchase().0);
-    if !is_denied(denial, &known.bank.identity, RequestKind::Hold, &purchase) {
+    if !is_denied(
+        denial,
+        &known.bank.identity,
+        RequestKind::Hold,
+        &StatementDigest(purchase),
+    ) {
         return Ok(None);
     }
-    let word = hold_word(known.rows, coins, denial, &purchase)?;
+    let word = hold_word(known.rows, coins, denial, &PurchaseId(purchase))?;
     Ok(word.map(|word| Write::Used {
         bank: known.bank.identity,
         coins: coins.clone(),

@@ -80,7 +80,7 @@ fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
 
 /// Where the encrypted goods of `offer` are, if they are a file. Its name says nothing to anybody without the seed.
 fn goods_path(wallet: &Wallet, offer: &Offer) -> PathBuf {
-    let name = goods_name(&wallet.seed, &offer.encrypted_digest.0);
+    let name = goods_name(&wallet.seed, &offer.encrypted_digest);
     wallet.dir().join(GOODS_DIR).join(format!("{name}.{SEALED}"))
 }
 

@@ -3,6 +3,7 @@
 use crate::{error::WalletError, wallet::Wallet};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
+    ids::RecordId,
     limits::RESTORE_PAGE_MAX,
     restore::{BucketRecord, BucketRequest, Prefix, Shelf},
 };
@@ -25,13 +26,13 @@ pub(crate) async fn bucket<'f>(
     bank: &Card,
     fetched: &'f mut Fetched,
     shelf: Shelf,
-    id: &[u8; 32],
+    id: &RecordId,
 ) -> Result<&'f [BucketRecord], WalletError> {
     let bits = match fetched.bits.get(&shelf) {
         Some(bits) => *bits,
         None => {
             // The first page of the whole shelf says how large it is; that is asked for by everyone alike.
-            let whole = Prefix::of(&[0; 32], 0);
+            let whole = Prefix::of(&RecordId([0; 32]), 0);
             let request = BucketRequest {
                 shelf,
                 prefix: whole,

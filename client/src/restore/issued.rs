@@ -14,10 +14,11 @@ use crate::{
     rows::{Counter, RESTORED},
     wallet::Wallet,
 };
-use farthing_coin::{KeyBook, Signed};
+use farthing_coin::{KeyBook, RequestId, Signed};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     documents::Issued,
+    ids::IssueSource,
     issue::{MintFault, finish},
     limits::RESTORE_GAP,
     restore::{Asked, BucketRecord, Origin, Shelf, WithdrawalsRequest},
@@ -69,7 +70,7 @@ pub(crate) async fn restore_withdrawals(
 pub(crate) async fn withdrawal_records(
     wallet: &Wallet,
     bank: &Card,
-) -> Result<BTreeMap<[u8; 32], Signed<Issued>>, WalletError> {
+) -> Result<BTreeMap<RequestId, Signed<Issued>>, WalletError> {
     let mut records = BTreeMap::new();
     for key in account_keys(wallet, &bank.identity)? {
         let mut talk = wallet.talk(bank, Lane::Identified);
@@ -105,7 +106,7 @@ pub(crate) async fn restore_withdrawal(
 ) -> Result<(), WalletError> {
     let request_id = wallet.seed_for(&bank.identity).withdraw_id(number);
     let accounts = account_keys(wallet, &bank.identity)?;
-    let mut sources = accounts.iter().map(|key| key.public().0);
+    let mut sources = accounts.iter().map(|key| key.public().into());
     let source = sources
         .find(|account| *account == record.body.source)
         .ok_or(MintFault::Mismatch("source"))?;
@@ -152,7 +153,7 @@ pub(crate) async fn restore_exchange(
     number: u64,
 ) -> Result<bool, WalletError> {
     let request_id = wallet.seed_for(&bank.identity).exchange_id(number);
-    let bucket = bucket(wallet, bank, fetched, Shelf::Exchanges, &request_id).await?;
+    let bucket = bucket(wallet, bank, fetched, Shelf::Exchanges, &request_id.into()).await?;
     let record = bucket.iter().find_map(|record| match record {
         BucketRecord::Exchange(issued) if issued.body.request_id == request_id => Some(issued.clone()),
         _ => None,
@@ -170,9 +171,9 @@ pub(crate) async fn restore_coins(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
-    request_id: &[u8; 32],
+    request_id: &RequestId,
     record: &Signed<Issued>,
-    source: &[u8; 32],
+    source: &IssueSource,
     origin: impl Fn(u8) -> Origin,
 ) -> Result<(), WalletError> {
     let seed = wallet.seed_for(&bank.identity);

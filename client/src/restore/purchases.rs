@@ -110,8 +110,8 @@ async fn try_restore_purchase(
 fn used_for(row: &CoinRow, purchase: &PurchaseId) -> Option<CoinUsed> {
     match row.status {
         CoinStatus::FoundUsed(used) => Some(used),
-        CoinStatus::HeldElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Held),
-        CoinStatus::UsedElsewhere(used) if used.digest == purchase.0 => Some(CoinUsed::Spent),
+        CoinStatus::HeldElsewhere(used) if used.digest == purchase.digest() => Some(CoinUsed::Held),
+        CoinStatus::UsedElsewhere(used) if used.digest == purchase.digest() => Some(CoinUsed::Spent),
         _ => None,
     }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn notes(
 ) -> Result<Vec<FoundNote>, WalletError> {
     let seed = wallet.seed_for(&bank.identity);
     let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
-    let bucket = bucket(wallet, bank, fetched, Shelf::Notes, &note_id).await?;
+    let bucket = bucket(wallet, bank, fetched, Shelf::Notes, &note_id.into()).await?;
     let opened = |record: &BucketRecord| {
         let sealed = match record {
             BucketRecord::Note { note_id: id, note } if *id == note_id => note,

@@ -9,7 +9,10 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_node::card::Card;
-use farthing_protocol::restore::{BucketRecord, Origin, Shelf};
+use farthing_protocol::{
+    ids::RecordId,
+    restore::{BucketRecord, Origin, Shelf},
+};
 use farthing_store::{StoreError, Transaction};
 
 /// Marks the coins that the bank has seen used, of those of which `is_meant` says so.
@@ -26,7 +29,14 @@ pub(crate) async fn find_used_coins(
             continue;
         }
         let public = row.coin.public;
-        let bucket = bucket(wallet, bank, fetched, Shelf::Coins(row.coin.key_id), &public.0).await?;
+        let bucket = bucket(
+            wallet,
+            bank,
+            fetched,
+            Shelf::Coins(row.coin.key_id),
+            &RecordId(public.0),
+        )
+        .await?;
         let used = bucket.iter().find_map(|record| match record {
             BucketRecord::Coin { coin, used } if *coin == public => Some(*used),
             _ => None,

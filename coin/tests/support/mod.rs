@@ -6,8 +6,9 @@
 use std::convert::Infallible;
 
 use farthing_coin::{
-    Blinders, Challenge, Coin, Commitment, Denomination, DenominationSecret, KeyId, Nonces, PublicKey,
-    Response, SecretKey, Signature, Statement, Transcript, TranscriptExt, blind, recover,
+    Blinders, BootId, Challenge, ClientRandomness, Coin, Commitment, Denomination, DenominationSecret, KeyId,
+    MasterSecret, Nonces, PublicKey, Response, SecretKey, Signature, Statement, StatementDigest, Transcript,
+    TranscriptExt, blind, recover,
 };
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -58,7 +59,7 @@ impl TryCryptoRng for TestRng {}
 
 /// A denomination of `value` and `epoch` with its secret.
 pub fn denomination(value: u64, epoch: u32) -> (DenominationSecret, Denomination) {
-    let secret = DenominationSecret::derive(&[7; 32], value, epoch);
+    let secret = DenominationSecret::derive(&MasterSecret::from_bytes([7; 32]), value, epoch);
     let bank = SecretKey::from_wide(&[9; 64]).expect("not zero");
     let start_ms = 1_000_000 * u64::from(epoch);
     let denomination = Denomination {
@@ -86,7 +87,8 @@ pub struct Session {
 
 /// Issues one coin, both sides at once.
 pub fn issue(rng: &mut TestRng, secret: &DenominationSecret, denomination: &Denomination) -> Session {
-    let (nonces, commitment) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+    let (nonces, commitment) =
+        Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
     let key = SecretKey::generate(rng);
     let blinders = Blinders::generate(rng);
     let challenge = blind(denomination, &key.public(), &commitment, &blinders).expect("a good first message");
@@ -107,8 +109,8 @@ pub fn issue(rng: &mut TestRng, secret: &DenominationSecret, denomination: &Deno
 pub fn statement(key_id: &KeyId, digest: [u8; 32]) -> Statement {
     Statement {
         context: CONTEXT,
-        key_id: key_id.0,
-        digest,
+        key_id: *key_id,
+        digest: StatementDigest(digest),
     }
 }
 

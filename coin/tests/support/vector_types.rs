@@ -1,7 +1,8 @@
 //! The types of the test vectors, as the JSON files hold them: bytes are hexadecimal.
 
 use farthing_coin::{
-    Calendar, Coin, Denomination, EpochKeys, KeyId, KeyList, PublicKey, Signature, Signed, Statement,
+    Calendar, Coin, Denomination, EncodedPoint, EncodedScalar, EpochKeys, KeyId, KeyList, PublicKey,
+    Signature, Signed, Statement, StatementDigest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -202,9 +203,9 @@ impl CoinVector {
             suite: self.suite,
             key_id: KeyId(unhex(&self.key_id)),
             public: PublicKey(unhex(&self.public)),
-            r: unhex(&self.r),
-            z: unhex(&self.z),
-            y: unhex(&self.y),
+            r: EncodedPoint(unhex(&self.r)),
+            z: EncodedScalar(unhex(&self.z)),
+            y: EncodedScalar(unhex(&self.y)),
         }
     }
 }
@@ -225,12 +226,12 @@ impl SignatureVector {
     pub fn parts(&self) -> (PublicKey, Statement, Signature) {
         let statement = Statement {
             context: Box::leak(self.context.clone().into_boxed_str()),
-            key_id: unhex(&self.key_id),
-            digest: unhex(&self.digest),
+            key_id: KeyId(unhex(&self.key_id)),
+            digest: StatementDigest(unhex(&self.digest)),
         };
         let signature = Signature {
-            commitment: unhex(&self.commitment),
-            response: unhex(&self.response),
+            commitment: EncodedPoint(unhex(&self.commitment)),
+            response: EncodedScalar(unhex(&self.response)),
         };
         (PublicKey(unhex(&self.public)), statement, signature)
     }
@@ -254,8 +255,8 @@ impl KeyListVector {
             epochs: (self.first_epoch..).zip(&self.keys).map(epoch).collect(),
         };
         let signature = Signature {
-            commitment: unhex(&self.commitment),
-            response: unhex(&self.response),
+            commitment: EncodedPoint(unhex(&self.commitment)),
+            response: EncodedScalar(unhex(&self.response)),
         };
         Signed { body, signature }
     }

@@ -7,9 +7,9 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    Batch, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document, EpochKeys,
-    KeyId, KeyList, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement, Transcript,
-    TranscriptExt, blind, recover,
+    Batch, BootId, Calendar, Challenge, Coin, Commitment, Denomination, DenominationSecret, Document,
+    EpochKeys, KeyId, KeyList, MasterSecret, Nonces, PublicKey, Response, SecretKey, Seed, Signed, Statement,
+    StatementDigest, Transcript, TranscriptExt, blind, recover,
 };
 use rand_core::Rng;
 use serde::Serialize;
@@ -160,8 +160,8 @@ fn blinders(
     transcript.bytes(b"request id", request_id);
     transcript.u32(b"slot", slot);
     transcript.bytes(b"key id", &key_id.0);
-    transcript.bytes(b"A", &commitment.a);
-    transcript.bytes(b"B", &commitment.b);
+    transcript.bytes(b"A", &commitment.a.0);
+    transcript.bytes(b"B", &commitment.b.0);
     [
         transcript.scalar(b"alpha"),
         transcript.scalar(b"r"),
@@ -175,7 +175,7 @@ pub fn coin_challenge(coin: &Coin, denomination: &Denomination) -> Scalar {
     transcript.bytes(b"key id", &coin.key_id.0);
     transcript.bytes(b"X", &denomination.public.0);
     transcript.bytes(b"m", &coin.public.0);
-    transcript.bytes(b"R", &coin.r);
+    transcript.bytes(b"R", &coin.r.0);
     transcript.scalar(b"c")
 }
 
@@ -183,7 +183,7 @@ pub fn coin_challenge(coin: &Coin, denomination: &Denomination) -> Scalar {
 fn issue(number: usize) -> (IssueVector, SecretKey) {
     let denomination_number = number % KEYS.len();
     let d = denomination(denomination_number);
-    let secret = DenominationSecret::derive(&master(), d.value, d.epoch);
+    let secret = DenominationSecret::derive(&MasterSecret::from_bytes(master()), d.value, d.epoch);
     let fresh: [u8; 64] = draw("vector nonces", number);
     let boot_id = draw("vector boot", 0);
     let session_id = format!("session {number}");
@@ -194,15 +194,20 @@ fn issue(number: usize) -> (IssueVector, SecretKey) {
     let slot = number as u32;
 
     let mut rng = TestRng::new("vector nonces", number as u64);
-    let (bank, commitment) = Nonces::generate(&mut rng, &boot_id, session_id.as_bytes(), &client_randomness);
+    let (bank, commitment) = Nonces::generate(
+        &mut rng,
+        &BootId(boot_id),
+        session_id.as_bytes(),
+        &client_randomness,
+    );
     let key = seed.coin_key(&request_id, slot);
     let wallet = seed.blinders(&request_id, slot, &d.id(), &commitment);
     let challenge: Challenge = blind(&d, &key.public(), &commitment, &wallet).expect("a good first message");
     let response: Response = bank.respond(&secret, &challenge).expect("canonical");
     let coin = recover(&d, &key.public(), &challenge, &response, |_, _| wallet).expect("a good answer");
 
-    let [a, b, y] = nonces(&fresh, &boot_id, session_id.as_bytes(), &client_randomness);
-    let [alpha, r, beta] = blinders(&seed_bytes, &request_id, slot, &d.id(), &commitment);
+    let [a, b, y] = nonces(&fresh, &boot_id, session_id.as_bytes(), &client_randomness.0);
+    let [alpha, r, beta] = blinders(&seed_bytes, &request_id.0, slot, &d.id(), &commitment);
     let vector = IssueVector {
         denomination: denomination_number,
         fresh: hex::encode(fresh),
@@ -252,7 +257,7 @@ pub fn check_issue(vector: &IssueVector, d: &Denomination, x: Scalar) {
     let alpha5 = fifth_power(alpha);
     let coin = vector.coin.coin();
     let r_prime = G * r + a_point * alpha5 + (G * x) * (alpha5 * beta) + b_point * alpha;
-    assert_eq!(r_prime.compress().to_bytes(), coin.r);
+    assert_eq!(r_prime.compress().to_bytes(), coin.r.0);
     let c_prime = coin_challenge(&coin, d);
     assert_eq!(c_prime, scalar(&vector.coin_challenge));
     let c = c_prime * alpha5.invert() + beta;
@@ -266,8 +271,8 @@ pub fn check_issue(vector: &IssueVector, d: &Denomination, x: Scalar) {
             scalar(&vector.response_y)
         )
     );
-    assert_eq!((r + alpha5 * z + alpha * b).to_bytes(), coin.z);
-    assert_eq!((alpha * y).to_bytes(), coin.y);
+    assert_eq!((r + alpha5 * z + alpha * b).to_bytes(), coin.z.0);
+    assert_eq!((alpha * y).to_bytes(), coin.y.0);
     assert_eq!(
         (G * scalar(&vector.coin_secret)).compress().to_bytes(),
         coin.public.0
@@ -279,22 +284,22 @@ fn signing(number: usize) -> SigningVector {
     let key = SecretKey::from_wide(&draw("vector signer", number)).expect("not zero");
     let statement = Statement {
         context: CONTEXT,
-        key_id: draw("vector key id", number),
-        digest: draw("vector digest", number),
+        key_id: KeyId(draw("vector key id", number)),
+        digest: StatementDigest(draw("vector digest", number)),
     };
     let signature = key.sign(&statement);
     let mut nonce = Transcript::start(b"signature nonce");
     nonce.bytes(b"secret", key.to_bytes().as_ref());
     nonce.bytes(b"context", statement.context.as_bytes());
     nonce.bytes(b"P", &key.public().0);
-    nonce.bytes(b"key id", &statement.key_id);
-    nonce.bytes(b"digest", &statement.digest);
+    nonce.bytes(b"key id", &statement.key_id.0);
+    nonce.bytes(b"digest", &statement.digest.0);
     let mut challenge = Transcript::start(b"signature");
     challenge.bytes(b"context", statement.context.as_bytes());
     challenge.bytes(b"P", &key.public().0);
-    challenge.bytes(b"key id", &statement.key_id);
-    challenge.bytes(b"S", &signature.commitment);
-    challenge.bytes(b"digest", &statement.digest);
+    challenge.bytes(b"key id", &statement.key_id.0);
+    challenge.bytes(b"S", &signature.commitment.0);
+    challenge.bytes(b"digest", &statement.digest.0);
     SigningVector {
         secret: hex::encode(key.to_bytes()),
         nonce: hex::encode(nonce.scalar(b"k").as_bytes()),
@@ -313,8 +318,8 @@ pub fn check_signing(vector: &SigningVector) {
     let (x, k, e) = (scalar(&vector.secret), scalar(&vector.nonce), scalar(&vector.e));
     let (public, statement, signature) = vector.signature.parts();
     assert_eq!((G * x).compress().to_bytes(), public.0);
-    assert_eq!((G * k).compress().to_bytes(), signature.commitment);
-    assert_eq!((k + e * x).to_bytes(), signature.response);
+    assert_eq!((G * k).compress().to_bytes(), signature.commitment.0);
+    assert_eq!((k + e * x).to_bytes(), signature.response.0);
     assert_eq!(public.verify(&statement, &signature), Ok(()));
 }
 
@@ -323,8 +328,8 @@ fn batch_entries() -> Vec<BatchEntry> {
         let (vector, key) = issue(number);
         let statement = Statement {
             context: CONTEXT,
-            key_id: unhex(&vector.coin.key_id),
-            digest: draw("vector purchase", 0),
+            key_id: KeyId(unhex(&vector.coin.key_id)),
+            digest: StatementDigest(draw("vector purchase", 0)),
         };
         let signature = key.sign(&statement);
         BatchEntry {
@@ -384,7 +389,9 @@ fn key_list() -> KeyListVector {
             epoch,
             keys: values
                 .iter()
-                .map(|value| DenominationSecret::derive(&master(), *value, epoch).public())
+                .map(|value| {
+                    DenominationSecret::derive(&MasterSecret::from_bytes(master()), *value, epoch).public()
+                })
                 .collect(),
         })
         .collect();
@@ -436,13 +443,18 @@ fn seeds() -> Vec<SeedVector> {
             exchange_id: hex::encode(seed.exchange_id(counter)),
             purchase_secret: hex::encode(seed.purchase_key(counter).to_bytes()),
             note_id: hex::encode(seed.note_id(counter)),
-            note_key: hex::encode(seed.note_key(counter)),
+            note_key: hex::encode(seed.note_key(counter).as_bytes()),
             request_id: hex::encode(request_id),
             slot,
             coin_secret: hex::encode(seed.coin_key(&request_id, slot).to_bytes()),
             client_randomness: hex::encode(seed.client_randomness(&request_id)),
             other_public: other.to_string(),
-            diffie_hellman: hex::encode(seed.account_key().diffie_hellman(&other).expect("a good key")),
+            diffie_hellman: hex::encode(
+                seed.account_key()
+                    .diffie_hellman(&other)
+                    .expect("a good key")
+                    .as_bytes(),
+            ),
         }
     };
     [[0; 32], [0x7f; 32], draw("vector seed", 0)]

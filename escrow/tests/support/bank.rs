@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use farthing_coin::{
-    Blinders, Calendar, Coin, DenominationSecret, EpochKeys, KeyBook, KeyList, Nonces, PublicKey, SecretKey,
-    Signed, blind, recover,
+    Blinders, BootId, Calendar, ClientRandomness, Coin, DenominationSecret, EpochKeys, KeyBook, KeyList,
+    MasterSecret, Nonces, PublicKey, SecretKey, Signed, blind, recover,
 };
 use farthing_node::card::{Card, RoleName};
 use farthing_node::fingerprint::Fingerprint;
@@ -14,6 +14,7 @@ use farthing_protocol::{
     documents::{BankHold, PurchaseId, Settled, SettledAs},
     history::{JournalHead, OwnJournal, WithHead, verify_witness_request},
     hold::verify_bank_hold,
+    ids::{JournalRun, RecordHash},
     refusal::{PurchaseFault, Refusal},
     settle::{Answers, SettleRequest, VerifiedDecision, verify_settle},
 };
@@ -110,8 +111,8 @@ struct State {
     remembered: Option<Signed<JournalHead>>,
 }
 
-fn hash_of(records: u64) -> [u8; 32] {
-    [records as u8; 32]
+fn hash_of(records: u64) -> RecordHash {
+    RecordHash([records as u8; 32])
 }
 
 impl TestBank {
@@ -130,7 +131,9 @@ impl TestBank {
                 epoch: EPOCH,
                 keys: VALUES
                     .iter()
-                    .map(|value| DenominationSecret::derive(&MASTER, *value, EPOCH).public())
+                    .map(|value| {
+                        DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), *value, EPOCH).public()
+                    })
                     .collect(),
             }],
         };
@@ -170,9 +173,10 @@ impl TestBank {
     pub fn mint(&self, value: u64) -> (Coin, SecretKey) {
         let entropy: &dyn Entropy = &self.entropy;
         let rng = &mut entropy.rng();
-        let secret = DenominationSecret::derive(&MASTER, value, EPOCH);
+        let secret = DenominationSecret::derive(&MasterSecret::from_bytes(MASTER), value, EPOCH);
         let denomination = self.book.denomination(value, EPOCH).unwrap();
-        let (nonces, commitment) = Nonces::generate(rng, &[1; 32], b"session", &[2; 32]);
+        let (nonces, commitment) =
+            Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
         let key = SecretKey::generate(rng);
         let blinders = Blinders::generate(rng);
         let challenge = blind(denomination, &key.public(), &commitment, &blinders).unwrap();
@@ -193,7 +197,7 @@ impl TestBank {
         let records = state.held.len() + state.settled.len();
         let head = JournalHead {
             node: self.key(),
-            run: [1; 32],
+            run: JournalRun([1; 32]),
             records: records as u64,
             hash: hash_of(records as u64),
         };

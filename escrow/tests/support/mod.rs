@@ -4,12 +4,11 @@
 pub mod bank;
 
 use bank::{START_MS, TestBank, Wire, card, secret_key};
-use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signature, Signed};
+use farthing_coin::{Coin, Document, NoteId, PublicKey, SecretKey, Signature, Signed};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_escrow::rows::LATEST_MS;
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
-use farthing_protocol::ids::{EncryptedDigest, GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
     api::{Call, Caller, EscrowRequest},
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
@@ -17,6 +16,7 @@ use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
     history::WithHead,
     hold::HoldRequest,
+    ids::{EncryptedDigest, GoodsDigest, ItemId, SaleId},
     money::Amount,
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
@@ -196,7 +196,7 @@ impl World {
             coins,
             coin_keys: &keys,
             purchase_key: &purchase_key,
-            note_id: [9; 32],
+            note_id: NoteId([9; 32]),
             note: vec![0; NOTE_BYTES],
             deadline_ms,
         })

@@ -6,7 +6,7 @@ pub mod bank;
 
 use async_trait::async_trait;
 use bank::{START_MS, TestBank, Wire, card, secret_key};
-use farthing_coin::{Coin, SecretKey, Signed};
+use farthing_coin::{Coin, NoteId, SecretKey, Signed};
 use farthing_merchant::merchant::{Merchant, MerchantParts, Settings};
 use farthing_merchant::rows::Item;
 use farthing_merchant::secret::MerchantSecret;
@@ -14,13 +14,13 @@ use farthing_merchant::shelf::Shelf;
 use farthing_merchant::transactions;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
-use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     api::{Call, EscrowRequest, MerchantRequest, encode_reply},
     decide::{ReleaseRequest, verify_release},
     decision::{Decision, Outcome},
     documents::{BankHold, Hold, Offer, PurchaseId},
     goods::GoodsSummary,
+    ids::{EphemeralId, ItemId, NodeSecret},
     money::Amount,
     offer::{DeliverRequest, OfferRequest, PieceRequest},
     purchase::{Order, OrderParts, Plan},
@@ -78,7 +78,7 @@ impl TestEscrow {
             return Err(refusal.clone());
         }
         let verified = verify_release(request, &self.identity.public(), |purchase| {
-            derive_ephemeral(&[5; 32], &purchase.0)
+            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId(purchase.0))
         })?;
         let purchase = verified.purchase();
         let existing = state.0.get(&purchase).cloned();
@@ -317,7 +317,7 @@ impl World {
             coins,
             coin_keys: &keys,
             purchase_key: &secret_key(100 + self.counter),
-            note_id: [9; 32],
+            note_id: NoteId([9; 32]),
             note: vec![0; NOTE_BYTES],
             deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
         })
@@ -337,7 +337,9 @@ impl World {
             .unwrap()
             .held(hold.body.bank_hold.clone())
             .unwrap();
-        let ephemeral = |purchase: &PurchaseId| derive_ephemeral(&[5; 32], &purchase.0);
+        let ephemeral = |purchase: &PurchaseId| {
+            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId(purchase.0))
+        };
         let release = open_release(held, &self.escrow.identity, ephemeral).unwrap();
         let decided = release.respond(None, None, self.clock.now_ms()).unwrap();
         let Outcome::Committed(committed) = decided.decision().outcome(&self.escrow.identity) else {

@@ -13,6 +13,7 @@ use farthing_protocol::{
         JournalHead, OwnJournal, Testimony, WitnessHistory, WitnessRequest, verify_testimony,
         verify_witness_request,
     },
+    ids::{RecordHash, WitnessNonce},
     refusal::{Later, Refusal},
 };
 use std::{sync::Arc, time::Duration};
@@ -130,7 +131,7 @@ impl History {
         let asked = WitnessRequest {
             asker: self.here,
             witness: *peer,
-            nonce,
+            nonce: WitnessNonce(nonce),
             remembered: self.remembered(peer)?,
         };
         let signed = Signed::sign(asked.clone(), &self.parts.key);
@@ -214,7 +215,7 @@ impl History {
     }
 
     /// The hash in the journal at the place of `claim`, a head that this node has signed.
-    fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<[u8; 32]>, Refusal> {
+    fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<RecordHash>, Refusal> {
         // A head of this very run is looked up as well: a copy of the machine that was made while it ran has the same run.
         if let Some(told) = self.known().told.get(&claim.body.records) {
             return Ok(Some(*told));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ids::{JournalRun, RecordHash, WitnessNonce};
 use farthing_coin::SecretKey;
 
 fn key(byte: u8) -> SecretKey {
@@ -8,9 +9,9 @@ fn key(byte: u8) -> SecretKey {
 fn head(of: &SecretKey, records: u64, hash: u8) -> Signed<JournalHead> {
     let head = JournalHead {
         node: of.public(),
-        run: [7; 32],
+        run: JournalRun([7; 32]),
         records,
-        hash: [hash; 32],
+        hash: RecordHash([hash; 32]),
     };
     Signed::sign(head, of)
 }
@@ -19,7 +20,7 @@ fn question(remembered: Option<Signed<JournalHead>>) -> WitnessRequest {
     WitnessRequest {
         asker: key(1).public(),
         witness: key(2).public(),
-        nonce: [3; 32],
+        nonce: WitnessNonce([3; 32]),
         remembered,
     }
 }
@@ -31,15 +32,15 @@ fn verified(question: &WitnessRequest) -> VerifiedWitnessRequest {
 fn own(hash_there: Option<u8>) -> Option<OwnJournal> {
     Some(OwnJournal {
         head: head(&key(2), 20, 20),
-        hash_there: hash_there.map(|hash| [hash; 32]),
+        hash_there: hash_there.map(|hash| RecordHash([hash; 32])),
     })
 }
 
 #[test]
 fn a_head_lies_in_a_history_that_has_its_hash_at_its_place() {
     let told = head(&key(1), 5, 50).body;
-    assert!(told.lies_in(Some([50; 32])));
-    assert!(!told.lies_in(Some([51; 32])), "another history");
+    assert!(told.lies_in(Some(RecordHash([50; 32]))));
+    assert!(!told.lies_in(Some(RecordHash([51; 32]))), "another history");
     assert!(!told.lies_in(None), "a shorter one");
 }
 
@@ -112,7 +113,7 @@ fn an_answer_is_refused_that_is_old_or_forged_or_remembers_what_was_never_told()
     assert!(judge(fresh.clone(), &key(2)).is_ok());
     assert!(judge(fresh.clone(), &key(4)).is_err(), "signed by another");
     let changes: [fn(&mut Testimony); 6] = [
-        |t| t.nonce = [4; 32],
+        |t| t.nonce = WitnessNonce([4; 32]),
         |t| t.asker = key(4).public(),
         |t| t.witness = key(4).public(),
         |t| t.remembered = Some(head(&key(4), 9, 9)),
@@ -130,7 +131,7 @@ fn an_answer_is_refused_that_is_old_or_forged_or_remembers_what_was_never_told()
 fn everything_in_a_question_and_an_answer_is_signed() {
     let signed = Signed::sign(question(Some(head(&key(2), 5, 50))), &key(1));
     let changes: [fn(&mut WitnessRequest); 3] = [
-        |q| q.nonce = [4; 32],
+        |q| q.nonce = WitnessNonce([4; 32]),
         |q| q.remembered = None,
         |q| q.remembered = Some(head(&key(2), 6, 50)),
     ];

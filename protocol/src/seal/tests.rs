@@ -1,7 +1,8 @@
 //! Sealing: round trips, what belongs elsewhere, every field changed, and known answers.
 
 use super::*;
-use crate::ids::{ItemId, SaleId};
+use crate::ids::{EphemeralId, ItemId, NodeSecret, SaleId, SealingContext};
+use farthing_coin::{NoteId, NoteKey};
 
 const SALE: [u8; 32] = [0x33; 32];
 const OTHER: [u8; 32] = [0x34; 32];
@@ -20,8 +21,14 @@ fn purchase_key(byte: u8) -> SecretKey {
 }
 
 fn sealed() -> SealedKey {
-    let ephemeral = derive_ephemeral(&SECRET, &SALE);
-    seal_goods_key(&ephemeral, &purchase_key(7).public(), &SALE, &goods_key()).unwrap()
+    let ephemeral = derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(SALE));
+    seal_goods_key(
+        &ephemeral,
+        &purchase_key(7).public(),
+        &SealingContext(SALE),
+        &goods_key(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -41,20 +48,20 @@ fn a_commitment_opens_to_its_key_alone() {
 #[test]
 fn derived_keys_differ_by_secret_id_and_use() {
     let keys = [
-        *derive_goods_key(&SECRET, &SaleId(SALE)).as_bytes(),
-        *derive_goods_key(&SECRET, &SaleId(OTHER)).as_bytes(),
-        *derive_goods_key(&OTHER, &SaleId(SALE)).as_bytes(),
-        *derive_content_key(&SECRET, &ItemId(SALE)).as_bytes(),
-        *derive_content_key(&SECRET, &ItemId(OTHER)).as_bytes(),
-        *derive_content_key(&OTHER, &ItemId(SALE)).as_bytes(),
-        *derive_ephemeral(&SECRET, &SALE).to_bytes(),
-        *derive_ephemeral(&SECRET, &OTHER).to_bytes(),
-        *derive_ephemeral(&OTHER, &SALE).to_bytes(),
+        *derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(SALE)).as_bytes(),
+        *derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(OTHER)).as_bytes(),
+        *derive_goods_key(&NodeSecret::from_bytes(OTHER), &SaleId(SALE)).as_bytes(),
+        *derive_content_key(&NodeSecret::from_bytes(SECRET), &ItemId(SALE)).as_bytes(),
+        *derive_content_key(&NodeSecret::from_bytes(SECRET), &ItemId(OTHER)).as_bytes(),
+        *derive_content_key(&NodeSecret::from_bytes(OTHER), &ItemId(SALE)).as_bytes(),
+        *derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(SALE)).to_bytes(),
+        *derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(OTHER)).to_bytes(),
+        *derive_ephemeral(&NodeSecret::from_bytes(OTHER), &EphemeralId(SALE)).to_bytes(),
     ];
     assert_eq!(std::collections::BTreeSet::from(keys).len(), keys.len());
     assert_eq!(
-        derive_goods_key(&SECRET, &SaleId(SALE)),
-        derive_goods_key(&SECRET, &SaleId(SALE))
+        derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(SALE)),
+        derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(SALE))
     );
 }
 
@@ -71,7 +78,7 @@ fn a_wrapped_key_opens_with_its_goods_key_for_its_sale_alone() {
     for byte in 0..48 {
         let mut changed = wrapped;
         match byte {
-            0..32 => changed.body[byte] ^= 1,
+            0..32 => changed.body.0[byte] ^= 1,
             _ => changed.tag[byte - 32] ^= 1,
         }
         assert_eq!(unwrap(&goods_key(), &SaleId(SALE), &changed), refused);
@@ -82,43 +89,71 @@ fn a_wrapped_key_opens_with_its_goods_key_for_its_sale_alone() {
 fn a_sealed_key_opens_for_its_holder_and_purchase_alone() {
     let refused = Err(SealError::DoesNotOpen("sealed key"));
     assert_eq!(
-        open_goods_key(&purchase_key(7), &SALE, &sealed()),
+        open_goods_key(&purchase_key(7), &SealingContext(SALE), &sealed()),
         Ok(goods_key())
     );
-    assert_eq!(open_goods_key(&purchase_key(8), &SALE, &sealed()), refused);
-    assert_eq!(open_goods_key(&purchase_key(7), &OTHER, &sealed()), refused);
+    assert_eq!(
+        open_goods_key(&purchase_key(8), &SealingContext(SALE), &sealed()),
+        refused
+    );
+    assert_eq!(
+        open_goods_key(&purchase_key(7), &SealingContext(OTHER), &sealed()),
+        refused
+    );
     // Another's ephemeral key with these bytes is another sealed key.
     let ephemeral = purchase_key(9).public();
     let stolen = SealedKey {
         ephemeral,
         ..sealed()
     };
-    assert_eq!(open_goods_key(&purchase_key(7), &SALE, &stolen), refused);
+    assert_eq!(
+        open_goods_key(&purchase_key(7), &SealingContext(SALE), &stolen),
+        refused
+    );
     for byte in 0..48 {
         let mut changed = sealed();
         match byte {
-            0..32 => changed.body[byte] ^= 0x80,
+            0..32 => changed.body.0[byte] ^= 0x80,
             _ => changed.tag[byte - 32] ^= 0x80,
         }
-        assert_eq!(open_goods_key(&purchase_key(7), &SALE, &changed), refused);
+        assert_eq!(
+            open_goods_key(&purchase_key(7), &SealingContext(SALE), &changed),
+            refused
+        );
     }
 }
 
 #[test]
 fn whoever_sealed_a_key_can_open_it_again_and_nobody_with_another_ephemeral_key_can() {
-    let (ephemeral, to) = (derive_ephemeral(&SECRET, &SALE), purchase_key(7).public());
+    let (ephemeral, to) = (
+        derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(SALE)),
+        purchase_key(7).public(),
+    );
     let refused = Err(SealError::DoesNotOpen("sealed key"));
     assert_eq!(
-        reopen_goods_key(&ephemeral, &to, &SALE, &sealed()),
+        reopen_goods_key(&ephemeral, &to, &SealingContext(SALE), &sealed()),
         Ok(goods_key())
     );
-    assert_eq!(reopen_goods_key(&ephemeral, &to, &OTHER, &sealed()), refused);
     assert_eq!(
-        reopen_goods_key(&ephemeral, &purchase_key(8).public(), &SALE, &sealed()),
+        reopen_goods_key(&ephemeral, &to, &SealingContext(OTHER), &sealed()),
         refused
     );
     assert_eq!(
-        reopen_goods_key(&derive_ephemeral(&OTHER, &SALE), &to, &SALE, &sealed()),
+        reopen_goods_key(
+            &ephemeral,
+            &purchase_key(8).public(),
+            &SealingContext(SALE),
+            &sealed()
+        ),
+        refused
+    );
+    assert_eq!(
+        reopen_goods_key(
+            &derive_ephemeral(&NodeSecret::from_bytes(OTHER), &EphemeralId(SALE)),
+            &to,
+            &SealingContext(SALE),
+            &sealed()
+        ),
         refused
     );
 }
@@ -132,13 +167,18 @@ fn sealing_again_gives_the_same_bytes() {
 fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
     for bytes in [[0; 32], [0xff; 32]] {
         let bad = PublicKey(bytes);
-        let to_bad = seal_goods_key(&derive_ephemeral(&SECRET, &SALE), &bad, &SALE, &goods_key());
+        let to_bad = seal_goods_key(
+            &derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(SALE)),
+            &bad,
+            &SealingContext(SALE),
+            &goods_key(),
+        );
         assert!(matches!(to_bad, Err(SealError::PublicKey(_))), "{to_bad:?}");
         let from_bad = SealedKey {
             ephemeral: bad,
             ..sealed()
         };
-        let opened = open_goods_key(&purchase_key(7), &SALE, &from_bad);
+        let opened = open_goods_key(&purchase_key(7), &SealingContext(SALE), &from_bad);
         assert!(matches!(opened, Err(SealError::PublicKey(_))), "{opened:?}");
     }
 }
@@ -147,9 +187,12 @@ fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
 fn a_note_is_of_one_length_whatever_it_says() {
     for text_bytes in [0, 1, 255, 256, NOTE_TEXT_MAX_BYTES - 1, NOTE_TEXT_MAX_BYTES] {
         let text: Vec<u8> = (0..text_bytes).map(|i| i as u8).collect();
-        let note = seal_note(&SECRET, &SALE, &text).unwrap();
+        let note = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &text).unwrap();
         assert_eq!(note.len(), NOTE_BYTES);
-        assert_eq!(*open_note(&SECRET, &SALE, &note).unwrap(), text);
+        assert_eq!(
+            *open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &note).unwrap(),
+            text
+        );
     }
 }
 
@@ -157,7 +200,7 @@ fn a_note_is_of_one_length_whatever_it_says() {
 fn a_note_that_says_too_much_is_refused() {
     for got_bytes in [NOTE_TEXT_MAX_BYTES + 1, NOTE_BYTES, usize::from(u16::MAX) + 1] {
         assert_eq!(
-            seal_note(&SECRET, &SALE, &vec![1; got_bytes]),
+            seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &vec![1; got_bytes]),
             Err(SealError::NoteTooLong { got_bytes })
         );
     }
@@ -165,20 +208,29 @@ fn a_note_that_says_too_much_is_refused() {
 
 #[test]
 fn a_note_opens_under_its_key_for_its_id_unchanged() {
-    let note = seal_note(&SECRET, &SALE, b"farthing").unwrap();
+    let note = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"farthing").unwrap();
     let refused = Err(SealError::DoesNotOpen("note"));
-    assert_eq!(open_note(&OTHER, &SALE, &note), refused);
-    assert_eq!(open_note(&SECRET, &OTHER, &note), refused);
+    assert_eq!(
+        open_note(&NoteKey::from_bytes(OTHER), &NoteId(SALE), &note),
+        refused
+    );
+    assert_eq!(
+        open_note(&NoteKey::from_bytes(SECRET), &NoteId(OTHER), &note),
+        refused
+    );
     for byte in [0, 1, 2, 100, NOTE_BYTES - 17, NOTE_BYTES - 16, NOTE_BYTES - 1] {
         let mut changed = note.clone();
         changed[byte] ^= 1;
-        assert_eq!(open_note(&SECRET, &SALE, &changed), refused);
+        assert_eq!(
+            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &changed),
+            refused
+        );
     }
     for got_bytes in [0, 1, NOTE_BYTES - 1, NOTE_BYTES + 1] {
         let mut cut = note.clone();
         cut.resize(got_bytes, 0);
         assert_eq!(
-            open_note(&SECRET, &SALE, &cut),
+            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &cut),
             Err(SealError::NoteLength { got_bytes })
         );
     }
@@ -196,18 +248,30 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
         let mut body = vec![0; NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES];
         body[..2].copy_from_slice(&length.to_le_bytes());
         *body.last_mut().unwrap() = last;
-        let nonce = note_nonce(&SECRET, &SALE, &body);
-        let tag = encrypt(&note_key(&SECRET, &SALE, &nonce), &SALE, &mut body, "note").unwrap();
+        let nonce = note_nonce(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &body);
+        let tag = encrypt(
+            &note_key(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &nonce),
+            &SALE,
+            &mut body,
+            "note",
+        )
+        .unwrap();
         let note = [&nonce[..], &body, &tag].concat();
-        assert_eq!(open_note(&SECRET, &SALE, &note), Err(SealError::NoteMalformed));
+        assert_eq!(
+            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &note),
+            Err(SealError::NoteMalformed)
+        );
     }
 }
 
 #[test]
 fn two_texts_under_one_key_and_id_share_nothing() {
-    let one = seal_note(&SECRET, &SALE, b"one wallet").unwrap();
-    let copy = seal_note(&SECRET, &SALE, b"its copy").unwrap();
-    assert_eq!(one, seal_note(&SECRET, &SALE, b"one wallet").unwrap());
+    let one = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"one wallet").unwrap();
+    let copy = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"its copy").unwrap();
+    assert_eq!(
+        one,
+        seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"one wallet").unwrap()
+    );
     // Under one keystream the padding would be the same.
     assert_ne!(one[1000..], copy[1000..]);
 }
@@ -215,11 +279,16 @@ fn two_texts_under_one_key_and_id_share_nothing() {
 /// Computed by a second implementation, in Python, of Merlin, ristretto255 and RFC 8439.
 #[test]
 fn known_answers() {
-    let derived_goods_key = derive_goods_key(&SECRET, &SaleId(SALE));
-    let derived_content_key = derive_content_key(&SECRET, &ItemId(SALE));
+    let derived_goods_key = derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(SALE));
+    let derived_content_key = derive_content_key(&NodeSecret::from_bytes(SECRET), &ItemId(SALE));
     let wrapped = wrap(&goods_key(), &SaleId(SALE), &content_key()).unwrap();
     let sealed = sealed();
-    let note = seal_note(goods_key().as_bytes(), &SALE, b"farthing").unwrap();
+    let note = seal_note(
+        &NoteKey::from_bytes(*goods_key().as_bytes()),
+        &NoteId(SALE),
+        b"farthing",
+    )
+    .unwrap();
     let answers: [(&[u8], &str); 10] = [
         (
             &commit_goods_key(&goods_key()).0,
@@ -234,7 +303,7 @@ fn known_answers() {
             "e56e5ac3524f5c6a1ad3b55e9bdd2ca01fee3aa5f045c2c096e1813cc5636ff9",
         ),
         (
-            &wrapped.body,
+            &wrapped.body.0,
             "e14bfa3bc16b85e714ab0e33e86bd7972ef71c22dd6f800ac52a3c00ada0671e",
         ),
         (&wrapped.tag, "93a2e81d509fa8b4270d7f6de04ca920"),
@@ -243,7 +312,7 @@ fn known_answers() {
             "1203dc1dde9a096b928c6519531300454351c80590f7459e881de7d77f67536d",
         ),
         (
-            &sealed.body,
+            &sealed.body.0,
             "da9986f7ab823485cdea74dcd787abcc45f39c1723b815a20ed1dd454d7b6d7a",
         ),
         (&sealed.tag, "40e72ef47c6115568c388c1cc8ddd144"),

@@ -1,12 +1,12 @@
 //! The parties of one purchase, and the documents that they sign.
 
-use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
-use farthing_protocol::ids::{
-    CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId,
-};
+use farthing_coin::{Document, KeyListDigest, PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
     documents::{AcceptedBank, Commit, Contract, Offer, PurchaseKeyUse, Receipt, SaleLimit, Terms},
     goods::{ContentKey, GoodsKey},
+    ids::{
+        CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId, SealingContext,
+    },
     money::Amount,
     seal::{commit_goods_key, seal_goods_key, wrap},
 };
@@ -48,7 +48,7 @@ pub(crate) fn offer() -> Offer {
         banks: vec![AcceptedBank {
             bank: key(BANK),
             account: key(MERCHANT),
-            key_list_digest: [14; 32],
+            key_list_digest: KeyListDigest([14; 32]),
         }],
         expires_ms: 15,
         served_until_ms: 16,
@@ -69,7 +69,7 @@ pub(crate) fn contract_of(offer: Offer, purchase_key: &SecretKey) -> Contract {
         deadline_ms: 15,
         coins_digest: CoinsDigest([17; 32]),
         purchase_key: purchase_key.public(),
-        private_digest: OfferDigest(offer.digest()),
+        private_digest: OfferDigest(offer.digest().0),
         note_digest: NoteDigest([20; 32]),
     };
     let agreed = PurchaseKeyUse::Agree.statement(&terms.purchase_key, &terms.purchase_id());
@@ -99,6 +99,12 @@ pub(crate) fn commit_of(terms: &Terms, goods_key: &GoodsKey) -> Commit {
         coins_digest: terms.coins_digest,
         account: terms.account,
         amount: terms.price,
-        sealed_key: seal_goods_key(&secret(9), &terms.purchase_key, &purchase.0, goods_key).unwrap(),
+        sealed_key: seal_goods_key(
+            &secret(9),
+            &terms.purchase_key,
+            &SealingContext(purchase.0),
+            goods_key,
+        )
+        .unwrap(),
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::support::{derived, encoded, public};
 use farthing_coin::{
-    Challenge, Coin, Commitment, Document, KeyId, KeyList, PublicKey, Transcript, TranscriptExt,
+    Challenge, ClientRandomness, Coin, Commitment, Document, EncodedPoint, EncodedScalar, KeyId, KeyList,
+    NoteId, PublicKey, RequestId, Transcript, TranscriptExt,
 };
 use farthing_protocol::{
     documents::{Offer, Terms, coins_digest, note_digest},
     exchange::{ExchangeBegin, ExchangeFinish},
+    ids::SessionDigest,
     issue::session_digest,
 };
 use farthing_vectors::{Claims, Field};
@@ -27,17 +29,17 @@ fn read_coins(list: Field<'_>) -> Vec<Coin> {
         suite: 1,
         key_id: KeyId(coin.get("key_id").array()),
         public: PublicKey(coin.get("coin_key").array()),
-        r: [0; 32],
-        z: [0; 32],
-        y: [0; 32],
+        r: EncodedPoint([0; 32]),
+        z: EncodedScalar([0; 32]),
+        y: EncodedScalar([0; 32]),
     };
     list.items().into_iter().map(coin).collect()
 }
 
 fn read_commitments(list: Field<'_>) -> Vec<Commitment> {
     let commitment = |commitment: Field<'_>| Commitment {
-        a: commitment.get("A").array(),
-        b: commitment.get("B").array(),
+        a: EncodedPoint(commitment.get("A").array()),
+        b: EncodedPoint(commitment.get("B").array()),
     };
     list.items().into_iter().map(commitment).collect()
 }
@@ -65,7 +67,7 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
 
 pub(crate) fn note(case: Field<'_>, claims: &mut Claims) {
     let (note_id, note) = (case.get("note_id").array(), case.get("note").bytes());
-    claims.bytes("digest", note_digest(&note_id, &note), case);
+    claims.bytes("digest", note_digest(&NoteId(note_id), &note), case);
     let documented = derived(
         b"farthing note",
         &[(b"note id", &note_id), (b"note", &note)],
@@ -95,10 +97,10 @@ pub(crate) fn exchange(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("inputs_digest", coins_digest(&inputs), case);
     let begin = ExchangeBegin {
         bank: public(case.get("bank")),
-        request_id: case.get("request_id").array(),
+        request_id: RequestId(case.get("request_id").array()),
         inputs,
         outputs,
-        client_randomness: case.get("client_randomness").array(),
+        client_randomness: ClientRandomness(case.get("client_randomness").array()),
     };
     claims.bytes("begin_digest", begin.digest(), case);
     let session = case.get("session").array();
@@ -111,7 +113,7 @@ pub(crate) fn exchange(case: Field<'_>, claims: &mut Claims) {
         request_id: begin.request_id,
         inputs: begin.inputs,
         outputs: begin.outputs,
-        session,
+        session: SessionDigest(session),
         challenges: challenges.into_iter().map(|c| Challenge(c.array())).collect(),
     };
     claims.bytes("finish_digest", finish.digest(), case);

@@ -5,7 +5,8 @@ use crate::support::{decode, encoded, key, public, signature};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::scalar::Scalar;
 use farthing_coin::{
-    Document, KeyId, KeyList, SecretKey, Signature, Signed, Statement, Transcript, TranscriptExt,
+    Document, KeyId, KeyList, SecretKey, Signature, Signed, Statement, StatementDigest, Transcript,
+    TranscriptExt,
 };
 use farthing_protocol::{
     denial::Denial,
@@ -14,6 +15,7 @@ use farthing_protocol::{
         PurchaseKeyUse, Receipt, Settled, promises_causes,
     },
     history::{JournalHead, Testimony, WitnessRequest},
+    ids::{KeyCiphertext, SealingContext},
     offered_key::OfferedKey,
     restore::{AccountRequest, MemoRequest, WithdrawalsRequest},
     seal::SealedKey,
@@ -125,7 +127,8 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
     let secret = key(case.get("secret"));
     let signer = public(case.get("signer"));
     let digest = case.get("digest").array();
-    let of_coin = |used: CoinUse| used.statement(&KeyId(case.get("key_id").array()), &digest);
+    let of_coin =
+        |used: CoinUse| used.statement(&KeyId(case.get("key_id").array()), &StatementDigest(digest));
     let of_purchase = |used: PurchaseKeyUse| used.statement(&signer, &PurchaseId(digest));
     let context = case.get("context").text();
     let statement = match context {
@@ -150,17 +153,20 @@ fn proof_of_secret(claims: &mut Claims, case: Field<'_>, digest: [u8; 32]) -> St
     let offered = OfferedKey {
         sealed: SealedKey {
             ephemeral: public(case.get("signer")),
-            body: [0; 32],
+            body: KeyCiphertext([0; 32]),
             tag: [0; 16],
         },
         proof: Some(signature(case.get("signature"))),
     };
-    claims.result("proves", offered.check_proof(&digest));
-    claims.holds("for nothing else", offered.check_proof(&[0; 32]).is_err());
+    claims.result("proves", offered.check_proof(&SealingContext(digest)));
+    claims.holds(
+        "for nothing else",
+        offered.check_proof(&SealingContext([0; 32])).is_err(),
+    );
     Statement {
         context: "farthing sealed key",
-        key_id: offered.sealed.ephemeral.0,
-        digest,
+        key_id: KeyId(offered.sealed.ephemeral.0),
+        digest: StatementDigest(digest),
     }
 }
 
@@ -175,10 +181,10 @@ fn check_statement(claims: &mut Claims, case: Field<'_>, secret: &SecretKey, sta
     let published: Signature = signature(case.get("signature"));
     let (k, e) = nonce_and_challenge(secret, statement, &published);
     claims.bytes("nonce", k.as_bytes(), case);
-    claims.equal("S = k G", (G * k).compress().to_bytes(), published.commitment);
+    claims.equal("S = k G", (G * k).compress().to_bytes(), published.commitment.0);
     claims.bytes("e", e.as_bytes(), case);
     let x = Scalar::from_canonical_bytes(*secret.to_bytes()).expect("canonical");
-    claims.equal("s = k + e x", (k + e * x).to_bytes(), published.response);
+    claims.equal("s = k + e x", (k + e * x).to_bytes(), published.response.0);
 }
 
 /// k and e, from the documented transcripts.
@@ -192,15 +198,15 @@ pub(crate) fn nonce_and_challenge(
     transcript.bytes(b"secret", secret.to_bytes().as_ref());
     transcript.bytes(b"context", statement.context.as_bytes());
     transcript.bytes(b"P", &signer.0);
-    transcript.bytes(b"key id", &statement.key_id);
-    transcript.bytes(b"digest", &statement.digest);
+    transcript.bytes(b"key id", &statement.key_id.0);
+    transcript.bytes(b"digest", &statement.digest.0);
     let k = transcript.scalar(b"k");
 
     let mut transcript = Transcript::start(b"signature");
     transcript.bytes(b"context", statement.context.as_bytes());
     transcript.bytes(b"P", &signer.0);
-    transcript.bytes(b"key id", &statement.key_id);
-    transcript.bytes(b"S", &signature.commitment);
-    transcript.bytes(b"digest", &statement.digest);
+    transcript.bytes(b"key id", &statement.key_id.0);
+    transcript.bytes(b"S", &signature.commitment.0);
+    transcript.bytes(b"digest", &statement.digest.0);
     (k, transcript.scalar(b"e"))
 }

@@ -2,9 +2,9 @@
 
 use crate::support::party;
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
-use farthing_protocol::ids::ItemId;
 use farthing_protocol::{
     goods::{ContentKey, Decryptor, Encryptor, encrypted_len},
+    ids::{ItemId, NodeSecret},
     seal::derive_content_key,
 };
 use farthing_vectors::{Claims, Field};
@@ -28,7 +28,10 @@ fn open(key: &ContentKey, file: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn item(case: Field<'_>, claims: &mut Claims) {
     let secret = party(["merchant", "secret"]);
-    let key = derive_content_key(&secret, &ItemId(case.get("item_id").array()));
+    let key = derive_content_key(
+        &NodeSecret::from_bytes(secret),
+        &ItemId(case.get("item_id").array()),
+    );
     let goods = case.get("goods").bytes();
     let mut file = Vec::new();
     let mut encryptor = Encryptor::new(&key, case.get("salt").array());

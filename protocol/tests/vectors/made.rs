@@ -2,7 +2,9 @@
 //! same parties. `cargo run -p farthing-protocol --example protocol_vectors` writes them.
 
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
-use farthing_coin::{Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement};
+use farthing_coin::{
+    Document, KeyId, PublicKey, SecretKey, Seed, SharedPoint, Signed, Statement, StatementDigest,
+};
 use farthing_protocol::{
     api::{BankRequest, EscrowRequest, encode_reply},
     decide::OverdueRequest,
@@ -14,6 +16,7 @@ use farthing_protocol::{
     },
     goods::GoodsKey,
     history::WithHead,
+    ids::{EphemeralId, NodeSecret},
     money::Amount,
     offered_key::OfferedKey,
     refusal::{ContractFault, PurchaseFault, Refusal},
@@ -110,7 +113,10 @@ impl Story {
                 ("another key", [66; 32]),
             ] {
                 let mut offer: Offer = decode(case.get("offer")).expect("an offer");
-                let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id.0);
+                let ephemeral = derive_ephemeral(
+                    &NodeSecret::from_bytes(case.get("merchant_secret").array()),
+                    &EphemeralId(offer.sale_id.0),
+                );
                 let key = GoodsKey::from_bytes(goods_key);
                 let sealed =
                     OfferedKey::seal(&ephemeral, &self.escrow.public(), &offer.sealing_context(), &key);
@@ -167,7 +173,7 @@ impl Story {
         let sealed = offer.sealed_key.expect("a sealed key").sealed;
         let shown = self
             .escrow
-            .show_shared_point(&sealed.ephemeral, &offer.sealing_context());
+            .show_shared_point(&sealed.ephemeral, &offer.sealing_context().0);
         shown.expect("a good key")
     }
 }
@@ -227,8 +233,8 @@ fn sealed_key_proofs(story: &Story) -> Vec<Value> {
     let proof = |it: SealedOffer| {
         let statement = Statement {
             context: "farthing sealed key",
-            key_id: it.ephemeral.public().0,
-            digest: it.offer.sealing_context(),
+            key_id: KeyId(it.ephemeral.public().0),
+            digest: StatementDigest(it.offer.sealing_context().0),
         };
         let mut case = signed(&it.ephemeral, &statement);
         case.insert("context".into(), json!(statement.context));
@@ -256,7 +262,7 @@ fn shared_points(story: &Story) -> Vec<Value> {
             "other": hex::encode(ephemeral.public().0),
             "context": hex::encode(offer.sealing_context()),
             "shown": said(&shown),
-            "shared": hex::encode(*shared.expect("a good key")),
+            "shared": hex::encode(*shared.expect("a good key").as_bytes()),
         })
     };
     story.sealed_offers().into_iter().map(point).collect()
@@ -473,7 +479,7 @@ fn used(operation: CoinUse, context: &str, name: &str) -> (KeyId, PublicKey, Ear
     let case = all.iter().find(is_it).expect("a statement");
     let used = EarlierUse {
         operation,
-        digest: case.get("digest").array(),
+        digest: StatementDigest(case.get("digest").array()),
         authorization: signature(case.get("signature")),
     };
     (
@@ -578,7 +584,7 @@ fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
         let denial = Denial {
             bank: story.bank.public(),
             kind,
-            request: [7; 32],
+            request: StatementDigest([7; 32]),
             cause,
             at_ms: 1_767_225_600_000,
         };

@@ -3,7 +3,10 @@
 use crate::support::public;
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::CompressedRistretto;
-use farthing_coin::{Commitment, KeyId, Transcript, TranscriptExt, generator_h};
+use farthing_coin::{
+    BootId, ClientRandomness, Commitment, EncodedPoint, KeyId, RequestId, Transcript, TranscriptExt,
+    generator_h,
+};
 use farthing_protocol::issue::{Admission, Begun, Owner, PreparedSession, SessionRequest, Sessions};
 use farthing_vectors::{Claims, Field};
 use rand_core::{TryCryptoRng, TryRng};
@@ -18,19 +21,19 @@ pub(crate) fn read_request(case: Field<'_>) -> SessionRequest {
     let outputs = case.get("outputs").items().into_iter();
     let inputs = case.get("inputs").items().into_iter();
     SessionRequest {
-        key: (owner, case.get("request_id").array()),
+        key: (owner, RequestId(case.get("request_id").array())),
         outputs: outputs.map(|id| KeyId(id.array())).collect(),
         inputs: inputs
             .map(|coin| (KeyId(coin.get("key_id").array()), public(coin.get("coin_key"))))
             .collect(),
-        randomness: case.get("client_randomness").array(),
+        randomness: ClientRandomness(case.get("client_randomness").array()),
     }
 }
 
 /// The first message of a bank that draws the bytes that the case calls fresh.
 pub(crate) fn begun(case: Field<'_>) -> Begun {
     let request = read_request(case);
-    let mut sessions = Sessions::new(case.get("boot_id").array());
+    let mut sessions = Sessions::new(BootId(case.get("boot_id").array()));
     let mut ticket = None;
     for _ in 0..=case.get("turn").u64() {
         let Ok(Admission::Fresh(fresh)) = sessions.admit(&request, 0) else {
@@ -68,22 +71,24 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
         transcript.bytes(b"input key", &key_id.0);
         transcript.bytes(b"input", &coin.0);
     }
-    transcript.bytes(b"request", &key.1);
+    transcript.bytes(b"request", &key.1.0);
     transcript.u64(b"turn", case.get("turn").u64());
     let context = transcript.digest32(b"digest");
 
-    let h = CompressedRistretto(generator_h()).decompress().expect("a point");
+    let h = CompressedRistretto(generator_h().0)
+        .decompress()
+        .expect("a point");
     for (slot, fresh) in (0_u64..).zip(case.get("fresh").items()) {
         let session_id = [context.as_slice(), &slot.to_le_bytes()].concat();
         let mut transcript = Transcript::start(b"issuing nonces");
         transcript.bytes(b"fresh", &fresh.bytes());
         transcript.bytes(b"boot id", &case.get("boot_id").bytes());
         transcript.bytes(b"session id", &session_id);
-        transcript.bytes(b"client randomness", &randomness);
+        transcript.bytes(b"client randomness", &randomness.0);
         let [a, b, y] = [&b"a"[..], b"b", b"y"].map(|label| transcript.scalar(label));
         let commitment = Commitment {
-            a: (G * a).compress().to_bytes(),
-            b: (G * b + h * y).compress().to_bytes(),
+            a: EncodedPoint((G * a).compress().to_bytes()),
+            b: EncodedPoint((G * b + h * y).compress().to_bytes()),
         };
         claims.equal(
             "as documented",

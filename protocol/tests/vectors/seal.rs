@@ -4,11 +4,11 @@ use crate::support::{decode, derived, key, party, public};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
-use farthing_coin::{SecretKey, Transcript, TranscriptExt};
-use farthing_protocol::ids::{ItemId, KeyCommitment, SaleId};
+use farthing_coin::{NoteId, NoteKey, SecretKey, Transcript, TranscriptExt};
 use farthing_protocol::{
     documents::Offer,
     goods::{ContentKey, GoodsKey},
+    ids::{EphemeralId, ItemId, KeyCiphertext, KeyCommitment, NodeSecret, SaleId, SealingContext},
     offered_key::OfferedKey,
     restore::{Asked, Note},
     seal::{
@@ -21,7 +21,10 @@ use farthing_protocol::{
 use farthing_vectors::{Claims, Field};
 
 pub(crate) fn goods_key(case: Field<'_>, claims: &mut Claims) {
-    let key = derive_goods_key(&case.get("secret").array(), &SaleId(case.get("sale_id").array()));
+    let key = derive_goods_key(
+        &NodeSecret::from_bytes(case.get("secret").array()),
+        &SaleId(case.get("sale_id").array()),
+    );
     claims.bytes("goods_key", key.as_bytes(), case);
     claims.bytes("key_commitment", commit_goods_key(&key), case);
     claims.holds(
@@ -31,7 +34,10 @@ pub(crate) fn goods_key(case: Field<'_>, claims: &mut Claims) {
 }
 
 pub(crate) fn content_key(case: Field<'_>, claims: &mut Claims) {
-    let key = derive_content_key(&case.get("secret").array(), &ItemId(case.get("item_id").array()));
+    let key = derive_content_key(
+        &NodeSecret::from_bytes(case.get("secret").array()),
+        &ItemId(case.get("item_id").array()),
+    );
     claims.bytes("content_key", key.as_bytes(), case);
 }
 
@@ -49,7 +55,7 @@ pub(crate) fn wrapped_key(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("body", wrapped.body, case);
     claims.bytes("tag", wrapped.tag, case);
     let published = WrappedKey {
-        body: case.get("body").array(),
+        body: KeyCiphertext(case.get("body").array()),
         tag: case.get("tag").array(),
     };
     claims.equal(
@@ -61,7 +67,10 @@ pub(crate) fn wrapped_key(case: Field<'_>, claims: &mut Claims) {
 
 pub(crate) fn sealed_in_commit(case: Field<'_>, claims: &mut Claims) {
     let purchase = case.get("purchase_id").array();
-    let ephemeral = derive_ephemeral(&case.get("escrow_secret").array(), &purchase);
+    let ephemeral = derive_ephemeral(
+        &NodeSecret::from_bytes(case.get("escrow_secret").array()),
+        &EphemeralId(purchase),
+    );
     let to = key(case.get("purchase_secret"));
     claims.bytes("purchase_key", to.public().0, case);
     sealed_key(case, claims, &ephemeral, &to, &purchase);
@@ -72,10 +81,13 @@ pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("sale_id", offer.sale_id, case);
     let context = offer.sealing_context();
     claims.bytes("digest_to_seal_for", context, case);
-    let ephemeral = derive_ephemeral(&case.get("merchant_secret").array(), &offer.sale_id.0);
+    let ephemeral = derive_ephemeral(
+        &NodeSecret::from_bytes(case.get("merchant_secret").array()),
+        &EphemeralId(offer.sale_id.0),
+    );
     let escrow = key(case.get("escrow_secret"));
     claims.bytes("escrow", escrow.public().0, case);
-    let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context);
+    let sealed = sealed_key(case, claims, &ephemeral, &escrow, &context.0);
     let offered = OfferedKey { sealed, proof: None };
     claims.equal("in the offer", offer.sealed_key, Some(offered));
     let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
@@ -93,25 +105,26 @@ fn sealed_key(
     claims.bytes("ephemeral_secret", *ephemeral.to_bytes(), case);
     claims.bytes("ephemeral", ephemeral.public().0, case);
     let shared = ephemeral.diffie_hellman(&to.public()).expect("a good key");
-    claims.bytes("shared", *shared, case);
+    claims.bytes("shared", *shared.as_bytes(), case);
     let fields: [(&[u8], &[u8]); 4] = [
-        (b"shared", shared.as_ref()),
+        (b"shared", shared.as_bytes()),
         (b"ephemeral", &ephemeral.public().0),
         (b"to", &to.public().0),
         (b"purchase id", context),
     ];
     claims.bytes("sealing_key", derived(b"seal goods key", &fields, b"key"), case);
     let goods_key = GoodsKey::from_bytes(case.get("goods_key").array());
-    let sealed = seal_goods_key(ephemeral, &to.public(), context, &goods_key).expect("a good key");
+    let sealed =
+        seal_goods_key(ephemeral, &to.public(), &SealingContext(*context), &goods_key).expect("a good key");
     claims.bytes("body", sealed.body, case);
     claims.bytes("tag", sealed.tag, case);
     let published = read_sealed_key(case);
     claims.equal(
         "opened",
-        open_goods_key(to, context, &published),
+        open_goods_key(to, &SealingContext(*context), &published),
         Ok(goods_key.clone()),
     );
-    let reopened = reopen_goods_key(ephemeral, &to.public(), context, &published);
+    let reopened = reopen_goods_key(ephemeral, &to.public(), &SealingContext(*context), &published);
     claims.equal("reopened", reopened, Ok(goods_key));
     sealed
 }
@@ -119,13 +132,13 @@ fn sealed_key(
 /// A Diffie-Hellman point that its owner shows, with its proof: by the library, and by the equations.
 pub(crate) fn shared_point(case: Field<'_>, claims: &mut Claims) {
     let (secret, other) = (key(case.get("secret")), public(case.get("other")));
-    let context = case.get("context").array();
+    let context: [u8; 32] = case.get("context").array();
     let made = secret.show_shared_point(&other, &context).expect("a good key");
     claims.value("shown", &made, case.get("shown"));
     let shared = made.verify(&secret.public(), &other, &context);
     claims.equal(
         "shared",
-        shared.map(|shared| hex::encode(*shared)),
+        shared.map(|shared| hex::encode(*shared.as_bytes())),
         Ok(case.get("shared").text().to_owned()),
     );
     claims.holds(
@@ -138,7 +151,7 @@ pub(crate) fn shared_point(case: Field<'_>, claims: &mut Claims) {
     let scalar = |field: Field<'_>| Scalar::from_canonical_bytes(field.array()).expect("canonical");
     let point = |bytes| CompressedRistretto(bytes).decompress().expect("a point");
     let (x, y) = (scalar(case.get("secret")), scalar(case.get("other_secret")));
-    claims.equal("D = x y G", (G * (x * y)).compress().to_bytes(), made.point);
+    claims.equal("D = x y G", (G * (x * y)).compress().to_bytes(), made.point.0);
     let mut transcript = Transcript::start(b"shared point nonce");
     transcript.bytes(b"secret", x.as_bytes());
     transcript.bytes(b"context", &context);
@@ -148,18 +161,18 @@ pub(crate) fn shared_point(case: Field<'_>, claims: &mut Claims) {
     transcript.bytes(b"context", &context);
     transcript.bytes(b"P", &secret.public().0);
     transcript.bytes(b"E", &other.0);
-    transcript.bytes(b"D", &made.point);
+    transcript.bytes(b"D", &made.point.0);
     transcript.bytes(b"A", (G * k).compress().as_bytes());
     transcript.bytes(b"B", (point(other.0) * k).compress().as_bytes());
     let e = transcript.scalar(b"e");
-    claims.equal("e", e.to_bytes(), made.challenge);
-    claims.equal("s = k + e x", (k + e * x).to_bytes(), made.response);
+    claims.equal("e", e.to_bytes(), made.challenge.0);
+    claims.equal("s = k + e x", (k + e * x).to_bytes(), made.response.0);
 }
 
 fn read_sealed_key(case: Field<'_>) -> SealedKey {
     SealedKey {
         ephemeral: public(case.get("ephemeral")),
-        body: case.get("body").array(),
+        body: KeyCiphertext(case.get("body").array()),
         tag: case.get("tag").array(),
     }
 }
@@ -167,7 +180,11 @@ fn read_sealed_key(case: Field<'_>) -> SealedKey {
 pub(crate) fn refused_key(case: Field<'_>, claims: &mut Claims) {
     let secret = key(case.get("to_secret"));
     claims.bytes("to", secret.public().0, case);
-    let opened = open_goods_key(&secret, &case.get("purchase_id").array(), &read_sealed_key(case));
+    let opened = open_goods_key(
+        &secret,
+        &SealingContext(case.get("purchase_id").array()),
+        &read_sealed_key(case),
+    );
     let opened = opened.ok().map(|key| hex::encode(key.as_bytes()));
     claims.equal(
         "opens_to",
@@ -212,7 +229,7 @@ pub(crate) fn memo(case: Field<'_>, claims: &mut Claims) {
 /// Claims everything about the sealing of `text` under the case's key.
 fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8]) {
     let key = case.get("note_key").array();
-    let note = seal_note(&key, id, text).expect("short");
+    let note = seal_note(&NoteKey::from_bytes(key), &NoteId(*id), text).expect("short");
     claims.bytes("note", &note, case);
     let mut body = (text.len() as u16).to_le_bytes().to_vec();
     body.extend_from_slice(text);
@@ -226,13 +243,13 @@ fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8])
     claims.bytes("nonce", nonce, case);
     let fields: [(&[u8], &[u8]); 3] = [(b"key", &key), (b"note id", id), (b"nonce", &nonce)];
     claims.bytes("sealing_key", derived(b"seal note", &fields, b"key"), case);
-    let opened = open_note(&key, id, &case.get("note").bytes());
+    let opened = open_note(&NoteKey::from_bytes(key), &NoteId(*id), &case.get("note").bytes());
     claims.equal("opened", opened.map(|text| text.to_vec()), Ok(text.to_vec()));
 }
 
 pub(crate) fn refused_note(case: Field<'_>, claims: &mut Claims) {
     let (key, id) = (case.get("note_key").array(), case.get("note_id").array());
-    let error = open_note(&key, &id, &case.get("note").bytes()).err();
+    let error = open_note(&NoteKey::from_bytes(key), &NoteId(id), &case.get("note").bytes()).err();
     let expected = case.find("refused").map(|why| match why.text() {
         "does not open" => SealError::DoesNotOpen("note"),
         _ => SealError::NoteMalformed,

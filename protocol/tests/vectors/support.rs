@@ -1,6 +1,9 @@
 //! Reading of cases, and what the story's wallet knows.
 
-use farthing_coin::{KeyBook, PublicKey, SecretKey, Seed, Signature, Signed, Transcript, TranscriptExt};
+use farthing_coin::{
+    EncodedPoint, EncodedScalar, KeyBook, PublicKey, SecretKey, Seed, Signature, Signed, Transcript,
+    TranscriptExt,
+};
 use farthing_protocol::wire;
 use farthing_vectors::{Claims, Field, file};
 use rand_core::{TryCryptoRng, TryRng};
@@ -20,8 +23,8 @@ pub(crate) fn public(field: Field<'_>) -> PublicKey {
 
 pub(crate) fn signature(field: Field<'_>) -> Signature {
     Signature {
-        commitment: field.get("commitment").array(),
-        response: field.get("response").array(),
+        commitment: EncodedPoint(field.get("commitment").array()),
+        response: EncodedScalar(field.get("response").array()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod fjall;
 mod redb;
 
+use farthing_protocol::ids::RecordHash;
 use farthing_store::{Engine, Head, IndexError, SledEngine};
 use std::sync::Arc;
 
@@ -31,14 +32,14 @@ fn closed() -> IndexError {
 }
 
 fn head_bytes(head: Head) -> Vec<u8> {
-    [head.sequence.to_be_bytes().as_slice(), &head.hash].concat()
+    [head.sequence.to_be_bytes().as_slice(), &head.hash.0].concat()
 }
 
 fn read_head(bytes: &[u8]) -> Result<Head, IndexError> {
     let head = bytes.split_first_chunk::<8>().and_then(|(sequence, hash)| {
         Some(Head {
             sequence: u64::from_be_bytes(*sequence),
-            hash: hash.try_into().ok()?,
+            hash: RecordHash(hash.try_into().ok()?),
         })
     });
     head.ok_or_else(|| IndexError("its place in the journal is damaged".into()))

@@ -9,13 +9,14 @@ use super::{
     front::{Cheat, Honest, refuse},
 };
 use async_trait::async_trait;
-use farthing_coin::{Coin, Document, KeyList, PublicKey, SecretKey, Seed, Signature, Signed};
+use farthing_coin::{
+    Coin, Document, EncodedPoint, EncodedScalar, KeyList, PublicKey, SecretKey, Seed, Signature, Signed,
+    StatementDigest,
+};
 use farthing_escrow::settle::GATHER_MS;
 use farthing_node::network::{Lane, Service};
-use farthing_protocol::ids::{GoodsDigest, ItemId, SaleId};
 use farthing_protocol::{
-    api::SettleOne,
-    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, encode_reply},
+    api::{BankRequest, Call, EscrowRequest, KeysRequest, MerchantRequest, SettleOne, encode_reply},
     decide::{OutcomeRequest, ReleaseRequest},
     decision::{Committed, Outcome, SignedDecision},
     denial::{CoinDenial, RequestKind},
@@ -25,6 +26,7 @@ use farthing_protocol::{
     },
     goods::{ContentKey, GoodsKey},
     history::WithHead,
+    ids::{EphemeralId, GoodsDigest, ItemId, NodeSecret, SaleId, SealingContext},
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
@@ -91,7 +93,12 @@ impl SignsWithoutHold {
     fn commits(&self, terms: &Terms) -> Committed {
         let (purchase, bank, coins_digest) = (terms.purchase_id(), terms.bank, terms.coins_digest);
         let (account, amount) = (terms.account, terms.price);
-        let sealed_key = seal_goods_key(&self.key, &terms.purchase_key, &purchase.0, &self.goods_key);
+        let sealed_key = seal_goods_key(
+            &self.key,
+            &terms.purchase_key,
+            &SealingContext(purchase.0),
+            &self.goods_key,
+        );
         let commit = Commit {
             purchase,
             bank,
@@ -169,7 +176,7 @@ pub fn describes_other_goods() -> Lie {
 /// What is sealed in the offer to the escrow is another key than the offer commits to.
 pub fn seals_another_key() -> Lie {
     Box::new(|offer| {
-        let ephemeral = derive_ephemeral(&[66; 32], &offer.sale_id.0);
+        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &EphemeralId(offer.sale_id.0));
         let (to, other) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
         let sealed_key = OfferedKey::seal(&ephemeral, &to, &offer.sealing_context(), &other);
         offer.sealed_key = Some(sealed_key.expect("a sealed key"));
@@ -491,7 +498,7 @@ impl Cheat for DeniesSealedKeys {
         let sealed = offer.sealed_key.expect("a sealed offer").sealed;
         let shown = self
             .key
-            .show_shared_point(&sealed.ephemeral, &offer.sealing_context());
+            .show_shared_point(&sealed.ephemeral, &offer.sealing_context().0);
         let abort = Abort {
             purchase: hold.contract.terms.purchase_id(),
             bank: hold.contract.terms.bank,
@@ -566,7 +573,8 @@ pub fn sign_commit(terms: &Terms, goods_key: &GoodsKey, key: &SecretKey) -> Comm
         amount,
         goods_key: goods_key.clone(),
     };
-    let sealed_key = seal_goods_key(key, &terms.purchase_key, &purchase.0, goods_key).expect("a sealed key");
+    let sealed_key = seal_goods_key(key, &terms.purchase_key, &SealingContext(purchase.0), goods_key)
+        .expect("a sealed key");
     let commit = Commit {
         purchase,
         bank,
@@ -670,10 +678,10 @@ impl DeniesCoins {
             Pretext::Expired => return CoinDenial::Expired { expired_ms: 1 },
             Pretext::MadeUp => EarlierUse {
                 operation: CoinUse::Hold,
-                digest: [66; 32],
+                digest: StatementDigest([66; 32]),
                 authorization: Signature {
-                    commitment: coin.public.0,
-                    response: [1; 32],
+                    commitment: EncodedPoint(coin.public.0),
+                    response: EncodedScalar([1; 32]),
                 },
             },
             Pretext::Aborted => *self.seen().get(&coin.public).expect("the coin was held before"),
@@ -689,7 +697,7 @@ impl Cheat for DeniesCoins {
             Ok(BankRequest::ExchangeBegin(begin)) => {
                 let coin = begin.body.inputs.first().expect("an exchange has inputs");
                 let (kind, digest) = (RequestKind::ExchangeBegin, begin.body.digest());
-                refuse(deny(&self.key, kind, digest, coin, self.deny(coin)))
+                refuse(deny(&self.key, kind, digest.0, coin, self.deny(coin)))
             }
             Ok(BankRequest::Hold(hold)) => {
                 let digest = hold.body.terms.purchase_id().0;
@@ -702,7 +710,7 @@ impl Cheat for DeniesCoins {
                 for (coin, authorization) in coins {
                     let used = EarlierUse {
                         operation: CoinUse::Hold,
-                        digest,
+                        digest: StatementDigest(digest),
                         authorization: *authorization,
                     };
                     self.seen().insert(coin.public, used);

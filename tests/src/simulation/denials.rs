@@ -2,7 +2,7 @@
 
 use super::front::{Cheat, Honest, refuse};
 use async_trait::async_trait;
-use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed};
+use farthing_coin::{Coin, Document, PublicKey, SecretKey, Signed, StatementDigest};
 use farthing_node::network::Lane;
 use farthing_protocol::{
     api::{BankRequest, Call, EscrowRequest},
@@ -23,7 +23,7 @@ pub fn deny(key: &SecretKey, kind: RequestKind, request: [u8; 32], coin: &Coin, 
     let denial = Denial {
         bank: key.public(),
         kind,
-        request,
+        request: StatementDigest(request),
         cause: DenialCause::Coin {
             key_id: coin.key_id,
             coin: coin.public,
@@ -115,7 +115,7 @@ impl Cheat for StealsInExchange {
                 // It carries on as far as a second finish, unless it has taken the coins in.
                 let refusal = self.refusal(
                     RequestKind::ExchangeBegin,
-                    begin.body.digest(),
+                    begin.body.digest().0,
                     &begin.body.inputs,
                 );
                 let is_over = matches!(self.theft, Theft::Kept | Theft::Belated);
@@ -126,7 +126,8 @@ impl Cheat for StealsInExchange {
             }
             Ok(BankRequest::ExchangeFinish(finish)) => {
                 let digest = finish.body.digest();
-                if let Some(refusal) = self.refusal(RequestKind::ExchangeFinish, digest, &finish.body.inputs)
+                if let Some(refusal) =
+                    self.refusal(RequestKind::ExchangeFinish, digest.0, &finish.body.inputs)
                 {
                     return refuse(refusal);
                 }
@@ -231,7 +232,7 @@ impl Cheat for SignsWithAnotherKey {
         };
         let coin = inputs.first().expect("an exchange has inputs");
         let what = CoinDenial::Expired { expired_ms: 1 };
-        let Refusal::Denied(mut denial) = deny(&self.other, kind, digest, coin, what) else {
+        let Refusal::Denied(mut denial) = deny(&self.other, kind, digest.0, coin, what) else {
             panic!("a denial");
         };
         denial.body.bank = self.bank;
@@ -278,11 +279,11 @@ impl Cheat for MakesUpDenials {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             *kept.entry(coin.public).or_insert(EarlierUse {
                 operation: CoinUse::Hold,
-                digest: purchase,
+                digest: StatementDigest(purchase),
                 authorization: *authorization,
             })
         };
-        if kept.digest == purchase {
+        if kept.digest == StatementDigest(purchase) {
             return refuse(Later::PeerSilent("bank".into()));
         }
         if !self.is_signed {

@@ -5,7 +5,9 @@ use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
     scalar::Scalar,
 };
-use farthing_coin::{Challenge, DenominationSecret, KeyId, SecretKey};
+use farthing_coin::{
+    BootId, Challenge, ClientRandomness, DenominationSecret, KeyId, MasterSecret, RequestId, SecretKey,
+};
 use farthing_node::history::witness::COMPARE_MS;
 use farthing_protocol::{
     issue::{Admission, Owner, PreparedSession, SessionRequest, Sessions, session_digest},
@@ -22,14 +24,14 @@ fn z_of_a_clone(secret: &DenominationSecret, account: u64, c: Scalar) -> Scalar 
     let account = SecretKey::generate(&mut entropy.rng()).public();
     let outputs = [KeyId([4; 32])];
     // What both copies share: the id of the run, the turn, and the state of the generator.
-    let mut sessions = Sessions::new([1; 32]);
+    let mut sessions = Sessions::new(BootId([1; 32]));
     let generator: &dyn Entropy = &SeededEntropy::new(7);
-    let key = (Owner::Account(account), [5; 32]);
+    let key = (Owner::Account(account), RequestId([5; 32]));
     let request = SessionRequest {
         key,
         outputs: outputs.to_vec(),
         inputs: Vec::new(),
-        randomness: [6; 32],
+        randomness: ClientRandomness([6; 32]),
     };
     let Ok(Admission::Fresh(ticket)) = sessions.admit(&request, 0) else {
         panic!("the account may have nonces")
@@ -40,12 +42,12 @@ fn z_of_a_clone(secret: &DenominationSecret, account: u64, c: Scalar) -> Scalar 
     let challenge = Challenge(c.to_bytes());
     let responses = taken.expect("a session").respond(&[challenge], |_| Some(secret));
     let z = responses.expect("a response")[0].z;
-    Option::from(Scalar::from_canonical_bytes(z)).expect("a scalar")
+    Option::from(Scalar::from_canonical_bytes(z.0)).expect("a scalar")
 }
 
 /// A customer with two accounts sends the same begin for each to another copy of the bank, and different challenges.
 pub async fn two_clones_and_two_accounts() {
-    let secret = DenominationSecret::derive(&[3; 32], 8, 1);
+    let secret = DenominationSecret::derive(&MasterSecret::from_bytes([3; 32]), 8, 1);
     let (c1, c2) = (Scalar::from(1_u64), Scalar::from(2_u64));
     let (z1, z2) = (z_of_a_clone(&secret, 11, c1), z_of_a_clone(&secret, 12, c2));
     let x = (z1 - z2) * (c1 - c2).invert();

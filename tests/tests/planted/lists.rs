@@ -5,7 +5,7 @@ use farthing_bank::{
     bank::{Bank, BankParts},
     keys::{BankSettings, Master},
 };
-use farthing_coin::{Calendar, DenominationSecret, KeyId, KeyList, MAX_EPOCHS, SecretKey};
+use farthing_coin::{Calendar, DenominationSecret, KeyId, KeyList, MAX_EPOCHS, MasterSecret, SecretKey};
 use farthing_node::bank_keys::{KEYS_FAILED_MS, KEYS_REFETCH_MS};
 use farthing_protocol::{
     limits::REPLY_TIMEOUT,
@@ -41,7 +41,9 @@ fn shorter(list: &mut KeyList) {
 fn forked(list: &mut KeyList) {
     let values = list.values.clone();
     let last = list.epochs.last_mut().expect("an epoch");
-    let other = |value: &u64| DenominationSecret::derive(&[66; 32], *value, last.epoch).public();
+    let other = |value: &u64| {
+        DenominationSecret::derive(&MasterSecret::from_bytes([66; 32]), *value, last.epoch).public()
+    };
     last.keys = values.iter().map(other).collect();
 }
 

@@ -10,6 +10,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, KeysRequest},
+    ids::RecordId,
     refusal::{Refusal, RequestFault},
     restore::{AccountRequest, BucketRequest, Prefix, Shelf},
 };
@@ -31,7 +32,7 @@ fn a_request_on_another_lane_than_its_own_is_refused() {
     let account = farthing_coin::Signed::sign(account, &hand.seed.account_key());
     let bucket = BucketRequest {
         shelf: Shelf::Notes,
-        prefix: Prefix::of(&[0; 32], 0),
+        prefix: Prefix::of(&RecordId([0; 32]), 0),
         after: None,
     };
     runtime().block_on(async {

@@ -1,14 +1,14 @@
 //! Whole purchases on paper: signed by everyone, honest and not, and judged from files.
 
 use super::*;
-use farthing_coin::{Document, PublicKey, SecretKey, Seed, Signed};
-use farthing_protocol::ids::{CoinsDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId};
+use farthing_coin::{Document, KeyListDigest, PublicKey, SecretKey, Seed, Signed};
 use farthing_protocol::{
     documents::{
         Abort, AbortReason, AcceptedBank, BankHold, Commit, Contract, Offer, PurchaseKeyUse, Receipt,
         SaleLimit, Settled, Terms,
     },
     goods::{ContentKey, Encryptor, GoodsKey},
+    ids::{CoinsDigest, GoodsDigest, ItemId, KeyCiphertext, NoteDigest, OfferDigest, SaleId, SealingContext},
     money::Amount,
     seal::{WrappedKey, commit_goods_key, seal_goods_key, wrap},
 };
@@ -59,7 +59,7 @@ fn offer() -> (Offer, Vec<u8>) {
         banks: vec![AcceptedBank {
             bank: key(BANK),
             account: key(MERCHANT),
-            key_list_digest: [14; 32],
+            key_list_digest: KeyListDigest([14; 32]),
         }],
         expires_ms: 15,
         served_until_ms: 16,
@@ -81,7 +81,7 @@ fn sign(offer: Offer, goods_key: GoodsKey) -> Papers {
         deadline_ms: 15,
         coins_digest: CoinsDigest([17; 32]),
         purchase_key: key(CUSTOMER),
-        private_digest: OfferDigest(offer.digest()),
+        private_digest: OfferDigest(offer.digest().0),
         note_digest: NoteDigest([20; 32]),
     };
     let purchase = terms.purchase_id();
@@ -204,7 +204,7 @@ fn a_merchant_whose_goods_are_not_as_described_is_convicted() {
     };
     let wrapped = Offer {
         wrapped_key: WrappedKey {
-            body: [1; 32],
+            body: KeyCiphertext([1; 32]),
             tag: [1; 16],
         },
         ..honest
@@ -285,7 +285,13 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
     let honest = honest();
     let terms = honest.terms().next().unwrap().clone();
     let purchase = terms.purchase_id();
-    let sealed_key = seal_goods_key(&secret(ESCROW), &terms.purchase_key, &purchase.0, &goods_key()).unwrap();
+    let sealed_key = seal_goods_key(
+        &secret(ESCROW),
+        &terms.purchase_key,
+        &SealingContext(purchase.0),
+        &goods_key(),
+    )
+    .unwrap();
     let commit = Commit {
         purchase,
         bank: terms.bank,

@@ -3,7 +3,7 @@
 use super::*;
 use farthing_coin::SecretKey;
 use farthing_node::card::RoleName;
-use farthing_protocol::{refusal::AccountFault, withdraw::Withdrawal};
+use farthing_protocol::{ids::SessionDigest, refusal::AccountFault, withdraw::Withdrawal};
 use farthing_store::{
     Store, StoreOptions,
     disk::MemoryDisk,
@@ -69,7 +69,7 @@ impl World {
 
 fn finishing() -> IssueState {
     IssueState::Finishing {
-        session: [3; 32],
+        session: SessionDigest([3; 32]),
         challenges: Vec::new(),
     }
 }

@@ -6,8 +6,7 @@ use super::{
     decisions::{replies, role},
 };
 use farthing_client::wallet::Wallet;
-use farthing_coin::Signed;
-use farthing_coin::{Challenge, Commitment, PublicKey};
+use farthing_coin::{Challenge, Commitment, PublicKey, Signed};
 use farthing_node::{card::RoleName, network::Lane};
 use farthing_protocol::{
     api::{BankRequest, Caller, EscrowRequest, MerchantRequest},
@@ -126,18 +125,18 @@ impl Seen {
             ),
             Ok(BankRequest::WithdrawFinish(finish)) => {
                 let answered = !replies::<Signed<WithdrawFinish>>(message).is_empty();
-                return self.challenges(answered, finish.body.session, &finish.body.challenges, safety);
+                return self.challenges(answered, finish.body.session.0, &finish.body.challenges, safety);
             }
             Ok(BankRequest::ExchangeFinish(finish)) => {
                 let answered = !replies::<Authorized<ExchangeFinish>>(message).is_empty();
-                return self.challenges(answered, finish.body.session, &finish.body.challenges, safety);
+                return self.challenges(answered, finish.body.session.0, &finish.body.challenges, safety);
             }
             _ => return,
         };
         for begun in begun {
             for (place, commitment) in begun.commitments.into_iter().enumerate() {
-                let first = self.nonces.entry(commitment).or_insert((request_id, place));
-                if *first != (request_id, place) {
+                let first = self.nonces.entry(commitment).or_insert((request_id.0, place));
+                if *first != (request_id.0, place) {
                     safety.push("anonymity: the bank has used a nonce twice".into());
                 }
             }
@@ -205,8 +204,8 @@ fn bank_matters(request: &BankRequest) -> (Vec<Matter>, Vec<PublicKey>) {
         BankRequest::WithdrawFinish(request) => account(request.body.account),
         BankRequest::Withdrawals(request) => account(request.body.account),
         BankRequest::Memo(request) => account(request.body.account),
-        BankRequest::ExchangeBegin(request) => exchange(request.body.request_id, &request.body.inputs),
-        BankRequest::ExchangeFinish(request) => exchange(request.body.request_id, &request.body.inputs),
+        BankRequest::ExchangeBegin(request) => exchange(request.body.request_id.0, &request.body.inputs),
+        BankRequest::ExchangeFinish(request) => exchange(request.body.request_id.0, &request.body.inputs),
         BankRequest::Settle(request) => (settled(request), vec![]),
         BankRequest::Collect(request) => (vec![Matter::Purchase(request.purchase)], vec![]),
         BankRequest::Push(push) => (settled(&push.body), vec![]),
