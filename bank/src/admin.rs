@@ -3,9 +3,9 @@
 use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, move_money_reads, open_account, open_account_reads};
 use crate::evidence::About;
-use crate::rows::{ACCOUNTS, Account, Direction};
+use crate::rows::{ACCOUNTS, Account, Direction, HOLDS, PURCHASES};
 use farthing_coin::PublicKey;
-use farthing_protocol::{money::Amount, refusal::Later};
+use farthing_protocol::{documents::PurchaseId, money::Amount, refusal::Later};
 use farthing_store::limits::SCAN_MAX_ROWS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -30,6 +30,12 @@ pub enum Command {
     /// A page of the accounts.
     AccountList {
         /// The last key of the page before.
+        #[serde(default)]
+        after: Option<String>,
+    },
+    /// A page of the open holds, those first whose deadline is first.
+    Holds {
+        /// The position of the last one of the page before.
         #[serde(default)]
         after: Option<String>,
     },
@@ -58,6 +64,9 @@ pub const WITNESS_PATIENCE: Duration = Duration::from_secs(15);
 /// The most accounts in one page: what a reply of the operator's socket holds with room to spare.
 pub const ACCOUNTS_PAGE_MAX: usize = SCAN_MAX_ROWS;
 
+/// The most holds in one page: what a reply of the operator's socket holds with room to spare.
+pub const HOLDS_PAGE_MAX: usize = SCAN_MAX_ROWS;
+
 impl Bank {
     /// Does what `command` asks of the books.
     ///
@@ -69,6 +78,7 @@ impl Bank {
             Command::AccountCredit(cash) => self.move_money(Direction::In, cash).await,
             Command::AccountPayout(cash) => self.move_money(Direction::Out, cash).await,
             Command::AccountList { after } => self.list_accounts(after.as_deref()),
+            Command::Holds { after } => self.list_holds(after.as_deref()),
             Command::Keys => Ok(self.list_keys()),
             Command::Audit => {
                 let report = self.audit().await.map_err(|e| e.to_string())?;
@@ -141,6 +151,31 @@ impl Bank {
         Ok(json!({ "accounts": accounts, "more": more }))
     }
 
+    fn list_holds(&self, after: Option<&str>) -> Result<Value, String> {
+        let after = after.map(parse_position).transpose()?;
+        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let (view, now_ms) = (self.store.view(), self.clock.now_ms());
+        let rows = HOLDS
+            .scan(&view, from, HOLDS_PAGE_MAX)
+            .map_err(|e| e.to_string())?;
+        let more = rows.len() == HOLDS_PAGE_MAX;
+        let mut holds = Vec::new();
+        for ((deadline_ms, purchase, escrow), ()) in rows {
+            let row = PURCHASES.peek(&view, &(purchase, escrow));
+            let row = row.map_err(|e| e.to_string())?;
+            let price = row.as_ref().and_then(|row| row.terms()).map(|terms| terms.price);
+            holds.push(json!({
+                "purchase": purchase.to_string(),
+                "escrow": escrow.to_string(),
+                "amount": price.unwrap_or_default().to_string(),
+                "deadline_ms": deadline_ms,
+                "overdue": deadline_ms <= now_ms,
+                "position": position(deadline_ms, &purchase, &escrow),
+            }));
+        }
+        Ok(json!({ "holds": holds, "more": more }))
+    }
+
     fn list_keys(&self) -> Value {
         let (keys, now_ms) = (self.keys(), self.clock.now_ms());
         let list = keys.book().list();
@@ -177,6 +212,21 @@ fn describe(key: &PublicKey, account: &Account) -> Value {
         "balance": account.balance.to_string(),
         "opened_ms": account.opened_ms,
     })
+}
+
+/// Where a hold is in the order of all, as text.
+fn position(deadline_ms: u64, purchase: &PurchaseId, escrow: &PublicKey) -> String {
+    format!("{deadline_ms}.{purchase}.{escrow}")
+}
+
+fn parse_position(text: &str) -> Result<(u64, PurchaseId, PublicKey), String> {
+    let parse = || {
+        let mut parts = text.split('.');
+        let deadline_ms = parts.next()?.parse().ok()?;
+        let purchase = parts.next()?.parse().ok()?;
+        Some((deadline_ms, purchase, parts.next()?.parse().ok()?))
+    };
+    parse().ok_or_else(|| format!("`{text}` is no position of a hold"))
 }
 
 fn parse_key(text: &str) -> Result<PublicKey, String> {

@@ -20,6 +20,7 @@ pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
         farthing-bank serve mint                        answer until it is stopped with ctrl-c\n  \
         farthing-bank account open mint KEY --name amy  KEY is what a wallet or a merchant shows as its account\n  \
         farthing-bank account credit mint KEY 20.00     she has paid 20.00 in\n  \
+        farthing-bank holds mint                        which purchases have coins held\n  \
         farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n\n\
         Commands go to the running bank, and open its directory themselves when it is stopped.\n\
         A credit or payout whose reply was lost is repeated with the same --reference; it then moves money once.\n\n\
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     /// Accounts, and money in and out.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// List the open holds: purchases whose coins are held until their escrow decides.
+    Holds(Directory),
     /// List the keys that coins are issued under.
     Keys(Directory),
     /// Count the books twice, by sums and by rows, and see whether they balance.

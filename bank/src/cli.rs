@@ -53,6 +53,11 @@ async fn execute(cli: Cli) -> Result<Report> {
         }
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),
         Command::Account(command) => account(command).await,
+        Command::Holds(Directory { dir }) => {
+            let page = async |after| ask(&dir, Ask::Holds { after }).await;
+            let holds = all_pages("holds", "position", page).await?;
+            Ok(show(output::holds, json!({ "holds": holds })))
+        }
         Command::Keys(Directory { dir }) => Ok(show(output::keys, ask(&dir, Ask::Keys).await?)),
         Command::Evidence { dir, purchase, coin } => {
             let about = match (purchase, coin) {

@@ -72,6 +72,30 @@ pub(crate) fn accounts(value: &Value) -> String {
     table(columns, &rows)
 }
 
+/// The open holds.
+pub(crate) fn holds(value: &Value) -> String {
+    let row = |hold: &Value| {
+        let overdue = if flag(hold, "overdue") { "overdue" } else { "" };
+        [
+            text(hold, "purchase").to_owned(),
+            text(hold, "amount").to_owned(),
+            text(hold, "escrow").to_owned(),
+            overdue.to_owned(),
+        ]
+    };
+    let rows: Vec<[String; 4]> = list(value, "holds").iter().map(row).collect();
+    if rows.is_empty() {
+        return "no coins are held".to_owned();
+    }
+    let columns = [
+        ("PURCHASE", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("ESCROW", Align::Left),
+        ("STATUS", Align::Left),
+    ];
+    table(columns, &rows)
+}
+
 /// The list of keys.
 pub(crate) fn keys(value: &Value) -> String {
     let row = |key: &Value| {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use farthing_bank::{evidence::About, rows::HELD_BEFORE_CAUSES};
+use farthing_bank::{admin::Command, evidence::About, rows::HELD_BEFORE_CAUSES};
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
@@ -64,6 +64,40 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     }
     assert_eq!(world.balance(&world.merchant).await, Amount(66));
     assert_eq!(world.audited().await, Amount(0));
+}
+
+async fn holds(world: &World, after: Option<String>) -> Result<serde_json::Value, String> {
+    world.bank.administer(Command::Holds { after }).await
+}
+
+#[tokio::test]
+async fn the_operator_sees_which_purchases_have_coins_held() {
+    let mut world = World::new().await;
+    let (one, other) = (world.withdraw(&[64, 2]).await, world.withdraw(&[8]).await);
+    let (one, other) = (world.order(&one), world.order(&other));
+    for bought in [&one, &other] {
+        world.ask(bought.hold()).await.unwrap();
+    }
+    let listed = holds(&world, None).await.unwrap();
+    let lines = listed["holds"].as_array().unwrap().clone();
+    assert_eq!(lines.len(), 2);
+    let id = one.order.purchase().to_string();
+    let line = lines.iter().find(|line| line["purchase"] == id.as_str()).unwrap();
+    assert_eq!(
+        (&line["amount"], &line["overdue"]),
+        (&"0.66".into(), &false.into())
+    );
+    // The next page begins behind the last line of this one.
+    let position = lines[0]["position"].as_str().unwrap().to_owned();
+    assert_eq!(holds(&world, Some(position)).await.unwrap()["holds"][0], lines[1]);
+    let refused = holds(&world, Some("1.2".into())).await.unwrap_err();
+    assert!(refused.contains("no position"), "{refused}");
+
+    let (_, settled) = world.ask_raw(world.commit(&one)).await;
+    settled.unwrap();
+    let left = holds(&world, None).await.unwrap();
+    assert_eq!(left["holds"].as_array().unwrap().len(), 1);
+    assert_eq!(left["holds"][0]["purchase"], other.order.purchase().to_string());
 }
 
 #[tokio::test]
