@@ -150,6 +150,14 @@ impl World {
             .sum()
     }
 
+    /// Whether the bank holds the coins of this purchase.
+    pub fn holds(&self, customer: &Buyer, number: usize) -> bool {
+        let id = &customer.purchases()[number]["purchase_id"];
+        let list = self.bank.admin(&["holds"], &[]).wait();
+        let holds = list["holds"].as_array().expect("a list");
+        holds.iter().any(|hold| hold["purchase"] == *id)
+    }
+
     /// What an account holds.
     pub fn account(&self, key: &str) -> u64 {
         let list = self.bank.admin(&["account", "list"], &[]).wait();

@@ -88,7 +88,7 @@ fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
     // What was sent before the line died may arrive after all. Then the bank holds the coins, and nobody can tell her the
     // escrow's decision before the line heals.
     let end = if expected == Meanwhile::CanBeRecovered && cancelled.code == Some(SILENT) {
-        assert!(world.held() > 0, "{name}: {cancelled:?}");
+        assert!(world.holds(hasty, 0), "{name}: {cancelled:?}");
         assert_eq!(hasty.status(0), "cancelling", "{name}");
         "aborted"
     } else {

@@ -206,7 +206,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     // What the bank holds it keeps: the escrow has to decide.
     bob.into_silence(&["cancel", "0"]);
     assert_eq!(bob.status(0), "cancelling");
-    assert!(world.held() > 0);
+    assert!(world.holds(&bob, 0));
     alice.lines.heal();
     world.escrow.start().wait();
     bob.done(&["resume"]);
@@ -269,8 +269,8 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     alice.lines.heal();
     alice.lines.lose_requests_to(&[Merchant]);
     buying.until_says(r#"question: "outcome""#).wait();
-    assert!(world.held() > 0);
     buying.kill().wait();
+    assert!(world.holds(&alice, 0));
     assert_eq!(alice.status(0), "held");
     alice.lines.heal();
     alice.done(&["resume"]);
