@@ -52,7 +52,7 @@ impl Wallet {
             account: self.account(&bank.identity)?,
         };
         let signed = Signed::sign(request, &account_key(self, &bank.identity)?);
-        self.talk(bank, Lane::Identified).must(&signed).await
+        self.peer_client(bank, Lane::Identified).must(&signed).await
     }
 
     /// Whether the wallet is of this seed.

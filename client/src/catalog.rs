@@ -9,7 +9,7 @@ const PREFIX_MIN_CHARS: usize = 4;
 
 /// A merchant's catalogue, while it is read.
 pub struct Catalog<'w> {
-    talk: PeerClient<'w>,
+    peer: PeerClient<'w>,
     reader: CatalogReader,
 }
 
@@ -17,7 +17,7 @@ impl Wallet {
     /// What the merchant sells, to be read page by page.
     pub fn catalog(&self, merchant: &Card) -> Catalog<'_> {
         Catalog {
-            talk: self.talk(merchant, Lane::Anonymous),
+            peer: self.peer_client(merchant, Lane::Anonymous),
             reader: CatalogReader::default(),
         }
     }
@@ -29,20 +29,20 @@ impl Catalog<'_> {
     /// # Errors
     /// When the merchant does not answer, or the catalogue breaks the rules.
     pub async fn next_page(&mut self) -> Result<Option<Vec<CatalogItem>>, WalletError> {
-        next_page(&mut self.talk, &mut self.reader).await
+        next_page(&mut self.peer, &mut self.reader).await
     }
 }
 
 async fn next_page(
-    talk: &mut PeerClient<'_>,
+    peer: &mut PeerClient<'_>,
     reader: &mut CatalogReader,
 ) -> Result<Option<Vec<CatalogItem>>, WalletError> {
     let Some(request) = reader.request() else {
         return Ok(None);
     };
-    let page = talk.must(&request).await?;
+    let page = peer.must(&request).await?;
     let items = reader.on_page(page).map_err(|why| WalletError::Catalog {
-        merchant: talk.party(),
+        merchant: peer.party(),
         why,
     })?;
     Ok(Some(items))
@@ -53,10 +53,10 @@ async fn next_page(
 ///
 /// # Errors
 /// When there is none or several, the merchant does not answer, or the catalogue breaks the rules.
-pub(crate) async fn find_item(talk: &mut PeerClient<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
+pub(crate) async fn find_item(peer: &mut PeerClient<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
     let mut reader = CatalogReader::default();
     let mut found = None;
-    while let Some(items) = next_page(talk, &mut reader).await? {
+    while let Some(items) = next_page(peer, &mut reader).await? {
         for item in items.into_iter().filter(|item| is_named(item, wanted)) {
             if found.replace(item).is_some() {
                 return Err(WalletError::SeveralItems(wanted.into()));

@@ -106,15 +106,15 @@ pub(crate) fn coin_row(
 /// Writes a coin's row where its status says that it belongs.
 pub(crate) fn put_coin(tx: &mut Transaction<'_>, row: &CoinRow) -> Result<(), StoreError> {
     let key = (row.coin.key_id, row.coin.public);
-    let (here, elsewhere) = if row.status.is_past() {
+    let (table, other_table) = if row.status.is_past() {
         (PAST_COINS, COINS)
     } else {
         (COINS, PAST_COINS)
     };
-    if elsewhere.get(tx, &key)?.is_some() {
-        elsewhere.delete(tx, &key)?;
+    if other_table.get(tx, &key)?.is_some() {
+        other_table.delete(tx, &key)?;
     }
-    here.put(tx, &key, row)
+    table.put(tx, &key, row)
 }
 
 /// Gives the coins of `coins` another status.

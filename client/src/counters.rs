@@ -31,14 +31,14 @@ pub(crate) fn take_numbers(
     Ok(first)
 }
 
-/// What [`note_bridged`] reads.
+/// What [`mark_bridged`] reads.
 pub(crate) fn bridged_reads(bank: &PublicKey, counter: Counter) -> RowKey {
     BRIDGED.key(&(*bank, counter as u8))
 }
 
 /// Notes that a restore gets to all numbers of `counter` below `end`: the bank has something under the last, or the scan
 /// record says so.
-pub(crate) fn note_bridged(
+pub(crate) fn mark_bridged(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,
     counter: Counter,

@@ -1,7 +1,7 @@
 //! What the wallet can prove: how a purchase went, and that a bank denies a coin.
 
 use crate::{
-    coin_word::{claimed_use, own_purchase},
+    coin_finding::{claimed_use, own_purchase},
     error::WalletError,
     rows::{COINS, DENIALS, DENIED, Exhibit, PurchaseRow, all},
     wallet::Wallet,

@@ -30,7 +30,10 @@ pub(crate) async fn current_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<Key
 /// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
 /// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
 pub(crate) async fn fetch_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
-    let signed = wallet.talk(bank, Lane::Anonymous).must(&KeysRequest).await?;
+    let signed = wallet
+        .peer_client(bank, Lane::Anonymous)
+        .must(&KeysRequest)
+        .await?;
     let book = Arc::new(verified_keys(bank, signed.clone())?);
     if let Some(older) = wallet.stored_keys(bank)?
         && !book.extends(&older)
@@ -126,16 +129,20 @@ pub(crate) fn is_past_redeem(keys: Option<&KeyBook>, row: &CoinRow, now_ms: u64)
 ///
 /// # Errors
 /// When the bank issues none of a value, or these very keys still issue by this machine's clock.
-pub(crate) fn renewed(keys: &KeyBook, outputs: &[KeyId], now_ms: u64) -> Result<Vec<KeyId>, WalletError> {
+pub(crate) fn current_outputs(
+    keys: &KeyBook,
+    outputs: &[KeyId],
+    now_ms: u64,
+) -> Result<Vec<KeyId>, WalletError> {
     let values: Option<Vec<u64>> = outputs.iter().map(|id| keys.get(id).map(|d| d.value)).collect();
     let values = values.ok_or(WalletError::Inconsistent(
         "a planned coin's key is not in the list of keys",
     ))?;
-    let renewed = issuing(keys, &values, now_ms)?;
-    if renewed == outputs {
+    let current = issuing(keys, &values, now_ms)?;
+    if current == outputs {
         return Err(WalletError::NotIssued(Amount(
             values.iter().fold(0, |sum, v| sum.saturating_add(*v)),
         )));
     }
-    Ok(renewed)
+    Ok(current)
 }

@@ -10,7 +10,7 @@
 //! | new coins | `issuance` |
 //! | what is for sale | [`catalog`] |
 //! | purchases, and their goods | [`purchase`] |
-//! | what a bank's denial says of a coin | `coin_word`; when a purchase ends with its coins' exchange, `recovery` |
+//! | what a bank's denial says of a coin | `coin_finding`; when a purchase ends with its coins' exchange, `recovery` |
 //! | what the wallet can prove | [`evidence`] |
 //! | after a crash | [`resume`] |
 //! | from the phrase alone | [`restore`]; what it looks for again, `rescan`; how far it has to look, `scan_record` |
@@ -23,7 +23,7 @@
 mod accounts;
 pub mod catalog;
 pub mod cli;
-mod coin_word;
+mod coin_finding;
 pub mod coins;
 mod counters;
 pub mod error;
@@ -36,7 +36,7 @@ pub mod observer;
 pub mod peer_client;
 pub mod purchase;
 mod recovery;
-mod rescan;
+mod rescan_schedule;
 pub mod restore;
 pub mod resume;
 pub mod rows;

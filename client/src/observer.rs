@@ -2,7 +2,7 @@
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum WalletEvent {
     /// A question was asked of a party.
     Asked {
         /// Which party, as its card names it.
@@ -68,7 +68,7 @@ pub enum Event {
 /// Whoever watches a wallet work.
 pub trait Observer: Send + Sync {
     /// Is told of an event, in order.
-    fn on_event(&self, event: &Event);
+    fn on_event(&self, event: &WalletEvent);
 }
 
 /// Watches nothing.
@@ -76,5 +76,5 @@ pub trait Observer: Send + Sync {
 pub struct NoObserver;
 
 impl Observer for NoObserver {
-    fn on_event(&self, _event: &Event) {}
+    fn on_event(&self, _event: &WalletEvent) {}
 }

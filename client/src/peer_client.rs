@@ -5,7 +5,7 @@
 
 use crate::{
     error::{Unanswered, WalletError},
-    observer::{Event, Observer},
+    observer::{Observer, WalletEvent},
 };
 use farthing_node::{
     call::{CallError, ask},
@@ -110,13 +110,13 @@ impl<'w> PeerClient<'w> {
         }
         let outcome = outcome.map_err(|error| Unanswered::of(&party, error));
         match &outcome {
-            Ok(_) => self.observer.on_event(&Event::Answered { party, question }),
+            Ok(_) => self.observer.on_event(&WalletEvent::Answered { party, question }),
             Err(Unanswered::Again(why)) => {
                 self.channel = None;
                 self.unanswered(question, why.clone());
             }
             Err(Unanswered::Refused(refusal)) => {
-                self.observer.on_event(&Event::Refused {
+                self.observer.on_event(&WalletEvent::Refused {
                     party,
                     question,
                     why: refusal.to_string(),
@@ -128,7 +128,7 @@ impl<'w> PeerClient<'w> {
     }
 
     fn unanswered(&self, question: &'static str, why: String) {
-        self.observer.on_event(&Event::Unanswered {
+        self.observer.on_event(&WalletEvent::Unanswered {
             party: self.party(),
             question,
             why,
@@ -136,7 +136,7 @@ impl<'w> PeerClient<'w> {
     }
 
     async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {
-        self.observer.on_event(&Event::Asked {
+        self.observer.on_event(&WalletEvent::Asked {
             party: self.party(),
             question: C::QUESTION,
         });
@@ -294,7 +294,7 @@ mod tests {
             fingerprint: Fingerprint([0; 32]),
             identity: farthing_coin::PublicKey([0; 32]),
         };
-        let mut talk = PeerClient::new(
+        let mut peer = PeerClient::new(
             &merchant,
             &NoObserver,
             RetryPolicy::default(),
@@ -302,7 +302,7 @@ mod tests {
             Lane::Anonymous,
         );
         let began = Instant::now();
-        let outcome = talk.once(CatalogRequest { after: None }).await;
+        let outcome = peer.once(CatalogRequest { after: None }).await;
         (outcome.is_ok(), began.elapsed())
     }
 

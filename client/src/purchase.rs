@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     error::WalletError,
-    observer::Event,
+    observer::WalletEvent,
     rows::{PURCHASES, PurchaseRow, all},
     wallet::Wallet,
 };
@@ -60,7 +60,7 @@ impl Wallet {
         wanted: impl Into<Wanted<'a>>,
         output: &Path,
     ) -> Result<u64, WalletError> {
-        let mut merchant = self.talk(&parties.merchant, Lane::Anonymous);
+        let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
         let mut state = accept(self, &mut merchant, parties, wanted.into(), output).await?;
         // With the goods here, the first thing that is worth writing down is which coins pay.
         if state.goods.is_none() {
@@ -91,7 +91,7 @@ impl Wallet {
         wanted: impl Into<Wanted<'a>>,
         output: &Path,
     ) -> Result<u64, WalletError> {
-        let mut merchant = self.talk(&parties.merchant, Lane::Anonymous);
+        let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
         let mut state = accept(self, &mut merchant, parties, wanted.into(), output).await?;
         self.write_begun(&mut state).await?;
         Ok(state.number)
@@ -153,7 +153,8 @@ impl Wallet {
             let writes = [write];
             let written = self.transact(reads(&writes), move |tx| apply(tx, &writes));
             if written.await?.is_done() {
-                self.observer().on_event(&Event::Purchase { number, status });
+                self.observer()
+                    .on_event(&WalletEvent::Purchase { number, status });
                 return self.drive_purchase(number).await;
             }
         }

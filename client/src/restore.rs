@@ -15,22 +15,22 @@ mod beyond;
 mod buckets;
 mod issued;
 mod known;
-pub(crate) mod late;
 mod purchases;
 mod record_index;
 mod records;
+pub(crate) mod rescan;
 mod search;
 mod used_coins;
 
 use self::{
-    beyond::look_beyond,
+    beyond::search_beyond,
     buckets::Fetched,
     issued::{restore_exchanges, restore_withdrawals},
     known::{issued_numbers, order_numbers},
-    late::look_at,
     purchases::restore_purchase,
     record_index::record_index,
-    records::find_notes,
+    records::find_records,
+    rescan::rescan_bank,
     used_coins::find_used_coins,
 };
 use crate::{
@@ -68,7 +68,7 @@ impl Wallet {
     /// When the bank does not answer. It can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
         match RESTORED.peek(&self.rows(), &bank.identity)? {
-            Some(row) => look_at(self, bank, &row).await?,
+            Some(row) => rescan_bank(self, bank, &row).await?,
             None => restore_first(self, bank, goods_dir).await?,
         }
         restored_from(self, &bank.identity)
@@ -82,12 +82,12 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     restore_withdrawals(wallet, bank, &keys, &mut asked).await?;
     restore_exchanges(wallet, bank, &keys, &mut asked).await?;
     let mut fetched = Fetched::default();
-    let mut notes = find_notes(wallet, bank, &mut fetched, &mut asked).await?;
+    let mut records = find_records(wallet, bank, &mut fetched, &mut asked).await?;
     find_used_coins(wallet, bank, &mut fetched, |_| true).await?;
-    look_beyond(wallet, bank, &keys, &mut notes, &mut asked).await?;
+    search_beyond(wallet, bank, &keys, &mut records, &mut asked).await?;
     let mut index = record_index(wallet, &bank.identity)?;
-    for note in notes {
-        restore_purchase(wallet, &mut index, note, goods_dir, None).await?;
+    for record in records {
+        restore_purchase(wallet, &mut index, record, goods_dir, None).await?;
     }
     // Before any new number is used: the next restore must know which numbers this one has burnt.
     extend_scan_record(wallet, bank, &asked).await?;

@@ -4,7 +4,7 @@ use crate::{
     error::WalletError,
     issuance::{is_under_way, resume},
     keys::is_past_redeem,
-    restore::late::{late_until_ms, look_for_late},
+    restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
         WITHDRAWALS, all,
@@ -39,7 +39,7 @@ impl Wallet {
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
-        for error in look_for_late(self).await? {
+        for error in rescan_all(self).await? {
             let matter = "what may have come through since the restore";
             resumed.open.push((matter.into(), error));
         }
@@ -47,7 +47,7 @@ impl Wallet {
         for (at, withdrawal) in all(&self.rows(), &WITHDRAWALS)? {
             if is_under_way(&withdrawal.state) {
                 let outcome = resume::<Withdrawal>(self, at).await;
-                resumed.note(format!("withdrawal {}", at.1), outcome);
+                resumed.add(format!("withdrawal {}", at.1), outcome);
             }
         }
         for (at, row) in all(&self.rows(), &EXCHANGES)? {
@@ -63,19 +63,19 @@ impl Wallet {
                         resumed.ended.push(format!("purchase {number}"));
                     }
                 }
-                resumed.note(format!("exchange {}", at.1), outcome);
+                resumed.add(format!("exchange {}", at.1), outcome);
             }
         }
         let mut driven = BTreeSet::new();
         drive_purchases(self, &mut resumed, &mut driven).await?;
-        let (_, failed) = self.renew().await?;
+        let (_, failed) = self.exchange_expiring().await?;
         // A coin may have turned out to be one of these purchases'.
         drive_purchases(self, &mut resumed, &mut driven).await?;
         let matter = "coins to be renewed";
         resumed
             .open
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
-        resumed.late_until_ms = late_until_ms(self)?;
+        resumed.late_until_ms = rescan_until_ms(self)?;
         Ok(resumed)
     }
 
@@ -109,10 +109,10 @@ impl Wallet {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn renew(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
+    pub async fn exchange_expiring(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let mut total = Amount(0);
         let mut failed = Vec::new();
-        let mut note = |(worth, errors): (Amount, Vec<WalletError>)| {
+        let mut add = |(worth, errors): (Amount, Vec<WalletError>)| {
             total = Amount(total.0.saturating_add(worth.0));
             failed.extend(errors);
         };
@@ -128,10 +128,10 @@ impl Wallet {
                     continue;
                 }
                 // Each for itself: nobody knows whether they belong together.
-                let (worth, errors) = self.refresh_others(vec![row.clone()]).await?;
+                let (worth, errors) = self.exchange_despite_refusals(vec![row.clone()]).await?;
                 // That the coin is used up, and for what, is what was to be found out.
                 let is_used_up = is_used_up(self, &row)?;
-                note((worth, if is_used_up { Vec::new() } else { errors }));
+                add((worth, if is_used_up { Vec::new() } else { errors }));
             } else if row.status == CoinStatus::Available {
                 let book = books.entry(row.bank).or_insert_with(|| {
                     let known = self.party_by_key(RoleName::Bank, &row.bank);
@@ -144,7 +144,7 @@ impl Wallet {
             }
         }
         for (_, rows) in ending {
-            note(self.refresh_others(rows).await?);
+            add(self.exchange_despite_refusals(rows).await?);
         }
         Ok((total, failed))
     }
@@ -180,7 +180,7 @@ async fn drive_purchases(
         if !driven.contains(&number) && needs_driving(&row, released.contains(&number)) {
             driven.insert(number);
             let outcome = wallet.drive_purchase(number).await;
-            resumed.note(format!("purchase {number}"), outcome);
+            resumed.add(format!("purchase {number}"), outcome);
             // One purchase may have shown that another's coins were released.
             released = purchases_with_released_coins(wallet)?;
         }
@@ -229,7 +229,7 @@ fn needs_driving(row: &PurchaseRow, has_released_coins: bool) -> bool {
 }
 
 impl Resumed {
-    fn note(&mut self, matter: String, outcome: Result<(), WalletError>) {
+    fn add(&mut self, matter: String, outcome: Result<(), WalletError>) {
         match outcome {
             Ok(()) => self.ended.push(matter),
             Err(error) => self.open.push((matter, error)),

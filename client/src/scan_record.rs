@@ -7,7 +7,7 @@
 
 use crate::{
     accounts::{account_key, account_keys},
-    counters::{bridged_reads, next_number, note_bridged},
+    counters::{bridged_reads, mark_bridged, next_number},
     error::WalletError,
     rows::{BRIDGED, Counter},
     wallet::Wallet,
@@ -87,7 +87,7 @@ fn current_gap(wallet: &Wallet, bank: &PublicKey, counter: Counter) -> Result<u6
 pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, WalletError> {
     let mut record = None;
     for key in account_keys(wallet, &bank.identity)? {
-        if let Some(kept) = ask_memo(wallet, bank, &key, 0, None).await? {
+        if let Some(kept) = ask_scan_record(wallet, bank, &key, 0, None).await? {
             let more = open_record(wallet, bank, &key, &kept);
             record.get_or_insert_with(Asked::default).merge(&more);
         }
@@ -108,7 +108,9 @@ pub(crate) async fn extend_scan_record(
 ) -> Result<(), WalletError> {
     let key = account_key(wallet, &bank.identity)?;
     // A restore may have found an account that is not the one in use.
-    let mut kept = ask_memo(wallet, bank, &key, 0, None).await?.unwrap_or_default();
+    let mut kept = ask_scan_record(wallet, bank, &key, 0, None)
+        .await?
+        .unwrap_or_default();
     for _ in 0..TRIES_MAX {
         let mut record = open_record(wallet, bank, &key, &kept);
         record.merge(asked);
@@ -118,7 +120,7 @@ pub(crate) async fn extend_scan_record(
             version,
             memo: Some(memo.clone()),
         };
-        kept = ask_memo(wallet, bank, &key, version, Some(memo))
+        kept = ask_scan_record(wallet, bank, &key, version, Some(memo))
             .await?
             .ok_or_else(|| WalletError::NoAccount {
                 bank: bank.name.clone(),
@@ -127,7 +129,7 @@ pub(crate) async fn extend_scan_record(
             let bank = bank.identity;
             let reads = COUNTED.map(|counter| bridged_reads(&bank, counter));
             return wallet
-                .transact(reads, move |tx| note_record(tx, &bank, &record))
+                .transact(reads, move |tx| mark_record(tx, &bank, &record))
                 .await;
         }
     }
@@ -139,7 +141,7 @@ pub(crate) async fn extend_scan_record(
 }
 
 /// Reads or replaces the memo; `None` if the bank knows no such account.
-async fn ask_memo(
+async fn ask_scan_record(
     wallet: &Wallet,
     bank: &Card,
     key: &SecretKey,
@@ -153,7 +155,7 @@ async fn ask_memo(
         memo,
     };
     let signed = Signed::sign(request, key);
-    match wallet.talk(bank, Lane::Identified).ask(&signed).await? {
+    match wallet.peer_client(bank, Lane::Identified).ask(&signed).await? {
         Ok(kept) => Ok(Some(kept)),
         Err(Refusal::Account(AccountFault::Unknown(_))) => Ok(None),
         Err(refusal) => Err(WalletError::Refused {
@@ -187,10 +189,10 @@ fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -
 const COUNTED: [Counter; 3] = [Counter::Withdrawals, Counter::Exchanges, Counter::Orders];
 
 /// Notes that the bank keeps this record.
-fn note_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
+fn mark_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
     let ranges = [&record.withdrawals, &record.exchanges, &record.orders];
     for (counter, ranges) in COUNTED.into_iter().zip(ranges) {
-        note_bridged(tx, bank, counter, Asked::end(ranges))?;
+        mark_bridged(tx, bank, counter, Asked::end(ranges))?;
     }
     Ok(())
 }

@@ -245,7 +245,7 @@ impl Wallet {
     }
 
     /// Begins a conversation, which shares nothing with any other.
-    pub(crate) fn talk(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
+    pub(crate) fn peer_client(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
         let env = &self.env;
         PeerClient::new(
             env.network.as_ref(),

@@ -50,9 +50,9 @@ fn steals(seed: u64, theft: Theft) {
         if theft == Theft::ProofOfAnother {
             let mut coins = it.wallet.present_coins().unwrap();
             coins.retain(|row| row.coin.public != key);
-            it.wallet.refresh(vec![coins[0].clone()]).await.unwrap();
+            it.wallet.exchange(vec![coins[0].clone()]).await.unwrap();
         }
-        let outcome = it.wallet.refresh(vec![coin]).await;
+        let outcome = it.wallet.exchange(vec![coin]).await;
         match theft {
             // It is no word: the exchange is under way as it was.
             Theft::Unsigned => {
@@ -139,7 +139,7 @@ fn a_withdrawal_that_was_debited_and_refused_without_a_signature_is_carried_on()
 fn an_exchange_that_was_carried_out_and_refused_without_a_signature_is_carried_on() {
     setting(12, async |it| {
         it.bank_cheats(AnswersWithRefusals::always(AnswersWithRefusals::balance()));
-        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        let outcome = it.wallet.exchange(vec![it.largest()]).await;
         assert!(
             outcome.as_ref().is_err_and(WalletError::is_silence),
             "{outcome:?}"
@@ -165,7 +165,7 @@ fn a_denial_of_another_request_ends_nothing() {
                 "{outcome:?}"
             );
         }
-        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        let outcome = it.wallet.exchange(vec![it.largest()]).await;
         assert!(
             outcome.as_ref().is_err_and(WalletError::is_silence),
             "{outcome:?}"
@@ -183,7 +183,7 @@ fn a_denial_that_another_key_has_signed_ends_nothing_and_convicts_nobody() {
             other: it.key(ESCROW),
         };
         it.bank_cheats(cheat);
-        let outcome = it.wallet.refresh(vec![it.largest()]).await;
+        let outcome = it.wallet.exchange(vec![it.largest()]).await;
         assert!(
             outcome.as_ref().is_err_and(WalletError::is_silence),
             "{outcome:?}"
@@ -274,7 +274,7 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
             .find(|row| matches!(row.status, CoinStatus::Spent(_)));
         let spent = spent.unwrap();
         let brought = it.row(&spent.coin.public);
-        let error = it.wallet.refresh(vec![brought]).await.unwrap_err();
+        let error = it.wallet.exchange(vec![brought]).await.unwrap_err();
         let WalletError::Refused { refusal, .. } = error else {
             panic!("{error}")
         };
@@ -322,7 +322,7 @@ fn a_coin_that_is_held_is_denied_and_convicts_nobody() {
             .find(|row| matches!(row.status, CoinStatus::InPurchase(_)))
             .unwrap();
         let row = it.row(&held.coin.public);
-        let error = it.wallet.refresh(vec![row.clone()]).await.unwrap_err();
+        let error = it.wallet.exchange(vec![row.clone()]).await.unwrap_err();
         let WalletError::Refused { refusal, .. } = &error else {
             panic!("{error}")
         };

@@ -358,9 +358,9 @@ fn a_bank_that_steals_coins_in_an_exchange_is_cleared_by_nothing_that_it_has() {
             if theft == Theft::ProofOfAnother {
                 let mut others = it.wallet.present_coins().unwrap();
                 others.retain(|row| row.coin != coin.coin);
-                it.wallet.refresh(others).await.unwrap();
+                it.wallet.exchange(others).await.unwrap();
             }
-            let denied = it.wallet.refresh(vec![coin]).await;
+            let denied = it.wallet.exchange(vec![coin]).await;
             assert!(
                 matches!(denied, Err(WalletError::CoinDenied { .. })),
                 "{denied:?}"
@@ -469,7 +469,7 @@ impl Run {
     /// The wallet brings the bank a coin that a copy of it has used, and accuses the bank of its denial.
     async fn brings(&mut self, coin: Coin) {
         let row = self.row(&coin.public);
-        let error = self.wallet.refresh(vec![row]).await.unwrap_err();
+        let error = self.wallet.exchange(vec![row]).await.unwrap_err();
         let WalletError::Refused { refusal, .. } = error else {
             panic!("{error}")
         };

@@ -1,6 +1,6 @@
 //! Counts what wallets ask.
 
-use farthing_client::observer::{Event, Observer};
+use farthing_client::observer::{Observer, WalletEvent};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts what wallets ask.
@@ -12,11 +12,11 @@ pub(crate) struct Asked {
 }
 
 impl Observer for Asked {
-    fn on_event(&self, event: &Event) {
+    fn on_event(&self, event: &WalletEvent) {
         let counter = match event {
-            Event::Asked { .. } => &self.questions,
-            Event::Unanswered { .. } => &self.unanswered,
-            Event::Refused { .. } => &self.refused,
+            WalletEvent::Asked { .. } => &self.questions,
+            WalletEvent::Unanswered { .. } => &self.unanswered,
+            WalletEvent::Refused { .. } => &self.refused,
             _ => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);

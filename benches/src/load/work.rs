@@ -128,7 +128,7 @@ impl Work {
     async fn exchange(&self, wallet: &Wallet) -> Result<()> {
         let rows = wallet.present_coins()?;
         let available = rows.into_iter().filter(|row| row.status == CoinStatus::Available);
-        let worth = wallet.refresh(available.collect()).await?;
+        let worth = wallet.exchange(available.collect()).await?;
         if worth != EXCHANGED {
             bail!("{worth} was exchanged, and not {EXCHANGED}");
         }

@@ -220,13 +220,13 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
         }
     }
     let (released, mut failed) = wallet.exchange_released().await?;
-    let (renewed, more) = wallet.renew().await?;
+    let (expiring, more) = wallet.exchange_expiring().await?;
     failed.extend(more);
-    let mut total = add(released, renewed);
+    let mut total = add(released, expiring);
     for rows in by_bank.values().flat_map(|rows| rows.chunks(EXCHANGED_TOGETHER)) {
         // Some may have been renewed just now.
         let left = still_available(wallet, rows)?;
-        let (worth, more) = wallet.refresh_others(left).await?;
+        let (worth, more) = wallet.exchange_despite_refusals(left).await?;
         total = add(total, worth);
         let is_silent = more.iter().any(WalletError::is_silence);
         failed.extend(more);

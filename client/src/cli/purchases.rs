@@ -391,12 +391,12 @@ mod tests {
 
     #[test]
     fn goods_have_a_place_before_they_are_paid_for() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         let says = |path: &Path, force| check_output(path, force).unwrap_err().to_string();
-        assert!(says(here, true).contains("is not a file"));
-        assert!(says(&here.join("Cargo.toml"), false).contains("--force"));
-        assert!(says(&here.join("nowhere/goods"), false).contains("make it first"));
-        assert!(check_output(&here.join("Cargo.toml"), true).is_ok());
+        assert!(says(crate_dir, true).contains("is not a file"));
+        assert!(says(&crate_dir.join("Cargo.toml"), false).contains("--force"));
+        assert!(says(&crate_dir.join("nowhere/goods"), false).contains("make it first"));
+        assert!(check_output(&crate_dir.join("Cargo.toml"), true).is_ok());
         assert!(check_output(Path::new("goods-of-no-one"), false).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! What people see while the wallet works, on standard error.
 
-use crate::observer::{Event, Observer};
+use crate::observer::{Observer, WalletEvent};
 use farthing_node::terminal::{one_line, print_dim_note, print_note};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
@@ -83,20 +83,20 @@ impl Screen {
 }
 
 impl Observer for Screen {
-    fn on_event(&self, event: &Event) {
+    fn on_event(&self, event: &WalletEvent) {
         tracing::debug!(?event, "the wallet works");
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Asked { .. } => {}
-            Event::Answered { party, .. } => state.silent.retain(|(silent, _)| silent != party),
-            Event::Unanswered { party, question, why } => {
+            WalletEvent::Asked { .. } => {}
+            WalletEvent::Answered { party, .. } => state.silent.retain(|(silent, _)| silent != party),
+            WalletEvent::Unanswered { party, question, why } => {
                 // It is asked again every other second: to say so once is enough.
                 if state.silent.insert((party.clone(), *question)) {
                     let line = format!("  asking again ({question}): {}", of_party(party, why));
                     self.tell_dim(&state, &line);
                 }
             }
-            Event::Refused { party, question, why } => {
+            WalletEvent::Refused { party, question, why } => {
                 state.silent.retain(|(silent, _)| silent != party);
                 // Elsewhere a refusal ends the command, which says so itself; here it asks for the coins back.
                 if matches!(*question, "hold" | "deliver") {
@@ -104,17 +104,17 @@ impl Observer for Screen {
                     self.tell_dim(&state, &line);
                 }
             }
-            Event::Purchase { number, status } => {
+            WalletEvent::Purchase { number, status } => {
                 if state.statuses.insert(*number, status) != Some(status) {
                     self.tell(&state, &format!("purchase {number}: {}", says(status)));
                 }
             }
-            Event::Goods {
+            WalletEvent::Goods {
                 done_bytes,
                 total_bytes,
             } => self.measure(&mut state, Measure::Goods, *done_bytes, *total_bytes),
-            Event::Coins { done, total } => self.measure(&mut state, Measure::Coins, *done, *total),
-            Event::Restored { what, found } => self.tell(&state, &format!("{what} found: {found}")),
+            WalletEvent::Coins { done, total } => self.measure(&mut state, Measure::Coins, *done, *total),
+            WalletEvent::Restored { what, found } => self.tell(&state, &format!("{what} found: {found}")),
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_bar_goes_when_it_is_full() {
         let screen = Screen::new(Lines::Silent);
-        let coins = |done| Event::Coins { done, total: 3 };
+        let coins = |done| WalletEvent::Coins { done, total: 3 };
         screen.on_event(&coins(1));
         assert!(screen.state.lock().unwrap().bar.is_some());
         screen.on_event(&coins(3));

@@ -277,7 +277,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     }
     let mut report = resume_all(&wallet).await?;
     // What aborted purchases of long ago have released, no purchase under way speaks for.
-    let (refreshed, failed) = wallet.exchange_released().await?;
+    let (exchanged, failed) = wallet.exchange_released().await?;
     if matches!(report.exit, Exit::Done | Exit::Aborted | Exit::NotFinished) && !failed.is_empty() {
         report.exit = Exit::of_all(&failed);
     }
@@ -295,7 +295,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         "banks": banks,
         "goods_dir": goods_dir,
         "resumed": report.json,
-        "exchanged": amount(refreshed),
+        "exchanged": amount(exchanged),
         "balance": balance_json(&balance),
     });
     if let Err(error) = wallet.close() {

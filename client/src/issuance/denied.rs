@@ -7,7 +7,7 @@ use super::{
     step::{Known, Refused, Step, Then, refused},
 };
 use crate::{
-    coin_word::{CoinWord, coin_word, keys_needed},
+    coin_finding::{CoinFinding, finding_of_exchange, keys_needed},
     error::WalletError,
     rows::{CoinStatus, EXCHANGES, ExchangeRow},
 };
@@ -46,7 +46,7 @@ fn exchange_refused(
 ) -> Result<Step<ExchangeRow>, WalletError> {
     let row = known.row;
     let coins = &row.exchange.inputs;
-    let word = match denial {
+    let finding = match denial {
         Some(denial) => {
             let Some(keys) = keys_needed(coins, denial).map(|ids| known.keys_of(&ids)) else {
                 return kept(known, refusal, None);
@@ -58,25 +58,25 @@ fn exchange_refused(
                 CoinStatus::Released(number) => Some(number),
                 _ => None,
             };
-            coin_word(known.rows, keys, known.bank_key(), coins, denial, released)?
+            finding_of_exchange(known.rows, keys, known.bank_key(), coins, denial, released)?
         }
         None => None,
     };
-    match word {
-        Some(CoinWord::Exchanged(coin, number, issued)) => {
+    match finding {
+        Some(CoinFinding::Exchanged(coin, number, issued)) => {
             exchanged_before(known, refusal, (coin, number), &issued)
         }
-        word => kept(known, refusal, word),
+        finding => kept(known, refusal, finding),
     }
 }
 
 fn kept(
     known: &Known<'_, ExchangeRow>,
     refusal: &Refusal,
-    word: Option<CoinWord>,
+    finding: Option<CoinFinding>,
 ) -> Result<Step<ExchangeRow>, WalletError> {
-    let error = match &word {
-        Some(CoinWord::Denied(coin, _)) => WalletError::CoinDenied {
+    let error = match &finding {
+        Some(CoinFinding::Denied(coin, _)) => WalletError::CoinDenied {
             bank: known.bank.title(),
             coin: coin.public,
             refusal: Box::new(refusal.clone()),
@@ -85,7 +85,7 @@ fn kept(
     };
     let denied = Denied::Kept {
         inputs: known.row.exchange.inputs.clone(),
-        word,
+        finding,
         now_ms: known.now_ms,
     };
     Ok(Step {

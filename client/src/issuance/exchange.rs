@@ -28,12 +28,12 @@ use farthing_store::{Reads, StoreError, Transaction, View};
 const NUMBERS_MAX: usize = 32;
 
 impl Wallet {
-    /// As [`refresh`](Wallet::refresh), where a coin that the bank refuses keeps no other from it: what is refused
+    /// As [`exchange`](Wallet::exchange), where a coin that the bank refuses keeps no other from it: what is refused
     /// together is tried again without that coin. Returns what was exchanged, and what went wrong.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn refresh_others(
+    pub async fn exchange_despite_refusals(
         &self,
         rows: Vec<CoinRow>,
     ) -> Result<(Amount, Vec<WalletError>), WalletError> {
@@ -41,7 +41,7 @@ impl Wallet {
         for part in rows.chunks(COINS_PER_REQUEST_MAX) {
             let mut left = part.to_vec();
             while !left.is_empty() {
-                let error = match self.refresh(left.clone()).await {
+                let error = match self.exchange(left.clone()).await {
                     Ok(worth) => {
                         total = Amount(total.0.saturating_add(worth.0));
                         break;
@@ -74,7 +74,7 @@ impl Wallet {
     ///
     /// # Errors
     /// As [`exchange_released`](Wallet::exchange_released).
-    pub async fn refresh(&self, rows: Vec<CoinRow>) -> Result<Amount, WalletError> {
+    pub async fn exchange(&self, rows: Vec<CoinRow>) -> Result<Amount, WalletError> {
         let Some(first) = rows.first() else {
             return Ok(Amount(0));
         };
@@ -114,7 +114,7 @@ async fn exchange_coins(
             // Another matter was quicker to take a coin; whoever wanted this looks again.
             return Ok(());
         };
-        let ended: ExchangeRow = drive(wallet, at, &mut wallet.talk(bank, Lane::Anonymous)).await?;
+        let ended: ExchangeRow = drive(wallet, at, &mut wallet.peer_client(bank, Lane::Anonymous)).await?;
         if ended.exchange.state == IssueState::Done {
             return Ok(());
         }

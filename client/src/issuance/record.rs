@@ -2,9 +2,9 @@
 
 use super::row::{At, IssuanceRow};
 use crate::{
-    coin_word::CoinWord,
+    coin_finding::CoinFinding,
     coins::{coin_reads, coin_row, put_coin, set_status},
-    counters::{bridged_reads, note_bridged},
+    counters::{bridged_reads, mark_bridged},
     error::WalletError,
     recovery::{end_recovered, recovered_reads},
     rows::{
@@ -56,7 +56,7 @@ pub(crate) enum Denied {
         /// The coins.
         inputs: Vec<Coin>,
         /// What the bank has said.
-        word: Option<CoinWord>,
+        finding: Option<CoinFinding>,
         /// When (ms since 1970).
         now_ms: u64,
     },
@@ -130,12 +130,12 @@ impl<R: IssuanceRow> Write<R> {
         }
         R::TABLE.put(tx, &at, next)?;
         match self {
-            Write::Begun { .. } => note_finish(tx, at, id, next.issuance().finish_digest())?,
-            Write::Moved { asked, .. } => note_finish(tx, at, id, *asked)?,
+            Write::Begun { .. } => remember_finish(tx, at, id, next.issuance().finish_digest())?,
+            Write::Moved { asked, .. } => remember_finish(tx, at, id, *asked)?,
             Write::Issued { coins, .. } => {
                 next.settle(tx, at.1)?;
                 add_coins(tx, coins)?;
-                note_bridged(tx, &at.0, R::COUNTER, at.1.saturating_add(1))?;
+                mark_bridged(tx, &at.0, R::COUNTER, at.1.saturating_add(1))?;
             }
             Write::Denied(denied, _) => {
                 next.settle(tx, at.1)?;
@@ -156,9 +156,9 @@ impl Denied {
     /// What [`apply`](Denied::apply) reads.
     fn reads(&self, bank: &PublicKey) -> Reads {
         match self {
-            Denied::Kept { inputs, word, .. } => {
-                let word = word.as_ref().and_then(|word| word.reads(bank));
-                Reads::from(coin_reads(inputs)).and(word)
+            Denied::Kept { inputs, finding, .. } => {
+                let finding = finding.as_ref().and_then(|finding| finding.reads(bank));
+                Reads::from(coin_reads(inputs)).and(finding)
             }
             Denied::ExchangedBefore {
                 coin, earlier, coins, ..
@@ -173,9 +173,13 @@ impl Denied {
     /// Writes what becomes of the coins, which are settled as those of a refused exchange.
     fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<(), StoreError> {
         match self {
-            Denied::Kept { inputs, word, now_ms } => {
-                if let Some(word) = word
-                    && let Some((used, status)) = word.take_effect(tx, &at.0, *now_ms)?
+            Denied::Kept {
+                inputs,
+                finding,
+                now_ms,
+            } => {
+                if let Some(finding) = finding
+                    && let Some((used, status)) = finding.take_effect(tx, &at.0, *now_ms)?
                 {
                     let used = inputs.iter().filter(|coin| coin.public == used).copied();
                     set_status(tx, &used.collect::<Vec<Coin>>(), |_| status)?;
@@ -212,11 +216,11 @@ fn meet(
 ) -> Result<bool, StoreError> {
     for (slot, (commitment, key_id)) in (0u32..).zip(commitments.iter().zip(issuance.outputs())) {
         let digest = message_digest(commitment);
-        let here = (issuance.request_id(), slot, *key_id);
+        let slot_id = (issuance.request_id(), slot, *key_id);
         match FIRST_MESSAGES.get(tx, &digest)? {
-            Some(met) if met != here => return Ok(false),
+            Some(met) if met != slot_id => return Ok(false),
             Some(_) => {}
-            None => FIRST_MESSAGES.put(tx, &digest, &here)?,
+            None => FIRST_MESSAGES.put(tx, &digest, &slot_id)?,
         }
     }
     Ok(true)
@@ -228,7 +232,7 @@ fn message_digest(commitment: &Commitment) -> [u8; 32] {
 }
 
 /// Writes down that a finish may be sent.
-fn note_finish(
+fn remember_finish(
     tx: &mut Transaction<'_>,
     (bank, number): At,
     request_id: RequestId,

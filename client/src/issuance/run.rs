@@ -22,7 +22,7 @@ use farthing_protocol::{issue::MintFault, refusal::Refusal};
 pub(crate) async fn drive<R: Refused>(
     wallet: &Wallet,
     at: At,
-    talk: &mut PeerClient<'_>,
+    peer: &mut PeerClient<'_>,
 ) -> Result<R, WalletError> {
     let bank = wallet.party_by_key(RoleName::Bank, &at.0)?;
     let seed = wallet.seed_for(&at.0);
@@ -54,7 +54,7 @@ pub(crate) async fn drive<R: Refused>(
             {
                 Written::Repeated => return Err(MintFault::RepeatedCommitment.into()),
                 Written::Done(None) => {}
-                Written::Done(Some(number)) => wallet.observer().on_event(&observer::Event::Purchase {
+                Written::Done(Some(number)) => wallet.observer().on_event(&observer::WalletEvent::Purchase {
                     number,
                     status: "recovered",
                 }),
@@ -62,8 +62,8 @@ pub(crate) async fn drive<R: Refused>(
         }
         are_keys_fresh = false;
         event = match next.then {
-            Then::Begin(begin) => answer(talk.ask(&begin).await?, Event::Begun),
-            Then::Finish(finish) => answer(talk.ask(&finish).await?, Event::Issued),
+            Then::Begin(begin) => answer(peer.ask(&begin).await?, Event::Begun),
+            Then::Finish(finish) => answer(peer.ask(&finish).await?, Event::Issued),
             Then::FetchKeys => {
                 fetch_keys(wallet, &bank).await?;
                 are_keys_fresh = true;
@@ -72,7 +72,7 @@ pub(crate) async fn drive<R: Refused>(
             Then::Pause(refusal) => {
                 if !pause.wait().await {
                     return Err(WalletError::Silent {
-                        party: talk.party(),
+                        party: peer.party(),
                         question: R::QUESTION,
                         why: refusal.to_string(),
                     });
@@ -106,6 +106,6 @@ fn load<R: Refused>(wallet: &Wallet, at: At) -> Result<R, WalletError> {
 /// As [`drive`].
 pub(crate) async fn resume<R: Refused>(wallet: &Wallet, at: At) -> Result<(), WalletError> {
     let bank = wallet.party_by_key(RoleName::Bank, &at.0)?;
-    let mut talk = wallet.talk(&bank, R::LANE);
-    drive::<R>(wallet, at, &mut talk).await.map(drop)
+    let mut peer = wallet.peer_client(&bank, R::LANE);
+    drive::<R>(wallet, at, &mut peer).await.map(drop)
 }

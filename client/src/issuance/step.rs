@@ -5,7 +5,7 @@ use super::{
     record::{Write, new_rows},
     row::{At, IssuanceRow},
 };
-use crate::{error::WalletError, keys::renewed, rows::SENT_FINISHES};
+use crate::{error::WalletError, keys::current_outputs, rows::SENT_FINISHES};
 use farthing_coin::{Coin, Document, KeyBook, KeyId, PublicKey, RequestId, Seed, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
@@ -86,7 +86,7 @@ pub(crate) trait Refused: IssuanceRow {
 }
 
 /// What a bank's refusal is to an issuance.
-enum Word<'r> {
+enum Meaning<'r> {
     /// The session is gone: begin again.
     BeginAgain,
     /// The epoch has changed: begin again under other keys.
@@ -163,21 +163,21 @@ fn on_answer<R: IssuanceRow>(
 
 fn on_refused<R: Refused>(known: &Known<'_, R>, refusal: &Refusal) -> Result<Step<R>, WalletError> {
     let issuance = known.row.issuance();
-    let next = match word(known, refusal)? {
-        Word::BeginAgain => issuance.on_session_gone(),
-        Word::NotIssuing => {
+    let next = match meaning(known, refusal)? {
+        Meaning::BeginAgain => issuance.on_session_gone(),
+        Meaning::NotIssuing => {
             let Some(keys) = known.keys.filter(|_| known.are_keys_fresh) else {
                 return Ok(Step::fetch_keys());
             };
-            issuance.on_not_issuing(renewed(keys, issuance.outputs(), known.now_ms)?)
+            issuance.on_not_issuing(current_outputs(keys, issuance.outputs(), known.now_ms)?)
         }
-        Word::Finished(issued) => {
+        Meaning::Finished(issued) => {
             return on_answer(known, issued, |keys| {
                 issuance.on_other_content(issued, keys, known.seed)
             });
         }
-        Word::Refused(denial) => return R::on_refused(known, refusal, denial),
-        Word::Nothing => {
+        Meaning::Refused(denial) => return R::on_refused(known, refusal, denial),
+        Meaning::Nothing => {
             let why = format!("it refused without its signature, which ends nothing: {refusal}");
             return Ok(Step {
                 write: None,
@@ -192,7 +192,10 @@ fn on_refused<R: Refused>(known: &Known<'_, R>, refusal: &Refusal) -> Result<Ste
 }
 
 /// What a refusal is to what was asked.
-fn word<'r, R: IssuanceRow>(known: &Known<'_, R>, refusal: &'r Refusal) -> Result<Word<'r>, WalletError> {
+fn meaning<'r, R: IssuanceRow>(
+    known: &Known<'_, R>,
+    refusal: &'r Refusal,
+) -> Result<Meaning<'r>, WalletError> {
     use IssueFault::{NotIssuing, OtherContent, SessionGone};
     let issuance = known.row.issuance();
     let (kind, digest, is_at_stake) = match issuance.finish_digest() {
@@ -203,14 +206,14 @@ fn word<'r, R: IssuanceRow>(known: &Known<'_, R>, refusal: &'r Refusal) -> Resul
         }
     };
     Ok(match refusal {
-        Refusal::Issue(SessionGone) => Word::BeginAgain,
-        Refusal::Issue(NotIssuing(_)) => Word::NotIssuing,
-        Refusal::Issue(OtherContent(issued)) => Word::Finished(issued),
+        Refusal::Issue(SessionGone) => Meaning::BeginAgain,
+        Refusal::Issue(NotIssuing(_)) => Meaning::NotIssuing,
+        Refusal::Issue(OtherContent(issued)) => Meaning::Finished(issued),
         Refusal::Denied(denial) if is_denied(denial, &known.bank.identity, kind, &digest) => {
-            Word::Refused(Some(denial))
+            Meaning::Refused(Some(denial))
         }
-        _ if !is_at_stake => Word::Refused(None),
-        _ => Word::Nothing,
+        _ if !is_at_stake => Meaning::Refused(None),
+        _ => Meaning::Nothing,
     })
 }
 

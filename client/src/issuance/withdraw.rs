@@ -5,7 +5,7 @@ use crate::{
     counters::{number_reads, take_numbers},
     error::WalletError,
     keys::{current_keys, issuing},
-    observer::Event,
+    observer::WalletEvent,
     rows::{Counter, WITHDRAWALS},
     scan_record::{GAP_MAX, bridge_gap, bridge_gaps_early},
     wallet::Wallet,
@@ -46,15 +46,15 @@ impl Wallet {
         let numbers = plan_withdrawals(self, bank, outputs).await?;
         let total = values.len() as u64;
         let mut done = 0;
-        let mut talk = self.talk(bank, Lane::Identified);
+        let mut peer = self.peer_client(bank, Lane::Identified);
         for number in &numbers {
-            let outcome = drive::<Withdrawal>(self, *number, &mut talk).await;
+            let outcome = drive::<Withdrawal>(self, *number, &mut peer).await;
             if matches!(outcome, Err(WalletError::Refused { .. })) {
                 // What was refused to her as a whole must not be debited in part by a later `resume`.
                 give_up_planned(self, &numbers).await?;
             }
             done += outcome?.outputs.len() as u64;
-            self.observer().on_event(&Event::Coins { done, total });
+            self.observer().on_event(&WalletEvent::Coins { done, total });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::{
     fallback, finish, order,
     record::Write,
     state::State,
-    step::{Event, Known, Reply, Silence, Step, Then, Turn, advance, give_up, has_goods},
+    step::{Event, Known, Reply, Silence, Step, StepResult, Then, advance, give_up, has_goods},
 };
 use crate::{
     error::{Unanswered, WalletError},
@@ -23,7 +23,7 @@ use farthing_protocol::{
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> Turn {
+pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> StepResult {
     let turn = match event {
         Event::Resumed => ask(known, state),
         Event::Overtaken(row, then) => fallback::on_overtaken(known, state, row, *then),
@@ -34,7 +34,7 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> Turn {
         Event::Deliver(reply) => fallback::on_deliver(known, state, reply),
         Event::Cancel(reply) => on_cancel(known, state, reply),
         Event::Outcome(why, reply) => fallback::on_outcome(known, state, why, reply),
-        Event::Collect(gap, reply) => fallback::on_collect(known, state, gap, reply),
+        Event::Collect(open_question, reply) => fallback::on_collect(known, state, open_question, reply),
         Event::Settle(settled) => finish::on_settle(known, state, settled),
         Event::CarriedOn(aim, outcome) => finish::on_carried_on(known, state, aim, outcome),
         Event::Exchanged(aim, outcome) => finish::on_exchanged(known, state, aim, outcome),
@@ -56,7 +56,7 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> Turn {
 }
 
 /// What is asked where the purchase stands.
-pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> Turn {
+pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
     let then = match state.row.purchase.ask(known.seed) {
         Ask::Goods(plan) => return begin(known, state, *plan),
         Ask::Hold(request) => Then::Hold(request),
@@ -69,7 +69,7 @@ pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> Turn {
 }
 
 /// Fetches the goods, if they are not here, and chooses coins.
-fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> Turn {
+fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> StepResult {
     if known.now_ms.saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
         // Nothing is at stake yet, and no coin is shown to anyone for an offer that nobody would take.
         let why = "the offer has expired; buy again for a new one".into();
@@ -81,7 +81,11 @@ fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> Turn {
     }))
 }
 
-fn on_goods(known: &Known<'_>, state: &mut State, goods: Result<Option<SmallGoods>, WalletError>) -> Turn {
+fn on_goods(
+    known: &Known<'_>,
+    state: &mut State,
+    goods: Result<Option<SmallGoods>, WalletError>,
+) -> StepResult {
     state.goods = goods?;
     let writes = state.goods.iter().map(|goods| Write::Goods {
         number: state.number,
@@ -100,7 +104,7 @@ fn on_goods(known: &Known<'_>, state: &mut State, goods: Result<Option<SmallGood
 }
 
 /// Coins that pay are put to the purchase, and the escrow is asked once they are.
-fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, WalletError>) -> Turn {
+fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, WalletError>) -> StepResult {
     let Purchase::Fetching(plan) = state.row.purchase.clone() else {
         return ask(known, state);
     };
@@ -112,7 +116,7 @@ fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, 
 }
 
 /// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
-fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> Turn {
+fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> StepResult {
     match reply {
         Ok(hold) => match state.row.purchase.clone().on_hold(hold) {
             Ok(purchase) => advance(state, purchase),
@@ -122,14 +126,14 @@ fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> 
     }
 }
 
-fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Turn {
+fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
     match reply {
         Ok(outcome) => fallback::on_decision(known, state, "pay", outcome),
         Err(unanswered) => not_held(known, state, "pay", unanswered),
     }
 }
 
-fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Turn {
+fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
     match reply {
         Ok(outcome) => fallback::on_decision(known, state, "cancel", outcome),
         Err(unanswered) => fallback::ask_bank(known, state, "cancel", unanswered),
@@ -137,7 +141,12 @@ fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Tur
 }
 
 /// The escrow gave no good answer to a request to hold the coins.
-fn not_held(known: &Known<'_>, state: &mut State, question: &'static str, unanswered: Unanswered) -> Turn {
+fn not_held(
+    known: &Known<'_>,
+    state: &mut State,
+    question: &'static str,
+    unanswered: Unanswered,
+) -> StepResult {
     match unanswered {
         Unanswered::Refused(refusal) => fallback::on_refused(known, state, &refusal),
         Unanswered::Final(WalletError::Garbled { why, .. }) => give_up(state, why),

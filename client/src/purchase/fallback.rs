@@ -5,10 +5,10 @@ use super::{
     exhibits::{add_collected, add_exhibit, convicts},
     record::Write,
     state::State,
-    step::{Gap, Known, Reply, Silence, Step, Then, Turn, advance, give_up},
+    step::{Known, Reply, Silence, Step, StepResult, Then, UnansweredQuestion, advance, give_up},
 };
 use crate::{
-    coin_word::hold_word,
+    coin_finding::finding_of_hold,
     counters::next_number,
     error::{Unanswered, WalletError},
     rows::{Counter, Exhibit, NO_BANK, PurchaseRow},
@@ -25,7 +25,7 @@ use farthing_protocol::{
 
 /// The merchant was asked to release the key. When it is silent, or gives no good receipt, the escrow is asked how it has
 /// ended.
-pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Receipt>>) -> Turn {
+pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Receipt>>) -> StepResult {
     let receipt = match reply {
         Ok(receipt) => receipt,
         Err(Unanswered::Refused(refusal)) => return on_refused(known, state, &refusal),
@@ -44,7 +44,7 @@ pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Sign
 }
 
 /// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
-pub(crate) fn on_refused(known: &Known<'_>, state: &mut State, refusal: &Refusal) -> Turn {
+pub(crate) fn on_refused(known: &Known<'_>, state: &mut State, refusal: &Refusal) -> StepResult {
     use PurchaseFault::{Aborted, AbortedBy, Closed, Committed};
     if matches!(
         refusal,
@@ -72,17 +72,17 @@ fn used_coin(known: &Known<'_>, state: &State, refusal: &Refusal) -> Result<Opti
     ) {
         return Ok(None);
     }
-    let word = hold_word(known.rows, coins, denial, &PurchaseId(purchase))?;
-    Ok(word.map(|word| Write::Used {
+    let finding = finding_of_hold(known.rows, coins, denial, &PurchaseId(purchase))?;
+    Ok(finding.map(|finding| Write::Used {
         bank: known.bank.identity,
         coins: coins.clone(),
-        word,
+        finding,
         now_ms: known.now_ms,
     }))
 }
 
 /// The escrow is asked how the purchase has ended, because of this.
-fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> Turn {
+fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> StepResult {
     let Some(order) = state.row.purchase.order() else {
         return Ok(Step::resumed());
     };
@@ -91,7 +91,12 @@ fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> Turn {
 }
 
 /// The escrow was asked how the purchase has ended.
-pub(crate) fn on_outcome(known: &Known<'_>, state: &mut State, why: String, reply: Reply<Outcome>) -> Turn {
+pub(crate) fn on_outcome(
+    known: &Known<'_>,
+    state: &mut State,
+    why: String,
+    reply: Reply<Outcome>,
+) -> StepResult {
     match reply {
         Ok(Outcome::Undecided) => Ok(pause(state, known.merchant, "deliver", why)),
         Ok(outcome) => on_decision(known, state, "outcome", outcome),
@@ -105,7 +110,7 @@ pub(crate) fn on_decision(
     state: &mut State,
     question: &'static str,
     outcome: Outcome,
-) -> Turn {
+) -> StepResult {
     let exhibit = match &outcome {
         Outcome::Undecided => {
             let why = "it has not decided".to_string();
@@ -131,7 +136,7 @@ pub(crate) fn on_decision(
 }
 
 /// The escrow signed what convicts it: that is written down, and the bank asked.
-fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: PurchaseError) -> Turn {
+fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: PurchaseError) -> StepResult {
     Ok(ask_bank(known, state, question, Unanswered::Final(why.into()))?.saved_first(state))
 }
 
@@ -141,17 +146,22 @@ pub(crate) fn ask_bank(
     state: &mut State,
     question: &'static str,
     unanswered: Unanswered,
-) -> Turn {
+) -> StepResult {
     let Some(order) = state.row.purchase.order() else {
         return Ok(Step::resumed());
     };
     let request = order.collect_request(&known.seed.purchase_key(order.counter));
-    let gap = Gap { question, unanswered };
-    Ok(Step::sends(Then::Collect(request, gap)))
+    let open_question = UnansweredQuestion { question, unanswered };
+    Ok(Step::sends(Then::Collect(request, open_question)))
 }
 
 /// The bank was asked how the purchase has ended.
-pub(crate) fn on_collect(known: &Known<'_>, state: &mut State, gap: Gap, reply: Reply<Collected>) -> Turn {
+pub(crate) fn on_collect(
+    known: &Known<'_>,
+    state: &mut State,
+    open_question: UnansweredQuestion,
+    reply: Reply<Collected>,
+) -> StepResult {
     let Some(order) = state.row.purchase.order() else {
         return Ok(Step::resumed());
     };
@@ -167,11 +177,11 @@ pub(crate) fn on_collect(known: &Known<'_>, state: &mut State, gap: Gap, reply: 
             _ => {}
         }
     }
-    match gap.unanswered {
-        Unanswered::Again(why) => Ok(pause(state, known.escrow, gap.question, why)),
+    match open_question.unanswered {
+        Unanswered::Again(why) => Ok(pause(state, known.escrow, open_question.question, why)),
         Unanswered::Refused(refusal) => Err(WalletError::Refused {
             party: known.escrow.into(),
-            question: gap.question,
+            question: open_question.question,
             refusal: Box::new(refusal),
         }),
         Unanswered::Final(error) => Err(error),
@@ -191,7 +201,7 @@ pub(crate) fn on_overtaken(
     state: &mut State,
     row: Option<Box<PurchaseRow>>,
     then: Then,
-) -> Turn {
+) -> StepResult {
     let unsaved = state.row.purchase.clone();
     match row {
         Some(row) => state.reload(*row),
@@ -214,7 +224,7 @@ pub(crate) fn on_overtaken(
 }
 
 /// A purchase that is not written down yet begins again with other coins, under the number that is free now.
-fn begin_again(known: &Known<'_>, state: &mut State) -> Turn {
+fn begin_again(known: &Known<'_>, state: &mut State) -> StepResult {
     if let Some(order) = state.row.purchase.order() {
         let terms = &order.contract.terms;
         state.row.purchase = Purchase::Fetching(Plan {

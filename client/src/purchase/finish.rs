@@ -15,7 +15,7 @@ use super::{
     goods::are_small,
     record::Write,
     state::State,
-    step::{Aim, Event, Known, Opened, Step, Then, Turn, has_goods, save},
+    step::{Aim, Event, Known, Opened, Step, StepResult, Then, has_goods, save},
 };
 use crate::{
     error::WalletError,
@@ -35,7 +35,7 @@ use farthing_protocol::{
 use farthing_store::{StoreError, View};
 
 /// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
-pub(crate) fn finish(known: &Known<'_>, state: &mut State) -> Turn {
+pub(crate) fn finish(known: &Known<'_>, state: &mut State) -> StepResult {
     match &state.row.purchase {
         // The write of the abort is what releases the coins.
         Purchase::Aborted(..) if state.stored.as_ref() != Some(&state.row) => {
@@ -70,7 +70,7 @@ pub(crate) fn end(state: &State, writes: Vec<Write>, outcome: Result<(), WalletE
 // ---- goods ------------------------------------------------------------------------------------------------
 
 /// Decrypts what was paid for, unless that was done before.
-fn open(known: &Known<'_>, state: &mut State) -> Turn {
+fn open(known: &Known<'_>, state: &mut State) -> StepResult {
     let Purchase::Committed(order, proof) = &state.row.purchase else {
         return Ok(Step::sends(Then::End(Ok(()))));
     };
@@ -93,7 +93,7 @@ fn open(known: &Known<'_>, state: &mut State) -> Turn {
 }
 
 /// The goods were decrypted.
-pub(crate) fn on_opened(state: &mut State, opened: Result<Opened, WalletError>) -> Turn {
+pub(crate) fn on_opened(state: &mut State, opened: Result<Opened, WalletError>) -> StepResult {
     let outcome = match opened? {
         Opened::At(place) => {
             state.row.delivery = Delivery::Delivered;
@@ -112,7 +112,7 @@ pub(crate) fn on_opened(state: &mut State, opened: Result<Opened, WalletError>) 
 // ---- coins of an aborted purchase -------------------------------------------------------------------------
 
 /// Shows the abort to the bank, in case the escrow has not yet, before the released coins are exchanged.
-fn show_abort(known: &Known<'_>, state: &mut State) -> Turn {
+fn show_abort(known: &Known<'_>, state: &mut State) -> StepResult {
     if released(known, state)?.is_empty() {
         return open(known, state);
     }
@@ -131,7 +131,7 @@ pub(crate) fn on_settle(
     known: &Known<'_>,
     state: &mut State,
     settled: Result<Result<Signed<Settled>, Refusal>, WalletError>,
-) -> Turn {
+) -> StepResult {
     match settled? {
         Ok(settled) => {
             let verified = settled.verify(&known.bank.identity);
@@ -157,7 +157,7 @@ pub(crate) fn on_settle(
 
 /// The escrow signed an abort, and before it a commit, which the bank obeys: the goods are paid for, and the key is
 /// in the commit. The abort is kept, as both convict the escrow.
-fn paid_after_all(known: &Known<'_>, state: &mut State, decision: SignedDecision) -> Turn {
+fn paid_after_all(known: &Known<'_>, state: &mut State, decision: SignedDecision) -> StepResult {
     let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) = (&state.row.purchase, decision)
     else {
         return Err(garbled(known, "it shows an abort as the opposite of one".into()));
@@ -200,7 +200,7 @@ fn released(known: &Known<'_>, state: &State) -> Result<Vec<CoinRow>, StoreError
 
 /// The escrow has given no decision within the wallet's patience, and the bank knows of none: where the customer wants
 /// the coins back, they are put to an exchange.
-pub(crate) fn recover(known: &Known<'_>, state: &State, undecided: WalletError) -> Turn {
+pub(crate) fn recover(known: &Known<'_>, state: &State, undecided: WalletError) -> StepResult {
     if !matches!(state.row.purchase, Purchase::Cancelling(_)) {
         return Ok(Step::sends(Then::End(Err(undecided))));
     }
@@ -213,7 +213,7 @@ pub(crate) fn recover(known: &Known<'_>, state: &State, undecided: WalletError) 
     }
 }
 
-fn exchange_held(known: &Known<'_>, state: &State, undecided: WalletError) -> Turn {
+fn exchange_held(known: &Known<'_>, state: &State, undecided: WalletError) -> StepResult {
     let held = coins_with(known.rows, CoinStatus::InPurchase(state.number))?;
     if held.is_empty() {
         return Ok(end_recovered(state, undecided));
@@ -244,7 +244,7 @@ pub(crate) fn on_recovered(
     state: &mut State,
     undecided: WalletError,
     outcome: Result<(), WalletError>,
-) -> Turn {
+) -> StepResult {
     if let Some(row) = PURCHASES.peek(known.rows, &state.number)? {
         state.reload(row);
     }
@@ -267,7 +267,7 @@ pub(crate) fn on_carried_on(
     state: &mut State,
     aim: Aim,
     outcome: Result<(), WalletError>,
-) -> Turn {
+) -> StepResult {
     let failed = outcome
         .err()
         .filter(|error| !matches!(error, WalletError::Refused { .. }));
@@ -286,7 +286,7 @@ pub(crate) fn on_exchanged(
     state: &mut State,
     aim: Aim,
     outcome: Result<(), WalletError>,
-) -> Turn {
+) -> StepResult {
     let is_answered = matches!(outcome, Ok(()) | Err(WalletError::Refused { .. }));
     match aim {
         Aim::Recover { undecided, coins } => {

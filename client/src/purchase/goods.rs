@@ -6,7 +6,7 @@
 use crate::{
     error::WalletError,
     goods_names::{PART, SEALED, goods_name},
-    observer::Event,
+    observer::WalletEvent,
     peer_client::PeerClient,
     rows::{SMALL_GOODS, SmallGoods},
     wallet::{GOODS_DIR, Wallet},
@@ -89,10 +89,10 @@ fn goods_path(wallet: &Wallet, offer: &Offer) -> PathBuf {
 pub(crate) async fn fetch_goods(
     wallet: &Wallet,
     offer: &Offer,
-    talk: &mut PeerClient<'_>,
+    peer: &mut PeerClient<'_>,
 ) -> Result<Option<SmallGoods>, WalletError> {
     if !are_small(offer) {
-        fetch_file(wallet, offer, talk).await?;
+        fetch_file(wallet, offer, peer).await?;
         return Ok(None);
     }
     let mut goods = Vec::new();
@@ -101,13 +101,13 @@ pub(crate) async fn fetch_goods(
         goods.extend_from_slice(bytes);
         Ok(())
     };
-    match fetch_pieces(wallet, offer, talk, digest, keep).await? {
+    match fetch_pieces(wallet, offer, peer, digest, keep).await? {
         Fetched::AsOffered => Ok(Some(SmallGoods(goods))),
         Fetched::Otherwise => Err(WalletError::WrongGoods),
     }
 }
 
-async fn fetch_file(wallet: &Wallet, offer: &Offer, talk: &mut PeerClient<'_>) -> Result<(), WalletError> {
+async fn fetch_file(wallet: &Wallet, offer: &Offer, peer: &mut PeerClient<'_>) -> Result<(), WalletError> {
     let path = goods_path(wallet, offer);
     if path.exists() {
         return Ok(());
@@ -115,7 +115,7 @@ async fn fetch_file(wallet: &Wallet, offer: &Offer, talk: &mut PeerClient<'_>) -
     let part = path.with_extension(PART);
     let (mut file, digest) = open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
     let keep = |bytes: &[u8]| file.write_all(bytes).map_err(WalletError::io(&part));
-    if let Fetched::Otherwise = fetch_pieces(wallet, offer, talk, digest, keep).await? {
+    if let Fetched::Otherwise = fetch_pieces(wallet, offer, peer, digest, keep).await? {
         // Dropped, so that the next attempt begins afresh.
         drop(file);
         std::fs::remove_file(&part).map_err(WalletError::io(&part))?;
@@ -135,13 +135,13 @@ async fn fetch_file(wallet: &Wallet, offer: &Offer, talk: &mut PeerClient<'_>) -
 async fn fetch_pieces(
     wallet: &Wallet,
     offer: &Offer,
-    talk: &mut PeerClient<'_>,
+    peer: &mut PeerClient<'_>,
     mut digest: RunningDigest,
     mut keep: impl FnMut(&[u8]) -> Result<(), WalletError>,
 ) -> Result<Fetched, WalletError> {
     let total_bytes = offer.encrypted_bytes;
     let see = |done_bytes| {
-        wallet.observer().on_event(&Event::Goods {
+        wallet.observer().on_event(&WalletEvent::Goods {
             done_bytes,
             total_bytes,
         });
@@ -154,7 +154,7 @@ async fn fetch_pieces(
             encrypted_digest: offer.encrypted_digest,
             offset,
         };
-        let piece = talk.must(&request).await?;
+        let piece = peer.must(&request).await?;
         if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
             return Ok(Fetched::Otherwise);
         }

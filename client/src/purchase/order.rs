@@ -29,7 +29,7 @@ pub(crate) fn place(
     chosen: &[CoinRow],
 ) -> Result<(PurchaseRow, Write), WalletError> {
     let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
-    let note = Note {
+    let record = Note {
         bank: plan.bank,
         escrow: plan.escrow,
         offer: plan.offer.clone(),
@@ -39,7 +39,7 @@ pub(crate) fn place(
     };
     let counter = next_number(rows, &plan.bank, Counter::Orders)?;
     let coins = chosen.iter().map(|row| row.coin).collect();
-    let order = build(seed, counter, plan, &note, coins, None)?;
+    let order = build(seed, counter, plan, &record, coins, None)?;
     let row = PurchaseRow {
         purchase: Purchase::Holding(order),
         origins,
@@ -62,7 +62,7 @@ pub(crate) fn build(
     seed: &Seed,
     counter: u64,
     plan: &Plan,
-    note: &Note,
+    record: &Note,
     coins: Vec<Coin>,
     sealed_note: Option<Vec<u8>>,
 ) -> Result<Order, WalletError> {
@@ -70,19 +70,20 @@ pub(crate) fn build(
     let sealed = match sealed_note {
         Some(sealed) => sealed,
         None => {
-            let text = wire::encode(note).map_err(|_| WalletError::Inconsistent("a note does not encode"))?;
+            let text = wire::encode(record)
+                .map_err(|_| WalletError::Inconsistent("a recovery record does not encode"))?;
             seal_note(&seed.note_key(counter), &note_id, &text)
-                .map_err(|_| WalletError::Inconsistent("a note is too long"))?
+                .map_err(|_| WalletError::Inconsistent("a recovery record is too long"))?
         }
     };
     Ok(Order::new(OrderParts {
         counter,
         plan,
         coins,
-        coin_keys: &coin_keys(seed, &note.coins),
+        coin_keys: &coin_keys(seed, &record.coins),
         purchase_key: &seed.purchase_key(counter),
         note_id,
         note: sealed,
-        deadline_ms: note.deadline_ms,
+        deadline_ms: record.deadline_ms,
     })?)
 }

@@ -1,9 +1,9 @@
 //! What the steps of a purchase write, all of a step in one transaction.
 
 use crate::{
-    coin_word::CoinWord,
+    coin_finding::CoinFinding,
     coins::{coin_reads, set_status},
-    counters::{bridged_reads, note_bridged, number_reads, take_numbers},
+    counters::{bridged_reads, mark_bridged, number_reads, take_numbers},
     recovery::{end_recovered, recovered_reads},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, Counter, NO_BANK, PURCHASES, PurchaseRow, SMALL_GOODS,
@@ -51,7 +51,7 @@ pub(crate) enum Write {
         /// All coins of the purchase.
         coins: Vec<Coin>,
         /// What the denial says.
-        word: CoinWord,
+        finding: CoinFinding,
         /// When (ms since 1970).
         now_ms: u64,
     },
@@ -117,8 +117,8 @@ pub(crate) fn reads(writes: &[Write]) -> Reads {
                 reads.and([PURCHASES.key(number)]).and(order.unwrap_or_default())
             }
             Write::Used {
-                bank, coins, word, ..
-            } => reads.and(coin_reads(coins)).and(word.reads(bank)),
+                bank, coins, finding, ..
+            } => reads.and(coin_reads(coins)).and(finding.reads(bank)),
             Write::Goods { .. } => reads,
             Write::EndRecovered { number } => {
                 let number = *number;
@@ -172,10 +172,10 @@ fn apply_one(tx: &mut Transaction<'_>, write: &Write) -> Result<Written, StoreEr
         Write::Used {
             bank,
             coins,
-            word,
+            finding,
             now_ms,
         } => {
-            mark_used(tx, bank, coins, word, *now_ms)?;
+            mark_used(tx, bank, coins, finding, *now_ms)?;
             Ok(Written::Done)
         }
         Write::Goods { number, goods } => {
@@ -252,7 +252,7 @@ fn save(
     if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase {
         // The bank has the note that came with the coins.
         let bank = order.contract.terms.bank;
-        note_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;
+        mark_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;
     }
     match &row.purchase {
         Purchase::Committed(order, _) => {
@@ -282,10 +282,10 @@ fn mark_used(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,
     coins: &[Coin],
-    word: &CoinWord,
+    finding: &CoinFinding,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let Some((used, status)) = word.take_effect(tx, bank, now_ms)? else {
+    let Some((used, status)) = finding.take_effect(tx, bank, now_ms)? else {
         return Ok(());
     };
     let mut coins = coins.to_vec();

@@ -67,14 +67,14 @@ impl<'w> Run<'w> {
         let merchant = merchant.unwrap_or_else(|| {
             // The pinned card first: it may know the merchant's new address.
             let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
-            wallet.talk(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
+            wallet.peer_client(&card.unwrap_or_else(|_| row.merchant.clone()), Lane::Anonymous)
         });
         Ok(Run {
             wallet,
             seed: wallet.seed_for(&bank.identity),
             merchant,
-            escrow: wallet.talk(&escrow, Lane::Anonymous),
-            bank: wallet.talk(&bank, Lane::Anonymous),
+            escrow: wallet.peer_client(&escrow, Lane::Anonymous),
+            bank: wallet.peer_client(&bank, Lane::Anonymous),
             bank_card: bank,
             pause: Backoff::new(wallet.env.retry),
             since: state.row.purchase.status(),
@@ -173,7 +173,7 @@ impl<'w> Run<'w> {
         let number = self.state.number;
         self.wallet
             .observer()
-            .on_event(&observer::Event::Purchase { number, status });
+            .on_event(&observer::WalletEvent::Purchase { number, status });
     }
 
     /// Does what a step sends, and says what has come of it; `None` if the purchase has ended.
@@ -186,10 +186,12 @@ impl<'w> Run<'w> {
             Then::Deliver(request) => Event::Deliver(self.merchant.once(*request).await),
             Then::Cancel(request) => Event::Cancel(self.escrow.once(*request).await),
             Then::Outcome(request, why) => Event::Outcome(why, self.escrow.once(request).await),
-            Then::Collect(request, gap) => Event::Collect(gap, self.bank.once(request).await),
+            Then::Collect(request, open_question) => {
+                Event::Collect(open_question, self.bank.once(request).await)
+            }
             Then::Settle(settle) => Event::Settle(self.bank.ask(&*settle).await),
             Then::CarryOn(at, aim) => Event::CarriedOn(aim, resume::<ExchangeRow>(self.wallet, at).await),
-            Then::Exchange(coins, aim) => Event::Exchanged(aim, self.wallet.refresh(coins).await.map(drop)),
+            Then::Exchange(coins, aim) => Event::Exchanged(aim, self.wallet.exchange(coins).await.map(drop)),
             Then::Open(offer, key) => Event::Opened(self.open(&offer, &key)),
             Then::Pause(silence) => self.pause(silence).await?,
             Then::Happened(event) => *event,

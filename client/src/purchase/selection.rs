@@ -78,12 +78,12 @@ pub(crate) async fn choose(
             Selected::Exact(chosen) => return Ok(chosen),
             Selected::TooMany(small) => {
                 let outcome = consolidate(wallet, small.clone()).await;
-                chosen_anew(wallet, &small, outcome)?;
+                must_choose_again(wallet, &small, outcome)?;
             }
             Selected::ChangeNeeded(coins) => {
                 for row in coins {
                     let outcome = make_change(wallet, row.clone()).await;
-                    if chosen_anew(wallet, &[row], outcome)? {
+                    if must_choose_again(wallet, &[row], outcome)? {
                         break;
                     }
                 }
@@ -105,7 +105,7 @@ pub(crate) async fn choose(
 }
 
 /// Whether an exchange was refused because a coin turned out to be used elsewhere: it is chosen anew without it.
-fn chosen_anew(
+fn must_choose_again(
     wallet: &Wallet,
     coins: &[CoinRow],
     outcome: Result<(), WalletError>,

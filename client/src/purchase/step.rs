@@ -51,7 +51,7 @@ pub(crate) enum Event {
     /// The escrow was asked for the outcome, because of this.
     Outcome(String, Reply<Outcome>),
     /// The bank was asked for what it knows, instead of this.
-    Collect(Gap, Reply<Collected>),
+    Collect(UnansweredQuestion, Reply<Collected>),
     /// The bank was shown the abort.
     Settle(Result<Result<Signed<Settled>, Refusal>, WalletError>),
     /// An exchange of the purchase's coins was carried on.
@@ -85,7 +85,7 @@ pub(crate) enum Then {
     /// The escrow: for the outcome, because of this.
     Outcome(OutcomeRequest, String),
     /// The bank: for what it knows, instead of this.
-    Collect(CollectRequest, Gap),
+    Collect(CollectRequest, UnansweredQuestion),
     /// The bank: is shown the abort.
     Settle(Box<SettleOne>),
     /// The bank: an exchange that is under way is carried on.
@@ -149,10 +149,10 @@ pub(crate) struct Known<'k> {
 }
 
 /// A step, unless there is an error, which ends the purchase for now.
-pub(crate) type Turn = Result<Step, WalletError>;
+pub(crate) type StepResult = Result<Step, WalletError>;
 
 /// A question without a good answer.
-pub(crate) struct Gap {
+pub(crate) struct UnansweredQuestion {
     /// What was asked.
     pub(crate) question: &'static str,
     /// What it came to.
@@ -212,13 +212,13 @@ pub(crate) fn has_goods(known: &Known<'_>, state: &mut State) -> Result<bool, Wa
 }
 
 /// The purchase has got on; nothing is written for that alone.
-pub(crate) fn advance(state: &mut State, purchase: Purchase) -> Turn {
+pub(crate) fn advance(state: &mut State, purchase: Purchase) -> StepResult {
     state.row.purchase = purchase;
     Ok(Step::resumed())
 }
 
 /// Asks for the coins back, and notes why: after a refusal, or an answer that is none. The escrow decides.
-pub(crate) fn give_up(state: &mut State, why: String) -> Turn {
+pub(crate) fn give_up(state: &mut State, why: String) -> StepResult {
     let purchase = state.row.purchase.clone().on_cancel()?;
     state.row.refusal = Some(cut(&why, REASON_MAX_BYTES).to_owned());
     state.row.purchase = purchase;

@@ -8,7 +8,7 @@ use super::{
     buckets::Fetched,
     issued::restore_exchange,
     known::issued_numbers,
-    records::{FoundNote, notes as notes_of},
+    records::{FoundRecord, records_of_order},
     search::{ASKED_AHEAD, ask_for, skip_to},
     used_coins::find_used_coins,
 };
@@ -41,21 +41,21 @@ struct Missing {
 ///
 /// # Errors
 /// When the bank does not answer.
-pub(crate) async fn look_beyond(
+pub(crate) async fn search_beyond(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
-    notes: &mut Vec<FoundNote>,
+    records: &mut Vec<FoundRecord>,
     asked: &mut Asked,
 ) -> Result<(), WalletError> {
     loop {
-        let missing = missing(wallet, &bank.identity, notes)?;
+        let missing = missing(wallet, &bank.identity, records)?;
         let mut found = false;
         if missing.exchanges {
             found |= exchanges_beyond(wallet, bank, keys, asked).await?;
         }
         if missing.orders {
-            found |= notes_beyond(wallet, bank, notes, asked).await?;
+            found |= records_beyond(wallet, bank, records, asked).await?;
         }
         if !found {
             if missing != Missing::default() {
@@ -67,10 +67,10 @@ pub(crate) async fn look_beyond(
     }
 }
 
-fn missing(wallet: &Wallet, bank: &PublicKey, notes: &[FoundNote]) -> Result<Missing, WalletError> {
-    let claimed: BTreeSet<Origin> = notes
+fn missing(wallet: &Wallet, bank: &PublicKey, records: &[FoundRecord]) -> Result<Missing, WalletError> {
+    let claimed: BTreeSet<Origin> = records
         .iter()
-        .flat_map(|found| found.note.coins.iter().copied())
+        .flat_map(|found| found.record.coins.iter().copied())
         .collect();
     let (mut taken_in, mut issued) = (0u64, 0u64);
     let mut orders = false;
@@ -114,20 +114,20 @@ async fn exchanges_beyond(
 }
 
 /// As [`exchanges_beyond`](Wallet::exchanges_beyond), for the notes of orders.
-async fn notes_beyond(
+async fn records_beyond(
     wallet: &Wallet,
     bank: &Card,
-    notes: &mut Vec<FoundNote>,
+    records: &mut Vec<FoundRecord>,
     asked: &mut Asked,
 ) -> Result<bool, WalletError> {
-    let known: BTreeSet<u64> = notes.iter().map(|found| found.counter).collect();
+    let known: BTreeSet<u64> = records.iter().map(|found| found.counter).collect();
     let mut search = Beyond::new(&asked.orders);
     let mut fetched = Fetched::default();
     while let Some(counter) = search.next(|number| known.contains(&number)) {
         ask_for(wallet, &bank.identity, Counter::Orders, counter).await?;
-        let found = notes_of(wallet, bank, &mut fetched, counter).await?;
+        let found = records_of_order(wallet, bank, &mut fetched, counter).await?;
         if !found.is_empty() {
-            notes.extend(found);
+            records.extend(found);
             search.found();
         }
     }

@@ -38,7 +38,7 @@ pub(crate) async fn bucket<'f>(
                 prefix: whole,
                 after: None,
             };
-            let page = wallet.talk(bank, Lane::Anonymous).must(&request).await?;
+            let page = wallet.peer_client(bank, Lane::Anonymous).must(&request).await?;
             let bits = Prefix::bits_for(page.shelf_records);
             fetched.bits.insert(shelf, bits);
             bits
@@ -63,11 +63,11 @@ async fn fetch_bucket(
     shelf: Shelf,
     prefix: Prefix,
 ) -> Result<Vec<BucketRecord>, WalletError> {
-    let mut talk = wallet.talk(bank, Lane::Anonymous);
+    let mut peer = wallet.peer_client(bank, Lane::Anonymous);
     let mut records = Vec::new();
     let mut after = None;
     for _ in 0..PAGES_MAX {
-        let page = talk.must(&BucketRequest { shelf, prefix, after }).await?;
+        let page = peer.must(&BucketRequest { shelf, prefix, after }).await?;
         if page.records.len() > RESTORE_PAGE_MAX {
             let why = format!("a page of {} records", page.records.len());
             return Err(WalletError::Garbled {

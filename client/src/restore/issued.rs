@@ -2,15 +2,15 @@
 
 use super::{
     buckets::{Fetched, PAGES_MAX, bucket},
-    search::{Search, ask_for, burn},
+    search::{Search, ask_for, reserve},
 };
 use crate::{
     accounts::account_keys,
     coins::coin_reads,
     error::WalletError,
     issuance::{add_coins, new_rows},
-    observer::Event,
-    rescan::note_arrival,
+    observer::WalletEvent,
+    rescan_schedule::mark_arrival,
     rows::{Counter, RESTORED},
     wallet::Wallet,
 };
@@ -52,11 +52,11 @@ pub(crate) async fn restore_withdrawals(
             search.found();
         }
     }
-    wallet.observer().on_event(&Event::Restored {
+    wallet.observer().on_event(&WalletEvent::Restored {
         what: "withdrawals",
         found,
     });
-    burn(
+    reserve(
         wallet,
         &bank.identity,
         Counter::Withdrawals,
@@ -73,7 +73,7 @@ pub(crate) async fn withdrawal_records(
 ) -> Result<BTreeMap<RequestId, Signed<Issued>>, WalletError> {
     let mut records = BTreeMap::new();
     for key in account_keys(wallet, &bank.identity)? {
-        let mut talk = wallet.talk(bank, Lane::Identified);
+        let mut peer = wallet.peer_client(bank, Lane::Identified);
         let mut after = None;
         for _ in 0..PAGES_MAX {
             let request = WithdrawalsRequest {
@@ -81,7 +81,7 @@ pub(crate) async fn withdrawal_records(
                 account: key.public(),
                 after,
             };
-            let page = talk.must(&Signed::sign(request, &key)).await?;
+            let page = peer.must(&Signed::sign(request, &key)).await?;
             after = page.records.last().map(|record| record.body.request_id);
             records.extend(
                 page.records
@@ -130,11 +130,11 @@ pub(crate) async fn restore_exchanges(
             search.found();
         }
     }
-    wallet.observer().on_event(&Event::Restored {
+    wallet.observer().on_event(&WalletEvent::Restored {
         what: "exchanges",
         found,
     });
-    burn(
+    reserve(
         wallet,
         &bank.identity,
         Counter::Exchanges,
@@ -183,7 +183,7 @@ pub(crate) async fn restore_coins(
     let reads = coin_reads(&coins).into_iter().chain([RESTORED.key(&bank)]);
     wallet
         .transact(reads, move |tx| {
-            note_arrival(tx, &bank)?;
+            mark_arrival(tx, &bank)?;
             add_coins(tx, &rows)
         })
         .await

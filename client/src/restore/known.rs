@@ -20,6 +20,6 @@ pub(crate) fn issued_numbers(
 pub(crate) fn order_numbers(wallet: &Wallet, bank: &PublicKey) -> Result<BTreeSet<u64>, WalletError> {
     let purchases = wallet.purchases()?;
     let orders = purchases.iter().filter_map(|(_, row)| row.purchase.order());
-    let here = orders.filter(|order| order.contract.terms.bank == *bank);
-    Ok(here.map(|order| order.counter).collect())
+    let at_bank = orders.filter(|order| order.contract.terms.bank == *bank);
+    Ok(at_bank.map(|order| order.counter).collect())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     record_index::{RecordIndex, knows_purchase, rows_of},
-    records::FoundNote,
+    records::FoundRecord,
     used_coins::move_coin,
 };
 use crate::{
@@ -21,45 +21,45 @@ use farthing_protocol::{
 use std::path::{Path, PathBuf};
 
 /// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again gets the same
-/// answer, or how it ended. A restore that began at `late_for_ms` has not found it.
+/// answer, or how it ended. A restore that began at `restored_ms` has not found it.
 pub(crate) async fn restore_purchase(
     wallet: &Wallet,
     index: &mut RecordIndex,
-    found: FoundNote,
+    found: FoundRecord,
     goods_dir: &Path,
-    late_for_ms: Option<u64>,
+    restored_ms: Option<u64>,
 ) -> Result<(), WalletError> {
     // Purchases that others add meanwhile may be this one.
-    while !try_restore_purchase(wallet, index, found.clone(), goods_dir, late_for_ms).await? {}
+    while !try_restore_purchase(wallet, index, found.clone(), goods_dir, restored_ms).await? {}
     Ok(())
 }
 
 async fn try_restore_purchase(
     wallet: &Wallet,
     index: &mut RecordIndex,
-    found: FoundNote,
+    found: FoundRecord,
     goods_dir: &Path,
-    late_for_ms: Option<u64>,
+    restored_ms: Option<u64>,
 ) -> Result<bool, WalletError> {
-    let FoundNote {
+    let FoundRecord {
         counter,
         sealed,
-        note,
+        record,
         merchant,
     } = found;
-    let Some(rows) = rows_of(wallet, index, &note.coins)? else {
+    let Some(rows) = rows_of(wallet, index, &record.coins)? else {
         // Nothing can be built from it; whatever else there is to find is not kept from it.
         tracing::warn!(number = counter, "a note speaks of coins that were not found");
         return Ok(true);
     };
     let plan = Plan {
-        bank: note.bank,
-        escrow: note.escrow,
-        offer: note.offer.clone(),
+        bank: record.bank,
+        escrow: record.escrow,
+        offer: record.offer.clone(),
     };
     let coins = rows.iter().map(|row| row.coin).collect();
     let seed = wallet.seed_for(&plan.bank);
-    let order = build_order(&seed, counter, &plan, &note, coins, Some(sealed))?;
+    let order = build_order(&seed, counter, &plan, &record, coins, Some(sealed))?;
     let purchase = order.purchase();
     let number = next_number(&wallet.rows(), &NO_BANK, Counter::Purchases)?;
     if knows_purchase(wallet, index, &purchase)? {
@@ -69,7 +69,7 @@ async fn try_restore_purchase(
     let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
     let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
     // One of the past is left until it is asked for.
-    let was_under_way = late_for_ms.is_some_and(|restored_ms| note.deadline_ms >= restored_ms);
+    let was_under_way = restored_ms.is_some_and(|restored_ms| record.deadline_ms >= restored_ms);
     let begun_ms = wallet.now_ms();
     let goods_dir = goods_dir.to_path_buf();
     let reads = coin_reads(rows.iter().map(|row| &row.coin)).into_iter();
@@ -79,7 +79,7 @@ async fn try_restore_purchase(
             if take_numbers(tx, &NO_BANK, Counter::Purchases, 1)? != number {
                 return Ok(false);
             }
-            let output = restored_output(&goods_dir, number, &note.offer.body.title);
+            let output = restored_output(&goods_dir, number, &record.offer.body.title);
             for (row, used) in rows.iter().zip(&uses) {
                 if let Some(status) = status_for(row, *used, under_way, number) {
                     move_coin(tx, row, status)?;
@@ -96,7 +96,7 @@ async fn try_restore_purchase(
                 },
                 refusal: None,
                 begun_ms,
-                origins: note.coins.clone(),
+                origins: record.coins.clone(),
                 exhibits: Vec::new(),
             };
             PURCHASES.put(tx, &number, &row)?;

@@ -3,7 +3,7 @@
 //! A wallet has many records, and each names a few coins. Whoever looks through all coins and purchases for each record
 //! takes a time that grows with the square of the wallet's life.
 
-use super::records::FoundNote;
+use super::records::FoundRecord;
 use crate::{
     error::WalletError,
     rows::{COINS, CoinRow, PAST_COINS, PURCHASES, all_from},
@@ -28,9 +28,9 @@ pub(crate) struct RecordIndex {
 
 impl RecordIndex {
     /// Whether the wallet has the coins that a record names.
-    pub(crate) fn has_coins_of(&self, found: &FoundNote) -> bool {
+    pub(crate) fn has_coins_of(&self, found: &FoundRecord) -> bool {
         found
-            .note
+            .record
             .coins
             .iter()
             .all(|origin| self.coins.contains_key(origin))

@@ -1,10 +1,10 @@
-//! The recovery records of the wallet's orders, which the bank keeps as notes.
+//! The recovery records of the wallet's orders, which the bank keeps as records.
 
 use super::{
     buckets::{Fetched, bucket},
-    search::{Search, ask_for, burn},
+    search::{Search, ask_for, reserve},
 };
-use crate::{error::WalletError, observer::Event, rows::Counter, wallet::Wallet};
+use crate::{error::WalletError, observer::WalletEvent, rows::Counter, wallet::Wallet};
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::RESTORE_GAP,
@@ -18,36 +18,36 @@ pub(crate) const NOTE_TEXT_MAX_BYTES: usize = 4096;
 
 /// A note of an order that was found.
 #[derive(Clone)]
-pub(crate) struct FoundNote {
+pub(crate) struct FoundRecord {
     pub(crate) counter: u64,
     pub(crate) sealed: Vec<u8>,
-    pub(crate) note: Note,
+    pub(crate) record: Note,
     pub(crate) merchant: Card,
 }
 
 /// The notes of this wallet's orders. They are looked for before the coins are: what a note says of coins that were
 /// found unused after it would be two answers of the bank's from two times.
-pub(crate) async fn find_notes(
+pub(crate) async fn find_records(
     wallet: &Wallet,
     bank: &Card,
     fetched: &mut Fetched,
     asked: &mut Asked,
-) -> Result<Vec<FoundNote>, WalletError> {
+) -> Result<Vec<FoundRecord>, WalletError> {
     let mut search = Search::new(&asked.orders);
     let mut found = Vec::new();
     while let Some(counter) = search.next(RESTORE_GAP) {
         ask_for(wallet, &bank.identity, Counter::Orders, counter).await?;
-        let notes = notes(wallet, bank, fetched, counter).await?;
-        if !notes.is_empty() {
-            found.extend(notes);
+        let order_records = records_of_order(wallet, bank, fetched, counter).await?;
+        if !order_records.is_empty() {
+            found.extend(order_records);
             search.found();
         }
     }
-    wallet.observer().on_event(&Event::Restored {
+    wallet.observer().on_event(&WalletEvent::Restored {
         what: "purchases",
         found: found.len() as u64,
     });
-    burn(
+    reserve(
         wallet,
         &bank.identity,
         Counter::Orders,
@@ -60,12 +60,12 @@ pub(crate) async fn find_notes(
 
 /// The notes of the order of this counter. Copies of a wallet leave several under one id; and anybody can leave one
 /// that does not open.
-pub(crate) async fn notes(
+pub(crate) async fn records_of_order(
     wallet: &Wallet,
     bank: &Card,
     fetched: &mut Fetched,
     counter: u64,
-) -> Result<Vec<FoundNote>, WalletError> {
+) -> Result<Vec<FoundRecord>, WalletError> {
     let seed = wallet.seed_for(&bank.identity);
     let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
     let bucket = bucket(wallet, bank, fetched, Shelf::Notes, &note_id.into()).await?;
@@ -74,13 +74,13 @@ pub(crate) async fn notes(
             BucketRecord::Note { note_id: id, note } if *id == note_id => note,
             _ => return None,
         };
-        let text = open_note(&key, &note_id, sealed).ok()?;
-        let note: Note = wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok()?;
-        let merchant: Card = note.merchant_card.parse().ok()?;
-        Some(FoundNote {
+        let bytes = open_note(&key, &note_id, sealed).ok()?;
+        let text: Note = wire::decode(&bytes, NOTE_TEXT_MAX_BYTES).ok()?;
+        let merchant: Card = text.merchant_card.parse().ok()?;
+        Some(FoundRecord {
             counter,
             sealed: sealed.clone(),
-            note,
+            record: text,
             merchant,
         })
     };

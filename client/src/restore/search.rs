@@ -10,21 +10,21 @@ use farthing_coin::PublicKey;
 /// How many numbers at a time are noted as asked for.
 pub(crate) const ASKED_AHEAD: u64 = 64;
 
-/// A search through numbers, which ends after a gap. Those that earlier restores have burnt are looked at as well, as
+/// A search through numbers, which ends after a gap. Those that earlier restores have reserved are looked at as well, as
 /// something may have come under them since, but are no part of a gap.
 pub(crate) struct Search {
-    burnt: Vec<(u64, u64)>,
+    reserved: Vec<(u64, u64)>,
     next: u64,
-    behind_last: u64,
+    after_last: u64,
     misses: u64,
 }
 
 impl Search {
-    pub(crate) fn new(burnt: &[(u64, u64)]) -> Self {
+    pub(crate) fn new(reserved: &[(u64, u64)]) -> Self {
         Search {
-            burnt: burnt.to_vec(),
+            reserved: reserved.to_vec(),
             next: 0,
-            behind_last: 0,
+            after_last: 0,
             misses: 0,
         }
     }
@@ -37,7 +37,7 @@ impl Search {
         let number = self.next;
         self.next = number.saturating_add(1);
         if self
-            .burnt
+            .reserved
             .iter()
             .any(|(from, end)| (*from..*end).contains(&number))
         {
@@ -51,14 +51,14 @@ impl Search {
 
     /// There was something under the number.
     pub(crate) fn found(&mut self) {
-        self.behind_last = self.next;
+        self.after_last = self.next;
         self.misses = 0;
     }
 
     /// The numbers at the end that were asked for in vain, and those that were noted as asked ahead of them.
-    fn burnt(&self) -> (u64, u64) {
+    fn reserved(&self) -> (u64, u64) {
         let end = self.next.saturating_add(ASKED_AHEAD);
-        (self.behind_last, end)
+        (self.after_last, end)
     }
 }
 
@@ -77,16 +77,16 @@ pub(crate) async fn ask_for(
 }
 
 /// Goes on behind all that a search has asked for, and adds what it has asked for in vain to `asked`.
-pub(crate) async fn burn(
+pub(crate) async fn reserve(
     wallet: &Wallet,
     bank: &PublicKey,
     counter: Counter,
     search: &Search,
     asked: &mut Vec<(u64, u64)>,
 ) -> Result<(), WalletError> {
-    let burnt = search.burnt();
-    asked.push(burnt);
-    skip_to(wallet, bank, counter, burnt.1).await
+    let reserved = search.reserved();
+    asked.push(reserved);
+    skip_to(wallet, bank, counter, reserved.1).await
 }
 
 pub(crate) async fn skip_to(

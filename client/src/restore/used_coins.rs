@@ -4,7 +4,7 @@ use super::buckets::{Fetched, bucket};
 use crate::{
     coins::{coin_reads, coin_row, put_coin},
     error::WalletError,
-    observer::Event,
+    observer::WalletEvent,
     rows::{CoinRow, CoinStatus},
     wallet::Wallet,
 };
@@ -49,7 +49,7 @@ pub(crate) async fn find_used_coins(
             })
             .await?;
     }
-    wallet.observer().on_event(&Event::Restored {
+    wallet.observer().on_event(&WalletEvent::Restored {
         what: "used coins",
         found,
     });

@@ -3,7 +3,7 @@
 //! A wallet tells its watcher what it is about to do before it does it, and what it has heard before it acts on it.
 //! So what is done here is certain to be done in between, and no step has to guess at times.
 
-use farthing_client::observer::{Event, Observer};
+use farthing_client::observer::{Observer, WalletEvent};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most events that are kept; a demonstration's wallet has some hundreds.
@@ -23,12 +23,12 @@ pub enum Moment {
 }
 
 impl Moment {
-    fn of(event: &Event) -> Option<Moment> {
+    fn of(event: &WalletEvent) -> Option<Moment> {
         match event {
-            Event::Asked { question, .. } => Some(Moment::Asked(question)),
-            Event::Answered { question, .. } => Some(Moment::Answered(question)),
-            Event::Unanswered { question, .. } => Some(Moment::Unanswered(question)),
-            Event::Refused { question, .. } => Some(Moment::Refused(question)),
+            WalletEvent::Asked { question, .. } => Some(Moment::Asked(question)),
+            WalletEvent::Answered { question, .. } => Some(Moment::Answered(question)),
+            WalletEvent::Unanswered { question, .. } => Some(Moment::Unanswered(question)),
+            WalletEvent::Refused { question, .. } => Some(Moment::Refused(question)),
             _ => None,
         }
     }
@@ -72,7 +72,7 @@ impl Script {
 }
 
 impl Observer for Script {
-    fn on_event(&self, event: &Event) {
+    fn on_event(&self, event: &WalletEvent) {
         let Some(moment) = Moment::of(event) else { return };
         let mut seen = lock(&self.seen);
         if seen.len() < EVENTS_MAX {
@@ -100,8 +100,8 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
 
-    fn asked(question: &'static str) -> Event {
-        Event::Asked {
+    fn asked(question: &'static str) -> WalletEvent {
+        WalletEvent::Asked {
             party: "escrow `fair`".into(),
             question,
         }

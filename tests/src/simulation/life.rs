@@ -390,6 +390,6 @@ fn some_coins(dice: &Dice, wallet: &Wallet) -> Vec<CoinRow> {
 }
 
 async fn exchange(wallet: &Wallet, rows: Vec<CoinRow>) -> Vec<WalletError> {
-    let (_, failed) = wallet.refresh_others(rows).await.expect("the store");
+    let (_, failed) = wallet.exchange_despite_refusals(rows).await.expect("the store");
     failed
 }

@@ -77,7 +77,9 @@ async fn exchanges_come_to_nothing(world: &World, wallet: &Wallet) {
             .iter()
             .enumerate()
             .filter(|(place, _)| (subset >> place) & 1 == 1);
-        let refused = wallet.refresh(chosen.map(|(_, row)| row.clone()).collect()).await;
+        let refused = wallet
+            .exchange(chosen.map(|(_, row)| row.clone()).collect())
+            .await;
         assert!(matches!(refused, Err(WalletError::Refused { .. })), "{refused:?}");
     }
     world.honest(Party::Bank);
@@ -90,7 +92,7 @@ fn is_exchange(card: &Card, request: &[u8]) -> bool {
 /// The wallet exchanges all its coins, and does not hear what became of it.
 async fn sends_an_exchange(world: &World, wallet: &Wallet) {
     world.network.block(is_exchange);
-    let sent = wallet.refresh(wallet.present_coins().expect("the coins")).await;
+    let sent = wallet.exchange(wallet.present_coins().expect("the coins")).await;
     assert!(sent.as_ref().is_err_and(WalletError::is_silence), "{sent:?}");
 }
 
@@ -103,7 +105,7 @@ async fn it_arrives(world: &World, lost: Wallet, wallet: &Wallet) {
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
     // What it takes for its coins has to be.
     let coins = wallet.present_coins().expect("the coins");
-    drop(wallet.refresh_others(coins).await.expect("the store"));
+    drop(wallet.exchange_despite_refusals(coins).await.expect("the store"));
     assert_eq!(
         available(wallet),
         WITHDRAWN.0,
@@ -126,7 +128,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     world.network.unblock();
     for row in wallet.present_coins().expect("the coins") {
         // The copy's are refused, and are held elsewhere from now on.
-        drop(wallet.refresh(vec![row]).await);
+        drop(wallet.exchange(vec![row]).await);
     }
     for _ in 0..=RESTORE_GAP {
         let resumed = wallet.resume().await.expect("the wallet resumes");
@@ -134,7 +136,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     }
     let mut rows = wallet.present_coins().expect("the coins");
     rows.retain(|row| row.status == CoinStatus::Available);
-    wallet.refresh(rows).await.expect("an exchange");
+    wallet.exchange(rows).await.expect("an exchange");
     let left = available(&wallet);
     assert!(left > 0 && left < WITHDRAWN.0, "{left}");
     let origins = wallet.present_coins().expect("the coins").into_iter();
@@ -161,7 +163,7 @@ pub async fn numbers_that_came_to_nothing_hide_no_coins() {
 pub async fn a_bank_that_shows_no_scan_record_hides_no_coins() {
     let (world, customer, wallet) = withdrawn(73).await;
     exchanges_come_to_nothing(&world, &wallet).await;
-    let exchanged = wallet.refresh(wallet.present_coins().expect("the coins")).await;
+    let exchanged = wallet.exchange(wallet.present_coins().expect("the coins")).await;
     exchanged.expect("an exchange");
     drop(wallet);
     world.cheat(Party::Bank, ShowsNoScanRecord);
@@ -224,7 +226,7 @@ pub async fn a_wallet_that_is_restored_fifty_times_still_works() {
     for round in 0..50 {
         let wallet = restored(&world, &customer, &format!("alice-{round}")).await;
         let coins = wallet.present_coins().expect("the coins");
-        wallet.refresh(coins).await.expect("an exchange");
+        wallet.exchange(coins).await.expect("an exchange");
         assert_eq!(available(&wallet), WITHDRAWN.0, "money: a restore has lost coins");
     }
 }
@@ -238,7 +240,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange() {
     assert!(held.as_ref().is_err_and(WalletError::is_silence), "{held:?}");
     world.network.unblock();
     let rows = wallet.present_coins().expect("the coins");
-    let (exchanged, failed) = wallet.refresh_others(rows).await.expect("the store");
+    let (exchanged, failed) = wallet.exchange_despite_refusals(rows).await.expect("the store");
     let price = world.foundation.population.prices[0];
     assert_eq!(
         exchanged.0,
@@ -278,7 +280,7 @@ pub async fn a_shared_account_key_is_shown_only_where_the_customer_says_so() {
     let wallet = bob.wallet();
     wallet.withdraw(&bank, WITHDRAWN).await.expect("a withdrawal");
     let coins = wallet.present_coins().expect("the coins");
-    wallet.refresh(coins[..3].to_vec()).await.expect("an exchange");
+    wallet.exchange(coins[..3].to_vec()).await.expect("an exchange");
     drop(wallet);
     let again = Customer::with_phrase_of(&world, &bob, "again");
     let wallet = again.wallet();

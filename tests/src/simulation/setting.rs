@@ -203,7 +203,7 @@ impl Setting {
         let mut coins = self.wallet.present_coins().expect("the coins");
         coins.retain(|row| row.status == CoinStatus::Available);
         for row in coins {
-            self.wallet.refresh(vec![row]).await.expect("an exchange");
+            self.wallet.exchange(vec![row]).await.expect("an exchange");
         }
         self.books_balance().await;
         let account = self.world.account(self.account()).await;

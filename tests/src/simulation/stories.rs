@@ -269,7 +269,7 @@ pub async fn she_restores_her_wallet_three_times() {
         // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
         let available = |row: &CoinRow| row.status == CoinStatus::Available;
         let coins = wallet.coins().expect("the coins").into_iter().filter(available);
-        wallet.refresh(coins.collect()).await.expect("an exchange");
+        wallet.exchange(coins.collect()).await.expect("an exchange");
         if left >= price {
             let bought = wallet.buy(&parties, ITEM, &picture(&world, round)).await;
             let row = wallet.purchase(bought.expect("a purchase")).expect("its row");

@@ -39,7 +39,7 @@ pub async fn a_finish_that_was_never_answered() {
     let (world, wallet, coin) = withdrawn(51).await;
     let key = world.foundation.key(Party::Bank);
     world.cheat(Party::Bank, StealsInExchange::new(key, Theft::WithoutProof));
-    let denied = wallet.refresh(vec![coin.clone()]).await;
+    let denied = wallet.exchange(vec![coin.clone()]).await;
     let coins = wallet.coins().expect("the coins");
     let row = coins.iter().find(|row| row.coin == coin.coin).expect("the coin");
     assert!(

@@ -44,7 +44,7 @@ async fn goes_shopping(world: &World, wallet: &Wallet, number: u64) {
     let output = picture(world, number);
     wallet.buy(&parties, ITEM, &output).await.expect("the goods");
     let coin = wallet.present_coins().expect("the coins").pop().expect("a coin");
-    wallet.refresh(vec![coin]).await.expect("an exchange");
+    wallet.exchange(vec![coin]).await.expect("an exchange");
 }
 
 #[test]
@@ -60,7 +60,10 @@ fn a_wallet_works_against_a_bank_with_a_full_list_of_keys() {
         // The list that the wallet has is continued by a longer one.
         grow_to(&world, most).await;
         goes_shopping(&world, &wallet, 2).await;
-        wallet.renew().await.expect("the wallet renews its coins");
+        wallet
+            .exchange_expiring()
+            .await
+            .expect("the wallet exchanges its expiring coins");
         let restored = Customer::with_phrase_of(&world, &customer, "restored").wallet();
         let bank = world.parties().bank;
         restored.restore(&bank, world.dir()).await.expect("a restore");

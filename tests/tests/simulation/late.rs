@@ -66,7 +66,7 @@ impl Lost {
     async fn sends_an_exchange(&self) {
         self.world.network.block(is_exchange);
         let coins = self.before.present_coins().unwrap();
-        assert!(self.before.refresh(coins).await.unwrap_err().is_silence());
+        assert!(self.before.exchange(coins).await.unwrap_err().is_silence());
     }
 
     /// What was sent arrives.

@@ -12,15 +12,15 @@ use farthing_store::{
 use std::{net::Ipv4Addr, path::Path};
 
 /// A withdrawal of a wallet with an empty store.
-struct World {
+struct Fixture {
     store: Store,
     seed: Seed,
     account: SecretKey,
     bank: Card,
 }
 
-impl World {
-    fn new() -> World {
+impl Fixture {
+    fn new() -> Fixture {
         let options = StoreOptions::simulated(MemoryDisk::new(), 1);
         let (store, _) = Store::open(Path::new("/wallet"), options).unwrap();
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
@@ -32,7 +32,7 @@ impl World {
             fingerprint: [0; 32].into(),
             identity: PublicKey([9; 32]),
         };
-        World {
+        Fixture {
             store,
             account: seed.account_key(),
             seed,
@@ -81,7 +81,7 @@ fn unsigned() -> Event {
 
 #[test]
 fn a_withdrawal_asks_for_a_session_and_writes_nothing_for_that() {
-    let step = World::new().step(IssueState::Beginning, &Event::Resumed);
+    let step = Fixture::new().step(IssueState::Beginning, &Event::Resumed);
     assert!(step.write.is_none());
     assert!(matches!(step.then, Then::Begin(_)));
 }
@@ -89,21 +89,21 @@ fn a_withdrawal_asks_for_a_session_and_writes_nothing_for_that() {
 #[test]
 fn a_session_that_is_gone_is_begun_again_once_that_is_written() {
     let gone = Event::Refused(Refusal::Issue(IssueFault::SessionGone));
-    let step = World::new().step(finishing(), &gone);
+    let step = Fixture::new().step(finishing(), &gone);
     assert_eq!(step.write.unwrap().next().state, IssueState::Beginning);
     assert!(matches!(step.then, Then::Pause(_)));
 }
 
 #[test]
 fn an_unsigned_refusal_ends_nothing_once_a_finish_may_have_been_sent() {
-    let step = World::new().step(finishing(), &unsigned());
+    let step = Fixture::new().step(finishing(), &unsigned());
     assert!(step.write.is_none());
     assert!(matches!(step.then, Then::End(Err(WalletError::Silent { .. }))));
 }
 
 #[test]
 fn an_unsigned_refusal_ends_a_withdrawal_of_which_nothing_is_at_stake() {
-    let step = World::new().step(IssueState::Beginning, &unsigned());
+    let step = Fixture::new().step(IssueState::Beginning, &unsigned());
     let refused = step.write.unwrap().next().state.clone();
     assert!(matches!(refused, IssueState::Refused { .. }));
     assert!(matches!(step.then, Then::End(Err(WalletError::Refused { .. }))));
@@ -114,7 +114,7 @@ fn keys_that_are_not_known_are_fetched_before_an_answer_is_taken() {
     let begun = Event::Begun(Begun {
         commitments: Vec::new(),
     });
-    let world = World::new();
+    let world = Fixture::new();
     for (state, event) in [
         (IssueState::Beginning, begun),
         (

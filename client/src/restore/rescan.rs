@@ -12,13 +12,13 @@ use super::{
     known::{issued_numbers, order_numbers},
     purchases::restore_purchase,
     record_index::record_index,
-    records::notes as notes_of,
+    records::records_of_order,
     used_coins::find_used_coins,
 };
 use crate::{
     error::WalletError,
     keys::fetch_keys,
-    rescan::change_restored,
+    rescan_schedule::change_restored,
     rows::{RESTORED, RestoredRow, all},
     wallet::Wallet,
 };
@@ -30,14 +30,14 @@ use std::collections::BTreeSet;
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn look_for_late(wallet: &Wallet) -> Result<Vec<WalletError>, WalletError> {
+pub(crate) async fn rescan_all(wallet: &Wallet) -> Result<Vec<WalletError>, WalletError> {
     let mut failed = Vec::new();
     for (identity, row) in all(&wallet.rows(), &RESTORED)? {
         if row.late_until_ms.is_none() && !row.has_come {
             continue;
         }
         let looked = match wallet.party_by_key(RoleName::Bank, &identity) {
-            Ok(bank) => look_at(wallet, &bank, &row).await,
+            Ok(bank) => rescan_bank(wallet, &bank, &row).await,
             Err(unknown) => Err(unknown),
         };
         failed.extend(looked.err());
@@ -46,15 +46,15 @@ pub(crate) async fn look_for_late(wallet: &Wallet) -> Result<Vec<WalletError>, W
 }
 
 /// Until when something may come through: the latest of all banks.
-pub(crate) fn late_until_ms(wallet: &Wallet) -> Result<Option<u64>, WalletError> {
+pub(crate) fn rescan_until_ms(wallet: &Wallet) -> Result<Option<u64>, WalletError> {
     let rows = all(&wallet.rows(), &RESTORED)?;
     Ok(rows.into_iter().filter_map(|(_, row)| row.late_until_ms).max())
 }
 
 /// Looks for what has come through, and writes down that it has looked.
-pub(crate) async fn look_at(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+pub(crate) async fn rescan_bank(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
     let began_ms = wallet.now_ms();
-    find_late(wallet, bank, row).await?;
+    find_arrivals(wallet, bank, row).await?;
     // A clock that was ahead when the wallet was restored is none to wait for.
     let until_ms = row.late_until_ms.map(|until_ms| {
         let most_ms = began_ms.saturating_add(DEADLINE_HORIZON_MS);
@@ -80,7 +80,7 @@ pub(crate) async fn look_at(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> 
         .await
 }
 
-async fn find_late(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
+async fn find_arrivals(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
     let identity = bank.identity;
     let keys = fetch_keys(wallet, bank).await?;
     let seed = wallet.seed_for(&identity);
@@ -96,16 +96,16 @@ async fn find_late(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<()
         restore_exchange(wallet, bank, &keys, &mut fetched, number).await?;
     }
     let orders = order_numbers(wallet, &identity)?;
-    let mut notes = Vec::new();
+    let mut records = Vec::new();
     for counter in missing(row.orders, &orders) {
-        notes.extend(notes_of(wallet, bank, &mut fetched, counter).await?);
+        records.extend(records_of_order(wallet, bank, &mut fetched, counter).await?);
     }
     let mut index = record_index(wallet, &identity)?;
-    notes.retain(|note| index.has_coins_of(note));
+    records.retain(|record| index.has_coins_of(record));
     let has_come = RESTORED
         .peek(&wallet.rows(), &identity)?
         .is_some_and(|now| now.has_come);
-    if notes.is_empty() && !has_come {
+    if records.is_empty() && !has_come {
         return Ok(());
     }
     // Coins are asked for only if something has come, and only those that the lost machine can have had: all others
@@ -115,8 +115,8 @@ async fn find_late(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<()
             || origin.exchange().is_some_and(|number| number < row.exchanges)
     };
     find_used_coins(wallet, bank, &mut fetched, is_old).await?;
-    for note in notes {
-        restore_purchase(wallet, &mut index, note, &row.goods_dir, Some(row.began_ms)).await?;
+    for record in records {
+        restore_purchase(wallet, &mut index, record, &row.goods_dir, Some(row.began_ms)).await?;
     }
     Ok(())
 }

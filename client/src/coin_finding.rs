@@ -3,7 +3,7 @@
 use crate::{
     error::WalletError,
     recovery::status_in,
-    rescan::schedule_rescan,
+    rescan_schedule::schedule_rescan,
     rows::{
         CoinStatus, DENIALS, Delivery, EXCHANGES, ExchangeRow, PURCHASES, PurchaseRow, RESTORED,
         SENT_FINISHES, all,
@@ -19,7 +19,7 @@ use farthing_store::{RowKey, StoreError, Transaction, View};
 
 /// What a bank's signed denial says of one of the wallet's coins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CoinWord {
+pub(crate) enum CoinFinding {
     /// It is used by something that this wallet does not know, such as a copy of it, or what it had sent before it was
     /// lost; and what it is then.
     Used(PublicKey, CoinStatus),
@@ -31,13 +31,13 @@ pub(crate) enum CoinWord {
     Denied(Coin, Box<Signed<Denial>>),
 }
 
-impl CoinWord {
-    /// What [`take_effect`](CoinWord::take_effect) reads.
+impl CoinFinding {
+    /// What [`take_effect`](CoinFinding::take_effect) reads.
     pub(crate) fn reads(&self, bank: &PublicKey) -> Option<RowKey> {
         match self {
-            CoinWord::Used(..) => Some(RESTORED.key(bank)),
-            CoinWord::Mine(_, number) => Some(PURCHASES.key(number)),
-            CoinWord::Exchanged(..) | CoinWord::Denied(..) => None,
+            CoinFinding::Used(..) => Some(RESTORED.key(bank)),
+            CoinFinding::Mine(_, number) => Some(PURCHASES.key(number)),
+            CoinFinding::Exchanged(..) | CoinFinding::Denied(..) => None,
         }
     }
 
@@ -49,11 +49,11 @@ impl CoinWord {
         now_ms: u64,
     ) -> Result<Option<(PublicKey, CoinStatus)>, StoreError> {
         Ok(match self {
-            CoinWord::Used(coin, status) => {
+            CoinFinding::Used(coin, status) => {
                 schedule_rescan(tx, bank, now_ms)?;
                 Some((*coin, *status))
             }
-            CoinWord::Mine(coin, number) => {
+            CoinFinding::Mine(coin, number) => {
                 let Some(row) = PURCHASES.get(tx, number)? else {
                     return Ok(None);
                 };
@@ -64,8 +64,8 @@ impl CoinWord {
                 }
                 Some((*coin, status))
             }
-            CoinWord::Exchanged(..) => None,
-            CoinWord::Denied(coin, denial) => {
+            CoinFinding::Exchanged(..) => None,
+            CoinFinding::Denied(coin, denial) => {
                 DENIALS.put(tx, &(coin.key_id, coin.public), denial)?;
                 None
             }
@@ -73,7 +73,7 @@ impl CoinWord {
     }
 }
 
-/// The keys that [`coin_word`] needs; `None` if the denial names none of the coins.
+/// The keys that [`finding_of_exchange`] needs; `None` if the denial names none of the coins.
 pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec<KeyId>> {
     let coin = named(coins, denial)?;
     Some(match coin_denial(denial)? {
@@ -89,14 +89,14 @@ pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec
 ///
 /// # Errors
 /// When the coin's key is not among `keys`, or the store fails.
-pub(crate) fn coin_word(
+pub(crate) fn finding_of_exchange(
     rows: &View,
     keys: &KeyBook,
     bank: &PublicKey,
     coins: &[Coin],
     denial: &Signed<Denial>,
     released: Option<u64>,
-) -> Result<Option<CoinWord>, WalletError> {
+) -> Result<Option<CoinFinding>, WalletError> {
     let (Some(coin), Some(what)) = (named(coins, denial), coin_denial(denial)) else {
         return Ok(None);
     };
@@ -104,7 +104,7 @@ pub(crate) fn coin_word(
         "a coin's key is not in the list of keys",
     ))?;
     if !denial.body.is_right(key, keys, std::iter::empty()) {
-        return Ok(Some(CoinWord::Denied(coin, Box::new(denial.clone()))));
+        return Ok(Some(CoinFinding::Denied(coin, Box::new(denial.clone()))));
     }
     let Some(used) = what.used() else { return Ok(None) };
     if let CoinDenial::Exchanged {
@@ -112,7 +112,7 @@ pub(crate) fn coin_word(
     } = what
         && let Some(number) = own_exchange(rows, bank, issued, &used.digest)?
     {
-        return Ok(Some(CoinWord::Exchanged(coin, number, issued.clone())));
+        return Ok(Some(CoinFinding::Exchanged(coin, number, issued.clone())));
     }
     let status = match what {
         // What it is held for may be aborted yet.
@@ -123,10 +123,10 @@ pub(crate) fn coin_word(
         Some((number, _)) if released == Some(number) => None,
         // The bank has shown that it cannot be held for that.
         Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
-            Some(CoinWord::Used(coin.public, status))
+            Some(CoinFinding::Used(coin.public, status))
         }
-        Some((number, row)) => is_of(&row, &coin).then_some(CoinWord::Mine(coin.public, number)),
-        None => Some(CoinWord::Used(coin.public, status)),
+        Some((number, row)) => is_of(&row, &coin).then_some(CoinFinding::Mine(coin.public, number)),
+        None => Some(CoinFinding::Used(coin.public, status)),
     })
 }
 
@@ -135,12 +135,12 @@ pub(crate) fn coin_word(
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn hold_word(
+pub(crate) fn finding_of_hold(
     rows: &View,
     coins: &[Coin],
     denial: &Signed<Denial>,
     purchase: &PurchaseId,
-) -> Result<Option<CoinWord>, StoreError> {
+) -> Result<Option<CoinFinding>, StoreError> {
     let (Some(coin), Some(what)) = (named(coins, denial), coin_denial(denial)) else {
         return Ok(None);
     };
@@ -148,14 +148,14 @@ pub(crate) fn hold_word(
         return Ok(None);
     }
     let Some(used) = what.authorized_use(&coin.key_id, &coin.public) else {
-        return Ok(Some(CoinWord::Denied(coin, Box::new(denial.clone()))));
+        return Ok(Some(CoinFinding::Denied(coin, Box::new(denial.clone()))));
     };
     Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
         Some((number, row)) => {
             let is_other = used.digest.0 != purchase.0 && is_of(&row, &coin);
-            is_other.then_some(CoinWord::Mine(coin.public, number))
+            is_other.then_some(CoinFinding::Mine(coin.public, number))
         }
-        None => Some(CoinWord::Used(coin.public, CoinStatus::HeldElsewhere(used))),
+        None => Some(CoinFinding::Used(coin.public, CoinStatus::HeldElsewhere(used))),
     })
 }
 

@@ -5,7 +5,7 @@ use farthing_coin::PublicKey;
 use farthing_store::{StoreError, Transaction};
 
 /// Notes that coins have come through that the restore did not find, until what they were made of is looked for.
-pub(crate) fn note_arrival(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {
+pub(crate) fn mark_arrival(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {
     change_restored(tx, bank, |row| RestoredRow {
         has_come: true,
         ..row
