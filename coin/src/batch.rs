@@ -12,8 +12,9 @@ use curve25519_dalek::traits::{Identity, IsIdentity, VartimeMultiscalarMul};
 use rand_core::CryptoRng;
 
 use crate::coin::{Coin, CoinEquation, CoinError, CoinKey};
-use crate::denomination::{Denomination, KeyId};
+use crate::denomination::Denomination;
 use crate::generators::{G, H};
+use crate::ids::KeyId;
 use crate::sign::{PublicKey, Signature, SignatureEquation, SignatureError, Statement};
 use crate::transcript::{Transcript, TranscriptExt, label};
 

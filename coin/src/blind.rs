@@ -7,9 +7,10 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::coin::{Coin, CoinError, CoinKey};
-use crate::denomination::{Denomination, KeyId};
+use crate::denomination::Denomination;
 use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, fifth_power, from_malformed};
 use crate::generators::commit_vartime;
+use crate::ids::KeyId;
 use crate::issue::{Challenge, Commitment, Response};
 use crate::sign::PublicKey;
 use crate::suite::SUITE;

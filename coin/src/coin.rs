@@ -5,9 +5,10 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use serde::{Deserialize, Serialize};
 
-use crate::denomination::{Denomination, KeyId};
+use crate::denomination::Denomination;
 use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, fifth_power, from_malformed};
 use crate::generators::{commit, commit_and_add_vartime};
+use crate::ids::KeyId;
 use crate::sign::PublicKey;
 use crate::suite::SUITE;
 use crate::transcript::{Transcript, TranscriptExt, label};

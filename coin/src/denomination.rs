@@ -6,16 +6,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::ZeroizeOnDrop;
 
 use crate::encoding::{Malformed, point};
-use crate::hex_bytes::bytes32;
+use crate::ids::KeyId;
 use crate::secret::secret32;
 use crate::sign::PublicKey;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
-
-bytes32! {
-    /// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
-    /// and until when.
-    KeyId
-}
 
 secret32! {
     /// What a bank derives its denominations' secrets from, one for each currency.

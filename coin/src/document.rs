@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::denomination::KeyId;
-use crate::sign::{PublicKey, SecretKey, Signature, SignatureError, Statement, StatementDigest};
+use crate::ids::{KeyId, StatementDigest};
+use crate::sign::{PublicKey, SecretKey, Signature, SignatureError, Statement};
 use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// Something that is signed.

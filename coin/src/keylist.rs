@@ -9,16 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::bounded;
-use crate::denomination::{Denomination, KeyId};
+use crate::denomination::Denomination;
 use crate::document::{Document, Signed};
-use crate::hex_bytes::bytes32;
+use crate::ids::{KeyId, KeyListDigest};
 use crate::sign::{PublicKey, SignatureError};
 use crate::transcript::{Transcript, TranscriptExt, label};
-
-bytes32! {
-    /// The digest of a list of keys up to one of its epochs.
-    KeyListDigest
-}
 
 /// The longest name of a currency.
 pub const MAX_CURRENCY_BYTES: usize = 12;

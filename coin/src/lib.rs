@@ -24,6 +24,7 @@
 //! | [`coin`](Coin) | the coin and its verification |
 //! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
 //! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
+//! | [`ids`](KeyId) | the ids and digests that coins, requests and signatures carry |
 //! | [`hex_bytes`] | bytes as hex where people read them |
 //! | [`secret`] | secrets of 32 bytes |
 //! | [`bounded`] | bounds of lists and texts in decoders |
@@ -39,6 +40,7 @@ mod document;
 mod encoding;
 mod generators;
 pub mod hex_bytes;
+mod ids;
 mod issue;
 mod keylist;
 pub mod secret;
@@ -51,18 +53,19 @@ pub use batch::{Batch, Culprit, CulpritKind};
 pub use blind::{BlindError, Blinders, answered_commitment, blind, recover};
 pub use blindness::joining_blinders;
 pub use coin::{Coin, CoinError};
-pub use denomination::{Denomination, DenominationSecret, KeyId, MasterSecret};
+pub use denomination::{Denomination, DenominationSecret, MasterSecret};
 pub use dleq::SharedPoint;
 pub use document::{Document, Signed};
 pub use encoding::{EncodedPoint, EncodedScalar};
 pub use generators::{generator_g, generator_h};
 pub use hex_bytes::ParseHexError;
+pub use ids::{KeyId, KeyListDigest, NoteId, RequestId, StatementDigest};
 pub use issue::{BootId, Challenge, ClientRandomness, Commitment, IssueError, Nonces, Response};
 pub use keylist::{
-    Calendar, EpochKeys, KeyBook, KeyList, KeyListDigest, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS,
-    MAX_VALUES, is_currency,
+    Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
+    is_currency,
 };
-pub use seed::{NoteId, NoteKey, PhraseError, RequestId, Seed};
-pub use sign::{PublicKey, SecretKey, SharedSecret, Signature, SignatureError, Statement, StatementDigest};
+pub use seed::{NoteKey, PhraseError, Seed};
+pub use sign::{PublicKey, SecretKey, SharedSecret, Signature, SignatureError, Statement};
 pub use suite::SUITE;
 pub use transcript::{Transcript, TranscriptExt};

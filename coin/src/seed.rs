@@ -9,8 +9,7 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::blind::Blinders;
-use crate::denomination::KeyId;
-use crate::hex_bytes::bytes32;
+use crate::ids::{KeyId, NoteId, RequestId};
 use crate::issue::{ClientRandomness, Commitment};
 use crate::secret::secret32;
 use crate::sign::{PublicKey, SecretKey};
@@ -18,16 +17,6 @@ use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 /// How many words a phrase has: 256 bits of seed and 8 of checksum, at 11 bits a word.
 const PHRASE_WORDS: usize = 24;
-
-bytes32! {
-    /// Names one withdrawal or exchange of a wallet: a repeated request has the same id and gets the same reply.
-    RequestId
-}
-
-bytes32! {
-    /// The id under which the bank keeps one note of a wallet.
-    NoteId
-}
 
 secret32! {
     /// Encrypts one note of a wallet, and nothing else.

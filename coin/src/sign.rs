@@ -13,9 +13,9 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::denomination::KeyId;
 use crate::encoding::{self, EncodedPoint, EncodedScalar, Malformed, from_malformed};
 use crate::hex_bytes::bytes32;
+use crate::ids::{KeyId, StatementDigest};
 use crate::secret::secret32;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
@@ -38,11 +38,6 @@ pub struct SecretKey {
 secret32! {
     /// What two holders of keys can compute, and nobody else: the digest of their Diffie-Hellman point.
     SharedSecret
-}
-
-bytes32! {
-    /// The digest of everything that a signature says.
-    StatementDigest
 }
 
 /// What a signature says: in which context, under which key of the bank or of the signer, which digest.
