@@ -36,7 +36,7 @@ mod work;
 use anyhow::{Context, Result};
 use args::Args;
 use clap::Parser;
-use farthing_kit::program;
+use farthing_kit::{program, scratch::Scratch};
 use std::{ffi::OsString, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use target::Target;
 use wallets::Wallets;
@@ -73,7 +73,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn load(args: &Args) -> Result<()> {
-    let dir = target::Directory::new(args.dir.as_deref())?;
+    let dir = Scratch::new("farthing-load", args.dir.as_deref())?;
     let floor = floor::measure(dir.path()).await?;
     let target = Arc::new(Target::of(args, dir.path()).await?);
     let work = Arc::new(Work::new(args, &target)?);

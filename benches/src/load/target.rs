@@ -4,7 +4,7 @@ use crate::{
     args::{Args, Mode},
     spent,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use farthing_kit::{
     market::{Layout, Market, Offers},
     nodes::Node,
@@ -13,59 +13,10 @@ use farthing_node::admin::admin_call;
 use farthing_protocol::{limits::SALES_ASKED_EVERY_MS, money::Amount};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
-use std::{
-    fs,
-    io::Write,
-    ops::Deref,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, ops::Deref, path::Path, time::Duration};
 
 /// How many coins a purchase has unless it is told otherwise.
 const COINS_PER_PURCHASE: u64 = 2;
-
-/// Where everything is; removed at the end unless it was named.
-pub(crate) struct Directory {
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Directory {
-    pub(crate) fn new(named: Option<&Path>) -> Result<Self> {
-        let path = match named {
-            Some(dir) => std::path::absolute(dir)?,
-            None => std::env::temp_dir().join(format!("farthing-load-{}", random_word())),
-        };
-        let what = || path.display().to_string();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&path).with_context(what)?;
-        if fs::read_dir(&path).with_context(what)?.next().is_some() {
-            bail!("{} is not empty; name a new directory with --dir", path.display());
-        }
-        let keep = named.is_some();
-        Ok(Self { path, keep })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if !self.keep
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
-            let _gone = writeln!(
-                std::io::stderr(),
-                "{} is left behind: {error}",
-                self.path.display()
-            );
-        }
-    }
-}
 
 /// A word that nothing else is called by.
 pub(crate) fn random_word() -> String {

@@ -5,7 +5,7 @@ use super::{amount::amount, scene::Scene, shopper::Shopper};
 use farthing_client::rows::{CoinStatus, Delivery};
 use farthing_kit::{
     books::{Books, Decided, decisions, expected_status, until},
-    error::{DemoError, must},
+    error::{RunError, must},
 };
 use farthing_node::table::{Align, table};
 use farthing_protocol::{money::Amount, purchase::Purchase};
@@ -65,8 +65,8 @@ impl Audit {
     /// Counts everything, once what is settled in the background is settled.
     ///
     /// # Errors
-    /// [`DemoError::Broken`] when anything disagrees.
-    pub async fn take(scene: &Scene, people: &[Person<'_>]) -> Result<Audit, DemoError> {
+    /// [`RunError::Broken`] when anything disagrees.
+    pub async fn take(scene: &Scene, people: &[Person<'_>]) -> Result<Audit, RunError> {
         until("every decision is settled at the bank", || async {
             let decisions = decisions(&scene.escrow).await?;
             Ok(decisions.values().all(|decided| decided.settled))
@@ -91,7 +91,7 @@ impl Audit {
         Ok(audit)
     }
 
-    fn must_hold(&self) -> Result<(), DemoError> {
+    fn must_hold(&self) -> Result<(), RunError> {
         let failed: Vec<String> = self
             .checks
             .iter()
@@ -237,11 +237,11 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<C
 }
 
 /// What a person has, each coin counted once however many copies of her wallet there are.
-fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, DemoError> {
+fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunError> {
     let first = person
         .wallets
         .first()
-        .ok_or_else(|| DemoError::Broken("a person has no wallet".into()))?;
+        .ok_or_else(|| RunError::Broken("a person has no wallet".into()))?;
     let mut coins: BTreeMap<Vec<u8>, (u64, bool)> = BTreeMap::new();
     let mut spent: BTreeMap<String, u64> = BTreeMap::new();
     for customer in &person.wallets {
@@ -262,7 +262,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, DemoErr
         }
     }
     let too_much = || {
-        DemoError::Broken(format!(
+        RunError::Broken(format!(
             "the wallet of {} holds more than can be counted",
             first.name
         ))
@@ -284,7 +284,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, DemoErr
 
 /// Every purchase that coins were put to has one decision, the wallet knows it, and the goods are there if and only
 /// if it was paid.
-fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) -> Result<Check, DemoError> {
+fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) -> Result<Check, RunError> {
     let mut decided = BTreeSet::new();
     for customer in people.iter().flat_map(|person| &person.wallets) {
         for (number, row) in customer
@@ -323,7 +323,7 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
 }
 
 /// Nothing is under way in a wallet any more.
-fn must_be_at_rest(customer: &Shopper) -> Result<(), DemoError> {
+fn must_be_at_rest(customer: &Shopper) -> Result<(), RunError> {
     let coins = customer.wallet.coins().map_err(|error| customer.failed(error))?;
     let busy = coins
         .iter()
@@ -338,7 +338,7 @@ fn must_be_at_rest(customer: &Shopper) -> Result<(), DemoError> {
 mod tests {
     use super::*;
 
-    fn audit(books: Books, coins: u64) -> Result<(), DemoError> {
+    fn audit(books: Books, coins: u64) -> Result<(), RunError> {
         let person = PersonLine {
             name: "alice",
             cash: Amount(100),

@@ -20,7 +20,7 @@ pub mod steps;
 
 use crate::session;
 use audit::{Audit, Person};
-use farthing_kit::error::DemoError;
+use farthing_kit::error::RunError;
 use farthing_node::terminal;
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
 use report::{Reader, Report};
@@ -110,8 +110,8 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
     }
 }
 
-async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, DemoError> {
-    let program = std::env::current_exe().map_err(DemoError::io("this program"))?;
+async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, RunError> {
+    let program = std::env::current_exe().map_err(RunError::io("this program"))?;
     let goods = goods(options.goods.as_deref(), dir)?;
     let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
     let scene = Scene::build(&program, dir, goods, trifle).await?;
@@ -127,7 +127,7 @@ async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) ->
     outcome.and_then(|audit| Ok(ended.map(|()| audit)?))
 }
 
-async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, DemoError> {
+async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, RunError> {
     let alice = scene.shopper("alice", ALICE_CASH).await?;
     let bob = scene.shopper("bob", PRICE).await?;
     let carol = scene.shopper("carol", TRIFLE_PRICE).await?;
@@ -159,11 +159,11 @@ async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, DemoError> {
 }
 
 /// The file that was named, or the sample.
-fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, DemoError> {
+fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, RunError> {
     let Some(path) = named else {
         return sample(SAMPLE, "A farthing", PRICE, dir);
     };
-    let cannot = |why: &str| DemoError::Goods {
+    let cannot = |why: &str| RunError::Goods {
         path: path.to_path_buf(),
         why: why.into(),
     };
@@ -185,9 +185,9 @@ fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, DemoError> {
 }
 
 /// Writes a sample where the merchant finds it.
-fn sample((name, bytes): (&str, &[u8]), title: &str, price: Amount, dir: &Path) -> Result<Goods, DemoError> {
+fn sample((name, bytes): (&str, &[u8]), title: &str, price: Amount, dir: &Path) -> Result<Goods, RunError> {
     let file = dir.join(name);
-    fs::write(&file, bytes).map_err(DemoError::io(file.display()))?;
+    fs::write(&file, bytes).map_err(RunError::io(file.display()))?;
     Ok(Goods {
         title: title.into(),
         price,

@@ -2,7 +2,7 @@
 //! the wallets and the nodes a network that can be told to lose things.
 
 use farthing_kit::{
-    error::DemoError,
+    error::RunError,
     lines::Lines,
     market::{Layout, Market, Offers},
 };
@@ -49,7 +49,7 @@ impl Scene {
     ///
     /// # Errors
     /// When a node does not do its part.
-    pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<Scene, DemoError> {
+    pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<Scene, RunError> {
         let market = Market::make(program, dir, Layout::default()).await?;
         market.start().await?;
         for item in [&goods, &trifle] {
@@ -69,7 +69,7 @@ impl Scene {
     ///
     /// # Errors
     /// As [`Market::books`].
-    pub async fn credited(&self) -> Result<Amount, DemoError> {
+    pub async fn credited(&self) -> Result<Amount, RunError> {
         Ok(self.books().await?.balance(&self.merchant_account))
     }
 }

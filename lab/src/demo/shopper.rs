@@ -11,7 +11,7 @@ use farthing_client::{
 use farthing_coin::Seed;
 use farthing_kit::{
     books::{Decided, decisions},
-    error::{DemoError, must},
+    error::{RunError, must},
     lines::Lines,
     points::Party,
     script::Script,
@@ -75,8 +75,8 @@ fn network(lines: &Arc<Lines>) -> Arc<dyn Network> {
 }
 
 /// Says whose wallet an error is.
-pub fn of(name: &'static str) -> impl Fn(WalletError) -> DemoError {
-    move |source| DemoError::Wallet {
+pub fn of(name: &'static str) -> impl Fn(WalletError) -> RunError {
+    move |source| RunError::Wallet {
         who: name.into(),
         source,
     }
@@ -87,7 +87,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(name: &'static str, dir: PathBuf, lines: &Arc<Lines>) -> Result<Shopper, DemoError> {
+    pub fn open(name: &'static str, dir: PathBuf, lines: &Arc<Lines>) -> Result<Shopper, RunError> {
         let script = Arc::new(Script::default());
         let env = Env {
             network: network(lines),
@@ -105,14 +105,14 @@ impl Shopper {
     ///
     /// # Errors
     /// When the wallet cannot be read.
-    pub fn account(&self) -> Result<String, DemoError> {
+    pub fn account(&self) -> Result<String, RunError> {
         let bank = self.wallet.party(RoleName::Bank, None).map_err(of(self.name))?;
         let account = self.wallet.account(&bank.identity).map_err(of(self.name))?;
         Ok(account.to_string())
     }
 
     /// `error`, as hers.
-    pub fn failed(&self, error: WalletError) -> DemoError {
+    pub fn failed(&self, error: WalletError) -> RunError {
         of(self.name)(error)
     }
 
@@ -120,7 +120,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When her wallet cannot be read.
-    pub fn worth(&self) -> Result<Amount, DemoError> {
+    pub fn worth(&self) -> Result<Amount, RunError> {
         Ok(self.wallet.balance().map_err(of(self.name))?.total())
     }
 
@@ -128,7 +128,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When the bank refuses or does not answer.
-    pub async fn withdraw(&self, scene: &Scene, amount: Amount) -> Result<(), DemoError> {
+    pub async fn withdraw(&self, scene: &Scene, amount: Amount) -> Result<(), RunError> {
         let before = self.worth()?;
         match self.wallet.withdraw(scene.bank.card(), amount).await {
             Err(error) if error.is_silence() => self.resume().await?,
@@ -144,7 +144,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When the merchant does not answer.
-    pub async fn begin(&self, scene: &Scene, goods: &Goods) -> Result<u64, DemoError> {
+    pub async fn begin(&self, scene: &Scene, goods: &Goods) -> Result<u64, RunError> {
         let file = goods.file.file_name().unwrap_or_default().to_string_lossy();
         let number = self.wallet.purchases().map_err(of(self.name))?.len();
         let output = self.wallet.dir().join(format!("bought-{number}-{file}"));
@@ -166,7 +166,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn carry_on(&self, number: u64) -> Result<(), DemoError> {
+    pub async fn carry_on(&self, number: u64) -> Result<(), RunError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -181,7 +181,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When it does not end.
-    pub async fn cancel(&self, number: u64) -> Result<(), DemoError> {
+    pub async fn cancel(&self, number: u64) -> Result<(), RunError> {
         match self.wallet.cancel(number).await {
             Err(error) if error.is_silence() => self.carry_on(number).await,
             outcome => outcome.map_err(of(self.name)),
@@ -192,7 +192,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When something does not end.
-    pub async fn resume(&self) -> Result<(), DemoError> {
+    pub async fn resume(&self) -> Result<(), RunError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -209,13 +209,13 @@ impl Shopper {
     ///
     /// # Errors
     /// When the wallet does anything but wait: then nothing was lost, or something broke.
-    pub async fn run_into_silence(&self, number: u64) -> Result<(), DemoError> {
+    pub async fn run_into_silence(&self, number: u64) -> Result<(), RunError> {
         match self.wallet.drive_purchase(number).await {
             Err(error) if error.is_silence() => Ok(()),
             Err(error) => Err(of(self.name)(error)),
             Ok(()) => {
                 let status = self.status(number)?;
-                Err(DemoError::Broken(format!(
+                Err(RunError::Broken(format!(
                     "purchase {number} of {} went on to `{status}` though its messages were lost",
                     self.name
                 )))
@@ -227,7 +227,7 @@ impl Shopper {
     ///
     /// # Errors
     /// When there is no such purchase.
-    pub fn status(&self, number: u64) -> Result<&'static str, DemoError> {
+    pub fn status(&self, number: u64) -> Result<&'static str, RunError> {
         Ok(self
             .wallet
             .purchase(number)
@@ -240,19 +240,18 @@ impl Shopper {
     ///
     /// # Errors
     /// When there is no such purchase, or no coins were put to it yet.
-    pub fn purchase_id(&self, number: u64) -> Result<String, DemoError> {
+    pub fn purchase_id(&self, number: u64) -> Result<String, RunError> {
         let row = self.wallet.purchase(number).map_err(of(self.name))?;
         let order = row.purchase.order();
-        let order =
-            order.ok_or_else(|| DemoError::Broken(format!("purchase {number} was given no coins")))?;
+        let order = order.ok_or_else(|| RunError::Broken(format!("purchase {number} was given no coins")))?;
         Ok(hex::encode(order.purchase().0))
     }
 
     /// Checks that a purchase was committed and that the goods are on the customer's disk, to the byte.
     ///
     /// # Errors
-    /// [`DemoError::Broken`] when they are not.
-    pub fn must_have(&self, number: u64, goods: &Goods) -> Result<(), DemoError> {
+    /// [`RunError::Broken`] when they are not.
+    pub fn must_have(&self, number: u64, goods: &Goods) -> Result<(), RunError> {
         let row = self.wallet.purchase(number).map_err(of(self.name))?;
         let status = row.purchase.status();
         must(
@@ -264,7 +263,7 @@ impl Shopper {
                 )
             },
         )?;
-        let same = same_bytes(&row.output, &goods.file).map_err(DemoError::io(row.output.display()))?;
+        let same = same_bytes(&row.output, &goods.file).map_err(RunError::io(row.output.display()))?;
         must(same, || {
             format!("{} is not what the merchant sold", row.output.display())
         })
@@ -294,7 +293,7 @@ impl Scene {
     ///
     /// # Errors
     /// When the escrow does not answer its operator.
-    pub async fn decision(&self, of: &Shopper, number: u64) -> Result<Option<Decided>, DemoError> {
+    pub async fn decision(&self, of: &Shopper, number: u64) -> Result<Option<Decided>, RunError> {
         Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
     }
 
@@ -302,7 +301,7 @@ impl Scene {
     ///
     /// # Errors
     /// When the wallet cannot be made, or the bank refuses.
-    pub async fn shopper(&self, name: &'static str, cash: Amount) -> Result<Shopper, DemoError> {
+    pub async fn shopper(&self, name: &'static str, cash: Amount) -> Result<Shopper, RunError> {
         let dir = self.dir().join(name);
         let entropy: &dyn Entropy = &SystemEntropy;
         let seed = Seed::generate(&mut entropy.rng());

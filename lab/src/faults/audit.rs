@@ -9,7 +9,7 @@ use farthing_client::cli::Exit;
 use farthing_kit::{
     books::{Books, decisions, expected_status, seen_within},
     customer::Customer,
-    error::DemoError,
+    error::RunError,
 };
 use farthing_protocol::money::Amount;
 use serde_json::Value;
@@ -73,7 +73,7 @@ impl Audit {
         before: &Books,
         customer: &Customer,
         settled: bool,
-    ) -> Result<Audit, DemoError> {
+    ) -> Result<Audit, RunError> {
         let mut checks = vec![check(
             "progress",
             "everything is settled at the bank",
@@ -105,7 +105,7 @@ impl Audit {
     }
 }
 
-async fn sales(stage: &Stage) -> Result<Vec<Value>, DemoError> {
+async fn sales(stage: &Stage) -> Result<Vec<Value>, RunError> {
     let answer = stage.merchant.admin(&["sales"], &[]).await?;
     Ok(answer
         .get("sales")
@@ -122,7 +122,7 @@ fn text<'v>(value: &'v Value, field: &str) -> &'v str {
 ///
 /// # Errors
 /// When a node's answer to its operator is not understood.
-pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, DemoError> {
+pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, RunError> {
     let settled = || async {
         // A command of its operator's would have the directory open that a node which was killed is started in.
         if director.is_mending() {
@@ -130,14 +130,14 @@ pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, DemoErr
         }
         match is_settled(stage).await {
             // It was killed just now.
-            Err(DemoError::Process(_)) => Ok(false),
+            Err(RunError::Process(_)) => Ok(false),
             other => other,
         }
     };
     seen_within(SETTLE_TIMEOUT, settled).await
 }
 
-async fn is_settled(stage: &Stage) -> Result<bool, DemoError> {
+async fn is_settled(stage: &Stage) -> Result<bool, RunError> {
     let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended");
@@ -156,7 +156,7 @@ fn goods(
     customer: &Customer,
     purchases: &[Value],
     checks: &mut Vec<Check>,
-) -> Result<End, DemoError> {
+) -> Result<End, RunError> {
     let committed = purchases
         .iter()
         .filter(|one| text(one, "status") == "committed")
@@ -170,7 +170,7 @@ fn goods(
         usize::from(has_goods),
     ));
     if has_goods {
-        let read = |path: &Path| fs::read(path).map_err(DemoError::io(path.display()));
+        let read = |path: &Path| fs::read(path).map_err(RunError::io(path.display()));
         let same = read(&output)? == read(&stage.goods())?;
         checks.push(check(
             "goods",
@@ -183,7 +183,7 @@ fn goods(
 }
 
 /// Escrow, merchant and wallet know one and the same outcome of each purchase.
-async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), DemoError> {
+async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), RunError> {
     let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     for purchase in purchases {
@@ -224,7 +224,7 @@ async fn money(
     customer: &Customer,
     end: End,
     checks: &mut Vec<Check>,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     let less = |a: Amount, b: Amount| Amount(a.0.wrapping_sub(b.0));
     let plus = |a: Amount, b: Amount| Amount(a.0.wrapping_add(b.0));
     let paid = if end == End::Goods { PRICE } else { Amount(0) };
@@ -264,11 +264,7 @@ async fn money(
 }
 
 /// Where she has a receipt, a judge finds from the documents that she was served as described.
-async fn evidence(
-    customer: &Customer,
-    purchases: &[Value],
-    checks: &mut Vec<Check>,
-) -> Result<(), DemoError> {
+async fn evidence(customer: &Customer, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), RunError> {
     for purchase in purchases {
         let number = purchase.get("number").map(Value::to_string).unwrap_or_default();
         if purchase.get("has_receipt") != Some(&Value::Bool(true)) {

@@ -7,7 +7,7 @@ use super::{
     stage::{CASH, SEALED_TITLE, TITLE},
 };
 use farthing_client::cli::Exit;
-use farthing_kit::{customer::Customer, error::DemoError, process::Said};
+use farthing_kit::{customer::Customer, error::RunError, process::Said};
 use farthing_protocol::money::Amount;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -36,7 +36,7 @@ impl Errand {
     }
 
     /// Runs a command of the wallet, which the director sees.
-    async fn runs(&self, args: &[&str]) -> Result<Said, DemoError> {
+    async fn runs(&self, args: &[&str]) -> Result<Said, RunError> {
         self.director.note(Deed::Runs(shown(args)));
         let patient = [&["--patience", PATIENCE_S], args].concat();
         let running = self.customer.start(&patient).await?;
@@ -52,7 +52,7 @@ impl Errand {
     ///
     /// # Errors
     /// When there is no getting on, which is a broken promise.
-    pub async fn goes(&self, route: Route) -> Result<usize, DemoError> {
+    pub async fn goes(&self, route: Route) -> Result<usize, RunError> {
         let mut more = self.gets_coins().await?;
         more += self.buys().await?;
         if route == Route::Cancelled {
@@ -61,7 +61,7 @@ impl Errand {
         Ok(more)
     }
 
-    async fn gets_coins(&self) -> Result<usize, DemoError> {
+    async fn gets_coins(&self) -> Result<usize, RunError> {
         let amount = CASH.to_string();
         for more in 0..TRIES_MAX {
             let carried_on = if is_done(&self.runs(&["withdraw", &amount]).await?) {
@@ -74,10 +74,10 @@ impl Errand {
             }
             sleep(PAUSE).await;
         }
-        Err(DemoError::Broken("she gets no coins".into()))
+        Err(RunError::Broken("she gets no coins".into()))
     }
 
-    async fn buys(&self) -> Result<usize, DemoError> {
+    async fn buys(&self) -> Result<usize, RunError> {
         let output = goods_of(&self.customer);
         let output = output.to_string_lossy();
         let title = match self.director.route() {
@@ -96,7 +96,7 @@ impl Errand {
             }
             sleep(PAUSE).await;
         }
-        Err(DemoError::Broken("she cannot begin a purchase".into()))
+        Err(RunError::Broken("she cannot begin a purchase".into()))
     }
 
     /// Whether the next thing that she does is to cancel.
@@ -104,7 +104,7 @@ impl Errand {
         self.director.route() == Route::Cancelled && self.director.is_on_route()
     }
 
-    async fn cancels(&self) -> Result<usize, DemoError> {
+    async fn cancels(&self) -> Result<usize, RunError> {
         match is_done(&self.runs(&["cancel", "0"]).await?) {
             true => Ok(0),
             false => self.carries_on().await,
@@ -112,7 +112,7 @@ impl Errand {
     }
 
     /// Carries on until nothing is under way; says how often it took.
-    async fn carries_on(&self) -> Result<usize, DemoError> {
+    async fn carries_on(&self) -> Result<usize, RunError> {
         let mut last = String::new();
         for tries in 1..=TRIES_MAX {
             let said = self.runs(&["resume"]).await?;
@@ -124,12 +124,12 @@ impl Errand {
             last = words(&said);
             sleep(PAUSE).await;
         }
-        Err(DemoError::Broken(format!(
+        Err(RunError::Broken(format!(
             "after {TRIES_MAX} times `farthing resume` something is still under way: {last}"
         )))
     }
 
-    async fn statuses(&self) -> Result<Vec<String>, DemoError> {
+    async fn statuses(&self) -> Result<Vec<String>, RunError> {
         let status = |purchase: &Value| purchase.get("status")?.as_str().map(str::to_owned);
         let purchases = unseen(&self.customer).purchases().await?;
         Ok(purchases.iter().filter_map(status).collect())
@@ -152,12 +152,12 @@ pub fn unseen(customer: &Customer) -> Customer {
 ///
 /// # Errors
 /// When the wallet cannot be read.
-pub async fn worth(customer: &Customer) -> Result<Amount, DemoError> {
+pub async fn worth(customer: &Customer) -> Result<Amount, RunError> {
     let balance = unseen(customer).done(&["balance"]).await?;
     let units = balance.pointer("/total/units").and_then(Value::as_u64);
     units
         .map(Amount)
-        .ok_or_else(|| DemoError::Broken(format!("`farthing balance` says {balance}")))
+        .ok_or_else(|| RunError::Broken(format!("`farthing balance` says {balance}")))
 }
 
 fn is_done(said: &Said) -> bool {

@@ -4,7 +4,7 @@
 //! | what | file |
 //! |---|---|
 //! | places, cells; and what can go wrong in `matrix/fault` | [`matrix`] |
-//! | the processes, and the lines between them | [`stage`]; a disk that can be filled in `disk` |
+//! | the processes, and the lines between them | [`stage`] |
 //! | has one fault happen at its exact moment | [`director`], and what it writes down in [`record`] |
 //! | what a customer does, with the commands of the wallet | [`errand`] |
 //! | what must hold after each run | [`audit`] |
@@ -14,7 +14,6 @@
 
 pub mod audit;
 pub mod director;
-mod disk;
 pub mod errand;
 pub mod matrix;
 pub mod page;
@@ -24,7 +23,7 @@ pub mod stage;
 pub mod story;
 
 use crate::{demo::report::Reader, session};
-use farthing_kit::error::{DemoError, EXIT_BROKEN};
+use farthing_kit::error::{EXIT_BROKEN, RunError};
 use farthing_node::{
     home::files::{Existing, Mode, check_output, write_output},
     terminal,
@@ -87,14 +86,14 @@ pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
 }
 
 /// Returns the names of the cells that are violated.
-async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, DemoError> {
+async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, RunError> {
     // Before the work of minutes.
     let existing = Existing::by_force(options.force);
     check_output(&options.out, existing)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let seed = options.seed.unwrap_or_else(fresh_seed);
     let plan = Plan {
-        program: std::env::current_exe().map_err(DemoError::io("this program"))?,
+        program: std::env::current_exe().map_err(RunError::io("this program"))?,
         dir: dir.to_path_buf(),
         jobs: options.jobs.map_or(JOBS_PER_PROCESSOR * processors, usize::from),
         seed,

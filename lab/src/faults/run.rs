@@ -9,7 +9,7 @@ use super::{
     stage::Theatre,
     story::{Step, tell},
 };
-use farthing_kit::error::DemoError;
+use farthing_kit::error::RunError;
 use std::{
     collections::VecDeque,
     fs,
@@ -129,7 +129,7 @@ struct Shared {
 ///
 /// # Errors
 /// When a world cannot be made, or does not work without faults.
-pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, DemoError> {
+pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, RunError> {
     let begun = Instant::now();
     let shared = Arc::new(Shared {
         plan,
@@ -151,7 +151,7 @@ pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, Dem
         workers.spawn(work(Arc::clone(&shared), others.clone(), false, None));
     }
     while let Some(done) = workers.join_next().await {
-        done.map_err(|why| DemoError::Broken(why.to_string()))??;
+        done.map_err(|why| RunError::Broken(why.to_string()))??;
     }
     let mut ended = std::mem::take(&mut *shared.ended.lock().unwrap_or_else(PoisonError::into_inner));
     ended.sort_by_key(|(number, _)| *number);
@@ -183,13 +183,13 @@ fn queue(cells: Vec<(usize, Cell)>) -> Queue {
 async fn references(
     shared: &Shared,
     mut theatre: Theatre,
-) -> Result<(Vec<Ended>, Vec<Place>, Theatre), DemoError> {
+) -> Result<(Vec<Ended>, Vec<Place>, Theatre), RunError> {
     let (mut references, mut passed) = (Vec::new(), Vec::new());
     for route in Route::ALL {
         let (log, ended) = once(shared, &mut theatre, route, None, usize::MAX).await?;
         if let Outcome::Violated(what) = &ended.outcome {
             let what = what.join("; ");
-            return Err(DemoError::Broken(format!(
+            return Err(RunError::Broken(format!(
                 "{}, without a fault: {what}",
                 route.title()
             )));
@@ -202,7 +202,7 @@ async fn references(
 
 impl Shared {
     /// A world in which everyone has once dealt with everyone, so that nobody has keys to fetch.
-    async fn theatre(&self, disks: bool) -> Result<Theatre, DemoError> {
+    async fn theatre(&self, disks: bool) -> Result<Theatre, RunError> {
         let number = self.theatres.fetch_add(1, Ordering::Relaxed);
         let dir = self.plan.dir.join(number.to_string());
         let mut theatre = Theatre::build(&self.plan.program, &dir, disks).await?;
@@ -223,7 +223,7 @@ async fn work(
     queue: Queue,
     disks: bool,
     mut theatre: Option<Theatre>,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((number, cell)) = next() {
         let mut at = match theatre.take() {
@@ -265,7 +265,7 @@ async fn until_reached(
     theatre: &mut Theatre,
     cell: &Cell,
     number: usize,
-) -> Result<Ended, DemoError> {
+) -> Result<Ended, RunError> {
     for _ in 0..RUNS_MAX {
         let (log, ended) = once(shared, theatre, cell.place.route, Some(cell), number).await?;
         if log.happened || matches!(ended.outcome, Outcome::Violated(_)) {
@@ -283,7 +283,7 @@ async fn once(
     route: Route,
     cell: Option<&Cell>,
     number: usize,
-) -> Result<(Log, Ended), DemoError> {
+) -> Result<(Log, Ended), RunError> {
     let begun = Instant::now();
     let stage = Arc::clone(&theatre.stage);
     let seed = shared.plan.seed.wrapping_add(number as u64);
@@ -306,11 +306,11 @@ async fn once(
             Ok((audit, more))
         };
         let audit = audit.await;
-        Ok::<_, DemoError>((log, audit, customer))
+        Ok::<_, RunError>((log, audit, customer))
     };
     let (log, audit, customer) = tokio::select! {
         done = work => done?,
-        () = director.conduct(&mut theatre.points) => return Err(DemoError::Stopped),
+        () = director.conduct(&mut theatre.points) => return Err(RunError::Stopped),
     };
     theatre.start_again(&log.waiting).await?;
     let (outcome, checks) = judge(&log, audit);
@@ -329,7 +329,7 @@ async fn once(
     Ok((log, ended))
 }
 
-fn judge(log: &Log, audit: Result<(Audit, usize), DemoError>) -> (Outcome, Vec<Check>) {
+fn judge(log: &Log, audit: Result<(Audit, usize), RunError>) -> (Outcome, Vec<Check>) {
     let (audit, more) = match audit {
         Ok(audit) => audit,
         Err(why) => return (Outcome::Violated(vec![why.to_string()]), Vec::new()),
@@ -347,13 +347,13 @@ fn judge(log: &Log, audit: Result<(Audit, usize), DemoError>) -> (Outcome, Vec<C
 }
 
 /// A name that no customer of this world has had.
-fn customer_name(dir: &Path) -> Result<String, DemoError> {
+fn customer_name(dir: &Path) -> Result<String, RunError> {
     use farthing_store::entropy::{Entropy, SystemEntropy};
     let mut random = [0; 6];
     SystemEntropy.fill(&mut random);
     let name = format!("alice-{}", hex::encode(random));
     match dir.join(&name).exists() {
-        true => Err(DemoError::Broken(format!("{name} is there twice"))),
+        true => Err(RunError::Broken(format!("{name} is there twice"))),
         false => Ok(name),
     }
 }

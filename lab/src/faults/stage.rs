@@ -1,10 +1,11 @@
 //! A bank, an escrow and a merchant, and their customers, with a line of its own between any two that speak to each
 //! other. Every process waits at every point for a director.
 
-use super::{disk::SmallDisk, matrix::called};
+use super::matrix::called;
 use farthing_kit::{
     customer::Customer,
-    error::DemoError,
+    disk::SmallDisk,
+    error::RunError,
     lines::Lines,
     market::{Dialled, Layout, Market, Offers},
     points::{Party, Points},
@@ -88,9 +89,9 @@ impl Stage {
     ///
     /// # Errors
     /// As [`Market::newcomer`].
-    pub async fn newcomer(&self, name: &str) -> Result<Customer, DemoError> {
+    pub async fn newcomer(&self, name: &str) -> Result<Customer, RunError> {
         let dir = home(self.dir(), Party::Wallet);
-        fs::create_dir_all(&dir).map_err(DemoError::io(dir.display()))?;
+        fs::create_dir_all(&dir).map_err(RunError::io(dir.display()))?;
         let lines = Arc::clone(&self.wallet_lines);
         let customer = self
             .market
@@ -120,10 +121,10 @@ impl Theatre {
     ///
     /// # Errors
     /// When a node does not do its part, or a disk cannot be mounted.
-    pub async fn build(program: &Path, dir: &Path, disks: bool) -> Result<Theatre, DemoError> {
-        fs::create_dir_all(dir).map_err(DemoError::io(dir.display()))?;
+    pub async fn build(program: &Path, dir: &Path, disks: bool) -> Result<Theatre, RunError> {
+        fs::create_dir_all(dir).map_err(RunError::io(dir.display()))?;
         let socket = dir.join("points");
-        let points = Points::listen(&socket).map_err(DemoError::io(socket.display()))?;
+        let points = Points::listen(&socket).map_err(RunError::io(socket.display()))?;
         let mounted = if disks { mount_all(dir)? } else { BTreeMap::new() };
         let layout = Layout {
             dialled: Dialled::OverLines,
@@ -153,7 +154,7 @@ impl Theatre {
     ///
     /// # Errors
     /// When one does not start.
-    pub async fn start_again(&mut self, roles: &BTreeSet<RoleName>) -> Result<(), DemoError> {
+    pub async fn start_again(&mut self, roles: &BTreeSet<RoleName>) -> Result<(), RunError> {
         let stage = Arc::clone(&self.stage);
         let restart = async {
             for role in roles {
@@ -180,21 +181,21 @@ impl Theatre {
 }
 
 /// Puts the goods up for sale, on offers of both kinds.
-async fn put_up_for_sale(stage: &Stage) -> Result<(), DemoError> {
+async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     let goods = stage.goods();
-    fs::write(&goods, GOODS).map_err(DemoError::io(goods.display()))?;
+    fs::write(&goods, GOODS).map_err(RunError::io(goods.display()))?;
     for (title, offers) in [(TITLE, Offers::Plain), (SEALED_TITLE, Offers::Sealed)] {
         stage.sell(&goods, title, PRICE, offers).await?;
     }
     Ok(())
 }
 
-fn mount_all(dir: &Path) -> Result<BTreeMap<Party, SmallDisk>, DemoError> {
+fn mount_all(dir: &Path) -> Result<BTreeMap<Party, SmallDisk>, RunError> {
     let mut disks = BTreeMap::new();
     for party in PARTIES {
         let home = home(dir, party);
-        fs::create_dir_all(&home).map_err(DemoError::io(home.display()))?;
-        let disk = SmallDisk::mount(&home).map_err(DemoError::io("a disk that can be filled"))?;
+        fs::create_dir_all(&home).map_err(RunError::io(home.display()))?;
+        let disk = SmallDisk::mount(&home).map_err(RunError::io("a disk that can be filled"))?;
         disks.insert(party, disk);
     }
     Ok(disks)

@@ -1,7 +1,7 @@
 //! What the nodes have on their books, as their operators see it: the demonstration believes no wallet.
 
 use crate::{
-    error::{DemoError, must},
+    error::{RunError, must},
     nodes::Node,
 };
 use farthing_node::card::RoleName;
@@ -40,7 +40,7 @@ impl Books {
     ///
     /// # Errors
     /// When the bank's command line does not answer as it should.
-    pub async fn of(bank: &Node) -> Result<Books, DemoError> {
+    pub async fn of(bank: &Node) -> Result<Books, RunError> {
         let audit = bank.admin(&["audit"], &[]).await?;
         let accounts = bank.admin(&["account", "list"], &[]).await?;
         let mut held = Amount(0);
@@ -55,7 +55,7 @@ impl Books {
         let balances = list(&accounts, "accounts")?
             .iter()
             .map(|account| Ok((text(account, "key")?.to_owned(), amount(account, "balance")?)))
-            .collect::<Result<_, DemoError>>()?;
+            .collect::<Result<_, RunError>>()?;
         Ok(Books {
             paid_in: amount(&audit, "paid_in")?,
             paid_out: amount(&audit, "paid_out")?,
@@ -89,9 +89,9 @@ pub struct Decided {
 ///
 /// # Errors
 /// When the escrow's command line does not answer as it should, or one purchase is there twice.
-pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, DemoError> {
+pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunError> {
     let answer = escrow.admin(&["purchases"], &[]).await?;
-    let missing = |what: &str| DemoError::Answer {
+    let missing = |what: &str| RunError::Answer {
         role: RoleName::Escrow,
         what: what.into(),
     };
@@ -116,7 +116,7 @@ pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, DemoE
         };
         let purchase = field("purchase")?.to_owned();
         if decisions.insert(purchase.clone(), decided).is_some() {
-            return Err(DemoError::Broken(format!(
+            return Err(RunError::Broken(format!(
                 "the escrow lists two decisions for purchase {purchase}"
             )));
         }
@@ -137,10 +137,10 @@ pub fn expected_status<'d>(status: &'d str, decided: Option<&'d Decided>) -> &'d
 /// Looks until `look` sees that it is so.
 ///
 /// # Errors
-/// [`DemoError::Broken`] when it has not within [`SETTLE_TIMEOUT`], and whatever `look` fails with.
-pub async fn until<F>(what: &str, look: impl FnMut() -> F) -> Result<(), DemoError>
+/// [`RunError::Broken`] when it has not within [`SETTLE_TIMEOUT`], and whatever `look` fails with.
+pub async fn until<F>(what: &str, look: impl FnMut() -> F) -> Result<(), RunError>
 where
-    F: Future<Output = Result<bool, DemoError>>,
+    F: Future<Output = Result<bool, RunError>>,
 {
     let seen = seen_within(SETTLE_TIMEOUT, look).await?;
     must(seen, || {
@@ -155,9 +155,9 @@ where
 ///
 /// # Errors
 /// Whatever `look` fails with.
-pub async fn seen_within<F>(patience: Duration, mut look: impl FnMut() -> F) -> Result<bool, DemoError>
+pub async fn seen_within<F>(patience: Duration, mut look: impl FnMut() -> F) -> Result<bool, RunError>
 where
-    F: Future<Output = Result<bool, DemoError>>,
+    F: Future<Output = Result<bool, RunError>>,
 {
     let give_up = Instant::now() + patience;
     while !look().await? {
@@ -169,14 +169,14 @@ where
     Ok(true)
 }
 
-fn missing(what: &str) -> DemoError {
-    DemoError::Answer {
+fn missing(what: &str) -> RunError {
+    RunError::Answer {
         role: RoleName::Bank,
         what: what.into(),
     }
 }
 
-fn list<'v>(value: &'v Value, field: &str) -> Result<&'v [Value], DemoError> {
+fn list<'v>(value: &'v Value, field: &str) -> Result<&'v [Value], RunError> {
     value
         .get(field)
         .and_then(Value::as_array)
@@ -184,13 +184,13 @@ fn list<'v>(value: &'v Value, field: &str) -> Result<&'v [Value], DemoError> {
         .ok_or_else(|| missing(field))
 }
 
-fn text<'v>(value: &'v Value, field: &str) -> Result<&'v str, DemoError> {
+fn text<'v>(value: &'v Value, field: &str) -> Result<&'v str, RunError> {
     value
         .get(field)
         .and_then(Value::as_str)
         .ok_or_else(|| missing(field))
 }
 
-fn amount(value: &Value, field: &str) -> Result<Amount, DemoError> {
+fn amount(value: &Value, field: &str) -> Result<Amount, RunError> {
     text(value, field)?.parse().map_err(|_| missing(field))
 }

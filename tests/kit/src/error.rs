@@ -1,4 +1,4 @@
-//! Why a demonstration did not come to its end.
+//! Why a run did not come to its end.
 
 use crate::process::ProcessError;
 use farthing_client::error::WalletError;
@@ -14,9 +14,9 @@ pub const EXIT_BROKEN: u8 = 3;
 /// The exit code when it was stopped by a signal.
 pub const EXIT_STOPPED: u8 = 130;
 
-/// Why a demonstration did not come to its end.
+/// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub enum RunError {
     /// Something that must hold does not: a defect of the system that is shown.
     #[error("broken: {0}")]
     Broken(String),
@@ -51,7 +51,7 @@ pub enum DemoError {
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The directory that is to be kept.
-    #[error("{} is not empty; name a new directory with --keep", .0.display())]
+    #[error("{} is not empty; name a new directory", .0.display())]
     NotEmpty(PathBuf),
     /// The goods that are to be sold.
     #[error("{} cannot be sold: {why}", path.display())]
@@ -66,37 +66,37 @@ pub enum DemoError {
     Stopped,
 }
 
-impl DemoError {
+impl RunError {
     /// How the program ends with it. A wallet that does not get on once the network is whole has broken a promise;
     /// a full disk has not.
     pub fn exit_code(&self) -> u8 {
         match self {
-            DemoError::Wallet {
+            RunError::Wallet {
                 source: WalletError::Io { .. } | WalletError::Home(_),
                 ..
             } => EXIT_FAILED,
-            DemoError::Broken(_) | DemoError::Wallet { .. } => EXIT_BROKEN,
-            DemoError::Stopped => EXIT_STOPPED,
+            RunError::Broken(_) | RunError::Wallet { .. } => EXIT_BROKEN,
+            RunError::Stopped => EXIT_STOPPED,
             _ => EXIT_FAILED,
         }
     }
 
     /// A file error at `what`.
-    pub fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> DemoError {
+    pub fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> RunError {
         let what = what.to_string();
-        move |source| DemoError::Io { what, source }
+        move |source| RunError::Io { what, source }
     }
 }
 
 /// Says that something must hold.
 ///
 /// # Errors
-/// [`DemoError::Broken`] with what does not.
-pub fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), DemoError> {
+/// [`RunError::Broken`] with what does not.
+pub fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), RunError> {
     if holds {
         Ok(())
     } else {
-        Err(DemoError::Broken(what()))
+        Err(RunError::Broken(what()))
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_broken_promise_and_a_broken_machine_end_otherwise() {
-        let of = |source| DemoError::Wallet {
+        let of = |source| RunError::Wallet {
             who: "alice".into(),
             source,
         };
@@ -117,6 +117,6 @@ mod tests {
             must(false, || "two is not three".into()).unwrap_err().exit_code(),
             EXIT_BROKEN
         );
-        assert_eq!(DemoError::Stopped.exit_code(), EXIT_STOPPED);
+        assert_eq!(RunError::Stopped.exit_code(), EXIT_STOPPED);
     }
 }

@@ -9,6 +9,7 @@
 //! | bank, escrow and merchant, who know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
 //! | the network that loses things | [`lines`] between any two, [`relay`], [`faults`] |
+//! | a disk that can be filled | [`disk`] |
 //! | the points that processes reach, and wait at | [`points`] |
 //! | something done at an exact moment of a wallet's work | [`script`] |
 //! | what the nodes' operators see | [`books`] |
@@ -19,6 +20,7 @@
 
 pub mod books;
 pub mod customer;
+pub mod disk;
 pub mod error;
 pub mod faults;
 pub mod lines;

@@ -3,7 +3,7 @@
 use crate::{
     books::Books,
     customer::Customer,
-    error::DemoError,
+    error::RunError,
     lines::{BETWEEN_NODES, Lines},
     nodes::Node,
     points::Party,
@@ -231,8 +231,8 @@ impl Market {
         title: &str,
         price: Amount,
         offers: Offers,
-    ) -> Result<String, DemoError> {
-        let path = file.to_str().ok_or_else(|| DemoError::Goods {
+    ) -> Result<String, RunError> {
+        let path = file.to_str().ok_or_else(|| RunError::Goods {
             path: file.to_owned(),
             why: "its name is not UTF-8; give it another".into(),
         })?;
@@ -243,7 +243,7 @@ impl Market {
         }
         let added = self.merchant.admin(&["goods", "add"], &args).await?;
         let item = added.get("item_id").and_then(Value::as_str);
-        let missing = || DemoError::Answer {
+        let missing = || RunError::Answer {
             role: RoleName::Merchant,
             what: "item_id".into(),
         };
@@ -301,7 +301,7 @@ impl Market {
     ///
     /// # Errors
     /// As [`Books::of`].
-    pub async fn books(&self) -> Result<Books, DemoError> {
+    pub async fn books(&self) -> Result<Books, RunError> {
         Books::of(&self.bank).await
     }
 }

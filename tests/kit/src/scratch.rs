@@ -1,11 +1,13 @@
 //! A directory for a run, which is gone afterwards unless it is to be kept.
 
-use crate::error::DemoError;
+use crate::error::RunError;
+use farthing_node::terminal;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -15,42 +17,66 @@ const REMOVE_TRIES: usize = 20;
 /// The pause between two tries.
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Removes a directory with all that is in it.
-///
-/// # Errors
-/// When it cannot be removed.
-pub async fn remove(dir: &Path) -> Result<(), DemoError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match fs::remove_dir_all(dir) {
-            Err(_) if tries < REMOVE_TRIES => tokio::time::sleep(REMOVE_PAUSE).await,
-            removed => return removed.map_err(DemoError::io(dir.display())),
+/// A directory of its own for a run. It is removed when this is dropped, unless it was named.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    named: bool,
+}
+
+impl Scratch {
+    /// Makes a directory in the place for temporary files, called `name` and something random; or `named`, which must be
+    /// new or empty.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is not empty.
+    pub fn new(name: &str, named: Option<&Path>) -> Result<Scratch, RunError> {
+        let path = match named {
+            Some(dir) => std::path::absolute(dir).map_err(RunError::io(dir.display()))?,
+            None => {
+                let mut random = [0; 8];
+                SystemEntropy.fill(&mut random);
+                std::env::temp_dir().join(format!("{name}-{}", hex::encode(random)))
+            }
+        };
+        let io = || RunError::io(path.display());
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(io())?;
+        if fs::read_dir(&path).map_err(io())?.next().is_some() {
+            return Err(RunError::NotEmpty(path));
+        }
+        Ok(Scratch {
+            path,
+            named: named.is_some(),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.named
+            && let Err(error) = remove(&self.path)
+        {
+            terminal::print_note(&format!("{} is left behind: {error}", self.path.display()));
         }
     }
 }
 
-/// Makes a directory of its own for a run, in the place for temporary files, or `keep`, which must be new or empty.
-///
-/// # Errors
-/// When it cannot be made, or is not empty.
-pub fn make(name: &str, keep: Option<&Path>) -> Result<PathBuf, DemoError> {
-    let dir = match keep {
-        Some(dir) => std::path::absolute(dir).map_err(DemoError::io(dir.display()))?,
-        None => {
-            let mut random = [0; 8];
-            SystemEntropy.fill(&mut random);
-            std::env::temp_dir().join(format!("{name}-{}", hex::encode(random)))
+fn remove(dir: &Path) -> io::Result<()> {
+    for _ in 1..REMOVE_TRIES {
+        if fs::remove_dir_all(dir).is_ok() {
+            return Ok(());
         }
-    };
-    let io = || DemoError::io(dir.display());
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .map_err(io())?;
-    if fs::read_dir(&dir).map_err(io())?.next().is_some() {
-        return Err(DemoError::NotEmpty(dir));
+        thread::sleep(REMOVE_PAUSE);
     }
-    Ok(dir)
+    fs::remove_dir_all(dir)
 }

@@ -22,27 +22,27 @@ use std::{
 
 /// A question on the way of a purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum Question {
     /// She asks the escrow for a hold of her coins.
     Hold,
     /// She asks the merchant for the key, and shows him the hold.
     Deliver,
 }
 
-impl Moment {
+impl Question {
     /// Who is asked.
     pub fn asked(self) -> RoleName {
         match self {
-            Moment::Hold => Escrow,
-            Moment::Deliver => Merchant,
+            Question::Hold => Escrow,
+            Question::Deliver => Merchant,
         }
     }
 
     /// What her wallet says when it asks.
     pub fn says(self) -> &'static str {
         match self {
-            Moment::Hold => r#"question: "hold""#,
-            Moment::Deliver => r#"question: "deliver""#,
+            Question::Hold => r#"question: "hold""#,
+            Question::Deliver => r#"question: "deliver""#,
         }
     }
 }
@@ -208,14 +208,14 @@ impl Buyer {
 
     /// Starts to buy a postcard, and returns when she asks the question of `moment`, which cannot arrive before the
     /// line to who is asked lets requests through again.
-    pub fn starts_buying_up_to(&self, moment: Moment, patience: &str) -> Running {
+    pub fn starts_buying_up_to(&self, moment: Question, patience: &str) -> Running {
         self.lines.lose_requests_to(&[Escrow]);
         let mut buying = self.starts_buying(POSTCARD, "goods", patience);
-        buying.until_says(Moment::Hold.says()).wait();
-        if moment == Moment::Deliver {
+        buying.until_says(Question::Hold.says()).wait();
+        if moment == Question::Deliver {
             self.lines.lose_requests_to(&[Merchant]);
             self.lines.to(Escrow).heal();
-            buying.until_says(Moment::Deliver.says()).wait();
+            buying.until_says(Question::Deliver.says()).wait();
         }
         buying
     }

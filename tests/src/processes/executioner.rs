@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 /// A point of a process on the way of something, and the how-manyeth time it is reached there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct NthPoint {
     /// Whose process.
     pub party: Party,
     /// Which point.
@@ -23,7 +23,7 @@ pub struct Place {
     pub before: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for NthPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -37,10 +37,10 @@ impl fmt::Display for Place {
 
 #[derive(Debug)]
 struct Seen {
-    places: Vec<Place>,
+    places: Vec<NthPoint>,
     times: BTreeMap<(Party, Point), usize>,
     last: Instant,
-    killed: BTreeSet<Place>,
+    killed: BTreeSet<NthPoint>,
 }
 
 /// Hears of every point that a world's processes reach, while it is there.
@@ -59,7 +59,7 @@ impl Drop for Executioner {
 
 impl Executioner {
     /// Lets every process of `world` go on, but those that reach one of `places`: they are killed (SIGKILL).
-    pub fn watch(world: &World, places: Vec<Place>) -> Executioner {
+    pub fn watch(world: &World, places: Vec<NthPoint>) -> Executioner {
         let socket = world.layout.probe.clone().expect("a world that is probed");
         let _context = runtime().enter();
         let mut points = Points::listen(&socket).expect("a socket");
@@ -98,7 +98,7 @@ impl Executioner {
     }
 
     /// Whether it has killed there.
-    pub fn has_killed(&self, place: &Place) -> bool {
+    pub fn has_killed(&self, place: &NthPoint) -> bool {
         self.seen().killed.contains(place)
     }
 
@@ -108,18 +108,18 @@ impl Executioner {
     }
 
     /// Every place so far, in the order in which they were reached.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<NthPoint> {
         self.seen().places.clone()
     }
 }
 
 impl Seen {
-    fn note(&mut self, reached: &Reached) -> Place {
+    fn note(&mut self, reached: &Reached) -> NthPoint {
         let times = self
             .times
             .entry((reached.party, reached.point.clone()))
             .or_default();
-        let place = Place {
+        let place = NthPoint {
             party: reached.party,
             point: reached.point.clone(),
             before: *times,

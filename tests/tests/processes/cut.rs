@@ -8,7 +8,7 @@ use farthing_kit::{
 };
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Moment, SILENT},
+    buyer::{Buyer, Question, SILENT},
     run::Wait,
     world::World,
 };
@@ -65,7 +65,7 @@ fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
         }
     };
     let buying = in_parallel(&customers.each_ref(), |customer| {
-        customer.starts_buying_up_to(Moment::Hold, "5")
+        customer.starts_buying_up_to(Question::Hold, "5")
     });
     cut(Gate::Drop);
     if (line, way) != ((None, Escrow), Way::ToServer) {

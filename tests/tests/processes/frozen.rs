@@ -4,7 +4,7 @@
 use crate::{in_parallel, world};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Moment, SILENT},
+    buyer::{Question, SILENT},
     run::Wait,
 };
 use std::time::{Duration, Instant};
@@ -13,19 +13,19 @@ use std::time::{Duration, Instant};
 const FROZEN: Duration = Duration::from_secs(11);
 
 /// The exit codes of who has little patience: of the purchase, and of the cancel after it.
-fn meanwhile(role: RoleName, moment: Moment) -> [i32; 2] {
+fn meanwhile(role: RoleName, moment: Question) -> [i32; 2] {
     match (role, moment) {
         // It is paid already, and the bank is not needed for that.
-        (Bank, Moment::Deliver) => [0, 1],
+        (Bank, Question::Deliver) => [0, 1],
         // The escrow aborts it at once; the coins are exchanged when the bank answers.
-        (Bank, Moment::Hold) => [SILENT, SILENT],
+        (Bank, Question::Hold) => [SILENT, SILENT],
         // The bank holds nothing, and gives the coins back; or it does, and the escrow has to decide.
-        (Escrow, Moment::Hold) | (Merchant, _) => [SILENT, 0],
-        (Escrow, Moment::Deliver) => [SILENT, SILENT],
+        (Escrow, Question::Hold) | (Merchant, _) => [SILENT, 0],
+        (Escrow, Question::Deliver) => [SILENT, SILENT],
     }
 }
 
-fn frozen_during_a_purchase(role: RoleName, moment: Moment) {
+fn frozen_during_a_purchase(role: RoleName, moment: Question) {
     let world = world();
     let [patient, hasty] = ["patient", "hasty"].map(|name| world.customer(name));
     let [waits, gives_up] = [(&patient, "60"), (&hasty, "5")]
@@ -54,7 +54,7 @@ fn frozen_during_a_purchase(role: RoleName, moment: Moment) {
 fn every_node_is_frozen_for_a_while_during_a_purchase() {
     let cases: Vec<_> = RoleName::ALL
         .into_iter()
-        .flat_map(|role| [(role, Moment::Hold), (role, Moment::Deliver)])
+        .flat_map(|role| [(role, Question::Hold), (role, Question::Deliver)])
         .collect();
     in_parallel(&cases, |(role, moment)| frozen_during_a_purchase(role, moment));
 }

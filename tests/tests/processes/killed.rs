@@ -4,7 +4,7 @@ use crate::{in_parallel, world};
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Moment},
+    buyer::{Buyer, Question},
     goods::{FILM, FILM_BYTES, POSTCARD, PRICE},
     run::{Wait, until},
 };
@@ -17,7 +17,7 @@ fn the_escrow_is_killed_between_hold_and_commit() {
     // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "3");
-    buying.until_says(Moment::Hold.says()).wait();
+    buying.until_says(Question::Hold.says()).wait();
     world.merchant.freeze().unwrap();
     alice.lines.heal();
     until("coins are held", || (world.held() > 0).then_some(()));

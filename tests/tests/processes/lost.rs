@@ -4,7 +4,7 @@ use crate::world;
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::Moment,
+    buyer::Question,
     goods::POSTCARD,
     run::{Wait, until},
 };
@@ -80,7 +80,7 @@ fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_g
     };
     alice.lines.to(Escrow).set_faults(Way::ToServer, slow);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "20");
-    buying.until_says(Moment::Hold.says()).wait();
+    buying.until_says(Question::Hold.says()).wait();
     world.escrow.freeze().unwrap();
     thread::sleep(Duration::from_secs(3));
     buying.kill().wait();

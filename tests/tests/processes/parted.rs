@@ -4,7 +4,7 @@ use crate::PROGRAM;
 use farthing_kit::market::Layout;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Moment, SILENT},
+    buyer::{Buyer, Question, SILENT},
     goods::POSTCARD,
     hosts::Hosts,
     run::{Wait, tell},
@@ -59,7 +59,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     world.escrow.freeze().unwrap();
     let start = |customer: &Buyer, name: &str, patience: &str| {
         let mut buying = customer.starts_buying(POSTCARD, name, patience);
-        buying.until_says(Moment::Hold.says()).wait();
+        buying.until_says(Question::Hold.says()).wait();
         buying
     };
     let waits = start(&patient, "goods", "60");

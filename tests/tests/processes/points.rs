@@ -10,7 +10,7 @@ use farthing_kit::{
 use farthing_node::card::RoleName::Merchant;
 use farthing_tests::processes::{
     buyer::Buyer,
-    executioner::{Executioner, Place},
+    executioner::{Executioner, NthPoint},
     goods::{POSTCARD, PRICE},
     run::{Wait, tell, until},
     seed::fresh_seed,
@@ -37,19 +37,19 @@ const CALM: Duration = Duration::from_millis(900);
 
 /// What a customer does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Course {
     Buys,
     /// She loses power when the merchant is to be asked for the key, and wants her coins back then.
     Cancels,
 }
 
 /// Where she loses power.
-fn delivery() -> Place {
+fn delivery() -> NthPoint {
     let deliver = Message {
         server: Merchant,
         question: "deliver".into(),
     };
-    Place {
+    NthPoint {
         party: Party::Wallet,
         point: Point::BeforeAsking(deliver),
         before: 0,
@@ -69,17 +69,17 @@ impl Walker {
         world.pay_in(&customer.account, 1_000_000);
         let walker = Walker { world, customer };
         // What is only done the first time is done now.
-        walker.walks(Way::Buys, None);
+        walker.walks(Course::Buys, None);
         walker
     }
 
     /// Goes a way to its end, with a process killed at `place`; what was passed, and whether it was killed.
-    fn walks(&self, way: Way, place: Option<&Place>) -> (Vec<Place>, bool) {
+    fn walks(&self, way: Course, place: Option<&NthPoint>) -> (Vec<NthPoint>, bool) {
         if self.customer.balance()[0] < 2 * PRICE {
             self.customer.done(&["withdraw", "30.00"]);
         }
         let number = self.customer.purchases().len();
-        let stop = (way == Way::Cancels).then(delivery);
+        let stop = (way == Course::Cancels).then(delivery);
         let walk = Walk {
             walker: self,
             executioner: Executioner::watch(&self.world, place.into_iter().cloned().chain(stop).collect()),
@@ -97,8 +97,8 @@ impl Walker {
 struct Walk<'w> {
     walker: &'w Walker,
     executioner: Executioner,
-    way: Way,
-    place: Option<&'w Place>,
+    way: Course,
+    place: Option<&'w NthPoint>,
 }
 
 impl Drop for Walk<'_> {
@@ -114,7 +114,7 @@ impl Walk<'_> {
         let customer = &self.walker.customer;
         let buying = customer.buying(POSTCARD, &format!("goods-{number}"));
         self.runs(&buying.iter().map(String::as_str).collect::<Vec<_>>(), &[0]);
-        if self.way == Way::Cancels {
+        if self.way == Course::Cancels {
             // Once more if that is where it was killed: until it is written down, nobody has cancelled anything.
             // 1: a wallet that was killed early enough has nothing to cancel.
             while !self.runs(&["cancel", &number.to_string()], &[0, 1]) {}
@@ -146,7 +146,7 @@ impl Walk<'_> {
     }
 
     fn raises(&self) {
-        if let Some(Place {
+        if let Some(NthPoint {
             party: Party::Node(role),
             ..
         }) = self.place
@@ -165,8 +165,8 @@ impl Walk<'_> {
         for purchase in &customer.purchases()[number..] {
             let end = purchase["status"].as_str().unwrap();
             let ends: &[&str] = match self.way {
-                Way::Buys => &["committed"],
-                Way::Cancels => &["aborted", "dropped", "recovered"],
+                Course::Buys => &["committed"],
+                Course::Cancels => &["aborted", "dropped", "recovered"],
             };
             assert!(ends.contains(&end), "it ends as {end}");
         }
@@ -178,11 +178,11 @@ impl Walk<'_> {
 fn every_program_is_killed_at_every_point_of_a_purchase_and_of_a_cancelled_one() {
     let seed = fresh_seed();
     let walkers = in_parallel(&[(); WORLDS], |()| Walker::new());
-    let mut places: Vec<(Way, Place)> = [Way::Buys, Way::Cancels]
+    let mut places: Vec<(Course, NthPoint)> = [Course::Buys, Course::Cancels]
         .into_iter()
         .flat_map(|way| {
             let (places, _) = walkers[0].walks(way, None);
-            let stop = (way == Way::Cancels).then(delivery);
+            let stop = (way == Course::Cancels).then(delivery);
             let others = places
                 .into_iter()
                 .filter(move |place| Some(place) != stop.as_ref());

@@ -12,7 +12,7 @@ use super::{
 use farthing_client::rows::{CoinRow, CoinStatus};
 use farthing_coin::PublicKey;
 use farthing_kit::{
-    error::{DemoError, must},
+    error::{RunError, must},
     script::Moment,
 };
 use farthing_protocol::money::Amount;
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, time::Instant};
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
+pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
     report.begin("escrow-killed", "The escrow is killed between hold and commit");
     let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
@@ -85,7 +85,7 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Resu
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Result<(), DemoError> {
+pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Result<(), RunError> {
     report.begin(
         "merchant-killed",
         "The merchant dies before he releases the key; the customer cancels",
@@ -134,7 +134,7 @@ async fn kill_merchant(
     bob: &Shopper,
     before: &Before,
     report: &mut Report,
-) -> Result<u64, DemoError> {
+) -> Result<u64, RunError> {
     let goods = &scene.goods;
     bob.script.forget();
     let number = bob.begin(scene, goods).await?;
@@ -168,7 +168,7 @@ async fn take_coins_back(
     number: u64,
     before: &Before,
     report: &mut Report,
-) -> Result<BTreeSet<PublicKey>, DemoError> {
+) -> Result<BTreeSet<PublicKey>, RunError> {
     let old = coin_keys(bob, |_| true)?;
     bob.cancel(number).await?;
     let status = bob.status(number)?;
@@ -197,7 +197,7 @@ async fn take_coins_back(
 }
 
 /// The keys of those of a customer's coins that `which` chooses.
-fn coin_keys(of: &Shopper, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, DemoError> {
+fn coin_keys(of: &Shopper, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, RunError> {
     let coins = of.wallet.coins().map_err(|error| of.failed(error))?;
     Ok(coins
         .iter()

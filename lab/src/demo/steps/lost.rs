@@ -11,7 +11,7 @@ use super::{
 };
 use farthing_kit::{
     books::seen_within,
-    error::{DemoError, must},
+    error::{RunError, must},
     script::Moment,
 };
 use farthing_node::card::RoleName;
@@ -22,7 +22,7 @@ use serde_json::json;
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
+pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
     report.begin("hold-reply-lost", "The escrow's reply to the hold is lost");
     let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
@@ -79,7 +79,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), DemoError> {
+pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
     report.begin(
         "receipt-lost",
         "The receipt is lost after the purchase was committed",
@@ -147,7 +147,7 @@ async fn lose_once_credited(
     alice: &Shopper,
     number: u64,
     before: &Before,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     let what = "the escrow has committed and the merchant is credited";
     lose(alice, number, what, || async {
         let committed = scene
@@ -169,7 +169,7 @@ pub async fn reply_to_withdrawal(
     alice: &Shopper,
     withdrawn: Amount,
     report: &mut Report,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     report.begin(
         "withdrawal-reply-lost",
         "The bank's reply to a withdrawal is lost",
@@ -232,12 +232,12 @@ async fn withdraw_unheard(
     alice: &Shopper,
     withdrawn: Amount,
     debited: Amount,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     match alice.wallet.withdraw(scene.bank.card(), withdrawn).await {
         Err(error) if error.is_silence() => {}
         Err(error) => return Err(alice.failed(error)),
         Ok(()) => {
-            return Err(DemoError::Broken(
+            return Err(RunError::Broken(
                 "the withdrawal went on though its reply was lost".into(),
             ));
         }
@@ -253,5 +253,5 @@ async fn withdraw_unheard(
         // The request itself did not get through: the machine is busy.
         alice.wallet.resume().await.map_err(|error| alice.failed(error))?;
     }
-    Err(DemoError::Broken("the bank never debited the account".into()))
+    Err(RunError::Broken("the bank never debited the account".into()))
 }

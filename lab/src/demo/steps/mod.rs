@@ -14,7 +14,7 @@ use super::{
 };
 use farthing_kit::{
     books::{seen_within, until},
-    error::{DemoError, must},
+    error::{RunError, must},
 };
 use farthing_protocol::money::Amount;
 use std::{future::Future, time::Duration};
@@ -34,7 +34,7 @@ struct Before {
 }
 
 impl Before {
-    async fn of(scene: &Scene, customer: &Shopper) -> Result<Before, DemoError> {
+    async fn of(scene: &Scene, customer: &Shopper) -> Result<Before, RunError> {
         Ok(Before {
             worth: customer.worth()?,
             credited: scene.credited().await?,
@@ -42,10 +42,10 @@ impl Before {
     }
 
     /// What the step has cost the customer.
-    fn charged(&self, customer: &Shopper) -> Result<Amount, DemoError> {
+    fn charged(&self, customer: &Shopper) -> Result<Amount, RunError> {
         let worth = customer.worth()?;
         self.worth.checked_sub(worth).ok_or_else(|| {
-            DemoError::Broken(format!(
+            RunError::Broken(format!(
                 "{} has {worth}, more than {} before",
                 customer.name, self.worth
             ))
@@ -54,7 +54,7 @@ impl Before {
 }
 
 /// Two amounts have to be the same.
-fn must_be(what: &str, got: Amount, expected: Amount) -> Result<(), DemoError> {
+fn must_be(what: &str, got: Amount, expected: Amount) -> Result<(), RunError> {
     must(got == expected, || format!("{what} is {got}, not {expected}"))
 }
 
@@ -65,9 +65,9 @@ async fn lose<F>(
     number: u64,
     what: &str,
     mut acted: impl FnMut() -> F,
-) -> Result<(), DemoError>
+) -> Result<(), RunError>
 where
-    F: Future<Output = Result<bool, DemoError>>,
+    F: Future<Output = Result<bool, RunError>>,
 {
     for _ in 0..LOSSES_MAX {
         customer.run_into_silence(number).await?;
@@ -75,7 +75,7 @@ where
             return Ok(());
         }
     }
-    Err(DemoError::Broken(format!("it never came about that {what}")))
+    Err(RunError::Broken(format!("it never came about that {what}")))
 }
 
 /// Runs a purchase into a loss after which the bank holds its price, the escrow has decided nothing, and the merchant
@@ -85,7 +85,7 @@ async fn lose_once_held(
     customer: &Shopper,
     number: u64,
     before: &Before,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     let price = scene.goods.price;
     lose(customer, number, "the bank holds the coins", || async {
         Ok(scene.books().await?.held == price)
@@ -108,7 +108,7 @@ async fn charged_once(
     number: u64,
     before: &Before,
     goods: &Goods,
-) -> Result<Amount, DemoError> {
+) -> Result<Amount, RunError> {
     customer.must_have(number, goods)?;
     let expected = before.credited.checked_add(goods.price);
     until(

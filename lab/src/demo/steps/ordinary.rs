@@ -9,7 +9,7 @@ use super::{
     },
     Before, charged_once, count, must_be,
 };
-use farthing_kit::error::DemoError;
+use farthing_kit::error::RunError;
 use farthing_protocol::money::Amount;
 use serde_json::json;
 use std::time::Instant;
@@ -23,7 +23,7 @@ pub async fn purchase(
     alice: &Shopper,
     withdrawn: Amount,
     report: &mut Report,
-) -> Result<(), DemoError> {
+) -> Result<(), RunError> {
     report.begin("ordinary", "Nothing is lost: a withdrawal and a purchase");
     alice.withdraw(scene, withdrawn).await?;
     let coins = alice.wallet.coins().map_err(|error| alice.failed(error))?.len();
@@ -80,7 +80,7 @@ pub async fn purchase(
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<(), DemoError> {
+pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<(), RunError> {
     report.begin("payout", "The merchant takes money home");
     let before = scene.books().await?;
     let had = before.balance(&scene.merchant_account);

@@ -12,7 +12,7 @@ use super::{
 use farthing_client::rows::CoinStatus;
 use farthing_kit::{
     books::until,
-    error::{DemoError, must},
+    error::{RunError, must},
     script::Moment,
 };
 use farthing_protocol::money::Amount;
@@ -38,7 +38,7 @@ pub struct Twins {
 ///
 /// # Errors
 /// When anything is not as it must be.
-pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> Result<Twins, DemoError> {
+pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> Result<Twins, RunError> {
     report.begin("double-spending", "One coin is offered to two purchases at once");
     let goods = &scene.trifle;
     let twins = copy(scene, carol)?;
@@ -110,21 +110,21 @@ type Purchase<'c> = (&'c Shopper, u64);
 async fn race<'c>(
     (first, one): Purchase<'c>,
     (second, other): Purchase<'c>,
-) -> Result<(Purchase<'c>, Purchase<'c>), DemoError> {
+) -> Result<(Purchase<'c>, Purchase<'c>), RunError> {
     let (ended, other_ended) = tokio::join!(first.carry_on(one), second.carry_on(other));
     ended?;
     other_ended?;
     match (first.status(one)?, second.status(other)?) {
         ("committed", "aborted") => Ok(((first, one), (second, other))),
         ("aborted", "committed") => Ok(((second, other), (first, one))),
-        (first, second) => Err(DemoError::Broken(format!(
+        (first, second) => Err(RunError::Broken(format!(
             "one coin paid for two purchases: `{first}` and `{second}`"
         ))),
     }
 }
 
 /// Checks that the refusal showed the coin's own signature for the other purchase.
-fn must_be_proven(loser: &Shopper) -> Result<(), DemoError> {
+fn must_be_proven(loser: &Shopper) -> Result<(), RunError> {
     let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
     let proven = coins.iter().any(|coin| {
         matches!(
@@ -138,17 +138,17 @@ fn must_be_proven(loser: &Shopper) -> Result<(), DemoError> {
 }
 
 /// Copies a wallet as anyone could copy a folder, and opens both.
-fn copy(scene: &Scene, carol: Shopper) -> Result<Twins, DemoError> {
+fn copy(scene: &Scene, carol: Shopper) -> Result<Twins, RunError> {
     let Shopper { name, wallet, .. } = carol;
     let dir = wallet.dir().to_path_buf();
-    wallet.close().map_err(|source| DemoError::Wallet {
+    wallet.close().map_err(|source| RunError::Wallet {
         who: name.into(),
         source,
     })?;
     let mut copied = dir.clone().into_os_string();
     copied.push(COPY);
     let copied = PathBuf::from(copied);
-    copy_dir(&dir, &copied).map_err(DemoError::io(copied.display()))?;
+    copy_dir(&dir, &copied).map_err(RunError::io(copied.display()))?;
     Ok(Twins {
         first: Shopper::open(name, dir, &scene.wallet_lines)?,
         second: Shopper::open(name, copied, &scene.wallet_lines)?,

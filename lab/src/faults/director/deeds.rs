@@ -2,14 +2,14 @@
 
 use super::{
     super::{
-        disk::SmallDisk,
         matrix::called,
         record::{Deed, Happened},
     },
     Director, State,
 };
 use farthing_kit::{
-    error::DemoError,
+    disk::SmallDisk,
+    error::RunError,
     points::{Message, Party},
     relay::{Gate, Way},
 };
@@ -106,7 +106,7 @@ impl Director {
 
     /// Starts a node again, as often as it takes: as service managers do, since a command of its operator's that ran
     /// while it was away may have its directory open.
-    async fn restart(&self, role: RoleName) -> Result<(), DemoError> {
+    async fn restart(&self, role: RoleName) -> Result<(), RunError> {
         let node = self.0.stage.node(role);
         for _ in 1..STARTS_MAX {
             if node.restart().await.is_ok() {

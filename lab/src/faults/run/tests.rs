@@ -52,7 +52,7 @@ fn a_node_that_does_not_start_again_violates_a_cell_and_so_does_a_customer_who_g
         judge(&log, Ok((counted(true), 0))).0,
         Outcome::Violated(vec![why.into()])
     );
-    let nowhere = DemoError::Broken("she gets no coins".into());
+    let nowhere = RunError::Broken("she gets no coins".into());
     let said = nowhere.to_string();
     assert_eq!(
         judge(&Log::default(), Err(nowhere)).0,

@@ -2,7 +2,8 @@
 
 use rustix::fs::statvfs;
 use std::{
-    io,
+    fs::{self, OpenOptions},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,6 +13,9 @@ const SIZE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is left when it is full: less than any party keeps free, and enough to start again.
 const LEFT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is written until there is no room, in pieces of these sizes one after the other (bytes).
+const BALLAST_BYTES: [usize; 3] = [1024 * 1024, 4096, 1];
 
 /// A small disk. It goes when this is dropped.
 #[derive(Debug)]
@@ -27,7 +31,13 @@ impl SmallDisk {
         Ok(SmallDisk(dir.to_owned()))
     }
 
-    /// Leaves no room for anything.
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves less than any party keeps free.
     ///
     /// # Errors
     /// What the operating system says.
@@ -40,12 +50,36 @@ impl SmallDisk {
         self.resize(used.saturating_add(LEFT_BYTES))
     }
 
+    /// Leaves nothing at all.
+    ///
+    /// # Errors
+    /// What the operating system says, except that there is no room.
+    pub fn fill_to_the_brim(&self) -> io::Result<()> {
+        self.fill()?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.ballast())?;
+        for bytes in BALLAST_BYTES {
+            while file.write_all(&vec![1; bytes]).is_ok() {}
+        }
+        Ok(())
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
     /// Makes room again.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn free(&self) -> io::Result<()> {
-        self.resize(SIZE_BYTES)
+        self.resize(SIZE_BYTES)?;
+        match fs::remove_file(self.ballast()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn resize(&self, bytes: u64) -> io::Result<()> {
