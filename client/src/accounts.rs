@@ -1,8 +1,8 @@
-//! The wallet's accounts: which key names it at a bank.
+//! The wallet's accounts: which key names the wallet at a bank.
 //!
-//! A wallet shows each bank a key of its own, so that two banks cannot tell that a customer of theirs is the same. Wallets
-//! that were made before had one key for all banks, which they keep where they have shown it (`migrate`); and a wallet that is
-//! restored from the words shows it only to a bank that the customer names.
+//! A wallet shows each bank a key of its own, so that two banks cannot tell that they have the same customer. Wallets
+//! of protocol version 1 had one key for all banks. They keep it at the banks that have seen it (`migrate`). A wallet
+//! that is restored from the words shows that key only to a bank that the customer names.
 
 use crate::{
     error::WalletError,
@@ -14,7 +14,7 @@ use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{money::Amount, restore::AccountRequest};
 
 impl Wallet {
-    /// The key of the wallet's account at `bank`, which names it there.
+    /// The public key of the wallet's account at `bank`. It names the wallet there.
     ///
     /// # Errors
     /// When the store fails.
@@ -22,8 +22,8 @@ impl Wallet {
         Ok(account_key(self, bank)?.public())
     }
 
-    /// Uses the key at `bank` that wallets of before showed to every bank. What the wallet has under its own key there
-    /// stays known. If it was restored from this bank before, it has to be again.
+    /// Uses, at `bank`, the shared account key of protocol version 1. What the wallet already knows of this bank
+    /// stays known. A wallet that was restored from this bank must be restored from it again.
     ///
     /// # Errors
     /// When the store fails.
@@ -45,7 +45,7 @@ impl Wallet {
     /// The balance of the wallet's account.
     ///
     /// # Errors
-    /// When the bank does not answer, or knows no such account.
+    /// When the bank does not answer, or has no account under this key.
     pub async fn account_balance(&self, bank: &Card) -> Result<Amount, WalletError> {
         let request = AccountRequest {
             bank: bank.identity,
@@ -55,7 +55,7 @@ impl Wallet {
         self.peer_client(bank, Lane::Identified).must(&signed).await
     }
 
-    /// Whether the wallet is of this seed.
+    /// Whether the wallet was made from this seed.
     pub fn is_of(&self, seed: &Seed) -> bool {
         self.seed.account_key().public() == seed.account_key().public()
     }
@@ -69,7 +69,7 @@ pub(crate) fn account_key(wallet: &Wallet, bank: &PublicKey) -> Result<SecretKey
     })
 }
 
-/// The keys by which the bank may know this wallet, that of the account in use first.
+/// The keys by which the bank may know this wallet. The key of the account in use comes first.
 pub(crate) fn account_keys(wallet: &Wallet, bank: &PublicKey) -> Result<Vec<SecretKey>, WalletError> {
     let which = ACCOUNT_KEYS.peek(&wallet.rows(), bank)?;
     let own = wallet.seed.bank_account_key(bank);
@@ -79,7 +79,7 @@ pub(crate) fn account_keys(wallet: &Wallet, bank: &PublicKey) -> Result<Vec<Secr
     })
 }
 
-/// The key of `account`, which is this wallet's at `bank`.
+/// The secret key of `account`, an account of this wallet at `bank`.
 pub(crate) fn key_of(
     wallet: &Wallet,
     bank: &PublicKey,
@@ -87,5 +87,7 @@ pub(crate) fn key_of(
 ) -> Result<SecretKey, WalletError> {
     let mut keys = account_keys(wallet, bank)?.into_iter();
     keys.find(|key| key.public() == *account)
-        .ok_or(WalletError::Inconsistent("a withdrawal is from another account"))
+        .ok_or(WalletError::Inconsistent(
+            "a withdrawal is from an account of another wallet",
+        ))
 }

@@ -1,20 +1,20 @@
-//! What a merchant sells, read page by page: no more of it is in memory than one page.
+//! A merchant's catalogue, read page by page. Only one page is in memory at a time.
 
 use crate::{error::WalletError, peer_client::PeerClient, wallet::Wallet};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::offer::{CatalogItem, CatalogReader};
 
-/// The fewest characters that name an item by the beginning of its id.
+/// Shortest prefix of an item id that names an item (characters).
 const PREFIX_MIN_CHARS: usize = 4;
 
-/// A merchant's catalogue, while it is read.
+/// A merchant's catalogue that is being read.
 pub struct Catalog<'w> {
     peer: PeerClient<'w>,
     reader: CatalogReader,
 }
 
 impl Wallet {
-    /// What the merchant sells, to be read page by page.
+    /// Opens the merchant's catalogue, to be read page by page.
     pub fn catalog(&self, merchant: &Card) -> Catalog<'_> {
         Catalog {
             peer: self.peer_client(merchant, Lane::Anonymous),
@@ -24,7 +24,7 @@ impl Wallet {
 }
 
 impl Catalog<'_> {
-    /// The next items; `None` at the end.
+    /// The items of the next page; `None` at the end.
     ///
     /// # Errors
     /// When the merchant does not answer, or the catalogue breaks the rules.
@@ -48,11 +48,11 @@ async fn next_page(
     Ok(Some(items))
 }
 
-/// The one item of a catalogue that `wanted` names, by its title or the beginning of its id. It reads to the end, as
-/// several may be called the same.
+/// The one item that `wanted` names, by its title or by a prefix of its id. The catalogue is read to its end, because
+/// several items may match.
 ///
 /// # Errors
-/// When there is none or several, the merchant does not answer, or the catalogue breaks the rules.
+/// When no item or several items match, the merchant does not answer, or the catalogue breaks the rules.
 pub(crate) async fn find_item(peer: &mut PeerClient<'_>, wanted: &str) -> Result<CatalogItem, WalletError> {
     let mut reader = CatalogReader::default();
     let mut found = None;

@@ -1,19 +1,18 @@
 //! The command line: `farthing`.
 //!
-//! For people, what a command has to say goes to standard output, and what happens on the way to standard error.
-//! With `--json`, standard output is one JSON value for each command, of a shape that stays: names in
-//! `lower_snake_case`, bytes in hex, amounts as `{"units": 2000, "text": "20.00"}`. A command that fails says so on
-//! standard error, and with `--json` as `{"error": ..., "code": ...}` on standard output as well, where `code` is the
-//! exit code (see [`Exit`]).
+//! The result of a command goes to standard output, and progress to standard error. With `--json`, standard output is
+//! one JSON value for each command, in a stable format: names in `lower_snake_case`, bytes in hex, amounts as
+//! `{"units": 2000, "text": "20.00"}`. A command that fails prints its error to standard error. With `--json` it also
+//! prints `{"error": ..., "code": ...}` to standard output. `code` is the exit code (see [`Exit`]).
 //!
 //! | what | file |
 //! |---|---|
-//! | what can be typed | `args` |
-//! | how a command ends | `exit` |
-//! | what it says, and what is seen on the way | `report`, `screen` |
-//! | wallets: making, restoring, opening them; cards | `setup` |
+//! | commands and options | `args` |
+//! | exit codes | `exit` |
+//! | results, and progress | `report`, `screen` |
+//! | make, restore and open wallets; cards | `setup` |
 //! | coins and accounts | `money` |
-//! | what is for sale, and buying it | `catalog`, `purchases` |
+//! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | evidence | `receipt` |
 
 mod args;
@@ -41,7 +40,7 @@ use farthing_node::{
 use report::{Report, print_error};
 use std::{ffi::OsString, process::ExitCode};
 
-/// Runs `farthing` with these arguments, the program's name first.
+/// Runs `farthing` with these arguments. The first is the program's name.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     let Cli { options, command } = match Cli::try_parse_from(args.into_iter().map(Into::into)) {
         Ok(cli) => cli,
@@ -62,7 +61,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
     exit.into()
 }
 
-/// A wallet tells what happens by itself: logs are for whoever asks for them.
+/// Starts the logs only if they are asked for: progress is printed anyway.
 fn start_logs() -> Result<()> {
     if std::env::var_os(LOG_VARIABLE).is_none() {
         return Ok(());
@@ -70,7 +69,7 @@ fn start_logs() -> Result<()> {
     Ok(logging::init(LogFormat::Text)?)
 }
 
-/// Runs what needs no network, and all else under the eye of ctrl-c.
+/// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
     let seed = match &command {
         Command::Init => return setup::init(&options),
@@ -78,7 +77,7 @@ fn start(options: Options, command: Command) -> Result<Report> {
         Command::Receipt(ReceiptCommand::Verify { files }) => {
             return receipt::verify(files);
         }
-        // Read before there is a runtime, so that ctrl-c still ends a prompt at once.
+        // Read before the runtime starts, so that ctrl-c ends a prompt at once.
         Command::Restore(restore) => Some(setup::read_phrase(restore)?),
         _ => None,
     };
@@ -87,14 +86,14 @@ fn start(options: Options, command: Command) -> Result<Report> {
         .build()
         .context("cannot start the runtime")?;
     let report = runtime.block_on(async {
-        // A task of its own, so that the signal is heard even while it works through a large file.
+        // A task of its own, so that ctrl-c works even while it reads a large file.
         let work = tokio::spawn(execute(options, command, seed));
         tokio::select! {
-            done = work => done.context("the command failed on a bug; `farthing resume` carries on")?,
+            done = work => done.context("the command stopped because of a bug; nothing is lost, `farthing resume` carries on")?,
             signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| interrupted()),
         }
     });
-    // What was written down is durable; nothing that still runs is waited for.
+    // Everything stored is durable. No task needs to be waited for.
     runtime.shutdown_background();
     report
 }
@@ -134,12 +133,12 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Receipt(ReceiptCommand::Denied { output, force }) => {
             receipt::denied(&wallet, output.as_deref(), Existing::by_force(force))
         }
-        // These need no open wallet, and were dealt with before.
+        // These need no open wallet. They were handled before.
         Command::Init | Command::Network(_) | Command::Receipt(_) | Command::Restore(_) => {
             Ok(Report::done("", serde_json::Value::Null))
         }
     };
-    // Closing only makes the next start quicker: what was done is done, and its report is what matters.
+    // Closing only makes the next start faster, so its failure is no failure of the command.
     if let Err(error) = wallet.close() {
         tracing::warn!(%error, "the wallet could not be closed in order");
     }

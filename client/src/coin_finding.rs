@@ -1,4 +1,4 @@
-//! What a bank's denial says of one of the wallet's coins.
+//! What the wallet concludes about one of its coins from a bank's signed denial.
 
 use crate::{
     error::WalletError,
@@ -20,19 +20,20 @@ use farthing_store::{RowKey, StoreError, Transaction, View};
 /// What a bank's signed denial says of one of the wallet's coins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CoinFinding {
-    /// It is used by something that this wallet does not know, such as a copy of it, or what it had sent before it was
-    /// lost; and what it is then.
+    /// The coin was used by something that this wallet does not know: a copy of the wallet, or a request sent before
+    /// the wallet was lost. The status is the coin's new status.
     Used(PublicKey, CoinStatus),
-    /// It is used by this purchase of the wallet's own, which came to light after the coin was put to something else.
+    /// The coin is in this purchase of the wallet itself. The wallet learned of the purchase after it had put the
+    /// coin to something else.
     Mine(PublicKey, u64),
-    /// It went into the exchange of this number of the wallet's own, and this was given for it.
+    /// The coin went into the wallet's own exchange with this number. The bank issued this for it.
     Exchanged(Coin, u64, Box<Signed<Issued>>),
-    /// It is not good, and nothing proves that.
+    /// The bank denies the coin, and nothing proves that it may.
     Denied(Coin, Box<Signed<Denial>>),
 }
 
 impl CoinFinding {
-    /// What [`take_effect`](CoinFinding::take_effect) reads.
+    /// The row that [`take_effect`](CoinFinding::take_effect) reads.
     pub(crate) fn reads(&self, bank: &PublicKey) -> Option<RowKey> {
         match self {
             CoinFinding::Used(..) => Some(RESTORED.key(bank)),
@@ -41,7 +42,8 @@ impl CoinFinding {
         }
     }
 
-    /// The coin that is used otherwise, and what it is from now on. What uses it is looked for, or carried on.
+    /// Writes what follows from the finding. Returns the coin that was used otherwise and its new status. The other
+    /// use is scanned for, or carried on.
     pub(crate) fn take_effect(
         &self,
         tx: &mut Transaction<'_>,
@@ -84,8 +86,8 @@ pub(crate) fn keys_needed(coins: &[Coin], denial: &Signed<Denial>) -> Option<Vec
     })
 }
 
-/// What a denial of an exchange of `coins` at `bank` says of one of them. What this wallet itself has done with a coin is no
-/// use by somebody else. The bank has been shown the abort of purchase `released`, if any.
+/// The finding from a denial of an exchange of `coins` at `bank`. A use by this wallet itself does not count as a use
+/// by others. If `released` is set, the bank has already seen the abort of that purchase.
 ///
 /// # Errors
 /// When the coin's key is not among `keys`, or the store fails.
@@ -115,13 +117,13 @@ pub(crate) fn finding_of_exchange(
         return Ok(Some(CoinFinding::Exchanged(coin, number, issued.clone())));
     }
     let status = match what {
-        // What it is held for may be aborted yet.
+        // The purchase that holds the coin may still be aborted.
         CoinDenial::Held(_) => CoinStatus::HeldElsewhere(*used),
         _ => CoinStatus::UsedElsewhere(*used),
     };
     Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
         Some((number, _)) if released == Some(number) => None,
-        // The bank has shown that it cannot be held for that.
+        // The purchase was recovered: the bank has shown that it cannot hold the coin for it.
         Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
             Some(CoinFinding::Used(coin.public, status))
         }
@@ -130,8 +132,8 @@ pub(crate) fn finding_of_exchange(
     })
 }
 
-/// What a denial of the hold of `coins` for `purchase` says of one of them, as an escrow passes it on. No coin is given up
-/// for it: it is put to an exchange, where the bank has to show what was given for it.
+/// The finding from a denial of the hold of `coins` for `purchase`, which an escrow passes on. It gives up no coin:
+/// the coin goes to an exchange next, where the bank must show what was issued for it.
 ///
 /// # Errors
 /// When the store fails.
@@ -159,7 +161,7 @@ pub(crate) fn finding_of_hold(
     })
 }
 
-/// The number of the exchange of this wallet's own that `issued` was given for, whose finish has this digest.
+/// The number of this wallet's exchange for which `issued` was given, and whose finish has this digest.
 fn own_exchange(
     rows: &View,
     bank: &PublicKey,
@@ -170,13 +172,13 @@ fn own_exchange(
     if let Some(sent) = SENT_FINISHES.peek(rows, &(id, *finish))? {
         return Ok(Some(sent.number));
     }
-    // One that an older version has sent, or a copy of this wallet.
+    // The finish was sent by an older version, or by a copy of this wallet.
     let exchanges = all(rows, &EXCHANGES)?;
     let own = |((of, _), row): &&((PublicKey, u64), ExchangeRow)| of == bank && row.exchange.request_id == id;
     Ok(exchanges.iter().find(own).map(|((_, number), _)| *number))
 }
 
-/// The purchase of this wallet's with this id, and its number.
+/// This wallet's purchase with this id, and its number.
 ///
 /// # Errors
 /// When the store fails.
@@ -186,7 +188,7 @@ pub(crate) fn own_purchase(rows: &View, id: &PurchaseId) -> Result<Option<(u64, 
     Ok(all(rows, &PURCHASES)?.into_iter().find(is_it))
 }
 
-/// What a denial says of the coin that it names.
+/// The denial of the coin that it names, if it denies a coin.
 fn coin_denial(denial: &Signed<Denial>) -> Option<&CoinDenial> {
     match &denial.body.cause {
         DenialCause::Coin { what, .. } => Some(what),
@@ -194,17 +196,17 @@ fn coin_denial(denial: &Signed<Denial>) -> Option<&CoinDenial> {
     }
 }
 
-/// The use that a denial claims.
+/// The earlier use that a denial claims.
 pub(crate) fn claimed_use(denial: &Signed<Denial>) -> Option<EarlierUse> {
     coin_denial(denial)?.used().copied()
 }
 
-/// The one of `coins` that a denial names.
+/// The coin among `coins` that a denial names.
 fn named(coins: &[Coin], denial: &Signed<Denial>) -> Option<Coin> {
     coins.iter().find(|coin| denial.body.names(coin)).copied()
 }
 
-/// Whether a coin was put to a purchase.
+/// Whether a coin is part of a purchase's payment.
 fn is_of(row: &PurchaseRow, coin: &Coin) -> bool {
     let order = row.purchase.order();
     order.is_some_and(|order| order.payment.coins.contains(coin))

@@ -1,5 +1,5 @@
-//! A wallet's coins. Those that are used up for good are kept apart, so that a wallet does not get slower with
-//! every coin that it has spent.
+//! A wallet's coins. Coins that are used up permanently are kept in a table of their own, so that a wallet does not
+//! get slower with every coin that it has spent.
 
 use crate::{
     error::WalletError,
@@ -12,12 +12,13 @@ use farthing_store::{RowKey, StoreError, Transaction};
 use std::collections::BTreeMap;
 
 impl Wallet {
-    /// Every coin that the wallet ever had.
+    /// All coins that the wallet has ever had.
     ///
     /// # Errors
     /// When the store fails.
     pub fn coins(&self) -> Result<Vec<CoinRow>, WalletError> {
-        // In this order: one that is used up in between is seen twice, and never not at all.
+        // The order matters: a coin that is used up between the two reads is seen twice. In the other order it would
+        // be missed.
         let present = all(&self.rows(), &COINS)?;
         let by_key: BTreeMap<_, CoinRow> = present
             .into_iter()
@@ -35,7 +36,7 @@ impl Wallet {
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// What the wallet has.
+    /// What the wallet has, by state.
     ///
     /// # Errors
     /// When the store fails.
@@ -54,19 +55,19 @@ impl Wallet {
     }
 }
 
-/// What a wallet has, by what it is doing.
+/// The money of a wallet, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Balance {
-    /// Can be spent.
+    /// Can be spent now.
     pub available: Amount,
-    /// Put to purchases that are under way.
+    /// In purchases that are under way.
     pub in_purchases: Amount,
-    /// Being exchanged, or waiting to be.
+    /// In an exchange, or waiting for one.
     pub in_exchanges: Amount,
 }
 
 impl Balance {
-    /// All of it.
+    /// The sum of all parts.
     pub fn total(&self) -> Amount {
         Amount(
             self.available
@@ -77,13 +78,13 @@ impl Balance {
     }
 }
 
-/// The secret keys of coins of these origins, in their order. `seed` is their bank's.
+/// The secret keys of the coins with these origins, in the same order. `seed` is the seed for the bank.
 pub(crate) fn coin_keys(seed: &Seed, origins: &[Origin]) -> Vec<SecretKey> {
     let key = |origin: &Origin| seed.coin_key(&origin.request_id(seed), origin.slot.into());
     origins.iter().map(key).collect()
 }
 
-/// What [`coin_row`], [`put_coin`] and [`set_status`] read of these coins.
+/// The rows that [`coin_row`], [`put_coin`] and [`set_status`] read for these coins.
 pub(crate) fn coin_reads<'c>(coins: impl IntoIterator<Item = &'c Coin>) -> Vec<RowKey> {
     let keys = coins.into_iter().flat_map(|coin| {
         let key = (coin.key_id, coin.public);
@@ -92,7 +93,7 @@ pub(crate) fn coin_reads<'c>(coins: impl IntoIterator<Item = &'c Coin>) -> Vec<R
     keys.collect()
 }
 
-/// A coin's row.
+/// A coin's row, from either table.
 pub(crate) fn coin_row(
     tx: &mut Transaction<'_>,
     key: &(KeyId, PublicKey),
@@ -103,7 +104,7 @@ pub(crate) fn coin_row(
     }
 }
 
-/// Writes a coin's row where its status says that it belongs.
+/// Writes a coin's row to the table for its status, and removes it from the other table.
 pub(crate) fn put_coin(tx: &mut Transaction<'_>, row: &CoinRow) -> Result<(), StoreError> {
     let key = (row.coin.key_id, row.coin.public);
     let (table, other_table) = if row.status.is_past() {
@@ -117,7 +118,7 @@ pub(crate) fn put_coin(tx: &mut Transaction<'_>, row: &CoinRow) -> Result<(), St
     table.put(tx, &key, row)
 }
 
-/// Gives the coins of `coins` another status.
+/// Sets the status of `coins` to what `status` returns for each row. Unknown coins are skipped.
 pub(crate) fn set_status(
     tx: &mut Transaction<'_>,
     coins: &[Coin],
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn used_coins_are_kept_but_not_looked_through_and_wallets_of_one_store_see_their_own_alone() {
+    async fn used_coins_are_kept_apart_and_wallets_in_one_store_see_only_their_own() {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions::simulated(MemoryDisk::new(), 1);
         let (store, _) = Store::open(Path::new("/wallets"), options).unwrap();

@@ -1,4 +1,4 @@
-//! The numbers that secrets are derived from, and how far a restore finds them for certain.
+//! Counters: the numbers from which secrets derive, and how far a restore is certain to find them.
 
 use crate::rows::{BRIDGED, COUNTERS, Counter};
 use farthing_coin::PublicKey;
@@ -13,12 +13,12 @@ pub(crate) fn next_number(rows: &View, bank: &PublicKey, counter: Counter) -> Re
     Ok(next.unwrap_or(0))
 }
 
-/// What [`take_numbers`] reads.
+/// The row that [`take_numbers`] reads.
 pub(crate) fn number_reads(bank: &PublicKey, counter: Counter) -> RowKey {
     COUNTERS.key(&(*bank, counter as u8))
 }
 
-/// Takes the next `count` numbers of a counter at `bank`.
+/// Takes the next `count` numbers of a counter at `bank`, and returns the first.
 pub(crate) fn take_numbers(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,
@@ -31,13 +31,13 @@ pub(crate) fn take_numbers(
     Ok(first)
 }
 
-/// What [`mark_bridged`] reads.
+/// The row that [`mark_bridged`] reads.
 pub(crate) fn bridged_reads(bank: &PublicKey, counter: Counter) -> RowKey {
     BRIDGED.key(&(*bank, counter as u8))
 }
 
-/// Notes that a restore gets to all numbers of `counter` below `end`: the bank has something under the last, or the scan
-/// record says so.
+/// Records that a restore reaches all numbers of `counter` below `end`. Either the bank has something under the last
+/// of them, or the scan record names them.
 pub(crate) fn mark_bridged(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,

@@ -1,4 +1,4 @@
-//! Why a wallet could not do what it was asked.
+//! Errors of the wallet.
 
 use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{call::CallError, network::NetworkError, network_file::NetworkFileError};
@@ -12,91 +12,93 @@ use farthing_protocol::{
 use farthing_store::StoreError;
 use std::path::PathBuf;
 
-/// Why a wallet could not do what it was asked. Whatever it is, no coin is lost by it.
+/// Why a wallet could not do what it was asked. No error loses a coin.
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
-    /// A party did not answer within the wallet's patience.
+    /// A party did not answer within the time of the [`RetryPolicy`](crate::peer_client::RetryPolicy).
     #[error("{party} has not answered ({question}): {why}; nothing is lost")]
     Silent {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What was asked.
+        /// Name of the request.
         question: &'static str,
-        /// What the network said last.
+        /// The last error of the network.
         why: String,
     },
-    /// A party that the wallet must not talk to, or cannot.
+    /// A party cannot be reached, or must not be used.
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// A party refused.
     #[error("{party} refused ({question}): {refusal}")]
     Refused {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What was asked.
+        /// Name of the request.
         question: &'static str,
-        /// Why.
+        /// The reason.
         refusal: Box<Refusal>,
     },
-    /// A party's reply is not one.
+    /// A party's reply breaks the protocol.
     #[error("{party}: {why}")]
     Garbled {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
     /// A bank's list of keys is not acceptable.
     #[error("the list of keys of {bank} is not acceptable: {why}")]
     KeyList {
-        /// Which bank.
+        /// The bank.
         bank: String,
-        /// Why.
+        /// The reason.
         why: KeyListError,
     },
-    /// A bank shows another history of its keys than before.
+    /// A bank's list of keys does not continue the list that the wallet saw before.
     #[error(
-        "{0} shows another list of keys than before, one that does not continue it; do not use it: \
-         keys of your own would mark your coins"
+        "{0} shows a list of keys that does not continue the one from before; do not use this bank: \
+         keys that only you see would mark your coins"
     )]
     KeyListChanged(String),
     /// The bank issues no coin of this value now.
     #[error("the bank issues no coins worth {0} now; is this machine's clock right?")]
     NotIssued(Amount),
-    /// A withdrawal of too many coins.
-    #[error("that would be {coins} coins, at most {most} can be withdrawn at a time; withdraw it in parts")]
+    /// A withdrawal would take too many coins.
+    #[error("this amount takes {coins} coins, and one withdrawal takes at most {most}; withdraw it in parts")]
     TooManyCoins {
-        /// How many it would be.
+        /// How many coins the amount takes.
         coins: usize,
-        /// The most.
+        /// The most coins of one withdrawal.
         most: usize,
     },
-    /// The merchant has not seen the keys of enough of the wallet's coins.
+    /// The merchant does not know the keys of enough of the wallet's coins yet.
     #[error(
         "the merchant does not know the newest of the bank's keys yet, which {0} of this wallet's coins are made \
          with; try again in a few minutes"
     )]
     NewKeys(Amount),
-    /// The amount cannot be made of the bank's coins.
-    #[error("{0} cannot be made of the bank's coins")]
+    /// No set of the bank's coins is worth this amount.
+    #[error("no set of the bank's coins is worth {0}; choose another amount")]
     NoCoins(Amount),
-    /// The bank issued something that is not acceptable.
-    #[error("what the bank issued is not acceptable: {0}")]
+    /// The bank's answer to a withdrawal or an exchange is not acceptable.
+    #[error(
+        "the bank's answer is not acceptable: {0}; nothing of it was stored, and `farthing resume` asks again"
+    )]
     Mint(#[from] MintFault),
-    /// The wallet holds too little.
+    /// The wallet has too little money.
     #[error(
         "{short} is missing: the wallet has {available}, the price is {price}; `farthing withdraw {short}`"
     )]
     Short {
-        /// By how much.
+        /// The missing amount.
         short: Amount,
-        /// What can be spent.
+        /// What the wallet can spend.
         available: Amount,
-        /// What it takes.
+        /// The price.
         price: Amount,
     },
     /// An offer is not acceptable.
-    #[error("the merchant's offer is not acceptable: {0}")]
+    #[error("the merchant's offer is not acceptable: {0}; nothing was paid")]
     Offer(#[from] OfferFault),
     /// A purchase's documents are not acceptable.
     #[error(transparent)]
@@ -104,118 +106,122 @@ pub enum WalletError {
     /// A contract could not be made.
     #[error(transparent)]
     Contract(#[from] ContractFault),
-    /// No such purchase.
+    /// There is no such purchase.
     #[error("there is no purchase `{0}`; `farthing purchases` lists them")]
     NoPurchase(String),
-    /// A merchant's catalogue that is not read to its end.
+    /// A merchant's catalogue breaks the rules, so it was not read to its end.
     #[error(
         "the catalogue of {merchant} breaks the rules: {why}; nothing was bought. An item whose whole id you know can be \
              bought without it"
     )]
     Catalog {
-        /// Whose.
+        /// The merchant.
         merchant: String,
-        /// How.
+        /// The rule that it breaks.
         why: CatalogFault,
     },
-    /// No such item.
+    /// No item matches.
     #[error("the merchant has no item `{0}`; `farthing catalog` lists what there is")]
     NoItem(String),
-    /// Several items.
+    /// Several items match.
     #[error("several items match `{0}`; give more of the item's id")]
     SeveralItems(String),
-    /// The purchase has no receipt.
-    #[error("purchase {number} has nothing yet that proves how it ended: it is {status}")]
+    /// Nothing proves yet how the purchase ended.
+    #[error("nothing proves yet how purchase {number} ended: it is {status}")]
     NoReceipt {
-        /// Which.
+        /// Number of the purchase.
         number: u64,
-        /// How it stands.
+        /// Its status.
         status: &'static str,
     },
-    /// The bank denies a coin that it has issued, and proves nothing.
+    /// The bank denies a coin that it has issued, without proof.
     #[error(
         "{bank} denies the coin {coin} without proof that it was used ({refusal}); the coin stays in this wallet, and \
          `farthing receipt denied -o FILE` writes what convicts the bank"
     )]
     CoinDenied {
-        /// Which bank.
+        /// The bank.
         bank: String,
-        /// The coin's key.
+        /// The coin's public key.
         coin: PublicKey,
-        /// What it said.
+        /// The bank's refusal.
         refusal: Box<Refusal>,
     },
-    /// The goods that were served are not those of the offer.
-    #[error("the merchant served other bytes than the offer describes; nothing was paid")]
+    /// The encrypted goods are not the bytes that the offer describes.
+    #[error(
+        "the encrypted goods are not the bytes that the offer describes; they were discarded, and nothing more was paid"
+    )]
     WrongGoods,
-    /// The goods that were paid for are not as described.
+    /// The goods that were paid for are not what the offer describes.
     #[error(
         "the goods of purchase {0} are not what the merchant described; \
          `farthing receipt show {0} -o FILE` and `farthing receipt verify` prove it to anyone"
     )]
     NotAsDescribed(u64),
-    /// A party that is not pinned.
+    /// The file of pinned cards.
     #[error(transparent)]
     Card(#[from] NetworkFileError),
-    /// A party that is needed is not pinned.
-    #[error("no card of the {0} is pinned; `farthing network add CARD`")]
+    /// No card of a party is pinned.
+    #[error("no card of the {0} is pinned; add it with `farthing network add CARD`")]
     NoCard(String),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bank knows no account of this wallet's.
+    /// The bank knows no account of this wallet.
     #[error(
-        "bank `{bank}` knows no account of this wallet, so nothing can be found there. If the wallet was made when \
-         account keys were the same at every bank (protocol version 1), repeat the restore with `--shared-account \
-         {bank}`. If it never had an account there, do without the bank's card (`farthing network remove bank {bank}`)"
+        "bank `{bank}` knows no account of this wallet, so nothing was restored from there. For a wallet of protocol \
+         version 1, repeat the restore with `--shared-account {bank}`. If the wallet never had an account there, \
+         remove the bank's card with `farthing network remove bank {bank}`"
     )]
     NoAccount {
         /// The bank's name.
         bank: String,
     },
-    /// A wallet made from its phrase that was not restored from this bank.
+    /// This wallet was made from its phrase, and is not restored from this bank yet.
     #[error(
-        "this wallet was made from its phrase and is not restored from {0} yet: run `farthing restore` again, \
-         else it would use numbers twice that it used before"
+        "this wallet was made from its words and is not restored from {0} yet: run `farthing restore` again. Before \
+         that it does nothing there, as it would use secrets twice"
     )]
     NotRestored(String),
-    /// A file.
+    /// A file cannot be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The wallet's directory.
+    /// The wallet's directory cannot be used.
     #[error("{0}")]
     Home(String),
-    /// Something that should not happen did: a bug, or a damaged store.
-    #[error("the wallet's own data does not fit together: {0}")]
+    /// The wallet's rows contradict each other: a bug, or a damaged store.
+    #[error(
+        "the wallet's rows contradict each other: {0}; keep a copy of the wallet's directory, and report this"
+    )]
     Inconsistent(&'static str),
 }
 
 impl WalletError {
-    /// A file error at `path`.
+    /// Turns an I/O error at `path` into a wallet error.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> WalletError {
         let path = path.into();
         move |source| WalletError::Io { path, source }
     }
 
-    /// Whether the party just did not answer, so that carrying on later may help.
+    /// Whether a party did not answer, so that a later `resume` may help.
     pub fn is_silence(&self) -> bool {
         matches!(self, WalletError::Silent { .. })
     }
 }
 
-/// What a single question came to, when it was not answered.
+/// Why a single request has no reply.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
-    /// Asking again may help.
+    /// A repetition may help.
     Again(String),
-    /// The party refused.
+    /// The party refused the request.
     Refused(Refusal),
-    /// Asking again does not help.
+    /// A repetition does not help.
     Final(WalletError),
 }
 

@@ -1,4 +1,4 @@
-//! What the wallet can prove: how a purchase went, and that a bank denies a coin.
+//! Evidence that the wallet can show: how a purchase ended, and that a bank denies a coin.
 
 use crate::{
     coin_finding::{claimed_use, own_purchase},
@@ -15,10 +15,11 @@ use farthing_protocol::{
 };
 
 impl Wallet {
-    /// What proves to anyone how a purchase went.
+    /// The documents that prove to anyone how a purchase ended.
     ///
     /// # Errors
-    /// When the escrow has signed nothing yet.
+    /// [`WalletError::NoReceipt`] when the escrow has signed nothing yet. When the purchase is unknown or the store
+    /// fails.
     pub fn papers(&self, number: u64) -> Result<Papers, WalletError> {
         let row = self.purchase(number)?;
         let papers = papers_of(self, &row);
@@ -28,7 +29,7 @@ impl Wallet {
         })
     }
 
-    /// What proves that a bank denies coins that it has issued, by bank.
+    /// The documents that prove that a bank denies coins that it has issued, by bank.
     ///
     /// # Errors
     /// When the store fails.
@@ -40,7 +41,7 @@ impl Wallet {
         let signed = all(&view, &DENIALS)?.into_iter();
         let signed = signed.map(|(key, denial)| (key, Some(denial), None));
         for (key, denial, used) in signed.chain(older) {
-            // One that was taken after all is among those of the past.
+            // A coin that was accepted in the end is among the past coins.
             let Some(row) = COINS.peek(&view, &key)? else {
                 continue;
             };
@@ -73,7 +74,7 @@ impl Wallet {
             }
             paper.denials.extend(denial);
             paper.uses.extend(uses);
-            // The purchase that the bank says it was used for, if that was aborted.
+            // The purchase for which the bank says that the coin was used, if that purchase was aborted.
             if let Some(used) = claimed
                 && let Some((_, row)) = own_purchase(&view, &PurchaseId(used.digest.0))?
             {
@@ -96,7 +97,7 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
         Purchase::Aborted(_, abort) => papers.abort = Some(abort.clone()),
         _ => {}
     }
-    // What convicts the escrow comes before what does not.
+    // A document that convicts the escrow replaces one that does not.
     for exhibit in &row.exhibits {
         match exhibit {
             Exhibit::Receipt(receipt) => papers.receipt = Some((**receipt).clone()),
@@ -112,7 +113,7 @@ fn papers_of(wallet: &Wallet, row: &PurchaseRow) -> Option<Papers> {
     decided.then_some(papers)
 }
 
-/// The purchase's key, disclosed: what opens the goods key in a commit.
+/// The disclosed purchase key. It opens the goods key in a commit.
 fn purchase_secret(wallet: &Wallet, order: &Order) -> PurchaseSecret {
     let seed = wallet.seed_for(&order.contract.terms.bank);
     PurchaseSecret::from_bytes(*seed.purchase_key(order.counter).to_bytes())

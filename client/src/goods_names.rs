@@ -1,26 +1,26 @@
-//! How the files of encrypted goods are named: nobody without the seed can tell what was bought.
+//! Names of the files of encrypted goods. Without the seed, a name does not tell what was bought.
 
 use crate::error::WalletError;
 use farthing_coin::Seed;
 use farthing_protocol::ids::EncryptedDigest;
 use std::{io, path::Path};
 
-/// What the name of encrypted goods ends with.
+/// Extension of a complete file of encrypted goods.
 pub(crate) const SEALED: &str = "sealed";
 
-/// What it ends with while they are fetched.
+/// Extension of a file that is still being fetched.
 pub(crate) const PART: &str = "part";
 
-/// The name of a file of encrypted goods: always the same for this wallet, and random for everybody else.
+/// The name of a file of encrypted goods. It is always the same for this wallet, and looks random to everyone else.
 pub(crate) fn goods_name(seed: &Seed, encrypted_digest: &EncryptedDigest) -> String {
     hex::encode(seed.goods_name(&encrypted_digest.0))
 }
 
-/// Renames the encrypted goods in a wallet's directory that an earlier version named by their digest, which is public and
-/// says what was bought.
+/// Renames encrypted goods that an earlier version named by their digest. The digest is public, so that name tells
+/// what was bought.
 ///
 /// # Errors
-/// When the directory cannot be read, or a file not renamed.
+/// When the directory cannot be read, or a file cannot be renamed.
 pub(crate) fn rename_goods(goods: &Path, seed: &Seed) -> Result<(), WalletError> {
     let entries = match std::fs::read_dir(goods) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,13 +1,13 @@
-//! New coins: withdrawals and exchanges, which are one issuance.
+//! New coins: withdrawals and exchanges. Both are issuances and share everything except planning.
 //!
 //! | what | file |
 //! |---|---|
-//! | a withdrawal is planned | `withdraw` |
-//! | an exchange is planned | `exchange`; its coins turn out to be used in `denied` |
-//! | the row that either is kept in | `row` |
-//! | what is written and asked next: pure | `step` |
+//! | planning a withdrawal | `withdraw` |
+//! | planning an exchange | `exchange`; a denied one, `denied` |
+//! | the row of either | `row` |
+//! | the next writes and the next request: pure | `step` |
 //! | the writes, each one transaction | `record` |
-//! | the thin runtime: write, ask, step again | `run` |
+//! | the runtime: write, send, step again | `run` |
 
 mod denied;
 mod exchange;

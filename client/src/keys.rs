@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
 };
 
-/// The bank's keys as the wallet last saw them, fetched if there are none for now.
+/// The bank's keys as the wallet last saw them. They are fetched if some value has no key that issues now.
 pub(crate) async fn current_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
     if let Some(book) = wallet.stored_keys(bank)?
         && book
@@ -27,8 +27,8 @@ pub(crate) async fn current_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<Key
     fetch_keys(wallet, bank).await
 }
 
-/// Fetches the bank's keys; they must continue what the wallet saw before. They always come over an
-/// anonymous connection of their own: a bank that knew who asks could show her keys of her own.
+/// Fetches the bank's keys. They must continue the list that the wallet saw before. The request always uses an
+/// anonymous connection of its own: a bank that knew who asks could show this customer a list of its own.
 pub(crate) async fn fetch_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBook>, WalletError> {
     let signed = wallet
         .peer_client(bank, Lane::Anonymous)
@@ -47,7 +47,7 @@ pub(crate) async fn fetch_keys(wallet: &Wallet, bank: &Card) -> Result<Arc<KeyBo
 }
 
 impl Wallet {
-    /// The bank's keys as the wallet last saw them.
+    /// The bank's keys as the wallet last saw them, verified; `None` if it never fetched them.
     pub(crate) fn stored_keys(&self, bank: &Card) -> Result<Option<Arc<KeyBook>>, WalletError> {
         if let Some(book) = self.books().get(&bank.identity) {
             return Ok(Some(Arc::clone(book)));
@@ -56,14 +56,14 @@ impl Wallet {
             return Ok(None);
         };
         let book = Arc::new(verified_keys(bank, signed)?);
-        // One that was fetched meanwhile is newer.
+        // A list that was fetched in the meantime is newer.
         Ok(Some(Arc::clone(
             self.books().entry(bank.identity).or_insert(book),
         )))
     }
 
-    /// A bank's list of keys as it is kept: one row an epoch, or in a wallet that has fetched none since it was updated, all
-    /// of it in one.
+    /// A bank's list of keys as the store has it: one row for each epoch. A wallet that has fetched no list since its
+    /// update to version 2 still has the whole list in one row.
     fn kept_keys(&self, bank: &PublicKey) -> Result<Option<Signed<KeyList>>, StoreError> {
         let view = self.store.view();
         match KEYS.load(&view, bank)? {
@@ -76,7 +76,7 @@ impl Wallet {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Any key that the wallet has met, by its id.
+    /// A denomination that the wallet has seen, by its key id.
     ///
     /// # Errors
     /// When the store fails.
@@ -106,10 +106,10 @@ fn verified_keys(bank: &Card, signed: Signed<KeyList>) -> Result<KeyBook, Wallet
     })
 }
 
-/// The keys that issue coins of `values` now.
+/// The ids of the keys that issue coins of `values` now.
 ///
 /// # Errors
-/// When the bank issues none of a value.
+/// When the bank issues no coins of one of the values.
 pub(crate) fn issuing(keys: &KeyBook, values: &[u64], now_ms: u64) -> Result<Vec<KeyId>, WalletError> {
     let issuing = |value: &u64| keys.issuing(*value, now_ms).map(|d| d.id());
     let ids = values
@@ -118,17 +118,18 @@ pub(crate) fn issuing(keys: &KeyBook, values: &[u64], now_ms: u64) -> Result<Vec
     ids.collect()
 }
 
-/// Whether no bank takes a coin back any more that was held, whatever becomes of what it was held for. `keys` are its bank's.
+/// Whether the bank takes a coin back no more, even one that was held and then released. `keys` are the keys of its
+/// bank.
 pub(crate) fn is_past_redeem(keys: Option<&KeyBook>, row: &CoinRow, now_ms: u64) -> bool {
     let key = keys.and_then(|keys| keys.get(&row.coin.key_id));
     key.is_some_and(|key| now_ms >= key.redeem_until_ms.saturating_add(RELEASED_GRACE_MS))
 }
 
-/// The same values under the keys that issue now. A wallet whose clock disagrees with the bank's finds no others, and says
-/// so.
+/// The same values under the keys that issue now. If the wallet's clock disagrees with the bank's, these are the same
+/// keys, and that is an error.
 ///
 /// # Errors
-/// When the bank issues none of a value, or these very keys still issue by this machine's clock.
+/// When the bank issues no coins of one of the values, or when `outputs` still issue by this machine's clock.
 pub(crate) fn current_outputs(
     keys: &KeyBook,
     outputs: &[KeyId],

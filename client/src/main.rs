@@ -1,4 +1,4 @@
-//! `farthing`: see `farthing --help`.
+//! The program `farthing`: see `farthing --help`.
 
 use std::process::ExitCode;
 

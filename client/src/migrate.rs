@@ -1,15 +1,15 @@
-//! The step that brings the rows of an older version up to date: see [`Migration`].
+//! Migration of a wallet's rows from an older version: see [`Migration`].
 
 use crate::rows::{ACCOUNT_KEYS, AccountKey, COUNTERS, NO_BANK, RESTORED};
 use farthing_coin::PublicKey;
 use farthing_node::card::{Card, RoleName};
 use farthing_store::{Migration, Reads, StoreError, Transaction};
 
-/// Brings the rows of version 1 to version 2. `cards` are those that the wallet has pinned. `is_of_today` says of a wallet
-/// that is opened for the first time that it was made by version 2.
+/// Brings the rows of version 1 to version 2. `cards` are the cards that the wallet has pinned. `is_of_today` says
+/// that a wallet that is opened for the first time was made by version 2.
 ///
-/// A wallet of version 1 has shown one account key to every bank. It keeps it at every bank whose card is pinned, or that it
-/// has dealt with. Banks that are added later are shown their own.
+/// A wallet of version 1 has shown one account key to every bank. It keeps that key at every bank whose card is
+/// pinned, or with which it has dealt. Banks that are added later see a key of their own.
 ///
 /// # Errors
 /// As [`Migration::transact`].

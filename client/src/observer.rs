@@ -1,77 +1,77 @@
-//! What a wallet tells whoever watches it work: the command line, the demo, a test.
+//! Events that a wallet reports while it works, for the command line, the demo or a test.
 
-/// Something happened.
+/// An event of a wallet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WalletEvent {
-    /// A question was asked of a party.
+    /// A party was asked something.
     Asked {
-        /// Which party, as its card names it.
+        /// The party, as its card names it.
         party: String,
-        /// What for, in a word or two.
+        /// Name of the request, one or two words.
         question: &'static str,
     },
-    /// A question got no reply; it is asked again.
+    /// A request got no reply. It is sent again.
     Unanswered {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What for.
+        /// Name of the request.
         question: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A question was answered.
+    /// A request was answered.
     Answered {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What for.
+        /// Name of the request.
         question: &'static str,
     },
-    /// A question was refused.
+    /// A request was refused.
     Refused {
-        /// Which party.
+        /// The party.
         party: String,
-        /// What for.
+        /// Name of the request.
         question: &'static str,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// A purchase is in another state.
+    /// A purchase has changed its state.
     Purchase {
-        /// Its number.
+        /// Number of the purchase.
         number: u64,
-        /// One word.
+        /// The new status, one word.
         status: &'static str,
     },
-    /// So much of the encrypted goods is here.
+    /// Progress of a download of encrypted goods.
     Goods {
-        /// Here (bytes).
+        /// Fetched so far (bytes).
         done_bytes: u64,
-        /// All of it (bytes).
+        /// Total (bytes).
         total_bytes: u64,
     },
-    /// So many coins have come.
+    /// Progress of a withdrawal.
     Coins {
-        /// Here.
+        /// Coins issued so far.
         done: u64,
-        /// All that were asked for.
+        /// Coins in total.
         total: u64,
     },
-    /// So many records of a restore were looked at.
+    /// Progress of a restore.
     Restored {
-        /// What is looked for.
+        /// What was searched for.
         what: &'static str,
-        /// So many were found.
+        /// How many were found.
         found: u64,
     },
 }
 
-/// Whoever watches a wallet work.
+/// Receives a wallet's events.
 pub trait Observer: Send + Sync {
-    /// Is told of an event, in order.
+    /// Receives an event. Events come in order.
     fn on_event(&self, event: &WalletEvent);
 }
 
-/// Watches nothing.
+/// An observer that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoObserver;
 

@@ -1,7 +1,7 @@
-//! A conversation with one party about one matter: a withdrawal, an exchange, a purchase, a record.
+//! A client of one party for one task: a withdrawal, an exchange, a purchase, or one record.
 //!
-//! Each has a connection of its own, with its own socket and client configuration, so that nothing joins it
-//! to another. A question that got no answer is asked again, on a fresh connection if need be.
+//! Each client has a connection of its own, with its own socket and client configuration, so that nothing links it to
+//! another. A request without a reply is sent again, on a fresh connection if needed.
 
 use crate::{
     error::{Unanswered, WalletError},
@@ -19,12 +19,13 @@ use farthing_protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a wallet waits and how often it asks.
+/// How long a wallet waits for a party.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// How long one question waits for its answer before it is asked again.
+    /// How long one request waits for its reply before it is sent again.
     pub attempt: Duration,
-    /// How long a matter is pursued without any answer before it is left for `resume`.
+    /// How long a task is retried without any reply before it is left for
+    /// [`Wallet::resume`](crate::wallet::Wallet::resume).
     pub total: Duration,
 }
 
@@ -37,19 +38,19 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The first pause before a question is asked again; it doubles up to [`PAUSE_MAX`].
+/// The first pause before a request is repeated. It doubles up to [`PAUSE_MAX`].
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
-/// The longest pause before a question is asked again.
+/// The longest pause before a request is repeated.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// How often a busy party is asked again before it counts as silent, and others are asked instead.
+/// How often a busy party is asked again before it counts as silent.
 const BUSY_TIMES_MAX: usize = 8;
 
-/// The longest that a busy party is left alone, whatever it wants.
+/// Upper bound of the pause that a busy party can ask for.
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
-/// For how long a party wants to be left alone; `None` if it has not said that it is busy.
+/// The pause that a busy party asks for; `None` if it is not busy.
 fn busy_for(error: &CallError) -> Option<Duration> {
     match error {
         CallError::Network(NetworkError::Busy { retry_after_ms, .. })
@@ -60,7 +61,7 @@ fn busy_for(error: &CallError) -> Option<Duration> {
     }
 }
 
-/// A conversation with one party.
+/// A client of one party, over one connection.
 pub(crate) struct PeerClient<'w> {
     network: &'w dyn Network,
     observer: &'w dyn Observer,
@@ -88,12 +89,12 @@ impl<'w> PeerClient<'w> {
         }
     }
 
-    /// Who it is with.
+    /// The party, as its card names it.
     pub(crate) fn party(&self) -> String {
         self.card.title()
     }
 
-    /// Asks once, and again of a party that is busy, when it wants to be asked.
+    /// Sends a request once. A busy party is asked again after the pause that it asks for.
     pub(crate) async fn once<C: Call + Clone>(&mut self, call: C) -> Result<C::Reply, Unanswered> {
         let (party, question) = (self.party(), C::QUESTION);
         let mut outcome = self.attempt(call.clone()).await;
@@ -103,7 +104,7 @@ impl<'w> PeerClient<'w> {
             };
             self.unanswered(
                 question,
-                format!("it is busy, and is asked again in {} ms", wait.as_millis()),
+                format!("it is busy; the wallet asks again in {} ms", wait.as_millis()),
             );
             sleep(wait).await;
             outcome = self.attempt(call.clone()).await;
@@ -144,7 +145,7 @@ impl<'w> PeerClient<'w> {
         ask(channel.as_ref(), call, self.retry.attempt).await
     }
 
-    /// The connection, which is made where there is none.
+    /// The connection. It is made if there is none.
     async fn connected(&mut self) -> Result<Arc<dyn Channel>, NetworkError> {
         if let Some(channel) = &self.channel {
             return Ok(Arc::clone(channel));
@@ -158,13 +159,13 @@ impl<'w> PeerClient<'w> {
         Ok(self.channel.insert(channel).clone())
     }
 
-    /// Makes the connection ahead of the first question, so that she need not wait for it then. Should it fail, the
-    /// question finds out why.
+    /// Connects ahead of the first request, so that the request need not wait for it. If the connection fails, the
+    /// request finds out why.
     pub(crate) async fn prepare(&mut self) {
-        let _tried_again_by_the_question = self.connected().await;
+        let _the_request_tries_again = self.connected().await;
     }
 
-    /// Asks until there is an answer or a refusal, or the wallet's patience ends.
+    /// Repeats a request until there is a reply or a refusal, or until the time of the [`RetryPolicy`] has passed.
     pub(crate) async fn ask<C: Call + Clone>(
         &mut self,
         call: &C,
@@ -188,7 +189,7 @@ impl<'w> PeerClient<'w> {
         }
     }
 
-    /// As [`ask`](PeerClient::ask), where a refusal is an error as well.
+    /// Like [`ask`](PeerClient::ask), but a refusal is an error too.
     pub(crate) async fn must<C: Call + Clone>(&mut self, call: &C) -> Result<C::Reply, WalletError> {
         self.ask(call).await?.map_err(|refusal| WalletError::Refused {
             party: self.party(),
@@ -198,7 +199,7 @@ impl<'w> PeerClient<'w> {
     }
 }
 
-/// Pauses that grow, until patience ends.
+/// Growing pauses, until the total time of the [`RetryPolicy`] has passed.
 pub(crate) struct Backoff {
     until: Instant,
     next: Duration,
@@ -212,7 +213,7 @@ impl Backoff {
         }
     }
 
-    /// Waits a little; `false` when patience has ended.
+    /// Waits for the next pause. Returns `false`, without waiting, when the total time would pass.
     pub(crate) async fn wait(&mut self) -> bool {
         if Instant::now() + self.next > self.until {
             return false;
@@ -243,7 +244,7 @@ mod tests {
 
     const WAIT_MS: u64 = 20;
 
-    /// A merchant who is busy so many times where he is reached, and then so many times where he is asked.
+    /// A merchant that is busy for some connections, and then for some requests.
     #[derive(Clone)]
     struct Crowded {
         unreached: Arc<AtomicUsize>,
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    /// Whether a merchant answers who is busy so many times, and how long that took.
+    /// Whether a busy merchant answers in the end, and how long that took.
     async fn asked(unreached: usize, unanswered: usize) -> (bool, Duration) {
         let merchant = Crowded {
             unreached: Arc::new(unreached.into()),
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_busy_party_is_asked_again_when_it_wants_to_be_and_counts_as_silent_at_last() {
+    async fn a_busy_party_is_asked_again_after_its_pause_and_counts_as_silent_in_the_end() {
         let wait = Duration::from_millis(WAIT_MS);
         let (answered, took) = asked(1, 2).await;
         assert!(answered && took >= wait * 3, "{took:?}");

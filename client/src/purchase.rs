@@ -1,18 +1,18 @@
-//! Purchases: an offer, its goods, a contract, and one outcome.
+//! Purchases: an offer, its goods, a contract, one outcome.
 //!
 //! One purchase, in call order:
 //!
 //! | what | file |
 //! |---|---|
-//! | an offer is fetched and checked | `offer` |
-//! | the coins that pay are selected | `selection` |
-//! | they are put to a signed contract | `order` |
-//! | what is written and asked next: pure | `driver` |
-//! | whom it asks instead where a party gives no good answer: pure | `fallback` |
-//! | the goods are opened, or the coins exchanged for fresh ones: pure | `finish` |
+//! | fetch and check an offer | `offer` |
+//! | select the coins that pay | `selection` |
+//! | sign the contract and authorize the coins | `order` |
+//! | the next writes and the next request: pure | `driver` |
+//! | whom to ask if a party gives no good reply: pure | `fallback` |
+//! | open the goods, or exchange the coins for fresh ones: pure | `finish` |
 //! | the writes of a step, one transaction | `record` |
-//! | the thin runtime: write, ask, step again | `run` |
-//! | goods, fetched and opened | [`goods`] |
+//! | the runtime: write, send, step again | `run` |
+//! | fetch and open goods | [`goods`] |
 
 mod driver;
 mod exhibits;
@@ -48,12 +48,12 @@ use std::path::Path;
 pub(crate) use self::order::build as build_order;
 
 impl Wallet {
-    /// Buys what is wanted and writes the goods to `output`. Returns the purchase's number.
+    /// Buys an item and writes the goods to `output`. Returns the purchase's number.
     ///
     /// # Errors
-    /// When a party refuses or does not answer; then the purchase is where `purchases` shows it, and
-    /// `resume` or `cancel` ends it. One that fails before anything is at stake is dropped: a later `resume` must not
-    /// buy what the customer was told that they did not get.
+    /// When a party refuses or does not answer. The purchase then stands where [`purchases`](Wallet::purchases) shows
+    /// it, and [`resume`](Wallet::resume) or [`cancel`](Wallet::cancel) ends it. A purchase that fails before any
+    /// coin is at stake is dropped, so that a later `resume` does not buy what failed here.
     pub async fn buy<'a>(
         &self,
         parties: &Parties,
@@ -62,7 +62,7 @@ impl Wallet {
     ) -> Result<u64, WalletError> {
         let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
         let mut state = accept(self, &mut merchant, parties, wanted.into(), output).await?;
-        // With the goods here, the first thing that is worth writing down is which coins pay.
+        // If the goods came with the offer, the choice of coins is the first write.
         if state.goods.is_none() {
             self.write_begun(&mut state).await?;
         }
@@ -79,7 +79,7 @@ impl Wallet {
         Err(error)
     }
 
-    /// Gets an offer and writes the purchase down. Nothing is at stake yet; [`drive_purchase`] does the rest.
+    /// Fetches an offer and stores the purchase. No coin is at stake yet. [`drive_purchase`] does the rest.
     ///
     /// [`drive_purchase`]: Wallet::drive_purchase
     ///
@@ -97,7 +97,7 @@ impl Wallet {
         Ok(state.number)
     }
 
-    /// Writes a purchase down for the first time.
+    /// Stores a purchase for the first time.
     async fn write_begun(&self, state: &mut State) -> Result<(), WalletError> {
         let writes = save(state);
         let written = self
@@ -118,27 +118,27 @@ impl Wallet {
     /// A purchase by its number.
     ///
     /// # Errors
-    /// When there is none.
+    /// [`WalletError::NoPurchase`] when there is none. When the store fails.
     pub fn purchase(&self, number: u64) -> Result<PurchaseRow, WalletError> {
         PURCHASES
             .peek(&self.rows(), &number)?
             .ok_or_else(|| WalletError::NoPurchase(number.to_string()))
     }
 
-    /// Carries a purchase on until it has ended: with the goods, or with fresh coins.
+    /// Drives a purchase until it has ended, with the goods or with fresh coins.
     ///
     /// # Errors
-    /// When a party does not answer within the wallet's patience; the purchase then stands where it stood.
+    /// When a party does not answer within the time of the retry policy. The purchase then keeps its state.
     pub async fn drive_purchase(&self, number: u64) -> Result<(), WalletError> {
         let state = State::stored(number, self.purchase(number)?);
         Run::new(self, state, None)?.drive().await
     }
 
-    /// Asks for a purchase's coins back, and carries that on until it has ended. It may turn out to be
-    /// committed; then the goods are there.
+    /// Asks for the coins of a purchase back, and drives it until it has ended. If the escrow has already committed
+    /// it, the goods are delivered instead.
     ///
     /// # Errors
-    /// When the purchase has ended as committed, or a party does not answer.
+    /// When the purchase was committed before, or a party does not answer.
     pub async fn cancel(&self, number: u64) -> Result<(), WalletError> {
         loop {
             let row = self.purchase(number)?;

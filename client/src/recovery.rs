@@ -1,4 +1,4 @@
-//! What a purchase's coins are when their exchange ends, and when that ends the purchase.
+//! The status of a purchase's coins after an exchange, and whether the exchange ends the purchase.
 
 use crate::{
     coins::{coin_reads, coin_row},
@@ -8,7 +8,7 @@ use farthing_coin::StatementDigest;
 use farthing_protocol::purchase::Purchase;
 use farthing_store::{FirstStage, RowKey, StoreError, Transaction};
 
-/// What a coin is that was put to a purchase.
+/// The status of a coin in purchase `number`.
 pub(crate) fn status_in(purchase: &Purchase, number: u64) -> CoinStatus {
     match purchase {
         Purchase::Committed(..) => CoinStatus::Spent(number),
@@ -17,7 +17,7 @@ pub(crate) fn status_in(purchase: &Purchase, number: u64) -> CoinStatus {
     }
 }
 
-/// What [`status_again`] reads.
+/// The row that [`status_again`] reads.
 pub(crate) fn again_reads(before: CoinStatus) -> Option<RowKey> {
     match before {
         CoinStatus::InPurchase(number) => Some(PURCHASES.key(&number)),
@@ -25,8 +25,8 @@ pub(crate) fn again_reads(before: CoinStatus) -> Option<RowKey> {
     }
 }
 
-/// What coins are again whose exchange was denied: what they were `before`, unless the purchase that they were put to has
-/// ended meanwhile.
+/// The status of coins after their exchange was denied: the status `before`, unless their purchase has ended in the
+/// meantime.
 pub(crate) fn status_again(tx: &mut Transaction<'_>, before: CoinStatus) -> Result<CoinStatus, StoreError> {
     let CoinStatus::InPurchase(number) = before else {
         return Ok(before);
@@ -35,7 +35,7 @@ pub(crate) fn status_again(tx: &mut Transaction<'_>, before: CoinStatus) -> Resu
     Ok(row.map_or(before, |row| status_in(&row.purchase, number)))
 }
 
-/// What [`end_recovered`] reads besides the purchase: its coins.
+/// The rows that [`end_recovered`] reads besides the purchase: its coins.
 pub(crate) fn recovered_reads(
     first: &mut FirstStage<'_, '_>,
     number: u64,
@@ -45,8 +45,9 @@ pub(crate) fn recovered_reads(
     Ok(order.map_or_else(Vec::new, |order| coin_reads(&order.payment.coins)))
 }
 
-/// Ends a purchase that is being cancelled, if the bank has shown that it used one of the coins for something else, and
-/// none is left in it. A hold takes all of its coins or none, so there can be none any more.
+/// Ends a purchase that is being cancelled, if no coin is left in it and the bank has shown that one coin was used
+/// for something else. A hold takes all coins of a purchase or none, so no hold is possible any more. Returns whether
+/// the purchase ended.
 pub(crate) fn end_recovered(tx: &mut Transaction<'_>, number: u64) -> Result<bool, StoreError> {
     let Some(row) = PURCHASES.get(tx, &number)? else {
         return Ok(false);

@@ -1,10 +1,11 @@
-//! What a restored wallet notes to look for once more.
+//! Records in a restored wallet's store that it must scan the bank again.
 
 use crate::rows::{RESTORED, RestoredRow};
 use farthing_coin::PublicKey;
 use farthing_store::{StoreError, Transaction};
 
-/// Notes that coins have come through that the restore did not find, until what they were made of is looked for.
+/// Records that coins have arrived that the restore did not find. It stays recorded until the wallet has scanned for
+/// the requests behind these coins.
 pub(crate) fn mark_arrival(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result<(), StoreError> {
     change_restored(tx, bank, |row| RestoredRow {
         has_come: true,
@@ -12,8 +13,8 @@ pub(crate) fn mark_arrival(tx: &mut Transaction<'_>, bank: &PublicKey) -> Result
     })
 }
 
-/// Notes that a coin of this bank's was used by something that the wallet does not know. In a restored one that may be
-/// what came through late, whenever that was.
+/// Records that a coin of this bank was used by something that the wallet does not know. In a restored wallet, the
+/// cause may be a request that came through after the restore.
 pub(crate) fn schedule_rescan(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,
@@ -25,7 +26,7 @@ pub(crate) fn schedule_rescan(
     })
 }
 
-/// Changes what is written down of a restore, if there has been one.
+/// Changes the row of a restore from `bank`, if there was one.
 pub(crate) fn change_restored(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,

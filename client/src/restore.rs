@@ -1,15 +1,15 @@
-//! A wallet from its phrase alone: its coins, and its purchases.
+//! Builds a wallet again from its phrase alone: its coins and its purchases.
 //!
 //! | what | file |
 //! |---|---|
-//! | numbers are looked through, and never used again | `search` |
+//! | scan through numbers; no number is used again | `search` |
 //! | coins of withdrawals and exchanges | `issued` |
 //! | recovery records of orders | `records` |
-//! | which coins are used | `used_coins` |
+//! | used coins | `used_coins` |
 //! | purchases, built from their records | `purchases`, with the `record_index` |
-//! | behind a gap, where coins say that there is more | `beyond` |
-//! | what comes through after the restore | `late` |
-//! | what the bank shows to anyone | `buckets` |
+//! | search after a gap, where coins show that there is more | `beyond` |
+//! | repeated scan for late requests | `rescan` |
+//! | the bank's public records | `buckets` |
 
 mod beyond;
 mod buckets;
@@ -46,26 +46,26 @@ use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Asked};
 use farthing_store::Reads;
 use std::path::Path;
 
-/// What a restore has found.
+/// What a wallet has of a bank after a restore.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Restored {
-    /// Withdrawals.
+    /// Number of withdrawals.
     pub withdrawals: u64,
-    /// Exchanges.
+    /// Number of exchanges.
     pub exchanges: u64,
-    /// Purchases.
+    /// Number of purchases.
     pub purchases: u64,
-    /// Coins, used ones included.
+    /// Number of coins, used ones included.
     pub coins: u64,
 }
 
 impl Wallet {
-    /// Finds coins and purchases again from the seed alone, at one bank. Purchases under way are left for
-    /// [`resume`](Wallet::resume), and so is what comes through later; their goods go to `goods_dir`. When it has ended
-    /// once, repeating it looks for what has come through.
+    /// Finds the coins and purchases of this seed at one bank. Purchases that were under way are left for
+    /// [`resume`](Wallet::resume). So are requests that come through later. Goods go to `goods_dir`. After a restore
+    /// that has ended, a repetition scans for late requests.
     ///
     /// # Errors
-    /// When the bank does not answer. It can be repeated.
+    /// When the bank does not answer. The restore can be repeated.
     pub async fn restore(&self, bank: &Card, goods_dir: &Path) -> Result<Restored, WalletError> {
         match RESTORED.peek(&self.rows(), &bank.identity)? {
             Some(row) => rescan_bank(self, bank, &row).await?,
@@ -89,7 +89,7 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     for record in records {
         restore_purchase(wallet, &mut index, record, goods_dir, None).await?;
     }
-    // Before any new number is used: the next restore must know which numbers this one has burnt.
+    // Before any new number is used: the next restore must know which numbers this one has reserved.
     extend_scan_record(wallet, bank, &asked).await?;
     let identity = bank.identity;
     let row = RestoredRow {
@@ -98,7 +98,7 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
         orders: Asked::end(&asked.orders),
         began_ms,
         goods_dir: goods_dir.to_path_buf(),
-        // Whatever was sent before this is under way until its deadline at the latest.
+        // A request that was sent before this moment is under way until its deadline at the latest.
         late_until_ms: Some(began_ms.saturating_add(DEADLINE_HORIZON_MS)),
         has_come: false,
     };
@@ -107,7 +107,7 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
         .await
 }
 
-/// What the wallet has of a bank's, as a restore finds it.
+/// Counts what the wallet has of a bank.
 fn restored_from(wallet: &Wallet, bank: &PublicKey) -> Result<Restored, WalletError> {
     let (withdrawals, exchanges) = issued_numbers(wallet, bank)?;
     Ok(Restored {

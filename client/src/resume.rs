@@ -1,4 +1,4 @@
-//! Carrying on after a crash, and renewing coins before their keys end.
+//! Carries on after a crash, and exchanges coins before their keys end.
 
 use crate::{
     error::WalletError,
@@ -20,27 +20,27 @@ use std::{
     sync::Arc,
 };
 
-/// What carrying on came to.
+/// The result of [`Wallet::resume`].
 #[derive(Debug, Default)]
 pub struct Resumed {
-    /// What was under way and has ended now.
+    /// Tasks that were under way and have ended now.
     pub ended: Vec<String>,
-    /// What is still under way, and why.
+    /// Tasks that are still under way, each with its error.
     pub open: Vec<(String, WalletError)>,
-    /// In a restored wallet: until when (ms since 1970) what was under way when it was lost may come through. Carrying
-    /// on after that looks for it once more.
+    /// In a restored wallet: until when (ms since 1970) requests from before its loss may still come through. A
+    /// `resume` after that time scans for them a last time.
     pub late_until_ms: Option<u64>,
 }
 
 impl Wallet {
-    /// Carries on everything that is under way. One matter that does not get on does not keep the others from it.
+    /// Carries on everything that is under way. A task that fails does not stop the others.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
         for error in rescan_all(self).await? {
-            let matter = "what may have come through since the restore";
+            let matter = "requests from before the restore";
             resumed.open.push((matter.into(), error));
         }
         bridge_all_gaps(self, &mut resumed).await?;
@@ -55,11 +55,11 @@ impl Wallet {
                 let outcome = resume::<ExchangeRow>(self, at).await;
                 if let CoinStatus::InPurchase(number) = row.before {
                     if matches!(outcome, Err(WalletError::Refused { .. })) {
-                        // The coins are in the purchase as before, which is driven below.
+                        // The coins are in the purchase as before. The purchase is driven below.
                         continue;
                     }
                     if matches!(self.purchase(number)?.purchase, Purchase::Recovered(_)) {
-                        // It is driven no more, and the customer is to learn how it has ended.
+                        // It is driven no more, so the customer learns here how it ended.
                         resumed.ended.push(format!("purchase {number}"));
                     }
                 }
@@ -69,9 +69,9 @@ impl Wallet {
         let mut driven = BTreeSet::new();
         drive_purchases(self, &mut resumed, &mut driven).await?;
         let (_, failed) = self.exchange_expiring().await?;
-        // A coin may have turned out to be one of these purchases'.
+        // The exchanges may have shown that a coin belongs to one of these purchases.
         drive_purchases(self, &mut resumed, &mut driven).await?;
-        let matter = "coins to be renewed";
+        let matter = "coins whose keys end soon";
         resumed
             .open
             .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
@@ -79,8 +79,9 @@ impl Wallet {
         Ok(resumed)
     }
 
-    /// Exchanges what aborted purchases have released, one purchase after the other, since one request joins
-    /// its coins. One that cannot be exchanged keeps no other from it. Returns what was exchanged, and what went wrong.
+    /// Exchanges the coins that aborted purchases have released. Each purchase has requests of its own, because one
+    /// request links its coins. A purchase that fails does not stop the others. Returns the exchanged amount and the
+    /// errors.
     ///
     /// # Errors
     /// When the store fails.
@@ -94,7 +95,7 @@ impl Wallet {
         }
         let (mut total, mut failed) = (Amount(0), Vec::new());
         for (purchase, worth) in by_purchase {
-            // The purchase knows its abort, which the bank may not have heard of yet.
+            // The purchase has the abort. The bank may not have it yet.
             match self.drive_purchase(purchase).await {
                 Ok(()) => total = Amount(total.0.saturating_add(worth)),
                 Err(error) => failed.push(error),
@@ -103,9 +104,9 @@ impl Wallet {
         Ok((total, failed))
     }
 
-    /// Exchanges coins whose keys end soon, and coins that a copy of this wallet, or a purchase that a restore did not
-    /// find, has held and may have released by now. One that cannot be exchanged keeps no other from it. Returns what
-    /// was exchanged, and what went wrong.
+    /// Exchanges coins whose keys end soon. Also tries coins that are held for a purchase that this wallet does not
+    /// know, of a copy or from before a restore: they may be free by now. A coin that fails does not stop the others.
+    /// Returns the exchanged amount and the errors.
     ///
     /// # Errors
     /// When the store fails.
@@ -127,9 +128,9 @@ impl Wallet {
                 if is_past(self, &row) {
                     continue;
                 }
-                // Each for itself: nobody knows whether they belong together.
+                // One request for each coin: a common one could link coins of different purchases.
                 let (worth, errors) = self.exchange_despite_refusals(vec![row.clone()]).await?;
-                // That the coin is used up, and for what, is what was to be found out.
+                // If the coin is used up, the request has served its purpose, and its error is none to report.
                 let is_used_up = is_used_up(self, &row)?;
                 add((worth, if is_used_up { Vec::new() } else { errors }));
             } else if row.status == CoinStatus::Available {
@@ -150,7 +151,7 @@ impl Wallet {
     }
 }
 
-/// Reserves the numbers of matters that came to nothing, before a restore could take them for the end.
+/// Reserves the numbers of tasks that came to nothing, so that a later restore does not take them for the end.
 async fn bridge_all_gaps(wallet: &Wallet, resumed: &mut Resumed) -> Result<(), WalletError> {
     let banks: BTreeSet<PublicKey> = all(&wallet.rows(), &COUNTERS)?
         .into_iter()
@@ -181,7 +182,7 @@ async fn drive_purchases(
             driven.insert(number);
             let outcome = wallet.drive_purchase(number).await;
             resumed.add(format!("purchase {number}"), outcome);
-            // One purchase may have shown that another's coins were released.
+            // One purchase may show that the coins of another were released.
             released = purchases_with_released_coins(wallet)?;
         }
     }
@@ -206,14 +207,14 @@ fn ends_soon(wallet: &Wallet, key: &Denomination) -> bool {
     now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
 }
 
-/// Whether no bank takes a coin back any more, as far as the wallet knows its bank's keys.
+/// Whether the bank takes a coin back no more, as far as the wallet knows its keys.
 fn is_past(wallet: &Wallet, row: &CoinRow) -> bool {
     let bank = wallet.party_by_key(RoleName::Bank, &row.bank);
     let keys = bank.and_then(|bank| wallet.stored_keys(&bank)).ok().flatten();
     is_past_redeem(keys.as_deref(), row, wallet.now_ms())
 }
 
-/// Whether a coin has turned out to be used up.
+/// Whether a coin is used up by now.
 fn is_used_up(wallet: &Wallet, row: &CoinRow) -> Result<bool, WalletError> {
     let key = (row.coin.key_id, row.coin.public);
     Ok(COINS.peek(&wallet.rows(), &key)?.is_none())

@@ -1,4 +1,4 @@
-//! What a wallet keeps in its store.
+//! The tables and rows of a wallet's store.
 
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, RequestId, Signed, StatementDigest};
 use farthing_node::{
@@ -18,34 +18,34 @@ use farthing_store::{Key, StoreError, Table, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{ops::Bound, path::PathBuf};
 
-/// What secrets are numbered by. A number is used once, whatever becomes of what it was used for.
+/// Counters of the numbers from which secrets derive. A number is used once, even if nothing came of its use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// Of withdrawals.
+    /// Withdrawals.
     Withdrawals,
-    /// Of exchanges.
+    /// Exchanges.
     Exchanges,
-    /// Of purchases as the customer sees them; nothing secret is derived from these.
+    /// Purchases as the customer sees them. No secret derives from these.
     Purchases,
-    /// Of orders: taken when coins are put to a purchase, and what its secrets are derived from.
+    /// Orders. A purchase takes a number when coins are put to it, and its secrets derive from that number.
     Orders,
 }
 
-/// The next unused number of each counter, by bank: one bank's numbers are no gaps at another, where a restore
-/// would take them for the end.
+/// The next unused number of each counter, by bank. With common counters, the numbers used at one bank would be gaps
+/// at another, where a restore would take them for the end.
 pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 
-/// Exclusive upper bound of each counter's numbers to which a restore gets for certain, by bank. None in a wallet of
-/// before, which finds out by its first scan record.
+/// Exclusive upper bound of the numbers that a restore is certain to reach, by bank and counter. A wallet of an older
+/// version has no row until its first scan record.
 pub const BRIDGED: Table<(PublicKey, u8), u64> = Table::new(21, "bridged numbers");
 
-/// Under whose counters purchases are numbered for the customer: nobody's.
+/// The placeholder bank under which purchases are numbered for the customer.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 
-/// The coins that are not used up, by what the bank knows them by.
+/// Coins that are not used up, by key id and coin key.
 pub const COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(2, "coins");
 
-/// The coins that are used up for good: see [`CoinStatus::is_past`].
+/// Coins that are used up: see [`CoinStatus::is_past`].
 pub const PAST_COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(9, "past coins");
 
 /// Withdrawals, by bank and number.
@@ -54,11 +54,11 @@ pub const WITHDRAWALS: Table<(PublicKey, u64), Withdrawal> = Table::new(3, "with
 /// Exchanges, by bank and number.
 pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "exchanges");
 
-/// The exchanges that were refused, by bank and set of inputs ([`input_set`]): the number that the same inputs are
-/// planned under again. A wallet of before has no rows for what was refused then.
+/// Refused exchanges, by bank and set of inputs ([`input_set`]). The same inputs are planned again under the same
+/// number. Exchanges that an older version saw refused have no row.
 pub const REFUSED_EXCHANGES: Table<(PublicKey, CoinsDigest), u64> = Table::new(20, "refused exchanges");
 
-/// Names a set of coins, whatever their order.
+/// The digest of a set of coins. It does not depend on their order.
 pub fn input_set(coins: &[Coin]) -> CoinsDigest {
     let mut coins = coins.to_vec();
     coins.sort_by_key(|coin| (coin.key_id, coin.public));
@@ -68,48 +68,45 @@ pub fn input_set(coins: &[Coin]) -> CoinsDigest {
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 
-/// Every first message of a bank that was ever met, by its digest, with the request, slot and key it was met
-/// under.
+/// Every first message of a bank that was ever seen, by digest, with its request, slot and key.
 pub const FIRST_MESSAGES: Table<[u8; 32], (RequestId, u32, KeyId)> = Table::new(6, "first messages");
 
-/// Which key names the wallet's account at a bank. None: the bank's own.
+/// The key that names the wallet's account at a bank. No row: the bank's own.
 pub const ACCOUNT_KEYS: Table<PublicKey, AccountKey> = Table::new(22, "account keys");
 
-/// Which key names the wallet's account at a bank.
+/// The kind of the key that names the wallet's account at a bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountKey {
-    /// One that no other bank sees.
+    /// A key that no other bank sees.
     Own,
-    /// The one that wallets showed to every bank before banks had keys of their own.
+    /// The key that wallets of protocol version 1 showed to every bank.
     Shared,
 }
 
-/// The banks that a wallet made from its phrase has been restored from.
+/// The banks from which a wallet that was made from its phrase has been restored.
 pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(12, "restored");
 
-/// Coins that their bank has denied without a signature, by what the bank knows each by, with what it showed. Only older
-/// versions wrote these rows, which prove nothing.
+/// Coins that their bank has denied without a signature, with the use that it showed. Only older versions wrote these
+/// rows. They prove nothing.
 pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10, "denied coins");
 
-/// Signed denials, without a good reason, of coins that the wallet goes on to own, by what the bank knows each by: at most
-/// one row for each coin.
+/// Signed denials of coins that the wallet still owns, without a good reason. At most one for each coin.
 pub const DENIALS: Table<(KeyId, PublicKey), Signed<Denial>> = Table::new(30, "denials");
 
-/// Every finish of a withdrawal or an exchange that may have been sent, by request id and by digest: the bank may have
-/// carried it out, whatever it has said since.
+/// Every finish of a withdrawal or an exchange that may have been sent, by request id and digest. The bank may have
+/// carried it out, no matter what it has said since.
 pub const SENT_FINISHES: Table<(RequestId, StatementDigest), SentFinish> = Table::new(31, "sent finishes");
 
-/// Encrypted goods that are no file of their own, by their purchase's number.
+/// Small encrypted goods, which have no file, by number of the purchase.
 pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
-/// The banks' lists of keys, as wallets kept them at first: read where [`KEYS`] has none. A row of it takes 64 KiB and no
-/// more.
+/// The banks' lists of keys in the first format, used if [`KEYS`] has none. A row is limited to 64 KiB.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
 
 /// The roots of the banks' lists of keys.
 pub const KEY_LIST_ROOTS: KeyListRootsTable = Table::new(40, "roots of key lists");
 
-/// Their epochs, one row each.
+/// The epochs of these lists, one row each.
 pub const KEY_LIST_EPOCHS: KeyListEpochsTable = Table::new(41, "epochs of key lists");
 
 /// The banks' lists of keys.
@@ -118,7 +115,7 @@ pub const KEYS: KeyListTables = KeyListTables {
     epochs: &KEY_LIST_EPOCHS,
 };
 
-/// Whose finish it was.
+/// The issuance of a finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentFinish {
     /// The bank.
@@ -127,69 +124,70 @@ pub struct SentFinish {
     pub number: u64,
 }
 
-/// A restore that has ended. What was under way when it looked, and so what may come through later, has numbers below
-/// those that it has looked for; the wallet's own are above.
+/// A restore that has ended. Requests that may come through later have numbers below these bounds. Numbers that the
+/// wallet uses itself are above.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredRow {
-    /// Behind the numbers of withdrawals that it has looked for.
+    /// Exclusive upper bound of the withdrawal numbers that were scanned.
     pub withdrawals: u64,
-    /// Behind those of exchanges.
+    /// Exclusive upper bound of the exchange numbers that were scanned.
     pub exchanges: u64,
-    /// Behind those of orders.
+    /// Exclusive upper bound of the order numbers that were scanned.
     pub orders: u64,
     /// When it began (ms since 1970).
     pub began_ms: u64,
-    /// Where goods of its purchases go.
+    /// The directory for the goods of its purchases.
     pub goods_dir: PathBuf,
-    /// Until when something may come through (ms since 1970): a look that begins then or later is the last one. `None`
-    /// when that has been.
+    /// Until when something may come through (ms since 1970). A scan that begins at that time or later is the last
+    /// one. `None` after it.
     pub late_until_ms: Option<u64>,
-    /// Whether coins have come through, and what they were made of was not looked for yet.
+    /// Whether coins have arrived whose requests were not scanned for yet.
     pub has_come: bool,
 }
 
-/// A coin and what became of it.
+/// A coin and its status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoinRow {
     /// The coin.
     pub coin: Coin,
     /// Its bank.
     pub bank: PublicKey,
-    /// Its value in the smallest unit.
+    /// Its value in the currency's smallest unit.
     pub value: u64,
-    /// What its secrets are derived from.
+    /// The origin from which its secrets derive.
     pub origin: Origin,
-    /// What became of it.
+    /// Its status.
     pub status: CoinStatus,
 }
 
-/// What became of a coin.
+/// The status of a coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinStatus {
     /// It can be spent.
     Available,
-    /// It was put to this purchase, which is under way.
+    /// It is in this purchase, which is under way.
     InPurchase(u64),
     /// It paid for this purchase.
     Spent(u64),
-    /// It was released by this purchase's abort, and is exchanged before it is used again.
+    /// It was released by the abort of this purchase. It is exchanged before it is used again.
     Released(u64),
-    /// It was put to this exchange, which is under way.
+    /// It is in this exchange, which is under way.
     InExchange(u64),
-    /// It was exchanged.
+    /// It was exchanged in this exchange.
     Exchanged(u64),
-    /// The bank has shown that it was used otherwise, with the coin's own signature: by a copy of this wallet, or by what
-    /// it had sent before it was lost.
+    /// The bank has shown, with the coin's own signature, that it was used otherwise: by a copy of this wallet, or by
+    /// a request from before the wallet was lost.
     UsedElsewhere(EarlierUse),
-    /// A restore found it used, and no purchase of this wallet has claimed it.
+    /// A restore found it used, and no purchase of this wallet accounts for that.
     FoundUsed(CoinUsed),
-    /// The bank has shown that it is held for a purchase that this wallet does not know, with the coin's own signature. That
-    /// may be aborted yet; so the coin is put to an exchange now and then, until it is exchanged or used up.
+    /// The bank has shown, with the coin's own signature, that it is held for a purchase that this wallet does not
+    /// know. That purchase may still be aborted. So the wallet tries to exchange the coin from time to time, until it
+    /// is exchanged or used up.
     HeldElsewhere(EarlierUse),
 }
 
 impl CoinStatus {
-    /// One word for people and scripts.
+    /// Its name for people and scripts, one word.
     pub fn word(&self) -> &'static str {
         match self {
             CoinStatus::Available => "available",
@@ -204,7 +202,7 @@ impl CoinStatus {
         }
     }
 
-    /// Whether the coin is used up for good.
+    /// Whether the coin is used up permanently.
     pub fn is_past(&self) -> bool {
         matches!(
             self,
@@ -224,35 +222,35 @@ impl CoinStatus {
     }
 }
 
-/// An exchange, and where its inputs came from.
+/// An exchange and the origins of its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeRow {
     /// The exchange.
     pub exchange: Exchange,
-    /// Of the inputs, in their order.
+    /// The origins of the inputs, in order.
     pub origins: Vec<Origin>,
-    /// What the inputs were before, and are again if the bank refuses.
+    /// The status of the inputs before the exchange. They return to it if the bank refuses.
     pub before: CoinStatus,
 }
 
-/// A purchase, and what the customer wants of it.
+/// A purchase and its delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurchaseRow {
     /// The purchase.
     pub purchase: Purchase,
     /// The merchant.
     pub merchant: Card,
-    /// Where the goods are to be written.
+    /// The file for the goods.
     pub output: PathBuf,
-    /// What became of the goods.
+    /// The state of the delivery.
     pub delivery: Delivery,
-    /// Why the escrow, the bank or the merchant refused, where one did.
+    /// The refusal of the escrow, the bank or the merchant, if there was one.
     pub refusal: Option<String>,
     /// When it was begun (ms since 1970).
     pub begun_ms: u64,
-    /// Where its coins came from, in their order; empty before coins were put to it.
+    /// The origins of its coins, in order. Empty before coins are put to it.
     pub origins: Vec<Origin>,
-    /// Documents that convict the escrow, at most [`EXHIBITS_MAX`].
+    /// Documents that convict the escrow. At most [`EXHIBITS_MAX`].
     pub exhibits: Vec<Exhibit>,
 }
 
@@ -261,37 +259,38 @@ pub struct PurchaseRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallGoods(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
-/// The most convicting documents that are kept of one purchase; two are enough.
+/// Upper bound of the convicting documents of one purchase. Two are enough.
 pub const EXHIBITS_MAX: usize = 3;
 
 /// A document that an escrow should never have signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exhibit {
-    /// A receipt with a wrong goods key, or for a purchase that it aborted or that was recovered.
+    /// A receipt with a wrong goods key, or of a purchase that the escrow aborted or that was recovered.
     Receipt(Box<Signed<Receipt>>),
-    /// An abort of a purchase that it committed, or without a cause.
+    /// An abort without a cause, or of a purchase that the escrow committed.
     Abort(Signed<Abort>),
-    /// A commit, as the bank has it, with a wrong goods key, or of a purchase that it aborted or that was recovered.
+    /// A commit, as the bank has it, with a wrong goods key, or of a purchase that the escrow aborted or that was
+    /// recovered.
     Commit(Box<Signed<Commit>>),
-    /// The escrow's hold of a purchase that it aborted without a cause: its promise to show one.
+    /// The hold of a purchase that the escrow aborted without a cause. In it the escrow promises to show a cause.
     Hold(Box<Signed<Hold>>),
 }
 
-/// What became of a purchase's goods.
+/// The delivery of a purchase's goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
     /// Not decrypted yet.
     Pending,
-    /// A purchase of the past that a restore has found: its goods are fetched when they are asked for, since
-    /// asking for all of them at once would join her past purchases.
+    /// A past purchase that a restore has found. Its goods are fetched when the customer asks: a request for all of
+    /// them at once would link the customer's past purchases.
     OnDemand,
-    /// Written where the customer wants them, as described.
+    /// Written to the output file, as described.
     Delivered,
-    /// Paid for, but not as described: `receipt verify` proves it.
+    /// Paid for, but not as described. `receipt verify` proves it.
     NotAsDescribed,
 }
 
-/// How many rows are read at a time.
+/// Page size of a scan (rows).
 const PAGE_ROWS: usize = 256;
 
 /// All rows of a table.

@@ -1,9 +1,9 @@
-//! The scan record: how far a restore from the words has to look.
+//! The scan record: how far a restore from the words must look.
 //!
-//! A restore looks for one number after the other, and takes the end for reached where so many in a row are missing. But
-//! numbers go missing while a wallet lives: of exchanges that the bank refuses, of orders that come to nothing. So before
-//! a gap gets as long as that, the wallet reserves its numbers in a record that the bank keeps for its account. Restores
-//! write there as well which numbers they have asked for.
+//! A restore looks for one number after the other. After a gap, so many missing numbers in a row, it takes the end
+//! for reached. But numbers go missing while a wallet lives: numbers of exchanges that the bank refuses, and of
+//! orders that come to nothing. So before a gap gets that long, the wallet reserves its numbers in a record that the
+//! bank keeps for its account. A restore also writes there which numbers it has asked for.
 
 use crate::{
     accounts::{account_key, account_keys},
@@ -23,23 +23,23 @@ use farthing_protocol::{
 };
 use farthing_store::{StoreError, Transaction};
 
-/// How many numbers are reserved at a time, beyond the next.
+/// How many numbers after the next one are reserved at a time.
 const RESERVED_AHEAD: u64 = 64;
 
-/// The longest gap that a wallet lets grow (numbers): some less than a restore bridges, as several matters may take a
-/// number at once.
+/// The longest gap that a wallet allows (numbers). It is shorter than the gap that ends a restore, because several
+/// tasks may take a number at once.
 pub(crate) const GAP_MAX: u64 = RESTORE_GAP - 36;
 
-/// The gap at which numbers are reserved if the wallet says who it is to the bank anyway.
+/// The gap at which numbers are reserved if the bank learns this wallet's account anyway.
 pub(crate) const GAP_EARLY: u64 = GAP_MAX / 2;
 
-/// How often a record is written that copies of this wallet write at the same time.
+/// How often the record is written again when copies of this wallet write it at the same time.
 const TRIES_MAX: usize = 16;
 
 /// Reserves numbers if taking `count` more of `counter` would leave a gap of more than `gap`.
 ///
 /// # Errors
-/// When the bank refuses, or does not answer. Then the number must not be taken.
+/// When the bank refuses, or does not answer.
 pub(crate) async fn bridge_gap(
     wallet: &Wallet,
     bank: &Card,
@@ -66,7 +66,7 @@ pub(crate) async fn bridge_gap(
     extend_scan_record(wallet, bank, &asked).await
 }
 
-/// Reserves numbers early, where a bank hears this wallet's name anyway.
+/// Reserves numbers early, in a conversation in which the bank learns this wallet's account anyway.
 pub(crate) async fn bridge_gaps_early(wallet: &Wallet, bank: &Card) -> Result<(), WalletError> {
     for counter in [Counter::Exchanges, Counter::Orders] {
         bridge_gap(wallet, bank, counter, 0, GAP_EARLY).await?;
@@ -74,16 +74,16 @@ pub(crate) async fn bridge_gaps_early(wallet: &Wallet, bank: &Card) -> Result<()
     Ok(())
 }
 
-/// How many numbers in a row, up to the next, a restore may find nothing under.
+/// How many numbers in a row, up to the next one, a restore may find empty.
 fn current_gap(wallet: &Wallet, bank: &PublicKey, counter: Counter) -> Result<u64, WalletError> {
     let bridged = BRIDGED.peek(&wallet.rows(), &(*bank, counter as u8))?;
     Ok(next_number(&wallet.rows(), bank, counter)?.saturating_sub(bridged.unwrap_or(0)))
 }
 
-/// The scan record as the bank keeps it, of every account that this wallet may have there.
+/// The scan record that the bank keeps, merged from every account that this wallet may have there.
 ///
 /// # Errors
-/// [`WalletError::NoAccount`] when it has none. When the bank does not answer.
+/// [`WalletError::NoAccount`] when the wallet has no account there. When the bank does not answer.
 pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, WalletError> {
     let mut record = None;
     for key in account_keys(wallet, &bank.identity)? {
@@ -97,7 +97,8 @@ pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, W
     })
 }
 
-/// Adds to the scan record, and returns when the bank has it. What others have added stays in it.
+/// Adds to the scan record, and returns when the bank has stored it. What copies of this wallet have added stays in
+/// it.
 ///
 /// # Errors
 /// When the bank refuses, or does not answer.
@@ -107,7 +108,7 @@ pub(crate) async fn extend_scan_record(
     asked: &Asked,
 ) -> Result<(), WalletError> {
     let key = account_key(wallet, &bank.identity)?;
-    // A restore may have found an account that is not the one in use.
+    // A restore may have found an account that is not the one in use, so the record may be missing here.
     let mut kept = ask_scan_record(wallet, bank, &key, 0, None)
         .await?
         .unwrap_or_default();
@@ -140,7 +141,7 @@ pub(crate) async fn extend_scan_record(
     })
 }
 
-/// Reads or replaces the memo; `None` if the bank knows no such account.
+/// Reads or replaces the scan record of one account; `None` if the bank knows no such account.
 async fn ask_scan_record(
     wallet: &Wallet,
     bank: &Card,
@@ -175,7 +176,7 @@ fn seal_record(wallet: &Wallet, bank: &Card, key: &SecretKey, record: &Asked) ->
         .ok_or(WalletError::Inconsistent("the scan record is too long"))
 }
 
-/// What a memo says; one that does not open says nothing.
+/// The content of a scan record. One that does not open counts as empty.
 fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> Asked {
     let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
     let sealed = kept.memo.as_ref();
@@ -185,10 +186,10 @@ fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -
         .unwrap_or_default()
 }
 
-/// The counters whose numbers a restore looks for.
+/// The counters whose numbers a restore scans.
 const COUNTED: [Counter; 3] = [Counter::Withdrawals, Counter::Exchanges, Counter::Orders];
 
-/// Notes that the bank keeps this record.
+/// Stores how far the record that the bank keeps reaches.
 fn mark_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
     let ranges = [&record.withdrawals, &record.exchanges, &record.orders];
     for (counter, ranges) in COUNTED.into_iter().zip(ranges) {

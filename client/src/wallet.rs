@@ -1,4 +1,4 @@
-//! The wallet: a seed, coins, purchases under way.
+//! The wallet: its directory, its seed, its store, and the cards of its parties.
 
 use crate::{
     error::WalletError,
@@ -31,36 +31,36 @@ use zeroize::Zeroizing;
 /// The file that holds the seed phrase.
 pub const SEED_FILE: &str = "seed.phrase";
 
-/// The file that marks a wallet made from its phrase.
+/// The file that marks a wallet that was made from its phrase.
 pub const FROM_PHRASE_FILE: &str = "from-phrase";
 
-/// The file that marks a wallet whose banks each know an account key of their own, unless it says otherwise. Wallets that
-/// were made before have none.
+/// The file that marks a wallet of version 2, which shows each bank an account key of its own. A wallet of version 1
+/// does not have it.
 pub const OWN_ACCOUNTS_FILE: &str = "own-accounts";
 
-/// Where the wallet's rows are kept.
+/// The directory of the wallet's store.
 const STORE_DIR: &str = "store";
 
-/// Where encrypted goods are kept.
+/// The directory of encrypted goods.
 pub const GOODS_DIR: &str = "goods";
 
-/// The longest seed file that is read (bytes).
+/// Upper bound of the size of a seed file (bytes).
 const SEED_FILE_MAX_BYTES: u64 = 4096;
 
-/// What a wallet needs of the world around it.
+/// What a wallet needs from its environment. [`Env::system`] is the real one.
 #[derive(Clone)]
 pub struct Env {
-    /// How parties are reached.
+    /// The network over which parties are reached.
     pub network: Arc<dyn Network>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Where randomness comes from.
+    /// The source of randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Who watches.
+    /// Receives the wallet's events.
     pub observer: Arc<dyn Observer>,
-    /// How long to wait.
+    /// How long to wait for a party.
     pub retry: RetryPolicy,
-    /// How the store is opened.
+    /// Options of the store.
     pub store: StoreOptions,
 }
 
@@ -70,8 +70,8 @@ pub struct Wallet {
     pub(crate) seed: Seed,
     pub(crate) store: Store,
     pub(crate) env: Env,
-    /// The lists of keys that were verified since the wallet was opened: each is checked key by key, which costs more
-    /// than a purchase's own signatures.
+    /// Lists of keys that were verified since the wallet was opened. Every key of a list is checked, which costs more
+    /// than the signatures of a purchase.
     pub(crate) books: Mutex<BTreeMap<PublicKey, Arc<KeyBook>>>,
 }
 
@@ -84,10 +84,10 @@ impl std::fmt::Debug for Wallet {
 }
 
 impl Wallet {
-    /// Makes a wallet in `dir` from `seed`, durably.
+    /// Makes a new wallet in `dir` from `seed`, durably.
     ///
     /// # Errors
-    /// When there is something in `dir` already, or a file cannot be written.
+    /// When there is a wallet in `dir` already, or a file cannot be written.
     pub fn create(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
         if dir.join(SEED_FILE).exists() {
             let message = format!(
@@ -106,7 +106,7 @@ impl Wallet {
         }
         files::create_private_dir(dir).map_err(not_private(dir))?;
         files::create_private_dir(&dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
-        // Before the seed is there, so that no wallet is ever found without its mark.
+        // Before the seed is there, so that no wallet is ever without its mark.
         let mark = dir.join(OWN_ACCOUNTS_FILE);
         fs::File::create(&mark)
             .and_then(|file| file.sync_all())
@@ -126,14 +126,14 @@ impl Wallet {
         write().map_err(WalletError::io(&path))
     }
 
-    /// As [`create`](Wallet::create), for a seed that was used before: nothing is done with a bank until
-    /// [`restore`](Wallet::restore) has found what there is.
+    /// Like [`create`](Wallet::create), for a seed that was used before. The wallet does nothing at a bank until
+    /// [`restore`](Wallet::restore) has found what exists there.
     ///
     /// # Errors
     /// As [`create`](Wallet::create).
     pub fn create_from_phrase(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
         files::create_private_dir(dir).map_err(not_private(dir))?;
-        // Before the seed is there, so that no wallet is ever found without its mark.
+        // Before the seed is there, so that no wallet is ever without its mark.
         let mark = dir.join(FROM_PHRASE_FILE);
         fs::File::create(&mark)
             .and_then(|file| file.sync_all())
@@ -141,27 +141,26 @@ impl Wallet {
         Self::create(dir, seed)
     }
 
-    /// Opens the wallet in `dir`, and closes the directory to others (0700) if it was open to them.
+    /// Opens the wallet in `dir`. If others can read the directory, its mode becomes 0700.
     ///
     /// # Errors
-    /// When there is none, another process has it open, its words or the directory are open to others, or its store is
-    /// damaged.
+    /// When there is no wallet, another process has it open, others can read the words, or the store is damaged.
     pub fn open(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
         let seed = open_home(dir)?;
         let (store, _) = Store::open(&dir.join(STORE_DIR), env.store.clone())?;
         Self::with_store(dir, seed, store, env)
     }
 
-    /// Opens the wallet in `dir`, whose rows are in `store`: a partition of one that several wallets share, and so the
-    /// syncs of its journal. A wallet has to be opened with the same store each time.
+    /// Opens the wallet in `dir`, whose rows are in `store`. The store is a partition of one that several wallets
+    /// share, so they share the syncs of its journal. A wallet must be opened with the same store each time.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no wallet.
     pub fn open_in(dir: &Path, store: Store, env: Env) -> Result<Wallet, WalletError> {
         Self::with_store(dir, open_home(dir)?, store, env)
     }
 
-    /// The wallet whose rows are in `store`, brought up to date.
+    /// The wallet whose rows are in `store`. Older rows are migrated first.
     fn with_store(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
         if store.schema_version()? < SCHEMA_VERSION {
             let file = NetworkFile::load(dir)?;
@@ -177,10 +176,10 @@ impl Wallet {
         })
     }
 
-    /// Closes the wallet. What was done is durable without it; it only makes the next start quicker.
+    /// Closes the wallet. Everything is durable without this; it only makes the next start faster.
     ///
     /// # Errors
-    /// What the disk says.
+    /// When the store cannot be closed cleanly.
     pub fn close(self) -> Result<(), WalletError> {
         Ok(self.store.close()?)
     }
@@ -190,13 +189,13 @@ impl Wallet {
         &self.dir
     }
 
-    /// The seed of everything that is done with `bank`, but for the account's key.
+    /// The seed of everything at `bank`, except the account's key.
     pub(crate) fn seed_for(&self, bank: &PublicKey) -> Seed {
         self.seed.for_bank(bank)
     }
 
-    /// Refuses to use a bank that a wallet made from its phrase was not restored from: it would use numbers
-    /// again that it has used before it was lost, which would join its past to its future.
+    /// Fails if this wallet was made from its phrase and was not restored from this bank. It would use numbers again
+    /// that it used before it was lost, which would link its past to its future.
     pub(crate) fn check_restored(&self, bank: &PublicKey) -> Result<(), WalletError> {
         let from_phrase = self.dir.join(FROM_PHRASE_FILE).exists();
         if from_phrase && RESTORED.peek(&self.store.view(), bank)?.is_none() {
@@ -216,7 +215,7 @@ impl Wallet {
 
     // ---- parties ----------------------------------------------------------------------------------------------
 
-    /// The cards that the wallet has pinned.
+    /// The file of the cards that the wallet has pinned.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -224,10 +223,10 @@ impl Wallet {
         Ok(NetworkFile::load(&self.dir)?)
     }
 
-    /// The card of the party of `role` that `name` names, or of the only one.
+    /// The pinned card of the `role` with this name. Without a name: the only card of that role.
     ///
     /// # Errors
-    /// When there is none, or several and no name.
+    /// When there is no such card, or several and no name was given.
     pub fn party(&self, role: RoleName, name: Option<&str>) -> Result<Card, WalletError> {
         let file = self.network_file()?;
         match name {
@@ -244,7 +243,7 @@ impl Wallet {
         card_of(&self.network_file()?, role, identity)
     }
 
-    /// Begins a conversation, which shares nothing with any other.
+    /// A new client of a party, which shares nothing with any other client.
     pub(crate) fn peer_client(&self, card: &Card, lane: Lane) -> PeerClient<'_> {
         let env = &self.env;
         PeerClient::new(
@@ -263,7 +262,7 @@ impl Wallet {
         self.store.view()
     }
 
-    /// Runs a transaction, which reads no other rows than `reads`, and may run again.
+    /// Runs a transaction. It reads no rows except `reads`, and may run again.
     pub(crate) async fn transact<T: Send + 'static>(
         &self,
         reads: impl Into<Reads>,
@@ -281,10 +280,10 @@ pub(crate) fn card_of(file: &NetworkFile, role: RoleName, identity: &PublicKey) 
         .ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
 }
 
-/// Closes the wallet's directory to others if it is open to them.
+/// Makes the wallet's directory private (0700) if others can read it.
 ///
 /// # Errors
-/// When it cannot be done.
+/// When the mode cannot be changed.
 pub(crate) fn make_private(dir: &Path) -> Result<(), WalletError> {
     files::make_private(dir).map_err(not_private(dir))?;
     for inner in [STORE_DIR, GOODS_DIR].map(|name| dir.join(name)) {
@@ -299,7 +298,8 @@ fn not_private(dir: &Path) -> impl FnOnce(std::io::Error) -> WalletError {
     move |why| WalletError::Home(format!("{}: {why}", dir.display()))
 }
 
-/// Opens the wallet's directory: its seed. Nothing in it is open to others, or tells what was bought by its name.
+/// Opens the wallet's directory and reads its seed. Makes the directory private, and renames goods files whose names
+/// tell what was bought.
 fn open_home(dir: &Path) -> Result<Seed, WalletError> {
     if dir.join(SEED_FILE).exists() {
         make_private(dir)?;
@@ -326,8 +326,8 @@ fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
     }
     if let Some(mode) = files::exposed(&path).map_err(WalletError::io(&path))? {
         return Err(WalletError::Home(format!(
-            "{0} can be read by others (mode {mode:o}); run `chmod 600 {0}`, and think of who may have read it: whoever \
-             has the words has the money",
+            "{0} can be read by others (mode {mode:o}); run `chmod 600 {0}`. Anyone who has read it can spend your money: if \
+             that may be so, move the money to a new wallet",
             path.display()
         )));
     }

@@ -1,4 +1,4 @@
-//! The command line on an empty wallet, with nobody to talk to.
+//! Runs the program `farthing` on an empty wallet, without any party.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -20,7 +20,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// An empty directory of this test's own.
+/// An empty directory for one test.
 fn directory(test: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{test}"));
     let _absent = fs::remove_dir_all(&dir);
@@ -39,7 +39,7 @@ fn farthing(dir: &Path, args: &[&str], input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A program that has refused already does not read.
+    // A program that has failed already does not read its input.
     let _gone = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -60,7 +60,7 @@ fn card(role: RoleName, name: &str, key: u8) -> String {
     let card = Card {
         role,
         name: name.into(),
-        // Nobody listens on this port of the discard service.
+        // Nothing listens on this port, the one of the discard service.
         address: "127.0.0.1:9".parse().unwrap(),
         fingerprint: Fingerprint([key; 32]),
         identity,
@@ -149,7 +149,7 @@ fn cards_are_pinned_and_another_key_is_refused() {
 }
 
 #[test]
-fn cards_that_many_commands_add_at_once_are_all_there() {
+fn cards_added_by_many_commands_at_once_are_all_kept() {
     let dir = directory("at-once");
     json(&dir, 0, &["init"], "");
     let cards: Vec<String> = (1..=8)
@@ -165,7 +165,7 @@ fn cards_that_many_commands_add_at_once_are_all_there() {
 }
 
 #[test]
-fn a_wallet_is_for_its_owner_alone() {
+fn a_wallet_is_readable_by_its_owner_only() {
     let dir = directory("private");
     json(&dir, 0, &["init"], "");
     let wallet = dir.join("wallet");
@@ -220,12 +220,12 @@ fn goods_that_an_earlier_version_named_by_their_digest_are_renamed() {
 }
 
 #[test]
-fn what_others_wrote_steers_no_terminal() {
+fn text_of_other_parties_is_escaped_for_the_terminal() {
     let dir = directory("terminal");
     json(&dir, 0, &["init"], "");
     let hostile = "\u{1b}[2J\u{7}\u{9b}2J\u{202e}\u{200b}\u{7f}";
     let is_harmless = |text: &str| text.chars().all(|c| c == '\n' || is_harmless(c));
-    // A card that somebody has sent is repeated where it is none.
+    // The error repeats the text that is not a card.
     let card = format!("farthing-card:bank:{hostile}@");
     for args in [
         vec!["network", "add", &card],
@@ -242,13 +242,13 @@ fn what_others_wrote_steers_no_terminal() {
             }
         }
     }
-    // A program still gets every character.
+    // In JSON the text is complete.
     let error = json(&dir, 1, &["cancel", hostile], "");
     assert!(error["error"].as_str().unwrap().contains(hostile), "{error}");
 }
 
 #[test]
-fn a_silent_party_leaves_it_to_resume() {
+fn the_error_for_a_silent_party_names_resume() {
     let dir = directory("silent");
     json(&dir, 0, &["init"], "");
     json(

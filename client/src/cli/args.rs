@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The commands and options of `farthing`.
 
 use super::exit::Exit;
 use clap::{Args, Parser, Subcommand};
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 /// A wallet for anonymous, atomic electronic cash.
 ///
-/// Coins are withdrawn from an account at a bank and spent without anybody being able to tell which withdrawal they
-/// came from. A purchase ends with the goods and the merchant paid, or with the coins back, whatever message is
-/// lost and whichever machine dies.
+/// You withdraw coins from your account at a bank, and spend them at merchants. Nobody can tell which withdrawal a
+/// coin came from. Every purchase ends in one of two ways: you have the goods and the merchant is paid, or you have
+/// your coins back. This holds even if messages are lost and machines crash.
 #[derive(Debug, Parser)]
 #[command(
     name = "farthing",
@@ -26,122 +26,122 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Options {
-    /// The wallet's directory [default: ~/.farthing].
+    /// Directory of the wallet [default: ~/.farthing].
     #[arg(long, global = true, value_name = "DIR", env = "FARTHING_WALLET")]
     pub(super) wallet: Option<PathBuf>,
     /// Print one JSON value instead of text; an error is {"error": ..., "code": ...}.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// How long a party may be silent before the command leaves the rest to `farthing resume` [default: 60].
+    /// How long to wait for a silent party before the command stops; `farthing resume` then carries on [default: 60].
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) patience: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a wallet; prints the 24 words from which it can be restored.
+    /// Make a wallet, and print the 24 words that restore it.
     Init,
-    /// The banks, escrows and merchants that the wallet knows, by their cards.
+    /// Add, list and remove the cards of banks, escrows and merchants.
     #[command(subcommand)]
     Network(NetworkCommand),
-    /// Show the key that names the wallet's account at a bank, and the account's balance.
+    /// Show the key of your account at a bank, and the account's balance.
     Account {
-        /// Which bank, if several are known.
+        /// Name of the bank, if the wallet knows several.
         #[arg(long, value_name = "NAME")]
         bank: Option<String>,
-        /// Print the key alone, and ask nobody.
+        /// Print only the key, without asking the bank.
         #[arg(long)]
         key: bool,
     },
-    /// Withdraw coins from the wallet's account.
+    /// Withdraw coins from your account into the wallet.
     Withdraw {
-        /// How much, such as 20.00.
+        /// Amount, for example 20.00.
         amount: Amount,
-        /// Which bank, if several are known.
+        /// Name of the bank, if the wallet knows several.
         #[arg(long, value_name = "NAME")]
         bank: Option<String>,
     },
-    /// Show what the wallet has. Asks nobody.
+    /// Show the money in the wallet. Works offline.
     Balance,
-    /// List the coins. With --json every public field of each, with which any program can verify it.
+    /// List the coins in the wallet. With --json, every public field of each coin, so that any program can verify it.
     Coins {
-        /// List spent and exchanged coins too.
+        /// Also list spent and exchanged coins.
         #[arg(long)]
         all: bool,
     },
     /// List what a merchant sells.
     Catalog {
-        /// Which merchant, if several are known.
+        /// Name of the merchant, if the wallet knows several.
         merchant: Option<String>,
     },
-    /// Buy an item: its goods in FILE and the merchant paid, or the coins back.
+    /// Buy an item: you get the goods in FILE, or keep your coins.
     #[command(after_long_help = "Examples:\n  \
         farthing buy studio \"Evening postcard\" -o postcard.txt\n  \
         farthing buy studio 3fa9 -o postcard.txt --escrow fair --at-most 2.50\n\n\
-        The goods are fetched encrypted before anything is paid. If the command is interrupted, or a party stays \
-        silent, `farthing resume` carries on and `farthing cancel` asks for the coins back.")]
+        The goods are fetched encrypted before you pay. If the command is interrupted, or a party stays \
+        silent, no money is lost: `farthing resume` carries on, and `farthing cancel` asks for the coins back.")]
     Buy(Buy),
-    /// List the purchases.
+    /// List the purchases and their states.
     Purchases,
-    /// Carry on everything that is under way, after a crash or when a party was silent.
+    /// Carry on everything that is under way, after a crash or a silent party.
     Resume {
-        /// Only this purchase, by its number or the beginning of its id. Of a purchase of the past that a restore has
-        /// found, `on-demand` in the list, it fetches the goods again.
+        /// Only this purchase: its number, or the first characters of its id. For a past purchase that a restore has
+        /// found (`on-demand` in the list), it fetches the goods again.
         purchase: Option<String>,
     },
-    /// Ask for the coins of a purchase back. It may turn out to be paid already; then the goods are there.
+    /// Ask for the coins of a purchase back. If it is already paid, you get the goods.
     #[command(
-        after_long_help = "The escrow decides. If it gives no answer, the bank exchanges the coins for fresh ones, \
-        unless it holds them for this purchase: the purchase is then `recovered` in the list. If the bank does hold them, \
+        after_long_help = "The escrow decides. If it does not answer, the bank exchanges the coins for fresh ones, \
+        and the purchase is `recovered` in the list. If the bank holds the coins for this purchase, it cannot do that: \
         the purchase stays `cancelling`, and `farthing resume` asks the escrow again."
     )]
     Cancel {
-        /// The purchase's number, or the beginning of its id.
+        /// Number of the purchase, or the first characters of its id.
         purchase: String,
     },
-    /// What proves a purchase to anyone.
+    /// Print or verify the documents that prove a purchase.
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Exchange the coins of aborted purchases, and coins whose keys end soon, for fresh ones.
+    /// Exchange coins of aborted purchases, and coins whose keys end soon, for fresh ones.
     Exchange {
-        /// Exchange every coin that can be spent, so that nothing links the wallet's coins to where they came from.
+        /// Exchange every spendable coin, so that nothing links the coins to where they came from.
         #[arg(long)]
         all: bool,
     },
-    /// Build a wallet again from its 24 words: its coins, and its purchases up to their goods.
+    /// Build a wallet again from its 24 words: its coins, its purchases and their goods.
     #[command(after_long_help = "Examples:\n  \
         farthing --wallet new restore --card BANK-CARD --card ESCROW-CARD     asks for the words\n  \
         farthing --wallet new restore --phrase-file words.txt --card BANK-CARD --card ESCROW-CARD\n\n\
-        Purchases that were under way are carried on, which takes the cards of their escrows; the merchant's card is \
-        in the wallet's own notes. Purchases of the past are listed as on-demand: `farthing resume PURCHASE` fetches \
-        their goods again, one by one, so that nobody joins them. What the lost machine had sent may come through for \
-        a day yet: `farthing resume` looks for it. If a bank knows no account of a wallet of protocol version 1, \
-        repeat it with --shared-account and that bank's name. A restore can be repeated until it is complete. Do not go on using \
-        the old wallet: two wallets of the same words would spend the same coins.")]
+        Purchases that were under way are carried on. This needs the cards of their escrows; the merchant's card is \
+        in the recovery record of each purchase. Past purchases are listed as on-demand: `farthing resume PURCHASE` \
+        fetches the goods of one, so that nobody links your purchases. A request that the lost machine sent may come \
+        through for one more day: `farthing resume` scans for it. If a bank knows no account of a wallet of protocol \
+        version 1, repeat the restore with --shared-account and that bank's name. A restore can be repeated until it is \
+        complete. Do not use the old wallet any more: two wallets with the same words would spend the same coins.")]
     Restore(Restore),
 }
 
-/// What `buy` takes.
+/// Arguments of `buy`.
 #[derive(Debug, Args)]
 pub(super) struct Buy {
-    /// The merchant's name.
+    /// Name of the merchant.
     pub(super) merchant: String,
-    /// The item's title, or the beginning of its id, as `farthing catalog` shows them; with its whole id, as
-    /// `farthing catalog --json` has it, the merchant is asked one question fewer.
+    /// Title of the item, or the first characters of its id, as `farthing catalog` shows them. With the whole id,
+    /// which `farthing catalog --json` prints, the merchant gets one request less.
     pub(super) item: String,
-    /// Buy it only if it costs no more, such as 2.50.
+    /// Buy it only if it costs at most this, for example 2.50.
     #[arg(long, value_name = "AMOUNT")]
     pub(super) at_most: Option<Amount>,
-    /// Where to write the goods.
+    /// File for the goods.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
-    /// Which escrow decides, if several are known.
+    /// Name of the escrow that decides, if the wallet knows several.
     #[arg(long, value_name = "NAME")]
     pub(super) escrow: Option<String>,
-    /// Whose coins pay, if several banks are known.
+    /// Name of the bank whose coins pay, if the wallet knows several.
     #[arg(long, value_name = "NAME")]
     pub(super) bank: Option<String>,
     /// Overwrite FILE if it exists.
@@ -149,73 +149,74 @@ pub(super) struct Buy {
     pub(super) force: bool,
 }
 
-/// What `restore` takes.
+/// Arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The card of a bank or an escrow that the wallet has dealt with; repeat it for each.
+    /// Card of a bank or an escrow that you have used. Repeat the option for each.
     #[arg(long = "card", value_name = "CARD")]
     pub(super) cards: Vec<Card>,
-    /// A bank at which the wallet's account has the key that a wallet of protocol version 1 had at every bank; repeat it for
-    /// each. Without it no bank sees that key, as it would tell banks that their customer is the same.
+    /// Name of a bank at which the wallet used the account key of protocol version 1. Repeat the option for each
+    /// bank. Only these banks see that key, because it tells banks that they have the same customer.
     #[arg(long = "shared-account", value_name = "BANK")]
     pub(super) shared_accounts: Vec<String>,
-    /// A file with the 24 words; without it they are read from standard input.
+    /// File with the 24 words. Without it, they are read from standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) phrase_file: Option<PathBuf>,
-    /// Where goods of purchases go [default: `restored` in the wallet's directory].
+    /// Directory for goods of purchases [default: `restored` in the wallet's directory].
     #[arg(long, value_name = "DIR")]
     pub(super) goods_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum NetworkCommand {
-    /// Pin a card: whoever has its keys is trusted to be who it names.
+    /// Add a card. From then on, the wallet trusts the holder of its keys under its name.
     Add {
-        /// The card, one line, as its owner printed it.
+        /// The card: one line, as its owner printed it.
         card: Card,
     },
-    /// List the pinned cards.
+    /// List the cards.
     List,
-    /// Remove a pinned card.
+    /// Remove a card.
     Remove {
-        /// bank, escrow or merchant.
+        /// Role: bank, escrow or merchant.
         role: RoleName,
-        /// Its name.
+        /// Name of the party.
         name: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReceiptCommand {
-    /// Print the documents of a purchase as JSON: the contract, signed by both sides, and the escrow's receipt.
+    /// Print the documents of a purchase as JSON: the signed contract, and the escrow's receipt.
     Show {
-        /// The purchase's number, or the beginning of its id.
+        /// Number of the purchase, or the first characters of its id.
         purchase: String,
-        /// Write them to FILE, which only its owner can read.
+        /// Write them to FILE. Only you can read it.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Overwrite FILE if it exists.
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Print what proves that a bank denies coins that it has issued: the coins, its keys, and what it showed.
+    /// Print the documents that prove that a bank denies coins that it has issued.
     Denied {
-        /// Write it to FILE, which only its owner can read.
+        /// Write them to FILE. Only you can read it.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
         /// Overwrite FILE if it exists.
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Judge from documents, and the encrypted goods, who broke his word. Needs no wallet and asks nobody.
+    /// Judge from documents and encrypted goods whether the goods were delivered, or who broke the contract. Works
+    /// offline, without a wallet.
     #[command(after_long_help = "Examples:\n  \
         farthing receipt show 0 -o receipt.json\n  \
         farthing receipt verify receipt.json ~/.farthing/goods/NAME.sealed\n\n\
-        Takes what a merchant or a bank has exported as well, and lays the documents of all files side by side. \
+        Files that a merchant or a bank has exported count too: all documents are judged together. \
         Exit codes: 0 delivered as described, 4 the merchant broke the contract, 5 the escrow did, 7 the bank broke its \
         word, 6 the documents prove nothing.")]
     Verify {
-        /// Documents, as `receipt show`, a merchant or a bank wrote them, and encrypted goods, in any order.
+        /// Files of documents from `receipt show`, a merchant or a bank, and encrypted goods, in any order.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -223,16 +224,20 @@ pub(super) enum ReceiptCommand {
 
 fn long_help() -> String {
     format!(
-        "Examples:\n  \
-         farthing init                                    make a wallet\n  \
-         farthing network add CARD                        know a bank, an escrow, a merchant by its card\n  \
-         farthing account                                 the key to give to the bank, and the balance\n  \
-         farthing withdraw 20.00                          coins into the wallet\n  \
-         farthing catalog studio                          what a merchant sells\n  \
-         farthing buy studio \"Evening postcard\" -o p.txt  goods, or the coins back\n  \
-         farthing resume                                  carry on whatever was interrupted\n  \
-         \n\
-         Logs go to standard error when FARTHING_LOG asks for them, such as FARTHING_LOG=debug.\n\n{}",
+        "First steps:\n  \
+         farthing init                                    make a wallet; write its 24 words down\n  \
+         farthing network add CARD                        add the card of a bank, an escrow, a merchant\n  \
+         farthing account --key                           print your key; the bank opens an account for it\n  \
+         farthing withdraw 20.00                          move money from the account into the wallet\n  \
+         farthing catalog studio                          list what the merchant `studio` sells\n  \
+         farthing buy studio \"Evening postcard\" -o p.txt  buy: you get the goods, or keep your coins\n\n\
+         If something goes wrong:\n  \
+         farthing resume                                  carry on after a crash or a silent party\n  \
+         farthing cancel 3                                ask for the coins of purchase 3 back\n  \
+         farthing receipt show 3 -o r.json                documents that prove purchase 3 to anyone\n  \
+         farthing --wallet new restore --card CARD        make the wallet again from its 24 words\n\n\
+         No interruption loses money. Each command stores its steps before it sends anything.\n\n\
+         FARTHING_LOG turns logs on, for example FARTHING_LOG=debug. They go to standard error.\n\n{}",
         Exit::table()
     )
 }
@@ -247,12 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn options_may_stand_on_either_side_of_the_command() {
+    fn options_are_accepted_before_and_after_the_command() {
         for line in [
             "--json --wallet w --patience 5 withdraw 20.5",
             "withdraw 20.5 --json --wallet w --patience 5",
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_say_what_is_expected() {
+    fn usage_errors_say_what_is_expected() {
         for (line, says) in [
             ("withdraw 1,00", "write it like 20, 20.5 or 20.00"),
             ("network add something", "this is not a card"),
@@ -288,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_documents_every_exit_code_and_stays_within_a_terminal() {
+    fn the_help_documents_every_exit_code_and_fits_a_terminal() {
         let help = Cli::command().render_long_help().to_string();
         for exit in Exit::ALL {
             assert!(help.contains(exit.meaning()), "{exit:?}");

@@ -1,4 +1,4 @@
-//! What a merchant sells.
+//! The command `catalog`.
 
 use super::{
     exit::Exit,
@@ -14,17 +14,17 @@ use farthing_protocol::offer::CatalogItem;
 use serde_json::{Value, json};
 use std::io;
 
-/// What a merchant sells, printed page by page as it comes.
+/// Prints a merchant's catalogue page by page, as it arrives.
 pub(super) async fn show(wallet: &Wallet, merchant: Option<&str>, as_json: bool) -> Result<Report> {
     let merchant = wallet.party(RoleName::Merchant, merchant)?;
     let mut catalog = wallet.catalog(&merchant);
-    // Until there is a page, a command that fails has said nothing yet.
+    // Without a first page, the error is the only output.
     let mut page = catalog.next_page().await?;
     let mut listing = Listing::new(as_json);
     let mut failed = None;
     while let Some(items) = page {
         if listing.page(&merchant.name, &items, print_part).is_err() {
-            // Whoever read it has seen enough.
+            // The reader has closed the pipe.
             return Ok(Report::done("", Value::Null));
         }
         page = match catalog.next_page().await {
@@ -46,7 +46,7 @@ pub(super) async fn show(wallet: &Wallet, merchant: Option<&str>, as_json: bool)
     Ok(report)
 }
 
-/// A list that is printed in parts: for people a table, for programs one object.
+/// A list that is printed in parts: a table for people, one JSON object for programs.
 struct Listing {
     as_json: bool,
     items: usize,
@@ -84,7 +84,7 @@ impl Listing {
         print(&text)
     }
 
-    /// Says that this is all, or why it is not.
+    /// Ends the list, with an error if it is not complete.
     fn end(&self, failed: Option<(&str, Exit)>, print: impl Fn(&str) -> io::Result<()>) -> io::Result<()> {
         match (self.as_json, failed) {
             (true, None) => print("]}\n"),
@@ -111,7 +111,7 @@ fn item_json(item: &CatalogItem) -> Value {
     })
 }
 
-/// The items as a table, with headings over the first of several.
+/// The items as a table. Only the first part has headings.
 fn items_table(items: &[CatalogItem], is_first: bool) -> String {
     let rows: Vec<[String; 6]> = items
         .iter()
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_in_parts_is_one_value() {
+    fn a_list_printed_in_parts_is_one_json_value() {
         let item = |number| CatalogItem {
             item_id: ItemId([number; 32]),
             title: "a\u{9b}\u{202e}b".into(),

@@ -1,11 +1,11 @@
-//! How a command ended, as scripts see it.
+//! Exit codes.
 
 use crate::error::WalletError;
 use farthing_protocol::purchase::PurchaseError;
 use farthing_store::StoreError;
 use std::{fmt::Write, process::ExitCode};
 
-/// How a command ended: its exit code.
+/// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -15,7 +15,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is not understood.
     Usage = 2,
-    /// Something that must never happen did.
+    /// Damaged data, or a bank that broke the protocol.
     Broken = 3,
     /// The merchant broke the contract, and the documents prove it.
     MerchantBroke = 4,
@@ -23,18 +23,18 @@ pub enum Exit {
     EscrowBroke = 5,
     /// The documents prove nothing.
     ProvesNothing = 6,
-    /// The bank broke its word, and the documents prove it.
+    /// The bank broke the protocol, and the documents prove it.
     BankBroke = 7,
-    /// A party is silent.
+    /// Not finished, because a party is silent.
     NotFinished = 10,
-    /// A purchase was aborted though the goods were wanted.
+    /// A purchase was aborted against the customer's wish.
     Aborted = 11,
     /// Interrupted with ctrl-c.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// Every code.
+    /// All exit codes.
     pub const ALL: [Exit; 11] = [
         Exit::Done,
         Exit::Failed,
@@ -55,14 +55,16 @@ impl Exit {
         self as u8
     }
 
-    /// What it says to whoever reads the help.
+    /// Its meaning, as the help prints it.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done; for `receipt verify`: delivered as described",
             Exit::Failed => "refused or failed; nothing is lost",
             Exit::Usage => "the command line is not understood",
-            Exit::Broken => "something that must never happen: damaged data, or a bank that breaks its word",
+            Exit::Broken => {
+                "damaged data, or a bank that broke the protocol; do not use the wallet until you know which"
+            }
             Exit::MerchantBroke => "the merchant broke the contract, and the documents prove it",
             Exit::EscrowBroke => "the escrow broke the contract, and the documents prove it",
             Exit::ProvesNothing => "the documents prove nothing (`receipt verify`)",
@@ -70,23 +72,23 @@ impl Exit {
             Exit::NotFinished => {
                 "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
             }
-            Exit::Aborted => "a purchase was aborted though the goods were wanted; the coins are back",
+            Exit::Aborted => "a purchase was aborted, though you did not cancel it; the coins are back",
             Exit::Interrupted => "interrupted with ctrl-c; nothing is lost, `farthing resume` carries on",
         }
     }
 
-    /// The table of all codes for the help.
+    /// The table of all exit codes for the help.
     #[must_use]
     pub fn table() -> String {
         let mut table = String::from("Exit codes:\n");
         for exit in Exit::ALL {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _written = writeln!(table, "  {:>3}  {}", exit.code(), exit.meaning());
         }
         table
     }
 
-    /// How a command that failed with `error` ended.
+    /// The exit code for an error.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Exit {
         error
@@ -94,7 +96,7 @@ impl Exit {
             .map_or(Exit::Failed, Exit::of_wallet)
     }
 
-    /// How a command that failed with `error` ended.
+    /// The exit code for an error.
     #[must_use]
     pub fn of_wallet(error: &WalletError) -> Exit {
         match error {
@@ -114,8 +116,7 @@ impl Exit {
 }
 
 impl Exit {
-    /// How a command ended that went on with other things whenever one failed. What failed says more than what is
-    /// silent.
+    /// The exit code of a command that continues after errors. A failure takes precedence over a silent party.
     #[must_use]
     pub fn of_all(failed: &[WalletError]) -> Exit {
         let mut codes = failed.iter().map(Exit::of_wallet);
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_errors_what_failed_says_more_than_what_is_silent() {
+    fn a_failure_takes_precedence_over_a_silent_party() {
         let silent = || WalletError::Silent {
             party: "bank `central`".into(),
             question: "exchange",

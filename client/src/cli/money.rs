@@ -1,4 +1,4 @@
-//! Coins and accounts.
+//! Commands for accounts and coins.
 
 use super::exit::Exit;
 use super::report::{Align, Report, amount, chain, count, date, short, table};
@@ -15,16 +15,16 @@ use farthing_protocol::{limits::COINS_PER_REQUEST_MAX, money::Amount};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many coins `exchange --all` puts into one request: half of what a request takes, since the fresh assortment
-/// may be more coins than the old.
+/// How many coins `exchange --all` puts into one request. It is half of the limit, because the fresh assortment may
+/// have more coins than the old one.
 const EXCHANGED_TOGETHER: usize = COINS_PER_REQUEST_MAX / 2;
 
-/// The wallet's account at a bank.
+/// Shows the account at a bank and its balance.
 pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
     let bank = match wallet.party(RoleName::Bank, bank) {
         Ok(bank) => bank,
         Err(WalletError::Card(NetworkFileError::Nobody(_))) => {
-            let text = "no bank is known yet; `farthing network add CARD`";
+            let text = "no bank is known yet; add its card with `farthing network add CARD`";
             let json = json!({ "account": null, "bank": null, "balance": null, "error": null });
             return Ok(Report::done(text, json));
         }
@@ -33,7 +33,7 @@ pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Repor
     let account = wallet.account(&bank.identity)?;
     let (balance, error) = match wallet.account_balance(&bank).await {
         Ok(balance) => (Some(balance), None),
-        // The key is there whatever the bank says: it is what an account is opened with.
+        // The key is printed even without an account: the bank needs it to open one.
         Err(error @ (WalletError::Silent { .. } | WalletError::Refused { .. })) => {
             (None, Some(chain(&error.into())))
         }
@@ -52,7 +52,7 @@ pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Repor
     Ok(Report::done(format!("account {account}\n{says}"), json))
 }
 
-/// The key that names the wallet's account at a bank, for scripts.
+/// Prints only the account key, for scripts.
 pub(super) fn account_key(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
     let bank = wallet.party(RoleName::Bank, bank)?;
     let account = wallet.account(&bank.identity)?.to_string();
@@ -85,20 +85,20 @@ pub(super) async fn withdraw(wallet: &Wallet, asked: Amount, bank: Option<&str>)
     Ok(Report::done(text, json))
 }
 
-/// What the wallet has.
+/// Shows the money in the wallet.
 pub(super) fn balance(wallet: &Wallet) -> Result<Report> {
     let balance = wallet.balance()?;
     Ok(Report::done(balance_text(&balance), balance_json(&balance)))
 }
 
-/// A balance for people: one line, and more only when some of it is under way.
+/// A balance for people: one line, and one more for each amount that is under way.
 pub(super) fn balance_text(balance: &Balance) -> String {
     let mut parts = vec![format!("{} can be spent", balance.available)];
     let under_way = [
         (balance.in_purchases, "is in purchases under way"),
         (
             balance.in_exchanges,
-            "is being exchanged, or waits for it (`farthing resume`, `farthing exchange`)",
+            "is being exchanged, or waits for that (`farthing resume`, `farthing exchange`)",
         ),
     ];
     for (part, says) in under_way {
@@ -119,7 +119,7 @@ pub(super) fn balance_json(balance: &Balance) -> Value {
     })
 }
 
-/// The coins.
+/// Lists the coins.
 pub(super) fn coins(wallet: &Wallet, all: bool) -> Result<Report> {
     let mut rows = wallet.coins()?;
     rows.retain(|row| all || row.status.counts());
@@ -147,7 +147,7 @@ pub(super) fn coins(wallet: &Wallet, all: bool) -> Result<Report> {
 
 fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)]) -> String {
     if coins.is_empty() {
-        return "no coins; `farthing withdraw AMOUNT`".into();
+        return "no coins; get some with `farthing withdraw AMOUNT`".into();
     }
     let rows: Vec<[String; 5]> = coins
         .iter()
@@ -171,7 +171,7 @@ fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)]) -> String {
     table(columns, &rows)
 }
 
-/// Everything public about a coin: what it takes to verify it, and nothing that spends it.
+/// The public fields of a coin: all that is needed to verify it, and nothing that spends it.
 fn coin_json(row: &CoinRow, key: Option<&Denomination>) -> Value {
     let coin = &row.coin;
     let purchase = match row.status {
@@ -208,11 +208,11 @@ fn denomination_json(key: &Denomination) -> Value {
     })
 }
 
-/// Exchanges released coins, coins whose keys end soon, and with `all` every other, for fresh ones.
+/// Exchanges released coins and coins whose keys end soon. With `all`, every other coin too.
 pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
     let mut by_bank: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
     if all {
-        // Chosen first, so that what comes fresh from released coins is not exchanged again.
+        // Chosen first, so that fresh coins are not exchanged again.
         for row in wallet.coins()? {
             if row.status == CoinStatus::Available {
                 by_bank.entry(row.bank).or_default().push(row);
@@ -224,7 +224,7 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
     failed.extend(more);
     let mut total = add(released, expiring);
     for rows in by_bank.values().flat_map(|rows| rows.chunks(EXCHANGED_TOGETHER)) {
-        // Some may have been renewed just now.
+        // Some may have been exchanged just now.
         let left = still_available(wallet, rows)?;
         let (worth, more) = wallet.exchange_despite_refusals(left).await?;
         total = add(total, worth);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coin_shows_all_that_verifies_it_and_nothing_that_spends_it() {
+    fn a_coin_shows_its_public_fields_and_no_secret() {
         let json = coin_json(&row(CoinStatus::Available), Some(&key()));
         let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected = vec![
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_says_what_is_under_way_only_when_something_is() {
+    fn a_balance_shows_amounts_under_way_only_if_there_are_any() {
         let mut balance = Balance {
             available: Amount(2000),
             ..Balance::default()

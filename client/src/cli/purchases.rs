@@ -1,4 +1,4 @@
-//! Buying, and what becomes of purchases.
+//! Commands for purchases.
 
 use super::{
     args::Buy,
@@ -24,12 +24,12 @@ use farthing_protocol::{
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 
-/// The fewest characters that name a purchase or an item by the beginning of its id.
+/// Shortest prefix of a purchase id that names a purchase (characters).
 const PREFIX_MIN_CHARS: usize = 4;
 
 // ---- looking ------------------------------------------------------------------------------------------------------
 
-/// Every purchase.
+/// Lists all purchases.
 pub(super) fn list(wallet: &Wallet) -> Result<Report> {
     let purchases = wallet.purchases()?;
     let json: Vec<Value> = purchases
@@ -44,7 +44,7 @@ pub(super) fn list(wallet: &Wallet) -> Result<Report> {
 
 fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
     if purchases.is_empty() {
-        return "nothing was bought yet; `farthing catalog` lists what there is".into();
+        return "no purchases yet; `farthing catalog` lists what you can buy".into();
     }
     let rows: Vec<[String; 6]> = purchases
         .iter()
@@ -71,7 +71,7 @@ fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
     table(columns, &rows)
 }
 
-/// How a purchase stands, in a word: where it has ended, what became of the goods.
+/// The status of a purchase, one word. After the end, the status of its goods.
 fn status(row: &PurchaseRow) -> &'static str {
     match (&row.purchase, row.delivery) {
         (purchase, Delivery::OnDemand)
@@ -122,10 +122,10 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
         merchant: wallet.party(RoleName::Merchant, Some(&buy.merchant))?,
         escrow: wallet
             .party(RoleName::Escrow, buy.escrow.as_deref())
-            .context("which escrow decides is said with --escrow NAME")?,
+            .context("name the escrow that decides with --escrow NAME")?,
         bank: wallet
             .party(RoleName::Bank, buy.bank.as_deref())
-            .context("whose coins pay is said with --bank NAME")?,
+            .context("name the bank whose coins pay with --bank NAME")?,
     };
     let wanted = Wanted {
         item: &buy.item,
@@ -135,7 +135,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
     Ok(outcome(number, &wallet.purchase(number)?))
 }
 
-/// The goods must have a place before they are paid for.
+/// Checks, before the payment, that the goods can be written.
 fn check_output(output: &Path, force: bool) -> Result<()> {
     files::check_output(output, Existing::by_force(force))?;
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -147,7 +147,7 @@ fn check_output(output: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// How a purchase has ended.
+/// The result of a purchase.
 fn outcome(number: u64, row: &PurchaseRow) -> Report {
     let offer = &row.purchase.offer().body;
     let title = one_line(&offer.title);
@@ -155,7 +155,7 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
         (Purchase::Committed(_, proof), Delivery::Delivered) => {
             let receipt = match proof {
                 Proof::Receipt(_) => {
-                    format!("\n`farthing receipt show {number}` prints what proves it")
+                    format!("\n`farthing receipt show {number}` prints the documents that prove it")
                 }
                 Proof::Commit(..) => String::new(),
             };
@@ -169,7 +169,7 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
         (Purchase::Committed(..), Delivery::NotAsDescribed) => {
             let text = format!(
                 "the goods of purchase {number} (\"{title}\") are not what the merchant described; \
-                 `farthing receipt show {number}` prints what proves it"
+                 `farthing receipt show {number}` prints the documents that prove it"
             );
             (text, Exit::MerchantBroke)
         }
@@ -182,14 +182,14 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
         }
         (Purchase::Recovered(_), _) => {
             let text = format!(
-                "purchase {number} (\"{title}\") has ended without its escrow, which gave no decision: the bank held \
-                 nothing for it and gave fresh coins, so the coins are back{}",
+                "purchase {number} (\"{title}\") ended without a decision of the escrow: the bank held nothing for it, \
+                 and exchanged its coins, so the coins are back{}",
                 why_not_bought(row)
             );
             (text, exit_without_goods(row))
         }
         (Purchase::Dropped(_), _) => {
-            let text = format!("purchase {number} (\"{title}\") was given up before anything was at stake");
+            let text = format!("purchase {number} (\"{title}\") was given up before any coin was at stake");
             (text, Exit::Done)
         }
         _ => {
@@ -207,11 +207,11 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
     }
 }
 
-/// Why the customer did not get what was to be bought, where that was not the customer's own wish.
+/// The refusal that led to the cancel, if the customer did not ask for it.
 fn why_not_bought(row: &PurchaseRow) -> String {
     let why = row.refusal.as_ref();
     why.map_or_else(String::new, |refusal| {
-        format!("; it was not bought, as {}", one_line(refusal))
+        format!("; it was not bought because: {}", one_line(refusal))
     })
 }
 
@@ -226,15 +226,14 @@ fn why_aborted(row: &PurchaseRow) -> String {
             "its deadline passed before the merchant had the hold".into()
         }
         (None, Some(AbortReason::WrongSealedKey | AbortReason::WrongKey(_))) => {
-            "the escrow found another key in the merchant's offer than it commits to; `farthing receipt show` has what \
-             proves it"
+            "the merchant's offer has a wrong key; `farthing receipt show` prints the documents that prove it"
                 .into()
         }
         (None, _) => "it was cancelled".into(),
     }
 }
 
-/// How a command ends whose purchase has ended with the coins back: aborted, unless the customer wanted it so.
+/// The exit code of a purchase that ended with the coins back: aborted, unless the customer cancelled it.
 fn exit_without_goods(row: &PurchaseRow) -> Exit {
     let is_wanted = match &row.purchase {
         Purchase::Aborted(_, abort) => abort.body.reason.is_cancel(),
@@ -248,7 +247,7 @@ fn exit_without_goods(row: &PurchaseRow) -> Exit {
 
 // ---- carrying on --------------------------------------------------------------------------------------------------
 
-/// Carries on one purchase, or everything under way.
+/// Carries on one purchase, or everything that is under way.
 pub(super) async fn resume(wallet: &Wallet, named: Option<&str>) -> Result<Report> {
     let Some(named) = named else {
         return resume_all(wallet).await;
@@ -258,7 +257,7 @@ pub(super) async fn resume(wallet: &Wallet, named: Option<&str>) -> Result<Repor
     Ok(outcome(number, &wallet.purchase(number)?))
 }
 
-/// Carries on everything under way; a restore ends with it.
+/// Carries on everything that is under way. A restore ends with this.
 pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     let resumed = wallet.resume().await?;
     let mut lines: Vec<String> = Vec::new();
@@ -279,7 +278,7 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     let mut open: Vec<Value> = Vec::new();
     for (matter, error) in resumed.open {
         let code = Exit::of_wallet(&error);
-        // What failed says more than what is merely silent.
+        // A failure takes precedence over a silent party.
         if matches!(exit, Exit::Done | Exit::Aborted | Exit::NotFinished) {
             exit = code;
         }
@@ -292,7 +291,7 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     }
     if let Some(until_ms) = resumed.late_until_ms {
         lines.push(format!(
-            "what was under way when this wallet was lost may come through until {}: run `farthing resume` once more \
+            "requests from before this wallet was lost may come through until {}: run `farthing resume` once more \
              after that",
             date(until_ms)
         ));
@@ -310,17 +309,17 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     })
 }
 
-/// Asks for the coins of a purchase back.
+/// Cancels a purchase.
 pub(super) async fn cancel(wallet: &Wallet, named: &str) -> Result<Report> {
     let number = find(wallet, named)?;
     wallet.cancel(number).await?;
     let row = wallet.purchase(number)?;
     let mut report = outcome(number, &row);
     match &row.purchase {
-        // Here the coins are what was wanted.
+        // The customer wanted the coins back.
         Purchase::Aborted(..) | Purchase::Recovered(_) => report.exit = Exit::Done,
         Purchase::Committed(..) => {
-            report.text = format!("it was paid already, so the goods are here\n{}", report.text);
+            report.text = format!("it was paid already, so you have the goods\n{}", report.text);
             report.exit = Exit::Failed;
         }
         _ => {}
@@ -328,7 +327,7 @@ pub(super) async fn cancel(wallet: &Wallet, named: &str) -> Result<Report> {
     Ok(report)
 }
 
-/// The number of the purchase that is named by its number, or by the beginning of its id.
+/// Finds a purchase by its number, or by a prefix of its id.
 pub(super) fn find(wallet: &Wallet, named: &str) -> Result<u64> {
     let purchases = wallet.purchases()?;
     let ids: Vec<(u64, Option<String>)> = purchases
@@ -359,7 +358,7 @@ fn match_purchase(ids: &[(u64, Option<String>)], named: &str) -> Result<u64> {
     match matches.as_slice() {
         [number] => Ok(*number),
         [] => Err(WalletError::NoPurchase(named.into()).into()),
-        _ => bail!("the ids of several purchases begin with `{named}`; give more of it, or the number"),
+        _ => bail!("the ids of several purchases begin with `{named}`; give more characters, or the number"),
     }
 }
 
@@ -368,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purchases_are_named_by_number_or_by_the_beginning_of_their_id() {
+    fn purchases_are_found_by_number_or_by_a_prefix_of_the_id() {
         let ids = [
             (0, Some("abcd11".to_owned())),
             (1, Some("abcd22".to_owned())),
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn goods_have_a_place_before_they_are_paid_for() {
+    fn the_output_is_checked_before_the_payment() {
         let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         let says = |path: &Path, force| check_output(path, force).unwrap_err().to_string();
         assert!(says(crate_dir, true).contains("is not a file"));

@@ -1,4 +1,4 @@
-//! Evidence: what proves a purchase to anyone, and judging it.
+//! Commands for evidence.
 
 use super::{
     exit::Exit,
@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most bytes of documents that are read.
+/// Upper bound of the size of a file of documents (bytes).
 const DOCUMENTS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Prints the documents of a purchase, or writes them to a file.
@@ -48,7 +48,7 @@ pub(super) fn show(
     })
 }
 
-/// Prints what proves that a bank denies coins, or writes it to a file.
+/// Prints the documents that prove that a bank denies coins, or writes them to a file.
 pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
     let papers = wallet.denied_coins()?;
     if papers.is_empty() {
@@ -59,14 +59,14 @@ pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing)
     }
     give(&papers, output, existing, |path| {
         let text = format!(
-            "the coins that were denied are in {0}, with what proves them; anyone can run\n  farthing receipt verify {0}",
+            "the denied coins are in {0}, with the documents that prove them; anyone can run\n  farthing receipt verify {0}",
             path.display()
         );
         Report::done(text, json!({ "documents": path }))
     })
 }
 
-/// Prints documents, or writes them to the file `output`, of which `written` tells then.
+/// Prints documents, or writes them to the file `output` and returns what `written` makes of it.
 fn give(
     documents: &impl Serialize,
     output: Option<&Path>,
@@ -74,17 +74,17 @@ fn give(
     written: impl FnOnce(&Path) -> Report,
 ) -> Result<Report> {
     let json = serde_json::to_value(documents)?;
-    // Whoever reads it on a terminal gets the same documents as from a file.
+    // The same text for a terminal and for a file.
     let pretty = json_lines(&json);
     let Some(path) = output else {
         return Ok(Report::done(pretty, json));
     };
-    // For its owner alone: the receipt holds the key that opens the goods.
+    // Readable by its owner only: the receipt has the key that opens the goods.
     write_output(path, format!("{pretty}\n").as_bytes(), Mode::Secret, existing)?;
     Ok(written(path))
 }
 
-/// Judges from documents, and the encrypted goods if they are among the files.
+/// Judges documents, and the encrypted goods if they are among the files.
 pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
     let (mut papers, mut goods) = (Vec::new(), None);
     for path in files {
@@ -92,13 +92,13 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
         match json.as_ref().map(parse_documents) {
             Some(Ok(read)) => papers.extend(read),
             Some(Err(why)) => return Ok(proves_nothing(&format!("{}: {why}", path.display()))),
-            // What is not JSON is taken for the goods; whatever else it is, it is not theirs then.
+            // A file that is not JSON is taken for the goods. Another file then fails their digest.
             None => {
                 if let Some(other) = goods.replace(path) {
                     let (one, other) = (other.display(), path.display());
                     return Ok(proves_nothing(&format!(
-                        "{one} and {other} are not JSON, so neither holds documents; give documents, and the encrypted \
-                         goods of one purchase at most"
+                        "{one} and {other} are not JSON, so neither has documents; give documents, and the encrypted \
+                         goods of at most one purchase"
                     )));
                 }
             }
@@ -109,7 +109,7 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
     }
     if papers.len() > PAPERS_MAX {
         bail!(
-            "these are the documents of {} matters; at most {PAPERS_MAX} are judged together",
+            "these are {} sets of documents; at most {PAPERS_MAX} are judged together",
             papers.len()
         );
     }
@@ -132,7 +132,7 @@ pub(super) fn verify(files: &[PathBuf]) -> Result<Report> {
     Ok(report)
 }
 
-/// What a file says, if it is JSON.
+/// The JSON value of a file; `None` if it is not JSON.
 fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
     let mut bytes = Vec::new();
     File::open(path)?
@@ -141,7 +141,7 @@ fn read_json(path: &Path) -> std::io::Result<Option<Value>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
-/// What somebody has exported: the papers of one matter, or a list of them.
+/// Parses exported documents: the papers of one purchase or coin, or a list of them.
 fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
     let papers: Result<Vec<Papers>, _> = match value {
         Value::Array(matters) => matters.iter().map(Papers::deserialize).collect(),
@@ -154,7 +154,7 @@ fn parse_documents(value: &Value) -> Result<Vec<Papers>, String> {
     Ok(papers)
 }
 
-/// Judges what was delivered, by the first purchase among `papers`.
+/// Judges the delivery of the first purchase among `papers`.
 fn delivered(papers: &[Papers], goods: &Path) -> Result<Report> {
     let mut contracts = papers
         .iter()
@@ -169,7 +169,7 @@ fn delivered(papers: &[Papers], goods: &Path) -> Result<Report> {
     })
 }
 
-/// Who broke his word, and what besides is known of the delivery.
+/// The result if documents convict somebody, with the verdict on the delivery if there is one.
 fn convicted(convictions: &[Conviction], delivery: Option<Report>, papers: &[Papers]) -> Report {
     let of_escrow = |conviction: &&Conviction| matches!(conviction.culprit, Culprit::Escrow(_));
     let first = convictions.iter().find(of_escrow).or(convictions.first());
@@ -301,7 +301,7 @@ fn verdict_report(verdict: Verdict, terms: &Terms, title: &str) -> Report {
     Report { text, json, exit }
 }
 
-/// Which purchase it is.
+/// Describes the purchase.
 fn describe(terms: &Terms, title: &str) -> String {
     format!(
         "  item      {}\n  price     {} {}\n  purchase  {}\n  merchant  {}\n  escrow    {}\n  bank      {}",

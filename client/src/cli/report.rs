@@ -1,4 +1,4 @@
-//! What a command has to say: a text for people and a value for programs.
+//! The result of a command: a text for people and a JSON value for programs.
 
 use super::exit::Exit;
 pub(super) use farthing_node::table::{Align, table};
@@ -7,7 +7,7 @@ use farthing_protocol::money::Amount;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// The outcome of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) text: String,
@@ -16,7 +16,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// A command that did what it was asked.
+    /// The result of a command that succeeded.
     pub(super) fn done(text: impl Into<String>, json: Value) -> Report {
         Report {
             text: text.into(),
@@ -25,7 +25,8 @@ impl Report {
         }
     }
 
-    /// Prints it to standard output, unless the command has said all while it ran. A reader that has gone away is no error.
+    /// Prints it to standard output. A command that printed all while it ran has an empty result. A closed pipe is no
+    /// error.
     pub(super) fn print(&self, as_json: bool) {
         if as_json && !self.json.is_null() {
             terminal::print_json(&self.json);
@@ -46,12 +47,12 @@ pub(super) fn print_error(error: &anyhow::Error, as_json: bool) -> Exit {
     exit
 }
 
-/// An error, as programs see it.
+/// An error as JSON.
 pub(super) fn error_json(text: &str, exit: Exit) -> Value {
     json!({ "error": text, "code": exit.code() })
 }
 
-/// The error and its causes, each said once: many of our messages repeat their cause.
+/// The error and its causes. A cause that the text already contains is left out.
 pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -63,14 +64,14 @@ pub(super) fn chain(error: &anyhow::Error) -> String {
             text.push_str(&cause);
         }
     }
-    // A command that is carried on otherwise, as a restore is, says how around it.
+    // A command with its own way to continue, as a restore, says it in the context.
     if error.chain().count() == 1 && Exit::of(error) == Exit::NotFinished {
         text.push_str(", `farthing resume` carries on from here");
     }
     text
 }
 
-/// An amount, as programs see it.
+/// An amount as JSON.
 pub(super) fn amount(amount: Amount) -> Value {
     json!({ "units": amount.0, "text": amount.to_string() })
 }
@@ -81,12 +82,12 @@ pub(super) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// The first of the 64 characters of a digest or key: enough to name it.
+/// The first 12 of the 64 characters of a digest or key: enough to name it.
 pub(super) fn short(bytes: &[u8; 32]) -> String {
     hex::encode(bytes).chars().take(12).collect()
 }
 
-/// A date and time as people read it (UTC), of milliseconds since 1970. A time that no calendar has is `never`.
+/// Date and time (UTC) of milliseconds since 1970; `never` for a time outside the calendar.
 pub(super) fn date(ms: u64) -> String {
     let time = i64::try_from(ms)
         .ok()
@@ -97,7 +98,7 @@ pub(super) fn date(ms: u64) -> String {
     )
 }
 
-/// A size as people read it.
+/// A size for people.
 pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_says_once_how_to_carry_on() {
+    fn a_silent_party_is_reported_once_with_how_to_carry_on() {
         let silent = || {
             anyhow::Error::from(crate::error::WalletError::Silent {
                 party: "the bank".into(),
@@ -129,18 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_match_the_calendar() {
         assert_eq!(date(0), "1970-01-01 00:00");
         assert_eq!(date(951_782_340_000), "2000-02-28 23:59");
         assert_eq!(date(951_868_800_000), "2000-03-01 00:00");
         assert_eq!(date(1_709_164_800_000), "2024-02-29 00:00");
         assert_eq!(date(1_798_761_599_999), "2026-12-31 23:59");
-        // The latest time there is does not overflow.
+        // The largest time does not overflow.
         assert_eq!(date(u64::MAX), "never");
     }
 
     #[test]
-    fn amounts_are_given_twice_and_errors_with_their_code() {
+    fn amounts_have_units_and_text_and_errors_have_a_code() {
         assert_eq!(amount(Amount(2050)), json!({ "units": 2050, "text": "20.50" }));
         assert_eq!(
             error_json("no", Exit::NotFinished),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_repeated_cause_is_left_out() {
         let io = crate::error::WalletError::io("x")(std::io::Error::other("disk on fire"));
         assert_eq!(chain(&io.into()), "x: disk on fire");
         let error = anyhow::anyhow!("inner").context("outer");

@@ -1,4 +1,4 @@
-//! What people see while the wallet works, on standard error.
+//! Progress on standard error.
 
 use crate::observer::{Observer, WalletEvent};
 use farthing_node::terminal::{one_line, print_dim_note, print_note};
@@ -8,16 +8,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Whether what happens is told in lines.
+/// Whether progress is printed in lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lines {
     /// For people.
     Told,
-    /// For programs, which get one value in the end.
+    /// For programs, which get one value at the end.
     Silent,
 }
 
-/// Draws progress bars where standard error is a terminal, and tells what happens.
+/// Draws progress bars if standard error is a terminal, and prints events.
 pub(super) struct Screen {
     lines: Lines,
     state: Mutex<State>,
@@ -48,7 +48,7 @@ impl Screen {
         self.write(state, || print_note(line));
     }
 
-    /// Tells what others have said, in the background.
+    /// Prints text of other parties, dimmed.
     fn tell_dim(&self, state: &State, line: &str) {
         self.write(state, || print_dim_note(&one_line(line)));
     }
@@ -67,7 +67,7 @@ impl Screen {
         let same = state.bar.as_ref().is_some_and(|(of, _)| *of == measure);
         if !same {
             clear(state);
-            // A bar draws nothing where standard error is not a terminal.
+            // A bar draws nothing if standard error is not a terminal.
             let bar = ProgressBar::new(total);
             bar.set_style(style(measure));
             state.bar = Some((measure, bar));
@@ -90,7 +90,7 @@ impl Observer for Screen {
             WalletEvent::Asked { .. } => {}
             WalletEvent::Answered { party, .. } => state.silent.retain(|(silent, _)| silent != party),
             WalletEvent::Unanswered { party, question, why } => {
-                // It is asked again every other second: to say so once is enough.
+                // It is asked again every two seconds. One line is enough.
                 if state.silent.insert((party.clone(), *question)) {
                     let line = format!("  asking again ({question}): {}", of_party(party, why));
                     self.tell_dim(&state, &line);
@@ -98,7 +98,7 @@ impl Observer for Screen {
             }
             WalletEvent::Refused { party, question, why } => {
                 state.silent.retain(|(silent, _)| silent != party);
-                // Elsewhere a refusal ends the command, which says so itself; here it asks for the coins back.
+                // Other refusals end the command, which prints them. These start a cancel.
                 if matches!(*question, "hold" | "deliver") {
                     let line = format!("  {party} refuses ({question}): {why}");
                     self.tell_dim(&state, &line);
@@ -119,7 +119,7 @@ impl Observer for Screen {
     }
 }
 
-/// What went wrong with a party, which most messages name themselves.
+/// An error with the party's name, unless the text has it already.
 fn of_party(party: &str, why: &str) -> String {
     if why.contains(party) {
         why.to_owned()
@@ -128,15 +128,15 @@ fn of_party(party: &str, why: &str) -> String {
     }
 }
 
-/// What a purchase's status says to people.
+/// A purchase's status in words.
 fn says(status: &str) -> &str {
     match status {
-        "holding" => "goods are here, encrypted; asking the escrow to hold the coins",
-        "held" => "coins are held; asking the merchant for the key",
+        "holding" => "the encrypted goods are fetched; asking the escrow to hold the coins",
+        "held" => "the coins are held; asking the merchant for the key",
         "cancelling" => "asking the escrow for the coins back",
-        "committed" => "paid, the key is here",
+        "committed" => "paid, and the key has arrived",
         "aborted" => "aborted; exchanging its coins for fresh ones",
-        "dropped" => "given up before anything was at stake",
+        "dropped" => "given up before any coin was at stake",
         "recovered" => "ended without the escrow: the bank has exchanged its coins for fresh ones",
         other => other,
     }
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_are_understood() {
+    fn the_templates_are_valid() {
         for measure in [Measure::Goods, Measure::Coins] {
             let _style = style(measure);
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_of_a_purchase_is_told_in_words() {
+    fn every_status_of_a_purchase_has_words() {
         for status in [
             "holding",
             "held",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_goes_when_it_is_full() {
+    fn a_full_bar_is_removed() {
         let screen = Screen::new(Lines::Silent);
         let coins = |done| WalletEvent::Coins { done, total: 3 };
         screen.on_event(&coins(1));

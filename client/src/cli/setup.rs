@@ -1,4 +1,4 @@
-//! Wallets: making, restoring and opening them, and the cards that they know.
+//! Commands that make, restore and open wallets, and manage their cards.
 
 use super::{
     args::{Command, NetworkCommand, Options, Restore},
@@ -38,25 +38,25 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// How long `account` waits for the bank unless it is told otherwise: the key is what it is asked for most.
+/// How long `account` waits for the bank by default. Short, because most callers want only the key.
 const ACCOUNT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The most bytes of a phrase that are read.
+/// Upper bound of the size of a phrase (bytes).
 const PHRASE_MAX_BYTES: u64 = 4096;
 
-/// How many words stand on a line.
+/// Words per printed line.
 const WORDS_PER_LINE: usize = 4;
 
 // ---- opening ------------------------------------------------------------------------------------------------------
 
-/// The directory of the wallet that is meant.
+/// The wallet's directory.
 pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
     if let Some(dir) = &options.wallet {
         return Ok(dir.clone());
     }
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     home.map(|home| home.join(".farthing"))
-        .context("there is no home directory; say where the wallet is with --wallet DIR")
+        .context("there is no home directory; name the wallet's directory with --wallet DIR")
 }
 
 fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {
@@ -108,10 +108,10 @@ pub(super) fn init(options: &Options) -> Result<Report> {
     let phrase = seed.to_phrase();
     let text = format!(
         "There is a new wallet in {}.\n\n\
-         Write these 24 words down, on paper. They are shown this once. Whoever has them has the money in this \
-         wallet,\nand without them it is gone when this machine is.\n\n{}\n\n\
-         Next: `farthing network add CARD` for a bank, an escrow and a merchant. Then `farthing account --key` shows the \
-         key\nwith which the bank opens an account.",
+         Write these 24 words down, on paper. They are shown only now. Anyone who has them can take the money\n\
+         of this wallet. Without them the money is lost when this machine is lost.\n\n{}\n\n\
+         Next: add the cards of a bank, an escrow and a merchant with `farthing network add CARD`. Then give the\n\
+         bank the key that `farthing account --key` prints, so that it opens an account for you.",
         dir.display(),
         words(&phrase)
     );
@@ -119,7 +119,7 @@ pub(super) fn init(options: &Options) -> Result<Report> {
     Ok(Report::done(text, json))
 }
 
-/// The words, numbered, so that one that is forgotten shows.
+/// The words, numbered, so that a forgotten one is noticed.
 fn words(phrase: &str) -> String {
     let numbered: Vec<String> = (1..)
         .zip(phrase.split_whitespace())
@@ -134,7 +134,7 @@ fn words(phrase: &str) -> String {
 
 // ---- cards --------------------------------------------------------------------------------------------------------
 
-/// The cards that the wallet knows.
+/// Adds, lists and removes cards.
 pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Report> {
     let dir = wallet_dir(options)?;
     if !dir.join(SEED_FILE).exists() {
@@ -156,7 +156,7 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
                 format!("{} is not known any more", card.title()),
                 json!({ "removed": card_json(&card) }),
             )),
-            None => bail!("no {role} `{name}` is known; `farthing network list` shows who is"),
+            None => bail!("no {role} `{name}` is known; `farthing network list` shows all cards"),
         },
     }
 }
@@ -168,10 +168,7 @@ fn added_report(card: &Card, added: &Added) -> Report {
         Added::Known => ("known", format!("{title} was known already")),
         Added::Moved { from } => {
             let to = card.address;
-            (
-                "moved",
-                format!("{title} was known at {from}; from now on it is asked at {to}"),
-            )
+            ("moved", format!("{title} has moved from {from} to {to}"))
         }
     };
     Report::done(text, json!({ "added": word, "card": card_json(card) }))
@@ -180,7 +177,7 @@ fn added_report(card: &Card, added: &Added) -> Report {
 fn cards_report(cards: &[Card]) -> Report {
     let json = json!({ "cards": cards.iter().map(card_json).collect::<Vec<Value>>() });
     if cards.is_empty() {
-        return Report::done("nobody is known yet; `farthing network add CARD`", json);
+        return Report::done("no cards yet; add one with `farthing network add CARD`", json);
     }
     let rows: Vec<[String; 4]> = cards
         .iter()
@@ -211,7 +208,7 @@ fn card_json(card: &Card) -> Value {
 
 // ---- restore ------------------------------------------------------------------------------------------------------
 
-/// Reads the 24 words.
+/// Reads the 24 words, from a file or from standard input.
 pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
     let mut phrase = Zeroizing::new(String::new());
     let from = match &restore.phrase_file {
@@ -251,7 +248,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     for bank in file.cards().iter().filter(|card| card.role == RoleName::Bank) {
         let restored = match wallet.restore(bank, &goods_dir).await {
             Ok(restored) => restored,
-            // What there is at other banks is found all the same.
+            // Other banks are still restored.
             Err(error) => {
                 let text = format!("the restore from {} is not complete; repeat it", bank.title());
                 incomplete.push(anyhow::Error::from(error).context(text));
@@ -273,10 +270,10 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         return Err(error);
     }
     if banks.is_empty() {
-        bail!("no bank is known, so nothing can be found; repeat it with --card and the card of your bank");
+        bail!("no bank is known, so nothing was restored; repeat it with --card and the card of your bank");
     }
     let mut report = resume_all(&wallet).await?;
-    // What aborted purchases of long ago have released, no purchase under way speaks for.
+    // Coins released by old aborted purchases: no purchase under way exchanges them.
     let (exchanged, failed) = wallet.exchange_released().await?;
     if matches!(report.exit, Exit::Done | Exit::Aborted | Exit::NotFinished) && !failed.is_empty() {
         report.exit = Exit::of_all(&failed);
@@ -304,7 +301,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
     Ok(report)
 }
 
-/// Opens the wallet that is restored, and pins the cards.
+/// Opens the restored wallet, and adds the cards.
 fn open_restored(
     dir: &Path,
     options: &Options,
@@ -315,11 +312,11 @@ fn open_restored(
     let wallet = open_dir(dir, env(options, RetryPolicy::default().total))?;
     if !wallet.is_of(seed) {
         bail!(
-            "the wallet in {} is of other words; choose another directory with --wallet DIR",
+            "the wallet in {} has other words; choose another directory with --wallet DIR",
             dir.display()
         );
     }
-    // Cards are pinned once it is certain whose wallet this is.
+    // Cards are added only after the words were checked.
     let mut file = wallet.network_file()?;
     for card in &restore.cards {
         file.add(card.clone())?;
@@ -327,7 +324,7 @@ fn open_restored(
     Ok((wallet, file))
 }
 
-/// The folder that restored goods go to, which is made.
+/// Makes the directory for restored goods, and returns it.
 fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
     let goods_dir = match wanted {
         Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
@@ -341,14 +338,14 @@ fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
     Ok(goods_dir)
 }
 
-/// Makes the wallet, unless an earlier attempt has.
+/// Makes the wallet, unless an earlier attempt has made it.
 fn prepare(dir: &Path, restore: &Restore, seed: &Seed) -> Result<()> {
     if dir.join(SEED_FILE).exists() {
         return Ok(());
     }
-    // Without a bank there is nothing to restore from, and no reason to leave a wallet behind.
+    // Without a bank there is nothing to restore from, so no wallet is made.
     if !restore.cards.iter().any(|card| card.role == RoleName::Bank) {
-        bail!("give the card of your bank with --card, and those of the escrows that you bought with");
+        bail!("give the card of your bank with --card, and the cards of the escrows of your purchases");
     }
     Ok(Wallet::create_from_phrase(dir, seed)?)
 }

@@ -1,5 +1,5 @@
-//! An issuance that the bank refuses for good. The coins of an exchange are what they were before, or what the bank has
-//! shown of one.
+//! An issuance that the bank refuses finally. The coins of an exchange then return to their earlier status, except a
+//! coin of which the bank has shown more.
 
 use super::{
     record::{Denied, Write, new_rows},
@@ -37,8 +37,8 @@ impl Refused for ExchangeRow {
     }
 }
 
-/// What follows where an exchange is refused for good. A coin that went into an exchange of this wallet's own is good all the
-/// same: the denial shows what was given for it.
+/// The step after a final refusal of an exchange. A coin that went into another exchange of this wallet is not lost:
+/// the denial shows what was issued for it.
 fn exchange_refused(
     known: &Known<'_, ExchangeRow>,
     refusal: &Refusal,
@@ -94,8 +94,8 @@ fn kept(
     })
 }
 
-/// A coin of this exchange went into exchange `number` of this wallet's own, whatever the bank said of that then: what was
-/// given for it is taken, and that exchange is done.
+/// A coin of this exchange went into exchange `number` of this wallet, no matter what the bank said then. What was
+/// issued for it is taken, and that exchange is done.
 fn exchanged_before(
     known: &Known<'_, ExchangeRow>,
     refusal: &Refusal,

@@ -1,4 +1,4 @@
-//! Exchanges, driven until the fresh coins are in the wallet: for change, for renewal, after an abort.
+//! Exchanges, driven until the fresh coins are in the wallet: for change, before keys end, and after an abort.
 
 use super::{row::At, run::drive};
 use crate::{
@@ -24,12 +24,12 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, StoreError, Transaction, View};
 
-/// How many numbers in a row are tried for one exchange.
+/// How many numbers in a row one exchange tries.
 const NUMBERS_MAX: usize = 32;
 
 impl Wallet {
-    /// As [`exchange`](Wallet::exchange), where a coin that the bank refuses keeps no other from it: what is refused
-    /// together is tried again without that coin. Returns what was exchanged, and what went wrong.
+    /// Like [`exchange`](Wallet::exchange), but a coin that the bank refuses does not stop the others: they are tried
+    /// again without it. Returns the exchanged amount and the errors.
     ///
     /// # Errors
     /// When the store fails.
@@ -51,7 +51,7 @@ impl Wallet {
                 let denied = match &error {
                     WalletError::CoinDenied { coin, .. } => Some(*coin),
                     WalletError::Refused { .. } => None,
-                    // Nobody answers: the coins of this part are under way, and the others had better stay.
+                    // The bank does not answer: these coins are under way, and the others stay as they are.
                     _ => {
                         failed.push(error);
                         return Ok((total, failed));
@@ -69,11 +69,11 @@ impl Wallet {
         Ok((total, failed))
     }
 
-    /// Exchanges coins of one bank and one status for a fresh assortment of the same worth, in as many requests
-    /// as it takes. Returns their worth.
+    /// Exchanges coins of one bank and one status for a fresh assortment of the same worth, in as many requests as
+    /// needed. Returns their worth.
     ///
     /// # Errors
-    /// As [`exchange_released`](Wallet::exchange_released).
+    /// When the bank refuses, or does not answer; `resume` then carries on. When the store fails.
     pub async fn exchange(&self, rows: Vec<CoinRow>) -> Result<Amount, WalletError> {
         let Some(first) = rows.first() else {
             return Ok(Amount(0));
@@ -94,11 +94,11 @@ impl Wallet {
     }
 }
 
-/// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same. A number that a
-/// copy of this wallet has used for other coins is used up; then the next one is tried.
+/// Exchanges `inputs`, which all have the same status, for fresh coins of `values`, worth the same. If a copy of this
+/// wallet has used a number for other coins, the next number is tried.
 ///
 /// # Errors
-/// When the bank refuses, or does not answer; then `resume` carries on.
+/// When the bank refuses, or does not answer; `resume` then carries on.
 async fn exchange_coins(
     wallet: &Wallet,
     bank: &Card,
@@ -111,7 +111,7 @@ async fn exchange_coins(
     for _ in 0..NUMBERS_MAX {
         bridge_gap(wallet, bank, Counter::Exchanges, 1, GAP_MAX).await?;
         let Some(at) = plan_exchange(wallet, bank, inputs.clone(), outputs.clone()).await? else {
-            // Another matter was quicker to take a coin; whoever wanted this looks again.
+            // Another task has taken a coin. The caller looks at the coins again.
             return Ok(());
         };
         let ended: ExchangeRow = drive(wallet, at, &mut wallet.peer_client(bank, Lane::Anonymous)).await?;
@@ -126,10 +126,10 @@ async fn exchange_coins(
     })
 }
 
-/// Writes an exchange down before anything of it is asked for; `None` if the coins are not what they were any more.
+/// Stores an exchange before anything is requested; `None` if the status of a coin has changed.
 ///
-/// Coins whose exchange was refused keep its number, and only they: the bank has seen its id beside them. A new
-/// number for each attempt would leave a gap that a restore takes for the end.
+/// Coins whose exchange was refused keep its number, and no other coins get it: the bank has seen its id beside them.
+/// A new number for each attempt would leave a gap that a restore takes for the end.
 async fn plan_exchange(
     wallet: &Wallet,
     bank: &Card,
@@ -197,14 +197,14 @@ async fn plan_exchange(
         .await
 }
 
-/// Exchanges one coin for change, cut so that every price up to its value can be paid.
+/// Exchanges one coin for change, split so that every price up to its value can be paid.
 pub(crate) async fn make_change(wallet: &Wallet, row: CoinRow) -> Result<(), WalletError> {
     let bank = wallet.party_by_key(RoleName::Bank, &row.bank)?;
     let values = change(row.value, current_keys(wallet, &bank).await?.values());
     exchange_coins(wallet, &bank, vec![row], &values).await
 }
 
-/// Exchanges many small coins for few large ones.
+/// Exchanges many small coins for a few large ones.
 pub(crate) async fn consolidate(wallet: &Wallet, rows: Vec<CoinRow>) -> Result<(), WalletError> {
     let Some(first) = rows.first() else { return Ok(()) };
     let bank = wallet.party_by_key(RoleName::Bank, &first.bank)?;
@@ -214,7 +214,7 @@ pub(crate) async fn consolidate(wallet: &Wallet, rows: Vec<CoinRow>) -> Result<(
     exchange_coins(wallet, &bank, rows, &values).await
 }
 
-/// The refused exchange of exactly these coins, and its number, to be planned again.
+/// Takes the refused exchange of exactly these coins, and its number, to plan it again.
 fn take_refused(
     tx: &mut Transaction<'_>,
     bank: &PublicKey,
@@ -230,7 +230,7 @@ fn take_refused(
     Ok(refused.map(|row| (number, row)))
 }
 
-/// Those of `rows` that are in the store as they are here.
+/// The rows among `rows` that the store has unchanged.
 ///
 /// # Errors
 /// When the store fails.

@@ -1,4 +1,4 @@
-//! What the steps of an issuance write, each in one transaction.
+//! The writes of an issuance's steps, each one transaction.
 
 use super::row::{At, IssuanceRow};
 use crate::{
@@ -20,70 +20,72 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, StoreError, Transaction};
 
-/// What a step of an issuance writes.
+/// The write of a step of an issuance.
 #[derive(Clone)]
 pub(crate) enum Write<R> {
-    /// The bank opened a session: its first messages were never met under another request, slot or key.
+    /// The bank opened a session. None of its first messages was seen under another request, slot or key.
     Begun {
         /// The first messages.
         commitments: Vec<Commitment>,
-        /// Where the issuance stands.
+        /// The issuance after the write.
         next: R,
     },
-    /// It stands otherwise, without new coins.
+    /// The issuance changes its state, without new coins.
     Moved {
-        /// The digest of the finish that it has asked. One that an older version has sent was not written down.
+        /// The digest of the finish that was sent. A finish sent by an older version was not recorded.
         asked: Option<StatementDigest>,
-        /// Where it stands.
+        /// The issuance after the write.
         next: R,
     },
-    /// It has ended, with new coins.
+    /// The issuance has ended, with new coins.
     Issued {
         /// The coins.
         coins: Vec<CoinRow>,
-        /// How it has ended.
+        /// The issuance after the write.
         next: R,
     },
-    /// It is an exchange that was refused, and its coins are what they were, or what the bank has shown of one.
+    /// The exchange was refused. Its coins return to their earlier status, except a coin of which the bank has shown
+    /// more.
     Denied(Box<Denied>, R),
 }
 
-/// What becomes of the coins of an exchange that is refused.
+/// The coins of a refused exchange.
 #[derive(Clone)]
 pub(crate) enum Denied {
-    /// They are what they were, except one of which the bank has said more. The same coins keep the exchange's number.
+    /// They return to their earlier status, except a coin of which the bank has shown more. The same coins keep the
+    /// exchange's number.
     Kept {
         /// The coins.
         inputs: Vec<Coin>,
-        /// What the bank has said.
+        /// What the denial says of a coin.
         finding: Option<CoinFinding>,
-        /// When (ms since 1970).
+        /// Time of the denial (ms since 1970).
         now_ms: u64,
     },
-    /// One of them went into another exchange of the wallet's own, or into this one under an earlier finish: what was given
+    /// A coin went into another exchange of this wallet, or into this one under an earlier finish. What was issued
     /// for it is taken.
     ExchangedBefore {
         /// The coin.
         coin: Coin,
         /// The number of the exchange that it went into.
         number: u64,
-        /// How that one has ended.
+        /// That exchange, ended.
         earlier: Box<ExchangeRow>,
-        /// What was given for it.
+        /// The coins that were issued for it.
         coins: Vec<CoinRow>,
     },
 }
 
-/// What a write has come to.
+/// The result of a write.
 pub(crate) enum Written {
-    /// It is written. A purchase of this number has ended with it.
+    /// Written. If a purchase ended with it, its number.
     Done(Option<u64>),
-    /// Nothing is written: the bank repeats a first message that it sent for another coin.
+    /// Nothing was written: the bank repeats a first message that it sent for another coin.
     Repeated,
 }
 
 impl<R: IssuanceRow> Write<R> {
-    /// Where the issuance stands once this is written.
+    /// The issuance after the write.
     pub(crate) fn next(&self) -> &R {
         match self {
             Write::Begun { next, .. }
@@ -93,7 +95,7 @@ impl<R: IssuanceRow> Write<R> {
         }
     }
 
-    /// What [`apply`](Write::apply) reads.
+    /// The rows that [`apply`](Write::apply) reads.
     pub(crate) fn reads(&self, (bank, _): &At) -> Reads {
         let reads = match self {
             Write::Begun { commitments, .. } => {
@@ -116,7 +118,7 @@ impl<R: IssuanceRow> Write<R> {
         }
     }
 
-    /// Writes it.
+    /// Applies the write.
     ///
     /// # Errors
     /// When the store fails.
@@ -124,7 +126,7 @@ impl<R: IssuanceRow> Write<R> {
         let next = self.next();
         let id = next.issuance().request_id();
         if let Write::Begun { commitments, .. } = self
-            && !meet(tx, next.issuance(), commitments)?
+            && !record_first_messages(tx, next.issuance(), commitments)?
         {
             return Ok(Written::Repeated);
         }
@@ -153,7 +155,7 @@ impl<R: IssuanceRow> Write<R> {
 }
 
 impl Denied {
-    /// What [`apply`](Denied::apply) reads.
+    /// The rows that [`apply`](Denied::apply) reads.
     fn reads(&self, bank: &PublicKey) -> Reads {
         match self {
             Denied::Kept { inputs, finding, .. } => {
@@ -170,7 +172,7 @@ impl Denied {
         }
     }
 
-    /// Writes what becomes of the coins, which are settled as those of a refused exchange.
+    /// Applies the finding, after the coins were settled as the coins of a refused exchange.
     fn apply(&self, tx: &mut Transaction<'_>, at: At) -> Result<(), StoreError> {
         match self {
             Denied::Kept {
@@ -195,7 +197,7 @@ impl Denied {
                 add_coins(tx, coins)?;
                 if earlier.exchange.state == IssueState::Done {
                     set_status(tx, &earlier.exchange.inputs, |row| match row.status {
-                        // What another matter has put it to finds out by itself.
+                        // The other task that uses the coin finds out by itself.
                         status @ CoinStatus::InPurchase(_) => status,
                         status @ CoinStatus::InExchange(other) if other != *number => status,
                         _ => CoinStatus::Exchanged(*number),
@@ -208,8 +210,8 @@ impl Denied {
     }
 }
 
-/// Writes the bank's first messages down; `false` if one was met before under another request, slot or key.
-fn meet(
+/// Stores the bank's first messages; `false` if one was seen before under another request, slot or key.
+fn record_first_messages(
     tx: &mut Transaction<'_>,
     issuance: &impl Issuance,
     commitments: &[Commitment],
@@ -226,12 +228,12 @@ fn meet(
     Ok(true)
 }
 
-/// Names a first message of a bank.
+/// The digest under which a first message is stored.
 fn message_digest(commitment: &Commitment) -> [u8; 32] {
     session_digest(std::slice::from_ref(commitment)).0
 }
 
-/// Writes down that a finish may be sent.
+/// Stores that a finish may have been sent.
 fn remember_finish(
     tx: &mut Transaction<'_>,
     (bank, number): At,
@@ -244,7 +246,7 @@ fn remember_finish(
     }
 }
 
-/// Rows for new coins.
+/// Makes the rows of new coins.
 pub(crate) fn new_rows(
     coins: &[Coin],
     keys: &KeyBook,
@@ -265,7 +267,7 @@ pub(crate) fn new_rows(
     rows.collect()
 }
 
-/// Adds coins that are not in the wallet yet; one that is keeps its status.
+/// Adds the coins that the wallet does not have yet. Known coins keep their status.
 pub(crate) fn add_coins(tx: &mut Transaction<'_>, rows: &[CoinRow]) -> Result<(), StoreError> {
     for row in rows {
         let key = (row.coin.key_id, row.coin.public);

@@ -1,4 +1,4 @@
-//! The row that an issuance is kept in: a withdrawal's or an exchange's.
+//! The row of an issuance: a withdrawal or an exchange.
 
 use crate::{
     accounts::key_of,
@@ -24,55 +24,55 @@ use farthing_store::{RowKey, StoreError, Table, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
 use std::borrow::Borrow;
 
-/// The bank of an issuance, and its number there.
+/// Key of an issuance: its bank and its number there.
 pub(crate) type At = (PublicKey, u64);
 
-/// A row that an issuance is kept in.
+/// The row of an issuance.
 pub(crate) trait IssuanceRow: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// A withdrawal or an exchange.
+    /// The protocol's state machine of a withdrawal or an exchange.
     type Issuance: Issuance<
             Begin: Call<Reply = Begun> + Clone + Send + Sync,
             Finish: Call<Reply = Signed<Issued>> + Clone + Send + Sync,
         >;
-    /// Who signs.
+    /// The keys that sign.
     type Signers: Borrow<<Self::Issuance as Issuance>::Signers> + Send + Sync;
 
-    /// What it is, in a word.
+    /// Its name in events and errors.
     const QUESTION: &'static str;
-    /// Its request that opens a session.
+    /// The request that opens a session.
     const BEGIN: RequestKind;
-    /// Its request that takes the payment.
+    /// The request that takes the payment.
     const FINISH: RequestKind;
-    /// What its secrets are numbered by.
+    /// The counter of its numbers.
     const COUNTER: Counter;
-    /// How the bank is asked.
+    /// The lane of its requests.
     const LANE: Lane;
-    /// Where its rows are.
+    /// The table of its rows.
     const TABLE: Table<At, Self>;
 
     /// The issuance.
     fn issuance(&self) -> &Self::Issuance;
 
-    /// The same row with the issuance in another state.
+    /// The same row with this issuance.
     fn with(&self, issuance: Self::Issuance) -> Self;
 
-    /// Who signs for it.
+    /// The keys that sign for it.
     fn signers(&self, wallet: &Wallet) -> Result<Self::Signers, WalletError>;
 
-    /// What the secrets of a new coin are derived from.
+    /// The origin of a new coin: from it, the coin's secrets derive.
     fn origin(number: u64, slot: u8) -> Origin;
 
-    /// What [`settle`](IssuanceRow::settle) reads.
+    /// The rows that [`settle`](IssuanceRow::settle) reads.
     fn settle_reads(&self) -> Vec<RowKey> {
         Vec::new()
     }
 
-    /// Writes what becomes of its payment when it ends with an answer.
+    /// Updates the coins that paid for it, after it has ended with a reply.
     fn settle(&self, _tx: &mut Transaction<'_>, _number: u64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// The purchase that its payment was put to before, which may end with it.
+    /// The purchase from which its coins were taken. It may end with the issuance.
     fn purchase(&self) -> Option<u64> {
         None
     }
@@ -145,7 +145,7 @@ impl IssuanceRow for ExchangeRow {
     fn settle(&self, tx: &mut Transaction<'_>, number: u64) -> Result<(), StoreError> {
         let status = match self.exchange.state {
             IssueState::Done => CoinStatus::Exchanged(number),
-            // A copy of this wallet used the number for other coins: these are what they were.
+            // A copy of this wallet used the number for other coins, so these return to their earlier status.
             _ => status_again(tx, self.before)?,
         };
         set_status(tx, &self.exchange.inputs, |_| status)

@@ -1,4 +1,4 @@
-//! The thin runtime of an issuance: what a step writes is made durable, then what it asks is asked.
+//! The runtime of an issuance: makes a step's write durable, then sends its request.
 
 use super::{
     record::Written,
@@ -15,10 +15,10 @@ use crate::{
 use farthing_node::card::RoleName;
 use farthing_protocol::{issue::MintFault, refusal::Refusal};
 
-/// Carries an issuance on until it has ended, and returns its row.
+/// Drives an issuance until it has ended, and returns its row.
 ///
 /// # Errors
-/// When the bank refuses, or does not answer within the wallet's patience.
+/// When the bank refuses, or does not answer within the time of the retry policy.
 pub(crate) async fn drive<R: Refused>(
     wallet: &Wallet,
     at: At,
@@ -100,10 +100,10 @@ fn load<R: Refused>(wallet: &Wallet, at: At) -> Result<R, WalletError> {
         ))
 }
 
-/// Carries an issuance on over a connection of its own.
+/// Drives an issuance over a connection of its own.
 ///
 /// # Errors
-/// As [`drive`].
+/// Like [`drive`].
 pub(crate) async fn resume<R: Refused>(wallet: &Wallet, at: At) -> Result<(), WalletError> {
     let bank = wallet.party_by_key(RoleName::Bank, &at.0)?;
     let mut peer = wallet.peer_client(&bank, R::LANE);

@@ -1,5 +1,5 @@
-//! What follows for an issuance from what has happened: what is written, and what is asked next. It does no I/O, and
-//! reads no clock. What is asked leaves the wallet only after what is written is durable.
+//! The step function of an issuance: from an event to the next write and the next request. It does no I/O and reads
+//! no clock. A request leaves the wallet only after the write is durable.
 
 use super::{
     record::{Write, new_rows},
@@ -18,26 +18,26 @@ use farthing_protocol::{
 use farthing_store::{StoreError, View};
 use std::{borrow::Borrow, ops::Bound};
 
-/// What has happened.
+/// An event of an issuance.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The issuance is carried on from its row.
+    /// The issuance continues from its row.
     Resumed,
     /// The bank opened a session.
     Begun(Begun),
-    /// The bank took the payment and answered.
+    /// The bank took the payment and issued.
     Issued(Signed<Issued>),
-    /// The bank refused what was asked.
+    /// The bank refused the request.
     Refused(Refusal),
 }
 
-/// What a step knows.
+/// The input of a step, besides the event.
 pub(crate) struct Known<'k, R: IssuanceRow> {
-    /// Which issuance it is.
+    /// Key of the issuance.
     pub(crate) at: At,
-    /// Where it stands.
+    /// The issuance.
     pub(crate) row: &'k R,
-    /// Who signs for it.
+    /// The keys that sign for it.
     pub(crate) signers: &'k R::Signers,
     /// The wallet's other rows.
     pub(crate) rows: &'k View,
@@ -45,39 +45,39 @@ pub(crate) struct Known<'k, R: IssuanceRow> {
     pub(crate) keys: Option<&'k KeyBook>,
     /// Whether they were fetched since the event.
     pub(crate) are_keys_fresh: bool,
-    /// What the bank's secrets are derived from.
+    /// The seed for the bank.
     pub(crate) seed: &'k Seed,
     /// The bank.
     pub(crate) bank: &'k Card,
-    /// What time it is (ms since 1970).
+    /// The time (ms since 1970).
     pub(crate) now_ms: u64,
 }
 
-/// What follows.
+/// The output of a step.
 pub(crate) struct Step<R: IssuanceRow> {
-    /// What is written, in one transaction, before anything is asked.
+    /// The write. It is one transaction, and durable before anything is sent.
     pub(crate) write: Option<Write<R>>,
-    /// What is done then.
+    /// What is done after the write.
     pub(crate) then: Then<R::Issuance>,
 }
 
 /// What is done after the write.
 pub(crate) enum Then<I: Issuance> {
-    /// The bank is asked to open a session.
+    /// Ask the bank to open a session.
     Begin(I::Begin),
-    /// The bank is asked to take the payment.
+    /// Ask the bank to take the payment.
     Finish(I::Finish),
-    /// The bank's keys are fetched, and the same event is taken again.
+    /// Fetch the bank's keys, and take the same event again.
     FetchKeys,
-    /// The issuance is carried on after a pause, because of this refusal.
+    /// Continue after a pause, because of this refusal.
     Pause(Refusal),
-    /// It has ended, or cannot be carried on now.
+    /// The issuance has ended, or cannot continue now.
     End(Result<(), WalletError>),
 }
 
-/// What becomes of an issuance that the bank refuses for good.
+/// The step after a final refusal, which differs for withdrawals and exchanges.
 pub(crate) trait Refused: IssuanceRow {
-    /// The bank refused, with its signature or because nothing was at stake.
+    /// The bank refused finally: with its signature, or when nothing was at stake.
     fn on_refused(
         known: &Known<'_, Self>,
         refusal: &Refusal,
@@ -85,21 +85,21 @@ pub(crate) trait Refused: IssuanceRow {
     ) -> Result<Step<Self>, WalletError>;
 }
 
-/// What a bank's refusal is to an issuance.
+/// What a refusal means for an issuance.
 enum Meaning<'r> {
     /// The session is gone: begin again.
     BeginAgain,
     /// The epoch has changed: begin again under other keys.
     NotIssuing,
-    /// It was finished before, with this.
+    /// It was finished before, with this answer.
     Finished(&'r Signed<Issued>),
-    /// It is refused for good: by the bank's signature, or because nothing was at stake.
+    /// The refusal is final: the bank signed it, or nothing was at stake.
     Refused(Option<&'r Signed<Denial>>),
-    /// Nothing that ends it: a finish may have been carried out.
+    /// The refusal ends nothing, because a finish may have been carried out.
     Nothing,
 }
 
-/// What follows from an event.
+/// The step after an event.
 ///
 /// # Errors
 /// When the bank's answer is not acceptable. Nothing is written then.
@@ -117,7 +117,7 @@ pub(crate) fn step<R: Refused>(known: &Known<'_, R>, event: &Event) -> Result<St
     }
 }
 
-/// What is asked where the issuance stands.
+/// The request of the issuance's state.
 fn ask<R: IssuanceRow>(known: &Known<'_, R>, row: &R) -> Then<R::Issuance> {
     match row.issuance().ask(known.signers.borrow(), known.seed) {
         IssuanceAsk::Begin(begin) => Then::Begin(begin),
@@ -142,7 +142,7 @@ fn on_begun<R: IssuanceRow>(known: &Known<'_, R>, begun: &Begun) -> Result<Step<
     })
 }
 
-/// The bank answered with new coins, which `accept` makes of its answer.
+/// The bank answered with new coins. `accept` makes them from the answer.
 fn on_answer<R: IssuanceRow>(
     known: &Known<'_, R>,
     issued: &Signed<Issued>,
@@ -178,7 +178,7 @@ fn on_refused<R: Refused>(known: &Known<'_, R>, refusal: &Refusal) -> Result<Ste
         }
         Meaning::Refused(denial) => return R::on_refused(known, refusal, denial),
         Meaning::Nothing => {
-            let why = format!("it refused without its signature, which ends nothing: {refusal}");
+            let why = format!("it refused without a signature, so the wallet asks again: {refusal}");
             return Ok(Step {
                 write: None,
                 then: Then::End(Err(known.silent(why))),
@@ -191,7 +191,7 @@ fn on_refused<R: Refused>(known: &Known<'_, R>, refusal: &Refusal) -> Result<Ste
     })
 }
 
-/// What a refusal is to what was asked.
+/// The meaning of a refusal for the request that was sent.
 fn meaning<'r, R: IssuanceRow>(
     known: &Known<'_, R>,
     refusal: &'r Refusal,
@@ -223,7 +223,7 @@ pub(crate) fn has_sent_finish(rows: &View, request_id: &RequestId) -> Result<boo
     Ok(!sent.is_empty())
 }
 
-/// The refusal as an error.
+/// The refusal as a wallet error.
 pub(crate) fn refused<R: IssuanceRow>(known: &Known<'_, R>, refusal: &Refusal) -> WalletError {
     WalletError::Refused {
         party: known.bank.title(),
@@ -233,7 +233,7 @@ pub(crate) fn refused<R: IssuanceRow>(known: &Known<'_, R>, refusal: &Refusal) -
 }
 
 impl<R: IssuanceRow> Known<'_, R> {
-    /// The bank's keys if they hold these, or no others can be had.
+    /// The bank's keys, if they contain `ids` or were just fetched.
     pub(crate) fn keys_of(&self, ids: &[KeyId]) -> Option<&KeyBook> {
         let has_all = |keys: &&KeyBook| ids.iter().all(|id| keys.get(id).is_some());
         self.keys.filter(|keys| self.are_keys_fresh || has_all(keys))
@@ -254,7 +254,7 @@ impl<R: IssuanceRow> Known<'_, R> {
 }
 
 impl<R: IssuanceRow> Step<R> {
-    /// The bank's keys are needed first.
+    /// A step that fetches the bank's keys first.
     pub(crate) fn fetch_keys() -> Self {
         Step {
             write: None,
@@ -262,7 +262,7 @@ impl<R: IssuanceRow> Step<R> {
         }
     }
 
-    /// The issuance stands otherwise, without new coins.
+    /// A step that changes the state, without new coins.
     pub(crate) fn moved(known: &Known<'_, R>, next: R) -> Self {
         Step {
             write: Some(Write::Moved {
@@ -273,7 +273,7 @@ impl<R: IssuanceRow> Step<R> {
         }
     }
 
-    /// The same, which ends with an error.
+    /// The same step, ending with an error.
     pub(crate) fn fails(self, error: WalletError) -> Self {
         Step {
             then: Then::End(Err(error)),
@@ -282,7 +282,7 @@ impl<R: IssuanceRow> Step<R> {
     }
 }
 
-/// Whether an issuance is still under way.
+/// Whether an issuance is under way.
 pub(crate) fn is_under_way(state: &IssueState) -> bool {
     matches!(state, IssueState::Beginning | IssueState::Finishing { .. })
 }

@@ -1,4 +1,4 @@
-//! Withdrawals: planned, then carried on until the coins are in the wallet.
+//! Withdrawals: planned, then driven until the coins are in the wallet.
 
 use super::{row::At, run::drive, step::has_sent_finish};
 use crate::{
@@ -20,14 +20,14 @@ use farthing_protocol::{
 };
 use farthing_store::RowKey;
 
-/// The most coins of one withdrawal: what is planned of it is written down at once.
+/// Upper bound of the coins of one withdrawal. The whole plan is written at once.
 const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;
 
 impl Wallet {
-    /// Withdraws `amount` from the wallet's account: an assortment of coins, in as many requests as it takes.
+    /// Withdraws `amount` from the wallet's account as an assortment of coins, in as many requests as needed.
     ///
     /// # Errors
-    /// When the bank refuses, or does not answer; then `resume` carries on.
+    /// When the bank refuses, or does not answer; `resume` then carries on.
     pub async fn withdraw(&self, bank: &Card, amount: Amount) -> Result<(), WalletError> {
         self.check_restored(&bank.identity)?;
         let keys = current_keys(self, bank).await?;
@@ -39,7 +39,8 @@ impl Wallet {
             });
         }
         let outputs = issuing(&keys, &values, self.now_ms())?;
-        // It says who it is here, so this is when to reserve numbers of what it does without a name, too.
+        // The bank learns the account here anyway, so the wallet also reserves numbers for its anonymous requests
+        // now.
         let requests = values.len().div_ceil(COINS_PER_REQUEST_MAX) as u64;
         bridge_gap(self, bank, Counter::Withdrawals, requests, GAP_MAX).await?;
         bridge_gaps_early(self, bank).await?;
@@ -50,7 +51,7 @@ impl Wallet {
         for number in &numbers {
             let outcome = drive::<Withdrawal>(self, *number, &mut peer).await;
             if matches!(outcome, Err(WalletError::Refused { .. })) {
-                // What was refused to her as a whole must not be debited in part by a later `resume`.
+                // A refused withdrawal must not be debited in part by a later `resume`.
                 give_up_planned(self, &numbers).await?;
             }
             done += outcome?.outputs.len() as u64;
@@ -60,7 +61,7 @@ impl Wallet {
     }
 }
 
-/// Writes down everything that will be asked for, before any of it is.
+/// Stores all requests of a withdrawal before the first is sent.
 async fn plan_withdrawals(wallet: &Wallet, bank: &Card, outputs: Vec<KeyId>) -> Result<Vec<At>, WalletError> {
     let requests: Vec<Vec<KeyId>> = outputs
         .chunks(COINS_PER_REQUEST_MAX)
@@ -96,7 +97,7 @@ async fn plan_withdrawals(wallet: &Wallet, bank: &Card, outputs: Vec<KeyId>) -> 
 async fn give_up_planned(wallet: &Wallet, numbers: &[At]) -> Result<(), WalletError> {
     let mut planned = Vec::with_capacity(numbers.len());
     for number in numbers {
-        // What may have been debited is carried on.
+        // A request that may have been debited is carried on.
         let row = WITHDRAWALS.peek(&wallet.rows(), number)?;
         let is_at_stake = match &row {
             Some(row) => has_sent_finish(&wallet.rows(), &row.request_id)?,

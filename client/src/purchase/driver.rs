@@ -1,5 +1,5 @@
-//! What follows for a purchase from what has happened: what is written, and what is sent then. It does no I/O and reads
-//! no clock; its randomness is the seed's. What is sent leaves the wallet only after what is written is durable.
+//! The step function of a purchase: from an event to the next writes and the next request. It does no I/O and reads
+//! no clock; its randomness comes from the seed. A request leaves the wallet only after the writes are durable.
 
 use super::{
     fallback, finish, order,
@@ -19,7 +19,7 @@ use farthing_protocol::{
     purchase::{Ask, Plan, Purchase},
 };
 
-/// What follows from an event.
+/// The step after an event.
 ///
 /// # Errors
 /// When the store fails.
@@ -55,7 +55,7 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> StepRe
     }
 }
 
-/// What is asked where the purchase stands.
+/// The request of the purchase's state.
 pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
     let then = match state.row.purchase.ask(known.seed) {
         Ask::Goods(plan) => return begin(known, state, *plan),
@@ -68,10 +68,10 @@ pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
     Ok(Step::sends(then))
 }
 
-/// Fetches the goods, if they are not here, and chooses coins.
+/// Fetches the goods, if they are missing, and chooses coins.
 fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> StepResult {
     if known.now_ms.saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
-        // Nothing is at stake yet, and no coin is shown to anyone for an offer that nobody would take.
+        // No coin is at stake yet. Nobody would accept this offer, so no coin is shown for it.
         let why = "the offer has expired; buy again for a new one".into();
         return give_up(state, why);
     }
@@ -103,7 +103,7 @@ fn on_goods(
     Ok(Step { writes, then })
 }
 
-/// Coins that pay are put to the purchase, and the escrow is asked once they are.
+/// Puts the chosen coins to the purchase. The escrow is asked after that write.
 fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, WalletError>) -> StepResult {
     let Purchase::Fetching(plan) = state.row.purchase.clone() else {
         return ask(known, state);
@@ -115,7 +115,7 @@ fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, 
     Ok(step)
 }
 
-/// The escrow answered with a hold. One that does not fit the contract is no better than a refusal.
+/// The escrow answered with a hold. A hold that does not fit the contract counts as a refusal.
 fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> StepResult {
     match reply {
         Ok(hold) => match state.row.purchase.clone().on_hold(hold) {
@@ -140,7 +140,7 @@ fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> Ste
     }
 }
 
-/// The escrow gave no good answer to a request to hold the coins.
+/// The escrow gave no good reply to a request to hold the coins.
 fn not_held(
     known: &Known<'_>,
     state: &mut State,

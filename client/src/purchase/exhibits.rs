@@ -1,9 +1,9 @@
-//! The documents that convict an escrow, which a purchase keeps.
+//! Documents that convict an escrow. A purchase keeps them.
 
 use crate::rows::{EXHIBITS_MAX, Exhibit, PurchaseRow};
 use farthing_protocol::{purchase::PurchaseError, settle::Collected};
 
-/// Keeps what the bank has of the escrow's.
+/// Keeps the escrow's decision that the bank has.
 pub(crate) fn add_collected(row: &mut PurchaseRow, collected: Collected) {
     match collected {
         Collected::Committed(commit) => add_exhibit(row, Exhibit::Commit(Box::new(commit))),
@@ -12,7 +12,7 @@ pub(crate) fn add_collected(row: &mut PurchaseRow, collected: Collected) {
     }
 }
 
-/// Keeps a document that convicts.
+/// Keeps a document that convicts the escrow.
 pub(crate) fn add_exhibit(row: &mut PurchaseRow, exhibit: Exhibit) {
     let exhibits = &mut row.exhibits;
     if exhibits.len() < EXHIBITS_MAX && !exhibits.contains(&exhibit) {
@@ -20,7 +20,7 @@ pub(crate) fn add_exhibit(row: &mut PurchaseRow, exhibit: Exhibit) {
     }
 }
 
-/// Whether an error of the wallet's proves that the escrow broke its word.
+/// Whether an error proves that the escrow broke the contract.
 pub(crate) fn convicts(error: &PurchaseError) -> bool {
     matches!(
         error,

@@ -1,5 +1,5 @@
-//! Whom a purchase asks where a party gives no good answer: the escrow how it has ended, and then the bank, which may have
-//! been told. Documents that convict the escrow are kept.
+//! Whom a purchase asks if a party gives no good reply: first the escrow for the outcome, then the bank, which may
+//! have been told. Documents that convict the escrow are kept.
 
 use super::{
     exhibits::{add_collected, add_exhibit, convicts},
@@ -23,8 +23,8 @@ use farthing_protocol::{
     settle::Collected,
 };
 
-/// The merchant was asked to release the key. When it is silent, or gives no good receipt, the escrow is asked how it has
-/// ended.
+/// The merchant was asked to release the key. If it is silent or gives no good receipt, the escrow is asked for the
+/// outcome.
 pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Receipt>>) -> StepResult {
     let receipt = match reply {
         Ok(receipt) => receipt,
@@ -43,7 +43,7 @@ pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Sign
     }
 }
 
-/// A refusal ends nothing: the wallet asks for the outcome, or for an abort, which the escrow signs.
+/// A refusal ends nothing. The wallet asks for the outcome, or for an abort with the escrow's signature.
 pub(crate) fn on_refused(known: &Known<'_>, state: &mut State, refusal: &Refusal) -> StepResult {
     use PurchaseFault::{Aborted, AbortedBy, Closed, Committed};
     if matches!(
@@ -58,7 +58,7 @@ pub(crate) fn on_refused(known: &Known<'_>, state: &mut State, refusal: &Refusal
     Ok(step)
 }
 
-/// What a bank's denial of the hold, which the escrow passes on, says of a coin.
+/// The finding about a coin, if the escrow passes on the bank's denial of the hold.
 fn used_coin(known: &Known<'_>, state: &State, refusal: &Refusal) -> Result<Option<Write>, WalletError> {
     let (Some(order), Refusal::Denied(denial)) = (state.row.purchase.order(), refusal) else {
         return Ok(None);
@@ -81,7 +81,7 @@ fn used_coin(known: &Known<'_>, state: &State, refusal: &Refusal) -> Result<Opti
     }))
 }
 
-/// The escrow is asked how the purchase has ended, because of this.
+/// Asks the escrow for the outcome. `why` is the reason.
 fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> StepResult {
     let Some(order) = state.row.purchase.order() else {
         return Ok(Step::resumed());
@@ -90,7 +90,7 @@ fn ask_outcome(known: &Known<'_>, state: &mut State, why: String) -> StepResult 
     Ok(Step::sends(Then::Outcome(request, why)))
 }
 
-/// The escrow was asked how the purchase has ended.
+/// The escrow was asked for the outcome.
 pub(crate) fn on_outcome(
     known: &Known<'_>,
     state: &mut State,
@@ -104,7 +104,7 @@ pub(crate) fn on_outcome(
     }
 }
 
-/// The escrow answered with a decision, or that there is none.
+/// The escrow answered with its decision, or that there is none.
 pub(crate) fn on_decision(
     known: &Known<'_>,
     state: &mut State,
@@ -121,9 +121,10 @@ pub(crate) fn on_decision(
     };
     match state.row.purchase.clone().on_outcome(outcome) {
         Ok(purchase) => advance(state, purchase),
-        // The bank may have been told better: what it obeys is what counts.
+        // The bank may have another decision, and the one that it obeys counts.
         Err(why) if convicts(&why) => {
-            // An abort without a cause convicts together with the hold, in which the escrow has promised to show one.
+            // An abort without a cause convicts only together with the hold, in which the escrow promised to show
+            // one.
             if let (PurchaseError::WithoutCause(_), Purchase::Held(_, hold)) = (&why, &state.row.purchase) {
                 let hold = Exhibit::Hold(Box::new(hold.clone()));
                 add_exhibit(&mut state.row, hold);
@@ -135,12 +136,12 @@ pub(crate) fn on_decision(
     }
 }
 
-/// The escrow signed what convicts it: that is written down, and the bank asked.
+/// The escrow signed a document that convicts it. Stores it, and asks the bank.
 fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: PurchaseError) -> StepResult {
     Ok(ask_bank(known, state, question, Unanswered::Final(why.into()))?.saved_first(state))
 }
 
-/// The escrow gave no decision, for whatever reason: the bank may have been told how it ended.
+/// The escrow gave no decision. Asks the bank, which may have been told the outcome.
 pub(crate) fn ask_bank(
     known: &Known<'_>,
     state: &mut State,
@@ -155,7 +156,7 @@ pub(crate) fn ask_bank(
     Ok(Step::sends(Then::Collect(request, open_question)))
 }
 
-/// The bank was asked how the purchase has ended.
+/// The bank was asked for the outcome.
 pub(crate) fn on_collect(
     known: &Known<'_>,
     state: &mut State,
@@ -188,14 +189,15 @@ pub(crate) fn on_collect(
     }
 }
 
-/// Nobody has moved the purchase: what is known is written down, and it is carried on after a pause.
+/// No party has changed the state. Stores what is known, and continues after a pause.
 fn pause(state: &State, party: &str, question: &'static str, why: String) -> Step {
     let party = party.to_owned();
     Step::saves(state, Then::Pause(Silence { party, question, why }))
 }
 
-/// Another part of this program was quicker: its word stands. But the escrow's word that it was paid with coins that the
-/// bank has exchanged is kept, as it convicts.
+/// Another task of this program has changed the purchase first, and its state stands. One exception: if the escrow
+/// says that the purchase was paid with coins that the bank has exchanged, that document is kept, because it
+/// convicts.
 pub(crate) fn on_overtaken(
     known: &Known<'_>,
     state: &mut State,
@@ -205,7 +207,7 @@ pub(crate) fn on_overtaken(
     let unsaved = state.row.purchase.clone();
     match row {
         Some(row) => state.reload(*row),
-        // A coin or a number was taken: chosen anew.
+        // A coin or a number was taken: choose again.
         None => return begin_again(known, state),
     }
     if let (Purchase::Recovered(_), Purchase::Committed(_, proof)) = (&state.row.purchase, unsaved) {
@@ -223,7 +225,7 @@ pub(crate) fn on_overtaken(
     }
 }
 
-/// A purchase that is not written down yet begins again with other coins, under the number that is free now.
+/// A purchase that is not stored yet begins again, with other coins and under the number that is free now.
 fn begin_again(known: &Known<'_>, state: &mut State) -> StepResult {
     if let Some(order) = state.row.purchase.order() {
         let terms = &order.contract.terms;

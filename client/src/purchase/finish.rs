@@ -1,14 +1,15 @@
-//! The end of a purchase: the goods are opened, or its coins are exchanged for fresh ones.
+//! The end of a purchase: opens the goods, or exchanges the coins for fresh ones.
 //!
-//! A cancelled purchase whose escrow gives no decision is recovered: the wallet puts its coins to one exchange, and so the
-//! bank decides, in one write:
+//! A cancelled purchase whose escrow gives no decision is recovered: the wallet puts its coins to one exchange. So
+//! the bank decides, in one write:
 //!
-//! - It holds none of them and exchanges them. A hold that arrives later is refused, as its coins are used. The purchase
-//!   is [`Recovered`](Purchase::Recovered).
-//! - It holds them for this very purchase and signs that it denies the exchange. Nothing changes: the escrow has to decide.
+//! - The bank holds none of them and exchanges them. A hold that arrives later is refused, because its coins are
+//!   used. The purchase is [`Recovered`](Purchase::Recovered).
+//! - The bank holds them for this purchase, and signs a denial of the exchange. Nothing changes: the escrow must
+//!   decide.
 //!
-//! The exchange is one like any other: it is planned before it is sent, asked again until it is answered, and carried on
-//! by [`resume`](crate::wallet::Wallet::resume). The purchase ends in the write that ends the exchange.
+//! The exchange is an ordinary one: it is planned before it is sent, repeated until it is answered, and carried on by
+//! [`resume`](crate::wallet::Wallet::resume). The purchase ends in the write that ends the exchange.
 
 use super::{
     exhibits::{add_collected, add_exhibit, convicts},
@@ -34,10 +35,10 @@ use farthing_protocol::{
 };
 use farthing_store::{StoreError, View};
 
-/// The purchase has ended: the goods are opened, or the coins are exchanged for fresh ones.
+/// The purchase has ended. Opens the goods, or exchanges the coins for fresh ones.
 pub(crate) fn finish(known: &Known<'_>, state: &mut State) -> StepResult {
     match &state.row.purchase {
-        // The write of the abort is what releases the coins.
+        // The write of the abort releases the coins.
         Purchase::Aborted(..) if state.stored.as_ref() != Some(&state.row) => {
             Ok(Step::resumed().saved_first(state))
         }
@@ -52,8 +53,8 @@ pub(crate) fn finish(known: &Known<'_>, state: &mut State) -> StepResult {
     }
 }
 
-/// The purchase has ended, or cannot be carried on now. Whatever went wrong, the next attempt begins from what is known.
-/// What was never written down is only to be carried on where somebody was silent.
+/// The purchase has ended, or cannot continue now. The next attempt starts from what is stored here. A purchase that
+/// was never stored is stored only if a party was silent.
 pub(crate) fn end(state: &State, writes: Vec<Write>, outcome: Result<(), WalletError>) -> Step {
     let is_silence = outcome.as_ref().is_err_and(WalletError::is_silence);
     let then = match outcome {
@@ -69,7 +70,7 @@ pub(crate) fn end(state: &State, writes: Vec<Write>, outcome: Result<(), WalletE
 
 // ---- goods ------------------------------------------------------------------------------------------------
 
-/// Decrypts what was paid for, unless that was done before.
+/// Decrypts the goods, unless that was done before.
 fn open(known: &Known<'_>, state: &mut State) -> StepResult {
     let Purchase::Committed(order, proof) = &state.row.purchase else {
         return Ok(Step::sends(Then::End(Ok(()))));
@@ -78,7 +79,7 @@ fn open(known: &Known<'_>, state: &mut State) -> StepResult {
         return Ok(Step::sends(Then::End(Ok(()))));
     }
     let (offer, key) = (order.contract.offer.body.clone(), proof.goods_key().clone());
-    // Large goods may take long.
+    // Large goods may take long, so the state is stored first.
     let writes = if are_small(&offer) {
         Vec::new()
     } else {
@@ -111,7 +112,7 @@ pub(crate) fn on_opened(state: &mut State, opened: Result<Opened, WalletError>) 
 
 // ---- coins of an aborted purchase -------------------------------------------------------------------------
 
-/// Shows the abort to the bank, in case the escrow has not yet, before the released coins are exchanged.
+/// Shows the abort to the bank before the released coins are exchanged. The escrow may not have shown it yet.
 fn show_abort(known: &Known<'_>, state: &mut State) -> StepResult {
     if released(known, state)?.is_empty() {
         return open(known, state);
@@ -126,7 +127,7 @@ fn show_abort(known: &Known<'_>, state: &mut State) -> StepResult {
     Ok(Step::sends(Then::Settle(Box::new(settle))))
 }
 
-/// The bank was shown the abort: the released coins are exchanged, so that nothing links them to the next purchase.
+/// The bank has seen the abort. Exchanges the released coins, so that nothing links them to the next purchase.
 pub(crate) fn on_settle(
     known: &Known<'_>,
     state: &mut State,
@@ -137,7 +138,7 @@ pub(crate) fn on_settle(
             let verified = settled.verify(&known.bank.identity);
             verified.map_err(|why| garbled(known, format!("its acknowledgement of the abort: {why}")))?;
         }
-        // A bank that does not work with the escrow has never held anything for it.
+        // A bank that does not know the escrow has never held anything for it.
         Err(Refusal::Contract(ContractFault::UnknownParty { .. })) => {}
         Err(Refusal::Purchase(PurchaseFault::DecidedOtherwise(decision))) => {
             return paid_after_all(known, state, *decision);
@@ -155,12 +156,15 @@ pub(crate) fn on_settle(
     Ok(Step::sends(Then::Exchange(coins, aim)))
 }
 
-/// The escrow signed an abort, and before it a commit, which the bank obeys: the goods are paid for, and the key is
-/// in the commit. The abort is kept, as both convict the escrow.
+/// The escrow signed an abort, and before it a commit that the bank obeys. The goods are paid for, and the key is in
+/// the commit. The abort is kept, because both together convict the escrow.
 fn paid_after_all(known: &Known<'_>, state: &mut State, decision: SignedDecision) -> StepResult {
     let (Purchase::Aborted(order, abort), SignedDecision::Commit(commit)) = (&state.row.purchase, decision)
     else {
-        return Err(garbled(known, "it shows an abort as the opposite of one".into()));
+        return Err(garbled(
+            known,
+            "it shows an abort as the decision that contradicts an abort".into(),
+        ));
     };
     let key = known.seed.purchase_key(order.counter);
     let abort = Exhibit::Abort(abort.clone());
@@ -198,8 +202,8 @@ fn released(known: &Known<'_>, state: &State) -> Result<Vec<CoinRow>, StoreError
 
 // ---- coins of a purchase that nobody decides --------------------------------------------------------------
 
-/// The escrow has given no decision within the wallet's patience, and the bank knows of none: where the customer wants
-/// the coins back, they are put to an exchange.
+/// The escrow gave no decision in time, and the bank knows of none. If the customer wants the coins back, they are
+/// put to an exchange.
 pub(crate) fn recover(known: &Known<'_>, state: &State, undecided: WalletError) -> StepResult {
     if !matches!(state.row.purchase, Purchase::Cancelling(_)) {
         return Ok(Step::sends(Then::End(Err(undecided))));
@@ -225,7 +229,7 @@ fn exchange_held(known: &Known<'_>, state: &State, undecided: WalletError) -> St
     )))
 }
 
-/// Its coins may have come out of it one by one.
+/// Ends the purchase, as its coins may have left it one by one.
 fn end_recovered(state: &State, undecided: WalletError) -> Step {
     let number = state.number;
     Step {
@@ -238,7 +242,7 @@ fn recovered(undecided: WalletError, outcome: Result<(), WalletError>) -> Step {
     Step::sends(Then::Happened(Box::new(Event::Recovered(undecided, outcome))))
 }
 
-/// What the exchange has come to is written down.
+/// The result of the recovery is stored.
 pub(crate) fn on_recovered(
     known: &Known<'_>,
     state: &mut State,
@@ -253,15 +257,15 @@ pub(crate) fn on_recovered(
     Ok(Step::sends(Then::End(match outcome {
         _ if is_conviction => Err(undecided),
         Ok(()) if is_recovered => Ok(()),
-        // The bank is silent too, or holds the coins for this purchase: the escrow has to decide.
+        // The bank is silent too, or holds the coins for this purchase: the escrow must decide.
         Ok(()) | Err(WalletError::Silent { .. } | WalletError::Refused { .. }) => Err(undecided),
         Err(error) => Err(error),
     })))
 }
 
-// ---- both -------------------------------------------------------------------------------------------------
+// ---- both kinds of exchange -------------------------------------------------------------------------------------------------
 
-/// The exchange that the coins were in is carried on. One that was denied leaves the coins as they are in the purchase.
+/// The exchange of the coins was carried on. If it was denied, the coins are in the purchase as before.
 pub(crate) fn on_carried_on(
     known: &Known<'_>,
     state: &mut State,
@@ -279,8 +283,8 @@ pub(crate) fn on_carried_on(
     }
 }
 
-/// Coins were put to an exchange. A coin that turned out to be used elsewhere is out; the others are tried again without
-/// it. Otherwise the coins may be in an exchange that has not come to its end: `resume` carries it on.
+/// Coins were put to an exchange. If a coin turned out to be used elsewhere, the others are tried again without it.
+/// Otherwise the exchange may still be under way, and `resume` carries it on.
 pub(crate) fn on_exchanged(
     known: &Known<'_>,
     state: &mut State,
@@ -308,7 +312,7 @@ pub(crate) fn on_exchanged(
     }
 }
 
-/// The exchange under way that the coins of the purchase were put to for a recovery.
+/// The exchange under way in which the coins of the purchase are recovered.
 fn open_recovery(rows: &View, state: &State) -> Result<Option<At>, StoreError> {
     let Some(order) = state.row.purchase.order() else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Goods: fetched encrypted before they are paid for, decrypted afterwards.
+//! Goods: fetched encrypted before the payment, decrypted after it.
 //!
-//! Small ones are kept in the wallet's store, in the very write that puts coins to them, and written to a file only for
-//! a judge. Others are files from the beginning, so that a long download is resumed.
+//! Small goods are kept in the wallet's store, in the same write that puts coins to them. They become a file only for
+//! a judge. Large goods are files from the beginning, so that a long download can be resumed.
 
 use crate::{
     error::WalletError,
@@ -27,15 +27,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How many names are tried for goods whose own is taken.
+/// How many file names are tried if the output's name is taken.
 const PLACES_MAX: u32 = 100;
 
-/// How much of a file is read at a time (bytes).
+/// Buffer size for reading a file (bytes).
 const READ_BYTES: usize = 64 * 1024;
 
 impl Wallet {
-    /// The file of the encrypted goods of a purchase, for a judge. Those that are kept in the store are written there
-    /// now; where none were fetched yet there is no file.
+    /// The file of a purchase's encrypted goods, for a judge. Goods that are kept in the store are written to it now.
+    /// If none were fetched yet, there is no file at this path.
     ///
     /// # Errors
     /// When there is no such purchase, or the file cannot be written.
@@ -50,16 +50,16 @@ impl Wallet {
     }
 }
 
-/// Whether the encrypted goods of `offer` come with it and are kept in the store: for so few bytes, files and their syncs
-/// would cost more than all else that a wallet does for a purchase.
+/// Whether the encrypted goods of `offer` come with it and are kept in the store. For so few bytes, files and their
+/// syncs would cost more than the rest of a purchase.
 pub(crate) fn are_small(offer: &Offer) -> bool {
     offer.encrypted_bytes <= GOODS_WITH_OFFER_MAX_BYTES
 }
 
-/// The goods that came with an offer; `None` if they are to be fetched.
+/// The goods that came with an offer; `None` if they must be fetched.
 ///
 /// # Errors
-/// When they are not the offer's.
+/// [`WalletError::WrongGoods`] when they are not the offer's goods.
 pub(crate) fn came_with(offered: Offered) -> Result<Option<SmallGoods>, WalletError> {
     let Offered { offer, goods } = offered;
     if goods.is_empty() || !are_small(&offer.body) {
@@ -73,19 +73,19 @@ pub(crate) fn came_with(offered: Offered) -> Result<Option<SmallGoods>, WalletEr
     }
 }
 
-/// Whether the encrypted goods of this digest are the offer's.
+/// Whether this is the digest of the offer's encrypted goods.
 fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
     digest.finish() == offer.encrypted_digest
 }
 
-/// Where the encrypted goods of `offer` are, if they are a file. Its name says nothing to anybody without the seed.
+/// The path of the encrypted goods of `offer`, if they are a file. Without the seed, its name tells nothing.
 fn goods_path(wallet: &Wallet, offer: &Offer) -> PathBuf {
     let name = goods_name(&wallet.seed, &offer.encrypted_digest);
     wallet.dir().join(GOODS_DIR).join(format!("{name}.{SEALED}"))
 }
 
-/// Fetches what is missing of the encrypted goods of a purchase, and checks their digest. Large ones are durable then;
-/// small ones are for the caller to write down, with what he does next.
+/// Fetches what is missing of a purchase's encrypted goods, and checks their digest. Large goods are durable after
+/// that. Small goods are returned, and the caller stores them with its next write.
 pub(crate) async fn fetch_goods(
     wallet: &Wallet,
     offer: &Offer,
@@ -116,22 +116,22 @@ async fn fetch_file(wallet: &Wallet, offer: &Offer, peer: &mut PeerClient<'_>) -
     let (mut file, digest) = open_part(&part, offer.encrypted_bytes).map_err(WalletError::io(&part))?;
     let keep = |bytes: &[u8]| file.write_all(bytes).map_err(WalletError::io(&part));
     if let Fetched::Otherwise = fetch_pieces(wallet, offer, peer, digest, keep).await? {
-        // Dropped, so that the next attempt begins afresh.
+        // Removed, so that the next attempt starts from nothing.
         drop(file);
         std::fs::remove_file(&part).map_err(WalletError::io(&part))?;
         return Err(WalletError::WrongGoods);
     }
-    // Durable before anything is paid for: what was checked is what will be decrypted.
+    // Durable before the payment: the bytes that were checked are the bytes that will be decrypted.
     file.sync_all().map_err(WalletError::io(&part))?;
     match std::fs::rename(&part, &path) {
-        // Another purchase of the same goods was fetching them at the same time, and was quicker.
+        // Another purchase of the same goods has finished the same download first.
         Err(gone) if gone.kind() == io::ErrorKind::NotFound && path.exists() => {}
         renamed => renamed.map_err(WalletError::io(&path))?,
     }
     sync_parent(&path).map_err(WalletError::io(&path))
 }
 
-/// Fetches the pieces behind those that are in `digest`, hands each to `keep`, and checks the digest of all.
+/// Fetches the pieces that follow the bytes in `digest`, passes each to `keep`, and checks the digest of all.
 async fn fetch_pieces(
     wallet: &Wallet,
     offer: &Offer,
@@ -168,9 +168,8 @@ async fn fetch_pieces(
     })
 }
 
-/// Decrypts the goods to `output`, or beside it if a file has appeared there since `begun_ms`, and returns
-/// where they are. `None` says that they are not what the offer describes. `small` are the encrypted goods
-/// where they are no file.
+/// Decrypts the goods to `output`, or to a name beside it if a file has appeared there since `begun_ms`. Returns the
+/// path; `None` if the goods are not what the offer describes. `small` are the encrypted goods that have no file.
 pub(crate) fn open_goods(
     wallet: &Wallet,
     offer: &Offer,
@@ -196,8 +195,8 @@ pub(crate) fn open_goods(
     Ok(Some(place))
 }
 
-/// Removes the file of encrypted goods if they are not any more what was fetched, as after a fault of this
-/// machine's disk; `false` if they are. The store finds such faults itself.
+/// Removes the file of encrypted goods if its bytes have changed, for example by a disk fault. Returns whether it
+/// did. The store finds its own faults.
 pub(crate) fn discard_damaged(wallet: &Wallet, offer: &Offer) -> Result<bool, WalletError> {
     if are_small(offer) {
         return Ok(false);
@@ -218,15 +217,15 @@ pub(crate) fn discard_damaged(wallet: &Wallet, offer: &Offer) -> Result<bool, Wa
     Ok(damaged)
 }
 
-/// What was fetched.
+/// The result of a download.
 enum Fetched {
     /// The goods of the offer.
     AsOffered,
-    /// Something else.
+    /// Other bytes.
     Otherwise,
 }
 
-/// Opens what was fetched so far, and takes its digest.
+/// Opens the part that was fetched so far, and computes its digest.
 fn open_part(path: &Path, most_bytes: u64) -> io::Result<(File, RunningDigest)> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -279,8 +278,8 @@ fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>
     }
 }
 
-/// Puts goods where they take no file's place that was made since the purchase began, and says where. The customer has
-/// agreed to lose an older file; one with the same goods in it was put there before a crash.
+/// Moves goods to a path where they replace no file that was made since the purchase began, and returns the path. The
+/// customer has agreed to replace an older file. A file with the same bytes was put there before a crash.
 fn put_goods(output: &Path, mut goods: NewFile, begun_ms: u64) -> io::Result<PathBuf> {
     for number in 1..=PLACES_MAX {
         let mut name = output.file_name().unwrap_or_default().to_os_string();
@@ -308,7 +307,7 @@ fn put_goods(output: &Path, mut goods: NewFile, begun_ms: u64) -> io::Result<Pat
     }
     Err(io::Error::new(
         io::ErrorKind::AlreadyExists,
-        "there are files of this name already; move them away",
+        "there are files of this name already; move them away, then run `farthing resume`",
     ))
 }
 
@@ -334,7 +333,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Judges a purchase offline, from its documents and the file of encrypted goods.
+/// Judges a purchase offline, from its documents and its file of encrypted goods.
 ///
 /// # Errors
 /// When the file cannot be read. The inner error says why the documents prove nothing.

@@ -1,4 +1,4 @@
-//! An offer is fetched and checked, and the coins that could pay for it are counted. Nothing is at stake yet.
+//! Fetches and checks an offer, and counts the coins that could pay. No coin is at stake yet.
 
 use super::{goods::came_with, selection::purse, state::State};
 use crate::{
@@ -22,24 +22,24 @@ use farthing_protocol::{
 use farthing_store::View;
 use std::path::Path;
 
-/// Who takes part in a purchase.
+/// The parties of a purchase.
 #[derive(Debug, Clone)]
 pub struct Parties {
-    /// Who sells.
+    /// The party that sells.
     pub merchant: Card,
-    /// Who decides.
+    /// The party that decides.
     pub escrow: Card,
-    /// Whose coins pay.
+    /// The bank whose coins pay.
     pub bank: Card,
 }
 
-/// What is to be bought.
+/// The item to buy, and its highest price.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// The item: its id, the beginning of it, or its whole title. Whoever gives the whole id has seen the catalogue, and
-    /// the merchant is asked for the offer at once; anything else is looked up in his catalogue first.
+    /// The item: its id, a prefix of its id of at least four characters, or its whole title. With the whole id the
+    /// merchant is asked for the offer at once. Anything else is looked up in the catalogue first.
     pub item: &'a str,
-    /// The most that it may cost, if not whatever the merchant asks.
+    /// The most that it may cost. `None` accepts any price.
     pub at_most: Option<Amount>,
 }
 
@@ -49,10 +49,11 @@ impl<'a> From<&'a str> for Wanted<'a> {
     }
 }
 
-/// Gets an offer and checks it. Nothing is written down.
+/// Fetches an offer and checks it. Nothing is stored.
 ///
 /// # Errors
-/// When the merchant does not answer, has no such item, its offer is not acceptable, or the wallet has too few coins.
+/// When the merchant does not answer or has no such item, the offer is not acceptable, or the wallet has too little
+/// money.
 pub(crate) async fn accept(
     wallet: &Wallet,
     merchant: &mut PeerClient<'_>,
@@ -104,8 +105,8 @@ pub(crate) async fn accept(
     })
 }
 
-/// Checks an offer; when merchant and wallet see different lists of the bank's keys, the wallet looks
-/// again before it says so.
+/// Checks an offer. If merchant and wallet have different lists of the bank's keys, the wallet fetches the list again
+/// before it fails.
 async fn check(wallet: &Wallet, parties: &Parties, offer: &Signed<Offer>) -> Result<(), WalletError> {
     let Parties {
         merchant,
@@ -120,7 +121,7 @@ async fn check(wallet: &Wallet, parties: &Parties, offer: &Signed<Offer>) -> Res
     }
 }
 
-/// The coins of `bank` that can be spent. Refuses before anything is fetched what they could not pay for anyway.
+/// The spendable coins of `bank`. Fails if they could not pay the price, before goods are fetched.
 fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinRow>, WalletError> {
     let purse = purse(rows, bank)?;
     let values = purse.iter().map(|row| row.value);
@@ -135,7 +136,7 @@ fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinR
     }
 }
 
-/// The id that is written out in full, as `farthing catalog --json` has it.
+/// An item id in full, as `farthing catalog --json` prints it.
 fn whole_id(item: &str) -> Option<ItemId> {
     item.parse().ok()
 }

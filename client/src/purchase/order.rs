@@ -1,4 +1,4 @@
-//! Coins are put to a purchase: a signed contract, authorized coins, and a note to the wallet itself.
+//! Puts coins to a purchase: a signed contract, authorized coins, and a recovery record.
 
 use super::{record::Write, selection::deadline_ms, state::State};
 use crate::{
@@ -16,7 +16,7 @@ use farthing_protocol::{
 };
 use farthing_store::View;
 
-/// Puts the chosen coins to a plan, and keeps the goods with it, if they are small.
+/// Puts the chosen coins to a plan, and stores small goods in the same write.
 ///
 /// # Errors
 /// When the offer does not accept the plan's bank.
@@ -54,10 +54,11 @@ pub(crate) fn place(
     Ok((row, write))
 }
 
-/// The order of a plan and a note. `seed` is the bank's. A restored wallet passes the note as the bank has it.
+/// The order of a plan and its recovery record. `seed` is the seed for the bank. A restore passes the sealed record
+/// as the bank has it.
 ///
 /// # Errors
-/// When the offer does not accept the plan's bank, or the note is too long.
+/// When the offer does not accept the plan's bank, or the recovery record is too long.
 pub(crate) fn build(
     seed: &Seed,
     counter: u64,

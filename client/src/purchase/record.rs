@@ -1,4 +1,4 @@
-//! What the steps of a purchase write, all of a step in one transaction.
+//! The writes of a purchase's steps. All writes of a step are one transaction.
 
 use crate::{
     coin_finding::CoinFinding,
@@ -14,83 +14,83 @@ use farthing_coin::{Coin, PublicKey};
 use farthing_protocol::purchase::{Order, Purchase};
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
-/// What a step of a purchase writes.
+/// A write of a step of a purchase.
 #[derive(Clone)]
 pub(crate) enum Write {
-    /// The purchase, for the first time, with the number that is free.
+    /// Stores the purchase for the first time, under the next free number.
     Begin {
-        /// As far as it has come.
+        /// The purchase to store.
         row: PurchaseRow,
-        /// Its encrypted goods, if they are small and here.
+        /// Its encrypted goods, if they are small and were fetched.
         goods: Option<SmallGoods>,
     },
-    /// Its coins are put to it. They can be spent, and the number and the order's counter are free.
+    /// Puts coins to the purchase, if they are available, and if the number and the order's counter are free.
     Place {
-        /// Its number.
+        /// Number of the purchase.
         number: u64,
-        /// As the store has it.
+        /// The purchase as the store has it.
         before: Option<Purchase>,
         /// The purchase with its order.
         row: PurchaseRow,
-        /// Its encrypted goods, if they are small and here.
+        /// Its encrypted goods, if they are small and were fetched.
         goods: Option<SmallGoods>,
     },
-    /// Where it stands, with its coins' new status.
+    /// Stores the purchase's state and the new status of its coins.
     Save {
-        /// Its number.
+        /// Number of the purchase.
         number: u64,
-        /// As the store has it.
+        /// The purchase as the store has it.
         before: Purchase,
-        /// As far as it has come.
+        /// The purchase to store.
         row: PurchaseRow,
     },
-    /// What a bank's denial says of one of its coins.
+    /// Stores what a bank's denial says of a coin.
     Used {
         /// The bank.
         bank: PublicKey,
         /// All coins of the purchase.
         coins: Vec<Coin>,
-        /// What the denial says.
+        /// The finding.
         finding: CoinFinding,
-        /// When (ms since 1970).
+        /// Time of the denial (ms since 1970).
         now_ms: u64,
     },
-    /// Its encrypted goods, which are small.
+    /// Stores small encrypted goods.
     Goods {
-        /// Its number.
+        /// Number of the purchase.
         number: u64,
         /// The goods.
         goods: SmallGoods,
     },
-    /// It ends as recovered, if its coins have come out of it one by one.
+    /// Ends the purchase as recovered, if all coins have left it.
     EndRecovered {
-        /// Its number.
+        /// Number of the purchase.
         number: u64,
     },
 }
 
-/// What the writes of a step have come to.
+/// The result of a step's writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// They are written.
+    /// Written.
     Done,
-    /// They are written, the purchase for the first time, under this number.
+    /// Written. The purchase is new and has this number.
     Begun(u64),
-    /// They are written, and the purchase has ended as recovered.
+    /// Written. The purchase has ended as recovered.
     Recovered,
-    /// Another part of this program was quicker: the purchase, a coin or a number is not what the step knew.
+    /// Not written: another task of this program has changed the purchase, a coin or a number first.
     Overtaken,
 }
 
 impl Written {
-    /// Whether it is written.
+    /// Whether it was written.
     pub(crate) fn is_done(self) -> bool {
         self != Written::Overtaken
     }
 }
 
 impl Write {
-    /// Whether it writes where the purchase stands.
+    /// Whether it stores the purchase's state.
     pub(crate) fn saves(&self) -> bool {
         matches!(
             self,
@@ -99,7 +99,7 @@ impl Write {
     }
 }
 
-/// What [`apply`] reads.
+/// The rows that [`apply`] reads.
 pub(crate) fn reads(writes: &[Write]) -> Reads {
     let mut reads = Reads::none();
     for write in writes {
@@ -131,14 +131,14 @@ pub(crate) fn reads(writes: &[Write]) -> Reads {
     reads
 }
 
-/// What is read of an order: its coins, and what is counted of its bank.
+/// The rows of an order: its coins, and the counter of its bank.
 fn order_reads(order: &Order, counted: impl Fn(&PublicKey, Counter) -> RowKey) -> Vec<RowKey> {
     let mut reads = coin_reads(&order.payment.coins);
     reads.push(counted(&order.contract.terms.bank, Counter::Orders));
     reads
 }
 
-/// Writes what a step writes.
+/// Applies the writes of a step.
 ///
 /// # Errors
 /// When the store fails.
@@ -250,7 +250,7 @@ fn save(
         return Ok(Written::Overtaken);
     }
     if let Purchase::Held(order, _) | Purchase::Committed(order, _) = &row.purchase {
-        // The bank has the note that came with the coins.
+        // The bank has the recovery record that came with the coins.
         let bank = order.contract.terms.bank;
         mark_bridged(tx, &bank, Counter::Orders, order.counter.saturating_add(1))?;
     }
@@ -269,10 +269,10 @@ fn save(
     Ok(Written::Done)
 }
 
-/// A coin of an ended purchase; one that turned out to be used elsewhere stays that.
+/// The status of a coin after its purchase has ended. A coin that turned out to be used elsewhere keeps its status.
 fn ended(row: &CoinRow, number: u64, status: CoinStatus) -> CoinStatus {
     match row.status {
-        // Released ones turn out to be spent when the bank has obeyed the commit of an escrow that signed an abort, too.
+        // A released coin becomes spent too, if the bank has obeyed a commit of an escrow that also signed an abort.
         CoinStatus::InPurchase(other) | CoinStatus::Released(other) if other == number => status,
         other => other,
     }
@@ -290,7 +290,7 @@ fn mark_used(
     };
     let mut coins = coins.to_vec();
     coins.retain(|coin| coin.public == used);
-    // A coin that is used up or in an exchange finds out by that.
+    // A coin that is used up or in an exchange keeps its status.
     set_status(tx, &coins, |row| match row.status {
         now @ CoinStatus::InExchange(_) => now,
         now if now.is_past() => now,

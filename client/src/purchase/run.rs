@@ -1,5 +1,5 @@
-//! The thin runtime of a purchase: what a step writes is made durable, then what it sends is sent, and what comes of that
-//! is the next event.
+//! The runtime of a purchase: makes a step's writes durable, sends its request, and turns the reply into the next
+//! event.
 
 use super::{
     driver::step,
@@ -29,7 +29,7 @@ use farthing_protocol::{
     purchase::{Plan, Purchase},
 };
 
-/// One purchase, with a conversation with each of its parties.
+/// A purchase that is driven, with a client for each of its parties.
 pub(crate) struct Run<'w> {
     wallet: &'w Wallet,
     state: State,
@@ -38,17 +38,17 @@ pub(crate) struct Run<'w> {
     merchant: PeerClient<'w>,
     escrow: PeerClient<'w>,
     bank: PeerClient<'w>,
-    /// The pauses since the purchase has got on.
+    /// The pauses since the last change of state.
     pause: Backoff,
-    /// How it stood then.
+    /// The status at that change.
     since: &'static str,
 }
 
 impl<'w> Run<'w> {
-    /// The runtime of a purchase, with the merchant over the connection that it began on, if there still is one.
+    /// The runtime of a purchase. `merchant` is the connection on which the purchase began, if it is still open.
     ///
     /// # Errors
-    /// When a party is not pinned.
+    /// When the card of the bank or the escrow is not pinned.
     pub(crate) fn new(
         wallet: &'w Wallet,
         state: State,
@@ -63,7 +63,7 @@ impl<'w> Run<'w> {
         let pinned = wallet.network_file()?;
         let bank = card_of(&pinned, RoleName::Bank, &bank)?;
         let escrow = card_of(&pinned, RoleName::Escrow, &escrow)?;
-        // One connection a party for this purchase, none of them shared with anything else.
+        // One connection for each party, not shared with anything else.
         let merchant = merchant.unwrap_or_else(|| {
             // The pinned card first: it may know the merchant's new address.
             let card = card_of(&pinned, RoleName::Merchant, &row.merchant.identity);
@@ -82,15 +82,15 @@ impl<'w> Run<'w> {
         })
     }
 
-    /// How the purchase stands.
+    /// The state of the purchase.
     pub(crate) fn into_state(self) -> State {
         self.state
     }
 
-    /// Takes steps until the purchase has ended, or nobody has moved it within the wallet's patience.
+    /// Takes steps until the purchase has ended, or until its state has not changed for the time of the retry policy.
     ///
     /// # Errors
-    /// Why it has not ended.
+    /// The reason why it has not ended.
     pub(crate) async fn drive(&mut self) -> Result<(), WalletError> {
         let mut event = Event::Resumed;
         loop {
@@ -109,7 +109,7 @@ impl<'w> Run<'w> {
     }
 
     fn step(&mut self, event: Event) -> Result<Step, WalletError> {
-        // A list of keys is verified key by key: it is read only where coins may have got too old.
+        // Verification of a list of keys is costly. It is read only if coins may be too old.
         let keys = match &self.state.row.purchase {
             Purchase::Aborted(..) => self.wallet.stored_keys(&self.bank_card).ok().flatten(),
             _ => None,
@@ -126,7 +126,7 @@ impl<'w> Run<'w> {
         step(&known, &mut self.state, event)
     }
 
-    /// Makes what a step writes durable. Meanwhile the escrow is reached, if it is asked next.
+    /// Makes a step's writes durable. Connects to the escrow at the same time, if the escrow is asked next.
     async fn write(&mut self, step: &Step) -> Result<Written, WalletError> {
         if step.writes.is_empty() {
             return Ok(Written::Done);
@@ -158,7 +158,7 @@ impl<'w> Run<'w> {
         Ok(Event::Overtaken(row.map(Box::new), Box::new(then)))
     }
 
-    /// Tells whoever watches that the purchase is in another state.
+    /// Reports a change of state to the observer.
     fn observe(&mut self) {
         let status = self.state.row.purchase.status();
         if std::mem::replace(&mut self.state.observed, status) != status {
@@ -176,7 +176,7 @@ impl<'w> Run<'w> {
             .on_event(&observer::WalletEvent::Purchase { number, status });
     }
 
-    /// Does what a step sends, and says what has come of it; `None` if the purchase has ended.
+    /// Carries out a step's action and returns the event that follows; `None` if the purchase has ended.
     async fn perform(&mut self, then: Then) -> Result<Option<Event>, WalletError> {
         Ok(Some(match then {
             Then::Goods(offer) => Event::Goods(fetch_goods(self.wallet, &offer, &mut self.merchant).await),
@@ -199,7 +199,7 @@ impl<'w> Run<'w> {
         }))
     }
 
-    /// Coins that pay, of the number of an order that a restore gets to.
+    /// Chooses coins that pay. Before that, reserves numbers if the order's number would be out of a restore's reach.
     async fn choose(&mut self, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
         let purse = self.state.purse.take();
         let bridging = bridge_gap(self.wallet, &self.bank_card, Counter::Orders, 1, GAP_MAX);
@@ -220,7 +220,7 @@ impl<'w> Run<'w> {
         )
     }
 
-    /// Waits a little, unless the wallet's patience has ended.
+    /// Waits before the next attempt, unless the time of the retry policy has passed.
     async fn pause(&mut self, silence: Silence) -> Result<Event, WalletError> {
         if !self.pause.wait().await {
             return Ok(Event::Silent(silence));

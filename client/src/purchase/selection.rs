@@ -1,4 +1,4 @@
-//! Which coins pay: exactly the price's worth, after exchanges for change where it takes them.
+//! Selection of the coins that pay exactly the price, after exchanges for change if needed.
 
 use crate::{
     error::WalletError,
@@ -16,24 +16,24 @@ use farthing_protocol::{
 };
 use farthing_store::{StoreError, View};
 
-/// How often coins are exchanged for one purchase before the wallet gives up: once for change, and once
-/// where the change itself has too many coins, is enough.
+/// How often coins are exchanged for one purchase before the wallet gives up. Two are enough: one for change, and one
+/// if the change has too many coins.
 const EXCHANGES_MAX: usize = 4;
 
-/// How far ahead a deadline lies at most, by this machine's clock (ms). It decides nothing: where the clock is
-/// wrong the escrow refuses the hold, and the wallet cancels.
+/// How far ahead a deadline is at most, by this machine's clock (ms). It decides nothing: if the clock is wrong, the
+/// escrow refuses the hold, and the wallet cancels.
 const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
 
-/// What the coins of a purse come to for a plan.
+/// The result of a selection.
 #[derive(Debug, PartialEq, Eq)]
 enum Selected {
-    /// These pay, to the unit.
+    /// These coins pay the exact price.
     Exact(Vec<CoinRow>),
-    /// They would pay, but are too many: these small ones are exchanged for few.
+    /// The coins would pay, but are too many. These small ones are exchanged for a few large ones.
     TooMany(Vec<CoinRow>),
-    /// Each of these is exchanged for change.
+    /// Each of these coins is exchanged for change.
     ChangeNeeded(Vec<CoinRow>),
-    /// By how much they are too few.
+    /// This amount is missing.
     Short(Amount),
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn deadline_ms(plan: &Plan, now_ms: u64) -> u64 {
         .min(now_ms.saturating_add(DEADLINE_AHEAD_MS))
 }
 
-/// The coins of `bank` that can be spent.
+/// The coins of `bank` that are available.
 ///
 /// # Errors
 /// When the store fails.
@@ -56,11 +56,11 @@ pub(crate) fn purse(rows: &View, bank: &PublicKey) -> Result<Vec<CoinRow>, Store
         .collect())
 }
 
-/// Coins of the purse worth exactly the plan's price; some are exchanged where it takes that, and where no purse is
-/// given it is taken from the store.
+/// Chooses coins worth exactly the plan's price. Exchanges coins for change if needed. Without a purse, the coins are
+/// read from the store.
 ///
 /// # Errors
-/// When the wallet has too little, or an exchange comes to nothing.
+/// When the wallet has too little money, or an exchange fails.
 pub(crate) async fn choose(
     wallet: &Wallet,
     plan: &Plan,
@@ -104,7 +104,7 @@ pub(crate) async fn choose(
     Err(WalletError::NoCoins(price))
 }
 
-/// Whether an exchange was refused because a coin turned out to be used elsewhere: it is chosen anew without it.
+/// Whether an exchange was refused because a coin is used elsewhere. Coins are then chosen again without it.
 fn must_choose_again(
     wallet: &Wallet,
     coins: &[CoinRow],
@@ -126,7 +126,7 @@ fn selected(rows: Vec<CoinRow>, price: Amount) -> Selected {
     match select(&values, price) {
         Selection::Exact(chosen) => match chosen.len().checked_sub(COINS_PER_REQUEST_MAX) {
             None | Some(0) => Selected::Exact(take(&chosen)),
-            // Largest first: the last ones are the small coins that make it too many.
+            // The largest come first, so the last ones are the small coins beyond the limit.
             Some(most) => Selected::TooMany(take(chosen.get(most..).unwrap_or_default())),
         },
         Selection::ChangeNeeded(coins) => Selected::ChangeNeeded(take(&coins)),
@@ -134,8 +134,8 @@ fn selected(rows: Vec<CoinRow>, price: Amount) -> Selected {
     }
 }
 
-/// The coins that can pay for a plan: in time for settlement, and made with keys that the merchant has seen
-/// too, for a key that was shown to this wallet alone would mark its coins.
+/// The coins that can pay for a plan. They last until settlement, and the merchant knows their keys too: a key that
+/// only this wallet was shown would mark its coins.
 fn spendable(purse: Vec<CoinRow>, keys: &KeyBook, plan: &Plan, now_ms: u64) -> Vec<CoinRow> {
     let mut accepted = plan.offer.body.banks.iter();
     let accepted = accepted.find(|accepted| accepted.bank == plan.bank);

@@ -1,32 +1,32 @@
-//! Where a purchase stands while it is driven.
+//! The state of a purchase while it is driven.
 
 use super::record::Written;
 use crate::rows::{CoinRow, PurchaseRow, SmallGoods};
 
-/// How a purchase stands, and what the wallet has at hand for it.
+/// The state of a purchase, and what the wallet has in memory for it.
 ///
 /// A reply that can be fetched again is not written on its own. It is written with the next step that cannot be repeated:
 /// the hold with the receipt, and the receipt with the goods. When nobody answers, what is known is written first.
 #[derive(Clone)]
 pub(crate) struct State {
-    /// Its number; where it is not written down yet, the one that is free.
+    /// Its number. Before it is stored: the next free number.
     pub(crate) number: u64,
-    /// As the store has it; `None` before it is written down.
+    /// The row in the store; `None` before it is stored.
     pub(crate) stored: Option<PurchaseRow>,
-    /// As far as it has come.
+    /// The current row.
     pub(crate) row: PurchaseRow,
-    /// Its encrypted goods, if they are small and here.
+    /// Its encrypted goods, if they are small and were fetched.
     pub(crate) goods: Option<SmallGoods>,
-    /// The coins to choose from, as they were a moment ago.
+    /// The coins to choose from, read shortly before.
     pub(crate) purse: Option<Vec<CoinRow>>,
-    /// Whether the bank said, when it was asked last, that it knows of no decision.
+    /// Whether the bank's last reply said that it knows of no decision.
     pub(crate) is_open_at_bank: bool,
-    /// The status that whoever watches was told last.
+    /// The status that was last reported to the observer.
     pub(crate) observed: &'static str,
 }
 
 impl State {
-    /// A purchase that the store has.
+    /// The state of a stored purchase.
     pub(crate) fn stored(number: u64, row: PurchaseRow) -> State {
         State {
             number,
@@ -39,14 +39,14 @@ impl State {
         }
     }
 
-    /// Takes what the store has.
+    /// Replaces the row by the row in the store.
     pub(crate) fn reload(&mut self, row: PurchaseRow) {
         self.observed = row.purchase.status();
         self.stored = Some(row.clone());
         self.row = row;
     }
 
-    /// What it stands as is written down, if it was not before.
+    /// The current row was stored.
     pub(crate) fn on_written(&mut self, written: &Written) {
         if let Written::Begun(number) = written {
             self.number = *number;

@@ -1,4 +1,4 @@
-//! What a step of a purchase is made of: what has happened, what is known, and what follows.
+//! The types of a purchase's step: event, input and output.
 
 use super::{record::Write, state::State};
 use crate::{
@@ -26,19 +26,19 @@ use farthing_protocol::{
 use farthing_store::View;
 use std::path::PathBuf;
 
-/// What a question came to.
+/// The reply to a request, or why there is none.
 pub(crate) type Reply<T> = Result<T, Unanswered>;
 
-/// What has happened.
+/// An event of a purchase.
 pub(crate) enum Event {
-    /// The purchase is carried on from where it stands.
+    /// The purchase continues from its state.
     Resumed,
-    /// Another part of this program was quicker than the last step: this is where the purchase stands, if it is written
-    /// down.
+    /// Another task of this program has changed the purchase before the last step was written. The row in the store,
+    /// if there is one, and the action that was planned.
     Overtaken(Option<Box<PurchaseRow>>, Box<Then>),
-    /// The encrypted goods are here, or not.
+    /// The encrypted goods were fetched, or an error.
     Goods(Result<Option<SmallGoods>, WalletError>),
-    /// Coins are chosen that pay exactly.
+    /// Coins that pay exactly were chosen.
     Chosen(Result<Vec<CoinRow>, WalletError>),
     /// The escrow was asked to hold the coins.
     Hold(Reply<Signed<Hold>>),
@@ -48,93 +48,93 @@ pub(crate) enum Event {
     Deliver(Reply<Signed<Receipt>>),
     /// The escrow was asked to abort.
     Cancel(Reply<Outcome>),
-    /// The escrow was asked for the outcome, because of this.
+    /// The escrow was asked for the outcome, for this reason.
     Outcome(String, Reply<Outcome>),
-    /// The bank was asked for what it knows, instead of this.
+    /// The bank was asked for the decision, because this request got no good reply.
     Collect(UnansweredQuestion, Reply<Collected>),
-    /// The bank was shown the abort.
+    /// The bank has seen the abort.
     Settle(Result<Result<Signed<Settled>, Refusal>, WalletError>),
     /// An exchange of the purchase's coins was carried on.
     CarriedOn(Aim, Result<(), WalletError>),
     /// Coins of the purchase were put to exchanges.
     Exchanged(Aim, Result<(), WalletError>),
-    /// What the exchanges have come to is written down.
+    /// The result of the exchanges is stored.
     Recovered(WalletError, Result<(), WalletError>),
-    /// A party was silent for as long as the wallet waits.
+    /// A party was silent for the time of the retry policy.
     Silent(Silence),
-    /// Nobody has decided the purchase, which was this error, and the bank knows of no decision.
+    /// The purchase is undecided with this error, and the bank knows of no decision.
     Undecided(WalletError),
     /// The goods were decrypted.
     Opened(Result<Opened, WalletError>),
 }
 
-/// What is done after the writes.
+/// The action after the writes.
 pub(crate) enum Then {
-    /// The encrypted goods are fetched from the merchant.
+    /// Fetch the encrypted goods from the merchant.
     Goods(Box<Offer>),
-    /// Coins are chosen, and exchanged for change where it takes that.
+    /// Choose coins, and exchange coins for change if needed.
     Choose(Box<Plan>),
-    /// The escrow: to hold the coins.
+    /// Ask the escrow to hold the coins.
     Hold(Box<HoldRequest>),
-    /// The escrow: to hold the coins and commit.
+    /// Ask the escrow to hold the coins and commit.
     Pay(Box<PayRequest>),
-    /// The merchant: to release the key.
+    /// Ask the merchant to release the key.
     Deliver(Box<DeliverRequest>),
-    /// The escrow: to abort.
+    /// Ask the escrow to abort.
     Cancel(Box<CancelRequest>),
-    /// The escrow: for the outcome, because of this.
+    /// Ask the escrow for the outcome, for this reason.
     Outcome(OutcomeRequest, String),
-    /// The bank: for what it knows, instead of this.
+    /// Ask the bank for the decision, because this request got no good reply.
     Collect(CollectRequest, UnansweredQuestion),
-    /// The bank: is shown the abort.
+    /// Show the abort to the bank.
     Settle(Box<SettleOne>),
-    /// The bank: an exchange that is under way is carried on.
+    /// Carry on an exchange that is under way.
     CarryOn(At, Aim),
-    /// The bank: these coins are exchanged for fresh ones.
+    /// Exchange these coins for fresh ones.
     Exchange(Vec<CoinRow>, Aim),
-    /// The goods are decrypted.
+    /// Decrypt the goods.
     Open(Box<Offer>, GoodsKey),
-    /// The purchase is carried on after a pause, as this party was silent.
+    /// Continue after a pause, because this party was silent.
     Pause(Silence),
-    /// Nothing is sent: this has happened.
+    /// Send nothing, and continue with this event.
     Happened(Box<Event>),
-    /// The purchase has ended, or cannot be carried on now.
+    /// Stop: the purchase has ended, or cannot continue now.
     End(Result<(), WalletError>),
 }
 
-/// Who was silent.
+/// A party that was silent.
 pub(crate) struct Silence {
-    /// Which party.
+    /// The party.
     pub(crate) party: String,
-    /// To which question.
+    /// Name of the request.
     pub(crate) question: &'static str,
-    /// What the network said.
+    /// The error of the network.
     pub(crate) why: String,
 }
 
-/// What decrypting the goods came to.
+/// The result of decrypting the goods.
 pub(crate) enum Opened {
-    /// They are there.
+    /// Written to this path.
     At(PathBuf),
-    /// They are not as described.
+    /// The goods are not as described.
     NotAsDescribed,
-    /// The encrypted goods are not any more what was fetched; they are fetched again the next time.
+    /// The file of encrypted goods has changed since it was fetched. It is fetched again next time.
     Damaged,
 }
 
-/// What follows from an event.
+/// The output of a step.
 pub(crate) struct Step {
-    /// What is written, in one transaction.
+    /// The writes, in one transaction.
     pub(crate) writes: Vec<Write>,
-    /// What is done once that is durable.
+    /// The action after they are durable.
     pub(crate) then: Then,
 }
 
-/// What a step knows besides the purchase.
+/// The input of a step, besides the purchase.
 pub(crate) struct Known<'k> {
     /// The wallet's other rows.
     pub(crate) rows: &'k View,
-    /// What the bank's secrets are derived from.
+    /// The seed for the bank.
     pub(crate) seed: &'k Seed,
     /// The bank.
     pub(crate) bank: &'k Card,
@@ -142,46 +142,46 @@ pub(crate) struct Known<'k> {
     pub(crate) escrow: &'k str,
     /// The merchant, as its card names it.
     pub(crate) merchant: &'k str,
-    /// The bank's keys as the wallet last saw them, where the purchase is aborted.
+    /// The bank's keys as the wallet last saw them, if the purchase is aborted.
     pub(crate) keys: Option<&'k KeyBook>,
-    /// What time it is (ms since 1970).
+    /// The time (ms since 1970).
     pub(crate) now_ms: u64,
 }
 
-/// A step, unless there is an error, which ends the purchase for now.
+/// The result of a step function. An error stops the purchase for now.
 pub(crate) type StepResult = Result<Step, WalletError>;
 
-/// A question without a good answer.
+/// A request without a good reply.
 pub(crate) struct UnansweredQuestion {
-    /// What was asked.
+    /// Name of the request.
     pub(crate) question: &'static str,
-    /// What it came to.
+    /// Why it has no good reply.
     pub(crate) unanswered: Unanswered,
 }
 
 /// Why coins of a purchase are exchanged.
 pub(crate) enum Aim {
-    /// Nobody has decided the purchase, which was this error.
+    /// The purchase is undecided with this error, and its coins are recovered.
     Recover {
         /// The error.
         undecided: WalletError,
-        /// How many coins there were.
+        /// Number of coins before the exchange.
         coins: usize,
     },
-    /// The purchase is aborted, and nothing is to link its coins to the next one.
+    /// The purchase is aborted, and nothing may link its coins to the next purchase.
     Release {
-        /// How many coins there were.
+        /// Number of coins before the exchange.
         coins: usize,
     },
 }
 
 impl Step {
-    /// The purchase is carried on from where it stands.
+    /// A step that continues from the purchase's state.
     pub(crate) fn resumed() -> Step {
         Step::sends(Then::Happened(Box::new(Event::Resumed)))
     }
 
-    /// Nothing is written.
+    /// A step that writes nothing.
     pub(crate) fn sends(then: Then) -> Step {
         Step {
             writes: Vec::new(),
@@ -189,7 +189,7 @@ impl Step {
         }
     }
 
-    /// Where the purchase stands is written down before all else, unless a write does that already.
+    /// Adds a write of the purchase's state before all other writes, unless there is one.
     pub(crate) fn saved_first(mut self, state: &State) -> Step {
         if !self.writes.iter().any(Write::saves) {
             self.writes.splice(0..0, save(state));
@@ -197,13 +197,13 @@ impl Step {
         self
     }
 
-    /// Where the purchase stands is written down first.
+    /// A step that stores the purchase's state first.
     pub(crate) fn saves(state: &State, then: Then) -> Step {
         Step::sends(then).saved_first(state)
     }
 }
 
-/// Whether the encrypted goods are at hand, if they are small.
+/// Whether the goods are in memory. Small goods are loaded from the store.
 pub(crate) fn has_goods(known: &Known<'_>, state: &mut State) -> Result<bool, WalletError> {
     if state.goods.is_none() {
         state.goods = SMALL_GOODS.peek(known.rows, &state.number)?;
@@ -211,13 +211,13 @@ pub(crate) fn has_goods(known: &Known<'_>, state: &mut State) -> Result<bool, Wa
     Ok(state.goods.is_some())
 }
 
-/// The purchase has got on; nothing is written for that alone.
+/// Takes the purchase's new state. It is not stored on its own.
 pub(crate) fn advance(state: &mut State, purchase: Purchase) -> StepResult {
     state.row.purchase = purchase;
     Ok(Step::resumed())
 }
 
-/// Asks for the coins back, and notes why: after a refusal, or an answer that is none. The escrow decides.
+/// Starts to cancel after a refusal or a bad reply, and records the reason. The escrow decides.
 pub(crate) fn give_up(state: &mut State, why: String) -> StepResult {
     let purchase = state.row.purchase.clone().on_cancel()?;
     state.row.refusal = Some(cut(&why, REASON_MAX_BYTES).to_owned());
@@ -225,7 +225,7 @@ pub(crate) fn give_up(state: &mut State, why: String) -> StepResult {
     Ok(Step::resumed().saved_first(state))
 }
 
-/// Where the purchase stands is written down, unless it is already.
+/// The write of the purchase's state, unless it is already stored.
 pub(crate) fn save(state: &State) -> Vec<Write> {
     match &state.stored {
         None => vec![Write::Begin {

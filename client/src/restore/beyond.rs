@@ -1,8 +1,8 @@
-//! A restore looks behind a gap where the bank itself says that there is more.
+//! Searches after a gap if coins show that there is more.
 //!
-//! The scan record keeps gaps short. But a bank may show an old one or none, and a wallet may be older than its record.
-//! Then coins tell: one that went into an exchange that was not found, or was put to a purchase of which no note was
-//! found. A restore that sees such a coin does not take a gap for the end.
+//! The scan record keeps gaps short. But a bank may show an old record or none, and the wallet may be older than scan
+//! records. Then coins tell: a coin went into an exchange that was not found, or into a purchase whose recovery
+//! record was not found. A restore that sees one does not take a gap for the end.
 
 use super::{
     buckets::Fetched,
@@ -25,19 +25,19 @@ use farthing_protocol::{
 };
 use std::collections::BTreeSet;
 
-/// How many numbers behind a gap are looked at.
+/// How many numbers after a gap are tried.
 const BEYOND_MAX: u64 = 4096;
 
-/// What is missing, as the coins that were found say.
+/// What is missing, as far as the found coins show.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Missing {
-    /// An exchange that coins went into.
+    /// An exchange into which coins went.
     exchanges: bool,
-    /// An order that coins were put to.
+    /// An order into which coins were put.
     orders: bool,
 }
 
-/// Looks for what the coins say that there is more, behind any gap.
+/// Searches after any gap for everything that the coins show to be missing.
 ///
 /// # Errors
 /// When the bank does not answer.
@@ -84,15 +84,15 @@ fn missing(wallet: &Wallet, bank: &PublicKey, records: &[FoundRecord]) -> Result
             _ => {}
         }
     }
-    // An exchange issues what it takes in.
+    // An exchange issues coins of the same worth as its inputs.
     Ok(Missing {
         exchanges: taken_in > issued,
         orders,
     })
 }
 
-/// Looks through the numbers of exchanges once more, and on behind the gap until one is found and another gap
-/// follows; says whether any was.
+/// Scans the numbers of exchanges once more, and on after the gap until one is found and another gap follows. Returns
+/// whether any was found.
 async fn exchanges_beyond(
     wallet: &Wallet,
     bank: &Card,
@@ -113,7 +113,7 @@ async fn exchanges_beyond(
     Ok(search.has_found)
 }
 
-/// As [`exchanges_beyond`](Wallet::exchanges_beyond), for the notes of orders.
+/// Like [`exchanges_beyond`], for the recovery records of orders.
 async fn records_beyond(
     wallet: &Wallet,
     bank: &Card,
@@ -136,7 +136,7 @@ async fn records_beyond(
     Ok(search.has_found)
 }
 
-/// A search from the first number, through what was missing, and behind it.
+/// A search from the first number through all missing ones, and on after the gap.
 struct Beyond {
     next: u64,
     end: u64,
@@ -152,20 +152,20 @@ impl Beyond {
         }
     }
 
-    /// The next number that is not known.
+    /// The next unknown number to try.
     fn next(&mut self, is_known: impl Fn(u64) -> bool) -> Option<u64> {
         let number = (self.next..self.end).find(|number| !is_known(*number))?;
         self.next = number.saturating_add(1);
         Some(number)
     }
 
-    /// There was something under the last number.
+    /// Records that something was found under the last number.
     fn found(&mut self) {
         self.has_found = true;
         self.end = self.next.saturating_add(RESTORE_GAP);
     }
 
-    /// The numbers that were asked for, with those that were noted as asked ahead of them.
+    /// The range of numbers that were asked for, including numbers that were reserved ahead.
     fn asked(&self) -> (u64, u64) {
         (0, self.next.saturating_add(ASKED_AHEAD))
     }

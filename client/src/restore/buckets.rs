@@ -1,4 +1,4 @@
-//! What a bank shows to anyone, read bucket by bucket, so that it does not learn which record is looked for.
+//! The bank's public records, read bucket by bucket, so that the bank does not learn which record is wanted.
 
 use crate::{error::WalletError, wallet::Wallet};
 use farthing_node::{card::Card, network::Lane};
@@ -9,10 +9,10 @@ use farthing_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most pages of one bucket, or of an account's withdrawals, that are read.
+/// Upper bound of the pages that are read of one bucket, or of an account's withdrawals.
 pub(crate) const PAGES_MAX: usize = 100_000;
 
-/// What a restore has fetched so far.
+/// The buckets that a restore has fetched so far.
 #[derive(Default)]
 pub(crate) struct Fetched {
     bits: BTreeMap<Shelf, u8>,
@@ -20,7 +20,7 @@ pub(crate) struct Fetched {
     records: BTreeMap<(Shelf, Prefix), Vec<BucketRecord>>,
 }
 
-/// The records of the bucket that `id` lies in. Each bucket is fetched once, on a connection of its own.
+/// The records of the bucket that contains `id`. Each bucket is fetched once, on a connection of its own.
 pub(crate) async fn bucket<'f>(
     wallet: &Wallet,
     bank: &Card,
@@ -31,7 +31,7 @@ pub(crate) async fn bucket<'f>(
     let bits = match fetched.bits.get(&shelf) {
         Some(bits) => *bits,
         None => {
-            // The first page of the whole shelf says how large it is; that is asked for by everyone alike.
+            // The first page of the whole shelf says how large it is. Every wallet asks the same for it.
             let whole = Prefix::of(&RecordId([0; 32]), 0);
             let request = BucketRequest {
                 shelf,

@@ -1,4 +1,4 @@
-//! The coins of withdrawals and exchanges, found again by number.
+//! Finds the coins of withdrawals and exchanges again, by number.
 
 use super::{
     buckets::{Fetched, PAGES_MAX, bucket},
@@ -25,7 +25,7 @@ use farthing_protocol::{
 };
 use std::collections::BTreeMap;
 
-/// How many numbers in a row a restore tries while the bank's list of withdrawals has records left over.
+/// The gap that ends the search while the bank's list of withdrawals still has unmatched records (numbers).
 pub(crate) const WITHDRAWAL_GAP: u64 = 100_000;
 
 pub(crate) async fn restore_withdrawals(
@@ -39,7 +39,7 @@ pub(crate) async fn restore_withdrawals(
     let mut search = Search::new(&asked.withdrawals);
     let mut found = 0;
     loop {
-        // The bank's whole list is here, so numbers are cheap to try: on until every record has its own.
+        // The bank's whole list is here, so numbers are cheap to try. Go on until every record is matched.
         let gap = if records.is_empty() {
             RESTORE_GAP
         } else {
@@ -66,7 +66,7 @@ pub(crate) async fn restore_withdrawals(
     .await
 }
 
-/// What the bank has issued to the wallet's accounts, by request id.
+/// All that the bank has issued to the wallet's accounts, by request id.
 pub(crate) async fn withdrawal_records(
     wallet: &Wallet,
     bank: &Card,
@@ -96,7 +96,7 @@ pub(crate) async fn withdrawal_records(
     Ok(records)
 }
 
-/// Adds the coins of a withdrawal.
+/// Adds the coins of the withdrawal with this number.
 pub(crate) async fn restore_withdrawal(
     wallet: &Wallet,
     bank: &Card,
@@ -144,7 +144,7 @@ pub(crate) async fn restore_exchanges(
     .await
 }
 
-/// Adds the coins of the exchange of this number; says whether there is one.
+/// Adds the coins of the exchange with this number. Returns whether there is one.
 pub(crate) async fn restore_exchange(
     wallet: &Wallet,
     bank: &Card,

@@ -1,10 +1,10 @@
-//! What the wallet knows of a bank before a restore finds more.
+//! What the wallet already knows of a bank.
 
 use crate::{error::WalletError, wallet::Wallet};
 use farthing_coin::PublicKey;
 use std::collections::BTreeSet;
 
-/// The numbers of the withdrawals and of the exchanges of which the wallet has the coins.
+/// The numbers of the withdrawals, and of the exchanges, whose coins the wallet has.
 pub(crate) fn issued_numbers(
     wallet: &Wallet,
     bank: &PublicKey,

@@ -1,4 +1,4 @@
-//! Purchases, built again from their recovery records.
+//! Builds purchases again from their recovery records.
 
 use super::{
     record_index::{RecordIndex, knows_purchase, rows_of},
@@ -20,8 +20,9 @@ use farthing_protocol::{
 };
 use std::path::{Path, PathBuf};
 
-/// Builds the order again from the wallet's note, as if its hold had just been asked for: asking again gets the same
-/// answer, or how it ended. A restore that began at `restored_ms` has not found it.
+/// Builds the order again from its recovery record, as if its hold had just been requested. The same request then
+/// gets the same answer, or the outcome. `restored_ms` is set for a purchase that the restore of that time did not
+/// find.
 pub(crate) async fn restore_purchase(
     wallet: &Wallet,
     index: &mut RecordIndex,
@@ -29,7 +30,7 @@ pub(crate) async fn restore_purchase(
     goods_dir: &Path,
     restored_ms: Option<u64>,
 ) -> Result<(), WalletError> {
-    // Purchases that others add meanwhile may be this one.
+    // Other tasks may add purchases in the meantime, and one may be this purchase.
     while !try_restore_purchase(wallet, index, found.clone(), goods_dir, restored_ms).await? {}
     Ok(())
 }
@@ -48,8 +49,11 @@ async fn try_restore_purchase(
         merchant,
     } = found;
     let Some(rows) = rows_of(wallet, index, &record.coins)? else {
-        // Nothing can be built from it; whatever else there is to find is not kept from it.
-        tracing::warn!(number = counter, "a note speaks of coins that were not found");
+        // This record is useless, but it must not stop the rest of the restore.
+        tracing::warn!(
+            number = counter,
+            "a recovery record names coins that were not found"
+        );
         return Ok(true);
     };
     let plan = Plan {
@@ -68,7 +72,7 @@ async fn try_restore_purchase(
     let uses: Vec<Option<CoinUsed>> = rows.iter().map(|row| used_for(row, &purchase)).collect();
     let is = |any: &[CoinUsed]| uses.iter().flatten().any(|used| any.contains(used));
     let under_way = is(&[CoinUsed::Held, CoinUsed::Released]) && !is(&[CoinUsed::Spent]);
-    // One of the past is left until it is asked for.
+    // A past purchase waits until the customer asks for it.
     let was_under_way = restored_ms.is_some_and(|restored_ms| record.deadline_ms >= restored_ms);
     let begun_ms = wallet.now_ms();
     let goods_dir = goods_dir.to_path_buf();
@@ -105,8 +109,8 @@ async fn try_restore_purchase(
         .await
 }
 
-/// How a coin was used, by the purchase that it was put to. What a bank has refused with since, it has shown to be this very
-/// purchase.
+/// How a coin was used, as far as this purchase is concerned. If the bank has refused the coin since, the use that it
+/// showed counts only if it is this purchase.
 fn used_for(row: &CoinRow, purchase: &PurchaseId) -> Option<CoinUsed> {
     match row.status {
         CoinStatus::FoundUsed(used) => Some(used),
@@ -116,11 +120,11 @@ fn used_for(row: &CoinRow, purchase: &PurchaseId) -> Option<CoinUsed> {
     }
 }
 
-/// What a coin is that was put to purchase `number`, if it is another thing than before.
+/// The new status of a coin of purchase `number`; `None` if it stays as it is.
 fn status_for(row: &CoinRow, used: Option<CoinUsed>, under_way: bool, number: u64) -> Option<CoinStatus> {
     let available = row.status == CoinStatus::Available;
     match used {
-        // Coins that went on to an exchange are not this purchase's any more.
+        // A coin that went on to an exchange is no longer part of this purchase.
         Some(CoinUsed::Exchanged) => None,
         Some(_) if under_way => Some(CoinStatus::InPurchase(number)),
         None if under_way && available => Some(CoinStatus::InPurchase(number)),
@@ -129,7 +133,7 @@ fn status_for(row: &CoinRow, used: Option<CoinUsed>, under_way: bool, number: u6
     }
 }
 
-/// Where the goods of a restored purchase go.
+/// The path for the goods of a restored purchase.
 fn restored_output(goods_dir: &Path, number: u64, title: &str) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || c == '.' { c } else { '-' };
     goods_dir.join(format!(

@@ -1,7 +1,7 @@
-//! Where a restore finds what its recovery records name: coins by origin, and purchases by id.
+//! Index of what recovery records name: coins by origin, and purchases by id.
 //!
-//! A wallet has many records, and each names a few coins. Whoever looks through all coins and purchases for each record
-//! takes a time that grows with the square of the wallet's life.
+//! A wallet has many records, and each names a few coins. A look through all coins and purchases for each record
+//! would take time quadratic in the wallet's life.
 
 use super::records::FoundRecord;
 use crate::{
@@ -17,8 +17,8 @@ use std::{
     ops::Bound,
 };
 
-/// The keys of a bank's coins by origin, and the ids of the wallet's purchases. It is made once the records are there:
-/// what the wallet itself has ordered is written down before its record can be at the bank.
+/// The keys of a bank's coins by origin, and the ids of the wallet's purchases. It is made after the records were
+/// fetched: the wallet stores its own orders before their records can be at the bank.
 pub(crate) struct RecordIndex {
     coins: BTreeMap<Origin, (KeyId, PublicKey)>,
     purchases: BTreeSet<PurchaseId>,
@@ -27,7 +27,7 @@ pub(crate) struct RecordIndex {
 }
 
 impl RecordIndex {
-    /// Whether the wallet has the coins that a record names.
+    /// Whether the wallet has all coins that a record names.
     pub(crate) fn has_coins_of(&self, found: &FoundRecord) -> bool {
         found
             .record
@@ -37,7 +37,7 @@ impl RecordIndex {
     }
 }
 
-/// The index of what the wallet has now.
+/// Builds the index of what the wallet has now.
 pub(crate) fn record_index(wallet: &Wallet, bank: &PublicKey) -> Result<RecordIndex, WalletError> {
     let rows = wallet.coins()?.into_iter().filter(|row| row.bank == *bank);
     let mut index = RecordIndex {
@@ -51,7 +51,7 @@ pub(crate) fn record_index(wallet: &Wallet, bank: &PublicKey) -> Result<RecordIn
     Ok(index)
 }
 
-/// Whether the wallet knows a purchase. What was added since the index was made counts.
+/// Whether the wallet knows a purchase, including purchases that were added after the index was built.
 pub(crate) fn knows_purchase(
     wallet: &Wallet,
     index: &mut RecordIndex,
@@ -71,7 +71,7 @@ fn read_purchases(wallet: &Wallet, index: &mut RecordIndex) -> Result<(), Wallet
     Ok(())
 }
 
-/// The rows of coins as they are now, if the wallet has them all.
+/// The current rows of the coins with these origins; `None` if the wallet lacks one.
 pub(crate) fn rows_of(
     wallet: &Wallet,
     index: &RecordIndex,
@@ -86,7 +86,7 @@ pub(crate) fn rows_of(
     Ok(rows?.into_iter().collect())
 }
 
-/// A coin's row, in whichever table it is. It may move from the second to the first in between.
+/// A coin's row, from either table. It may move from the second table to the first between two reads.
 fn row_of(view: &View, key: &(KeyId, PublicKey)) -> Result<Option<CoinRow>, StoreError> {
     for table in [COINS, PAST_COINS, COINS] {
         if let Some(row) = table.peek(view, key)? {

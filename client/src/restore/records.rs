@@ -1,4 +1,4 @@
-//! The recovery records of the wallet's orders, which the bank keeps as records.
+//! The recovery records of the wallet's orders. On the wire they are notes.
 
 use super::{
     buckets::{Fetched, bucket},
@@ -13,10 +13,10 @@ use farthing_protocol::{
     wire,
 };
 
-/// The longest note's text that is decoded (bytes).
+/// Upper bound of a recovery record's plain text (bytes).
 pub(crate) const NOTE_TEXT_MAX_BYTES: usize = 4096;
 
-/// A note of an order that was found.
+/// A recovery record that was found and opened.
 #[derive(Clone)]
 pub(crate) struct FoundRecord {
     pub(crate) counter: u64,
@@ -25,8 +25,8 @@ pub(crate) struct FoundRecord {
     pub(crate) merchant: Card,
 }
 
-/// The notes of this wallet's orders. They are looked for before the coins are: what a note says of coins that were
-/// found unused after it would be two answers of the bank's from two times.
+/// Finds the recovery records of this wallet's orders. It runs before the search for used coins: the other order
+/// would combine a newer record with an older answer about the same coins.
 pub(crate) async fn find_records(
     wallet: &Wallet,
     bank: &Card,
@@ -58,8 +58,8 @@ pub(crate) async fn find_records(
     Ok(found)
 }
 
-/// The notes of the order of this counter. Copies of a wallet leave several under one id; and anybody can leave one
-/// that does not open.
+/// The recovery records under one order's number. Copies of a wallet can leave several under one id, and anyone can
+/// leave one that does not open.
 pub(crate) async fn records_of_order(
     wallet: &Wallet,
     bank: &Card,

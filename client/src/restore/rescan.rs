@@ -1,10 +1,10 @@
-//! What was under way when a wallet was lost, and comes through after it was restored.
+//! Scans again for requests that were under way when the wallet was lost.
 //!
-//! A request that was still in the network, or waited at a party, while the restore looked is acted on afterwards: a
-//! payment takes coins that the restore found unspent, an exchange or a withdrawal makes coins that it did not find. All
-//! of it comes to light under numbers that the restore has asked for in vain, and that are never used again. So whoever
-//! carries on later looks under these once more, until every deadline of that time has passed; and again whenever a
-//! coin turns out to be used by something that the wallet does not know, so that no clock decides about it.
+//! A request may still have been in the network, or waiting at a party, during the restore. When it is carried out
+//! later, a payment takes coins that the restore found unspent, and a withdrawal or an exchange makes coins that it
+//! did not find. All of it appears under numbers that the restore has asked for without result, and that are never
+//! used again. So `resume` scans these numbers again, until every deadline of that time has passed. It also scans
+//! again whenever a coin turns out to be used by something unknown, so that no clock decides.
 
 use super::{
     buckets::Fetched,
@@ -26,7 +26,7 @@ use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Origin};
 use std::collections::BTreeSet;
 
-/// Looks at each bank that the wallet was restored from, as long as something may come through there.
+/// Scans each bank from which the wallet was restored, as long as something may come through there.
 ///
 /// # Errors
 /// When the store fails.
@@ -45,17 +45,17 @@ pub(crate) async fn rescan_all(wallet: &Wallet) -> Result<Vec<WalletError>, Wall
     Ok(failed)
 }
 
-/// Until when something may come through: the latest of all banks.
+/// The latest time, over all banks, at which something may still come through (ms since 1970).
 pub(crate) fn rescan_until_ms(wallet: &Wallet) -> Result<Option<u64>, WalletError> {
     let rows = all(&wallet.rows(), &RESTORED)?;
     Ok(rows.into_iter().filter_map(|(_, row)| row.late_until_ms).max())
 }
 
-/// Looks for what has come through, and writes down that it has looked.
+/// Scans one bank, and records that it did.
 pub(crate) async fn rescan_bank(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Result<(), WalletError> {
     let began_ms = wallet.now_ms();
     find_arrivals(wallet, bank, row).await?;
-    // A clock that was ahead when the wallet was restored is none to wait for.
+    // If the clock was ahead during the restore, its time is too far away to wait for.
     let until_ms = row.late_until_ms.map(|until_ms| {
         let most_ms = began_ms.saturating_add(DEADLINE_HORIZON_MS);
         until_ms.min(most_ms)
@@ -64,7 +64,7 @@ pub(crate) async fn rescan_bank(wallet: &Wallet, bank: &Card, row: &RestoredRow)
     wallet
         .transact([RESTORED.key(&bank)], move |tx| {
             change_restored(tx, &bank, |now| {
-                // What was noted meanwhile is for the next look.
+                // What was recorded in the meantime is for the next scan.
                 let late_until_ms = if now.late_until_ms == before {
                     until_ms.filter(|until_ms| began_ms < *until_ms)
                 } else {
@@ -108,8 +108,8 @@ async fn find_arrivals(wallet: &Wallet, bank: &Card, row: &RestoredRow) -> Resul
     if records.is_empty() && !has_come {
         return Ok(());
     }
-    // Coins are asked for only if something has come, and only those that the lost machine can have had: all others
-    // are spent afterwards.
+    // Coins are checked only if something has arrived, and only coins that the lost machine can have had. All others
+    // were made later.
     let is_old = |origin: &Origin| {
         origin.withdrawal().is_some_and(|number| number < row.withdrawals)
             || origin.exchange().is_some_and(|number| number < row.exchanges)

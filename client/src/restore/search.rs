@@ -1,4 +1,4 @@
-//! A restore looks through numbers, one after the other, and uses none again that it has asked for.
+//! The search through numbers of a restore. A number that was asked for is never used again.
 
 use crate::{
     error::WalletError,
@@ -7,11 +7,11 @@ use crate::{
 };
 use farthing_coin::PublicKey;
 
-/// How many numbers at a time are noted as asked for.
+/// How many numbers at a time are recorded as asked for.
 pub(crate) const ASKED_AHEAD: u64 = 64;
 
-/// A search through numbers, which ends after a gap. Those that earlier restores have reserved are looked at as well, as
-/// something may have come under them since, but are no part of a gap.
+/// A search through numbers that ends after a gap. Numbers that earlier restores have reserved are tried too, since
+/// something may have arrived under them. They do not count as part of a gap.
 pub(crate) struct Search {
     reserved: Vec<(u64, u64)>,
     next: u64,
@@ -29,7 +29,7 @@ impl Search {
         }
     }
 
-    /// The next number to look for, unless `gap` were missing in a row.
+    /// The next number to try; `None` after `gap` missing numbers in a row.
     pub(crate) fn next(&mut self, gap: u64) -> Option<u64> {
         if self.misses >= gap {
             return None;
@@ -41,7 +41,7 @@ impl Search {
             .iter()
             .any(|(from, end)| (*from..*end).contains(&number))
         {
-            // Whatever was used after that restore begins behind it.
+            // The wallet went on after the reserved numbers, so the gap starts again there.
             self.found();
         } else {
             self.misses = self.misses.saturating_add(1);
@@ -49,21 +49,21 @@ impl Search {
         Some(number)
     }
 
-    /// There was something under the number.
+    /// Records that something was found under the last number.
     pub(crate) fn found(&mut self) {
         self.after_last = self.next;
         self.misses = 0;
     }
 
-    /// The numbers at the end that were asked for in vain, and those that were noted as asked ahead of them.
+    /// The range of numbers at the end that were asked for without result, with the numbers recorded ahead.
     fn reserved(&self) -> (u64, u64) {
         let end = self.next.saturating_add(ASKED_AHEAD);
         (self.after_last, end)
     }
 }
 
-/// Notes that numbers up to `number` and some beyond it were asked for, before they are: whatever was asked
-/// for is never used again, found or not, even if this restore is cut off.
+/// Records that numbers up to `number` and some after it were asked for, before they are. A number that was asked for
+/// is never used again, found or not, even if this restore is cut off.
 pub(crate) async fn ask_for(
     wallet: &Wallet,
     bank: &PublicKey,
@@ -76,7 +76,7 @@ pub(crate) async fn ask_for(
     Ok(())
 }
 
-/// Goes on behind all that a search has asked for, and adds what it has asked for in vain to `asked`.
+/// Moves the counter past all numbers that a search has asked for, and adds the empty ones at the end to `asked`.
 pub(crate) async fn reserve(
     wallet: &Wallet,
     bank: &PublicKey,

@@ -1,4 +1,4 @@
-//! Which of the coins that were found the bank has seen used.
+//! Finds which coins the bank has seen used.
 
 use super::buckets::{Fetched, bucket};
 use crate::{
@@ -15,7 +15,7 @@ use farthing_protocol::{
 };
 use farthing_store::{StoreError, Transaction};
 
-/// Marks the coins that the bank has seen used, of those of which `is_meant` says so.
+/// Marks the coins that the bank has seen used, among the coins for which `is_meant` is true.
 pub(crate) async fn find_used_coins(
     wallet: &Wallet,
     bank: &Card,
@@ -56,7 +56,7 @@ pub(crate) async fn find_used_coins(
     Ok(())
 }
 
-/// Gives a coin another status, unless it has one already that `row` does not know of.
+/// Sets a coin's status, unless its status has changed since `row` was read.
 pub(crate) fn move_coin(
     tx: &mut Transaction<'_>,
     row: &CoinRow,

@@ -1,4 +1,4 @@
-//! Whole purchases on paper: signed by everyone, honest and not, and judged from files.
+//! Documents of purchases, honest and not, judged from files.
 
 use super::*;
 use farthing_coin::{Document, KeyListDigest, PublicKey, SecretKey, Seed, Signed};
@@ -69,7 +69,7 @@ fn offer() -> (Offer, Vec<u8>) {
     (offer, sealed)
 }
 
-/// What everyone signs for `offer` when the escrow hands over `goods_key`.
+/// All documents of a purchase of `offer` in which the escrow hands over `goods_key`.
 fn sign(offer: Offer, goods_key: GoodsKey) -> Papers {
     let terms = Terms {
         bank: key(BANK),
@@ -135,7 +135,7 @@ fn as_json(evidence: &Papers) -> Value {
     serde_json::to_value(evidence).unwrap()
 }
 
-/// The same documents as older programs wrote them: with bytes as lists of numbers.
+/// The same documents in the format of older programs, with bytes as lists of numbers.
 fn with_lists(value: Value) -> Value {
     match value {
         Value::String(text) => match hex::decode(&text) {
@@ -151,7 +151,7 @@ fn with_lists(value: Value) -> Value {
     }
 }
 
-/// Whether anywhere in `value` bytes stand as a list of numbers.
+/// Whether `value` contains bytes as a list of numbers.
 fn has_bytes_as_list(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(|item| item.is_u64() || has_bytes_as_list(item)),
@@ -241,7 +241,7 @@ fn an_escrow_that_signed_a_wrong_key_or_both_outcomes_is_convicted() {
 #[test]
 fn documents_that_do_not_hold_convict_nobody() {
     let (_, sealed) = offer();
-    // An abort that somebody else signed takes nothing away from an honest delivery.
+    // An abort with another party's signature does not affect an honest delivery.
     let mut framed = as_json(&honest());
     framed["abort"] = serde_json::to_value(abort(&honest(), CUSTOMER)).unwrap();
     assert_eq!(judge_files("framed", &framed, &sealed).exit, Exit::Done);

@@ -50,7 +50,7 @@ impl Fixture {
         }
     }
 
-    /// What follows from an event, where the withdrawal is in this state.
+    /// The step after an event in this state.
     fn step(&self, state: IssueState, event: &Event) -> Step<Withdrawal> {
         let known = Known {
             at: (self.bank.identity, 0),
@@ -114,7 +114,7 @@ fn keys_that_are_not_known_are_fetched_before_an_answer_is_taken() {
     let begun = Event::Begun(Begun {
         commitments: Vec::new(),
     });
-    let world = Fixture::new();
+    let fixture = Fixture::new();
     for (state, event) in [
         (IssueState::Beginning, begun),
         (
@@ -122,7 +122,7 @@ fn keys_that_are_not_known_are_fetched_before_an_answer_is_taken() {
             Event::Refused(Refusal::Issue(IssueFault::NotIssuing(KeyId([7; 32])))),
         ),
     ] {
-        let step = world.step(state, &event);
+        let step = fixture.step(state, &event);
         assert!(step.write.is_none());
         assert!(matches!(step.then, Then::FetchKeys));
     }
