@@ -3,7 +3,7 @@
 //! [`simulation`] is one world from one seed: the very functions that the programs run, against a network,
 //! disks and clocks of its own, in virtual time, with the real cryptography.
 //!
-//! [`processes`] is one world of real processes: the programs that people run, over real QUIC, with real files.
+//! [`processes`] is a testbed of real processes: the programs that people run, over real QUIC, with real files.
 //!
 //! [`by_hand`] is a customer who puts every message together herself, over either.
 //!

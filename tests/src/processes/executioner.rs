@@ -1,6 +1,6 @@
 //! Lets processes go on from point to point, and kills one of them where it stands.
 
-use super::{run::runtime, world::World};
+use super::{run::runtime, testbed::Testbed};
 use farthing_kit::points::{Party, Point, Points, Reached};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -43,7 +43,7 @@ struct Seen {
     killed: BTreeSet<NthPoint>,
 }
 
-/// Hears of every point that a world's processes reach, while it is there.
+/// Hears of every point that a testbed's processes reach, while it is there.
 #[derive(Debug)]
 pub struct Executioner {
     seen: Arc<Mutex<Seen>>,
@@ -58,9 +58,9 @@ impl Drop for Executioner {
 }
 
 impl Executioner {
-    /// Lets every process of `world` go on, but those that reach one of `places`: they are killed (SIGKILL).
-    pub fn watch(world: &World, places: Vec<NthPoint>) -> Executioner {
-        let socket = world.layout.probe.clone().expect("a world that is probed");
+    /// Lets every process of `testbed` go on, but those that reach one of `places`: they are killed (SIGKILL).
+    pub fn watch(testbed: &Testbed, places: Vec<NthPoint>) -> Executioner {
+        let socket = testbed.layout.probe.clone().expect("a testbed that is probed");
         let _context = runtime().enter();
         let mut points = Points::listen(&socket).expect("a socket");
         let seen = Arc::new(Mutex::new(Seen {

@@ -1,4 +1,4 @@
-//! What the merchant of a world sells.
+//! What the merchant of a testbed sells.
 
 /// A postcard of a few bytes for 7.25.
 pub const POSTCARD: &str = "A postcard";

@@ -2,7 +2,7 @@
 //!
 //! A namespace here has no name: it lives as long as a process in it does, and that process ends with this one,
 //! however this one ends. The bridge is in a namespace as well. So nothing is left behind, nothing of it is seen from
-//! outside, and any number of worlds fit beside each other.
+//! outside, and any number of testbeds fit beside each other.
 
 use farthing_kit::market::Host;
 use std::{

@@ -1,5 +1,5 @@
-//! One world of real processes: the wallet, the bank, the escrow and the merchant as people run them, over real
-//! QUIC, with real files. Each world has a directory and ports of its own, and nothing of it outlives it. The processes
+//! One testbed of real processes: the wallet, the bank, the escrow and the merchant as people run them, over real
+//! QUIC, with real files. Each testbed has a directory and ports of its own, and nothing of it outlives it. The processes
 //! and the lines between them are those of `farthing_kit`.
 //!
 //! | what | file |
@@ -12,7 +12,7 @@
 //! | seeds, fresh ones and those that are to be repeated | [`seed`] |
 //! | many wallets, and faults without end | [`soak`] |
 //! | what counts connections | [`tap`] |
-//! | all of them, and the count at the end | [`world`] |
+//! | all of them, and the count at the end | [`testbed`] |
 
 pub mod buyer;
 pub mod executioner;
@@ -23,4 +23,4 @@ pub mod run;
 pub mod seed;
 pub mod soak;
 pub mod tap;
-pub mod world;
+pub mod testbed;

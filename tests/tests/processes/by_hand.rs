@@ -1,18 +1,18 @@
 //! A purchase with the commands that the README shows, each party's own evidence of it, and what tampering does.
 
-use crate::{coins, world};
+use crate::{coins, testbed};
 use farthing_tests::processes::{
     goods::{POSTCARD, PRICE},
     run::{Wait, until},
-    world::WITHDRAWN,
+    testbed::WITHDRAWN,
 };
 use serde_json::json;
 use std::fs;
 
 #[test]
 fn a_purchase_by_hand_and_everything_that_proves_it() {
-    let world = world();
-    let alice = world.newcomer("alice");
+    let testbed = testbed();
+    let alice = testbed.newcomer("alice");
     assert_eq!(alice.done(&["account"])["balance"]["units"], 5000);
     assert_eq!(
         alice.done(&["account", "--key"])["account"],
@@ -22,7 +22,7 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     assert_eq!(alice.done(&["account"])["balance"]["units"], 3000);
 
     // Anyone can verify her coins, with a program of their own.
-    let bank = world.bank.card().identity.to_string();
+    let bank = testbed.bank.card().identity.to_string();
     let listed = alice.done(&["coins"]);
     let coins = listed["coins"].as_array().unwrap();
     assert_eq!(
@@ -35,7 +35,7 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     assert_eq!(catalog["items"][0]["price"]["units"], PRICE);
     let bought = alice.buys(POSTCARD, "card.txt");
     assert_eq!(bought["purchase"]["delivery"], "delivered");
-    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(world.original(POSTCARD)).unwrap();
+    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(testbed.original(POSTCARD)).unwrap();
     assert!(same, "the goods are another file");
     assert_eq!(alice.balance(), [2000 - PRICE, 0, 0]);
     // The change is as good as what it was made from.
@@ -72,13 +72,13 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
     assert_eq!(verdict["verdict"], "delivered");
     until("the sale is credited", || {
-        let sales = world.merchant.admin(&["sales"], &[]).wait();
+        let sales = testbed.merchant.admin(&["sales"], &[]).wait();
         (sales["sales"][0]["state"] == "credited").then_some(())
     });
     let purchase = bought["purchase"]["purchase_id"].as_str().unwrap();
-    let exported = world.dir().join("sale.json");
+    let exported = testbed.dir().join("sale.json");
     let exported = exported.to_str().unwrap();
-    world
+    testbed
         .merchant
         .admin(&["evidence"], &[&purchase[..12], "-o", exported])
         .wait();
@@ -97,5 +97,5 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     }
 
     assert_eq!(alice.done(&["resume"])["open"], json!([]));
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }

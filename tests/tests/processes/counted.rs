@@ -1,13 +1,13 @@
 //! The count at the end can fail: it finds a unit that was made of nothing, and goods that are not those. And a short
 //! soak, of which it decides how it ends.
 
-use crate::{PROGRAM, world};
+use crate::{PROGRAM, testbed};
 use farthing_tests::processes::{
     goods::POSTCARD,
     run::{Wait, tell},
     seed::fresh_seed,
     soak::{self, Plan},
-    world::World,
+    testbed::Testbed,
 };
 use std::{
     fs,
@@ -18,24 +18,24 @@ use std::{
 
 #[test]
 fn the_count_finds_one_unit_too_many_and_goods_that_are_not_those() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
-    world.check(&[&alice]);
-    let finds = |world: &World| catch_unwind(AssertUnwindSafe(|| world.check(&[&alice]))).is_err();
-    assert!(!finds(&world));
+    testbed.check(&[&alice]);
+    let finds = |testbed: &Testbed| catch_unwind(AssertUnwindSafe(|| testbed.check(&[&alice]))).is_err();
+    assert!(!finds(&testbed));
     // Other goods than were sold.
-    let (goods, original) = (alice.goods("goods"), world.original(POSTCARD));
+    let (goods, original) = (alice.goods("goods"), testbed.original(POSTCARD));
     fs::write(&goods, "Greetings from somewhere else.\n").unwrap();
-    assert!(finds(&world));
+    assert!(finds(&testbed));
     fs::copy(original, goods).unwrap();
-    assert!(!finds(&world));
+    assert!(!finds(&testbed));
     // Money that nobody has paid in.
-    world
+    testbed
         .bank
         .admin(&["account", "credit"], &[&alice.account, "0.01"])
         .wait();
-    assert!(finds(&world));
+    assert!(finds(&testbed));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A line that dies in one direction during a purchase: each line, each direction. Then it heals; or it does not, and
 //! she wants her coins back meanwhile.
 
-use crate::{in_parallel, world};
+use crate::{in_parallel, testbed};
 use farthing_kit::{
     lines::BETWEEN_NODES,
     relay::{Gate, Relay, Way},
@@ -10,7 +10,7 @@ use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     buyer::{Buyer, Question, SILENT},
     run::Wait,
-    world::World,
+    testbed::Testbed,
 };
 
 /// How a purchase goes on whose line has died when the hold was asked for.
@@ -47,18 +47,18 @@ fn meanwhile(line: Line, way: Way) -> Meanwhile {
 }
 
 /// One buys, and one buys and gives up, while `way` of `line` is dead.
-fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
+fn is_cut(testbed: &Testbed, line: Line, way: Way) -> [Buyer; 2] {
     let name = format!(
         "{}-{}-{way:?}",
         line.0.map_or("customer", RoleName::as_str),
         line.1
     );
     let name = name.to_lowercase();
-    let customers = ["patient", "hasty"].map(|kind| world.customer(&format!("{kind}-{name}")));
+    let customers = ["patient", "hasty"].map(|kind| testbed.customer(&format!("{kind}-{name}")));
     let cut = |gate: Gate| {
         let set = |relay: &Relay| relay.set_gate(way, gate);
         match line.0 {
-            Some(from) => set(world.lines.between(from, line.1)),
+            Some(from) => set(testbed.lines.between(from, line.1)),
             None => customers
                 .iter()
                 .for_each(|customer| set(customer.lines.to(line.1))),
@@ -88,7 +88,7 @@ fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
     // What was sent before the line died may arrive after all. Then the bank holds the coins, and nobody can tell her the
     // escrow's decision before the line heals.
     let end = if expected == Meanwhile::CanBeRecovered && cancelled.code == Some(SILENT) {
-        assert!(world.holds(hasty, 0), "{name}: {cancelled:?}");
+        assert!(testbed.holds(hasty, 0), "{name}: {cancelled:?}");
         assert_eq!(hasty.status(0), "cancelling", "{name}");
         "aborted"
     } else {
@@ -108,20 +108,20 @@ fn is_cut(world: &World, line: Line, way: Way) -> [Buyer; 2] {
 
 #[test]
 fn every_line_of_a_customer_dies_in_one_direction() {
-    let world = world();
+    let testbed = testbed();
     let cases: Vec<_> = RoleName::ALL
         .into_iter()
         .flat_map(|to| Way::ALL.map(|way| (to, way)))
         .collect();
-    let customers = in_parallel(&cases, |(to, way)| is_cut(&world, (None, to), way));
-    world.check(&customers.iter().flatten().collect::<Vec<_>>());
+    let customers = in_parallel(&cases, |(to, way)| is_cut(&testbed, (None, to), way));
+    testbed.check(&customers.iter().flatten().collect::<Vec<_>>());
 }
 
 #[test]
 fn every_line_between_nodes_dies_in_one_direction() {
     in_parallel(&BETWEEN_NODES, |(from, to)| {
-        let world = world();
-        let customers = Way::ALL.map(|way| is_cut(&world, (Some(from), to), way));
-        world.check(&customers.iter().flatten().collect::<Vec<_>>());
+        let testbed = testbed();
+        let customers = Way::ALL.map(|way| is_cut(&testbed, (Some(from), to), way));
+        testbed.check(&customers.iter().flatten().collect::<Vec<_>>());
     });
 }

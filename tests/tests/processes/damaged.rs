@@ -1,6 +1,6 @@
 //! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
 
-use crate::{in_parallel, world};
+use crate::{in_parallel, testbed};
 use farthing_kit::{nodes::Node, process::ProcessError};
 use farthing_tests::processes::{
     goods::POSTCARD,
@@ -89,26 +89,26 @@ const DAMAGES: [Damage; 6] = [
 
 #[test]
 fn a_damaged_index_is_mended_from_the_journal_by_itself() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
     for (number, (what, damage, says)) in (0..).zip(DAMAGES) {
-        world.bank.kill().wait();
-        damage(&index(&world.bank));
-        let before = world.bank.log().len();
-        world.bank.start().wait();
-        let log = world.bank.log()[before..].to_owned();
+        testbed.bank.kill().wait();
+        damage(&index(&testbed.bank));
+        let before = testbed.bank.log().len();
+        testbed.bank.start().wait();
+        let log = testbed.bank.log()[before..].to_owned();
         assert!(log.contains(says), "{what}: {log}");
         assert!(log.contains("the store is open"), "{what}: {log}");
-        world.check(&[&alice]);
+        testbed.check(&[&alice]);
         // And it works.
         alice.done(&["withdraw", "1.00"]);
-        assert_eq!(world.account(&alice.account), 3000 - 100 * (number + 1));
-        world.check(&[&alice]);
+        assert_eq!(testbed.account(&alice.account), 3000 - 100 * (number + 1));
+        testbed.check(&[&alice]);
     }
-    world.bank.stop().wait();
-    let sound = world.bank.admin(&["verify"], &[]).wait();
+    testbed.bank.stop().wait();
+    let sound = testbed.bank.admin(&["verify"], &[]).wait();
     assert_eq!(sound["damage"], serde_json::Value::Null);
 }
 
@@ -126,21 +126,21 @@ fn flip(bank: &Node, offset: u64) {
 
 #[test]
 fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
-    world.check(&[&alice]);
-    world.bank.kill().wait();
-    let sound = world.bank.admin(&["verify"], &[]).wait();
+    testbed.check(&[&alice]);
+    testbed.bank.kill().wait();
+    let sound = testbed.bank.admin(&["verify"], &[]).wait();
     let (records, bytes) = (
         sound["records"].as_u64().unwrap(),
         sound["bytes"].as_u64().unwrap(),
     );
     for offset in [bytes / 3, bytes / 2] {
-        flip(&world.bank, offset);
-        let (code, log) = does_not_start(&world.bank);
+        flip(&testbed.bank, offset);
+        let (code, log) = does_not_start(&testbed.bank);
         assert_eq!(code, Some(1));
-        let found = world.bank.command(&["verify"], &[]).wait().json(1);
+        let found = testbed.bank.command(&["verify"], &[]).wait().json(1);
         let damage = found["damage"].as_str().unwrap();
         // It begins at or before the bit, in a record that is there.
         let place = found["bytes"].as_u64().unwrap();
@@ -150,63 +150,63 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         let last = log.lines().last().unwrap();
         assert!(last.contains("is damaged") && last.contains(damage), "{last}");
         assert!(last.contains("put no older copy in its place"), "{last}");
-        flip(&world.bank, offset);
+        flip(&testbed.bank, offset);
     }
-    world.bank.start().wait();
-    world.check(&[&alice]);
+    testbed.bank.start().wait();
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_beside_its_work() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     // More than the records that every start reads.
     let records = || {
-        world.bank.admin(&["status"], &[]).wait()["store"]["records"]
+        testbed.bank.admin(&["status"], &[]).wait()["store"]["records"]
             .as_u64()
             .unwrap()
     };
     while records() < 300 {
-        in_parallel(&[(); 8], |()| world.pay_in(&alice.account, 1));
+        in_parallel(&[(); 8], |()| testbed.pay_in(&alice.account, 1));
     }
-    world.check(&[&alice]);
-    assert!(world.bank.stop().wait().success());
-    let offset = world.bank.admin(&["verify"], &[]).wait()["bytes"]
+    testbed.check(&[&alice]);
+    assert!(testbed.bank.stop().wait().success());
+    let offset = testbed.bank.admin(&["verify"], &[]).wait()["bytes"]
         .as_u64()
         .unwrap()
         / 3;
-    flip(&world.bank, offset);
-    let before = world.bank.log().len();
-    let said = || world.bank.log()[before..].to_owned();
+    flip(&testbed.bank, offset);
+    let before = testbed.bank.log().len();
+    let said = || testbed.bank.log()[before..].to_owned();
     // It opens, and finds the bit at once: perhaps before it answers, and perhaps after.
-    let code = match runtime().block_on(world.bank.start()) {
+    let code = match runtime().block_on(testbed.bank.start()) {
         Err(ProcessError::NotReady { code, .. }) => code,
         Err(other) => panic!("{other}"),
         Ok(()) => {
             until("the bit is found", || said().contains("is damaged").then_some(()));
             // By its store, if a peer has told already what it remembers.
-            let credit = world
+            let credit = testbed
                 .bank
                 .command(&["account", "credit"], &[&alice.account, "1.00"])
                 .wait();
             credit.error(1);
-            world.bank.stop().wait().code()
+            testbed.bank.stop().wait().code()
         }
     };
     let log = said();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the store is open"), "{log}");
     assert!(log.contains("the store stops accepting"), "{log}");
-    let found = world.bank.command(&["verify"], &[]).wait().json(1);
+    let found = testbed.bank.command(&["verify"], &[]).wait().json(1);
     let damage = found["damage"].as_str().unwrap();
     let last = log.lines().last().unwrap();
     assert!(last.contains("is damaged") && last.contains(damage), "{last}");
     // It was no clean stop: it does not open again.
-    let (code, log) = does_not_start(&world.bank);
+    let (code, log) = does_not_start(&testbed.bank);
     assert_eq!(code, Some(1));
     assert!(log.lines().last().unwrap().contains(damage), "{log}");
-    flip(&world.bank, offset);
-    world.bank.start().wait();
-    world.check(&[&alice]);
+    flip(&testbed.bank, offset);
+    testbed.bank.start().wait();
+    testbed.check(&[&alice]);
 }

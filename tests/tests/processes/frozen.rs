@@ -1,7 +1,7 @@
 //! Nodes that are frozen (SIGSTOP) for a while during a purchase: their sockets take requests all the while, and they
 //! act on them when nobody waits for the answers any more.
 
-use crate::{in_parallel, world};
+use crate::{in_parallel, testbed};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
     buyer::{Question, SILENT},
@@ -26,11 +26,11 @@ fn meanwhile(role: RoleName, moment: Question) -> [i32; 2] {
 }
 
 fn frozen_during_a_purchase(role: RoleName, moment: Question) {
-    let world = world();
-    let [patient, hasty] = ["patient", "hasty"].map(|name| world.customer(name));
+    let testbed = testbed();
+    let [patient, hasty] = ["patient", "hasty"].map(|name| testbed.customer(name));
     let [waits, gives_up] = [(&patient, "60"), (&hasty, "5")]
         .map(|(customer, patience)| customer.starts_buying_up_to(moment, patience));
-    world.node(role).freeze().unwrap();
+    testbed.node(role).freeze().unwrap();
     let frozen = Instant::now();
     for customer in [&patient, &hasty] {
         customer.lines.to(moment.asked()).heal();
@@ -41,13 +41,13 @@ fn frozen_during_a_purchase(role: RoleName, moment: Question) {
         .run(&["--patience", "3", "cancel", "0"])
         .must_end_with(codes[1]);
     std::thread::sleep(FROZEN.saturating_sub(frozen.elapsed()));
-    world.node(role).thaw().unwrap();
+    testbed.node(role).thaw().unwrap();
     // Who waits has to do nothing.
     waits.end().wait().must_end_with(0);
     assert_eq!(patient.status(0), "committed");
     // Who gave up has the coins or the goods, whichever request the node found first when it woke.
     hasty.cancels("0");
-    world.check(&[&patient, &hasty]);
+    testbed.check(&[&patient, &hasty]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use farthing_tests::processes::{
     buyer::Buyer,
     goods::{POSTCARD, PRICE},
     run::{Wait, tell, until},
-    world::World,
+    testbed::Testbed,
 };
 use tempfile::TempDir;
 
@@ -25,47 +25,47 @@ fn small_disk() -> Option<(SmallDisk, TempDir)> {
     }
 }
 
-/// A world whose node of this role is on this disk.
-fn world_on(disk: &SmallDisk, role: RoleName) -> World {
+/// A testbed whose node of this role is on this disk.
+fn testbed_on(disk: &SmallDisk, role: RoleName) -> Testbed {
     let layout = Layout {
         disks: [(role, disk.path().to_owned())].into(),
         ..Layout::default()
     };
-    World::laid_out(PROGRAM, layout)
+    Testbed::laid_out(PROGRAM, layout)
 }
 
 #[test]
 fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     let Some((disk, _dir)) = small_disk() else { return };
-    let world = world_on(&disk, Bank);
-    let alice = world.customer("alice");
+    let testbed = testbed_on(&disk, Bank);
+    let alice = testbed.customer("alice");
     alice.lines.lose_requests_to(&[Escrow]);
     alice.buys_into_silence(POSTCARD, "goods");
     alice.lines.heal();
-    let account = world.account(&alice.account);
+    let account = testbed.account(&alice.account);
 
     disk.fill().unwrap();
-    is_full(&world, &alice);
+    is_full(&testbed, &alice);
     // To start again takes a few bytes, which are there: nothing that was acknowledged is lost.
-    world.bank.restart().wait();
-    is_full(&world, &alice);
+    testbed.bank.restart().wait();
+    is_full(&testbed, &alice);
     disk.fill_to_the_brim().unwrap();
-    is_full(&world, &alice);
-    assert_eq!(world.account(&alice.account), account);
+    is_full(&testbed, &alice);
+    assert_eq!(testbed.account(&alice.account), account);
     assert_eq!(alice.balance(), [2000 - PRICE, PRICE, 0]);
-    let audit = world.bank.admin(&["audit"], &[]).wait();
+    let audit = testbed.bank.admin(&["audit"], &[]).wait();
     assert_eq!(audit["problems"], serde_json::json!([]));
 
     disk.free().unwrap();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    world.bank.restart().wait();
-    world.check(&[&alice]);
+    testbed.bank.restart().wait();
+    testbed.check(&[&alice]);
     assert_eq!(alice.balance(), [2000 - PRICE + 100 * 3, 0, 0]);
 }
 
 /// What has to be written is refused for now, to each who asks.
-fn is_full(world: &World, alice: &Buyer) {
+fn is_full(testbed: &Testbed, alice: &Buyer) {
     // The first answer may be that the escrow's connection to a bank that was killed has ended.
     until("the escrow passes the bank's refusal on", || {
         let refused = alice.into_silence(&["resume", "0"]);
@@ -80,13 +80,13 @@ fn is_full(world: &World, alice: &Buyer) {
         "{refused}"
     );
     let credit = [alice.account.as_str(), "1.00"];
-    let refused = world
+    let refused = testbed
         .bank
         .command(&["account", "credit"], &credit)
         .wait()
         .error(1);
     assert!(refused.contains("full"), "{refused}");
-    assert_eq!(world.held(), 0);
+    assert_eq!(testbed.held(), 0);
 }
 
 /// A purchase is not brought to its end: what she is told of why, and how far it got.
@@ -99,63 +99,63 @@ fn gets_nowhere(alice: &Buyer, args: &[&str], status: &str) -> String {
 #[test]
 fn an_escrow_whose_disk_is_full_decides_nothing_and_goes_on_once_there_is_room() {
     let Some((disk, _dir)) = small_disk() else { return };
-    let world = world_on(&disk, Escrow);
-    let [alice, bob] = ["alice", "bob"].map(|name| world.customer(name));
+    let testbed = testbed_on(&disk, Escrow);
+    let [alice, bob] = ["alice", "bob"].map(|name| testbed.customer(name));
     alice.waits_with_a_hold();
     bob.waits_with_a_hold();
 
     disk.fill().unwrap();
-    world.escrow.restart().wait();
+    testbed.escrow.restart().wait();
     disk.fill_to_the_brim().unwrap();
     // Neither what she wants nor what he wants is decided, and both are told why.
     gets_nowhere(&alice, &["resume", "0"], "held");
     let why = gets_nowhere(&bob, &["cancel", "0"], "cancelling");
     assert!(why.contains("its disk is full"), "{why}");
-    let carol = world.customer("carol");
+    let carol = testbed.customer("carol");
     let refused = carol.buys_into_silence(POSTCARD, "goods");
     assert!(
         refused["error"].as_str().unwrap().contains("its disk is full"),
         "{refused}"
     );
-    assert!(world.decisions().is_empty());
+    assert!(testbed.decisions().is_empty());
 
     disk.free().unwrap();
     for (customer, end) in [(&alice, "committed"), (&bob, "aborted"), (&carol, "committed")] {
         customer.done(&["resume"]);
         assert_eq!(customer.status(0), end);
     }
-    world.check(&[&alice, &bob, &carol]);
+    testbed.check(&[&alice, &bob, &carol]);
 }
 
 #[test]
 fn a_merchant_whose_disk_is_full_sells_nothing_and_goes_on_once_there_is_room() {
     let Some((disk, _dir)) = small_disk() else { return };
-    let world = world_on(&disk, Merchant);
-    let [alice, bob] = ["alice", "bob"].map(|name| world.customer(name));
+    let testbed = testbed_on(&disk, Merchant);
+    let [alice, bob] = ["alice", "bob"].map(|name| testbed.customer(name));
     alice.waits_with_a_hold();
     bob.waits_with_a_hold();
 
     disk.fill().unwrap();
-    world.merchant.restart().wait();
+    testbed.merchant.restart().wait();
     disk.fill_to_the_brim().unwrap();
     let why = gets_nowhere(&alice, &["resume", "0"], "held");
     assert!(why.contains("its disk is full"), "{why}");
-    assert!(world.decisions().is_empty());
+    assert!(testbed.decisions().is_empty());
     // Who does not want to wait gets the coins back without him.
     bob.done(&["cancel", "0"]);
-    assert_eq!(world.decisions(), ["aborted"]);
+    assert_eq!(testbed.decisions(), ["aborted"]);
 
     disk.free().unwrap();
     alice.done(&["resume"]);
     assert_eq!([alice.status(0), bob.status(0)], ["committed", "aborted"]);
-    world.check(&[&alice, &bob]);
+    testbed.check(&[&alice, &bob]);
 }
 
 #[test]
 fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     let Some((disk, _dir)) = small_disk() else { return };
-    let world = crate::world();
-    let alice = world.newcomer_at(world.program(), &disk.path().join("alice"));
+    let testbed = crate::testbed();
+    let alice = testbed.newcomer_at(testbed.program(), &disk.path().join("alice"));
     alice.done(&["withdraw", "20.00"]);
     alice.waits_with_a_hold();
 
@@ -172,7 +172,7 @@ fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     assert!(says.contains("disk is full"), "{says}");
     assert_eq!(alice.status(0), "held");
     assert_eq!(alice.balance(), [2000 - PRICE, PRICE, 0]);
-    assert_eq!(world.account(&alice.account), 3000);
+    assert_eq!(testbed.account(&alice.account), 3000);
     // Not even to open the wallet is there room, and that is said.
     disk.fill_to_the_brim().unwrap();
     let says = alice.run(&["resume"]).error(1);
@@ -181,5 +181,5 @@ fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     disk.free().unwrap();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }

@@ -1,6 +1,6 @@
 //! Processes that are killed and stopped, and started again on the same address.
 
-use crate::{in_parallel, world};
+use crate::{in_parallel, testbed};
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
@@ -12,26 +12,26 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn the_escrow_is_killed_between_hold_and_commit() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "3");
     buying.until_says(Question::Hold.says()).wait();
-    world.merchant.freeze().unwrap();
+    testbed.merchant.freeze().unwrap();
     alice.lines.heal();
-    until("coins are held", || (world.held() > 0).then_some(()));
-    world.escrow.kill().wait();
+    until("coins are held", || (testbed.held() > 0).then_some(()));
+    testbed.escrow.kill().wait();
     buying.end().wait().must_end_with(10);
     assert_eq!(alice.status(0), "held");
     assert_eq!(alice.balance()[1], PRICE);
-    world.escrow.start().wait();
-    assert!(world.decisions().is_empty());
-    world.merchant.thaw().unwrap();
+    testbed.escrow.start().wait();
+    assert!(testbed.decisions().is_empty());
+    testbed.merchant.thaw().unwrap();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    assert_eq!(world.decisions(), ["committed"]);
-    world.check(&[&alice]);
+    assert_eq!(testbed.decisions(), ["committed"]);
+    testbed.check(&[&alice]);
 }
 
 /// Where a purchase waits when a process is killed.
@@ -135,14 +135,14 @@ fn slow_down(customer: &Buyer) {
 
 /// A node is killed while a purchase waits in each phase that there is, and started again.
 fn killed_in_every_phase(role: RoleName) {
-    let world = world();
-    world.sell_film();
+    let testbed = testbed();
+    testbed.sell_film();
     let waiting = in_parallel(&Phase::ALL, |phase| {
-        let customer = world.customer(&format!("{phase:?}").to_lowercase());
+        let customer = testbed.customer(&format!("{phase:?}").to_lowercase());
         phase.reach(&customer);
         customer
     });
-    world.node(role).restart().wait();
+    testbed.node(role).restart().wait();
     let ended = in_parallel(&Phase::ALL, |phase| {
         let customer = &waiting[phase as usize];
         customer.done(&["resume"]);
@@ -151,7 +151,7 @@ fn killed_in_every_phase(role: RoleName) {
     assert_eq!(ended, Phase::ALL.map(Phase::end));
     // And what came back can be spent.
     waiting[Phase::Aborted as usize].buys(POSTCARD, "other goods");
-    world.check(&waiting.iter().collect::<Vec<_>>());
+    testbed.check(&waiting.iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -171,34 +171,34 @@ fn the_merchant_is_killed_while_purchases_wait_in_every_phase() {
 
 #[test]
 fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.waits_with_a_hold();
-    world.merchant.kill().wait();
+    testbed.merchant.kill().wait();
     alice.into_silence(&["resume"]);
     let held = coins(&alice, "in-purchase");
     assert!(!held.is_empty());
     alice.done(&["cancel", "0"]);
     assert_eq!(alice.status(0), "aborted");
-    assert_eq!(world.decisions(), ["aborted"]);
+    assert_eq!(testbed.decisions(), ["aborted"]);
     assert_eq!(alice.balance(), [2000, 0, 0]);
     // Not one of them is used again: they were exchanged, so that nothing joins the two purchases.
     assert!(coins(&alice, "available").iter().all(|coin| !held.contains(coin)));
-    world.merchant.start().wait();
+    testbed.merchant.start().wait();
     alice.buys(POSTCARD, "other goods");
     assert!(coins(&alice, "spent").iter().all(|coin| !held.contains(coin)));
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_waited_for() {
-    let world = world();
-    let [alice, bob] = ["alice", "bob"].map(|name| world.customer(name));
+    let testbed = testbed();
+    let [alice, bob] = ["alice", "bob"].map(|name| testbed.customer(name));
     alice.lines.lose_requests_to(&[Escrow]);
     alice.buys_into_silence(POSTCARD, "goods");
     let put = coins(&alice, "in-purchase");
     bob.waits_with_a_hold();
-    world.escrow.kill().wait();
+    testbed.escrow.kill().wait();
     alice.done(&["--patience", "3", "cancel", "0"]);
     assert_eq!(alice.status(0), "recovered");
     assert_eq!(alice.balance(), [2000, 0, 0]);
@@ -206,14 +206,14 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     // What the bank holds it keeps: the escrow has to decide.
     bob.into_silence(&["cancel", "0"]);
     assert_eq!(bob.status(0), "cancelling");
-    assert!(world.holds(&bob, 0));
+    assert!(testbed.holds(&bob, 0));
     alice.lines.heal();
-    world.escrow.start().wait();
+    testbed.escrow.start().wait();
     bob.done(&["resume"]);
     assert_eq!(bob.status(0), "aborted");
-    assert_eq!(world.decisions(), ["aborted"]);
+    assert_eq!(testbed.decisions(), ["aborted"]);
     alice.buys(POSTCARD, "other goods");
-    world.check(&[&alice, &bob]);
+    testbed.check(&[&alice, &bob]);
 }
 
 /// The public keys of her coins of this status.
@@ -228,9 +228,9 @@ fn coins(of: &Buyer, status: &str) -> Vec<String> {
 
 #[test]
 fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
-    let world = world();
-    world.sell_film();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    testbed.sell_film();
+    let alice = testbed.customer("alice");
     slow_down(&alice);
     let buying = alice.starts_buying(FILM, "goods", "60");
     until("most of the goods are there", || {
@@ -255,13 +255,13 @@ fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
         datagrams < FILM_BYTES as u64 / 1500,
         "{datagrams} datagrams are all of it"
     );
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn the_wallet_is_killed_while_it_waits_and_carries_on() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     // Where its coins are held and the merchant is not heard of.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "60");
@@ -270,7 +270,7 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     alice.lines.lose_requests_to(&[Merchant]);
     buying.until_says(r#"question: "outcome""#).wait();
     buying.kill().wait();
-    assert!(world.holds(&alice, 0));
+    assert!(testbed.holds(&alice, 0));
     assert_eq!(alice.status(0), "held");
     alice.lines.heal();
     alice.done(&["resume"]);
@@ -281,19 +281,21 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     buying.until_says(r#"question: "collect""#).wait();
     alice.lines.heal();
     alice.lines.lose_answers_of(&[Bank, Merchant]);
-    until("it is committed", || (world.decisions().len() == 2).then_some(()));
+    until("it is committed", || {
+        (testbed.decisions().len() == 2).then_some(())
+    });
     buying.kill().wait();
     alice.lines.heal();
     alice.done(&["resume"]);
     assert_eq!(alice.status(1), "committed");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
-    let world = world();
+    let testbed = testbed();
     let customers: Vec<Buyer> = (0..4)
-        .map(|number| world.customer(&format!("customer-{number}")))
+        .map(|number| testbed.customer(&format!("customer-{number}")))
         .collect();
     let mut buying: Vec<_> = customers
         .iter()
@@ -303,7 +305,7 @@ fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
         command.until_says(r#"question: "offer""#).wait();
     }
     for role in [Bank, Escrow, Merchant] {
-        let node = world.node(role);
+        let node = testbed.node(role);
         assert_eq!(node.stop().wait().code(), Some(0), "{}", node.log());
         let begun = Instant::now();
         node.start().wait();
@@ -313,5 +315,5 @@ fn nodes_that_are_asked_to_stop_finish_what_is_under_way() {
     for command in buying {
         command.end().wait().must_end_with(0);
     }
-    world.check(&customers.iter().collect::<Vec<_>>());
+    testbed.check(&customers.iter().collect::<Vec<_>>());
 }

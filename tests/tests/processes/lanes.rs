@@ -1,6 +1,6 @@
 //! Connections: identified and anonymous requests never share one, and no two matters do.
 
-use crate::{repeated, world};
+use crate::{repeated, testbed};
 use farthing_node::{
     card::{
         Card,
@@ -23,8 +23,8 @@ fn is_wrong_lane<C: Call>(reply: &[u8]) -> bool {
 
 #[test]
 fn a_request_on_another_lane_than_its_own_is_refused() {
-    let world = world();
-    let hand = repeated::customer(&world);
+    let testbed = testbed();
+    let hand = repeated::customer(&testbed);
     let account = AccountRequest {
         bank: hand.key(Bank),
         account: hand.account(),
@@ -76,10 +76,14 @@ fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<
 
 #[test]
 fn no_two_matters_share_a_connection_even_where_one_command_carries_all_of_them_on() {
-    let world = world();
-    let cards = [world.bank.card(), world.escrow.card(), world.merchant.card()];
+    let testbed = testbed();
+    let cards = [
+        testbed.bank.card(),
+        testbed.escrow.card(),
+        testbed.merchant.card(),
+    ];
     // The list of keys is fetched by nobody in particular, and only then does she say who she is.
-    let alice = world.newcomer("alice");
+    let alice = testbed.newcomer("alice");
     let sources = tapped(&alice, cards);
     alice.done(&["withdraw", "20.00"]);
     assert_eq!(sources(), [2, 0, 0]);
@@ -103,12 +107,12 @@ fn no_two_matters_share_a_connection_even_where_one_command_carries_all_of_them_
     // At the bank the exchange and the withdrawal; at escrow and merchant one each purchase.
     assert_eq!(connections, [2, 2, 2]);
     assert_eq!([alice.status(0), alice.status(1)], ["committed", "committed"]);
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 
     // From the catalogue to the receipt: one connection to the escrow, and one to the merchant.
     let before = sources();
     alice.buys(POSTCARD, "three");
     let after = sources();
     assert_eq!((after[1] - before[1], after[2] - before[2]), (1, 1));
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }

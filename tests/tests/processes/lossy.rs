@@ -1,6 +1,6 @@
 //! Every line between any two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
 
-use crate::{in_parallel, world};
+use crate::{in_parallel, testbed};
 use farthing_kit::{faults::Draws, relay::Way};
 use farthing_tests::processes::{
     buyer::Buyer,
@@ -8,15 +8,15 @@ use farthing_tests::processes::{
     lines::spoil,
     run::{Wait, tell},
     seed::fresh_seed,
-    world::World,
+    testbed::Testbed,
 };
 use std::{fs, thread};
 
-/// Makes all lines of the world and of `customers` bad from now on.
-fn spoil_all(world: &World, customers: &[&Buyer], percent: u8, seed: u64) {
+/// Makes all lines of the testbed and of `customers` bad from now on.
+fn spoil_all(testbed: &Testbed, customers: &[&Buyer], percent: u8, seed: u64) {
     let theirs = customers.iter().flat_map(|customer| customer.lines.all());
     let mut draws = Draws(seed);
-    for line in world.lines.all().chain(theirs) {
+    for line in testbed.lines.all().chain(theirs) {
         spoil(line, percent, draws.draw());
     }
 }
@@ -57,14 +57,14 @@ fn recovers(carol: Buyer) -> Buyer {
 }
 
 /// Withdraws, and loses all but her 24 words in the middle of a purchase.
-fn is_restored(carol: Buyer, world: &World) -> Buyer {
+fn is_restored(carol: Buyer, testbed: &Testbed) -> Buyer {
     carol.carries_on(&["withdraw", "20.00"]);
     let mut buying = carol.starts_buying(POSTCARD, "goods", "60");
     buying.until_says(r#"question: "deliver""#).wait();
     buying.kill().wait();
     fs::remove_dir_all(carol.dir()).unwrap();
-    let dir = world.dir().join("carol-again");
-    let (carol, _) = carol.restored(&dir, [world.bank.card(), world.escrow.card()]);
+    let dir = testbed.dir().join("carol-again");
+    let (carol, _) = carol.restored(&dir, [testbed.bank.card(), testbed.escrow.card()]);
     carol.carries_on(&["resume"]);
     carol.fetches_what_was_restored();
     assert_eq!(carol.status(0), "committed");
@@ -78,14 +78,14 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
     tell(&format!(
         "{percent} % of the datagrams on every line, by seed {seed}"
     ));
-    let world = world();
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| world.newcomer(name));
-    spoil_all(&world, &[&alice, &bob, &carol], percent, seed);
+    let testbed = testbed();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| testbed.newcomer(name));
+    spoil_all(&testbed, &[&alice, &bob, &carol], percent, seed);
     let carol = thread::scope(|scope| {
         let alice = scope.spawn(|| buys(&alice));
         let bob = scope.spawn(|| cancels(&bob));
         let carol = scope.spawn(|| match percent {
-            0..=RESTORED_UP_TO_PERCENT => is_restored(carol, &world),
+            0..=RESTORED_UP_TO_PERCENT => is_restored(carol, &testbed),
             _ => recovers(carol),
         });
         alice.join().unwrap();
@@ -93,10 +93,10 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
         carol.join().unwrap()
     });
     // The lines stay as they are: what is left to settle is settled over them.
-    world.check(&[&alice, &bob, &carol]);
+    testbed.check(&[&alice, &bob, &carol]);
     let theirs = [&alice, &bob, &carol].map(|customer| customer.lines.all());
     let (mut lost, mut all) = (0, 0);
-    for line in world.lines.all().chain(theirs.into_iter().flatten()) {
+    for line in testbed.lines.all().chain(theirs.into_iter().flatten()) {
         for counts in Way::ALL.map(|way| line.counts(way)) {
             lost += counts.dropped;
             all += counts.dropped + counts.passed;

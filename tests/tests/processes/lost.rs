@@ -1,6 +1,6 @@
 //! Replies that are lost, and a wallet that is.
 
-use crate::world;
+use crate::testbed;
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
 use farthing_tests::processes::{
@@ -12,8 +12,8 @@ use std::{fs, thread, time::Duration};
 
 #[test]
 fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     // Requests take a while, so that it is certain which reply is lost.
     let slow = Faults {
         delay_ms: 300,
@@ -25,22 +25,22 @@ fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
     alice.lines.lose_answers_of(&[Bank]);
     withdrawing.end().wait().must_end_with(10);
     // It was acted on, and she was not told.
-    assert_eq!(world.account(&alice.account), 2000);
+    assert_eq!(testbed.account(&alice.account), 2000);
     assert_eq!(alice.balance(), [2000, 0, 0]);
     alice.into_silence(&["resume"]);
     alice.lines.heal();
     for _ in 0..2 {
         alice.done(&["resume"]);
         assert_eq!(alice.balance(), [3000, 0, 0]);
-        assert_eq!(world.account(&alice.account), 2000);
+        assert_eq!(testbed.account(&alice.account), 2000);
     }
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     alice.done(&["exchange", "--all"]);
     alice.lines.lose_requests_to(&[Escrow]);
@@ -53,8 +53,8 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
     alice.lines.heal();
 
     fs::remove_dir_all(alice.dir()).unwrap();
-    let dir = world.dir().join("alice-again");
-    let (alice, restored) = alice.restored(&dir, [world.bank.card(), world.escrow.card()]);
+    let dir = testbed.dir().join("alice-again");
+    let (alice, restored) = alice.restored(&dir, [testbed.bank.card(), testbed.escrow.card()]);
     assert_eq!(restored["banks"][0]["found"]["purchases"], 2);
     assert_eq!(alice.balance(), [before[0], 0, 0]);
     // The one that was under way has ended; goods of the past are fetched when they are asked for.
@@ -65,13 +65,13 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
         .collect();
     assert_eq!(on_demand.len(), 1);
     alice.done(&["resume", &on_demand[0]["number"].to_string()]);
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]
 fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_goods() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     let before = alice.balance();
     // It is on its way when the escrow freezes, and waits there.
     let slow = Faults {
@@ -81,21 +81,21 @@ fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_g
     alice.lines.to(Escrow).set_faults(Way::ToServer, slow);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "20");
     buying.until_says(Question::Hold.says()).wait();
-    world.escrow.freeze().unwrap();
+    testbed.escrow.freeze().unwrap();
     thread::sleep(Duration::from_secs(3));
     buying.kill().wait();
     alice.lines.heal();
 
     fs::remove_dir_all(alice.dir()).unwrap();
-    let dir = world.dir().join("alice-again");
-    let (alice, restored) = alice.restored(&dir, [world.bank.card(), world.escrow.card()]);
+    let dir = testbed.dir().join("alice-again");
+    let (alice, restored) = alice.restored(&dir, [testbed.bank.card(), testbed.escrow.card()]);
     assert_eq!(restored["banks"][0]["found"]["purchases"], 0);
     assert!(restored["resumed"]["late_until_ms"].is_u64());
     assert_eq!(alice.balance(), before, "nothing is taken yet");
 
-    world.escrow.thaw().unwrap();
-    until("her coins are held", || (world.held() > 0).then_some(()));
+    testbed.escrow.thaw().unwrap();
+    until("her coins are held", || (testbed.held() > 0).then_some(()));
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }

@@ -46,13 +46,13 @@ mod repeated;
 mod restored;
 mod sealed;
 
-use farthing_tests::processes::world::World;
+use farthing_tests::processes::testbed::Testbed;
 
 /// The wallet and every node, built with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
-fn world() -> World {
-    World::new(PROGRAM)
+fn testbed() -> Testbed {
+    Testbed::new(PROGRAM)
 }
 
 /// Does the same with each of them at once: most of the time of these tests is waiting.

@@ -8,7 +8,7 @@ use farthing_tests::processes::{
     goods::POSTCARD,
     hosts::Hosts,
     run::{Wait, tell},
-    world::World,
+    testbed::Testbed,
 };
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
 
@@ -45,10 +45,10 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
         hosts: BTreeMap::from(RoleName::ALL.map(|role| (role, hosts.host(number(role), program)))),
         ..Layout::default()
     };
-    let world = World::laid_out(PROGRAM, layout);
+    let testbed = Testbed::laid_out(PROGRAM, layout);
     let wallets = hosts.host(WALLETS, program);
     let customer = |name: &str| {
-        let customer = world.newcomer_at(&wallets.program, &world.dir().join(name));
+        let customer = testbed.newcomer_at(&wallets.program, &testbed.dir().join(name));
         customer.done(&["withdraw", "20.00"]);
         customer
     };
@@ -56,7 +56,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     away.buys(POSTCARD, "goods");
 
     // All three have asked for their hold when the network is parted, and the escrow has not looked at it.
-    world.escrow.freeze().unwrap();
+    testbed.escrow.freeze().unwrap();
     let start = |customer: &Buyer, name: &str, patience: &str| {
         let mut buying = customer.starts_buying(POSTCARD, name, patience);
         buying.until_says(Question::Hold.says()).wait();
@@ -65,7 +65,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     let waits = start(&patient, "goods", "60");
     let others = [start(&hasty, "goods", "5"), start(&away, "other goods", "5")];
     hosts.part(BANK, ESCROW).unwrap();
-    world.escrow.thaw().unwrap();
+    testbed.escrow.thaw().unwrap();
     for buying in others {
         buying.end().wait().must_end_with(SILENT);
     }
@@ -79,5 +79,5 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     waits.end().wait().must_end_with(0);
     away.done(&["resume"]);
     assert_eq!([patient.status(0), away.status(1)], ["committed", "committed"]);
-    world.check(&[&patient, &hasty, &away]);
+    testbed.check(&[&patient, &hasty, &away]);
 }

@@ -1,6 +1,6 @@
 //! Whoever answers in another's place: the wallet says so, stops, and nothing is charged.
 
-use crate::{PROGRAM, world};
+use crate::{PROGRAM, testbed};
 use farthing_kit::nodes::Node;
 use farthing_node::{
     card::{
@@ -14,7 +14,7 @@ use farthing_tests::processes::{
     buyer::Buyer,
     goods::POSTCARD,
     run::{Wait, does_not_start, runtime, until},
-    world::World,
+    testbed::Testbed,
 };
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -24,9 +24,9 @@ use rustls::{
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 /// Another node of the same role, made for the same address, with keys of its own.
-fn stranger(world: &World, role: RoleName) -> Node {
-    let dir = world.dir().join(format!("stranger-{role}"));
-    let address = world.node(role).card().address;
+fn stranger(testbed: &Testbed, role: RoleName) -> Node {
+    let dir = testbed.dir().join(format!("stranger-{role}"));
+    let address = testbed.node(role).card().address;
     Node::init(Path::new(PROGRAM), role, &dir, Some(address)).wait()
 }
 
@@ -41,41 +41,41 @@ fn refused(customer: &Buyer, role: RoleName) -> String {
 }
 
 /// Nothing was charged, and once the right nodes are back everything ends.
-fn unharmed(world: &World, customer: &Buyer) {
+fn unharmed(testbed: &Testbed, customer: &Buyer) {
     let [available, in_purchases, in_exchanges] = customer.balance();
     assert_eq!(available + in_purchases + in_exchanges, 2000);
-    assert_eq!(world.account(&customer.account), 3000);
-    assert_eq!(world.held(), 0);
-    assert!(world.decisions().is_empty());
+    assert_eq!(testbed.account(&customer.account), 3000);
+    assert_eq!(testbed.held(), 0);
+    assert!(testbed.decisions().is_empty());
     customer.done(&["resume"]);
-    world.check(&[customer]);
+    testbed.check(&[customer]);
 }
 
 #[test]
 fn another_node_at_the_same_address_is_refused() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     for role in [Bank, Escrow, Merchant] {
-        let stranger = stranger(&world, role);
-        world.node(role).kill().wait();
+        let stranger = stranger(&testbed, role);
+        testbed.node(role).kill().wait();
         stranger.start().wait();
         let error = refused(&alice, role);
-        let (card, shown) = (world.node(role).card(), stranger.card());
+        let (card, shown) = (testbed.node(role).card(), stranger.card());
         assert!(error.contains(&card.title()), "{error}");
         assert!(error.contains(&card.fingerprint_hex()), "{error}");
         assert!(error.contains(&shown.fingerprint_hex()), "{error}");
         stranger.kill().wait();
-        world.node(role).start().wait();
+        testbed.node(role).start().wait();
     }
-    unharmed(&world, &alice);
+    unharmed(&testbed, &alice);
 }
 
 #[test]
 fn a_card_with_other_keys_under_a_known_name_is_refused() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     for role in RoleName::ALL {
-        let (pinned, stranger) = (world.node(role).card(), stranger(&world, role));
+        let (pinned, stranger) = (testbed.node(role).card(), stranger(&testbed, role));
         let error = alice
             .run(&["network", "add", &stranger.card().to_string()])
             .error(1);
@@ -100,7 +100,7 @@ fn a_card_with_other_keys_under_a_known_name_is_refused() {
     let cards = alice.done(&["network", "list"]);
     assert_eq!(cards["cards"].as_array().unwrap().len(), 3);
     alice.buys(POSTCARD, "goods");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 /// Shows one party's certificate and signs with another's key.
@@ -140,11 +140,11 @@ fn thief(address: SocketAddr, certificate: &Path, key: &Path) -> quinn::Endpoint
 
 #[test]
 fn the_pinned_certificate_without_its_key_is_refused() {
-    let world = world();
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
     for role in [Bank, Escrow, Merchant] {
-        let stranger = stranger(&world, role);
-        let node = world.node(role);
+        let stranger = stranger(&testbed, role);
+        let node = testbed.node(role);
         let certificate = node.dir().join(TLS_CERTIFICATE_FILE);
         node.kill().wait();
         // The program itself does not serve with a certificate that is not its key's.
@@ -170,7 +170,7 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         until_free(node.card().address);
         node.start().wait();
     }
-    unharmed(&world, &alice);
+    unharmed(&testbed, &alice);
 }
 
 /// Waits until nobody listens on `address`.

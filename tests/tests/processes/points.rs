@@ -14,7 +14,7 @@ use farthing_tests::processes::{
     goods::{POSTCARD, PRICE},
     run::{Wait, tell, until},
     seed::fresh_seed,
-    world::World,
+    testbed::Testbed,
 };
 use std::{
     collections::BTreeMap,
@@ -29,8 +29,8 @@ const SCHEDULES_VARIABLE: &str = "FARTHING_SCHEDULES";
 /// For how long places are drawn otherwise.
 const SAMPLED_FOR: Duration = Duration::from_secs(40);
 
-/// How many worlds there are at once.
-const WORLDS: usize = 3;
+/// How many testbeds there are at once.
+const TESTBEDS: usize = 3;
 
 /// When nobody has reached anything for so long, all that was to be settled is.
 const CALM: Duration = Duration::from_millis(900);
@@ -56,18 +56,18 @@ fn delivery() -> NthPoint {
     }
 }
 
-/// A customer in a world of her own, who goes a way again and again.
+/// A customer in a testbed of her own, who goes a way again and again.
 struct Walker {
-    world: World,
+    testbed: Testbed,
     customer: Buyer,
 }
 
 impl Walker {
     fn new() -> Walker {
-        let world = World::probed(PROGRAM);
-        let customer = world.newcomer("alice");
-        world.pay_in(&customer.account, 1_000_000);
-        let walker = Walker { world, customer };
+        let testbed = Testbed::probed(PROGRAM);
+        let customer = testbed.newcomer("alice");
+        testbed.pay_in(&customer.account, 1_000_000);
+        let walker = Walker { testbed, customer };
         // What is only done the first time is done now.
         walker.walks(Course::Buys, None);
         walker
@@ -82,7 +82,7 @@ impl Walker {
         let stop = (way == Course::Cancels).then(delivery);
         let walk = Walk {
             walker: self,
-            executioner: Executioner::watch(&self.world, place.into_iter().cloned().chain(stop).collect()),
+            executioner: Executioner::watch(&self.testbed, place.into_iter().cloned().chain(stop).collect()),
             way,
             place,
         };
@@ -151,7 +151,7 @@ impl Walk<'_> {
             ..
         }) = self.place
         {
-            let node = self.walker.world.node(*role);
+            let node = self.walker.testbed.node(*role);
             if node.has_died() {
                 node.restart().wait();
             }
@@ -160,7 +160,7 @@ impl Walk<'_> {
 
     /// Everything has ended, as it was wanted, and is counted.
     fn ends(self, number: usize) {
-        let Walker { world, customer } = self.walker;
+        let Walker { testbed, customer } = self.walker;
         self.executioner.stop();
         for purchase in &customer.purchases()[number..] {
             let end = purchase["status"].as_str().unwrap();
@@ -170,14 +170,14 @@ impl Walk<'_> {
             };
             assert!(ends.contains(&end), "it ends as {end}");
         }
-        world.check(&[customer]);
+        testbed.check(&[customer]);
     }
 }
 
 #[test]
 fn every_program_is_killed_at_every_point_of_a_purchase_and_of_a_cancelled_one() {
     let seed = fresh_seed();
-    let walkers = in_parallel(&[(); WORLDS], |()| Walker::new());
+    let walkers = in_parallel(&[(); TESTBEDS], |()| Walker::new());
     let mut places: Vec<(Course, NthPoint)> = [Course::Buys, Course::Cancels]
         .into_iter()
         .flat_map(|way| {

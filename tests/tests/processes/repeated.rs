@@ -1,6 +1,6 @@
 //! The same request gets the same reply, to the byte, however often the nodes are killed in between.
 
-use crate::world;
+use crate::testbed;
 use farthing_coin::Seed;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow, Merchant},
@@ -18,19 +18,19 @@ use farthing_store::{
     entropy::{Entropy, SystemEntropy},
 };
 use farthing_tests::processes::run::{Wait, runtime};
-use farthing_tests::{by_hand::ByHand, processes::world::World};
+use farthing_tests::{by_hand::ByHand, processes::testbed::Testbed};
 use std::sync::Arc;
 
 /// A customer by hand with 50.00 in her account.
-pub(crate) fn customer(world: &World) -> ByHand {
+pub(crate) fn customer(testbed: &Testbed) -> ByHand {
     let entropy: &dyn Entropy = &SystemEntropy;
-    let cards = [&world.bank, &world.escrow, &world.merchant].map(|node| node.card().clone());
+    let cards = [&testbed.bank, &testbed.escrow, &testbed.merchant].map(|node| node.card().clone());
     let network = Arc::new(QuicNetwork::new());
     let seed = Seed::generate(&mut entropy.rng());
     let customer = ByHand::new(network, Arc::new(SystemClock), cards, seed);
     let account = customer.account().to_string();
-    world.bank.admin(&["account", "open"], &[&account]).wait();
-    world.pay_in(&account, 5000);
+    testbed.bank.admin(&["account", "open"], &[&account]).wait();
+    testbed.pay_in(&account, 5000);
     customer
 }
 
@@ -126,8 +126,8 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
 
 #[test]
 fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
-    let world = world();
-    let hand = customer(&world);
+    let testbed = testbed();
+    let hand = customer(&testbed);
     let mut sent = runtime().block_on(everything(&hand));
     // Of a purchase that has ended, a hold is refused; and that is said for ever.
     for hold in sent.iter_mut().filter(|sent| sent.what.ends_with("hold")) {
@@ -136,7 +136,7 @@ fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
     }
     for round in 0..2 {
         for role in RoleName::ALL {
-            world.node(role).restart().wait();
+            testbed.node(role).restart().wait();
         }
         for Sent {
             what,
@@ -162,8 +162,8 @@ fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
 
 #[test]
 fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
-    let world = world();
-    let hand = customer(&world);
+    let testbed = testbed();
+    let hand = customer(&testbed);
     let (bought, first) = runtime().block_on(async {
         let purse = hand.withdraw(&[512, 128, 64, 16, 4, 1]).await;
         let bought = hand.order(&purse).await;
@@ -172,7 +172,7 @@ fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
         (bought, first)
     });
     for role in [Escrow, Bank, Merchant] {
-        world.node(role).restart().wait();
+        testbed.node(role).restart().wait();
         // The first answer may be that the escrow's connection to a bank that was killed has ended.
         let again = runtime().block_on(async {
             loop {

@@ -1,6 +1,6 @@
 //! A bank or an escrow that is started from an older copy of its directory, and what its operator does about it.
 
-use crate::world;
+use crate::testbed;
 use farthing_kit::nodes::Node;
 use farthing_node::{
     card::RoleName::{self, Bank, Escrow},
@@ -40,21 +40,21 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn older_copy(role: RoleName) {
-    let world = world();
-    let alice = world.customer("alice");
-    let node = world.node(role);
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    let node = testbed.node(role);
     until_it_stands(node, "up", 0);
     let (store, old, newest) = (
         node.dir().join("store"),
-        world.dir().join("old"),
-        world.dir().join("newest"),
+        testbed.dir().join("old"),
+        testbed.dir().join("newest"),
     );
     node.stop().wait();
     copy(&store, &old);
     node.start().wait();
     alice.buys(POSTCARD, "first");
     until("the decision is obeyed, as the escrow knows", || {
-        (world.held() == 0 && world.is_settled()).then_some(())
+        (testbed.held() == 0 && testbed.is_settled()).then_some(())
     });
     // Each remembers what the other decided in this run of it once they have compared their journals.
     std::thread::sleep(Duration::from_millis(2 * COMPARE_MS));
@@ -68,20 +68,20 @@ fn older_copy(role: RoleName) {
     until_log_says(node, "this node runs from an older copy of its journal");
     alice.buys_into_silence(POSTCARD, "second");
     // It stays so, though nobody is there to say it again.
-    let other = world.node(if role == Bank { Escrow } else { Bank });
+    let other = testbed.node(if role == Bank { Escrow } else { Bank });
     other.kill().wait();
     node.restart().wait();
     until_it_stands(node, "behind", 4);
     other.start().wait();
     if role == Bank {
         let refused = node
-            .command(&["account", "payout"], &[&world.merchant_account, "7.25"])
+            .command(&["account", "payout"], &[&testbed.merchant_account, "7.25"])
             .wait();
         let why = refused.error(1);
         assert!(why.contains("older copy"), "{why}");
     } else {
         assert_eq!(
-            world.decisions(),
+            testbed.decisions(),
             Vec::<String>::new(),
             "it has forgotten, and decided nothing"
         );
@@ -89,14 +89,14 @@ fn older_copy(role: RoleName) {
 
     // What OPERATIONS.md says: the newest journal alone.
     node.stop().wait();
-    fs::rename(&store, world.dir().join("old-again")).expect("the old store is put aside");
+    fs::rename(&store, testbed.dir().join("old-again")).expect("the old store is put aside");
     fs::create_dir(&store).expect("a directory");
     fs::copy(newest.join("journal"), store.join("journal")).expect("the journal");
     node.start().wait();
     until_it_stands(node, "up", 0);
     alice.done(&["resume"]);
     assert_eq!(alice.status(1), "committed");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sealed offers: a purchase that takes no merchant once he has made the offer, and what he learns of it.
 
-use crate::world;
+use crate::testbed;
 use farthing_node::card::RoleName::Escrow;
 use farthing_tests::processes::{
     buyer::units,
@@ -13,35 +13,38 @@ const SEALED: &str = "A sealed postcard";
 
 #[test]
 fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_when_he_is_back() {
-    let world = world();
-    world.sell_sealed(SEALED, b"Greetings from nobody in particular");
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    testbed.sell_sealed(SEALED, b"Greetings from nobody in particular");
+    let alice = testbed.customer("alice");
     alice.lines.lose_requests_to(&[Escrow]);
     alice.buys_into_silence(SEALED, "card.txt");
     assert_eq!(alice.status(0), "holding");
-    world.merchant.kill().wait();
+    testbed.merchant.kill().wait();
     alice.lines.heal();
     alice.carries_on(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(world.original(SEALED)).unwrap();
+    let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(testbed.original(SEALED)).unwrap();
     assert!(same, "the goods are another file");
 
-    world.merchant.start().wait();
+    testbed.merchant.start().wait();
     let sale = until("he learns of the sale, and is credited", || {
-        let sales = world.merchant.admin(&["sales"], &[]).wait();
+        let sales = testbed.merchant.admin(&["sales"], &[]).wait();
         let sale = sales["sales"][0].clone();
         (sale["state"] == "credited").then_some(sale)
     });
     let purchase = &alice.purchases()[0];
     assert_eq!(sale["purchase"], purchase["purchase_id"]);
-    assert_eq!(world.account(&world.merchant_account), units(&purchase["price"]));
+    assert_eq!(
+        testbed.account(&testbed.merchant_account),
+        units(&purchase["price"])
+    );
 
     // Both have all that convinces a judge.
     let [hers, his] = ["hers.json", "his.json"].map(|name| alice.goods(name));
     alice.done(&["receipt", "show", "0", "-o", hers.to_str().unwrap()]);
     let [sealed] = alice.sealed().try_into().unwrap();
     let of = sale["purchase"].as_str().unwrap();
-    world
+    testbed
         .merchant
         .admin(&["evidence"], &[of, "-o", his.to_str().unwrap()])
         .wait();
@@ -56,17 +59,17 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     let sale_id = documents["contract"]["offer"]["body"]["sale_id"]
         .as_str()
         .unwrap();
-    let secret = world.merchant.admin(&["sealing-secret"], &[sale_id]).wait();
+    let secret = testbed.merchant.admin(&["sealing-secret"], &[sale_id]).wait();
     assert_eq!(secret["sealing_secret"].as_str().map(str::len), Some(64));
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }
 
 /// Whoever has the item's whole id asks the merchant one question and the escrow one.
 #[test]
 fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_no_more_than_she_says() {
-    let world = world();
-    world.sell_sealed(SEALED, b"Greetings from nobody in particular");
-    let alice = world.customer("alice");
+    let testbed = testbed();
+    testbed.sell_sealed(SEALED, b"Greetings from nobody in particular");
+    let alice = testbed.customer("alice");
     let catalog = alice.done(&["catalog", "studio"]);
     let items = catalog["items"].as_array().unwrap();
     let item = items.iter().find(|item| item["title"] == SEALED).unwrap();
@@ -84,7 +87,7 @@ fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_n
         "--at-most",
     ];
     let asked = || {
-        world.merchant.admin(&["status"], &[]).wait()["network"]["requests"]
+        testbed.merchant.admin(&["status"], &[]).wait()["network"]["requests"]
             .as_u64()
             .unwrap()
     };
@@ -96,7 +99,7 @@ fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_n
     assert_eq!(asked() - before, 1);
     alice.done(&[&buying[..], &[price]].concat());
     assert_eq!(asked() - before, 2);
-    let same = fs::read(goods).unwrap() == fs::read(world.original(SEALED)).unwrap();
+    let same = fs::read(goods).unwrap() == fs::read(testbed.original(SEALED)).unwrap();
     assert!(same, "the goods are another file");
-    world.check(&[&alice]);
+    testbed.check(&[&alice]);
 }

@@ -1,7 +1,7 @@
 //! What befalls nodes and lines in a soak.
 
 use super::tally::Tally;
-use crate::processes::{lines::spoil, run::Wait, world::World};
+use crate::processes::{lines::spoil, run::Wait, testbed::Testbed};
 use farthing_kit::{
     faults::Draws,
     lines::Lines,
@@ -37,12 +37,12 @@ enum Passing<'a> {
 
 /// Kills a node every second, and freezes nodes, cuts lines and makes them bad now and then, until it is `over`; then
 /// everything is as it should be.
-pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, over: &AtomicBool) {
+pub fn happen(testbed: &Testbed, lines: &[Arc<Lines>], tally: &Tally, seed: u64, over: &AtomicBool) {
     let mut draws = Draws(seed);
     let relays: Vec<&Relay> = lines
         .iter()
         .flat_map(|lines| lines.all())
-        .chain(world.lines.all())
+        .chain(testbed.lines.all())
         .collect();
     let mut passing: Vec<(Instant, Passing<'_>)> = Vec::new();
     while !over.load(Ordering::SeqCst) {
@@ -50,14 +50,14 @@ pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, ove
         passing.retain(|(until, what)| {
             let lasts = begun < *until;
             if !lasts {
-                pass(world, what);
+                pass(testbed, what);
             }
             lasts
         });
         let until = begun + Duration::from_millis(500 + draws.below(LASTS_MAX_MS));
         if draws.hits(20) {
             let role = any(&mut draws, &RoleName::ALL);
-            world.node(role).freeze().unwrap();
+            testbed.node(role).freeze().unwrap();
             tally.count("nodes frozen");
             passing.push((until, Passing::Frozen(role)));
         }
@@ -73,10 +73,10 @@ pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, ove
             spoil(relay, percent, draws.draw());
             tally.count("lines made better or worse");
         }
-        kill(world, tally, &mut draws);
+        kill(testbed, tally, &mut draws);
         thread::sleep(EVERY.saturating_sub(begun.elapsed()));
     }
-    passing.iter().for_each(|(_, what)| pass(world, what));
+    passing.iter().for_each(|(_, what)| pass(testbed, what));
     for relay in relays {
         relay.heal();
         tally.line(relay);
@@ -84,9 +84,9 @@ pub fn happen(world: &World, lines: &[Arc<Lines>], tally: &Tally, seed: u64, ove
 }
 
 /// Kills a node, and starts it again after a while.
-fn kill(world: &World, tally: &Tally, draws: &mut Draws) {
+fn kill(testbed: &Testbed, tally: &Tally, draws: &mut Draws) {
     let role = any(draws, &RoleName::ALL);
-    let node = world.node(role);
+    let node = testbed.node(role);
     node.kill().wait();
     tally.count(match role {
         RoleName::Bank => "kills of the bank",
@@ -98,9 +98,9 @@ fn kill(world: &World, tally: &Tally, draws: &mut Draws) {
     tally.count("nodes started again");
 }
 
-fn pass(world: &World, what: &Passing<'_>) {
+fn pass(testbed: &Testbed, what: &Passing<'_>) {
     match what {
-        Passing::Frozen(role) => world.node(*role).thaw().unwrap(),
+        Passing::Frozen(role) => testbed.node(*role).thaw().unwrap(),
         Passing::Cut(relay, way) => relay.set_gate(*way, Gate::Pass),
     }
 }

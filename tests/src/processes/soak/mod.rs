@@ -11,7 +11,7 @@ pub mod faults;
 pub mod owner;
 pub mod tally;
 
-use super::world::World;
+use super::testbed::Testbed;
 use farthing_kit::faults::Draws;
 use owner::{ALBUM, Owner, PRINT};
 use std::{
@@ -49,7 +49,7 @@ pub struct Plan {
 /// A soak that found something: where everything lies, for whoever looks into it.
 #[derive(Debug)]
 pub struct Disagreement {
-    /// The directory of the world, which was kept.
+    /// The directory of the testbed, which was kept.
     pub dir: PathBuf,
     /// What was found.
     pub what: String,
@@ -66,15 +66,15 @@ pub fn run(
     plan: Plan,
     mut show: impl FnMut(Duration, &Counted),
 ) -> Result<Counted, Box<Disagreement>> {
-    let world = World::new(program.to_str().expect("a path in UTF-8"));
+    let testbed = Testbed::new(program.to_str().expect("a path in UTF-8"));
     let tally = Tally::default();
-    let outcome = catch_unwind(AssertUnwindSafe(|| soak(&world, plan, &tally, &mut show)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| soak(&testbed, plan, &tally, &mut show)));
     let counted = tally.counted();
     match outcome {
         Ok(()) => Ok(counted),
         Err(panic) => Err(Box::new(Disagreement {
             what: what_it_says(panic.as_ref()),
-            dir: world.keep(),
+            dir: testbed.keep(),
             counted,
         })),
     }
@@ -87,15 +87,15 @@ fn what_it_says(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "something that must not be; it is said above".to_owned())
 }
 
-fn soak(world: &World, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration, &Counted)) {
-    world.sell(ALBUM, &vec![7; ALBUM_BYTES]);
-    world.sell_sealed(PRINT, &vec![9; PRINT_BYTES]);
+fn soak(testbed: &Testbed, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration, &Counted)) {
+    testbed.sell(ALBUM, &vec![7; ALBUM_BYTES]);
+    testbed.sell_sealed(PRINT, &vec![9; PRINT_BYTES]);
     let mut draws = Draws(plan.seed);
     let mut owners: Vec<Owner<'_>> = (0..plan.wallets)
         .map(|number| {
-            let customer = world.newcomer(&format!("wallet-{number}"));
-            world.pay_in(&customer.account, FUNDS);
-            Owner::new(world, tally, customer, draws.draw())
+            let customer = testbed.newcomer(&format!("wallet-{number}"));
+            testbed.pay_in(&customer.account, FUNDS);
+            Owner::new(testbed, tally, customer, draws.draw())
         })
         .collect();
     let over = AtomicBool::new(false);
@@ -103,7 +103,7 @@ fn soak(world: &World, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration
     let begun = Instant::now();
     thread::scope(|scope| {
         let (over, seed) = (&over, draws.draw());
-        let faults = scope.spawn(move || faults::happen(world, &lines, tally, seed, over));
+        let faults = scope.spawn(move || faults::happen(testbed, &lines, tally, seed, over));
         let living: Vec<_> = owners
             .iter_mut()
             .map(|owner| scope.spawn(move || owner.lives(over)))
@@ -125,7 +125,7 @@ fn soak(world: &World, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration
     // Nothing is faulted any more: everyone carries on, and everything ends.
     owners.iter_mut().for_each(Owner::comes_home);
     let customers: Vec<_> = owners.iter().map(Owner::customer).collect();
-    world.check(&customers);
+    testbed.check(&customers);
     customers.iter().for_each(|customer| tally.ended(customer));
     show(begun.elapsed(), &tally.counted());
 }

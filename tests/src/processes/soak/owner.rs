@@ -6,7 +6,7 @@ use crate::processes::{
     buyer::{Buyer, SILENT},
     goods::{POSTCARD, PRICE},
     run::Wait,
-    world::World,
+    testbed::Testbed,
 };
 use farthing_kit::{faults::Draws, lines::Lines, process::Said};
 use serde_json::Value;
@@ -43,7 +43,7 @@ const HOME_TRIES: usize = 20;
 /// The owner of a wallet.
 #[derive(Debug)]
 pub struct Owner<'w> {
-    world: &'w World,
+    testbed: &'w Testbed,
     tally: &'w Tally,
     // `None` only while it moves into another directory.
     customer: Option<Buyer>,
@@ -54,9 +54,9 @@ pub struct Owner<'w> {
 
 impl<'w> Owner<'w> {
     /// The owner of this wallet.
-    pub fn new(world: &'w World, tally: &'w Tally, customer: Buyer, seed: u64) -> Self {
+    pub fn new(testbed: &'w Testbed, tally: &'w Tally, customer: Buyer, seed: u64) -> Self {
         Owner {
-            world,
+            testbed,
             tally,
             customer: Some(customer),
             draws: Draws(seed),
@@ -165,7 +165,7 @@ impl<'w> Owner<'w> {
         let (name, _) = name.split_once('+').unwrap_or((name, ""));
         let dir = customer.dir().with_file_name(format!("{name}+{}", self.lives));
         let customer = self.customer.insert(customer.with_nothing_but_words(&dir));
-        let cards = [self.world.bank.card(), self.world.escrow.card()];
+        let cards = [self.testbed.bank.card(), self.testbed.escrow.card()];
         loop {
             let said = customer.restores(&cards, PATIENCE);
             let complete = said.out.contains("\"banks\"");
@@ -182,7 +182,7 @@ impl<'w> Owner<'w> {
                 std::thread::sleep(Duration::from_secs(1));
             }
         }
-        customer.knows(self.world.merchant.card()).wait();
+        customer.knows(self.testbed.merchant.card()).wait();
     }
 
     /// Carries everything on until it has ended, and fetches what a restore has found.

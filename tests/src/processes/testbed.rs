@@ -25,16 +25,16 @@ pub const WITHDRAWN: &str = "20.00";
 /// What every customer has in their account at first.
 const PAID_IN: Amount = Amount(5000);
 
-/// A world.
+/// A testbed.
 #[derive(Debug)]
-pub struct World {
+pub struct Testbed {
     market: Market,
     paid_in: AtomicU64,
     // Dropped last.
     dir: TempDir,
 }
 
-impl Deref for World {
+impl Deref for Testbed {
     type Target = Market;
 
     fn deref(&self) -> &Market {
@@ -42,14 +42,14 @@ impl Deref for World {
     }
 }
 
-impl World {
-    /// A world that sells a postcard, on `program`, which is the wallet and every node.
-    pub fn new(program: &str) -> World {
+impl Testbed {
+    /// A testbed that sells a postcard, on `program`, which is the wallet and every node.
+    pub fn new(program: &str) -> Testbed {
         Self::laid_out(program, Layout::default())
     }
 
-    /// As [`new`](World::new), with nodes and customers that tell of every point that they reach.
-    pub fn probed(program: &str) -> World {
+    /// As [`new`](Testbed::new), with nodes and customers that tell of every point that they reach.
+    pub fn probed(program: &str) -> Testbed {
         let dir = tempfile::tempdir().expect("a directory");
         let layout = Layout {
             probe: Some(dir.path().join("points")),
@@ -58,27 +58,27 @@ impl World {
         Self::build(program, dir, layout)
     }
 
-    /// As [`new`](World::new), laid out in another way. Nodes that have machines of their own dial each other directly.
-    pub fn laid_out(program: &str, layout: Layout) -> World {
+    /// As [`new`](Testbed::new), laid out in another way. Nodes that have machines of their own dial each other directly.
+    pub fn laid_out(program: &str, layout: Layout) -> Testbed {
         Self::build(program, tempfile::tempdir().expect("a directory"), layout)
     }
 
-    fn build(program: &str, dir: TempDir, mut layout: Layout) -> World {
+    fn build(program: &str, dir: TempDir, mut layout: Layout) -> Testbed {
         if layout.hosts.is_empty() {
             layout.dialled = Dialled::OverLines;
         }
         let market = Market::make(Path::new(program), dir.path(), layout).wait();
-        let world = World {
+        let testbed = Testbed {
             market,
             paid_in: AtomicU64::new(0),
             dir,
         };
-        world.sell(POSTCARD, b"Greetings from the seaside.\n");
-        world.start().wait();
-        world
+        testbed.sell(POSTCARD, b"Greetings from the seaside.\n");
+        testbed.start().wait();
+        testbed
     }
 
-    /// Leaves the world's directory where it is, with everything in it.
+    /// Leaves the testbed's directory where it is, with everything in it.
     pub fn keep(mut self) -> PathBuf {
         self.dir.disable_cleanup(true);
         self.dir.path().to_owned()
@@ -116,7 +116,7 @@ impl World {
         self.newcomer_at(self.program(), &self.dir().join(name))
     }
 
-    /// As [`newcomer`](World::newcomer), with the wallet in `dir` and `program` to run it.
+    /// As [`newcomer`](Testbed::newcomer), with the wallet in `dir` and `program` to run it.
     pub fn newcomer_at(&self, program: &Path, dir: &Path) -> Buyer {
         let lines = match self.layout.dialled {
             Dialled::Directly => Lines::default(),
