@@ -1,6 +1,6 @@
 //! Has one fault happen at its place, and writes down all that happens.
 //!
-//! Every process of the world waits at every point until the director has seen it there. So the line is cut before the
+//! Every process of a theatre waits at every point until the director has seen it there. So the line is cut before the
 //! request is sent, and the process killed after the record is synced, and not about then.
 
 mod deeds;

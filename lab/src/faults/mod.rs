@@ -41,7 +41,7 @@ use std::{
 /// Where the page goes unless it is said otherwise.
 const OUT_DEFAULT: &str = "farthing-faults.html";
 
-/// How many worlds run at once for each processor: they mostly wait.
+/// How many purchases run at once for each processor: they mostly wait.
 const JOBS_PER_PROCESSOR: usize = 4;
 
 /// What `farthing-lab faults` takes.
@@ -56,7 +56,7 @@ pub struct FaultsOptions {
     /// Run only cells with all of these WORDS in their names, such as "escrow bank: hold"; repeat it for more cells.
     #[arg(long, value_name = "WORDS")]
     pub only: Vec<String>,
-    /// How many worlds run at once, two at least [default: 4 for each processor].
+    /// How many purchases run at once, each with nodes of its own; two at least [default: 4 for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub jobs: Option<u16>,
     /// What the losses on lossy lines are drawn from [default: a fresh one, which is said].
@@ -73,7 +73,7 @@ pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return session::fail(&error),
     };
-    let work = async |dir: &Path| in_worlds(options, dir, reader).await;
+    let work = async |dir: &Path| in_theatres(options, dir, reader).await;
     match runtime.block_on(session::in_a_directory(
         "farthing-faults",
         options.keep.as_deref(),
@@ -86,7 +86,7 @@ pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
 }
 
 /// Returns the names of the cells that are violated.
-async fn in_worlds(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, RunError> {
+async fn in_theatres(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, RunError> {
     // Before the work of minutes.
     let existing = Existing::by_force(options.force);
     check_output(&options.out, existing)?;

@@ -8,7 +8,7 @@ use farthing_kit::{
 use farthing_node::card::RoleName;
 use std::collections::BTreeSet;
 
-/// Something that was done to the world, or by its customer.
+/// Something that was done to the stage, or by its customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// The customer runs a command.

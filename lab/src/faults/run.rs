@@ -1,4 +1,4 @@
-//! Runs the cells of the matrix, several worlds at once, each with one purchase at a time.
+//! Runs the cells of the matrix, several theatres at once, each with one purchase at a time.
 
 use super::{
     audit::{Audit, Check, End, settles},
@@ -97,9 +97,9 @@ pub struct Results {
 pub struct Plan {
     /// The program that is wallet and node.
     pub program: PathBuf,
-    /// Where the worlds are made.
+    /// Where the theatres are made.
     pub dir: PathBuf,
-    /// How many worlds at once.
+    /// How many theatres at once.
     pub jobs: usize,
     /// Where lossy lines draw from.
     pub seed: u64,
@@ -117,7 +117,7 @@ pub trait Progress: Send + Sync {
 
 type Queue = Arc<Mutex<VecDeque<(usize, Cell)>>>;
 
-/// What the worlds of a run share.
+/// What the theatres of a run share.
 struct Shared {
     plan: Plan,
     progress: Arc<dyn Progress>,
@@ -128,7 +128,7 @@ struct Shared {
 /// Runs all of it.
 ///
 /// # Errors
-/// When a world cannot be made, or does not work without faults.
+/// When a theatre cannot be made, or does not work without faults.
 pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, RunError> {
     let begun = Instant::now();
     let shared = Arc::new(Shared {
@@ -201,7 +201,7 @@ async fn references(
 }
 
 impl Shared {
-    /// A world in which everyone has once dealt with everyone, so that nobody has keys to fetch.
+    /// A theatre in which everyone has once dealt with everyone, so that nobody has keys to fetch.
     async fn theatre(&self, disks: bool) -> Result<Theatre, RunError> {
         let number = self.theatres.fetch_add(1, Ordering::Relaxed);
         let dir = self.plan.dir.join(number.to_string());
@@ -346,7 +346,7 @@ fn judge(log: &Log, audit: Result<(Audit, usize), RunError>) -> (Outcome, Vec<Ch
     (outcome, audit.checks)
 }
 
-/// A name that no customer of this world has had.
+/// A name that no customer of this theatre has had.
 fn customer_name(dir: &Path) -> Result<String, RunError> {
     use farthing_store::entropy::{Entropy, SystemEntropy};
     let mut random = [0; 6];
