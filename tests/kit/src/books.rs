@@ -31,6 +31,8 @@ pub struct Books {
     pub held: Amount,
     /// Every account's balance, by its key (hex).
     pub balances: BTreeMap<String, Amount>,
+    /// Whether the bank's audit counted every row, and not the sums alone.
+    pub counted_rows: bool,
     /// What the bank's own audit found.
     pub problems: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Books {
             outstanding: amount(&audit, "outstanding")?,
             held,
             balances,
+            counted_rows: audit.get("counted_rows") == Some(&Value::Bool(true)),
             problems: list(&audit, "problems")?
                 .iter()
                 .map(|p| p.as_str().unwrap_or_default().to_owned())

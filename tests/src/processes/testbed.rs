@@ -6,11 +6,11 @@ use super::{
     run::{Wait, until},
 };
 use farthing_kit::{
+    books::decisions,
     lines::Lines,
     market::{Dialled, Layout, Market, Offers},
 };
 use farthing_protocol::money::Amount;
-use serde_json::Value;
 use std::{
     fs,
     ops::Deref,
@@ -140,14 +140,9 @@ impl Testbed {
         self.paid_in.fetch_add(amount, Ordering::SeqCst);
     }
 
-    /// How many coins are held.
+    /// What the held coins are worth.
     pub fn held(&self) -> u64 {
-        let audit = self.bank.admin(&["audit"], &[]).wait();
-        let lines = audit["coins"].as_array().expect("a list");
-        lines
-            .iter()
-            .map(|line| line["held"].as_u64().expect("a number"))
-            .sum()
+        self.books().wait().held.0
     }
 
     /// Whether the bank holds the coins of this purchase.
@@ -160,26 +155,20 @@ impl Testbed {
 
     /// What an account holds.
     pub fn account(&self, key: &str) -> u64 {
-        let list = self.bank.admin(&["account", "list"], &[]).wait();
-        let accounts = list["accounts"].as_array().expect("a list").clone();
-        let found = accounts.iter().find(|account| account["key"] == key);
-        amount(&found.expect("the account")["balance"])
+        self.books().wait().balance(key).0
     }
 
     /// How the escrow has decided, in the order of the purchases' ids.
     pub fn decisions(&self) -> Vec<String> {
-        let list = self.escrow.admin(&["purchases"], &[]).wait();
-        let purchases = list["purchases"].as_array().expect("a list");
-        let outcome = |line: &Value| line["outcome"].as_str().expect("an outcome").to_owned();
-        purchases.iter().map(outcome).collect()
+        let decisions = decisions(&self.escrow).wait();
+        decisions.into_values().map(|decided| decided.outcome).collect()
     }
 
     /// Whether the bank has told the escrow itself that it knows every decision: then it knows how far the escrow's
     /// journal had come with it, too. From the merchant it may have heard of a decision before.
     pub fn is_settled(&self) -> bool {
-        let list = self.escrow.admin(&["purchases"], &[]).wait();
-        let purchases = list["purchases"].as_array().expect("a list");
-        purchases.iter().all(|line| line["settled"] == true)
+        let decisions = decisions(&self.escrow).wait();
+        decisions.values().all(|decided| decided.settled)
     }
 
     /// Waits until the bank knows every decision, and counts: the books balance; what these customers have, who are
@@ -187,13 +176,14 @@ impl Testbed {
     /// has the goods, and no one else.
     #[track_caller]
     pub fn check(&self, customers: &[&Buyer]) {
-        until("no coin is held", || (self.held() == 0).then_some(()));
-        let audit = self.bank.admin(&["audit"], &[]).wait();
-        assert_eq!(audit["problems"], serde_json::json!([]), "{audit}");
-        assert_eq!(audit["counted_rows"], true, "{audit}");
+        let books = until("no coin is held", || {
+            let books = self.books().wait();
+            (books.held == Amount(0)).then_some(books)
+        });
+        assert_eq!(books.problems, Vec::<String>::new());
+        assert!(books.counted_rows, "only the sums were compared");
         let paid_in = self.paid_in.load(Ordering::SeqCst);
-        assert_eq!(amount(&audit["paid_in"]), paid_in);
-        assert_eq!(amount(&audit["paid_out"]), 0);
+        assert_eq!((books.paid_in, books.paid_out), (Amount(paid_in), Amount(0)));
         let (mut wallets, mut accounts, mut paid) = (0, 0, 0);
         for customer in customers {
             let [available, in_purchases, in_exchanges] = customer.balance();
@@ -204,13 +194,12 @@ impl Testbed {
                 customer.dir().display()
             );
             wallets += available;
-            accounts += self.account(&customer.account);
+            accounts += books.balance(&customer.account).0;
             paid += self.paid_by(customer);
         }
-        let earned = self.account(&self.merchant_account);
+        let earned = books.balance(&self.merchant_account).0;
         assert_eq!(
-            wallets,
-            amount(&audit["outstanding"]),
+            wallets, books.outstanding.0,
             "what the wallets have is not what the books say"
         );
         assert_eq!(
@@ -246,10 +235,4 @@ impl Testbed {
         }
         paid
     }
-}
-
-/// An amount as nodes print it.
-fn amount(text: &Value) -> u64 {
-    let text = text.as_str().expect("an amount");
-    text.parse::<Amount>().expect("an amount").0
 }
