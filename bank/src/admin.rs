@@ -1,158 +1,173 @@
-//! The operator's commands, the same over the socket of a running bank and in the directory of a stopped one.
+//! The operator's commands. They do the same over the socket of a running bank and in the directory of a stopped one.
 
 use crate::bank::Bank;
 use crate::desk::{Done, Move, move_money, move_money_reads, open_account, open_account_reads};
 use crate::evidence::About;
-use crate::rows::{ACCOUNTS, Account, Direction, HOLDS, PURCHASES};
+use crate::replies::{
+    AccountLine, AccountOpened, AccountsPage, HoldLine, HoldPosition, HoldsPage, KeyLine, KeyLines, Moved,
+};
+use crate::rows::{ACCOUNTS, Direction, HOLDS, PURCHASES};
 use farthing_coin::PublicKey;
-use farthing_protocol::{documents::PurchaseId, money::Amount, refusal::Later};
+use farthing_protocol::{
+    money::{Amount, amount_text},
+    refusal::Later,
+};
 use farthing_store::limits::SCAN_MAX_ROWS;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{ops::Bound, sync::Arc, time::Duration};
 
 /// A command, as a line of JSON: `{"do": "account-open", ...}`. Keys are hex, amounts are written like `20.00`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Command {
-    /// Opens an account.
+    /// Opens an account. The reply is [`AccountOpened`].
     AccountOpen {
-        /// The key that owns it.
-        key: String,
-        /// What to call it.
+        /// The key that owns the account.
+        key: PublicKey,
+        /// The account's name.
         #[serde(default)]
         name: Option<String>,
     },
-    /// Takes money in and credits it.
+    /// Credits an account with money that was paid in. The reply is [`Moved`].
     AccountCredit(Cash),
-    /// Debits money and pays it out.
+    /// Debits an account for money that is paid out. The reply is [`Moved`].
     AccountPayout(Cash),
-    /// A page of the accounts.
+    /// Lists a page of the accounts. The reply is [`AccountsPage`].
     AccountList {
-        /// The last key of the page before.
+        /// The last key of the previous page.
         #[serde(default)]
-        after: Option<String>,
+        after: Option<PublicKey>,
     },
-    /// A page of the open holds, those first whose deadline is first.
+    /// Lists a page of the open holds, by deadline. The reply is [`HoldsPage`].
     Holds {
-        /// The position of the last one of the page before.
+        /// The position of the last hold of the previous page.
         #[serde(default)]
-        after: Option<String>,
+        after: Option<HoldPosition>,
     },
-    /// The list of keys.
+    /// Lists the keys that coins are issued under. The reply is [`KeyLines`].
     Keys,
-    /// Counts the books twice.
+    /// Counts the books twice. The reply is [`AuditReport`](crate::audit::AuditReport).
     Audit,
-    /// The documents that convict escrows, or clear the bank: see [`evidence`](crate::evidence).
+    /// Exports evidence. The reply is a list of papers: see [`evidence`](crate::evidence).
     Evidence(About),
 }
 
-/// Money over the cash desk.
+/// One movement of money at the cash desk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cash {
     /// The account.
-    pub key: String,
-    /// How much.
-    pub amount: String,
-    /// The operator's name for this one movement.
+    pub key: PublicKey,
+    /// The amount.
+    #[serde(with = "amount_text")]
+    pub amount: Amount,
+    /// The operator's name for this movement. The same name moves money once.
     pub reference: String,
 }
 
 /// How long a command that moves money waits for a witness.
-pub const WITNESS_PATIENCE: Duration = Duration::from_secs(15);
+pub const WITNESS_WAIT: Duration = Duration::from_secs(15);
 
-/// The most accounts in one page: what a reply of the operator's socket holds with room to spare.
+/// The most accounts in one page. A page is far shorter than the longest reply of the operator's socket.
 pub const ACCOUNTS_PAGE_MAX: usize = SCAN_MAX_ROWS;
 
-/// The most holds in one page: what a reply of the operator's socket holds with room to spare.
+/// The most holds in one page. A page is far shorter than the longest reply of the operator's socket.
 pub const HOLDS_PAGE_MAX: usize = SCAN_MAX_ROWS;
 
 impl Bank {
-    /// Does what `command` asks of the books.
+    /// Executes `command` and returns its reply as JSON. Each command names the type of its reply.
     ///
     /// # Errors
     /// A message for the operator.
     pub async fn administer(&self, command: Command) -> Result<Value, String> {
         match command {
-            Command::AccountOpen { key, name } => self.open_account(&key, name).await,
-            Command::AccountCredit(cash) => self.move_money(Direction::In, cash).await,
-            Command::AccountPayout(cash) => self.move_money(Direction::Out, cash).await,
-            Command::AccountList { after } => self.list_accounts(after.as_deref()),
-            Command::Holds { after } => self.list_holds(after.as_deref()),
-            Command::Keys => Ok(self.list_keys()),
-            Command::Audit => {
-                let report = self.audit().await.map_err(|e| e.to_string())?;
-                serde_json::to_value(report).map_err(|e| e.to_string())
-            }
-            Command::Evidence(about) => {
-                let papers = self.evidence(&about)?;
-                serde_json::to_value(papers).map_err(|e| e.to_string())
-            }
+            Command::AccountOpen { key, name } => json(&self.open_account(key, name).await?),
+            Command::AccountCredit(cash) => json(&self.move_money(Direction::In, cash).await?),
+            Command::AccountPayout(cash) => json(&self.move_money(Direction::Out, cash).await?),
+            Command::AccountList { after } => json(&self.list_accounts(after.as_ref())?),
+            Command::Holds { after } => json(&self.list_holds(after.as_ref())?),
+            Command::Keys => json(&self.list_keys()),
+            Command::Audit => json(&self.audit().await.map_err(|e| e.to_string())?),
+            Command::Evidence(about) => json(&self.evidence(&about)?),
         }
     }
 
-    async fn open_account(&self, key: &str, name: Option<String>) -> Result<Value, String> {
-        let account = parse_key(key)?;
-        // An account is nothing that could be paid twice, so it needs no witness.
+    async fn open_account(&self, key: PublicKey, name: Option<String>) -> Result<AccountOpened, String> {
+        // An account cannot be paid out twice by being opened twice, so no witness is needed.
         if let Err(why @ Later::Behind) = self.history.standing() {
             return Err(why.to_string());
         }
         let now_ms = self.clock.now_ms();
         let history = Arc::clone(&self.history);
-        let opened = self.store.transact(open_account_reads(&account), move |tx| {
+        let opened = self.store.transact(open_account_reads(&key), move |tx| {
             history.note();
-            open_account(tx, account, name.as_deref(), now_ms)
+            open_account(tx, key, name.as_deref(), now_ms)
         });
         let done = opened
             .await
             .map_err(|e| e.to_string())?
             .map_err(|e| e.to_string())?;
-        Ok(json!({ "key": account.to_string(), "new": done == Done::Now }))
+        Ok(AccountOpened {
+            key,
+            new: done == Done::Now,
+        })
     }
 
-    async fn move_money(&self, direction: Direction, cash: Cash) -> Result<Value, String> {
-        let asked = Move {
+    async fn move_money(&self, direction: Direction, cash: Cash) -> Result<Moved, String> {
+        let requested = Move {
             direction,
-            account: parse_key(&cash.key)?,
-            amount: cash.amount.parse::<Amount>().map_err(|e| e.to_string())?,
+            account: cash.key,
+            amount: cash.amount,
             reference: cash.reference,
         };
-        let up = self.history.up_within(WITNESS_PATIENCE).await;
-        up.map_err(|why| format!("{why}; `farthing-bank status` says how it stands"))?;
+        let up = self.history.up_within(WITNESS_WAIT).await;
+        up.map_err(|why| {
+            format!("{why}; no money was moved; `farthing-bank status` shows the bank's standing")
+        })?;
         let now_ms = self.clock.now_ms();
-        let (reference, history) = (asked.reference.clone(), Arc::clone(&self.history));
+        let (reference, history) = (requested.reference.clone(), Arc::clone(&self.history));
         let moved = self
             .store
-            .transact(move_money_reads(&asked), move |tx| {
+            .transact(move_money_reads(&requested), move |tx| {
                 history.note();
-                move_money(tx, &asked, now_ms)
+                move_money(tx, &requested, now_ms)
             })
             .await;
-        // A store that stopped in the middle may have done it: only the same reference makes asking again safe.
-        let moved = moved.map_err(|e| format!("{e}; to ask again, give `--reference {reference}`"))?;
+        // The store may have stopped after the write. Only the same reference makes a repetition safe.
+        let moved = moved.map_err(|e| {
+            format!("{e}; the money may have been moved: repeat the command with `--reference {reference}`")
+        })?;
         let (movement, done) = moved.map_err(|e| e.to_string())?;
-        Ok(json!({
-            "key": movement.account.to_string(),
-            "amount": movement.amount.to_string(),
-            "balance": movement.balance.to_string(),
-            "reference": reference,
-            "new": done == Done::Now,
-        }))
+        Ok(Moved {
+            key: movement.account,
+            amount: movement.amount,
+            balance: movement.balance,
+            reference,
+            new: done == Done::Now,
+        })
     }
 
-    fn list_accounts(&self, after: Option<&str>) -> Result<Value, String> {
-        let after = after.map(parse_key).transpose()?;
-        let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    fn list_accounts(&self, after: Option<&PublicKey>) -> Result<AccountsPage, String> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = ACCOUNTS
             .scan(&self.store.view(), from, ACCOUNTS_PAGE_MAX)
             .map_err(|e| e.to_string())?;
         let more = rows.len() == ACCOUNTS_PAGE_MAX;
-        let accounts: Vec<Value> = rows.iter().map(|(key, account)| describe(key, account)).collect();
-        Ok(json!({ "accounts": accounts, "more": more }))
+        let line = |(key, account): (PublicKey, crate::rows::Account)| AccountLine {
+            key,
+            name: account.name,
+            balance: account.balance,
+            opened_ms: account.opened_ms,
+        };
+        Ok(AccountsPage {
+            accounts: rows.into_iter().map(line).collect(),
+            more,
+        })
     }
 
-    fn list_holds(&self, after: Option<&str>) -> Result<Value, String> {
-        let after = after.map(parse_position).transpose()?;
+    fn list_holds(&self, after: Option<&HoldPosition>) -> Result<HoldsPage, String> {
+        let after = after.map(HoldPosition::row);
         let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let (view, now_ms) = (self.store.view(), self.clock.now_ms());
         let rows = HOLDS
@@ -164,72 +179,40 @@ impl Bank {
             let row = PURCHASES.peek(&view, &(purchase, escrow));
             let row = row.map_err(|e| e.to_string())?;
             let price = row.as_ref().and_then(|row| row.terms()).map(|terms| terms.price);
-            holds.push(json!({
-                "purchase": purchase.to_string(),
-                "escrow": escrow.to_string(),
-                "amount": price.unwrap_or_default().to_string(),
-                "deadline_ms": deadline_ms,
-                "overdue": deadline_ms <= now_ms,
-                "position": position(deadline_ms, &purchase, &escrow),
-            }));
+            holds.push(HoldLine {
+                purchase,
+                escrow,
+                amount: price.unwrap_or_default(),
+                deadline_ms,
+                overdue: deadline_ms <= now_ms,
+                position: HoldPosition {
+                    deadline_ms,
+                    purchase,
+                    escrow,
+                },
+            });
         }
-        Ok(json!({ "holds": holds, "more": more }))
+        Ok(HoldsPage { holds, more })
     }
 
-    fn list_keys(&self) -> Value {
+    fn list_keys(&self) -> KeyLines {
         let (keys, now_ms) = (self.keys(), self.clock.now_ms());
         let list = keys.book().list();
         let denominations = list.epochs.iter().flat_map(|epoch| {
             let values = list.values.iter();
             values.filter_map(|value| keys.book().denomination(*value, epoch.epoch))
         });
-        let described: Vec<Value> = denominations
-            .map(|d| {
-                json!({
-                    "id": d.id().to_string(),
-                    "value": Amount(d.value).to_string(),
-                    "epoch": d.epoch,
-                    "issue_from_ms": d.issue_from_ms,
-                    "issue_until_ms": d.issue_until_ms,
-                    "spend_until_ms": d.spend_until_ms,
-                    "redeem_until_ms": d.redeem_until_ms,
-                    "issuing": (d.issue_from_ms..d.issue_until_ms).contains(&now_ms),
-                })
-            })
-            .collect();
-        json!({
-            "currency": list.currency,
-            "digest": hex::encode(keys.book().digest()),
-            "keys": described,
-        })
+        KeyLines {
+            bank: list.bank,
+            currency: list.currency.clone(),
+            calendar: list.calendar,
+            values: list.values.clone(),
+            digest: keys.book().digest(),
+            keys: denominations.map(|key| KeyLine::new(key, now_ms)).collect(),
+        }
     }
 }
 
-fn describe(key: &PublicKey, account: &Account) -> Value {
-    json!({
-        "key": key.to_string(),
-        "name": account.name,
-        "balance": account.balance.to_string(),
-        "opened_ms": account.opened_ms,
-    })
-}
-
-/// Where a hold is in the order of all, as text.
-fn position(deadline_ms: u64, purchase: &PurchaseId, escrow: &PublicKey) -> String {
-    format!("{deadline_ms}.{purchase}.{escrow}")
-}
-
-fn parse_position(text: &str) -> Result<(u64, PurchaseId, PublicKey), String> {
-    let parse = || {
-        let mut parts = text.split('.');
-        let deadline_ms = parts.next()?.parse().ok()?;
-        let purchase = parts.next()?.parse().ok()?;
-        Some((deadline_ms, purchase, parts.next()?.parse().ok()?))
-    };
-    parse().ok_or_else(|| format!("`{text}` is no position of a hold"))
-}
-
-fn parse_key(text: &str) -> Result<PublicKey, String> {
-    text.parse()
-        .map_err(|e| format!("the account's key is refused: {e}"))
+fn json(reply: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(reply).map_err(|e| e.to_string())
 }

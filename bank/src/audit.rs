@@ -13,7 +13,10 @@ use crate::rows::{
     ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, NOTES, TOTALS, Totals, WITHDRAWN,
 };
 use farthing_coin::KeyId;
-use farthing_protocol::{documents::Issued, money::Amount};
+use farthing_protocol::{
+    documents::Issued,
+    money::{Amount, amount_text},
+};
 use farthing_store::{Key, Reads, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
@@ -35,13 +38,16 @@ pub struct Books {
 
 /// What an audit has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct AuditReport {
     /// What the cash desk took in.
-    pub paid_in: String,
+    #[serde(with = "amount_text")]
+    pub paid_in: Amount,
     /// What it paid out.
-    pub paid_out: String,
+    #[serde(with = "amount_text")]
+    pub paid_out: Amount,
     /// What all accounts hold.
-    pub accounts: String,
+    #[serde(with = "amount_text")]
+    pub accounts: Amount,
     /// What the coins that are out are worth.
     pub outstanding: String,
     /// The coins, by value.
@@ -56,7 +62,8 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValueLine {
     /// The value.
-    pub value: String,
+    #[serde(with = "amount_text")]
+    pub value: Amount,
     /// How many were issued.
     pub issued: u64,
     /// How many are out: neither spent nor exchanged.
@@ -74,7 +81,7 @@ impl Bank {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn audit(&self) -> Result<Report, StoreError> {
+    pub async fn audit(&self) -> Result<AuditReport, StoreError> {
         let keys = self.keys();
         for _ in 0..COUNT_TRIES {
             let before = self.store.head();
@@ -166,7 +173,7 @@ fn each<K: Key + Clone, V: Serialize + DeserializeOwned>(
 }
 
 /// Judges the books. Sums are wide, so that nothing wraps however wrong they are.
-fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> Report {
+fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> AuditReport {
     let mut problems = Vec::new();
     let mut outstanding = 0i128;
     let mut by_value: BTreeMap<u64, KeyTotals> = BTreeMap::new();
@@ -208,10 +215,10 @@ fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> Report {
     if let Some(counted) = counted {
         compare(kept, counted, &mut problems);
     }
-    Report {
-        paid_in: paid_in.to_string(),
-        paid_out: paid_out.to_string(),
-        accounts: accounts.to_string(),
+    AuditReport {
+        paid_in,
+        paid_out,
+        accounts,
         outstanding: wide(outstanding),
         coins: by_value
             .into_iter()
@@ -224,7 +231,7 @@ fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> Report {
 
 fn line(value: u64, sum: &KeyTotals) -> ValueLine {
     ValueLine {
-        value: Amount(value).to_string(),
+        value: Amount(value),
         issued: sum.issued,
         outstanding: sum.outstanding().unwrap_or_default(),
         held: sum.held,

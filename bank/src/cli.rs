@@ -2,12 +2,14 @@
 
 use crate::admin::{Cash, Command as Ask};
 use crate::args::{AccountCommand, Cli, Command, Init, Movement};
+use crate::audit::AuditReport;
 use crate::evidence::About;
 use crate::keys::BankSettings;
 use crate::node::{BankNode, create, run_node};
 use crate::output;
-use anyhow::{Result, bail};
-use farthing_coin::{Calendar, is_currency};
+use crate::replies::{AccountLine, AccountsPage, HoldLine, HoldsPage, Moved};
+use anyhow::{Result, anyhow, bail};
+use farthing_coin::{Calendar, PublicKey, is_currency};
 use farthing_node::{
     admin::AdminError,
     card::RoleName,
@@ -19,7 +21,9 @@ use farthing_node::{
     },
     terminal::json_lines,
 };
+use farthing_protocol::documents::PurchaseId;
 use farthing_store::entropy::{Entropy, SystemEntropy};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -54,26 +58,31 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Node(command) => Ok(command.execute(RoleName::Bank).await?),
         Command::Account(command) => account(command).await,
         Command::Holds(Directory { dir }) => {
-            let page = async |after| ask(&dir, Ask::Holds { after }).await;
-            let holds = all_pages("holds", "position", page).await?;
-            Ok(show(output::holds, json!({ "holds": holds })))
+            let page = async |after| {
+                let page: HoldsPage = ask(&dir, Ask::Holds { after }).await?;
+                Ok((page.holds, page.more))
+            };
+            let holds = all_pages(|hold: &HoldLine| hold.position, page).await?;
+            Ok(Report::new(output::holds(&holds), json!({ "holds": holds })))
         }
-        Command::Keys(Directory { dir }) => Ok(show(output::keys, ask(&dir, Ask::Keys).await?)),
+        Command::Keys(Directory { dir }) => show(output::keys, &ask(&dir, Ask::Keys).await?),
         Command::Evidence { dir, purchase, coin } => {
             let about = match (purchase, coin) {
-                (Some(id), _) => About::Purchase { id },
-                (None, Some(key)) => About::Coin { key },
+                (Some(id), _) => About::Purchase {
+                    id: PurchaseId(parse(&id, "purchase id")?),
+                },
+                (None, Some(key)) => About::Coin {
+                    key: PublicKey(parse(&key, "coin's key")?),
+                },
                 (None, None) => About::Contradictions,
             };
-            let papers = ask(&dir, Ask::Evidence(about)).await?;
+            let papers: Value = ask(&dir, Ask::Evidence(about)).await?;
             Ok(Report::new(json_lines(&papers), papers))
         }
         Command::Audit(Directory { dir }) => {
-            let found = ask(&dir, Ask::Audit).await?;
-            let problems = found.get("problems").and_then(Value::as_array);
-            let balanced = problems.is_some_and(Vec::is_empty);
-            let mut report = show(output::audit, found);
-            if !balanced {
+            let found: AuditReport = ask(&dir, Ask::Audit).await?;
+            let mut report = show(output::audit, &found)?;
+            if !found.problems.is_empty() {
                 report.exit = EXIT_BROKEN;
             }
             Ok(report)
@@ -82,33 +91,46 @@ async fn execute(cli: Cli) -> Result<Report> {
 }
 
 async fn account(command: AccountCommand) -> Result<Report> {
-    Ok(match command {
+    match command {
         AccountCommand::Open { dir, key, name } => {
-            let key = key.to_string();
             let opened = ask(&dir, Ask::AccountOpen { key, name }).await?;
-            show(output::account_opened, opened)
+            show(output::account_opened, &opened)
         }
         AccountCommand::Credit(movement) => {
-            show(output::credited, move_money(movement, Ask::AccountCredit).await?)
+            show(output::credited, &move_money(movement, Ask::AccountCredit).await?)
         }
         AccountCommand::Payout(movement) => {
-            show(output::paid_out, move_money(movement, Ask::AccountPayout).await?)
+            show(output::paid_out, &move_money(movement, Ask::AccountPayout).await?)
         }
         AccountCommand::List(Directory { dir }) => {
-            let page = async |after| ask(&dir, Ask::AccountList { after }).await;
-            let accounts = all_pages("accounts", "key", page).await?;
-            show(output::accounts, json!({ "accounts": accounts }))
+            let page = async |after| {
+                let page: AccountsPage = ask(&dir, Ask::AccountList { after }).await?;
+                Ok((page.accounts, page.more))
+            };
+            let accounts = all_pages(|account: &AccountLine| account.key, page).await?;
+            Ok(Report::new(
+                output::accounts(&accounts),
+                json!({ "accounts": accounts }),
+            ))
         }
-    })
+    }
 }
 
-/// An answer, as it is for programs and as `text` shows it to people.
-fn show(text: fn(&Value) -> String, answer: Value) -> Report {
-    Report::new(text(&answer), answer)
+/// The report of a reply: its JSON for programs, and `text` for people.
+fn show<R: Serialize>(text: fn(&R) -> String, reply: &R) -> Result<Report> {
+    Ok(Report::new(text(reply), serde_json::to_value(reply)?))
 }
 
-/// Has the running bank do it, or does it in the directory of a stopped one.
-async fn ask(dir: &Path, command: Ask) -> Result<Value, OperatorError> {
+/// Reads 32 bytes of hex.
+fn parse(text: &str, what: &str) -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| anyhow!("`{text}` is not a {what} of 64 hexadecimal digits"))?;
+    Ok(bytes)
+}
+
+/// Sends `command` to the running bank, or executes it in the directory of a stopped one.
+async fn ask<R: DeserializeOwned>(dir: &Path, command: Ask) -> Result<R, OperatorError> {
     Home::<BankSettings>::open(dir, RoleName::Bank)?;
     administer(dir, &command, async || {
         let node = BankNode::open(dir).await?;
@@ -148,19 +170,21 @@ async fn make(init: Init) -> Result<Report> {
     Ok(made(&home, note, "its escrow")?)
 }
 
-async fn move_money(movement: Movement, command: fn(Cash) -> Ask) -> Result<Value> {
+async fn move_money(movement: Movement, command: fn(Cash) -> Ask) -> Result<Moved> {
     let reference = movement.reference.unwrap_or_else(random_reference);
     let cash = Cash {
-        key: movement.key.to_string(),
-        amount: movement.amount.to_string(),
+        key: movement.key,
+        amount: movement.amount,
         reference: reference.clone(),
     };
     ask(&movement.dir, command(cash)).await.map_err(|error| {
-        // Whoever never saw the reply needs the reference to ask again without moving money twice.
+        // Without a reply the operator needs the reference, to repeat the command without moving money twice.
         let unknown = matches!(&error, OperatorError::Admin(why) if !matches!(why, AdminError::Refused(_)));
         let error = anyhow::Error::from(error);
         match unknown {
-            true => error.context(format!("to ask again, give `--reference {reference}`")),
+            true => error.context(format!(
+                "the money may have been moved: repeat the command with `--reference {reference}`"
+            )),
             false => error,
         }
     })

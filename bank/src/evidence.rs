@@ -23,13 +23,13 @@ pub enum About {
     Contradictions,
     /// One purchase.
     Purchase {
-        /// Its id (hex).
-        id: String,
+        /// The purchase id.
+        id: PurchaseId,
     },
     /// One coin.
     Coin {
-        /// Its key (hex).
-        key: String,
+        /// The coin's key.
+        key: PublicKey,
     },
 }
 
@@ -41,8 +41,8 @@ impl Bank {
     pub fn evidence(&self, about: &About) -> Result<Vec<Papers>, String> {
         let found = match about {
             About::Contradictions => self.contradictions(),
-            About::Purchase { id } => self.settlements(&PurchaseId(parse(id, "purchase id")?)),
-            About::Coin { key } => self.uses(&PublicKey(parse(key, "coin's key")?)),
+            About::Purchase { id } => self.settlements(id),
+            About::Coin { key } => self.uses(key),
         };
         found.map_err(|e| e.to_string())
     }
@@ -115,11 +115,4 @@ impl Bank {
         papers.truncate(PAPERS_MAX);
         Ok(papers)
     }
-}
-
-fn parse(text: &str, what: &str) -> Result<[u8; 32], String> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text, &mut bytes)
-        .map_err(|_| format!("`{text}` is not a {what} of 64 hexadecimal digits"))?;
-    Ok(bytes)
 }

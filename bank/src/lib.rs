@@ -16,6 +16,7 @@
 //! | [`desk`] | the cash desk: accounts, money in and out |
 //! | [`audit`] | the books, counted twice |
 //! | [`admin`] | the operator's commands |
+//! | [`replies`] | the replies to them |
 //! | [`node`] | a bank in its directory, as a running node |
 //! | [`cli`] | `farthing-bank` |
 
@@ -34,6 +35,7 @@ pub mod migrate;
 pub mod node;
 mod output;
 pub mod overdue;
+pub mod replies;
 pub mod restore;
 pub mod rows;
 pub mod service;

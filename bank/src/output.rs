@@ -1,66 +1,53 @@
-//! How the answers to commands look to people. What they hold is the JSON that programs get.
+//! The text form of the replies to commands.
 
+use crate::audit::{AuditReport, ValueLine};
+use crate::replies::{AccountLine, AccountOpened, HoldLine, KeyLine, KeyLines, Moved};
 use farthing_node::table::{Align, table};
-use serde_json::Value;
-
-/// A field as text; nothing where it is missing.
-fn text<'v>(value: &'v Value, field: &str) -> &'v str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn number(value: &Value, field: &str) -> u64 {
-    value.get(field).and_then(Value::as_u64).unwrap_or_default()
-}
-
-fn flag(value: &Value, field: &str) -> bool {
-    value.get(field).and_then(Value::as_bool).unwrap_or_default()
-}
-
-fn list<'v>(value: &'v Value, field: &str) -> &'v [Value] {
-    value
-        .get(field)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-}
 
 /// An account was opened.
-pub(crate) fn account_opened(value: &Value) -> String {
-    let key = text(value, "key");
-    match flag(value, "new") {
+pub(crate) fn account_opened(opened: &AccountOpened) -> String {
+    let key = opened.key;
+    match opened.new {
         true => format!("account {key} is open"),
         false => format!("account {key} was open already; nothing was changed"),
     }
 }
 
 /// Money was paid in.
-pub(crate) fn credited(value: &Value) -> String {
-    moved(value, "credited to")
+pub(crate) fn credited(moved: &Moved) -> String {
+    movement(moved, "credited to")
 }
 
 /// Money was paid out.
-pub(crate) fn paid_out(value: &Value) -> String {
-    moved(value, "paid out from")
+pub(crate) fn paid_out(moved: &Moved) -> String {
+    movement(moved, "paid out from")
 }
 
-fn moved(value: &Value, done: &str) -> String {
-    let before = match flag(value, "new") {
+fn movement(moved: &Moved, done: &str) -> String {
+    let before = match moved.new {
         true => "",
         false => " before, under the same reference; nothing was changed now",
     };
-    format!(
-        "{} {done} {}{before}; balance {}; reference {}",
-        text(value, "amount"),
-        text(value, "key"),
-        text(value, "balance"),
-        text(value, "reference"),
-    )
+    let Moved {
+        key,
+        amount,
+        balance,
+        reference,
+        ..
+    } = moved;
+    format!("{amount} {done} {key}{before}; balance {balance}; reference {reference}")
 }
 
 /// The accounts.
-pub(crate) fn accounts(value: &Value) -> String {
-    let row = |account: &Value| ["key", "balance", "name"].map(|field| text(account, field).to_owned());
-    let rows: Vec<[String; 3]> = list(value, "accounts").iter().map(row).collect();
+pub(crate) fn accounts(accounts: &[AccountLine]) -> String {
+    let row = |account: &AccountLine| {
+        [
+            account.key.to_string(),
+            account.balance.to_string(),
+            account.name.clone().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<[String; 3]> = accounts.iter().map(row).collect();
     if rows.is_empty() {
         return "there are no accounts; open one with `farthing-bank account open`".to_owned();
     }
@@ -73,17 +60,17 @@ pub(crate) fn accounts(value: &Value) -> String {
 }
 
 /// The open holds.
-pub(crate) fn holds(value: &Value) -> String {
-    let row = |hold: &Value| {
-        let overdue = if flag(hold, "overdue") { "overdue" } else { "" };
+pub(crate) fn holds(holds: &[HoldLine]) -> String {
+    let row = |hold: &HoldLine| {
+        let overdue = if hold.overdue { "overdue" } else { "" };
         [
-            text(hold, "purchase").to_owned(),
-            text(hold, "amount").to_owned(),
-            text(hold, "escrow").to_owned(),
+            hold.purchase.to_string(),
+            hold.amount.to_string(),
+            hold.escrow.to_string(),
             overdue.to_owned(),
         ]
     };
-    let rows: Vec<[String; 4]> = list(value, "holds").iter().map(row).collect();
+    let rows: Vec<[String; 4]> = holds.iter().map(row).collect();
     if rows.is_empty() {
         return "no coins are held".to_owned();
     }
@@ -97,17 +84,17 @@ pub(crate) fn holds(value: &Value) -> String {
 }
 
 /// The list of keys.
-pub(crate) fn keys(value: &Value) -> String {
-    let row = |key: &Value| {
-        let issuing = if flag(key, "issuing") { "issuing" } else { "" };
+pub(crate) fn keys(list: &KeyLines) -> String {
+    let row = |key: &KeyLine| {
+        let issuing = if key.issuing { "issuing" } else { "" };
         [
-            number(key, "epoch").to_string(),
-            text(key, "value").to_owned(),
-            text(key, "id").to_owned(),
+            key.epoch.to_string(),
+            key.value.text.to_string(),
+            key.id.to_string(),
             issuing.to_owned(),
         ]
     };
-    let rows: Vec<[String; 4]> = list(value, "keys").iter().map(row).collect();
+    let rows: Vec<[String; 4]> = list.keys.iter().map(row).collect();
     let columns = [
         ("EPOCH", Align::Right),
         ("VALUE", Align::Right),
@@ -116,35 +103,33 @@ pub(crate) fn keys(value: &Value) -> String {
     ];
     format!(
         "currency {}, list of keys {}\n{}",
-        text(value, "currency"),
-        text(value, "digest"),
+        list.currency,
+        list.digest,
         table(columns, &rows)
     )
 }
 
 /// The audit.
-pub(crate) fn audit(value: &Value) -> String {
+pub(crate) fn audit(report: &AuditReport) -> String {
     let sums = [
-        ("paid in", "paid_in"),
-        ("paid out", "paid_out"),
-        ("accounts", "accounts"),
-        ("coins outstanding", "outstanding"),
+        ("paid in", report.paid_in.to_string()),
+        ("paid out", report.paid_out.to_string()),
+        ("accounts", report.accounts.to_string()),
+        ("coins outstanding", report.outstanding.clone()),
     ];
-    let sums = sums.map(|(what, field)| [what.to_owned(), text(value, field).to_owned()]);
+    let sums = sums.map(|(what, amount)| [what.to_owned(), amount]);
     let mut lines = vec![table([("SUM", Align::Left), ("AMOUNT", Align::Right)], &sums)];
-    let coins = list(value, "coins");
-    if !coins.is_empty() {
-        lines.push(coins_table(coins));
+    if !report.coins.is_empty() {
+        lines.push(coins_table(&report.coins));
     }
-    let problems = list(value, "problems");
     lines.extend(
-        problems
+        report
+            .problems
             .iter()
-            .filter_map(Value::as_str)
             .map(|problem| format!("problem: {problem}")),
     );
     lines.push(
-        match (problems.is_empty(), flag(value, "counted_rows")) {
+        match (report.problems.is_empty(), report.counted_rows) {
             (true, true) => "the books balance, by the sums and by every row",
             (true, false) => {
                 "the books balance by the sums; the bank was too busy to count every row, so audit it again in a \
@@ -158,16 +143,15 @@ pub(crate) fn audit(value: &Value) -> String {
 }
 
 /// The audit's counts of coins.
-fn coins_table(coins: &[Value]) -> String {
-    let row = |line: &Value| {
-        let count = |field| number(line, field).to_string();
+fn coins_table(coins: &[ValueLine]) -> String {
+    let row = |line: &ValueLine| {
         [
-            text(line, "value").to_owned(),
-            count("issued"),
-            count("outstanding"),
-            count("held"),
-            count("spent"),
-            count("exchanged"),
+            line.value.to_string(),
+            line.issued.to_string(),
+            line.outstanding.to_string(),
+            line.held.to_string(),
+            line.spent.to_string(),
+            line.exchanged.to_string(),
         ]
     };
     let rows: Vec<[String; 6]> = coins.iter().map(row).collect();

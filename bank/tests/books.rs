@@ -16,6 +16,7 @@ use farthing_store::{
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
+use serde_json::json;
 use std::{path::Path, sync::Arc};
 use support::{World, settings};
 
@@ -72,7 +73,7 @@ async fn the_desk_refuses_what_it_cannot_do() {
         assert!(error.contains(expected), "{error}");
     }
     let open = |key: &PublicKey, name: &str| Command::AccountOpen {
-        key: key.to_string(),
+        key: *key,
         name: Some(name.into()),
     };
     let bad = world.bank.administer(open(&PublicKey([255; 32]), "x")).await;
@@ -141,7 +142,7 @@ async fn accounts_and_keys_are_listed() {
     let listed = keys["keys"].as_array().unwrap();
     assert_eq!(listed.len(), 16);
     assert_eq!(listed.iter().filter(|k| k["issuing"] == true).count(), 8);
-    assert_eq!(listed[7]["value"], "1.28");
+    assert_eq!(listed[7]["value"], json!({ "units": 128, "text": "1.28" }));
 }
 
 #[tokio::test]

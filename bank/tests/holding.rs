@@ -3,7 +3,7 @@
 
 mod support;
 
-use farthing_bank::{admin::Command, evidence::About, rows::HELD_BEFORE_CAUSES};
+use farthing_bank::{admin::Command, evidence::About, replies::HoldPosition, rows::HELD_BEFORE_CAUSES};
 use farthing_coin::{Document, SecretKey, Signed};
 use farthing_protocol::{
     api::BankRequest,
@@ -66,7 +66,7 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     assert_eq!(world.audited().await, Amount(0));
 }
 
-async fn holds(world: &World, after: Option<String>) -> Result<serde_json::Value, String> {
+async fn holds(world: &World, after: Option<HoldPosition>) -> Result<serde_json::Value, String> {
     world.bank.administer(Command::Holds { after }).await
 }
 
@@ -87,11 +87,11 @@ async fn the_operator_sees_which_purchases_have_coins_held() {
         (&line["amount"], &line["overdue"]),
         (&"0.66".into(), &false.into())
     );
-    // The next page begins behind the last line of this one.
-    let position = lines[0]["position"].as_str().unwrap().to_owned();
+    // The next page begins after the last line of this one.
+    let position = lines[0]["position"].as_str().unwrap().parse().unwrap();
     assert_eq!(holds(&world, Some(position)).await.unwrap()["holds"][0], lines[1]);
-    let refused = holds(&world, Some("1.2".into())).await.unwrap_err();
-    assert!(refused.contains("no position"), "{refused}");
+    let refused = "1.2".parse::<HoldPosition>().unwrap_err();
+    assert!(refused.contains("not a position"), "{refused}");
 
     let (_, settled) = world.ask_raw(world.commit(&one)).await;
     settled.unwrap();
@@ -299,7 +299,7 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
         world
             .bank
             .evidence(&About::Purchase {
-                id: committed.order.purchase().to_string()
+                id: committed.order.purchase()
             })
             .unwrap()
             .len(),

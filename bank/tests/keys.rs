@@ -9,7 +9,7 @@ use farthing_bank::{
     keys::{BankSettings, KeysError, Master},
     node::create,
 };
-use farthing_coin::{Calendar, SecretKey};
+use farthing_coin::{Calendar, SecretKey, Transcript, TranscriptExt};
 use farthing_protocol::{limits::KEY_LIST_MAX_BYTES, wire};
 use farthing_store::{
     Store, StoreOptions,
@@ -17,6 +17,7 @@ use farthing_store::{
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
+use serde_json::Value;
 use std::{path::Path, sync::Arc};
 use support::{Wire, secret_key};
 
@@ -75,15 +76,15 @@ async fn a_full_list_still_serves() {
     };
     let most = setting.settings.epochs_max();
     let bank = setting.open().await;
-    let (account, reference) = (secret_key(5).public().to_string(), "once".to_owned());
+    let (account, reference) = (secret_key(5).public(), "once".to_owned());
     let open = Command::AccountOpen {
-        key: account.clone(),
+        key: account,
         name: None,
     };
     bank.administer(open).await.unwrap();
     let cash = |amount: &str, reference: &str| Cash {
-        key: account.clone(),
-        amount: amount.into(),
+        key: account,
+        amount: amount.parse().unwrap(),
         reference: reference.into(),
     };
     let credit = Command::AccountCredit(cash("20.00", &reference));
@@ -119,6 +120,81 @@ async fn a_full_list_still_serves() {
     let keys = bank.administer(Command::Keys).await.unwrap();
     assert_eq!(keys["keys"].as_array().unwrap().len(), most * 40);
     assert_eq!(bank.audit().await.unwrap().problems, Vec::<String>::new());
+}
+
+/// The 32 bytes that a member has in hex.
+fn bytes(value: &Value) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(value.as_str().unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn every_key_id_and_the_digest_follow_from_the_json_alone() {
+    let setting = Setting {
+        disk: MemoryDisk::new(),
+        clock: Arc::new(ManualClock::new(START_MS)),
+        settings: settings(3, 30),
+    };
+    let bank = setting.open().await;
+    let list = bank.administer(Command::Keys).await.unwrap();
+    let calendar = &list["calendar"];
+    let values: Vec<u64> = list["values"].as_array().unwrap().iter().map(number).collect();
+    let lines = list["keys"].as_array().unwrap();
+    assert_eq!((values.len(), lines.len()), (3, 6));
+
+    // CRYPTOGRAPHY.md, Denominations: the id is the digest of all fields.
+    for line in lines {
+        let mut id = Transcript::start(b"denomination");
+        id.bytes(b"bank", &bytes(&list["bank"]));
+        id.bytes(b"currency", list["currency"].as_str().unwrap().as_bytes());
+        id.u64(b"value", number(&line["value"]["units"]));
+        id.u32(b"epoch", u32::try_from(number(&line["epoch"])).unwrap());
+        for (label, member) in [
+            (b"issue from".as_slice(), "issue_from_ms"),
+            (b"issue until", "issue_until_ms"),
+            (b"spend until", "spend_until_ms"),
+            (b"redeem until", "redeem_until_ms"),
+        ] {
+            id.u64(label, number(&line[member]));
+        }
+        id.bytes(b"X", &bytes(&line["x"]));
+        assert_eq!(line["id"], hex::encode(id.digest32(b"id")));
+    }
+
+    // CRYPTOGRAPHY.md, Key list: a chain with a link for each epoch.
+    let mut root = Transcript::start(b"key list");
+    root.bytes(b"bank", &bytes(&list["bank"]));
+    root.bytes(b"currency", list["currency"].as_str().unwrap().as_bytes());
+    root.u64(b"epoch length", number(&calendar["epoch_ms"]));
+    root.u32(
+        b"spend epochs",
+        u32::try_from(number(&calendar["spend_epochs"])).unwrap(),
+    );
+    root.u32(
+        b"redeem epochs",
+        u32::try_from(number(&calendar["redeem_epochs"])).unwrap(),
+    );
+    root.count(b"values", values.len());
+    for value in &values {
+        root.u64(b"value", *value);
+    }
+    let mut link = root.digest32(b"link");
+    for epoch in lines.chunks(values.len()) {
+        let mut next = Transcript::start(b"key list epoch");
+        next.bytes(b"previous", &link);
+        next.u32(b"epoch", u32::try_from(number(&epoch[0]["epoch"])).unwrap());
+        next.count(b"keys", epoch.len());
+        for line in epoch {
+            next.bytes(b"X", &bytes(&line["x"]));
+        }
+        link = next.digest32(b"link");
+    }
+    assert_eq!(list["digest"], hex::encode(link));
 }
 
 #[tokio::test]

@@ -1,48 +1,73 @@
-//! What an escrow's operator can ask.
+//! The requests of the escrow's operator.
 //!
-//! The same functions answer over the running node's socket and, when no node runs, on the opened store.
+//! The running node answers them over its socket. If no node runs, the command line opens the store and answers them.
 
 use crate::escrow::Escrow;
 use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
-use farthing_protocol::{decision::Decision, documents::PurchaseId};
+use farthing_protocol::{
+    decision::Decision,
+    documents::PurchaseId,
+    money::{Amount, amount_text},
+};
 use farthing_store::View;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::ops::Bound;
 
-/// The most purchases in one reply; the command line asks again behind the last.
+/// The most purchases in one reply. The command line asks for the next page after the last one.
 pub const PURCHASES_PAGE_MAX: usize = 1_000;
 
-/// A question of the operator's.
+/// A request of the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum AdminRequest {
-    /// The decided purchases, in the order of their ids.
+    /// Lists a page of the decided purchases, in the order of their ids. The reply is [`PurchasesPage`].
     Purchases {
-        /// The last one of the page before (hex).
-        after: Option<String>,
+        /// The last purchase of the previous page.
+        after: Option<PurchaseId>,
     },
 }
 
-/// A decided purchase, as its escrow's operator sees it.
+/// A decided purchase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurchaseLine {
-    /// The purchase id (hex).
-    pub purchase: String,
-    /// `committed` or `aborted`.
-    pub outcome: String,
-    /// The price, as people write it.
-    pub amount: String,
+    /// The purchase id.
+    pub purchase: PurchaseId,
+    /// The decision.
+    pub outcome: DecidedAs,
+    /// The price.
+    #[serde(with = "amount_text")]
+    pub amount: Amount,
     /// The currency.
     pub currency: String,
     /// Whether the bank has acknowledged it.
     pub settled: bool,
-    /// Whether it is still to be pushed to the bank. If it is neither, its customer cancelled it at a bank whose card
-    /// was not here, and brings the abort there herself.
+    /// Whether the decision waits to be pushed to the bank. If it is neither settled nor waiting, the escrow has no card
+    /// of the bank. The customer who cancelled then brings the abort to the bank.
     pub waiting: bool,
+}
+
+/// The decision of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecidedAs {
+    /// The purchase is paid.
+    Committed,
+    /// The purchase is not paid.
+    Aborted,
+}
+
+impl DecidedAs {
+    /// The word in JSON and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DecidedAs::Committed => "committed",
+            DecidedAs::Aborted => "aborted",
+        }
+    }
 }
 
 /// A page of purchases.
@@ -63,23 +88,22 @@ impl AdminHandler for Escrow {
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         match request {
-            AdminRequest::Purchases { after } => purchases_page(&self.store.view(), after.as_deref()),
+            AdminRequest::Purchases { after } => purchases_page(&self.store.view(), after.as_ref()),
         }
     }
 }
 
-/// The decided purchases behind `after` (hex), as the operator gets them.
-pub(crate) fn purchases_page(view: &View, after: Option<&str>) -> Result<Value, String> {
+/// The decided purchases after `after`, as JSON.
+pub(crate) fn purchases_page(view: &View, after: Option<&PurchaseId>) -> Result<Value, String> {
     serde_json::to_value(purchases(view, after)?).map_err(|e| e.to_string())
 }
 
-/// The decided purchases behind `after` (hex).
+/// The decided purchases after `after`, in the order of their ids.
 ///
 /// # Errors
 /// A message for the operator.
-pub fn purchases(view: &View, after: Option<&str>) -> Result<PurchasesPage, String> {
-    let after = after.map(parse_purchase).transpose()?;
-    let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+pub fn purchases(view: &View, after: Option<&PurchaseId>) -> Result<PurchasesPage, String> {
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     let rows = DECISIONS
         .scan(view, from, PURCHASES_PAGE_MAX + 1)
         .map_err(|e| e.to_string())?;
@@ -96,20 +120,16 @@ fn line(view: &View, purchase: PurchaseId, decision: &Decision) -> Result<Purcha
     let waiting = OUTBOX.peek(view, &purchase).map_err(|e| e.to_string())?;
     let settled = ACKNOWLEDGED.peek(view, &purchase).map_err(|e| e.to_string())?;
     let outcome = match decision {
-        Decision::Committed { .. } => "committed",
-        Decision::Aborted { .. } => "aborted",
+        Decision::Committed { .. } => DecidedAs::Committed,
+        Decision::Aborted { .. } => DecidedAs::Aborted,
     };
     let terms = decision.terms();
     Ok(PurchaseLine {
-        purchase: purchase.to_string(),
-        outcome: outcome.into(),
-        amount: terms.price.to_string(),
+        purchase,
+        outcome,
+        amount: terms.price,
         currency: terms.currency.clone(),
         settled: settled.is_some(),
         waiting: waiting.is_some(),
     })
-}
-
-fn parse_purchase(text: &str) -> Result<PurchaseId, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a purchase id"))
 }

@@ -1,6 +1,6 @@
 //! The command line of the escrow.
 
-use crate::admin::{AdminRequest, PurchaseLine, purchases_page};
+use crate::admin::{AdminRequest, PurchaseLine, PurchasesPage, purchases_page};
 use crate::escrow::{Escrow, EscrowParts};
 use crate::migrate::migrate;
 use crate::rows::LATEST_MS;
@@ -18,11 +18,12 @@ use farthing_node::probe::ProcessProbe;
 use farthing_node::quic::QuicNetwork;
 use farthing_node::serve::{open_store, serve};
 use farthing_node::table::{Align, table};
+use farthing_protocol::documents::PurchaseId;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use farthing_store::{Store, StoreOptions};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -128,17 +129,17 @@ fn init(dir: &Path, name: &str, listen: SocketAddr) -> Result<Report> {
 
 async fn list_purchases(dir: &Path) -> Result<Report> {
     open(dir)?;
-    let page = async |after: Option<String>| {
-        let request = AdminRequest::Purchases { after: after.clone() };
-        administer(dir, &request, async || {
+    let page = async |after: Option<PurchaseId>| {
+        let request = AdminRequest::Purchases { after };
+        let page: PurchasesPage = administer(dir, &request, async || {
             with_store(dir, migrate, |store| {
-                purchases_page(&store.view(), after.as_deref())
+                purchases_page(&store.view(), after.as_ref())
             })
         })
-        .await
+        .await?;
+        Ok((page.purchases, page.more))
     };
-    let all = all_pages("purchases", "purchase", page).await?;
-    let all: Vec<PurchaseLine> = serde_json::from_value(Value::Array(all))?;
+    let all = all_pages(|purchase: &PurchaseLine| purchase.purchase, page).await?;
     let row = |p: &PurchaseLine| {
         let settled = match (p.settled, p.waiting) {
             (true, _) => "settled",
@@ -147,7 +148,7 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         };
         [
             p.purchase.to_string(),
-            p.outcome.to_string(),
+            p.outcome.as_str().to_owned(),
             p.amount.to_string(),
             p.currency.clone(),
             settled.to_owned(),

@@ -1,7 +1,7 @@
-//! What a merchant's operator can ask.
+//! The requests of the merchant's operator.
 //!
-//! [`answer`] needs the store and the shelf alone, so it serves the running node's socket and, when no node runs,
-//! the command line itself.
+//! [`answer`] needs only the store and the shelf. The running node calls it for its socket. If no node runs, the command
+//! line calls it.
 
 use crate::merchant::Merchant;
 use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
@@ -10,67 +10,127 @@ use crate::transactions;
 use async_trait::async_trait;
 use farthing_node::admin::AdminHandler;
 use farthing_node::operator::network::take_up;
-use farthing_protocol::{documents::PurchaseId, evidence::Papers};
+use farthing_protocol::{
+    documents::PurchaseId,
+    evidence::Papers,
+    ids::ItemId,
+    money::{Amount, amount_text},
+};
 use farthing_store::{Key, Store, StoreError, Table, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{ops::Bound, str::FromStr};
 
-/// The most lines in one reply; the command line asks again behind the last.
+/// The most lines in one reply. The command line asks for the next page after the last line.
 pub const LINES_PAGE_MAX: usize = 1_000;
 
 /// The fewest characters by which a purchase or an item can be named.
 pub const PREFIX_MIN_CHARS: usize = 4;
 
-/// The most rows that are looked at to tell whether a prefix names one alone.
+/// The most rows that are read to find out whether a prefix names exactly one.
 const PREFIX_ROWS_MAX: usize = 1_000;
 
-/// A question of the operator's.
+/// A request of the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum AdminRequest {
-    /// Put goods into the catalogue that are on the shelf already.
+    /// Adds an item to the catalogue. Its goods are on the shelf already. The reply is [`GoodsAdded`].
     GoodsAdd {
-        /// The item's id (hex).
-        item_id: String,
+        /// The item id.
+        item_id: ItemId,
         /// The item.
         item: Box<Item>,
     },
-    /// What is for sale.
+    /// Lists a page of the catalogue. The reply is a [`Page`] of [`GoodsLine`].
     GoodsList {
-        /// The last item of the page before (hex).
-        after: Option<String>,
+        /// The last item of the previous page.
+        after: Option<ItemId>,
     },
-    /// Take an item out of the catalogue.
+    /// Removes an item from the catalogue. The reply is [`GoodsRemoved`].
     GoodsRemove {
-        /// Its id, or the beginning of it (hex).
+        /// The item id or its first characters (hex).
         item: String,
-        /// Until when its goods are served (ms since 1970).
+        /// How long its goods are served (ms since 1970).
         served_until_ms: u64,
     },
-    /// What was sold.
+    /// Lists a page of the sales. The reply is a [`Page`] of [`SaleLine`].
     Sales {
-        /// The last purchase of the page before (hex).
-        after: Option<String>,
+        /// The last purchase of the previous page.
+        after: Option<PurchaseId>,
     },
-    /// Everything that proves a sale.
+    /// Exports what proves a sale. The reply is [`SaleEvidence`].
     Evidence {
-        /// The purchase's id, or the beginning of it (hex).
+        /// The purchase id or its first characters (hex).
         sale: String,
     },
+}
+
+/// An item was added to the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodsAdded {
+    /// The item id.
+    pub item_id: ItemId,
+    /// The title.
+    pub title: String,
+    /// The price.
+    #[serde(with = "amount_text")]
+    pub price: Amount,
+    /// The currency.
+    pub currency: String,
+    /// The size of the goods (bytes).
+    pub size_bytes: u64,
+}
+
+/// An item was removed from the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodsRemoved {
+    /// The item id.
+    pub item_id: ItemId,
+    /// The title.
+    pub title: String,
+    /// How long its goods are served (ms since 1970).
+    pub served_until_ms: u64,
+}
+
+/// An item in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodsLine {
+    /// The item id.
+    pub item_id: ItemId,
+    /// The item.
+    pub item: Item,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<L> {
+    /// At most [`LINES_PAGE_MAX`] lines.
+    pub lines: Vec<L>,
+    /// Whether more lines follow.
+    pub more: bool,
+}
+
+/// The evidence of one sale.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SaleEvidence {
+    /// The purchase id.
+    pub purchase: PurchaseId,
+    /// The documents, for `farthing receipt verify`.
+    pub evidence: Papers,
 }
 
 /// A sale, as its merchant sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SaleLine {
-    /// The purchase id (hex).
-    pub purchase: String,
-    /// What was sold.
+    /// The purchase id.
+    pub purchase: PurchaseId,
+    /// The title of the item.
     pub title: String,
-    /// The item's id (hex).
-    pub item_id: String,
-    /// The price, as people write it.
-    pub amount: String,
+    /// The item id.
+    pub item_id: ItemId,
+    /// The price.
+    #[serde(with = "amount_text")]
+    pub amount: Amount,
     /// The currency.
     pub currency: String,
     /// `releasing`, `committed`, `credited`, `unpaid`, `ended` or `aborted`.
@@ -94,20 +154,17 @@ impl AdminHandler for Merchant {
     }
 }
 
-/// Does what `request` asks. Blocks.
+/// Executes `request` and returns its reply as JSON. Each request names the type of its reply. Blocks.
 ///
 /// # Errors
 /// A message for the operator.
 pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Value, String> {
     let view = store.view();
     match request {
-        AdminRequest::GoodsAdd { item_id, item } => add(store, shelf, &item_id, *item),
-        AdminRequest::GoodsList { after } => page(
-            &ITEMS,
-            &view,
-            after.as_deref(),
-            |item_id, item: &Item| json!({ "item_id": hex::encode(item_id), "item": item }),
-        ),
+        AdminRequest::GoodsAdd { item_id, item } => json(&add(store, shelf, item_id, *item)?),
+        AdminRequest::GoodsList { after } => json(&page(&ITEMS, &view, after.as_ref(), |item_id, item| {
+            GoodsLine { item_id, item }
+        })?),
         AdminRequest::GoodsRemove {
             item,
             served_until_ms,
@@ -118,25 +175,29 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
                     transactions::withdraw_item(tx, &item_id, served_until_ms)
                 })
                 .map_err(|e| message(&e))?;
-            Ok(
-                json!({ "item_id": hex::encode(item_id), "title": found.title, "served_until_ms": served_until_ms }),
-            )
+            json(&GoodsRemoved {
+                item_id,
+                title: found.title,
+                served_until_ms,
+            })
         }
-        AdminRequest::Sales { after } => page(&SALES, &view, after.as_deref(), sale_line),
+        AdminRequest::Sales { after } => json(&page(&SALES, &view, after.as_ref(), sale_line)?),
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
-            let file = evidence(sale)?;
-            let file = serde_json::to_value(file).map_err(|e| e.to_string())?;
-            Ok(json!({ "purchase": hex::encode(purchase), "evidence": file }))
+            let evidence = evidence(sale)?;
+            json(&SaleEvidence { purchase, evidence })
         }
     }
 }
 
-fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value, String> {
+fn json(reply: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(reply).map_err(|e| e.to_string())
+}
+
+fn add(store: &Store, shelf: &Shelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {
     item.check()?;
-    let id = parse_id(item_id)?;
     let on_shelf = shelf
-        .encrypted_bytes(&id)
+        .encrypted_bytes(&item_id)
         .map_err(|e| format!("the goods are not on the shelf: {e}"))?;
     if on_shelf != item.summary.encrypted_bytes {
         let expected = item.summary.encrypted_bytes;
@@ -144,37 +205,38 @@ fn add(store: &Store, shelf: &Shelf, item_id: &str, item: Item) -> Result<Value,
             "the goods on the shelf have {on_shelf} bytes, expected {expected}; add them again"
         ));
     }
-    let reply = json!({
-        "item_id": item_id,
-        "title": item.title,
-        "price": item.price.to_string(),
-        "currency": item.currency,
-        "size_bytes": item.summary.size_bytes,
-    });
+    let added = GoodsAdded {
+        item_id,
+        title: item.title.clone(),
+        price: item.price,
+        currency: item.currency.clone(),
+        size_bytes: item.summary.size_bytes,
+    };
     store
-        .transact_blocking(transactions::add_item_reads(&id), move |tx| {
-            transactions::add_item(tx, &id, &item)
+        .transact_blocking(transactions::add_item_reads(&item_id), move |tx| {
+            transactions::add_item(tx, &item_id, &item)
         })
         .map_err(|e| message(&e))?;
-    Ok(reply)
+    Ok(added)
 }
 
-fn sale_line(purchase: &PurchaseId, sale: &Sale) -> Value {
-    let offer = &sale.contract.offer.body;
-    let why = match &sale.state {
-        SaleState::Ended(why) => Some(why.clone()),
+fn sale_line(purchase: PurchaseId, sale: Sale) -> SaleLine {
+    let offer = sale.contract.offer.body;
+    let state = sale.state.as_str().into();
+    let why = match sale.state {
+        SaleState::Ended(why) => Some(why),
         SaleState::Aborted(abort) => Some(abort.body.reason.to_string()),
         _ => None,
     };
-    json!(SaleLine {
-        purchase: hex::encode(purchase),
-        title: offer.title.clone(),
-        item_id: hex::encode(offer.item_id),
-        amount: offer.price.to_string(),
-        currency: offer.currency.clone(),
-        state: sale.state.as_str().into(),
+    SaleLine {
+        purchase,
+        title: offer.title,
+        item_id: offer.item_id,
+        amount: offer.price,
+        currency: offer.currency,
+        state,
         why,
-    })
+    }
 }
 
 /// A merchant's side of a sale: with the encrypted goods, all that a judge needs.
@@ -213,25 +275,24 @@ fn evidence(sale: Sale) -> Result<Papers, String> {
     })
 }
 
-/// A page of a table, each row as `line` shows it.
-fn page<K: Key + FromStr, V: Serialize + DeserializeOwned>(
+/// The rows of a table after the key `after`, each as a line.
+fn page<K: Key, V: Serialize + DeserializeOwned, L>(
     table: &Table<K, V>,
     view: &View,
-    after: Option<&str>,
-    line: impl Fn(&K, &V) -> Value,
-) -> Result<Value, String> {
-    let after = after.map(parse_id::<K>).transpose()?;
-    let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    after: Option<&K>,
+    line: impl Fn(K, V) -> L,
+) -> Result<Page<L>, String> {
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     let rows = table
         .scan(view, from, LINES_PAGE_MAX + 1)
         .map_err(|e| message(&e))?;
     let more = rows.len() > LINES_PAGE_MAX;
-    let lines: Vec<Value> = rows
-        .iter()
+    let lines = rows
+        .into_iter()
         .take(LINES_PAGE_MAX)
         .map(|(key, value)| line(key, value))
         .collect();
-    Ok(json!({ "lines": lines, "more": more }))
+    Ok(Page { lines, more })
 }
 
 /// The one row whose key begins with `prefix` (hex).

@@ -1,6 +1,6 @@
 //! The command line of the merchant.
 
-use crate::admin::{AdminRequest, SaleLine, parse_id};
+use crate::admin::{AdminRequest, Page, SaleEvidence, SaleLine, parse_id};
 use crate::cli_goods::{self, GoodsCommand};
 use crate::cli_home::{ask, open};
 use crate::merchant::{Merchant, MerchantParts, Settings};
@@ -180,9 +180,11 @@ fn account(dir: &Path) -> Result<Report> {
 
 async fn sales(dir: &Path) -> Result<Report> {
     open(dir)?;
-    let page = async |after| ask(dir, AdminRequest::Sales { after }).await;
-    let lines = all_pages("lines", "purchase", page).await?;
-    let sales: Vec<SaleLine> = serde_json::from_value(Value::Array(lines))?;
+    let page = async |after| {
+        let page: Page<SaleLine> = ask(dir, AdminRequest::Sales { after }).await?;
+        Ok((page.lines, page.more))
+    };
+    let sales = all_pages(|sale: &SaleLine| sale.purchase, page).await?;
     let row = |sale: &SaleLine| {
         [
             sale.purchase.to_string(),
@@ -210,16 +212,16 @@ async fn sales(dir: &Path) -> Result<Report> {
 
 async fn evidence(dir: &Path, sale: String, output: Option<PathBuf>, existing: Existing) -> Result<Report> {
     open(dir)?;
-    let mut found = ask(dir, AdminRequest::Evidence { sale }).await?;
-    let evidence = found.get_mut("evidence").map(Value::take).unwrap_or_default();
+    let found: SaleEvidence = ask(dir, AdminRequest::Evidence { sale }).await?;
+    let evidence = serde_json::to_value(&found.evidence)?;
     let Some(path) = output else {
         return Ok(Report::new(json_lines(&evidence), evidence));
     };
     let mut bytes = json_lines(&evidence).into_bytes();
     bytes.push(b'\n');
-    // With the goods key in it: whoever reads it can open the goods.
+    // The file has the goods key, and everyone who reads it can open the goods.
     write_output(&path, &bytes, Mode::Secret, existing)?;
-    let purchase = found.get("purchase").and_then(Value::as_str).unwrap_or_default();
+    let purchase = found.purchase;
     Ok(Report::new(
         format!("the evidence of sale {purchase} is in {}", path.display()),
         json!({ "purchase": purchase, "file": path }),

@@ -1,6 +1,6 @@
 //! The commands about goods.
 
-use crate::admin::AdminRequest;
+use crate::admin::{AdminRequest, GoodsAdded, GoodsLine, GoodsRemoved, Page};
 use crate::cli_home::{ask, open};
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
@@ -16,7 +16,7 @@ use farthing_protocol::money::Amount;
 use farthing_store::clock::{Clock, SystemClock};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -132,28 +132,27 @@ async fn add(args: AddArgs) -> Result<Report> {
     let shelved = encrypt(&shelf, &secret, &ItemId(item_id), &args.file)?;
     item.summary = shelved.summary;
     let request = AdminRequest::GoodsAdd {
-        item_id: hex::encode(item_id),
+        item_id: ItemId(item_id),
         item: Box::new(item),
     };
-    let answered = ask(&args.dir, request).await;
+    let answered = ask::<GoodsAdded>(&args.dir, request).await;
     drop(shelved);
-    let json = match answered {
-        Ok(json) => json,
+    let added = match answered {
+        Ok(added) => added,
         Err(error) => {
             // What cannot be removed now is found by the next tidying up.
             let _left = shelf.remove(&ItemId(item_id));
             return Err(error.into());
         }
     };
-    let field = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
     let text = format!(
         "`{}` is for sale at {} {}\n{}",
-        Shown(field("title")),
-        field("price"),
-        field("currency"),
-        field("item_id")
+        Shown(&added.title),
+        added.price,
+        added.currency,
+        added.item_id
     );
-    Ok(Report::new(text, json))
+    Ok(Report::new(text, serde_json::to_value(added)?))
 }
 
 fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path) -> Result<Shelved> {
@@ -182,19 +181,16 @@ fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path
 
 async fn list(dir: &Path) -> Result<Report> {
     open(dir)?;
-    let page = async |after| ask(dir, AdminRequest::GoodsList { after }).await;
-    let lines = all_pages("lines", "item_id", page).await?;
+    let page = async |after| {
+        let page: Page<GoodsLine> = ask(dir, AdminRequest::GoodsList { after }).await?;
+        Ok((page.lines, page.more))
+    };
+    let lines = all_pages(|line: &GoodsLine| line.item_id, page).await?;
     let mut items = Vec::new();
     let mut rows = Vec::new();
-    for line in lines {
-        let item_id = line
-            .get("item_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        let item: Item = serde_json::from_value(line.get("item").cloned().unwrap_or_default())?;
+    for GoodsLine { item_id, item } in lines {
         rows.push([
-            item_id.clone(),
+            item_id.to_string(),
             item.price.to_string(),
             item.currency.clone(),
             item.summary.size_bytes.to_string(),
@@ -237,14 +233,13 @@ async fn remove(dir: &Path, item: String) -> Result<Report> {
         item,
         served_until_ms,
     };
-    let json = ask(dir, request).await?;
-    let title = json.get("title").and_then(Value::as_str).unwrap_or_default();
+    let removed: GoodsRemoved = ask(dir, request).await?;
     let text = format!(
         "`{}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
          has ended",
-        Shown(title)
+        Shown(&removed.title)
     );
-    Ok(Report::new(text, json))
+    Ok(Report::new(text, serde_json::to_value(removed)?))
 }
 
 fn guess_media_type(path: &Path) -> &'static str {

@@ -1,4 +1,4 @@
-//! A merchant's directory, and its running node, as every command reaches them.
+//! Access of the commands to the merchant's directory and its running node.
 
 use crate::admin::{AdminRequest, answer};
 use crate::merchant::Settings;
@@ -10,15 +10,15 @@ use farthing_node::{
     home::Home,
     operator::{OperatorError, administer, with_store},
 };
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 
 pub(crate) fn open(dir: &Path) -> Result<Home<Settings>> {
     Ok(Home::open(dir, RoleName::Merchant)?)
 }
 
-/// Has the running node do what `request` asks, or does it itself when no node runs.
-pub(crate) async fn ask(dir: &Path, request: AdminRequest) -> Result<Value, OperatorError> {
+/// Sends `request` to the running node, or executes it in the directory of a stopped one.
+pub(crate) async fn ask<R: DeserializeOwned>(dir: &Path, request: AdminRequest) -> Result<R, OperatorError> {
     administer(dir, &request, async || {
         let shelf = Shelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
         with_store(dir, migrate, |store| answer(store, &shelf, request.clone()))

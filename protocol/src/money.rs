@@ -60,6 +60,30 @@ impl FromStr for Amount {
     }
 }
 
+/// Writes an amount as people do, `20.00`: a field has `#[serde(with = "amount_text")]`.
+pub mod amount_text {
+    use super::Amount;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes `amount` with two decimals.
+    ///
+    /// # Errors
+    /// The serializer's error.
+    pub fn serialize<S: Serializer>(amount: &Amount, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(amount)
+    }
+
+    /// Reads a text such as `20`, `20.5` or `20.00`.
+    ///
+    /// # Errors
+    /// When the text is not an amount.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
 /// Cuts `amount` into the fewest coins of the given values (ascending powers of two), largest first.
 /// Returns `None` when `values` lacks what it takes (the value 1, for an odd amount).
 pub fn fewest(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {

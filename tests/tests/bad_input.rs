@@ -909,8 +909,8 @@ async fn a_full_disk_refuses_for_now() {
     // There is room left that was taken before: it is used up first.
     for number in 0..10_000 {
         let cash = Cash {
-            key: hand.account().to_string(),
-            amount: "0.01".into(),
+            key: hand.account(),
+            amount: Amount(1),
             reference: format!("fill {number}"),
         };
         if desk

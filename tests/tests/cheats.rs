@@ -751,7 +751,7 @@ fn a_bank_that_denies_a_hold_is_convicted_by_it_and_the_commit() {
         it.world.honest(Party::Bank);
         it.world.check(&[&it.wallet]).await;
         assert_eq!(it.earned().await, PRICE);
-        let id = sale.contract.as_ref().unwrap().terms.purchase_id().to_string();
+        let id = sale.contract.as_ref().unwrap().terms.purchase_id();
         let mut together = it.banks_papers(&About::Purchase { id });
         together.push(sale);
         convicts(&together, &[]);
@@ -813,9 +813,7 @@ fn denies_coins(seed: u64, pretext: Pretext) {
         it.wallet.resume().await.unwrap();
         it.world.check(&[&it.wallet]).await;
         assert_eq!(it.balance(), FUNDS);
-        let mut together = it.banks_papers(&About::Coin {
-            key: coin.to_string(),
-        });
+        let mut together = it.banks_papers(&About::Coin { key: *coin });
         assert!(!together.is_empty(), "the bank shows what the coin was used for");
         together.extend(papers);
         convicts(&together, &[]);
@@ -901,9 +899,7 @@ fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sa
             ..Papers::default()
         };
         convicts(std::slice::from_ref(&accusing), &[]);
-        let mut together = it.banks_papers(&About::Coin {
-            key: coin.public.to_string(),
-        });
+        let mut together = it.banks_papers(&About::Coin { key: coin.public });
         together.push(accusing);
         convicts(&together, &[]);
     });

@@ -106,14 +106,14 @@ impl Run {
     /// What each party has of the purchase by now.
     async fn witnesses(&self) -> Vec<Witness> {
         let purchase = self.wallet.purchase(self.number).unwrap().purchase;
-        let id = purchase.order().unwrap().purchase().to_string();
+        let id = purchase.order().unwrap().purchase();
         let mut customer: Vec<Papers> = self.wallet.papers(self.number).into_iter().collect();
         // The terms and the contract are with whoever has taken part, however it ended.
         customer.push(Papers {
             contract: Some(purchase.order().unwrap().contract.clone()),
             ..Papers::default()
         });
-        let mut bank = self.banks_papers(&About::Purchase { id: id.clone() });
+        let mut bank = self.banks_papers(&About::Purchase { id });
         bank.extend(self.banks_papers(&About::Contradictions));
         let evidence = json!({ "do": "evidence", "sale": id });
         let sale = self.world.merchant(0).admin(evidence).await;

@@ -30,7 +30,7 @@ use farthing_protocol::{
     },
     issuance::{Issuance, IssuanceAsk},
     issue::IssueState,
-    money::Amount,
+    money::{Amount, AmountError},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
     seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
@@ -195,7 +195,7 @@ impl World {
 
     pub async fn open_account(&self, key: &PublicKey) {
         let open = Command::AccountOpen {
-            key: key.to_string(),
+            key: *key,
             name: None,
         };
         self.bank.administer(open).await.unwrap();
@@ -208,8 +208,8 @@ impl World {
         reference: &str,
     ) -> Result<serde_json::Value, String> {
         let cash = Cash {
-            key: self.account.public().to_string(),
-            amount: amount.into(),
+            key: self.account.public(),
+            amount: amount.parse().map_err(|e: AmountError| e.to_string())?,
             reference: reference.into(),
         };
         self.bank.administer(command(cash)).await

@@ -143,18 +143,13 @@ async fn values(bank: &Node) -> Result<Vec<u64>> {
     let answer = bank.admin(&["keys"], &[]).await?;
     let keys = answer.get("keys").and_then(Value::as_array);
     let values = keys.context("the bank shows no keys")?.iter().map(|key| {
-        let value: Amount = text(key, "value")?.parse()?;
-        Ok(value.0)
+        let units = key.get("value").and_then(|value| value.get("units"));
+        units
+            .and_then(Value::as_u64)
+            .context("a key of the bank has no value")
     });
     let mut values = values.collect::<Result<Vec<u64>>>()?;
     values.sort_unstable();
     values.dedup();
     Ok(values)
-}
-
-fn text(answer: &Value, field: &str) -> Result<String> {
-    let found = answer.get(field).and_then(Value::as_str);
-    Ok(found
-        .with_context(|| format!("a node's answer has no `{field}`"))?
-        .to_owned())
 }

@@ -4,7 +4,7 @@ use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::home::HomeError;
 use crate::{card::RoleName, network_file::NetworkFileError};
 use farthing_store::{Migration, Store, StoreError, StoreOptions};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -81,24 +81,25 @@ impl OperatorError {
     }
 }
 
-/// Has the node that runs in `dir` do what `request` asks; when none runs, `alone` opens the directory and does it.
-/// A node that is just starting or stopping has the store and does not answer yet, or any more: it is waited for.
+/// Sends `request` to the node that runs in `dir`. If no node runs, `alone` opens the directory and executes it.
+///
+/// A node that starts or stops holds the store and does not answer. This function waits for it.
 ///
 /// # Errors
-/// What the node or `alone` says, and [`OperatorError::InUse`].
-pub async fn administer(
+/// The error of the node or of `alone`, a reply that is not an `R`, and [`OperatorError::InUse`].
+pub async fn administer<R: DeserializeOwned>(
     dir: &Path,
     request: &impl Serialize,
     alone: impl AsyncFn() -> Result<Value, OperatorError>,
-) -> Result<Value, OperatorError> {
+) -> Result<R, OperatorError> {
     let request = serde_json::to_value(request)?;
     for _ in 0..TRIES {
-        if let Some(answer) = admin_call_within(dir, &request, ADMIN_WORK_TIMEOUT_MS).await? {
-            return Ok(answer);
+        if let Some(reply) = admin_call_within(dir, &request, ADMIN_WORK_TIMEOUT_MS).await? {
+            return Ok(serde_json::from_value(reply)?);
         }
         match alone().await {
             Err(OperatorError::Store(StoreError::InUse { .. })) => tokio::time::sleep(PAUSE).await,
-            done => return done,
+            reply => return Ok(serde_json::from_value(reply?)?),
         }
     }
     Err(OperatorError::InUse { dir: dir.to_owned() })
@@ -120,25 +121,22 @@ pub fn with_store(
     done.map_err(OperatorError::refused)
 }
 
-/// All lines of a list that comes in pages: objects with the lines under `list`, and under `more` whether there are
-/// more. `page` gets the `key` of the last line before it.
+/// Returns all lines of a list that comes in pages.
+///
+/// `page` gets the `cursor` of the last line of the previous page. It returns its lines, and whether more follow.
 ///
 /// # Errors
-/// What `page` says.
-pub async fn all_pages(
-    list: &str,
-    key: &str,
-    page: impl AsyncFn(Option<String>) -> Result<Value, OperatorError>,
-) -> Result<Vec<Value>, OperatorError> {
-    let mut all: Vec<Value> = Vec::new();
+/// The error of `page`.
+pub async fn all_pages<L, C>(
+    cursor: impl Fn(&L) -> C,
+    page: impl AsyncFn(Option<C>) -> Result<(Vec<L>, bool), OperatorError>,
+) -> Result<Vec<L>, OperatorError> {
+    let mut all: Vec<L> = Vec::new();
     loop {
-        let last = all.last().and_then(|line| line.get(key)).and_then(Value::as_str);
-        let mut answer = page(last.map(str::to_owned)).await?;
-        let more = answer.get("more").and_then(Value::as_bool).unwrap_or_default();
-        match answer.get_mut(list).map(Value::take) {
-            Some(Value::Array(lines)) if !lines.is_empty() => all.extend(lines),
-            _ => return Ok(all),
-        }
+        let (lines, more) = page(all.last().map(&cursor)).await?;
+        // A node that announces more and sends nothing would be asked forever.
+        let more = more && !lines.is_empty();
+        all.extend(lines);
         if !more {
             return Ok(all);
         }
@@ -152,7 +150,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn a_store_that_is_in_use_is_waited_for() {
+    async fn a_command_waits_while_the_store_is_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let (busy, _) = Store::open(&dir.path().join(STORE_DIR), StoreOptions::default()).unwrap();
         let busy = Cell::new(Some(busy));
@@ -164,26 +162,28 @@ mod tests {
             }
             with_store(dir.path(), |_| Ok(()), |_| Ok(json!("done")))
         };
-        let done = administer(dir.path(), &json!({}), alone).await.unwrap();
+        let done: Value = administer(dir.path(), &json!({}), alone).await.unwrap();
         assert_eq!((done, tries.get()), (json!("done"), 3));
         let refused = async || with_store(dir.path(), |_| Ok(()), |_| Err("no".into()));
-        let error = administer(dir.path(), &json!({}), refused).await.unwrap_err();
+        let error = administer::<Value>(dir.path(), &json!({}), refused)
+            .await
+            .unwrap_err();
         assert!(matches!(&error, OperatorError::Admin(AdminError::Refused(why)) if why == "no"));
     }
 
     #[tokio::test]
-    async fn pages_are_asked_for_behind_the_last_line_until_there_are_no_more() {
-        let page = async |after: Option<String>| {
-            Ok(match after.as_deref() {
-                None => json!({ "lines": [{ "id": "a" }, { "id": "b" }], "more": true }),
-                Some("b") => json!({ "lines": [{ "id": "c" }], "more": false }),
-                other => return Err(OperatorError::refused(format!("{other:?}"))),
-            })
+    async fn each_page_begins_after_the_last_line_of_the_previous_one() {
+        let page = async |after: Option<u8>| match after {
+            None => Ok((vec![1, 2], true)),
+            Some(2) => Ok((vec![3], false)),
+            other => Err(OperatorError::refused(format!("{other:?}"))),
         };
-        let all = all_pages("lines", "id", page).await.unwrap();
-        assert_eq!(json!(all), json!([{ "id": "a" }, { "id": "b" }, { "id": "c" }]));
-        // A node that says that there is more, and gives nothing, is not asked forever.
-        let empty = async |_| Ok(json!({ "lines": [], "more": true }));
-        assert!(all_pages("lines", "id", empty).await.unwrap().is_empty());
+        assert_eq!(all_pages(|line: &u8| *line, page).await.unwrap(), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn pages_end_when_a_node_announces_more_and_sends_nothing() {
+        let empty = async |_: Option<u8>| Ok((Vec::<u8>::new(), true));
+        assert!(all_pages(|line: &u8| *line, empty).await.unwrap().is_empty());
     }
 }

@@ -244,8 +244,7 @@ impl Setting {
 
     /// The bank's papers about a coin.
     pub fn coin_papers(&self, coin: &PublicKey) -> Vec<Papers> {
-        let key = coin.to_string();
-        self.banks_papers(&About::Coin { key })
+        self.banks_papers(&About::Coin { key: *coin })
     }
 
     /// What a customer shows a judge who is to convict the bank of denying a coin.

@@ -342,7 +342,7 @@ impl World {
     /// Opens an account at the bank.
     pub async fn open_account(&self, key: PublicKey, name: &str) {
         let command = Command::AccountOpen {
-            key: key.to_string(),
+            key,
             name: Some(name.into()),
         };
         self.bank().administer(command).await.expect("the account opens");
@@ -350,7 +350,7 @@ impl World {
 
     /// Pays cash in for an account.
     pub async fn pay_in(&self, key: PublicKey, amount: Amount, reference: &str) {
-        let (key, amount, reference) = (key.to_string(), amount.to_string(), reference.to_string());
+        let reference = reference.to_string();
         self.bank()
             .administer(Command::AccountCredit(Cash {
                 key,

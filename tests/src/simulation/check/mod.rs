@@ -16,7 +16,7 @@ mod goods;
 mod money;
 
 use super::world::World;
-use farthing_bank::{admin::Command, audit::Report};
+use farthing_bank::{admin::Command, audit::AuditReport};
 use farthing_client::{
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// The bank's audit.
-    pub async fn audit(&self) -> Report {
+    pub async fn audit(&self) -> AuditReport {
         let report = self.bank().audit().await.expect("the audit");
         // It counts in another thread. What comes behind it happens a moment later, so that all happens in the same
         // order whatever that thread's pace.
