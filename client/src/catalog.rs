@@ -8,6 +8,21 @@ use farthing_protocol::offer::{CatalogItem, CatalogReader};
 const PREFIX_MIN_CHARS: usize = 4;
 
 /// A merchant's catalogue that is being read.
+///
+/// ```no_run
+/// # use farthing_client::{error::WalletError, wallet::Wallet};
+/// # use farthing_node::card::RoleName;
+/// # async fn list(wallet: &Wallet) -> Result<(), WalletError> {
+/// let merchant = wallet.party(RoleName::Merchant, Some("studio"))?;
+/// let mut catalog = wallet.catalog(&merchant);
+/// while let Some(items) = catalog.next_page().await? {
+///     for item in items {
+///         println!("{} {}", item.price, item.title);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Catalog<'w> {
     peer: PeerClient<'w>,
     reader: CatalogReader,

@@ -1,23 +1,58 @@
-//! The wallet of Farthing: a library, and the command line over it.
+//! The wallet of Farthing, as a library, and its command line.
 //!
-//! Everything is written down before it is sent, so that after a crash the wallet asks the same again.
+//! A [`wallet::Wallet`] is a directory with a seed and a store. It withdraws coins from an account at a bank, and buys
+//! digital goods at merchants. A purchase ends with the goods, or with the coins back.
 //!
-//! | what | file |
+//! The wallet stores every step before it sends a request. After a crash or an error, [`resume`](wallet::Wallet::resume)
+//! sends the same request again. So no error loses a coin.
+//!
+//! # One run
+//!
+//! ```no_run
+//! use farthing_client::{purchase::{Parties, goods::judge}, wallet::{Env, Wallet}};
+//! use farthing_node::card::RoleName;
+//! use farthing_protocol::{evidence::Verdict, money::Amount};
+//! use std::path::Path;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let wallet = Wallet::open(Path::new("wallet"), Env::system())?;
+//! let parties = Parties {
+//!     bank: wallet.party(RoleName::Bank, None)?,
+//!     merchant: wallet.party(RoleName::Merchant, Some("studio"))?,
+//!     escrow: wallet.party(RoleName::Escrow, None)?,
+//! };
+//! wallet.withdraw(&parties.bank, Amount(2000)).await?;
+//! let number = wallet.buy(&parties, "Evening postcard", Path::new("postcard.txt")).await?;
+//!
+//! let verdict = judge(&wallet.papers(number)?, &wallet.goods_file(number)?)??;
+//! assert_eq!(verdict, Verdict::Delivered);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The example `buy` is a whole program.
+//!
+//! # Modules
+//!
+//! | what | module |
 //! |---|---|
-//! | the wallet and its parties | [`wallet`]; the banks' keys in `keys` |
-//! | which key names it at a bank | `accounts` |
-//! | what it keeps | [`rows`]; its coins in [`coins`], its numbers in `counters` |
-//! | new coins | `issuance` |
-//! | what is for sale | [`catalog`] |
-//! | purchases, and their goods | [`purchase`] |
-//! | what a bank's denial says of a coin | `coin_finding`; when a purchase ends with its coins' exchange, `recovery` |
-//! | what the wallet can prove | [`evidence`] |
-//! | after a crash | [`resume`] |
-//! | from the phrase alone | [`restore`]; what it looks for again, `rescan`; how far it has to look, `scan_record` |
-//! | one conversation, asked again until answered | [`peer_client`] |
-//! | what it tells whoever watches | [`observer`] |
-//! | the command line over it | [`cli`] |
+//! | the wallet, its environment and its parties | [`wallet`] |
+//! | lists of a bank's keys | `keys` |
+//! | account keys | `accounts` |
+//! | tables and rows; coins; counters | [`rows`], [`coins`], `counters` |
+//! | withdrawals and exchanges | `issuance` |
+//! | a merchant's catalogue | [`catalog`] |
+//! | purchases and their goods | [`purchase`] |
+//! | what a bank's denial says of a coin | `coin_finding` |
+//! | the end of a purchase by recovery | `recovery` |
+//! | documents that prove something | [`evidence`] |
+//! | carrying on after a crash | [`resume`] |
+//! | a wallet from its phrase | [`restore`], `rescan_schedule`, `scan_record` |
+//! | a client of one party, which repeats requests | [`peer_client`] |
+//! | events | [`observer`] |
+//! | the command line | [`cli`] |
 
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod accounts;

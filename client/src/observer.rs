@@ -66,6 +66,23 @@ pub enum WalletEvent {
 }
 
 /// Receives a wallet's events.
+///
+/// ```
+/// use farthing_client::observer::{Observer, WalletEvent};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// Counts the requests of a wallet.
+/// #[derive(Default)]
+/// struct Requests(AtomicU64);
+///
+/// impl Observer for Requests {
+///     fn on_event(&self, event: &WalletEvent) {
+///         if let WalletEvent::Asked { .. } = event {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
 pub trait Observer: Send + Sync {
     /// Receives an event. Events come in order.
     fn on_event(&self, event: &WalletEvent);

@@ -35,6 +35,16 @@ pub struct Resumed {
 impl Wallet {
     /// Carries on everything that is under way. A task that fails does not stop the others.
     ///
+    /// ```no_run
+    /// # use farthing_client::{error::WalletError, wallet::Wallet};
+    /// # async fn example(wallet: &Wallet) -> Result<(), WalletError> {
+    /// for (task, error) in wallet.resume().await?.open {
+    ///     println!("{task} is not finished: {error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {

@@ -4,7 +4,7 @@ use crate::{
     error::WalletError,
     goods_names::rename_goods,
     migrate::migrate,
-    observer::Observer,
+    observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
     rows::RESTORED,
 };
@@ -14,9 +14,12 @@ use farthing_node::{
     home::files,
     network::{Lane, Network},
     network_file::NetworkFile,
+    quic::QuicNetwork,
 };
 use farthing_store::{
-    Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View, clock::Clock, entropy::Entropy,
+    Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
+    clock::{Clock, SystemClock},
+    entropy::{Entropy, SystemEntropy},
 };
 use std::{
     collections::BTreeMap,
@@ -64,7 +67,54 @@ pub struct Env {
     pub store: StoreOptions,
 }
 
+impl Env {
+    /// The environment of a program: QUIC, the system's clock and randomness, files, and no observer.
+    ///
+    /// ```
+    /// use farthing_client::{peer_client::RetryPolicy, wallet::Env};
+    /// use std::time::Duration;
+    ///
+    /// // A wallet that waits ten minutes for a silent party.
+    /// let retry = RetryPolicy { total: Duration::from_secs(600), ..RetryPolicy::default() };
+    /// let env = Env { retry, ..Env::system() };
+    /// # let _ = env;
+    /// ```
+    #[must_use]
+    pub fn system() -> Env {
+        Env {
+            network: Arc::new(QuicNetwork::new()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            observer: Arc::new(NoObserver),
+            retry: RetryPolicy::default(),
+            store: StoreOptions::default(),
+        }
+    }
+}
+
 /// An open wallet.
+///
+/// Only one process can have a wallet open. Its methods can run at the same time, from several tasks.
+///
+/// ```
+/// use farthing_client::wallet::{Env, Wallet};
+/// use farthing_coin::Seed;
+/// use farthing_protocol::money::Amount;
+/// use farthing_store::entropy::{Entropy, SystemEntropy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let temporary = tempfile::tempdir()?;
+/// let dir = temporary.path().join("wallet");
+/// let entropy: &dyn Entropy = &SystemEntropy;
+/// let seed = Seed::generate(&mut entropy.rng());
+/// Wallet::create(&dir, &seed)?;
+///
+/// let wallet = Wallet::open(&dir, Env::system())?;
+/// assert_eq!(wallet.balance()?.total(), Amount(0));
+/// wallet.close()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Wallet {
     dir: PathBuf,
     pub(crate) seed: Seed,

@@ -335,6 +335,20 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// Judges a purchase offline, from its documents and its file of encrypted goods.
 ///
+/// ```no_run
+/// # use farthing_client::{purchase::goods::judge, wallet::Wallet};
+/// # use farthing_protocol::evidence::Verdict;
+/// # fn example(wallet: &Wallet, number: u64) -> Result<(), Box<dyn std::error::Error>> {
+/// let (papers, sealed) = (wallet.papers(number)?, wallet.goods_file(number)?);
+/// match judge(&papers, &sealed)? {
+///     Ok(Verdict::Delivered) => println!("delivered as described"),
+///     Ok(verdict) => println!("broken: {verdict:?}"),
+///     Err(why) => println!("nothing is proven: {why}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When the file cannot be read. The inner error says why the documents prove nothing.
 pub fn judge(papers: &Papers, sealed: &Path) -> io::Result<Result<Verdict, NoVerdict>> {

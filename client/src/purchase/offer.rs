@@ -34,6 +34,18 @@ pub struct Parties {
 }
 
 /// The item to buy, and its highest price.
+///
+/// ```no_run
+/// # use farthing_client::{error::WalletError, purchase::{Parties, Wanted}, wallet::Wallet};
+/// # use farthing_protocol::money::Amount;
+/// # use std::path::Path;
+/// # async fn example(wallet: &Wallet, parties: &Parties) -> Result<(), WalletError> {
+/// let wanted = Wanted { item: "Evening postcard", at_most: Some(Amount(250)) };
+/// let number = wallet.buy(parties, wanted, Path::new("postcard.txt")).await?;
+/// println!("purchase {number} is {}", wallet.purchase(number)?.purchase.status());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The item: its id, a prefix of its id of at least four characters, or its whole title. With the whole id the
