@@ -1,6 +1,6 @@
-//! A customer who puts every message together herself: over the simulation's network or over QUIC.
+//! A customer that makes every message by hand, over the simulation's network or over QUIC.
 //!
-//! The wallet asks what it should. Here is asked what tests want: again, changed, on another lane.
+//! A wallet sends only correct requests. Tests need others: repeated, changed, or on another lane.
 
 use farthing_coin::{Coin, KeyBook, KeyId, PublicKey, RequestId, SecretKey, Seed, Signed};
 use farthing_node::{
@@ -36,11 +36,11 @@ use std::{
 /// How long a reply may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The questions of one server.
+/// The requests of one server.
 pub trait Questions {
-    /// Who answers them.
+    /// The role that answers them.
     const ROLE: RoleName;
-    /// Who may ask this one.
+    /// The lanes on which this request is allowed.
     fn caller(&self) -> Caller;
 }
 
@@ -65,7 +65,7 @@ impl Questions for MerchantRequest {
     }
 }
 
-/// A reply: its bytes, and what they say.
+/// A reply: its bytes and its content.
 pub type Replied<R> = (Vec<u8>, Result<R, Refusal>);
 
 /// Coins and their keys.
@@ -73,12 +73,12 @@ pub type Replied<R> = (Vec<u8>, Result<R, Refusal>);
 pub struct Purse {
     /// The coins.
     pub coins: Vec<Coin>,
-    /// Their secret keys, in their order.
+    /// Their secret keys, in the same order.
     pub keys: Vec<SecretKey>,
 }
 
 impl Purse {
-    /// These coins and those.
+    /// The coins of both purses.
     pub fn and(&self, other: &Purse) -> Purse {
         let copy = |key: &SecretKey| SecretKey::from_bytes(&key.to_bytes()).expect("it is a key");
         Purse {
@@ -98,7 +98,7 @@ pub struct Bought {
 }
 
 impl Bought {
-    /// What asks the escrow to hold its coins.
+    /// The request to the escrow to hold its coins.
     pub fn hold(&self) -> HoldRequest {
         HoldRequest {
             contract: self.order.contract.clone(),
@@ -106,12 +106,12 @@ impl Bought {
         }
     }
 
-    /// What asks the escrow to hold its coins and commit.
+    /// The request to the escrow to hold its coins and commit.
     pub fn pay(&self) -> PayRequest {
         PayRequest(self.hold())
     }
 
-    /// What an escrow asks the bank for it.
+    /// The escrow's request to the bank for it.
     pub fn bank_hold(&self) -> WithHead<BankHoldRequest> {
         WithHead::without(BankHoldRequest {
             terms: self.order.contract.terms.clone(),
@@ -119,7 +119,7 @@ impl Bought {
         })
     }
 
-    /// What asks the merchant to deliver.
+    /// The request to the merchant to deliver.
     pub fn deliver(&self, hold: &Signed<Hold>) -> DeliverRequest {
         DeliverRequest {
             contract: self.order.contract.clone(),
@@ -127,7 +127,7 @@ impl Bought {
         }
     }
 
-    /// What the merchant brings the escrow.
+    /// The merchant's request to the escrow.
     pub fn release(&self, hold: &Signed<Hold>, goods_key: &GoodsKey) -> ReleaseRequest {
         ReleaseRequest {
             contract: self.order.contract.clone(),
@@ -136,7 +136,7 @@ impl Bought {
         }
     }
 
-    /// What asks the escrow to abort.
+    /// The request to the escrow to abort.
     pub fn cancel(&self) -> CancelRequest {
         let key = self.purchase_key.public();
         let statement = PurchaseKeyUse::Cancel.statement(&key, &self.order.purchase());
@@ -158,7 +158,7 @@ pub struct ByHand {
     network: Arc<dyn Network>,
     clock: Arc<dyn Clock>,
     cards: [Card; 3],
-    /// What all her secrets are derived from.
+    /// The seed of all secrets.
     pub seed: Seed,
     counter: AtomicU64,
 }
@@ -181,12 +181,12 @@ impl ByHand {
         found.expect("a card of each")
     }
 
-    /// Who signs as this role.
+    /// The identity of the node of this role.
     pub fn key(&self, role: RoleName) -> PublicKey {
         self.card(role).identity
     }
 
-    /// The key of her account.
+    /// The key of the customer's account.
     pub fn account(&self) -> PublicKey {
         self.seed.account_key().public()
     }
@@ -197,14 +197,14 @@ impl ByHand {
 
     // ---- asking -----------------------------------------------------------------------------------------------
 
-    /// Sends these bytes on a connection of their own, and returns those of the reply.
+    /// Sends bytes on a connection of their own, and returns the bytes of the reply.
     pub async fn send(&self, to: RoleName, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let channel = self.network.connect(self.card(to), lane).await;
         let channel = channel.expect("the node is there");
         channel.call(request, PATIENCE).await.expect("the node replies")
     }
 
-    /// Asks on the lane that the question wants.
+    /// Sends a request on its own lane.
     pub async fn ask_raw<C: Call>(&self, call: C) -> Replied<C::Reply>
     where
         C::Server: Questions,
@@ -221,7 +221,7 @@ impl ByHand {
         (reply, says)
     }
 
-    /// Asks, and gets what was asked for or a refusal.
+    /// Sends a request, and returns its reply or a refusal.
     pub async fn ask<C: Call>(&self, call: C) -> Result<C::Reply, Refusal>
     where
         C::Server: Questions,
@@ -244,7 +244,7 @@ impl ByHand {
         values.iter().map(issuing).collect()
     }
 
-    /// A withdrawal that nobody has heard of.
+    /// A withdrawal of which nothing was sent yet.
     pub async fn withdrawal(&self, values: &[u64]) -> Withdrawal {
         Withdrawal {
             bank: self.key(RoleName::Bank),
@@ -255,7 +255,7 @@ impl ByHand {
         }
     }
 
-    /// What begins it.
+    /// The request that begins it.
     pub fn withdraw_begin(&self, withdrawal: &Withdrawal) -> Signed<WithdrawBegin> {
         match withdrawal.ask(&self.seed.account_key(), &self.seed) {
             IssuanceAsk::Begin(begin) => begin,
@@ -275,7 +275,7 @@ impl ByHand {
             .expect("a good session")
     }
 
-    /// What finishes it.
+    /// The request that finishes it.
     pub fn withdraw_finish(&self, withdrawal: &Withdrawal) -> Signed<WithdrawFinish> {
         match withdrawal.ask(&self.seed.account_key(), &self.seed) {
             IssuanceAsk::Finish(finish) => finish,
@@ -283,7 +283,7 @@ impl ByHand {
         }
     }
 
-    /// The coins that a withdrawal came to.
+    /// The coins of a withdrawal.
     pub async fn withdrawn(&self, withdrawal: &Withdrawal, issued: &Signed<Issued>) -> Purse {
         let keys = self.keys().await;
         let (done, coins) = withdrawal
@@ -310,7 +310,7 @@ impl ByHand {
         Purse { coins, keys }
     }
 
-    /// An exchange of all of `purse` that nobody has heard of.
+    /// An exchange of all of `purse` of which nothing was sent yet.
     pub async fn exchange(&self, purse: &Purse, values: &[u64]) -> Exchange {
         Exchange {
             bank: self.key(RoleName::Bank),
@@ -321,7 +321,7 @@ impl ByHand {
         }
     }
 
-    /// What begins it.
+    /// The request that begins it.
     pub fn exchange_begin(&self, exchange: &Exchange, purse: &Purse) -> Authorized<ExchangeBegin> {
         match exchange.ask(&purse.keys, &self.seed) {
             IssuanceAsk::Begin(begin) => begin,
@@ -341,7 +341,7 @@ impl ByHand {
             .expect("a good session")
     }
 
-    /// What finishes it.
+    /// The request that finishes it.
     pub fn exchange_finish(&self, exchange: &Exchange, purse: &Purse) -> Authorized<ExchangeFinish> {
         match exchange.ask(&purse.keys, &self.seed) {
             IssuanceAsk::Finish(finish) => finish,
@@ -366,7 +366,7 @@ impl ByHand {
 
     // ---- purchases --------------------------------------------------------------------------------------------
 
-    /// An offer for the first thing in the catalogue.
+    /// An offer for the first item of the catalogue.
     pub async fn offer(&self) -> Signed<Offer> {
         let catalog = self
             .ask(CatalogRequest { after: None })
@@ -417,7 +417,7 @@ impl ByHand {
         }
     }
 
-    /// Has the order's coins held.
+    /// Asks the escrow to hold the order's coins.
     pub async fn held(&self, bought: &Bought) -> Signed<Hold> {
         self.ask(bought.hold()).await.expect("a hold")
     }

@@ -1,10 +1,10 @@
-//! A court: the judge is shown every choice of the documents that a run has left with its parties.
+//! A court: shows the judge every subset of the documents that a run leaves with its parties.
 //!
-//! What convicts whom must not depend on which documents an accuser leaves out. So of all documents of a run, each
-//! choice is judged, and two things have to hold:
+//! A conviction must not depend on which documents an accuser leaves out. So every subset of a run's documents is
+//! judged, and two things must hold:
 //!
-//! - Nobody honest is convicted by any choice, once they add what they have themselves.
-//! - Nobody guilty is cleared by any choice of their own documents, once an accuser shows all of theirs.
+//! - No subset convicts an honest party, once that party adds its own documents.
+//! - No subset of its own documents clears a guilty party, once an accuser shows all documents.
 
 use farthing_protocol::{
     denial::{CoinDenial, DenialCause},
@@ -13,7 +13,7 @@ use farthing_protocol::{
 };
 use serde_json::{Map, Value, json};
 
-/// The most documents of which every choice is judged. Of more, each one, each pair, and what is left without them.
+/// Up to this many documents, every subset is judged. Of more, each one, each pair, and the rest without them.
 const ALL_CHOICES_MAX: usize = 12;
 
 /// One document: a field of [`Papers`].
@@ -41,7 +41,7 @@ fn documents(papers: &[Papers]) -> Vec<Document> {
         };
         for (field, value) in fields {
             match value {
-                // Several of a kind are documents of their own; a key of an escrow is 32 numbers.
+                // Several documents of a kind are separate documents. A key of an escrow is 32 numbers.
                 Value::Array(list) if list.iter().any(Value::is_object) => {
                     list.into_iter().for_each(|one| add(&field, json!([one])));
                 }
@@ -52,8 +52,8 @@ fn documents(papers: &[Papers]) -> Vec<Document> {
     all
 }
 
-/// The documents as the fewest papers: which of them lie on one sheet proves nothing, except that the escrow's key, which is
-/// no secret, stands on each.
+/// The documents as the fewest papers. It proves nothing which documents are in one paper. One exception: the
+/// escrow's key, which is not secret, is in each.
 fn papers<'a>(documents: impl IntoIterator<Item = &'a Document>) -> Vec<Papers> {
     let mut sheets: Vec<Map<String, Value>> = vec![Map::new()];
     let mut escrows: Vec<Value> = Vec::new();
@@ -78,7 +78,7 @@ fn papers<'a>(documents: impl IntoIterator<Item = &'a Document>) -> Vec<Papers> 
     sheets.into_iter().map(read).collect()
 }
 
-/// Choices of `count` documents, as one flag for each.
+/// Subsets of `count` documents, as one flag for each document.
 fn choices(count: usize) -> Vec<Vec<bool>> {
     if count <= ALL_CHOICES_MAX {
         let all = 0..1_usize << count;
@@ -126,7 +126,7 @@ pub const KINDS: [&str; 23] = [
 
 /// The [`KINDS`] that occur in these papers.
 pub fn kinds(papers: &Papers) -> Vec<&'static str> {
-    // Whoever adds a field adds its kind here and above.
+    // A new field needs its kind here and above.
     let Papers {
         contract,
         terms,
@@ -183,27 +183,27 @@ fn denial_kind(what: &CoinDenial) -> Option<&'static str> {
         CoinDenial::Spent { proof: None, .. } => Some("denial: spent, without"),
         CoinDenial::Exchanged { issued: Some(_), .. } => Some("denial: exchanged, with what was given"),
         CoinDenial::Expired { .. } => Some("denial: expired"),
-        // A bank that shows nothing is one that steals; the end of a key is of a hold alone.
+        // A bank that shows nothing steals. The end of a key applies to a hold only.
         CoinDenial::Exchanged { issued: None, .. } | CoinDenial::EndsTooSoon => None,
     }
 }
 
-/// A party of a run, and the documents that it has of it.
+/// A party of a run and its documents.
 #[derive(Debug)]
 pub struct Witness {
-    /// What it is called in a failure.
+    /// Its name in a failure message.
     pub name: &'static str,
-    /// Who it is to a judge, if it has a key to be judged by: a customer has none.
+    /// The party for the judge, if it has a key by which it can be convicted. A customer has none.
     pub accused: Option<Culprit>,
-    /// What it has.
+    /// Its documents.
     pub papers: Vec<Papers>,
 }
 
-/// Judges every choice of what `witnesses` have, of whom `guilty` have cheated, and returns how many were judged. Each of
-/// the guilty is convicted by everything that the witness named beside it has.
+/// Judges every subset of the documents of `witnesses`, and returns how many were judged. The `guilty` have cheated.
+/// Each is convicted by all documents of the witness named beside it.
 ///
 /// # Panics
-/// If an honest party is convicted, or a guilty one is cleared.
+/// When an honest party is convicted, or a guilty one is cleared.
 pub fn judge_every_choice(witnesses: &[Witness], guilty: &[(Culprit, &str)]) -> usize {
     let mut judged = 0;
     for accused in witnesses.iter().filter_map(|witness| witness.accused) {
@@ -221,7 +221,7 @@ fn is_convicted(judgement: &[Conviction], culprit: Culprit) -> bool {
     judgement.iter().any(|conviction| conviction.culprit == culprit)
 }
 
-/// What the accused has, and what the others have besides.
+/// The documents of the accused, and the further documents of the others.
 fn split(witnesses: &[Witness], accused: Culprit) -> (Vec<Document>, Vec<Document>) {
     let is_own = |witness: &&Witness| witness.accused == Some(accused);
     let own: Vec<Papers> = (witnesses.iter().filter(is_own))

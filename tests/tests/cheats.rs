@@ -42,10 +42,11 @@ use farthing_tests::{
     by_hand::ByHand,
     simulation::{
         cheats::{
-            AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            EndlessCatalog, FalseOffers, LeavesHimUnpaid, Lie, NeverReleases, Pretext, RefusesAtLength,
-            ShowsNoCatalog, SignsWithoutHold, SignsWrongKeys, SilentToCustomers, TellsHerAbort, cancels,
-            describes_other_goods, overdue, seals_another_key, wraps_another_key, wraps_nothing,
+            AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
+            EndlessCatalog, FalseOffers, LeavesMerchantUnpaid, Lie, NeverReleases, Pretext,
+            RefusesWithLongText, ShowsNoCatalog, SignsWithoutHold, SignsWrongKeys, SilentToCustomers,
+            TellsCustomerAbort, cancels, describes_other_goods, overdue, seals_another_key,
+            wraps_another_key, wraps_nothing,
         },
         foundation::Population,
         foundation::STORE,
@@ -345,7 +346,7 @@ fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
 /// Whether a purchase ends, whatever the length of the merchant's refusal.
 fn refuses_at_length(seed: u64, length: usize) {
     setting(seed, async |it| {
-        it.world.cheat(MERCHANT, RefusesAtLength::new(length));
+        it.world.cheat(MERCHANT, RefusesWithLongText::new(length));
         let (number, bought) = it.buy().await;
         bought.unwrap();
         let row = it.wallet.purchase(number).unwrap();
@@ -379,7 +380,7 @@ fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() 
         let waits_for_cancel = false;
         it.world.cheat(
             ESCROW,
-            TellsHerAbort {
+            TellsCustomerAbort {
                 key,
                 bank,
                 waits_for_cancel,
@@ -408,7 +409,7 @@ fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything(
         let waits_for_cancel = true;
         it.world.cheat(
             ESCROW,
-            TellsHerAbort {
+            TellsCustomerAbort {
                 key,
                 bank,
                 waits_for_cancel,
@@ -436,7 +437,7 @@ fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything(
 /// An escrow that shows the bank an abort with this cause, and commits then. Returns the purchase, and whether the bank
 /// has obeyed the abort.
 async fn leaves_him_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
-    let cheat = LeavesHimUnpaid {
+    let cheat = LeavesMerchantUnpaid {
         key: it.key(ESCROW),
         bank: it.world.bank(),
         cause,
@@ -501,7 +502,7 @@ type Charged = fn(&Setting) -> (Culprit, Charge);
 /// releases nothing, the customer believes nothing, and both the customer's papers and the merchant's convict it.
 fn aborts_without_cause(seed: u64, cause: impl FnOnce(&Setting) -> Cause, also: &[Charged]) {
     setting(seed, async |it| {
-        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), cause(&it));
+        let cheat = AbortsAfterRelease::new(it.key(ESCROW), it.world.bank(), cause(&it));
         let cheat = it.world.cheat(ESCROW, cheat);
         let (number, bought) = it.buy().await;
         let error = bought.unwrap_err();
@@ -569,7 +570,7 @@ fn a_bank_that_calls_a_purchase_overdue_before_its_deadline_is_convicted_with_it
 fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_the_customers_cancel() {
     setting(63, async |it| {
         let cause = cancels(it.seed());
-        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), cause);
+        let cheat = AbortsAfterRelease::new(it.key(ESCROW), it.world.bank(), cause);
         let cheat = it.world.cheat(ESCROW, cheat);
         let (number, bought) = it.buy().await;
         bought.unwrap();

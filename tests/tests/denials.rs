@@ -19,7 +19,7 @@ use farthing_protocol::{evidence::Charge, money::Amount, refusal::Refusal};
 use farthing_tests::by_hand::ByHand;
 use farthing_tests::simulation::{
     cheats::NeverReleases,
-    denials::{AnswersWithRefusals, MakesUpDenials, SignsWithAnotherKey, StealsInExchange, Theft},
+    denials::{AnswersWithRefusals, ForgesDenials, SignsWithAnotherKey, StealsInExchange, Theft},
     foundation::Population,
     party::Party,
     setting::{self, Setting, convicts},
@@ -214,7 +214,7 @@ fn an_honest_denial_ends_a_withdrawal_and_nothing_is_debited_later() {
 fn makes_up_denials(seed: u64, is_signed: bool) {
     setting(seed, async |it| {
         let (key, bank) = (it.key(ESCROW), it.identity(BANK));
-        it.world.cheat(ESCROW, MakesUpDenials::new(key, bank, is_signed));
+        it.world.cheat(ESCROW, ForgesDenials::new(key, bank, is_signed));
         let parties = it.world.parties();
         // A copy of the wallet shows the escrow the coins first.
         let twin = it.customer.copy(&it.world, "twin").wallet();

@@ -25,9 +25,9 @@ use farthing_tests::{
     court::{KINDS, Witness, judge_every_choice, kinds},
     simulation::{
         cheats::{
-            AbortsWhatIsReleased, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
-            FalseOffers, LeavesHimUnpaid, NeverReleases, Pretext, ShowsOtherKeys, SignsWrongKeys,
-            TellsHerAbort, cancels, overdue, seals_another_key,
+            AbortsAfterRelease, Cause, DeniesCoins, DeniesCredits, DeniesHolds, DeniesSealedKeys,
+            FalseOffers, LeavesMerchantUnpaid, NeverReleases, Pretext, ShowsOtherKeys, SignsWrongKeys,
+            TellsCustomerAbort, cancels, overdue, seals_another_key,
         },
         denials::{StealsInExchange, Theft},
         foundation::Population,
@@ -231,7 +231,7 @@ fn an_escrow_that_decides_twice_is_never_cleared() {
         let waits_for_cancel = true;
         it.world.cheat(
             ESCROW,
-            TellsHerAbort {
+            TellsCustomerAbort {
                 key,
                 bank,
                 waits_for_cancel,
@@ -246,7 +246,7 @@ fn an_escrow_that_decides_twice_is_never_cleared() {
     });
     run(6, Population::default(), async |it| {
         let (key, bank) = (it.key(ESCROW), it.world.bank());
-        let cheat = LeavesHimUnpaid {
+        let cheat = LeavesMerchantUnpaid {
             key,
             bank,
             cause: cancels(it.seed()),
@@ -274,7 +274,7 @@ fn an_escrow_that_denies_a_sealed_key_is_never_cleared() {
 fn an_escrow_that_aborts_without_a_cause_is_never_cleared() {
     run(12, Population::default(), async |it| {
         let bare: Cause = Box::new(|_| AbortReason::Cancelled);
-        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), bare);
+        let cheat = AbortsAfterRelease::new(it.key(ESCROW), it.world.bank(), bare);
         it.world.cheat(ESCROW, cheat);
         it.buy().await;
         it.judged(&[(it.escrow(), "customer"), (it.escrow(), "merchant")])
@@ -282,7 +282,7 @@ fn an_escrow_that_aborts_without_a_cause_is_never_cleared() {
     });
     run(11, Population::default(), async |it| {
         let early = overdue(it.key(Party::Bank), 1);
-        let cheat = AbortsWhatIsReleased::new(it.key(ESCROW), it.world.bank(), early);
+        let cheat = AbortsAfterRelease::new(it.key(ESCROW), it.world.bank(), early);
         it.world.cheat(ESCROW, cheat);
         it.buy().await;
         it.judged(&[(it.escrow(), "customer"), (it.bank(), "merchant")])

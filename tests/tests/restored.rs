@@ -13,7 +13,7 @@ use farthing_node::{admin::AdminHandler, history::History};
 use farthing_protocol::{money::Amount, refusal::Later};
 use farthing_store::disk::MemoryDisk;
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     local,
     machine::Death,
@@ -58,7 +58,7 @@ async fn resume(wallet: &Wallet) {
     assert!(resumed.open.is_empty(), "{:?}", resumed.open);
 }
 
-async fn setting(seed: u64) -> (Arc<World>, Customer) {
+async fn setting(seed: u64) -> (Arc<World>, CustomerMachine) {
     let world = World::new(seed).await;
     let customer = world.customer("alice", Amount(5000)).await;
     customer

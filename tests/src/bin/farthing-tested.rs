@@ -1,4 +1,4 @@
-//! `farthing-lab`, built with the tests: with `role bank`, `role customer` and the like every program.
+//! `farthing-lab`, built with the tests. With `role bank`, `role customer` and so on, it is every program.
 
 use std::process::ExitCode;
 

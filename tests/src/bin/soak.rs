@@ -1,5 +1,5 @@
-//! A soak: many wallets buy while processes are killed and restarted every second and packets are lost; at the end all
-//! of it heals, and is counted to the unit.
+//! A soak: many wallets buy while processes are killed and restarted every second and packets are lost. At the end
+//! everything is repaired, and every unit is counted.
 //!
 //! ```text
 //! cargo run --release -p farthing-tests --bin soak -- --minutes 10
@@ -27,23 +27,23 @@ use std::{
     time::Duration,
 };
 
-/// How often a line is printed where there is no terminal (s).
+/// Time between two lines of output without a terminal (s).
 const LINE_EVERY_S: u64 = 30;
 
-/// Many wallets buying while processes are killed, and a count to the unit at the end.
+/// Many wallets buy while processes are killed. At the end every unit is counted.
 #[derive(Debug, Parser)]
 #[command(name = "soak")]
 struct Options {
-    /// How long faults and purchases go on (minutes).
+    /// Duration of faults and purchases (minutes).
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     minutes: f64,
-    /// How many wallets there are.
+    /// Number of wallets.
     #[arg(long, value_name = "W", default_value_t = 8)]
     wallets: u64,
-    /// What to draw from; a fresh one is chosen and printed otherwise.
+    /// The seed. Without it, a fresh one is chosen and printed.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Print what was counted as one JSON value.
+    /// Print the counts as one JSON value.
     #[arg(long)]
     json: bool,
 }
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// One line on how it goes, over itself on a terminal.
+/// Prints one line of progress. On a terminal it replaces the last one.
 fn show(since: Duration, lasts: Duration, counted: &Counted, last: &mut Option<u64>) {
     let terminal = std::io::stderr().is_terminal();
     let step = since.as_secs() / LINE_EVERY_S;

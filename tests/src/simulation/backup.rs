@@ -1,5 +1,5 @@
-//! Backups of the bank and the escrows, and machines that are set up anew from an older one: by what its peers remember a
-//! node notices it, and decides and pays nothing until its operator has put the newest journal in place.
+//! Backups of the bank and the escrows, and machines that are restored from an older backup. The node learns that
+//! from its peers' memory. It decides and pays nothing until its operator has restored the newest journal.
 
 use super::{foundation::STORE, machine::Death, party::Party, world::World};
 use farthing_bank::rows::HEADS as HEADS_OF_ESCROWS;
@@ -14,9 +14,9 @@ use tokio::time::sleep;
 pub struct Backups(BTreeMap<Party, MemoryDisk>);
 
 impl Backups {
-    /// Runs a bank or an escrow from its backup for a while, and then from its newest journal again; says whether. If it
-    /// has no backup, one is made. If a peer remembers nothing that came after the backup, it is left alone: what nobody
-    /// has heard of would be forgotten unseen (PROTOCOL.md, History, says so).
+    /// Runs a bank or an escrow from its backup for a while, and then from its newest journal again. Returns whether
+    /// it did. If there is no backup, one is made. If no peer remembers anything after the backup, the node is left
+    /// alone: what no peer has heard would be forgotten unseen (PROTOCOL.md, History).
     pub async fn run_from(&mut self, world: &World, node: Party, death: Death, a_while: Duration) -> bool {
         let machine = world.machine(node);
         let Some(backup) = self.0.get(&node) else {
@@ -56,7 +56,7 @@ impl Backups {
     }
 }
 
-/// It has written down which record it lacks, and nothing else.
+/// It has stored which record it lacks, and nothing else.
 fn check_undecided(world: &World, node: Party, known: u64) {
     let written = records(&world.machine(node).disk) - known;
     assert!(
@@ -71,12 +71,12 @@ fn check_undecided(world: &World, node: Party, known: u64) {
 }
 
 fn records(disk: &MemoryDisk) -> u64 {
-    // A copy, as nobody may look at files that are in use.
+    // A copy, because files in use must not be read.
     let whole = verify(Path::new(STORE), &disk.copy(), &|_| {});
     whole.expect("the journal is whole").records
 }
 
-/// How many records of the node's journal every one of its peers remembers, by what is durable there.
+/// The number of records of the node's journal that every peer durably remembers.
 fn remembered_by_all(world: &World, node: Party) -> Option<u64> {
     let witnesses = match node {
         Party::Bank => (0..world.foundation.population.escrows)

@@ -1,5 +1,5 @@
-//! A random campaign: from one seed a world, its people and everything that goes wrong; then all is well again, everyone
-//! retries, and every invariant is checked.
+//! A random campaign: from one seed come a world, its customers and all faults. At the end everything is repaired,
+//! everyone retries, and every invariant is checked.
 
 use super::{
     check::Findings,
@@ -17,31 +17,32 @@ use farthing_store::clock::Clock;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// How often everyone retries after all is well again, before what is still open is found to be stuck.
+/// Rounds of retries after the repair. What is still open after them is stuck.
 const ROUNDS_MAX: usize = 40;
 
-/// How long everyone waits between two rounds: all together longer than any deadline is ahead.
+/// Pause between two rounds. All pauses together are longer than any deadline is ahead.
 const ROUND_PAUSE: Duration = Duration::from_secs(45 * 60);
 
-/// After how many rounds the operators look at their logs and confirm that the clocks are right now.
+/// Rounds after which the operators read their logs and confirm that the clocks are right.
 const ROUNDS_ALONE: usize = 4;
 
-/// How long a message is on its way at most, but for one that arrives again: late, slow, and waiting for a slow disk.
+/// Upper bound of a message's time on its way: late, slow, and waiting for a slow disk. One exception: a message that
+/// arrives again.
 const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
-/// The most merchants in a campaign.
+/// Upper bound of merchants in a campaign.
 const MERCHANTS_MAX: usize = 3;
 
-/// What the dice are seeded with, besides a campaign's own seed, that say whose offers are sealed.
+/// Seed part of the dice that decide whose offers are sealed.
 const SEALING: u64 = 0x5EA1;
 
-/// How many pieces of bad input every server gets at the end.
+/// Pieces of bad input that every server gets at the end.
 const BAD_INPUTS: usize = 20;
 
-/// What a campaign came to.
+/// The result of a campaign.
 #[derive(Debug, Clone)]
-pub struct Outcome {
-    /// What was found broken.
+pub struct CampaignResult {
+    /// Broken invariants.
     pub findings: Findings,
     /// Purchases that were committed.
     pub committed: u64,
@@ -49,16 +50,16 @@ pub struct Outcome {
     pub aborted: u64,
     /// Messages that were sent.
     pub messages: u64,
-    /// Faults that they met, and troubles that came by themselves, by kind.
+    /// Faults of messages, and troubles of machines, by kind.
     pub faults: BTreeMap<String, u64>,
-    /// What happened, line by line.
+    /// The trace.
     pub trace: String,
 }
 
-/// Runs the campaign of this seed. The time is tokio's, which must be paused, and there must be a `LocalSet`.
-pub async fn campaign(seed: u64) -> Outcome {
+/// Runs the campaign of this seed. Needs tokio's paused time and a `LocalSet`.
+pub async fn campaign(seed: u64) -> CampaignResult {
     let dice = Dice::new(seed);
-    // Not the dice of all the rest, which fall as they fell before there were sealed offers.
+    // Separate dice: the other dice then give the same results as before there were sealed offers.
     let sealing = Dice::new(seed ^ SEALING);
     let population = Population {
         escrows: 1 + dice.below(3) as usize,
@@ -89,7 +90,7 @@ pub async fn campaign(seed: u64) -> Outcome {
         *faults.entry(format!("{fault:?}")).or_default() += 1;
     }
     let (committed, aborted) = ends(&wallets);
-    Outcome {
+    CampaignResult {
         findings,
         committed,
         aborted,
@@ -99,7 +100,7 @@ pub async fn campaign(seed: u64) -> Outcome {
     }
 }
 
-/// Everybody shops while everything goes wrong; counts the troubles.
+/// Customers shop under faults. Returns the counts of troubles.
 async fn chaos(world: &Arc<World>, shoppers: &mut Vec<Shopper>, dice: &Dice) -> BTreeMap<String, u64> {
     let (per_mille, slow_ms) = (
         dice.one_of(&[0, 10, 30, 80, 150]),
@@ -129,9 +130,9 @@ async fn chaos(world: &Arc<World>, shoppers: &mut Vec<Shopper>, dice: &Dice) -> 
     counted
 }
 
-/// Everything is well again. Every server that is down is started, and those whose disk had failed are restarted.
+/// Repairs everything. Starts every server that is down, and restarts those whose disk had failed.
 async fn heal(world: &World) {
-    // What goes wrong at a message that is on its way has gone wrong by then: nobody dies of it later.
+    // The faults of messages under way happen before this, so nobody dies of one later.
     world.network.heal();
     tokio::time::sleep(ON_ITS_WAY).await;
     world.heal();
@@ -165,7 +166,7 @@ async fn everyone_retries<'s>(world: &World, shoppers: &'s [Shopper]) -> Vec<Wal
     wallets.into_iter().map(|(_, wallet)| wallet).collect()
 }
 
-/// What OPERATIONS.md tells the operator of an escrow to do whose clock was wrong and is right again.
+/// The steps in OPERATIONS.md for the operator of an escrow whose clock was wrong.
 async fn operators_accept_the_clocks(world: &World) {
     for number in 0..world.foundation.population.escrows {
         let accepted = world.escrow(number).accept_clock().await;

@@ -1,8 +1,9 @@
-//! Peers that cheat: a server in front of an honest one, with its key, that answers some questions as it likes.
+//! Servers that cheat: a server in front of an honest one, with its key, answers some requests dishonestly.
 //!
-//! A [`Cheat`] decides about each question: it passes it on, changes the answer, or makes one up and signs it. What it
-//! does not touch the honest server behind it answers, so that a cheat is as long as what it does wrong. To add one,
-//! implement [`Cheat`], put it in front with [`World::cheat`](super::world::World::cheat), and say in `tests/tests/cheats.rs` what has to hold.
+//! A [`Cheat`] gets each request. It passes the request on, changes the reply, or makes one up and signs it. The
+//! honest server answers the rest, so a cheat has only the code of its deception. To add one, implement [`Cheat`],
+//! put it in front with [`World::cheat`](super::world::World::cheat), and state in `tests/tests/cheats.rs` what must
+//! hold.
 
 use super::{
     denials::deny,
@@ -45,7 +46,7 @@ use std::{
     time::Duration,
 };
 
-/// The reply to a question of type `C`, changed where it is no refusal.
+/// The reply to a request of type `C`, changed unless it is a refusal.
 fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -> Vec<u8> {
     match C::decode_reply(&reply) {
         Ok(Ok(answer)) => encode_reply(&Ok(change(answer))),
@@ -55,7 +56,7 @@ fn changed<C: Call>(reply: Vec<u8>, change: impl FnOnce(C::Reply) -> C::Reply) -
 
 // ---- escrows that say nothing -------------------------------------------------------------------------------------
 
-/// An escrow that does all that a customer asks, and answers none of it.
+/// An escrow that carries out customers' requests and answers none.
 pub struct SilentToCustomers;
 
 #[async_trait]
@@ -75,19 +76,19 @@ impl Cheat for SilentToCustomers {
     }
 }
 
-/// An escrow that holds nothing, answers the first cancel late, with a receipt, and refuses everything else that a customer
-/// asks.
+/// An escrow that holds nothing, answers the first cancel late with a receipt, and refuses all other requests of
+/// customers.
 pub struct SignsWithoutHold {
     /// Its identity key.
     pub key: SecretKey,
-    /// The goods key of every purchase, which it has from the merchant.
+    /// The goods key of every purchase. The merchant conspires and gives it.
     pub goods_key: GoodsKey,
     /// Whether it was asked to cancel.
     pub is_asked: AtomicBool,
 }
 
 impl SignsWithoutHold {
-    /// How late it is: not as late as a wallet stops waiting for an answer.
+    /// Delay of the answer, shorter than a wallet's patience.
     const LATE: Duration = Duration::from_secs(3);
 
     fn commits(&self, terms: &Terms) -> Committed {
@@ -144,18 +145,18 @@ impl Cheat for SignsWithoutHold {
 
 // ---- merchants ----------------------------------------------------------------------------------------------------
 
-/// What a merchant changes in an offer before he signs it.
+/// The change of an offer before the merchant signs it.
 pub type Lie = Box<dyn Fn(&mut Offer) + Send + Sync>;
 
-/// A merchant whose signed offers say something else than what he delivers.
+/// A merchant whose signed offers differ from what it delivers.
 pub struct FalseOffers {
-    /// His identity key.
+    /// Its identity key.
     pub key: SecretKey,
-    /// What is false.
+    /// The false part of the offer.
     pub lie: Lie,
 }
 
-/// The offer says that its key unwraps a content key, which is another than that of the goods.
+/// The offer's key unwraps a content key that is not the key of the goods.
 pub fn wraps_another_key(goods_key: impl Fn(&SaleId) -> GoodsKey + Send + Sync + 'static) -> Lie {
     Box::new(move |offer| {
         let other = ContentKey::from_bytes([66; 32]);
@@ -163,17 +164,17 @@ pub fn wraps_another_key(goods_key: impl Fn(&SaleId) -> GoodsKey + Send + Sync +
     })
 }
 
-/// What is paid for unwraps nothing at all.
+/// The goods key unwraps nothing.
 pub fn wraps_nothing() -> Lie {
     Box::new(|offer| offer.wrapped_key.tag = [66; 16])
 }
 
-/// The offer describes other goods than those that are served.
+/// The offer describes other goods than the merchant serves.
 pub fn describes_other_goods() -> Lie {
     Box::new(|offer| offer.goods_digest = GoodsDigest([66; 32]))
 }
 
-/// What is sealed in the offer to the escrow is another key than the offer commits to.
+/// The key that is sealed to the escrow differs from the key to which the offer commits.
 pub fn seals_another_key() -> Lie {
     Box::new(|offer| {
         let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &EphemeralId(offer.sale_id.0));
@@ -200,7 +201,7 @@ impl Cheat for FalseOffers {
     }
 }
 
-/// A merchant who never shows his catalogue.
+/// A merchant that never shows its catalogue.
 pub struct ShowsNoCatalog;
 
 #[async_trait]
@@ -213,20 +214,20 @@ impl Cheat for ShowsNoCatalog {
     }
 }
 
-/// A merchant whose catalogue has no end: every page is full, and says that there is more.
+/// A merchant with an endless catalogue: every page is full and says that there is more.
 pub struct EndlessCatalog {
     in_order: bool,
     pages: AtomicUsize,
 }
 
 impl EndlessCatalog {
-    /// One whose items are in the order of their ids, or repeat.
+    /// Such a merchant, with items in the order of their ids, or with repeated items.
     pub fn new(in_order: bool) -> Self {
         let pages = AtomicUsize::new(0);
         Self { in_order, pages }
     }
 
-    /// How many pages were asked for.
+    /// Number of pages that were requested.
     pub fn pages(&self) -> usize {
         self.pages.load(Ordering::Relaxed)
     }
@@ -264,7 +265,7 @@ impl Cheat for EndlessCatalog {
     }
 }
 
-/// A merchant who takes holds and releases nothing.
+/// A merchant that takes holds and releases nothing.
 pub struct NeverReleases;
 
 #[async_trait]
@@ -277,18 +278,18 @@ impl Cheat for NeverReleases {
     }
 }
 
-/// A merchant who is silent once, and then refuses to deliver with a text of so many bytes.
-pub struct RefusesAtLength {
-    /// How long the text is (bytes).
+/// A merchant that is silent once, and then refuses to deliver with a long text.
+pub struct RefusesWithLongText {
+    /// Length of the text (bytes).
     pub length: usize,
     asked: AtomicUsize,
 }
 
-impl RefusesAtLength {
+impl RefusesWithLongText {
     /// The text has `length` bytes.
     pub fn new(length: usize) -> Self {
         let asked = AtomicUsize::new(0);
-        RefusesAtLength { length, asked }
+        RefusesWithLongText { length, asked }
     }
 }
 
@@ -303,7 +304,7 @@ fn refuse_at_length(length: usize) -> Vec<u8> {
 }
 
 #[async_trait]
-impl Cheat for RefusesAtLength {
+impl Cheat for RefusesWithLongText {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match MerchantRequest::decode(&request) {
             Ok(MerchantRequest::Deliver(_)) => match self.asked.fetch_add(1, Ordering::SeqCst) {
@@ -317,24 +318,24 @@ impl Cheat for RefusesAtLength {
 
 // ---- escrows ------------------------------------------------------------------------------------------------------
 
-/// An escrow that commits, tells the bank, keeps it from the merchant, and tells the customer that it has aborted: if the
-/// customer asks how it has ended without a cause, and if the customer cancels with that as the cause.
-pub struct TellsHerAbort {
+/// An escrow that commits and tells the bank, but tells the merchant nothing, and tells the customer that it has
+/// aborted. The abort has no cause, or the customer's cancel as its cause.
+pub struct TellsCustomerAbort {
     /// Its identity key.
     pub key: SecretKey,
     /// The bank that it names.
     pub bank: PublicKey,
-    /// Whether it answers nothing but cancels.
+    /// Whether it answers only cancels.
     pub waits_for_cancel: bool,
 }
 
 #[async_trait]
-impl Cheat for TellsHerAbort {
+impl Cheat for TellsCustomerAbort {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let (purchase, cause) = match EscrowRequest::decode(&request) {
             Ok(EscrowRequest::Release(_)) => {
                 let _committed = honest.answer(lane, request).await;
-                // The bank has the commit before she shows it the abort.
+                // The bank has the commit before the customer shows it the abort.
                 tokio::time::sleep(Duration::from_millis(2 * GATHER_MS)).await;
                 return refuse(Later::Unavailable("its store has stopped".into()));
             }
@@ -353,10 +354,10 @@ impl Cheat for TellsHerAbort {
     }
 }
 
-/// What an escrow shows as the cause of an abort of the purchase of these terms.
+/// The cause that an escrow shows for an abort of the purchase with these terms.
 pub type Cause = Box<dyn Fn(&Terms) -> AbortReason + Send + Sync>;
 
-/// The signature of the customer with this seed under a cancel, which only who conspires with the customer has.
+/// The signature of the customer with this seed under a cancel. Only a party that conspires with the customer has it.
 pub fn cancels(seed: Seed) -> Cause {
     Box::new(move |terms| {
         let mut keys = (0..100).map(|counter| seed.purchase_key(counter));
@@ -367,7 +368,7 @@ pub fn cancels(seed: Seed) -> Cause {
     })
 }
 
-/// A word that this key signs, as a bank does when a purchase is overdue, `before_ms` before the deadline.
+/// An "overdue" signed by this key, as a bank signs it, `before_ms` before the deadline.
 pub fn overdue(key: SecretKey, before_ms: u64) -> Cause {
     Box::new(move |terms| {
         let overdue = Overdue {
@@ -380,23 +381,23 @@ pub fn overdue(key: SecretKey, before_ms: u64) -> Cause {
     })
 }
 
-/// An escrow that aborts what is released to it, so that it has the goods key for nothing, and says so to everyone: the
-/// bank first.
-pub struct AbortsWhatIsReleased {
+/// An escrow that aborts purchases after the release, so that it has the goods key for nothing. It shows the abort to
+/// everyone, the bank first.
+pub struct AbortsAfterRelease {
     /// Its identity key.
     pub key: SecretKey,
-    /// What it shows.
+    /// The cause that it shows.
     pub cause: Cause,
-    /// The bank that it shows the abort.
+    /// The bank to which it shows the abort.
     pub bank: Arc<dyn Service>,
-    /// What it has aborted.
+    /// The purchases that it has aborted.
     pub aborted: Mutex<BTreeMap<PurchaseId, Signed<Abort>>>,
-    /// Whether the bank has obeyed it.
+    /// Whether the bank has obeyed the abort.
     pub obeyed: AtomicBool,
 }
 
-impl AbortsWhatIsReleased {
-    /// It tells this bank.
+impl AbortsAfterRelease {
+    /// Sets the bank that it tells.
     pub fn new(key: SecretKey, bank: Arc<dyn Service>, cause: Cause) -> Self {
         Self {
             key,
@@ -424,7 +425,7 @@ impl AbortsWhatIsReleased {
 }
 
 #[async_trait]
-impl Cheat for AbortsWhatIsReleased {
+impl Cheat for AbortsAfterRelease {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let asked = match EscrowRequest::decode(&request) {
             Ok(EscrowRequest::Release(release)) => {
@@ -456,20 +457,20 @@ async fn bring(
     SettleOne::decode_reply(&bank.call(Lane::Peer, asked).await).expect("a reply is one")
 }
 
-/// An escrow that shows the bank an abort, and then gives merchant and customer a commit.
-pub struct LeavesHimUnpaid {
+/// An escrow that shows the bank an abort, and then gives a commit to merchant and customer.
+pub struct LeavesMerchantUnpaid {
     /// Its identity key.
     pub key: SecretKey,
-    /// The bank that it shows the abort.
+    /// The bank to which it shows the abort.
     pub bank: Arc<dyn Service>,
-    /// What it shows as the abort's cause.
+    /// The cause that it shows for the abort.
     pub cause: Cause,
     /// Whether the bank has obeyed the abort.
     pub obeyed: AtomicBool,
 }
 
 #[async_trait]
-impl Cheat for LeavesHimUnpaid {
+impl Cheat for LeavesMerchantUnpaid {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let Ok(EscrowRequest::Release(release)) = EscrowRequest::decode(&request) else {
             return honest.answer(lane, request).await;
@@ -482,7 +483,7 @@ impl Cheat for LeavesHimUnpaid {
     }
 }
 
-/// An escrow that says of sealed keys that they are wrong, and aborts.
+/// An escrow that calls correct sealed keys wrong, and aborts.
 pub struct DeniesSealedKeys {
     /// Its identity key.
     pub key: SecretKey,
@@ -591,7 +592,7 @@ pub fn sign_commit(terms: &Terms, goods_key: &GoodsKey, key: &SecretKey) -> Comm
 
 // ---- banks --------------------------------------------------------------------------------------------------------
 
-/// A bank that takes holds, and knows nothing of them when their commits come.
+/// A bank that takes holds, and denies them when their commits come.
 pub struct DeniesHolds;
 
 #[async_trait]
@@ -609,7 +610,7 @@ impl Cheat for DeniesHolds {
     }
 }
 
-/// A bank that says that a commit is obeyed as an abort, and signs it.
+/// A bank that obeys a commit, and signs that it obeyed an abort.
 pub struct DeniesCredits {
     /// Its identity key.
     pub key: SecretKey,
@@ -640,18 +641,18 @@ fn has_commit(settle: &SettleRequest) -> bool {
     decisions.any(|decision| matches!(decision, SignedDecision::Commit(_)))
 }
 
-/// What a bank shows for it that a coin is no good.
+/// What a bank shows when it denies a coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pretext {
-    /// Its time, which has not come.
+    /// That the coin's key has ended, too early.
     Expired,
-    /// A signature that it has made up.
+    /// A made-up signature.
     MadeUp,
     /// The coin's own signature for a purchase that was aborted.
     Aborted,
 }
 
-/// A bank that takes no coin back, and signs that.
+/// A bank that takes back no coin, and signs a denial.
 pub struct DeniesCoins {
     key: SecretKey,
     pretext: Pretext,
@@ -660,7 +661,7 @@ pub struct DeniesCoins {
 }
 
 impl DeniesCoins {
-    /// Under this pretext, with the bank's identity key.
+    /// A bank with this pretext and this identity key.
     pub fn new(key: SecretKey, pretext: Pretext) -> Self {
         Self {
             key,
@@ -728,7 +729,7 @@ impl Cheat for DeniesCoins {
 pub struct ShowsOtherKeys {
     /// Its identity key.
     pub key: SecretKey,
-    /// What is other.
+    /// The change of the list.
     pub change: fn(&mut KeyList),
 }
 
@@ -748,11 +749,11 @@ impl Cheat for ShowsOtherKeys {
     }
 }
 
-/// A bank that never answers who asks for its list of keys.
-pub struct KeepsKeysToItself;
+/// A bank that never answers requests for its list of keys.
+pub struct HidesKeys;
 
 #[async_trait]
-impl Cheat for KeepsKeysToItself {
+impl Cheat for HidesKeys {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         if matches!(BankRequest::decode(&request), Ok(BankRequest::Keys(_))) {
             std::future::pending::<()>().await;

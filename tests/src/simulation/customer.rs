@@ -22,9 +22,9 @@ use std::{
     time::Duration,
 };
 
-/// A customer's machine, with her wallet's directory and disk.
-pub struct Customer {
-    /// Her machine.
+/// A customer's machine, with the wallet's directory and disk.
+pub struct CustomerMachine {
+    /// The machine.
     pub machine: Arc<Machine>,
     dir: PathBuf,
     seed: Seed,
@@ -32,16 +32,16 @@ pub struct Customer {
     network: Arc<MemoryNetwork>,
 }
 
-impl Customer {
+impl CustomerMachine {
     /// A customer with an empty wallet of this seed, and no account.
-    pub fn new(world: &World, name: &str, seed: &Seed) -> Customer {
+    pub fn new(world: &World, name: &str, seed: &Seed) -> CustomerMachine {
         let dir = world.dir().join(name);
         Wallet::create(&dir, seed).expect("the wallet is made");
         Self::at(world, dir, seed, MemoryDisk::new())
     }
 
-    /// The same customer with nothing but her phrase: a new machine, an empty wallet.
-    pub fn with_phrase_of(world: &World, customer: &Customer, name: &str) -> Customer {
+    /// The same customer with only the phrase: a new machine, an empty wallet.
+    pub fn with_phrase_of(world: &World, customer: &CustomerMachine, name: &str) -> CustomerMachine {
         let phrase = std::fs::read_to_string(customer.dir.join("seed.phrase")).expect("the phrase");
         let seed = Seed::from_phrase(phrase.trim()).expect("a phrase");
         let dir = world.dir().join(name);
@@ -49,19 +49,19 @@ impl Customer {
         customer.beside(Self::at(world, dir, &seed, MemoryDisk::new()))
     }
 
-    /// Notes that this other customer is the same one.
-    fn beside(&self, twin: Customer) -> Customer {
+    /// Records that another machine is of the same customer.
+    fn beside(&self, twin: CustomerMachine) -> CustomerMachine {
         self.machine.set_twin();
         twin.machine.set_twin();
         twin
     }
 
-    fn at(world: &World, dir: PathBuf, seed: &Seed, disk: MemoryDisk) -> Customer {
+    fn at(world: &World, dir: PathBuf, seed: &Seed, disk: MemoryDisk) -> CustomerMachine {
         let mut file = NetworkFile::load(&dir).expect("the network file");
         for card in world.foundation.cards() {
             file.add(card).expect("the card is pinned");
         }
-        Customer {
+        CustomerMachine {
             machine: world.add_machine(disk),
             dir,
             seed: Seed::from_bytes(&seed.to_bytes()),
@@ -70,13 +70,13 @@ impl Customer {
         }
     }
 
-    /// A copy of her machine as it stands, in the same world: the same seed, the same rows.
-    pub fn copy(&self, world: &World, name: &str) -> Customer {
+    /// A copy of the machine, in the same world: the same seed, the same rows.
+    pub fn copy(&self, world: &World, name: &str) -> CustomerMachine {
         self.beside(self.fork(world, name))
     }
 
-    /// Her machine as it stands, in another world.
-    pub fn fork(&self, world: &World, name: &str) -> Customer {
+    /// A copy of the machine in another world.
+    pub fn fork(&self, world: &World, name: &str) -> CustomerMachine {
         let dir = world.dir().join(name);
         std::fs::create_dir_all(dir.join("goods")).expect("a directory");
         for name in ["seed.phrase", OWN_ACCOUNTS_FILE] {
@@ -104,13 +104,13 @@ impl Customer {
         self.seed.bank_account_key(&self.bank).public()
     }
 
-    /// The key that a wallet of before has shown to every bank.
+    /// The shared account key of protocol version 1.
     pub fn shared_account(&self) -> PublicKey {
         self.seed.account_key().public()
     }
 
-    /// Opens her wallet and does something with it, again from its beginning whenever she dies meanwhile. Returns
-    /// the wallet that she has then.
+    /// Opens the wallet and runs `errand` with it, from the beginning again after each death. Returns the wallet that
+    /// is open then.
     pub async fn live(&self, mut errand: impl AsyncFnMut(&Wallet)) -> Wallet {
         loop {
             let Some(wallet) = self.try_wallet() else { continue };
@@ -121,12 +121,12 @@ impl Customer {
         }
     }
 
-    /// Opens her wallet.
+    /// Opens the wallet.
     pub fn wallet(&self) -> Wallet {
         self.try_wallet().expect("she lives")
     }
 
-    /// Opens her wallet, unless she dies in that.
+    /// Opens the wallet, unless the process dies in it.
     pub fn try_wallet(&self) -> Option<Wallet> {
         let life = self.machine.start();
         let surroundings = self.env(life);
@@ -154,27 +154,27 @@ impl Customer {
         }
     }
 
-    /// Her process dies and her wallet is opened again.
+    /// Kills the process and opens the wallet again.
     pub fn wallet_after(&self, death: Death) -> Wallet {
         self.machine.die(death);
         self.wallet()
     }
 
-    /// Waits until the process of her wallet has died.
+    /// Waits until the wallet's process has died.
     pub async fn died(&self) {
         self.machine.life().over().await;
     }
 
-    /// Her wallet's directory.
+    /// The wallet's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 }
 
 impl World {
-    /// A customer with an account of `amount`, and her wallet's directory and disk.
-    pub async fn customer(self: &Arc<Self>, name: &str, amount: Amount) -> Customer {
-        let customer = Customer::new(self, name, &self.foundation.seed_of(name));
+    /// A customer with an account of `amount`, and the wallet's directory and disk.
+    pub async fn customer(self: &Arc<Self>, name: &str, amount: Amount) -> CustomerMachine {
+        let customer = CustomerMachine::new(self, name, &self.foundation.seed_of(name));
         let account = customer.account();
         self.open_account(account, name).await;
         self.pay_in(account, amount, name).await;

@@ -1,4 +1,4 @@
-//! Banks that cheat about what they deny, and an escrow that makes a denial up.
+//! Banks that cheat with denials, and an escrow that makes up a denial.
 
 use super::front::{Cheat, Honest, refuse};
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// A denial of a coin, signed by `key`, at a time of no matter.
+/// A denial of a coin, signed by `key`. Its time does not matter.
 pub fn deny(key: &SecretKey, kind: RequestKind, request: [u8; 32], coin: &Coin, what: CoinDenial) -> Refusal {
     let denial = Denial {
         bank: key.public(),
@@ -37,20 +37,20 @@ pub fn deny(key: &SecretKey, kind: RequestKind, request: [u8; 32], coin: &Coin, 
 /// What a bank does with the first finish of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theft {
-    /// It keeps the signatures, gives nothing, and refuses without its own signature.
+    /// It keeps the signatures, issues nothing, and refuses without its own signature.
     Unsigned,
-    /// It keeps the signatures, gives nothing, and signs that the coin was exchanged.
+    /// It keeps the signatures, issues nothing, and signs that the coin was exchanged.
     WithoutProof,
-    /// The same, with what it gave for other coins as proof.
+    /// The same, with what it issued for other coins as proof.
     ProofOfAnother,
-    /// It takes the coins in, gives nothing, and signs that the coin was exchanged, without showing what for.
+    /// It takes the coins, issues nothing, and signs that the coin was exchanged, without proof.
     Kept,
-    /// It takes the coins in, says that it has not, and shows later what it gave for them.
+    /// It takes the coins, denies that, and shows later what it issued for them.
     Belated,
 }
 
-/// A bank that says of the first finish of an exchange that its session is gone, and of what is asked then that the coins
-/// were exchanged: by the very signatures that came with that first finish.
+/// A bank that answers the first finish of an exchange with "session gone". The later request it refuses with the
+/// claim that the coins were exchanged, and shows the signatures of that first finish.
 pub struct StealsInExchange {
     key: SecretKey,
     theft: Theft,
@@ -64,7 +64,7 @@ struct Stolen {
 }
 
 impl StealsInExchange {
-    /// With the bank's identity key.
+    /// A bank with this identity key.
     pub fn new(key: SecretKey, theft: Theft) -> Self {
         Self {
             key,
@@ -77,7 +77,7 @@ impl StealsInExchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The refusal of a request of this kind for coins of which it has kept signatures.
+    /// The refusal of a request of this kind for coins whose signatures it has kept.
     fn refusal(&self, kind: RequestKind, request: [u8; 32], inputs: &[Coin]) -> Option<Refusal> {
         let state = self.state();
         let stolen = inputs.iter().enumerate();
@@ -112,7 +112,7 @@ impl Cheat for StealsInExchange {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         match BankRequest::decode(&request) {
             Ok(BankRequest::ExchangeBegin(begin)) => {
-                // It carries on as far as a second finish, unless it has taken the coins in.
+                // It continues to a second finish, unless it has taken the coins.
                 let refusal = self.refusal(
                     RequestKind::ExchangeBegin,
                     begin.body.digest().0,
@@ -158,16 +158,16 @@ impl Cheat for StealsInExchange {
     }
 }
 
-/// A bank that carries finishes out, and answers with a refusal of another request, or one that it has not signed.
+/// A bank that carries out finishes, and answers with a refusal of another request, or with an unsigned one.
 pub struct AnswersWithRefusals {
-    /// What it answers to a finish. Where there is nothing, the last denial that the honest bank has signed.
+    /// Its reply to a finish. `None`: the last denial that the honest bank signed.
     pub refusal: Option<Refusal>,
     /// That denial.
     pub last: Mutex<Option<Refusal>>,
 }
 
 impl AnswersWithRefusals {
-    /// With the same refusal of everything.
+    /// The same refusal for every request.
     pub fn always(refusal: Refusal) -> Self {
         Self {
             refusal: Some(refusal),
@@ -175,7 +175,7 @@ impl AnswersWithRefusals {
         }
     }
 
-    /// With the last denial of another request.
+    /// The last denial of another request.
     pub fn replayed() -> Self {
         Self {
             refusal: None,
@@ -183,7 +183,7 @@ impl AnswersWithRefusals {
         }
     }
 
-    /// That there is too little in the account.
+    /// A refusal that says that the account has too little money.
     pub fn balance() -> Refusal {
         let (balance, asked) = (Amount(1), Amount(2));
         AccountFault::Balance { balance, asked }.into()
@@ -212,11 +212,11 @@ impl Cheat for AnswersWithRefusals {
     }
 }
 
-/// A bank that denies whatever it is asked to exchange, in documents that are signed with another key.
+/// A bank that denies every exchange, in documents signed with another key.
 pub struct SignsWithAnotherKey {
-    /// The bank that it says it is.
+    /// The bank that it claims to be.
     pub bank: PublicKey,
-    /// The key that it signs with.
+    /// The key with which it signs.
     pub other: SecretKey,
 }
 
@@ -242,20 +242,20 @@ impl Cheat for SignsWithAnotherKey {
     }
 }
 
-/// An escrow that keeps what a coin's key has signed for one purchase, without asking the bank to hold anything, and shows
-/// it of every other purchase with that coin: as the bank's word that the coin was spent.
-pub struct MakesUpDenials {
+/// An escrow that keeps a coin's signature for one purchase, without a hold at the bank. It shows that signature for
+/// every other purchase with the coin, as the bank's claim that the coin was spent.
+pub struct ForgesDenials {
     /// Its identity key.
     key: SecretKey,
-    /// The bank that it speaks for.
+    /// The bank in whose name it speaks.
     bank: PublicKey,
-    /// Whether it makes a document of it.
+    /// Whether it makes up a signed document.
     is_signed: bool,
     kept: Mutex<BTreeMap<PublicKey, EarlierUse>>,
 }
 
-impl MakesUpDenials {
-    /// In the name of `bank`.
+impl ForgesDenials {
+    /// Such an escrow, in the name of `bank`.
     pub fn new(key: SecretKey, bank: PublicKey, is_signed: bool) -> Self {
         Self {
             key,
@@ -267,7 +267,7 @@ impl MakesUpDenials {
 }
 
 #[async_trait]
-impl Cheat for MakesUpDenials {
+impl Cheat for ForgesDenials {
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         let Ok(EscrowRequest::Hold(hold)) = EscrowRequest::decode(&request) else {
             return honest.answer(lane, request).await;

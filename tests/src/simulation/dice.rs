@@ -1,8 +1,8 @@
-//! Chance, from a seed.
+//! Random choices from a seed.
 
 use farthing_store::entropy::{Entropy, SeededEntropy};
 
-/// Draws the same for the same seed.
+/// A random generator. Equal seeds give equal results.
 #[derive(Debug)]
 pub struct Dice(SeededEntropy);
 
@@ -24,17 +24,17 @@ impl Dice {
         self.any().checked_rem(bound).unwrap_or(0)
     }
 
-    /// Whether something happens that happens `times` in a hundred.
+    /// Returns `true` in `times` of a hundred cases.
     pub fn percent(&self, times: u64) -> bool {
         self.below(100) < times
     }
 
-    /// One of these.
+    /// One of these items.
     pub fn one_of<T: Copy>(&self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// One of these, each as often as it weighs.
+    /// One of these items, by weight.
     pub fn weighed<T: Copy>(&self, choices: &[(T, u64)]) -> T {
         let mut left = self.below(choices.iter().map(|(_, weight)| weight).sum());
         for (choice, weight) in choices {

@@ -1,36 +1,36 @@
-//! What can become of a message.
+//! Faults of messages.
 
-/// What becomes of a message, and of those who send and get it.
+/// A fault of a message, its sender or its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The request never arrives.
     LoseRequest,
-    /// The request is acted on; its reply never arrives.
+    /// The request is carried out. Its reply never arrives.
     LoseReply,
-    /// The request arrives when its sender has long given up waiting, and mostly asked again.
+    /// The request arrives after its sender has stopped waiting, and mostly asked again.
     DelayRequest,
-    /// The reply does. Its sender may have been restarted meanwhile.
+    /// The reply arrives late. The asking process may have been restarted in the meantime.
     DelayReply,
-    /// The request arrives twice; the first reply counts.
+    /// The request arrives twice. The first reply counts.
     Repeat,
     /// The request arrives again much later, after its reply.
     RepeatLate,
-    /// From now on nothing gets through between the two, either way, for a while.
+    /// From now on the two are cut off from each other, in both directions, for a while.
     Partition,
     /// The server is killed before it sees the request, and started again.
     KillBefore,
-    /// The server loses power after it has acted and before its reply is sent, and is started again.
+    /// The server loses power after it has carried out the request and before its reply is sent. It is started again.
     CrashAfter,
-    /// The server loses power right after its reply was sent, and is started again; the reply arrives.
+    /// The server loses power right after its reply was sent. It is started again, and the reply arrives.
     CrashReplied,
-    /// The server's disk fails at its next sync: it stops, loses power, and is started again with whatever of
-    /// the unsynced write happened to reach the platter.
+    /// The server's disk fails at its next sync. The server stops, loses power, and is started again. Of the unsynced
+    /// write, a random part is on the disk.
     TornWrite,
-    /// The server's disk is full while it acts, and has room again afterwards.
+    /// The server's disk is full during the request, and has room again afterwards.
     DiskFull,
-    /// Whoever sends it dies before it is sent. A server is started again; a wallet is left to the test.
+    /// The sender dies before the request is sent. A server is started again; a wallet is left to the test.
     SenderDiesBefore,
-    /// Whoever sends it dies after it was acted on and before its reply is there.
+    /// The sender dies after the request was carried out and before the reply arrives.
     SenderDiesAfter,
 }
 
@@ -69,7 +69,7 @@ impl Fault {
         Fault::SenderDiesAfter,
     ];
 
-    /// What a trace says of it.
+    /// Its name in a trace.
     pub const fn what(self) -> &'static str {
         match self {
             Fault::LoseRequest => "the request is lost",

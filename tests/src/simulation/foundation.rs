@@ -1,4 +1,4 @@
-//! What never changes of a world: who its servers are, and what its merchants sell.
+//! The constant part of a world: its servers' identities, and what its merchants sell.
 
 use super::party::Party;
 use farthing_coin::{SecretKey, Seed};
@@ -24,20 +24,20 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Where every server's store is on its own disk.
+/// Path of a server's store on its disk.
 pub const STORE: &str = "/store";
 
-/// What every merchant calls what he sells.
+/// Title of every merchant's item.
 pub const ITEM: &str = "a picture";
 
-/// How many of each there are in a world, besides its one bank.
+/// The servers of a world, besides its one bank.
 #[derive(Debug, Clone)]
 pub struct Population {
-    /// How many escrows.
+    /// Number of escrows.
     pub escrows: usize,
-    /// A merchant for each: what his one item costs.
+    /// Price of each merchant's item.
     pub prices: Vec<Amount>,
-    /// How long each item is (bytes).
+    /// Size of each item (bytes).
     pub goods_bytes: usize,
     /// The merchants whose offers are sealed.
     pub sealed: BTreeSet<usize>,
@@ -64,11 +64,11 @@ impl Population {
     }
 }
 
-/// What never changes of a world.
+/// The constant part of a world.
 pub struct Foundation {
-    /// Everything that is random follows from it.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How many of each there are.
+    /// The servers.
     pub population: Population,
     pub(super) identities: BTreeMap<Party, (Card, [u8; 32])>,
     homes: TempDir,
@@ -119,8 +119,8 @@ impl Foundation {
         }
     }
 
-    /// A directory that is gone with its owner; in memory where the machine has such a place, as every test writes
-    /// many small files that it syncs.
+    /// A directory that is removed with its owner. In memory if possible, because every test writes and syncs many
+    /// small files.
     pub fn directory() -> TempDir {
         let memory = Path::new("/dev/shm");
         let made = if memory.is_dir() {
@@ -131,7 +131,7 @@ impl Foundation {
         made.expect("a directory")
     }
 
-    /// Everybody's cards.
+    /// The cards of all servers.
     pub fn cards(&self) -> Vec<Card> {
         self.identities.values().map(|(card, _)| card.clone()).collect()
     }

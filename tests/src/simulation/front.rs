@@ -1,4 +1,4 @@
-//! A server in front of an honest one, with its key, that answers some questions as it likes.
+//! A dishonest server in front of an honest one, with its key.
 
 use super::{party::Party, world::World};
 use async_trait::async_trait;
@@ -10,16 +10,16 @@ use std::sync::Arc;
 pub struct Honest(Arc<dyn Service>);
 
 impl Honest {
-    /// What it answers.
+    /// Its reply.
     pub async fn answer(&self, lane: Lane, request: Vec<u8>) -> Vec<u8> {
         self.0.call(lane, request).await
     }
 }
 
-/// What a cheat does with a question.
+/// A cheat: what it does with each request.
 #[async_trait]
 pub trait Cheat: Send + Sync + 'static {
-    /// The answer.
+    /// The reply.
     async fn answer(&self, honest: &Honest, lane: Lane, request: Vec<u8>) -> Vec<u8>;
 }
 
@@ -47,7 +47,7 @@ impl World {
         cheat
     }
 
-    /// The server behind a cheat answers for itself again.
+    /// Removes the cheat in front of a server.
     pub fn honest(&self, party: Party) {
         self.answer(party, self.service(party));
     }
@@ -68,7 +68,7 @@ impl World {
     }
 }
 
-/// The reply that refuses.
+/// A reply with this refusal.
 pub(super) fn refuse(refusal: impl Into<Refusal>) -> Vec<u8> {
     encode_reply::<()>(&Err(refusal.into()))
 }

@@ -1,12 +1,12 @@
-//! A wallet's life: commands drawn from a seed, with all that befalls a wallet in years, and a restore from the words at
-//! random moments that has to find everything.
+//! A wallet's life: commands and accidents drawn from a seed. At random moments a restore from the words must find
+//! everything.
 //!
-//! The restore is made in a fork of the world, so that the life goes on undisturbed. Every coin that is out is this
-//! customer's, whichever copy of the wallet made it. So the restored wallet has to have what the bank's audit says, to the
-//! unit, and to know every purchase that a merchant was paid for.
+//! The restore runs in a fork of the world, so the life goes on undisturbed. All coins in circulation belong to this
+//! customer, in one copy of the wallet or another. So the restored wallet must have the exact amount of the bank's
+//! audit. It must also know every purchase for which a merchant was paid.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     dice::Dice,
     foundation::{ITEM, Population},
     front::{Cheat, Honest},
@@ -38,42 +38,42 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// What the customer has in the account at first.
+/// What is paid into the account at first.
 const FUNDS: Amount = Amount(100_000);
 
-/// In how many of a hundred cases a restore is checked after a command, in the first [`YOUTH`] commands and later: a
-/// restore takes longer the more the wallet has lived through.
+/// How often, in a hundred commands, a restore is checked: in the first [`YOUTH`] commands, and later. A restore
+/// takes longer for an older wallet.
 const CHECKED_PERCENT: (u64, u64) = (5, 1);
 
-/// How many commands a wallet is young for.
+/// Number of commands with frequent checks.
 const YOUTH: usize = 200;
 
-/// A long life says how far it is each time that it has lived this many commands.
+/// A long life prints its progress after each of this many commands.
 const TOLD_EVERY: usize = 100;
 
-/// How often the restored wallet carries on before what is open is found to be stuck.
+/// Rounds of `resume` of the restored wallet. What is still open after them is stuck.
 const ROUNDS_MAX: usize = 5;
 
-/// A command, or what befalls the wallet.
+/// A command, or an accident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
-    /// Sometimes more than the account holds.
+    /// Withdraws, sometimes more than the account has.
     Withdraw,
     Buy,
-    /// A message of the purchase, or of what it takes, does not get through.
+    /// Buys. A message of the purchase, or of its exchanges, is lost.
     BuyUnheard,
     Cancel,
     Exchange,
-    /// The answer does not get through.
+    /// Exchanges. The reply is lost.
     ExchangeUnheard,
     Resume,
     /// The bank refuses to begin exchanges, each of other coins.
     RefusedExchanges,
     /// The bank refuses holds.
     RefusedOrder,
-    /// A copy of the wallet acts beside it.
+    /// A copy of the wallet acts at the same time.
     Copy,
-    /// The machine is lost, maybe in the middle of something; the wallet is restored from its words.
+    /// The machine is lost, perhaps in the middle of a command. The wallet is restored from its words.
     Lose,
     Wait,
 }
@@ -93,7 +93,7 @@ const COMMANDS: [(Command, u64); 12] = [
     (Command::Wait, 4),
 ];
 
-/// What a copy does, and what a wallet does while its machine is lost.
+/// Commands of a copy, and of a wallet whose machine is lost.
 const DONE_BESIDE: [(Command, u64); 5] = [
     (Command::Buy, 3),
     (Command::BuyUnheard, 3),
@@ -102,7 +102,7 @@ const DONE_BESIDE: [(Command, u64); 5] = [
     (Command::Withdraw, 1),
 ];
 
-/// A bank that refuses to hold, for no reason.
+/// A bank that refuses holds without a reason.
 struct RefusesHolds;
 
 #[async_trait]
@@ -130,31 +130,31 @@ fn is_asked_of_the_escrow(card: &Card, _: &[u8]) -> bool {
     card.role == RoleName::Escrow
 }
 
-/// What a life came to.
+/// The result of a life.
 #[derive(Debug, Default)]
-pub struct Outcome {
-    /// What was found broken.
+pub struct LifeResult {
+    /// Broken invariants.
     pub findings: Vec<String>,
-    /// How often each thing was done.
+    /// How often each command was run.
     pub done: BTreeMap<String, u64>,
     /// How many restores were checked.
     pub checked: u64,
-    /// What happened, line by line.
+    /// The trace.
     pub told: Vec<String>,
 }
 
 struct Life {
     world: Arc<World>,
     dice: Dice,
-    customer: Customer,
+    customer: CustomerMachine,
     wallet: Wallet,
     names: u64,
-    outcome: Outcome,
+    outcome: LifeResult,
 }
 
-/// Lives `commands` commands of this seed. The time is tokio's, which must be paused, and there must be a `LocalSet`.
-/// Ends at the first thing that is found broken.
-pub async fn life(seed: u64, commands: usize) -> Outcome {
+/// Runs a life of `commands` commands from this seed, up to the first broken invariant. Needs tokio's paused time and
+/// a `LocalSet`.
+pub async fn life(seed: u64, commands: usize) -> LifeResult {
     let population = Population {
         escrows: 1,
         prices: vec![Amount(3), Amount(120), Amount(31)],
@@ -170,7 +170,7 @@ pub async fn life(seed: u64, commands: usize) -> Outcome {
         customer,
         wallet,
         names: 0,
-        outcome: Outcome::default(),
+        outcome: LifeResult::default(),
     };
     let (began, mut checking) = (Instant::now(), Duration::ZERO);
     for number in 0..commands {
@@ -233,7 +233,7 @@ impl Life {
         }
     }
 
-    /// What the wallet was told. Here everybody is honest, and whoever refuses accuses nobody.
+    /// The errors that the wallet may report. All parties are honest, so no refusal accuses one.
     fn hear(&mut self, told: Vec<WalletError>) {
         for error in told {
             self.tell(format!("  {error}"));
@@ -251,7 +251,7 @@ impl Life {
         let _cut_off = timeout(some_time, doing).await;
         self.world.network.unblock();
         let name = self.name();
-        let customer = Customer::with_phrase_of(&self.world, &self.customer, &name);
+        let customer = CustomerMachine::with_phrase_of(&self.world, &self.customer, &name);
         let wallet = customer.wallet();
         let restored = wallet.restore(&self.world.parties().bank, self.world.dir()).await;
         if let Err(error) = restored {
@@ -265,11 +265,11 @@ impl Life {
         self.hear(told);
     }
 
-    /// A restore from the words finds everything, in a fork of the world.
+    /// Checks that a restore from the words finds everything, in a fork of the world.
     async fn check_restore(&mut self) {
         self.outcome.checked += 1;
         let fork = self.world.fork().await;
-        let customer = Customer::with_phrase_of(&fork, &self.customer, "restored");
+        let customer = CustomerMachine::with_phrase_of(&fork, &self.customer, "restored");
         let wallet = customer.wallet();
         if let Err(error) = wallet.restore(&fork.parties().bank, fork.dir()).await {
             self.outcome
@@ -313,7 +313,7 @@ impl Life {
     }
 }
 
-/// Does something with a wallet; returns what it was told that was no success.
+/// Runs a command on a wallet. Returns the errors that it reported.
 async fn do_with(world: &World, dice: &Dice, wallet: &Wallet, command: Command) -> Vec<WalletError> {
     let bank = world.parties().bank;
     let mut told = Vec::new();
@@ -384,7 +384,7 @@ fn some_coins(dice: &Dice, wallet: &Wallet) -> Vec<CoinRow> {
     let percent = 10 + dice.below(90);
     let mut rows = wallet.present_coins().expect("the coins");
     rows.retain(|row| row.status == CoinStatus::Available && dice.percent(percent));
-    // The fresh ones may be more.
+    // There may be more fresh coins.
     rows.truncate(32);
     rows
 }

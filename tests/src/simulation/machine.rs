@@ -1,4 +1,4 @@
-//! A machine: its disk, its clock, and the life of the process that runs on it.
+//! A machine: its disk, its clock, and the process that runs on it.
 
 use super::{
     party::{LocalClock, Party, VirtualClock},
@@ -23,11 +23,11 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// One run of a process, from its start to its end. Clones share it.
+/// The life of one process, from its start to its end. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Life(Arc<Run>);
 
-/// Whoever waits for its end is told in the order in which he came: a `watch` channel draws that order anew every time.
+/// Waiting tasks are woken in the order in which they came. A `watch` channel would choose a new order every time.
 #[derive(Debug, Default)]
 struct Run {
     over: AtomicBool,
@@ -35,7 +35,7 @@ struct Run {
 }
 
 impl Life {
-    /// One that is over.
+    /// A life that has ended.
     pub fn ended() -> Self {
         let life = Self::default();
         life.end();
@@ -62,7 +62,7 @@ impl Life {
         }
     }
 
-    /// Runs `process` as long as this life lasts: `None` if it ends before that has.
+    /// Runs `process` as long as this life lasts. `None` if the life ends first.
     pub async fn run<T>(&self, process: impl Future<Output = T>) -> Option<T> {
         let mut process = pin!(process);
         let outcome = std::future::poll_fn(|context| {
@@ -82,11 +82,11 @@ impl Life {
     }
 }
 
-/// What a process unwinds with that dies in the middle of a write: nothing of it runs any further.
+/// The panic payload of a process that dies in the middle of a write, so that no more of it runs.
 pub struct Died;
 
 impl Died {
-    /// Whether a panic is a death, and no failure.
+    /// Whether a panic is a simulated death, and not a failure.
     pub fn is(panic: &(dyn Any + Send)) -> bool {
         panic.is::<Died>()
     }
@@ -95,24 +95,24 @@ impl Died {
 /// How a process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Death {
-    /// It is killed; the machine stays up, and what was written is there.
+    /// The process is killed. The machine stays up, and all writes are there.
     Killed,
-    /// The machine loses power, and of what was not synced whatever the seed chooses.
+    /// The machine loses power. Of the unsynced writes, a random part survives.
     PowerLost,
 }
 
-/// Where a process dies by itself: at a named point of its so-manieth durable write.
+/// A point at which a process dies by itself: a named point of one durable write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CrashPoint {
-    /// Which write, counted from the one after arming: the first is 1. 0 stands for a point of the next start.
+    /// Number of the write after arming. The first is 1, and 0 stands for a point of the next start.
     pub write: u64,
-    /// One of [`WRITE_POINTS`] or [`START_POINTS`].
+    /// The point: one of [`WRITE_POINTS`] or [`START_POINTS`].
     pub point: &'static str,
-    /// How.
+    /// The kind of death.
     pub death: Death,
 }
 
-/// The points of one durable write, in their order.
+/// The points of one durable write, in order.
 pub const WRITE_POINTS: [&str; 5] = [
     probe::BEFORE_APPEND,
     probe::AFTER_APPEND,
@@ -124,12 +124,12 @@ pub const WRITE_POINTS: [&str; 5] = [
 /// The points of a start.
 pub const START_POINTS: [&str; 3] = [probe::BEFORE_RECOVERY, probe::BEFORE_REPLAY, probe::AFTER_OPEN];
 
-/// Who is told that a process died by itself.
+/// Called when a process has died by itself.
 pub type OnDeath = Box<dyn Fn(Party) + Send + Sync>;
 
-/// A party's machine: what outlasts its process.
+/// A party's machine. It outlasts its process.
 pub struct Machine {
-    /// Whose it is.
+    /// The party.
     pub party: Party,
     /// Its disk.
     pub disk: MemoryDisk,
@@ -147,7 +147,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that nothing runs on yet. `seed` is the world's.
+    /// A machine on which nothing runs yet. `seed` is the seed of the world.
     pub fn new(
         party: Party,
         disk: MemoryDisk,
@@ -178,29 +178,29 @@ impl Machine {
         })
     }
 
-    /// Has `told` called whenever the process dies at a crash point. The first caller counts.
+    /// Calls `told` whenever the process dies at a crash point. Only the first call of this function counts.
     pub fn when_it_dies(&self, told: OnDeath) {
         let _first = self.on_death.set(told);
     }
 
-    /// Every sync takes so long from now on: requests wait for it before they are acted on, as what they write is not
+    /// Sets the time of every sync. Requests wait for it before they are carried out, because their writes are not
     /// there before.
     pub fn set_sync_takes(&self, time: Duration) {
         self.sync_takes_ms
             .store(time.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// How long every sync takes.
+    /// The time of every sync.
     pub fn sync_takes(&self) -> Duration {
         Duration::from_millis(self.sync_takes_ms.load(Ordering::SeqCst))
     }
 
-    /// Another wallet of the same seed is or was at work elsewhere.
+    /// Records that another wallet of the same seed is or was in use.
     pub fn set_twin(&self) {
         self.twin.store(true, Ordering::SeqCst);
     }
 
-    /// Whether another wallet of the same seed is or was at work elsewhere.
+    /// Whether another wallet of the same seed is or was in use.
     pub fn is_twin(&self) -> bool {
         self.twin.load(Ordering::SeqCst)
     }
@@ -232,29 +232,29 @@ impl Machine {
         self.trace.note(format!("{} dies: {death:?}", self.party));
     }
 
-    /// Randomness of this process alone: other with every start.
+    /// Randomness of this process. Different after every start.
     pub fn entropy(&self) -> Arc<dyn Entropy> {
         let starts = self.starts.load(Ordering::SeqCst);
         Arc::new(SeededEntropy::new(self.seed ^ (starts << 16)))
     }
 
-    /// How its process opens a store.
+    /// The store options of its process.
     pub fn store_options(self: &Arc<Self>) -> StoreOptions {
         StoreOptions {
-            // One byte must stay free, so that a disk without room refuses at once.
+            // One byte must stay free, so that a full disk refuses at once.
             reserve_bytes: 1,
             probe: Arc::new(CrashProbe(self.clone())),
             ..StoreOptions::simulated(self.disk.clone(), self.seed)
         }
     }
 
-    /// Lets the process die at these points, counted from now on.
+    /// Arms these points, counted from now on. The process dies there.
     pub fn arm(&self, points: impl IntoIterator<Item = CrashPoint>) {
         self.writes.store(0, Ordering::SeqCst);
         *self.armed() = points.into_iter().collect();
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.armed().clear();
         self.disk.set_capacity(None);
@@ -262,7 +262,7 @@ impl Machine {
         self.set_sync_takes(Duration::ZERO);
     }
 
-    /// How many durable writes were begun since [`arm`](Machine::arm).
+    /// Number of durable writes that were begun since [`arm`](Machine::arm).
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::SeqCst)
     }
@@ -290,7 +290,7 @@ impl Machine {
         let Some(due) = due else { return };
         self.trace.note(format!("{}: {point}", self.party));
         self.die(due.death);
-        // Whoever is starting it sees for himself that it has died.
+        // The starting task sees by itself that the process has died.
         if let (Some(told), true) = (self.on_death.get(), write > 0) {
             told(self.party);
         }

@@ -2,19 +2,19 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | who takes part, and their clocks | [`party`] |
-//! | a machine: its disk, its process, and where that dies | [`machine`] |
-//! | messages, and what becomes of them | [`network`]; the kinds of faults in [`fault`], at random in [`weather`] |
-//! | the servers | [`server`]; who they are and what they sell in [`foundation`] |
-//! | customers | [`customer`]; what they do in [`shopping`] |
-//! | all of them together | [`world`] |
-//! | what happens to particular people | [`stories`]; to the numbers of their wallets in [`numbers`]; without their escrow in [`recovered`] |
-//! | one day of one customer, with chosen faults | [`schedule`] |
-//! | a wallet's life, and restores at random moments of it | [`life`] |
-//! | a random campaign | [`campaign`]; its customers in [`shopper`], what befalls them in [`trouble`] |
+//! | parties and their clocks | [`party`] |
+//! | machines: disk, process, crash points | [`machine`] |
+//! | messages and their faults | [`network`], [`fault`]; random ones, [`weather`] |
+//! | servers | [`server`]; identities and goods, [`foundation`] |
+//! | customers | [`customer`], [`shopping`] |
+//! | the world | [`world`] |
+//! | stories | [`stories`]; of a wallet's numbers, [`numbers`]; without an escrow, [`recovered`] |
+//! | one day of a customer, with chosen faults | [`schedule`] |
+//! | a wallet's life, with restores at random moments | [`life`] |
+//! | a random campaign | [`campaign`], [`shopper`], [`trouble`] |
 //! | the invariants | [`check`] |
-//! | peers that cheat | [`cheats`], [`denials`]; the world and customer that they meet in [`setting`] |
-//! | what happened, for people | [`trace`] |
+//! | servers that cheat | [`cheats`], [`denials`], [`setting`] |
+//! | traces for people | [`trace`] |
 
 pub mod backup;
 pub mod campaign;
@@ -43,17 +43,16 @@ pub mod trouble;
 pub mod weather;
 pub mod world;
 
-/// Runs `future` in virtual time, in one thread, with all that it spawns: in a runtime of its own, with which all of its
-/// world goes.
+/// Runs `future` and all tasks that it spawns in virtual time, in one thread, in a runtime of its own.
 ///
 /// # Panics
-/// When the system gives no runtime; and when `future` does.
+/// When the runtime cannot be made, or `future` panics.
 pub fn local<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    // On the heap: a world's future has tens of kilobytes, and every frame up to here would hold a copy of it.
+    // On the heap: a world's future has tens of kilobytes, and every frame on the stack would hold a copy of it.
     tokio::task::LocalSet::new().block_on(&runtime, Box::pin(future))
 }

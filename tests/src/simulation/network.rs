@@ -1,4 +1,4 @@
-//! A network in memory: every message has a number, and a schedule says what becomes of it.
+//! A network in memory. Every message has a number, and a schedule decides its fate.
 
 use super::{
     fault::Fault,
@@ -23,44 +23,44 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How late what is late arrives: later than anyone waits for one reply.
+/// Delay of a late message: longer than anyone waits for one reply.
 pub const LATE: Duration = Duration::from_secs(12);
 
-/// How late a request arrives again that arrives much later.
+/// Delay of a request that arrives again much later.
 pub const MUCH_LATER: Duration = Duration::from_secs(300);
 
-/// How long a partition lasts that a message's fault has begun.
+/// Duration of a partition that is a message's fault.
 pub const PARTITION: Duration = Duration::from_secs(60);
 
 /// A message that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// By whom.
+    /// The sender.
     pub from: Party,
-    /// To whom.
+    /// The receiver.
     pub to: Party,
-    /// Over which lane.
+    /// The lane.
     pub lane: Lane,
-    /// On which connection.
+    /// The connection.
     pub connection: u64,
     /// The request's bytes.
     pub request: Vec<u8>,
-    /// What became of it.
+    /// Its fault, if it had one.
     pub fault: Option<Fault>,
-    /// Every reply that its server gave to it, whether or not it arrived.
+    /// Every reply of its server, also the ones that did not arrive.
     pub replies: Vec<Vec<u8>>,
 }
 
 /// Kills and starts machines for the network.
 #[async_trait]
 pub trait Power: Send + Sync {
-    /// The machine's process dies; a server is started again.
+    /// Kills the machine's process. A server is started again.
     async fn restart(&self, party: Party, death: Death);
 
     /// A server's disk.
     fn disk(&self, party: Party) -> MemoryDisk;
 
-    /// How long a server's disk takes for a sync.
+    /// Time of a sync on a server's disk.
     fn sync_takes(&self, party: Party) -> Duration;
 }
 
@@ -78,12 +78,12 @@ struct State {
     sent: Vec<Sent>,
     connections: u64,
     blocked: Option<Blocked>,
-    /// Until when nothing gets from the one to the other.
+    /// End of the partition from one party to another.
     cut: BTreeMap<(Party, Party), Instant>,
     weather: Option<Weather>,
 }
 
-/// Which requests never arrive.
+/// Requests that never arrive.
 type Blocked = Box<dyn Fn(&Card, &[u8]) -> bool + Send>;
 
 /// The network of a world.
@@ -91,7 +91,7 @@ type Blocked = Box<dyn Fn(&Card, &[u8]) -> bool + Send>;
 pub struct MemoryNetwork {
     state: Mutex<State>,
     power: Mutex<Option<Arc<dyn Power>>>,
-    /// What happened on it, and elsewhere.
+    /// The trace of the world.
     pub trace: Trace,
 }
 
@@ -105,7 +105,7 @@ impl MemoryNetwork {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who kills and starts machines.
+    /// Sets who kills and starts machines.
     pub fn set_power(&self, power: Arc<dyn Power>) {
         *self.power.lock().unwrap_or_else(PoisonError::into_inner) = Some(power);
     }
@@ -115,7 +115,7 @@ impl MemoryNetwork {
         power.expect("the world has power")
     }
 
-    /// What `from` sees of the network while its process lives.
+    /// The network as seen by `from` while its process lives.
     pub fn wire(self: &Arc<Self>, from: Party, life: Life) -> Arc<dyn Network> {
         Arc::new(Wire {
             network: self.clone(),
@@ -124,7 +124,7 @@ impl MemoryNetwork {
         })
     }
 
-    /// Who will answer for `identity`: he may be asked before his server has started.
+    /// Announces who will answer for `identity`, before its server has started.
     pub fn introduce(&self, identity: PublicKey, party: Party) {
         self.state().parties.insert(identity, party);
     }
@@ -136,7 +136,7 @@ impl MemoryNetwork {
         state.servers.insert(identity, server);
     }
 
-    /// Nobody answers for `identity` any more; calls under way there end without a reply.
+    /// Removes the server of `identity`. Calls under way end without a reply.
     pub fn detach(&self, identity: &PublicKey) {
         if let Some(server) = self.state().servers.remove(identity) {
             server.life.end();
@@ -145,35 +145,34 @@ impl MemoryNetwork {
 
     // ---- what becomes of messages -------------------------------------------------------------------------------
 
-    /// What will become of messages, by their number from now on. What was recorded is forgotten.
+    /// Sets the faults of messages, by number from now on. Forgets what was recorded.
     pub fn schedule(&self, faults: impl IntoIterator<Item = (u64, Fault)>) {
         let mut state = self.state();
         state.schedule = faults.into_iter().collect();
         state.sent.clear();
     }
 
-    /// Lets every message take its time and meet what the weather brings; `None` for no time and nothing.
+    /// Sets the weather: delays and random faults. `None` for none.
     pub fn set_weather(&self, weather: Option<Weather>) {
         self.state().weather = weather;
     }
 
-    /// No request of which `blocked` says so arrives, until [`unblock`](MemoryNetwork::unblock): as if its
-    /// server was down for these alone.
+    /// Blocks all requests for which `blocked` is true, until [`unblock`](MemoryNetwork::unblock).
     pub fn block(&self, blocked: impl Fn(&Card, &[u8]) -> bool + Send + 'static) {
         self.state().blocked = Some(Box::new(blocked));
     }
 
-    /// Every request arrives again.
+    /// Removes the block.
     pub fn unblock(&self) {
         self.state().blocked = None;
     }
 
-    /// Nothing gets from `from` to `to` for so long; the other way is another matter.
+    /// Cuts off the way from `from` to `to` for a time. The other direction stays.
     pub fn cut(&self, from: Party, to: Party, lasting: Duration) {
         self.state().cut.insert((from, to), Instant::now() + lasting);
     }
 
-    /// No party is cut off from another any more, no schedule is left, and the weather is fine.
+    /// Removes all partitions, schedules and weather.
     pub fn heal(&self) {
         let mut state = self.state();
         state.cut.clear();
@@ -192,12 +191,12 @@ impl MemoryNetwork {
 
     // ---- what was sent ------------------------------------------------------------------------------------------
 
-    /// What was sent since the last [`schedule`](MemoryNetwork::schedule).
+    /// All messages since the last [`schedule`](MemoryNetwork::schedule).
     pub fn sent(&self) -> Vec<Sent> {
         self.state().sent.clone()
     }
 
-    /// How many messages were sent since the last [`schedule`](MemoryNetwork::schedule).
+    /// Number of messages since the last [`schedule`](MemoryNetwork::schedule).
     pub fn messages(&self) -> u64 {
         self.state().sent.len() as u64
     }
@@ -243,7 +242,7 @@ impl MemoryNetwork {
     }
 
     fn replied(&self, number: usize, reply: &[u8]) {
-        // A schedule that was set meanwhile has forgotten the message.
+        // A schedule that was set in the meantime has forgotten the message.
         if let Some(sent) = self.state().sent.get_mut(number) {
             sent.replies.push(reply.to_vec());
         }
@@ -260,7 +259,7 @@ impl MemoryNetwork {
         self.state().servers.get(identity).map(|server| server.party)
     }
 
-    /// One request at its server, unless the server dies meanwhile.
+    /// One request at its server. Ends if the server dies.
     async fn act(&self, card: &Card, lane: Lane, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
         let blocked = self
             .state()
@@ -273,7 +272,7 @@ impl MemoryNetwork {
                 reason: "nobody answers".into(),
             });
         };
-        // A process that died in the middle of this has sent nothing.
+        // A process that died here has sent nothing.
         let reply = life.run(service.call(lane, request)).await;
         reply.ok_or_else(|| closed(card))
     }
@@ -337,11 +336,11 @@ struct Under {
 impl Channel for MemoryChannel {
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
         if self.life.is_over() {
-            // The dead send nothing.
+            // A dead process sends nothing.
             return std::future::pending().await;
         }
         let under = self.network.send(self, &request);
-        // A server goes on with what it was asked, and dies when it is due to, whether or not anybody waits.
+        // A server carries out the request and dies when it is due to, whether or not anyone waits.
         let this = self.clone();
         let carried = tokio::spawn(async move { this.carry(under, request).await });
         let waited_ms = timeout.as_millis() as u64;
@@ -436,10 +435,10 @@ impl MemoryChannel {
         reply
     }
 
-    /// The request arrives and is acted on.
+    /// The request arrives and is carried out.
     async fn act(&self, under: Under, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
-        // The wait is registered first: where a server works in another thread, time stands still until it is done, and
-        // what happens at the same moment happens in the same order whatever that thread's pace.
+        // The wait is registered first. If a server works in another thread, time stands still until it is done. So
+        // the order of events does not depend on that thread.
         let acting = self.network.act(&self.card, self.lane, request);
         let ((), reply) = tokio::join!(biased; wait(under.delays.service), acting);
         match &reply {
@@ -460,7 +459,7 @@ impl MemoryChannel {
     }
 }
 
-/// Waits; no time at all is not even a turn.
+/// Waits. A zero delay does not even yield.
 async fn wait(time: Duration) {
     if !time.is_zero() {
         sleep(time).await;

@@ -1,8 +1,8 @@
-//! Stories of the numbers that a wallet's secrets are derived from, and of restores that have to find all of them: each
-//! panics where a promise is broken, and says which.
+//! Stories about the numbers from which a wallet's secrets derive, and about restores that must find all of them.
+//! Each panics when a promise is broken, and says which.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::ITEM,
     front::{Cheat, Honest},
     network::Sent,
@@ -28,7 +28,7 @@ use farthing_protocol::{
 };
 use std::{sync::Arc, time::Duration};
 
-async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
+async fn withdrawn(seed: u64) -> (Arc<World>, CustomerMachine, Wallet) {
     let world = World::new(seed).await;
     let customer = world.customer("alice", FUNDS).await;
     let wallet = customer.wallet();
@@ -37,7 +37,7 @@ async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
     (world, customer, wallet)
 }
 
-/// A bank that refuses to begin any exchange, for no reason.
+/// A bank that refuses to begin any exchange, without a reason.
 pub(super) struct RefusesExchanges;
 
 #[async_trait]
@@ -68,7 +68,7 @@ impl Cheat for ShowsNoScanRecord {
     }
 }
 
-/// The bank refuses more exchanges than a restore bridges and looks ahead of, each of other coins than all before.
+/// The bank refuses more exchanges than a restore bridges and reserves ahead. Each exchange has new coins.
 async fn exchanges_come_to_nothing(world: &World, wallet: &Wallet) {
     world.cheat(Party::Bank, RefusesExchanges);
     let rows = wallet.present_coins().expect("the coins");
@@ -89,21 +89,21 @@ fn is_exchange(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(BankRequest::decode(request), Ok(BankRequest::ExchangeFinish(_)))
 }
 
-/// The wallet exchanges all its coins, and does not hear what became of it.
+/// The wallet exchanges all its coins, and the reply is lost.
 async fn sends_an_exchange(world: &World, wallet: &Wallet) {
     world.network.block(is_exchange);
     let sent = wallet.exchange(wallet.present_coins().expect("the coins")).await;
     assert!(sent.as_ref().is_err_and(WalletError::is_silence), "{sent:?}");
 }
 
-/// What the lost wallet has sent arrives, and the restored one looks for it.
+/// The lost wallet's request arrives, and the restored wallet scans for it.
 async fn it_arrives(world: &World, lost: Wallet, wallet: &Wallet) {
     world.network.unblock();
     drop(lost.resume().await.expect("the exchange"));
     drop(lost);
     let resumed = wallet.resume().await.expect("the wallet resumes");
     assert!(resumed.open.is_empty(), "progress: {:?}", resumed.open);
-    // What it takes for its coins has to be.
+    // The bank has the coins that the wallet counts.
     let coins = wallet.present_coins().expect("the coins");
     drop(wallet.exchange_despite_refusals(coins).await.expect("the store"));
     assert_eq!(
@@ -117,7 +117,7 @@ fn available(wallet: &Wallet) -> u64 {
     wallet.balance().expect("a balance").available.0
 }
 
-/// A copy of the wallet holds a coin for a purchase, so that each `resume` asks for it again and is refused. Then the
+/// A copy of the wallet holds a coin for a purchase, so each `resume` tries to exchange it and is refused. Then the
 /// wallet exchanges its other coins, and its machine is lost.
 pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     let (world, customer, wallet) = withdrawn(71).await;
@@ -127,7 +127,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     assert!(held.as_ref().is_err_and(WalletError::is_silence), "{held:?}");
     world.network.unblock();
     for row in wallet.present_coins().expect("the coins") {
-        // The copy's are refused, and are held elsewhere from now on.
+        // The copy's coins are refused, and count as held elsewhere from now on.
         drop(wallet.exchange(vec![row]).await);
     }
     for _ in 0..=RESTORE_GAP {
@@ -150,7 +150,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_its_number() {
     assert_eq!(available(&wallet), left, "money: a restore has lost coins");
 }
 
-/// More exchanges come to nothing than a restore bridges. Then one is under way while the machine is lost.
+/// More exchanges fail than a restore bridges. Then one is under way while the machine is lost.
 pub async fn numbers_that_came_to_nothing_hide_no_coins() {
     let (world, customer, wallet) = withdrawn(72).await;
     exchanges_come_to_nothing(&world, &wallet).await;
@@ -159,7 +159,7 @@ pub async fn numbers_that_came_to_nothing_hide_no_coins() {
     it_arrives(&world, lost, &wallet).await;
 }
 
-/// The same, and the bank shows no scan record: coins say that there is more.
+/// The same, and the bank shows no scan record. Coins show that there is more.
 pub async fn a_bank_that_shows_no_scan_record_hides_no_coins() {
     let (world, customer, wallet) = withdrawn(73).await;
     exchanges_come_to_nothing(&world, &wallet).await;
@@ -175,7 +175,7 @@ pub async fn a_bank_that_shows_no_scan_record_hides_no_coins() {
     );
 }
 
-/// A scan record that was written long ago arrives once more.
+/// An old scan record arrives again.
 pub async fn an_old_scan_record_that_arrives_again_changes_nothing() {
     let (world, customer, wallet) = withdrawn(74).await;
     world.network.schedule([]);
@@ -201,7 +201,7 @@ pub async fn an_old_scan_record_that_arrives_again_changes_nothing() {
     it_arrives(&world, lost, &wallet).await;
 }
 
-/// A wallet is restored again and again, and uses a number or two each time.
+/// A wallet is restored many times, and uses a few numbers each time.
 pub async fn a_scan_record_has_room_for_every_restore() {
     let mut record = Asked::default();
     for restore in 0..500u64 {
@@ -219,7 +219,7 @@ pub async fn a_scan_record_has_room_for_every_restore() {
     );
 }
 
-/// A wallet that is restored more often than a scan record of unmerged ranges had room for still works.
+/// A wallet still works after more restores than a scan record of unmerged ranges had room for.
 pub async fn a_wallet_that_is_restored_fifty_times_still_works() {
     let (world, customer, wallet) = withdrawn(75).await;
     drop(wallet);
@@ -231,7 +231,7 @@ pub async fn a_wallet_that_is_restored_fifty_times_still_works() {
     }
 }
 
-/// A copy of the wallet holds a coin; the wallet exchanges all that it can spend.
+/// A copy of the wallet holds a coin. The wallet exchanges all that it can spend.
 pub async fn a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange() {
     let (world, customer, wallet) = withdrawn(76).await;
     let copy = customer.copy(&world, "copy").wallet();
@@ -256,7 +256,7 @@ pub async fn a_coin_that_is_held_elsewhere_keeps_no_other_from_an_exchange() {
     assert!(!rows.iter().any(is_old), "{rows:?}");
 }
 
-/// Two banks lay their accounts side by side.
+/// Two banks compare their accounts.
 pub async fn no_two_banks_know_one_account_key() {
     let world = World::new(77).await;
     let wallet = world.customer("alice", FUNDS).await.wallet();
@@ -268,11 +268,12 @@ pub async fn no_two_banks_know_one_account_key() {
     );
 }
 
-/// A wallet of before has one key at every bank. Restored from its words, it shows that key to no bank unasked.
+/// A wallet of protocol version 1 has one account key at every bank. After a restore from its words, it shows that
+/// key to no bank unasked.
 pub async fn a_shared_account_key_is_shown_only_where_the_customer_says_so() {
     let world = World::new(78).await;
     let bank = world.parties().bank;
-    let bob = Customer::new(&world, "bob", &world.foundation.seed_of("bob"));
+    let bob = CustomerMachine::new(&world, "bob", &world.foundation.seed_of("bob"));
     let shared = bob.shared_account();
     world.open_account(shared, "bob").await;
     world.pay_in(shared, FUNDS, "bob").await;
@@ -282,7 +283,7 @@ pub async fn a_shared_account_key_is_shown_only_where_the_customer_says_so() {
     let coins = wallet.present_coins().expect("the coins");
     wallet.exchange(coins[..3].to_vec()).await.expect("an exchange");
     drop(wallet);
-    let again = Customer::with_phrase_of(&world, &bob, "again");
+    let again = CustomerMachine::with_phrase_of(&world, &bob, "again");
     let wallet = again.wallet();
     world.network.schedule([]);
     let refused = wallet.restore(&bank, world.dir()).await;
@@ -319,7 +320,7 @@ pub async fn withdrawals_of_both_accounts_are_found() {
         .expect("the store");
     wallet.withdraw(&bank, WITHDRAWN).await.expect("a withdrawal");
     drop(wallet);
-    let wallet = Customer::with_phrase_of(&world, &alice, "again").wallet();
+    let wallet = CustomerMachine::with_phrase_of(&world, &alice, "again").wallet();
     wallet
         .use_shared_account(&bank.identity)
         .await

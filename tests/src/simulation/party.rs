@@ -1,4 +1,4 @@
-//! Who takes part, and what time each believes it is.
+//! The parties of a world, and their clocks.
 
 use farthing_store::clock::Clock;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-/// Who takes part in a world: what messages go from and to.
+/// A party: a sender or receiver of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
     /// The bank.
@@ -20,7 +20,7 @@ pub enum Party {
     Merchant(usize),
     /// A customer's machine.
     Customer(usize),
-    /// A test that puts messages together by hand.
+    /// A test that makes messages by hand.
     Stranger,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Party {
     }
 }
 
-/// Virtual time: it passes when everybody waits.
+/// Virtual time. It passes when all tasks wait.
 #[derive(Debug)]
 pub struct VirtualClock {
     start: tokio::time::Instant,
@@ -44,7 +44,7 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// A clock that stands at `now_ms` (ms since 1970).
+    /// A clock that starts at `now_ms` (ms since 1970).
     pub fn new(now_ms: u64) -> Arc<Self> {
         Arc::new(Self {
             start: tokio::time::Instant::now(),
@@ -52,12 +52,12 @@ impl VirtualClock {
         })
     }
 
-    /// How long the world has been there (ms), whatever its clock says.
+    /// Age of the world (ms). It does not depend on the clocks.
     pub fn elapsed_ms(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
     }
 
-    /// Lets everybody's clock jump, forwards or back; nobody's waiting is shortened by it.
+    /// Moves all clocks forwards or back. No wait becomes shorter.
     pub fn jump_to(&self, now_ms: u64) {
         self.base_ms
             .store(now_ms.saturating_sub(self.elapsed_ms()), Ordering::SeqCst);
@@ -86,7 +86,7 @@ impl LocalClock {
         })
     }
 
-    /// Lets the clock jump, so that it is ahead (or behind, if negative) of the world's by so much from now on.
+    /// Sets how far the clock is ahead of the world's clock. Negative: it is slow.
     pub fn set_wrong_by_ms(&self, ms: i64) {
         self.wrong_by_ms.store(ms, Ordering::SeqCst);
     }

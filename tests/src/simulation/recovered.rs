@@ -1,8 +1,8 @@
-//! Stories of escrows that give no decision: the coins come back from the bank if it holds none of them, and only then.
-//! Each panics where a promise is broken, and says which.
+//! Stories about escrows that give no decision. The bank returns the coins only if it holds none of them. Each story
+//! panics when a promise is broken, and says which.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     front::{Cheat, Honest, refuse},
     network::Sent,
@@ -29,10 +29,10 @@ use std::{sync::Arc, time::Duration};
 /// The escrow of the purchase.
 const ESCROW: Party = Party::Escrow(0);
 
-/// How long a test waits for one answer.
+/// Timeout for one reply.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// A bank whose answers to the last request of an exchange do not get through.
+/// A bank whose replies to the last request of an exchange are lost.
 struct LosesReplies;
 
 #[async_trait]
@@ -63,12 +63,12 @@ fn is_order(sent: &Sent) -> bool {
         )
 }
 
-async fn withdrawn(seed: u64, population: Population) -> (Arc<World>, Customer, Wallet) {
+async fn withdrawn(seed: u64, population: Population) -> (Arc<World>, CustomerMachine, Wallet) {
     withdrawn_in(World::of(seed, population).await).await
 }
 
-/// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; then the escrow is gone. Returns
-/// the purchase's number.
+/// Begins a purchase that goes as far as it can while `blocked` requests are lost. Then the escrow stops. Returns the
+/// purchase's number.
 async fn left_alone(
     world: &World,
     wallet: &Wallet,
@@ -79,7 +79,7 @@ async fn left_alone(
     number
 }
 
-/// The customer cancels, and is left without an answer.
+/// The customer cancels, and gets no reply.
 async fn cancels_unheard(wallet: &Wallet, number: u64) {
     let cancelled = wallet.cancel(number).await;
     assert!(
@@ -96,7 +96,7 @@ fn available(wallet: &Wallet) -> Amount {
     wallet.balance().expect("a balance").available
 }
 
-/// The purchase has ended, and what it cost is there.
+/// Checks that the purchase has ended and the customer has the price again.
 fn is_recovered(wallet: &Wallet, number: u64) {
     assert_eq!(
         status(wallet, number),
@@ -135,18 +135,18 @@ async fn finish(world: &World, wallet: &Wallet) {
     world.check(&[wallet]).await;
 }
 
-/// What was sent to the escrow first arrives there now.
+/// The first request to the escrow arrives now.
 async fn the_order_arrives(world: &World) {
     let order = world.network.sent().into_iter().find(is_order);
     let order = order.expect("it was asked");
     let channel = world.wire().connect(&world.parties().escrow, order.lane).await;
     let channel = channel.expect("a connection");
-    // Whatever is said to it, nobody listens.
+    // Nobody reads the reply.
     drop(channel.call(order.request, WAIT).await);
 }
 
-/// The escrow is gone for good before it has heard of the purchase. The coins are back, and buy at another escrow; then
-/// the machine is lost as well.
+/// The escrow disappears before it has heard of the purchase. The coins come back and pay at another escrow. Then the
+/// machine is lost too.
 pub async fn the_escrow_is_gone_before_the_hold() {
     let population = Population {
         escrows: 2,
@@ -173,7 +173,8 @@ pub async fn the_escrow_is_gone_before_the_hold() {
     finish(&world, &wallet).await;
 }
 
-/// The order reaches the escrow when the bank has given the coins back: the bank refuses the hold, and nobody loses.
+/// The order reaches the escrow after the bank has returned the coins. The bank refuses the hold, and nobody loses
+/// money.
 async fn arrives_late(seed: u64, population: Population) {
     let (world, _, wallet) = withdrawn(seed, population).await;
     let number = left_alone(&world, &wallet, is_customers_at_escrow).await;
@@ -196,13 +197,13 @@ async fn arrives_late(seed: u64, population: Population) {
     );
 }
 
-/// As above, for each kind of offer.
+/// The same, for each kind of offer.
 pub async fn a_hold_that_arrives_after_the_recovery() {
     arrives_late(82, Population::default()).await;
     arrives_late(83, Population::sealed()).await;
 }
 
-/// The escrow holds the coins and is gone: nothing changes until it is back, whatever the customer tries.
+/// The escrow holds the coins and disappears. Nothing changes until it is back, no matter what the customer does.
 pub async fn an_escrow_that_holds_and_is_silent() {
     let (world, _, wallet) = withdrawn(84, Population::default()).await;
     let number = left_alone(&world, &wallet, is_delivery).await;
@@ -241,7 +242,8 @@ pub async fn a_hold_that_arrives_in_the_middle_of_a_recovery() {
     assert_eq!(available(&wallet), WITHDRAWN);
 }
 
-/// The bank gives the coins back, and its answer is lost: asked again, it answers the same. A restore finds them as well.
+/// The bank returns the coins, and its reply is lost. The repeated request gets the same reply. A restore finds the
+/// coins too.
 pub async fn an_answer_to_a_recovery_that_is_lost() {
     let (world, customer, wallet) = withdrawn(86, Population::default()).await;
     let number = left_alone(&world, &wallet, is_customers_at_escrow).await;
@@ -266,7 +268,7 @@ pub async fn an_answer_to_a_recovery_that_is_lost() {
     finish(&world, &wallet).await;
 }
 
-/// The escrow answers with an abort while the coins are in a recovery that the bank has not answered.
+/// The escrow answers with an abort while the coins are in a recovery without a reply.
 pub async fn an_abort_in_the_middle_of_a_recovery() {
     let (world, _, wallet) = withdrawn(87, Population::default()).await;
     let number = left_alone(&world, &wallet, is_hold_at_bank).await;

@@ -1,7 +1,7 @@
-//! One day of one customer, with chosen faults: at messages by their number, at durable writes by theirs.
+//! One day of one customer, with chosen faults at numbered messages and durable writes.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     fault::Fault,
     machine::{CrashPoint, Death, START_POINTS, WRITE_POINTS},
     network::{MUCH_LATER, PARTITION},
@@ -12,32 +12,32 @@ use super::{
 use farthing_protocol::money::Amount;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// What she has in her account at first.
+/// What the account has at first.
 pub const FUNDS: Amount = Amount(5000);
 
-/// What she withdraws.
+/// What the customer withdraws.
 pub const WITHDRAWN: Amount = Amount(2000);
 
-/// What goes wrong on a day.
+/// The faults of a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schedule {
-    /// What becomes of messages, by number.
+    /// Faults of messages, by number.
     pub messages: Vec<(u64, Fault)>,
-    /// Where processes die by themselves.
+    /// Points at which processes die.
     pub crashes: Vec<(Party, CrashPoint)>,
 }
 
-/// One thing that goes wrong.
+/// One fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wrong {
-    /// At a message, by its number.
+    /// A fault of a message, by number.
     Message(u64, Fault),
-    /// A process dies by itself.
+    /// A process dies at a point.
     Crash(Party, CrashPoint),
 }
 
 impl Wrong {
-    /// Whether both are at the same message or write, of which there is one.
+    /// Whether both are at the same message or write. There is only one of each.
     fn is_where(&self, other: &Self) -> bool {
         match (self, other) {
             (Wrong::Message(one, _), Wrong::Message(two, _)) => one == two,
@@ -62,18 +62,18 @@ impl FromIterator<Wrong> for Schedule {
     }
 }
 
-/// How much there was on a day for things to go wrong at.
+/// Number of messages and writes of a day.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Length {
-    /// How many messages were sent.
+    /// Number of messages.
     pub messages: u64,
-    /// How many durable writes each party made.
+    /// Number of durable writes of each party.
     pub writes: BTreeMap<Party, u64>,
 }
 
 impl Length {
-    /// Every schedule of one fault: at a message, at a durable write, or at a start, before which its party dies at its
-    /// first write.
+    /// Every schedule of one fault: at a message, at a durable write, or at a start after the party died at its first
+    /// write.
     pub fn singles(&self) -> Vec<Schedule> {
         let one = self
             .faults(0, 0)
@@ -86,8 +86,8 @@ impl Length {
         one.chain(starts).collect()
     }
 
-    /// Every schedule of two faults, each at a message or at a durable write; or at a write and at the start behind it.
-    /// A fault adds messages and writes behind it, so the other one is looked for a little further.
+    /// Every schedule of two faults: each at a message or a write, or one at a write and one at the start after it. A
+    /// fault causes more messages and writes, so the second is searched a little further.
     pub fn pairs(&self) -> Vec<Schedule> {
         let there = self.faults(0, 0);
         let further: Vec<Wrong> = self
@@ -105,7 +105,7 @@ impl Length {
         pairs
     }
 
-    /// Every fault at every message and every durable write, and at so many more.
+    /// Every fault at every message and every durable write, and at some more of each.
     fn faults(&self, messages_more: u64, writes_more: u64) -> Vec<Wrong> {
         let messages = (0..self.messages + messages_more)
             .flat_map(|number| Fault::ALL.map(|fault| Wrong::Message(number, fault)));
@@ -120,10 +120,10 @@ impl Length {
     }
 }
 
-/// How many messages further than without a fault the second of a pair is looked for.
+/// How many more messages are tried for the second fault of a pair.
 const MESSAGES_MORE: u64 = 3;
 
-/// The same for each party's durable writes.
+/// How many more durable writes of each party are tried.
 const WRITES_MORE: u64 = 1;
 
 /// A party is killed, or loses power, at this point of this write.
@@ -139,15 +139,15 @@ fn at_start(party: Party) -> impl Iterator<Item = Wrong> {
         .flat_map(move |point| at(party, 0, point))
 }
 
-/// A world before the day, which every run begins from.
+/// The world before the day. Every run starts from it.
 pub struct Morning {
     world: Arc<World>,
-    customer: Customer,
+    customer: CustomerMachine,
     mode: Mode,
 }
 
 impl Morning {
-    /// A customer with money in her account, and a bank, an escrow and a merchant, before a day of this mode.
+    /// A customer with money in the account, and a bank, an escrow and a merchant, before a day of this mode.
     pub async fn new(seed: u64, mode: Mode) -> Morning {
         let world = World::of(seed, mode.population()).await;
         let customer = world.customer("alice", FUNDS).await;
@@ -158,14 +158,14 @@ impl Morning {
         }
     }
 
-    /// Lets her withdraw, so that the day begins with coins.
+    /// Withdraws, so that the day begins with coins.
     pub async fn with_coins(self) -> Morning {
         let wallet = self.customer.wallet();
         shopping::withdraw(&wallet, &self.world.parties(), WITHDRAWN).await;
         self
     }
 
-    /// Runs the day with these faults, and checks every invariant once it has ended.
+    /// Runs the day with these faults, and checks every invariant at its end.
     pub async fn run(&self, schedule: &Schedule) -> Length {
         let world = self.world.fork().await;
         let customer = self.customer.fork(&world, "alice");

@@ -1,4 +1,4 @@
-//! The servers of a world: what lasts of each, and how it is started.
+//! The servers of a world, and how they start.
 
 use super::{
     foundation::{Foundation, STORE},
@@ -35,9 +35,9 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// A server: its identity, its machine, and what runs on it.
+/// A server: its identity, its machine, and its process.
 pub struct Server<R> {
-    /// How it is known.
+    /// Its card.
     pub card: Card,
     /// Its machine.
     pub machine: Arc<Machine>,
@@ -45,7 +45,7 @@ pub struct Server<R> {
     up: Mutex<Option<Up<R>>>,
 }
 
-/// What runs.
+/// Its process.
 struct Up<R> {
     role: Arc<R>,
     background: JoinHandle<()>,
@@ -54,7 +54,7 @@ struct Up<R> {
 
 impl<R> Drop for Up<R> {
     fn drop(&mut self) {
-        // A process that has ended does not finish what it was doing.
+        // A process that has ended does not finish its tasks.
         self.background.abort();
     }
 }
@@ -70,13 +70,13 @@ impl<R> Server<R> {
         }
     }
 
-    /// What runs.
+    /// The running process.
     pub fn role(&self) -> Arc<R> {
         let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         up.as_ref().map(|up| up.role.clone()).expect("the server is up")
     }
 
-    /// What runs, if anything does.
+    /// The running process, if there is one.
     pub fn running(&self) -> Option<Arc<R>> {
         let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         let up = up.as_ref().filter(|_| !self.machine.life().is_over());
@@ -92,7 +92,7 @@ impl<R> Server<R> {
         SecretKey::from_bytes(&self.key).expect("the key is one")
     }
 
-    /// Ends its process: nobody answers for it any more.
+    /// Ends its process. Nobody answers for it any more.
     pub fn stop(&self, network: &MemoryNetwork) {
         network.detach(&self.card.identity);
         self.machine.disk.kill();
@@ -109,7 +109,8 @@ impl Foundation {
 }
 
 impl<R: Service + 'static> Server<R> {
-    /// A process starts, and opens its store. One that dies in that is started again; `None` if the disk is at fault.
+    /// Starts a process, which opens its store. One that dies while it starts is started again. `None` if the disk is
+    /// at fault.
     fn begin(&self, migrate: fn(&Migration<'_>) -> Result<(), StoreError>) -> Option<(Store, Life)> {
         loop {
             let life = self.machine.start();
@@ -131,7 +132,7 @@ impl<R: Service + 'static> Server<R> {
         }
     }
 
-    /// The process answers.
+    /// Lets the process answer.
     fn answer<F: Future<Output = ()> + Send + 'static>(
         &self,
         network: &MemoryNetwork,
@@ -150,7 +151,7 @@ impl<R: Service + 'static> Server<R> {
     }
 }
 
-/// What the simulated bank is set to.
+/// Configuration of the simulated bank.
 pub fn bank_settings() -> BankSettings {
     BankSettings {
         currency: "FTH".into(),
@@ -163,7 +164,7 @@ pub fn bank_settings() -> BankSettings {
     }
 }
 
-/// Starts the bank, if its disk lets it.
+/// Starts the bank, unless its disk fails.
 pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
     let Some((store, life)) = server.begin(farthing_bank::migrate::migrate) else {
         return;
@@ -171,8 +172,8 @@ pub async fn start_bank(server: &Server<Bank>, network: &Arc<MemoryNetwork>, fou
     run_bank(server, network, foundation, store, life).await;
 }
 
-/// Has a copy of the running bank answer in its place, which began with the same randomness: `disk` is what is on the
-/// copy's.
+/// Lets a copy of the running bank answer in its place. The copy began with the same randomness, and `disk` is its
+/// disk.
 pub async fn clone_bank(
     server: &Server<Bank>,
     network: &Arc<MemoryNetwork>,
@@ -211,7 +212,7 @@ async fn run_bank(
     server.answer(network, bank, life, background);
 }
 
-/// Starts an escrow, if its disk lets it.
+/// Starts an escrow, unless its disk fails.
 pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, foundation: &Foundation) {
     let Some((store, life)) = server.begin(farthing_escrow::migrate::migrate) else {
         return;
@@ -228,7 +229,7 @@ pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, found
     server.answer(network, escrow, life, Escrow::background);
 }
 
-/// Starts a merchant, whose secret and goods are in the directory `home`, if its disk lets it.
+/// Starts a merchant, unless its disk fails. Its secret and goods are in the directory `home`.
 pub fn start_merchant(
     server: &Server<Merchant>,
     network: &Arc<MemoryNetwork>,

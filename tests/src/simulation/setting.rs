@@ -1,7 +1,7 @@
-//! A setting: one world in virtual time and one customer with coins, as tests of cheats begin.
+//! A setting: one world in virtual time and one customer with coins. Tests of cheats begin with it.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     front::Cheat,
     local,
@@ -35,14 +35,14 @@ pub struct Setting {
     /// The world.
     pub world: Arc<World>,
     /// The customer's machine.
-    pub customer: Customer,
+    pub customer: CustomerMachine,
     /// The customer's wallet.
     pub wallet: Wallet,
     funds: Amount,
 }
 
-/// Runs `test` in a world of this seed and population. The customer has had `funds` paid in, and has withdrawn
-/// `withdrawn` of it.
+/// Runs `test` in a world of this seed and population. `funds` are paid in for the customer, who has withdrawn
+/// `withdrawn` of them.
 pub fn setting(
     seed: u64,
     population: Population,
@@ -68,7 +68,7 @@ pub fn setting(
 /// Checks that `papers` convict `expected` and nobody else.
 ///
 /// # Panics
-/// When they do not.
+/// When they convict others, or nobody.
 #[track_caller]
 pub fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
     let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);
@@ -99,17 +99,17 @@ impl Setting {
         self.wallet.account(&self.identity(BANK)).expect("an account")
     }
 
-    /// The bank, convicted of this.
+    /// The bank with this charge.
     pub fn bank(&self, charge: Charge) -> (Culprit, Charge) {
         (Culprit::Bank(self.identity(BANK)), charge)
     }
 
-    /// The escrow, convicted of this.
+    /// The escrow with this charge.
     pub fn escrow(&self, charge: Charge) -> (Culprit, Charge) {
         (Culprit::Escrow(self.identity(ESCROW)), charge)
     }
 
-    /// The merchant, convicted of this.
+    /// The merchant with this charge.
     pub fn merchant(&self, charge: Charge) -> (Culprit, Charge) {
         (Culprit::Merchant(self.identity(MERCHANT)), charge)
     }
@@ -123,7 +123,7 @@ impl Setting {
 // ---- purchases ----------------------------------------------------------------------------------------------------
 
 impl Setting {
-    /// Where the goods go.
+    /// The file for the goods.
     pub fn output(&self) -> PathBuf {
         self.world.dir().join("picture.png")
     }
@@ -136,7 +136,7 @@ impl Setting {
         (number, self.wallet.drive_purchase(number).await)
     }
 
-    /// How far a purchase is.
+    /// The status of a purchase.
     pub fn status(&self, number: u64) -> &'static str {
         let row = self.wallet.purchase(number).expect("the purchase");
         row.purchase.status()
@@ -156,7 +156,7 @@ impl Setting {
         self.wallet.balance().expect("a balance").available
     }
 
-    /// What the merchant's account holds.
+    /// The balance of the merchant's account.
     pub async fn earned(&self) -> Amount {
         self.world.account(self.world.merchant(0).account()).await
     }
@@ -180,7 +180,7 @@ impl Setting {
         assert_eq!(report.problems, Vec::<String>::new(), "the books do not balance");
     }
 
-    /// Settles, and checks every invariant: nothing is broken except what a cheat has done, which the checks see as this.
+    /// Settles, and checks every invariant. The only broken ones are those that the cheat breaks, given here.
     pub async fn check_but_for(&self, seen: &[&str]) {
         let found = self.world.findings(&[&self.wallet]).await;
         assert_eq!(found.progress, Vec::<String>::new());
@@ -194,12 +194,13 @@ impl Setting {
         }
     }
 
-    /// The bank is honest again; all that is under way ends, and every unit that was paid in is there.
+    /// Makes the bank honest again. Checks that everything under way ends, and that every unit that was paid in is
+    /// there.
     pub async fn ends_well(&self) {
         self.world.honest(BANK);
         let resumed = self.wallet.resume().await.expect("the wallet resumes");
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);
-        // Whatever is in doubt is shown to the bank.
+        // Coins in doubt are shown to the bank.
         let mut coins = self.wallet.present_coins().expect("the coins");
         coins.retain(|row| row.status == CoinStatus::Available);
         for row in coins {
@@ -226,7 +227,7 @@ impl Setting {
         serde_json::from_value(answer.expect("the papers")["evidence"].clone()).expect("papers")
     }
 
-    /// What the merchant shows a judge of the offer in these papers.
+    /// The merchant's evidence for the offer in these papers.
     pub fn sealing_secret(&self, papers: &Papers) -> Papers {
         let secret = MerchantSecret::load(&self.world.merchant_home(0)).expect("the secret");
         let contract = papers.contract.as_ref().expect("a contract");
@@ -247,7 +248,7 @@ impl Setting {
         self.banks_papers(&About::Coin { key: *coin })
     }
 
-    /// What a customer shows a judge who is to convict the bank of denying a coin.
+    /// The customer's evidence that convicts the bank of denying a coin.
     pub fn accusing(&self, coin: Coin, denials: Vec<Signed<Denial>>) -> Papers {
         Papers {
             keys: Some(self.world.bank().keys().book().signed().clone()),

@@ -1,6 +1,6 @@
-//! A customer of a campaign: she shops as her dice fall, whatever goes wrong, and retries when all is well again.
+//! A customer of a campaign. The customer shops by the dice under faults, and retries after the repair.
 
-use super::{customer::Customer, dice::Dice, foundation::ITEM, shopping::picture, world::World};
+use super::{customer::CustomerMachine, dice::Dice, foundation::ITEM, shopping::picture, world::World};
 use farthing_client::{error::WalletError, rows::Delivery, wallet::Wallet};
 use farthing_protocol::{money::Amount, purchase::PurchaseError};
 use std::{
@@ -9,28 +9,28 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// What every shopper has in her account at first.
+/// What every shopper's account has at first.
 pub const FUNDS: Amount = Amount(20_000);
 
 /// What a shopper withdraws at a time.
 const WITHDRAWN: Amount = Amount(2_500);
 
-/// What becomes of a shopper's wallet in the middle of her day.
+/// What happens to a shopper's wallet during the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Ordinary,
-    /// From then on there are two copies of it, which both shop.
+    /// It is copied, and both copies shop.
     Copied,
-    /// It is lost, in the middle of a purchase, and rebuilt from its phrase.
+    /// It is lost in the middle of a purchase, and restored from its phrase.
     Lost,
 }
 
 /// A shopper.
 pub struct Shopper {
-    /// Whom a trace speaks of.
+    /// The shopper's name in the trace.
     pub name: String,
-    /// Her wallet, or its copies.
-    pub customers: Vec<Customer>,
+    /// The wallet and its copies.
+    pub customers: Vec<CustomerMachine>,
     dice: Dice,
     fate: Fate,
     purchases: usize,
@@ -41,7 +41,7 @@ pub struct Shopper {
 
 impl Shopper {
     /// A shopper of this wallet.
-    pub fn new(name: String, customer: Customer, seed: u64) -> Self {
+    pub fn new(name: String, customer: CustomerMachine, seed: u64) -> Self {
         let dice = Dice::new(seed);
         let fate = dice.weighed(&[(Fate::Ordinary, 70), (Fate::Copied, 15), (Fate::Lost, 15)]);
         Self {
@@ -56,7 +56,7 @@ impl Shopper {
         }
     }
 
-    /// What she was told that no honest party says.
+    /// Errors that no honest party causes.
     pub fn surprises(&self) -> Vec<String> {
         self.surprises
             .lock()
@@ -64,7 +64,7 @@ impl Shopper {
             .clone()
     }
 
-    /// Her day. It can be ended at any point.
+    /// The shopper's day. It can be ended at any point.
     pub async fn shop(&mut self, world: &World) {
         self.visits(world, &self.customers[0], self.purchases / 2).await;
         match self.fate {
@@ -83,7 +83,7 @@ impl Shopper {
         }
     }
 
-    /// Her machine is lost in the middle of a purchase: what she has left is her phrase.
+    /// The machine is lost in the middle of a purchase. Only the phrase is left.
     async fn lose(&mut self, world: &World) {
         let before = self.customers[0]
             .live(async |wallet| {
@@ -94,7 +94,7 @@ impl Shopper {
         drop(before);
         self.note(world, "her machine is lost");
         let name = format!("{}-again", self.name);
-        let again = Customer::with_phrase_of(world, &self.customers[0], &name);
+        let again = CustomerMachine::with_phrase_of(world, &self.customers[0], &name);
         self.customers = vec![again];
         (self.lost, self.restored) = (true, false);
         let restored = self.customers[0]
@@ -111,8 +111,8 @@ impl Shopper {
         }
     }
 
-    /// Shops until there have been so many purchases.
-    async fn visits(&self, world: &World, customer: &Customer, purchases: usize) {
+    /// Shops until the number of purchases is reached.
+    async fn visits(&self, world: &World, customer: &CustomerMachine, purchases: usize) {
         let visit = async |wallet: &Wallet| {
             while wallet.purchases().expect("the purchases").len() < purchases {
                 sleep(Duration::from_millis(self.dice.below(30_000))).await;
@@ -149,7 +149,7 @@ impl Shopper {
         let driven = if self.dice.percent(70) {
             wallet.drive_purchase(number).await
         } else {
-            // She has no patience, and either wants her coins back or forgets about it.
+            // Does not wait: either cancels, or forgets the purchase.
             match timeout(patience, wallet.drive_purchase(number)).await {
                 Ok(driven) => driven,
                 Err(_) if self.dice.percent(50) => wallet.cancel(number).await,
@@ -164,7 +164,7 @@ impl Shopper {
         }
     }
 
-    /// Once all is well again, for this many times before: carries on whatever is open, and says what still is.
+    /// After the repair: carries on everything. Returns what is still open.
     pub async fn retry(&self, world: &World, wallet: &Wallet, before: usize) -> Vec<String> {
         if !self.restored {
             self.restore(world, wallet).await;
@@ -204,7 +204,7 @@ impl Shopper {
     }
 }
 
-/// Whether an error accuses somebody, or the wallet itself: here everybody is honest.
+/// Whether an error accuses a party or the wallet. All parties here are honest.
 pub(super) fn is_surprising(error: &WalletError) -> bool {
     match error {
         WalletError::Purchase(error) => matches!(

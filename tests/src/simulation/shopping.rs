@@ -1,7 +1,7 @@
-//! What a customer does on a day, such that she can begin it again wherever she was interrupted.
+//! A customer's day. It can be started again at every interruption.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     world::World,
 };
@@ -15,30 +15,32 @@ use farthing_protocol::{
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
-/// How often a wallet is told to carry on before it is found to be stuck.
+/// Rounds of `resume`. A wallet that is not done after them is stuck.
 const TRIES_MAX: usize = 40;
 
-/// How long a customer waits for a merchant before she cancels.
+/// How long a customer waits for a merchant before a cancel.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
-/// What the customer of a story has in the account at first.
+/// What the account of a story's customer has at first.
 pub(super) const FUNDS: Amount = Amount(5000);
 
 /// What the customer of a story withdraws.
 pub(super) const WITHDRAWN: Amount = Amount(2000);
 
-/// How a customer's day goes.
+/// The kind of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// She withdraws and buys.
+    /// Withdraw and buy.
     Buy,
-    /// The merchant is silent when he should release; she cancels, and buys again once he is back.
+    /// The merchant is silent when it should release. The customer cancels, and buys again once it is back.
     Cancel,
-    /// She withdraws and buys from a merchant whose offers are sealed.
+    /// Withdraw, and buy from a merchant with sealed offers.
     Sealed,
-    /// The bank is silent when it should hold for a sealed offer; she cancels, and buys again once it is back.
+    /// The bank is silent when it should hold for a sealed offer. The customer cancels, and buys again once it is
+    /// back.
     SealedCancel,
-    /// The escrow is silent to her before it has heard of the purchase; she cancels, and buys again once it answers.
+    /// The escrow is silent before it has heard of the purchase. The customer cancels, and buys again once it
+    /// answers.
     EscrowSilent,
 }
 
@@ -52,7 +54,7 @@ impl Mode {
         Mode::EscrowSilent,
     ];
 
-    /// One of each party, such as the day needs; with goods that come with their offer, or are fetched in a piece.
+    /// The parties that the day needs. Their goods come with the offer, or are fetched in a piece.
     pub fn population(self) -> Population {
         let (population, goods_bytes) = match self {
             Mode::Buy | Mode::Cancel | Mode::EscrowSilent => (Population::default(), 2_000),
@@ -64,7 +66,7 @@ impl Mode {
         }
     }
 
-    /// Who is silent, and when, until she has cancelled.
+    /// The requests that are blocked until the customer has cancelled.
     fn silence(self) -> Option<fn(&Card, &[u8]) -> bool> {
         match self {
             Mode::Buy | Mode::Sealed => None,
@@ -75,8 +77,8 @@ impl Mode {
     }
 }
 
-/// A customer who has withdrawn coins, with the wallet. What is sent is recorded from the withdrawal on.
-pub(super) async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, Customer, Wallet) {
+/// A customer with coins, and the wallet. Messages are recorded from the withdrawal on.
+pub(super) async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, CustomerMachine, Wallet) {
     let customer = world.customer("alice", FUNDS).await;
     let wallet = customer.wallet();
     world.network.schedule([]);
@@ -87,15 +89,15 @@ pub(super) async fn withdrawn_in(world: Arc<World>) -> (Arc<World>, Customer, Wa
     (world, customer, wallet)
 }
 
-/// A wallet from the customer's words, which finds what there is.
-pub(super) async fn restored(world: &Arc<World>, customer: &Customer, name: &str) -> Wallet {
-    let wallet = Customer::with_phrase_of(world, customer, name).wallet();
+/// A wallet that is restored from the customer's words.
+pub(super) async fn restored(world: &Arc<World>, customer: &CustomerMachine, name: &str) -> Wallet {
+    let wallet = CustomerMachine::with_phrase_of(world, customer, name).wallet();
     let restored = wallet.restore(&world.parties().bank, world.dir()).await;
     restored.expect("the restore");
     wallet
 }
 
-/// Begins a purchase that comes as far as it can while what is `blocked` does not arrive; returns its number.
+/// Begins a purchase that goes as far as it can while `blocked` requests are lost. Returns its number.
 pub(super) async fn stuck_purchase(
     world: &World,
     wallet: &Wallet,
@@ -138,7 +140,7 @@ pub fn is_customers_at_escrow(card: &Card, request: &[u8]) -> bool {
         )
 }
 
-/// A whole day, or what is left of it.
+/// A whole day, or the rest of it.
 pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
     withdraw(wallet, &world.parties(), amount).await;
     if let Some(silence) = mode.silence() {
@@ -148,12 +150,12 @@ pub async fn day(world: &World, wallet: &Wallet, mode: Mode, amount: Amount) {
     }
     buy(world, wallet).await;
     if matches!(mode, Mode::Sealed | Mode::SealedCancel) {
-        // Until the merchant has asked what he has sold.
+        // Until the merchant has asked for its sales.
         sleep(Duration::from_millis(SALES_ASKED_EVERY_MS)).await;
     }
 }
 
-/// Withdraws, unless she has.
+/// Withdraws, unless that was done.
 pub async fn withdraw(wallet: &Wallet, parties: &Parties, amount: Amount) {
     for _ in 0..TRIES_MAX {
         let resumed = resume(wallet).await;
@@ -172,7 +174,7 @@ pub async fn withdraw(wallet: &Wallet, parties: &Parties, amount: Amount) {
     panic!("progress: the withdrawal does not get on");
 }
 
-/// Begins a purchase that cannot end, and wants her coins back.
+/// Begins a purchase that cannot end, and cancels it.
 async fn cancelled_purchase(world: &World, wallet: &Wallet) {
     for _ in 0..TRIES_MAX {
         let first = wallet.purchases().expect("the purchases").into_iter().next();
@@ -196,7 +198,7 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
                 )
             }
             Some((number, _)) => {
-                // Another purchase may be open already, which the silent merchant keeps from getting on.
+                // Another purchase may be open already. The silent merchant stops it.
                 let matter = format!("purchase {number}");
                 if resume(wallet).await.open.iter().all(|(open, _)| *open != matter) {
                     return;
@@ -207,7 +209,7 @@ async fn cancelled_purchase(world: &World, wallet: &Wallet) {
     panic!("progress: the cancel does not get on");
 }
 
-/// Buys, unless she has.
+/// Buys, unless that was done.
 pub async fn buy(world: &World, wallet: &Wallet) {
     for _ in 0..TRIES_MAX {
         if !resume(wallet).await.open.is_empty() {
@@ -226,7 +228,7 @@ pub async fn buy(world: &World, wallet: &Wallet) {
     panic!("progress: the purchase does not get on");
 }
 
-/// Carries on whatever is under way; nobody's answer is anything but late.
+/// Carries on everything. All parties are honest, so the only error is a late reply.
 async fn resume(wallet: &Wallet) -> Resumed {
     let resumed = wallet.resume().await.expect("the wallet resumes");
     let silent = |(_, error): &(String, WalletError)| error.is_silence();

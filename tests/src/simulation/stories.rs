@@ -1,7 +1,7 @@
-//! Stories that take more than one fault: each panics where a promise is broken, and says which.
+//! Stories with more than one fault. Each panics when a promise is broken, and says which.
 
 use super::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::ITEM,
     foundation::STORE,
     machine::Death,
@@ -24,14 +24,14 @@ use farthing_protocol::{
 use farthing_store::{Store, StoreError, StoreOptions};
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// How long a test waits for one answer.
+/// Timeout for one reply.
 const WAIT: Duration = Duration::from_secs(60);
 
-async fn withdrawn(seed: u64) -> (Arc<World>, Customer, Wallet) {
+async fn withdrawn(seed: u64) -> (Arc<World>, CustomerMachine, Wallet) {
     withdrawn_in(World::new(seed).await).await
 }
 
-/// Begins a purchase whose coins are held and whose merchant does not hear of it; returns its number.
+/// Begins a purchase whose coins are held, and of which the merchant does not hear. Returns its number.
 async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
     let number = stuck_purchase(world, wallet, is_delivery).await;
     assert_eq!(
@@ -41,7 +41,7 @@ async fn held_purchase(world: &World, wallet: &Wallet) -> u64 {
     number
 }
 
-/// Has what was first asked of this kind arrive once more.
+/// Repeats the first request of this kind.
 async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
     let is_sent =
         |message: &Sent| card_of(world, message.to).is_some_and(|card| is_it(&card, &message.request));
@@ -50,7 +50,7 @@ async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
     arrive_again(world, first).await;
 }
 
-/// She cancels, and learns that it is too late.
+/// The customer cancels, and learns that it is too late.
 async fn cancels_too_late(wallet: &Wallet, number: u64) {
     wallet.cancel(number).await.expect("she learns how it ended");
     let status = wallet.purchase(number).expect("the purchase").purchase.status();
@@ -63,7 +63,7 @@ async fn finish(world: &World, wallet: &Wallet) {
     world.check(&[wallet]).await;
 }
 
-/// Sends what was sent once more, as a network may that delivers late.
+/// Repeats these messages, as a network may do.
 async fn arrive_again(world: &World, sent: Vec<Sent>) {
     let wire = world.wire();
     for message in sent {
@@ -71,7 +71,7 @@ async fn arrive_again(world: &World, sent: Vec<Sent>) {
             continue;
         };
         let channel = wire.connect(&card, message.lane).await.expect("a connection");
-        // Whatever is said to it, nobody listens.
+        // Nobody reads the reply.
         drop(channel.call(message.request, WAIT).await);
     }
 }
@@ -86,7 +86,7 @@ fn card_of(world: &World, party: Party) -> Option<Card> {
     }
 }
 
-/// A customer with coins held never comes back: nobody does anything, and no coin stays held.
+/// A customer with held coins never comes back. Nobody does anything, and no coin stays held.
 pub async fn she_never_comes_back() {
     let (world, customer, wallet) = withdrawn(11).await;
     held_purchase(&world, &wallet).await;
@@ -97,7 +97,7 @@ pub async fn she_never_comes_back() {
     finish(&world, &wallet).await;
 }
 
-/// She cancels when the merchant has released already, and nobody has told her.
+/// The customer cancels after the merchant has released, without knowing that.
 pub async fn she_cancels_after_the_commit() {
     let (world, _, wallet) = withdrawn(12).await;
     let number = held_purchase(&world, &wallet).await;
@@ -106,7 +106,7 @@ pub async fn she_cancels_after_the_commit() {
     finish(&world, &wallet).await;
 }
 
-/// She cancels, and then everything that was ever sent arrives once more, before she has exchanged her coins.
+/// The customer cancels. Then all messages arrive again, before the coins are exchanged.
 pub async fn everything_arrives_again_after_the_abort() {
     let (world, _, wallet) = withdrawn(13).await;
     let number = held_purchase(&world, &wallet).await;
@@ -132,7 +132,7 @@ pub async fn everything_arrives_again_after_the_abort() {
     finish(&world, &wallet).await;
 }
 
-/// Everything that was ever sent arrives once more after a purchase.
+/// All messages arrive again after a purchase.
 pub async fn everything_arrives_again_after_the_commit() {
     let (world, _, wallet) = withdrawn(14).await;
     wallet
@@ -144,11 +144,11 @@ pub async fn everything_arrives_again_after_the_commit() {
     finish(&world, &wallet).await;
 }
 
-/// The merchant is gone as soon as he has made a sealed offer and served its goods; she has them all the same, and he
-/// learns of it when he is back.
+/// The merchant stops as soon as it has made a sealed offer and served its goods. The customer gets them all the
+/// same, and the merchant learns of it when it is back.
 pub async fn the_merchant_of_a_sealed_offer_is_gone() {
     let (world, _, wallet) = withdrawn_in(World::sealed(19).await).await;
-    // The first time only the goods are fetched.
+    // The first attempt only fetches the goods.
     let number = stuck_purchase(&world, &wallet, |card, _| card.role == RoleName::Escrow).await;
     world.stop(Party::Merchant(0));
     wallet.drive_purchase(number).await.expect("it takes no merchant");
@@ -158,7 +158,7 @@ pub async fn the_merchant_of_a_sealed_offer_is_gone() {
     finish(&world, &wallet).await;
 }
 
-/// She cancels on a sealed offer when the escrow has committed already, and nobody has told her.
+/// The customer cancels a sealed purchase after the escrow has committed, without knowing that.
 pub async fn she_cancels_after_a_sealed_commit() {
     let (world, _, wallet) = withdrawn_in(World::sealed(20).await).await;
     let is_payment = |card: &Card, request: &[u8]| {
@@ -181,7 +181,7 @@ pub async fn she_buys_two_things_at_once() {
     finish(&world, &wallet).await;
 }
 
-/// A copy of her wallet, made before she bought, buys with the same coins.
+/// A copy of the wallet, made before the purchase, buys with the same coins.
 pub async fn a_copy_of_her_wallet_buys_later() {
     let (world, customer, wallet) = withdrawn(16).await;
     drop(wallet);
@@ -192,7 +192,7 @@ pub async fn a_copy_of_her_wallet_buys_later() {
         .await
         .expect("a purchase");
     let copy = copy.wallet();
-    // It finds its coins used, and does what it can with the others.
+    // It finds its coins used, and uses the others.
     drop(copy.buy(&world.parties(), ITEM, &picture(&world, 2)).await);
     world.settle().await;
     let report = world.bank().audit().await.expect("the audit");
@@ -223,14 +223,14 @@ pub async fn a_copy_of_her_wallet_buys_later() {
     );
 }
 
-/// Her machine is lost while a payment is under way, which the bank sees when she has been restored.
+/// The machine is lost while a payment is under way. The bank gets the payment after the restore.
 pub async fn her_payment_arrives_after_she_was_restored() {
     let (world, customer, lost) = withdrawn(19).await;
     stuck_purchase(&world, &lost, is_hold_at_bank).await;
-    let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+    let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
     let restored = wallet.restore(&world.parties().bank, world.dir()).await;
     restored.expect("the restore");
-    // What is on its way does what the lost wallet would do next.
+    // The message on its way does what the lost wallet would have done next.
     lost.resume().await.expect("the payment");
     drop(lost);
     wallet.resume().await.expect("the wallet resumes");
@@ -242,7 +242,7 @@ pub async fn her_payment_arrives_after_she_was_restored() {
     world.check(&[&wallet]).await;
 }
 
-/// She loses her machine three times, and each time finds all that came after the time before.
+/// The machine is lost three times. Each restore finds everything since the last one.
 pub async fn she_restores_her_wallet_three_times() {
     let (world, customer, wallet) = withdrawn(17).await;
     drop(wallet);
@@ -250,7 +250,7 @@ pub async fn she_restores_her_wallet_three_times() {
     let price = world.foundation.population.prices[0];
     let mut left = WITHDRAWN;
     for round in 1..=3u64 {
-        let wallet = Customer::with_phrase_of(&world, &customer, &format!("alice-{round}")).wallet();
+        let wallet = CustomerMachine::with_phrase_of(&world, &customer, &format!("alice-{round}")).wallet();
         let too_early = wallet.buy(&parties, ITEM, &picture(&world, round)).await;
         assert!(
             matches!(too_early, Err(WalletError::NotRestored(_))),
@@ -266,7 +266,7 @@ pub async fn she_restores_her_wallet_three_times() {
             left,
             "money: a restore has lost coins"
         );
-        // From here on nothing but exchanges and orders, whose numbers the restore has just asked for.
+        // From here on only exchanges and orders. The restore has just asked for their numbers.
         let available = |row: &CoinRow| row.status == CoinStatus::Available;
         let coins = wallet.coins().expect("the coins").into_iter().filter(available);
         wallet.exchange(coins.collect()).await.expect("an exchange");
@@ -296,7 +296,7 @@ pub async fn she_restores_her_wallet_three_times() {
     assert_eq!(report.outstanding, left.to_string(), "money: coins were lost");
 }
 
-/// A bit of each server's journal flips while it is down: it is found at the next start, wherever it is.
+/// A bit of each server's journal flips while it is down. The next start finds it, wherever it is.
 pub async fn a_bit_of_a_journal_flips() {
     let (world, _, wallet) = withdrawn(18).await;
     wallet
@@ -310,7 +310,7 @@ pub async fn a_bit_of_a_journal_flips() {
         disk.kill();
         let bytes = disk.bytes(&journal).expect("a journal");
         let end = bytes.iter().rposition(|byte| *byte != 0).expect("records") as u64;
-        // Everywhere but in the last record, which might have been torn.
+        // Everywhere except in the last record, which might be torn.
         for offset in (0..end / 2).step_by(997) {
             let damaged = disk.copy();
             damaged.flip(&journal, offset, 0x10);

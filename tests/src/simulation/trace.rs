@@ -1,4 +1,4 @@
-//! What happened in a world, line by line, for people: printed when a test fails.
+//! The trace of a world, line by line. It is printed when a test fails.
 
 use std::{
     fmt,
@@ -6,11 +6,11 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A line of a [`Trace`], to say later what became of it.
+/// A line of a [`Trace`], to be completed later.
 #[derive(Debug, Clone, Copy)]
 pub struct LineNumber(usize);
 
-/// What happened, in the order in which it did. Clones share it.
+/// A trace. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Trace {
     start: Instant,
@@ -38,7 +38,7 @@ impl Trace {
         self.start.elapsed().as_millis() as u64
     }
 
-    /// Notes that something happened now.
+    /// Adds a line with the current time.
     pub fn note(&self, what: impl Into<String>) -> LineNumber {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.push(Line {
@@ -49,7 +49,7 @@ impl Trace {
         LineNumber(lines.len() - 1)
     }
 
-    /// Notes what has now become of something.
+    /// Completes a line with its result.
     pub fn became(&self, line: LineNumber, what: impl Into<String>) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get_mut(line.0) {
@@ -57,7 +57,7 @@ impl Trace {
         }
     }
 
-    /// Prints itself if the thread panics while the returned value is there.
+    /// Prints the trace if the thread panics before the returned value is dropped.
     #[must_use]
     pub fn told_on_panic(&self) -> impl Drop + use<> {
         ToldOnPanic(self.clone())

@@ -1,4 +1,4 @@
-//! What goes wrong by itself in a campaign, besides what the weather does to messages.
+//! Faults of machines in a campaign. Faults of messages are in `weather`.
 
 use super::{
     backup::Backups,
@@ -12,18 +12,18 @@ use farthing_store::{Store, StoreError, StoreOptions, verify};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What goes wrong.
+/// A fault of a machine, a disk, a clock or a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
-    /// Nothing gets from one party to another for a while.
+    /// One direction between two parties is cut for a while.
     CutOneWay,
-    /// Nothing gets through between two parties for a while.
+    /// Both directions between two parties are cut for a while.
     CutBothWays,
     /// A server dies, and is started again after a while.
     Dies,
     /// A party dies at a named point of one of its next writes.
     DiesAtWrite,
-    /// A party dies as the last, and once more while it is started again.
+    /// The same, and the party dies again while it is started.
     DiesAtStart,
     /// A server's disk has no room for a while.
     DiskFull,
@@ -33,13 +33,13 @@ enum Trouble {
     SyncSlow,
     /// A party's clock is wrong for a while, by up to half a day.
     ClockWrong,
-    /// A bit of a server's journal is flipped while it is down: it must not start; its operator puts it right.
+    /// A bit of a server's journal flips while it is down. It must not start, and its operator repairs it.
     BitFlipped,
-    /// A backup of the bank or of an escrow is made; the next time, its machine is set up anew from that.
+    /// A backup of the bank or an escrow is made. The next time, its machine is restored from it.
     OlderCopy,
 }
 
-/// By how often.
+/// The troubles with their weights.
 const TROUBLES: [(Trouble, u64); 11] = [
     (Trouble::CutOneWay, 15),
     (Trouble::CutBothWays, 15),
@@ -56,7 +56,7 @@ const TROUBLES: [(Trouble, u64); 11] = [
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Lets one trouble after the other come until `end`. Counts them.
+/// Causes one trouble after the other until `end`, and counts them.
 pub async fn trouble(world: &Arc<World>, dice: &Dice, end: Instant) -> BTreeMap<String, u64> {
     let mut counted = BTreeMap::new();
     let mut backups = Backups::default();
@@ -76,7 +76,7 @@ pub async fn trouble(world: &Arc<World>, dice: &Dice, end: Instant) -> BTreeMap<
     }
 }
 
-/// Whether it has struck. It is over by `end`, when all is well again.
+/// Causes a trouble. Returns whether it had an effect. It is over by `end`.
 async fn strike(
     world: &Arc<World>,
     dice: &Dice,
@@ -155,7 +155,7 @@ async fn strike(
     true
 }
 
-/// Does something after a while, unless the world has ended.
+/// Runs `then` after a pause, unless the world has ended.
 fn later(world: &Arc<World>, a_while: Duration, what: impl AsyncFnOnce(Arc<World>) + 'static) {
     let world = Arc::downgrade(world);
     tokio::task::spawn_local(async move {
@@ -166,7 +166,7 @@ fn later(world: &Arc<World>, a_while: Duration, what: impl AsyncFnOnce(Arc<World
     });
 }
 
-/// A changed bit among what a server has written is found and named when it is started, and never used.
+/// A flipped bit in a server's files is found and named at its start, and never used.
 async fn flip_a_bit(world: &World, server: Party, dice: &Dice) {
     world.stop(server);
     let machine = world.machine(server);

@@ -1,20 +1,20 @@
-//! What the network does by itself, drawn from a seed: how long each message takes, and what it meets.
+//! Random behaviour of the network, from a seed: the time and the fault of each message.
 
 use super::{dice::Dice, fault::Fault, party::Party};
 use std::time::Duration;
 
-/// How long a message takes.
+/// The times of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delays {
-    /// Its request, to arrive.
+    /// Time of the request on its way.
     pub request: Duration,
-    /// Its server, at least, to act.
+    /// Least time of the server for it.
     pub service: Duration,
-    /// Its reply, to arrive.
+    /// Time of the reply on its way.
     pub reply: Duration,
 }
 
-/// The kinds of faults that the weather brings, by how often.
+/// The faults of the weather, with their weights.
 const FAULTS: [(Fault, u64); 14] = [
     (Fault::LoseRequest, 20),
     (Fault::LoseReply, 20),
@@ -36,14 +36,14 @@ const FAULTS: [(Fault, u64); 14] = [
 #[derive(Debug)]
 pub struct Weather {
     dice: Dice,
-    /// How many of a thousand messages meet a fault.
+    /// Messages with a fault, in a thousand.
     faults_per_mille: u64,
-    /// The longest that a message takes one way (ms): what is sent later often arrives first.
+    /// Longest time of a message one way (ms). A later message often arrives first.
     slow_ms: u64,
 }
 
 impl Weather {
-    /// Weather in which so many of a thousand messages meet a fault, and each takes up to `slow_ms` one way.
+    /// Weather with this rate of faults (in a thousand messages), and with times of up to `slow_ms` one way.
     pub fn new(seed: u64, faults_per_mille: u64, slow_ms: u64) -> Self {
         Self {
             dice: Dice::new(seed),
@@ -52,7 +52,7 @@ impl Weather {
         }
     }
 
-    /// What the next message meets. What a stranger sends always arrives.
+    /// The times and the fault of the next message. A stranger's message always arrives.
     pub fn meet(&mut self, from: Party) -> (Option<Fault>, Delays) {
         let ms = |most| Duration::from_millis(1 + self.dice.below(most));
         let delays = Delays {

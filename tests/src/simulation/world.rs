@@ -27,30 +27,30 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// When every world begins (ms since 1970).
+/// Start time of every world (ms since 1970).
 const BEGINNING_MS: u64 = 1_800_000_000_000;
 
-/// How long a service manager waits before it starts a node again that has not started.
+/// Pause of a service manager before it starts a node again.
 const START_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a world waits for bank and escrows to hear what they remember of each other.
+/// Timeout for bank and escrows to hear what they remember of each other.
 const WITNESSED_WITHIN: Duration = Duration::from_secs(60);
 
-/// How often it looks.
+/// Interval between two checks of that.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Longer than bank and escrows take to compare their journals once more: behind it, and if nobody does anything, nothing
-/// is written any more.
+/// Longer than bank and escrows take to compare their journals once more. After it, nothing is written any more if
+/// nobody does anything.
 pub const AT_REST_AFTER: Duration = Duration::from_millis(2 * COMPARE_MS);
 
-/// A start has an instant of its own: what it does in other threads is done before anything of the next one happens.
+/// Each start has a moment of its own: its work in other threads ends before the next start begins.
 const INSTANT: Duration = Duration::from_millis(1);
 
 /// A world: its servers, and the machines of the customers that a test makes.
 pub struct World {
-    /// What never changes of it.
+    /// The constant part.
     pub foundation: Arc<Foundation>,
-    /// The time, which every machine's own clock follows unless it is told otherwise.
+    /// The time. Every machine's clock follows it, unless a test sets it.
     pub clock: Arc<VirtualClock>,
     /// The network between all of them.
     pub network: Arc<MemoryNetwork>,
@@ -62,12 +62,12 @@ pub struct World {
 }
 
 impl World {
-    /// A world from `seed` with one of each. Its time is tokio's, which must be paused.
+    /// A world from `seed` with one server of each role. Needs tokio's paused time.
     pub async fn new(seed: u64) -> Arc<World> {
         Self::of(seed, Population::default()).await
     }
 
-    /// As [`new`](World::new), where the merchant's item costs `price`.
+    /// Like [`new`](World::new), with this price of the merchant's item.
     pub async fn with_price(seed: u64, price: Amount) -> Arc<World> {
         let population = Population {
             prices: vec![price],
@@ -76,12 +76,12 @@ impl World {
         Self::of(seed, population).await
     }
 
-    /// As [`new`](World::new), where the merchant's offers are sealed.
+    /// Like [`new`](World::new), with sealed offers.
     pub async fn sealed(seed: u64) -> Arc<World> {
         Self::of(seed, Population::sealed()).await
     }
 
-    /// A world from `seed` with so many of each.
+    /// A world from `seed` with this population.
     pub async fn of(seed: u64, population: Population) -> Arc<World> {
         let foundation = Arc::new(Foundation::lay(seed, population));
         let mut stocked = Vec::new();
@@ -100,8 +100,8 @@ impl World {
         world
     }
 
-    /// Another world that goes on from where this one stands, as far as it is written to disks: the same servers, each
-    /// with a copy of its disk, and nobody's faults. Wallets go along with [`Customer::fork`](super::customer::Customer::fork).
+    /// A fork of this world from what is on its disks: the same servers, each with a copy of its disk, and no faults.
+    /// Wallets are forked with [`CustomerMachine::fork`](super::customer::CustomerMachine::fork).
     pub async fn fork(&self) -> Arc<World> {
         let disk = |party| self.machine(party).disk.copy();
         Self::upon(self.foundation.clone(), self.clock.now_ms(), disk).await
@@ -144,12 +144,12 @@ impl World {
             world.start(party).await;
         }
         world.witnessed().await;
-        // What starts have set going is over, so that a test counts its own messages alone.
+        // The starts are over, so that a test counts only its own messages.
         sleep(AT_REST_AFTER).await;
         world
     }
 
-    /// Waits until the bank and the escrows have told each other what they remember, as far as anyone answers.
+    /// Waits until the bank and the escrows have told each other what they remember, as far as they answer.
     pub async fn witnessed(&self) {
         let waits = || {
             let mut standings = self.servers().into_iter().map(|party| self.standing(party));
@@ -189,7 +189,7 @@ impl World {
         }
     }
 
-    /// How a server is known.
+    /// A server's card.
     pub fn card(&self, party: Party) -> &Card {
         match party {
             Party::Bank => &self.bank.card,
@@ -244,7 +244,7 @@ impl World {
         self.merchants[number].role()
     }
 
-    /// Who takes part in a purchase from this merchant through this escrow.
+    /// The parties of a purchase from this merchant through this escrow.
     pub fn parties_of(&self, merchant: usize, escrow: usize) -> Parties {
         Parties {
             merchant: self.merchants[merchant].card.clone(),
@@ -253,17 +253,17 @@ impl World {
         }
     }
 
-    /// Who takes part in a purchase from the first merchant through the first escrow.
+    /// The parties of a purchase from the first merchant through the first escrow.
     pub fn parties(&self) -> Parties {
         self.parties_of(0, 0)
     }
 
-    /// The network as a test sees it that puts messages together by hand.
+    /// The network as seen by a test that makes messages by hand.
     pub fn wire(&self) -> Arc<dyn Network> {
         self.network.wire(Party::Stranger, Default::default())
     }
 
-    /// The directory for what tests write.
+    /// The directory for files of tests.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -273,7 +273,7 @@ impl World {
         self.foundation.merchant_home(number)
     }
 
-    /// Nothing goes wrong any more: the network is whole, every disk is well, every clock is right, and nobody dies.
+    /// Removes all faults: network, disks and clocks are right, and nobody dies.
     pub fn heal(&self) {
         self.network.heal();
         for party in self.everyone() {
@@ -283,7 +283,7 @@ impl World {
 
     // ---- power ------------------------------------------------------------------------------------------------
 
-    /// Takes a server off the network until it is [started](World::start) or [restarted](World::restart).
+    /// Stops a server until it is [started](World::start) or [restarted](World::restart).
     pub fn stop(&self, party: Party) {
         match party {
             Party::Bank => self.bank.stop(&self.network),
@@ -293,8 +293,8 @@ impl World {
         }
     }
 
-    /// Starts a server that does not run; where its disk does not let it, again and again, as a service manager does.
-    /// Nothing happens to a customer, who starts her wallet herself.
+    /// Starts a server that does not run. If its disk fails, starts it again and again, as a service manager does. A
+    /// customer's wallet is not started here.
     pub async fn start(&self, party: Party) {
         if !self.servers().contains(&party) {
             return;
@@ -322,15 +322,15 @@ impl World {
         }
     }
 
-    /// A party's process dies; a server is started again.
+    /// Kills a party's process. A server is started again.
     pub async fn restart(&self, party: Party, death: Death) {
         self.stop(party);
         self.machine(party).die(death);
         self.start(party).await;
     }
 
-    /// A copy of the machine that the bank runs on answers in its place, with the randomness that the bank began with, and
-    /// with `disk`. The copied process is the one that runs from now on.
+    /// Lets a copy of the bank's machine answer in its place, with the bank's first randomness and with `disk`. The
+    /// copied process is the running one from now on.
     pub async fn clone_bank(&self, disk: MemoryDisk) -> Arc<Bank> {
         clone_bank(&self.bank, &self.network, &self.foundation, disk).await;
         sleep(INSTANT).await;
@@ -383,7 +383,7 @@ impl Power for Mains {
     }
 
     fn disk(&self, party: Party) -> MemoryDisk {
-        // A message may be on its way still when its world has ended.
+        // A message may still be on its way when its world has ended.
         let world = self.0.upgrade();
         world.map_or_else(MemoryDisk::new, |world| world.machine(party).disk.clone())
     }
@@ -394,7 +394,7 @@ impl Power for Mains {
     }
 }
 
-/// Whoever is on the network holds it, and it holds them: they let go of each other when the world ends.
+/// The network and its users hold each other. They let go when the world ends.
 impl Drop for World {
     fn drop(&mut self) {
         for party in self.servers() {

@@ -5,7 +5,7 @@ use farthing_client::rows::Delivery;
 use farthing_node::admin::AdminHandler;
 use farthing_protocol::money::Amount;
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     fault::Fault,
     machine::Death,
     numbers, recovered,
@@ -310,7 +310,7 @@ fn one_fault(mode: Mode, step: usize, number: usize) -> Option<Running> {
     Some(run_day(mode, vec![fault]))
 }
 
-async fn setting(mode: Mode) -> (Arc<World>, Customer) {
+async fn setting(mode: Mode) -> (Arc<World>, CustomerMachine) {
     let world = World::of(21, mode.population()).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
@@ -386,7 +386,7 @@ async fn die_and_return(message: u64, death: Fault, back: Return) {
     let wallet = match back {
         Return::Killed => customer.wallet_after(Death::Killed),
         Return::Phrase => {
-            let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+            let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
             let restored = wallet.restore(&world.parties().bank, world.dir()).await;
             restored.expect("the restore");
             wallet

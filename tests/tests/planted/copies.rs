@@ -8,7 +8,7 @@ use farthing_protocol::{
 };
 use farthing_store::disk::MemoryDisk;
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     machine::Death,
     party::Party,
@@ -33,7 +33,7 @@ pub(crate) const A_MOMENT: Duration = Duration::from_secs(5);
 struct Past {
     world: Arc<World>,
     wallet: Wallet,
-    twin: Customer,
+    twin: CustomerMachine,
     old: MemoryDisk,
     newest: MemoryDisk,
 }

@@ -18,7 +18,7 @@ use farthing_store::{
     entropy::{Entropy, SeededEntropy},
 };
 use farthing_tests::simulation::{
-    cheats::{KeepsKeysToItself, ShowsOtherKeys},
+    cheats::{HidesKeys, ShowsOtherKeys},
     machine::Death,
     party::Party,
     world::World,
@@ -84,7 +84,7 @@ pub async fn made_up_holds_at_a_silent_bank() {
     let (world, hand) = stranger(45).await;
     let purse = hand.withdraw(&EXACT).await;
     let offer = hand.offer().await;
-    world.cheat(Party::Bank, KeepsKeysToItself);
+    world.cheat(Party::Bank, HidesKeys);
     // The list that the escrow has just fetched does not stand for a newer one.
     tokio::time::sleep(Duration::from_millis(KEYS_REFETCH_MS)).await;
     let mut holds = Vec::new();

@@ -10,7 +10,7 @@ use farthing_protocol::{
     purchase::{Purchase, PurchaseError},
 };
 use farthing_tests::simulation::{
-    cheats::RefusesAtLength,
+    cheats::RefusesWithLongText,
     foundation::ITEM,
     party::Party,
     shopping::{is_delivery, picture},
@@ -154,7 +154,7 @@ fn largest_file(dir: &Path) -> PathBuf {
 /// A merchant is silent once, so that the purchase is written down, and then refuses with a text that no row takes.
 pub async fn a_refusal_of_100_kb() {
     let (world, wallet) = withdrawn(44).await;
-    world.cheat(Party::Merchant(0), RefusesAtLength::new(100_000));
+    world.cheat(Party::Merchant(0), RefusesWithLongText::new(100_000));
     let begun = wallet
         .begin_purchase(&world.parties(), ITEM, &picture(&world, 1))
         .await;

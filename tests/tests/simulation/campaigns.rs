@@ -6,7 +6,7 @@
 //! | `FARTHING_SEED=123` | which one `replay` runs, with all that happened |
 
 use farthing_tests::simulation::{
-    campaign::{Outcome, campaign},
+    campaign::{CampaignResult, campaign},
     check::Findings,
     local,
 };
@@ -46,7 +46,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs a campaign. What failed is printed with all that happened, unless another one has been before.
-fn run(seed: u64, is_first_failure: bool) -> Option<Outcome> {
+fn run(seed: u64, is_first_failure: bool) -> Option<CampaignResult> {
     let outcome = std::panic::catch_unwind(|| local(campaign(seed)));
     if let Ok(outcome) = &outcome
         && outcome.findings == Findings::default()

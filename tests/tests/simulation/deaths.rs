@@ -2,7 +2,7 @@
 
 use farthing_client::rows::Delivery;
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     fault::Fault,
     local,
     machine::Death,
@@ -12,7 +12,7 @@ use farthing_tests::simulation::{
 };
 use std::{sync::Arc, time::Duration};
 
-async fn setting(seed: u64, mode: Mode) -> (Arc<World>, Customer) {
+async fn setting(seed: u64, mode: Mode) -> (Arc<World>, CustomerMachine) {
     let world = World::of(seed, mode.population()).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
@@ -47,7 +47,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
         Return::Killed => customer.wallet_after(Death::Killed),
         Return::PowerLost => customer.wallet_after(Death::PowerLost),
         Return::Phrase => {
-            let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+            let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
             wallet
                 .restore(&world.parties().bank, world.dir())
                 .await

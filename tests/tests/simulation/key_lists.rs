@@ -4,7 +4,8 @@ use farthing_client::wallet::Wallet;
 use farthing_protocol::money::Amount;
 use farthing_store::clock::Clock;
 use farthing_tests::simulation::{
-    customer::Customer, foundation::ITEM, local, server::bank_settings, shopping::picture, world::World,
+    customer::CustomerMachine, foundation::ITEM, local, server::bank_settings, shopping::picture,
+    world::World,
 };
 use std::time::Duration;
 use tokio::time::sleep;
@@ -64,7 +65,7 @@ fn a_wallet_works_against_a_bank_with_a_full_list_of_keys() {
             .exchange_expiring()
             .await
             .expect("the wallet exchanges its expiring coins");
-        let restored = Customer::with_phrase_of(&world, &customer, "restored").wallet();
+        let restored = CustomerMachine::with_phrase_of(&world, &customer, "restored").wallet();
         let bank = world.parties().bank;
         restored.restore(&bank, world.dir()).await.expect("a restore");
         let carried_on = restored.resume().await.expect("the wallet resumes");

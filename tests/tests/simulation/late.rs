@@ -4,7 +4,7 @@ use farthing_client::{rows::CoinStatus, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{api::BankRequest, limits::DEADLINE_HORIZON_MS, restore::Shelf};
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::{ITEM, Population},
     local,
     schedule::{FUNDS, WITHDRAWN},
@@ -30,7 +30,7 @@ fn is_bucket_of_coins(card: &Card, request: &[u8]) -> bool {
 /// A customer who is restored while something of hers is under way.
 struct Lost {
     world: Arc<World>,
-    customer: Customer,
+    customer: CustomerMachine,
     /// The wallet of the lost machine: carrying on with it stands for the arrival of what it has sent.
     before: Wallet,
 }
@@ -49,7 +49,7 @@ impl Lost {
     }
 
     async fn restored(&self, name: &str) -> Wallet {
-        let wallet = Customer::with_phrase_of(&self.world, &self.customer, name).wallet();
+        let wallet = CustomerMachine::with_phrase_of(&self.world, &self.customer, name).wallet();
         let bank = self.world.parties().bank;
         wallet.restore(&bank, self.world.dir()).await.unwrap();
         resumed(&wallet).await;
@@ -210,7 +210,7 @@ fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
     local(async {
         let lost = Lost::with(Population::default()).await;
         lost.sends_an_exchange().await;
-        let customer = Customer::with_phrase_of(&lost.world, &lost.customer, "again");
+        let customer = CustomerMachine::with_phrase_of(&lost.world, &lost.customer, "again");
         let (wallet, bank) = (customer.wallet(), lost.world.parties().bank);
         let clock = &customer.machine.clock;
         clock.set_wrong_by_ms(-(DEADLINE_HORIZON_MS as i64));

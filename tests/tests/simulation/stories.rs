@@ -6,7 +6,7 @@ use farthing_client::{
     wallet::Wallet,
 };
 use farthing_tests::simulation::{
-    customer::Customer,
+    customer::CustomerMachine,
     foundation::ITEM,
     local,
     machine::Death,
@@ -18,7 +18,7 @@ use farthing_tests::simulation::{
 };
 use std::sync::Arc;
 
-async fn setting(seed: u64) -> (Arc<World>, Customer) {
+async fn setting(seed: u64) -> (Arc<World>, CustomerMachine) {
     let world = World::new(seed).await;
     let customer = world.customer("alice", FUNDS).await;
     (world, customer)
@@ -71,7 +71,7 @@ fn a_dead_escrow_costs_nobody_the_goods() {
 
         // Her machine is lost, and the escrow for ever: the bank hands her the sealed key.
         world.stop(Party::Escrow(0));
-        let wallet = Customer::with_phrase_of(&world, &customer, "alice-again").wallet();
+        let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
         wallet.restore(&parties.bank, world.dir()).await.unwrap();
         let resumed = wallet.resume().await.unwrap();
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);

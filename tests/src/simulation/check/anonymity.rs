@@ -1,5 +1,5 @@
-//! Anonymity, as far as it shows in what was sent: no connection, id, coin or nonce joins what must not be joined. (That
-//! the bytes themselves join nothing is what `tests/blindness.rs` shows.)
+//! Anonymity, as far as messages show it: no connection, id, coin or nonce links what must not be linked.
+//! (`tests/blindness.rs` shows that the bytes themselves link nothing.)
 
 use super::{
     super::{network::Sent, party::Party, world::World},
@@ -18,7 +18,7 @@ use farthing_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a request is about, where that tells one matter of a customer's from another.
+/// The task of a request, if it tells one task of a customer from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Matter {
     Account(PublicKey),
@@ -26,16 +26,16 @@ enum Matter {
     Purchase(PurchaseId),
 }
 
-/// What was seen of everything that must be used but once.
+/// Everything seen that must be used only once.
 #[derive(Default)]
 struct Seen {
-    /// Whose, over which lane, and about what, by connection.
+    /// Owner, lane and tasks, by connection.
     connections: BTreeMap<u64, (Party, Lane, BTreeSet<Matter>)>,
-    /// The purchases that a coin was shown for, and the exchanges.
+    /// The purchases and the exchanges for which a coin was shown.
     coins: BTreeMap<PublicKey, BTreeSet<Matter>>,
-    /// The request and place that a nonce was given for.
+    /// The request and slot of a nonce.
     nonces: BTreeMap<Commitment, ([u8; 32], usize)>,
-    /// The challenge that was answered with a session's nonce.
+    /// The challenge that a session's nonce answered.
     challenges: BTreeMap<([u8; 32], usize), Challenge>,
 }
 
@@ -60,8 +60,8 @@ pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &
                 }
             }
         }
-        // Two copies of a wallet show the same coins, whatever they do; and a wallet that was rebuilt from its phrase
-        // does not know what it was doing last.
+        // Two copies of a wallet show the same coins. A wallet that was restored from its phrase does not know what
+        // it was doing last.
         let alone = !world.machine(message.from).is_twin();
         seen.message(message, alone, safety);
     }
@@ -83,7 +83,7 @@ pub(super) fn check(world: &World, sent: &[Sent], wallets: &[&Wallet], safety: &
     }
 }
 
-/// Whether a question can be asked by nobody but the owner of an account.
+/// Whether only the owner of an account can send this request.
 fn takes_an_account(message: &Sent) -> bool {
     let asked = BankRequest::decode(&message.request);
     message.to == Party::Bank && asked.is_ok_and(|request| request.caller() == Caller::Identified)
@@ -159,7 +159,7 @@ impl Seen {
     }
 }
 
-/// All that a customer's request is about, and the coins that it shows.
+/// All tasks of a customer's request, and the coins that it shows.
 fn matters(role: RoleName, message: &Sent) -> (Vec<Matter>, Vec<PublicKey>) {
     let request = &message.request;
     match role {

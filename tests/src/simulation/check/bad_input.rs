@@ -1,5 +1,5 @@
-//! Bad input: whatever is sent that nobody would send is answered, and changes nothing. (Which refusal each gets is what
-//! `tests/bad_input.rs` shows.)
+//! Bad input: a request that no honest party sends is answered, and changes nothing. (`tests/bad_input.rs` shows
+//! which refusal each gets.)
 
 use super::super::{
     dice::Dice,
@@ -11,11 +11,10 @@ use farthing_protocol::api::EscrowRequest;
 use std::time::Duration;
 
 impl World {
-    /// Sends changed copies of requests that were sent before, once nothing is under way any more; what was found.
+    /// Sends changed copies of earlier requests, once nothing is under way. Returns what was found.
     pub async fn send_bad_input(&self, dice: &Dice, times: usize) -> Vec<String> {
         let mut found = Vec::new();
-        // How far journals have come with what was done last is remembered first: whatever is written then is written
-        // for what is sent here.
+        // The ends of the journals are recorded first: every later record is caused by a request from here.
         tokio::time::sleep(AT_REST_AFTER).await;
         let sent: Vec<Sent> = self.network.sent();
         for _ in 0..times {
@@ -25,7 +24,7 @@ impl World {
             }
             let bytes = changed(&message.request, dice);
             if matches!(EscrowRequest::decode(&bytes), Ok(EscrowRequest::Overdue(_))) {
-                // Anybody may bring terms that he has made up, and have them aborted: see PROTOCOL.md.
+                // Anyone may bring made-up terms and have them aborted: see PROTOCOL.md.
                 continue;
             }
             let lane = if dice.percent(10) {

@@ -1,5 +1,5 @@
-//! Finality: of everything that was ever sent, nothing says that a purchase was committed and aborted. And the same
-//! request has always got the same reply, to the byte.
+//! Finality: no two messages say that a purchase was committed and that it was aborted. And equal requests always got
+//! equal replies, byte for byte.
 
 use super::super::{network::Sent, party::Party};
 use farthing_coin::Signed;
@@ -19,7 +19,7 @@ use farthing_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a question's answer, once given, is given for ever.
+/// Whether the reply to a request, once given, never changes.
 fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
     match role {
         RoleName::Bank => BankRequest::decode(request).is_ok_and(|question| {
@@ -41,11 +41,11 @@ fn is_answered_for_ever(role: RoleName, request: &[u8]) -> bool {
     }
 }
 
-/// A question, and the answer to it or why there is none.
+/// A request, and its reply or refusal.
 type Answered = (Vec<u8>, Result<Vec<u8>, Refusal>);
 
-/// What was asked and answered, without the head that goes with it between bank and escrow, which grows. Of a list of
-/// decisions each is a question of its own, whoever has brought it and with what others.
+/// Requests and replies, without the journal head between bank and escrow, which grows. Each decision of a list
+/// counts as a request of its own, no matter who brought it with which others.
 fn answered(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<Answered> {
     let whole = |reply: Vec<u8>| match refusal(&reply) {
         None => vec![(request.to_vec(), Ok(reply))],
@@ -72,7 +72,7 @@ fn answered(role: RoleName, request: &[u8], reply: &[u8]) -> Vec<Answered> {
     }
 }
 
-/// What was answered to each decision.
+/// The reply to each decision.
 fn settled(settle: &SettleRequest, reply: Result<Answers, Refusal>) -> Vec<Answered> {
     let all_refused = |refusal: Refusal| vec![Err(refusal); settle.decisions.len()].into();
     let answers = reply.unwrap_or_else(all_refused);
@@ -89,7 +89,7 @@ fn settled(settle: &SettleRequest, reply: Result<Answers, Refusal>) -> Vec<Answe
     .collect()
 }
 
-/// How a purchase has ended, by somebody's signature.
+/// The signed end of a purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Committed,
@@ -118,7 +118,8 @@ pub(super) fn check(sent: &[Sent], safety: &mut Vec<String>) {
             let key = (message.to, asked);
             match answer {
                 Ok(answer) => {
-                    // A request that arrived again much later may be granted then, after what was sent later was refused.
+                    // A request that arrives again much later may be granted, although a newer one was refused in
+                    // between.
                     if place == 0 {
                         granted.insert(key.clone());
                     }
@@ -229,7 +230,7 @@ fn outcomes(replies: Vec<Outcome>) -> impl Iterator<Item = (PurchaseId, End)> {
     })
 }
 
-/// The replies that were no refusals. What a cheat answers may be no reply at all.
+/// The replies that are not refusals. A cheat's reply may not decode at all.
 pub(super) fn replies<C: Call>(message: &Sent) -> Vec<C::Reply> {
     let decoded = message.replies.iter().map(|reply| C::decode_reply(reply));
     decoded.filter_map(|reply| reply.ok()?.ok()).collect()

@@ -1,4 +1,5 @@
-//! Goods: whoever paid has them, whoever has them paid, and what was paid was credited. And the evidence of it.
+//! Goods: a customer has them if and only if the customer paid, and the merchant was credited. And the evidence of
+//! it.
 
 use super::World;
 use farthing_client::{
@@ -41,7 +42,7 @@ impl World {
                 safety.extend(problem.map(|problem| format!("purchase {number}: {problem}")));
             }
         }
-        // A copy of a wallet may have bought what this one had begun to buy.
+        // A copy of the wallet may have finished a purchase that this one had begun.
         for output in not_delivered
             .iter()
             .filter(|output| output.exists() && !delivered.contains(*output))
@@ -66,7 +67,7 @@ impl World {
         }
     }
 
-    /// The purchases (hex) that merchants have the escrow's word of.
+    /// The purchases (hex) for which merchants have the escrow's decision.
     pub(in super::super) async fn sold(&self) -> BTreeSet<String> {
         let mut sold = BTreeSet::new();
         for number in 0..self.foundation.population.prices.len() {

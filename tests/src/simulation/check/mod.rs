@@ -25,23 +25,23 @@ use farthing_coin::PublicKey;
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use std::time::Duration;
 
-/// How many rounds of settlement a healed world may take: each is a minute of its time.
+/// Rounds of settlement in a healed world. Each is a minute of its time.
 const ROUNDS_MAX: usize = 200;
 
-/// What was found broken. Empty is good.
+/// Broken invariants. Empty is good.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What must never be, whatever happens.
+    /// What must never happen.
     pub safety: Vec<String>,
-    /// What has not ended although everything is well again.
+    /// What has not ended, although everything is repaired.
     pub progress: Vec<String>,
 }
 
 impl Findings {
-    /// Fails with everything that was found.
+    /// Fails with all findings.
     ///
     /// # Panics
-    /// If anything was.
+    /// When there are any.
     pub fn expect_none(&self) {
         let progress = self.progress.iter().map(|what| format!("progress: {what}"));
         let all: Vec<String> = self.safety.iter().cloned().chain(progress).collect();
@@ -50,7 +50,7 @@ impl Findings {
 }
 
 impl World {
-    /// Lets everything that is retried in the background come to its end; whether it has.
+    /// Lets all retries in the background finish. Returns whether they have.
     pub async fn try_settle(&self) -> bool {
         for _ in 0..ROUNDS_MAX {
             let mut open = self.bank().chase_overdue().await.expect("the bank's round");
@@ -81,10 +81,10 @@ impl World {
         false
     }
 
-    /// Lets everything that is retried in the background come to its end.
+    /// Lets all retries in the background finish.
     ///
     /// # Panics
-    /// If it does not.
+    /// When they do not.
     pub async fn settle(&self) {
         assert!(
             self.try_settle().await,
@@ -95,8 +95,8 @@ impl World {
     /// The bank's audit.
     pub async fn audit(&self) -> AuditReport {
         let report = self.bank().audit().await.expect("the audit");
-        // It counts in another thread. What comes behind it happens a moment later, so that all happens in the same
-        // order whatever that thread's pace.
+        // It counts in another thread. What follows happens a moment later, so that the order does not depend on that
+        // thread.
         tokio::time::sleep(Duration::from_millis(1)).await;
         report
     }
@@ -107,7 +107,7 @@ impl World {
         report.coins.iter().map(|line| line.held).sum()
     }
 
-    /// What an account holds.
+    /// The balance of an account.
     pub async fn account(&self, key: PublicKey) -> Amount {
         let list = self.bank().administer(Command::AccountList { after: None }).await;
         let list = list.expect("the list");
@@ -117,15 +117,15 @@ impl World {
         balance.parse().expect("an amount")
     }
 
-    /// Settles, and checks every invariant for these wallets, which are all that there are.
+    /// Settles, and checks every invariant. These are all wallets of the world.
     ///
     /// # Panics
-    /// If one is broken.
+    /// When one is broken.
     pub async fn check(&self, wallets: &[&Wallet]) {
         self.findings(wallets).await.expect_none();
     }
 
-    /// Settles, and looks what is broken for these wallets, which are all that there are.
+    /// Settles, and returns the broken invariants. These are all wallets of the world.
     pub async fn findings(&self, wallets: &[&Wallet]) -> Findings {
         let mut found = Findings::default();
         if !self.try_settle().await {

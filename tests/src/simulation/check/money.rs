@@ -1,4 +1,4 @@
-//! Money: the bank's books balance, and what it says of every coin is what its owner's wallet says.
+//! Money: the bank's books balance, and the bank and the wallets agree on every coin.
 
 use super::World;
 use farthing_bank::rows::COINS;
@@ -10,7 +10,8 @@ use farthing_coin::{KeyId, PublicKey};
 use farthing_protocol::{coins::CoinState, money::Amount};
 use std::collections::BTreeMap;
 
-/// One customer's coins, with what each of her wallets says of it: copies of a wallet are one customer's.
+/// The coins of one customer, with their rows in each of the customer's wallets. Copies of a wallet belong to one
+/// customer.
 type Coins = BTreeMap<(KeyId, PublicKey), Vec<CoinRow>>;
 
 impl World {
@@ -58,7 +59,7 @@ fn is_used_up(state: &CoinState) -> bool {
     matches!(state, CoinState::Spent(_) | CoinState::Exchanged(_))
 }
 
-/// What the bank and her wallets do not agree on about a coin.
+/// A disagreement between the bank and the wallets about a coin.
 fn disagreements(state: &CoinState, rows: &[CoinRow], all_ended: bool) -> Vec<String> {
     let mut found = Vec::new();
     if !is_used_up(state) && !rows.iter().any(|row| row.status.counts()) {
@@ -69,7 +70,7 @@ fn disagreements(state: &CoinState, rows: &[CoinRow], all_ended: bool) -> Vec<St
     }
     for row in rows {
         let fits = match row.status {
-            // One of several copies learns of what another did when it tries to use the coin.
+            // A copy learns what another copy did when it uses the coin.
             CoinStatus::Available => rows.len() > 1 || *state == CoinState::Unseen,
             CoinStatus::InPurchase(_) | CoinStatus::InExchange(_) => true,
             CoinStatus::Released(_) => !matches!(state, CoinState::Spent(_)),
