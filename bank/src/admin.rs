@@ -101,7 +101,7 @@ impl Bank {
         let now_ms = self.clock.now_ms();
         let history = Arc::clone(&self.history);
         let opened = self.store.transact(open_account_reads(&key), move |tx| {
-            history.note();
+            history.mark_decision();
             open_account(tx, key, name.as_deref(), now_ms)
         });
         let done = opened
@@ -130,7 +130,7 @@ impl Bank {
         let moved = self
             .store
             .transact(move_money_reads(&requested), move |tx| {
-                history.note();
+                history.mark_decision();
                 move_money(tx, &requested, now_ms)
             })
             .await;

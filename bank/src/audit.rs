@@ -10,7 +10,8 @@
 use crate::bank::Bank;
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, NOTES, TOTALS, Totals, WITHDRAWN,
+    ACCOUNTS, COINS, Direction, EXCHANGED, KEY_TOTALS, KeyTotals, MOVEMENTS, RECOVERY_RECORDS, TOTALS,
+    Totals, WITHDRAWN,
 };
 use farthing_coin::KeyId;
 use farthing_protocol::{
@@ -133,7 +134,9 @@ fn count_rows(view: &View) -> Result<Books, StoreError> {
         Direction::In => add(&mut totals.paid_in, movement.amount),
         Direction::Out => add(&mut totals.paid_out, movement.amount),
     })?;
-    each(&NOTES, view, |_, _| totals.notes = totals.notes.saturating_add(1))?;
+    each(&RECOVERY_RECORDS, view, |_, _| {
+        totals.recovery_records = totals.recovery_records.saturating_add(1)
+    })?;
     let keys = &mut books.keys;
     let mut issue = |issued: &Issued| {
         for id in &issued.outputs {

@@ -53,7 +53,7 @@ impl std::fmt::Debug for BankParts {
 /// A bank.
 pub struct Bank {
     pub(crate) identity: Arc<SecretKey>,
-    pub(crate) here: PublicKey,
+    pub(crate) self_id: PublicKey,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -63,7 +63,7 @@ pub struct Bank {
     /// have nonces is asked outside of them.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
     /// How often each account may replace its memo.
-    pub(crate) memos: Mutex<Allowances<PublicKey>>,
+    pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
     /// Where the next round of overdue holds goes on.
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
     keys: RwLock<Arc<Keys>>,
@@ -76,7 +76,7 @@ pub struct Bank {
 impl std::fmt::Debug for Bank {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bank")
-            .field("here", &self.here)
+            .field("self_id", &self.self_id)
             .finish_non_exhaustive()
     }
 }
@@ -87,9 +87,9 @@ impl Bank {
     /// # Errors
     /// When its keys cannot be used.
     pub async fn open(parts: BankParts) -> Result<Bank, KeysError> {
-        let here = parts.identity.public();
+        let self_id = parts.identity.public();
         let root = KeyRoot {
-            bank: here,
+            bank: self_id,
             currency: parts.settings.currency,
             calendar: parts.settings.calendar,
             values: parts.settings.values,
@@ -112,7 +112,7 @@ impl Bank {
         let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms).await?;
         let full = is_full(&keys, now_ms);
         Ok(Bank {
-            here,
+            self_id,
             identity,
             store: parts.store,
             clock: parts.clock,
@@ -120,7 +120,7 @@ impl Bank {
             peers,
             history,
             sessions: Arc::new(Mutex::new(Sessions::new(BootId(boot_id)))),
-            memos: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
+            scan_record_allowances: Mutex::new(Allowances::new(MEMOS_AT_ONCE_MAX, MEMO_EVERY_MS)),
             overdue_after: Mutex::default(),
             keys: RwLock::new(Arc::new(keys)),
             full: AtomicBool::new(full),
@@ -130,8 +130,8 @@ impl Bank {
     }
 
     /// The bank's identity key.
-    pub fn here(&self) -> PublicKey {
-        self.here
+    pub fn self_id(&self) -> PublicKey {
+        self.self_id
     }
 
     /// The bank's store.

@@ -61,7 +61,7 @@ impl Bank {
             },
         };
         let denial = Denial {
-            bank: self.here,
+            bank: self.self_id,
             kind: denying.kind,
             request: denying.request,
             cause,

@@ -1,6 +1,6 @@
 //! Pages for wallets that are rebuilt from their seed: read-only, bounded, of durable rows alone.
 
-use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, NOTES, TOTALS, WITHDRAWN};
+use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, RECOVERY_RECORDS, TOTALS, WITHDRAWN};
 use farthing_coin::{NoteId, RequestId, SecretKey, Signed};
 use farthing_node::call::unavailable;
 use farthing_protocol::{
@@ -74,7 +74,7 @@ fn notes(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
     let first = (NoteId(request.prefix.first().0), 0);
     let after = request.after.map(|id| (NoteId(id.0), u8::MAX));
     let from = from(&first, after.as_ref());
-    let rows = NOTES.scan(view, from, LOOK_AHEAD)?;
+    let rows = RECOVERY_RECORDS.scan(view, from, LOOK_AHEAD)?;
     let mut records: Vec<(RecordId, BucketRecord)> = rows
         .into_iter()
         .take_while(|((id, _), _)| request.prefix.holds(&(*id).into()))
@@ -90,14 +90,14 @@ fn notes(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
         let whole = records.iter().take_while(|(id, _)| *id != cut).count();
         let more = records.get(whole.saturating_sub(1)).map(|(id, _)| *id);
         records.truncate(whole);
-        let shelf_records = TOTALS.peek(view, &())?.unwrap_or_default().notes;
+        let shelf_records = TOTALS.peek(view, &())?.unwrap_or_default().recovery_records;
         return Ok(BucketPage {
             records: records.into_iter().map(|(_, record)| record).collect(),
             more_after: more,
             shelf_records,
         });
     }
-    let shelf = TOTALS.peek(view, &())?.unwrap_or_default().notes;
+    let shelf = TOTALS.peek(view, &())?.unwrap_or_default().recovery_records;
     Ok(page(records, shelf))
 }
 

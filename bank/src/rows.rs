@@ -26,7 +26,7 @@ pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
 /// Purchases, by id and escrow. Their rows stay for ever.
 pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
 /// Customers' notes to themselves, by note id and in the order in which they came.
-pub const NOTES: Table<(NoteId, u8), Note> = Table::new(7, "notes");
+pub const RECOVERY_RECORDS: Table<(NoteId, u8), RecoveryRecord> = Table::new(7, "notes");
 /// The purchases whose coins are held, by deadline.
 pub const HOLDS: Table<(u64, PurchaseId, PublicKey), ()> = Table::new(8, "holds");
 /// The sums over everything.
@@ -43,10 +43,10 @@ pub const EPOCHS: Table<u32, EpochKeys> = Table::new(12, "epochs");
 pub const CONTRADICTIONS: Table<(PurchaseId, PublicKey), SignedDecision> = Table::new(14, "contradictions");
 
 /// Each account's memo to its owner.
-pub const MEMOS: Table<PublicKey, Memo> = Table::new(13, "memos");
+pub const SCAN_RECORDS: Table<PublicKey, Memo> = Table::new(13, "memos");
 
 /// The version of each account's memo; none for one that was kept before memos had versions.
-pub const MEMO_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of memos");
+pub const SCAN_RECORD_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of memos");
 
 /// The longest journal head that each escrow has told.
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
@@ -60,7 +60,7 @@ pub const HELD_BEFORE_CAUSES: Table<(PurchaseId, PublicKey), ()> = Table::new(16
 
 /// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
 /// could otherwise bury the note that was there first.
-pub const NOTES_PER_ID_MAX: u8 = 8;
+pub const RECOVERY_RECORDS_PER_ID_MAX: u8 = 8;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub struct Movement {
 
 /// A customer's note to herself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub struct RecoveryRecord {
     /// The purchase that it came with.
     pub purchase: PurchaseId,
     /// The note, encrypted.
@@ -119,7 +119,7 @@ pub struct Totals {
     /// How many exchanges are on record.
     pub exchanges: u64,
     /// How many notes are on record.
-    pub notes: u64,
+    pub recovery_records: u64,
 }
 
 /// The sums over the coins of one denomination key (coins).

@@ -7,7 +7,7 @@ use crate::{keys::Keys, restore};
 use async_trait::async_trait;
 use farthing_coin::{Document, PublicKey, Signed};
 use farthing_node::{
-    call::{Undone, check_lane, refused, unavailable},
+    call::{TxError, check_lane, refused, unavailable},
     card::RoleName,
     network::{Lane, Service},
 };
@@ -67,7 +67,7 @@ impl Bank {
     }
 
     async fn balance(&self, request: Signed<AccountRequest>) -> Result<Amount, Refusal> {
-        let request = verify_account(request, &self.here)?;
+        let request = verify_account(request, &self.self_id)?;
         self.history.standing()?;
         let reads = transactions::balance_reads(&request);
         let balance = self
@@ -77,23 +77,26 @@ impl Bank {
     }
 
     async fn memo(&self, request: Signed<MemoRequest>) -> Result<KeptMemo, Refusal> {
-        let request = verify_memo(request, &self.here)?;
+        let request = verify_memo(request, &self.self_id)?;
         self.history.standing()?;
-        let replaced = transactions::memo_to_write(&self.store.view(), &request);
+        let replaced = transactions::scan_record_to_write(&self.store.view(), &request);
         if let Some(account) = replaced.map_err(|e| unavailable(&e))? {
-            let mut memos = self.memos.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memos = self
+                .scan_record_allowances
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             memos.take(account, self.clock.now_ms())?;
         }
-        let reads = transactions::memo_reads(&request);
+        let reads = transactions::scan_record_reads(&request);
         let memo = self
             .history
-            .decide(reads, move |tx| transactions::memo(tx, &request));
+            .decide(reads, move |tx| transactions::scan_record(tx, &request));
         memo.await
     }
 
     /// A page that lacks what was forgotten would have a wallet take the end for reached, and use numbers twice.
     fn withdrawals(&self, request: Signed<WithdrawalsRequest>) -> Result<WithdrawalsPage, Refusal> {
-        let request = verify_withdrawals(request, &self.here)?;
+        let request = verify_withdrawals(request, &self.self_id)?;
         self.history.standing()?;
         restore::withdrawals(&self.store.view(), &request, &self.identity)
     }
@@ -104,12 +107,12 @@ impl Bank {
     }
 
     async fn withdraw_begin(&self, request: Signed<WithdrawBegin>) -> Result<Begun, Refusal> {
-        let request = withdraw::verify_begin(request, &self.here)?;
+        let request = withdraw::verify_begin(request, &self.self_id)?;
         self.history.standing()?;
         let denying = self.denying(RequestKind::WithdrawBegin, request.digest(), Vec::new());
         let (view, now_ms) = (self.store.view(), denying.at_ms);
         let ready = transactions::withdraw_ready(&view, &request, &self.keys(), now_ms);
-        if let Some(issued) = ready.map_err(|undone| self.denied(refused(undone), &denying))? {
+        if let Some(issued) = ready.map_err(|error| self.denied(refused(error), &denying))? {
             return Err(other_content(self.sign(issued)));
         }
         let prepared = self.prepare(request.session(), now_ms)?;
@@ -146,7 +149,7 @@ impl Bank {
     }
 
     async fn withdraw_finish(&self, request: Signed<WithdrawFinish>) -> Result<Signed<Issued>, Refusal> {
-        let request = withdraw::verify_finish(request, &self.here)?;
+        let request = withdraw::verify_finish(request, &self.self_id)?;
         let denying = self.denying(RequestKind::WithdrawFinish, request.digest(), Vec::new());
         let (reads, now_ms) = (transactions::withdraw_finish_reads(&request), denying.at_ms);
         let claim = Mutex::default();
@@ -159,7 +162,7 @@ impl Bank {
 
     async fn exchange_begin(&self, request: Authorized<ExchangeBegin>) -> Result<Begun, Refusal> {
         let keys = self.keys();
-        let request = exchange::verify_begin(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let request = exchange::verify_begin(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         let coins = request.coins().row_keys();
         let denying = self.denying(RequestKind::ExchangeBegin, request.digest(), coins);
         let (view, now_ms) = (self.store.view(), denying.at_ms);
@@ -180,7 +183,7 @@ impl Bank {
 
     async fn exchange_finish(&self, request: Authorized<ExchangeFinish>) -> Result<Signed<Issued>, Refusal> {
         let keys = self.keys();
-        let request = exchange::verify_finish(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let request = exchange::verify_finish(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         let coins = request.coins().row_keys();
         let denying = self.denying(RequestKind::ExchangeFinish, request.digest(), coins);
         let (reads, now_ms) = (transactions::exchange_finish_reads(&request), denying.at_ms);
@@ -199,7 +202,7 @@ impl Bank {
         // The cheapest check comes first, and keeps those out who work with no escrow of this bank.
         self.peers.link(RoleName::Escrow, &escrow)?;
         let keys = self.keys();
-        let request = verify_bank_hold(request, &self.here, keys.book(), &mut self.entropy.rng())?;
+        let request = verify_bank_hold(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
         self.history.hear(&escrow, head.as_ref())?;
         let denying = self.denying(
             RequestKind::Hold,
@@ -226,7 +229,7 @@ impl Bank {
     pub async fn settle(&self, request: SettleRequest) -> Result<Answers, Refusal> {
         let escrow = request.escrow;
         let stored = |purchase: &PurchaseId| self.stored(purchase, &escrow);
-        let decisions = verify_settle(request, &self.here, stored, &mut self.entropy.rng())?;
+        let decisions = verify_settle(request, &self.self_id, stored, &mut self.entropy.rng())?;
         let settling: Vec<_> = decisions
             .into_iter()
             .map(|decision| decision.map(|decision| self.obey(decision)))
@@ -308,7 +311,7 @@ impl Bank {
     async fn issue<T: Send + 'static>(
         &self,
         reads: impl Into<Reads>,
-        transaction: impl Fn(&mut Transaction<'_>, &mut Sessions, &Keys) -> Result<T, Undone> + Send + 'static,
+        transaction: impl Fn(&mut Transaction<'_>, &mut Sessions, &Keys) -> Result<T, TxError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (sessions, keys) = (self.sessions.clone(), self.keys());
         let issuing = self.history.decide(reads, move |tx| {

@@ -7,12 +7,12 @@
 
 use crate::keys::Keys;
 use crate::rows::{
-    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, MEMO_VERSIONS,
-    MEMOS, NOTES, NOTES_PER_ID_MAX, Note, PURCHASES, TOTALS, WITHDRAWN, coin_reads, coin_states,
-    count_issued, count_reads, move_coins, purchase_key,
+    ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,
+    RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecord, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
+    TOTALS, WITHDRAWN, coin_reads, coin_states, count_issued, count_reads, move_coins, purchase_key,
 };
 use farthing_coin::PublicKey;
-use farthing_node::call::Undone;
+use farthing_node::call::TxError;
 use farthing_protocol::{
     claim::SessionClaim,
     coins::CoinState,
@@ -48,7 +48,7 @@ pub fn balance_reads(request: &VerifiedAccount) -> [RowKey; 1] {
 ///
 /// # Errors
 /// When there is no such account.
-pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Amount, Undone> {
+pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Amount, TxError> {
     let account = request.account();
     let row = ACCOUNTS.get(tx, &account)?;
     Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
@@ -58,23 +58,23 @@ pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Am
 ///
 /// # Errors
 /// When the store fails.
-pub fn memo_to_write(view: &View, request: &VerifiedMemo) -> Result<Option<PublicKey>, StoreError> {
+pub fn scan_record_to_write(view: &View, request: &VerifiedMemo) -> Result<Option<PublicKey>, StoreError> {
     let account = request.account();
     let known = ACCOUNTS.peek(view, &account)?.is_some();
     let kept = KeptMemo {
-        version: MEMO_VERSIONS.peek(view, &account)?.unwrap_or(0),
-        memo: MEMOS.peek(view, &account)?,
+        version: SCAN_RECORD_VERSIONS.peek(view, &account)?.unwrap_or(0),
+        memo: SCAN_RECORDS.peek(view, &account)?,
     };
     Ok((known && request.respond(&kept).is_some()).then_some(account))
 }
 
-/// What [`memo`] reads.
-pub fn memo_reads(request: &VerifiedMemo) -> [RowKey; 3] {
+/// What [`scan_record`] reads.
+pub fn scan_record_reads(request: &VerifiedMemo) -> [RowKey; 3] {
     let account = request.account();
     [
         ACCOUNTS.key(&account),
-        MEMO_VERSIONS.key(&account),
-        MEMOS.key(&account),
+        SCAN_RECORD_VERSIONS.key(&account),
+        SCAN_RECORDS.key(&account),
     ]
 }
 
@@ -82,21 +82,21 @@ pub fn memo_reads(request: &VerifiedMemo) -> [RowKey; 3] {
 ///
 /// # Errors
 /// When the account is unknown, or the store fails.
-pub fn memo(tx: &mut Transaction<'_>, request: &VerifiedMemo) -> Result<KeptMemo, Undone> {
+pub fn scan_record(tx: &mut Transaction<'_>, request: &VerifiedMemo) -> Result<KeptMemo, TxError> {
     let account = request.account();
     if ACCOUNTS.get(tx, &account)?.is_none() {
         return Err(AccountFault::Unknown(account).into());
     }
     let kept = KeptMemo {
-        version: MEMO_VERSIONS.get(tx, &account)?.unwrap_or(0),
-        memo: MEMOS.get(tx, &account)?,
+        version: SCAN_RECORD_VERSIONS.get(tx, &account)?.unwrap_or(0),
+        memo: SCAN_RECORDS.get(tx, &account)?,
     };
     let Some(newer) = request.respond(&kept) else {
         return Ok(kept);
     };
     if let Some(memo) = &newer.memo {
-        MEMOS.put(tx, &account, memo)?;
-        MEMO_VERSIONS.put(tx, &account, &newer.version)?;
+        SCAN_RECORDS.put(tx, &account, memo)?;
+        SCAN_RECORD_VERSIONS.put(tx, &account, &newer.version)?;
     }
     Ok(newer)
 }
@@ -126,7 +126,7 @@ impl Prepared {
     }
 
     /// Opens the session, the first time.
-    fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, Undone> {
+    fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, TxError> {
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
         match fresh {
             Some(session) => Ok(sessions.open(session, now_ms)),
@@ -145,7 +145,7 @@ pub fn withdraw_ready(
     request: &VerifiedWithdrawBegin,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Option<Issued>, Undone> {
+) -> Result<Option<Issued>, TxError> {
     let account = request.account();
     if let Some(stored) = WITHDRAWN.peek(view, &(account, request.request_id()))? {
         return Ok(Some(stored));
@@ -178,7 +178,7 @@ pub fn withdraw_begin(
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Opening, Undone> {
+) -> Result<Opening, TxError> {
     let account = request.account();
     if let Some(stored) = WITHDRAWN.get(tx, &(account, request.request_id()))? {
         return Ok(Opening::Finished(stored));
@@ -213,7 +213,7 @@ pub fn withdraw_finish(
     claim: &mut SessionClaim,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Issuing, Undone> {
+) -> Result<Issuing, TxError> {
     let (owner, id) = (request.account(), (request.account(), request.request_id()));
     if let Some(stored) = WITHDRAWN.get(tx, &id)? {
         return Ok(match request.is_repeat_of(&stored) {
@@ -257,7 +257,7 @@ pub fn exchange_ready(
     request: &VerifiedExchangeBegin,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Option<Issued>, Undone> {
+) -> Result<Option<Issued>, TxError> {
     if let Some(stored) = EXCHANGED.peek(view, &request.request_id())? {
         return Ok(Some(stored));
     }
@@ -291,7 +291,7 @@ pub fn exchange_begin(
     sessions: &mut Sessions,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Opening, Undone> {
+) -> Result<Opening, TxError> {
     if let Some(stored) = EXCHANGED.get(tx, &request.request_id())? {
         return Ok(Opening::Finished(stored));
     }
@@ -318,7 +318,7 @@ pub fn exchange_finish(
     claim: &mut SessionClaim,
     keys: &Keys,
     now_ms: u64,
-) -> Result<Issuing, Undone> {
+) -> Result<Issuing, TxError> {
     let id = request.request_id();
     if let Some(stored) = EXCHANGED.get(tx, &id)? {
         return Ok(match request.is_repeat_of(&stored) {
@@ -357,14 +357,14 @@ pub fn hold_reads(request: &VerifiedBankHold) -> Reads {
     ];
     Reads::from(rows)
         .and(coin_reads(&request.coins().row_keys()))
-        .and((0..NOTES_PER_ID_MAX).map(|place| NOTES.key(&(*note_id, place))))
+        .and((0..RECOVERY_RECORDS_PER_ID_MAX).map(|place| RECOVERY_RECORDS.key(&(*note_id, place))))
 }
 
 /// Holds the coins of a purchase, all or none, and keeps the customer's note.
 ///
 /// # Errors
 /// When the purchase has ended, a coin is taken, a date does not fit, or the account is unknown.
-pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -> Result<BankHold, Undone> {
+pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -> Result<BankHold, TxError> {
     let terms = request.terms();
     let row = purchase_key(&request.purchase(), &terms.escrow);
     let purchase = PURCHASES.get(tx, &row)?;
@@ -388,25 +388,25 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
 }
 
 /// Keeps the note behind those that came before it under the same id.
-fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), Undone> {
+fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), TxError> {
     let (note_id, bytes) = request.note();
-    for place in 0..NOTES_PER_ID_MAX {
-        if NOTES.get(tx, &(*note_id, place))?.is_none() {
-            let note = Note {
+    for place in 0..RECOVERY_RECORDS_PER_ID_MAX {
+        if RECOVERY_RECORDS.get(tx, &(*note_id, place))?.is_none() {
+            let note = RecoveryRecord {
                 purchase: request.purchase(),
                 bytes: bytes.to_vec(),
             };
-            NOTES.put(tx, &(*note_id, place), &note)?;
+            RECOVERY_RECORDS.put(tx, &(*note_id, place), &note)?;
             let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
-            totals.notes = totals.notes.saturating_add(1);
+            totals.recovery_records = totals.recovery_records.saturating_add(1);
             TOTALS.put(tx, &(), &totals)?;
             return Ok(());
         }
     }
     Err(RequestFault::ListLength {
         what: "notes under one id".into(),
-        got: usize::from(NOTES_PER_ID_MAX).saturating_add(1),
-        most: NOTES_PER_ID_MAX.into(),
+        got: usize::from(RECOVERY_RECORDS_PER_ID_MAX).saturating_add(1),
+        most: RECOVERY_RECORDS_PER_ID_MAX.into(),
     }
     .into())
 }
@@ -444,7 +444,7 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
 ///
 /// # Errors
 /// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.
-pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settling, Undone> {
+pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<Settling, TxError> {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
     let stored = PURCHASES.get(tx, &row)?;
@@ -480,7 +480,7 @@ pub fn settle(tx: &mut Transaction<'_>, decision: &VerifiedDecision) -> Result<S
     }
 }
 
-fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<(), Undone> {
+fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<(), TxError> {
     let overflow = || ContractFault::Decision("the account cannot take that much".into());
     let mut account = ACCOUNTS.get(tx, &owner)?.ok_or(AccountFault::Unknown(owner))?;
     account.balance = account.balance.checked_add(amount).ok_or_else(overflow)?;
@@ -499,7 +499,7 @@ pub fn collect_reads(request: &CollectRequest) -> [RowKey; 1] {
 ///
 /// # Errors
 /// When the question is not signed by the purchase's key.
-pub fn collect(tx: &mut Transaction<'_>, request: &CollectRequest) -> Result<Collected, Undone> {
+pub fn collect(tx: &mut Transaction<'_>, request: &CollectRequest) -> Result<Collected, TxError> {
     let row = purchase_key(&request.purchase, &request.escrow);
     let purchase = PURCHASES.get(tx, &row)?;
     Ok(respond_collect(request, purchase.as_ref())?)

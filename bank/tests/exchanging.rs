@@ -323,7 +323,7 @@ async fn buckets_hold_every_exchange_and_coin_once() {
         let BucketRecord::Exchange(issued) = record else {
             panic!()
         };
-        issued.verify(&world.bank.here()).unwrap();
+        issued.verify(&world.bank.self_id()).unwrap();
         ids.push(issued.body.request_id);
     }
     assert_eq!((ids.len(), shelf), (70, 70));

@@ -39,7 +39,7 @@ fn altered(
         farthing_protocol::documents::CoinUse::Hold,
         &request.terms.purchase_id().digest(),
     );
-    assert_eq!(request.terms.bank, world.bank.here());
+    assert_eq!(request.terms.bank, world.bank.self_id());
     asked
 }
 
@@ -49,7 +49,7 @@ async fn a_commit_spends_the_coins_and_pays_the_merchant_once() {
     let purse = world.withdraw(&[64, 2]).await;
     let bought = world.order(&purse);
     let hold = world.ask(bought.hold()).await.unwrap().body;
-    hold.verify(&world.bank.here()).unwrap();
+    hold.verify(&world.bank.self_id()).unwrap();
     assert_eq!(hold.body.total, Amount(66));
     assert_eq!(world.audited().await, Amount(66));
     assert_eq!(world.balance(&world.merchant).await, Amount(0));
@@ -339,13 +339,13 @@ async fn terms_and_commit_are_shown_to_the_holder(world: &mut World, purse: &Pur
     else {
         panic!("it was spent")
     };
-    assert!(proof.proves(&used, &world.bank.here()));
+    assert!(proof.proves(&used, &world.bank.self_id()));
     let mut other = proof.clone();
     other.terms.price = Amount(7);
-    assert!(!other.proves(&used, &world.bank.here()));
+    assert!(!other.proves(&used, &world.bank.self_id()));
     let mut unsigned = proof.clone();
     unsigned.commit = Signed::sign(proof.commit.body.clone(), &world.merchant);
-    assert!(!unsigned.proves(&used, &world.bank.here()));
+    assert!(!unsigned.proves(&used, &world.bank.self_id()));
     let missing = CoinDenial::Spent { used, proof: None };
     assert_eq!(missing.final_use(&coin.key_id, &coin.public, &book), None);
 }
@@ -630,7 +630,7 @@ async fn settled_says_what_was_done() {
     let bought = world.order(&purse);
     world.ask(bought.hold()).await.unwrap();
     let settled: Signed<Settled> = world.ask(world.commit(&bought)).await.unwrap();
-    settled.verify(&world.bank.here()).unwrap();
+    settled.verify(&world.bank.self_id()).unwrap();
     assert_eq!(settled.body.purchase, bought.order.purchase());
     assert!(BankRequest::decode(&[]).is_err());
 }

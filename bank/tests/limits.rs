@@ -14,7 +14,7 @@ use support::{World, secret_key};
 
 fn memo(world: &World, number: u8) -> Signed<MemoRequest> {
     let request = MemoRequest {
-        bank: world.bank.here(),
+        bank: world.bank.self_id(),
         account: world.account.public(),
         version: u64::from(number) + 1,
         memo: Some(Memo(vec![number; NOTE_BYTES])),
@@ -42,7 +42,7 @@ async fn an_account_replaces_its_memo_so_often() {
     world.refused(memo(&world, 201)).await;
     // Reading is free, and a stranger uses nobody's allowance.
     let reading = MemoRequest {
-        bank: world.bank.here(),
+        bank: world.bank.self_id(),
         account: world.account.public(),
         version: 0,
         memo: None,

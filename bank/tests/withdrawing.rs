@@ -190,7 +190,7 @@ async fn a_request_that_is_not_its_accounts_is_refused() {
     // Nobody has a session there, which is all that is said.
     assert_eq!(world.refused(unknown).await, IssueFault::SessionGone.into());
     let asked = AccountRequest {
-        bank: world.bank.here(),
+        bank: world.bank.self_id(),
         account: stranger().public(),
     };
     let unknown = world.refused(Signed::sign(asked.clone(), &stranger())).await;
@@ -341,7 +341,7 @@ async fn withdrawals_are_listed_a_page_at_a_time_for_their_owner_alone() {
     }
     expected.sort_by_key(|issued| issued.body.request_id);
     let request = |after| WithdrawalsRequest {
-        bank: world.bank.here(),
+        bank: world.bank.self_id(),
         account: world.account.public(),
         after,
     };
@@ -368,13 +368,13 @@ async fn withdrawals_are_listed_a_page_at_a_time_for_their_owner_alone() {
 async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     let mut world = World::new().await;
     let withdrawal = world.withdrawal(&[16]);
-    let here = world.bank.here();
+    let self_id = world.bank.self_id();
     let keys = world.bank.keys();
     let entropy: &dyn Entropy = &SeededEntropy::new(4);
     let sessions = Arc::new(Mutex::new(Sessions::new(BootId([0; 32]))));
     let begin = begin_of(&world, &withdrawal);
     let begun = {
-        let request = verify_begin(begin, &here).unwrap();
+        let request = verify_begin(begin, &self_id).unwrap();
         request.check(Some(Amount(2000)), keys.book(), START_MS).unwrap();
         let mut sessions = sessions.lock().unwrap();
         let Ok(Admission::Fresh(ticket)) = sessions.admit(&request.session(), START_MS) else {
@@ -389,7 +389,7 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
     let jobs = (0..3)
         .map(|_| {
             let (sessions, keys, replies) = (sessions.clone(), keys.clone(), replies.clone());
-            let request = verify_finish(finish.clone(), &here).unwrap();
+            let request = verify_finish(finish.clone(), &self_id).unwrap();
             let claim = Mutex::default();
             Job::new(
                 withdraw_finish_reads(&request),

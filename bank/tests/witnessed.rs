@@ -24,7 +24,7 @@ fn later(why: Later) -> Refusal {
 fn asks(world: &World, escrow: &SecretKey, head: Option<Signed<JournalHead>>) -> AskBank {
     let question = WitnessRequest {
         asker: escrow.public(),
-        witness: world.bank.here(),
+        witness: world.bank.self_id(),
         nonce: WitnessNonce([5; 32]),
         remembered: head,
     };

@@ -60,7 +60,7 @@ pub struct Escrow {
 impl std::fmt::Debug for Escrow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Escrow")
-            .field("identity", &self.here())
+            .field("identity", &self.self_id())
             .finish_non_exhaustive()
     }
 }
@@ -93,7 +93,7 @@ impl Escrow {
     }
 
     /// Its identity key.
-    pub fn here(&self) -> PublicKey {
+    pub fn self_id(&self) -> PublicKey {
         self.key.public()
     }
 

@@ -5,7 +5,7 @@ use crate::rows::{DECISIONS, SEALED_SALES, SealedSaleRow};
 use crate::transactions::{self, BankKnown, Push};
 use async_trait::async_trait;
 use farthing_coin::{KeyBook, PublicKey, Signed};
-use farthing_node::call::{CallError, Undone, ask, check_lane, unavailable};
+use farthing_node::call::{CallError, TxError, ask, check_lane, unavailable};
 use farthing_node::card::RoleName;
 use farthing_node::network::{Lane, Service};
 use farthing_protocol::{
@@ -64,7 +64,7 @@ impl Escrow {
     /// # Errors
     /// The first thing at fault, the bank's own refusal, or that the bank is silent.
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
-        let agreed = verify_hold_contract(request, &self.here())?;
+        let agreed = verify_hold_contract(request, &self.self_id())?;
         agreed.check_open(self.decision(&agreed.contract().purchase())?.as_ref())?;
         Ok(self.have_held(agreed).await?.hold(&self.key))
     }
@@ -103,7 +103,7 @@ impl Escrow {
     /// The first thing at fault, or that the purchase is too late, or its offer is sold. For one that was aborted the
     /// refusal has the abort in it, with its cause: the merchant has shown the goods key for it.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
-        let verified = verify_release(request, &self.here(), |purchase| self.ephemeral(purchase))?;
+        let verified = verify_release(request, &self.self_id(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
         match self.commit(verified).await?.outcome(&self.key) {
             Outcome::Committed(committed) => Ok(*committed),
@@ -118,7 +118,7 @@ impl Escrow {
     /// # Errors
     /// As [`hold`](Escrow::hold) and [`release`](Escrow::release); but a purchase that was aborted is told of as one.
     pub async fn pay(&self, request: PayRequest) -> Result<Outcome, Refusal> {
-        let agreed = verify_hold_contract(request.0, &self.here())?;
+        let agreed = verify_hold_contract(request.0, &self.self_id())?;
         check_sealed(agreed.contract())?;
         if let Some(decision) = self.decision(&agreed.contract().purchase())? {
             return Ok(decision.outcome(&self.key));
@@ -144,7 +144,7 @@ impl Escrow {
     /// # Errors
     /// When it is for another escrow, or he did not sign it.
     pub fn sales(&self, request: &Signed<SalesRequest>) -> Result<SalesPage, Refusal> {
-        let SalesRequest { merchant, known, .. } = verify_sales(request, &self.here())?;
+        let SalesRequest { merchant, known, .. } = verify_sales(request, &self.self_id())?;
         let from = (merchant, known);
         let rows = SEALED_SALES
             .scan_under(
@@ -190,7 +190,7 @@ impl Escrow {
     /// # Errors
     /// When it is for another escrow, or not signed by the purchase key.
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
-        let verified = verify_cancel(request, &self.here())?;
+        let verified = verify_cancel(request, &self.self_id())?;
         let bank = verified.terms().bank;
         // A bank that cannot be reached from here may still obey whoever brings it the abort.
         let push = match self.bank_known(&bank) {
@@ -223,7 +223,7 @@ impl Escrow {
     /// # Errors
     /// When it is not this escrow's, or not yet due.
     pub async fn overdue(&self, request: OverdueRequest) -> Result<SignedDecision, Refusal> {
-        let verified = verify_overdue(request, &self.here())?;
+        let verified = verify_overdue(request, &self.self_id())?;
         let bank = verified.terms().bank;
         let known = self.bank_known(&bank);
         let clock = self.time.clock_ms();
@@ -253,7 +253,7 @@ impl Escrow {
         &self,
         bank: PublicKey,
         reads: Reads,
-        transaction: impl Fn(&mut Transaction<'_>) -> Result<Decision, Undone> + Send + 'static,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<Decision, TxError> + Send + 'static,
     ) -> Result<Decision, Refusal> {
         let history = Arc::clone(&self.history);
         let reads = reads.and([history.remembers(&bank)]);

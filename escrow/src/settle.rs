@@ -225,7 +225,7 @@ impl Escrow {
             }
         };
         let request = SettleRequest {
-            escrow: self.here(),
+            escrow: self.self_id(),
             decisions: decisions.iter().map(|it| it.for_bank(&self.key)).collect(),
         };
         Push {
@@ -249,7 +249,7 @@ impl Escrow {
         let reads = Reads::from(acknowledged.iter().map(transactions::acknowledge_reads));
         self.store
             .transact(reads.and([history.remembers(&bank)]), move |tx| {
-                history.note();
+                history.mark_decision();
                 history.remember(tx, &bank)?;
                 let mut acknowledged = acknowledged.iter();
                 acknowledged.try_for_each(|settled| transactions::acknowledge(tx, settled))

@@ -9,7 +9,7 @@ use crate::rows::{
 };
 use crate::time;
 use farthing_coin::Signed;
-use farthing_node::call::Undone;
+use farthing_node::call::TxError;
 use farthing_protocol::{
     decide::{VerifiedCancel, VerifiedOverdue, VerifiedRelease},
     decision::{Decided, Decision},
@@ -49,7 +49,7 @@ pub fn release(
     release: &VerifiedRelease,
     bank: &BankKnown,
     clock: &ClockReading,
-) -> Result<Decision, Undone> {
+) -> Result<Decision, TxError> {
     let purchase = release.purchase();
     let sale = release.single_sale();
     let existing = DECISIONS.get(tx, &purchase)?;
@@ -86,7 +86,7 @@ pub fn release(
 ///
 /// # Errors
 /// When the store fails.
-pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, Undone> {
+pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> Result<Decision, TxError> {
     let existing = DECISIONS.get(tx, &cancel.terms().purchase_id())?;
     let decided = cancel.respond(existing);
     if let Decided::Now(decision) = &decided {
@@ -106,7 +106,7 @@ pub fn overdue(
     overdue: &VerifiedOverdue,
     bank: &BankKnown,
     clock: &ClockReading,
-) -> Result<Decision, Undone> {
+) -> Result<Decision, TxError> {
     let existing = DECISIONS.get(tx, &overdue.terms().purchase_id())?;
     let now_ms = match existing {
         Some(_) => 0,
@@ -158,7 +158,7 @@ pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Resul
 }
 
 /// The time to decide by: the later of the clock and the journal's.
-fn time_to_decide(tx: &mut Transaction<'_>, bank: &BankKnown, clock: &ClockReading) -> Result<u64, Undone> {
+fn time_to_decide(tx: &mut Transaction<'_>, bank: &BankKnown, clock: &ClockReading) -> Result<u64, TxError> {
     bank.clone()?;
     let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
     Ok(time::later(clock.clone()?, latest_ms)?)

@@ -30,7 +30,7 @@ fn sealing(world: &World, key: &GoodsKey) -> Offer {
 }
 
 fn sealed_in(world: &World, mut offer: Offer, key: &GoodsKey) -> Offer {
-    let to = world.escrow.here();
+    let to = world.escrow.self_id();
     let sealed_key = OfferedKey::seal(&secret_key(77), &to, &offer.sealing_context(), key);
     offer.sealed_key = Some(sealed_key.unwrap());
     offer
@@ -52,7 +52,7 @@ fn pay(bought: &Bought) -> PayRequest {
 
 fn sales(world: &World, by: &SecretKey, known: u64) -> Signed<SalesRequest> {
     let request = SalesRequest {
-        escrow: world.escrow.here(),
+        escrow: world.escrow.self_id(),
         merchant: world.merchant.public(),
         known,
     };
@@ -104,7 +104,7 @@ async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
     let mut dear = sealing(&world, &goods_key()).sealed_key.unwrap();
     dear.proof = OfferedKey::seal(
         &secret_key(77),
-        &world.escrow.here(),
+        &world.escrow.self_id(),
         &cheap.sealing_context(),
         &goods_key(),
     )
@@ -121,7 +121,7 @@ async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
         let AbortReason::WrongKey(shown) = &reason else {
             panic!("{reason:?}")
         };
-        assert!(shows_wrong_key(shown, &world.escrow.here(), &offer));
+        assert!(shows_wrong_key(shown, &world.escrow.self_id(), &offer));
         assert_eq!(world.bank.held().last(), Some(&bought.id()));
         // It is final, and always says the same; and the bank is told.
         assert_eq!(aborted(&world, &bought).await, reason);
@@ -280,7 +280,7 @@ async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
         offer.sale_id = SaleId([number; 32]);
         offer.wrapped_key = wrap(&goods_key(), &offer.sale_id, &ContentKey::from_bytes([5; 32])).unwrap();
         let context = offer.sealing_context();
-        let sealed_key = OfferedKey::seal(&secret_key(77), &world.escrow.here(), &context, &goods_key());
+        let sealed_key = OfferedKey::seal(&secret_key(77), &world.escrow.self_id(), &context, &goods_key());
         offer.sealed_key = Some(sealed_key.unwrap());
         let bought = order(&mut world, offer);
         world.ask(pay(&bought)).await.unwrap();

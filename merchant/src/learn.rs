@@ -85,7 +85,7 @@ impl Merchant {
         let link = self.peers.link(RoleName::Escrow, &escrow).ok()?;
         let request = SalesRequest {
             escrow,
-            merchant: self.here(),
+            merchant: self.self_id(),
             known,
         };
         match ask(&*link, Signed::sign(request, &self.key), REPLY_TIMEOUT).await {
@@ -103,7 +103,7 @@ impl Merchant {
         }
         let sales = page.sales.into_iter();
         sales
-            .map(|sale| check::sealed_sale(sale, &self.here(), escrow))
+            .map(|sale| check::sealed_sale(sale, &self.self_id(), escrow))
             .collect()
     }
 }

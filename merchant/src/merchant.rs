@@ -112,7 +112,7 @@ pub struct Merchant {
 impl std::fmt::Debug for Merchant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Merchant")
-            .field("identity", &self.here())
+            .field("identity", &self.self_id())
             .finish_non_exhaustive()
     }
 }
@@ -138,7 +138,7 @@ impl Merchant {
     }
 
     /// Its identity key.
-    pub fn here(&self) -> PublicKey {
+    pub fn self_id(&self) -> PublicKey {
         self.key.public()
     }
 

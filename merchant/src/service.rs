@@ -120,7 +120,7 @@ impl Merchant {
         let wrapped_key =
             wrap(&goods_key, &sale_id, &content_key).map_err(|e| Later::Unavailable(e.to_string()))?;
         let mut offer = Offer {
-            merchant: self.here(),
+            merchant: self.self_id(),
             sale_id,
             item_id: request.item_id,
             title: item.title,
@@ -194,7 +194,7 @@ impl Merchant {
     /// # Errors
     /// When the delivery is not due, the escrow refuses, or it is silent.
     pub async fn deliver(&self, request: DeliverRequest) -> Result<Signed<Receipt>, Refusal> {
-        let deliver = verify_deliver(request, &self.here())?;
+        let deliver = verify_deliver(request, &self.self_id())?;
         let delivery = check::own_delivery(deliver, &self.secret, &self.account)?;
         let terms = delivery.deliver.contract().terms();
         // Both must be pinned: the one is trusted to decide, the other to pay.

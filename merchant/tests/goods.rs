@@ -37,7 +37,7 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
     world.offer().await;
     let head = world.head();
     let offer = world.offer().await;
-    offer.verify(&world.merchant.here()).unwrap();
+    offer.verify(&world.merchant.self_id()).unwrap();
     let offer = offer.body;
     offer.check_bounds().unwrap();
     assert_eq!(world.head(), head, "an offer writes nothing");

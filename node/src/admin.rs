@@ -171,8 +171,8 @@ impl AdminServer {
             }
         }
         let all = u32::try_from(ADMIN_CONNECTIONS_MAX).unwrap_or(u32::MAX);
-        let patience = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
-        let _all_done = tokio::time::timeout(patience, places.acquire_many(all)).await;
+        let timeout = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
+        let _all_done = tokio::time::timeout(timeout, places.acquire_many(all)).await;
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(%error, "cannot remove the administration socket");
         }
@@ -200,11 +200,11 @@ pub async fn admin_call(dir: &Path, request: &Value) -> Result<Option<Value>, Ad
     admin_call_within(dir, request, ADMIN_REPLY_TIMEOUT_MS).await
 }
 
-/// As [`admin_call`], waiting for the reply for `patience_ms` at most.
+/// As [`admin_call`], waiting for the reply for `timeout_ms` at most.
 pub(crate) async fn admin_call_within(
     dir: &Path,
     request: &Value,
-    patience_ms: u64,
+    timeout_ms: u64,
 ) -> Result<Option<Value>, AdminError> {
     let path = dir.join(ADMIN_SOCKET);
     let io = |source| io_error(&path, source);
@@ -229,10 +229,10 @@ pub(crate) async fn admin_call_within(
         write.write_all(&line_of(request)?).await?;
         read_line(read, ADMIN_REPLY_MAX_BYTES).await
     };
-    let line = tokio::time::timeout(Duration::from_millis(patience_ms), exchange)
+    let line = tokio::time::timeout(Duration::from_millis(timeout_ms), exchange)
         .await
         .map_err(|_| AdminError::TimedOut {
-            waited_ms: patience_ms,
+            waited_ms: timeout_ms,
         })?
         .map_err(io)?;
     match serde_json::from_slice(&line) {
@@ -245,8 +245,8 @@ pub(crate) async fn admin_call_within(
 /// One request and its reply. Errors of the connection concern nobody but the command at its other end.
 async fn serve_one(stream: UnixStream, handler: &dyn AdminHandler) {
     let (read, mut write) = stream.into_split();
-    let patience = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
-    let Ok(Ok(line)) = tokio::time::timeout(patience, read_line(read, ADMIN_REQUEST_MAX_BYTES)).await else {
+    let timeout = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
+    let Ok(Ok(line)) = tokio::time::timeout(timeout, read_line(read, ADMIN_REQUEST_MAX_BYTES)).await else {
         return;
     };
     let reply = match serde_json::from_slice(&line) {
@@ -254,7 +254,7 @@ async fn serve_one(stream: UnixStream, handler: &dyn AdminHandler) {
         Err(e) => Reply::Error(format!("the request is not a line of JSON: {e}")),
     };
     if let Ok(line) = line_of(&reply) {
-        let _gone = tokio::time::timeout(patience, write.write_all(&line)).await;
+        let _gone = tokio::time::timeout(timeout, write.write_all(&line)).await;
     }
 }
 

@@ -74,25 +74,25 @@ pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
 
 /// Why a transaction decided nothing.
 #[derive(Debug)]
-pub enum Undone {
+pub enum TxError {
     /// The request is refused.
     Refused(Refusal),
     /// The store failed.
     Store(StoreError),
 }
 
-impl From<StoreError> for Undone {
+impl From<StoreError> for TxError {
     fn from(error: StoreError) -> Self {
-        Undone::Store(error)
+        TxError::Store(error)
     }
 }
 
 /// So that `?` passes any of them on.
 macro_rules! refuse_with {
     ($($fault:ty),*) => {
-        $(impl From<$fault> for Undone {
+        $(impl From<$fault> for TxError {
             fn from(fault: $fault) -> Self {
-                Undone::Refused(fault.into())
+                TxError::Refused(fault.into())
             }
         })*
     };
@@ -119,14 +119,14 @@ refuse_with!(
 pub fn decide<T: Send + 'static>(
     store: &Store,
     reads: impl Into<Reads>,
-    transaction: impl Fn(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
+    transaction: impl Fn(&mut Transaction<'_>) -> Result<T, TxError> + Send + 'static,
 ) -> impl Future<Output = Result<T, Refusal>> + Send {
     let refusal = Arc::new(Mutex::new(None));
     let told = Arc::clone(&refusal);
     let outcome = store.transact(reads, move |tx| {
-        transaction(tx).map_err(|undone| match undone {
-            Undone::Store(error) => error,
-            Undone::Refused(refusal) => {
+        transaction(tx).map_err(|error| match error {
+            TxError::Store(error) => error,
+            TxError::Refused(refusal) => {
                 let text = refusal.to_string();
                 *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
                 StoreError::Refused(text)
@@ -145,10 +145,10 @@ pub fn decide<T: Send + 'static>(
 }
 
 /// What a caller is told of a decision that was not made.
-pub fn refused(undone: Undone) -> Refusal {
-    match undone {
-        Undone::Refused(refusal) => refusal,
-        Undone::Store(error) => unavailable(&error),
+pub fn refused(error: TxError) -> Refusal {
+    match error {
+        TxError::Refused(refusal) => refusal,
+        TxError::Store(error) => unavailable(&error),
     }
 }
 

@@ -9,13 +9,13 @@
 //! |---|---|
 //! | this one | what a node knows: of its peers, and whether it may decide |
 //! | [`witness`] | asking the peers, and answering them |
-//! | [`report`] | how it stands, for the operator |
+//! | [`status`] | how it stands, for the operator |
 
-pub mod report;
+pub mod status;
 pub mod witness;
 
 use crate::{
-    call::{self, Undone, unavailable},
+    call::{self, TxError, unavailable},
     card::RoleName,
     peers::Peers,
 };
@@ -64,7 +64,7 @@ pub enum Standing {
 
 /// A node's journal, and what it knows of those of its peers.
 pub struct History {
-    here: PublicKey,
+    self_id: PublicKey,
     parts: HistoryParts,
     /// Random, chosen at the start: within it the journal only grows.
     run: JournalRun,
@@ -120,7 +120,7 @@ impl History {
             told: BTreeMap::new(),
         };
         let history = Arc::new(Self {
-            here: parts.key.public(),
+            self_id: parts.key.public(),
             parts,
             run: JournalRun(run),
             standing: watch::Sender::new(Standing::Unwitnessed),
@@ -157,7 +157,7 @@ impl History {
     pub fn decide<T: Send + 'static>(
         self: &Arc<Self>,
         reads: impl Into<Reads>,
-        transaction: impl Fn(&mut Transaction<'_>) -> Result<T, Undone> + Send + 'static,
+        transaction: impl Fn(&mut Transaction<'_>) -> Result<T, TxError> + Send + 'static,
     ) -> impl Future<Output = Result<T, Refusal>> + Send {
         let this = Arc::clone(self);
         call::decide(&self.parts.store, reads, move |tx| {
@@ -165,12 +165,12 @@ impl History {
             match (this.standing(), outcome) {
                 (Ok(()), outcome) => {
                     if tx.has_written() {
-                        this.note();
+                        this.mark_decision();
                     }
                     outcome
                 }
                 (Err(_), Ok(repeated)) if !tx.has_written() => Ok(repeated),
-                (Err(_), Err(Undone::Store(error))) => Err(error.into()),
+                (Err(_), Err(TxError::Store(error))) => Err(error.into()),
                 (Err(why), _) => Err(why.into()),
             }
         })
@@ -178,7 +178,7 @@ impl History {
 
     /// Called in a transaction that writes something which must not be forgotten: its record is going to be the next,
     /// and is told from when it is durable. A transaction that runs again may call it again.
-    pub fn note(&self) {
+    pub fn mark_decision(&self) {
         let mut known = self.known();
         let durable = self.parts.store.head().sequence;
         if let Some(gathered) = known.gathered.filter(|record| *record <= durable) {
@@ -193,7 +193,7 @@ impl History {
     /// would tell of a history of its own.
     pub fn head(&self) -> Signed<JournalHead> {
         let mut known = self.known();
-        // Behind the lock, so that it is no older than what `note` has seen.
+        // Behind the lock, so that it is no older than what `mark_decision` has seen.
         let now = self.parts.store.head();
         let is_due = |record: Option<u64>| record.is_some_and(|record| record <= now.sequence);
         let (untold, gathered) = (is_due(known.untold), is_due(known.gathered));
@@ -207,7 +207,7 @@ impl History {
             return head.clone();
         }
         let head = JournalHead {
-            node: self.here,
+            node: self.self_id,
             run: self.run,
             records: known.decided.sequence,
             hash: known.decided.hash,
@@ -356,7 +356,7 @@ impl History {
         tokio::spawn(async move {
             let store = this.parts.store.clone();
             let kept = store.transact(Reads::none(), move |tx| {
-                this.parts.heads.put(tx, &this.here, &head)
+                this.parts.heads.put(tx, &this.self_id, &head)
             });
             if let Err(error) = kept.await {
                 tracing::error!(%error, "it could not be written down that this node is behind");
@@ -367,7 +367,7 @@ impl History {
     /// The head that stopped the node at an earlier start, if one has and the journal is still the one without it.
     fn stopped_before(&self) -> Result<Option<Signed<JournalHead>>, StoreError> {
         let store = &self.parts.store;
-        let Some(head) = self.parts.heads.peek(&store.view(), &self.here)? else {
+        let Some(head) = self.parts.heads.peek(&store.view(), &self.self_id)? else {
             return Ok(None);
         };
         let there = store.hash_at(head.body.records)?;

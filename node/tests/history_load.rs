@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_node::{
-    call::Undone,
+    call::TxError,
     card::{Card, RoleName},
     history::{HeadsTable, History, HistoryParts},
     network::{Channel, Lane, Network, NetworkError},
@@ -59,7 +59,7 @@ async fn decided(store: &Store, history: &Arc<History>, row: u64) -> (u64, Signe
     let here = store.clone();
     let deciding = history.decide(Reads::none(), move |tx| {
         ROWS.put(tx, &row, &row)?;
-        Ok::<_, Undone>(here.head().sequence + 1)
+        Ok::<_, TxError>(here.head().sequence + 1)
     });
     let record = deciding.await.unwrap();
     (record, history.head())
@@ -93,14 +93,14 @@ async fn a_head_covers_its_answer_while_more_is_written() {
 #[tokio::test]
 async fn a_head_covers_what_is_durable_while_the_next_record_is_gathered() {
     let (store, history) = history(Threading::Inline);
-    let answered = history.decide(Reads::none(), |tx| Ok::<_, Undone>(ROWS.put(tx, &1, &1)?));
+    let answered = history.decide(Reads::none(), |tx| Ok::<_, TxError>(ROWS.put(tx, &1, &1)?));
     answered.await.unwrap();
     let record = store.head().sequence;
     let meanwhile = Arc::clone(&history);
     let gathering = history.decide(Reads::none(), move |tx| {
         ROWS.put(tx, &2, &2)?;
-        meanwhile.note();
-        Ok::<_, Undone>(meanwhile.head())
+        meanwhile.mark_decision();
+        Ok::<_, TxError>(meanwhile.head())
     });
     let head: Signed<JournalHead> = gathering.await.unwrap();
     assert_eq!(head.body.records, record);

@@ -308,7 +308,7 @@ impl World {
         };
         assert!(is_denied(
             denial,
-            &self.bank.here(),
+            &self.bank.self_id(),
             kind,
             &StatementDigest(*request)
         ));
@@ -326,7 +326,7 @@ impl World {
 
     pub async fn balance(&self, key: &SecretKey) -> Amount {
         let request = farthing_protocol::restore::AccountRequest {
-            bank: self.bank.here(),
+            bank: self.bank.self_id(),
             account: key.public(),
         };
         self.ask(Signed::sign(request, key)).await.unwrap()
@@ -335,7 +335,7 @@ impl World {
     pub fn withdrawal(&mut self, values: &[u64]) -> Withdrawal {
         let counter = self.next();
         Withdrawal {
-            bank: self.bank.here(),
+            bank: self.bank.self_id(),
             account: self.account.public(),
             request_id: self.seed.withdraw_id(counter),
             outputs: self.outputs(values),
@@ -375,7 +375,7 @@ impl World {
     pub fn exchange(&mut self, purse: &Purse, values: &[u64]) -> Exchange {
         let counter = self.next();
         Exchange {
-            bank: self.bank.here(),
+            bank: self.bank.self_id(),
             request_id: self.seed.exchange_id(counter),
             inputs: purse.coins.clone(),
             outputs: self.outputs(values),
@@ -432,7 +432,7 @@ impl World {
             currency: "FTH".into(),
             escrows: vec![self.escrow.public()],
             banks: vec![AcceptedBank {
-                bank: self.bank.here(),
+                bank: self.bank.self_id(),
                 account: self.merchant.public(),
                 key_list_digest: self.book().digest(),
             }],
@@ -449,7 +449,7 @@ impl World {
         let counter = self.next();
         let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
         let plan = Plan {
-            bank: self.bank.here(),
+            bank: self.bank.self_id(),
             escrow: *escrow,
             offer: self.offer(price),
         };

@@ -164,7 +164,7 @@ impl World {
             key_commitment: commit_goods_key(&goods_key()),
             price: Amount(price),
             currency: "FTH".into(),
-            escrows: vec![self.escrow.here()],
+            escrows: vec![self.escrow.self_id()],
             banks: vec![AcceptedBank {
                 bank: self.bank.key(),
                 account: self.merchant.public(),
@@ -230,7 +230,7 @@ impl World {
 
     /// Verifies a document of the escrow's.
     pub fn signed_here<D: Document>(&self, signed: &Signed<D>) {
-        signed.verify(&self.escrow.here()).unwrap();
+        signed.verify(&self.escrow.self_id()).unwrap();
     }
 }
 

@@ -129,7 +129,7 @@ impl History {
         let mut nonce = [0; 32];
         self.parts.entropy.fill(&mut nonce);
         let asked = WitnessRequest {
-            asker: self.here,
+            asker: self.self_id,
             witness: *peer,
             nonce: WitnessNonce(nonce),
             remembered: self.remembered(peer)?,
@@ -185,7 +185,7 @@ impl History {
     /// # Errors
     /// When the question is not a peer's to this node, or the store cannot be read.
     pub fn testify(self: &Arc<Self>, request: Signed<WitnessRequest>) -> Result<Signed<Testimony>, Refusal> {
-        let request = verify_witness_request(request, &self.here)?;
+        let request = verify_witness_request(request, &self.self_id)?;
         let asker = request.asker();
         let card = self.parts.peers.card(self.parts.witnesses, &asker);
         if let Some(claim) = request.claim() {

@@ -3,7 +3,7 @@
 use super::administer::OperatorError;
 use super::report::Report;
 use crate::admin::{AdminHandler, admin_call};
-use crate::history::{History, report::HistoryStatus};
+use crate::history::{History, status::HistoryStatus};
 use crate::quic::{ServerCounters, ServerCounts};
 use crate::usage::Usage;
 use async_trait::async_trait;
@@ -106,7 +106,7 @@ impl Status {
             history,
             keys,
         } = self;
-        let stands = history
+        let standing = history
             .map(|history| format!("\n{}", history.text()))
             .unwrap_or_default();
         let keys = keys.map(|keys| format!("\n{}", keys.text())).unwrap_or_default();
@@ -118,7 +118,7 @@ impl Status {
         format!(
             "up {} s, {:.1} s of CPU, at most {} MiB of memory\n\
              {} records in the journal, {} MiB{unverified}; {} transactions since the start\n\
-             {} connections, {} requests since the start, {} of them refused as it was busy{stands}{keys}",
+             {} connections, {} requests since the start, {} of them refused as it was busy{standing}{keys}",
             up_ms / 1000,
             process.cpu_us as f64 / 1e6,
             mib(process.memory_peak_bytes),

@@ -27,7 +27,7 @@ pub async fn a_head_while_more_is_written() {
     let meanwhile = Arc::clone(history);
     let gathering = history.decide(Reads::none(), move |tx| {
         SCRATCH.put(tx, &2, &2)?;
-        meanwhile.note();
+        meanwhile.mark_decision();
         Ok(meanwhile.head())
     });
     let head = gathering.await.expect("a decision");

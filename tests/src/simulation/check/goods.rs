@@ -96,7 +96,7 @@ impl World {
             return Some("goods: paid, delivered, and not there".into());
         };
         let merchants = self.foundation.population.prices.len();
-        let seller = (0..merchants).find(|number| self.merchant(*number).here() == offer.merchant);
+        let seller = (0..merchants).find(|number| self.merchant(*number).self_id() == offer.merchant);
         if seller.is_none_or(|seller| self.foundation.goods(seller) != goods) {
             return Some("goods: other bytes than the merchant's".into());
         }

@@ -1,4 +1,4 @@
-//! How a node stands, for its operator.
+//! How a node standing, for its operator.
 
 use super::{History, Standing};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ pub const EXIT_UNDECIDED: u8 = 4;
 /// Whether a node may decide and pay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "standing")]
-pub enum Stands {
+pub enum StandingStatus {
     /// It may.
     Up,
     /// No peer has told it yet what it remembers.
@@ -21,12 +21,12 @@ pub enum Stands {
     },
 }
 
-/// How a node stands with its peers.
+/// How a node standing with its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryStatus {
     /// Whether it may decide.
     #[serde(flatten)]
-    pub stands: Stands,
+    pub standing: StandingStatus,
     /// How many peers can be asked what they remember.
     pub witnesses: usize,
     /// How many of them have shown, since the start, that they have forgotten nothing themselves.
@@ -34,12 +34,12 @@ pub struct HistoryStatus {
 }
 
 impl History {
-    /// How the node stands.
+    /// How the node standing.
     pub fn status(&self) -> HistoryStatus {
-        let stands = match &*self.standing.borrow() {
-            Standing::Unwitnessed => Stands::Waiting,
-            Standing::Up => Stands::Up,
-            Standing::Behind(told) => Stands::Behind {
+        let standing = match &*self.standing.borrow() {
+            Standing::Unwitnessed => StandingStatus::Waiting,
+            Standing::Up => StandingStatus::Up,
+            Standing::Behind(told) => StandingStatus::Behind {
                 missing: told.body.records,
             },
         };
@@ -49,7 +49,7 @@ impl History {
             .iter()
             .filter(|card| known.proven.contains_key(&card.identity));
         HistoryStatus {
-            stands,
+            standing,
             proven: proven.count(),
             witnesses: witnesses.len(),
         }
@@ -60,18 +60,18 @@ impl HistoryStatus {
     /// What an operator reads.
     pub fn text(&self) -> String {
         let HistoryStatus {
-            stands,
+            standing,
             witnesses,
             proven,
         } = self;
-        match stands {
-            Stands::Up => {
+        match standing {
+            StandingStatus::Up => {
                 format!("it decides and pays; {proven} of {witnesses} peers have compared journals with it")
             }
-            Stands::Waiting => format!(
+            StandingStatus::Waiting => format!(
                 "it waits: nothing is decided or paid before one of its {witnesses} peers has told what it remembers"
             ),
-            Stands::Behind { missing } => format!(
+            StandingStatus::Behind { missing } => format!(
                 "IT IS BEHIND, and decides and pays nothing: a peer remembers record {missing} of its journal, which is \
                  not in it. It runs from an older copy. Stop it, put the newest journal in place, and start it again \
                  (OPERATIONS.md, A node that is behind)"
@@ -81,9 +81,9 @@ impl HistoryStatus {
 
     /// The exit code of `status`.
     pub fn exit(&self) -> u8 {
-        match self.stands {
-            Stands::Up => 0,
-            Stands::Waiting | Stands::Behind { .. } => EXIT_UNDECIDED,
+        match self.standing {
+            StandingStatus::Up => 0,
+            StandingStatus::Waiting | StandingStatus::Behind { .. } => EXIT_UNDECIDED,
         }
     }
 }
