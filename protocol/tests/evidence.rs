@@ -207,7 +207,10 @@ fn sealing_secret(who: u8) -> Papers {
 
 #[test]
 fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_right() {
-    let merchant = (Culprit::Merchant(key(MERCHANT)), Charge::WrongSealedKey);
+    let merchant = (
+        Culprit::Merchant(key(MERCHANT)),
+        Charge::WrongSealedKey { shown: false },
+    );
     let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
     let wrong = sealed_contract_v1(&GoodsKey::from_bytes([66; 32]));
     let right = sealed_contract_v1(&goods_key());
@@ -254,6 +257,25 @@ fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_rig
     );
 }
 
+#[test]
+fn the_ephemeral_secret_clears_a_merchant_of_a_version_1_abort_only() {
+    assert!(Charge::WrongSealedKey { shown: false }.unless().is_some());
+    let right = sealed_contract_v1(&goods_key());
+    let said = aborted_for_sealed_key(&right, ESCROW);
+    let convicted = judge(&[said, sealing_secret(SEALER)]);
+    assert_eq!(convicted[0].charge, Charge::SealedKeyDenied);
+
+    // A shared point shows what the key opens. The secret that sealed it opens the same.
+    assert_eq!(Charge::WrongSealedKey { shown: true }.unless(), None);
+    let wrong = sealed_contract(&GoodsKey::from_bytes([66; 32]));
+    let context = wrong.offer.body.sealing_context();
+    let point = secret(ESCROW).show_shared_point(&key(SEALER), &context.0);
+    let shown = aborted_with_point(&wrong, point.unwrap());
+    for papers in [vec![shown.clone()], vec![shown, sealing_secret(SEALER)]] {
+        assert_eq!(judge(&papers)[0].charge, Charge::WrongSealedKey { shown: true });
+    }
+}
+
 /// The same, with the point that the escrow shows.
 fn aborted_with_point(contract: &Contract, shown: SharedPoint) -> Papers {
     let mut papers = aborted_for_sealed_key(contract, ESCROW);
@@ -266,7 +288,10 @@ fn aborted_with_point(contract: &Contract, shown: SharedPoint) -> Papers {
 /// The merchant shows nothing: what the escrow shows says whose fault it is.
 #[test]
 fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_escrow_of_a_right_one() {
-    let merchant = (Culprit::Merchant(key(MERCHANT)), Charge::WrongSealedKey);
+    let merchant = (
+        Culprit::Merchant(key(MERCHANT)),
+        Charge::WrongSealedKey { shown: true },
+    );
     let escrow = (Culprit::Escrow(key(ESCROW)), Charge::SealedKeyDenied);
     let said = |papers: &[Papers]| -> Vec<(Culprit, Charge)> {
         judge(papers).iter().map(|it| (it.culprit, it.charge)).collect()

@@ -157,7 +157,7 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
         it.world.check(&[&it.wallet]).await;
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         let papers = it.wallet.papers(number).unwrap();
-        convicts(&[papers], &[it.merchant(Charge::WrongSealedKey)]);
+        convicts(&[papers], &[it.merchant(Charge::WrongSealedKey { shown: true })]);
     });
 }
 
@@ -209,7 +209,7 @@ fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
         it.world.check(&[&it.wallet]).await;
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         let papers = it.wallet.papers(number).unwrap();
-        let convicted = [it.merchant(Charge::WrongSealedKey)];
+        let convicted = [it.merchant(Charge::WrongSealedKey { shown: true })];
         convicts(std::slice::from_ref(&papers), &convicted);
         // What he sealed honest offers with clears him of nothing.
         convicts(&[it.sealing_secret(&papers), papers], &convicted);

@@ -248,7 +248,7 @@ fn charge_word(charge: &Charge) -> &'static str {
         Charge::AbortedWithoutCause => "aborted_without_cause",
         Charge::OverdueTooEarly => "overdue_too_early",
         Charge::SealedKeyDenied => "sealed_key_denied",
-        Charge::WrongSealedKey => "wrong_sealed_key",
+        Charge::WrongSealedKey { .. } => "wrong_sealed_key",
         Charge::SettledTwice => "settled_twice",
         Charge::CreditDenied => "credit_denied",
         Charge::SpentThoughAborted => "spent_though_aborted",

@@ -174,7 +174,10 @@ impl<'a> Case<'a> {
         });
         if let Some(shown) = shown {
             return Some(match shows_wrong_key(shown, &self.escrow, offer) {
-                true => (Culprit::Merchant(offer.merchant), Charge::WrongSealedKey),
+                true => (
+                    Culprit::Merchant(offer.merchant),
+                    Charge::WrongSealedKey { shown: true },
+                ),
                 false => (Culprit::Escrow(self.escrow), Charge::SealedKeyDenied),
             });
         }
@@ -199,7 +202,10 @@ impl<'a> Case<'a> {
         {
             return Some((Culprit::Escrow(self.escrow), Charge::SealedKeyDenied));
         }
-        Some((Culprit::Merchant(offer.merchant), Charge::WrongSealedKey))
+        Some((
+            Culprit::Merchant(offer.merchant),
+            Charge::WrongSealedKey { shown: false },
+        ))
     }
 
     /// Whether a document of the escrow's contradicts the terms.

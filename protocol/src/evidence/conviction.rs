@@ -32,7 +32,11 @@ pub enum Charge {
     /// The escrow signed that it has aborted for a wrong sealed key, and the offer's is right.
     SealedKeyDenied,
     /// The escrow signed that the sealed key of the merchant's offer is a wrong one.
-    WrongSealedKey,
+    WrongSealedKey {
+        /// Whether the abort shows it, with a shared point. Version 1 aborts only say it: the ephemeral secret of a right
+        /// key then clears the merchant (PROTOCOL EV-15).
+        shown: bool,
+    },
     /// The bank signed that it has obeyed both outcomes of one purchase.
     SettledTwice,
     /// The bank held the coins and promised to obey the escrow, which has committed: it owes the account the price.
@@ -55,8 +59,9 @@ impl Charge {
             | Charge::AbortedWithoutCause
             | Charge::OverdueTooEarly
             | Charge::SealedKeyDenied
+            | Charge::WrongSealedKey { shown: true }
             | Charge::SettledTwice => None,
-            Charge::WrongSealedKey => {
+            Charge::WrongSealedKey { shown: false } => {
                 Some("the secret that it was sealed with, by which it is the right one")
             }
             Charge::CreditDenied => {
@@ -83,7 +88,7 @@ impl fmt::Display for Charge {
             }
             Charge::OverdueTooEarly => "it signed that the purchase is overdue before its deadline",
             Charge::SealedKeyDenied => "it aborted for a wrong sealed key, and the offer's is right",
-            Charge::WrongSealedKey => "the goods key that it sealed in its offer is not the one that the offer commits to",
+            Charge::WrongSealedKey { .. } => "the goods key that it sealed in its offer is not the one that the offer commits to",
             Charge::SettledTwice => "it signed that it has obeyed both outcomes of the purchase",
             Charge::CreditDenied => {
                 "it held the coins and promised to obey the escrow, which committed: it owes the merchant the price"

@@ -35,6 +35,7 @@ pub enum Breach {
 
 /// Why nothing can be said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoVerdict {
     /// A document that it takes is missing.
     #[error("there is no {0}")]
