@@ -18,6 +18,7 @@ use std::ops::Bound;
 /// What evidence is wanted about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum About {
     /// The purchases of which an escrow has signed both outcomes.
     Contradictions,

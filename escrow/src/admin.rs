@@ -23,6 +23,7 @@ pub const PURCHASES_PAGE_MAX: usize = 1_000;
 /// A request of the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum AdminRequest {
     /// Lists a page of the decided purchases, in the order of their ids. The reply is [`PurchasesPage`].
     Purchases {

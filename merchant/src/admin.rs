@@ -33,6 +33,7 @@ const PREFIX_ROWS_MAX: usize = 1_000;
 /// A request of the operator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum AdminRequest {
     /// Adds an item to the catalogue. Its goods are on the shelf already. The reply is [`GoodsAdded`].
     GoodsAdd {

@@ -74,6 +74,7 @@ pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
 
 /// Why a transaction decided nothing.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum TxError {
     /// The request is refused.
     Refused(Refusal),

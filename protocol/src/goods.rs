@@ -86,6 +86,7 @@ impl PurchaseSecret {
 
 /// Why goods could not be encrypted or opened. Chunks count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum GoodsError {
     /// The goods are larger than [`GOODS_MAX_BYTES`].
     #[error("the goods are larger than {GOODS_MAX_BYTES} bytes")]

@@ -123,6 +123,7 @@ impl IssueState {
 
 /// Why a wallet does not accept what the bank answered. The bank is at fault, or not the bank.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MintFault {
     /// The reply's signature is not the bank's.
     #[error("the bank's signature is refused: {0}")]

@@ -120,6 +120,7 @@ pub enum Ask {
 
 /// Why a wallet does not accept what it was told. The purchase stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PurchaseError {
     /// A document does not fit the contract.
     #[error(transparent)]
@@ -361,6 +362,7 @@ pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFaul
 
 /// Why a wallet does not accept an offer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OfferFault {
     /// A field is out of bounds.
     #[error("the offer's {0} is out of bounds")]

@@ -70,6 +70,7 @@ impl Refusal {
 
 /// The request itself is not one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestFault {
     /// The bytes do not spell a request.
     #[error("{0}")]
@@ -129,6 +130,7 @@ pub enum RequestFault {
 
 /// The node cannot answer now; nothing was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum Later {
     /// More requests are under way than the node carries.
     #[error("busy, retry after {retry_after_ms} ms")]
@@ -155,6 +157,7 @@ pub enum Later {
 
 /// The account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum AccountFault {
     /// The bank keeps no such account.
     #[error("the bank has no account {0}; its operator opens one with `farthing-bank account open`")]
@@ -171,6 +174,7 @@ pub enum AccountFault {
 
 /// The issuing of new coins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum IssueFault {
     /// The bank was restarted or has closed the session: begin again under the same request id.
     #[error("the session is gone, nothing was issued; begin again with the same request id")]
@@ -212,6 +216,7 @@ pub struct CoinsFault {
 
 /// What is wrong with a coin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum CoinFault {
     /// Its denomination key is not in the bank's list: another bank's, or made up.
     #[error("its denomination key is not one of this bank's")]
@@ -247,6 +252,7 @@ pub enum CoinFault {
 
 /// The contract, the offer, or a signed document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ContractFault {
     /// A field of the offer is out of bounds.
     #[error("the offer's {0} is out of bounds")]
@@ -310,6 +316,7 @@ pub enum ContractFault {
 
 /// The state that the purchase is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum PurchaseFault {
     /// Not known here.
     #[error("purchase {0} is not known here")]
@@ -339,6 +346,7 @@ pub enum PurchaseFault {
 
 /// The merchant's goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum GoodsFault {
     /// No such item.
     #[error("the merchant has no such item; `farthing catalog` lists what there is")]

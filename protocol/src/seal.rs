@@ -53,6 +53,7 @@ mod label {
 
 /// Why something could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SealError {
     /// The key to seal to, or the ephemeral key of what is to be opened, is no valid public key.
     #[error("the public key to seal with is invalid: {0}")]

@@ -13,6 +13,7 @@ pub const FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why bytes were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WireError {
     /// The frame is longer than its kind may be.
     #[error("the message is {got_bytes} bytes long, at most {max_bytes} are allowed")]
