@@ -162,7 +162,7 @@ mod tests {
         let entropy: &dyn Entropy = &SeededEntropy::new(part);
         let seed = Seed::generate(&mut entropy.rng());
         Wallet::create(&dir, &seed).unwrap();
-        Wallet::open_in(&dir, store.partition(part), env).unwrap()
+        Wallet::open_in(&dir, store.namespace(part), env).unwrap()
     }
 
     fn coin(number: u8) -> CoinRow {

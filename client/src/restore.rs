@@ -42,7 +42,7 @@ use crate::{
 };
 use farthing_coin::PublicKey;
 use farthing_node::card::Card;
-use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::Asked};
+use farthing_protocol::{limits::DEADLINE_HORIZON_MS, restore::ScanRecord};
 use farthing_store::Reads;
 use std::path::Path;
 
@@ -93,9 +93,9 @@ async fn restore_first(wallet: &Wallet, bank: &Card, goods_dir: &Path) -> Result
     extend_scan_record(wallet, bank, &asked).await?;
     let identity = bank.identity;
     let row = RestoredRow {
-        withdrawals: Asked::end(&asked.withdrawals),
-        exchanges: Asked::end(&asked.exchanges),
-        orders: Asked::end(&asked.orders),
+        withdrawals: ScanRecord::end(&asked.withdrawals),
+        exchanges: ScanRecord::end(&asked.exchanges),
+        orders: ScanRecord::end(&asked.orders),
         began_ms,
         goods_dir: goods_dir.to_path_buf(),
         // A request that was sent before this moment is under way until its deadline at the latest.

@@ -17,7 +17,7 @@ use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     limits::RESTORE_GAP,
     refusal::{AccountFault, Refusal},
-    restore::{Asked, KeptMemo, Memo, MemoRequest},
+    restore::{KeptMemo, Memo, MemoRequest, ScanRecord},
     seal::{NOTE_TEXT_MAX_BYTES, open_note, seal_note},
     wire,
 };
@@ -50,7 +50,7 @@ pub(crate) async fn bridge_gap(
     if current_gap(wallet, &bank.identity, counter)?.saturating_add(count) <= gap {
         return Ok(());
     }
-    let mut asked = Asked::default();
+    let mut asked = ScanRecord::default();
     let lists = [
         (Counter::Withdrawals, &mut asked.withdrawals),
         (Counter::Exchanges, &mut asked.exchanges),
@@ -84,12 +84,12 @@ fn current_gap(wallet: &Wallet, bank: &PublicKey, counter: Counter) -> Result<u6
 ///
 /// # Errors
 /// [`WalletError::NoAccount`] when the wallet has no account there. When the bank does not answer.
-pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, WalletError> {
+pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<ScanRecord, WalletError> {
     let mut record = None;
     for key in account_keys(wallet, &bank.identity)? {
         if let Some(kept) = ask_scan_record(wallet, bank, &key, 0, None).await? {
             let more = open_record(wallet, bank, &key, &kept);
-            record.get_or_insert_with(Asked::default).merge(&more);
+            record.get_or_insert_with(ScanRecord::default).merge(&more);
         }
     }
     record.ok_or_else(|| WalletError::NoAccount {
@@ -105,7 +105,7 @@ pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<Asked, W
 pub(crate) async fn extend_scan_record(
     wallet: &Wallet,
     bank: &Card,
-    asked: &Asked,
+    asked: &ScanRecord,
 ) -> Result<(), WalletError> {
     let key = account_key(wallet, &bank.identity)?;
     // A restore may have found an account that is not the one in use, so the record may be missing here.
@@ -167,7 +167,12 @@ async fn ask_scan_record(
     }
 }
 
-fn seal_record(wallet: &Wallet, bank: &Card, key: &SecretKey, record: &Asked) -> Result<Memo, WalletError> {
+fn seal_record(
+    wallet: &Wallet,
+    bank: &Card,
+    key: &SecretKey,
+    record: &ScanRecord,
+) -> Result<Memo, WalletError> {
     let text = wire::encode(record).ok();
     let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
     let sealed = text.and_then(|text| seal_note(&note_key, &NoteId(key.public().0), &text).ok());
@@ -177,7 +182,7 @@ fn seal_record(wallet: &Wallet, bank: &Card, key: &SecretKey, record: &Asked) ->
 }
 
 /// The content of a scan record. One that does not open counts as empty.
-fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> Asked {
+fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> ScanRecord {
     let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
     let sealed = kept.memo.as_ref();
     sealed
@@ -190,10 +195,10 @@ fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -
 const COUNTED: [Counter; 3] = [Counter::Withdrawals, Counter::Exchanges, Counter::Orders];
 
 /// Stores how far the record that the bank keeps reaches.
-fn mark_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &Asked) -> Result<(), StoreError> {
+fn mark_record(tx: &mut Transaction<'_>, bank: &PublicKey, record: &ScanRecord) -> Result<(), StoreError> {
     let ranges = [&record.withdrawals, &record.exchanges, &record.orders];
     for (counter, ranges) in COUNTED.into_iter().zip(ranges) {
-        mark_bridged(tx, bank, counter, Asked::end(ranges))?;
+        mark_bridged(tx, bank, counter, ScanRecord::end(ranges))?;
     }
     Ok(())
 }

@@ -201,7 +201,7 @@ impl Wallet {
         Self::with_store(dir, seed, store, env)
     }
 
-    /// Opens the wallet in `dir`, whose rows are in `store`. The store is a partition of one that several wallets
+    /// Opens the wallet in `dir`, whose rows are in `store`. The store is a namespace of one that several wallets
     /// share, so they share the syncs of its journal. A wallet must be opened with the same store each time.
     ///
     /// # Errors

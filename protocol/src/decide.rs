@@ -100,7 +100,7 @@ pub struct VerifiedRelease {
 /// Names the first thing at fault.
 pub fn verify_release(
     request: ReleaseRequest,
-    here: &PublicKey,
+    self_id: &PublicKey,
     ephemeral: impl FnOnce(&PurchaseId) -> SecretKey,
 ) -> Result<VerifiedRelease, Refusal> {
     let ReleaseRequest {
@@ -109,7 +109,7 @@ pub fn verify_release(
         goods_key,
     } = request;
     let offer = offer.body;
-    check_recipient(&terms.escrow, here)?;
+    check_recipient(&terms.escrow, self_id)?;
     check_own_hold(&terms, &offer, &hold)?;
     if !keeps_offer(&offer, &goods_key) {
         return Err(ContractFault::WrongGoodsKey.into());
@@ -219,9 +219,9 @@ pub struct VerifiedCancel(CancelRequest);
 ///
 /// # Errors
 /// When it is for another escrow, not signed by the purchase key, or its currency is not one.
-pub fn verify_cancel(request: CancelRequest, here: &PublicKey) -> Result<VerifiedCancel, Refusal> {
+pub fn verify_cancel(request: CancelRequest, self_id: &PublicKey) -> Result<VerifiedCancel, Refusal> {
     let CancelRequest { terms, signature } = &request;
-    check_recipient(&terms.escrow, here)?;
+    check_recipient(&terms.escrow, self_id)?;
     check_bounds(terms)?;
     check_purchase_key(terms, PurchaseKeyUse::Cancel, signature)?;
     Ok(VerifiedCancel(request))
@@ -298,8 +298,8 @@ pub struct VerifiedOverdue(OverdueRequest);
 ///
 /// # Errors
 /// When it is for another escrow, its currency is not one, or without a good word of the terms' bank.
-pub fn verify_overdue(request: OverdueRequest, here: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
-    check_recipient(&request.terms.escrow, here)?;
+pub fn verify_overdue(request: OverdueRequest, self_id: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
+    check_recipient(&request.terms.escrow, self_id)?;
     check_bounds(&request.terms)?;
     check_overdue(&request.overdue, &request.terms)
         .map_err(|fault| ContractFault::Cause(fault.to_string()))?;

@@ -322,12 +322,12 @@ pub struct VerifiedExchangeFinish {
 /// When it is for another bank, its lists do not fit, or a coin or authorization is at fault.
 pub fn verify_begin(
     begin: Authorized<ExchangeBegin>,
-    here: &PublicKey,
+    self_id: &PublicKey,
     keys: &KeyBook,
     rng: &mut impl CryptoRng,
 ) -> Result<VerifiedExchangeBegin, Refusal> {
     let Authorized { body, authorizations } = begin;
-    check_recipient(&body.bank, here)?;
+    check_recipient(&body.bank, self_id)?;
     check_length("inputs", body.inputs.len())?;
     check_length("outputs", body.outputs.len())?;
     let digest = body.digest();
@@ -349,12 +349,12 @@ pub fn verify_begin(
 /// authorization is at fault.
 pub fn verify_finish(
     finish: Authorized<ExchangeFinish>,
-    here: &PublicKey,
+    self_id: &PublicKey,
     keys: &KeyBook,
     rng: &mut impl CryptoRng,
 ) -> Result<VerifiedExchangeFinish, Refusal> {
     let Authorized { body, authorizations } = finish;
-    check_recipient(&body.bank, here)?;
+    check_recipient(&body.bank, self_id)?;
     check_length("inputs", body.inputs.len())?;
     check_challenges(&body.challenges, &body.outputs)?;
     let digest = body.digest();
@@ -439,7 +439,7 @@ fn check_balanced(coins: &VerifiedCoins, outputs: Amount) -> Result<(), IssueFau
 
 /// What a finished exchange writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
+pub struct ExchangeWrites {
     /// The new states of the coins, in their order.
     pub states: Vec<CoinState>,
     /// The record that is stored and signed.
@@ -487,7 +487,7 @@ impl VerifiedExchangeFinish {
         keys: &KeyBook,
         secret: impl Fn(&KeyId) -> Option<&'k DenominationSecret>,
         now_ms: u64,
-    ) -> Result<Swap, Refusal> {
+    ) -> Result<ExchangeWrites, Refusal> {
         let request = &self.body;
         let session = SessionRef {
             key: (Owner::Coins, request.request_id),
@@ -520,6 +520,6 @@ impl VerifiedExchangeFinish {
             .iter()
             .map(|coin| taken(&coin.authorization))
             .collect();
-        Ok(Swap { states, issued })
+        Ok(ExchangeWrites { states, issued })
     }
 }

@@ -153,14 +153,14 @@ pub fn encrypted_len(size_bytes: u64) -> u64 {
 
 /// Whether more chunks follow: the last byte of a chunk's nonce.
 #[derive(Clone, Copy)]
-enum Place {
+enum ChunkKind {
     Inner = 0,
     Last = 1,
 }
 
-fn nonce(chunk: u64, place: Place) -> [u8; 12] {
+fn nonce(chunk: u64, kind: ChunkKind) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = chunk.to_be_bytes();
-    [0, 0, 0, a, b, c, d, e, f, g, h, place as u8]
+    [0, 0, 0, a, b, c, d, e, f, g, h, kind as u8]
 }
 
 /// Moves bytes from the front of `input` until `pending` is `full` long or the input is used up.
@@ -220,7 +220,7 @@ impl Encryptor {
         let mut rest = goods;
         while !rest.is_empty() {
             if self.pending.len() >= CHUNK_BYTES {
-                self.seal(Place::Inner, out)?;
+                self.seal(ChunkKind::Inner, out)?;
             }
             fill(&mut self.pending, CHUNK_BYTES, &mut rest);
         }
@@ -232,7 +232,7 @@ impl Encryptor {
     /// # Errors
     /// None for goods that [`Encryptor::update`] has taken.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<GoodsSummary, GoodsError> {
-        self.seal(Place::Last, out)?;
+        self.seal(ChunkKind::Last, out)?;
         Ok(GoodsSummary {
             size_bytes: self.size_bytes,
             encrypted_bytes: self.encrypted_bytes,
@@ -241,8 +241,8 @@ impl Encryptor {
         })
     }
 
-    fn seal(&mut self, place: Place, out: &mut Vec<u8>) -> Result<(), GoodsError> {
-        let nonce = nonce(self.chunk, place);
+    fn seal(&mut self, kind: ChunkKind, out: &mut Vec<u8>) -> Result<(), GoodsError> {
+        let nonce = nonce(self.chunk, kind);
         // The cipher refuses nothing but messages too long for it, and a chunk never is.
         let tag = self
             .cipher
@@ -322,9 +322,9 @@ impl Decryptor {
         if self.pending.len() <= TAG_BYTES {
             return Err(GoodsError::Truncated { chunk: self.chunk });
         }
-        if self.try_open(Place::Last).is_err() {
+        if self.try_open(ChunkKind::Last).is_err() {
             // A chunk that opens as one of the inner ones tells that the rest is missing.
-            return Err(match self.try_open(Place::Inner) {
+            return Err(match self.try_open(ChunkKind::Inner) {
                 Ok(()) => GoodsError::Truncated {
                     chunk: self.chunk.saturating_add(1),
                 },
@@ -345,9 +345,9 @@ impl Decryptor {
         let mut rest = encrypted;
         while !rest.is_empty() {
             if self.pending.len() >= SEALED_CHUNK_BYTES {
-                if let Err(error) = self.try_open(Place::Inner) {
+                if let Err(error) = self.try_open(ChunkKind::Inner) {
                     // A chunk that opens as the last one tells that what follows is none of the goods.
-                    return Err(match self.try_open(Place::Last) {
+                    return Err(match self.try_open(ChunkKind::Last) {
                         Ok(()) => GoodsError::Extended { chunk: self.chunk },
                         Err(_) => error,
                     });
@@ -360,11 +360,11 @@ impl Decryptor {
     }
 
     /// Opens the pending chunk in place and cuts off its tag; if it does not open it stays as it was.
-    fn try_open(&mut self, place: Place) -> Result<(), GoodsError> {
+    fn try_open(&mut self, kind: ChunkKind) -> Result<(), GoodsError> {
         let corrupt = GoodsError::Corrupt { chunk: self.chunk };
         let (body, tag) = self.pending.split_last_chunk_mut::<TAG_BYTES>().ok_or(corrupt)?;
         let body_bytes = body.len();
-        let nonce = nonce(self.chunk, place);
+        let nonce = nonce(self.chunk, kind);
         self.cipher
             .decrypt_inout_detached(&nonce.into(), &[], body.into(), &Tag::from(*tag))
             .map_err(|_| corrupt)?;

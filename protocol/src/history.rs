@@ -162,15 +162,15 @@ pub struct VerifiedWitnessRequest(WitnessRequest);
 /// When it is for another node, not signed by its asker, or remembers what this node has not signed.
 pub fn verify_witness_request(
     request: Signed<WitnessRequest>,
-    here: &PublicKey,
+    self_id: &PublicKey,
 ) -> Result<VerifiedWitnessRequest, Refusal> {
-    check_recipient(&request.body.witness, here)?;
+    check_recipient(&request.body.witness, self_id)?;
     let asker = request.body.asker;
     request
         .verify(&asker)
         .map_err(|why| bad_signature("asker's", why))?;
     if let Some(head) = &request.body.remembered {
-        verify_head(head, here)?;
+        verify_head(head, self_id)?;
     }
     Ok(VerifiedWitnessRequest(request.body))
 }

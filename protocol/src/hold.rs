@@ -80,9 +80,9 @@ pub struct AgreedHold {
 ///
 /// # Errors
 /// Names the first thing at fault.
-pub fn verify_hold_contract(request: HoldRequest, here: &PublicKey) -> Result<AgreedHold, Refusal> {
+pub fn verify_hold_contract(request: HoldRequest, self_id: &PublicKey) -> Result<AgreedHold, Refusal> {
     let HoldRequest { contract, payment } = request;
-    check_recipient(&contract.terms.escrow, here)?;
+    check_recipient(&contract.terms.escrow, self_id)?;
     let contract = contract.verified()?;
     Ok(AgreedHold { contract, payment })
 }
@@ -232,12 +232,12 @@ pub struct VerifiedBankHold {
 /// Names the first thing at fault.
 pub fn verify_bank_hold(
     request: BankHoldRequest,
-    here: &PublicKey,
+    self_id: &PublicKey,
     keys: &KeyBook,
     rng: &mut impl CryptoRng,
 ) -> Result<VerifiedBankHold, Refusal> {
     let BankHoldRequest { terms, payment } = request;
-    check_recipient(&terms.bank, here)?;
+    check_recipient(&terms.bank, self_id)?;
     // Which bounds it, too: the terms are going to be kept.
     if terms.currency != keys.list().currency {
         return Err(ContractFault::DoesNotFit("currency".into()).into());

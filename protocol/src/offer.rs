@@ -234,9 +234,9 @@ pub struct VerifiedDeliver {
 ///
 /// # Errors
 /// Names the first thing at fault.
-pub fn verify_deliver(request: DeliverRequest, here: &PublicKey) -> Result<VerifiedDeliver, Refusal> {
+pub fn verify_deliver(request: DeliverRequest, self_id: &PublicKey) -> Result<VerifiedDeliver, Refusal> {
     let DeliverRequest { contract, hold } = request;
-    if contract.terms.merchant != *here {
+    if contract.terms.merchant != *self_id {
         return Err(GoodsFault::UnknownOffer.into());
     }
     let contract = contract.verified()?;

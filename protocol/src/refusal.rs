@@ -79,12 +79,12 @@ pub enum RequestFault {
     #[error("this request must come over {0} connection")]
     WrongLane(#[serde(with = "reason")] String),
     /// The request names another party as its recipient.
-    #[error("the request is for {named}, this is {here}")]
+    #[error("the request is for {named}, this is {this}")]
     NotForMe {
         /// The party that the request names.
         named: PublicKey,
         /// The party that it was sent to.
-        here: PublicKey,
+        this: PublicKey,
     },
     /// A list is empty or too long.
     #[error("the list of {what} has {got} entries, 1 to {most} are allowed")]

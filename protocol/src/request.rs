@@ -4,13 +4,13 @@ use crate::refusal::RequestFault;
 use farthing_coin::{Document, PublicKey, Signed};
 
 /// Refuses a request that names another recipient.
-pub(crate) fn check_recipient(named: &PublicKey, here: &PublicKey) -> Result<(), RequestFault> {
-    if named == here {
+pub(crate) fn check_recipient(named: &PublicKey, self_id: &PublicKey) -> Result<(), RequestFault> {
+    if named == self_id {
         return Ok(());
     }
     Err(RequestFault::NotForMe {
         named: *named,
-        here: *here,
+        this: *self_id,
     })
 }
 

@@ -74,7 +74,7 @@ pub struct WithdrawalsPage {
     pub more: bool,
 }
 
-/// Reads, or replaces, the one memo that the bank keeps for an account: the wallet's scan record ([`Asked`]). Signed by
+/// Reads, or replaces, the one memo that the bank keeps for an account: the wallet's scan record ([`ScanRecord`]). Signed by
 /// the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoRequest {
@@ -307,9 +307,9 @@ impl Origin {
 ///
 /// A restore looks at every number below the end of a range anyway, in ranges and between them. So two ranges of one
 /// counter become one with all that lies between, and nothing is lost by it. That bounds the record: three lists of at
-/// most one range, [`Asked::BYTES_MAX`] bytes, whatever number of restores the wallet lives through.
+/// most one range, [`ScanRecord::BYTES_MAX`] bytes, whatever number of restores the wallet lives through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct ScanRecord {
     /// Of withdrawals.
     pub withdrawals: Vec<(u64, u64)>,
     /// Of exchanges.
@@ -318,12 +318,12 @@ pub struct Asked {
     pub orders: Vec<(u64, u64)>,
 }
 
-impl Asked {
+impl ScanRecord {
     /// The longest encoding of a merged record (bytes): of each list its length, and one range.
     pub const BYTES_MAX: usize = 3 * (8 + 16);
 
     /// Adds the ranges of `other`, and merges those of each counter.
-    pub fn merge(&mut self, other: &Asked) {
+    pub fn merge(&mut self, other: &ScanRecord) {
         merge_ranges(&mut self.withdrawals, &other.withdrawals);
         merge_ranges(&mut self.exchanges, &other.exchanges);
         merge_ranges(&mut self.orders, &other.orders);
@@ -346,7 +346,7 @@ fn merge_ranges(ranges: &mut Vec<(u64, u64)>, more: &[(u64, u64)]) {
 
 /// What a wallet's note to itself says: enough to build the order again, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
+pub struct RecoveryRecord {
     /// The bank whose coins pay.
     pub bank: PublicKey,
     /// The escrow that decides.
@@ -375,8 +375,11 @@ pub struct VerifiedWithdrawals(WithdrawalsRequest);
 ///
 /// # Errors
 /// When it is for another bank or not signed by its account.
-pub fn verify_account(request: Signed<AccountRequest>, here: &PublicKey) -> Result<VerifiedAccount, Refusal> {
-    check_recipient(&request.body.bank, here)?;
+pub fn verify_account(
+    request: Signed<AccountRequest>,
+    self_id: &PublicKey,
+) -> Result<VerifiedAccount, Refusal> {
+    check_recipient(&request.body.bank, self_id)?;
     check_account(&request, &request.body.account)?;
     Ok(VerifiedAccount(request.body))
 }
@@ -389,8 +392,8 @@ pub struct VerifiedMemo(MemoRequest);
 ///
 /// # Errors
 /// When it is for another bank, of another length than every memo, or not signed by its account.
-pub fn verify_memo(request: Signed<MemoRequest>, here: &PublicKey) -> Result<VerifiedMemo, Refusal> {
-    check_recipient(&request.body.bank, here)?;
+pub fn verify_memo(request: Signed<MemoRequest>, self_id: &PublicKey) -> Result<VerifiedMemo, Refusal> {
+    check_recipient(&request.body.bank, self_id)?;
     if let Some(memo) = &request.body.memo {
         check_matching("bytes of the memo", memo.0.len(), NOTE_BYTES)?;
     }
@@ -423,9 +426,9 @@ impl VerifiedMemo {
 /// When it is for another bank or not signed by its account.
 pub fn verify_withdrawals(
     request: Signed<WithdrawalsRequest>,
-    here: &PublicKey,
+    self_id: &PublicKey,
 ) -> Result<VerifiedWithdrawals, Refusal> {
-    check_recipient(&request.body.bank, here)?;
+    check_recipient(&request.body.bank, self_id)?;
     check_account(&request, &request.body.account)?;
     Ok(VerifiedWithdrawals(request.body))
 }
@@ -470,12 +473,12 @@ mod tests {
 
     #[test]
     fn a_scan_record_stays_small_and_loses_no_number_however_many_restores_there_are() {
-        let mut record = Asked::default();
+        let mut record = ScanRecord::default();
         let mut all = Vec::new();
         for restore in 0..500u64 {
             // A little is used after each restore, so that no range touches the one before.
             let range = |step: u64| (restore * step + 1, restore * step + step - 1);
-            let more = Asked {
+            let more = ScanRecord {
                 withdrawals: vec![range(101)],
                 exchanges: vec![range(164), range(7)],
                 orders: vec![(9, 9), range(300)],
@@ -483,7 +486,11 @@ mod tests {
             record.merge(&more);
             all.push(more);
             let bytes = crate::wire::encode(&record).unwrap();
-            assert!(bytes.len() <= Asked::BYTES_MAX, "{} after {restore}", bytes.len());
+            assert!(
+                bytes.len() <= ScanRecord::BYTES_MAX,
+                "{} after {restore}",
+                bytes.len()
+            );
         }
         let holds = |ranges: &[(u64, u64)], (from, end): (u64, u64)| {
             from >= end || ranges.iter().any(|range| range.0 <= from && end <= range.1)
@@ -498,8 +505,8 @@ mod tests {
                 assert!(ranges.iter().all(|range| holds(merged, *range)));
             }
         }
-        assert_eq!(Asked::end(&record.orders), 499 * 300 + 299);
-        const { assert!(Asked::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES) };
+        assert_eq!(ScanRecord::end(&record.orders), 499 * 300 + 299);
+        const { assert!(ScanRecord::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES) };
     }
 
     #[test]

@@ -143,9 +143,9 @@ pub fn shows_wrong_key(shown: &SharedPoint, escrow: &PublicKey, offer: &Offer) -
 ///
 /// # Errors
 /// When it is for another escrow, or he did not sign it.
-pub fn verify_sales(request: &Signed<SalesRequest>, here: &PublicKey) -> Result<SalesRequest, Refusal> {
+pub fn verify_sales(request: &Signed<SalesRequest>, self_id: &PublicKey) -> Result<SalesRequest, Refusal> {
     let body = request.body;
-    check_recipient(&body.escrow, here)?;
+    check_recipient(&body.escrow, self_id)?;
     request
         .verify(&body.merchant)
         .map_err(|why| RequestFault::Signature {

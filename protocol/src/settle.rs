@@ -141,7 +141,7 @@ pub struct VerifiedDecision {
 /// not signed by the escrow.
 pub fn verify_settle(
     request: SettleRequest,
-    here: &PublicKey,
+    self_id: &PublicKey,
     stored: impl Fn(&PurchaseId) -> Result<Option<BankPurchase>, Refusal>,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<Result<VerifiedDecision, Refusal>>, Refusal> {
@@ -150,7 +150,7 @@ pub fn verify_settle(
     let mut batch = Batch::new();
     let mut verify = |(index, decision): (usize, SignedDecision)| {
         let row = stored(&decision.purchase())?;
-        check_recipient(&decision.bank(), here)?;
+        check_recipient(&decision.bank(), self_id)?;
         let has_cause = match (&row, &decision) {
             (Some(BankPurchase::Held { terms, .. }), SignedDecision::Abort(abort)) => {
                 abort.body.reason.check(terms).is_ok()

@@ -202,9 +202,9 @@ pub struct VerifiedWithdrawFinish(WithdrawFinish);
 /// When it is for another bank, too long, or not signed by its account.
 pub fn verify_begin(
     begin: Signed<WithdrawBegin>,
-    here: &PublicKey,
+    self_id: &PublicKey,
 ) -> Result<VerifiedWithdrawBegin, Refusal> {
-    check_recipient(&begin.body.bank, here)?;
+    check_recipient(&begin.body.bank, self_id)?;
     check_length("outputs", begin.body.outputs.len())?;
     check_account(&begin, &begin.body.account)?;
     Ok(VerifiedWithdrawBegin(begin.body))
@@ -217,9 +217,9 @@ pub fn verify_begin(
 /// its account.
 pub fn verify_finish(
     finish: Signed<WithdrawFinish>,
-    here: &PublicKey,
+    self_id: &PublicKey,
 ) -> Result<VerifiedWithdrawFinish, Refusal> {
-    check_recipient(&finish.body.bank, here)?;
+    check_recipient(&finish.body.bank, self_id)?;
     check_challenges(&finish.body.challenges, &finish.body.outputs)?;
     check_account(&finish, &finish.body.account)?;
     Ok(VerifiedWithdrawFinish(finish.body))

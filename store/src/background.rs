@@ -3,9 +3,9 @@
 //! Nothing but a rebuild, a past hash and `verify` reads those records, and each checks what it reads. So their damage
 //! does no harm while the store runs; but the longer it is not known, the older is the copy that would mend it.
 
+use crate::checkpoints::Position;
 use crate::error::StoreError;
 use crate::limits::BACKGROUND_PAUSES;
-use crate::places::Place;
 use crate::reader::Reader;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ pub(crate) struct Background {
 
 impl Background {
     /// Verifies the records before `to`.
-    pub(crate) fn start(reader: Reader, to: Place) -> Result<Self, StoreError> {
+    pub(crate) fn start(reader: Reader, to: Position) -> Result<Self, StoreError> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("verify".into())
@@ -47,7 +47,7 @@ impl Drop for Background {
     }
 }
 
-fn verify(reader: &Reader, to: Place, stopped: &Receiver<()>) {
+fn verify(reader: &Reader, to: Position, stopped: &Receiver<()>) {
     let mut begin = Instant::now();
     let pauses = || {
         let pause = begin.elapsed().saturating_mul(BACKGROUND_PAUSES);
@@ -92,14 +92,14 @@ mod tests {
     }
 
     /// The journal as a quick start leaves it, and up to where it is still to be verified.
-    fn quick(disk: &MemoryDisk) -> (Reader, Place) {
+    fn quick(disk: &MemoryDisk) -> (Reader, Position) {
         let dir = Path::new(DIR);
         let reader = Reader::open(disk, dir).unwrap().unwrap();
         let state = State::read(disk, dir).unwrap();
-        let to = state.landmarks[0];
+        let to = state.checkpoints[0];
         let checked = reader.check(to, RECORDS, None, &|_| {}).unwrap();
         assert_eq!(checked.ok().unwrap().head, state.head);
-        reader.trust(to, &state.landmarks);
+        reader.trust(to, &state.checkpoints);
         (reader, to)
     }
 
@@ -131,9 +131,9 @@ mod tests {
     fn records_of_another_history_in_front_of_the_end_are_neither_told_of_nor_verified() {
         let ((ours, _), (theirs, hashes)) = (closed(7), closed(8));
         let journal = Path::new(DIR).join("journal");
-        let landmark = State::read(&ours, Path::new(DIR)).unwrap().landmarks[0];
+        let checkpoint = State::read(&ours, Path::new(DIR)).unwrap().checkpoints[0];
         let (begin, end) = (theirs.bytes(&journal).unwrap(), ours.bytes(&journal).unwrap());
-        let at = landmark.offset as usize;
+        let at = checkpoint.offset as usize;
         ours.put(&journal, [&begin[..at], &end[at..]].concat());
         let (reader, to) = quick(&ours);
         let chain = StoreError::Damaged {

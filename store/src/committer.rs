@@ -93,7 +93,7 @@ impl Committer {
 
     /// Runs `job` behind what is gathered, and takes nothing of it up yet.
     fn attempt(&self, batch: &Batch, job: &mut Job) -> (Result<(), StoreError>, Done) {
-        let mut tx = Transaction::new(job.partition(), &batch.writes, self.shared.index.as_ref());
+        let mut tx = Transaction::new(job.namespace(), &batch.writes, self.shared.index.as_ref());
         let outcome = job.run(&mut tx);
         (outcome, tx.done())
     }
@@ -164,8 +164,8 @@ impl Committer {
             .close()
             .map_err(|error| StoreError::Index(error.to_string()))?;
         let head = self.journal.head();
-        let landmarks = self.shared.reader.places.landmarks(head);
-        State::closed(self.disk.as_ref(), head, landmarks).write(self.disk.as_ref(), &self.dir)
+        let checkpoints = self.shared.reader.checkpoints.sparse(head);
+        State::closed(self.disk.as_ref(), head, checkpoints).write(self.disk.as_ref(), &self.dir)
     }
 }
 
@@ -175,8 +175,8 @@ mod tests {
     use crate::disk::MemoryDisk;
     use crate::index::{Head, Index, IndexError};
     use crate::key::RowKey;
+    use crate::namespace::Namespace;
     use crate::options::StoreOptions;
-    use crate::partition::Partition;
     use crate::{IndexFound, Row, View, recovery};
     use std::ops::Bound;
     use std::path::Path;
@@ -238,7 +238,7 @@ mod tests {
             let index = Arc::new(Failing { reads });
             committer.shared = Arc::new(Shared::new(index, reader, committer.shared.head(), 0));
             if seen_by_view {
-                let failed = View::new(Arc::clone(&committer.shared), Partition::default()).get(&[1]);
+                let failed = View::new(Arc::clone(&committer.shared), Namespace::default()).get(&[1]);
                 assert!(matches!(failed, Err(StoreError::Index(_))));
             }
             let halted = run(&mut committer).unwrap_err();

@@ -4,8 +4,8 @@ use crate::committer::Committer;
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::job::Job;
+use crate::namespace::Namespace;
 use crate::options::{StoreOptions, Threading};
-use crate::partition::Partition;
 use crate::reads::Reads;
 use crate::recovery::{self, OpenReport};
 use crate::shared::{Shared, StoreCounts};
@@ -46,7 +46,7 @@ use tokio::sync::oneshot;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    partition: Partition,
+    namespace: Namespace,
 }
 
 struct Inner {
@@ -92,7 +92,7 @@ impl Store {
         };
         let store = Self {
             inner: Arc::new(inner),
-            partition: Partition::default(),
+            namespace: Namespace::default(),
         };
         Ok((store, report))
     }
@@ -100,10 +100,10 @@ impl Store {
     /// Part `number` of the store, to its holder a store of its own: it reads and writes no other rows than its own.
     /// It shares the journal with all other parts, and so its syncs, its queue and its fate.
     #[must_use]
-    pub fn partition(&self, number: u64) -> Self {
+    pub fn namespace(&self, number: u64) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
-            partition: self.partition.part(number),
+            namespace: self.namespace.part(number),
         }
     }
 
@@ -170,7 +170,7 @@ impl Store {
                 // A lock that is poisoned by a panic in the middle of a commit: nobody knows what is on disk.
                 let mut guard = committer.lock().map_err(|_| self.gone())?;
                 let committer = guard.as_mut().ok_or(StoreError::Closed)?;
-                let within = |job: Job| job.within(&self.partition);
+                let within = |job: Job| job.within(&self.namespace);
                 committer.commit(jobs.into_iter().map(within).collect());
                 Ok(())
             }
@@ -183,7 +183,7 @@ impl Store {
             return self.commit(vec![job]);
         };
         let sender = sender.as_ref().ok_or(StoreError::Closed)?;
-        match sender.try_send(Message::Job(job.within(&self.partition))) {
+        match sender.try_send(Message::Job(job.within(&self.namespace))) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(StoreError::Busy {
                 waiting_max: self.inner.queue_max,
@@ -203,10 +203,10 @@ impl Store {
 
     /// The durable state, for reading apart from transactions.
     pub fn view(&self) -> View {
-        View::new(Arc::clone(&self.inner.shared), self.partition.clone())
+        View::new(Arc::clone(&self.inner.shared), self.namespace.clone())
     }
 
-    /// What the store has done, all its partitions together.
+    /// What the store has done, all its namespaces together.
     pub fn counts(&self) -> StoreCounts {
         self.inner.shared.counts()
     }
@@ -229,13 +229,13 @@ impl Store {
         self.inner.shared.reader.hash_at(sequence).map(Some)
     }
 
-    /// Carries out what is waiting, then closes the store for all clones and partitions: a clean shutdown. Blocks. A
-    /// partition cannot close what it shares, and is only given back.
+    /// Carries out what is waiting, then closes the store for all clones and namespaces: a clean shutdown. Blocks. A
+    /// namespace cannot close what it shares, and is only given back.
     ///
     /// # Errors
     /// What halted the store, or what the disk says. What was acknowledged is durable all the same.
     pub fn close(self) -> Result<(), StoreError> {
-        if !self.partition.is_whole() {
+        if !self.namespace.is_whole() {
             return Ok(());
         }
         match &self.inner.writer {

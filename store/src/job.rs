@@ -1,8 +1,8 @@
 //! A transaction on its way: what runs it, and who is told how it went.
 
 use crate::error::StoreError;
+use crate::namespace::Namespace;
 use crate::panics::panic_text;
-use crate::partition::Partition;
 use crate::reads::{Reads, ReadyReads};
 use crate::transaction::Transaction;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Job {
     step: Box<dyn Step>,
     reads: ReadyReads,
-    partition: Partition,
+    namespace: Namespace,
 }
 
 trait Step: Send {
@@ -39,23 +39,23 @@ impl Job {
             decided: None,
             reply,
         });
-        let partition = Partition::default();
+        let namespace = Namespace::default();
         Self {
             step,
             reads: reads.into().ready(),
-            partition,
+            namespace,
         }
     }
 
     /// The same, in a part of the store.
-    pub(crate) fn within(self, partition: &Partition) -> Self {
-        let partition = partition.clone();
-        Self { partition, ..self }
+    pub(crate) fn within(self, namespace: &Namespace) -> Self {
+        let namespace = namespace.clone();
+        Self { namespace, ..self }
     }
 
     /// The part of the store that it is about.
-    pub(crate) fn partition(&self) -> Partition {
-        self.partition.clone()
+    pub(crate) fn namespace(&self) -> Namespace {
+        self.namespace.clone()
     }
 
     /// Runs the closure; a panic in it becomes an error of this job alone.

@@ -1,10 +1,10 @@
 //! The journal as it is written: records are appended to its end, each with all writes of one batch.
 
+use crate::checkpoints::Position;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::options::StoreOptions;
-use crate::places::Place;
 use crate::probe;
 use crate::reader::{Checked, Reader};
 use std::io;
@@ -88,7 +88,7 @@ impl Journal {
         })?;
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
-        self.reader.places.note(Place {
+        self.reader.checkpoints.note(Position {
             offset: self.end,
             head,
         });

@@ -9,11 +9,11 @@ use farthing_protocol::{
 /// The prefix that no table may have: the store's own.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
 
-/// The prefix of the row that holds the schema version: in each partition one of its own.
+/// The prefix of the row that holds the schema version: in each namespace one of its own.
 pub(crate) const SCHEMA_PREFIX: u8 = 254;
 
-/// The prefix of all partitions, which no table may have either.
-pub(crate) const PARTITIONS_PREFIX: u8 = 255;
+/// The prefix of all namespaces, which no table may have either.
+pub(crate) const NAMESPACES_PREFIX: u8 = 255;
 
 /// A key of a [`Table`](super::Table). Equal keys have equal bytes, and others do not.
 pub trait Key: Sized {

@@ -5,7 +5,7 @@
 //! once, takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
 //! The index takes it into memory first, and to its [`Engine`], sled unless told otherwise, beside the commits that follow.
 //!
-//! Many owners of rows can share one store and its syncs, each in a [partition](Store::partition) of its own.
+//! Many owners of rows can share one store and its syncs, each in a [namespace](Store::namespace) of its own.
 //!
 //! A record holds the hash of the one before it. The journal's head therefore stands for the whole history,
 //! and a node that rewrites its own is caught by whoever knows an earlier head.
@@ -32,6 +32,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod background;
+mod checkpoints;
 pub mod clock;
 mod committer;
 pub mod disk;
@@ -48,10 +49,9 @@ mod journal;
 mod key;
 pub mod limits;
 mod migration;
+mod namespace;
 mod options;
 mod panics;
-mod partition;
-mod places;
 pub mod probe;
 mod reader;
 mod reads;

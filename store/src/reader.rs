@@ -1,11 +1,11 @@
 //! A journal as it is read: opened or made, checked, and asked for what stood where.
 
+use crate::checkpoints::{Checkpoints, Position};
 use crate::disk::{Disk, DiskFile, read_or_zero};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::index::Head;
 use crate::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
 use crate::options::{Progress, Stage, StoreOptions};
-use crate::places::{Place, Places};
 use crate::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
 use crate::scan::{Scanner, Tail, judge};
 use crate::schema::SCHEMA_VERSION;
@@ -26,7 +26,7 @@ pub(crate) struct Reader {
     /// Whether the journal's own header has an older version than this program's.
     is_old: bool,
     path: PathBuf,
-    pub(crate) places: Arc<Places>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     /// Up to which record it is still to be verified, if a start has passed some over.
     unverified: Arc<AtomicU64>,
     /// What it was found to be broken by after the start.
@@ -35,7 +35,7 @@ pub(crate) struct Reader {
 
 /// A journal that was checked, from some place on.
 pub(crate) struct Checked {
-    pub(crate) from: Place,
+    pub(crate) from: Position,
     pub(crate) head: Head,
     /// Where the next record begins (bytes).
     pub(crate) end: u64,
@@ -133,7 +133,7 @@ impl Reader {
             format,
             is_old: false,
             path,
-            places: Arc::new(Places::new(format.begin())),
+            checkpoints: Arc::new(Checkpoints::new(format.begin())),
             unverified: Arc::default(),
             broken: Arc::default(),
         }
@@ -175,11 +175,11 @@ impl Reader {
     }
 
     /// Where the first record begins.
-    pub(crate) fn begin(&self) -> Place {
+    pub(crate) fn begin(&self) -> Position {
         self.format.begin()
     }
 
-    fn scanner(&self, at: Place) -> Scanner<'_> {
+    fn scanner(&self, at: Position) -> Scanner<'_> {
         Scanner::new(self.file.as_ref(), self.format, at)
     }
 
@@ -187,7 +187,7 @@ impl Reader {
     /// that is known to have been durable.
     pub(crate) fn check(
         &self,
-        from: Place,
+        from: Position,
         acknowledged: u64,
         asked: Option<u64>,
         progress: &dyn Fn(Progress),
@@ -195,7 +195,7 @@ impl Reader {
         let total_bytes = self.len()?;
         let begins = asked.filter(|asked| *asked == from.head.sequence);
         let mut hash_asked = begins.map(|_| from.head.hash);
-        self.places.begin(from);
+        self.checkpoints.reset(from);
         let mut scanner = self.scanner(from);
         loop {
             let before = scanner.at;
@@ -209,7 +209,7 @@ impl Reader {
             if Some(head.sequence) == asked {
                 hash_asked = Some(head.hash);
             }
-            self.places.note(scanner.at);
+            self.checkpoints.note(scanner.at);
             if head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
                 progress(Progress {
                     stage: Stage::Verify,
@@ -232,11 +232,11 @@ impl Reader {
         }))
     }
 
-    /// Takes the records before `from` for what they were, until [`Reader::verify_before`] has read them: `landmarks`
+    /// Takes the records before `from` for what they were, until [`Reader::verify_before`] has read them: `checkpoints`
     /// lie among them.
-    pub(crate) fn trust(&self, from: Place, landmarks: &[Place]) {
-        self.places.add(&[self.begin()]);
-        self.places.add(landmarks);
+    pub(crate) fn trust(&self, from: Position, checkpoints: &[Position]) {
+        self.checkpoints.add(&[self.begin()]);
+        self.checkpoints.add(checkpoints);
         self.unverified.store(from.head.sequence, Ordering::Relaxed);
     }
 
@@ -249,7 +249,7 @@ impl Reader {
     /// it has come to the end.
     pub(crate) fn verify_before(
         &self,
-        to: Place,
+        to: Position,
         mut goes_on: impl FnMut() -> bool,
     ) -> Result<bool, StoreError> {
         let mut scanner = self.scanner(self.begin());
@@ -257,7 +257,7 @@ impl Reader {
         while scanner.at.head.sequence < to.head.sequence {
             let before = scanner.at;
             match scanner.next().map_err(self.failed("read"))? {
-                Some(payload) if decode_writes(payload).is_some() => self.places.note(scanner.at),
+                Some(payload) if decode_writes(payload).is_some() => self.checkpoints.note(scanner.at),
                 Some(_) => return Err(self.damaged(before.damage(DamageKind::Payload))),
                 None => return Err(self.no_record(before, to.head.sequence)?),
             }
@@ -278,7 +278,7 @@ impl Reader {
     }
 
     /// What stands at `at`, where no record follows: how many bytes of a torn one, or what damage.
-    fn judge(&self, at: Place, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
+    fn judge(&self, at: Position, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
         let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
         Ok(match tail.map_err(self.failed("read"))? {
             Tail::End => Ok(0),
@@ -289,13 +289,13 @@ impl Reader {
 
     /// A scanner that stands at or before the record behind `sequence`.
     pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
-        self.scanner(self.places.before(sequence).unwrap_or(self.begin()))
+        self.scanner(self.checkpoints.at_or_before(sequence).unwrap_or(self.begin()))
     }
 
     /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
     /// leads from the one to the other.
     pub(crate) fn hash_at(&self, sequence: u64) -> Result<RecordHash, StoreError> {
-        let to = self.places.behind(sequence);
+        let to = self.checkpoints.at_or_after(sequence);
         let end = to.map_or(sequence, |to| to.head.sequence);
         let mut scanner = self.scan_from(sequence);
         let mut hash = scanner.at.head.hash;
@@ -315,7 +315,7 @@ impl Reader {
     }
 
     /// That no record follows `at`, where those up to `last` have to be.
-    fn no_record(&self, at: Place, last: u64) -> Result<StoreError, StoreError> {
+    fn no_record(&self, at: Position, last: u64) -> Result<StoreError, StoreError> {
         let damage = self.judge(at, last)?.err();
         // The disk may have given other bytes a moment ago.
         Ok(self.damaged(damage.unwrap_or(at.damage(DamageKind::Changed))))

@@ -18,9 +18,9 @@
 //! same bytes in all versions. The header's sector is written once more when the version is raised; a header that this
 //! write has left half new is still read, and the write is repeated.
 
+use crate::checkpoints::Position;
 use crate::index::{Head, Writes};
 use crate::limits::RECORD_MAX_BYTES;
-use crate::places::Place;
 use crate::schema::SCHEMA_VERSION;
 use farthing_protocol::ids::RecordHash;
 use sha2::{Digest, Sha256};
@@ -163,8 +163,8 @@ impl Format {
     }
 
     /// Where the first record begins.
-    pub(crate) fn begin(&self) -> Place {
-        Place {
+    pub(crate) fn begin(&self) -> Position {
+        Position {
             offset: RECORDS_BEGIN,
             head: self.genesis(),
         }

@@ -164,10 +164,10 @@ fn check(
         .map_err(|(damage, _)| reader.damaged(damage))
 }
 
-/// Checks the journal from the last landmark on: at least one record, which names the hash of those before it. `None`
+/// Checks the journal from the last checkpoint on: at least one record, which names the hash of those before it. `None`
 /// unless it is to the byte what was closed.
 fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<Option<Checked>, StoreError> {
-    let Some(last) = closed.landmarks.first() else {
+    let Some(last) = closed.checkpoints.first() else {
         return Ok(None);
     };
     let sequence = closed.head.sequence;
@@ -176,7 +176,7 @@ fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<
         .ok()
         .filter(|end| end.head == closed.head && end.torn_bytes == 0);
     if same.is_some() {
-        reader.trust(*last, &closed.landmarks);
+        reader.trust(*last, &closed.checkpoints);
     }
     Ok(same)
 }

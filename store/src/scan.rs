@@ -1,10 +1,10 @@
 //! Reading a journal from front to back, and judging what stands at its end.
 
+use crate::checkpoints::Position;
 use crate::disk::SECTOR_BYTES;
 use crate::disk::{CHUNK_BYTES, DiskFile, read_or_zero};
 use crate::error::DamageKind;
 use crate::index::Head;
-use crate::places::Place;
 use crate::record::{self, Format, HEADER_BYTES, TRAILER_BYTES, WHOLE_MAX_BYTES};
 use std::io;
 
@@ -44,11 +44,11 @@ pub(crate) struct Scanner<'a> {
     window: Window<'a>,
     format: Format,
     /// Where the next record begins, and the last one read.
-    pub(crate) at: Place,
+    pub(crate) at: Position,
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(file: &'a dyn DiskFile, format: Format, at: Place) -> Self {
+    pub(crate) fn new(file: &'a dyn DiskFile, format: Format, at: Position) -> Self {
         Self {
             window: Window::new(file),
             format,
@@ -72,7 +72,7 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         };
         let offset = begin.saturating_add(count as u64);
-        self.at = Place { offset, head };
+        self.at = Position { offset, head };
         Ok(Some(payload))
     }
 }
@@ -95,8 +95,13 @@ pub(crate) enum Tail {
 /// behind it; and it was written over zeros, so what is missing of it is zeros: its end, or whole sectors.
 /// Whatever else is found there has changed after it was written. Only a lost bit in a record that also holds
 /// a whole sector of zeros by itself, is the very last, and is known to no index, could be mistaken for torn.
-pub(crate) fn judge(file: &dyn DiskFile, format: Format, at: Place, acknowledged: u64) -> io::Result<Tail> {
-    let Place { offset, head } = at;
+pub(crate) fn judge(
+    file: &dyn DiskFile,
+    format: Format,
+    at: Position,
+    acknowledged: u64,
+) -> io::Result<Tail> {
+    let Position { offset, head } = at;
     let end = last_byte(file, offset)?;
     let missing = acknowledged > head.sequence;
     if end <= offset {

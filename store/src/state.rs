@@ -1,10 +1,10 @@
 //! The file `state`: how the last process that had the store open left it.
 
+use crate::checkpoints::Position;
 use crate::disk::{Disk, read_file, replace_file};
 use crate::error::StoreError;
 use crate::index::Head;
 use crate::limits::STATE_MAX_BYTES;
-use crate::places::Place;
 use farthing_protocol::ids::RecordHash;
 use std::path::Path;
 
@@ -32,8 +32,8 @@ pub(crate) struct State {
     boot: String,
     /// Where the journal stood then; it was durable.
     pub(crate) head: Head,
-    /// Places before that, from it back: only of one that was closed.
-    pub(crate) landmarks: Vec<Place>,
+    /// Checkpoints before that, from it back: only of one that was closed.
+    pub(crate) checkpoints: Vec<Position>,
 }
 
 impl State {
@@ -42,14 +42,14 @@ impl State {
             left,
             boot: disk.boot_id().unwrap_or_else(|| UNKNOWN.into()),
             head,
-            landmarks: Vec::new(),
+            checkpoints: Vec::new(),
         }
     }
 
     /// That the store was closed, and where it is found again.
-    pub(crate) fn closed(disk: &dyn Disk, head: Head, landmarks: Vec<Place>) -> Self {
+    pub(crate) fn closed(disk: &dyn Disk, head: Head, checkpoints: Vec<Position>) -> Self {
         Self {
-            landmarks,
+            checkpoints,
             ..Self::new(Left::Closed, disk, head)
         }
     }
@@ -79,7 +79,7 @@ impl State {
         };
         let hash = hex::encode(self.head.hash);
         let mut lines = format!("{TITLE}\n{left}\n{}\n{}\n{hash}\n", self.boot, self.head.sequence);
-        for Place { offset, head } in &self.landmarks {
+        for Position { offset, head } in &self.checkpoints {
             lines += &format!("{offset} {} {}\n", head.sequence, hex::encode(head.hash));
         }
         let crc = crc32fast::hash(lines.as_bytes());
@@ -100,12 +100,12 @@ impl State {
         let boot = lines.next()?.to_owned();
         let head = head(lines.next()?, lines.next()?)?;
         // Up to the line that is none: the sum.
-        let landmarks = lines.map_while(place).collect();
+        let checkpoints = lines.map_while(place).collect();
         let state = Self {
             left,
             boot,
             head,
-            landmarks,
+            checkpoints,
         };
         (state.text() == text).then_some(state)
     }
@@ -121,11 +121,11 @@ fn head(sequence: &str, hash: &str) -> Option<Head> {
     })
 }
 
-fn place(line: &str) -> Option<Place> {
+fn place(line: &str) -> Option<Position> {
     let mut words = line.split(' ');
     let offset = words.next()?.parse().ok()?;
     let head = head(words.next()?, words.next()?)?;
-    Some(Place { offset, head })
+    Some(Position { offset, head })
 }
 
 #[cfg(test)]
@@ -142,11 +142,11 @@ mod tests {
             sequence,
             hash: RecordHash([9; 32]),
         };
-        let landmarks = [(50_000, 700), (20_000, 256)].map(|(offset, sequence)| Place {
+        let checkpoints = [(50_000, 700), (20_000, 256)].map(|(offset, sequence)| Position {
             offset,
             head: head(sequence),
         });
-        let state = State::closed(&disk, head(777), landmarks.to_vec());
+        let state = State::closed(&disk, head(777), checkpoints.to_vec());
         state.write(&disk, dir).unwrap();
         assert_eq!(State::read(&disk, dir), Some(state.clone()));
         assert!(state.same_boot(&disk));
@@ -157,7 +157,7 @@ mod tests {
             disk.flip(&path, offset, 1);
         }
         let longest = vec![
-            Place {
+            Position {
                 offset: u64::MAX,
                 head: head(u64::MAX)
             };

@@ -48,7 +48,7 @@ impl<K, V> Table<K, V> {
         }
     }
 
-    /// The store's own table in every partition.
+    /// The store's own table in every namespace.
     pub(crate) const fn of_the_store(name: &'static str) -> Self {
         Self {
             prefix: SCHEMA_PREFIX,

@@ -2,14 +2,14 @@
 
 use crate::error::StoreError;
 use crate::index::{Index, Writes};
-use crate::key::{PARTITIONS_PREFIX, RESERVED_PREFIX, RowKey};
+use crate::key::{NAMESPACES_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
-use crate::partition::Partition;
+use crate::namespace::Namespace;
 
 /// One transaction under way. It sees its own writes, then those of the earlier transactions of its
 /// batch, then the index; its own take effect only when its closure returns `Ok`.
 pub struct Transaction<'a> {
-    partition: Partition,
+    namespace: Namespace,
     batch: &'a Writes,
     index: &'a dyn Index,
     /// What it may read.
@@ -49,9 +49,9 @@ pub(crate) struct Done {
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(partition: Partition, batch: &'a Writes, index: &'a dyn Index) -> Self {
+    pub(crate) fn new(namespace: Namespace, batch: &'a Writes, index: &'a dyn Index) -> Self {
         Self {
-            partition,
+            namespace,
             batch,
             index,
             declared: Declared::default(),
@@ -90,12 +90,12 @@ impl<'a> Transaction<'a> {
 
     /// The value at `key`, in `table`.
     pub(crate) fn read(&mut self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        check_key(key, &self.partition)?;
+        check_key(key, &self.namespace)?;
         if !self.declared.has(key) {
             let error = StoreError::Undeclared { table };
             return Err(self.refused.get_or_insert(error).clone());
         }
-        let key = self.partition.outer(key);
+        let key = self.namespace.outer(key);
         if let Some(written) = self.own.get(&key).or_else(|| self.batch.get(&key)) {
             return Ok(written.clone());
         }
@@ -130,7 +130,7 @@ impl<'a> Transaction<'a> {
         let result = self.check_write(key, value.as_ref().map_or(0, Vec::len));
         match &result {
             Ok(()) => {
-                self.own.insert(self.partition.outer(key), value);
+                self.own.insert(self.namespace.outer(key), value);
             }
             Err(error) => {
                 self.refused.get_or_insert_with(|| error.clone());
@@ -140,7 +140,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn check_write(&mut self, key: &[u8], value_bytes: usize) -> Result<(), StoreError> {
-        check_key(key, &self.partition)?;
+        check_key(key, &self.namespace)?;
         check_length("value", value_bytes, VALUE_MAX_BYTES)?;
         let more = key
             .len()
@@ -163,10 +163,10 @@ impl<'a> Transaction<'a> {
     }
 }
 
-pub(crate) fn check_key(key: &[u8], partition: &Partition) -> Result<(), StoreError> {
-    check_length("key", key.len(), partition.key_max_bytes())?;
+pub(crate) fn check_key(key: &[u8], namespace: &Namespace) -> Result<(), StoreError> {
+    check_length("key", key.len(), namespace.key_max_bytes())?;
     match key.first() {
-        None | Some(&RESERVED_PREFIX | &PARTITIONS_PREFIX) => Err(StoreError::ReservedKey),
+        None | Some(&RESERVED_PREFIX | &NAMESPACES_PREFIX) => Err(StoreError::ReservedKey),
         Some(_) => Ok(()),
     }
 }

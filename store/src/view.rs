@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 use crate::index::Row;
 use crate::limits::SCAN_MAX_ROWS;
-use crate::partition::Partition;
+use crate::namespace::Namespace;
 use crate::shared::Shared;
 use crate::transaction::check_key;
 use std::ops::Bound;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct View {
     shared: Arc<Shared>,
-    partition: Partition,
+    namespace: Namespace,
 }
 
 impl View {
-    pub(crate) fn new(shared: Arc<Shared>, partition: Partition) -> Self {
-        Self { shared, partition }
+    pub(crate) fn new(shared: Arc<Shared>, namespace: Namespace) -> Self {
+        Self { shared, namespace }
     }
 
     /// The durable value at `key`.
@@ -26,8 +26,8 @@ impl View {
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        check_key(key, &self.partition)?;
-        let found = self.shared.index.get(&self.partition.outer(key));
+        check_key(key, &self.namespace)?;
+        let found = self.shared.index.get(&self.namespace.outer(key));
         found.map_err(|error| self.shared.index_failed(&error))
     }
 
@@ -37,13 +37,13 @@ impl View {
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
     pub fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        check_key(prefix, &self.partition)?;
-        let prefix = self.partition.outer(prefix);
-        let from = self.partition.outer_bound(from);
+        check_key(prefix, &self.namespace)?;
+        let prefix = self.namespace.outer(prefix);
+        let from = self.namespace.outer_bound(from);
         let from = from.as_ref().map(Vec::as_slice);
         let rows = self.shared.index.scan(&prefix, from, limit.min(SCAN_MAX_ROWS));
         let rows = rows.map_err(|error| self.shared.index_failed(&error))?;
-        let inner = |(key, value)| (self.partition.inner(key), value);
+        let inner = |(key, value)| (self.namespace.inner(key), value);
         Ok(rows.into_iter().map(inner).collect())
     }
 

@@ -149,17 +149,17 @@ fn a_step_that_fails_leaves_the_version_as_it_was() {
 }
 
 #[test]
-fn a_new_store_and_each_partition_have_versions_of_their_own() {
+fn a_new_store_and_each_namespace_have_versions_of_their_own() {
     let disk = MemoryDisk::new();
     let store = open(&disk).unwrap();
     assert_eq!(version(&disk), SCHEMA_VERSION);
     store.migrate(|_| Ok(())).unwrap();
     assert_eq!(store.schema_version(), Ok(SCHEMA_VERSION));
-    let part = store.partition(5);
+    let part = store.namespace(5);
     assert_eq!(part.schema_version(), Ok(1));
     part.migrate(|_| Ok(())).unwrap();
     assert_eq!(part.schema_version(), Ok(SCHEMA_VERSION));
-    assert_eq!(store.partition(6).schema_version(), Ok(1));
+    assert_eq!(store.namespace(6).schema_version(), Ok(1));
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn undeclared(table: &'static str) -> StoreError {
 #[test]
 fn a_read_that_is_not_declared_fails_the_transaction_even_where_it_is_swallowed() {
     let store = store(false);
-    for store in [store.partition(1), store] {
+    for store in [store.namespace(1), store] {
         let read = store.transact_blocking([NAMES.key(&1)], |tx| NAMES.get(tx, &2));
         assert_eq!(read, Err(undeclared("names")));
         let of_another_table = store.transact_blocking([NAMES.key(&1)], |tx| NUMBERS.get(tx, &"one".into()));
@@ -50,7 +50,7 @@ fn a_read_that_is_not_declared_fails_the_transaction_even_where_it_is_swallowed(
 #[test]
 fn a_declared_row_is_read_in_its_own_part_of_the_store() {
     let store = store(true);
-    let part = store.partition(3);
+    let part = store.namespace(3);
     for (number, store) in (1..).zip([&part, &store]) {
         let written = store.transact_blocking([NUMBERS.key(&"one".into())], move |tx| {
             let before = NUMBERS.get(tx, &"one".into())?;

@@ -22,21 +22,21 @@ use tempfile::TempDir;
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 
-/// How many records the stores have. Places are known each 256, so that the last one is 232 before the end.
+/// How many records the stores have. Checkpoints are known each 256, so that the last one is 232 before the end.
 const RECORDS: u64 = 1000;
 const AT_END: u64 = 232;
 
 /// A store whose journal is on a simulated disk, and its index on a real one.
-struct Place {
+struct Position {
     disk: MemoryDisk,
     dir: TempDir,
     seed: u64,
 }
 
-impl Place {
+impl Position {
     /// A store of so many records that was closed; `seed` gives the journal its name.
-    fn closed(seed: u64, records: u64) -> Place {
-        let place = Place {
+    fn closed(seed: u64, records: u64) -> Position {
+        let place = Position {
             disk: MemoryDisk::new(),
             dir: tempfile::tempdir().unwrap(),
             seed,
@@ -117,7 +117,7 @@ impl Place {
         fs::remove_dir_all(self.file("index")).unwrap();
     }
 
-    fn with_index_of(&self, other: &Place) {
+    fn with_index_of(&self, other: &Position) {
         self.without_index();
         fs::rename(other.file("index"), self.file("index")).unwrap();
     }
@@ -154,7 +154,7 @@ fn hashes(store: &Store) -> Vec<Option<RecordHash>> {
 
 #[test]
 fn after_a_clean_stop_only_the_end_is_verified_before_it_opens_and_the_rest_beside_the_work() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     let inline = StoreOptions {
         threading: Threading::Inline,
         ..place.options()
@@ -193,7 +193,7 @@ fn after_a_clean_stop_only_the_end_is_verified_before_it_opens_and_the_rest_besi
 
 #[test]
 fn a_store_that_was_not_closed_is_verified_whole() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     drop(place.open().unwrap());
     assert_eq!(place.opens(), (RECORDS, true));
     for state in [Vec::new(), b"farthing store 1\nclosed\n".to_vec()] {
@@ -212,7 +212,7 @@ fn a_store_that_was_not_closed_is_verified_whole() {
 
 #[test]
 fn a_state_that_does_not_fit_the_journal_is_not_believed() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     // Below the five lines that any state has are the places, the last one first: its offset, record and hash.
     const LAST: usize = 5;
     let word = |at: usize, change: fn(&str) -> String| {
@@ -257,15 +257,15 @@ fn a_state_that_does_not_fit_the_journal_is_not_believed() {
 
 #[test]
 fn an_index_that_is_elsewhere_has_the_whole_journal_verified_and_is_rebuilt() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     place.without_index();
     assert_eq!(place.opens(), (RECORDS, false));
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     // The same journal, which has ended earlier.
-    place.with_index_of(&Place::closed(1, RECORDS - 1));
+    place.with_index_of(&Position::closed(1, RECORDS - 1));
     assert_eq!(place.opens(), (RECORDS, false));
-    let place = Place::closed(1, RECORDS);
-    place.with_index_of(&Place::closed(2, RECORDS));
+    let place = Position::closed(1, RECORDS);
+    place.with_index_of(&Position::closed(2, RECORDS));
     assert_eq!(place.opens(), (RECORDS, false));
 }
 
@@ -273,7 +273,7 @@ fn an_index_that_is_elsewhere_has_the_whole_journal_verified_and_is_rebuilt() {
 fn another_journal_or_an_older_copy_is_noticed_as_ever() {
     // Shorter than the last place that the state names, and longer; the rows of each are the same.
     for records in [100, 600, RECORDS - 1] {
-        let (place, older) = (Place::closed(1, RECORDS), Place::closed(1, records));
+        let (place, older) = (Position::closed(1, RECORDS), Position::closed(1, records));
         place.put("journal", older.bytes("journal"));
         let damage = place.refuses();
         let missing = Damage {
@@ -284,20 +284,20 @@ fn another_journal_or_an_older_copy_is_noticed_as_ever() {
         assert_eq!(damage, missing);
         assert_eq!(place.verified(), Some(damage));
     }
-    let (place, other) = (Place::closed(1, RECORDS), Place::closed(2, RECORDS));
+    let (place, other) = (Position::closed(1, RECORDS), Position::closed(2, RECORDS));
     place.put("journal", other.bytes("journal"));
     assert_eq!(place.opens(), (RECORDS, false), "the index is not its own");
-    let (place, longer) = (Place::closed(1, RECORDS), Place::closed(1, RECORDS + 100));
+    let (place, longer) = (Position::closed(1, RECORDS), Position::closed(1, RECORDS + 100));
     place.put("journal", longer.bytes("journal"));
     assert_eq!(place.opens(), (RECORDS + 100, true));
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     place.disk.remove(&place.file("journal")).unwrap();
     assert_eq!(place.refuses().kind, DamageKind::Missing(RECORDS));
 }
 
 #[test]
 fn damage_at_the_end_is_found_before_it_opens() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     let (closed, end) = (place.bytes("state"), place.end());
     let begin = end - end * AT_END / RECORDS;
     for offset in [begin + 300, begin + 10_000, end - 1, end + 50] {
@@ -319,7 +319,7 @@ fn damage_at_the_end_is_found_before_it_opens() {
 
 #[test]
 fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     let end = place.end();
     for offset in [512, 700, end / 4, end / 2, end * 3 / 4] {
         place.flip(offset);
@@ -356,7 +356,7 @@ fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
 
 #[test]
 fn a_rebuild_verifies_what_a_quick_start_would_pass_over() {
-    let place = Place::closed(1, RECORDS);
+    let place = Position::closed(1, RECORDS);
     place.flip(place.end() / 2);
     place.without_index();
     assert_eq!(place.refuses().kind, DamageKind::Changed);

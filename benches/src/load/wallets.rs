@@ -118,7 +118,7 @@ impl Wallets {
         let seed = Seed::generate(&mut entropy.rng());
         Wallet::create(&dir, &seed)?;
         fs::copy(&self.cards, dir.join(NETWORK_FILE)).with_context(|| dir.display().to_string())?;
-        let store = self.store.partition(number);
+        let store = self.store.namespace(number);
         Ok(Arc::new(Wallet::open_in(&dir, store, self.env.clone())?))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 use farthing_coin::{Coin, Seed};
 use farthing_protocol::{
     purchase::{Order, OrderParts, Plan, Purchase},
-    restore::{Note, Origin},
+    restore::{Origin, RecoveryRecord},
     seal::seal_note,
     wire,
 };
@@ -29,7 +29,7 @@ pub(crate) fn place(
     chosen: &[CoinRow],
 ) -> Result<(PurchaseRow, Write), WalletError> {
     let origins: Vec<Origin> = chosen.iter().map(|row| row.origin).collect();
-    let record = Note {
+    let record = RecoveryRecord {
         bank: plan.bank,
         escrow: plan.escrow,
         offer: plan.offer.clone(),
@@ -63,7 +63,7 @@ pub(crate) fn build(
     seed: &Seed,
     counter: u64,
     plan: &Plan,
-    record: &Note,
+    record: &RecoveryRecord,
     coins: Vec<Coin>,
     sealed_note: Option<Vec<u8>>,
 ) -> Result<Order, WalletError> {

@@ -21,7 +21,7 @@ use farthing_coin::{KeyBook, PublicKey};
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::RESTORE_GAP,
-    restore::{Asked, CoinUsed, Origin},
+    restore::{CoinUsed, Origin, ScanRecord},
 };
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ pub(crate) async fn search_beyond(
     bank: &Card,
     keys: &KeyBook,
     records: &mut Vec<FoundRecord>,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<(), WalletError> {
     loop {
         let missing = missing(wallet, &bank.identity, records)?;
@@ -97,7 +97,7 @@ async fn exchanges_beyond(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<bool, WalletError> {
     let (_, known) = issued_numbers(wallet, &bank.identity)?;
     let mut search = Beyond::new(&asked.exchanges);
@@ -118,7 +118,7 @@ async fn records_beyond(
     wallet: &Wallet,
     bank: &Card,
     records: &mut Vec<FoundRecord>,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<bool, WalletError> {
     let known: BTreeSet<u64> = records.iter().map(|found| found.counter).collect();
     let mut search = Beyond::new(&asked.orders);
@@ -147,7 +147,7 @@ impl Beyond {
     fn new(asked: &[(u64, u64)]) -> Self {
         Beyond {
             next: 0,
-            end: Asked::end(asked).saturating_add(BEYOND_MAX),
+            end: ScanRecord::end(asked).saturating_add(BEYOND_MAX),
             has_found: false,
         }
     }

@@ -21,7 +21,7 @@ use farthing_protocol::{
     ids::IssueSource,
     issue::{MintFault, finish},
     limits::RESTORE_GAP,
-    restore::{Asked, BucketRecord, Origin, Shelf, WithdrawalsRequest},
+    restore::{BucketRecord, Origin, ScanRecord, Shelf, WithdrawalsRequest},
 };
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) async fn restore_withdrawals(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<(), WalletError> {
     let mut records = withdrawal_records(wallet, bank).await?;
     let seed = wallet.seed_for(&bank.identity);
@@ -118,7 +118,7 @@ pub(crate) async fn restore_exchanges(
     wallet: &Wallet,
     bank: &Card,
     keys: &KeyBook,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<(), WalletError> {
     let mut fetched = Fetched::default();
     let mut search = Search::new(&asked.exchanges);

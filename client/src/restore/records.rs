@@ -8,7 +8,7 @@ use crate::{error::WalletError, observer::WalletEvent, rows::Counter, wallet::Wa
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::RESTORE_GAP,
-    restore::{Asked, BucketRecord, Note, Shelf},
+    restore::{BucketRecord, RecoveryRecord, ScanRecord, Shelf},
     seal::open_note,
     wire,
 };
@@ -21,7 +21,7 @@ pub(crate) const NOTE_TEXT_MAX_BYTES: usize = 4096;
 pub(crate) struct FoundRecord {
     pub(crate) counter: u64,
     pub(crate) sealed: Vec<u8>,
-    pub(crate) record: Note,
+    pub(crate) record: RecoveryRecord,
     pub(crate) merchant: Card,
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn find_records(
     wallet: &Wallet,
     bank: &Card,
     fetched: &mut Fetched,
-    asked: &mut Asked,
+    asked: &mut ScanRecord,
 ) -> Result<Vec<FoundRecord>, WalletError> {
     let mut search = Search::new(&asked.orders);
     let mut found = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) async fn records_of_order(
             _ => return None,
         };
         let bytes = open_note(&key, &note_id, sealed).ok()?;
-        let text: Note = wire::decode(&bytes, NOTE_TEXT_MAX_BYTES).ok()?;
+        let text: RecoveryRecord = wire::decode(&bytes, NOTE_TEXT_MAX_BYTES).ok()?;
         let merchant: Card = text.merchant_card.parse().ok()?;
         Some(FoundRecord {
             counter,

@@ -42,14 +42,14 @@ pub(crate) fn frame(case: Field<'_>, claims: &mut Claims) {
 
 /// What a bank's verifiers say of a request.
 fn by_bank(request: BankRequest) -> String {
-    let here = bank();
+    let self_id = bank();
     let refused = match request {
-        BankRequest::Account(request) => verify_account(request, &here).err(),
-        BankRequest::WithdrawBegin(begin) => withdraw::verify_begin(begin, &here).err(),
-        BankRequest::WithdrawFinish(finish) => withdraw::verify_finish(finish, &here).err(),
-        BankRequest::Memo(request) => verify_memo(request, &here).err(),
+        BankRequest::Account(request) => verify_account(request, &self_id).err(),
+        BankRequest::WithdrawBegin(begin) => withdraw::verify_begin(begin, &self_id).err(),
+        BankRequest::WithdrawFinish(finish) => withdraw::verify_finish(finish, &self_id).err(),
+        BankRequest::Memo(request) => verify_memo(request, &self_id).err(),
         BankRequest::Bucket(request) => request.prefix.check().err(),
-        BankRequest::Settle(request) => verify_settle(request, &here, |_| Ok(None), &mut TestRng(0)).err(),
+        BankRequest::Settle(request) => verify_settle(request, &self_id, |_| Ok(None), &mut TestRng(0)).err(),
         other => panic!("no case has a request for `{}`", other.question()),
     };
     refused.map_or_else(|| "none".into(), name)

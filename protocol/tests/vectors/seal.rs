@@ -10,7 +10,7 @@ use farthing_protocol::{
     goods::{ContentKey, GoodsKey},
     ids::{EphemeralId, ItemId, KeyCiphertext, KeyCommitment, NodeSecret, SaleId, SealingContext},
     offered_key::OfferedKey,
-    restore::{Asked, Note},
+    restore::{RecoveryRecord, ScanRecord},
     seal::{
         SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
         derive_goods_key, open_goods_key, open_note, opens, reopen_goods_key, seal_goods_key, seal_note,
@@ -198,7 +198,7 @@ pub(crate) fn note(case: Field<'_>, claims: &mut Claims) {
     let text = case.get("text").bytes();
     sealed_note(case, claims, &id, &text);
     if case.get("name").text().starts_with("story") {
-        let note: Result<Note, _> = decode(case.get("text"));
+        let note: Result<RecoveryRecord, _> = decode(case.get("text"));
         let again = note.map(|note| wire::encode(&note).expect("short"));
         claims.equal("says an order", again, Ok(text));
     }
@@ -213,7 +213,7 @@ pub(crate) fn memo(case: Field<'_>, claims: &mut Claims) {
         });
         ranges.collect()
     };
-    let asked = Asked {
+    let asked = ScanRecord {
         withdrawals: ranges("withdrawals"),
         exchanges: ranges("exchanges"),
         orders: ranges("orders"),

@@ -24,7 +24,7 @@ use farthing_protocol::{
     api::{BankRequest, encode_reply},
     limits::RESTORE_GAP,
     refusal::{Refusal, RequestFault},
-    restore::{Asked, KeptMemo},
+    restore::{KeptMemo, ScanRecord},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -203,10 +203,10 @@ pub async fn an_old_scan_record_that_arrives_again_changes_nothing() {
 
 /// A wallet is restored many times, and uses a few numbers each time.
 pub async fn a_scan_record_has_room_for_every_restore() {
-    let mut record = Asked::default();
+    let mut record = ScanRecord::default();
     for restore in 0..500u64 {
         let range = vec![(restore * 165, restore * 165 + 164)];
-        record.merge(&Asked {
+        record.merge(&ScanRecord {
             withdrawals: range.clone(),
             exchanges: range.clone(),
             orders: range,

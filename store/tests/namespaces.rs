@@ -24,7 +24,7 @@ fn increment(tx: &mut Transaction<'_>) -> Result<u64, StoreError> {
 }
 
 #[tokio::test]
-async fn partitions_have_rows_of_their_own_in_one_journal() {
+async fn namespaces_have_rows_of_their_own_in_one_journal() {
     let engines: [Arc<dyn Engine>; 2] = [Arc::new(SledEngine), Arc::new(MemoryEngine)];
     for engine in engines {
         let dir = tempfile::tempdir().unwrap();
@@ -35,9 +35,9 @@ async fn partitions_have_rows_of_their_own_in_one_journal() {
         let (store, _) = Store::open(dir.path(), options).unwrap();
         let parts = [
             store.clone(),
-            store.partition(0),
-            store.partition(1),
-            store.partition(1).partition(7),
+            store.namespace(0),
+            store.namespace(1),
+            store.namespace(1).namespace(7),
         ];
         for (times, part) in (1..).zip(&parts) {
             for _ in 0..times {
@@ -74,10 +74,10 @@ async fn partitions_have_rows_of_their_own_in_one_journal() {
 }
 
 #[test]
-fn no_key_reaches_out_of_its_partition() {
+fn no_key_reaches_out_of_its_namespace() {
     let options = StoreOptions::simulated(MemoryDisk::new(), 1);
     let (store, _) = Store::open(Path::new("/store"), options).unwrap();
-    let part = store.partition(3);
+    let part = store.namespace(3);
     let reserved =
         |store: &Store, key: Vec<u8>| store.transact_blocking(Reads::none(), move |tx| tx.put(&key, vec![]));
     for first in [0, 255] {

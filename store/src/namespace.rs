@@ -1,21 +1,21 @@
 //! Parts of one store that know nothing of each other: the same keys in each stand for rows of its own.
 //!
-//! A key of a partition is stored behind [`PARTITIONS_PREFIX`] and the partition's number. So many owners of rows
+//! A key of a namespace is stored behind [`NAMESPACES_PREFIX`] and the namespace's number. So many owners of rows
 //! share one journal, and one sync makes durable what all of them have waiting.
 
-use crate::key::PARTITIONS_PREFIX;
+use crate::key::NAMESPACES_PREFIX;
 use crate::limits::KEY_MAX_BYTES;
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// What every key of a handle begins with: nothing, for the store itself.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Partition(Arc<[u8]>);
+pub(crate) struct Namespace(Arc<[u8]>);
 
-impl Partition {
+impl Namespace {
     /// Part `number` of this one.
     pub(crate) fn part(&self, number: u64) -> Self {
-        let own = std::iter::once(PARTITIONS_PREFIX).chain(number.to_be_bytes());
+        let own = std::iter::once(NAMESPACES_PREFIX).chain(number.to_be_bytes());
         Self(self.0.iter().copied().chain(own).collect())
     }
 
@@ -34,7 +34,7 @@ impl Partition {
         [&self.0, key].concat()
     }
 
-    /// As [`outer`](Partition::outer), for the start of a scan.
+    /// As [`outer`](Namespace::outer), for the start of a scan.
     pub(crate) fn outer_bound(&self, from: Bound<&[u8]>) -> Bound<Vec<u8>> {
         from.map(|key| self.outer(key))
     }
