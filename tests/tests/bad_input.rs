@@ -1,6 +1,6 @@
-//! Every bad input, one line each: it gets a refusal of its own, and no node writes anything.
+//! Bad input, one line for each case: each gets its refusal, and no node writes anything.
 //!
-//! The roles are the real ones, over the simulation's network; the refusals are read from the bytes of replies.
+//! The roles are the real ones, over the simulation's network. The refusals are decoded from the bytes of replies.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ const PRICE: u64 = 725;
 /// Coins worth the price.
 const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
 
-/// No canonical point, and no canonical scalar.
+/// Neither a canonical point nor a canonical scalar.
 const NOT_CANONICAL: [u8; 32] = [255; 32];
 
 // ---- how a line is checked ----------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ fn seed(number: u64) -> Seed {
     Seed::generate(&mut entropy.rng())
 }
 
-/// A key that nobody here knows.
+/// A key that no party knows.
 fn stranger() -> SecretKey {
     seed(66).account_key()
 }
@@ -89,7 +89,7 @@ impl Desk {
         Desk { world, hand }
     }
 
-    /// Every byte that the nodes have written.
+    /// All bytes that the nodes have written.
     fn journals(&self) -> Vec<Option<Vec<u8>>> {
         let journal = Path::new("/store/journal");
         let journals: Vec<_> = self
@@ -102,7 +102,7 @@ impl Desk {
         journals
     }
 
-    /// What is said to `call`, which must be a refusal and leave no trace.
+    /// The reply to `call`. It must be a refusal, and nothing may be written.
     async fn refused<C: Call>(&self, what: &str, call: C) -> Refusal
     where
         C::Server: Questions,
@@ -117,7 +117,7 @@ impl Desk {
         refusal
     }
 
-    /// The same of bytes that may be anything.
+    /// The same for arbitrary bytes.
     async fn refused_bytes(&self, what: &str, to: RoleName, lane: Lane, request: Vec<u8>) -> Refusal {
         let before = self.journals();
         let reply = self.hand.send(to, lane, request).await;
@@ -126,7 +126,7 @@ impl Desk {
         refusal.unwrap_or_else(|| panic!("{what} was granted"))
     }
 
-    /// What is granted without being written, as it was decided before.
+    /// The reply to a request that was decided before. Nothing may be written.
     async fn told<C: Call>(&self, call: C) -> C::Reply
     where
         C::Server: Questions,
@@ -156,7 +156,7 @@ fn with<T: Clone>(good: &T, change: impl FnOnce(&mut T)) -> T {
     bad
 }
 
-/// The table: what it is, the request, and its refusal.
+/// The table: name, request, refusal.
 macro_rules! refused {
     ($desk:expr, $($what:literal, $call:expr => $refusal:pat $(if $guard:expr)?),+ $(,)?) => {
         $({
@@ -230,7 +230,7 @@ async fn bytes_that_are_no_request() {
     let withdrawal = desk.hand.withdrawal(&[1]).await;
     let good = desk.hand.withdraw_begin(&withdrawal).encode().unwrap();
     let long_list = with(&good, |bytes| {
-        // The length of the list of outputs, which stands behind three keys and the variant.
+        // The length of the list of outputs, which follows three keys and the variant.
         bytes[4 + 96..4 + 104].copy_from_slice(&u64::MAX.to_le_bytes());
     });
     let cases: [(&str, Vec<u8>, &str); 7] = [
@@ -256,7 +256,7 @@ async fn bytes_that_are_no_request() {
             let request!(RequestFault::Malformed(why)) = &refusal else {
                 panic!("{what}: {refusal:?}")
             };
-            // What is one for the bank alone may be malformed otherwise for the others.
+            // A request to the bank alone may be malformed in another way for the others.
             assert!(to != Bank || why.contains(says), "{what}: {why}");
         }
     }
@@ -283,7 +283,7 @@ async fn bytes_that_are_no_request() {
 async fn withdrawals() {
     let desk = Desk::open(2).await;
     let hand = &desk.hand;
-    let (mine, hers) = (hand.seed.account_key(), stranger());
+    let (mine, theirs) = (hand.seed.account_key(), stranger());
     let planned = hand.withdrawal(&[4, 4]).await;
     let begin = hand.withdraw_begin(&planned);
     let signed = |change: fn(&mut _)| Signed::sign(with(&begin.body, change), &mine);
@@ -293,8 +293,8 @@ async fn withdrawals() {
         keys.issuing(4, current.issue_until_ms).unwrap().id()
     };
     let not_issued = Signed::sign(with(&begin.body, |b| b.outputs = vec![next_epoch]), &mine);
-    let not_hers = Signed::sign(begin.body.clone(), &hers);
-    let nobodys = Signed::sign(with(&begin.body, |b| b.account = stranger().public()), &hers);
+    let not_theirs = Signed::sign(begin.body.clone(), &theirs);
+    let nobodys = Signed::sign(with(&begin.body, |b| b.account = stranger().public()), &theirs);
     let no_point = with(&begin, |b| b.body.account = PublicKey(NOT_CANONICAL));
     let no_commitment = with(&begin, |b| b.signature.commitment = EncodedPoint(NOT_CANONICAL));
     let no_response = with(&begin, |b| b.signature.response = EncodedScalar(NOT_CANONICAL));
@@ -307,7 +307,7 @@ async fn withdrawals() {
         "a key that never was", signed(|b| b.outputs = vec![KeyId([9; 32])])
             => said if denied!(desk, said, DenialCause::UnknownKey(KeyId([9, ..]))),
         "a key of the next epoch", not_issued => issue!(IssueFault::NotIssuing(key)) if *key == next_epoch,
-        "signed by another", not_hers => request!(RequestFault::Signature { .. }),
+        "signed by another", not_theirs => request!(RequestFault::Signature { .. }),
         "an account that is not there", nobodys
             => said if denied!(desk, said, DenialCause::UnknownAccount(key) if *key == stranger().public()),
         "an account that is no point", no_point
@@ -326,10 +326,10 @@ async fn withdrawals() {
             => issue!(IssueFault::Challenge(1)),
         "a challenge too few", signed(|f| f.challenges.truncate(1))
             => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
-        "a finish signed by another", Signed::sign(finish.body.clone(), &hers)
+        "a finish signed by another", Signed::sign(finish.body.clone(), &theirs)
             => request!(RequestFault::Signature { .. }),
         "a finish by another account",
-            Signed::sign(with(&finish.body, |f| f.account = stranger().public()), &hers)
+            Signed::sign(with(&finish.body, |f| f.account = stranger().public()), &theirs)
             => issue!(IssueFault::SessionGone),
     }
     let other = hand.withdrawal_begun(&hand.withdrawal(&[4, 4]).await).await;
@@ -338,7 +338,7 @@ async fn withdrawals() {
     refused! { desk,
         "a session of another request", borrowed => issue!(IssueFault::SessionGone),
     }
-    // That has used this request's own session up, so it is begun again.
+    // This has used up the session of the request, so it is begun again.
     let begun = hand.withdrawal_begun(&planned).await;
     let finish = hand.withdraw_finish(&begun);
     hand.ask(finish.clone()).await.unwrap();
@@ -385,7 +385,7 @@ async fn coins() {
     let purse = hand.withdraw(&[8, 4]).await;
     let planned = hand.exchange(&purse, &[8, 2, 2]).await;
     let begin = hand.exchange_begin(&planned, &purse);
-    // A forger who has the coins' keys signs anew whatever she has changed.
+    // A forger with the coins' keys signs the changed request.
     let forged = |change: &dyn Fn(&mut Vec<Coin>)| {
         let mut exchange = planned.clone();
         change(&mut exchange.inputs);
@@ -446,7 +446,7 @@ async fn coins() {
             => coin!(0, CoinFault::Authorization(_)),
     }
 
-    // Coins that were used before; each refusal brings their holder's own signature for it.
+    // Coins that were used before. Each refusal shows their holder's own signature.
     let (held, spent) = (hand.withdraw(&EXACT).await, hand.withdraw(&EXACT).await);
     let bought = [hand.order(&held).await, hand.order(&spent).await];
     hand.held(&bought[0]).await;
@@ -490,7 +490,7 @@ async fn coins() {
             => said if coin_denied!(desk, said, CoinDenial::Spent { used: use_, .. } if use_.verify(&spent.coins[0]).is_ok()),
     }
 
-    // And coins whose time is over.
+    // Coins whose time is over.
     let old = hand.withdraw(&EXACT).await;
     let dates = hand.keys().await.get(&old.coins[0].key_id).unwrap().clone();
     desk.world.clock.jump_to(dates.spend_until_ms);
@@ -509,7 +509,7 @@ async fn coins() {
     desk.balanced().await;
 }
 
-/// Lets what is done in the background come to its end.
+/// Lets all background work finish.
 async fn quiet() {
     tokio::time::sleep(std::time::Duration::from_secs(120)).await;
 }
@@ -579,7 +579,7 @@ async fn holds_and_contracts() {
         "a deadline that has passed", soon.hold() => contract!(ContractFault::DeadlineTooSoon),
     }
 
-    // What an escrow that lies would bring the bank, authorized by the coins all the same.
+    // Requests of a lying escrow to the bank, authorized by the coins.
     let lied = |change: &dyn Fn(&mut BankHoldRequest)| {
         let mut request = with(&bought.bank_hold(), |request| change(&mut request.body));
         let digest = request.body.terms.purchase_id().0;
@@ -602,7 +602,7 @@ async fn holds_and_contracts() {
             => request!(RequestFault::NotForMe { .. }),
     }
 
-    // What the customer would bring the merchant, and what a wallet does not take from an escrow.
+    // Requests of a customer to the merchant, and replies of an escrow that a wallet refuses.
     let hold = hand.held(&bought).await;
     let deliver = bought.deliver(&hold);
     let forged_hold = Signed::sign(hold.body.clone(), &stranger());
@@ -635,7 +635,7 @@ async fn holds_and_contracts() {
     };
     refused! { desk,
         "an item that is not there", item => Refusal::Goods(GoodsFault::UnknownItem),
-        "an escrow that he does not know",
+        "an escrow that the merchant does not know",
             OfferRequest { item_id: offer.item_id, escrow: stranger().public(), ..item }
             => Refusal::Goods(GoodsFault::NotAccepted(_)),
         "a piece of nothing", piece(ItemId([9; 32]), 0) => Refusal::Goods(GoodsFault::UnknownPiece),
@@ -682,7 +682,7 @@ async fn decisions() {
             => request!(RequestFault::NotForMe { .. }),
     }
 
-    // What nobody's escrow has decided.
+    // Decisions that no escrow has made.
     let terms = &bought.order.contract.terms;
     let abort = Abort {
         purchase: bought.order.purchase(),
@@ -712,7 +712,7 @@ async fn decisions() {
         Err(PurchaseError::Signature(_))
     ));
 
-    // Committed: from here on nothing changes it.
+    // The purchase is committed. Nothing changes that.
     let committed = hand.ask(release.clone()).await.unwrap();
     quiet().await;
     let Outcome::Committed(late) = desk.told(bought.cancel()).await else {
@@ -756,7 +756,7 @@ async fn decisions() {
             => request!(RequestFault::NotForMe { .. }),
     }
 
-    // Aborted: nor does anything change that.
+    // The purchase is aborted. Nothing changes that either.
     let Outcome::Aborted(abort) = hand.ask(rival.cancel()).await.unwrap() else {
         panic!("it was open")
     };
@@ -765,7 +765,7 @@ async fn decisions() {
         "a release of what is cancelled", rival.release(&rivals_hold, &key)
             => purchase!(PurchaseFault::AbortedBy(_)),
         "a hold of what is cancelled", rival.hold() => purchase!(PurchaseFault::Aborted(_)),
-        "a delivery of what is cancelled and never was his to release",
+        "a delivery of a cancelled purchase that was never released",
             with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = EncodedScalar(NOT_CANONICAL))
             => contract!(ContractFault::Hold(_)),
     }
@@ -775,7 +775,7 @@ async fn decisions() {
         Err(PurchaseError::Mismatch("purchase"))
     ));
 
-    // And what comes too late.
+    // Requests that come too late.
     let offer = hand.offer().await;
     let deadline_ms = offer.body.expires_ms - 3_600_000 + 10_000;
     let late = hand.order_until(offer, &hand.withdraw(&EXACT).await, deadline_ms);
@@ -849,7 +849,7 @@ async fn sealed_offers() {
     desk.world.settle().await;
     desk.balanced().await;
 
-    // What is not sealed is not paid so.
+    // An offer without a sealed key cannot be paid by `pay`.
     let desk = Desk::open(9).await;
     let hand = &desk.hand;
     let bought = hand.order(&hand.withdraw(&EXACT).await).await;
@@ -906,7 +906,7 @@ async fn a_full_disk_refuses_for_now() {
     for disk in &disks {
         disk.set_capacity(Some(0));
     }
-    // There is room left that was taken before: it is used up first.
+    // Room that was reserved before is used up first.
     for number in 0..10_000 {
         let cash = Cash {
             key: hand.account(),

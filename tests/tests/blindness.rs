@@ -1,9 +1,9 @@
 //! The blindness game: two worlds in which two customers' coins are swapped.
 //!
-//! In the first world Alice withdraws coin one and Bob coin two; in the second Alice has coin two and Bob
-//! coin one, with the blinders that join each to the other's session. Both coins are then spent. Everything
-//! that bank, escrow and merchant receive, and everything that they store, is the same byte for byte: so
-//! nothing that they hold, and nothing that they could compute from it, tells the worlds apart.
+//! In the first world Alice withdraws coin one and Bob coin two. In the second world they have each other's coin,
+//! with the blinders that link each coin to the other session. Both coins are then spent. All that bank, escrow and
+//! merchant receive and store is the same, byte for byte. So nothing that they have, or could compute, tells the
+//! worlds apart.
 
 use farthing_coin::{
     Blinders, Challenge, ClientRandomness, Coin, Commitment, KeyBook, KeyId, NoteId, RequestId, Response,
@@ -31,7 +31,7 @@ use farthing_store::{
 use farthing_tests::simulation::{network::Sent, world::World};
 use std::{path::Path, sync::Arc};
 
-/// What the bank saw of one coin's making.
+/// What the bank saw when one coin was made.
 #[derive(Clone, Copy)]
 struct Session {
     commitment: Commitment,
@@ -39,7 +39,7 @@ struct Session {
     response: Response,
 }
 
-/// How a customer makes her coin: a coin key, and blinders once she sees the commitment.
+/// How a customer makes a coin: a coin key, and blinders after the commitment is known.
 struct Making<'a> {
     coin_key: &'a SecretKey,
     blinders: &'a dyn Fn(&Commitment) -> Blinders,
@@ -143,7 +143,7 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         deadline_ms,
     })
     .unwrap();
-    // Asking for a hold and for delivery takes nothing of a seed.
+    // A hold and a delivery use no secret of a seed.
     let unused = Seed::from_bytes(&[0; 32]);
     let holding = Purchase::Holding(order);
     let Ask::Hold(request) = holding.ask(&unused) else {
@@ -160,7 +160,7 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
     assert_eq!(held.on_receipt(receipt).unwrap().status(), "committed");
 }
 
-/// What all nodes together have at the end.
+/// All that the nodes have at the end.
 #[derive(PartialEq)]
 struct Views {
     received: Vec<Sent>,
@@ -176,7 +176,7 @@ async fn views(world: &World) -> Views {
     }
 }
 
-/// A world with two customers who have an account each, and the key of the coins that both withdraw.
+/// A world with two customers, each with an account, and the key of the coins that both withdraw.
 async fn beginning() -> (Arc<World>, KeyBook, KeyId) {
     let world = World::with_price(7, Amount(512)).await;
     for customer in [1u64, 2] {

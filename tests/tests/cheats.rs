@@ -1,5 +1,5 @@
-//! Peers that cheat, each to its end: honest parties lose no unit but what the cheat says, wallets end in a state of
-//! which they say what to do, and the documents that honest parties keep convict the cheat and nobody else.
+//! Servers and customers that cheat, each to its end. Honest parties lose nothing except what the test says. Wallets
+//! end in a state that says what to do. The documents of honest parties convict the cheat and nobody else.
 //! `docs/TESTING.md` has the table.
 
 #![allow(
@@ -68,25 +68,25 @@ use tokio::time::sleep;
 const ESCROW: Party = Party::Escrow(0);
 const MERCHANT: Party = Party::Merchant(0);
 
-/// What the picture costs.
+/// The price of the picture.
 const PRICE: Amount = Amount(725);
 
-/// What she has in her account at first, and withdraws.
+/// What the account has at first. The customer withdraws all of it.
 const FUNDS: Amount = Amount(2000);
 
-/// In a world with one of each.
+/// Runs a test in a world with one server of each role.
 fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
     setting_of(seed, Population::default(), test);
 }
 
-/// In a world with so many of each.
+/// Runs a test in a world with this population.
 fn setting_of(seed: u64, population: Population, test: impl AsyncFnOnce(Setting)) {
     setting::setting(seed, population, (FUNDS, FUNDS), test);
 }
 
 // ---- merchants ----------------------------------------------------------------------------------------------------
 
-/// She pays, gets nothing that is as described, and proves it from the files of her wallet.
+/// The customer pays, gets goods that are not as described, and proves it from the wallet's files.
 fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Breach) {
     setting(seed, async |it| {
         let key = it.key(MERCHANT);
@@ -106,7 +106,7 @@ fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Brea
             Delivery::NotAsDescribed
         );
         assert!(!it.output().exists(), "what is not as described is not delivered");
-        // It is proof, not a refund: the escrow has committed, and the money is the merchant's.
+        // It is proof and not a refund: the escrow has committed, and the merchant has the money.
         it.world.settle().await;
         assert_eq!(it.earned().await, PRICE);
         assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
@@ -117,7 +117,7 @@ fn sells_something_else(seed: u64, lie: impl FnOnce(&World) -> Lie, breach: Brea
         let verdict = judge_goods(&papers, &sealed).unwrap().unwrap();
         assert_eq!(verdict, Verdict::MerchantBrokeContract(breach));
         convicts(&[papers, it.sale().await], &[]);
-        // Told again, it is the same, and nothing more is paid.
+        // A repetition changes nothing, and nothing more is paid.
         it.wallet.drive_purchase(number).await.unwrap();
         assert_eq!(it.balance().0, FUNDS.0 - PRICE.0);
     });
@@ -137,7 +137,7 @@ fn a_merchant_whose_key_opens_nothing_sells_nothing() {
     });
 }
 
-/// In a sealed offer it is the merchant's fault, which the escrow shows.
+/// In a sealed offer, the escrow shows the merchant's fault.
 #[test]
 fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
     setting_of(33, Population::sealed(), async |it| {
@@ -161,7 +161,7 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
     });
 }
 
-/// Whoever takes another merchant's sealed key into an offer of their own sells nothing and is shown nothing.
+/// A party that copies another merchant's sealed key into its own offer sells nothing, and is shown nothing.
 #[test]
 fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought() {
     setting_of(34, Population::sealed(), async |it| {
@@ -211,12 +211,13 @@ fn a_merchant_who_seals_another_key_sells_nothing_and_is_convicted() {
         let papers = it.wallet.papers(number).unwrap();
         let convicted = [it.merchant(Charge::WrongSealedKey { shown: true })];
         convicts(std::slice::from_ref(&papers), &convicted);
-        // What he sealed honest offers with clears him of nothing.
+        // The sealed keys of its honest offers do not clear the merchant.
         convicts(&[it.sealing_secret(&papers), papers], &convicted);
     });
 }
 
-/// Whoever knows the catalogue asks for the offer at once, and buys no other item and for no more than she has said.
+/// A customer who knows the whole id asks for the offer at once, and buys no other item and at no higher price than
+/// they have said.
 #[test]
 fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid() {
     let dearer: fn() -> Lie = || Box::new(|offer| offer.price = Amount(PRICE.0 + 1));
@@ -278,7 +279,8 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
     });
 }
 
-/// A catalogue without an end, or without an order, is left when that shows. Whoever knows the item buys it all the same.
+/// The wallet stops reading an endless or unordered catalogue when that shows. A customer who knows the item's id can
+/// still buy it.
 #[test]
 fn a_catalogue_without_end_or_order_is_not_read_on() {
     let pages_max = CATALOG_TEXT_MAX_BYTES / (CATALOG_PAGE_MAX * DESCRIPTION_MAX_BYTES);
@@ -307,7 +309,7 @@ fn a_catalogue_without_end_or_order_is_not_read_on() {
 }
 
 #[test]
-fn a_merchant_who_never_releases_gets_nothing_and_she_gets_her_coins_back() {
+fn a_merchant_that_never_releases_gets_nothing_and_the_coins_come_back() {
     setting(4, async |it| {
         it.world.cheat(MERCHANT, NeverReleases);
         let (number, bought) = it.buy().await;
@@ -326,12 +328,12 @@ fn a_merchant_who_never_releases_gets_nothing_and_she_gets_her_coins_back() {
 }
 
 #[test]
-fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
+fn a_merchant_that_never_releases_holds_the_coins_no_longer_than_the_deadline() {
     setting(5, async |it| {
         it.world.cheat(MERCHANT, NeverReleases);
         let (number, bought) = it.buy().await;
         assert!(bought.unwrap_err().is_silence());
-        // She does nothing; the bank asks the escrow about the overdue hold.
+        // The customer does nothing. The bank asks the escrow about the overdue hold.
         it.world.settle().await;
         it.wallet.resume().await.unwrap();
         assert!(matches!(
@@ -343,7 +345,7 @@ fn a_merchant_who_never_releases_holds_her_coins_no_longer_than_the_deadline() {
     });
 }
 
-/// Whether a purchase ends, whatever the length of the merchant's refusal.
+/// Checks that a purchase ends, for any length of the merchant's refusal.
 fn refuses_at_length(seed: u64, length: usize) {
     setting(seed, async |it| {
         it.world.cheat(MERCHANT, RefusesWithLongText::new(length));
@@ -374,7 +376,7 @@ fn a_refusal_of_any_length_ends_a_purchase_and_the_coins_are_back() {
 // ---- escrows ------------------------------------------------------------------------------------------------------
 
 #[test]
-fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() {
+fn an_escrow_that_shows_an_abort_of_a_committed_purchase_costs_nobody_money() {
     setting(6, async |it| {
         let (key, bank) = (it.key(ESCROW), it.identity(Party::Bank));
         let waits_for_cancel = false;
@@ -387,7 +389,8 @@ fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() 
             },
         );
         let (number, bought) = it.buy().await;
-        // An abort without a cause ends nothing. The bank, asked instead, has the commit: she has paid, and gets the goods.
+        // An abort without a cause ends nothing. The bank is asked instead and has the commit: the customer has paid,
+        // and gets the goods.
         bought.unwrap();
         assert_eq!(it.status(number), "committed");
         assert!(it.has_goods());
@@ -403,7 +406,7 @@ fn an_escrow_that_tells_her_an_abort_of_what_it_commits_costs_nobody_anything() 
 }
 
 #[test]
-fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything() {
+fn an_escrow_that_aborts_on_a_cancel_after_the_commit_costs_nobody_money() {
     setting(56, async |it| {
         let (key, bank) = (it.key(ESCROW), it.identity(Party::Bank));
         let waits_for_cancel = true;
@@ -416,7 +419,8 @@ fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything(
             },
         );
         let (number, _bought) = it.buy().await;
-        // She shows the bank the abort, which shows her the commit that it has obeyed: she has paid, so she gets the goods.
+        // The wallet shows the bank the abort. The bank shows the commit that it has obeyed, so the customer gets the
+        // goods.
         if it.status(number) != "committed" {
             it.wallet.cancel(number).await.unwrap();
         }
@@ -434,9 +438,9 @@ fn an_escrow_that_obeys_a_cancel_of_what_it_has_committed_costs_nobody_anything(
     });
 }
 
-/// An escrow that shows the bank an abort with this cause, and commits then. Returns the purchase, and whether the bank
-/// has obeyed the abort.
-async fn leaves_him_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
+/// An escrow that shows the bank an abort with this cause, and then commits. Returns the purchase, and whether the
+/// bank has obeyed the abort.
+async fn leaves_the_merchant_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
     let cheat = LeavesMerchantUnpaid {
         key: it.key(ESCROW),
         bank: it.world.bank(),
@@ -452,7 +456,7 @@ async fn leaves_him_unpaid(it: &Setting, cause: Cause) -> (u64, bool) {
 #[test]
 fn an_abort_without_a_cause_leaves_no_merchant_unpaid() {
     setting(57, async |it| {
-        let (_, obeyed) = leaves_him_unpaid(&it, Box::new(|_| AbortReason::Cancelled)).await;
+        let (_, obeyed) = leaves_the_merchant_unpaid(&it, Box::new(|_| AbortReason::Cancelled)).await;
         assert!(!obeyed);
         it.world.settle().await;
         assert_eq!(it.earned().await, PRICE);
@@ -464,21 +468,24 @@ fn an_abort_without_a_cause_leaves_no_merchant_unpaid() {
 #[test]
 fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale_and_is_convicted() {
     setting(7, async |it| {
-        // The customer has to be in it: the bank obeys no abort without a cause.
-        let (number, obeyed) = leaves_him_unpaid(&it, cancels(it.seed())).await;
+        // The customer must conspire: the bank obeys no abort without a cause.
+        let (number, obeyed) = leaves_the_merchant_unpaid(&it, cancels(it.seed())).await;
         assert!(obeyed);
         assert!(it.has_goods());
-        // His sale is at its end, and nothing is asked again and again.
+        // The merchant's sale has ended, and nothing is asked again and again.
         it.world.settle().await;
         assert_eq!(it.earned().await, Amount(0));
         it.books_balance().await;
 
         let sale = it.sale().await;
-        assert!(sale.abort.is_some(), "he keeps the abort that the bank obeyed");
+        assert!(
+            sale.abort.is_some(),
+            "the merchant keeps the abort that the bank obeyed"
+        );
         let twice = [it.escrow(Charge::DecidedTwice)];
         convicts(&[sale], &twice);
         convicts(&it.banks_papers(&About::Contradictions), &twice);
-        // What she has alone convicts nobody, and proves that she has got what was described.
+        // The customer's documents alone convict nobody. They prove that the goods are as described.
         let papers = it.wallet.papers(number).unwrap();
         convicts(std::slice::from_ref(&papers), &[]);
         let sealed = it.wallet.goods_file(number).unwrap();
@@ -486,7 +493,7 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
             judge_goods(&papers, &sealed).unwrap().unwrap(),
             Verdict::Delivered
         );
-        // The bank keeps one contradiction, however often it is shown one.
+        // The bank keeps one contradicting decision, no matter how many it is shown.
         let before = it.world.bank().store().head();
         for _ in 0..3 {
             it.world.merchant(0).sales_round().await.unwrap();
@@ -495,11 +502,11 @@ fn an_escrow_that_has_the_bank_abort_what_it_commits_costs_the_merchant_one_sale
     });
 }
 
-/// Whom something convicts in a setting, and of what.
+/// The convicted party of a setting, and the charge.
 type Charged = fn(&Setting) -> (Culprit, Charge);
 
-/// An escrow aborts what is released to it, with a cause that is none. It has the goods key for nothing; but the bank
-/// releases nothing, the customer believes nothing, and both the customer's papers and the merchant's convict it.
+/// An escrow aborts after the release, with an invalid cause. It has the goods key for nothing. But the bank releases
+/// nothing, the customer believes nothing, and both the customer's and the merchant's papers convict the escrow.
 fn aborts_without_cause(seed: u64, cause: impl FnOnce(&Setting) -> Cause, also: &[Charged]) {
     setting(seed, async |it| {
         let cheat = AbortsAfterRelease::new(it.key(ESCROW), it.world.bank(), cause(&it));
@@ -522,14 +529,14 @@ fn aborts_without_cause(seed: u64, cause: impl FnOnce(&Setting) -> Cause, also: 
         convicts(&[it.wallet.papers(number).unwrap()], &charges);
         convicts(&[it.sale().await], &charges);
 
-        // It has not been decided: as soon as the escrow does what it must, the coins come back.
+        // The purchase is undecided. As soon as the escrow does what it must, the coins come back.
         it.world.honest(ESCROW);
         it.wallet.cancel(number).await.unwrap();
         assert_eq!(it.status(number), "aborted");
         it.world.check(&[&it.wallet]).await;
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         it.books_balance().await;
-        // What has convicted it stays.
+        // The convicting documents stay.
         convicts(&[it.wallet.papers(number).unwrap()], &charges);
     });
 }
@@ -580,7 +587,7 @@ fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_th
         it.world.settle().await;
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         it.books_balance().await;
-        // Nobody can tell that the cancel came after the release: but it is there, and signed.
+        // Nobody can tell that the cancel came after the release. But it exists and is signed.
         let sale = it.sale().await;
         let abort = sale.abort.clone().unwrap();
         assert!(matches!(abort.body.reason, AbortReason::CancelledBy(_)));
@@ -589,7 +596,7 @@ fn an_escrow_and_a_customer_who_conspire_cost_the_merchant_one_sale_and_leave_th
 }
 
 #[test]
-fn an_escrow_that_holds_and_answers_nothing_keeps_her_coins_no_longer_than_the_deadline() {
+fn an_escrow_that_holds_and_answers_nothing_keeps_the_coins_no_longer_than_the_deadline() {
     setting(64, async |it| {
         it.world.cheat(ESCROW, SilentToCustomers);
         let (number, bought) = it.buy().await;
@@ -611,13 +618,13 @@ fn an_escrow_that_holds_and_answers_nothing_keeps_her_coins_no_longer_than_the_d
 }
 
 #[test]
-fn an_escrow_that_commits_and_answers_nothing_keeps_no_goods_from_her() {
+fn an_escrow_that_commits_and_answers_nothing_does_not_stop_the_goods() {
     setting_of(65, Population::sealed(), async |it| {
         it.world.cheat(ESCROW, SilentToCustomers);
         let (number, bought) = it.buy().await;
         if let Err(error) = bought {
             assert!(error.is_silence(), "{error}");
-            // The bank holds the coins, whether or not it knows of the commit yet.
+            // The bank holds the coins, even if it does not know of the commit yet.
             drop(it.wallet.cancel(number).await);
             assert_ne!(it.status(number), "recovered");
         }
@@ -648,7 +655,7 @@ fn a_receipt_for_coins_that_the_bank_has_given_back_is_kept() {
             is_asked: AtomicBool::new(false),
         };
         it.world.cheat(ESCROW, cheat);
-        // Two commands at once: the one waits for the escrow, the other asks the bank.
+        // Two commands at once: one waits for the escrow, the other asks the bank.
         let asks_bank = async {
             sleep(Duration::from_secs(1)).await;
             it.wallet.drive_purchase(number).await
@@ -680,7 +687,7 @@ fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted() {
         assert_eq!(it.status(number), "aborted");
         assert_eq!((it.balance(), it.earned().await), (FUNDS, Amount(0)));
         it.books_balance().await;
-        // What the escrow had to show says that the key is right. The merchant shows nothing.
+        // The cause that the escrow had to show proves that the key is right. The merchant shows nothing.
         let papers = it.wallet.papers(number).unwrap();
         convicts(
             std::slice::from_ref(&papers),
@@ -690,7 +697,7 @@ fn an_escrow_that_denies_a_sealed_key_costs_nobody_money_and_is_convicted() {
 }
 
 #[test]
-fn an_escrow_that_signs_wrong_keys_keeps_no_goods_from_her_that_the_bank_can_give() {
+fn an_escrow_that_signs_wrong_keys_does_not_stop_the_goods_if_the_bank_has_the_commit() {
     setting(8, async |it| {
         let key = it.key(ESCROW);
         it.world.cheat(ESCROW, SignsWrongKeys { key });
@@ -728,7 +735,7 @@ fn a_bank_that_denies_a_hold_is_convicted_by_it_and_the_commit() {
         it.world.cheat(Party::Bank, DeniesHolds);
         let (number, bought) = it.buy().await;
         bought.unwrap();
-        assert!(it.has_goods(), "what the escrow has committed, she gets");
+        assert!(it.has_goods(), "the customer gets what the escrow has committed");
         for _ in 0..3 {
             assert!(
                 it.world.escrow(0).settle_round().await.unwrap() > 0,
@@ -748,7 +755,7 @@ fn a_bank_that_denies_a_hold_is_convicted_by_it_and_the_commit() {
         );
         convicts(&[it.wallet.papers(number).unwrap()], &[]);
 
-        // It gives in, and its word that it has paid clears it.
+        // It pays in the end, and its signed acknowledgement clears it.
         it.world.honest(Party::Bank);
         it.world.check(&[&it.wallet]).await;
         assert_eq!(it.earned().await, PRICE);
@@ -779,7 +786,7 @@ fn a_bank_that_signs_that_it_aborted_what_was_committed_pays_all_the_same_or_is_
     });
 }
 
-/// The bank takes released coins back under no pretext that proves anything.
+/// A bank refuses released coins, with a pretext that proves nothing.
 fn denies_coins(seed: u64, pretext: Pretext) {
     setting(seed, async |it| {
         it.world.cheat(MERCHANT, NeverReleases);
@@ -808,7 +815,7 @@ fn denies_coins(seed: u64, pretext: Pretext) {
             papers,
             "asking again adds nothing"
         );
-        // Once the bank is honest, every coin is good, and can be spent: then the claim on it is cleared.
+        // Once the bank is honest, every coin is good and can be spent. Then the charge is cleared.
         it.world.honest(Party::Bank);
         it.world.honest(MERCHANT);
         it.wallet.resume().await.unwrap();
@@ -841,7 +848,7 @@ fn a_bank_that_shows_a_use_that_was_aborted_is_convicted_by_its_denial() {
 /// Coins worth the price.
 const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
 
-/// A customer with an account of her own, who puts every message together herself.
+/// A customer with an account who makes every message by hand.
 async fn by_hand(world: &World, name: &str) -> ByHand {
     let parties = world.parties();
     let cards = [parties.bank, parties.escrow, parties.merchant];
@@ -881,7 +888,7 @@ fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sa
         assert_eq!(it.earned().await, PRICE);
         it.books_balance().await;
 
-        // Nor does she get a spent coin's worth from the bank, which shows what she signed.
+        // The bank gives nothing for a spent coin, and shows the customer's signature.
         let exchange = hand.exchange(&purse, &EXACT).await;
         let begin = hand.exchange_begin(&exchange, &purse);
         let digest = begin.body.digest();
@@ -891,7 +898,7 @@ fn a_customer_who_replays_and_cancels_after_the_commit_pays_once_and_gets_one_sa
         };
         let bank = it.identity(Party::Bank);
         assert!(is_denied(&denial, &bank, RequestKind::ExchangeBegin, &digest));
-        // Nor does she convict it: its denial shows what she bought.
+        // Its denial shows the purchase, so it does not convict the bank.
         let coin = purse.coins.iter().find(|coin| denial.body.names(coin)).unwrap();
         let accusing = Papers {
             keys: Some(hand.keys().await.signed().clone()),
@@ -926,9 +933,9 @@ fn a_coin_offered_for_two_purchases_is_held_for_one_and_the_refusal_proves_itsel
         assert_eq!(
             used.digest,
             first.order.purchase().digest(),
-            "her own signature for the other purchase"
+            "the own signature for the other purchase"
         );
-        // Both merchants' sides are honest: the one that was held is paid, the other releases nothing.
+        // Both merchants are honest: the one with the hold is paid, the other releases nothing.
         hand.ask(first.deliver(&hold)).await.unwrap();
         assert!(hand.ask(second.deliver(&hold)).await.is_err());
         it.world.settle().await;
@@ -956,7 +963,7 @@ fn a_coin_shown_to_two_escrows_is_held_at_one_and_pays_for_one_purchase() {
         let mut sorted = ends;
         sorted.sort_unstable();
         assert_eq!(sorted, ["aborted", "committed"], "{both:?}");
-        // Goods at one place alone, and paid for once.
+        // Goods in one place only, and paid for once.
         assert_eq!(
             [it.output(), other]
                 .map(|path| path.exists())
@@ -966,13 +973,14 @@ fn a_coin_shown_to_two_escrows_is_held_at_one_and_pays_for_one_purchase() {
             1
         );
         it.world.settle().await;
-        // Until the winner's purchase is settled, her coin may come back yet: the loser asks for it again.
+        // Until the winning purchase is settled, the coin may still come back, so the loser tries again.
         for wallet in [&it.wallet, &twin] {
             wallet.resume().await.unwrap();
         }
         assert_eq!(it.earned().await, PRICE);
         it.books_balance().await;
-        // The loser believes the bank, as it has her own signature for the other purchase; nobody is convicted.
+        // The loser believes the bank, because it shows the coin's own signature for the other purchase. Nobody is
+        // convicted.
         let (winner, loser) = if ends[0] == "committed" {
             (&it.wallet, &twin)
         } else {
@@ -1014,7 +1022,7 @@ fn a_flood_of_sessions_closes_none_but_the_floods_own() {
         hand.ask(hand.withdraw_finish(&last)).await.unwrap();
         honest.ask(honest.withdraw_finish(&bobs)).await.unwrap();
 
-        // One coin, one open session: the newer closes the older.
+        // One coin has one open session: a newer one closes the older.
         let purse = hand.withdraw(&[1]).await;
         let first = hand.exchange(&purse, &[1]).await;
         let first = hand.exchange_begun(&first, &purse).await;
@@ -1027,10 +1035,10 @@ fn a_flood_of_sessions_closes_none_but_the_floods_own() {
     });
 }
 
-/// How many purchases that never were a flood cancels at once: more than may wait for one durable write.
+/// Number of made-up purchases that a flood cancels at once: more than may wait for one durable write.
 const FLOOD: usize = QUEUE_MAX_TRANSACTIONS + 500;
 
-/// The most that a cancel of a purchase that never was leaves in a journal (bytes), which nothing purges.
+/// Upper bound of what a cancel of a made-up purchase leaves in a journal (bytes). Nothing purges a journal.
 const TRACE_MAX_BYTES: u64 = 1024;
 
 #[test]

@@ -1,6 +1,5 @@
-//! Directories, wallets and documents that programs of an older version have made: they are opened and brought up to date,
-//! what was under way in them is carried on to its end, and every unit is counted. How the fixtures were made is said
-//! beside them.
+//! Opens directories, wallets and documents of an older version, and migrates them. Everything under way is carried
+//! on to its end, and every unit is counted. The README beside the fixtures says how they were made.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,16 +46,16 @@ use tokio::process::Command;
 /// The wallet and every node, built with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
-/// What a command that has nothing to prove ends with.
+/// Exit code: the documents prove nothing.
 const PROVES_NOTHING: i32 = 6;
 
-/// What a command ends with that has brought coins back and no goods.
+/// Exit code: the coins are back, and there are no goods.
 const COINS_ARE_BACK: i32 = 11;
 
-/// Every directory of the fixtures.
+/// All directories of the fixtures.
 const DIRECTORIES: [&str; 5] = ["bank", "escrow", "merchant", "wallet", "second"];
 
-/// What was paid in.
+/// The amount that was paid in.
 const PAID_IN: u64 = 10_000;
 
 fn fixture(name: &str) -> PathBuf {
@@ -70,7 +69,7 @@ fn read_json(name: &str) -> Value {
     serde_json::from_slice(&text).expect("a fixture in JSON")
 }
 
-/// The directories as the old programs left them, in a directory of their own.
+/// The directories as the old programs left them, in a temporary directory.
 fn unpacked(names: &[&str]) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     for name in names {
@@ -88,7 +87,7 @@ fn version(dir: &Path) -> u32 {
     u32::from_le_bytes(journal[8..12].try_into().expect("four bytes"))
 }
 
-/// Runs a command of the wallet in `dir`, beside which its goods go.
+/// Runs a command of the wallet in `dir`. Goods go beside that directory.
 fn wallet(dir: &Path, args: &[&str]) -> Said {
     let mut command = Command::new(PROGRAM);
     command.current_dir(dir.parent().expect("a directory above"));
@@ -97,7 +96,7 @@ fn wallet(dir: &Path, args: &[&str]) -> Said {
     async { Running::start(command, "farthing")?.end().await }.wait()
 }
 
-/// Runs `args`, and `resume` as long as a party is silent: all must have ended, with `code` in the end.
+/// Runs `args`, then `resume` as long as a party is silent. Everything must end, with `code` at the end.
 fn carried_on(dir: &Path, args: &[&str], code: i32) -> Value {
     let mut said = wallet(dir, args);
     until("everything has ended", || {
@@ -121,7 +120,7 @@ fn available(dir: &Path) -> u64 {
     units(&balance["available"])
 }
 
-/// Has the node of an older version in `dir` listen on a port of its own.
+/// Sets a port of its own for the node of an older version in `dir`.
 fn moves(dir: &Path) {
     let path = dir.join(OLD_CONFIG_FILE);
     let config = fs::read(&path).expect("its configuration");
@@ -131,7 +130,7 @@ fn moves(dir: &Path) {
     fs::write(&path, config.to_string()).expect("its configuration is written");
 }
 
-/// The nodes of the fixtures, each on a port of its own, and those who know them told so.
+/// The nodes of the fixtures, each on a port of its own. The parties that know them are told so.
 struct Nodes(Market);
 
 impl Nodes {
@@ -150,7 +149,7 @@ impl Nodes {
         Nodes(market)
     }
 
-    /// Tells a wallet where they are now.
+    /// Tells a wallet the new addresses.
     fn known_to(&self, wallet_dir: &Path) {
         for card in self.0.cards() {
             // The restored wallet has never known the merchant.
@@ -159,7 +158,8 @@ impl Nodes {
         }
     }
 
-    /// Waits until nothing is held, and counts: the books balance, and all money is in these wallets and the accounts.
+    /// Waits until nothing is held. Then the books must balance, and all money must be in these wallets and the
+    /// accounts.
     fn count(&self, wallets: &[&Path]) {
         let books = until("no coin is held", || {
             let books = self.0.books().wait();
@@ -188,7 +188,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         assert_eq!(version(&dir(name)), 1, "{name}");
     }
     let (first, second) = (dir("wallet"), dir("second"));
-    // Nobody is asked, and all is as it was.
+    // These commands work offline, and nothing has changed.
     assert_eq!(wallet(&first, &["balance"]).json(0), read_json("balance.json"));
     assert_eq!(
         wallet(&first, &["purchases"]).json(0),
@@ -209,7 +209,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     let status: Vec<&str> = (0..6)
         .map(|number| now[number]["status"].as_str().expect("a status"))
         .collect();
-    // What was held is overdue by now; what was paid brings its goods; what was aborted has its coins back.
+    // Held purchases are overdue by now, paid ones bring their goods, and aborted ones have their coins back.
     assert_eq!(
         status,
         [
@@ -231,7 +231,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         "the withdrawal is booked once"
     );
 
-    // The restored wallet fetches what it bought before, into a folder that was beside it.
+    // The restored wallet fetches past goods into a folder that was beside it.
     fs::create_dir(dir("restored")).expect("a directory");
     carried_on(&second, &["resume"], 0);
     carried_on(&second, &["resume", "0"], 0);
@@ -243,7 +243,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     assert!(old.path().join(name).exists(), "{output}");
     nodes.count(&[&first, &second]);
 
-    // Old wallets go on buying, step by step and on sealed offers, and withdraw.
+    // Old wallets go on buying, with plain and with sealed offers, and withdraw.
     for (wallet, sealed) in [(&first, "5.letter"), (&second, "6.letter")] {
         carried_on(wallet, &["buy", "studio", "Letter", "-o", sealed], 0);
         assert!(old.path().join(sealed).exists());
@@ -255,7 +255,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         assert_eq!(version(&dir(name)), SCHEMA_VERSION, "{name}");
     }
 
-    // And a wallet that is lost is restored from the words that the old program gave.
+    // A lost wallet is restored from the words that the old program printed.
     let has = available(&first);
     fs::remove_dir_all(&first).expect("it is lost");
     let again = dir("again");
@@ -271,7 +271,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         "--card",
         &escrow,
     ];
-    // The key of its account was the same at every bank, and is shown to none unasked.
+    // Its account key was the same at every bank, and no bank is shown it unasked.
     let unasked = until("the bank answers", || {
         let said = wallet(&again, &restore);
         (said.code != Some(SILENT)).then(|| said.error(1))
@@ -287,7 +287,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     nodes.count(&[&again, &second]);
     nodes.stop();
 
-    // A directory that was upgraded is opened again without any of it.
+    // A migrated directory is opened again without a migration.
     let audit = nodes.0.bank.admin(&["audit"], &[]).wait();
     assert_eq!(audit["problems"], json!([]), "{audit}");
     assert_eq!(available(&again), has);
@@ -306,7 +306,7 @@ fn exchanges_on_record_are_found_by_their_finish() {
         .expect("the index");
     assert!(!exchanged.is_empty());
     assert_eq!(exchanged.len(), finished.len());
-    // Every coin that was taken in leads to what was given for it.
+    // Every coin that was exchanged leads to what was issued for it.
     let coins = COINS
         .scan(&store.view(), Bound::Unbounded, 10_000)
         .expect("the coins");
@@ -327,7 +327,7 @@ fn exchanges_on_record_are_found_by_their_finish() {
     assert!(found > 0);
 }
 
-/// Judges documents, which needs no wallet.
+/// Judges documents, without a wallet.
 fn judged(files: &[&str], code: i32) -> Value {
     let dir = tempfile::tempdir().expect("a directory");
     let files: Vec<PathBuf> = files.iter().map(|name| fixture(name)).collect();
@@ -348,7 +348,7 @@ fn old_documents_are_judged_as_before() {
         let verdict = judged(&[receipt, "letter.txt"], PROVES_NOTHING);
         assert_eq!(verdict["convictions"], json!([]), "{verdict}");
     }
-    // Everybody kept their word: all documents of all sides accuse nobody.
+    // All parties are honest, so all documents together accuse nobody.
     for documents in [
         &[
             "receipt-committed.json",

@@ -1,5 +1,5 @@
-//! Final refusals: a wallet gives up nothing for a word that the bank has not signed for that very request, and a coin
-//! counts as used only with what was given for it. Banks, escrows and customers that cheat about it, each to its end.
+//! Final refusals. A wallet gives up nothing unless the bank has signed a denial of that request. A coin counts as
+//! used only with what was issued for it. Banks, escrows and customers cheat about this, each to its end.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,10 +29,10 @@ const BANK: Party = Party::Bank;
 const ESCROW: Party = Party::Escrow(0);
 const MERCHANT: Party = Party::Merchant(0);
 
-/// What she has in her account at first.
+/// What the account has at first.
 const FUNDS: Amount = Amount(4000);
 
-/// What she withdraws.
+/// What the customer withdraws.
 const WITHDRAWN: Amount = Amount(2000);
 
 fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
@@ -41,7 +41,7 @@ fn setting(seed: u64, test: impl AsyncFnOnce(Setting)) {
 
 // ---- exchanges that are denied by their own signatures ------------------------------------------------------------
 
-/// The bank has the wallet's signatures of a finish that it has not answered.
+/// The bank has the wallet's signatures of a finish that it did not answer.
 fn steals(seed: u64, theft: Theft) {
     setting(seed, async |it| {
         let coin = it.largest();
@@ -54,7 +54,7 @@ fn steals(seed: u64, theft: Theft) {
         }
         let outcome = it.wallet.exchange(vec![coin]).await;
         match theft {
-            // It is no word: the exchange is under way as it was.
+            // It is not signed, so the exchange stays under way.
             Theft::Unsigned => {
                 assert!(
                     outcome.as_ref().is_err_and(WalletError::is_silence),
@@ -63,14 +63,14 @@ fn steals(seed: u64, theft: Theft) {
                 assert!(matches!(it.row(&key).status, CoinStatus::InExchange(_)));
                 assert_eq!(it.wallet.denied_coins().unwrap(), []);
             }
-            // The bank has taken the coin in, and shows what it gave for it: that is the wallet's.
+            // The bank has taken the coin and shows what it issued for it. The wallet takes that.
             Theft::Belated => {
                 outcome.unwrap();
                 assert!(matches!(it.row(&key).status, CoinStatus::Exchanged(_)));
                 assert_eq!(it.balance(), WITHDRAWN);
                 assert_eq!(it.wallet.denied_coins().unwrap(), []);
             }
-            // No coin is given up for it, and it convicts the bank, whatever it showed.
+            // No coin is given up, and the denial convicts the bank, no matter what it showed.
             Theft::WithoutProof | Theft::ProofOfAnother | Theft::Kept => {
                 let error = outcome.unwrap_err();
                 assert!(
@@ -86,7 +86,7 @@ fn steals(seed: u64, theft: Theft) {
         }
         let papers = it.wallet.denied_coins().unwrap();
         it.ends_well().await;
-        // What the coin was used for in the end clears the bank that has given it.
+        // The later use of the coin clears the bank that issued for it.
         let mut together = it.coin_papers(&key);
         together.extend(papers);
         convicts(&together, &[]);
@@ -154,7 +154,7 @@ fn a_denial_of_another_request_ends_nothing() {
     setting(13, async |it| {
         let bank = it.world.parties().bank;
         it.bank_cheats(AnswersWithRefusals::replayed());
-        // Another customer is denied, by the honest bank.
+        // The honest bank denies a request of another customer.
         let other = it.world.customer("bob", Amount(1)).await.wallet();
         let keys = other.withdraw(&bank, Amount(2000)).await.unwrap_err();
         assert!(matches!(keys, WalletError::Refused { .. }), "{keys}");
@@ -210,7 +210,7 @@ fn an_honest_denial_ends_a_withdrawal_and_nothing_is_debited_later() {
     });
 }
 
-/// An escrow shows of a coin what its key has signed for a purchase that was never held.
+/// An escrow shows a coin's signature for a purchase that was never held.
 fn makes_up_denials(seed: u64, is_signed: bool) {
     setting(seed, async |it| {
         let (key, bank) = (it.key(ESCROW), it.identity(BANK));
@@ -262,7 +262,7 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
     setting(21, async |it| {
         let parties = it.world.parties();
         let unused = it.largest();
-        // A copy of the wallet pays with coins that the wallet then brings.
+        // A copy of the wallet pays with coins. Then the wallet tries to exchange them.
         let customer = it.customer.copy(&it.world, "twin");
         let twin = customer.wallet();
         let output = it.world.dir().join("picture.png");
@@ -280,7 +280,7 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
         };
         let status = it.row(&spent.coin.public).status;
         assert!(matches!(status, CoinStatus::UsedElsewhere(_)), "{status:?}");
-        // A customer who puts her messages together herself brings a coin again that she has exchanged.
+        // A customer who makes messages by hand brings an exchanged coin again.
         let cards = [parties.bank, parties.escrow, parties.merchant];
         let seed = Seed::from_bytes(&[7; 32]);
         let hand = ByHand::new(it.world.wire(), it.world.clock.clone(), cards, seed);
@@ -337,7 +337,8 @@ fn a_coin_that_is_held_is_denied_and_convicts_nobody() {
             it.identity(BANK)
         );
 
-        // The copy's purchase is paid: the coin is used up. The wallet finds that out at once, and nothing is left open.
+        // The copy's purchase is paid, so the coin is used up. The wallet finds that out at once, and nothing stays
+        // open.
         it.world.honest(MERCHANT);
         let resumed = twin.resume().await.unwrap();
         assert!(resumed.open.is_empty(), "{:?}", resumed.open);

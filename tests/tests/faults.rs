@@ -1,12 +1,12 @@
-//! A few cells of the fault matrix, and the page that shows them. All of it is `farthing-lab faults`.
+//! A few cells of the fault matrix, and their page. `farthing-lab faults` runs all cells.
 
 use serde_json::Value;
 use std::{fs, process::Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
-/// One of each kind: lost, late, dead, killed and frozen on both sides, at a write, on a full disk; and the exchange after
-/// a cancel, which used to be left open by a command that said it was done.
+/// One cell of each kind: lost, late, dead, killed and frozen on both sides, at a write, on a full disk. Also the
+/// exchange after a cancel, which an earlier command left open.
 const CELLS: [&str; 10] = [
     "escrow → bank: hold / answer lost",
     "escrow → bank: hold / request late",
@@ -100,7 +100,7 @@ fn a_few_cells_of_the_matrix_keep_every_promise_and_are_shown() {
     }
 }
 
-/// Whether a party that was killed asks, answers or writes before it is started again.
+/// Whether a killed party sends, answers or writes before it is started again.
 fn speaks_when_dead(data: &Value, steps: &[Value]) -> bool {
     let mut dead = Vec::new();
     steps.iter().any(|step| {
@@ -108,7 +108,7 @@ fn speaks_when_dead(data: &Value, steps: &[Value]) -> bool {
         let label = &data["texts"][step[6].as_u64().unwrap() as usize];
         match kind.as_str().unwrap() {
             "fault" if label == "killed" => dead.push(party.clone()),
-            // A node is started again, and the customer types the next command.
+            // A node is started again, and the customer runs the next command.
             "mended" | "command" => dead.retain(|one| one != party),
             "ask" | "answer" | "write" => return dead.contains(party),
             _ => {}

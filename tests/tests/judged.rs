@@ -1,5 +1,5 @@
-//! The judge is shown every choice of the documents that each run leaves with its parties: honest runs, and each cheat that
-//! leaves documents. Nobody honest is convicted by any choice, and nobody guilty is cleared. See `farthing_tests::court`.
+//! Shows the judge every subset of the documents of each run: honest runs, and each cheat that leaves documents. No
+//! subset convicts an honest party or clears a guilty one. See `farthing_tests::court`.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,15 +43,15 @@ const MERCHANT: Party = Party::Merchant(0);
 const FUNDS: Amount = Amount(2000);
 
 thread_local! {
-    /// What has occurred in the runs of this thread.
+    /// The kinds of documents in the runs of this thread.
     static OCCURRED: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// One purchase in a world, and the documents that it leaves.
+/// One purchase in a world, and its documents.
 struct Run {
     setting: Setting,
     number: u64,
-    /// What customers have besides, and the coins that they accuse the bank of.
+    /// Further documents of customers, and the coins whose denial they accuse the bank of.
     accusing: Vec<Papers>,
 }
 
@@ -87,14 +87,14 @@ impl Run {
         Culprit::Merchant(self.identity(MERCHANT))
     }
 
-    /// Buys the picture, as far as that goes.
+    /// Buys the picture, as far as possible.
     async fn buy(&mut self) {
-        // How it ends is in the documents.
+        // The documents show how it ended.
         let (number, _ended) = self.setting.buy().await;
         self.number = number;
     }
 
-    /// A customer accuses the bank of this coin, with a denial that is or is not right.
+    /// A customer accuses the bank of denying this coin, rightly or not.
     fn accuses(&mut self, coin: Coin, refusal: Refusal) {
         let Refusal::Denied(denial) = refusal else {
             panic!("{refusal}")
@@ -103,12 +103,12 @@ impl Run {
         self.accusing.push(papers);
     }
 
-    /// What each party has of the purchase by now.
+    /// The documents of each party about the purchase.
     async fn witnesses(&self) -> Vec<Witness> {
         let purchase = self.wallet.purchase(self.number).unwrap().purchase;
         let id = purchase.order().unwrap().purchase();
         let mut customer: Vec<Papers> = self.wallet.papers(self.number).into_iter().collect();
-        // The terms and the contract are with whoever has taken part, however it ended.
+        // Every party of the purchase has the terms and the contract, however it ended.
         customer.push(Papers {
             contract: Some(purchase.order().unwrap().contract.clone()),
             ..Papers::default()
@@ -131,7 +131,7 @@ impl Run {
         self.parties(customer, bank, sale.into_iter().chain(sealing).collect())
     }
 
-    /// What each party has of the coins that the bank is accused of, and of those that the wallet was denied.
+    /// The documents of each party about the denied coins.
     fn coin_witnesses(&self) -> Vec<Witness> {
         let mut customer = self.wallet.denied_coins().unwrap();
         customer.extend(self.accusing.iter().cloned());
@@ -171,7 +171,7 @@ impl Run {
         all_judged(&self.witnesses().await, guilty);
     }
 
-    /// As [`judged`](Run::judged), of coins.
+    /// Like [`judged`](Run::judged), for coins.
     fn coins_judged(&self, guilty: &[(Culprit, &str)]) {
         all_judged(&self.coin_witnesses(), guilty);
     }
@@ -190,7 +190,7 @@ fn an_honest_purchase_convicts_nobody() {
     for (seed, population) in [(1, Population::default()), (2, Population::sealed())] {
         run(seed, population, async |it| {
             it.buy().await;
-            // Whoever shows a bank the commit has it obeyed: until then, the bank has no word that it has credited.
+            // Anyone can show the bank the commit, and the bank obeys it. Until then it has no acknowledgement.
             it.world.settle().await;
             it.judged(&[]).await;
         });
@@ -366,7 +366,7 @@ fn a_bank_that_steals_coins_in_an_exchange_is_cleared_by_nothing_that_it_has() {
                 "{denied:?}"
             );
             it.coins_judged(&[(it.bank(), "customer")]);
-            // What the coin was exchanged for in the end clears the bank.
+            // What was issued for the coin in the end clears the bank.
             it.ends_well().await;
             it.coins_judged_if_denied();
         });
@@ -395,7 +395,7 @@ fn a_bank_that_shows_two_lists_of_keys_convicts_nobody_else() {
     });
 }
 
-/// A customer who puts her messages together herself, with money in her account.
+/// A customer who makes messages by hand, with money in the account.
 async fn by_hand(it: &Run, name: &str) -> ByHand {
     let parties = it.world.parties();
     let cards = [parties.bank, parties.escrow, parties.merchant];
@@ -418,7 +418,7 @@ fn a_bank_that_denies_a_held_a_spent_or_an_exchanged_coin_is_honest() {
         it.accuses(purse.coins[0], denied);
         it.coins_judged(&[]);
         it.accusing.clear();
-        // A held one, which then is spent: by a copy of the wallet.
+        // A held coin, which a copy of the wallet then spends.
         it.world.cheat(MERCHANT, NeverReleases);
         let twin = it.customer.copy(&it.world, "twin").wallet();
         let output = it.world.dir().join("other.png");
@@ -443,7 +443,7 @@ fn an_older_list_of_keys_convicts_no_bank_that_shows_its_own() {
         let hand = by_hand(it, "mallory").await;
         let purse = hand.withdraw(&[8]).await;
         let older = hand.keys().await.signed().clone();
-        // What the coin is exchanged for has keys that are not in that list yet.
+        // The issued coins have keys that are not in that list yet.
         it.world
             .clock
             .jump_to(it.world.clock.now_ms() + 2 * older.body.calendar.epoch_ms);
@@ -459,14 +459,14 @@ fn an_older_list_of_keys_convicts_no_bank_that_shows_its_own() {
 }
 
 impl Run {
-    /// As [`coins_judged`](Run::coins_judged), unless no claim is left.
+    /// Like [`coins_judged`](Run::coins_judged), unless no claim is left.
     fn coins_judged_if_denied(&self) {
         if !self.wallet.denied_coins().unwrap().is_empty() {
             self.coins_judged(&[]);
         }
     }
 
-    /// The wallet brings the bank a coin that a copy of it has used, and accuses the bank of its denial.
+    /// The wallet tries to exchange a coin that its copy has used, and accuses the bank of its denial.
     async fn brings(&mut self, coin: Coin) {
         let row = self.row(&coin.public);
         let error = self.wallet.exchange(vec![row]).await.unwrap_err();
@@ -477,7 +477,7 @@ impl Run {
     }
 }
 
-/// No field of the papers, and no kind of denial or use, is without a run.
+/// Every field of the papers, and every kind of denial and use, occurs in a run.
 #[test]
 fn everything_that_papers_have_occurs_in_a_run() {
     let runs = [

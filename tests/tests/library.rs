@@ -6,7 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
-/// The example, as it stands in the client.
+/// The client's example.
 #[allow(dead_code, reason = "the example's own command line is not called")]
 #[path = "../../client/examples/buy.rs"]
 mod buy;
@@ -18,7 +18,7 @@ use std::{fs, path::Path};
 /// The program that is every node, built with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_farthing-tested");
 
-/// What the customer pays in, and withdraws.
+/// The amount that is paid in and withdrawn.
 const PAID_IN: Amount = Amount(1000);
 
 #[tokio::test(flavor = "multi_thread")]

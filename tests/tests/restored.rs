@@ -1,5 +1,5 @@
-//! A bank or an escrow whose machine is set up anew from an older backup: caught before it decides or pays anything,
-//! and right again once the newest disk is back.
+//! A bank or an escrow that is restored from an older backup. It is caught before it decides or pays anything, and
+//! works again once the newest disk is back.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,13 +37,13 @@ fn history(world: &World, party: Party) -> Arc<History> {
     }
 }
 
-/// Sets the machine up from `backup`, and starts it.
+/// Restores the machine from `backup` and starts it.
 async fn start_from(world: &World, party: Party, backup: &MemoryDisk) {
     disk(world, party).restore(backup);
     world.restart(party, Death::Killed).await;
 }
 
-/// A moment, in which nodes that are up find each other.
+/// Waits until running nodes have found each other.
 async fn a_moment() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
@@ -81,14 +81,14 @@ async fn held(world: &World, wallet: &Wallet, name: &str) -> u64 {
     number
 }
 
-/// How many purchases the escrow knows to have been decided.
+/// Number of purchases that the escrow has decided.
 async fn decisions(world: &World) -> usize {
     let asked = serde_json::json!({ "do": "purchases", "after": null });
     let page = world.escrow(0).admin(asked).await.expect("a page");
     page["purchases"].as_array().expect("a list").len()
 }
 
-/// What a bank does that its backup does not know of.
+/// An action of a bank after its backup.
 #[derive(Debug, Clone, Copy)]
 enum Forgotten {
     Withdrawal,
@@ -105,7 +105,7 @@ async fn bank_forgets(seed: u64, what: Forgotten) {
     let twin = customer.copy(&world, "twin");
     let mut waiting = None;
     match what {
-        // Nobody but a peer that asks hears of it.
+        // Only a peer that asks hears of it.
         Forgotten::Withdrawal => {
             wallet.withdraw(&parties.bank, Amount(1000)).await.unwrap();
             tokio::time::sleep(Duration::from_secs(15)).await;
@@ -123,7 +123,7 @@ async fn bank_forgets(seed: u64, what: Forgotten) {
     let decided = decisions(&world).await;
 
     start_from(&world, Party::Bank, &old).await;
-    // From its very first moment it takes no coin twice and pays nothing out.
+    // From the start it takes no coin twice and pays nothing out.
     let twins = twin.wallet();
     is_silence(twins.buy(&parties, ITEM, &picture(&world, "twice")).await);
     assert_eq!(
@@ -138,7 +138,7 @@ async fn bank_forgets(seed: u64, what: Forgotten) {
         "it has forgotten what was held, and holds nothing new"
     );
     assert_eq!(decisions(&world).await, decided);
-    // It stays stopped at its next start, though nobody is there to say it again.
+    // It stays stopped at its next start, although no peer is there to tell it again.
     world.stop(ESCROW);
     world.restart(Party::Bank, Death::Killed).await;
     assert_eq!(history(&world, Party::Bank).standing(), Err(Later::Behind));
@@ -256,7 +256,7 @@ fn a_bank_waits_for_its_escrow_and_both_may_start_in_any_order() {
         assert_eq!(history(&world, Party::Bank).standing(), Ok(()));
         assert_eq!(history(&world, ESCROW).standing(), Ok(()));
         resume(&wallet).await;
-        // Both at once: each answers before it is up itself.
+        // Both start at once: each answers before it is up itself.
         world.stop(Party::Bank);
         world.restart(ESCROW, Death::PowerLost).await;
         assert_eq!(history(&world, ESCROW).standing(), Err(Later::Unwitnessed));
@@ -307,7 +307,7 @@ fn a_witness_that_remembers_more_stops_a_bank_that_is_up_by_the_word_of_another(
     });
 }
 
-/// Nobody who keeps what was synced is ever taken for an older copy, whatever is lost in the middle of a write.
+/// A node that keeps all synced writes is never taken for an older copy, no matter which write it dies in.
 #[test]
 fn no_crash_is_taken_for_an_older_copy() {
     local(async {

@@ -1,6 +1,7 @@
-//! Every patch at once, each behind a switch: so one build is enough for all of them.
+//! All patches at once, each with a switch, so that one build is enough.
 //!
-//! A function that a patch changes gets a second body, which runs on a thread where the patch's mistake is switched on:
+//! A function that a patch changes gets a second body. It runs on a thread on which the patch's mistake is switched
+//! on:
 //!
 //! ```text
 //! fn price(offer: &Offer) -> Amount {
@@ -26,11 +27,11 @@ use std::{
 /// A function's body in a file, and its second bodies, each with the name of its mistake.
 type Bodies = BTreeMap<(usize, usize), Vec<(String, String)>>;
 
-/// The files of the workspace at `root` with every one of `patches` in them, behind a switch, and the manifests of their
-/// crates with the switches.
+/// The files of the workspace at `root` with all of `patches` and their switches, and the manifests of their crates
+/// with the switches.
 ///
 /// # Errors
-/// When a patch does not apply, or changes something else than the bodies of functions; says what to do.
+/// When a patch does not apply, or changes anything except bodies of functions. The error says what to do.
 pub fn edits(root: &Path, patches: &[Patch]) -> io::Result<Edits> {
     let files = || patches.iter().flat_map(|patch| &patch.files);
     let paths: BTreeSet<&str> = files().map(|file| file.path.as_str()).collect();
@@ -58,10 +59,10 @@ fn linked(manifest: &str) -> String {
     }
 }
 
-/// `text`, the file `path`, with every one of `patches` that changes it behind a switch.
+/// `text`, the file `path`, with all of `patches` that change it and their switches.
 ///
 /// # Errors
-/// When a patch does not apply, or changes something else than the bodies of functions; says what to do.
+/// When a patch does not apply, or changes anything except bodies of functions. The error says what to do.
 pub fn hooked(path: &str, text: &str, patches: &[Patch]) -> Result<String, String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut bodies = Bodies::new();
@@ -108,8 +109,8 @@ fn switched(lines: &[&str], bodies: &Bodies) -> Result<String, String> {
     Ok(text)
 }
 
-/// The lines of the body of the innermost function around `change`. The code is formatted by rustfmt, so a function
-/// ends at the first brace that stands below its `fn`.
+/// The lines of the body of the innermost function around `change`. rustfmt formats the code, so a function ends at
+/// the first brace in the column of its `fn`.
 fn body_around(lines: &[&str], change: &Change) -> Option<Range<usize>> {
     let before = lines.get(..change.removed.start)?;
     before.iter().enumerate().rev().find_map(|(place, line)| {

@@ -1,7 +1,7 @@
-//! Looks for planted defects: all of them, or those that are named.
+//! Runs the checks on planted defects: on all, or on the named ones.
 //!
-//! Copies the workspace into `target/planted`, puts every patch into the copy, each behind a switch, and runs the test
-//! `planted` there, which switches them on one after the other.
+//! Copies the workspace into `target/planted`, puts every patch with its switch into the copy, and runs the test
+//! `planted` there. The test switches them on one after the other.
 
 use farthing_planted::{hooks, patch::Patch, tree::TreeCopy};
 use std::{

@@ -1,9 +1,9 @@
-//! Planted defects as files: a sentence, and a unified diff that makes the mistake.
+//! Planted defects as files: a sentence and a unified diff with the mistake.
 
 use crate::tree::Edits;
 use std::{fs, io, ops::Range, path::Path};
 
-/// What to do about a patch that does not fit the code.
+/// Advice for a patch that does not fit the code.
 pub(crate) const REFRESH: &str = "make the mistake in the code as it is now, put what `git diff -U0` prints (`-U1` where \
                                   its lines are there twice) into the file in place of the old diff, and undo the \
                                   mistake in the code";
@@ -11,30 +11,30 @@ pub(crate) const REFRESH: &str = "make the mistake in the code as it is now, put
 /// A mistake as a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
-    /// The file's name, without its end: what tables and cases call the mistake.
+    /// The file's name without extension. Tables and cases use it as the name of the mistake.
     pub name: String,
     /// The mistake, in one sentence.
     pub mistake: String,
-    /// What it changes, file by file.
+    /// The changes, by file.
     pub files: Vec<FilePatch>,
 }
 
-/// What a patch changes in one file.
+/// The changes of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePatch {
-    /// The file, from the workspace's root.
+    /// The path of the file, from the workspace's root.
     pub path: String,
     hunks: Vec<Hunk>,
 }
 
-/// One hunk: lines that have to be in the file once, and what takes their place.
+/// One hunk: lines that must be in the file exactly once, and their replacement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Hunk {
     before: Vec<String>,
     after: Vec<String>,
 }
 
-/// A change of some lines of a text: those that go, by their place, and those that come.
+/// A change of a text: the range of old lines, and the new lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) removed: Range<usize>,
@@ -45,7 +45,7 @@ impl Patch {
     /// Reads every patch of the workspace at `root`, in the order of their names.
     ///
     /// # Errors
-    /// When a file cannot be read, or is no patch; says which.
+    /// When a file cannot be read, or is not a patch. The error names it.
     pub fn read_all(root: &Path) -> io::Result<Vec<Patch>> {
         let mut patches = Vec::new();
         for entry in fs::read_dir(root.join("tests/planted/patches"))? {
@@ -58,10 +58,10 @@ impl Patch {
         Ok(patches)
     }
 
-    /// Parses a patch: its sentence in the first line, then a unified diff. Line numbers are not looked at.
+    /// Parses a patch: its sentence in the first line, then a unified diff. Line numbers are ignored.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// When it is not a patch. The error says why.
     pub fn parse(name: &str, text: &str) -> Result<Patch, String> {
         let mut lines = text.lines();
         let mistake = lines.next().unwrap_or_default().to_owned();
@@ -92,7 +92,7 @@ impl Patch {
     /// The files of the workspace at `root` with the mistake in them.
     ///
     /// # Errors
-    /// When a file cannot be read, or the patch does not apply; says what to do.
+    /// When a file cannot be read, or the patch does not apply. The error says what to do.
     pub fn edits(&self, root: &Path) -> io::Result<Edits> {
         let edited = self.files.iter().map(|file| {
             let text = fs::read_to_string(root.join(&file.path))?;
@@ -122,7 +122,7 @@ impl Hunk {
         Ok(())
     }
 
-    /// Where it changes `lines`, without the lines around that stay.
+    /// The changed lines of `lines`, without the unchanged lines around them.
     fn change(&self, lines: &[&str]) -> Option<Change> {
         let Hunk { before, after } = self;
         let mut places = lines
@@ -149,10 +149,10 @@ impl Hunk {
 }
 
 impl FilePatch {
-    /// The changes to `lines`, in their order.
+    /// The changes to `lines`, in order.
     ///
     /// # Errors
-    /// When the lines of a hunk are not there exactly once; says what to do.
+    /// When the lines of a hunk are not there exactly once. The error says what to do.
     pub(crate) fn changes(&self, name: &str, lines: &[&str]) -> Result<Vec<Change>, String> {
         let changes = self.hunks.iter().map(|hunk| hunk.change(lines));
         let changes: Option<Vec<Change>> = changes.collect();
@@ -168,7 +168,7 @@ impl FilePatch {
     /// `text` with the mistake `name` in it.
     ///
     /// # Errors
-    /// When it does not apply; says what to do.
+    /// When it does not apply. The error says what to do.
     pub fn apply(&self, name: &str, text: &str) -> Result<String, String> {
         let lines: Vec<&str> = text.lines().collect();
         let changes = self.changes(name, &lines)?;

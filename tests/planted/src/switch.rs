@@ -11,12 +11,12 @@ pub fn is_planted(name: &str) -> bool {
     ON.with_borrow(|on| on.as_deref() == Some(name))
 }
 
-/// Whether any is.
+/// Whether any mistake is switched on, on this thread.
 pub fn is_any_planted() -> bool {
     ON.with_borrow(Option::is_some)
 }
 
-/// Switches the mistake `name` on for this thread, alone, until what is returned is dropped.
+/// Switches on the mistake `name` for this thread only, until the returned value is dropped.
 #[must_use = "it is switched off again when this is dropped"]
 pub fn plant(name: &str) -> Planted {
     ON.set(Some(name.to_owned()));

@@ -1,4 +1,4 @@
-//! A copy of the workspace, in which the mistakes are made.
+//! A copy of the workspace in which the mistakes are made.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +9,14 @@ use std::{
     process::{Command, Output},
 };
 
-/// What is not copied: what was built, and the history.
+/// Not copied: build output and history.
 const LEFT_OUT: [&str; 2] = ["target", ".git"];
 
 /// New texts of files, by their paths from the workspace's root.
 pub type Edits = BTreeMap<String, String>;
 
-/// A copy of the workspace's sources inside its `target`, with some files edited, and a lock on it. Its crates are built
-/// there too, into a directory that stays and all copies share, so that what an edit does not touch is built once.
+/// A locked copy of the workspace's sources inside its `target`, with some files edited. All copies share one build
+/// directory, so crates without edits are built once.
 #[derive(Debug)]
 pub struct TreeCopy {
     tree: PathBuf,
@@ -25,7 +25,7 @@ pub struct TreeCopy {
 }
 
 impl TreeCopy {
-    /// Brings the copy called `name` of the workspace at `root` up to date, with `edits`, once nobody else uses it.
+    /// Updates the copy `name` of the workspace at `root`, with `edits`, once nobody else uses it.
     ///
     /// # Errors
     /// When a file cannot be read or written.
@@ -41,7 +41,7 @@ impl TreeCopy {
         Ok(TreeCopy { tree, built, _lock })
     }
 
-    /// `cargo test` with `args` in it.
+    /// The command `cargo test` with `args` in the copy.
     pub fn cargo_test(&self, args: &[&str]) -> Command {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
@@ -53,10 +53,10 @@ impl TreeCopy {
         cargo
     }
 
-    /// Whether `cargo test` with `args` fails in it because a test does.
+    /// Whether `cargo test` with `args` fails in the copy because a test fails.
     ///
     /// # Errors
-    /// When it does not build; says what the compiler said.
+    /// When it does not build. The error has the compiler's output.
     pub fn is_found_by(&self, args: &[&str]) -> io::Result<bool> {
         let built = self.cargo_test(&[args, &["--no-run"]].concat()).output()?;
         if !built.status.success() {
@@ -70,8 +70,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Makes `to` what `from` is, where the files have the paths of `edits` below `below`. A file that is the same is not
-/// written, so that Cargo sees what has changed.
+/// Makes `to` equal to `from` with `edits`, whose paths are below `below`. Equal files are not written, so that Cargo
+/// sees only the changes.
 fn update(from: &Path, to: &Path, below: &str, edits: &Edits) -> io::Result<()> {
     fs::create_dir_all(to)?;
     let mut kept: BTreeSet<OsString> = BTreeSet::new();

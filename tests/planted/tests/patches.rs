@@ -1,5 +1,5 @@
-//! Every planted defect applies to the code as it is, and a few are found, each in a copy of the workspace that has
-//! nothing else wrong. `.ci/campaign` looks for all of them.
+//! Every planted defect applies to the current code. A few are found, each in a copy of the workspace without other
+//! mistakes. `.ci/campaign` runs the checks on all.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +16,7 @@ use farthing_planted::{
 };
 use std::path::Path;
 
-/// The mistakes that are looked for with every change, with the tests that find them: of the pure crates, as they build
-/// fastest.
+/// The mistakes of every run, with the tests that find them. They are in the pure crates, which build fastest.
 const FEW: [(&str, &[&str]); 3] = [
     (
         "CoinsNotBlinded",

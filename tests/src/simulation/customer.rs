@@ -84,7 +84,7 @@ impl CustomerMachine {
                 std::fs::copy(self.dir.join(name), dir.join(name)).expect("the file is copied");
             }
         }
-        for file in std::fs::read_dir(self.dir.join("goods")).expect("her goods") {
+        for file in std::fs::read_dir(self.dir.join("goods")).expect("the goods") {
             let file = file.expect("a file");
             std::fs::copy(file.path(), dir.join("goods").join(file.file_name()))
                 .expect("the goods are copied");
@@ -123,7 +123,7 @@ impl CustomerMachine {
 
     /// Opens the wallet.
     pub fn wallet(&self) -> Wallet {
-        self.try_wallet().expect("she lives")
+        self.try_wallet().expect("the process lives")
     }
 
     /// Opens the wallet, unless the process dies in it.

@@ -70,7 +70,7 @@ impl Shopper {
         match self.fate {
             Fate::Ordinary => self.visits(world, &self.customers[0], self.purchases).await,
             Fate::Copied => {
-                self.note(world, "her wallet is copied");
+                self.note(world, "the wallet is copied");
                 let copy = self.customers[0].copy(world, &format!("{}-copy", self.name));
                 self.customers.push(copy);
                 let visits = |customer| self.visits(world, customer, self.purchases);
@@ -92,7 +92,7 @@ impl Shopper {
             })
             .await;
         drop(before);
-        self.note(world, "her machine is lost");
+        self.note(world, "the machine is lost");
         let name = format!("{}-again", self.name);
         let again = CustomerMachine::with_phrase_of(world, &self.customers[0], &name);
         self.customers = vec![again];
@@ -173,7 +173,7 @@ impl Shopper {
         let mut open = Vec::new();
         if self.lost && before == 0 {
             open.push(format!(
-                "{}: what her lost machine has sent may be under way",
+                "{}: requests of the lost machine may be under way",
                 self.name
             ));
         }

@@ -52,7 +52,10 @@ async fn arrives_again(world: &World, is_it: impl Fn(&Card, &[u8]) -> bool) {
 
 /// The customer cancels, and learns that it is too late.
 async fn cancels_too_late(wallet: &Wallet, number: u64) {
-    wallet.cancel(number).await.expect("she learns how it ended");
+    wallet
+        .cancel(number)
+        .await
+        .expect("the customer learns how it ended");
     let status = wallet.purchase(number).expect("the purchase").purchase.status();
     assert_eq!(status, "committed", "finality: a cancel has won over a commit");
 }
@@ -87,7 +90,7 @@ fn card_of(world: &World, party: Party) -> Option<Card> {
 }
 
 /// A customer with held coins never comes back. Nobody does anything, and no coin stays held.
-pub async fn she_never_comes_back() {
+pub async fn the_customer_never_comes_back() {
     let (world, customer, wallet) = withdrawn(11).await;
     held_purchase(&world, &wallet).await;
     drop(wallet);
@@ -98,7 +101,7 @@ pub async fn she_never_comes_back() {
 }
 
 /// The customer cancels after the merchant has released, without knowing that.
-pub async fn she_cancels_after_the_commit() {
+pub async fn a_cancel_after_the_commit() {
     let (world, _, wallet) = withdrawn(12).await;
     let number = held_purchase(&world, &wallet).await;
     arrives_again(&world, is_delivery).await;
@@ -159,7 +162,7 @@ pub async fn the_merchant_of_a_sealed_offer_is_gone() {
 }
 
 /// The customer cancels a sealed purchase after the escrow has committed, without knowing that.
-pub async fn she_cancels_after_a_sealed_commit() {
+pub async fn a_cancel_after_a_sealed_commit() {
     let (world, _, wallet) = withdrawn_in(World::sealed(20).await).await;
     let is_payment = |card: &Card, request: &[u8]| {
         card.role == RoleName::Escrow && matches!(EscrowRequest::decode(request), Ok(EscrowRequest::Pay(_)))
@@ -171,7 +174,7 @@ pub async fn she_cancels_after_a_sealed_commit() {
 }
 
 /// One wallet buys two things at once.
-pub async fn she_buys_two_things_at_once() {
+pub async fn one_wallet_buys_two_things_at_once() {
     let (world, _, wallet) = withdrawn(15).await;
     let parties = world.parties();
     let (one, two) = (picture(&world, 1), picture(&world, 2));
@@ -182,7 +185,7 @@ pub async fn she_buys_two_things_at_once() {
 }
 
 /// A copy of the wallet, made before the purchase, buys with the same coins.
-pub async fn a_copy_of_her_wallet_buys_later() {
+pub async fn a_copy_of_the_wallet_buys_later() {
     let (world, customer, wallet) = withdrawn(16).await;
     drop(wallet);
     let copy = customer.copy(&world, "copy");
@@ -224,7 +227,7 @@ pub async fn a_copy_of_her_wallet_buys_later() {
 }
 
 /// The machine is lost while a payment is under way. The bank gets the payment after the restore.
-pub async fn her_payment_arrives_after_she_was_restored() {
+pub async fn a_payment_arrives_after_the_restore() {
     let (world, customer, lost) = withdrawn(19).await;
     stuck_purchase(&world, &lost, is_hold_at_bank).await;
     let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
@@ -237,13 +240,13 @@ pub async fn her_payment_arrives_after_she_was_restored() {
     assert_eq!(
         wallet.purchases().expect("the purchases").len(),
         1,
-        "goods: a payment has brought her nothing"
+        "goods: a payment has brought nothing"
     );
     world.check(&[&wallet]).await;
 }
 
 /// The machine is lost three times. Each restore finds everything since the last one.
-pub async fn she_restores_her_wallet_three_times() {
+pub async fn three_restores_of_one_wallet() {
     let (world, customer, wallet) = withdrawn(17).await;
     drop(wallet);
     let parties = world.parties();

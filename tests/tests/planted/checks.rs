@@ -1,4 +1,4 @@
-//! The checks, those first that cost least: stories of one schedule each, then days with faults at every message.
+//! The checks, the cheapest first: stories of one schedule each, then days with faults at every message.
 
 use crate::{clones, copies, denials, disks, heads, homes, links, lists, local, papers, strangers};
 use farthing_client::rows::Delivery;
@@ -16,16 +16,16 @@ use farthing_tests::simulation::{
 use serde_json::json;
 use std::{collections::BTreeMap, pin::Pin, sync::Arc, sync::OnceLock, time::Duration};
 
-/// What she has in her account at first.
+/// What the account has at first.
 const FUNDS: Amount = Amount(5000);
 
-/// What she withdraws.
+/// What the customer withdraws.
 const WITHDRAWN: Amount = Amount(2000);
 
-/// Each kind of fault meets one of so many messages of a cancelled purchase. (The simulation's own tests run all.)
+/// Each kind of fault meets one message in this many of a cancelled purchase. (The simulation's own tests run all.)
 const CANCEL_STEP: usize = 3;
 
-/// How long whatever servers were doing for a customer who died may take.
+/// Time in which servers finish their work for a customer who died.
 const A_WHILE: Duration = Duration::from_secs(60);
 
 /// A schedule that runs, and panics where a promise is broken.
@@ -33,9 +33,9 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Schedules of one kind.
 pub(crate) struct Check {
-    /// What a table calls it.
+    /// Its name in tables.
     pub(crate) name: &'static str,
-    /// The so-manieth of them, while there are any.
+    /// The schedule of this number; `None` after the last.
     pub(crate) schedule: fn(usize) -> Option<Running>,
 }
 
@@ -61,15 +61,12 @@ pub(crate) const CHECKS: &[Check] = &[
         disks::an_index_of_another_journal_and_older_rows
     ),
     story!("a bit of a journal flips", stories::a_bit_of_a_journal_flips),
+    story!("more than the account has", strangers::more_than_the_account_has),
     story!(
-        "more than her account holds",
-        strangers::more_than_her_account_holds
+        "a session that the account cannot pay",
+        strangers::a_session_that_the_account_cannot_pay
     ),
-    story!(
-        "a session that her account cannot pay",
-        strangers::a_session_that_her_account_cannot_pay
-    ),
-    story!("memos without end", strangers::memos_without_end),
+    story!("scan records without end", strangers::scan_records_without_end),
     story!(
         "the same session after a restart",
         strangers::the_same_session_after_a_restart
@@ -78,7 +75,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "coins worth less than the price",
         strangers::coins_worth_less_than_the_price
     ),
-    story!("an abort of her own", strangers::an_abort_of_her_own),
+    story!("a forged abort", strangers::a_forged_abort),
     story!("an abort without a cause", strangers::an_abort_without_a_cause),
     story!(
         "a goods key that is not the offer's",
@@ -195,25 +192,25 @@ pub(crate) const CHECKS: &[Check] = &[
         denials::a_coin_that_nobody_has_denied
     ),
     story!(
-        "what is said in her name is said nowhere else",
-        links::what_is_said_in_her_name_is_said_nowhere_else
+        "what is said under a name is said nowhere else",
+        links::what_is_said_under_a_name_is_said_nowhere_else
     ),
     story!(
-        "she buys two things at once",
-        stories::she_buys_two_things_at_once
+        "one wallet buys two things at once",
+        stories::one_wallet_buys_two_things_at_once
     ),
-    story!("she never comes back", stories::she_never_comes_back),
     story!(
-        "she cancels after the commit",
-        stories::she_cancels_after_the_commit
+        "the customer never comes back",
+        stories::the_customer_never_comes_back
     ),
+    story!("a cancel after the commit", stories::a_cancel_after_the_commit),
     story!(
         "the merchant of a sealed offer is gone",
         stories::the_merchant_of_a_sealed_offer_is_gone
     ),
     story!(
-        "she cancels after a sealed commit",
-        stories::she_cancels_after_a_sealed_commit
+        "a cancel after a sealed commit",
+        stories::a_cancel_after_a_sealed_commit
     ),
     story!(
         "everything arrives again after the abort",
@@ -224,16 +221,16 @@ pub(crate) const CHECKS: &[Check] = &[
         stories::everything_arrives_again_after_the_commit
     ),
     story!(
-        "a copy of her wallet buys later",
-        stories::a_copy_of_her_wallet_buys_later
+        "a copy of the wallet buys later",
+        stories::a_copy_of_the_wallet_buys_later
     ),
     story!(
-        "she restores her wallet three times",
-        stories::she_restores_her_wallet_three_times
+        "three restores of one wallet",
+        stories::three_restores_of_one_wallet
     ),
     story!(
-        "her payment arrives after she was restored",
-        stories::her_payment_arrives_after_she_was_restored
+        "a payment arrives after the restore",
+        stories::a_payment_arrives_after_the_restore
     ),
     story!(
         "an escrow that holds and is silent",
@@ -269,7 +266,7 @@ pub(crate) const CHECKS: &[Check] = &[
         numbers::a_coin_that_is_held_elsewhere_keeps_its_number
     ),
     Check {
-        name: "she dies at a message of a purchase, and comes back",
+        name: "the wallet dies at a message of a purchase, and comes back",
         schedule: one_death,
     },
     Check {
@@ -296,7 +293,7 @@ fn run_day(mode: Mode, faults: Vec<(u64, Fault)>) -> Running {
     })
 }
 
-/// One fault at one message: each kind at every so-manieth message, which are others for the next kind.
+/// One fault at one message: each kind at every n-th message, with another offset for each kind.
 fn one_fault(mode: Mode, step: usize, number: usize) -> Option<Running> {
     let messages = messages_of(mode);
     let kinds = Fault::LEAVING_THE_SENDER.into_iter().zip(0..);
@@ -316,7 +313,7 @@ async fn setting(mode: Mode) -> (Arc<World>, CustomerMachine) {
     (world, customer)
 }
 
-/// Runs a day; returns how many messages it had.
+/// Runs a day. Returns the number of its messages.
 async fn run(mode: Mode, faults: Vec<(u64, Fault)>) -> u64 {
     let (world, customer) = setting(mode).await;
     let wallet = customer.wallet();
@@ -342,7 +339,7 @@ async fn sales_are_closed(world: &World) {
     }
 }
 
-/// How many messages an undisturbed day has.
+/// Number of messages of an undisturbed day.
 fn messages_of(mode: Mode) -> u64 {
     static COUNTS: OnceLock<BTreeMap<Mode, u64>> = OnceLock::new();
     let count = |mode| {
@@ -356,13 +353,13 @@ fn messages_of(mode: Mode) -> u64 {
 /// How a dead customer comes back.
 #[derive(Clone, Copy)]
 enum Return {
-    /// Her process was killed.
+    /// The process was killed.
     Killed,
-    /// Her machine is gone; she has her phrase.
+    /// The machine is lost. The customer has the phrase.
     Phrase,
 }
 
-/// One death at one message, message by message.
+/// One death at each message in turn.
 fn one_death(number: usize) -> Option<Running> {
     let deaths = [Fault::SenderDiesAfter, Fault::SenderDiesBefore];
     let kinds = deaths.map(|death| [Return::Killed, Return::Phrase].map(|back| (death, back)));

@@ -1,4 +1,4 @@
-//! A bank whose machine is set up anew from an older copy of its disk, and who may notice it.
+//! A bank that is restored from an older copy of its disk, and the parties that may notice it.
 
 use farthing_client::wallet::Wallet;
 use farthing_node::card::{Card, RoleName};
@@ -17,19 +17,19 @@ use farthing_tests::simulation::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// What she has in her account at first.
+/// What the account has at first.
 const FUNDS: Amount = Amount(5000);
 
-/// What she withdraws at a time.
+/// The amount of one withdrawal.
 const WITHDRAWN: Amount = Amount(1000);
 
-/// The escrow that she buys through.
+/// The escrow of the purchase.
 const ESCROW: Party = Party::Escrow(0);
 
 /// Long enough for nodes to ask and to answer each other.
 pub(crate) const A_MOMENT: Duration = Duration::from_secs(5);
 
-/// A world in which she has bought something, the bank's disk of before, and a copy of her wallet of then.
+/// A world with one purchase, the bank's disk from before it, and a copy of the wallet from then.
 struct Past {
     world: Arc<World>,
     wallet: Wallet,
@@ -38,8 +38,8 @@ struct Past {
     newest: MemoryDisk,
 }
 
-/// She withdraws, and buys through the first escrow of so many. From before her purchase on nothing gets through of which
-/// `blocked` says so.
+/// A customer withdraws, and buys through the first of several escrows. From before the purchase on, `blocked`
+/// requests are lost.
 async fn past(seed: u64, escrows: usize, blocked: fn(&World, &Card, &[u8]) -> bool) -> Past {
     let population = Population {
         escrows,
@@ -94,7 +94,7 @@ fn keeps_the_first_apart(world: &World, card: &Card, request: &[u8]) -> bool {
 }
 
 impl Past {
-    /// The bank's machine is set up anew, from before her purchase.
+    /// The bank is restored from before the purchase.
     async fn comes_back(&self) {
         self.set_up(&self.old).await;
     }
@@ -104,9 +104,9 @@ impl Past {
         self.world.restart(Party::Bank, Death::Killed).await;
     }
 
-    /// She withdraws, which the older bank must not grant. Then everybody is there again, with the newest journal, and
-    /// what she has is what the books say.
-    async fn she_withdraws_in_vain(self) {
+    /// The customer withdraws, which the older bank must not grant. Then all nodes are back, with the newest journal,
+    /// and the customer has what the books say.
+    async fn the_older_bank_grants_no_withdrawal(self) {
         tokio::time::sleep(A_MOMENT).await;
         let _in_vain = self.wallet.withdraw(&self.world.parties().bank, WITHDRAWN).await;
         self.set_up(&self.newest).await;
@@ -119,21 +119,21 @@ impl Past {
     }
 }
 
-/// Nobody is there whom it could ask.
+/// No peer is there.
 pub async fn an_older_bank_that_nobody_can_tell() {
     let past = past(61, 1, nothing).await;
     past.world.stop(ESCROW);
     past.comes_back().await;
-    past.she_withdraws_in_vain().await;
+    past.the_older_bank_grants_no_withdrawal().await;
 }
 
-/// Its escrow has lost all but what it has written down, and tells it that.
+/// Its escrow has only what it has stored, and tells it that.
 pub async fn an_older_bank_whose_escrow_has_just_restarted() {
     let past = past(62, 1, nothing).await;
     past.world.stop(ESCROW);
     past.comes_back().await;
     past.world.start(ESCROW).await;
-    past.she_withdraws_in_vain().await;
+    past.the_older_bank_grants_no_withdrawal().await;
 }
 
 /// One escrow tells it; then that one is away, it starts again, and another has nothing to tell.
@@ -143,16 +143,16 @@ pub async fn an_older_bank_that_was_told_once() {
     tokio::time::sleep(A_MOMENT).await;
     past.world.stop(ESCROW);
     past.world.restart(Party::Bank, Death::Killed).await;
-    past.she_withdraws_in_vain().await;
+    past.the_older_bank_grants_no_withdrawal().await;
 }
 
-/// It is up by the word of an escrow that knew nothing, and she shows the coins again that she has spent.
+/// It is up because of an escrow that knew nothing, and the customer shows the spent coins again.
 pub async fn an_older_bank_that_another_escrow_has_let_up() {
     let past = past(64, 2, keeps_the_first_apart).await;
     past.comes_back().await;
     tokio::time::sleep(A_MOMENT).await;
     let (twin, parties) = (past.twin.wallet(), past.world.parties());
-    // Whatever she is told: nothing may come of it.
+    // The reply does not matter: nothing may come of it.
     drop(twin.buy(&parties, ITEM, &picture(&past.world, 2)).await);
     for (_, row) in twin.purchases().expect("the purchases") {
         let status = row.purchase.status();

@@ -72,7 +72,7 @@ pub async fn a_wallet_that_others_can_read() {
     assert_eq!(mode & 0o077, 0, "files: others can read a wallet");
 }
 
-/// Somebody who knows what a merchant sells sees the names of a wallet's files.
+/// An observer who knows what a merchant sells sees the names of a wallet's files.
 pub async fn the_names_of_a_wallets_goods() {
     let world = World::new(45).await;
     let wallet: Wallet = world.customer("alice", FUNDS).await.wallet();
@@ -90,7 +90,7 @@ pub async fn the_names_of_a_wallets_goods() {
     );
 }
 
-/// A merchant repeats the first page of his catalogue, and always says that there is more.
+/// A merchant repeats the first page of its catalogue, and always says that there is more.
 pub async fn a_catalogue_without_an_end() {
     let item = CatalogItem {
         item_id: ItemId([1; 32]),

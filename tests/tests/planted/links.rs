@@ -15,9 +15,9 @@ const TELLING_BYTES: usize = 24;
 
 type Windows<'a> = BTreeSet<&'a [u8]>;
 
-/// Two customers withdraw the same and buy the same. What the bank was told and has told the one in her own name, and
-/// not the other, occurs nowhere else.
-pub async fn what_is_said_in_her_name_is_said_nowhere_else() {
+/// Two customers withdraw the same and buy the same. Bytes that occur in one customer's named conversation with the
+/// bank, and not in the other's, occur nowhere else.
+pub async fn what_is_said_under_a_name_is_said_nowhere_else() {
     let world = World::new(51).await;
     world.network.schedule([]);
     for name in ["alice", "bella"] {

@@ -1,17 +1,18 @@
-//! The checkers can fail: every planted defect is found in a copy of the workspace, and the same checks find nothing where nothing is planted.
+//! The checks can fail: every planted defect is found in a copy of the workspace. The same checks find nothing if
+//! nothing is planted.
 //!
 //! | what | file |
 //! |---|---|
 //! | the checks, in their order | [`checks`] |
-//! | what a stranger asks | [`strangers`] |
-//! | what a wallet and a judge are shown that is not what it says | [`papers`] |
+//! | requests of strangers | [`strangers`] |
+//! | false documents and goods | [`papers`] |
 //! | what a store finds on its disk | [`disks`] |
 //! | a bank that runs from an older copy | [`copies`] |
 //! | banks' lists of keys | [`lists`] |
 //! | the heads of journals | [`heads`] |
 //! | two copies of a running bank | [`clones`] |
 //! | what programs print, and what they do with files | [`homes`] |
-//! | what joins a name to what is said without one | [`links`] |
+//! | links between named and anonymous messages | [`links`] |
 //! | the table in docs/TESTING.md, and that no product links a switch | [`table`] |
 
 #![allow(
@@ -47,10 +48,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a schedule may take, in the time of its world: longer than any deadline is ahead, many times over.
+/// Time limit of a schedule, in the time of its world: many times longer than any deadline is ahead.
 const SCHEDULE_MAX: Duration = Duration::from_secs(4 * 24 * 3600);
 
-/// How many defects are looked for at once.
+/// Number of defects that are searched for at once.
 const THREADS: usize = 2;
 
 /// How a defect was found.
@@ -60,7 +61,7 @@ struct Found {
     why: String,
 }
 
-/// Every mistake that is looked for.
+/// All mistakes of this run.
 fn patches() -> Vec<Patch> {
     Patch::read_all(root()).expect("the patches")
 }
@@ -70,7 +71,7 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Runs the checks one after the other until a schedule fails; `Err` has the number of those that passed.
+/// Runs the checks one after the other until a schedule fails. `Err` has the number of checks that passed.
 fn look_for(mistake: Option<&str>) -> Result<Found, usize> {
     let _planted = mistake.map(plant);
     let mut schedules = 0;
@@ -92,7 +93,7 @@ fn look_for(mistake: Option<&str>) -> Result<Found, usize> {
     Err(schedules)
 }
 
-/// Runs one schedule, in a runtime of its own, so that all of its world goes with it. `Err` says what it failed with.
+/// Runs one schedule in a runtime of its own, which ends with its world. `Err` has the failure.
 fn outcome(running: Running) -> Result<(), String> {
     local(async {
         let bounded = async {
@@ -104,7 +105,7 @@ fn outcome(running: Running) -> Result<(), String> {
     })
 }
 
-/// What a schedule failed with: its first line, and no more of it than a table takes.
+/// The first line of a failure, cut for a table.
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -113,7 +114,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
     said.replace('|', "/").chars().take(100).collect()
 }
 
-/// Lets a planted defect fail in silence: it is looked at what with.
+/// Hides the panics of planted defects. Their text is read from the result.
 fn silence_planted_panics() {
     let loud = take_hook();
     set_hook(Box::new(move |panic| {
@@ -123,10 +124,10 @@ fn silence_planted_panics() {
     }));
 }
 
-/// Prints by what each of `mistakes` is found.
+/// Prints which check finds each of `mistakes`.
 ///
 /// # Panics
-/// When one of them is not.
+/// When one is not found.
 fn find(mistakes: Vec<Patch>) {
     silence_planted_panics();
     let began = Instant::now();
@@ -162,7 +163,7 @@ fn find(mistakes: Vec<Patch>) {
     );
 }
 
-/// Those of the patches that `FARTHING_PLANTED` names, or all: in a copy of the workspace that has them built in.
+/// The patches that `FARTHING_PLANTED` names, or all. They are built into this copy of the workspace.
 #[test]
 #[ignore = "run in the copy that `cargo run -p farthing-planted` makes"]
 fn every_patch_is_found() {

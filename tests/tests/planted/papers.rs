@@ -1,4 +1,4 @@
-//! What a wallet and a judge are shown that is not what it says.
+//! False documents and goods that a wallet and a judge are shown.
 
 use farthing_client::{error::WalletError, purchase::goods::judge, wallet::Wallet};
 use farthing_coin::{Seed, Signed};
@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
 };
 
-/// What she has in her account, and withdraws.
+/// What the account has. The customer withdraws all of it.
 const FUNDS: Amount = Amount(2000);
 
 async fn withdrawn(seed: u64) -> (Arc<World>, Wallet) {
@@ -100,7 +100,7 @@ pub async fn papers_of_an_abort_without_a_cause() {
     );
 }
 
-/// A merchant serves other bytes than those of his offer.
+/// A merchant serves other bytes than its offer describes.
 pub async fn goods_that_are_not_the_offers() {
     let (world, wallet) = withdrawn(42).await;
     flip(&largest_file(&world.merchant_home(0)));
@@ -113,7 +113,7 @@ pub async fn goods_that_are_not_the_offers() {
     assert_eq!(status, "fetching", "goods: paid for what is not as offered");
 }
 
-/// A customer shows a judge a file that is not what she fetched.
+/// A customer shows a judge a changed file.
 pub async fn a_file_that_is_not_the_goods() {
     let (world, wallet) = withdrawn(43).await;
     let bought = wallet.buy(&world.parties(), ITEM, &picture(&world, 1)).await;

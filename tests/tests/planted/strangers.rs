@@ -1,4 +1,4 @@
-//! What a stranger asks who puts every message together herself: each is refused, or answered as it must be.
+//! Requests of a stranger who makes every message by hand. Each is refused, or answered as it must be.
 
 use farthing_coin::{SecretKey, Seed, Signed};
 use farthing_merchant::secret::MerchantSecret;
@@ -24,7 +24,7 @@ use farthing_tests::{
 };
 use std::sync::Arc;
 
-/// What she has in her account at first.
+/// What the account has at first.
 const FUNDS: Amount = Amount(1500);
 
 /// Coins worth the price.
@@ -43,7 +43,7 @@ pub(crate) async fn stranger(number: u64) -> (Arc<World>, ByHand) {
     stranger_in(World::new(number).await, number).await
 }
 
-/// The same where the merchant's offers are sealed.
+/// The same, with sealed offers.
 async fn stranger_to_sealed_offers(number: u64) -> (Arc<World>, ByHand) {
     stranger_in(World::sealed(number).await, number).await
 }
@@ -65,8 +65,8 @@ async fn held(number: u64) -> (Arc<World>, ByHand, Bought, Signed<Hold>) {
     (world, hand, bought, hold)
 }
 
-/// She asks for more than her account holds.
-pub async fn more_than_her_account_holds() {
+/// A customer withdraws more than the account has.
+pub async fn more_than_the_account_has() {
     let (_world, hand) = stranger(31).await;
     // Either is covered, but not both.
     let first = hand.withdrawal_begun(&hand.withdrawal(&[1024]).await).await;
@@ -79,8 +79,8 @@ pub async fn more_than_her_account_holds() {
     );
 }
 
-/// She has the bank make nonces for what her account cannot pay.
-pub async fn a_session_that_her_account_cannot_pay() {
+/// A customer opens a session for more than the account can pay.
+pub async fn a_session_that_the_account_cannot_pay() {
     let (_world, hand) = stranger(43).await;
     let begin = hand.withdraw_begin(&hand.withdrawal(&[1024, 512]).await);
     assert!(
@@ -89,7 +89,7 @@ pub async fn a_session_that_her_account_cannot_pay() {
     );
 }
 
-/// She opens a session, the bank is restarted, and she opens it again.
+/// A customer opens a session, the bank is restarted, and the customer opens it again.
 pub async fn the_same_session_after_a_restart() {
     let (world, hand) = stranger(32).await;
     let begin = hand.withdraw_begin(&hand.withdrawal(&[1]).await);
@@ -103,7 +103,7 @@ pub async fn the_same_session_after_a_restart() {
     );
 }
 
-/// She pays with coins that are worth less than the price.
+/// A customer pays with coins worth less than the price.
 pub async fn coins_worth_less_than_the_price() {
     let (_world, hand) = stranger(33).await;
     let purse = hand.withdraw(&[512, 128]).await;
@@ -115,8 +115,8 @@ pub async fn coins_worth_less_than_the_price() {
     );
 }
 
-/// Somebody brings the bank an abort that the escrow never signed.
-pub async fn an_abort_of_her_own() {
+/// A stranger brings the bank an abort that the escrow never signed.
+pub async fn a_forged_abort() {
     let (world, hand, bought, _) = held(34).await;
     let abort = Abort {
         purchase: bought.order.purchase(),
@@ -135,7 +135,7 @@ pub async fn an_abort_of_her_own() {
     assert!(world.held().await > 0, "finality: a stranger ends a purchase");
 }
 
-/// The escrow aborts what nobody has cancelled, long before the deadline.
+/// The escrow aborts a purchase that nobody has cancelled, long before the deadline.
 pub async fn an_abort_without_a_cause() {
     let (world, hand, bought, _) = held(44).await;
     let abort = Abort {
@@ -167,7 +167,7 @@ pub async fn a_goods_key_that_is_not_the_offers() {
     );
 }
 
-/// A merchant seals a goods key in his offer that is not the one that it commits to.
+/// A merchant seals a goods key in its offer that is not the key of the offer's commitment.
 pub async fn a_sealed_key_that_is_not_the_offers() {
     let (world, hand) = stranger_to_sealed_offers(40).await;
     let mut offer = hand.offer().await.body;
@@ -185,8 +185,8 @@ pub async fn a_sealed_key_that_is_not_the_offers() {
     is_abort_for_sealed_key(&outcome, "goods: paid for a key that opens nothing");
 }
 
-/// A thief takes the sealed key of a merchant's offer into one of her own, which costs her nothing but moving money from
-/// one pocket to the other.
+/// A thief copies the sealed key of a merchant's offer into an offer of their own. This costs only a payment between
+/// two accounts of the thief.
 pub async fn a_sealed_key_of_another_offer() {
     let (_world, hand) = stranger_to_sealed_offers(41).await;
     let mut offer = hand.offer().await.body;
@@ -228,7 +228,7 @@ fn is_abort_for_sealed_key(outcome: &Outcome, otherwise: &str) {
     assert!(is_abort, "{otherwise}");
 }
 
-/// She pays for a sealed offer with coins that another purchase holds.
+/// A customer pays for a sealed offer with coins that another purchase holds.
 pub async fn a_sealed_offer_and_coins_that_are_held() {
     let (_world, hand) = stranger_to_sealed_offers(42).await;
     let purse = hand.withdraw(&EXACT).await;
@@ -258,7 +258,7 @@ pub async fn a_hold_that_is_not_overdue() {
     assert!(not_yet, "finality: the bank's clock has decided a purchase");
 }
 
-/// She cancels and never comes back: the escrow has the bank release the coins, long before they are overdue.
+/// A customer cancels and never comes back. The escrow has the bank release the coins, long before they are overdue.
 pub async fn a_cancel_that_nobody_else_brings_to_the_bank() {
     let (world, hand, bought, _) = held(37).await;
     hand.ask(bought.cancel()).await.expect("an abort");
@@ -287,7 +287,7 @@ pub async fn a_cancel_in_a_currency_that_is_none() {
     );
 }
 
-/// She cancels before the bank has heard of her hold, which arrives when it has obeyed the abort.
+/// A customer cancels before the bank has heard of the hold, which arrives after the bank has obeyed the abort.
 pub async fn a_hold_that_arrives_after_its_abort() {
     let (world, hand) = stranger(39).await;
     let purse = hand.withdraw(&EXACT).await;
@@ -299,7 +299,7 @@ pub async fn a_hold_that_arrives_after_its_abort() {
     assert!(ended, "finality: coins are held for a purchase that has ended");
 }
 
-/// She sends a longer list of coins than any request may have.
+/// A customer sends a longer list of coins than any request may have.
 pub async fn a_list_that_is_too_long() {
     let (_world, hand) = stranger(38).await;
     let one = hand.withdraw(&[1]).await;
@@ -316,8 +316,8 @@ pub async fn a_list_that_is_too_long() {
     assert!(too_long, "bad input: a list of any length is looked at");
 }
 
-/// She replaces her memo again and again.
-pub async fn memos_without_end() {
+/// A customer replaces the scan record again and again.
+pub async fn scan_records_without_end() {
     let (_world, hand) = stranger(46).await;
     let replaced = |number: u64| {
         let memo = MemoRequest {

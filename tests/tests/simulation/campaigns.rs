@@ -1,9 +1,9 @@
-//! Random campaigns: the same seeds every time, those that have found something, and some fresh ones.
+//! Random campaigns: fixed seeds, seeds that have found something, and fresh ones.
 //!
 //! | variable | what for |
 //! |---|---|
-//! | `FARTHING_SEEDS=10000` | so many fresh seeds instead of a few |
-//! | `FARTHING_SEED=123` | which one `replay` runs, with all that happened |
+//! | `FARTHING_SEEDS=10000` | number of fresh seeds |
+//! | `FARTHING_SEED=123` | the seed that `replay` runs, with its trace |
 
 use farthing_tests::simulation::{
     campaign::{CampaignResult, campaign},
@@ -15,13 +15,13 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// The seeds that are run every time.
+/// Seeds of every run.
 const FIXED: std::ops::Range<u64> = 0..40;
 
-/// How many fresh seeds are run unless `FARTHING_SEEDS` says otherwise.
+/// Number of fresh seeds without `FARTHING_SEEDS`.
 const FRESH: u64 = 10;
 
-/// Seeds that have found something, and what: each is run every time from then on.
+/// Seeds that have found something, with the finding. Each is in every run from then on.
 const FOUND: [(u64, &str); 3] = [
     (
         1_753_360_974_826_333,
@@ -45,7 +45,7 @@ fn number(variable: &str) -> Option<u64> {
     )
 }
 
-/// Runs a campaign. What failed is printed with all that happened, unless another one has been before.
+/// Runs a campaign. The first failure is printed with its trace.
 fn run(seed: u64, is_first_failure: bool) -> Option<CampaignResult> {
     let outcome = std::panic::catch_unwind(|| local(campaign(seed)));
     if let Ok(outcome) = &outcome
@@ -53,7 +53,7 @@ fn run(seed: u64, is_first_failure: bool) -> Option<CampaignResult> {
     {
         return Some(outcome.clone());
     }
-    // What is wrong comes before what happened, which is long: a log may keep the beginning alone.
+    // The finding comes before the trace, because a log may keep only the beginning.
     println!(
         "seed {seed} failed; to see it again: \
          FARTHING_SEED={seed} cargo test -p farthing-tests --test simulation replay -- --nocapture"
@@ -66,10 +66,10 @@ fn run(seed: u64, is_first_failure: bool) -> Option<CampaignResult> {
     None
 }
 
-/// Runs campaigns, and says what they were made of.
+/// Runs campaigns, and prints what they contained.
 ///
 /// # Panics
-/// If one failed, when all were run.
+/// When one has failed, after all have run.
 fn run_all(what: &str, seeds: impl Iterator<Item = u64>) {
     let began = Instant::now();
     let (mut campaigns, mut committed, mut aborted, mut messages) = (0, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! A wallet that dies at any message, and comes back: as it was, without what was not synced, or from its phrase.
+//! A wallet that dies at any message and comes back: as it was, without unsynced writes, or from its phrase.
 
 use farthing_client::rows::Delivery;
 use farthing_tests::simulation::{
@@ -21,11 +21,11 @@ async fn setting(seed: u64, mode: Mode) -> (Arc<World>, CustomerMachine) {
 /// How a dead customer comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Return {
-    /// Her process was killed.
+    /// The process was killed.
     Killed,
-    /// Her machine lost power, and what was not synced.
+    /// The machine lost power, and the unsynced writes.
     PowerLost,
-    /// Her machine is gone; she has her phrase.
+    /// The machine is lost. The customer has the phrase.
     Phrase,
 }
 
@@ -40,7 +40,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     }
     drop(wallet);
     world.network.schedule([]);
-    // Whatever a server was doing for her comes to its end, and so do connections of hers.
+    // The servers finish their work for the customer, and the connections end.
     tokio::time::sleep(Duration::from_secs(60)).await;
     world.network.unblock();
     let wallet = match back {
@@ -66,7 +66,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
         }
     }
     world.check(&[&wallet]).await;
-    // And what she has can be spent.
+    // The customer's money can be spent.
     if wallet.balance().expect("a balance").available >= world.foundation.population.prices[0] {
         wallet
             .buy(&world.parties(), "a picture", &picture(&world, 9))

@@ -1,4 +1,4 @@
-//! A wallet at a bank whose list of keys is as long as it gets: all that a customer does works until the last epoch ends.
+//! A wallet at a bank with a full list of keys. All its commands work until the last epoch ends.
 
 use farthing_client::wallet::Wallet;
 use farthing_protocol::money::Amount;
@@ -13,10 +13,10 @@ use tokio::time::sleep;
 /// What the customer withdraws in each epoch.
 const WITHDRAWN: Amount = Amount(1_000);
 
-/// How long the merchant and the escrow take at most to fetch a longer list.
+/// Upper bound of the time in which merchant and escrow fetch a longer list.
 const A_WHILE: Duration = Duration::from_secs(600);
 
-/// Lets so many epochs pass in which no server runs: an escrow whose clock leaps decides nothing.
+/// Lets epochs pass in which no server runs. An escrow whose clock jumps decides nothing.
 async fn wait_for(world: &World, epochs: usize) {
     let servers = world.servers();
     for party in &servers {

@@ -1,4 +1,4 @@
-//! What a lost machine had sent, and nobody had acted on yet when its wallet was restored from its phrase.
+//! Requests of a lost machine that were not carried out yet when its wallet was restored from the phrase.
 
 use farthing_client::{rows::CoinStatus, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
@@ -27,11 +27,11 @@ fn is_bucket_of_coins(card: &Card, request: &[u8]) -> bool {
         && matches!(asked, Ok(BankRequest::Bucket(bucket)) if matches!(bucket.shelf, Shelf::Coins(_)))
 }
 
-/// A customer who is restored while something of hers is under way.
+/// A customer whose wallet is restored while a request is under way.
 struct Lost {
     world: Arc<World>,
     customer: CustomerMachine,
-    /// The wallet of the lost machine: carrying on with it stands for the arrival of what it has sent.
+    /// The wallet of the lost machine. Carrying on with it stands for the arrival of its requests.
     before: Wallet,
 }
 
@@ -69,7 +69,7 @@ impl Lost {
         assert!(self.before.exchange(coins).await.unwrap_err().is_silence());
     }
 
-    /// What was sent arrives.
+    /// The requests arrive.
     async fn it_arrives(&self) {
         self.world.network.unblock();
         let _far = self.before.resume().await.unwrap();
@@ -85,10 +85,10 @@ fn available(wallet: &Wallet) -> u64 {
     wallet.balance().unwrap().available.0
 }
 
-async fn she_has_what_she_paid_for(lost: &Lost, wallet: &Wallet) {
+async fn the_customer_has_the_goods(lost: &Lost, wallet: &Wallet) {
     let price = lost.world.foundation.population.prices[0].0;
     let purchases = wallet.purchases().unwrap();
-    assert_eq!(purchases.len(), 1, "goods: a payment is unknown to her");
+    assert_eq!(purchases.len(), 1, "goods: a payment is unknown to the wallet");
     assert_eq!(purchases[0].1.purchase.status(), "committed");
     assert!(std::fs::read(&purchases[0].1.output).unwrap() == lost.world.foundation.goods(0));
     assert_eq!(available(wallet), WITHDRAWN.0 - price);
@@ -96,7 +96,7 @@ async fn she_has_what_she_paid_for(lost: &Lost, wallet: &Wallet) {
 }
 
 #[test]
-fn a_sealed_payment_that_arrives_after_the_restore_brings_her_the_goods() {
+fn a_sealed_payment_that_arrives_after_the_restore_brings_the_goods() {
     local(async {
         let lost = Lost::with(Population::sealed()).await;
         lost.sends_a_payment().await;
@@ -104,7 +104,7 @@ fn a_sealed_payment_that_arrives_after_the_restore_brings_her_the_goods() {
         assert_eq!(available(&wallet), WITHDRAWN.0, "nothing is taken yet");
         lost.it_arrives().await;
         resumed(&wallet).await;
-        she_has_what_she_paid_for(&lost, &wallet).await;
+        the_customer_has_the_goods(&lost, &wallet).await;
     });
 }
 
@@ -118,7 +118,7 @@ fn a_hold_that_arrives_after_the_restore_is_carried_on() {
         let _silent = lost.before.resume().await.unwrap();
         lost.world.network.unblock();
         resumed(&wallet).await;
-        she_has_what_she_paid_for(&lost, &wallet).await;
+        the_customer_has_the_goods(&lost, &wallet).await;
     });
 }
 
@@ -132,12 +132,12 @@ fn a_machine_that_is_lost_once_more_forgets_no_late_payment() {
         let wallet = lost.restored("and-again").await;
         let (number, _) = wallet.purchases().unwrap()[0];
         wallet.drive_purchase(number).await.unwrap();
-        she_has_what_she_paid_for(&lost, &wallet).await;
+        the_customer_has_the_goods(&lost, &wallet).await;
     });
 }
 
 #[test]
-fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers() {
+fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_found() {
     local(async {
         let lost = Lost::with(Population::default()).await;
         lost.sends_an_exchange().await;
@@ -146,7 +146,7 @@ fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers(
         resumed(&wallet).await;
         assert_eq!(available(&wallet), WITHDRAWN.0);
 
-        // The restored one is lost as well, before its own first withdrawal arrives.
+        // The restored wallet is lost too, before its own first withdrawal arrives.
         lost.world.network.block(is_withdrawal);
         let bank = lost.world.parties().bank;
         let withdrawn = wallet.withdraw(&bank, WITHDRAWN).await;
@@ -161,7 +161,7 @@ fn coins_of_an_exchange_or_a_withdrawal_that_arrives_after_the_restore_are_hers(
 }
 
 #[test]
-fn a_look_that_is_cut_off_is_finished_by_the_next() {
+fn a_rescan_that_is_cut_off_is_finished_by_the_next() {
     local(async {
         let lost = Lost::with(Population::default()).await;
         lost.sends_an_exchange().await;
@@ -176,7 +176,7 @@ fn a_look_that_is_cut_off_is_finished_by_the_next() {
     });
 }
 
-/// She puts the coins to a purchase of her own; and then carries on, or repeats the restore before that.
+/// Puts the coins to another purchase. Then carries on, or repeats the restore before that.
 async fn put_to_another_purchase(repeats: bool) {
     let lost = Lost::with(Population::default()).await;
     lost.sends_a_payment().await;
@@ -199,14 +199,14 @@ async fn put_to_another_purchase(repeats: bool) {
 }
 
 #[test]
-fn coins_that_she_has_put_to_another_purchase_are_those_of_the_late_one() {
+fn coins_in_another_purchase_go_back_to_the_late_one() {
     local(put_to_another_purchase(false));
     local(put_to_another_purchase(true));
 }
 
-/// However late it is, and whatever her clock says: the coin itself tells.
+/// The coin itself tells, no matter how late it is or what the clock says.
 #[test]
-fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
+fn a_coin_with_an_unknown_use_causes_a_rescan() {
     local(async {
         let lost = Lost::with(Population::default()).await;
         lost.sends_an_exchange().await;
@@ -228,12 +228,12 @@ fn a_coin_that_nobody_she_knows_has_used_makes_her_look_again() {
             let coins = wallet.present_coins().unwrap();
             coins.iter().all(|row| row.status == CoinStatus::Available) && available(wallet) == WITHDRAWN.0
         };
-        assert!(stale(&wallet), "she does not look for ever");
+        assert!(stale(&wallet), "it does not scan for ever");
 
         let output = picture(&lost.world, "late");
         let refused = wallet.buy(&lost.world.parties(), ITEM, &output).await;
         assert!(!output.exists(), "its coins are used: {refused:?}");
-        // The coin is put to an exchange, where the bank shows what was given for it; then the wallet looks for that.
+        // The coin goes to an exchange, where the bank shows what was issued for it. Then the wallet scans for that.
         wallet.resume().await.unwrap();
         resumed(&wallet).await;
         assert_eq!(available(&wallet), WITHDRAWN.0, "{:?}", wallet.coins());

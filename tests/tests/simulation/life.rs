@@ -1,20 +1,20 @@
-//! A wallet's life, and a restore from the words at random moments of it.
+//! A wallet's life, with restores from the words at random moments.
 //!
 //! | variable | what for |
 //! |---|---|
-//! | `FARTHING_LIVES=10` | so many lives of fresh seeds, of 2 000 commands each |
-//! | `FARTHING_LIFE=123` | the seed of the life of 2 000 commands that `replay_a_life` lives once more |
-//! | `FARTHING_COMMANDS=300` | so many commands in place of 2 000 |
+//! | `FARTHING_LIVES=10` | number of lives of fresh seeds, of 2 000 commands each |
+//! | `FARTHING_LIFE=123` | the seed of the life that `replay_a_life` runs |
+//! | `FARTHING_COMMANDS=300` | number of commands instead of 2 000 |
 //!
-//! A life ends at the first thing that is found broken. So a short one is the beginning of a long one of the same seed.
+//! A life ends at the first broken invariant. So a short life is the beginning of a long one from the same seed.
 
 use farthing_tests::simulation::{life::life, local};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The commands of a long life, unless `FARTHING_COMMANDS` says otherwise.
+/// Number of commands of a long life without `FARTHING_COMMANDS`.
 const COMMANDS: u64 = 2_000;
 
-/// The commands of the one that is lived every time, and its seed.
+/// Number of commands of the life in every run, and its seed.
 const SHORT: (usize, u64) = (150, 1);
 
 fn long() -> usize {
@@ -27,7 +27,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{variable} is `{text}`, which is no number")))
 }
 
-/// Lives a life, and says how to live it once more where something was found.
+/// Runs a life. A failure prints how to run it again.
 fn live(seed: u64, commands: usize) {
     let began = Instant::now();
     let outcome = local(life(seed, commands));

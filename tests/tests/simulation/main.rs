@@ -3,11 +3,11 @@
 //! | what | file |
 //! |---|---|
 //! | one purchase in each mode, and every fault at every message and write of it | `schedules` |
-//! | a wallet that dies, and comes back in three ways | `deaths` |
+//! | a wallet that dies and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
-//! | what a lost machine had sent, and arrives after the restore | `late` |
+//! | requests of a lost machine that arrive after the restore | `late` |
 //! | a wallet's life, and restores at random moments of it | `life` |
-//! | what happens to particular people | `stories` |
+//! | stories | `stories` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
 //! | a wallet at a bank whose list of keys is full | `key_lists` |

@@ -1,9 +1,9 @@
-//! The numbers that a wallet's secrets are derived from, and restores that have to find all of them. The planted defects are
-//! looked for with these stories as well.
+//! The numbers from which a wallet's secrets derive, and restores that must find all of them. The planted defects are
+//! searched for with these stories too.
 
 use farthing_tests::simulation::{local, numbers};
 
-/// A story that fails by itself.
+/// A story that checks itself.
 macro_rules! story {
     ($name:ident) => {
         #[test]

@@ -1,8 +1,8 @@
-//! Purchases whose escrow gives no decision. The planted defects are looked for with these stories as well.
+//! Purchases whose escrow gives no decision. The planted defects are searched for with these stories too.
 
 use farthing_tests::simulation::{local, recovered};
 
-/// A story that fails by itself.
+/// A story that checks itself.
 macro_rules! story {
     ($name:ident) => {
         #[test]

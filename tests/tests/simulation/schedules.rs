@@ -21,13 +21,13 @@ const SEED: u64 = 1;
 /// About how many pairs of each mode are run, unless others are asked for.
 const PAIRS: usize = 800;
 
-/// How often a long row says how far it is.
+/// Interval between two lines of progress of a long row.
 const TELL_EVERY: usize = 5_000;
 
 /// The schedules that a day of a mode is run with.
 struct Row {
     mode: Mode,
-    /// Whether she has withdrawn before the day.
+    /// Whether the customer has withdrawn before the day.
     with_coins: bool,
     what: &'static str,
     schedules: fn(&Length) -> Vec<Schedule>,
@@ -38,14 +38,14 @@ struct Row {
 enum Which {
     /// All.
     All,
-    /// About so many, from all over the row.
+    /// About this many, from all parts of the row.
     Sample(usize),
-    /// Those from one number to another.
+    /// The schedules from one number to another.
     Range(usize, usize),
 }
 
 impl Which {
-    /// What `FARTHING_SCHEDULES` asks for, or else `these`.
+    /// The value of `FARTHING_SCHEDULES`, or `these`.
     fn asked_or(these: Which) -> Self {
         let Ok(asked) = std::env::var("FARTHING_SCHEDULES") else {
             return these;
@@ -60,7 +60,7 @@ impl Which {
         }
     }
 
-    /// The numbers of those that are run.
+    /// The numbers of the schedules to run.
     fn of(&self, all: usize) -> Vec<usize> {
         match self {
             Which::All => (0..all).collect(),
@@ -70,7 +70,7 @@ impl Which {
     }
 }
 
-/// The first prime that is not less: what is sampled in such steps has every kind of fault meet every other.
+/// The first prime that is not less. With steps of this size, a sample has every pair of kinds of fault.
 fn prime_from(number: usize) -> usize {
     let is_prime = |number: usize| (2..number).all(|divisor| !number.is_multiple_of(divisor));
     let mut number = number.max(2);
@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// Says which schedule it was that failed and how to run it again, and lets no more begin.
+/// Prints which schedule failed and how to run it again, and starts no more.
 struct FailureNote<'a> {
     test: &'a str,
     mode: Mode,

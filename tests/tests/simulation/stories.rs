@@ -1,5 +1,4 @@
-//! What happens to particular people: more stories, which the planted defects are looked for with as well, are in
-//! `simulation::stories`.
+//! Stories. Further stories, with which the planted defects are searched for, are in `simulation::stories`.
 
 use farthing_client::{
     rows::{CoinStatus, Delivery},
@@ -33,7 +32,7 @@ async fn two_copies(seed: u64) -> (Arc<World>, Wallet, Wallet) {
     (world, customer.wallet_after(Death::Killed), twin.wallet())
 }
 
-/// A story that fails by itself.
+/// A story that checks itself.
 macro_rules! story {
     ($name:ident) => {
         #[test]
@@ -43,16 +42,16 @@ macro_rules! story {
     };
 }
 
-story!(she_never_comes_back);
-story!(she_cancels_after_the_commit);
+story!(the_customer_never_comes_back);
+story!(a_cancel_after_the_commit);
 story!(everything_arrives_again_after_the_abort);
 story!(everything_arrives_again_after_the_commit);
 story!(the_merchant_of_a_sealed_offer_is_gone);
-story!(she_cancels_after_a_sealed_commit);
-story!(she_buys_two_things_at_once);
-story!(a_copy_of_her_wallet_buys_later);
-story!(she_restores_her_wallet_three_times);
-story!(her_payment_arrives_after_she_was_restored);
+story!(a_cancel_after_a_sealed_commit);
+story!(one_wallet_buys_two_things_at_once);
+story!(a_copy_of_the_wallet_buys_later);
+story!(three_restores_of_one_wallet);
+story!(a_payment_arrives_after_the_restore);
 story!(a_bit_of_a_journal_flips);
 
 #[test]
@@ -69,7 +68,7 @@ fn a_dead_escrow_costs_nobody_the_goods() {
         wallet.drive_purchase(number).await.unwrap();
         world.check(&[&wallet]).await;
 
-        // Her machine is lost, and the escrow for ever: the bank hands her the sealed key.
+        // The machine is lost, and the escrow permanently. The bank returns the sealed key.
         world.stop(Party::Escrow(0));
         let wallet = CustomerMachine::with_phrase_of(&world, &customer, "alice-again").wallet();
         wallet.restore(&parties.bank, world.dir()).await.unwrap();
@@ -93,7 +92,7 @@ fn a_coin_that_a_copy_holds_and_releases_is_lost_to_neither() {
     local(async {
         let (world, wallet, copy) = two_copies(7).await;
         let parties = world.parties();
-        // The one holds the coins for a purchase that does not get on; the other wants the same ones.
+        // One copy holds the coins for a purchase that does not end. The other wants the same coins.
         world.network.block(is_delivery);
         let number = wallet
             .begin_purchase(&parties, ITEM, &picture(&world, 1))
@@ -103,7 +102,7 @@ fn a_coin_that_a_copy_holds_and_releases_is_lost_to_neither() {
         let refused = copy.buy(&parties, ITEM, &picture(&world, 2)).await;
         assert!(copy.purchases().unwrap()[0].1.refusal.is_some(), "{refused:?}");
         world.network.unblock();
-        // The one loses its machine before it knows of anything. The hold runs out, and its coins are free.
+        // One copy loses its machine before it knows anything. The hold ends, and its coins are free.
         drop(wallet);
         world.settle().await;
         copy.resume().await.unwrap();
@@ -145,7 +144,7 @@ fn one_coin_offered_to_two_purchases_pays_for_one() {
             "the refusal proves itself"
         );
         world.settle().await;
-        // What was held is spent now, and the other copy learns that for good.
+        // The held coins are spent now, and the other copy learns that finally.
         loser.resume().await.unwrap();
         let coins = loser.coins().unwrap();
         let held = |status| matches!(status, CoinStatus::HeldElsewhere(_));
