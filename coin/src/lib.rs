@@ -29,6 +29,8 @@
 //! | [`secret`] | secrets of 32 bytes |
 //! | [`bounded`] | bounds of lists and texts in decoders |
 
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
+
 mod batch;
 mod blind;
 mod blindness;

@@ -19,6 +19,8 @@
 //! | who kept the contract, judged offline | [`evidence`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
+
 pub mod allowance;
 pub mod api;
 pub mod bounded;

@@ -61,7 +61,7 @@ fn open(dir: &Path) -> Result<Store, StoreError> {
     Ok(store)
 }
 
-fn main() -> Result<(), StoreError> {
+pub(crate) fn main() -> Result<(), StoreError> {
     let dir = std::env::temp_dir().join(format!("farthing-accounts-{}", std::process::id()));
     let store = open(&dir)?;
     open_account(&store, "ann", 1, 10)?;

@@ -152,7 +152,23 @@ fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = Vec::new();
     for folder in [
-        ".", "docs", "coin", "protocol", "store", "client", "vectors", "fuzz",
+        ".",
+        "docs",
+        "coin",
+        "protocol",
+        "store",
+        "node",
+        "bank",
+        "escrow",
+        "merchant",
+        "client",
+        "lab",
+        "vectors",
+        "fuzz",
+        "benches",
+        "tests",
+        "tests/kit",
+        "tests/planted",
     ] {
         let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
             continue;
