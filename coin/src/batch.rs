@@ -1,8 +1,8 @@
 //! Batch verification: any number of coins and signatures in one multiscalar multiplication.
 //!
-//! Each equation gets a weight of 128 bits, and the weighted sum of all of them must be the identity. A batch
-//! with a bad equation passes with a chance of 2^-128. Ristretto has no cofactor, so a batch and the single
-//! verifications always agree. When a batch fails it is bisected until every culprit is named.
+//! Each equation gets a weight of 128 bits. The weighted sum of all equations must be the identity. A batch with a bad
+//! equation passes with a probability of 2^-128. Ristretto has no cofactor, so a batch and the single verifications
+//! always agree. A batch that fails is bisected until every culprit is named.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,27 @@ use crate::ids::KeyId;
 use crate::sign::{PublicKey, Signature, SignatureEquation, SignatureError, Statement};
 use crate::transcript::{Transcript, TranscriptExt, label};
 
-/// Coins and signatures that are to be verified together. All of it is published values, and verification takes
-/// variable time.
+/// Coins and signatures that are verified together, in variable time. All values are public.
+///
+/// ```
+/// use farthing_coin::{Batch, KeyId, SecretKey, Statement, StatementDigest};
+/// use getrandom::SysRng;
+/// use rand_core::UnwrapErr;
+///
+/// let mut rng = UnwrapErr(SysRng);
+/// let key = SecretKey::generate(&mut rng);
+/// let statement = |number| Statement {
+///     context: "example",
+///     key_id: KeyId([3; 32]),
+///     digest: StatementDigest([number; 32]),
+/// };
+///
+/// let mut batch = Batch::new();
+/// batch.signature(0, &key.public(), &statement(1), &key.sign(&statement(1)));
+/// batch.signature(1, &key.public(), &statement(1), &key.sign(&statement(2)));
+/// let culprits = batch.verify(&mut rng).unwrap_err();
+/// assert_eq!(culprits.iter().map(|culprit| culprit.index).collect::<Vec<_>>(), [1]);
+/// ```
 #[derive(Default)]
 pub struct Batch {
     keys: Vec<OpenKey>,
@@ -48,7 +67,7 @@ pub enum CulpritKind {
     Signature(#[from] SignatureError),
 }
 
-/// A denomination that coins of the batch are of. X is decoded once for all of them.
+/// A denomination of coins in the batch. X is decoded once for all its coins.
 struct OpenKey {
     denomination: Denomination,
     key: CoinKey,
@@ -73,14 +92,14 @@ impl Batch {
         Self::default()
     }
 
-    /// Adds a coin that is to be verified under `denomination`. Culprits are named by `index`.
+    /// Adds a coin to verify under `denomination`. A culprit is named by `index`.
     pub fn coin(&mut self, index: usize, coin: &Coin, denomination: &Denomination) {
         let point = coin.point();
         let terms = self.open_coin(coin, denomination, point);
         self.add(index, terms);
     }
 
-    /// Adds a signature of `signer` over `statement`. Culprits are named by `index`.
+    /// Adds a signature of `signer` over `statement`. A culprit is named by `index`.
     pub fn signature(
         &mut self,
         index: usize,
@@ -104,7 +123,7 @@ impl Batch {
         statement: &Statement,
         signature: &Signature,
     ) {
-        // A bad key is named in the terms of the coin and in those of the signature, as singly.
+        // A bad key is named once for the coin and once for the signature, as in single verifications.
         let signer = coin.public.point();
         let public = if signer.is_ok() { signer } else { coin.point() };
         let terms = self.open_coin(coin, denomination, public);
@@ -116,7 +135,7 @@ impl Batch {
         );
     }
 
-    /// How many coins and signatures there are; a coin with its authorization counts as two.
+    /// The number of coins and signatures. A coin with its authorization counts as two.
     pub fn len(&self) -> usize {
         self.equations.len() + self.culprits.len()
     }
@@ -129,7 +148,7 @@ impl Batch {
     /// Verifies everything.
     ///
     /// # Errors
-    /// All culprits, in the order of their indices; of one index the coin before the signature.
+    /// All culprits, in the order of their indices. Under one index the coin comes before the signature.
     pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), Vec<Culprit>> {
         let weighted = self.weigh(rng);
         let sum = self.sum(&weighted);
@@ -165,7 +184,7 @@ impl Batch {
         })
     }
 
-    /// Finds or opens the denomination. It is found by the id that the coin claims, and must then be the same.
+    /// Finds or opens the denomination. The lookup is by the key id in the coin. The entry must equal `denomination`.
     fn open_key(&mut self, coin: &Coin, denomination: &Denomination) -> Result<(usize, &CoinKey), CoinError> {
         let known = self.key_positions.get(&coin.key_id).copied();
         let known = known.filter(|at| {
@@ -194,9 +213,9 @@ impl Batch {
             .ok_or(CoinError::WrongKey)
     }
 
-    /// Gives each equation its weight: fresh randomness, hashed with everything that the equations say.
+    /// Gives each equation its weight: fresh randomness, hashed with all equations.
     ///
-    /// Each challenge in it is itself a hash of the key, the message and the points, so all bytes are covered.
+    /// Each challenge in an equation is a hash of the key, the message and the points, so all bytes are covered.
     fn weigh(&self, rng: &mut impl CryptoRng) -> Vec<(Scalar, &Equation)> {
         let mut fresh = [0; 32];
         rng.fill_bytes(&mut fresh);
@@ -225,9 +244,9 @@ impl Batch {
         sum.multiply(&self.keys)
     }
 
-    /// Names the culprits among equations whose weighted sum is `sum`.
+    /// Names the culprits among equations with the weighted sum `sum`.
     ///
-    /// Only the left half is multiplied out: the right half's sum is the whole's less the left's.
+    /// Only the left half is multiplied out. The sum of the right half is the whole sum minus the left sum.
     fn bisect(&self, weighted: &[(Scalar, &Equation)], sum: RistrettoPoint, culprits: &mut Vec<Culprit>) {
         if sum.is_identity() {
             return;
@@ -295,7 +314,7 @@ impl Terms {
     }
 }
 
-/// The scalars and points of one multiplication: those of G, H and each X are summed.
+/// The scalars and points of one multiplication. The scalars of G, H and each X are summed.
 struct Sum {
     g: Scalar,
     h: Scalar,

@@ -13,15 +13,15 @@ use crate::sign::PublicKey;
 use crate::suite::SUITE;
 use crate::transcript::{Transcript, TranscriptExt, label};
 
-/// A coin: a public key of its holder's choosing with the bank's blind signature under one denomination.
+/// A coin: a public key that its holder chose, with the bank's blind signature under one denomination.
 ///
-/// Anyone verifies it with the bank's published keys. Who knows the secret half of `public` can spend it. The
-/// bank's record of a coin is keyed by (`key_id`, `public`), never by the signature's bytes.
+/// Anyone can verify a coin with the bank's published keys. The holder of the secret half of `public` can spend it. The
+/// bank's row of a coin has the key (`key_id`, `public`), never the bytes of the signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Coin {
     /// The suite, [`SUITE`].
     pub suite: u8,
-    /// The denomination that it was signed under.
+    /// The denomination under which it was signed.
     pub key_id: KeyId,
     /// m = P = k G, the coin's own key and the message that was signed blindly.
     pub public: PublicKey,
@@ -40,7 +40,7 @@ pub enum CoinError {
     /// The coin is of a suite that this version does not know.
     #[error("the coin is of suite {0}, and only suite {SUITE} is known; update this program")]
     UnknownSuite(u8),
-    /// The coin names another denomination than the one that it was checked against.
+    /// The coin names a denomination other than the one that it was checked against.
     #[error("the coin names another denomination than the one that it is checked against")]
     WrongKey,
     /// The field is not the canonical encoding of a ristretto255 point.
@@ -49,13 +49,13 @@ pub enum CoinError {
     /// The field is not a scalar below the group order.
     #[error("the coin's {0} is not a scalar below the group order")]
     NonCanonicalScalar(&'static str),
-    /// y' is zero, which the scheme excludes: without it nothing is left of y^5.
+    /// y' is zero. The scheme excludes it, as y^5 is then zero too.
     #[error("the coin's y is zero, which is never valid")]
     ZeroY,
     /// The field is the identity.
     #[error("the coin's {0} is the identity, which is never valid")]
     Identity(&'static str),
-    /// Everything is well formed and the equation does not hold: the bank did not sign this.
+    /// Everything is well formed, but the equation does not hold: the bank did not sign this coin.
     #[error("the coin does not bear the signature of this denomination's key")]
     Forged,
 }
@@ -65,7 +65,7 @@ from_malformed!(CoinError);
 impl Coin {
     /// Verifies the coin under `denomination`, in variable time.
     ///
-    /// It says nothing of dates, nor of whether the coin was spent.
+    /// It checks no dates, and not whether the coin was spent.
     ///
     /// # Errors
     /// What is wrong and, for an encoding, with which field.
@@ -79,8 +79,8 @@ impl Coin {
         }
     }
 
-    /// As [`verify`](Coin::verify), in constant time: for the wallet, whose fresh coins nobody has seen yet, and
-    /// who must not tell the bank about them by how long she takes.
+    /// As [`verify`](Coin::verify), in constant time. The wallet uses it for fresh coins, which nobody has seen yet. The
+    /// time that it takes must tell the bank nothing about them.
     pub(crate) fn verify_in_constant_time(&self, key: &CoinKey) -> Result<(), CoinError> {
         let equation = CoinEquation::open(self, key, self.point())?;
         let left = equation.r + key.point * equation.f;
@@ -91,13 +91,13 @@ impl Coin {
         }
     }
 
-    /// m, decoded: the coin's equation needs only its bytes, and yet it must be a key.
+    /// m, decoded. The coin's equation needs only the bytes of m, but m must be a valid key.
     pub(crate) fn point(&self) -> Result<RistrettoPoint, Malformed> {
         encoding::point(&self.public.0, "public")
     }
 }
 
-/// A denomination made ready for many coins: X decoded, and the head of the coin transcript.
+/// A denomination, prepared for many coins: X decoded, and the head of the coin transcript.
 pub(crate) struct CoinKey {
     pub(crate) id: KeyId,
     pub(crate) point: RistrettoPoint,
@@ -135,7 +135,7 @@ pub(crate) struct CoinEquation {
 }
 
 impl CoinEquation {
-    /// Decodes a coin. The point of its key is handed in, because a batch shares it with the authorization.
+    /// Decodes a coin. The point of its key is an argument, because a batch shares it with the authorization.
     pub(crate) fn open(
         coin: &Coin,
         key: &CoinKey,

@@ -8,8 +8,8 @@ use crate::transcript::{Transcript, TranscriptExt, label};
 
 /// Something that is signed.
 ///
-/// The digest starts with the protocol, the suite and the document's label, and the signature covers the
-/// signer's key, so that no document can be taken for another kind or for another signer's.
+/// The digest starts with the protocol, the suite and the document's label. The signature covers the signer's key. So no
+/// document can be taken for one of another kind or of another signer.
 pub trait Document {
     /// The kind of document. No two kinds share a label.
     const LABEL: &'static str;
@@ -35,7 +35,28 @@ pub trait Document {
     }
 }
 
-/// A document with a signature, not yet verified.
+/// A document with a signature that is not verified yet.
+///
+/// ```
+/// use farthing_coin::{Document, SecretKey, Signed, Transcript, TranscriptExt};
+///
+/// struct Greeting(u64);
+///
+/// impl Document for Greeting {
+///     const LABEL: &'static str = "example greeting";
+///
+///     fn describe(&self, transcript: &mut Transcript) {
+///         transcript.u64(b"number", self.0);
+///     }
+/// }
+///
+/// let key = SecretKey::from_wide(&[7; 64])?;
+/// let mut signed = Signed::sign(Greeting(1), &key);
+/// assert!(signed.verify(&key.public()).is_ok());
+/// signed.body = Greeting(2);
+/// assert!(signed.verify(&key.public()).is_err());
+/// # Ok::<(), farthing_coin::SignatureError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed<D> {
     /// The document.

@@ -1,8 +1,8 @@
 //! The bank's list of keys: append-only, epoch after epoch, on a fixed calendar.
 //!
-//! A key made for one customer would mark her coins. So a wallet takes keys only from a signed list, checks that
-//! the list has one key for each value and epoch on the calendar's dates, and compares its digest with the one
-//! that merchants' offers carry.
+//! A key that a bank makes for one customer would mark this customer's coins. So a wallet takes keys only from a signed
+//! list. It checks that the list has one key for each value and epoch, on the calendar's dates. It compares the digest of
+//! the list with the digest in the merchants' offers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -162,7 +162,7 @@ impl Calendar {
         u32::try_from(now_ms.checked_div(self.epoch_ms)?).ok()
     }
 
-    /// `None` if epochs have no length or a date does not fit.
+    /// The dates of `epoch`. `None` if epochs have no length or a date does not fit a u64.
     fn dates(&self, epoch: u32) -> Option<Dates> {
         if self.epoch_ms == 0 {
             return None;
@@ -313,7 +313,29 @@ impl Document for KeyList {
     }
 }
 
-/// A list of keys that was verified, indexed.
+/// A verified list of keys, with an index.
+///
+/// ```
+/// use farthing_coin::{Calendar, DenominationSecret, EpochKeys, KeyBook, KeyList, MasterSecret, SecretKey, Signed};
+///
+/// let bank = SecretKey::from_wide(&[9; 64])?;
+/// let master = MasterSecret::from_bytes([7; 32]);
+/// let list = KeyList {
+///     bank: bank.public(),
+///     currency: "FTH".into(),
+///     calendar: Calendar { epoch_ms: 1000, spend_epochs: 2, redeem_epochs: 2 },
+///     values: vec![1, 2],
+///     epochs: vec![EpochKeys {
+///         epoch: 3,
+///         keys: [1, 2].map(|value| DenominationSecret::derive(&master, value, 3).public()).to_vec(),
+///     }],
+/// };
+/// let book = KeyBook::new(Signed::sign(list, &bank), &bank.public())?;
+/// let issuing = book.issuing(2, 3500).expect("3500 ms is in epoch 3");
+/// assert_eq!((issuing.value, issuing.epoch, issuing.issue_until_ms), (2, 3, 4000));
+/// assert!(book.issuing(2, 4000).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeyBook {
     signed: Signed<KeyList>,
@@ -335,7 +357,7 @@ impl KeyBook {
                 expected: *bank,
             });
         }
-        // Bounds come first, so that a stranger's list costs little before its signature is known to be good.
+        // Bounds come first: a list of a stranger must cost little before its signature is verified.
         list.check_values()?;
         if list.epochs.is_empty() || list.epochs.len() > MAX_EPOCHS {
             return Err(KeyListError::EpochCount {

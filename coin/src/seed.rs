@@ -24,6 +24,17 @@ secret32! {
 }
 
 /// 32 uniform bytes from which a wallet's secrets are derived. It is wiped when it is dropped.
+///
+/// ```
+/// use farthing_coin::Seed;
+///
+/// let seed = Seed::from_bytes(&[7; 32]);
+/// let words = seed.to_phrase();
+/// let restored = Seed::from_phrase(&words)?;
+/// assert_eq!(restored.withdraw_id(0), seed.withdraw_id(0));
+/// assert_eq!(restored.purchase_key(3).public(), seed.purchase_key(3).public());
+/// # Ok::<(), farthing_coin::PhraseError>(())
+/// ```
 #[derive(ZeroizeOnDrop)]
 pub struct Seed([u8; 32]);
 

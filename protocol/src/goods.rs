@@ -179,7 +179,26 @@ fn grown(size_bytes: u64, by: usize) -> Result<u64, GoodsError> {
         .ok_or(GoodsError::TooLarge)
 }
 
-/// Encrypts goods that are fed to it in slices of any size; how they are cut makes no difference.
+/// Encrypts goods that arrive in slices of any size. The sizes of the slices do not change the result.
+///
+/// ```
+/// use farthing_protocol::goods::{ContentKey, Decryptor, Encryptor};
+///
+/// let key = ContentKey::from_bytes([7; 32]);
+/// let mut encrypted = Vec::new();
+/// let mut encryptor = Encryptor::new(&key, [5; 32]);
+/// encryptor.update(b"Good ", &mut encrypted)?;
+/// encryptor.update(b"evening", &mut encrypted)?;
+/// let summary = encryptor.finish(&mut encrypted)?;
+///
+/// let mut goods = Vec::new();
+/// let mut decryptor = Decryptor::new(&key);
+/// decryptor.update(&encrypted, &mut goods)?;
+/// let opened = decryptor.finish(&mut goods)?;
+/// assert_eq!(goods, b"Good evening");
+/// assert_eq!(opened.digest, summary.digest);
+/// # Ok::<(), farthing_protocol::goods::GoodsError>(())
+/// ```
 pub struct Encryptor {
     cipher: ChaCha20Poly1305,
     /// The chunk that is being filled. A full one waits here until it is known whether more follows.
