@@ -1,27 +1,27 @@
-//! Counts the words a sentence and the relative words of each document, so that the prose stays plain.
+//! Counts words for each sentence, and the relative words, of each document, so that the prose stays plain.
 //!
 //! `cargo run -p farthing-tests --example prose` prints a line for each document of the project. With files as
 //! arguments it counts these, and with `--long N` it also prints each sentence of more than N words.
 //!
-//! Code blocks, headings and link targets are no prose. A list item ends a sentence, as does a cell of a table; a cell of
-//! fewer than ten words is no prose. A span of inline code is one word.
+//! Code blocks, headings and link targets do not count. A list item ends a sentence, and so does a cell of a table. A
+//! cell of fewer than ten words does not count. A span of inline code is one word.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Words that open a relative clause or refer back: many of them make a text hard to read.
+/// Words that open a relative clause or refer back. Many of them make a text hard to read.
 const RELATIVE: [&str; 15] = [
     "which", "that", "who", "whom", "whose", "where", "whereby", "wherein", "whoever", "whatever", "what",
     "such", "those", "thereof", "therein",
 ];
 
-/// The most words that a mean sentence of a document may have.
+/// Upper bound of the mean number of words of a document's sentences.
 const MEAN: f64 = 18.0;
 
-/// The fewest words of a table's cell that counts as prose.
+/// Least number of words of a table's cell that counts.
 const CELL: usize = 10;
 
-/// What was counted in one document.
+/// The counts of one document.
 struct Count {
     /// Sentences, each as its words.
     sentences: Vec<Vec<String>>,
@@ -41,17 +41,17 @@ impl Count {
         self.sentences.iter().map(Vec::len).sum()
     }
 
-    /// Mean words a sentence.
+    /// Mean number of words of a sentence.
     fn mean(&self) -> f64 {
         self.words() as f64 / self.sentences.len().max(1) as f64
     }
 
-    /// Words of the longest sentence.
+    /// Number of words of the longest sentence.
     fn longest(&self) -> usize {
         self.sentences.iter().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// Relative words in a hundred words.
+    /// Percentage of relative words.
     fn relative(&self) -> f64 {
         let relative = self
             .sentences
