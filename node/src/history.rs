@@ -1,15 +1,15 @@
-//! How bank and escrow find out that one of them runs from an older copy of its journal.
+//! Detects a bank or escrow that runs from an older copy of its journal.
 //!
-//! Each remembers, durably, the longest journal head that each of its peers has told it, and each is told with every
-//! message between them. A node that starts asks its peers first: until one has answered it writes nothing new, and
-//! one of whose own heads is not in its own history stops for good. What is said is in `farthing_protocol::history`,
-//! what it catches and what not in `docs/PROTOCOL.md`.
+//! Each node durably remembers the longest journal head of each peer. Every message between peers carries a head. A node
+//! that starts asks its peers first, and writes nothing new until one has answered. A node stops permanently if a peer
+//! has a head of it that is not in its own journal. `farthing_protocol::history` has the messages. `docs/PROTOCOL.md`
+//! (History) says what this detects and what it misses.
 //!
 //! | module | holds |
 //! |---|---|
-//! | this one | what a node knows: of its peers, and whether it may decide |
-//! | [`witness`] | asking the peers, and answering them |
-//! | [`status`] | how it stands, for the operator |
+//! | this one | what a node knows of its peers, and whether it may decide |
+//! | [`witness`] | questions to the peers, and answers to theirs |
+//! | [`status`] | the node's standing, for the operator |
 
 pub mod status;
 pub mod witness;
@@ -32,20 +32,20 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-/// The longest head that each peer has told, by the peer. Under the node's own key is the head that stopped it.
+/// The longest known head of each peer, by the peer's key. The row under the node's own key is the head that stopped it.
 pub type HeadsTable = Table<PublicKey, Signed<JournalHead>>;
 
-/// What a node's history is made of.
+/// The parts of a [`History`].
 pub struct HistoryParts {
     /// Signs its heads.
     pub key: Arc<SecretKey>,
     /// Its journal.
     pub store: Store,
-    /// Where it remembers the heads of its peers.
+    /// The table of its peers' heads.
     pub heads: HeadsTable,
-    /// Whom it works with.
+    /// The nodes that it works with.
     pub peers: Arc<Peers>,
-    /// Which of them are its witnesses.
+    /// The role of the peers that are its witnesses.
     pub witnesses: RoleName,
     /// Its randomness.
     pub entropy: Arc<dyn Entropy>,
@@ -54,45 +54,45 @@ pub struct HistoryParts {
 /// Whether a node may decide and pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It has just started, and no witness has answered.
+    /// The node has just started, and no witness has answered.
     Unwitnessed,
-    /// It may.
+    /// The node may decide and pay.
     Up,
-    /// It has told this head once, which is not in its journal.
+    /// The node once signed this head, and its journal lacks it.
     Behind(Box<Signed<JournalHead>>),
 }
 
-/// A node's journal, and what it knows of those of its peers.
+/// The head of a node's journal, and the heads of its peers.
 pub struct History {
     self_id: PublicKey,
     parts: HistoryParts,
-    /// Random, chosen at the start: within it the journal only grows.
+    /// Random id, drawn at the start. Within one run the journal only grows.
     run: JournalRun,
     standing: watch::Sender<Standing>,
     known: Mutex<Known>,
-    /// Tells the loop that a peer should be asked now.
+    /// Wakes the loop that asks the peers.
     nudge: Notify,
 }
 
-/// What is known, in memory.
+/// What the node knows, in memory.
 struct Known {
-    /// The longest head of each peer; at least what is in its row.
+    /// The longest head of each peer. It is as long as the stored row or longer.
     heads: BTreeMap<PublicKey, Signed<JournalHead>>,
-    /// The run in which each peer has proven, to this process, that it has forgotten nothing that was remembered of it.
+    /// The run in which each peer has proven to this process that its journal continues the remembered head.
     proven: BTreeMap<PublicKey, JournalRun>,
-    /// The first durable record since `decided` in which something was decided.
+    /// The first durable record after `decided` that has a decision.
     untold: Option<u64>,
-    /// The record that is being gathered, if something is decided in it.
+    /// The record that the committer gathers now, if it has a decision.
     gathered: Option<u64>,
-    /// Where the journal ended when a head was last told, or before.
+    /// The end of the journal up to which a head was signed last, or an earlier end.
     decided: Head,
-    /// The head of that, signed, once it was told.
+    /// The signed head of `decided`, once it was sent.
     own: Option<Signed<JournalHead>>,
-    /// The heads that were told last, so that a peer's memory of them costs no look into the journal.
+    /// The heads that were sent last. A peer's memory of one of them is checked without a read of the journal.
     told: BTreeMap<u64, RecordHash>,
 }
 
-/// How many of the heads that were told are kept in memory.
+/// How many sent heads are kept in memory.
 const TOLD_MAX: usize = 1024;
 
 impl std::fmt::Debug for History {
@@ -104,8 +104,9 @@ impl std::fmt::Debug for History {
 }
 
 impl History {
-    /// The history of a node that has just opened its store. It is up at once if nobody could be asked, and stays
-    /// stopped if it was.
+    /// Creates the history of a node that has just opened its store.
+    ///
+    /// The node is up at once if it has no witness. A node that was stopped at an earlier start stays stopped.
     pub fn new(parts: HistoryParts) -> Arc<Self> {
         let mut run = [0; 32];
         parts.entropy.fill(&mut run);
@@ -128,15 +129,21 @@ impl History {
             nudge: Notify::new(),
         });
         match history.stopped_before() {
-            Ok(Some(head)) => drop(history.stop(&head, "a peer, as it was told at an earlier start,")),
-            Ok(None) if history.witnesses().is_empty() => history.confirm("no peer could remember anything"),
-            Ok(None) => tracing::info!("nothing is decided before a peer has told what it remembers"),
-            Err(error) => tracing::error!(%error, "it cannot be read whether this node was stopped before"),
+            Ok(Some(head)) => drop(history.stop(&head, "a peer, as this node heard at an earlier start,")),
+            Ok(None) if history.witnesses().is_empty() => {
+                history.confirm("no peer is pinned that could remember anything")
+            }
+            Ok(None) => {
+                tracing::info!("the node waits: it decides nothing before a peer has told what it remembers")
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot read whether this node was stopped before; it decides nothing until it can")
+            }
         }
         history
     }
 
-    /// Whether the node may decide and pay.
+    /// Checks that the node may decide and pay.
     ///
     /// # Errors
     /// [`Later::Unwitnessed`] and [`Later::Behind`].
@@ -148,9 +155,10 @@ impl History {
         }
     }
 
-    /// Runs `transaction` over `reads` as [`call::decide`] does. While the node may not decide, only what was decided before is
-    /// repeated: a transaction that has written something, or refuses, which could rest on what was forgotten, is
-    /// undone.
+    /// Runs `transaction` over `reads`, as [`call::decide`] does.
+    ///
+    /// While the node may not decide, it only repeats earlier decisions. A transaction that writes is undone. A refusal is
+    /// replaced by the standing, as the refusal could rest on a forgotten record.
     ///
     /// # Errors
     /// As [`call::decide`], and as [`History::standing`].
@@ -176,8 +184,10 @@ impl History {
         })
     }
 
-    /// Called in a transaction that writes something which must not be forgotten: its record is going to be the next,
-    /// and is told from when it is durable. A transaction that runs again may call it again.
+    /// Marks the next record as a decision that must not be forgotten. Call it inside the transaction that writes it.
+    ///
+    /// The next head that is signed after the record is durable covers it. A transaction that runs again may call it
+    /// again.
     pub fn mark_decision(&self) {
         let mut known = self.known();
         let durable = self.parts.store.head().sequence;
@@ -187,13 +197,14 @@ impl History {
         known.gathered = Some(durable.saturating_add(1));
     }
 
-    /// The head of the journal, signed: whatever was decided in a record that is durable by now is below it, however many
-    /// more are under way. It ends where something was decided, and not with what was only remembered since: two idle
-    /// nodes would write for ever because the other has written, and a node that was restored and has decided nothing
-    /// would tell of a history of its own.
+    /// Returns the signed head of the journal. It covers every decision that is durable now.
+    ///
+    /// The head ends at a decision, not at a record that only remembers a peer's head, for two reasons. Two idle nodes
+    /// would otherwise write forever, each because the other has written. And a restored node that has decided nothing
+    /// would announce a new history.
     pub fn head(&self) -> Signed<JournalHead> {
         let mut known = self.known();
-        // Behind the lock, so that it is no older than what `mark_decision` has seen.
+        // Read under the lock, so that it is no older than the head that `mark_decision` has read.
         let now = self.parts.store.head();
         let is_due = |record: Option<u64>| record.is_some_and(|record| record <= now.sequence);
         let (untold, gathered) = (is_due(known.untold), is_due(known.gathered));
@@ -221,14 +232,16 @@ impl History {
         signed
     }
 
-    /// `body`, a question to `peer`, with the head of the journal if that is a peer.
+    /// Adds the head of the journal to `body`, a question to `peer`, if `peer` is one.
     pub fn with_head<T>(&self, peer: &PublicKey, body: T) -> WithHead<T> {
         let head = self.is_peer(peer).then(|| self.head());
         WithHead { body, head }
     }
 
-    /// `body`, the answer to a question that came with the head `asked`, which `peer` was [heard](History::hear) to have
-    /// signed. Only a question with a head gets one: whoever merely names a peer could count this node's writes.
+    /// Adds the head of the journal to `body`, the answer to a question of `peer` that came with the head `asked`.
+    ///
+    /// The caller has [checked](History::hear) that `peer` signed `asked`. A question without a head gets an answer without
+    /// one. Otherwise anyone could name a peer and count this node's writes.
     pub fn answer<T>(&self, peer: &PublicKey, asked: Option<&Signed<JournalHead>>, body: T) -> WithHead<T> {
         if asked.is_none() {
             return WithHead::without(body);
@@ -241,12 +254,13 @@ impl History {
         card.is_some()
     }
 
-    /// Takes up the head that came with a message of `peer`, and says whether it can be relied on: not before the peer
-    /// has proven, in the run that the head is of, that it has forgotten nothing. Until then an older head is worth
-    /// more, as the new one may end another history.
+    /// Remembers the head that came with a message of `peer`. Returns whether it is reliable.
+    ///
+    /// A head is reliable once the peer has proven, in the run of the head, that it has forgotten nothing. Until then the
+    /// older head is kept, as the new one may belong to another history.
     ///
     /// # Errors
-    /// When the peer has not signed it.
+    /// When the peer has not signed the head.
     pub fn hear(&self, peer: &PublicKey, head: Option<&Signed<JournalHead>>) -> Result<bool, Refusal> {
         let Some(head) = head else {
             return Ok(false);
@@ -266,14 +280,14 @@ impl History {
         Ok(true)
     }
 
-    /// What [`History::remember`] reads.
+    /// The row that [`History::remember`] reads.
     pub fn remembers(&self, peer: &PublicKey) -> RowKey {
         self.parts.heads.key(peer)
     }
 
-    /// Writes the longest head of `peer` that is known, if its row has a shorter one. It belongs into every transaction
-    /// that rests on what the peer has said, so that the peer's word and the proof of how far it had come are one
-    /// write.
+    /// Writes the longest known head of `peer`, if its row has a shorter one.
+    ///
+    /// Every transaction that rests on a peer's message calls it. The message and the peer's head are then one write.
     ///
     /// # Errors
     /// When the store fails.
@@ -295,7 +309,7 @@ impl History {
         self.parts.heads.put(tx, peer, &head)
     }
 
-    /// The longest head of `peer` that is known.
+    /// Returns the longest known head of `peer`.
     fn remembered(&self, peer: &PublicKey) -> Result<Option<Signed<JournalHead>>, Refusal> {
         let known = self.known().heads.get(peer).cloned();
         if known.is_some() {
@@ -309,7 +323,7 @@ impl History {
         Ok(self.known().heads.get(peer).cloned())
     }
 
-    /// The node may decide from now on, if it was only waiting.
+    /// Lets a waiting node decide from now on.
     fn confirm(&self, why: &str) {
         let confirmed = self.standing.send_if_modified(|standing| {
             let waited = *standing == Standing::Unwitnessed;
@@ -319,12 +333,13 @@ impl History {
             waited
         });
         if confirmed {
-            tracing::info!(why, "requests are decided from now on");
+            tracing::info!(why, "the node decides requests from now on");
         }
     }
 
-    /// The node decides and pays nothing from now on: it has told `head` once, which is not in its journal. Says whether
-    /// that is news.
+    /// Stops the node: it decides and pays nothing from now on, as its journal lacks `head`, which it once signed.
+    ///
+    /// Returns false if it was stopped before.
     fn stop(&self, head: &Signed<JournalHead>, who: &str) -> bool {
         let told = head.body;
         let stopped = self.standing.send_if_modified(|standing| {
@@ -349,8 +364,7 @@ impl History {
         true
     }
 
-    /// Writes down what has stopped the node, so that it stays stopped at its next start though no witness should be
-    /// there to say it again.
+    /// Stores the head that has stopped the node. The node then stays stopped at its next start without a witness.
     fn keep_stopped(self: &Arc<Self>, head: Signed<JournalHead>) {
         let this = Arc::clone(self);
         tokio::spawn(async move {
@@ -359,12 +373,12 @@ impl History {
                 this.parts.heads.put(tx, &this.self_id, &head)
             });
             if let Err(error) = kept.await {
-                tracing::error!(%error, "it could not be written down that this node is behind");
+                tracing::error!(%error, "cannot store that this node is behind; it may forget it at its next start if no peer answers");
             }
         });
     }
 
-    /// The head that stopped the node at an earlier start, if one has and the journal is still the one without it.
+    /// Returns the head that stopped the node at an earlier start, if the journal still lacks it.
     fn stopped_before(&self) -> Result<Option<Signed<JournalHead>>, StoreError> {
         let store = &self.parts.store;
         let Some(head) = self.parts.heads.peek(&store.view(), &self.self_id)? else {
@@ -374,7 +388,7 @@ impl History {
         Ok(Some(head).filter(|head| !head.body.lies_in(there)))
     }
 
-    /// The cards of those who are asked.
+    /// The cards of the witnesses.
     fn witnesses(&self) -> Vec<crate::card::Card> {
         self.parts.peers.cards(self.parts.witnesses)
     }
@@ -385,7 +399,7 @@ impl History {
 }
 
 impl Known {
-    /// Takes `head` up if it is longer than what is known.
+    /// Remembers `head` if it is longer than the known one.
     fn grow(&mut self, peer: &PublicKey, head: &Signed<JournalHead>) {
         let longer = self
             .heads

@@ -1,15 +1,15 @@
-//! A node's directory: its secrets, its configuration, and the cards that it has pinned.
+//! The directory of a node: its secrets, its configuration, and its pinned cards.
 //!
 //! | file | holds | mode |
 //! |---|---|---|
 //! | `identity.key` | the key that signs documents (hex) | 0600 |
 //! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
-//! | `network.json` | the cards of others, see [`NetworkFile`] | 0644 |
+//! | `network.json` | the pinned cards, see [`NetworkFile`] | 0644 |
 //! | `files.lock` | locked while one of these files is changed | 0600 |
-//! | `config.toml` | role, name, addresses, what of the index is kept in memory, the role's own settings; written last | 0644 |
+//! | `config.toml` | role, name, addresses, cache of the index, settings of the role; written last | 0644 |
 //!
-//! The directory itself is for its owner alone: it is made so (0700) whenever it is opened.
+//! Only its owner can read the directory: each time it is opened, its mode becomes 0700.
 
 mod config;
 mod error;
@@ -41,7 +41,7 @@ use farthing_store::{StoreOptions, limits::CACHE_BYTES};
 pub use file_names::{CONFIG_FILE, IDENTITY_KEY_FILE, OLD_CONFIG_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE};
 use own_file::{damaged, io_error, read};
 
-/// A node's directory, opened.
+/// The open directory of a node.
 pub struct Home<C> {
     dir: PathBuf,
     config: Config<C>,
@@ -65,7 +65,7 @@ impl<C> Home<C> {
         &self.dir
     }
 
-    /// What the node is set to.
+    /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config<C> {
         &self.config
@@ -83,15 +83,15 @@ impl<C> Home<C> {
         &self.tls
     }
 
-    /// The node's card, with the address that it is configured to be reached at.
+    /// The node's card, with the configured address.
     ///
     /// # Errors
-    /// [`HomeError::NoAddress`] when that is an address that nobody can dial, such as `0.0.0.0`.
+    /// [`HomeError::NoAddress`] when nobody can dial the address, such as `0.0.0.0`.
     pub fn card(&self) -> Result<Card, HomeError> {
         self.card_at(self.config.advertise.unwrap_or(self.config.listen))
     }
 
-    /// The node's card with the address where it really listens, for a node that was given port 0.
+    /// The node's card with the address where it listens now, for a node that is configured with port 0.
     ///
     /// # Errors
     /// [`HomeError::NoAddress`] as for [`card`](Home::card).
@@ -108,7 +108,7 @@ impl<C> Home<C> {
         })
     }
 
-    /// How the node opens its store.
+    /// The options with which the node opens its store.
     #[must_use]
     pub fn store_options(&self, probe: &ProcessProbe) -> StoreOptions {
         let set = |mib: NonZeroU32| u64::from(mib.get()).saturating_mul(1024 * 1024);
@@ -128,8 +128,9 @@ impl<C> Home<C> {
 }
 
 impl<C: Serialize + DeserializeOwned> Home<C> {
-    /// Makes a node in `dir`, which must not exist or be empty: fresh keys from `rng` (the TLS key's come from the
-    /// operating system), everything durable when this returns.
+    /// Creates a node in `dir`, which must not exist or be empty. All files are durable when this returns.
+    ///
+    /// The identity key comes from `rng`, the TLS key from the operating system's randomness.
     ///
     /// # Errors
     /// [`HomeError::NotEmpty`], [`HomeError::Name`], [`HomeError::Io`], [`HomeError::Identity`].
@@ -168,7 +169,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         )?;
         home.write_new(TLS_KEY_FILE, home.tls.key_der(), files::Mode::Secret)?;
         home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Public)?;
-        // Last, and durable after all the others: where it is, the node is whole.
+        // Written last, after all other files are durable: a directory that has it is complete.
         files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
         config::create(dir, &home.config)?;
         let parent = dir.parent().unwrap_or(Path::new("/"));
@@ -199,11 +200,10 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
         })
     }
 
-    /// Changes the configuration as it is on the disk now, durably, with no other process in between. Comments in the
-    /// file stay, and so does what is not changed.
+    /// Changes the configuration on the disk durably, under a lock. Comments and all other settings stay.
     ///
     /// # Errors
-    /// [`HomeError::Io`] and [`HomeError::Config`], which change nothing.
+    /// [`HomeError::Io`] and [`HomeError::Config`]. The file is then unchanged.
     pub fn change_config(&mut self, change: impl FnOnce(&mut Config<C>)) -> Result<(), HomeError> {
         let _locked = files::lock(&self.dir).map_err(|source| io_error(&self.dir, source))?;
         let mut config = config::read(&self.dir, self.config.role)?;
@@ -219,7 +219,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
     }
 }
 
-/// Makes `dir` for its owner alone; one that is there must be empty.
+/// Creates `dir` for its owner only. If it exists, it must be empty.
 fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
     let io = |source| io_error(dir, source);
     match fs::read_dir(dir) {
@@ -234,7 +234,7 @@ fn make_empty_dir(dir: &Path) -> Result<(), HomeError> {
     }
 }
 
-/// Tells a directory without a node from one where something is missing.
+/// Refuses a directory without a node, and one that lacks a file.
 fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
     let names = [CONFIG_FILE, IDENTITY_KEY_FILE, TLS_CERTIFICATE_FILE, TLS_KEY_FILE];
     let is_there = |name: &&str| {
@@ -256,7 +256,7 @@ fn refuse_incomplete(dir: &Path, role: RoleName) -> Result<(), HomeError> {
     }
 }
 
-/// The secret key that a file's hex spells.
+/// Parses the secret key, which a file has in hex.
 fn parse_identity(hex_bytes: &[u8]) -> Result<SecretKey, String> {
     let mut bytes = Zeroizing::new([0; 32]);
     let trimmed = hex_bytes.trim_ascii();

@@ -16,28 +16,28 @@ pub const NETWORK_CARDS_MAX: usize = 1_024;
 /// The most bytes of a network file that are read.
 const NETWORK_FILE_MAX_BYTES: u64 = 1024 * 1024;
 
-/// The file of pinned cards in a directory. Whoever is in it is trusted to be who its keys say.
+/// The file of pinned cards in a directory. A node in it is identified by the keys of its card.
 #[derive(Debug, Clone)]
 pub struct NetworkFile {
     path: PathBuf,
     cards: Vec<Card>,
 }
 
-/// What adding a card did.
+/// The result of adding a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
-    /// The card is pinned now.
+    /// The card was added.
     New,
-    /// The card was there already.
+    /// The card was pinned before.
     Known,
-    /// The same keys were known at another address, which has been replaced.
+    /// The same keys were pinned with another address, which was replaced.
     Moved {
-        /// The address until now.
+        /// The previous address.
         from: std::net::SocketAddr,
     },
 }
 
-/// Why the network file could not be used as asked.
+/// An error about the network file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkFileError {
@@ -46,15 +46,15 @@ pub enum NetworkFileError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The file does not hold a list of cards.
-    #[error("{path} is not a list of cards: {reason}; mend it, or move it away and add the cards again", path = path.display())]
+    /// The file is not a list of cards.
+    #[error("{path} is not a list of cards: {reason}; correct it, or move it away and add the cards again", path = path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in it.
         reason: String,
     },
     /// The file is full.
@@ -70,9 +70,9 @@ pub enum NetworkFileError {
         what: &'static str,
         /// The server.
         peer: String,
-        /// What is pinned (hex).
+        /// The pinned value (hex).
         pinned: String,
-        /// What the card has (hex).
+        /// The value in the new card (hex).
         got: String,
     },
     /// The key is pinned under another name.
@@ -83,16 +83,16 @@ pub enum NetworkFileError {
     KnownAs {
         /// The key (hex).
         identity: String,
-        /// What the new card calls its holder.
+        /// The name in the new card.
         peer: String,
-        /// What the pinned card calls it.
+        /// The name in the pinned card.
         known: String,
     },
     /// No card of this role is pinned.
-    #[error("no {0} is known here; add its card to the network file first")]
+    #[error("no {0} is pinned; add its card with `network add` first")]
     Nobody(RoleName),
     /// Several cards of this role are pinned.
-    #[error("several {role}s are known here: {names}; say which one")]
+    #[error("several {role}s are pinned: {names}; name one of them")]
     Several {
         /// The role.
         role: RoleName,
@@ -102,7 +102,7 @@ pub enum NetworkFileError {
 }
 
 impl NetworkFile {
-    /// The network file of `dir`; one that does not exist is empty.
+    /// Reads the network file of `dir`. A missing file is an empty one.
     ///
     /// # Errors
     /// [`NetworkFileError::Io`] and [`NetworkFileError::Malformed`].
@@ -121,7 +121,7 @@ impl NetworkFile {
             path: path.clone(),
             cards: Vec::new(),
         };
-        // Each card is added anew, so that a file that was edited by hand keeps to the same rules.
+        // Adding each card again applies the same rules to a file that was edited by hand.
         for card in cards {
             match file.place(card) {
                 Ok(Added::New) => {}
@@ -132,20 +132,21 @@ impl NetworkFile {
         Ok(file)
     }
 
-    /// Pins `card` in the file as it is now, whoever has changed it since it was loaded, and saves it. The same card again
-    /// changes nothing; the same keys at another address replace the address.
+    /// Reads the file again, pins `card` in it and saves it.
+    ///
+    /// A card that is pinned already changes nothing. The same keys with another address replace the address.
     ///
     /// # Errors
     /// [`NetworkFileError::Pinned`] and [`NetworkFileError::KnownAs`] for a card that contradicts a pinned one,
-    /// [`NetworkFileError::Full`], [`NetworkFileError::Io`]. None of them changes anything.
+    /// [`NetworkFileError::Full`], [`NetworkFileError::Io`]. The file is then unchanged.
     pub fn add(&mut self, card: Card) -> Result<Added, NetworkFileError> {
         self.change(|file| file.place(card))
     }
 
-    /// Removes the card of this role and name from the file as it is now and saves it; `None` if there is none.
+    /// Reads the file again, removes the card of this role and name, and saves it. `None` if no card has them.
     ///
     /// # Errors
-    /// [`NetworkFileError::Io`], which changes nothing.
+    /// [`NetworkFileError::Io`]. The file is then unchanged.
     pub fn remove(&mut self, role: RoleName, name: &str) -> Result<Option<Card>, NetworkFileError> {
         self.change(|file| {
             let card = file.find(role, name).cloned();
@@ -154,7 +155,7 @@ impl NetworkFile {
         })
     }
 
-    /// Reads the file anew, changes it and saves it, with no other process in between.
+    /// Reads the file again, changes it and saves it, under a lock.
     fn change<T>(
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, NetworkFileError>,
@@ -188,13 +189,13 @@ impl NetworkFile {
             .find(|card| card.role == role && card.name == name)
     }
 
-    /// The card of whoever signs with this key.
+    /// The card with this identity key.
     #[must_use]
     pub fn by_identity(&self, identity: &PublicKey) -> Option<&Card> {
         self.cards.iter().find(|card| card.identity == *identity)
     }
 
-    /// The card of the only node of this role, for commands that need not name it.
+    /// The card of the only node of this role, for commands that do not name it.
     ///
     /// # Errors
     /// [`NetworkFileError::Nobody`] and [`NetworkFileError::Several`].
@@ -216,7 +217,7 @@ impl NetworkFile {
         })
     }
 
-    /// Puts `card` among the cards, in memory only.
+    /// Adds `card` in memory only.
     fn place(&mut self, card: Card) -> Result<Added, NetworkFileError> {
         let same_name = |known: &&mut Card| known.role == card.role && known.name == card.name;
         if let Some(known) = self.cards.iter_mut().find(same_name) {
@@ -254,7 +255,7 @@ impl NetworkFile {
     }
 }
 
-/// A card under a known name must have the keys that are pinned for it.
+/// Refuses a card under a pinned name whose keys differ from the pinned keys.
 fn refuse_other_keys(known: &Card, card: &Card) -> Result<(), NetworkFileError> {
     if known.identity != card.identity {
         return Err(NetworkFileError::Pinned {

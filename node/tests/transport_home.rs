@@ -221,25 +221,25 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// The configuration of a new node.
-const NEW_CONFIG: &str = r#"# The bank `central`. farthing-bank reads this file when it starts: stop the node before you change
-# something here. docs/OPERATIONS.md says what that takes.
+const NEW_CONFIG: &str = r#"# The bank `central`. farthing-bank reads this file when it starts. Stop the node before you change a
+# setting. docs/OPERATIONS.md explains the effect of each change.
 
-# What the node does. It never changes.
+# The role of the node: bank, escrow or merchant. Do not change it.
 role = "bank"
-# What people call it.
+# The name of the node. It is in its card.
 name = "central"
-# Where it listens, over UDP. Who knows the node by its card needs a new card after a change.
+# The UDP address where the node listens. After a change, everyone who pinned its card needs the new card.
 listen = "127.0.0.1:7001"
 
-# Where others reach it, if that is not where it listens: behind address translation, say.
+# The address where others reach the node, if it differs from `listen`, for example behind address translation.
 # advertise = "203.0.113.5:7001"
 
-# How much of its index the node may keep in memory, in MiB; it takes some 1.6 times that.
+# The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
 # cache_mib = 64
 
-# The settings of its role.
+# The settings of the role.
 [settings]
-# The currency's name. What is set from here on never changes: all coins depend on it.
+# The name of the currency. Do not change this setting or the ones below: all coins depend on them.
 currency = "EUR"
 "#;
 
@@ -305,7 +305,7 @@ fn a_home_that_is_not_in_order_says_what_to_do() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
     let message = open(&dir, RoleName::Bank);
     assert!(
-        message.contains("can be read by others (mode 640); run `chmod 600"),
+        message.contains("can be read by other users (mode 640); run `chmod 600"),
         "{message}"
     );
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
@@ -323,7 +323,7 @@ fn a_home_that_is_not_in_order_says_what_to_do() {
     let message = open(&dir, RoleName::Bank);
     assert!(
         message.contains("config.toml, line 9: unknown field `lissten`")
-            && message.contains("correct it there"),
+            && message.contains("correct that line"),
         "{message}"
     );
     fs::write(&config, text).unwrap();
@@ -423,7 +423,7 @@ fn an_old_configuration_is_taken_over_once() {
     assert_eq!(fs::read_to_string(&kept).unwrap(), OLD_CONFIG);
     let text = fs::read_to_string(&new).unwrap();
     assert!(
-        text.contains("\n# What people call it.\nname = \"central\"\n"),
+        text.contains("\n# The name of the node. It is in its card.\nname = \"central\"\n"),
         "{text}"
     );
     // A crash may leave both; what is left of the old one then goes the same way.

@@ -1,4 +1,4 @@
-//! How a node standing, for its operator.
+//! The node's standing, for its operator.
 
 use super::{History, Standing};
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ pub const EXIT_UNDECIDED: u8 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "standing")]
 pub enum StandingStatus {
-    /// It may.
+    /// The node may decide and pay.
     Up,
-    /// No peer has told it yet what it remembers.
+    /// The node waits for a peer to tell what it remembers.
     Waiting,
-    /// It runs from an older copy of its journal.
+    /// The node runs from an older copy of its journal.
     Behind {
-        /// A peer remembers this record, and the journal has another there, or none.
+        /// The number of a record that a peer remembers. The journal lacks it or has another in its place.
         missing: u64,
     },
 }
 
-/// How a node standing with its peers.
+/// The node's standing and its witnesses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryStatus {
     /// Whether it may decide.
@@ -29,12 +29,12 @@ pub struct HistoryStatus {
     pub standing: StandingStatus,
     /// How many peers can be asked what they remember.
     pub witnesses: usize,
-    /// How many of them have shown, since the start, that they have forgotten nothing themselves.
+    /// How many of them have proven, since the start, that they have forgotten nothing.
     pub proven: usize,
 }
 
 impl History {
-    /// How the node standing.
+    /// Returns the node's standing.
     pub fn status(&self) -> HistoryStatus {
         let standing = match &*self.standing.borrow() {
             Standing::Unwitnessed => StandingStatus::Waiting,
@@ -57,7 +57,7 @@ impl History {
 }
 
 impl HistoryStatus {
-    /// What an operator reads.
+    /// The text for the operator.
     pub fn text(&self) -> String {
         let HistoryStatus {
             standing,

@@ -1,4 +1,4 @@
-//! Asking the peers what they remember, and telling them.
+//! Questions to the peers about their memory of this node, and answers to their questions.
 
 use super::{History, Standing};
 use crate::{
@@ -19,24 +19,26 @@ use farthing_protocol::{
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// How often a node that may decide compares its journal with its peers' memory (ms): what no other message has told
-/// them, such as withdrawals, is forgotten unseen for as long at most.
+/// How often a node that may decide compares its journal with its peers' memory (ms).
+///
+/// Some records, such as withdrawals, are told to peers in no other message. Their loss stays undetected for at most this
+/// long.
 pub const COMPARE_MS: u64 = 10_000;
 
-/// How long a peer is waited for that is asked what it remembers.
+/// How long a question to a witness may take.
 pub const WITNESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The first pause of a node that waits for a witness (ms). It doubles each time.
+/// The first pause between questions while the node waits for a witness (ms). It doubles each time.
 pub const WAIT_FIRST_MS: u64 = 100;
 
-/// The longest pause of a node that waits for a witness (ms).
+/// The longest pause between questions while the node waits for a witness (ms).
 pub const WAIT_MAX_MS: u64 = 2_000;
 
 /// The most peers that are asked at once.
 pub const ASKED_AT_ONCE_MAX: usize = 16;
 
 impl History {
-    /// Asks all peers, again and again, until `stop`.
+    /// Asks all peers repeatedly, until `stop`.
     pub async fn watch(self: Arc<Self>, stop: StopToken) {
         let mut pause_ms = WAIT_FIRST_MS;
         loop {
@@ -59,11 +61,11 @@ impl History {
         }
     }
 
-    /// Waits until the node may decide, asking its peers meanwhile, for at most `patience`.
+    /// Asks the peers until the node may decide, for at most `timeout`.
     ///
     /// # Errors
     /// As [`History::standing`].
-    pub async fn up_within(self: &Arc<Self>, patience: Duration) -> Result<(), Later> {
+    pub async fn up_within(self: &Arc<Self>, timeout: Duration) -> Result<(), Later> {
         let mut standing = self.standing.subscribe();
         let asking = async {
             loop {
@@ -71,7 +73,7 @@ impl History {
                 tokio::time::sleep(Duration::from_millis(WAIT_FIRST_MS)).await;
             }
         };
-        let _over = tokio::time::timeout(patience, async {
+        let _over = tokio::time::timeout(timeout, async {
             tokio::select! {
                 biased;
                 _known = standing.wait_for(|standing| *standing != Standing::Unwitnessed) => {}
@@ -82,12 +84,13 @@ impl History {
         self.standing()
     }
 
-    /// Asks every peer once. If any has answered, and none has shown that this node has forgotten something, it may
-    /// decide: one is enough, but all who can be reached are heard first.
+    /// Asks every peer once, and waits for all answers.
+    ///
+    /// The node may decide if at least one peer has answered, and none has shown that this node has forgotten a record.
     pub async fn ask_all(self: &Arc<Self>) {
         let mut left = self.witnesses().into_iter();
         let mut heard = match left.len() {
-            0 => Some("no peer could remember anything".to_owned()),
+            0 => Some("no peer is pinned that could remember anything".to_owned()),
             _ => None,
         };
         let mut asked = JoinSet::new();
@@ -104,25 +107,25 @@ impl History {
                     heard = Some(format!("{who} remembers nothing that is not in the journal"));
                 }
                 Some(Ok((who, Err(refusal)))) => {
-                    tracing::debug!(who, %refusal, "a peer was asked what it remembers");
+                    tracing::debug!(who, %refusal, "a peer did not tell what it remembers; it is asked again");
                 }
-                Some(Err(error)) => tracing::error!(%error, "asking a peer has ended badly"),
+                Some(Err(error)) => tracing::error!(%error, "the question to a peer has failed"),
             }
         }
-        // Read once more, as what stopped this node at an earlier start may not have been readable at this one.
+        // The head that stopped this node at an earlier start may not have been readable at this start. Read it again.
         match (heard, self.stopped_before()) {
             (Some(why), Ok(None)) => self.confirm(&why),
             (_, Err(error)) => {
-                tracing::error!(%error, "it cannot be read whether this node was stopped before")
+                tracing::error!(%error, "cannot read whether this node was stopped before; it decides nothing until it can")
             }
             _ => {}
         }
     }
 
-    /// Asks one peer what it remembers, and remembers how far it has come itself.
+    /// Asks one peer what it remembers of this node, and remembers the peer's head.
     ///
     /// # Errors
-    /// When it does not answer, or has forgotten something, or this node has.
+    /// When the peer does not answer, or when the peer or this node has forgotten a record.
     pub async fn compare(self: &Arc<Self>, peer: &PublicKey) -> Result<(), Refusal> {
         let role = self.parts.witnesses;
         let link = self.parts.peers.link(role, peer)?;
@@ -141,7 +144,7 @@ impl History {
         };
         let learned = verify_testimony(answer.map_err(|e| silent(role, e))?, &asked)?;
         let who = link.card().title();
-        // What the peer remembers comes first: a node that is behind takes nothing up any more.
+        // The claim is checked first. A node that is behind remembers nothing new.
         if let Some(claim) = &learned.claim {
             self.check(claim, &who)?;
         }
@@ -152,8 +155,8 @@ impl History {
                 self.known().proven.remove(peer);
                 tracing::error!(
                     who,
-                    "it has forgotten what it had told this node: it runs from an older copy of its journal, or beside \
-                     a copy of its machine; ask its operator"
+                    "this peer has forgotten records that it had told this node: it runs from an older copy of its \
+                     journal, or beside a copy of its machine; nothing is decided with it; ask its operator"
                 );
                 return Err(Later::PeerSilent(role.to_string()).into());
             }
@@ -161,7 +164,7 @@ impl History {
         Ok(())
     }
 
-    /// Waits until `head`, which came with an answer of `peer`, can be relied on.
+    /// Makes sure that `head`, which came with an answer of `peer`, is reliable. Asks the peer if necessary.
     ///
     /// # Errors
     /// When the peer does not prove that it has forgotten nothing.
@@ -180,17 +183,17 @@ impl History {
         }
     }
 
-    /// Tells a peer what is remembered of it. This is answered whether or not the node may decide.
+    /// Answers a peer's question: what this node remembers of it. The node answers even while it may not decide.
     ///
     /// # Errors
-    /// When the question is not a peer's to this node, or the store cannot be read.
+    /// When the question is not signed or not for this node, or the store cannot be read.
     pub fn testify(self: &Arc<Self>, request: Signed<WitnessRequest>) -> Result<Signed<Testimony>, Refusal> {
         let request = verify_witness_request(request, &self.self_id)?;
         let asker = request.asker();
         let card = self.parts.peers.card(self.parts.witnesses, &asker);
         if let Some(claim) = request.claim() {
             let who = card.as_ref().map_or_else(|| "a node".into(), Card::title);
-            // Told to the peer all the same: it sees for itself what the journal lacks.
+            // The answer is sent in any case. The peer sees for itself which record the journal lacks.
             let _stopped = self.check(claim, &who);
         }
         let own = card.map(|_| self.own_journal(request.claim())).transpose()?;
@@ -202,7 +205,7 @@ impl History {
         Ok(Signed::sign(testimony, &self.parts.key))
     }
 
-    /// Stops the node if `claim`, a head of its own that `who` remembers, is not in its history.
+    /// Stops the node if its journal lacks `claim`, a head of this node that `who` remembers.
     fn check(self: &Arc<Self>, claim: &Signed<JournalHead>, who: &str) -> Result<(), Refusal> {
         let there = self.hash_there(claim)?;
         if claim.body.lies_in(there) {
@@ -214,9 +217,9 @@ impl History {
         Err(Later::Behind.into())
     }
 
-    /// The hash in the journal at the place of `claim`, a head that this node has signed.
+    /// The hash of the journal's record with the number of `claim`, a head that this node has signed.
     fn hash_there(&self, claim: &Signed<JournalHead>) -> Result<Option<RecordHash>, Refusal> {
-        // A head of this very run is looked up as well: a copy of the machine that was made while it ran has the same run.
+        // Heads of the present run are looked up too: a copy of the running machine has the same run.
         if let Some(told) = self.known().told.get(&claim.body.records) {
             return Ok(Some(*told));
         }
@@ -232,7 +235,7 @@ impl History {
         })
     }
 
-    /// A peer that asks is there: it is asked at once if something is to be learned from it.
+    /// Asks a peer at once after its question, if this node waits for it or has no proof of it.
     fn heard_from(&self, peer: &PublicKey) {
         let waits = self.standing() == Err(Later::Unwitnessed);
         if waits {
@@ -243,7 +246,7 @@ impl History {
         }
     }
 
-    /// Remembers `head`, which `peer` has shown to continue `asked`, durably.
+    /// Durably remembers `head`, which `peer` has proven to continue `asked`.
     async fn take(
         self: &Arc<Self>,
         peer: &PublicKey,
@@ -253,7 +256,7 @@ impl History {
         {
             let mut known = self.known();
             let now = known.heads.get(peer);
-            // What was heard while the question was under way, in another run than the answer's, it says nothing of.
+            // A head of another run arrived while the question was under way. The answer proves nothing about it.
             if now != asked && now.is_some_and(|now| now.body.run != head.body.run) {
                 return Err(Later::PeerSilent(self.parts.witnesses.to_string()).into());
             }
@@ -262,10 +265,10 @@ impl History {
         let (this, row) = (Arc::clone(self), *peer);
         let reads = [self.remembers(peer)];
         let written = self.parts.store.transact(reads, move |tx| this.write(tx, &row));
-        // A store that takes no writes lets nothing be decided either: the next decision writes it, or the next
-        // comparison.
+        // A failed write is no danger: a store that takes no writes decides nothing. The next decision or comparison
+        // writes the head.
         if let Err(error) = written.await {
-            tracing::warn!(%error, "how far a peer's journal has come is not written yet");
+            tracing::warn!(%error, "cannot store the head of a peer; it is tried again");
         }
         self.known().proven.insert(*peer, head.body.run);
         Ok(())

@@ -1,4 +1,4 @@
-//! What a node is set to: a file that its operator edits. Whatever a program changes in it, comments stay.
+//! The configuration file of a node. Its operator edits it. A program that changes a setting keeps the comments.
 
 use super::error::HomeError;
 use super::file_names::{CONFIG_FILE, OLD_CONFIG_FILE};
@@ -14,74 +14,83 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
-/// What the old file is called once [`CONFIG_FILE`] has what it says. Nothing reads it.
+/// The name of the old file after its settings were copied to [`CONFIG_FILE`]. Nothing reads it.
 const KEPT_CONFIG_FILE: &str = "config.json.old";
 
-/// What stands above each setting in a new file.
+/// The comment above each setting in a new file.
 const COMMENTS: &[(&str, &str)] = &[
-    ("role", "What the node does. It never changes."),
-    ("name", "What people call it."),
+    (
+        "role",
+        "The role of the node: bank, escrow or merchant. Do not change it.",
+    ),
+    ("name", "The name of the node. It is in its card."),
     (
         "listen",
-        "Where it listens, over UDP. Who knows the node by its card needs a new card after a change.",
+        "The UDP address where the node listens. After a change, everyone who pinned its card needs the new card.",
     ),
 ];
 
-/// The settings that a new file does not make, as comments.
+/// The optional settings. A new file has them as comments.
 const OPTIONAL: &str = "
-# Where others reach it, if that is not where it listens: behind address translation, say.
+# The address where others reach the node, if it differs from `listen`, for example behind address translation.
 # advertise = \"203.0.113.5:7001\"
 
-# How much of its index the node may keep in memory, in MiB; it takes some 1.6 times that.
+# The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
 # cache_mib = 64
 
-# The settings of its role.
+# The settings of the role.
 ";
 
-/// What stands above each setting of a role.
+/// The comment above each setting of a role.
 const fn role_comments(role: RoleName) -> &'static [(&'static str, &'static str)] {
     match role {
         RoleName::Bank => &[
             (
                 "currency",
-                "The currency's name. What is set from here on never changes: all coins depend on it.",
+                "The name of the currency. Do not change this setting or the ones below: all coins depend on them.",
             ),
-            ("values", "The values of coins, in the smallest unit."),
+            (
+                "values",
+                "The values of the coins, in the smallest unit. Each is a power of two.",
+            ),
             (
                 "calendar",
-                "For how long one set of keys issues coins, then for how many times as long they can be spent, and exchanged.",
+                "How long one set of keys issues coins (ms), and then how many such epochs its coins can be spent and exchanged.",
             ),
         ],
         RoleName::Merchant => &[
             ("currency", "The currency of the prices."),
-            ("offer_life_ms", "How long an offer can be bought, in ms."),
+            (
+                "offer_life_ms",
+                "How long a customer can buy after an offer was made, in ms.",
+            ),
             (
                 "served_ms",
-                "How long the encrypted goods are served after an offer, in ms.",
+                "How long the encrypted goods can be downloaded after an offer was made, in ms.",
             ),
         ],
         RoleName::Escrow => &[],
     }
 }
 
-/// What a node is set to, in [`CONFIG_FILE`]. `C` is what its role adds.
+/// The configuration of a node, in [`CONFIG_FILE`]. `C` has the settings of its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config<C> {
-    /// What the node does.
+    /// The role of the node.
     pub role: RoleName,
-    /// What people call it.
+    /// The name of the node.
     pub name: String,
-    /// Where it listens.
+    /// The address where it listens.
     pub listen: SocketAddr,
-    /// Where others reach it, if that is not where it listens (behind a translating router, say).
+    /// The address where others reach it, if it differs from `listen` (for example behind address translation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertise: Option<SocketAddr>,
-    /// How much of its index the node may keep in memory (MiB), if that is not
+    /// The memory for the cache of the index (MiB). The default is
     /// [`CACHE_BYTES`](farthing_store::limits::CACHE_BYTES).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_mib: Option<NonZeroU32>,
-    /// What its role adds.
+    /// The settings of the role.
     pub settings: C,
 }
 
@@ -93,7 +102,7 @@ pub(super) fn create<C: Serialize + DeserializeOwned>(
     write(dir, &commented(dir, config)?)
 }
 
-/// Replaces the file. What has not changed stays as it is, with the comments.
+/// Replaces the file. Unchanged settings and all comments stay as they are.
 pub(super) fn save<C: Serialize + DeserializeOwned>(dir: &Path, config: &Config<C>) -> Result<(), HomeError> {
     let text = text(dir)?;
     let document = text.parse::<DocumentMut>();
@@ -105,7 +114,7 @@ pub(super) fn save<C: Serialize + DeserializeOwned>(dir: &Path, config: &Config<
     write(dir, &document.to_string())
 }
 
-/// The configuration, once it is known to be of the right role: another role's settings would only look wrong.
+/// Reads the configuration. The role is checked first, as another role's settings would only look damaged.
 pub(super) fn read<C: Serialize + DeserializeOwned>(
     dir: &Path,
     role: RoleName,
@@ -116,7 +125,7 @@ pub(super) fn read<C: Serialize + DeserializeOwned>(
     parse(dir, &text)
 }
 
-/// Makes [`CONFIG_FILE`] of the old file, durably, once. The old one stays as [`KEPT_CONFIG_FILE`].
+/// Durably copies the settings of the old file to [`CONFIG_FILE`], once. The old file is renamed to [`KEPT_CONFIG_FILE`].
 pub(super) fn migrate<C: Serialize + DeserializeOwned>(dir: &Path, role: RoleName) -> Result<(), HomeError> {
     let old_path = dir.join(OLD_CONFIG_FILE);
     if !old_path.exists() {
@@ -128,7 +137,7 @@ pub(super) fn migrate<C: Serialize + DeserializeOwned>(dir: &Path, role: RoleNam
     }
     let old = read_old::<C>(dir, role);
     if dir.join(CONFIG_FILE).exists() {
-        // A crash has left both, which then say the same.
+        // After a crash both files can exist. They then have the same settings.
         let new: Config<C> = read(dir, role)?;
         let is_same = match &old {
             Ok(old) => table(dir, old)?.to_string() == table(dir, &new)?.to_string(),
@@ -143,7 +152,8 @@ pub(super) fn migrate<C: Serialize + DeserializeOwned>(dir: &Path, role: RoleNam
     fs::rename(&old_path, dir.join(KEPT_CONFIG_FILE)).map_err(|source| io_error(&old_path, source))?;
     files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
     tracing::info!(
-        "the configuration is in {CONFIG_FILE} from now on; {OLD_CONFIG_FILE} is kept as {KEPT_CONFIG_FILE}, and not read"
+        "the configuration is in {CONFIG_FILE} from now on; {OLD_CONFIG_FILE} was renamed to {KEPT_CONFIG_FILE}, which \
+         no program reads"
     );
     Ok(())
 }
@@ -185,7 +195,7 @@ fn parse<T: DeserializeOwned>(dir: &Path, text: &str) -> Result<T, HomeError> {
     })
 }
 
-/// What is wrong in the file, at a place in its text.
+/// The error at a position in the file's text.
 fn wrong(dir: &Path, text: &str, at: Option<usize>, reason: &str) -> HomeError {
     let before = text.get(..at.unwrap_or_default()).unwrap_or_default();
     HomeError::Config {
@@ -200,7 +210,7 @@ fn write(dir: &Path, text: &str) -> Result<(), HomeError> {
     files::replace(&path, text.as_bytes(), files::Mode::Public).map_err(|source| io_error(&path, source))
 }
 
-/// The configuration as a table whose structures are tables of their own.
+/// The configuration as a table. Each structure in it is a table too, not inline.
 fn table<C: Serialize>(dir: &Path, config: &Config<C>) -> Result<Table, HomeError> {
     let document = toml_edit::ser::to_document(config);
     let document = document.map_err(|error| io_error(&dir.join(CONFIG_FILE), io::Error::other(error)))?;
@@ -222,8 +232,8 @@ fn commented<C: Serialize + DeserializeOwned>(dir: &Path, config: &Config<C>) ->
     let mut table = table(dir, config)?;
     let Config { role, name, .. } = config;
     let title = format!(
-        "# The {role} `{name}`. farthing-{role} reads this file when it starts: stop the node before you change\n\
-         # something here. docs/OPERATIONS.md says what that takes.\n\n"
+        "# The {role} `{name}`. farthing-{role} reads this file when it starts. Stop the node before you change a\n\
+         # setting. docs/OPERATIONS.md explains the effect of each change.\n\n"
     );
     comment(&mut table, COMMENTS);
     prefix(&mut table, "role", |comment| format!("{title}{comment}"));
@@ -234,14 +244,14 @@ fn commented<C: Serialize + DeserializeOwned>(dir: &Path, config: &Config<C>) ->
     Ok(DocumentMut::from(table).to_string())
 }
 
-/// Puts comments above the entries of a table.
+/// Adds comments above the entries of a table.
 fn comment(table: &mut Table, comments: &[(&str, &str)]) {
     for (key, text) in comments {
         prefix(table, key, |_| format!("# {text}\n"));
     }
 }
 
-/// Changes what stands above an entry.
+/// Changes the comment above an entry.
 fn prefix(table: &mut Table, key: &str, change: impl FnOnce(&str) -> String) {
     if let Some(inner) = table.get_mut(key).and_then(Item::as_table_mut) {
         inner.decor_mut().set_prefix(format!("\n{}", change("")));
@@ -253,7 +263,7 @@ fn prefix(table: &mut Table, key: &str, change: impl FnOnce(&str) -> String) {
     }
 }
 
-/// Makes `table` say what `new` says, and touches nothing else of it.
+/// Copies the entries of `new` to `table`, and changes nothing else in it.
 fn update(table: &mut dyn TableLike, new: &dyn TableLike) {
     let keys: Vec<String> = table.iter().map(|(key, _)| key.to_owned()).collect();
     for gone in keys.iter().filter(|key| !new.contains_key(key)) {
@@ -281,7 +291,7 @@ fn update(table: &mut dyn TableLike, new: &dyn TableLike) {
     }
 }
 
-/// Whether two values mean the same, however they are written.
+/// Whether two values are equal. Their spelling may differ.
 fn is_same(one: &Value, other: &Value) -> bool {
     let plain = |value: &Value| serde_json::Value::deserialize(value.clone().into_deserializer()).ok();
     plain(one).is_some_and(|one| plain(other) == Some(one))

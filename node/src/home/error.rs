@@ -1,4 +1,4 @@
-//! Why a node's directory cannot be used.
+//! The errors about a node's directory.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,55 +11,55 @@ use crate::{
     network_file::NetworkFileError,
 };
 
-/// Why a directory cannot be used.
+/// An error about a node's directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HomeError {
-    /// There is no node in it.
+    /// The directory has no node.
     #[error("there is no {role} in {dir}: run `farthing-{role} init {dir}`", dir = dir.display())]
     Missing {
-        /// What was looked for.
+        /// The expected role.
         role: RoleName,
-        /// Where.
+        /// The directory.
         dir: PathBuf,
     },
-    /// It is not empty, so no node is made in it.
+    /// The directory is not empty, so no node is created in it.
     #[error("{dir} is not empty; choose a new directory, so that nothing is overwritten", dir = dir.display())]
     NotEmpty {
         /// The directory.
         dir: PathBuf,
     },
-    /// Making the node was interrupted.
+    /// The creation of the node was interrupted.
     #[error(
-        "making the {role} in {dir} was interrupted: it has {present} but no {missing}; restore what is missing, or, \
+        "the {role} in {dir} is incomplete: it has {present} but no {missing}; restore {missing} from your backup, or, \
          if the {role} never ran, remove the directory and run `farthing-{role} init {dir}`",
         dir = dir.display()
     )]
     Incomplete {
-        /// What was looked for.
+        /// The expected role.
         role: RoleName,
         /// The directory.
         dir: PathBuf,
-        /// A file that is there.
+        /// A file that exists.
         present: &'static str,
-        /// A file that is not.
+        /// A file that is missing.
         missing: &'static str,
     },
-    /// There is a node of another role in it.
-    #[error("{dir} holds the {got} `{name}`, the directory of another program than the {expected}; use `farthing-{got}`", dir = dir.display())]
+    /// The directory has a node of another role.
+    #[error("{dir} holds the {got} `{name}`, not a node of the role {expected}; use `farthing-{got}`", dir = dir.display())]
     OtherRole {
         /// The directory.
         dir: PathBuf,
-        /// What was looked for.
+        /// The expected role.
         expected: RoleName,
-        /// What is there.
+        /// The role of the node in it.
         got: RoleName,
-        /// Its name.
+        /// The name of the node in it.
         name: String,
     },
-    /// Others can read a secret.
+    /// Other users can read a secret.
     #[error(
-        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
+        "{path} can be read by other users (mode {mode:o}); run `chmod 600 {path}`, and find out who may have read it",
         path = path.display()
     )]
     Exposed {
@@ -68,31 +68,31 @@ pub enum HomeError {
         /// Its mode.
         mode: u32,
     },
-    /// A file is not what it should be.
+    /// A file has the wrong content.
     #[error("{path} is damaged: {reason}; restore it from your backup", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in it.
         reason: String,
     },
-    /// The configuration is not understood.
+    /// The configuration file has an error.
     #[error(
-        "{path}, line {line}: {reason}; correct it there, docs/OPERATIONS.md says what the file takes",
+        "{path}, line {line}: {reason}; correct that line, docs/OPERATIONS.md has all settings",
         path = path.display()
     )]
     Config {
         /// The file.
         path: PathBuf,
-        /// The line, from 1 on.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in it.
         reason: String,
     },
-    /// There are two configurations, which say different things.
+    /// The old and the new configuration file exist and differ.
     #[error(
-        "{dir} has {CONFIG_FILE} and {OLD_CONFIG_FILE}, and they differ; {CONFIG_FILE} is what counts: see that it says \
-         what you want, and remove {OLD_CONFIG_FILE}",
+        "{dir} has {CONFIG_FILE} and {OLD_CONFIG_FILE}, and they differ; the node uses {CONFIG_FILE}: check its \
+         settings, then remove {OLD_CONFIG_FILE}",
         dir = dir.display()
     )]
     TwoConfigs {
@@ -104,13 +104,15 @@ pub enum HomeError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The node's card would have no address that others can dial.
-    #[error("{0} is not an address to reach a node at; set `advertise` in {CONFIG_FILE} to one that is")]
+    /// Nobody can dial the node's address.
+    #[error(
+        "{0} is not an address where others can reach the node; set `advertise` in {CONFIG_FILE} to one that is"
+    )]
     NoAddress(SocketAddr),
-    /// The name is not one.
+    /// The name is not valid.
     #[error(transparent)]
     Name(#[from] CardError),
     /// The TLS certificate cannot be made or used.

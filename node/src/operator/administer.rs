@@ -1,4 +1,4 @@
-//! Doing what an operator asks: the node that runs does it, and when none runs, the command itself.
+//! Execution of an operator's command: by the running node, or in the directory of a stopped one.
 
 use crate::admin::{ADMIN_WORK_TIMEOUT_MS, AdminError, admin_call_within};
 use crate::home::HomeError;
@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The folder of the store, in a node's directory.
+/// The directory of the store, in a node's directory.
 pub const STORE_DIR: &str = "store";
 
-/// How often a command looks again for a node that is just starting or stopping.
+/// How many times a command tries to reach a node that is starting or stopping.
 const TRIES: u32 = 20;
 
-/// The pause between two looks.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a command of an operator was not done.
+/// An error of an operator's command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OperatorError {
@@ -35,39 +35,40 @@ pub enum OperatorError {
     /// The running node refused, or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The network file is changed, and the running node was not told.
+    /// The network file is changed, and the running node did not confirm that it has read it.
     #[error(
-        "the network file is as you asked, but the running node has not taken it up: {0}; repeat the command, or \
+        "the network file is changed, but the running node does not use it yet: {0}; repeat the command, or \
          restart the node"
     )]
     NotTakenUp(AdminError),
-    /// There is no such card.
-    #[error("no {role} `{name}` is known; `network list DIR` shows who is")]
+    /// The card is not pinned.
+    #[error("no {role} `{name}` is known; `network list DIR` lists the pinned cards")]
     Unknown {
         /// The role.
         role: RoleName,
         /// The name.
         name: String,
     },
-    /// Something has the store, and no node answers.
+    /// Another process has the store open, and no node answers.
     #[error(
-        "the store in {dir} is in use, but nobody answers its operator; stop what uses it, or try again later",
+        "another process uses the store in {dir}, and no node answers commands there; stop that process, or try again \
+         later",
         dir = dir.display()
     )]
     InUse {
         /// The node's directory.
         dir: PathBuf,
     },
-    /// There is no free port.
+    /// The address has no free port.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A request or an answer is not what it should be.
-    #[error("what the node was asked or has answered is not understood: {0}; is it of another version?")]
+    /// A request or a reply is not valid.
+    #[error("the node's reply is not understood: {0}; is the node of another version than this command?")]
     Json(#[from] serde_json::Error),
     /// The node of this role cannot be opened.
     #[error(transparent)]
@@ -75,7 +76,7 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
-    /// What a node will not do, with its message for the operator.
+    /// A refusal of the node, with its message for the operator.
     pub fn refused(message: impl Into<String>) -> Self {
         AdminError::Refused(message.into()).into()
     }
@@ -105,10 +106,10 @@ pub async fn administer<R: DeserializeOwned>(
     Err(OperatorError::InUse { dir: dir.to_owned() })
 }
 
-/// Opens the store of a node that does not run, for `work` alone. Its rows are brought up to date with `migrate` first.
+/// Opens the store of a stopped node, migrates its rows with `migrate`, and calls `work`.
 ///
 /// # Errors
-/// When the store cannot be opened or closed, and what `work` refuses.
+/// When the store cannot be opened or closed, and the refusal of `work`.
 pub fn with_store(
     dir: &Path,
     migrate: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,

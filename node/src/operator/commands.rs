@@ -1,4 +1,4 @@
-//! The commands that every node has.
+//! The commands of every node.
 
 use super::administer::{OperatorError, STORE_DIR};
 use super::report::{EXIT_FAILED, Report};
@@ -21,37 +21,37 @@ pub struct Directory {
     pub dir: PathBuf,
 }
 
-/// Commands that do not depend on what the node's role is.
+/// The commands that are the same for all roles.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// Print the card that others pin.
+    /// Print the card of this node, for others to pin with `network add`.
     Card(Directory),
-    /// The nodes that this one works with.
+    /// Add, remove and list the cards of the nodes that this one works with.
     #[command(subcommand)]
     Network(NetworkCommand),
-    /// Show what the running node has done since it started, in numbers.
+    /// Show whether the running node may decide, and its counters since the start.
     Status(Directory),
-    /// Check the whole journal of a stopped node; changes nothing.
+    /// Verify the whole journal of a stopped node. Changes nothing.
     Verify(Directory),
 }
 
-/// What can be done about the pinned cards.
+/// The commands for the pinned cards.
 #[derive(Debug, Subcommand)]
 pub enum NetworkCommand {
-    /// Pin a card; a running node takes it up at once.
+    /// Pin a card. A running node uses it at once.
     Add {
         /// The node's directory.
         dir: PathBuf,
-        /// The card, one line, as its owner printed it.
+        /// The card: the line that its owner's `card` command prints.
         card: Card,
     },
-    /// Remove a pinned card; a running node takes it up at once.
+    /// Remove a pinned card. A running node stops using it at once.
     Remove {
         /// The node's directory.
         dir: PathBuf,
-        /// bank, escrow or merchant.
+        /// The role of the node: bank, escrow or merchant.
         role: RoleName,
-        /// Its name.
+        /// The name of the node.
         name: String,
     },
     /// List the pinned cards.
@@ -59,10 +59,10 @@ pub enum NetworkCommand {
 }
 
 impl NodeCommand {
-    /// Does it in the directory of a node of this role.
+    /// Executes the command in the directory of a node of this role.
     ///
     /// # Errors
-    /// When there is no such node, or what its directory holds cannot be used as asked.
+    /// When the directory has no node of this role, or the command fails.
     pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
         match self {
             NodeCommand::Card(Directory { dir }) => Ok(card(&home(&dir, role)?.card()?)),
@@ -90,7 +90,7 @@ impl NodeCommand {
     }
 }
 
-/// The node's directory, whatever its own settings are.
+/// The node's directory, without reading the settings of its role.
 fn home(dir: &Path, role: RoleName) -> Result<Home<Value>, OperatorError> {
     Ok(Home::open(dir, role)?)
 }
@@ -100,7 +100,7 @@ fn card(card: &Card) -> Report {
     Report::new(card.to_string(), json)
 }
 
-/// What a walk through a journal has found.
+/// The result of a verification of the journal.
 fn verified(found: &VerifyReport) -> Report {
     let head = hex::encode(found.head.hash);
     let damage = found.damage.as_ref().map(ToString::to_string);
@@ -110,12 +110,12 @@ fn verified(found: &VerifyReport) -> Report {
     )];
     if found.torn_bytes > 0 {
         lines.push(format!(
-            "{} bytes of an interrupted write stand behind them; the next start cuts them off",
+            "{} bytes of an interrupted write follow; no reply rests on them, and the next start removes them",
             found.torn_bytes
         ));
     }
     lines.push(match &damage {
-        None => "the journal is whole: every record follows the one before it".to_owned(),
+        None => "the journal is whole: each record follows the previous one".to_owned(),
         Some(damage) => {
             format!("the journal is damaged {damage}; restore the directory from a copy, do not delete it")
         }
