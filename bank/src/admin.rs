@@ -94,7 +94,7 @@ impl Bank {
     }
 
     async fn open_account(&self, key: PublicKey, name: Option<String>) -> Result<AccountOpened, String> {
-        // An account cannot be paid out twice by being opened twice, so no witness is needed.
+        // A forgotten account moves no money, so no witness is needed.
         if let Err(why @ Later::Behind) = self.history.standing() {
             return Err(why.to_string());
         }

@@ -1,4 +1,4 @@
-//! What `farthing-bank` is told on its command line.
+//! The arguments of `farthing-bank`.
 
 use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
@@ -6,10 +6,10 @@ use farthing_node::operator::{Directory, NodeCommand};
 use farthing_protocol::money::Amount;
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Where a bank listens unless it is told otherwise.
+/// The default address of a bank.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
 
-/// The bank of Farthing: it keeps accounts, issues coins that it cannot recognize, and knows which are spent.
+/// The bank of Farthing. It keeps accounts, issues coins that it cannot recognize, and records which coins are spent.
 #[derive(Debug, Parser)]
 #[command(
     name = "farthing-bank",
@@ -19,12 +19,13 @@ pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7001";
         farthing-bank network add mint CARD             work with the escrow of this card\n  \
         farthing-bank serve mint                        answer until it is stopped with ctrl-c\n  \
         farthing-bank account open mint KEY --name amy  KEY is what a wallet or a merchant shows as its account\n  \
-        farthing-bank account credit mint KEY 20.00     she has paid 20.00 in\n  \
+        farthing-bank account credit mint KEY 20.00     credit 20.00 that the customer has paid in\n  \
         farthing-bank holds mint                        which purchases have coins held\n  \
         farthing-bank audit mint                        do accounts and coins add up to what was paid in?\n\n\
-        Commands go to the running bank, and open its directory themselves when it is stopped.\n\
-        A credit or payout whose reply was lost is repeated with the same --reference; it then moves money once.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance, 5 the list of keys is full (`status`)."
+        Start with `init`, exchange cards with an escrow (`network add` on both sides), then `serve`.\n\
+        Commands go to the running bank. If it is stopped, they open its directory.\n\
+        If the reply to a credit or payout is lost, repeat it with the same --reference: it moves the money once.\n\n\
+        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 3 the books do not balance, 4 the node may not decide (`status`), 5 the list of keys is full (`status`)."
 )]
 pub(crate) struct Cli {
     /// Print one JSON value instead of text.
@@ -36,23 +37,23 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a bank in a new directory; its card is the last line.
+    /// Make a bank in a new directory. The last line is its card, for others to pin.
     Init(Init),
-    /// Answer requests until stopped.
+    /// Answer requests, until stopped with ctrl-c.
     Serve(Directory),
     #[command(flatten)]
     Node(NodeCommand),
-    /// Accounts, and money in and out.
+    /// Open, list, credit and debit accounts.
     #[command(subcommand)]
     Account(AccountCommand),
     /// List the open holds: purchases whose coins are held until their escrow decides.
     Holds(Directory),
-    /// List the keys that coins are issued under.
+    /// List the keys under which coins are issued. With --json it has all that the key ids and the digest cover.
     Keys(Directory),
-    /// Count the books twice, by sums and by rows, and see whether they balance.
+    /// Count the books twice, by sums and by rows, and report whether they balance.
     Audit(Directory),
-    /// Print the documents that convict escrows of having signed both outcomes, or those about a purchase or a coin, for
-    /// `farthing receipt verify`.
+    /// Print evidence for `farthing receipt verify`: against escrows that signed both outcomes, or about a purchase or a
+    /// coin.
     Evidence {
         /// The bank's directory.
         dir: PathBuf,
@@ -67,40 +68,40 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// The directory: it must not exist or be empty.
+    /// The directory. It must not exist or be empty.
     pub(crate) dir: PathBuf,
-    /// What people call it.
+    /// The name of the bank. It is in its card.
     #[arg(long, default_value = "central")]
     pub(crate) name: String,
-    /// Where it listens; with port 0 a free one is chosen and kept.
+    /// The address where it listens. With port 0 it chooses a free port and keeps it.
     #[arg(long, default_value = LISTEN_DEFAULT)]
     pub(crate) listen: SocketAddr,
-    /// The currency's name: 1 to 12 printable characters.
+    /// The name of the currency: 1 to 12 printable ASCII characters.
     #[arg(long, default_value = "FTH")]
     pub(crate) currency: String,
-    /// How many values coins have: 0.01, 0.02, 0.04 and so on.
+    /// The number of coin values: 0.01, 0.02, 0.04 and so on.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=40))]
     pub(crate) values: u32,
-    /// For how long one set of keys issues coins; long enough that the list of keys has room for ten years. After that they can be spent for four times as long, and then exchanged for as long again.
+    /// How long one set of keys issues coins (days). After that its coins can be spent for four times as long, and then exchanged for four times as long. The list of keys must have room for ten years.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) epoch_days: u32,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
-    /// Open an account; opening it again changes nothing.
+    /// Open an account. Opening it again changes nothing.
     Open {
         /// The bank's directory.
         dir: PathBuf,
         /// The key that owns the account, 64 hexadecimal digits.
         key: PublicKey,
-        /// What to call it.
+        /// Your name for the account.
         #[arg(long)]
         name: Option<String>,
     },
-    /// Money was paid in: add it to an account.
+    /// Add money that was paid in to an account.
     Credit(Movement),
-    /// Money is paid out: take it from an account.
+    /// Take money that is paid out from an account.
     Payout(Movement),
     /// List all accounts.
     List(Directory),
@@ -112,9 +113,9 @@ pub(crate) struct Movement {
     pub(crate) dir: PathBuf,
     /// The account, 64 hexadecimal digits.
     pub(crate) key: PublicKey,
-    /// How much, such as 20 or 20.00.
+    /// The amount, such as 20 or 20.00.
     pub(crate) amount: Amount,
-    /// Your name for this one movement: repeating the command with it moves money once. Random if not given.
+    /// Your name for this movement. Repeating the command with it moves the money once. Random by default.
     #[arg(long)]
     pub(crate) reference: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! The audit: the books are counted twice, by the sums that are kept and by every row, and must balance.
+//! The audit counts the books twice: from the stored sums, and from every row. Both counts must balance.
 //!
 //! ```text
 //! accounts + coins issued and neither spent nor exchanged = paid in - paid out
 //! ```
 //!
-//! Held and released coins are among those that are out. A spent coin's worth went to an account, an exchanged
-//! one's into new coins.
+//! Held and released coins are outstanding. The worth of a spent coin is in an account, and the worth of an exchanged
+//! coin is in new coins.
 
 use crate::bank::Bank;
 use crate::keys::Keys;
@@ -22,40 +22,40 @@ use farthing_store::{Key, Reads, StoreError, Table, Transaction, View, limits::S
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
 
-/// How often a count of all rows is tried before the bank is found to be too busy for it.
+/// How many times all rows are counted before the audit reports that the bank is too busy.
 const COUNT_TRIES: u32 = 8;
 
-/// How long to wait for a quiet moment between two tries.
+/// The pause between two counts.
 const COUNT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The books at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Books {
-    /// The sums over everything.
+    /// The sums over all rows.
     pub totals: Totals,
     /// The sums by denomination key.
     pub keys: BTreeMap<KeyId, KeyTotals>,
 }
 
-/// What an audit has found.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditReport {
-    /// What the cash desk took in.
+    /// The money that was paid in.
     #[serde(with = "amount_text")]
     pub paid_in: Amount,
-    /// What it paid out.
+    /// The money that was paid out.
     #[serde(with = "amount_text")]
     pub paid_out: Amount,
-    /// What all accounts hold.
+    /// The sum of all balances.
     #[serde(with = "amount_text")]
     pub accounts: Amount,
-    /// What the coins that are out are worth.
+    /// The worth of the outstanding coins. A text, as a wrong sum can be negative.
     pub outstanding: String,
     /// The coins, by value.
     pub coins: Vec<ValueLine>,
-    /// Whether every row was counted: false when the bank was too busy to stand still for it.
+    /// Whether every row was counted. False if the bank was too busy.
     pub counted_rows: bool,
-    /// What does not balance. Empty is good.
+    /// Each difference. Empty if the books balance.
     pub problems: Vec<String>,
 }
 
@@ -67,9 +67,9 @@ pub struct ValueLine {
     pub value: Amount,
     /// How many were issued.
     pub issued: u64,
-    /// How many are out: neither spent nor exchanged.
+    /// How many are outstanding: neither spent nor exchanged.
     pub outstanding: u64,
-    /// How many of those are held for a purchase.
+    /// How many outstanding coins are held for a purchase.
     pub held: u64,
     /// How many were spent.
     pub spent: u64,
@@ -78,7 +78,7 @@ pub struct ValueLine {
 }
 
 impl Bank {
-    /// Counts the books twice, and sees whether they balance. Changes nothing.
+    /// Counts the books twice and compares. Changes nothing.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -88,7 +88,7 @@ impl Bank {
             let before = self.store.head();
             let kept = self.kept_books(&keys).await?;
             let view = self.store.view();
-            // Every row takes a while, and nobody's request should wait for it.
+            // Counting all rows takes long. It must not block requests.
             let counting = tokio::task::spawn_blocking(move || count_rows(&view));
             let counted = counting
                 .await
@@ -101,7 +101,7 @@ impl Bank {
         Ok(report(&keys, &self.kept_books(&keys).await?, None))
     }
 
-    /// The sums as they are kept, all of one moment.
+    /// The stored sums, all read in one transaction.
     async fn kept_books(&self, keys: &Keys) -> Result<Books, StoreError> {
         let ids: Vec<KeyId> = keys.book().denominations().map(|(id, _)| *id).collect();
         let reads = Reads::from([TOTALS.key(&())]).and(ids.iter().map(|id| KEY_TOTALS.key(id)));
@@ -122,7 +122,7 @@ fn kept(tx: &mut Transaction<'_>, ids: &[KeyId]) -> Result<Books, StoreError> {
     Ok(books)
 }
 
-/// The books from every row, without the sums that are kept.
+/// Counts the books from every row, without the stored sums.
 fn count_rows(view: &View) -> Result<Books, StoreError> {
     let mut books = Books::default();
     let totals = &mut books.totals;
@@ -175,7 +175,7 @@ fn each<K: Key + Clone, V: Serialize + DeserializeOwned>(
     }
 }
 
-/// Judges the books. Sums are wide, so that nothing wraps however wrong they are.
+/// Compares the books. Sums are 128 bits wide, so wrong sums cannot overflow.
 fn report(keys: &Keys, kept: &Books, counted: Option<&Books>) -> AuditReport {
     let mut problems = Vec::new();
     let mut outstanding = 0i128;

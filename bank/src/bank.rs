@@ -1,4 +1,4 @@
-//! The bank: what it holds in memory, and how it is opened.
+//! The bank in memory, and its start.
 
 use crate::keys::{BankSettings, Keys, KeysError, Master};
 use crate::rows::{HEADS, KeyRoot};
@@ -22,23 +22,23 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// What a bank is made of.
+/// The parts of a [`Bank`].
 pub struct BankParts {
     /// The key that signs its documents.
     pub identity: SecretKey,
-    /// The secret that its issuing keys are derived from.
+    /// The secret from which its issuing keys derive.
     pub master: Master,
-    /// What it was made with.
+    /// Its settings.
     pub settings: BankSettings,
-    /// Its rows.
+    /// Its store.
     pub store: Store,
-    /// Its clock. It refuses by it, but decides nothing.
+    /// Its clock. The bank refuses by it, but decides no purchase by it.
     pub clock: Arc<dyn Clock>,
     /// Its randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// How it reaches escrows.
+    /// The network to its escrows.
     pub network: Arc<dyn Network>,
-    /// Whom it works with.
+    /// The pinned cards.
     pub cards: Vec<Card>,
 }
 
@@ -59,15 +59,14 @@ pub struct Bank {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) history: Arc<History>,
-    /// Opened and answered inside transactions alone, so that whatever is said of a session comes in order. Only who may
-    /// have nonces is asked outside of them.
+    /// The open sessions. Only transactions open and answer them, in order. Only admission is checked outside.
     pub(crate) sessions: Arc<Mutex<Sessions>>,
-    /// How often each account may replace its memo.
+    /// How often each account may replace its scan record.
     pub(crate) scan_record_allowances: Mutex<Allowances<PublicKey>>,
-    /// Where the next round of overdue holds goes on.
+    /// The hold after which the next round of overdue holds begins.
     pub(crate) overdue_after: Mutex<Option<(u64, PurchaseId, PublicKey)>>,
     keys: RwLock<Arc<Keys>>,
-    /// The log says that the list of keys is full.
+    /// Whether the log has reported that the list of keys is full.
     full: AtomicBool,
     root: KeyRoot,
     master: Master,
@@ -85,7 +84,7 @@ impl Bank {
     /// Opens the bank, and appends the keys that the calendar asks for.
     ///
     /// # Errors
-    /// When its keys cannot be used.
+    /// When its keys cannot be opened.
     pub async fn open(parts: BankParts) -> Result<Bank, KeysError> {
         let self_id = parts.identity.public();
         let root = KeyRoot {
@@ -108,7 +107,7 @@ impl Bank {
             witnesses: RoleName::Escrow,
             entropy: parts.entropy,
         });
-        // Behind the head that is told: keys follow from the calendar, and are nothing that could be forgotten.
+        // After the history has read the head: keys follow from the calendar, so losing their record forgets nothing.
         let keys = Keys::open(&parts.store, &root, &parts.master, &identity, now_ms).await?;
         let full = is_full(&keys, now_ms);
         Ok(Bank {
@@ -139,30 +138,30 @@ impl Bank {
         &self.store
     }
 
-    /// What its escrows remember of it, and it of them.
+    /// The history: what the bank and its escrows remember of each other.
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
 
-    /// The bank's keys as they are now.
+    /// The present keys.
     pub fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How much room the list of keys has.
+    /// The room in the list of keys.
     pub fn key_list(&self) -> KeyListStatus {
         self.keys().status(self.clock.now_ms())
     }
 
-    /// Works with the escrows among `cards` from now on.
+    /// Replaces the pinned cards.
     pub fn set_cards(&self, cards: &[Card]) {
         self.peers.set_cards(cards.to_vec());
     }
 
-    /// Appends the keys that the calendar asks for, if any are missing. One caller at a time.
+    /// Appends the keys that the calendar asks for. One caller at a time.
     ///
     /// # Errors
-    /// When they cannot be made or stored; the bank goes on with those that it has.
+    /// When the keys cannot be made or stored. The bank continues with its present keys.
     pub async fn extend_keys(&self) -> Result<(), KeysError> {
         let now_ms = self.clock.now_ms();
         let keys = self.keys();
@@ -176,14 +175,14 @@ impl Bank {
         let keys = Keys::open(&self.store, &self.root, &self.master, &self.identity, now_ms).await?;
         tracing::info!(
             epochs = keys.book().list().epochs.len(),
-            "the list of keys was extended"
+            "new keys were appended to the list of keys"
         );
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
 }
 
-/// Whether the list of keys is full; says so in the log if it is.
+/// Whether the list of keys is full. A full list is reported in the log.
 fn is_full(keys: &Keys, now_ms: u64) -> bool {
     let list = keys.status(now_ms);
     if list.full {

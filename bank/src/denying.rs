@@ -1,4 +1,4 @@
-//! Denying: a refusal that is final is signed, with what was given for a coin that is used up.
+//! Denials: final refusals, signed. They show what was given for a used coin.
 
 use crate::bank::Bank;
 use crate::rows::{EXCHANGED, FINISHED, PURCHASES};
@@ -13,20 +13,20 @@ use farthing_protocol::{
 use farthing_store::StoreError;
 use std::ops::Bound;
 
-/// The most escrows of one purchase id that are looked through for the one that its terms name.
+/// The most escrows of one purchase id that are searched for the paid purchase.
 const ESCROWS_MAX: usize = 1024;
 
-/// A verified request, should it be denied.
+/// The content of a denial of one verified request.
 pub(crate) struct Denying {
     kind: RequestKind,
     request: StatementDigest,
     coins: Vec<(KeyId, PublicKey)>,
-    /// The time that the request is decided by.
+    /// The time at which the request is decided.
     pub(crate) at_ms: u64,
 }
 
 impl Bank {
-    /// What a denial of this request says, whose signatures have been verified.
+    /// The content of a denial of this request. Its signatures are verified.
     pub(crate) fn denying(
         &self,
         kind: RequestKind,
@@ -42,7 +42,7 @@ impl Bank {
         }
     }
 
-    /// The refusal of a request, signed if it is final. What it rests on is durable.
+    /// Signs the refusal if it is final. The rows under it are durable.
     pub(crate) fn denied(&self, refusal: Refusal, denying: &Denying) -> Refusal {
         let Some(cause) = DenialCause::of(&refusal, &denying.coins) else {
             return refusal;
@@ -52,9 +52,9 @@ impl Bank {
             (RequestKind::Hold, _) => return refusal,
             (_, cause) => match self.with_proof(cause) {
                 Ok(Some(cause)) => cause,
-                // Without proof a denial would convict the bank that signed it.
+                // A denial without proof would convict this bank.
                 Ok(None) => {
-                    tracing::error!(%refusal, "there is no record of what was given for a coin; audit the bank");
+                    tracing::error!(%refusal, "the store has no record of what was given for a coin; the refusal is sent unsigned; run `farthing-bank audit`");
                     return refusal;
                 }
                 Err(error) => return unavailable(&error),
@@ -70,7 +70,7 @@ impl Bank {
         Refusal::Denied(Box::new(self.sign(denial)))
     }
 
-    /// Adds what was given for a coin that is used up; `None` if there is no record of it.
+    /// Adds what was given for a used coin. `None` if the store has no record of it.
     fn with_proof(&self, cause: DenialCause) -> Result<Option<DenialCause>, StoreError> {
         let DenialCause::Coin { key_id, coin, what } = cause else {
             return Ok(Some(cause));
@@ -95,7 +95,7 @@ impl Bank {
         Ok(what.map(|what| DenialCause::Coin { key_id, coin, what }))
     }
 
-    /// What was given for the coins of the exchange whose finish has this digest.
+    /// What was issued for the coins of the exchange whose finish has this digest.
     pub(crate) fn issued_for(&self, finish: &StatementDigest) -> Result<Option<Signed<Issued>>, StoreError> {
         let view = self.store.view();
         let Some(id) = FINISHED.peek(&view, finish)? else {
@@ -104,7 +104,7 @@ impl Bank {
         Ok(EXCHANGED.peek(&view, &id)?.map(|issued| self.sign(issued)))
     }
 
-    /// The terms and the commit of a purchase that coins have paid for.
+    /// The terms and the commit of a paid purchase.
     pub(crate) fn spend_proof(&self, purchase: &PurchaseId) -> Result<Option<SpendProof>, StoreError> {
         let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, ESCROWS_MAX)?;
         Ok(rows.into_iter().find_map(|(_, row)| match row {

@@ -1,7 +1,7 @@
-//! The cash desk: accounts are opened, money is paid in and out. The operator's work, each step once.
+//! The cash desk: it opens accounts and pays money in and out, for the operator.
 //!
-//! Money enters and leaves the books here alone. Every movement has a reference that the operator chooses, so that
-//! a command that was repeated, because its reply was lost, moves money once.
+//! Money enters and leaves the books only here. Every movement has a reference that the operator chooses. A command that
+//! is repeated after a lost reply then moves money once.
 
 use crate::rows::{ACCOUNTS, Account, Direction, MOVEMENTS, Movement, TOTALS};
 use farthing_coin::PublicKey;
@@ -11,14 +11,14 @@ use farthing_store::{RowKey, StoreError, Transaction};
 /// The longest reference, and the longest name of an account (characters).
 pub const LABEL_MAX_CHARS: usize = 64;
 
-/// Why the desk did nothing.
+/// A refusal of the cash desk. Nothing is written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeskError {
-    /// No such account.
+    /// The account is unknown.
     #[error("there is no account {0}; open it with `farthing-bank account open`")]
     Unknown(PublicKey),
-    /// The key is no key.
+    /// The key is not a public key.
     #[error("{0} is not a public key; ask its owner to copy it again")]
     NotAKey(PublicKey),
     /// The account is open under another name.
@@ -27,25 +27,25 @@ pub enum DeskError {
     /// A name or a reference is out of bounds.
     #[error("a {0} has 1 to {LABEL_MAX_CHARS} printable characters")]
     Label(&'static str),
-    /// Nothing to move.
+    /// The amount is zero.
     #[error("the amount is 0.00; nothing would be moved")]
     Nothing,
-    /// The reference was used for something else.
+    /// The reference belongs to another movement.
     #[error(
         "the reference `{reference}` was used for another movement: {was}; choose another reference for a new one"
     )]
     Reference {
         /// The reference.
         reference: String,
-        /// What it was used for.
+        /// That movement.
         was: String,
     },
     /// The account holds too little.
-    #[error("the balance is {balance}, {amount} cannot be paid out")]
+    #[error("the balance is {balance}, so {amount} cannot be paid out; nothing was moved")]
     Balance {
-        /// What it holds.
+        /// The balance.
         balance: Amount,
-        /// What was asked.
+        /// The requested amount.
         amount: Amount,
     },
     /// The books cannot hold that much.
@@ -53,29 +53,29 @@ pub enum DeskError {
     TooMuch(Amount),
 }
 
-/// What the desk is asked to move.
+/// A requested movement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// Whose.
+    /// The account.
     pub account: PublicKey,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
     /// The operator's name for this one movement.
     pub reference: String,
 }
 
-/// Whether something was done now, or had been done before.
+/// Whether a command did something now, or an earlier one had done it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
-    /// Now.
+    /// This command did it.
     Now,
-    /// Before: nothing was changed.
+    /// An earlier command did it. This one changed nothing.
     Before,
 }
 
-/// What [`open_account`] reads.
+/// The rows that [`open_account`] reads.
 pub fn open_account_reads(key: &PublicKey) -> [RowKey; 1] {
     [ACCOUNTS.key(key)]
 }
@@ -83,7 +83,7 @@ pub fn open_account_reads(key: &PublicKey) -> [RowKey; 1] {
 /// Opens an account. Opening it again changes nothing.
 ///
 /// # Errors
-/// The store's; inside, the desk's, with nothing written.
+/// The outer error is the store's, the inner one the desk's.
 pub fn open_account(
     tx: &mut Transaction<'_>,
     key: PublicKey,
@@ -112,7 +112,7 @@ pub fn open_account(
     Ok(Ok(Done::Now))
 }
 
-/// What [`move_money`] reads.
+/// The rows that [`move_money`] reads.
 pub fn move_money_reads(asked: &Move) -> [RowKey; 3] {
     [
         MOVEMENTS.key(&asked.reference),
@@ -121,10 +121,10 @@ pub fn move_money_reads(asked: &Move) -> [RowKey; 3] {
     ]
 }
 
-/// Pays money in or out. The same movement again, by its reference, changes nothing and is told what it did.
+/// Pays money in or out. A repetition with the same reference changes nothing and returns the first movement.
 ///
 /// # Errors
-/// The store's; inside, the desk's, with nothing written.
+/// The outer error is the store's, the inner one the desk's.
 pub fn move_money(
     tx: &mut Transaction<'_>,
     asked: &Move,

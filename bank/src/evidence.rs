@@ -1,5 +1,5 @@
-//! What the bank can prove: that an escrow signed both outcomes of a purchase, how it has settled one itself, and what a
-//! coin was used for.
+//! The bank's evidence: that an escrow signed both outcomes of a purchase, how the bank settled a purchase, and what a coin
+//! was used for.
 
 use crate::bank::Bank;
 use crate::rows::{COINS, CONTRADICTIONS, PURCHASES};
@@ -15,12 +15,12 @@ use farthing_store::StoreError;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-/// What evidence is wanted about.
+/// The subject of the requested evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum About {
-    /// The purchases of which an escrow has signed both outcomes.
+    /// The purchases whose escrow has signed both outcomes.
     Contradictions,
     /// One purchase.
     Purchase {
@@ -35,7 +35,7 @@ pub enum About {
 }
 
 impl Bank {
-    /// The papers about something, at most [`PAPERS_MAX`], as many as are judged together.
+    /// Returns the papers about `about`. They are at most [`PAPERS_MAX`], the number that is judged together.
     ///
     /// # Errors
     /// A message for the operator.
@@ -54,14 +54,14 @@ impl Bank {
         papers.filter_map(Result::transpose).collect()
     }
 
-    /// A purchase at each escrow that has decided it.
+    /// The papers of a purchase, for each escrow that has decided it.
     fn settlements(&self, purchase: &PurchaseId) -> Result<Vec<Papers>, StoreError> {
         let rows = PURCHASES.scan_bytes(&self.store.view(), &purchase.0, Bound::Unbounded, PAPERS_MAX)?;
         let papers = rows.into_iter().map(|(row, _)| self.papers(&row));
         papers.filter_map(Result::transpose).collect()
     }
 
-    /// What the bank has of a purchase that has ended, signed anew.
+    /// The papers of an ended purchase, signed again.
     fn papers(&self, row: &(PurchaseId, PublicKey)) -> Result<Option<Papers>, StoreError> {
         let view = self.store.view();
         let (decision, terms, settled) = match PURCHASES.peek(&view, row)? {
@@ -90,8 +90,7 @@ impl Bank {
         Ok(Some(papers))
     }
 
-    /// What a coin was used for, with what was given for it and the list of keys, or the decision on the purchase that it
-    /// paid for.
+    /// The use of a coin: what was issued for it, with the list of keys, or the decision on the purchase that it paid for.
     fn uses(&self, coin: &PublicKey) -> Result<Vec<Papers>, StoreError> {
         let (view, keys) = (self.store.view(), self.keys());
         let mut papers = Vec::new();
@@ -101,7 +100,7 @@ impl Bank {
                 Some(CoinState::Released(_) | CoinState::Unseen) | None => continue,
             };
             papers.push(Papers {
-                // What it was exchanged for may have keys that an accuser's list does not have yet.
+                // The issued coins may have keys that an accuser's older list lacks.
                 keys: Some(keys.book().signed().clone()),
                 uses: vec![ShownUse {
                     key_id: *key_id,

@@ -1,7 +1,7 @@
-//! The keys that issue: derived from one master secret, on a list that only grows, by the calendar.
+//! The issuing keys. They derive from one master secret. Their list follows the calendar and only grows.
 //!
-//! The list itself is in the store; the secrets are in memory, derived anew with every start from the file
-//! [`ISSUING_KEY_FILE`]. Whoever has that file can make money.
+//! The list is in the store. The secrets are in memory. Each start derives them again from the file
+//! [`ISSUING_KEY_FILE`]. Anyone who has that file can make money.
 
 use crate::rows::{EPOCHS, KEY_ROOT, KeyRoot};
 use farthing_coin::{
@@ -24,31 +24,31 @@ use zeroize::Zeroizing;
 /// The file of the master secret, in the bank's directory (hex, 0600).
 pub const ISSUING_KEY_FILE: &str = "issuing.key";
 
-/// How long a new bank's list of keys must be able to grow (ms): ten years.
+/// The time for which the list of a new bank must have room (ms): ten years.
 pub const LIFE_LEAST_MS: u64 = 3_652 * 24 * 60 * 60 * 1000;
 
-/// The most bytes that a list has besides its epochs and its values.
+/// The most bytes of a list without its epochs and values.
 const LIST_FIXED_BYTES: usize = 256;
 
-/// The bytes of an epoch besides its keys, and those of a key or a value.
+/// The bytes of an epoch without its keys, of a key, and of a value.
 const EPOCH_FIXED_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 const VALUE_BYTES: usize = 8;
 
-/// What a bank is set to when it is made. Its coins depend on all of it, so it never changes afterwards.
+/// The settings of a new bank. Its coins depend on all of them, so they never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BankSettings {
-    /// The currency's name.
+    /// The name of the currency.
     pub currency: String,
-    /// When epochs begin and end.
+    /// The calendar.
     pub calendar: Calendar,
-    /// The values of coins in the smallest unit, ascending powers of two.
+    /// The values of coins (smallest units): ascending powers of two.
     pub values: Vec<u64>,
 }
 
 impl BankSettings {
-    /// How many epochs the bank's list of keys has room for: [`MAX_EPOCHS`], and [`KEY_LIST_MAX_BYTES`].
+    /// How many epochs fit the list of keys. [`MAX_EPOCHS`] and [`KEY_LIST_MAX_BYTES`] bound it.
     pub fn epochs_max(&self) -> usize {
         epochs_max(self.values.len())
     }
@@ -56,9 +56,9 @@ impl BankSettings {
     /// Checks that the list of keys can grow for [`LIFE_LEAST_MS`].
     ///
     /// # Errors
-    /// [`KeysError::ShortLife`], which says what would do.
+    /// [`KeysError::ShortLife`], with settings that have enough room.
     pub fn check_life(&self) -> Result<(), KeysError> {
-        // The epoch that has begun, and the one after it, are on the list from the first day on.
+        // The present epoch and the next one are on the list from the first day.
         let needed = |epoch_ms: u64| LIFE_LEAST_MS.div_ceil(epoch_ms.max(1)).saturating_add(2);
         let room = |values: usize| u64::try_from(epochs_max(values)).unwrap_or(u64::MAX);
         let epoch_ms = self.calendar.epoch_ms;
@@ -81,7 +81,7 @@ impl BankSettings {
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How many epochs fit a list of so many values.
+/// How many epochs fit a list with this number of values.
 fn epochs_max(values: usize) -> usize {
     let epoch_bytes = values.saturating_mul(KEY_BYTES).saturating_add(EPOCH_FIXED_BYTES);
     let fixed_bytes = values
@@ -91,22 +91,22 @@ fn epochs_max(values: usize) -> usize {
     fitting.min(MAX_EPOCHS)
 }
 
-/// Why the keys cannot be used.
+/// An error about the issuing keys.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeysError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The list breaks its own rules.
+    /// The list is not valid.
     #[error(transparent)]
     List(#[from] KeyListError),
-    /// The configuration differs from what the bank's coins were made with.
+    /// The configuration differs from the settings that the bank's coins were made with.
     #[error(
-        "the {0} in the bank's configuration is not the one that its coins were made with; put the old one back"
+        "the {0} in the bank's configuration is not the one that its coins were made with; restore the old {0}"
     )]
     Changed(&'static str),
-    /// The master secret is not the one that the list was made with.
+    /// The list was made with another master secret.
     #[error(
         "the secret in {ISSUING_KEY_FILE} is not the one that epoch {epoch} was made with; restore the file from \
          your backup"
@@ -121,11 +121,11 @@ pub enum KeysError {
          at least {least_days} days{fewer}"
     )]
     ShortLife {
-        /// After how many days it would be full.
+        /// The time after which it would be full (days).
         days: u64,
-        /// The shortest epochs that would do for these values (days).
+        /// The shortest epochs with enough room for these values (days).
         least_days: u64,
-        /// How many values would do for these epochs, in words; empty if none.
+        /// The most values with enough room for these epochs, in words. Empty if none have.
         fewer: String,
     },
     /// The master secret's file.
@@ -133,11 +133,11 @@ pub enum KeysError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Others can read the master secret.
-    #[error("{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it", path = path.display())]
+    /// Other users can read the master secret.
+    #[error("{path} can be read by other users (mode {mode:o}), who could make money; run `chmod 600 {path}`, and find out who may have read it", path = path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum KeysError {
     },
 }
 
-/// The master secret that every issuing key is derived from.
+/// The master secret. Every issuing key derives from it.
 pub struct Master(MasterSecret);
 
 impl std::fmt::Debug for Master {
@@ -156,17 +156,17 @@ impl std::fmt::Debug for Master {
 }
 
 impl Master {
-    /// A fresh one.
+    /// Generates a master secret.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());
         Master(MasterSecret::from_bytes(*bytes))
     }
 
-    /// Writes it into the directory `dir`, durably, where there is none yet.
+    /// Durably writes it into the directory `dir`. Never replaces a file.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// [`KeysError::File`].
     pub fn create(&self, dir: &Path) -> Result<(), KeysError> {
         let path = dir.join(ISSUING_KEY_FILE);
         let hex = Zeroizing::new(hex::encode(self.0.as_bytes()));
@@ -178,7 +178,7 @@ impl Master {
     /// Reads it from the directory `dir`.
     ///
     /// # Errors
-    /// When it is missing, open to others, or not 64 hexadecimal digits.
+    /// When the file is missing, readable by other users, or not 64 hexadecimal digits.
     pub fn read(dir: &Path) -> Result<Self, KeysError> {
         let path = dir.join(ISSUING_KEY_FILE);
         let io = |source| KeysError::File {
@@ -208,7 +208,7 @@ impl Master {
     }
 }
 
-/// The list of keys, signed, with the secrets that belong to it.
+/// The signed list of keys, with their secrets.
 #[derive(Debug)]
 pub struct Keys {
     book: KeyBook,
@@ -216,11 +216,12 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Opens the list in the store, and appends what the calendar asks for by `now_ms`: the keys of this epoch and of
-    /// the next, so that wallets and merchants know them before they issue.
+    /// Opens the list in the store, and appends the keys of the present and the next epoch at `now_ms`.
+    ///
+    /// Wallets and merchants then know the keys of an epoch before it begins.
     ///
     /// # Errors
-    /// [`KeysError`]; nothing is written then.
+    /// [`KeysError`]. Nothing is then written.
     pub async fn open(
         store: &Store,
         root: &KeyRoot,
@@ -238,7 +239,7 @@ impl Keys {
         }
         let due: Vec<u32> = due(&root.calendar, epochs.last().map(|keys| keys.epoch), now_ms)?.collect();
         let room = epochs_max(root.values.len()).saturating_sub(epochs.len());
-        // All or none: a clock that has leapt far ahead must not fill the list up.
+        // All missing epochs are appended, or none: a clock that has leapt far ahead must not fill the list.
         let full = due.len() > room;
         let due = if full { Vec::new() } else { due };
         let new: Vec<EpochKeys> = due
@@ -259,13 +260,12 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Whether the calendar asks for more keys by `now_ms`, and there is room for them. A list that is full wants none,
-    /// however long it goes on.
+    /// Whether the calendar asks for more keys at `now_ms` and the list has room for them. A full list never wants more.
     pub fn wants_more(&self, now_ms: u64) -> bool {
         (1..=self.room()).contains(&self.due(now_ms))
     }
 
-    /// How many epochs the calendar asks for by `now_ms`.
+    /// How many more epochs the calendar asks for at `now_ms`.
     fn due(&self, now_ms: u64) -> usize {
         let list = self.book.list();
         let last = list.epochs.last().map(|keys| keys.epoch);
@@ -278,7 +278,7 @@ impl Keys {
         epochs_max(list.values.len()).saturating_sub(list.epochs.len())
     }
 
-    /// How much room the list has by `now_ms`, and until when it issues.
+    /// The room in the list at `now_ms`, and the end of its last epoch.
     pub fn status(&self, now_ms: u64) -> KeyListStatus {
         let list = self.book.list();
         let issuing = self.book.denominations().map(|(_, key)| key.issue_until_ms);
@@ -322,7 +322,7 @@ impl Keys {
     }
 }
 
-/// Whether the store has what the list stands on, and that it is what the configuration says.
+/// Checks the configuration against the stored root of the list. Returns false for a new store.
 fn check_root(view: &View, root: &KeyRoot) -> Result<bool, KeysError> {
     let Some(stored) = KEY_ROOT.peek(view, &())? else {
         return Ok(false);
@@ -339,7 +339,7 @@ fn check_root(view: &View, root: &KeyRoot) -> Result<bool, KeysError> {
     }
 }
 
-/// The epochs that are missing by `now_ms`: up to the one after the current.
+/// The epochs that are missing at `now_ms`, up to the one after the present.
 fn due(
     calendar: &Calendar,
     last: Option<u32>,
@@ -352,6 +352,6 @@ fn due(
         None => current,
     };
     let next = current.checked_add(1).ok_or(out_of_dates)?;
-    // More than fit any list are as good as too many.
+    // One more than the longest list is enough to see that they do not fit.
     Ok((first..=next).take(MAX_EPOCHS.saturating_add(1)))
 }

@@ -1,23 +1,23 @@
-//! The bank of Farthing: accounts, issuing keys, and the state of every coin it has ever seen.
+//! The bank of Farthing: accounts, issuing keys, and the state of every coin that it has seen.
 //!
-//! What it decides is in `farthing_protocol`; what is here loads the rows that a request names, has the
-//! protocol decide, writes what was decided in one durable step, and only then signs and answers.
+//! `farthing_protocol` has the decisions. This crate reads the rows that a request names, calls the decision, writes its
+//! result in one durable step, and only then signs and answers.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`rows`] | the tables, and the sums beside them |
 //! | [`keys`] | the issuing keys and their list |
-//! | [`transactions`] | every change, as a function of rows, request and time |
-//! | [`bank`] | what is in memory |
+//! | [`transactions`] | each change as a function of rows, request and time |
+//! | [`bank`] | the state in memory |
 //! | [`service`] | verify, decide, sign, answer |
-//! | `denying` | signs refusals that are final, with their proof |
-//! | [`restore`] | pages for wallets rebuilt from their seed |
-//! | [`overdue`] | asks escrows about holds whose deadline has passed |
+//! | `denying` | signs final refusals, with their proof |
+//! | [`restore`] | pages for wallets that are restored from their seed |
+//! | [`overdue`] | background work: overdue holds, keys, journals |
 //! | [`desk`] | the cash desk: accounts, money in and out |
 //! | [`audit`] | the books, counted twice |
 //! | [`admin`] | the operator's commands |
 //! | [`replies`] | the replies to them |
-//! | [`node`] | a bank in its directory, as a running node |
+//! | [`node`] | the bank in its directory, as a running node |
 //! | [`cli`] | `farthing-bank` |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -1,4 +1,4 @@
-//! The step that brings the rows of an older version up to date: see [`Migration`].
+//! Migration of the rows of an older version: see [`Migration`].
 
 use crate::rows::{EPOCHS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, KEY_ROOT};
 use farthing_coin::{Denomination, KeyId, KeyList, MAX_EPOCHS};
@@ -6,9 +6,10 @@ use farthing_protocol::exchange::finish_digest;
 use farthing_store::{Migration, StoreError};
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-/// Brings the rows of version 1 to version 2: what is held now may be aborted by its escrow's word alone, and the index
-/// of finished exchanges is built. For each exchange on record that takes two multiplications on the curve for each of
-/// its coins.
+/// Migrates the rows of version 1 to version 2.
+///
+/// Escrows may abort the present holds without a cause. The index of finished exchanges is built: for each stored
+/// exchange this takes two multiplications on the curve for each of its coins.
 ///
 /// # Errors
 /// As [`Migration::transact`].
@@ -45,8 +46,8 @@ fn index_exchanges(migration: &Migration<'_>) -> Result<(), StoreError> {
         match finish_digest(&bank, issued, |key| by_id.get(key)) {
             Ok(digest) => FINISHED.put(tx, &digest, id),
             Err(error) => {
-                // Its coins are taken in all the same; what is missing is the proof for who brings them again.
-                tracing::error!(request = %hex::encode(id), %error, "an exchange on record does not verify; audit the bank");
+                // Its coins stay exchanged. Without the index row, the bank cannot prove it to a customer who brings them again.
+                tracing::error!(request = %hex::encode(id), %error, "a stored exchange does not verify; its coins stay exchanged; run `farthing-bank audit`");
                 Ok(())
             }
         }

@@ -1,4 +1,4 @@
-//! A bank in its directory, and as a running node.
+//! The bank in its directory, and as a running node.
 
 use crate::admin::Command;
 use crate::bank::{Bank, BankParts};
@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-/// Why a bank does not run.
+/// An error that keeps a bank from running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BankError {
@@ -62,11 +62,10 @@ pub struct BankNode {
     probe: ProcessProbe,
 }
 
-/// Makes a bank in the directory `dir`, which must be empty or not there yet.
+/// Creates a bank in the directory `dir`, which must not exist or be empty.
 ///
 /// # Errors
-/// When the directory cannot be used, or the list of keys could not grow for ten years. Nothing that was there is
-/// overwritten.
+/// When the directory cannot be used, or the list of keys could not grow for ten years. No file is overwritten.
 pub fn create(
     dir: &Path,
     name: &str,
@@ -81,7 +80,7 @@ pub fn create(
 }
 
 impl BankNode {
-    /// Opens the bank in `dir`, whose store no other process may have open.
+    /// Opens the bank in `dir`. No other process may have its store open.
     ///
     /// # Errors
     /// When its directory, its keys or its store cannot be used.
@@ -112,10 +111,10 @@ impl BankNode {
         &self.bank
     }
 
-    /// Gives the store back, after everything that was under way.
+    /// Closes the store after all transactions under way.
     ///
     /// # Errors
-    /// What the disk says; what was acknowledged is durable all the same.
+    /// An error of the disk. Acknowledged transactions are durable in any case.
     pub fn close(self) -> Result<(), StoreError> {
         self.bank.store.clone().close()
     }
@@ -129,7 +128,7 @@ fn damaged_identity(dir: &Path, why: &farthing_coin::SignatureError) -> HomeErro
     }
 }
 
-/// Runs the bank in `dir` until the process is told to stop. Once it answers, it says so on standard output.
+/// Runs the bank in `dir` until the process is told to stop. Prints a line on standard output once it answers.
 ///
 /// # Errors
 /// When it cannot be opened, or cannot listen.
@@ -156,8 +155,9 @@ impl AdminHandler for BankNode {
         if let Some(done) = operator::network::take_up(&request, Some(self.home.dir()), &self.bank.peers) {
             return done;
         }
-        let command: Command =
-            serde_json::from_value(request).map_err(|e| format!("this is not a command: {e}"))?;
+        let command: Command = serde_json::from_value(request).map_err(|e| {
+            format!("the bank does not understand the command: {e}; is it of another version?")
+        })?;
         self.bank.administer(command).await
     }
 }

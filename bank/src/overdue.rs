@@ -1,7 +1,8 @@
-//! What the bank does besides answering: comparing journals with its escrows, keys for the next epoch, and holds whose
-//! deadline has passed. Of these it asks their escrow how they ended, signing that they are overdue, and obeys.
+//! The background work of the bank: it compares journals with its escrows, makes the keys of the next epoch, and asks
+//! about overdue holds.
 //!
-//! Nothing is ever decided by silence: as long as the escrow does not answer, the coins stay held.
+//! For an overdue hold the bank signs that it is overdue, asks its escrow for the decision, and applies the decision.
+//! Silence decides nothing: the coins stay held until the escrow answers.
 
 use crate::bank::Bank;
 use crate::rows::{HOLDS, PURCHASES};
@@ -29,23 +30,23 @@ use std::{
 /// The most holds that one round asks about.
 pub const ROUND_MAX: usize = 64;
 
-/// How long after its deadline a hold is asked about (ms): the escrow's own push mostly comes before.
+/// The time after its deadline at which the bank asks about a hold (ms). The escrow's push usually comes earlier.
 pub const PATIENCE_MS: u64 = 5_000;
 
-/// How often the bank looks whether the calendar asks for keys.
+/// How often the bank checks whether the calendar asks for keys.
 const KEYS_PAUSE: Duration = Duration::from_secs(30);
 
-/// How often it looks for overdue holds.
+/// How often the bank looks for overdue holds.
 const OVERDUE_PAUSE: Duration = Duration::from_secs(2);
 
 impl Bank {
-    /// What the bank does besides answering, until it is stopped.
+    /// Does the background work until the bank is stopped.
     pub async fn background(&self, stop: StopToken) {
         let keys = async {
             loop {
                 tokio::time::sleep(KEYS_PAUSE).await;
                 if let Err(error) = self.extend_keys().await {
-                    tracing::error!(%error, "the keys of the next epoch could not be made");
+                    tracing::error!(%error, "cannot make the keys of the next epoch; it is tried again");
                 }
             }
         };
@@ -54,12 +55,12 @@ impl Bank {
                 tokio::time::sleep(OVERDUE_PAUSE).await;
                 match self.chase_overdue().await {
                     Ok(0) => {}
-                    Ok(settled) => tracing::info!(settled, "overdue holds were settled"),
-                    Err(error) => tracing::error!(%error, "overdue holds could not be looked for"),
+                    Ok(settled) => tracing::info!(settled, "settled overdue holds"),
+                    Err(error) => tracing::error!(%error, "cannot read the overdue holds; it is tried again"),
                 }
             }
         };
-        // Either can be dropped in the middle: what it has begun is a transaction, or a question that is asked again.
+        // Each loop can be dropped at any point. It has begun a transaction, or a question that is asked again.
         tokio::select! {
             biased;
             () = Arc::clone(&self.history).watch(stop) => {}
@@ -68,8 +69,9 @@ impl Bank {
         }
     }
 
-    /// Asks about the next [`ROUND_MAX`] holds that are overdue, and settles those that their escrow has decided.
-    /// Returns how many it settled.
+    /// Asks the escrows about the next [`ROUND_MAX`] overdue holds, and settles the decided ones.
+    ///
+    /// Returns how many holds it settled.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -86,7 +88,7 @@ impl Bank {
             .map(|(key, ())| key)
             .take_while(|(deadline_ms, _, _)| *deadline_ms <= due_ms)
             .collect();
-        // A round goes on behind the last one, so that an escrow that is down does not keep the others waiting.
+        // A round continues after the last one. An escrow that is down then does not delay the others.
         let next = holds.last().filter(|_| holds.len() == ROUND_MAX).copied();
         *self.overdue_after.lock().unwrap_or_else(PoisonError::into_inner) = next;
         let mut silent = BTreeSet::new();
@@ -114,7 +116,7 @@ impl Bank {
         };
         let escrow = row.1;
         let Ok(link) = self.peers.link(RoleName::Escrow, &escrow) else {
-            tracing::warn!(%escrow, "holds are overdue at an escrow that is not known here; add its card");
+            tracing::warn!(%escrow, "holds are overdue at an escrow whose card is not pinned; their coins stay held; add its card with `network add`");
             return Ok(Chased::Silent);
         };
         let overdue = Overdue {
@@ -129,17 +131,17 @@ impl Bank {
             Ok(answer) => match self.history.hear(&escrow, answer.head.as_ref()) {
                 Ok(_) => answer.body,
                 Err(refusal) => {
-                    tracing::warn!(%escrow, %refusal, "the escrow's answer about an overdue hold is not taken");
+                    tracing::warn!(%escrow, %refusal, "the escrow's answer about an overdue hold is refused; its coins stay held; it is asked again");
                     return Ok(Chased::Open);
                 }
             },
             Err(CallError::Refused(Refusal::Later(Later::NotYet))) => return Ok(Chased::Open),
             Err(CallError::Refused(refusal)) => {
-                tracing::warn!(%escrow, %refusal, "the escrow does not say how an overdue hold ended");
+                tracing::warn!(%escrow, %refusal, "the escrow refuses to say how an overdue hold ended; its coins stay held; it is asked again");
                 return Ok(Chased::Open);
             }
             Err(error) => {
-                tracing::warn!(%escrow, %error, "the escrow was asked about overdue holds");
+                tracing::warn!(%escrow, %error, "the escrow does not answer about overdue holds; their coins stay held; it is asked again");
                 return Ok(Chased::Silent);
             }
         };
@@ -147,19 +149,19 @@ impl Bank {
         match self.settle(settle.into()).await.and_then(only) {
             Ok(_) => Ok(Chased::Settled),
             Err(refusal) => {
-                tracing::warn!(%escrow, %refusal, "the escrow's decision cannot be obeyed");
+                tracing::warn!(%escrow, %refusal, "the bank cannot apply the escrow's decision; the coins stay held");
                 Ok(Chased::Open)
             }
         }
     }
 }
 
-/// What came of asking about a hold.
+/// The result of a question about a hold.
 enum Chased {
-    /// It is settled.
+    /// The hold is settled.
     Settled,
-    /// Its escrow answered, and it stays.
+    /// The escrow answered, and the hold stays.
     Open,
-    /// Its escrow did not answer: the others of this round are spared the wait.
+    /// The escrow did not answer. Its other holds are skipped in this round.
     Silent,
 }

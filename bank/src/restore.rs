@@ -1,4 +1,4 @@
-//! Pages for wallets that are rebuilt from their seed: read-only, bounded, of durable rows alone.
+//! Pages for wallets that are restored from their seed. They are bounded, and read durable rows only.
 
 use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, RECOVERY_RECORDS, TOTALS, WITHDRAWN};
 use farthing_coin::{NoteId, RequestId, SecretKey, Signed};
@@ -15,7 +15,7 @@ use farthing_protocol::{
 use farthing_store::{StoreError, View};
 use std::ops::Bound;
 
-/// One more than a page holds, to see whether there are more.
+/// One more row than a page has, to see whether more follow.
 const LOOK_AHEAD: usize = RESTORE_PAGE_MAX + 1;
 
 /// A page of an account's finished withdrawals.
@@ -83,7 +83,7 @@ fn notes(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
             (note_id.into(), BucketRecord::Note { note_id, note })
         })
         .collect();
-    // A page ends between two ids, as the next one goes on behind an id; no id has as many notes as a page.
+    // A page ends between two ids, as the next page begins after an id. No id has as many records as a page.
     if records.len() > RESTORE_PAGE_MAX
         && let Some((cut, _)) = records.last().cloned()
     {
@@ -127,7 +127,7 @@ fn coins(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError>
     Ok(page(records, shelf))
 }
 
-/// Where a page begins: behind the last record of the page before, and never before the bucket.
+/// The begin of a page: after the last record of the previous page, and never before the bucket.
 fn from<'k, K: Ord>(first: &'k K, after: Option<&'k K>) -> Bound<&'k K> {
     match after {
         Some(after) if after >= first => Bound::Excluded(after),

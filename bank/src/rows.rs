@@ -1,8 +1,8 @@
-//! What a bank keeps: its tables, and the sums it keeps beside them.
+//! The bank's tables and their sums.
 //!
-//! No row stands beside another that would join a customer to a coin: withdrawals are kept by account and know
-//! no coin, coins know no account, and nothing keeps an address. Documents are not kept but signed anew whenever
-//! they are asked for: signatures are deterministic, so a repeated reply is the same to the byte.
+//! No two rows together link a customer to a coin. Withdrawals are stored by account and name no coin. Coins name no
+//! account. No row has an address. Documents are not stored. They are signed again for each reply. Signatures are
+//! deterministic, so a repeated reply is the same, byte for byte.
 
 use farthing_coin::{EpochKeys, KeyId, NoteId, PublicKey, RequestId, StatementDigest};
 use farthing_node::history::HeadsTable;
@@ -15,65 +15,65 @@ use serde::{Deserialize, Serialize};
 
 /// Accounts, by the key that owns them.
 pub const ACCOUNTS: Table<PublicKey, Account> = Table::new(1, "accounts");
-/// What the cash desk has done, by the operator's reference.
+/// The movements of the cash desk, by the operator's reference.
 pub const MOVEMENTS: Table<String, Movement> = Table::new(2, "movements");
 /// Finished withdrawals, by account and request id.
 pub const WITHDRAWN: Table<(PublicKey, RequestId), Issued> = Table::new(3, "withdrawals");
 /// Finished exchanges, by request id.
 pub const EXCHANGED: Table<RequestId, Issued> = Table::new(4, "exchanges");
-/// Every coin that was shown to the bank, by denomination key and coin key: never by signature bytes.
+/// Every coin that the bank has seen, by key id and coin key, never by signature bytes.
 pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
-/// Purchases, by id and escrow. Their rows stay for ever.
+/// Purchases, by id and escrow. Their rows are never deleted.
 pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
-/// Customers' notes to themselves, by note id and in the order in which they came.
+/// Recovery records of customers, by note id and in the order of arrival.
 pub const RECOVERY_RECORDS: Table<(NoteId, u8), RecoveryRecord> = Table::new(7, "notes");
 /// The purchases whose coins are held, by deadline.
 pub const HOLDS: Table<(u64, PurchaseId, PublicKey), ()> = Table::new(8, "holds");
-/// The sums over everything.
+/// The sums over all rows.
 pub const TOTALS: Table<(), Totals> = Table::new(9, "totals");
 /// The sums over the coins of one denomination key.
 pub const KEY_TOTALS: Table<KeyId, KeyTotals> = Table::new(10, "key totals");
-/// What the list of keys stands on. It never changes.
+/// The parts of the list of keys that never change.
 pub const KEY_ROOT: Table<(), KeyRoot> = Table::new(11, "key root");
 /// The list of keys, by epoch. It only grows.
 pub const EPOCHS: Table<u32, EpochKeys> = Table::new(12, "epochs");
 
-/// Decisions that contradict the one that a purchase's row has, by the row's key: with it they convict the escrow. At
-/// most one for each purchase that has ended.
+/// Decisions that contradict the decision in a purchase's row, by the key of that row. Both together convict the escrow.
+/// At most one for each ended purchase.
 pub const CONTRADICTIONS: Table<(PurchaseId, PublicKey), SignedDecision> = Table::new(14, "contradictions");
 
-/// Each account's memo to its owner.
+/// The scan record of each account.
 pub const SCAN_RECORDS: Table<PublicKey, Memo> = Table::new(13, "memos");
 
-/// The version of each account's memo; none for one that was kept before memos had versions.
+/// The version of each account's scan record. A record that is older than versions has none.
 pub const SCAN_RECORD_VERSIONS: Table<PublicKey, u64> = Table::new(20, "versions of memos");
 
-/// The longest journal head that each escrow has told.
+/// The longest journal head of each escrow.
 pub const HEADS: HeadsTable = Table::new(15, "heads of escrows' journals");
-/// The request ids of finished exchanges, by the digest of the finish that the coins' keys signed: from a coin's row to
-/// what was given for it.
+/// The request ids of finished exchanges, by the digest of the finish that the coins' keys signed. It leads from a coin's
+/// row to the coins that were issued for it.
 pub const FINISHED: Table<StatementDigest, RequestId> = Table::new(30, "finished exchanges");
 
-/// Purchases whose coins were held under version 1, whose escrows still abort by their word alone. Filled when the store
-/// is brought to version 2, and never added to; a row goes when its purchase ends.
+/// Purchases whose coins were held under version 1. Their escrows may abort them without a cause. The migration to
+/// version 2 fills the table, and nothing adds to it later. A row is deleted when its purchase ends.
 pub const HELD_BEFORE_CAUSES: Table<(PurchaseId, PublicKey), ()> = Table::new(16, "holds without causes");
 
-/// The most notes that are kept under one note id. A wallet needs one; a stranger who has seen the id in a bucket
-/// could otherwise bury the note that was there first.
+/// The most recovery records under one note id. A wallet needs one. Without a bound, a stranger who has seen the id in a
+/// bucket could bury the first record under others.
 pub const RECOVERY_RECORDS_PER_ID_MAX: u8 = 8;
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// What it holds.
+    /// The balance.
     pub balance: Amount,
-    /// What the operator calls it.
+    /// The operator's name for it.
     pub name: Option<String>,
     /// When it was opened (ms since 1970).
     pub opened_ms: u64,
 }
 
-/// Which way money goes over the cash desk.
+/// The direction of a movement at the cash desk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// Paid in and credited.
@@ -82,47 +82,47 @@ pub enum Direction {
     Out,
 }
 
-/// Something the cash desk has done.
+/// A movement of the cash desk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Movement {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// The account.
     pub account: PublicKey,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// The balance after it.
+    /// The balance after the movement.
     pub balance: Amount,
-    /// When (ms since 1970).
+    /// The time (ms since 1970).
     pub at_ms: u64,
 }
 
-/// A customer's note to herself.
+/// A recovery record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryRecord {
     /// The purchase that it came with.
     pub purchase: PurchaseId,
-    /// The note, encrypted.
+    /// The sealed record.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
-/// The sums over everything. Each is kept in the same write as what it counts.
+/// The sums over all rows. Each is updated in the same write as the rows that it counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// What the cash desk took in.
+    /// The money that was paid in.
     pub paid_in: Amount,
-    /// What it paid out.
+    /// The money that was paid out.
     pub paid_out: Amount,
-    /// What all accounts hold together.
+    /// The sum of all balances.
     pub accounts: Amount,
-    /// How many exchanges are on record.
+    /// The number of finished exchanges.
     pub exchanges: u64,
-    /// How many notes are on record.
+    /// The number of recovery records.
     pub recovery_records: u64,
 }
 
-/// The sums over the coins of one denomination key (coins).
+/// The numbers of coins of one denomination key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyTotals {
     /// Issued, in withdrawals and exchanges.
@@ -138,14 +138,14 @@ pub struct KeyTotals {
 }
 
 impl KeyTotals {
-    /// How many coins the bank was shown.
+    /// How many coins the bank has seen.
     pub fn shown(&self) -> u64 {
         [self.held, self.released, self.spent, self.exchanged]
             .into_iter()
             .fold(0, u64::saturating_add)
     }
 
-    /// How many coins are out: issued, and neither spent nor exchanged. `None` if more came back than were issued.
+    /// How many coins are outstanding: issued, and neither spent nor exchanged. `None` if more came back than were issued.
     pub fn outstanding(&self) -> Option<u64> {
         self.issued.checked_sub(self.spent)?.checked_sub(self.exchanged)
     }
@@ -162,14 +162,14 @@ impl KeyTotals {
     }
 }
 
-/// What the list of keys stands on.
+/// The parts of the list of keys that never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRoot {
     /// The bank.
     pub bank: PublicKey,
     /// The currency.
     pub currency: String,
-    /// When epochs begin and end.
+    /// The calendar.
     pub calendar: farthing_coin::Calendar,
     /// The values.
     pub values: Vec<u64>,
@@ -180,18 +180,18 @@ pub fn purchase_key(purchase: &PurchaseId, escrow: &PublicKey) -> (PurchaseId, P
     (*purchase, *escrow)
 }
 
-/// What [`coin_states`] and [`move_coins`] read.
+/// The rows that [`coin_states`] and [`move_coins`] read.
 pub fn coin_reads(coins: &[(KeyId, PublicKey)]) -> impl Iterator<Item = RowKey> {
     let states = coins.iter().map(|coin| COINS.key(coin));
     states.chain(coins.iter().map(|(key_id, _)| KEY_TOTALS.key(key_id)))
 }
 
-/// What [`count_issued`] reads.
+/// The rows that [`count_issued`] reads.
 pub fn count_reads(outputs: &[KeyId]) -> impl Iterator<Item = RowKey> {
     outputs.iter().map(|key_id| KEY_TOTALS.key(key_id))
 }
 
-/// What is known of each of `coins`, in their order.
+/// Returns the state of each of `coins`, in their order.
 ///
 /// # Errors
 /// When the index fails.
@@ -205,7 +205,7 @@ pub fn coin_states(
         .collect()
 }
 
-/// Moves each of `coins` from its state in `before` to that in `after`, and the sums with them.
+/// Moves each of `coins` from its state in `before` to its state in `after`, and updates the sums.
 ///
 /// # Errors
 /// When the store refuses.
@@ -217,7 +217,7 @@ pub fn move_coins(
 ) -> Result<(), StoreError> {
     for (coin, (before, after)) in coins.iter().zip(before.iter().zip(after)) {
         COINS.put(tx, coin, after)?;
-        // A sum that would leave its bounds stays at the bound: the audit finds it, and no request fails for it.
+        // A sum stays within its bounds. The audit finds the difference, and no request fails because of it.
         count(tx, &coin.0, |totals| {
             if let Some(left) = totals.in_state(before) {
                 *left = left.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Answers: each question is verified before its transaction, and its answer signed after it.
+//! The bank's answers. Each request is verified before its transaction, and its reply signed after it.
 
 use crate::bank::Bank;
 use crate::rows::{PURCHASES, purchase_key};
@@ -46,7 +46,7 @@ impl Service for Bank {
 }
 
 impl Bank {
-    /// The answer to `request`, as bytes.
+    /// Answers `request`. The reply is encoded.
     async fn answer(&self, request: BankRequest) -> Vec<u8> {
         match request {
             BankRequest::Keys(_) => encode_reply(&Ok(self.keys().book().signed())),
@@ -94,7 +94,7 @@ impl Bank {
         memo.await
     }
 
-    /// A page that lacks what was forgotten would have a wallet take the end for reached, and use numbers twice.
+    /// A bank that is behind answers nothing here: its pages lack withdrawals, and the wallet would use their numbers twice.
     fn withdrawals(&self, request: Signed<WithdrawalsRequest>) -> Result<WithdrawalsPage, Refusal> {
         let request = verify_withdrawals(request, &self.self_id)?;
         self.history.standing()?;
@@ -123,8 +123,7 @@ impl Bank {
         self.begun(opening.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Makes the nonces of a session that may be opened, here and not in the store's writer, where everybody would wait
-    /// for it.
+    /// Makes the nonces of a session that may be opened. In the store's writer thread all other requests would wait for it.
     fn prepare(&self, request: SessionRequest, now_ms: u64) -> Result<Prepared, Refusal> {
         let admission = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,7 +169,7 @@ impl Bank {
         if let Ok(Some(issued)) = ready {
             return Err(other_content(self.sign(issued)));
         }
-        // What it would be refused for may rest on what was forgotten.
+        // A refusal could rest on a forgotten record.
         self.history.standing()?;
         ready.map_err(|refusal| self.denied(refusal, &denying))?;
         let prepared = self.prepare(request.session(), now_ms)?;
@@ -195,11 +194,11 @@ impl Bank {
         self.issued(issuing.await.map_err(|refusal| self.denied(refusal, &denying))?)
     }
 
-    /// Holds coins, and remembers in the same write how far the escrow's journal had come when it asked.
+    /// Holds coins, and stores in the same write the journal head that the escrow sent.
     async fn hold(&self, request: WithHead<BankHoldRequest>) -> Result<WithHead<Signed<BankHold>>, Refusal> {
         let WithHead { body: request, head } = request;
         let escrow = request.terms.escrow;
-        // The cheapest check comes first, and keeps those out who work with no escrow of this bank.
+        // The cheapest check comes first. It refuses purchases at escrows that the bank does not know.
         self.peers.link(RoleName::Escrow, &escrow)?;
         let keys = self.keys();
         let request = verify_bank_hold(request, &self.self_id, keys.book(), &mut self.entropy.rng())?;
@@ -220,19 +219,21 @@ impl Bank {
         Ok(self.history.answer(&escrow, head.as_ref(), self.sign(hold)))
     }
 
-    /// Obeys decisions, from whoever brings them. Each is a transaction of its own, so that one which is refused keeps none
-    /// from being obeyed; all of them have begun before the first is waited for, so that they share a sync.
+    /// Applies decisions. Any client may send them.
+    ///
+    /// Each decision is one transaction, so a refused one does not stop the others. All transactions begin before the
+    /// first is awaited, so they share a sync.
     ///
     /// # Errors
-    /// When there are too many. Of a single one: when its escrow is unknown here, its signature is bad, or it does not fit
-    /// the purchase; and when the escrow has signed the opposite before, which is handed back.
+    /// When the list is too long. For a single decision: when its escrow is unknown, its signature is bad, or it does not
+    /// fit the purchase. If the escrow signed the opposite earlier, the refusal has that decision.
     pub async fn settle(&self, request: SettleRequest) -> Result<Answers, Refusal> {
         let escrow = request.escrow;
         let stored = |purchase: &PurchaseId| self.stored(purchase, &escrow);
         let decisions = verify_settle(request, &self.self_id, stored, &mut self.entropy.rng())?;
         let settling: Vec<_> = decisions
             .into_iter()
-            .map(|decision| decision.map(|decision| self.obey(decision)))
+            .map(|decision| decision.map(|decision| self.apply(decision)))
             .collect();
         let mut answers = Vec::with_capacity(settling.len());
         for settling in settling {
@@ -246,7 +247,7 @@ impl Bank {
         settle::reply(answers.into())
     }
 
-    fn obey(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
+    fn apply(&self, decision: VerifiedDecision) -> impl Future<Output = Result<Settling, Refusal>> + Send {
         let history = Arc::clone(&self.history);
         let escrow = decision.row_key().1;
         let reads = transactions::settle_reads(&decision).and([history.remembers(&escrow)]);
@@ -263,15 +264,15 @@ impl Bank {
             Settling::Opposed(earlier) => {
                 tracing::error!(
                     purchase = %earlier.purchase(), %escrow,
-                    "an escrow has signed both outcomes of a purchase; `farthing-bank evidence` proves it"
+                    "an escrow has signed both outcomes of a purchase; the first one stays applied; `farthing-bank evidence` exports the proof"
                 );
                 Err(PurchaseFault::DecidedOtherwise(Box::new(earlier)).into())
             }
         }
     }
 
-    /// Obeys decisions that their escrow brings, and remembers in the same writes how far the escrow's journal had come
-    /// with them: the escrow cannot forget them unseen.
+    /// Applies decisions that their escrow sends, and stores its journal head in the same writes. The bank then detects an
+    /// escrow that has forgotten them.
     async fn push(&self, request: WithHead<SettleRequest>) -> Result<WithHead<Answers>, Refusal> {
         let WithHead { body: request, head } = request;
         let escrow = request.escrow;
@@ -280,9 +281,10 @@ impl Bank {
         Ok(self.history.answer(&escrow, head.as_ref(), answers))
     }
 
-    /// The row of a purchase that `escrow` has decided. Decisions of an escrow whose card is not here are refused: it could
-    /// fill the store with purchases of its own. But what it was once trusted with it still decides: a card that is removed
-    /// leaves no coin held for ever.
+    /// Returns the row of a purchase that `escrow` has decided.
+    ///
+    /// Decisions of an escrow without a pinned card are refused for unknown purchases: it could fill the store. For stored
+    /// purchases they are accepted. Removing a card then leaves no coin held forever.
     fn stored(&self, purchase: &PurchaseId, escrow: &PublicKey) -> Result<Option<BankPurchase>, Refusal> {
         let row = PURCHASES.peek(&self.store.view(), &purchase_key(purchase, escrow));
         match row.map_err(|e| unavailable(&e))? {
@@ -297,7 +299,7 @@ impl Bank {
             .history
             .decide(reads, move |tx| transactions::collect(tx, &request));
         match collected.await? {
-            // It may have been settled in what was forgotten.
+            // A forgotten record may have settled the purchase.
             Collected::Open => self
                 .history
                 .standing()
@@ -307,7 +309,7 @@ impl Bank {
         }
     }
 
-    /// Runs a transaction that may use sessions.
+    /// Runs a transaction that uses the open sessions.
     async fn issue<T: Send + 'static>(
         &self,
         reads: impl Into<Reads>,
@@ -328,7 +330,7 @@ impl Bank {
         }
     }
 
-    /// Signs what is durable. The same document always gets the same signature.
+    /// Signs a document whose content is durable. The same document always gets the same signature.
     pub(crate) fn sign<D: Document>(&self, document: D) -> Signed<D> {
         Signed::sign(document, &self.identity)
     }

@@ -1,9 +1,9 @@
-//! The bank's transactions: each loads the rows that a verified request names, lets the protocol decide, and
-//! writes what it decided. All of it is written, or nothing.
+//! The bank's transactions. Each reads the rows that a verified request names, calls the protocol's decision, and writes
+//! its result: all rows, or none.
 //!
-//! None of them reaches a clock, a socket or a key that signs: time is an argument, and what they return is signed
-//! after it is durable. Each may run again over other rows: the one thing besides rows that some of them change, the
-//! open sessions, is changed by the first run alone.
+//! A transaction uses no clock, no socket and no signing key. Time is an argument, and the service signs the result after
+//! it is durable. A transaction may run again over other rows. Some transactions also change the open sessions. Only
+//! their first run does.
 
 use crate::keys::Keys;
 use crate::rows::{
@@ -30,31 +30,31 @@ use farthing_protocol::{
 use farthing_store::{Reads, RowKey, StoreError, Transaction, View};
 use std::sync::{Mutex, PoisonError};
 
-/// What has become of a request to issue coins.
+/// The result of a finish of an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Issuing {
-    /// These were issued, now or when the same request came before.
+    /// The coins were issued, now or for an earlier copy of the same request.
     Issued(Issued),
-    /// The request id was finished with other content: this.
+    /// The request id was finished earlier with this other content.
     Otherwise(Issued),
 }
 
-/// What [`balance`] reads.
+/// The rows that [`balance`] reads.
 pub fn balance_reads(request: &VerifiedAccount) -> [RowKey; 1] {
     [ACCOUNTS.key(&request.account())]
 }
 
-/// An account's balance.
+/// Returns the balance of an account.
 ///
 /// # Errors
-/// When there is no such account.
+/// When the account is unknown.
 pub fn balance(tx: &mut Transaction<'_>, request: &VerifiedAccount) -> Result<Amount, TxError> {
     let account = request.account();
     let row = ACCOUNTS.get(tx, &account)?;
     Ok(row.ok_or(AccountFault::Unknown(account))?.balance)
 }
 
-/// The account whose memo `request` would replace with a newer one.
+/// Returns the account if `request` would replace its scan record with a newer one.
 ///
 /// # Errors
 /// When the store fails.
@@ -68,7 +68,7 @@ pub fn scan_record_to_write(view: &View, request: &VerifiedMemo) -> Result<Optio
     Ok((known && request.respond(&kept).is_some()).then_some(account))
 }
 
-/// What [`scan_record`] reads.
+/// The rows that [`scan_record`] reads.
 pub fn scan_record_reads(request: &VerifiedMemo) -> [RowKey; 3] {
     let account = request.account();
     [
@@ -78,7 +78,7 @@ pub fn scan_record_reads(request: &VerifiedMemo) -> [RowKey; 3] {
     ]
 }
 
-/// Replaces an account's memo, if there is a newer one, and returns what is kept.
+/// Replaces the scan record of an account if the one in `request` is newer. Returns the stored one.
 ///
 /// # Errors
 /// When the account is unknown, or the store fails.
@@ -101,31 +101,31 @@ pub fn scan_record(tx: &mut Transaction<'_>, request: &VerifiedMemo) -> Result<K
     Ok(newer)
 }
 
-/// What has become of a request to open a session.
+/// The result of a begin of an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opening {
-    /// The session's first message.
+    /// The first message of the session.
     Begun(Begun),
-    /// The request was finished before: this was issued.
+    /// The request was finished earlier, and these coins were issued.
     Finished(Issued),
 }
 
-/// What opens the session: what was prepared before the transaction, or the session that is open.
+/// A session that is prepared before its transaction, or a request whose session is open.
 #[derive(Debug)]
 pub struct Prepared {
     request: SessionRequest,
-    /// Its nonces, where they were made, until the session is open.
+    /// The new nonces, until the session is open.
     fresh: Mutex<Option<PreparedSession>>,
 }
 
 impl Prepared {
-    /// With what was prepared for `request`, if the same request has no session yet.
+    /// Pairs `request` with its new nonces, if it has no open session.
     pub fn new(request: SessionRequest, fresh: Option<PreparedSession>) -> Self {
         let fresh = Mutex::new(fresh);
         Self { request, fresh }
     }
 
-    /// Opens the session, the first time.
+    /// Opens the session, or repeats the first message of an open one.
     fn open(&self, sessions: &mut Sessions, now_ms: u64) -> Result<Begun, TxError> {
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
         match fresh {
@@ -135,8 +135,10 @@ impl Prepared {
     }
 }
 
-/// What is issued already for a request to open a session; or that it may be opened, by what is durable. It comes before
-/// nonces are made, and is no transaction, so that requests that cannot be paid cost the writer nothing.
+/// Checks, before nonces are made, whether a session may be opened. Returns what the request has been issued, if it was
+/// finished.
+///
+/// It reads durable rows outside a transaction. A request that cannot be paid then costs the writer thread nothing.
 ///
 /// # Errors
 /// When the account is unknown or holds too little, or an output is not being issued.
@@ -155,7 +157,7 @@ pub fn withdraw_ready(
     Ok(None)
 }
 
-/// What [`withdraw_begin`] reads.
+/// The rows that [`withdraw_begin`] reads.
 pub fn withdraw_begin_reads(request: &VerifiedWithdrawBegin) -> [RowKey; 2] {
     let account = request.account();
     [
@@ -164,10 +166,9 @@ pub fn withdraw_begin_reads(request: &VerifiedWithdrawBegin) -> [RowKey; 2] {
     ]
 }
 
-/// Opens a session for a withdrawal, whose nonces are made. It writes nothing; it is a transaction so that it comes in
-/// order.
+/// Opens a session for a withdrawal with prepared nonces. It writes nothing. It is a transaction to keep the order.
 ///
-/// A request that was finished gets what was issued: the balance may no longer cover it.
+/// A finished request gets what was issued for it, even if the balance no longer covers it.
 ///
 /// # Errors
 /// When the account is unknown or holds too little, or an output is not being issued.
@@ -188,7 +189,7 @@ pub fn withdraw_begin(
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
-/// What [`withdraw_finish`] reads.
+/// The rows that [`withdraw_finish`] reads.
 pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
     let account = request.account();
     let rows = [
@@ -199,10 +200,10 @@ pub fn withdraw_finish_reads(request: &VerifiedWithdrawFinish) -> Reads {
     Reads::from(rows).and(count_reads(request.outputs()))
 }
 
-/// Debits the account and answers the challenges, unless that was done before.
+/// Debits the account and answers the challenges. A finished request gets the same answer again.
 ///
-/// The session is taken here, in order behind every other finish: only so does "the session is gone" mean that
-/// nothing was debited.
+/// The transaction takes the session, in the order of all finishes. So "the session is gone" means that nothing was
+/// debited.
 ///
 /// # Errors
 /// When the session is gone, the account is unknown or holds too little, or an output is not being issued.
@@ -270,17 +271,16 @@ pub fn exchange_ready(
     Ok(None)
 }
 
-/// What [`exchange_begin`] reads.
+/// The rows that [`exchange_begin`] reads.
 pub fn exchange_begin_reads(request: &VerifiedExchangeBegin) -> Reads {
     let coins = request.coins().row_keys();
     Reads::from([EXCHANGED.key(&request.request_id())]).and(coins.iter().map(|coin| COINS.key(coin)))
 }
 
-/// Opens a session for an exchange, whose nonces are made. It writes nothing; it is a transaction so that it comes in
-/// order.
+/// Opens a session for an exchange with prepared nonces. It writes nothing. It is a transaction to keep the order.
 ///
-/// A request that was finished gets what was issued: its own coins are exchanged by it, so a wallet that was rolled
-/// back could otherwise never get past this to the `finish` that would tell it.
+/// A finished request gets what was issued for it. Its coins are exchanged, so the check would refuse it. A wallet that
+/// was rolled back could then never reach the `finish` that tells it.
 ///
 /// # Errors
 /// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
@@ -300,14 +300,14 @@ pub fn exchange_begin(
     Ok(Opening::Begun(prepared.open(sessions, now_ms)?))
 }
 
-/// What [`exchange_finish`] reads.
+/// The rows that [`exchange_finish`] reads.
 pub fn exchange_finish_reads(request: &VerifiedExchangeFinish) -> Reads {
     Reads::from([EXCHANGED.key(&request.request_id()), TOTALS.key(&())])
         .and(coin_reads(&request.coins().row_keys()))
         .and(count_reads(request.outputs()))
 }
 
-/// Takes the coins in and answers the challenges, unless that was done before.
+/// Takes the coins and answers the challenges. A finished request gets the same answer again.
 ///
 /// # Errors
 /// When the session is gone, a coin cannot be exchanged, an output is not being issued, or the sums differ.
@@ -328,7 +328,7 @@ pub fn exchange_finish(
     }
     let coins = request.coins().row_keys();
     let states = coin_states(tx, &coins)?;
-    let swap = request.respond(
+    let exchange = request.respond(
         &states,
         sessions,
         claim,
@@ -336,17 +336,17 @@ pub fn exchange_finish(
         |id| keys.secret(id),
         now_ms,
     )?;
-    move_coins(tx, &coins, &states, &swap.states)?;
-    EXCHANGED.put(tx, &id, &swap.issued)?;
+    move_coins(tx, &coins, &states, &exchange.states)?;
+    EXCHANGED.put(tx, &id, &exchange.issued)?;
     FINISHED.put(tx, &request.digest(), &id)?;
-    count_issued(tx, &swap.issued)?;
+    count_issued(tx, &exchange.issued)?;
     let mut totals = TOTALS.get(tx, &())?.unwrap_or_default();
     totals.exchanges = totals.exchanges.saturating_add(1);
     TOTALS.put(tx, &(), &totals)?;
-    Ok(Issuing::Issued(swap.issued))
+    Ok(Issuing::Issued(exchange.issued))
 }
 
-/// What [`hold`] reads.
+/// The rows that [`hold`] reads.
 pub fn hold_reads(request: &VerifiedBankHold) -> Reads {
     let terms = request.terms();
     let (note_id, _) = request.note();
@@ -360,10 +360,10 @@ pub fn hold_reads(request: &VerifiedBankHold) -> Reads {
         .and((0..RECOVERY_RECORDS_PER_ID_MAX).map(|place| RECOVERY_RECORDS.key(&(*note_id, place))))
 }
 
-/// Holds the coins of a purchase, all or none, and keeps the customer's note.
+/// Holds the coins of a purchase, all or none, and stores the recovery record.
 ///
 /// # Errors
-/// When the purchase has ended, a coin is taken, a date does not fit, or the account is unknown.
+/// When the purchase has ended, a coin is used, a date does not fit, or the account is unknown.
 pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -> Result<BankHold, TxError> {
     let terms = request.terms();
     let row = purchase_key(&request.purchase(), &terms.escrow);
@@ -378,7 +378,7 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
             states: held,
             hold,
         } => {
-            keep_note(tx, request)?;
+            store_recovery_record(tx, request)?;
             move_coins(tx, &coins, &states, &held)?;
             PURCHASES.put(tx, &row, &purchase)?;
             HOLDS.put(tx, &(terms.deadline_ms, row.0, row.1), &())?;
@@ -387,8 +387,8 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
     }
 }
 
-/// Keeps the note behind those that came before it under the same id.
-fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), TxError> {
+/// Stores the recovery record after the earlier ones under the same id.
+fn store_recovery_record(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), TxError> {
     let (note_id, bytes) = request.note();
     for place in 0..RECOVERY_RECORDS_PER_ID_MAX {
         if RECOVERY_RECORDS.get(tx, &(*note_id, place))?.is_none() {
@@ -411,16 +411,16 @@ fn keep_note(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(),
     .into())
 }
 
-/// What has become of a decision that was brought.
+/// The result of a decision that was sent to the bank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settling {
-    /// It is obeyed.
+    /// The decision is applied.
     Settled(Settled),
-    /// The escrow had signed the opposite before: this, which stays obeyed.
+    /// The escrow signed this opposite decision earlier. It stays applied.
     Opposed(SignedDecision),
 }
 
-/// What [`settle`] reads: the purchase, then what its row names.
+/// The rows that [`settle`] reads: the purchase, then the rows that it names.
 pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
     let (purchase, escrow) = decision.row_key();
     let row = purchase_key(&purchase, &escrow);
@@ -439,8 +439,8 @@ pub fn settle_reads(decision: &VerifiedDecision) -> Reads {
     })
 }
 
-/// Obeys a decision: the coins are spent and the account is credited, or the coins are released. Of two opposite ones
-/// the first is obeyed and both are kept.
+/// Applies a decision: spends the coins and credits the account, or releases the coins. Of two opposite decisions it
+/// applies the first and stores both.
 ///
 /// # Errors
 /// When a commit's purchase is unknown, the decision does not fit it, or an abort of held coins has no cause.
@@ -490,22 +490,22 @@ fn credit(tx: &mut Transaction<'_>, owner: PublicKey, amount: Amount) -> Result<
     Ok(TOTALS.put(tx, &(), &totals)?)
 }
 
-/// What [`collect`] reads.
+/// The rows that [`collect`] reads.
 pub fn collect_reads(request: &CollectRequest) -> [RowKey; 1] {
     [PURCHASES.key(&purchase_key(&request.purchase, &request.escrow))]
 }
 
-/// What the bank knows of a purchase, for its customer.
+/// Returns what the bank knows of a purchase, for its customer.
 ///
 /// # Errors
-/// When the question is not signed by the purchase's key.
+/// When the purchase key has not signed the question.
 pub fn collect(tx: &mut Transaction<'_>, request: &CollectRequest) -> Result<Collected, TxError> {
     let row = purchase_key(&request.purchase, &request.escrow);
     let purchase = PURCHASES.get(tx, &row)?;
     Ok(respond_collect(request, purchase.as_ref())?)
 }
 
-/// The difference of two sums that the bank keeps itself, so that it can only fail where they are damaged.
+/// The difference of two sums of the bank. It only fails if the sums are damaged.
 pub(crate) fn less(sum: Amount, part: Amount) -> Result<Amount, StoreError> {
     sum.checked_sub(part).ok_or_else(|| StoreError::Row {
         table: TOTALS.name(),
