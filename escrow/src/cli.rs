@@ -30,10 +30,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Where an escrow listens unless it is told otherwise.
+/// The default address of an escrow.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7002";
 
-/// The escrow of Farthing: it decides each purchase once and for all.
+/// The escrow of Farthing. It decides each purchase once: paid or not.
 #[derive(Debug, Parser)]
 #[command(
     name = "farthing-escrow",
@@ -42,11 +42,14 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:7002";
         farthing-escrow init fair                     make an escrow; prints its card for others to pin\n  \
         farthing-escrow network add fair CARD         work with the bank of this card\n  \
         farthing-escrow serve fair                    answer until it is stopped with ctrl-c\n  \
-        farthing-escrow purchases fair                what was decided, and whether the bank has obeyed\n\n\
-        An escrow decides deadlines by its clock: keep it right. If the clock leaps by more than an hour while the \
-        escrow runs, or is more than an hour behind what was decided by it, no deadline is decided until it is right \
-        again; customers can still cancel. If it is right, restart the escrow with `serve fair --accept-clock`.\n\n\
-        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood."
+        farthing-escrow purchases fair                list the decisions, and which of them the bank has applied\n  \
+        farthing-escrow status fair                   show whether it may decide, and its counters\n\n\
+        An escrow is needed between the customer's order and the bank's payment. Start with `init`, exchange cards with \
+        a bank (`network add` on both sides), then `serve`.\n\n\
+        An escrow decides deadlines by its clock, so keep the clock right. It decides no deadline while the clock has \
+        leapt by more than an hour, or is more than an hour behind its decisions. Customers can still cancel. If the \
+        clock is right, restart the escrow with `serve fair --accept-clock`.\n\n\
+        Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood, 4 the node may not decide (`status`)."
 )]
 struct Cli {
     /// Print one JSON value instead of text.
@@ -58,33 +61,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an escrow in a new directory; its card is the last line.
+    /// Make an escrow in a new directory. The last line is its card, for others to pin.
     Init {
-        /// The directory: it must not exist or be empty.
+        /// The directory. It must not exist or be empty.
         dir: PathBuf,
-        /// What people call it.
+        /// The name of the escrow. It is in its card.
         #[arg(long, default_value = "fair")]
         name: String,
-        /// Where it listens; with port 0 a free one is chosen and kept.
+        /// The address where it listens. With port 0 it chooses a free port and keeps it.
         #[arg(long, default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
     },
-    /// Answer requests and settle decisions until stopped.
+    /// Answer requests and settle decisions, until stopped with ctrl-c.
     Serve {
         /// The escrow's directory.
         dir: PathBuf,
-        /// The clock is right, and the journal's time may be set back to it: for an escrow that says that its clock is
-        /// behind its decisions, as it was once far ahead. What is decided stays decided.
+        /// Set the journal's time back to the clock. Use it once, for an escrow that reports that its clock is behind its
+        /// decisions, if the clock is right now and was once far ahead. Decisions stay as they are.
         #[arg(long)]
         accept_clock: bool,
     },
     #[command(flatten)]
     Node(NodeCommand),
-    /// List what was decided.
+    /// List the decided purchases, and whether the bank has applied each decision.
     Purchases(Directory),
 }
 
-/// An escrow's own settings: none so far.
+/// The settings of an escrow. It has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {}
@@ -121,7 +124,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr) -> Result<Report> {
         Settings {},
         &mut entropy.rng(),
     )?;
-    // Made now, so that every command finds a store, and a node starts at once.
+    // The store is created now, so that every command finds it and the node starts at once.
     open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let note = "keep a copy of its files where nobody else can read it";
     Ok(made(&home, note, "its bank")?)
@@ -144,7 +147,7 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         let settled = match (p.settled, p.waiting) {
             (true, _) => "settled",
             (false, true) => "not settled yet",
-            (false, false) => "its bank is not known here; the customer brings it there",
+            (false, false) => "no card of its bank; the customer brings it",
         };
         [
             p.purchase.to_string(),
@@ -162,7 +165,7 @@ async fn list_purchases(dir: &Path) -> Result<Report> {
         ("SETTLED", Align::Left),
     ];
     let text = match all.is_empty() {
-        true => "nothing was decided yet".to_owned(),
+        true => "no purchase is decided yet".to_owned(),
         false => table(columns, &all.iter().map(row).collect::<Vec<_>>()),
     };
     Ok(Report::new(text, json!({ "purchases": all })))
@@ -183,7 +186,10 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
         dir: Some(dir.to_owned()),
     }));
     if accept_clock && let Some(latest_ms) = escrow.accept_clock().await? {
-        tracing::warn!(latest_ms, "the journal's time is set back to the clock");
+        tracing::warn!(
+            latest_ms,
+            "the journal's time was set back to the clock; decisions stay as they are"
+        );
     }
     warn_of_clock(&store)?;
     let node = Arc::clone(&escrow);
@@ -201,7 +207,7 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
     Ok(())
 }
 
-/// At its start an escrow takes the clock as it is; its operator is told when that is far from the journal's time.
+/// Warns the operator at a start if the clock is far from the journal's time. The escrow accepts the clock as it is.
 fn warn_of_clock(store: &Store) -> Result<()> {
     let clock_ms = SystemClock.now_ms();
     let Some(latest_ms) = LATEST_MS.peek(&store.view(), &())? else {
@@ -211,15 +217,15 @@ fn warn_of_clock(store: &Store) -> Result<()> {
         tracing::warn!(
             clock_ms,
             latest_ms,
-            "the clock is more than a day ahead of the last decision that rests on it; see that it is right"
+            "the clock is more than a day ahead of the last decision by it; check that it is right"
         );
     }
     if latest_ms.saturating_sub(clock_ms) > BEHIND_MAX_MS {
         tracing::error!(
             clock_ms,
             latest_ms,
-            "the clock is far behind what was decided by it, so no deadline is decided; set it right or, if it is, \
-             start the escrow with `serve --accept-clock`"
+            "the clock is more than an hour behind the last decision by it, so no deadline is decided; set it right or, if \
+             it is right, start the escrow with `serve --accept-clock`"
         );
     }
     Ok(())

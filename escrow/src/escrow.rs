@@ -1,4 +1,4 @@
-//! The escrow as a node: its key, its store, and the banks that it works with.
+//! The escrow as a node: its key, its store, and its banks.
 
 use crate::rows::{HEADS, KEY_LISTS, LATEST_MS};
 use crate::time::Timekeeper;
@@ -23,21 +23,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What an escrow is made of.
+/// The parts of an [`Escrow`].
 pub struct EscrowParts {
-    /// Signs its documents.
+    /// The key that signs its documents.
     pub key: SecretKey,
-    /// Holds its decisions.
+    /// The store of its decisions.
     pub store: Store,
-    /// Reaches the banks.
+    /// The network to its banks.
     pub network: Arc<dyn Network>,
-    /// The banks that it works with.
+    /// The pinned cards.
     pub cards: Vec<Card>,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
-    /// Its randomness, which only weighs batches of signatures.
+    /// Its randomness, for weights of signature batches, nonces of witness questions, and its run.
     pub entropy: Arc<dyn Entropy>,
-    /// Where its network file is, if it has one that its operator changes.
+    /// The directory of its network file, if it has one.
     pub dir: Option<PathBuf>,
 }
 
@@ -51,9 +51,9 @@ pub struct Escrow {
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) dir: Option<PathBuf>,
-    /// Tells the settlement loop of a new commit.
+    /// Wakes the settlement loop after a commit.
     pub(crate) committed: Notify,
-    /// Tells it of a new abort.
+    /// Wakes the settlement loop after an abort.
     pub(crate) aborted: Notify,
 }
 
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Escrow {
 }
 
 impl Escrow {
-    /// An escrow that answers. It decides once a bank of its own has told what it remembers.
+    /// Creates an escrow. It decides nothing before one of its banks has told what it remembers.
     pub fn new(parts: EscrowParts) -> Self {
         let peers = Arc::new(Peers::new(parts.network, parts.cards));
         let key = Arc::new(parts.key);
@@ -92,7 +92,7 @@ impl Escrow {
         }
     }
 
-    /// Its identity key.
+    /// The identity key.
     pub fn self_id(&self) -> PublicKey {
         self.key.public()
     }
@@ -102,12 +102,12 @@ impl Escrow {
         &self.keys
     }
 
-    /// What its banks remember of it, and it of them.
+    /// The history: what the escrow and its banks remember of each other.
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
 
-    /// The key that seals a purchase's goods key to its customer; the same each time.
+    /// The ephemeral key that seals the goods key of a purchase to its customer. It is always the same for one purchase.
     pub(crate) fn ephemeral(&self, purchase: &PurchaseId) -> SecretKey {
         derive_ephemeral(
             &NodeSecret::from_bytes(*self.key.to_bytes()),
@@ -115,15 +115,19 @@ impl Escrow {
         )
     }
 
-    /// The escrow's time (ms since 1970): the later of the clock and the journal's, unless one of them must be wrong.
+    /// The escrow's time (ms since 1970): the later of the clock and the journal's time.
+    ///
+    /// # Errors
+    /// When one of the two must be wrong, or the store fails.
     pub(crate) fn now_ms(&self) -> Result<u64, Refusal> {
         let latest = LATEST_MS.peek(&self.store.view(), &());
         let latest_ms = latest.map_err(|e| unavailable(&e))?.unwrap_or_default();
         Ok(self.time.watch(latest_ms)?)
     }
 
-    /// Takes the operator's word that the clock is right, and sets the journal's time back to it if that is later.
-    /// Returns the time that it was then. No decision is unmade.
+    /// Sets the journal's time back to the clock, if it is later. The operator has said that the clock is right.
+    ///
+    /// Returns the journal's time before. Decisions stay as they are.
     ///
     /// # Errors
     /// When the clock has leapt since the start, or the store fails.

@@ -1,19 +1,19 @@
 //! The escrow of Farthing: one final decision for each purchase, and nothing about who bought what.
 //!
-//! An escrow never holds money. It vouches that a bank holds coins for a purchase, and then writes one of
-//! `committed` (with the goods key) or `aborted`, durably, once. Everything that it says is a signature over
-//! what is durable, so whoever asks again gets the same bytes.
+//! An escrow never holds money. It certifies that a bank holds coins for a purchase. Then it durably writes one decision:
+//! `committed` (with the goods key) or `aborted`. Each reply is a signature over durable content, so a repeated question
+//! gets the same bytes.
 //!
-//! | what | module |
+//! | module | holds |
 //! |---|---|
-//! | what is on disk | [`rows`] |
-//! | every write, as functions of rows and time | [`transactions`] |
-//! | the escrow's time | [`time`] |
-//! | the node: its keys, store and peers | [`escrow`] |
-//! | what it answers | [`service`] |
-//! | decisions, pushed to the bank until it has obeyed | [`settle`] |
-//! | what its operator can ask | [`admin`] |
-//! | the command line | [`cli`] |
+//! | [`rows`] | the tables |
+//! | [`transactions`] | every write as a function of rows and time |
+//! | [`time`] | the escrow's time |
+//! | [`escrow`] | the node: its key, store and peers |
+//! | [`service`] | the answers to requests |
+//! | [`settle`] | pushes decisions to the bank until it acknowledges them |
+//! | [`admin`] | the operator's requests |
+//! | [`cli`] | the command line |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,4 +1,4 @@
-//! What an escrow keeps on disk.
+//! The tables of the escrow.
 
 use farthing_coin::{PublicKey, Signed};
 use farthing_node::history::HeadsTable;
@@ -14,24 +14,24 @@ use serde::{Deserialize, Serialize};
 /// The one final decision of each purchase, by purchase id. A row is never changed and never removed.
 pub const DECISIONS: Table<PurchaseId, Decision> = Table::new(1, "decisions");
 
-/// Which purchase has an offer that was for one sale only, by merchant and sale id.
+/// The committed purchase of each single-sale offer, by merchant and sale id.
 pub const SINGLE_SALES: Table<(PublicKey, SaleId), PurchaseId> = Table::new(2, "single sales");
 
-/// Decisions that their bank has not acknowledged yet, by purchase id. Written with the decision, unless it is a
-/// cancel at a bank whose card is not here.
+/// Decisions that their bank has not acknowledged, by purchase id. Each is written with its decision. A cancel at a bank
+/// without a pinned card is not in it.
 pub const OUTBOX: Table<PurchaseId, ()> = Table::new(3, "outbox");
 
-/// The bank's word that it has obeyed, by purchase id: the escrow's evidence.
+/// The bank's signed acknowledgement that it has applied a decision, by purchase id. It is the escrow's evidence.
 pub const ACKNOWLEDGED: Table<PurchaseId, Signed<Settled>> = Table::new(4, "acknowledgements");
 
-/// The journal's time (ms since 1970): the latest that a decision rests on. See [`time`](crate::time).
+/// The journal's time (ms since 1970): the latest time on which a decision rests. See [`time`](crate::time).
 pub const LATEST_MS: Table<(), u64> = Table::new(5, "latest time");
 
-/// The longest journal head that each bank has told.
+/// The longest journal head of each bank.
 pub const HEADS: HeadsTable = Table::new(6, "heads of banks' journals");
 
-/// What was committed of each merchant's sealed offers, by merchant and number, from 0 on without a gap. Written with the
-/// decision. It is how the merchant learns of it, who had no part in it.
+/// The committed purchases of each merchant's sealed offers, by merchant and number. Numbers start at 0 and have no gap.
+/// Each row is written with its decision. The merchant takes no part in these purchases and learns of them from this list.
 pub const SEALED_SALES: Table<(PublicKey, u64), SealedSaleRow> = Table::new(7, "sealed sales");
 
 /// How many sealed sales each merchant has.
@@ -40,9 +40,9 @@ pub const SEALED_SALE_COUNTS: Table<PublicKey, u64> = Table::new(8, "counts of s
 /// A sale that was committed on a sealed offer. The decision has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSaleRow {
-    /// What was agreed.
+    /// The contract.
     pub contract: Contract,
-    /// The bank's word that the coins are held.
+    /// The bank's signed word that the coins are held.
     pub bank_hold: Signed<BankHold>,
 }
 

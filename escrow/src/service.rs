@@ -1,4 +1,4 @@
-//! What an escrow answers.
+//! The escrow's answers to requests.
 
 use crate::escrow::Escrow;
 use crate::rows::{DECISIONS, SEALED_SALES, SealedSaleRow};
@@ -57,24 +57,25 @@ impl Escrow {
         })
     }
 
-    /// Has the bank hold the coins, and vouches for it once the bank has shown that it has forgotten nothing. Nothing of
-    /// it is kept here, but how far the bank's journal has come with it is remembered by the decision. A purchase that
-    /// is decided is refused as such before dates and keys are looked at.
+    /// Asks the bank to hold the coins, and signs the hold once the bank has proven that it has forgotten nothing.
+    ///
+    /// The escrow stores nothing for a hold. The decision stores the bank's journal head. A decided purchase is refused
+    /// before dates and keys are checked.
     ///
     /// # Errors
-    /// The first thing at fault, the bank's own refusal, or that the bank is silent.
+    /// The first fault of the request, the bank's refusal, or [`Later::PeerSilent`].
     pub async fn hold(&self, request: HoldRequest) -> Result<Signed<Hold>, Refusal> {
         let agreed = verify_hold_contract(request, &self.self_id())?;
         agreed.check_open(self.decision(&agreed.contract().purchase())?.as_ref())?;
         Ok(self.have_held(agreed).await?.hold(&self.key))
     }
 
-    /// Has the bank hold the coins.
+    /// Asks the bank to hold the coins.
     async fn have_held(&self, agreed: AgreedHold) -> Result<HeldContract, Refusal> {
         let contract = agreed.contract().clone();
         self.history.standing()?;
         let now_ms = self.now_ms()?;
-        // What costs nothing comes before the bank's keys, for which somebody else has to be asked.
+        // Cheap checks come before the bank's keys, which may need a request to the bank.
         agreed.check_payment(now_ms)?;
         let bank = contract.terms().bank;
         let mut book = self.keys.book(&bank).await?;
@@ -92,16 +93,16 @@ impl Escrow {
             Err(error) => return Err(bank_failed(error)),
         };
         contract.held(bank_hold).map_err(|error| {
-            tracing::error!(%error, "a bank has answered a hold with a document that does not fit it");
+            tracing::error!(%error, "a bank has answered a hold with a document that does not fit it; the purchase is not held");
             Later::Unavailable("its bank's answer does not fit the purchase".into()).into()
         })
     }
 
-    /// Commits: the commit point of the purchase is the write in here.
+    /// Commits a purchase. Its write is the commit point of the purchase.
     ///
     /// # Errors
-    /// The first thing at fault, or that the purchase is too late, or its offer is sold. For one that was aborted the
-    /// refusal has the abort in it, with its cause: the merchant has shown the goods key for it.
+    /// The first fault of the request, or that the deadline has passed, or that the single sale was sold. The refusal of an
+    /// aborted purchase has the abort with its cause, as the merchant has shown the goods key.
     pub async fn release(&self, request: ReleaseRequest) -> Result<Committed, Refusal> {
         let verified = verify_release(request, &self.self_id(), |purchase| self.ephemeral(purchase))?;
         let purchase = verified.purchase();
@@ -112,11 +113,12 @@ impl Escrow {
         }
     }
 
-    /// Has the bank hold the coins for a sealed offer, and commits with the key that is in it. A purchase that is decided
-    /// has no more to it, so that the same request always gets the same answer.
+    /// Asks the bank to hold the coins for a sealed offer, and commits with the goods key in the offer.
+    ///
+    /// A decided purchase gets its outcome, so the same request always gets the same answer.
     ///
     /// # Errors
-    /// As [`hold`](Escrow::hold) and [`release`](Escrow::release); but a purchase that was aborted is told of as one.
+    /// Those of [`hold`](Escrow::hold) and [`release`](Escrow::release), except that an aborted purchase is an outcome.
     pub async fn pay(&self, request: PayRequest) -> Result<Outcome, Refusal> {
         let agreed = verify_hold_contract(request.0, &self.self_id())?;
         check_sealed(agreed.contract())?;
@@ -139,10 +141,10 @@ impl Escrow {
         .await
     }
 
-    /// What was committed of a merchant's sealed offers, behind what he knows.
+    /// Returns the committed sales of a merchant's sealed offers, after the number that the merchant knows.
     ///
     /// # Errors
-    /// When it is for another escrow, or he did not sign it.
+    /// When the request is for another escrow, or the merchant did not sign it.
     pub fn sales(&self, request: &Signed<SalesRequest>) -> Result<SalesPage, Refusal> {
         let SalesRequest { merchant, known, .. } = verify_sales(request, &self.self_id())?;
         let from = (merchant, known);
@@ -168,7 +170,7 @@ impl Escrow {
     fn sealed_sale(&self, row: SealedSaleRow) -> Result<SealedSale, Refusal> {
         let SealedSaleRow { contract, bank_hold } = row;
         let decision = self.decision(&contract.terms.purchase_id())?;
-        // It was written with the decision, so that there is one, and it is a commit.
+        // The row was written with its commit, so the commit exists.
         let Some(Outcome::Committed(committed)) = decision.map(|it| it.outcome(&self.key)) else {
             return Err(Later::Unavailable("a sale is listed that was not committed".into()).into());
         };
@@ -179,20 +181,20 @@ impl Escrow {
         })
     }
 
-    /// The decision of a purchase, if there is one.
+    /// Returns the decision of a purchase, if it is decided.
     fn decision(&self, purchase: &PurchaseId) -> Result<Option<Decision>, Refusal> {
         let decision = DECISIONS.peek(&self.store.view(), purchase);
         decision.map_err(|e| unavailable(&e))
     }
 
-    /// Aborts, unless it is decided, and says how it ended: for any terms that the customer has signed.
+    /// Aborts a purchase, unless it is decided, and returns the outcome. It accepts any terms that the customer has signed.
     ///
     /// # Errors
-    /// When it is for another escrow, or not signed by the purchase key.
+    /// When the request is for another escrow, or the purchase key did not sign it.
     pub async fn cancel(&self, request: CancelRequest) -> Result<Outcome, Refusal> {
         let verified = verify_cancel(request, &self.self_id())?;
         let bank = verified.terms().bank;
-        // A bank that cannot be reached from here may still obey whoever brings it the abort.
+        // A bank without a pinned card still applies the abort when the customer brings it.
         let push = match self.bank_known(&bank) {
             Ok(()) => Push::Yes,
             Err(_) => Push::No,
@@ -205,23 +207,23 @@ impl Escrow {
         Ok(decision.outcome(&self.key))
     }
 
-    /// How a purchase has ended.
+    /// Returns the outcome of a purchase.
     ///
     /// # Errors
     /// When the purchase key did not sign the question.
     pub fn outcome(&self, request: &OutcomeRequest) -> Result<Outcome, Refusal> {
         let decision = self.decision(&request.purchase)?;
         if decision.is_none() {
-            // It may have been decided in what was forgotten.
+            // A forgotten record may have decided it.
             self.history.standing()?;
         }
         respond_outcome(request, decision.as_ref(), &self.key)
     }
 
-    /// How a purchase has ended whose hold a bank finds overdue; aborts it once its deadline has passed.
+    /// Returns the decision of a purchase whose hold is overdue at its bank. Aborts it if its deadline has passed.
     ///
     /// # Errors
-    /// When it is not this escrow's, or not yet due.
+    /// When the purchase is for another escrow, or its deadline has not passed.
     pub async fn overdue(&self, request: OverdueRequest) -> Result<SignedDecision, Refusal> {
         let verified = verify_overdue(request, &self.self_id())?;
         let bank = verified.terms().bank;
@@ -235,7 +237,7 @@ impl Escrow {
         Ok(decision.for_bank(&self.key))
     }
 
-    /// As [`overdue`](Escrow::overdue), with how far the two journals have come.
+    /// As [`overdue`](Escrow::overdue), with the heads of both journals.
     async fn bank_asks(
         &self,
         request: WithHead<OverdueRequest>,
@@ -247,8 +249,8 @@ impl Escrow {
         Ok(self.history.answer(&bank, head.as_ref(), decision))
     }
 
-    /// Decides, and remembers in the same write how far the bank's journal had come with what the decision rests on:
-    /// the bank cannot forget it unseen.
+    /// Decides, and stores in the same write the bank's journal head. The escrow then detects a bank that has forgotten what
+    /// the decision rests on.
     async fn write_decision(
         &self,
         bank: PublicKey,
@@ -270,8 +272,8 @@ impl Escrow {
         Ok(decision)
     }
 
-    /// Whether the escrow has the card of `bank`. Without it, it decides nothing but cancels: nobody could be asked to
-    /// hold the coins, and nobody told of the decision.
+    /// Whether the escrow has the card of `bank`. Without the card it only decides cancels: it could not ask the bank to
+    /// hold coins, or push a decision.
     fn bank_known(&self, bank: &PublicKey) -> BankKnown {
         self.peers.link(RoleName::Bank, bank).map(|_| ())
     }
@@ -286,12 +288,12 @@ fn has_unknown_key(agreed: &AgreedHold, book: &KeyBook) -> bool {
     coins.any(|coin| book.get(&coin.key_id).is_none())
 }
 
-/// A bank's refusal is passed on; of anything else nobody knows what the bank did, and the wallet asks again.
+/// Passes on a bank's refusal. After any other error it is unknown what the bank did, and the wallet asks again.
 fn bank_failed(error: CallError) -> Refusal {
     match error {
         CallError::Refused(refusal) => refusal,
         other => {
-            tracing::warn!(error = %other, "a bank did not answer a hold");
+            tracing::warn!(error = %other, "a bank did not answer a hold; the wallet is told to ask again");
             Later::PeerSilent("bank".into()).into()
         }
     }

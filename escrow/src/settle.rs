@@ -1,7 +1,7 @@
-//! Settlement: every decision is pushed to its bank until the bank has acknowledged it.
+//! Settlement: the escrow pushes every decision to its bank until the bank acknowledges it.
 //!
-//! The outbox is on disk, so a restart forgets nothing. A bank that is silent or refuses delays only its own
-//! decisions: each page of the outbox is pushed bank by bank, all banks at once, and to each in one request.
+//! The outbox is on disk, so a restart forgets nothing. Each page of the outbox is pushed to all banks at once, in one
+//! request for each bank. A bank that is silent or refuses delays only its own decisions.
 
 use crate::escrow::Escrow;
 use crate::rows::{DECISIONS, OUTBOX};
@@ -29,17 +29,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long a commit waits for others before it is pushed (ms): nobody waits for it. An abort is pushed at once, and with
-/// it all that waits.
+/// How long a commit waits for further commits before it is pushed (ms). No one waits for this push. An abort is pushed
+/// at once, together with all waiting commits.
 pub const GATHER_MS: u64 = 100;
 
-/// The first pause after a round that left something behind (ms). It doubles with each such round.
+/// The first pause after a round that leaves decisions in the outbox (ms). It doubles with each further one.
 pub const RETRY_FIRST_MS: u64 = 200;
 
-/// The longest pause while something is left (ms).
+/// The longest pause while decisions are in the outbox (ms).
 pub const RETRY_MAX_MS: u64 = 10_000;
 
-/// How often the loop looks at clock and outbox when there is nothing to do (ms).
+/// How often the loop reads the clock and an empty outbox (ms).
 pub const IDLE_MS: u64 = 10_000;
 
 #[async_trait]
@@ -57,7 +57,7 @@ impl Role for Escrow {
 }
 
 impl Escrow {
-    /// Fetches the key lists of the banks of which none is kept yet, so that no customer waits for them.
+    /// Fetches the missing key lists of the banks, so that no customer waits for them.
     async fn learn_keys(&self, stop: &StopToken) {
         let cards = self.peers.cards(RoleName::Bank);
         let mut unknown: Vec<PublicKey> = cards.iter().map(|card| card.identity).collect();
@@ -85,11 +85,11 @@ impl Escrow {
         }
     }
 
-    /// Pushes decisions until it is told to stop.
+    /// Pushes decisions until `stop`.
     async fn settle(&self, stop: StopToken) {
         let mut pause_ms = RETRY_FIRST_MS;
         while !stop.is_stopped() {
-            // Looked at so that a leap of the clock is seen, and stands in the log.
+            // Reading the time detects a leap of the clock and reports it in the log.
             let _complained = self.now_ms();
             let left = tokio::select! {
                 biased;
@@ -102,11 +102,15 @@ impl Escrow {
                     IDLE_MS
                 }
                 Ok(left) => {
-                    tracing::info!(left, retry_in_ms = pause_ms, "decisions wait for their bank");
+                    tracing::info!(
+                        left,
+                        retry_in_ms = pause_ms,
+                        "decisions wait for their bank to acknowledge them; they are pushed again"
+                    );
                     next_pause(&mut pause_ms)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read");
+                    tracing::error!(%error, "cannot read the outbox; it is tried again");
                     next_pause(&mut pause_ms)
                 }
             };
@@ -120,46 +124,46 @@ impl Escrow {
         }
     }
 
-    /// Waits for a commit, and then for others.
+    /// Waits for a commit, then [`GATHER_MS`] for others.
     async fn gathered(&self) {
         self.committed.notified().await;
         tokio::time::sleep(Duration::from_millis(GATHER_MS)).await;
     }
 }
 
-/// The pause to make now; the next one is twice as long.
+/// Returns the present pause, and doubles the next one.
 fn next_pause(pause_ms: &mut u64) -> u64 {
     let now_ms = *pause_ms;
     *pause_ms = pause_ms.saturating_mul(2).min(RETRY_MAX_MS);
     now_ms
 }
 
-/// Decisions on their way to their bank.
+/// Decisions to push to their bank.
 struct Push {
     request: WithHead<SettleRequest>,
-    /// What the bank will say.
+    /// The acknowledgements that the bank is expected to sign.
     expected: Vec<Settled>,
 }
 
-/// What became of the decisions that were pushed to one bank.
+/// The result of a push to one bank.
 struct Pushed {
     bank: PublicKey,
     acknowledged: Vec<Signed<Settled>>,
-    /// The head of the bank's journal, that the acknowledgements came with.
+    /// The head of the bank's journal that came with the acknowledgements.
     head: Option<Signed<JournalHead>>,
-    /// How many are left.
+    /// How many decisions are not acknowledged.
     left: usize,
-    /// Whether the bank did not answer: it need not be tried again now.
+    /// Whether the bank did not answer. It is not tried again in this round.
     silent: bool,
 }
 
 impl Escrow {
-    /// Pushes everything in the outbox once, and says how many decisions are left in it.
+    /// Pushes everything in the outbox once. Returns how many decisions stay in it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn settle_round(&self) -> Result<usize, StoreError> {
-        // What is acknowledged is written, and a node that may not decide writes nothing.
+        // Acknowledgements are written, and a node that may not decide writes nothing.
         if self.history.standing().is_err() {
             return Ok(usize::from(
                 !OUTBOX.scan(&self.store.view(), Bound::Unbounded, 1)?.is_empty(),
@@ -178,7 +182,7 @@ impl Escrow {
             last = Some(*end);
             let mut by_bank: BTreeMap<PublicKey, Vec<Decision>> = BTreeMap::new();
             for (purchase, ()) in &page {
-                // A decision and its place in the outbox are one write, so there is always one.
+                // A decision and its row in the outbox are one write, so the decision exists.
                 if let Some(decision) = DECISIONS.peek(&view, purchase)? {
                     by_bank.entry(decision.terms().bank).or_default().push(decision);
                 }
@@ -186,7 +190,7 @@ impl Escrow {
             let mut banks = JoinSet::new();
             for (bank, decisions) in by_bank {
                 let count = decisions.len();
-                // One that did not answer is not waited for again before the next round.
+                // A bank that did not answer is skipped until the next round.
                 if silent.contains(&bank) {
                     left += count;
                     continue;
@@ -202,7 +206,7 @@ impl Escrow {
                 }
             }
             while let Some(pushed) = banks.join_next().await {
-                // A push that panicked has acknowledged nothing: its decisions are still in the outbox.
+                // A push that panicked has acknowledged nothing. Its decisions are still in the outbox.
                 let Ok(pushed) = pushed else {
                     left += 1;
                     continue;
@@ -234,7 +238,7 @@ impl Escrow {
         }
     }
 
-    /// Keeps what a bank has acknowledged, and in the same write how far its journal had come with that.
+    /// Stores the acknowledgements of a bank, and in the same write its journal head.
     async fn keep(&self, pushed: Pushed) -> Result<(), StoreError> {
         let Pushed {
             bank, acknowledged, ..
@@ -243,7 +247,7 @@ impl Escrow {
             return Ok(());
         }
         if let Err(refusal) = self.history.hear(&bank, pushed.head.as_ref()) {
-            tracing::error!(%bank, %refusal, "a bank has acknowledged decisions with a head that is not its own");
+            tracing::error!(%bank, %refusal, "a bank has acknowledged decisions with a journal head that it did not sign; the head is ignored");
         }
         let history = Arc::clone(&self.history);
         let reads = Reads::from(acknowledged.iter().map(transactions::acknowledge_reads));
@@ -258,7 +262,7 @@ impl Escrow {
     }
 }
 
-/// Pushes decisions to their bank, and says what became of them.
+/// Pushes decisions to their bank.
 async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     let Push { request, expected } = push;
     let mut pushed = Pushed {
@@ -277,7 +281,7 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     };
     pushed.head = answer.head;
     let answers = on_settled(answer.body, &expected, &bank).unwrap_or_else(|error| {
-        tracing::error!(%bank, %error, "a bank has not answered each decision");
+        tracing::error!(%bank, %error, "a bank's reply does not answer each decision; they are pushed again");
         Vec::new().into()
     });
     for (expected, answer) in expected.iter().zip(answers) {
@@ -285,7 +289,7 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
             Ok(settled) => pushed.acknowledged.push(settled),
             Err(refusal) => {
                 let purchase = expected.purchase;
-                tracing::error!(%bank, %purchase, %refusal, "a bank has refused a decision; it is tried again");
+                tracing::error!(%bank, %purchase, %refusal, "a bank has refused a decision; its coins are not settled; it is pushed again");
             }
         }
     }
@@ -293,19 +297,19 @@ async fn push(link: Arc<Link>, bank: PublicKey, push: Push) -> Pushed {
     pushed
 }
 
-/// Whether a bank that has answered no decision need not be tried again now.
+/// Whether a bank that has answered no decision is skipped for the rest of the round.
 fn is_silent(bank: &PublicKey, error: &CallError) -> bool {
     match error {
         CallError::Refused(refusal @ Refusal::Later(Later::Unwitnessed | Later::Behind)) => {
-            tracing::warn!(%bank, %refusal, "a bank obeys nothing now");
+            tracing::warn!(%bank, %refusal, "a bank applies no decisions now; they are pushed again");
             true
         }
         CallError::Refused(refusal) => {
-            tracing::error!(%bank, %refusal, "a bank has refused all decisions; they are tried again");
+            tracing::error!(%bank, %refusal, "a bank has refused all decisions; they are pushed again");
             false
         }
         error => {
-            tracing::debug!(%bank, %error, "a bank is silent");
+            tracing::debug!(%bank, %error, "a bank does not answer; its decisions are pushed again");
             true
         }
     }

@@ -1,30 +1,30 @@
-//! The escrow's time, which alone decides deadlines.
+//! The escrow's time. Only it decides deadlines.
 //!
-//! It is the later of its clock and the latest time in its journal, so that it never goes back behind what it has
-//! decided. Two kinds of decisions rest on it, and write it down:
+//! It is the later of the clock and the latest time in the journal, so it never goes back before an earlier decision.
+//! Two kinds of decisions rest on it and write a time:
 //!
-//! - A release is committed only before its deadline. It writes the time at which it was made, which is before a
-//!   deadline that the bank, by a clock of its own, has found to be at most a day ahead.
-//! - An overdue purchase is aborted only after its deadline. It writes that deadline and no more, however far ahead
-//!   the clock may be. This is the decision that a wrong clock makes dangerous, since it could abort everybody. But a
-//!   bank asks for it only once the deadline has passed by its own clock, so two clocks have to be wrong; and nobody
-//!   else knows a purchase's terms but its customer, who may cancel it anyway, and its merchant, who may as well not
+//! - A release commits only before its deadline. It writes the time of the commit. That time is before the deadline, and
+//!   the bank has checked by its own clock that the deadline is at most a day ahead.
+//! - An overdue purchase is aborted only after its deadline. The abort writes the deadline and no later time, even if the
+//!   clock is far ahead. Here a wrong clock is dangerous, as it could abort every purchase. But a bank asks only after
+//!   the deadline has passed by its own clock, so two clocks must be wrong. Apart from the bank, only customer and
+//!   merchant know the terms of a purchase. The customer may cancel it anyway, and the merchant may decide not to
 //!   release it.
 //!
-//! A customer's cancel needs no time and writes none: it is obeyed whatever the clock says. So however far ahead a
-//! clock was for a while, real purchases have moved the journal's time by a day or so. Terms that somebody has made up
-//! move it as far as such a clock was, if they name a bank whose card is here and he asks for their abort just then.
+//! A customer's cancel needs no time and writes none. It is applied at any time of the clock. So a clock that was far
+//! ahead for a while moves the journal's time by about a day, for real purchases. Invented terms can move it as far as
+//! the wrong clock was. They must name a bank with a pinned card, and their abort must be requested at that time.
 //!
 //! Nothing else is decided while the clock cannot be right:
 //!
-//! - It has moved against the machine's own measure of elapsed time by more than [`LEAP_MAX_MS`] between two looks at
-//!   it, in either direction. A machine that was suspended looks the same. It is right again when it is back where it
-//!   should be, or when the operator, who has looked at it, restarts the escrow: at its start an escrow takes the clock
-//!   as it is, since one that was switched off for a week must be able to go on.
-//! - It is more than [`BEHIND_MAX_MS`] behind the journal's time. Either it is wrong now, or it was when that was
-//!   written. If it is right, the operator starts the escrow once with `serve --accept-clock`, which sets the
-//!   journal's time back to it. No decision is unmade by that; deadlines between the two times are ahead again for
-//!   those purchases that are still open.
+//! - The clock has moved by more than [`LEAP_MAX_MS`] against the machine's elapsed time between two readings, in either
+//!   direction. A machine that was suspended looks the same. The clock is right again when it returns to the expected
+//!   time, or when the operator has checked it and restarts the escrow. At its start an escrow accepts the clock as it
+//!   is, since an escrow that was off for a week must be able to continue.
+//! - The clock is more than [`BEHIND_MAX_MS`] behind the journal's time. Either it is wrong now, or it was wrong when that
+//!   time was written. If it is right, the operator starts the escrow once with `serve --accept-clock`. This sets the
+//!   journal's time back to the clock. Decisions stay as they are. For open purchases, deadlines between the two times
+//!   are ahead again.
 
 use farthing_protocol::refusal::Later;
 use farthing_store::clock::Clock;
@@ -32,26 +32,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// The farthest that the clock may move against elapsed time between two looks at it (ms): an hour. The settlement
-/// loop looks at it at least every [`IDLE_MS`](crate::settle::IDLE_MS).
+/// The farthest that the clock may move against elapsed time between two readings (ms): an hour. The settlement loop
+/// reads it at least every [`IDLE_MS`](crate::settle::IDLE_MS).
 pub const LEAP_MAX_MS: u64 = 60 * 60 * 1000;
 
-/// The farthest that the clock may be behind the journal's time (ms): an hour. Less is waited out.
+/// The farthest that the clock may be behind the journal's time (ms): an hour. A smaller difference passes by itself.
 pub const BEHIND_MAX_MS: u64 = 60 * 60 * 1000;
 
-/// How far the clock may be ahead of the journal's time at a start before the operator is asked to look at it (ms): a
-/// day. It cannot be told from quiet days, so it stops nothing.
+/// How far the clock may be ahead of the journal's time at a start without a warning to the operator (ms): a day. Quiet
+/// days look the same, so it stops nothing.
 pub const QUIET_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Watches the clock.
 pub struct Timekeeper {
     clock: Arc<dyn Clock>,
     seen: Mutex<Seen>,
-    /// Whether the log says already that the clock cannot be right.
+    /// Whether the log has reported that the clock cannot be right.
     complained: AtomicBool,
 }
 
-/// The last look at a clock that was right.
+/// The last reading of a clock that was right.
 #[derive(Clone, Copy)]
 struct Seen {
     clock_ms: u64,
@@ -74,7 +74,7 @@ impl std::fmt::Debug for Timekeeper {
 }
 
 impl Timekeeper {
-    /// Takes the clock as it is now.
+    /// Accepts the clock as it is now.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             seen: Mutex::new(Seen::now(&*clock)),
@@ -86,7 +86,7 @@ impl Timekeeper {
     /// The clock's time (ms since 1970).
     ///
     /// # Errors
-    /// [`Later::Unavailable`] when it has leapt: nothing may be decided by it.
+    /// [`Later::Unavailable`] when the clock has leapt. No deadline may be decided by it.
     pub fn clock_ms(&self) -> Result<u64, Later> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let look = Seen::now(&*self.clock);
@@ -100,8 +100,9 @@ impl Timekeeper {
         Ok(look.clock_ms)
     }
 
-    /// The escrow's time (ms since 1970), if the journal's is `latest_ms`. Says once in the log when there is none, and
-    /// once when there is one again.
+    /// The escrow's time (ms since 1970), if the journal's time is `latest_ms`.
+    ///
+    /// The log reports once when the clock cannot be right, and once when it is right again.
     ///
     /// # Errors
     /// [`Later::Unavailable`] when the clock has leapt, or is far behind the journal.
@@ -113,10 +114,10 @@ impl Timekeeper {
                 clock_ms = self.clock.now_ms(),
                 latest_ms,
                 %why,
-                "no deadline is decided until the clock is right again. If it is right, restart the escrow with \
-                 `serve --accept-clock`"
+                "no deadline is decided until the clock is right again; customers can still cancel; set the clock right or, \
+                 if it is right, restart the escrow with `serve --accept-clock`"
             ),
-            Ok(_) if complained => tracing::info!("the clock is right again"),
+            Ok(_) if complained => tracing::info!("the clock is right again; deadlines are decided"),
             _ => {}
         }
         time
@@ -126,7 +127,7 @@ impl Timekeeper {
 /// The escrow's time: the later of its clock and the journal's time (ms since 1970).
 ///
 /// # Errors
-/// [`Later::Unavailable`] when the clock is so far behind that one of the two must be wrong.
+/// [`Later::Unavailable`] when the clock is more than [`BEHIND_MAX_MS`] behind, so that one of the two must be wrong.
 pub fn later(clock_ms: u64, latest_ms: u64) -> Result<u64, Later> {
     if clock_ms.saturating_add(BEHIND_MAX_MS) < latest_ms {
         return Err(untrusted("is behind its decisions"));
@@ -143,11 +144,11 @@ mod tests {
     use super::*;
     use farthing_store::clock::ManualClock;
 
-    /// More than a test takes.
+    /// Longer than a test runs.
     const SLACK_MS: u64 = 60_000;
 
     #[test]
-    fn a_leap_stops_it_until_the_clock_is_right_again_or_a_restart() {
+    fn a_leap_of_the_clock_stops_decisions_until_the_clock_is_right_or_a_restart() {
         let clock = Arc::new(ManualClock::new(1_000_000_000));
         let time = Timekeeper::new(clock.clone());
         for _ in 0..10 {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_a_little_behind_waits_and_one_that_is_far_behind_stops_it() {
+    fn decisions_stop_only_when_the_clock_is_far_behind_the_journal() {
         let latest_ms = 1_000_000_000;
         assert_eq!(later(latest_ms + 5, latest_ms), Ok(latest_ms + 5));
         assert_eq!(later(latest_ms - BEHIND_MAX_MS, latest_ms), Ok(latest_ms));

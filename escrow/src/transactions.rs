@@ -1,8 +1,8 @@
-//! Every write of the escrow: rows are loaded, the protocol decides, and the decision, its place in the outbox and
-//! what else belongs to it are written in one step.
+//! Every write of the escrow. A transaction reads rows, calls the protocol's decision, and writes the decision, its row in
+//! the outbox and its other rows in one step.
 //!
-//! The row of a decision is looked up before the time and the bank's card are: who asks again about what is decided
-//! gets the same answer, whatever the clock says.
+//! The decision's row is read before the time and the bank's card are checked. A repeated question about a decided
+//! purchase gets the same answer, at any time of the clock.
 
 use crate::rows::{
     ACKNOWLEDGED, DECISIONS, LATEST_MS, OUTBOX, SEALED_SALE_COUNTS, SEALED_SALES, SINGLE_SALES, SealedSaleRow,
@@ -18,13 +18,13 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
-/// What the clock says, or that it cannot be trusted.
+/// The time of the clock, or an error if the clock cannot be right.
 pub type ClockReading = Result<u64, Later>;
 
-/// Whether the purchase's bank is one that the escrow has the card of, or what to say if it is not.
+/// Whether the escrow has the card of the purchase's bank, or the refusal if it has not.
 pub type BankKnown = Result<(), Refusal>;
 
-/// What [`release`] reads.
+/// The rows that [`release`] reads.
 pub fn release_reads(release: &VerifiedRelease) -> Reads {
     let sold = release.single_sale().map(|sale| SINGLE_SALES.key(&sale));
     let listed = release
@@ -33,17 +33,17 @@ pub fn release_reads(release: &VerifiedRelease) -> Reads {
     decide_reads(release.terms()).and(sold).and(listed)
 }
 
-/// What every decision reads.
+/// The rows that every decision reads.
 pub fn decide_reads(terms: &Terms) -> Reads {
     Reads::from([DECISIONS.key(&terms.purchase_id()), LATEST_MS.key(&())])
 }
 
-/// Commits a purchase, unless it is decided, and writes down the time at which it was not too late. Where the merchant
-/// has no part in it, as his offer is sealed, he is put down to be told.
+/// Commits a purchase, unless it is decided, and writes the time of the commit. A sale on a sealed offer is also added to
+/// the merchant's list, as the merchant takes no part in it.
 ///
 /// # Errors
-/// As [`VerifiedRelease::respond`]; and when the purchase is open and its bank is unknown here, or the clock cannot be
-/// trusted.
+/// Those of [`VerifiedRelease::respond`]. For an open purchase also when its bank has no pinned card, or the clock cannot
+/// be right.
 pub fn release(
     tx: &mut Transaction<'_>,
     release: &VerifiedRelease,
@@ -81,8 +81,10 @@ pub fn release(
     Ok(decided.decision().clone())
 }
 
-/// Aborts a purchase for its customer, unless it is decided. No time and no bank's card is needed, so that there is
-/// always a way for her to get her coins back; and no time is written, so that nobody can move it by cancelling.
+/// Aborts a purchase for its customer, unless it is decided.
+///
+/// It needs no time and no card of the bank, so the customer can always get the coins back. It writes no time, so nobody
+/// can move the journal's time by a cancel.
 ///
 /// # Errors
 /// When the store fails.
@@ -95,12 +97,12 @@ pub fn cancel(tx: &mut Transaction<'_>, cancel: &VerifiedCancel, push: Push) -> 
     Ok(decided.decision().clone())
 }
 
-/// Aborts a purchase whose deadline has passed, unless it is decided, and writes down that deadline: the time has been
-/// that late, whatever more the clock says.
+/// Aborts a purchase whose deadline has passed, unless it is decided. It writes the deadline as the journal's time, not the
+/// later time of the clock.
 ///
 /// # Errors
-/// As [`VerifiedOverdue::respond`]; and when the purchase is open and its bank is unknown here, or the clock cannot be
-/// trusted.
+/// Those of [`VerifiedOverdue::respond`]. For an open purchase also when its bank has no pinned card, or the clock cannot
+/// be right.
 pub fn overdue(
     tx: &mut Transaction<'_>,
     overdue: &VerifiedOverdue,
@@ -121,13 +123,13 @@ pub fn overdue(
     Ok(decided.decision().clone())
 }
 
-/// What [`accept_clock`] reads.
+/// The rows that [`accept_clock`] reads.
 pub fn accept_clock_reads() -> [RowKey; 1] {
     [LATEST_MS.key(&())]
 }
 
-/// Sets the journal's time back to the clock, which its operator says is right. Returns the time that it was, if that
-/// was later.
+/// Sets the journal's time back to the clock, which the operator has confirmed. Returns the journal's time if it was
+/// later.
 ///
 /// # Errors
 /// When the store fails.
@@ -139,12 +141,12 @@ pub fn accept_clock(tx: &mut Transaction<'_>, clock_ms: u64) -> Result<Option<u6
     Ok(latest_ms)
 }
 
-/// What [`acknowledge`] reads.
+/// The rows that [`acknowledge`] reads.
 pub fn acknowledge_reads(settled: &Signed<Settled>) -> RowKey {
     OUTBOX.key(&settled.body.purchase)
 }
 
-/// Keeps the bank's acknowledgement and takes the decision out of the outbox.
+/// Stores the bank's acknowledgement and removes the decision from the outbox.
 ///
 /// # Errors
 /// When the store fails.
@@ -157,14 +159,14 @@ pub fn acknowledge(tx: &mut Transaction<'_>, settled: &Signed<Settled>) -> Resul
     ACKNOWLEDGED.put(tx, &purchase, settled)
 }
 
-/// The time to decide by: the later of the clock and the journal's.
+/// The time of a decision: the later of the clock and the journal's time.
 fn time_to_decide(tx: &mut Transaction<'_>, bank: &BankKnown, clock: &ClockReading) -> Result<u64, TxError> {
     bank.clone()?;
     let latest_ms = LATEST_MS.get(tx, &())?.unwrap_or_default();
     Ok(time::later(clock.clone()?, latest_ms)?)
 }
 
-/// Puts a sale at the end of its merchant's list.
+/// Appends a sale to its merchant's list.
 fn list(tx: &mut Transaction<'_>, sale: SealedSaleRow) -> Result<(), StoreError> {
     let merchant = sale.contract.terms.merchant;
     let number = SEALED_SALE_COUNTS.get(tx, &merchant)?.unwrap_or_default();
@@ -175,9 +177,9 @@ fn list(tx: &mut Transaction<'_>, sale: SealedSaleRow) -> Result<(), StoreError>
 /// Whether a decision is pushed to its bank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Push {
-    /// It is.
+    /// The escrow pushes it.
     Yes,
-    /// It is not: the bank's card is not here. The customer has the abort, and brings it herself.
+    /// The escrow has no card of the bank. The customer has the abort and brings it to the bank.
     No,
 }
 

@@ -71,7 +71,7 @@ fn cards_are_pinned_and_removed_in_the_directory_of_an_escrow_that_does_not_run(
             "bank `central` is not known any more",
         ),
         (vec!["verify", &dir], "the journal is whole"),
-        (vec!["purchases", &dir], "nothing was decided yet"),
+        (vec!["purchases", &dir], "no purchase is decided yet"),
     ] {
         let said = program(&args).output().unwrap();
         let text = String::from_utf8(said.stdout).unwrap();
