@@ -1,5 +1,5 @@
-//! What a merchant does besides answering: it brings every sale to its end (`finish`), learns of sales (`learn`), keeps the
-//! banks' key lists fresh, and keeps the shelf tidy.
+//! The background work of the merchant. It finishes open sales (`finish`), learns of sales on sealed offers (`learn`),
+//! refreshes the banks' key lists, and removes unused files from the shelf.
 
 use crate::merchant::Merchant;
 use crate::rows::{ITEMS, WITHDRAWN};
@@ -17,13 +17,13 @@ use std::time::Duration;
 /// How often the banks' key lists are fetched (ms).
 pub const KEYS_EVERY_MS: u64 = 60_000;
 
-/// How soon a bank's key list is asked for again when it could not be had (ms).
+/// The pause before a bank's key list is requested again after a failure (ms).
 pub const KEYS_RETRY_MS: u64 = 3_000;
 
-/// How often the shelf is tidied (ms).
+/// How often unused files are removed from the shelf (ms).
 pub const TIDY_EVERY_MS: u64 = 60 * 60 * 1000;
 
-/// The most withdrawn items that are looked at between two looks at the list.
+/// The most withdrawn items that are read at once.
 pub const TIDY_PAGE_MAX: usize = 256;
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl Role for Merchant {
     }
 }
 
-/// Waits, unless it is time to stop; says whether to go on.
+/// Waits. Returns false if the node stops.
 pub(crate) async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
     tokio::select! {
         biased;
@@ -50,7 +50,7 @@ pub(crate) async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
 }
 
 impl Merchant {
-    /// Fetches the key lists of all banks, now and every minute, so that offers carry the digest of today's.
+    /// Fetches the key lists of all banks, now and every minute. Offers then have the digest of the present list.
     async fn keep_keys(&self, stop: &StopToken) {
         loop {
             let mut wait_ms = KEYS_EVERY_MS;
@@ -74,8 +74,10 @@ impl Merchant {
         loop {
             match self.tidy().await {
                 Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "leftovers were removed from the shelf"),
-                Err(error) => tracing::error!(%error, "the shelf cannot be tidied"),
+                Ok(removed) => tracing::info!(removed, "removed unused files from the shelf"),
+                Err(error) => {
+                    tracing::error!(%error, "cannot remove unused files from the shelf; it is tried again")
+                }
             }
             if !pause(stop, TIDY_EVERY_MS).await {
                 return;
@@ -83,7 +85,7 @@ impl Merchant {
         }
     }
 
-    /// Forgets withdrawn items whose time is over, and removes every file that no row knows of; says how many.
+    /// Deletes withdrawn items whose time has ended, and every file without a row. Returns the number of files.
     ///
     /// # Errors
     /// When the store or the shelf fails.
@@ -110,7 +112,7 @@ impl Merchant {
             }
         }
         let (shelf, view) = (self.shelf.clone(), self.store.view());
-        // A row that cannot be read may be there: its file stays.
+        // A row that cannot be read may exist, so its file stays.
         let is_known = move |item_id: &ItemId| {
             !matches!(
                 (ITEMS.peek(&view, item_id), WITHDRAWN.peek(&view, item_id)),

@@ -1,4 +1,4 @@
-//! What the merchant makes sure of before it takes an escrow's or a bank's word.
+//! Checks of an escrow's or a bank's documents before the merchant stores them.
 
 use farthing_coin::{PublicKey, Signed};
 use farthing_protocol::{
@@ -15,15 +15,16 @@ use farthing_protocol::{
 use crate::secret::MerchantSecret;
 use farthing_protocol::{goods::GoodsKey, seal::opens};
 
-/// A delivery on an offer of this merchant's own, with its goods key. Only [`own_delivery`] makes one.
+/// A delivery on an offer of this merchant, with its goods key. Only [`own_delivery`] makes one.
 #[derive(Debug)]
 pub struct OwnDelivery {
     pub(crate) deliver: VerifiedDeliver,
     pub(crate) goods_key: GoodsKey,
 }
 
-/// Checks that a verified delivery is on an offer that follows from `secret` and pays into `account`. Whoever signs
-/// with the merchant's identity but has another secret could not deliver.
+/// Checks that a verified delivery is on an offer that derives from `secret` and pays into `account`.
+///
+/// A node with the same identity key and another secret could not deliver on it.
 ///
 /// # Errors
 /// [`GoodsFault::UnknownOffer`].
@@ -40,17 +41,17 @@ pub fn own_delivery(
     Ok(OwnDelivery { deliver, goods_key })
 }
 
-/// Both documents of a commit, which fit their contract. Only [`committed`] makes one.
+/// Receipt and commit that fit their contract. Only [`committed`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedCommit {
     pub(crate) purchase: PurchaseId,
     pub(crate) committed: Committed,
 }
 
-/// Checks that receipt and commit are the escrow's, for this contract.
+/// Checks that the escrow signed receipt and commit for this contract.
 ///
 /// # Errors
-/// [`ContractFault::Decision`] says what does not fit.
+/// [`ContractFault::Decision`] names the field that does not fit.
 pub fn committed(contract: &Contract, committed: Committed) -> Result<CheckedCommit, ContractFault> {
     let refuse = |why: String| ContractFault::Decision(why);
     check_receipt(&committed.receipt, contract).map_err(|e| refuse(e.to_string()))?;
@@ -72,7 +73,7 @@ pub fn committed(contract: &Contract, committed: Committed) -> Result<CheckedCom
     Ok(CheckedCommit { purchase, committed })
 }
 
-/// A sale that an escrow has committed on a sealed offer of this merchant's. Only [`sealed_sale`] makes one.
+/// A sale that an escrow has committed on a sealed offer of this merchant. Only [`sealed_sale`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedSale {
     pub(crate) contract: Contract,
@@ -80,10 +81,10 @@ pub struct CheckedSale {
     pub(crate) commit: CheckedCommit,
 }
 
-/// Checks that a sale that `escrow` tells of is one of the merchant `here`, at that escrow.
+/// Checks that a sale in the list of `escrow` is of the merchant `self_id`, at that escrow.
 ///
 /// # Errors
-/// Says what does not fit.
+/// Names the field that does not fit.
 pub fn sealed_sale(
     sale: SealedSale,
     here: &PublicKey,
@@ -103,18 +104,18 @@ pub fn sealed_sale(
     })
 }
 
-/// An abort of a sale by its own escrow. Only [`aborted`] makes one.
+/// An abort of a sale by its escrow. Only [`aborted`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedAbort {
     pub(crate) purchase: PurchaseId,
     pub(crate) abort: Signed<Abort>,
 }
 
-/// Checks that `abort` is the terms' escrow's, for these terms, whatever its cause: one without a cause is kept, too, as
-/// it convicts the escrow.
+/// Checks that the escrow of `terms` signed `abort` for these terms. The cause is not checked: an abort without a cause is
+/// stored too, as it convicts the escrow.
 ///
 /// # Errors
-/// [`ContractFault::Decision`] says what does not fit.
+/// [`ContractFault::Decision`] names the field that does not fit.
 pub fn aborted(terms: &Terms, abort: Signed<Abort>) -> Result<CheckedAbort, ContractFault> {
     check_abort_signed(&abort, terms).map_err(|e| ContractFault::Decision(e.to_string()))?;
     Ok(CheckedAbort {
@@ -123,16 +124,16 @@ pub fn aborted(terms: &Terms, abort: Signed<Abort>) -> Result<CheckedAbort, Cont
     })
 }
 
-/// A bank's word that it has credited a purchase. Only [`credited`] makes one.
+/// A bank's signed word that it has credited a purchase. Only [`credited`] makes one.
 #[derive(Debug, Clone)]
 pub struct CheckedCredit {
     pub(crate) settled: Signed<Settled>,
 }
 
-/// Checks which of purchases `bank` says that it has credited, each with the price and to the account of its `terms`.
+/// Checks which purchases `bank` has signed as credited, each with the price and the account of its `terms`.
 ///
 /// # Errors
-/// When there are not as many answers. Of a single one: the bank's refusal, or what does not fit.
+/// When the number of answers differs. For one purchase: the bank's refusal, or the field that does not fit.
 pub fn credited<'t>(
     bank: &PublicKey,
     terms: impl Iterator<Item = &'t Terms>,

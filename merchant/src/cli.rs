@@ -34,23 +34,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Where a merchant listens unless it is told otherwise.
+/// The default address of a merchant.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7003";
 
-/// The merchant of Farthing: it sells files to people that it does not know.
+/// The merchant of Farthing. It sells digital files to anonymous customers.
 #[derive(Debug, Parser)]
 #[command(
     name = "farthing-merchant",
     version,
     after_help = "Examples:\n  \
         farthing-merchant init studio                        make a merchant; prints its card\n  \
-        farthing-merchant account studio                     the key under which the bank opens its account\n  \
+        farthing-merchant account studio                     print the key for `farthing-bank account open`\n  \
         farthing-merchant network add studio CARD            work with the bank or escrow of this card\n  \
         farthing-merchant goods add studio song.flac --title 'A song' --price 4.50\n  \
         farthing-merchant serve studio                       sell until it is stopped with ctrl-c\n  \
-        farthing-merchant sales studio                       what was sold, and whether it is credited\n  \
-        farthing-merchant evidence studio 3fa9 -o sale.json  what proves the sale 3fa9...\n\n\
-        Keep a backup of merchant.key and identity.key: all goods, sales and the account hang on them.\n\n\
+        farthing-merchant sales studio                       list the sales, and which of them are credited\n  \
+        farthing-merchant evidence studio 3fa9 -o sale.json  export what proves the sale 3fa9...\n\n\
+        Before the first sale: the bank opens your account, and you pin the cards of one bank and one escrow. A sale \
+        is `credited` when the bank has paid its price into the account.\n\n\
+        Keep a backup of merchant.key and identity.key. Without them you lose goods, sales and the account.\n\n\
         Exit codes: 0 done, 1 refused or failed, 2 the command line is not understood."
 )]
 struct Cli {
@@ -63,52 +65,53 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a merchant in a new directory; its card is the last line.
+    /// Make a merchant in a new directory. The last line is its card, for others to pin.
     Init {
-        /// The directory: it must not exist or be empty.
+        /// The directory. It must not exist or be empty.
         dir: PathBuf,
-        /// What people call it.
+        /// The name of the merchant. It is in its card.
         #[arg(long, default_value = "studio")]
         name: String,
-        /// Where it listens; with port 0 a free one is chosen and kept.
+        /// The address where it listens. With port 0 it chooses a free port and keeps it.
         #[arg(long, default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
         /// The currency of its prices.
         #[arg(long, default_value = "FTH")]
         currency: String,
     },
-    /// Answer customers until stopped.
+    /// Sell goods, until stopped with ctrl-c.
     Serve(Directory),
     #[command(flatten)]
     Node(NodeCommand),
     /// Print the key under which a bank opens the merchant's account.
     Account(Directory),
-    /// What is for sale.
+    /// Add, list and remove goods.
     #[command(subcommand)]
     Goods(GoodsCommand),
-    /// List what was sold.
+    /// List the sales and their status.
     Sales(Directory),
-    /// Print what proves a sale: contract, receipt, commit, and the bank's word.
+    /// Print what proves a sale: contract, receipt, commit, and the bank's signed word. `farthing receipt verify` reads it.
     Evidence {
         /// The merchant's directory.
         dir: PathBuf,
-        /// The purchase's id, or the beginning of it.
+        /// The purchase id or its first characters.
         sale: String,
-        /// Write it to this file instead, which only its owner can read.
+        /// Write to this file instead. Only its owner can read it.
         #[arg(short, long)]
         output: Option<PathBuf>,
         /// Overwrite the file if it exists.
         #[arg(long, requires = "output")]
         force: bool,
     },
-    /// Print the secret that the key in a sealed offer was sealed with, for a judge.
+    /// Print the secret with which the key in a sealed offer was sealed, for a judge.
     ///
-    /// It answers an escrow that has aborted a purchase because the key in the offer is a wrong one: laid beside the
-    /// customer's documents it shows whether it was. It opens the goods of that one offer, so show it to the judge alone.
+    /// It answers an escrow of version 1 that has aborted a purchase for a wrong key in the offer. Together with the
+    /// customer's documents it shows whether the key was wrong. It opens the goods of this one offer, so show it only to
+    /// the judge.
     SealingSecret {
         /// The merchant's directory.
         dir: PathBuf,
-        /// The offer's `sale_id`, as the customer's documents say (64 hex characters).
+        /// The `sale_id` of the offer, from the customer's documents (64 hex characters).
         sale_id: String,
     },
 }
@@ -160,7 +163,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<
     let secret = MerchantSecret::generate(entropy);
     secret.save(dir)?;
     Shelf::open(dir)?;
-    // Made now, so that every command finds a store, and a node starts at once.
+    // The store is created now, so that every command finds it and the node starts at once.
     open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let account = secret.account_key().public().to_string();
     let note = format!("its account key is {account}");

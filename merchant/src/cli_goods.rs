@@ -20,10 +20,10 @@ use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// What a file is taken for whose ending says nothing.
+/// The media type of a file with an unknown ending.
 const MEDIA_TYPE_UNKNOWN: &str = "application/octet-stream";
 
-/// What the usual endings stand for.
+/// The media types of known endings.
 const MEDIA_TYPES: [(&str, &str); 24] = [
     ("txt", "text/plain"),
     ("md", "text/markdown"),
@@ -53,15 +53,15 @@ const MEDIA_TYPES: [(&str, &str); 24] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GoodsCommand {
-    /// Encrypt a file and put it up for sale; works while the node runs and while it does not.
+    /// Encrypt a file and offer it for sale. Works whether the node runs or not.
     Add(AddArgs),
-    /// List what is for sale.
+    /// List the goods for sale.
     List(Directory),
-    /// Take an item out of the catalogue. Its goods are served for as long as offers for it may promise.
+    /// Remove an item from the catalogue. Its goods are served as long as earlier offers promise.
     Remove {
         /// The merchant's directory.
         dir: PathBuf,
-        /// The item's id, or the beginning of it.
+        /// The item id or its first characters.
         item: String,
     },
 }
@@ -70,26 +70,26 @@ pub(crate) enum GoodsCommand {
 pub(crate) struct AddArgs {
     /// The merchant's directory.
     dir: PathBuf,
-    /// The file to sell. It is read once and not kept.
+    /// The file to sell. It is read once. The merchant stores only the encrypted goods.
     file: PathBuf,
-    /// What customers see it called.
+    /// The title that customers see.
     #[arg(long)]
     title: String,
-    /// Its price, such as 20 or 4.50.
+    /// The price, such as 20 or 4.50.
     #[arg(long)]
     price: Amount,
-    /// What customers read about it.
+    /// The description that customers see.
     #[arg(long, default_value = "")]
     description: String,
-    /// Its media type; guessed by the file's ending if it is not given.
+    /// The media type. By default it follows from the ending of the file name.
     #[arg(long)]
     media_type: Option<String>,
-    /// Seal the key of each sale to the escrow, in the offer: the escrow hands it over as soon as the coins are held.
+    /// Seal the key of each sale to the escrow, inside the offer. The escrow releases it as soon as the coins are held.
     ///
-    /// A purchase then takes one step less, and goes through while this node is down. But what is offered is sold: an
-    /// offer that is out can be bought until it expires, whatever happens to the item in the meantime. And the escrow
-    /// could open the goods of every offer that it is shown, not just of those that were bought. Without it this node
-    /// releases the key of each sale itself, for coins that it has seen held.
+    /// A purchase then takes one step less, and succeeds while this node is down. There are two costs. A customer can use
+    /// an offer until it expires, even if you remove the item. And the escrow could open the goods of every offer that it
+    /// sees, also without a purchase. Without this option, this node releases the key of each sale after the coins are
+    /// held.
     #[arg(long)]
     sealed: bool,
 }
@@ -123,12 +123,12 @@ async fn add(args: AddArgs) -> Result<Report> {
         file_name: file_name.to_string_lossy().into_owned(),
         sealed: args.sealed,
     };
-    // Before the file is encrypted, which may take long.
+    // Checked before the encryption, which may take long.
     item.check().map_err(anyhow::Error::msg)?;
     let mut item_id = [0; 32];
     SystemEntropy.fill(&mut item_id);
     let shelf = Shelf::open(&args.dir)?;
-    // Kept until the row is there, so that nobody tidies the file away.
+    // Holds the file until its row is written. The background loop would otherwise remove it.
     let shelved = encrypt(&shelf, &secret, &ItemId(item_id), &args.file)?;
     item.summary = shelved.summary;
     let request = AdminRequest::GoodsAdd {
@@ -140,7 +140,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     let added = match answered {
         Ok(added) => added,
         Err(error) => {
-            // What cannot be removed now is found by the next tidying up.
+            // A file that cannot be removed now is removed by the background loop.
             let _left = shelf.remove(&ItemId(item_id));
             return Err(error.into());
         }
@@ -166,7 +166,7 @@ fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path
     }
     let mut salt = [0; SALT_BYTES];
     SystemEntropy.fill(&mut salt);
-    // Draws to standard error, and only if that is a terminal.
+    // Drawn on standard error, only if it is a terminal.
     let bar = ProgressBar::new(metadata.len());
     if let Ok(style) = ProgressStyle::with_template("encrypting {bar:30} {bytes}/{total_bytes} {eta}") {
         bar.set_style(style);
@@ -217,8 +217,7 @@ async fn list(dir: &Path) -> Result<Report> {
         ("TITLE", Align::Left),
     ];
     let text = match rows.is_empty() {
-        true => "nothing is for sale; put something up with `goods add DIR FILE --title TITLE --price PRICE`"
-            .into(),
+        true => "nothing is for sale; add goods with `goods add DIR FILE --title TITLE --price PRICE`".into(),
         false => table(columns, &rows),
     };
     Ok(Report::new(text, json!({ "items": items })))
@@ -235,8 +234,7 @@ async fn remove(dir: &Path, item: String) -> Result<Report> {
     };
     let removed: GoodsRemoved = ask(dir, request).await?;
     let text = format!(
-        "`{}` is no longer for sale; its encrypted file is deleted when the last offer's promise to serve it \
-         has ended",
+        "`{}` is no longer for sale; its encrypted file is served as long as an earlier offer promises, and then deleted",
         Shown(&removed.title)
     );
     Ok(Report::new(text, serde_json::to_value(removed)?))

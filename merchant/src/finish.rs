@@ -1,4 +1,4 @@
-//! Open sales: each is brought to its end, by way of its escrow until that has committed it, and then of its bank.
+//! Finishes open sales. The escrow of a sale commits it first, then its bank credits it.
 
 use crate::background::pause;
 use crate::check;
@@ -24,28 +24,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// The most releases that are under way at one escrow at once.
+/// The most releases at one escrow at once.
 pub const IN_FLIGHT_MAX: usize = 8;
 
-/// How long a new sale waits for others before it is brought to the bank (ms): the escrow brings it there too, so
-/// there is no hurry.
+/// How long a new sale waits for others before it is sent to the bank (ms). The escrow sends it too, so it is not urgent.
 pub const GATHER_MS: u64 = 300;
 
-/// The first pause after a round that left something open (ms). It doubles with each such round.
+/// The first pause after a round that leaves sales open (ms). It doubles with each further one.
 pub const RETRY_FIRST_MS: u64 = 500;
 
-/// The longest pause while something is open (ms).
+/// The longest pause while sales are open (ms).
 pub const RETRY_MAX_MS: u64 = 30_000;
 
-/// How often the list of open sales is looked at when there is nothing to do (ms).
+/// How often an empty list of open sales is read (ms).
 pub const IDLE_MS: u64 = 60_000;
 
-/// What became of the sales that wait for one peer.
+/// The result for the sales that wait for one peer.
 struct Stepped {
     peer: PublicKey,
-    /// How many are still open.
+    /// How many sales are still open.
     open: usize,
-    /// Whether the peer did not answer: others need not be tried now.
+    /// Whether the peer did not answer. Its other sales are skipped in this round.
     silent: bool,
 }
 
@@ -57,7 +56,7 @@ impl Merchant {
                 biased;
                 () = stop.stopped() => return,
                 open = self.sales_round() => open.unwrap_or_else(|error| {
-                    tracing::error!(%error, "the open sales cannot be read");
+                    tracing::error!(%error, "cannot read the open sales; it is tried again");
                     1
                 }),
             };
@@ -82,7 +81,7 @@ impl Merchant {
         }
     }
 
-    /// Brings every open sale one step further, and says how many are still open.
+    /// Moves every open sale one step further. Returns how many are still open.
     ///
     /// # Errors
     /// When the store fails.
@@ -101,7 +100,7 @@ impl Merchant {
             let mut releasing: BTreeMap<PublicKey, Vec<Sale>> = BTreeMap::new();
             let mut committed: BTreeMap<(PublicKey, PublicKey), Vec<Owed>> = BTreeMap::new();
             for (purchase, ()) in &page {
-                // A sale and its place in the list are one write, so there is always one.
+                // A sale and its row in the list are one write, so the sale exists.
                 let Some(sale) = SALES.peek(&view, purchase)? else {
                     continue;
                 };
@@ -122,7 +121,7 @@ impl Merchant {
                 }
             }
             let mut peers = JoinSet::new();
-            // One that did not answer is not waited for again before the next round.
+            // A peer that did not answer is skipped until the next round.
             for (escrow, sales) in releasing {
                 if silent.contains(&escrow) {
                     open += sales.len();
@@ -150,7 +149,7 @@ impl Merchant {
         }
     }
 
-    /// Has an escrow commit sales that it was to commit before, some at once.
+    /// Asks an escrow again to commit sales, several at once.
     async fn release_all(self: Arc<Self>, escrow: PublicKey, sales: Vec<Sale>) -> Stepped {
         let mut stepped = Stepped {
             peer: escrow,
@@ -166,7 +165,7 @@ impl Merchant {
             }
             match under_way.join_next().await {
                 None => return stepped,
-                // It is to be credited next.
+                // The bank credits it next.
                 Some(Ok(Ok(()))) => self.sale_opened.notify_one(),
                 Some(Ok(Err(refusal))) if refusal.advice() == Advice::GiveUp => {
                     stepped.open = stepped.open.saturating_sub(1);
@@ -186,7 +185,7 @@ impl Merchant {
         self.release(&sale.contract, request).await.map(|_| ())
     }
 
-    /// Brings one escrow's commits to their bank, and keeps in one write what that says of them.
+    /// Sends the commits of one escrow to their bank, and stores the bank's answers in one write.
     async fn bring(self: Arc<Self>, bank: PublicKey, escrow: PublicKey, sales: Vec<Owed>) -> Stepped {
         let mut stepped = Stepped {
             peer: bank,
@@ -194,7 +193,7 @@ impl Merchant {
             silent: false,
         };
         let Ok(link) = self.peers.link(RoleName::Bank, &bank) else {
-            tracing::error!(%bank, waiting = sales.len(), "the bank of sales is not in the network file any more");
+            tracing::error!(%bank, waiting = sales.len(), "sales wait for a bank whose card is not pinned; they are not credited; add its card with `network add`");
             return stepped;
         };
         let commits = sales
@@ -207,22 +206,22 @@ impl Merchant {
         match ask(&*link, request, REPLY_TIMEOUT).await {
             Ok(answers) => stepped.open = self.keep(&bank, &sales, answers).await,
             Err(CallError::Refused(refusal)) => {
-                tracing::error!(%bank, %refusal, "a bank has refused all commits; they are tried again");
+                tracing::error!(%bank, %refusal, "a bank has refused all commits; the sales are not credited; they are sent again");
             }
             Err(error) => {
-                tracing::debug!(%bank, %error, "a bank is silent");
+                tracing::debug!(%bank, %error, "a bank does not answer; its commits are sent again");
                 stepped.silent = true;
             }
         }
         stepped
     }
 
-    /// Keeps what `bank` has said of commits: that it has credited one, or obeys an abort of it. Says how many sales are
-    /// still open.
+    /// Stores the answers of `bank` to commits: a credit, or the abort that it has applied. Returns how many sales are still
+    /// open.
     async fn keep(&self, bank: &PublicKey, sales: &[Owed], answers: Answers) -> usize {
         let terms = sales.iter().map(|(terms, _)| terms);
         let answers = check::credited(bank, terms.clone(), answers).unwrap_or_else(|error| {
-            tracing::error!(%bank, %error, "a bank has not answered each commit");
+            tracing::error!(%bank, %error, "a bank's reply does not answer each commit; they are sent again");
             Vec::new()
         });
         let (mut credited, mut unpaid) = (Vec::new(), Vec::new());
@@ -234,7 +233,7 @@ impl Merchant {
                 }
                 Err(refusal) => {
                     let purchase = terms.purchase_id();
-                    tracing::error!(%purchase, %refusal, "a bank has refused a commit; it is tried again");
+                    tracing::error!(%purchase, %refusal, "a bank has refused a commit; the sale is not credited; it is sent again");
                 }
             }
         }
@@ -257,10 +256,10 @@ impl Merchant {
     }
 }
 
-/// A sale that its escrow has committed, and its bank is to credit.
+/// A committed sale that its bank has not credited.
 type Owed = (Terms, Signed<Commit>);
 
-/// The decision that a bank obeys in the place of a commit, if it is the abort that it must be: both are kept.
+/// The abort that a bank has applied instead of a commit, if it is valid. Both decisions are stored.
 fn opposed(terms: &Terms, decision: SignedDecision) -> Option<check::CheckedAbort> {
     let purchase = terms.purchase_id();
     let checked = match decision {
@@ -271,13 +270,13 @@ fn opposed(terms: &Terms, decision: SignedDecision) -> Option<check::CheckedAbor
         Ok(checked) => {
             tracing::error!(
                 %purchase, escrow = %terms.escrow,
-                "an escrow has signed both outcomes of a sale, and the bank obeys its abort: nobody pays for it; \
-                 `farthing-merchant evidence` proves it"
+                "an escrow has signed both outcomes of a sale, and the bank has applied the abort: the sale is not paid; \
+                 `farthing-merchant evidence` exports the proof"
             );
             Some(checked)
         }
         Err(error) => {
-            tracing::error!(%purchase, %error, "a bank has refused a commit with a decision that does not fit it");
+            tracing::error!(%purchase, %error, "a bank has refused a commit with a decision that does not fit it; the sale stays open");
             None
         }
     }

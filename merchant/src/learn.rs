@@ -1,4 +1,4 @@
-//! Sales that the merchant had no part in: escrows are asked what they have committed on sealed offers.
+//! Sales on sealed offers. The merchant takes no part in them, so it asks the escrows what they have committed.
 
 use crate::background::pause;
 use crate::check::{self, CheckedSale};
@@ -23,7 +23,7 @@ impl Merchant {
                 biased;
                 () = stop.stopped() => return,
                 learned = self.learn_round() => if let Err(error) = learned {
-                    tracing::error!(%error, "the sales that escrows have committed cannot be kept");
+                    tracing::error!(%error, "cannot store the sales that escrows have committed; it is tried again");
                 },
             }
             if !pause(stop, SALES_ASKED_EVERY_MS).await {
@@ -32,8 +32,9 @@ impl Merchant {
         }
     }
 
-    /// Asks every escrow what it has committed on sealed offers, if there ever was one, and takes it up; says how many
-    /// escrows have not told all.
+    /// Asks every escrow for its committed sales on sealed offers, and stores them. Does nothing if no offer was sealed.
+    ///
+    /// Returns the number of escrows that have not answered completely.
     ///
     /// # Errors
     /// When the store fails.
@@ -50,7 +51,7 @@ impl Merchant {
         Ok(left)
     }
 
-    /// Takes up all that an escrow has committed on sealed offers; says whether it has told all.
+    /// Stores all sales that an escrow has committed on sealed offers. Returns whether the list is complete.
     async fn learn_from(&self, escrow: PublicKey) -> Result<bool, StoreError> {
         loop {
             let known = KNOWN_SALES.peek(&self.store.view(), &escrow)?.unwrap_or_default();
@@ -61,7 +62,7 @@ impl Merchant {
             let sales = match self.check_sales(page, &escrow) {
                 Ok(sales) => sales,
                 Err(error) => {
-                    tracing::error!(%escrow, %error, "an escrow tells of a sale that does not fit; it is asked again");
+                    tracing::error!(%escrow, %error, "an escrow lists a sale that does not fit; it is not stored; the escrow is asked again");
                     return Ok(false);
                 }
             };
@@ -91,7 +92,7 @@ impl Merchant {
         match ask(&*link, Signed::sign(request, &self.key), REPLY_TIMEOUT).await {
             Ok(page) => Some(page),
             Err(error) => {
-                tracing::debug!(%escrow, %error, "an escrow does not say what it has committed; it is asked again");
+                tracing::debug!(%escrow, %error, "an escrow does not list its sales; it is asked again");
                 None
             }
         }

@@ -1,23 +1,23 @@
 //! The merchant of Farthing: a shelf of encrypted goods, signed offers, and keys released when coins are held.
 //!
-//! Goods are encrypted once, when they are put on the shelf. An offer takes constant time whatever their size and
-//! writes nothing: its goods key follows from the merchant's secret and the sale's random id. So a merchant that
-//! was restarted delivers on every offer that it has ever signed.
+//! Goods are encrypted once, when they are added to the shelf. An offer takes constant time for goods of any size, and
+//! writes nothing: its goods key derives from the merchant's secret and the sale's random id. So a restarted merchant
+//! delivers on every offer that it has signed.
 //!
-//! | what | module |
+//! | module | holds |
 //! |---|---|
-//! | what is on disk besides the goods | [`rows`] |
-//! | the secret that all keys of goods and sales follow from | [`secret`] |
-//! | the encrypted goods | [`shelf`] |
-//! | what a released purchase must look like | [`check`] |
-//! | every write, as functions of rows | [`transactions`] |
-//! | the node: its keys, store and peers | [`merchant`] |
-//! | what it answers | [`service`] |
-//! | keys kept fresh, the shelf kept tidy | [`background`] |
-//! | sales brought to their end | [`finish`] |
-//! | sales on sealed offers, which escrows tell of | `learn` |
-//! | what its operator can ask | [`admin`] |
-//! | the command line | [`cli`] |
+//! | [`rows`] | the tables |
+//! | [`secret`] | the secret from which all keys of goods and sales derive |
+//! | [`shelf`] | the encrypted goods |
+//! | [`check`] | checks of the documents of escrow and bank |
+//! | [`transactions`] | every write as a function of rows |
+//! | [`merchant`] | the node: its keys, store and peers |
+//! | [`service`] | the answers to requests |
+//! | [`background`] | background work: key lists, shelf |
+//! | [`finish`] | finishes open sales |
+//! | `learn` | sales on sealed offers, listed by escrows |
+//! | [`admin`] | the operator's requests |
+//! | [`cli`] | the command line |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

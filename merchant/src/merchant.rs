@@ -1,4 +1,4 @@
-//! The merchant as a node: its keys, its store and shelf, and the banks and escrows that it works with.
+//! The merchant as a node: its keys, its store and shelf, and its banks and escrows.
 
 use crate::rows::{KEY_LISTS, check_currency};
 use crate::secret::MerchantSecret;
@@ -17,21 +17,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// How long an offer can be bought unless the merchant says otherwise (ms): an hour.
+/// The default time in which an offer can be bought (ms): an hour.
 pub const OFFER_LIFE_DEFAULT_MS: u64 = 60 * 60 * 1000;
 
-/// The longest that an offer may be open (ms): its expiry is the purchase's deadline, which escrow and bank take a day
-/// ahead at most, by clocks that may be a little behind this one.
+/// The longest time in which an offer can be bought (ms).
+///
+/// Its end is the deadline of the purchase. Escrow and bank accept a deadline at most a day ahead, and their clocks may be
+/// a little behind.
 pub const OFFER_LIFE_MAX_MS: u64 = DEADLINE_HORIZON_MS - 60 * 60 * 1000;
 
-/// How long encrypted goods are served after an offer unless the merchant says otherwise (ms): 30 days.
+/// The default time for which encrypted goods are served after an offer (ms): 30 days.
 pub const SERVED_DEFAULT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// A merchant's own settings, in `config.toml`.
+/// The settings of a merchant, in `config.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The currency of its prices.
+    /// The currency of the prices.
     pub currency: String,
     /// How long an offer can be bought (ms).
     pub offer_life_ms: u64,
@@ -49,7 +51,7 @@ impl Settings {
         }
     }
 
-    /// Refuses settings under which nothing could be sold.
+    /// Refuses settings with which no sale is possible.
     ///
     /// # Errors
     /// A message for the operator.
@@ -68,27 +70,27 @@ impl Settings {
     }
 }
 
-/// What a merchant is made of.
+/// The parts of a [`Merchant`].
 pub struct MerchantParts {
-    /// Signs its offers.
+    /// The key that signs its offers.
     pub key: SecretKey,
-    /// What the keys of its goods and sales follow from.
+    /// The secret from which the keys of goods and sales derive.
     pub secret: MerchantSecret,
-    /// What it is set to.
+    /// Its settings.
     pub settings: Settings,
-    /// Holds its catalogue and its sales.
+    /// The store of its catalogue and sales.
     pub store: Store,
-    /// Holds its goods.
+    /// The encrypted goods.
     pub shelf: Shelf,
-    /// Reaches banks and escrows.
+    /// The network to banks and escrows.
     pub network: Arc<dyn Network>,
-    /// The banks and escrows that it works with.
+    /// The pinned cards.
     pub cards: Vec<Card>,
     /// Its clock.
     pub clock: Arc<dyn Clock>,
     /// Its randomness, for the ids of sales.
     pub entropy: Arc<dyn Entropy>,
-    /// Where its network file is, if it has one that its operator changes.
+    /// The directory of its network file, if it has one.
     pub dir: Option<PathBuf>,
 }
 
@@ -105,7 +107,7 @@ pub struct Merchant {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) dir: Option<PathBuf>,
-    /// Tells the background of a sale that is not at its end.
+    /// Wakes the background loop for an open sale.
     pub(crate) sale_opened: Notify,
 }
 
@@ -118,7 +120,7 @@ impl std::fmt::Debug for Merchant {
 }
 
 impl Merchant {
-    /// A merchant that is ready to answer.
+    /// Creates a merchant.
     pub fn new(parts: MerchantParts) -> Self {
         let peers = Arc::new(Peers::new(parts.network, parts.cards));
         Self {
@@ -137,7 +139,7 @@ impl Merchant {
         }
     }
 
-    /// Its identity key.
+    /// The identity key.
     pub fn self_id(&self) -> PublicKey {
         self.key.public()
     }
@@ -147,7 +149,7 @@ impl Merchant {
         &self.keys
     }
 
-    /// Its account at every bank.
+    /// The account key. It is the same at every bank.
     pub fn account(&self) -> PublicKey {
         self.account
     }

@@ -1,8 +1,8 @@
-//! The step that brings the rows of an older version up to date: see [`Migration`].
+//! Migration of the rows of an older version: see [`Migration`].
 
 use farthing_store::{Migration, StoreError};
 
-/// Brings the rows of version 1 to version 2: there is nothing to convert.
+/// Migrates the rows of version 1 to version 2. Nothing is converted.
 ///
 /// # Errors
 /// As [`Migration::transact`].

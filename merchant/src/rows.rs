@@ -1,4 +1,4 @@
-//! What a merchant keeps on disk, besides the encrypted goods.
+//! The tables of the merchant. The encrypted goods are files on the shelf.
 
 use farthing_coin::{PublicKey, Signed, is_currency};
 use farthing_node::key_lists::{KeyListEpochsTable, KeyListRootsTable, KeyListTables};
@@ -14,25 +14,25 @@ use farthing_protocol::{
 use farthing_store::Table;
 use serde::{Deserialize, Serialize};
 
-/// What is for sale, by item id.
+/// The items for sale, by item id.
 pub const ITEMS: Table<ItemId, Item> = Table::new(1, "items");
 
-/// What is no longer for sale, but served to those who hold offers for it, by item id.
+/// The items that were removed from the catalogue, by item id. Customers with an offer are still served.
 pub const WITHDRAWN: Table<ItemId, Withdrawn> = Table::new(2, "withdrawn items");
 
-/// The sales that customers have brought a hold for, or that an escrow has committed on a sealed offer, by purchase id.
+/// The sales, by purchase id. A customer has sent a hold, or an escrow has committed the purchase on a sealed offer.
 pub const SALES: Table<PurchaseId, Sale> = Table::new(3, "sales");
 
-/// The sales that are not at their end: to be released, or to be credited. By purchase id.
+/// The open sales, which wait for a release or a credit, by purchase id.
 pub const OPEN_SALES: Table<PurchaseId, ()> = Table::new(4, "open sales");
 
-/// That there is or was an item whose offers are sealed: escrows are asked what they have committed.
+/// Exists once any item had sealed offers. Escrows are then asked for their committed sales.
 pub const SEALS: Table<(), ()> = Table::new(5, "sealed offers");
 
-/// How many of the sales that an escrow has committed on sealed offers are known, by escrow.
+/// The number of known sales on sealed offers, by escrow.
 pub const KNOWN_SALES: Table<PublicKey, u64> = Table::new(6, "known sealed sales");
 
-/// One version of some goods, encrypted once. An item id never stands for another content or another encryption.
+/// One version of goods, encrypted once. An item id always stands for the same content and encryption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Its title.
@@ -47,14 +47,14 @@ pub struct Item {
     pub currency: String,
     /// Sizes and digests of the goods and of the encrypted file.
     pub summary: GoodsSummary,
-    /// What the file was called that the goods were read from, for the operator.
+    /// The name of the source file, for the operator.
     pub file_name: String,
-    /// Whether its offers have the goods key in them, sealed to the escrow.
+    /// Whether its offers have the goods key, sealed to the escrow.
     pub sealed: bool,
 }
 
 impl Item {
-    /// Refuses an item that no offer could describe.
+    /// Refuses an item that does not fit an offer.
     ///
     /// # Errors
     /// A message for the operator.
@@ -94,41 +94,41 @@ impl Item {
     }
 }
 
-/// An item that was taken out of the catalogue.
+/// An item that was removed from the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawn {
-    /// What it was.
+    /// The item.
     pub item: Item,
-    /// Until when its goods are served (ms since 1970): no offer promises more.
+    /// How long its goods are served (ms since 1970). No offer promises a later time.
     pub served_until_ms: u64,
 }
 
 /// A sale whose coins were held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sale {
-    /// Signed by both sides.
+    /// The contract, signed by both sides.
     pub contract: Contract,
-    /// That the coins were held.
+    /// The hold.
     pub hold: Signed<Hold>,
-    /// How far it has come.
+    /// The state.
     pub state: SaleState,
 }
 
-/// How far a sale has come.
+/// The state of a sale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SaleState {
-    /// The goods key is on its way to the escrow.
+    /// The goods key is being released to the escrow.
     Releasing,
-    /// The escrow has committed it; the bank has not confirmed the credit yet.
+    /// The escrow has committed it. The bank has not confirmed the credit.
     Committed(Box<Committed>),
     /// The bank has credited it.
     Credited(Box<Committed>, Signed<Settled>),
-    /// The escrow would not commit it; the customer keeps her coins.
+    /// The escrow refused to commit it. The customer keeps the coins.
     Ended(String),
-    /// The bank was shown an abort by the same escrow before, and obeys that: nobody pays, and both decisions convict
-    /// the escrow.
+    /// The bank has applied an earlier abort of the same escrow. The sale is not paid, and both decisions convict the
+    /// escrow.
     Unpaid(Box<Committed>, Signed<Abort>),
-    /// The escrow had aborted the purchase when it was to commit it, by this; the customer keeps the coins.
+    /// The escrow had aborted the purchase before the release, with this abort. The customer keeps the coins.
     Aborted(Box<Signed<Abort>>),
 }
 
@@ -143,7 +143,7 @@ impl SaleState {
         }
     }
 
-    /// The state in a word.
+    /// The word for the state.
     pub fn as_str(&self) -> &'static str {
         match self {
             SaleState::Releasing => "releasing",
@@ -168,7 +168,7 @@ pub const KEY_LISTS: KeyListTables = KeyListTables {
     epochs: &KEY_LIST_EPOCHS,
 };
 
-/// Refuses what no bank can call its currency.
+/// Refuses a name that no bank can have for its currency.
 ///
 /// # Errors
 /// A message for the operator.

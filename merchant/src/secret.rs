@@ -1,4 +1,4 @@
-//! The merchant's secret: the keys of all goods and all sales follow from it, and so does the account's.
+//! The merchant's secret. The keys of all goods and sales and the account key derive from it.
 
 use farthing_coin::{SecretKey, Transcript, TranscriptExt};
 use farthing_node::home::files;
@@ -18,7 +18,7 @@ pub const SECRET_FILE: &str = "merchant.key";
 /// The most bytes of the file that are read.
 const SECRET_FILE_MAX_BYTES: u64 = 1024;
 
-/// 32 random bytes. Whoever has them can open everything that this merchant sells and draw on its account.
+/// 32 random bytes. Anyone who has them can open all goods of this merchant and use its account.
 #[derive(Clone)]
 pub struct MerchantSecret(NodeSecret);
 
@@ -28,7 +28,7 @@ impl std::fmt::Debug for MerchantSecret {
     }
 }
 
-/// Why the secret cannot be used.
+/// An error about the secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
@@ -37,12 +37,12 @@ pub enum SecretError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Others can read it.
+    /// Other users can read the file.
     #[error(
-        "{path} can be read by others (mode {mode:o}); run `chmod 600 {path}`, and think of who may have read it",
+        "{path} can be read by other users (mode {mode:o}); run `chmod 600 {path}`, and find out who may have read it",
         path = path.display()
     )]
     Exposed {
@@ -51,25 +51,25 @@ pub enum SecretError {
         /// Its mode.
         mode: u32,
     },
-    /// It is not 32 bytes in hex.
+    /// The file is not 32 bytes in hex.
     #[error("{path} is damaged: expected 64 hex characters, got {got}; restore it from your backup", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How many characters there are.
+        /// The number of characters.
         got: usize,
     },
 }
 
 impl MerchantSecret {
-    /// A fresh secret.
+    /// Generates a secret.
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         entropy.fill(bytes.as_mut_slice());
         Self(NodeSecret::from_bytes(*bytes))
     }
 
-    /// Writes it to `dir`, durably; there must be none yet.
+    /// Durably writes it to `dir`. Never replaces a file.
     ///
     /// # Errors
     /// [`SecretError::Io`].
@@ -84,7 +84,7 @@ impl MerchantSecret {
     /// Reads the secret in `dir`.
     ///
     /// # Errors
-    /// [`SecretError`] says what is wrong with the file.
+    /// [`SecretError`].
     pub fn load(dir: &Path) -> Result<Self, SecretError> {
         let path = dir.join(SECRET_FILE);
         let io = |source| SecretError::Io {
@@ -109,12 +109,12 @@ impl MerchantSecret {
         derive_goods_key(&self.0, sale_id)
     }
 
-    /// The key that the goods key of one sale is sealed with, in an offer.
+    /// The ephemeral key that seals the goods key of one sale in its offer.
     pub fn ephemeral(&self, sale_id: &SaleId) -> SecretKey {
         derive_ephemeral(&self.0, &(*sale_id).into())
     }
 
-    /// The key that an item's goods are encrypted under.
+    /// The content key of an item.
     pub fn content_key(&self, item_id: &ItemId) -> ContentKey {
         derive_content_key(&self.0, item_id)
     }
@@ -126,7 +126,7 @@ impl MerchantSecret {
         let mut wide = Zeroizing::new([0; 64]);
         loop {
             transcript.challenge_bytes(b"key", wide.as_mut_slice());
-            // Zero, which one in 2^252 draws, is no key; then the next is drawn.
+            // Zero is not a key. One draw in 2^252 is zero, and the next one is taken.
             if let Ok(key) = SecretKey::from_wide(&wide) {
                 return key;
             }

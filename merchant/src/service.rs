@@ -1,4 +1,4 @@
-//! What a merchant answers.
+//! The merchant's answers to requests.
 
 use crate::check::{self, OwnDelivery};
 use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS};
@@ -49,7 +49,7 @@ impl Merchant {
         })
     }
 
-    /// A page of the catalogue.
+    /// Returns a page of the catalogue.
     ///
     /// # Errors
     /// When the store fails.
@@ -68,12 +68,13 @@ impl Merchant {
         })
     }
 
-    /// An offer for one sale, with the goods if they are small. It takes the same time whatever the goods' size, and
-    /// writes nothing: all that delivery needs comes back with the contract.
+    /// Makes an offer for one sale, with the goods if they are small.
+    ///
+    /// It takes constant time for goods of any size, and writes nothing. The contract brings back all that the delivery
+    /// needs.
     ///
     /// # Errors
-    /// When there is no such item, the bank or the escrow is not one that the merchant works with, or the shelf cannot
-    /// be read now.
+    /// When the item is unknown, the bank or the escrow has no pinned card, or the shelf cannot be read now.
     pub async fn offer(&self, request: OfferRequest) -> Result<Offered, Refusal> {
         let item = ITEMS
             .peek(&self.store.view(), &request.item_id)
@@ -150,7 +151,7 @@ impl Merchant {
         Ok(Signed::sign(offer, &self.key))
     }
 
-    /// A piece of encrypted goods, empty at their end.
+    /// Returns a piece of encrypted goods. It is empty at their end.
     ///
     /// # Errors
     /// [`GoodsFault::UnknownPiece`], or that the shelf cannot be read now.
@@ -166,7 +167,7 @@ impl Merchant {
         Ok(Piece { bytes })
     }
 
-    /// Encrypted goods from `offset` on, at most a piece of them.
+    /// Reads at most one piece of encrypted goods from `offset`.
     async fn read_shelf(&self, item_id: ItemId, offset: u64, left: u64) -> Result<Vec<u8>, Refusal> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(GOODS_PIECE_BYTES);
         let shelf = self.shelf.clone();
@@ -177,7 +178,7 @@ impl Merchant {
         }
     }
 
-    /// An item that is for sale, or was and is still served.
+    /// Returns an item that is for sale or still served.
     fn served_item(&self, item_id: &ItemId) -> Result<Option<Item>, Refusal> {
         let view = self.store.view();
         let item = ITEMS.peek(&view, item_id).map_err(|e| unavailable(&e))?;
@@ -188,16 +189,17 @@ impl Merchant {
         Ok(withdrawn.map(|withdrawn| withdrawn.item))
     }
 
-    /// Releases the goods key at the escrow, and hands over the receipt. What is under way is on disk before the key
-    /// leaves the house, and the receipt before the customer gets it.
+    /// Releases the goods key to the escrow, and returns the receipt.
+    ///
+    /// The sale is on disk before the key is sent, and the receipt before the customer gets it.
     ///
     /// # Errors
-    /// When the delivery is not due, the escrow refuses, or it is silent.
+    /// When the delivery is not due, or the escrow refuses or is silent.
     pub async fn deliver(&self, request: DeliverRequest) -> Result<Signed<Receipt>, Refusal> {
         let deliver = verify_deliver(request, &self.self_id())?;
         let delivery = check::own_delivery(deliver, &self.secret, &self.account)?;
         let terms = delivery.deliver.contract().terms();
-        // Both must be pinned: the one is trusted to decide, the other to pay.
+        // Both must be pinned. The escrow is trusted to decide, and the bank to pay.
         self.peers.link(RoleName::Bank, &terms.bank)?;
         self.peers.link(RoleName::Escrow, &terms.escrow)?;
         let contract = delivery.deliver.contract().contract().clone();
@@ -209,7 +211,7 @@ impl Merchant {
             Delivery::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
         }
         let released = self.release(&contract, request).await;
-        // Whatever came of it, there is something left to do: to ask the escrow again, or to be credited.
+        // In each case the sale is open: the escrow must be asked again, or the bank must credit it.
         self.sale_opened.notify_one();
         Ok(released?.receipt)
     }
@@ -231,8 +233,8 @@ impl Merchant {
         Ok((request, begun))
     }
 
-    /// Has the escrow commit a sale whose row is there, and keeps what it says. The escrow gives the same answer each
-    /// time, so this may be done again, and at the same time.
+    /// Asks the escrow to commit a stored sale, and stores its answer. The escrow always gives the same answer, so this can
+    /// run again, also concurrently.
     pub(crate) async fn release(
         &self,
         contract: &Contract,
@@ -273,8 +275,8 @@ impl Merchant {
         Ok(committed)
     }
 
-    /// Keeps the abort that an escrow has answered a release with. Whatever its cause, the sale is at its end: where there
-    /// is none, contract, hold and abort convict the escrow.
+    /// Stores the abort with which an escrow has answered a release. The sale has ended. If the abort has no cause,
+    /// contract, hold and abort convict the escrow.
     async fn keep_abort(&self, contract: &Contract, abort: Signed<Abort>) -> Refusal {
         let checked = match check::aborted(&contract.terms, abort) {
             Ok(checked) => checked,
@@ -284,7 +286,7 @@ impl Merchant {
         if let Err(error) = check_abort_cause(&checked.abort, contract) {
             tracing::error!(
                 %purchase, escrow = %contract.terms.escrow, %error,
-                "an escrow has aborted a sale without a cause; `farthing-merchant evidence` proves it"
+                "an escrow has aborted a sale without a cause; `farthing-merchant evidence` exports the proof"
             );
         }
         let kept = self
@@ -302,7 +304,7 @@ impl Merchant {
 fn does_not_fit(error: &str) -> Refusal {
     tracing::error!(
         error,
-        "an escrow has answered a release with documents that do not fit it"
+        "an escrow has answered a release with documents that do not fit it; the sale stays open; the escrow is asked again"
     );
     Later::Unavailable("its escrow's answer does not fit the purchase".into()).into()
 }
@@ -312,6 +314,9 @@ fn reply<R: Serialize>(outcome: Result<R, Refusal>) -> Vec<u8> {
 }
 
 fn shelf_failed(why: &str) -> Refusal {
-    tracing::error!(why, "the shelf cannot be read");
+    tracing::error!(
+        why,
+        "cannot read the encrypted goods; customers are told to ask again"
+    );
     Later::Unavailable("its goods cannot be read; its operator is told in its log".into()).into()
 }

@@ -1,7 +1,7 @@
-//! The encrypted goods, one file an item.
+//! The encrypted goods: one file for each item.
 //!
-//! A file is written under a temporary name, synced, and renamed; only then does its row follow. Whoever writes one
-//! holds a lock on it until the row is there, so that tidying up never takes what is being added away.
+//! A file is written under a temporary name, synced, and renamed. Only then its row is written. The writer holds a lock on
+//! the file until the row is written, so the cleanup never removes a new file.
 
 use farthing_node::home::files;
 use farthing_protocol::goods::{ContentKey, Encryptor, GoodsError, GoodsSummary, SALT_BYTES};
@@ -11,16 +11,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The folder of the encrypted goods in the merchant's directory.
+/// The directory of the encrypted goods, in the merchant's directory.
 pub const GOODS_DIR: &str = "goods";
 
-/// What the name of encrypted goods ends with.
+/// The ending of the name of encrypted goods.
 const SEALED: &str = "sealed";
 
-/// What the name of goods ends with while they are being encrypted.
+/// The ending of the name during the encryption.
 const PART: &str = "part";
 
-/// Bytes that are read and encrypted at a stretch.
+/// Bytes that are read and encrypted at once.
 const STRETCH_BYTES: usize = 1024 * 1024;
 
 /// The shelf.
@@ -29,19 +29,19 @@ pub struct Shelf {
     dir: PathBuf,
 }
 
-/// Goods that were put on the shelf. While this is kept, nobody tidies them up.
+/// Goods that were added to the shelf. The cleanup keeps them while this value exists.
 #[derive(Debug)]
 pub struct Shelved {
-    /// What they are.
+    /// Sizes and digests.
     pub summary: GoodsSummary,
     _lock: File,
 }
 
 impl Shelf {
-    /// The shelf in a merchant's directory, which is made if it is not there.
+    /// Opens the shelf in a merchant's directory. Creates it if it is missing.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn open(home: &Path) -> io::Result<Self> {
         let dir = home.join(GOODS_DIR);
         fs::create_dir_all(&dir)?;
@@ -53,11 +53,12 @@ impl Shelf {
         self.dir.join(format!("{}.{ending}", hex::encode(item_id)))
     }
 
-    /// Encrypts `goods` under `key` and puts them on the shelf, durably. `item_id` and with it `key` must be fresh.
-    /// `progress` is told how many bytes of the goods are done.
+    /// Encrypts `goods` under `key` and durably adds them to the shelf. `item_id` and `key` must be fresh.
+    ///
+    /// `progress` gets the number of encrypted bytes.
     ///
     /// # Errors
-    /// What the operating system says; a file that was begun is removed.
+    /// The error of the operating system. An incomplete file is removed.
     pub fn add(
         &self,
         item_id: &ItemId,
@@ -80,7 +81,7 @@ impl Shelf {
         match added {
             Ok(summary) => Ok(Shelved { summary, _lock: file }),
             Err(error) => {
-                // What cannot be removed now is found by the next tidying up.
+                // A file that cannot be removed now is removed by the next cleanup.
                 let _left = fs::remove_file(&part);
                 Err(error)
             }
@@ -95,20 +96,20 @@ impl Shelf {
         Ok(fs::metadata(self.path(item_id, SEALED))?.len())
     }
 
-    /// `length` bytes of an item's encrypted goods, from `offset` on.
+    /// Reads `length` bytes of an item's encrypted goods from `offset`.
     ///
     /// # Errors
-    /// What the operating system says; `UnexpectedEof` when there are fewer.
+    /// The error of the operating system. `UnexpectedEof` when the goods are shorter.
     pub fn read(&self, item_id: &ItemId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut piece = vec![0; length];
         File::open(self.path(item_id, SEALED))?.read_exact_at(&mut piece, offset)?;
         Ok(piece)
     }
 
-    /// Takes an item's encrypted goods off the shelf; no matter if they are gone already.
+    /// Removes an item's encrypted goods. Missing goods are no error.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn remove(&self, item_id: &ItemId) -> io::Result<()> {
         match fs::remove_file(self.path(item_id, SEALED)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
@@ -116,11 +117,11 @@ impl Shelf {
         }
     }
 
-    /// Removes what interrupted commands have left behind: unfinished files, and files that `is_known` knows no row
-    /// of. Says how many there were.
+    /// Removes the files of interrupted commands: unfinished files, and files without a row by `is_known`. Returns their
+    /// number.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn tidy(&self, is_known: impl Fn(&ItemId) -> bool) -> io::Result<usize> {
         let mut removed = 0;
         for entry in fs::read_dir(&self.dir)? {
@@ -129,7 +130,7 @@ impl Shelf {
                 continue;
             };
             let Ok(file) = File::open(&path) else { continue };
-            // Whoever is adding it holds the lock; and only under the lock is it certain that no row will follow.
+            // A command that adds the file holds the lock. Only under the lock it is certain that no row follows.
             if file.try_lock().is_err() || (ending == SEALED && is_known(&item_id)) {
                 continue;
             }
@@ -140,7 +141,7 @@ impl Shelf {
     }
 }
 
-/// The item id and the ending in a file's name; `None` for files that are not the shelf's.
+/// The item id and the ending in a file's name. `None` for other files.
 fn parse_name(path: &Path) -> Option<(ItemId, &str)> {
     let ending = path.extension()?.to_str()?;
     if ending != SEALED && ending != PART {
@@ -150,7 +151,7 @@ fn parse_name(path: &Path) -> Option<(ItemId, &str)> {
     Some((item_id, ending))
 }
 
-/// Encrypts all of `goods` into `file`, a stretch at a time, so that goods may be larger than memory.
+/// Encrypts `goods` into `file` in parts, so goods may be larger than memory.
 fn encrypt(
     key: &ContentKey,
     salt: [u8; SALT_BYTES],

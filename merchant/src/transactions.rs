@@ -10,12 +10,12 @@ use farthing_protocol::{
 };
 use farthing_store::{Reads, RowKey, StoreError, Transaction};
 
-/// What [`add_item`] reads.
+/// The rows that [`add_item`] reads.
 pub fn add_item_reads(item_id: &ItemId) -> [RowKey; 2] {
     [ITEMS.key(item_id), WITHDRAWN.key(item_id)]
 }
 
-/// Puts an item into the catalogue.
+/// Adds an item to the catalogue.
 ///
 /// # Errors
 /// When its id is taken, or the store fails.
@@ -31,12 +31,12 @@ pub fn add_item(tx: &mut Transaction<'_>, item_id: &ItemId, item: &Item) -> Resu
     ITEMS.put(tx, item_id, item)
 }
 
-/// What [`withdraw_item`] reads.
+/// The rows that [`withdraw_item`] reads.
 pub fn withdraw_item_reads(item_id: &ItemId) -> [RowKey; 1] {
     [ITEMS.key(item_id)]
 }
 
-/// Takes an item out of the catalogue; its goods are served until `served_until_ms`. Says whether there was one.
+/// Removes an item from the catalogue. Its goods are served until `served_until_ms`. Returns whether the item existed.
 ///
 /// # Errors
 /// When the store fails.
@@ -57,12 +57,12 @@ pub fn withdraw_item(
     Ok(true)
 }
 
-/// What [`forget_item`] reads.
+/// The rows that [`forget_item`] reads.
 pub fn forget_item_reads(item_id: &ItemId) -> [RowKey; 1] {
     [WITHDRAWN.key(item_id)]
 }
 
-/// Forgets a withdrawn item that nobody was promised any longer. Says whether it did.
+/// Deletes a withdrawn item whose promised time has ended. Returns whether it did.
 ///
 /// # Errors
 /// When the store fails.
@@ -76,25 +76,25 @@ pub fn forget_item(tx: &mut Transaction<'_>, item_id: &ItemId, now_ms: u64) -> R
     }
 }
 
-/// What there is to do about a delivery.
+/// The next step of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The goods key is to be released.
+    /// The merchant releases the goods key.
     Release,
-    /// The sale is committed already, with this.
+    /// The sale is committed with these documents.
     Committed(Box<Committed>),
     /// The escrow has aborted the purchase.
     Aborted,
-    /// The contract is of version 1, and the sale is none that was begun before: nothing is released for it.
+    /// The contract is of version 1, and the sale is new. The merchant releases nothing for it.
     WithoutCauses,
 }
 
-/// What every change of one sale reads.
+/// The rows that every change of a sale reads.
 pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
     SALES.key(purchase)
 }
 
-/// Begins to release a sale, before the goods key leaves the house, unless it has ended.
+/// Stores that a release begins, before the goods key is sent. Does nothing if the sale has ended.
 ///
 /// # Errors
 /// When the store fails.
@@ -123,12 +123,12 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
     }
 }
 
-/// What [`learn_sales`] reads.
+/// The rows that [`learn_sales`] reads.
 pub fn learn_sales_reads(escrow: &PublicKey, sales: &[CheckedSale]) -> Reads {
     Reads::from([KNOWN_SALES.key(escrow)]).and(sales.iter().map(|sale| sale_reads(&sale.commit.purchase)))
 }
 
-/// Takes up the sales that `escrow` has committed on sealed offers behind the first `known` of them.
+/// Stores the sales that `escrow` has committed on sealed offers, after the first `known` sales.
 ///
 /// # Errors
 /// When the store fails.
@@ -143,7 +143,7 @@ pub fn learn_sales(
     }
     for sale in sales {
         let purchase = sale.commit.purchase;
-        // It is there where the customer has brought its hold all the same.
+        // The row exists if the customer has sent its hold too.
         if SALES.get(tx, &purchase)?.is_some() {
             commit_sale(tx, &sale.commit)?;
             continue;
@@ -158,7 +158,7 @@ pub fn learn_sales(
     KNOWN_SALES.put(tx, escrow, &known.saturating_add(sales.len() as u64))
 }
 
-/// Keeps what the escrow has committed.
+/// Stores the escrow's receipt and commit.
 ///
 /// # Errors
 /// When the store fails.
@@ -171,7 +171,7 @@ pub fn commit_sale(tx: &mut Transaction<'_>, checked: &CheckedCommit) -> Result<
     })
 }
 
-/// Keeps the bank's word that it has credited the sale, which is then at its end.
+/// Stores the bank's signed word that it has credited the sale. The sale has ended.
 ///
 /// # Errors
 /// When the store fails.
@@ -186,7 +186,7 @@ pub fn credit_sale(tx: &mut Transaction<'_>, checked: &CheckedCredit) -> Result<
     })
 }
 
-/// Keeps the abort that the bank obeys instead: the sale is at its end, and nobody pays.
+/// Stores the abort that the bank has applied instead. The sale has ended and is not paid.
 ///
 /// # Errors
 /// When the store fails.
@@ -201,7 +201,7 @@ pub fn leave_sale_unpaid(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Re
     })
 }
 
-/// Ends a sale that the escrow would not commit, and keeps as much of what it said as a refusal may say. It is begun anew if the customer brings it again.
+/// Ends a sale that the escrow refused to commit. Stores its reason, cut to the length of a refusal. If the customer sends the hold again, the sale begins again.
 ///
 /// # Errors
 /// When the store fails.
@@ -216,7 +216,7 @@ pub fn end_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, why: &str) -> R
     })
 }
 
-/// Keeps the abort that the escrow answered a release with: the sale is at its end.
+/// Stores the abort with which the escrow answered a release. The sale has ended.
 ///
 /// # Errors
 /// When the store fails.
@@ -231,7 +231,7 @@ pub fn abort_sale(tx: &mut Transaction<'_>, checked: &CheckedAbort) -> Result<()
     })
 }
 
-/// Moves a sale on, if `step` has a next state for it, and keeps the list of open sales in step.
+/// Moves a sale to the next state that `step` returns, and updates the list of open sales.
 fn advance(
     tx: &mut Transaction<'_>,
     purchase: &PurchaseId,
@@ -254,7 +254,7 @@ fn advance(
     keep_sale(tx, purchase, &sale)
 }
 
-/// Writes a sale; whether it is open follows from its state.
+/// Writes a sale. Its state says whether it is open.
 fn keep_sale(tx: &mut Transaction<'_>, purchase: &PurchaseId, sale: &Sale) -> Result<(), StoreError> {
     match &sale.state {
         SaleState::Releasing | SaleState::Committed(_) => OPEN_SALES.put(tx, purchase, &())?,
