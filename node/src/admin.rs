@@ -1,8 +1,8 @@
 //! The local administration socket of a running node.
 //!
-//! A Unix domain socket in the node's directory, for the directory's owner alone. A client writes one line of JSON
-//! and reads one line back: `{"ok": ...}` or `{"error": "..."}`. A command that changes money thus goes through the
-//! node that owns the store; only when no node runs does a command open the store itself.
+//! It is a Unix domain socket in the node's directory. Only the directory's owner can use it. A client writes one line of
+//! JSON and reads one line: `{"ok": ...}` or `{"error": "..."}`. So a command that changes money goes through the node
+//! that owns the store. A command opens the store itself only if no node runs.
 
 use std::fs;
 use std::io;
@@ -30,57 +30,57 @@ pub const ADMIN_REQUEST_MAX_BYTES: u64 = 1024 * 1024;
 /// The longest reply (bytes).
 pub const ADMIN_REPLY_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The most commands at once; more wait.
+/// The most commands at once. Further commands wait.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 
-/// How long a client may take to send its request, or to take its reply (ms).
+/// How long a client may take to send its request, or to read its reply (ms).
 pub const ADMIN_LINE_TIMEOUT_MS: u64 = 10_000;
 
 /// How long a client waits for the reply (ms).
 pub const ADMIN_REPLY_TIMEOUT_MS: u64 = 60_000;
 
-/// How long a client waits for the reply to a command that may be long work (ms). An audit counts every row: that of ten
-/// million coins took 130 s on a busy machine.
+/// How long a client waits for the reply to a long command (ms). An audit counts every row. With ten million coins it took
+/// 130 s on a busy machine.
 pub const ADMIN_WORK_TIMEOUT_MS: u64 = 300_000;
 
-/// The longest path that the operating system takes for a socket (bytes).
+/// The longest path of a socket in the operating system (bytes).
 const SOCKET_PATH_MAX_BYTES: usize = 107;
 
-/// What a node does for its operator.
+/// The handler of an operator's commands.
 #[async_trait]
 pub trait AdminHandler: Send + Sync {
-    /// Does what `request` asks.
+    /// Executes `request` and returns its reply.
     ///
     /// # Errors
-    /// A message for the operator: what was got, what was expected, what to do.
+    /// A message for the operator: what happened, what it means, what to do.
     async fn admin(&self, request: Value) -> Result<Value, String>;
 }
 
-/// Why a command did not get through.
+/// An error of a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
-    /// The socket could not be made or used.
+    /// The socket cannot be created or used.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The socket.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A node answers there already.
+    /// Another node answers on the socket.
     #[error("another node is already running in {dir}; stop it first", dir = dir.display())]
     AlreadyRunning {
         /// The directory.
         dir: PathBuf,
     },
-    /// There is something else where the socket belongs.
+    /// The path of the socket is another kind of file.
     #[error("{path} is not a socket; move it away", path = path.display())]
     NotASocket {
         /// The path.
         path: PathBuf,
     },
-    /// The node would not do it.
+    /// The node refused the command.
     #[error("{0}")]
     Refused(String),
     /// The node took too long.
@@ -89,7 +89,7 @@ pub enum AdminError {
         /// How long the client waited (ms).
         waited_ms: u64,
     },
-    /// What came back is not a reply.
+    /// The reply is not valid.
     #[error("the running node's reply is not understood: {0}; is it of another version than this command?")]
     Malformed(String),
 }
@@ -110,8 +110,7 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Makes the socket in `dir`. The socket that a killed node has left behind is replaced, one behind which a node
-    /// answers is not.
+    /// Creates the socket in `dir`. The socket of a killed node is replaced. The socket of a running node is not.
     ///
     /// # Errors
     /// [`AdminError::AlreadyRunning`], [`AdminError::NotASocket`], [`AdminError::Io`].
@@ -132,14 +131,14 @@ impl AdminServer {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(io(e)),
         }
-        // Until its own mode is set, the socket is guarded by that of its directory.
+        // The mode of the directory protects the socket until the socket has its own mode.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(io)?;
         let listener = UnixListener::bind(&short.path).map_err(io)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(io)?;
         Ok(Self { listener, path })
     }
 
-    /// Answers until `stop` fires, then lets the commands under way finish and removes the socket.
+    /// Answers until `stop`. Then waits for the commands under way and removes the socket.
     pub async fn run(self, handler: Arc<dyn AdminHandler>, stop: StopToken) {
         let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
         loop {
@@ -164,7 +163,7 @@ impl AdminServer {
                     });
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: a pause lets others give some back.
+                    // Usually there are no free file descriptors. During the pause others may close some.
                     tracing::warn!(%error, "cannot accept an administration command");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -179,10 +178,10 @@ impl AdminServer {
     }
 }
 
-/// Makes the socket in `dir` and answers until `stop` fires.
+/// Creates the socket in `dir` and answers until `stop`.
 ///
 /// # Errors
-/// As [`AdminServer::bind`].
+/// Those of [`AdminServer::bind`].
 pub async fn serve_admin(
     dir: &Path,
     handler: Arc<dyn AdminHandler>,
@@ -192,10 +191,10 @@ pub async fn serve_admin(
     Ok(())
 }
 
-/// Has the node that runs in `dir` do what `request` asks; `None` when no node runs there.
+/// Sends `request` to the node that runs in `dir` and returns its reply. `None` if no node runs there.
 ///
 /// # Errors
-/// [`AdminError::Refused`] is the node's own answer; the others say why there was none.
+/// [`AdminError::Refused`] is the answer of the node. The other errors mean that no answer came.
 pub async fn admin_call(dir: &Path, request: &Value) -> Result<Option<Value>, AdminError> {
     admin_call_within(dir, request, ADMIN_REPLY_TIMEOUT_MS).await
 }
@@ -242,7 +241,7 @@ pub(crate) async fn admin_call_within(
     }
 }
 
-/// One request and its reply. Errors of the connection concern nobody but the command at its other end.
+/// Answers one request. Errors of the connection are ignored, as the command at its other end reports them.
 async fn serve_one(stream: UnixStream, handler: &dyn AdminHandler) {
     let (read, mut write) = stream.into_split();
     let timeout = Duration::from_millis(ADMIN_LINE_TIMEOUT_MS);
@@ -265,7 +264,7 @@ fn line_of(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// One line of at most `max_bytes`, which must be ended: half a line is not a command.
+/// Reads one line of at most `max_bytes`. The line must be complete.
 async fn read_line(read: impl tokio::io::AsyncRead + Unpin, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     BufReader::new(read.take(max_bytes))
@@ -278,15 +277,15 @@ async fn read_line(read: impl tokio::io::AsyncRead + Unpin, max_bytes: u64) -> i
     Ok(line)
 }
 
-/// A path to the socket that is short enough for the operating system, which takes about a hundred bytes.
+/// A path to the socket that is short enough for the operating system (about one hundred bytes).
 struct ShortPath {
     path: PathBuf,
-    /// Keeps the detour open while it is used.
+    /// Keeps the directory open while the path is used.
     _dir: Option<fs::File>,
 }
 
 impl ShortPath {
-    /// The plain path if it is short enough, otherwise one that leads by way of an open directory.
+    /// The plain path if it is short enough, otherwise a path through an open directory.
     fn of(dir: &Path) -> io::Result<Self> {
         let plain = dir.join(ADMIN_SOCKET);
         if plain.as_os_str().len() <= SOCKET_PATH_MAX_BYTES {

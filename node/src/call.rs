@@ -1,4 +1,4 @@
-//! Questions and answers between parties: typed calls on a channel, and decisions in the store.
+//! Typed calls on a channel, and decisions in the store.
 
 use crate::{
     link::Link,
@@ -17,27 +17,27 @@ use farthing_store::{Reads, Store, StoreError, Transaction};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How soon a client that was told `busy` should ask again (ms).
+/// How long a client waits after `busy` before it asks again (ms).
 pub const RETRY_AFTER_MS: u64 = 100;
 
-/// Why a question has no answer.
+/// An error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The network: whether the other side has acted may be unknown.
+    /// The network failed. It may be unknown whether the other party has acted.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The other side refused.
+    /// The other party refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The other side's reply is not one.
+    /// The reply cannot be decoded.
     #[error("the reply is not understood: {0}; is the other side of another version?")]
     Garbled(#[from] WireError),
 }
 
-/// Asks `call` on `channel`.
+/// Sends `call` on `channel` and returns the reply.
 ///
 /// # Errors
-/// [`CallError`]: the network failed, the other side refused, or its reply is not one.
+/// [`CallError`].
 pub async fn ask<C: Call>(channel: &dyn Channel, call: C, timeout: Duration) -> Result<C::Reply, CallError> {
     let reply = channel.call(call.encode()?, timeout).await?;
     Ok(C::decode_reply(&reply)??)
@@ -50,10 +50,10 @@ impl Channel for Link {
     }
 }
 
-/// Refuses a question that came on the wrong lane, so that a connection is never both identified and anonymous.
+/// Refuses a request on the wrong lane. A connection is then never both identified and anonymous.
 ///
 /// # Errors
-/// [`RequestFault::WrongLane`] says which lane is right.
+/// [`RequestFault::WrongLane`] names the right lane.
 pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
     let expected = match caller {
         Caller::Anyone => return Ok(()),
@@ -72,7 +72,7 @@ pub fn check_lane(lane: Lane, caller: Caller) -> Result<(), Refusal> {
     Err(RequestFault::WrongLane(right.into()).into())
 }
 
-/// Why a transaction decided nothing.
+/// An error of a transaction. It has written nothing.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TxError {
@@ -88,7 +88,7 @@ impl From<StoreError> for TxError {
     }
 }
 
-/// So that `?` passes any of them on.
+/// Lets `?` convert each fault.
 macro_rules! refuse_with {
     ($($fault:ty),*) => {
         $(impl From<$fault> for TxError {
@@ -111,9 +111,10 @@ refuse_with!(
     GoodsFault
 );
 
-/// Runs `transaction`, which reads no other rows than `reads`, and returns what it decided once that is durable. A refusal
-/// writes nothing, and is returned once everything that it may rest on is durable. As [`Store::transact`], it may run
-/// again, and has begun when this returns.
+/// Runs `transaction` over `reads`, and returns its result once its writes are durable.
+///
+/// A refusal writes nothing. It is returned once all rows that it may rest on are durable. As with [`Store::transact`],
+/// the transaction may run again, and it has begun when this function returns.
 ///
 /// # Errors
 /// The transaction's refusal, or [`Later`] when the store takes no writes.
@@ -145,7 +146,7 @@ pub fn decide<T: Send + 'static>(
     }
 }
 
-/// What a caller is told of a decision that was not made.
+/// The refusal for an error of a transaction.
 pub fn refused(error: TxError) -> Refusal {
     match error {
         TxError::Refused(refusal) => refusal,
@@ -153,7 +154,7 @@ pub fn refused(error: TxError) -> Refusal {
     }
 }
 
-/// What a caller is told when the store cannot answer: to ask again. The operator finds the cause in the log.
+/// The refusal when the store fails: the caller asks again. The log has the cause for the operator.
 pub fn unavailable(error: &StoreError) -> Refusal {
     match error {
         StoreError::Busy { .. } => Later::Busy {

@@ -1,14 +1,14 @@
-//! What the programs that run nodes have in common on the command line, so that an operator learns it once.
+//! The common command line of all node programs.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`program`] | arguments in; a report or an error, and an exit code, out |
-//! | [`report`] | what a command has to say |
-//! | [`commands`] | the commands that every node has: `card`, `network`, `status`, `verify` |
-//! | [`network`] | changed cards, which a running node takes up |
-//! | [`administer()`] | having the running node do it, or doing it in the directory of a stopped one |
-//! | [`status`] | what a running node has done, in numbers |
-//! | [`lifecycle`] | a node is made; a node answers |
+//! | [`program`] | runs a program, from its arguments to its exit code |
+//! | [`report`] | the report of a command |
+//! | [`commands`] | the commands of every node: `card`, `network`, `status`, `verify` |
+//! | [`network`] | the pinned cards, and their reload in a running node |
+//! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
+//! | [`status`] | the counters of a running node |
+//! | [`lifecycle`] | the creation and the start of a node |
 
 pub mod administer;
 pub mod commands;

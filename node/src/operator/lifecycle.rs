@@ -1,4 +1,4 @@
-//! A node is made; a node answers.
+//! The creation and the start of a node.
 
 use super::administer::OperatorError;
 use super::network::reload;
@@ -8,7 +8,7 @@ use crate::peers::Peers;
 use serde_json::json;
 use std::net::{SocketAddr, UdpSocket};
 
-/// The address with a free port, if it has none.
+/// Chooses a free port if the address has port 0.
 ///
 /// # Errors
 /// [`OperatorError::Listen`].
@@ -21,11 +21,11 @@ pub fn with_port(listen: SocketAddr) -> Result<SocketAddr, OperatorError> {
         .map_err(|source| OperatorError::Listen { listen, source })
 }
 
-/// What `init` says of a node that was made: its card is the last line. `note` is what to know about its files, and
-/// `others` whose cards it needs.
+/// The report of `init`. Its last line is the card. `note` is a remark on the node's files, and `others` names the nodes
+/// whose cards it needs.
 ///
 /// # Errors
-/// When it listens where nobody can dial.
+/// When nobody can dial the node's address.
 pub fn made<C>(home: &Home<C>, note: &str, others: &str) -> Result<Report, HomeError> {
     let card = home.card()?;
     let dir = home.dir().display();
@@ -38,8 +38,9 @@ pub fn made<C>(home: &Home<C>, note: &str, others: &str) -> Result<Report, HomeE
     Ok(Report::new(text, json))
 }
 
-/// A node has begun to answer at `address`: takes up the cards that were pinned while it started, and says so on
-/// standard output, with its card in a second line.
+/// Reports on standard output that a node answers at `address`. The second line is its card.
+///
+/// It first reads the pinned cards again, as a command may have changed them during the start.
 pub fn ready<C>(home: &Home<C>, peers: &Peers, address: SocketAddr, as_json: bool) {
     if let Err(error) = reload(home.dir(), peers) {
         tracing::error!(%error, "the pinned cards cannot be read again");

@@ -1,7 +1,7 @@
-//! The pinned cards: a command changes the network file, then tells a running node to read it anew.
+//! The pinned cards. A command changes the network file and then tells a running node to read it again.
 //!
-//! A node reads it once more when it has begun to answer (see [`ready`](super::lifecycle::ready)), so that no change
-//! is lost that was made while it started.
+//! A node also reads the file when it begins to answer (see [`ready`](super::lifecycle::ready)). So no change is lost that
+//! was made during its start.
 
 use super::administer::OperatorError;
 use super::report::Report;
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What a running node is told about its network file.
+/// The request to a running node about its network file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 enum NetworkRequest {
-    /// It was changed.
+    /// The file was changed.
     NetworkReload,
 }
 
@@ -51,7 +51,7 @@ pub async fn add(dir: &Path, card: Card) -> Result<Report, OperatorError> {
 /// [`OperatorError::Unknown`] when there is none, or when the file or the running node cannot be reached.
 pub async fn remove(dir: &Path, role: RoleName, name: &str) -> Result<Report, OperatorError> {
     let removed = NetworkFile::load(dir)?.remove(role, name)?;
-    // Also when there was none: it may be that a node was not told before.
+    // Done even if the card was not pinned: an earlier command may have failed to tell the node.
     tell(dir).await?;
     let card = removed.ok_or_else(|| OperatorError::Unknown {
         role,
@@ -83,7 +83,7 @@ async fn tell(dir: &Path) -> Result<(), OperatorError> {
     }
 }
 
-/// Takes up the network file of `dir` if that is what `request` asks; `None` if it is about something else.
+/// Reads the network file of `dir` again if `request` asks for it. `None` for any other request.
 pub fn take_up(request: &Value, dir: Option<&Path>, peers: &Peers) -> Option<Result<Value, String>> {
     serde_json::from_value::<NetworkRequest>(request.clone()).ok()?;
     let Some(dir) = dir else {
@@ -95,10 +95,10 @@ pub fn take_up(request: &Value, dir: Option<&Path>, peers: &Peers) -> Option<Res
     })
 }
 
-/// Takes up the network file of `dir`, and says how many cards are in it.
+/// Reads the network file of `dir` again. Returns the number of its cards.
 ///
 /// # Errors
-/// When it cannot be read; the cards stay as they are.
+/// When the file cannot be read. The cards then stay as they are.
 pub(super) fn reload(dir: &Path, peers: &Peers) -> Result<usize, crate::network_file::NetworkFileError> {
     let file = NetworkFile::load(dir)?;
     peers.set_cards(file.cards().to_vec());

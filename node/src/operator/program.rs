@@ -1,4 +1,4 @@
-//! From the arguments of a program to its exit code.
+//! Runs a program, from its arguments to its exit code.
 
 use super::report::{EXIT_FAILED, EXIT_USAGE, Report};
 use crate::terminal;
@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
-/// Runs a program with these arguments, its name first: reads them, has `execute` do what they say, and prints its
-/// report or its error, for people or (where `as_json` says so) for programs.
+/// Runs a program with these arguments, its name first. `execute` gets the parsed arguments. Its report or error is printed
+/// as text, or as JSON if `as_json` says so.
 pub fn run<C: Parser, E: Display>(
     args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     as_json: impl FnOnce(&C) -> bool,
@@ -36,7 +36,7 @@ pub fn run<C: Parser, E: Display>(
     }
 }
 
-/// An error goes to standard error for people, and to standard output for programs.
+/// Prints an error on standard error, and as JSON on standard output if programs read it.
 fn failed(message: &str, as_json: bool) -> ExitCode {
     terminal::print_error(message);
     if as_json {

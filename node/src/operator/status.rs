@@ -1,4 +1,4 @@
-//! What a running node has done since it started, in numbers. None of them speaks of a customer or a purchase.
+//! The counters of a running node since its start. No counter is about one customer or one purchase.
 
 use super::administer::OperatorError;
 use super::report::Report;
@@ -14,21 +14,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a running node has done since it started.
+/// The counters of a running node since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// How long it has been running (ms).
+    /// The time since the start (ms).
     pub up_ms: u64,
-    /// Its store.
+    /// The counters of the store.
     pub store: StoreCounts,
-    /// What it was asked.
+    /// The counters of requests.
     pub network: ServerCounts,
-    /// What its process has taken of the machine.
+    /// The CPU time and memory of the process.
     pub process: Usage,
-    /// Whether it may decide, if that rests on what its peers remember.
+    /// Whether it may decide, if its role has a history.
     #[serde(default)]
     pub history: Option<HistoryStatus>,
-    /// How much room its list of keys has, if it has one.
+    /// The room in its list of keys, if its role has one.
     #[serde(default)]
     pub keys: Option<KeyListStatus>,
 }
@@ -36,21 +36,21 @@ pub struct Status {
 /// The exit code of `status` for a bank whose list of keys is full.
 pub const EXIT_KEYS_FULL: u8 = 5;
 
-/// How much room a bank's list of keys has.
+/// The room in a bank's list of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyListStatus {
-    /// How many epochs are on it.
+    /// The number of epochs in the list.
     pub epochs: usize,
-    /// How many it has room for.
+    /// The number of epochs that fit.
     pub epochs_max: usize,
-    /// Until when the last of them issues coins (ms since 1970).
+    /// When the last epoch stops issuing coins (ms since 1970).
     pub issues_until_ms: u64,
-    /// Whether the calendar asks for more epochs than there is room for.
+    /// Whether the calendar asks for more epochs than fit.
     pub full: bool,
 }
 
 impl KeyListStatus {
-    /// What an operator reads.
+    /// The text for the operator.
     pub fn text(&self) -> String {
         let Self {
             epochs,
@@ -74,7 +74,7 @@ impl KeyListStatus {
     }
 }
 
-/// What a running node is asked.
+/// The request for the status.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 enum StatusRequest {
@@ -85,7 +85,7 @@ impl Status {
     /// The status of the node that runs in `dir`.
     ///
     /// # Errors
-    /// When none runs there, or it does not answer.
+    /// When no node runs there, or it does not answer.
     pub async fn of(dir: &Path) -> Result<Status, OperatorError> {
         let request = serde_json::to_value(StatusRequest::Status)?;
         match admin_call(dir, &request).await? {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_status_is_answered_for_every_role_and_the_rest_is_left_to_it() {
+    async fn a_status_request_is_answered_and_others_go_to_the_role() {
         let options = StoreOptions::simulated(MemoryDisk::new(), 1);
         let (store, _) = Store::open(Path::new("/store"), options).unwrap();
         for key in [[1], [2]] {
