@@ -1,4 +1,4 @@
-//! Checkpoints in a journal that are known, to find any other from.
+//! Checkpoints: known positions in a journal. A scan for any other record starts at one.
 
 use crate::error::{Damage, DamageKind};
 use crate::index::Head;
@@ -6,17 +6,17 @@ use crate::limits::CHECKPOINT_RECORDS;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-/// Where a record begins, and the head before it.
+/// The position of a record: its offset, and the head before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Where the record begins (bytes).
+    /// Offset of the record's first byte.
     pub(crate) offset: u64,
     /// The last record before it.
     pub(crate) head: Head,
 }
 
 impl Position {
-    /// That the record here is damaged.
+    /// The damage of the record at this position.
     pub(crate) fn damage(&self, kind: DamageKind) -> Damage {
         Damage {
             offset: self.offset,
@@ -26,22 +26,22 @@ impl Position {
     }
 }
 
-/// The places that are known, by the sequence number before them.
+/// The known positions, by the sequence number before them.
 pub(crate) struct Checkpoints(RwLock<BTreeMap<u64, Position>>);
 
 impl Checkpoints {
-    /// Only `first` is known.
+    /// Knows only `first`.
     pub(crate) fn new(first: Position) -> Self {
         Self(RwLock::new(BTreeMap::from([(first.head.sequence, first)])))
     }
 
-    /// Forgets all but `first`.
+    /// Forgets all positions except `first`.
     pub(crate) fn reset(&self, first: Position) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) =
             BTreeMap::from([(first.head.sequence, first)]);
     }
 
-    /// Keeps `place` if it is one of those that are kept: each some records.
+    /// Keeps `place` if its sequence number is a multiple of [`CHECKPOINT_RECORDS`].
     pub(crate) fn note(&self, place: Position) {
         if place.head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
             let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -49,26 +49,26 @@ impl Checkpoints {
         }
     }
 
-    /// The last one at or before `sequence`.
+    /// The last known position at or before `sequence`.
     pub(crate) fn at_or_before(&self, sequence: u64) -> Option<Position> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.range(..=sequence).next_back().map(|(_, place)| *place)
     }
 
-    /// The first one at or behind `sequence`.
+    /// The first known position at or after `sequence`.
     pub(crate) fn at_or_after(&self, sequence: u64) -> Option<Position> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.range(sequence..).next().map(|(_, place)| *place)
     }
 
-    /// Adds some that somebody else has kept.
+    /// Adds positions from the state file.
     pub(crate) fn add(&self, places: &[Position]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(places.iter().map(|place| (place.head.sequence, *place)));
     }
 
-    /// A few to find any other from, from `head` back: each about twice as far from it as the one before, and the first
-    /// one before its record.
+    /// A few positions for the state file, from `head` back. Each is about twice as far from `head` as the one before. The
+    /// first one is before the last record.
     pub(crate) fn sparse(&self, head: Head) -> Vec<Position> {
         let mut checkpoints = Vec::new();
         let mut back = 1u64;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoints_lie_before_the_head_and_are_kept_by_those_who_know_no_others() {
+    fn sparse_checkpoints_lie_before_the_head_and_yield_themselves() {
         let checkpoints = Checkpoints::new(place(0));
         assert_eq!(checkpoints.sparse(place(0).head), []);
         for sequence in 1..=256 {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(
             checkpoints.sparse(place(256).head),
             [],
-            "the first record is none"
+            "the genesis is no checkpoint"
         );
         assert_eq!(sequences(&checkpoints.sparse(place(257).head)), [256]);
         for sequence in 257..=100_000 {

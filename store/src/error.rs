@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 /// Why a transaction was not carried out, or the store could not be opened.
 ///
-/// A transaction that gets an error was not acknowledged. After [`StoreError::Halted`] and
-/// [`StoreError::Closed`] it may turn out to be durable after a restart; after any other it is not.
+/// A transaction that gets an error was not acknowledged. After [`StoreError::Halted`] or [`StoreError::Closed`] it may
+/// still be durable after a restart. After any other error it is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -16,7 +16,7 @@ pub enum StoreError {
         /// How many may wait.
         waiting_max: usize,
     },
-    /// The disk has no room. Nothing was written, and the store goes on once there is room.
+    /// The disk has no room. Nothing was written. The store goes on when there is room.
     #[error("the disk is full: {free_bytes} bytes are free, {wanted_bytes} are needed; free some space")]
     Full {
         /// What is free (bytes).
@@ -24,7 +24,7 @@ pub enum StoreError {
         /// What was needed, the reserve included (bytes).
         wanted_bytes: u64,
     },
-    /// The disk failed, and nobody can tell what it holds; only a restart can.
+    /// The disk failed, and its content is unknown until a restart.
     #[error("the store has stopped: {why}; repair the cause and restart the node")]
     Halted {
         /// What failed.
@@ -47,8 +47,8 @@ pub enum StoreError {
         /// The row's table.
         table: &'static str,
     },
-    /// A transaction did something else when it ran again over the same rows. Only a store that runs all of them twice
-    /// finds it.
+    /// A transaction did something else when it ran again over the same rows. Only a store that runs each transaction twice
+    /// finds this.
     #[error(
         "a transaction failed on a bug: run again over the same rows, it does something else; nothing of it was written"
     )]
@@ -100,7 +100,7 @@ pub enum StoreError {
         .path.as_ref().map_or("the store".to_owned(), |path| format!("the journal {}", path.display()))
     )]
     Newer {
-        /// The journal, if its own header says so; else a row does.
+        /// The journal, if its header has the newer version. Otherwise a row has it.
         path: Option<PathBuf>,
         /// The version that was found.
         found: u32,
@@ -133,11 +133,11 @@ pub struct Damage {
 pub enum DamageKind {
     /// The journal's own header is not one.
     Header,
-    /// The file is of a format version that there has never been.
+    /// The file has a format version that never existed.
     Version(u32),
-    /// There is no record where acknowledged ones must be, up to this sequence number.
+    /// Acknowledged records up to this sequence number are missing.
     Missing(u64),
-    /// Bytes of the record have changed; no interrupted write explains it.
+    /// Bytes of the record have changed, and no interrupted write explains the change.
     Changed,
     /// The record is whole, but does not follow the one before it.
     Chain,

@@ -41,8 +41,8 @@ use tokio::sync::oneshot;
 /// # }
 /// ```
 ///
-/// Clones share it. When the last one is dropped without [`Store::close`], what was
-/// acknowledged is durable, but the next start has more to do. Dropping it waits for what is under way.
+/// Clones share the store. If the last clone is dropped without [`Store::close`], every acknowledged transaction is
+/// durable, but the next start has more to do. The drop waits for running transactions.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -71,8 +71,8 @@ enum Message {
 }
 
 impl Store {
-    /// Opens the store in `dir`, or makes one. Unless it was closed, this checks the whole journal, and rebuilds the
-    /// index if it has to, which takes long for a large one: `options.progress` is told.
+    /// Opens the store in `dir`, or makes one. If the store was not closed, this checks the whole journal. It rebuilds the
+    /// index if necessary. Both take long for a large journal, and report to `options.progress`.
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::Damaged`], [`StoreError::Disk`], [`StoreError::Index`].
@@ -97,8 +97,8 @@ impl Store {
         Ok((store, report))
     }
 
-    /// Part `number` of the store, to its holder a store of its own: it reads and writes no other rows than its own.
-    /// It shares the journal with all other parts, and so its syncs, its queue and its fate.
+    /// Namespace `number` of the store. The handle reads and writes only rows of this namespace. All namespaces share the
+    /// journal, its syncs and the queue. If the store halts, all namespaces halt.
     #[must_use]
     pub fn namespace(&self, number: u64) -> Self {
         Self {
@@ -107,15 +107,14 @@ impl Store {
         }
     }
 
-    /// Runs `closure` as one transaction, which reads no other rows than `reads`. What it decided is returned once its
-    /// writes are durable, and those of all before it that it may have read. If it returns an error or panics, nothing of
-    /// it is written.
+    /// Runs `closure` as one transaction, which reads only the rows `reads`. The result is returned when its writes are
+    /// durable, and all earlier writes that it may have read. If it returns an error or panics, it writes nothing.
     ///
-    /// `closure` may run again, over other rows: a store that serves several processes at once runs it until nobody else
-    /// has written what it read. It has no effect outside of its rows, and it must not wait for the store.
+    /// `closure` may run again, over other rows: a store that serves several processes runs it until no other process has
+    /// written the rows that it read. It has no effect outside its rows, and it must not wait for the store.
     ///
-    /// The transaction is in the queue when this returns, behind those of earlier calls, and goes on when the returned
-    /// future is dropped.
+    /// The transaction is in the queue when this returns, after those of earlier calls. It also runs if the returned future
+    /// is dropped.
     ///
     /// # Errors
     /// Those of `closure`, and [`StoreError::Undeclared`], [`StoreError::Busy`], [`StoreError::Full`],
@@ -126,12 +125,12 @@ impl Store {
         closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
         let (reply, answer) = oneshot::channel();
-        // A caller that has gone away is not told; its transaction holds all the same.
+        // If the caller has dropped the future, nobody gets the result. The transaction still holds.
         let job = Job::new(reads, closure, move |result| drop(reply.send(result)));
         self.answered(job, answer)
     }
 
-    /// Puts `job` into the queue, and waits for what it answers.
+    /// Puts `job` into the queue, and waits for its answer.
     fn answered<T: Send + 'static>(
         &self,
         job: Job,
@@ -144,7 +143,7 @@ impl Store {
         }
     }
 
-    /// As [`Store::transact`], for callers outside of async code: it blocks.
+    /// As [`Store::transact`], but blocks. For callers outside async code.
     ///
     /// # Errors
     /// As [`Store::transact`].
@@ -159,15 +158,15 @@ impl Store {
         answer.recv().unwrap_or_else(|_| Err(self.gone()))
     }
 
-    /// Runs `jobs` as one batch, in order. Only an inline store takes batches; one with a thread makes
-    /// its own, and takes these one by one.
+    /// Runs `jobs` as one batch, in order. Only an inline store takes batches. A store with a thread makes its own batches,
+    /// and takes these jobs one by one.
     ///
     /// # Errors
-    /// As [`Store::transact`]; jobs that were not taken are dropped.
+    /// As [`Store::transact`]. Jobs after the error are dropped.
     pub fn commit(&self, jobs: Vec<Job>) -> Result<(), StoreError> {
         match &self.inner.writer {
             Writer::Inline(committer) => {
-                // A lock that is poisoned by a panic in the middle of a commit: nobody knows what is on disk.
+                // A panic in the middle of a commit poisons the lock. Then the content of the disk is unknown.
                 let mut guard = committer.lock().map_err(|_| self.gone())?;
                 let committer = guard.as_mut().ok_or(StoreError::Closed)?;
                 let within = |job: Job| job.within(&self.namespace);
@@ -192,7 +191,7 @@ impl Store {
         }
     }
 
-    /// Why there is no answer.
+    /// The error when the writer sends no answer.
     fn gone(&self) -> StoreError {
         if self.inner.closed.load(Ordering::SeqCst) {
             StoreError::Closed
@@ -201,23 +200,23 @@ impl Store {
         }
     }
 
-    /// The durable state, for reading apart from transactions.
+    /// The durable state, for reads outside transactions.
     pub fn view(&self) -> View {
         View::new(Arc::clone(&self.inner.shared), self.namespace.clone())
     }
 
-    /// What the store has done, all its namespaces together.
+    /// Counters of the store, over all its namespaces.
     pub fn counts(&self) -> StoreCounts {
         self.inner.shared.counts()
     }
 
-    /// The last durable record of the journal: what stands for the whole history.
+    /// The last durable record of the journal. Its hash stands for the whole history.
     pub fn head(&self) -> Head {
         self.inner.shared.head()
     }
 
-    /// The hash that stood for the history at `sequence`; `None` beyond the head. Reads 256 records, and many more where
-    /// none was verified since the start.
+    /// The hash of the history at `sequence`, or `None` beyond the head. It reads 256 records, and many more where none was
+    /// verified since the start.
     ///
     /// # Errors
     /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was
@@ -229,11 +228,11 @@ impl Store {
         self.inner.shared.reader.hash_at(sequence).map(Some)
     }
 
-    /// Carries out what is waiting, then closes the store for all clones and namespaces: a clean shutdown. Blocks. A
-    /// namespace cannot close what it shares, and is only given back.
+    /// Runs the waiting transactions, then closes the store for all clones and namespaces: a clean shutdown. Blocks. On the
+    /// handle of a namespace it only drops the handle.
     ///
     /// # Errors
-    /// What halted the store, or what the disk says. What was acknowledged is durable all the same.
+    /// The error that halted the store, or the disk's error. Every acknowledged transaction is durable anyway.
     pub fn close(self) -> Result<(), StoreError> {
         if !self.namespace.is_whole() {
             return Ok(());
@@ -247,7 +246,7 @@ impl Store {
             Writer::Thread { sender, .. } => {
                 let sender = sender.as_ref().ok_or(StoreError::Closed)?;
                 let (reply, answer) = sync_channel(1);
-                // Before the thread can end: whoever is waiting behind this is told why.
+                // Before the thread can end, so that later callers in the queue get `Closed`.
                 self.inner.closed.store(true, Ordering::SeqCst);
                 sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
                 answer.recv().unwrap_or_else(|_| Err(self.gone()))
@@ -260,8 +259,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Writer::Thread { sender, thread } = &mut self.writer {
             drop(sender.take());
-            // Wait until the directory's lock is given back; but the thread itself may hold the last clone, in
-            // a transaction's closure, and must not wait for itself.
+            // Wait until the directory's lock is released. The thread itself may hold the last clone, in a transaction's
+            // closure. Then it must not wait for itself.
             if let Some(thread) = thread.take()
                 && thread.thread().id() != std::thread::current().id()
                 && thread.join().is_err()
@@ -285,7 +284,7 @@ fn spawn(committer: Committer, options: &StoreOptions) -> Result<Writer, StoreEr
     })
 }
 
-/// Takes what is waiting, commits it, and again. A longer batch forms by itself while one is being synced.
+/// Commits the waiting jobs in a loop. While one batch is synced, the next one gathers in the queue.
 fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize) {
     while let Ok(first) = receiver.recv() {
         let mut jobs = Vec::new();
@@ -305,7 +304,7 @@ fn run(mut committer: Committer, receiver: &Receiver<Message>, batch_max: usize)
         }
         committer.commit(jobs);
         if let Some(reply) = close {
-            // Whoever has asked may have gone away; the store is closed all the same.
+            // The caller may be gone. The store is closed anyway.
             drop(reply.send(committer.close()));
             return;
         }

@@ -1,32 +1,33 @@
 //! The durable store: an append-only journal is the truth, and an index of its rows stands beside it.
 //!
-//! Every change is a transaction: a closure that declares the rows it reads, and writes rows. It may run again. One writer
-//! takes all that are waiting, runs them one after another, appends what they wrote to the journal as one record, syncs it
-//! once, takes it into the index, and only then lets the answers go. So an answer always speaks of what is durable.
-//! The index takes it into memory first, and to its [`Engine`], sled unless told otherwise, beside the commits that follow.
+//! Every change is a transaction: a closure that declares the rows it reads, and writes rows. The closure may run again.
+//! One writer takes all waiting transactions and runs them one after another. It appends their writes to the journal as
+//! one record and syncs it once. Then it applies the record to the index. Only then it releases the answers. So every
+//! answer is about durable rows. The index takes rows into memory first. It moves them to its [`Engine`] beside later
+//! commits. The default engine is sled.
 //!
 //! Many owners of rows can share one store and its syncs, each in a [namespace](Store::namespace) of its own.
 //!
-//! A record holds the hash of the one before it. The journal's head therefore stands for the whole history,
-//! and a node that rewrites its own is caught by whoever knows an earlier head.
+//! A record holds the hash of the record before it. So the journal's head stands for the whole history. A party that
+//! knows an earlier head catches a node that rewrites its journal.
 //!
-//! What may happen, and what is done about it:
+//! Failures, and what the store does:
 //!
 //! | what | then |
 //! |---|---|
-//! | a transaction panics or refuses | its caller is told; nothing of it is written; the others go on |
-//! | too many wait | [`StoreError::Busy`], at once |
-//! | the disk is full | [`StoreError::Full`] before anything is written; goes on when there is room |
-//! | a write or a sync fails | [`StoreError::Halted`] for good: a failed sync is never tried again |
-//! | killed, or the power goes | the next start cuts off a torn last record, which nobody was told of |
+//! | a transaction panics or refuses | its caller gets the error; it writes nothing; the others go on |
+//! | too many transactions wait | [`StoreError::Busy`], at once |
+//! | the disk is full | [`StoreError::Full`] before any write; the store goes on when there is room |
+//! | a write or a sync fails | [`StoreError::Halted`] until a restart: a failed sync is never tried again |
+//! | a kill or a power failure | the next start cuts off a torn last record, which was never acknowledged |
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
-//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the place: it does not open, or stops for good where that is found later |
-//! | a newer program has had the directory | [`StoreError::Newer`], with nothing changed |
+//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the offset: it does not open; if the damage is found later, it stops |
+//! | a newer program has used the directory | [`StoreError::Newer`]; nothing is changed |
 //! | another process has the directory | [`StoreError::InUse`] |
 //!
-//! After a clean stop a start checks the end of the journal alone, and the rest beside the work; after any other, the
-//! whole of it. There are no snapshots yet: it is one file that only grows, and a rebuild replays all of it (about
-//! 20 thousand rows a second).
+//! After a clean stop, a start checks only the end of the journal, and the rest beside the work. After any other stop it
+//! checks the whole journal. There are no snapshots: the journal is one file that only grows. A rebuild replays all of
+//! it, at about 20 thousand rows a second.
 
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]

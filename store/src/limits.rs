@@ -2,49 +2,48 @@
 
 /// The longest key (bytes, the table's prefix included).
 pub const KEY_MAX_BYTES: usize = 512;
-/// The longest value (bytes). sled moves values over a quarter of its segment to files of their own, which
-/// it does not sync; this is half of that quarter.
+/// The longest value (bytes). sled moves a value over a quarter of its segment to a file of its own, and does not sync
+/// that file. This is half of that quarter.
 pub const VALUE_MAX_BYTES: usize = 64 * 1024;
 /// The most that one transaction may write (bytes of keys and values).
 pub const TRANSACTION_MAX_BYTES: usize = 1024 * 1024;
 /// Once a batch has written this much (bytes), the transactions that still wait go into the next one.
 pub const BATCH_FULL_BYTES: usize = 2 * 1024 * 1024;
-/// The longest payload of a journal record (bytes): a batch that one more transaction has overshot, with
-/// room for the lengths between its parts.
+/// The longest payload of a journal record (bytes): a full batch, one more transaction, and the lengths of all parts.
 pub const RECORD_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most transactions that one durable write takes.
 pub const BATCH_MAX_TRANSACTIONS: usize = 256;
-/// How many transactions may wait before more are refused as busy.
+/// The most transactions that wait. Further ones are refused as busy.
 pub const QUEUE_MAX_TRANSACTIONS: usize = 4096;
 /// The most rows that one scan returns.
 pub const SCAN_MAX_ROWS: usize = 4096;
-/// By how much the journal is extended ahead of its use (bytes).
+/// Preallocation step of the journal (bytes).
 pub const PREALLOCATE_BYTES: u64 = 16 * 1024 * 1024;
-/// What must stay free on the disk (bytes), so that the index can still take what the journal took.
+/// Reserve that stays free on the disk (bytes), so that the index can take all rows of the journal.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
-/// What sled may keep of its pages in memory (bytes, as on the disk).
+/// Cache of sled's pages in memory (bytes, as on the disk).
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// Each how much a scan reads of sled it makes sled count (bytes), which has up to 16 384 accesses that it did not count.
+/// A scan makes sled count its accesses once for each of these bytes read. Otherwise sled leaves up to 16 384 accesses
+/// uncounted.
 pub const COUNTED_BYTES: usize = 1024;
-/// How much a store gathers in memory before it moves it to its index (bytes); twice as much while that is under way.
+/// Size of the buffer before the index (bytes). A second buffer fills while the first one moves to the index.
 pub const BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// What a row in memory is counted for besides its key and value (bytes).
+/// Overhead of a row in the buffer, added to its key and value (bytes).
 pub const BUFFER_ROW_BYTES: usize = 64;
-/// After how many rows closing sled takes the time to spare the next start reading them.
+/// Rows written since the open, from which closing sled writes a snapshot. The next start then reads no log.
 pub const SNAPSHOT_ROWS: u64 = 250_000;
-/// How many rows go to the index at once, unless its engine takes more: whoever reads meanwhile waits for them, and sled
-/// keeps in memory whatever they replace until its end.
+/// Rows in one write to the index, unless its engine asks for more. Readers wait for the write. sled keeps replaced values
+/// in memory until the write ends.
 pub const PART_ROWS: usize = 64;
-/// Each how many records the place of one is kept in memory, to find any other by.
+/// Checkpoint interval: one record position in this many records is kept in memory.
 pub const CHECKPOINT_RECORDS: u64 = 256;
-/// How much is verified beside the work before it pauses (bytes), for how many times as long as it took.
+/// Piece of the journal that the background verification reads before it pauses (bytes).
 pub const BACKGROUND_PIECE_BYTES: u64 = 1024 * 1024;
-/// See [`BACKGROUND_PIECE_BYTES`].
+/// Length of that pause, as a multiple of the time that the piece took.
 pub const BACKGROUND_PAUSES: u32 = 3;
-/// How many rows a migration changes in one transaction.
+/// Rows that a migration changes in one transaction.
 pub const MIGRATION_ROWS: usize = 256;
-/// How much is gathered before it goes to the index while it is rebuilt (rows): in key order sled takes
-/// twice as many.
+/// Rows in one write to the index during a rebuild. In key order sled takes twice as many a second.
 pub const REBUILD_ROWS: usize = 16 * 1024;
-/// The longest `state` file (bytes): its own lines, and one of about 100 bytes for each doubling of the journal.
+/// The longest `state` file (bytes): its own lines, and about 100 bytes for each doubling of the journal.
 pub const STATE_MAX_BYTES: usize = 8 * 1024;

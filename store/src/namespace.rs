@@ -1,30 +1,30 @@
-//! Parts of one store that know nothing of each other: the same keys in each stand for rows of its own.
+//! Namespaces of one store. Equal keys in two namespaces are two rows.
 //!
-//! A key of a namespace is stored behind [`NAMESPACES_PREFIX`] and the namespace's number. So many owners of rows
-//! share one journal, and one sync makes durable what all of them have waiting.
+//! The stored key of a row is [`NAMESPACES_PREFIX`], the namespace's number, and the row's own key. Many owners of rows
+//! share one journal. One sync makes the waiting transactions of all owners durable.
 
 use crate::key::NAMESPACES_PREFIX;
 use crate::limits::KEY_MAX_BYTES;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// What every key of a handle begins with: nothing, for the store itself.
+/// The prefix of every key of a handle. It is empty for the store itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Namespace(Arc<[u8]>);
 
 impl Namespace {
-    /// Part `number` of this one.
+    /// Namespace `number` within this one.
     pub(crate) fn part(&self, number: u64) -> Self {
         let own = std::iter::once(NAMESPACES_PREFIX).chain(number.to_be_bytes());
         Self(self.0.iter().copied().chain(own).collect())
     }
 
-    /// Whether it is the store itself.
+    /// Whether this is the whole store.
     pub(crate) fn is_whole(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The longest key that fits into it (bytes).
+    /// The longest key in this namespace (bytes).
     pub(crate) fn key_max_bytes(&self) -> usize {
         KEY_MAX_BYTES.saturating_sub(self.0.len())
     }
@@ -39,7 +39,7 @@ impl Namespace {
         from.map(|key| self.outer(key))
     }
 
-    /// What is known here by the key that the store keeps as `outer`.
+    /// The key within the namespace, of the stored key `outer`.
     pub(crate) fn inner(&self, mut outer: Vec<u8>) -> Vec<u8> {
         outer.drain(..self.0.len().min(outer.len()));
         outer

@@ -1,4 +1,4 @@
-//! A journal as it is read: opened or made, checked, and asked for what stood where.
+//! The read side of a journal: open or create it, check it, and find the hash of any record.
 
 use crate::checkpoints::{Checkpoints, Position};
 use crate::disk::{Disk, DiskFile, read_or_zero};
@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 /// The journal's name in the directory.
 pub(crate) const JOURNAL_NAME: &str = "journal";
 
-/// A journal as a file that can be read while another appends.
+/// A journal as a file that can be read while the writer appends.
 #[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) file: Arc<dyn DiskFile>,
@@ -27,19 +27,19 @@ pub(crate) struct Reader {
     is_old: bool,
     path: PathBuf,
     pub(crate) checkpoints: Arc<Checkpoints>,
-    /// Up to which record it is still to be verified, if a start has passed some over.
+    /// Number of records that are not verified yet. A quick start skips them.
     unverified: Arc<AtomicU64>,
-    /// What it was found to be broken by after the start.
+    /// The damage that was found after the start.
     broken: Arc<OnceLock<StoreError>>,
 }
 
-/// A journal that was checked, from some place on.
+/// A journal that was checked, from some position on.
 pub(crate) struct Checked {
     pub(crate) from: Position,
     pub(crate) head: Head,
     /// Where the next record begins (bytes).
     pub(crate) end: u64,
-    /// What an interrupted write has left behind the end (bytes).
+    /// Bytes of an interrupted write after the end.
     pub(crate) torn_bytes: u64,
     /// The hash at the sequence number that was asked for, if the journal reaches it.
     pub(crate) hash_asked: Option<RecordHash>,
@@ -143,7 +143,7 @@ impl Reader {
         &self.path
     }
 
-    /// The file's length, room ahead of use included (bytes).
+    /// The file's length, preallocated room included (bytes).
     pub(crate) fn len(&self) -> Result<u64, StoreError> {
         self.file.len().map_err(self.failed("measure"))
     }
@@ -152,7 +152,7 @@ impl Reader {
         StoreError::disk(format!("{doing} {}", self.path.display()))
     }
 
-    /// Notes that the journal is broken, which stops the store before its next batch.
+    /// Records that the journal is broken. The store stops before its next batch.
     pub(crate) fn fail(&self, error: StoreError) -> StoreError {
         let first = self.broken.set(error.clone()).is_ok();
         if first {
@@ -161,12 +161,12 @@ impl Reader {
         error
     }
 
-    /// What the journal was found to be broken by since the start.
+    /// The damage that was found after the start.
     pub(crate) fn broken(&self) -> Option<&StoreError> {
         self.broken.get()
     }
 
-    /// That this journal has this damage.
+    /// The error for this damage of this journal.
     pub(crate) fn damaged(&self, damage: Damage) -> StoreError {
         StoreError::Damaged {
             path: self.path.clone(),
@@ -183,8 +183,8 @@ impl Reader {
         Scanner::new(self.file.as_ref(), self.format, at)
     }
 
-    /// Reads and checks everything from `from` on, and forgets all places before it. `acknowledged` is the last record
-    /// that is known to have been durable.
+    /// Reads and checks all records from `from` on, and forgets all earlier checkpoints. `acknowledged` is the last record
+    /// that is known to be durable.
     pub(crate) fn check(
         &self,
         from: Position,
@@ -232,21 +232,20 @@ impl Reader {
         }))
     }
 
-    /// Takes the records before `from` for what they were, until [`Reader::verify_before`] has read them: `checkpoints`
-    /// lie among them.
+    /// Trusts the records before `from` until [`Reader::verify_before`] has read them. `checkpoints` lie among them.
     pub(crate) fn trust(&self, from: Position, checkpoints: &[Position]) {
         self.checkpoints.add(&[self.begin()]);
         self.checkpoints.add(checkpoints);
         self.unverified.store(from.head.sequence, Ordering::Relaxed);
     }
 
-    /// How many records are still to be verified.
+    /// Number of records that are not verified yet.
     pub(crate) fn unverified(&self) -> u64 {
         self.unverified.load(Ordering::Relaxed)
     }
 
-    /// Reads and checks what stands before `to`, and remembers places in it. Asks `goes_on` between pieces; says whether
-    /// it has come to the end.
+    /// Reads and checks the records before `to`, and keeps checkpoints. It asks `goes_on` between pieces. Returns whether it
+    /// reached `to`.
     pub(crate) fn verify_before(
         &self,
         to: Position,
@@ -277,7 +276,7 @@ impl Reader {
         Ok(true)
     }
 
-    /// What stands at `at`, where no record follows: how many bytes of a torn one, or what damage.
+    /// Judges the bytes at `at`, where no record follows: the bytes of a torn record, or the damage.
     fn judge(&self, at: Position, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
         let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
         Ok(match tail.map_err(self.failed("read"))? {
@@ -287,13 +286,13 @@ impl Reader {
         })
     }
 
-    /// A scanner that stands at or before the record behind `sequence`.
+    /// A scanner that starts at or before the record after `sequence`.
     pub(crate) fn scan_from(&self, sequence: u64) -> Scanner<'_> {
         self.scanner(self.checkpoints.at_or_before(sequence).unwrap_or(self.begin()))
     }
 
-    /// The hash at `sequence`, which is at most the head's: read between two places that are known, and believed if it
-    /// leads from the one to the other.
+    /// The hash at `sequence`, which is at most the head's. It scans between two checkpoints. The hash is trusted if the
+    /// chain leads from the first to the second.
     pub(crate) fn hash_at(&self, sequence: u64) -> Result<RecordHash, StoreError> {
         let to = self.checkpoints.at_or_after(sequence);
         let end = to.map_or(sequence, |to| to.head.sequence);
@@ -314,10 +313,10 @@ impl Reader {
         }
     }
 
-    /// That no record follows `at`, where those up to `last` have to be.
+    /// The error when no record follows `at`, although records up to `last` must exist.
     fn no_record(&self, at: Position, last: u64) -> Result<StoreError, StoreError> {
         let damage = self.judge(at, last)?.err();
-        // The disk may have given other bytes a moment ago.
+        // The disk may have returned other bytes in the earlier read.
         Ok(self.damaged(damage.unwrap_or(at.damage(DamageKind::Changed))))
     }
 }

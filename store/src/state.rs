@@ -11,17 +11,17 @@ use std::path::Path;
 /// The file's name in the directory.
 pub(crate) const STATE_NAME: &str = "state";
 const TITLE: &str = "farthing store 1";
-/// Stands for a boot id where the system has none; it equals no other, not even itself.
+/// Stands for the boot id where the system has none. It equals no boot id.
 const UNKNOWN: &str = "unknown";
 
 /// How a process left the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// It has it open, or died.
+    /// The process has the store open, or died.
     Open,
-    /// It closed it, index and all.
+    /// The process closed the store and its index.
     Closed,
-    /// Its index failed on a read or a write.
+    /// The index failed on a read or a write.
     IndexFailed,
 }
 
@@ -30,9 +30,9 @@ pub(crate) enum Left {
 pub(crate) struct State {
     pub(crate) left: Left,
     boot: String,
-    /// Where the journal stood then; it was durable.
+    /// The journal's durable head at that time.
     pub(crate) head: Head,
-    /// Checkpoints before that, from it back: only of one that was closed.
+    /// Checkpoints before the head, from the head back. Empty unless the store was closed.
     pub(crate) checkpoints: Vec<Position>,
 }
 
@@ -46,7 +46,7 @@ impl State {
         }
     }
 
-    /// That the store was closed, and where it is found again.
+    /// The state of a closed store, with its checkpoints.
     pub(crate) fn closed(disk: &dyn Disk, head: Head, checkpoints: Vec<Position>) -> Self {
         Self {
             checkpoints,
@@ -54,12 +54,12 @@ impl State {
         }
     }
 
-    /// Whether the machine has run on since this was written.
+    /// Whether the machine has run without a restart since this was written.
     pub(crate) fn same_boot(&self, disk: &dyn Disk) -> bool {
         disk.boot_id().is_some_and(|now| now == self.boot)
     }
 
-    /// The state in `dir`; `None` when there is no such file or it is damaged, which only costs a rebuild.
+    /// The state in `dir`. `None` when the file is absent or damaged: then the index is rebuilt.
     pub(crate) fn read(disk: &dyn Disk, dir: &Path) -> Option<Self> {
         let bytes = read_file(disk, &dir.join(STATE_NAME), STATE_MAX_BYTES).ok()??;
         Self::parse(&String::from_utf8(bytes).ok()?)
@@ -99,7 +99,7 @@ impl State {
         };
         let boot = lines.next()?.to_owned();
         let head = head(lines.next()?, lines.next()?)?;
-        // Up to the line that is none: the sum.
+        // The last line is no checkpoint: it is the checksum.
         let checkpoints = lines.map_while(place).collect();
         let state = Self {
             left,
@@ -135,7 +135,7 @@ mod tests {
     use farthing_protocol::ids::RecordHash;
 
     #[test]
-    fn it_reads_back_and_a_changed_byte_is_seen() {
+    fn a_state_reads_back_and_a_changed_byte_is_found() {
         let disk = MemoryDisk::new();
         let dir = Path::new("/d");
         let head = |sequence| Head {

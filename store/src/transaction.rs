@@ -1,4 +1,4 @@
-//! What a transaction sees and what it may do.
+//! A running transaction: its reads and its writes.
 
 use crate::error::StoreError;
 use crate::index::{Index, Writes};
@@ -6,23 +6,23 @@ use crate::key::{NAMESPACES_PREFIX, RESERVED_PREFIX, RowKey};
 use crate::limits::{TRANSACTION_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::namespace::Namespace;
 
-/// One transaction under way. It sees its own writes, then those of the earlier transactions of its
-/// batch, then the index; its own take effect only when its closure returns `Ok`.
+/// One running transaction. It reads its own writes first, then the writes of earlier transactions of its batch, then the
+/// index. Its own writes take effect only when its closure returns `Ok`.
 pub struct Transaction<'a> {
     namespace: Namespace,
     batch: &'a Writes,
     index: &'a dyn Index,
-    /// What it may read.
+    /// The rows that it may read.
     declared: Declared,
     own: Writes,
     own_bytes: usize,
-    /// The first failure of the index, which the closure may have swallowed and the committer must not.
+    /// The first failure of the index. The closure may swallow it, but the committer must not.
     index_failed: Option<String>,
-    /// The first read or write that was refused: a closure that swallows it must not have the others written.
+    /// The first refused read or write. If the closure swallows it, its other writes must not be written either.
     refused: Option<StoreError>,
 }
 
-/// The rows that a transaction has declared to read, each stage in order.
+/// The rows that a transaction has declared to read. Each stage is sorted.
 #[derive(Default)]
 struct Declared {
     first: Vec<RowKey>,
@@ -36,13 +36,13 @@ impl Declared {
     }
 }
 
-/// What a write costs in a record besides its key and value (bytes, rounded up).
+/// Overhead of a write in a record, besides its key and value (bytes, rounded up).
 const WRITE_OVERHEAD_BYTES: usize = 16;
 
-/// What a transaction has come to.
+/// The result of a transaction.
 pub(crate) struct Done {
     pub(crate) writes: Writes,
-    /// What they take in a record, at most (bytes).
+    /// The most bytes that the writes take in a record.
     pub(crate) bytes: usize,
     pub(crate) index_failed: Option<String>,
     pub(crate) refused: Option<StoreError>,
@@ -62,18 +62,18 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// From here on it reads no rows but these, which are in order.
+    /// Allows reads of only these rows from now on. They are sorted.
     pub(crate) fn declare(&mut self, first: Vec<RowKey>) {
         let second = Vec::new();
         self.declared = Declared { first, second };
     }
 
-    /// Takes back what was declared first. It reads nothing from here on.
+    /// Takes the first stage back. From now on no row may be read.
     pub(crate) fn take_declared(&mut self) -> Vec<RowKey> {
         std::mem::take(&mut self.declared.first)
     }
 
-    /// And these.
+    /// Allows reads of the second stage too.
     pub(crate) fn declare_more(&mut self, mut second: Vec<RowKey>) {
         second.sort_unstable();
         self.declared.second = second;
@@ -82,7 +82,7 @@ impl<'a> Transaction<'a> {
     /// The value at `key`, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::Undeclared`], after which the transaction fails whatever its closure returns;
+    /// [`StoreError::Undeclared`], after which the transaction fails even if its closure returns `Ok`;
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], and [`StoreError::Index`] when the index fails.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.read("no table", key)
@@ -105,15 +105,15 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// Sets the value at `key`, in place of what is there.
+    /// Sets the value at `key`. It replaces an earlier value.
     ///
     /// # Errors
-    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`]; the transaction fails then, whatever its closure returns.
+    /// [`StoreError::ReservedKey`] and [`StoreError::TooLong`]. The transaction then fails even if its closure returns `Ok`.
     pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
         self.write(key, Some(value))
     }
 
-    /// Removes what is at `key`, if anything.
+    /// Removes the value at `key`, if there is one.
     ///
     /// # Errors
     /// As [`Transaction::put`].
@@ -146,7 +146,7 @@ impl<'a> Transaction<'a> {
             .len()
             .saturating_add(value_bytes)
             .saturating_add(WRITE_OVERHEAD_BYTES);
-        // Overwritten values are counted again: the bound is on what the closure does, and simple.
+        // An overwritten value is counted again: the bound is on the work of the closure, and simple.
         let bytes = self.own_bytes.saturating_add(more);
         check_length("transaction", bytes, TRANSACTION_MAX_BYTES)?;
         self.own_bytes = bytes;
