@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long a wallet waits for a party.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// How long one request waits for its reply before it is sent again.
+    /// How long a party may be silent on one request before it is sent again.
     pub attempt: Duration,
     /// How long a task is retried without any reply before it is left for
     /// [`Wallet::resume`](crate::wallet::Wallet::resume).
@@ -134,6 +134,15 @@ impl<'w> PeerClient<'w> {
             question,
             why,
         });
+    }
+
+    /// Sends a request once over the connection, if there is one, while other requests are under way on it.
+    pub(crate) fn ask_ahead<C: Call + Send + 'static>(
+        &self,
+        call: C,
+    ) -> Option<impl Future<Output = Result<C::Reply, CallError>> + Send + use<C>> {
+        let (channel, silence) = (Arc::clone(self.channel.as_ref()?), self.retry.attempt);
+        Some(async move { ask(channel.as_ref(), call, silence).await })
     }
 
     async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {

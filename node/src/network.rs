@@ -55,8 +55,9 @@ pub trait Network: Send + Sync {
 /// An open channel to one server. It closes when it is dropped.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Sends `request` and waits for its reply, at most `timeout` for all of it. Many calls may be under way
-    /// at once; they do not wait for each other.
+    /// Sends `request` and waits for its reply. `timeout` is how long the server may be silent. The call ends at
+    /// the latest after `timeout` and the time of request and reply on the slowest line. Many calls may be under way at once; they do
+    /// not wait for each other.
     ///
     /// # Errors
     /// [`NetworkError`]; [`NetworkError::acted`] says whether the server may have acted on the request.

@@ -11,24 +11,43 @@ use crate::{
     rows::{SMALL_GOODS, SmallGoods},
     wallet::{GOODS_DIR, Wallet},
 };
-use farthing_node::home::files::{self, Mode, NewFile};
+use farthing_node::{
+    home::files::{self, Mode, NewFile},
+    quic::CONNECTION_WINDOW_BYTES,
+};
 use farthing_protocol::{
     documents::Offer,
     evidence::{Judge, NoVerdict, Papers, Verdict},
     goods::{Decryptor, GoodsKey, RunningDigest},
-    limits::GOODS_WITH_OFFER_MAX_BYTES,
-    offer::{Offered, PieceRequest},
+    limits::{GOODS_PIECE_BYTES, GOODS_WITH_OFFER_MAX_BYTES},
+    offer::{Offered, Piece, PieceRequest},
     seal::unwrap,
+};
+use futures_util::{
+    FutureExt,
+    future::BoxFuture,
+    stream::{FuturesOrdered, StreamExt},
 };
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// How many file names are tried if the output's name is taken.
 const PLACES_MAX: u32 = 100;
+
+/// The most pieces of goods under way at once. Their bytes fit into the send window that a server has for a connection.
+const PIECES_UNDER_WAY_MAX: usize = CONNECTION_WINDOW_BYTES as usize / GOODS_PIECE_BYTES;
+
+/// A piece that comes within this time lets more pieces be under way.
+const PIECE_QUICK: Duration = Duration::from_secs(1);
+
+/// A piece that takes longer than this lets fewer pieces be under way.
+const PIECE_SLOW: Duration = Duration::from_secs(3);
 
 /// Buffer size for reading a file (bytes).
 const READ_BYTES: usize = 64 * 1024;
@@ -146,15 +165,11 @@ async fn fetch_pieces(
             total_bytes,
         });
     };
+    let mut ahead = ReadAhead::new(offer);
     while digest.bytes() < total_bytes {
         let offset = digest.bytes();
         see(offset);
-        let request = PieceRequest {
-            item_id: offer.item_id,
-            encrypted_digest: offer.encrypted_digest,
-            offset,
-        };
-        let piece = peer.must(&request).await?;
+        let piece = ahead.next(offset, peer).await?;
         if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
             return Ok(Fetched::Otherwise);
         }
@@ -166,6 +181,78 @@ async fn fetch_pieces(
         true => Fetched::AsOffered,
         false => Fetched::Otherwise,
     })
+}
+
+/// The pieces that are under way. A long line carries several at once, so that it is never idle.
+struct ReadAhead<'o> {
+    offer: &'o Offer,
+    /// In the order of their offsets. Each has the time at which it was asked for.
+    under_way: FuturesOrdered<BoxFuture<'static, (PieceRequest, Instant, Option<Piece>)>>,
+    /// Where the next piece to ask for begins.
+    next: u64,
+    /// How many pieces may be under way.
+    window: usize,
+}
+
+impl<'o> ReadAhead<'o> {
+    fn new(offer: &'o Offer) -> Self {
+        ReadAhead {
+            offer,
+            under_way: FuturesOrdered::new(),
+            next: 0,
+            window: 1,
+        }
+    }
+
+    /// The piece at `offset`.
+    async fn next(&mut self, offset: u64, peer: &mut PeerClient<'_>) -> Result<Piece, WalletError> {
+        self.ask(offset, peer);
+        if let Some((request, asked, Some(piece))) = self.under_way.next().await
+            && request.offset == offset
+        {
+            self.adapt(asked.elapsed());
+            return Ok(piece);
+        }
+        // There is no connection yet, a piece is shorter than expected, or it has not come: ask for it until it comes.
+        self.under_way.clear();
+        self.next = offset.saturating_add(GOODS_PIECE_BYTES as u64);
+        let (request, asked) = (self.request(offset), Instant::now());
+        let piece = peer.must(&request).await?;
+        self.adapt(asked.elapsed());
+        Ok(piece)
+    }
+
+    /// Asks for as many pieces as the window allows, from `offset` on, if there is a connection.
+    fn ask(&mut self, offset: u64, peer: &PeerClient<'_>) {
+        self.next = self.next.max(offset);
+        while self.under_way.len() < self.window && self.next < self.offer.encrypted_bytes {
+            let request = self.request(self.next);
+            let Some(answer) = peer.ask_ahead(request) else {
+                return;
+            };
+            let asked = Instant::now();
+            self.under_way
+                .push_back(async move { (request, asked, answer.await.ok()) }.boxed());
+            self.next = self.next.saturating_add(GOODS_PIECE_BYTES as u64);
+        }
+    }
+
+    fn request(&self, offset: u64) -> PieceRequest {
+        PieceRequest {
+            item_id: self.offer.item_id,
+            encrypted_digest: self.offer.encrypted_digest,
+            offset,
+        }
+    }
+
+    /// Fits the window to the time that a piece took. One piece is enough for a slow line.
+    fn adapt(&mut self, took: Duration) {
+        if took < PIECE_QUICK {
+            self.window = (self.window * 2).min(PIECES_UNDER_WAY_MAX);
+        } else if took > PIECE_SLOW {
+            self.window = (self.window / 2).max(1);
+        }
+    }
 }
 
 /// Decrypts the goods to `output`, or to a name beside it if a file has appeared there since `begun_ms`. Returns the

@@ -13,11 +13,12 @@ use quinn::{
 use ring::hmac;
 use rustix::net::sockopt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 use super::channel::Whole;
 use super::counts::ServerCounters;
 use super::identity::{IdentityError, ServerIdentity};
-use super::transport::{Code, STREAMS_PER_CONNECTION_MAX, transport};
+use super::transport::{Code, STREAMS_PER_CONNECTION_MAX, slowest, transport};
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -48,7 +49,8 @@ pub const RESERVED_TIMEOUT_MS: u64 = 2_000;
 /// The most bytes of requests in memory at once, over all connections.
 pub const REQUESTS_MAX_BYTES: usize = 64 * FRAME_MAX_BYTES;
 
-/// How long a request may take to arrive, and a reply to be taken by the client (ms).
+/// How long a request may take to arrive, beyond the time of its bytes on the slowest line, and how long a reply may take to
+/// be taken by the client (ms).
 pub const STREAM_TIMEOUT_MS: u64 = 10_000;
 
 /// How long a client of a busy server is asked to wait (ms).
@@ -375,10 +377,11 @@ impl Place {
         reserved.map(Place::Reserved).ok()
     }
 
-    /// How long its request may take to arrive.
-    fn timeout(&self, limits: &ServerLimits) -> Duration {
+    /// How long its request may take to arrive, of which so many bytes have come. In a reserved place there is no time for
+    /// slow lines.
+    fn timeout(&self, limits: &ServerLimits, bytes: usize) -> Duration {
         match self {
-            Place::Ordinary(..) => limits.stream_timeout,
+            Place::Ordinary(..) => limits.stream_timeout + slowest(bytes),
             Place::Reserved(_) => limits
                 .stream_timeout
                 .min(Duration::from_millis(RESERVED_TIMEOUT_MS)),
@@ -450,19 +453,16 @@ fn refuse(send: SendStream, mut receive: RecvStream, code: Code) {
 
 /// Reads one request, has it answered, and sends the reply.
 async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: RecvStream, place: Place) {
-    let timeout = place.timeout(&shared.limits);
-    let read = tokio::time::timeout(timeout, read_request(shared, lane, &mut receive, place)).await;
-    let (request, place) = match read {
-        Ok(Ok(request)) => request,
-        Ok(Err(Some(code))) => {
+    let (request, place) = match read_request(shared, lane, &mut receive, place).await {
+        Ok(request) => request,
+        Err(Some(code)) => {
             if code == BUSY {
                 shared.counters.busy();
             }
             return refuse(send, receive, code);
         }
         // The client has given the request up, or is gone.
-        Ok(Err(None)) => return refuse(send, receive, Code::Abandoned),
-        Err(_) => return refuse(send, receive, Code::TooSlow),
+        Err(None) => return refuse(send, receive, Code::Abandoned),
     };
     // Should the service panic, the stream says that there will be no reply, and not that the reply is empty.
     let mut send = Whole::with_code(send, Code::Failed);
@@ -497,11 +497,13 @@ async fn read_request(
     mut place: Place,
 ) -> Result<(Vec<u8>, Place), Option<Code>> {
     let mut request = Vec::new();
-    while let Some(chunk) = receive
-        .read_chunk(CHUNK_MAX_BYTES, true)
-        .await
-        .map_err(|_| None)?
-    {
+    let began = Instant::now();
+    loop {
+        let until = began + place.timeout(&shared.limits, request.len());
+        let read = timeout_at(until, receive.read_chunk(CHUNK_MAX_BYTES, true)).await;
+        let Some(chunk) = read.map_err(|_| Some(Code::TooSlow))?.map_err(|_| None)? else {
+            break;
+        };
         let more = chunk.bytes.len();
         if request.len().saturating_add(more) > shared.limits.request_max_bytes {
             return Err(Some(Code::RequestTooLong));

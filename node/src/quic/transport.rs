@@ -22,6 +22,15 @@ pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The most bytes of one connection that may wait to be read, or to be sent (bytes).
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
+/// The slowest line on which requests and replies arrive (bytes a second). It is half of 8 kbit/s: the other half is for what
+/// QUIC adds and repeats. A slower call is given up, so that no peer keeps a call for longer than its bytes need.
+pub const RATE_LEAST_BYTES: u64 = 500;
+
+/// The time of `bytes` on the slowest line.
+pub(super) fn slowest(bytes: usize) -> Duration {
+    Duration::from_millis((bytes as u64).saturating_mul(1_000) / RATE_LEAST_BYTES)
+}
+
 /// The longest that a busy server may ask a client to wait (ms); more is taken for this.
 pub const RETRY_AFTER_MAX_MS: u64 = 60_000;
 

@@ -11,6 +11,9 @@ use tokio::{sync::mpsc, time::Instant};
 /// How much longer than the others a datagram that is to be overtaken is kept back (ms).
 pub const REORDER_MS: u64 = 15;
 
+/// How much waits before a line of limited rate (ms of its own time); what exceeds it is lost, as in a router.
+pub const QUEUE_MS: u64 = 1_000;
+
 /// The most datagrams that wait on one line; what comes on top of them is lost, as in a router.
 pub const WAITING_MAX: usize = 4096;
 
@@ -29,6 +32,8 @@ pub struct Faults {
     pub delay_ms: u64,
     /// How much longer it may take at random (ms).
     pub jitter_ms: u64,
+    /// How fast the line is (bytes a second); 0 for a line without a limit.
+    pub rate: u64,
 }
 
 /// What becomes of one datagram.
@@ -93,6 +98,30 @@ impl Draws {
     /// Whether something happens that happens to so many of a hundred.
     pub fn hits(&mut self, percent: u8) -> bool {
         self.below(100) < u64::from(percent)
+    }
+}
+
+/// The queue before a line of limited rate.
+#[derive(Debug, Default)]
+pub struct Queue {
+    free_at: Option<Instant>,
+}
+
+impl Queue {
+    /// How long a datagram of `bytes` that comes now takes to pass a line of `rate` bytes a second; `None` if the queue
+    /// is full.
+    pub fn pass(&mut self, bytes: usize, rate: u64) -> Option<Duration> {
+        if rate == 0 {
+            return Some(Duration::ZERO);
+        }
+        let now = Instant::now();
+        let begins = self.free_at.filter(|free_at| *free_at > now).unwrap_or(now);
+        if begins - now > Duration::from_millis(QUEUE_MS) {
+            return None;
+        }
+        let ends = begins + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        self.free_at = Some(ends);
+        Some(ends - now)
     }
 }
 
@@ -236,6 +265,7 @@ mod tests {
             reorder_percent: 10,
             delay_ms: 5,
             jitter_ms: 4,
+            rate: 0,
         };
         let lost = share(|n| faults.fate(n).copies == 0);
         let repeated = share(|n| faults.fate(n).copies == 2);

@@ -4,7 +4,7 @@
 //! Each direction has a [`Gate`] and [`Faults`] of its own, which can be changed at any time. So a reply is lost
 //! where networks lose it, on the way, and no code of a wallet or a node takes part in it.
 
-use crate::faults::{DelayLine, Fate, Faults, delay_line};
+use crate::faults::{DelayLine, Fate, Faults, Queue, delay_line};
 use std::{
     collections::BTreeMap,
     io,
@@ -109,6 +109,7 @@ struct DirectionState {
     gate: Gate,
     faults: Faults,
     counts: Counts,
+    queue: Queue,
     /// How many datagrams have come, which numbers the next one.
     arrived: u64,
 }
@@ -142,6 +143,13 @@ impl Direction {
         let mut fate = state.faults.fate(number);
         if !state.gate.lets_through(datagram) {
             fate.copies = 0;
+        }
+        if fate.copies > 0 {
+            let rate = state.faults.rate;
+            match state.queue.pass(datagram.len(), rate) {
+                Some(time) => fate.delay_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                None => fate.copies = 0,
+            }
         }
         let counts = &mut state.counts;
         match fate.copies {

@@ -17,6 +17,17 @@ pub fn bad(percent: u8, seed: u64) -> Faults {
         reorder_percent: percent,
         delay_ms: 0,
         jitter_ms: BAD_LINE_MS,
+        rate: 0,
+    }
+}
+
+/// A line of this rate (bit/s) in each direction, on which a datagram takes `delay_ms` and `percent` of them are lost.
+pub fn slow(bits_per_s: u64, delay_ms: u64, percent: u8) -> Faults {
+    Faults {
+        rate: bits_per_s / 8,
+        delay_ms,
+        lose_percent: percent,
+        ..Faults::default()
     }
 }
 

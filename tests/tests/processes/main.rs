@@ -16,6 +16,7 @@
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
+//! | lines that are slow | `slow` |
 //! | offers that are sealed, and whose merchant is down | `sealed` |
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
@@ -45,6 +46,7 @@ mod points;
 mod repeated;
 mod restored;
 mod sealed;
+mod slow;
 
 use farthing_tests::processes::testbed::Testbed;
 

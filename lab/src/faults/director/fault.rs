@@ -22,6 +22,7 @@ const LOSSY: Faults = Faults {
     reorder_percent: 20,
     delay_ms: 0,
     jitter_ms: 0,
+    rate: 0,
 };
 
 impl Director {
