@@ -14,7 +14,7 @@ use farthing_bank::admin::{Cash, Command};
 use farthing_client::error::WalletError;
 use farthing_coin::{
     Challenge, ClientRandomness, Coin, EncodedPoint, EncodedScalar, KeyId, PublicKey, RequestId, SecretKey,
-    Seed, Signed, StatementDigest,
+    Seed, Signature, Signed, StatementDigest,
 };
 use farthing_merchant::secret::MerchantSecret;
 use farthing_node::{
@@ -23,10 +23,10 @@ use farthing_node::{
 };
 use farthing_protocol::{
     api::{Call, KeysRequest, SettleOne},
-    decision::{Outcome, SignedDecision},
+    decision::{Committed, Outcome, SignedDecision},
     denial::{CoinDenial, DenialCause},
-    documents::{Abort, AbortReason, CoinUse, Commit, PurchaseKeyUse, Receipt, Settled},
-    exchange::authorize,
+    documents::{Abort, AbortReason, CoinUse, Commit, Hold, PurchaseKeyUse, Receipt, Settled},
+    exchange::{Authorized, Exchange, ExchangeBegin, authorize},
     goods::GoodsKey,
     hold::{BankHoldRequest, HoldRequest},
     ids::ItemId,
@@ -40,6 +40,7 @@ use farthing_protocol::{
     },
     restore::{BucketRequest, Shelf},
     sealed::SalesRequest,
+    withdraw::Withdrawal,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{
@@ -282,10 +283,18 @@ async fn bytes_that_are_no_request() {
 #[tokio::test(start_paused = true)]
 async fn withdrawals() {
     let desk = Desk::open(2).await;
+    let planned = desk.hand.withdrawal(&[4, 4]).await;
+    begins_of_a_withdrawal(&desk, &planned).await;
+    finishes_of_a_withdrawal(&desk, &planned).await;
+    finishes_of_a_finished_withdrawal(&desk, &planned).await;
+    withdrawals_beyond_the_balance(&desk).await;
+    desk.balanced().await;
+}
+
+async fn begins_of_a_withdrawal(desk: &Desk, planned: &Withdrawal) {
     let hand = &desk.hand;
     let (mine, theirs) = (hand.seed.account_key(), stranger());
-    let planned = hand.withdrawal(&[4, 4]).await;
-    let begin = hand.withdraw_begin(&planned);
+    let begin = hand.withdraw_begin(planned);
     let signed = |change: fn(&mut _)| Signed::sign(with(&begin.body, change), &mine);
     let next_epoch = {
         let keys = hand.keys().await;
@@ -317,8 +326,13 @@ async fn withdrawals() {
         "a signature without a scalar", no_response
             => request!(RequestFault::Signature { why, .. }) if why.contains("scalar"),
     }
+}
 
-    let begun = hand.withdrawal_begun(&planned).await;
+/// The last of these uses up the session of the request.
+async fn finishes_of_a_withdrawal(desk: &Desk, planned: &Withdrawal) {
+    let hand = &desk.hand;
+    let (mine, theirs) = (hand.seed.account_key(), stranger());
+    let begun = hand.withdrawal_begun(planned).await;
     let finish = hand.withdraw_finish(&begun);
     let signed = |change: fn(&mut _)| Signed::sign(with(&finish.body, change), &mine);
     refused! { desk,
@@ -338,8 +352,13 @@ async fn withdrawals() {
     refused! { desk,
         "a session of another request", borrowed => issue!(IssueFault::SessionGone),
     }
-    // This has used up the session of the request, so it is begun again.
-    let begun = hand.withdrawal_begun(&planned).await;
+}
+
+/// The withdrawal is begun again, and finished.
+async fn finishes_of_a_finished_withdrawal(desk: &Desk, planned: &Withdrawal) {
+    let hand = &desk.hand;
+    let mine = hand.seed.account_key();
+    let begun = hand.withdrawal_begun(planned).await;
     let finish = hand.withdraw_finish(&begun);
     hand.ask(finish.clone()).await.unwrap();
     let swapped = Signed::sign(with(&finish.body, |f| f.challenges.swap(0, 1)), &mine);
@@ -354,7 +373,10 @@ async fn withdrawals() {
             => issue!(IssueFault::OtherContent(_)),
         "a session that was used", reused => issue!(IssueFault::SessionGone),
     }
+}
 
+async fn withdrawals_beyond_the_balance(desk: &Desk) {
+    let hand = &desk.hand;
     let too_dear = hand.withdraw_begin(&hand.withdrawal(&[2048; 25]).await);
     refused! { desk,
         "more than the account has", too_dear
@@ -373,7 +395,6 @@ async fn withdrawals() {
             ),
         "the same again", dear => issue!(IssueFault::SessionGone),
     }
-    desk.balanced().await;
 }
 
 // ---- coins --------------------------------------------------------------------------------------------------------
@@ -381,16 +402,32 @@ async fn withdrawals() {
 #[tokio::test(start_paused = true)]
 async fn coins() {
     let (desk, elsewhere) = (Desk::open(3).await, Desk::open(33).await);
+    let purse = desk.hand.withdraw(&[8, 4]).await;
+    let planned = desk.hand.exchange(&purse, &[8, 2, 2]).await;
+    forged_coins(&desk, &elsewhere, &purse, &planned).await;
+    exchanges_that_do_not_add_up(&desk, &purse, &planned).await;
+    finish_that_the_coins_did_not_sign(&desk, &purse, &planned).await;
+    used_coins(&desk, &purse).await;
+    old_coins(&desk).await;
+    desk.balanced().await;
+}
+
+/// An exchange with changed coins. A forger with the coins' keys signs the changed request.
+fn forged(
+    hand: &ByHand,
+    purse: &Purse,
+    planned: &Exchange,
+    change: &dyn Fn(&mut Vec<Coin>),
+) -> Authorized<ExchangeBegin> {
+    let mut exchange = planned.clone();
+    change(&mut exchange.inputs);
+    hand.exchange_begin(&exchange, purse)
+}
+
+async fn forged_coins(desk: &Desk, elsewhere: &Desk, purse: &Purse, planned: &Exchange) {
     let hand = &desk.hand;
-    let purse = hand.withdraw(&[8, 4]).await;
-    let planned = hand.exchange(&purse, &[8, 2, 2]).await;
-    let begin = hand.exchange_begin(&planned, &purse);
-    // A forger with the coins' keys signs the changed request.
-    let forged = |change: &dyn Fn(&mut Vec<Coin>)| {
-        let mut exchange = planned.clone();
-        change(&mut exchange.inputs);
-        hand.exchange_begin(&exchange, &purse)
-    };
+    let begin = hand.exchange_begin(planned, purse);
+    let forged = |change: &dyn Fn(&mut Vec<Coin>)| forged(hand, purse, planned, change);
     let dearer = hand.outputs(&[2048]).await[0];
     let foreign = elsewhere.hand.withdraw(&[8, 4]).await;
     let foreign = hand.exchange_begin(&hand.exchange(&foreign, &[8, 4]).await, &foreign);
@@ -423,14 +460,18 @@ async fn coins() {
         "an authorization too few", with(&begin, |b| b.authorizations.truncate(1))
             => request!(RequestFault::ListMismatch { got: 1, expected: 2, .. }),
     }
-    let twice = purse.and(&purse);
+}
+
+async fn exchanges_that_do_not_add_up(desk: &Desk, purse: &Purse, planned: &Exchange) {
+    let hand = &desk.hand;
+    let twice = purse.and(purse);
     let twice = hand.exchange_begin(&hand.exchange(&twice, &[16, 8]).await, &twice);
     refused! { desk,
         "the same coin twice", twice => coin!(2, CoinFault::Twice),
-        "no coins", forged(&|c| c.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
+        "no coins", forged(hand, purse, planned, &|c| c.clear()) => request!(RequestFault::ListLength { got: 0, .. }),
     }
     for (out, worth) in [(&[8, 2][..], 10), (&[8, 4, 1], 13)] {
-        let unbalanced = hand.exchange_begin(&hand.exchange(&purse, out).await, &purse);
+        let unbalanced = hand.exchange_begin(&hand.exchange(purse, out).await, purse);
         refused! { desk,
             "too little or too much out",
                 unbalanced
@@ -439,20 +480,27 @@ async fn coins() {
                 ),
         }
     }
-    let begun = hand.exchange_begun(&planned, &purse).await;
-    let finish = hand.exchange_finish(&begun, &purse);
+}
+
+async fn finish_that_the_coins_did_not_sign(desk: &Desk, purse: &Purse, planned: &Exchange) {
+    let hand = &desk.hand;
+    let begun = hand.exchange_begun(planned, purse).await;
+    let finish = hand.exchange_finish(&begun, purse);
     refused! { desk,
         "a finish that the coins did not sign", with(&finish, |f| f.body.challenges.swap(0, 1))
             => coin!(0, CoinFault::Authorization(_)),
     }
+}
 
-    // Coins that were used before. Each refusal shows their holder's own signature.
+/// Coins that were used before. Each refusal shows their holder's own signature.
+async fn used_coins(desk: &Desk, purse: &Purse) {
+    let hand = &desk.hand;
     let (held, spent) = (hand.withdraw(&EXACT).await, hand.withdraw(&EXACT).await);
     let bought = [hand.order(&held).await, hand.order(&spent).await];
     hand.held(&bought[0]).await;
     let hold = hand.held(&bought[1]).await;
     hand.ask(bought[1].deliver(&hold)).await.unwrap();
-    hand.exchanged(&purse, &[8, 4]).await;
+    hand.exchanged(purse, &[8, 4]).await;
     let commit = {
         let outcome = bought[1].order.outcome_request(&bought[1].purchase_key);
         let Outcome::Committed(committed) = hand.ask(outcome).await.unwrap() else {
@@ -466,21 +514,11 @@ async fn coins() {
     let settled = hand.ask(commit).await.unwrap().body;
     assert_eq!(settled, Settled::committed(&bought[1].order.contract.terms));
     quiet().await;
-    let exchange = |purse: Purse| async move {
-        let planned = hand.exchange(&purse, &EXACT).await;
-        hand.exchange_begin(&planned, &purse)
-    };
-    let of = |purse: &Purse| {
-        purse.and(&Purse {
-            coins: vec![],
-            keys: vec![],
-        })
-    };
-    let again = hand.exchange_begin(&hand.exchange(&purse, &[4, 8]).await, &purse);
+    let again = hand.exchange_begin(&hand.exchange(purse, &[4, 8]).await, purse);
     refused! { desk,
-        "an exchange of held coins", exchange(of(&held)).await
+        "an exchange of held coins", exchange_of(hand, &held).await
             => said if coin_denied!(desk, said, CoinDenial::Held(use_) if use_.verify(&held.coins[0]).is_ok()),
-        "an exchange of spent coins", exchange(of(&spent)).await
+        "an exchange of spent coins", exchange_of(hand, &spent).await
             => said if coin_denied!(desk, said, CoinDenial::Spent { used: use_, .. } if use_.verify(&spent.coins[0]).is_ok()),
         "an exchange of exchanged coins", again
             => said if coin_denied!(desk, said, CoinDenial::Exchanged { used: use_, .. } if use_.verify(&purse.coins[0]).is_ok()),
@@ -489,8 +527,16 @@ async fn coins() {
         "a purchase with spent coins", hand.order(&spent).await.hold()
             => said if coin_denied!(desk, said, CoinDenial::Spent { used: use_, .. } if use_.verify(&spent.coins[0]).is_ok()),
     }
+}
 
-    // Coins whose time is over.
+async fn exchange_of(hand: &ByHand, purse: &Purse) -> Authorized<ExchangeBegin> {
+    let planned = hand.exchange(purse, &EXACT).await;
+    hand.exchange_begin(&planned, purse)
+}
+
+/// Coins whose time is over.
+async fn old_coins(desk: &Desk) {
+    let hand = &desk.hand;
     let old = hand.withdraw(&EXACT).await;
     let dates = hand.keys().await.get(&old.coins[0].key_id).unwrap().clone();
     desk.world.clock.jump_to(dates.spend_until_ms);
@@ -503,10 +549,9 @@ async fn coins() {
     desk.world.clock.jump_to(dates.redeem_until_ms);
     desk.world.bank().extend_keys().await.unwrap();
     refused! { desk,
-        "an exchange of old coins", exchange(of(&old)).await
+        "an exchange of old coins", exchange_of(hand, &old).await
             => said if coin_denied!(desk, said, CoinDenial::Expired { expired_ms } if *expired_ms == dates.redeem_until_ms),
     }
-    desk.balanced().await;
 }
 
 /// Lets all background work finish.
@@ -522,6 +567,19 @@ async fn holds_and_contracts() {
     let hand = &desk.hand;
     let purse = hand.withdraw(&EXACT).await;
     let bought = hand.order(&purse).await;
+    changed_holds(&desk, &bought).await;
+    let little = hand.order(&hand.withdraw(&[512, 128, 64, 16, 4]).await).await;
+    holds_of_the_wrong_worth(&desk, &little).await;
+    hold_with_a_past_deadline(&desk, &purse, &bought).await;
+    holds_by_a_lying_escrow(&desk, &purse, &bought).await;
+    let hold = hand.held(&bought).await;
+    wrong_deliveries(&desk, &bought, &hold, &little).await;
+    unknown_items_and_pieces(&desk, &bought).await;
+    hand.ask(bought.deliver(&hold)).await.unwrap();
+    desk.balanced().await;
+}
+
+async fn changed_holds(desk: &Desk, bought: &Bought) {
     let good = bought.hold();
     let bad = |change: fn(&mut HoldRequest)| with(&good, change);
     refused! { desk,
@@ -560,7 +618,10 @@ async fn holds_and_contracts() {
         "an authorization too few", bad(|r| r.payment.authorizations.truncate(5))
             => request!(RequestFault::ListMismatch { got: 5, expected: 6, .. }),
     }
-    let little = hand.order(&hand.withdraw(&[512, 128, 64, 16, 4]).await).await;
+}
+
+async fn holds_of_the_wrong_worth(desk: &Desk, little: &Bought) {
+    let hand = &desk.hand;
     let much = hand.order(&hand.withdraw(&[512, 256]).await).await;
     let half = hand.withdraw(&[256]).await;
     let twice = hand
@@ -573,13 +634,19 @@ async fn holds_and_contracts() {
             => contract!(ContractFault::Worth { worth: Amount(768), price: Amount(PRICE) }),
         "the same coin twice", twice.hold() => coin!(1, CoinFault::Twice),
     }
+}
+
+async fn hold_with_a_past_deadline(desk: &Desk, purse: &Purse, bought: &Bought) {
+    let hand = &desk.hand;
     let now_ms = bought.order.contract.offer.body.expires_ms - 3_600_000;
-    let soon = hand.order_until(hand.offer().await, &purse, now_ms);
+    let soon = hand.order_until(hand.offer().await, purse, now_ms);
     refused! { desk,
         "a deadline that has passed", soon.hold() => contract!(ContractFault::DeadlineTooSoon),
     }
+}
 
-    // Requests of a lying escrow to the bank, authorized by the coins.
+/// Requests of a lying escrow to the bank, authorized by the coins.
+async fn holds_by_a_lying_escrow(desk: &Desk, purse: &Purse, bought: &Bought) {
     let lied = |change: &dyn Fn(&mut BankHoldRequest)| {
         let mut request = with(&bought.bank_hold(), |request| change(&mut request.body));
         let digest = request.body.terms.purchase_id().0;
@@ -601,16 +668,17 @@ async fn holds_and_contracts() {
         "at the bank: another bank", lied(&|r| r.terms.bank = stranger().public())
             => request!(RequestFault::NotForMe { .. }),
     }
+}
 
-    // Requests of a customer to the merchant, and replies of an escrow that a wallet refuses.
-    let hold = hand.held(&bought).await;
-    let deliver = bought.deliver(&hold);
+/// Requests of a customer to the merchant, and a hold that a wallet refuses.
+async fn wrong_deliveries(desk: &Desk, bought: &Bought, hold: &Signed<Hold>, little: &Bought) {
+    let deliver = bought.deliver(hold);
     let forged_hold = Signed::sign(hold.body.clone(), &stranger());
-    let less = with(&hold, |hold| hold.body.bank_hold.body.total = Amount(1));
+    let less = with(hold, |hold| hold.body.bank_hold.body.total = Amount(1));
     refused! { desk,
         "a hold by somebody else", bought.deliver(&forged_hold) => contract!(ContractFault::Hold(_)),
         "a hold for less", bought.deliver(&less) => contract!(ContractFault::Hold(_)),
-        "a hold for another purchase", little.deliver(&hold) => contract!(ContractFault::Hold(_)),
+        "a hold for another purchase", little.deliver(hold) => contract!(ContractFault::Hold(_)),
         "another merchant's offer", with(&deliver, |d| d.contract.terms.merchant = stranger().public())
             => Refusal::Goods(GoodsFault::UnknownOffer),
         "an offer that the merchant did not sign",
@@ -622,6 +690,10 @@ async fn holds_and_contracts() {
         holding.on_hold(forged_hold),
         Err(PurchaseError::Contract(ContractFault::Hold(_)))
     ));
+}
+
+async fn unknown_items_and_pieces(desk: &Desk, bought: &Bought) {
+    let hand = &desk.hand;
     let offer = &bought.order.contract.offer.body;
     let piece = |item_id, offset| PieceRequest {
         item_id,
@@ -642,8 +714,6 @@ async fn holds_and_contracts() {
         "a piece behind the end", piece(offer.item_id, offer.encrypted_bytes + 1)
             => Refusal::Goods(GoodsFault::UnknownPiece),
     }
-    hand.ask(deliver).await.unwrap();
-    desk.balanced().await;
 }
 
 // ---- decisions ----------------------------------------------------------------------------------------------------
@@ -657,23 +727,67 @@ async fn decisions() {
     let rival = hand.order_of(offer, &hand.withdraw(&EXACT).await);
     let (hold, rivals_hold) = (hand.held(&bought).await, hand.held(&rival).await);
     let key = desk.goods_key(&bought);
-    let release = bought.release(&hold, &key);
-    let wrong_key = bought.release(&hold, &GoodsKey::from_bytes([9; 32]));
-    let forged_hold = bought.release(&Signed::sign(hold.body.clone(), &stranger()), &key);
-    let purchase_key = &bought.purchase_key;
-    let signed_by = |secret: &SecretKey, key_use: PurchaseKeyUse| {
-        secret.sign(&key_use.statement(&purchase_key.public(), &bought.order.purchase()))
+    let sale = Sale {
+        bought,
+        hold,
+        rival,
+        rivals_hold,
+        key,
     };
+    wrong_releases_and_cancels(&desk, &sale).await;
+    decisions_that_no_escrow_has_made(&desk, &sale).await;
+    let committed = everything_after_the_commit(&desk, &sale).await;
+    requests_signed_by_another(&desk, &sale).await;
+    altered_commits(&desk, &committed).await;
+    everything_after_the_abort(&desk, &sale).await;
+    requests_after_the_deadline(&desk).await;
+    desk.world.settle().await;
+    desk.balanced().await;
+}
+
+/// Two orders for one offer, both held.
+struct Sale {
+    bought: Bought,
+    hold: Signed<Hold>,
+    rival: Bought,
+    rivals_hold: Signed<Hold>,
+    key: GoodsKey,
+}
+
+impl Sale {
+    /// A signature for the first purchase.
+    fn signed_by(&self, secret: &SecretKey, key_use: PurchaseKeyUse) -> Signature {
+        let (order, purchase_key) = (&self.bought.order, &self.bought.purchase_key);
+        secret.sign(&key_use.statement(&purchase_key.public(), &order.purchase()))
+    }
+
+    /// The first purchase in its customer's wallet.
+    fn held(&self) -> Purchase {
+        Purchase::Held(self.bought.order.clone(), self.hold.clone())
+    }
+}
+
+async fn wrong_releases_and_cancels(desk: &Desk, sale: &Sale) {
+    let Sale {
+        bought,
+        hold,
+        rival,
+        key,
+        ..
+    } = sale;
+    let release = bought.release(hold, key);
+    let wrong_key = bought.release(hold, &GoodsKey::from_bytes([9; 32]));
+    let forged_hold = bought.release(&Signed::sign(hold.body.clone(), &stranger()), key);
     let by_another = with(&bought.cancel(), |c| {
-        c.signature = signed_by(&stranger(), PurchaseKeyUse::Cancel)
+        c.signature = sale.signed_by(&stranger(), PurchaseKeyUse::Cancel)
     });
     let for_another_use = with(&bought.cancel(), |c| {
-        c.signature = signed_by(purchase_key, PurchaseKeyUse::Outcome)
+        c.signature = sale.signed_by(&bought.purchase_key, PurchaseKeyUse::Outcome)
     });
     refused! { desk,
         "a wrong goods key", wrong_key => contract!(ContractFault::WrongGoodsKey),
         "a release with a forged hold", forged_hold => contract!(ContractFault::Hold(_)),
-        "a release with another's hold", rival.release(&hold, &key) => contract!(ContractFault::Hold(_)),
+        "a release with another's hold", rival.release(hold, key) => contract!(ContractFault::Hold(_)),
         "a release of other terms", with(&release, |r| r.contract.terms.price = Amount(1))
             => contract!(ContractFault::DoesNotFit(_)),
         "a cancel without the purchase key", by_another => request!(RequestFault::Signature { .. }),
@@ -681,8 +795,17 @@ async fn decisions() {
         "a cancel at another escrow", with(&bought.cancel(), |c| c.terms.escrow = stranger().public())
             => request!(RequestFault::NotForMe { .. }),
     }
+}
 
-    // Decisions that no escrow has made.
+fn settle(desk: &Desk, decision: SignedDecision) -> SettleOne {
+    SettleOne {
+        escrow: desk.hand.key(Escrow),
+        decision,
+    }
+}
+
+async fn decisions_that_no_escrow_has_made(desk: &Desk, sale: &Sale) {
+    let bought = &sale.bought;
     let terms = &bought.order.contract.terms;
     let abort = Abort {
         purchase: bought.order.purchase(),
@@ -690,12 +813,8 @@ async fn decisions() {
         reason: AbortReason::Cancelled,
     };
     let forged_abort = Signed::sign(abort, &stranger());
-    let settle = |decision| SettleOne {
-        escrow: hand.key(Escrow),
-        decision,
-    };
     refused! { desk,
-        "a forged abort", settle(SignedDecision::Abort(forged_abort.clone()))
+        "a forged abort", settle(desk, SignedDecision::Abort(forged_abort.clone()))
             => contract!(ContractFault::Decision(_)),
     }
     let elsewhere = SettleOne {
@@ -706,13 +825,23 @@ async fn decisions() {
         "an abort by an escrow that the bank does not know", elsewhere
             => contract!(ContractFault::UnknownParty { .. }),
     }
-    let held = Purchase::Held(bought.order.clone(), hold.clone());
     assert!(matches!(
-        held.clone().on_abort(forged_abort),
+        sale.held().on_abort(forged_abort),
         Err(PurchaseError::Signature(_))
     ));
+}
 
-    // The purchase is committed. Nothing changes that.
+/// The purchase is committed. Nothing changes that.
+async fn everything_after_the_commit(desk: &Desk, sale: &Sale) -> Committed {
+    let Sale {
+        bought,
+        hold,
+        rival,
+        rivals_hold,
+        key,
+    } = sale;
+    let hand = &desk.hand;
+    let release = bought.release(hold, key);
     let committed = hand.ask(release.clone()).await.unwrap();
     quiet().await;
     let Outcome::Committed(late) = desk.told(bought.cancel()).await else {
@@ -720,10 +849,10 @@ async fn decisions() {
     };
     assert_eq!(*late, committed);
     assert_eq!(desk.told(release).await, committed);
-    let receipt = committed.receipt;
+    let receipt = committed.receipt.clone();
     let forged_receipt: Signed<Receipt> = Signed::sign(receipt.body.clone(), &stranger());
     assert!(matches!(
-        held.clone().on_receipt(forged_receipt),
+        sale.held().on_receipt(forged_receipt),
         Err(PurchaseError::Signature(_))
     ));
     let rivals = Purchase::Held(rival.order.clone(), rivals_hold.clone());
@@ -731,23 +860,38 @@ async fn decisions() {
         rivals.on_receipt(receipt),
         Err(PurchaseError::Mismatch("purchase"))
     ));
-    let outcome = bought.order.outcome_request(purchase_key);
+    refused! { desk,
+        "a hold of what is paid", bought.hold() => purchase!(PurchaseFault::Committed(_)),
+        "a second sale of one offer", rival.release(rivals_hold, key) => purchase!(PurchaseFault::Sold),
+    }
+    committed
+}
+
+/// Requests about the committed purchase, without its purchase key.
+async fn requests_signed_by_another(desk: &Desk, sale: &Sale) {
+    let (order, purchase_key) = (&sale.bought.order, &sale.bought.purchase_key);
+    let outcome = order.outcome_request(purchase_key);
     refused! { desk,
         "an outcome asked for by another",
-            with(&outcome, |o| o.signature = signed_by(&stranger(), PurchaseKeyUse::Outcome))
+            with(&outcome, |o| o.signature = sale.signed_by(&stranger(), PurchaseKeyUse::Outcome))
             => request!(RequestFault::Signature { .. }),
     }
-    let collect = bought.order.collect_request(purchase_key);
+    let collect = order.collect_request(purchase_key);
     refused! { desk,
         "a commit collected by another",
-            with(&collect, |c| c.signature = signed_by(&stranger(), PurchaseKeyUse::Collect))
+            with(&collect, |c| c.signature = sale.signed_by(&stranger(), PurchaseKeyUse::Collect))
             => request!(RequestFault::Signature { .. }),
-        "a hold of what is paid", bought.hold() => purchase!(PurchaseFault::Committed(_)),
-        "a second sale of one offer", rival.release(&rivals_hold, &key) => purchase!(PurchaseFault::Sold),
     }
-    let commit = committed.commit;
-    let altered =
-        |change: fn(&mut Commit)| settle(SignedDecision::Commit(with(&commit, |c| change(&mut c.body))));
+}
+
+async fn altered_commits(desk: &Desk, committed: &Committed) {
+    let commit = &committed.commit;
+    let altered = |change: fn(&mut Commit)| {
+        settle(
+            desk,
+            SignedDecision::Commit(with(commit, |c| change(&mut c.body))),
+        )
+    };
     refused! { desk,
         "a commit for more", altered(|c| c.amount = Amount(9999)) => contract!(ContractFault::Decision(_)),
         "a commit to another account", altered(|c| c.account = stranger().public())
@@ -755,27 +899,38 @@ async fn decisions() {
         "a commit at another bank", altered(|c| c.bank = stranger().public())
             => request!(RequestFault::NotForMe { .. }),
     }
+}
 
-    // The purchase is aborted. Nothing changes that either.
+/// The rival's purchase is aborted. Nothing changes that either.
+async fn everything_after_the_abort(desk: &Desk, sale: &Sale) {
+    let Sale {
+        rival,
+        rivals_hold,
+        key,
+        ..
+    } = sale;
+    let hand = &desk.hand;
     let Outcome::Aborted(abort) = hand.ask(rival.cancel()).await.unwrap() else {
         panic!("it was open")
     };
     quiet().await;
     refused! { desk,
-        "a release of what is cancelled", rival.release(&rivals_hold, &key)
+        "a release of what is cancelled", rival.release(rivals_hold, key)
             => purchase!(PurchaseFault::AbortedBy(_)),
         "a hold of what is cancelled", rival.hold() => purchase!(PurchaseFault::Aborted(_)),
         "a delivery of a cancelled purchase that was never released",
-            with(&rival.deliver(&rivals_hold), |d| d.hold.body.bank_hold.signature.response = EncodedScalar(NOT_CANONICAL))
+            with(&rival.deliver(rivals_hold), |d| d.hold.body.bank_hold.signature.response = EncodedScalar(NOT_CANONICAL))
             => contract!(ContractFault::Hold(_)),
     }
     assert_eq!(desk.told(rival.cancel()).await, Outcome::Aborted(abort.clone()));
     assert!(matches!(
-        held.on_abort(abort),
+        sale.held().on_abort(abort),
         Err(PurchaseError::Mismatch("purchase"))
     ));
+}
 
-    // Requests that come too late.
+async fn requests_after_the_deadline(desk: &Desk) {
+    let hand = &desk.hand;
     let offer = hand.offer().await;
     let deadline_ms = offer.body.expires_ms - 3_600_000 + 10_000;
     let late = hand.order_until(offer, &hand.withdraw(&EXACT).await, deadline_ms);
@@ -787,8 +942,6 @@ async fn decisions() {
         "a hold after the deadline", late.hold() => contract!(ContractFault::DeadlineTooSoon),
     }
     hand.ask(late.cancel()).await.unwrap();
-    desk.world.settle().await;
-    desk.balanced().await;
 }
 
 #[tokio::test(start_paused = true)]

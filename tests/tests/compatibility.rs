@@ -188,12 +188,7 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         assert_eq!(version(&dir(name)), 1, "{name}");
     }
     let (first, second) = (dir("wallet"), dir("second"));
-    // These commands work offline, and nothing has changed.
-    assert_eq!(wallet(&first, &["balance"]).json(0), read_json("balance.json"));
-    assert_eq!(
-        wallet(&first, &["purchases"]).json(0),
-        read_json("purchases.json")
-    );
+    nothing_has_changed(&first);
 
     let nodes = Nodes::start(old.path());
     for wallet in [&first, &second] {
@@ -203,9 +198,40 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
         let version = if name == "second" { 1 } else { SCHEMA_VERSION };
         assert_eq!(self::version(&dir(name)), version, "{name}");
     }
-    let resumed = carried_on(&first, &["resume"], COINS_ARE_BACK);
+    open_purchases_end(&first, old.path());
+    past_goods_are_fetched(&second, old.path());
+    nodes.count(&[&first, &second]);
+
+    old_wallets_go_on_buying(&first, &second, old.path());
+    nodes.count(&[&first, &second]);
+    for name in DIRECTORIES {
+        assert_eq!(version(&dir(name)), SCHEMA_VERSION, "{name}");
+    }
+
+    let has = available(&first);
+    fs::remove_dir_all(&first).expect("it is lost");
+    let again = dir("again");
+    old_words_restore(&again, &nodes, has);
+    nodes.count(&[&again, &second]);
+    nodes.stop();
+
+    // A migrated directory is opened again without a migration.
+    let audit = nodes.0.bank.admin(&["audit"], &[]).wait();
+    assert_eq!(audit["problems"], json!([]), "{audit}");
+    assert_eq!(available(&again), has);
+}
+
+/// Shows the balance and the purchases of a wallet of the old version. These commands work offline.
+fn nothing_has_changed(first: &Path) {
+    assert_eq!(wallet(first, &["balance"]).json(0), read_json("balance.json"));
+    assert_eq!(wallet(first, &["purchases"]).json(0), read_json("purchases.json"));
+}
+
+/// Resumes the first wallet. Every purchase ends, and the withdrawal is booked once.
+fn open_purchases_end(first: &Path, old: &Path) {
+    let resumed = carried_on(first, &["resume"], COINS_ARE_BACK);
     assert_eq!(resumed["open"], json!([]), "{resumed}");
-    let now = purchases(&first);
+    let now = purchases(first);
     let status: Vec<&str> = (0..6)
         .map(|number| now[number]["status"].as_str().expect("a status"))
         .collect();
@@ -221,44 +247,42 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
             "aborted"
         ]
     );
-    let bought = fs::read(old.path().join("4.txt")).expect("the goods");
+    let bought = fs::read(old.join("4.txt")).expect("the goods");
     assert_eq!(bought, fs::read(fixture("postcard.txt")).expect("a fixture"));
     // 50.00, of which 23.00 were withdrawn; 1.25 and 2.50 and 1.25 were paid.
-    assert_eq!(available(&first), 1800);
+    assert_eq!(available(first), 1800);
     assert_eq!(
-        units(&wallet(&first, &["account"]).json(0)["balance"]),
+        units(&wallet(first, &["account"]).json(0)["balance"]),
         2700,
         "the withdrawal is booked once"
     );
+}
 
-    // The restored wallet fetches past goods into a folder that was beside it.
-    fs::create_dir(dir("restored")).expect("a directory");
-    carried_on(&second, &["resume"], 0);
-    carried_on(&second, &["resume", "0"], 0);
-    assert_eq!(available(&second), 875);
-    let output = purchases(&second)[0]["output"].clone();
+/// The second wallet was restored. It fetches past goods into a folder that was beside it.
+fn past_goods_are_fetched(second: &Path, old: &Path) {
+    fs::create_dir(old.join("restored")).expect("a directory");
+    carried_on(second, &["resume"], 0);
+    carried_on(second, &["resume", "0"], 0);
+    assert_eq!(available(second), 875);
+    let output = purchases(second)[0]["output"].clone();
     let name = Path::new(output.as_str().expect("a path"))
         .strip_prefix("/proc/self/cwd")
         .expect("a path where the command runs");
-    assert!(old.path().join(name).exists(), "{output}");
-    nodes.count(&[&first, &second]);
+    assert!(old.join(name).exists(), "{output}");
+}
 
-    // Old wallets go on buying, with plain and with sealed offers, and withdraw.
-    for (wallet, sealed) in [(&first, "5.letter"), (&second, "6.letter")] {
+/// Old wallets go on buying, with plain and with sealed offers, and withdraw.
+fn old_wallets_go_on_buying(first: &Path, second: &Path, old: &Path) {
+    for (wallet, sealed) in [(first, "5.letter"), (second, "6.letter")] {
         carried_on(wallet, &["buy", "studio", "Letter", "-o", sealed], 0);
-        assert!(old.path().join(sealed).exists());
+        assert!(old.join(sealed).exists());
     }
-    carried_on(&first, &["buy", "studio", "Postcard", "-o", "7.postcard"], 0);
-    carried_on(&second, &["withdraw", "1.00"], 0);
-    nodes.count(&[&first, &second]);
-    for name in DIRECTORIES {
-        assert_eq!(version(&dir(name)), SCHEMA_VERSION, "{name}");
-    }
+    carried_on(first, &["buy", "studio", "Postcard", "-o", "7.postcard"], 0);
+    carried_on(second, &["withdraw", "1.00"], 0);
+}
 
-    // A lost wallet is restored from the words that the old program printed.
-    let has = available(&first);
-    fs::remove_dir_all(&first).expect("it is lost");
-    let again = dir("again");
+/// Restores a lost wallet into `again`, from the words that the old program printed. It had `has` units.
+fn old_words_restore(again: &Path, nodes: &Nodes, has: u64) {
     let words = fixture("wallet.words");
     let [bank, escrow, _] = nodes.0.cards().map(ToString::to_string);
     let words = words.to_str().expect("a path in UTF-8");
@@ -273,24 +297,17 @@ fn what_was_under_way_in_old_directories_is_carried_on_to_its_end() {
     ];
     // Its account key was the same at every bank, and no bank is shown it unasked.
     let unasked = until("the bank answers", || {
-        let said = wallet(&again, &restore);
+        let said = wallet(again, &restore);
         (said.code != Some(SILENT)).then(|| said.error(1))
     });
     assert!(unasked.contains("--shared-account central"), "{unasked}");
     let restore = [&restore[..], &["--shared-account", "central"]].concat();
     let restored = until("the restore is complete", || {
-        let said = wallet(&again, &restore);
+        let said = wallet(again, &restore);
         (said.code != Some(SILENT)).then(|| said.json(0))
     });
-    assert_eq!(available(&again), has, "{restored}");
-    assert_eq!(purchases(&again).as_array().expect("a list").len(), 8);
-    nodes.count(&[&again, &second]);
-    nodes.stop();
-
-    // A migrated directory is opened again without a migration.
-    let audit = nodes.0.bank.admin(&["audit"], &[]).wait();
-    assert_eq!(audit["problems"], json!([]), "{audit}");
-    assert_eq!(available(&again), has);
+    assert_eq!(available(again), has, "{restored}");
+    assert_eq!(purchases(again).as_array().expect("a list").len(), 8);
 }
 
 #[test]

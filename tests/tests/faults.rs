@@ -37,7 +37,18 @@ fn a_few_cells_of_the_matrix_keep_every_promise_and_are_shown() {
     assert_eq!(told["ok"], true, "{told}");
     assert!(said.status.success(), "{told}");
     let cells = told["cells"].as_array().unwrap();
+    promises_are_checked(&told, cells);
     let page = fs::read_to_string(page).unwrap();
+    let data = shown_on(&page, cells.len());
+    for cell in data["cells"].as_array().unwrap() {
+        if cell["class"] != "not-run" {
+            steps_are_shown(&data, cell["steps"].as_array().unwrap());
+        }
+    }
+}
+
+/// Every cell that ran was checked for every promise. Only a full disk may be skipped.
+fn promises_are_checked(told: &Value, cells: &[Value]) {
     for wanted in CELLS {
         let cell = cells
             .iter()
@@ -57,7 +68,11 @@ fn a_few_cells_of_the_matrix_keep_every_promise_and_are_shown() {
             );
         }
     }
-    for number in 0..cells.len() {
+}
+
+/// The page's data. The page must show this number of cells.
+fn shown_on(page: &str, cells: usize) -> Value {
+    for number in 0..cells {
         assert!(
             page.contains(&format!("href=\"#c{number}\" id=\"m{number}\"")),
             "cell {number} is not on the page"
@@ -71,33 +86,31 @@ fn a_few_cells_of_the_matrix_keep_every_promise_and_are_shown() {
         .next()
         .unwrap();
     let data: Value = serde_json::from_str(data).unwrap();
-    let shown = data["cells"].as_array().unwrap();
-    assert_eq!(shown.len(), cells.len());
+    assert_eq!(data["cells"].as_array().unwrap().len(), cells);
+    data
+}
+
+/// The steps of a cell show its beginning and its fault, and no dead process acts.
+fn steps_are_shown(data: &Value, steps: &[Value]) {
     let texts = data["texts"].as_array().unwrap();
-    for cell in shown.iter().filter(|cell| cell["class"] != "not-run") {
-        let steps = cell["steps"].as_array().unwrap();
-        let text = |step: &Value, at: usize| {
-            texts[step[at].as_u64().unwrap() as usize]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        };
-        let kind = |step: &Value| data["kinds"][step[1].as_u64().unwrap() as usize].clone();
-        assert!(
-            steps.iter().any(|step| kind(step) == "fault"),
-            "no fault in {steps:?}"
-        );
-        assert!(
-            steps
-                .iter()
-                .any(|step| text(step, 5).contains("farthing withdraw")),
-            "no beginning"
-        );
-        assert!(
-            !speaks_when_dead(&data, steps),
-            "a dead process acts in {steps:?}"
-        );
-    }
+    let text = |step: &Value, at: usize| {
+        texts[step[at].as_u64().unwrap() as usize]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let kind = |step: &Value| data["kinds"][step[1].as_u64().unwrap() as usize].clone();
+    assert!(
+        steps.iter().any(|step| kind(step) == "fault"),
+        "no fault in {steps:?}"
+    );
+    assert!(
+        steps
+            .iter()
+            .any(|step| text(step, 5).contains("farthing withdraw")),
+        "no beginning"
+    );
+    assert!(!speaks_when_dead(data, steps), "a dead process acts in {steps:?}");
 }
 
 /// Whether a killed party sends, answers or writes before it is started again.

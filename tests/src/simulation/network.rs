@@ -360,16 +360,30 @@ impl Channel for MemoryChannel {
 }
 
 impl MemoryChannel {
+    /// Carries a message there and its reply back, with the message's fault.
     async fn carry(&self, under: Under, request: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
+        self.request_travels(under).await;
+        self.fails_before_service(under, &request).await?;
+        wait(self.network.power().sync_takes(under.to)).await;
+        let reply = self.act(under, request.clone()).await;
+        self.fails_after_service(under, request).await?;
+        self.reply_travels(under).await;
+        if reply.is_ok() {
+            self.network.trace.became(under.line, "the reply arrives");
+        }
+        reply
+    }
+
+    /// Returns when the request arrives. A lost request never does.
+    async fn request_travels(&self, under: Under) {
         let Under { to, fault, .. } = under;
-        let restart = |party, death| async move { self.network.power().restart(party, death).await };
         match fault {
             Some(Fault::Partition) => {
                 self.network.cut(self.from, to, PARTITION);
                 self.network.cut(to, self.from, PARTITION);
             }
             Some(Fault::SenderDiesBefore) => {
-                restart(self.from, Death::Killed).await;
+                self.restart(self.from, Death::Killed).await;
                 return std::future::pending().await;
             }
             _ => {}
@@ -382,17 +396,22 @@ impl MemoryChannel {
         wait(under.delays.request + late).await;
         if fault == Some(Fault::LoseRequest) || self.network.is_cut(self.from, to) {
             self.network.trace.became(under.line, "lost");
-            return std::future::pending().await;
+            std::future::pending().await
         }
-        match fault {
+    }
+
+    /// Causes a fault that is due before the request is carried out.
+    async fn fails_before_service(&self, under: Under, request: &[u8]) -> Result<(), NetworkError> {
+        let to = under.to;
+        match under.fault {
             Some(Fault::KillBefore) => {
-                restart(to, Death::Killed).await;
+                self.restart(to, Death::Killed).await;
                 return Err(closed(&self.card));
             }
             Some(Fault::TornWrite) => self.network.power().disk(to).fail_sync_after(0),
             Some(Fault::DiskFull) => self.network.power().disk(to).set_capacity(Some(0)),
             Some(Fault::RepeatLate) => {
-                let (this, again) = (self.clone(), request.clone());
+                let (this, again) = (self.clone(), request.to_vec());
                 tokio::spawn(async move {
                     sleep(MUCH_LATER).await;
                     let _late = this.act(under, again).await;
@@ -400,39 +419,48 @@ impl MemoryChannel {
             }
             _ => {}
         }
-        wait(self.network.power().sync_takes(to)).await;
-        let reply = self.act(under, request.clone()).await;
-        match fault {
+        Ok(())
+    }
+
+    /// Causes a fault that is due after the request was carried out.
+    async fn fails_after_service(&self, under: Under, request: Vec<u8>) -> Result<(), NetworkError> {
+        let to = under.to;
+        match under.fault {
             Some(Fault::Repeat) => {
                 let _second = self.act(under, request).await;
             }
-            Some(Fault::TornWrite) => restart(to, Death::PowerLost).await,
+            Some(Fault::TornWrite) => self.restart(to, Death::PowerLost).await,
             Some(Fault::DiskFull) => self.network.power().disk(to).set_capacity(None),
             Some(Fault::CrashAfter) => {
-                restart(to, Death::PowerLost).await;
+                self.restart(to, Death::PowerLost).await;
                 return Err(closed(&self.card));
             }
-            Some(Fault::CrashReplied) => restart(to, Death::PowerLost).await,
+            Some(Fault::CrashReplied) => self.restart(to, Death::PowerLost).await,
             Some(Fault::SenderDiesAfter) => {
-                restart(self.from, Death::PowerLost).await;
+                self.restart(self.from, Death::PowerLost).await;
                 return std::future::pending().await;
             }
             _ => {}
         }
-        let late = if fault == Some(Fault::DelayReply) {
+        Ok(())
+    }
+
+    /// Returns when the reply arrives. A lost reply never does.
+    async fn reply_travels(&self, under: Under) {
+        let late = if under.fault == Some(Fault::DelayReply) {
             LATE
         } else {
             Duration::ZERO
         };
         wait(under.delays.reply + late).await;
-        if fault == Some(Fault::LoseReply) || self.network.is_cut(to, self.from) {
+        if under.fault == Some(Fault::LoseReply) || self.network.is_cut(under.to, self.from) {
             self.network.trace.became(under.line, "its reply is lost");
-            return std::future::pending().await;
+            std::future::pending().await
         }
-        if reply.is_ok() {
-            self.network.trace.became(under.line, "the reply arrives");
-        }
-        reply
+    }
+
+    async fn restart(&self, party: Party, death: Death) {
+        self.network.power().restart(party, death).await;
     }
 
     /// The request arrives and is carried out.

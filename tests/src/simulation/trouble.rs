@@ -134,17 +134,7 @@ async fn strike(
                 machine.set_sync_takes(Duration::ZERO)
             });
         }
-        Trouble::ClockWrong => {
-            let wrong_by_ms = dice.below(24 * HOUR_MS as u64) as i64 - 12 * HOUR_MS;
-            let clock = world.machine(anyone).clock.clone();
-            trace.note(format!(
-                "{anyone}: its clock is wrong by {} s, for {} s",
-                wrong_by_ms / 1000,
-                a_while.as_secs()
-            ));
-            clock.set_wrong_by_ms(wrong_by_ms);
-            later(world, a_while, async move |_| clock.set_wrong_by_ms(0));
-        }
+        Trouble::ClockWrong => set_clock_wrong(world, anyone, dice, a_while),
         Trouble::BitFlipped => flip_a_bit(world, server, dice).await,
         Trouble::OlderCopy => {
             let escrow = Party::Escrow(dice.below(world.foundation.population.escrows as u64) as usize);
@@ -155,7 +145,20 @@ async fn strike(
     true
 }
 
-/// Runs `then` after a pause, unless the world has ended.
+/// Sets a party's clock wrong, and right again after a while.
+fn set_clock_wrong(world: &Arc<World>, party: Party, dice: &Dice, a_while: Duration) {
+    let wrong_by_ms = dice.below(24 * HOUR_MS as u64) as i64 - 12 * HOUR_MS;
+    let clock = world.machine(party).clock.clone();
+    world.network.trace.note(format!(
+        "{party}: its clock is wrong by {} s, for {} s",
+        wrong_by_ms / 1000,
+        a_while.as_secs()
+    ));
+    clock.set_wrong_by_ms(wrong_by_ms);
+    later(world, a_while, async move |_| clock.set_wrong_by_ms(0));
+}
+
+/// Runs `what` after a pause, unless the world has ended.
 fn later(world: &Arc<World>, a_while: Duration, what: impl AsyncFnOnce(Arc<World>) + 'static) {
     let world = Arc::downgrade(world);
     tokio::task::spawn_local(async move {

@@ -2,12 +2,16 @@
 
 use crate::{coins, testbed};
 use farthing_tests::processes::{
+    buyer::Buyer,
     goods::{POSTCARD, PRICE},
     run::{Wait, until},
-    testbed::WITHDRAWN,
+    testbed::{Testbed, WITHDRAWN},
 };
 use serde_json::json;
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[test]
 fn a_purchase_by_hand_and_everything_that_proves_it() {
@@ -47,8 +51,34 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     // Her evidence and the merchant's convince anyone, without a wallet and without the network.
     let documents = alice.goods("receipt.json");
     let documents = documents.to_str().unwrap();
+    let receipt = shown_receipt(&alice, documents);
+    let [sealed] = alice.sealed().try_into().unwrap();
+    assert_named_otherwise(&sealed, &receipt);
+    let sealed_text = sealed.to_str().unwrap();
+    let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
+    assert_eq!(verdict["verdict"], "delivered");
+    let purchase = bought["purchase"]["purchase_id"].as_str().unwrap();
+    let exported = exported_sale(&testbed, purchase);
+    let exported = exported.to_str().unwrap();
+    let verdict = alice.done(&["receipt", "verify", exported, sealed_text]);
+    assert_eq!(verdict["purchase_id"], purchase);
+
+    // Goods that were tampered with prove nothing, against nobody.
+    let tampered = tampered(&alice, &sealed);
+    let tampered = tampered.to_str().unwrap();
+    for documents in [documents, exported] {
+        let verdict = alice.run(&["receipt", "verify", documents, tampered]).json(6);
+        assert_eq!(verdict["verdict"], "proves_nothing");
+    }
+
+    assert_eq!(alice.done(&["resume"])["open"], json!([]));
+    testbed.check(&[&alice]);
+}
+
+/// Writes the receipt of purchase 0 to `documents` and returns it. Without `--force` no file is replaced, and no file
+/// beside it is touched.
+fn shown_receipt(alice: &Buyer, documents: &str) -> Vec<u8> {
     alice.done(&["receipt", "show", "0", "-o", documents]);
-    // What is there stays there, unless she says that it may go; and nothing beside it is touched.
     let receipt = fs::read(documents).unwrap();
     let beside = alice.goods("receipt.new");
     fs::write(&beside, "hers").unwrap();
@@ -61,41 +91,41 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     alice.done(&["receipt", "show", "0", "-o", documents, "--force"]);
     assert_eq!(fs::read(documents).unwrap(), receipt);
     assert_eq!(fs::read(&beside).unwrap(), b"hers");
-    let [sealed] = alice.sealed().try_into().unwrap();
-    let contract: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    receipt
+}
+
+/// The name of the sealed goods does not tell what was bought.
+fn assert_named_otherwise(sealed: &Path, receipt: &[u8]) {
+    let contract: serde_json::Value = serde_json::from_slice(receipt).unwrap();
     let digest = contract["contract"]["offer"]["body"]["encrypted_digest"]
         .as_str()
         .unwrap();
     let name = sealed.file_stem().unwrap().to_str().unwrap();
     assert!(!digest.contains(name), "a file is named by what was bought");
-    let sealed_text = sealed.to_str().unwrap();
-    let verdict = alice.done(&["receipt", "verify", documents, sealed_text]);
-    assert_eq!(verdict["verdict"], "delivered");
+}
+
+/// The merchant's evidence of a purchase, once the sale is credited.
+fn exported_sale(testbed: &Testbed, purchase: &str) -> PathBuf {
     until("the sale is credited", || {
         let sales = testbed.merchant.admin(&["sales"], &[]).wait();
         (sales["sales"][0]["state"] == "credited").then_some(())
     });
-    let purchase = bought["purchase"]["purchase_id"].as_str().unwrap();
     let exported = testbed.dir().join("sale.json");
-    let exported = exported.to_str().unwrap();
     testbed
         .merchant
-        .admin(&["evidence"], &[&purchase[..12], "-o", exported])
+        .admin(
+            &["evidence"],
+            &[&purchase[..12], "-o", exported.to_str().unwrap()],
+        )
         .wait();
-    let verdict = alice.done(&["receipt", "verify", exported, sealed_text]);
-    assert_eq!(verdict["purchase_id"], purchase);
+    exported
+}
 
-    // Goods that were tampered with prove nothing, against nobody.
+/// A copy of the sealed goods with one bit changed.
+fn tampered(alice: &Buyer, sealed: &Path) -> PathBuf {
     let tampered = alice.goods("tampered.sealed");
-    let mut bytes = fs::read(&sealed).unwrap();
+    let mut bytes = fs::read(sealed).unwrap();
     bytes[40] ^= 1;
     fs::write(&tampered, bytes).unwrap();
-    let tampered = tampered.to_str().unwrap();
-    for documents in [documents, exported] {
-        let verdict = alice.run(&["receipt", "verify", documents, tampered]).json(6);
-        assert_eq!(verdict["verdict"], "proves_nothing");
-    }
-
-    assert_eq!(alice.done(&["resume"])["open"], json!([]));
-    testbed.check(&[&alice]);
+    tampered
 }
