@@ -83,7 +83,8 @@ pub enum RequestFault {
     NotForMe {
         /// The party that the request names.
         named: PublicKey,
-        /// The party that it was sent to.
+        /// The party that it was sent to. JSON calls it `here`.
+        #[serde(rename = "here")]
         this: PublicKey,
     },
     /// A list is empty or too long.
