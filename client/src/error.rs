@@ -3,6 +3,7 @@
 use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{call::CallError, network::NetworkError, network_file::NetworkFileError};
 use farthing_protocol::{
+    api::Question,
     issue::MintFault,
     money::Amount,
     offer::CatalogFault,
@@ -21,7 +22,7 @@ pub enum WalletError {
         /// The party.
         party: String,
         /// Name of the request.
-        question: &'static str,
+        question: Question,
         /// The last error of the network.
         why: String,
     },
@@ -34,7 +35,7 @@ pub enum WalletError {
         /// The party.
         party: String,
         /// Name of the request.
-        question: &'static str,
+        question: Question,
         /// The reason.
         refusal: Box<Refusal>,
     },

@@ -1,5 +1,7 @@
 //! Events that a wallet reports while it works, for the command line, the demo or a test.
 
+use farthing_protocol::api::Question;
+
 /// An event of a wallet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WalletEvent {
@@ -8,14 +10,14 @@ pub enum WalletEvent {
         /// The party, as its card names it.
         party: String,
         /// Name of the request, one or two words.
-        question: &'static str,
+        question: Question,
     },
     /// A request got no reply. It is sent again.
     Unanswered {
         /// The party.
         party: String,
         /// Name of the request.
-        question: &'static str,
+        question: Question,
         /// The reason.
         why: String,
     },
@@ -24,14 +26,14 @@ pub enum WalletEvent {
         /// The party.
         party: String,
         /// Name of the request.
-        question: &'static str,
+        question: Question,
     },
     /// A request was refused.
     Refused {
         /// The party.
         party: String,
         /// Name of the request.
-        question: &'static str,
+        question: Question,
         /// The reason.
         why: String,
     },

@@ -13,7 +13,7 @@ use farthing_node::{
     network::{Channel, Lane, Network, NetworkError},
 };
 use farthing_protocol::{
-    api::Call,
+    api::{Call, Question},
     refusal::{Later, Refusal},
 };
 use std::{sync::Arc, time::Duration};
@@ -128,7 +128,7 @@ impl<'w> PeerClient<'w> {
         outcome
     }
 
-    fn unanswered(&self, question: &'static str, why: String) {
+    fn unanswered(&self, question: Question, why: String) {
         self.observer.on_event(&WalletEvent::Unanswered {
             party: self.party(),
             question,

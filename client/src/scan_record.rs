@@ -15,6 +15,7 @@ use crate::{
 use farthing_coin::{NoteId, PublicKey, SecretKey, Signed};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
+    api::Question,
     limits::RESTORE_GAP,
     refusal::{AccountFault, Refusal},
     restore::{KeptMemo, Memo, MemoRequest, ScanRecord},
@@ -136,7 +137,7 @@ pub(crate) async fn extend_scan_record(
     }
     Err(WalletError::Silent {
         party: bank.title(),
-        question: "memo",
+        question: Question::Memo,
         why: "copies of this wallet write its scan record at the same time".into(),
     })
 }
@@ -161,7 +162,7 @@ async fn ask_scan_record(
         Err(Refusal::Account(AccountFault::Unknown(_))) => Ok(None),
         Err(refusal) => Err(WalletError::Refused {
             party: bank.title(),
-            question: "memo",
+            question: Question::Memo,
             refusal: Box::new(refusal),
         }),
     }

@@ -26,6 +26,7 @@ use crate::{
 };
 use farthing_coin::{KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fmt;
 
 /// Who may ask a question: a question of one kind is refused on a connection of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,93 @@ pub enum Caller {
     Anyone,
 }
 
+/// Declares the questions, each with its name.
+macro_rules! questions {
+    ($($(#[$doc:meta])* $question:ident = $name:literal;)*) => {
+        /// What is asked. Bank and escrow both answer some of the questions.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Question {
+            $($(#[$doc])* $question,)*
+        }
+
+        impl Question {
+            /// The name in errors, logs and traces.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Question::$question => $name,)* }
+            }
+        }
+    };
+}
+
+questions! {
+    /// A bank's list of keys.
+    Keys = "list of keys";
+    /// What an account holds.
+    Account = "balance";
+    /// A session for a withdrawal.
+    WithdrawBegin = "withdraw, begin";
+    /// The coins of a withdrawal.
+    WithdrawFinish = "withdraw, finish";
+    /// Finished withdrawals.
+    Withdrawals = "withdrawals";
+    /// A session for an exchange.
+    ExchangeBegin = "exchange, begin";
+    /// The coins of an exchange.
+    ExchangeFinish = "exchange, finish";
+    /// A hold of coins, from an escrow or from its bank.
+    Hold = "hold";
+    /// The bank's word on a decision.
+    Settle = "settle";
+    /// What has become of a purchase at the bank.
+    Collect = "collect";
+    /// A page of a bucket.
+    Bucket = "bucket";
+    /// An account's scan record.
+    Memo = "memo";
+    /// The bank's word on an escrow's decisions.
+    Push = "push";
+    /// What a peer remembers of a journal.
+    Witness = "witness";
+    /// A commit, for the goods key.
+    Release = "release";
+    /// An abort.
+    Cancel = "cancel";
+    /// How a purchase has ended.
+    Outcome = "outcome";
+    /// A decision on an overdue purchase.
+    Overdue = "overdue";
+    /// A commit on a sealed offer.
+    Pay = "pay";
+    /// What was committed on sealed offers.
+    Sales = "sales";
+    /// A page of a catalogue.
+    Catalogue = "catalogue";
+    /// An offer, with small goods.
+    Offer = "offer";
+    /// A piece of goods.
+    Goods = "goods";
+    /// The receipt, with the goods key.
+    Deliver = "deliver";
+    /// A withdrawal as a whole, of two requests.
+    Withdraw = "withdraw";
+    /// An exchange as a whole, of two requests.
+    Exchange = "exchange";
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.name(), f)
+    }
+}
+
 /// A question and the type of its answer.
 pub trait Call: Sized {
     /// The server's enum of questions.
@@ -47,7 +135,7 @@ pub trait Call: Sized {
     /// The answer.
     type Reply: Serialize + DeserializeOwned;
     /// What people call it, in errors and logs.
-    const QUESTION: &'static str;
+    const QUESTION: Question;
 
     /// The question as bytes.
     ///
@@ -79,7 +167,7 @@ pub struct AskBank(pub Signed<WitnessRequest>);
 pub struct AskEscrow(pub Signed<WitnessRequest>);
 
 macro_rules! server {
-    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:literal;)* }) => {
+    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:ident;)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[allow(clippy::large_enum_variant, reason = "a request lives for one dispatch")]
@@ -94,8 +182,8 @@ macro_rules! server {
             }
 
             /// What people call this.
-            pub fn question(&self) -> &'static str {
-                match self { $($server::$name(_) => $question,)* }
+            pub fn question(&self) -> Question {
+                match self { $($server::$name(_) => Question::$question,)* }
             }
 
             /// The question that `bytes` spell.
@@ -116,7 +204,7 @@ macro_rules! server {
             impl Call for $call {
                 type Server = $server;
                 type Reply = $reply;
-                const QUESTION: &'static str = $question;
+                const QUESTION: Question = Question::$question;
             }
         )*
     };
@@ -126,33 +214,33 @@ server! {
     /// What can be asked of a bank.
     BankRequest {
         /// The list of keys.
-        Keys(KeysRequest) -> Signed<KeyList>, by Anyone, called "list of keys";
+        Keys(KeysRequest) -> Signed<KeyList>, by Anyone, called Keys;
         /// An account's balance.
-        Account(Signed<AccountRequest>) -> Amount, by Identified, called "balance";
+        Account(Signed<AccountRequest>) -> Amount, by Identified, called Account;
         /// Open a session for a withdrawal.
-        WithdrawBegin(Signed<WithdrawBegin>) -> Begun, by Identified, called "withdraw, begin";
+        WithdrawBegin(Signed<WithdrawBegin>) -> Begun, by Identified, called WithdrawBegin;
         /// Debit and issue.
-        WithdrawFinish(Signed<WithdrawFinish>) -> Signed<Issued>, by Identified, called "withdraw, finish";
+        WithdrawFinish(Signed<WithdrawFinish>) -> Signed<Issued>, by Identified, called WithdrawFinish;
         /// Finished withdrawals.
-        Withdrawals(Signed<WithdrawalsRequest>) -> WithdrawalsPage, by Identified, called "withdrawals";
+        Withdrawals(Signed<WithdrawalsRequest>) -> WithdrawalsPage, by Identified, called Withdrawals;
         /// Open a session for an exchange.
-        ExchangeBegin(Authorized<ExchangeBegin>) -> Begun, by Anonymous, called "exchange, begin";
+        ExchangeBegin(Authorized<ExchangeBegin>) -> Begun, by Anonymous, called ExchangeBegin;
         /// Take coins in and issue.
-        ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called "exchange, finish";
+        ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called ExchangeFinish;
         /// Hold coins.
-        Hold(WithHead<BankHoldRequest>) -> WithHead<Signed<BankHold>>, by Peer, called "hold";
+        Hold(WithHead<BankHoldRequest>) -> WithHead<Signed<BankHold>>, by Peer, called Hold;
         /// Obey decisions, whoever brings them.
-        Settle(SettleRequest) -> Answers, by Anyone, called "settle";
+        Settle(SettleRequest) -> Answers, by Anyone, called Settle;
         /// What is known of a purchase.
-        Collect(CollectRequest) -> Collected, by Anonymous, called "collect";
+        Collect(CollectRequest) -> Collected, by Anonymous, called Collect;
         /// A page of a bucket.
-        Bucket(BucketRequest) -> BucketPage, by Anonymous, called "bucket";
+        Bucket(BucketRequest) -> BucketPage, by Anonymous, called Bucket;
         /// Read or replace the account's memo.
-        Memo(Signed<MemoRequest>) -> KeptMemo, by Identified, called "memo";
+        Memo(Signed<MemoRequest>) -> KeptMemo, by Identified, called Memo;
         /// Obey decisions that their escrow brings.
-        Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called "push";
+        Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called Push;
         /// What is remembered of an escrow's journal.
-        Witness(AskBank) -> Signed<Testimony>, by Peer, called "witness";
+        Witness(AskBank) -> Signed<Testimony>, by Peer, called Witness;
     }
 }
 
@@ -160,21 +248,21 @@ server! {
     /// What can be asked of an escrow.
     EscrowRequest {
         /// Hold coins for a contract.
-        Hold(HoldRequest) -> Signed<Hold>, by Anonymous, called "hold";
+        Hold(HoldRequest) -> Signed<Hold>, by Anonymous, called Hold;
         /// Commit, with the goods key.
-        Release(ReleaseRequest) -> Committed, by Peer, called "release";
+        Release(ReleaseRequest) -> Committed, by Peer, called Release;
         /// Abort, unless it is decided.
-        Cancel(CancelRequest) -> Outcome, by Anonymous, called "cancel";
+        Cancel(CancelRequest) -> Outcome, by Anonymous, called Cancel;
         /// How has it ended?
-        Outcome(OutcomeRequest) -> Outcome, by Anonymous, called "outcome";
+        Outcome(OutcomeRequest) -> Outcome, by Anonymous, called Outcome;
         /// How has it ended, asks the bank.
-        Overdue(WithHead<OverdueRequest>) -> WithHead<SignedDecision>, by Peer, called "overdue";
+        Overdue(WithHead<OverdueRequest>) -> WithHead<SignedDecision>, by Peer, called Overdue;
         /// What is remembered of a bank's journal.
-        Witness(AskEscrow) -> Signed<Testimony>, by Peer, called "witness";
+        Witness(AskEscrow) -> Signed<Testimony>, by Peer, called Witness;
         /// Hold coins for a sealed offer's contract, and commit.
-        Pay(PayRequest) -> Outcome, by Anonymous, called "pay";
+        Pay(PayRequest) -> Outcome, by Anonymous, called Pay;
         /// A merchant's sealed sales.
-        Sales(Signed<SalesRequest>) -> SalesPage, by Peer, called "sales";
+        Sales(Signed<SalesRequest>) -> SalesPage, by Peer, called Sales;
     }
 }
 
@@ -182,13 +270,13 @@ server! {
     /// What can be asked of a merchant.
     MerchantRequest {
         /// A page of the catalogue.
-        Catalog(CatalogRequest) -> CatalogPage, by Anonymous, called "catalogue";
+        Catalog(CatalogRequest) -> CatalogPage, by Anonymous, called Catalogue;
         /// An offer.
-        Offer(OfferRequest) -> Offered, by Anonymous, called "offer";
+        Offer(OfferRequest) -> Offered, by Anonymous, called Offer;
         /// A piece of encrypted goods.
-        Piece(PieceRequest) -> Piece, by Anonymous, called "goods";
+        Piece(PieceRequest) -> Piece, by Anonymous, called Goods;
         /// Release the key and hand over the receipt.
-        Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called "deliver";
+        Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called Deliver;
     }
 }
 
@@ -219,7 +307,7 @@ impl From<SettleOne> for BankRequest {
 impl Call for SettleOne {
     type Server = BankRequest;
     type Reply = Signed<Settled>;
-    const QUESTION: &'static str = SettleRequest::QUESTION;
+    const QUESTION: Question = SettleRequest::QUESTION;
 
     fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, wire::WireError> {
         Ok(SettleRequest::decode_reply(bytes)?.and_then(only))

@@ -135,6 +135,7 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
     use anyhow::Context;
+    use farthing_protocol::api::Question;
 
     #[test]
     fn codes_are_distinct_and_documented() {
@@ -150,7 +151,7 @@ mod tests {
     fn an_error_keeps_its_code_under_a_context() {
         let silent = WalletError::Silent {
             party: "bank `central`".into(),
-            question: "withdraw",
+            question: Question::Withdraw,
             why: "no answer".into(),
         };
         let error = Err::<(), _>(silent)
@@ -171,7 +172,7 @@ mod tests {
     fn a_failure_takes_precedence_over_a_silent_party() {
         let silent = || WalletError::Silent {
             party: "bank `central`".into(),
-            question: "exchange",
+            question: Question::Exchange,
             why: "no answer".into(),
         };
         assert_eq!(Exit::of_all(&[]), Exit::Done);

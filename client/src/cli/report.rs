@@ -106,13 +106,14 @@ pub(super) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farthing_protocol::api::Question;
 
     #[test]
     fn a_silent_party_is_reported_once_with_how_to_carry_on() {
         let silent = || {
             anyhow::Error::from(crate::error::WalletError::Silent {
                 party: "the bank".into(),
-                question: "balance",
+                question: Question::Account,
                 why: "no reply".into(),
             })
         };

@@ -2,6 +2,7 @@
 
 use crate::observer::{Observer, WalletEvent};
 use farthing_node::terminal::{one_line, print_dim_note, print_note};
+use farthing_protocol::api::Question;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +27,7 @@ pub(super) struct Screen {
 #[derive(Default)]
 struct State {
     bar: Option<(Measure, ProgressBar)>,
-    silent: BTreeSet<(String, &'static str)>,
+    silent: BTreeSet<(String, Question)>,
     statuses: BTreeMap<u64, &'static str>,
 }
 
@@ -99,7 +100,7 @@ impl Observer for Screen {
             WalletEvent::Refused { party, question, why } => {
                 state.silent.retain(|(silent, _)| silent != party);
                 // Other refusals end the command, which prints them. These start a cancel.
-                if matches!(*question, "hold" | "deliver") {
+                if matches!(question, Question::Hold | Question::Deliver) {
                     let line = format!("  {party} refuses ({question}): {why}");
                     self.tell_dim(&state, &line);
                 }

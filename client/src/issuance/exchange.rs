@@ -16,6 +16,7 @@ use farthing_node::{
     network::Lane,
 };
 use farthing_protocol::{
+    api::Question,
     exchange::Exchange,
     issue::IssueState,
     limits::COINS_PER_REQUEST_MAX,
@@ -121,7 +122,7 @@ async fn exchange_coins(
     }
     Err(WalletError::Silent {
         party: bank.title(),
-        question: "exchange",
+        question: Question::Exchange,
         why: "copies of this wallet have used the next numbers of its exchanges".into(),
     })
 }

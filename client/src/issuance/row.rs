@@ -11,7 +11,7 @@ use crate::{
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use farthing_node::network::Lane;
 use farthing_protocol::{
-    api::Call,
+    api::{Call, Question},
     denial::RequestKind,
     documents::Issued,
     exchange::Exchange,
@@ -38,7 +38,7 @@ pub(crate) trait IssuanceRow: Clone + Serialize + DeserializeOwned + Send + Sync
     type Signers: Borrow<<Self::Issuance as Issuance>::Signers> + Send + Sync;
 
     /// Its name in events and errors.
-    const QUESTION: &'static str;
+    const QUESTION: Question;
     /// The request that opens a session.
     const BEGIN: RequestKind;
     /// The request that takes the payment.
@@ -82,7 +82,7 @@ impl IssuanceRow for Withdrawal {
     type Issuance = Withdrawal;
     type Signers = SecretKey;
 
-    const QUESTION: &'static str = "withdraw";
+    const QUESTION: Question = Question::Withdraw;
     const BEGIN: RequestKind = RequestKind::WithdrawBegin;
     const FINISH: RequestKind = RequestKind::WithdrawFinish;
     const COUNTER: Counter = Counter::Withdrawals;
@@ -110,7 +110,7 @@ impl IssuanceRow for ExchangeRow {
     type Issuance = Exchange;
     type Signers = Vec<SecretKey>;
 
-    const QUESTION: &'static str = "exchange";
+    const QUESTION: Question = Question::Exchange;
     const BEGIN: RequestKind = RequestKind::ExchangeBegin;
     const FINISH: RequestKind = RequestKind::ExchangeFinish;
     const COUNTER: Counter = Counter::Exchanges;

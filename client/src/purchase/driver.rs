@@ -13,6 +13,7 @@ use crate::{
 };
 use farthing_coin::Signed;
 use farthing_protocol::{
+    api::Question,
     decision::Outcome,
     documents::Hold,
     limits::DEADLINE_LEAST_MS,
@@ -122,31 +123,26 @@ fn on_hold(known: &Known<'_>, state: &mut State, reply: Reply<Signed<Hold>>) -> 
             Ok(purchase) => advance(state, purchase),
             Err(why) => give_up(state, why.to_string()),
         },
-        Err(unanswered) => not_held(known, state, "hold", unanswered),
+        Err(unanswered) => not_held(known, state, Question::Hold, unanswered),
     }
 }
 
 fn on_pay(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
     match reply {
-        Ok(outcome) => fallback::on_decision(known, state, "pay", outcome),
-        Err(unanswered) => not_held(known, state, "pay", unanswered),
+        Ok(outcome) => fallback::on_decision(known, state, Question::Pay, outcome),
+        Err(unanswered) => not_held(known, state, Question::Pay, unanswered),
     }
 }
 
 fn on_cancel(known: &Known<'_>, state: &mut State, reply: Reply<Outcome>) -> StepResult {
     match reply {
-        Ok(outcome) => fallback::on_decision(known, state, "cancel", outcome),
-        Err(unanswered) => fallback::ask_bank(known, state, "cancel", unanswered),
+        Ok(outcome) => fallback::on_decision(known, state, Question::Cancel, outcome),
+        Err(unanswered) => fallback::ask_bank(known, state, Question::Cancel, unanswered),
     }
 }
 
 /// The escrow gave no good reply to a request to hold the coins.
-fn not_held(
-    known: &Known<'_>,
-    state: &mut State,
-    question: &'static str,
-    unanswered: Unanswered,
-) -> StepResult {
+fn not_held(known: &Known<'_>, state: &mut State, question: Question, unanswered: Unanswered) -> StepResult {
     match unanswered {
         Unanswered::Refused(refusal) => fallback::on_refused(known, state, &refusal),
         Unanswered::Final(WalletError::Garbled { why, .. }) => give_up(state, why),

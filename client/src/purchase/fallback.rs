@@ -15,6 +15,7 @@ use crate::{
 };
 use farthing_coin::{Signed, StatementDigest};
 use farthing_protocol::{
+    api::Question,
     decision::Outcome,
     denial::{RequestKind, is_denied},
     documents::{PurchaseId, Receipt},
@@ -37,7 +38,7 @@ pub(crate) fn on_deliver(known: &Known<'_>, state: &mut State, reply: Reply<Sign
         Ok(purchase) => advance(state, purchase),
         Err(why @ PurchaseError::WrongGoodsKey) => {
             add_exhibit(&mut state.row, Exhibit::Receipt(Box::new(receipt)));
-            convicted(known, state, "deliver", why)
+            convicted(known, state, Question::Deliver, why)
         }
         Err(why) => ask_outcome(known, state, format!("its receipt is refused: {why}")),
     }
@@ -98,9 +99,9 @@ pub(crate) fn on_outcome(
     reply: Reply<Outcome>,
 ) -> StepResult {
     match reply {
-        Ok(Outcome::Undecided) => Ok(pause(state, known.merchant, "deliver", why)),
-        Ok(outcome) => on_decision(known, state, "outcome", outcome),
-        Err(unanswered) => ask_bank(known, state, "outcome", unanswered),
+        Ok(Outcome::Undecided) => Ok(pause(state, known.merchant, Question::Deliver, why)),
+        Ok(outcome) => on_decision(known, state, Question::Outcome, outcome),
+        Err(unanswered) => ask_bank(known, state, Question::Outcome, unanswered),
     }
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn on_outcome(
 pub(crate) fn on_decision(
     known: &Known<'_>,
     state: &mut State,
-    question: &'static str,
+    question: Question,
     outcome: Outcome,
 ) -> StepResult {
     let exhibit = match &outcome {
@@ -137,7 +138,7 @@ pub(crate) fn on_decision(
 }
 
 /// The escrow signed a document that convicts it. Stores it, and asks the bank.
-fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: PurchaseError) -> StepResult {
+fn convicted(known: &Known<'_>, state: &mut State, question: Question, why: PurchaseError) -> StepResult {
     Ok(ask_bank(known, state, question, Unanswered::Final(why.into()))?.saved_first(state))
 }
 
@@ -145,7 +146,7 @@ fn convicted(known: &Known<'_>, state: &mut State, question: &'static str, why: 
 pub(crate) fn ask_bank(
     known: &Known<'_>,
     state: &mut State,
-    question: &'static str,
+    question: Question,
     unanswered: Unanswered,
 ) -> StepResult {
     let Some(order) = state.row.purchase.order() else {
@@ -190,7 +191,7 @@ pub(crate) fn on_collect(
 }
 
 /// No party has changed the state. Stores what is known, and continues after a pause.
-fn pause(state: &State, party: &str, question: &'static str, why: String) -> Step {
+fn pause(state: &State, party: &str, question: Question, why: String) -> Step {
     let party = party.to_owned();
     Step::saves(state, Then::Pause(Silence { party, question, why }))
 }

@@ -9,7 +9,7 @@ use crate::{
 use farthing_coin::{KeyBook, Seed, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
-    api::SettleOne,
+    api::{Question, SettleOne},
     bounded::cut,
     decide::{CancelRequest, OutcomeRequest},
     decision::Outcome,
@@ -107,7 +107,7 @@ pub(crate) struct Silence {
     /// The party.
     pub(crate) party: String,
     /// Name of the request.
-    pub(crate) question: &'static str,
+    pub(crate) question: Question,
     /// The error of the network.
     pub(crate) why: String,
 }
@@ -154,7 +154,7 @@ pub(crate) type StepResult = Result<Step, WalletError>;
 /// A request without a good reply.
 pub(crate) struct UnansweredQuestion {
     /// Name of the request.
-    pub(crate) question: &'static str,
+    pub(crate) question: Question,
     /// Why it has no good reply.
     pub(crate) unanswered: Unanswered,
 }

@@ -16,6 +16,7 @@ use farthing_kit::{
     relay::{Gate, Way},
 };
 use farthing_node::card::RoleName;
+use farthing_protocol::api::Question;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -264,7 +265,7 @@ impl Director {
             else {
                 return false;
             };
-            if message.question != "deliver" {
+            if !message.asks(Question::Deliver) {
                 return false;
             }
             self.kill(state, Party::Wallet);
@@ -275,8 +276,8 @@ impl Director {
             return false;
         };
         let loses = match (self.0.route, server) {
-            (Route::ReceiptLost | Route::BothLost, RoleName::Merchant) => message.question == "deliver",
-            (Route::BothLost, RoleName::Escrow) => message.question == "outcome",
+            (Route::ReceiptLost | Route::BothLost, RoleName::Merchant) => message.asks(Question::Deliver),
+            (Route::BothLost, RoleName::Escrow) => message.asks(Question::Outcome),
             _ => false,
         };
         if loses {

@@ -9,6 +9,7 @@ pub use fault::Fault;
 
 use farthing_kit::points::{Message, Party, Point};
 use farthing_node::card::RoleName;
+use farthing_protocol::api::Question;
 use farthing_store::probe::{AFTER_OPEN, BEFORE_APPEND};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -180,7 +181,7 @@ pub struct Tracker {
 
 /// The questions that nodes ask by themselves every now and then: by which bank and escrow compare their journals, and by
 /// which a merchant learns of sales on sealed offers. Nobody else asks them.
-const BY_THEMSELVES: [&str; 2] = ["witness", "sales"];
+const BY_THEMSELVES: [Question; 2] = [Question::Witness, Question::Sales];
 
 impl Tracker {
     /// The place that `party` enters at `point`, if it enters one.
@@ -238,7 +239,7 @@ impl Tracker {
 fn is_upkeep(party: Party, point: &Point) -> bool {
     match point {
         Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message) => {
-            let is_list_of_keys = message.server == RoleName::Bank && message.question == "list of keys";
+            let is_list_of_keys = message.server == RoleName::Bank && message.asks(Question::Keys);
             is_asked_by_itself(message) || (party != Party::Wallet && is_list_of_keys)
         }
         Point::Asked(message) | Point::BeforeAnswering(message) => is_asked_by_itself(message),
@@ -247,7 +248,7 @@ fn is_upkeep(party: Party, point: &Point) -> bool {
 }
 
 fn is_asked_by_itself(message: &Message) -> bool {
-    BY_THEMSELVES.contains(&message.question.as_str())
+    BY_THEMSELVES.iter().any(|question| message.asks(*question))
 }
 
 /// The places of all routes, in the order in which they were passed. What a later route has in common with an earlier

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use farthing_protocol::{
-    api::{BankRequest, EscrowRequest, MerchantRequest},
+    api::{BankRequest, EscrowRequest, MerchantRequest, Question},
     refusal::Refusal,
 };
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ pub fn question(server: RoleName, request: &[u8]) -> &'static str {
         RoleName::Escrow => EscrowRequest::decode(request).map(|request| request.question()),
         RoleName::Merchant => MerchantRequest::decode(request).map(|request| request.question()),
     };
-    question.unwrap_or("nothing that is understood")
+    question.map_or("nothing that is understood", Question::name)
 }
 
 /// Reaches a point, without keeping other tasks from their work.

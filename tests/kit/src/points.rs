@@ -8,6 +8,7 @@ use farthing_node::{
     card::RoleName,
     probe::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, UNANSWERED},
 };
+use farthing_protocol::api::Question;
 use std::{io, path::Path, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -42,6 +43,14 @@ pub struct Message {
     pub server: RoleName,
     /// What is asked.
     pub question: String,
+}
+
+impl Message {
+    /// Whether this is asked.
+    #[must_use]
+    pub fn asks(&self, question: Question) -> bool {
+        self.question == question.name()
+    }
 }
 
 /// What happens at a point.

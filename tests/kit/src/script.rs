@@ -4,6 +4,7 @@
 //! So what is done here is certain to be done in between, and no step has to guess at times.
 
 use farthing_client::observer::{Observer, WalletEvent};
+use farthing_protocol::api::Question;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most events that are kept; a demonstration's wallet has some hundreds.
@@ -13,22 +14,22 @@ const EVENTS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// It is about to ask this.
-    Asked(&'static str),
+    Asked(Question),
     /// It has heard the answer to this.
-    Answered(&'static str),
+    Answered(Question),
     /// It was not answered in time.
-    Unanswered(&'static str),
+    Unanswered(Question),
     /// It was refused.
-    Refused(&'static str),
+    Refused(Question),
 }
 
 impl Moment {
     fn of(event: &WalletEvent) -> Option<Moment> {
         match event {
-            WalletEvent::Asked { question, .. } => Some(Moment::Asked(question)),
-            WalletEvent::Answered { question, .. } => Some(Moment::Answered(question)),
-            WalletEvent::Unanswered { question, .. } => Some(Moment::Unanswered(question)),
-            WalletEvent::Refused { question, .. } => Some(Moment::Refused(question)),
+            WalletEvent::Asked { question, .. } => Some(Moment::Asked(*question)),
+            WalletEvent::Answered { question, .. } => Some(Moment::Answered(*question)),
+            WalletEvent::Unanswered { question, .. } => Some(Moment::Unanswered(*question)),
+            WalletEvent::Refused { question, .. } => Some(Moment::Refused(*question)),
             _ => None,
         }
     }
@@ -100,7 +101,7 @@ mod tests {
         atomic::{AtomicUsize, Ordering},
     };
 
-    fn asked(question: &'static str) -> WalletEvent {
+    fn asked(question: Question) -> WalletEvent {
         WalletEvent::Asked {
             party: "escrow `fair`".into(),
             question,
@@ -112,16 +113,16 @@ mod tests {
         let script = Script::default();
         let done = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&done);
-        script.once(Moment::Asked("hold"), move || {
+        script.once(Moment::Asked(Question::Hold), move || {
             counted.fetch_add(1, Ordering::SeqCst);
         });
-        script.on_event(&asked("offer"));
+        script.on_event(&asked(Question::Offer));
         assert_eq!(done.load(Ordering::SeqCst), 0);
-        script.on_event(&asked("hold"));
-        script.on_event(&asked("hold"));
+        script.on_event(&asked(Question::Hold));
+        script.on_event(&asked(Question::Hold));
         assert_eq!(done.load(Ordering::SeqCst), 1);
-        assert_eq!(script.count(Moment::Asked("hold")), 2);
+        assert_eq!(script.count(Moment::Asked(Question::Hold)), 2);
         script.forget();
-        assert_eq!(script.count(Moment::Asked("hold")), 0);
+        assert_eq!(script.count(Moment::Asked(Question::Hold)), 0);
     }
 }

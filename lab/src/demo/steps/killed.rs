@@ -15,7 +15,7 @@ use farthing_kit::{
     error::{RunError, must},
     script::Moment,
 };
-use farthing_protocol::money::Amount;
+use farthing_protocol::{api::Question, money::Amount};
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 
@@ -29,7 +29,7 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Resu
     alice.script.forget();
     let number = alice.begin(scene, goods).await?;
     let killer = scene.escrow.killer();
-    alice.script.once(Moment::Answered("hold"), move || {
+    alice.script.once(Moment::Answered(Question::Hold), move || {
         killer.kill();
     });
     lose_once_held(scene, alice, number, &before).await?;
@@ -139,7 +139,7 @@ async fn kill_merchant(
     bob.script.forget();
     let number = bob.begin(scene, goods).await?;
     let killer = scene.merchant.killer();
-    bob.script.once(Moment::Answered("hold"), move || {
+    bob.script.once(Moment::Answered(Question::Hold), move || {
         killer.kill();
     });
     lose_once_held(scene, bob, number, before).await?;

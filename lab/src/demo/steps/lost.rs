@@ -15,7 +15,7 @@ use farthing_kit::{
     script::Moment,
 };
 use farthing_node::card::RoleName;
-use farthing_protocol::money::Amount;
+use farthing_protocol::{api::Question, money::Amount};
 use serde_json::json;
 
 /// The escrow's reply to the hold is lost.
@@ -29,7 +29,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
     let number = alice.begin(scene, goods).await?;
     let lost_before = scene.wallet_lines.answers_of(RoleName::Escrow).dropped;
     let lines = scene.wallet_lines.clone();
-    alice.script.once(Moment::Asked("hold"), move || {
+    alice.script.once(Moment::Asked(Question::Hold), move || {
         lines.lose_answers_of(&[RoleName::Escrow])
     });
     report.line(
@@ -37,7 +37,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
         format!("alice asked the escrow to hold coins worth {}", goods.price),
     );
     lose_once_held(scene, alice, number, &before).await?;
-    let asked = alice.script.count(Moment::Asked("hold"));
+    let asked = alice.script.count(Moment::Asked(Question::Hold));
     let lost = scene.wallet_lines.answers_of(RoleName::Escrow).dropped - lost_before;
     report.line(
         Label::Lost,
@@ -88,7 +88,7 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Res
     alice.script.forget();
     let number = alice.begin(scene, goods).await?;
     let lines = scene.wallet_lines.clone();
-    alice.script.once(Moment::Answered("hold"), move || {
+    alice.script.once(Moment::Answered(Question::Hold), move || {
         lines.lose_answers_of(&RoleName::ALL)
     });
     lose_once_credited(scene, alice, number, &before).await?;
@@ -115,8 +115,8 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Res
     scene.wallet_lines.lose_answers_of(&[RoleName::Merchant]);
     alice.script.forget();
     alice.carry_on(number).await?;
-    let outcomes = alice.script.count(Moment::Answered("outcome"));
-    let receipts = alice.script.count(Moment::Answered("deliver"));
+    let outcomes = alice.script.count(Moment::Answered(Question::Outcome));
+    let receipts = alice.script.count(Moment::Answered(Question::Deliver));
     must(outcomes > 0 && receipts == 0, || {
         format!("{outcomes} answers of the escrow and {receipts} of the merchant, who was cut off")
     })?;
@@ -179,11 +179,13 @@ pub async fn reply_to_withdrawal(
     let debited = in_account.checked_sub(withdrawn).unwrap_or_default();
     alice.script.forget();
     let lines = scene.wallet_lines.clone();
-    alice.script.once(Moment::Answered("withdraw, begin"), move || {
-        lines.lose_answers_of(&[RoleName::Bank])
-    });
+    alice
+        .script
+        .once(Moment::Answered(Question::WithdrawBegin), move || {
+            lines.lose_answers_of(&[RoleName::Bank])
+        });
     withdraw_unheard(scene, alice, withdrawn, debited).await?;
-    let asked = alice.script.count(Moment::Asked("withdraw, finish"));
+    let asked = alice.script.count(Moment::Asked(Question::WithdrawFinish));
     report.line(
         Label::Sent,
         format!(

@@ -15,7 +15,7 @@ use farthing_kit::{
     error::{RunError, must},
     script::Moment,
 };
-use farthing_protocol::money::Amount;
+use farthing_protocol::{api::Question, money::Amount};
 use serde_json::json;
 use std::{
     fs, io,
@@ -62,7 +62,7 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     let row = loser.wallet.purchase(lost).map_err(|error| loser.failed(error))?;
     let refusal = row.refusal.unwrap_or_default();
     must(
-        !refusal.is_empty() && loser.script.count(Moment::Refused("hold")) > 0,
+        !refusal.is_empty() && loser.script.count(Moment::Refused(Question::Hold)) > 0,
         || "the second purchase was not refused by name".into(),
     )?;
     must(!row.output.exists(), || {
