@@ -111,7 +111,7 @@ impl<'w> PeerClient<'w> {
         }
         let outcome = outcome.map_err(|error| Unanswered::of(&party, error));
         match &outcome {
-            Ok(_) => self.observer.on_event(&WalletEvent::Answered { party, question }),
+            Ok(_) => self.answered::<C>(),
             Err(Unanswered::Again(why)) => {
                 self.channel = None;
                 self.unanswered(question, why.clone());
@@ -136,20 +136,35 @@ impl<'w> PeerClient<'w> {
         });
     }
 
-    /// Sends a request once over the connection, if there is one, while other requests are under way on it.
+    /// Says that a request is sent now.
+    fn asked<C: Call>(&self) {
+        self.observer.on_event(&WalletEvent::Asked {
+            party: self.party(),
+            question: C::QUESTION,
+        });
+    }
+
+    /// Says that a request was answered.
+    pub(crate) fn answered<C: Call>(&self) {
+        self.observer.on_event(&WalletEvent::Answered {
+            party: self.party(),
+            question: C::QUESTION,
+        });
+    }
+
+    /// Sends a request once over the connection, if there is one, while other requests are under way on it. Whoever takes
+    /// the reply says that it was [answered](PeerClient::answered).
     pub(crate) fn ask_ahead<C: Call + Send + 'static>(
         &self,
         call: C,
     ) -> Option<impl Future<Output = Result<C::Reply, CallError>> + Send + use<C>> {
         let (channel, silence) = (Arc::clone(self.channel.as_ref()?), self.retry.attempt);
+        self.asked::<C>();
         Some(async move { ask(channel.as_ref(), call, silence).await })
     }
 
     async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {
-        self.observer.on_event(&WalletEvent::Asked {
-            party: self.party(),
-            question: C::QUESTION,
-        });
+        self.asked::<C>();
         let channel = self.connected().await?;
         ask(channel.as_ref(), call, self.retry.attempt).await
     }

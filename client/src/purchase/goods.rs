@@ -210,6 +210,7 @@ impl<'o> ReadAhead<'o> {
         if let Some((request, asked, Some(piece))) = self.under_way.next().await
             && request.offset == offset
         {
+            peer.answered::<PieceRequest>();
             self.adapt(asked.elapsed());
             return Ok(piece);
         }
