@@ -8,6 +8,7 @@ use crate::replies::{
 };
 use crate::rows::{ACCOUNTS, Direction, HOLDS, PURCHASES};
 use farthing_coin::PublicKey;
+use farthing_node::admin::reply;
 use farthing_protocol::{
     money::{Amount, amount_text},
     refusal::Later,
@@ -82,14 +83,14 @@ impl Bank {
     /// A message for the operator.
     pub async fn administer(&self, command: Command) -> Result<Value, String> {
         match command {
-            Command::AccountOpen { key, name } => json(&self.open_account(key, name).await?),
-            Command::AccountCredit(cash) => json(&self.move_money(Direction::In, cash).await?),
-            Command::AccountPayout(cash) => json(&self.move_money(Direction::Out, cash).await?),
-            Command::AccountList { after } => json(&self.list_accounts(after.as_ref())?),
-            Command::Holds { after } => json(&self.list_holds(after.as_ref())?),
-            Command::Keys => json(&self.list_keys()),
-            Command::Audit => json(&self.audit().await.map_err(|e| e.to_string())?),
-            Command::Evidence(about) => json(&self.evidence(&about)?),
+            Command::AccountOpen { key, name } => reply(&self.open_account(key, name).await?),
+            Command::AccountCredit(cash) => reply(&self.move_money(Direction::In, cash).await?),
+            Command::AccountPayout(cash) => reply(&self.move_money(Direction::Out, cash).await?),
+            Command::AccountList { after } => reply(&self.list_accounts(after.as_ref())?),
+            Command::Holds { after } => reply(&self.list_holds(after.as_ref())?),
+            Command::Keys => reply(&self.list_keys()),
+            Command::Audit => reply(&self.audit().await.map_err(|e| e.to_string())?),
+            Command::Evidence(about) => reply(&self.evidence(&about)?),
         }
     }
 
@@ -211,8 +212,4 @@ impl Bank {
             keys: denominations.map(|key| KeyLine::new(key, now_ms)).collect(),
         }
     }
-}
-
-fn json(reply: &impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(reply).map_err(|e| e.to_string())
 }

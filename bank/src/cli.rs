@@ -9,7 +9,7 @@ use crate::node::{BankNode, create, run_node};
 use crate::output;
 use crate::replies::{AccountLine, AccountsPage, HoldLine, HoldsPage, Moved};
 use anyhow::{Result, anyhow, bail};
-use farthing_coin::{Calendar, PublicKey, is_currency};
+use farthing_coin::{Calendar, is_currency};
 use farthing_node::{
     admin::AdminError,
     card::RoleName,
@@ -21,11 +21,10 @@ use farthing_node::{
     },
     terminal::json_lines,
 };
-use farthing_protocol::documents::PurchaseId;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode, str::FromStr};
 
 /// The exit code for books that do not balance.
 pub const EXIT_BROKEN: u8 = 3;
@@ -69,10 +68,10 @@ async fn execute(cli: Cli) -> Result<Report> {
         Command::Evidence { dir, purchase, coin } => {
             let about = match (purchase, coin) {
                 (Some(id), _) => About::Purchase {
-                    id: PurchaseId(parse(&id, "purchase id")?),
+                    id: parse(&id, "purchase id")?,
                 },
                 (None, Some(key)) => About::Coin {
-                    key: PublicKey(parse(&key, "coin's key")?),
+                    key: parse(&key, "coin's key")?,
                 },
                 (None, None) => About::Contradictions,
             };
@@ -121,12 +120,10 @@ fn show<R: Serialize>(text: fn(&R) -> String, reply: &R) -> Result<Report> {
     Ok(Report::new(text(reply), serde_json::to_value(reply)?))
 }
 
-/// Reads 32 bytes of hex.
-fn parse(text: &str, what: &str) -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text, &mut bytes)
-        .map_err(|_| anyhow!("`{text}` is not a {what} of 64 hexadecimal digits"))?;
-    Ok(bytes)
+/// Reads an id or a key.
+fn parse<T: FromStr>(text: &str, what: &str) -> Result<T> {
+    text.parse()
+        .map_err(|_| anyhow!("`{text}` is not a {what} of 64 hexadecimal digits"))
 }
 
 /// Sends `command` to the running bank, or executes it in the directory of a stopped one.

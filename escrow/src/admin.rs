@@ -5,7 +5,7 @@
 use crate::escrow::Escrow;
 use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
-use farthing_node::admin::AdminHandler;
+use farthing_node::admin::{AdminHandler, reply};
 use farthing_node::operator::network::take_up;
 use farthing_protocol::{
     decision::Decision,
@@ -96,7 +96,7 @@ impl AdminHandler for Escrow {
 
 /// The decided purchases after `after`, as JSON.
 pub(crate) fn purchases_page(view: &View, after: Option<&PurchaseId>) -> Result<Value, String> {
-    serde_json::to_value(purchases(view, after)?).map_err(|e| e.to_string())
+    reply(&purchases(view, after)?)
 }
 
 /// The decided purchases after `after`, in the order of their ids.

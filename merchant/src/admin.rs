@@ -8,7 +8,7 @@ use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
 use crate::shelf::Shelf;
 use crate::transactions;
 use async_trait::async_trait;
-use farthing_node::admin::AdminHandler;
+use farthing_node::admin::{AdminHandler, reply};
 use farthing_node::operator::network::take_up;
 use farthing_protocol::{
     documents::PurchaseId,
@@ -162,8 +162,8 @@ impl AdminHandler for Merchant {
 pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Value, String> {
     let view = store.view();
     match request {
-        AdminRequest::GoodsAdd { item_id, item } => json(&add(store, shelf, item_id, *item)?),
-        AdminRequest::GoodsList { after } => json(&page(&ITEMS, &view, after.as_ref(), |item_id, item| {
+        AdminRequest::GoodsAdd { item_id, item } => reply(&add(store, shelf, item_id, *item)?),
+        AdminRequest::GoodsList { after } => reply(&page(&ITEMS, &view, after.as_ref(), |item_id, item| {
             GoodsLine { item_id, item }
         })?),
         AdminRequest::GoodsRemove {
@@ -176,23 +176,19 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
                     transactions::withdraw_item(tx, &item_id, served_until_ms)
                 })
                 .map_err(|e| message(&e))?;
-            json(&GoodsRemoved {
+            reply(&GoodsRemoved {
                 item_id,
                 title: found.title,
                 served_until_ms,
             })
         }
-        AdminRequest::Sales { after } => json(&page(&SALES, &view, after.as_ref(), sale_line)?),
+        AdminRequest::Sales { after } => reply(&page(&SALES, &view, after.as_ref(), sale_line)?),
         AdminRequest::Evidence { sale } => {
             let (purchase, sale) = find(&SALES, &view, &sale, "sale")?;
             let evidence = evidence(sale)?;
-            json(&SaleEvidence { purchase, evidence })
+            reply(&SaleEvidence { purchase, evidence })
         }
     }
-}
-
-fn json(reply: &impl Serialize) -> Result<Value, String> {
-    serde_json::to_value(reply).map_err(|e| e.to_string())
 }
 
 fn add(store: &Store, shelf: &Shelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {

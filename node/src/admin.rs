@@ -56,6 +56,14 @@ pub trait AdminHandler: Send + Sync {
     async fn admin(&self, request: Value) -> Result<Value, String>;
 }
 
+/// The JSON of a reply.
+///
+/// # Errors
+/// A message for the operator.
+pub fn reply(reply: &impl Serialize) -> Result<Value, String> {
+    serde_json::to_value(reply).map_err(|e| e.to_string())
+}
+
 /// An error of a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

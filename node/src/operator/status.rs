@@ -2,7 +2,7 @@
 
 use super::administer::OperatorError;
 use super::report::Report;
-use crate::admin::{AdminHandler, admin_call};
+use crate::admin::{AdminHandler, admin_call, reply};
 use crate::history::{History, status::HistoryStatus};
 use crate::quic::{ServerCounters, ServerCounts};
 use crate::usage::Usage;
@@ -168,7 +168,7 @@ impl<R: AdminHandler> AdminHandler for WithStatus<R> {
             history: self.history.as_ref().map(|history| history.status()),
             keys: (self.key_list)(&self.role),
         };
-        serde_json::to_value(status).map_err(|e| e.to_string())
+        reply(&status)
     }
 }
 
