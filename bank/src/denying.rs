@@ -77,7 +77,7 @@ impl Bank {
         };
         let what = match what {
             CoinDenial::Spent { used, .. } => {
-                let proof = self.spend_proof(&PurchaseId(used.digest.0))?;
+                let proof = self.spend_proof(&used.purchase())?;
                 proof.map(|proof| CoinDenial::Spent {
                     used,
                     proof: Some(Box::new(proof)),

@@ -110,7 +110,7 @@ impl Bank {
                 }],
                 ..Papers::default()
             });
-            papers.extend(self.settlements(&PurchaseId(used.digest.0))?);
+            papers.extend(self.settlements(&used.purchase())?);
         }
         papers.truncate(PAPERS_MAX);
         Ok(papers)

@@ -121,7 +121,7 @@ pub(crate) fn finding_of_exchange(
         CoinDenial::Held(_) => CoinStatus::HeldElsewhere(*used),
         _ => CoinStatus::UsedElsewhere(*used),
     };
-    Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
+    Ok(match own_purchase(rows, &used.purchase())? {
         Some((number, _)) if released == Some(number) => None,
         // The purchase was recovered: the bank has shown that it cannot hold the coin for it.
         Some((_, row)) if matches!(row.purchase, Purchase::Recovered(_)) => {
@@ -152,9 +152,9 @@ pub(crate) fn finding_of_hold(
     let Some(used) = what.authorized_use(&coin.key_id, &coin.public) else {
         return Ok(Some(CoinFinding::Denied(coin, Box::new(denial.clone()))));
     };
-    Ok(match own_purchase(rows, &PurchaseId(used.digest.0))? {
+    Ok(match own_purchase(rows, &used.purchase())? {
         Some((number, row)) => {
-            let is_other = used.digest.0 != purchase.0 && is_of(&row, &coin);
+            let is_other = used.purchase() != *purchase && is_of(&row, &coin);
             is_other.then_some(CoinFinding::Mine(coin.public, number))
         }
         None => Some(CoinFinding::Used(coin.public, CoinStatus::HeldElsewhere(used))),

@@ -8,7 +8,6 @@ use crate::{
 };
 use farthing_node::card::RoleName;
 use farthing_protocol::{
-    documents::PurchaseId,
     evidence::{Papers, ShownUse},
     goods::PurchaseSecret,
     purchase::{Order, Proof, Purchase},
@@ -76,7 +75,7 @@ impl Wallet {
             paper.uses.extend(uses);
             // The purchase for which the bank says that the coin was used, if that purchase was aborted.
             if let Some(used) = claimed
-                && let Some((_, row)) = own_purchase(&view, &PurchaseId(used.digest.0))?
+                && let Some((_, row)) = own_purchase(&view, &used.purchase())?
             {
                 papers.extend(papers_of(self, &row));
             }

@@ -9,7 +9,7 @@ use farthing_protocol::{
     denial::Denial,
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
-    ids::CoinsDigest,
+    ids::{CoinsDigest, SessionDigest},
     purchase::Purchase,
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
@@ -69,7 +69,7 @@ pub fn input_set(coins: &[Coin]) -> CoinsDigest {
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 
 /// Every first message of a bank that was ever seen, by digest, with its request, slot and key.
-pub const FIRST_MESSAGES: Table<[u8; 32], (RequestId, u32, KeyId)> = Table::new(6, "first messages");
+pub const FIRST_MESSAGES: Table<SessionDigest, (RequestId, u32, KeyId)> = Table::new(6, "first messages");
 
 /// The key that names the wallet's account at a bank. No row: the bank's own.
 pub const ACCOUNT_KEYS: Table<PublicKey, AccountKey> = Table::new(22, "account keys");

@@ -122,6 +122,30 @@ pub fn debug(name: &str, bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::R
     write!(f, "…)")
 }
 
+/// Writes and reads a type of fixed bytes as this module does.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hex_serde {
+    ($name:ident) => {
+        impl $crate::hex_bytes::serde::Serialize for $name {
+            fn serialize<S: $crate::hex_bytes::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                $crate::hex_bytes::serialize(&self.0, serializer)
+            }
+        }
+
+        impl<'de> $crate::hex_bytes::serde::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::hex_bytes::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                $crate::hex_bytes::deserialize(deserializer).map(Self)
+            }
+        }
+    };
+}
+
 /// Defines an id, a key or a digest: 32 bytes of one meaning.
 ///
 /// It is hex in text and in JSON, and its bytes alone in messages and rows. `Debug` shows the first digits.
@@ -177,22 +201,7 @@ macro_rules! bytes32 {
             }
         }
 
-        impl $crate::hex_bytes::serde::Serialize for $name {
-            fn serialize<S: $crate::hex_bytes::serde::Serializer>(
-                &self,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                $crate::hex_bytes::serialize(&self.0, serializer)
-            }
-        }
-
-        impl<'de> $crate::hex_bytes::serde::Deserialize<'de> for $name {
-            fn deserialize<D: $crate::hex_bytes::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> Result<Self, D::Error> {
-                $crate::hex_bytes::deserialize(deserializer).map(Self)
-            }
-        }
+        $crate::hex_serde!($name);
     };
 }
 pub use bytes32;

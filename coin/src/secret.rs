@@ -62,22 +62,7 @@ macro_rules! secret32 {
             }
         }
 
-        impl $crate::hex_bytes::serde::Serialize for $name {
-            fn serialize<S: $crate::hex_bytes::serde::Serializer>(
-                &self,
-                serializer: S,
-            ) -> Result<S::Ok, S::Error> {
-                $crate::hex_bytes::serialize(&self.0, serializer)
-            }
-        }
-
-        impl<'de> $crate::hex_bytes::serde::Deserialize<'de> for $name {
-            fn deserialize<D: $crate::hex_bytes::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> Result<Self, D::Error> {
-                $crate::hex_bytes::deserialize(deserializer).map(Self)
-            }
-        }
+        $crate::hex_serde!($name);
     };
 }
 pub use secret32;

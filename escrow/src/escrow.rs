@@ -111,7 +111,7 @@ impl Escrow {
     pub(crate) fn ephemeral(&self, purchase: &PurchaseId) -> SecretKey {
         derive_ephemeral(
             &NodeSecret::from_bytes(*self.key.to_bytes()),
-            &EphemeralId(purchase.0),
+            &EphemeralId::from(*purchase),
         )
     }
 

@@ -8,7 +8,9 @@ pub mod messages;
 pub mod purchase;
 pub mod samples;
 
-use farthing_coin::{StatementDigest, NoteKey, NoteId, Batch, Coin, KeyBook, KeyList, PublicKey, Signature, Signed};
+use farthing_coin::{
+    Batch, Coin, KeyBook, KeyList, NoteId, NoteKey, PublicKey, Signature, Signed, StatementDigest,
+};
 use farthing_node::{
     card::Card,
     network_file::{NETWORK_FILE, NetworkFile},
@@ -16,7 +18,7 @@ use farthing_node::{
 use farthing_protocol::documents::CoinUse;
 use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};
-use farthing_protocol::ids::{SealingContext, SaleId};
+use farthing_protocol::ids::{SaleId, SealingContext};
 use farthing_protocol::money::Amount;
 use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_note, unwrap};
 use farthing_protocol::{coins, wire};
@@ -163,7 +165,14 @@ pub fn coins_and_signatures(data: &[u8]) {
     let Ok((coins, signatures)) = wire::decode::<(Vec<Coin>, Vec<Signature>)>(data, data.len()) else {
         return;
     };
-    let verified = coins::verify(&coins, &signatures, CoinUse::Hold, &StatementDigest([3; 32]), keys, &mut rng.rng());
+    let verified = coins::verify(
+        &coins,
+        &signatures,
+        CoinUse::Hold,
+        &StatementDigest([3; 32]),
+        keys,
+        &mut rng.rng(),
+    );
     assert!(verified.is_err(), "nobody has issued these");
     let mut batch = Batch::new();
     for (index, (coin, signature)) in coins.iter().zip(&signatures).enumerate() {

@@ -1,18 +1,21 @@
 //! One purchase and those who take part in it.
 
-use farthing_coin::{StatementDigest, NoteId, EncodedScalar, EncodedPoint, Calendar, Coin, EpochKeys, KeyBook, KeyList, SUITE, SecretKey, Signature, Signed};
-use farthing_protocol::documents::{
-    AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms, coins_digest,
-    note_digest,
+use farthing_coin::{
+    Calendar, Coin, EncodedPoint, EncodedScalar, EpochKeys, KeyBook, KeyList, NoteId, SUITE, SecretKey,
+    Signature, Signed, StatementDigest,
 };
-use farthing_protocol::goods::{ContentKey, GoodsKey};
-use farthing_protocol::hold::Payment;
-use farthing_protocol::ids::{SealingContext, EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId};
-use farthing_protocol::money::Amount;
-use farthing_protocol::wire;
 use farthing_protocol::{
+    documents::{
+        AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms,
+        coins_digest, note_digest,
+    },
+    goods::{ContentKey, GoodsKey},
+    hold::Payment,
+    ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId, SealingContext},
+    money::Amount,
     offered_key::OfferedKey,
     seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap},
+    wire,
 };
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -65,7 +68,8 @@ pub fn coins() -> (Vec<Coin>, Vec<Signature>) {
     };
     let coins: Vec<Coin> = [11, 12].map(coin).to_vec();
     let sign = |number| {
-        let statement = farthing_protocol::documents::CoinUse::Exchange.statement(&id, &StatementDigest([4; 32]));
+        let statement =
+            farthing_protocol::documents::CoinUse::Exchange.statement(&id, &StatementDigest([4; 32]));
         key(number).sign(&statement)
     };
     (coins, [11, 12].map(sign).to_vec())
@@ -163,7 +167,12 @@ pub fn hold() -> Signed<Hold> {
 pub fn commit() -> Signed<Commit> {
     let terms = contract().terms;
     let purchase = terms.purchase_id();
-    let sealed_key = seal_goods_key(&key(8), &terms.purchase_key, &SealingContext(purchase.0), &goods_key());
+    let sealed_key = seal_goods_key(
+        &key(8),
+        &terms.purchase_key,
+        &SealingContext::from(purchase),
+        &goods_key(),
+    );
     let commit = Commit {
         purchase,
         bank: terms.bank,

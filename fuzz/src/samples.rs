@@ -3,7 +3,7 @@
 use crate::purchase::{
     by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
 };
-use farthing_coin::{RequestId, NoteKey, NoteId, ClientRandomness, PublicKey, Signed};
+use farthing_coin::{ClientRandomness, NoteId, NoteKey, PublicKey, RequestId, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::fingerprint::Fingerprint;
 use farthing_protocol::api::{
@@ -14,7 +14,9 @@ use farthing_protocol::evidence::Papers;
 use farthing_protocol::goods::{ContentKey, Encryptor};
 use farthing_protocol::history::{JournalHead, WithHead, WitnessRequest};
 use farthing_protocol::hold::{BankHoldRequest, HoldRequest};
-use farthing_protocol::ids::{WitnessNonce, SealingContext, RecordId, RecordHash, JournalRun, EncryptedDigest, ItemId};
+use farthing_protocol::ids::{
+    EncryptedDigest, ItemId, JournalRun, RecordHash, RecordId, SealingContext, WitnessNonce,
+};
 use farthing_protocol::money::Amount;
 use farthing_protocol::offer::{
     CatalogPage, CatalogRequest, DeliverRequest, OfferRequest, Piece, PieceRequest,
@@ -308,8 +310,10 @@ pub fn journal() -> Vec<Vec<u8>> {
 
 /// Notes, and sealed and wrapped keys.
 pub fn note() -> Vec<Vec<u8>> {
-    let note = seal_note(&NoteKey::from_bytes([1; 32]), &NoteId([7; 32]), b"bought a song").expect("it is short");
-    let sealed = seal_goods_key(&key(8), &key(9).public(), &SealingContext([7; 32]), &goods_key()).expect("it seals");
+    let note =
+        seal_note(&NoteKey::from_bytes([1; 32]), &NoteId([7; 32]), b"bought a song").expect("it is short");
+    let sealed =
+        seal_goods_key(&key(8), &key(9).public(), &SealingContext([7; 32]), &goods_key()).expect("it seals");
     vec![note, bytes(&sealed), bytes(&contract().offer.body.wrapped_key)]
 }
 

@@ -264,7 +264,7 @@ fn decide(
     // Escrow: decides once.
     let secret = NodeSecret::from_bytes([6; 32]);
     let ephemeral =
-        |id: &farthing_protocol::documents::PurchaseId| derive_ephemeral(&secret, &EphemeralId(id.0));
+        |id: &farthing_protocol::documents::PurchaseId| derive_ephemeral(&secret, &EphemeralId::from(*id));
     let release = verify_release(release, &escrow.public(), ephemeral)?;
     let decided = release.respond(None, None, NOW_MS)?;
     let Outcome::Committed(committed) = decided.decision().outcome(escrow) else {

@@ -130,7 +130,7 @@ impl VerifiedRelease {
             seal_goods_key(
                 &ephemeral(&purchase),
                 &terms.purchase_key,
-                &SealingContext(purchase.0),
+                &SealingContext::from(purchase),
                 &goods_key,
             )
             .map(|sealed_key| (goods_key, sealed_key))

@@ -8,8 +8,8 @@ use crate::{
     bounded,
     goods::GoodsKey,
     ids::{
-        CoinsDigest, EncryptedDigest, GoodsDigest, IssueSource, ItemId, KeyCommitment, NoteDigest,
-        OfferDigest, SaleId, SealingContext,
+        CoinsDigest, EncryptedDigest, EphemeralId, GoodsDigest, IssueSource, ItemId, KeyCommitment,
+        NoteDigest, OfferDigest, SaleId, SealingContext, stands_for,
     },
     limits::{
         COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
@@ -29,6 +29,11 @@ use serde::{Deserialize, Serialize};
 farthing_coin::bytes32! {
     /// A digest that names a purchase: the digest of its [`Terms`].
     PurchaseId
+}
+
+stands_for! {
+    PurchaseId => EphemeralId;
+    PurchaseId => SealingContext;
 }
 
 impl PurchaseId {
@@ -360,7 +365,7 @@ impl CoinUse {
         };
         Statement {
             context,
-            key_id: KeyId(key_id.0),
+            key_id: *key_id,
             digest: *digest,
         }
     }
@@ -378,6 +383,11 @@ pub struct EarlierUse {
 }
 
 impl EarlierUse {
+    /// The purchase, of a coin that was used for a hold.
+    pub fn purchase(&self) -> PurchaseId {
+        PurchaseId(self.digest.0)
+    }
+
     /// Whether the coin's key did sign this.
     ///
     /// # Errors

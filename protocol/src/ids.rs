@@ -2,6 +2,27 @@
 
 use farthing_coin::{NoteId, PublicKey, RequestId, bytes32, secret32};
 
+/// Says which ids and digests can stand for a wider one.
+macro_rules! stands_for {
+    ($($narrow:ty => $wide:ident;)*) => {$(
+        impl From<$narrow> for $wide {
+            fn from(narrow: $narrow) -> Self {
+                Self(narrow.0)
+            }
+        }
+    )*};
+}
+pub(crate) use stands_for;
+
+stands_for! {
+    CoinsDigest => IssueSource;
+    PublicKey => IssueSource;
+    NoteId => RecordId;
+    PublicKey => RecordId;
+    RequestId => RecordId;
+    SaleId => EphemeralId;
+}
+
 bytes32! {
     /// Names one sale of one merchant: random, and never used twice, as the goods key is derived from it.
     SaleId
@@ -86,42 +107,6 @@ bytes32! {
 secret32! {
     /// A merchant's or an escrow's secret, from which the keys of its sales, contents and sealings are derived.
     NodeSecret
-}
-
-impl From<SaleId> for EphemeralId {
-    fn from(sale: SaleId) -> Self {
-        Self(sale.0)
-    }
-}
-
-impl From<PublicKey> for IssueSource {
-    fn from(account: PublicKey) -> Self {
-        Self(account.0)
-    }
-}
-
-impl From<CoinsDigest> for IssueSource {
-    fn from(coins: CoinsDigest) -> Self {
-        Self(coins.0)
-    }
-}
-
-impl From<RequestId> for RecordId {
-    fn from(id: RequestId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<NoteId> for RecordId {
-    fn from(id: NoteId) -> Self {
-        Self(id.0)
-    }
-}
-
-impl From<PublicKey> for RecordId {
-    fn from(coin: PublicKey) -> Self {
-        Self(coin.0)
-    }
 }
 
 bytes32! {

@@ -13,7 +13,7 @@ impl SpendProof {
     /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
     pub fn proves(&self, used: &EarlierUse, bank: &PublicKey) -> bool {
         let (purchase, commit) = (self.terms.purchase_id(), &self.commit.body);
-        purchase.0 == used.digest.0
+        purchase == used.purchase()
             && self.terms.bank == *bank
             && (commit.purchase, commit.bank) == (purchase, *bank)
             && check_commit(commit, &self.terms).is_ok()

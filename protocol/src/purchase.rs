@@ -641,7 +641,7 @@ pub fn check_commit(
         (body.account == terms.account, "account"),
         (body.amount == terms.price, "amount"),
     ])?;
-    let goods_key = open_goods_key(purchase_key, &SealingContext(purchase.0), &body.sealed_key)
+    let goods_key = open_goods_key(purchase_key, &SealingContext::from(purchase), &body.sealed_key)
         .map_err(PurchaseError::Sealed)?;
     if !opens(&contract.offer.body.key_commitment, &goods_key) {
         return Err(PurchaseError::WrongGoodsKey);

@@ -17,7 +17,7 @@ use crate::{
     claim::{SessionClaim, SessionRef},
     coins::check_length,
     documents::{Issued, describe_challenges, describe_outputs},
-    ids::{IssueSource, SessionDigest},
+    ids::SessionDigest,
     issuance::Issuance,
     issue::{
         IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
@@ -178,7 +178,7 @@ impl Issuance for Withdrawal {
             &self.request_id,
             issued,
             &self.bank,
-            &IssueSource(self.account.0),
+            &self.account.into(),
             keys,
             seed,
         )?;
@@ -335,7 +335,7 @@ impl VerifiedWithdrawFinish {
         let responses = claim.respond(&request.challenges, secret)?;
         let issued = Issued {
             request_id: request.request_id,
-            source: IssueSource(request.account.0),
+            source: request.account.into(),
             outputs: request.outputs.clone(),
             challenges: request.challenges.clone(),
             responses,

@@ -3,7 +3,7 @@
 use farthing_coin::{KeyId, NoteId, PublicKey, RequestId, StatementDigest};
 use farthing_protocol::{
     documents::PurchaseId,
-    ids::{CoinsDigest, ItemId, SaleId},
+    ids::{CoinsDigest, ItemId, SaleId, SessionDigest},
 };
 
 /// The prefix that no table may have: the store's own.
@@ -126,6 +126,7 @@ newtype!(
     PurchaseId,
     RequestId,
     SaleId,
+    SessionDigest,
     StatementDigest
 );
 

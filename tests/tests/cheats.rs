@@ -25,7 +25,7 @@ use farthing_protocol::{
     documents::{AbortReason, Terms},
     evidence::{Breach, Charge, Culprit, Papers, Verdict},
     goods::GoodsKey,
-    ids::{EphemeralId, ItemId, NodeSecret, SealingContext},
+    ids::{ItemId, NodeSecret, SealingContext},
     limits::{
         CATALOG_PAGE_MAX, CATALOG_TEXT_MAX_BYTES, DESCRIPTION_MAX_BYTES, REASON_MAX_BYTES,
         SESSIONS_PER_ACCOUNT_MAX,
@@ -166,7 +166,7 @@ fn a_merchant_whose_sealed_key_opens_nothing_is_convicted() {
 fn an_offer_whose_sealed_key_its_merchant_has_not_proven_to_know_is_not_bought() {
     setting_of(34, Population::sealed(), async |it| {
         let lie: Lie = Box::new(|offer| {
-            let stolen = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &EphemeralId(offer.sale_id.0));
+            let stolen = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &offer.sale_id.into());
             let (escrow, key) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
             let sealed = OfferedKey::seal(&stolen, &escrow, &SealingContext([1; 32]), &key);
             offer.sealed_key = Some(sealed.unwrap());

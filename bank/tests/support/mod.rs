@@ -476,7 +476,7 @@ impl World {
     pub fn commit(&self, bought: &Bought) -> SettleOne {
         let terms = &bought.order.contract.terms;
         let purchase = terms.purchase_id();
-        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([9; 32]), &EphemeralId(purchase.0));
+        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([9; 32]), &EphemeralId::from(purchase));
         let commit = Commit {
             purchase,
             bank: terms.bank,
@@ -486,7 +486,7 @@ impl World {
             sealed_key: seal_goods_key(
                 &ephemeral,
                 &terms.purchase_key,
-                &SealingContext(purchase.0),
+                &SealingContext::from(purchase),
                 &goods_key(),
             )
             .unwrap(),

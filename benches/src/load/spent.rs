@@ -19,7 +19,6 @@ use farthing_coin::{
 use farthing_protocol::{
     coins::CoinState,
     documents::{CoinUse, EarlierUse, Issued},
-    ids::IssueSource,
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
 };
@@ -126,7 +125,7 @@ fn issued(owner: PublicKey, outputs: &[KeyId]) -> Issued {
     };
     Issued {
         request_id: RequestId(random()),
-        source: IssueSource(owner.0),
+        source: owner.into(),
         outputs: outputs.to_vec(),
         challenges: outputs.iter().map(|_| Challenge(random())).collect(),
         responses: outputs.iter().map(response).collect(),

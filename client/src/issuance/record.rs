@@ -14,6 +14,7 @@ use crate::{
 };
 use farthing_coin::{Coin, Commitment, KeyBook, PublicKey, RequestId, StatementDigest};
 use farthing_protocol::{
+    ids::SessionDigest,
     issuance::Issuance,
     issue::{IssueState, session_digest},
     restore::Origin,
@@ -229,8 +230,8 @@ fn record_first_messages(
 }
 
 /// The digest under which a first message is stored.
-fn message_digest(commitment: &Commitment) -> [u8; 32] {
-    session_digest(std::slice::from_ref(commitment)).0
+fn message_digest(commitment: &Commitment) -> SessionDigest {
+    session_digest(std::slice::from_ref(commitment))
 }
 
 /// Stores that a finish may have been sent.

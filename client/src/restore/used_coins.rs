@@ -34,7 +34,7 @@ pub(crate) async fn find_used_coins(
             bank,
             fetched,
             Shelf::Coins(row.coin.key_id),
-            &RecordId(public.0),
+            &RecordId::from(public),
         )
         .await?;
         let used = bucket.iter().find_map(|record| match record {

@@ -78,7 +78,7 @@ impl TestEscrow {
             return Err(refusal.clone());
         }
         let verified = verify_release(request, &self.identity.public(), |purchase| {
-            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId(purchase.0))
+            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId::from(*purchase))
         })?;
         let purchase = verified.purchase();
         let existing = state.0.get(&purchase).cloned();
@@ -338,7 +338,7 @@ impl World {
             .held(hold.body.bank_hold.clone())
             .unwrap();
         let ephemeral = |purchase: &PurchaseId| {
-            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId(purchase.0))
+            derive_ephemeral(&NodeSecret::from_bytes([5; 32]), &EphemeralId::from(*purchase))
         };
         let release = open_release(held, &self.escrow.identity, ephemeral).unwrap();
         let decided = release.respond(None, None, self.clock.now_ms()).unwrap();

@@ -69,7 +69,7 @@ fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
     let used = &shown.used;
     let is_final = match used.operation {
         CoinUse::Hold => {
-            let mut of_purchase = cases.iter().filter(|case| case.purchase.0 == used.digest.0);
+            let mut of_purchase = cases.iter().filter(|case| case.purchase == used.purchase());
             let bank = books.first().map(|book| &book.list().bank);
             bank.is_some_and(|bank| of_purchase.any(|case| case.is_paid(bank)))
         }

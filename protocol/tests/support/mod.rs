@@ -102,7 +102,7 @@ pub(crate) fn commit_of(terms: &Terms, goods_key: &GoodsKey) -> Commit {
         sealed_key: seal_goods_key(
             &secret(9),
             &terms.purchase_key,
-            &SealingContext(purchase.0),
+            &SealingContext::from(purchase),
             goods_key,
         )
         .unwrap(),

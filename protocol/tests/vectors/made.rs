@@ -16,7 +16,7 @@ use farthing_protocol::{
     },
     goods::GoodsKey,
     history::WithHead,
-    ids::{EphemeralId, NodeSecret},
+    ids::NodeSecret,
     money::Amount,
     offered_key::OfferedKey,
     refusal::{ContractFault, PurchaseFault, Refusal},
@@ -115,7 +115,7 @@ impl Story {
                 let mut offer: Offer = decode(case.get("offer")).expect("an offer");
                 let ephemeral = derive_ephemeral(
                     &NodeSecret::from_bytes(case.get("merchant_secret").array()),
-                    &EphemeralId(offer.sale_id.0),
+                    &offer.sale_id.into(),
                 );
                 let key = GoodsKey::from_bytes(goods_key);
                 let sealed =

@@ -83,7 +83,7 @@ pub(crate) fn sealed_in_offer(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("digest_to_seal_for", context, case);
     let ephemeral = derive_ephemeral(
         &NodeSecret::from_bytes(case.get("merchant_secret").array()),
-        &EphemeralId(offer.sale_id.0),
+        &offer.sale_id.into(),
     );
     let escrow = key(case.get("escrow_secret"));
     claims.bytes("escrow", escrow.public().0, case);

@@ -27,7 +27,7 @@ use farthing_protocol::{
     },
     goods::{ContentKey, GoodsKey},
     history::WithHead,
-    ids::{EphemeralId, GoodsDigest, ItemId, NodeSecret, SaleId, SealingContext},
+    ids::{GoodsDigest, ItemId, NodeSecret, SaleId, SealingContext},
     limits::{CATALOG_PAGE_MAX, DESCRIPTION_MAX_BYTES},
     money::Amount,
     offer::{CatalogItem, CatalogPage, OfferRequest, Offered},
@@ -97,7 +97,7 @@ impl SignsWithoutHold {
         let sealed_key = seal_goods_key(
             &self.key,
             &terms.purchase_key,
-            &SealingContext(purchase.0),
+            &SealingContext::from(purchase),
             &self.goods_key,
         );
         let commit = Commit {
@@ -177,7 +177,7 @@ pub fn describes_other_goods() -> Lie {
 /// The key that is sealed to the escrow differs from the key to which the offer commits.
 pub fn seals_another_key() -> Lie {
     Box::new(|offer| {
-        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &EphemeralId(offer.sale_id.0));
+        let ephemeral = derive_ephemeral(&NodeSecret::from_bytes([66; 32]), &offer.sale_id.into());
         let (to, other) = (offer.escrows[0], GoodsKey::from_bytes([66; 32]));
         let sealed_key = OfferedKey::seal(&ephemeral, &to, &offer.sealing_context(), &other);
         offer.sealed_key = Some(sealed_key.expect("a sealed key"));
@@ -574,8 +574,13 @@ pub fn sign_commit(terms: &Terms, goods_key: &GoodsKey, key: &SecretKey) -> Comm
         amount,
         goods_key: goods_key.clone(),
     };
-    let sealed_key = seal_goods_key(key, &terms.purchase_key, &SealingContext(purchase.0), goods_key)
-        .expect("a sealed key");
+    let sealed_key = seal_goods_key(
+        key,
+        &terms.purchase_key,
+        &SealingContext::from(purchase),
+        goods_key,
+    )
+    .expect("a sealed key");
     let commit = Commit {
         purchase,
         bank,

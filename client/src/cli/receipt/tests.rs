@@ -288,7 +288,7 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
     let sealed_key = seal_goods_key(
         &secret(ESCROW),
         &terms.purchase_key,
-        &SealingContext(purchase.0),
+        &SealingContext::from(purchase),
         &goods_key(),
     )
     .unwrap();
