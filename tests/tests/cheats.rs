@@ -1,6 +1,6 @@
 //! Servers and customers that cheat, each to its end. Honest parties lose nothing except what the test says. Wallets
 //! end in a state that says what to do. The documents of honest parties convict the cheat and nobody else.
-//! `docs/TESTING.md` has the table.
+//! `docs/TESTING.md` has the list.
 
 #![allow(
     clippy::unwrap_used,
