@@ -111,6 +111,14 @@ fn a_reexport_leads_to_the_definition() {
 }
 
 #[test]
+fn an_exported_macro_leads_to_its_module() {
+    let own = "mod a { #[macro_export] macro_rules! b { () => { $crate::c!() } } #[macro_export] macro_rules! c { () => {} } pub struct A; } pub use a::A;";
+    assert!(circles_of(own).is_empty());
+    let other = "mod a { #[macro_export] macro_rules! b { () => { $crate::c::D } } } mod c { pub struct D; fn f() { crate::b!() } }";
+    assert_eq!(circles_of(other), ["a -> c"]);
+}
+
+#[test]
 fn a_root_that_defines_what_its_modules_use_is_on_a_circle() {
     let found = circles_of(
         "mod a { fn f() -> u8 { crate::SUITE } pub struct A; } pub use a::A; pub const SUITE: u8 = 1;",

@@ -7,7 +7,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use syn::{Attribute, Item, ItemMod, UseTree};
+use syn::{Attribute, Item, ItemMacro, ItemMod, UseTree};
 
 /// How many imports are followed from a name to its definition.
 const MAX_IMPORTS: usize = 8;
@@ -95,11 +95,26 @@ impl Tree {
                 Item::Mod(child) => self.add_module(id, child, dir),
                 Item::Use(item) => self.modules[id].import(&item.tree, &mut Vec::new()),
                 item => {
+                    if let Item::Macro(item) = &item {
+                        self.export(id, item);
+                    }
                     let module = &mut self.modules[id];
                     module.items.extend(item_name(&item));
                     add_paths(item.into_token_stream(), &mut module.paths);
                 }
             }
+        }
+    }
+
+    /// A macro with `#[macro_export]` is named from the crate's root and defined in its module.
+    fn export(&mut self, id: Id, item: &ItemMacro) {
+        let (Some(name), true) = (&item.ident, item.attrs.iter().any(is_macro_export)) else {
+            return;
+        };
+        if id != ROOT {
+            let path = format!("crate::{}::{name}", self.name(id));
+            let path = path.split("::").map(str::to_owned).collect();
+            self.modules[ROOT].imports.insert(name.to_string(), path);
         }
     }
 
@@ -269,6 +284,10 @@ fn item_name(item: &Item) -> Option<String> {
 fn is_test(attribute: &Attribute) -> bool {
     let text = attribute.to_token_stream().to_string();
     text.replace(' ', "") == "#[cfg(test)]"
+}
+
+fn is_macro_export(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("macro_export")
 }
 
 fn file_of(dir: &Path, module: &str) -> PathBuf {
