@@ -4,11 +4,26 @@ use farthing_planted::patch::Patch;
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The number of cases: their ids are `A1` to this one.
-const CASES: usize = 25;
+/// The series of cases in the order of the file, each with its number of cases: their ids are `A1` to `A25`, and so on.
+const SERIES: [(&str, usize); 2] = [("A", 25), ("W", 17)];
+
+/// The series whose cases need a planted defect. Most cases of everyday life show only on real processes, where each
+/// defect would need a build of its own.
+const PLANTED_SERIES: &str = "A";
 
 /// The cases that are not closed yet. An id leaves this list when its table comes into the file.
-const OPEN: &[&str] = &[];
+const OPEN: &[&str] = &[
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W12", "W13", "W14", "W15", "W16",
+    "W17",
+];
+
+/// All ids, in order.
+fn ids() -> Vec<String> {
+    let series = SERIES.iter();
+    series
+        .flat_map(|(letter, cases)| (1..=*cases).map(move |number| format!("{letter}{number}")))
+        .collect()
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +38,7 @@ struct Case {
     id: String,
     fault: String,
     tests: Vec<String>,
+    #[serde(default)]
     planted: Vec<String>,
 }
 
@@ -47,7 +63,7 @@ fn faults(text: &str, open: &[&str]) -> Vec<String> {
         for (field, is_empty) in [
             ("fault", fault.trim().is_empty()),
             ("tests", tests.is_empty()),
-            ("planted", planted.is_empty()),
+            ("planted", planted.is_empty() && id.starts_with(PLANTED_SERIES)),
         ] {
             if is_empty {
                 faults.push(format!("{id}: `{field}` is empty"));
@@ -63,7 +79,7 @@ fn faults(text: &str, open: &[&str]) -> Vec<String> {
 
 /// Checks that each id is either closed or open, once, and in order.
 fn order_faults(cases: &[Case], open: &[&str]) -> Vec<String> {
-    let known: Vec<String> = (1..=CASES).map(|number| format!("A{number}")).collect();
+    let known = ids();
     let mut faults = Vec::new();
     let mut closed = BTreeSet::new();
     let mut last = 0;
@@ -125,7 +141,7 @@ fn each_fault_of_the_list_is_found() {
     let test = "\"tests/tests/cases.rs::each_fault_of_the_list_is_found\"";
     let defect = "\"SyncSkipped\"";
     let good = |id: &str| table(id, "A sentence.", test, defect);
-    let all: Vec<String> = (1..=CASES).map(|number| format!("A{number}")).collect();
+    let all = ids();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     let (_, without_first) = all.split_first().expect("there are cases");
     assert_eq!(faults("", &all), [""; 0]);
