@@ -350,7 +350,11 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::{Call, EscrowRequest};
-    use crate::{decide::OutcomeRequest, documents::PurchaseId, history::WitnessRequest, ids::WitnessNonce};
+    use crate::{
+        decide::OutcomeRequest,
+        history::WitnessRequest,
+        ids::{PurchaseId, WitnessNonce},
+    };
     use farthing_coin::{EncodedPoint, EncodedScalar, PublicKey, Signature, Signed};
 
     const SIGNATURE: Signature = Signature {

@@ -1,7 +1,8 @@
 //! Coins in a request, verified with their holders' authorizations in one batch.
 
 use crate::{
-    documents::{CoinUse, EarlierUse, PurchaseId},
+    documents::{CoinUse, EarlierUse},
+    ids::PurchaseId,
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault},

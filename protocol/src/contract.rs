@@ -1,8 +1,9 @@
 //! Contracts: what customer and merchant have agreed to, checked once, by whoever meets one.
 
 use crate::{
-    documents::{BankHold, Contract, Hold, Offer, PurchaseId, PurchaseKeyUse, Terms, promises_causes},
+    documents::{BankHold, Contract, Hold, Offer, PurchaseKeyUse, Terms, promises_causes},
     goods::GoodsKey,
+    ids::PurchaseId,
     limits::{DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS},
     refusal::ContractFault,
     seal::{opens, unwrap},

@@ -1,8 +1,9 @@
 //! What an escrow has decided: as it keeps the decision, and as it signs it for customer, merchant and bank.
 
 use crate::{
-    documents::{Abort, AbortReason, Commit, PurchaseId, Receipt, Terms},
+    documents::{Abort, AbortReason, Commit, Receipt, Terms},
     goods::GoodsKey,
+    ids::PurchaseId,
     seal::SealedKey,
 };
 use farthing_coin::{PublicKey, SecretKey, Signed};

@@ -8,8 +8,8 @@ use crate::{
     bounded,
     goods::GoodsKey,
     ids::{
-        CoinsDigest, EncryptedDigest, EphemeralId, GoodsDigest, IssueSource, ItemId, KeyCommitment,
-        NoteDigest, OfferDigest, SaleId, SealingContext, stands_for,
+        CoinsDigest, EncryptedDigest, GoodsDigest, IssueSource, ItemId, KeyCommitment, NoteDigest,
+        OfferDigest, SaleId, SealingContext,
     },
     limits::{
         COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
@@ -26,22 +26,7 @@ use farthing_coin::{
 };
 use serde::{Deserialize, Serialize};
 
-farthing_coin::bytes32! {
-    /// A digest that names a purchase: the digest of its [`Terms`].
-    PurchaseId
-}
-
-stands_for! {
-    PurchaseId => EphemeralId;
-    PurchaseId => SealingContext;
-}
-
-impl PurchaseId {
-    /// The id as the digest that each coin's key signs for the hold.
-    pub fn digest(&self) -> StatementDigest {
-        StatementDigest(self.0)
-    }
-}
+pub use crate::ids::PurchaseId;
 
 /// Whether an offer can be bought once or by everyone who holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The ids and digests that documents and messages carry.
 
-use farthing_coin::{NoteId, PublicKey, RequestId, bytes32, secret32};
+use farthing_coin::{NoteId, PublicKey, RequestId, StatementDigest, bytes32, secret32};
 
 /// Says which ids and digests can stand for a wider one.
 macro_rules! stands_for {
@@ -12,7 +12,6 @@ macro_rules! stands_for {
         }
     )*};
 }
-pub(crate) use stands_for;
 
 stands_for! {
     CoinsDigest => IssueSource;
@@ -21,6 +20,20 @@ stands_for! {
     PublicKey => RecordId;
     RequestId => RecordId;
     SaleId => EphemeralId;
+    PurchaseId => EphemeralId;
+    PurchaseId => SealingContext;
+}
+
+bytes32! {
+    /// A digest that names a purchase: the digest of its [`Terms`](crate::documents::Terms).
+    PurchaseId
+}
+
+impl PurchaseId {
+    /// The id as the digest that each coin's key signs for the hold.
+    pub fn digest(&self) -> StatementDigest {
+        StatementDigest(self.0)
+    }
 }
 
 bytes32! {

@@ -7,7 +7,8 @@
 use crate::bounded::reason;
 use crate::decision::SignedDecision;
 use crate::denial::{CoinDenial, Denial, DenialCause};
-use crate::documents::{Abort, EarlierUse, Issued, PurchaseId};
+use crate::documents::{Abort, EarlierUse, Issued};
+use crate::ids::PurchaseId;
 use crate::money::Amount;
 use farthing_coin::{KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};

@@ -77,7 +77,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], max_bytes: usize) -> Result<T, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{documents::PurchaseId, goods::GoodsKey};
+    use crate::{goods::GoodsKey, ids::PurchaseId};
     use farthing_coin::{Challenge, EncodedPoint, EncodedScalar, KeyId, PublicKey, Signature};
 
     #[test]

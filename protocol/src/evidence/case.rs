@@ -7,11 +7,11 @@ use super::{
 use crate::{
     cause::CauseFault,
     documents::{
-        Abort, AbortReason, BankHold, Commit, Contract, Overdue, PurchaseId, Receipt, Settled, SettledAs,
-        Terms, promises_causes,
+        Abort, AbortReason, BankHold, Commit, Contract, Overdue, Receipt, Settled, SettledAs, Terms,
+        promises_causes,
     },
     goods::SealingSecret,
-    ids::CoinsDigest,
+    ids::{CoinsDigest, PurchaseId},
     purchase::{PurchaseError, check_abort_signed, check_commit, check_receipt},
     seal::{opens, reopen_goods_key},
     sealed::shows_wrong_key,

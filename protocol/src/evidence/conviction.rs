@@ -1,6 +1,6 @@
 //! Who is convicted, and of what.
 
-use crate::documents::PurchaseId;
+use crate::ids::PurchaseId;
 use farthing_coin::PublicKey;
 use std::fmt;
 
