@@ -1,8 +1,8 @@
-//! What the operations of a coin cost, beside the floor below which a batch cannot go.
+//! The cost of each operation of a coin, and of a batch compared with its floor.
 //!
-//! The floor of a batch of n coins with authorizations is what no verifier of this scheme can do without: 3n
-//! decompressions (R', P, S), one multiscalar multiplication of 3n points with scalars of the same widths, and 2n
-//! transcript hashes. It is measured in the same run, in turns with the batch, so that a busy machine slows both.
+//! The floor is the work that no verifier of this scheme can avoid. For n coins with authorizations it is 3n decompressions
+//! (R', P, S), one multiscalar multiplication of 3n points with scalars of the same widths, and 2n transcript hashes. The
+//! bench measures floor and batch in turns, so a busy machine slows both.
 
 #![allow(
     clippy::expect_used,
@@ -26,20 +26,20 @@ use farthing_coin::{
 };
 use support::{Spend, TestRng, denomination, spend, verify_singly};
 
-/// How many coins each batch has.
+/// The sizes of the measured batches (coins).
 const SIZES: [usize; 5] = [1, 16, 64, 256, 1024];
-/// The batch for which the requirements hold.
+/// The batch size with requirements (coins).
 const REQUIRED_SIZE: usize = 64;
-/// A batch of that size may cost this much of the floor at most.
+/// The highest allowed cost of this batch, as a multiple of the floor.
 const MAX_OF_FLOOR: f64 = 1.25;
-/// A batch of that size may cost this much of verifying one by one at most.
+/// The highest allowed cost of this batch, as a multiple of single verifications.
 const MAX_OF_SINGLE: f64 = 0.5;
-/// For how long each size is measured.
+/// Duration of the measurement of each size.
 const TIME_PER_SIZE: Duration = Duration::from_secs(8);
-/// For how long each single operation is measured.
+/// Duration of the measurement of each single operation.
 const TIME_PER_OPERATION: Duration = Duration::from_secs(1);
 
-/// The medians of one size, in microseconds a coin.
+/// The medians of one size, in microseconds per coin.
 struct Row {
     coins: usize,
     batch: f64,
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let spends: Vec<Spend> = (0..SIZES[SIZES.len() - 1])
         .map(|_| spend(&mut rng, &secret, &denomination, [5; 32]))
         .collect();
-    println!("\ncoins with their authorizations, microseconds a coin");
+    println!("\ncoins with their authorizations, microseconds per coin");
     println!("  coins   batch   floor  one by one   batch/floor  batch/one-by-one");
     let mut met = true;
     for size in SIZES {
@@ -95,7 +95,7 @@ fn measure_operations(rng: &mut TestRng, secret: &DenominationSecret, denominati
         operation(|| blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good"));
     println!("  wallet, blind        {blinding:>7.1}");
     let challenge = blind(denomination, &m, &commitment, &derived(&id, &commitment)).expect("good");
-    // Answering consumes the nonces, so what is measured includes drawing them.
+    // An answer consumes the nonces, so the measurement includes drawing them.
     let issuing = operation(|| {
         let (nonces, _) = Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
         nonces.respond(secret, &challenge).expect("good")
@@ -133,7 +133,7 @@ fn operation<T>(mut run: impl FnMut() -> T) -> f64 {
     median(times)
 }
 
-/// Measures batch, floor and one-by-one in turns; the ratios are medians of the ratios of neighbours.
+/// Measures batch, floor and single verifications in turns. The ratios are medians of the ratios of neighbours.
 fn measure_size(rng: &mut TestRng, spends: &[Spend], denomination: &Denomination) -> Row {
     let floor = Floor::new(spends);
     let (mut batches, mut floors, mut singles) = (Vec::new(), Vec::new(), Vec::new());
@@ -181,7 +181,7 @@ fn verify_batch(rng: &mut TestRng, spends: &[Spend], denomination: &Denomination
     batch.verify(rng).expect("all are good");
 }
 
-/// The inputs of the floor: real points, real bytes, scalars as wide as the batch's.
+/// The inputs of the floor: real points, real bytes, and scalars with the widths of the batch.
 struct Floor<'a> {
     spends: &'a [Spend],
     head: Transcript,

@@ -1,4 +1,4 @@
-//! Writes `coin/vectors/*.json` again, to be run after a deliberate change of what is hashed:
+//! Writes `coin/vectors/*.json` again. Run it after a deliberate change of a hashed field:
 //! `cargo run -p farthing-coin --example coin_vectors`.
 
 #![allow(

@@ -11,7 +11,7 @@ use farthing_coin::{
 use getrandom::SysRng;
 use rand_core::UnwrapErr;
 
-/// The worth of each coin, in the currency's smallest unit.
+/// The value of each coin, in the currency's smallest unit.
 const VALUE: u64 = 64;
 /// The epoch in which the bank issues.
 const EPOCH: u32 = 3;
@@ -47,14 +47,14 @@ impl Bank {
     }
 }
 
-/// Withdraws the coin of `slot`: both sides, in the order of their messages.
+/// Withdraws the coin of `slot`. It runs both sides, in the order of their messages.
 fn withdraw(
     bank: &Bank,
     wallet: &Seed,
     denomination: &Denomination,
     slot: u32,
 ) -> Result<Coin, Box<dyn Error>> {
-    // Wallet: a counter names the request. The same number always gives the same keys, so nothing is lost with the file.
+    // Wallet: a counter names the request. The same number always gives the same keys, so a lost file loses no coin.
     let request = wallet.withdraw_id(0);
     let key = wallet.coin_key(&request, slot).public();
 
@@ -70,7 +70,7 @@ fn withdraw(
     let blinders = wallet.blinders(&request, slot, &denomination.id(), &commitment);
     let challenge = blind(denomination, &key, &commitment, &blinders)?;
 
-    // Bank: answers once. The call consumes the nonces, as a second answer would give the secret key away.
+    // Bank: answers once. The call consumes the nonces, because a second answer would reveal the secret key.
     let response = nonces.respond(&bank.secret, &challenge)?;
 
     // Wallet: recovers the coin. It derives the blinders again from what the bank stored.
@@ -78,7 +78,7 @@ fn withdraw(
     Ok(recover(denomination, &key, &challenge, &response, derive)?)
 }
 
-/// The holder's signature that spends a coin for one purpose.
+/// The statement that the holder signs to spend a coin for one purpose.
 fn authorization(coin: &Coin, purpose: StatementDigest) -> Statement {
     Statement {
         context: "example spend",
@@ -117,7 +117,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         .verify(&mut rng)
         .map_err(|culprits| format!("{culprits:?}"))?;
 
-    // A coin whose worth was changed is a coin of no denomination of this bank.
+    // The key id covers the value, so a coin has no other value.
     let dearer = Denomination {
         value: 2 * VALUE,
         ..denomination.clone()

@@ -47,7 +47,7 @@ pub struct Batch {
     culprits: Vec<Culprit>,
 }
 
-/// What failed, by the index that the caller gave it.
+/// A coin or signature that failed, by the index that the caller gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Culprit {
     /// The index that the caller gave.
@@ -206,7 +206,7 @@ impl Batch {
                 position
             }
         };
-        // The position is that of an entry of `keys`, always.
+        // `key_positions` holds only positions of entries in `keys`.
         self.keys
             .get(position)
             .map(|open| (position, &open.key))

@@ -18,8 +18,8 @@ use crate::transcript::TranscriptExt;
 
 /// alpha (never zero), r and beta, which hide one coin from the bank. They are wiped when they are dropped.
 ///
-/// They must never be used against two different first messages: [`Seed::blinders`](crate::Seed::blinders)
-/// derives them from the message.
+/// They must never be used with two different first messages. [`Seed::blinders`](crate::Seed::blinders) derives them from
+/// the message.
 #[derive(ZeroizeOnDrop)]
 pub struct Blinders {
     alpha: Scalar,
@@ -27,7 +27,7 @@ pub struct Blinders {
     beta: Scalar,
 }
 
-/// Why the wallet refused what the bank sent.
+/// Why the wallet refused a message of the bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlindError {
@@ -37,14 +37,14 @@ pub enum BlindError {
     /// The field is not a scalar below the group order.
     #[error("the bank's {0} is not a scalar below the group order")]
     NonCanonicalScalar(&'static str),
-    /// The field is the identity, with which the bank could mark the coin.
+    /// The field is the identity. The bank could mark the coin with it.
     #[error("the bank's {0} is the identity, which is never valid")]
     Identity(&'static str),
-    /// y is zero, with which the bank could mark the coin.
+    /// y is zero. The bank could mark the coin with it.
     #[error("the bank's y is zero, which is never valid")]
     ZeroY,
-    /// The challenge is not the one that these blinders make of the first message that fits the answer.
-    #[error("the bank answers another first message or challenge than this wallet's")]
+    /// The answer fits a first message for which these blinders make another challenge.
+    #[error("the bank answered a first message or a challenge that is not this wallet's")]
     OtherChallenge,
     /// The finished coin does not verify.
     #[error("the finished coin is refused: {0}")]
@@ -54,7 +54,7 @@ pub enum BlindError {
 from_malformed!(BlindError);
 
 impl Blinders {
-    /// Draws blinders. Uniform ones make blindness perfect; they cannot be restored from a seed.
+    /// Draws uniform blinders. They make blindness perfect, but cannot be restored from a seed.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut draw = || {
             let mut wide = Zeroizing::new([0; 64]);
@@ -81,7 +81,7 @@ impl Blinders {
         }
     }
 
-    /// For the proof of blindness, which computes them.
+    /// Makes blinders of scalars that the proof of blindness has computed.
     pub(crate) fn from_scalars(alpha: Scalar, r: Scalar, beta: Scalar) -> Self {
         Self { alpha, r, beta }
     }
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Blinders {
     }
 }
 
-/// What the wallet computes from one first message: the coin's R' and the challenge that she sends.
+/// The coin's R' and the wallet's challenge, computed from one first message.
 struct Blinded {
     r_prime: EncodedPoint,
     c: Scalar,
@@ -117,7 +117,7 @@ impl Blinded {
         Self { r_prime, c }
     }
 
-    /// z' = r + alpha^5 z + alpha b and y' = alpha y; the finished coin is verified.
+    /// Makes the coin with z' = r + alpha^5 z + alpha b and y' = alpha y, and verifies it.
     fn finish(
         self,
         key: &CoinKey,
@@ -141,7 +141,7 @@ impl Blinded {
     }
 }
 
-/// Blinds: computes the challenge c that asks the bank, unseen, to sign the coin key `m`.
+/// Computes the blinded challenge c, which asks the bank to sign the coin key `m` without showing it.
 ///
 /// R' = r G + alpha^5 A + (alpha^5 beta) X + alpha B, c' = hash(suite, key id, X, m, R'),
 /// c = c' alpha^-5 + beta.
@@ -161,15 +161,16 @@ pub fn blind(
     ))
 }
 
-/// Recovers the coin from what the bank has stored, the wallet's challenge and its own answer: at once, or years later.
+/// Recovers the coin from the wallet's challenge and the bank's answer, at once or years later. The bank stores both.
 ///
-/// To answer so it must have sent A = z G - (c + y^5) X and B = b G + y H first. `blinders` derives the blinders from
-/// these, as [`Seed::blinders`](crate::Seed::blinders) does, and the challenge that they make must be the one that was
-/// answered: it is another if the bank sent anything else. Then z' = r + alpha^5 z + alpha b and y' = alpha y; the
-/// finished coin is verified before it is returned.
+/// The answer fits only one first message: A = z G - (c + y^5) X and B = b G + y H. `blinders` derives the blinders from
+/// this message, as [`Seed::blinders`](crate::Seed::blinders) does. Their challenge must equal `challenge`. It differs if
+/// the bank sent another first message. Then z' = r + alpha^5 z + alpha b and y' = alpha y. The coin is verified before it
+/// is returned.
 ///
 /// # Errors
-/// [`BlindError::OtherChallenge`] when the challenge is not made with these blinders; or the malformed field.
+/// [`BlindError::OtherChallenge`] when these blinders make another challenge. [`BlindError::Coin`] when the coin does not
+/// verify. Otherwise the malformed field.
 pub fn recover(
     denomination: &Denomination,
     m: &PublicKey,
@@ -188,12 +189,13 @@ pub fn recover(
     blinded.finish(&key, m, &blinders, &opened)
 }
 
-/// The first message that an answer to a challenge is for: A = z G - (c + y^5) X and B = b G + y H.
+/// The first message that fits an answer to a challenge: A = z G - (c + y^5) X and B = b G + y H.
 ///
-/// There is no other answer of the bank's to this message and challenge: B binds b and y, and they fix z.
+/// The bank has no other answer to this message and challenge: B binds b and y, and they fix z.
 ///
 /// # Errors
-/// The malformed field of the denomination key, the challenge or the response, or one with which no coin can be finished.
+/// The malformed field of the denomination key, the challenge or the response. [`BlindError::ZeroY`] or
+/// [`BlindError::Identity`] when no coin can be made of the answer.
 pub fn answered_commitment(
     denomination: &Denomination,
     challenge: &Challenge,
@@ -218,7 +220,7 @@ impl FirstMove {
         })
     }
 
-    /// What the bank must have sent for its answer to be right.
+    /// The only first message for which the answer is right.
     fn reconstruct(
         x_point: &RistrettoPoint,
         challenge: &Challenge,
@@ -241,7 +243,7 @@ impl FirstMove {
     }
 }
 
-/// A response, decoded. The bank knows all of it, so its checks may take variable time.
+/// A response, decoded. The bank knows all of its values, so checks may take variable time.
 pub(crate) struct Opened {
     pub(crate) z: Scalar,
     pub(crate) b: Scalar,

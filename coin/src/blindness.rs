@@ -1,4 +1,4 @@
-//! Why nobody, with any computing power, can link a coin to the session that issued it.
+//! The proof that nobody can link a coin to the session that issued it, with any computing power.
 
 use crate::blind::{Blinders, Opened, blind};
 use crate::coin::{Coin, CoinKey};
@@ -6,17 +6,18 @@ use crate::denomination::Denomination;
 use crate::encoding::{fifth_power, scalar};
 use crate::issue::{Challenge, Commitment, Response};
 
-/// Computes the one set of blinders with which this session would have issued this coin.
+/// Computes the only blinders with which this session could have issued this coin.
 ///
-/// For every answered session and every valid coin of the same denomination there is exactly one:
+/// They exist for every answered session and every valid coin of the same denomination:
 ///
 /// - alpha = y' / y
 /// - r = z' - alpha^5 z - alpha b
 /// - beta = c - c' alpha^-5
 ///
-/// So each session explains each coin, and, as blinders are uniform, equally well: what the bank saw says
-/// nothing about which coin came of it. That is the proof that blindness is perfect (as in Snowblind), as a
-/// function. `None` means that the session or the coin is not valid under this denomination.
+/// So each session explains each coin. Blinders are uniform, so it explains each coin equally well. The messages that the
+/// bank saw do not tell which coin a session has issued. This function is the proof of perfect blindness (as in Snowblind).
+///
+/// Returns `None` when the session or the coin is not valid under this denomination.
 pub fn joining_blinders(
     denomination: &Denomination,
     commitment: &Commitment,

@@ -1,7 +1,7 @@
-//! Bounds in decoders: a list, text or byte string that is too long is refused by its count, before its content is
-//! read or memory is taken for it.
+//! Bounds in decoders. They refuse a list, text or byte string that is too long by its count, before they read its content
+//! or take memory for it.
 //!
-//! The functions are for `#[serde(deserialize_with = "...")]`. They change no encoding: a field keeps its type.
+//! Use the functions in `#[serde(deserialize_with = "...")]`. They change neither the encoding nor the type of a field.
 //!
 //! ```
 //! use farthing_coin::bounded;
@@ -23,10 +23,10 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Decodes a list of at most `MAX` elements.
+/// Decodes a list of at most `MAX` entries.
 ///
 /// # Errors
-/// When it is longer, or as the decoder.
+/// When the list is longer, and the errors of the decoder.
 pub fn list<'de, D, T, const MAX: usize>(decoder: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -38,7 +38,7 @@ where
 /// Decodes a text of at most `MAX` bytes.
 ///
 /// # Errors
-/// When it is longer, or as the decoder.
+/// When the text is longer, and the errors of the decoder.
 pub fn text<'de, D, const MAX: usize>(decoder: D) -> Result<String, D::Error>
 where
     D: Deserializer<'de>,
@@ -49,7 +49,7 @@ where
 /// Decodes a byte string of at most `MAX` bytes, as `serde_bytes` encodes it.
 ///
 /// # Errors
-/// When it is longer, or as the decoder.
+/// When the byte string is longer, and the errors of the decoder.
 pub fn bytes<'de, D, const MAX: usize>(decoder: D) -> Result<Vec<u8>, D::Error>
 where
     D: Deserializer<'de>,
@@ -57,7 +57,7 @@ where
     decoder.deserialize_bytes(Bytes::<MAX>)
 }
 
-/// The longest beginning of `text` that has at most `max_bytes` bytes and ends between two characters.
+/// Cuts `text` to at most `max_bytes` bytes, at the end of a character.
 pub fn cut(text: &str, max_bytes: usize) -> &str {
     let end = (0..=max_bytes.min(text.len()))
         .rev()
@@ -134,7 +134,7 @@ mod tests {
     use serde::de::value::{BorrowedBytesDeserializer, Error, SeqDeserializer, StrDeserializer};
 
     #[test]
-    fn a_bound_is_the_longest_that_is_accepted() {
+    fn a_list_text_or_byte_string_above_its_bound_is_refused() {
         let numbers = |count: u32| SeqDeserializer::<_, Error>::new(0..count);
         assert_eq!(list::<_, u32, 3>(numbers(3)).unwrap(), [0, 1, 2]);
         assert!(list::<_, u32, 3>(numbers(4)).is_err());

@@ -41,7 +41,7 @@ pub enum CoinError {
     #[error("the coin is of suite {0}, and only suite {SUITE} is known; update this program")]
     UnknownSuite(u8),
     /// The coin names a denomination other than the one that it was checked against.
-    #[error("the coin names another denomination than the one that it is checked against")]
+    #[error("the coin names a denomination other than the one that it is checked against")]
     WrongKey,
     /// The field is not the canonical encoding of a ristretto255 point.
     #[error("the coin's {0} is not the canonical encoding of a ristretto255 point")]
@@ -55,8 +55,8 @@ pub enum CoinError {
     /// The field is the identity.
     #[error("the coin's {0} is the identity, which is never valid")]
     Identity(&'static str),
-    /// Everything is well formed, but the equation does not hold: the bank did not sign this coin.
-    #[error("the coin does not bear the signature of this denomination's key")]
+    /// All fields are well formed, but the equation does not hold: the bank did not sign this coin.
+    #[error("the coin has no valid signature of this denomination's key")]
     Forged,
 }
 
@@ -65,10 +65,10 @@ from_malformed!(CoinError);
 impl Coin {
     /// Verifies the coin under `denomination`, in variable time.
     ///
-    /// It checks no dates, and not whether the coin was spent.
+    /// It checks neither the dates nor whether the coin was spent.
     ///
     /// # Errors
-    /// What is wrong and, for an encoding, with which field.
+    /// What is wrong. For an encoding, also the field.
     pub fn verify(&self, denomination: &Denomination) -> Result<(), CoinError> {
         let key = CoinKey::open(denomination)?;
         let equation = CoinEquation::open(self, &key, self.point())?;
@@ -126,7 +126,7 @@ impl CoinKey {
     }
 }
 
-/// R' + f X - z' G - y' H = 0 with f = c' + y'^5 and every part decoded: what one coin adds to a batch.
+/// The equation of one coin in a batch, decoded: R' + f X - z' G - y' H = 0 with f = c' + y'^5.
 pub(crate) struct CoinEquation {
     pub(crate) r: RistrettoPoint,
     pub(crate) f: Scalar,

@@ -1,4 +1,4 @@
-//! One key of the bank: it belongs to one value and one epoch.
+//! One key of the bank. It has one value and one epoch.
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -12,38 +12,38 @@ use crate::sign::PublicKey;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 secret32! {
-    /// What a bank derives its denominations' secrets from, one for each currency.
+    /// The secret from which a bank derives the secrets of its denominations. It has one for each currency.
     MasterSecret
 }
 
-/// A public key of the bank with everything that it stands for.
+/// A public key of the bank, with its value, currency and dates.
 ///
-/// It is trusted when it comes out of a [`KeyBook`](crate::KeyBook); the fields alone prove nothing.
-/// All times are milliseconds of Unix time, and each "until" is the first millisecond after.
+/// A denomination from a [`KeyBook`](crate::KeyBook) is trusted. The fields alone prove nothing. All times are milliseconds
+/// of Unix time. Each "until" is the first millisecond after the period.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denomination {
     /// The bank that issues and redeems it.
     pub bank: PublicKey,
     /// The currency, 1 to 12 printable ASCII characters.
     pub currency: String,
-    /// What a coin is worth, in the smallest unit: a power of two.
+    /// The value of a coin, in the smallest unit. A power of two.
     pub value: u64,
     /// The number of the epoch in the bank's calendar.
     pub epoch: u32,
-    /// From when coins are issued.
+    /// Start of the period in which coins are issued.
     pub issue_from_ms: u64,
-    /// Until when coins are issued.
+    /// End of the period in which coins are issued.
     pub issue_until_ms: u64,
-    /// Until when a coin may enter a new purchase.
+    /// End of the period in which a coin may enter a new purchase.
     pub spend_until_ms: u64,
-    /// Until when a coin may still be exchanged for a newer one.
+    /// End of the period in which a coin can be exchanged for a newer one.
     pub redeem_until_ms: u64,
     /// X = x G, an encoded point other than the identity.
     pub public: PublicKey,
 }
 
 impl Denomination {
-    /// The digest of all fields, in their order here.
+    /// The digest of all fields, in the order of this struct.
     pub fn id(&self) -> KeyId {
         let mut transcript = Transcript::start(label::DENOMINATION);
         transcript.bytes(b"bank", &self.bank.0);
@@ -64,7 +64,7 @@ impl Denomination {
     }
 }
 
-/// The secret half x of a denomination. It is wiped when it is dropped.
+/// The secret x of a denomination. It is wiped when it is dropped.
 #[derive(ZeroizeOnDrop)]
 pub struct DenominationSecret {
     x: Scalar,
@@ -75,7 +75,7 @@ pub struct DenominationSecret {
 impl DenominationSecret {
     /// Derives x for one value and epoch from a bank's master secret.
     ///
-    /// A bank has one master secret for each currency, so that no two currencies share a key.
+    /// A bank has one master secret for each currency. So no two currencies share a key.
     pub fn derive(master: &MasterSecret, value: u64, epoch: u32) -> Self {
         let mut transcript = start_secret(label::DENOMINATION_SECRET);
         transcript.bytes(b"master", master.as_bytes());

@@ -1,16 +1,16 @@
-//! A Diffie-Hellman point that anyone can check: D = x E, with a proof that x is the secret of P = x G.
+//! A Diffie-Hellman point D = x E, with a proof that x is the secret key of P = x G. Anyone can check it.
 //!
-//! The proof is that of Chaum and Pedersen (*Wallet Databases with Observers*, CRYPTO 1992, section 3.2), made
-//! non-interactive by a transcript. It lets a recipient show what was sealed to them and keep their secret key:
+//! The proof is by Chaum and Pedersen (*Wallet Databases with Observers*, CRYPTO 1992, section 3.2). A transcript makes it
+//! non-interactive. A recipient shows with it what was sealed to them, and their secret key stays secret:
 //!
 //! ```text
-//! A = k G,  B = k E            k from the secret and all that is proven
+//! A = k G,  B = k E            k is a hash of the secret, the context and E
 //! e = hash(context, P, E, D, A, B)
 //! s = k + e x                  s G = A + e P,  s E = B + e D
 //! ```
 //!
-//! The point opens whatever was sealed with E to P. So it is shown only where the maker of E has proven to know its
-//! secret, and thus the point: else this would open what others have sealed.
+//! The point opens everything that was sealed with E to P. Show it only if the maker of E has proven to know the secret of
+//! E: this maker can compute the point alone. Otherwise the point could open texts that other parties have sealed.
 
 use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::encoding::{EncodedPoint, EncodedScalar};
 use crate::sign::{PublicKey, SecretKey, SharedSecret, SignatureError};
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
-/// D = x E, and the proof that x is the secret key of a known P.
+/// D = x E, with the proof that x is the secret key of a known P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedPoint {
     /// D, an encoded point other than the identity.
@@ -32,8 +32,8 @@ pub struct SharedPoint {
 }
 
 impl SecretKey {
-    /// Shows x `other`, with the proof that x is the secret of this key. `context` says what it is shown for: the proof
-    /// holds for nothing else. The same arguments always give the same bytes.
+    /// Computes the shared point of this key and `other`, with its proof. The proof is valid only for `context`, which says
+    /// what the point is shown for. The same arguments always give the same bytes.
     ///
     /// # Errors
     /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`] for a bad `other`.
@@ -62,8 +62,8 @@ impl SecretKey {
 }
 
 impl SharedPoint {
-    /// Checks that this is the point of `key` and `other`, shown for `context`, in variable time. Returns the same
-    /// digest as [`SecretKey::diffie_hellman`].
+    /// Verifies that this is the point of `key` and `other`, shown for `context`, in variable time. Returns the digest that
+    /// [`SecretKey::diffie_hellman`] returns.
     ///
     /// # Errors
     /// The malformed field, or [`SignatureError::Forged`].

@@ -1,4 +1,4 @@
-//! Documents: what is signed, written field by field, and the form in which it travels.
+//! Documents: their fields, which are signed one by one, and their signed form.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub trait Document {
     /// The kind of document. No two kinds share a label.
     const LABEL: &'static str;
 
-    /// Writes every field, in the documented order. What is not written is not signed.
+    /// Writes every field, in the documented order. A field that is not written is not signed.
     fn describe(&self, transcript: &mut Transcript);
 
     /// The digest of label and fields.
@@ -66,7 +66,7 @@ pub struct Signed<D> {
 }
 
 impl<D: Document> Signed<D> {
-    /// Signs `body`; the same body and key always give the same bytes.
+    /// Signs `body`. The same body and key always give the same bytes.
     pub fn sign(body: D, key: &SecretKey) -> Self {
         let signature = key.sign(&body.statement(&key.public()));
         Self { body, signature }

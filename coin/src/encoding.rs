@@ -6,12 +6,12 @@ use curve25519_dalek::scalar::Scalar;
 use crate::hex_bytes::bytes32;
 
 bytes32! {
-    /// The encoding of a point (RFC 9496). Any 32 bytes are accepted here; whoever uses the point checks them.
+    /// The encoding of a point (RFC 9496). The type accepts any 32 bytes. A function that uses the point checks them.
     EncodedPoint
 }
 
 bytes32! {
-    /// The encoding of a scalar, little-endian. Any 32 bytes are accepted here; whoever uses the scalar checks them.
+    /// The encoding of a scalar, little-endian. The type accepts any 32 bytes. A function that uses the scalar checks them.
     EncodedScalar
 }
 
@@ -37,7 +37,7 @@ impl EncodedScalar {
     }
 }
 
-/// What is wrong with an encoding, and in which field. Each public error has a variant for each of these.
+/// What is wrong with an encoding, and in which field. Each public error type has the same three variants.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Malformed {
     Point(&'static str),
@@ -45,10 +45,9 @@ pub(crate) enum Malformed {
     Identity(&'static str),
 }
 
-/// Decodes a point as RFC 9496 requires, which leaves one encoding for each point, and refuses the identity,
-/// which no honest party ever sends.
+/// Decodes a point by RFC 9496, which has one encoding for each point. Refuses the identity: no honest party sends it.
 pub(crate) fn point(bytes: &[u8; 32], field: &'static str) -> Result<RistrettoPoint, Malformed> {
-    // The identity's one encoding is all zeros, and comparing bytes is cheaper than comparing points.
+    // The only encoding of the identity is 32 zeros. Bytes are cheaper to compare than points.
     if *bytes == [0; 32] {
         return Err(Malformed::Identity(field));
     }
@@ -57,20 +56,20 @@ pub(crate) fn point(bytes: &[u8; 32], field: &'static str) -> Result<RistrettoPo
         .ok_or(Malformed::Point(field))
 }
 
-/// Decodes a scalar below the group order, little-endian. Zero is a scalar; who minds it checks for it.
+/// Decodes a scalar below the group order, little-endian. Zero is accepted: a caller that excludes zero checks for it.
 pub(crate) fn scalar(bytes: &[u8; 32], field: &'static str) -> Result<Scalar, Malformed> {
     Scalar::from_canonical_bytes(*bytes)
         .into_option()
         .ok_or(Malformed::Scalar(field))
 }
 
-/// y^5, the permutation of the scalars that keeps parallel sessions from being combined (Snowblind).
+/// y^5, a permutation of the scalars. With it, nobody can combine parallel sessions into a forgery (Snowblind).
 pub(crate) fn fifth_power(y: &Scalar) -> Scalar {
     let squared = y * y;
     squared * squared * y
 }
 
-/// Lets `?` turn a malformed encoding into the caller's own error.
+/// Implements `From<Malformed>` for a public error, for `?`.
 macro_rules! from_malformed {
     ($error:ty) => {
         impl From<crate::encoding::Malformed> for $error {

@@ -1,4 +1,4 @@
-//! The two generators: G of RFC 9496, and H, of which nobody knows the logarithm to G.
+//! The two generators: G of RFC 9496, and H. Nobody knows the logarithm of H to G.
 
 use std::sync::LazyLock;
 
@@ -32,12 +32,12 @@ pub(crate) fn commit(g: &Scalar, h: &Scalar) -> RistrettoPoint {
     RistrettoPoint::mul_base(g) + h * &*H_TABLE
 }
 
-/// g G + h H in variable time: for published values alone.
+/// g G + h H in variable time, only for published values.
 pub(crate) fn commit_vartime(g: &Scalar, h: &Scalar) -> RistrettoPoint {
     GH_TABLE.vartime_multiscalar_mul([g, h])
 }
 
-/// g G + h H + e E in variable time: for published values alone.
+/// g G + h H + e E in variable time, only for published values.
 pub(crate) fn commit_and_add_vartime(
     g: &Scalar,
     h: &Scalar,
@@ -52,7 +52,7 @@ pub fn generator_g() -> EncodedPoint {
     EncodedPoint::of(&G)
 }
 
-/// The encoding of H, which is pinned by a test vector.
+/// The encoding of H. A test vector pins it.
 pub fn generator_h() -> EncodedPoint {
     EncodedPoint::of(&H)
 }

@@ -1,7 +1,7 @@
-//! How a fixed number of bytes is serialized: in hex where people read it, raw everywhere else.
+//! Serialization of a fixed number of bytes: hex in formats that people read, raw bytes in all others.
 //!
-//! For fields, as `#[serde(with = "farthing_coin::hex_bytes")]`. Raw means each byte, without a length before them. A
-//! list of numbers is read as well where people read: older programs wrote JSON so.
+//! Use it for fields, as `#[serde(with = "farthing_coin::hex_bytes")]`. Raw bytes have no length before them. In JSON a
+//! list of numbers is accepted too, because older programs wrote it.
 //!
 //! ```
 //! #[derive(serde::Serialize, serde::Deserialize)]
@@ -12,7 +12,7 @@
 //! assert_eq!(tag.0, [0, 255]);
 //! ```
 //!
-//! [`bytes32!`](crate::bytes32) defines types that are written so.
+//! [`bytes32!`](crate::bytes32) defines types with this serialization.
 
 use std::fmt;
 
@@ -26,12 +26,12 @@ pub use serde;
 /// Writes `bytes`.
 ///
 /// # Errors
-/// What the serializer says.
+/// The errors of the serializer.
 pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
         return serdect::array::serialize_hex_lower_or_bin(bytes, serializer);
     }
-    // Serdect would write the length first, which no message and no row has.
+    // Serdect would write the length first. Messages and rows have no length here.
     let mut tuple = serializer.serialize_tuple(N)?;
     for byte in bytes {
         tuple.serialize_element(byte)?;
@@ -39,10 +39,10 @@ pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) 
     tuple.end()
 }
 
-/// Reads what [`serialize`] wrote.
+/// Reads bytes that [`serialize`] wrote.
 ///
 /// # Errors
-/// When it is another number of bytes, or not hex.
+/// When the number of bytes is not `N`, or the text is not hex.
 pub fn deserialize<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
     if deserializer.is_human_readable() {
         deserializer.deserialize_any(Bytes)
@@ -86,14 +86,14 @@ impl<'de, const N: usize> Visitor<'de> for Bytes<N> {
     "got {got_chars} characters that are not the expected 64 hexadecimal digits; copy the whole value again"
 )]
 pub struct ParseHexError {
-    /// How many bytes of text there were.
+    /// Length of the text (bytes).
     pub got_chars: usize,
 }
 
-/// Reads 64 hexadecimal digits of either case.
+/// Reads 64 hexadecimal digits, in lower or upper case.
 ///
 /// # Errors
-/// When the text is something else.
+/// When the text is not 64 hexadecimal digits.
 pub fn parse(text: &str) -> Result<[u8; 32], ParseHexError> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseHexError {
@@ -105,15 +105,15 @@ pub fn parse(text: &str) -> Result<[u8; 32], ParseHexError> {
 /// Writes all digits.
 ///
 /// # Errors
-/// What the formatter says.
+/// The errors of the formatter.
 pub fn display(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(&hex::encode(bytes))
 }
 
-/// Writes the first eight digits and an ellipsis: enough to tell values apart in a log.
+/// Writes the first eight digits and an ellipsis. In a log they suffice to tell values apart.
 ///
 /// # Errors
-/// What the formatter says.
+/// The errors of the formatter.
 pub fn debug(name: &str, bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{name}(")?;
     for byte in bytes.iter().take(4) {
@@ -122,7 +122,7 @@ pub fn debug(name: &str, bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::R
     write!(f, "…)")
 }
 
-/// Writes and reads a type of fixed bytes as this module does.
+/// Implements `Serialize` and `Deserialize` with the functions of this module.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! hex_serde {
@@ -146,9 +146,9 @@ macro_rules! hex_serde {
     };
 }
 
-/// Defines an id, a key or a digest: 32 bytes of one meaning.
+/// Defines a type for an id, a key or a digest of 32 bytes.
 ///
-/// It is hex in text and in JSON, and its bytes alone in messages and rows. `Debug` shows the first digits.
+/// It is hex in text and in JSON, and raw bytes in messages and rows. `Debug` shows the first digits.
 ///
 /// ```
 /// farthing_coin::bytes32! {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_in_hex_of_either_case_and_as_a_list() {
+    fn json_is_read_as_hex_in_lower_or_upper_case_and_as_a_list() {
         let key = PublicKey([0xab; 32]);
         for json in [
             format!(r#""{}""#, "ab".repeat(32)),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lengths_and_other_digits_are_refused_without_showing_them() {
+    fn wrong_lengths_and_digits_are_refused_and_the_error_does_not_show_the_text() {
         for (json, says) in [
             (
                 format!(r#""{}""#, "ab".repeat(31)),

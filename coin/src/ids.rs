@@ -3,27 +3,26 @@
 use crate::hex_bytes::bytes32;
 
 bytes32! {
-    /// The id of a denomination: a digest of all its fields, so that a coin names exactly what it is worth, where,
-    /// and until when.
+    /// The id of a denomination, a digest of all its fields. So a coin names its value, its bank and its dates.
     KeyId
 }
 
 bytes32! {
-    /// The digest of a list of keys up to one of its epochs.
+    /// The digest of a key list up to one of its epochs.
     KeyListDigest
 }
 
 bytes32! {
-    /// Names one withdrawal or exchange of a wallet: a repeated request has the same id and gets the same reply.
+    /// The id of one withdrawal or exchange of a wallet. A repeated request has the same id and gets the same reply.
     RequestId
 }
 
 bytes32! {
-    /// The id under which the bank keeps one note of a wallet.
+    /// The id under which the bank keeps one recovery record of a wallet.
     NoteId
 }
 
 bytes32! {
-    /// The digest of everything that a signature says.
+    /// The digest of a signed statement.
     StatementDigest
 }

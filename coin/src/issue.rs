@@ -1,7 +1,7 @@
 //! The bank's two moves (Snowblind, for one signer).
 //!
-//! Two answers on one set of nonces give away the key: (z1 - z2) / (c1 - c2) = x. So [`Nonces`] can be
-//! neither copied nor stored, and answering consumes them.
+//! Two answers with the same nonces reveal the key: (z1 - z2) / (c1 - c2) = x. So [`Nonces`] can be neither copied nor
+//! stored, and an answer consumes them.
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -15,7 +15,7 @@ use crate::generators::commit;
 use crate::hex_bytes::bytes32;
 use crate::transcript::{TranscriptExt, label, start_secret};
 
-/// a, b and y of one issuing session. They live in memory only, and are wiped when they are dropped.
+/// a, b and y of one issuing session. They are only in memory, and are wiped when they are dropped.
 #[derive(ZeroizeOnDrop)]
 pub struct Nonces {
     a: Scalar,
@@ -38,12 +38,12 @@ bytes32! {
 }
 
 bytes32! {
-    /// What a wallet adds to the bank's randomness for one request, so that a cloned bank does not repeat nonces.
+    /// The wallet's share of the randomness of one request. With it, a cloned bank does not repeat nonces.
     ClientRandomness
 }
 
 bytes32! {
-    /// Random, new at each start of the bank: a bank that was copied does not repeat nonces.
+    /// A random id, drawn at each start of the bank. With it, a copied bank does not repeat nonces.
     BootId
 }
 
@@ -54,7 +54,7 @@ pub struct Response {
     pub z: EncodedScalar,
     /// b, which opens B.
     pub b: EncodedScalar,
-    /// y, which opens B; never zero.
+    /// y, which opens B. Never zero.
     pub y: EncodedScalar,
 }
 
@@ -76,7 +76,7 @@ pub enum IssueError {
 from_malformed!(IssueError);
 
 impl Challenge {
-    /// Checks that c is canonical, so that a malformed one is refused before it costs the session its nonces.
+    /// Checks that c is canonical. The bank calls this before [`Nonces::respond`], which consumes the session's nonces.
     ///
     /// # Errors
     /// [`IssueError::NonCanonicalScalar`].
@@ -87,11 +87,11 @@ impl Challenge {
 }
 
 impl Nonces {
-    /// Draws the nonces of one session, and its first message.
+    /// Draws the nonces of one session, and computes its first message.
     ///
-    /// Fresh randomness is hashed with the id of this run of the bank, the session's id (with the slot, where
-    /// one request asks for many coins) and the client's randomness, so that a machine that was cloned with
-    /// the state of its generator does not repeat nonces.
+    /// It hashes fresh randomness, the id of this run of the bank, the session's id and the client's randomness. So a machine
+    /// that was cloned with the state of its generator does not repeat nonces. If one request asks for many coins, the
+    /// session's id contains the slot.
     pub fn generate(
         rng: &mut impl CryptoRng,
         boot_id: &BootId,
@@ -121,10 +121,10 @@ impl Nonces {
         }
     }
 
-    /// Answers one challenge, in constant time, and ends the session: z = a + (c + y^5) x.
+    /// Answers one challenge in constant time, z = a + (c + y^5) x, and ends the session.
     ///
     /// # Errors
-    /// [`IssueError::NonCanonicalScalar`] for a malformed challenge. The nonces are gone then too; call
+    /// [`IssueError::NonCanonicalScalar`] for a malformed challenge. This consumes the nonces too: call
     /// [`Challenge::check`] first.
     pub fn respond(self, secret: &DenominationSecret, challenge: &Challenge) -> Result<Response, IssueError> {
         let c = encoding::scalar(&challenge.0, "challenge")?;

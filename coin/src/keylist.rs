@@ -1,4 +1,4 @@
-//! The bank's list of keys: append-only, epoch after epoch, on a fixed calendar.
+//! The bank's list of keys, append-only and on a fixed calendar.
 //!
 //! A key that a bank makes for one customer would mark this customer's coins. So a wallet takes keys only from a signed
 //! list. It checks that the list has one key for each value and epoch, on the calendar's dates. It compares the digest of
@@ -15,15 +15,16 @@ use crate::ids::{KeyId, KeyListDigest};
 use crate::sign::{PublicKey, SignatureError};
 use crate::transcript::{Transcript, TranscriptExt, label};
 
-/// The longest name of a currency.
+/// The longest name of a currency (bytes).
 pub const MAX_CURRENCY_BYTES: usize = 12;
 
-/// Whether `text` can name a currency: 1 to [`MAX_CURRENCY_BYTES`] bytes out of `!` to `~`.
+/// Whether `text` can name a currency: 1 to [`MAX_CURRENCY_BYTES`] bytes from `!` to `~`.
 #[must_use]
 pub fn is_currency(text: &str) -> bool {
     let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
     (1..=MAX_CURRENCY_BYTES).contains(&text.len()) && printable
 }
+
 /// The most values that a currency can have: each power of two that a `u64` holds.
 pub const MAX_VALUES: usize = 64;
 /// The most epochs that one list can have.
@@ -32,11 +33,11 @@ pub const MAX_EPOCHS: usize = 4096;
 /// When epochs begin and end. Epoch n begins at n `epoch_ms` of Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calendar {
-    /// How long an epoch's keys issue coins; more than zero.
+    /// Length of an epoch, in which its keys issue coins (milliseconds). More than zero.
     pub epoch_ms: u64,
-    /// For how many epochs after that its coins can be spent.
+    /// Number of epochs after the issue in which its coins can be spent.
     pub spend_epochs: u32,
-    /// For how many epochs after that its coins can still be exchanged.
+    /// Number of epochs after these in which its coins can still be exchanged.
     pub redeem_epochs: u32,
 }
 
@@ -53,17 +54,17 @@ pub struct EpochKeys {
 /// All keys of one bank for one currency, as the bank signs them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyList {
-    /// The bank, which signs the list with this key.
+    /// The bank. It signs the list with this key.
     pub bank: PublicKey,
     /// The currency, 1 to [`MAX_CURRENCY_BYTES`] printable ASCII characters without spaces.
     #[serde(deserialize_with = "bounded::text::<_, MAX_CURRENCY_BYTES>")]
     pub currency: String,
-    /// When epochs begin and end.
+    /// The calendar of the epochs.
     pub calendar: Calendar,
     /// The values in the smallest unit: strictly ascending powers of two, 1 to [`MAX_VALUES`] of them.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_VALUES>")]
     pub values: Vec<u64>,
-    /// The epochs, each the successor of the one before, 1 to [`MAX_EPOCHS`] of them.
+    /// The epochs, 1 to [`MAX_EPOCHS`] of them. Each number is the successor of the one before.
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_EPOCHS>")]
     pub epochs: Vec<EpochKeys>,
 }
@@ -72,15 +73,15 @@ pub struct KeyList {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyListError {
-    /// The list is another bank's.
-    #[error("the list is of bank {got} and expected was one of bank {expected}")]
+    /// The list belongs to another bank.
+    #[error("got the list of bank {got} and expected the list of bank {expected}")]
     WrongBank {
         /// The bank that the list names.
         got: PublicKey,
-        /// The bank that was asked for.
+        /// The expected bank.
         expected: PublicKey,
     },
-    /// The signature over the list is bad.
+    /// The bank's signature over the list does not verify.
     #[error("the bank's signature over its list of keys is refused: {0}")]
     Signature(#[from] SignatureError),
     /// The currency's name is empty, too long, or not printable ASCII.
@@ -89,7 +90,7 @@ pub enum KeyListError {
     /// The list has no values or too many.
     #[error("got {got} values and expected 1 to 64")]
     ValueCount {
-        /// How many values there are.
+        /// Number of values.
         got: usize,
     },
     /// A value is not a power of two, or not above the one before.
@@ -101,7 +102,7 @@ pub enum KeyListError {
     /// The list has no epochs or too many.
     #[error("got {got} epochs and expected 1 to 4096")]
     EpochCount {
-        /// How many epochs there are.
+        /// Number of epochs.
         got: usize,
     },
     /// An epoch is not the successor of the one before.
@@ -118,17 +119,17 @@ pub enum KeyListError {
         /// The epoch.
         epoch: u32,
     },
-    /// An epoch has not one key for each value.
+    /// An epoch has too few or too many keys.
     #[error("epoch {epoch} has {got} keys and expected one for each of {expected} values")]
     KeyCount {
         /// The epoch.
         epoch: u32,
-        /// How many keys it has.
+        /// Number of its keys.
         got: usize,
-        /// How many values there are.
+        /// Number of values.
         expected: usize,
     },
-    /// A key is no point, or the identity.
+    /// A key is not a canonical point, or is the identity.
     #[error("the key of value {value} in epoch {epoch} is refused: {error}")]
     Key {
         /// The key's value.
@@ -138,12 +139,12 @@ pub enum KeyListError {
         /// What is wrong with it.
         error: SignatureError,
     },
-    /// A key stands for two denominations.
-    #[error("the key of value {value} in epoch {epoch} is also that of another denomination")]
+    /// Two denominations have the same key.
+    #[error("the key of value {value} in epoch {epoch} is also the key of another denomination")]
     DuplicateKey {
-        /// The second one's value.
+        /// Value of the second denomination.
         value: u64,
-        /// The second one's epoch.
+        /// Epoch of the second denomination.
         epoch: u32,
     },
 }
@@ -183,10 +184,10 @@ impl Calendar {
 }
 
 impl KeyList {
-    /// Checks everything that can be checked without the signature: bounds, values, dates, keys.
+    /// Checks the bounds, values, dates and keys. It does not need the signature.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the list.
     pub fn check(&self) -> Result<(), KeyListError> {
         self.check_values()?;
         if self.epochs.is_empty() || self.epochs.len() > MAX_EPOCHS {
@@ -269,7 +270,7 @@ impl KeyList {
         })
     }
 
-    /// The digest of what does not change when epochs are appended: the chain's first link.
+    /// The first link of the chain: the digest of all fields that stay the same when epochs are appended.
     fn root(&self) -> KeyListDigest {
         let mut transcript = Transcript::start(label::KEY_LIST);
         transcript.bytes(b"bank", &self.bank.0);
@@ -284,7 +285,7 @@ impl KeyList {
         KeyListDigest(transcript.digest32(b"link"))
     }
 
-    /// The digest of the list up to each of its epochs, in order: each link covers the one before.
+    /// The digests of the list up to each of its epochs, in order. Each link covers the one before.
     pub fn chain(&self) -> Vec<KeyListDigest> {
         let mut link = self.root();
         let mut chain = Vec::with_capacity(self.epochs.len());
@@ -345,10 +346,10 @@ pub struct KeyBook {
 }
 
 impl KeyBook {
-    /// Verifies that `bank` signed the list, checks all of it, and indexes it.
+    /// Verifies that `bank` signed the list, checks all fields, and indexes the keys.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the list.
     pub fn new(signed: Signed<KeyList>, bank: &PublicKey) -> Result<Self, KeyListError> {
         let list = &signed.body;
         if list.bank != *bank {
@@ -357,7 +358,7 @@ impl KeyBook {
                 expected: *bank,
             });
         }
-        // Bounds come first: a list of a stranger must cost little before its signature is verified.
+        // Bounds come first: a list without a valid signature must cost little.
         list.check_values()?;
         if list.epochs.is_empty() || list.epochs.len() > MAX_EPOCHS {
             return Err(KeyListError::EpochCount {
@@ -398,7 +399,7 @@ impl KeyBook {
         self.get(self.by_date.get(&(epoch, value))?)
     }
 
-    /// The one denomination of `value` that is issued at `now_ms`.
+    /// The denomination of `value` that is issued at `now_ms`. There is at most one.
     pub fn issuing(&self, value: u64, now_ms: u64) -> Option<&Denomination> {
         self.denomination(value, self.list().calendar.epoch_at(now_ms)?)
     }
@@ -423,24 +424,24 @@ impl KeyBook {
         &self.signed
     }
 
-    /// The digest of the whole list, which merchants put into their offers.
+    /// The digest of the whole list. Merchants put it into their offers.
     pub fn digest(&self) -> KeyListDigest {
         // A checked list has an epoch, so its chain has a link.
         self.chain.last().copied().unwrap_or_else(|| self.list().root())
     }
 
-    /// Whether `digest` is of this list or of one that this list continues.
+    /// Whether `digest` belongs to this list or to a list that this one extends.
     pub fn knows_digest(&self, digest: &KeyListDigest) -> bool {
         self.chain.contains(digest)
     }
 
-    /// The last epoch that the list with this digest has, if this list is it or continues it.
+    /// The last epoch of the list with this digest. `None` if this list is not that list and does not extend it.
     pub fn last_epoch_of(&self, digest: &KeyListDigest) -> Option<u32> {
         let position = self.chain.iter().position(|link| link == digest)?;
         self.list().epochs.get(position).map(|keys| keys.epoch)
     }
 
-    /// Whether this list is `older`, or `older` with epochs appended and nothing else changed.
+    /// Whether this list is `older`, or `older` with only epochs appended.
     pub fn extends(&self, older: &KeyBook) -> bool {
         self.knows_digest(&older.digest())
     }

@@ -1,14 +1,14 @@
 //! Anonymous e-cash: the blind signature, coin keys, signed documents and wallet secrets of Farthing.
 //!
 //! The scheme is Snowblind (Crites, Komlo, Maller, Tessaro, Zhu, CRYPTO 2023; IACR eprint 2023/1228) for one
-//! signer, with f(c, y) = c + y^5, on ristretto255 (RFC 9496), with Merlin transcripts behind every hash.
-//! `docs/CRYPTOGRAPHY.md` specifies every byte of it for a second implementation.
+//! signer, with f(c, y) = c + y^5, on ristretto255 (RFC 9496). Merlin transcripts make every hash.
+//! `docs/CRYPTOGRAPHY.md` specifies every byte for a second implementation.
 //!
-//! The crate is pure: it reaches no clock, file, socket or operating-system randomness. Randomness is an
-//! argument. Types that travel hold plain bytes, which are checked when they are used, with an error that names
-//! the field; what the check yields stays inside.
+//! The crate is pure: it uses no clock, file, socket or operating-system randomness. Randomness is an argument. Types that
+//! travel hold plain bytes. A function that uses the bytes checks them, and its error names the field. The decoded values
+//! stay inside the crate.
 //!
-//! In the order of a coin's life:
+//! The modules, in the order of a coin's life:
 //!
 //! | module | holds |
 //! |---|---|
@@ -16,16 +16,16 @@
 //! | [`sign`](Signature) | Schnorr signatures in commitment form |
 //! | [`dleq`](SharedPoint) | a Diffie-Hellman point with its proof |
 //! | [`document`](Document) | what is signed, and the signed form |
-//! | [`denomination`](Denomination) | one key of the bank: one value, one epoch |
+//! | [`denomination`](Denomination) | one key of the bank, with one value and one epoch |
 //! | [`keylist`](KeyBook) | all keys of a bank, append-only, on a calendar |
 //! | [`issue`](Nonces) | the bank's two moves |
 //! | [`blind`](blind()) | the wallet's two moves |
-//! | [`blindness`](joining_blinders) | why nobody can link the two |
+//! | [`blindness`](joining_blinders) | the proof that nobody can link a coin to its session |
 //! | [`coin`](Coin) | the coin and its verification |
-//! | [`batch`](Batch) | any number of coins and signatures at the price of one multiplication |
+//! | [`batch`](Batch) | coins and signatures, verified in one multiplication |
 //! | [`seed`](Seed) | the wallet's secrets, all from 24 words |
-//! | [`ids`](KeyId) | the ids and digests that coins, requests and signatures carry |
-//! | [`hex_bytes`] | bytes as hex where people read them |
+//! | [`ids`](KeyId) | the ids and digests of coins, requests and signatures |
+//! | [`hex_bytes`] | bytes as hex in JSON and text |
 //! | [`secret`] | secrets of 32 bytes |
 //! | [`bounded`] | bounds of lists and texts in decoders |
 

@@ -5,7 +5,7 @@ pub use {subtle, zeroize};
 
 /// Defines a secret of 32 bytes: wiped when dropped, redacted in `Debug`, compared in constant time.
 ///
-/// It is hex in JSON and its bytes alone elsewhere, as a [`bytes32!`](crate::bytes32) is.
+/// It is hex in JSON and raw bytes in all other formats, as with [`bytes32!`](crate::bytes32).
 ///
 /// ```
 /// farthing_coin::secret32! {
@@ -27,7 +27,7 @@ macro_rules! secret32 {
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// The secret with these bytes, which must come from a key derivation or a secure random source.
+            /// Makes a secret of bytes from a key derivation or a secure random source.
             #[must_use]
             pub fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(bytes)

@@ -1,8 +1,8 @@
-//! The wallet's secrets: everything is derived from one seed, which 24 words hold.
+//! The wallet's secrets. All derive from one seed, which is written as 24 words.
 //!
-//! Each derivation is a transcript of its own that starts with its label, then the seed, then what the secret
-//! depends on. A lost wallet derives all of it again; a wallet rolled back to an old state derives the same ids
-//! and so meets the bank's stored replies instead of paying twice.
+//! Each derivation is one transcript: its label, the seed, and the fields on which the secret depends. A restored wallet
+//! derives all secrets again. A wallet that was rolled back to an old state derives the same request ids. So it gets the
+//! bank's stored replies instead of paying twice.
 
 use bip39::{Language, Mnemonic};
 use rand_core::CryptoRng;
@@ -15,11 +15,11 @@ use crate::secret::secret32;
 use crate::sign::{PublicKey, SecretKey};
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
-/// How many words a phrase has: 256 bits of seed and 8 of checksum, at 11 bits a word.
+/// Words in a phrase: 256 bits of seed and 8 bits of checksum, at 11 bits a word.
 const PHRASE_WORDS: usize = 24;
 
 secret32! {
-    /// Encrypts one note of a wallet, and nothing else.
+    /// Encrypts one recovery record or scan record of a wallet, and nothing else.
     NoteKey
 }
 
@@ -45,16 +45,16 @@ pub enum PhraseError {
     /// The phrase has too few or too many words.
     #[error("got {got} words and expected 24; check that none is missing or written twice")]
     WordCount {
-        /// How many words there are.
+        /// Number of words.
         got: usize,
     },
-    /// A word is not in the list of BIP-39. The word itself is a secret and is not repeated here.
+    /// A word is not in the list of BIP-39. The error does not contain the word, as it is a secret.
     #[error("word {position} of 24 is not in the BIP-39 English list; check its spelling")]
     UnknownWord {
-        /// Which word it is, the first being 1.
+        /// Position of the word, from 1.
         position: usize,
     },
-    /// All words are known and the checksum does not fit: a word is wrong or two have changed places.
+    /// All words are known, but the checksum is wrong: a word is wrong, or two words changed places.
     #[error("the checksum of the 24 words does not fit; check for a wrong word or two that changed places")]
     Checksum,
 }
@@ -77,9 +77,9 @@ impl Seed {
         Zeroizing::new(self.0)
     }
 
-    /// The seed as 24 English words (BIP-39: the seed is the entropy itself, not the derived 64 bytes).
+    /// The seed as 24 English words. In terms of BIP-39, the seed is the entropy, not the derived 64 bytes.
     pub fn to_phrase(&self) -> Zeroizing<String> {
-        // From 32 bytes BIP-39 always makes a phrase; an empty one would be refused by `from_phrase`.
+        // BIP-39 makes a phrase of any 32 bytes. `from_phrase` would refuse an empty phrase.
         let phrase = Mnemonic::from_entropy_in(Language::English, &self.0).map(|words| {
             let mut phrase = String::with_capacity(PHRASE_WORDS * 9);
             for word in words.words() {
@@ -93,10 +93,10 @@ impl Seed {
         Zeroizing::new(phrase.unwrap_or_default())
     }
 
-    /// Reads a phrase; case and spacing do not matter.
+    /// Reads a phrase. Case and spacing do not matter.
     ///
     /// # Errors
-    /// How the phrase is wrong, and at which word where that can be told.
+    /// What is wrong with the phrase. For an unknown word, also its position.
     pub fn from_phrase(phrase: &str) -> Result<Self, PhraseError> {
         let mut normalized = Zeroizing::new(String::with_capacity(phrase.len()));
         for word in phrase.split_whitespace() {
@@ -139,31 +139,32 @@ impl Seed {
         transcript
     }
 
-    /// The key of the wallet's account at `bank`, which no other bank sees.
+    /// The key of the wallet's account at `bank`. No other bank sees this key.
     pub fn bank_account_key(&self, bank: &PublicKey) -> SecretKey {
         let own = self.for_bank(bank);
         SecretKey::from_nonzero(own.start(label::WALLET_BANK_ACCOUNT).nonzero_scalar(b"key"))
     }
 
-    /// The one key of an account that wallets showed to every bank, before [`bank_account_key`](Seed::bank_account_key).
-    /// They keep it where they have shown it. Merchants have it too: their banks are no secret.
+    /// The key of the shared account: one key for all banks, from before [`bank_account_key`](Seed::bank_account_key).
+    ///
+    /// A wallet keeps this key at banks that know it. Merchants use it too: it is no secret which banks they have.
     pub fn account_key(&self) -> SecretKey {
         SecretKey::from_nonzero(self.start(label::WALLET_ACCOUNT).nonzero_scalar(b"key"))
     }
 
-    /// The seed of everything that this wallet does with one bank: another bank's counters are no gaps here.
+    /// The seed for all requests to one bank. Each bank has its own counters, so use of one bank makes no gap at another.
     pub fn for_bank(&self, bank: &PublicKey) -> Self {
         let mut transcript = self.start(label::WALLET_BANK);
         transcript.bytes(b"bank", &bank.0);
         Self(transcript.digest32(b"seed"))
     }
 
-    /// The id of the withdrawal number `counter`.
+    /// The id of withdrawal number `counter`.
     pub fn withdraw_id(&self, counter: u64) -> RequestId {
         RequestId(self.numbered(label::WALLET_WITHDRAW, counter).digest32(b"id"))
     }
 
-    /// The id of the exchange number `counter`.
+    /// The id of exchange number `counter`.
     pub fn exchange_id(&self, counter: u64) -> RequestId {
         RequestId(self.numbered(label::WALLET_EXCHANGE, counter).digest32(b"id"))
     }
@@ -176,11 +177,10 @@ impl Seed {
         )
     }
 
-    /// The blinders for a request's `slot` against one first message of the bank's under one of its keys.
+    /// The blinders for a request's `slot`, for one first message of the bank under one of its keys.
     ///
-    /// They depend on the message and on the key, so that they are never used twice: a bank that repeats a
-    /// first message under another key would otherwise get two equations in the same unknowns, and could
-    /// tell which session made which coin.
+    /// They depend on the message and on the key, so they are never used twice. Otherwise a bank could repeat a first message
+    /// under another key. It would get two equations in the same unknowns, and could tell which session made which coin.
     pub fn blinders(
         &self,
         request_id: &RequestId,
@@ -195,7 +195,7 @@ impl Seed {
         Blinders::take(&mut *transcript)
     }
 
-    /// The purchase key of the purchase number `counter`.
+    /// The purchase key of purchase number `counter`.
     pub fn purchase_key(&self, counter: u64) -> SecretKey {
         SecretKey::from_nonzero(
             self.numbered(label::WALLET_PURCHASE, counter)
@@ -203,18 +203,19 @@ impl Seed {
         )
     }
 
-    /// The id under which the bank keeps the note number `counter`.
+    /// The id under which the bank keeps recovery record number `counter`.
     pub fn note_id(&self, counter: u64) -> NoteId {
         NoteId(self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id"))
     }
 
-    /// The key that encrypts the note number `counter`, and nothing else.
+    /// The key that encrypts recovery record number `counter`. Number `u64::MAX` is the key of the scan record.
     pub fn note_key(&self, counter: u64) -> NoteKey {
         NoteKey::from_bytes(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
     }
 
-    /// What the wallet names its file of encrypted goods by, which have this digest. The digest is public, and says what
-    /// was bought; the name says nothing without the seed.
+    /// The name of the wallet's file with the encrypted goods of this digest.
+    ///
+    /// The digest is public and tells what was bought. The name tells nothing without the seed.
     pub fn goods_name(&self, encrypted_digest: &[u8]) -> [u8; 16] {
         let mut transcript = self.start(label::WALLET_GOODS_NAME);
         transcript.bytes(b"digest", encrypted_digest);
@@ -224,7 +225,7 @@ impl Seed {
         name
     }
 
-    /// What the wallet adds to the bank's randomness for a request. It tells the bank nothing else.
+    /// The wallet's share of the randomness for a request. It tells the bank nothing else.
     pub fn client_randomness(&self, request_id: &RequestId) -> ClientRandomness {
         let mut transcript = self.start(label::WALLET_RANDOMNESS);
         transcript.bytes(b"request id", &request_id.0);

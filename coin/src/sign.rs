@@ -1,8 +1,7 @@
 //! Schnorr signatures in commitment form: s G = S + e P with e = hash(context, P, key id, S, digest).
 //!
-//! Coins' authorizations and all documents are signed in this one form, so that one verifier and one
-//! [`Batch`](crate::Batch) serve everything. The commitment S, not e, is sent: only then can many
-//! equations be added up.
+//! Authorizations of coins and all documents have this form. So one verifier and one [`Batch`](crate::Batch) serve all.
+//! A signature contains the commitment S, not e: only then can a batch add up many equations.
 
 use std::sync::LazyLock;
 
@@ -20,10 +19,10 @@ use crate::secret::secret32;
 use crate::transcript::{Transcript, TranscriptExt, label, start_secret};
 
 bytes32! {
-    /// The encoding of a public key P = x G: of a node, an account, a purchase, or a coin.
+    /// The encoding of a public key P = x G, of a node, an account, a purchase or a coin.
     ///
-    /// Any 32 bytes are accepted here; that they encode a point other than the identity is checked by whoever uses
-    /// the key, or by [`check`](PublicKey::check).
+    /// The type accepts any 32 bytes. A function that uses the key, and [`check`](PublicKey::check), make sure that they
+    /// encode a point other than the identity.
     PublicKey
 }
 
@@ -36,22 +35,22 @@ pub struct SecretKey {
 }
 
 secret32! {
-    /// What two holders of keys can compute, and nobody else: the digest of their Diffie-Hellman point.
+    /// The digest of a Diffie-Hellman point. Only the holders of its two keys can compute it.
     SharedSecret
 }
 
-/// What a signature says: in which context, under which key of the bank or of the signer, which digest.
+/// The content of a signature: a context, a key of the bank or of the signer, and a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// What kind of statement it is. No two kinds share a context.
+    /// The kind of statement. No two kinds share a context.
     pub context: &'static str,
-    /// For a coin's authorization the id of the coin's denomination; for a document the bytes of the signer's public key.
+    /// The id of the coin's denomination, for an authorization. The bytes of the signer's public key, for a document.
     pub key_id: KeyId,
-    /// The digest of everything that is said.
+    /// The digest of all other content.
     pub digest: StatementDigest,
 }
 
-/// A signature: the commitment S and the response s. Both are checked for canonicity when it is verified.
+/// A signature: the commitment S and the response s. Verification refuses encodings that are not canonical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     /// S, an encoded point other than the identity.
@@ -73,7 +72,7 @@ pub enum SignatureError {
     /// The field is the identity, or, for a secret key, zero.
     #[error("{0} is the identity, which is never valid")]
     Identity(&'static str),
-    /// Everything is well formed and the equation does not hold: another key or another statement was signed.
+    /// All fields are well formed, but the equation does not hold: the key or the statement is another one.
     #[error("the signature is not by this key over this statement")]
     Forged,
 }
@@ -109,7 +108,7 @@ impl PublicKey {
 }
 
 impl SecretKey {
-    /// Draws a key.
+    /// Draws a secret key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         loop {
             let mut wide = Zeroizing::new([0; 64]);
@@ -123,7 +122,7 @@ impl SecretKey {
     /// Makes a key of 64 uniform bytes, reduced modulo the group order.
     ///
     /// # Errors
-    /// [`SignatureError::Identity`] if that yields zero, which one in 2^252 does.
+    /// [`SignatureError::Identity`] if the result is zero, with probability 2^-252.
     pub fn from_wide(wide: &[u8; 64]) -> Result<Self, SignatureError> {
         Self::from_scalar(Scalar::from_bytes_mod_order_wide(wide))
     }
@@ -143,7 +142,7 @@ impl SecretKey {
         Ok(Self::from_nonzero(x))
     }
 
-    /// For scalars that a transcript has drawn as other than zero.
+    /// Makes a key of a scalar from `TranscriptExt::nonzero_scalar`.
     pub(crate) fn from_nonzero(x: Scalar) -> Self {
         let public = PublicKey(RistrettoPoint::mul_base(&x).compress().to_bytes());
         Self { x, public }
@@ -161,8 +160,8 @@ impl SecretKey {
 
     /// Signs `statement` in constant time.
     ///
-    /// The nonce is a hash of the secret key and the whole statement, so the same statement always gets the same
-    /// bytes (a repeated request gets the same reply), and no failure of a random generator gives the key away.
+    /// The nonce is a hash of the secret key and the whole statement. So the same statement always gets the same bytes, and a
+    /// repeated request gets the same reply. No failure of a random generator can reveal the key.
     pub fn sign(&self, statement: &Statement) -> Signature {
         let k = self.nonce(statement);
         let commitment = EncodedPoint::of(&RistrettoPoint::mul_base(&k));
@@ -183,9 +182,9 @@ impl SecretKey {
         Zeroizing::new(transcript.nonzero_scalar(b"k"))
     }
 
-    /// The secret that only the holders of this key and of `other` can compute, as a digest of x `other`.
+    /// The digest of the point x `other`. Only the holders of this key and of `other` can compute it.
     ///
-    /// It depends on the two keys alone: who seals with it adds everything else to his own key derivation.
+    /// It depends only on the two keys. A caller that seals with it adds all other values to its own key derivation.
     ///
     /// # Errors
     /// [`SignatureError::NonCanonicalPoint`] or [`SignatureError::Identity`] for a bad `other`.
@@ -198,14 +197,14 @@ impl SecretKey {
         Ok(secret)
     }
 
-    /// The secret itself, for the proofs of this crate.
+    /// The secret scalar, for the proofs of this crate.
     pub(crate) fn scalar(&self) -> &Scalar {
         &self.x
     }
 }
 
 impl SharedSecret {
-    /// The digest of a Diffie-Hellman point, which is never used itself.
+    /// Hashes a Diffie-Hellman point. The point itself is never used as a key.
     pub(crate) fn of(point: &EncodedPoint) -> Self {
         let mut transcript = start_secret(label::DIFFIE_HELLMAN);
         transcript.bytes(b"shared", &point.0);
@@ -221,7 +220,7 @@ impl std::fmt::Debug for SecretKey {
     }
 }
 
-/// The constant head of every challenge's transcript, which would else be a third of its cost.
+/// The constant head of every challenge's transcript. Computed each time, it would be a third of the cost.
 static CHALLENGE_HEAD: LazyLock<Transcript> = LazyLock::new(|| Transcript::start(label::SIGNATURE));
 
 /// e = hash(context, P, key id, S, digest).
@@ -235,7 +234,7 @@ fn challenge(public: &PublicKey, statement: &Statement, commitment: &EncodedPoin
     transcript.scalar(b"e")
 }
 
-/// S + e P - s G = 0 with every part decoded: what one signature adds to a batch.
+/// The equation of one signature in a batch, decoded: S + e P - s G = 0.
 pub(crate) struct SignatureEquation {
     pub(crate) commitment: RistrettoPoint,
     pub(crate) public: RistrettoPoint,
@@ -244,7 +243,7 @@ pub(crate) struct SignatureEquation {
 }
 
 impl SignatureEquation {
-    /// Decodes a signature. The point of `public` is handed in, because a coin's has already been decoded.
+    /// Decodes a signature. The point of `public` is an argument, because a batch shares it with the coin.
     pub(crate) fn open(
         public: &PublicKey,
         point: Result<RistrettoPoint, Malformed>,

@@ -1,4 +1,4 @@
-//! Every hash of the crate: Merlin transcripts, written field by field.
+//! Merlin transcripts. They make every hash of the crate, field by field.
 
 use std::sync::LazyLock;
 
@@ -9,18 +9,18 @@ use crate::suite::SUITE;
 
 pub use merlin::Transcript;
 
-/// The protocol's name and version, under which every transcript starts.
+/// The protocol's name and version, with which every transcript starts.
 const PROTOCOL: &[u8] = b"farthing v1";
 
-/// What every transcript starts with, hashed once: to hash it each time would be a third of a short transcript's work.
+/// The common start of every transcript, hashed once. Hashed each time, it would be a third of a short transcript's work.
 static BEGUN: LazyLock<Transcript> = LazyLock::new(|| {
     let mut transcript = Transcript::new(PROTOCOL);
     transcript.u8(b"suite", SUITE);
     transcript
 });
 
-/// What each transcript of this crate is for. No two uses share a label, so no hash of one use can be mistaken
-/// for a hash of another.
+/// The purpose of each transcript of this crate. No two purposes share a label. So a hash for one purpose is never a hash
+/// for another.
 pub(crate) mod label {
     pub(crate) const GENERATOR_H: &[u8] = b"generator H";
     pub(crate) const COIN: &[u8] = b"coin";
@@ -50,15 +50,15 @@ pub(crate) mod label {
     pub(crate) const WALLET_GOODS_NAME: &[u8] = b"wallet goods name";
 }
 
-/// How fields enter a transcript and challenges leave it.
+/// Methods that append fields to a transcript and take challenges from it.
 ///
-/// Everything that is signed or hashed goes through these methods one field at a time; a serializer's bytes
-/// never do. Each field carries its label and length, so that no two different lists of fields hash alike.
-/// Integers are little-endian. A list is written as its [`count`](TranscriptExt::count) and then its elements.
+/// Every signed or hashed value enters through these methods, one field at a time. The output of a serializer never does.
+/// Each field has its label and length, so two different lists of fields never have the same hash. Integers are
+/// little-endian. A list is written as its [`count`](TranscriptExt::count) and then its elements.
 pub trait TranscriptExt {
     /// Starts the transcript for one purpose: protocol name and version, suite, then `label`.
     ///
-    /// Labels of other crates must not be labels of this one; [`Document`](crate::Document)s need not care.
+    /// No label of another crate may be a label of this crate. [`Document`](crate::Document)s have their own namespace.
     fn start(label: &'static [u8]) -> Transcript;
     /// Appends a field of any length.
     fn bytes(&mut self, label: &'static [u8], value: &[u8]);
@@ -70,11 +70,11 @@ pub trait TranscriptExt {
     fn u64(&mut self, label: &'static [u8], value: u64);
     /// Appends the length of the list that follows, as eight bytes.
     fn count(&mut self, label: &'static [u8], value: usize);
-    /// Takes a challenge of 32 bytes: a digest of all that was appended before.
+    /// Takes a challenge of 32 bytes: a digest of all fields before it.
     fn digest32(&mut self, label: &'static [u8]) -> [u8; 32];
-    /// Takes a challenge of 64 bytes, reduced modulo the group order: uniform but for 2^-256.
+    /// Takes a challenge of 64 bytes, reduced modulo the group order. It is uniform up to a bias of 2^-256.
     fn scalar(&mut self, label: &'static [u8]) -> Scalar;
-    /// Takes scalar challenges until one is not zero, which is the first but for one in 2^252.
+    /// Takes scalar challenges until one is not zero. It is the first, except with probability 2^-252.
     fn nonzero_scalar(&mut self, label: &'static [u8]) -> Scalar;
 }
 
@@ -112,7 +112,7 @@ impl TranscriptExt for Transcript {
     }
 
     fn scalar(&mut self, label: &'static [u8]) -> Scalar {
-        // The challenge may be a secret (a nonce, a blinder), so its wide form is wiped.
+        // Wiped because the challenge may be a secret (a nonce or a blinder).
         let mut wide = Zeroizing::new([0; 64]);
         self.challenge_bytes(label, wide.as_mut());
         Scalar::from_bytes_mod_order_wide(&wide)
@@ -128,7 +128,7 @@ impl TranscriptExt for Transcript {
     }
 }
 
-/// Starts a transcript that secrets will enter, and that is therefore wiped when it is dropped.
+/// Starts a transcript for secret fields. It is wiped when it is dropped.
 pub(crate) fn start_secret(label: &'static [u8]) -> Zeroizing<Transcript> {
     Zeroizing::new(Transcript::start(label))
 }

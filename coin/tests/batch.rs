@@ -1,4 +1,4 @@
-//! A batch gives exactly the verdicts of the single verifications.
+//! Batches: they name exactly the culprits that single verifications name.
 
 #![allow(
     clippy::expect_used,
@@ -32,7 +32,7 @@ static SPENDS: LazyLock<Vec<(Spend, Denomination)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What verifying one by one finds.
+/// The culprits that single verifications find.
 fn singly(spends: &[(Spend, Denomination)]) -> Vec<Culprit> {
     let mut culprits = Vec::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
@@ -52,6 +52,7 @@ fn singly(spends: &[(Spend, Denomination)]) -> Vec<Culprit> {
     culprits
 }
 
+/// The culprits that a batch finds, each coin added with its authorization.
 fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
@@ -64,6 +65,7 @@ fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
         .unwrap_or_default()
 }
 
+/// The culprits that a batch finds, each coin and authorization added by itself.
 fn apart(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
@@ -89,14 +91,14 @@ fn copies() -> Vec<(Spend, Denomination)> {
 }
 
 #[test]
-fn an_empty_batch_holds() {
+fn an_empty_batch_verifies() {
     let batch = Batch::new();
     assert!(batch.is_empty());
     assert_eq!(batch.verify(&mut TestRng::new("empty", 0)), Ok(()));
 }
 
 #[test]
-fn good_coins_hold_in_batches_of_every_size() {
+fn good_coins_verify_in_batches_of_every_size() {
     let spends = copies();
     for size in [1, 2, 3, 7, 31, 32, 48] {
         assert_eq!(together(&spends[..size], 0), []);
@@ -104,7 +106,7 @@ fn good_coins_hold_in_batches_of_every_size() {
     }
 }
 
-/// The naive sum of all equations would hold here: weights are what tells the two apart.
+/// Without weights, the sum of all equations would be the identity here.
 #[test]
 fn errors_that_cancel_out_are_found() {
     use curve25519_dalek::scalar::Scalar;
@@ -127,7 +129,7 @@ fn errors_that_cancel_out_are_found() {
     assert_eq!(together(&spends, 0), [forged(3), forged(7), forged(9), signature]);
 }
 
-/// Fields of two good coins, exchanged pairwise.
+/// The fields of two good coins are swapped.
 #[test]
 fn swapped_fields_of_two_coins_are_found() {
     let swaps: [fn(&mut Coin, &mut Coin); 5] = [
@@ -156,7 +158,7 @@ fn swapped_fields_of_two_coins_are_found() {
 }
 
 #[test]
-fn all_bad_names_all() {
+fn a_batch_of_bad_coins_and_signatures_names_all_of_them() {
     let mut spends = copies();
     for (spend, _) in &mut spends {
         std::mem::swap(&mut spend.coin.z, &mut spend.coin.y);
@@ -167,9 +169,9 @@ fn all_bad_names_all() {
     assert_eq!(culprits, singly(&spends));
 }
 
-/// A coin that is checked under a key that the batch already knows, but not its own, must not borrow it.
+/// The batch has opened the coin's key for another coin. The altered denomination must not use that key.
 #[test]
-fn another_denomination_is_noticed_though_its_coin_was_seen_before() {
+fn a_coin_under_an_altered_denomination_is_refused_when_the_batch_knows_its_key() {
     let (first, d) = &SPENDS[0];
     let (second, _) = &SPENDS[4];
     let mut altered = d.clone();
@@ -212,7 +214,7 @@ fn corrupt(spend: &mut Spend, how: usize, bit: usize) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Random corruptions: the batch names what single verification names, with the same errors.
+    /// Random corruptions: the batch names the same culprits as single verifications, with the same errors.
     #[test]
     fn a_batch_agrees_with_single_verification(
         corruptions in prop::collection::vec((0..24_usize, 0..14_usize, 0..256_usize), 0..6),

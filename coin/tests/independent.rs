@@ -1,5 +1,4 @@
-//! Every independent vector that is about coins, keys, signatures and seeds, and those of version 2; see
-//! `vectors/README.md`.
+//! The independent vectors of coins, keys, signatures and seeds, of versions 1 and 2. See `vectors/README.md`.
 
 #![allow(
     clippy::expect_used,
@@ -44,11 +43,11 @@ const CHECKS: &[Check] = &[
 ];
 
 #[test]
-fn every_case_agrees() {
+fn every_case_of_version_1_agrees() {
     assert!(check_all("v1", "coin", CHECKS) > 1000);
 }
 
-/// Version 2, which this implementation has made itself.
+/// The vectors of version 2. This implementation made them itself.
 const CHECKS_2: &[Check] = &[("wallet", "accounts", account)];
 
 #[test]
@@ -107,25 +106,25 @@ fn read_denomination(field: Field<'_>) -> Denomination {
     }
 }
 
-/// The denominations of the story's bank, and its successors in the file.
+/// The denominations of a vector file, in order.
 fn denominations(name: &str) -> Vec<Denomination> {
     let file = file("v1", name);
     let list = Field(&file).get("denominations").items();
     list.into_iter().map(read_denomination).collect()
 }
 
-/// An error by the name that vectors give it: the denomination's key is the field X there.
+/// The name of an error in the vectors. They call the denomination's key X.
 fn error_name(error: impl Debug) -> String {
     format!("{error:?}").replace("denomination key", "X")
 }
 
-/// Claims that `result` is the error that the case names, or none.
+/// Claims that `result` is the error that the case names, or `Ok` if it names none.
 fn refused<E: Debug>(claims: &mut Claims, result: Result<(), E>, case: Field<'_>) {
     let error = result.err().map(error_name);
     claims.equal("error", error, case.find("error").map(|e| e.text().to_owned()));
 }
 
-/// As [`refused`], where the case names the kind of error without the field.
+/// As [`refused`], for a case that names the kind of error without the field.
 fn refused_as<E: Debug>(claims: &mut Claims, claim: &str, result: Result<(), E>, kind: Option<Field<'_>>) {
     let error = result.err().map(error_name);
     let error = error.map(|error| error.split('(').next().unwrap_or_default().to_owned());
@@ -149,7 +148,7 @@ fn wallet(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("bank_seed", *seed.for_bank(&bank).to_bytes(), case);
 }
 
-/// Claims what is derived from a phrase alone.
+/// Claims the values that derive from a phrase alone.
 fn phrase_of(case: Field<'_>, claims: &mut Claims) -> Seed {
     let seed = Seed::from_phrase(case.get("phrase").text()).expect("a good phrase");
     claims.bytes("seed", *seed.to_bytes(), case);
@@ -160,7 +159,7 @@ fn phrase_of(case: Field<'_>, claims: &mut Claims) -> Seed {
     seed
 }
 
-/// The key of a wallet's account at one bank: by the library, and by the derivation as it is documented.
+/// The key of a wallet's account at one bank, from the library and from the documented derivation.
 fn account(case: Field<'_>, claims: &mut Claims) {
     let seed = Seed::from_phrase(case.get("phrase").text()).expect("a good phrase");
     let bank = public(case.get("bank"));
@@ -177,7 +176,7 @@ fn account(case: Field<'_>, claims: &mut Claims) {
         case.get("account_secret"),
     );
     claims.holds(
-        "no other bank's",
+        "differs from the shared account key",
         *account.to_bytes() != *seed.account_key().to_bytes(),
     );
 }
@@ -225,7 +224,7 @@ fn wallets(case: Field<'_>, claims: &mut Claims) {
     }
 }
 
-/// Claims a coin's key, and the id of the request that it belongs to.
+/// Claims a coin's key, and the id of its request.
 fn coin_key(seed: &Seed, slot: Field<'_>, claims: &mut Claims) {
     let counter = slot.get("counter").u64();
     let id = match slot.get("of").text() {
@@ -240,8 +239,8 @@ fn coin_key(seed: &Seed, slot: Field<'_>, claims: &mut Claims) {
     }
 }
 
-/// alpha, r and beta, which the library keeps to itself: by the derivation as it is documented, and by the challenge that
-/// the library makes with its own.
+/// Claims alpha, r and beta, which the library does not show. It compares the documented derivation with the vector, and the
+/// library's challenge with the challenge of the vector's blinders.
 fn blinders(seed: &Seed, slot: Field<'_>, claims: &mut Claims) {
     let request_id = slot.get("request_id").array();
     let number = slot.get("slot").u32();
@@ -271,7 +270,7 @@ fn blinders(seed: &Seed, slot: Field<'_>, claims: &mut Claims) {
     );
 }
 
-/// What a wallet blinds with, as the vector says.
+/// A first message and blinders, from a vector.
 struct Blinding {
     a: RistrettoPoint,
     b: RistrettoPoint,
@@ -291,7 +290,7 @@ impl Blinding {
         }
     }
 
-    /// R' and c, by the equations.
+    /// R' and c, from the equations.
     fn challenge(&self, denomination: &Denomination, m: &PublicKey) -> ([u8; 32], [u8; 32]) {
         let alpha5 = fifth_power(self.alpha);
         let x_point = decompressed(denomination.public.0);
@@ -410,7 +409,7 @@ fn key_list(case: Field<'_>, claims: &mut Claims) {
     }
     claims.bytes("document_digest", list.digest(), case);
 
-    // Whoever signs it, as long as it is the bank that it names.
+    // The signer must be the bank that the list names.
     let bank = SecretKey::from_wide(&[9; 64]).expect("not zero");
     let book = |list: &KeyList| {
         let list = KeyList {
@@ -441,7 +440,7 @@ fn key_list(case: Field<'_>, claims: &mut Claims) {
     claims.hex("digest", chain.last().expect("a link"), case.get("digest"));
 }
 
-/// The digest of what does not change when epochs are appended, as documented.
+/// The first link of a list's chain, from the documented transcript.
 fn first_link(list: &KeyList) -> [u8; 32] {
     let mut transcript = Transcript::start(b"key list");
     transcript.bytes(b"bank", &list.bank.0);
@@ -464,7 +463,7 @@ fn diffie_hellman(case: Field<'_>, claims: &mut Claims) {
     claims.bytes("shared", *shared.as_bytes(), case);
 }
 
-// ---- what is refused --------------------------------------------------------------------------------------
+// ---- refused values ---------------------------------------------------------------------------------------
 
 fn point(case: Field<'_>, claims: &mut Claims) {
     let key = public(case.get("encoding"));

@@ -1,4 +1,4 @@
-//! The bank's list of keys: what is refused, what is found, and how a longer list continues a shorter one.
+//! The bank's list of keys: which lists are refused, how keys are found, and how a longer list extends a shorter one.
 
 #![allow(
     clippy::expect_used,
@@ -85,7 +85,7 @@ fn a_longer_list_knows_the_digests_of_all_shorter_ones() {
             assert_eq!(long.extends(short), short_at <= long_at);
         }
     }
-    // A list that begins elsewhere, or that changes an old key or the calendar, continues nothing.
+    // A list with another first epoch, another old key or another calendar extends none of them.
     let mut changed = list(5..9);
     changed.epochs[0].keys[1] = DenominationSecret::derive(&MasterSecret::from_bytes([8; 32]), 4, 5).public();
     let mut calendar = list(5..9);
@@ -96,7 +96,7 @@ fn a_longer_list_knows_the_digests_of_all_shorter_ones() {
 }
 
 #[test]
-fn only_the_banks_own_signature_counts() {
+fn a_list_that_another_key_signed_or_that_was_altered_is_refused() {
     let stranger = SecretKey::from_wide(&[3; 64]).expect("not zero");
     let signed = Signed::sign(list(5..8), &stranger);
     let refused = KeyBook::new(signed.clone(), &bank().public()).expect_err("signed by a stranger");
@@ -110,7 +110,7 @@ fn only_the_banks_own_signature_counts() {
     assert_eq!(refused, KeyListError::Signature(SignatureError::Forged));
 }
 
-/// What a list is refused with after this change.
+/// The error of a good list after this change.
 fn refused(change: &dyn Fn(&mut KeyList)) -> KeyListError {
     let mut list = list(5..8);
     change(&mut list);

@@ -1,4 +1,4 @@
-//! The blind signature itself: issuing, refusing, restoring, and why its rules must never be relaxed.
+//! The blind signature: issuance, refusals, restoring, and attacks that its rules prevent.
 
 #![allow(
     clippy::expect_used,
@@ -53,7 +53,7 @@ fn a_coin_is_issued_and_verifies_under_its_own_key_alone() {
     assert_eq!(relabelled.verify(&other_value), Err(CoinError::Forged));
 }
 
-/// Each date and name is part of the key's id, so a bank cannot change what a coin stands for.
+/// Each field is part of the key id, so a bank cannot change the value, the dates or the currency of a coin.
 #[test]
 fn a_coin_is_bound_to_every_field_of_its_denomination() {
     let (secret, d) = denomination(8, 1);
@@ -75,9 +75,9 @@ fn a_coin_is_bound_to_every_field_of_its_denomination() {
     }
 }
 
-/// This is why nonces can be neither stored nor copied. Whoever is about to relax that, run this first.
+/// This attack is why nonces can be neither stored nor copied.
 #[test]
-fn two_answers_on_one_nonce_give_away_the_key() {
+fn two_answers_with_the_same_nonces_reveal_the_key() {
     let (secret, _) = denomination(8, 1);
     let nonces = || {
         Nonces::generate(
@@ -106,7 +106,7 @@ fn two_answers_on_one_nonce_give_away_the_key() {
     );
 }
 
-/// A cloned machine repeats its generator, but not its boot id, session ids and clients.
+/// A cloned machine repeats the output of its generator, but not its boot id, session ids and clients.
 #[test]
 fn nonces_depend_on_more_than_the_generator() {
     let draw = |boot: u8, session: &[u8], client: u8| {
@@ -131,7 +131,7 @@ fn nonces_depend_on_more_than_the_generator() {
 }
 
 #[test]
-fn h_is_a_generator_of_its_own() {
+fn h_is_not_the_identity_nor_g_nor_a_hash_of_empty_input() {
     let h = generator_h();
     assert_ne!(h.0, [0; 32], "the identity");
     assert_ne!(h, generator_g());
@@ -206,7 +206,7 @@ fn the_wallet_refuses_a_bad_first_message() {
 }
 
 #[test]
-fn the_wallet_refuses_an_answer_that_is_malformed() {
+fn the_wallet_refuses_a_malformed_answer() {
     let (secret, d) = denomination(8, 1);
     let session = issue(&mut TestRng::new("answer", 0), &secret, &d);
     let (good, m) = (session.response, session.key.public());
@@ -251,7 +251,7 @@ fn the_wallet_refuses_an_answer_that_is_malformed() {
         assert_eq!(recovered(&session.challenge, &bad), Err(error));
     }
     assert_eq!(recovered(&Challenge(order), &good), Err(scalar("challenge")));
-    // c + y^5 and z are zero, and so is what the bank must have sent.
+    // c + y^5 and z are zero, so the first message A is the identity.
     let one = Scalar::ONE.to_bytes();
     let marking = Response {
         z: EncodedScalar([0; 32]),
@@ -280,7 +280,7 @@ fn the_bank_refuses_a_challenge_that_is_not_canonical() {
     assert_eq!(Challenge([0; 32]).check(), Ok(()));
 }
 
-/// A lost wallet has its seed and what the bank stored: challenge and response.
+/// A restored wallet has only its seed, and the challenge and response that the bank stored.
 #[test]
 fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     let (secret, d) = denomination(8, 1);
@@ -310,7 +310,7 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     let coin = recover(&d, &m, &challenge, &response, derived).expect("good");
     assert_eq!((coin.public, coin.verify(&d)), (m, Ok(())));
 
-    // The answer to another wallet's challenge, one that was changed, or another key's makes no coin.
+    // An answer to another wallet's challenge, a changed answer and an answer of another key make no coin.
     let other = Seed::generate(&mut TestRng::new("restore", 1));
     let strange = |key_id: &KeyId, same: &Commitment| other.blinders(&request_id, 0, key_id, same);
     let refused = Err(BlindError::OtherChallenge);
@@ -338,9 +338,9 @@ fn a_coin_is_restored_from_the_seed_and_the_stored_reply() {
     }
 }
 
-/// Each session explains each coin of its key, so what the bank saw says nothing about which is which.
+/// Each session explains each coin of its key, so the bank cannot tell which coin a session has issued.
 #[test]
-fn every_session_is_joined_with_every_coin_by_blinders() {
+fn blinders_join_every_session_with_every_coin() {
     let mut rng = TestRng::new("blindness", 0);
     let (secret, d) = denomination(8, 1);
     let sessions: Vec<_> = (0..5).map(|_| issue(&mut rng, &secret, &d)).collect();
@@ -370,7 +370,7 @@ fn every_session_is_joined_with_every_coin_by_blinders() {
         &forged,
     );
     assert!(joined.is_none(), "only valid coins are explained");
-    // A session that has not been answered with this response is no session.
+    // This response does not answer the session.
     let (commitment, challenge) = (&session.commitment, &session.challenge);
     let altered = Response {
         z: EncodedScalar(add_one(&session.response.z.0)),
@@ -398,7 +398,7 @@ fn secrets_do_not_show_in_debug() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the wallet and the bank draw, issuing succeeds, and every altered bit of the coin is noticed.
+    /// Issuance succeeds for all random values, and verification refuses a coin with any bit altered.
     #[test]
     fn a_coin_with_any_bit_altered_is_refused(number in any::<u64>(), field in 0..6_usize, bit in 0..256_usize) {
         let (secret, d) = denomination(8, 1);
@@ -416,7 +416,7 @@ proptest! {
         prop_assert!(coin.verify(&d).is_err());
     }
 
-    /// Any 32 bytes are an answer or a specific error, never a panic.
+    /// Arbitrary bytes give an error, never a panic.
     #[test]
     fn arbitrary_bytes_are_refused(public: [u8; 32], r: [u8; 32], z: [u8; 32], y: [u8; 32]) {
         let (_, d) = denomination(8, 1);

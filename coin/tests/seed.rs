@@ -18,7 +18,7 @@ const ZERO_PHRASE: &str = "abandon abandon abandon abandon abandon abandon aband
      abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art";
 
 #[test]
-fn the_phrase_is_that_of_bip_39() {
+fn a_phrase_equals_the_published_bip_39_vector() {
     assert_eq!(*Seed::from_bytes(&[0; 32]).to_phrase(), ZERO_PHRASE);
     let vector = "legal winner thank year wave sausage worth useful legal winner thank year wave sausage worth useful \
                   legal winner thank year wave sausage worth title";
@@ -26,7 +26,7 @@ fn the_phrase_is_that_of_bip_39() {
 }
 
 #[test]
-fn a_phrase_reads_back_whatever_its_case_and_spacing() {
+fn a_phrase_is_read_in_any_case_and_spacing() {
     for number in 0..20 {
         let seed = Seed::generate(&mut TestRng::new("seed", number));
         let phrase = seed.to_phrase();
@@ -42,7 +42,7 @@ fn a_phrase_reads_back_whatever_its_case_and_spacing() {
 }
 
 #[test]
-fn a_wrong_phrase_is_refused_with_its_place() {
+fn a_wrong_phrase_is_refused_with_the_position_of_the_word() {
     let refused = |phrase: &str| Seed::from_phrase(phrase).expect_err("a wrong phrase");
     assert_eq!(refused(""), PhraseError::WordCount { got: 0 });
     assert_eq!(refused("abandon abandon"), PhraseError::WordCount { got: 2 });
@@ -56,13 +56,13 @@ fn a_wrong_phrase_is_refused_with_its_place() {
         refused(&ZERO_PHRASE.replace("art", "abandon")),
         PhraseError::Checksum
     );
-    // A phrase of 12 words is valid BIP-39 but half a seed.
+    // A phrase of 12 words is valid BIP-39, but it holds only half a seed.
     let short = format!("{}about", "abandon ".repeat(11));
     assert_eq!(refused(&short), PhraseError::WordCount { got: 12 });
 }
 
 #[test]
-fn no_two_derivations_meet() {
+fn all_derived_values_differ() {
     let mut seen = BTreeSet::new();
     let mut fresh = |bytes: [u8; 32]| assert!(seen.insert(bytes), "derived twice");
     for number in 0..2 {
@@ -90,7 +90,7 @@ fn no_two_derivations_meet() {
     }
 }
 
-/// Blinders that were used against two first messages, or one message under two keys, could join them.
+/// Blinders that are used with two first messages, or with one message under two keys, could link sessions to coins.
 #[test]
 fn blinders_depend_on_the_first_message_the_key_the_request_and_the_slot() {
     let mut rng = TestRng::new("blinders", 0);
@@ -114,7 +114,7 @@ fn blinders_depend_on_the_first_message_the_key_the_request_and_the_slot() {
         seed.blinders(&id, 0, &d.id(), &two),
         seed.blinders(&id, 0, &d.id(), &mixed),
     ];
-    // Against one and the same message, different blinders show as different challenges.
+    // With the same first message, different blinders give different challenges.
     let challenges: BTreeSet<_> = all
         .iter()
         .map(|b| blind(&d, &m, &one, b).expect("good"))

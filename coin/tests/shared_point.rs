@@ -1,4 +1,4 @@
-//! Shared points: what one recipient shows of what was sealed to them, and nobody else can.
+//! Shared points: a recipient can prove the point with which a text was sealed to them, and nobody else can.
 
 #![allow(
     clippy::expect_used,
@@ -61,7 +61,7 @@ fn a_proof_holds_for_its_keys_and_its_context_alone() {
 }
 
 #[test]
-fn another_point_or_a_changed_proof_is_refused() {
+fn another_point_and_a_changed_proof_are_refused() {
     let (escrow, ephemeral, shown) = shown();
     let (escrow, ephemeral) = (escrow.public(), ephemeral.public());
     let verify = |shown: SharedPoint| shown.verify(&escrow, &ephemeral, &CONTEXT).err();
@@ -93,7 +93,7 @@ fn another_point_or_a_changed_proof_is_refused() {
 }
 
 #[test]
-fn the_point_of_a_key_that_is_no_point_is_not_shown() {
+fn no_shared_point_is_made_with_a_malformed_key() {
     let escrow = key(1);
     let no_point = PublicKey([0xff; 32]);
     assert!(escrow.show_shared_point(&no_point, &CONTEXT).is_err());

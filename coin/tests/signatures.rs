@@ -15,7 +15,7 @@ use farthing_coin::{
 use proptest::prelude::*;
 use support::TestRng;
 
-/// A document with two fields, one of them of any length.
+/// A document with a field of any length and a field of fixed length.
 #[derive(Clone, Debug, PartialEq)]
 struct Letter {
     to: String,
@@ -78,7 +78,7 @@ fn the_same_statement_always_gets_the_same_bytes() {
         },
     ];
     for other in others {
-        // A shared commitment under two statements would give the key away.
+        // The same commitment under two statements would reveal the key.
         assert_ne!(key(0).sign(&other).commitment, signature.commitment);
         assert_eq!(
             key(0).public().verify(&other, &signature),
@@ -109,7 +109,7 @@ fn a_document_is_bound_to_its_label_its_fields_and_its_signer() {
 }
 
 #[test]
-fn keys_survive_their_files_and_bad_ones_are_refused() {
+fn a_secret_key_reads_back_and_malformed_keys_are_refused() {
     let original = key(0);
     let read = SecretKey::from_bytes(&original.to_bytes()).expect("its own bytes");
     assert_eq!(read.public(), original.public());
@@ -158,7 +158,7 @@ fn both_sides_compute_the_same_shared_secret() {
 }
 
 #[test]
-fn hexadecimal_reads_back_and_debug_is_short() {
+fn a_key_reads_back_from_its_text_and_debug_shows_eight_digits() {
     let public = key(0).public();
     let text = public.to_string();
     assert_eq!(text.len(), 64);
@@ -177,9 +177,9 @@ fn hexadecimal_reads_back_and_debug_is_short() {
     }
 }
 
-/// The published vector of Merlin itself, so that a second implementation can tell where it differs.
+/// The published vector of Merlin. A second implementation can compare its Merlin alone with it.
 #[test]
-fn merlin_is_merlin() {
+fn a_transcript_equals_the_published_merlin_vector() {
     let mut transcript = Transcript::new(b"test protocol");
     transcript.bytes(b"some label", b"some data");
     let digest = hex::encode(transcript.digest32(b"challenge"));
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_no_signature(commitment: [u8; 32], response: [u8; 32]) {
+    fn arbitrary_bytes_are_refused_as_a_signature(commitment: [u8; 32], response: [u8; 32]) {
         let statement = Statement { context: "farthing test", key_id: KeyId([3; 32]), digest: StatementDigest([4; 32]) };
         let signature = Signature { commitment: EncodedPoint(commitment), response: EncodedScalar(response) };
         prop_assert!(key(0).public().verify(&statement, &signature).is_err());

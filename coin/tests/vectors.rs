@@ -1,4 +1,4 @@
-//! Every published vector is read and checked, and making them again gives the same bytes.
+//! The vectors in `coin/vectors`: all are checked, and generating them again gives the same bytes.
 
 #![allow(
     clippy::expect_used,
@@ -42,17 +42,17 @@ fn denominations() -> Vec<Denomination> {
 }
 
 #[test]
-fn making_the_vectors_again_gives_the_same_bytes() {
+fn generating_the_vectors_again_gives_the_same_bytes() {
     for (name, made) in vectors::files() {
         assert!(
             made == text(name),
-            "{name} has changed: was what is hashed changed on purpose?"
+            "{name} has changed: was a hashed field changed on purpose?"
         );
     }
 }
 
 #[test]
-fn generators_are_the_pinned_ones() {
+fn the_generators_equal_the_published_ones() {
     let vector: vectors::Generators = read("generators.json");
     assert_eq!(vector.suite, farthing_coin::SUITE);
     assert_eq!(vector.g, hex::encode(generator_g()));
@@ -65,7 +65,7 @@ fn generators_are_the_pinned_ones() {
 }
 
 #[test]
-fn denominations_are_derived_as_published() {
+fn derived_denominations_equal_the_published_ones() {
     for vector in read::<Vec<vectors::DenominationVector>>("denominations.json") {
         let secret = DenominationSecret::derive(
             &MasterSecret::from_bytes(unhex(&vector.master)),
@@ -80,7 +80,7 @@ fn denominations_are_derived_as_published() {
 }
 
 #[test]
-fn sessions_satisfy_every_equation() {
+fn published_sessions_satisfy_every_equation() {
     let published: Vec<vectors::DenominationVector> = read("denominations.json");
     for vector in read::<Vec<vectors::IssueVector>>("issue.json") {
         let of = &published[vector.denomination];
@@ -134,7 +134,7 @@ fn both_sides_reproduce_the_published_sessions() {
 }
 
 #[test]
-fn signatures_are_reproduced() {
+fn signing_again_gives_the_published_signatures() {
     for vector in read::<Vec<vectors::SigningVector>>("signatures.json") {
         vectors::check_signing(&vector);
         let key = SecretKey::from_bytes(&unhex(&vector.secret)).expect("canonical");
@@ -163,7 +163,7 @@ fn batches_name_the_published_culprits() {
 }
 
 #[test]
-fn negatives_are_refused_with_the_published_error() {
+fn negative_vectors_are_refused_with_the_published_error() {
     let all = denominations();
     let negatives: vectors::Negatives = read("negatives.json");
     for case in negatives.coins {
@@ -182,7 +182,7 @@ fn negatives_are_refused_with_the_published_error() {
 }
 
 #[test]
-fn the_key_list_verifies_and_its_chain_is_as_published() {
+fn the_key_list_verifies_and_has_the_published_chain() {
     let vector: vectors::KeyListVector = read("key_list.json");
     let signed = vector.signed();
     assert_eq!(hex::encode(signed.body.digest()), vector.document_digest);
@@ -195,7 +195,7 @@ fn the_key_list_verifies_and_its_chain_is_as_published() {
 }
 
 #[test]
-fn seeds_derive_what_is_published() {
+fn seeds_derive_the_published_values() {
     for vector in read::<Vec<vectors::SeedVector>>("seeds.json") {
         let seed = Seed::from_phrase(&vector.phrase).expect("a good phrase");
         assert_eq!(hex::encode(seed.to_bytes()), vector.seed);
@@ -229,9 +229,9 @@ fn seeds_derive_what_is_published() {
     }
 }
 
-/// RFC 9496, appendices A.1 to A.3: this is the group that the vectors stand on.
+/// The vectors of RFC 9496, appendices A.1 to A.3.
 #[test]
-fn the_group_is_that_of_rfc_9496() {
+fn the_group_equals_the_vectors_of_rfc_9496() {
     let multiples = [
         "0000000000000000000000000000000000000000000000000000000000000000",
         "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76",

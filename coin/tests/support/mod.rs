@@ -1,6 +1,4 @@
-//! What the tests, the bench and the vectors share: a deterministic generator, and coins.
-//!
-//! Nothing here is part of the library, and each of its users takes what it needs.
+//! Helpers of the tests, the bench and the vectors: a deterministic generator, and coins.
 #![allow(dead_code, unreachable_pub)]
 
 use std::convert::Infallible;
@@ -15,7 +13,7 @@ use rand_core::{TryCryptoRng, TryRng};
 /// The context of authorizations in tests, vectors and the bench.
 pub const CONTEXT: &str = "farthing test authorization";
 
-/// A generator whose whole output follows from a name and a number: block i is the digest of both and i.
+/// A deterministic generator with a name and a number. Block i of its output is the digest of both and i.
 pub struct TestRng {
     seed: Vec<u8>,
     block: u64,
@@ -76,7 +74,7 @@ pub fn denomination(value: u64, epoch: u32) -> (DenominationSecret, Denomination
     (secret, denomination)
 }
 
-/// Everything of one issuing session, of the bank's side and the wallet's.
+/// One issuing session, with the values of both sides.
 pub struct Session {
     pub commitment: Commitment,
     pub challenge: Challenge,
@@ -85,7 +83,7 @@ pub struct Session {
     pub coin: Coin,
 }
 
-/// Issues one coin, both sides at once.
+/// Issues one coin. It runs both sides.
 pub fn issue(rng: &mut TestRng, secret: &DenominationSecret, denomination: &Denomination) -> Session {
     let (nonces, commitment) =
         Nonces::generate(rng, &BootId([1; 32]), b"session", &ClientRandomness([2; 32]));
@@ -114,14 +112,14 @@ pub fn statement(key_id: &KeyId, digest: [u8; 32]) -> Statement {
     }
 }
 
-/// A coin, what its key authorized, and the authorization.
+/// A coin, and a statement with the signature of the coin's key.
 pub struct Spend {
     pub coin: Coin,
     pub statement: Statement,
     pub authorization: Signature,
 }
 
-/// Issues a coin and authorizes `digest` with its key.
+/// Issues a coin, and signs `digest` with its key.
 pub fn spend(
     rng: &mut TestRng,
     secret: &DenominationSecret,
@@ -138,7 +136,7 @@ pub fn spend(
     }
 }
 
-/// Verifies the coin and then the authorization, one by one.
+/// Verifies the coin, and then the authorization.
 pub fn verify_singly(spend: &Spend, denomination: &Denomination) -> bool {
     let signer: PublicKey = spend.coin.public;
     spend.coin.verify(denomination).is_ok() && signer.verify(&spend.statement, &spend.authorization).is_ok()

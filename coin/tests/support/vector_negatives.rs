@@ -1,4 +1,4 @@
-//! The negative vectors: one good coin and one good signature, and what must be refused in their place.
+//! The negative vectors: changed copies of one good coin and one good signature. All must be refused.
 
 use super::{
     CoinVector, NegativeCoin, NegativeSignature, Negatives, SignatureVector, denomination, issue, signing,

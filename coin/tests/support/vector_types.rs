@@ -1,4 +1,4 @@
-//! The types of the test vectors, as the JSON files hold them: bytes are hexadecimal.
+//! The types of the test vectors in the JSON files. Bytes are hexadecimal.
 
 use farthing_coin::{
     Calendar, Coin, Denomination, EncodedPoint, EncodedScalar, EpochKeys, KeyId, KeyList, PublicKey,
@@ -222,7 +222,7 @@ impl SignatureVector {
         }
     }
 
-    /// The signer, the statement and the signature. A statement's context is static, so it is leaked here.
+    /// The signer, the statement and the signature. It leaks the context, because a statement's context is static.
     pub fn parts(&self) -> (PublicKey, Statement, Signature) {
         let statement = Statement {
             context: Box::leak(self.context.clone().into_boxed_str()),

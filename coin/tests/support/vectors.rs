@@ -1,7 +1,7 @@
-//! The test vectors: their types, and how they are made.
+//! The test vectors and their generator.
 //!
-//! Everything secret (nonces, blinders, x) is computed here a second time, from `docs/CRYPTOGRAPHY.md` and not by
-//! the library, so that the vectors also hold what the library does not show.
+//! It computes the secret values (nonces, blinders, x) a second time, from `docs/CRYPTOGRAPHY.md` and without the library.
+//! So the vectors also contain values that the library does not show.
 
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
@@ -24,7 +24,7 @@ mod types;
 pub use negatives::*;
 pub use types::*;
 
-/// Every file of vectors, by name.
+/// The name and the text of every vector file.
 pub fn files() -> Vec<(&'static str, String)> {
     vec![
         ("generators.json", render(&generators())),
@@ -240,7 +240,7 @@ fn issues() -> Vec<IssueVector> {
     (0..6).map(|number| issue(number).0).collect()
 }
 
-/// Checks one session equation by equation, with nothing of the library's but the coin's verification.
+/// Checks one session equation by equation. It uses only the coin's verification from the library.
 pub fn check_issue(vector: &IssueVector, d: &Denomination, x: Scalar) {
     let scalar = |text: &str| Scalar::from_canonical_bytes(unhex(text)).expect("canonical");
     let point = |text: &str| CompressedRistretto(unhex(text)).decompress().expect("a point");
@@ -341,7 +341,7 @@ fn batch_entries() -> Vec<BatchEntry> {
     (0..6).map(entry).collect()
 }
 
-/// Verifies the entries as one batch and gives the culprits as index and error.
+/// Verifies the entries as one batch. Returns the index and the error of each culprit.
 pub fn verify_entries(entries: &[BatchEntry], denominations: &[Denomination]) -> Vec<(usize, String)> {
     let mut batch = Batch::new();
     for (index, entry) in entries.iter().enumerate() {
