@@ -1,4 +1,4 @@
-//! The key lists of the banks that a node works with: fetched, verified, and kept.
+//! The key lists of the banks that a node works with. They are fetched, verified and stored.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,17 +18,19 @@ use crate::key_lists::KeyListTables;
 use crate::peers::Peers;
 use farthing_store::Store;
 
-/// A bank is asked for its list at most this often (ms), whatever strangers send.
+/// The shortest time between two requests for a bank's list (ms). Other parties' messages cannot cause more requests.
 pub const KEYS_REFETCH_MS: u64 = 3_000;
 
-/// A list that could not be fetched is not asked for again for so long (ms): whoever wants it meanwhile is told the same.
+/// How long a failure to fetch a list is remembered (ms). Callers get the same error during this time.
 pub const KEYS_FAILED_MS: u64 = 2_000;
 
-/// The most requests that wait for one bank's list; more are told to come back.
+/// The maximum number of callers that wait for one bank's list. Further callers are refused as [`Later::Busy`].
 pub const KEYS_WAITING_MAX: usize = 64;
 
-/// The key lists of the pinned banks, in memory and in the node's store. A list that does not continue the one before it is
-/// refused, after a restart too, so that a bank cannot take keys back or change them.
+/// The key lists of the pinned banks, in memory and in the node's store.
+///
+/// A list that does not continue the previous one is refused, also after a restart. So a bank cannot remove or change
+/// keys.
 pub struct BankKeys {
     peers: Arc<Peers>,
     store: Store,
@@ -42,7 +44,7 @@ impl std::fmt::Debug for BankKeys {
     }
 }
 
-/// What is known of one bank's list. The lock around the last attempt makes many callers ask but once.
+/// The state of one bank's list. The lock around the last attempt lets concurrent callers share one request.
 #[derive(Debug)]
 struct Bank {
     book: Mutex<Option<Arc<KeyBook>>>,
@@ -50,7 +52,7 @@ struct Bank {
     waiting: Semaphore,
 }
 
-/// How the bank was last asked.
+/// The last attempt to fetch the list.
 #[derive(Debug)]
 struct Attempt {
     ended: Instant,
@@ -78,7 +80,7 @@ impl Bank {
 }
 
 impl Attempt {
-    /// Whether what came of it still holds for whoever asks now.
+    /// Whether its outcome is still valid for a new caller.
     fn holds(&self) -> bool {
         let for_ms = match self.outcome {
             Ok(()) => KEYS_REFETCH_MS,
@@ -89,7 +91,7 @@ impl Attempt {
 }
 
 impl BankKeys {
-    /// The lists that are kept in these tables of the node's store.
+    /// Keeps the lists in these tables of the node's store.
     pub fn new(peers: Arc<Peers>, store: Store, tables: KeyListTables) -> Self {
         Self {
             peers,
@@ -99,10 +101,10 @@ impl BankKeys {
         }
     }
 
-    /// The list of `bank`, fetched if none is known yet.
+    /// Returns the list of `bank`. If no list is known, it is fetched.
     ///
     /// # Errors
-    /// When the bank is not pinned here, has not answered, or its list is refused.
+    /// When the bank is not pinned, does not answer, or its list is refused.
     pub async fn book(&self, bank: &PublicKey) -> Result<Arc<KeyBook>, Refusal> {
         match self.known(bank, &*self.bank(bank)?)? {
             Some(book) => Ok(book),
@@ -110,14 +112,15 @@ impl BankKeys {
         }
     }
 
-    /// The list of `bank` as it is now; the known one, if it was asked for within [`KEYS_REFETCH_MS`]. Whoever waits for an
-    /// attempt shares what comes of it, and a failure is remembered for [`KEYS_FAILED_MS`].
+    /// Fetches the list of `bank`. If it was fetched within [`KEYS_REFETCH_MS`], the known list is returned.
+    ///
+    /// Callers that wait for the same attempt share its outcome. A failure is remembered for [`KEYS_FAILED_MS`].
     ///
     /// # Errors
-    /// As [`BankKeys::book`], and [`Later::Busy`] when [`KEYS_WAITING_MAX`] wait already.
+    /// As [`BankKeys::book`], and [`Later::Busy`] when [`KEYS_WAITING_MAX`] callers already wait.
     pub async fn refresh(&self, bank: &PublicKey) -> Result<Arc<KeyBook>, Refusal> {
         let known = self.bank(bank)?;
-        let _place = known.waiting.try_acquire().map_err(|_full| Later::Busy {
+        let _permit = known.waiting.try_acquire().map_err(|_full| Later::Busy {
             retry_after_ms: KEYS_FAILED_MS,
         })?;
         let mut last = known.last.lock().await;
@@ -135,7 +138,7 @@ impl BankKeys {
         fetched
     }
 
-    /// Asks the bank. A list that is new is durable before anything rests on it.
+    /// Fetches the list from the bank. A new list is durable before it is used.
     async fn fetch(&self, bank: &PublicKey, known: &Bank) -> Result<Arc<KeyBook>, Refusal> {
         let link = self.peers.link(RoleName::Bank, bank)?;
         let signed = ask(&*link, KeysRequest, REPLY_TIMEOUT).await.map_err(silent)?;
@@ -158,7 +161,7 @@ impl BankKeys {
         Ok(book)
     }
 
-    /// The list that is known: in memory, or from an earlier run in the store.
+    /// Returns the known list: from memory, or from the store after a restart.
     fn known(&self, bank: &PublicKey, known: &Bank) -> Result<Option<Arc<KeyBook>>, Refusal> {
         if let Some(book) = known.book() {
             return Ok(Some(book));
@@ -172,7 +175,7 @@ impl BankKeys {
         Ok(Some(book))
     }
 
-    /// What is kept of a bank; only pinned ones get a place.
+    /// Returns the state of a bank's list. Only pinned banks have one.
     fn bank(&self, bank: &PublicKey) -> Result<Arc<Bank>, Refusal> {
         self.peers.link(RoleName::Bank, bank)?;
         let mut banks = self.banks.lock().unwrap_or_else(PoisonError::into_inner);

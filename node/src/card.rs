@@ -1,6 +1,6 @@
-//! A node's card: all that others need to reach it and to know that it is itself.
+//! A node's card: what others need to reach the node and to authenticate it.
 //!
-//! A card is one line that people hand on, so that a shell can pass it about:
+//! A card is one line of text without characters that a shell interprets:
 //!
 //! ```text
 //! farthing-card:bank:central@127.0.0.1:7001/<fingerprint>/<identity>
@@ -14,22 +14,22 @@ use std::str::FromStr;
 use farthing_coin::PublicKey;
 use serde::{Deserialize, Serialize};
 
-/// What every card begins with.
+/// The prefix of every card.
 const PREFIX: &str = "farthing-card";
 
-/// The most characters of a name.
+/// The maximum length of a name (characters).
 pub const NAME_MAX_CHARS: usize = 32;
 
-/// The most characters of a whole card; longer lines are refused unread.
+/// The maximum length of a card (characters). Longer lines are refused before they are parsed.
 pub const CARD_MAX_CHARS: usize = 512;
 
-/// What a node does.
+/// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleName {
     /// Keeps accounts, issues coins, and knows the state of every coin.
     Bank,
-    /// Decides each purchase once and for all.
+    /// Decides each purchase exactly once.
     Escrow,
     /// Sells digital goods.
     Merchant,
@@ -67,73 +67,73 @@ impl FromStr for RoleName {
     }
 }
 
-/// A node's card. As text (and in serde) it is the one line that the module's documentation shows.
+/// A node's card. As text, and in serde, it is the line that the module documentation shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Card {
-    /// What the node does.
+    /// The node's role.
     pub role: RoleName,
-    /// What people call it: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`. Names are local: only keys identify.
+    /// The node's name: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`. Names are local. Only keys identify a node.
     pub name: String,
-    /// Where it answers.
+    /// The address where the node answers.
     pub address: SocketAddr,
-    /// SHA-256 of the DER of its TLS certificate.
+    /// The SHA-256 digest of its TLS certificate (DER).
     pub fingerprint: Fingerprint,
-    /// The key that it signs documents with.
+    /// The key with which it signs documents.
     pub identity: PublicKey,
 }
 
 impl Card {
-    /// The node as messages name it, such as ``bank `central` ``.
+    /// The node's role and name, as messages show them: ``bank `central` ``.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} `{}`", self.role, self.name)
     }
 
-    /// The fingerprint as people see it (hex).
+    /// The fingerprint in hex.
     #[must_use]
     pub fn fingerprint_hex(&self) -> String {
         self.fingerprint.to_string()
     }
 
-    /// The identity key as people see it (hex).
+    /// The identity key in hex.
     #[must_use]
     pub fn identity_hex(&self) -> String {
         hex::encode(self.identity.0)
     }
 
-    /// Whether `other` speaks of the same keys.
+    /// Whether `other` has the same fingerprint and identity key.
     #[must_use]
     pub fn same_keys(&self, other: &Card) -> bool {
         self.fingerprint == other.fingerprint && self.identity == other.identity
     }
 }
 
-/// Why a line is not a card.
+/// The error of a line that is not a card.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CardError {
-    /// The line does not have the shape of a card.
+    /// The line does not have the format of a card.
     #[error(
         "this is not a card: {0}; a card is one line, \
          `farthing-card:ROLE:NAME@ADDRESS:PORT/FINGERPRINT/IDENTITY`"
     )]
     Shape(String),
-    /// There is no such role.
+    /// The role does not exist.
     #[error("`{0}` is not a role; roles are bank, escrow and merchant")]
     Role(String),
-    /// The name is not one.
+    /// The name is not valid.
     #[error("`{0}` is not a name; names have 1 to {NAME_MAX_CHARS} characters out of a-z, 0-9 and -")]
     Name(String),
-    /// The address is not one that can be dialled.
+    /// Nobody can connect to the address.
     #[error("`{0}` is not an address to reach a node at; write it as 192.0.2.1:7001 or [2001:db8::1]:7001")]
     Address(String),
     /// The fingerprint or the identity is not 32 bytes in hex.
     #[error("the {field} has to be 64 characters out of 0-9 and a-f, got `{got}`; was the card cut off?")]
     Hex {
-        /// Which of the two.
+        /// The name of the field.
         field: &'static str,
-        /// What was there.
+        /// The text of the field.
         got: String,
     },
     /// The identity is not a public key.
@@ -141,10 +141,10 @@ pub enum CardError {
     Identity(String),
 }
 
-/// Checks that `name` is one: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`.
+/// Checks that `name` is valid: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`.
 ///
 /// # Errors
-/// [`CardError::Name`] with what was got.
+/// [`CardError::Name`] with the refused text.
 pub fn check_name(name: &str) -> Result<(), CardError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > NAME_MAX_CHARS || !name.chars().all(allowed) {
@@ -203,18 +203,18 @@ impl FromStr for Card {
     }
 }
 
-/// An address that a client can dial, written in the one way that it is printed.
+/// Parses an address that a client can connect to. The text must be the canonical form.
 fn parse_address(text: &str) -> Result<SocketAddr, CardError> {
     let refused = || CardError::Address(shorten(text));
     let address: SocketAddr = text.parse().map_err(|_| refused())?;
-    // `0.0.0.0` is where a node may listen, not where anybody can find it.
+    // A node may listen on `0.0.0.0`, but no client can connect to it.
     if address.port() == 0 || address.ip().is_unspecified() || address.to_string() != text {
         return Err(refused());
     }
     Ok(address)
 }
 
-/// 32 bytes of lower-case hex.
+/// Parses 32 bytes of lower-case hex.
 fn parse_hex(field: &'static str, text: &str) -> Result<[u8; 32], CardError> {
     let refused = || CardError::Hex {
         field,
@@ -228,7 +228,7 @@ fn parse_hex(field: &'static str, text: &str) -> Result<[u8; 32], CardError> {
     Ok(bytes)
 }
 
-/// `text` cut to what fits into a message.
+/// Shortens `text` to the length that fits into a message.
 fn shorten(text: &str) -> String {
     const SHOWN_CHARS: usize = 80;
     let shown: String = text.chars().take(SHOWN_CHARS).collect();

@@ -1,35 +1,35 @@
-//! Banks' lists of keys in a store: one row for each epoch, so that a list is as long as the protocol allows, and a new epoch
-//! writes one row.
+//! Banks' key lists in a store, with one row for each epoch. So a list can be as long as the protocol allows, and a new
+//! epoch writes one row.
 
 use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, Signature, Signed};
 use farthing_store::{RowKey, StoreError, Table, Transaction, View, limits::SCAN_MAX_ROWS};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
-/// What a list has besides its epochs.
+/// The fields of a key list except its epochs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyListRoot {
     /// The currency.
     pub currency: String,
-    /// When epochs begin and end.
+    /// The calendar of the epochs.
     pub calendar: Calendar,
-    /// The values.
+    /// The values of the denominations.
     pub values: Vec<u64>,
-    /// The first epoch.
+    /// The number of the first epoch.
     pub first: u32,
-    /// How many epochs the list has, one after the other.
+    /// The number of consecutive epochs in the list.
     pub epochs: u32,
-    /// The bank's, over the whole list.
+    /// The bank's signature over the whole list.
     pub signature: Signature,
 }
 
-/// The roots of lists, by bank.
+/// The roots of key lists, by bank.
 pub type KeyListRootsTable = Table<PublicKey, KeyListRoot>;
 
-/// The epochs of lists, by bank and number.
+/// The epochs of key lists, by bank and number.
 pub type KeyListEpochsTable = Table<(PublicKey, u32), EpochKeys>;
 
-/// Where a role keeps banks' lists.
+/// The tables in which a role stores banks' key lists.
 #[derive(Clone, Copy)]
 pub struct KeyListTables {
     /// The roots.
@@ -45,8 +45,10 @@ impl std::fmt::Debug for KeyListTables {
 }
 
 impl KeyListTables {
-    /// The list of `bank` that is kept, as the bank signed it. Its signature was verified before it was kept, and is verified
-    /// again by whoever makes a book of it.
+    /// Loads the stored list of `bank`, as the bank signed it.
+    ///
+    /// Its signature was verified before it was stored. [`KeyBook::new`](farthing_coin::KeyBook::new) verifies it
+    /// again.
     ///
     /// # Errors
     /// When the index fails or a row does not decode.
@@ -70,15 +72,16 @@ impl KeyListTables {
         }))
     }
 
-    /// What [`KeyListTables::save`] reads.
+    /// The row that [`KeyListTables::save`] reads.
     pub fn save_reads(&self, bank: &PublicKey) -> RowKey {
         self.roots.key(bank)
     }
 
-    /// Keeps `signed`, which was verified and continues the list that is kept: only the epochs that it appends are written.
+    /// Stores `signed`. The caller has verified it, and that it continues the stored list. Only the appended epochs are
+    /// written.
     ///
     /// # Errors
-    /// When the store refuses.
+    /// When the store refuses the write.
     pub fn save(&self, tx: &mut Transaction<'_>, signed: &Signed<KeyList>) -> Result<(), StoreError> {
         let list = &signed.body;
         let kept = self.roots.get(tx, &list.bank)?.map_or(0, |root| root.epochs);

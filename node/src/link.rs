@@ -1,4 +1,4 @@
-//! A long-lived connection to a peer that comes back when it fails.
+//! A long-lived connection to a peer. It reconnects after a failure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ pub const RECONNECT_FIRST_MS: u64 = 50;
 /// The longest that a link waits between two attempts to connect (ms).
 pub const RECONNECT_MAX_MS: u64 = 5_000;
 
-/// A long-lived connection to one server. It connects when it is first used, and again after a failure,
-/// with growing pauses of at most [`RECONNECT_MAX_MS`].
+/// A long-lived connection to one server. It connects at its first use. After a failure it reconnects, with growing
+/// pauses of at most [`RECONNECT_MAX_MS`].
 ///
-/// It never repeats a request that the server may have acted on: that is for the roles, which know that their
-/// requests can be repeated and for how long they matter.
+/// It never repeats a request that the server may have acted on. The roles do this: they know which requests can be
+/// repeated, and until when a reply is useful.
 pub struct Link {
     network: Arc<dyn Network>,
     card: Card,
@@ -27,13 +27,13 @@ pub struct Link {
     state: Mutex<State>,
 }
 
-/// What a link knows of its connection.
+/// The state of a link's connection.
 #[derive(Default)]
 struct State {
     channel: Option<Arc<dyn Channel>>,
-    /// Attempts to connect that failed since the last that did not.
+    /// The number of failed attempts to connect since the last successful one.
     failures: u32,
-    /// No attempt to connect is made before.
+    /// The earliest time of the next attempt to connect.
     not_before: Option<Instant>,
 }
 
@@ -64,8 +64,8 @@ impl Link {
         &self.card
     }
 
-    /// Sends `request` and waits for its reply, at most `timeout` for all of it, connecting included. While the
-    /// server cannot be reached, a call waits for the next attempt's turn as long as its own time allows.
+    /// Sends `request` and waits for its reply. `timeout` bounds the whole call, with the time to connect. While the
+    /// server cannot be reached, the call waits for the next attempt, if its timeout allows that.
     ///
     /// # Errors
     /// [`NetworkError`]; [`NetworkError::acted`] says whether the server may have acted on the request.
@@ -76,7 +76,7 @@ impl Link {
             return self.call_on(&channel, request, deadline).await;
         }
         match self.call_on(&channel, request.clone(), deadline).await {
-            // An old connection that turns out to be gone says nothing of the server: it may have restarted.
+            // A lost old connection is no fault of the server: it may have restarted.
             Err(NetworkError::Closed { acted: Acted::No, .. }) => {
                 let (channel, _) = self.channel(deadline, timeout).await?;
                 self.call_on(&channel, request, deadline).await
@@ -85,7 +85,7 @@ impl Link {
         }
     }
 
-    /// One call on `channel`; a channel that failed is not used again.
+    /// Makes one call on `channel`. A failed channel is not used again.
     async fn call_on(
         &self,
         channel: &Arc<dyn Channel>,
@@ -94,8 +94,8 @@ impl Link {
     ) -> Result<Vec<u8>, NetworkError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let outcome = channel.call(request, left).await;
-        // A server that was killed and started again does not know the connection and says nothing, so a time-out
-        // counts as a failure of the connection too. Calls under way keep their channel until they end.
+        // A restarted server does not know the connection and sends nothing. So a timeout counts as a failure of the
+        // connection too. Calls under way keep their channel until they end.
         if let Err(NetworkError::Closed { .. } | NetworkError::TimedOut { .. }) = &outcome {
             let mut state = self.state.lock().await;
             if state
@@ -109,14 +109,14 @@ impl Link {
         outcome
     }
 
-    /// The current channel, or a fresh one (`true`).
+    /// Returns the current channel, or a new one with `true`.
     async fn channel(
         &self,
         deadline: Instant,
         timeout: Duration,
     ) -> Result<(Arc<dyn Channel>, bool), NetworkError> {
         let connecting = async {
-            // Held while connecting, so that many calls make one connection and not one each.
+            // Held while connecting, so that concurrent calls share one connection.
             let mut state = self.state.lock().await;
             if let Some(channel) = &state.channel {
                 return Ok((channel.clone(), false));

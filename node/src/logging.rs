@@ -1,4 +1,4 @@
-//! Logs: to standard error, filtered by the environment.
+//! Logs to standard error, filtered by an environment variable.
 
 use std::fmt::Debug;
 
@@ -9,45 +9,45 @@ use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
 
 use crate::terminal::{EscapedLog, log_output, logs_are_seen, one_line};
 
-/// The environment variable that says what is logged, such as `debug` or `info,farthing_node=trace`.
+/// The environment variable with the log filter, such as `debug` or `info,farthing_node=trace`.
 pub const LOG_VARIABLE: &str = "FARTHING_LOG";
 
-/// What is logged when nobody says.
+/// The log filter if the variable is not set.
 pub const LOG_DEFAULT: &str = "info";
 
-/// Libraries whose messages hold the addresses of clients. Nodes keep no addresses, not even in a debugging log.
+/// The filters of libraries that log the addresses of clients. Nodes keep no addresses, not even in a debug log.
 const SILENCED: [&str; 3] = ["quinn=off", "quinn_proto=off", "quinn_udp=off"];
 
-/// How a line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Text, for people.
     #[default]
     Text,
-    /// One JSON object a line, for programs.
+    /// One JSON object on each line, for programs.
     Json,
 }
 
-/// Why there are no logs.
+/// The error of a failed setup of the logs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The variable does not hold a filter.
+    /// The variable is not a valid filter.
     #[error(
         "{LOG_VARIABLE} is `{got}`: {reason}; write a level such as `info`, or `info,farthing_node=debug`"
     )]
     Filter {
-        /// What it holds.
+        /// The value of the variable.
         got: String,
-        /// What is wrong with it.
+        /// The error in it.
         reason: String,
     },
-    /// Something else in this process logs already.
+    /// The logs of this process are already set up.
     #[error("logs have been set up already in this process: {0}")]
     Twice(String),
 }
 
-/// Sends this process's logs to standard error, as [`LOG_VARIABLE`] says.
+/// Sends this process's logs to standard error, filtered by [`LOG_VARIABLE`].
 ///
 /// # Errors
 /// [`LogError`].
@@ -56,8 +56,8 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&text)?)
         .with_ansi(logs_are_seen())
-        // What cannot be written (the log is on the disk that is full, say) is lost. The library would say so on
-        // standard error by means that panic when that fails too, in the middle of whatever was being done.
+        // A line that cannot be written is lost, for example when the log is on a full disk. The library would report
+        // that on standard error, and panic if this fails too.
         .log_internal_errors(false);
     match format {
         LogFormat::Text => builder.fmt_fields(fields()).with_writer(log_output).try_init(),
@@ -66,7 +66,7 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
     .map_err(|e| LogError::Twice(e.to_string()))
 }
 
-/// How the fields of a line of text are written: what is in them may be another party's, and makes no line of its own.
+/// Formats the fields of a text line. A field can hold text of another party, so it never begins a new line.
 fn fields() -> impl for<'writer> FormatFields<'writer> {
     debug_fn(|writer: &mut Writer<'_>, field, value: &dyn Debug| {
         let value = one_line(&format!("{value:?}"));
@@ -78,7 +78,7 @@ fn fields() -> impl for<'writer> FormatFields<'writer> {
     .delimited(" ")
 }
 
-/// The filter that `text` spells, without what must never be logged.
+/// Parses the filter `text`. It also silences the libraries of [`SILENCED`].
 fn filter(text: &str) -> Result<EnvFilter, LogError> {
     let refused = |reason: String| LogError::Filter {
         got: text.to_owned(),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_steers_no_terminal_and_begins_no_line() {
+    fn text_of_another_party_controls_no_terminal_and_begins_no_line() {
         let kept = Kept::default();
         let writer = kept.clone();
         let logs = tracing_subscriber::fmt()
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_understood_and_never_shows_addresses() {
+    fn a_filter_is_parsed_and_never_shows_addresses() {
         for text in ["trace", "info,quinn=trace", "", "farthing_node=debug"] {
             let filter = filter(text).unwrap().to_string();
             assert!(filter.contains("quinn=off"), "{filter}");

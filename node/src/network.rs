@@ -1,7 +1,7 @@
-//! How nodes and wallets reach each other, as traits.
+//! The network between nodes and wallets, as traits.
 //!
-//! A request is one call on a channel and has one reply. The traits are all that the roles see of the
-//! network, so that a simulator with faults of its own can stand in for QUIC (see [`crate::quic`]).
+//! A request is one call on a channel and has one reply. The roles see only these traits. So a simulator that injects
+//! faults can replace QUIC (see [`crate::quic`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::card::Card;
-/// Who speaks on a channel. A server knows it from the handshake and never mixes the lanes.
+/// The kind of a connection. A server learns it in the handshake and never mixes lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// The owner of an account, who says who she is.
+    /// From the owner of an account, who identifies themselves.
     Identified,
-    /// A wallet that says nothing about itself.
+    /// From a wallet that does not identify itself.
     Anonymous,
-    /// Another server.
+    /// From another server.
     Peer,
 }
 
@@ -24,7 +24,7 @@ impl Lane {
     /// Every lane.
     pub const ALL: [Lane; 3] = [Lane::Identified, Lane::Anonymous, Lane::Peer];
 
-    /// The protocol name that a client offers in the handshake for this lane.
+    /// The ALPN name that a client offers in the handshake for this lane.
     #[must_use]
     pub const fn alpn(self) -> &'static str {
         match self {
@@ -34,44 +34,43 @@ impl Lane {
         }
     }
 
-    /// The lane of a negotiated protocol name, if it is one.
+    /// The lane of a negotiated ALPN name, or `None` for an unknown name.
     #[must_use]
     pub fn from_alpn(alpn: &[u8]) -> Option<Lane> {
         Self::ALL.into_iter().find(|lane| lane.alpn().as_bytes() == alpn)
     }
 }
 
-/// Whatever opens channels to servers.
+/// A network: it opens channels to servers.
 #[async_trait]
 pub trait Network: Send + Sync {
-    /// Opens a channel to the server of `card` that shares nothing with any other channel: no socket, no
-    /// session ticket, no token.
+    /// Opens a channel to the server of `card`. It shares no socket, session ticket or token with any other channel.
     ///
     /// # Errors
-    /// [`NetworkError`]; no request has been sent, so the server has certainly not acted.
+    /// [`NetworkError`]. No request was sent, so the server has not acted.
     async fn connect(&self, card: &Card, lane: Lane) -> Result<Arc<dyn Channel>, NetworkError>;
 }
 
 /// An open channel to one server. It closes when it is dropped.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// Sends `request` and waits for its reply. `timeout` is how long the server may be silent. The call ends at
-    /// the latest after `timeout` and the time of request and reply on the slowest line. Many calls may be under way at once; they do
-    /// not wait for each other.
+    /// Sends `request` and waits for its reply. `timeout` is how long the server may be silent. The call ends at the
+    /// latest after `timeout` and the time of request and reply on the slowest line. Concurrent calls do not wait for
+    /// each other.
     ///
     /// # Errors
-    /// [`NetworkError`]; [`NetworkError::acted`] says whether the server may have acted on the request.
+    /// [`NetworkError`]. [`NetworkError::acted`] says whether the server may have acted on the request.
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError>;
 }
 
-/// What a server does with a request.
+/// A service: it answers the requests to a server.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// The reply to `request`, which came on `lane`. Never fails: an error is a reply as well.
+    /// Returns the reply to `request`, which came on `lane`. It never fails: an error is a reply too.
     async fn call(&self, lane: Lane, request: Vec<u8>) -> Vec<u8>;
 
-    /// Whether `request`, of which the first bytes have come, may have one of the places that a server keeps for requests
-    /// that end a purchase. It is asked before the request is decoded, and must cost nothing.
+    /// Whether `request` may use a reserved slot of the server, for requests that end a purchase. Only the first bytes
+    /// of `request` may have arrived. The server calls this before it decodes the request, so it must be cheap.
     fn is_reserved(&self, lane: Lane, request: &[u8]) -> bool {
         let _ordinary = (lane, request);
         false
@@ -81,9 +80,9 @@ pub trait Service: Send + Sync {
 /// Whether the peer may have acted on a request that got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acted {
-    /// It certainly has not: the request never reached it whole, or it said so.
+    /// It has not acted: the request never reached it completely, or the peer said so.
     No,
-    /// Nobody here can know: ask again with the same request.
+    /// It is unknown. Send the same request again.
     Unknown,
 }
 
@@ -96,11 +95,11 @@ impl std::fmt::Display for Acted {
     }
 }
 
-/// Why a request got no reply. `peer` is the server as its card names it, such as ``bank `central` ``.
+/// The error of a request without a reply. `peer` is the server as its card names it: ``bank `central` ``.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// No connection came about.
+    /// No connection could be made.
     #[error("{peer} cannot be reached: {reason}; see that it runs and that its card has the right address")]
     Unreachable {
         /// The server.
@@ -108,7 +107,7 @@ pub enum NetworkError {
         /// What happened.
         reason: String,
     },
-    /// The time for the call ran out.
+    /// The call timed out.
     #[error("{peer} has not answered within {waited_ms} ms; {acted}")]
     TimedOut {
         /// The server.
@@ -118,7 +117,7 @@ pub enum NetworkError {
         /// Whether the server may have acted.
         acted: Acted,
     },
-    /// Somebody else answers at the server's address. Trying again does not help.
+    /// Another server answers at the address. Trying again does not help.
     #[error(
         "{peer} showed a certificate with the fingerprint {got}, its card has {expected}; do not trust it until \
          its operator has given you a new card"
@@ -131,8 +130,10 @@ pub enum NetworkError {
         /// The fingerprint of the certificate that was shown (hex).
         got: String,
     },
-    /// Somebody shows the server's certificate without having its key. Trying again does not help.
-    #[error("whoever answers for {peer} shows its certificate but cannot sign with its key: an impostor")]
+    /// Another party shows the server's certificate but does not have its key. Trying again does not help.
+    #[error(
+        "an impostor answers at the address of {peer}: it shows the certificate but cannot sign with its key"
+    )]
     Impostor {
         /// The server.
         peer: String,
@@ -145,7 +146,7 @@ pub enum NetworkError {
     WrongProtocol {
         /// The server.
         peer: String,
-        /// What was offered.
+        /// The ALPN name that was offered.
         expected: String,
     },
     /// The connection ended before the reply.
@@ -163,12 +164,12 @@ pub enum NetworkError {
     TooLong {
         /// The server.
         peer: String,
-        /// What is allowed (bytes).
+        /// The limit (bytes).
         max_bytes: usize,
-        /// Whether the server may have acted: it may if it is the reply that is too long.
+        /// Whether the server may have acted. It may have if the reply is too long.
         acted: Acted,
     },
-    /// The server has as much to do as it takes. It has not acted on the request.
+    /// The server is busy. It has not acted on the request.
     #[error("{peer} is busy; try again in {retry_after_ms} ms")]
     Busy {
         /// The server.
@@ -176,15 +177,15 @@ pub enum NetworkError {
         /// When to try again (ms from now).
         retry_after_ms: u64,
     },
-    /// The server would not take the request, for the reason given. It has not acted on it.
+    /// The server has refused the request. It has not acted on it.
     #[error("{peer} has refused the request: {reason}")]
     Refused {
         /// The server.
         peer: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// This machine could not do its part (no socket, say). Nothing was sent.
+    /// This machine has failed, for example it has no free socket. Nothing was sent.
     #[error("this machine cannot open a connection: {reason}")]
     Local {
         /// What happened.
@@ -210,7 +211,7 @@ impl NetworkError {
         }
     }
 
-    /// Whether trying again without changing anything is pointless.
+    /// Whether the same call would always fail again.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(

@@ -12,8 +12,8 @@ use crate::{
     network::{Lane, Network},
 };
 
-/// The servers that a node works with. There is at most one link for each pinned card, so their number is
-/// bounded by [`NETWORK_CARDS_MAX`](crate::network_file::NETWORK_CARDS_MAX).
+/// The servers that a node works with. There is at most one link for each pinned card, so
+/// [`NETWORK_CARDS_MAX`](crate::network_file::NETWORK_CARDS_MAX) bounds the number of links.
 pub struct Peers {
     network: Arc<dyn Network>,
     pinned: Mutex<Pinned>,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Peers {
 }
 
 impl Peers {
-    /// The servers of `cards`. Nothing is sent before a link's first call.
+    /// Works with the servers of `cards`. Nothing is sent before the first call on a link.
     pub fn new(network: Arc<dyn Network>, cards: Vec<Card>) -> Self {
         let pinned = Pinned {
             cards,
@@ -44,14 +44,14 @@ impl Peers {
         }
     }
 
-    /// Takes up changed cards. A link whose card has changed is made anew when it is next used.
+    /// Replaces the cards. A link with a changed card is created again at its next use.
     pub fn set_cards(&self, cards: Vec<Card>) {
         let mut pinned = self.pinned();
         pinned.links.retain(|_, link| cards.contains(link.card()));
         pinned.cards = cards;
     }
 
-    /// The card of the server of this role that signs with `identity`.
+    /// Returns the card of the server with this role and identity key.
     pub fn card(&self, role: RoleName, identity: &PublicKey) -> Option<Card> {
         self.pinned().find(role, identity).cloned()
     }
@@ -67,10 +67,10 @@ impl Peers {
             .collect()
     }
 
-    /// The link to the server of this role that signs with `identity`.
+    /// Returns the link to the server with this role and identity key.
     ///
     /// # Errors
-    /// [`ContractFault::UnknownParty`] when it is not pinned here.
+    /// [`ContractFault::UnknownParty`] when its card is not pinned.
     pub fn link(&self, role: RoleName, identity: &PublicKey) -> Result<Arc<Link>, Refusal> {
         let mut pinned = self.pinned();
         if let Some(link) = pinned.links.get(identity)
@@ -88,8 +88,8 @@ impl Peers {
         Ok(link)
     }
 
-    /// Forgets the link to the server that signs with `identity`: its next use connects at once. For one that has just
-    /// been heard from, however often it could not be reached before.
+    /// Drops the link to the server with this identity key, so that its next use connects at once. It is called when a
+    /// message from the server has just arrived, however many attempts to connect have failed before.
     pub fn renew_link(&self, identity: &PublicKey) {
         self.pinned().links.remove(identity);
     }

@@ -1,14 +1,14 @@
-//! Named points around every message, beside those of the store ([`farthing_store::probe`]).
+//! Probe points before and after every message. The store has probe points too ([`farthing_store::probe`]).
 //!
-//! A process that is started with [`PROBE_VARIABLE`] set tells whoever listens on that socket of each point that it
-//! reaches, and waits there until it is let go on.
+//! A process that is started with [`PROBE_VARIABLE`] reports each point that it reaches to that socket. It then waits
+//! until the listener lets it continue.
 //!
 //! | what | file |
 //! |---|---|
-//! | the points and who is told of them | `message_probe` |
-//! | the probe that tells a socket | [`socket`] |
-//! | what a process passes to its parts | [`process`] |
-//! | points around messages | `messages` |
+//! | the points, and the trait of a probe | `message_probe` |
+//! | the probe that reports to a socket | [`socket`] |
+//! | the probe of a process | [`process`] |
+//! | a network and a service with probe points | `messages` |
 
 mod message_probe;
 mod messages;

@@ -1,19 +1,19 @@
 //! Stopping a process gracefully.
 //!
-//! One [`Stopper`] and any number of [`StopToken`]s: servers take a token, stop accepting when it fires, and let what
-//! is under way finish within a bound of their own.
+//! There is one [`Stopper`] and any number of [`StopToken`]s. When its token fires, a server stops accepting. Requests
+//! under way finish within the server's own time limit.
 
 use std::io;
 
 use tokio::sync::watch;
 
-/// Tells everyone who holds a token to stop. Dropping it does so too.
+/// The sender of the stop signal, for all holders of a token. Dropping it sends the signal too.
 #[derive(Debug)]
 pub struct Stopper {
     stop: watch::Sender<bool>,
 }
 
-/// Learns when to stop.
+/// The receiver of the stop signal.
 #[derive(Debug, Clone)]
 pub struct StopToken {
     stop: watch::Receiver<bool>,
@@ -27,12 +27,12 @@ pub fn stop_pair() -> (Stopper, StopToken) {
 }
 
 impl Stopper {
-    /// Tells everyone to stop; repeating it changes nothing.
+    /// Sends the stop signal. Repetition has no effect.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// One more token.
+    /// Returns a new token.
     #[must_use]
     pub fn token(&self) -> StopToken {
         StopToken {
@@ -42,21 +42,21 @@ impl Stopper {
 }
 
 impl StopToken {
-    /// Waits until it is time to stop; returns at once if it is already.
+    /// Waits for the stop signal. Returns at once if it was sent already.
     pub async fn stopped(&self) {
         let mut stop = self.stop.clone();
-        // An error means that the stopper is gone, and with it whoever could still want this to run.
+        // An error means that the stopper was dropped. That is a stop signal too.
         let _gone = stop.wait_for(|stop| *stop).await;
     }
 
-    /// Whether it is time to stop.
+    /// Whether the stop signal was sent.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
 
-/// Waits for the signal of a terminal (SIGINT) or of a service manager (SIGTERM).
+/// Waits for SIGINT (from a terminal) or SIGTERM (from a service manager).
 ///
 /// # Errors
 /// When the process cannot listen for signals.
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_token_learns_of_the_stop_whenever_it_was_made() {
+    async fn every_token_gets_the_stop_signal_even_if_it_is_created_later() {
         let (stopper, token) = stop_pair();
         assert!(!token.is_stopped());
         stopper.stop();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_stopper_stops_as_well() {
+    async fn a_dropped_stopper_sends_the_stop_signal() {
         let (stopper, token) = stop_pair();
         drop(stopper);
         token.stopped().await;

@@ -1,4 +1,4 @@
-//! Running a node: its store is opened, its endpoint and its operator's socket answer, until it is stopped.
+//! Runs a node: opens its store, and answers on its endpoint and its administration socket until it is stopped.
 
 use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
@@ -15,27 +15,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a program of Farthing does when it runs as a node.
+/// The role of a node: its service, its operator's commands and its background work.
 #[async_trait]
 pub trait Role: Service + AdminHandler + 'static {
-    /// What it is.
+    /// The name of the role.
     const NAME: RoleName;
 
-    /// Its journal's history, if its peers remember how far it has come.
+    /// The history of its journal, if its peers are its witnesses.
     fn history(&self) -> Option<Arc<History>> {
         None
     }
 
-    /// How much room its list of keys has, if it has one.
+    /// The room in its key list, if it has one.
     fn key_list(&self) -> Option<KeyListStatus> {
         None
     }
 
-    /// What it does besides answering, until it is stopped: settlement, overdue holds, new keys.
+    /// The background work until `stop`: settlement, overdue holds, new keys.
     async fn background(self: Arc<Self>, stop: StopToken);
 }
 
-/// Why a node did not run.
+/// The error of a node that could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -53,10 +53,10 @@ pub enum ServeError {
     Signal(std::io::Error),
 }
 
-/// Opens a node's store, brings its rows up to date with `migrate`, and says in the log what had to be mended.
+/// Opens a node's store and migrates its rows with `migrate`. The log says what was verified and rebuilt.
 ///
 /// # Errors
-/// When another process has it open, the journal is damaged, or a newer program has used it.
+/// When another process has the store open, the journal is damaged, or a newer program has used the store.
 pub fn open_store(
     dir: &Path,
     options: StoreOptions,
@@ -74,11 +74,12 @@ pub fn open_store(
     Ok(store)
 }
 
-/// Runs `role` until the process is told to stop; then lets what is under way finish and closes the store.
-/// `ready` is told the address once requests are answered.
+/// Runs `role` until the process gets a stop signal. Then requests under way finish, and the store is closed.
+///
+/// `ready` gets the address when requests are answered.
 ///
 /// # Errors
-/// When the address or the operator's socket cannot be had, or the store does not close.
+/// When the address or the administration socket cannot be used, or the store does not close.
 pub async fn serve<R: Role>(
     dir: &Path,
     listen: SocketAddr,
@@ -109,7 +110,7 @@ pub async fn serve<R: Role>(
     stopper.stop();
     for task in [endpoint, operator, background] {
         if let Err(error) = task.await {
-            tracing::error!(%error, "a part of the node ended badly");
+            tracing::error!(%error, "a part of the node has failed");
         }
     }
     store.close()?;

@@ -1,18 +1,18 @@
-//! Tables, as every program prints them: headings, and columns as wide as they have to be.
+//! The tables that programs print. Each column is as wide as its longest cell.
 
 use crate::terminal::one_line;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// On which side the cells of a column stand.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Text.
+    /// For text.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// A table with aligned columns under their headings. No cell can steer the terminal; each is one line.
+/// A table with aligned columns under their headings. Each cell is one line and cannot control the terminal.
 pub fn table<const N: usize>(columns: [(&str, Align); N], rows: &[[String; N]]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -34,7 +34,7 @@ mod tests {
     use super::{Align::*, table};
 
     #[test]
-    fn tables_align_and_no_cell_can_steer_the_terminal() {
+    fn columns_are_aligned_and_no_cell_can_control_the_terminal() {
         let rows = [
             ["8.00".to_owned(), "a\u{1b}[2Jb\nc".to_owned()],
             ["10.24".to_owned(), "d".to_owned()],
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_what_is_seen_of_them() {
+    fn columns_are_as_wide_as_their_visible_text() {
         let rows = [["猫", "1"], ["ab", "22"]].map(|row| row.map(str::to_owned));
         let text = table([("A", Left), ("B", Right)], &rows);
         assert_eq!(text, "A    B\n猫   1\nab  22");

@@ -1,17 +1,18 @@
-//! What programs print, and the only place that does: no text of another party steers a terminal.
+//! The output of all programs. Only this module prints. Text of another party cannot control a terminal.
 //!
-//! Refusals, titles, descriptions, names, reasons and currencies are written by other parties. Here every character
-//! that a terminal would obey instead of showing is replaced, and in JSON escaped as `\uXXXX`:
+//! Other parties write refusals, titles, descriptions, names, reasons and currencies. This module replaces every
+//! character that a terminal would interpret instead of showing. In JSON it escapes the character as `\uXXXX`. The
+//! characters are:
 //!
-//! - controls (C0, DEL, C1), and with them every escape sequence; a line feed stays where several lines are printed;
-//! - characters that turn the direction of text, or have no width and no shape: U+200B to U+200F, U+2028 to U+202E,
+//! - controls (C0, DEL, C1), and so every escape sequence. A line feed stays in output of several lines.
+//! - characters that change the direction of text, or are invisible: U+200B to U+200F, U+2028 to U+202E,
 //!   U+2060 to U+206F, U+FEFF, tags, and others (see [`is_harmless`]).
 //!
-//! Clippy refuses [`std::io::stdout`], [`std::io::stderr`] and the macros that print in every other module of a product.
+//! Clippy refuses [`std::io::stdout`], [`std::io::stderr`] and the printing macros in every other module of a product.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "this is the one place that prints; what it is given is made harmless first"
+    reason = "only this module prints; it makes all text harmless first"
 )]
 
 use clap::error::Error as UsageError;
@@ -21,10 +22,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-/// What is shown for a character that is not.
+/// The replacement for a character that is not harmless.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Whether a terminal shows this character and does nothing else with it.
+/// Whether a terminal only shows this character, and does not interpret it.
 #[must_use]
 pub fn is_harmless(c: char) -> bool {
     let is_invisible = matches!(c,
@@ -41,7 +42,7 @@ pub fn is_harmless(c: char) -> bool {
     !c.is_control() && !is_invisible
 }
 
-/// `text` without what could steer a terminal; its lines stay lines.
+/// `text` without characters that could control a terminal. Line feeds stay.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |c: char| {
@@ -54,7 +55,7 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// [`printable`] text on one line: what another party has written begins no line of its own.
+/// [`printable`] text on one line, so that text of another party cannot begin a new line.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', " ")
@@ -76,18 +77,19 @@ pub fn json_line(value: &impl Serialize) -> String {
     escape_json(&to_json(serde_json::to_string(value))).into_owned()
 }
 
-/// `value` as JSON on many lines, escaped in the same way: it can be shown, and still says exactly what it said.
+/// `value` as JSON on many lines, with the same escapes. It can be shown safely, and its meaning is unchanged.
 #[must_use]
 pub fn json_lines(value: &impl Serialize) -> String {
     escape_json(&to_json(serde_json::to_string_pretty(value))).into_owned()
 }
 
-/// Values that programs print have text as keys and no numbers that JSON lacks, so that they always encode.
+/// Unwraps an encoded value. The values that programs print always encode: their keys are text, and JSON has all their
+/// numbers.
 fn to_json(encoded: serde_json::Result<String>) -> String {
     encoded.unwrap_or_else(|_| "null".into())
 }
 
-/// Escapes what is not harmless in JSON. Outside of strings there is nothing of the kind but line feeds.
+/// Escapes the characters of JSON that are not harmless. They occur only in strings, except line feeds, which stay.
 pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
     if json.chars().all(|c| c == '\n' || is_harmless(c)) {
         return Cow::Borrowed(json);
@@ -108,20 +110,20 @@ pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
 
 // ---- printing -----------------------------------------------------------------------------------------------------
 
-/// Prints lines to standard output. A reader that has gone away is no error.
+/// Prints lines to standard output. A closed pipe is no error.
 pub fn print_text(text: &str) {
     let _gone = print_part(&format!("{text}\n"));
 }
 
-/// Prints a value to standard output as one line of JSON. A reader that has gone away is no error.
+/// Prints a value to standard output as one line of JSON. A closed pipe is no error.
 pub fn print_json(value: &Value) {
     let _gone = print_part(&format!("{}\n", json_line(value)));
 }
 
-/// Prints a part of an output that is longer than memory should hold, to standard output.
+/// Prints a part of a long output to standard output. The whole output would need too much memory.
 ///
 /// # Errors
-/// When the reader has gone away, so that nobody needs the rest.
+/// When the pipe is closed. Nobody needs the rest then.
 pub fn print_part(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(printable(text).as_bytes())?;
@@ -133,9 +135,9 @@ pub fn print_note(text: &str) {
     let _gone = writeln!(io::stderr(), "{}", printable(text));
 }
 
-/// Prints lines to standard error, dim where that is a terminal which shows it.
+/// Prints lines to standard error. On a terminal they are dim.
 pub fn print_dim_note(text: &str) {
-    // The convention of https://no-color.org: any value but an empty one.
+    // The convention of https://no-color.org: any value except an empty one.
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let _gone = match io::stderr().is_terminal() && !plain {
         true => writeln!(io::stderr(), "\u{1b}[2m{}\u{1b}[0m", printable(text)),
@@ -148,13 +150,13 @@ pub fn print_error(message: &str) {
     let _gone = writeln!(io::stderr(), "error: {}", one_line(message));
 }
 
-/// Prints a question to standard error; the answer is typed on its line.
+/// Prints a question to standard error, without a line feed. The answer is typed on the same line.
 pub fn print_prompt(question: &str) {
     let _gone = write!(io::stderr(), "{}", one_line(question));
 }
 
-/// Prints why a command line is not understood, or its help. The former repeats arguments, such as a card that
-/// somebody has sent.
+/// Prints the help, or the error of a command line. An error repeats arguments, such as a card that another party has
+/// sent.
 pub fn print_usage(error: &UsageError) {
     if error.use_stderr() {
         print_note(error.render().to_string().trim_end());
@@ -170,12 +172,12 @@ pub(crate) fn logs_are_seen() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Where logs go.
+/// The output of logs.
 pub(crate) fn log_output() -> io::Stderr {
     io::stderr()
 }
 
-/// Where logs in JSON go: what arrives in one piece is escaped.
+/// The output of logs in JSON. Each write is escaped.
 #[derive(Debug)]
 pub(crate) struct EscapedLog;
 
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// One of each kind that a terminal obeys, or that nobody sees.
+    /// One character of each kind that a terminal interprets or does not show.
     const HOSTILE: [char; 16] = [
         '\0',
         '\u{7}',
@@ -217,7 +219,7 @@ mod tests {
     ];
 
     #[test]
-    fn nothing_that_steers_a_terminal_is_shown() {
+    fn characters_that_control_a_terminal_are_replaced() {
         for c in HOSTILE {
             let text = format!("a{c}b\nc");
             assert_eq!(printable(&text), "a\u{fffd}b\nc", "{c:?}");
@@ -229,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays_as_it_is() {
+    fn ordinary_text_is_unchanged() {
         let text = "Prélude in C♯, 前奏曲, مقدمة, הקדמה, 🎼, \"quoted\" \\ <b>";
         assert_eq!(printable(text), text);
         assert_eq!(json_line(&json!(text)), serde_json::to_string(text).unwrap());
     }
 
     #[test]
-    fn json_is_escaped_and_says_what_it_said() {
+    fn escaped_json_keeps_its_meaning() {
         for c in HOSTILE {
             let value = json!({ "title": format!("a{c}b"), "list": [1, null] });
             for text in [json_line(&value), json_lines(&value)] {
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_is_none_is_repeated_without_its_controls() {
+    fn a_usage_error_repeats_an_invalid_card_without_its_controls() {
         let usage = clap::Command::new("pin")
             .arg(clap::Arg::new("card").value_parser(clap::value_parser!(u32)))
             .try_get_matches_from(["pin", "\u{1b}[2J\u{9b}1m\u{202e}x"])

@@ -1,22 +1,22 @@
-//! What a process has taken of the machine.
+//! The resource usage of a process.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// What a process has taken of the machine since it started. What the system does not tell is 0.
+/// The resource usage of a process since its start. A number that the system does not report is 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Time on a processor, of all its threads, in the kernel and outside (us).
+    /// The CPU time of all its threads, in the kernel and outside (us).
     pub cpu_us: u64,
-    /// The most memory that it ever had (bytes).
+    /// Its peak memory (bytes).
     pub memory_peak_bytes: u64,
-    /// What it caused to be written to disks (bytes).
+    /// The bytes that it caused to be written to disks.
     pub written_bytes: u64,
 }
 
 impl Usage {
-    /// That of this process.
+    /// Returns the usage of this process.
     pub fn of_this_process() -> Usage {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let seconds_us = u64::try_from(cpu.tv_sec).unwrap_or(0).saturating_mul(1_000_000);
@@ -29,7 +29,7 @@ impl Usage {
     }
 }
 
-/// The number behind `name` in a file of the kernel's.
+/// Reads the number after `name` in a file of the kernel.
 fn field(path: &str, name: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_works_has_used_more_than_before() {
+    fn usage_grows_while_a_process_works() {
         let before = Usage::of_this_process();
         let mut sum = 0u64;
         while Usage::of_this_process().cpu_us < before.cpu_us + 2_000 {

@@ -1,4 +1,4 @@
-//! Heads under load: an answer's head covers the write that the answer speaks of, however much is under way.
+//! Journal heads under load: the head in an answer covers the write that the answer reports.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use async_trait::async_trait;
@@ -21,17 +21,17 @@ use std::{path::Path, sync::Arc};
 const HEADS: HeadsTable = Table::new(1, "heads");
 const ROWS: Table<u64, u64> = Table::new(2, "rows");
 
-/// Callers at once, and what each decides.
+/// The number of concurrent callers, and of the decisions of each.
 const CALLERS: u64 = 64;
 const DECISIONS: u64 = 40;
 
-/// Nobody is there.
+/// A network without servers.
 struct NoNetwork;
 
 #[async_trait]
 impl Network for NoNetwork {
     async fn connect(&self, _: &Card, _: Lane) -> Result<Arc<dyn Channel>, NetworkError> {
-        panic!("nobody is asked")
+        panic!("no peer is asked")
     }
 }
 
@@ -54,7 +54,7 @@ fn history(threading: Threading) -> (Store, Arc<History>) {
     (store, history)
 }
 
-/// Decides something; returns the record that it is in, and the head that an answer would carry.
+/// Makes a decision. Returns the number of its record, and the head that the answer would carry.
 async fn decided(store: &Store, history: &Arc<History>, row: u64) -> (u64, Signed<JournalHead>) {
     let here = store.clone();
     let deciding = history.decide(Reads::none(), move |tx| {
@@ -66,7 +66,7 @@ async fn decided(store: &Store, history: &Arc<History>, row: u64) -> (u64, Signe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_head_covers_its_answer_while_more_is_written() {
+async fn a_head_covers_its_answer_while_other_records_are_written() {
     let (store, history) = history(Threading::Thread);
     let mut callers = tokio::task::JoinSet::new();
     for caller in 0..CALLERS {
@@ -89,7 +89,7 @@ async fn a_head_covers_its_answer_while_more_is_written() {
     );
 }
 
-/// The same without chance: an answer is sent while the next record is being gathered.
+/// The same, deterministically: an answer is sent while the next record is being gathered.
 #[tokio::test]
 async fn a_head_covers_what_is_durable_while_the_next_record_is_gathered() {
     let (store, history) = history(Threading::Inline);
@@ -110,7 +110,7 @@ async fn a_head_covers_what_is_durable_while_the_next_record_is_gathered() {
 
 /// What is only remembered is not told: two idle nodes would write because the other has written.
 #[tokio::test]
-async fn a_head_ends_where_something_was_decided() {
+async fn a_head_ends_at_the_last_decision() {
     let (store, history) = history(Threading::Inline);
     let (record, head) = decided(&store, &history, 1).await;
     assert_eq!(head.body.records, record);

@@ -1,4 +1,5 @@
-//! Lists of keys as wallets, merchants and escrows keep them: as long as the protocol allows, and one row for a new epoch.
+//! Key lists in the stores of wallets, merchants and escrows. They can have the maximum length, and a new epoch writes
+//! one row.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use farthing_coin::{Calendar, EpochKeys, KeyList, PublicKey, SecretKey, Signed};
@@ -17,7 +18,7 @@ const LISTS: KeyListTables = KeyListTables {
     epochs: &EPOCHS,
 };
 
-/// The first epoch of every list here.
+/// The first epoch of every list in these tests.
 const FIRST: u32 = 20_000;
 
 fn key(seed: u64) -> SecretKey {
@@ -25,7 +26,7 @@ fn key(seed: u64) -> SecretKey {
     SecretKey::generate(&mut entropy.rng())
 }
 
-/// A bank's list. Its keys are no points: only whoever makes a book of a list looks at them.
+/// A bank's list. Its keys are not valid points: only `KeyBook::new` checks them.
 fn list(bank: &SecretKey, values: u32, epochs: u32) -> Signed<KeyList> {
     let key = |epoch: u32, value: u32| {
         let mut bytes = [0; 32];
@@ -66,11 +67,11 @@ fn open(disk: &MemoryDisk) -> Store {
 }
 
 #[tokio::test]
-async fn a_list_is_as_long_as_the_protocol_allows() {
+async fn a_list_of_the_maximum_length_is_stored_and_extended_by_one_row() {
     let disk = MemoryDisk::new();
     let store = open(&disk);
     let (one, other) = (key(1), key(2));
-    // Of 512 KiB, and of 4096 epochs.
+    // One list of 512 KiB, and one of 4096 epochs.
     let (wide, long) = (list(&one, 40, 404), list(&other, 1, 4096));
     save(&store, &wide).await;
     save(&store, &long).await;

@@ -1,4 +1,4 @@
-//! What a scan takes of memory: not what it reads.
+//! The memory of a scan does not grow with the rows that it reads.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
@@ -13,7 +13,7 @@ use std::process::Command;
 const ROWS: u32 = 40_000;
 const ROW_BYTES: usize = 4096;
 const CACHE_BYTES: u64 = 1024 * 1024;
-/// Set for the process that scans: the index's directory.
+/// The variable with the index's directory, for the scanning process.
 const READER_DIR: &str = "FARTHING_STORE_READER_DIR";
 
 fn fill(dir: &Path) {
@@ -30,7 +30,7 @@ fn fill(dir: &Path) {
     index.close().unwrap();
 }
 
-/// Not a test of its own: what the process that scans runs. Without the variable it does nothing.
+/// Not a test: the body of the scanning process. Without the variable it does nothing.
 #[test]
 fn reader() {
     let Some(dir) = std::env::var_os(READER_DIR) else {
@@ -56,7 +56,7 @@ fn reader() {
 fn a_scan_of_large_rows_does_not_leave_them_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
-    // In a process of its own, which has nothing to spare from filling.
+    // In a separate process, which has no free memory left from filling the store.
     let scanned = Command::new(std::env::current_exe().unwrap())
         .args(["reader", "--exact", "--nocapture"])
         .env(READER_DIR, dir.path())

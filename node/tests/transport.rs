@@ -1,4 +1,4 @@
-//! Requests and replies over real QUIC: what arrives, what is bounded, and what an error says.
+//! Requests and replies over real QUIC: delivery, limits and errors.
 
 // A panic is how a test fails, in its helpers too.
 #![allow(
@@ -23,15 +23,15 @@ async fn a_request_gets_its_reply_and_the_service_sees_the_lane() {
     let server = start(ServerLimits::default());
     for lane in Lane::ALL {
         let channel = QuicNetwork::new().connect(&server.card, lane).await.unwrap();
-        let reply = channel.call(b"hello".to_vec(), PATIENCE).await.unwrap();
+        let reply = channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.unwrap();
         assert_eq!(reply, format!("{}|hello", lane.alpn()).into_bytes());
-        let empty = channel.call(Vec::new(), PATIENCE).await.unwrap();
+        let empty = channel.call(Vec::new(), CALL_TIMEOUT).await.unwrap();
         assert_eq!(empty, format!("{}|", lane.alpn()).into_bytes());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_requests_on_one_connection_get_each_its_own_reply() {
+async fn each_of_many_requests_on_one_connection_gets_its_own_reply() {
     let server = start(ServerLimits::default());
     let channel = QuicNetwork::new()
         .connect(&server.card, Lane::Peer)
@@ -41,7 +41,10 @@ async fn many_requests_on_one_connection_get_each_its_own_reply() {
         .map(|i| {
             let channel = channel.clone();
             tokio::spawn(async move {
-                let reply = channel.call(format!("{i}").into_bytes(), PATIENCE).await.unwrap();
+                let reply = channel
+                    .call(format!("{i}").into_bytes(), CALL_TIMEOUT)
+                    .await
+                    .unwrap();
                 assert_eq!(reply, format!("farthing/2 peer|{i}").into_bytes());
             })
         })
@@ -60,7 +63,7 @@ async fn an_unknown_lane_is_refused() {
         "{refused:?}"
     );
 
-    // And a client learns that it is the server that speaks something else: the version before this one.
+    // A client learns that the server speaks another version, here the previous one.
     let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
     let mut tls = server_tls(&identity);
     tls.alpn_protocols = vec![b"farthing/1 peer".to_vec()];
@@ -81,7 +84,7 @@ async fn an_unknown_lane_is_refused() {
 }
 
 #[tokio::test]
-async fn a_frame_that_is_too_long_is_refused_on_either_side_and_either_way() {
+async fn a_frame_that_is_too_long_is_refused_by_both_sides_in_both_directions() {
     let server = start(ServerLimits {
         request_max_bytes: 1_000,
         ..ServerLimits::default()
@@ -90,29 +93,29 @@ async fn a_frame_that_is_too_long_is_refused_on_either_side_and_either_way() {
         .connect(&server.card, Lane::Anonymous)
         .await
         .unwrap();
-    assert!(channel.call(vec![1; 1_000], PATIENCE).await.is_ok());
-    let refused = channel.call(vec![1; 1_001], PATIENCE).await.unwrap_err();
+    assert!(channel.call(vec![1; 1_000], CALL_TIMEOUT).await.is_ok());
+    let refused = channel.call(vec![1; 1_001], CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(&refused, NetworkError::Refused { reason, .. } if reason.contains("longer")),
         "{refused}"
     );
-    // So long that the server says no while the client is still sending.
-    let refused = channel.call(vec![1; 3_000_000], PATIENCE).await.unwrap_err();
+    // So long that the server refuses it while the client is still sending.
+    let refused = channel.call(vec![1; 3_000_000], CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(&refused, NetworkError::Refused { reason, .. } if reason.contains("longer")),
         "{refused}"
     );
     assert_eq!(refused.acted(), Acted::No);
     let refused = channel
-        .call(vec![1; 5 * 1024 * 1024], PATIENCE)
+        .call(vec![1; 5 * 1024 * 1024], CALL_TIMEOUT)
         .await
         .unwrap_err();
     assert!(
         matches!(refused, NetworkError::TooLong { acted: Acted::No, .. }),
         "{refused}"
     );
-    // A reply that the server itself may not send.
-    let lost = channel.call(b"huge".to_vec(), PATIENCE).await.unwrap_err();
+    // A reply that is too long for the server to send.
+    let lost = channel.call(b"huge".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(
             lost,
@@ -133,7 +136,7 @@ async fn a_frame_that_is_too_long_is_refused_on_either_side_and_either_way() {
         .connect(&server.card, Lane::Anonymous)
         .await
         .unwrap();
-    let refused = channel.call(b"large".to_vec(), PATIENCE).await.unwrap_err();
+    let refused = channel.call(b"large".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(
             refused,
@@ -145,25 +148,25 @@ async fn a_frame_that_is_too_long_is_refused_on_either_side_and_either_way() {
         "{refused}"
     );
     assert!(
-        channel.call(b"small".to_vec(), PATIENCE).await.is_ok(),
+        channel.call(b"small".to_vec(), CALL_TIMEOUT).await.is_ok(),
         "the connection survives"
     );
 }
 
 #[tokio::test]
-async fn the_largest_frames_travel_whole() {
+async fn the_longest_frames_arrive_complete() {
     let server = start(ServerLimits::default());
     let channel = QuicNetwork::new()
         .connect(&server.card, Lane::Peer)
         .await
         .unwrap();
     let request: Vec<u8> = (0..4_000_000_u32).map(|i| (i % 251) as u8).collect();
-    let reply = channel.call(request.clone(), PATIENCE).await.unwrap();
+    let reply = channel.call(request.clone(), CALL_TIMEOUT).await.unwrap();
     assert!(reply.ends_with(&request));
 }
 
 #[tokio::test]
-async fn a_request_that_trickles_in_is_cut_off() {
+async fn a_request_that_arrives_too_slowly_is_refused() {
     let server = start(ServerLimits {
         stream_timeout: Duration::from_millis(150),
         ..ServerLimits::default()
@@ -188,14 +191,14 @@ async fn a_request_that_trickles_in_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_given_up_half_way_is_never_taken_for_a_whole_one() {
+async fn a_partly_sent_request_is_never_taken_for_a_complete_one() {
     let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
     let server = foreign_server(server_tls(&identity));
     let card = card(&identity, server.local_addr().unwrap());
     let reading = tokio::spawn(async move {
         let connection = server.accept().await.unwrap().await.unwrap();
         let (_send, mut receive) = connection.accept_bi().await.unwrap();
-        // Slower than the client's patience, so that its windows fill up.
+        // Slower than the client's timeout, so that its windows fill up.
         tokio::time::sleep(Duration::from_millis(400)).await;
         receive.read_to_end(10_000_000).await
     });
@@ -216,7 +219,7 @@ async fn a_request_that_was_given_up_half_way_is_never_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
-async fn a_connection_killed_in_the_middle_of_a_request_leaves_its_outcome_unknown() {
+async fn a_connection_lost_during_a_request_leaves_its_outcome_unknown() {
     let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
     let server = foreign_server(server_tls(&identity));
     let card = card(&identity, server.local_addr().unwrap());
@@ -228,7 +231,7 @@ async fn a_connection_killed_in_the_middle_of_a_request_leaves_its_outcome_unkno
         server.wait_idle().await;
     });
     let channel = QuicNetwork::new().connect(&card, Lane::Identified).await.unwrap();
-    let error = channel.call(b"pay".to_vec(), PATIENCE).await.unwrap_err();
+    let error = channel.call(b"pay".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -239,7 +242,7 @@ async fn a_connection_killed_in_the_middle_of_a_request_leaves_its_outcome_unkno
         ),
         "{error}"
     );
-    let error = channel.call(b"pay".to_vec(), PATIENCE).await.unwrap_err();
+    let error = channel.call(b"pay".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(error, NetworkError::Closed { acted: Acted::No, .. }),
         "{error}"
@@ -248,7 +251,7 @@ async fn a_connection_killed_in_the_middle_of_a_request_leaves_its_outcome_unkno
 }
 
 #[tokio::test]
-async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_is_never_an_empty_reply() {
+async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_sends_no_empty_reply() {
     let server = start(ServerLimits::default());
     let channel = QuicNetwork::new()
         .connect(&server.card, Lane::Identified)
@@ -268,7 +271,7 @@ async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_is_never_an_em
         ),
         "{error}"
     );
-    let error = channel.call(b"panic".to_vec(), PATIENCE).await.unwrap_err();
+    let error = channel.call(b"panic".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -280,13 +283,13 @@ async fn a_slow_or_failing_service_leaves_the_outcome_unknown_and_is_never_an_em
         "{error}"
     );
     assert!(
-        channel.call(b"on".to_vec(), PATIENCE).await.is_ok(),
+        channel.call(b"on".to_vec(), CALL_TIMEOUT).await.is_ok(),
         "the connection survives"
     );
 }
 
 #[tokio::test]
-async fn a_server_with_enough_to_do_says_when_to_try_again() {
+async fn a_busy_server_says_when_to_try_again() {
     let server = start(ServerLimits {
         requests_max: 1,
         ..ServerLimits::default()
@@ -297,11 +300,11 @@ async fn a_server_with_enough_to_do_says_when_to_try_again() {
         .unwrap();
     let first = tokio::spawn({
         let channel = channel.clone();
-        async move { channel.call(b"wait".to_vec(), PATIENCE).await }
+        async move { channel.call(b"wait".to_vec(), CALL_TIMEOUT).await }
     });
     server.echo.waiting.notified().await;
     for size in [10, 3_000_000] {
-        let error = channel.call(vec![1; size], PATIENCE).await.unwrap_err();
+        let error = channel.call(vec![1; size], CALL_TIMEOUT).await.unwrap_err();
         assert!(
             matches!(
                 error,
@@ -316,12 +319,12 @@ async fn a_server_with_enough_to_do_says_when_to_try_again() {
     }
     server.echo.go_on.notify_one();
     assert_eq!(first.await.unwrap().unwrap(), b"waited");
-    // The place is free as soon as the reply is on its way.
-    assert!(channel.call(b"next".to_vec(), PATIENCE).await.is_ok());
+    // The slot is free as soon as the reply is sent.
+    assert!(channel.call(b"next".to_vec(), CALL_TIMEOUT).await.is_ok());
 }
 
 #[tokio::test]
-async fn connections_are_bounded_and_given_back() {
+async fn the_number_of_connections_is_bounded_and_closed_ones_are_freed() {
     let server = start(ServerLimits {
         connections_max: 1,
         ..ServerLimits::default()
@@ -330,23 +333,23 @@ async fn connections_are_bounded_and_given_back() {
     let first = network.connect(&server.card, Lane::Peer).await.unwrap();
     let error = network.connect(&server.card, Lane::Peer).await.err().unwrap();
     assert!(matches!(error, NetworkError::Busy { .. }), "{error}");
-    assert!(first.call(b"still here".to_vec(), PATIENCE).await.is_ok());
+    assert!(first.call(b"still here".to_vec(), CALL_TIMEOUT).await.is_ok());
     drop(first);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CALL_TIMEOUT;
     while network.connect(&server.card, Lane::Peer).await.is_err() {
-        assert!(Instant::now() < deadline, "the place was not given back");
+        assert!(Instant::now() < deadline, "the connection was not freed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn garbage_does_no_harm() {
+async fn garbage_datagrams_do_not_disturb_the_server() {
     let server = start(ServerLimits::default());
     let socket = std::net::UdpSocket::bind(any_port()).unwrap();
     for length in (0..1_400_usize).step_by(7) {
         let mut garbage = vec![0_u8; length];
         SystemEntropy.fill(&mut garbage);
-        // Half of it looks like the beginning of a handshake.
+        // Half of the datagrams look like the beginning of a handshake.
         if let [first, version @ .., _] = garbage.as_mut_slice()
             && length % 2 == 0
             && version.len() > 4
@@ -360,7 +363,7 @@ async fn garbage_does_no_harm() {
         .connect(&server.card, Lane::Peer)
         .await
         .unwrap();
-    assert!(channel.call(b"alive?".to_vec(), PATIENCE).await.is_ok());
+    assert!(channel.call(b"alive?".to_vec(), CALL_TIMEOUT).await.is_ok());
 }
 
 /// The first datagram of a handshake with any server.
@@ -378,12 +381,12 @@ async fn first_datagram() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn handshakes_that_never_go_on_do_not_keep_others_out() {
+async fn abandoned_handshakes_do_not_block_other_clients() {
     let server = start(ServerLimits {
         handshakes_max: 4,
         ..ServerLimits::default()
     });
-    // From addresses at which nobody listens, as a flood would have.
+    // From addresses on which nobody listens, as in a flood.
     for _ in 0..20 {
         let socket = tokio::net::UdpSocket::bind(any_port()).await.unwrap();
         socket
@@ -396,12 +399,12 @@ async fn handshakes_that_never_go_on_do_not_keep_others_out() {
             .connect(&server.card, Lane::Peer)
             .await
             .unwrap();
-        assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+        assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
     }
 }
 
 #[tokio::test]
-async fn what_ends_a_purchase_is_answered_when_all_other_places_are_taken() {
+async fn requests_that_end_a_purchase_are_answered_when_all_other_slots_are_taken() {
     let server = start(ServerLimits {
         requests_max: 2,
         reserved_requests_max: 1,
@@ -414,18 +417,18 @@ async fn what_ends_a_purchase_is_answered_when_all_other_places_are_taken() {
         let channel = channel.clone();
         let arrived = server.echo.waiting.notified();
         waiting.push(tokio::spawn(async move {
-            channel.call(b"wait".to_vec(), PATIENCE).await
+            channel.call(b"wait".to_vec(), CALL_TIMEOUT).await
         }));
         arrived.await;
     }
     for _ in 0..3 {
-        let refused = channel.call(b"else".to_vec(), PATIENCE).await.unwrap_err();
+        let refused = channel.call(b"else".to_vec(), CALL_TIMEOUT).await.unwrap_err();
         assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
-        let answered = channel.call(b"last words".to_vec(), PATIENCE).await.unwrap();
+        let answered = channel.call(b"last words".to_vec(), CALL_TIMEOUT).await.unwrap();
         assert!(answered.ends_with(b"|last words"));
-        // It is short, or it is something else.
+        // A long request is refused, because no request that ends a purchase is long.
         let long = [b"last".as_slice(), &[7; 5_000]].concat();
-        let refused = channel.call(long, PATIENCE).await.unwrap_err();
+        let refused = channel.call(long, CALL_TIMEOUT).await.unwrap_err();
         assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
     }
     server.echo.go_on.notify_one();

@@ -51,7 +51,7 @@ async fn serve(dir: &Path) -> (Stopper, tokio::task::JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn commands_reach_the_running_node_and_nobody_when_none_runs() {
+async fn a_command_reaches_the_running_node_or_learns_that_no_node_runs() {
     let dir = tempfile::tempdir().unwrap();
     let echo = json!({"do": "echo", "what": "line\nbreak"});
     assert_eq!(admin_call(dir.path(), &echo).await.unwrap(), None);
@@ -66,7 +66,7 @@ async fn commands_reach_the_running_node_and_nobody_when_none_runs() {
         admin_call(dir.path(), &echo).await.unwrap(),
         Some(json!("line\nbreak"))
     );
-    // `null` is an answer, and not the same as nobody there.
+    // The answer `null` differs from no running node.
     assert_eq!(
         admin_call(dir.path(), &json!({"do": "echo"})).await.unwrap(),
         Some(Value::Null)
@@ -79,7 +79,7 @@ async fn commands_reach_the_running_node_and_nobody_when_none_runs() {
     let second = AdminServer::bind(dir.path()).await.unwrap_err();
     assert!(matches!(second, AdminError::AlreadyRunning { .. }), "{second}");
 
-    // More at once than there are places, and a stop in the middle of one.
+    // More commands at once than the limit, and a stop during one of them.
     let dir_path = dir.path().to_owned();
     let calls: Vec<_> = (0..40)
         .map(|i| {
@@ -100,10 +100,10 @@ async fn commands_reach_the_running_node_and_nobody_when_none_runs() {
 }
 
 #[tokio::test]
-async fn the_socket_of_a_killed_node_is_replaced_and_anything_else_is_not() {
+async fn the_socket_of_a_killed_node_is_replaced_and_another_file_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(ADMIN_SOCKET);
-    // Dropping a listener leaves its file, as a kill does.
+    // A dropped listener leaves its file, as a killed process does.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     assert_eq!(admin_call(dir.path(), &json!({})).await.unwrap(), None);
@@ -120,7 +120,7 @@ async fn the_socket_of_a_killed_node_is_replaced_and_anything_else_is_not() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_too_long_for_a_socket_works_by_a_detour() {
+async fn a_path_that_is_too_long_for_a_socket_works_through_an_open_directory() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("d".repeat(120));
     fs::create_dir(&dir).unwrap();
@@ -135,7 +135,7 @@ async fn a_path_that_is_too_long_for_a_socket_works_by_a_detour() {
 }
 
 #[tokio::test]
-async fn a_bad_line_is_answered_or_dropped_and_harms_nobody() {
+async fn a_bad_line_is_answered_or_dropped_and_the_node_still_answers() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let dir = tempfile::tempdir().unwrap();
     let (_stopper, _task) = serve(dir.path()).await;
@@ -148,7 +148,7 @@ async fn a_bad_line_is_answered_or_dropped_and_harms_nobody() {
     ] {
         let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
         let started = Instant::now();
-        // A server that has had enough closes before all is sent.
+        // The server may close the connection before everything is sent.
         let _cut_off = stream.write_all(&line).await;
         let _cut_off = stream.shutdown().await;
         let mut reply = String::new();

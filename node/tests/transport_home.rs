@@ -37,7 +37,7 @@ fn some_card(role: RoleName, name: &str) -> Card {
 }
 
 #[test]
-fn a_card_is_one_line_and_comes_back() {
+fn a_card_is_one_line_and_parses_to_the_same_card() {
     for address in ["127.0.0.1:7001", "[::1]:9", "[2001:db8::7]:65535"] {
         let mut card = some_card(RoleName::Escrow, "north-2");
         card.address = address.parse().unwrap();
@@ -59,7 +59,7 @@ fn a_card_is_one_line_and_comes_back() {
 }
 
 #[test]
-fn what_is_not_a_card_is_refused_with_a_reason() {
+fn a_line_that_is_not_a_card_is_refused_with_a_reason() {
     let key = new_key();
     let identity = hex::encode(key.0);
     let print = "ab".repeat(32);
@@ -122,7 +122,7 @@ fn what_is_not_a_card_is_refused_with_a_reason() {
 }
 
 #[test]
-fn a_network_file_refuses_whoever_contradicts_a_pinned_card() {
+fn a_network_file_refuses_a_card_that_contradicts_a_pinned_one() {
     let dir = tempfile::tempdir().unwrap();
     let mut file = NetworkFile::load(dir.path()).unwrap();
     assert!(matches!(
@@ -244,7 +244,7 @@ currency = "EUR"
 "#;
 
 #[test]
-fn a_home_is_made_once_and_opened_again() {
+fn a_node_directory_is_created_once_and_opened_again() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("nodes").join("bank");
     let made = create(&dir, "central").unwrap();
@@ -265,7 +265,7 @@ fn a_home_is_made_once_and_opened_again() {
     }
     let error = create(&dir, "central").unwrap_err();
     assert!(matches!(error, HomeError::NotEmpty { .. }), "{error}");
-    // An empty directory that is there already will do, and becomes its owner's alone.
+    // An existing empty directory is accepted, and becomes private to its owner.
     let empty = parent.path().join("empty");
     fs::create_dir(&empty).unwrap();
     create(&empty, "second").unwrap();
@@ -273,7 +273,7 @@ fn a_home_is_made_once_and_opened_again() {
 }
 
 #[test]
-fn a_home_that_is_not_in_order_says_what_to_do() {
+fn an_error_about_a_node_directory_says_what_to_do() {
     let parent = tempfile::tempdir().unwrap();
     let open = |dir: &Path, role| Home::<Settings>::open(dir, role).unwrap_err().to_string();
     let nowhere = parent.path().join("nowhere");
@@ -333,7 +333,7 @@ fn a_home_that_is_not_in_order_says_what_to_do() {
 }
 
 #[test]
-fn changes_by_two_commands_at_once_are_both_made() {
+fn concurrent_changes_by_two_commands_are_both_kept() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     let mut one = create(&dir, "central").unwrap();
@@ -349,7 +349,7 @@ fn changes_by_two_commands_at_once_are_both_made() {
 }
 
 #[test]
-fn a_directory_that_others_can_read_is_closed_when_it_is_opened() {
+fn a_directory_that_other_users_can_read_is_made_private_when_it_is_opened() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     create(&dir, "central").unwrap();
@@ -359,7 +359,7 @@ fn a_directory_that_others_can_read_is_closed_when_it_is_opened() {
 }
 
 #[test]
-fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
+fn an_address_that_nobody_can_connect_to_is_refused_for_a_card() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     let mut home = create(&dir, "central").unwrap();
@@ -374,7 +374,7 @@ fn an_address_that_nobody_can_dial_does_not_get_into_a_card() {
 }
 
 #[test]
-fn the_store_may_keep_in_memory_what_the_operator_says() {
+fn the_operator_sets_the_size_of_the_index_cache() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     let home = create(&dir, "central").unwrap();
@@ -395,7 +395,7 @@ fn the_store_may_keep_in_memory_what_the_operator_says() {
     }
 }
 
-/// A configuration of version 1.
+/// A configuration file of version 1.
 const OLD_CONFIG: &str = r#"{
   "role": "bank",
   "name": "central",
@@ -406,7 +406,7 @@ const OLD_CONFIG: &str = r#"{
 "#;
 
 #[test]
-fn an_old_configuration_is_taken_over_once() {
+fn an_old_configuration_is_migrated_once() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     create(&dir, "central").unwrap();
@@ -426,11 +426,11 @@ fn an_old_configuration_is_taken_over_once() {
         text.contains("\n# The name of the node. It is in its card.\nname = \"central\"\n"),
         "{text}"
     );
-    // A crash may leave both; what is left of the old one then goes the same way.
+    // A crash can leave both files. The old one is then renamed at the next start.
     fs::rename(&kept, &old).unwrap();
     assert_eq!(open().unwrap().config(), &opened);
     assert!(!old.exists() && kept.exists());
-    // An old file that says something else is somebody's mistake.
+    // An old file with other settings is refused.
     for other in [OLD_CONFIG.replace("7001", "7009"), "damaged".to_owned()] {
         fs::write(&old, other).unwrap();
         let message = open().unwrap_err().to_string();
@@ -443,7 +443,7 @@ fn an_old_configuration_is_taken_over_once() {
 }
 
 #[test]
-fn an_old_configuration_that_is_wrong_stays_as_it_is() {
+fn an_invalid_old_configuration_is_unchanged() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     create(&dir, "central").unwrap();
@@ -467,7 +467,7 @@ fn an_old_configuration_that_is_wrong_stays_as_it_is() {
 }
 
 #[test]
-fn what_an_operator_has_written_into_the_configuration_stays() {
+fn the_operators_comments_and_spelling_stay_in_the_configuration() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
     let mut home = create(&dir, "central").unwrap();
@@ -494,7 +494,7 @@ fn what_an_operator_has_written_into_the_configuration_stays() {
 }
 
 #[tokio::test]
-async fn a_stored_certificate_serves_again_under_its_fingerprint() {
+async fn a_stored_certificate_serves_again_with_the_same_fingerprint() {
     use farthing_node::network::{Lane, Network};
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("bank");
@@ -512,7 +512,7 @@ async fn a_stored_certificate_serves_again_under_its_fingerprint() {
             .await
             .is_ok()
     );
-    // And not under another's.
+    // It does not serve with the fingerprint of another certificate.
     let other = start(farthing_node::quic::ServerLimits::default());
     let card = home.card_at(other.card.address).unwrap();
     assert!(

@@ -1,4 +1,4 @@
-//! Who a server is, and that nothing joins two connections of a client.
+//! The authentication of a server, and that nothing links two connections of a client.
 
 // A panic is how a test fails, in its helpers too.
 #![allow(
@@ -26,7 +26,7 @@ use rustls::sign::CertifiedKey;
 use transport_support::*;
 
 #[tokio::test]
-async fn another_certificate_than_the_pinned_one_is_refused() {
+async fn a_certificate_that_is_not_the_pinned_one_is_refused() {
     let server = start(ServerLimits::default());
     let mut card = server.card.clone();
     card.fingerprint.0[31] ^= 1;
@@ -45,7 +45,7 @@ async fn another_certificate_than_the_pinned_one_is_refused() {
     assert!(error.is_final());
 }
 
-/// Shows one party's certificate and signs with another's key.
+/// A TLS server that shows one party's certificate and signs with another key.
 #[derive(Debug)]
 struct Thief(Arc<CertifiedKey>);
 
@@ -82,7 +82,7 @@ async fn the_pinned_certificate_without_its_key_is_refused() {
     assert!(error.is_final());
 }
 
-/// Counts what a server hands out that a client could show again, and keeps it, as an ordinary client would.
+/// A TLS client that stores the tickets and tokens of a server and counts them, as an ordinary client would.
 #[derive(Debug, Default)]
 struct Hoard {
     tickets: AtomicUsize,
@@ -107,7 +107,7 @@ impl ClientSessionStore for Hoard {
     }
 }
 
-/// The same for QUIC's tokens.
+/// The same for QUIC tokens.
 struct Tokens(Arc<Hoard>);
 
 impl quinn::TokenStore for Tokens {
@@ -119,7 +119,7 @@ impl quinn::TokenStore for Tokens {
     }
 }
 
-/// What a hoarding client gets from the server at `address`: tickets and tokens.
+/// Returns the numbers of tickets and tokens that a client gets from the server at `address`.
 async fn handed_out(address: SocketAddr) -> (usize, usize) {
     let hoard = Arc::new(Hoard::default());
     let mut tls = foreign_tls(Lane::Anonymous.alpn());
@@ -143,7 +143,7 @@ async fn handed_out(address: SocketAddr) -> (usize, usize) {
     )
 }
 
-/// A server that marks its clients: it hands out tickets and tokens and counts those that are shown to it.
+/// A server that marks its clients: it issues tickets and tokens and counts those that clients present.
 #[derive(Debug, Default)]
 struct Marker {
     tickets_shown: AtomicUsize,
@@ -166,7 +166,7 @@ impl ProducesTickets for Marker {
     }
 }
 
-/// The same for QUIC's tokens.
+/// The same for QUIC tokens.
 struct TokenCounter(Arc<Marker>);
 
 impl quinn::TokenLog for TokenCounter {
@@ -181,7 +181,7 @@ impl quinn::TokenLog for TokenCounter {
     }
 }
 
-/// Starts a marking server; the addresses that its clients come from are collected.
+/// Starts a marking server. It collects the addresses of its clients.
 fn marking_server(identity: &ServerIdentity) -> (SocketAddr, Arc<Marker>, Arc<Mutex<Vec<SocketAddr>>>) {
     let marker = Arc::new(Marker::default());
     let mut tls = server_tls(identity);
@@ -214,10 +214,10 @@ fn marking_server(identity: &ServerIdentity) -> (SocketAddr, Arc<Marker>, Arc<Mu
 }
 
 #[tokio::test]
-async fn a_server_hands_out_nothing_to_be_known_again_by() {
+async fn a_server_issues_no_tickets_and_no_tokens() {
     let server = start(ServerLimits::default());
     assert_eq!(handed_out(server.card.address).await, (0, 0));
-    // The count does count: a server that marks its clients is seen to.
+    // The check works: it counts the tickets and tokens of a marking server.
     let identity = ServerIdentity::generate().unwrap();
     let (address, _, _) = marking_server(&identity);
     let (tickets, tokens) = handed_out(address).await;
@@ -233,10 +233,10 @@ async fn no_two_connections_of_a_wallet_share_a_socket_a_ticket_or_a_token() {
     let mut channels = Vec::new();
     for round in 0..6 {
         let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
-        assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+        assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
         // Time for tickets and tokens to arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        // One after the other as well as side by side.
+        // Connections one after the other, and at the same time.
         if round % 2 == 0 {
             channels.push(channel);
         }
@@ -255,7 +255,7 @@ async fn no_two_connections_of_a_wallet_share_a_socket_a_ticket_or_a_token() {
         "an address token was shown"
     );
 
-    // The count does count: an ordinary client that uses its configuration twice resumes and shows its token.
+    // The check works: an ordinary client that uses its configuration twice resumes its session and presents its token.
     let config = foreign_config(foreign_tls(Lane::Anonymous.alpn()));
     let endpoint = quinn::Endpoint::client(any_port()).unwrap();
     for _ in 0..2 {
@@ -271,11 +271,11 @@ async fn no_two_connections_of_a_wallet_share_a_socket_a_ticket_or_a_token() {
 }
 
 #[tokio::test]
-async fn a_relay_can_carry_the_traffic_and_the_pinned_key_still_decides() {
+async fn traffic_through_a_relay_is_authenticated_by_the_pinned_key() {
     let server = start(ServerLimits::default());
     let real = server.card.address;
     let mut card = server.card.clone();
-    // An address at which nobody answers.
+    // An address where nobody answers.
     card.address = (Ipv4Addr::new(192, 0, 2, 1), 7_001).into();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let asked_for = asked.clone();
@@ -284,7 +284,7 @@ async fn a_relay_can_carry_the_traffic_and_the_pinned_key_still_decides() {
         real
     });
     let channel = network.connect(&card, Lane::Anonymous).await.unwrap();
-    assert!(channel.call(b"hello".to_vec(), PATIENCE).await.is_ok());
+    assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
     assert_eq!(*asked.lock().unwrap(), [(card.address, Lane::Anonymous)]);
     card.fingerprint = Fingerprint([0; 32]);
     let error = network.connect(&card, Lane::Anonymous).await.err().unwrap();
@@ -312,7 +312,7 @@ async fn a_dropped_channel_closes_its_connection_and_its_socket() {
         matches!(reason, quinn::ConnectionError::ApplicationClosed(_)),
         "{reason}"
     );
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + CALL_TIMEOUT;
     while std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_err() {
         assert!(std::time::Instant::now() < deadline, "the socket is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! Servers that stop and come back.
+//! Servers that stop and restart.
 
 // A panic is how a test fails, in its helpers too.
 #![allow(
@@ -21,23 +21,23 @@ use farthing_node::{
 use transport_support::*;
 
 #[tokio::test]
-async fn a_stopping_server_finishes_what_is_under_way_and_takes_nothing_more() {
+async fn a_stopping_server_finishes_requests_under_way_and_accepts_no_more() {
     let server = start(ServerLimits::default());
     let network = QuicNetwork::new();
     let channel = network.connect(&server.card, Lane::Peer).await.unwrap();
     let under_way = tokio::spawn({
         let channel = channel.clone();
-        async move { channel.call(b"wait".to_vec(), PATIENCE).await }
+        async move { channel.call(b"wait".to_vec(), CALL_TIMEOUT).await }
     });
     server.echo.waiting.notified().await;
     server.stopper.stop();
-    // Whether a request comes before or after the stop is a race; soon after it, none is taken.
+    // A request may arrive before or after the stop. Soon after the stop no request is accepted.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let refused = channel.call(b"late".to_vec(), PATIENCE).await.unwrap_err();
+    let refused = channel.call(b"late".to_vec(), CALL_TIMEOUT).await.unwrap_err();
     assert!(matches!(refused, NetworkError::Busy { .. }), "{refused}");
     server.echo.go_on.notify_one();
     assert_eq!(under_way.await.unwrap().unwrap(), b"waited");
-    tokio::time::timeout(PATIENCE, server.task)
+    tokio::time::timeout(CALL_TIMEOUT, server.task)
         .await
         .unwrap()
         .unwrap();
@@ -55,7 +55,7 @@ async fn a_stopping_server_finishes_what_is_under_way_and_takes_nothing_more() {
 }
 
 #[tokio::test]
-async fn stopping_does_not_wait_for_ever() {
+async fn a_stopping_server_waits_only_for_its_timeout() {
     let server = start(ServerLimits {
         stop_timeout: Duration::from_millis(100),
         ..ServerLimits::default()
@@ -64,7 +64,7 @@ async fn stopping_does_not_wait_for_ever() {
         .connect(&server.card, Lane::Peer)
         .await
         .unwrap();
-    let stuck = tokio::spawn(async move { channel.call(b"wait".to_vec(), PATIENCE).await });
+    let stuck = tokio::spawn(async move { channel.call(b"wait".to_vec(), CALL_TIMEOUT).await });
     server.echo.waiting.notified().await;
     server.stopper.stop();
     tokio::time::timeout(Duration::from_secs(5), server.task)
@@ -76,7 +76,7 @@ async fn stopping_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_link_comes_back_with_its_server() {
+async fn a_link_reconnects_when_its_server_restarts() {
     let server = start(ServerLimits::default());
     let card = server.card.clone();
     let limits = ClientLimits {
@@ -88,7 +88,7 @@ async fn a_link_comes_back_with_its_server() {
         card.clone(),
         Lane::Peer,
     );
-    assert!(link.call(b"one".to_vec(), PATIENCE).await.is_ok());
+    assert!(link.call(b"one".to_vec(), CALL_TIMEOUT).await.is_ok());
     server.stopper.stop();
     server.task.await.unwrap();
     let error = link
@@ -97,6 +97,6 @@ async fn a_link_comes_back_with_its_server() {
         .unwrap_err();
     assert_eq!(error.acted(), Acted::No, "{error}");
     let again = start_at(card.address, server.identity, ServerLimits::default());
-    assert!(link.call(b"three".to_vec(), PATIENCE).await.is_ok());
+    assert!(link.call(b"three".to_vec(), CALL_TIMEOUT).await.is_ok());
     again.stopper.stop();
 }

@@ -1,11 +1,12 @@
-//! Files that must survive a crash whole and do harm to no other: written, synced, and made visible in one step.
+//! Atomic and durable writes of files: a file is written, synced, and made visible in one step. No other file is
+//! touched.
 //!
 //! | what | function |
 //! |---|---|
-//! | a program's own file, new or in place of the old one | [`create`], [`replace`] |
-//! | a file where a user says | [`write_output`], or [`NewFile`] for one that is written piece by piece |
+//! | a program's own file: create or replace it | [`create`], [`replace`] |
+//! | an output file that the user names | [`write_output`], or [`NewFile`] for a file that is written in pieces |
 //! | read, change, write of a program's own file, by many processes | [`lock`] |
-//! | directories and secrets for their owner alone | [`make_private`], [`exposed`] |
+//! | directories and secrets that only their owner may read | [`make_private`], [`exposed`] |
 
 mod durable;
 mod new_file;
@@ -19,21 +20,21 @@ use std::time::{Duration, Instant};
 pub use durable::{Mode, sync_dir};
 pub use new_file::NewFile;
 
-/// The file in a program's directory whose lock guards the read, change and write of its other files.
+/// The lock file of a program's directory. It is locked while a process reads, changes and writes the other files.
 pub const LOCK_FILE: &str = "files.lock";
 
-/// How long a program waits for another one that is changing the same file.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a process waits for the lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often it looks again.
+/// The pause between two attempts to take the lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 // ---- a program's own files ----------------------------------------------------------------------------------------
 
-/// Creates `path` with `bytes` and syncs it; the caller syncs the directory when it has written all its files.
+/// Creates `path` with `bytes` and syncs it. The caller syncs the directory when it has written all its files.
 ///
 /// # Errors
-/// When the file exists, or what the operating system says.
+/// When the file exists, and the errors of the operating system.
 pub fn create(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -44,20 +45,20 @@ pub fn create(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Replaces `path` by a file with `bytes`, durably: after a crash there is the old file or the new one.
+/// Replaces `path` by a file with `bytes`, durably. After a crash `path` is the old file or the new one.
 ///
 /// # Errors
-/// What the operating system says; the old file is then still there.
+/// The errors of the operating system. The old file then stays.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let mut new = NewFile::beside(path, mode)?;
     new.file().write_all(bytes)?;
     new.put_over(path)
 }
 
-/// All of `path`, if it is at most `max_bytes` long.
+/// Reads the whole of `path`, if it has at most `max_bytes`.
 ///
 /// # Errors
-/// What the operating system says, and `InvalidData` for a longer file.
+/// The errors of the operating system, and `InvalidData` for a longer file.
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
@@ -70,19 +71,19 @@ pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-// ---- files where a user says --------------------------------------------------------------------------------------
+// ---- output files that the user names -----------------------------------------------------------------------------
 
-/// What becomes of a file that is there already.
+/// Whether an existing output file is kept or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays, and nothing is written.
+    /// The file stays, and nothing is written.
     Kept,
-    /// The user agreed to lose it.
+    /// The file is replaced. The user has agreed to lose it.
     Replaced,
 }
 
 impl Existing {
-    /// What `--force` says.
+    /// The choice of the flag `--force`.
     #[must_use]
     pub fn by_force(force: bool) -> Self {
         match force {
@@ -92,20 +93,20 @@ impl Existing {
     }
 }
 
-/// Why a file was not written where the user said.
+/// An error about an output file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// There is a file already.
+    /// The file exists.
     #[error("{path} exists; nothing was written. Choose another file, or overwrite it with --force", path = path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// There is a directory, a device or something else that is not a file.
+    /// The path is a directory, a device or something else that is not a regular file.
     #[error("{path} is not a file; nothing was written. Name the file that is to be written", path = path.display())]
     NotAFile {
-        /// What is there.
+        /// The path.
         path: PathBuf,
     },
     /// The file could not be written.
@@ -113,16 +114,17 @@ pub enum OutputError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Writes `bytes` to the file that a user has named, durably and in one step: nobody else's file is touched, whatever its
-/// name, and no link is followed.
+/// Writes `bytes` to the file that the user has named, durably and in one step. No other file is touched, and no link
+/// is
+/// followed.
 ///
 /// # Errors
-/// [`OutputError`] says what is in the way, and what to do.
+/// [`OutputError`] says what prevents the write, and what to do.
 pub fn write_output(path: &Path, bytes: &[u8], mode: Mode, existing: Existing) -> Result<(), OutputError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AlreadyExists => OutputError::Exists {
@@ -143,10 +145,10 @@ pub fn write_output(path: &Path, bytes: &[u8], mode: Mode, existing: Existing) -
     .map_err(failed)
 }
 
-/// Whether a file can be written where a user has said, before the work for it is done.
+/// Checks that the output file can be written, before the work for it is done.
 ///
 /// # Errors
-/// [`OutputError`] says what is in the way, and what to do.
+/// [`OutputError`] says what prevents the write, and what to do.
 pub fn check_output(path: &Path, existing: Existing) -> Result<(), OutputError> {
     if path.file_name().is_none() {
         return Err(OutputError::NotAFile {
@@ -172,14 +174,14 @@ pub fn check_output(path: &Path, existing: Existing) -> Result<(), OutputError> 
 
 // ---- many processes -----------------------------------------------------------------------------------------------
 
-/// Keeps every other process, and every other thread of this one, from changing files in the same directory.
+/// The lock of a directory. While it is held, no other process and no other thread changes files in the directory.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
 
-/// Waits for the lock of `dir`, until what is returned is dropped.
+/// Waits for the lock of `dir` and takes it. Dropping the [`Lock`] releases it.
 ///
 /// # Errors
-/// What the operating system says, and `WouldBlock` when another process keeps the lock for too long.
+/// The errors of the operating system, and `WouldBlock` when another process holds the lock for too long.
 pub fn lock(dir: &Path) -> io::Result<Lock> {
     let file = OpenOptions::new()
         .write(true)
@@ -191,7 +193,7 @@ pub fn lock(dir: &Path) -> io::Result<Lock> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(LOCK_PAUSE);
             }
             Err(TryLockError::WouldBlock) => {
@@ -203,9 +205,9 @@ pub fn lock(dir: &Path) -> io::Result<Lock> {
     }
 }
 
-// ---- for their owner alone ----------------------------------------------------------------------------------------
+// ---- private directories and secrets ------------------------------------------------------------------------------
 
-/// Makes `dir`, and those above it that are missing, for their owner alone (0700); one that is there is made so.
+/// Creates `dir` and its missing parents with the mode 0700. An existing `dir` gets this mode too.
 ///
 /// # Errors
 /// As [`make_private`].
@@ -214,11 +216,11 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     make_private(dir)
 }
 
-/// Takes from `dir` what others may do in it (mode 0700), if they may do anything.
+/// Sets the mode of `dir` to 0700, if other users have any access to it.
 ///
 /// # Errors
-/// When it cannot be done, as in another user's directory; and for one that is shared on purpose (with the sticky bit, such
-/// as `/tmp`), which is left as it is.
+/// When the mode cannot be changed, for example of another user's directory. A directory that is shared on purpose (it
+/// has the sticky bit, as `/tmp`) is refused and stays as it is.
 pub fn make_private(dir: &Path) -> io::Result<()> {
     let mode = fs::metadata(dir)?.permissions().mode();
     if mode & 0o077 == 0 {
@@ -239,10 +241,10 @@ pub fn make_private(dir: &Path) -> io::Result<()> {
     })
 }
 
-/// The mode of a secret file, if others can read or write it.
+/// Returns the mode of a secret file, if other users can read or write it.
 ///
 /// # Errors
-/// What the operating system says.
+/// The errors of the operating system.
 pub fn exposed(path: &Path) -> io::Result<Option<u32>> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
     Ok((mode & 0o077 != 0).then_some(mode))
@@ -254,7 +256,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn a_report_goes_where_the_user_says_and_takes_nothing_away() {
+    fn an_output_file_replaces_nothing_without_force() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.json");
         let write = |bytes, existing| write_output(&path, bytes, Mode::Secret, existing);
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn one_at_a_time_holds_the_lock() {
+    fn only_one_thread_at_a_time_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let count = dir.path().join("count");
         fs::write(&count, "0").unwrap();
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_read_is_closed_or_told() {
+    fn what_other_users_can_read_is_made_private_or_reported() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("home");
         fs::create_dir(&home).unwrap();
@@ -303,7 +305,7 @@ mod tests {
             make_private(&home).unwrap();
             assert_eq!(mode(), 0o700);
         }
-        // A link to it is a way to it.
+        // The directory is reached through a link too.
         set(0o777);
         let link = dir.path().join("link");
         symlink(&home, &link).unwrap();

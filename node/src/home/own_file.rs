@@ -1,4 +1,4 @@
-//! The files of a node's directory, read with what is wrong with them said.
+//! Reads the files of a node's directory. Errors name the file and its fault.
 
 use super::error::HomeError;
 use super::files;
@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The most bytes of any of these files that are read.
+/// The maximum size of a file of a node's directory (bytes).
 pub(super) const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
-/// A file of the node; a secret one must not be open to others.
+/// Reads a file of the node. Other users must not be able to read a secret file.
 pub(super) fn read(dir: &Path, name: &str, mode: files::Mode) -> Result<Zeroizing<Vec<u8>>, HomeError> {
     let path = dir.join(name);
     if mode == files::Mode::Secret {
@@ -22,7 +22,7 @@ pub(super) fn read(dir: &Path, name: &str, mode: files::Mode) -> Result<Zeroizin
     Ok(Zeroizing::new(bytes))
 }
 
-/// A file that is not what it should be.
+/// The error of a file with wrong content.
 pub(super) fn damaged(dir: &Path, name: &str, reason: String) -> HomeError {
     HomeError::Damaged {
         path: dir.join(name),
@@ -30,7 +30,7 @@ pub(super) fn damaged(dir: &Path, name: &str, reason: String) -> HomeError {
     }
 }
 
-/// A file that could not be read or written.
+/// The error of a file that could not be read or written.
 pub(super) fn io_error(path: &Path, source: io::Error) -> HomeError {
     HomeError::Io {
         path: path.to_owned(),

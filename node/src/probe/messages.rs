@@ -1,4 +1,4 @@
-//! Points around messages: a network and a service that reach them, and are otherwise those that they stand before.
+//! A network and a service with probe points. They pass everything else to the network and service that they wrap.
 
 use super::message_probe::{ANSWERED, ASKED, BEFORE_ANSWERING, BEFORE_ASKING, MessageProbe, UNANSWERED};
 use crate::{
@@ -12,7 +12,7 @@ use farthing_protocol::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// What a request asks a server of this role.
+/// The name of the question in a request to a server of this role.
 pub fn question(server: RoleName, request: &[u8]) -> &'static str {
     let question: Result<_, Refusal> = match server {
         RoleName::Bank => BankRequest::decode(request).map(|request| request.question()),
@@ -22,7 +22,7 @@ pub fn question(server: RoleName, request: &[u8]) -> &'static str {
     question.map_or("nothing that is understood", Question::name)
 }
 
-/// Reaches a point, without keeping other tasks from their work.
+/// Reports a point to the probe, without blocking other tasks.
 async fn reach(probe: &Arc<dyn MessageProbe>, point: &'static str, server: RoleName, question: &'static str) {
     let probe = Arc::clone(probe);
     let reached = tokio::task::spawn_blocking(move || probe.message(point, server, question));
@@ -31,7 +31,7 @@ async fn reach(probe: &Arc<dyn MessageProbe>, point: &'static str, server: RoleN
     }
 }
 
-/// A network on which every question is a point, and every answer.
+/// A network with probe points at every question and answer.
 pub(super) struct Asking {
     pub(super) network: Arc<dyn Network>,
     pub(super) probe: Arc<dyn MessageProbe>,
@@ -67,7 +67,7 @@ impl Channel for AskingChannel {
     }
 }
 
-/// A service to which every question is a point, and every answer.
+/// A service with probe points at every question and answer.
 pub(super) struct Asked {
     pub(super) service: Arc<dyn Service>,
     pub(super) role: RoleName,

@@ -1,4 +1,4 @@
-//! What a process passes to its store, its network and its service, so that they reach the points of its probe.
+//! The probe of a process. It adds the probe points to the store, the network and the service of the process.
 
 use super::{
     message_probe::MessageProbe,
@@ -12,7 +12,7 @@ use crate::{
 use farthing_store::{StoreOptions, probe::NoProbe};
 use std::sync::Arc;
 
-/// The probe of a process, which almost always has none.
+/// The probe of a process. Almost all processes have none.
 #[derive(Clone, Default)]
 pub struct ProcessProbe(Option<Arc<dyn MessageProbe>>);
 
@@ -23,7 +23,7 @@ impl std::fmt::Debug for ProcessProbe {
 }
 
 impl ProcessProbe {
-    /// The probe that [`PROBE_VARIABLE`] asks for, if it does; `party` is what the process is called to it.
+    /// The probe that [`PROBE_VARIABLE`] configures, if it is set. `party` is the name of the process in its reports.
     #[must_use]
     pub fn from_environment(party: &'static str) -> Self {
         let socket = std::env::var_os(PROBE_VARIABLE).filter(|path| !path.is_empty());
@@ -34,7 +34,7 @@ impl ProcessProbe {
         ProcessProbe(probe)
     }
 
-    /// How a program opens its store.
+    /// The options with which the process opens its store.
     #[must_use]
     pub fn store_options(&self) -> StoreOptions {
         StoreOptions {
@@ -46,7 +46,7 @@ impl ProcessProbe {
         }
     }
 
-    /// `network`, with points around every question that is asked over it.
+    /// Adds probe points to all questions over `network`.
     #[must_use]
     pub fn around_network(&self, network: Arc<dyn Network>) -> Arc<dyn Network> {
         match &self.0 {
@@ -58,7 +58,7 @@ impl ProcessProbe {
         }
     }
 
-    /// `service`, with points around every question that a server of this role is asked.
+    /// Adds probe points to all questions to `service`, a server of this role.
     #[must_use]
     pub fn around_service(&self, service: Arc<dyn Service>, role: RoleName) -> Arc<dyn Service> {
         match &self.0 {

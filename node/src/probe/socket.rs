@@ -1,9 +1,9 @@
-//! The probe of a process under a fault test: one connection to a socket for each point that is reached.
+//! The probe of a process under a fault test. Each reached point makes one connection to a socket.
 //!
-//! The process connects, writes one line, and waits until the other side says anything, closes the connection, or
-//! [`WAIT_MAX`] is over. The line has three fields with tabs between them: who reached it (`bank`, `escrow`,
-//! `merchant`, `wallet`), the point, and for points of messages the server and the question, such as `escrow hold`.
-//! It says what kind of thing happens, and nothing of whom or what it happens to.
+//! The process connects, writes one line, and waits. It continues when the other side writes anything or closes the
+//! connection, or after [`WAIT_MAX`]. The line has three fields with tabs between them: the party (`bank`, `escrow`,
+//! `merchant`, `wallet`), the point, and for points of messages the server and the question, such as `escrow hold`. The
+//! line names the kind of event only. It identifies no customer and no purchase.
 
 use super::message_probe::MessageProbe;
 use crate::card::RoleName;
@@ -15,13 +15,13 @@ use std::{
     time::Duration,
 };
 
-/// The socket that is told of every point, by its path; a process started without it tells nobody.
+/// The environment variable with the path of the socket. A process without it reports no points.
 pub const PROBE_VARIABLE: &str = "FARTHING_PROBE";
 
-/// How long a process waits at a point at most.
+/// The longest wait at a point.
 pub const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// Tells a socket.
+/// A probe that reports to a socket.
 #[derive(Debug)]
 pub struct SocketProbe {
     socket: PathBuf,
@@ -29,14 +29,14 @@ pub struct SocketProbe {
 }
 
 impl SocketProbe {
-    /// A probe that tells `socket` what `party` does.
+    /// Reports the points of `party` to `socket`.
     #[must_use]
     pub fn new(socket: PathBuf, party: &'static str) -> Self {
         SocketProbe { socket, party }
     }
 
     fn tell(&self, what: &str) {
-        // A socket that nobody listens on any more holds nobody up.
+        // If nobody listens on the socket any more, the process continues.
         let Ok(mut stream) = UnixStream::connect(&self.socket) else {
             return;
         };

@@ -1,4 +1,4 @@
-//! An open connection, one stream a request.
+//! An open connection, with one stream for each request.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::client_limits::ClientLimits;
 use super::transport::{Code, RETRY_AFTER_MAX_MS, millis, slowest};
 use crate::network::{Acted, Channel, NetworkError};
 
-/// The most bytes that are taken from a stream at a time.
+/// The maximum number of bytes in one read from a stream.
 const CHUNK_MAX_BYTES: usize = 64 * 1024;
 
 /// A connection to one server.
@@ -34,7 +34,7 @@ impl QuicChannel {
 
 impl Drop for QuicChannel {
     fn drop(&mut self) {
-        // The endpoint's own task says so to the server, and ends with its last connection.
+        // The endpoint's own task tells the server, and ends with its last connection.
         self.connection.close(Code::Done.to_wire(), b"");
     }
 }
@@ -45,7 +45,7 @@ impl Channel for QuicChannel {
         if request.len() > self.limits.request_max_bytes {
             return Err(self.too_long(self.limits.request_max_bytes, Acted::No));
         }
-        // Set before the FIN is handed over: from then on the server may have the whole request.
+        // Set before the FIN is queued. From then on the server may have the whole request.
         let sent = AtomicBool::new(false);
         let acted = || {
             if sent.load(Ordering::Relaxed) {
@@ -61,18 +61,19 @@ impl Channel for QuicChannel {
     }
 }
 
-/// Until when a call waits.
-struct Patience<R> {
+/// The time limits of one call.
+struct CallTimer<R> {
     /// How long the server may be silent.
     timeout: Duration,
-    /// When the call ends at the latest: what passes the line extends it by the time that the slowest line needs for it.
+    /// The latest end of the call. Each transferred byte extends it by the time of that byte on the slowest line.
     end: Instant,
-    /// How many datagrams have come on the connection: while any come, acknowledgements included, it is not silent.
+    /// Returns the number of datagrams that the connection has received. While datagrams arrive, acknowledgements
+    /// included, the server is not silent.
     received: R,
 }
 
-impl<R: Fn() -> u64> Patience<R> {
-    /// For a request of `bytes`, which begins to leave now.
+impl<R: Fn() -> u64> CallTimer<R> {
+    /// The limits for a request of `bytes`, whose transfer begins now.
     fn new(timeout: Duration, bytes: usize, received: R) -> Self {
         Self {
             timeout,
@@ -81,12 +82,15 @@ impl<R: Fn() -> u64> Patience<R> {
         }
     }
 
-    /// `bytes` of the reply have come.
-    fn hear(&mut self, bytes: usize) {
+    /// Extends the end, because `bytes` of the reply have arrived.
+    fn extend(&mut self, bytes: usize) {
         self.end += slowest(bytes);
     }
 
-    /// Waits for `next`, until the server has been silent for too long.
+    /// Waits for `next`.
+    ///
+    /// # Errors
+    /// [`Failure::Silent`] when the server has been silent for too long, or the call has reached its end.
     async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, Failure> {
         let mut next = pin!(next);
         loop {
@@ -101,7 +105,7 @@ impl<R: Fn() -> u64> Patience<R> {
     }
 }
 
-/// Why a stream gave no reply.
+/// The failure of a stream without a reply.
 enum Failure {
     /// The server was silent for too long.
     Silent,
@@ -138,7 +142,7 @@ impl From<ReadError> for Failure {
 }
 
 impl QuicChannel {
-    /// Sends the request on a stream of its own and reads the reply.
+    /// Sends the request on a new stream and reads the reply.
     async fn exchange(
         &self,
         request: &[u8],
@@ -146,38 +150,39 @@ impl QuicChannel {
         timeout: Duration,
     ) -> Result<Vec<u8>, Failure> {
         let received = || self.connection.stats().udp_rx.datagrams;
-        let mut patience = Patience::new(timeout, request.len(), received);
-        // Held until the reply is whole: dropped before its FIN, it tells the server that the request is given up.
-        let (_send, mut receive) = patience.wait(self.send(request, sent)).await??;
+        let mut timer = CallTimer::new(timeout, request.len(), received);
+        // Held until the reply is complete. If it is dropped before its FIN, it tells the server that the request is
+        // given up.
+        let (_send, mut receive) = timer.wait(self.send(request, sent)).await??;
         let mut reply = Vec::new();
-        while let Some(chunk) = patience.wait(receive.read_chunk(CHUNK_MAX_BYTES, true)).await?? {
+        while let Some(chunk) = timer.wait(receive.read_chunk(CHUNK_MAX_BYTES, true)).await?? {
             if reply.len().saturating_add(chunk.bytes.len()) > self.limits.reply_max_bytes {
                 return Err(Failure::ReplyTooLong);
             }
             reply.extend_from_slice(&chunk.bytes);
-            patience.hear(chunk.bytes.len());
+            timer.extend(chunk.bytes.len());
         }
         Ok(reply)
     }
 
-    /// Sends the request on a stream of its own.
-    async fn send(&self, request: &[u8], sent: &AtomicBool) -> Result<(Whole, RecvStream), Failure> {
+    /// Sends the request on a new stream.
+    async fn send(&self, request: &[u8], sent: &AtomicBool) -> Result<(FrameSender, RecvStream), Failure> {
         let (send, receive) = self.connection.open_bi().await?;
-        let mut send = Whole::new(send);
+        let mut send = FrameSender::new(send);
         let written = send.stream.write_all(request).await;
         match written {
             Ok(()) => {
                 sent.store(true, Ordering::Relaxed);
                 send.finish();
             }
-            // A server that takes no more says why on its own half of the stream.
+            // The server has stopped reading. It gives the reason on its half of the stream.
             Err(WriteError::Stopped(_)) => {}
             Err(error) => return Err(error.into()),
         }
         Ok((send, receive))
     }
 
-    /// What `failure` is to the caller.
+    /// The caller's error for `failure`.
     fn failed(&self, failure: Failure, acted: Acted, timeout: Duration) -> NetworkError {
         let peer = self.peer.clone();
         let refused = |reason: &str| NetworkError::Refused {
@@ -203,7 +208,7 @@ impl QuicChannel {
                     peer,
                     retry_after_ms: u64::from(retry_after_ms).min(RETRY_AFTER_MAX_MS),
                 },
-                Some(Code::RequestTooLong) => refused("it is longer than this server takes"),
+                Some(Code::RequestTooLong) => refused("it is longer than this server allows"),
                 Some(Code::TooSlow) => refused("it did not arrive in time"),
                 Some(Code::Failed) => closed("the server failed while it worked on the request".to_owned()),
                 other => closed(format!("the stream was reset ({other:?}, code {code})")),
@@ -220,21 +225,22 @@ impl QuicChannel {
     }
 }
 
-/// A sending half that is reset unless all was written: dropping a stream would otherwise finish it, and what had been
-/// written so far would look like a whole frame.
-pub(super) struct Whole {
+/// The sending half of a stream. Dropping it resets the stream, unless the frame was finished.
+///
+/// Dropping a plain stream would finish it, and a partial frame would look complete.
+pub(super) struct FrameSender {
     pub(super) stream: SendStream,
     code: Code,
     finished: bool,
 }
 
-impl Whole {
-    /// Resets as abandoned.
+impl FrameSender {
+    /// A sender that resets with [`Code::Abandoned`].
     pub(super) fn new(stream: SendStream) -> Self {
         Self::with_code(stream, Code::Abandoned)
     }
 
-    /// Resets with `code`.
+    /// A sender that resets with `code`.
     pub(super) fn with_code(stream: SendStream, code: Code) -> Self {
         Self {
             stream,
@@ -243,20 +249,20 @@ impl Whole {
         }
     }
 
-    /// Resets with `code` at once.
+    /// Resets the stream with `code` now.
     pub(super) fn refuse(mut self, code: Code) {
         self.code = code;
     }
 
     /// Ends the frame.
     pub(super) fn finish(&mut self) {
-        // An error means that the stream has ended by other means, and the peer has learned so.
+        // An error means that the stream has already ended, and that the peer knows it.
         let _ended = self.stream.finish();
         self.finished = true;
     }
 }
 
-impl Drop for Whole {
+impl Drop for FrameSender {
     fn drop(&mut self) {
         if !self.finished {
             // An error means that the stream has ended already.
@@ -272,17 +278,17 @@ mod tests {
 
     const SILENCE: Duration = Duration::from_secs(5);
 
-    /// How long a call waits for a reply of which `bytes` come every `pause`, for so many times, and then nothing.
+    /// Returns how long a call waits for this reply: `bytes` arrive every `pause`, `times` times, and then nothing.
     async fn waits_for(bytes: usize, pause: Duration, times: usize) -> Duration {
         let began = Instant::now();
-        let mut patience = Patience::new(SILENCE, 0, || 0);
+        let mut timer = CallTimer::new(SILENCE, 0, || 0);
         for _ in 0..times {
-            match patience.wait(tokio::time::sleep(pause)).await {
-                Ok(()) => patience.hear(bytes),
+            match timer.wait(tokio::time::sleep(pause)).await {
+                Ok(()) => timer.extend(bytes),
                 Err(_) => return began.elapsed(),
             }
         }
-        let _silent = patience.wait(pending::<()>()).await;
+        let _silent = timer.wait(pending::<()>()).await;
         began.elapsed()
     }
 
@@ -306,11 +312,11 @@ mod tests {
     async fn a_long_request_has_more_time_while_it_is_acknowledged() {
         const BYTES: usize = 10_000;
         let began = Instant::now();
-        let silent = Patience::new(SILENCE, BYTES, || 0);
+        let silent = CallTimer::new(SILENCE, BYTES, || 0);
         let _silent = silent.wait(pending::<()>()).await;
         assert_eq!(began.elapsed(), SILENCE);
         let began = Instant::now();
-        let acknowledged = Patience::new(SILENCE, BYTES, || began.elapsed().as_secs());
+        let acknowledged = CallTimer::new(SILENCE, BYTES, || began.elapsed().as_secs());
         let _silent = acknowledged.wait(pending::<()>()).await;
         assert_eq!(began.elapsed(), SILENCE + slowest(BYTES));
     }

@@ -1,4 +1,4 @@
-//! The client's side: connections that have nothing in common.
+//! The client side. Its connections share nothing.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::network::{Channel, Lane, Network, NetworkError};
 /// The TLS alert that a server sends when it knows none of the offered protocol names.
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
-/// When a busy server that could not even say so should be tried again (ms).
+/// When to try again after a server has refused the connection, because it is busy (ms).
 const REFUSED_RETRY_AFTER_MS: u64 = 500;
 
-/// Where to send the datagrams for a card and a lane.
+/// Returns the address for the datagrams of a card and a lane.
 type Dialer = dyn Fn(&Card, Lane) -> SocketAddr + Send + Sync;
 
-/// The network over QUIC, for clients. It keeps nothing between two connections.
+/// The network over QUIC, for clients. It keeps no state between two connections.
 #[derive(Clone)]
 pub struct QuicNetwork {
     dialer: Arc<Dialer>,
@@ -48,7 +48,7 @@ impl Default for QuicNetwork {
 }
 
 impl QuicNetwork {
-    /// A network that dials the addresses in the cards.
+    /// A network that connects to the addresses in the cards.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -57,15 +57,15 @@ impl QuicNetwork {
         }
     }
 
-    /// The same, dialling what `dialer` says, so that a relay can carry the datagrams. The relay learns addresses
-    /// and times; what it carries stays encrypted to the server of the card.
+    /// Connects to the addresses that `dialer` returns, so that a relay can carry the datagrams. The relay learns
+    /// addresses and times. The traffic stays encrypted to the server of the card.
     #[must_use]
     pub fn with_dialer(mut self, dialer: impl Fn(&Card, Lane) -> SocketAddr + Send + Sync + 'static) -> Self {
         self.dialer = Arc::new(dialer);
         self
     }
 
-    /// The same with other limits.
+    /// Sets the limits.
     #[must_use]
     pub fn with_limits(mut self, limits: ClientLimits) -> Self {
         self.limits = limits;
@@ -98,7 +98,7 @@ impl Network for QuicNetwork {
     }
 }
 
-/// A socket address of the same family on any port: a socket of its own for each connection.
+/// The unspecified address of the same family with port 0, for a new socket.
 fn any_port(target: SocketAddr) -> SocketAddr {
     match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -106,7 +106,7 @@ fn any_port(target: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A configuration for one connection: nothing to resume from, nowhere to keep what a server hands out.
+/// The configuration of one connection. It resumes nothing and stores no tickets or tokens of a server.
 fn client_config(verifier: Arc<PinnedVerifier>, lane: Lane) -> Result<quinn::ClientConfig, NetworkError> {
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -129,7 +129,7 @@ fn client_config(verifier: Arc<PinnedVerifier>, lane: Lane) -> Result<quinn::Cli
     Ok(config)
 }
 
-/// What a failed handshake says.
+/// The error of a failed handshake.
 fn refused_handshake(
     card: &Card,
     lane: Lane,
@@ -170,7 +170,7 @@ fn refused_handshake(
         {
             NetworkError::Unreachable {
                 peer,
-                reason: "it is going down".to_owned(),
+                reason: "it is shutting down".to_owned(),
             }
         }
         other => NetworkError::Unreachable {
@@ -180,7 +180,7 @@ fn refused_handshake(
     }
 }
 
-/// A fault of this machine.
+/// The error of a fault of this machine.
 fn local(error: impl std::fmt::Display) -> NetworkError {
     NetworkError::Local {
         reason: error.to_string(),

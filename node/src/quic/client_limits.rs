@@ -1,16 +1,16 @@
-//! What a client bounds.
+//! The limits of a client.
 
 use std::time::Duration;
 
 use farthing_protocol::wire::FRAME_MAX_BYTES;
 
-/// How long a handshake may take (ms).
+/// The time limit of a handshake (ms).
 pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 
-/// What a client bounds.
+/// The limits of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// How long a handshake may take.
+    /// The time limit of a handshake.
     pub connect_timeout: Duration,
     /// The longest request that is sent (bytes).
     pub request_max_bytes: usize,

@@ -1,16 +1,16 @@
-//! What a server was asked, in numbers.
+//! The request counters of a server.
 
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a server was asked since it started.
+/// The counts of a server's requests since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerCounts {
-    /// Handshakes that came to a connection.
+    /// Completed handshakes.
     pub connections: u64,
-    /// Requests, busy ones included; each has one reply or refusal.
+    /// Requests, including those refused as busy. Each has one reply or refusal.
     pub requests: u64,
-    /// Requests and connections that were refused at once, as there was enough to do.
+    /// Requests and connections that were refused at once, because the server was busy.
     pub busy: u64,
     /// Bytes of requests.
     pub request_bytes: u64,
@@ -18,7 +18,7 @@ pub struct ServerCounts {
     pub reply_bytes: u64,
 }
 
-/// The same while it is counted.
+/// The counters of a running server. [`counts`](ServerCounters::counts) reads them.
 #[derive(Debug, Default)]
 pub struct ServerCounters {
     connections: AtomicU64,
@@ -29,7 +29,7 @@ pub struct ServerCounters {
 }
 
 impl ServerCounters {
-    /// The numbers now.
+    /// The current counts.
     pub fn counts(&self) -> ServerCounts {
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ServerCounts {

@@ -1,4 +1,4 @@
-//! Who a server is to TLS: a self-signed certificate, pinned by its fingerprint, and its key.
+//! A server's TLS identity: a self-signed certificate, which clients pin by its fingerprint, and its key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct ServerIdentity {
     key: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no usable certificate.
+/// The error of an unusable certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
@@ -39,7 +39,7 @@ impl fmt::Debug for ServerIdentity {
 }
 
 impl ServerIdentity {
-    /// Bytes that follow from the certificate's key and `label`, and that only its holder can know.
+    /// Derives bytes from the certificate's key and `label`. Only the holder of the key can know them.
     pub(super) fn derive(&self, label: &[u8]) -> [u8; 32] {
         Sha256::new()
             .chain_update(label)
@@ -48,7 +48,7 @@ impl ServerIdentity {
             .into()
     }
 
-    /// A new certificate for a new Ed25519 key. Its randomness is the operating system's, by way of the TLS library.
+    /// Generates a certificate for a new Ed25519 key. The TLS library takes the randomness from the operating system.
     ///
     /// # Errors
     /// [`IdentityError::Make`].
@@ -64,10 +64,10 @@ impl ServerIdentity {
         })
     }
 
-    /// The identity of a stored certificate (DER) and its key (PKCS#8 DER).
+    /// Builds the identity from a stored certificate (DER) and its key (PKCS#8 DER).
     ///
     /// # Errors
-    /// [`IdentityError::Unusable`] when they do not belong together or are damaged.
+    /// [`IdentityError::Unusable`] when they do not match or are damaged.
     pub fn from_der(certificate: Vec<u8>, key: Zeroizing<Vec<u8>>) -> Result<Self, IdentityError> {
         let identity = Self {
             certificate: CertificateDer::from(certificate),
@@ -89,13 +89,13 @@ impl ServerIdentity {
         &self.key
     }
 
-    /// SHA-256 of the certificate's DER, which cards carry.
+    /// The SHA-256 digest of the certificate (DER). It is in the node's card.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.certificate)
     }
 
-    /// The TLS side of a server: 1.3 alone, every lane, nothing by which a client could be known again.
+    /// The TLS configuration of a server: only TLS 1.3, every lane, and nothing that could identify a returning client.
     pub(super) fn tls(&self) -> Result<rustls::ServerConfig, IdentityError> {
         let unusable = |e: rustls::Error| IdentityError::Unusable(e.to_string());
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.to_vec()));
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_identity_is_the_same_again_and_a_mixed_one_is_refused() {
+    fn a_stored_identity_is_loaded_unchanged_and_a_mixed_one_is_refused() {
         let one = ServerIdentity::generate().unwrap();
         let other = ServerIdentity::generate().unwrap();
         let key = |identity: &ServerIdentity| Zeroizing::new(identity.key_der().to_vec());

@@ -1,9 +1,10 @@
 //! The network over QUIC.
 //!
-//! One bidirectional stream carries one request and its reply; a frame is all that a side sends up to its FIN. The
-//! lane is the protocol name that the handshake agreed on. A client knows a server by the fingerprint of its
-//! certificate, and nothing that could join two connections is ever kept: each has a socket, an endpoint and a
-//! TLS configuration of its own, and there are no session tickets, no address tokens and no 0-RTT.
+//! One bidirectional stream carries one request and its reply. A frame is all bytes that a side sends before its FIN.
+//! The ALPN name of the handshake is the lane. A client authenticates a server by the fingerprint of its certificate.
+//!
+//! Nothing links two connections of a client. Each has its own socket, endpoint and TLS configuration. There are no
+//! session tickets, no address tokens and no 0-RTT.
 
 mod channel;
 mod client;

@@ -1,4 +1,4 @@
-//! Knowing a server by the fingerprint of its certificate.
+//! Authenticates a server by the fingerprint of its certificate.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,24 +10,24 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerIncompatible, S
 use super::identity::fingerprint;
 use crate::fingerprint::Fingerprint;
 
-/// Accepts the one certificate with the pinned fingerprint, from whoever can sign with its key.
+/// A verifier that accepts only the certificate with the pinned fingerprint, and only with a signature by its key.
 ///
-/// The fingerprint alone would not do: a certificate is public, and anybody can show it. So the signature over the
+/// The fingerprint alone is not enough. A certificate is public, so any server can show it. So the signature over the
 /// handshake is verified as well.
 #[derive(Debug)]
 pub(super) struct PinnedVerifier {
     expected: Fingerprint,
     algorithms: WebPkiSupportedAlgorithms,
-    /// What this one handshake came to, for the error message.
+    /// The reason why this handshake was refused, for the error message.
     finding: OnceLock<Finding>,
 }
 
-/// Why a handshake was refused.
+/// The reason why a handshake was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The certificate has another fingerprint, this one.
+    /// The certificate has this fingerprint, which is not the pinned one.
     OtherCertificate(Fingerprint),
-    /// The certificate is the pinned one, the signature is not by its key.
+    /// The certificate is the pinned one, but the signature is not by its key.
     OtherKey,
 }
 
@@ -41,7 +41,7 @@ impl PinnedVerifier {
         })
     }
 
-    /// Why the handshake was refused, if this is who refused it.
+    /// The reason why this verifier has refused the handshake, if it has.
     pub(super) fn finding(&self) -> Option<Finding> {
         self.finding.get().copied()
     }
@@ -56,7 +56,7 @@ impl ServerCertVerifier for PinnedVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // Names, dates and issuers in it mean nothing here: the card says which certificate it is.
+        // The names, dates and issuer in the certificate are ignored: the card determines the certificate.
         let got = fingerprint(end_entity);
         if got == self.expected {
             return Ok(ServerCertVerified::assertion());
@@ -73,7 +73,7 @@ impl ServerCertVerifier for PinnedVerifier {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // QUIC has TLS 1.3 alone.
+        // QUIC has only TLS 1.3.
         Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
     }
 

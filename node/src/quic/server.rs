@@ -1,4 +1,4 @@
-//! The server's side: bounded in everything that a stranger can cause.
+//! The server side. Everything that a client can cause is bounded.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustix::net::sockopt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
-use super::channel::Whole;
+use super::channel::FrameSender;
 use super::counts::ServerCounters;
 use super::identity::{IdentityError, ServerIdentity};
 use super::transport::{Code, STREAMS_PER_CONNECTION_MAX, slowest, transport};
@@ -23,74 +23,75 @@ use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use farthing_store::entropy::{Entropy, SystemEntropy};
 
-/// The most connections at once.
+/// The maximum number of connections.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
-/// The most handshakes under way at once. From half of that on, a client has to show that it gets what is sent to its
-/// address before the server does any costly work for it.
+/// The maximum number of handshakes under way. From half of it on, a client must first prove that it receives datagrams
+/// at its address. Only then does the server do costly work for it.
 pub const HANDSHAKES_MAX: usize = 256;
 
-/// How long a handshake may take (ms).
+/// The time limit of a handshake (ms).
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 
-/// The most requests under way at once, over all connections.
+/// The maximum number of requests under way, over all connections.
 pub const REQUESTS_MAX: usize = 1_024;
 
-/// The most requests at once, beyond [`REQUESTS_MAX`], that end a purchase or ask how it ended
-/// ([`Service::is_reserved`]): a server that is full with others has places for these.
+/// The number of slots beyond [`REQUESTS_MAX`] that are reserved for requests that end a purchase or ask how it ended
+/// ([`Service::is_reserved`]). A server that is full with other requests still answers these.
 pub const RESERVED_REQUESTS_MAX: usize = 64;
 
-/// The longest request that gets a reserved place (bytes).
+/// The longest request in a reserved slot (bytes).
 pub const RESERVED_REQUEST_MAX_BYTES: usize = 4 * 1024;
 
-/// How long a request may take to arrive in a reserved place (ms).
+/// The time in which a request must arrive in a reserved slot (ms).
 pub const RESERVED_TIMEOUT_MS: u64 = 2_000;
 
-/// The most bytes of requests in memory at once, over all connections.
+/// The maximum size of all requests in memory, over all connections (bytes).
 pub const REQUESTS_MAX_BYTES: usize = 64 * FRAME_MAX_BYTES;
 
-/// How long a request may take to arrive, beyond the time of its bytes on the slowest line, and how long a reply may take to
-/// be taken by the client (ms).
+/// The time in which a request must arrive, beyond the time of its bytes on the slowest line. It is also the time in
+/// which the client must take a reply (ms).
 pub const STREAM_TIMEOUT_MS: u64 = 10_000;
 
-/// How long a client of a busy server is asked to wait (ms).
+/// How long a busy server tells a client to wait (ms).
 pub const BUSY_RETRY_AFTER_MS: u32 = 100;
 
-/// How long requests under way may still take when the server is asked to stop (ms).
+/// How long a stopping server waits for requests under way (ms).
 pub const STOP_TIMEOUT_MS: u64 = 10_000;
 
-/// How long a stopping server tries to tell its clients that it has closed their connections (ms).
+/// How long a stopping server tries to tell its clients that their connections are closed (ms).
 const FAREWELL_MS: u64 = 1_000;
 
-/// The most first datagrams that wait to be looked at, and the bytes that wait behind each and behind all of them.
+/// The maximum number of first datagrams that wait for processing, and the bytes that are buffered after each and after
+/// all of them.
 const INCOMING_MAX: usize = 1_024;
 const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;
 const INCOMING_BUFFERS_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The room for datagrams that the server has not looked at yet (bytes): some thousands of them.
+/// The size of the socket's receive buffer (bytes). It holds some thousands of datagrams.
 const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most bytes that are taken from a stream at a time.
+/// The maximum number of bytes in one read from a stream.
 const CHUNK_MAX_BYTES: usize = 64 * 1024;
 
-/// What a server bounds.
+/// The limits of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// The most connections at once.
+    /// The maximum number of connections.
     pub connections_max: usize,
-    /// The most handshakes under way at once.
+    /// The maximum number of handshakes under way.
     pub handshakes_max: usize,
-    /// The most requests under way on one connection.
+    /// The maximum number of requests under way on one connection.
     pub streams_per_connection_max: u32,
-    /// The most requests under way over all connections.
+    /// The maximum number of requests under way, over all connections.
     pub requests_max: usize,
-    /// The most requests under way beyond those that end a purchase.
+    /// The number of additional slots that are reserved for requests that end a purchase.
     pub reserved_requests_max: usize,
     /// The longest request (bytes).
     pub request_max_bytes: usize,
-    /// How long a request may take to arrive, and its reply to be taken.
+    /// The time in which a request must arrive, and in which its reply must be taken.
     pub stream_timeout: Duration,
-    /// How long requests under way may still take when the server is asked to stop.
+    /// How long a stopping server waits for requests under way.
     pub stop_timeout: Duration,
 }
 
@@ -109,7 +110,7 @@ impl Default for ServerLimits {
     }
 }
 
-/// Why a server could not be started.
+/// The error of a server that could not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -119,17 +120,17 @@ pub enum ServerError {
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}; is another node running there?")]
+    /// The server cannot listen on the address.
+    #[error("cannot listen on {address}: {source}; is another node running there?")]
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// A server that listens; it answers while [`run`](QuicServer::run) runs.
+/// A server that listens. It answers while [`run`](QuicServer::run) runs.
 #[derive(Debug)]
 pub struct QuicServer {
     endpoint: Endpoint,
@@ -137,18 +138,21 @@ pub struct QuicServer {
     shared: Arc<Shared>,
 }
 
-/// What lets a server that was killed and started again tell a client at once that its connection is gone: reset
-/// tokens follow from its TLS key, so that it makes the same again. Otherwise a peer that keeps a
-/// connection would wait out its whole time for a reply.
+/// The configuration of the endpoint. Its reset tokens are derived from the TLS key, so they are the same after a
+/// restart.
+///
+/// So a restarted server can tell a client at once that its connection is lost. Otherwise a peer with a long-lived
+/// connection would wait for a reply until its timeout.
 fn endpoint_config(identity: &ServerIdentity) -> EndpointConfig {
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &identity.derive(b"farthing stateless reset"));
     let mut config = EndpointConfig::new(Arc::new(reset_key));
-    // Quinn's own ids carry a mark of the process that made them, and packets to another's are dropped unanswered.
+    // Quinn's own ids are marked for the process that made them. It drops packets with ids of another process without a
+    // reply.
     config.cid_generator(|| Box::new(RandomIds));
     config
 }
 
-/// Connection ids that say nothing.
+/// A generator of random connection ids.
 struct RandomIds;
 
 /// The length of a connection id (bytes).
@@ -170,12 +174,12 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
-/// What all connections of a server have in common.
+/// The state that all connections of a server share.
 struct Shared {
     service: Arc<dyn Service>,
     limits: ServerLimits,
     counters: Arc<ServerCounters>,
-    /// Each is a right to do something that is bounded. Closing `requests` is how the server stops taking any.
+    /// The permits for bounded resources. The server closes `requests` to stop accepting requests.
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
     requests: Arc<Semaphore>,
@@ -191,11 +195,11 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// Held by every task that must end before the server has; nothing is ever sent.
+/// Held by every task that must end before the server ends. Nothing is ever sent on it.
 type UnderWay = mpsc::Sender<()>;
 
 impl QuicServer {
-    /// Listens at `address` (port 0 for any) as `identity`. Must be called within a runtime.
+    /// Listens on `address` (port 0 for any) as `identity`. Must be called within a runtime.
     ///
     /// # Errors
     /// [`ServerError`].
@@ -232,20 +236,20 @@ impl QuicServer {
         })
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it was asked, while it runs and after.
+    /// The counters of its requests. They stay readable after it has stopped.
     #[must_use]
     pub fn counters(&self) -> Arc<ServerCounters> {
         Arc::clone(&self.shared.counters)
     }
 
-    /// Answers until `stop` fires; then takes nothing more, lets the requests under way finish within
-    /// [`ServerLimits::stop_timeout`], and closes.
+    /// Answers requests until `stop` fires. Then it accepts no more, waits at most [`ServerLimits::stop_timeout`] for
+    /// requests under way, and closes.
     pub async fn run(self, stop: StopToken) {
         let (under_way, mut all_done) = mpsc::channel::<()>(1);
         loop {
@@ -269,41 +273,44 @@ impl QuicServer {
             tracing::warn!("stopping although requests are still under way");
         }
         self.endpoint.close(Code::Stopping.to_wire(), b"");
-        // Whoever misses the farewell finds out by its own time-out.
+        // A client that does not get this message finds out by its own timeout.
         let _late = tokio::time::timeout(Duration::from_millis(FAREWELL_MS), self.endpoint.wait_idle()).await;
     }
 }
 
-/// Gives the server's socket room for the datagrams of many clients who begin at once, as far as the operating system
-/// allows. What finds no room is lost, and a client whose first datagram is lost tries again only after a second, then
+/// Enlarges the socket's receive buffer for many clients that connect at the same time, as far as the operating system
+/// allows.
+///
+/// Datagrams that do not fit are lost. A client whose first datagram is lost tries again only after one second, then
 /// after two, then four.
 fn make_room(socket: &std::net::UdpSocket) {
     let asked = sockopt::set_socket_recv_buffer_size(socket, RECEIVE_BUFFER_BYTES);
     let room = asked.and_then(|()| sockopt::socket_recv_buffer_size(socket));
-    // Linux gives what it allows without an error, and says twice what it gave, as it counts its own needs too.
+    // Linux grants what it allows without an error. It reports twice the granted size, because it counts its own
+    // overhead.
     let said = if cfg!(target_os = "linux") { 2 } else { 1 };
     if room.is_ok_and(|room| room / said >= RECEIVE_BUFFER_BYTES) {
         return;
     }
     tracing::info!(
         wanted_bytes = RECEIVE_BUFFER_BYTES,
-        "the operating system leaves less room for datagrams than is good when many clients begin at once; on Linux, \
-         net.core.rmem_max says how much"
+        "the receive buffer for datagrams is smaller than wanted, so datagrams can be lost when many clients connect at \
+        the same time; on Linux, raise net.core.rmem_max"
     );
 }
 
-/// QUIC as this server speaks it.
+/// The QUIC configuration of the server.
 fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerConfig {
     let mut transport = transport();
     transport.max_concurrent_bidi_streams(VarInt::from_u32(limits.streams_per_connection_max));
-    // A token would let a client be known again by who gave it out.
+    // A token would let the server recognize a returning client.
     let mut tokens = ValidationTokenConfig::default();
     tokens.sent(0).log(Arc::new(NoneTokenLog));
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     config
         .transport_config(Arc::new(transport))
         .validation_token_config(tokens)
-        // A connection keeps to one address, so that none joins two addresses of a client.
+        // A connection stays on one address, so that no connection links two addresses of a client.
         .migration(false)
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(INCOMING_BUFFER_BYTES)
@@ -311,11 +318,11 @@ fn server_config(tls: QuicServerConfig, limits: &ServerLimits) -> quinn::ServerC
     config
 }
 
-/// Starts a connection's task, if there is room for it.
+/// Starts the task of a connection, or refuses the connection if the server is full.
 fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
     let crowded = shared.handshakes.available_permits() <= shared.limits.handshakes_max / 2;
     if crowded && !incoming.remote_address_validated() {
-        // Only says that the address is real; the token in it is used at once, for this very connection.
+        // A retry only proves the client's address. The client uses its token at once, for this connection only.
         if let Err(refused) = incoming.retry() {
             refused.into_incoming().refuse();
         }
@@ -329,7 +336,7 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
         return;
     };
     let shared = shared.clone();
-    // A weak hold: an idle connection does not keep the server from stopping, a request on it does.
+    // A weak sender: an idle connection does not delay the server's stop, but a request on it does.
     let under_way = under_way.downgrade();
     tokio::spawn(async move {
         let _connection = connection;
@@ -340,100 +347,102 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, under_way: &UnderWay) {
         shared.counters.connected();
         while let Ok((send, receive)) = connection.accept_bi().await {
             shared.counters.requested();
-            let (Some(place), Some(under_way)) = (Place::take(&shared), under_way.upgrade()) else {
+            let (Some(slot), Some(under_way)) = (RequestSlot::take(&shared), under_way.upgrade()) else {
                 shared.counters.busy();
                 refuse(send, receive, BUSY);
                 continue;
             };
             let shared = shared.clone();
             tokio::spawn(async move {
-                answer(&shared, lane, send, receive, place).await;
+                answer(&shared, lane, send, receive, slot).await;
                 drop(under_way);
             });
         }
     });
 }
 
-/// The right to be answered.
-enum Place {
-    /// For any request, with the right to its bytes in memory.
+/// A slot for one request under way. Without a slot a request is refused as busy.
+enum RequestSlot {
+    /// A slot for any request: its permit, and the permit for its bytes in memory.
     Ordinary(OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
-    /// For one that ends a purchase, which is short.
+    /// A reserved slot, for a short request that ends a purchase.
     Reserved(OwnedSemaphorePermit),
 }
 
-impl Place {
-    /// A place for a request of which nothing has come yet.
-    fn take(shared: &Shared) -> Option<Place> {
+impl RequestSlot {
+    /// Takes a slot for a request of which no byte has arrived yet.
+    fn take(shared: &Shared) -> Option<RequestSlot> {
         let ordinary = shared.requests.clone().try_acquire_owned();
         ordinary
-            .map(|permit| Place::Ordinary(permit, None))
+            .map(|permit| RequestSlot::Ordinary(permit, None))
             .ok()
-            .or_else(|| Place::reserve(shared))
+            .or_else(|| RequestSlot::reserve(shared))
     }
 
-    fn reserve(shared: &Shared) -> Option<Place> {
+    fn reserve(shared: &Shared) -> Option<RequestSlot> {
         let reserved = shared.reserved.clone().try_acquire_owned();
-        reserved.map(Place::Reserved).ok()
+        reserved.map(RequestSlot::Reserved).ok()
     }
 
-    /// How long its request may take to arrive, of which so many bytes have come. In a reserved place there is no time for
-    /// slow lines.
+    /// The time in which the request must arrive, if `bytes` of it have arrived so far. A reserved slot gives no extra
+    /// time for slow lines.
     fn timeout(&self, limits: &ServerLimits, bytes: usize) -> Duration {
         match self {
-            Place::Ordinary(..) => limits.stream_timeout + slowest(bytes),
-            Place::Reserved(_) => limits
+            RequestSlot::Ordinary(..) => limits.stream_timeout + slowest(bytes),
+            RequestSlot::Reserved(_) => limits
                 .stream_timeout
                 .min(Duration::from_millis(RESERVED_TIMEOUT_MS)),
         }
     }
 
-    /// Gives the request the right to `more` bytes, of which `request` is what has come, `more` included. Where there is no
-    /// room for them, one that ends a purchase goes on in a reserved place.
-    fn grow(self, shared: &Shared, lane: Lane, request: &[u8], more: usize) -> Result<Place, Code> {
-        let Place::Ordinary(permit, rights) = self else {
+    /// Takes the permit for the last `more` bytes of `request`, which has arrived so far. Without a permit, a request
+    /// that ends a purchase moves to a reserved slot.
+    fn grow(self, shared: &Shared, lane: Lane, request: &[u8], more: usize) -> Result<RequestSlot, Code> {
+        let RequestSlot::Ordinary(permit, bytes) = self else {
             return self.check(shared, lane, request, false);
         };
         let count = u32::try_from(more).map_err(|_| Code::RequestTooLong)?;
-        let Ok(right) = shared.request_bytes.clone().try_acquire_many_owned(count) else {
-            let reserved = Place::reserve(shared).ok_or(BUSY)?;
+        let Ok(added) = shared.request_bytes.clone().try_acquire_many_owned(count) else {
+            let reserved = RequestSlot::reserve(shared).ok_or(BUSY)?;
             return reserved.check(shared, lane, request, false);
         };
-        let rights = match rights {
-            Some(mut rights) => {
-                rights.merge(right);
-                rights
+        let bytes = match bytes {
+            Some(mut bytes) => {
+                bytes.merge(added);
+                bytes
             }
-            None => right,
+            None => added,
         };
-        Ok(Place::Ordinary(permit, Some(rights)))
+        Ok(RequestSlot::Ordinary(permit, Some(bytes)))
     }
 
-    /// Refuses what has no right to a reserved place, as soon as that is seen.
-    fn check(self, shared: &Shared, lane: Lane, request: &[u8], whole: bool) -> Result<Place, Code> {
-        let told = whole || request.len() >= TAG_BYTES;
-        let foreign = request.len() > RESERVED_REQUEST_MAX_BYTES
-            || (told && !shared.service.is_reserved(lane, request));
-        match (&self, foreign) {
-            (Place::Reserved(_), true) => Err(BUSY),
+    /// Refuses a request that may not use a reserved slot, as soon as enough of it has arrived. `complete` says whether
+    /// all of `request` has arrived.
+    fn check(self, shared: &Shared, lane: Lane, request: &[u8], complete: bool) -> Result<RequestSlot, Code> {
+        let has_tag = complete || request.len() >= TAG_BYTES;
+        let is_ordinary = request.len() > RESERVED_REQUEST_MAX_BYTES
+            || (has_tag && !shared.service.is_reserved(lane, request));
+        match (&self, is_ordinary) {
+            (RequestSlot::Reserved(_), true) => Err(BUSY),
             _ => Ok(self),
         }
     }
 
-    /// The request is answered: its bytes are no longer in memory.
+    /// Returns the permit for the bytes, which are no longer in memory. The request is answered.
     fn without_bytes(self) -> OwnedSemaphorePermit {
         match self {
-            Place::Ordinary(permit, _) | Place::Reserved(permit) => permit,
+            RequestSlot::Ordinary(permit, _) | RequestSlot::Reserved(permit) => permit,
         }
     }
 }
 
-/// How a server with enough to do refuses.
+/// The refusal of a busy server.
 const BUSY: Code = Code::Busy {
     retry_after_ms: BUSY_RETRY_AFTER_MS,
 };
 
-/// The connection and its lane. Failures are the client's and say nothing that would be worth keeping.
+/// Completes the handshake. Returns the connection and its lane, or `None` on failure. A failure is the client's, and
+/// its reason is not worth a record.
 async fn shake_hands(incoming: Incoming) -> Option<(Connection, Lane)> {
     let connecting = incoming.accept().ok()?;
     let timeout = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
@@ -443,17 +452,17 @@ async fn shake_hands(incoming: Incoming) -> Option<(Connection, Lane)> {
     Some((connection, lane))
 }
 
-/// Refuses a stream with `code`, both ways.
+/// Refuses a stream with `code`, in both directions.
 fn refuse(send: SendStream, mut receive: RecvStream, code: Code) {
-    // The reset goes first: a client that is told to stop sending looks there for the reason.
-    Whole::new(send).refuse(code);
+    // The reset goes first. A client that is told to stop sending finds the reason there.
+    FrameSender::new(send).refuse(code);
     // An error means that the stream has ended already.
     let _ended = receive.stop(code.to_wire());
 }
 
-/// Reads one request, has it answered, and sends the reply.
-async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: RecvStream, place: Place) {
-    let (request, place) = match read_request(shared, lane, &mut receive, place).await {
+/// Reads one request, calls the service, and sends the reply.
+async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: RecvStream, slot: RequestSlot) {
+    let (request, slot) = match read_request(shared, lane, &mut receive, slot).await {
         Ok(request) => request,
         Err(Some(code)) => {
             if code == BUSY {
@@ -461,15 +470,15 @@ async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: Recv
             }
             return refuse(send, receive, code);
         }
-        // The client has given the request up, or is gone.
+        // The client has given up the request or is gone.
         Err(None) => return refuse(send, receive, Code::Abandoned),
     };
-    // Should the service panic, the stream says that there will be no reply, and not that the reply is empty.
-    let mut send = Whole::with_code(send, Code::Failed);
+    // If the service panics, the stream is reset with this code. The client does not take it for an empty reply.
+    let mut send = FrameSender::with_code(send, Code::Failed);
     shared.counters.request(request.len());
     let reply = shared.service.call(lane, request).await;
     shared.counters.reply(reply.len());
-    let permit = place.without_bytes();
+    let permit = slot.without_bytes();
     if reply.len() > FRAME_MAX_BYTES {
         tracing::error!(
             got_bytes = reply.len(),
@@ -481,25 +490,28 @@ async fn answer(shared: &Shared, lane: Lane, send: SendStream, mut receive: Recv
     let deliver = async {
         send.stream.write_all(&reply).await.ok()?;
         send.finish();
-        // From here on the work is done, and the next request may have its place; the task stays until the reply has
-        // arrived, so that a stopping server does not cut it off.
+        // The work is done, so the next request may have the slot. The task stays until the reply has arrived, so that
+        // a stopping server does not cut it off.
         drop(permit);
         send.stream.stopped().await.ok()
     };
     let _delivered = tokio::time::timeout(shared.limits.stream_timeout, deliver).await;
 }
 
-/// All of a request, with its place; or the code to refuse it with, `None` if the client is gone anyway.
+/// Reads a whole request. Returns it with its slot.
+///
+/// # Errors
+/// The code for the refusal, or `None` if the client is gone.
 async fn read_request(
     shared: &Shared,
     lane: Lane,
     receive: &mut RecvStream,
-    mut place: Place,
-) -> Result<(Vec<u8>, Place), Option<Code>> {
+    mut slot: RequestSlot,
+) -> Result<(Vec<u8>, RequestSlot), Option<Code>> {
     let mut request = Vec::new();
     let began = Instant::now();
     loop {
-        let until = began + place.timeout(&shared.limits, request.len());
+        let until = began + slot.timeout(&shared.limits, request.len());
         let read = timeout_at(until, receive.read_chunk(CHUNK_MAX_BYTES, true)).await;
         let Some(chunk) = read.map_err(|_| Some(Code::TooSlow))?.map_err(|_| None)? else {
             break;
@@ -509,8 +521,8 @@ async fn read_request(
             return Err(Some(Code::RequestTooLong));
         }
         request.extend_from_slice(&chunk.bytes);
-        place = place.grow(shared, lane, &request, more).map_err(Some)?;
+        slot = slot.grow(shared, lane, &request, more).map_err(Some)?;
     }
-    let place = place.check(shared, lane, &request, true).map_err(Some)?;
-    Ok((request, place))
+    let slot = slot.check(shared, lane, &request, true).map_err(Some)?;
+    Ok((request, slot))
 }

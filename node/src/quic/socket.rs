@@ -1,8 +1,9 @@
 //! A client's socket, made for few datagrams.
 //!
-//! A client has a socket for each connection, and most carry a handshake and a question or two. quinn's own asks the
-//! kernel what it can join and split, with a second socket, and has a buffer of 3 MiB to receive that into: together a
-//! seventh of what a purchase costs a wallet. This one takes and sends datagrams one by one, with a buffer of 46 KiB.
+//! A client has one socket for each connection. Most connections carry a handshake and one or two questions. Quinn's
+//! own socket asks the kernel for batching support through a second socket, and has a receive buffer of 3 MiB. Together
+//! this is a seventh of a wallet's cost of a purchase. This socket receives and sends single datagrams, with a buffer
+//! of 46 KiB.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use quinn::{
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-/// An endpoint with a socket of its own at `address`.
+/// Opens an endpoint with a new socket at `address`.
 pub(super) fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
@@ -28,8 +29,8 @@ pub(super) fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
     Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
 }
 
-/// Connection ids of no bytes: with one connection to a socket there is nothing to tell apart, and so no ids to make, send,
-/// acknowledge and keep.
+/// A generator of empty connection ids. A socket with one connection needs no ids, so none are made, sent, acknowledged
+/// and stored.
 struct NoIds;
 
 impl ConnectionIdGenerator for NoIds {
@@ -66,7 +67,7 @@ impl AsyncUdpSocket for ClientSocket {
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         match self.0.try_send_to(transmit.contents, transmit.destination) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            // What cannot be sent is lost, like any datagram on its way, and QUIC sends it again.
+            // A datagram that cannot be sent counts as lost, and QUIC sends its content again.
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -86,7 +87,7 @@ impl AsyncUdpSocket for ClientSocket {
         *first = received(from, read.filled().len());
         let mut count = 1;
         for (buf, next) in places {
-            // Whatever ends this is seen again by the next call.
+            // The next call sees the same error again.
             let Ok((len, from)) = self.0.try_recv_from(buf) else {
                 break;
             };
@@ -101,7 +102,7 @@ impl AsyncUdpSocket for ClientSocket {
     }
 }
 
-/// What is known of one datagram of `len` bytes.
+/// The metadata of one datagram of `len` bytes.
 fn received(from: SocketAddr, len: usize) -> RecvMeta {
     RecvMeta {
         addr: from,

@@ -1,4 +1,4 @@
-//! What both ends of every connection have in common.
+//! The transport settings that both ends of every connection share.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -6,24 +6,25 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::{CryptoProvider, ring};
 
-/// A connection on which nothing has arrived for so long is given up (ms).
+/// The idle timeout of a connection (ms).
 pub const IDLE_TIMEOUT_MS: u32 = 30_000;
 
-/// A client on the peer lane says so often that it is still there (ms). Wallets never do: their connections are
-/// for one purpose and end with it.
+/// The interval of keep-alive packets on the peer lane (ms). Wallets send none: their connections serve one purpose and
+/// end with it.
 pub const KEEP_ALIVE_MS: u64 = 10_000;
 
-/// The most requests that may be under way on one connection.
+/// The maximum number of requests under way on one connection.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
 
-/// The most bytes of one stream that may wait to be read (bytes).
+/// The receive window of one stream (bytes).
 pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// The most bytes of one connection that may wait to be read, or to be sent (bytes).
+/// The receive window and the send window of one connection (bytes).
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// The slowest line on which requests and replies arrive (bytes a second). It is half of 8 kbit/s: the other half is for what
-/// QUIC adds and repeats. A slower call is given up, so that no peer keeps a call for longer than its bytes need.
+/// The rate of the slowest supported line (bytes a second). It is half of 8 kbit/s. The other half is for QUIC's
+/// overhead and retransmissions. A slower call is given up, so that no peer can prolong a call beyond the time of its
+/// bytes.
 pub const RATE_LEAST_BYTES: u64 = 500;
 
 /// The time of `bytes` on the slowest line.
@@ -31,35 +32,35 @@ pub(super) fn slowest(bytes: usize) -> Duration {
     Duration::from_millis((bytes as u64).saturating_mul(1_000) / RATE_LEAST_BYTES)
 }
 
-/// The longest that a busy server may ask a client to wait (ms); more is taken for this.
+/// The longest wait that a client accepts from a busy server (ms). A longer one counts as this.
 pub const RETRY_AFTER_MAX_MS: u64 = 60_000;
 
-/// The name that every client asks for. A constant says nothing about whom it wants to reach.
+/// The server name that every client sends. A constant does not show which server the client wants.
 pub(super) const SERVER_NAME: &str = "farthing";
 
-/// What a reset stream or a closed connection means. Numbers are part of the protocol.
+/// The meaning of a reset stream or a closed connection. The numbers are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     /// The connection is no longer needed.
     Done,
-    /// A request was given up by the client before all of it was sent.
+    /// The client has given up a request before all of it was sent.
     Abandoned,
-    /// The request was not taken: it is longer than this server allows.
+    /// The request was not accepted: it is longer than this server allows.
     RequestTooLong,
-    /// The request was not taken: it did not arrive in time.
+    /// The request was not accepted: it did not arrive in time.
     TooSlow,
-    /// The request was taken, but there will be no reply.
+    /// The request was accepted, but there will be no reply.
     Failed,
-    /// The server is going down.
+    /// The server is shutting down.
     Stopping,
-    /// The request was not taken: the server has enough to do.
+    /// The request was not accepted: the server is busy.
     Busy {
         /// When to try again (ms from now).
         retry_after_ms: u32,
     },
 }
 
-/// Busy codes are this plus the milliseconds to wait.
+/// The base of busy codes. A busy code is this plus the milliseconds to wait.
 const BUSY_BASE: u64 = 1 << 32;
 
 impl Code {
@@ -78,7 +79,7 @@ impl Code {
         }
     }
 
-    /// `None` for a number without a meaning.
+    /// Decodes a code. `None` for an unknown number.
     pub(super) fn from_wire(code: VarInt) -> Option<Code> {
         match code.into_inner() {
             0 => Some(Code::Done),
@@ -95,9 +96,10 @@ impl Code {
     }
 }
 
-/// The cryptography of every connection: X25519, and SHA-256 with AES-128 or, where a processor lacks that, ChaCha20. Of
-/// longer keys and digests nothing would be stronger as long as it hangs on X25519; and SHA-384, for which processors have
-/// no instructions, would be a twelfth of a handshake.
+/// The cryptography of every connection: X25519, and SHA-256 with AES-128, or ChaCha20 on a processor without AES.
+///
+/// Longer keys and digests would add no strength, because X25519 limits it. Processors have no instructions for
+/// SHA-384, which would take a twelfth of a handshake.
 pub(super) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     Arc::new(CryptoProvider {
         cipher_suites: vec![
@@ -109,7 +111,7 @@ pub(super) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     })
 });
 
-/// What both ends of every connection have in common.
+/// The transport configuration of both ends.
 pub(super) fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
@@ -119,10 +121,10 @@ pub(super) fn transport() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(u64::from(CONNECTION_WINDOW_BYTES))
-        // The spin bit would show the round-trip time to everybody on the way.
+        // The spin bit would show the round-trip time to every observer on the path.
         .allow_spin(false)
-        // Most connections carry a few small frames; looking for the longest datagram that gets through would be a
-        // sixth of all that they send, and a tenth of the servers' work.
+        // Most connections carry a few small frames. MTU discovery would be a sixth of all bytes that they send, and a
+        // tenth of the servers' work.
         .mtu_discovery_config(None);
     transport
 }
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_survive_the_wire() {
+    fn a_code_is_the_same_after_encoding_and_decoding() {
         let busy = Code::Busy {
             retry_after_ms: u32::MAX,
         };

@@ -18,10 +18,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// Long enough for anything that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The time limit of a call. Every successful call is much shorter.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Any port of this machine.
+/// The loopback address with port 0, for a free port.
 pub(crate) fn any_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
@@ -32,10 +32,10 @@ pub(crate) fn new_key() -> PublicKey {
     SecretKey::generate(&mut entropy.rng()).public()
 }
 
-/// Answers with the lane and what it got; some requests make it behave otherwise.
+/// A service that answers with the lane and the request. Some requests have special effects.
 #[derive(Default)]
 pub(crate) struct Echo {
-    /// Lets one request `wait` go on.
+    /// Lets one request `wait` continue.
     pub(crate) go_on: Notify,
     /// Fires when a request `wait` has arrived.
     pub(crate) waiting: Notify,
@@ -62,7 +62,7 @@ impl Service for Echo {
     }
 }
 
-/// A server that runs, with its card.
+/// A running server with its card.
 pub(crate) struct Running {
     pub(crate) card: Card,
     pub(crate) identity: ServerIdentity,
@@ -71,12 +71,12 @@ pub(crate) struct Running {
     pub(crate) task: JoinHandle<()>,
 }
 
-/// A server with these limits on any port.
+/// Starts a server with these limits on a free port.
 pub(crate) fn start(limits: ServerLimits) -> Running {
     start_at(any_port(), ServerIdentity::generate().unwrap(), limits)
 }
 
-/// A server at `address` as `identity`.
+/// Starts a server at `address` as `identity`.
 pub(crate) fn start_at(address: SocketAddr, identity: ServerIdentity, limits: ServerLimits) -> Running {
     let echo = Arc::new(Echo::default());
     let server = QuicServer::bind(address, &identity, echo.clone(), limits).unwrap();
@@ -101,7 +101,7 @@ pub(crate) fn card(identity: &ServerIdentity, address: SocketAddr) -> Card {
     }
 }
 
-/// The key of `identity`, for servers that are not ours.
+/// The TLS key of `identity`, for servers that do not use the library.
 pub(crate) fn tls_key(identity: &ServerIdentity) -> PrivateKeyDer<'static> {
     PrivatePkcs8KeyDer::from(identity.key_der().to_vec()).into()
 }
@@ -111,7 +111,7 @@ pub(crate) fn certificate(identity: &ServerIdentity) -> CertificateDer<'static> 
     CertificateDer::from(identity.certificate_der().to_vec())
 }
 
-/// A TLS client that believes anybody.
+/// A TLS client that accepts every certificate.
 #[derive(Debug)]
 struct Gullible;
 
@@ -152,7 +152,7 @@ impl rustls::client::danger::ServerCertVerifier for Gullible {
     }
 }
 
-/// The TLS side of a client that is not ours: it believes anybody and takes whatever it is given.
+/// The TLS configuration of a foreign client: it accepts every certificate, ticket and token.
 pub(crate) fn foreign_tls(alpn: &str) -> rustls::ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -166,14 +166,14 @@ pub(crate) fn foreign_tls(alpn: &str) -> rustls::ClientConfig {
     tls
 }
 
-/// QUIC for that client.
+/// The QUIC configuration of a foreign client.
 pub(crate) fn foreign_config(tls: rustls::ClientConfig) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(
         quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap(),
     ))
 }
 
-/// A connection of a client that is not ours.
+/// Connects a foreign client.
 pub(crate) async fn foreign_connection(
     address: SocketAddr,
     alpn: &str,
@@ -187,14 +187,14 @@ pub(crate) async fn foreign_connection(
     Ok((endpoint, connection))
 }
 
-/// A server that is not ours, with every lane.
+/// Starts a foreign server, with every lane.
 pub(crate) fn foreign_server(mut tls: rustls::ServerConfig) -> quinn::Endpoint {
     tls.alpn_protocols = Lane::ALL.iter().map(|lane| lane.alpn().into()).collect();
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(crypto)), any_port()).unwrap()
 }
 
-/// TLS for a server that is not ours, with the certificate of `identity`.
+/// The TLS configuration of a foreign server, with the certificate of `identity`.
 pub(crate) fn server_tls(identity: &ServerIdentity) -> rustls::ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     rustls::ServerConfig::builder_with_provider(provider)

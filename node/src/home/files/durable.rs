@@ -1,4 +1,4 @@
-//! Who may read a file, and names that survive a crash.
+//! Access modes of files, and durable directory entries.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Its owner alone (0600).
+    /// Only its owner (0600).
     Secret,
     /// Everybody who can see the directory (0644).
     Public,
@@ -22,12 +22,12 @@ impl Mode {
     }
 }
 
-/// Makes the names in `dir` durable.
+/// Makes the entries of `dir` durable.
 ///
 /// # Errors
-/// What the operating system says.
+/// The errors of the operating system.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    // The parent of a relative path of one part is the empty path.
+    // The parent of a relative path with one component is the empty path.
     let dir = if dir.as_os_str().is_empty() {
         Path::new(".")
     } else {

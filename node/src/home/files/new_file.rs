@@ -1,4 +1,4 @@
-//! A file that is visible whole, or not at all.
+//! A file that becomes visible in one step, when it is complete.
 
 use super::durable::{Mode, sync_dir};
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -9,22 +9,23 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A file that is being written, and is put at its place when it is whole.
+/// A file that is being written. It gets its final path when it is complete.
 ///
-/// It has no name until then where the file system can do that, so that a killed process leaves nothing behind. Otherwise
-/// it has a random one that nobody else has, in the same directory. No other file is touched, and no link is followed.
+/// Until then it has no name, if the file system supports that. A killed process then leaves no file. Otherwise it has
+/// a
+/// random, unique name in the same directory. No other file is touched, and no link is followed.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
-    /// Its name for now, removed when this is dropped.
+    /// Its temporary name. It is removed when this is dropped.
     temporary: Option<Temporary>,
 }
 
 impl NewFile {
-    /// Begins a file that is to lie beside `path`.
+    /// Begins a file in the directory of `path`.
     ///
     /// # Errors
-    /// What the operating system says, as where there is no directory.
+    /// The errors of the operating system, for example when the directory does not exist.
     pub fn beside(path: &Path, mode: Mode) -> io::Result<Self> {
         if let Some(file) = nameless(parent(path), mode) {
             return Ok(Self {
@@ -45,16 +46,17 @@ impl NewFile {
         })
     }
 
-    /// What it is written through.
+    /// The open file, to write to.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Puts it at `path`, durably, where there must be nothing.
+    /// Puts the file at `path`, durably. `path` must not exist.
     ///
     /// # Errors
-    /// `AlreadyExists` where there is something, a link that leads nowhere too; it can then be put elsewhere in the same
-    /// directory. And what else the operating system says.
+    /// `AlreadyExists` when `path` exists, even as a dangling link. The file can then be put at another path in the
+    /// same
+    /// directory. Also the other errors of the operating system.
     pub fn put(&mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         match &mut self.temporary {
@@ -64,10 +66,10 @@ impl NewFile {
         sync_dir(parent(path))
     }
 
-    /// Puts it at `path`, durably, in place of a file or link that may be there.
+    /// Puts the file at `path`, durably. It replaces an existing file or link.
     ///
     /// # Errors
-    /// What the operating system says; the old file is then still there.
+    /// The errors of the operating system. The old file then stays.
     pub fn put_over(&mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         if self.temporary.is_none() {
@@ -83,7 +85,7 @@ impl NewFile {
     }
 }
 
-/// A name of this process's own. The file is removed with it, unless the path was emptied.
+/// A temporary path. The file is removed when this is dropped, unless the path was emptied.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
@@ -94,8 +96,9 @@ impl Temporary {
                 self.0 = PathBuf::new();
                 Ok(())
             }
-            // A file system that cannot do that may still have links, which never replace anything. The name for now goes
-            // when this is dropped.
+            // A file system without this operation may have hard links. A new link never replaces a file. The temporary
+            // name
+            // is removed when this is dropped.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::hard_link(&self.0, path),
             Err(error) => Err(error.into()),
         }
@@ -105,13 +108,13 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.0.as_os_str().is_empty() {
-            // What cannot be removed stays behind under a name that says what it was.
+            // A file that cannot be removed stays under a name that shows its purpose.
             let _left = fs::remove_file(&self.0);
         }
     }
 }
 
-/// A file without a name in `dir`; `None` where the system has none, or could not name it later.
+/// Opens a file without a name in `dir`. `None` if the system has no such files, or could not name it later.
 fn nameless(dir: &Path, mode: Mode) -> Option<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let mode = rustix::fs::Mode::from_raw_mode(mode.bits() as RawMode);
@@ -119,17 +122,17 @@ fn nameless(dir: &Path, mode: Mode) -> Option<File> {
     handle(&file).exists().then_some(file)
 }
 
-/// The path by which the system reaches an open file.
+/// The path under which the system finds an open file.
 fn handle(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
-/// Gives a file without a name one that nothing else has.
+/// Gives a file without a name the name `path`, which must not exist.
 fn name(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, handle(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
-/// A name beside `path` that nobody can know before.
+/// A random path in the directory of `path`, which nobody can predict.
 fn random_name(path: &Path) -> PathBuf {
     let mut random = [0; 16];
     SystemEntropy.fill(&mut random);
@@ -148,7 +151,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// A file with a name for now, as on a file system without files that have none.
+    /// A file with a temporary name, as on a file system that needs one.
     fn named(path: &Path) -> NewFile {
         let temporary = Temporary(random_name(path));
         let file = OpenOptions::new()
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_put_where_there_is_nothing_and_replaces_only_when_it_is_told_to() {
+    fn a_file_replaces_another_only_with_put_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.json");
         fs::write(dir.path().join("report.new"), "somebody's").unwrap();
