@@ -1,4 +1,4 @@
-//! Accounts in a store: money is paid in, moved by the name of its owner, and still there after a restart.
+//! Accounts in a store. It opens accounts, moves money between their owners, and reads it after a restart.
 //!
 //! `cargo run -p farthing-store --example accounts`
 

@@ -1,7 +1,6 @@
 //! Durable commits a second at several batch sizes, on the disk that holds the given directory.
 //!
-//! `cargo run --release -p farthing-store --example bench -- <directory>`; without one, a
-//! temporary directory.
+//! `cargo run --release -p farthing-store --example bench -- <directory>`. The default is a temporary directory.
 
 mod rows;
 
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const RUN: Duration = Duration::from_secs(3);
 
-/// A job that spends one coin, and `reply` to whoever waits for it.
+/// A job that spends one coin and passes its result to `reply`.
 fn spend_one(reply: impl FnOnce(Result<bool, StoreError>) + Send + 'static) -> Job {
     let key = random_key();
     Job::new([spend_reads(key)], move |tx| spend(tx, key), reply)
@@ -66,7 +65,7 @@ fn batches(
     store.close()
 }
 
-/// As many tasks as `tasks`, each with one transaction under way, over the store's own thread.
+/// Runs `tasks` tasks over the store's own thread. Each has one transaction at a time.
 fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
     let (store, _) = Store::open(&dir, options(SledEngine, Threading::Thread))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().build();
@@ -102,7 +101,7 @@ fn tasks(dir: PathBuf, tasks: usize) -> Result<(), StoreError> {
     store.close()
 }
 
-/// How fast a start checks the journal that the last run has left, and rebuilds its index.
+/// Measures a start that checks the journal, and a start that also rebuilds the index.
 fn rebuild(dir: PathBuf) -> Result<(), StoreError> {
     let (store, _) = Store::open(&dir, options(SledEngine, Threading::Inline))?;
     for _ in 0..200 {

@@ -1,9 +1,10 @@
-//! What a store of many rows costs: coins spent a second in an empty and in a full one, reads, memory, and starts.
+//! The cost of a store with many rows: spent coins a second in an empty and in a full store, reads, memory, and starts.
 //!
-//! `cargo run --release -p farthing-store --example large -- <directory> <rows> <engine>`, with ten million rows and sled
-//! unless told otherwise. It needs about 600 bytes of disk for each row. `<directory> <rows> all` measures every engine, one
-//! after another, each in a process and a directory of its own. `<directory> start` starts once more, in a process of its
-//! own, what sled has left there.
+//! `cargo run --release -p farthing-store --example large -- <directory> <rows> <engine>`. The defaults are ten million rows
+//! and sled. It needs about 600 bytes of disk for each row.
+//!
+//! - `<directory> <rows> all` measures every engine in turn, each in its own process and directory.
+//! - `<directory> start` starts the store that sled has left there once more, in a new process.
 
 mod engines;
 mod rows;
@@ -15,16 +16,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long rates are measured.
+/// Duration of the measurement of a rate.
 const RUN: Duration = Duration::from_secs(10);
-/// How many transactions are under way meanwhile.
-const UNDER_WAY: usize = 64;
-/// The rows of one transaction while the store is filled.
+/// Number of concurrent transactions.
+const CONCURRENT: usize = 64;
+/// Rows in one transaction that fills the store.
 const FILL_ROWS: u64 = 2048;
-/// How many rows are read to measure reading, of those that are there and of those that are not.
+/// Number of measured reads, of present rows and of absent rows.
 const READS: usize = 100_000;
 
-/// Two coins that nobody has seen are looked up and spent, as in a purchase.
+/// Looks up and spends two new coins, as in a purchase.
 async fn spend_two(store: &Store) -> Result<(), StoreError> {
     let keys = [random_key(), random_key()];
     let spent = store.transact(keys.map(spend_reads), move |tx| {
@@ -36,7 +37,7 @@ async fn spend_two(store: &Store) -> Result<(), StoreError> {
 /// Transactions of two coins a second, each durable.
 async fn rate(store: &Store) -> f64 {
     let begin = Instant::now();
-    let tasks: Vec<_> = (0..UNDER_WAY)
+    let tasks: Vec<_> = (0..CONCURRENT)
         .map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -55,7 +56,7 @@ async fn rate(store: &Store) -> f64 {
     done as f64 / begin.elapsed().as_secs_f64()
 }
 
-/// Fills the store, and returns some of the keys.
+/// Fills the store. Returns some of the keys.
 fn fill(store: &Store, rows: u64) -> Result<Vec<[u8; 32]>, StoreError> {
     let begin = Instant::now();
     let mut some = Vec::new();
@@ -78,7 +79,7 @@ fn fill(store: &Store, rows: u64) -> Result<Vec<[u8; 32]>, StoreError> {
     Ok(some)
 }
 
-/// Reads rows of these keys a second, in one thread.
+/// The rate of reads of these keys, in one thread (rows a second).
 fn reads(store: &Store, keys: &[[u8; 32]]) -> Result<f64, StoreError> {
     let (view, begin) = (store.view(), Instant::now());
     for key in keys {
@@ -87,7 +88,7 @@ fn reads(store: &Store, keys: &[[u8; 32]]) -> Result<f64, StoreError> {
     Ok(keys.len() as f64 / begin.elapsed().as_secs_f64())
 }
 
-/// What the process has and had in memory (`VmRSS`, `VmHWM`).
+/// The current and the peak memory of the process (`VmRSS`, `VmHWM`).
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lines = status
@@ -109,7 +110,7 @@ fn bytes_in(dir: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Opens the store and says how long what took.
+/// Opens the store and prints the time of each stage.
 fn start(dir: &Path, engine: &Arc<dyn Engine>, what: &str) -> Result<Store, StoreError> {
     let verified_ms = Arc::new(AtomicU64::new(0));
     let (begin, noted) = (Instant::now(), Arc::clone(&verified_ms));
@@ -132,7 +133,7 @@ fn start(dir: &Path, engine: &Arc<dyn Engine>, what: &str) -> Result<Store, Stor
     Ok(store)
 }
 
-/// Starts once, tells how much memory that takes, and waits until the rest of the journal is verified.
+/// Starts once, prints the memory of the process, and waits until the rest of the journal is verified.
 fn start_again(dir: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let begin = Instant::now();
     let store = start(dir, &named("sled")?, "start")?;
@@ -159,7 +160,7 @@ fn named(engine: &str) -> Result<Arc<dyn Engine>, String> {
         .ok_or_else(|| format!("no engine {engine}; there are {}", engines::NAMES.join(", ")))
 }
 
-/// Measures each engine in a process of its own, so that its memory is its own.
+/// Measures each engine in its own process, so that the measured memory belongs to this engine.
 fn measure_all(dir: &Path, rows: &str) -> Result<(), Box<dyn std::error::Error>> {
     for engine in engines::NAMES {
         println!("\n{engine}");

@@ -1,7 +1,7 @@
-//! Verifying what a quick start has passed over, beside the work.
+//! Verification of the records that a quick start has skipped. It runs beside the work.
 //!
-//! Nothing but a rebuild, a past hash and `verify` reads those records, and each checks what it reads. So their damage
-//! does no harm while the store runs; but the longer it is not known, the older is the copy that would mend it.
+//! Only a rebuild, a request for a past hash, and `verify` read these records, and each checks them. So damage there does no
+//! harm while the store runs. But the later it is found, the older is the backup that can repair it.
 
 use crate::checkpoints::Position;
 use crate::error::StoreError;
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// A thread that verifies; dropping this ends it.
+/// A thread that verifies. Dropping this ends it.
 pub(crate) struct Background {
     /// `None` only while this is dropped, which tells the thread to stop.
     stop: Option<Sender<()>>,
@@ -75,8 +75,8 @@ mod tests {
     const RECORDS: u64 = 1000;
     const DIR: &str = "/store";
 
-    /// A journal of more than two pieces, in which each record is as long as any other's of its number. All have the
-    /// same name.
+    /// A closed store whose journal has more than two pieces. All these journals have the same id. Records with the same
+    /// number have the same length.
     fn closed(filler: u8) -> (MemoryDisk, Vec<RecordHash>) {
         let disk = MemoryDisk::new();
         let (store, _) = Store::open(Path::new(DIR), StoreOptions::simulated(disk.clone(), 1)).unwrap();
@@ -91,7 +91,7 @@ mod tests {
         (disk, hashes)
     }
 
-    /// The journal as a quick start leaves it, and up to where it is still to be verified.
+    /// The journal after a quick start, and the position up to which it is not verified yet.
     fn quick(disk: &MemoryDisk) -> (Reader, Position) {
         let dir = Path::new(DIR);
         let reader = Reader::open(disk, dir).unwrap().unwrap();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn past_hashes_are_right_however_much_is_verified() {
+    fn past_hashes_are_right_before_during_and_after_the_verification() {
         let (disk, hashes) = closed(7);
         let (reader, to) = quick(&disk);
         let check = || {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_another_history_in_front_of_the_end_are_neither_told_of_nor_verified() {
+    fn records_of_another_history_before_the_end_fail_the_verification_and_give_no_hash() {
         let ((ours, _), (theirs, hashes)) = (closed(7), closed(8));
         let journal = Path::new(DIR).join("journal");
         let checkpoint = State::read(&ours, Path::new(DIR)).unwrap().checkpoints[0];
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(reader.verify_before(to, || true), Err(chain));
         assert!(
             reader.broken().is_none(),
-            "who asked is told, and says it to the store"
+            "only the caller gets the error, and passes it to the store"
         );
         for sequence in [1, 300, 767] {
             let told = quick(&ours).0.hash_at(sequence);

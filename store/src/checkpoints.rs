@@ -41,30 +41,37 @@ impl Checkpoints {
             BTreeMap::from([(first.head.sequence, first)]);
     }
 
-    /// Keeps `place` if its sequence number is a multiple of [`CHECKPOINT_RECORDS`].
-    pub(crate) fn note(&self, place: Position) {
-        if place.head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
+    /// Keeps `position` if its sequence number is a multiple of [`CHECKPOINT_RECORDS`].
+    pub(crate) fn keep(&self, position: Position) {
+        if position.head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
             let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            known.insert(place.head.sequence, place);
+            known.insert(position.head.sequence, position);
         }
     }
 
     /// The last known position at or before `sequence`.
     pub(crate) fn at_or_before(&self, sequence: u64) -> Option<Position> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.range(..=sequence).next_back().map(|(_, place)| *place)
+        known
+            .range(..=sequence)
+            .next_back()
+            .map(|(_, position)| *position)
     }
 
     /// The first known position at or after `sequence`.
     pub(crate) fn at_or_after(&self, sequence: u64) -> Option<Position> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.range(sequence..).next().map(|(_, place)| *place)
+        known.range(sequence..).next().map(|(_, position)| *position)
     }
 
     /// Adds positions from the state file.
-    pub(crate) fn add(&self, places: &[Position]) {
+    pub(crate) fn add(&self, positions: &[Position]) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.extend(places.iter().map(|place| (place.head.sequence, *place)));
+        known.extend(
+            positions
+                .iter()
+                .map(|position| (position.head.sequence, *position)),
+        );
     }
 
     /// A few positions for the state file, from `head` back. Each is about twice as far from `head` as the one before. The
@@ -72,13 +79,13 @@ impl Checkpoints {
     pub(crate) fn sparse(&self, head: Head) -> Vec<Position> {
         let mut checkpoints = Vec::new();
         let mut back = 1u64;
-        while let Some(place) = head
+        while let Some(position) = head
             .sequence
             .checked_sub(back)
             .and_then(|at| self.at_or_before(at))
         {
-            if place.head.sequence > 0 && checkpoints.last() != Some(&place) {
-                checkpoints.push(place);
+            if position.head.sequence > 0 && checkpoints.last() != Some(&position) {
+                checkpoints.push(position);
             }
             back = back.saturating_mul(2);
         }
@@ -91,7 +98,7 @@ mod tests {
     use super::*;
     use farthing_protocol::ids::RecordHash;
 
-    fn place(sequence: u64) -> Position {
+    fn position(sequence: u64) -> Position {
         Position {
             offset: 512 + 100 * sequence,
             head: Head {
@@ -102,32 +109,35 @@ mod tests {
     }
 
     fn sequences(checkpoints: &[Position]) -> Vec<u64> {
-        checkpoints.iter().map(|place| place.head.sequence).collect()
+        checkpoints
+            .iter()
+            .map(|position| position.head.sequence)
+            .collect()
     }
 
     #[test]
-    fn sparse_checkpoints_lie_before_the_head_and_yield_themselves() {
-        let checkpoints = Checkpoints::new(place(0));
-        assert_eq!(checkpoints.sparse(place(0).head), []);
+    fn sparse_checkpoints_lie_before_the_head_and_are_sparse_again_after_a_restart() {
+        let checkpoints = Checkpoints::new(position(0));
+        assert_eq!(checkpoints.sparse(position(0).head), []);
         for sequence in 1..=256 {
-            checkpoints.note(place(sequence));
+            checkpoints.keep(position(sequence));
         }
         assert_eq!(
-            checkpoints.sparse(place(256).head),
+            checkpoints.sparse(position(256).head),
             [],
             "the genesis is no checkpoint"
         );
-        assert_eq!(sequences(&checkpoints.sparse(place(257).head)), [256]);
+        assert_eq!(sequences(&checkpoints.sparse(position(257).head)), [256]);
         for sequence in 257..=100_000 {
-            checkpoints.note(place(sequence));
+            checkpoints.keep(position(sequence));
         }
-        let head = place(100_000).head;
+        let head = position(100_000).head;
         let checkpoints = checkpoints.sparse(head);
         let expected = [
             99_840, 99_584, 99_328, 98_816, 97_792, 95_744, 91_648, 83_456, 67_072, 34_304,
         ];
         assert_eq!(sequences(&checkpoints), expected);
-        let few = Checkpoints::new(place(0));
+        let few = Checkpoints::new(position(0));
         few.add(&checkpoints);
         assert_eq!(few.sparse(head), checkpoints);
     }

@@ -1,9 +1,9 @@
-//! The clock, passed in: what decides a deadline is an argument, and a test sets it.
+//! The clock, as a trait. Programs use the operating system's clock, tests set their own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where the time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970-01-01 00:00 UTC.
     fn now_ms(&self) -> u64;
@@ -15,14 +15,13 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
-        // A machine whose clock stands before 1970 reads as 1970: every deadline is then still ahead, and
-        // nothing is aborted because of it.
+        // A clock before 1970 reads as 1970. Then every deadline is still ahead, and nothing is aborted because of it.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only when a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 

@@ -1,4 +1,4 @@
-//! The one writer: takes batches of transactions, makes each durable in one record, then answers.
+//! The writer. It makes each batch of transactions durable in one record, and then sends the answers.
 
 use crate::background::Background;
 use crate::disk::{DirectoryLock, Disk};
@@ -15,24 +15,24 @@ use crate::transaction::{Done, Transaction};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The writer, as a plain struct without a thread: an inline store, and so a simulator, calls it directly.
+/// The only writer of a store, without a thread. An inline store calls it directly, so a simulator can use it.
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: Journal,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
-    /// Runs every transaction that may run again twice, and refuses one that differs.
+    /// Whether it runs every transaction twice, and refuses one whose second run differs.
     pub(crate) runs_twice: bool,
-    /// Set once, by the first failure after which nobody knows what is on disk.
+    /// The first failure after which the content of the disk is unknown.
     pub(crate) halted: Option<StoreError>,
-    /// Verifies what the start has passed over, if it has.
+    /// Verifies the records that the start has skipped, if any.
     pub(crate) background: Option<Background>,
-    /// The last field, as it has to be given back last.
+    /// The last field, because the lock must be released last.
     pub(crate) _lock: Box<dyn DirectoryLock>,
 }
 
-/// A batch that is being gathered: its writes, and who waits for them.
+/// A batch that is being gathered: its writes, and the jobs that wait for them.
 #[derive(Default)]
 struct Batch {
     writes: Writes,
@@ -41,12 +41,11 @@ struct Batch {
 }
 
 impl Committer {
-    /// Runs `jobs` in order, each seeing the writes of those before it, and makes what they wrote durable in
-    /// one step (in several where they write more than fits one). Every job is told how it went before this
-    /// returns.
+    /// Runs `jobs` in order, and makes their writes durable in one record, or in several if one is too small. Each job sees
+    /// the writes of earlier jobs. Every job has its result before this returns.
     pub(crate) fn commit(&mut self, jobs: Vec<Job>) {
         let mut batch = Batch::default();
-        self.heed();
+        self.check_shared_failures();
         for mut job in jobs {
             if let Some(why) = &self.halted {
                 job.finish(Err(why.clone()));
@@ -55,15 +54,15 @@ impl Committer {
             let outcome = self.run(&mut batch, &mut job);
             batch.waiting.push((job, outcome));
             if batch.bytes >= BATCH_FULL_BYTES || self.halted.is_some() {
-                self.seal(std::mem::take(&mut batch));
+                self.finish(std::mem::take(&mut batch));
             }
         }
-        self.seal(batch);
+        self.finish(batch);
         self.probe.reached(probe::AFTER_REPLY);
     }
 
-    /// Stops if those who read apart from transactions have seen that the store is broken.
-    fn heed(&mut self) {
+    /// Halts if a reader outside transactions has found the index or the journal broken.
+    fn check_shared_failures(&mut self) {
         if let Some(why) = self.shared.index_failure().map(str::to_owned) {
             self.halt_for_index(&why);
         }
@@ -82,7 +81,7 @@ impl Committer {
             (outcome, done) = (again, done_again);
         }
         if let Some(why) = done.index_failed {
-            // A closure that read nothing where there is something would decide wrongly: nothing goes on.
+            // The closure may have missed a row and decided wrongly, so the store halts.
             return Err(self.halt_for_index(&why));
         }
         outcome.and(done.refused.map_or(Ok(()), Err))?;
@@ -91,16 +90,16 @@ impl Committer {
         Ok(())
     }
 
-    /// Runs `job` behind what is gathered, and takes nothing of it up yet.
+    /// Runs `job` after the gathered writes. It does not add the job's writes to the batch.
     fn attempt(&self, batch: &Batch, job: &mut Job) -> (Result<(), StoreError>, Done) {
         let mut tx = Transaction::new(job.namespace(), &batch.writes, self.shared.index.as_ref());
         let outcome = job.run(&mut tx);
         (outcome, tx.done())
     }
 
-    /// Makes a batch durable and tells those who wait for it. One that failed or wrote nothing of its own waits too:
-    /// what it decided may rest on what another of the batch wrote.
-    fn seal(&mut self, batch: Batch) {
+    /// Makes a batch durable and sends the results. A job that failed or wrote nothing waits too: its result may depend on
+    /// writes of other jobs in the batch.
+    fn finish(&mut self, batch: Batch) {
         let durable = match &self.halted {
             Some(why) => Err(why.clone()),
             None if batch.writes.is_empty() => Ok(()),
@@ -124,8 +123,8 @@ impl Committer {
         };
         self.probe.reached(probe::AFTER_SYNC);
         if let Err(error) = self.shared.index.apply(writes, head) {
-            // The record is durable and will be replayed; but this process can't read it back, so it may
-            // not decide anything any more.
+            // The record is durable, and the next start replays it. This process cannot read it back, so it must not decide
+            // anything.
             return Err(self.halt_for_index(&error.to_string()));
         }
         self.shared.advance(head, self.journal.bytes());
@@ -133,12 +132,12 @@ impl Committer {
         Ok(())
     }
 
-    /// Stops, and sees to it that the next start does not trust the index.
+    /// Halts, and records that the next start must not trust the index.
     fn halt_for_index(&mut self, why: &str) -> StoreError {
         if self.halted.is_none() {
             let state = State::new(Left::IndexFailed, self.disk.as_ref(), self.journal.head());
             if let Err(error) = state.write(self.disk.as_ref(), &self.dir) {
-                tracing::error!(%error, "could not note that the index failed; remove its folder by hand");
+                tracing::error!(%error, "could not record that the index failed; remove its folder by hand");
             }
         }
         self.halt(StoreError::halted(format!(
@@ -151,11 +150,11 @@ impl Committer {
         self.halted.get_or_insert(why).clone()
     }
 
-    /// Closes the index and notes a clean shutdown; then gives the directory free.
+    /// Closes the index and records a clean stop. Then it releases the directory's lock.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
-        // It may find something until then, after which this is no clean stop.
+        // If the verification has found damage by now, this is no clean stop.
         drop(self.background.take());
-        self.heed();
+        self.check_shared_failures();
         if let Some(why) = self.halted {
             return Err(why);
         }
@@ -182,7 +181,7 @@ mod tests {
     use std::path::Path;
     use std::sync::mpsc::channel;
 
-    /// Fails on reads or on writes.
+    /// An index that fails on reads, or on writes.
     struct Failing {
         reads: bool,
     }
@@ -216,7 +215,7 @@ mod tests {
     fn run(committer: &mut Committer) -> Result<bool, StoreError> {
         let (tell, told) = channel();
         let read_and_write = |tx: &mut Transaction<'_>| {
-            // Swallows the failure of the read, as no closure should: it must not be written all the same.
+            // No closure should swallow the failure of a read. Its write must still not be stored.
             let there = tx.get(&[1]).unwrap_or(None).is_some();
             tx.put(&[1], vec![1])?;
             Ok(there)
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_fails_stops_the_store_and_is_rebuilt_by_the_next_start() {
+    fn a_failing_index_halts_the_store_and_the_next_start_rebuilds_it() {
         for (reads, seen_by_view) in [(true, false), (false, false), (true, true)] {
             let disk = MemoryDisk::new();
             let options = StoreOptions::simulated(disk.clone(), 1);
@@ -248,7 +247,7 @@ mod tests {
             assert_eq!(
                 durable,
                 u64::from(!reads),
-                "only what failed after the sync is in the journal"
+                "the journal has the record only if the failure came after the sync"
             );
             assert_eq!(committer.close(), Err(halted));
             let state = State::read(&disk, dir).unwrap();

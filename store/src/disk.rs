@@ -1,7 +1,7 @@
-//! The disk, passed in: the few operations that the journal needs.
+//! The disk operations that the journal needs, as a trait.
 //!
-//! [`FileDisk`] is the real one. [`MemoryDisk`] is a simulated one that knows which bytes were synced, and
-//! keeps those and an arbitrary part of the others when it is told to crash.
+//! [`FileDisk`] is the real disk. [`MemoryDisk`] is a simulated one. It knows which bytes were synced. In a crash it keeps
+//! these bytes and an arbitrary part of the others.
 
 mod file;
 mod memory;

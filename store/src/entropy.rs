@@ -1,17 +1,17 @@
-//! Randomness, passed in: production takes the operating system's, a simulation a seed.
+//! Randomness, as a trait. Programs use the operating system's randomness, simulations use a seed.
 
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 use std::sync::Mutex;
 
-/// Where secret and public random bytes come from.
+/// A source of random bytes, for secret and public values.
 pub trait Entropy: Send + Sync {
     /// Fills `out` with random bytes.
     fn fill(&self, out: &mut [u8]);
 }
 
 impl<'a> dyn Entropy + 'a {
-    /// This source as the generator that the cryptography takes.
+    /// This source as a generator for the cryptography.
     pub fn rng(&self) -> EntropyRng<'_> {
         EntropyRng(self)
     }
@@ -50,15 +50,15 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) {
         if let Err(error) = getrandom::fill(out) {
-            // A key or a nonce from anything but true randomness gives money away, and no caller could do
-            // better than stop: so the program stops here, instead of an error path that someone may ignore.
+            // A key or a nonce that is not random loses money. No caller could do more than stop, and an error could be
+            // ignored. So the program stops here.
             tracing::error!(%error, "the operating system gave no randomness");
             std::process::abort();
         }
     }
 }
 
-/// Randomness that follows from a seed. For simulations and tests alone: whoever knows the seed knows all of it.
+/// Randomness from a seed, only for simulations and tests. Anyone who knows the seed knows all bytes.
 #[derive(Debug)]
 pub struct SeededEntropy {
     seed: u64,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_bytes_and_another_seed_others() {
+    fn a_seed_gives_the_same_bytes_and_another_seed_gives_other_bytes() {
         let draw = |seed| {
             let entropy: &dyn Entropy = &SeededEntropy::new(seed);
             (

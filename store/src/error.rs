@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! The errors of a store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -33,10 +33,10 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// A transaction's own code panicked; nothing of it was written.
+    /// A transaction's own code panicked. Nothing of it was written.
     #[error("a transaction failed on a bug: {0}; nothing of it was written")]
     Panicked(String),
-    /// A transaction's own code refused; nothing of it was written.
+    /// A transaction's own code refused. Nothing of it was written.
     #[error("the transaction was refused: {0}")]
     Refused(String),
     /// A transaction read a row that it did not declare.
@@ -75,7 +75,7 @@ pub enum StoreError {
         why: String,
     },
     /// The index failed on a read.
-    #[error("the index failed: {0}; restart the node, which rebuilds the index if it has to")]
+    #[error("the index failed: {0}; restart the node, which rebuilds the index if necessary")]
     Index(String),
     /// Another process has the directory open.
     #[error("the directory {dir} is in use by another process; stop that one first")]
@@ -122,16 +122,16 @@ pub enum StoreError {
 pub struct Damage {
     /// Where the damaged record begins (bytes from the start of the file).
     pub offset: u64,
-    /// The sequence number that was expected there; 0 for the journal's own header.
+    /// The sequence number that was expected there. 0 for the journal's own header.
     pub sequence: u64,
-    /// How.
+    /// The kind of damage.
     pub kind: DamageKind,
 }
 
 /// How a journal is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DamageKind {
-    /// The journal's own header is not one.
+    /// The journal's own header is damaged, or the file is no journal.
     Header,
     /// The file has a format version that never existed.
     Version(u32),
@@ -141,7 +141,7 @@ pub enum DamageKind {
     Changed,
     /// The record is whole, but does not follow the one before it.
     Chain,
-    /// The record is whole, but its payload does not spell writes.
+    /// The record is whole, but its payload does not decode as writes.
     Payload,
 }
 
@@ -151,16 +151,16 @@ impl fmt::Display for Damage {
         match self.kind {
             DamageKind::Header => f.write_str("this is not the header of a journal"),
             DamageKind::Version(got) => {
-                write!(f, "the format version is {got}, which there has never been")
+                write!(f, "the format version is {got}, which never existed")
             }
             DamageKind::Missing(last) => {
-                write!(f, "records up to {last} were acknowledged, and are missing")
+                write!(f, "acknowledged records up to {last} are missing")
             }
             DamageKind::Changed => {
                 f.write_str("its bytes have changed, and no interrupted write explains it")
             }
             DamageKind::Chain => f.write_str("it does not follow the record before it"),
-            DamageKind::Payload => f.write_str("its payload does not spell writes"),
+            DamageKind::Payload => f.write_str("its payload does not decode as writes"),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Store {
     pub fn namespace(&self, number: u64) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
-            namespace: self.namespace.part(number),
+            namespace: self.namespace.child(number),
         }
     }
 

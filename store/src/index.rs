@@ -1,4 +1,4 @@
-//! The index: the journal's content by key. It can be lost, and is rebuilt from the journal.
+//! The index: the journal's rows by key. A lost index is rebuilt from the journal.
 
 use crate::limits::PART_ROWS;
 use farthing_protocol::ids::RecordHash;
@@ -8,16 +8,16 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where a journal stands: the last record, and the hash that stands for it and all before it.
+/// The head of a journal: its last record. The hash stands for this record and all earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The last record's number; 0 before the first.
+    /// Number of the last record. 0 before the first.
     pub sequence: u64,
-    /// Its hash; before the first record, the one that follows from the journal's own header.
+    /// Hash of the last record. Before the first record, a hash of the journal's id.
     pub hash: RecordHash,
 }
 
-/// The index failed. The journal still has everything.
+/// A failure of the index. The journal still has all rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct IndexError(pub String);
@@ -25,28 +25,27 @@ pub struct IndexError(pub String);
 /// A key with its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// Writes by key, in key order: a value, or `None` for a deletion. The last one of a key wins.
+/// Writes by key, in key order: a value, or `None` for a deletion. The last write of a key counts.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// A storage engine that keeps indexes: how one is opened, and how it is removed. The journal is durable before an index
-/// knows of it, so an engine need not make anything durable before [`Index::close`].
+/// A storage engine. It opens and removes indexes. The journal is durable before the index gets its rows, so an engine need
+/// not make anything durable before [`Index::close`].
 pub trait Engine: Send + Sync {
-    /// Whether what it was told survives the process. If not, it begins empty with every start, and has all of its rows in
-    /// memory.
+    /// Whether the rows survive the process. If not, the index is in memory, and is empty at every start.
     fn is_durable(&self) -> bool {
         true
     }
 
-    /// Opens or creates the index in the folder `path`, with about `cache_bytes` of it in memory.
+    /// Opens or creates the index in the folder `path`, with a cache of about `cache_bytes`.
     ///
     /// # Errors
-    /// When the engine fails. The index is [wiped](Engine::wipe) and rebuilt then.
+    /// When the engine fails. The store then [wipes](Engine::wipe) and rebuilds the index.
     fn open(&self, path: &Path, cache_bytes: u64) -> Result<Arc<dyn Index>, IndexError>;
 
     /// Removes the index in the folder `path`, if there is one.
     ///
     /// # Errors
-    /// Whatever the operating system says.
+    /// The error of the operating system.
     fn wipe(&self, path: &Path) -> io::Result<()> {
         match std::fs::remove_dir_all(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -55,7 +54,7 @@ pub trait Engine: Send + Sync {
     }
 }
 
-/// What the store needs from an index.
+/// The operations of an index that the store needs.
 pub trait Index: Send + Sync {
     /// The value at `key`.
     ///
@@ -63,40 +62,39 @@ pub trait Index: Send + Sync {
     /// When the index fails.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError>;
 
-    /// Takes in all of `writes` and the place in the journal that they end at, or nothing.
+    /// Applies all of `writes` and the head that they lead to, or nothing.
     ///
     /// # Errors
-    /// When the index fails; what it holds is unknown then.
+    /// When the index fails. Its content is then unknown.
     fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError>;
 
-    /// The place in the journal up to which it has everything, if it was ever told one.
+    /// The head up to which it has all rows. `None` before the first [`apply`](Index::apply).
     ///
     /// # Errors
     /// When the index fails.
     fn applied(&self) -> Result<Option<Head>, IndexError>;
 
-    /// How many rows it takes best with one call of [`Index::apply`], where there are many. Whoever reads may have to wait
-    /// meanwhile.
+    /// Preferred number of rows in one call of [`Index::apply`]. Readers may have to wait for the call.
     fn part_rows(&self) -> usize {
         PART_ROWS
     }
 
-    /// Rows in key order whose keys begin with `prefix`, from `from` on, at most `limit`; all from one
-    /// moment between two calls of [`Index::apply`].
+    /// At most `limit` rows in key order whose keys begin with `prefix`, from `from` on. They are all from the same state
+    /// between two calls of [`Index::apply`].
     ///
     /// # Errors
     /// When the index fails.
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError>;
 
-    /// Makes everything durable, as the last thing before the store closes.
+    /// Makes all rows durable. It is the last call before the store closes.
     ///
     /// # Errors
     /// When the index fails.
     fn close(&self) -> Result<(), IndexError>;
 }
 
-/// Takes `writes` to the index in parts of the size that it [takes best](Index::part_rows). The place in the journal moves from `from` to `to` with the
-/// last part: should the process die before that, all of it is replayed.
+/// Applies `writes` in parts of [`Index::part_rows`]. The last part moves the index's head from `from` to `to`. If the
+/// process dies before that, the next start replays all of `writes`.
 ///
 /// # Errors
 /// When the index fails.
@@ -117,7 +115,7 @@ pub(crate) fn apply_in_parts(
     index.apply(&part, to)
 }
 
-/// Where a [scan](Index::scan) begins: the later of the two, the prefix and `from`.
+/// The start of a [scan](Index::scan): the later one of `prefix` and `from`.
 pub fn scan_start<'a>(prefix: &'a [u8], from: Bound<&'a [u8]>) -> Bound<&'a [u8]> {
     match from {
         Bound::Included(key) | Bound::Excluded(key) if key >= prefix => from,

@@ -1,9 +1,9 @@
-//! A buffer before an index: what was written last is in memory, and goes to the index beside the commits.
+//! A buffer before an index. It keeps the latest writes in memory, and moves them to the index beside the commits.
 //!
-//! An index costs more per call than per row, and many rows are written again soon: a coin is held, and spent a
-//! moment later. So rows gather here, and go to the index in key order once they fill the buffer, in a thread of
-//! their own, while the next ones gather. The journal is durable before any of it, and is replayed from the place
-//! that the index itself knows of: a process that dies with rows in its buffer has lost nothing.
+//! An index costs more per call than per row. Many rows are written again soon: a coin is held, and spent a moment later.
+//! So rows gather in the buffer. When it is full, a thread moves them to the index in key order, and the next rows gather
+//! meanwhile. The journal is durable before that, and is replayed from the index's own head. So a process that dies with
+//! rows in its buffer loses nothing.
 
 use crate::index::{Head, Index, IndexError, Row, Writes, apply_in_parts, scan_start};
 use crate::limits::{BUFFER_ROW_BYTES, SCAN_MAX_ROWS};
@@ -16,26 +16,27 @@ use std::thread::JoinHandle;
 pub struct BufferedIndex {
     index: Arc<dyn Index>,
     rows: Arc<RwLock<Rows>>,
-    /// Moves what was full last.
+    /// The thread that moves the last full buffer.
     mover: Mutex<Option<JoinHandle<()>>>,
     full_bytes: usize,
 }
 
-/// What is in memory.
+/// The rows in memory.
 struct Rows {
-    /// What was written last, and up to where in the journal.
+    /// The latest writes.
     fresh: Writes,
     fresh_bytes: usize,
+    /// The head after `fresh`.
     at: Head,
-    /// What is on its way to the index, older than what is fresh. It is read from here until all of it is there.
+    /// Older writes, which move to the index now. They are read here until all have arrived.
     moving: Arc<Writes>,
-    /// Where the index is, or why it is nowhere any more.
+    /// The index's own head, or the error of the move that failed.
     index_at: Result<Head, IndexError>,
 }
 
 impl BufferedIndex {
-    /// Puts a buffer of `full_bytes` before `index`, which has the journal up to `at`. There are at most two buffers
-    /// and one batch in memory.
+    /// Puts a buffer of `full_bytes` before `index`, which has the journal up to `at`. At most two buffers and one batch are in
+    /// memory.
     pub fn new(index: Arc<dyn Index>, at: Head, full_bytes: usize) -> Self {
         let rows = Rows {
             fresh: Writes::new(),
@@ -52,9 +53,9 @@ impl BufferedIndex {
         }
     }
 
-    /// Sends what is fresh on its way, once what was sent before has arrived.
-    fn send(&self) -> Result<(), IndexError> {
-        let mut mover = self.arrived()?;
+    /// Waits for the last move, and starts to move the latest writes.
+    fn start_move(&self) -> Result<(), IndexError> {
+        let mut mover = self.wait_for_move()?;
         let (writes, from, to) = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
             rows.moving = Arc::new(std::mem::take(&mut rows.fresh));
@@ -74,11 +75,10 @@ impl BufferedIndex {
         Ok(())
     }
 
-    /// The keys that `writes` remove and that are nowhere but in what is fresh, if there: of them nothing need be
-    /// remembered. The rows of a queue are put in and taken out again soon, and whoever scans it would have to pass
-    /// all that were ever in it.
-    fn known_to_nobody_else<'w>(&self, writes: &'w Writes) -> Result<BTreeSet<&'w [u8]>, IndexError> {
-        // What arrives in the index from here on was in this.
+    /// The keys that `writes` delete and that are neither in the index nor on their way to it. The buffer need not keep
+    /// these deletions. Otherwise a scan of a queue would pass all rows that were ever in it.
+    fn deleted_only_in_buffer<'w>(&self, writes: &'w Writes) -> Result<BTreeSet<&'w [u8]>, IndexError> {
+        // Read before the index: rows that arrive in the index from now on are in this copy.
         let moving = Arc::clone(&self.rows.read().unwrap_or_else(PoisonError::into_inner).moving);
         let mut gone = BTreeSet::new();
         for (key, value) in writes {
@@ -89,8 +89,8 @@ impl BufferedIndex {
         Ok(gone)
     }
 
-    /// Waits until what was sent has arrived.
-    fn arrived(&self) -> Result<MutexGuard<'_, Option<JoinHandle<()>>>, IndexError> {
+    /// Waits until the last move has ended, and returns its error.
+    fn wait_for_move(&self) -> Result<MutexGuard<'_, Option<JoinHandle<()>>>, IndexError> {
         let mut mover = self.mover.lock().unwrap_or_else(PoisonError::into_inner);
         match mover.take().map(JoinHandle::join) {
             Some(Err(_)) => Err(IndexError("its thread has panicked".into())),
@@ -115,7 +115,7 @@ impl Index for BufferedIndex {
     }
 
     fn apply(&self, writes: &Writes, at: Head) -> Result<(), IndexError> {
-        let gone = self.known_to_nobody_else(writes)?;
+        let gone = self.deleted_only_in_buffer(writes)?;
         let is_full = {
             let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
             rows.index_at.clone()?;
@@ -129,14 +129,14 @@ impl Index for BufferedIndex {
                     .len()
                     .saturating_add(value_bytes)
                     .saturating_add(BUFFER_ROW_BYTES);
-                // A row that is overwritten or removed is counted all the same: the buffer is full a little early.
+                // An overwritten or deleted row is counted again, so the buffer is full a little early.
                 rows.fresh_bytes = rows.fresh_bytes.saturating_add(bytes);
                 rows.fresh.insert(key.clone(), value.clone());
             }
             rows.at = at;
             rows.fresh_bytes >= self.full_bytes
         };
-        if is_full { self.send() } else { Ok(()) }
+        if is_full { self.start_move() } else { Ok(()) }
     }
 
     fn applied(&self) -> Result<Option<Head>, IndexError> {
@@ -144,7 +144,7 @@ impl Index for BufferedIndex {
     }
 
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
-        // Held to the end: nothing is written meanwhile, and nothing that is on its way disappears from here.
+        // The lock is held to the end. So no row is written meanwhile, and no moving row disappears from memory.
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         let range = (scan_start(prefix, from), Bound::Unbounded);
         let mut fresh = rows.fresh.range::<[u8], _>(range).peekable();
@@ -167,7 +167,7 @@ impl Index for BufferedIndex {
                 break;
             };
             let key = key.clone();
-            // Of several, the newest counts, and all are passed.
+            // If several have the key, the newest value counts. All of them advance.
             let newest = fresh
                 .next_if(|(at, _)| **at == key)
                 .map(|(_, value)| value.clone());
@@ -183,8 +183,8 @@ impl Index for BufferedIndex {
     }
 
     fn close(&self) -> Result<(), IndexError> {
-        self.send()?;
-        drop(self.arrived()?);
+        self.start_move()?;
+        drop(self.wait_for_move()?);
         self.index.close()
     }
 }
@@ -196,7 +196,7 @@ struct Pages<'a> {
     from: Bound<Vec<u8>>,
     page_rows: usize,
     page: VecDeque<Row>,
-    /// There is nothing behind this page.
+    /// No page follows.
     is_last: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The index as a start finds it: kept where it agrees with the journal, else rebuilt.
+//! The index at a start. It is kept if it agrees with the journal, and otherwise rebuilt.
 
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -15,15 +15,15 @@ pub(crate) const INDEX_NAME: &str = "index";
 /// Whether the index was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexFound {
-    /// There was nothing to index: the store is new or has no record.
+    /// There was no row to index: the store is new or has no record.
     Fresh,
-    /// It was trusted, and brought up to date.
+    /// The index was trusted, and brought up to date.
     Kept,
-    /// It was rebuilt from the journal, and why.
+    /// The index was rebuilt from the journal, for this reason.
     Rebuilt(String),
 }
 
-/// The index as it was found, or why it can't be used.
+/// The index as it was found, or why it cannot be used.
 pub(crate) struct Found {
     index: Result<Arc<dyn Index>, String>,
     pub(crate) applied: Option<Head>,
@@ -34,7 +34,7 @@ fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, Stri
     index.map_err(|error| format!("it does not open: {error}"))
 }
 
-/// Opens the index in `dir`, and asks it how far it is.
+/// Opens the index in `dir`, and reads its head.
 pub(crate) fn find_index(dir: &Path, options: &StoreOptions) -> Found {
     let index = open_index(dir, options);
     match index.map(|index| (index.applied(), index)) {
@@ -53,11 +53,11 @@ pub(crate) fn find_index(dir: &Path, options: &StoreOptions) -> Found {
     }
 }
 
-/// Why the way in which the last process left the store speaks against its index, if it does. What sled has
-/// written survives a process that dies, but not a machine that does.
-pub(crate) fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
+/// Why the index is not trusted after the way in which the last process ended, or `None`. Writes of sled survive the death
+/// of the process, but not a failure of the machine.
+pub(crate) fn distrust_by_state(state: Option<&State>, disk: &dyn Disk) -> Option<String> {
     match state {
-        None => Some("nothing says how the last process left it".into()),
+        None => Some("there is no record of how the last process left it".into()),
         Some(state) if state.left == Left::IndexFailed => Some("it had failed".into()),
         Some(state) if state.left == Left::Open && !state.same_boot(disk) => {
             Some("the machine went down while the store was open".into())
@@ -66,7 +66,7 @@ pub(crate) fn left_badly(state: Option<&State>, disk: &dyn Disk) -> Option<Strin
     }
 }
 
-/// Why the index itself is not to be trusted, if it is not.
+/// Why the index itself is not trusted, or `None`.
 pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) -> Option<String> {
     if let Err(why) = &found.index {
         return Some(why.clone());
@@ -80,8 +80,8 @@ pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) 
             applied.sequence
         ));
     }
-    // An engine may cut its own log at the first damage and say nothing of it, as sled does. Lagging is no fault in the index of a
-    // killed process; in one that was closed, something is missing.
+    // sled silently cuts its own log at the first damage. The index of a killed process may lag. The index of a closed store
+    // must not: it has lost rows.
     state
         .filter(|state| state.left == Left::Closed && state.head.sequence > applied.sequence)
         .map(|state| {
@@ -92,28 +92,28 @@ pub(crate) fn distrust(found: &Found, checked: &Checked, state: Option<&State>) 
         })
 }
 
-/// The index, how far it is, and whether it was kept.
-type Settled = (Arc<dyn Index>, u64, IndexFound);
+/// An index, the last record that it has, and whether it was kept.
+type Chosen = (Arc<dyn Index>, u64, IndexFound);
 
-/// The index to go on with, and how far it is.
-pub(crate) fn settle(
+/// Keeps the index, or replaces it by an empty one if it is not trusted.
+pub(crate) fn keep_or_wipe(
     found: Found,
     distrust: Option<String>,
     checked: &Checked,
     dir: &Path,
     options: &StoreOptions,
-) -> Result<Settled, StoreError> {
+) -> Result<Chosen, StoreError> {
     let applied = found.applied.map_or(0, |head| head.sequence);
     let why = match (found.index, distrust) {
         (Ok(index), None) => return Ok((index, applied, IndexFound::Kept)),
         (Ok(index), Some(_)) if found.applied.is_none() && checked.head.sequence == 0 => {
             return Ok((index, 0, IndexFound::Fresh));
         }
-        // An index in memory is always empty at first, and never wrong.
+        // An index in memory starts empty, so it is never wrong.
         (Ok(index), Some(why)) if !options.engine.is_durable() => {
             return Ok((index, 0, IndexFound::Rebuilt(why)));
         }
-        // Closed before its files are removed from under it.
+        // Closed before its files are removed.
         (Ok(index), Some(why)) => {
             drop(index);
             why

@@ -20,7 +20,7 @@ impl Engine for MemoryEngine {
     }
 }
 
-/// An index in memory, for simulations and tests: it begins empty with every start.
+/// An index in memory, for simulations and tests. It is empty at every start.
 #[derive(Default)]
 pub struct MemoryIndex(RwLock<(Rows, Option<Head>)>);
 

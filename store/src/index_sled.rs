@@ -14,14 +14,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// Where the place in the journal is kept: beside the rows, so that one batch writes both or neither.
+/// The key of the index's head. It is stored beside the rows, so that one batch writes both or neither.
 const APPLIED_KEY: [u8; 1] = [RESERVED_PREFIX];
 
-/// How often, and how far apart, sled is opened again while a thread of its own that is about to end holds its lock.
+/// Number of tries to open sled while an ending thread of its last index still holds its lock.
 const LOCK_TRIES: u32 = 50;
+/// Pause between two tries.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// sled, the engine of all programs.
+/// The engine of all programs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SledEngine;
 
@@ -31,27 +32,27 @@ impl Engine for SledEngine {
     }
 }
 
-/// sled, behind a guard: it panics on some damaged files, and what it says is never believed unless the
+/// An index in sled. It catches panics, because sled panics on some damaged files. The store trusts its rows only if the
 /// journal agrees.
 pub struct SledIndex {
-    /// `None` once closed. Scans hold it for reading and batches for writing, as a scan of sled's own may
-    /// see half of a batch.
+    /// `None` after the close. Scans hold the lock for reading and batches for writing, because a scan of sled may see half of
+    /// a batch.
     db: RwLock<Option<sled::Db>>,
     config: sled::Config,
     path: PathBuf,
-    /// Rows that were written since it was opened.
+    /// Number of rows written since the open.
     written: AtomicU64,
 }
 
 impl SledIndex {
-    /// Opens or creates the index in the folder `path`, with `cache_bytes` of pages in memory, as sled counts them.
+    /// Opens or creates the index in the folder `path`, with a cache of `cache_bytes`, as sled counts them.
     ///
     /// # Errors
-    /// When sled fails or panics; the index is to be [wiped](Engine::wipe) and rebuilt then.
+    /// When sled fails or panics. The index must then be [wiped](Engine::wipe) and rebuilt.
     pub fn open(path: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
         remove_unfinished_snapshots(path)?;
-        // It is not asked to flush by a timer: the journal is durable already, its flush is not, and what a killed
-        // process loses of it is at most a segment, which is replayed.
+        // Without a flush timer: the journal is durable already, and sled's flush is not. A killed process loses at most one
+        // segment of sled, which is replayed.
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
@@ -73,7 +74,7 @@ impl SledIndex {
 }
 
 fn open_config(config: &sled::Config) -> Result<sled::Db, IndexError> {
-    // The store's own lock is held, so whoever has the index's is a thread of an index that was closed just now.
+    // This process holds the store's lock. So sled's lock belongs to a thread of an index that was just closed.
     let mut opened = guarded(|| config.open());
     for _ in 0..LOCK_TRIES {
         if !matches!(&opened, Err(IndexError(why)) if why.contains("could not acquire lock")) {
@@ -89,7 +90,7 @@ fn closed() -> IndexError {
     IndexError("the index is closed".into())
 }
 
-/// sled leaves these when it is killed while it opens, and refuses to open with them.
+/// Removes files that sled leaves when it is killed during its open. It refuses to open with them.
 fn remove_unfinished_snapshots(path: &Path) -> Result<(), IndexError> {
     let failed = |error: io::Error| IndexError(format!("could not clear {}: {error}", path.display()));
     let entries = match std::fs::read_dir(path) {
@@ -100,7 +101,7 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), IndexError> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().ends_with(".generating") {
-            tracing::warn!(file = %entry.path().display(), "removed what a killed process left of the index");
+            tracing::warn!(file = %entry.path().display(), "removed an unfinished index file of a killed process");
             std::fs::remove_file(entry.path()).map_err(failed)?;
         }
     }
@@ -118,9 +119,10 @@ fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
     }
 }
 
-/// Asks for `key` once for each [`COUNTED_BYTES`] that were read. sled counts a page against its cache, and drops others
-/// for it, only once it was asked 64 times for any of the 256th part of pages that this is one of: of 16 384 large pages
-/// that are read once each it would drop none.
+/// Makes sled count the read bytes against its cache: it looks up `key` once for each [`COUNTED_BYTES`].
+///
+/// sled has 256 groups of pages. It counts the pages of a group, and evicts others, only after 64 accesses to the group. So
+/// if 16 384 large pages are read once each, it evicts none.
 fn make_counted(db: &sled::Db, key: &[u8], uncounted: &mut usize) -> sled::Result<()> {
     while *uncounted >= COUNTED_BYTES {
         *uncounted -= COUNTED_BYTES;
@@ -193,7 +195,7 @@ impl Index for SledIndex {
         let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
         let db = db.ok_or_else(closed)?;
         guarded(|| db.flush())?;
-        // sled writes once more when it is dropped.
+        // sled writes once more in its drop.
         let end = |db| {
             guarded(|| {
                 drop(db);
@@ -201,8 +203,8 @@ impl Index for SledIndex {
             })
         };
         end(db)?;
-        // It reads what was written since it was last opened whenever it is, and notes where its pages are then, and at
-        // no other time. Where that is much, it is done now, so that the next start need not.
+        // Each open of sled reads all writes since the last open, and only then sled records where its pages are. After many
+        // writes this is done now, so that the next start is fast.
         if self.written.load(Ordering::Relaxed) >= SNAPSHOT_ROWS {
             end(open_config(&self.config)?)?;
         }
@@ -211,7 +213,7 @@ impl Index for SledIndex {
     }
 }
 
-/// Makes every file of a folder durable: sled's own flush does not.
+/// Syncs every file of a folder, because sled's own flush does not.
 fn sync_tree(path: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
@@ -230,7 +232,7 @@ mod tests {
     use farthing_protocol::ids::RecordHash;
 
     #[test]
-    fn once_much_was_written_the_next_start_finds_where_the_pages_are() {
+    fn a_close_after_many_writes_leaves_a_snapshot() {
         for rows in [0, SNAPSHOT_ROWS] {
             let dir = tempfile::tempdir().unwrap();
             let index = SledIndex::open(dir.path(), 1 << 20).unwrap();

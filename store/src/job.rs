@@ -1,4 +1,4 @@
-//! A transaction on its way: what runs it, and who is told how it went.
+//! A transaction in the queue, with the function that receives its result.
 
 use crate::error::StoreError;
 use crate::namespace::Namespace;
@@ -7,8 +7,8 @@ use crate::reads::{Reads, ReadyReads};
 use crate::transaction::Transaction;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A transaction that waits for its turn. It may run several times, of which the last one counts; its caller is told
-/// once, when its writes, and all that it may have read, are durable.
+/// A transaction in the queue. It may run several times, and only the last run counts. Its caller gets the result once, when
+/// its writes and all writes that it may have read are durable.
 pub struct Job {
     step: Box<dyn Step>,
     reads: ReadyReads,
@@ -27,8 +27,8 @@ struct Pending<F, T, R> {
 }
 
 impl Job {
-    /// A job that runs `closure`, which reads no other rows than `reads`, and hands what it decided, or why it was not
-    /// carried out, to `reply`. `closure` is as [`Store::transact`](super::Store::transact) has it.
+    /// Makes a job that runs `closure` and passes its result to `reply`. `closure` reads only the rows `reads`. The rules of
+    /// [`Store::transact`](super::Store::transact) apply to it.
     pub fn new<T: Send + 'static>(
         reads: impl Into<Reads>,
         closure: impl Fn(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -47,18 +47,18 @@ impl Job {
         }
     }
 
-    /// The same, in a part of the store.
+    /// The same job in another namespace.
     pub(crate) fn within(self, namespace: &Namespace) -> Self {
         let namespace = namespace.clone();
         Self { namespace, ..self }
     }
 
-    /// The part of the store that it is about.
+    /// The namespace of its rows.
     pub(crate) fn namespace(&self) -> Namespace {
         self.namespace.clone()
     }
 
-    /// Runs the closure; a panic in it becomes an error of this job alone.
+    /// Runs the closure. A panic in it becomes an error of only this job.
     pub(crate) fn run(&mut self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         let Self { step, reads, .. } = self;
         reads.lend(tx);

@@ -1,4 +1,4 @@
-//! The journal as it is written: records are appended to its end, each with all writes of one batch.
+//! The write side of a journal. It appends one record for each batch, with all its writes.
 
 use crate::checkpoints::Position;
 use crate::disk::Disk;
@@ -18,15 +18,15 @@ pub(crate) struct Journal {
     dir: PathBuf,
     head: Head,
     end: u64,
-    /// How far the file has room (bytes).
+    /// Length of the file, preallocated room included (bytes).
     room: u64,
     preallocate_bytes: u64,
     reserve_bytes: u64,
 }
 
 impl Journal {
-    /// Continues a checked journal. A torn tail is cut off, such that zeros stand behind the end; and what
-    /// was read is made durable, as it may have been written by a process that died before its sync.
+    /// Continues a checked journal. It cuts off a torn record, so that only zeros follow the end. It syncs the file, because
+    /// the process that wrote the last record may have died before its sync.
     pub(crate) fn resume(
         reader: Reader,
         checked: &Checked,
@@ -55,14 +55,15 @@ impl Journal {
         self.head
     }
 
-    /// How long it is, room ahead of use not counted.
+    /// Length of the journal without preallocated room (bytes).
     pub(crate) fn bytes(&self) -> u64 {
         self.end
     }
 
     /// Appends one record and makes it durable.
     ///
-    /// [`StoreError::Full`] means that nothing was written; [`StoreError::Halted`] that nobody knows.
+    /// # Errors
+    /// [`StoreError::Full`]: nothing was written. [`StoreError::Halted`]: any part may be written.
     pub(crate) fn append(&mut self, payload: &[u8], probe: &dyn probe::Probe) -> Result<Head, StoreError> {
         let (bytes, head) = self.reader.format.record(&self.head, payload);
         self.make_room(bytes.len() as u64)?;
@@ -88,14 +89,14 @@ impl Journal {
         })?;
         self.head = head;
         self.end = self.end.saturating_add(bytes.len() as u64);
-        self.reader.checkpoints.note(Position {
+        self.reader.checkpoints.keep(Position {
             offset: self.end,
             head,
         });
         Ok(head)
     }
 
-    /// Sees to it that the next record fits before any of it is written.
+    /// Makes room for the next record before any of it is written.
     fn make_room(&mut self, bytes: u64) -> Result<(), StoreError> {
         let free_bytes = self.disk.free_bytes(&self.dir).unwrap_or(u64::MAX);
         let wanted = self.end.saturating_add(bytes);
@@ -112,7 +113,7 @@ impl Journal {
         }
         let file = self.reader.file.as_ref();
         let ahead = wanted.saturating_add(self.preallocate_bytes);
-        // On a disk that is nearly full the step ahead may not fit where the record itself still does.
+        // On a disk that is nearly full, the record may fit where the preallocation step does not.
         let result = file.preallocate(ahead).or_else(|error| {
             if is_full(&error) {
                 file.preallocate(wanted)

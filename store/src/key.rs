@@ -1,4 +1,4 @@
-//! Keys as bytes, such that the order of the bytes is the order of the keys.
+//! Keys as bytes. The order of the bytes is the order of the keys.
 
 use farthing_coin::{KeyId, NoteId, PublicKey, RequestId, StatementDigest};
 use farthing_protocol::{
@@ -6,42 +6,41 @@ use farthing_protocol::{
     ids::{CoinsDigest, ItemId, SaleId, SessionDigest},
 };
 
-/// The prefix that no table may have: the store's own.
+/// The prefix that is reserved for the store. No table may have it.
 pub(crate) const RESERVED_PREFIX: u8 = 0;
 
-/// The prefix of the row that holds the schema version: in each namespace one of its own.
+/// The prefix of the row with the schema version. Each namespace has one such row.
 pub(crate) const SCHEMA_PREFIX: u8 = 254;
 
-/// The prefix of all namespaces, which no table may have either.
+/// The prefix of all namespaces. No table may have it.
 pub(crate) const NAMESPACES_PREFIX: u8 = 255;
 
-/// A key of a [`Table`](super::Table). Equal keys have equal bytes, and others do not.
+/// A key of a [`Table`](super::Table). Equal keys have equal bytes, and different keys have different bytes.
 pub trait Key: Sized {
     /// Appends the key's bytes.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// The key that `bytes` spell, if they spell one and nothing is left over.
+    /// Decodes a key. `None` if `bytes` are no key, or bytes are left over.
     fn read(bytes: &[u8]) -> Option<Self>;
 }
 
-/// A key of one length, so that another may follow it.
+/// A key of fixed length. Another key can follow it.
 pub trait FixedKey: Key {
     /// Its length (bytes).
     const BYTES: usize;
 }
 
-/// The key of one row as the store keeps it: its table's prefix and its own bytes. [`Table::key`](super::Table::key)
-/// makes it.
+/// The stored key of one row: its table's prefix and its own bytes. [`Table::key`](super::Table::key) makes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey(Vec<u8>);
 
-/// What a row's key takes at most in the programs' tables: a prefix, two keys and a number (bytes).
+/// The longest row key in the programs' tables: a prefix, two keys and a number (bytes).
 const ROW_KEY_BYTES: usize = 80;
 
 impl RowKey {
     /// The row of the table with this prefix, at `key`.
     pub(crate) fn new(prefix: u8, key: &impl Key) -> Self {
-        // Room for the longest keys of the programs' tables, so that none grows while it is written.
+        // Room for the longest key, so that the vector does not grow while the key is written.
         let mut bytes = Vec::with_capacity(ROW_KEY_BYTES);
         bytes.push(prefix);
         key.write(&mut bytes);
@@ -66,7 +65,7 @@ impl FixedKey for () {
     const BYTES: usize = 0;
 }
 
-/// Whole numbers big-endian: the order of their bytes is theirs.
+/// Whole numbers, big-endian. So the order of their bytes is the order of the numbers.
 macro_rules! number {
     ($($t:ty),*) => {$(
         impl Key for $t {
@@ -130,7 +129,7 @@ newtype!(
     StatementDigest
 );
 
-/// Names, in the order of their UTF-8 bytes; only as the last part of a key, as nothing marks their end.
+/// Names, in the order of their UTF-8 bytes. Nothing marks the end of a name, so it must be the last part of a key.
 impl Key for String {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
@@ -186,20 +185,20 @@ mod tests {
         out
     }
 
-    fn there_and_back<K: Key + PartialEq + Debug>(key: K) {
+    fn assert_reads_back<K: Key + PartialEq + Debug>(key: K) {
         let written = bytes(&key);
         assert_eq!(K::read(&written), Some(key));
     }
 
     #[test]
     fn keys_read_back_and_refuse_other_lengths() {
-        there_and_back(());
-        there_and_back(7u64);
-        there_and_back([7u8; 32]);
-        there_and_back(PublicKey([1; 32]));
-        there_and_back((KeyId([1; 32]), PublicKey([2; 32])));
-        there_and_back((9u64, "a name".to_string()));
-        there_and_back((9u64, 3u8, [1u8; 16]));
+        assert_reads_back(());
+        assert_reads_back(7u64);
+        assert_reads_back([7u8; 32]);
+        assert_reads_back(PublicKey([1; 32]));
+        assert_reads_back((KeyId([1; 32]), PublicKey([2; 32])));
+        assert_reads_back((9u64, "a name".to_string()));
+        assert_reads_back((9u64, 3u8, [1u8; 16]));
         assert_eq!(<(u64, u64)>::read(&[0; 15]), None);
         assert_eq!(<(u64, u64)>::read(&[0; 17]), None);
         assert_eq!(<()>::read(&[0]), None);

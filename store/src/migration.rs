@@ -1,9 +1,9 @@
 //! The schema version of a store, and the step that raises it.
 //!
-//! Two places hold the version. The journal's own header says which programs may open the directory: it is raised before
-//! anything else is written, and an older program refuses what it finds there. The row [`VERSION_ROW`] says which
-//! version the rows have: it is written last, after the role's own step. A crash in between leaves a directory that only
-//! the newer program opens, and there the step runs again from its start.
+//! The version is stored in two places. The version in the journal's own header says which programs may open the directory.
+//! It is raised before anything else is written. An older program then refuses the directory. The row [`VERSION_ROW`] says
+//! which version the rows have. It is written last, after the role's own step. After a crash in between, only the newer
+//! program opens the directory, and it runs the step again from its start.
 
 use crate::error::StoreError;
 use crate::handle::Store;
@@ -17,32 +17,32 @@ use crate::view::View;
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::Bound;
 
-/// The version of a store's rows. Absent: 1, or a store without rows.
+/// The version of a store's rows. Absent in version 1 and in a store without rows.
 const VERSION_ROW: Table<(), u32> = Table::of_the_store("schema version");
 
-/// After how many rows the log says how far a migration has come.
+/// Interval of the log lines about the progress of a migration (rows).
 const PROGRESS_ROWS: u64 = 100_000;
 
-/// A store whose rows are brought up to [`SCHEMA_VERSION`]. Nobody else uses the store meanwhile.
+/// A migration of a store's rows to [`SCHEMA_VERSION`]. Nothing else uses the store meanwhile.
 ///
-/// A role's step has to be idempotent: after a crash it runs again from its start, over rows that it has changed.
+/// A role's step must be idempotent. After a crash it runs again from its start, over rows that it has changed.
 pub struct Migration<'a> {
     store: &'a Store,
     from: u32,
 }
 
 impl Migration<'_> {
-    /// The version of the rows as they are.
+    /// The version of the rows before the migration.
     pub fn from(&self) -> u32 {
         self.from
     }
 
-    /// The rows as they are.
+    /// The current rows.
     pub fn view(&self) -> View {
         self.store.view()
     }
 
-    /// One transaction, which reads no other rows than `reads`.
+    /// Runs one transaction, which reads only the rows `reads`.
     ///
     /// # Errors
     /// As [`Store::transact`].
@@ -54,11 +54,13 @@ impl Migration<'_> {
         self.store.transact_blocking(reads, closure)
     }
 
-    /// Shows every row of `table` to `step`, in key order, [`MIGRATION_ROWS`] in one transaction. For each row `step` may
-    /// write a few rows, and none into `table` itself except at the row's own key. It reads no other rows.
+    /// Calls `step` for every row of `table`, in key order, with [`MIGRATION_ROWS`] rows in one transaction.
+    ///
+    /// For each row, `step` may write a few rows. In `table` itself it writes only at the row's own key. It reads no other
+    /// rows.
     ///
     /// # Errors
-    /// As [`Store::transact`], and what `step` says.
+    /// As [`Store::transact`], and the errors of `step`.
     pub fn each_row<K, V>(
         &self,
         table: &Table<K, V>,
@@ -107,11 +109,11 @@ impl Store {
         Ok(version)
     }
 
-    /// Brings the rows up to [`SCHEMA_VERSION`] with the role's own `step`, if they are not there yet. It has to be called
-    /// before anything else is done with the store, and blocks.
+    /// Brings the rows up to [`SCHEMA_VERSION`] with the role's own `step`, if their version is older. Blocks. It must be the
+    /// first use of the store.
     ///
     /// # Errors
-    /// As [`Store::schema_version`] and [`Store::transact`], and what `step` says. The next call begins again.
+    /// As [`Store::schema_version`] and [`Store::transact`], and the errors of `step`. The next call begins again.
     pub fn migrate(
         &self,
         step: impl FnOnce(&Migration<'_>) -> Result<(), StoreError>,

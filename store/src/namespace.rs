@@ -14,7 +14,7 @@ pub(crate) struct Namespace(Arc<[u8]>);
 
 impl Namespace {
     /// Namespace `number` within this one.
-    pub(crate) fn part(&self, number: u64) -> Self {
+    pub(crate) fn child(&self, number: u64) -> Self {
         let own = std::iter::once(NAMESPACES_PREFIX).chain(number.to_be_bytes());
         Self(self.0.iter().copied().chain(own).collect())
     }

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! The options with which a store is opened.
 
 use crate::disk::{Disk, FileDisk, MemoryDisk};
 use crate::entropy::{Entropy, SeededEntropy, SystemEntropy};
@@ -9,16 +9,16 @@ use crate::limits;
 use crate::probe::{NoProbe, Probe};
 use std::sync::Arc;
 
-/// Who runs the transactions.
+/// The thread that runs the transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threading {
-    /// A thread of the store's own, which gathers what is waiting into one durable write.
+    /// The store's own thread. It gathers the waiting transactions into one durable write.
     Thread,
-    /// The caller, at once: for simulations. A transaction must not call the store then.
+    /// The caller's thread, at once, for simulations. A transaction must then not call the store.
     Inline,
 }
 
-/// What opening is busy with.
+/// A stage of opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Checking the journal.
@@ -27,48 +27,48 @@ pub enum Stage {
     Replay,
 }
 
-/// How far opening has come.
+/// The progress of opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// With what.
+    /// The current stage.
     pub stage: Stage,
-    /// The journal's bytes that are done.
+    /// Part of the journal that is done (bytes).
     pub done_bytes: u64,
-    /// All of them, room ahead of use included.
+    /// Length of the journal's file, preallocated room included (bytes).
     pub total_bytes: u64,
 }
 
-/// Is told how far opening has come, about every 256 records.
+/// A function that gets the progress of opening a store, about every 256 records.
 pub type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// How a store is opened.
+/// The options with which a store is opened.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// Where the journal is.
+    /// The disk of the journal.
     pub disk: Arc<dyn Disk>,
-    /// Told of every named point.
+    /// Called at every named point.
     pub probe: Arc<dyn Probe>,
-    /// Gives a new journal its random name.
+    /// Source of a new journal's random id.
     pub entropy: Arc<dyn Entropy>,
-    /// What keeps the index: in the folder `index` of the real directory, whatever the [`Disk`] is.
+    /// The engine of the index. It uses the folder `index` of the real directory, with any [`Disk`].
     pub engine: Arc<dyn Engine>,
-    /// Who runs transactions.
+    /// The thread that runs transactions.
     pub threading: Threading,
-    /// Whether every transaction runs twice, to find one that does something else when it runs again: for simulations.
+    /// Whether every transaction runs twice, to find one whose second run differs. For simulations.
     pub runs_twice: bool,
-    /// How many transactions may wait.
+    /// The most transactions that wait in the queue.
     pub queue_max: usize,
-    /// How many transactions one durable write takes at most.
+    /// The most transactions in one durable write.
     pub batch_max: usize,
-    /// What the engine may keep in memory (bytes).
+    /// Size of the engine's cache (bytes).
     pub cache_bytes: u64,
-    /// What is gathered in memory before it goes to the engine (bytes).
+    /// Size of the buffer before the engine (bytes).
     pub buffer_bytes: usize,
-    /// By how much the journal is extended ahead of its use (bytes).
+    /// Preallocation step of the journal (bytes).
     pub preallocate_bytes: u64,
-    /// What must stay free on the disk (bytes).
+    /// Reserve that stays free on the disk (bytes).
     pub reserve_bytes: u64,
-    /// Told how far opening has come.
+    /// Gets the progress of opening the store.
     pub progress: ProgressFn,
 }
 
@@ -93,7 +93,7 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// A store that is all in memory and runs in its caller: the same calls leave the same bytes.
+    /// The options of a store in memory that runs in the caller's thread. The same calls leave the same bytes.
     pub fn simulated(disk: MemoryDisk, seed: u64) -> Self {
         Self {
             disk: Arc::new(disk),

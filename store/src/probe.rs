@@ -1,36 +1,35 @@
 //! Named points around every durable write.
 //!
-//! Production passes [`NoProbe`]. A test passes a probe that pauses, kills the process, or faults at a
-//! point of its choice, so that no test behaviour hides in production code.
+//! Programs pass [`NoProbe`]. A test passes a probe that pauses, kills the process, or fails at a point of its choice. So
+//! products contain no test code.
 
-/// Before a record is written to the journal: nothing of the batch is on disk.
+/// Before a record is written to the journal. Nothing of the batch is on disk.
 pub const BEFORE_APPEND: &str = "journal: before append";
 /// The record is written, but not durable.
 pub const AFTER_APPEND: &str = "journal: after append, before sync";
-/// The record is durable; the index does not know of it.
+/// The record is durable, but not in the index.
 pub const AFTER_SYNC: &str = "journal: after sync, before index";
-/// The index is up to date; no caller has been told.
+/// The record is in the index. No caller has its result.
 pub const AFTER_INDEX: &str = "store: after index, before reply";
-/// Every caller of the batch has been told.
+/// Every caller of the batch has its result.
 pub const AFTER_REPLY: &str = "store: after reply";
-/// The journal is about to be verified, at start.
+/// At the start, before the journal is verified.
 pub const BEFORE_RECOVERY: &str = "store: before recovery";
-/// The journal is verified and the index is about to be brought up to date.
+/// At the start, after the journal is verified and before the index is brought up to date.
 pub const BEFORE_REPLAY: &str = "store: before replay";
-/// The store is open and its state says so.
+/// The store is open, and its state file says so.
 pub const AFTER_OPEN: &str = "store: after open";
 
-/// The points of a durable write, in the order in which it passes them. ([`AFTER_REPLY`] is passed by batches that wrote
-/// nothing as well.)
+/// The points of a durable write, in order. [`AFTER_REPLY`] is not among them, because a batch without writes passes it too.
 pub const WRITE_POINTS: [&str; 4] = [BEFORE_APPEND, AFTER_APPEND, AFTER_SYNC, AFTER_INDEX];
 
-/// Is told when a store reaches a named point.
+/// A function that a store calls at its named points.
 pub trait Probe: Send + Sync {
-    /// A point of the store. It may block, and it may end the process.
+    /// Called when the store reaches `point`. It may block, and it may end the process.
     fn reached(&self, point: &'static str);
 }
 
-/// The probe of production: does nothing.
+/// A probe that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProbe;
 

@@ -209,7 +209,7 @@ impl Reader {
             if Some(head.sequence) == asked {
                 hash_asked = Some(head.hash);
             }
-            self.checkpoints.note(scanner.at);
+            self.checkpoints.keep(scanner.at);
             if head.sequence.is_multiple_of(CHECKPOINT_RECORDS) {
                 progress(Progress {
                     stage: Stage::Verify,
@@ -256,7 +256,7 @@ impl Reader {
         while scanner.at.head.sequence < to.head.sequence {
             let before = scanner.at;
             match scanner.next().map_err(self.failed("read"))? {
-                Some(payload) if decode_writes(payload).is_some() => self.checkpoints.note(scanner.at),
+                Some(payload) if decode_writes(payload).is_some() => self.checkpoints.keep(scanner.at),
                 Some(_) => return Err(self.damaged(before.damage(DamageKind::Payload))),
                 None => return Err(self.no_record(before, to.head.sequence)?),
             }

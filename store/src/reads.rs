@@ -1,9 +1,8 @@
-//! What a transaction reads, declared before it runs.
+//! The rows that a transaction reads, declared before it runs.
 //!
-//! A store that is reached over a network needs one round trip for what a whole batch of transactions reads, and one for
-//! what it writes. So each transaction says beforehand which rows it reads. A row whose key is in another row is declared
-//! in a second stage, which sees the rows of the first: that is a second round trip, for all of the batch at once.
-//! No transaction reads a range of keys.
+//! A store on another machine needs one round trip for all reads of a batch, and one for all its writes. So each transaction
+//! declares the rows that it reads. A row whose key is in another row is declared in a second stage, which sees the rows of
+//! the first. That costs a second round trip for the whole batch. No transaction reads a range of keys.
 
 use crate::error::StoreError;
 use crate::key::{Key, RowKey};
@@ -31,7 +30,7 @@ use std::fmt;
 /// # drop((known, found));
 /// ```
 ///
-/// They are made of [keys](Table::key). A row that is only written is not declared.
+/// It is made of [keys](Table::key). A row that is only written is not declared.
 #[derive(Default)]
 pub struct Reads {
     first: Vec<RowKey>,
@@ -42,20 +41,20 @@ pub struct Reads {
 type Second = dyn Fn(&mut FirstStage<'_, '_>) -> Result<Vec<RowKey>, StoreError> + Send;
 
 impl Reads {
-    /// For a transaction that only writes.
+    /// No rows, for a transaction that only writes.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These rows, and `more`.
+    /// Adds the rows `more`.
     #[must_use]
     pub fn and(mut self, more: impl IntoIterator<Item = RowKey>) -> Self {
         self.first.extend(more);
         self
     }
 
-    /// These rows, and in a second stage those that `second` names after a look at these. It may run again, as the
-    /// transaction itself.
+    /// Adds a second stage: the rows that `second` returns. It sees the rows of the first stage. Like the transaction itself,
+    /// `second` may run again.
     #[must_use]
     pub fn then(
         self,
@@ -67,7 +66,7 @@ impl Reads {
         }
     }
 
-    /// In order, ready to run.
+    /// Sorts the first stage.
     pub(crate) fn ready(mut self) -> ReadyReads {
         self.first.sort_unstable();
         ReadyReads {
@@ -92,7 +91,7 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// The rows of the first stage, as the second one sees them.
+/// The rows of the first stage, for the function that names the second stage.
 pub struct FirstStage<'t, 'a>(&'t mut Transaction<'a>);
 
 impl FirstStage<'_, '_> {
@@ -109,24 +108,24 @@ impl FirstStage<'_, '_> {
     }
 }
 
-/// [`Reads`] whose first stage is in order.
+/// [`Reads`] with a sorted first stage.
 pub(crate) struct ReadyReads {
     first: Vec<RowKey>,
     second: Option<Box<Second>>,
 }
 
 impl ReadyReads {
-    /// Lets `tx` read the first stage, and nothing else, until it is taken back.
+    /// Lets `tx` read only the first stage, until [`take_back`](ReadyReads::take_back).
     pub(crate) fn lend(&mut self, tx: &mut Transaction<'_>) {
         tx.declare(std::mem::take(&mut self.first));
     }
 
-    /// Takes back what was lent.
+    /// Takes the first stage back from `tx`.
     pub(crate) fn take_back(&mut self, tx: &mut Transaction<'_>) {
         self.first = tx.take_declared();
     }
 
-    /// Lets `tx` read the second stage too, if there is one.
+    /// Lets `tx` also read the second stage, if there is one.
     pub(crate) fn declare_second(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         if let Some(second) = &self.second {
             let rows = second(&mut FirstStage(tx))?;

@@ -10,13 +10,13 @@
 //!         2  key length u32  key                              a deletion
 //! ```
 //!
-//! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc
-//! covers the journal's id as well: whoever chooses values can't have a part of one taken for a record. Both
-//! marks are not zero, so a write that was cut short, over zeros, always shows in the last byte.
+//! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc also covers the
+//! journal's id. So a party that chooses values cannot make part of a value look like a record. Both marks are not zero. A
+//! record is written over zeros, so a write that was cut short always shows in the last byte.
 //!
-//! The file's version is the schema version of the newest program that has opened the directory. Records have had the
-//! same bytes in all versions. The header's sector is written once more when the version is raised; a header that this
-//! write has left half new is still read, and the write is repeated.
+//! The file's version is the schema version of the newest program that has opened the directory. Records have the same
+//! bytes in all versions. When the version is raised, the header's sector is written again. If this write is interrupted,
+//! the header is a mixture of old and new bytes. The store still reads it, and repeats the write.
 
 use crate::checkpoints::Position;
 use crate::index::{Head, Writes};
@@ -25,15 +25,15 @@ use crate::schema::SCHEMA_VERSION;
 use farthing_protocol::ids::RecordHash;
 use sha2::{Digest, Sha256};
 
-/// Where records begin (bytes). A sector of its own, which is written again only to raise its version.
+/// Offset of the first record (bytes). The header before it has its own sector. Only a raise of its version writes it again.
 pub(crate) const RECORDS_BEGIN: u64 = 512;
 /// A record's bytes before its payload.
 pub(crate) const HEADER_BYTES: usize = 49;
-/// A record's bytes behind its payload.
+/// A record's bytes after its payload.
 pub(crate) const TRAILER_BYTES: usize = 33;
 /// The longest record (bytes).
 pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAILER_BYTES;
-/// The bytes of the file's own header that are not zeros.
+/// Length of the journal's own header without its zeros (bytes).
 const FILE_HEADER_BYTES: usize = 32;
 
 const MAGIC: &[u8; 8] = b"FARTHING";
@@ -42,38 +42,38 @@ const TRAILER_MARK: u8 = 0xE7;
 const VALUE: u8 = 1;
 const DELETION: u8 = 2;
 
-/// A journal's format: what its own header says.
+/// The format of one journal. Its header has the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Format {
     id: [u8; 16],
 }
 
-/// What the file's own header says.
+/// The content of the journal's own header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileHeader {
     pub(crate) format: Format,
-    /// Whether it has to be written again: its version is an older one, or the last write was cut short.
+    /// Whether it must be written again: its version is older, or its last write was interrupted.
     pub(crate) is_old: bool,
 }
 
-/// A file header that is not one of ours.
+/// Why a file's header was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadFile {
-    /// It is damaged or no journal's.
+    /// The header is damaged, or the file is no journal.
     Header,
-    /// A version that this program does not know.
+    /// This program does not know the version.
     Version(u32),
 }
 
-/// What a record's header says.
+/// The content of a record's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) length: usize,
-    /// The head that the record follows.
+    /// The head before the record.
     pub(crate) previous: Head,
 }
 
-/// Takes fields off the front of bytes.
+/// Takes fields from the front of bytes.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -97,14 +97,14 @@ impl Format {
         Self { id }
     }
 
-    /// The file's own header, zeros included.
+    /// The journal's own header, with its zeros.
     pub(crate) fn file_header(&self) -> Vec<u8> {
         let mut bytes = self.header_fields(SCHEMA_VERSION);
         bytes.resize(RECORDS_BEGIN as usize, 0);
         bytes
     }
 
-    /// The header's bytes that are not zeros.
+    /// The journal's own header without its zeros.
     pub(crate) fn header_fields(&self, version: u32) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&version.to_le_bytes());
@@ -139,8 +139,8 @@ impl Format {
         }
     }
 
-    /// Whether `fields` are a header whose version was being raised: each byte is that of an older version's header or
-    /// of this one's.
+    /// Whether `fields` are a header whose raise was interrupted: each byte is from the header of one older version or of this
+    /// version.
     fn is_half_raised(&self, fields: &[u8]) -> bool {
         let new = self.header_fields(SCHEMA_VERSION);
         (1..SCHEMA_VERSION).any(|version| {
@@ -150,7 +150,7 @@ impl Format {
         })
     }
 
-    /// Where an empty journal stands.
+    /// The head of an empty journal.
     pub(crate) fn genesis(&self) -> Head {
         let hash = Sha256::new()
             .chain_update(b"farthing journal genesis")
@@ -162,7 +162,7 @@ impl Format {
         }
     }
 
-    /// Where the first record begins.
+    /// The position of the first record.
     pub(crate) fn begin(&self) -> Position {
         Position {
             offset: RECORDS_BEGIN,
@@ -177,8 +177,8 @@ impl Format {
         crc.finalize()
     }
 
-    /// The record that follows `previous`, and the head after it. The payload is at most
-    /// [`RECORD_MAX_BYTES`] long, which its caller sees to.
+    /// The record that follows `previous`, and the head after it. The caller makes sure that the payload has at most
+    /// [`RECORD_MAX_BYTES`].
     pub(crate) fn record(&self, previous: &Head, payload: &[u8]) -> (Vec<u8>, Head) {
         let head = next_head(previous, payload);
         let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len() + TRAILER_BYTES);
@@ -195,7 +195,7 @@ impl Format {
 
     /// The header at the front of `bytes`, if there is one.
     pub(crate) fn header(&self, bytes: &[u8]) -> Option<Header> {
-        // The mark first: a search for headers asks this at every byte.
+        // The mark comes first because a search for headers calls this at every byte.
         if bytes.get(HEADER_BYTES - 1) != Some(&HEADER_MARK) {
             return None;
         }
@@ -216,7 +216,7 @@ impl Format {
     }
 }
 
-/// The payload in a record's bytes behind its header, and the head after it, if they are whole.
+/// The payload of a record and the head after it, if the record is whole. `bytes` follow the record's header.
 pub(crate) fn body<'a>(header: &Header, bytes: &'a [u8]) -> Option<(&'a [u8], Head)> {
     let mut rest = Fields(bytes);
     let payload = rest.bytes(header.length)?;
@@ -240,12 +240,12 @@ fn next_head(previous: &Head, payload: &[u8]) -> Head {
     }
 }
 
-/// Lengths here are bounded far below `u32::MAX`, by the limits on keys, values and batches.
+/// Converts a length. The limits on keys, values and batches are far below `u32::MAX`.
 fn length_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// The payload that stands for `writes`.
+/// Encodes `writes` as a payload.
 pub(crate) fn encode_writes(writes: &Writes) -> Vec<u8> {
     let mut bytes = length_u32(writes.len()).to_le_bytes().to_vec();
     for (key, value) in writes {
@@ -260,7 +260,7 @@ pub(crate) fn encode_writes(writes: &Writes) -> Vec<u8> {
     bytes
 }
 
-/// The writes that `payload` stands for: as many as it says, in order, with nothing left over.
+/// Decodes a payload. `None` if the count is wrong, the keys are not in order, or bytes are left over.
 pub(crate) fn decode_writes(payload: &[u8]) -> Option<Writes> {
     let mut rest = Fields(payload);
     let count = rest.number()?;
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_read_back_and_every_cut_is_refused() {
+    fn writes_read_back_and_a_payload_cut_at_any_byte_is_refused() {
         let bytes = encode_writes(&writes());
         assert_eq!(decode_writes(&bytes), Some(writes()));
         for cut in 0..bytes.len() {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_anywhere_in_a_record_is_seen() {
+    fn a_record_with_any_bit_flipped_is_refused() {
         let format = Format::new([7; 16]);
         let (bytes, head) = format.record(&format.genesis(), &encode_writes(&writes()));
         let read = |bytes: &[u8]| {
@@ -325,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_journal_is_none_of_this_one() {
+    fn a_record_of_another_journal_is_refused() {
         let (ours, theirs) = (Format::new([7; 16]), Format::new([8; 16]));
         let (bytes, _) = theirs.record(&theirs.genesis(), &[]);
         assert_eq!(ours.header(&bytes), None);
     }
 
     #[test]
-    fn a_file_header_reads_back_and_every_flipped_bit_is_seen() {
+    fn a_file_header_reads_back_and_is_refused_with_any_bit_flipped() {
         let format = Format::new([7; 16]);
         let mut old = format.header_fields(1);
         old.resize(RECORDS_BEGIN as usize, 0);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_was_half_raised_is_read_and_a_newer_one_is_refused() {
+    fn a_header_is_read_when_its_raise_was_interrupted_and_a_newer_header_is_refused() {
         let format = Format::new([7; 16]);
         let new = format.file_header();
         let mut old = format.header_fields(1);

@@ -1,4 +1,4 @@
-//! Opening a store: from what is on disk, whatever happened, to a journal and an index that agree.
+//! Opening a store. After any kill or crash, it makes the journal and the index agree.
 
 use crate::background::Background;
 use crate::committer::Committer;
@@ -6,7 +6,7 @@ use crate::disk::{DirectoryLock, Disk};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::index::{Head, Index, Writes, apply_in_parts};
 use crate::index_buffered::BufferedIndex;
-use crate::index_found::{INDEX_NAME, IndexFound, distrust, find_index, left_badly, settle};
+use crate::index_found::{INDEX_NAME, IndexFound, distrust, distrust_by_state, find_index, keep_or_wipe};
 use crate::journal::Journal;
 use crate::limits::REBUILD_ROWS;
 use crate::options::{Progress, Stage, StoreOptions, Threading};
@@ -19,18 +19,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What opening a store came upon.
+/// The result of opening a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenReport {
-    /// Records that were verified: all, or the last ones where the store was closed.
+    /// Number of verified records: all, or only the last ones after a clean stop.
     pub verified: u64,
-    /// Records that went from the journal to the index.
+    /// Number of records that were copied from the journal to the index.
     pub replayed: u64,
     /// Whether the index was kept.
     pub index: IndexFound,
-    /// What an interrupted write had left at the journal's end, and was cut off (bytes).
+    /// Length of the torn record that was cut off the journal's end (bytes).
     pub cut_torn_bytes: u64,
-    /// Whether the store had been closed, not killed.
+    /// Whether the last process closed the store.
     pub was_clean: bool,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DirectoryLock>
     })
 }
 
-/// The journal in `dir`, or `None` where the directory has never held one.
+/// The journal in `dir`, or `None` if the directory never had a journal.
 pub(crate) fn find_journal(
     disk: &dyn Disk,
     dir: &Path,
@@ -58,8 +58,8 @@ pub(crate) fn find_journal(
     if let Some(reader) = Reader::open(disk, dir)? {
         return Ok(Some(reader));
     }
-    // The journal is made before anything else. If there is more, it is lost, and to begin a new one
-    // would forget every coin that was spent.
+    // The journal is created first. If there are other files, the journal is lost. A new journal would forget every spent
+    // coin.
     let names = disk
         .list(dir)
         .map_err(StoreError::disk(format!("list {}", dir.display())))?;
@@ -89,10 +89,10 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         Some(reader) => reader,
         None => Reader::create(options, dir)?,
     };
-    let left_badly = left_badly(state.as_ref(), disk);
-    if let (Some(state), None) = (&state, &left_badly) {
-        // Before the index is touched: should the machine go down from here on, the index is not trusted. One that
-        // is not trusted now keeps the state that says so, until it is rebuilt.
+    let state_distrust = distrust_by_state(state.as_ref(), disk);
+    if let (Some(state), None) = (&state, &state_distrust) {
+        // Before any use of the index: if the machine goes down from here on, the next start does not trust the index. If the
+        // index is not trusted now, the state file already says so. It stays until the index is rebuilt.
         State::new(Left::Open, disk, state.head).write(disk, dir)?;
     }
     let found = find_index(dir, options);
@@ -104,11 +104,12 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         );
     }
     let journal = Journal::resume(reader.clone(), &checked, options, dir)?;
-    // A journal that is damaged is left as it is; one that is whole is raised before anything is written into it.
+    // A damaged journal stays unchanged: `check` has returned its error by now. The version of a whole journal is raised
+    // before any record is written.
     reader.raise_version()?;
     options.probe.reached(probe::BEFORE_REPLAY);
-    let distrust = distrust(&found, &checked, state.as_ref()).or(left_badly);
-    let (index, applied, index_found) = settle(found, distrust, &checked, dir, options)?;
+    let distrust = distrust(&found, &checked, state.as_ref()).or(state_distrust);
+    let (index, applied, index_found) = keep_or_wipe(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
     let index: Arc<dyn Index> = match options.engine.is_durable() {
         false => index,
@@ -123,8 +124,8 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
         cut_torn_bytes: checked.torn_bytes,
         was_clean: state.is_some_and(|state| state.left == Left::Closed),
     };
-    let passed_over = checked.from.head.sequence > 0;
-    let background = passed_over.then(|| Background::start(reader.clone(), checked.from));
+    let has_skipped = checked.from.head.sequence > 0;
+    let background = has_skipped.then(|| Background::start(reader.clone(), checked.from));
     let committer = Committer {
         background: background.transpose()?,
         shared: Arc::new(Shared::new(index, reader, checked.head, journal.bytes())),
@@ -139,8 +140,9 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     Ok((committer, report))
 }
 
-/// Checks the end of the journal where it is as a clean stop has left it, and else all of it. What the index or the last
-/// process knew of was acknowledged, so that it can tell a torn record from one that was lost.
+/// Checks the end of the journal after a clean stop, and otherwise the whole journal.
+///
+/// Records that the index or the last process knew were acknowledged. So the check can tell a torn record from a lost one.
 fn check(
     reader: &Reader,
     state: Option<&State>,
@@ -164,8 +166,8 @@ fn check(
         .map_err(|(damage, _)| reader.damaged(damage))
 }
 
-/// Checks the journal from the last checkpoint on: at least one record, which names the hash of those before it. `None`
-/// unless it is to the byte what was closed.
+/// Checks the journal from the last checkpoint on. This is at least one record, which contains the hash of the record before
+/// it. `None` unless the end is the same to the byte as at the clean stop.
 fn check_end(reader: &Reader, closed: &State, options: &StoreOptions) -> Result<Option<Checked>, StoreError> {
     let Some(last) = closed.checkpoints.first() else {
         return Ok(None);
@@ -202,7 +204,7 @@ fn replay(
         }
         let payload = scanner.next().map_err(reader.failed("read"))?;
         let Some(writes) = payload.and_then(decode_writes) else {
-            // It was whole a moment ago, when all of it was checked.
+            // The check just found this record whole.
             return Err(reader.damaged(before.damage(DamageKind::Changed)));
         };
         if before.head.sequence < applied {

@@ -1,4 +1,4 @@
-//! Reading a journal from front to back, and judging what stands at its end.
+//! Reads a journal from front to back, and judges the bytes after its last record.
 
 use crate::checkpoints::Position;
 use crate::disk::SECTOR_BYTES;
@@ -8,7 +8,7 @@ use crate::index::Head;
 use crate::record::{self, Format, HEADER_BYTES, TRAILER_BYTES, WHOLE_MAX_BYTES};
 use std::io;
 
-/// A part of a file in memory, moved along as it is read. Behind the file's end it reads as zeros.
+/// A part of a file in memory, which moves along with the reads. After the file's end it reads zeros.
 struct Window<'a> {
     file: &'a dyn DiskFile,
     start: u64,
@@ -39,11 +39,11 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Reads records one after another, each only if it is whole and follows the one before.
+/// Reads records in order. It stops at a record that is not whole or does not follow the one before.
 pub(crate) struct Scanner<'a> {
     window: Window<'a>,
     format: Format,
-    /// Where the next record begins, and the last one read.
+    /// The position of the next record.
     pub(crate) at: Position,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The payload of the next record; `None` where there is none, for whatever reason.
+    /// The payload of the next record. `None` if no whole record follows, for any reason.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let bytes = self.window.get(self.at.offset, HEADER_BYTES)?;
         let Some(header) = self.format.header(bytes) else {
@@ -77,24 +77,24 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What stands where a [`Scanner`] found no record.
+/// The bytes where a [`Scanner`] found no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tail {
-    /// The journal's end: nothing but zeros.
+    /// The journal's end: only zeros follow.
     End,
-    /// What an interrupted write of the next record has left, up to this many bytes.
+    /// A torn record: the rest of an interrupted write, at most this many bytes.
     Torn(u64),
-    /// Something else.
+    /// The journal is damaged.
     Damaged(DamageKind),
 }
 
-/// Judges what stands at `at`, where no record follows, when records up to `acknowledged` are known to
-/// have been durable.
+/// Judges the bytes at `at`, where no whole record follows. Records up to `acknowledged` are known to be durable.
 ///
-/// There is never more than one record that is not durable, so a torn one is the next in order and nothing stands
-/// behind it; and it was written over zeros, so what is missing of it is zeros: its end, or whole sectors.
-/// Whatever else is found there has changed after it was written. Only a lost bit in a record that also holds
-/// a whole sector of zeros by itself, is the very last, and is known to no index, could be mistaken for torn.
+/// At most one record is not durable. So a torn record is the next in order, and nothing follows it. It was written over
+/// zeros, so its missing parts are zeros: its end, or whole sectors. Any other bytes have changed after they were written.
+///
+/// One kind of damage can be mistaken for a torn record. It is a lost bit in the very last record, if this record contains a
+/// whole sector of zeros and no index knows it.
 pub(crate) fn judge(
     file: &dyn DiskFile,
     format: Format,
@@ -117,8 +117,8 @@ pub(crate) fn judge(
         return Ok(Tail::Damaged(DamageKind::Chain));
     }
     let whole = header.map(|header| (HEADER_BYTES + TRAILER_BYTES).saturating_add(header.length) as u64);
-    let behind = offset.saturating_add(whole.unwrap_or(1));
-    if missing || has_later_record(file, format, behind, end, head)? {
+    let after = offset.saturating_add(whole.unwrap_or(1));
+    if missing || has_later_record(file, format, after, end, head)? {
         return Ok(Tail::Damaged(DamageKind::Changed));
     }
     let torn = match whole {
@@ -132,7 +132,7 @@ pub(crate) fn judge(
     })
 }
 
-/// Whether an interrupted write explains a record from `offset` to `whole_end` whose header is there.
+/// Whether an interrupted write explains the record from `offset` to `whole_end`, which has its header.
 fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> io::Result<bool> {
     if end > whole_end {
         return Ok(false);
@@ -151,7 +151,7 @@ fn torn_body(window: &mut Window<'_>, offset: u64, whole_end: u64, end: u64) -> 
     Ok(false)
 }
 
-/// Whether an interrupted write explains a record at `offset` whose header is not there.
+/// Whether an interrupted write explains the record at `offset`, which lacks its header.
 fn torn_header(window: &mut Window<'_>, offset: u64, end: u64) -> io::Result<bool> {
     if end.saturating_sub(offset) > WHOLE_MAX_BYTES as u64 {
         return Ok(false);
@@ -175,7 +175,7 @@ fn is_zero(window: &mut Window<'_>, from: u64, to: u64) -> io::Result<bool> {
     Ok(window.get(from, count)?.iter().all(|byte| *byte == 0))
 }
 
-/// Behind the last byte from `offset` on that is not zero; `offset` if there is none.
+/// The offset after the last byte that is not zero. `offset` if all bytes from there on are zero.
 fn last_byte(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     let len = file.len()?;
     let (mut at, mut end) = (offset, offset);
@@ -190,8 +190,8 @@ fn last_byte(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     Ok(end)
 }
 
-/// Whether the header of a record beyond the next one begins between `from` and `end`: it was written only
-/// after those before it were durable.
+/// Whether the header of a record after the next one begins between `from` and `end`. A record is written only after all
+/// earlier ones are durable.
 fn has_later_record(
     file: &dyn DiskFile,
     format: Format,

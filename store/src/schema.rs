@@ -1,4 +1,4 @@
-//! The format version of journals and rows: `migration` says what it stands for.
+//! The format version of journals and rows. `migration` explains it.
 
-/// The version that this program writes. Version 1 is what had no version row: up to commit 1aef5c3.
+/// The version that this program writes. Stores of version 1 have no version row. Version 1 ended with commit 1aef5c3.
 pub const SCHEMA_VERSION: u32 = 2;

@@ -1,4 +1,4 @@
-//! What the writer and those who only read share.
+//! The state that the writer shares with the readers.
 
 use crate::error::StoreError;
 use crate::index::{Head, Index, IndexError};
@@ -7,30 +7,30 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// What a store has done. A record is one sync, and holds what all transactions of its batch wrote.
+/// The counters of a store. Each record is one sync, and has the writes of all transactions of its batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreCounts {
-    /// Records in the journal, ever.
+    /// Number of records in the journal since its start.
     pub records: u64,
-    /// Their bytes.
+    /// Length of the journal without preallocated room (bytes).
     pub journal_bytes: u64,
-    /// Old records that are still to be verified, beside the work.
+    /// Number of old records that are not verified yet. A thread verifies them beside the work.
     #[serde(default)]
     pub unverified: u64,
-    /// Transactions that were carried out since the store was opened.
+    /// Number of finished transactions since the store was opened.
     pub transactions: u64,
 }
 
-/// What the writer shares with those who only read.
+/// The state that the writer shares with the readers.
 pub(crate) struct Shared {
     pub(crate) index: Arc<dyn Index>,
     pub(crate) reader: Reader,
     head: Mutex<Head>,
-    /// The journal's bytes.
+    /// Length of the journal (bytes).
     journal_bytes: AtomicU64,
-    /// How many transactions were carried out since the store was opened.
+    /// Number of finished transactions since the store was opened.
     transactions: AtomicU64,
-    /// What a reader apart from transactions has seen the index fail on.
+    /// The first failure of the index in a read outside transactions.
     index_failed: OnceLock<String>,
 }
 
@@ -51,23 +51,23 @@ impl Shared {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The record that ends at `head` is durable and in the index.
+    /// Sets the head, whose record is durable and in the index.
     pub(crate) fn advance(&self, head: Head, journal_bytes: u64) {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = head;
         self.journal_bytes.store(journal_bytes, Ordering::Relaxed);
     }
 
-    /// So many more transactions were carried out.
+    /// Adds finished transactions to the counter.
     pub(crate) fn count(&self, transactions: u64) {
         self.transactions.fetch_add(transactions, Ordering::Relaxed);
     }
 
-    /// What a reader has seen the index fail on.
+    /// The failure of the index that a reader has found.
     pub(crate) fn index_failure(&self) -> Option<&str> {
         self.index_failed.get().map(String::as_str)
     }
 
-    /// What the store has done.
+    /// The counters of the store.
     pub(crate) fn counts(&self) -> StoreCounts {
         StoreCounts {
             records: self.head().sequence,
@@ -77,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// A reader has seen the index fail: the writer stops before its next batch.
+    /// Records a failure of the index that a reader has found. The writer halts before its next batch.
     pub(crate) fn index_failed(&self, error: &IndexError) -> StoreError {
         self.index_failed.get_or_init(|| error.to_string());
         StoreError::Index(error.to_string())

@@ -100,7 +100,7 @@ impl State {
         let boot = lines.next()?.to_owned();
         let head = head(lines.next()?, lines.next()?)?;
         // The last line is no checkpoint: it is the checksum.
-        let checkpoints = lines.map_while(place).collect();
+        let checkpoints = lines.map_while(position).collect();
         let state = Self {
             left,
             boot,
@@ -121,7 +121,7 @@ fn head(sequence: &str, hash: &str) -> Option<Head> {
     })
 }
 
-fn place(line: &str) -> Option<Position> {
+fn position(line: &str) -> Option<Position> {
     let mut words = line.split(' ');
     let offset = words.next()?.parse().ok()?;
     let head = head(words.next()?, words.next()?)?;

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-/// A table: keys of type `K`, values of type `V`, told from other tables by one byte.
+/// A table with keys of type `K` and values of type `V`. One byte distinguishes it from other tables.
 ///
 /// ```
 /// # use farthing_store::{Reads, Store, StoreOptions, Table, disk::MemoryDisk};
@@ -35,11 +35,14 @@ pub struct Table<K, V> {
 }
 
 impl<K, V> Table<K, V> {
-    /// The table whose keys begin with `prefix`, 1 to 253. The name is for error messages.
+    /// The table whose keys begin with `prefix`, 1 to 253. Error messages contain the name.
+    ///
+    /// # Panics
+    /// When `prefix` is 0, 254 or 255. In a constant, this fails the build.
     pub const fn new(prefix: u8, name: &'static str) -> Self {
         assert!(
             prefix != RESERVED_PREFIX && prefix < SCHEMA_PREFIX,
-            "the prefixes 0, 254 and 255 are the store's own"
+            "the prefixes 0, 254 and 255 are reserved for the store"
         );
         Self {
             prefix,
@@ -69,12 +72,12 @@ impl<K, V> Table<K, V> {
 }
 
 impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
-    /// The key of the row at `key`, with which a transaction declares that it reads it.
+    /// The key of the row at `key`. A transaction declares its reads with it.
     pub fn key(&self, key: &K) -> RowKey {
         RowKey::new(self.prefix, key)
     }
 
-    /// The row at `key` as the transaction sees it.
+    /// The row at `key`, as the transaction sees it.
     ///
     /// # Errors
     /// [`StoreError::Undeclared`] when the transaction did not declare the row, [`StoreError::Index`] when the index
@@ -112,8 +115,8 @@ impl<K: Key, V: Serialize + DeserializeOwned> Table<K, V> {
             .transpose()
     }
 
-    /// Durable rows in key order, from `from` on; at most `limit` of them, and never more than
-    /// [`SCAN_MAX_ROWS`](super::limits::SCAN_MAX_ROWS). To go on, pass the last key as `Bound::Excluded`.
+    /// Durable rows in key order, from `from` on. Returns at most `limit` rows, and never more than
+    /// [`SCAN_MAX_ROWS`](super::limits::SCAN_MAX_ROWS). To continue, pass the last key as `Bound::Excluded`.
     ///
     /// # Errors
     /// As [`Table::get`].

@@ -1,4 +1,4 @@
-//! Checking a journal without opening the store.
+//! A check of a journal without opening the store.
 
 use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
@@ -8,16 +8,16 @@ use crate::recovery::{find_journal, lock};
 use crate::state::State;
 use std::path::Path;
 
-/// What a journal holds.
+/// The result of checking a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// Whole records that follow one another from the first on.
+    /// Number of whole records in a row, from the first on.
     pub records: u64,
-    /// Their bytes and the journal's own header's, in the case of damage up to it.
+    /// Length of the journal's own header and these records (bytes). With damage, up to the damage.
     pub bytes: u64,
-    /// Where they end.
+    /// The head after these records.
     pub head: Head,
-    /// What an interrupted write has left behind them (bytes); the next start cuts it off.
+    /// Length of a torn record after them (bytes). The next start cuts it off.
     pub torn_bytes: u64,
     /// The first damage.
     pub damage: Option<Damage>,
@@ -25,12 +25,11 @@ pub struct VerifyReport {
 
 /// Checks the whole journal in `dir`, and changes nothing. The store must not be open.
 ///
-/// What the file `state` says was acknowledged counts; what the index knows does not, as opening it would
-/// change it.
+/// It takes the acknowledged records from the file `state`, not from the index, because opening the index would change it.
 ///
 /// # Errors
-/// [`StoreError::InUse`] while the store is open, [`StoreError::Damaged`] when there is no journal to walk
-/// through, [`StoreError::Disk`] when it can't be read.
+/// [`StoreError::InUse`] while the store is open. [`StoreError::Damaged`] when the journal is lost or its header is damaged.
+/// [`StoreError::Disk`] when the journal cannot be read, or the directory never had one.
 pub fn verify(dir: &Path, disk: &dyn Disk, progress: &dyn Fn(Progress)) -> Result<VerifyReport, StoreError> {
     let _lock = lock(disk, dir)?;
     let state = State::read(disk, dir);

@@ -1,4 +1,4 @@
-//! Reading the durable state, apart from transactions.
+//! Reads of the durable state, outside transactions.
 
 use crate::error::StoreError;
 use crate::index::Row;
@@ -9,7 +9,7 @@ use crate::transaction::check_key;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The durable state, read-only. Each call sees one moment between two batches; two calls may see two.
+/// The durable state, read-only. Each call sees the state between two batches. Two calls may see two different states.
 #[derive(Clone)]
 pub struct View {
     shared: Arc<Shared>,
@@ -31,8 +31,8 @@ impl View {
         found.map_err(|error| self.shared.index_failed(&error))
     }
 
-    /// Rows in key order whose keys begin with `prefix`, from `from` on (a whole key, the prefix
-    /// included); at most `limit`, and never more than [`SCAN_MAX_ROWS`].
+    /// Rows in key order whose keys begin with `prefix`, from `from` on. `from` is a whole key, with its prefix. Returns at most
+    /// `limit` rows, and never more than [`SCAN_MAX_ROWS`].
     ///
     /// # Errors
     /// [`StoreError::ReservedKey`], [`StoreError::TooLong`], [`StoreError::Index`].
@@ -47,7 +47,7 @@ impl View {
         Ok(rows.into_iter().map(inner).collect())
     }
 
-    /// As [`View::scan`], beginning behind `after`.
+    /// As [`View::scan`], from the first key after `after`.
     ///
     /// # Errors
     /// As [`View::scan`].

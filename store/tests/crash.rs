@@ -1,5 +1,4 @@
-//! Power failures and damage, on a simulated disk: what was acknowledged is there afterwards, and what has
-//! changed is found and named.
+//! Power failures and damage, on a simulated disk. All acknowledged rows survive, and every change is found and named.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +33,7 @@ fn open(disk: &MemoryDisk) -> Result<Store, StoreError> {
     Store::open(Path::new(DIR), options(disk)).map(|(store, _)| store)
 }
 
-/// Bytes without a zero among them, that depend on both numbers.
+/// Pseudorandom bytes from two numbers. None is zero.
 fn noise(a: u64, b: u64, len: usize) -> Vec<u8> {
     let mut state = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xD1B5_4A32_D192_ED03) | 1;
     (0..len)
@@ -47,7 +46,7 @@ fn noise(a: u64, b: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Writes row `number`, which has to be the next one.
+/// Writes row `number`, which must be the next one.
 fn write(number: u64, len: usize) -> impl Fn(&mut Transaction<'_>) -> Result<u64, StoreError> {
     move |tx| {
         assert_eq!(LAST.get(tx, &())?.unwrap_or(0) + 1, number);
@@ -57,7 +56,7 @@ fn write(number: u64, len: usize) -> impl Fn(&mut Transaction<'_>) -> Result<u64
     }
 }
 
-/// The last row, after checking that all before it are there and none behind it.
+/// Checks that rows 1 to the last are there, and none after it. Returns the last number.
 fn check(store: &Store) -> u64 {
     let view = store.view();
     let last = LAST.peek(&view, &()).unwrap().unwrap_or(0);
@@ -70,7 +69,7 @@ fn check(store: &Store) -> u64 {
 }
 
 #[test]
-fn after_any_crash_all_that_was_acknowledged_is_there_and_the_rest_is_a_prefix() {
+fn after_any_crash_all_acknowledged_rows_and_a_prefix_of_the_others_are_there() {
     let mut kept_unacknowledged = 0;
     let mut lost_unacknowledged = 0;
     for seed in 0..300u64 {
@@ -93,7 +92,7 @@ fn after_any_crash_all_that_was_acknowledged_is_there_and_the_rest_is_a_prefix()
             disk.fail_sync_after(u64::from(dice[0] % 12));
             let last = Arc::new(AtomicU64::new(found));
             let mut next = found;
-            // Batches of one to three, of rows from a few bytes to several sectors, until the sync fails.
+            // Batches of one to three rows, until the sync fails. Rows have a few bytes to several sectors.
             for size in &dice[1..] {
                 let jobs = (0..size % 3 + 1).map(|_| {
                     next += 1;
@@ -114,12 +113,12 @@ fn after_any_crash_all_that_was_acknowledged_is_there_and_the_rest_is_a_prefix()
             disk.crash(seed * 10 + life);
         }
     }
-    // Both must have happened often, or this tests nothing.
+    // Without many of both cases, the test proves nothing.
     assert!(kept_unacknowledged > 50 && lost_unacknowledged > 50);
 }
 
 #[test]
-fn a_crash_at_any_moment_of_the_first_start_is_healed() {
+fn a_store_opens_after_a_crash_at_any_moment_of_its_first_start() {
     for seed in 0..200 {
         let disk = MemoryDisk::new();
         disk.fail_sync_after(seed % 5);
@@ -132,7 +131,7 @@ fn a_crash_at_any_moment_of_the_first_start_is_healed() {
     }
 }
 
-/// A disk with `count` rows, each a record of its own, and where each record ends.
+/// A disk with `count` rows, each in its own record, and the offset where each record ends.
 fn written(count: u64, len: usize) -> (MemoryDisk, Vec<u64>) {
     let disk = MemoryDisk::new();
     let store = open(&disk).unwrap();
@@ -161,7 +160,7 @@ fn damage(disk: &MemoryDisk) -> Option<Damage> {
 }
 
 #[test]
-fn a_last_record_cut_at_any_byte_is_taken_off_and_the_store_goes_on() {
+fn a_last_record_that_was_cut_at_any_byte_is_removed_and_the_store_goes_on() {
     let (disk, ends) = written(3, 900);
     let whole = disk.bytes(&journal()).unwrap();
     for cut in ends[2]..ends[3] {
@@ -183,14 +182,14 @@ fn a_last_record_cut_at_any_byte_is_taken_off_and_the_store_goes_on() {
             drop(store);
             disk.crash(cut);
             assert_eq!(check(&open(&disk).unwrap()), 3, "cut at {cut}");
-            // The state now knows of three records; the next round begins with an older one.
+            // The state now has three records, and the next round begins with two.
             disk.put(&Path::new(DIR).join("state"), Vec::new());
         }
     }
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_found_and_named_even_in_the_last_record() {
+fn a_flipped_bit_in_any_record_or_after_the_end_is_found_and_named() {
     let (disk, ends) = written(4, 700);
     for offset in 0..ends[4] {
         let mask = 1 << (offset % 8);
@@ -205,9 +204,9 @@ fn a_flipped_bit_anywhere_is_found_and_named_even_in_the_last_record() {
         }
         disk.flip(&journal(), offset, mask);
     }
-    assert_eq!(check(&open(&disk).unwrap()), 4, "unchanged, it opens");
+    assert_eq!(check(&open(&disk).unwrap()), 4, "the unchanged journal opens");
     disk.flip(&journal(), ends[4] + 50, 4);
-    assert!(damage(&disk).is_some(), "not even behind the end");
+    assert!(damage(&disk).is_some(), "a bit after the end");
 }
 
 #[test]
@@ -227,7 +226,7 @@ fn whole_sectors_and_records_overwritten_in_the_middle_are_found() {
 }
 
 #[test]
-fn a_journal_shorter_than_what_was_acknowledged_is_not_opened() {
+fn a_journal_without_its_last_acknowledged_record_is_refused() {
     let (disk, ends) = written(3, 100);
     let older = disk.bytes(&journal()).unwrap();
     let store = open(&disk).unwrap();
@@ -248,7 +247,7 @@ fn a_journal_shorter_than_what_was_acknowledged_is_not_opened() {
 }
 
 #[test]
-fn a_journal_that_is_gone_is_not_begun_anew() {
+fn a_lost_journal_is_not_replaced_by_a_new_one() {
     use farthing_store::disk::Disk;
     let (disk, _) = written(3, 100);
     disk.remove(&journal()).unwrap();
@@ -256,7 +255,7 @@ fn a_journal_that_is_gone_is_not_begun_anew() {
 }
 
 #[test]
-fn records_taken_out_or_swapped_are_found() {
+fn removed_repeated_and_swapped_records_are_found() {
     let (disk, ends) = written(4, 100);
     let whole = disk.bytes(&journal()).unwrap();
     let record = |n: usize| &whole[ends[n - 1] as usize..ends[n] as usize];
@@ -271,8 +270,8 @@ fn records_taken_out_or_swapped_are_found() {
 }
 
 #[test]
-fn a_value_that_spells_a_record_is_not_taken_for_one() {
-    // Somebody stores the bytes of a later record of another journal, and the machine goes down in the write.
+fn a_value_with_the_bytes_of_a_record_is_not_taken_for_a_record() {
+    // A value has the bytes of a later record of another journal, and the machine goes down during the write.
     let (other, ends) = written(9, 100);
     let spelled = other.bytes(&journal()).unwrap()[ends[8] as usize..ends[9] as usize].to_vec();
     let disk = MemoryDisk::new();
@@ -297,7 +296,7 @@ fn a_value_that_spells_a_record_is_not_taken_for_one() {
 }
 
 #[test]
-fn verify_says_what_is_there_and_refuses_while_the_store_is_open() {
+fn verify_reports_the_records_and_refuses_while_the_store_is_open() {
     let (disk, ends) = written(5, 100);
     let report = report(&disk);
     assert_eq!((report.records, report.bytes, report.torn_bytes), (5, ends[5], 0));

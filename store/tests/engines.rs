@@ -1,4 +1,4 @@
-//! Indexes: those of every engine behave alike, with and without a buffer before them.
+//! The indexes of all engines behave the same, with and without a buffer before them.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn head(sequence: u64) -> Head {
     }
 }
 
-/// What every index does, whatever it is made of.
+/// Checks the rules of [`Index`].
 fn conforms(index: &dyn Index) {
     let put = |key: &[u8], value: u8| (key.to_vec(), Some(vec![value]));
     let scan = |prefix: &[u8], from: Bound<&[u8]>, limit| -> Vec<u8> {
@@ -54,12 +54,12 @@ fn conforms(index: &dyn Index) {
     assert_eq!(
         scan(&[1], Bound::Excluded(&[1, 255]), 9),
         [0u8; 0],
-        "behind the last"
+        "from after the last key"
     );
     let from_before = scan(&[2], Bound::Included(&[1, 0]), 9);
     assert_eq!(from_before, [20], "from before the prefix");
-    let from_behind = scan(&[1], Bound::Excluded(&[3]), 9);
-    assert_eq!(from_behind, [0u8; 0], "from behind the prefix");
+    let from_after = scan(&[1], Bound::Excluded(&[3]), 9);
+    assert_eq!(from_after, [0u8; 0], "from after the prefix");
     assert_eq!(scan(&[255], Bound::Unbounded, 9), [90]);
     assert_eq!(scan(&[3], Bound::Unbounded, 9), [0u8; 0]);
     let second = [
@@ -80,7 +80,7 @@ fn conforms(index: &dyn Index) {
 const KEY_MOST: u64 = 40;
 const VALUE_MOST: u64 = 5_000;
 
-/// Any batch, over few enough keys that they are overwritten and removed all the time.
+/// A random batch. The keys are few, so they are often overwritten and removed.
 fn batch(dice: &Dice) -> Writes {
     let write = |_| {
         let key = dice.key(1 + dice.below(KEY_MOST));
@@ -90,7 +90,7 @@ fn batch(dice: &Dice) -> Writes {
     (0..dice.below(20)).map(write).collect()
 }
 
-/// Both say the same to any question.
+/// Asserts that both indexes give the same results.
 fn agree(one: &dyn Index, other: &dyn Index, dice: &Dice) {
     assert_eq!(one.applied().unwrap(), other.applied().unwrap());
     for _ in 0..20 {
@@ -123,8 +123,7 @@ impl Dice {
         u64::from_le_bytes(bytes) % bound
     }
 
-    /// A key of bytes from the ends of the range and a few between, none of which begins with the byte that the store
-    /// keeps for itself.
+    /// A key of bytes from the ends of the range and a few between. Its first byte is not the store's reserved prefix.
     fn key(&self, len: u64) -> Vec<u8> {
         let first = [1, 2, 254, 255];
         let other = [0, 1, 127, 128, 255];
@@ -138,11 +137,11 @@ impl Dice {
     }
 }
 
-/// A little memory: pages come and go.
+/// A small cache, so that pages are often evicted.
 const CACHE_BYTES: u64 = 1 << 20;
 
 #[test]
-fn every_engine_conforms_and_keeps_what_it_was_told() {
+fn every_engine_conforms_and_keeps_its_rows_after_a_close() {
     for name in engines::NAMES {
         let engine = engines::named(name).unwrap();
         for full_bytes in [None, Some(1), Some(200), Some(usize::MAX)] {
@@ -178,7 +177,7 @@ fn every_engine_conforms_and_keeps_what_it_was_told() {
 }
 
 #[test]
-fn every_engine_says_the_same_after_any_batches_and_any_restart() {
+fn all_engines_agree_after_any_batches_and_restarts() {
     for (seed, full_bytes) in [
         (0, None),
         (1, None),
@@ -206,7 +205,7 @@ fn every_engine_says_the_same_after_any_batches_and_any_restart() {
                 agree(&memory, index.as_ref(), &dice);
                 if dice.below(25) == 0 {
                     index.close().unwrap();
-                    // Its lock is given back when it is dropped.
+                    // The drop releases its lock.
                     drop(index);
                     index = open(head(sequence));
                     agree(&memory, index.as_ref(), &dice);
@@ -217,7 +216,7 @@ fn every_engine_says_the_same_after_any_batches_and_any_restart() {
 }
 
 #[test]
-fn whoever_reads_beside_the_writer_sees_all_of_a_batch_or_nothing() {
+fn a_concurrent_reader_sees_all_of_a_batch_or_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let engines = engines::NAMES.map(|name| {
         let engine = engines::named(name).unwrap();
@@ -246,14 +245,14 @@ fn whoever_reads_beside_the_writer_sees_all_of_a_batch_or_nothing() {
                     "half of a batch"
                 );
                 let now = index.applied().unwrap().unwrap().sequence;
-                assert!(now >= last, "it went back");
+                assert!(now >= last, "the head went back");
                 last = now;
             }
         });
     }
 }
 
-/// An index that fails from the `left`th batch on.
+/// An index that applies `left` batches, and then fails.
 struct Failing {
     inner: MemoryIndex,
     left: AtomicU64,
@@ -282,13 +281,13 @@ impl Index for Failing {
 }
 
 #[test]
-fn an_index_that_fails_behind_a_buffer_is_noticed_and_its_rows_stay_readable() {
+fn an_index_failure_after_the_buffer_is_reported_and_buffered_rows_stay_readable() {
     let failing = Arc::new(Failing {
         inner: MemoryIndex::new(),
         left: AtomicU64::new(2),
     });
     let index = BufferedIndex::new(Arc::clone(&failing) as Arc<dyn Index>, head(0), 20_000);
-    // More than goes to the index at once: its third part fails.
+    // More rows than one part: the third part fails.
     let rows = |value: u8| -> Writes { (0..=255).map(|key| (vec![1, key], Some(vec![value]))).collect() };
     index.apply(&rows(1), head(1)).unwrap();
     let mut sequence = 1;
@@ -297,7 +296,7 @@ fn an_index_that_fails_behind_a_buffer_is_noticed_and_its_rows_stay_readable() {
         if let Err(error) = index.apply(&rows(2), head(sequence)) {
             break error;
         }
-        assert!(sequence < 4, "it goes on for ever");
+        assert!(sequence < 4, "the failure is not reported");
     };
     assert_eq!(error, IndexError("no more".into()));
     assert_eq!(index.scan(&[1], Bound::Unbounded, 999).unwrap().len(), 256);

@@ -1,8 +1,9 @@
-//! Power failures on real files, across the journal's and the index's: every write to the journal is recorded as it is
-//! made, and what sled has in its files is recorded beside it. From the recording are built the disks that a power
-//! failure could have left: of what was not synced some writes whole, some torn, some not at all, in any order, and of
-//! sled's files, which nobody syncs before the store is closed, any mixture of sectors old and new. On each the store
-//! opens by itself with all that was acknowledged and nothing that was not written.
+//! Power failures on real files, across the files of the journal and the index.
+//!
+//! A test records every write to the journal, and the content of sled's files at that time. From the recording it builds
+//! disks that a power failure could have left. Writes that were not synced are whole, torn or missing, in any order. sled's
+//! files are not synced before the close, so they are any mixture of old and new sectors. On each disk the store opens
+//! without help. It has all acknowledged rows, and no row that was not written.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,7 @@ const SECTOR: usize = SECTOR_BYTES as usize;
 /// The files of a folder by name.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Something that was done to the store's own files, by name.
+/// An operation on the store's own files, by name.
 #[derive(Debug, Clone)]
 enum Op {
     Create(String),
@@ -41,24 +42,24 @@ enum Op {
     SyncDir,
 }
 
-/// What was done, what sled had in its files right before, and how many rows were acknowledged by then.
+/// An operation, sled's files right before it, and the number of rows that were acknowledged by then.
 struct Recorded {
     op: Op,
     index: Arc<Files>,
     acknowledged: u64,
 }
 
-/// What happened since the files were last all durable.
+/// The operations since all files were last durable.
 #[derive(Default)]
 struct Recording {
-    /// What there was at first, all of it durable.
+    /// The files at first, all durable.
     base: Files,
     base_index: Files,
     ops: Vec<Recorded>,
     acknowledged: u64,
 }
 
-/// The real disk, which is recorded.
+/// A disk that records its operations and passes them to the real disk.
 #[derive(Clone)]
 struct RecordingDisk {
     dir: PathBuf,
@@ -169,7 +170,7 @@ impl DiskFile for RecordingFile {
 }
 
 fn directory() -> tempfile::TempDir {
-    // Hundreds of disks are written and synced: in memory where the machine has such a place.
+    // The test writes and syncs hundreds of disks, so it uses a file system in memory if there is one.
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() {
         tempfile::tempdir_in(memory)
@@ -189,7 +190,7 @@ fn open(dir: &Path, recording: &Arc<Mutex<Recording>>, boot: u32) -> Result<(Sto
         disk: Arc::new(disk),
         preallocate_bytes: 16 * 1024,
         cache_bytes: 1 << 20,
-        // So little that rows go to sled all the time.
+        // Small, so that rows often move to sled.
         buffer_bytes: 4 * 1024,
         entropy: Arc::new(SeededEntropy::new(5)),
         ..StoreOptions::default()
@@ -209,7 +210,7 @@ fn write(store: &Store, recording: &Mutex<Recording>, numbers: std::ops::RangeIn
     }
 }
 
-/// How many rows there are, all of them right and without a gap.
+/// The number of rows. Checks that all are right, without a gap.
 fn count(store: &Store) -> Result<u64, StoreError> {
     let rows = ROWS.scan(&store.view(), Bound::Unbounded, 4096)?;
     for (at, (number, value)) in rows.iter().enumerate() {
@@ -218,7 +219,7 @@ fn count(store: &Store) -> Result<u64, StoreError> {
     Ok(rows.len() as u64)
 }
 
-/// A recording of a store that is made, closed, opened again and written to.
+/// Records a store that is created and written to. With `closed_before`, it is first closed and opened again.
 fn recorded(closed_before: bool) -> Recording {
     let dir = directory();
     let recording = Arc::new(Mutex::new(Recording::default()));
@@ -249,9 +250,9 @@ impl Dice {
     }
 }
 
-/// The disk of a machine that lost power right before `recording.ops[at]`.
+/// A disk of a machine that lost power right before `recording.ops[at]`.
 fn image(recording: &Recording, at: usize, dice: &Dice) -> (Files, Files) {
-    // Contents by a number of their own, and names for them, as they were at each moment and as they are durable.
+    // Contents have numbers. Names refer to them: the current names, and the durable names.
     let mut contents: Vec<(Vec<u8>, Vec<Op>)> = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (name, bytes) in &recording.base {
@@ -295,10 +296,10 @@ fn image(recording: &Recording, at: usize, dice: &Dice) -> (Files, Files) {
     (journal, mixed(recording, at, dice))
 }
 
-/// Sled's files, each sector of them as it was at any moment since they were last synced.
+/// sled's files. Each sector is from any moment since the last sync.
 fn mixed(recording: &Recording, at: usize, dice: &Dice) -> Files {
     let moments = &recording.ops[..=at.min(recording.ops.len() - 1)];
-    // A folder as it was at some moment has its names; whole files of other moments would not be an older disk.
+    // The names are from one moment. A mixture of whole files from different moments would be no possible disk.
     let some = &moments[dice.below(moments.len())].index;
     let mut mixed = if some.is_empty() {
         recording.base_index.clone()
@@ -322,7 +323,7 @@ fn mixed(recording: &Recording, at: usize, dice: &Dice) -> Files {
     mixed
 }
 
-/// What reached the platter of one write: a prefix, or some of its sectors.
+/// The part of one operation that reaches the platter: of a write, a prefix or some sectors.
 fn tear(op: &Op, dice: &Dice) -> Vec<Op> {
     let Op::Write(name, offset, bytes) = op else {
         return if dice.below(2) == 0 {
@@ -374,11 +375,11 @@ fn lay_out(dir: &Path, journal: &Files, index: &Files) {
     }
 }
 
-/// How many disks are built of each recording.
+/// Number of disks that are built from each recording.
 const IMAGES: u64 = 150;
 
 #[test]
-fn after_a_power_failure_at_any_moment_both_files_agree_again_and_nothing_acknowledged_is_gone() {
+fn after_a_power_failure_at_any_moment_the_store_opens_with_all_acknowledged_rows() {
     for closed_before in [false, true] {
         let recording = recorded(closed_before);
         let mut rebuilt = 0;
@@ -386,7 +387,7 @@ fn after_a_power_failure_at_any_moment_both_files_agree_again_and_nothing_acknow
             let dice = Dice(SeededEntropy::new(seed));
             let at = dice.below(recording.ops.len());
             let (journal, index) = image(&recording, at, &dice);
-            // A machine on which the store's own folder was not durable yet has nothing of it at all.
+            // If the store's own folder was not durable yet, the machine has no file of it.
             if journal.is_empty() && recording.ops[at].acknowledged == 0 {
                 continue;
             }
@@ -406,7 +407,7 @@ fn after_a_power_failure_at_any_moment_both_files_agree_again_and_nothing_acknow
                 "{what}: {there} rows, {acknowledged} were acknowledged"
             );
             rebuilt += u32::from(report.rebuilt());
-            // And it goes on, and closes, and opens with what it has.
+            // The store goes on, closes, and opens again with all its rows.
             write(&store, &ignored, there + 1..=there + 3);
             store.close().unwrap();
             let (store, report) = open(dir.path(), &ignored, 3).unwrap();
@@ -416,21 +417,21 @@ fn after_a_power_failure_at_any_moment_both_files_agree_again_and_nothing_acknow
         println!("closed before: {closed_before}: {IMAGES} disks, {rebuilt} indexes rebuilt");
         assert!(
             rebuilt > IMAGES as u32 / 2,
-            "an index that was open when the power went is never believed"
+            "an index that was open at a power failure is not trusted"
         );
     }
 }
 
 #[test]
-fn damage_on_top_of_a_power_failure_is_named_or_mended_and_never_a_wrong_row() {
+fn damage_after_a_power_failure_is_named_or_repaired_and_gives_no_wrong_row() {
     let recording = recorded(true);
-    let (mut named, mut mended) = (0, 0);
+    let (mut named, mut repaired) = (0, 0);
     for seed in 0..IMAGES {
         let dice = Dice(SeededEntropy::new(1000 + seed));
         let at = dice.below(recording.ops.len());
         let (mut journal, mut index) = image(&recording, at, &dice);
         let acknowledged = recording.ops[at].acknowledged;
-        // A bit of the journal within what was acknowledged, or a stretch of sled's file.
+        // A bit in an acknowledged record of the journal, or 300 bytes of sled's file.
         let in_journal = dice.below(2) == 0;
         if in_journal {
             let bytes = journal.get_mut("journal").unwrap();
@@ -450,7 +451,7 @@ fn damage_on_top_of_a_power_failure_is_named_or_mended_and_never_a_wrong_row() {
             Ok((store, _)) if !in_journal => {
                 let there = count(&store).unwrap();
                 assert!(there == acknowledged || there == acknowledged + 1, "seed {seed}");
-                mended += 1;
+                repaired += 1;
             }
             other => panic!(
                 "seed {seed}, in the journal: {in_journal}: {:?}",
@@ -458,5 +459,5 @@ fn damage_on_top_of_a_power_failure_is_named_or_mended_and_never_a_wrong_row() {
             ),
         }
     }
-    println!("{named} were named, {mended} mended");
+    println!("{named} were named, {repaired} repaired");
 }

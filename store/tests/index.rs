@@ -1,4 +1,4 @@
-//! The index at a start: one that is damaged, lost or of another store is rebuilt from the journal.
+//! The index at a start. A damaged index, a lost one, and one of another store are rebuilt from the journal.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,7 +60,7 @@ fn index_files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_closed_store_opens_with_nothing_to_do() {
+fn a_closed_store_opens_without_a_replay_or_rebuild() {
     let dir = closed();
     for _ in 0..3 {
         let (store, report) = open(dir.path()).unwrap();
@@ -92,7 +92,7 @@ fn an_unfinished_snapshot_of_a_killed_process_is_removed() {
 }
 
 #[test]
-fn a_damaged_index_is_rebuilt_from_the_journal_or_read_right() {
+fn a_damaged_index_is_rebuilt_or_gives_the_right_rows() {
     let mut rebuilt = 0;
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
     let garbage = |bytes: &mut Vec<u8>| {
@@ -135,7 +135,7 @@ fn a_damaged_index_is_rebuilt_from_the_journal_or_read_right() {
 }
 
 #[test]
-fn an_index_that_is_gone_is_rebuilt() {
+fn a_lost_index_is_rebuilt() {
     let dir = closed();
     fs::remove_dir_all(dir.path().join("index")).unwrap();
     let (store, report) = open(dir.path()).unwrap();
@@ -154,7 +154,7 @@ fn an_index_of_another_store_is_rebuilt() {
 }
 
 #[test]
-fn an_index_that_lags_is_brought_up_to_date_from_where_it_is() {
+fn a_lagging_index_gets_only_the_missing_records() {
     let dir = closed();
     let old = dir.path().join("old");
     let (index, kept) = (dir.path().join("index"), tempfile::tempdir().unwrap());
@@ -176,7 +176,7 @@ fn an_index_that_lags_is_brought_up_to_date_from_where_it_is() {
 }
 
 #[test]
-fn an_index_that_knows_more_than_the_journal_is_not_believed_and_not_forgotten() {
+fn a_journal_that_is_older_than_its_index_is_refused() {
     let dir = closed();
     let journal = dir.path().join("journal");
     let older = fs::read(&journal).unwrap();
@@ -228,11 +228,11 @@ fn changed_bytes_in_the_index_never_give_a_wrong_row() {
             check(&store, 300);
         }
     }
-    println!("{rebuilt} were rebuilt at once, {stopped} stopped the store first");
-    assert!(rebuilt + stopped > 0, "nothing that matters was changed");
+    println!("{rebuilt} were rebuilt at once, {stopped} halted the store first");
+    assert!(rebuilt + stopped > 0, "no changed byte was in use");
 }
 
-/// The real disk of a machine that was started again.
+/// The real disk, with the boot number of the machine as its boot id.
 struct Restarted(u32);
 
 impl Disk for Restarted {
@@ -278,7 +278,7 @@ fn open_after_boot(dir: &Path, boot: u32) -> (Store, OpenReport) {
 }
 
 #[test]
-fn only_a_machine_that_went_down_with_the_store_open_costs_a_rebuild() {
+fn only_a_restart_of_the_machine_with_the_store_open_causes_a_rebuild() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open_after_boot(dir.path(), 1);
     write(&store, 1, 50);
@@ -286,13 +286,13 @@ fn only_a_machine_that_went_down_with_the_store_open_costs_a_rebuild() {
     let (store, report) = open_after_boot(dir.path(), 1);
     assert!(
         !report.was_clean && !report.rebuilt(),
-        "only the process went: {report:?}"
+        "only the process ended: {report:?}"
     );
     drop(store);
     let (store, report) = open_after_boot(dir.path(), 2);
     assert!(
         report.rebuilt() && report.replayed == 50,
-        "the machine went: {report:?}"
+        "the machine restarted: {report:?}"
     );
     check(&store, 50);
     store.close().unwrap();

@@ -1,4 +1,4 @@
-//! A real process that is killed while it writes: whatever it had acknowledged is there afterwards.
+//! A real process is killed while it writes. All rows that it acknowledged are there afterwards.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,17 +16,17 @@ use std::time::Duration;
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 const NEXT: Table<(), u64> = Table::new(2, "next");
-/// Set for the process that is to be killed: its directory.
+/// The variable with the directory of the process that will be killed.
 const VICTIM_DIR: &str = "FARTHING_STORE_VICTIM_DIR";
 
-/// Not a test of its own: what the killed process runs. Without the variable it does nothing.
+/// The code of the killed process. It is no test: without the variable it does nothing.
 #[test]
 fn victim() {
     let Some(dir) = std::env::var_os(VICTIM_DIR) else {
         return;
     };
     let options = StoreOptions {
-        // So little that it is killed while rows go to sled.
+        // Small, so that the kill comes while rows move to sled.
         buffer_bytes: 16 * 1024,
         ..StoreOptions::default()
     };
@@ -53,7 +53,7 @@ fn victim() {
     });
 }
 
-/// Runs the victim for a while and kills it; the highest number that it acknowledged.
+/// Runs the victim for this time and kills it. Returns the highest number that it acknowledged.
 fn run_and_kill(dir: &Path, run: Duration) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["victim", "--exact", "--nocapture"])
@@ -74,10 +74,10 @@ fn run_and_kill(dir: &Path, run: Duration) -> u64 {
 }
 
 #[test]
-fn whatever_a_killed_process_acknowledged_is_there() {
+fn all_rows_that_a_killed_process_acknowledged_are_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
-    // Short runs kill it while it opens, longer ones while it writes.
+    // Short runs kill it while it opens, longer runs while it writes.
     for run_ms in [3, 700, 8, 300, 15, 450, 30, 60, 20, 500] {
         acknowledged = acknowledged.max(run_and_kill(dir.path(), Duration::from_millis(run_ms)));
         let (store, report) = Store::open(dir.path(), StoreOptions::default()).unwrap();

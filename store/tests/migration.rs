@@ -1,4 +1,5 @@
-//! Directories of older versions are brought up to date, whenever the power fails, and those of newer ones are left alone.
+//! Migrations. A directory of an older version is migrated, also after a power failure. A directory of a newer version is
+//! refused and not changed.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +15,10 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
-/// What the step of the test builds: an index of the rows by their length.
+/// The table that the test's step fills: an index of the rows by their length.
 const BY_LENGTH: Table<(u64, u64), ()> = Table::new(2, "rows by length");
 const DIR: &str = "/store";
-/// More than fit into one transaction of a migration.
+/// More rows than fit into one transaction of a migration.
 const COUNT: u64 = 600;
 
 fn journal() -> PathBuf {
@@ -30,7 +31,7 @@ fn open(disk: &MemoryDisk) -> Result<Store, StoreError> {
     Store::open(Path::new(DIR), options).map(|(store, _)| store)
 }
 
-/// The journal's own header with another version.
+/// Writes another version into the journal's own header.
 fn set_version(disk: &MemoryDisk, version: u32) {
     let mut bytes = disk.bytes(&journal()).unwrap();
     bytes[8..12].copy_from_slice(&version.to_le_bytes());
@@ -48,7 +49,7 @@ fn row(number: u64) -> Vec<u8> {
     vec![7; (number % 50) as usize]
 }
 
-/// A store as a program of version 1 has left it: no row says its version.
+/// A store that a program of version 1 has left. It has no version row.
 fn old(closed: bool) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let store = open(&disk).unwrap();
@@ -75,7 +76,7 @@ fn step(migration: &Migration<'_>) -> Result<(), StoreError> {
     })
 }
 
-/// That all rows are there, and the index of all of them.
+/// Checks all rows and their index.
 fn check(store: &Store) {
     let view = store.view();
     let rows = ROWS.scan(&view, Bound::Unbounded, 4096).unwrap();
@@ -94,7 +95,7 @@ fn an_old_store_is_migrated_once() {
         let disk = old(closed);
         let before = verify(Path::new(DIR), &disk, &|_| {}).unwrap();
         let store = open(&disk).unwrap();
-        assert_eq!(version(&disk), SCHEMA_VERSION, "before anything is written");
+        assert_eq!(version(&disk), SCHEMA_VERSION, "raised before any row is written");
         assert_eq!(
             (store.head(), store.schema_version()),
             (before.head, Ok(1)),
@@ -117,7 +118,7 @@ fn a_power_failure_at_any_point_leaves_a_store_that_opens_and_is_migrated() {
     let (mut raised, mut half_raised) = (0, 0);
     for seed in 0..120u64 {
         let disk = old.copy();
-        // The third sync is that of the journal's header.
+        // The third sync is the sync of the journal's header.
         disk.fail_sync_after(seed % 5);
         let migrated = open(&disk).and_then(|store| store.migrate(step));
         disk.crash(seed);
@@ -130,12 +131,12 @@ fn a_power_failure_at_any_point_leaves_a_store_that_opens_and_is_migrated() {
         check(&store);
         assert_eq!(version(&disk), SCHEMA_VERSION);
     }
-    // All must have happened, or this tests nothing.
+    // Without these cases, the test proves nothing.
     assert!(raised > 20 && half_raised > 1, "{raised} {half_raised}");
 }
 
 #[test]
-fn a_step_that_fails_leaves_the_version_as_it_was() {
+fn a_failing_step_does_not_change_the_version_of_the_rows() {
     let disk = old(true);
     let store = open(&disk).unwrap();
     let fails = |migration: &Migration<'_>| {
@@ -149,21 +150,21 @@ fn a_step_that_fails_leaves_the_version_as_it_was() {
 }
 
 #[test]
-fn a_new_store_and_each_namespace_have_versions_of_their_own() {
+fn a_new_store_and_each_namespace_have_their_own_version() {
     let disk = MemoryDisk::new();
     let store = open(&disk).unwrap();
     assert_eq!(version(&disk), SCHEMA_VERSION);
     store.migrate(|_| Ok(())).unwrap();
     assert_eq!(store.schema_version(), Ok(SCHEMA_VERSION));
-    let part = store.namespace(5);
-    assert_eq!(part.schema_version(), Ok(1));
-    part.migrate(|_| Ok(())).unwrap();
-    assert_eq!(part.schema_version(), Ok(SCHEMA_VERSION));
+    let namespace = store.namespace(5);
+    assert_eq!(namespace.schema_version(), Ok(1));
+    namespace.migrate(|_| Ok(())).unwrap();
+    assert_eq!(namespace.schema_version(), Ok(SCHEMA_VERSION));
     assert_eq!(store.namespace(6).schema_version(), Ok(1));
 }
 
 #[test]
-fn a_newer_store_is_refused_in_clear_words_and_untouched() {
+fn a_newer_store_is_refused_with_its_version_and_not_changed() {
     let disk = old(true);
     set_version(&disk, SCHEMA_VERSION + 1);
     let names = ["journal", "state"].map(|name| Path::new(DIR).join(name));

@@ -1,4 +1,4 @@
-//! Parts of one store that know nothing of each other.
+//! Namespaces of one store are independent.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn increment(tx: &mut Transaction<'_>) -> Result<u64, StoreError> {
 }
 
 #[tokio::test]
-async fn namespaces_have_rows_of_their_own_in_one_journal() {
+async fn namespaces_have_their_own_rows_in_one_journal() {
     let engines: [Arc<dyn Engine>; 2] = [Arc::new(SledEngine), Arc::new(MemoryEngine)];
     for engine in engines {
         let dir = tempfile::tempdir().unwrap();
@@ -33,23 +33,24 @@ async fn namespaces_have_rows_of_their_own_in_one_journal() {
             ..StoreOptions::default()
         };
         let (store, _) = Store::open(dir.path(), options).unwrap();
-        let parts = [
+        let namespaces = [
             store.clone(),
             store.namespace(0),
             store.namespace(1),
             store.namespace(1).namespace(7),
         ];
-        for (times, part) in (1..).zip(&parts) {
+        for (times, namespace) in (1..).zip(&namespaces) {
             for _ in 0..times {
-                part.transact([COUNTERS.key(&0)], increment).await.unwrap();
+                namespace.transact([COUNTERS.key(&0)], increment).await.unwrap();
             }
             let note = format!("of {times}");
-            part.transact(Reads::none(), move |tx| NOTES.put(tx, &(times, [0; 32]), &note))
+            namespace
+                .transact(Reads::none(), move |tx| NOTES.put(tx, &(times, [0; 32]), &note))
                 .await
                 .unwrap();
         }
-        for (times, part) in (1..).zip(&parts) {
-            let view = part.view();
+        for (times, namespace) in (1..).zip(&namespaces) {
+            let view = namespace.view();
             assert_eq!(COUNTERS.peek(&view, &0).unwrap(), Some(times));
             let notes = NOTES.scan(&view, Bound::Unbounded, 10).unwrap();
             assert_eq!(notes, [((times, [0; 32]), format!("of {times}"))]);
@@ -57,37 +58,37 @@ async fn namespaces_have_rows_of_their_own_in_one_journal() {
                 NOTES.scan(&view, Bound::Excluded(&(times, [0; 32])), 10).unwrap(),
                 []
             );
-            assert_eq!(part.head(), store.head());
+            assert_eq!(namespace.head(), store.head());
         }
         assert_eq!(store.head().sequence, 1 + 2 + 3 + 4 + 4);
-        parts[2]
+        namespaces[2]
             .transact(Reads::none(), |tx| COUNTERS.delete(tx, &0))
             .await
             .unwrap();
-        assert_eq!(COUNTERS.peek(&parts[2].view(), &0).unwrap(), None);
-        assert_eq!(COUNTERS.peek(&parts[3].view(), &0).unwrap(), Some(4));
-        for part in parts.into_iter().skip(1) {
-            part.close().unwrap();
+        assert_eq!(COUNTERS.peek(&namespaces[2].view(), &0).unwrap(), None);
+        assert_eq!(COUNTERS.peek(&namespaces[3].view(), &0).unwrap(), Some(4));
+        for namespace in namespaces.into_iter().skip(1) {
+            namespace.close().unwrap();
         }
         store.transact([COUNTERS.key(&0)], increment).await.unwrap();
     }
 }
 
 #[test]
-fn no_key_reaches_out_of_its_namespace() {
+fn a_key_outside_its_namespace_is_refused() {
     let options = StoreOptions::simulated(MemoryDisk::new(), 1);
     let (store, _) = Store::open(Path::new("/store"), options).unwrap();
-    let part = store.namespace(3);
+    let namespace = store.namespace(3);
     let reserved =
         |store: &Store, key: Vec<u8>| store.transact_blocking(Reads::none(), move |tx| tx.put(&key, vec![]));
     for first in [0, 255] {
         assert_eq!(reserved(&store, vec![first, 1]), Err(StoreError::ReservedKey));
-        assert_eq!(reserved(&part, vec![first, 1]), Err(StoreError::ReservedKey));
-        assert_eq!(part.view().get(&[first]), Err(StoreError::ReservedKey));
-        assert!(part.view().scan_prefix(&[first], None, 1).is_err());
+        assert_eq!(reserved(&namespace, vec![first, 1]), Err(StoreError::ReservedKey));
+        assert_eq!(namespace.view().get(&[first]), Err(StoreError::ReservedKey));
+        assert!(namespace.view().scan_prefix(&[first], None, 1).is_err());
     }
-    assert_eq!(reserved(&part, vec![]), Err(StoreError::ReservedKey));
-    let long = reserved(&part, vec![1; limits::KEY_MAX_BYTES]);
+    assert_eq!(reserved(&namespace, vec![]), Err(StoreError::ReservedKey));
+    let long = reserved(&namespace, vec![1; limits::KEY_MAX_BYTES]);
     assert!(
         matches!(long, Err(StoreError::TooLong { what: "key", .. })),
         "{long:?}"

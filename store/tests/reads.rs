@@ -1,4 +1,4 @@
-//! What a transaction declares to read, and that it can run again.
+//! Transactions declare their reads, and can run again.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -24,20 +24,20 @@ fn undeclared(table: &'static str) -> StoreError {
 }
 
 #[test]
-fn a_read_that_is_not_declared_fails_the_transaction_even_where_it_is_swallowed() {
+fn an_undeclared_read_fails_the_transaction_even_if_the_closure_ignores_the_error() {
     let store = store(false);
     for store in [store.namespace(1), store] {
         let read = store.transact_blocking([NAMES.key(&1)], |tx| NAMES.get(tx, &2));
         assert_eq!(read, Err(undeclared("names")));
         let of_another_table = store.transact_blocking([NAMES.key(&1)], |tx| NUMBERS.get(tx, &"one".into()));
         assert_eq!(of_another_table, Err(undeclared("numbers")));
-        let swallowed = store.transact_blocking(Reads::none(), |tx| {
+        let ignored = store.transact_blocking(Reads::none(), |tx| {
             let there = NAMES.get(tx, &1).unwrap_or_default().is_some();
             NAMES.put(tx, &1, &"one".into())?;
             Ok(there)
         });
-        assert_eq!(swallowed, Err(undeclared("names")));
-        // What it has written itself is no exception: whether it reads it depends on rows.
+        assert_eq!(ignored, Err(undeclared("names")));
+        // A row that the transaction itself has written is no exception: the read may depend on other rows.
         let own = store.transact_blocking(Reads::none(), |tx| {
             NAMES.put(tx, &1, &"one".into())?;
             NAMES.get(tx, &1)
@@ -48,10 +48,10 @@ fn a_read_that_is_not_declared_fails_the_transaction_even_where_it_is_swallowed(
 }
 
 #[test]
-fn a_declared_row_is_read_in_its_own_part_of_the_store() {
+fn a_declared_row_is_read_in_its_own_namespace() {
     let store = store(true);
-    let part = store.namespace(3);
-    for (number, store) in (1..).zip([&part, &store]) {
+    let namespace = store.namespace(3);
+    for (number, store) in (1..).zip([&namespace, &store]) {
         let written = store.transact_blocking([NUMBERS.key(&"one".into())], move |tx| {
             let before = NUMBERS.get(tx, &"one".into())?;
             NUMBERS.put(tx, &"one".into(), &number)?;
@@ -59,13 +59,13 @@ fn a_declared_row_is_read_in_its_own_part_of_the_store() {
         });
         assert_eq!(written, Ok(None));
     }
-    let read = part.transact_blocking([NUMBERS.key(&"one".into())], |tx| NUMBERS.get(tx, &"one".into()));
+    let read = namespace.transact_blocking([NUMBERS.key(&"one".into())], |tx| NUMBERS.get(tx, &"one".into()));
     assert_eq!(read, Ok(Some(1)));
 }
 
-/// The second stage sees what is written before it in the same batch, and may name nothing.
+/// The second stage sees earlier writes of the same batch. It may return no rows.
 #[test]
-fn a_row_whose_key_is_in_another_one_is_declared_in_a_second_stage() {
+fn a_row_whose_key_is_in_another_row_is_declared_in_a_second_stage() {
     let store = store(true);
     let by_name = || {
         Reads::from([NAMES.key(&7)]).then(|rows| {
@@ -107,7 +107,7 @@ fn a_row_whose_key_is_in_another_one_is_declared_in_a_second_stage() {
 }
 
 #[test]
-fn a_simulated_store_finds_a_transaction_that_does_something_else_when_it_runs_again() {
+fn a_simulated_store_finds_a_transaction_whose_second_run_differs() {
     let writes_another = |store: &Store| {
         let runs = AtomicU64::new(0);
         store.transact_blocking(Reads::none(), move |tx| {

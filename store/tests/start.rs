@@ -1,5 +1,5 @@
-//! A start after a clean stop: it reads the end of the journal, if nothing speaks against that, and damage before it is
-//! found beside the work.
+//! Starts after a clean stop. Such a start reads only the end of the journal, if state, index and journal agree. Damage before
+//! the end is found beside the work.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,29 +22,30 @@ use tempfile::TempDir;
 
 const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
 
-/// How many records the stores have. Checkpoints are known each 256, so that the last one is 232 before the end.
+/// Number of records in each store.
 const RECORDS: u64 = 1000;
+/// Records after the last checkpoint. Every 256th record is a checkpoint.
 const AT_END: u64 = 232;
 
-/// A store whose journal is on a simulated disk, and its index on a real one.
-struct Position {
+/// A store with its journal on a simulated disk, and its index on a real one.
+struct Fixture {
     disk: MemoryDisk,
     dir: TempDir,
     seed: u64,
 }
 
-impl Position {
-    /// A store of so many records that was closed; `seed` gives the journal its name.
-    fn closed(seed: u64, records: u64) -> Position {
-        let place = Position {
+impl Fixture {
+    /// A closed store with this number of records. The journal's id depends on `seed`.
+    fn closed(seed: u64, records: u64) -> Fixture {
+        let fixture = Fixture {
             disk: MemoryDisk::new(),
             dir: tempfile::tempdir().unwrap(),
             seed,
         };
-        let (store, _) = place.open().unwrap();
+        let (store, _) = fixture.open().unwrap();
         write(&store, 1, records);
         store.close().unwrap();
-        place
+        fixture
     }
 
     fn options(&self) -> StoreOptions {
@@ -59,13 +60,14 @@ impl Position {
         Store::open(self.dir.path(), self.options())
     }
 
-    /// How many records were verified before it opened, and whether the index was kept.
+    /// Opens the store. Returns the number of records that were verified first, and whether the index was kept.
     fn opens(&self) -> (u64, bool) {
         let (store, report) = self.open().unwrap();
         check(&store);
         (report.verified, report.index == IndexFound::Kept)
     }
 
+    /// The damage for which the store does not open.
     fn refuses(&self) -> Damage {
         match self.open().map(|_| ()) {
             Err(StoreError::Damaged { path, damage }) => {
@@ -88,7 +90,7 @@ impl Position {
         self.disk.put(&self.file(name), bytes);
     }
 
-    /// Where the journal's last record ends.
+    /// The offset where the journal's last record ends.
     fn end(&self) -> u64 {
         let bytes = self.bytes("journal");
         bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1
@@ -102,7 +104,7 @@ impl Position {
         verify(self.dir.path(), &self.disk, &|_| {}).unwrap().damage
     }
 
-    /// Writes the state with other lines, and with their sum.
+    /// Changes the lines of the state file, and writes their checksum.
     fn restate(&self, change: impl FnOnce(&mut Vec<String>)) {
         let text = String::from_utf8(self.bytes("state")).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -117,7 +119,7 @@ impl Position {
         fs::remove_dir_all(self.file("index")).unwrap();
     }
 
-    fn with_index_of(&self, other: &Position) {
+    fn with_index_of(&self, other: &Fixture) {
         self.without_index();
         fs::rename(other.file("index"), self.file("index")).unwrap();
     }
@@ -139,9 +141,9 @@ fn check(store: &Store) {
     }
 }
 
-fn until(what: &str, mut there: impl FnMut() -> bool) {
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
-    while !there() {
+    while !condition() {
         assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -153,18 +155,21 @@ fn hashes(store: &Store) -> Vec<Option<RecordHash>> {
 }
 
 #[test]
-fn after_a_clean_stop_only_the_end_is_verified_before_it_opens_and_the_rest_beside_the_work() {
-    let place = Position::closed(1, RECORDS);
+fn after_a_clean_stop_the_end_is_verified_before_the_open_and_the_rest_beside_the_work() {
+    let fixture = Fixture::closed(1, RECORDS);
     let inline = StoreOptions {
         threading: Threading::Inline,
-        ..place.options()
+        ..fixture.options()
     };
-    let (store, report) = Store::open(place.dir.path(), inline).unwrap();
-    assert_eq!(report.verified, RECORDS, "it has no thread for the rest");
+    let (store, report) = Store::open(fixture.dir.path(), inline).unwrap();
+    assert_eq!(
+        report.verified, RECORDS,
+        "an inline store has no thread for the rest"
+    );
     let expected = hashes(&store);
     store.close().unwrap();
     for _ in 0..3 {
-        let (store, report) = place.open().unwrap();
+        let (store, report) = fixture.open().unwrap();
         let quick = OpenReport {
             verified: AT_END,
             replayed: 0,
@@ -175,45 +180,45 @@ fn after_a_clean_stop_only_the_end_is_verified_before_it_opens_and_the_rest_besi
         assert_eq!(report, quick);
         check(&store);
         assert_eq!(hashes(&store), expected);
-        // Closed at once, or when all of it is verified: the next start is as quick.
+        // The next start is as quick if the store is closed at once as if all records are verified.
         store.close().unwrap();
-        let (store, report) = place.open().unwrap();
+        let (store, report) = fixture.open().unwrap();
         assert_eq!(report, quick);
-        until("it is verified", || store.counts().unverified == 0);
+        wait_until("all records are verified", || store.counts().unverified == 0);
         assert_eq!(hashes(&store), expected);
         store.close().unwrap();
     }
-    let (store, _) = place.open().unwrap();
+    let (store, _) = fixture.open().unwrap();
     write(&store, RECORDS + 1, RECORDS + 300);
     assert_eq!(hashes(&store)[..=RECORDS as usize], expected);
     store.close().unwrap();
-    assert_eq!(place.opens(), (20, true));
-    assert_eq!(place.opens(), (RECORDS + 300, true), "it was not closed");
+    assert_eq!(fixture.opens(), (20, true));
+    assert_eq!(fixture.opens(), (RECORDS + 300, true), "it was not closed");
 }
 
 #[test]
-fn a_store_that_was_not_closed_is_verified_whole() {
-    let place = Position::closed(1, RECORDS);
-    drop(place.open().unwrap());
-    assert_eq!(place.opens(), (RECORDS, true));
+fn after_an_unclean_stop_the_whole_journal_is_verified() {
+    let fixture = Fixture::closed(1, RECORDS);
+    drop(fixture.open().unwrap());
+    assert_eq!(fixture.opens(), (RECORDS, true));
     for state in [Vec::new(), b"farthing store 1\nclosed\n".to_vec()] {
-        place.open().unwrap().0.close().unwrap();
-        place.put("state", state);
-        assert_eq!(place.opens(), (RECORDS, false));
+        fixture.open().unwrap().0.close().unwrap();
+        fixture.put("state", state);
+        assert_eq!(fixture.opens(), (RECORDS, false));
     }
-    place.open().unwrap().0.close().unwrap();
+    fixture.open().unwrap().0.close().unwrap();
     let memory = StoreOptions {
         engine: Arc::new(MemoryEngine),
-        ..place.options()
+        ..fixture.options()
     };
-    let (_, report) = Store::open(place.dir.path(), memory).unwrap();
+    let (_, report) = Store::open(fixture.dir.path(), memory).unwrap();
     assert_eq!((report.verified, report.replayed), (RECORDS, RECORDS));
 }
 
 #[test]
-fn a_state_that_does_not_fit_the_journal_is_not_believed() {
-    let place = Position::closed(1, RECORDS);
-    // Below the five lines that any state has are the places, the last one first: its offset, record and hash.
+fn a_state_that_does_not_fit_the_journal_is_not_trusted() {
+    let fixture = Fixture::closed(1, RECORDS);
+    // The checkpoints follow the five fixed lines, the last one first. Each has its offset, record number and hash.
     const LAST: usize = 5;
     let word = |at: usize, change: fn(&str) -> String| {
         move |lines: &mut Vec<String>| {
@@ -228,110 +233,114 @@ fn a_state_that_does_not_fit_the_journal_is_not_believed() {
     type Change = Box<dyn FnOnce(&mut Vec<String>)>;
     let changes: [(&str, Change); 8] = [
         (
-            "no places, as older programs wrote it",
+            "no checkpoints, as older programs wrote it",
             Box::new(|lines| lines.truncate(LAST)),
         ),
-        ("an offset inside of a record", Box::new(word(0, more))),
-        ("an offset behind the file", Box::new(word(0, far))),
+        ("an offset inside a record", Box::new(word(0, more))),
+        ("an offset after the end of the file", Box::new(word(0, far))),
         ("another record", Box::new(word(1, more))),
-        ("a record behind the head", Box::new(word(1, far))),
+        ("a record after the head", Box::new(word(1, far))),
         ("another hash", Box::new(word(2, other))),
         ("another head", Box::new(move |lines| lines[4] = other(&lines[4]))),
         ("an earlier head", Box::new(|lines| lines[3] = "999".into())),
     ];
     for (what, change) in changes {
-        place.restate(change);
-        let (store, report) = place.open().unwrap_or_else(|error| panic!("{what}: {error}"));
+        fixture.restate(change);
+        let (store, report) = fixture.open().unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(
             (report.verified, report.index),
             (RECORDS, IndexFound::Kept),
             "{what}"
         );
         store.close().unwrap();
-        assert_eq!(place.open().unwrap().1.verified, AT_END, "{what}: and then it is");
-        place.open().unwrap().0.close().unwrap();
+        assert_eq!(
+            fixture.open().unwrap().1.verified,
+            AT_END,
+            "{what}: the next state is trusted"
+        );
+        fixture.open().unwrap().0.close().unwrap();
     }
-    place.restate(|lines| lines[3] = "1001".into());
-    assert_eq!(place.refuses().kind, DamageKind::Missing(RECORDS + 1));
+    fixture.restate(|lines| lines[3] = "1001".into());
+    assert_eq!(fixture.refuses().kind, DamageKind::Missing(RECORDS + 1));
 }
 
 #[test]
-fn an_index_that_is_elsewhere_has_the_whole_journal_verified_and_is_rebuilt() {
-    let place = Position::closed(1, RECORDS);
-    place.without_index();
-    assert_eq!(place.opens(), (RECORDS, false));
-    let place = Position::closed(1, RECORDS);
-    // The same journal, which has ended earlier.
-    place.with_index_of(&Position::closed(1, RECORDS - 1));
-    assert_eq!(place.opens(), (RECORDS, false));
-    let place = Position::closed(1, RECORDS);
-    place.with_index_of(&Position::closed(2, RECORDS));
-    assert_eq!(place.opens(), (RECORDS, false));
+fn with_a_lost_or_wrong_index_the_whole_journal_is_verified_and_the_index_rebuilt() {
+    let fixture = Fixture::closed(1, RECORDS);
+    fixture.without_index();
+    assert_eq!(fixture.opens(), (RECORDS, false));
+    let fixture = Fixture::closed(1, RECORDS);
+    // The index of an earlier end of the same journal.
+    fixture.with_index_of(&Fixture::closed(1, RECORDS - 1));
+    assert_eq!(fixture.opens(), (RECORDS, false));
+    let fixture = Fixture::closed(1, RECORDS);
+    fixture.with_index_of(&Fixture::closed(2, RECORDS));
+    assert_eq!(fixture.opens(), (RECORDS, false));
 }
 
 #[test]
-fn another_journal_or_an_older_copy_is_noticed_as_ever() {
-    // Shorter than the last place that the state names, and longer; the rows of each are the same.
+fn an_older_copy_of_the_journal_is_refused_and_another_journal_has_its_index_rebuilt() {
+    // Copies that end before and after the state's last checkpoint. They have the same rows.
     for records in [100, 600, RECORDS - 1] {
-        let (place, older) = (Position::closed(1, RECORDS), Position::closed(1, records));
-        place.put("journal", older.bytes("journal"));
-        let damage = place.refuses();
+        let (fixture, older) = (Fixture::closed(1, RECORDS), Fixture::closed(1, records));
+        fixture.put("journal", older.bytes("journal"));
+        let damage = fixture.refuses();
         let missing = Damage {
             offset: older.end(),
             sequence: records + 1,
             kind: DamageKind::Missing(RECORDS),
         };
         assert_eq!(damage, missing);
-        assert_eq!(place.verified(), Some(damage));
+        assert_eq!(fixture.verified(), Some(damage));
     }
-    let (place, other) = (Position::closed(1, RECORDS), Position::closed(2, RECORDS));
-    place.put("journal", other.bytes("journal"));
-    assert_eq!(place.opens(), (RECORDS, false), "the index is not its own");
-    let (place, longer) = (Position::closed(1, RECORDS), Position::closed(1, RECORDS + 100));
-    place.put("journal", longer.bytes("journal"));
-    assert_eq!(place.opens(), (RECORDS + 100, true));
-    let place = Position::closed(1, RECORDS);
-    place.disk.remove(&place.file("journal")).unwrap();
-    assert_eq!(place.refuses().kind, DamageKind::Missing(RECORDS));
+    let (fixture, other) = (Fixture::closed(1, RECORDS), Fixture::closed(2, RECORDS));
+    fixture.put("journal", other.bytes("journal"));
+    assert_eq!(fixture.opens(), (RECORDS, false), "the index is not its own");
+    let (fixture, longer) = (Fixture::closed(1, RECORDS), Fixture::closed(1, RECORDS + 100));
+    fixture.put("journal", longer.bytes("journal"));
+    assert_eq!(fixture.opens(), (RECORDS + 100, true));
+    let fixture = Fixture::closed(1, RECORDS);
+    fixture.disk.remove(&fixture.file("journal")).unwrap();
+    assert_eq!(fixture.refuses().kind, DamageKind::Missing(RECORDS));
 }
 
 #[test]
-fn damage_at_the_end_is_found_before_it_opens() {
-    let place = Position::closed(1, RECORDS);
-    let (closed, end) = (place.bytes("state"), place.end());
+fn damage_at_the_end_is_found_before_the_store_opens() {
+    let fixture = Fixture::closed(1, RECORDS);
+    let (closed, end) = (fixture.bytes("state"), fixture.end());
     let begin = end - end * AT_END / RECORDS;
     for offset in [begin + 300, begin + 10_000, end - 1, end + 50] {
-        place.put("state", closed.clone());
-        place.flip(offset);
-        let found = place.refuses();
-        assert_eq!(place.verified(), Some(found), "byte {offset}");
-        place.flip(offset);
+        fixture.put("state", closed.clone());
+        fixture.flip(offset);
+        let found = fixture.refuses();
+        assert_eq!(fixture.verified(), Some(found), "byte {offset}");
+        fixture.flip(offset);
     }
     assert_eq!(
-        place.opens(),
+        fixture.opens(),
         (RECORDS, true),
-        "each attempt says that it has opened it"
+        "each attempt has marked the state as open"
     );
-    place.put("state", closed);
-    place.flip(17);
-    assert_eq!(place.refuses().kind, DamageKind::Header);
+    fixture.put("state", closed);
+    fixture.flip(17);
+    assert_eq!(fixture.refuses().kind, DamageKind::Header);
 }
 
 #[test]
-fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
-    let place = Position::closed(1, RECORDS);
-    let end = place.end();
+fn damage_before_the_end_is_found_beside_the_work_and_halts_the_store() {
+    let fixture = Fixture::closed(1, RECORDS);
+    let end = fixture.end();
     for offset in [512, 700, end / 4, end / 2, end * 3 / 4] {
-        place.flip(offset);
-        let (store, report) = place.open().unwrap();
+        fixture.flip(offset);
+        let (store, report) = fixture.open().unwrap();
         assert_eq!(report.verified, AT_END);
         let touch = || store.transact_blocking([ROWS.key(&7)], |tx| ROWS.get(tx, &7));
-        until("it is found", || touch().is_err());
+        wait_until("the damage is found", || touch().is_err());
         let damaged = touch().unwrap_err();
         let StoreError::Damaged { path, damage } = damaged.clone() else {
             panic!("{damaged}");
         };
-        assert_eq!(path, place.file("journal"));
+        assert_eq!(path, fixture.file("journal"));
         assert!(
             damage.offset <= offset && offset < damage.offset + 400,
             "{damage}"
@@ -339,26 +348,26 @@ fn damage_before_the_end_is_found_beside_the_work_and_stops_the_store() {
         let put = store.transact_blocking(Reads::none(), |tx| ROWS.put(tx, &7, &vec![7]));
         assert_eq!(put, Err(damaged.clone()));
         assert!(store.counts().unverified > 0);
-        // What lies about the damage is not told of, and what lies elsewhere is.
+        // Hashes near the damage are refused, all other hashes are returned.
         assert_eq!(store.hash_at(damage.sequence), Err(damaged.clone()));
         assert_eq!(store.hash_at(RECORDS).unwrap(), Some(store.head().hash));
         assert_eq!(store.head().sequence, RECORDS, "nothing was written");
         assert_eq!(store.close(), Err(damaged));
-        // No clean stop: from now on it does not open, and says the same.
-        assert_eq!(place.refuses(), damage);
-        assert_eq!(place.verified(), Some(damage));
-        place.flip(offset);
-        let (store, report) = place.open().unwrap();
+        // This was no clean stop. From now on the store does not open, with the same error.
+        assert_eq!(fixture.refuses(), damage);
+        assert_eq!(fixture.verified(), Some(damage));
+        fixture.flip(offset);
+        let (store, report) = fixture.open().unwrap();
         assert_eq!(report.verified, RECORDS);
         store.close().unwrap();
     }
 }
 
 #[test]
-fn a_rebuild_verifies_what_a_quick_start_would_pass_over() {
-    let place = Position::closed(1, RECORDS);
-    place.flip(place.end() / 2);
-    place.without_index();
-    assert_eq!(place.refuses().kind, DamageKind::Changed);
-    assert_eq!(Some(place.refuses()), place.verified());
+fn a_rebuild_also_verifies_the_records_that_a_quick_start_skips() {
+    let fixture = Fixture::closed(1, RECORDS);
+    fixture.flip(fixture.end() / 2);
+    fixture.without_index();
+    assert_eq!(fixture.refuses().kind, DamageKind::Changed);
+    assert_eq!(Some(fixture.refuses()), fixture.verified());
 }

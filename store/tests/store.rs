@@ -1,4 +1,4 @@
-//! What a store promises to those who use it.
+//! The guarantees of a store to its callers.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,7 @@ fn threaded(disk: &MemoryDisk, probe: Arc<dyn Probe>, queue_max: usize) -> Store
     Store::open(Path::new(DIR), options).unwrap().0
 }
 
-/// Stops the writer before its first sync until told to go on.
+/// A probe that stops the writer before its first sync until the test continues it.
 struct Gate {
     reached: Mutex<Option<Sender<()>>>,
     go: Mutex<Receiver<()>>,
@@ -69,7 +69,7 @@ impl Probe for Gate {
     }
 }
 
-/// Transactions that wait at a gate, and what became of them.
+/// Submits `count` transactions, each in its own thread. The threads return the results.
 fn submit(store: &Store, count: usize) -> Vec<std::thread::JoinHandle<Result<u64, StoreError>>> {
     (0..count)
         .map(|_| {
@@ -80,7 +80,7 @@ fn submit(store: &Store, count: usize) -> Vec<std::thread::JoinHandle<Result<u64
 }
 
 #[test]
-fn transactions_that_wait_together_share_one_sync() {
+fn waiting_transactions_share_one_sync() {
     let disk = MemoryDisk::new();
     let (gate, at_gate, open) = Gate::new();
     let store = threaded(&disk, gate, 1000);
@@ -92,7 +92,7 @@ fn transactions_that_wait_together_share_one_sync() {
     open.send(()).unwrap();
     let mut seen: Vec<u64> = waiting.into_iter().map(|t| t.join().unwrap().unwrap()).collect();
     seen.sort_unstable();
-    // Each has read what the one before it in the same batch wrote.
+    // Each has read the write of the one before it in the same batch.
     assert_eq!(seen, (1..=201).collect::<Vec<_>>());
     let syncs = disk.syncs() - before;
     assert!(syncs < 20, "{syncs} syncs for 201 transactions");
@@ -100,7 +100,7 @@ fn transactions_that_wait_together_share_one_sync() {
 }
 
 #[test]
-fn more_than_may_wait_are_refused_at_once() {
+fn transactions_are_refused_at_once_when_the_queue_is_full() {
     let (gate, at_gate, open) = Gate::new();
     let store = threaded(&MemoryDisk::new(), gate, 3);
     let first = submit(&store, 1);
@@ -118,7 +118,7 @@ fn more_than_may_wait_are_refused_at_once() {
 }
 
 #[test]
-fn no_answer_goes_out_before_the_sync_not_even_to_who_only_read_or_refused() {
+fn no_transaction_gets_its_result_before_the_sync_even_without_writes() {
     let disk = MemoryDisk::new();
     let store = inline(&disk);
     let (tell, told) = channel();
@@ -181,7 +181,7 @@ fn a_batch_sees_its_own_writes_but_not_those_of_refused_or_panicking_transaction
             Reads::none(),
             |tx| {
                 COUNTERS.put(tx, &0, &55)?;
-                // Swallowed, and still the whole transaction is refused.
+                // The closure ignores the error. The whole transaction is still refused.
                 let _ = tx.put(&[1, 1], vec![0; limits::VALUE_MAX_BYTES + 1]);
                 Ok(0)
             },
@@ -216,7 +216,7 @@ fn a_transaction_without_writes_makes_no_record() {
 }
 
 #[test]
-fn a_failed_sync_or_write_stops_the_store_for_good() {
+fn a_failed_sync_or_write_halts_the_store_until_a_restart() {
     for fail in [MemoryDisk::fail_sync_after, MemoryDisk::fail_write_after] {
         let disk = MemoryDisk::new();
         let store = inline(&disk);
@@ -226,7 +226,7 @@ fn a_failed_sync_or_write_stops_the_store_for_good() {
             .transact_blocking([COUNTERS.key(&0)], increment)
             .unwrap_err();
         assert!(matches!(halted, StoreError::Halted { .. }), "{halted}");
-        // The disk works again, but what it lost is not known: the store does not try again.
+        // The disk works again, but its lost writes are unknown. So the store does not try again.
         fail(&disk, u64::MAX);
         let syncs = disk.syncs();
         assert_eq!(
@@ -248,7 +248,7 @@ fn a_failed_sync_or_write_stops_the_store_for_good() {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_and_goes_on_once_there_is_room() {
+fn a_store_on_a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
     let disk = MemoryDisk::new();
     let store = inline(&disk);
     let fill = |byte: u8| {
@@ -267,11 +267,11 @@ fn a_full_disk_refuses_writes_and_goes_on_once_there_is_room() {
         }
     };
     assert!(matches!(full, StoreError::Full { .. }), "{full}");
-    assert!(done >= 4, "room for several was there, {done} fitted");
+    assert!(done >= 4, "only {done} rows fitted");
     assert_eq!(
         store.transact_blocking([COUNTERS.key(&0)], |tx| COUNTERS.get(tx, &0)),
         Ok(Some(done)),
-        "reading goes on"
+        "reads go on"
     );
     disk.set_capacity(None);
     assert_eq!(store.transact_blocking([COUNTERS.key(&0)], fill(2)), Ok(done + 1));
@@ -284,7 +284,7 @@ fn a_full_disk_refuses_writes_and_goes_on_once_there_is_room() {
 }
 
 #[test]
-fn a_closed_store_refuses_and_reopens_clean() {
+fn a_closed_store_refuses_transactions_and_opens_after_a_clean_stop() {
     for threading in [Threading::Inline, Threading::Thread] {
         let disk = MemoryDisk::new();
         let mut options = StoreOptions::simulated(disk.clone(), 1);
@@ -297,7 +297,7 @@ fn a_closed_store_refuses_and_reopens_clean() {
             other.transact_blocking([COUNTERS.key(&0)], increment),
             Err(StoreError::Closed)
         );
-        // The directory is free although a clone is still there.
+        // The directory's lock is released although a clone still exists.
         let (store, report) = Store::open(Path::new(DIR), options).unwrap();
         assert!(report.was_clean);
         assert_eq!(store.transact_blocking([COUNTERS.key(&0)], increment), Ok(2));
@@ -305,7 +305,7 @@ fn a_closed_store_refuses_and_reopens_clean() {
 }
 
 #[test]
-fn a_second_process_is_told_that_the_directory_is_in_use() {
+fn a_second_open_of_a_directory_is_refused_as_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
     let second = Store::open(dir.path(), StoreOptions::default()).map(|_| ());
@@ -320,7 +320,7 @@ fn a_second_process_is_told_that_the_directory_is_in_use() {
 }
 
 #[tokio::test]
-async fn async_callers_and_scans_over_tables() {
+async fn async_callers_write_rows_and_scans_return_them_in_key_order() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path(), StoreOptions::default()).unwrap();
     for group in 0..3u64 {
@@ -352,7 +352,7 @@ async fn async_callers_and_scans_over_tables() {
 }
 
 #[test]
-fn a_row_of_another_type_and_reserved_keys_are_errors() {
+fn a_row_of_another_type_and_bad_keys_and_sizes_are_refused() {
     const SAME: Table<u64, String> = Table::new(1, "same prefix, other type");
     let store = inline(&MemoryDisk::new());
     store.transact_blocking([COUNTERS.key(&0)], increment).unwrap();
@@ -383,7 +383,7 @@ fn a_row_of_another_type_and_reserved_keys_are_errors() {
 }
 
 #[test]
-fn the_hash_of_every_past_record_can_be_read_and_survives_reopening() {
+fn the_hash_of_every_past_record_can_be_read_also_after_a_restart() {
     let disk = MemoryDisk::new();
     let store = inline(&disk);
     let mut hashes = vec![store.head().hash];
@@ -403,7 +403,7 @@ fn the_hash_of_every_past_record_can_be_read_and_survives_reopening() {
 }
 
 #[test]
-fn a_record_that_has_changed_since_the_start_stops_the_store_where_a_hash_rests_on_it() {
+fn a_request_for_a_hash_after_a_changed_record_halts_the_store() {
     let disk = MemoryDisk::new();
     let store = inline(&disk);
     let journal = Path::new(DIR).join("journal");
@@ -415,9 +415,9 @@ fn a_record_that_has_changed_since_the_start_stops_the_store_where_a_hash_rests_
     assert_eq!(
         store.hash_at(100).unwrap(),
         earlier,
-        "before the place that is known there"
+        "before a checkpoint that comes before the change"
     );
-    // Record 300 stands behind it, 260 before it: neither can be told without it.
+    // Record 300 is after the change, 260 before it. Both hashes depend on the changed record.
     for sequence in [300, 260] {
         let damaged = store.hash_at(sequence).unwrap_err();
         let StoreError::Damaged { path, damage } = &damaged else {

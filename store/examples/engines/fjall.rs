@@ -21,7 +21,7 @@ impl Engine for FjallEngine {
     }
 }
 
-/// `None` once closed.
+/// `None` after the close.
 struct FjallIndex(RwLock<Option<(Database, Keyspace)>>);
 
 impl FjallIndex {
@@ -65,7 +65,7 @@ impl Index for FjallIndex {
 
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {
         self.with(|db, rows| {
-            // A keyspace's own iterator sees parts of batches that are being written.
+            // A snapshot, because a keyspace's own iterator can see half of a batch.
             let range = (scan_start(prefix, from), Bound::Unbounded);
             let range = db.snapshot().range::<&[u8], _>(rows, range);
             let mut found = Vec::new();

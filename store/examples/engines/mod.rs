@@ -1,4 +1,4 @@
-//! The engines that are measured, by name.
+//! The measured engines, by name.
 
 mod fjall;
 mod redb;
@@ -20,7 +20,7 @@ pub(crate) fn named(name: &str) -> Option<Arc<dyn Engine>> {
     }
 }
 
-/// Where an index keeps its place in the journal: beside the rows. No row has this key.
+/// The key of an index's head, which is stored beside the rows. No row has this key.
 const APPLIED_KEY: [u8; 1] = [0];
 
 fn failed(error: impl std::fmt::Display) -> IndexError {

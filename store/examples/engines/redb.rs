@@ -18,7 +18,7 @@ impl Engine for RedbEngine {
         let mut builder = Database::builder();
         builder.set_cache_size(usize::try_from(cache_bytes).unwrap_or(usize::MAX));
         let db = builder.create(path.join("rows.redb")).map_err(failed)?;
-        // A table is there once it was opened for writing.
+        // The first open for writing creates the table.
         let tx = db.begin_write().map_err(failed)?;
         drop(tx.open_table(ROWS).map_err(failed)?);
         tx.commit().map_err(failed)?;
@@ -26,7 +26,7 @@ impl Engine for RedbEngine {
     }
 }
 
-/// `None` once closed.
+/// `None` after the close.
 struct RedbIndex(RwLock<Option<Database>>);
 
 impl RedbIndex {
@@ -60,7 +60,7 @@ impl Index for RedbIndex {
         })
     }
 
-    /// A commit costs a sync, and nobody who reads waits for it.
+    /// All rows in one commit, because each commit costs a sync. Readers do not wait for it.
     fn part_rows(&self) -> usize {
         usize::MAX
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileDisk;
 
-/// The file whose lock stands for its folder's.
+/// The file whose lock protects its folder.
 const LOCK_NAME: &str = "lock";
 
 struct FileLock(#[expect(dead_code, reason = "held for its lock")] File);
@@ -77,7 +77,7 @@ impl Disk for FileDisk {
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Only for people who look into the folder: the lock is the operating system's, not this number.
+        // The process id is only for people who look into the folder. The lock itself belongs to the operating system.
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Box::new(FileLock(file)))
@@ -125,7 +125,7 @@ impl DiskFile for RealFile {
         let grow = len.saturating_sub(old);
         match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), old, grow) {
             Ok(()) => Ok(()),
-            // Some file systems can't reserve room: there it is taken by writing zeros.
+            // Some file systems cannot reserve room. There, zeros are written.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
                 let zeros = vec![0; CHUNK_BYTES];
                 let mut at = old;

@@ -7,14 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a device writes whole or not at all (bytes).
+/// Size of a sector, which a device writes whole or not at all (bytes).
 pub const SECTOR_BYTES: u64 = 512;
 
 /// A simulated disk. Clones share it.
 ///
-/// A write is in the cache until its file is synced, a name until its folder is. [`MemoryDisk::crash`]
-/// keeps everything synced and, chosen by a seed, an arbitrary part of the rest: of each unsynced write
-/// either a prefix to the byte or a subset of its sectors.
+/// A write is in the cache until its file is synced. A name is in the cache until its folder is synced.
+/// [`MemoryDisk::crash`] keeps everything that was synced. Of each other write it keeps a prefix to the byte, or a subset of
+/// its sectors. A seed chooses which.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Mutex<State>>);
 
@@ -22,14 +22,15 @@ type FileId = u64;
 
 #[derive(Default)]
 struct State {
-    /// Rises with every crash.
+    /// Number of crashes and restores.
     boot: u64,
-    /// Rises with every crash and kill: a handle from before it is dead.
+    /// Number of crashes, restores and kills. An older handle is dead.
     life: u64,
     next: FileId,
     files: BTreeMap<FileId, Contents>,
-    /// The names as a running program sees them, and as they are on the platter.
+    /// The names as a running program sees them.
     names: BTreeMap<PathBuf, FileId>,
+    /// The names on the platter.
     durable_names: BTreeMap<PathBuf, FileId>,
     locks: BTreeSet<PathBuf>,
     capacity: Option<u64>,
@@ -47,7 +48,7 @@ struct Contents {
 
 impl Contents {
     /// These bytes, all durable.
-    fn settled(bytes: &[u8]) -> Self {
+    fn synced(bytes: &[u8]) -> Self {
         Self {
             now: bytes.to_vec(),
             durable: bytes.to_vec(),
@@ -71,15 +72,15 @@ impl Change {
                 if to.len() < end {
                     to.resize(end, 0);
                 }
-                if let Some(place) = to.get_mut(from..end) {
-                    place.copy_from_slice(bytes);
+                if let Some(target) = to.get_mut(from..end) {
+                    target.copy_from_slice(bytes);
                 }
             }
             Self::Resize(len) => to.resize(usize::try_from(*len).unwrap_or(usize::MAX), 0),
         }
     }
 
-    /// What a crash left of this change.
+    /// The parts of this change that a crash keeps.
     fn torn(&self, dice: &Dice) -> Vec<Self> {
         let Self::Write { offset, bytes } = self else {
             return if dice.below(2) == 0 {
@@ -138,20 +139,20 @@ impl MemoryDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another disk with the same files, as a running program sees them, all durable; nobody has it open.
+    /// Another disk with the same files, as a running program sees them. All are durable. No process has it open.
     pub fn copy(&self) -> Self {
         let state = self.state();
         state.copy(&state.names, |contents| &contents.now)
     }
 
-    /// Another disk with what is synced alone; nobody has it open.
+    /// Another disk with only the synced bytes and names. No process has it open.
     pub fn synced(&self) -> Self {
         let state = self.state();
         state.copy(&state.durable_names, |contents| &contents.durable)
     }
 
-    /// The machine loses power and starts again: open files and locks are dead, what was synced is there,
-    /// and of the rest what `seed` chooses. Injected faults end.
+    /// Simulates a power failure and a restart. Open files and locks are dead. Everything synced is kept, and the part of the
+    /// rest that `seed` chooses. Injected faults end.
     pub fn crash(&self, seed: u64) {
         let dice = Dice(SeededEntropy::new(seed));
         let mut state = self.state();
@@ -170,7 +171,7 @@ impl MemoryDisk {
             contents.durable.clone_from(&kept);
             contents.now = kept;
         }
-        // Names reach the platter together or not at all, as a journalling file system does it.
+        // Names reach the platter together or not at all, as on a journaling file system.
         if dice.below(2) == 0 {
             state.durable_names = state.names.clone();
         } else {
@@ -180,14 +181,14 @@ impl MemoryDisk {
         files.retain(|id, _| names.values().any(|named| named == id));
     }
 
-    /// The process is killed, the machine stays up: locks and open files are dead, no byte is lost.
+    /// Simulates a kill of the process. Locks and open files are dead, and no byte is lost.
     pub fn kill(&self) {
         let mut state = self.state();
         state.life = state.life.wrapping_add(1);
         state.locks.clear();
     }
 
-    /// How many file syncs have succeeded.
+    /// Number of successful file syncs.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
@@ -197,17 +198,17 @@ impl MemoryDisk {
         self.state().fail_sync_after = Some(more);
     }
 
-    /// Lets `more` further writes succeed, then fails each (preallocation is none).
+    /// Lets `more` further writes succeed, then fails each. A preallocation is not a write.
     pub fn fail_write_after(&self, more: u64) {
         self.state().fail_write_after = Some(more);
     }
 
-    /// Bounds what all files together may hold (bytes); `None` for no bound.
+    /// Sets the total size of all files that fit (bytes). `None` means no bound.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
 
-    /// Flips bits of the byte of a file at `offset`, on the platter as well; whether there is such a byte.
+    /// Flips the bits `mask` of one byte of a file, also on the platter. Returns whether the byte exists.
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) -> bool {
         let mut state = self.state();
         let Some(id) = state.names.get(path).copied() else {
@@ -229,8 +230,8 @@ impl MemoryDisk {
         }
     }
 
-    /// The machine is set up anew from `backup`, a [copy](MemoryDisk::copy) of some time: nothing else is left on the
-    /// disk, and open files and locks are dead.
+    /// Simulates a machine that is set up from `backup`, an earlier [copy](MemoryDisk::copy). The disk has only the files of
+    /// the backup. Open files and locks are dead.
     pub fn restore(&self, backup: &MemoryDisk) {
         let State { files, names, .. } = std::mem::take(&mut *backup.copy().state());
         let mut state = self.state();
@@ -239,7 +240,7 @@ impl MemoryDisk {
         *state = State {
             boot,
             life,
-            // No handle of before names a file of now.
+            // No earlier handle has the id of a new file.
             next: state.next.max(backup.state().next),
             files,
             durable_names: names.clone(),
@@ -255,7 +256,7 @@ impl MemoryDisk {
         state.files.get(id).map(|contents| contents.now.clone())
     }
 
-    /// Puts a file there, whole and durable.
+    /// Creates or replaces a file. All its bytes are durable.
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
         let mut state = self.state();
         let id = state.fresh();
@@ -271,13 +272,13 @@ impl MemoryDisk {
 }
 
 impl State {
-    /// A disk with the files of these names, and of each these bytes.
+    /// A disk with the files of `names`. `bytes` selects the bytes of each.
     fn copy(&self, names: &BTreeMap<PathBuf, FileId>, bytes: impl Fn(&Contents) -> &Vec<u8>) -> MemoryDisk {
         let files = self.files.iter();
         let copy = State {
             next: self.next,
             files: files
-                .map(|(id, contents)| (*id, Contents::settled(bytes(contents))))
+                .map(|(id, contents)| (*id, Contents::synced(bytes(contents))))
                 .collect(),
             names: names.clone(),
             durable_names: names.clone(),
@@ -349,8 +350,8 @@ impl Disk for MemoryDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        let here = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(here
+        let paths = state.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(paths
             .filter_map(|path| path.file_name())
             .map(|name| name.to_string_lossy().into_owned())
             .collect())
@@ -378,8 +379,8 @@ impl Disk for MemoryDisk {
             names, durable_names, ..
         } = &mut *state;
         durable_names.retain(|path, _| path.parent() != Some(dir));
-        let here = names.iter().filter(|(path, _)| path.parent() == Some(dir));
-        durable_names.extend(here.map(|(path, id)| (path.clone(), *id)));
+        let in_dir = names.iter().filter(|(path, _)| path.parent() == Some(dir));
+        durable_names.extend(in_dir.map(|(path, id)| (path.clone(), *id)));
         Ok(())
     }
 

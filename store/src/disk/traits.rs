@@ -1,9 +1,9 @@
-//! What the journal needs of a disk, and whole files on top of that.
+//! The traits of a disk and its files, and functions that read and replace whole files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read or written at a stretch where whole files are walked.
+/// Size of one read or write in a pass over a whole file (bytes).
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A folder of files on some disk.
@@ -11,60 +11,59 @@ pub trait Disk: Send + Sync {
     /// Opens an existing file for reading and writing.
     ///
     /// # Errors
-    /// `NotFound` when there is no such file, and whatever else the disk says.
+    /// `NotFound` when there is no such file, and other errors of the disk.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Creates a file for reading and writing; an existing one is emptied. The name is durable only after
+    /// Creates a file for reading and writing. An existing file is emptied. The name is durable only after
     /// [`Disk::sync_dir`].
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// The names of what is in `dir`, sorted; none when there is no such folder.
+    /// The names in `dir`, sorted. Empty when there is no such folder.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates `dir` and those above it, for its owner alone.
+    /// Creates `dir` and its parents. Only the owner may access them.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of what had that name.
+    /// Renames a file. It replaces a file that has the new name.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Makes the names in `dir` durable.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Takes the lock of `dir`, until the returned guard is dropped or the process ends.
     ///
     /// # Errors
-    /// `WouldBlock` when another holds it.
+    /// `WouldBlock` when another process holds it.
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn DirectoryLock>>;
 
-    /// Bytes that are left for files in `dir`.
+    /// Free space for files in `dir` (bytes).
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 
-    /// A name for the time since the machine started, which every restart of the machine changes; `None`
-    /// when it can't be told.
+    /// The id of this boot of the machine. Every restart of the machine changes it. `None` when it is unknown.
     fn boot_id(&self) -> Option<String>;
 }
 
@@ -76,53 +75,53 @@ pub trait DiskFile: Send + Sync {
     /// The file's length (bytes).
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn len(&self) -> io::Result<u64>;
 
     /// Whether the file has no bytes.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// Reads up to `out.len()` bytes at `offset`; how many there were, 0 at the end.
+    /// Reads up to `out.len()` bytes at `offset`. Returns the number of bytes read, 0 at the end.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize>;
 
     /// Writes all of `bytes` at `offset`. After an error any part of them may be written.
     ///
     /// # Errors
-    /// `StorageFull` when they do not fit, and whatever else the disk says.
+    /// `StorageFull` when they do not fit, and other errors of the disk.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the file's bytes and its length durable. After an error nobody knows which of them are, and
-    /// trying again proves nothing.
+    /// Makes the file's bytes and its length durable. After an error it is unknown which bytes are durable, and a second sync
+    /// proves nothing.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn sync_data(&self) -> io::Result<()>;
 
     /// Cuts the file to `len` bytes.
     ///
     /// # Errors
-    /// Whatever the disk says.
+    /// The errors of the disk.
     fn truncate(&self, len: u64) -> io::Result<()>;
 
-    /// Sees to it that the file has at least `len` bytes with room on the disk; the new ones are zero.
+    /// Extends the file to at least `len` bytes, with room on the disk. The new bytes are zero.
     ///
     /// # Errors
-    /// `StorageFull` when they do not fit; no byte that was there has changed then.
+    /// `StorageFull` when they do not fit. The old bytes are then unchanged.
     fn preallocate(&self, len: u64) -> io::Result<()>;
 }
 
-/// Fills `out` from `offset` on, with zeros where the file has ended.
+/// Fills `out` from `offset` on, with zeros after the file's end.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// The errors of the disk.
 pub fn read_or_zero(file: &dyn DiskFile, offset: u64, out: &mut [u8]) -> io::Result<()> {
     let mut rest = out;
     let mut at = offset;
@@ -143,10 +142,10 @@ pub fn read_or_zero(file: &dyn DiskFile, offset: u64, out: &mut [u8]) -> io::Res
     Ok(())
 }
 
-/// All bytes of a file that may be at most `max_bytes` long; `None` when there is no such file.
+/// Reads a whole file of at most `max_bytes`. `None` when there is no such file.
 ///
 /// # Errors
-/// `InvalidData` when the file is longer, and whatever else the disk says.
+/// `InvalidData` when the file is longer, and other errors of the disk.
 pub fn read_file(disk: &dyn Disk, path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path) {
         Ok(file) => file,
@@ -166,10 +165,10 @@ pub fn read_file(disk: &dyn Disk, path: &Path, max_bytes: usize) -> io::Result<O
     Ok(Some(bytes))
 }
 
-/// Replaces a file such that after a crash there is either the old one or the new one, whole.
+/// Replaces a file atomically: after a crash, either the old file or the new one is there, whole.
 ///
 /// # Errors
-/// Whatever the disk says.
+/// The errors of the disk.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
