@@ -13,6 +13,7 @@ use farthing_node::{
     home::{Home, HomeError},
     network::{Lane, Service},
     operator::{self, OperatorError, status::KeyListStatus},
+    peers::Peers,
     probe::ProcessProbe,
     process::StopToken,
     quic::QuicNetwork,
@@ -152,9 +153,6 @@ impl Service for BankNode {
 #[async_trait]
 impl AdminHandler for BankNode {
     async fn admin(&self, request: Value) -> Result<Value, String> {
-        if let Some(done) = operator::network::take_up(&request, Some(self.home.dir()), &self.bank.peers) {
-            return done;
-        }
         let command: Command = serde_json::from_value(request).map_err(|e| {
             format!("the bank does not understand the command: {e}; is it of another version?")
         })?;
@@ -165,6 +163,10 @@ impl AdminHandler for BankNode {
 #[async_trait]
 impl Role for BankNode {
     const NAME: RoleName = RoleName::Bank;
+
+    fn peers(&self) -> &Peers {
+        &self.bank.peers
+    }
 
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.bank.history))

@@ -6,7 +6,6 @@ use crate::escrow::Escrow;
 use crate::rows::{ACKNOWLEDGED, DECISIONS, OUTBOX};
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
-use farthing_node::operator::network::take_up;
 use farthing_protocol::{
     decision::Decision,
     documents::PurchaseId,
@@ -83,9 +82,6 @@ pub struct PurchasesPage {
 #[async_trait]
 impl AdminHandler for Escrow {
     async fn admin(&self, request: Value) -> Result<Value, String> {
-        if let Some(done) = take_up(&request, self.dir.as_deref(), &self.peers) {
-            return done;
-        }
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         match request {

@@ -183,7 +183,6 @@ async fn serve_dir(dir: &Path, accept_clock: bool, as_json: bool) -> Result<()> 
         cards: home.network()?.cards().to_vec(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        dir: Some(dir.to_owned()),
     }));
     if accept_clock && let Some(latest_ms) = escrow.accept_clock().await? {
         tracing::warn!(

@@ -19,7 +19,6 @@ use farthing_protocol::{
 use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -37,8 +36,6 @@ pub struct EscrowParts {
     pub clock: Arc<dyn Clock>,
     /// Its randomness, for weights of signature batches, nonces of witness questions, and its run.
     pub entropy: Arc<dyn Entropy>,
-    /// The directory of its network file, if it has one.
-    pub dir: Option<PathBuf>,
 }
 
 /// An escrow.
@@ -50,7 +47,6 @@ pub struct Escrow {
     pub(crate) keys: BankKeys,
     pub(crate) time: Timekeeper,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) dir: Option<PathBuf>,
     /// Wakes the settlement loop after a commit.
     pub(crate) committed: Notify,
     /// Wakes the settlement loop after an abort.
@@ -86,7 +82,6 @@ impl Escrow {
             peers,
             time: Timekeeper::new(parts.clock),
             entropy: parts.entropy,
-            dir: parts.dir,
             committed: Notify::new(),
             aborted: Notify::new(),
         }

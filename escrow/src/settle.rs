@@ -12,6 +12,7 @@ use farthing_node::call::{CallError, ask};
 use farthing_node::card::RoleName;
 use farthing_node::history::History;
 use farthing_node::link::Link;
+use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::{
@@ -45,6 +46,10 @@ pub const IDLE_MS: u64 = 10_000;
 #[async_trait]
 impl Role for Escrow {
     const NAME: RoleName = RoleName::Escrow;
+
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
 
     fn history(&self) -> Option<Arc<History>> {
         Some(Arc::clone(&self.history))

@@ -9,7 +9,6 @@ use crate::shelf::Shelf;
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
-use farthing_node::operator::network::take_up;
 use farthing_protocol::{
     documents::PurchaseId,
     evidence::Papers,
@@ -143,9 +142,6 @@ pub struct SaleLine {
 #[async_trait]
 impl AdminHandler for Merchant {
     async fn admin(&self, request: Value) -> Result<Value, String> {
-        if let Some(done) = take_up(&request, self.dir.as_deref(), &self.peers) {
-            return done;
-        }
         let request: AdminRequest =
             serde_json::from_value(request).map_err(|e| format!("the command is not understood: {e}"))?;
         let (store, shelf) = (self.store.clone(), self.shelf.clone());

@@ -6,6 +6,7 @@ use crate::rows::{ITEMS, WITHDRAWN};
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_node::card::RoleName;
+use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::ids::ItemId;
@@ -29,6 +30,10 @@ pub const TIDY_PAGE_MAX: usize = 256;
 #[async_trait]
 impl Role for Merchant {
     const NAME: RoleName = RoleName::Merchant;
+
+    fn peers(&self) -> &Peers {
+        &self.peers
+    }
 
     async fn background(self: Arc<Self>, stop: StopToken) {
         tokio::join!(

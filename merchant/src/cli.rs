@@ -257,7 +257,6 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
         cards: home.network()?.cards().to_vec(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        dir: Some(dir.to_owned()),
     }));
     let node = Arc::clone(&merchant);
     let ready = |address| ready(&home, &node.peers, address, as_json);

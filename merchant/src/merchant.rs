@@ -13,7 +13,6 @@ use farthing_store::Store;
 use farthing_store::clock::Clock;
 use farthing_store::entropy::Entropy;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -90,8 +89,6 @@ pub struct MerchantParts {
     pub clock: Arc<dyn Clock>,
     /// Its randomness, for the ids of sales.
     pub entropy: Arc<dyn Entropy>,
-    /// The directory of its network file, if it has one.
-    pub dir: Option<PathBuf>,
 }
 
 /// A merchant.
@@ -106,7 +103,6 @@ pub struct Merchant {
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) dir: Option<PathBuf>,
     /// Wakes the background loop for an open sale.
     pub(crate) sale_opened: Notify,
 }
@@ -134,7 +130,6 @@ impl Merchant {
             peers,
             clock: parts.clock,
             entropy: parts.entropy,
-            dir: parts.dir,
             sale_opened: Notify::new(),
         }
     }

@@ -8,6 +8,7 @@
 //! | [`network`] | the pinned cards, and their reload in a running node |
 //! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
 //! | [`status`] | the counters of a running node |
+//! | `requests` | the requests that every running node answers |
 //! | [`lifecycle`] | the creation and the start of a node |
 
 pub mod administer;
@@ -16,6 +17,7 @@ pub mod lifecycle;
 pub mod network;
 pub mod program;
 pub mod report;
+pub(crate) mod requests;
 pub mod status;
 
 pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};

@@ -4,7 +4,8 @@ use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
 use crate::history::History;
 use crate::network::Service;
-use crate::operator::status::{KeyListStatus, WithStatus};
+use crate::operator::{requests::NodeHandler, status::KeyListStatus};
+use crate::peers::Peers;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
 use crate::quic::{QuicServer, ServerError, ServerIdentity, ServerLimits};
@@ -20,6 +21,9 @@ use std::time::Instant;
 pub trait Role: Service + AdminHandler + 'static {
     /// The name of the role.
     const NAME: RoleName;
+
+    /// The servers that it works with. A changed network file replaces their cards.
+    fn peers(&self) -> &Peers;
 
     /// The history of its journal, if its peers are its witnesses.
     fn history(&self) -> Option<Arc<History>> {
@@ -93,11 +97,13 @@ pub async fn serve<R: Role>(
     let service = probe.around_service(role.clone(), R::NAME);
     let server = QuicServer::bind(listen, tls, service, ServerLimits::default())?;
     let admin = AdminServer::bind(dir).await?;
-    let handler: Arc<dyn AdminHandler> = Arc::new(WithStatus {
+    let handler: Arc<dyn AdminHandler> = Arc::new(NodeHandler {
+        dir: dir.to_owned(),
         role: role.clone(),
         store: store.clone(),
         server: server.counters(),
         history: role.history(),
+        peers: R::peers,
         key_list: R::key_list,
         since: Instant::now(),
     });

@@ -62,7 +62,6 @@ fn open(
         cards: vec![card(RoleName::Bank, "central", &bank.key())],
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(50 + starts)),
-        dir: None,
     });
     (Arc::new(escrow), store)
 }

@@ -134,7 +134,6 @@ pub fn parts(
         cards: Vec::new(),
         clock: clock.clone(),
         entropy: Arc::new(SeededEntropy::new(300 + starts)),
-        dir: None,
     }
 }
 

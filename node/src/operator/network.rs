@@ -5,23 +5,15 @@
 
 use super::administer::OperatorError;
 use super::report::Report;
+use super::requests::NodeRequest;
 use crate::admin::admin_call;
 use crate::peers::Peers;
 use crate::{
     card::{Card, RoleName},
     network_file::{Added, NetworkFile},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
-
-/// The request to a running node about its network file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
-enum NetworkRequest {
-    /// The file was changed.
-    NetworkReload,
-}
 
 /// Pins `card` in `dir`.
 ///
@@ -76,23 +68,11 @@ pub(super) fn list(cards: &[Card]) -> Report {
 
 /// Tells the node that runs in `dir`, if one does.
 async fn tell(dir: &Path) -> Result<(), OperatorError> {
-    let request = serde_json::to_value(NetworkRequest::NetworkReload)?;
+    let request = serde_json::to_value(NodeRequest::NetworkReload)?;
     match admin_call(dir, &request).await {
         Ok(_) => Ok(()),
         Err(source) => Err(OperatorError::NotTakenUp(source)),
     }
-}
-
-/// Reads the network file of `dir` again if `request` asks for it. `None` for any other request.
-pub fn take_up(request: &Value, dir: Option<&Path>, peers: &Peers) -> Option<Result<Value, String>> {
-    serde_json::from_value::<NetworkRequest>(request.clone()).ok()?;
-    let Some(dir) = dir else {
-        return Some(Err("this node has no directory, and so no network file".into()));
-    };
-    Some(match reload(dir, peers) {
-        Ok(cards) => Ok(json!({ "cards": cards })),
-        Err(error) => Err(error.to_string()),
-    })
 }
 
 /// Reads the network file of `dir` again. Returns the number of its cards.
@@ -124,37 +104,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cards_are_added_and_removed_and_a_node_takes_them_up() {
+    async fn added_and_removed_cards_are_used_after_a_reload() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let peers = Peers::new(Arc::new(QuicNetwork::new()), Vec::new());
-        let ask = json!({ "do": "network-reload" });
         for (known, name) in ["central", "coast"].into_iter().enumerate() {
             let card = card(name, [u8::try_from(known).unwrap() + 1; 32]);
             let report = add(dir, card.clone()).await.unwrap();
             assert_eq!(report.json["added"], "new");
             assert_eq!(add(dir, card).await.unwrap().json["added"], "known");
             assert_eq!(peers.cards(RoleName::Bank).len(), known);
-            let taken = take_up(&ask, Some(dir), &peers).unwrap().unwrap();
-            assert_eq!(taken["cards"], known + 1);
+            assert_eq!(reload(dir, &peers).unwrap(), known + 1);
             assert_eq!(peers.cards(RoleName::Bank).len(), known + 1);
         }
         let report = remove(dir, RoleName::Bank, "central").await.unwrap();
         assert_eq!(report.text, "bank `central` is not known any more");
-        take_up(&ask, Some(dir), &peers).unwrap().unwrap();
+        reload(dir, &peers).unwrap();
         assert_eq!(peers.cards(RoleName::Bank).len(), 1);
         let error = remove(dir, RoleName::Bank, "central").await.unwrap_err();
         assert!(matches!(error, OperatorError::Unknown { .. }), "{error}");
-    }
-
-    #[test]
-    fn other_requests_are_left_to_the_role() {
-        let peers = Peers::new(Arc::new(QuicNetwork::new()), Vec::new());
-        assert!(take_up(&json!({ "do": "audit" }), None, &peers).is_none());
-        assert!(
-            take_up(&json!({ "do": "network-reload" }), None, &peers)
-                .unwrap()
-                .is_err()
-        );
     }
 }

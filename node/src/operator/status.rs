@@ -2,17 +2,14 @@
 
 use super::administer::OperatorError;
 use super::report::Report;
-use crate::admin::{AdminHandler, admin_call, reply};
-use crate::history::{History, status::HistoryStatus};
-use crate::quic::{ServerCounters, ServerCounts};
+use super::requests::NodeRequest;
+use crate::admin::admin_call;
+use crate::history::status::HistoryStatus;
+use crate::quic::ServerCounts;
 use crate::usage::Usage;
-use async_trait::async_trait;
-use farthing_store::{Store, StoreCounts};
+use farthing_store::StoreCounts;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// The counters of a running node since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,20 +71,13 @@ impl KeyListStatus {
     }
 }
 
-/// The request for the status.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
-enum StatusRequest {
-    Status,
-}
-
 impl Status {
     /// The status of the node that runs in `dir`.
     ///
     /// # Errors
     /// When no node runs there, or it does not answer.
     pub async fn of(dir: &Path) -> Result<Status, OperatorError> {
-        let request = serde_json::to_value(StatusRequest::Status)?;
+        let request = serde_json::to_value(NodeRequest::Status)?;
         match admin_call(dir, &request).await? {
             Some(answer) => Ok(serde_json::from_value(answer)?),
             None => Err(OperatorError::refused(format!(
@@ -142,74 +132,4 @@ pub(super) async fn show(dir: &Path) -> Result<Report, OperatorError> {
         undecided => undecided,
     };
     Ok(report)
-}
-
-/// A role's own answers to its operator, and the status of the node that it runs in.
-pub(crate) struct WithStatus<R> {
-    pub(crate) role: Arc<R>,
-    pub(crate) store: Store,
-    pub(crate) server: Arc<ServerCounters>,
-    pub(crate) history: Option<Arc<History>>,
-    pub(crate) key_list: fn(&R) -> Option<KeyListStatus>,
-    pub(crate) since: Instant,
-}
-
-#[async_trait]
-impl<R: AdminHandler> AdminHandler for WithStatus<R> {
-    async fn admin(&self, request: Value) -> Result<Value, String> {
-        let Ok(StatusRequest::Status) = serde_json::from_value(request.clone()) else {
-            return self.role.admin(request).await;
-        };
-        let status = Status {
-            up_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            store: self.store.counts(),
-            network: self.server.counts(),
-            process: Usage::of_this_process(),
-            history: self.history.as_ref().map(|history| history.status()),
-            keys: (self.key_list)(&self.role),
-        };
-        reply(&status)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use farthing_store::disk::MemoryDisk;
-    use farthing_store::{Reads, StoreOptions};
-    use serde_json::json;
-
-    struct Echo;
-
-    #[async_trait]
-    impl AdminHandler for Echo {
-        async fn admin(&self, request: Value) -> Result<Value, String> {
-            Ok(request)
-        }
-    }
-
-    #[tokio::test]
-    async fn a_status_request_is_answered_and_others_go_to_the_role() {
-        let options = StoreOptions::simulated(MemoryDisk::new(), 1);
-        let (store, _) = Store::open(Path::new("/store"), options).unwrap();
-        for key in [[1], [2]] {
-            let put = store.transact(Reads::none(), move |tx| tx.put(&key, vec![7]));
-            put.await.unwrap();
-        }
-        let node = WithStatus {
-            role: Arc::new(Echo),
-            store,
-            server: Arc::default(),
-            history: None,
-            key_list: |_| None,
-            since: Instant::now(),
-        };
-        let other = json!({ "do": "audit" });
-        assert_eq!(node.admin(other.clone()).await.unwrap(), other);
-        let status = node.admin(json!({ "do": "status" })).await.unwrap();
-        let status: Status = serde_json::from_value(status).unwrap();
-        assert_eq!((status.store.records, status.store.transactions), (2, 2));
-        assert!(status.store.journal_bytes > 0);
-        assert!(status.process.cpu_us > 0);
-    }
 }

@@ -224,7 +224,6 @@ pub fn start_escrow(server: &Server<Escrow>, network: &Arc<MemoryNetwork>, found
         cards: foundation.cards(),
         clock: server.machine.clock.clone(),
         entropy: server.machine.entropy(),
-        dir: None,
     }));
     server.answer(network, escrow, life, Escrow::background);
 }
@@ -249,7 +248,6 @@ pub fn start_merchant(
         cards: foundation.cards(),
         clock: server.machine.clock.clone(),
         entropy: server.machine.entropy(),
-        dir: None,
     }));
     server.answer(network, merchant, life, Merchant::background);
 }
