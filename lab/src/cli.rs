@@ -9,10 +9,10 @@ use farthing_client::cli::Exit;
 use farthing_node::terminal;
 use std::{ffi::OsString, process::ExitCode};
 
-/// The whole of Farthing shown on this machine: at work, and under every fault.
+/// Shows the whole of Farthing on this machine: at work, and under every fault.
 ///
-/// Needs no wallet and no other machine. Nodes and customers are real processes that talk over real QUIC; everything is in
-/// a directory that is removed at the end.
+/// Needs no wallet and no other machine. Nodes and customers are real processes that communicate over real QUIC. All
+/// files are in a directory that is removed at the end.
 #[derive(Debug, Parser)]
 #[command(name = "farthing-lab", version, propagate_version = true)]
 struct Cli {
@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole system at work in processes of its own, and what lost messages and killed machines do to it.
+    /// Show the whole system at work in separate processes, and the effects of lost messages and killed machines.
     #[command(after_long_help = "Examples:\n  \
         farthing-lab demo                                an engraving is sold, and everything goes wrong\n  \
         farthing-lab demo --goods FILE --keep DIR        sell this file, and keep nodes, wallets and logs\n\n\
@@ -43,8 +43,8 @@ enum Command {
     Faults(FaultsOptions),
 }
 
-/// Runs `farthing-lab` with these arguments, the program's name first. Called with the hidden word `role`, it is a node or
-/// the wallet.
+/// Runs `farthing-lab` with these arguments, the program's name first. With the hidden word `role` it is a node or the
+/// wallet.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(exit) = farthing_kit::program::run(&args) {
@@ -70,7 +70,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 }

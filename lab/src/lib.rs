@@ -1,7 +1,7 @@
-//! The whole of Farthing, shown on real processes: [`demo`] at work and at its worst, [`faults`] under every fault at
-//! every message and write.
+//! Shows the whole of Farthing on real processes: [`demo`] at work and under some faults, [`faults`] under every fault
+//! at every message and write.
 //!
-//! Nodes, relays and the points that processes wait at are in `farthing_kit`; [`cli`] is the program `farthing-lab`.
+//! `farthing_kit` has the nodes, the relays and the probe points. [`cli`] is the program `farthing-lab`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

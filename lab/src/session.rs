@@ -1,23 +1,23 @@
-//! One run of a command: its runtime, a directory of its own, and how the program ends.
+//! One run of a command: its runtime, its directory, and its exit code.
 
 use farthing_kit::{error::RunError, scratch::Scratch};
 use farthing_node::{process::stop_signal, terminal};
 use std::{path::Path, process::ExitCode};
 use tokio::runtime::{Builder, Runtime};
 
-/// What the command runs on.
+/// Creates the runtime.
 ///
 /// # Errors
-/// When the operating system gives no threads.
+/// When the operating system has no threads.
 pub(crate) fn runtime() -> Result<Runtime, RunError> {
     let runtime = Builder::new_multi_thread().enable_all().build();
     runtime.map_err(RunError::io("cannot start the runtime"))
 }
 
-/// Does `work` in a directory that goes when it is done, or in `keep`.
+/// Does `work` in a temporary directory, or in `keep`.
 ///
 /// # Errors
-/// Those of `work`, and [`RunError::Stopped`] if the program was asked to stop.
+/// The errors of `work`, and [`RunError::Stopped`] after a stop signal.
 pub(crate) async fn in_a_directory<T>(
     name: &str,
     keep: Option<&Path>,
@@ -34,7 +34,7 @@ pub(crate) async fn in_a_directory<T>(
     }
 }
 
-/// Says what went wrong, with the last lines of a node's log where that is why, and how the program ends.
+/// Prints the error, with the last lines of a node's log if the node has failed. Returns the exit code.
 pub(crate) fn fail(error: &RunError) -> ExitCode {
     terminal::print_note(&format!("error: {error}"));
     ExitCode::from(error.exit_code())

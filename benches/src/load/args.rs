@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_holds_together() {
+    fn the_command_line_definition_is_valid() {
         Args::command().debug_assert();
     }
 }

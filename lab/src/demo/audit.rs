@@ -1,5 +1,5 @@
-//! The audit: the bank's books against the cash desk, every wallet against the books, every purchase against its one
-//! decision. It is taken from what the nodes show their operators and from the customers' own coins.
+//! The audit of the demonstration. It compares the bank's books with the cash desk, every wallet with the books, and
+//! every purchase with its decision. It reads the nodes' operator commands and the customers' wallets.
 
 use super::{amount::amount, scene::Scene, shopper::Shopper};
 use farthing_client::rows::{CoinStatus, Delivery};
@@ -12,16 +12,16 @@ use farthing_protocol::{money::Amount, purchase::Purchase};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A person with all copies of her wallet, which have the same account and coins.
+/// A person with all copies of their wallet. The copies have the same account and coins.
 #[derive(Debug)]
 pub struct Person<'w> {
-    /// What the cash desk credited her account with.
+    /// The cash that the person paid in.
     pub cash: Amount,
-    /// Her wallet, and its copies.
+    /// The wallet and its copies.
     pub wallets: Vec<&'w Shopper>,
 }
 
-/// What one person has, by the books and by her own coins.
+/// One person's money, by the books and by the wallet.
 #[derive(Debug, Clone)]
 pub struct PersonLine {
     name: &'static str,
@@ -32,41 +32,41 @@ pub struct PersonLine {
 }
 
 impl PersonLine {
-    /// What she withdrew, by the bank's books.
+    /// The withdrawn amount, by the bank's books.
     fn withdrawn(&self) -> Option<Amount> {
         self.cash.checked_sub(self.in_account)
     }
 
-    /// What became of it, by her own wallet.
+    /// The withdrawn amount, by the wallet: coins plus spent.
     fn accounted_for(&self) -> Option<Amount> {
         self.coins.checked_add(self.spent)
     }
 }
 
-/// Something that must hold.
+/// An equation that must hold.
 #[derive(Debug, Clone)]
-struct Check {
+struct Equation {
     what: String,
     left: String,
     right: String,
     holds: bool,
 }
 
-/// The whole of it.
+/// The result of the audit.
 #[derive(Debug, Clone)]
-pub struct Audit {
+pub struct DemoAudit {
     books: Books,
     merchant: Amount,
     people: Vec<PersonLine>,
-    checks: Vec<Check>,
+    checks: Vec<Equation>,
 }
 
-impl Audit {
-    /// Counts everything, once what is settled in the background is settled.
+impl DemoAudit {
+    /// Waits until the escrow's decisions are settled, then counts everything.
     ///
     /// # Errors
-    /// [`RunError::Broken`] when anything disagrees.
-    pub async fn take(scene: &Scene, people: &[Person<'_>]) -> Result<Audit, RunError> {
+    /// [`RunError::Broken`] when a check fails.
+    pub async fn take(scene: &Scene, people: &[Person<'_>]) -> Result<DemoAudit, RunError> {
         until("every decision is settled at the bank", || async {
             let decisions = decisions(&scene.escrow).await?;
             Ok(decisions.values().all(|decided| decided.settled))
@@ -81,7 +81,7 @@ impl Audit {
             .collect::<Result<_, _>>()?;
         let mut checks = money_checks(&books, merchant, &lines);
         checks.push(outcomes_check(people, &decisions)?);
-        let audit = Audit {
+        let audit = DemoAudit {
             books,
             merchant,
             people: lines,
@@ -104,7 +104,7 @@ impl Audit {
         })
     }
 
-    /// For people.
+    /// The text for people.
     pub fn text(&self) -> String {
         let headings = [
             "PAID IN",
@@ -138,7 +138,7 @@ impl Audit {
         for (column, heading) in columns.iter_mut().skip(1).zip(headings) {
             *column = (heading, Align::Right);
         }
-        let check = |check: &Check| [check.what.clone(), check.left.clone(), check.right.clone()];
+        let check = |check: &Equation| [check.what.clone(), check.left.clone(), check.right.clone()];
         let checks: Vec<[String; 3]> = self.checks.iter().map(check).collect();
         let of_checks = [
             ("CHECK", Align::Left),
@@ -148,7 +148,7 @@ impl Audit {
         format!("{}\n\n{}", table(columns, &rows), table(of_checks, &checks))
     }
 
-    /// For programs.
+    /// The JSON for programs.
     pub fn json(&self) -> Value {
         let people: Vec<Value> = self
             .people
@@ -192,11 +192,15 @@ fn table_row(name: &str, amounts: [Amount; 6]) -> [String; 7] {
     [name.to_owned(), a, b, c, d, e, f]
 }
 
-fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<Check> {
+fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<Equation> {
     let check = |what: &str, left: Option<Amount>, right: Option<Amount>| {
-        let show =
-            |sum: Option<Amount>| sum.map_or_else(|| "too much to count".to_owned(), |sum| sum.to_string());
-        Check {
+        let show = |sum: Option<Amount>| {
+            sum.map_or_else(
+                || "more than an amount can hold".to_owned(),
+                |sum| sum.to_string(),
+            )
+        };
+        Equation {
             what: what.to_owned(),
             left: show(left),
             right: show(right),
@@ -206,7 +210,7 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<C
     let sum = |of: fn(&PersonLine) -> Amount| Amount::sum(people.iter().map(|person| of(person).0));
     let mut checks = vec![
         check(
-            "the cash desk's paid in less paid out = all accounts + all unspent coins",
+            "paid in less paid out at the cash desk = all accounts + all unspent coins",
             books.paid_in.checked_sub(books.paid_out),
             books.accounts.checked_add(books.outstanding),
         ),
@@ -216,7 +220,7 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<C
             sum(|p| p.coins),
         ),
         check(
-            "the merchant's account + what he was paid out = what the customers spent",
+            "the merchant's account + the merchant's payouts = what the customers spent",
             merchant.checked_add(books.paid_out),
             sum(|p| p.spent),
         ),
@@ -236,7 +240,7 @@ fn money_checks(books: &Books, merchant: Amount, people: &[PersonLine]) -> Vec<C
     checks
 }
 
-/// What a person has, each coin counted once however many copies of her wallet there are.
+/// Computes the line of a person. A coin in several copies of the wallet counts once.
 fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunError> {
     let first = person
         .wallets
@@ -248,7 +252,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
         for row in customer.wallet.coins().map_err(|error| customer.failed(error))? {
             let key = [row.coin.key_id.0, row.coin.public.0].concat();
             let coin = coins.entry(key).or_insert((row.value, true));
-            // What one copy knows to be used is used.
+            // A coin is used if one copy knows that it is used.
             coin.1 &= row.status.counts();
         }
         for (number, row) in customer
@@ -263,7 +267,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
     }
     let too_much = || {
         RunError::Broken(format!(
-            "the wallet of {} holds more than can be counted",
+            "the wallet of {} holds more than an amount can hold",
             first.name
         ))
     };
@@ -282,9 +286,12 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
     })
 }
 
-/// Every purchase that coins were put to has one decision, the wallet knows it, and the goods are there if and only
-/// if it was paid.
-fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) -> Result<Check, RunError> {
+/// Checks the purchases with coins: each has one decision, which the wallet knows, and it has the goods if and only if
+/// it was paid.
+fn outcomes_check(
+    people: &[Person<'_>],
+    decisions: &BTreeMap<String, Decided>,
+) -> Result<Equation, RunError> {
     let mut decided = BTreeSet::new();
     for customer in people.iter().flat_map(|person| &person.wallets) {
         for (number, row) in customer
@@ -299,7 +306,7 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
             let outcome = expected_status(status, decisions.get(&purchase));
             must(outcome == status, || {
                 format!(
-                    "purchase {number} of {} is `{status}` to her and `{outcome}` to the escrow",
+                    "purchase {number} of {} is `{status}` in the wallet and `{outcome}` at the escrow",
                     customer.name
                 )
             })?;
@@ -314,7 +321,7 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
         }
         must_be_at_rest(customer)?;
     }
-    Ok(Check {
+    Ok(Equation {
         what: "purchases, goods if and only if paid = decisions of the escrow, one each".into(),
         left: decided.len().to_string(),
         right: decisions.len().to_string(),
@@ -322,7 +329,7 @@ fn outcomes_check(people: &[Person<'_>], decisions: &BTreeMap<String, Decided>) 
     })
 }
 
-/// Nothing is under way in a wallet any more.
+/// Checks that nothing is under way in a wallet.
 fn must_be_at_rest(customer: &Shopper) -> Result<(), RunError> {
     let coins = customer.wallet.coins().map_err(|error| customer.failed(error))?;
     let busy = coins
@@ -348,7 +355,7 @@ mod tests {
         };
         let merchant = Amount(20);
         let checks = money_checks(&books, merchant, std::slice::from_ref(&person));
-        Audit {
+        DemoAudit {
             books,
             merchant,
             people: vec![person],
@@ -367,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unit_that_is_missing_anywhere_is_found() {
+    fn a_difference_of_one_unit_is_found_in_every_sum() {
         audit(balanced(), 40).unwrap();
         let broken = [
             audit(balanced(), 39),

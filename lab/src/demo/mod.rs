@@ -1,15 +1,15 @@
-//! `farthing-lab demo`: the whole system at work, and then what networks and machines do to it.
+//! `farthing-lab demo`: the whole system at work, and then under faults of networks and machines.
 //!
-//! A bank, an escrow and a merchant run as processes of their own; customers buy from the merchant; and between them
-//! messages are lost, processes are killed, and a coin is spent twice. What happened is read from the nodes' own books
-//! at each step, and counted to the unit at the end.
+//! A bank, an escrow and a merchant run as separate processes. Customers buy from the merchant. Messages are lost,
+//! processes are killed, and a coin is spent twice. Each step reads the nodes' own books. At the end everything is
+//! counted to the unit.
 //!
 //! | what | file |
 //! |---|---|
 //! | nodes, network and customers | [`scene`], [`shopper`] |
 //! | the steps | [`steps`] |
-//! | the count at the end | [`audit`] |
-//! | what is printed | [`report`] |
+//! | the audit at the end | [`audit`] |
+//! | the output | [`report`] |
 
 pub mod amount;
 pub mod audit;
@@ -19,11 +19,11 @@ pub mod shopper;
 pub mod steps;
 
 use crate::session;
-use audit::{Audit, Person};
+use audit::{DemoAudit, Person};
 use farthing_kit::error::RunError;
 use farthing_node::terminal;
 use farthing_protocol::{limits::TITLE_MAX_BYTES, money::Amount};
-use report::{Reader, Report};
+use report::{DemoReport, Reader};
 use scene::{Goods, Scene};
 use std::{
     fs,
@@ -31,10 +31,10 @@ use std::{
     process::ExitCode,
 };
 
-/// What is sold unless another file is named: an engraving.
+/// The goods if no other file is named: an engraving.
 const SAMPLE: (&str, &[u8]) = ("farthing.svg", include_bytes!("../../sample/farthing.svg"));
 
-/// What costs the smallest coin.
+/// Goods that cost one coin of the smallest value.
 const TRIFLE: (&str, &[u8]) = ("postcard.txt", include_bytes!("../../sample/postcard.txt"));
 
 /// The price of the goods.
@@ -43,40 +43,40 @@ const PRICE: Amount = Amount(350);
 /// The price of the trifle: one coin of the smallest value.
 const TRIFLE_PRICE: Amount = Amount(1);
 
-/// What alice pays in at the cash desk.
+/// The cash that alice pays in.
 const ALICE_CASH: Amount = Amount(4000);
 
-/// What alice withdraws at first.
+/// The first withdrawal of alice.
 const ALICE_WITHDRAWS: Amount = Amount(2500);
 
-/// What alice withdraws when the reply is lost.
+/// The withdrawal of alice whose reply is lost.
 const ALICE_WITHDRAWS_AGAIN: Amount = Amount(1000);
 
-/// What the merchant has paid out.
+/// The merchant's payout.
 const PAYOUT: Amount = Amount(1000);
 
-/// The most characters of a title that a file's name gives: any of them fit, whatever their script.
+/// The maximum length of a title that is made from a file name (characters). Characters of every script fit.
 const TITLE_MAX_CHARS: usize = TITLE_MAX_BYTES / 4;
 
-/// What `farthing-lab demo` takes.
+/// The options of `farthing-lab demo`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct DemoOptions {
     /// Sell this file instead of the sample.
     #[arg(long, value_name = "FILE")]
     pub goods: Option<PathBuf>,
-    /// Keep everything in this new directory: nodes, wallets, logs, goods.
+    /// Keep all files in this new directory: nodes, wallets, logs, goods.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
 
-/// Runs the demonstration and prints it, for a person or for a program. Everything that it started is stopped when it
-/// returns, whatever happened.
+/// Runs the demonstration and prints its report. All processes that it started are stopped when it returns, also after
+/// an error.
 pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
     let runtime = match session::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return session::fail(&error),
     };
-    let mut report = Report::new(reader);
+    let mut report = DemoReport::new(reader);
     let work = async |dir: &Path| in_the_scene(options, dir, &mut report).await;
     let outcome = runtime.block_on(session::in_a_directory(
         "farthing-demo",
@@ -110,7 +110,11 @@ pub fn run(options: &DemoOptions, reader: Reader) -> ExitCode {
     }
 }
 
-async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) -> Result<Audit, RunError> {
+async fn in_the_scene(
+    options: &DemoOptions,
+    dir: &Path,
+    report: &mut DemoReport,
+) -> Result<DemoAudit, RunError> {
     let program = std::env::current_exe().map_err(RunError::io("this program"))?;
     let goods = goods(options.goods.as_deref(), dir)?;
     let trifle = sample(TRIFLE, "A postcard", TRIFLE_PRICE, dir)?;
@@ -127,7 +131,7 @@ async fn in_the_scene(options: &DemoOptions, dir: &Path, report: &mut Report) ->
     outcome.and_then(|audit| Ok(ended.map(|()| audit)?))
 }
 
-async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, RunError> {
+async fn steps(scene: &Scene, report: &mut DemoReport) -> Result<DemoAudit, RunError> {
     let alice = scene.shopper("alice", ALICE_CASH).await?;
     let bob = scene.shopper("bob", PRICE).await?;
     let carol = scene.shopper("carol", TRIFLE_PRICE).await?;
@@ -155,10 +159,10 @@ async fn steps(scene: &Scene, report: &mut Report) -> Result<Audit, RunError> {
             wallets: vec![&twins.first, &twins.second],
         },
     ];
-    Audit::take(scene, &people).await
+    DemoAudit::take(scene, &people).await
 }
 
-/// The file that was named, or the sample.
+/// The named file, or the sample.
 fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, RunError> {
     let Some(path) = named else {
         return sample(SAMPLE, "A farthing", PRICE, dir);
@@ -184,7 +188,7 @@ fn goods(named: Option<&Path>, dir: &Path) -> Result<Goods, RunError> {
     })
 }
 
-/// Writes a sample where the merchant finds it.
+/// Writes a sample file for the merchant.
 fn sample((name, bytes): (&str, &[u8]), title: &str, price: Amount, dir: &Path) -> Result<Goods, RunError> {
     let file = dir.join(name);
     fs::write(&file, bytes).map_err(RunError::io(file.display()))?;

@@ -1,41 +1,40 @@
-//! What the demonstration has to say: lines while it goes on and a table at its end for people, one JSON value for
-//! programs.
+//! The report of the demonstration. People get lines while it runs and a table at its end. Programs get one JSON value.
 
 use super::amount::amount;
-use super::audit::Audit;
+use super::audit::DemoAudit;
 use farthing_node::table::{Align, table};
 use farthing_node::terminal::print_text;
 use farthing_protocol::money::Amount;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
-/// How wide the lines are that people read (characters).
+/// The width of the text lines (characters).
 const WIDTH: usize = 100;
 
-/// How far the text of a line stands in (characters).
+/// The indentation of a line's text (characters).
 const INDENT: usize = 11;
 
-/// Who reads the report.
+/// The reader of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// A person, as it happens.
+    /// A person, who reads while it runs.
     Person,
-    /// A program, at the end.
+    /// A program, which gets one value at the end.
     Program,
 }
 
-/// What a line of a step is about.
+/// The subject of a line of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
-    /// What was asked.
+    /// The request.
     Sent,
-    /// What was lost, or who was killed.
+    /// The lost message or the killed process.
     Lost,
-    /// What the nodes' own books say.
+    /// The content of the nodes' own books.
     Books,
-    /// What the wallet did.
+    /// The action of the wallet.
     Wallet,
-    /// How it ended.
+    /// The end of the step.
     Ended,
 }
 
@@ -51,20 +50,20 @@ impl Label {
     }
 }
 
-/// A step in a few words, for the table.
+/// The summary of a step, for the table.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// What was lost, or who was killed.
+    /// The lost message or the killed process.
     pub lost: String,
-    /// What the other side had done before the wallet asked again.
+    /// What the server had done before the wallet asked again.
     pub acted: String,
-    /// What the wallet did.
+    /// The action of the wallet.
     pub wallet: String,
-    /// What it cost the customer.
+    /// The customer's cost.
     pub charged: Amount,
-    /// How it ended.
+    /// The end of the step.
     pub ended: String,
-    /// Numbers for programs.
+    /// The measurements, for programs.
     pub facts: Value,
 }
 
@@ -78,33 +77,33 @@ struct Step {
     summary: Option<Summary>,
 }
 
-/// The report of a demonstration that is under way.
+/// The report of a running demonstration.
 #[derive(Debug)]
-pub struct Report {
+pub struct DemoReport {
     reader: Reader,
     began: Instant,
     steps: Vec<Step>,
 }
 
-impl Report {
-    /// Nothing said yet.
-    pub fn new(reader: Reader) -> Report {
-        Report {
+impl DemoReport {
+    /// An empty report.
+    pub fn new(reader: Reader) -> DemoReport {
+        DemoReport {
             reader,
             began: Instant::now(),
             steps: Vec::new(),
         }
     }
 
-    /// Says something to a person.
+    /// Prints text for a person.
     pub fn say(&self, text: &str) {
         if self.reader == Reader::Person {
-            // A reader that has gone away is no reason to stop halfway.
+            // The demonstration continues after the pipe is closed.
             print_text(text);
         }
     }
 
-    /// A step begins. The first has the number 0.
+    /// Begins a step. The first has the number 0.
     pub fn begin(&mut self, name: &'static str, title: &'static str) {
         self.say(&format!("\n{}  {title}", self.steps.len()));
         let began = Instant::now();
@@ -118,7 +117,7 @@ impl Report {
         });
     }
 
-    /// A line of the step that is under way.
+    /// Adds a line to the current step.
     pub fn line(&mut self, label: Label, text: impl Into<String>) {
         let text = text.into();
         self.say(&hanging(label.word(), &text));
@@ -127,7 +126,7 @@ impl Report {
         }
     }
 
-    /// The step is at its end.
+    /// Ends the current step.
     pub fn end(&mut self, summary: Summary) {
         if let Some(step) = self.steps.last_mut() {
             step.took = step.began.elapsed();
@@ -135,8 +134,8 @@ impl Report {
         }
     }
 
-    /// The table, the audit, and that all is well.
-    pub fn finish(&self, audit: &Audit) {
+    /// Prints the table, the audit and the success.
+    pub fn finish(&self, audit: &DemoAudit) {
         self.say(&format!("\n{}\n\n{}", self.table(), audit.text()));
         let seconds = self.began.elapsed().as_secs_f32();
         self.say(&format!(
@@ -144,8 +143,8 @@ impl Report {
         ));
     }
 
-    /// All of it, for a program.
-    pub fn json(&self, audit: Option<&Audit>, error: Option<&str>) -> Value {
+    /// The whole report as JSON.
+    pub fn json(&self, audit: Option<&DemoAudit>, error: Option<&str>) -> Value {
         let mut object = Map::new();
         object.insert("ok".into(), Value::Bool(error.is_none() && audit.is_some()));
         if let Some(error) = error {
@@ -156,7 +155,7 @@ impl Report {
             json!(self.began.elapsed().as_millis() as f64 / 1000.0),
         );
         object.insert("steps".into(), (0..).zip(&self.steps).map(step_json).collect());
-        object.insert("audit".into(), audit.map_or(Value::Null, Audit::json));
+        object.insert("audit".into(), audit.map_or(Value::Null, DemoAudit::json));
         Value::Object(object)
     }
 
@@ -209,7 +208,7 @@ fn step_json((number, step): (usize, &Step)) -> Value {
     object
 }
 
-/// A labelled text, broken between words, its further lines standing in as far as the first.
+/// Formats a labelled text with a hanging indent, wrapped between words.
 fn hanging(label: &str, text: &str) -> String {
     let mut lines = vec![format!("   {label:<width$}", width = INDENT - 3)];
     let mut fresh = true;
@@ -237,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lines_are_broken_between_words_and_stand_in() {
+    fn long_lines_are_wrapped_between_words_and_indented() {
         let text = "word ".repeat(60);
         let broken = hanging("books", text.trim());
         let lines: Vec<&str> = broken.lines().collect();
@@ -249,8 +248,8 @@ mod tests {
     }
 
     #[test]
-    fn a_program_gets_the_steps_even_if_there_was_an_error() {
-        let mut report = Report::new(Reader::Program);
+    fn the_json_has_the_steps_even_after_an_error() {
+        let mut report = DemoReport::new(Reader::Program);
         report.begin("one", "The first step");
         report.line(Label::Sent, "something");
         let value = report.json(None, Some("broken: x"));

@@ -1,5 +1,5 @@
-//! The scene of the demonstration: a bank, an escrow and a merchant as processes of their own, what they sell, and between
-//! the wallets and the nodes a network that can be told to lose things.
+//! The scene of the demonstration: a bank, an escrow and a merchant as separate processes, the goods, and a network
+//! between wallets and nodes that can lose messages.
 
 use farthing_kit::{
     error::RunError,
@@ -13,14 +13,14 @@ use std::{
     sync::Arc,
 };
 
-/// What the merchant sells.
+/// Goods that the merchant sells.
 #[derive(Debug, Clone)]
 pub struct Goods {
-    /// What customers see it called.
+    /// The title in the catalogue.
     pub title: String,
-    /// What it costs.
+    /// The price.
     pub price: Amount,
-    /// The file itself.
+    /// The file.
     pub file: PathBuf,
 }
 
@@ -30,9 +30,9 @@ pub struct Scene {
     market: Market,
     /// The network between wallets and nodes.
     pub wallet_lines: Arc<Lines>,
-    /// What most customers buy.
+    /// The goods of most purchases.
     pub goods: Goods,
-    /// What costs the smallest coin.
+    /// Goods that cost one coin of the smallest value.
     pub trifle: Goods,
 }
 
@@ -45,10 +45,10 @@ impl Deref for Scene {
 }
 
 impl Scene {
-    /// Makes the nodes in `dir`, starts them, and puts the goods up for sale.
+    /// Creates the nodes in `dir`, starts them, and adds the goods to the catalogue.
     ///
     /// # Errors
-    /// When a node does not do its part.
+    /// When a node fails.
     pub async fn build(program: &Path, dir: &Path, goods: Goods, trifle: Goods) -> Result<Scene, RunError> {
         let market = Market::make(program, dir, Layout::default()).await?;
         market.start().await?;
@@ -65,7 +65,7 @@ impl Scene {
         })
     }
 
-    /// What the merchant's account holds.
+    /// The balance of the merchant's account.
     ///
     /// # Errors
     /// As [`Market::books`].

@@ -1,4 +1,4 @@
-//! A customer of the demonstration, whose wallet is in this process: so what watches it can act at exact moments of its
+//! A customer of the demonstration. The wallet runs in this process, so that its script can act at exact moments of its
 //! work.
 
 use super::scene::{Goods, Scene};
@@ -36,34 +36,34 @@ use std::{
     time::Duration,
 };
 
-/// How long the demonstration's wallets wait: long enough for a machine that is busy, short enough for a person who
+/// The retry policy of the demonstration's wallets: long enough for a busy machine, and short enough for a person who
 /// watches.
-pub const PATIENCE: RetryPolicy = RetryPolicy {
+pub const RETRY_POLICY: RetryPolicy = RetryPolicy {
     attempt: Duration::from_millis(500),
     total: Duration::from_millis(1000),
 };
 
-/// How long their handshakes wait.
+/// The time limit of their handshakes.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How often a wallet that was not answered, though nothing is lost any more, is asked to carry on.
+/// How often a wallet without an answer is resumed, when no messages are lost any more.
 const CARRY_ON_MAX: usize = 20;
 
-/// How much of a file is compared at a time (bytes).
+/// The size of a comparison buffer (bytes).
 const READ_BYTES: usize = 64 * 1024;
 
 /// A customer, and the wallet.
 #[derive(Debug)]
 pub struct Shopper {
-    /// What the demonstration calls her.
+    /// The customer's name.
     pub name: &'static str,
-    /// Her wallet.
+    /// The wallet.
     pub wallet: Wallet,
-    /// What watches it.
+    /// The script that observes the wallet.
     pub script: Arc<Script>,
 }
 
-/// What reaches the nodes over these lines.
+/// The network over these lines.
 fn network(lines: &Arc<Lines>) -> Arc<dyn Network> {
     let lines = Arc::clone(lines);
     let dial = move |card: &Card, _: Lane| lines.card(Party::Wallet, card).address;
@@ -74,7 +74,7 @@ fn network(lines: &Arc<Lines>) -> Arc<dyn Network> {
     Arc::new(QuicNetwork::new().with_dialer(dial).with_limits(limits))
 }
 
-/// Says whose wallet an error is.
+/// Adds the customer's name to a wallet error.
 pub fn of(name: &'static str) -> impl Fn(WalletError) -> RunError {
     move |source| RunError::Wallet {
         who: name.into(),
@@ -94,7 +94,7 @@ impl Shopper {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             observer: script.clone(),
-            retry: PATIENCE,
+            retry: RETRY_POLICY,
             store: StoreOptions::default(),
         };
         let wallet = Wallet::open(&dir, env).map_err(of(name))?;
@@ -111,15 +111,15 @@ impl Shopper {
         Ok(account.to_string())
     }
 
-    /// `error`, as hers.
+    /// Adds this customer's name to `error`.
     pub fn failed(&self, error: WalletError) -> RunError {
         of(self.name)(error)
     }
 
-    /// What her wallet is worth, whatever it is doing with it.
+    /// The worth of the wallet, including coins that are in use.
     ///
     /// # Errors
-    /// When her wallet cannot be read.
+    /// When the wallet cannot be read.
     pub fn worth(&self) -> Result<Amount, RunError> {
         Ok(self.wallet.balance().map_err(of(self.name))?.total())
     }
@@ -140,7 +140,7 @@ impl Shopper {
         })
     }
 
-    /// Gets an offer for `goods`; nothing is at stake yet.
+    /// Gets an offer for `goods`. No coins are used yet.
     ///
     /// # Errors
     /// When the merchant does not answer.
@@ -162,7 +162,7 @@ impl Shopper {
         }
     }
 
-    /// Carries a purchase on until it has ended.
+    /// Drives a purchase until it has ended.
     ///
     /// # Errors
     /// When it does not end.
@@ -177,7 +177,7 @@ impl Shopper {
         }
     }
 
-    /// Asks for a purchase's coins back, and carries that on until it has ended.
+    /// Cancels a purchase and drives it until it has ended.
     ///
     /// # Errors
     /// When it does not end.
@@ -188,7 +188,7 @@ impl Shopper {
         }
     }
 
-    /// Carries everything on that is under way.
+    /// Resumes everything that is under way.
     ///
     /// # Errors
     /// When something does not end.
@@ -205,10 +205,10 @@ impl Shopper {
         }
     }
 
-    /// Carries a purchase on into the loss that was planned, until the wallet's patience ends.
+    /// Drives a purchase into the planned loss, until the wallet's call times out.
     ///
     /// # Errors
-    /// When the wallet does anything but wait: then nothing was lost, or something broke.
+    /// When the wallet does anything except wait. Then nothing was lost, or something is broken.
     pub async fn run_into_silence(&self, number: u64) -> Result<(), RunError> {
         match self.wallet.drive_purchase(number).await {
             Err(error) if error.is_silence() => Ok(()),
@@ -216,17 +216,17 @@ impl Shopper {
             Ok(()) => {
                 let status = self.status(number)?;
                 Err(RunError::Broken(format!(
-                    "purchase {number} of {} went on to `{status}` though its messages were lost",
+                    "purchase {number} of {} reached `{status}` although its messages were lost",
                     self.name
                 )))
             }
         }
     }
 
-    /// One word on how a purchase stands.
+    /// The status of a purchase.
     ///
     /// # Errors
-    /// When there is no such purchase.
+    /// When the purchase does not exist.
     pub fn status(&self, number: u64) -> Result<&'static str, RunError> {
         Ok(self
             .wallet
@@ -236,18 +236,18 @@ impl Shopper {
             .status())
     }
 
-    /// A purchase's id (hex).
+    /// The id of a purchase (hex).
     ///
     /// # Errors
-    /// When there is no such purchase, or no coins were put to it yet.
+    /// When the purchase does not exist, or has no coins yet.
     pub fn purchase_id(&self, number: u64) -> Result<String, RunError> {
         let row = self.wallet.purchase(number).map_err(of(self.name))?;
         let order = row.purchase.order();
-        let order = order.ok_or_else(|| RunError::Broken(format!("purchase {number} was given no coins")))?;
+        let order = order.ok_or_else(|| RunError::Broken(format!("purchase {number} has no coins")))?;
         Ok(hex::encode(order.purchase().0))
     }
 
-    /// Checks that a purchase was committed and that the goods are on the customer's disk, to the byte.
+    /// Checks that a purchase was committed and that the customer's file equals the goods.
     ///
     /// # Errors
     /// [`RunError::Broken`] when they are not.
@@ -270,7 +270,7 @@ impl Shopper {
     }
 }
 
-/// Whether two files hold the same.
+/// Whether two files are equal.
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
     let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(READ_BYTES, file));
     let (mut one, mut other) = (open(one)?, open(other)?);
@@ -289,7 +289,7 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
 }
 
 impl Scene {
-    /// What the escrow has decided about a purchase of this customer.
+    /// The escrow's decision on a purchase of this customer.
     ///
     /// # Errors
     /// When the escrow does not answer its operator.
@@ -297,10 +297,10 @@ impl Scene {
         Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
     }
 
-    /// A new customer, whose account the cash desk credits with `cash`.
+    /// Creates a customer with an account at the bank, which the cash desk credits with `cash`.
     ///
     /// # Errors
-    /// When the wallet cannot be made, or the bank refuses.
+    /// When the wallet cannot be created, or the bank refuses.
     pub async fn shopper(&self, name: &'static str, cash: Amount) -> Result<Shopper, RunError> {
         let dir = self.dir().join(name);
         let entropy: &dyn Entropy = &SystemEntropy;

@@ -1,4 +1,4 @@
-//! What must hold after each run, once everything is whole again and everyone has retried.
+//! The audit of a run: what must hold after all faults are mended and all parties have retried.
 
 use super::{
     director::Director,
@@ -15,19 +15,19 @@ use farthing_protocol::money::Amount;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
-/// How long what is settled in the background may take: servers wait longer each time.
+/// The time limit of the settlement in the background. The servers' pauses between attempts grow.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Something that must hold.
+/// A comparison that must hold.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Check {
-    /// Which promise it is about.
+    /// The promise that it checks.
     pub promise: &'static str,
-    /// What was compared.
+    /// The compared quantity.
     pub what: String,
-    /// What is.
+    /// The actual value.
     pub is: String,
-    /// What must be.
+    /// The expected value.
     pub must_be: String,
     /// Whether it holds.
     pub holds: bool,
@@ -44,27 +44,27 @@ fn check(promise: &'static str, what: &str, is: impl ToString, must_be: impl ToS
     }
 }
 
-/// How a purchase ended, for its customer.
+/// The end of a purchase, for its customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// She has the goods.
+    /// The customer has the goods.
     Goods,
-    /// She has her coins back.
+    /// The customer has the coins back.
     Coins,
 }
 
-/// What the audit found.
+/// The result of the audit.
 #[derive(Debug, Clone)]
-pub struct Audit {
-    /// How it ended.
+pub struct RunAudit {
+    /// The end of the purchase.
     pub end: End,
-    /// Every comparison.
+    /// All comparisons.
     pub checks: Vec<Check>,
 }
 
-impl Audit {
-    /// Counts everything that one customer and the books have, `before` being the books when she came, and `settled`
-    /// whether what is done in the background was done in time.
+impl RunAudit {
+    /// Counts the money of one customer and of the books. `before` are the books before the customer's first purchase.
+    /// `settled` says whether the settlement in the background was done in time.
     ///
     /// # Errors
     /// When a party does not answer its operator or its customer.
@@ -73,7 +73,7 @@ impl Audit {
         before: &Books,
         customer: &Customer,
         settled: bool,
-    ) -> Result<Audit, RunError> {
+    ) -> Result<RunAudit, RunError> {
         let mut checks = vec![check(
             "progress",
             "everything is settled at the bank",
@@ -86,7 +86,7 @@ impl Audit {
             ["ended", "open"].map(|list| resumed.get(list).and_then(Value::as_array).map_or(0, Vec::len));
         checks.push(check(
             "progress",
-            "matters that `farthing resume` still finds under way",
+            "purchases and requests that `farthing resume` still finds under way",
             under_way.iter().sum::<usize>(),
             0,
         ));
@@ -96,10 +96,10 @@ impl Audit {
         outcome(stage, &purchases, &mut checks).await?;
         money(stage, before, &books, customer, end, &mut checks).await?;
         evidence(customer, &purchases, &mut checks).await?;
-        Ok(Audit { end, checks })
+        Ok(RunAudit { end, checks })
     }
 
-    /// What does not hold.
+    /// The comparisons that do not hold.
     pub fn violated(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| !check.holds)
     }
@@ -118,18 +118,18 @@ fn text<'v>(value: &'v Value, field: &str) -> &'v str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether everything is settled at the bank, after a while.
+/// Waits until everything is settled at the bank. Returns `false` after a time limit.
 ///
 /// # Errors
-/// When a node's answer to its operator is not understood.
+/// When a node's reply to its operator is not understood.
 pub async fn settles(stage: &Stage, director: &Director) -> Result<bool, RunError> {
     let settled = || async {
-        // A command of its operator's would have the directory open that a node which was killed is started in.
+        // An operator's command on a killed node opens its directory, and the node could not restart in it.
         if director.is_mending() {
             return Ok(false);
         }
         match is_settled(stage).await {
-            // It was killed just now.
+            // The node was killed just now.
             Err(RunError::Process(_)) => Ok(false),
             other => other,
         }
@@ -141,7 +141,7 @@ async fn is_settled(stage: &Stage) -> Result<bool, RunError> {
     let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     let over = |sale: &Value| matches!(text(sale, "state"), "credited" | "ended");
-    // What was committed on a sealed offer the merchant learns a little later.
+    // The merchant learns of a commit on a sealed offer a little later.
     let known = |id: &str| sold.iter().any(|sale| text(sale, "purchase") == id);
     Ok(decided
         .iter()
@@ -150,7 +150,7 @@ async fn is_settled(stage: &Stage) -> Result<bool, RunError> {
         && stage.books().await?.held == Amount(0))
 }
 
-/// She has the goods of every purchase that was committed, and of no other.
+/// Checks that the customer has the goods of every committed purchase, and of no other.
 fn goods(
     stage: &Stage,
     customer: &Customer,
@@ -165,7 +165,7 @@ fn goods(
     let has_goods = output.exists();
     checks.push(check(
         "goods",
-        "purchases that her wallet has as paid",
+        "purchases that the wallet has as paid",
         committed,
         usize::from(has_goods),
     ));
@@ -182,19 +182,14 @@ fn goods(
     Ok(if has_goods { End::Goods } else { End::Coins })
 }
 
-/// Escrow, merchant and wallet know one and the same outcome of each purchase.
+/// Checks that escrow, merchant and wallet have the same outcome of each purchase.
 async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), RunError> {
     let decided = decisions(&stage.escrow).await?;
     let sold = sales(stage).await?;
     for purchase in purchases {
         let (id, status) = (text(purchase, "purchase_id"), text(purchase, "status"));
         if id.is_empty() {
-            checks.push(check(
-                "finality",
-                "a purchase that no coins were put to",
-                status,
-                "dropped",
-            ));
+            checks.push(check("finality", "a purchase without coins", status, "dropped"));
             continue;
         }
         let word = expected_status(status, decided.get(id));
@@ -216,7 +211,7 @@ async fn outcome(stage: &Stage, purchases: &[Value], checks: &mut Vec<Check>) ->
     Ok(())
 }
 
-/// All money is somewhere, once.
+/// Checks the sums of all money.
 async fn money(
     stage: &Stage,
     before: &Books,
@@ -232,23 +227,23 @@ async fn money(
     let account = books.balance(&customer.account);
     let mut add = |what: &str, is: Amount, must_be: Amount| checks.push(check("money", what, is, must_be));
     add(
-        "the bank's accounts + coins that are out = paid in less paid out",
+        "the bank's accounts + unspent coins = paid in less paid out",
         plus(books.accounts, books.outstanding),
         less(books.paid_in, books.paid_out),
     );
     add(
-        "her account + her coins + what she paid = what she brought",
+        "the customer's account + coins + price paid = cash paid in",
         plus(plus(account, worth), paid),
         CASH,
     );
     add(
-        "coins that came out, by the bank = coins in her wallet",
+        "unspent coins of this run, by the bank = coins in the wallet",
         less(books.outstanding, before.outstanding),
         worth,
     );
     let merchant = &stage.merchant_account;
     add(
-        "what the merchant was credited",
+        "credited to the merchant",
         less(books.balance(merchant), before.balance(merchant)),
         paid,
     );
@@ -256,14 +251,14 @@ async fn money(
     let problems = books.problems.join("; ");
     checks.push(check(
         "money",
-        "what the bank's own audit found, rows against sums",
+        "problems that the bank's own audit found, rows against sums",
         problems,
         "",
     ));
     Ok(())
 }
 
-/// Where she has a receipt, a judge finds from the documents that she was served as described.
+/// Checks each receipt: from the documents, a judge finds that the goods are as described.
 async fn evidence(customer: &Customer, purchases: &[Value], checks: &mut Vec<Check>) -> Result<(), RunError> {
     for purchase in purchases {
         let number = purchase.get("number").map(Value::to_string).unwrap_or_default();

@@ -1,14 +1,14 @@
-//! Has one fault happen at its place, and writes down all that happens.
+//! The director of a run: it causes one fault at its place, and records all events.
 //!
-//! Every process of a theatre waits at every point until the director has seen it there. So the line is cut before the
-//! request is sent, and the process killed after the record is synced, and not about then.
+//! Every process of a theatre waits at every probe point until the director lets it continue. So faults are exact: the
+//! line is cut before the request is sent, and the process is killed after the record is synced.
 
-mod deeds;
+mod actions;
 mod fault;
 
 use super::{
     matrix::{Cell, Route, Tracker, What},
-    record::{Deed, Event, Happened, Log},
+    record::{Action, Event, EventKind, Log},
     stage::Stage,
 };
 use farthing_kit::{
@@ -24,17 +24,17 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// The pause between two looks whether everything runs again.
+/// The pause between two checks whether everything is mended.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
-/// How far the fault has come.
+/// The progress of the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Its place is ahead.
+    /// Its place is not reached yet.
     Ahead,
-    /// Its place is here, and its moment is ahead.
+    /// Its place is reached, but not its moment.
     Here,
-    /// The server has the request that it is about.
+    /// The server has the fault's request.
     Served,
     /// It has happened.
     Over,
@@ -46,21 +46,21 @@ struct State {
     log: Log,
     tracker: Tracker,
     phase: Phase,
-    /// Whether the places of the route itself have begun.
+    /// Whether the places of the route have begun.
     on_route: bool,
-    /// The questions that are asked and not answered.
+    /// The questions without an answer.
     in_flight: Vec<(Party, Message)>,
-    /// Who must wait so that nobody else's question is taken for the one that the fault is about.
+    /// Processes that must wait, so that their question is not taken for the question of the fault.
     parked: Vec<Reached>,
-    /// The request that is kept back.
+    /// The delayed request.
     kept: Option<Reached>,
-    /// Which line is healed when its asker gives the question up.
+    /// The line that is healed when its asker gives up the question.
     heal: Option<(Party, Message)>,
-    /// The command of the wallet that runs.
+    /// The process of the wallet's current command.
     wallet: Option<u32>,
-    /// The processes that were killed. A point at which one stood then is not passed any more.
+    /// The killed processes. A killed process does not pass the point at which it waited.
     killed: BTreeSet<i32>,
-    /// How many processes, lines and disks are about to be mended.
+    /// The number of processes, lines and disks that will be mended.
     mending: usize,
 }
 
@@ -72,12 +72,12 @@ struct Inner {
     state: Mutex<State>,
 }
 
-/// Has one fault happen in one run.
+/// The director of one run. It causes at most one fault.
 #[derive(Clone)]
 pub struct Director(Arc<Inner>);
 
 impl Director {
-    /// For a run on `route`, with the fault of `cell` or none.
+    /// The director of a run on `route`, with the fault of `cell`, or without a fault.
     #[must_use]
     pub fn new(stage: Arc<Stage>, route: Route, cell: Option<Cell>, seed: u64) -> Director {
         let state = State {
@@ -114,13 +114,13 @@ impl Director {
         self.0.route
     }
 
-    /// Whether the route's own places have begun.
+    /// Whether the places of the route have begun.
     #[must_use]
     pub fn is_on_route(&self) -> bool {
         self.state().on_route
     }
 
-    /// Sees every point, for ever.
+    /// Handles every point. Never returns.
     pub async fn conduct(&self, points: &mut Points) {
         loop {
             let reached = points.next().await;
@@ -128,14 +128,14 @@ impl Director {
         }
     }
 
-    /// From now on what happens is written down, and the fault may happen.
+    /// Begins the record. The fault may happen from now on.
     pub fn begin(&self) {
         let mut state = self.state();
         state.begun = Instant::now();
         state.recording = true;
     }
 
-    /// Mends everything and waits until it is.
+    /// Mends everything, and waits until everything is mended.
     pub async fn mend(&self) {
         self.let_go();
         self.0.stage.heal();
@@ -145,12 +145,12 @@ impl Director {
         self.0.stage.heal();
     }
 
-    /// Whether a process, a line or a disk is about to be mended.
+    /// Whether a process, a line or a disk will be mended.
     pub fn is_mending(&self) -> bool {
         self.state().mending > 0
     }
 
-    /// Ends the record: no fault happens any more.
+    /// Ends the record. No fault happens after it.
     pub fn end(&self) -> Log {
         let mut state = self.state();
         state.recording = false;
@@ -165,17 +165,17 @@ impl Director {
         state.log.clone()
     }
 
-    /// Writes down what was done.
-    pub fn note(&self, deed: Deed) {
+    /// Records an action.
+    pub fn record(&self, action: Action) {
         let mut state = self.state();
-        if let Deed::Failed(why) = &deed {
+        if let Action::Failed(why) = &action {
             let why = why.clone();
             state.log.failed.push(why);
         }
-        state.write(Happened::Done(deed));
+        state.write(EventKind::Done(action));
     }
 
-    /// A command of the wallet runs, or has ended.
+    /// Sets the process of the wallet's current command, or `None` when it has ended.
     pub fn wallet_is(&self, process: Option<u32>) {
         let mut state = self.state();
         state.wallet = process;
@@ -186,7 +186,7 @@ impl Director {
         }
     }
 
-    // ---- what happens ---------------------------------------------------------------------------------------------
+    // ---- points ---------------------------------------------------------------------------------------------------
 
     fn see(&self, reached: Reached) {
         let mut state = self.state();
@@ -201,9 +201,8 @@ impl Director {
         self.unpark(&mut state);
     }
 
-    /// Whether somebody else's same question is on its way, or this one is not yet the one that is meant. Until the
-    /// fault has happened the question that it is about is asked by one at a time, so that the server's side of it is
-    /// known.
+    /// Whether another party's same question is under way. Until the fault has happened, only one party at a time may
+    /// ask its question. So it is clear which question the server answers.
     fn must_wait(&self, state: &State, reached: &Reached) -> bool {
         let (Some((_, message)), Point::BeforeAsking(asked)) = (self.target_message(), &reached.point) else {
             return false;
@@ -231,7 +230,7 @@ impl Director {
 
     fn pass(&self, state: &mut State, reached: Reached) {
         let (party, point) = (reached.party, reached.point.clone());
-        state.write(Happened::Reached(party, point.clone()));
+        state.write(EventKind::Reached(party, point.clone()));
         match &point {
             Point::BeforeAsking(message) => state.in_flight.push((party, message.clone())),
             Point::Answered(message) | Point::Unanswered(message) => {
@@ -257,7 +256,7 @@ impl Director {
         self.act(state, reached, entered);
     }
 
-    /// Does what leads onto the route, before its places begin. `true` if it was done here.
+    /// Causes the event that leads to the route, before the places of the route. Returns whether it did so.
     fn lead_onto_route(&self, state: &mut State, reached: &Reached) -> bool {
         let Party::Node(server) = reached.party else {
             let (Route::Cancelled, false, Point::BeforeAsking(message)) =
@@ -295,7 +294,7 @@ impl Director {
 }
 
 impl State {
-    fn write(&mut self, what: Happened) {
+    fn write(&mut self, what: EventKind) {
         if self.recording {
             let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.log.events.push(Event { ms, what });

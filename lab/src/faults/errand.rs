@@ -1,9 +1,9 @@
-//! What a customer does on each route, with the commands of the wallet, and what they do when a command fails.
+//! The customer's commands on each route, and the customer's reaction when a command fails.
 
 use super::{
     director::Director,
     matrix::Route,
-    record::Deed,
+    record::Action,
     stage::{CASH, SEALED_TITLE, TITLE},
 };
 use farthing_client::cli::Exit;
@@ -13,45 +13,45 @@ use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
 use tokio::time::sleep;
 
-/// How long a party may be silent before a command gives up (s).
+/// The value of `--patience`: how long a party may be silent before a command gives up (s).
 pub const PATIENCE_S: &str = "2";
 
-/// How often she carries on before she loses patience with the system.
+/// How often the customer repeats a command or resumes, before the run counts as broken.
 const TRIES_MAX: usize = 12;
 
-/// How long she waits before she carries on again.
+/// The customer's pause before the next command.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A customer's errand: they want the goods, or their coins back.
+/// The errand of a customer: to get the goods, or the coins back.
 pub struct Errand {
     director: Director,
     customer: Customer,
 }
 
 impl Errand {
-    /// The errand of a customer in front of this director.
+    /// The errand of this customer, observed by this director.
     #[must_use]
     pub fn new(director: Director, customer: Customer) -> Errand {
         Errand { director, customer }
     }
 
-    /// Runs a command of the wallet, which the director sees.
+    /// Runs a command of the wallet, observed by the director.
     async fn runs(&self, args: &[&str]) -> Result<Said, RunError> {
-        self.director.note(Deed::Runs(shown(args)));
+        self.director.record(Action::Runs(shown(args)));
         let patient = [&["--patience", PATIENCE_S], args].concat();
         let running = self.customer.start(&patient).await?;
         self.director.wallet_is(running.process_id());
         let said = running.end().await;
         self.director.wallet_is(None);
         let said = said?;
-        self.director.note(Deed::Ends(words(&said)));
+        self.director.record(Action::Ends(words(&said)));
         Ok(said)
     }
 
-    /// Goes a route to its end, whatever happens on it. Returns how many commands it took more than it should.
+    /// Completes a route, also under a fault. Returns the number of commands beyond those of a run without a fault.
     ///
     /// # Errors
-    /// When there is no getting on, which is a broken promise.
+    /// When the customer makes no progress, which is a broken promise.
     pub async fn goes(&self, route: Route) -> Result<usize, RunError> {
         let mut more = self.gets_coins().await?;
         more += self.buys().await?;
@@ -74,7 +74,7 @@ impl Errand {
             }
             sleep(PAUSE).await;
         }
-        Err(RunError::Broken("she gets no coins".into()))
+        Err(RunError::Broken("the customer gets no coins".into()))
     }
 
     async fn buys(&self) -> Result<usize, RunError> {
@@ -96,10 +96,10 @@ impl Errand {
             }
             sleep(PAUSE).await;
         }
-        Err(RunError::Broken("she cannot begin a purchase".into()))
+        Err(RunError::Broken("the customer cannot begin a purchase".into()))
     }
 
-    /// Whether the next thing that she does is to cancel.
+    /// Whether the customer's next command is `cancel`.
     fn is_cancelling(&self) -> bool {
         self.director.route() == Route::Cancelled && self.director.is_on_route()
     }
@@ -111,7 +111,7 @@ impl Errand {
         }
     }
 
-    /// Carries on until nothing is under way; says how often it took.
+    /// Resumes until nothing is under way. Returns the number of commands.
     async fn carries_on(&self) -> Result<usize, RunError> {
         let mut last = String::new();
         for tries in 1..=TRIES_MAX {
@@ -136,19 +136,19 @@ impl Errand {
     }
 }
 
-/// Where the goods of a customer go.
+/// The output file for the goods of a customer.
 #[must_use]
 pub fn goods_of(customer: &Customer) -> PathBuf {
     customer.dir().with_extension("bought")
 }
 
-/// The same customer, with commands that no director sees.
+/// The same customer, with commands that no director observes.
 #[must_use]
 pub fn unseen(customer: &Customer) -> Customer {
     customer.clone().with_probe(None)
 }
 
-/// What the wallet of a customer is worth, whatever it is doing with it.
+/// The worth of a customer's wallet, including coins that are in use.
 ///
 /// # Errors
 /// When the wallet cannot be read.
@@ -164,7 +164,7 @@ fn is_done(said: &Said) -> bool {
     said.code == Some(i32::from(Exit::Done.code()))
 }
 
-/// How a command ended: what went wrong in its words, or in those of the first matter that it did not bring to an end.
+/// The result of a command, with its error, or with the error of the first purchase or request that is still open.
 fn words(said: &Said) -> String {
     let printed = said.printed();
     let error = printed.get("error").or_else(|| printed.pointer("/open/0/error"));
@@ -176,7 +176,7 @@ fn words(said: &Said) -> String {
     }
 }
 
-/// A command as she types it, without the paths of this machine.
+/// A command as the customer types it, without the paths of this machine.
 fn shown(args: &[&str]) -> String {
     let mut words = vec!["farthing".to_owned()];
     let mut is_path = false;

@@ -1,7 +1,7 @@
-//! What the matrix is made of: the places of a purchase where something can go wrong, and what can.
+//! The fault matrix: the places of a purchase, and the faults that can happen there.
 //!
-//! Places are not listed here. They are what a run without faults was seen to pass, so a message or a write that is
-//! added to the system is in the matrix with the next run.
+//! No list of places exists in the code. A run without faults shows them. So a new message or write is in the matrix
+//! with the next run.
 
 mod fault;
 
@@ -16,16 +16,16 @@ use std::{
     fmt::Display,
 };
 
-/// A way that a purchase can take.
+/// A course that a purchase can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
-    /// Coins are withdrawn, and goods are bought with them.
+    /// Coins are withdrawn, and goods are bought.
     Bought,
-    /// The customer asks for her coins back before the merchant was handed the hold.
+    /// The customer cancels before the merchant has the hold.
     Cancelled,
-    /// The merchant's receipt is lost, so the wallet asks the escrow how it ended.
+    /// The merchant's receipt is lost, so the wallet asks the escrow for the outcome.
     ReceiptLost,
-    /// The escrow's answer to that is lost as well, so the wallet asks the bank.
+    /// The escrow's answer to this question is lost too, so the wallet asks the bank.
     BothLost,
     /// Goods are bought on a sealed offer.
     Sealed,
@@ -41,7 +41,7 @@ impl Route {
         Route::Sealed,
     ];
 
-    /// What it is called.
+    /// The name of the route.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Route {
         }
     }
 
-    /// What happens on it before its own places begin.
+    /// A description of the route.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
@@ -61,12 +61,12 @@ impl Route {
                 "Coins are withdrawn, goods are fetched, coins are held, the key is released, and the merchant is paid."
             }
             Route::Cancelled => {
-                "The wallet is killed when coins are held and the merchant was not yet told; the customer cancels."
+                "The wallet is killed when coins are held and the merchant does not have the hold; the customer cancels."
             }
             Route::ReceiptLost => {
-                "Everything that the merchant says after the release is lost; the wallet asks the escrow."
+                "All answers of the merchant after the release are lost; the wallet asks the escrow."
             }
-            Route::BothLost => "The escrow’s answer to that is lost as well; the wallet asks the bank.",
+            Route::BothLost => "The merchant’s and the escrow’s answers are lost; the wallet asks the bank.",
             Route::Sealed => {
                 "The key is in the offer, sealed to the escrow, which commits as soon as the coins are held."
             }
@@ -74,37 +74,37 @@ impl Route {
     }
 }
 
-/// What happens at a place.
+/// The kind of a place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum What {
     /// A question is asked, and answered.
     Message {
-        /// By whom.
+        /// The party that asks.
         asker: Party,
-        /// Whom, and what.
+        /// The server and the question.
         message: Message,
     },
     /// Something is made durable.
     Write {
-        /// By whom.
+        /// The party that writes.
         party: Party,
-        /// The last that happened to them before: the message that they write because of.
+        /// The party's previous point: the message that causes the write.
         after: Option<Point>,
     },
 }
 
-/// A place where something can go wrong: what happens there, for which time (from 0) on the route.
+/// A place of a route where a fault can happen.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// On which route.
+    /// The route.
     pub route: Route,
-    /// What happens.
+    /// The kind of the place.
     pub what: What,
-    /// How often it has happened before on the route.
+    /// How often the same has happened before on the route.
     pub nth: usize,
 }
 
-/// What people call a party.
+/// The name of a party.
 #[must_use]
 pub fn called(party: Party) -> &'static str {
     match party {
@@ -130,7 +130,7 @@ impl Display for Place {
     }
 }
 
-/// What a write comes after.
+/// The cause of a write, in words.
 fn why_written(after: Option<&Point>) -> String {
     match after {
         Some(Point::Asked(message)) => format!(", asked “{}”", message.question),
@@ -152,9 +152,9 @@ fn why_written(after: Option<&Point>) -> String {
 /// One fault at one place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// What.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -170,23 +170,23 @@ impl Display for Cell {
     }
 }
 
-/// Keeps count of the places that a run passes.
+/// Counts the places that a run passes.
 #[derive(Debug, Default)]
 pub struct Tracker {
     counts: BTreeMap<What, usize>,
     after: BTreeMap<Party, Point>,
-    /// Who was told last what it asks by itself, and may write that down.
+    /// The parties whose last answer was to an upkeep question, and whose next write stores it.
     is_told: BTreeSet<Party>,
 }
 
-/// The questions that nodes ask by themselves every now and then: by which bank and escrow compare their journals, and by
-/// which a merchant learns of sales on sealed offers. Nobody else asks them.
-const BY_THEMSELVES: [Question; 2] = [Question::Witness, Question::Sales];
+/// The questions that nodes ask regularly: bank and escrow compare their journals, and a merchant learns of sales on
+/// sealed offers. Only nodes ask them.
+const UPKEEP: [Question; 2] = [Question::Witness, Question::Sales];
 
 impl Tracker {
-    /// The place that `party` enters at `point`, if it enters one.
+    /// The place that `party` enters at `point`, if any.
     pub fn enters(&mut self, party: Party, point: &Point) -> Option<(What, usize)> {
-        // What nodes keep up to date by themselves belongs to no purchase.
+        // A node's upkeep belongs to no purchase.
         if is_upkeep(party, point) {
             if matches!(point, Point::Answered(message) if is_asked_by_itself(message)) {
                 self.is_told.insert(party);
@@ -195,7 +195,7 @@ impl Tracker {
         }
         let is_told = self.is_told.remove(&party);
         let what = match point {
-            // It remembers how far the other's journal has come, or which sales there were.
+            // The node stores the head of the other journal, or the sales.
             Point::Store(name) if name == BEFORE_APPEND && is_told => return None,
             Point::BeforeAsking(message) => Some(What::Message {
                 asker: party,
@@ -220,7 +220,7 @@ impl Tracker {
         }
     }
 
-    /// The write that `party` would do next, if it is to do one before anything else happens to it.
+    /// The write of `party`, if its next point is a write.
     #[must_use]
     pub fn next_write(&self, party: Party) -> (What, usize) {
         let what = self.write_of(party);
@@ -228,14 +228,14 @@ impl Tracker {
         (what, nth)
     }
 
-    /// From now on everything happens for the first time.
+    /// Resets the counts.
     pub fn begin_again(&mut self) {
         self.counts.clear();
     }
 }
 
-/// Whether a node asks this for itself: the list of keys, which it keeps and asks for again every now and then, what its
-/// peers remember of its journal, and what was sold on sealed offers.
+/// Whether a point belongs to a node's upkeep: to its regular questions for key lists, for its peers' memory of its
+/// journal, and for sales on sealed offers.
 fn is_upkeep(party: Party, point: &Point) -> bool {
     match point {
         Point::BeforeAsking(message) | Point::Answered(message) | Point::Unanswered(message) => {
@@ -248,11 +248,13 @@ fn is_upkeep(party: Party, point: &Point) -> bool {
 }
 
 fn is_asked_by_itself(message: &Message) -> bool {
-    BY_THEMSELVES.iter().any(|question| message.asks(*question))
+    UPKEEP.iter().any(|question| message.asks(*question))
 }
 
-/// The places of all routes, in the order in which they were passed. What a later route has in common with an earlier
-/// one is not repeated, unless coins come back on it, where the same message is about other coins.
+/// The places of all routes, in the order in which they were passed.
+///
+/// A place that an earlier route has too is not repeated. Exception: on a route on which coins come back, the same
+/// message is about other coins.
 #[must_use]
 pub fn places(passed: &[(Route, Vec<(What, usize)>)]) -> Vec<Place> {
     let mut known: BTreeSet<(What, usize)> = BTreeSet::new();

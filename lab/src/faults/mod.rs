@@ -1,15 +1,15 @@
-//! `farthing-lab faults`: every message and every durable write of a purchase, against every kind of fault, on real
-//! processes over real QUIC; and a page to look at.
+//! `farthing-lab faults`: every message and every durable write of a purchase, under every kind of fault, on real
+//! processes over real QUIC. It writes an HTML page with the results.
 //!
 //! | what | file |
 //! |---|---|
-//! | places, cells; and what can go wrong in `matrix/fault` | [`matrix`] |
+//! | places and cells, with the faults in `matrix/fault` | [`matrix`] |
 //! | the processes, and the lines between them | [`stage`] |
-//! | has one fault happen at its exact moment | [`director`], and what it writes down in [`record`] |
-//! | what a customer does, with the commands of the wallet | [`errand`] |
-//! | what must hold after each run | [`audit`] |
-//! | many cells at once | [`mod@run`] |
-//! | a run told step by step | [`story`] |
+//! | causes one fault at its exact moment | [`director`], which records its events in [`record`] |
+//! | the commands of a customer | [`errand`] |
+//! | the audit after each run | [`audit`] |
+//! | runs many cells at the same time | [`mod@run`] |
+//! | the steps of a run | [`story`] |
 //! | the page | [`page`] |
 
 pub mod audit;
@@ -30,7 +30,7 @@ use farthing_node::{
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use indicatif::{ProgressBar, ProgressStyle};
-use run::{Ended, Outcome, Plan, Progress, Results, tally};
+use run::{CellResult, Ended, MatrixOptions, Progress, Results, tally};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -38,13 +38,13 @@ use std::{
     sync::Arc,
 };
 
-/// Where the page goes unless it is said otherwise.
+/// The default path of the page.
 const OUT_DEFAULT: &str = "farthing-faults.html";
 
-/// How many purchases run at once for each processor: they mostly wait.
+/// The number of concurrent purchases for each processor. They mostly wait.
 const JOBS_PER_PROCESSOR: usize = 4;
 
-/// What `farthing-lab faults` takes.
+/// The options of `farthing-lab faults`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FaultsOptions {
     /// Write the page to FILE.
@@ -53,21 +53,22 @@ pub struct FaultsOptions {
     /// Overwrite FILE if it exists.
     #[arg(long)]
     pub force: bool,
-    /// Run only cells with all of these WORDS in their names, such as "escrow bank: hold"; repeat it for more cells.
+    /// Run only cells with all of these WORDS in their names, such as "escrow bank: hold". Repeat the option for more
+    /// cells.
     #[arg(long, value_name = "WORDS")]
     pub only: Vec<String>,
-    /// How many purchases run at once, each with nodes of its own; two at least [default: 4 for each processor].
+    /// Run N purchases at the same time, each with its own nodes, 2 to 64 [default: 4 for each processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub jobs: Option<u16>,
-    /// What the losses on lossy lines are drawn from [default: a fresh one, which is said].
+    /// The seed of the losses on lossy lines [default: a random one, which is printed].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Keep everything in this new directory: nodes, their logs, the wallets of violated cells.
+    /// Keep all files in this new directory: nodes, their logs, the wallets of violated cells.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
 
-/// Runs the matrix, writes the page, and says how it went. Everything that it started is stopped when it returns.
+/// Runs the matrix, writes the page, and prints the result. All processes that it started are stopped when it returns.
 pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
     let runtime = match session::runtime() {
         Ok(runtime) => runtime,
@@ -85,14 +86,14 @@ pub fn run(options: &FaultsOptions, reader: Reader) -> ExitCode {
     }
 }
 
-/// Returns the names of the cells that are violated.
+/// Runs the matrix. Returns the names of the violated cells.
 async fn in_theatres(options: &FaultsOptions, dir: &Path, reader: Reader) -> Result<Vec<String>, RunError> {
-    // Before the work of minutes.
+    // Checked before the run, which takes minutes.
     let existing = Existing::by_force(options.force);
     check_output(&options.out, existing)?;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let seed = options.seed.unwrap_or_else(fresh_seed);
-    let plan = Plan {
+    let plan = MatrixOptions {
         program: std::env::current_exe().map_err(RunError::io("this program"))?,
         dir: dir.to_path_buf(),
         jobs: options.jobs.map_or(JOBS_PER_PROCESSOR * processors, usize::from),
@@ -100,7 +101,7 @@ async fn in_theatres(options: &FaultsOptions, dir: &Path, reader: Reader) -> Res
         only: options.only.clone(),
     };
     let results = run::run(plan, Arc::new(Bar::new())).await?;
-    let page = page::page(&results, &page::Surroundings::here(seed));
+    let page = page::page(&results, &page::RunInfo::here(seed));
     write_output(&options.out, page.as_bytes(), Mode::Public, existing)?;
     let violated: Vec<String> = violated(&results).map(name).collect();
     match reader {
@@ -117,7 +118,7 @@ fn fresh_seed() -> u64 {
 }
 
 fn violated(results: &Results) -> impl Iterator<Item = &Ended> {
-    let is_violated = |ended: &&Ended| matches!(ended.outcome, Outcome::Violated(_));
+    let is_violated = |ended: &&Ended| matches!(ended.outcome, CellResult::Violated(_));
     results.cells.iter().filter(is_violated)
 }
 
@@ -148,7 +149,7 @@ fn json(results: &Results, seed: u64, out: &Path) -> Value {
         json!({
             "name": name(ended),
             "outcome": ended.outcome.words(),
-            "violated": matches!(ended.outcome, Outcome::Violated(_)),
+            "violated": matches!(ended.outcome, CellResult::Violated(_)),
             "milliseconds": u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
             "checks": ended.checks,
         })
@@ -162,7 +163,7 @@ fn json(results: &Results, seed: u64, out: &Path) -> Value {
     })
 }
 
-/// A bar on standard error, which draws nothing where that is not a terminal.
+/// A progress bar on standard error. It draws nothing if that is not a terminal.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -185,7 +186,7 @@ impl Progress for Bar {
     fn ended(&self, ended: &Ended) {
         self.0.inc(1);
         self.0.set_message(name(ended));
-        if matches!(ended.outcome, Outcome::Violated(_)) {
+        if matches!(ended.outcome, CellResult::Violated(_)) {
             let line = format!("VIOLATED  {}: {}", name(ended), ended.outcome.words());
             self.0.suspend(|| terminal::print_note(&line));
         }

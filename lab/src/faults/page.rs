@@ -1,14 +1,14 @@
-//! The page: one file with everything in it, that any browser shows without asking anybody for anything.
+//! The HTML page of the results. It is one self-contained file: a browser loads nothing else for it.
 //!
-//! The matrix is HTML that is written here. What is shown of one cell when it is chosen, its diagram, steps and audit, is
-//! data in the page (see [`data`]), which `page/script.js` draws.
+//! This module writes the matrix as HTML. The diagram, steps and audit of a cell are data in the page (see [`data`]).
+//! `page/script.js` draws them when the cell is chosen.
 
 pub mod data;
 mod look;
 
 use super::{
     matrix::{Fault, Place, Route},
-    run::{Outcome, Results, is_message, tally},
+    run::{CellResult, Results, is_message, tally},
 };
 use jiff::Timestamp;
 use look::look;
@@ -21,21 +21,21 @@ use std::{
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
-/// Where and when it was run.
+/// The time, machine and seed of a run of the matrix.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// When.
+pub struct RunInfo {
+    /// The time of the run.
     pub at: Timestamp,
-    /// What the machine is.
+    /// A description of the machine.
     pub machine: String,
-    /// Where lossy lines drew from.
+    /// The seed of the lossy lines.
     pub seed: u64,
 }
 
-impl Surroundings {
-    /// This machine, now.
+impl RunInfo {
+    /// The facts of this machine and the current time.
     #[must_use]
-    pub fn here(seed: u64) -> Surroundings {
+    pub fn here(seed: u64) -> RunInfo {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpu = read("/proc/cpuinfo");
         let model = cpu
@@ -44,7 +44,7 @@ impl Surroundings {
             .map_or("unknown processor", |(_, model)| model.trim());
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let kernel = read("/proc/sys/kernel/osrelease");
-        Surroundings {
+        RunInfo {
             at: Timestamp::now(),
             machine: format!("{processors} × {model}, Linux {}", kernel.trim()),
             seed,
@@ -52,7 +52,7 @@ impl Surroundings {
     }
 }
 
-/// Text as it stands in HTML, between tags or in an attribute with double quotes.
+/// Escapes text for HTML, between tags or in an attribute with double quotes.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -69,7 +69,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// HTML that grows. Writing to a string does not fail.
+/// A buffer of HTML. Writing to a string cannot fail.
 struct Html(String);
 
 impl Html {
@@ -77,23 +77,23 @@ impl Html {
         let _written = write!(self.0, "{html}");
     }
 
-    /// An element of nothing but text; `open` is its tag with its attributes.
+    /// Writes an element with text only. `open` is its tag with its attributes.
     fn text(&mut self, open: &str, text: &str) {
         let tag = open.split(' ').next().unwrap_or_default();
         self.raw(format_args!("<{open}>{}</{tag}>", escape(text)));
     }
 }
 
-/// The page as HTML.
+/// Renders the page as HTML.
 #[must_use]
-pub fn page(results: &Results, surroundings: &Surroundings) -> String {
+pub fn page(results: &Results, info: &RunInfo) -> String {
     let mut html = Html(String::new());
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n");
     html.text("title", "Farthing: the fault matrix");
     html.raw(format_args!("\n<style>\n{STYLE}</style>\n</head>\n<body>\n"));
-    head(&mut html, results, surroundings);
+    head(&mut html, results, info);
     html.raw("<main>\n");
     let numbers: BTreeMap<(&Place, Fault), usize> = (0..)
         .zip(&results.cells)
@@ -132,8 +132,8 @@ pub fn page(results: &Results, surroundings: &Surroundings) -> String {
     html.0
 }
 
-/// What was run, and what came of it.
-fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
+/// Writes the header: the run and its results.
+fn head(html: &mut Html, results: &Results, info: &RunInfo) {
     let counts = tally(results);
     let violated = counts
         .iter()
@@ -143,9 +143,9 @@ fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
     html.text("h1", "Farthing: the fault matrix");
     html.text(
         "p class=\"lead\"",
-        "Every message and every durable write of a purchase, against every kind of fault, on real processes over \
-         real QUIC. After each fault all is mended, the customer carries on with her wallet’s commands, and everything \
-         is counted to the unit.",
+        "Every message and every durable write of a purchase, under every kind of fault, on real processes over \
+        real QUIC. After each fault everything is mended, the customer continues with the wallet’s commands, and all \
+        money is counted to the unit.",
     );
     let (class, verdict) = match violated {
         0 => ("bought", "✓ No promise is broken in any cell.".to_owned()),
@@ -155,11 +155,11 @@ fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
     html.text(&format!("p class=\"verdict {class}\""), &verdict);
     html.raw("<ul class=\"tally\">");
     let sample = [
-        Outcome::Bought,
-        Outcome::Retried(1),
-        Outcome::CoinsBack(0),
-        Outcome::NotRun(String::new()),
-        Outcome::Violated(Vec::new()),
+        CellResult::Bought,
+        CellResult::Retried(1),
+        CellResult::CoinsBack(0),
+        CellResult::NotRun(String::new()),
+        CellResult::Violated(Vec::new()),
     ];
     for outcome in &sample {
         let (class, sign, word) = look(outcome);
@@ -179,13 +179,9 @@ fn head(html: &mut Html, results: &Results, surroundings: &Surroundings) {
         ("Time", format!("{} min {:02} s", took / 60, took % 60)),
         (
             "Run",
-            format!(
-                "{} UTC, seed {}",
-                surroundings.at.strftime("%Y-%m-%d %H:%M"),
-                surroundings.seed
-            ),
+            format!("{} UTC, seed {}", info.at.strftime("%Y-%m-%d %H:%M"), info.seed),
         ),
-        ("Machine", surroundings.machine.clone()),
+        ("Machine", info.machine.clone()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
     ];
     for (name, value) in facts {
@@ -209,7 +205,7 @@ struct Matrix<'r> {
 }
 
 impl Matrix<'_> {
-    /// One table: the places that `which` chooses, against `faults`.
+    /// Writes one table: the places that `which` selects, against `faults`.
     fn write(&self, html: &mut Html, title: &str, id: &str, faults: &[Fault], which: fn(&Place) -> bool) {
         html.raw(format_args!(
             "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n"
@@ -275,7 +271,7 @@ impl Matrix<'_> {
         let (class, sign, _) = look(&ended.outcome);
         let label = format!("{place}, {}: {}", fault.name(), ended.outcome.words());
         let more = match ended.outcome {
-            Outcome::Retried(more) | Outcome::CoinsBack(more @ 1..) => {
+            CellResult::Retried(more) | CellResult::CoinsBack(more @ 1..) => {
                 format!("<small aria-hidden=\"true\">{more}</small>")
             }
             _ => String::new(),
@@ -287,7 +283,7 @@ impl Matrix<'_> {
     }
 }
 
-/// What the columns mean.
+/// Writes the meaning of the columns.
 fn faults(html: &mut Html) {
     html.raw("<section>\n<h2>What the faults are</h2>\n<dl class=\"faults\">");
     for fault in Fault::ON_MESSAGES.iter().chain(&Fault::ON_WRITES) {
@@ -297,9 +293,9 @@ fn faults(html: &mut Html) {
     html.raw("</dl>\n");
     html.text(
         "p",
-        "A wallet waits two seconds for an answer here. When a command fails the customer types “farthing resume”, or the \
-         same again where nothing was begun. Lists of keys that nodes fetch for themselves, and what a bank asks about \
-         holds whose deadline has passed (half a day later), are no part of these purchases.",
+        "In these runs a wallet waits two seconds for an answer. When a command fails, the customer types “farthing \
+        resume”, or repeats the command if nothing was begun. The key lists that nodes fetch for themselves, and a bank’s \
+        questions about overdue holds (half a day later), are no part of these purchases.",
     );
     html.raw("</section>\n");
 }

@@ -1,4 +1,4 @@
-//! What has happened in a run, as its director writes it down.
+//! The record of a run, which its director writes.
 
 use super::matrix::What;
 use farthing_kit::{
@@ -8,68 +8,68 @@ use farthing_kit::{
 use farthing_node::card::RoleName;
 use std::collections::BTreeSet;
 
-/// Something that was done to the stage, or by its customer.
+/// An action on the stage, or of the customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
-    /// The customer runs a command.
+pub enum Action {
+    /// The customer runs this command.
     Runs(String),
-    /// It has ended so.
+    /// The command has ended with this result.
     Ends(String),
-    /// SIGKILL.
+    /// The party got SIGKILL.
     Killed(Party),
-    /// It runs again.
+    /// The party runs again.
     Restarted(Party),
-    /// SIGSTOP.
+    /// The party got SIGSTOP.
     Frozen(Party),
-    /// SIGCONT.
+    /// The party got SIGCONT.
     Thawed(Party),
-    /// What goes this way on the line is lost: what comes after the handshakes, or everything.
+    /// The line loses all datagrams in this direction, or all after the handshakes.
     Cut(Party, RoleName, Way),
-    /// Some datagrams of the line are lost, in both directions.
+    /// The line loses some datagrams, in both directions.
     Lossy(Party, RoleName),
-    /// The line is whole again.
+    /// The line loses nothing any more.
     Healed(Party, RoleName),
-    /// A request has arrived and is not looked at.
+    /// The server delays a request that has arrived.
     KeptBack(Party),
-    /// It is looked at now.
+    /// The server processes the delayed request now.
     LetGo(Party),
-    /// There is no room on its disk.
+    /// The party's disk is full.
     DiskFull(Party),
-    /// There is room again.
+    /// The party's disk has room again.
     DiskFree(Party),
-    /// It could not be done.
+    /// An action has failed.
     Failed(String),
 }
 
-/// What has happened.
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happened {
+pub enum EventKind {
     /// A process reached a point.
     Reached(Party, Point),
-    /// Something was done.
-    Done(Deed),
+    /// An action was done.
+    Done(Action),
 }
 
-/// What has happened, and when since the beginning (ms).
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// The time since the beginning of the run (ms).
     pub ms: u64,
-    /// What.
-    pub what: Happened,
+    /// The content of the event.
+    pub what: EventKind,
 }
 
-/// How a run has gone, as far as the director knows.
+/// The record of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
-    /// Everything, in order.
+    /// All events, in order.
     pub events: Vec<Event>,
     /// The places that were passed, in order.
     pub passed: Vec<(What, usize)>,
     /// Whether the fault has happened.
     pub happened: bool,
-    /// What could not be done, such as to start a node again.
+    /// The failed actions, such as the restart of a node.
     pub failed: Vec<String>,
-    /// The nodes that still wait for an answer that was lost.
+    /// The nodes that still wait for a lost answer.
     pub waiting: BTreeSet<RoleName>,
 }

@@ -1,7 +1,7 @@
-//! Runs the cells of the matrix, several theatres at once, each with one purchase at a time.
+//! Runs the cells of the matrix, in several theatres at the same time. Each theatre runs one purchase at a time.
 
 use super::{
-    audit::{Audit, Check, End, settles},
+    audit::{Check, End, RunAudit, settles},
     director::Director,
     errand::Errand,
     matrix::{Cell, Place, Route, What, cells, places},
@@ -22,35 +22,35 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// How often a cell is run whose place was not reached.
+/// The maximum number of runs of a cell whose place is not reached.
 const RUNS_MAX: usize = 3;
 
-/// How a cell has ended.
+/// The result of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The customer has the goods, and did nothing more than she would have without the fault.
+pub enum CellResult {
+    /// The customer has the goods, with no more commands than without the fault.
     Bought,
-    /// She has the goods, and has carried on by hand so many times.
+    /// The customer has the goods, after this number of additional commands.
     Retried(usize),
-    /// Her coins are back, and she has carried on by hand so many times.
+    /// The customer has the coins back, after this number of additional commands.
     CoinsBack(usize),
-    /// A promise is broken: these.
+    /// These promises are broken.
     Violated(Vec<String>),
-    /// The fault could not be had, for this reason.
+    /// The fault could not be caused, for this reason.
     NotRun(String),
 }
 
-impl Outcome {
-    /// In words.
+impl CellResult {
+    /// The result in words.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
-            Outcome::Bought => "bought".into(),
-            Outcome::Retried(more) => format!("bought, after {}", commands(*more)),
-            Outcome::CoinsBack(0) => "coins back".into(),
-            Outcome::CoinsBack(more) => format!("coins back, after {}", commands(*more)),
-            Outcome::Violated(what) => format!("violated: {}", what.join("; ")),
-            Outcome::NotRun(why) => format!("not run: {why}"),
+            CellResult::Bought => "bought".into(),
+            CellResult::Retried(more) => format!("bought, after {}", commands(*more)),
+            CellResult::CoinsBack(0) => "coins back".into(),
+            CellResult::CoinsBack(more) => format!("coins back, after {}", commands(*more)),
+            CellResult::Violated(what) => format!("violated: {}", what.join("; ")),
+            CellResult::NotRun(why) => format!("not run: {why}"),
         }
     }
 }
@@ -62,24 +62,24 @@ fn commands(more: usize) -> String {
     }
 }
 
-/// A run that has ended: a cell, or a route without a fault.
+/// A completed run: of a cell, or of a route without a fault.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// On which route.
+    /// The route.
     pub route: Route,
-    /// With which fault.
+    /// The place and the fault, or `None` without a fault.
     pub cell: Option<Cell>,
-    /// How.
-    pub outcome: Outcome,
-    /// Step by step.
+    /// The result.
+    pub outcome: CellResult,
+    /// The steps of the run.
     pub steps: Vec<Step>,
-    /// What was counted at its end.
+    /// The comparisons of its audit.
     pub checks: Vec<Check>,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
 }
 
-/// All of it.
+/// The results of the matrix.
 #[derive(Debug, Clone)]
 pub struct Results {
     /// Each route without a fault.
@@ -88,48 +88,49 @@ pub struct Results {
     pub places: Vec<Place>,
     /// The cells, in order of their places.
     pub cells: Vec<Ended>,
-    /// How long all of it took.
+    /// The duration of all runs.
     pub took: Duration,
 }
 
-/// What to run.
+/// The parameters of a run of the matrix.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// The program that is wallet and node.
+pub struct MatrixOptions {
+    /// The program of the wallet and the nodes.
     pub program: PathBuf,
-    /// Where the theatres are made.
+    /// The directory of the theatres.
     pub dir: PathBuf,
-    /// How many theatres at once.
+    /// The number of concurrent theatres.
     pub jobs: usize,
-    /// Where lossy lines draw from.
+    /// The seed of the lossy lines.
     pub seed: u64,
-    /// Only cells whose names have every word of one of these in them; all cells if there are none.
+    /// The patterns of the cells to run. A cell matches a pattern if its name has every word of it. Without patterns
+    /// all cells run.
     pub only: Vec<String>,
 }
 
-/// Is told how many cells there are, and then of each that has ended.
+/// An observer of the progress.
 pub trait Progress: Send + Sync {
-    /// So many cells will be run.
+    /// Called once, with the number of cells to run.
     fn begin(&self, cells: usize);
-    /// One has ended.
+    /// Called after each cell.
     fn ended(&self, ended: &Ended);
 }
 
 type Queue = Arc<Mutex<VecDeque<(usize, Cell)>>>;
 
-/// What the theatres of a run share.
+/// The state that the theatres share.
 struct Shared {
-    plan: Plan,
+    plan: MatrixOptions,
     progress: Arc<dyn Progress>,
     theatres: AtomicUsize,
     ended: Mutex<Vec<(usize, Ended)>>,
 }
 
-/// Runs all of it.
+/// Runs the matrix.
 ///
 /// # Errors
-/// When a theatre cannot be made, or does not work without faults.
-pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, RunError> {
+/// When a theatre cannot be created, or does not work without faults.
+pub async fn run(plan: MatrixOptions, progress: Arc<dyn Progress>) -> Result<Results, RunError> {
     let begun = Instant::now();
     let shared = Arc::new(Shared {
         plan,
@@ -163,7 +164,7 @@ pub async fn run(plan: Plan, progress: Arc<dyn Progress>) -> Result<Results, Run
     })
 }
 
-/// Whether every word of one of `patterns` is in `name`, in letters of either size, or there are no patterns.
+/// Whether `name` has every word of one of `patterns`, ignoring case. Without patterns every name matches.
 fn is_wanted(name: &str, patterns: &[String]) -> bool {
     let name = name.to_lowercase();
     let fits = |pattern: &String| {
@@ -179,7 +180,7 @@ fn queue(cells: Vec<(usize, Cell)>) -> Queue {
     Arc::new(Mutex::new(cells.into()))
 }
 
-/// Runs every route without faults, which shows the places.
+/// Runs every route without faults, to find the places.
 async fn references(
     shared: &Shared,
     mut theatre: Theatre,
@@ -187,7 +188,7 @@ async fn references(
     let (mut references, mut passed) = (Vec::new(), Vec::new());
     for route in Route::ALL {
         let (log, ended) = once(shared, &mut theatre, route, None, usize::MAX).await?;
-        if let Outcome::Violated(what) = &ended.outcome {
+        if let CellResult::Violated(what) = &ended.outcome {
             let what = what.join("; ");
             return Err(RunError::Broken(format!(
                 "{}, without a fault: {what}",
@@ -201,7 +202,7 @@ async fn references(
 }
 
 impl Shared {
-    /// A theatre in which everyone has once dealt with everyone, so that nobody has keys to fetch.
+    /// Creates a theatre in which all parties have had a purchase, so that no party has to fetch keys.
     async fn theatre(&self, disks: bool) -> Result<Theatre, RunError> {
         let number = self.theatres.fetch_add(1, Ordering::Relaxed);
         let dir = self.plan.dir.join(number.to_string());
@@ -217,7 +218,7 @@ impl Shared {
     }
 }
 
-/// Takes cells from the queue until there are none.
+/// Runs cells from the queue until it is empty.
 async fn work(
     shared: Arc<Shared>,
     queue: Queue,
@@ -230,7 +231,7 @@ async fn work(
             Some(theatre) => theatre,
             None => match shared.theatre(disks).await {
                 Ok(theatre) => theatre,
-                // Without the right to mount there is no disk that can be filled.
+                // Without the permission to mount there is no disk that can be filled.
                 Err(why) if disks => {
                     shared.keep(number, not_run(cell, why.to_string()));
                     continue;
@@ -239,8 +240,8 @@ async fn work(
             },
         };
         let ended = until_reached(&shared, &mut at, &cell, number).await?;
-        // Whatever broke one purchase must not show in the next.
-        if !matches!(ended.outcome, Outcome::Violated(_)) {
+        // The fault that broke one purchase must not affect the next one.
+        if !matches!(ended.outcome, CellResult::Violated(_)) {
             theatre = Some(at);
         }
         shared.keep(number, ended);
@@ -252,14 +253,14 @@ fn not_run(cell: Cell, why: String) -> Ended {
     Ended {
         route: cell.place.route,
         cell: Some(cell),
-        outcome: Outcome::NotRun(why),
+        outcome: CellResult::NotRun(why),
         steps: Vec::new(),
         checks: Vec::new(),
         took: Duration::ZERO,
     }
 }
 
-/// Runs a cell until its place was reached, or it seems that it never is.
+/// Runs a cell until its place is reached, at most [`RUNS_MAX`] times.
 async fn until_reached(
     shared: &Shared,
     theatre: &mut Theatre,
@@ -268,15 +269,15 @@ async fn until_reached(
 ) -> Result<Ended, RunError> {
     for _ in 0..RUNS_MAX {
         let (log, ended) = once(shared, theatre, cell.place.route, Some(cell), number).await?;
-        if log.happened || matches!(ended.outcome, Outcome::Violated(_)) {
+        if log.happened || matches!(ended.outcome, CellResult::Violated(_)) {
             return Ok(ended);
         }
     }
-    let why = format!("in {RUNS_MAX} runs the purchase did not come by there");
+    let why = format!("in {RUNS_MAX} runs the purchase did not reach this place");
     Ok(not_run(cell.clone(), why))
 }
 
-/// One run.
+/// Runs one purchase.
 async fn once(
     shared: &Shared,
     theatre: &mut Theatre,
@@ -297,12 +298,12 @@ async fn once(
         let went = errand.goes(route).await;
         director.mend().await;
         let settled = settles(&stage, &director).await;
-        // The fault may have been in what is settled in the background; what is only counted now has none.
+        // The fault may have happened during the settlement. No fault may happen during the audit.
         director.mend().await;
         let log = director.end();
         let audit = async {
             let (more, settled) = (went?, settled?);
-            let audit = Audit::take(&stage, &before, &customer, settled).await?;
+            let audit = RunAudit::take(&stage, &before, &customer, settled).await?;
             Ok((audit, more))
         };
         let audit = audit.await;
@@ -314,8 +315,8 @@ async fn once(
     };
     theatre.start_again(&log.waiting).await?;
     let (outcome, checks) = judge(&log, audit);
-    if !matches!(outcome, Outcome::Violated(_)) {
-        // Each wallet takes room, and nobody asks after it any more.
+    if !matches!(outcome, CellResult::Violated(_)) {
+        // The wallet is not needed any more, and its files take room.
         let _left = fs::remove_dir_all(customer.dir());
     }
     let ended = Ended {
@@ -329,31 +330,31 @@ async fn once(
     Ok((log, ended))
 }
 
-fn judge(log: &Log, audit: Result<(Audit, usize), RunError>) -> (Outcome, Vec<Check>) {
+fn judge(log: &Log, audit: Result<(RunAudit, usize), RunError>) -> (CellResult, Vec<Check>) {
     let (audit, more) = match audit {
         Ok(audit) => audit,
-        Err(why) => return (Outcome::Violated(vec![why.to_string()]), Vec::new()),
+        Err(why) => return (CellResult::Violated(vec![why.to_string()]), Vec::new()),
     };
     let broken = audit.violated();
     let broken = broken.map(|it| format!("{}: {} is {}, must be {}", it.promise, it.what, it.is, it.must_be));
     let violated: Vec<String> = broken.chain(log.failed.iter().cloned()).collect();
     let outcome = match (violated.is_empty(), audit.end, more) {
-        (false, ..) => Outcome::Violated(violated),
-        (true, End::Coins, more) => Outcome::CoinsBack(more),
-        (true, End::Goods, 0) => Outcome::Bought,
-        (true, End::Goods, more) => Outcome::Retried(more),
+        (false, ..) => CellResult::Violated(violated),
+        (true, End::Coins, more) => CellResult::CoinsBack(more),
+        (true, End::Goods, 0) => CellResult::Bought,
+        (true, End::Goods, more) => CellResult::Retried(more),
     };
     (outcome, audit.checks)
 }
 
-/// A name that no customer of this theatre has had.
+/// A new customer name for this theatre.
 fn customer_name(dir: &Path) -> Result<String, RunError> {
     use farthing_store::entropy::{Entropy, SystemEntropy};
     let mut random = [0; 6];
     SystemEntropy.fill(&mut random);
     let name = format!("alice-{}", hex::encode(random));
     match dir.join(&name).exists() {
-        true => Err(RunError::Broken(format!("{name} is there twice"))),
+        true => Err(RunError::Broken(format!("the customer {name} exists already"))),
         false => Ok(name),
     }
 }
@@ -364,20 +365,20 @@ pub fn is_message(place: &Place) -> bool {
     matches!(place.what, What::Message { .. })
 }
 
-/// How many cells have ended each way, by what it is called.
+/// The number of cells with each result, with the name of the result.
 #[must_use]
 pub fn tally(results: &Results) -> Vec<(&'static str, usize)> {
     let count =
-        |which: fn(&Outcome) -> bool| results.cells.iter().filter(|cell| which(&cell.outcome)).count();
+        |which: fn(&CellResult) -> bool| results.cells.iter().filter(|cell| which(&cell.outcome)).count();
     vec![
-        ("bought", count(|it| matches!(it, Outcome::Bought))),
+        ("bought", count(|it| matches!(it, CellResult::Bought))),
         (
             "bought after retry",
-            count(|it| matches!(it, Outcome::Retried(_))),
+            count(|it| matches!(it, CellResult::Retried(_))),
         ),
-        ("coins back", count(|it| matches!(it, Outcome::CoinsBack(_)))),
-        ("not run", count(|it| matches!(it, Outcome::NotRun(_)))),
-        ("violated", count(|it| matches!(it, Outcome::Violated(_)))),
+        ("coins back", count(|it| matches!(it, CellResult::CoinsBack(_)))),
+        ("not run", count(|it| matches!(it, CellResult::NotRun(_)))),
+        ("violated", count(|it| matches!(it, CellResult::Violated(_)))),
     ]
 }
 

@@ -1,5 +1,5 @@
-//! A bank, an escrow and a merchant, and their customers, with a line of its own between any two that speak to each
-//! other. Every process waits at every point for a director.
+//! A bank, an escrow, a merchant and their customers, with a separate line between any two parties that communicate.
+//! Every process waits at every probe point for the director.
 
 use super::matrix::called;
 use farthing_kit::{
@@ -21,22 +21,22 @@ use std::{
     sync::Arc,
 };
 
-/// What is for sale.
+/// The title of the goods.
 pub const TITLE: &str = "A postcard";
 
-/// What the same goods are called where their offers are sealed.
+/// The title of the same goods with sealed offers.
 pub const SEALED_TITLE: &str = "A sealed postcard";
 
-/// What it costs.
+/// The price of the goods.
 pub const PRICE: Amount = Amount(350);
 
-/// What every customer pays in at the cash desk, and withdraws.
+/// The amount that every customer pays in and withdraws.
 pub const CASH: Amount = Amount(500);
 
-/// What is sold.
+/// The goods.
 const GOODS: &[u8] = include_bytes!("../../sample/postcard.txt");
 
-/// Every party of a purchase, in the order in which a diagram shows them.
+/// The parties of a purchase, in their order in a diagram.
 pub const PARTIES: [Party; 4] = [
     Party::Wallet,
     Party::Node(RoleName::Merchant),
@@ -44,13 +44,13 @@ pub const PARTIES: [Party; 4] = [
     Party::Node(RoleName::Bank),
 ];
 
-/// The nodes, the lines and the disks, which a director acts on.
+/// The nodes, the lines and the disks, on which a director acts.
 #[derive(Debug)]
 pub struct Stage {
     market: Market,
     /// The lines of all wallets.
     wallet_lines: Arc<Lines>,
-    /// The parties' disks, where they can be filled.
+    /// The parties' disks that can be filled.
     pub disks: BTreeMap<Party, SmallDisk>,
 }
 
@@ -63,13 +63,13 @@ impl Deref for Stage {
 }
 
 impl Stage {
-    /// The line on which `asker` asks the server of this role.
+    /// The line from `asker` to the server of this role.
     pub fn line(&self, asker: Party, server: RoleName) -> Option<&Relay> {
         let of_wallets = self.wallet_lines.find(asker, server);
         of_wallets.or_else(|| self.market.lines.find(asker, server))
     }
 
-    /// Nothing is lost any more, and all disks have room.
+    /// Heals all lines, and makes room on all disks.
     pub fn heal(&self) {
         self.wallet_lines.heal();
         self.market.lines.heal();
@@ -80,12 +80,12 @@ impl Stage {
         }
     }
 
-    /// The file that is for sale.
+    /// The file with the goods.
     pub fn goods(&self) -> PathBuf {
         self.dir().join("postcard.txt")
     }
 
-    /// A new customer with an account of [`CASH`].
+    /// Creates a customer with [`CASH`] in their account.
     ///
     /// # Errors
     /// As [`Market::newcomer`].
@@ -101,26 +101,26 @@ impl Stage {
     }
 }
 
-/// Where a party keeps its directory.
+/// The parent of a party's directory.
 fn home(dir: &Path, party: Party) -> PathBuf {
     dir.join(called(party))
 }
 
-/// A stage, and what is heard of it.
+/// A stage, and the probe points of its processes.
 #[derive(Debug)]
 pub struct Theatre {
-    /// What is acted on.
+    /// The stage.
     pub stage: Arc<Stage>,
-    /// What is heard. Whoever waits for a process must listen meanwhile, or it waits for ever.
+    /// The reached points. Code that waits for a process must handle them meanwhile, or the process never continues.
     pub points: Points,
 }
 
 impl Theatre {
-    /// Makes a theatre in `dir`, which must not be there yet, and starts its nodes. With `disks`, each party has a disk
-    /// that can be filled.
+    /// Creates a theatre in `dir`, which must not exist, and starts its nodes. With `disks`, each party has a disk that
+    /// can be filled.
     ///
     /// # Errors
-    /// When a node does not do its part, or a disk cannot be mounted.
+    /// When a node fails, or a disk cannot be mounted.
     pub async fn build(program: &Path, dir: &Path, disks: bool) -> Result<Theatre, RunError> {
         fs::create_dir_all(dir).map_err(RunError::io(dir.display()))?;
         let socket = dir.join("points");
@@ -150,10 +150,10 @@ impl Theatre {
         Ok(theatre)
     }
 
-    /// Starts these nodes again, so that nothing that they were still doing shows in the next purchase.
+    /// Restarts these nodes, so that their unfinished work does not affect the next purchase.
     ///
     /// # Errors
-    /// When one does not start.
+    /// When a node does not start.
     pub async fn start_again(&mut self, roles: &BTreeSet<RoleName>) -> Result<(), RunError> {
         let stage = Arc::clone(&self.stage);
         let restart = async {
@@ -165,7 +165,7 @@ impl Theatre {
         self.letting_go(restart).await
     }
 
-    /// Does `work` while every process goes on at once.
+    /// Does `work`, and lets every process continue at once.
     async fn letting_go<T>(&mut self, work: impl Future<Output = T>) -> T {
         let points = &mut self.points;
         let let_go = async {
@@ -180,7 +180,7 @@ impl Theatre {
     }
 }
 
-/// Puts the goods up for sale, on offers of both kinds.
+/// Adds the goods to the catalogue, for both kinds of offers.
 async fn put_up_for_sale(stage: &Stage) -> Result<(), RunError> {
     let goods = stage.goods();
     fs::write(&goods, GOODS).map_err(RunError::io(goods.display()))?;

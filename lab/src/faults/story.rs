@@ -1,9 +1,8 @@
-//! A run told step by step, and drawn as a sequence diagram: who asked whom, what was lost, who was killed, what was
-//! written.
+//! The steps of a run, for a list and a sequence diagram: questions, answers, losses, killed processes and writes.
 
 use super::{
     matrix::called,
-    record::{Deed, Event, Happened},
+    record::{Action, Event, EventKind},
     stage::PARTIES,
 };
 use farthing_kit::{
@@ -14,25 +13,25 @@ use farthing_node::card::RoleName;
 use farthing_store::probe::AFTER_SYNC;
 use serde::Serialize;
 
-/// What a step shows.
+/// The kind of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// The customer does something.
+    /// A command of the customer.
     Command,
-    /// A question on its way.
+    /// A question is sent.
     Ask,
-    /// An answer on its way.
+    /// An answer is sent.
     Answer,
-    /// Something arrives after other things have happened.
+    /// A question or an answer arrives after other events.
     Arrival,
-    /// Somebody waits no longer.
+    /// A party gives up a question.
     GaveUp,
-    /// Something is durable.
+    /// A write is durable.
     Write,
-    /// Something goes wrong.
+    /// A fault happens.
     Fault,
-    /// Something is whole again.
+    /// A fault is mended.
     Mended,
 }
 
@@ -50,63 +49,63 @@ impl Kind {
     ];
 }
 
-/// One step: a line of text, and what is drawn beside it.
+/// One step: a line of text, and its part of the diagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// When since the beginning (ms).
+    /// The time since the beginning of the run (ms).
     pub ms: u64,
-    /// What it shows.
+    /// The kind of the step.
     pub kind: Kind,
-    /// In words.
+    /// The text.
     pub text: String,
-    /// On whose line, counted in [`PARTIES`].
+    /// The index of the party in [`PARTIES`].
     pub of: usize,
-    /// To whose line the arrow goes.
+    /// The index of the party to which the arrow goes.
     pub to: Option<usize>,
-    /// At which step it arrives, where it arrives.
+    /// The step at which it arrives, if it arrives.
     pub arrives: Option<usize>,
-    /// What stands on the arrow, or at the mark.
+    /// The text on the arrow or at the mark.
     pub label: String,
 }
 
-/// A question that was asked, as far as it is known.
+/// The state of a question.
 struct Call {
     asker: Party,
     message: Message,
     asked: usize,
     arrived: bool,
     answering: Option<usize>,
-    /// Whoever asked has been answered, or waits no longer.
+    /// Whether the asker has the answer or has given up.
     over: bool,
-    /// The server that had it is dead.
+    /// Whether the server was killed after the question had arrived.
     dead: bool,
 }
 
-/// Tells a run.
+/// Builds the steps of a run.
 #[derive(Default)]
-struct Teller {
+struct StepBuilder {
     steps: Vec<Step>,
     calls: Vec<Call>,
 }
 
-/// The steps of a run.
+/// Returns the steps of a run.
 #[must_use]
 pub fn tell(events: &[Event]) -> Vec<Step> {
-    let mut teller = Teller::default();
+    let mut builder = StepBuilder::default();
     for event in events {
         match &event.what {
-            Happened::Done(deed) => teller.done(event.ms, deed),
-            Happened::Reached(party, point) => teller.reached(event.ms, *party, point),
+            EventKind::Done(action) => builder.done(event.ms, action),
+            EventKind::Reached(party, point) => builder.reached(event.ms, *party, point),
         }
     }
-    teller.steps
+    builder.steps
 }
 
 fn index(party: Party) -> usize {
     PARTIES.iter().position(|one| *one == party).unwrap_or_default()
 }
 
-impl Teller {
+impl StepBuilder {
     fn step(&mut self, ms: u64, kind: Kind, of: Party, label: &str, text: String) -> usize {
         self.steps.push(Step {
             ms,
@@ -146,7 +145,7 @@ impl Teller {
                 if let Some(call) = self.open(|call| call.asker == party && call.message == *message) {
                     call.over = true;
                 }
-                let text = format!("the {who} waits no longer for the {server}: {question}");
+                let text = format!("the {who} stops waiting for the {server}: {question}");
                 self.step(ms, Kind::GaveUp, party, "no answer", text);
             }
             Point::Store(name) if name == AFTER_SYNC => {
@@ -174,12 +173,12 @@ impl Teller {
         }
     }
 
-    /// The first call that is not over and fits.
+    /// The first open call that `fits` selects.
     fn open(&mut self, fits: impl Fn(&Call) -> bool) -> Option<&mut Call> {
         self.calls.iter_mut().find(|call| !call.over && fits(call))
     }
 
-    /// Where something arrives: with the step that it left, if nothing else has happened since.
+    /// Returns the step of an arrival: the step of the departure if it is the last one, else a new step.
     fn arrival(&mut self, left: usize, ms: u64, of: Party, text: String) -> usize {
         if left + 1 == self.steps.len() {
             return left;
@@ -190,7 +189,7 @@ impl Teller {
     fn arrived(&mut self, ms: u64, message: &Message) {
         let waiting = |call: &Call| call.message == *message && !call.arrived;
         let found = self.calls.iter().position(|call| !call.over && waiting(call));
-        // Given up by whoever asked, and still on its way.
+        // Otherwise the asker has given up this question, and it is still on its way.
         let found = found.or_else(|| self.calls.iter().rposition(waiting));
         let Some(call) = found.and_then(|index| self.calls.get_mut(index)) else {
             return;
@@ -240,7 +239,7 @@ impl Teller {
         self.arrive(left, at);
     }
 
-    /// Nothing that a party had asked is answered to it any more, and it answers nothing that it had been asked.
+    /// Closes the questions of a killed party, and the questions that it has received. None of them is answered.
     fn bury(&mut self, dead: Party) {
         for call in &mut self.calls {
             let was_asked = Party::Node(call.message.server) == dead && call.arrived;
@@ -249,65 +248,65 @@ impl Teller {
         }
     }
 
-    fn done(&mut self, ms: u64, deed: &Deed) {
-        let (kind, of, label, text) = told(deed);
-        if let Deed::Killed(dead) = deed {
+    fn done(&mut self, ms: u64, action: &Action) {
+        let (kind, of, label, text) = told(action);
+        if let Action::Killed(dead) = action {
             self.bury(*dead);
         }
         self.step(ms, kind, of, &label, text);
     }
 }
 
-/// What kind of thing was done, to whom, in a word or two, and in a sentence.
-fn told(deed: &Deed) -> (Kind, Party, String, String) {
+/// The kind, the party, the label and the text of an action.
+fn told(action: &Action) -> (Kind, Party, String, String) {
     let the = |kind: Kind, of: &Party, label: &str, does: &str| {
         (kind, *of, label.to_owned(), format!("the {} {does}", called(*of)))
     };
-    match deed {
-        Deed::Runs(command) => {
+    match action {
+        Action::Runs(command) => {
             let text = format!("the customer types {command}");
             (Kind::Command, Party::Wallet, command.clone(), text)
         }
-        Deed::Ends(how) => {
+        Action::Ends(how) => {
             let text = format!("the command ends: {how}");
             (Kind::Command, Party::Wallet, String::new(), text)
         }
-        Deed::Killed(of) => the(Kind::Fault, of, "killed", "is killed (SIGKILL)"),
-        Deed::Restarted(of) => the(Kind::Mended, of, "restarted", "is started again"),
-        Deed::Frozen(of) => the(Kind::Fault, of, "frozen", "is frozen (SIGSTOP)"),
-        Deed::Thawed(of) => the(Kind::Mended, of, "goes on", "goes on (SIGCONT)"),
-        Deed::Cut(asker, server, way) => told_of_cut(*asker, *server, *way),
-        Deed::Lossy(asker, server) => {
+        Action::Killed(of) => the(Kind::Fault, of, "killed", "is killed (SIGKILL)"),
+        Action::Restarted(of) => the(Kind::Mended, of, "restarted", "is started again"),
+        Action::Frozen(of) => the(Kind::Fault, of, "frozen", "is frozen (SIGSTOP)"),
+        Action::Thawed(of) => the(Kind::Mended, of, "goes on", "goes on (SIGCONT)"),
+        Action::Cut(asker, server, way) => told_of_cut(*asker, *server, *way),
+        Action::Lossy(asker, server) => {
             let line = line(*asker, *server);
             let text = format!("from now on 30 % of the datagrams {line} are lost");
             (Kind::Fault, *asker, "lossy line".into(), text)
         }
-        Deed::Healed(asker, server) => {
-            let text = format!("nothing is lost any more {}", line(*asker, *server));
+        Action::Healed(asker, server) => {
+            let text = format!("nothing more is lost {}", line(*asker, *server));
             (Kind::Mended, *asker, "line healed".into(), text)
         }
-        Deed::KeptBack(of) => the(Kind::Fault, of, "kept back", "does not look at it yet"),
-        Deed::LetGo(of) => the(Kind::Mended, of, "looked at", "looks at what was kept back"),
-        Deed::DiskFull(of) => {
-            let text = format!("there is no room on the disk of the {}", called(*of));
+        Action::KeptBack(of) => the(Kind::Fault, of, "delayed", "delays the request"),
+        Action::LetGo(of) => the(Kind::Mended, of, "processed", "processes the delayed request"),
+        Action::DiskFull(of) => {
+            let text = format!("the disk of the {} is full", called(*of));
             (Kind::Fault, *of, "disk full".into(), text)
         }
-        Deed::DiskFree(of) => {
-            let text = format!("there is room again for the {}", called(*of));
+        Action::DiskFree(of) => {
+            let text = format!("the disk of the {} has room again", called(*of));
             (Kind::Mended, *of, "disk free".into(), text)
         }
-        Deed::Failed(why) => (Kind::Fault, Party::Wallet, "failed".into(), why.clone()),
+        Action::Failed(why) => (Kind::Fault, Party::Wallet, "failed".into(), why.clone()),
     }
 }
 
-/// The same of a line that is cut in one direction.
+/// The same for a line that is cut in one direction.
 fn told_of_cut(asker: Party, server: RoleName, way: Way) -> (Kind, Party, String, String) {
     let (of, from) = match way {
         Way::ToServer => (asker, called(asker)),
         Way::ToClient => (Party::Node(server), server.as_str()),
     };
     let line = line(asker, server);
-    let text = format!("from now on what the {from} says is lost {line}");
+    let text = format!("from now on all datagrams of the {from} are lost {line}");
     (Kind::Fault, of, "line cut".into(), text)
 }
 

@@ -3,7 +3,7 @@
 use super::{
     super::{
         amount::amount,
-        report::{Label, Report, Summary},
+        report::{DemoReport, Label, Summary},
         scene::Scene,
         shopper::Shopper,
     },
@@ -19,11 +19,11 @@ use farthing_protocol::{api::Question, money::Amount};
 use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 
-/// The escrow is killed between hold and commit, and started again.
+/// The escrow is killed between hold and commit, and restarted.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
+/// When a check fails.
+pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut DemoReport) -> Result<(), RunError> {
     report.begin("escrow-killed", "The escrow is killed between hold and commit");
     let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
@@ -35,19 +35,19 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Resu
     lose_once_held(scene, alice, number, &before).await?;
     report.line(
         Label::Sent,
-        "alice's coins were held; she handed the hold to the merchant",
+        "alice's coins were held; the wallet sent the hold to the merchant",
     );
     must(!scene.escrow.is_running(), || {
         "the escrow is still running".into()
     })?;
     report.line(
         Label::Lost,
-        "the escrow: SIGKILL the moment its hold had arrived, before it could commit",
+        "the escrow: SIGKILL when its hold had arrived, before it could commit",
     );
     report.line(
         Label::Books,
         format!(
-            "the bank holds {}, and only that escrow can say for whom",
+            "the bank holds {}, and only that escrow can decide who gets it",
             goods.price
         ),
     );
@@ -58,19 +58,19 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Resu
     report.line(
         Label::Wallet,
         format!(
-            "the escrow came back on its address in {} ms, from its journal; the wallet handed the same hold over",
+            "the escrow restarted from its journal in {} ms; the wallet sent the same hold to the merchant",
             restarted.as_millis()
         ),
     );
     let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Ended,
-        format!("committed on the old hold; goods delivered, {charged} charged once"),
+        format!("committed with the same hold; goods delivered, {charged} charged once"),
     );
     report.end(Summary {
         lost: "escrow killed".into(),
         acted: format!("held {}", goods.price),
-        wallet: "handed it over again".into(),
+        wallet: "sent the hold again".into(),
         charged,
         ended: "goods".into(),
         facts: json!({
@@ -81,14 +81,14 @@ pub async fn escrow(scene: &Scene, alice: &Shopper, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// The merchant is killed before he releases the key; the customer takes her coins back and spends them again.
+/// The merchant is killed before it releases the key. The customer takes the coins back and spends them again.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Result<(), RunError> {
+/// When a check fails.
+pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut DemoReport) -> Result<(), RunError> {
     report.begin(
         "merchant-killed",
-        "The merchant dies before he releases the key; the customer cancels",
+        "The merchant is killed before it releases the key; the customer cancels",
     );
     let (goods, before) = (&scene.goods, Before::of(scene, bob).await?);
     let number = kill_merchant(scene, bob, &before, report).await?;
@@ -99,19 +99,17 @@ pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Resu
     bob.carry_on(again).await?;
     let spent = coin_keys(bob, |row| row.status == CoinStatus::Spent(again))?;
     must(!spent.is_empty() && spent.is_subset(&fresh), || {
-        "other coins were spent than the fresh ones".into()
+        "the wallet spent coins that are not the fresh ones".into()
     })?;
     let charged = charged_once(scene, bob, again, &before, goods).await?;
     must_be(
-        "what bob has left",
+        "the worth of bob's wallet",
         bob.worth()?,
         before.worth.checked_sub(charged).unwrap_or(Amount(0)),
     )?;
     report.line(
         Label::Ended,
-        format!(
-            "once the merchant was back, the fresh coins bought the goods from him: {charged} charged, once"
-        ),
+        format!("after the merchant restarted, the fresh coins bought the goods: {charged} charged once"),
     );
     report.end(Summary {
         lost: "merchant killed".into(),
@@ -128,12 +126,12 @@ pub async fn merchant(scene: &Scene, bob: &Shopper, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// Kills the merchant once the coins of a purchase are held, and returns its number.
+/// Kills the merchant when the coins of a purchase are held. Returns the purchase's number.
 async fn kill_merchant(
     scene: &Scene,
     bob: &Shopper,
     before: &Before,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<u64, RunError> {
     let goods = &scene.goods;
     bob.script.forget();
@@ -146,14 +144,14 @@ async fn kill_merchant(
     report.line(
         Label::Sent,
         format!(
-            "bob put every coin he has, worth {}, to a purchase; they were held",
+            "bob used all coins of the wallet, worth {}, for a purchase; they were held",
             goods.price
         ),
     );
     must(!scene.merchant.is_running(), || {
         "the merchant is still running".into()
     })?;
-    report.line(Label::Lost, "the merchant: SIGKILL before he was handed the hold");
+    report.line(Label::Lost, "the merchant: SIGKILL before it got the hold");
     report.line(
         Label::Books,
         format!("the bank holds {}; nothing is decided", goods.price),
@@ -161,13 +159,13 @@ async fn kill_merchant(
     Ok(number)
 }
 
-/// Cancels the purchase; its coins are exchanged for fresh ones, whose keys are returned.
+/// Cancels the purchase. Its coins are exchanged for fresh ones, whose keys are returned.
 async fn take_coins_back(
     scene: &Scene,
     bob: &Shopper,
     number: u64,
     before: &Before,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<BTreeSet<PublicKey>, RunError> {
     let old = coin_keys(bob, |_| true)?;
     bob.cancel(number).await?;
@@ -178,25 +176,25 @@ async fn take_coins_back(
         .map(|decided| decided.outcome)
         .unwrap_or_default();
     must(status == "aborted" && outcome == "aborted", || {
-        format!("the cancelled purchase is `{status}` to bob and `{outcome}` to the escrow")
+        format!("the cancelled purchase is `{status}` in the wallet and `{outcome}` at the escrow")
     })?;
     must_be("bob's wallet after the abort", bob.worth()?, before.worth)?;
     let fresh = coin_keys(bob, |row| row.status == CoinStatus::Available)?;
     must(old.is_disjoint(&fresh), || {
-        "a released coin was not exchanged before it was used again".into()
+        "a released coin was used again without an exchange".into()
     })?;
     report.line(
         Label::Wallet,
         format!(
-            "bob cancelled: the escrow signed an abort, the bank released his coins, and he exchanged them for {} \
-             that nothing links to the old",
+            "bob cancelled: the escrow signed an abort, the bank released the coins, and the wallet exchanged them \
+            for {} that nothing links to the old ones",
             count(fresh.len(), "fresh coin"),
         ),
     );
     Ok(fresh)
 }
 
-/// The keys of those of a customer's coins that `which` chooses.
+/// The keys of a customer's coins that `which` selects.
 fn coin_keys(of: &Shopper, which: impl Fn(&CoinRow) -> bool) -> Result<BTreeSet<PublicKey>, RunError> {
     let coins = of.wallet.coins().map_err(|error| of.failed(error))?;
     Ok(coins

@@ -1,9 +1,9 @@
-//! Replies that are lost on the way, after the other side has acted.
+//! Replies that are lost after the server has acted.
 
 use super::{
     super::{
         amount::amount,
-        report::{Label, Report, Summary},
+        report::{DemoReport, Label, Summary},
         scene::Scene,
         shopper::Shopper,
     },
@@ -21,8 +21,8 @@ use serde_json::json;
 /// The escrow's reply to the hold is lost.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
+/// When a check fails.
+pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut DemoReport) -> Result<(), RunError> {
     report.begin("hold-reply-lost", "The escrow's reply to the hold is lost");
     let (goods, before) = (&scene.goods, Before::of(scene, alice).await?);
     alice.script.forget();
@@ -42,14 +42,14 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
     report.line(
         Label::Lost,
         format!(
-            "everything the escrow answered: {lost} datagrams, though she asked {}",
+            "all answers of the escrow: {lost} datagrams; the wallet asked {}",
             times(asked)
         ),
     );
     report.line(
         Label::Books,
         format!(
-            "the bank holds {} already; her wallet has heard nothing, and waits",
+            "the bank holds {} already; the wallet has no answer and waits",
             goods.price
         ),
     );
@@ -57,7 +57,7 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
     alice.carry_on(number).await?;
     report.line(
         Label::Wallet,
-        "once the network was whole again, it sent the very same hold once more",
+        "when the network worked again, the wallet sent the same hold again",
     );
     let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
@@ -75,11 +75,11 @@ pub async fn reply_to_hold(scene: &Scene, alice: &Shopper, report: &mut Report) 
     Ok(())
 }
 
-/// The receipt is lost after the commit, and everything else that is on its way to the customer then.
+/// The receipt is lost after the commit, and so is every other answer to the customer at that time.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Result<(), RunError> {
+/// When a check fails.
+pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut DemoReport) -> Result<(), RunError> {
     report.begin(
         "receipt-lost",
         "The receipt is lost after the purchase was committed",
@@ -94,20 +94,20 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Res
     lose_once_credited(scene, alice, number, &before).await?;
     report.line(
         Label::Sent,
-        "alice's coins were held; she handed the hold to the merchant",
+        "alice's coins were held; the wallet sent the hold to the merchant",
     );
     report.line(
         Label::Lost,
-        "the receipt with the key, and whatever escrow and bank told her afterwards",
+        "the receipt with the key, and all later answers of escrow and bank",
     );
     let status = alice.status(number)?;
     must(status == "held", || {
-        format!("her wallet has the purchase as `{status}`, though it heard nothing")
+        format!("the wallet has the purchase as `{status}` although it has no answer")
     })?;
     report.line(
         Label::Books,
         format!(
-            "the escrow has committed and the merchant is {} richer; her wallet still knows only `{status}`",
+            "the escrow has committed and the merchant was credited {}; the wallet still has it as `{status}`",
             goods.price
         ),
     );
@@ -118,17 +118,17 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Res
     let outcomes = alice.script.count(Moment::Answered(Question::Outcome));
     let receipts = alice.script.count(Moment::Answered(Question::Deliver));
     must(outcomes > 0 && receipts == 0, || {
-        format!("{outcomes} answers of the escrow and {receipts} of the merchant, who was cut off")
+        format!("{outcomes} answers of the escrow and {receipts} of the merchant, which was cut off")
     })?;
     scene.wallet_lines.heal();
     report.line(
         Label::Wallet,
-        "the merchant stayed cut off; it asked the escrow how it had ended, and got the key",
+        "the merchant stayed cut off; the wallet asked the escrow for the outcome, and got the key",
     );
     let charged = charged_once(scene, alice, number, &before, goods).await?;
     report.line(
         Label::Ended,
-        format!("goods delivered without another word from the merchant, {charged} charged once"),
+        format!("goods delivered without another answer of the merchant, {charged} charged once"),
     );
     report.end(Summary {
         lost: "receipt with the key".into(),
@@ -141,7 +141,7 @@ pub async fn receipt(scene: &Scene, alice: &Shopper, report: &mut Report) -> Res
     Ok(())
 }
 
-/// Carries a purchase on until the merchant is credited for it, which the customer does not hear of.
+/// Drives a purchase until the merchant is credited. The customer gets no answer.
 async fn lose_once_credited(
     scene: &Scene,
     alice: &Shopper,
@@ -163,12 +163,12 @@ async fn lose_once_credited(
 /// The reply to a withdrawal is lost.
 ///
 /// # Errors
-/// When anything is not as it must be.
+/// When a check fails.
 pub async fn reply_to_withdrawal(
     scene: &Scene,
     alice: &Shopper,
     withdrawn: Amount,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<(), RunError> {
     report.begin(
         "withdrawal-reply-lost",
@@ -193,11 +193,11 @@ pub async fn reply_to_withdrawal(
             times(asked)
         ),
     );
-    report.line(Label::Lost, "what the bank answered: its signatures on the coins");
-    must_be("her wallet's worth", alice.worth()?, worth)?;
+    report.line(Label::Lost, "the bank's answer: its signatures on the coins");
+    must_be("the worth of the wallet", alice.worth()?, worth)?;
     report.line(
         Label::Books,
-        format!("her account went from {in_account} to {debited}; her wallet has none of the coins"),
+        format!("the account went from {in_account} to {debited}; the wallet has none of the coins"),
     );
     scene.wallet_lines.heal();
     alice.resume().await?;
@@ -206,8 +206,8 @@ pub async fn reply_to_withdrawal(
         "sent the same request again, with the same blinding, and got the same signatures",
     );
     let gained = alice.worth()?.checked_sub(worth).unwrap_or_default();
-    must_be("what her wallet gained", gained, withdrawn)?;
-    must_be("her account", scene.books().await?.balance(&account), debited)?;
+    must_be("the gain of the wallet", gained, withdrawn)?;
+    must_be("alice's account", scene.books().await?.balance(&account), debited)?;
     report.line(
         Label::Ended,
         format!("coins worth {gained} are in the wallet; the account was debited once"),
@@ -228,7 +228,7 @@ pub async fn reply_to_withdrawal(
     Ok(())
 }
 
-/// Withdraws until the account holds `debited`; the wallet hears nothing of that.
+/// Withdraws until the account holds `debited`. The wallet gets no answer.
 async fn withdraw_unheard(
     scene: &Scene,
     alice: &Shopper,
@@ -252,7 +252,7 @@ async fn withdraw_unheard(
         if acted.await? {
             return Ok(());
         }
-        // The request itself did not get through: the machine is busy.
+        // The request itself did not arrive, because the machine is busy.
         alice.wallet.resume().await.map_err(|error| alice.failed(error))?;
     }
     Err(RunError::Broken("the bank never debited the account".into()))

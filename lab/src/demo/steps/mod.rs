@@ -1,7 +1,7 @@
-//! The steps: what is lost, what the other side had done, what the wallet does, how it ends.
+//! The steps of the demonstration.
 //!
-//! Each step first arranges a loss for an exact moment, runs the wallet into it, reads from the nodes' own books that
-//! the other side has acted, and only then heals the network and has the wallet carry on.
+//! A step plans a loss at an exact moment and runs the wallet into it. It then checks in the nodes' own books that the
+//! server has acted. Only then does it heal the network and resume the wallet.
 
 pub mod killed;
 pub mod lost;
@@ -19,14 +19,14 @@ use farthing_kit::{
 use farthing_protocol::money::Amount;
 use std::{future::Future, time::Duration};
 
-/// How often a wallet is run into a loss until the other side has acted: more than once only where a machine is so
-/// busy that the request itself did not get through.
+/// How often a wallet is run into a loss until the server has acted. More than once is needed only if the machine is so
+/// busy that the request itself does not arrive.
 const LOSSES_MAX: usize = 5;
 
-/// How long the books are looked at after each time.
+/// How long the books are read after each attempt.
 const ACTED_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How things stood before a step.
+/// The amounts before a step.
 #[derive(Debug, Clone, Copy)]
 struct Before {
     worth: Amount,
@@ -41,7 +41,7 @@ impl Before {
         })
     }
 
-    /// What the step has cost the customer.
+    /// The customer's cost of the step.
     fn charged(&self, customer: &Shopper) -> Result<Amount, RunError> {
         let worth = customer.worth()?;
         self.worth.checked_sub(worth).ok_or_else(|| {
@@ -53,13 +53,12 @@ impl Before {
     }
 }
 
-/// Two amounts have to be the same.
+/// Checks that two amounts are equal.
 fn must_be(what: &str, got: Amount, expected: Amount) -> Result<(), RunError> {
     must(got == expected, || format!("{what} is {got}, not {expected}"))
 }
 
-/// Runs a purchase into the loss that was planned, until the books show that the other side has acted on what it
-/// heard, though the wallet heard nothing.
+/// Runs a purchase into the planned loss, until the books show that the server has acted and the wallet has no answer.
 async fn lose<F>(
     customer: &Shopper,
     number: u64,
@@ -75,11 +74,11 @@ where
             return Ok(());
         }
     }
-    Err(RunError::Broken(format!("it never came about that {what}")))
+    Err(RunError::Broken(format!("this did not happen: {what}")))
 }
 
-/// Runs a purchase into a loss after which the bank holds its price, the escrow has decided nothing, and the merchant
-/// was not paid for it: the hold was made, and nothing after it.
+/// Runs a purchase into a loss after the hold. The bank then holds the price, the escrow has not decided, and the
+/// merchant was not paid.
 async fn lose_once_held(
     scene: &Scene,
     customer: &Shopper,
@@ -101,7 +100,7 @@ async fn lose_once_held(
     Ok(())
 }
 
-/// Waits until a committed purchase is settled, and checks that it was charged and credited once.
+/// Waits until a committed purchase is settled. Checks that it was charged and credited once.
 async fn charged_once(
     scene: &Scene,
     customer: &Shopper,

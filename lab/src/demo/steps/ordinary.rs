@@ -1,9 +1,9 @@
-//! What happens when nothing goes wrong.
+//! The steps without a fault.
 
 use super::{
     super::{
         amount::amount,
-        report::{Label, Report, Summary},
+        report::{DemoReport, Label, Summary},
         scene::Scene,
         shopper::Shopper,
     },
@@ -14,15 +14,15 @@ use farthing_protocol::money::Amount;
 use serde_json::json;
 use std::time::Instant;
 
-/// A withdrawal and a purchase with nothing lost, to compare the others with.
+/// A withdrawal and a purchase without losses, as a reference for the other steps.
 ///
 /// # Errors
-/// When anything is not as it must be.
+/// When a check fails.
 pub async fn purchase(
     scene: &Scene,
     alice: &Shopper,
     withdrawn: Amount,
-    report: &mut Report,
+    report: &mut DemoReport,
 ) -> Result<(), RunError> {
     report.begin("ordinary", "Nothing is lost: a withdrawal and a purchase");
     alice.withdraw(scene, withdrawn).await?;
@@ -30,8 +30,8 @@ pub async fn purchase(
     report.line(
         Label::Sent,
         format!(
-            "alice withdrew {withdrawn} from her account: {}, signed blindly, so that the bank will not know them \
-             again",
+            "alice withdrew {withdrawn} from the account: {}, signed blindly, so that the bank cannot recognize them \
+            later",
             count(coins, "coin")
         ),
     );
@@ -49,7 +49,7 @@ pub async fn purchase(
     report.line(
         Label::Sent,
         format!(
-            "she fetched `{}` encrypted ({} bytes), had {} held by the escrow, and the merchant released the key",
+            "the wallet fetched `{}` encrypted ({} bytes), the escrow held {}, and the merchant released the key",
             goods.title,
             row.purchase.offer().body.encrypted_bytes,
             count(used, "coin"),
@@ -63,7 +63,7 @@ pub async fn purchase(
     let milliseconds = took.as_millis() as u64;
     report.line(
         Label::Ended,
-        format!("the goods are on her disk, byte for byte, {milliseconds} ms after the first question"),
+        format!("the goods are on alice's disk, byte for byte, {milliseconds} ms after the first question"),
     );
     report.end(Summary {
         lost: "nothing".into(),
@@ -76,15 +76,15 @@ pub async fn purchase(
     Ok(())
 }
 
-/// The merchant has some of what he earned paid out.
+/// The merchant gets a part of the account paid out.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<(), RunError> {
-    report.begin("payout", "The merchant takes money home");
+/// When a check fails.
+pub async fn payout(scene: &Scene, paid: Amount, report: &mut DemoReport) -> Result<(), RunError> {
+    report.begin("payout", "The merchant gets money paid out");
     let before = scene.books().await?;
     let had = before.balance(&scene.merchant_account);
-    // With a reference of its own a command that is repeated moves money once.
+    // With a reference, a repeated command moves money once.
     let arguments = [
         scene.merchant_account.as_str(),
         &paid.to_string(),
@@ -96,7 +96,7 @@ pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<
     }
     report.line(
         Label::Sent,
-        format!("the cash desk paid out {paid}; the clerk, unsure, gave the command twice"),
+        format!("the cash desk paid out {paid}; the clerk was not sure and gave the command twice"),
     );
     let after = scene.books().await?;
     let left = had.checked_sub(paid).unwrap_or_default();
@@ -106,13 +106,13 @@ pub async fn payout(scene: &Scene, paid: Amount, report: &mut Report) -> Result<
         left,
     )?;
     must_be(
-        "what the cash desk paid out",
+        "the sum of the cash desk's payouts",
         after.paid_out,
         before.paid_out.checked_add(paid).unwrap_or_default(),
     )?;
     report.line(
         Label::Ended,
-        format!("paid out once: his account went from {had} to {left}"),
+        format!("paid out once: the merchant's account went from {had} to {left}"),
     );
     report.end(Summary {
         lost: "the clerk's certainty".into(),

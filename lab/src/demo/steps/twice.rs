@@ -1,9 +1,9 @@
-//! One coin, offered to two purchases at once by a wallet and its copy.
+//! One coin in two purchases at the same time, by a wallet and its copy.
 
 use super::{
     super::{
         amount::amount,
-        report::{Label, Report, Summary},
+        report::{DemoReport, Label, Summary},
         scene::Scene,
         shopper::Shopper,
     },
@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is added to the name of a copied directory.
+/// The suffix of a copied directory.
 const COPY: &str = "-copy";
 
 /// A wallet and its copy.
@@ -34,12 +34,15 @@ pub struct Twins {
     pub second: Shopper,
 }
 
-/// The same coin is offered to two purchases at the same moment.
+/// The same coin is used for two purchases at the same time.
 ///
 /// # Errors
-/// When anything is not as it must be.
-pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> Result<Twins, RunError> {
-    report.begin("double-spending", "One coin is offered to two purchases at once");
+/// When a check fails.
+pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut DemoReport) -> Result<Twins, RunError> {
+    report.begin(
+        "double-spending",
+        "One coin is used for two purchases at the same time",
+    );
     let goods = &scene.trifle;
     let twins = copy(scene, carol)?;
     let before = Before::of(scene, &twins.first).await?;
@@ -53,7 +56,7 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     report.line(
         Label::Sent,
         format!(
-            "carol copied her wallet with its only coin, worth {}, and paid from both at once",
+            "carol copied the wallet with its only coin, worth {}, and paid from both at the same time",
             goods.price
         ),
     );
@@ -63,14 +66,14 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     let refusal = row.refusal.unwrap_or_default();
     must(
         !refusal.is_empty() && loser.script.count(Moment::Refused(Question::Hold)) > 0,
-        || "the second purchase was not refused by name".into(),
+        || "the second purchase was not refused".into(),
     )?;
     must(!row.output.exists(), || {
-        format!("{} was delivered and not paid", row.output.display())
+        format!("{} was delivered but not paid", row.output.display())
     })?;
     report.line(
         Label::Wallet,
-        format!("one copy has the goods; the other was told: {refusal}"),
+        format!("one copy has the goods; the other got the refusal: {refusal}"),
     );
     let expected = before.credited.checked_add(goods.price);
     until("the merchant is credited one price", || async {
@@ -80,7 +83,7 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     .await?;
     must_be_proven(loser)?;
     let charged = before.charged(winner)?;
-    must_be("what the coin paid", charged, goods.price)?;
+    must_be("the amount that the coin paid", charged, goods.price)?;
     report.line(
         Label::Books,
         format!(
@@ -90,7 +93,7 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     );
     report.line(
         Label::Ended,
-        "the refusal shows the coin's own signature for the winning purchase: the bank could not have made it up",
+        "the refusal shows the coin's own signature for the other purchase, which the bank cannot forge",
     );
     report.end(Summary {
         lost: "a coin spent twice".into(),
@@ -103,10 +106,10 @@ pub async fn spend_twice(scene: &Scene, carol: Shopper, report: &mut Report) -> 
     Ok(twins)
 }
 
-/// A customer with the number of a purchase of theirs.
+/// A customer, and the number of one of their purchases.
 type Purchase<'c> = (&'c Shopper, u64);
 
-/// Carries two purchases with one coin on at once. Returns which is committed, and which is aborted.
+/// Drives two purchases with the same coin at the same time. Returns the committed one, then the aborted one.
 async fn race<'c>(
     (first, one): Purchase<'c>,
     (second, other): Purchase<'c>,
@@ -123,7 +126,7 @@ async fn race<'c>(
     }
 }
 
-/// Checks that the refusal showed the coin's own signature for the other purchase.
+/// Checks that the refusal had the coin's own signature for the other purchase.
 fn must_be_proven(loser: &Shopper) -> Result<(), RunError> {
     let coins = loser.wallet.coins().map_err(|error| loser.failed(error))?;
     let proven = coins.iter().any(|coin| {
@@ -137,7 +140,7 @@ fn must_be_proven(loser: &Shopper) -> Result<(), RunError> {
     })
 }
 
-/// Copies a wallet as anyone could copy a folder, and opens both.
+/// Copies a wallet's directory, and opens both wallets.
 fn copy(scene: &Scene, carol: Shopper) -> Result<Twins, RunError> {
     let Shopper { name, wallet, .. } = carol;
     let dir = wallet.dir().to_path_buf();

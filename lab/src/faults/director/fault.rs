@@ -1,9 +1,9 @@
-//! Which moment a fault is about, and what happens there.
+//! The moment of each fault, and the action at this moment.
 
 use super::{
     super::{
         matrix::{Fault, What},
-        record::{Deed, Happened},
+        record::{Action, EventKind},
     },
     Director, Phase, State,
 };
@@ -14,7 +14,7 @@ use farthing_kit::{
 };
 use farthing_store::probe::{AFTER_APPEND, AFTER_INDEX, AFTER_OPEN, AFTER_REPLY, AFTER_SYNC, BEFORE_APPEND};
 
-/// What a lossy line does to its datagrams.
+/// The faults of a lossy line.
 const LOSSY: Faults = Faults {
     seed: 0,
     lose_percent: 30,
@@ -101,10 +101,10 @@ impl Director {
                         relay.set_faults(way, Faults { seed, ..LOSSY });
                     }
                 }
-                state.write(Happened::Done(Deed::Lossy(asker, line)));
+                state.write(EventKind::Done(Action::Lossy(asker, line)));
             }
             Fault::Late => {
-                state.write(Happened::Done(Deed::KeptBack(server)));
+                state.write(EventKind::Done(Action::KeptBack(server)));
                 state.kept = Some(reached);
             }
             Fault::AskerKilled | Fault::AskerKilledAnswered => self.kill(state, asker),
@@ -132,7 +132,7 @@ impl Director {
         }
     }
 
-    /// A request that is kept back is let go when the same was asked again and answered.
+    /// Releases the delayed request when the same question was asked again and answered.
     fn let_late_go(&self, state: &mut State, reached: &Reached) {
         let again = match self.target_message() {
             Some((asker, message)) => {
@@ -141,14 +141,14 @@ impl Director {
             None => false,
         };
         if again && let Some(kept) = state.kept.take() {
-            state.write(Happened::Done(Deed::LetGo(kept.party)));
+            state.write(EventKind::Done(Action::LetGo(kept.party)));
         }
     }
 
     pub(super) fn let_go(&self) {
         let mut state = self.state();
         if let Some(kept) = state.kept.take() {
-            state.write(Happened::Done(Deed::LetGo(kept.party)));
+            state.write(EventKind::Done(Action::LetGo(kept.party)));
         }
     }
 }

@@ -1,48 +1,48 @@
-//! What can go wrong, at a message and at a write.
+//! The faults at a message and at a write.
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// The request is lost on its way.
+    /// The request is lost.
     RequestLost,
-    /// The answer is lost on its way, so the same is asked again.
+    /// The answer is lost, so the same question is asked again.
     ReplyLost,
-    /// The request is looked at only after it was asked again and answered.
+    /// The request is processed only after the same question was asked again and answered.
     Late,
     /// A third of the datagrams are lost, some are repeated and some overtaken, from the request on.
     Lossy,
-    /// From the request on nothing gets to the server, for a while.
+    /// From the request on, nothing reaches the server for some time.
     DeadThere,
-    /// From the request on nothing comes back from the server, for a while.
+    /// From the request on, nothing comes back from the server for some time.
     DeadBack,
-    /// Whoever asks is killed before the request is sent.
+    /// The asker is killed before the request is sent.
     AskerKilled,
     /// The server is killed when the request arrives.
     ServerKilled,
-    /// The server is killed when all is durable, and the answer is not sent.
+    /// The server is killed when its write is durable and the answer is not sent.
     ServerKilledAnswering,
-    /// Whoever asks is killed when the answer arrives, and asks the same again.
+    /// The asker is killed when the answer arrives, and asks the same again.
     AskerKilledAnswered,
     /// The server is frozen when the request arrives, for longer than the wallet waits.
     ServerFrozen,
-    /// Whoever asks is frozen while the answer is on its way.
+    /// The asker is frozen while the answer is on its way.
     AskerFrozen,
     /// The writer is killed when nothing of the record is written.
     KilledBefore,
     /// The writer is killed when the record is written, and not synced.
     KilledUnsynced,
-    /// The writer is killed when the record is durable, and nobody knows.
+    /// The writer is killed when the record is durable, before the index has it.
     KilledSynced,
-    /// The writer is killed when the record is in the index too, and nobody was told.
+    /// The writer is killed when the record is in the index too, before the reply.
     KilledIndexed,
     /// The writer is frozen in the middle of the write.
     Frozen,
-    /// The writer's disk is full, for a while.
+    /// The writer's disk is full for some time.
     DiskFull,
 }
 
 impl Fault {
-    /// What can befall a message.
+    /// The faults at a message.
     pub const ON_MESSAGES: [Fault; 12] = [
         Fault::RequestLost,
         Fault::ReplyLost,
@@ -58,7 +58,7 @@ impl Fault {
         Fault::AskerFrozen,
     ];
 
-    /// What can befall a write.
+    /// The faults at a write.
     pub const ON_WRITES: [Fault; 6] = [
         Fault::KilledBefore,
         Fault::KilledUnsynced,
@@ -68,7 +68,7 @@ impl Fault {
         Fault::DiskFull,
     ];
 
-    /// What stands at the head of its column.
+    /// The heading of the fault's column.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,50 +93,48 @@ impl Fault {
         }
     }
 
-    /// What happens, in a sentence.
+    /// A sentence about the fault.
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
-            Fault::RequestLost => "The request is lost on its way, until whoever asked gives it up.",
+            Fault::RequestLost => "The request is lost until the asker gives it up.",
             Fault::ReplyLost => {
-                "The server has acted, and its answer is lost until whoever asked gives it up; the same is asked again."
+                "The server has acted, and its answer is lost until the asker gives up; the same question is asked again."
             }
             Fault::Late => {
-                "The request is kept back, and looked at only after it was asked again and answered, or all is over."
+                "The request is processed only after the same question was asked again and answered, or at the end."
             }
             Fault::Lossy => {
                 "From the request on, 30 % of the datagrams on that line are lost, 10 % arrive twice and 20 % late."
             }
-            Fault::DeadThere => "From the request on nothing reaches the server on that line, for a while.",
-            Fault::DeadBack => "From the request on nothing comes back on that line, for a while.",
-            Fault::AskerKilled => "Whoever asks gets SIGKILL just before the request is sent.",
+            Fault::DeadThere => "From the request on, nothing reaches the server on that line for some time.",
+            Fault::DeadBack => "From the request on, nothing comes back on that line for some time.",
+            Fault::AskerKilled => "The asker gets SIGKILL just before the request is sent.",
             Fault::ServerKilled => "The server gets SIGKILL when the request has arrived.",
             Fault::ServerKilledAnswering => {
-                "The server gets SIGKILL when what it answers is durable, and the answer is not sent."
+                "The server gets SIGKILL when its write is durable and the answer is not sent."
             }
             Fault::AskerKilledAnswered => {
-                "Whoever asked gets SIGKILL when the answer has arrived; nothing of it was written down."
+                "The asker gets SIGKILL when the answer has arrived and nothing of it is stored."
             }
             Fault::ServerFrozen => {
-                "The server gets SIGSTOP when the request has arrived, and SIGCONT when the wallet waits no longer."
+                "The server gets SIGSTOP when the request has arrived, and SIGCONT after the wallet has given up."
             }
-            Fault::AskerFrozen => {
-                "Whoever asked gets SIGSTOP while the answer is on its way, and SIGCONT later."
-            }
+            Fault::AskerFrozen => "The asker gets SIGSTOP while the answer is on its way, and SIGCONT later.",
             Fault::KilledBefore => "The writer gets SIGKILL when nothing of the record is written.",
             Fault::KilledUnsynced => "The writer gets SIGKILL when the record is written and not synced.",
             Fault::KilledSynced => {
-                "The writer gets SIGKILL when the record is durable, and neither the index nor anybody else knows of it."
+                "The writer gets SIGKILL when the record is durable, before the index has it."
             }
             Fault::KilledIndexed => {
-                "The writer gets SIGKILL when the record is durable and in the index, and nobody was told."
+                "The writer gets SIGKILL when the record is durable and in the index, before the reply."
             }
             Fault::Frozen => "The writer gets SIGSTOP between write and sync, and SIGCONT later.",
-            Fault::DiskFull => "There is no room on the writer's disk, for a while.",
+            Fault::DiskFull => "The writer's disk is full for some time.",
         }
     }
 
-    /// Whether it takes a disk that can be filled.
+    /// Whether the fault needs a disk that can be filled.
     #[must_use]
     pub const fn needs_disk(self) -> bool {
         matches!(self, Fault::DiskFull)

@@ -1,4 +1,4 @@
-//! Which places there are, and what they are called.
+//! The places of the matrix, and their names.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn before_append() -> Point {
 }
 
 #[test]
-fn a_write_is_named_by_what_came_before_it_and_counted() {
+fn a_write_is_named_by_the_message_before_it_and_counted() {
     let bank = Party::Node(RoleName::Bank);
     let asked = Point::Asked(message(RoleName::Bank, "hold"));
     let mut tracker = Tracker::default();
@@ -33,7 +33,7 @@ fn a_write_is_named_by_what_came_before_it_and_counted() {
 }
 
 #[test]
-fn what_nodes_keep_up_to_date_by_themselves_is_no_place() {
+fn a_nodes_upkeep_is_no_place() {
     let mut tracker = Tracker::default();
     let keys = Point::BeforeAsking(message(RoleName::Bank, "list of keys"));
     assert_eq!(tracker.enters(Party::Node(RoleName::Merchant), &keys), None);
@@ -52,7 +52,7 @@ fn what_nodes_keep_up_to_date_by_themselves_is_no_place() {
 }
 
 #[test]
-fn each_place_is_there_once_but_again_where_coins_come_back() {
+fn a_place_is_repeated_only_on_a_route_on_which_coins_come_back() {
     let settle = What::Message {
         asker: Party::Node(RoleName::Escrow),
         message: message(RoleName::Bank, "settle"),

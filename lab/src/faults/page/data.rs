@@ -1,5 +1,5 @@
-//! What the page knows of each run, as JSON: its steps and its audit. Every text is there once, in `texts`, and elsewhere
-//! by its number, as most of them come again in every run.
+//! The data of the page as JSON: the steps and the audit of each run. Most texts occur in every run. So each text is
+//! stored once, in `texts`, and referred to by its number.
 
 use super::{
     super::{
@@ -13,7 +13,7 @@ use super::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Texts, each with its number.
+/// The texts with their numbers.
 #[derive(Default)]
 struct Texts {
     numbers: BTreeMap<String, usize>,
@@ -32,7 +32,7 @@ impl Texts {
     }
 }
 
-/// The data of the page, so written that it can stand in a `script` element.
+/// Renders the data of the page, escaped for a `script` element.
 #[must_use]
 pub fn json(results: &Results) -> String {
     let mut texts = Texts::default();
@@ -46,7 +46,7 @@ pub fn json(results: &Results) -> String {
         "references": references,
         "texts": texts.all,
     });
-    // Nothing in it can end the element, or begin a comment in it.
+    // So the data can neither end the element nor begin a comment.
     data.to_string().replace('<', "\\u003c")
 }
 
@@ -81,7 +81,7 @@ fn run(ended: &Ended, texts: &mut Texts) -> Value {
     })
 }
 
-/// When, what kind, whose line, to whose (-1: no arrow), where it arrives (-1: nowhere), words, label.
+/// A step: its time, kind, party, target party (-1: no arrow), step of arrival (-1: none), text and label.
 fn step(step: &Step, texts: &mut Texts) -> Value {
     let number = |index: Option<usize>| index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1);
     let kind = Kind::ALL.iter().position(|kind| *kind == step.kind);

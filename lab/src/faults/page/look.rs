@@ -1,19 +1,19 @@
-//! How a run and its outcome look.
+//! The presentation of a run and its result.
 
-use crate::faults::run::{Ended, Outcome};
+use crate::faults::run::{CellResult, Ended};
 
-/// How an outcome looks: its class, its sign, and its word.
-pub(super) fn look(outcome: &Outcome) -> (&'static str, &'static str, &'static str) {
+/// The CSS class, the sign and the words of a result.
+pub(super) fn look(outcome: &CellResult) -> (&'static str, &'static str, &'static str) {
     match outcome {
-        Outcome::Bought => ("bought", "✓", "bought"),
-        Outcome::Retried(_) => ("retried", "↻", "bought after retry"),
-        Outcome::CoinsBack(_) => ("back", "↩", "coins back"),
-        Outcome::NotRun(_) => ("not-run", "–", "not run"),
-        Outcome::Violated(_) => ("violated", "✗", "violated"),
+        CellResult::Bought => ("bought", "✓", "bought"),
+        CellResult::Retried(_) => ("retried", "↻", "bought after retry"),
+        CellResult::CoinsBack(_) => ("back", "↩", "coins back"),
+        CellResult::NotRun(_) => ("not-run", "–", "not run"),
+        CellResult::Violated(_) => ("violated", "✗", "violated"),
     }
 }
 
-/// A run as the page shows it on top of its steps.
+/// The heading of a run, above its steps.
 pub(super) fn heading(ended: &Ended) -> (String, String, String) {
     match &ended.cell {
         None => (

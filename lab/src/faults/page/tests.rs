@@ -1,4 +1,4 @@
-//! The page: every cell is there, nothing that is told becomes markup, and it asks nobody for anything.
+//! The page has every cell, escapes all texts, and loads nothing.
 
 use super::{
     super::{
@@ -57,7 +57,7 @@ fn ended(cell: Cell) -> Ended {
     };
     Ended {
         route: cell.place.route,
-        outcome: Outcome::Violated(vec![NASTY.into()]),
+        outcome: CellResult::Violated(vec![NASTY.into()]),
         steps: vec![step],
         checks: vec![check],
         took: Duration::from_millis(7),
@@ -73,17 +73,17 @@ fn written() -> (Results, String) {
         places,
         took: Duration::from_secs(61),
     };
-    let surroundings = Surroundings {
+    let info = RunInfo {
         at: jiff::Timestamp::UNIX_EPOCH,
         machine: NASTY.into(),
         seed: 3,
     };
-    let page = page(&results, &surroundings);
+    let page = page(&results, &info);
     (results, page)
 }
 
 #[test]
-fn every_cell_is_there_with_its_outcome_in_words() {
+fn the_page_has_every_cell_with_its_result_in_words() {
     let (results, page) = written();
     assert_eq!(
         results.cells.len(),
@@ -104,11 +104,11 @@ fn every_cell_is_there_with_its_outcome_in_words() {
 }
 
 #[test]
-fn nothing_that_is_told_can_become_markup() {
+fn no_text_can_become_markup() {
     let (_, page) = written();
     assert!(!page.contains("<b onclick"));
     assert!(!page.contains("<!--"));
-    // The scripts that are there are the page's own.
+    // Only the page's own scripts are there.
     assert_eq!(page.matches("</script>").count(), 2);
     let data = page
         .split("id=\"data\">")
@@ -124,7 +124,7 @@ fn nothing_that_is_told_can_become_markup() {
 }
 
 #[test]
-fn the_page_asks_nobody_for_anything() {
+fn the_page_loads_nothing() {
     let (_, page) = written();
     for outside in [" src=", "@import", "url(", "fetch(", "<link"] {
         assert!(!page.contains(outside), "{outside}");

@@ -1,9 +1,9 @@
-//! Which cells are run, and when one is violated.
+//! The selection of cells, and the result of a cell.
 
 use super::*;
 
 #[test]
-fn cells_are_chosen_by_any_words_of_their_names() {
+fn cells_are_selected_by_words_of_their_names() {
     let name = "A purchase / escrow → bank: hold / answer lost";
     let wanted = |patterns: &[&str]| {
         let patterns: Vec<String> = patterns.iter().map(|it| (*it).to_owned()).collect();
@@ -15,7 +15,7 @@ fn cells_are_chosen_by_any_words_of_their_names() {
     assert!(!wanted(&["escrow killed", "cancelled"]));
 }
 
-fn counted(holds: bool) -> Audit {
+fn counted(holds: bool) -> RunAudit {
     let check = Check {
         promise: "money",
         what: "coins that are still held".into(),
@@ -23,26 +23,26 @@ fn counted(holds: bool) -> Audit {
         must_be: "0.00".into(),
         holds,
     };
-    Audit {
+    RunAudit {
         end: End::Goods,
         checks: vec![check],
     }
 }
 
 #[test]
-fn one_promise_that_is_broken_violates_a_cell_however_well_it_ended() {
+fn a_cell_with_a_broken_promise_is_violated_even_if_the_goods_are_bought() {
     let log = Log::default();
-    assert_eq!(judge(&log, Ok((counted(true), 0))).0, Outcome::Bought);
-    assert_eq!(judge(&log, Ok((counted(true), 2))).0, Outcome::Retried(2));
+    assert_eq!(judge(&log, Ok((counted(true), 0))).0, CellResult::Bought);
+    assert_eq!(judge(&log, Ok((counted(true), 2))).0, CellResult::Retried(2));
     let broken = "money: coins that are still held is 5.00, must be 0.00";
     assert_eq!(
         judge(&log, Ok((counted(false), 0))).0,
-        Outcome::Violated(vec![broken.into()])
+        CellResult::Violated(vec![broken.into()])
     );
 }
 
 #[test]
-fn a_node_that_does_not_start_again_violates_a_cell_and_so_does_a_customer_who_gets_nowhere() {
+fn a_cell_is_violated_if_a_node_does_not_restart_or_the_customer_makes_no_progress() {
     let why = "the bank does not start again";
     let log = Log {
         failed: vec![why.into()],
@@ -50,12 +50,12 @@ fn a_node_that_does_not_start_again_violates_a_cell_and_so_does_a_customer_who_g
     };
     assert_eq!(
         judge(&log, Ok((counted(true), 0))).0,
-        Outcome::Violated(vec![why.into()])
+        CellResult::Violated(vec![why.into()])
     );
-    let nowhere = RunError::Broken("she gets no coins".into());
+    let nowhere = RunError::Broken("the customer gets no coins".into());
     let said = nowhere.to_string();
     assert_eq!(
         judge(&Log::default(), Err(nowhere)).0,
-        Outcome::Violated(vec![said])
+        CellResult::Violated(vec![said])
     );
 }

@@ -1,4 +1,4 @@
-//! What arrives where in a diagram: what is lost, what is asked again, and what is late.
+//! The arrivals in a diagram: of lost, repeated and late messages.
 
 use super::*;
 
@@ -11,29 +11,29 @@ fn hold() -> Message {
     }
 }
 
-fn told(events: Vec<Happened>) -> Vec<Step> {
+fn told(events: Vec<EventKind>) -> Vec<Step> {
     let event = |(ms, what)| Event { ms, what };
     tell(&(0..).zip(events).map(event).collect::<Vec<_>>())
 }
 
-fn at(party: Party, point: fn(Message) -> Point) -> Happened {
-    Happened::Reached(party, point(hold()))
+fn at(party: Party, point: fn(Message) -> Point) -> EventKind {
+    EventKind::Reached(party, point(hold()))
 }
 
-/// Each arrow: what it is, and the step at which it arrives.
+/// The arrows: the kind of each, and the step at which it arrives.
 fn arrows(steps: &[Step]) -> Vec<(Kind, Option<usize>)> {
     let arrows = steps.iter().filter(|step| step.to.is_some());
     arrows.map(|step| (step.kind, step.arrives)).collect()
 }
 
 #[test]
-fn an_answer_that_is_lost_arrives_nowhere_and_the_next_one_does() {
-    let cut = Deed::Cut(Party::Wallet, RoleName::Escrow, Way::ToClient);
+fn a_lost_answer_does_not_arrive_and_the_next_one_does() {
+    let cut = Action::Cut(Party::Wallet, RoleName::Escrow, Way::ToClient);
     let steps = told(vec![
         at(Party::Wallet, Point::BeforeAsking),
         at(ESCROW, Point::Asked),
         at(ESCROW, Point::BeforeAnswering),
-        Happened::Done(cut),
+        EventKind::Done(cut),
         at(Party::Wallet, Point::Unanswered),
         at(Party::Wallet, Point::BeforeAsking),
         at(ESCROW, Point::Asked),
@@ -50,18 +50,18 @@ fn an_answer_that_is_lost_arrives_nowhere_and_the_next_one_does() {
     assert!(
         steps
             .iter()
-            .any(|step| step.text == "the customer waits no longer for the escrow: hold")
+            .any(|step| step.text == "the customer stops waiting for the escrow: hold")
     );
 }
 
 #[test]
-fn what_a_killed_server_was_asked_it_does_not_answer_when_it_is_back() {
+fn a_restarted_server_does_not_answer_a_question_from_before_it_was_killed() {
     let steps = told(vec![
         at(Party::Wallet, Point::BeforeAsking),
         at(ESCROW, Point::Asked),
-        Happened::Done(Deed::Killed(ESCROW)),
+        EventKind::Done(Action::Killed(ESCROW)),
         at(Party::Wallet, Point::Unanswered),
-        Happened::Done(Deed::Restarted(ESCROW)),
+        EventKind::Done(Action::Restarted(ESCROW)),
         at(Party::Wallet, Point::BeforeAsking),
         at(ESCROW, Point::Asked),
         at(ESCROW, Point::BeforeAnswering),
@@ -78,10 +78,10 @@ fn what_a_killed_server_was_asked_it_does_not_answer_when_it_is_back() {
 }
 
 #[test]
-fn a_request_that_is_on_its_way_for_long_arrives_where_it_does() {
+fn a_late_request_arrives_at_its_own_step() {
     let steps = told(vec![
         at(Party::Wallet, Point::BeforeAsking),
-        Happened::Reached(ESCROW, Point::Store(AFTER_SYNC.into())),
+        EventKind::Reached(ESCROW, Point::Store(AFTER_SYNC.into())),
         at(Party::Wallet, Point::Unanswered),
         at(ESCROW, Point::Asked),
     ]);

@@ -1,9 +1,9 @@
-//! What a director does to lines, processes and disks, and how each of it is mended.
+//! The director's actions on lines, processes and disks, and how each is mended.
 
 use super::{
     super::{
         matrix::called,
-        record::{Deed, Happened},
+        record::{Action, EventKind},
     },
     Director, State,
 };
@@ -18,35 +18,35 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long a node that was killed is away.
+/// How long a killed node stays down.
 const AWAY: Duration = Duration::from_millis(300);
 
-/// How often a node is started before it is said not to start.
+/// The maximum number of attempts to start a node.
 const STARTS_MAX: usize = 5;
 
 /// How long a process is frozen: longer than a wallet waits for an answer.
 const FROZEN: Duration = Duration::from_millis(2600);
 
-/// How long a disk is full: longer than anybody needs to meet it, and shorter than a wallet's patience.
+/// How long a disk is full: long enough that a write fails, and shorter than the time limit of a wallet's command.
 const FULL: Duration = Duration::from_millis(1500);
 
-/// How long a line stays cut at most, if nobody gives up sooner: longer than a server waits for another.
+/// How long a line stays cut, if its asker does not give up sooner: longer than a server waits for another server.
 const CUT_MAX: Duration = Duration::from_secs(12);
 
 impl Director {
     pub(super) fn cut(&self, state: &mut State, asker: Party, server: RoleName, way: Way, gate: Gate) {
         if let Some(line) = self.0.stage.line(asker, server) {
             line.set_gate(way, gate);
-            state.write(Happened::Done(Deed::Cut(asker, server, way)));
+            state.write(EventKind::Done(Action::Cut(asker, server, way)));
         }
     }
 
-    /// Cuts a line until its asker gives `message` up.
+    /// Cuts a line until its asker gives up `message`.
     pub(super) fn lose(&self, state: &mut State, asker: Party, message: &Message, way: Way, gate: Gate) {
         self.cut(state, asker, message.server, way, gate);
         state.heal = Some((asker, message.clone()));
         let director = self.clone();
-        // Nobody waits for this: when the run ends all lines are healed.
+        // This task is not awaited: all lines are healed at the end of the run.
         tokio::spawn(async move {
             sleep(CUT_MAX).await;
             let mut state = director.state();
@@ -54,7 +54,7 @@ impl Director {
         });
     }
 
-    /// `asker` has given `message` up (or whatever it was): its line is healed.
+    /// Heals the line of `asker`, which has given up `message`. `None` is any message.
     pub(super) fn give_up(&self, state: &mut State, asker: Party, message: Option<&Message>) {
         let cut = state.heal.as_ref();
         let meant =
@@ -63,7 +63,7 @@ impl Director {
             if let Some(line) = self.0.stage.line(asker, message.server) {
                 line.heal();
             }
-            state.write(Happened::Done(Deed::Healed(asker, message.server)));
+            state.write(EventKind::Done(Action::Healed(asker, message.server)));
         }
     }
 
@@ -86,26 +86,26 @@ impl Director {
         }
     }
 
-    /// Kills a party. A node is started again after a while; a wallet's command is run again by its customer.
+    /// Kills a party. A node restarts after [`AWAY`]. The customer repeats a command of the wallet.
     pub(super) fn kill(&self, state: &mut State, party: Party) {
         state
             .killed
             .extend(self.process_of(state, party).map(Pid::as_raw_pid));
         self.signal(state, party, Signal::KILL);
-        state.write(Happened::Done(Deed::Killed(party)));
+        state.write(EventKind::Done(Action::Killed(party)));
         state.in_flight.retain(|(asker, _)| *asker != party);
         let Party::Node(role) = party else { return };
         let director = self.clone();
         self.later(state, AWAY, async move {
-            director.note(match director.restart(role).await {
-                Ok(()) => Deed::Restarted(party),
-                Err(why) => Deed::Failed(format!("the {role} does not start again: {why}")),
+            director.record(match director.restart(role).await {
+                Ok(()) => Action::Restarted(party),
+                Err(why) => Action::Failed(format!("the {role} does not start again: {why}")),
             });
         });
     }
 
-    /// Starts a node again, as often as it takes: as service managers do, since a command of its operator's that ran
-    /// while it was away may have its directory open.
+    /// Restarts a node, with several attempts, as a service manager does. An operator's command that runs at the same
+    /// time can have its directory open.
     async fn restart(&self, role: RoleName) -> Result<(), RunError> {
         let node = self.0.stage.node(role);
         for _ in 1..STARTS_MAX {
@@ -119,12 +119,12 @@ impl Director {
 
     pub(super) fn freeze(&self, state: &mut State, party: Party) {
         self.signal(state, party, Signal::STOP);
-        state.write(Happened::Done(Deed::Frozen(party)));
+        state.write(EventKind::Done(Action::Frozen(party)));
         let director = self.clone();
         self.later(state, FROZEN, async move {
             let mut state = director.state();
             director.signal(&mut state, party, Signal::CONT);
-            state.write(Happened::Done(Deed::Thawed(party)));
+            state.write(EventKind::Done(Action::Thawed(party)));
         });
     }
 
@@ -139,18 +139,18 @@ impl Director {
                 .failed
                 .push(format!("its disk cannot be filled: {error}"));
         }
-        state.write(Happened::Done(Deed::DiskFull(party)));
+        state.write(EventKind::Done(Action::DiskFull(party)));
         let director = self.clone();
         self.later(state, FULL, async move {
             let freed = director.0.stage.disks.get(&party).map(SmallDisk::free);
-            director.note(match freed {
-                Some(Ok(())) => Deed::DiskFree(party),
-                _ => Deed::Failed("its disk cannot be made larger again".into()),
+            director.record(match freed {
+                Some(Ok(())) => Action::DiskFree(party),
+                _ => Action::Failed("its disk cannot be made larger again".into()),
             });
         });
     }
 
-    /// Mends something after a while; the run does not end before.
+    /// Mends something after a delay. The run does not end before.
     fn later(&self, state: &mut State, after: Duration, mend: impl Future<Output = ()> + Send + 'static) {
         state.mending += 1;
         let director = self.clone();
