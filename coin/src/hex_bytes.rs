@@ -31,7 +31,7 @@ pub fn serialize<S: Serializer, const N: usize>(bytes: &[u8; N], serializer: S) 
     if serializer.is_human_readable() {
         return serdect::array::serialize_hex_lower_or_bin(bytes, serializer);
     }
-    // Serdect would write the length first. Messages and rows have no length here.
+    // Serdect would write the length first. Messages and rows have no length before fixed bytes.
     let mut tuple = serializer.serialize_tuple(N)?;
     for byte in bytes {
         tuple.serialize_element(byte)?;

@@ -15,7 +15,7 @@
 //! | [`transcript`](TranscriptExt) | every hash and its domain separators |
 //! | [`sign`](Signature) | Schnorr signatures in commitment form |
 //! | [`dleq`](SharedPoint) | a Diffie-Hellman point with its proof |
-//! | [`document`](Document) | what is signed, and the signed form |
+//! | [`document`](Document) | documents, and their signed form |
 //! | [`denomination`](Denomination) | one key of the bank, with one value and one epoch |
 //! | [`keylist`](KeyBook) | all keys of a bank, append-only, on a calendar |
 //! | [`issue`](Nonces) | the bank's two moves |

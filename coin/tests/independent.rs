@@ -420,7 +420,7 @@ fn key_list(case: Field<'_>, claims: &mut Claims) {
     };
     let file = file("v1", "digests");
     let all = Field(&file).get("key_lists").items();
-    let older = case.find("extends").map(|place| all[place.u64() as usize]);
+    let older = case.find("extends").map(|index| all[index.u64() as usize]);
     let extended: Vec<bool> = (all.iter())
         .filter(|other| other.get("name").text() != case.get("name").text())
         .map(|other| book(&list).extends(&book(&read_key_list(*other))))
@@ -518,8 +518,8 @@ fn wide_reduction(case: Field<'_>, claims: &mut Claims) {
 }
 
 fn coin(case: Field<'_>, claims: &mut Claims) {
-    let place = case.get("denomination").u64() as usize;
-    let mut denomination = denominations("negatives_coin").remove(place);
+    let index = case.get("denomination").u64() as usize;
+    let mut denomination = denominations("negatives_coin").remove(index);
     if let Some(other) = case.find("X") {
         denomination.public = public(other);
     }

@@ -83,9 +83,9 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
-    /// The journal does not hold what was acknowledged.
+    /// The journal lacks an acknowledged record, or has changed bytes.
     #[error(
-        "the journal {path} is damaged: {damage}; do not delete it, and put no older copy in its place; `verify` shows what is left, and the operations guide what to do"
+        "the journal {path} is damaged: {damage}; do not delete it, and put no older copy in its place; `verify` shows which records are left, and the operations guide says what to do"
     )]
     Damaged {
         /// The journal.
@@ -93,7 +93,7 @@ pub enum StoreError {
         /// What is wrong, and where.
         damage: Damage,
     },
-    /// A newer program has written here. Nothing was changed.
+    /// A newer program has written to the directory. Nothing was changed.
     #[error(
         "{} was last used by a newer program: its format version is {found}, this program knows up to {known}; nothing \
          was changed; use the newer program again",

@@ -219,7 +219,7 @@ impl Store {
     /// verified since the start.
     ///
     /// # Errors
-    /// [`StoreError::Disk`] when the journal can't be read, [`StoreError::Damaged`] when it has changed since it was
+    /// [`StoreError::Disk`] when the journal cannot be read, [`StoreError::Damaged`] when it has changed since it was
     /// verified, which stops the store.
     pub fn hash_at(&self, sequence: u64) -> Result<Option<RecordHash>, StoreError> {
         if sequence > self.head().sequence {

@@ -170,7 +170,7 @@ impl Index for SledIndex {
         };
         let head = read_head(&bytes);
         head.map(Some)
-            .ok_or_else(|| IndexError(format!("its place in the journal has {} bytes", bytes.len())))
+            .ok_or_else(|| IndexError(format!("its stored head has {} bytes", bytes.len())))
     }
 
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Vec<Row>, IndexError> {

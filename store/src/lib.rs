@@ -13,7 +13,7 @@
 //!
 //! Failures, and what the store does:
 //!
-//! | what | then |
+//! | failure | reaction |
 //! |---|---|
 //! | a transaction panics or refuses | its caller gets the error; it writes nothing; the others go on |
 //! | too many transactions wait | [`StoreError::Busy`], at once |
@@ -21,7 +21,7 @@
 //! | a write or a sync fails | [`StoreError::Halted`] until a restart: a failed sync is never tried again |
 //! | a kill or a power failure | the next start cuts off a torn last record, which was never acknowledged |
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
-//! | the journal is damaged, or shorter than what was acknowledged | [`StoreError::Damaged`], with the offset: it does not open; if the damage is found later, it stops |
+//! | the journal is damaged, or lacks acknowledged records | [`StoreError::Damaged`] with the offset: the store does not open, or halts if it is found later |
 //! | a newer program has used the directory | [`StoreError::Newer`]; nothing is changed |
 //! | another process has the directory | [`StoreError::InUse`] |
 //!

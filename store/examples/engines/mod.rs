@@ -42,5 +42,5 @@ fn read_head(bytes: &[u8]) -> Result<Head, IndexError> {
             hash: RecordHash(hash.try_into().ok()?),
         })
     });
-    head.ok_or_else(|| IndexError("its place in the journal is damaged".into()))
+    head.ok_or_else(|| IndexError("its stored head is damaged".into()))
 }

@@ -1,4 +1,4 @@
-//! A disk in memory that knows what was synced.
+//! A simulated disk in memory. It knows which bytes were synced.
 
 use super::traits::{DirectoryLock, Disk, DiskFile};
 use crate::entropy::{Entropy, SeededEntropy};
