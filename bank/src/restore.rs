@@ -1,7 +1,7 @@
 //! Pages for wallets that are restored from their seed. They are bounded, and read durable rows only.
 
 use crate::rows::{COINS, EXCHANGED, KEY_TOTALS, RECOVERY_RECORDS, TOTALS, WITHDRAWN};
-use farthing_coin::{NoteId, RequestId, SecretKey, Signed};
+use farthing_coin::{RecoveryRecordId, RequestId, SecretKey, Signed};
 use farthing_node::call::unavailable;
 use farthing_protocol::{
     coins::CoinState,
@@ -71,8 +71,8 @@ fn exchanges(view: &View, request: &BucketRequest, identity: &SecretKey) -> Resu
 }
 
 fn notes(view: &View, request: &BucketRequest) -> Result<BucketPage, StoreError> {
-    let first = (NoteId(request.prefix.first().0), 0);
-    let after = request.after.map(|id| (NoteId(id.0), u8::MAX));
+    let first = (RecoveryRecordId(request.prefix.first().0), 0);
+    let after = request.after.map(|id| (RecoveryRecordId(id.0), u8::MAX));
     let from = from(&first, after.as_ref());
     let rows = RECOVERY_RECORDS.scan(view, from, LOOK_AHEAD)?;
     let mut records: Vec<(RecordId, BucketRecord)> = rows

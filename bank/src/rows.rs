@@ -4,7 +4,7 @@
 //! account. No row has an address. Documents are not stored. They are signed again for each reply. Signatures are
 //! deterministic, so a repeated reply is the same, byte for byte.
 
-use farthing_coin::{EpochKeys, KeyId, NoteId, PublicKey, RequestId, StatementDigest};
+use farthing_coin::{EpochKeys, KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_node::history::HeadsTable;
 use farthing_protocol::{
     coins::CoinState, decision::SignedDecision, documents::Issued, documents::PurchaseId, money::Amount,
@@ -26,7 +26,7 @@ pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
 /// Purchases, by id and escrow. Their rows are never deleted.
 pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
 /// Recovery records of customers, by note id and in the order of arrival.
-pub const RECOVERY_RECORDS: Table<(NoteId, u8), RecoveryRecord> = Table::new(7, "notes");
+pub const RECOVERY_RECORDS: Table<(RecoveryRecordId, u8), RecoveryRecord> = Table::new(7, "notes");
 /// The purchases whose coins are held, by deadline.
 pub const HOLDS: Table<(u64, PurchaseId, PublicKey), ()> = Table::new(8, "holds");
 /// The sums over all rows.

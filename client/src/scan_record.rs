@@ -12,7 +12,7 @@ use crate::{
     rows::{BRIDGED, Counter},
     wallet::Wallet,
 };
-use farthing_coin::{NoteId, PublicKey, SecretKey, Signed};
+use farthing_coin::{PublicKey, RecoveryRecordId, SecretKey, Signed};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     api::Question,
@@ -175,8 +175,8 @@ fn seal_record(
     record: &ScanRecord,
 ) -> Result<Memo, WalletError> {
     let text = wire::encode(record).ok();
-    let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
-    let sealed = text.and_then(|text| seal_note(&note_key, &NoteId(key.public().0), &text).ok());
+    let note_key = wallet.seed_for(&bank.identity).recovery_record_key(u64::MAX);
+    let sealed = text.and_then(|text| seal_note(&note_key, &RecoveryRecordId(key.public().0), &text).ok());
     sealed
         .map(Memo)
         .ok_or(WalletError::Inconsistent("the scan record is too long"))
@@ -184,10 +184,10 @@ fn seal_record(
 
 /// The content of a scan record. One that does not open counts as empty.
 fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> ScanRecord {
-    let note_key = wallet.seed_for(&bank.identity).note_key(u64::MAX);
+    let note_key = wallet.seed_for(&bank.identity).recovery_record_key(u64::MAX);
     let sealed = kept.memo.as_ref();
     sealed
-        .and_then(|memo| open_note(&note_key, &NoteId(key.public().0), &memo.0).ok())
+        .and_then(|memo| open_note(&note_key, &RecoveryRecordId(key.public().0), &memo.0).ok())
         .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
         .unwrap_or_default()
 }

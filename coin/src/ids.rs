@@ -19,7 +19,7 @@ bytes32! {
 
 bytes32! {
     /// The id under which the bank keeps one recovery record of a wallet.
-    NoteId
+    RecoveryRecordId
 }
 
 bytes32! {

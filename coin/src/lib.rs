@@ -61,13 +61,13 @@ pub use document::{Document, Signed};
 pub use encoding::{EncodedPoint, EncodedScalar};
 pub use generators::{generator_g, generator_h};
 pub use hex_bytes::ParseHexError;
-pub use ids::{KeyId, KeyListDigest, NoteId, RequestId, StatementDigest};
+pub use ids::{KeyId, KeyListDigest, RecoveryRecordId, RequestId, StatementDigest};
 pub use issue::{BootId, Challenge, ClientRandomness, Commitment, IssueError, Nonces, Response};
 pub use keylist::{
     Calendar, EpochKeys, KeyBook, KeyList, KeyListError, MAX_CURRENCY_BYTES, MAX_EPOCHS, MAX_VALUES,
     is_currency,
 };
-pub use seed::{NoteKey, PhraseError, Seed};
+pub use seed::{PhraseError, RecoveryRecordKey, Seed};
 pub use sign::{PublicKey, SecretKey, SharedSecret, Signature, SignatureError, Statement};
 pub use suite::SUITE;
 pub use transcript::{Transcript, TranscriptExt};

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::blind::Blinders;
-use crate::ids::{KeyId, NoteId, RequestId};
+use crate::ids::{KeyId, RecoveryRecordId, RequestId};
 use crate::issue::{ClientRandomness, Commitment};
 use crate::secret::secret32;
 use crate::sign::{PublicKey, SecretKey};
@@ -20,7 +20,7 @@ const PHRASE_WORDS: usize = 24;
 
 secret32! {
     /// Encrypts one recovery record or scan record of a wallet, and nothing else.
-    NoteKey
+    RecoveryRecordKey
 }
 
 /// 32 uniform bytes from which a wallet's secrets are derived. It is wiped when it is dropped.
@@ -204,13 +204,13 @@ impl Seed {
     }
 
     /// The id under which the bank keeps recovery record number `counter`.
-    pub fn note_id(&self, counter: u64) -> NoteId {
-        NoteId(self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id"))
+    pub fn recovery_record_id(&self, counter: u64) -> RecoveryRecordId {
+        RecoveryRecordId(self.numbered(label::WALLET_NOTE_ID, counter).digest32(b"id"))
     }
 
     /// The key that encrypts recovery record number `counter`. Number `u64::MAX` is the key of the scan record.
-    pub fn note_key(&self, counter: u64) -> NoteKey {
-        NoteKey::from_bytes(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
+    pub fn recovery_record_key(&self, counter: u64) -> RecoveryRecordKey {
+        RecoveryRecordKey::from_bytes(self.numbered(label::WALLET_NOTE_KEY, counter).digest32(b"key"))
     }
 
     /// The name of the wallet's file with the encrypted goods of this digest.

@@ -217,10 +217,10 @@ fn wallets(case: Field<'_>, claims: &mut Claims) {
         }
         for note in bank.get("notes").items() {
             let counter = note.get("counter").u64();
-            claims.bytes("note_id", seed.note_id(counter), note);
-            claims.bytes("note_key", *seed.note_key(counter).as_bytes(), note);
+            claims.bytes("note_id", seed.recovery_record_id(counter), note);
+            claims.bytes("note_key", *seed.recovery_record_key(counter).as_bytes(), note);
         }
-        claims.bytes("memo_key", *seed.note_key(u64::MAX).as_bytes(), bank);
+        claims.bytes("memo_key", *seed.recovery_record_key(u64::MAX).as_bytes(), bank);
     }
 }
 

@@ -79,8 +79,8 @@ fn all_derived_values_differ() {
             fresh(seed.withdraw_id(counter).0);
             fresh(seed.exchange_id(counter).0);
             fresh(*seed.purchase_key(counter).to_bytes());
-            fresh(seed.note_id(counter).0);
-            fresh(*seed.note_key(counter).as_bytes());
+            fresh(seed.recovery_record_id(counter).0);
+            fresh(*seed.recovery_record_key(counter).as_bytes());
             let request_id = seed.withdraw_id(counter);
             fresh(seed.client_randomness(&request_id).0);
             for slot in [0, 1, u32::MAX] {

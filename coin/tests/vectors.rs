@@ -208,9 +208,12 @@ fn seeds_derive_the_published_values() {
             hex::encode(seed.purchase_key(vector.counter).to_bytes()),
             vector.purchase_secret
         );
-        assert_eq!(hex::encode(seed.note_id(vector.counter)), vector.note_id);
         assert_eq!(
-            hex::encode(seed.note_key(vector.counter).as_bytes()),
+            hex::encode(seed.recovery_record_id(vector.counter)),
+            vector.note_id
+        );
+        assert_eq!(
+            hex::encode(seed.recovery_record_key(vector.counter).as_bytes()),
             vector.note_key
         );
         let request_id = unhex(&vector.request_id);

@@ -9,7 +9,8 @@ pub mod purchase;
 pub mod samples;
 
 use farthing_coin::{
-    Batch, Coin, KeyBook, KeyList, NoteId, NoteKey, PublicKey, Signature, Signed, StatementDigest,
+    Batch, Coin, KeyBook, KeyList, PublicKey, RecoveryRecordId, RecoveryRecordKey, Signature, Signed,
+    StatementDigest,
 };
 use farthing_node::{
     card::Card,
@@ -106,7 +107,11 @@ pub fn journal(data: &[u8]) {
 /// A sealed note, and keys that are sealed or wrapped.
 pub fn note(data: &[u8]) {
     let id = [7; 32];
-    let _opened = open_note(&NoteKey::from_bytes([1; 32]), &NoteId(id), data);
+    let _opened = open_note(
+        &RecoveryRecordKey::from_bytes([1; 32]),
+        &RecoveryRecordId(id),
+        data,
+    );
     if let Ok(sealed) = wire::decode::<SealedKey>(data, data.len()) {
         let _opened = open_goods_key(&purchase::key(9), &SealingContext(id), &sealed);
     }

@@ -1,8 +1,8 @@
 //! One purchase and those who take part in it.
 
 use farthing_coin::{
-    Calendar, Coin, EncodedPoint, EncodedScalar, EpochKeys, KeyBook, KeyList, NoteId, SUITE, SecretKey,
-    Signature, Signed, StatementDigest,
+    Calendar, Coin, EncodedPoint, EncodedScalar, EpochKeys, KeyBook, KeyList, RecoveryRecordId, SUITE,
+    SecretKey, Signature, Signed, StatementDigest,
 };
 use farthing_protocol::{
     documents::{
@@ -81,7 +81,7 @@ pub fn payment() -> Payment {
     Payment {
         coins,
         authorizations,
-        note_id: NoteId([7; 32]),
+        note_id: RecoveryRecordId([7; 32]),
         note: vec![0; NOTE_BYTES],
     }
 }

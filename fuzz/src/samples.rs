@@ -3,7 +3,7 @@
 use crate::purchase::{
     by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
 };
-use farthing_coin::{ClientRandomness, NoteId, NoteKey, PublicKey, RequestId, Signed};
+use farthing_coin::{ClientRandomness, PublicKey, RecoveryRecordId, RecoveryRecordKey, RequestId, Signed};
 use farthing_node::card::{Card, RoleName};
 use farthing_node::fingerprint::Fingerprint;
 use farthing_protocol::api::{
@@ -310,8 +310,12 @@ pub fn journal() -> Vec<Vec<u8>> {
 
 /// Notes, and sealed and wrapped keys.
 pub fn note() -> Vec<Vec<u8>> {
-    let note =
-        seal_note(&NoteKey::from_bytes([1; 32]), &NoteId([7; 32]), b"bought a song").expect("it is short");
+    let note = seal_note(
+        &RecoveryRecordKey::from_bytes([1; 32]),
+        &RecoveryRecordId([7; 32]),
+        b"bought a song",
+    )
+    .expect("it is short");
     let sealed =
         seal_goods_key(&key(8), &key(9).public(), &SealingContext([7; 32]), &goods_key()).expect("it seals");
     vec![note, bytes(&sealed), bytes(&contract().offer.body.wrapped_key)]

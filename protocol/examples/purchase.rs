@@ -186,7 +186,7 @@ fn order(
         escrow: escrow_id,
         offer,
     };
-    let note_id = wallet.note_id(0);
+    let note_id = wallet.recovery_record_id(0);
     Ok(Order::new(OrderParts {
         counter: 0,
         deadline_ms: plan.offer.body.expires_ms,
@@ -195,7 +195,11 @@ fn order(
         coin_keys: &purse.1,
         purchase_key: &wallet.purchase_key(0),
         note_id,
-        note: seal_note(&wallet.note_key(0), &note_id, b"the order, for a restore")?,
+        note: seal_note(
+            &wallet.recovery_record_key(0),
+            &note_id,
+            b"the order, for a restore",
+        )?,
     })?)
 }
 

@@ -20,9 +20,9 @@ use crate::{
     seal::{SealedKey, WrappedKey},
 };
 use farthing_coin::{
-    Challenge, Coin, Document, KeyId, KeyListDigest, NoteId, PublicKey, RequestId, Response, SecretKey,
-    SharedPoint, Signature, SignatureError, Signed, Statement, StatementDigest, Transcript, TranscriptExt,
-    is_currency,
+    Challenge, Coin, Document, KeyId, KeyListDigest, PublicKey, RecoveryRecordId, RequestId, Response,
+    SecretKey, SharedPoint, Signature, SignatureError, Signed, Statement, StatementDigest, Transcript,
+    TranscriptExt, is_currency,
 };
 use serde::{Deserialize, Serialize};
 
@@ -276,7 +276,7 @@ pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
 }
 
 /// The digest of a note and the id it is kept under.
-pub fn note_digest(note_id: &NoteId, note: &[u8]) -> NoteDigest {
+pub fn note_digest(note_id: &RecoveryRecordId, note: &[u8]) -> NoteDigest {
     let mut t = Transcript::start(b"farthing note");
     t.bytes(b"note id", &note_id.0);
     t.bytes(b"note", note);

@@ -24,7 +24,7 @@ use crate::{
     seal::NOTE_BYTES,
     settle::BankPurchase,
 };
-use farthing_coin::{Coin, KeyBook, NoteId, PublicKey, Signature};
+use farthing_coin::{Coin, KeyBook, PublicKey, RecoveryRecordId, Signature};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub struct Payment {
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
     /// Where the bank keeps the note.
-    pub note_id: NoteId,
+    pub note_id: RecoveryRecordId,
     /// Encrypted by the wallet to itself; [`NOTE_BYTES`] long, whatever it holds.
     #[serde(
         serialize_with = "serde_bytes::serialize",
@@ -223,7 +223,7 @@ pub struct VerifiedBankHold {
     terms: Terms,
     purchase: PurchaseId,
     coins: VerifiedCoins,
-    note_id: NoteId,
+    note_id: RecoveryRecordId,
     note: Vec<u8>,
 }
 
@@ -287,7 +287,7 @@ impl VerifiedBankHold {
     }
 
     /// The note and where it is kept.
-    pub fn note(&self) -> (&NoteId, &[u8]) {
+    pub fn note(&self) -> (&RecoveryRecordId, &[u8]) {
         (&self.note_id, &self.note)
     }
 

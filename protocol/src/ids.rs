@@ -1,6 +1,6 @@
 //! The ids and digests that documents and messages carry.
 
-use farthing_coin::{NoteId, PublicKey, RequestId, StatementDigest, bytes32, secret32};
+use farthing_coin::{PublicKey, RecoveryRecordId, RequestId, StatementDigest, bytes32, secret32};
 
 /// Says which ids and digests can stand for a wider one.
 macro_rules! stands_for {
@@ -16,7 +16,7 @@ macro_rules! stands_for {
 stands_for! {
     CoinsDigest => IssueSource;
     PublicKey => IssueSource;
-    NoteId => RecordId;
+    RecoveryRecordId => RecordId;
     PublicKey => RecordId;
     RequestId => RecordId;
     SaleId => EphemeralId;

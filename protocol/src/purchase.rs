@@ -35,7 +35,9 @@ use crate::{
     sealed::PayRequest,
     settle::{CollectRequest, Collected},
 };
-use farthing_coin::{Coin, Document, KeyBook, NoteId, PublicKey, SecretKey, Seed, SignatureError, Signed};
+use farthing_coin::{
+    Coin, Document, KeyBook, PublicKey, RecoveryRecordId, SecretKey, Seed, SignatureError, Signed,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a customer has decided to buy: an offer, and who pays and decides.
@@ -165,7 +167,7 @@ pub struct OrderParts<'a> {
     /// The purchase key.
     pub purchase_key: &'a SecretKey,
     /// Where the bank keeps the note.
-    pub note_id: NoteId,
+    pub note_id: RecoveryRecordId,
     /// The note, sealed.
     pub note: Vec<u8>,
     /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).

@@ -19,7 +19,9 @@ use crate::{
     request::{check_account, check_matching, check_recipient},
     seal::NOTE_BYTES,
 };
-use farthing_coin::{Document, KeyId, NoteId, PublicKey, RequestId, Signed, Transcript, TranscriptExt};
+use farthing_coin::{
+    Document, KeyId, PublicKey, RecoveryRecordId, RequestId, Signed, Transcript, TranscriptExt,
+};
 use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ pub enum BucketRecord {
     /// A note.
     Note {
         /// Its id.
-        note_id: NoteId,
+        note_id: RecoveryRecordId,
         /// The note, encrypted.
         #[serde(
             serialize_with = "serde_bytes::serialize",

@@ -14,8 +14,8 @@
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use farthing_coin::{
-    NoteId, NoteKey, PublicKey, SecretKey, SharedPoint, SharedSecret, SignatureError, Transcript,
-    TranscriptExt,
+    PublicKey, RecoveryRecordId, RecoveryRecordKey, SecretKey, SharedPoint, SharedSecret, SignatureError,
+    Transcript, TranscriptExt,
 };
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -314,7 +314,11 @@ fn sealing_key(
 ///
 /// # Errors
 /// [`SealError::NoteTooLong`] says how long the text is.
-pub fn seal_note(key: &NoteKey, note_id: &NoteId, text: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn seal_note(
+    key: &RecoveryRecordKey,
+    note_id: &RecoveryRecordId,
+    text: &[u8],
+) -> Result<Vec<u8>, SealError> {
     let too_long = SealError::NoteTooLong {
         got_bytes: text.len(),
     };
@@ -341,7 +345,11 @@ pub fn seal_note(key: &NoteKey, note_id: &NoteId, text: &[u8]) -> Result<Vec<u8>
 /// # Errors
 /// [`SealError::NoteLength`] if it is no note by its length; [`SealError::DoesNotOpen`] under another key, for
 /// another id, or if it was changed; [`SealError::NoteMalformed`] if [`seal_note`] did not write it.
-pub fn open_note(key: &NoteKey, note_id: &NoteId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub fn open_note(
+    key: &RecoveryRecordKey,
+    note_id: &RecoveryRecordId,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let wrong_length = SealError::NoteLength {
         got_bytes: sealed.len(),
     };
@@ -369,7 +377,7 @@ pub fn open_note(key: &NoteKey, note_id: &NoteId, sealed: &[u8]) -> Result<Zeroi
     Ok(Zeroizing::new(text.to_vec()))
 }
 
-fn note_nonce(key: &NoteKey, note_id: &NoteId, body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
+fn note_nonce(key: &RecoveryRecordKey, note_id: &RecoveryRecordId, body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
     let mut transcript = start_secret(label::NOTE_NONCE);
     transcript.bytes(b"key", key.as_bytes());
     transcript.bytes(b"note id", &note_id.0);
@@ -379,7 +387,11 @@ fn note_nonce(key: &NoteKey, note_id: &NoteId, body: &[u8]) -> [u8; NOTE_NONCE_B
     nonce
 }
 
-fn note_key(key: &NoteKey, note_id: &NoteId, nonce: &[u8; NOTE_NONCE_BYTES]) -> Zeroizing<[u8; 32]> {
+fn note_key(
+    key: &RecoveryRecordKey,
+    note_id: &RecoveryRecordId,
+    nonce: &[u8; NOTE_NONCE_BYTES],
+) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::NOTE);
     transcript.bytes(b"key", key.as_bytes());
     transcript.bytes(b"note id", &note_id.0);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use farthing_coin::{NoteId, SecretKey, Seed, Signed};
+use farthing_coin::{RecoveryRecordId, SecretKey, Seed, Signed};
 use farthing_protocol::{
     decision::{Committed, Outcome},
     documents::{Abort, AbortReason, Commit, Offer, PurchaseKeyUse, Receipt},
@@ -34,7 +34,7 @@ fn order() -> Order {
         payment: Payment {
             coins: Vec::new(),
             authorizations: Vec::new(),
-            note_id: NoteId([18; 32]),
+            note_id: RecoveryRecordId([18; 32]),
             note: Vec::new(),
         },
     }

@@ -1,6 +1,6 @@
 //! Keys as bytes. The order of the bytes is the order of the keys.
 
-use farthing_coin::{KeyId, NoteId, PublicKey, RequestId, StatementDigest};
+use farthing_coin::{KeyId, PublicKey, RecoveryRecordId, RequestId, StatementDigest};
 use farthing_protocol::{
     documents::PurchaseId,
     ids::{CoinsDigest, ItemId, SaleId, SessionDigest},
@@ -120,9 +120,9 @@ newtype!(
     CoinsDigest,
     ItemId,
     KeyId,
-    NoteId,
     PublicKey,
     PurchaseId,
+    RecoveryRecordId,
     RequestId,
     SaleId,
     SessionDigest,

@@ -394,7 +394,10 @@ impl ByHand {
     /// An order on `offer` that pays with all of `purse`, and is decided before `deadline_ms`.
     pub fn order_until(&self, offer: Signed<Offer>, purse: &Purse, deadline_ms: u64) -> Bought {
         let counter = self.next();
-        let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
+        let (note_id, note_key) = (
+            self.seed.recovery_record_id(counter),
+            self.seed.recovery_record_key(counter),
+        );
         let plan = Plan {
             bank: self.key(RoleName::Bank),
             escrow: self.key(RoleName::Escrow),

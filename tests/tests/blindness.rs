@@ -6,8 +6,8 @@
 //! worlds apart.
 
 use farthing_coin::{
-    Blinders, Challenge, ClientRandomness, Coin, Commitment, KeyBook, KeyId, NoteId, RequestId, Response,
-    SecretKey, Seed, Signed, blind, joining_blinders, recover,
+    Blinders, Challenge, ClientRandomness, Coin, Commitment, KeyBook, KeyId, RecoveryRecordId, RequestId,
+    Response, SecretKey, Seed, Signed, blind, joining_blinders, recover,
 };
 use farthing_node::{
     call::ask,
@@ -138,7 +138,7 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         coins: vec![coin],
         coin_keys: std::slice::from_ref(coin_key),
         purchase_key: &purchase_key,
-        note_id: NoteId([number as u8; 32]),
+        note_id: RecoveryRecordId([number as u8; 32]),
         note: vec![number as u8; NOTE_BYTES],
         deadline_ms,
     })

@@ -447,7 +447,10 @@ impl World {
     /// An order for something that costs what `purse` is worth, decided by `escrow` within a minute.
     pub fn order_at(&mut self, purse: &Purse, escrow: &PublicKey, price: u64) -> Bought {
         let counter = self.next();
-        let (note_id, note_key) = (self.seed.note_id(counter), self.seed.note_key(counter));
+        let (note_id, note_key) = (
+            self.seed.recovery_record_id(counter),
+            self.seed.recovery_record_key(counter),
+        );
         let plan = Plan {
             bank: self.bank.self_id(),
             escrow: *escrow,

@@ -67,13 +67,13 @@ pub(crate) fn build(
     coins: Vec<Coin>,
     sealed_note: Option<Vec<u8>>,
 ) -> Result<Order, WalletError> {
-    let note_id = seed.note_id(counter);
+    let note_id = seed.recovery_record_id(counter);
     let sealed = match sealed_note {
         Some(sealed) => sealed,
         None => {
             let text = wire::encode(record)
                 .map_err(|_| WalletError::Inconsistent("a recovery record does not encode"))?;
-            seal_note(&seed.note_key(counter), &note_id, &text)
+            seal_note(&seed.recovery_record_key(counter), &note_id, &text)
                 .map_err(|_| WalletError::Inconsistent("a recovery record is too long"))?
         }
     };

@@ -67,7 +67,10 @@ pub(crate) async fn records_of_order(
     counter: u64,
 ) -> Result<Vec<FoundRecord>, WalletError> {
     let seed = wallet.seed_for(&bank.identity);
-    let (note_id, key) = (seed.note_id(counter), seed.note_key(counter));
+    let (note_id, key) = (
+        seed.recovery_record_id(counter),
+        seed.recovery_record_key(counter),
+    );
     let bucket = bucket(wallet, bank, fetched, Shelf::Notes, &note_id.into()).await?;
     let opened = |record: &BucketRecord| {
         let sealed = match record {

@@ -4,7 +4,7 @@
 pub mod bank;
 
 use bank::{START_MS, TestBank, Wire, card, secret_key};
-use farthing_coin::{Coin, Document, NoteId, PublicKey, SecretKey, Signature, Signed};
+use farthing_coin::{Coin, Document, PublicKey, RecoveryRecordId, SecretKey, Signature, Signed};
 use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_escrow::rows::LATEST_MS;
 use farthing_node::card::RoleName;
@@ -195,7 +195,7 @@ impl World {
             coins,
             coin_keys: &keys,
             purchase_key: &purchase_key,
-            note_id: NoteId([9; 32]),
+            note_id: RecoveryRecordId([9; 32]),
             note: vec![0; NOTE_BYTES],
             deadline_ms,
         })

@@ -6,7 +6,7 @@ pub mod bank;
 
 use async_trait::async_trait;
 use bank::{START_MS, TestBank, Wire, card, secret_key};
-use farthing_coin::{Coin, NoteId, SecretKey, Signed};
+use farthing_coin::{Coin, RecoveryRecordId, SecretKey, Signed};
 use farthing_merchant::merchant::{Merchant, MerchantParts, Settings};
 use farthing_merchant::rows::Item;
 use farthing_merchant::secret::MerchantSecret;
@@ -316,7 +316,7 @@ impl World {
             coins,
             coin_keys: &keys,
             purchase_key: &secret_key(100 + self.counter),
-            note_id: NoteId([9; 32]),
+            note_id: RecoveryRecordId([9; 32]),
             note: vec![0; NOTE_BYTES],
             deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
         })

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::{EphemeralId, ItemId, NodeSecret, SaleId, SealingContext};
-use farthing_coin::{NoteId, NoteKey};
+use farthing_coin::{RecoveryRecordId, RecoveryRecordKey};
 
 const SALE: [u8; 32] = [0x33; 32];
 const OTHER: [u8; 32] = [0x34; 32];
@@ -187,10 +187,20 @@ fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
 fn a_note_is_of_one_length_whatever_it_says() {
     for text_bytes in [0, 1, 255, 256, NOTE_TEXT_MAX_BYTES - 1, NOTE_TEXT_MAX_BYTES] {
         let text: Vec<u8> = (0..text_bytes).map(|i| i as u8).collect();
-        let note = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &text).unwrap();
+        let note = seal_note(
+            &RecoveryRecordKey::from_bytes(SECRET),
+            &RecoveryRecordId(SALE),
+            &text,
+        )
+        .unwrap();
         assert_eq!(note.len(), NOTE_BYTES);
         assert_eq!(
-            *open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &note).unwrap(),
+            *open_note(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &note
+            )
+            .unwrap(),
             text
         );
     }
@@ -200,7 +210,11 @@ fn a_note_is_of_one_length_whatever_it_says() {
 fn a_note_that_says_too_much_is_refused() {
     for got_bytes in [NOTE_TEXT_MAX_BYTES + 1, NOTE_BYTES, usize::from(u16::MAX) + 1] {
         assert_eq!(
-            seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &vec![1; got_bytes]),
+            seal_note(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &vec![1; got_bytes]
+            ),
             Err(SealError::NoteTooLong { got_bytes })
         );
     }
@@ -208,21 +222,38 @@ fn a_note_that_says_too_much_is_refused() {
 
 #[test]
 fn a_note_opens_under_its_key_for_its_id_unchanged() {
-    let note = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"farthing").unwrap();
+    let note = seal_note(
+        &RecoveryRecordKey::from_bytes(SECRET),
+        &RecoveryRecordId(SALE),
+        b"farthing",
+    )
+    .unwrap();
     let refused = Err(SealError::DoesNotOpen("note"));
     assert_eq!(
-        open_note(&NoteKey::from_bytes(OTHER), &NoteId(SALE), &note),
+        open_note(
+            &RecoveryRecordKey::from_bytes(OTHER),
+            &RecoveryRecordId(SALE),
+            &note
+        ),
         refused
     );
     assert_eq!(
-        open_note(&NoteKey::from_bytes(SECRET), &NoteId(OTHER), &note),
+        open_note(
+            &RecoveryRecordKey::from_bytes(SECRET),
+            &RecoveryRecordId(OTHER),
+            &note
+        ),
         refused
     );
     for byte in [0, 1, 2, 100, NOTE_BYTES - 17, NOTE_BYTES - 16, NOTE_BYTES - 1] {
         let mut changed = note.clone();
         changed[byte] ^= 1;
         assert_eq!(
-            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &changed),
+            open_note(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &changed
+            ),
             refused
         );
     }
@@ -230,7 +261,11 @@ fn a_note_opens_under_its_key_for_its_id_unchanged() {
         let mut cut = note.clone();
         cut.resize(got_bytes, 0);
         assert_eq!(
-            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &cut),
+            open_note(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &cut
+            ),
             Err(SealError::NoteLength { got_bytes })
         );
     }
@@ -248,9 +283,17 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
         let mut body = vec![0; NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES];
         body[..2].copy_from_slice(&length.to_le_bytes());
         *body.last_mut().unwrap() = last;
-        let nonce = note_nonce(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &body);
+        let nonce = note_nonce(
+            &RecoveryRecordKey::from_bytes(SECRET),
+            &RecoveryRecordId(SALE),
+            &body,
+        );
         let tag = encrypt(
-            &note_key(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &nonce),
+            &note_key(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &nonce,
+            ),
             &SALE,
             &mut body,
             "note",
@@ -258,7 +301,11 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
         .unwrap();
         let note = [&nonce[..], &body, &tag].concat();
         assert_eq!(
-            open_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), &note),
+            open_note(
+                &RecoveryRecordKey::from_bytes(SECRET),
+                &RecoveryRecordId(SALE),
+                &note
+            ),
             Err(SealError::NoteMalformed)
         );
     }
@@ -266,11 +313,26 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
 
 #[test]
 fn two_texts_under_one_key_and_id_share_nothing() {
-    let one = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"one wallet").unwrap();
-    let copy = seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"its copy").unwrap();
+    let one = seal_note(
+        &RecoveryRecordKey::from_bytes(SECRET),
+        &RecoveryRecordId(SALE),
+        b"one wallet",
+    )
+    .unwrap();
+    let copy = seal_note(
+        &RecoveryRecordKey::from_bytes(SECRET),
+        &RecoveryRecordId(SALE),
+        b"its copy",
+    )
+    .unwrap();
     assert_eq!(
         one,
-        seal_note(&NoteKey::from_bytes(SECRET), &NoteId(SALE), b"one wallet").unwrap()
+        seal_note(
+            &RecoveryRecordKey::from_bytes(SECRET),
+            &RecoveryRecordId(SALE),
+            b"one wallet"
+        )
+        .unwrap()
     );
     // Under one keystream the padding would be the same.
     assert_ne!(one[1000..], copy[1000..]);
@@ -284,8 +346,8 @@ fn known_answers() {
     let wrapped = wrap(&goods_key(), &SaleId(SALE), &content_key()).unwrap();
     let sealed = sealed();
     let note = seal_note(
-        &NoteKey::from_bytes(*goods_key().as_bytes()),
-        &NoteId(SALE),
+        &RecoveryRecordKey::from_bytes(*goods_key().as_bytes()),
+        &RecoveryRecordId(SALE),
         b"farthing",
     )
     .unwrap();

@@ -3,7 +3,7 @@
 use crate::support::{derived, encoded, public};
 use farthing_coin::{
     Challenge, ClientRandomness, Coin, Commitment, Document, EncodedPoint, EncodedScalar, KeyId, KeyList,
-    NoteId, PublicKey, RequestId, Transcript, TranscriptExt,
+    PublicKey, RecoveryRecordId, RequestId, Transcript, TranscriptExt,
 };
 use farthing_protocol::{
     documents::{Offer, Terms, coins_digest, note_digest},
@@ -67,7 +67,7 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
 
 pub(crate) fn note(case: Field<'_>, claims: &mut Claims) {
     let (note_id, note) = (case.get("note_id").array(), case.get("note").bytes());
-    claims.bytes("digest", note_digest(&NoteId(note_id), &note), case);
+    claims.bytes("digest", note_digest(&RecoveryRecordId(note_id), &note), case);
     let documented = derived(
         b"farthing note",
         &[(b"note id", &note_id), (b"note", &note)],

@@ -4,7 +4,7 @@ use crate::support::{decode, derived, key, party, public};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
-use farthing_coin::{NoteId, NoteKey, SecretKey, Transcript, TranscriptExt};
+use farthing_coin::{RecoveryRecordId, RecoveryRecordKey, SecretKey, Transcript, TranscriptExt};
 use farthing_protocol::{
     documents::Offer,
     goods::{ContentKey, GoodsKey},
@@ -229,7 +229,7 @@ pub(crate) fn memo(case: Field<'_>, claims: &mut Claims) {
 /// Claims everything about the sealing of `text` under the case's key.
 fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8]) {
     let key = case.get("note_key").array();
-    let note = seal_note(&NoteKey::from_bytes(key), &NoteId(*id), text).expect("short");
+    let note = seal_note(&RecoveryRecordKey::from_bytes(key), &RecoveryRecordId(*id), text).expect("short");
     claims.bytes("note", &note, case);
     let mut body = (text.len() as u16).to_le_bytes().to_vec();
     body.extend_from_slice(text);
@@ -243,13 +243,22 @@ fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8])
     claims.bytes("nonce", nonce, case);
     let fields: [(&[u8], &[u8]); 3] = [(b"key", &key), (b"note id", id), (b"nonce", &nonce)];
     claims.bytes("sealing_key", derived(b"seal note", &fields, b"key"), case);
-    let opened = open_note(&NoteKey::from_bytes(key), &NoteId(*id), &case.get("note").bytes());
+    let opened = open_note(
+        &RecoveryRecordKey::from_bytes(key),
+        &RecoveryRecordId(*id),
+        &case.get("note").bytes(),
+    );
     claims.equal("opened", opened.map(|text| text.to_vec()), Ok(text.to_vec()));
 }
 
 pub(crate) fn refused_note(case: Field<'_>, claims: &mut Claims) {
     let (key, id) = (case.get("note_key").array(), case.get("note_id").array());
-    let error = open_note(&NoteKey::from_bytes(key), &NoteId(id), &case.get("note").bytes()).err();
+    let error = open_note(
+        &RecoveryRecordKey::from_bytes(key),
+        &RecoveryRecordId(id),
+        &case.get("note").bytes(),
+    )
+    .err();
     let expected = case.find("refused").map(|why| match why.text() {
         "does not open" => SealError::DoesNotOpen("note"),
         _ => SealError::NoteMalformed,
