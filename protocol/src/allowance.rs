@@ -1,12 +1,12 @@
-//! How often each account may do something, by the bank's clock: so many times at once, and then once in a while.
+//! Rate limits of accounts by the bank's clock: a burst, and then one use after each refill time.
 
 use crate::refusal::Later;
 use std::collections::BTreeMap;
 
-/// From how many entries on those that say nothing any more are dropped.
+/// The number of entries from which full allowances are dropped.
 const TIDY_FROM: usize = 1024;
 
-/// What has been used of each account's allowance. It lives in memory: a restart gives everybody all of it again.
+/// The allowances of all accounts. They are in memory only, so a restart fills each of them.
 #[derive(Debug)]
 pub struct Allowances<K> {
     burst: u64,
@@ -14,7 +14,7 @@ pub struct Allowances<K> {
     used: BTreeMap<K, Used>,
 }
 
-/// How many were used at a time, of which one has come back each `refill_ms` since.
+/// How many uses were taken at a time. One has come back in each `refill_ms` since then.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     count: u64,
@@ -22,7 +22,7 @@ struct Used {
 }
 
 impl<K: Ord + Copy> Allowances<K> {
-    /// `burst` times at once, and one more each `refill_ms`.
+    /// Allows `burst` uses at once, and one more after each `refill_ms`.
     pub const fn new(burst: u64, refill_ms: u64) -> Self {
         Self {
             burst,
@@ -31,10 +31,10 @@ impl<K: Ord + Copy> Allowances<K> {
         }
     }
 
-    /// Uses one of `key`'s.
+    /// Takes one use from the allowance of `key`.
     ///
     /// # Errors
-    /// [`Later::Busy`] when none is left; it says when the next one comes back.
+    /// [`Later::Busy`] when none is left. It says when the next one comes back.
     pub fn take(&mut self, key: K, now_ms: u64) -> Result<(), Later> {
         if self.used.len() >= TIDY_FROM {
             let refill_ms = self.refill_ms;
@@ -46,7 +46,7 @@ impl<K: Ord + Copy> Allowances<K> {
         };
         let used = self.used.get(&key).unwrap_or(&none).now(self.refill_ms, now_ms);
         if used.count >= self.burst {
-            // Where the clock was set back, the wait begins anew from what it says now.
+            // If the clock was set back, the wait starts again at the new time.
             self.used.insert(key, used);
             let age_ms = now_ms.saturating_sub(used.at_ms);
             return Err(Later::Busy {
@@ -63,7 +63,7 @@ impl<K: Ord + Copy> Allowances<K> {
 }
 
 impl Used {
-    /// What is left of it by now. A clock that was set back gives nothing back, and takes nothing.
+    /// The uses that have not come back by `now_ms`. A clock that was set back changes their number in no way.
     fn now(self, refill_ms: u64, now_ms: u64) -> Used {
         let Some(age_ms) = now_ms.checked_sub(self.at_ms) else {
             return Used {
@@ -93,7 +93,7 @@ mod tests {
     use crate::refusal::Later;
 
     #[test]
-    fn so_many_at_once_and_then_one_in_a_while() {
+    fn a_full_burst_is_allowed_and_then_one_after_each_refill_time() {
         let mut allowances = Allowances::new(3, 100);
         for _ in 0..3 {
             allowances.take("a", 1_000).unwrap();
@@ -104,7 +104,7 @@ mod tests {
         allowances.take("b", 1_070).unwrap();
         allowances.take("a", 1_100).unwrap();
         assert_eq!(allowances.take("a", 1_130), busy(70));
-        // All of it is back, and no more than that.
+        // The whole burst is back, and no more.
         for _ in 0..3 {
             allowances.take("a", 9_000).unwrap();
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_gives_nothing_back() {
+    fn a_clock_that_is_set_back_refills_nothing() {
         let mut allowances = Allowances::new(1, 100);
         allowances.take("a", 9_000).unwrap();
         assert!(allowances.take("a", 1_000).is_err());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_back_is_forgotten() {
+    fn full_allowances_are_dropped() {
         let mut allowances = Allowances::new(1, 100);
         for key in 0..5_000_u64 {
             allowances.take(key, key).unwrap();

@@ -1,38 +1,39 @@
 //! Bounds of every list and text that a peer sends.
 //!
-//! The decoder refuses what is longer, by its count: see [`farthing_coin::bounded`]. A row that is made of a message has
-//! the message's bounds. A row of this program's own making decodes whatever its length, as texts were kept uncut once.
+//! The decoder refuses a longer list or text by its count: see [`farthing_coin::bounded`]. A row that is made from a
+//! message has the message's bounds. A row that this program wrote itself decodes at any length, as earlier versions
+//! stored texts without cutting them.
 
 use serde::{Deserialize, Serialize};
 use std::ops::{Deref, DerefMut};
 
 pub use farthing_coin::bounded::{bytes, cut, list, text};
 
-/// For `#[serde(with = "reason")]`: a text that says why something was refused. What is sent is cut to
-/// [`REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES); what is longer is refused by the decoder.
+/// Encodes the reason of a refusal: use it with `#[serde(with = "reason")]`. The encoder cuts the text to
+/// [`REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES), and the decoder refuses a longer one.
 pub mod reason {
     use super::{cut, text};
     use crate::limits::REASON_MAX_BYTES;
     use serde::{Deserializer, Serializer};
 
-    /// Encodes as much of the text as may be sent.
+    /// Encodes the text, cut to the bound.
     ///
     /// # Errors
-    /// As the encoder.
+    /// The encoder's error.
     pub fn serialize<S: Serializer>(reason: &str, encoder: S) -> Result<S::Ok, S::Error> {
         encoder.serialize_str(cut(reason, REASON_MAX_BYTES))
     }
 
-    /// Decodes a text that is not longer than may be sent.
+    /// Decodes a text within the bound.
     ///
     /// # Errors
-    /// When it is longer, or as the decoder.
+    /// When the text is longer. The decoder's own error.
     pub fn deserialize<'de, D: Deserializer<'de>>(decoder: D) -> Result<String, D::Error> {
         text::<_, REASON_MAX_BYTES>(decoder)
     }
 }
 
-/// A list of at most `MAX` entries when it is decoded, where no field can say so.
+/// A list whose decoder accepts at most `MAX` entries. It is for places where there is no field with an attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct List<T, const MAX: usize>(#[serde(deserialize_with = "list::<_, _, MAX>")] pub Vec<T>);

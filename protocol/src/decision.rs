@@ -1,4 +1,4 @@
-//! What an escrow has decided: as it keeps the decision, and as it signs it for customer, merchant and bank.
+//! The decision of an escrow: as the escrow keeps it, and as it signs it for customer, merchant and bank.
 
 use crate::{
     documents::{Abort, AbortReason, Commit, Receipt, Terms},
@@ -9,12 +9,12 @@ use crate::{
 use farthing_coin::{PublicKey, SecretKey, Signed};
 use serde::{Deserialize, Serialize};
 
-/// How a purchase has ended, or that it has not.
+/// How a purchase has ended, as the escrow tells the customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Nothing is decided.
+    /// It is not decided.
     Undecided,
-    /// The merchant is paid, the customer has the key.
+    /// The merchant is paid, and the customer gets the goods key.
     Committed(Box<Committed>),
     /// The coins are released.
     Aborted(Signed<Abort>),
@@ -29,7 +29,7 @@ pub struct Committed {
     pub commit: Signed<Commit>,
 }
 
-/// What the bank obeys.
+/// A decision, signed, as the bank applies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SignedDecision {
     /// Spend the coins, credit the account.
@@ -47,7 +47,7 @@ impl SignedDecision {
         }
     }
 
-    /// The bank that it is for.
+    /// The bank of the purchase.
     pub fn bank(&self) -> PublicKey {
         match self {
             SignedDecision::Commit(commit) => commit.body.bank,
@@ -56,7 +56,7 @@ impl SignedDecision {
     }
 }
 
-/// The one final decision of a purchase, as the escrow keeps it.
+/// The one final decision on a purchase, as the escrow keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// Committed.
@@ -72,7 +72,7 @@ pub enum Decision {
     Aborted {
         /// The terms.
         terms: Terms,
-        /// Why.
+        /// The reason, with its cause.
         reason: AbortReason,
     },
 }
@@ -85,7 +85,7 @@ impl Decision {
         }
     }
 
-    /// The decision, signed. Signatures are deterministic, so this is the same for ever.
+    /// Signs the decision for customer and merchant. Signatures are deterministic, so the result is always the same.
     pub fn outcome(&self, key: &SecretKey) -> Outcome {
         match self {
             Decision::Committed {
@@ -111,7 +111,7 @@ impl Decision {
         }
     }
 
-    /// The decision, signed, as the bank obeys it.
+    /// Signs the decision for the bank.
     pub fn for_bank(&self, key: &SecretKey) -> SignedDecision {
         match self {
             Decision::Committed {
@@ -143,12 +143,12 @@ fn abort(terms: &Terms, reason: &AbortReason) -> Abort {
     }
 }
 
-/// A decision and whether it has to be written.
+/// A decision, and whether the escrow has to write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decided {
     /// It was written before.
     Before(Decision),
-    /// It is new: write it, then reply.
+    /// It is new. Write it, then reply.
     Now(Decision),
 }
 

@@ -1,8 +1,8 @@
-//! What is signed, and by whom.
+//! The documents that the parties sign.
 //!
-//! Each document is written field by field into a transcript under a label of its own (see
-//! [`farthing_coin::Document`]), so that no signature for one can stand for another. A recipient checks the
-//! signer against the party that the document names, and that it is itself the party that it is named as.
+//! Each document is written field by field into a transcript under its own label (see
+//! [`farthing_coin::Document`]). So a signature under one document never fits another. A recipient checks the
+//! signer against the party that the document names. It also checks that the document names the recipient itself.
 
 use crate::{
     bounded,
@@ -28,18 +28,18 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ids::PurchaseId;
 
-/// Whether an offer can be bought once or by everyone who holds it.
+/// How often an offer can be bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SaleLimit {
-    /// One purchase only; the offer then names exactly one escrow, which enforces it.
+    /// Once. The offer names exactly one escrow, which enforces it.
     Once,
-    /// Any number of purchases.
+    /// Any number of times.
     Unlimited,
 }
 
-/// A bank whose coins an offer accepts, with the list of keys that the merchant sees from it.
+/// A bank whose coins an offer accepts, with the digest of the key list that the merchant has from it.
 ///
-/// A customer who is shown another list than the merchant is being marked, and her wallet refuses.
+/// A bank could mark a customer with a key list of their own. So the wallet refuses an offer with another list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedBank {
     /// The bank's identity key.
@@ -55,7 +55,7 @@ pub struct AcceptedBank {
 pub struct Offer {
     /// The merchant's identity key.
     pub merchant: PublicKey,
-    /// Names this offer; random, and what its goods key is derived from.
+    /// Names this offer. It is random, and the goods key is derived from it.
     pub sale_id: SaleId,
     /// Names the item in the merchant's catalogue.
     pub item_id: ItemId,
@@ -72,13 +72,13 @@ pub struct Offer {
     pub size_bytes: u64,
     /// The size of the encrypted goods (bytes).
     pub encrypted_bytes: u64,
-    /// SHA-256 of salt and goods.
+    /// SHA-256 of the salt and the goods.
     pub goods_digest: GoodsDigest,
     /// SHA-256 of the encrypted goods.
     pub encrypted_digest: EncryptedDigest,
-    /// The content key of the goods, wrapped under this sale's goods key.
+    /// The content key of the goods, wrapped under the goods key of this sale.
     pub wrapped_key: WrappedKey,
-    /// Commitment to this sale's goods key.
+    /// The commitment to the goods key of this sale.
     pub key_commitment: KeyCommitment,
     /// The price.
     pub price: Amount,
@@ -91,14 +91,15 @@ pub struct Offer {
     /// The banks that the merchant accepts.
     #[serde(deserialize_with = "bounded::list::<_, _, OFFER_PARTIES_MAX>")]
     pub banks: Vec<AcceptedBank>,
-    /// No purchase of this offer has a deadline after this (ms since 1970, the escrow's clock).
+    /// The latest deadline of a purchase of this offer (ms since 1970, the escrow's clock).
     pub expires_ms: u64,
-    /// The merchant serves the encrypted goods until then (ms since 1970).
+    /// The end of the time in which the merchant serves the encrypted goods (ms since 1970).
     pub served_until_ms: u64,
     /// How often this offer can be bought.
     pub sales: SaleLimit,
-    /// The goods key, sealed to the one escrow of the offer for its [`sealing_context`](Offer::sealing_context), where
-    /// the merchant leaves it to the escrow to release it; else he does that himself.
+    /// The goods key, sealed to the offer's one escrow for its [`sealing_context`](Offer::sealing_context).
+    ///
+    /// With it the escrow releases the goods key. Without it the merchant does.
     #[serde(with = "crate::offered_key::optional")]
     pub sealed_key: Option<OfferedKey>,
 }
@@ -127,7 +128,7 @@ impl Document for Offer {
     }
 }
 
-/// All of an offer but its sealed key.
+/// All fields of an offer except its sealed key.
 struct Unsealed<'a>(&'a Offer);
 
 impl Document for Unsealed<'_> {
@@ -167,19 +168,24 @@ impl Document for Unsealed<'_> {
 }
 
 impl Offer {
-    /// What its sealed key belongs to: every other field. So nobody can take one merchant's sealed key into an offer of
-    /// his own, and have the escrow open it for the price that he asks of himself.
+    /// The context of its sealed key: a digest of every other field.
+    ///
+    /// Without it, a thief could copy another merchant's sealed key into an offer of their own, buy that offer at a
+    /// price of their choice, and have the escrow open the key.
     pub fn sealing_context(&self) -> SealingContext {
         SealingContext(Unsealed(self).digest().0)
     }
 
-    /// Whether the offer has a sealed key with a proof, as its escrow asks for; whether it is one, is checked when the
-    /// offer is.
+    /// Whether the offer has a sealed key with a proof, as an escrow requires. The proof is not checked here, but with
+    /// the offer.
     pub fn has_proven_key(&self) -> bool {
         self.sealed_key.is_some_and(|offered| offered.proof.is_some())
     }
 
-    /// Whether every field is within its bound; says which is not.
+    /// Checks that every field is within its bound.
+    ///
+    /// # Errors
+    /// The name of the first field that is not.
     pub fn check_bounds(&self) -> Result<(), &'static str> {
         let bounded = [
             (self.title.len() <= TITLE_MAX_BYTES, "title"),
@@ -211,7 +217,7 @@ impl Offer {
     }
 }
 
-/// The part of a contract that escrow and bank see. Its digest is the purchase's id.
+/// The part of a contract that escrow and bank see. Its digest is the purchase id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// The bank whose coins pay.
@@ -227,15 +233,15 @@ pub struct Terms {
     pub merchant: PublicKey,
     /// The escrow's identity key.
     pub escrow: PublicKey,
-    /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
+    /// The time from which the escrow accepts no release (ms since 1970, the escrow's clock).
     pub deadline_ms: u64,
     /// [`coins_digest`] of the ordered coins.
     pub coins_digest: CoinsDigest,
     /// The customer's key for this purchase alone.
     pub purchase_key: PublicKey,
-    /// The digest of the offer, which the bank never sees.
+    /// The digest of the offer. The bank never sees the offer itself.
     pub private_digest: OfferDigest,
-    /// [`note_digest`] of the customer's note to herself, which the bank keeps with the hold.
+    /// [`note_digest`] of the wallet's recovery record, which the bank keeps with the hold.
     pub note_digest: NoteDigest,
 }
 
@@ -264,7 +270,7 @@ impl Terms {
     }
 }
 
-/// The digest of an ordered list of coins: of what the bank knows each by, its key and its denomination.
+/// The digest of an ordered list of coins. Of each coin it covers the key id and the coin key.
 pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
     let mut t = Transcript::start(b"farthing coins");
     t.u64(b"coins", coins.len() as u64);
@@ -275,7 +281,7 @@ pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
     CoinsDigest(t.digest32(b"digest"))
 }
 
-/// The digest of a note and the id it is kept under.
+/// The digest of a recovery record and its id.
 pub fn note_digest(note_id: &RecoveryRecordId, note: &[u8]) -> NoteDigest {
     let mut t = Transcript::start(b"farthing note");
     t.bytes(b"note id", &note_id.0);
@@ -283,15 +289,15 @@ pub fn note_digest(note_id: &RecoveryRecordId, note: &[u8]) -> NoteDigest {
     NoteDigest(t.digest32(b"digest"))
 }
 
-/// Terms and offer together, signed by the customer's purchase key: with the merchant's signature on the
-/// offer, both sides have signed (as in NetBill, 1995).
+/// Terms and offer together, signed by the customer's purchase key. The merchant has signed the offer, so both sides
+/// have signed (as in NetBill, 1995).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
     /// What escrow and bank see.
     pub terms: Terms,
     /// What the bank never sees.
     pub offer: Signed<Offer>,
-    /// By the purchase key, over the purchase id. Its context says whether the escrow has to show causes: see
+    /// The purchase key's signature over the purchase id. Its context says whether the escrow has to show causes: see
     /// [`PurchaseKeyUse`].
     pub signature: Signature,
 }
@@ -299,9 +305,9 @@ pub struct Contract {
 /// What the purchase key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurchaseKeyUse {
-    /// To agree to a contract, whose escrow has to show the cause of an abort.
+    /// To agree to a contract whose escrow has to show the cause of an abort.
     Agree,
-    /// To agree to a contract of version 1, whose escrow aborts by its word alone. Nothing new is signed so.
+    /// To agree to a contract of version 1, whose escrow need not show a cause. No new contract is signed in this way.
     AgreeV1,
     /// To cancel, at the escrow.
     Cancel,
@@ -312,7 +318,7 @@ pub enum PurchaseKeyUse {
 }
 
 impl PurchaseKeyUse {
-    /// The statement to be signed for `purchase` with the purchase key `key`.
+    /// The statement that the purchase key `key` signs for `purchase`.
     pub fn statement(self, key: &PublicKey, purchase: &PurchaseId) -> Statement {
         let context = match self {
             PurchaseKeyUse::Agree => "farthing contract 2",
@@ -332,16 +338,16 @@ impl PurchaseKeyUse {
 /// What a coin key signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinUse {
-    /// Holding the coin for a purchase; the digest is the purchase id.
+    /// A hold of the coin for a purchase. The digest is the purchase id.
     Hold,
-    /// Opening an exchange; the digest is that of [`crate::exchange::ExchangeBegin`].
+    /// The begin of an exchange. The digest is the digest of [`crate::exchange::ExchangeBegin`].
     ExchangeBegin,
-    /// An exchange; the digest is that of [`crate::exchange::ExchangeFinish`].
+    /// An exchange. The digest is the digest of [`crate::exchange::ExchangeFinish`].
     Exchange,
 }
 
 impl CoinUse {
-    /// The statement to be signed with the key of a coin of the denomination `key_id`.
+    /// The statement that the key of a coin of the denomination `key_id` signs.
     pub fn statement(self, key_id: &KeyId, digest: &StatementDigest) -> Statement {
         let context = match self {
             CoinUse::Hold => "farthing coin hold",
@@ -356,56 +362,56 @@ impl CoinUse {
     }
 }
 
-/// The use that a coin has already been put to, with its holder's own signature: a bank cannot make it up.
+/// A use that a coin was put to before, with the signature of the coin's key. So a bank cannot make it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlierUse {
-    /// What for.
+    /// The kind of the use.
     pub operation: CoinUse,
-    /// The purchase id, or the digest of the exchange.
+    /// The purchase id, or the digest of the exchange's request.
     pub digest: StatementDigest,
-    /// By the coin's key.
+    /// The signature of the coin's key.
     pub authorization: Signature,
 }
 
 impl EarlierUse {
-    /// The purchase, of a coin that was used for a hold.
+    /// The purchase, if the coin was used for a hold.
     pub fn purchase(&self) -> PurchaseId {
         PurchaseId(self.digest.0)
     }
 
-    /// Whether the coin's key did sign this.
+    /// Checks that the coin's key signed this use.
     ///
     /// # Errors
-    /// When the signature is not the coin key's, so that the bank that showed it has lied.
+    /// When the signature is not by the coin's key. Then the bank that showed the use has lied.
     pub fn verify(&self, coin: &Coin) -> Result<(), SignatureError> {
         self.verify_by(&coin.key_id, &coin.public)
     }
 
-    /// As [`verify`](EarlierUse::verify), for the coin of this denomination and key.
+    /// As [`verify`](EarlierUse::verify), for the coin with this denomination and coin key.
     ///
     /// # Errors
-    /// As there.
+    /// As [`verify`](EarlierUse::verify).
     pub fn verify_by(&self, key_id: &KeyId, coin: &PublicKey) -> Result<(), SignatureError> {
         let statement = self.operation.statement(key_id, &self.digest);
         coin.verify(&statement, &self.authorization)
     }
 }
 
-/// The bank's word that the coins of a purchase are held. Signed by the bank.
+/// The bank's statement that the coins of a purchase are held. Signed by the bank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BankHold {
-    /// The purchase, and so its terms.
+    /// The purchase. Its id is the digest of the terms.
     pub purchase: PurchaseId,
-    /// The escrow whose decision the bank will obey.
+    /// The escrow whose decision the bank will apply.
     pub escrow: PublicKey,
-    /// The coins.
+    /// The digest of the coins.
     pub coins_digest: CoinsDigest,
-    /// What they are worth.
+    /// The worth of the coins.
     pub total: Amount,
 }
 
 impl BankHold {
-    /// What the bank says once it holds the coins of `terms`.
+    /// The statement of a bank that holds the coins of `terms`.
     pub fn of(terms: &Terms) -> BankHold {
         BankHold {
             purchase: terms.purchase_id(),
@@ -427,12 +433,12 @@ impl Document for BankHold {
     }
 }
 
-/// The escrow's word that it will accept a release for this purchase, around the bank's. Signed by the escrow.
+/// The escrow's promise to accept a release for this purchase, with the bank's hold inside. Signed by the escrow.
 ///
-/// Signed under its own label it is of version 1. For a contract of version 2 it is signed as [`HoldWithCauses`].
+/// A hold of version 1 is signed under its own label. For a contract of version 2 it is signed as [`HoldWithCauses`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The bank's part.
+    /// The bank's hold.
     pub bank_hold: Signed<BankHold>,
 }
 
@@ -446,10 +452,10 @@ impl Document for Hold {
     }
 }
 
-/// A [`Hold`] with which the escrow promises, too, that an abort of this purchase will show its cause.
+/// A [`Hold`] in which the escrow also promises that an abort of this purchase will show its cause.
 ///
-/// An abort without a cause convicts an escrow together with this. The customer's signature under the contract would
-/// not do: the customer can sign another one after a purchase that an escrow of version 1 has aborted.
+/// This hold and an abort without a cause convict an escrow together. The customer's signature under the contract would
+/// not be enough. The customer could sign a new contract after an escrow of version 1 has aborted the purchase.
 #[derive(Clone, Copy, Debug)]
 pub struct HoldWithCauses<'a>(pub &'a Hold);
 
@@ -478,18 +484,18 @@ pub fn promises_causes(hold: &Signed<Hold>, escrow: &PublicKey) -> bool {
     escrow.verify(&statement, &hold.signature).is_ok()
 }
 
-/// The escrow's decision to commit, with the goods key. Signed by the escrow, for merchant and customer.
+/// The escrow's decision to commit, with the goods key in clear. Signed by the escrow, for merchant and customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The purchase.
     pub purchase: PurchaseId,
     /// The bank that pays.
     pub bank: PublicKey,
-    /// The coins that pay.
+    /// The digest of the coins that pay.
     pub coins_digest: CoinsDigest,
     /// The account that is credited.
     pub account: PublicKey,
-    /// How much.
+    /// The amount of the credit.
     pub amount: Amount,
     /// The goods key of the sale.
     pub goods_key: GoodsKey,
@@ -508,20 +514,20 @@ impl Document for Receipt {
     }
 }
 
-/// The same decision as the bank sees it: the goods key is sealed to the customer. Signed by the escrow.
+/// The escrow's decision to commit as the bank sees it: the goods key is sealed to the customer. Signed by the escrow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The purchase.
     pub purchase: PurchaseId,
     /// The bank that pays.
     pub bank: PublicKey,
-    /// The coins that pay.
+    /// The digest of the coins that pay.
     pub coins_digest: CoinsDigest,
     /// The account that is credited.
     pub account: PublicKey,
-    /// How much.
+    /// The amount of the credit.
     pub amount: Amount,
-    /// The goods key, sealed to the purchase key, so that a dead escrow costs nobody the goods.
+    /// The goods key, sealed to the purchase key. With it the customer gets the goods also if the escrow is gone.
     pub sealed_key: SealedKey,
 }
 
@@ -544,8 +550,8 @@ fn describe_sealed_key(t: &mut Transcript, sealed_key: &SealedKey) {
     t.bytes(b"sealed key tag", &sealed_key.tag);
 }
 
-/// The bank's word that a purchase is overdue: its coins are held, and its deadline has passed by the bank's clock.
-/// Signed by the bank, for the escrow, which aborts by its own clock and shows this as the cause.
+/// The bank's statement that a purchase is overdue: its coins are held, and its deadline has passed by the bank's clock.
+/// Signed by the bank, for the escrow. The escrow aborts by its own clock and shows this as the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overdue {
     /// The purchase.
@@ -554,7 +560,7 @@ pub struct Overdue {
     pub escrow: PublicKey,
     /// The deadline of the terms (ms since 1970).
     pub deadline_ms: u64,
-    /// When the bank signed this (ms since 1970, the bank's clock). Not before the deadline.
+    /// The time of the signature (ms since 1970, the bank's clock). Not before the deadline.
     pub at_ms: u64,
 }
 
@@ -569,27 +575,29 @@ impl Document for Overdue {
     }
 }
 
-/// Why a purchase was aborted. The first three are of version 1: the escrow's word alone, which no escrow gives any
-/// more. The others are causes that anyone can [check](AbortReason::check).
+/// Why a purchase was aborted.
+///
+/// The first three reasons are of version 1: nothing but the escrow's word. No escrow gives them any more. The others
+/// are causes that anyone can [check](AbortReason::check).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AbortReason {
     /// Version 1: the customer cancelled it.
     Cancelled,
     /// Version 1: its deadline passed by the escrow's clock.
     DeadlinePassed,
-    /// Version 1: the offer's sealed key does not open, or is another than the offer commits to.
+    /// Version 1: the offer's sealed key does not open, or is not the key that the offer commits to.
     WrongSealedKey,
-    /// The customer cancelled it, by this signature of the purchase key over the purchase id.
+    /// The customer cancelled it. The signature is by the purchase key over the purchase id.
     CancelledBy(Signature),
-    /// Its deadline passed by the escrow's clock, and by that of the bank, which signed this.
+    /// Its deadline passed by the escrow's clock and by the bank's clock. The bank signed this.
     Overdue(Box<Signed<Overdue>>),
     /// The offer's sealed key does not keep what the offer promises, as this point
-    /// [shows](crate::sealed::shows_wrong_key): the merchant's fault.
+    /// [shows](crate::sealed::shows_wrong_key). It is the merchant's fault.
     WrongKey(Box<SharedPoint>),
 }
 
 impl AbortReason {
-    /// Its number, in the document and on the wire.
+    /// The number of the reason, in the document and on the wire.
     fn code(&self) -> u8 {
         match self {
             AbortReason::Cancelled => 0,
@@ -601,7 +609,7 @@ impl AbortReason {
         }
     }
 
-    /// Writes its number, and the cause.
+    /// Writes the number of the reason, and the cause.
     fn describe(&self, t: &mut Transcript) {
         t.u8(b"reason", self.code());
         match self {
@@ -631,7 +639,7 @@ pub struct Abort {
     pub purchase: PurchaseId,
     /// The bank that releases the coins.
     pub bank: PublicKey,
-    /// Why.
+    /// The reason, with its cause.
     pub reason: AbortReason,
 }
 
@@ -650,25 +658,26 @@ impl Document for Abort {
 pub enum SettledAs {
     /// The coins are spent and the account is credited.
     Committed {
-        /// The account.
+        /// The account that is credited.
         account: PublicKey,
-        /// With how much.
+        /// The amount of the credit.
         amount: Amount,
     },
-    /// The coins, if any were held, are released.
+    /// The coins are released, if any were held.
     Aborted,
 }
 
-/// The bank's word that it has obeyed a decision. Signed by the bank.
+/// The bank's statement that it has applied a decision. Signed by the bank.
 ///
-/// It names the escrow: another one may have decided, before any hold, a purchase that is not its own.
+/// It names the escrow. Another escrow may have decided the purchase before its hold, though it is not the escrow of the
+/// terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// The purchase.
     pub purchase: PurchaseId,
-    /// The escrow whose decision it is.
+    /// The escrow that decided.
     pub escrow: PublicKey,
-    /// How.
+    /// How the purchase was settled.
     pub outcome: SettledAs,
 }
 
@@ -690,7 +699,7 @@ impl Document for Settled {
 }
 
 impl Settled {
-    /// What the bank says once it has committed the purchase of `terms`.
+    /// The statement of a bank that has committed the purchase of `terms`.
     pub fn committed(terms: &Terms) -> Settled {
         Settled {
             purchase: terms.purchase_id(),
@@ -702,7 +711,7 @@ impl Settled {
         }
     }
 
-    /// What the bank says once it has obeyed `escrow`'s abort of `purchase`.
+    /// The statement of a bank that has applied the abort of `purchase` by `escrow`.
     pub fn aborted(purchase: PurchaseId, escrow: PublicKey) -> Settled {
         Settled {
             purchase,
@@ -712,7 +721,7 @@ impl Settled {
     }
 }
 
-/// The bank's answers to the challenges of one request: a withdrawal or an exchange. Signed by the bank.
+/// The bank's answers to the challenges of one withdrawal or exchange. Signed by the bank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// The request.
@@ -747,7 +756,7 @@ impl Document for Issued {
     }
 }
 
-/// Writes a list of denomination keys.
+/// Writes a list of key ids.
 pub(crate) fn describe_outputs(t: &mut Transcript, outputs: &[KeyId]) {
     t.u64(b"outputs", outputs.len() as u64);
     for output in outputs {

@@ -2,7 +2,7 @@
 
 use farthing_coin::{PublicKey, RecoveryRecordId, RequestId, StatementDigest, bytes32, secret32};
 
-/// Says which ids and digests can stand for a wider one.
+/// Declares which ids and digests convert to a wider type.
 macro_rules! stands_for {
     ($($narrow:ty => $wide:ident;)*) => {$(
         impl From<$narrow> for $wide {
@@ -25,7 +25,7 @@ stands_for! {
 }
 
 bytes32! {
-    /// A digest that names a purchase: the digest of its [`Terms`](crate::documents::Terms).
+    /// Names a purchase: the digest of its [`Terms`](crate::documents::Terms).
     PurchaseId
 }
 
@@ -37,12 +37,12 @@ impl PurchaseId {
 }
 
 bytes32! {
-    /// Names one sale of one merchant: random, and never used twice, as the goods key is derived from it.
+    /// Names one sale of one merchant. It is random and never used twice, as the goods key is derived from it.
     SaleId
 }
 
 bytes32! {
-    /// Names what a merchant sells, in the catalogue.
+    /// Names an item in a merchant's catalogue, and one encryption of its goods.
     ItemId
 }
 
@@ -52,7 +52,7 @@ bytes32! {
 }
 
 bytes32! {
-    /// SHA-256 of salt and goods.
+    /// SHA-256 of the salt and the goods.
     GoodsDigest
 }
 
@@ -62,67 +62,67 @@ bytes32! {
 }
 
 bytes32! {
-    /// The digest of the coins that pay, in their order.
+    /// The digest of an ordered list of coins: [`coins_digest`](crate::documents::coins_digest).
     CoinsDigest
 }
 
 bytes32! {
-    /// The digest of a note and its id.
+    /// The digest of a recovery record and its id: [`note_digest`](crate::documents::note_digest).
     NoteDigest
 }
 
 bytes32! {
-    /// Names an issuing session by the bank's commitments: see [`session_digest`](crate::issue::session_digest).
+    /// Names an issuing session by the bank's commitments: [`session_digest`](crate::issue::session_digest).
     SessionDigest
 }
 
 bytes32! {
-    /// What an issuance is paid with: the account that is debited, or the digest of the coins that are taken in.
+    /// What pays for an issuance: the account that is debited, or the digest of the coins that are taken in.
     IssueSource
 }
 
 bytes32! {
-    /// One run of a node's journal, random at the node's start. Within one run a journal only grows.
+    /// Names one run of a node. It is drawn at the node's start. Within one run a journal only grows.
     JournalRun
 }
 
 bytes32! {
-    /// The hash of a record of a journal, which covers all records before it.
+    /// The hash of a journal's record. It covers all records before it.
     RecordHash
 }
 
 bytes32! {
-    /// Random, so that no earlier answer of a witness can stand for a new one.
+    /// The random value of one question to a witness. No earlier answer fits it.
     WitnessNonce
 }
 
 bytes32! {
-    /// What a goods key is sealed for: a purchase, by its id, or an offer, by its
-    /// [`sealing_context`](crate::documents::Offer::sealing_context).
+    /// What a goods key is sealed for: the id of a purchase, or the
+    /// [`sealing_context`](crate::documents::Offer::sealing_context) of an offer.
     SealingContext
 }
 
 bytes32! {
-    /// The id that a bucket orders its records by: a request id, a note id, or a coin's key.
+    /// The id by which a bucket orders its records: a request id, the id of a recovery record, or a coin's key.
     RecordId
 }
 
 bytes32! {
-    /// A key of 32 bytes, encrypted.
+    /// An encrypted key of 32 bytes.
     KeyCiphertext
 }
 
 bytes32! {
-    /// What an ephemeral key is made for: a purchase, by its id, or an offer, by its sale id.
+    /// What an ephemeral key is made for: the id of a purchase, or the sale id of an offer.
     EphemeralId
 }
 
 secret32! {
-    /// A merchant's or an escrow's secret, from which the keys of its sales, contents and sealings are derived.
+    /// A merchant's or an escrow's secret. The keys of its sales, contents and sealed keys derive from it.
     NodeSecret
 }
 
 bytes32! {
-    /// The digest of an offer: all that the bank sees of it.
+    /// The digest of an offer. The bank sees nothing else of the offer.
     OfferDigest
 }

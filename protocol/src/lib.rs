@@ -1,8 +1,8 @@
 //! Every flow of Farthing as messages and pure state machines.
 //!
 //! Nothing here reaches a clock, a socket, a file or the operating system's randomness: time and
-//! randomness are arguments. Each flow is one file, read top to bottom: its messages, then who begins it,
-//! then who answers. `docs/PROTOCOL.md` is the specification.
+//! randomness are arguments. Each flow is one file, read top to bottom: its messages, then the party that
+//! begins it, then the party that answers. `docs/PROTOCOL.md` is the specification.
 //!
 //! | flow | file |
 //! |---|---|
@@ -12,11 +12,11 @@
 //! | a purchase, as the wallet drives it | [`purchase`] |
 //! | phase one: the coins are held | [`hold`] |
 //! | phase two: one final decision | [`decide`], the [`decision`] itself, and the [`cause`] of an abort |
-//! | both phases in one, of an offer whose goods key is sealed in it | [`sealed`] |
-//! | the bank obeys the decision | [`settle`] |
+//! | both phases in one request, for an offer with a sealed goods key | [`sealed`] |
+//! | the bank applies the decision | [`settle`] |
 //! | a refusal that is final, signed | [`denial`], and what it [proves](proofs) |
-//! | a wallet from its seed alone | [`restore`] |
-//! | who kept the contract, judged offline | [`evidence`] |
+//! | a wallet is rebuilt from its seed alone | [`restore`] |
+//! | a judge finds offline who broke the contract | [`evidence`] |
 //! | bank and escrow remember how far each other's journal has come | [`history`] |
 
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]

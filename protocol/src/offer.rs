@@ -1,9 +1,9 @@
-//! Offer and delivery: what a customer asks of a merchant.
+//! Offer and delivery: what a wallet asks of a merchant.
 //!
 //! ```text
 //! wallet                                  merchant
-//!   CatalogRequest  -------------------->   (not where the whole id is known)
-//!   OfferRequest    -------------------->   signs an offer, in constant time whatever the goods' size
+//!   CatalogRequest  -------------------->   (not needed if the item id is known)
+//!   OfferRequest    -------------------->   signs an offer; the time does not depend on the size of the goods
 //!                   <--------------------  Offered: the offer, with small goods
 //!   PieceRequest    -------------------->   (repeated, resumable)
 //!                   <--------------------  a piece of the encrypted goods
@@ -31,11 +31,11 @@ use serde::{Deserialize, Serialize};
 /// Asks for a page of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogRequest {
-    /// The last item of the page before, if this is not the first.
+    /// The last item of the previous page. Absent for the first page.
     pub after: Option<ItemId>,
 }
 
-/// One item of a catalogue.
+/// An item of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogItem {
     /// Names the item.
@@ -61,21 +61,21 @@ pub struct CatalogItem {
 /// A page of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogPage {
-    /// At most [`CATALOG_PAGE_MAX`], by item id.
+    /// The items, in the order of their ids: at most [`CATALOG_PAGE_MAX`].
     #[serde(deserialize_with = "bounded::list::<_, _, CATALOG_PAGE_MAX>")]
     pub items: Vec<CatalogItem>,
-    /// Whether there are more behind the last.
+    /// Whether more items follow.
     pub more: bool,
 }
 
 impl CatalogItem {
-    /// The bytes of its texts.
+    /// The length of all its texts (bytes).
     fn text_bytes(&self) -> usize {
         let texts = [&self.title, &self.description, &self.media_type, &self.currency];
         texts.iter().map(|text| text.len()).fold(0, usize::saturating_add)
     }
 
-    /// Whether every text is within its bound; says which is not.
+    /// Checks that every text is within its bound. The error names the first text that is not.
     fn check_bounds(&self) -> Result<(), &'static str> {
         let bounded = [
             (self.title.len() <= TITLE_MAX_BYTES, "title"),
@@ -88,7 +88,7 @@ impl CatalogItem {
     }
 }
 
-/// A catalogue that is read page by page, of which no more is kept than where it stands.
+/// Reads a catalogue page by page. It keeps its position and the totals, not the items.
 #[derive(Debug, Clone, Default)]
 pub struct CatalogReader {
     last: Option<ItemId>,
@@ -97,41 +97,41 @@ pub struct CatalogReader {
     text_bytes: usize,
 }
 
-/// How a catalogue breaks the rules.
+/// Why a wallet refuses a catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogFault {
     /// A page has too many items.
     #[error("a page has {0} items, at most {CATALOG_PAGE_MAX} are allowed")]
     PageLength(usize),
-    /// A page says that there is more, and has nothing.
-    #[error("a page says that there is more, and has no item")]
+    /// A page has no item, and says that more follow.
+    #[error("a page has no item, and says that more follow")]
     EmptyPage,
-    /// An item's id is not above that of the item before it.
+    /// An item's id is not above the id of the item before it.
     #[error("its items are not in the order of their ids")]
     Order,
     /// A text of an item is not within its bound.
     #[error("the {0} of an item is out of bounds")]
     Bounds(&'static str),
-    /// There are too many items.
+    /// The catalogue has too many items.
     #[error("it has more than {CATALOG_ITEMS_MAX} items")]
     Items,
-    /// There is too much text.
+    /// The catalogue has too much text.
     #[error("it has more than {CATALOG_TEXT_MAX_BYTES} bytes of text")]
     Text,
 }
 
 impl CatalogReader {
-    /// What to ask next; `None` at the end of the catalogue.
+    /// The next request. `None` at the end of the catalogue.
     pub fn request(&self) -> Option<CatalogRequest> {
         let request = CatalogRequest { after: self.last };
         (!self.is_at_end).then_some(request)
     }
 
-    /// Takes the answer to the last [`request`](Self::request): the items that follow.
+    /// Takes the reply to the last [`request`](Self::request) and returns its items.
     ///
     /// # Errors
-    /// When the page, or all of the catalogue up to it, breaks the rules. Nothing more of it is worth asking for.
+    /// When the page, or the catalogue up to and with it, is out of bounds. Then the caller stops reading.
     pub fn on_page(&mut self, page: CatalogPage) -> Result<Vec<CatalogItem>, CatalogFault> {
         let CatalogPage { items, more } = page;
         self.check(&items, more)?;
@@ -178,13 +178,12 @@ pub struct OfferRequest {
     pub escrow: PublicKey,
 }
 
-/// A merchant's offer, with the goods if they are small: so that they cost no question of their own.
+/// A merchant's offer, with the goods if they are small. So small goods need no request of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
     /// The offer.
     pub offer: Signed<Offer>,
-    /// All of the encrypted goods if they have at most
-    /// [`GOODS_WITH_OFFER_MAX_BYTES`], else nothing.
+    /// The encrypted goods if they have at most [`GOODS_WITH_OFFER_MAX_BYTES`]. Otherwise empty.
     #[serde(
         serialize_with = "serde_bytes::serialize",
         deserialize_with = "bounded::bytes::<_, { GOODS_WITH_OFFER_MAX_BYTES as usize }>"
@@ -199,14 +198,14 @@ pub struct PieceRequest {
     pub item_id: ItemId,
     /// The digest of the encrypted goods, as the offer says.
     pub encrypted_digest: EncryptedDigest,
-    /// Where the piece begins (bytes); it is at most [`GOODS_PIECE_BYTES`] long.
+    /// Where the piece begins (bytes). It has at most [`GOODS_PIECE_BYTES`].
     pub offset: u64,
 }
 
 /// A piece of encrypted goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
-    /// Empty only at the end of the goods.
+    /// The bytes. Empty only at the end of the goods.
     #[serde(
         serialize_with = "serde_bytes::serialize",
         deserialize_with = "bounded::bytes::<_, GOODS_PIECE_BYTES>"
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_ends_somewhere() {
+    fn an_endless_catalogue_is_refused_at_its_bounds() {
         let per_page = CATALOG_PAGE_MAX as u64;
         let read = |text: &str| {
             let mut reader = CatalogReader::default();
