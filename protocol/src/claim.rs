@@ -1,7 +1,7 @@
-//! The claim of one finish on its session, so that a finish can be decided again.
+//! The claim of one finish on its session. With it a finish can be decided again.
 //!
-//! A transaction may run again over other rows, and a session is answered once. So what was taken and answered is kept
-//! beside the request, until its transaction has ended.
+//! A transaction may run again with other rows, but a session is answered once. So the session and its answer are kept
+//! with the request until its transaction ends.
 
 use crate::{
     ids::SessionDigest,
@@ -10,7 +10,7 @@ use crate::{
 };
 use farthing_coin::{Challenge, DenominationSecret, KeyId, PublicKey, RequestId, Response};
 
-/// The session of one finish. However often the finish is decided, its session is taken out once and answered once.
+/// The session of one finish. It is taken out once and answered once, also if the finish is decided several times.
 #[derive(Debug, Default)]
 pub struct SessionClaim(ClaimState);
 
@@ -19,15 +19,15 @@ enum ClaimState {
     #[default]
     Unclaimed,
     Taken(Taken),
-    /// Answered, or there was no such session.
+    /// Answered, or not found.
     Ended(Result<Vec<Response>, IssueFault>),
 }
 
 impl SessionClaim {
-    /// As [`Sessions::take`], the first time; then what came of that.
+    /// Calls [`Sessions::take`] the first time. After that it repeats the result.
     ///
     /// # Errors
-    /// As [`Sessions::take`], and as [`SessionClaim::respond`] where that has failed before.
+    /// As [`Sessions::take`]. If [`SessionClaim::respond`] has failed before, the same error.
     pub(crate) fn take(
         &mut self,
         sessions: &mut Sessions,
@@ -52,10 +52,10 @@ impl SessionClaim {
         }
     }
 
-    /// As [`Taken::respond`], the first time; then the same answer.
+    /// Calls [`Taken::respond`] the first time. After that it repeats the answer.
     ///
     /// # Errors
-    /// As [`Taken::respond`]; [`IssueFault::SessionGone`] where nothing was taken.
+    /// As [`Taken::respond`]. [`IssueFault::SessionGone`] if no session was taken.
     pub(crate) fn respond<'k>(
         &mut self,
         challenges: &[Challenge],
@@ -72,7 +72,7 @@ impl SessionClaim {
     }
 }
 
-/// What a finish says of the session that it answers to.
+/// The session that a finish names.
 pub(crate) struct SessionRef<'a> {
     pub(crate) key: (Owner, RequestId),
     pub(crate) session: SessionDigest,

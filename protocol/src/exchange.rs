@@ -1,18 +1,18 @@
 //! Exchange: coins in, fresh unlinkable coins of the same worth out.
 //!
-//! For change, for renewing coins before their keys end, and after an abort, so that an aborted purchase
-//! cannot be linked to the next one. The same moves as a withdrawal, with coins in place of an account:
+//! A wallet exchanges coins for change, before their keys end, and after an abort. Without the last, a bank could link
+//! an aborted purchase to the next one. The requests are those of a withdrawal, with coins in place of an account:
 //!
 //! ```text
 //! wallet                                  bank
-//!   ExchangeBegin   -------------------->   sees that the coins are not spent; opens a session
-//!                   <--------------------   Begun: a commitment a coin
-//!   (writes challenges down)
+//!   ExchangeBegin   -------------------->   checks that the coins are not used; opens a session
+//!                   <--------------------   Begun: one commitment for each coin
+//!   (stores its challenges)
 //!   ExchangeFinish  -------------------->   takes the coins in and stores challenges and responses in one write
-//!                   <--------------------   Signed<Issued>, now and for ever
+//!                   <--------------------   Signed<Issued>, the same for each repeated request
 //! ```
 //!
-//! Each coin's key signs each of the two requests whole, so a request cannot be taken apart.
+//! Each coin's key signs each of the two requests as a whole. So nobody can reuse a part of a request.
 
 use crate::{
     bounded,
@@ -43,9 +43,9 @@ use serde::{Deserialize, Serialize};
 /// Asks the bank to open a session. Each coin's key signs its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeBegin {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
-    /// Chosen by the wallet and on its disk before this is sent.
+    /// Chosen by the wallet, which stores it before it sends the request.
     pub request_id: RequestId,
     /// The coins that will be taken in.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
@@ -53,7 +53,7 @@ pub struct ExchangeBegin {
     /// The denomination key of each new coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
-    /// Goes into the nonces beside the bank's own randomness.
+    /// An input to the bank's nonces, beside the bank's own randomness.
     pub client_randomness: ClientRandomness,
 }
 
@@ -72,9 +72,9 @@ impl Document for ExchangeBegin {
 /// Asks the bank to take the coins in and answer the challenges. Each coin's key signs its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeFinish {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
-    /// The request.
+    /// The id of the request.
     pub request_id: RequestId,
     /// The coins that are taken in.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
@@ -84,7 +84,7 @@ pub struct ExchangeFinish {
     pub outputs: Vec<KeyId>,
     /// [`session_digest`] of the commitments that are challenged.
     pub session: SessionDigest,
-    /// One for each output.
+    /// The wallet's challenges, one for each output.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
 }
@@ -105,7 +105,7 @@ impl Document for ExchangeFinish {
     }
 }
 
-/// What an [`ExchangeFinish`] says, of whose coins the digest alone is known.
+/// An [`ExchangeFinish`] with the digest of its coins in place of the coins.
 struct Finish<'a> {
     bank: &'a PublicKey,
     request_id: &'a RequestId,
@@ -128,12 +128,13 @@ impl Document for Finish<'_> {
     }
 }
 
-/// The digest of the [`ExchangeFinish`] that `issued` answers: the first messages of its session are reconstructed from
-/// challenges and responses. Whoever signed that digest can make the new coins of `issued`. `key` finds a denomination of
-/// the bank's.
+/// The digest of the [`ExchangeFinish`] that `issued` answers.
+///
+/// The first messages of its session are reconstructed from challenges and responses. The wallet that signed this digest
+/// can make the new coins from `issued`. `key` finds a denomination of the bank.
 ///
 /// # Errors
-/// When the record cannot answer any request.
+/// When the record cannot be an answer to a request.
 pub fn finish_digest<'k>(
     bank: &PublicKey,
     issued: &Issued,
@@ -173,14 +174,14 @@ pub fn finish_digest<'k>(
 pub struct Authorized<T> {
     /// The request.
     pub body: T,
-    /// In the order of the inputs.
+    /// The signatures, in the order of the inputs.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
 }
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
-/// An exchange as the wallet keeps it. It is written down before what it says is sent.
+/// An exchange as the wallet keeps it. The wallet stores it before it sends the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The bank.
@@ -191,11 +192,11 @@ pub struct Exchange {
     pub inputs: Vec<Coin>,
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
-    /// Where it stands.
+    /// The state.
     pub state: IssueState,
 }
 
-/// Signs with each coin's key. `keys` are in the order of `coins`.
+/// Signs `digest` with each coin's key. `keys` are in the order of `coins`.
 pub fn authorize(
     coins: &[Coin],
     keys: &[SecretKey],
@@ -212,7 +213,7 @@ impl Issuance for Exchange {
     type Begin = Authorized<ExchangeBegin>;
     type FinishBody = ExchangeFinish;
     type Finish = Authorized<ExchangeFinish>;
-    /// In the order of the inputs.
+    /// The coins' keys, in the order of the inputs.
     type Signers = [SecretKey];
 
     fn request_id(&self) -> RequestId {
@@ -283,7 +284,7 @@ impl Issuance for Exchange {
             seed,
         )?;
         if issued.body.source != coins_digest(&self.inputs).into() {
-            let why = "a copy of this wallet used its request for other coins".into();
+            let why = "a copy of this wallet used the request for other coins".into();
             return Ok((self.in_state(IssueState::Refused { why }), coins));
         }
         let worth = |ids: &mut dyn Iterator<Item = &KeyId>| -> Option<Amount> {
@@ -300,7 +301,7 @@ impl Issuance for Exchange {
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A begin whose coins are valid and whose holders signed it. Only [`verify_begin`] makes one.
+/// A begin with valid coins, signed by each coin's key. Only [`verify_begin`] makes one.
 #[derive(Debug)]
 pub struct VerifiedExchangeBegin {
     body: ExchangeBegin,
@@ -308,7 +309,7 @@ pub struct VerifiedExchangeBegin {
     coins: VerifiedCoins,
 }
 
-/// A finish whose coins are valid and whose holders signed it. Only [`verify_finish`] makes one.
+/// A finish with valid coins, signed by each coin's key. Only [`verify_finish`] makes one.
 #[derive(Debug)]
 pub struct VerifiedExchangeFinish {
     body: ExchangeFinish,
@@ -319,7 +320,7 @@ pub struct VerifiedExchangeFinish {
 /// Verifies a begin.
 ///
 /// # Errors
-/// When it is for another bank, its lists do not fit, or a coin or authorization is at fault.
+/// When it is for another bank, a list has a wrong length, or a coin or authorization is invalid.
 pub fn verify_begin(
     begin: Authorized<ExchangeBegin>,
     self_id: &PublicKey,
@@ -345,8 +346,8 @@ pub fn verify_begin(
 /// Verifies a finish.
 ///
 /// # Errors
-/// When it is for another bank, its lists do not fit, a challenge is not canonical, or a coin or
-/// authorization is at fault.
+/// When it is for another bank, a list has a wrong length, a challenge is not canonical, or a coin or
+/// authorization is invalid.
 pub fn verify_finish(
     finish: Authorized<ExchangeFinish>,
     self_id: &PublicKey,
@@ -400,12 +401,12 @@ impl VerifiedExchangeBegin {
         &self.coins
     }
 
-    /// The request.
+    /// The id of the request.
     pub fn request_id(&self) -> RequestId {
         self.body.request_id
     }
 
-    /// The session that it asks for.
+    /// The session that the wallet asks for.
     pub fn session(&self) -> SessionRequest {
         SessionRequest {
             key: (Owner::Coins, self.body.request_id),
@@ -415,11 +416,11 @@ impl VerifiedExchangeBegin {
         }
     }
 
-    /// Checks that a session may be opened. It is cheap, and comes before nonces are made. `states` are in the coins'
-    /// order.
+    /// Checks that a session may be opened. The check is cheap, and comes before nonces are made. `states` are in the
+    /// coins' order.
     ///
     /// # Errors
-    /// When a coin cannot be exchanged, an output is not being issued, or the sums differ.
+    /// When a coin cannot be exchanged, a key of the outputs does not issue now, or the sums differ.
     pub fn check(&self, states: &[CoinState], keys: &KeyBook, now_ms: u64) -> Result<(), Refusal> {
         check_exchangeable(&self.coins, states, now_ms)?;
         let outputs = check_outputs(&self.body.outputs, keys, now_ms)?;
@@ -437,7 +438,7 @@ fn check_balanced(coins: &VerifiedCoins, outputs: Amount) -> Result<(), IssueFau
     })
 }
 
-/// What a finished exchange writes.
+/// The rows that a finished exchange writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangeWrites {
     /// The new states of the coins, in their order.
@@ -457,7 +458,7 @@ impl VerifiedExchangeFinish {
         &self.coins
     }
 
-    /// The request.
+    /// The id of the request.
     pub fn request_id(&self) -> RequestId {
         self.body.request_id
     }
@@ -467,18 +468,20 @@ impl VerifiedExchangeFinish {
         &self.body.outputs
     }
 
-    /// Whether what is stored under this request id was this very request.
+    /// Whether `stored` is the record of this same request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
         stored.source == coins_digest(&self.body.inputs).into()
             && stored.outputs == self.body.outputs
             && stored.challenges == self.body.challenges
     }
 
-    /// Decides a request that was not finished before: all coins are taken in, or none. `states` are in the
-    /// coins' order. `claim` is this request's own: with it, the same request can be decided again over other rows.
+    /// Decides a request that was not finished before: all coins are taken in, or none.
+    ///
+    /// `states` are in the coins' order. `claim` belongs to this request alone. With it the request can be decided again
+    /// with other rows.
     ///
     /// # Errors
-    /// When the session is gone, a coin cannot be exchanged, an output is not being issued, or the sums differ.
+    /// When the session is gone, a coin cannot be exchanged, a key of the outputs does not issue now, or the sums differ.
     pub fn respond<'k>(
         &self,
         states: &[CoinState],

@@ -1,4 +1,4 @@
-//! Issuance: what a withdrawal and an exchange have in common, as the wallet keeps them.
+//! Issuance: the part that a withdrawal and an exchange share at the wallet.
 //!
 //! ```text
 //!   Beginning -> Finishing -> Done
@@ -7,8 +7,8 @@
 //!       +---------------/
 //! ```
 //!
-//! Both open a session, write their challenges down, and ask to finish until they are answered. They differ in what pays
-//! for the new coins, and in who signs.
+//! Both open a session, store their challenges, and repeat the finish until the bank answers. They differ in what pays
+//! for the new coins, and in the keys that sign.
 
 use crate::{
     documents::Issued,
@@ -18,52 +18,54 @@ use crate::{
 };
 use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, RequestId, Seed, Signed, StatementDigest};
 
-/// What a wallet asks next for an issuance.
+/// The next request of an issuance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IssuanceAsk<B, F> {
     /// Open a session.
     Begin(B),
     /// Take the payment and answer.
     Finish(F),
-    /// Nothing: it has ended.
+    /// No request: the issuance has ended.
     Nothing,
 }
 
-/// A withdrawal or an exchange, as the wallet keeps it. It is written down before what it says is sent.
+/// A withdrawal or an exchange, as the wallet keeps it. The wallet stores it before it sends the request.
 pub trait Issuance: Clone {
-    /// What opens a session.
+    /// The request that opens a session.
     type BeginBody: Document;
-    /// What opens a session, signed.
+    /// The request that opens a session, signed.
     type Begin;
-    /// What takes the payment.
+    /// The request that takes the payment.
     type FinishBody: Document;
-    /// What takes the payment, signed.
+    /// The request that takes the payment, signed.
     type Finish;
-    /// The secret keys that sign: the account's, or those of the coins that go in.
+    /// The secret keys that sign: the account's key, or the keys of the coins that go in.
     type Signers: ?Sized;
 
-    /// Derived from the seed and a counter.
+    /// The id of the request, derived from the seed and a counter.
     fn request_id(&self) -> RequestId;
     /// The denomination key of each new coin.
     fn outputs(&self) -> &[KeyId];
-    /// Where it stands.
+    /// The state.
     fn state(&self) -> &IssueState;
     /// The same issuance with other outputs, in another state.
     fn with(&self, outputs: Vec<KeyId>, state: IssueState) -> Self;
-    /// What opens a session.
+    /// The begin.
     fn begin_body(&self, seed: &Seed) -> Self::BeginBody;
-    /// Signs what opens a session.
+    /// Signs a begin.
     fn sign_begin(&self, body: Self::BeginBody, signers: &Self::Signers) -> Self::Begin;
-    /// What takes the payment.
+    /// The finish.
     fn finish_body(&self, session: &SessionDigest, challenges: &[Challenge]) -> Self::FinishBody;
     /// Signs a finish.
     fn sign_finish(&self, body: Self::FinishBody, signers: &Self::Signers) -> Self::Finish;
 
-    /// The request was finished before with other content: by another copy of this wallet, or before it was rolled
-    /// back. The coins are this wallet's all the same. An exchange is `Refused` then if its inputs did not go in.
+    /// Takes the record of a request that was finished before with other content.
+    ///
+    /// Another copy of this wallet finished it, or this wallet did before it was rolled back. The new coins belong to
+    /// this wallet in both cases. An exchange becomes `Refused` if its own inputs did not go in.
     ///
     /// # Errors
-    /// When the answer is not acceptable; the issuance stays as it is.
+    /// When the answer is not acceptable. The issuance stays as it is.
     fn on_other_content(
         &self,
         issued: &Signed<Issued>,
@@ -76,7 +78,7 @@ pub trait Issuance: Clone {
         self.with(self.outputs().to_vec(), state)
     }
 
-    /// What to ask next. The same state always asks the same.
+    /// The next request. The same state always gives the same request.
     fn ask(&self, signers: &Self::Signers, seed: &Seed) -> IssuanceAsk<Self::Begin, Self::Finish> {
         match self.state() {
             IssueState::Beginning => IssuanceAsk::Begin(self.sign_begin(self.begin_body(seed), signers)),
@@ -88,13 +90,13 @@ pub trait Issuance: Clone {
         }
     }
 
-    /// The digest of the finish that it asks, if that is what it asks.
+    /// The digest of the finish, if that is the next request.
     fn finish_digest(&self) -> Option<StatementDigest> {
         self.state()
             .finish_digest(|session, challenges| self.finish_body(session, challenges))
     }
 
-    /// The bank opened a session.
+    /// Takes the bank's first message of a session.
     ///
     /// # Errors
     /// When its commitments are not acceptable.
@@ -103,10 +105,10 @@ pub trait Issuance: Clone {
         Ok(self.in_state(state))
     }
 
-    /// The bank answered what was asked.
+    /// Takes the bank's answer to the finish.
     ///
     /// # Errors
-    /// When the answer is not acceptable, or to something else; the issuance stays as it is.
+    /// When the answer is not acceptable, or belongs to another request. The issuance stays as it is.
     fn on_issued(
         &self,
         issued: &Signed<Issued>,
@@ -117,17 +119,17 @@ pub trait Issuance: Clone {
         self.on_other_content(issued, keys, seed)
     }
 
-    /// The session is gone: begin again under the same request id.
+    /// Begins again under the same request id, as the session is gone.
     fn on_session_gone(&self) -> Self {
         self.in_state(IssueState::Beginning)
     }
 
-    /// The keys of the outputs issue no more: begin again with `outputs` of the same values.
+    /// Begins again with `outputs` of the same values, as the keys of the outputs issue no more.
     fn on_not_issuing(&self, outputs: Vec<KeyId>) -> Self {
         self.with(outputs, IssueState::Beginning)
     }
 
-    /// The bank refused for good.
+    /// Ends the issuance, as the bank's refusal is final.
     fn on_refused(&self, why: &Refusal) -> Self {
         self.in_state(IssueState::refused(&why.to_string()))
     }

@@ -1,5 +1,4 @@
-//! Issuing, which withdrawals and exchanges share: a wallet's challenges and unblinding, and the bank's
-//! open sessions.
+//! Issuing, for withdrawals and exchanges: a wallet's challenges and unblinding, and the bank's open sessions.
 
 use crate::{
     bounded,
@@ -23,16 +22,16 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The bank's first message: one commitment for each output.
+/// The bank's first message of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
-    /// In the order of the outputs.
+    /// One commitment for each output, in their order.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub commitments: Vec<Commitment>,
 }
 
-/// Names a session by its commitments, so that challenges to a session that is gone are never answered
-/// with the nonces of another.
+/// Names a session by its commitments. So the bank never answers challenges to a closed session with the nonces of
+/// another session.
 pub fn session_digest(commitments: &[Commitment]) -> SessionDigest {
     let mut t = Transcript::start(b"farthing session");
     t.u64(b"commitments", commitments.len() as u64);
@@ -45,36 +44,36 @@ pub fn session_digest(commitments: &[Commitment]) -> SessionDigest {
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
-/// How far a withdrawal or an exchange is, as the wallet keeps it.
+/// The state of a withdrawal or an exchange, as the wallet keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IssueState {
-    /// Nothing is at stake: the bank may have opened a session.
+    /// The wallet asks for a session. The bank has taken nothing.
     Beginning,
-    /// The bank may have debited the account, or taken the coins in.
+    /// The wallet has sent its challenges. The bank may have debited the account, or taken the coins in.
     Finishing {
-        /// Of the commitments that were challenged.
+        /// The digest of the commitments that were challenged.
         session: SessionDigest,
-        /// What is asked, again and again until it is answered.
+        /// The challenges. The wallet repeats the request until the bank answers.
         challenges: Vec<Challenge>,
     },
     /// The new coins are in the wallet.
     Done,
-    /// The bank refused, and the session with it: nothing was debited, and the coins are what they were.
+    /// The bank refused, and its session is closed. Nothing was debited, and the coins are as before.
     Refused {
-        /// Why.
+        /// The bank's reason.
         why: String,
     },
 }
 
 impl IssueState {
-    /// The bank refused, and said `why`, of which no more is kept than a refusal may say.
+    /// The state after a refusal for the reason `why`, which is cut to the bound of a refusal's text.
     pub(crate) fn refused(why: &str) -> Self {
         IssueState::Refused {
             why: bounded::cut(why, REASON_MAX_BYTES).to_owned(),
         }
     }
 
-    /// The digest of the finish that is asked in this state, if one is. `finish` makes it of its session and challenges.
+    /// The digest of the finish, in the state `Finishing`. `finish` makes the request from session and challenges.
     pub(crate) fn finish_digest<D: Document>(
         &self,
         finish: impl FnOnce(&SessionDigest, &[Challenge]) -> D,
@@ -85,10 +84,10 @@ impl IssueState {
         }
     }
 
-    /// The bank opened a session for this request.
+    /// The state after the bank's first message.
     ///
     /// # Errors
-    /// When its commitments are not acceptable, as [`challenge`] finds.
+    /// When [`challenge`] does not accept its commitments.
     pub(crate) fn begun(
         request_id: &RequestId,
         outputs: &[KeyId],
@@ -102,7 +101,7 @@ impl IssueState {
         })
     }
 
-    /// Checks that an answer is to what was asked: a bank that answers less has debited more than it gave.
+    /// Checks that an answer fits the request. A bank that answers with fewer outputs has taken more than it gave.
     ///
     /// # Errors
     /// [`MintFault::Mismatch`].
@@ -121,38 +120,38 @@ impl IssueState {
     }
 }
 
-/// Why a wallet does not accept what the bank answered. The bank is at fault, or not the bank.
+/// Why a wallet does not accept the bank's answer. The bank is at fault, or somebody who pretends to be the bank.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MintFault {
-    /// The reply's signature is not the bank's.
+    /// The reply is not signed by the bank.
     #[error("the bank's signature is refused: {0}")]
     Signature(SignatureError),
-    /// The reply speaks of something else than was asked.
+    /// A part of the reply differs from the request.
     #[error("the bank's reply has another {0} than was asked for")]
     Mismatch(&'static str),
-    /// A denomination key that is not in the list of keys.
+    /// A denomination key is not in the bank's list.
     #[error("denomination key {0} is not in the bank's list")]
     UnknownKey(KeyId),
-    /// A first message that was met before, under another request or slot.
+    /// A first message was used before, under another request or slot.
     #[error("the bank repeats a first message that it sent for another coin")]
     RepeatedCommitment,
-    /// A coin that does not verify.
+    /// An output is invalid.
     #[error("output {slot}: {why}")]
     Blind {
-        /// Which output.
+        /// The number of the output, from 0.
         slot: usize,
-        /// Why.
+        /// What is wrong with it.
         why: BlindError,
     },
 }
 
-/// The wallet's second message, from the bank's first. Everything secret in it is derived from the seed.
+/// Makes the wallet's challenges from the bank's first message. All secrets derive from the seed.
 ///
-/// The caller has made sure that none of the commitments was met before under another request or slot.
+/// The caller has checked that no commitment was used before under another request or slot.
 ///
 /// # Errors
-/// When the list does not fit the outputs, or a commitment is not a pair of group elements.
+/// When there is not one commitment for each output, or a commitment is not a pair of group elements.
 pub fn challenge(
     request_id: &RequestId,
     outputs: &[KeyId],
@@ -175,14 +174,13 @@ pub fn challenge(
     Ok(challenges)
 }
 
-/// The coins that `issued` makes, whichever session it came from.
+/// Makes the coins from `issued`, a reply to any session of the request.
 ///
-/// The commitments are reconstructed from the responses, the blinders derived from them again, and the
-/// challenges compared: so a wallet that was rolled back, restored from its seed, or copied gets its coins
-/// from the bank's stored reply all the same.
+/// It reconstructs the commitments from the responses, derives the blinders again, and compares the challenges. So a
+/// wallet that was rolled back, restored from its seed or copied also gets its coins from the bank's stored reply.
 ///
 /// # Errors
-/// When the reply is not the bank's, not for this request, or does not verify.
+/// When the reply is not signed by the bank, is not for this request, or does not verify.
 pub fn finish(
     request_id: &RequestId,
     issued: &Signed<Issued>,
@@ -221,16 +219,16 @@ pub fn finish(
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// Who owns an issuing session.
+/// The owner of an issuing session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     /// The account that will be debited.
     Account(PublicKey),
-    /// Whoever holds the coins that will be taken in.
+    /// The holder of the coins that will be taken in.
     Coins,
 }
 
-/// One open session: nonces that exist here and nowhere else, until they are used once or wiped.
+/// One open session. Its nonces exist only here, until they are used once or wiped.
 struct Session {
     outputs: Vec<KeyId>,
     randomness: ClientRandomness,
@@ -241,30 +239,30 @@ struct Session {
     turn: u64,
 }
 
-/// What names a session: its owner and the owner's request id.
+/// The key of a session: its owner and the owner's request id.
 type SessionKey = (Owner, RequestId);
 
-/// What a session is asked for.
+/// A request for a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRequest {
-    /// Who will pay, and the payer's own id of the request.
+    /// The payer, and the payer's id of the request.
     pub key: (Owner, RequestId),
     /// The denomination key of each new coin.
     pub outputs: Vec<KeyId>,
-    /// An exchange's coins. Each can be in one open session, the newest.
+    /// The coins of an exchange. A coin is in at most one open session, the newest.
     pub inputs: Vec<(KeyId, PublicKey)>,
-    /// The client's randomness.
+    /// The wallet's randomness.
     pub randomness: ClientRandomness,
 }
 
-/// The right to make the nonces of one session, within its payer's limit. Only [`Sessions::admit`] gives one.
+/// The right to make the nonces of one session, within the payer's limit. Only [`Sessions::admit`] gives one.
 #[derive(Debug)]
 pub struct NonceTicket {
     boot_id: BootId,
     number: u64,
 }
 
-/// A session whose nonces are made, and which is not open yet.
+/// A session with its nonces that is not open yet.
 pub struct PreparedSession {
     request: SessionRequest,
     commitments: Vec<Commitment>,
@@ -278,8 +276,8 @@ impl std::fmt::Debug for PreparedSession {
 }
 
 impl PreparedSession {
-    /// Makes the nonces, which costs two multiplications for each output: outside of the store's writer, which everybody
-    /// waits for.
+    /// Makes the nonces, which costs two multiplications for each output. The caller does this outside of the store's
+    /// writer, as all requests wait for the writer.
     pub fn new(request: SessionRequest, ticket: &NonceTicket, rng: &mut impl CryptoRng) -> Self {
         let context = nonce_context(&request, ticket.number);
         let mut nonces = Vec::with_capacity(request.outputs.len());
@@ -300,8 +298,10 @@ impl PreparedSession {
     }
 }
 
-/// Digest of everything that an answer of this session depends on. It goes into the nonces: two copies of a bank that
-/// draw the same randomness then make different nonces for different owners, inputs or outputs.
+/// The digest of everything that an answer of this session depends on.
+///
+/// It goes into the nonces. So two copies of a bank that draw the same randomness make different nonces for different
+/// owners, inputs or outputs.
 fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
     let (owner, id) = &request.key;
     let mut t = Transcript::start(b"farthing nonce context");
@@ -320,22 +320,22 @@ fn nonce_context(request: &SessionRequest, ticket: u64) -> [u8; 32] {
     t.digest32(b"digest")
 }
 
-/// Whose limit nonces count against.
+/// The account or coin that nonces are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Payer {
     Account(PublicKey),
     Coin(KeyId, PublicKey),
 }
 
-/// How many nonces each payer has had in the current window of time.
+/// How many nonces each payer got in the current window of time.
 #[derive(Default)]
 struct Spent {
     since_ms: u64,
     nonces: BTreeMap<Payer, usize>,
 }
 
-/// The bank's open sessions. They live in memory alone: a restart voids them, which is what makes answering
-/// two challenges with one nonce impossible.
+/// The bank's open sessions. They are in memory only, so a restart closes all of them. For that reason the bank cannot
+/// answer two challenges with one nonce.
 pub struct Sessions {
     boot_id: BootId,
     open: BTreeMap<SessionKey, Session>,
@@ -352,7 +352,7 @@ impl std::fmt::Debug for Sessions {
     }
 }
 
-/// A session that was taken out to be answered: it can be answered once.
+/// A session that was taken out to be answered once.
 pub struct Taken(Session);
 
 impl std::fmt::Debug for Taken {
@@ -361,17 +361,17 @@ impl std::fmt::Debug for Taken {
     }
 }
 
-/// What a request to begin needs next.
+/// The next step for a begin.
 #[derive(Debug)]
 pub enum Admission {
-    /// Nonces, which this ticket lets it have.
+    /// Make nonces with this ticket.
     Fresh(NonceTicket),
-    /// Nothing: this very session is open.
+    /// Repeat the first message: the session of this same request is open.
     Open,
 }
 
 impl Sessions {
-    /// No sessions. `boot_id` is random for each start of the bank, so that a copied machine's nonces differ.
+    /// Makes an empty set. `boot_id` is random for each start of the bank, so that the nonces of a copied machine differ.
     pub fn new(boot_id: BootId) -> Self {
         Sessions {
             boot_id,
@@ -384,21 +384,21 @@ impl Sessions {
         }
     }
 
-    /// How many are open.
+    /// The number of open sessions.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether none is open.
+    /// Whether no session is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Whether nonces may be made for `request`, and whether any are needed. It costs no multiplication.
+    /// Decides whether `request` needs nonces and may have them. It costs no multiplication.
     ///
     /// # Errors
-    /// [`Later::Busy`] when the account, or one of the coins, has had [`NONCES_PER_PAYER_MAX`] nonces within
-    /// [`NONCES_WINDOW_MS`]: it says when the next window begins.
+    /// [`Later::Busy`] when the request would exceed [`NONCES_PER_PAYER_MAX`] nonces for its account, or for one of its
+    /// coins, within [`NONCES_WINDOW_MS`]. It says when the next window begins.
     pub fn admit(&mut self, request: &SessionRequest, now_ms: u64) -> Result<Admission, Later> {
         self.close_expired(now_ms);
         if self.opened(request).is_some() {
@@ -422,10 +422,10 @@ impl Sessions {
         })
     }
 
-    /// The first message of the session that is open for the same request with the same content.
+    /// The first message of the open session for the same request with the same content.
     ///
     /// # Errors
-    /// [`Later::Busy`] when it was closed since it was [admitted](Sessions::admit).
+    /// [`Later::Busy`] when the session was closed after the request was [admitted](Sessions::admit).
     pub fn repeat(&mut self, request: &SessionRequest, now_ms: u64) -> Result<Begun, Later> {
         self.close_expired(now_ms);
         let open = self.opened(request).ok_or(Later::Busy { retry_after_ms: 1 })?;
@@ -434,8 +434,9 @@ impl Sessions {
         })
     }
 
-    /// Opens a session, or repeats the first message of the one that is open for the same request with the
-    /// same content. Another content replaces it: then the old one can never be answered.
+    /// Opens a session. If one is open for the same request with the same content, its first message is repeated.
+    ///
+    /// A session with other content is replaced, and is never answered.
     pub fn open(&mut self, prepared: PreparedSession, now_ms: u64) -> Begun {
         let PreparedSession {
             request,
@@ -478,11 +479,12 @@ impl Sessions {
         begun
     }
 
-    /// Takes the session of `key` out to be answered, if it is the one that `session` names, is for these
-    /// outputs and inputs, and has not expired. Whatever becomes of it, it is never answered again.
+    /// Takes the session of `key` out to be answered. After that it is never answered again.
+    ///
+    /// The session must be the one that `session` names, be for these outputs and inputs, and not have expired.
     ///
     /// # Errors
-    /// [`IssueFault::SessionGone`] when there is no such session.
+    /// [`IssueFault::SessionGone`] when no session fits.
     pub fn take(
         &mut self,
         key: &SessionKey,
@@ -583,10 +585,10 @@ impl Spent {
 }
 
 impl Taken {
-    /// Answers the challenges, each with its own nonces and its output's secret key.
+    /// Answers each challenge with its own nonces and the secret key of its output.
     ///
     /// # Errors
-    /// When a challenge is not canonical or a key is unknown; the nonces are wiped all the same.
+    /// When a challenge is not canonical or a key is unknown. The nonces are wiped in this case too.
     pub fn respond<'k>(
         self,
         challenges: &[Challenge],
@@ -611,10 +613,11 @@ impl Taken {
     }
 }
 
-/// Checks the outputs of a request: bounded, known, issuing now. Returns their worth.
+/// Checks that the outputs of a request are within their bound, and that their keys are known and issue now.
+/// Returns their worth.
 ///
 /// # Errors
-/// Names the first key at fault.
+/// Names the first key that fails.
 pub fn check_outputs(outputs: &[KeyId], keys: &KeyBook, now_ms: u64) -> Result<Amount, Refusal> {
     check_length("outputs", outputs.len())?;
     let mut total = Amount(0);
@@ -630,10 +633,10 @@ pub fn check_outputs(outputs: &[KeyId], keys: &KeyBook, now_ms: u64) -> Result<A
     Ok(total)
 }
 
-/// Checks the challenges of a request: one for each output, each canonical, before any nonce is touched.
+/// Checks that a request has one canonical challenge for each output. This comes before any use of a nonce.
 ///
 /// # Errors
-/// Names the first at fault.
+/// Names the first challenge that fails.
 pub fn check_challenges(challenges: &[Challenge], outputs: &[KeyId]) -> Result<(), Refusal> {
     check_length("outputs", outputs.len())?;
     check_matching("challenges", challenges.len(), outputs.len())?;

@@ -213,23 +213,23 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
-/// Hands the hold to the merchant, who releases the goods key for it.
+/// Hands the hold to the merchant, who then releases the goods key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverRequest {
-    /// What was agreed.
+    /// The contract.
     pub contract: Contract,
-    /// That the coins are held.
+    /// The hold of its coins.
     pub hold: Signed<Hold>,
 }
 
-/// A delivery that is this merchant's to make. Only [`verify_deliver`] makes one.
+/// A delivery that is due from this merchant. Only [`verify_deliver`] makes one.
 #[derive(Debug)]
 pub struct VerifiedDeliver {
     contract: VerifiedContract,
     hold: Signed<Hold>,
 }
 
-/// Verifies, at the merchant, that a delivery is due: the contract is with him, and its coins are held.
+/// Verifies at the merchant that a delivery is due: the contract names this merchant, and its coins are held.
 ///
 /// # Errors
 /// Names the first thing at fault.
@@ -249,7 +249,7 @@ impl VerifiedDeliver {
         &self.contract
     }
 
-    /// The offer that it delivers on.
+    /// The offer of the contract.
     pub fn offer(&self) -> &Offer {
         &self.contract.contract().offer.body
     }

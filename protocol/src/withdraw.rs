@@ -1,16 +1,16 @@
-//! Withdraw: the bank debits an account, its owner gets coins.
+//! Withdraw: the bank debits an account, and its owner gets coins.
 //!
 //! ```text
 //! wallet                                  bank
-//!   WithdrawBegin   -------------------->   sees that the balance covers it; opens a session, in memory alone
-//!                   <--------------------   Begun: a commitment a coin
-//!   (writes challenges down)
+//!   WithdrawBegin   -------------------->   checks that the balance is enough; opens a session, in memory only
+//!                   <--------------------   Begun: one commitment for each coin
+//!   (stores its challenges)
 //!   WithdrawFinish  -------------------->   debits and stores challenges and responses in one write
-//!                   <--------------------   Signed<Issued>, now and for ever
+//!                   <--------------------   Signed<Issued>, the same for each repeated request
 //! ```
 //!
-//! If the bank restarts between the two, the session is gone and the wallet begins again under the same
-//! request id: it was not debited. If any reply is lost, the wallet sends the same request again.
+//! If the bank restarts between the two requests, the session is gone and nothing was debited. Then the wallet begins
+//! again under the same request id. If a reply is lost, the wallet sends the same request again.
 
 use crate::{
     bounded,
@@ -38,16 +38,16 @@ use serde::{Deserialize, Serialize};
 /// Asks the bank to open a session. Signed by the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawBegin {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
     /// The account that will be debited.
     pub account: PublicKey,
-    /// Chosen by the wallet and on its disk before this is sent.
+    /// Chosen by the wallet, which stores it before it sends the request.
     pub request_id: RequestId,
     /// The denomination key of each coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
-    /// Goes into the nonces beside the bank's own randomness.
+    /// An input to the bank's nonces, beside the bank's own randomness.
     pub client_randomness: ClientRandomness,
 }
 
@@ -66,18 +66,18 @@ impl Document for WithdrawBegin {
 /// Asks the bank to debit the account and answer the challenges. Signed by the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawFinish {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
     /// The account that is debited.
     pub account: PublicKey,
-    /// The request.
+    /// The id of the request.
     pub request_id: RequestId,
     /// The denomination key of each coin.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub outputs: Vec<KeyId>,
     /// [`session_digest`](crate::issue::session_digest) of the commitments that are challenged.
     pub session: SessionDigest,
-    /// One for each output.
+    /// The wallet's challenges, one for each output.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub challenges: Vec<Challenge>,
 }
@@ -97,7 +97,7 @@ impl Document for WithdrawFinish {
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
-/// A withdrawal as the wallet keeps it. It is written down before what it says is sent.
+/// A withdrawal as the wallet keeps it. The wallet stores it before it sends the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Withdrawal {
     /// The bank.
@@ -108,7 +108,7 @@ pub struct Withdrawal {
     pub request_id: RequestId,
     /// The denomination key of each coin.
     pub outputs: Vec<KeyId>,
-    /// Where it stands.
+    /// The state.
     pub state: IssueState,
 }
 
@@ -188,18 +188,18 @@ impl Issuance for Withdrawal {
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A begin whose signature is its account's. Only [`verify_begin`] makes one.
+/// A begin that its account's key signed. Only [`verify_begin`] makes one.
 #[derive(Debug)]
 pub struct VerifiedWithdrawBegin(WithdrawBegin);
 
-/// A finish whose signature is its account's. Only [`verify_finish`] makes one.
+/// A finish that its account's key signed. Only [`verify_finish`] makes one.
 #[derive(Debug)]
 pub struct VerifiedWithdrawFinish(WithdrawFinish);
 
 /// Verifies a begin.
 ///
 /// # Errors
-/// When it is for another bank, too long, or not signed by its account.
+/// When it is for another bank, has too many outputs, or is not signed by its account.
 pub fn verify_begin(
     begin: Signed<WithdrawBegin>,
     self_id: &PublicKey,
@@ -213,7 +213,7 @@ pub fn verify_begin(
 /// Verifies a finish.
 ///
 /// # Errors
-/// When it is for another bank, its lists do not fit, a challenge is not canonical, or it is not signed by
+/// When it is for another bank, a list has a wrong length, a challenge is not canonical, or it is not signed by
 /// its account.
 pub fn verify_finish(
     finish: Signed<WithdrawFinish>,
@@ -236,12 +236,12 @@ impl VerifiedWithdrawBegin {
         self.0.account
     }
 
-    /// The request.
+    /// The id of the request.
     pub fn request_id(&self) -> RequestId {
         self.0.request_id
     }
 
-    /// The session that it asks for.
+    /// The session that the wallet asks for.
     pub fn session(&self) -> SessionRequest {
         SessionRequest {
             key: (Owner::Account(self.0.account), self.0.request_id),
@@ -251,10 +251,10 @@ impl VerifiedWithdrawBegin {
         }
     }
 
-    /// Checks that a session may be opened. It is cheap, and comes before nonces are made.
+    /// Checks that a session may be opened. The check is cheap, and comes before nonces are made.
     ///
     /// # Errors
-    /// When the account is unknown or holds too little, or an output is not being issued.
+    /// When the account is unknown or holds too little, or a key of the outputs does not issue now.
     pub fn check(&self, balance: Option<Amount>, keys: &KeyBook, now_ms: u64) -> Result<(), Refusal> {
         let begin = &self.0;
         let balance = balance.ok_or(AccountFault::Unknown(begin.account))?;
@@ -266,12 +266,12 @@ impl VerifiedWithdrawBegin {
     }
 }
 
-/// What a finished withdrawal writes.
+/// The rows that a finished withdrawal writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debit {
     /// The account's new balance.
     pub balance: Amount,
-    /// How much was debited.
+    /// The amount that was debited.
     pub total: Amount,
     /// The record that is stored and signed.
     pub issued: Issued,
@@ -288,7 +288,7 @@ impl VerifiedWithdrawFinish {
         self.0.account
     }
 
-    /// The request.
+    /// The id of the request.
     pub fn request_id(&self) -> RequestId {
         self.0.request_id
     }
@@ -298,17 +298,18 @@ impl VerifiedWithdrawFinish {
         &self.0.outputs
     }
 
-    /// Whether what is stored under this request id was this very request.
+    /// Whether `stored` is the record of this same request.
     pub fn is_repeat_of(&self, stored: &Issued) -> bool {
         stored.outputs == self.0.outputs && stored.challenges == self.0.challenges
     }
 
-    /// Decides a request that was not finished before. The session is used up whatever comes of it, so that
-    /// after a refusal no late duplicate can debit. `claim` is this request's own: with it, the same request can be
-    /// decided again over other rows.
+    /// Decides a request that was not finished before.
+    ///
+    /// A refusal uses the session up too, so no late duplicate can debit the account after it. `claim` belongs to this
+    /// request alone. With it the request can be decided again with other rows.
     ///
     /// # Errors
-    /// When the session is gone, the account is unknown or holds too little, or an output is not being issued.
+    /// When the session is gone, the account is unknown or holds too little, or a key of the outputs does not issue now.
     pub fn respond<'k>(
         &self,
         balance: Option<Amount>,
@@ -348,7 +349,7 @@ impl VerifiedWithdrawFinish {
     }
 }
 
-/// The refusal of a request id that was finished with other content: it hands back what was stored.
+/// Refuses a request id that was finished with other content. The refusal has the stored record inside.
 pub fn other_content(stored: Signed<Issued>) -> Refusal {
     IssueFault::OtherContent(Box::new(stored)).into()
 }
