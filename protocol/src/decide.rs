@@ -1,15 +1,15 @@
-//! Decide, the second phase of a purchase: the escrow writes one decision, which is final.
+//! Decide, the second phase of a purchase: the escrow writes one final decision.
 //!
 //! ```text
 //! merchant                   escrow                      wallet
-//!   ReleaseRequest -------->   writes `committed` with the key, unless decided
+//!   ReleaseRequest -------->   writes `committed` with the key, unless it is decided
 //!                  <--------  Signed<Receipt>, Signed<Commit>; or a refusal with Signed<Abort>
-//!                              writes `aborted`, unless decided  <-------- CancelRequest
+//!                              writes `aborted`, unless it is decided  <-- CancelRequest
 //!                             Outcome                            -------->
 //! ```
 //!
-//! The write of `committed` is the commit point of the whole purchase. Whoever comes later, with whatever
-//! request, gets what was written first.
+//! The write of `committed` is the commit point of the whole purchase. Every later request, of any kind, gets the
+//! decision that was written first.
 
 use crate::{
     cause::check_overdue,
@@ -28,76 +28,81 @@ use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
 
-/// From the merchant to the escrow: the goods key, for a purchase whose coins are held.
+/// From the merchant to the escrow: the goods key for a purchase whose coins are held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRequest {
-    /// What was agreed.
+    /// The contract.
     pub contract: Contract,
-    /// That the coins are held.
+    /// The hold of its coins.
     pub hold: Signed<Hold>,
     /// The goods key of the offer.
     pub goods_key: GoodsKey,
 }
 
-/// From the wallet to the escrow: abort the purchase, unless it is decided. The terms are sent whole, so
-/// that an escrow that has never seen the purchase can abort it too, and refuse a hold that arrives late.
+/// From the wallet to the escrow: abort the purchase, unless it is decided.
+///
+/// The request has the whole terms. So an escrow that does not know the purchase can also abort it, and refuse a late
+/// hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
-    /// The purchase's terms.
+    /// The terms of the purchase.
     pub terms: Terms,
-    /// By the purchase key.
+    /// The signature of the purchase key.
     pub signature: Signature,
 }
 
-/// From the wallet to the escrow: how has the purchase ended?
+/// From the wallet to the escrow: asks how the purchase has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRequest {
     /// The purchase.
     pub purchase: PurchaseId,
-    /// By the purchase key.
+    /// The signature of the purchase key.
     pub signature: Signature,
 }
 
-/// From the bank to the escrow: a hold is overdue; how has its purchase ended?
+/// From the bank to the escrow: says that a hold is overdue, and asks how its purchase has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverdueRequest {
-    /// The purchase's terms.
+    /// The terms of the purchase.
     pub terms: Terms,
-    /// The bank's word that it is overdue, which the abort will show as its cause.
+    /// The bank's statement that the purchase is overdue. An abort shows it as its cause.
     pub overdue: Signed<Overdue>,
 }
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// What is released once coins are held.
+/// What is released when coins are held.
 #[derive(Debug)]
 pub(crate) enum Release {
-    /// The goods key, which keeps what the offer promises.
+    /// The goods key. It keeps what the offer promises.
     GoodsKey(GoodsKey),
-    /// The coins, for this reason: the key that is sealed in the offer does not.
+    /// The coins, for this reason, as the key that is sealed in the offer does not keep what the offer promises.
     Coins(AbortReason),
 }
 
-/// Terms that this escrow has had coins held for, and the goods key that opens their offer's commitment. Only
-/// [`verify_release`] and [`open_release`](crate::sealed::open_release) make one.
+/// Terms whose coins are held at the request of this escrow, with the goods key that opens the offer's commitment.
+///
+/// Only [`verify_release`] and [`open_release`](crate::sealed::open_release) make one.
 #[derive(Debug)]
 pub struct VerifiedRelease {
     terms: Terms,
     purchase: PurchaseId,
-    /// What names the sale, of an offer for one sale only.
+    /// Merchant and sale id, if the offer can be bought once.
     single_sale: Option<(PublicKey, SaleId)>,
-    /// The goods key, and how it is sealed to the customer; or why the coins are released instead.
+    /// The goods key, in clear and sealed to the customer. Otherwise the reason why the coins are released.
     keys: Result<(GoodsKey, SealedKey), AbortReason>,
-    /// The contract whose hold the merchant has not seen.
+    /// The held contract, if the merchant has not seen the hold.
     unseen: Option<HeldContract>,
 }
 
-/// Verifies a release, and seals the goods key to the customer with `ephemeral`, which is derived from the
-/// escrow's secret and the purchase, so that it comes out the same each time. The one signature that it takes is the
-/// escrow's own under the hold: `check_own_hold` says why. The contract's signatures go no further than this.
+/// Verifies a release, and seals the goods key to the customer with `ephemeral`.
+///
+/// `ephemeral` derives a key from the escrow's secret and the purchase, so the result is always the same. The function
+/// verifies one signature: the escrow's own under the hold. `check_own_hold` says why that is enough. It drops the
+/// contract's signatures.
 ///
 /// # Errors
-/// Names the first thing at fault.
+/// Names the first part that is wrong.
 pub fn verify_release(
     request: ReleaseRequest,
     self_id: &PublicKey,
@@ -118,7 +123,7 @@ pub fn verify_release(
 }
 
 impl VerifiedRelease {
-    /// With the goods key, if there is a right one.
+    /// Seals the goods key to the customer, or keeps the reason to release the coins.
     pub(crate) fn new(
         terms: Terms,
         offer: &Offer,
@@ -148,37 +153,38 @@ impl VerifiedRelease {
         })
     }
 
-    /// The merchant has no part in it, and is to be told of `unseen`.
+    /// Adds the contract that the merchant has to be told of, as the merchant took no part.
     pub(crate) fn tell_of(self, unseen: HeldContract) -> Self {
         let unseen = Some(unseen);
         Self { unseen, ..self }
     }
 
-    /// Its terms.
+    /// The terms of the purchase.
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
 
-    /// What the merchant is to be told of, where the merchant has no part in it.
+    /// The contract that the merchant has to be told of, if the merchant took no part.
     pub fn unseen(&self) -> Option<&HeldContract> {
         self.unseen.as_ref()
     }
 
-    /// The purchase, whose row the escrow loads.
+    /// The purchase. The escrow loads its row.
     pub fn purchase(&self) -> PurchaseId {
         self.purchase
     }
 
-    /// What names the sale, whose row the escrow loads when the offer is for one sale only.
+    /// Merchant and sale id, if the offer can be bought once. The escrow loads the row of this sale.
     pub fn single_sale(&self) -> Option<(PublicKey, SaleId)> {
         self.single_sale
     }
 
-    /// Decides: committed, or aborted where there is no goods key; unless it was decided before. `sold_to` is the
-    /// purchase that a single sale's offer was committed for.
+    /// Decides the purchase, unless it was decided before: commit, or abort without a goods key.
+    ///
+    /// `sold_to` is the purchase for which an offer with a single sale was committed.
     ///
     /// # Errors
-    /// When the deadline has passed, or the offer is sold.
+    /// When the deadline has passed, or another purchase has the single sale.
     pub fn respond(
         &self,
         existing: Option<Decision>,
@@ -214,11 +220,13 @@ impl VerifiedRelease {
 #[derive(Debug)]
 pub struct VerifiedCancel(CancelRequest);
 
-/// Verifies a cancel. Neither the deadline nor any other content of the terms matters: coins may have been put to
-/// whatever terms the customer has signed, and only an abort gives them back to her for certain.
+/// Verifies a cancel.
+///
+/// It does not check the deadline or the rest of the terms. The customer may have put coins to any terms that they
+/// signed, and only an abort gives the coins back with certainty.
 ///
 /// # Errors
-/// When it is for another escrow, not signed by the purchase key, or its currency is not one.
+/// When it is for another escrow, is not signed by the purchase key, or has no valid currency.
 pub fn verify_cancel(request: CancelRequest, self_id: &PublicKey) -> Result<VerifiedCancel, Refusal> {
     let CancelRequest { terms, signature } = &request;
     check_recipient(&terms.escrow, self_id)?;
@@ -227,9 +235,10 @@ pub fn verify_cancel(request: CancelRequest, self_id: &PublicKey) -> Result<Veri
     Ok(VerifiedCancel(request))
 }
 
-/// Checks the one field of the terms that has no fixed size, for terms that come without an offer, are kept, and are
-/// shown to an operator. The terms of a contract are checked with its offer, those of a hold at the bank against the
-/// bank's currency.
+/// Checks the currency: the one field of the terms without a fixed size.
+///
+/// It is for terms that arrive without an offer, as they are stored and shown to an operator. The terms of a contract
+/// are checked with its offer. The terms of a hold are checked at the bank, against the bank's currency.
 fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
     if is_currency(&terms.currency) {
         return Ok(());
@@ -239,7 +248,7 @@ fn check_bounds(terms: &Terms) -> Result<(), RequestFault> {
     Err(RequestFault::Malformed(what))
 }
 
-/// Refuses a request that the purchase key of `terms` did not sign.
+/// Checks that the purchase key of `terms` signed a request.
 pub(crate) fn check_purchase_key(
     terms: &Terms,
     key_use: PurchaseKeyUse,
@@ -256,12 +265,12 @@ pub(crate) fn check_purchase_key(
 }
 
 impl VerifiedCancel {
-    /// The terms of the purchase, whose row the escrow loads.
+    /// The terms of the purchase. The escrow loads its row.
     pub fn terms(&self) -> &Terms {
         &self.0.terms
     }
 
-    /// Decides: aborted, unless it was decided before. The cause is the customer's signature.
+    /// Aborts the purchase, unless it was decided before. The cause is the customer's signature.
     pub fn respond(&self, existing: Option<Decision>) -> Decided {
         let CancelRequest { terms, signature } = self.0.clone();
         match existing {
@@ -277,7 +286,7 @@ impl VerifiedCancel {
 /// Answers a customer's question for the outcome.
 ///
 /// # Errors
-/// When the question is not signed by the purchase key of a purchase that is decided.
+/// When the purchase is decided, and its purchase key did not sign the question.
 pub fn respond_outcome(
     request: &OutcomeRequest,
     existing: Option<&Decision>,
@@ -290,14 +299,14 @@ pub fn respond_outcome(
     Ok(decision.outcome(key))
 }
 
-/// A bank's question about an overdue hold at this escrow. Only [`verify_overdue`] makes one.
+/// A bank's verified question about an overdue hold. Only [`verify_overdue`] makes one.
 #[derive(Debug)]
 pub struct VerifiedOverdue(OverdueRequest);
 
-/// Verifies the question: it carries the bank's word that the purchase is overdue.
+/// Verifies a bank's question, which has the bank's statement that the purchase is overdue.
 ///
 /// # Errors
-/// When it is for another escrow, its currency is not one, or without a good word of the terms' bank.
+/// When it is for another escrow, has no valid currency, or the statement is not a valid one of the terms' bank.
 pub fn verify_overdue(request: OverdueRequest, self_id: &PublicKey) -> Result<VerifiedOverdue, Refusal> {
     check_recipient(&request.terms.escrow, self_id)?;
     check_bounds(&request.terms)?;
@@ -307,16 +316,17 @@ pub fn verify_overdue(request: OverdueRequest, self_id: &PublicKey) -> Result<Ve
 }
 
 impl VerifiedOverdue {
-    /// The terms of the purchase, whose row the escrow loads.
+    /// The terms of the purchase. The escrow loads its row.
     pub fn terms(&self) -> &Terms {
         &self.0.terms
     }
 
-    /// Decides: an escrow that knows nothing of the purchase aborts it, once the deadline has passed by its own clock.
-    /// The cause is the bank's word.
+    /// Aborts the purchase, unless it was decided before, if the deadline has passed by the escrow's own clock.
+    ///
+    /// The cause is the bank's statement.
     ///
     /// # Errors
-    /// When the purchase is open and the deadline has not passed.
+    /// When the purchase is not decided and the deadline has not passed.
     pub fn respond(&self, existing: Option<Decision>, now_ms: u64) -> Result<Decided, Later> {
         match existing {
             Some(decision) => Ok(Decided::Before(decision)),

@@ -1,14 +1,15 @@
-//! Denials: the refusals that are final, signed by the bank.
+//! Denials: final refusals, signed by the bank.
 //!
-//! A refusal ends a matter for a wallet only if the bank signs it. The document names the digest of the whole request, so
-//! that it cannot be shown for another one, and says what is denied. The bank makes it once the request's signatures have
-//! been verified, from rows that are durable. A request that can be asked again ([`Later`](crate::refusal::Later), a
-//! session that is gone, a key of another epoch) is never denied.
+//! A refusal is final for a wallet only if the bank signs it. The document has the digest of the whole request, so it
+//! fits no other request, and names the cause. The bank makes it after it has verified the request's signatures, from
+//! rows that are durable. The bank never denies a request that can be repeated: [`Later`](crate::refusal::Later), a
+//! session that is gone, a key of another epoch.
 //!
-//! Who denies a coin as used shows what was given for it: the coin's own signature alone could be taken from a request
-//! that was never carried out. For an exchange that is the [`Issued`] record of that very request; for a payment it is the
-//! commit of that purchase. A denial without it convicts the bank that signed it ([`crate::evidence`]). An escrow, which
-//! is told of the refusal of a hold, is shown the signature alone: the wallet then puts the coin to an exchange.
+//! A bank that denies a coin as used shows what was given for the coin. The coin's own signature is not enough, as it
+//! could come from a request that was never carried out. For an exchange the bank shows the [`Issued`] record of that
+//! request. For a payment it shows the commit of that purchase. A denial without this proof convicts the bank
+//! ([`crate::evidence`]). There is one exception: an escrow whose hold is refused is shown only the signature. The wallet
+//! then puts the coin to an exchange.
 
 use crate::{
     documents::{CoinUse, Commit, EarlierUse, Issued, Terms},
@@ -30,8 +31,8 @@ pub enum RequestKind {
     ExchangeBegin,
     /// [`ExchangeFinish`](crate::exchange::ExchangeFinish).
     ExchangeFinish,
-    /// [`BankHoldRequest`](crate::hold::BankHoldRequest); its digest is the purchase id, which covers terms, coins and
-    /// note.
+    /// [`BankHoldRequest`](crate::hold::BankHoldRequest). Its digest is the purchase id, which covers terms, coins and
+    /// recovery record.
     Hold,
 }
 
@@ -52,13 +53,14 @@ impl RequestKind {
 pub struct Denial {
     /// The bank.
     pub bank: PublicKey,
-    /// What kind of request it is.
+    /// The kind of the request.
     pub kind: RequestKind,
     /// The digest of the whole request.
     pub request: StatementDigest,
-    /// Why.
+    /// The cause.
     pub cause: DenialCause,
-    /// When, by the bank's clock (ms since 1970). It alone may differ when the same request is denied again.
+    /// The time of the denial (ms since 1970, the bank's clock). If the same request is denied again, only the time may
+    /// differ.
     pub at_ms: u64,
 }
 
@@ -83,58 +85,58 @@ pub enum DenialCause {
         /// What was asked.
         asked: Amount,
     },
-    /// A new coin is asked of a key that the bank does not have.
+    /// The bank does not have the key of a new coin.
     UnknownKey(KeyId),
-    /// Coins in and coins out differ in worth.
+    /// The inputs and the outputs differ in worth.
     Unbalanced {
-        /// Worth of the inputs.
+        /// The worth of the inputs.
         inputs: Amount,
-        /// Worth of the outputs.
+        /// The worth of the outputs.
         outputs: Amount,
     },
-    /// The outputs' worth does not fit in an amount.
+    /// The worth of the outputs does not fit in an amount.
     Overflow,
 }
 
 /// Why a coin cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinDenial {
-    /// It is held for a purchase that is not decided, so far as the bank knows.
+    /// It is held for a purchase. The bank knows of no decision.
     Held(EarlierUse),
     /// It paid for a purchase.
     Spent {
         /// The purchase, with the coin's own signature.
         used: EarlierUse,
-        /// How the purchase was committed. It is told to the coin's holder alone, and so is absent for a hold.
+        /// The proof of the commit. Only the coin's holder gets it, so it is absent in the denial of a hold.
         proof: Option<Box<SpendProof>>,
     },
     /// It was exchanged.
     Exchanged {
         /// The exchange, with the coin's own signature.
         used: EarlierUse,
-        /// What was given for it. Absent for a hold.
+        /// The record of what was given for it. Absent in the denial of a hold.
         issued: Option<Box<Signed<Issued>>>,
     },
-    /// Its key's time to be spent, or exchanged, has ended.
+    /// The time in which coins of its key can be held, or exchanged, has ended.
     Expired {
-        /// When (ms since 1970).
+        /// The end of that time (ms since 1970).
         expired_ms: u64,
     },
-    /// The purchase's deadline leaves too little time before its key ends.
+    /// The deadline of the purchase leaves too little time before its key ends.
     EndsTooSoon,
 }
 
-/// What proves that a purchase was committed.
+/// The proof that a purchase was committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpendProof {
-    /// The purchase's terms: the purchase id is their digest.
+    /// The terms of the purchase. The purchase id is their digest.
     pub terms: Terms,
-    /// Signed by the escrow that the terms name.
+    /// The commit, signed by the escrow that the terms name.
     pub commit: Signed<Commit>,
 }
 
 impl CoinDenial {
-    /// The use that is claimed, if one is.
+    /// The use that the bank claims, if it claims one.
     pub fn used(&self) -> Option<&EarlierUse> {
         match self {
             CoinDenial::Held(used) | CoinDenial::Spent { used, .. } | CoinDenial::Exchanged { used, .. } => {
@@ -144,7 +146,7 @@ impl CoinDenial {
         }
     }
 
-    /// The use that the coin's own signature shows: what is claimed, authorized for that.
+    /// The use that the bank claims, if the coin's key signed it for the claimed kind of use.
     pub fn authorized_use(&self, key_id: &KeyId, coin: &PublicKey) -> Option<EarlierUse> {
         let operation = match self {
             CoinDenial::Exchanged { .. } => CoinUse::Exchange,
@@ -248,7 +250,7 @@ impl Document for Denial {
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
-/// Whether `bank` has denied the very request of this kind and digest. Anything else is no word on the request.
+/// Whether `bank` has denied the request of this kind and digest. Any other denial says nothing about the request.
 pub fn is_denied(
     denial: &Signed<Denial>,
     bank: &PublicKey,
@@ -262,7 +264,7 @@ pub fn is_denied(
 // ---- a judge ----------------------------------------------------------------------------------------------
 
 impl Denial {
-    /// Whether it is of this coin.
+    /// Whether the denial is about this coin.
     pub fn names(&self, of: &Coin) -> bool {
         matches!(&self.cause, DenialCause::Coin { key_id, coin, .. } if (*key_id, *coin) == (of.key_id, of.public))
     }

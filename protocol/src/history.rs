@@ -1,21 +1,22 @@
-//! History: bank and escrow remember how far each other's journal has come, so that one that was restored from an
-//! older copy is told, before it decides or pays anything.
+//! History: bank and escrow remember how far each other's journal has come. So a node that was restored from an older
+//! copy learns it before it decides or pays anything.
 //!
 //! ```text
 //! a node                                      a peer of it, its witness
-//!   WitnessRequest: what do you remember
-//!   of me? I remember this head of yours ---->  is that head in its own history?
-//!                                        <----  Testimony: the last head of yours that I was told; my own,
-//!                                               and what stands in my journal where you remember a head
-//!   is that head in my history?
+//!   WitnessRequest: the last head of the
+//!   witness that the node remembers      ---->  checks that this head is in its own history
+//!                                        <----  Testimony: the last head of the node that the witness remembers;
+//!                                               its own head, and the hash in its journal at the head that the
+//!                                               node remembers
+//!   checks that the first head is in its own history
 //! ```
 //!
-//! A head is signed by the node whose journal it ends, so nobody can stop a node with one that it never told, and one
-//! that it did tell proves for ever that its journal was that long. Both questions that are asked of a head are the
-//! same: does the hash at its place in the journal equal it?
+//! A node signs the heads of its own journal. So nobody can stop a node with a head that it never sent. A head that it
+//! sent always proves that its journal was that long. The check of a head is the same on both sides: the hash at its
+//! place in the journal has to equal the hash of the head.
 //!
-//! Besides, every question and answer between bank and escrow carries its sender's head ([`WithHead`]). Heads travel
-//! between servers alone: in anything that a customer carries or gets they would mark her.
+//! Every other question and answer between bank and escrow also has its sender's head ([`WithHead`]). Heads travel only
+//! between servers. In a message that a customer carries or gets, a head would mark the customer.
 
 use crate::{
     ids::{JournalRun, RecordHash, WitnessNonce},
@@ -27,16 +28,16 @@ use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
 
-/// Where a node's journal ends: what stands for its whole history. Signed by the node.
+/// The end of a node's journal. It stands for the whole history. Signed by the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalHead {
-    /// Whose journal.
+    /// The node that writes the journal.
     pub node: PublicKey,
-    /// Random, chosen at the node's start. Within one run a journal only grows.
+    /// The node's run, drawn at its start. Within one run a journal only grows.
     pub run: JournalRun,
-    /// How many records it has.
+    /// The number of records in the journal.
     pub records: u64,
-    /// The hash of the last one, which covers all before it.
+    /// The hash of the last record. It covers all records before it.
     pub hash: RecordHash,
 }
 
@@ -52,39 +53,41 @@ impl Document for JournalHead {
 }
 
 impl JournalHead {
-    /// Whether it lies in the history of a journal, of which `hash_there` is the hash at its place, if the journal
-    /// reaches that far.
+    /// Whether the head lies in the history of a journal.
+    ///
+    /// `hash_there` is the journal's hash at the place of the head, or `None` if the journal is shorter.
     pub fn lies_in(&self, hash_there: Option<RecordHash>) -> bool {
         hash_there == Some(self.hash)
     }
 }
 
-/// A question or an answer between bank and escrow, and the head of its sender's journal.
+/// A question or an answer between bank and escrow, with the head of its sender's journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithHead<T> {
     /// The question or the answer.
     pub body: T,
-    /// Durable before the message was sent; of an answer, with all that the answer says. Absent if the sender does not
-    /// know the other as a peer, and from an answer to a question without one: how much the sender does is nobody
-    /// else's business.
+    /// The head. It was durable before the message was sent. In an answer, its journal has all that the answer says.
+    ///
+    /// It is absent if the sender does not know the other node as a peer, and in an answer to a question without a head.
+    /// Nobody else has to learn how much the sender does.
     pub head: Option<Signed<JournalHead>>,
 }
 
 impl<T> WithHead<T> {
-    /// `body` without a head.
+    /// Makes a message with `body` and without a head.
     pub fn without(body: T) -> Self {
         Self { body, head: None }
     }
 }
 
-/// From a node to a peer: what do you remember of me? Signed by the node.
+/// From a node to a peer: asks what the peer remembers of the node. Signed by the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WitnessRequest {
-    /// Who asks.
+    /// The node that asks.
     pub asker: PublicKey,
-    /// Who is asked.
+    /// The peer that is asked.
     pub witness: PublicKey,
-    /// Random, so that no earlier answer can stand for this one.
+    /// Random, so that no earlier answer fits.
     pub nonce: WitnessNonce,
     /// The longest head of the witness that the asker remembers.
     pub remembered: Option<Signed<JournalHead>>,
@@ -101,28 +104,28 @@ impl Document for WitnessRequest {
     }
 }
 
-/// What a peer remembers. Signed by the peer.
+/// The peer's answer: what it remembers. Signed by the peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Testimony {
-    /// Who answers.
+    /// The peer that answers.
     pub witness: PublicKey,
-    /// Who asked.
+    /// The node that asked.
     pub asker: PublicKey,
-    /// The question's.
+    /// The nonce of the question.
     pub nonce: WitnessNonce,
     /// The longest head of the asker that the witness remembers.
     pub remembered: Option<Signed<JournalHead>>,
-    /// The witness's own journal; absent if it does not know the asker.
+    /// The witness's own journal. Absent if the witness does not know the asker.
     pub own: Option<OwnJournal>,
 }
 
-/// The journal of a node that is asked.
+/// The journal of the witness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnJournal {
-    /// Where it ends.
+    /// Its head.
     pub head: Signed<JournalHead>,
-    /// The hash at the place of the head that the asker remembers; absent if it remembers none, or the journal does not
-    /// reach that far.
+    /// The hash at the place of the head that the asker remembers. Absent if the asker remembers no head, or the journal
+    /// is shorter.
     pub hash_there: Option<RecordHash>,
 }
 
@@ -143,7 +146,7 @@ impl Document for Testimony {
     }
 }
 
-/// A head is described by its digest, an absent one by no bytes.
+/// Writes the digest of a head. An absent head is written as no bytes.
 fn describe_head(t: &mut Transcript, head: Option<&Signed<JournalHead>>) {
     let digest = head.map(|head| head.body.digest());
     t.bytes(b"head", digest.as_ref().map_or(&[], |digest| digest.0.as_slice()));
@@ -151,15 +154,16 @@ fn describe_head(t: &mut Transcript, head: Option<&Signed<JournalHead>>) {
 
 // ---- the witness ------------------------------------------------------------------------------------------
 
-/// A question by its asker to this node. What it remembers of this node is signed by this node. Only
-/// [`verify_witness_request`] makes one.
+/// A verified question to this node. The head that the asker remembers is signed by this node.
+///
+/// Only [`verify_witness_request`] makes one.
 #[derive(Debug)]
 pub struct VerifiedWitnessRequest(WitnessRequest);
 
 /// Verifies a question.
 ///
 /// # Errors
-/// When it is for another node, not signed by its asker, or remembers what this node has not signed.
+/// When it is for another node, is not signed by its asker, or has a head that this node did not sign.
 pub fn verify_witness_request(
     request: Signed<WitnessRequest>,
     self_id: &PublicKey,
@@ -176,17 +180,17 @@ pub fn verify_witness_request(
 }
 
 impl VerifiedWitnessRequest {
-    /// Who asks.
+    /// The node that asks.
     pub fn asker(&self) -> PublicKey {
         self.0.asker
     }
 
-    /// What the asker remembers of this node, which must lie in its history.
+    /// The head of this node that the asker remembers. It must lie in this node's history.
     pub fn claim(&self) -> Option<&Signed<JournalHead>> {
         self.0.remembered.as_ref()
     }
 
-    /// The answer, to be signed.
+    /// The answer, which this node signs.
     pub fn respond(&self, remembered: Option<Signed<JournalHead>>, own: Option<OwnJournal>) -> Testimony {
         Testimony {
             witness: self.0.witness,
@@ -200,30 +204,30 @@ impl VerifiedWitnessRequest {
 
 // ---- the asker --------------------------------------------------------------------------------------------
 
-/// What an asker has learned. Only [`verify_testimony`] makes one.
+/// What an asker learns from a testimony. Only [`verify_testimony`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
-    /// What the witness remembers of the asker, signed by the asker itself: it must lie in the asker's history.
+    /// The head of the asker that the witness remembers. The asker signed it, and it must lie in the asker's history.
     pub claim: Option<Signed<JournalHead>>,
-    /// What came of what the asker remembers of the witness.
+    /// What the witness showed of its own history.
     pub witness: WitnessHistory,
 }
 
-/// What a witness has shown of its own history.
+/// What a witness shows of its own history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WitnessHistory {
-    /// Nothing: it does not know the asker.
+    /// Nothing, as the witness does not know the asker.
     Hidden,
-    /// The head that the asker remembers lies in it, and it has come as far as this.
+    /// The head that the asker remembers lies in it. This is the current head.
     Proven(Signed<JournalHead>),
-    /// The head that the asker remembers does not lie in it: the witness has forgotten something.
+    /// The head that the asker remembers does not lie in it. The witness has lost records.
     Contradicted,
 }
 
-/// Verifies the answer to `asked`.
+/// Verifies the answer to the question `asked`.
 ///
 /// # Errors
-/// When it answers another question, or a signature is not what it should be.
+/// When it answers another question, or a signature is invalid.
 pub fn verify_testimony(answer: Signed<Testimony>, asked: &WitnessRequest) -> Result<Learned, Refusal> {
     let testimony = &answer.body;
     let fits =
@@ -254,10 +258,10 @@ pub fn verify_testimony(answer: Signed<Testimony>, asked: &WitnessRequest) -> Re
     })
 }
 
-/// Checks that `head` is one of `node`'s, and signed by it.
+/// Checks that `head` names `node` and is signed by it.
 ///
 /// # Errors
-/// When it is not.
+/// When it names another node, or the signature is invalid.
 pub fn verify_head(head: &Signed<JournalHead>, node: &PublicKey) -> Result<(), RequestFault> {
     if head.body.node != *node {
         return Err(RequestFault::Signature {

@@ -1,14 +1,14 @@
-//! Hold, the first phase of a purchase: the bank holds the coins for the terms, all or none.
+//! Hold, the first phase of a purchase: the bank holds all coins for the terms, or none.
 //!
 //! ```text
 //! wallet                     escrow                      bank
-//!   HoldRequest   --------->   verifies contract, coins
-//!                              BankHoldRequest --------->  verifies for itself; holds in one write
+//!   HoldRequest   --------->   verifies contract and coins
+//!                              BankHoldRequest --------->  verifies the coins itself; holds in one write
 //!                              <-----------------------  Signed<BankHold>
 //!                 <---------  Signed<Hold>
 //! ```
 //!
-//! The escrow keeps nothing: a hold is its own signature over what the bank has made durable.
+//! The escrow stores nothing. A hold is the escrow's signature over the hold that the bank has stored.
 
 use crate::{
     bounded,
@@ -30,27 +30,27 @@ use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
 
-/// From the wallet to the escrow.
+/// From the wallet to the escrow: hold the coins for the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldRequest {
     /// Terms and offer, signed by both sides.
     pub contract: Contract,
-    /// What goes on to the bank, less the terms.
+    /// The part that the escrow passes on to the bank with the terms.
     pub payment: Payment,
 }
 
-/// The coins that pay, and the customer's note to herself.
+/// The coins that pay, and the wallet's recovery record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
-    /// In the order of the terms' digest.
+    /// The coins, in the order of their digest in the terms.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub coins: Vec<Coin>,
-    /// Each coin's key over the purchase id.
+    /// The signature of each coin's key over the purchase id.
     #[serde(deserialize_with = "bounded::list::<_, _, COINS_PER_REQUEST_MAX>")]
     pub authorizations: Vec<Signature>,
-    /// Where the bank keeps the note.
+    /// The id under which the bank keeps the recovery record.
     pub note_id: RecoveryRecordId,
-    /// Encrypted by the wallet to itself; [`NOTE_BYTES`] long, whatever it holds.
+    /// The recovery record, encrypted with a key of the wallet. It always has [`NOTE_BYTES`].
     #[serde(
         serialize_with = "serde_bytes::serialize",
         deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
@@ -58,10 +58,10 @@ pub struct Payment {
     pub note: Vec<u8>,
 }
 
-/// From the escrow to the bank: without the offer, which the bank never sees.
+/// From the escrow to the bank: hold the coins for the terms. The bank never sees the offer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BankHoldRequest {
-    /// What the coins are held for.
+    /// The terms of the purchase.
     pub terms: Terms,
     /// The coins.
     pub payment: Payment,
@@ -69,18 +69,20 @@ pub struct BankHoldRequest {
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// A hold request whose contract is good. Only [`verify_hold_contract`] makes one.
+/// A hold request with a verified contract. Only [`verify_hold_contract`] makes one.
 #[derive(Debug)]
 pub struct AgreedHold {
     contract: VerifiedContract,
     payment: Payment,
 }
 
-/// Verifies everything about a hold request that depends neither on time nor on the bank's keys. A purchase that is
-/// decided has no more to it, so that the customer learns that it is, whatever the dates and the keys are now.
+/// Verifies the parts of a hold request that do not depend on time or on the bank's keys.
+///
+/// For a decided purchase the escrow checks nothing else. So the customer learns the decision also after all dates and
+/// keys have ended.
 ///
 /// # Errors
-/// Names the first thing at fault.
+/// Names the first part that is wrong.
 pub fn verify_hold_contract(request: HoldRequest, self_id: &PublicKey) -> Result<AgreedHold, Refusal> {
     let HoldRequest { contract, payment } = request;
     check_recipient(&contract.terms.escrow, self_id)?;
@@ -94,15 +96,15 @@ impl AgreedHold {
         &self.contract
     }
 
-    /// The coins, not verified yet.
+    /// The coins. They are not verified yet.
     pub fn coins(&self) -> &[Coin] {
         &self.payment.coins
     }
 
-    /// Refuses a purchase that is decided: nothing is held for it any more.
+    /// Checks that the purchase is not decided. For a decided purchase no coins are held.
     ///
     /// # Errors
-    /// Says how it ended.
+    /// Says how the purchase ended.
     pub fn check_open(&self, existing: Option<&Decision>) -> Result<(), PurchaseFault> {
         let purchase = self.contract.purchase();
         match existing {
@@ -112,19 +114,19 @@ impl AgreedHold {
         }
     }
 
-    /// Checks all that needs no key of the bank: deadline, note, and that the payment's lists are those of the terms.
+    /// Checks the parts that need no key of the bank: the deadline, the recovery record, and the digests in the terms.
     ///
     /// # Errors
-    /// Names the first thing at fault.
+    /// Names the first part that is wrong.
     pub fn check_payment(&self, now_ms: u64) -> Result<(), Refusal> {
         check_deadline(self.contract.terms(), now_ms)?;
         check_shape(self.contract.terms(), &self.payment)
     }
 
-    /// Verifies the rest: deadline, note, coins and their authorizations.
+    /// Verifies the rest: the deadline, the recovery record, the coins and their authorizations.
     ///
     /// # Errors
-    /// Names the first thing at fault.
+    /// Names the first part that is wrong.
     pub fn verify(
         self,
         keys: &KeyBook,
@@ -140,7 +142,7 @@ impl AgreedHold {
     }
 }
 
-/// A hold request that the escrow passes on. Only [`AgreedHold::verify`] makes one.
+/// A verified hold request, which the escrow passes on. Only [`AgreedHold::verify`] makes one.
 #[derive(Debug)]
 pub struct VerifiedHold {
     contract: VerifiedContract,
@@ -153,7 +155,7 @@ impl VerifiedHold {
         &self.contract
     }
 
-    /// What the bank is asked.
+    /// The request to the bank.
     pub fn for_bank(self) -> BankHoldRequest {
         BankHoldRequest {
             terms: self.contract.terms().clone(),
@@ -162,7 +164,8 @@ impl VerifiedHold {
     }
 }
 
-/// Checks that note and coins are those of the terms, and that each coin has an authorization; not whether either is good.
+/// Checks that recovery record and coins have the digests in the terms, and that each coin has an authorization. It does
+/// not verify coins or authorizations.
 fn check_shape(terms: &Terms, payment: &Payment) -> Result<(), Refusal> {
     check_length("coins", payment.coins.len())?;
     check_matching(
@@ -188,7 +191,7 @@ fn check_shape(terms: &Terms, payment: &Payment) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks that coins, authorizations, worth and note are those of the terms.
+/// Verifies coins and authorizations, and checks worth and recovery record against the terms.
 fn verify_payment(
     terms: &Terms,
     payment: &Payment,
@@ -217,7 +220,7 @@ fn verify_payment(
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A hold request that fits its terms, with valid and authorized coins. Only [`verify_bank_hold`] makes one.
+/// A hold request that fits its terms and has valid, authorized coins. Only [`verify_bank_hold`] makes one.
 #[derive(Debug)]
 pub struct VerifiedBankHold {
     terms: Terms,
@@ -227,10 +230,10 @@ pub struct VerifiedBankHold {
     note: Vec<u8>,
 }
 
-/// Verifies a hold request at the bank, which trusts no escrow with its money.
+/// Verifies a hold request at the bank. A bank does not rely on the checks of an escrow.
 ///
 /// # Errors
-/// Names the first thing at fault.
+/// Names the first part that is wrong.
 pub fn verify_bank_hold(
     request: BankHoldRequest,
     self_id: &PublicKey,
@@ -239,7 +242,7 @@ pub fn verify_bank_hold(
 ) -> Result<VerifiedBankHold, Refusal> {
     let BankHoldRequest { terms, payment } = request;
     check_recipient(&terms.bank, self_id)?;
-    // Which bounds it, too: the terms are going to be kept.
+    // This also bounds the currency, as the terms are stored.
     if terms.currency != keys.list().currency {
         return Err(ContractFault::DoesNotFit("currency".into()).into());
     }
@@ -254,18 +257,18 @@ pub fn verify_bank_hold(
     })
 }
 
-/// What a bank does about a hold request.
+/// The bank's decision on a hold request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HoldDecision {
-    /// It was made before: the same answer.
+    /// The hold was made before. The bank repeats its answer.
     Repeated(BankHold),
-    /// It is new: these writes, then the answer.
+    /// The hold is new. The bank writes the rows, then answers.
     New {
-        /// The purchase's row.
+        /// The row of the purchase.
         purchase: Box<BankPurchase>,
-        /// The coins' new states, in their order.
+        /// The new states of the coins, in their order.
         states: Vec<CoinState>,
-        /// The answer, to be signed.
+        /// The answer, which the bank signs.
         hold: BankHold,
     },
 }
@@ -286,16 +289,17 @@ impl VerifiedBankHold {
         &self.coins
     }
 
-    /// The note and where it is kept.
+    /// The recovery record and its id.
     pub fn note(&self) -> (&RecoveryRecordId, &[u8]) {
         (&self.note_id, &self.note)
     }
 
-    /// Decides: holds all coins or none. `states` are in the coins' order; `account_known` says whether the
-    /// merchant's account exists.
+    /// Decides: holds all coins or none.
+    ///
+    /// `states` are in the coins' order. `account_known` says whether the merchant's account exists.
     ///
     /// # Errors
-    /// When the purchase has ended, a coin is taken, a date does not fit, or the account is unknown.
+    /// When the purchase has ended, a coin is used, a date does not fit, or the account is unknown.
     pub fn respond(
         &self,
         purchase: Option<&BankPurchase>,

@@ -1,8 +1,9 @@
-//! The goods key in an offer, sealed to the escrow, with the proof that its maker knows the secret it was sealed with.
+//! The goods key in an offer, sealed to the escrow, with a proof that its maker knows the ephemeral secret.
 //!
-//! An escrow that finds a wrong key in an offer shows the Diffie-Hellman point, so that anyone can look. That point opens
-//! all that was sealed with the same ephemeral key. Without the proof a thief could take the ephemeral key of another
-//! merchant's offer into one of their own, have it found wrong, and open the other offer with the point.
+//! An escrow that finds a wrong key in an offer shows the Diffie-Hellman point, so that anyone can check it. That point
+//! opens everything that was sealed to the escrow with the same ephemeral key. Without the proof a thief could copy the
+//! ephemeral key of another merchant's offer into an offer of their own. The escrow would find a wrong key, and the thief
+//! could open the other offer with the point.
 
 use crate::{
     goods::{GoodsKey, TAG_BYTES},
@@ -22,19 +23,23 @@ const PROOF_CONTEXT: &str = "farthing sealed key";
 /// A goods key in an offer, sealed to the escrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfferedKey {
-    /// The key, sealed.
+    /// The sealed key.
     pub sealed: SealedKey,
-    /// By the ephemeral key, over the offer's [`sealing_context`](crate::documents::Offer::sealing_context): its maker
-    /// knows its secret. Offers of version 1 have none; an escrow opens only what has one.
+    /// The proof: a signature by the ephemeral key over the offer's
+    /// [`sealing_context`](crate::documents::Offer::sealing_context).
+    ///
+    /// Offers of version 1 have no proof. An escrow opens no sealed key without a proof.
     pub proof: Option<Signature>,
 }
 
 impl OfferedKey {
-    /// Seals `key` to `escrow` for the offer of `context`, and proves that the secret of `ephemeral` is known. That key
-    /// comes from [`derive_ephemeral`](crate::seal::derive_ephemeral) for the same offer, and is used for no other.
+    /// Seals `key` to `escrow` for the offer of `context`, and proves that the maker knows the secret of `ephemeral`.
+    ///
+    /// `ephemeral` comes from [`derive_ephemeral`](crate::seal::derive_ephemeral) for the same offer, and is used for no
+    /// other offer.
     ///
     /// # Errors
-    /// [`SealError::PublicKey`] if `escrow` is not a point, or the identity.
+    /// [`SealError::PublicKey`] if `escrow` is not a point, or is the identity.
     pub fn seal(
         ephemeral: &SecretKey,
         escrow: &PublicKey,
@@ -47,10 +52,10 @@ impl OfferedKey {
         })
     }
 
-    /// Checks that the maker of the key knows its secret, for the offer of `context`.
+    /// Checks the proof that the maker knows the ephemeral secret, for the offer of `context`.
     ///
     /// # Errors
-    /// When the proof is missing or is no proof.
+    /// When the proof is missing or invalid.
     pub fn check_proof(&self, context: &SealingContext) -> Result<(), SignatureError> {
         let proof = self.proof.as_ref().ok_or(SignatureError::Forged)?;
         let ephemeral = &self.sealed.ephemeral;
@@ -66,13 +71,14 @@ fn statement(ephemeral: &PublicKey, context: &SealingContext) -> Statement {
     }
 }
 
-/// How an optional key is written: one byte (0 none, 1 without a proof, 2 with one) and the parts. 0 and 1 are what an
-/// optional [`SealedKey`] was in version 1, so that old rows and receipts are read as they are. In JSON the proof is a
-/// field beside the others.
+/// The encoding of an optional key: one byte (0 no key, 1 without a proof, 2 with a proof) and the parts.
+///
+/// 0 and 1 are the encoding of an optional [`SealedKey`] in version 1, so old rows and receipts decode unchanged. In
+/// JSON the proof is a field beside the others.
 pub(crate) mod optional {
     use super::*;
 
-    /// As JSON has it.
+    /// The JSON form.
     #[derive(Serialize, Deserialize)]
     struct Readable {
         ephemeral: PublicKey,

@@ -37,15 +37,15 @@ fn own(hash_there: Option<u8>) -> Option<OwnJournal> {
 }
 
 #[test]
-fn a_head_lies_in_a_history_that_has_its_hash_at_its_place() {
+fn a_head_lies_in_a_history_with_its_hash_at_its_place() {
     let told = head(&key(1), 5, 50).body;
     assert!(told.lies_in(Some(RecordHash([50; 32]))));
     assert!(!told.lies_in(Some(RecordHash([51; 32]))), "another history");
-    assert!(!told.lies_in(None), "a shorter one");
+    assert!(!told.lies_in(None), "a shorter history");
 }
 
 #[test]
-fn an_asker_learns_what_is_remembered_of_it_and_how_far_its_witness_has_come() {
+fn an_asker_learns_its_remembered_head_and_the_head_of_its_witness() {
     let (mine, yours) = (head(&key(1), 9, 9), head(&key(2), 5, 50));
     let remembers = question(Some(yours.clone()));
     let asked = verified(&remembers);
@@ -74,7 +74,7 @@ fn an_asker_learns_what_is_remembered_of_it_and_how_far_its_witness_has_come() {
 }
 
 #[test]
-fn whoever_remembers_nothing_is_shown_any_history() {
+fn an_asker_that_remembers_no_head_accepts_any_history() {
     let nothing = question(None);
     let answer = Signed::sign(verified(&nothing).respond(None, own(None)), &key(2));
     let learned = verify_testimony(answer, &nothing).unwrap();
@@ -82,7 +82,7 @@ fn whoever_remembers_nothing_is_shown_any_history() {
 }
 
 #[test]
-fn a_question_is_refused_that_is_for_another_or_forged_or_remembers_what_was_never_told() {
+fn a_question_is_refused_if_it_is_for_another_node_or_forged_or_has_an_unsigned_head() {
     let ask = |question: WitnessRequest, by: &SecretKey| {
         verify_witness_request(Signed::sign(question, by), &key(2).public()).map(|_| ())
     };
@@ -106,12 +106,12 @@ fn a_question_is_refused_that_is_for_another_or_forged_or_remembers_what_was_nev
 }
 
 #[test]
-fn an_answer_is_refused_that_is_old_or_forged_or_remembers_what_was_never_told() {
+fn an_answer_is_refused_if_it_is_old_or_forged_or_has_an_unsigned_head() {
     let asked = question(None);
     let fresh = verified(&asked).respond(Some(head(&key(1), 9, 9)), own(None));
     let judge = |testimony: Testimony, by: &SecretKey| verify_testimony(Signed::sign(testimony, by), &asked);
     assert!(judge(fresh.clone(), &key(2)).is_ok());
-    assert!(judge(fresh.clone(), &key(4)).is_err(), "signed by another");
+    assert!(judge(fresh.clone(), &key(4)).is_err(), "signed by another node");
     let changes: [fn(&mut Testimony); 6] = [
         |t| t.nonce = WitnessNonce([4; 32]),
         |t| t.asker = key(4).public(),
@@ -128,7 +128,7 @@ fn an_answer_is_refused_that_is_old_or_forged_or_remembers_what_was_never_told()
 }
 
 #[test]
-fn everything_in_a_question_and_an_answer_is_signed() {
+fn the_signatures_cover_every_field_of_a_question_and_an_answer() {
     let signed = Signed::sign(question(Some(head(&key(2), 5, 50))), &key(1));
     let changes: [fn(&mut WitnessRequest); 3] = [
         |q| q.nonce = WitnessNonce([4; 32]),
