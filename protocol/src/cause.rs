@@ -1,27 +1,27 @@
-//! The cause of an abort: what the escrow shows for it, so that nobody has to take its word.
+//! The cause of an abort: the proof that the escrow shows, so that nobody has to believe the escrow.
 //!
 //! An escrow aborts for the customer, who signs a cancel, or for the bank, which signs that the purchase is overdue.
-//! Either signature is part of the abort. Reasons of version 1 are the escrow's word alone.
+//! Each of these signatures is part of the abort. A reason of version 1 has no proof.
 
 use crate::documents::{AbortReason, Overdue, PurchaseKeyUse, Terms};
 use farthing_coin::{SignatureError, Signed};
 use std::fmt;
 
-/// Why the cause of an abort is not one.
+/// Why the cause of an abort is missing or false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CauseFault {
-    /// The reason is one of version 1, which has nothing to show.
+    /// The reason is of version 1 and has no proof.
     #[error("it shows no cause")]
     NotShown,
     /// The purchase key did not sign the cancel.
-    #[error("the cancel in it is not the customer's: {0}")]
+    #[error("the customer did not sign the cancel in it: {0}")]
     Cancel(SignatureError),
     /// The bank did not sign that the purchase is overdue.
     #[error("the bank of the purchase did not sign that it is overdue: {0}")]
     OverdueForged(SignatureError),
-    /// The bank's word is about something else.
-    #[error("the bank's word in it is about another {0}")]
+    /// The bank's statement is about another purchase, escrow or deadline.
+    #[error("the bank's statement in it is about another {0}")]
     OverdueOfOther(&'static str),
     /// The bank signed before the deadline.
     #[error("the bank called it overdue before its deadline")]
@@ -29,16 +29,18 @@ pub enum CauseFault {
 }
 
 impl AbortReason {
-    /// Whether the customer wanted it.
+    /// Whether the customer cancelled the purchase.
     pub fn is_cancel(&self) -> bool {
         matches!(self, AbortReason::Cancelled | AbortReason::CancelledBy(_))
     }
 
-    /// Checks the cause of an abort of the purchase of `terms`. What a [`WrongKey`](AbortReason::WrongKey) shows is
-    /// judged with the offer, which the terms do not have.
+    /// Checks the cause of an abort of the purchase of `terms`.
+    ///
+    /// A [`WrongKey`](AbortReason::WrongKey) is accepted here. To check it a judge needs the offer, which is not in the
+    /// terms.
     ///
     /// # Errors
-    /// [`CauseFault::NotShown`] for a reason of version 1; else says what is wrong with the cause.
+    /// [`CauseFault::NotShown`] for a reason of version 1. Otherwise it says what is wrong with the cause.
     pub fn check(&self, terms: &Terms) -> Result<(), CauseFault> {
         match self {
             AbortReason::Cancelled | AbortReason::DeadlinePassed | AbortReason::WrongSealedKey => {
@@ -55,7 +57,7 @@ impl AbortReason {
     }
 }
 
-/// Checks that the bank of `terms` signed, after their deadline, that their purchase is overdue.
+/// Checks that the bank of `terms` signed that their purchase is overdue, and not before the deadline.
 ///
 /// # Errors
 /// Says what does not fit.
@@ -81,10 +83,10 @@ impl fmt::Display for AbortReason {
         f.write_str(match self {
             AbortReason::Cancelled => "the escrow says that the customer cancelled it",
             AbortReason::DeadlinePassed => "the escrow says that its deadline passed",
-            AbortReason::WrongSealedKey => "the escrow says that the offer's sealed key is a wrong one",
+            AbortReason::WrongSealedKey => "the escrow says that the offer's sealed key is wrong",
             AbortReason::CancelledBy(_) => "the customer cancelled it",
             AbortReason::Overdue(_) => "its deadline passed",
-            AbortReason::WrongKey(_) => "the offer's sealed key is a wrong one",
+            AbortReason::WrongKey(_) => "the offer's sealed key is wrong",
         })
     }
 }

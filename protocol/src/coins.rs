@@ -1,4 +1,4 @@
-//! Coins in a request, verified with their holders' authorizations in one batch.
+//! Coins in a request, verified in one batch with their authorizations.
 
 use crate::{
     documents::{CoinUse, EarlierUse},
@@ -13,7 +13,8 @@ use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Coins of one bank, each valid, each authorized for one use by its holder, none twice.
+/// Coins of one bank. Each is valid, authorized for one use by its key, and in the list once.
+///
 /// Only [`verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCoins {
@@ -26,18 +27,18 @@ pub struct VerifiedCoins {
 pub struct VerifiedCoin {
     /// The coin.
     pub coin: Coin,
-    /// Its holder's signature for the use at hand.
+    /// The signature of its key for this use.
     pub authorization: Signature,
-    /// Its value in the smallest unit.
+    /// Its value (smallest units).
     pub value: u64,
-    /// When its key's coins can no longer be held for a purchase (ms since 1970).
+    /// The end of the time in which it can be held for a purchase (ms since 1970).
     pub spend_until_ms: u64,
-    /// When its key's coins can no longer be exchanged (ms since 1970).
+    /// The end of the time in which it can be exchanged (ms since 1970).
     pub redeem_until_ms: u64,
 }
 
 impl VerifiedCoin {
-    /// What a bank knows the coin by: never the bytes of its signature.
+    /// The key of the coin's row at the bank: key id and coin key. The bytes of the coin's signature are not part of it.
     pub fn row_key(&self) -> (KeyId, PublicKey) {
         (self.coin.key_id, self.coin.public)
     }
@@ -49,12 +50,12 @@ impl VerifiedCoins {
         &self.coins
     }
 
-    /// What the bank knows each by, in the request's order.
+    /// The row keys of the coins, in the request's order.
     pub fn row_keys(&self) -> Vec<(KeyId, PublicKey)> {
         self.coins.iter().map(VerifiedCoin::row_key).collect()
     }
 
-    /// What they are worth together.
+    /// The worth of all coins together.
     pub fn total(&self) -> Amount {
         self.total
     }
@@ -62,11 +63,11 @@ impl VerifiedCoins {
 
 /// Verifies `coins` under the bank's keys, and that each is authorized for `operation` on `digest`.
 ///
-/// One multiscalar multiplication checks all of it, with weights from `rng` (see
-/// [`farthing_coin::Batch`]). Dates are not looked at: a repeated request must get its stored reply.
+/// One multiscalar multiplication checks everything, with weights from `rng` (see [`farthing_coin::Batch`]). Dates are
+/// not checked, as a repeated request must get its stored reply.
 ///
 /// # Errors
-/// Names the first coin at fault and what is wrong with it.
+/// Names the first faulty coin and what is wrong with it.
 pub fn verify(
     coins: &[Coin],
     authorizations: &[Signature],
@@ -116,18 +117,18 @@ pub fn verify(
     })
 }
 
-/// Refuses an empty or over-long list of what goes with coins.
+/// Checks the length of a list that has one entry for each coin.
 pub(crate) fn check_length(what: &str, got: usize) -> Result<(), RequestFault> {
     check_bound(what, got, COINS_PER_REQUEST_MAX)
 }
 
-/// What a bank knows of a coin. Each but the first carries its holder's own signature for what was done.
+/// The state of a coin at the bank. Each state except `Unseen` has the signature of the coin's key for the use.
 ///
-/// `unseen -> held -> spent`, or on an abort `held -> released`, which can be held or exchanged again;
+/// `unseen -> held -> spent`, or after an abort `held -> released`. A released coin can be held or exchanged again:
 /// `unseen or released -> exchanged`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinState {
-    /// Never shown to the bank: there is no row.
+    /// Never shown to the bank. There is no row.
     Unseen,
     /// Held for a purchase.
     Held(EarlierUse),
@@ -140,7 +141,7 @@ pub enum CoinState {
 }
 
 impl CoinState {
-    /// Why the coin cannot be held or exchanged, if it cannot.
+    /// The fault if the coin is used, so that it cannot be held or exchanged.
     pub fn taken(&self) -> Option<CoinFault> {
         match self {
             CoinState::Unseen | CoinState::Released(_) => None,
@@ -150,7 +151,7 @@ impl CoinState {
         }
     }
 
-    /// The state after the purchase that holds the coin was committed, if it is `purchase` that holds it.
+    /// The state after the commit of `purchase`. `None` if `purchase` does not hold the coin.
     pub fn spent_by(&self, purchase: &PurchaseId) -> Option<CoinState> {
         match self {
             CoinState::Held(held) if held.digest == purchase.digest() => Some(CoinState::Spent(*held)),
@@ -158,7 +159,7 @@ impl CoinState {
         }
     }
 
-    /// The state after the purchase that holds the coin was aborted, if it is `purchase` that holds it.
+    /// The state after the abort of `purchase`. `None` if `purchase` does not hold the coin.
     pub fn released_by(&self, purchase: &PurchaseId) -> Option<CoinState> {
         match self {
             CoinState::Held(held) if held.digest == purchase.digest() => Some(CoinState::Released(*held)),

@@ -1,4 +1,4 @@
-//! Contracts: what customer and merchant have agreed to, checked once, by whoever meets one.
+//! Contracts: the agreement of customer and merchant. Each party that gets a contract checks it once.
 
 use crate::{
     documents::{BankHold, Contract, Hold, Offer, PurchaseKeyUse, Terms, promises_causes},
@@ -10,7 +10,8 @@ use crate::{
 };
 use farthing_coin::{Document, SecretKey, SignatureError, Signed};
 
-/// A contract within its bounds, signed by merchant and customer, whose terms fit its offer.
+/// A contract within its bounds, signed by merchant and customer, with terms that fit its offer.
+///
 /// Only [`Contract::verified`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedContract {
@@ -23,7 +24,7 @@ impl Contract {
     /// Checks everything about the contract that does not depend on time.
     ///
     /// # Errors
-    /// Names the first thing at fault.
+    /// Names the first part that is wrong.
     pub fn verified(self) -> Result<VerifiedContract, ContractFault> {
         let Contract { terms, offer, .. } = &self;
         check_bounds(&offer.body)?;
@@ -46,8 +47,8 @@ impl Contract {
         })
     }
 
-    /// Whether the customer agreed to it as a contract whose escrow has to show the cause of an abort. Contracts of
-    /// version 1 are not.
+    /// Whether the customer signed it as a contract whose escrow has to show the cause of an abort. A contract of
+    /// version 1 is not one.
     pub fn wants_causes(&self) -> bool {
         self.is_agreed(PurchaseKeyUse::Agree).is_ok()
     }
@@ -61,7 +62,7 @@ impl Contract {
     }
 }
 
-/// A contract whose bank has said that it holds the coins. Only [`VerifiedContract::held`] makes one.
+/// A contract with the bank's statement that the coins are held. Only [`VerifiedContract::held`] makes one.
 #[derive(Debug)]
 pub struct HeldContract {
     contract: VerifiedContract,
@@ -69,8 +70,10 @@ pub struct HeldContract {
 }
 
 impl HeldContract {
-    /// The escrow's word on it, around the bank's. It gives it on nothing but contracts and banks' words that it has
-    /// verified, so that its signature is enough for it at the release: see `check_own_hold`.
+    /// Signs the escrow's hold, with the bank's hold inside.
+    ///
+    /// An escrow signs a hold only after it has verified contract and bank hold. So at the release its own signature is
+    /// enough for it: see `check_own_hold`.
     pub fn hold(&self, key: &SecretKey) -> Signed<Hold> {
         sign_hold(self.bank_hold.clone(), self.contract.wants_causes, key)
     }
@@ -80,7 +83,7 @@ impl HeldContract {
         &self.contract.contract
     }
 
-    /// The bank's word that it holds the coins.
+    /// The bank's statement that it holds the coins.
     pub fn bank_hold(&self) -> &Signed<BankHold> {
         &self.bank_hold
     }
@@ -116,25 +119,25 @@ impl VerifiedContract {
         &self.contract
     }
 
-    /// Its terms.
+    /// The terms.
     pub fn terms(&self) -> &Terms {
         &self.contract.terms
     }
 
-    /// Its purchase.
+    /// The purchase id.
     pub fn purchase(&self) -> PurchaseId {
         self.purchase
     }
 
-    /// Whether its escrow has to show the cause of an abort.
+    /// Whether the escrow has to show the cause of an abort.
     pub fn wants_causes(&self) -> bool {
         self.wants_causes
     }
 
-    /// The contract with the answer of its bank, when that says that it holds the coins.
+    /// Adds the bank's statement that it holds the coins.
     ///
     /// # Errors
-    /// Says what does not fit.
+    /// Says what in the statement does not fit.
     pub fn held(self, bank_hold: Signed<BankHold>) -> Result<HeldContract, ContractFault> {
         check_bank_hold(self.terms(), &bank_hold)?;
         Ok(HeldContract {
@@ -144,7 +147,7 @@ impl VerifiedContract {
     }
 }
 
-/// The escrow's word around that of the bank, which it has verified.
+/// Signs the escrow's hold around a verified `bank_hold`. `with_causes` adds the promise to show causes.
 pub fn sign_hold(bank_hold: Signed<BankHold>, with_causes: bool, key: &SecretKey) -> Signed<Hold> {
     let hold = Hold { bank_hold };
     match with_causes {
@@ -153,8 +156,9 @@ pub fn sign_hold(bank_hold: Signed<BankHold>, with_causes: bool, key: &SecretKey
     }
 }
 
-/// Checks that `hold` is the one that escrow and bank of this contract give for it. Where the contract wants causes, the
-/// escrow has to promise them in the hold.
+/// Checks that `hold` is signed by escrow and bank of this contract, and is for this contract.
+///
+/// If the contract wants causes, the hold has to promise them.
 ///
 /// # Errors
 /// Says what does not fit.
@@ -168,10 +172,11 @@ pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), Contra
     check_bank_hold(terms, &hold.body.bank_hold)
 }
 
-/// Checks, at the escrow of these terms, that it has held coins for them and this offer. Its own signature under the hold
-/// says that it verified the whole contract and the bank's word before; which contract, the hold's purchase id says, which
-/// is the digest of the terms, and they have the digest of the offer in them. Nothing of a contract is vouched for but
-/// these two, so that its signatures are not asked for here, and must not be kept or shown either.
+/// Checks at the escrow of these terms that it has held coins for these terms and this offer.
+///
+/// The escrow's own signature under the hold says that it verified the whole contract and the bank hold before. The hold
+/// has the purchase id, which is the digest of the terms, and the terms have the digest of the offer. So the hold vouches
+/// for terms and offer only. The contract's signatures are not checked here, and must not be stored or shown.
 pub(crate) fn check_own_hold(terms: &Terms, offer: &Offer, hold: &Signed<Hold>) -> Result<(), ContractFault> {
     check_bounds(offer)?;
     fits(terms, offer)?;
@@ -186,12 +191,12 @@ fn check_bank_hold(terms: &Terms, bank_hold: &Signed<BankHold>) -> Result<(), Co
     is_for(&bank_hold.body, terms)
 }
 
-/// What an escrow promises with a hold, besides to accept a release.
+/// What an escrow promises with a hold in addition to accepting a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Promise {
     /// To show the cause of an abort.
     Causes,
-    /// Nothing: the hold is of version 1.
+    /// Nothing. The hold is of version 1.
     Nothing,
 }
 
@@ -217,16 +222,16 @@ fn is_for(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
     }
 }
 
-/// Whether `key` keeps what `offer` promises: it is the one that the offer commits to, and unwraps the content key.
+/// Whether `key` keeps what `offer` promises: it opens the offer's commitment and unwraps the content key.
 #[must_use]
 pub fn keeps_offer(offer: &Offer, key: &GoodsKey) -> bool {
     opens(&offer.key_commitment, key) && unwrap(key, &offer.sale_id, &offer.wrapped_key).is_ok()
 }
 
-/// Checks that a new purchase's deadline is neither too near nor beyond the horizon.
+/// Checks that the deadline of a new purchase is neither too near nor too far in the future.
 ///
 /// # Errors
-/// Says which.
+/// [`ContractFault::DeadlineTooSoon`] or [`ContractFault::DeadlineTooFar`].
 pub fn check_deadline(terms: &Terms, now_ms: u64) -> Result<(), ContractFault> {
     if terms.deadline_ms < now_ms.saturating_add(DEADLINE_LEAST_MS) {
         return Err(ContractFault::DeadlineTooSoon);

@@ -1,4 +1,4 @@
-//! What a [`Denial`] proves by itself: that a coin was used up, or that the bank was right to deny it.
+//! Checks of a [`Denial`] alone: whether it proves that a coin was used up, or that the bank was right to deny it.
 
 use crate::{
     denial::{CoinDenial, Denial, DenialCause, RequestKind, SpendProof},
@@ -10,7 +10,7 @@ use crate::{
 use farthing_coin::{Denomination, KeyBook, KeyId, PublicKey, Signed};
 
 impl SpendProof {
-    /// Whether the coin's holder agreed to this purchase at `bank` by `used`, and its escrow has committed it.
+    /// Whether `used` is the coin's authorization for this purchase at `bank`, and its escrow has committed it.
     pub fn proves(&self, used: &EarlierUse, bank: &PublicKey) -> bool {
         let (purchase, commit) = (self.terms.purchase_id(), &self.commit.body);
         purchase == used.purchase()
@@ -21,9 +21,10 @@ impl SpendProof {
     }
 }
 
-/// Whether `issued` is what the bank of `keys` gave for the exchange that a coin's holder authorized by `used`: the record
-/// is signed, and its responses answer the very challenges and first messages of that request. So the holder has what the
-/// coins were worth, or can make it of `issued`.
+/// Whether the bank of `keys` gave `issued` for the exchange that `used` authorizes.
+///
+/// The record must be signed, and its responses must answer the challenges and first messages of that same request. Then
+/// the holder has the new coins, or can make them from `issued`.
 pub fn proves_exchange(issued: &Signed<Issued>, used: &EarlierUse, keys: &KeyBook) -> bool {
     let bank = &keys.list().bank;
     issued.verify(bank).is_ok()
@@ -31,7 +32,7 @@ pub fn proves_exchange(issued: &Signed<Issued>, used: &EarlierUse, keys: &KeyBoo
 }
 
 impl CoinDenial {
-    /// The use that is proven to have used the coin up, with what was given for it.
+    /// The use that used the coin up, if the denial proves it with what was given for the coin.
     pub fn final_use(&self, key_id: &KeyId, coin: &PublicKey, keys: &KeyBook) -> Option<EarlierUse> {
         let used = self.authorized_use(key_id, coin)?;
         let is_final = match self {
@@ -49,8 +50,9 @@ impl CoinDenial {
 }
 
 impl Denial {
-    /// Whether the denial itself shows that the bank was right to deny a coin of the denomination `key`. `terms` are all
-    /// that are known.
+    /// Whether the denial itself shows that the bank was right to deny a coin of the denomination `key`.
+    ///
+    /// `terms` are all terms that the caller knows.
     pub fn is_right<'t>(
         &self,
         key: &Denomination,
@@ -63,7 +65,7 @@ impl Denial {
         let is_hold = self.kind == RequestKind::Hold;
         match what {
             CoinDenial::Held(_) => what.authorized_use(key_id, coin).is_some(),
-            // The wallet puts the coin to an exchange, where what was given for it has to be shown.
+            // The wallet then puts the coin to an exchange. There the bank has to show what it gave for the coin.
             CoinDenial::Spent { .. } | CoinDenial::Exchanged { .. } if is_hold => {
                 what.authorized_use(key_id, coin).is_some()
             }

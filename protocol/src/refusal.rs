@@ -1,8 +1,8 @@
-//! Why a request was refused, told to whoever asked.
+//! Refusals: why a server did not carry out a request.
 //!
-//! No refusal ends anything for a wallet: only a signed document does (an abort, a receipt, the issued
-//! coins, a bank's [`Denial`]). A refusal says what was wrong and whether asking again can help; it never says anything that
-//! joins two requests.
+//! A refusal ends nothing for a wallet. Only a signed document does: an abort, a receipt, the issued coins, or a bank's
+//! [`Denial`]. A refusal says what was wrong and whether the same request can succeed later. It never says anything that
+//! links two requests.
 
 use crate::bounded::reason;
 use crate::decision::SignedDecision;
@@ -14,52 +14,52 @@ use farthing_coin::{KeyId, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why a request was refused. Whatever it is, the request has changed nothing.
+/// Why a request was refused. A refused request has changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// The request itself is not one.
+    /// The request is malformed, or not one for this server.
     #[error(transparent)]
     Request(#[from] RequestFault),
-    /// The node cannot answer now; nothing was decided.
+    /// The node cannot answer now. Nothing was decided.
     #[error(transparent)]
     Later(#[from] Later),
-    /// The account.
+    /// A fault of the account.
     #[error(transparent)]
     Account(#[from] AccountFault),
-    /// The issuing of new coins.
+    /// A fault of the issuing of new coins.
     #[error(transparent)]
     Issue(#[from] IssueFault),
-    /// The coins that were offered.
+    /// A fault of a coin in the request.
     #[error(transparent)]
     Coins(#[from] CoinsFault),
-    /// The contract, the offer, or a signed document.
+    /// A fault of the contract, the offer, or a signed document.
     #[error(transparent)]
     Contract(#[from] ContractFault),
-    /// The state that the purchase is in.
+    /// The state of the purchase does not allow the request.
     #[error(transparent)]
     Purchase(#[from] PurchaseFault),
-    /// The merchant's goods.
+    /// The merchant does not have or serve the goods.
     #[error(transparent)]
     Goods(#[from] GoodsFault),
-    /// The bank denies the request for good, and signs it. Whoever is told checks that: see
+    /// The bank's signed, final denial of the request. The recipient checks it with
     /// [`is_denied`](crate::denial::is_denied).
     #[error("{}", .0.body.cause)]
     Denied(Box<Signed<Denial>>),
 }
 
-/// What to do about a refusal.
+/// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
-    /// Ask the same again, after a while.
+    /// Send the same request again, after a pause.
     AskAgain,
     /// Open a new session under the same request id.
     BeginAgain,
-    /// Asking the same again gets the same refusal.
+    /// Stop. The same request gets the same refusal.
     GiveUp,
 }
 
 impl Refusal {
-    /// What to do about it.
+    /// What to do after this refusal.
     pub fn advice(&self) -> Advice {
         match self {
             Refusal::Later(_) => Advice::AskAgain,
@@ -69,14 +69,14 @@ impl Refusal {
     }
 }
 
-/// The request itself is not one.
+/// A fault of the request itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestFault {
-    /// The bytes do not spell a request.
+    /// The bytes do not decode to a request.
     #[error("{0}")]
     Malformed(#[serde(with = "reason")] String),
-    /// The request came over a connection of another kind; identified and anonymous ones are never mixed.
+    /// The request came over a connection of the wrong kind. Identified and anonymous requests are never mixed.
     #[error("this request must come over {0} connection")]
     WrongLane(#[serde(with = "reason")] String),
     /// The request names another party as its recipient.
@@ -91,73 +91,75 @@ pub enum RequestFault {
     /// A list is empty or too long.
     #[error("the list of {what} has {got} entries, 1 to {most} are allowed")]
     ListLength {
-        /// Which list.
+        /// The name of the list.
         #[serde(with = "reason")]
         what: String,
         /// Its length.
         got: usize,
-        /// The most that is allowed.
+        /// The greatest length that is allowed.
         most: usize,
     },
     /// Two lists that belong together differ in length.
     #[error("there are {got} {what}, expected {expected}")]
     ListMismatch {
-        /// Which list.
+        /// The name of the list.
         #[serde(with = "reason")]
         what: String,
         /// Its length.
         got: usize,
-        /// What it should be.
+        /// The length that it must have.
         expected: usize,
     },
-    /// A signature is not the one that the request needs.
+    /// A signature is invalid, or is by another key.
     #[error("the {whose} signature is refused: {why}")]
     Signature {
-        /// Whose.
+        /// The signer, with a possessive.
         #[serde(with = "reason")]
         whose: String,
-        /// Why.
+        /// What is wrong with it.
         #[serde(with = "reason")]
         why: String,
     },
-    /// A bucket was asked for by too long a prefix.
+    /// The prefix of a bucket is too long.
     #[error("a bucket's prefix has at most {most} bits, got {got}")]
     BucketTooNarrow {
-        /// What was asked.
+        /// The length in the request (bits).
         got: u8,
-        /// The most.
+        /// The greatest length that is allowed (bits).
         most: u8,
     },
 }
 
-/// The node cannot answer now; nothing was decided.
+/// Why a node cannot answer now. Nothing was decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Later {
-    /// More requests are under way than the node carries.
+    /// The node has more requests than it accepts at once.
     #[error("busy, retry after {retry_after_ms} ms")]
     Busy {
-        /// When to ask again (ms).
+        /// How long to wait before the next request (ms).
         retry_after_ms: u64,
     },
-    /// The node's store takes no writes (disk full, disk failing), or it is stopping.
+    /// The node's store accepts no writes (the disk is full or fails), or the node is stopping.
     #[error("the node takes no requests now: {0}")]
     Unavailable(#[serde(with = "reason")] String),
-    /// Another node that has to act as well did not answer.
+    /// Another node that has to act too did not answer.
     #[error("the {0} did not answer; ask again")]
     PeerSilent(#[serde(with = "reason")] String),
-    /// The decision is still open.
+    /// The escrow has not decided, and cannot abort before the deadline.
     #[error("not yet: the deadline has not passed")]
     NotYet,
-    /// The node has just started, and none of its peers has told it yet what they remember of it.
-    #[error("the node has just started and waits for a peer to tell what it remembers of it; ask again")]
+    /// The node has just started, and no peer has said yet what it remembers of the node.
+    #[error(
+        "the node has just started and waits for a peer to tell what it remembers of the node; ask again"
+    )]
     Unwitnessed,
-    /// A peer remembers more of the node than it does itself: it runs from an older copy.
+    /// A peer remembers a record that the node's journal lacks. The node runs from an older copy.
     #[error("the node runs from an older copy of its journal; its operator has to put the newest in place")]
     Behind,
 }
 
-/// The account.
+/// A fault of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccountFault {
@@ -169,19 +171,19 @@ pub enum AccountFault {
     Balance {
         /// What it holds.
         balance: Amount,
-        /// What was asked.
+        /// The amount of the request.
         asked: Amount,
     },
 }
 
-/// The issuing of new coins.
+/// A fault of the issuing of new coins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueFault {
-    /// The bank was restarted or has closed the session: begin again under the same request id.
+    /// The bank was restarted or has closed the session. The wallet begins again under the same request id.
     #[error("the session is gone, nothing was issued; begin again with the same request id")]
     SessionGone,
-    /// This request id was finished with other content; what was issued then is inside.
+    /// This request id was finished before with other content. The record of what was issued is inside.
     #[error("this request was finished before with other content")]
     OtherContent(Box<Signed<Issued>>),
     /// The bank has no such denomination key.
@@ -193,24 +195,24 @@ pub enum IssueFault {
     /// A challenge is not a canonical scalar.
     #[error("challenge {0} is not a canonical scalar")]
     Challenge(usize),
-    /// Coins in and coins out differ in worth.
-    #[error("the coins put in are worth {inputs}, those asked for {outputs}")]
+    /// The inputs and the outputs differ in worth.
+    #[error("the coins that go in are worth {inputs}, the new coins {outputs}")]
     Unbalanced {
-        /// Worth of the inputs.
+        /// The worth of the inputs.
         inputs: Amount,
-        /// Worth of the outputs.
+        /// The worth of the outputs.
         outputs: Amount,
     },
-    /// The outputs' worth does not fit in an amount.
-    #[error("the outputs' sum overflows")]
+    /// The worth of the outputs does not fit in an amount.
+    #[error("the new coins are worth more than an amount can hold")]
     Overflow,
 }
 
-/// The coins that were offered; `index` counts from 0 in the request's list.
+/// A fault of one coin in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("coin {index}: {what}")]
 pub struct CoinsFault {
-    /// Which coin.
+    /// The place of the coin in the request, from 0.
     pub index: usize,
     /// What is wrong with it.
     pub what: CoinFault,
@@ -220,22 +222,22 @@ pub struct CoinsFault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CoinFault {
-    /// Its denomination key is not in the bank's list: another bank's, or made up.
+    /// Its denomination key is not in the bank's list. It belongs to another bank, or is made up.
     #[error("its denomination key is not one of this bank's")]
     UnknownKey,
-    /// Its key's time to be spent or exchanged has ended.
+    /// The time in which coins of its key can be held, or exchanged, has ended.
     #[error("its denomination key expired at {expired_ms} ms")]
     Expired {
-        /// When (ms since 1970).
+        /// The end of that time (ms since 1970).
         expired_ms: u64,
     },
-    /// The purchase's deadline leaves too little time before its key ends.
+    /// The deadline of the purchase leaves too little time before its key ends.
     #[error("its denomination key ends too soon after the purchase's deadline")]
     EndsTooSoon,
-    /// It is not a coin.
+    /// It is not a valid coin.
     #[error("{0}")]
     Invalid(#[serde(with = "reason")] String),
-    /// Its holder's signature is not for this request.
+    /// The signature of its key is invalid for this request.
     #[error("its authorization is refused: {0}")]
     Authorization(#[serde(with = "reason")] String),
     /// It appears twice in the request.
@@ -252,7 +254,7 @@ pub enum CoinFault {
     AlreadyExchanged(EarlierUse),
 }
 
-/// The contract, the offer, or a signed document.
+/// A fault of the contract, the offer, or a signed document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContractFault {
@@ -268,109 +270,110 @@ pub enum ContractFault {
     /// The terms do not fit the offer.
     #[error("the terms' {0} does not fit the offer")]
     DoesNotFit(#[serde(with = "reason")] String),
-    /// The coins are not those of the terms.
-    #[error("the coins are not those that the terms name")]
+    /// The coins differ from the digest in the terms.
+    #[error("the coins are not the coins that the terms name")]
     OtherCoins,
-    /// The note is not that of the terms.
-    #[error("the note is not the one that the terms name")]
+    /// The recovery record differs from the digest in the terms.
+    #[error("the recovery record is not the one that the terms name")]
     OtherNote,
-    /// The coins' worth is not the price.
+    /// The worth of the coins is not the price.
     #[error("the coins are worth {worth}, the price is {price}")]
     Worth {
-        /// What the coins are worth.
+        /// The worth of the coins.
         worth: Amount,
-        /// What the terms say.
+        /// The price in the terms.
         price: Amount,
     },
     /// The deadline is in the past or too near.
     #[error("the deadline has passed or leaves too little time")]
     DeadlineTooSoon,
-    /// The deadline is beyond the horizon.
+    /// The deadline is too far in the future.
     #[error("the deadline is too far in the future")]
     DeadlineTooFar,
-    /// The party does not work with this bank or escrow.
+    /// This node has no card of the bank or escrow.
     #[error("this node does not work with the {role} {key}; its operator adds the card with `network add`")]
     UnknownParty {
-        /// Bank or escrow.
+        /// The role: bank or escrow.
         #[serde(with = "reason")]
         role: String,
-        /// Its identity key.
+        /// The identity key.
         key: PublicKey,
     },
-    /// The hold is not one for this contract by this escrow and bank.
+    /// The hold is not for this contract, or not signed by its escrow and bank.
     #[error("the hold is refused: {0}")]
     Hold(#[serde(with = "reason")] String),
     /// The goods key does not open the offer's commitment.
     #[error("the goods key does not open the offer's commitment")]
     WrongGoodsKey,
-    /// A decision's signature or content does not fit the purchase.
+    /// The signature or the content of a decision does not fit the purchase.
     #[error("the decision is refused: {0}")]
     Decision(#[serde(with = "reason")] String),
-    /// What is shown as the cause of an abort is none.
+    /// The cause that an abort shows is missing or false.
     #[error("the cause of the abort is refused: {0}")]
     Cause(#[serde(with = "reason")] String),
-    /// The contract is of version 1, whose escrow need not show why it aborts.
+    /// The contract is of version 1. Its escrow need not show why it aborts.
     #[error(
         "the contract is of version 1, and nothing is released for it any more; the coins come back, buy again"
     )]
     WithoutCauses,
 }
 
-/// The state that the purchase is in.
+/// Why the state of the purchase does not allow a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PurchaseFault {
-    /// Not known here.
+    /// The node does not know the purchase.
     #[error("purchase {0} is not known here")]
     Unknown(PurchaseId),
-    /// It has ended as committed.
+    /// The purchase has ended as committed.
     #[error("purchase {0} has ended: committed")]
     Committed(PurchaseId),
-    /// It has ended as aborted.
+    /// The purchase has ended as aborted.
     #[error("purchase {0} has ended: aborted")]
     Aborted(PurchaseId),
-    /// Its deadline has passed by the escrow's clock.
+    /// The deadline has passed by the escrow's clock.
     #[error("the deadline of purchase {0} has passed")]
     DeadlinePassed(PurchaseId),
-    /// Its offer was for one sale only, and another purchase has it.
+    /// The offer could be bought once, and another purchase has it.
     #[error("the offer was for one sale and is sold")]
     Sold,
-    /// It is older than what the escrow keeps: the bank knows how it ended.
+    /// The escrow no longer keeps the purchase, as it is old. The bank knows how it ended.
     #[error("purchase {0} is closed; ask the bank")]
     Closed(PurchaseId),
-    /// The bank has obeyed its escrow's opposite decision, which is inside: both together convict the escrow.
-    #[error("the same escrow signed the opposite before, which convicts it")]
+    /// The bank has applied the opposite decision of the same escrow. It is inside. Both together convict the escrow.
+    #[error("the same escrow signed the opposite decision before; both together convict it")]
     DecidedOtherwise(Box<SignedDecision>),
-    /// The escrow has aborted it: this, with its cause. It is what a merchant gets, who has shown the goods key for it.
+    /// The escrow has aborted the purchase, with this document and its cause. It goes to a merchant who has shown the
+    /// goods key.
     #[error("the purchase has ended: aborted, as {}", .0.body.reason)]
     AbortedBy(Box<Signed<Abort>>),
 }
 
-/// The merchant's goods.
+/// Why a merchant does not offer or serve goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum GoodsFault {
-    /// No such item.
-    #[error("the merchant has no such item; `farthing catalog` lists what there is")]
+    /// The merchant does not have the item.
+    #[error("the merchant does not have this item; `farthing catalog` lists the items")]
     UnknownItem,
-    /// No such encrypted goods, or an offset beyond their end.
-    #[error("the merchant serves no such piece of goods")]
+    /// The merchant does not have the encrypted goods, or the offset is beyond their end.
+    #[error("the merchant does not serve this piece of goods")]
     UnknownPiece,
-    /// The offer was not made by this merchant.
-    #[error("the offer is not one of this merchant's")]
+    /// Another merchant made the offer.
+    #[error("the offer is not by this merchant")]
     UnknownOffer,
-    /// The merchant takes no such bank or escrow.
-    #[error("the merchant accepts no such {0}")]
+    /// The merchant does not accept the bank or escrow.
+    #[error("the merchant does not accept this {0}")]
     NotAccepted(#[serde(with = "reason")] String),
 }
 
 // ---- denials ----------------------------------------------------------------------------------------------
 
 impl DenialCause {
-    /// What a refusal denies for good, of a request for `coins` whose signatures have been verified. `None` if asking
-    /// again, or beginning again, may help, or if the request itself is at fault.
+    /// The cause of a denial, for a refusal of a request with `coins` whose signatures have been verified.
     ///
-    /// A used coin is without what was given for it; see [`CoinDenial`].
+    /// `None` if the request can succeed later or after a new begin, or if the request itself is faulty. For a used coin
+    /// the cause has no proof yet: see [`CoinDenial`].
     pub fn of(refusal: &Refusal, coins: &[(KeyId, PublicKey)]) -> Option<DenialCause> {
         Some(match refusal {
             Refusal::Coins(CoinsFault { index, what }) => {

@@ -1,9 +1,9 @@
-//! What every request has to pass: it is for this party, its account signed it, and its lists are bounded.
+//! Checks that all requests share: the recipient, the account's signature, and the lengths of lists.
 
 use crate::refusal::RequestFault;
 use farthing_coin::{Document, PublicKey, Signed};
 
-/// Refuses a request that names another recipient.
+/// Checks that a request names this party as its recipient.
 pub(crate) fn check_recipient(named: &PublicKey, self_id: &PublicKey) -> Result<(), RequestFault> {
     if named == self_id {
         return Ok(());
@@ -14,7 +14,7 @@ pub(crate) fn check_recipient(named: &PublicKey, self_id: &PublicKey) -> Result<
     })
 }
 
-/// Refuses a request that its account did not sign.
+/// Checks that the account's key signed a request.
 pub(crate) fn check_account<D: Document>(
     signed: &Signed<D>,
     account: &PublicKey,
@@ -25,7 +25,7 @@ pub(crate) fn check_account<D: Document>(
     })
 }
 
-/// Refuses what is empty or longer than `most`.
+/// Checks that a list has 1 to `most` entries.
 pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), RequestFault> {
     if (1..=most).contains(&got) {
         return Ok(());
@@ -37,7 +37,7 @@ pub(crate) fn check_bound(what: &str, got: usize, most: usize) -> Result<(), Req
     })
 }
 
-/// Refuses a list that does not match the one it belongs to.
+/// Checks that a list has the length of the list that it belongs to.
 pub(crate) fn check_matching(what: &str, got: usize, expected: usize) -> Result<(), RequestFault> {
     if got == expected {
         return Ok(());

@@ -1,12 +1,12 @@
-//! Sealed offers: the goods key is in the offer, sealed to the escrow, which holds and decides in one step. The merchant
-//! has no part in it, and asks the escrow later what he has sold.
+//! Sealed offers: the goods key is in the offer, sealed to the escrow. The escrow holds and decides in one step, without
+//! the merchant. The merchant asks the escrow later for the sales.
 //!
 //! ```text
 //! wallet                     escrow                      bank
-//!   PayRequest    --------->   verifies contract, coins
+//!   PayRequest    --------->   verifies contract and coins
 //!                              BankHoldRequest --------->  holds in one write
 //!                              <-----------------------  Signed<BankHold>
-//!                              opens the sealed key; writes `committed`, or `aborted` if it is a wrong one
+//!                              opens the sealed key; writes `committed`, or `aborted` if the key is wrong
 //!                 <---------  Outcome
 //!
 //! merchant                   escrow
@@ -14,7 +14,7 @@
 //!                 <---------  SalesPage
 //! ```
 //!
-//! The key is opened no sooner than the coins are held: whoever has a decision written has put coins to it.
+//! The escrow opens the key only after the coins are held. So nobody causes a decision without putting coins to it.
 
 use crate::{
     bounded,
@@ -34,18 +34,18 @@ use serde::{Deserialize, Serialize};
 
 // ---- messages ---------------------------------------------------------------------------------------------
 
-/// From the wallet to the escrow: hold the coins, and commit. The answer is how the purchase has ended.
+/// From the wallet to the escrow: hold the coins, and commit. The answer says how the purchase has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayRequest(pub HoldRequest);
 
-/// From a merchant to the escrow: what it has committed of his sealed offers. Signed by the merchant.
+/// From a merchant to the escrow: asks what it has committed on the merchant's sealed offers. Signed by the merchant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SalesRequest {
     /// The escrow.
     pub escrow: PublicKey,
     /// The merchant.
     pub merchant: PublicKey,
-    /// How many of them he knows, in the order in which they were committed.
+    /// How many sales the merchant knows, in the order in which they were committed.
     pub known: u64,
 }
 
@@ -59,34 +59,36 @@ impl Document for SalesRequest {
     }
 }
 
-/// Sales that follow on those that the merchant knows.
+/// The sales that follow the ones that the merchant knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SalesPage {
-    /// At most [`SALES_PAGE_MAX`], in the order in which they were committed.
+    /// The sales, in the order in which they were committed: at most [`SALES_PAGE_MAX`].
     #[serde(deserialize_with = "bounded::list::<_, _, SALES_PAGE_MAX>")]
     pub sales: Vec<SealedSale>,
-    /// Whether there are more behind the last.
+    /// Whether more sales follow.
     pub more: bool,
 }
 
-/// A sale that the escrow has committed without the merchant: all that he would have of it if he had had a part in it.
+/// A sale that the escrow has committed without the merchant. It has the documents of a sale in two steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSale {
-    /// What was agreed.
+    /// The contract.
     pub contract: Contract,
-    /// That the coins were held.
+    /// The hold of its coins.
     pub hold: Signed<Hold>,
-    /// That the escrow has committed.
+    /// The escrow's decision.
     pub committed: Committed,
 }
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// Refuses a contract whose offer has no sealed key, as its coins are held and the merchant releases its key; and one
-/// whose maker has not proven to know the secret of the sealed key, as this escrow would show what opens it.
+/// Checks that the contract's offer has a sealed key with a valid proof.
+///
+/// An offer without a sealed key is bought in two steps, and the merchant releases its key. Without the proof this escrow
+/// could show a point that opens another merchant's key.
 ///
 /// # Errors
-/// As it says.
+/// When the sealed key or its proof is missing, or the proof is invalid.
 pub fn check_sealed(contract: &VerifiedContract) -> Result<(), ContractFault> {
     let offer = &contract.contract().offer.body;
     let Some(offered) = &offer.sealed_key else {
@@ -97,12 +99,14 @@ pub fn check_sealed(contract: &VerifiedContract) -> Result<(), ContractFault> {
         .map_err(|_| ContractFault::DoesNotFit("sealed key, whose secret nobody has proven to know".into()))
 }
 
-/// Opens the goods key of a sealed offer, whose coins are held, with the escrow's own `key`, and seals it to the customer
-/// with `ephemeral`. A key that does not open, or with which the offer cannot be kept, is the merchant's fault: the release
-/// is one of the coins then, with the point by which anyone can see what was sealed.
+/// Opens the goods key of a sealed offer with the escrow's own `key`, and seals it to the customer with `ephemeral`. The
+/// coins are held.
+///
+/// A key that does not open, or does not keep what the offer promises, is the merchant's fault. Then the coins are
+/// released, and the abort shows the point with which anyone can check what was sealed.
 ///
 /// # Errors
-/// When nothing can be sealed to the customer's purchase key, or the sealed key is none that [`check_sealed`] has seen.
+/// When the customer's purchase key is invalid, or [`check_sealed`] would refuse the contract.
 pub fn open_release(
     held: HeldContract,
     key: &SecretKey,
@@ -128,7 +132,8 @@ pub fn open_release(
 }
 
 /// Whether the point that `escrow` has shown proves that the key sealed in `offer` does not keep what the offer promises.
-/// A point that is not proven, or is shown of a key whose maker has not proven to know its secret, proves nothing.
+///
+/// A point without a valid proof shows nothing. Neither does a point of a sealed key without a valid proof of its maker.
 pub fn shows_wrong_key(shown: &SharedPoint, escrow: &PublicKey, offer: &Offer) -> bool {
     let context = offer.sealing_context();
     let Some(offered) = offer.sealed_key.filter(|it| it.check_proof(&context).is_ok()) else {
@@ -140,10 +145,10 @@ pub fn shows_wrong_key(shown: &SharedPoint, escrow: &PublicKey, offer: &Offer) -
     }
 }
 
-/// Verifies a merchant's question for his sales.
+/// Verifies a merchant's question for sales.
 ///
 /// # Errors
-/// When it is for another escrow, or he did not sign it.
+/// When it is for another escrow, or the merchant did not sign it.
 pub fn verify_sales(request: &Signed<SalesRequest>, self_id: &PublicKey) -> Result<SalesRequest, Refusal> {
     let body = request.body;
     check_recipient(&body.escrow, self_id)?;

@@ -1,13 +1,13 @@
-//! Settlement: the bank obeys an escrow's signed decisions, from whoever carries them.
+//! Settlement: the bank applies an escrow's signed decisions. Anyone may bring them.
 //!
 //! ```text
 //! escrow, merchant or wallet             bank
-//!   SettleRequest   -------------------->   of each: spends the coins and credits the account, or releases the coins
-//!                   <--------------------   of each: Signed<Settled>, now and for ever, or why not
+//!   SettleRequest   -------------------->   for each: spends the coins and credits the account, or releases the coins
+//!                   <--------------------   for each: Signed<Settled>, always the same, or a refusal
 //! ```
 //!
-//! Nobody waits for an escrow's or a merchant's settlements, so they bring many in one request. None of them depends on
-//! another: each is a write of its own, or refused by itself.
+//! Nobody waits for the settlements of an escrow or a merchant, so these bring many in one request. The decisions are
+//! independent: each one has a write of its own, or is refused alone.
 
 use crate::{
     bounded,
@@ -33,24 +33,25 @@ use serde::{Deserialize, Serialize};
 pub struct SettleRequest {
     /// The escrow that signed them.
     pub escrow: PublicKey,
-    /// What it decided: 1 to [`SETTLE_MAX`].
+    /// Its decisions: 1 to [`SETTLE_MAX`].
     #[serde(deserialize_with = "bounded::list::<_, _, SETTLE_MAX>")]
     pub decisions: Vec<SignedDecision>,
 }
 
-/// Of each decision that was brought, in their order: the bank's word that it is obeyed, or why it is not.
+/// The answers to decisions, in their order: the bank's statement that it has applied the decision, or a refusal.
 ///
-/// Where [`Later`](crate::refusal::Later) is all that there is to say, the whole request is refused with it instead.
+/// If each answer would be [`Later`](crate::refusal::Later), the whole request is refused instead.
 pub type Answers = bounded::List<Result<Signed<Settled>, Refusal>, SETTLE_MAX>;
 
-/// From the wallet to the bank: what is known of this purchase? So a dead escrow costs nobody the goods.
+/// From the wallet to the bank: asks for the decision on a purchase. So a customer gets the goods also if the escrow is
+/// gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectRequest {
     /// The purchase.
     pub purchase: PurchaseId,
     /// Its escrow.
     pub escrow: PublicKey,
-    /// By the purchase key.
+    /// The signature of the purchase key.
     pub signature: Signature,
 }
 
@@ -59,7 +60,7 @@ pub struct CollectRequest {
 pub enum Collected {
     /// Its coins are held, or nothing is known of it.
     Open,
-    /// It was committed; the goods key is inside, sealed to the purchase key.
+    /// It was committed. The goods key is inside, sealed to the purchase key.
     Committed(Signed<Commit>),
     /// It was aborted.
     Aborted(Signed<Abort>),
@@ -67,38 +68,39 @@ pub enum Collected {
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A purchase as the bank keeps it, by its id and its escrow. The row stays for ever.
+/// A purchase as the bank keeps it, under its id and its escrow. The row is never deleted.
 ///
-/// It is kept by the escrow as well, so that nobody but the escrow that the terms name can end it, not even
+/// The escrow is part of the row's key. So no other escrow than the one in the terms can end the purchase, not even
 /// before its hold arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BankPurchase {
     /// The coins are held.
     Held {
-        /// For these terms.
+        /// The terms that the coins are held for.
         terms: Terms,
-        /// Which.
+        /// The coins, by key id and coin key.
         coins: Vec<(KeyId, PublicKey)>,
     },
     /// The coins are spent and the account is credited.
     Committed {
-        /// On these terms.
+        /// The terms of the purchase.
         terms: Terms,
-        /// By this decision.
+        /// The escrow's decision.
         commit: Signed<Commit>,
     },
-    /// The coins, if there were any, are released. An abort that arrived before its hold has no terms, and
-    /// leaves this behind to refuse it.
+    /// The coins are released, if any were held.
+    ///
+    /// An abort that arrived before the hold has no terms. Its row makes the bank refuse the hold.
     Aborted {
-        /// The terms, where a hold was made.
+        /// The terms, if a hold was made.
         terms: Option<Terms>,
-        /// By this decision.
+        /// The escrow's decision.
         abort: Signed<Abort>,
     },
 }
 
 impl BankPurchase {
-    /// The coins whose rows a settlement loads.
+    /// The held coins. A settlement loads their rows.
     pub fn held_coins(&self) -> &[(KeyId, PublicKey)] {
         match self {
             BankPurchase::Held { coins, .. } => coins,
@@ -106,7 +108,7 @@ impl BankPurchase {
         }
     }
 
-    /// Whether it was this very decision that ended it.
+    /// Whether this same decision ended the purchase.
     fn was_ended_by(&self, decision: &SignedDecision) -> bool {
         match (self, decision) {
             (BankPurchase::Committed { commit, .. }, SignedDecision::Commit(brought)) => commit == brought,
@@ -115,7 +117,7 @@ impl BankPurchase {
         }
     }
 
-    /// The terms, where they are known.
+    /// The terms, if they are known.
     pub fn terms(&self) -> Option<&Terms> {
         match self {
             BankPurchase::Held { terms, .. } | BankPurchase::Committed { terms, .. } => Some(terms),
@@ -124,22 +126,24 @@ impl BankPurchase {
     }
 }
 
-/// A decision for this bank, signed by the escrow that it was brought as. Only [`verify_settle`] makes one.
+/// A decision for this bank, signed by the escrow that the request names. Only [`verify_settle`] makes one.
 #[derive(Debug)]
 pub struct VerifiedDecision {
     escrow: PublicKey,
     decision: SignedDecision,
-    /// Whether it is an abort whose cause was checked, against the terms in the row. A purchase id is the digest of its
-    /// terms, so that no others can be meant.
+    /// Whether the decision is an abort with a cause that fits the terms in the row. The purchase id is the digest of
+    /// the terms, so there are no other terms.
     has_cause: bool,
 }
 
-/// Verifies decisions, their signatures in one batch. `stored` loads the row of a purchase, or says why no decision is
-/// taken on it. A decision that the row was written by has been verified before.
+/// Verifies decisions, with all signatures in one batch.
+///
+/// `stored` loads the row of a purchase, or says why the bank accepts no decision on it. A decision that is in the row
+/// has been verified before.
 ///
 /// # Errors
-/// When there is no decision, or there are too many. Of a single one: when `stored` says so, or it is for another bank or
-/// not signed by the escrow.
+/// When there is no decision, or there are too many. For a single decision: the error of `stored`, or when it is for
+/// another bank or not signed by the escrow.
 pub fn verify_settle(
     request: SettleRequest,
     self_id: &PublicKey,
@@ -186,31 +190,31 @@ fn add<D: Document>(batch: &mut Batch, index: usize, signer: &PublicKey, signed:
     batch.signature(index, signer, &signed.body.statement(signer), &signed.signature);
 }
 
-/// What a settlement writes.
+/// The rows that a settlement writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// The purchase's row.
+    /// The row of the purchase.
     pub purchase: BankPurchase,
-    /// The new states of the coins that were held, in their order.
+    /// The new states of the held coins, in their order.
     pub states: Vec<CoinState>,
-    /// The account to credit, and how much.
+    /// The account to credit, and the amount.
     pub credit: Option<(PublicKey, Amount)>,
 }
 
-/// What a bank does about a decision.
+/// The bank's response to a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettleDecision {
-    /// It was obeyed before: this answer.
+    /// The decision was applied before. The bank repeats this answer.
     Before(Settled),
-    /// These writes, then this answer.
+    /// The decision is new. The bank writes the rows, then answers.
     Now(Box<Settlement>, Settled),
-    /// The same escrow's opposite decision was obeyed before: this one. Nothing changes, and both together convict
-    /// the escrow.
+    /// The bank has applied this opposite decision of the same escrow before. No row changes, and both decisions together
+    /// convict the escrow.
     Opposed(SignedDecision),
 }
 
 impl VerifiedDecision {
-    /// The purchase and the escrow, by which the bank loads the row.
+    /// The purchase and the escrow: the key of the bank's row.
     pub fn row_key(&self) -> (PurchaseId, PublicKey) {
         (self.decision.purchase(), self.escrow)
     }
@@ -220,14 +224,17 @@ impl VerifiedDecision {
         &self.decision
     }
 
-    /// Obeys. `states` are those of the row's held coins, in their order; `needs_cause` says whether the coins were held
+    /// Applies the decision.
+    ///
+    /// `states` are the states of the row's held coins, in their order. `needs_cause` says whether the coins were held
     /// under version 2, so that an abort has to show its cause.
     ///
-    /// An abort that comes before its hold is obeyed without one: there are no terms to check it against, and it
-    /// releases nothing. All it does is to have a late hold refused, which its escrow could as well not have asked for.
+    /// An abort that arrives before its hold needs no cause. There are no terms to check the cause against, and the abort
+    /// releases no coins. Its only effect is that the bank refuses a late hold. The escrow could have refused to ask for
+    /// that hold anyway.
     ///
     /// # Errors
-    /// When a commit's purchase is unknown, the decision does not fit the terms, or an abort has no cause.
+    /// When the purchase of a commit is unknown, the decision does not fit the terms, or an abort has no cause.
     pub fn respond(
         &self,
         purchase: Option<BankPurchase>,
@@ -262,7 +269,7 @@ fn respond_commit(
         Some(BankPurchase::Aborted { abort, .. }) => {
             Ok(SettleDecision::Opposed(SignedDecision::Abort(abort)))
         }
-        // The answer says what the terms say, so a commit that says otherwise gets none.
+        // The answer repeats the terms, so a commit that differs from them is refused.
         Some(BankPurchase::Committed { terms, .. }) => {
             check_commit(&commit.body, &terms)?;
             Ok(SettleDecision::Before(Settled::committed(&terms)))
@@ -319,7 +326,7 @@ fn transition(
     all.ok_or_else(|| ContractFault::Decision("a coin of the purchase is not held for it".into()))
 }
 
-/// Checks that a commit pays what the terms say.
+/// Checks that a commit pays as the terms say.
 pub(crate) fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), ContractFault> {
     let checks = [
         (commit.coins_digest == terms.coins_digest, "coins"),
@@ -334,11 +341,12 @@ pub(crate) fn check_commit(commit: &Commit, terms: &Terms) -> Result<(), Contrac
     }
 }
 
-/// The reply to a request: each decision's own answer. Where none can be answered now, the request is refused as a whole,
-/// so that whoever brought it asks again as for anything else.
+/// Makes the reply to a request from the answers to its decisions.
+///
+/// If no decision can be answered now, the whole request is refused. So the sender repeats it like any other request.
 ///
 /// # Errors
-/// That refusal.
+/// The refusal of the whole request.
 pub fn reply(answers: Answers) -> Result<Answers, Refusal> {
     let is_later = |answer: &_| matches!(answer, Err(Refusal::Later(_)));
     match answers.first() {
@@ -347,10 +355,10 @@ pub fn reply(answers: Answers) -> Result<Answers, Refusal> {
     }
 }
 
-/// Answers a customer's question for what the bank knows.
+/// Answers a customer's question for the decision on a purchase.
 ///
 /// # Errors
-/// When the question is not signed by the purchase key of a purchase that is known.
+/// When the terms of the purchase are known, and its purchase key did not sign the question.
 pub fn respond_collect(
     request: &CollectRequest,
     purchase: Option<&BankPurchase>,
@@ -358,9 +366,9 @@ pub fn respond_collect(
     let Some(purchase) = purchase else {
         return Ok(Collected::Open);
     };
-    // An abort that came before its hold has left no terms, and so no key to check the question against. Whoever asks
-    // gets it all the same, which is harmless: it names the purchase, which the asker has named, the bank and a
-    // reason with its cause, and the bank obeys it already.
+    // After an abort that arrived before its hold there are no terms, so there is no key to check the question against.
+    // Anyone who asks gets the abort. This is harmless: the abort has the purchase id, which the asker knows, the bank,
+    // and a reason with its cause. The bank has applied it already.
     if let Some(terms) = purchase.terms() {
         check_purchase_key(terms, PurchaseKeyUse::Collect, &request.signature)?;
     }
@@ -373,11 +381,12 @@ pub fn respond_collect(
 
 // ---- who brings decisions ---------------------------------------------------------------------------------
 
-/// What `bank` has said of decisions, where `expected` is what it says if it obeys them. An answer that does not fit
-/// counts as a refusal.
+/// Checks the answers of `bank` to decisions. `expected` are the statements of a bank that has applied them.
+///
+/// An answer that does not fit becomes a refusal.
 ///
 /// # Errors
-/// When there are not as many answers.
+/// When the number of answers is not the number of decisions.
 pub fn on_settled(answers: Answers, expected: &[Settled], bank: &PublicKey) -> Result<Answers, RequestFault> {
     check_matching("answers", answers.len(), expected.len())?;
     let check = |(answer, expected): (Result<Signed<Settled>, Refusal>, &Settled)| {
