@@ -1,7 +1,7 @@
-//! What can be asked of each server, and what each question's answer is.
+//! The requests of each server, and the type of each reply.
 //!
-//! A request travels as one value of its server's enum; the reply is `Result<R, Refusal>`, where `R` is
-//! the question's own [`Call::Reply`].
+//! A request travels as one value of its server's enum. The reply is `Result<R, Refusal>`, where `R` is the request's
+//! own [`Call::Reply`].
 
 use crate::{
     decide::{CancelRequest, OutcomeRequest, OverdueRequest, ReleaseRequest},
@@ -28,12 +28,12 @@ use farthing_coin::{KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 
-/// Who may ask a question: a question of one kind is refused on a connection of another.
+/// Who may send a request. A server refuses a request on a connection of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// The owner of an account, who is known.
+    /// The owner of an account, whom the bank knows.
     Identified,
-    /// A wallet that must not be known.
+    /// A wallet that stays anonymous.
     Anonymous,
     /// Another server.
     Peer,
@@ -41,10 +41,10 @@ pub enum Caller {
     Anyone,
 }
 
-/// Declares the questions, each with its name.
+/// Declares the kinds of request, each with its name.
 macro_rules! questions {
     ($($(#[$doc:meta])* $question:ident = $name:literal;)*) => {
-        /// What is asked. Bank and escrow both answer some of the questions.
+        /// The kind of a request. Some kinds are for both bank and escrow.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Question {
@@ -64,7 +64,7 @@ macro_rules! questions {
 questions! {
     /// A bank's list of keys.
     Keys = "list of keys";
-    /// What an account holds.
+    /// The balance of an account.
     Account = "balance";
     /// A session for a withdrawal.
     WithdrawBegin = "withdraw, begin";
@@ -78,19 +78,19 @@ questions! {
     ExchangeFinish = "exchange, finish";
     /// A hold of coins, from an escrow or from its bank.
     Hold = "hold";
-    /// The bank's word on a decision.
+    /// The bank's answers to decisions.
     Settle = "settle";
-    /// What has become of a purchase at the bank.
+    /// The decision on a purchase, from the bank.
     Collect = "collect";
     /// A page of a bucket.
     Bucket = "bucket";
     /// An account's scan record.
     Memo = "memo";
-    /// The bank's word on an escrow's decisions.
+    /// The bank's answers to decisions that their escrow brings.
     Push = "push";
-    /// What a peer remembers of a journal.
+    /// What a peer remembers of a node's journal.
     Witness = "witness";
-    /// A commit, for the goods key.
+    /// A commit, with the goods key.
     Release = "release";
     /// An abort.
     Cancel = "cancel";
@@ -98,9 +98,9 @@ questions! {
     Outcome = "outcome";
     /// A decision on an overdue purchase.
     Overdue = "overdue";
-    /// A commit on a sealed offer.
+    /// A hold and a commit on a sealed offer.
     Pay = "pay";
-    /// What was committed on sealed offers.
+    /// The sales on sealed offers.
     Sales = "sales";
     /// A page of a catalogue.
     Catalogue = "catalogue";
@@ -110,9 +110,9 @@ questions! {
     Goods = "goods";
     /// The receipt, with the goods key.
     Deliver = "deliver";
-    /// A withdrawal as a whole, of two requests.
+    /// A whole withdrawal: two requests.
     Withdraw = "withdraw";
-    /// An exchange as a whole, of two requests.
+    /// A whole exchange: two requests.
     Exchange = "exchange";
 }
 
@@ -128,16 +128,16 @@ impl fmt::Debug for Question {
     }
 }
 
-/// A question and the type of its answer.
+/// A request and the type of its reply.
 pub trait Call: Sized {
-    /// The server's enum of questions.
+    /// The server's enum of requests.
     type Server: From<Self> + Serialize;
-    /// The answer.
+    /// The reply.
     type Reply: Serialize + DeserializeOwned;
-    /// What people call it, in errors and logs.
+    /// The kind of the request. Errors and logs use its name.
     const QUESTION: Question;
 
-    /// The question as bytes.
+    /// Encodes the request.
     ///
     /// # Errors
     /// When it is too long to be sent.
@@ -145,10 +145,10 @@ pub trait Call: Sized {
         wire::encode(&Self::Server::from(self))
     }
 
-    /// The answer from bytes.
+    /// Decodes a reply.
     ///
     /// # Errors
-    /// When the bytes do not spell one.
+    /// When the bytes do not decode to a reply of this type or a refusal.
     fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, wire::WireError> {
         wire::decode(bytes, REPLY_MAX_BYTES)
     }
@@ -176,20 +176,20 @@ macro_rules! server {
         }
 
         impl $server {
-            /// Who may ask this.
+            /// Who may send this request.
             pub fn caller(&self) -> Caller {
                 match self { $($server::$name(_) => Caller::$caller,)* }
             }
 
-            /// What people call this.
+            /// The kind of this request.
             pub fn question(&self) -> Question {
                 match self { $($server::$name(_) => Question::$question,)* }
             }
 
-            /// The question that `bytes` spell.
+            /// Decodes a request.
             ///
             /// # Errors
-            /// When they spell none.
+            /// When the bytes do not decode to a request of this server.
             pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
                 wire::decode(bytes, REQUEST_MAX_BYTES)
                     .map_err(|e| RequestFault::Malformed(e.to_string()).into())
@@ -211,7 +211,7 @@ macro_rules! server {
 }
 
 server! {
-    /// What can be asked of a bank.
+    /// The requests of a bank.
     BankRequest {
         /// The list of keys.
         Keys(KeysRequest) -> Signed<KeyList>, by Anyone, called Keys;
@@ -229,23 +229,23 @@ server! {
         ExchangeFinish(Authorized<ExchangeFinish>) -> Signed<Issued>, by Anonymous, called ExchangeFinish;
         /// Hold coins.
         Hold(WithHead<BankHoldRequest>) -> WithHead<Signed<BankHold>>, by Peer, called Hold;
-        /// Obey decisions, whoever brings them.
+        /// Apply decisions that anyone brings.
         Settle(SettleRequest) -> Answers, by Anyone, called Settle;
-        /// What is known of a purchase.
+        /// The decision on a purchase, as far as the bank knows it.
         Collect(CollectRequest) -> Collected, by Anonymous, called Collect;
         /// A page of a bucket.
         Bucket(BucketRequest) -> BucketPage, by Anonymous, called Bucket;
         /// Read or replace the account's memo.
         Memo(Signed<MemoRequest>) -> KeptMemo, by Identified, called Memo;
-        /// Obey decisions that their escrow brings.
+        /// Apply decisions that their escrow brings.
         Push(WithHead<SettleRequest>) -> WithHead<Answers>, by Peer, called Push;
-        /// What is remembered of an escrow's journal.
+        /// What the bank remembers of an escrow's journal.
         Witness(AskBank) -> Signed<Testimony>, by Peer, called Witness;
     }
 }
 
 server! {
-    /// What can be asked of an escrow.
+    /// The requests of an escrow.
     EscrowRequest {
         /// Hold coins for a contract.
         Hold(HoldRequest) -> Signed<Hold>, by Anonymous, called Hold;
@@ -253,21 +253,21 @@ server! {
         Release(ReleaseRequest) -> Committed, by Peer, called Release;
         /// Abort, unless it is decided.
         Cancel(CancelRequest) -> Outcome, by Anonymous, called Cancel;
-        /// How has it ended?
+        /// How the purchase has ended, for its customer.
         Outcome(OutcomeRequest) -> Outcome, by Anonymous, called Outcome;
-        /// How has it ended, asks the bank.
+        /// How an overdue purchase has ended, for its bank.
         Overdue(WithHead<OverdueRequest>) -> WithHead<SignedDecision>, by Peer, called Overdue;
-        /// What is remembered of a bank's journal.
+        /// What the escrow remembers of a bank's journal.
         Witness(AskEscrow) -> Signed<Testimony>, by Peer, called Witness;
         /// Hold coins for a sealed offer's contract, and commit.
         Pay(PayRequest) -> Outcome, by Anonymous, called Pay;
-        /// A merchant's sealed sales.
+        /// A merchant's sales on sealed offers.
         Sales(Signed<SalesRequest>) -> SalesPage, by Peer, called Sales;
     }
 }
 
 server! {
-    /// What can be asked of a merchant.
+    /// The requests of a merchant.
     MerchantRequest {
         /// A page of the catalogue.
         Catalog(CatalogRequest) -> CatalogPage, by Anonymous, called Catalogue;
@@ -280,12 +280,12 @@ server! {
     }
 }
 
-/// A single decision, brought to the bank in a list of its own.
+/// A single decision. It goes to the bank as a list of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettleOne {
     /// The escrow that signed it.
     pub escrow: PublicKey,
-    /// What it decided.
+    /// The decision.
     pub decision: SignedDecision,
 }
 
@@ -314,31 +314,31 @@ impl Call for SettleOne {
     }
 }
 
-/// What was answered to a list with one decision.
+/// The answer to a list with one decision.
 ///
 /// # Errors
-/// Its refusal; or that there is not one answer.
+/// The refusal of the decision, or that there is not exactly one answer.
 pub fn only(mut answers: Answers) -> Result<Signed<Settled>, Refusal> {
     check_matching("answers", answers.len(), 1)?;
     answers.remove(0)
 }
 
-/// How many bytes of a request say what it is: the index of its variant.
+/// The length of a request's first field, the index of its variant (bytes).
 pub const TAG_BYTES: usize = 4;
 
 impl EscrowRequest {
-    /// Whether the request that begins with `bytes` ends a purchase for its customer, or asks how it ended: a cancel or an
-    /// outcome. An escrow that is full with other requests has places for these.
+    /// Whether the request that begins with `bytes` is a cancel or a question for the outcome. An escrow reserves places
+    /// for these requests, also when it is full with others.
     pub fn is_ending(bytes: &[u8]) -> bool {
         let tag = bytes.first_chunk::<TAG_BYTES>().copied().map(u32::from_le_bytes);
         matches!(tag, Some(2 | 3))
     }
 }
 
-/// The bytes of an answer.
+/// Encodes a reply.
 pub fn encode_reply<R: Serialize>(reply: &Result<R, Refusal>) -> Vec<u8> {
-    // Every reply type is bounded well below the frame, so encoding cannot fail; if a future one does, the
-    // caller is told rather than cut off.
+    // The bounds of every reply type are well below the bound of a frame, so encoding does not fail. If a later type
+    // fails, the caller gets a refusal.
     wire::encode(reply).unwrap_or_else(|e| {
         let refusal: Result<(), Refusal> = Err(RequestFault::Malformed(e.to_string()).into());
         wire::encode(&refusal).unwrap_or_default()
@@ -363,7 +363,7 @@ mod tests {
     };
 
     #[test]
-    fn what_ends_a_purchase_is_told_by_its_first_bytes() {
+    fn the_first_bytes_tell_a_cancel_and_an_outcome_from_other_requests() {
         let outcome = OutcomeRequest {
             purchase: PurchaseId([0; 32]),
             signature: SIGNATURE,
@@ -380,7 +380,7 @@ mod tests {
             signature: SIGNATURE,
         });
         assert!(!EscrowRequest::is_ending(&witness.encode().unwrap()));
-        // Hold, release, cancel.
+        // The tags of hold, release and cancel.
         for (tag, ends) in [(0, false), (1, false), (2, true)] {
             assert_eq!(EscrowRequest::is_ending(&[tag, 0, 0, 0, 9]), ends);
         }

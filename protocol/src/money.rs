@@ -1,9 +1,9 @@
-//! Amounts, how people write them, and how they are cut into coins.
+//! Amounts, their text form, and how they are divided into coins.
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// Smallest units in one unit of the currency: amounts are written with two decimals.
+/// Smallest units in one unit of the currency. Amounts are written with two decimals.
 const UNITS: u64 = 100;
 
 /// An amount of money in the currency's smallest unit.
@@ -60,7 +60,7 @@ impl FromStr for Amount {
     }
 }
 
-/// Writes an amount as people do, `20.00`: a field has `#[serde(with = "amount_text")]`.
+/// Encodes an amount as people write it, `20.00`. A field uses it with `#[serde(with = "amount_text")]`.
 pub mod amount_text {
     use super::Amount;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -84,8 +84,9 @@ pub mod amount_text {
     }
 }
 
-/// Cuts `amount` into the fewest coins of the given values (ascending powers of two), largest first.
-/// Returns `None` when `values` lacks what it takes (the value 1, for an odd amount).
+/// Divides `amount` into the fewest coins of the given values (ascending powers of two), largest first.
+///
+/// Returns `None` when the values do not add up to the amount: for an odd amount without the value 1.
 pub fn fewest(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
     let mut left = amount.0;
     let mut coins = Vec::new();
@@ -98,11 +99,11 @@ pub fn fewest(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
     (left == 0).then_some(coins)
 }
 
-/// Cuts `amount` into an assortment: one small coin of each value as far as half of the amount goes, so
-/// that most prices can be paid exactly, and the rest in the fewest coins. Largest first.
+/// Divides `amount` into an assortment, largest first.
 ///
-/// An assortment keeps a wallet from having to exchange just before a payment, which would let the bank
-/// guess at both by their time.
+/// Up to half of the amount goes into one coin of each value, from the smallest up, and the rest into the fewest coins.
+/// With an assortment a wallet can pay most prices exactly, and need not exchange just before a payment. The bank could
+/// link an exchange and a payment by their time.
 pub fn assortment(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
     let mut small = Vec::new();
     let mut used = 0u64;
@@ -119,8 +120,8 @@ pub fn assortment(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
     Some(coins)
 }
 
-/// Cuts the value of one coin so that every price up to it can be paid exactly: half, a quarter, and so
-/// on down to two ones. It depends on the coin alone, so that the exchange does not show the price.
+/// Divides the value of one coin so that every price up to it can be paid exactly: half, a quarter, and so on down to
+/// two ones. The result depends only on the coin, so the exchange does not show the price.
 pub fn change(value: u64, values: &[u64]) -> Vec<u64> {
     let mut coins: Vec<u64> = values.iter().rev().copied().filter(|v| *v < value).collect();
     let covered = coins.iter().sum::<u64>();
@@ -128,21 +129,22 @@ pub fn change(value: u64, values: &[u64]) -> Vec<u64> {
     coins
 }
 
-/// How a price can be paid from a purse.
+/// How to pay a price from a list of coins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection<T> {
     /// These coins add up to the price exactly.
     Exact(Vec<T>),
-    /// The purse holds enough, but not in fitting coins: exchange these first.
+    /// The coins are worth enough, but no selection is exact. Exchange these coins first.
     ChangeNeeded(Vec<T>),
-    /// The purse holds this much less than the price.
+    /// The coins are worth less than the price, by this amount.
     Short(Amount),
 }
 
-/// Chooses coins worth exactly `price` from `purse` (coin and value).
+/// Chooses coins that are worth exactly `price` from `purse` (coin and value).
 ///
-/// Values are powers of two, so each divides the next and taking the largest that fits finds an exact
-/// selection whenever there is one. When there is none, the one coin that overshoots is what needs change.
+/// Values are powers of two, so each value divides the next one. So the function finds an exact selection, if there is
+/// one, by taking the largest coin that fits. If there is no exact selection, the smallest coin that did not fit needs
+/// change.
 pub fn select<T: Clone + Ord>(purse: &[(T, u64)], price: Amount) -> Selection<T> {
     let mut by_value: BTreeMap<std::cmp::Reverse<u64>, Vec<T>> = BTreeMap::new();
     for (coin, value) in purse {
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assortment_pays_every_price_up_to_its_half_less_a_coin() {
+    fn an_assortment_of_2000_pays_every_price_up_to_511() {
         let coins = assortment(Amount(2000), &VALUES).unwrap();
         let purse: Vec<_> = coins.iter().copied().enumerate().collect();
         for price in 1..=511 {
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn change_of_a_coin_pays_every_price_up_to_it() {
+    fn the_change_of_a_coin_pays_every_price_up_to_its_value() {
         for value in VALUES {
             let purse: Vec<_> = change(value, &VALUES).into_iter().enumerate().collect();
             assert_eq!(purse.iter().map(|(_, v)| v).sum::<u64>(), value);
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn selection_finds_an_exact_one_whenever_there_is_one() {
+    fn an_exact_selection_is_found_if_one_exists() {
         let purse: Vec<(usize, u64)> = [8, 4, 4, 2, 2, 2, 16].into_iter().enumerate().collect();
         for price in 1..=38u64 {
             let possible = (0u32..1 << purse.len()).any(|mask| {

@@ -1,14 +1,14 @@
-//! Restore: a wallet rebuilt from its seed alone finds its coins and its purchases again.
+//! Restore: a wallet that is rebuilt from its seed alone finds its coins and its purchases again.
 //!
-//! Withdrawals are asked for by account, which the bank knows anyway. Everything else is fetched by prefix
-//! buckets, without identity, one connection each, and filtered at home, so that the bank does not learn
-//! which record was meant and her past spends are not joined into one profile.
+//! The wallet asks for withdrawals by account, as the bank knows the account anyway. It fetches everything else in
+//! buckets: without identity, over one connection for each bucket. It picks its own records from a bucket itself. So the
+//! bank does not learn which record the wallet wants, and cannot link the customer's past purchases.
 //!
-//! | bucket | of | finds |
+//! | shelf | records | what a wallet finds in it |
 //! |---|---|---|
 //! | exchanges | stored replies, by request id | coins that came from exchanges |
-//! | notes | the wallet's notes to itself, by note id | purchases under way and past |
-//! | coins | the state of every coin shown, by coin key | which recovered coins are used |
+//! | notes | recovery records, by their id | open and past purchases |
+//! | coins | states of all coins that the bank has seen, by coin key | which recovered coins are used |
 
 use crate::{
     bounded,
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 /// Asks for an account's balance. Signed by the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRequest {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
     /// The account.
     pub account: PublicKey,
@@ -47,11 +47,11 @@ impl Document for AccountRequest {
 /// Asks for a page of an account's finished withdrawals. Signed by the account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawalsRequest {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
     /// The account.
     pub account: PublicKey,
-    /// The last request id of the page before, if this is not the first.
+    /// The last request id of the previous page. Absent for the first page.
     pub after: Option<RequestId>,
 }
 
@@ -69,25 +69,26 @@ impl Document for WithdrawalsRequest {
 /// A page of finished withdrawals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WithdrawalsPage {
-    /// At most [`RESTORE_PAGE_MAX`], by request id.
+    /// The records, in the order of their request ids: at most [`RESTORE_PAGE_MAX`].
     #[serde(deserialize_with = "bounded::list::<_, _, RESTORE_PAGE_MAX>")]
     pub records: Vec<Signed<Issued>>,
-    /// Whether there are more behind the last.
+    /// Whether more records follow.
     pub more: bool,
 }
 
-/// Reads, or replaces, the one memo that the bank keeps for an account: the wallet's scan record ([`ScanRecord`]). Signed by
-/// the account's key.
+/// Reads or replaces the one memo that the bank keeps for an account: the wallet's sealed [`ScanRecord`]. Signed by the
+/// account's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoRequest {
-    /// The bank that this is for.
+    /// The recipient.
     pub bank: PublicKey,
     /// The account.
     pub account: PublicKey,
-    /// Which version of the memo this is: the bank keeps the highest, so that a request that arrives late or once more
-    /// replaces no newer one. 0 to read what there is.
+    /// The version of the memo. 0 to read.
+    ///
+    /// The bank keeps the highest version. So a late or repeated request does not replace a newer memo.
     pub version: u64,
-    /// What to keep from now on, sealed like a note; nothing to read what there is.
+    /// The new memo, sealed like a recovery record. Absent to read.
     pub memo: Option<Memo>,
 }
 
@@ -103,7 +104,7 @@ impl Document for MemoRequest {
     }
 }
 
-/// A memo: always [`NOTE_BYTES`] long, whatever it says.
+/// A sealed memo. It always has [`NOTE_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo(
     #[serde(
@@ -113,21 +114,22 @@ pub struct Memo(
     pub Vec<u8>,
 );
 
-/// What a bank keeps for an account.
+/// The memo that a bank keeps for an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptMemo {
-    /// Its version; 0 if there is none, or if it was kept before memos had versions.
+    /// Its version. 0 if there is no memo, or if it was stored before memos had versions.
     pub version: u64,
-    /// The memo.
+    /// The memo, if there is one.
     pub memo: Option<Memo>,
 }
 
-/// A set of records, in buckets by a prefix of 32 bytes that look random.
+/// A set of records that a bank gives out in buckets. Each record has an id of 32 bytes that looks random, and a bucket
+/// is all records whose ids have the same prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Shelf {
     /// Stored replies to exchanges, by request id.
     Exchanges,
-    /// Notes, by note id.
+    /// Recovery records, by their id.
     Notes,
     /// States of coins of one denomination key, by coin key.
     Coins(KeyId),
@@ -136,11 +138,11 @@ pub enum Shelf {
 /// Asks for a page of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketRequest {
-    /// Of which records.
+    /// The shelf.
     pub shelf: Shelf,
-    /// The bucket.
+    /// The prefix of the bucket.
     pub prefix: Prefix,
-    /// The last record of the page before, if this is not the first.
+    /// The id of the last record of the previous page. Absent for the first page.
     pub after: Option<RecordId>,
 }
 
@@ -152,7 +154,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The first `bits` (at most [`BUCKET_BITS_MAX`]) of `id`.
+    /// The first `bits` of `id`. More than [`BUCKET_BITS_MAX`] are cut.
     pub fn of(id: &RecordId, bits: u8) -> Prefix {
         let [first, second, ..] = id.0;
         let bits = bits.min(BUCKET_BITS_MAX);
@@ -171,7 +173,7 @@ impl Prefix {
     /// Checks a prefix that came over the wire.
     ///
     /// # Errors
-    /// When it is longer than a bank answers for.
+    /// When it has more than [`BUCKET_BITS_MAX`] bits.
     pub fn check(&self) -> Result<(), Refusal> {
         if self.bits > BUCKET_BITS_MAX {
             return Err(RequestFault::BucketTooNarrow {
@@ -196,7 +198,7 @@ impl Prefix {
         RecordId(id)
     }
 
-    /// The bits for a shelf of `records`, so that a bucket holds about [`BUCKET_CROWD`] of them.
+    /// The length of a prefix with which a bucket holds about [`BUCKET_CROWD`] of a shelf's `records` (bits).
     pub fn bits_for(records: u64) -> u8 {
         let buckets = records / BUCKET_CROWD;
         (buckets.checked_ilog2().unwrap_or(0) as u8).min(BUCKET_BITS_MAX)
@@ -206,12 +208,12 @@ impl Prefix {
 /// A page of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketPage {
-    /// At most [`RESTORE_PAGE_MAX`], by id.
+    /// The records, in the order of their ids: at most [`RESTORE_PAGE_MAX`].
     #[serde(deserialize_with = "bounded::list::<_, _, RESTORE_PAGE_MAX>")]
     pub records: Vec<BucketRecord>,
-    /// The id to ask behind, where there are more.
+    /// The id after which the next page begins, if more records follow.
     pub more_after: Option<RecordId>,
-    /// About how many records the whole shelf has, so that a wallet can choose how wide a bucket to ask for.
+    /// The approximate number of records on the whole shelf. With it a wallet chooses the length of its prefixes.
     pub shelf_records: u64,
 }
 
@@ -220,27 +222,27 @@ pub struct BucketPage {
 pub enum BucketRecord {
     /// A stored reply to an exchange.
     Exchange(Signed<Issued>),
-    /// A note.
+    /// A recovery record.
     Note {
         /// Its id.
         note_id: RecoveryRecordId,
-        /// The note, encrypted.
+        /// The encrypted record.
         #[serde(
             serialize_with = "serde_bytes::serialize",
             deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
         )]
         note: Vec<u8>,
     },
-    /// A coin that was shown to the bank.
+    /// A coin that the bank has seen.
     Coin {
-        /// Its key.
+        /// The coin key.
         coin: PublicKey,
-        /// What became of it.
+        /// Its state.
         used: CoinUsed,
     },
 }
 
-/// What became of a coin.
+/// The state of a coin, as a bucket shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinUsed {
     /// Held for a purchase.
@@ -255,19 +257,19 @@ pub enum CoinUsed {
 
 // ---- the wallet -------------------------------------------------------------------------------------------
 
-/// Where a coin came from: what its secrets are derived from.
+/// The origin of a coin. The coin's secrets derive from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
-    /// Of the withdrawal or exchange.
+    /// The number of the withdrawal or exchange.
     pub counter: u32,
-    /// Its place in the request.
+    /// The place of the coin in the request.
     pub slot: u8,
-    /// Whether it came from an exchange (1) or a withdrawal (0); a number keeps the note short.
+    /// 1 for an exchange, 0 for a withdrawal. A byte keeps the recovery record short.
     exchanged: u8,
 }
 
 impl Origin {
-    /// From a withdrawal.
+    /// The origin of a coin from a withdrawal.
     pub fn withdrawn(counter: u32, slot: u8) -> Origin {
         Origin {
             counter,
@@ -276,7 +278,7 @@ impl Origin {
         }
     }
 
-    /// From an exchange.
+    /// The origin of a coin from an exchange.
     pub fn exchanged(counter: u32, slot: u8) -> Origin {
         Origin {
             counter,
@@ -285,17 +287,17 @@ impl Origin {
         }
     }
 
-    /// The number of the withdrawal that it came from, if it came from one.
+    /// The number of the withdrawal, if the coin came from one.
     pub fn withdrawal(&self) -> Option<u64> {
         (self.exchanged == 0).then_some(self.counter.into())
     }
 
-    /// The number of the exchange that it came from, if it came from one.
+    /// The number of the exchange, if the coin came from one.
     pub fn exchange(&self) -> Option<u64> {
         (self.exchanged != 0).then_some(self.counter.into())
     }
 
-    /// The request id that the coin's secrets are derived from.
+    /// The request id from which the coin's secrets derive.
     pub fn request_id(&self, seed: &farthing_coin::Seed) -> RequestId {
         match self.exchanged {
             0 => seed.withdraw_id(self.counter.into()),
@@ -304,27 +306,29 @@ impl Origin {
     }
 }
 
-/// The scan record, which a wallet's memo holds: the numbers that are no part of a gap, each range from its first number
-/// to the one after its last. Restores have asked for them without effect, or the wallet has reserved them.
+/// The scan record in a wallet's memo: the numbers that do not count as part of a gap.
 ///
-/// A restore looks at every number below the end of a range anyway, in ranges and between them. So two ranges of one
-/// counter become one with all that lies between, and nothing is lost by it. That bounds the record: three lists of at
-/// most one range, [`ScanRecord::BYTES_MAX`] bytes, whatever number of restores the wallet lives through.
+/// A restore has asked for these numbers without effect, or the wallet has reserved them. A range has its first number
+/// and its exclusive end.
+///
+/// A restore looks at every number below the end of a range, also between the ranges. So two ranges of one counter can
+/// become one range with all numbers between them, without a loss. This bounds the record for any number of restores: it
+/// has three lists of at most one range, and at most [`ScanRecord::BYTES_MAX`] bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanRecord {
-    /// Of withdrawals.
+    /// Numbers of withdrawals.
     pub withdrawals: Vec<(u64, u64)>,
-    /// Of exchanges.
+    /// Numbers of exchanges.
     pub exchanges: Vec<(u64, u64)>,
-    /// Of orders.
+    /// Numbers of orders.
     pub orders: Vec<(u64, u64)>,
 }
 
 impl ScanRecord {
-    /// The longest encoding of a merged record (bytes): of each list its length, and one range.
+    /// The longest encoding of a merged record (bytes): each list has its length and one range.
     pub const BYTES_MAX: usize = 3 * (8 + 16);
 
-    /// Adds the ranges of `other`, and merges those of each counter.
+    /// Adds the ranges of `other`, and merges the ranges of each counter.
     pub fn merge(&mut self, other: &ScanRecord) {
         merge_ranges(&mut self.withdrawals, &other.withdrawals);
         merge_ranges(&mut self.exchanges, &other.exchanges);
@@ -337,7 +341,7 @@ impl ScanRecord {
     }
 }
 
-/// Makes one range of all that are not empty.
+/// Merges all ranges that are not empty into one.
 fn merge_ranges(ranges: &mut Vec<(u64, u64)>, more: &[(u64, u64)]) {
     let all = ranges.iter().chain(more).filter(|(from, end)| from < end);
     let merged = all
@@ -346,7 +350,7 @@ fn merge_ranges(ranges: &mut Vec<(u64, u64)>, more: &[(u64, u64)]) {
     *ranges = merged.into_iter().collect();
 }
 
-/// What a wallet's note to itself says: enough to build the order again, byte for byte.
+/// A recovery record: the data from which a restored wallet builds the same order again, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryRecord {
     /// The bank whose coins pay.
@@ -359,24 +363,24 @@ pub struct RecoveryRecord {
     pub deadline_ms: u64,
     /// The coins, in their order.
     pub coins: Vec<Origin>,
-    /// The merchant's card as text, from which the goods can be fetched again.
+    /// The merchant's card as text. The wallet fetches the goods again from this merchant.
     pub merchant_card: String,
 }
 
 // ---- the bank ---------------------------------------------------------------------------------------------
 
-/// A question for a balance that the account's owner signed. Only [`verify_account`] makes one.
+/// A question for a balance, signed by the account's key. Only [`verify_account`] makes one.
 #[derive(Debug)]
 pub struct VerifiedAccount(AccountRequest);
 
-/// A question for withdrawals that the account's owner signed. Only [`verify_withdrawals`] makes one.
+/// A question for withdrawals, signed by the account's key. Only [`verify_withdrawals`] makes one.
 #[derive(Debug)]
 pub struct VerifiedWithdrawals(WithdrawalsRequest);
 
 /// Verifies a question for a balance.
 ///
 /// # Errors
-/// When it is for another bank or not signed by its account.
+/// When it is for another bank, or the account's key did not sign it.
 pub fn verify_account(
     request: Signed<AccountRequest>,
     self_id: &PublicKey,
@@ -386,14 +390,14 @@ pub fn verify_account(
     Ok(VerifiedAccount(request.body))
 }
 
-/// A memo to read or replace, which the account's owner signed. Only [`verify_memo`] makes one.
+/// A request to read or replace a memo, signed by the account's key. Only [`verify_memo`] makes one.
 #[derive(Debug)]
 pub struct VerifiedMemo(MemoRequest);
 
-/// Verifies a memo to read or replace.
+/// Verifies a request to read or replace a memo.
 ///
 /// # Errors
-/// When it is for another bank, of another length than every memo, or not signed by its account.
+/// When it is for another bank, the memo has a wrong length, or the account's key did not sign it.
 pub fn verify_memo(request: Signed<MemoRequest>, self_id: &PublicKey) -> Result<VerifiedMemo, Refusal> {
     check_recipient(&request.body.bank, self_id)?;
     if let Some(memo) = &request.body.memo {
@@ -409,8 +413,7 @@ impl VerifiedMemo {
         self.0.account
     }
 
-    /// What is to be kept from now on, where `kept` is what there is: `None` if that stays. Only a higher version
-    /// replaces it.
+    /// The memo to store in place of `kept`. `None` if `kept` stays. Only a higher version replaces it.
     pub fn respond(&self, kept: &KeptMemo) -> Option<KeptMemo> {
         let MemoRequest { version, memo, .. } = &self.0;
         let is_newer = *version > kept.version;
@@ -425,7 +428,7 @@ impl VerifiedMemo {
 /// Verifies a question for withdrawals.
 ///
 /// # Errors
-/// When it is for another bank or not signed by its account.
+/// When it is for another bank, or the account's key did not sign it.
 pub fn verify_withdrawals(
     request: Signed<WithdrawalsRequest>,
     self_id: &PublicKey,
@@ -448,7 +451,7 @@ impl VerifiedWithdrawals {
         self.0.account
     }
 
-    /// The last request id of the page before.
+    /// The last request id of the previous page.
     pub fn after(&self) -> Option<RequestId> {
         self.0.after
     }
@@ -459,7 +462,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefixes_hold_what_begins_with_them() {
+    fn a_prefix_holds_the_ids_that_begin_with_it() {
         let mut id = [0xff; 32];
         for bits in 0..=BUCKET_BITS_MAX {
             let prefix = Prefix::of(&RecordId(id), bits);
@@ -474,11 +477,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_record_stays_small_and_loses_no_number_however_many_restores_there_are() {
+    fn a_scan_record_stays_small_and_loses_no_number_in_many_restores() {
         let mut record = ScanRecord::default();
         let mut all = Vec::new();
         for restore in 0..500u64 {
-            // A little is used after each restore, so that no range touches the one before.
+            // The wallet uses a few numbers after each restore, so no range touches the one before.
             let range = |step: u64| (restore * step + 1, restore * step + step - 1);
             let more = ScanRecord {
                 withdrawals: vec![range(101)],
@@ -523,7 +526,7 @@ mod tests {
             })
         };
         let (one, other) = (Memo(vec![1]), Memo(vec![2]));
-        // One that was kept before memos had versions.
+        // This memo was stored before memos had versions.
         let kept = KeptMemo {
             version: 0,
             memo: Some(one.clone()),
@@ -539,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_stay_crowded() {
+    fn a_prefix_is_short_enough_for_a_crowded_bucket() {
         assert_eq!(Prefix::bits_for(0), 0);
         assert_eq!(Prefix::bits_for(BUCKET_CROWD), 0);
         assert_eq!(Prefix::bits_for(2 * BUCKET_CROWD), 1);

@@ -1,32 +1,32 @@
 //! The one encoding of messages and rows.
 //!
-//! bincode with fixed-width integers, little-endian. A frame is decoded only when it is at most as long
-//! as its caller allows, and only when every byte of it was consumed. What is signed or hashed never
-//! depends on this encoding: it is written field by field into a transcript (see `documents`).
+//! It is bincode with fixed-width integers, little-endian. The decoder refuses a frame that is longer than its caller
+//! allows, and a frame with trailing bytes. Signatures and hashes never depend on this encoding. Everything that is
+//! signed or hashed is written field by field into a transcript (see `documents`).
 
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::error::DecodeError;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The most bytes that any decoder accepts, whatever its caller allows (bytes).
+/// The longest frame that any decoder accepts (bytes). A caller cannot allow more.
 pub const FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Why bytes were refused.
+/// Why the decoder refused a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
     /// The frame is longer than its kind may be.
     #[error("the message is {got_bytes} bytes long, at most {max_bytes} are allowed")]
     TooLong {
-        /// What was sent (bytes).
+        /// Its length (bytes).
         got_bytes: usize,
-        /// What is allowed (bytes).
+        /// The greatest length that is allowed (bytes).
         max_bytes: usize,
     },
-    /// The bytes do not spell a value of the expected type.
+    /// The bytes do not decode to a value of the expected type.
     #[error("the message is malformed: {0}")]
     Malformed(String),
-    /// A value was decoded, but bytes were left over.
+    /// Bytes are left after the value.
     #[error("the message has {0} trailing bytes")]
     Trailing(usize),
 }
@@ -37,10 +37,10 @@ fn config() -> Configuration<LittleEndian, Fixint, Limit<FRAME_MAX_BYTES>> {
         .with_limit::<FRAME_MAX_BYTES>()
 }
 
-/// The bytes of `value`.
+/// Encodes `value`.
 ///
 /// # Errors
-/// When the value's own `Serialize` fails, or it encodes to more than [`FRAME_MAX_BYTES`].
+/// When the value's own `Serialize` fails, or the encoding is longer than [`FRAME_MAX_BYTES`].
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     let bytes =
         bincode::serde::encode_to_vec(value, config()).map_err(|e| WireError::Malformed(e.to_string()))?;
@@ -53,7 +53,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     Ok(bytes)
 }
 
-/// The value that `bytes` spell, if they are at most `max_bytes` and nothing is left over.
+/// Decodes all of `bytes`, which may be at most `max_bytes` long.
 ///
 /// # Errors
 /// [`WireError`] says whether the bytes were too many, malformed, or trailing.
@@ -81,7 +81,7 @@ mod tests {
     use farthing_coin::{Challenge, EncodedPoint, EncodedScalar, KeyId, PublicKey, Signature};
 
     #[test]
-    fn ids_keys_and_digests_are_their_bytes_alone() {
+    fn ids_keys_and_digests_encode_to_their_bytes_alone() {
         let bytes: [u8; 32] = std::array::from_fn(|place| place as u8);
         let signature = Signature {
             commitment: EncodedPoint(bytes),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_prefix_that_promises_too_much_is_refused_without_allocating_it() {
+    fn a_too_large_length_prefix_is_refused_without_an_allocation() {
         let bytes = encode(&u64::MAX).unwrap();
         assert!(matches!(
             decode::<Vec<u8>>(&bytes, 64),
