@@ -1,15 +1,15 @@
-//! Evidence: who broke the protocol, judged offline from documents alone.
+//! Evidence: a judge finds offline, from documents alone, who broke the protocol.
 //!
 //! | what | file |
 //! |---|---|
-//! | the documents of a purchase, and what they prove of escrow and bank | [`judge`], `case` |
+//! | the documents of a purchase, and what they prove about escrow, bank and merchant | [`judge`], `case` |
 //! | a coin that its bank denies by a signed [`Denial`](crate::denial::Denial) | [`judge`], `coins` |
 //! | whether the goods are as described | [`Judge`], `delivery` |
 //!
-//! A party is convicted by two documents that it could not both have signed by the protocol, or by its own promise that
-//! it does not keep. A promise is kept where nobody can be made to watch, so such a conviction stands *unless* the
-//! party shows the one document that anybody who had kept it would have: that is [`Charge::unless`]. Whoever is accused
-//! puts his own documents beside those of the accuser, and they are judged together.
+//! A party is convicted by two documents that it must not both sign, or by its own promise that it does not keep. The
+//! judge cannot see whether a party kept a promise. So a conviction by a promise stands *unless* the party shows the
+//! document that it has if it kept the promise: see [`Charge::unless`]. An accused party adds its own documents to those
+//! of the accuser, and all are judged together.
 
 mod case;
 mod coins;

@@ -1,9 +1,8 @@
-//! Digital goods, encrypted once and opened by whoever paid.
+//! Digital goods: encrypted once for all sales, and opened by each customer who paid.
 //!
-//! Goods are encrypted chunk by chunk under a [`ContentKey`], whatever the number of their sales, so that
-//! files larger than memory pass through [`Encryptor`] and [`Decryptor`] in pieces of any size. This is the
-//! STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: *Online Authenticated-Encryption and its
-//! Nonce-Reuse Misuse-Resistance*, CRYPTO 2015) over ChaCha20-Poly1305 (RFC 8439):
+//! Goods are encrypted chunk by chunk under a [`ContentKey`]. Files larger than memory pass through [`Encryptor`] and
+//! [`Decryptor`] in pieces of any size. This is the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: *Online
+//! Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance*, CRYPTO 2015) over ChaCha20-Poly1305 (RFC 8439):
 //!
 //! ```text
 //! plaintext = salt (32 bytes) || goods            cut into chunks of CHUNK_BYTES; only the last may be
@@ -11,16 +10,16 @@
 //! nonce(i)  = i, big-endian in 11 bytes || 1 for the last chunk, 0 for the others
 //! file      = AEAD(key, nonce(0), chunk 0) || AEAD(key, nonce(1), chunk 1) || ...    each with its tag
 //!
-//! digest           = SHA-256(salt || goods)       what an offer says the goods are
-//! encrypted digest = SHA-256(file)                what a customer checks before she pays
+//! digest           = SHA-256(salt || goods)       in the offer, for the goods
+//! encrypted digest = SHA-256(file)                in the offer; a wallet checks it before it pays
 //! ```
 //!
-//! Position and last-chunk mark lie in the nonce, so a file that is cut off, extended, reordered or
-//! stitched together from others does not open. The salt is random and travels inside the encryption:
-//! nobody can guess short goods from their digest, and whoever opened them can prove what they were.
+//! The nonce has the position of the chunk and the mark of the last chunk. So a file that is cut off, extended,
+//! reordered or joined from other files does not open. The salt is random and encrypted with the goods. So nobody can
+//! guess short goods from their digest, and everyone who opened them can prove what they were.
 //!
-//! A download is resumed by bytes of the file: what is on disk is read again into a [`RunningDigest`], and
-//! nothing needs to be decrypted for it.
+//! A wallet resumes a download at a byte of the file. It reads the file on disk again into a [`RunningDigest`], and
+//! decrypts nothing for that.
 
 use crate::ids::{EncryptedDigest, GoodsDigest};
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Tag};
@@ -30,68 +29,68 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The plaintext in every chunk but the last (bytes).
+/// The plaintext of every chunk except the last (bytes).
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The authentication tag behind every chunk's ciphertext (bytes).
+/// The authentication tag after the ciphertext of each chunk (bytes).
 pub const TAG_BYTES: usize = 16;
 
-/// The salt at the beginning of the plaintext (bytes).
+/// The salt at the start of the plaintext (bytes).
 pub const SALT_BYTES: usize = 32;
 
-/// The largest goods (bytes): far beyond any file, far below where a counter could overflow.
+/// The largest goods (bytes): larger than any real file, and too small for a counter to overflow.
 pub const GOODS_MAX_BYTES: u64 = 1 << 48;
 
-/// A full chunk as it lies in the file (bytes).
+/// A full chunk in the encrypted file (bytes).
 const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 
 secret32! {
-    /// The key that goods are encrypted under, once for all of their sales.
+    /// The key that encrypts goods, once for all their sales.
     ///
-    /// It encrypts one salt and one version of the goods and nothing else, ever: nonces are positions, so a
-    /// second plaintext under the same key would show both.
+    /// It must never encrypt more than one salt and one version of the goods. Nonces are positions, so a second plaintext
+    /// under the same key would reveal both.
     ContentKey
 }
 
 secret32! {
-    /// The key of one sale, which opens that sale's wrapped [`ContentKey`]: what the customer pays for.
+    /// The key of one sale. It opens the wrapped [`ContentKey`] of that sale, and the customer pays for it.
     GoodsKey
 }
 
 secret32! {
-    /// The secret half of one purchase's key, disclosed so that anyone can open what was sealed to it. By then the
-    /// purchase is decided, and the key is good for nothing else.
+    /// The secret key of one purchase, shown so that anyone can open the goods key that was sealed to it. The purchase is
+    /// decided by then, and the key has no other use.
     PurchaseSecret
 }
 
 secret32! {
-    /// The secret half of the key that one offer's goods key was sealed with, disclosed so that anyone can see what the
-    /// merchant has sealed. It opens that offer's goods and nothing else.
+    /// The ephemeral secret of the sealed key in one offer, shown so that anyone can check what the merchant has sealed.
+    /// It opens the goods of that offer and nothing else.
     SealingSecret
 }
 
 impl SealingSecret {
-    /// The key, if the bytes are one.
+    /// The key, if the bytes are a valid key.
     pub fn key(&self) -> Option<SecretKey> {
         SecretKey::from_bytes(self.as_bytes()).ok()
     }
 }
 
 impl PurchaseSecret {
-    /// The key, if the bytes are one.
+    /// The key, if the bytes are a valid key.
     pub fn key(&self) -> Option<SecretKey> {
         SecretKey::from_bytes(self.as_bytes()).ok()
     }
 }
 
-/// Why goods could not be encrypted or opened. Chunks count from 0.
+/// Why goods could not be encrypted or opened. Chunks are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GoodsError {
     /// The goods are larger than [`GOODS_MAX_BYTES`].
     #[error("the goods are larger than {GOODS_MAX_BYTES} bytes")]
     TooLarge,
-    /// A chunk does not open: changed, moved, cut off within, or of another key.
+    /// A chunk does not open: it was changed, moved, cut off, or encrypted under another key.
     #[error("chunk {chunk} of the encrypted goods does not open: it was changed or belongs elsewhere")]
     Corrupt {
         /// The first chunk that does not open.
@@ -106,44 +105,44 @@ pub enum GoodsError {
     /// There are bytes after the last chunk.
     #[error("the encrypted goods go on after their last chunk, chunk {chunk}")]
     Extended {
-        /// The chunk that was the last.
+        /// The last chunk.
         chunk: u64,
     },
-    /// The plaintext is shorter than the salt it must begin with: it was not made by [`Encryptor`].
+    /// The plaintext is shorter than its salt. [`Encryptor`] did not make it.
     #[error("chunk 0 of the encrypted goods is too short to hold the salt of {SALT_BYTES} bytes")]
     NoSalt,
 }
 
-/// What a merchant publishes of goods that were encrypted.
+/// The sizes and digests of encrypted goods, for an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoodsSummary {
-    /// The goods without the salt (bytes, at most [`GOODS_MAX_BYTES`]).
+    /// The size of the goods without the salt (bytes, at most [`GOODS_MAX_BYTES`]).
     pub size_bytes: u64,
-    /// The encrypted file, [`encrypted_len`] of the size (bytes).
+    /// The size of the encrypted file (bytes): [`encrypted_len`] of the size.
     pub encrypted_bytes: u64,
-    /// SHA-256 of salt and goods.
+    /// SHA-256 of the salt and the goods.
     pub digest: GoodsDigest,
     /// SHA-256 of the encrypted file.
     pub encrypted_digest: EncryptedDigest,
 }
 
-/// What encrypted goods were found to be, to be compared with their offer.
+/// The size and digests of opened goods, for comparison with their offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
-    /// The goods without the salt (bytes).
+    /// The size of the goods without the salt (bytes).
     pub size_bytes: u64,
-    /// SHA-256 of salt and goods.
+    /// SHA-256 of the salt and the goods.
     pub digest: GoodsDigest,
-    /// The salt, with which the goods alone prove the digest.
+    /// The salt. With the goods it proves the digest.
     pub salt: [u8; SALT_BYTES],
     /// SHA-256 of the encrypted file that was opened.
     pub encrypted_digest: EncryptedDigest,
 }
 
-/// How long the encrypted file of goods of `size_bytes` is (bytes).
+/// The size of the encrypted file of goods of `size_bytes` (bytes).
 ///
-/// Exact up to [`GOODS_MAX_BYTES`]; a larger size, which no goods have, gives some larger length and never
-/// overflows.
+/// It is exact up to [`GOODS_MAX_BYTES`]. For a larger size, which no goods have, it gives a larger length and does not
+/// overflow.
 #[must_use]
 pub fn encrypted_len(size_bytes: u64) -> u64 {
     let plaintext_bytes = size_bytes.saturating_add(SALT_BYTES as u64);
@@ -151,7 +150,7 @@ pub fn encrypted_len(size_bytes: u64) -> u64 {
     plaintext_bytes.saturating_add(chunks.saturating_mul(TAG_BYTES as u64))
 }
 
-/// Whether more chunks follow: the last byte of a chunk's nonce.
+/// Whether more chunks follow. It is the last byte of a chunk's nonce.
 #[derive(Clone, Copy)]
 enum ChunkKind {
     Inner = 0,
@@ -163,7 +162,7 @@ fn nonce(chunk: u64, kind: ChunkKind) -> [u8; 12] {
     [0, 0, 0, a, b, c, d, e, f, g, h, kind as u8]
 }
 
-/// Moves bytes from the front of `input` until `pending` is `full` long or the input is used up.
+/// Moves bytes from the front of `input` to `pending`, until `pending` has `full` bytes or the input is empty.
 fn fill(pending: &mut Vec<u8>, full: usize, input: &mut &[u8]) {
     let room = full.saturating_sub(pending.len());
     let (taken, rest) = input.split_at(room.min(input.len()));
@@ -201,7 +200,7 @@ fn grown(size_bytes: u64, by: usize) -> Result<u64, GoodsError> {
 /// ```
 pub struct Encryptor {
     cipher: ChaCha20Poly1305,
-    /// The chunk that is being filled. A full one waits here until it is known whether more follows.
+    /// The chunk that is being filled. A full chunk waits here until it is known whether more bytes follow.
     pending: Zeroizing<Vec<u8>>,
     chunk: u64,
     size_bytes: u64,
@@ -211,11 +210,13 @@ pub struct Encryptor {
 }
 
 impl Encryptor {
-    /// Begins to encrypt under `key`, which has never encrypted anything else (see [`ContentKey`]), with a
-    /// `salt` that was drawn at random for these goods.
+    /// Begins to encrypt under `key` with `salt`.
+    ///
+    /// The key must not have encrypted anything else (see [`ContentKey`]). The salt must be drawn at random for these
+    /// goods.
     #[must_use]
     pub fn new(key: &ContentKey, salt: [u8; SALT_BYTES]) -> Self {
-        // Of its full size from the beginning, so that no plaintext is left behind by growing it.
+        // It has its full capacity from the start. Growing it would leave a copy of the plaintext in freed memory.
         let mut pending = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
         pending.extend_from_slice(&salt);
         Self {
@@ -229,10 +230,10 @@ impl Encryptor {
         }
     }
 
-    /// Takes the next bytes of the goods, and appends to `out` what of the file is now certain.
+    /// Takes the next bytes of the goods, and appends the complete chunks to `out`.
     ///
     /// # Errors
-    /// [`GoodsError::TooLarge`] beyond [`GOODS_MAX_BYTES`]; then nothing of `goods` was taken.
+    /// [`GoodsError::TooLarge`] beyond [`GOODS_MAX_BYTES`]. Then nothing of `goods` was taken.
     pub fn update(&mut self, goods: &[u8], out: &mut Vec<u8>) -> Result<(), GoodsError> {
         self.size_bytes = grown(self.size_bytes, goods.len())?;
         self.plaintext_digest.update(goods);
@@ -246,10 +247,10 @@ impl Encryptor {
         Ok(())
     }
 
-    /// Appends the last chunk to `out`, and says what the goods are and what became of them.
+    /// Appends the last chunk to `out`, and returns the sizes and digests.
     ///
     /// # Errors
-    /// None for goods that [`Encryptor::update`] has taken.
+    /// None if [`Encryptor::update`] has taken the goods.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<GoodsSummary, GoodsError> {
         self.seal(ChunkKind::Last, out)?;
         Ok(GoodsSummary {
@@ -262,7 +263,7 @@ impl Encryptor {
 
     fn seal(&mut self, kind: ChunkKind, out: &mut Vec<u8>) -> Result<(), GoodsError> {
         let nonce = nonce(self.chunk, kind);
-        // The cipher refuses nothing but messages too long for it, and a chunk never is.
+        // The cipher refuses only messages that are too long for it, and a chunk is short.
         let tag = self
             .cipher
             .encrypt_inout_detached(&nonce.into(), &[], self.pending.as_mut_slice().into())
@@ -286,21 +287,20 @@ impl fmt::Debug for Encryptor {
     }
 }
 
-/// Opens encrypted goods that are fed to it in slices of any size.
+/// Opens encrypted goods that arrive in slices of any size.
 ///
-/// What it appends was written by whoever has the key, in this order from the beginning; but that nothing
-/// is missing at the end, only [`Decryptor::finish`] can say. Until then, and until its [`Opened`] fits the
-/// offer, keep the output aside.
+/// The appended output is authentic under the key and in order from the start. Only [`Decryptor::finish`] can say that
+/// nothing is missing at the end. Do not use the output before `finish` has returned and its [`Opened`] fits the offer.
 pub struct Decryptor {
     cipher: ChaCha20Poly1305,
-    /// The sealed chunk that is being filled. A full one waits here until it is known whether more follows.
+    /// The encrypted chunk that is being filled. A full chunk waits here until it is known whether more bytes follow.
     pending: Zeroizing<Vec<u8>>,
     chunk: u64,
     size_bytes: u64,
     salt: [u8; SALT_BYTES],
     plaintext_digest: Sha256,
     encrypted_digest: Sha256,
-    /// The first error, which stays.
+    /// The first error. Every later call returns it.
     so_far: Result<(), GoodsError>,
 }
 
@@ -320,29 +320,28 @@ impl Decryptor {
         }
     }
 
-    /// Takes the next bytes of the file, and appends to `out` the goods of every chunk that they complete,
-    /// without the salt.
+    /// Takes the next bytes of the file, and appends the goods of each complete chunk to `out`, without the salt.
     ///
     /// # Errors
-    /// [`GoodsError`] names the first chunk that does not open; nothing of it or after it is appended, and
-    /// every later call gives the same error.
+    /// [`GoodsError`] names the first chunk that does not open. Nothing of this chunk or after it is appended, and every
+    /// later call gives the same error.
     pub fn update(&mut self, encrypted: &[u8], out: &mut Vec<u8>) -> Result<(), GoodsError> {
         self.so_far?;
         self.so_far = self.absorb(encrypted, out);
         self.so_far
     }
 
-    /// Opens the last chunk, appends its goods to `out`, and says what the goods were.
+    /// Opens the last chunk, appends its goods to `out`, and returns the size and digests.
     ///
     /// # Errors
-    /// [`GoodsError`] if the file is not whole, or [`Decryptor::update`] has failed before.
+    /// [`GoodsError`] if the file is not complete, or [`Decryptor::update`] has failed before.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Opened, GoodsError> {
         self.so_far?;
         if self.pending.len() <= TAG_BYTES {
             return Err(GoodsError::Truncated { chunk: self.chunk });
         }
         if self.try_open(ChunkKind::Last).is_err() {
-            // A chunk that opens as one of the inner ones tells that the rest is missing.
+            // If the chunk opens as an inner chunk, the rest of the file is missing.
             return Err(match self.try_open(ChunkKind::Inner) {
                 Ok(()) => GoodsError::Truncated {
                     chunk: self.chunk.saturating_add(1),
@@ -365,7 +364,7 @@ impl Decryptor {
         while !rest.is_empty() {
             if self.pending.len() >= SEALED_CHUNK_BYTES {
                 if let Err(error) = self.try_open(ChunkKind::Inner) {
-                    // A chunk that opens as the last one tells that what follows is none of the goods.
+                    // If the chunk opens as the last chunk, the following bytes are not part of the goods.
                     return Err(match self.try_open(ChunkKind::Last) {
                         Ok(()) => GoodsError::Extended { chunk: self.chunk },
                         Err(_) => error,
@@ -378,7 +377,7 @@ impl Decryptor {
         Ok(())
     }
 
-    /// Opens the pending chunk in place and cuts off its tag; if it does not open it stays as it was.
+    /// Opens the pending chunk in place and removes its tag. If it does not open, it stays unchanged.
     fn try_open(&mut self, kind: ChunkKind) -> Result<(), GoodsError> {
         let corrupt = GoodsError::Corrupt { chunk: self.chunk };
         let (body, tag) = self.pending.split_last_chunk_mut::<TAG_BYTES>().ok_or(corrupt)?;
@@ -391,7 +390,7 @@ impl Decryptor {
         Ok(())
     }
 
-    /// Hands out the opened chunk in `pending`, without the salt, and goes on to the next.
+    /// Appends the opened chunk in `pending` to `out`, without the salt, and goes on to the next chunk.
     fn emit(&mut self, out: &mut Vec<u8>) -> Result<(), GoodsError> {
         let mut goods = self.pending.as_slice();
         if self.chunk == 0 {
@@ -416,9 +415,9 @@ impl fmt::Debug for Decryptor {
     }
 }
 
-/// The SHA-256 of an encrypted file as it arrives, with its length.
+/// The SHA-256 and the length of an encrypted file that arrives in pieces.
 ///
-/// It is not stored: a download that goes on after a restart reads what is on disk into a new one.
+/// It is not stored. After a restart, a download reads the file on disk into a new digest.
 #[derive(Debug, Clone, Default)]
 pub struct RunningDigest {
     sha256: Sha256,
@@ -426,7 +425,7 @@ pub struct RunningDigest {
 }
 
 impl RunningDigest {
-    /// The digest of nothing yet.
+    /// Makes the digest of an empty file.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -438,13 +437,13 @@ impl RunningDigest {
         self.bytes = self.bytes.saturating_add(encrypted.len() as u64);
     }
 
-    /// How much was taken, which is where a download goes on (bytes).
+    /// The number of bytes that were taken: the offset at which a download goes on.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The digest of all that was taken.
+    /// The digest of all bytes that were taken.
     #[must_use]
     pub fn finish(self) -> EncryptedDigest {
         EncryptedDigest(self.sha256.finalize().into())

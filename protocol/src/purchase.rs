@@ -1,4 +1,4 @@
-//! Purchase: the wallet's side of it, from an accepted offer to the goods or the coins back.
+//! Purchase: the wallet's states, from an accepted offer to the goods or to the returned coins.
 //!
 //! ```text
 //!   Fetching -> Holding -> Held -> Committed
@@ -8,12 +8,12 @@
 //!                                  \---> Recovered
 //! ```
 //!
-//! On a sealed offer the escrow holds and decides in one: `Holding` goes to `Committed` or `Aborted`.
+//! On a sealed offer the escrow holds and decides in one request: `Holding` goes to `Committed` or `Aborted`.
 //!
-//! An order is written down before it is sent; after a crash the wallet asks the same again, and so gets the same hold
-//! and the same receipt again, should it have had them and not written them down. Only
-//! the escrow's signed word moves a purchase to `Committed` or `Aborted`: a refusal or silence never does. Where the escrow
-//! gives no decision, only the bank's signed word moves it to `Recovered`: that a coin of it went into an exchange.
+//! The wallet stores an order before it sends it. After a crash it sends the same request again, and gets the same hold
+//! and the same receipt. Only a decision that the escrow signed moves a purchase to `Committed` or `Aborted`. A refusal
+//! or silence never does. If the escrow gives no decision, only a document that the bank signed moves a purchase to
+//! `Recovered`: it shows that a coin of the purchase went into an exchange.
 
 use crate::{
     cause::CauseFault,
@@ -40,7 +40,7 @@ use farthing_coin::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a customer has decided to buy: an offer, and who pays and decides.
+/// An offer that the customer has decided to buy, with bank and escrow. No coins are put to it yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The bank whose coins pay.
@@ -54,20 +54,20 @@ pub struct Plan {
 /// A purchase that coins were put to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The counter that the purchase key and the note are derived from.
+    /// The number from which the purchase key and the key of the recovery record derive.
     pub counter: u64,
-    /// Signed by both sides.
+    /// The contract, signed by both sides.
     pub contract: Contract,
-    /// The coins, their authorizations, the note.
+    /// The coins, their authorizations and the recovery record.
     pub payment: Payment,
 }
 
-/// How a wallet knows that its purchase was committed.
+/// The wallet's proof that its purchase was committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proof {
     /// The escrow's receipt.
     Receipt(Box<Signed<Receipt>>),
-    /// The escrow's commit, as the bank has it, and the key that was sealed in it.
+    /// The escrow's commit, from the bank, and the goods key that was sealed in it.
     Commit(Box<Signed<Commit>>, GoodsKey),
 }
 
@@ -84,93 +84,95 @@ impl Proof {
 /// A purchase as the wallet keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purchase {
-    /// The encrypted goods are being fetched; nothing is at stake.
+    /// The wallet fetches the encrypted goods. It has sent no coins.
     Fetching(Plan),
-    /// The hold may have been asked for.
+    /// The wallet may have asked for the hold.
     Holding(Order),
-    /// The coins are held; the merchant may have released the key.
+    /// The coins are held. The merchant may have released the key.
     Held(Order, Signed<Hold>),
-    /// The customer wants her coins back; the purchase may be decided either way.
+    /// The customer wants the coins back. The purchase may end as committed or as aborted.
     Cancelling(Order),
-    /// Paid, and the key is here.
+    /// The merchant is paid, and the wallet has the goods key.
     Committed(Order, Proof),
     /// The coins are released.
     Aborted(Order, Signed<Abort>),
-    /// Given up before anything was at stake.
+    /// The customer stopped before the wallet sent any coins.
     Dropped(Plan),
-    /// Cancelled without a decision of the escrow: the bank held nothing, and gave fresh coins for the purchase's coins. It
-    /// refuses a hold that comes later.
+    /// The purchase was cancelled without a decision of the escrow. The bank held no coins, and gave fresh coins for the
+    /// coins of the purchase. It refuses a later hold.
     Recovered(Order),
 }
 
-/// What a wallet asks next for a purchase.
+/// The next request of a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// The merchant: for the rest of the encrypted goods.
+    /// To the merchant: send the rest of the encrypted goods.
     Goods(Box<Plan>),
-    /// The escrow: to hold the coins.
+    /// To the escrow: hold the coins.
     Hold(Box<HoldRequest>),
-    /// The escrow: to hold the coins and commit, as the goods key is in the offer.
+    /// To the escrow: hold the coins and commit, as the goods key is in the offer.
     Pay(Box<PayRequest>),
-    /// The merchant: to release the key. When he is silent, the escrow is asked for the outcome.
+    /// To the merchant: release the key. If the merchant does not answer, the wallet asks the escrow for the outcome.
     Deliver(Box<DeliverRequest>),
-    /// The escrow: to abort, unless it is decided.
+    /// To the escrow: abort, unless the purchase is decided.
     Cancel(Box<CancelRequest>),
-    /// Nothing: it has ended.
+    /// No request: the purchase has ended.
     Nothing,
 }
 
-/// Why a wallet does not accept what it was told. The purchase stays as it is.
+/// Why a wallet does not accept a document. The purchase stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PurchaseError {
     /// A document does not fit the contract.
     #[error(transparent)]
     Contract(#[from] ContractFault),
-    /// A decision's signature.
+    /// The signature of a decision is invalid.
     #[error("the escrow's signature is refused: {0}")]
     Signature(SignatureError),
-    /// A decision speaks of something else.
+    /// A field of a decision differs from the contract.
     #[error("the escrow's decision has another {0} than the contract")]
     Mismatch(&'static str),
-    /// The escrow signed a key that does not open the offer's commitment: it has broken the contract.
+    /// The escrow signed a key that does not open the offer's commitment. It has broken the contract.
     #[error("the escrow signed a goods key that is not the offer's; `receipt verify` proves it")]
     WrongGoodsKey,
     /// The sealed key does not open.
     #[error("the sealed goods key does not open: {0}")]
     Sealed(SealError),
-    /// The escrow signed an abort whose cause is none: it has broken its word.
+    /// The escrow signed an abort without a valid cause. It has broken its promise.
     #[error("the escrow signed an abort without a cause: {0}; `receipt show` has what proves it")]
     WithoutCause(CauseFault),
-    /// The escrow signed both outcomes.
+    /// The escrow signed both a commit and an abort.
     #[error("the escrow signed both a receipt and an abort for this purchase")]
     BothOutcomes,
-    /// The escrow signed that it was paid with coins that the bank had exchanged.
-    #[error("the escrow signed a receipt for this purchase, for whose coins the bank gave fresh ones")]
+    /// The escrow signed a commit with coins that the bank had exchanged.
+    #[error(
+        "the escrow signed a receipt for this purchase, but the bank has exchanged its coins for fresh coins"
+    )]
     PaidAfterRecovery,
-    /// The customer's wish comes too late.
+    /// The purchase has ended, so it cannot be cancelled.
     #[error("the purchase has ended as {0}")]
     Ended(&'static str),
 }
 
-/// What an order is made from.
+/// The parts of a new order.
 #[derive(Debug)]
 pub struct OrderParts<'a> {
-    /// The counter that the purchase key and the note are derived from.
+    /// The number from which the purchase key and the key of the recovery record derive.
     pub counter: u64,
-    /// What to buy.
+    /// The plan.
     pub plan: &'a Plan,
-    /// Exactly the price's worth.
+    /// The coins. Their worth is exactly the price.
     pub coins: Vec<Coin>,
     /// The coins' secret keys, in their order.
     pub coin_keys: &'a [SecretKey],
     /// The purchase key.
     pub purchase_key: &'a SecretKey,
-    /// Where the bank keeps the note.
+    /// The id under which the bank keeps the recovery record.
     pub note_id: RecoveryRecordId,
-    /// The note, sealed.
+    /// The sealed recovery record.
     pub note: Vec<u8>,
-    /// When the escrow stops accepting a release (ms since 1970, the escrow's clock).
+    /// The time from which the escrow accepts no release (ms since 1970, the escrow's clock).
     pub deadline_ms: u64,
 }
 
@@ -216,12 +218,12 @@ impl Order {
         })
     }
 
-    /// The purchase's id.
+    /// The purchase id.
     pub fn purchase(&self) -> PurchaseId {
         self.contract.terms.purchase_id()
     }
 
-    /// Asks the escrow to hold the coins.
+    /// The request to the escrow to hold the coins.
     pub fn hold_request(&self) -> HoldRequest {
         HoldRequest {
             contract: self.contract.clone(),
@@ -229,7 +231,7 @@ impl Order {
         }
     }
 
-    /// Asks the escrow for the outcome.
+    /// The request to the escrow for the outcome.
     pub fn outcome_request(&self, purchase_key: &SecretKey) -> OutcomeRequest {
         let purchase = self.purchase();
         let statement = PurchaseKeyUse::Outcome.statement(&purchase_key.public(), &purchase);
@@ -239,7 +241,7 @@ impl Order {
         }
     }
 
-    /// Asks the bank for what it knows.
+    /// The request to the bank for the decision.
     pub fn collect_request(&self, purchase_key: &SecretKey) -> CollectRequest {
         let purchase = self.purchase();
         let statement = PurchaseKeyUse::Collect.statement(&purchase_key.public(), &purchase);
@@ -287,11 +289,13 @@ fn terms(
     })
 }
 
-/// Checks an offer before anything is built on it: its bounds, its signature, that it accepts the plan's
-/// bank and escrow, and that merchant and customer see the same list of the bank's keys.
+/// Checks an offer before the wallet uses it.
+///
+/// It checks the bounds and the signature, that the offer accepts the plan's bank and escrow, and that merchant and wallet
+/// have the same list of the bank's keys.
 ///
 /// # Errors
-/// Names the first thing at fault.
+/// Names the first part that is wrong.
 pub fn check_offer(
     offer: &Signed<Offer>,
     merchant: &PublicKey,
@@ -326,7 +330,7 @@ pub fn check_offer(
     Ok(())
 }
 
-/// Checks that an offer is for the item that was asked for, and costs no more than the customer is willing to pay.
+/// Checks that an offer is for the requested item, and costs no more than the customer is willing to pay.
 ///
 /// # Errors
 /// [`OfferFault::OtherItem`] or [`OfferFault::TooDear`].
@@ -343,7 +347,7 @@ pub fn check_asked(offer: &Offer, item_id: &ItemId, at_most: Option<Amount>) -> 
     }
 }
 
-/// Checks that an offer is what the catalogue says of its item, and costs no more.
+/// Checks that an offer agrees with the catalogue about its item, and costs no more.
 ///
 /// # Errors
 /// Names the first field that differs.
@@ -369,19 +373,19 @@ pub enum OfferFault {
     /// A field is out of bounds.
     #[error("the offer's {0} is out of bounds")]
     Bounds(&'static str),
-    /// Not signed by the merchant.
+    /// The merchant did not sign it.
     #[error("the offer's signature is refused: {0}")]
     Forged(SignatureError),
     /// It names another merchant.
-    #[error("the offer is another merchant's")]
+    #[error("the offer names another merchant")]
     OtherMerchant,
-    /// Priced in another currency than the bank's.
+    /// Its currency is not the bank's currency.
     #[error("the offer's price is in {0}, which the bank does not issue")]
     Currency(String),
-    /// The party is not among those accepted.
+    /// It does not accept the bank or the escrow.
     #[error("the offer does not accept this {0}")]
     NotAccepted(&'static str),
-    /// The maker of the sealed key has not proven to know its secret: no escrow would open it.
+    /// Its sealed key has no valid proof of its maker. No escrow would open it.
     #[error("the offer's sealed key has no proof that the merchant made it: {0}; nothing was paid")]
     SealedKeyUnproven(SignatureError),
     /// It is for another item than the one asked for.
@@ -390,24 +394,24 @@ pub enum OfferFault {
     /// It costs more than the customer is willing to pay.
     #[error("the offer's price is {price}, and at most {at_most} was to be paid; nothing was paid")]
     TooDear {
-        /// What the merchant asks.
+        /// The price in the offer.
         price: Amount,
-        /// What she is willing to pay.
+        /// The greatest price that the customer is willing to pay.
         at_most: Amount,
     },
-    /// It is not what the catalogue says.
-    #[error("the offer's {0} is not what the merchant's catalogue says; nothing was paid")]
+    /// It differs from the catalogue.
+    #[error("the offer's {0} differs from the merchant's catalogue; nothing was paid")]
     NotAsListed(&'static str),
-    /// Merchant and customer see different lists of keys: someone may be marking her coins.
+    /// Merchant and wallet have different lists of the bank's keys. The bank may be marking the customer's coins.
     #[error(
-        "the merchant sees another list of the bank's keys than this wallet; \
-         fetch the list again, and if it stays so do not use this bank: keys of your own would mark your coins"
+        "the merchant has another list of the bank's keys than this wallet; fetch the list again; \
+         if the lists still differ, do not use this bank, as it may mark your coins with keys of your own"
     )]
     OtherKeys,
 }
 
 impl Purchase {
-    /// The order, once coins were put to the purchase.
+    /// The order, if coins were put to the purchase.
     pub fn order(&self) -> Option<&Order> {
         match self {
             Purchase::Fetching(_) | Purchase::Dropped(_) => None,
@@ -433,7 +437,7 @@ impl Purchase {
         }
     }
 
-    /// One word for people and scripts.
+    /// The state as one word, for people and scripts.
     pub fn status(&self) -> &'static str {
         match self {
             Purchase::Fetching(_) => "fetching",
@@ -447,7 +451,7 @@ impl Purchase {
         }
     }
 
-    /// What to ask next; `seed` gives the purchase key. The same state always asks the same.
+    /// The next request. The purchase key derives from `seed`. The same state always gives the same request.
     pub fn ask(&self, seed: &Seed) -> Ask {
         match self {
             Purchase::Fetching(plan) => Ask::Goods(Box::new(plan.clone())),
@@ -469,8 +473,9 @@ impl Purchase {
         }
     }
 
-    /// The escrow holds the coins. The contract itself is not verified again: the order is the wallet's own, which signed it,
-    /// on an offer that [`check_offer`] has accepted.
+    /// Takes the escrow's hold.
+    ///
+    /// The contract is not verified again. The wallet signed it itself, on an offer that [`check_offer`] has accepted.
     ///
     /// # Errors
     /// When the hold does not fit the contract.
@@ -484,10 +489,10 @@ impl Purchase {
         }
     }
 
-    /// The merchant, or the escrow, handed over the receipt.
+    /// Takes the receipt from the merchant or the escrow.
     ///
     /// # Errors
-    /// When it is not this escrow's receipt for this contract, or its key is not the offer's.
+    /// When this escrow did not sign it for this contract, or its goods key does not open the offer's commitment.
     pub fn on_receipt(self, receipt: Signed<Receipt>) -> Result<Purchase, PurchaseError> {
         let Some(order) = self.order() else {
             return Ok(self);
@@ -503,10 +508,10 @@ impl Purchase {
         }
     }
 
-    /// The escrow handed over the abort.
+    /// Takes the abort from the escrow.
     ///
     /// # Errors
-    /// When it is not this escrow's abort of this purchase, or has no cause where the contract wants one.
+    /// When this escrow did not sign it for this purchase, or the contract wants a cause and the abort has none.
     pub fn on_abort(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
         let Some(order) = self.order() else {
             return Ok(self);
@@ -515,8 +520,8 @@ impl Purchase {
         self.end_aborted(abort)
     }
 
-    /// The bank handed over the abort that it obeys. Whatever its cause, the coins are released.
-    fn on_obeyed(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
+    /// Takes the abort from the bank that has applied it. The coins are released, so the cause is not checked.
+    fn on_applied(self, abort: Signed<Abort>) -> Result<Purchase, PurchaseError> {
         let Some(order) = self.order() else {
             return Ok(self);
         };
@@ -534,7 +539,7 @@ impl Purchase {
         }
     }
 
-    /// The escrow answered a question for the outcome, or a cancel.
+    /// Takes the escrow's answer to a question for the outcome, or to a cancel.
     ///
     /// # Errors
     /// When its documents do not fit.
@@ -546,7 +551,7 @@ impl Purchase {
         }
     }
 
-    /// The bank answered a question for what it knows.
+    /// Takes the bank's answer to a question for the decision.
     ///
     /// # Errors
     /// When its documents do not fit, or the sealed key does not open.
@@ -557,14 +562,14 @@ impl Purchase {
     ) -> Result<Purchase, PurchaseError> {
         match collected {
             Collected::Open => Ok(self),
-            Collected::Aborted(abort) => self.on_obeyed(abort),
+            Collected::Aborted(abort) => self.on_applied(abort),
             Collected::Committed(commit) => {
                 let Some(order) = self.order() else {
                     return Ok(self);
                 };
                 let goods_key = check_commit(&commit, &order.contract, purchase_key)?;
                 match self {
-                    // An abort that the bank does not obey gives no coin back, but the goods are paid for.
+                    // The bank has not applied the wallet's abort, so no coin comes back, but the goods are paid for.
                     Purchase::Holding(order)
                     | Purchase::Held(order, _)
                     | Purchase::Cancelling(order)
@@ -579,8 +584,9 @@ impl Purchase {
         }
     }
 
-    /// The bank has taken a coin of the purchase in for something else, so that no hold of it can be made any more. Only a
-    /// purchase that is being cancelled ends by that.
+    /// Ends a purchase after the bank has exchanged one of its coins, so that its coins can no longer be held.
+    ///
+    /// Only a purchase that is being cancelled ends in this way.
     pub fn on_recovered(self) -> Purchase {
         match self {
             Purchase::Cancelling(order) => Purchase::Recovered(order),
@@ -588,10 +594,10 @@ impl Purchase {
         }
     }
 
-    /// The customer wants out.
+    /// Cancels the purchase for the customer.
     ///
     /// # Errors
-    /// When the purchase has ended as committed; then she has the goods.
+    /// When the purchase has ended as committed. Then the customer has the goods key.
     pub fn on_cancel(self) -> Result<Purchase, PurchaseError> {
         match self {
             Purchase::Fetching(plan) => Ok(Purchase::Dropped(plan)),
@@ -602,7 +608,7 @@ impl Purchase {
     }
 }
 
-/// Checks that `receipt` is what the contract's escrow signs when it commits.
+/// Checks that `receipt` is the receipt that the contract's escrow signs when it commits.
 ///
 /// # Errors
 /// Says what does not fit.
@@ -623,7 +629,7 @@ pub fn check_receipt(receipt: &Signed<Receipt>, contract: &Contract) -> Result<(
     Ok(())
 }
 
-/// Checks that `commit` is what the contract's escrow signs when it commits, and opens the goods key in it.
+/// Checks that `commit` is the commit that the contract's escrow signs, and opens the goods key in it.
 ///
 /// # Errors
 /// Says what does not fit.
@@ -651,11 +657,11 @@ pub fn check_commit(
     Ok(goods_key)
 }
 
-/// Checks that `abort` is what the terms' escrow signs when it aborts, with a cause that holds. One of version 1 shows
-/// none.
+/// Checks that `abort` is an abort that the terms' escrow signs, with a valid cause. An abort of version 1 shows no cause
+/// and is accepted.
 ///
 /// # Errors
-/// Says what does not fit; [`PurchaseError::WithoutCause`] last.
+/// Says what does not fit. [`PurchaseError::WithoutCause`] if everything except the cause is right.
 pub fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseError> {
     check_abort_signed(abort, terms)?;
     match abort.body.reason.check(terms) {
@@ -664,10 +670,10 @@ pub fn check_abort(abort: &Signed<Abort>, terms: &Terms) -> Result<(), PurchaseE
     }
 }
 
-/// As [`check_abort`], for a contract: where that wants causes, one has to be shown.
+/// As [`check_abort`], for a contract. If the contract wants causes, the abort has to show one.
 ///
 /// # Errors
-/// As there.
+/// As [`check_abort`].
 pub fn check_abort_cause(abort: &Signed<Abort>, contract: &Contract) -> Result<(), PurchaseError> {
     check_abort(abort, &contract.terms)?;
     match abort.body.reason.check(&contract.terms) {
@@ -676,7 +682,7 @@ pub fn check_abort_cause(abort: &Signed<Abort>, contract: &Contract) -> Result<(
     }
 }
 
-/// As [`check_abort`], whatever the cause.
+/// As [`check_abort`], without a check of the cause.
 ///
 /// # Errors
 /// Says what does not fit.

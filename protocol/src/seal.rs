@@ -1,16 +1,18 @@
-//! Keys and notes, sealed to those who may open them.
+//! Sealing: keys and recovery records that only one party can open.
 //!
-//! | what | under | who opens it |
+//! A *note* in a name of this module is a recovery record, or the scan record of a memo.
+//!
+//! | what | encrypted under | who opens it |
 //! |---|---|---|
-//! | commitment to a goods key | - | nobody; it is compared, once the key is shown |
-//! | [`WrappedKey`], in an offer | the sale's goods key | who paid |
-//! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the purchase key's holder |
-//! | [`OfferedKey`](crate::offered_key::OfferedKey), in an offer | the same, with a proof of its maker's | the escrow, once the coins are held |
-//! | a note, beside a hold | a key from the wallet's seed | the wallet, restored |
+//! | commitment to a goods key | - | nobody; the shown key is compared with it |
+//! | [`WrappedKey`], in an offer | the sale's goods key | the customer who paid |
+//! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the holder of the purchase key |
+//! | [`OfferedKey`](crate::offered_key::OfferedKey), in an offer | a public key, with the maker's proof | the escrow, after the coins are held |
+//! | a recovery record, beside a hold | a key from the wallet's seed | the restored wallet |
 //!
-//! Every encryption is ChaCha20-Poly1305 (RFC 8439) under a key of its own, which a transcript derives from
-//! the secret and all that the ciphertext belongs to. So the nonce is always zero, the same call gives the
-//! same bytes (a repeated reply is the same reply), and nothing opens in another place than its own.
+//! Every encryption is ChaCha20-Poly1305 (RFC 8439) under its own key. A transcript derives the key from the secret and
+//! everything that the ciphertext belongs to. So the nonce is always zero, the same call gives the same bytes (a
+//! repeated reply is the same reply), and a ciphertext does not open in another place.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use farthing_coin::{
@@ -26,20 +28,19 @@ use crate::{
     ids::{EphemeralId, ItemId, KeyCiphertext, KeyCommitment, NodeSecret, SaleId, SealingContext},
 };
 
-/// A sealed note, always (bytes).
+/// The length of every sealed note (bytes).
 pub const NOTE_BYTES: usize = 2048;
 
-/// The most that a note can say (bytes): what its synthetic nonce, its length and its tag leave of
-/// [`NOTE_BYTES`].
+/// The longest text of a note (bytes): [`NOTE_BYTES`] without the synthetic nonce, the length field and the tag.
 pub const NOTE_TEXT_MAX_BYTES: usize = NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES - NOTE_LENGTH_BYTES;
 
-/// What a note begins with (bytes): a digest of the key and all of its text, which goes into the cipher's key.
+/// The nonce at the start of a note (bytes): a digest of the key and the whole text. It goes into the cipher's key.
 const NOTE_NONCE_BYTES: usize = 16;
 
-/// The length of a note's text, little-endian, before the text and its padding of zeros (bytes).
+/// The field for the length of a note's text (bytes). It is little-endian, and the text and zeros follow it.
 const NOTE_LENGTH_BYTES: usize = 2;
 
-/// What each transcript of this module is for.
+/// The labels of this module's transcripts.
 mod label {
     pub(super) const COMMITMENT: &[u8] = b"goods key commitment";
     pub(super) const WRAP: &[u8] = b"wrap content key";
@@ -55,36 +56,36 @@ mod label {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// The key to seal to, or the ephemeral key of what is to be opened, is no valid public key.
+    /// The key to seal to, or the ephemeral key of a sealed key, is not a valid public key.
     #[error("the public key to seal with is invalid: {0}")]
     PublicKey(#[from] SignatureError),
-    /// The thing named does not open: changed, or sealed under another key or for another id.
+    /// The ciphertext does not open: it was changed, or sealed under another key or for another id.
     #[error("the {0} does not open: it was changed, or belongs to another key or another id")]
     DoesNotOpen(&'static str),
-    /// The note says more than fits.
+    /// The text of the note is too long.
     #[error("the note is {got_bytes} bytes long, at most {NOTE_TEXT_MAX_BYTES} fit")]
     NoteTooLong {
         /// The length of the text (bytes).
         got_bytes: usize,
     },
-    /// What is to be opened is not as long as every sealed note is.
+    /// The bytes to open do not have the length of a sealed note.
     #[error("a sealed note is {NOTE_BYTES} bytes long, this one is {got_bytes}")]
     NoteLength {
-        /// The length of what was given (bytes).
+        /// The length of the bytes (bytes).
         got_bytes: usize,
     },
-    /// The note opened, but its length or padding is wrong: whoever holds its key wrote it otherwise.
-    #[error("the note opens, but its length or padding is not as it must be")]
+    /// The note opened, but its nonce, length or padding is wrong. Another program with the same key made it.
+    #[error("the note opens, but its nonce, length or padding is wrong")]
     NoteMalformed,
-    /// The cipher refused to encrypt, as it does with messages of 256 GiB: never with what is sealed here.
+    /// The cipher refused to encrypt. It does so for messages of 256 GiB, which are never sealed here.
     #[error("the cipher refused to seal the {0}")]
     Cipher(&'static str),
 }
 
 /// The commitment to a goods key that an offer carries.
 ///
-/// Binding, because nobody finds two keys with one digest; hiding, because the key is 32 uniformly random
-/// bytes and the digest gives no better way to it than trying all.
+/// It is binding, as nobody finds two keys with one digest. It is hiding, as the key is 32 uniformly random bytes and
+/// nobody finds it from the digest faster than by trying all keys.
 #[must_use]
 pub fn commit_goods_key(key: &GoodsKey) -> KeyCommitment {
     let mut transcript = start_secret(label::COMMITMENT);
@@ -92,15 +93,15 @@ pub fn commit_goods_key(key: &GoodsKey) -> KeyCommitment {
     KeyCommitment(transcript.digest32(b"commitment"))
 }
 
-/// Whether `key` is the one that was committed to, in constant time.
+/// Whether `key` opens the commitment. It compares in constant time.
 #[must_use]
 pub fn opens(commitment: &KeyCommitment, key: &GoodsKey) -> bool {
     commit_goods_key(key).0.ct_eq(&commitment.0).into()
 }
 
-/// The goods key of one sale, from the merchant's secret; a key is never stored before it is released.
+/// Derives the goods key of one sale from the merchant's secret. So a merchant stores no key before its release.
 ///
-/// `sale_id` must never name two sales: who paid for one would have the other's key.
+/// `sale_id` must never name two sales. The customer of one sale would have the key of the other.
 #[must_use]
 pub fn derive_goods_key(merchant_secret: &NodeSecret, sale_id: &SaleId) -> GoodsKey {
     let mut transcript = start_secret(label::GOODS_KEY);
@@ -109,10 +110,10 @@ pub fn derive_goods_key(merchant_secret: &NodeSecret, sale_id: &SaleId) -> Goods
     GoodsKey::from_bytes(*derived(&mut transcript))
 }
 
-/// The content key of one encrypted file, from the merchant's secret.
+/// Derives the content key of one encrypted file from the merchant's secret.
 ///
-/// `item_id` must never name two contents, nor one content under two salts (see [`ContentKey`]): draw it at
-/// random each time that goods are encrypted, also when an item is replaced or an interrupted run begins anew.
+/// `item_id` must never name two contents, nor one content with two salts (see [`ContentKey`]). Draw it at random each
+/// time that goods are encrypted, also when an item is replaced or an interrupted run starts again.
 #[must_use]
 pub fn derive_content_key(merchant_secret: &NodeSecret, item_id: &ItemId) -> ContentKey {
     let mut transcript = start_secret(label::CONTENT_KEY);
@@ -126,17 +127,17 @@ pub fn derive_content_key(merchant_secret: &NodeSecret, item_id: &ItemId) -> Con
 pub struct WrappedKey {
     /// The ciphertext.
     pub body: KeyCiphertext,
-    /// Its tag.
+    /// The authentication tag.
     #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
 }
 
-/// Wraps `content` for the sale `sale_id`, whose key is `key`. One goods key wraps one content key.
+/// Wraps `content` for the sale `sale_id` under its goods key `key`. One goods key wraps one content key.
 ///
 /// # Errors
-/// None in practice: only [`SealError::Cipher`] is possible.
+/// [`SealError::Cipher`], which does not happen for a key.
 pub fn wrap(key: &GoodsKey, sale_id: &SaleId, content: &ContentKey) -> Result<WrappedKey, SealError> {
-    // Overwritten by the ciphertext, so there is nothing to wipe.
+    // The ciphertext overwrites it, so nothing needs to be wiped.
     let mut body = *content.as_bytes();
     let tag = encrypt(&wrapping_key(key, sale_id), &sale_id.0, &mut body, "wrapped key")?;
     Ok(WrappedKey {
@@ -148,7 +149,7 @@ pub fn wrap(key: &GoodsKey, sale_id: &SaleId, content: &ContentKey) -> Result<Wr
 /// Opens the content key that was wrapped for the sale `sale_id`.
 ///
 /// # Errors
-/// [`SealError::DoesNotOpen`] under another key, for another sale, or if it was changed.
+/// [`SealError::DoesNotOpen`] if the key or the sale is another, or the ciphertext was changed.
 pub fn unwrap(key: &GoodsKey, sale_id: &SaleId, wrapped: &WrappedKey) -> Result<ContentKey, SealError> {
     let mut body = Zeroizing::new(wrapped.body.0);
     let unwrapping = wrapping_key(key, sale_id);
@@ -172,19 +173,19 @@ fn wrapping_key(key: &GoodsKey, sale_id: &SaleId) -> Zeroizing<[u8; 32]> {
 /// A goods key, encrypted to a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedKey {
-    /// The sender's key, made for this purchase, or for this offer, alone.
+    /// The ephemeral key of the sender. It is used for one purchase or one offer only.
     pub ephemeral: PublicKey,
     /// The ciphertext.
     pub body: KeyCiphertext,
-    /// Its tag.
+    /// The authentication tag.
     #[serde(with = "farthing_coin::hex_bytes")]
     pub tag: [u8; TAG_BYTES],
 }
 
-/// The key to seal one goods key with, from a secret of the sender's, so that sealing it again gives the same bytes:
-/// by an escrow for the purchase of this id, or by a merchant for his offer of this sale id.
+/// Derives the ephemeral key for one sealed key from the sender's secret. So a repeated sealing gives the same bytes.
 ///
-/// Both have one goods key, which the offer commits to. Under one `secret` and `id` nothing else may be sealed.
+/// An escrow uses the id of a purchase, and a merchant uses the sale id of an offer. There is one goods key for each, as
+/// the offer commits to it. Nothing else may be sealed with the same `secret` and `id`.
 #[must_use]
 pub fn derive_ephemeral(secret: &NodeSecret, id: &EphemeralId) -> SecretKey {
     let mut transcript = start_secret(label::EPHEMERAL);
@@ -193,20 +194,20 @@ pub fn derive_ephemeral(secret: &NodeSecret, id: &EphemeralId) -> SecretKey {
     let mut wide = Zeroizing::new([0; 64]);
     loop {
         transcript.challenge_bytes(b"ephemeral", wide.as_mut_slice());
-        // Zero, which one in 2^252 draws, is no key; then the next is drawn.
+        // Zero is not a valid key. It comes once in about 2^252 draws, and then the next bytes are drawn.
         if let Ok(key) = SecretKey::from_wide(&wide) {
             return key;
         }
     }
 }
 
-/// Seals `key` to whoever holds the secret half of `to`, for what `context` names alone: a purchase, by its id, or an
-/// offer, by its [`sealing_context`](crate::documents::Offer::sealing_context).
+/// Seals `key` to the holder of the secret key of `to`.
 ///
-/// `ephemeral` comes from [`derive_ephemeral`] for the same purchase or offer.
+/// `context` is the id of a purchase, or the [`sealing_context`](crate::documents::Offer::sealing_context) of an offer.
+/// The sealed key opens for this context only. `ephemeral` comes from [`derive_ephemeral`] for the same purchase or offer.
 ///
 /// # Errors
-/// [`SealError::PublicKey`] if `to` is not a point, or the identity.
+/// [`SealError::PublicKey`] if `to` is not a point, or is the identity.
 pub fn seal_goods_key(
     ephemeral: &SecretKey,
     to: &PublicKey,
@@ -216,7 +217,7 @@ pub fn seal_goods_key(
     let shared = ephemeral.diffie_hellman(to)?;
     let ephemeral = ephemeral.public();
     let sealing = sealing_key(&shared, &ephemeral, to, context);
-    // Overwritten by the ciphertext, so there is nothing to wipe.
+    // The ciphertext overwrites it, so nothing needs to be wiped.
     let mut body = *key.as_bytes();
     let tag = encrypt(&sealing, &context.0, &mut body, "sealed key")?;
     Ok(SealedKey {
@@ -226,13 +227,13 @@ pub fn seal_goods_key(
     })
 }
 
-/// Opens the goods key that was sealed to `secret`'s public half for what `context` names.
+/// Opens the goods key that was sealed to the public key of `secret` for `context`.
 ///
-/// Whether it is the right one, [`opens`] says.
+/// [`opens`] checks whether it is the right key.
 ///
 /// # Errors
-/// [`SealError::PublicKey`] for a bad ephemeral key; [`SealError::DoesNotOpen`] if it was sealed to another
-/// key, for another purchase or offer, or changed.
+/// [`SealError::PublicKey`] if the ephemeral key is invalid. [`SealError::DoesNotOpen`] if it was sealed to another key
+/// or for another purchase or offer, or was changed.
 pub fn open_goods_key(
     secret: &SecretKey,
     context: &SealingContext,
@@ -242,11 +243,11 @@ pub fn open_goods_key(
     open_shared(&shared, &secret.public(), context, sealed)
 }
 
-/// Opens, with the `ephemeral` key that it was sealed with, what was sealed to `to`: so the sender can show a judge what
-/// he has sealed.
+/// Opens a goods key that was sealed to `to` with the sender's `ephemeral` key. So the sender can show a judge what it
+/// has sealed.
 ///
 /// # Errors
-/// As [`open_goods_key`]; and when it was sealed with another ephemeral key.
+/// As [`open_goods_key`], and when it was sealed with another ephemeral key.
 pub fn reopen_goods_key(
     ephemeral: &SecretKey,
     to: &PublicKey,
@@ -260,10 +261,11 @@ pub fn reopen_goods_key(
     open_shared(&shared, to, context, sealed)
 }
 
-/// Opens what was sealed to `to` with the point that `to` has shown: so anyone sees what was found in an offer.
+/// Opens a goods key that was sealed to `to` with the point that the holder of `to` has shown. So anyone can check what
+/// an escrow found in an offer.
 ///
 /// # Errors
-/// [`SealError::PublicKey`] if the point is not proven; else as [`open_goods_key`].
+/// [`SealError::PublicKey`] if the proof of the point is invalid. Otherwise as [`open_goods_key`].
 pub fn open_with_point(
     shown: &SharedPoint,
     to: &PublicKey,
@@ -306,14 +308,14 @@ fn sealing_key(
     derived(&mut transcript)
 }
 
-/// Seals a note of up to [`NOTE_TEXT_MAX_BYTES`] into exactly [`NOTE_BYTES`], so that its length says nothing.
+/// Seals a text of up to [`NOTE_TEXT_MAX_BYTES`] into exactly [`NOTE_BYTES`], so that the length tells nothing.
 ///
 /// The nonce is derived from the key and the whole text (Rogaway and Shrimpton, *Deterministic
-/// Authenticated-Encryption*, 2006): two copies of one wallet that seal different texts under the same key
-/// and id give nothing away, and the same text gives the same bytes.
+/// Authenticated-Encryption*, 2006). So two copies of one wallet that seal different texts under the same key and id
+/// reveal nothing, and the same text gives the same bytes.
 ///
 /// # Errors
-/// [`SealError::NoteTooLong`] says how long the text is.
+/// [`SealError::NoteTooLong`] with the length of the text.
 pub fn seal_note(
     key: &RecoveryRecordKey,
     note_id: &RecoveryRecordId,
@@ -326,7 +328,7 @@ pub fn seal_note(
     if text.len() > NOTE_TEXT_MAX_BYTES {
         return Err(too_long);
     }
-    // Of its full size from the beginning, so that no text is left behind by growing it.
+    // It has its full capacity from the start. Growing it would leave a copy of the text in freed memory.
     let mut body = Zeroizing::new(Vec::with_capacity(NOTE_BYTES));
     body.extend_from_slice(&length.to_le_bytes());
     body.extend_from_slice(text);
@@ -343,8 +345,8 @@ pub fn seal_note(
 /// Opens a note.
 ///
 /// # Errors
-/// [`SealError::NoteLength`] if it is no note by its length; [`SealError::DoesNotOpen`] under another key, for
-/// another id, or if it was changed; [`SealError::NoteMalformed`] if [`seal_note`] did not write it.
+/// [`SealError::NoteLength`] if it does not have the length of a note. [`SealError::DoesNotOpen`] if the key or the id is
+/// another, or it was changed. [`SealError::NoteMalformed`] if [`seal_note`] did not make it.
 pub fn open_note(
     key: &RecoveryRecordKey,
     note_id: &RecoveryRecordId,
@@ -399,7 +401,7 @@ fn note_key(
     derived(&mut transcript)
 }
 
-/// Starts a transcript that secrets will enter, and that is therefore wiped when it is dropped.
+/// Starts a transcript for secrets. It is wiped when it is dropped.
 fn start_secret(label: &'static [u8]) -> Zeroizing<Transcript> {
     Zeroizing::new(Transcript::start(label))
 }
@@ -408,7 +410,7 @@ fn derived(transcript: &mut Transcript) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(transcript.digest32(b"key"))
 }
 
-/// Encrypts `body` in place under a key that encrypts nothing else, whence the nonce of zeros.
+/// Encrypts `body` in place. The key encrypts nothing else, so the nonce is zero.
 fn encrypt(
     key: &[u8; 32],
     associated: &[u8],
@@ -421,7 +423,7 @@ fn encrypt(
         .map_err(|_| SealError::Cipher(what))
 }
 
-/// Decrypts `body` in place; if it does not open it stays as it was.
+/// Decrypts `body` in place. If it does not open, it stays unchanged.
 fn decrypt(
     key: &[u8; 32],
     associated: &[u8],

@@ -1,4 +1,4 @@
-//! One purchase: what its documents prove of escrow, bank and merchant when they are laid side by side.
+//! One purchase: what its documents together prove about escrow, bank and merchant.
 
 use super::{
     conviction::{Charge, Conviction, Culprit},
@@ -19,7 +19,7 @@ use crate::{
 use farthing_coin::{Document, PublicKey, SecretKey, Signed};
 use std::collections::BTreeSet;
 
-/// The documents of one purchase at one escrow, each with a signature that holds.
+/// The documents of one purchase at one escrow. Each signature is valid.
 #[derive(Debug)]
 pub(super) struct Case<'a> {
     pub(super) purchase: PurchaseId,
@@ -92,17 +92,17 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether the escrow has committed the purchase.
+    /// Whether the papers have a commit or a receipt of the escrow.
     fn is_committed(&self) -> bool {
         !self.receipts.is_empty() || !self.commits.is_empty()
     }
 
-    /// Whether the escrow has aborted the purchase, and nothing says that it has committed it as well.
+    /// Whether the papers have an abort of the escrow, and neither a commit nor a receipt.
     pub(super) fn is_only_aborted(&self) -> bool {
         !self.aborts.is_empty() && !self.is_committed()
     }
 
-    /// Whether the purchase is one at `bank`, and the escrow that its terms name has committed it on these terms.
+    /// Whether the escrow of the terms has committed the purchase on these terms, and its bank is `bank`.
     pub(super) fn is_paid(&self, bank: &PublicKey) -> bool {
         let Some(terms) = self.terms.filter(|terms| terms.bank == *bank) else {
             return false;
@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
         self.commits.iter().any(fits)
     }
 
-    /// What is proven.
+    /// The convictions that the documents prove.
     pub(super) fn judge(&self) -> Vec<Conviction> {
         let escrow = Culprit::Escrow(self.escrow);
         let mut proven: Vec<(Culprit, Charge)> = Vec::new();
@@ -160,10 +160,12 @@ impl<'a> Case<'a> {
             || commits.any(|commit| sealed_wrong(commit))
     }
 
-    /// Whose fault an abort for a wrong sealed key is. The escrow shows what it has found; an escrow of version 1 only
-    /// said so, and then it is the merchant's who sealed it, unless the merchant shows that it is right.
+    /// The charge that follows from an abort for a wrong sealed key.
+    ///
+    /// The abort shows a point that proves who is at fault. An abort of version 1 shows nothing. Then the merchant is at
+    /// fault, unless the merchant shows that the sealed key is right.
     fn charge_of_sealed_key(&self) -> Option<(Culprit, Charge)> {
-        // With the terms, the escrow is the one that they name. Of one that has committed as well, nothing is believed.
+        // If there are terms, the escrow is the one that they name. An escrow that has also committed proves nothing.
         let (true, Some(_)) = (self.is_only_aborted(), self.terms) else {
             return None;
         };
@@ -194,8 +196,8 @@ impl<'a> Case<'a> {
             let goods_key = secret.key().and_then(reopened);
             goods_key.is_some_and(|goods_key| opens(&offer.key_commitment, &goods_key))
         };
-        // Where nothing was sealed, there was nothing to be wrong. Of a key with a proof, which is of version 2, the escrow
-        // has to show what it has found.
+        // Without a sealed key nothing can be wrong with it. A key with a proof is of version 2, so the escrow has to show
+        // the point.
         if sealed.is_none()
             || offer.has_proven_key()
             || self.sealing_secrets.iter().any(|secret| is_right(secret))
@@ -208,7 +210,7 @@ impl<'a> Case<'a> {
         ))
     }
 
-    /// Whether a document of the escrow's contradicts the terms.
+    /// Whether a document of the escrow contradicts the terms.
     fn escrow_departs(&self, terms: &Terms) -> bool {
         let paid = |bank, coins: CoinsDigest, account, amount| {
             (bank, coins, account, amount) == (terms.bank, terms.coins_digest, terms.account, terms.price)
@@ -220,7 +222,7 @@ impl<'a> Case<'a> {
             || (self.aborts.iter()).any(|abort| check_abort_signed(abort, terms).is_err())
     }
 
-    /// Whether an abort shows a cause, or is of an escrow that has not promised to show one.
+    /// Whether an abort shows a valid cause, or shows no cause and its escrow has not promised to show one.
     fn may_abort(&self, abort: &Signed<Abort>, terms: &Terms) -> bool {
         match abort.body.reason.check(terms) {
             Ok(()) => true,
@@ -229,7 +231,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The bank's words that this purchase is overdue, out of aborts.
+    /// The bank's statements, from aborts, that this purchase is overdue.
     fn overdues(&self, terms: &Terms) -> impl Iterator<Item = &Overdue> {
         let (bank, purchase) = (terms.bank, self.purchase);
         let shown = self.aborts.iter().filter_map(|abort| match &abort.body.reason {
@@ -256,9 +258,9 @@ impl<'a> Case<'a> {
             early |= overdue.at_ms < terms.deadline_ms;
             departs |= (overdue.escrow, overdue.deadline_ms) != (terms.escrow, terms.deadline_ms);
         }
-        // No bank releases held coins for an abort that shows a false cause; of those without any it may have to.
+        // A bank never releases held coins for an abort with a false cause. It may have to for an abort of version 1.
         let mut aborts = self.aborts.iter();
-        let obeyable =
+        let applicable =
             aborts.any(|abort| matches!(abort.body.reason.check(terms), Ok(()) | Err(CauseFault::NotShown)));
         let fitting = |commit: &&Signed<Commit>| crate::settle::check_commit(&commit.body, terms).is_ok();
         let owes = self.holds.iter().any(held) && self.commits.iter().any(fitting);
@@ -266,7 +268,7 @@ impl<'a> Case<'a> {
             (departs, Charge::NotAsAgreed),
             (early, Charge::OverdueTooEarly),
             (credited && released, Charge::SettledTwice),
-            (owes && !credited && !obeyable, Charge::CreditDenied),
+            (owes && !credited && !applicable, Charge::CreditDenied),
             (credited && self.is_only_aborted(), Charge::SpentThoughAborted),
             (
                 released && self.is_committed() && self.aborts.is_empty(),
@@ -287,7 +289,7 @@ fn is_wrong_key(checked: &Result<(), PurchaseError>) -> bool {
     )
 }
 
-/// The documents of one kind that are `about` what they should be, and that `signer` did sign.
+/// The documents of one kind that `about` selects and that `signer` signed.
 fn signed<'a, D: Document>(
     papers: &'a [Papers],
     signer: Option<PublicKey>,

@@ -1,5 +1,5 @@
-//! Coins that a bank denies. Its blind signature is its promise; it breaks it by a denial that it signs without showing
-//! that the coin was used up, or that its time has ended.
+//! Coins that a bank denies. The bank's blind signature is its promise. The bank breaks the promise when it signs a
+//! denial and does not show that the coin was used up or that its time has ended.
 
 use super::{
     case::Case,
@@ -9,11 +9,13 @@ use super::{
 use crate::{denial::Denial, documents::CoinUse, proofs::proves_exchange};
 use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 
-/// The coins that a bank has to make good: valid under one of its lists of keys, denied by it without a good reason, and
-/// not shown to have been used up by anything else.
+/// A conviction for each coin that a bank has to replace.
 ///
-/// What a coin was exchanged for may have keys that an older list does not have yet. So whatever is right by any of the
-/// bank's lists is right: an accuser who shows an old one convicts nobody.
+/// The coin is valid under one of the bank's key lists, the bank has denied it without a good reason, and no paper shows
+/// that it was used up.
+///
+/// A coin may have been exchanged for coins of keys that an older list does not have. So a proof counts if it is right
+/// under any of the bank's lists. An accuser with an old list cannot convict an honest bank.
 pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
     let lists = papers.iter().filter_map(|paper| paper.keys.as_ref());
     let books: Vec<KeyBook> = lists
@@ -44,7 +46,7 @@ pub(super) fn judge(papers: &[Papers], cases: &[Case<'_>]) -> Vec<Conviction> {
     convictions
 }
 
-/// Whether the bank has signed a denial of the coin that shows no good reason.
+/// Whether the bank has signed a denial of the coin without a good reason.
 fn is_wrongly_denied(papers: &[Papers], coin: &Coin, key: &Denomination, books: &[&KeyBook]) -> bool {
     let terms = || papers.iter().flat_map(Papers::terms);
     let is_of_bank = |denial: &Signed<Denial>, book: &KeyBook| {
@@ -63,8 +65,10 @@ fn is_of(shown: &ShownUse, coin: &Coin) -> bool {
     (shown.key_id, shown.coin) == (coin.key_id, coin.public)
 }
 
-/// Whether the coin's own key has used it up, and its holder got what it was used for: the new coins of that very
-/// exchange, or a purchase that its escrow has committed. A mere question for an exchange has used nothing up.
+/// Whether the coin's key has signed the shown use, and its holder got something for it.
+///
+/// That is the new coins of that same exchange, or a purchase that its escrow has committed. The begin of an exchange
+/// does not use a coin up.
 fn uses_up(shown: &ShownUse, books: &[&KeyBook], cases: &[Case<'_>]) -> bool {
     let used = &shown.used;
     let is_final = match used.operation {

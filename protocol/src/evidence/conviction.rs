@@ -1,11 +1,12 @@
-//! Who is convicted, and of what.
+//! Convictions: who is convicted, and of which charge.
 
 use crate::ids::PurchaseId;
 use farthing_coin::PublicKey;
 use std::fmt;
 
-/// Who can be convicted by documents. What a merchant delivered is judged by [`Judge`](super::Judge), by the goods; a customer has no
-/// name.
+/// A party that documents can convict.
+///
+/// [`Judge`](super::Judge) judges a merchant's delivery by the goods. A customer is anonymous and cannot be convicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Culprit {
     /// The escrow of this key.
@@ -16,41 +17,42 @@ pub enum Culprit {
     Merchant(PublicKey),
 }
 
-/// What somebody has done.
+/// A charge: what a party has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
-    /// The escrow signed a receipt or commit, and an abort, of one purchase.
+    /// The escrow signed a receipt or a commit, and also an abort of the same purchase.
     DecidedTwice,
-    /// The escrow signed a goods key that does not open the offer's commitment, or sealed one that does not.
+    /// The escrow signed or sealed a goods key that does not open the offer's commitment.
     WrongGoodsKey,
-    /// The signer's document says something else than the terms of the purchase that it names.
+    /// A document contradicts the terms of the purchase that it names.
     NotAsAgreed,
-    /// The escrow signed an abort whose cause is none: neither the customer cancelled nor the bank called it overdue.
+    /// The escrow signed an abort without a valid cause: no cancel of the customer, and no statement of the bank that the
+    /// purchase is overdue.
     AbortedWithoutCause,
     /// The bank signed that a purchase is overdue, before its deadline.
     OverdueTooEarly,
-    /// The escrow signed that it has aborted for a wrong sealed key, and the offer's is right.
+    /// The escrow aborted for a wrong sealed key, and the sealed key of the offer is right.
     SealedKeyDenied,
-    /// The escrow signed that the sealed key of the merchant's offer is a wrong one.
+    /// The escrow aborted, as the sealed key of the merchant's offer is wrong.
     WrongSealedKey {
-        /// Whether the abort shows it, with a shared point. Version 1 aborts only say it: the ephemeral secret of a right
-        /// key then clears the merchant (PROTOCOL EV-15).
+        /// Whether the abort proves it with a shared point. An abort of version 1 only says it. Then the ephemeral secret
+        /// of a right key clears the merchant (PROTOCOL EV-15).
         shown: bool,
     },
-    /// The bank signed that it has obeyed both outcomes of one purchase.
+    /// The bank signed that it has applied both a commit and an abort of one purchase.
     SettledTwice,
-    /// The bank held the coins and promised to obey the escrow, which has committed: it owes the account the price.
+    /// The bank held the coins, and the escrow has committed. The bank owes the account the price.
     CreditDenied,
     /// The bank signed that it has paid for a purchase that the escrow aborted.
     SpentThoughAborted,
     /// The bank signed that it has released the coins of a purchase that the escrow committed.
     ReleasedThoughCommitted,
-    /// The bank signed this coin blindly, and signed a denial of it that shows no good reason.
+    /// The bank signed this coin blindly, and signed a denial of it without a good reason.
     CoinDenied(PublicKey),
 }
 
 impl Charge {
-    /// The document that would clear the accused, where there is one; without it the charge is final.
+    /// The document that clears the accused party. `None` if no document can, so that the charge is final.
     pub fn unless(&self) -> Option<&'static str> {
         match self {
             Charge::DecidedTwice
@@ -62,16 +64,16 @@ impl Charge {
             | Charge::WrongSealedKey { shown: true }
             | Charge::SettledTwice => None,
             Charge::WrongSealedKey { shown: false } => {
-                Some("the secret that it was sealed with, by which it is the right one")
+                Some("the ephemeral secret of the sealed key, which shows that the key is right")
             }
             Charge::CreditDenied => {
-                Some("its own word that it has credited the account, or the escrow's abort")
+                Some("its own statement that it has credited the account, or the escrow's abort")
             }
             Charge::SpentThoughAborted => Some("the escrow's commit"),
             Charge::ReleasedThoughCommitted => Some("the escrow's abort"),
             Charge::CoinDenied(_) => Some(
-                "an authorization by the coin's key, with what it gave for that exchange and its list of those keys, or the \
-                 escrow's commit of that purchase",
+                "an authorization by the coin's key, with the coins that it issued for that exchange and its list of their \
+                 keys, or with the escrow's commit of that purchase",
             ),
         }
     }
@@ -82,31 +84,32 @@ impl fmt::Display for Charge {
         f.write_str(match self {
             Charge::DecidedTwice => "it signed both outcomes of the purchase",
             Charge::WrongGoodsKey => "it committed with a goods key that does not open the offer's commitment",
-            Charge::NotAsAgreed => "it signed something else than the terms of the purchase that it names",
+            Charge::NotAsAgreed => "it signed a document that contradicts the terms of the purchase",
             Charge::AbortedWithoutCause => {
-                "it aborted the purchase, and neither the customer's cancel nor the bank's word is in the abort"
+                "it aborted the purchase, and the abort has neither the customer's cancel nor the bank's statement"
             }
             Charge::OverdueTooEarly => "it signed that the purchase is overdue before its deadline",
             Charge::SealedKeyDenied => "it aborted for a wrong sealed key, and the offer's is right",
-            Charge::WrongSealedKey { .. } => "the goods key that it sealed in its offer is not the one that the offer commits to",
-            Charge::SettledTwice => "it signed that it has obeyed both outcomes of the purchase",
+            Charge::WrongSealedKey { .. } => "the goods key that it sealed in its offer is not the key that the offer commits to",
+            Charge::SettledTwice => "it signed that it has applied both outcomes of the purchase",
             Charge::CreditDenied => {
-                "it held the coins and promised to obey the escrow, which committed: it owes the merchant the price"
+                "it held the coins and promised to apply the escrow's decision, which is to commit: it owes the merchant \
+                 the price"
             }
             Charge::SpentThoughAborted => "it paid for a purchase that the escrow aborted",
             Charge::ReleasedThoughCommitted => "it released the coins of a purchase that the escrow committed",
-            Charge::CoinDenied(coin) => return write!(f, "it issued the coin {coin} and has to make it good"),
+            Charge::CoinDenied(coin) => return write!(f, "it issued the coin {coin} and has to replace it"),
         })
     }
 }
 
-/// What documents prove of somebody.
+/// A charge that documents prove against a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conviction {
-    /// Who.
+    /// The convicted party.
     pub culprit: Culprit,
-    /// Of what.
+    /// The charge.
     pub charge: Charge,
-    /// In which purchase, if it is about one.
+    /// The purchase, if the charge is about one.
     pub purchase: Option<PurchaseId>,
 }

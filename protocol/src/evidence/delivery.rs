@@ -1,4 +1,4 @@
-//! The delivery: whether the goods are what the merchant described, judged from the encrypted goods.
+//! The delivery: whether the goods are as the merchant described them, judged from the encrypted goods.
 
 use super::papers::Papers;
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
 pub enum Verdict {
     /// The goods were delivered as described.
     Delivered,
-    /// The escrow signed a receipt with a key that is not the offer's.
+    /// The escrow signed a goods key that does not open the offer's commitment.
     EscrowBrokeContract,
-    /// The key opens the commitment, but the goods are not what the offer says.
+    /// The key opens the commitment, but the goods differ from the offer.
     MerchantBrokeContract(Breach),
 }
 
-/// How the goods differ from what the offer says.
+/// How the goods differ from the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breach {
     /// The goods key does not unwrap the content key.
@@ -33,17 +33,17 @@ pub enum Breach {
     Digest,
 }
 
-/// Why nothing can be said.
+/// Why there is no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoVerdict {
-    /// A document that it takes is missing.
+    /// A document is missing.
     #[error("there is no {0}")]
     Missing(&'static str),
-    /// The contract is not one.
+    /// The contract is invalid.
     #[error("the contract proves nothing: {0}")]
     Contract(ContractFault),
-    /// The receipt, or the commit in its place, is not the escrow's for this contract.
+    /// The receipt, or the commit in its place, is not signed by the escrow for this contract.
     #[error("the receipt proves nothing: {0}")]
     Receipt(PurchaseError),
     /// The file is not the encrypted goods of this contract.
@@ -51,14 +51,14 @@ pub enum NoVerdict {
         "the file is not the encrypted goods of this contract: its SHA-256 is {got}, the offer says {expected}"
     )]
     OtherFile {
-        /// SHA-256 of the file, hex.
+        /// SHA-256 of the file (hex).
         got: String,
-        /// What the offer says, hex.
+        /// The digest in the offer (hex).
         expected: String,
     },
 }
 
-/// A judge of one purchase, who is shown the encrypted goods piece by piece.
+/// Judges the delivery of one purchase. It takes the encrypted goods piece by piece.
 #[derive(Debug)]
 pub struct Judge {
     contract: Contract,
@@ -67,10 +67,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Checks the documents.
+    /// Checks the documents, and starts with the goods.
     ///
     /// # Errors
-    /// When they prove nothing about anybody.
+    /// When the documents prove nothing.
     pub fn new(papers: &Papers) -> Result<Judge, NoVerdict> {
         let contract = papers.contract.clone().ok_or(NoVerdict::Missing("contract"))?;
         let contract = contract
@@ -95,7 +95,7 @@ impl Judge {
         })
     }
 
-    /// Looks at the next piece of the encrypted goods; what it decrypts to is appended to `goods`.
+    /// Takes the next piece of the encrypted goods, and appends the decrypted goods to `goods`.
     pub fn update(&mut self, encrypted: &[u8], goods: &mut Vec<u8>) {
         self.digest.update(encrypted);
         if let Ok(decryptor) = &mut self.opening
@@ -105,10 +105,10 @@ impl Judge {
         }
     }
 
-    /// Says what is proven.
+    /// Ends the goods and gives the verdict.
     ///
     /// # Errors
-    /// When the file was not the encrypted goods of the contract.
+    /// When the file is not the encrypted goods of the contract.
     pub fn verdict(self, goods: &mut Vec<u8>) -> Result<Verdict, NoVerdict> {
         let offer = &self.contract.offer.body;
         let got = self.digest.finish();
@@ -136,14 +136,14 @@ impl Judge {
     }
 }
 
-/// The goods key that the escrow signed: in the receipt, or sealed in the commit that the bank had.
+/// The goods key that the escrow signed: in the receipt, or sealed in the commit for the bank.
 fn goods_key(papers: &Papers, contract: &Contract) -> Result<Result<GoodsKey, PurchaseError>, NoVerdict> {
     if let Some(receipt) = &papers.receipt {
         return Ok(check_receipt(receipt, contract).map(|()| receipt.body.goods_key.clone()));
     }
     let commit = papers.commit.as_ref().ok_or(NoVerdict::Missing("receipt"))?;
     let secret = papers.purchase_secret.as_ref().and_then(|secret| secret.key());
-    // Without the key that it is sealed to, or with another, a commit says nothing about what is in it.
+    // Without the purchase key, nobody can check the key in a commit.
     let secret = secret
         .filter(|secret| secret.public() == contract.terms.purchase_key)
         .ok_or(NoVerdict::Missing(

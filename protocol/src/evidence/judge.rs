@@ -1,12 +1,13 @@
-//! All documents laid beside each other.
+//! Judges all papers together.
 
 use super::{case, coins, conviction::Conviction, papers::Papers};
 
-/// The most papers that are judged together: every document is laid beside every other.
+/// The most papers that are judged together, as every document is compared with every other.
 pub const PAPERS_MAX: usize = 16;
 
-/// Everything that `papers` prove, laid side by side. Documents whose signatures do not hold prove nothing; nor do more
-/// than [`PAPERS_MAX`] of the papers.
+/// All convictions that `papers` together prove.
+///
+/// A document with an invalid signature proves nothing. Papers after the first [`PAPERS_MAX`] are ignored.
 pub fn judge(papers: &[Papers]) -> Vec<Conviction> {
     let papers = papers.get(..PAPERS_MAX).unwrap_or(papers);
     let cases = case::cases(papers);

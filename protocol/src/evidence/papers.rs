@@ -1,4 +1,4 @@
-//! The documents that are judged.
+//! Papers: the documents that are judged.
 
 use crate::{
     denial::Denial,
@@ -8,62 +8,61 @@ use crate::{
 use farthing_coin::{Coin, KeyId, KeyList, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
-/// What somebody has of one purchase, or of coins. Each document is there or not.
+/// The documents that a party has of one purchase, or of coins. Each document is optional.
 ///
-/// It is a file of JSON (bytes in hex), so that anyone can judge it. None of it spends anything.
+/// It is a JSON file (bytes in hex), so that anyone can judge it. Nobody can spend a coin with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Papers {
-    /// Signed by both sides.
+    /// The contract, signed by both sides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
-    /// The terms, where there is no contract. Nobody has to have signed them: the purchase id is their digest.
+    /// The terms, if there is no contract. They need no signature, as the purchase id is their digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// The escrow, where there are not even terms.
+    /// The escrow, if there are no terms either.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escrow: Option<PublicKey>,
-    /// Signed by the escrow, around the bank's: that it will accept a release, and whether an abort of it will show its
-    /// cause.
+    /// The escrow's hold, with the bank's hold inside. It says whether an abort will show its cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Signed<Hold>>,
-    /// Signed by the bank: that the coins are held, and whom it will obey.
+    /// The bank's hold. It names the escrow whose decision the bank will apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank_hold: Option<Signed<BankHold>>,
-    /// Signed by the escrow, with the goods key.
+    /// The escrow's receipt, with the goods key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Signed<Receipt>>,
-    /// Signed by the escrow, for the bank.
+    /// The escrow's commit for the bank.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<Signed<Commit>>,
-    /// What opens the goods key that is sealed in the commit.
+    /// The secret that opens the goods key in the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purchase_secret: Option<PurchaseSecret>,
-    /// Signed by the escrow.
+    /// The escrow's abort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<Signed<Abort>>,
-    /// What opens the goods key that is sealed in the contract's offer.
+    /// The secret that opens the sealed goods key in the contract's offer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealing_secret: Option<SealingSecret>,
-    /// Signed by the bank, once it has obeyed.
+    /// The bank's statement that it has applied the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Signed<Settled>>,
-    /// Signed by the bank: the keys of its coins.
+    /// The bank's key list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Signed<KeyList>>,
     /// Coins that the bank denies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub coins: Vec<Coin>,
-    /// Signed by the bank: that it denies them.
+    /// The bank's denials.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denials: Vec<Signed<Denial>>,
-    /// What coins are said to have been used for.
+    /// The uses of coins that the bank shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<ShownUse>,
 }
 
 impl Papers {
-    /// The terms, in the contract or alone.
+    /// All terms: the contract's terms and the separate terms.
     pub fn terms(&self) -> impl Iterator<Item = &Terms> {
         let contract = self.contract.iter().map(|contract| &contract.terms);
         contract.chain(&self.terms)
@@ -73,13 +72,13 @@ impl Papers {
 /// A use of a coin, as its bank shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownUse {
-    /// The coin's denomination.
+    /// The denomination of the coin.
     pub key_id: KeyId,
-    /// The coin's key.
+    /// The coin key.
     pub coin: PublicKey,
-    /// What it was used for.
+    /// The use.
     pub used: EarlierUse,
-    /// What was given for it, if it was exchanged. Signed by the bank.
+    /// The record of what was given for it, if it was exchanged. Signed by the bank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Signed<Issued>>,
 }

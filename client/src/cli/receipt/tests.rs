@@ -321,7 +321,7 @@ fn an_accused_bank_adds_its_own_file_and_is_cleared() {
     assert!(
         report
             .text
-            .contains("unless it shows its own word that it has credited"),
+            .contains("unless it shows its own statement that it has credited"),
         "{}",
         report.text
     );
