@@ -1,4 +1,4 @@
-//! Writes `vectors/v2/*.json` again, to be run after a deliberate change of a document, a derivation or a message:
+//! Writes `vectors/v2/*.json` again. Run it after a deliberate change of a document, a derivation or a message:
 //! `cargo run -p farthing-protocol --example protocol_vectors`.
 
 #![allow(

@@ -1,8 +1,8 @@
-//! One purchase, message by message, with the code of all four parties and nothing else: no network, no disk, no clock.
+//! One purchase, message by message, with the code of all four parties. There is no network, no disk and no clock.
 //!
 //! `cargo run -p farthing-protocol --example purchase`
 //!
-//! A program writes its rows durably where this example says *durable*. The programs do that in `farthing-store`.
+//! Where this example says *durable*, a real program writes its rows with `farthing-store`.
 
 use std::error::Error;
 
@@ -38,13 +38,13 @@ use rand_core::UnwrapErr;
 type Done<T> = Result<T, Box<dyn Error>>;
 
 const DAY_MS: u64 = 86_400_000;
-/// The epoch in which everything happens, and the time: one hour into it. Time is an argument everywhere.
+/// The epoch of the bank's key, and the time: one hour after the start of the epoch. Time is an argument everywhere.
 const EPOCH: u32 = 100;
 const NOW_MS: u64 = DAY_MS * 100 + 3_600_000;
 const PRICE: u64 = 64;
 const GOODS: &[u8] = b"Good evening from the seaside!\n";
 
-/// The bank's keys. Its rows are variables of the functions below.
+/// The bank's keys. The bank's rows are variables of the functions below.
 struct Bank {
     identity: SecretKey,
     secret: DenominationSecret,
@@ -84,7 +84,7 @@ struct Merchant {
     secret: NodeSecret,
 }
 
-/// 1. Withdraw: an account is debited, the wallet has coins that the bank cannot recognize.
+/// 1. Withdraw: the bank debits an account, and the wallet gets coins that the bank cannot recognize.
 fn withdraw(bank: &Bank, wallet: &Seed) -> Done<(Vec<Coin>, Vec<SecretKey>)> {
     let account = wallet.bank_account_key(&bank.identity.public());
     let key = bank.keys.issuing(PRICE, NOW_MS).ok_or("the bank issues")?.id();
@@ -203,7 +203,7 @@ fn order(
     })?)
 }
 
-/// The bank's rows after the hold, and its signed word.
+/// The bank's rows after the hold, and the signed hold.
 struct Held {
     purchase: BankPurchase,
     states: Vec<CoinState>,
@@ -221,7 +221,7 @@ fn hold(bank: &Bank, escrow: &SecretKey, purchase: &Purchase, wallet: &Seed) -> 
     let verified = agreed.verify(&bank.keys, NOW_MS, &mut UnwrapErr(SysRng))?;
     let with_causes = verified.contract().contract().wants_causes();
 
-    // Escrow -> bank: the same without the offer. The bank's rows are durable before it answers.
+    // Escrow -> bank: the same request without the offer. The bank's rows are durable before it answers.
     let request = verified.for_bank();
     let bank_id = bank.identity.public();
     let verified = verify_bank_hold(request, &bank_id, &bank.keys, &mut UnwrapErr(SysRng))?;
@@ -257,7 +257,7 @@ fn decide(
     let Ask::Deliver(request) = purchase.ask(wallet) else {
         return Err("the wallet asks for delivery".into());
     };
-    // Merchant: the contract and the hold are good, so the key can go to the escrow.
+    // Merchant: contract and hold are valid, so the merchant sends the key to the escrow.
     let contract: Contract = request.contract.clone();
     let verified = verify_deliver(*request, &merchant.identity.public())?;
     let release = ReleaseRequest {
@@ -282,12 +282,12 @@ fn decide(
     Ok((committed.receipt, settle))
 }
 
-/// 5. Settle: the bank obeys. It spends the coins and credits the merchant's account.
+/// 5. Settle: the bank applies the decision. It spends the coins and credits the merchant's account.
 fn settle(bank: &Bank, held: &Held, request: SettleRequest) -> Done<Signed<Settled>> {
     let row = |_: &_| Ok(Some(held.purchase.clone()));
     let bank_id = bank.identity.public();
     let mut verified = verify_settle(request, &bank_id, row, &mut UnwrapErr(SysRng))?;
-    let decision = verified.pop().ok_or("one decision was brought")??;
+    let decision = verified.pop().ok_or("the request has one decision")??;
     let SettleDecision::Now(writes, settled) =
         decision.respond(Some(held.purchase.clone()), &held.states, true)?
     else {
@@ -335,7 +335,7 @@ pub(crate) fn main() -> Done<()> {
     open(&order, &receipt, &encrypted)?;
     println!("the purchase is {}", purchase.status());
 
-    // 7. Judge: everyone kept the protocol. A second word of the bank, that it released the coins, convicts it.
+    // 7. Judge: everyone kept the protocol. A second statement of the bank, that it released the coins, convicts it.
     let mut papers = Papers {
         contract: Some(order.contract.clone()),
         hold: Some(held.hold),

@@ -1,4 +1,4 @@
-//! Documents laid side by side: each charge, what clears of it, and that a cheat cannot frame an honest party.
+//! The judge: each charge, the document that clears of it, and that a cheat cannot frame an honest party.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -28,7 +28,7 @@ fn contract() -> Contract {
     contract_with(|_| {})
 }
 
-/// The same with a sealed key in the offer: this one.
+/// The contract of an offer in which `sealed` is sealed to the escrow.
 fn sealed_contract(sealed: &GoodsKey) -> Contract {
     contract_with(|offer| {
         let sealed_key = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
@@ -36,7 +36,7 @@ fn sealed_contract(sealed: &GoodsKey) -> Contract {
     })
 }
 
-/// The same, as in an offer of version 1: without a proof.
+/// The contract of an offer of version 1, with a sealed key without a proof.
 fn sealed_contract_v1(sealed: &GoodsKey) -> Contract {
     contract_with(|offer| {
         let sealed_key = OfferedKey::seal(&secret(SEALER), &key(ESCROW), &offer.sealing_context(), sealed);
@@ -77,7 +77,7 @@ fn by<D: Document>(who: u8, document: D) -> Option<Signed<D>> {
     Some(Signed::sign(document, &secret(who)))
 }
 
-/// What an honest purchase leaves, whoever keeps it.
+/// All papers of an honest purchase.
 fn honest() -> Papers {
     Papers {
         contract: Some(contract()),
@@ -142,7 +142,7 @@ fn an_escrow_that_signed_both_outcomes_is_convicted_by_either_pair() {
         ..of_terms()
     };
     proves(&[honest(), aborted.clone()], &[escrow(Charge::DecidedTwice)]);
-    // With nothing but its name: neither contract nor terms, and in two files.
+    // The papers are two files that name the escrow, without contract and terms.
     let named = |papers: Papers| Papers {
         escrow: Some(key(ESCROW)),
         terms: None,
@@ -170,7 +170,7 @@ fn an_escrow_that_signed_or_sealed_a_wrong_key_is_convicted() {
         ..honest()
     };
     proves(std::slice::from_ref(&sealed), &[escrow(Charge::WrongGoodsKey)]);
-    // Nobody can tell without the key that it is sealed to, and another key says nothing.
+    // Without the purchase key nobody can check the sealed key, and another key proves nothing.
     for purchase_secret in [
         None,
         Some(PurchaseSecret::from_bytes(*secret(MERCHANT).to_bytes())),
@@ -183,7 +183,7 @@ fn an_escrow_that_signed_or_sealed_a_wrong_key_is_convicted() {
     }
 }
 
-/// What a wallet has whose purchase was aborted for a wrong sealed key, at this escrow.
+/// The papers of a wallet whose purchase was aborted by `escrow` for a wrong sealed key.
 fn aborted_for_sealed_key(contract: &Contract, escrow: u8) -> Papers {
     let abort = Abort {
         purchase: contract.terms.purchase_id(),
@@ -206,7 +206,7 @@ fn sealing_secret(who: u8) -> Papers {
 }
 
 #[test]
-fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_right() {
+fn a_merchant_with_a_denied_sealed_key_is_convicted_unless_they_show_that_it_is_right() {
     let merchant = (
         Culprit::Merchant(key(MERCHANT)),
         Charge::WrongSealedKey { shown: false },
@@ -224,9 +224,9 @@ fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_rig
         (&right, None, merchant),
         (&right, Some(OTHER_ESCROW), merchant),
         (&right, Some(SEALER), escrow),
-        // Of a key with a proof an escrow has to show what it has found.
+        // For a key with a proof the escrow has to show the point.
         (&proven, None, escrow),
-        // Where nothing is sealed, nothing can be wrong with it.
+        // Without a sealed key nothing can be wrong with it.
         (&contract(), None, escrow),
     ] {
         let papers: Vec<Papers> = [aborted_for_sealed_key(contract, ESCROW)]
@@ -235,7 +235,8 @@ fn a_merchant_who_sealed_a_wrong_key_is_convicted_unless_he_shows_that_it_is_rig
             .collect();
         assert_eq!(said(&papers), [expected], "{shown:?}");
     }
-    // Another escrow's word is none, nor is that of one which has committed as well, or aborted for another reason.
+    // The word of another escrow proves nothing. Neither does the word of an escrow that has also committed, or that
+    // aborted for another reason.
     assert_eq!(said(&[aborted_for_sealed_key(&right, OTHER_ESCROW)]), []);
     let mut cancelled = aborted_for_sealed_key(&right, ESCROW);
     cancelled.abort.as_mut().unwrap().body.reason = AbortReason::Cancelled;
@@ -276,7 +277,7 @@ fn the_ephemeral_secret_clears_a_merchant_of_a_version_1_abort_only() {
     }
 }
 
-/// The same, with the point that the escrow shows.
+/// The papers of a wallet whose purchase was aborted for a wrong sealed key, with the point that the escrow shows.
 fn aborted_with_point(contract: &Contract, shown: SharedPoint) -> Papers {
     let mut papers = aborted_for_sealed_key(contract, ESCROW);
     let mut abort = papers.abort.unwrap().body;
@@ -285,9 +286,9 @@ fn aborted_with_point(contract: &Contract, shown: SharedPoint) -> Papers {
     papers
 }
 
-/// The merchant shows nothing: what the escrow shows says whose fault it is.
+/// The merchant shows nothing. The point that the escrow shows says who is at fault.
 #[test]
-fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_escrow_of_a_right_one() {
+fn a_shown_point_convicts_the_merchant_of_a_wrong_key_and_the_escrow_if_the_key_is_right() {
     let merchant = (
         Culprit::Merchant(key(MERCHANT)),
         Charge::WrongSealedKey { shown: true },
@@ -323,15 +324,15 @@ fn the_point_that_the_escrow_shows_convicts_the_merchant_of_a_wrong_key_and_the_
         (&wrong, point(&wrong, ESCROW), merchant),
         (&wraps_nothing, point(&wraps_nothing, ESCROW), merchant),
         (&right, point(&right, ESCROW), escrow),
-        // A point that is not the escrow's, or of another offer, shows nothing of this one.
+        // A point of another escrow, or of another offer, proves nothing about this offer.
         (&wrong, point(&wrong, OTHER_ESCROW), escrow),
         (&wrong, point(&wraps_nothing, ESCROW), escrow),
-        // It must not show a point of a key whose maker may be somebody else; and there must be a key.
+        // An escrow must not show a point of a key without a proof, or without a sealed key.
         (&unproven, point(&unproven, ESCROW), escrow),
         (&contract(), point(&wrong, ESCROW), escrow),
     ] {
         assert_eq!(said(&[aborted_with_point(contract, shown)]), [expected]);
-        // What the merchant could show of old changes nothing.
+        // The secret with which a merchant clears themselves of an abort of version 1 changes nothing.
         let papers = [aborted_with_point(contract, shown), sealing_secret(SEALER)];
         assert_eq!(said(&papers), [expected]);
     }
@@ -345,7 +346,7 @@ fn aborted_for(reason: AbortReason) -> Papers {
     }
 }
 
-/// The escrow's hold, in which it promises to show causes; or one of version 1.
+/// The escrow's hold: with the promise to show causes, or of version 1.
 fn held(promised: bool, escrow: u8) -> Papers {
     let hold = sign_hold(
         by(BANK, BankHold::of(&terms())).unwrap(),
@@ -392,10 +393,10 @@ fn an_abort_without_its_cause_convicts_the_escrow_that_promised_to_show_one() {
             &[papers.clone(), promised.clone()],
             &[escrow(Charge::AbortedWithoutCause)],
         );
-        // An escrow of version 1 has promised nothing, and another's promise does not bind it.
+        // An escrow of version 1 has promised nothing. The promise of another escrow does not bind it.
         proves(&[papers.clone(), held(false, ESCROW)], &[]);
         proves(&[papers.clone(), held(true, OTHER_ESCROW)], &[]);
-        // Nor can the customer make it promise, by signing a new contract of what was aborted before.
+        // The customer cannot add the promise by signing a new contract after the abort.
         let contract = contract();
         assert!(contract.wants_causes());
         let papers = Papers {
@@ -447,7 +448,7 @@ fn an_abort_with_a_false_cause_clears_no_bank() {
 }
 
 #[test]
-fn a_contract_of_version_1_holds_and_wants_no_causes() {
+fn a_contract_of_version_1_is_valid_and_wants_no_causes() {
     let new = contract();
     let old = Contract {
         signature: secret(CUSTOMER)
@@ -464,7 +465,7 @@ fn a_contract_of_version_1_holds_and_wants_no_causes() {
     );
     assert_eq!(check_hold(&old, &hold(false)), Ok(()));
     assert_eq!(check_hold(&old, &hold(true)), Ok(()));
-    // A wallet takes an abort of version 1 for a contract of version 1 alone.
+    // A wallet accepts an abort of version 1 only for a contract of version 1.
     let abort = by(ESCROW, abort()).unwrap();
     assert_eq!(check_abort_cause(&abort, &old), Ok(()));
     assert_eq!(
@@ -474,7 +475,7 @@ fn a_contract_of_version_1_holds_and_wants_no_causes() {
 }
 
 #[test]
-fn whoever_signs_something_else_than_the_terms_is_convicted() {
+fn a_party_that_signs_a_document_against_the_terms_is_convicted() {
     let dearer = Receipt {
         amount: Amount(151),
         ..receipt(goods_key())
@@ -530,27 +531,27 @@ fn whoever_signs_something_else_than_the_terms_is_convicted() {
 }
 
 #[test]
-fn a_bank_that_denies_a_credit_or_a_hold_is_convicted_unless_it_clears_itself() {
+fn a_bank_that_denies_a_credit_is_convicted_unless_it_clears_itself() {
     let owed = Papers {
         settled: None,
         ..honest()
     };
     proves(std::slice::from_ref(&owed), &[bank(Charge::CreditDenied)]);
     assert!(Charge::CreditDenied.unless().is_some());
-    // It clears itself by its word that it has paid,
+    // It clears itself with its statement that it has paid.
     let paid = Papers {
         settled: by(BANK, Settled::committed(&terms())),
         ..of_terms()
     };
     proves(&[owed.clone(), paid], &[]);
-    // or by the escrow's abort, which convicts the escrow instead.
+    // It also clears itself with the escrow's abort, which convicts the escrow.
     let aborted = Papers {
         abort: by(ESCROW, abort()),
         settled: aborted_settled(),
         ..of_terms()
     };
     proves(&[owed.clone(), aborted], &[escrow(Charge::DecidedTwice)]);
-    // Its mere word that the escrow aborted does not.
+    // Its own statement that the escrow aborted does not clear it.
     let pretended = Papers {
         settled: aborted_settled(),
         ..of_terms()
@@ -559,7 +560,7 @@ fn a_bank_that_denies_a_credit_or_a_hold_is_convicted_unless_it_clears_itself() 
         &[owed.clone(), pretended],
         &[bank(Charge::CreditDenied), bank(Charge::ReleasedThoughCommitted)],
     );
-    // A commit for coins that it never held binds it to nothing.
+    // A commit for coins that it never held does not bind it.
     let never_held = Papers {
         bank_hold: None,
         ..owed
@@ -593,7 +594,7 @@ fn a_bank_that_settles_both_ways_or_without_a_decision_is_convicted() {
         commit: by(ESCROW, commit(goods_key())),
         ..of_terms()
     };
-    // The commit that it obeyed clears it.
+    // The commit that it applied clears it.
     proves(
         &[committed, aborted, commit.clone()],
         &[escrow(Charge::DecidedTwice)],
@@ -603,7 +604,8 @@ fn a_bank_that_settles_both_ways_or_without_a_decision_is_convicted() {
 
 #[test]
 fn another_escrow_cannot_frame_the_bank_or_the_purchases_own_escrow() {
-    // It decides a purchase that is not its own, before the hold, and the bank says that it has obeyed: at that escrow.
+    // The other escrow aborts a purchase that is not its own before the hold. The bank signs that it has applied this
+    // abort, and names the other escrow.
     let framed = Papers {
         escrow: Some(key(OTHER_ESCROW)),
         abort: by(OTHER_ESCROW, abort()),
@@ -614,7 +616,7 @@ fn another_escrow_cannot_frame_the_bank_or_the_purchases_own_escrow() {
 }
 
 #[test]
-fn what_a_cheat_signs_for_others_convicts_nobody() {
+fn a_document_that_a_cheat_signs_for_others_convicts_nobody() {
     for cheat in [MERCHANT, CUSTOMER, OTHER_ESCROW] {
         let forged = Papers {
             abort: by(cheat, abort()),
@@ -625,7 +627,7 @@ fn what_a_cheat_signs_for_others_convicts_nobody() {
         };
         proves(&[honest(), forged], &[]);
     }
-    // A bank cannot make up an escrow's abort, nor an escrow a bank's hold.
+    // A bank cannot make up an escrow's abort, and an escrow cannot make up a bank's hold.
     let by_bank = Papers {
         settled: None,
         abort: by(BANK, abort()),
@@ -641,7 +643,7 @@ fn what_a_cheat_signs_for_others_convicts_nobody() {
 }
 
 #[test]
-fn no_more_papers_are_judged_than_the_bound_says() {
+fn papers_beyond_the_bound_are_not_judged() {
     let mut papers = vec![honest(); PAPERS_MAX];
     papers.push(Papers {
         abort: by(ESCROW, abort()),

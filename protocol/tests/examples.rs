@@ -1,9 +1,9 @@
-//! The examples run to their end.
+//! The examples run without an error.
 
 #[path = "../examples/purchase.rs"]
 mod purchase;
 
 #[test]
-fn purchase_runs() {
+fn the_purchase_example_runs() {
     purchase::main().expect("the example runs");
 }

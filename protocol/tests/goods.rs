@@ -1,4 +1,4 @@
-//! Goods: round trips however they are cut, every way of tampering, and known answers.
+//! Goods: round trips for every division into slices, all kinds of changes to the file, and known answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use farthing_protocol::goods::{
@@ -20,7 +20,7 @@ fn goods(size: usize) -> Vec<u8> {
     (0..size).map(|i| (i * 7 % 251) as u8).collect()
 }
 
-/// The parts of `bytes` between `cuts`, which need not be in order.
+/// Divides `bytes` at `cuts`, which need not be in order.
 fn pieces<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.sort_unstable();
@@ -57,7 +57,7 @@ fn decrypt_in(key: &ContentKey, pieces: &[&[u8]]) -> Result<(Vec<u8>, Opened), G
     Ok((goods, opened))
 }
 
-/// What opening `file` fails with, which must be the same whether it is fed whole or in pieces.
+/// The error of opening `file`. It must be the same for the whole file and for pieces.
 fn refusal(file: &[u8]) -> GoodsError {
     let whole = decrypt_in(&key(), &[file]).unwrap_err();
     let in_pieces: Vec<&[u8]> = file.chunks(4099).collect();
@@ -88,7 +88,7 @@ fn check_round_trip(goods: &[u8], goods_cuts: &[usize], file_cuts: &[usize]) {
     assert_eq!(opened, expected);
 }
 
-/// Sizes of goods around every border: of nothing, of a chunk with its salt, of a chunk, of several.
+/// Sizes of goods around every border: 0, a chunk with the salt, a chunk without it, several chunks.
 fn border_sizes() -> Vec<usize> {
     let first = CHUNK_BYTES - SALT.len();
     let mut sizes = vec![0, 1];
@@ -99,7 +99,7 @@ fn border_sizes() -> Vec<usize> {
 }
 
 #[test]
-fn goods_of_every_size_around_the_borders_come_back() {
+fn goods_of_every_border_size_decrypt_to_themselves() {
     for size in border_sizes() {
         check_round_trip(&goods(size), &[], &[]);
         check_round_trip(
@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn however_goods_and_file_are_cut_the_same_comes_out(
+    fn the_division_into_slices_does_not_change_the_result(
         size in prop_oneof![prop::sample::select(border_sizes()), 0..3 * CHUNK_BYTES],
         goods_cuts in prop::collection::vec(any::<usize>(), 0..9),
         file_cuts in prop::collection::vec(any::<usize>(), 0..9),
@@ -176,18 +176,18 @@ fn swapped_repeated_and_dropped_chunks_are_refused() {
     assert_eq!(refusal(&arranged(&[1, 2, 3])), corrupt(0));
     assert_eq!(refusal(&arranged(&[0, 2, 3])), corrupt(1));
     assert_eq!(refusal(&arranged(&[0, 1, 3])), corrupt(2));
-    // Without its last chunk, or its last chunks, or any.
+    // The file lacks its last chunk, its last chunks, or all chunks.
     assert_eq!(refusal(&arranged(&[0, 1, 2])), GoodsError::Truncated { chunk: 3 });
     assert_eq!(refusal(&arranged(&[0])), GoodsError::Truncated { chunk: 1 });
     assert_eq!(refusal(&[]), GoodsError::Truncated { chunk: 0 });
-    // With no more of a chunk than the length of a tag.
+    // The last chunk is as short as a tag.
     let stub = [arranged(&[0, 1]), chunks[2][..TAG_BYTES].to_vec()].concat();
     assert_eq!(refusal(&stub), GoodsError::Truncated { chunk: 2 });
 }
 
 #[test]
-fn anything_after_the_last_chunk_is_refused() {
-    // Here the last chunk is full, so that what follows begins a chunk of its own.
+fn bytes_after_the_last_chunk_are_refused() {
+    // The last chunk is full, so the following bytes begin a new chunk.
     let (file, _) = encrypt(&goods(2 * CHUNK_BYTES - SALT.len()));
     assert_eq!(file.len(), 2 * SEALED_CHUNK_BYTES);
     for more in [
@@ -198,7 +198,7 @@ fn anything_after_the_last_chunk_is_refused() {
         let longer = [&file, more].concat();
         assert_eq!(refusal(&longer), GoodsError::Extended { chunk: 1 });
     }
-    // Here it is not, and what follows is taken for a part of it.
+    // The last chunk is not full, so the following bytes count as a part of it.
     let (file, _) = encrypt(&goods(CHUNK_BYTES));
     assert_eq!(
         refusal(&[&file[..], &[0]].concat()),
@@ -224,8 +224,8 @@ fn another_key_opens_nothing() {
 }
 
 #[test]
-fn chunks_of_two_files_wrongly_under_one_key_differ_in_their_digests() {
-    // A key must never be used twice. If it was, chunks of either file open in the place of the other's.
+fn a_file_mixed_from_two_files_under_one_key_has_other_digests() {
+    // A key must never be used twice. If it was, a chunk of one file opens in the place of a chunk of the other.
     let (ours, summary) = encrypt(&goods(CHUNK_BYTES));
     let (theirs, _) = encrypt(&vec![0; CHUNK_BYTES]);
     let mixed = [&ours[..SEALED_CHUNK_BYTES], &theirs[SEALED_CHUNK_BYTES..]].concat();
@@ -235,7 +235,7 @@ fn chunks_of_two_files_wrongly_under_one_key_differ_in_their_digests() {
 }
 
 #[test]
-fn after_an_error_nothing_more_is_given_out() {
+fn after_an_error_no_more_goods_are_appended() {
     let (mut file, _) = encrypt(&goods(3 * CHUNK_BYTES));
     file[SEALED_CHUNK_BYTES] ^= 1;
     let mut decryptor = Decryptor::new(&key());
@@ -253,7 +253,7 @@ fn after_an_error_nothing_more_is_given_out() {
 
 #[test]
 fn a_plaintext_shorter_than_a_salt_is_refused() {
-    // Made with the cipher itself: 31 bytes as the last chunk.
+    // The test makes the file with the cipher itself: 31 bytes as the last chunk.
     use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit};
     let mut body = [7u8; 31];
     let mut nonce = [0u8; 12];
@@ -305,7 +305,7 @@ fn keys_do_not_print_themselves() {
     );
 }
 
-/// Computed by a second implementation, in Python, of RFC 8439 and the construction above it.
+/// A second implementation in Python, of RFC 8439 and of the construction, computed these answers.
 #[test]
 fn known_answers() {
     let (file, summary) = encrypt(b"farthing");

@@ -1,4 +1,4 @@
-//! The wallet's side of a purchase that ends without a decision of its escrow.
+//! The wallet's states of a purchase that ends without a decision of its escrow.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -64,7 +64,7 @@ fn recovered() -> Purchase {
 }
 
 #[test]
-fn a_purchase_is_recovered_only_while_it_is_cancelled() {
+fn only_a_purchase_that_is_being_cancelled_is_recovered() {
     assert_eq!(recovered(), Purchase::Recovered(order()));
     let plan = Plan {
         bank: key(BANK),
@@ -85,13 +85,13 @@ fn a_purchase_is_recovered_only_while_it_is_cancelled() {
 }
 
 #[test]
-fn a_recovered_purchase_asks_nothing_and_stays_as_it_is() {
+fn a_recovered_purchase_has_no_next_request_and_keeps_its_state() {
     assert_eq!(recovered().status(), "recovered");
     assert_eq!(recovered().order(), Some(&order()));
     assert_eq!(recovered().offer(), &signed_offer());
     assert_eq!(recovered().ask(&seed()), Ask::Nothing);
     assert_eq!(recovered().on_cancel(), Ok(recovered()));
-    // An abort says the same.
+    // An abort agrees with the recovery, so it changes nothing.
     assert_eq!(recovered().on_abort(abort()), Ok(recovered()));
     let aborted = Outcome::Aborted(abort());
     assert_eq!(recovered().on_outcome(aborted), Ok(recovered()));
@@ -105,7 +105,7 @@ fn a_recovered_purchase_asks_nothing_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_payment_with_coins_that_are_back_accuses_and_ends_nothing() {
+fn a_commit_after_the_recovery_is_an_error_and_changes_no_state() {
     let paid = Err(PurchaseError::PaidAfterRecovery);
     assert_eq!(recovered().on_receipt(receipt()), paid);
     let committed = Outcome::Committed(Box::new(Committed {
@@ -115,7 +115,7 @@ fn a_payment_with_coins_that_are_back_accuses_and_ends_nothing() {
     assert_eq!(recovered().on_outcome(committed), paid);
     let collected = Collected::Committed(commit());
     assert_eq!(recovered().on_collected(collected, &purchase_key()), paid);
-    // What the escrow did not sign accuses nobody.
+    // A document that the escrow did not sign accuses nobody.
     let forged = Signed::sign(receipt().body, &secret(MERCHANT));
     let refused = recovered().on_receipt(forged);
     assert!(matches!(refused, Err(PurchaseError::Signature(_))), "{refused:?}");

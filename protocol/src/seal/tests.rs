@@ -1,4 +1,4 @@
-//! Sealing: round trips, what belongs elsewhere, every field changed, and known answers.
+//! Sealing: round trips, wrong keys and ids, changes of every field, and known answers.
 
 use super::*;
 use crate::ids::{EphemeralId, ItemId, NodeSecret, SaleId, SealingContext};
@@ -100,7 +100,7 @@ fn a_sealed_key_opens_for_its_holder_and_purchase_alone() {
         open_goods_key(&purchase_key(7), &SealingContext(OTHER), &sealed()),
         refused
     );
-    // Another's ephemeral key with these bytes is another sealed key.
+    // With another ephemeral key the same ciphertext is a different sealed key.
     let ephemeral = purchase_key(9).public();
     let stolen = SealedKey {
         ephemeral,
@@ -124,7 +124,7 @@ fn a_sealed_key_opens_for_its_holder_and_purchase_alone() {
 }
 
 #[test]
-fn whoever_sealed_a_key_can_open_it_again_and_nobody_with_another_ephemeral_key_can() {
+fn a_sealed_key_opens_again_with_its_ephemeral_key_alone() {
     let (ephemeral, to) = (
         derive_ephemeral(&NodeSecret::from_bytes(SECRET), &EphemeralId(SALE)),
         purchase_key(7).public(),
@@ -164,7 +164,7 @@ fn sealing_again_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
+fn the_identity_and_invalid_points_are_refused_on_both_sides() {
     for bytes in [[0; 32], [0xff; 32]] {
         let bad = PublicKey(bytes);
         let to_bad = seal_goods_key(
@@ -184,7 +184,7 @@ fn the_identity_and_what_is_no_point_are_refused_on_both_sides() {
 }
 
 #[test]
-fn a_note_is_of_one_length_whatever_it_says() {
+fn every_sealed_note_has_the_same_length() {
     for text_bytes in [0, 1, 255, 256, NOTE_TEXT_MAX_BYTES - 1, NOTE_TEXT_MAX_BYTES] {
         let text: Vec<u8> = (0..text_bytes).map(|i| i as u8).collect();
         let note = seal_note(
@@ -207,7 +207,7 @@ fn a_note_is_of_one_length_whatever_it_says() {
 }
 
 #[test]
-fn a_note_that_says_too_much_is_refused() {
+fn a_note_with_a_too_long_text_is_refused() {
     for got_bytes in [NOTE_TEXT_MAX_BYTES + 1, NOTE_BYTES, usize::from(u16::MAX) + 1] {
         assert_eq!(
             seal_note(
@@ -221,7 +221,7 @@ fn a_note_that_says_too_much_is_refused() {
 }
 
 #[test]
-fn a_note_opens_under_its_key_for_its_id_unchanged() {
+fn a_note_opens_only_unchanged_with_its_key_and_id() {
     let note = seal_note(
         &RecoveryRecordKey::from_bytes(SECRET),
         &RecoveryRecordId(SALE),
@@ -334,11 +334,11 @@ fn two_texts_under_one_key_and_id_share_nothing() {
         )
         .unwrap()
     );
-    // Under one keystream the padding would be the same.
+    // With the same keystream the padding would be equal.
     assert_ne!(one[1000..], copy[1000..]);
 }
 
-/// Computed by a second implementation, in Python, of Merlin, ristretto255 and RFC 8439.
+/// A second implementation in Python, of Merlin, ristretto255 and RFC 8439, computed these answers.
 #[test]
 fn known_answers() {
     let derived_goods_key = derive_goods_key(&NodeSecret::from_bytes(SECRET), &SaleId(SALE));

@@ -1,9 +1,9 @@
 //! Every list and text of every message has a bound in the decoder.
 //!
-//! Nothing is listed here: the fields of requests, replies and refusals are found by decoding each message from a
-//! [`shape`] that notes what the decoder asks for, in every variant of every enum. Each list, text and byte string is
-//! then grown until it is refused. A new field without a bound fails the test, and a new question does not compile
-//! until its reply is looked at.
+//! This file lists no fields. It finds the fields of requests, replies and refusals by decoding each message from a
+//! [`shape`]. The shape records what the decoder asks for, in every variant of every enum. Then each list, text and byte
+//! string grows until the decoder refuses it. A new field without a bound fails the test. A new request does not compile
+//! until its reply is tested.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,14 +30,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use shape::{Node, bytes_of, names, resize, shapes};
 use std::{any::type_name, collections::BTreeMap};
 
-/// What a row may have (bytes), with room for what a role keeps beside a message: `VALUE_MAX_BYTES` of the store is
-/// 64 KiB.
+/// The longest message in a row (bytes). `VALUE_MAX_BYTES` of the store is 64 KiB, which leaves room for other fields of
+/// the row.
 const ROW_BYTES: usize = 56 * 1024;
 
-/// The names of the fields that have a count, each with its bound.
+/// The bound of each counted field, by the field's name.
 type Bounds = BTreeMap<String, usize>;
 
-/// Whether the decoder takes a shape as a `T`; if not, what it says.
+/// Decodes a shape as a `T`.
 fn outcome<T: DeserializeOwned>(nodes: &[Node]) -> Result<T, String> {
     decode(&bytes_of(nodes), FRAME_MAX_BYTES).map_err(|error| error.to_string())
 }
@@ -48,7 +48,8 @@ fn resized(nodes: &[Node], name: &str, count: usize) -> Vec<Node> {
     nodes
 }
 
-/// The most entries of the field `name` that are accepted. Fails if there is no bound, or another one than is said.
+/// The most entries of the field `name` that the decoder accepts. Fails if there is no bound, or the error names another
+/// bound.
 fn bound_of<T: DeserializeOwned + Serialize>(nodes: &[Node], name: &str) -> usize {
     let accepts = |count: usize| outcome::<T>(&resized(nodes, name, count)).is_ok();
     let mut above = 2;
@@ -82,7 +83,7 @@ fn bound_of<T: DeserializeOwned + Serialize>(nodes: &[Node], name: &str) -> usiz
     most
 }
 
-/// Looks at every counted field of `T`. With all of them at their bounds a `T` has at most `max_bytes`.
+/// The bounds of all counted fields of `T`. Checks that a `T` with all fields at their bounds has at most `max_bytes`.
 fn bounds_of<T: DeserializeOwned + Serialize>(max_bytes: usize) -> Bounds {
     let mut bounds = Bounds::new();
     for nodes in shapes::<T>() {
@@ -93,7 +94,7 @@ fn bounds_of<T: DeserializeOwned + Serialize>(max_bytes: usize) -> Bounds {
                 .or_insert_with(|| bound_of::<T>(&nodes, &name));
             resize(&mut full, &name, most);
         }
-        // A list of keys has no room for the most epochs of the most values.
+        // A key list with the most epochs and the most values would not fit. Its own bound of bytes applies.
         let length = bytes_of(&full).len();
         let is_keys = type_name::<T>().contains("KeyList");
         assert!(
@@ -105,12 +106,12 @@ fn bounds_of<T: DeserializeOwned + Serialize>(max_bytes: usize) -> Bounds {
     bounds
 }
 
-/// Looks at the reply to a question.
+/// The bounds of the reply to a request.
 fn reply_to<C: Call>(_: C) -> Bounds {
     bounds_of::<Result<C::Reply, Refusal>>(REPLY_MAX_BYTES)
 }
 
-/// Looks at the requests of a server, and at the reply to each.
+/// The bounds of all requests of a server and of their replies.
 fn server<S: DeserializeOwned + Serialize>(reply: impl Fn(S) -> Bounds) -> Bounds {
     let mut bounds = bounds_of::<S>(REQUEST_MAX_BYTES);
     for nodes in shapes::<S>() {
@@ -138,7 +139,7 @@ fn every_counted_field_of_a_bank_has_a_bound() {
         BankRequest::Push(call) => reply_to(call),
         BankRequest::Witness(call) => reply_to(call),
     });
-    // The walk has found what is known to be there.
+    // The walk finds some fields that are known to exist.
     let found = |end: &str| bounds.iter().find(|(name, _)| name.ends_with(end));
     assert_eq!(
         found("payment.coins").map(|(_, most)| *most),
@@ -180,7 +181,7 @@ fn every_counted_field_of_a_merchant_has_a_bound() {
 }
 
 #[test]
-fn what_is_kept_of_messages_fits_into_a_row() {
+fn rows_with_parts_of_messages_fit_into_the_store() {
     bounds_of::<Purchase>(ROW_BYTES);
     bounds_of::<Decision>(ROW_BYTES);
     bounds_of::<Issued>(ROW_BYTES);
@@ -188,7 +189,7 @@ fn what_is_kept_of_messages_fits_into_a_row() {
 }
 
 #[test]
-fn every_refusal_at_its_bounds_is_shown_and_kept() {
+fn every_refusal_at_its_bounds_has_a_text_that_can_be_cut() {
     for mut nodes in shapes::<Refusal>() {
         for name in names(&nodes) {
             let most = bound_of::<Refusal>(&nodes, &name);
@@ -202,7 +203,7 @@ fn every_refusal_at_its_bounds_is_shown_and_kept() {
 }
 
 #[test]
-fn a_refusal_of_our_own_is_cut_to_what_is_accepted() {
+fn a_long_refusal_is_cut_before_it_is_sent() {
     let refusal = Refusal::from(RequestFault::Malformed("é".repeat(REASON_MAX_BYTES)));
     let sent = encode_reply::<()>(&Err(refusal));
     let got: Result<(), Refusal> = decode(&sent, REPLY_MAX_BYTES).expect("it decodes");
@@ -213,7 +214,7 @@ fn a_refusal_of_our_own_is_cut_to_what_is_accepted() {
 }
 
 #[test]
-fn a_count_is_refused_before_what_it_counts_is_read() {
+fn a_count_is_refused_before_its_entries_are_read() {
     let begun = |count: u64| {
         let mut bytes = encode(&RequestFault::Malformed(String::new())).unwrap();
         bytes.truncate(bytes.len() - 8);

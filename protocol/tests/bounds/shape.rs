@@ -1,4 +1,4 @@
-//! The shape of a message, as its decoder asks for it.
+//! The shape of a message: the parts that its decoder asks for.
 
 use serde::de::value::{Error, U32Deserializer};
 use serde::de::{
@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A piece of an encoded message.
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
-    /// Bytes whose number never changes.
+    /// Bytes of a fixed number.
     Fixed(Vec<u8>),
-    /// A text of so many bytes.
+    /// A text of `count` bytes.
     Text { name: String, count: usize },
-    /// A byte string.
+    /// A byte string of `count` bytes.
     Bytes { name: String, count: usize },
-    /// A list of so many equal entries.
+    /// A list of `count` equal entries.
     List {
         name: String,
         entry: Vec<Node>,
@@ -43,7 +43,7 @@ fn counted(bytes: &mut Vec<u8>, count: usize, each: &[u8]) {
     bytes.extend(each.repeat(count));
 }
 
-/// The names of all counted pieces, the outer before the inner.
+/// The names of all counted pieces, the outer ones before the inner ones.
 pub(crate) fn names(nodes: &[Node]) -> Vec<String> {
     let mut found = Vec::new();
     for node in nodes {
@@ -59,7 +59,7 @@ pub(crate) fn names(nodes: &[Node]) -> Vec<String> {
     found
 }
 
-/// Gives the piece of this name another count.
+/// Changes the count of the piece with the name `wanted`.
 pub(crate) fn resize(nodes: &mut [Node], wanted: &str, to: usize) {
     for node in nodes {
         match node {
@@ -79,7 +79,7 @@ pub(crate) fn resize(nodes: &mut [Node], wanted: &str, to: usize) {
     }
 }
 
-/// A shape of `T` for each variant of each enum in it, each list, text and byte string with one entry.
+/// The shapes of `T`: one for each variant of each enum in it. Each list, text and byte string has one entry.
 pub(crate) fn shapes<T: DeserializeOwned>() -> Vec<Vec<Node>> {
     let mut covered = BTreeSet::new();
     let mut waiting = vec![BTreeMap::new()];
@@ -113,9 +113,9 @@ pub(crate) fn shapes<T: DeserializeOwned>() -> Vec<Vec<Node>> {
 
 /// One walk through a decoder.
 struct Walk {
-    /// Which variant is taken where; the first one anywhere else.
+    /// The chosen variant of each enum, by path. The first variant for all other enums.
     chosen: BTreeMap<String, u32>,
-    /// The enums that it has met, and how many variants each has.
+    /// The enums on the way, by path, each with its number of variants.
     met: Vec<(String, usize)>,
 }
 
@@ -179,7 +179,7 @@ impl<'de> SeqAccess<'de> for Entries<'_> {
     }
 }
 
-/// The variant that is taken.
+/// The chosen variant of an enum.
 struct Variant<'t> {
     tracer: Tracer<'t>,
     variant: u32,
@@ -219,7 +219,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 }
 
-/// Every number is zero.
+/// Answers with zero for every number.
 macro_rules! numbers {
     ($($deserialize:ident, $visit:ident, $type:ty;)*) => {
         $(fn $deserialize<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {

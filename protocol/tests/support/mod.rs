@@ -57,7 +57,7 @@ pub(crate) fn offer() -> Offer {
     }
 }
 
-/// What the customer agrees to with this purchase key.
+/// The contract that the customer signs with `purchase_key`.
 pub(crate) fn contract_of(offer: Offer, purchase_key: &SecretKey) -> Contract {
     let terms = Terms {
         bank: key(BANK),

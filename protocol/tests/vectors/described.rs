@@ -1,9 +1,10 @@
-//! The documents of version 2, written field by field from a case's body: the equations of `docs/PROTOCOL.md` a second time.
+//! The documents of version 2, written field by field from the body of a case. It implements the equations of
+//! `docs/PROTOCOL.md` a second time.
 
 use farthing_coin::{Transcript, TranscriptExt};
 use farthing_vectors::Field;
 
-/// The digest of a document of `kind`, or none if only version 1 has it, whose vectors are independent.
+/// The digest of a document of `kind`. `None` for a kind of version 1, as its vectors are independent.
 pub(crate) fn digest(kind: &str, body: Field<'_>) -> Option<[u8; 32]> {
     let mut t = Transcript::start(b"document");
     t.bytes(b"kind", kind.as_bytes());
@@ -18,7 +19,7 @@ pub(crate) fn digest(kind: &str, body: Field<'_>) -> Option<[u8; 32]> {
     Some(t.digest32(b"digest"))
 }
 
-/// The digest of a document within another, which is one of version 1 or the bank's word.
+/// The digest of a document inside another document.
 fn inner(kind: &str, write: impl FnOnce(&mut Transcript)) -> [u8; 32] {
     let mut t = Transcript::start(b"document");
     t.bytes(b"kind", kind.as_bytes());
@@ -26,7 +27,7 @@ fn inner(kind: &str, write: impl FnOnce(&mut Transcript)) -> [u8; 32] {
     t.digest32(b"digest")
 }
 
-/// Writes bytes of the body, each under its label.
+/// Writes fields of the body, each under its label.
 fn fields(t: &mut Transcript, body: Field<'_>, names: &[(&'static [u8], &str)]) {
     for (label, name) in names {
         t.bytes(label, &body.get(name).bytes());

@@ -23,7 +23,7 @@ pub(crate) fn key_list(case: Field<'_>, claims: &mut Claims) {
     }
 }
 
-/// Coins of which only what the bank knows them by is given.
+/// Reads coins of which the case has only key id and coin key.
 fn read_coins(list: Field<'_>) -> Vec<Coin> {
     let coin = |coin: Field<'_>| Coin {
         suite: 1,

@@ -1,4 +1,4 @@
-//! Signed documents, and statements that are not documents.
+//! Signed documents, and statements without a document.
 
 use crate::described;
 use crate::support::{decode, encoded, key, public, signature};
@@ -89,14 +89,14 @@ fn check_document<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, c
     claims.result("verifies", signed.verify(&signer));
 }
 
-/// Claims the digest of a document of version 2 as it is documented.
+/// Claims the digest of a document of version 2 by the documented equations.
 fn described_again(claims: &mut Claims, case: Field<'_>) {
     if let Some(digest) = described::digest(case.get("kind").text(), case.get("body")) {
         claims.hex("digest, as documented", digest, case.get("digest"));
     }
 }
 
-/// A hold with which the escrow promises to show causes. It travels as any hold.
+/// Claims a hold with the promise to show causes. It is encoded like any hold.
 fn check_hold_with_causes(case: Field<'_>, claims: &mut Claims) {
     let Some(hold) = encoded::<Hold>(claims, case.get("encoded"), case.get("body")) else {
         return;
@@ -109,7 +109,7 @@ fn check_hold_with_causes(case: Field<'_>, claims: &mut Claims) {
     let signed = hold.sign_with_causes(&secret);
     claims.equal("signed", signed.signature, signature(case.get("signature")));
     claims.holds("promises causes", promises_causes(&signed, &signer));
-    claims.holds("is none of version 1", signed.verify(&signer).is_err());
+    claims.holds("is not of version 1", signed.verify(&signer).is_err());
 }
 
 fn check_refused<D: Document + Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
@@ -148,7 +148,7 @@ pub(crate) fn statement(case: Field<'_>, claims: &mut Claims) {
     check_statement(claims, case, &secret, &statement);
 }
 
-/// The statement of a sealed key's maker, which the library checks and does not show.
+/// The statement of a sealed key's maker. The library checks it and does not export it.
 fn proof_of_secret(claims: &mut Claims, case: Field<'_>, digest: [u8; 32]) -> Statement {
     let offered = OfferedKey {
         sealed: SealedKey {
@@ -170,7 +170,7 @@ fn proof_of_secret(claims: &mut Claims, case: Field<'_>, digest: [u8; 32]) -> St
     }
 }
 
-/// Claims nonce, challenge and signature: by the library, and by the equations.
+/// Claims nonce, challenge and signature, by the library and by the equations.
 fn check_statement(claims: &mut Claims, case: Field<'_>, secret: &SecretKey, statement: &Statement) {
     let signer = public(case.get("signer"));
     claims.equal("signer", secret.public(), signer);
@@ -187,7 +187,7 @@ fn check_statement(claims: &mut Claims, case: Field<'_>, secret: &SecretKey, sta
     claims.equal("s = k + e x", (k + e * x).to_bytes(), published.response.0);
 }
 
-/// k and e, from the documented transcripts.
+/// The nonce k and the challenge e, from the documented transcripts.
 pub(crate) fn nonce_and_challenge(
     secret: &SecretKey,
     statement: &Statement,

@@ -48,7 +48,7 @@ pub(crate) fn goods(case: Field<'_>, claims: &mut Claims) {
     let goods = bytes_of(size as usize);
     let mut file = Vec::new();
     let mut encryptor = Encryptor::new(&key, salt);
-    // How they are cut makes no difference.
+    // The division into slices makes no difference.
     for piece in goods.chunks(40_000) {
         encryptor.update(piece, &mut file).expect("small");
     }
@@ -100,7 +100,7 @@ fn nonce(number: usize, last: bool) -> [u8; 12] {
     nonce
 }
 
-/// The chunks of a file, as documented.
+/// The chunks of a file, made as documented.
 fn chunked(key: &ContentKey, plaintext: &[u8], chunks: usize) -> Vec<Vec<u8>> {
     let parts = plaintext.chunks(CHUNK).enumerate();
     parts
@@ -128,7 +128,7 @@ pub(crate) fn refused(case: Field<'_>, claims: &mut Claims) {
     claims.equal("opens", open(&key, &file).is_some(), opens);
 }
 
-/// A long file, by what its case says of how it is made.
+/// Makes a long file as the name of its case says.
 fn made(case: Field<'_>, key: &ContentKey) -> Vec<u8> {
     let plaintext = |size| [case.get("salt").bytes(), bytes_of(size)].concat();
     let long = plaintext(131_072);

@@ -1,5 +1,6 @@
-//! The vectors of version 2, which this implementation makes itself: what version 2 adds to the story of version 1, with the
-//! same parties. `cargo run -p farthing-protocol --example protocol_vectors` writes them.
+//! Makes the vectors of version 2: what version 2 adds to the story of version 1, with the same parties.
+//!
+//! `cargo run -p farthing-protocol --example protocol_vectors` writes them.
 
 use crate::support::{bank_seed, decode, key, public, signature, wallet_seed};
 use farthing_coin::{
@@ -28,7 +29,7 @@ use farthing_vectors::{Field, file};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-/// Each file's name, and its text.
+/// The name and the text of each file.
 pub(crate) fn files() -> Vec<(&'static str, String)> {
     let text = |sections: Value| {
         let mut text = serde_json::to_string_pretty(&sections).expect("JSON");
@@ -52,7 +53,7 @@ pub(crate) fn files() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What the story of version 1 has.
+/// The keys of the story of version 1.
 struct Story {
     bank: SecretKey,
     escrow: SecretKey,
@@ -91,7 +92,7 @@ impl Story {
         Purchase { name, terms, secret }
     }
 
-    /// The bank's word that `purchase` is overdue.
+    /// The bank's statement that the purchase of `terms` is overdue.
     fn overdue(&self, terms: &Terms, late_ms: u64) -> Signed<Overdue> {
         let overdue = Overdue {
             purchase: terms.purchase_id(),
@@ -102,8 +103,7 @@ impl Story {
         Signed::sign(overdue, &self.bank)
     }
 
-    /// The sealed offers of the story, each with a key whose maker has proven to know its secret: the right goods key, and
-    /// another one.
+    /// The sealed offers of the story, with a proof: each with the right goods key, and with a wrong one.
     fn sealed_offers(&self) -> Vec<SealedOffer> {
         let file = file("v1", "keys");
         let mut all = Vec::new();
@@ -137,7 +137,7 @@ impl Story {
         Memo(Field(&file).get("memos").items()[1].get("note").bytes())
     }
 
-    /// What the wallet asks for its memo.
+    /// The wallet's requests for its memo.
     fn memos(&self) -> Vec<(&'static str, MemoRequest)> {
         let request = |version, memo| MemoRequest {
             bank: self.bank.public(),
@@ -161,7 +161,7 @@ impl Story {
     }
 }
 
-/// An offer with a sealed key, and the secret that it was sealed with.
+/// An offer with a sealed key, and its ephemeral secret.
 struct SealedOffer {
     name: String,
     offer: Offer,
@@ -245,7 +245,7 @@ fn sealed_key_proofs(story: &Story) -> Vec<Value> {
     story.sealed_offers().into_iter().map(proof).collect()
 }
 
-/// What the escrow shows of the keys that are sealed to it.
+/// The points that the escrow shows for the keys that are sealed to it.
 fn shared_points(story: &Story) -> Vec<Value> {
     let point = |SealedOffer {
                      name,
@@ -268,7 +268,7 @@ fn shared_points(story: &Story) -> Vec<Value> {
     story.sealed_offers().into_iter().map(point).collect()
 }
 
-/// First messages to the story's withdrawal 0 and exchange 0; and what differs where one input alone does.
+/// The first messages for the story's withdrawal 0 and exchange 0, and for requests that differ in one input.
 fn nonces() -> Vec<Value> {
     let (bank, digests) = (file("v1", "wire_bank"), file("v1", "digests"));
     let frames = Field(&bank).get("frames").items();
@@ -338,7 +338,7 @@ fn hold_with_causes(story: &Story, name: &str) -> Value {
     Value::Object(made)
 }
 
-/// What a customer signs who agrees to a contract whose escrow has to show causes.
+/// The customer's signatures under contracts whose escrow has to show causes.
 fn contracts(story: &Story) -> Vec<Value> {
     let purchases = [("two steps", 0), ("sealed", 1), ("cancelled", 2)];
     let contract = |(name, order)| {
@@ -406,7 +406,7 @@ fn request(name: &str, request: &impl Serialize) -> Value {
     frame(&message, index, "request", name, value, &bytes)
 }
 
-/// The case of a reply that is no refusal, to the request of this name and index.
+/// The case of a reply without a refusal, to the request of this name and index.
 fn reply<R: Serialize>(message: &str, index: u32, name: &str, answer: &R) -> Value {
     let reply: Result<&R, Refusal> = Ok(answer);
     frame(message, index, "reply", name, said(answer), &encode_reply(&reply))
@@ -423,7 +423,7 @@ fn frame(message: &str, index: u32, direction: &str, name: &str, value: Value, b
     })
 }
 
-/// The key of each wallet's account at each bank.
+/// The account key of each wallet at each bank.
 fn accounts() -> Vec<Value> {
     let file = file("v1", "wallet");
     let mut all = Vec::new();
@@ -471,7 +471,7 @@ fn of_version_1<D: Document + DeserializeOwned>(name: &str) -> Signed<D> {
     }
 }
 
-/// A use of a coin, of the statements of version 1: the coin's denomination and key, and the use.
+/// A use of a coin from the statements of version 1: key id, coin key and use.
 fn used(operation: CoinUse, context: &str, name: &str) -> (KeyId, PublicKey, EarlierUse) {
     let file = file("v1", "documents");
     let all = Field(&file).get("statements").items();
@@ -489,7 +489,7 @@ fn used(operation: CoinUse, context: &str, name: &str) -> (KeyId, PublicKey, Ear
     )
 }
 
-/// Why a bank denies a coin, each with its name and the kind of request.
+/// The causes of a denial for a coin, each with its name and the kind of request.
 fn coin_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     let of_coin = |(key_id, coin, used): (KeyId, PublicKey, EarlierUse),
                    what: &dyn Fn(EarlierUse) -> CoinDenial| {
@@ -546,7 +546,7 @@ fn coin_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     ]
 }
 
-/// Why it denies anything else.
+/// The other causes of a denial.
 fn other_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> {
     let amounts = (Amount(3), Amount(7));
     let (balance, asked) = amounts;
@@ -577,7 +577,7 @@ fn other_causes(story: &Story) -> Vec<(&'static str, RequestKind, DenialCause)> 
     ]
 }
 
-/// The bank's denials, one of each cause.
+/// The bank's denials, one for each cause.
 fn denials(story: &Story) -> Vec<(&'static str, Denial)> {
     let causes = coin_causes(story).into_iter().chain(other_causes(story));
     let deny = |(name, kind, cause)| {
@@ -607,7 +607,7 @@ fn document<D: Document + Serialize + Clone>(name: &str, body: D, secret: &Secre
     Value::Object(case)
 }
 
-/// What every signature's case has.
+/// The fields that every case of a signature has.
 fn signed(secret: &SecretKey, statement: &Statement) -> Map<String, Value> {
     let signature = secret.sign(statement);
     let signer: PublicKey = secret.public();
@@ -626,7 +626,7 @@ fn signed(secret: &SecretKey, statement: &Statement) -> Map<String, Value> {
     }
 }
 
-/// A value as the vectors say it: bytes in hexadecimal, and fields with the names of the documents.
+/// A value in the form of the vectors: bytes in hexadecimal, and fields with the names of the documentation.
 fn said(value: &impl Serialize) -> Value {
     hexadecimal(serde_json::to_value(value).expect("JSON"))
 }
@@ -638,7 +638,7 @@ fn hexadecimal(value: Value) -> Value {
                 .map(|number| number.as_u64().and_then(|number| number.try_into().ok()))
                 .collect();
             match bytes {
-                // Lists of numbers, such as a key list's values, are shorter than any key, digest or tag.
+                // Other lists of numbers, for example the values of a key list, are shorter than any key, digest or tag.
                 Some(bytes) if bytes.len() >= 16 => json!(hex::encode(bytes)),
                 _ => list.into_iter().map(hexadecimal).collect(),
             }

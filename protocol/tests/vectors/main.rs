@@ -1,5 +1,5 @@
-//! Every vector that is about documents, messages, sealing and goods: the independent ones of version 1, and those of
-//! version 2 that this implementation makes itself. See `vectors/README.md`.
+//! Checks all vectors of documents, messages, sealing and goods. The vectors of version 1 are independent. This
+//! implementation makes the vectors of version 2 itself. See `vectors/README.md`.
 
 #![allow(
     clippy::expect_used,
@@ -56,7 +56,7 @@ const CHECKS: &[Check] = &[
     ("negatives_protocol", "frames", refused::frame),
 ];
 
-/// The cases of version 2 have the form of those of version 1.
+/// The checks of version 2. Its cases have the form of the cases of version 1.
 const CHECKS_2: &[Check] = &[
     ("documents", "documents", documents::document),
     ("documents", "statements", documents::statement),
@@ -73,7 +73,7 @@ fn every_case_of_version_2_agrees() {
 }
 
 #[test]
-fn making_version_2_again_gives_the_same() {
+fn the_vectors_of_version_2_are_made_again_without_a_change() {
     for (name, made) in made::files() {
         let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
         assert!(

@@ -1,4 +1,4 @@
-//! The nonces of issuing sessions: what a bank's first message depends on.
+//! The nonces of issuing sessions, and the inputs that a bank's first message depends on.
 
 use crate::support::public;
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
@@ -12,7 +12,7 @@ use farthing_vectors::{Claims, Field};
 use rand_core::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 
-/// What a case says is asked for.
+/// Reads the request of a case.
 pub(crate) fn read_request(case: Field<'_>) -> SessionRequest {
     let owner = match case.find("account") {
         Some(account) => Owner::Account(public(account)),
@@ -30,7 +30,7 @@ pub(crate) fn read_request(case: Field<'_>) -> SessionRequest {
     }
 }
 
-/// The first message of a bank that draws the bytes that the case calls fresh.
+/// The first message of a bank that draws the `fresh` bytes of the case.
 pub(crate) fn begun(case: Field<'_>) -> Begun {
     let request = read_request(case);
     let mut sessions = Sessions::new(BootId(case.get("boot_id").array()));
@@ -47,7 +47,7 @@ pub(crate) fn begun(case: Field<'_>) -> Begun {
     sessions.open(prepared, 0)
 }
 
-/// Claims the first message: by the library, and by the derivation as it is documented.
+/// Claims the first message, by the library and by the documented derivation.
 pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
     let SessionRequest {
         key,
@@ -98,7 +98,7 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
     }
 }
 
-/// A generator that gives these bytes.
+/// A generator that returns the given bytes.
 struct Drawn(Vec<u8>);
 
 impl TryRng for Drawn {

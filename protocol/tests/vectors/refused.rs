@@ -1,4 +1,4 @@
-//! Requests and contracts that are refused.
+//! Refused requests and contracts.
 
 use crate::support::{TestRng, bank, decode, is_too_long, keys, party, public};
 use farthing_coin::{PublicKey, Signed};
@@ -40,7 +40,7 @@ pub(crate) fn frame(case: Field<'_>, claims: &mut Claims) {
     claims.equal("refusal", refusal, case.get("refusal").text().to_owned());
 }
 
-/// What a bank's verifiers say of a request.
+/// The refusal of a request by the bank's verifiers.
 fn by_bank(request: BankRequest) -> String {
     let self_id = bank();
     let refused = match request {
@@ -55,7 +55,7 @@ fn by_bank(request: BankRequest) -> String {
     refused.map_or_else(|| "none".into(), name)
 }
 
-/// A refusal of a request by its two variants.
+/// The name of a refusal: its two variants.
 fn name(refusal: Refusal) -> String {
     let Refusal::Request(fault) = refusal else {
         return format!("{refusal:?}");
@@ -69,7 +69,7 @@ pub(crate) fn contract(case: Field<'_>, claims: &mut Claims) {
     let expected = case.find("refused").map_or("none", Field::text);
     let contract: Contract = match decode(case.get("contract")) {
         Ok(contract) => contract,
-        // What is too long is refused before it is a contract.
+        // The decoder refuses a list or text that is too long.
         Err(why) => {
             let fits = expected.starts_with("bounds: ") && is_too_long(&why);
             return claims.holds(format!("refused for {expected}, got {why}"), fits);
@@ -78,7 +78,7 @@ pub(crate) fn contract(case: Field<'_>, claims: &mut Claims) {
     let receipt: Signed<Receipt> = decode(case.get("receipt")).expect("a receipt");
     let fault = contract.clone().verified().err();
     let fault = fault.as_ref().map_or("none".into(), part_at_fault);
-    // A case names two parts where either is at fault.
+    // A case names two parts if each of them is wrong.
     let fits = match expected.split_once(": ") {
         Some((what, parts)) if fault != expected => {
             parts.split(" or ").any(|part| fault == format!("{what}: {part}"))
@@ -99,7 +99,7 @@ pub(crate) fn contract(case: Field<'_>, claims: &mut Claims) {
     claims.equal("judged", convicted.collect::<Vec<_>>(), expected);
 }
 
-/// A fault by the part of the contract that it is about, in the words of the cases.
+/// The faulty part of a contract, in the words of the cases.
 fn part_at_fault(fault: &ContractFault) -> String {
     let signature = |why: &str| match why {
         "the signature is not by this key over this statement" => "Forged".to_owned(),

@@ -1,4 +1,4 @@
-//! What a bank answers and a wallet refuses.
+//! Replies of a bank that a wallet refuses.
 
 use crate::support::{bank, bank_seed, decode, is_too_long, keys, party};
 use farthing_coin::{KeyBook, KeyList, PublicKey, Signed};
@@ -12,7 +12,7 @@ use farthing_protocol::{
 };
 use farthing_vectors::{Claims, Field, file};
 
-/// A frame of the story, by its question.
+/// Reads a frame of the story, by its message.
 fn story<T>(message: &str, direction: &str, name: &str, read: impl Fn(Field<'_>) -> T) -> T {
     let file = file("v1", "wire_bank");
     let frames = Field(&file).get("frames").items();
@@ -92,7 +92,7 @@ pub(crate) fn key_list(case: Field<'_>, claims: &mut Claims) {
         Ok(reply) => KeyBook::new(reply.expect("no refusal"), &bank())
             .err()
             .map_or("none".into(), |error| format!("{error:?}")),
-        // The currency is its one text.
+        // The currency is the only text of a key list.
         Err(why) if is_too_long(&why) => "Currency".into(),
         Err(why) => panic!("{why}"),
     };

@@ -1,4 +1,4 @@
-//! Goods keys, wrapped and sealed keys, notes and memos.
+//! Goods keys, wrapped and sealed keys, recovery records and memos.
 
 use crate::support::{decode, derived, key, party, public};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT as G;
@@ -129,7 +129,7 @@ fn sealed_key(
     sealed
 }
 
-/// A Diffie-Hellman point that its owner shows, with its proof: by the library, and by the equations.
+/// Claims a shown Diffie-Hellman point and its proof, by the library and by the equations.
 pub(crate) fn shared_point(case: Field<'_>, claims: &mut Claims) {
     let (secret, other) = (key(case.get("secret")), public(case.get("other")));
     let context: [u8; 32] = case.get("context").array();

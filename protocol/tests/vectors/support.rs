@@ -1,4 +1,4 @@
-//! Reading of cases, and what the story's wallet knows.
+//! Reads cases, and the keys and seeds of the story's parties.
 
 use farthing_coin::{
     EncodedPoint, EncodedScalar, KeyBook, PublicKey, SecretKey, Seed, Signature, Signed, Transcript,
@@ -28,7 +28,7 @@ pub(crate) fn signature(field: Field<'_>) -> Signature {
     }
 }
 
-/// The value that a case's bytes spell.
+/// Decodes the bytes of a case.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: Field<'_>) -> Result<T, wire::WireError> {
     wire::decode(&bytes.bytes(), MAX_BYTES)
 }
@@ -38,7 +38,7 @@ pub(crate) fn is_too_long(why: &wire::WireError) -> bool {
     why.to_string().contains("are allowed")
 }
 
-/// Claims that `bytes` spell a value, that it says what `value` says, and that it is encoded as these bytes again.
+/// Claims that `bytes` decode to `value`, and that the decoded value encodes to `bytes` again.
 pub(crate) fn encoded<T: Serialize + DeserializeOwned>(
     claims: &mut Claims,
     bytes: Field<'_>,
@@ -83,12 +83,12 @@ pub(crate) fn wallet_seed() -> Seed {
     Seed::from_bytes(&party(["wallet", "seed"]))
 }
 
-/// The seed of all that the story's wallet does with the story's bank.
+/// The seed of the story's wallet for the story's bank.
 pub(crate) fn bank_seed() -> Seed {
     Seed::from_bytes(&party(["wallet", "bank_seed"]))
 }
 
-/// A digest as the documents write it: a transcript for `purpose` with these fields, and one challenge.
+/// A digest as the documentation describes it: a transcript for `purpose` with these fields, and one challenge.
 pub(crate) fn derived(
     purpose: &'static [u8],
     fields: &[(&'static [u8], &[u8])],
@@ -101,7 +101,7 @@ pub(crate) fn derived(
     transcript.digest32(challenge)
 }
 
-/// A generator for the weights of batches, which may be any.
+/// A generator for the weights of batches. Any values will do.
 pub(crate) struct TestRng(pub(crate) u64);
 
 impl TryRng for TestRng {

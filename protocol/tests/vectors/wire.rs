@@ -72,7 +72,7 @@ fn message(case: Field<'_>) -> &str {
     case.get("message").text()
 }
 
-/// Claims what a request says and how it is encoded, if the case is one.
+/// Claims the value and the encoding of a request, if the case is a request.
 fn is_request<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) -> bool {
     if case.get("direction").text() != "request" {
         return false;
@@ -90,7 +90,7 @@ fn is_request<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Cla
     true
 }
 
-/// Claims what a reply says and how it is encoded.
+/// Claims the value and the encoding of a reply.
 fn reply<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) {
     let value = json!({ "Ok": case.0.get("value") });
     let reply = encoded::<Result<R, Refusal>>(claims, case.get("bytes"), Field(&value));
@@ -102,7 +102,10 @@ fn reply<R: Serialize + DeserializeOwned>(case: Field<'_>, claims: &mut Claims) 
 pub(crate) fn refusal(case: Field<'_>, claims: &mut Claims) {
     let value = json!({ "Err": case.get("refusal").0 });
     encoded::<Result<(), Refusal>>(claims, case.get("bytes"), Field(&value));
-    // A refusal is read the same whatever the reply would have been.
+    // A refusal decodes in the same way for every type of reply.
     let other: Result<Result<Vec<Amount>, Refusal>, _> = decode(case.get("bytes"));
-    claims.holds("whatever was asked", other.is_ok_and(|reply| reply.is_err()));
+    claims.holds(
+        "decodes as the reply of another type",
+        other.is_ok_and(|reply| reply.is_err()),
+    );
 }
