@@ -4,7 +4,7 @@ use farthing_coin::{KeyListError, PublicKey};
 use farthing_node::{call::CallError, network::NetworkError, network_file::NetworkFileError};
 use farthing_protocol::{
     api::Question,
-    issue::MintFault,
+    issue::IssuanceFault,
     money::Amount,
     offer::CatalogFault,
     purchase::{OfferFault, PurchaseError},
@@ -85,7 +85,7 @@ pub enum WalletError {
     #[error(
         "the bank's answer is not acceptable: {0}; nothing of it was stored, and `farthing resume` asks again"
     )]
-    Mint(#[from] MintFault),
+    Mint(#[from] IssuanceFault),
     /// The wallet has too little money.
     #[error(
         "{short} is missing: the wallet has {available}, the price is {price}; `farthing withdraw {short}`"

@@ -5,7 +5,7 @@
 
 use crate::{
     ids::SessionDigest,
-    issue::{Owner, Sessions, Taken},
+    issue::{Owner, Sessions, TakenSession},
     refusal::IssueFault,
 };
 use farthing_coin::{Challenge, DenominationSecret, KeyId, PublicKey, RequestId, Response};
@@ -18,7 +18,7 @@ pub struct SessionClaim(ClaimState);
 enum ClaimState {
     #[default]
     Unclaimed,
-    Taken(Taken),
+    Taken(TakenSession),
     /// Answered, or not found.
     Ended(Result<Vec<Response>, IssueFault>),
 }
@@ -52,10 +52,10 @@ impl SessionClaim {
         }
     }
 
-    /// Calls [`Taken::respond`] the first time. After that it repeats the answer.
+    /// Calls [`TakenSession::respond`] the first time. After that it repeats the answer.
     ///
     /// # Errors
-    /// As [`Taken::respond`]. [`IssueFault::SessionGone`] if no session was taken.
+    /// As [`TakenSession::respond`]. [`IssueFault::SessionGone`] if no session was taken.
     pub(crate) fn respond<'k>(
         &mut self,
         challenges: &[Challenge],

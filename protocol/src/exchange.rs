@@ -22,7 +22,7 @@ use crate::{
     ids::{IssueSource, SessionDigest},
     issuance::Issuance,
     issue::{
-        IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
+        IssuanceFault, IssueState, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
         session_digest,
     },
     limits::{COINS_PER_REQUEST_MAX, RELEASED_GRACE_MS},
@@ -139,7 +139,7 @@ pub fn finish_digest<'k>(
     bank: &PublicKey,
     issued: &Issued,
     key: impl Fn(&KeyId) -> Option<&'k Denomination>,
-) -> Result<StatementDigest, MintFault> {
+) -> Result<StatementDigest, IssuanceFault> {
     let Issued {
         outputs,
         challenges,
@@ -148,15 +148,15 @@ pub fn finish_digest<'k>(
     } = issued;
     let lengths = (challenges.len(), responses.len());
     if outputs.len() > COINS_PER_REQUEST_MAX || lengths != (outputs.len(), outputs.len()) {
-        return Err(MintFault::Mismatch("number of responses"));
+        return Err(IssuanceFault::Mismatch("number of responses"));
     }
     let mut commitments = Vec::with_capacity(outputs.len());
     for (slot, (key_id, (challenge, response))) in
         outputs.iter().zip(challenges.iter().zip(responses)).enumerate()
     {
-        let denomination = key(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let denomination = key(key_id).ok_or(IssuanceFault::UnknownKey(*key_id))?;
         let commitment = answered_commitment(denomination, challenge, response);
-        commitments.push(commitment.map_err(|why| MintFault::Blind { slot, why })?);
+        commitments.push(commitment.map_err(|why| IssuanceFault::Blind { slot, why })?);
     }
     let finish = Finish {
         bank,
@@ -274,7 +274,7 @@ impl Issuance for Exchange {
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
-    ) -> Result<(Exchange, Vec<Coin>), MintFault> {
+    ) -> Result<(Exchange, Vec<Coin>), IssuanceFault> {
         let coins = finish(
             &self.request_id,
             issued,
@@ -293,7 +293,7 @@ impl Issuance for Exchange {
         };
         let inputs = worth(&mut self.inputs.iter().map(|coin| &coin.key_id));
         if inputs.is_none() || inputs != worth(&mut issued.body.outputs.iter()) {
-            return Err(MintFault::Mismatch("worth"));
+            return Err(IssuanceFault::Mismatch("worth"));
         }
         Ok((self.with(issued.body.outputs.clone(), IssueState::Done), coins))
     }

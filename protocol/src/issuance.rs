@@ -13,7 +13,7 @@
 use crate::{
     documents::Issued,
     ids::SessionDigest,
-    issue::{Begun, IssueState, MintFault},
+    issue::{Begun, IssuanceFault, IssueState},
     refusal::Refusal,
 };
 use farthing_coin::{Challenge, Coin, Document, KeyBook, KeyId, RequestId, Seed, Signed, StatementDigest};
@@ -71,7 +71,7 @@ pub trait Issuance: Clone {
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
-    ) -> Result<(Self, Vec<Coin>), MintFault>;
+    ) -> Result<(Self, Vec<Coin>), IssuanceFault>;
 
     /// The same issuance in another state.
     fn in_state(&self, state: IssueState) -> Self {
@@ -100,7 +100,7 @@ pub trait Issuance: Clone {
     ///
     /// # Errors
     /// When its commitments are not acceptable.
-    fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Self, MintFault> {
+    fn on_begun(&self, begun: &Begun, keys: &KeyBook, seed: &Seed) -> Result<Self, IssuanceFault> {
         let state = IssueState::begun(&self.request_id(), self.outputs(), begun, keys, seed)?;
         Ok(self.in_state(state))
     }
@@ -114,7 +114,7 @@ pub trait Issuance: Clone {
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
-    ) -> Result<(Self, Vec<Coin>), MintFault> {
+    ) -> Result<(Self, Vec<Coin>), IssuanceFault> {
         self.state().check_answer(&issued.body, self.outputs())?;
         self.on_other_content(issued, keys, seed)
     }

@@ -94,7 +94,7 @@ impl IssueState {
         begun: &Begun,
         keys: &KeyBook,
         seed: &Seed,
-    ) -> Result<Self, MintFault> {
+    ) -> Result<Self, IssuanceFault> {
         Ok(IssueState::Finishing {
             session: session_digest(&begun.commitments),
             challenges: challenge(request_id, outputs, begun, keys, seed)?,
@@ -104,17 +104,17 @@ impl IssueState {
     /// Checks that an answer fits the request. A bank that answers with fewer outputs has taken more than it gave.
     ///
     /// # Errors
-    /// [`MintFault::Mismatch`].
-    pub(crate) fn check_answer(&self, answer: &Issued, outputs: &[KeyId]) -> Result<(), MintFault> {
+    /// [`IssuanceFault::Mismatch`].
+    pub(crate) fn check_answer(&self, answer: &Issued, outputs: &[KeyId]) -> Result<(), IssuanceFault> {
         let asked = match self {
             IssueState::Finishing { challenges, .. } => challenges.as_slice(),
             _ => &[],
         };
         if answer.outputs != outputs {
-            return Err(MintFault::Mismatch("list of outputs"));
+            return Err(IssuanceFault::Mismatch("list of outputs"));
         }
         if answer.challenges != asked {
-            return Err(MintFault::Mismatch("list of challenges"));
+            return Err(IssuanceFault::Mismatch("list of challenges"));
         }
         Ok(())
     }
@@ -123,7 +123,7 @@ impl IssueState {
 /// Why a wallet does not accept the bank's answer. The bank is at fault, or somebody who pretends to be the bank.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MintFault {
+pub enum IssuanceFault {
     /// The reply is not signed by the bank.
     #[error("the bank's signature is refused: {0}")]
     Signature(SignatureError),
@@ -158,17 +158,17 @@ pub fn challenge(
     begun: &Begun,
     keys: &KeyBook,
     seed: &Seed,
-) -> Result<Vec<Challenge>, MintFault> {
+) -> Result<Vec<Challenge>, IssuanceFault> {
     if begun.commitments.len() != outputs.len() {
-        return Err(MintFault::Mismatch("number of commitments"));
+        return Err(IssuanceFault::Mismatch("number of commitments"));
     }
     let mut challenges = Vec::with_capacity(outputs.len());
     for (slot, (key_id, commitment)) in outputs.iter().zip(&begun.commitments).enumerate() {
-        let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let denomination = keys.get(key_id).ok_or(IssuanceFault::UnknownKey(*key_id))?;
         let public = seed.coin_key(request_id, slot as u32).public();
         let blinders = seed.blinders(request_id, slot as u32, key_id, commitment);
         let challenge = blind(denomination, &public, commitment, &blinders)
-            .map_err(|why| MintFault::Blind { slot, why })?;
+            .map_err(|why| IssuanceFault::Blind { slot, why })?;
         challenges.push(challenge);
     }
     Ok(challenges)
@@ -188,22 +188,22 @@ pub fn finish(
     source: &IssueSource,
     keys: &KeyBook,
     seed: &Seed,
-) -> Result<Vec<Coin>, MintFault> {
-    issued.verify(bank).map_err(MintFault::Signature)?;
+) -> Result<Vec<Coin>, IssuanceFault> {
+    issued.verify(bank).map_err(IssuanceFault::Signature)?;
     let body = &issued.body;
     if body.request_id != *request_id {
-        return Err(MintFault::Mismatch("request"));
+        return Err(IssuanceFault::Mismatch("request"));
     }
     if body.source != *source {
-        return Err(MintFault::Mismatch("source"));
+        return Err(IssuanceFault::Mismatch("source"));
     }
     if body.challenges.len() != body.outputs.len() || body.responses.len() != body.outputs.len() {
-        return Err(MintFault::Mismatch("number of responses"));
+        return Err(IssuanceFault::Mismatch("number of responses"));
     }
     let mut coins = Vec::with_capacity(body.outputs.len());
     let answers = body.challenges.iter().zip(&body.responses);
     for (slot, (key_id, (challenge, response))) in body.outputs.iter().zip(answers).enumerate() {
-        let denomination = keys.get(key_id).ok_or(MintFault::UnknownKey(*key_id))?;
+        let denomination = keys.get(key_id).ok_or(IssuanceFault::UnknownKey(*key_id))?;
         let public = seed.coin_key(request_id, slot as u32).public();
         let coin = recover(
             denomination,
@@ -212,7 +212,7 @@ pub fn finish(
             response,
             |key_id, commitment| seed.blinders(request_id, slot as u32, key_id, commitment),
         );
-        coins.push(coin.map_err(|why| MintFault::Blind { slot, why })?);
+        coins.push(coin.map_err(|why| IssuanceFault::Blind { slot, why })?);
     }
     Ok(coins)
 }
@@ -236,7 +236,7 @@ struct Session {
     nonces: Vec<Nonces>,
     inputs: Vec<(KeyId, PublicKey)>,
     opened_ms: u64,
-    turn: u64,
+    number: u64,
 }
 
 /// The key of a session: its owner and the owner's request id.
@@ -329,7 +329,7 @@ enum Payer {
 
 /// How many nonces each payer got in the current window of time.
 #[derive(Default)]
-struct Spent {
+struct NonceCounts {
     since_ms: u64,
     nonces: BTreeMap<Payer, usize>,
 }
@@ -339,11 +339,11 @@ struct Spent {
 pub struct Sessions {
     boot_id: BootId,
     open: BTreeMap<SessionKey, Session>,
-    by_turn: BTreeMap<u64, SessionKey>,
+    by_number: BTreeMap<u64, SessionKey>,
     by_input: BTreeMap<(KeyId, PublicKey), SessionKey>,
-    next_turn: u64,
+    next_number: u64,
     next_ticket: u64,
-    spent: Spent,
+    nonce_counts: NonceCounts,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -353,11 +353,11 @@ impl std::fmt::Debug for Sessions {
 }
 
 /// A session that was taken out to be answered once.
-pub struct Taken(Session);
+pub struct TakenSession(Session);
 
-impl std::fmt::Debug for Taken {
+impl std::fmt::Debug for TakenSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Taken({} outputs)", self.0.outputs.len())
+        write!(f, "TakenSession({} outputs)", self.0.outputs.len())
     }
 }
 
@@ -376,11 +376,11 @@ impl Sessions {
         Sessions {
             boot_id,
             open: BTreeMap::new(),
-            by_turn: BTreeMap::new(),
+            by_number: BTreeMap::new(),
             by_input: BTreeMap::new(),
-            next_turn: 0,
+            next_number: 0,
             next_ticket: 0,
-            spent: Spent::default(),
+            nonce_counts: NonceCounts::default(),
         }
     }
 
@@ -404,7 +404,7 @@ impl Sessions {
         if self.opened(request).is_some() {
             return Ok(Admission::Open);
         }
-        self.spent.take(request, now_ms)?;
+        self.nonce_counts.take(request, now_ms)?;
         let number = self.next_ticket;
         self.next_ticket = number.wrapping_add(1);
         Ok(Admission::Fresh(NonceTicket {
@@ -459,12 +459,12 @@ impl Sessions {
                 self.close(&other);
             }
         }
-        let turn = self.next_turn;
-        self.next_turn = turn.wrapping_add(1);
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
         let begun = Begun {
             commitments: commitments.clone(),
         };
-        self.by_turn.insert(turn, key);
+        self.by_number.insert(number, key);
         self.by_input.extend(inputs.iter().map(|input| (*input, key)));
         let session = Session {
             outputs,
@@ -473,7 +473,7 @@ impl Sessions {
             nonces,
             inputs,
             opened_ms: now_ms,
-            turn,
+            number,
         };
         self.open.insert(key, session);
         begun
@@ -492,7 +492,7 @@ impl Sessions {
         outputs: &[KeyId],
         inputs: &[(KeyId, PublicKey)],
         now_ms: u64,
-    ) -> Result<Taken, IssueFault> {
+    ) -> Result<TakenSession, IssueFault> {
         self.close_expired(now_ms);
         let fits = self.open.get(key).is_some_and(|open| {
             session_digest(&open.commitments) == *session && open.outputs == outputs && open.inputs == inputs
@@ -500,12 +500,12 @@ impl Sessions {
         if !fits {
             return Err(IssueFault::SessionGone);
         }
-        self.close(key).map(Taken).ok_or(IssueFault::SessionGone)
+        self.close(key).map(TakenSession).ok_or(IssueFault::SessionGone)
     }
 
     fn close(&mut self, key: &SessionKey) -> Option<Session> {
         let session = self.open.remove(key)?;
-        self.by_turn.remove(&session.turn);
+        self.by_number.remove(&session.number);
         for input in &session.inputs {
             self.by_input.remove(input);
         }
@@ -513,7 +513,7 @@ impl Sessions {
     }
 
     fn close_expired(&mut self, now_ms: u64) {
-        while let Some(key) = self.by_turn.first_key_value().map(|(_, key)| *key) {
+        while let Some(key) = self.by_number.first_key_value().map(|(_, key)| *key) {
             let expired = self
                 .open
                 .get(&key)
@@ -532,7 +532,7 @@ impl Sessions {
                 .range((*owner, RequestId([0; 32]))..=(*owner, RequestId([255; 32])));
             let oldest = own
                 .clone()
-                .min_by_key(|(_, session)| session.turn)
+                .min_by_key(|(_, session)| session.number)
                 .map(|(key, _)| *key);
             if own.count() >= SESSIONS_PER_ACCOUNT_MAX
                 && let Some(key) = oldest
@@ -541,14 +541,14 @@ impl Sessions {
             }
         }
         if self.open.len() >= SESSIONS_MAX
-            && let Some(key) = self.by_turn.first_key_value().map(|(_, key)| *key)
+            && let Some(key) = self.by_number.first_key_value().map(|(_, key)| *key)
         {
             self.close(&key);
         }
     }
 }
 
-impl Spent {
+impl NonceCounts {
     /// Counts the nonces of `request` against its payers.
     fn take(&mut self, request: &SessionRequest, now_ms: u64) -> Result<(), Later> {
         let age_ms = now_ms.checked_sub(self.since_ms);
@@ -584,7 +584,7 @@ impl Spent {
     }
 }
 
-impl Taken {
+impl TakenSession {
     /// Answers each challenge with its own nonces and the secret key of its output.
     ///
     /// # Errors

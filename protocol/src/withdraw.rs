@@ -20,7 +20,7 @@ use crate::{
     ids::SessionDigest,
     issuance::Issuance,
     issue::{
-        IssueState, MintFault, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
+        IssuanceFault, IssueState, Owner, SessionRequest, Sessions, check_challenges, check_outputs, finish,
     },
     limits::COINS_PER_REQUEST_MAX,
     money::Amount,
@@ -173,7 +173,7 @@ impl Issuance for Withdrawal {
         issued: &Signed<Issued>,
         keys: &KeyBook,
         seed: &Seed,
-    ) -> Result<(Withdrawal, Vec<Coin>), MintFault> {
+    ) -> Result<(Withdrawal, Vec<Coin>), IssuanceFault> {
         let coins = finish(
             &self.request_id,
             issued,

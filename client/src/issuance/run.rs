@@ -13,7 +13,7 @@ use crate::{
     wallet::Wallet,
 };
 use farthing_node::card::RoleName;
-use farthing_protocol::{issue::MintFault, refusal::Refusal};
+use farthing_protocol::{issue::IssuanceFault, refusal::Refusal};
 
 /// Drives an issuance until it has ended, and returns its row.
 ///
@@ -52,7 +52,7 @@ pub(crate) async fn drive<R: Refused>(
                 .transact(write.reads(&at), move |tx| write.apply(tx, at))
                 .await?
             {
-                Written::Repeated => return Err(MintFault::RepeatedCommitment.into()),
+                Written::Repeated => return Err(IssuanceFault::RepeatedCommitment.into()),
                 Written::Done(None) => {}
                 Written::Done(Some(number)) => wallet.observer().on_event(&observer::WalletEvent::Purchase {
                     number,

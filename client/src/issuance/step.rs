@@ -12,7 +12,7 @@ use farthing_protocol::{
     denial::{Denial, is_denied},
     documents::Issued,
     issuance::{Issuance, IssuanceAsk},
-    issue::{Begun, IssueState, MintFault},
+    issue::{Begun, IssuanceFault, IssueState},
     refusal::{IssueFault, Refusal},
 };
 use farthing_store::{StoreError, View};
@@ -146,7 +146,7 @@ fn on_begun<R: IssuanceRow>(known: &Known<'_, R>, begun: &Begun) -> Result<Step<
 fn on_answer<R: IssuanceRow>(
     known: &Known<'_, R>,
     issued: &Signed<Issued>,
-    accept: impl Fn(&KeyBook) -> Result<(R::Issuance, Vec<Coin>), MintFault>,
+    accept: impl Fn(&KeyBook) -> Result<(R::Issuance, Vec<Coin>), IssuanceFault>,
 ) -> Result<Step<R>, WalletError> {
     let Some(keys) = known.keys_of(&issued.body.outputs) else {
         return Ok(Step::fetch_keys());

@@ -19,7 +19,7 @@ use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     documents::Issued,
     ids::IssueSource,
-    issue::{MintFault, finish},
+    issue::{IssuanceFault, finish},
     limits::RESTORE_GAP,
     restore::{BucketRecord, Origin, ScanRecord, Shelf, WithdrawalsRequest},
 };
@@ -109,7 +109,7 @@ pub(crate) async fn restore_withdrawal(
     let mut sources = accounts.iter().map(|key| key.public().into());
     let source = sources
         .find(|account| *account == record.body.source)
-        .ok_or(MintFault::Mismatch("source"))?;
+        .ok_or(IssuanceFault::Mismatch("source"))?;
     let origin = |slot| Origin::withdrawn(number as u32, slot);
     restore_coins(wallet, bank, keys, &request_id, record, &source, origin).await
 }
