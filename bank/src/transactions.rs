@@ -349,7 +349,7 @@ pub fn exchange_finish(
 /// The rows that [`hold`] reads.
 pub fn hold_reads(request: &VerifiedBankHold) -> Reads {
     let terms = request.terms();
-    let (note_id, _) = request.note();
+    let (note_id, _) = request.recovery_record();
     let rows = [
         PURCHASES.key(&purchase_key(&request.purchase(), &terms.escrow)),
         ACCOUNTS.key(&terms.account),
@@ -389,7 +389,7 @@ pub fn hold(tx: &mut Transaction<'_>, request: &VerifiedBankHold, now_ms: u64) -
 
 /// Stores the recovery record after the earlier ones under the same id.
 fn store_recovery_record(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -> Result<(), TxError> {
-    let (note_id, bytes) = request.note();
+    let (note_id, bytes) = request.recovery_record();
     for place in 0..RECOVERY_RECORDS_PER_ID_MAX {
         if RECOVERY_RECORDS.get(tx, &(*note_id, place))?.is_none() {
             let note = RecoveryRecord {

@@ -51,7 +51,7 @@ async fn nobody_buries_a_note() {
         request.body.payment.note_id = note_id;
         request.body.payment.note = vec![flood; note.len()];
         request.body.terms.note_digest =
-            farthing_protocol::documents::note_digest(&note_id, &request.body.payment.note);
+            farthing_protocol::documents::recovery_record_digest(&note_id, &request.body.payment.note);
         request.body.payment.authorizations = farthing_protocol::exchange::authorize(
             &purse.coins,
             &purse.keys,

@@ -8,7 +8,7 @@ use farthing_protocol::{
     limits::{MEMO_EVERY_MS, MEMOS_AT_ONCE_MAX},
     refusal::{Later, Refusal},
     restore::{Memo, MemoRequest},
-    seal::NOTE_BYTES,
+    seal::SEALED_RECORD_BYTES,
 };
 use support::{World, secret_key};
 
@@ -17,7 +17,7 @@ fn memo(world: &World, number: u8) -> Signed<MemoRequest> {
         bank: world.bank.self_id(),
         account: world.account.public(),
         version: u64::from(number) + 1,
-        memo: Some(Memo(vec![number; NOTE_BYTES])),
+        memo: Some(Memo(vec![number; SEALED_RECORD_BYTES])),
     };
     Signed::sign(request, &world.account)
 }

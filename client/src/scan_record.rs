@@ -19,7 +19,7 @@ use farthing_protocol::{
     limits::RESTORE_GAP,
     refusal::{AccountFault, Refusal},
     restore::{KeptMemo, Memo, MemoRequest, ScanRecord},
-    seal::{NOTE_TEXT_MAX_BYTES, open_note, seal_note},
+    seal::{RECORD_TEXT_MAX_BYTES, open_record, seal_record},
     wire,
 };
 use farthing_store::{StoreError, Transaction};
@@ -89,7 +89,7 @@ pub(crate) async fn scan_record(wallet: &Wallet, bank: &Card) -> Result<ScanReco
     let mut record = None;
     for key in account_keys(wallet, &bank.identity)? {
         if let Some(kept) = ask_scan_record(wallet, bank, &key, 0, None).await? {
-            let more = open_record(wallet, bank, &key, &kept);
+            let more = open_memo(wallet, bank, &key, &kept);
             record.get_or_insert_with(ScanRecord::default).merge(&more);
         }
     }
@@ -114,10 +114,10 @@ pub(crate) async fn extend_scan_record(
         .await?
         .unwrap_or_default();
     for _ in 0..TRIES_MAX {
-        let mut record = open_record(wallet, bank, &key, &kept);
+        let mut record = open_memo(wallet, bank, &key, &kept);
         record.merge(asked);
         let version = kept.version.saturating_add(1);
-        let memo = seal_record(wallet, bank, &key, &record)?;
+        let memo = seal_memo(wallet, bank, &key, &record)?;
         let wanted = KeptMemo {
             version,
             memo: Some(memo.clone()),
@@ -168,7 +168,7 @@ async fn ask_scan_record(
     }
 }
 
-fn seal_record(
+fn seal_memo(
     wallet: &Wallet,
     bank: &Card,
     key: &SecretKey,
@@ -176,19 +176,19 @@ fn seal_record(
 ) -> Result<Memo, WalletError> {
     let text = wire::encode(record).ok();
     let note_key = wallet.seed_for(&bank.identity).recovery_record_key(u64::MAX);
-    let sealed = text.and_then(|text| seal_note(&note_key, &RecoveryRecordId(key.public().0), &text).ok());
+    let sealed = text.and_then(|text| seal_record(&note_key, &RecoveryRecordId(key.public().0), &text).ok());
     sealed
         .map(Memo)
         .ok_or(WalletError::Inconsistent("the scan record is too long"))
 }
 
 /// The content of a scan record. One that does not open counts as empty.
-fn open_record(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> ScanRecord {
+fn open_memo(wallet: &Wallet, bank: &Card, key: &SecretKey, kept: &KeptMemo) -> ScanRecord {
     let note_key = wallet.seed_for(&bank.identity).recovery_record_key(u64::MAX);
     let sealed = kept.memo.as_ref();
     sealed
-        .and_then(|memo| open_note(&note_key, &RecoveryRecordId(key.public().0), &memo.0).ok())
-        .and_then(|text| wire::decode(&text, NOTE_TEXT_MAX_BYTES).ok())
+        .and_then(|memo| open_record(&note_key, &RecoveryRecordId(key.public().0), &memo.0).ok())
+        .and_then(|text| wire::decode(&text, RECORD_TEXT_MAX_BYTES).ok())
         .unwrap_or_default()
 }
 

@@ -21,7 +21,7 @@ use farthing_protocol::evidence::{Judge, Papers, judge};
 use farthing_protocol::goods::{ContentKey, Decryptor, GoodsKey};
 use farthing_protocol::ids::{SaleId, SealingContext};
 use farthing_protocol::money::Amount;
-use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_note, unwrap};
+use farthing_protocol::seal::{SealedKey, WrappedKey, open_goods_key, open_record, unwrap};
 use farthing_protocol::{coins, wire};
 use farthing_store::disk::MemoryDisk;
 use farthing_store::entropy::{Entropy, SeededEntropy};
@@ -107,7 +107,7 @@ pub fn journal(data: &[u8]) {
 /// A sealed note, and keys that are sealed or wrapped.
 pub fn note(data: &[u8]) {
     let id = [7; 32];
-    let _opened = open_note(
+    let _opened = open_record(
         &RecoveryRecordKey::from_bytes([1; 32]),
         &RecoveryRecordId(id),
         data,

@@ -7,14 +7,14 @@ use farthing_coin::{
 use farthing_protocol::{
     documents::{
         AcceptedBank, BankHold, Commit, Contract, Hold, Offer, PurchaseKeyUse, SaleLimit, Terms,
-        coins_digest, note_digest,
+        coins_digest, recovery_record_digest,
     },
     goods::{ContentKey, GoodsKey},
     hold::Payment,
     ids::{EncryptedDigest, GoodsDigest, ItemId, OfferDigest, SaleId, SealingContext},
     money::Amount,
     offered_key::OfferedKey,
-    seal::{NOTE_BYTES, commit_goods_key, seal_goods_key, wrap},
+    seal::{SEALED_RECORD_BYTES, commit_goods_key, seal_goods_key, wrap},
     wire,
 };
 use serde::Serialize;
@@ -82,7 +82,7 @@ pub fn payment() -> Payment {
         coins,
         authorizations,
         note_id: RecoveryRecordId([7; 32]),
-        note: vec![0; NOTE_BYTES],
+        note: vec![0; SEALED_RECORD_BYTES],
     }
 }
 
@@ -135,7 +135,7 @@ pub fn contract() -> Contract {
         coins_digest: coins_digest(&payment.coins),
         purchase_key: key(9).public(),
         private_digest: OfferDigest(farthing_coin::Document::digest(&offer).0),
-        note_digest: note_digest(&payment.note_id, &payment.note),
+        note_digest: recovery_record_digest(&payment.note_id, &payment.note),
     };
     let signature = by_purchase_key(&terms, PurchaseKeyUse::Agree);
     Contract {

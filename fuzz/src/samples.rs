@@ -25,7 +25,7 @@ use farthing_protocol::refusal::{Refusal, RequestFault};
 use farthing_protocol::restore::{
     AccountRequest, BucketRequest, KeptMemo, Memo, MemoRequest, Prefix, Shelf, WithdrawalsRequest,
 };
-use farthing_protocol::seal::{NOTE_BYTES, seal_goods_key, seal_note};
+use farthing_protocol::seal::{SEALED_RECORD_BYTES, seal_goods_key, seal_record};
 use farthing_protocol::sealed::{PayRequest, SalesRequest};
 use farthing_protocol::settle::{CollectRequest, SettleRequest};
 use farthing_protocol::withdraw::WithdrawBegin;
@@ -81,7 +81,7 @@ pub fn bank_request() -> Vec<Vec<u8>> {
         bank,
         account,
         version: 1,
-        memo: Some(Memo(vec![0; NOTE_BYTES])),
+        memo: Some(Memo(vec![0; SEALED_RECORD_BYTES])),
     };
     let withdrawals = WithdrawalsRequest {
         bank,
@@ -235,7 +235,7 @@ pub fn replies() -> Vec<Vec<u8>> {
             9,
             KeptMemo {
                 version: 1,
-                memo: Some(Memo(vec![0; NOTE_BYTES])),
+                memo: Some(Memo(vec![0; SEALED_RECORD_BYTES])),
             },
         ),
         reply(10, hold()),
@@ -310,7 +310,7 @@ pub fn journal() -> Vec<Vec<u8>> {
 
 /// Notes, and sealed and wrapped keys.
 pub fn note() -> Vec<Vec<u8>> {
-    let note = seal_note(
+    let note = seal_record(
         &RecoveryRecordKey::from_bytes([1; 32]),
         &RecoveryRecordId([7; 32]),
         b"bought a song",

@@ -27,7 +27,7 @@ use farthing_protocol::{
     offer::verify_deliver,
     purchase::{Ask, Order, OrderParts, Plan, Purchase, check_offer},
     seal::{
-        commit_goods_key, derive_content_key, derive_ephemeral, derive_goods_key, seal_note, unwrap, wrap,
+        commit_goods_key, derive_content_key, derive_ephemeral, derive_goods_key, seal_record, unwrap, wrap,
     },
     settle::{BankPurchase, SettleDecision, SettleRequest, verify_settle},
     withdraw::{self, Withdrawal},
@@ -195,7 +195,7 @@ fn order(
         coin_keys: &purse.1,
         purchase_key: &wallet.purchase_key(0),
         note_id,
-        note: seal_note(
+        note: seal_record(
             &wallet.recovery_record_key(0),
             &note_id,
             b"the order, for a restore",

@@ -8,8 +8,8 @@ use crate::{
     bounded,
     goods::GoodsKey,
     ids::{
-        CoinsDigest, EncryptedDigest, GoodsDigest, IssueSource, ItemId, KeyCommitment, NoteDigest,
-        OfferDigest, SaleId, SealingContext,
+        CoinsDigest, EncryptedDigest, GoodsDigest, IssueSource, ItemId, KeyCommitment, OfferDigest,
+        RecoveryRecordDigest, SaleId, SealingContext,
     },
     limits::{
         COINS_PER_REQUEST_MAX, CURRENCY_MAX_BYTES, DESCRIPTION_MAX_BYTES, MEDIA_TYPE_MAX_BYTES,
@@ -241,8 +241,8 @@ pub struct Terms {
     pub purchase_key: PublicKey,
     /// The digest of the offer. The bank never sees the offer itself.
     pub private_digest: OfferDigest,
-    /// [`note_digest`] of the wallet's recovery record, which the bank keeps with the hold.
-    pub note_digest: NoteDigest,
+    /// [`recovery_record_digest`] of the wallet's recovery record, which the bank keeps with the hold.
+    pub note_digest: RecoveryRecordDigest,
 }
 
 impl Document for Terms {
@@ -282,11 +282,11 @@ pub fn coins_digest(coins: &[Coin]) -> CoinsDigest {
 }
 
 /// The digest of a recovery record and its id.
-pub fn note_digest(note_id: &RecoveryRecordId, note: &[u8]) -> NoteDigest {
+pub fn recovery_record_digest(note_id: &RecoveryRecordId, note: &[u8]) -> RecoveryRecordDigest {
     let mut t = Transcript::start(b"farthing note");
     t.bytes(b"note id", &note_id.0);
     t.bytes(b"note", note);
-    NoteDigest(t.digest32(b"digest"))
+    RecoveryRecordDigest(t.digest32(b"digest"))
 }
 
 /// Terms and offer together, signed by the customer's purchase key. The merchant has signed the offer, so both sides

@@ -15,13 +15,13 @@ use crate::{
     coins::{CoinState, VerifiedCoins, check_length, verify},
     contract::{VerifiedContract, check_deadline},
     decision::Decision,
-    documents::{BankHold, CoinUse, Contract, EarlierUse, Terms, coins_digest, note_digest},
+    documents::{BankHold, CoinUse, Contract, EarlierUse, Terms, coins_digest, recovery_record_digest},
     ids::PurchaseId,
     limits::{COINS_PER_REQUEST_MAX, SETTLEMENT_MARGIN_MS},
     refusal::{CoinFault, CoinsFault, ContractFault, PurchaseFault, Refusal, RequestFault},
     request::check_matching,
     request::check_recipient,
-    seal::NOTE_BYTES,
+    seal::SEALED_RECORD_BYTES,
     settle::BankPurchase,
 };
 use farthing_coin::{Coin, KeyBook, PublicKey, RecoveryRecordId, Signature};
@@ -50,10 +50,10 @@ pub struct Payment {
     pub authorizations: Vec<Signature>,
     /// The id under which the bank keeps the recovery record.
     pub note_id: RecoveryRecordId,
-    /// The recovery record, encrypted with a key of the wallet. It always has [`NOTE_BYTES`].
+    /// The recovery record, encrypted with a key of the wallet. It always has [`SEALED_RECORD_BYTES`].
     #[serde(
         serialize_with = "serde_bytes::serialize",
-        deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+        deserialize_with = "bounded::bytes::<_, SEALED_RECORD_BYTES>"
     )]
     pub note: Vec<u8>,
 }
@@ -173,16 +173,16 @@ fn check_shape(terms: &Terms, payment: &Payment) -> Result<(), Refusal> {
         payment.authorizations.len(),
         payment.coins.len(),
     )?;
-    if payment.note.len() != NOTE_BYTES {
+    if payment.note.len() != SEALED_RECORD_BYTES {
         let got = payment.note.len();
         return Err(RequestFault::ListMismatch {
             what: "bytes of the note".into(),
             got,
-            expected: NOTE_BYTES,
+            expected: SEALED_RECORD_BYTES,
         }
         .into());
     }
-    if note_digest(&payment.note_id, &payment.note) != terms.note_digest {
+    if recovery_record_digest(&payment.note_id, &payment.note) != terms.note_digest {
         return Err(ContractFault::OtherNote.into());
     }
     if coins_digest(&payment.coins) != terms.coins_digest {
@@ -290,7 +290,7 @@ impl VerifiedBankHold {
     }
 
     /// The recovery record and its id.
-    pub fn note(&self) -> (&RecoveryRecordId, &[u8]) {
+    pub fn recovery_record(&self) -> (&RecoveryRecordId, &[u8]) {
         (&self.note_id, &self.note)
     }
 

@@ -67,8 +67,8 @@ bytes32! {
 }
 
 bytes32! {
-    /// The digest of a recovery record and its id: [`note_digest`](crate::documents::note_digest).
-    NoteDigest
+    /// The digest of a recovery record and its id: [`recovery_record_digest`](crate::documents::recovery_record_digest).
+    RecoveryRecordDigest
 }
 
 bytes32! {

@@ -22,12 +22,12 @@ use crate::{
     decision::Outcome,
     documents::{
         Abort, CoinUse, Commit, Contract, Hold, Offer, PurchaseKeyUse, Receipt, Terms, coins_digest,
-        note_digest,
+        recovery_record_digest,
     },
     exchange::authorize,
     goods::{GOODS_MAX_BYTES, GoodsKey, encrypted_len},
     hold::{HoldRequest, Payment},
-    ids::{ItemId, NoteDigest, OfferDigest, PurchaseId, SealingContext},
+    ids::{ItemId, OfferDigest, PurchaseId, RecoveryRecordDigest, SealingContext},
     money::Amount,
     offer::{CatalogItem, DeliverRequest},
     refusal::ContractFault,
@@ -196,7 +196,7 @@ impl Order {
             plan,
             &coins,
             purchase_key.public(),
-            note_digest(&note_id, &note),
+            recovery_record_digest(&note_id, &note),
             deadline_ms,
         )?;
         let purchase = terms.purchase_id();
@@ -266,7 +266,7 @@ fn terms(
     plan: &Plan,
     coins: &[Coin],
     purchase_key: PublicKey,
-    note_digest: NoteDigest,
+    note_digest: RecoveryRecordDigest,
     deadline_ms: u64,
 ) -> Result<Terms, ContractFault> {
     let offer = &plan.offer.body;
@@ -333,13 +333,13 @@ pub fn check_offer(
 /// Checks that an offer is for the requested item, and costs no more than the customer is willing to pay.
 ///
 /// # Errors
-/// [`OfferFault::OtherItem`] or [`OfferFault::TooDear`].
+/// [`OfferFault::OtherItem`] or [`OfferFault::PriceTooHigh`].
 pub fn check_asked(offer: &Offer, item_id: &ItemId, at_most: Option<Amount>) -> Result<(), OfferFault> {
     if offer.item_id != *item_id {
         return Err(OfferFault::OtherItem);
     }
     match at_most {
-        Some(at_most) if offer.price > at_most => Err(OfferFault::TooDear {
+        Some(at_most) if offer.price > at_most => Err(OfferFault::PriceTooHigh {
             price: offer.price,
             at_most,
         }),
@@ -393,7 +393,7 @@ pub enum OfferFault {
     OtherItem,
     /// It costs more than the customer is willing to pay.
     #[error("the offer's price is {price}, and at most {at_most} was to be paid; nothing was paid")]
-    TooDear {
+    PriceTooHigh {
         /// The price in the offer.
         price: Amount,
         /// The greatest price that the customer is willing to pay.

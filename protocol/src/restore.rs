@@ -17,7 +17,7 @@ use crate::{
     limits::{BUCKET_BITS_MAX, BUCKET_CROWD, RESTORE_PAGE_MAX},
     refusal::{Refusal, RequestFault},
     request::{check_account, check_matching, check_recipient},
-    seal::NOTE_BYTES,
+    seal::SEALED_RECORD_BYTES,
 };
 use farthing_coin::{
     Document, KeyId, PublicKey, RecoveryRecordId, RequestId, Signed, Transcript, TranscriptExt,
@@ -104,12 +104,12 @@ impl Document for MemoRequest {
     }
 }
 
-/// A sealed memo. It always has [`NOTE_BYTES`].
+/// A sealed memo. It always has [`SEALED_RECORD_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memo(
     #[serde(
         serialize_with = "serde_bytes::serialize",
-        deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+        deserialize_with = "bounded::bytes::<_, SEALED_RECORD_BYTES>"
     )]
     pub Vec<u8>,
 );
@@ -229,7 +229,7 @@ pub enum BucketRecord {
         /// The encrypted record.
         #[serde(
             serialize_with = "serde_bytes::serialize",
-            deserialize_with = "bounded::bytes::<_, NOTE_BYTES>"
+            deserialize_with = "bounded::bytes::<_, SEALED_RECORD_BYTES>"
         )]
         note: Vec<u8>,
     },
@@ -401,7 +401,7 @@ pub struct VerifiedMemo(MemoRequest);
 pub fn verify_memo(request: Signed<MemoRequest>, self_id: &PublicKey) -> Result<VerifiedMemo, Refusal> {
     check_recipient(&request.body.bank, self_id)?;
     if let Some(memo) = &request.body.memo {
-        check_matching("bytes of the memo", memo.0.len(), NOTE_BYTES)?;
+        check_matching("bytes of the memo", memo.0.len(), SEALED_RECORD_BYTES)?;
     }
     check_account(&request, &request.body.account)?;
     Ok(VerifiedMemo(request.body))
@@ -511,7 +511,7 @@ mod tests {
             }
         }
         assert_eq!(ScanRecord::end(&record.orders), 499 * 300 + 299);
-        const { assert!(ScanRecord::BYTES_MAX <= crate::seal::NOTE_TEXT_MAX_BYTES) };
+        const { assert!(ScanRecord::BYTES_MAX <= crate::seal::RECORD_TEXT_MAX_BYTES) };
     }
 
     #[test]

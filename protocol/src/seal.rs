@@ -1,6 +1,6 @@
 //! Sealing: keys and recovery records that only one party can open.
 //!
-//! A *note* in a name of this module is a recovery record, or the scan record of a memo.
+//! A *sealed record* is a recovery record, or the scan record in a memo. Transcript labels call both a note.
 //!
 //! | what | encrypted under | who opens it |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | [`WrappedKey`], in an offer | the sale's goods key | the customer who paid |
 //! | [`SealedKey`], in a commit | a public key (ECIES on ristretto255) | the holder of the purchase key |
 //! | [`OfferedKey`](crate::offered_key::OfferedKey), in an offer | a public key, with the maker's proof | the escrow, after the coins are held |
-//! | a recovery record, beside a hold | a key from the wallet's seed | the restored wallet |
+//! | a sealed record, beside a hold or in a memo | a key from the wallet's seed | the restored wallet |
 //!
 //! Every encryption is ChaCha20-Poly1305 (RFC 8439) under its own key. A transcript derives the key from the secret and
 //! everything that the ciphertext belongs to. So the nonce is always zero, the same call gives the same bytes (a
@@ -28,17 +28,18 @@ use crate::{
     ids::{EphemeralId, ItemId, KeyCiphertext, KeyCommitment, NodeSecret, SaleId, SealingContext},
 };
 
-/// The length of every sealed note (bytes).
-pub const NOTE_BYTES: usize = 2048;
+/// The length of every sealed record (bytes).
+pub const SEALED_RECORD_BYTES: usize = 2048;
 
-/// The longest text of a note (bytes): [`NOTE_BYTES`] without the synthetic nonce, the length field and the tag.
-pub const NOTE_TEXT_MAX_BYTES: usize = NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES - NOTE_LENGTH_BYTES;
+/// The longest text of a sealed record (bytes): [`SEALED_RECORD_BYTES`] without the synthetic nonce, the length field and the tag.
+pub const RECORD_TEXT_MAX_BYTES: usize =
+    SEALED_RECORD_BYTES - RECORD_NONCE_BYTES - TAG_BYTES - RECORD_LENGTH_BYTES;
 
-/// The nonce at the start of a note (bytes): a digest of the key and the whole text. It goes into the cipher's key.
-const NOTE_NONCE_BYTES: usize = 16;
+/// The nonce at the start of a sealed record (bytes): a digest of the key and the whole text. It goes into the cipher's key.
+const RECORD_NONCE_BYTES: usize = 16;
 
-/// The field for the length of a note's text (bytes). It is little-endian, and the text and zeros follow it.
-const NOTE_LENGTH_BYTES: usize = 2;
+/// The field for the length of a record's text (bytes). It is little-endian, and the text and zeros follow it.
+const RECORD_LENGTH_BYTES: usize = 2;
 
 /// The labels of this module's transcripts.
 mod label {
@@ -62,21 +63,21 @@ pub enum SealError {
     /// The ciphertext does not open: it was changed, or sealed under another key or for another id.
     #[error("the {0} does not open: it was changed, or belongs to another key or another id")]
     DoesNotOpen(&'static str),
-    /// The text of the note is too long.
-    #[error("the note is {got_bytes} bytes long, at most {NOTE_TEXT_MAX_BYTES} fit")]
-    NoteTooLong {
+    /// The text of the record is too long.
+    #[error("the record is {got_bytes} bytes long, at most {RECORD_TEXT_MAX_BYTES} fit")]
+    RecordTooLong {
         /// The length of the text (bytes).
         got_bytes: usize,
     },
-    /// The bytes to open do not have the length of a sealed note.
-    #[error("a sealed note is {NOTE_BYTES} bytes long, this one is {got_bytes}")]
-    NoteLength {
+    /// The bytes to open do not have the length of a sealed record.
+    #[error("a sealed record is {SEALED_RECORD_BYTES} bytes long, this one is {got_bytes}")]
+    RecordLength {
         /// The length of the bytes (bytes).
         got_bytes: usize,
     },
-    /// The note opened, but its nonce, length or padding is wrong. Another program with the same key made it.
-    #[error("the note opens, but its nonce, length or padding is wrong")]
-    NoteMalformed,
+    /// The record opened, but its nonce, length or padding is wrong. Another program with the same key made it.
+    #[error("the record opens, but its nonce, length or padding is wrong")]
+    RecordMalformed,
     /// The cipher refused to encrypt. It does so for messages of 256 GiB, which are never sealed here.
     #[error("the cipher refused to seal the {0}")]
     Cipher(&'static str),
@@ -308,83 +309,94 @@ fn sealing_key(
     derived(&mut transcript)
 }
 
-/// Seals a text of up to [`NOTE_TEXT_MAX_BYTES`] into exactly [`NOTE_BYTES`], so that the length tells nothing.
+/// Seals a text of up to [`RECORD_TEXT_MAX_BYTES`] into exactly [`SEALED_RECORD_BYTES`], so that the length tells nothing.
 ///
 /// The nonce is derived from the key and the whole text (Rogaway and Shrimpton, *Deterministic
 /// Authenticated-Encryption*, 2006). So two copies of one wallet that seal different texts under the same key and id
 /// reveal nothing, and the same text gives the same bytes.
 ///
 /// # Errors
-/// [`SealError::NoteTooLong`] with the length of the text.
-pub fn seal_note(
+/// [`SealError::RecordTooLong`] with the length of the text.
+pub fn seal_record(
     key: &RecoveryRecordKey,
     note_id: &RecoveryRecordId,
     text: &[u8],
 ) -> Result<Vec<u8>, SealError> {
-    let too_long = SealError::NoteTooLong {
+    let too_long = SealError::RecordTooLong {
         got_bytes: text.len(),
     };
     let length = u16::try_from(text.len()).map_err(|_| too_long)?;
-    if text.len() > NOTE_TEXT_MAX_BYTES {
+    if text.len() > RECORD_TEXT_MAX_BYTES {
         return Err(too_long);
     }
     // It has its full capacity from the start. Growing it would leave a copy of the text in freed memory.
-    let mut body = Zeroizing::new(Vec::with_capacity(NOTE_BYTES));
+    let mut body = Zeroizing::new(Vec::with_capacity(SEALED_RECORD_BYTES));
     body.extend_from_slice(&length.to_le_bytes());
     body.extend_from_slice(text);
-    body.resize(NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES, 0);
+    body.resize(SEALED_RECORD_BYTES - RECORD_NONCE_BYTES - TAG_BYTES, 0);
     let nonce = note_nonce(key, note_id, &body);
-    let tag = encrypt(&note_key(key, note_id, &nonce), &note_id.0, &mut body, "note")?;
-    let mut note = Vec::with_capacity(NOTE_BYTES);
+    let tag = encrypt(
+        &note_key(key, note_id, &nonce),
+        &note_id.0,
+        &mut body,
+        "sealed record",
+    )?;
+    let mut note = Vec::with_capacity(SEALED_RECORD_BYTES);
     note.extend_from_slice(&nonce);
     note.extend_from_slice(&body);
     note.extend_from_slice(&tag);
     Ok(note)
 }
 
-/// Opens a note.
+/// Opens a sealed record.
 ///
 /// # Errors
-/// [`SealError::NoteLength`] if it does not have the length of a note. [`SealError::DoesNotOpen`] if the key or the id is
-/// another, or it was changed. [`SealError::NoteMalformed`] if [`seal_note`] did not make it.
-pub fn open_note(
+/// [`SealError::RecordLength`] if it does not have the length of a sealed record. [`SealError::DoesNotOpen`] if the key or the id is
+/// another, or it was changed. [`SealError::RecordMalformed`] if [`seal_record`] did not make it.
+pub fn open_record(
     key: &RecoveryRecordKey,
     note_id: &RecoveryRecordId,
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let wrong_length = SealError::NoteLength {
+    let wrong_length = SealError::RecordLength {
         got_bytes: sealed.len(),
     };
-    if sealed.len() != NOTE_BYTES {
+    if sealed.len() != SEALED_RECORD_BYTES {
         return Err(wrong_length);
     }
     let (nonce, rest) = sealed
-        .split_first_chunk::<NOTE_NONCE_BYTES>()
+        .split_first_chunk::<RECORD_NONCE_BYTES>()
         .ok_or(wrong_length)?;
     let (body, tag) = rest.split_last_chunk().ok_or(wrong_length)?;
     let mut note = Zeroizing::new(body.to_vec());
-    decrypt(&note_key(key, note_id, nonce), &note_id.0, &mut note, tag, "note")?;
+    decrypt(
+        &note_key(key, note_id, nonce),
+        &note_id.0,
+        &mut note,
+        tag,
+        "sealed record",
+    )?;
     if note_nonce(key, note_id, &note) != *nonce {
-        return Err(SealError::NoteMalformed);
+        return Err(SealError::RecordMalformed);
     }
     let (length, rest) = note
-        .split_first_chunk::<NOTE_LENGTH_BYTES>()
-        .ok_or(SealError::NoteMalformed)?;
+        .split_first_chunk::<RECORD_LENGTH_BYTES>()
+        .ok_or(SealError::RecordMalformed)?;
     let (text, padding) = rest
         .split_at_checked(u16::from_le_bytes(*length).into())
-        .ok_or(SealError::NoteMalformed)?;
+        .ok_or(SealError::RecordMalformed)?;
     if padding.iter().any(|byte| *byte != 0) {
-        return Err(SealError::NoteMalformed);
+        return Err(SealError::RecordMalformed);
     }
     Ok(Zeroizing::new(text.to_vec()))
 }
 
-fn note_nonce(key: &RecoveryRecordKey, note_id: &RecoveryRecordId, body: &[u8]) -> [u8; NOTE_NONCE_BYTES] {
+fn note_nonce(key: &RecoveryRecordKey, note_id: &RecoveryRecordId, body: &[u8]) -> [u8; RECORD_NONCE_BYTES] {
     let mut transcript = start_secret(label::NOTE_NONCE);
     transcript.bytes(b"key", key.as_bytes());
     transcript.bytes(b"note id", &note_id.0);
     transcript.bytes(b"body", body);
-    let mut nonce = [0; NOTE_NONCE_BYTES];
+    let mut nonce = [0; RECORD_NONCE_BYTES];
     transcript.challenge_bytes(b"nonce", &mut nonce);
     nonce
 }
@@ -392,7 +404,7 @@ fn note_nonce(key: &RecoveryRecordKey, note_id: &RecoveryRecordId, body: &[u8]) 
 fn note_key(
     key: &RecoveryRecordKey,
     note_id: &RecoveryRecordId,
-    nonce: &[u8; NOTE_NONCE_BYTES],
+    nonce: &[u8; RECORD_NONCE_BYTES],
 ) -> Zeroizing<[u8; 32]> {
     let mut transcript = start_secret(label::NOTE);
     transcript.bytes(b"key", key.as_bytes());

@@ -20,7 +20,7 @@ use farthing_protocol::{
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
-    seal::seal_note,
+    seal::seal_record,
     sealed::PayRequest,
     withdraw::{WithdrawBegin, WithdrawFinish, Withdrawal},
 };
@@ -411,7 +411,7 @@ impl ByHand {
             coin_keys: &purse.keys,
             purchase_key: &purchase_key,
             note_id,
-            note: seal_note(&note_key, &note_id, b"a note").expect("a short note"),
+            note: seal_record(&note_key, &note_id, b"a note").expect("a short note"),
             deadline_ms,
         });
         Bought {

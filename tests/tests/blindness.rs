@@ -21,7 +21,7 @@ use farthing_protocol::{
     money::Amount,
     offer::{CatalogRequest, DeliverRequest, OfferRequest},
     purchase::{Ask, Order, OrderParts, Plan, Purchase},
-    seal::NOTE_BYTES,
+    seal::SEALED_RECORD_BYTES,
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use farthing_store::{
@@ -139,7 +139,7 @@ async fn spend(world: &World, coin: Coin, coin_key: &SecretKey, number: u64) {
         coin_keys: std::slice::from_ref(coin_key),
         purchase_key: &purchase_key,
         note_id: RecoveryRecordId([number as u8; 32]),
-        note: vec![number as u8; NOTE_BYTES],
+        note: vec![number as u8; SEALED_RECORD_BYTES],
         deadline_ms,
     })
     .unwrap();

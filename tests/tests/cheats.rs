@@ -223,7 +223,7 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
     let dearer: fn() -> Lie = || Box::new(|offer| offer.price = Amount(PRICE.0 + 1));
     let renamed: fn() -> Lie = || Box::new(|offer| offer.title = "another picture".into());
     let other: fn() -> Lie = || Box::new(|offer| offer.item_id = ItemId([66; 32]));
-    let too_dear = OfferFault::TooDear {
+    let too_high = OfferFault::PriceTooHigh {
         price: Amount(PRICE.0 + 1),
         at_most: PRICE,
     };
@@ -241,14 +241,14 @@ fn an_offer_of_something_else_than_was_asked_for_is_refused_and_nothing_is_paid(
             (named, dearer(), OfferFault::NotAsListed("price")),
             (named, renamed(), OfferFault::NotAsListed("title")),
             (named, other(), OfferFault::OtherItem),
-            (limited, dearer(), too_dear.clone()),
+            (limited, dearer(), too_high.clone()),
             (
                 Wanted {
                     at_most: told,
                     ..named
                 },
                 dearer(),
-                too_dear,
+                too_high,
             ),
             (listed, other(), OfferFault::OtherItem),
         ];

@@ -33,7 +33,7 @@ use farthing_protocol::{
     money::{Amount, AmountError},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
-    seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_note},
+    seal::{WrappedKey, commit_goods_key, derive_ephemeral, seal_goods_key, seal_record},
     withdraw::Withdrawal,
 };
 use farthing_store::{
@@ -464,7 +464,7 @@ impl World {
             coin_keys: &purse.keys,
             purchase_key: &purchase_key,
             note_id,
-            note: seal_note(&note_key, &note_id, b"a note").unwrap(),
+            note: seal_record(&note_key, &note_id, b"a note").unwrap(),
             deadline_ms: self.now_ms() + 60_000,
         })
         .unwrap();

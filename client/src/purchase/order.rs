@@ -11,7 +11,7 @@ use farthing_coin::{Coin, Seed};
 use farthing_protocol::{
     purchase::{Order, OrderParts, Plan, Purchase},
     restore::{Origin, RecoveryRecord},
-    seal::seal_note,
+    seal::seal_record,
     wire,
 };
 use farthing_store::View;
@@ -73,7 +73,7 @@ pub(crate) fn build(
         None => {
             let text = wire::encode(record)
                 .map_err(|_| WalletError::Inconsistent("a recovery record does not encode"))?;
-            seal_note(&seed.recovery_record_key(counter), &note_id, &text)
+            seal_record(&seed.recovery_record_key(counter), &note_id, &text)
                 .map_err(|_| WalletError::Inconsistent("a recovery record is too long"))?
         }
     };

@@ -9,12 +9,12 @@ use farthing_node::card::Card;
 use farthing_protocol::{
     limits::RESTORE_GAP,
     restore::{BucketRecord, RecoveryRecord, ScanRecord, Shelf},
-    seal::open_note,
+    seal::open_record,
     wire,
 };
 
 /// Upper bound of a recovery record's plain text (bytes).
-pub(crate) const NOTE_TEXT_MAX_BYTES: usize = 4096;
+pub(crate) const RECORD_TEXT_MAX_BYTES: usize = 4096;
 
 /// A recovery record that was found and opened.
 #[derive(Clone)]
@@ -77,8 +77,8 @@ pub(crate) async fn records_of_order(
             BucketRecord::Note { note_id: id, note } if *id == note_id => note,
             _ => return None,
         };
-        let bytes = open_note(&key, &note_id, sealed).ok()?;
-        let text: RecoveryRecord = wire::decode(&bytes, NOTE_TEXT_MAX_BYTES).ok()?;
+        let bytes = open_record(&key, &note_id, sealed).ok()?;
+        let text: RecoveryRecord = wire::decode(&bytes, RECORD_TEXT_MAX_BYTES).ok()?;
         let merchant: Card = text.merchant_card.parse().ok()?;
         Some(FoundRecord {
             counter,

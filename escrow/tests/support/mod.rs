@@ -20,7 +20,7 @@ use farthing_protocol::{
     money::Amount,
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
-    seal::{NOTE_BYTES, commit_goods_key, wrap},
+    seal::{SEALED_RECORD_BYTES, commit_goods_key, wrap},
 };
 use farthing_store::clock::{Clock, ManualClock};
 use farthing_store::disk::MemoryDisk;
@@ -196,7 +196,7 @@ impl World {
             coin_keys: &keys,
             purchase_key: &purchase_key,
             note_id: RecoveryRecordId([9; 32]),
-            note: vec![0; NOTE_BYTES],
+            note: vec![0; SEALED_RECORD_BYTES],
             deadline_ms,
         })
         .unwrap();

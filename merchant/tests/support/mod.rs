@@ -25,7 +25,7 @@ use farthing_protocol::{
     offer::{DeliverRequest, OfferRequest, PieceRequest},
     purchase::{Order, OrderParts, Plan},
     refusal::Refusal,
-    seal::{NOTE_BYTES, derive_ephemeral},
+    seal::{SEALED_RECORD_BYTES, derive_ephemeral},
     sealed::{SalesPage, SalesRequest, SealedSale, open_release, verify_sales},
 };
 use farthing_store::clock::{Clock, ManualClock};
@@ -317,7 +317,7 @@ impl World {
             coin_keys: &keys,
             purchase_key: &secret_key(100 + self.counter),
             note_id: RecoveryRecordId([9; 32]),
-            note: vec![0; NOTE_BYTES],
+            note: vec![0; SEALED_RECORD_BYTES],
             deadline_ms: self.clock.now_ms() + HOUR_MS / 2,
         })
         .unwrap();

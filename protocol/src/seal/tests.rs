@@ -184,18 +184,18 @@ fn the_identity_and_invalid_points_are_refused_on_both_sides() {
 }
 
 #[test]
-fn every_sealed_note_has_the_same_length() {
-    for text_bytes in [0, 1, 255, 256, NOTE_TEXT_MAX_BYTES - 1, NOTE_TEXT_MAX_BYTES] {
+fn every_sealed_record_has_the_same_length() {
+    for text_bytes in [0, 1, 255, 256, RECORD_TEXT_MAX_BYTES - 1, RECORD_TEXT_MAX_BYTES] {
         let text: Vec<u8> = (0..text_bytes).map(|i| i as u8).collect();
-        let note = seal_note(
+        let note = seal_record(
             &RecoveryRecordKey::from_bytes(SECRET),
             &RecoveryRecordId(SALE),
             &text,
         )
         .unwrap();
-        assert_eq!(note.len(), NOTE_BYTES);
+        assert_eq!(note.len(), SEALED_RECORD_BYTES);
         assert_eq!(
-            *open_note(
+            *open_record(
                 &RecoveryRecordKey::from_bytes(SECRET),
                 &RecoveryRecordId(SALE),
                 &note
@@ -207,30 +207,34 @@ fn every_sealed_note_has_the_same_length() {
 }
 
 #[test]
-fn a_note_with_a_too_long_text_is_refused() {
-    for got_bytes in [NOTE_TEXT_MAX_BYTES + 1, NOTE_BYTES, usize::from(u16::MAX) + 1] {
+fn a_record_with_a_too_long_text_is_refused() {
+    for got_bytes in [
+        RECORD_TEXT_MAX_BYTES + 1,
+        SEALED_RECORD_BYTES,
+        usize::from(u16::MAX) + 1,
+    ] {
         assert_eq!(
-            seal_note(
+            seal_record(
                 &RecoveryRecordKey::from_bytes(SECRET),
                 &RecoveryRecordId(SALE),
                 &vec![1; got_bytes]
             ),
-            Err(SealError::NoteTooLong { got_bytes })
+            Err(SealError::RecordTooLong { got_bytes })
         );
     }
 }
 
 #[test]
-fn a_note_opens_only_unchanged_with_its_key_and_id() {
-    let note = seal_note(
+fn a_record_opens_only_unchanged_with_its_key_and_id() {
+    let note = seal_record(
         &RecoveryRecordKey::from_bytes(SECRET),
         &RecoveryRecordId(SALE),
         b"farthing",
     )
     .unwrap();
-    let refused = Err(SealError::DoesNotOpen("note"));
+    let refused = Err(SealError::DoesNotOpen("sealed record"));
     assert_eq!(
-        open_note(
+        open_record(
             &RecoveryRecordKey::from_bytes(OTHER),
             &RecoveryRecordId(SALE),
             &note
@@ -238,18 +242,26 @@ fn a_note_opens_only_unchanged_with_its_key_and_id() {
         refused
     );
     assert_eq!(
-        open_note(
+        open_record(
             &RecoveryRecordKey::from_bytes(SECRET),
             &RecoveryRecordId(OTHER),
             &note
         ),
         refused
     );
-    for byte in [0, 1, 2, 100, NOTE_BYTES - 17, NOTE_BYTES - 16, NOTE_BYTES - 1] {
+    for byte in [
+        0,
+        1,
+        2,
+        100,
+        SEALED_RECORD_BYTES - 17,
+        SEALED_RECORD_BYTES - 16,
+        SEALED_RECORD_BYTES - 1,
+    ] {
         let mut changed = note.clone();
         changed[byte] ^= 1;
         assert_eq!(
-            open_note(
+            open_record(
                 &RecoveryRecordKey::from_bytes(SECRET),
                 &RecoveryRecordId(SALE),
                 &changed
@@ -257,30 +269,30 @@ fn a_note_opens_only_unchanged_with_its_key_and_id() {
             refused
         );
     }
-    for got_bytes in [0, 1, NOTE_BYTES - 1, NOTE_BYTES + 1] {
+    for got_bytes in [0, 1, SEALED_RECORD_BYTES - 1, SEALED_RECORD_BYTES + 1] {
         let mut cut = note.clone();
         cut.resize(got_bytes, 0);
         assert_eq!(
-            open_note(
+            open_record(
                 &RecoveryRecordKey::from_bytes(SECRET),
                 &RecoveryRecordId(SALE),
                 &cut
             ),
-            Err(SealError::NoteLength { got_bytes })
+            Err(SealError::RecordLength { got_bytes })
         );
     }
 }
 
 #[test]
-fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
+fn a_record_with_a_wrong_length_or_padding_inside_is_refused() {
     let plaintexts = [
         (u16::MAX, 0),
-        (NOTE_TEXT_MAX_BYTES as u16 + 1, 0),
-        (NOTE_TEXT_MAX_BYTES as u16 - 1, 1),
+        (RECORD_TEXT_MAX_BYTES as u16 + 1, 0),
+        (RECORD_TEXT_MAX_BYTES as u16 - 1, 1),
         (0, 1),
     ];
     for (length, last) in plaintexts {
-        let mut body = vec![0; NOTE_BYTES - NOTE_NONCE_BYTES - TAG_BYTES];
+        let mut body = vec![0; SEALED_RECORD_BYTES - RECORD_NONCE_BYTES - TAG_BYTES];
         body[..2].copy_from_slice(&length.to_le_bytes());
         *body.last_mut().unwrap() = last;
         let nonce = note_nonce(
@@ -296,30 +308,30 @@ fn a_note_with_a_wrong_length_or_padding_inside_is_refused() {
             ),
             &SALE,
             &mut body,
-            "note",
+            "sealed record",
         )
         .unwrap();
         let note = [&nonce[..], &body, &tag].concat();
         assert_eq!(
-            open_note(
+            open_record(
                 &RecoveryRecordKey::from_bytes(SECRET),
                 &RecoveryRecordId(SALE),
                 &note
             ),
-            Err(SealError::NoteMalformed)
+            Err(SealError::RecordMalformed)
         );
     }
 }
 
 #[test]
 fn two_texts_under_one_key_and_id_share_nothing() {
-    let one = seal_note(
+    let one = seal_record(
         &RecoveryRecordKey::from_bytes(SECRET),
         &RecoveryRecordId(SALE),
         b"one wallet",
     )
     .unwrap();
-    let copy = seal_note(
+    let copy = seal_record(
         &RecoveryRecordKey::from_bytes(SECRET),
         &RecoveryRecordId(SALE),
         b"its copy",
@@ -327,7 +339,7 @@ fn two_texts_under_one_key_and_id_share_nothing() {
     .unwrap();
     assert_eq!(
         one,
-        seal_note(
+        seal_record(
             &RecoveryRecordKey::from_bytes(SECRET),
             &RecoveryRecordId(SALE),
             b"one wallet"
@@ -345,7 +357,7 @@ fn known_answers() {
     let derived_content_key = derive_content_key(&NodeSecret::from_bytes(SECRET), &ItemId(SALE));
     let wrapped = wrap(&goods_key(), &SaleId(SALE), &content_key()).unwrap();
     let sealed = sealed();
-    let note = seal_note(
+    let note = seal_record(
         &RecoveryRecordKey::from_bytes(*goods_key().as_bytes()),
         &RecoveryRecordId(SALE),
         b"farthing",
@@ -383,7 +395,7 @@ fn known_answers() {
             "9eb8ee8377f6cf89ad752618dc7bd8d3b7b37f766db7d5fb14c0993931e740bc",
         ),
         (
-            &note[NOTE_BYTES - TAG_BYTES..],
+            &note[SEALED_RECORD_BYTES - TAG_BYTES..],
             "75401534fc0e3428b7136896b94c3b86",
         ),
     ];

@@ -5,7 +5,8 @@ use farthing_protocol::{
     documents::{AcceptedBank, Commit, Contract, Offer, PurchaseKeyUse, Receipt, SaleLimit, Terms},
     goods::{ContentKey, GoodsKey},
     ids::{
-        CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, NoteDigest, OfferDigest, SaleId, SealingContext,
+        CoinsDigest, EncryptedDigest, GoodsDigest, ItemId, OfferDigest, RecoveryRecordDigest, SaleId,
+        SealingContext,
     },
     money::Amount,
     seal::{commit_goods_key, seal_goods_key, wrap},
@@ -70,7 +71,7 @@ pub(crate) fn contract_of(offer: Offer, purchase_key: &SecretKey) -> Contract {
         coins_digest: CoinsDigest([17; 32]),
         purchase_key: purchase_key.public(),
         private_digest: OfferDigest(offer.digest().0),
-        note_digest: NoteDigest([20; 32]),
+        note_digest: RecoveryRecordDigest([20; 32]),
     };
     let agreed = PurchaseKeyUse::Agree.statement(&terms.purchase_key, &terms.purchase_id());
     Contract {

@@ -6,7 +6,7 @@ use farthing_coin::{
     PublicKey, RecoveryRecordId, RequestId, Transcript, TranscriptExt,
 };
 use farthing_protocol::{
-    documents::{Offer, Terms, coins_digest, note_digest},
+    documents::{Offer, Terms, coins_digest, recovery_record_digest},
     exchange::{ExchangeBegin, ExchangeFinish},
     ids::SessionDigest,
     issue::session_digest,
@@ -67,7 +67,11 @@ pub(crate) fn session(case: Field<'_>, claims: &mut Claims) {
 
 pub(crate) fn note(case: Field<'_>, claims: &mut Claims) {
     let (note_id, note) = (case.get("note_id").array(), case.get("note").bytes());
-    claims.bytes("digest", note_digest(&RecoveryRecordId(note_id), &note), case);
+    claims.bytes(
+        "digest",
+        recovery_record_digest(&RecoveryRecordId(note_id), &note),
+        case,
+    );
     let documented = derived(
         b"farthing note",
         &[(b"note id", &note_id), (b"note", &note)],

@@ -13,7 +13,7 @@ use farthing_protocol::{
     restore::{RecoveryRecord, ScanRecord},
     seal::{
         SealError, SealedKey, WrappedKey, commit_goods_key, derive_content_key, derive_ephemeral,
-        derive_goods_key, open_goods_key, open_note, opens, reopen_goods_key, seal_goods_key, seal_note,
+        derive_goods_key, open_goods_key, open_record, opens, reopen_goods_key, seal_goods_key, seal_record,
         unwrap, wrap,
     },
     wire,
@@ -229,7 +229,7 @@ pub(crate) fn memo(case: Field<'_>, claims: &mut Claims) {
 /// Claims everything about the sealing of `text` under the case's key.
 fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8]) {
     let key = case.get("note_key").array();
-    let note = seal_note(&RecoveryRecordKey::from_bytes(key), &RecoveryRecordId(*id), text).expect("short");
+    let note = seal_record(&RecoveryRecordKey::from_bytes(key), &RecoveryRecordId(*id), text).expect("short");
     claims.bytes("note", &note, case);
     let mut body = (text.len() as u16).to_le_bytes().to_vec();
     body.extend_from_slice(text);
@@ -243,7 +243,7 @@ fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8])
     claims.bytes("nonce", nonce, case);
     let fields: [(&[u8], &[u8]); 3] = [(b"key", &key), (b"note id", id), (b"nonce", &nonce)];
     claims.bytes("sealing_key", derived(b"seal note", &fields, b"key"), case);
-    let opened = open_note(
+    let opened = open_record(
         &RecoveryRecordKey::from_bytes(key),
         &RecoveryRecordId(*id),
         &case.get("note").bytes(),
@@ -253,15 +253,15 @@ fn sealed_note(case: Field<'_>, claims: &mut Claims, id: &[u8; 32], text: &[u8])
 
 pub(crate) fn refused_note(case: Field<'_>, claims: &mut Claims) {
     let (key, id) = (case.get("note_key").array(), case.get("note_id").array());
-    let error = open_note(
+    let error = open_record(
         &RecoveryRecordKey::from_bytes(key),
         &RecoveryRecordId(id),
         &case.get("note").bytes(),
     )
     .err();
     let expected = case.find("refused").map(|why| match why.text() {
-        "does not open" => SealError::DoesNotOpen("note"),
-        _ => SealError::NoteMalformed,
+        "does not open" => SealError::DoesNotOpen("sealed record"),
+        _ => SealError::RecordMalformed,
     });
     claims.equal("refused", error, expected);
 }

@@ -214,7 +214,7 @@ pub async fn a_scan_record_has_room_for_every_restore() {
     }
     let bytes = farthing_protocol::wire::encode(&record).expect("an encoding");
     assert!(
-        bytes.len() <= farthing_protocol::seal::NOTE_TEXT_MAX_BYTES,
+        bytes.len() <= farthing_protocol::seal::RECORD_TEXT_MAX_BYTES,
         "money: a wallet that was restored often is never restored again"
     );
 }

@@ -15,7 +15,7 @@ use farthing_protocol::{
     offered_key::OfferedKey,
     refusal::{Later, PurchaseFault, Refusal, RequestFault},
     restore::{Memo, MemoRequest},
-    seal::NOTE_BYTES,
+    seal::SEALED_RECORD_BYTES,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::{
@@ -324,7 +324,7 @@ pub async fn scan_records_without_end() {
             bank: hand.key(RoleName::Bank),
             account: hand.account(),
             version: number + 1,
-            memo: Some(Memo(vec![number as u8; NOTE_BYTES])),
+            memo: Some(Memo(vec![number as u8; SEALED_RECORD_BYTES])),
         };
         Signed::sign(memo, &seed(46).account_key())
     };

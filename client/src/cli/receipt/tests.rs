@@ -8,7 +8,10 @@ use farthing_protocol::{
         SaleLimit, Settled, Terms,
     },
     goods::{ContentKey, Encryptor, GoodsKey},
-    ids::{CoinsDigest, GoodsDigest, ItemId, KeyCiphertext, NoteDigest, OfferDigest, SaleId, SealingContext},
+    ids::{
+        CoinsDigest, GoodsDigest, ItemId, KeyCiphertext, OfferDigest, RecoveryRecordDigest, SaleId,
+        SealingContext,
+    },
     money::Amount,
     seal::{WrappedKey, commit_goods_key, seal_goods_key, wrap},
 };
@@ -82,7 +85,7 @@ fn sign(offer: Offer, goods_key: GoodsKey) -> Papers {
         coins_digest: CoinsDigest([17; 32]),
         purchase_key: key(CUSTOMER),
         private_digest: OfferDigest(offer.digest().0),
-        note_digest: NoteDigest([20; 32]),
+        note_digest: RecoveryRecordDigest([20; 32]),
     };
     let purchase = terms.purchase_id();
     let signature = secret(CUSTOMER).sign(&PurchaseKeyUse::Agree.statement(&key(CUSTOMER), &purchase));
