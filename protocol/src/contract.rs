@@ -31,7 +31,7 @@ impl Contract {
         offer
             .verify(&offer.body.merchant)
             .map_err(|e| ContractFault::OfferForged(e.to_string()))?;
-        fits(terms, &offer.body)?;
+        check_terms_fit(terms, &offer.body)?;
         let purchase = terms.purchase_id();
         let wants_causes = match self.is_agreed(PurchaseKeyUse::Agree) {
             Ok(()) => true,
@@ -95,7 +95,7 @@ fn check_bounds(offer: &Offer) -> Result<(), ContractFault> {
         .map_err(|field| ContractFault::OfferBounds(field.into()))
 }
 
-fn fits(terms: &Terms, offer: &Offer) -> Result<(), ContractFault> {
+fn check_terms_fit(terms: &Terms, offer: &Offer) -> Result<(), ContractFault> {
     let accepted = offer.banks.iter().find(|accepted| accepted.bank == terms.bank);
     let checks = [
         (terms.private_digest.0 == offer.digest().0, "private part"),
@@ -164,7 +164,7 @@ pub fn sign_hold(bank_hold: Signed<BankHold>, with_causes: bool, key: &SecretKey
 /// Says what does not fit.
 pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), ContractFault> {
     let terms = &contract.terms;
-    if escrow_signed(terms, hold)? == Promise::Nothing && contract.wants_causes() {
+    if verify_escrow(terms, hold)? == Promise::Nothing && contract.wants_causes() {
         return Err(ContractFault::Hold(
             "the escrow does not promise to show the cause of an abort".into(),
         ));
@@ -179,16 +179,16 @@ pub fn check_hold(contract: &Contract, hold: &Signed<Hold>) -> Result<(), Contra
 /// for terms and offer only. The contract's signatures are not checked here, and must not be stored or shown.
 pub(crate) fn check_own_hold(terms: &Terms, offer: &Offer, hold: &Signed<Hold>) -> Result<(), ContractFault> {
     check_bounds(offer)?;
-    fits(terms, offer)?;
-    escrow_signed(terms, hold)?;
-    is_for(&hold.body.bank_hold.body, terms)
+    check_terms_fit(terms, offer)?;
+    verify_escrow(terms, hold)?;
+    check_hold_fields(&hold.body.bank_hold.body, terms)
 }
 
 fn check_bank_hold(terms: &Terms, bank_hold: &Signed<BankHold>) -> Result<(), ContractFault> {
     bank_hold
         .verify(&terms.bank)
         .map_err(|e| ContractFault::Hold(format!("the bank's signature: {e}")))?;
-    is_for(&bank_hold.body, terms)
+    check_hold_fields(&bank_hold.body, terms)
 }
 
 /// What an escrow promises with a hold in addition to accepting a release.
@@ -200,7 +200,7 @@ enum Promise {
     Nothing,
 }
 
-fn escrow_signed(terms: &Terms, hold: &Signed<Hold>) -> Result<Promise, ContractFault> {
+fn verify_escrow(terms: &Terms, hold: &Signed<Hold>) -> Result<Promise, ContractFault> {
     if promises_causes(hold, &terms.escrow) {
         return Ok(Promise::Causes);
     }
@@ -209,7 +209,7 @@ fn escrow_signed(terms: &Terms, hold: &Signed<Hold>) -> Result<Promise, Contract
         .map_err(|e| ContractFault::Hold(format!("the escrow's signature: {e}")))
 }
 
-fn is_for(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
+fn check_hold_fields(hold: &BankHold, terms: &Terms) -> Result<(), ContractFault> {
     let checks = [
         (hold.purchase == terms.purchase_id(), "it is for another purchase"),
         (hold.escrow == terms.escrow, "it is for another escrow"),

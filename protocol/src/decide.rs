@@ -71,7 +71,7 @@ pub struct OverdueRequest {
 
 // ---- the escrow -------------------------------------------------------------------------------------------
 
-/// What is released when coins are held.
+/// What the escrow releases after the coins are held.
 #[derive(Debug)]
 pub(crate) enum Release {
     /// The goods key. It keeps what the offer promises.
@@ -154,7 +154,7 @@ impl VerifiedRelease {
     }
 
     /// Adds the contract that the merchant has to be told of, as the merchant took no part.
-    pub(crate) fn tell_of(self, unseen: HeldContract) -> Self {
+    pub(crate) fn with_unseen(self, unseen: HeldContract) -> Self {
         let unseen = Some(unseen);
         Self { unseen, ..self }
     }

@@ -80,9 +80,9 @@ pub enum DenialCause {
     UnknownAccount(PublicKey),
     /// The account holds too little.
     Balance {
-        /// What it holds.
+        /// The balance of the account.
         balance: Amount,
-        /// What was asked.
+        /// The amount of the request.
         asked: Amount,
     },
     /// The bank does not have the key of a new coin.

@@ -50,7 +50,7 @@ pub struct AcceptedBank {
     pub key_list_digest: KeyListDigest,
 }
 
-/// What a merchant promises to deliver, and for how much. Signed by the merchant.
+/// A merchant's promise to deliver goods for a price. Signed by the merchant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The merchant's identity key.
@@ -170,8 +170,8 @@ impl Document for Unsealed<'_> {
 impl Offer {
     /// The context of its sealed key: a digest of every other field.
     ///
-    /// Without it, a thief could copy another merchant's sealed key into an offer of their own, buy that offer at a
-    /// price of their choice, and have the escrow open the key.
+    /// It binds the sealed key to its offer. Otherwise a thief could copy another merchant's sealed key into an offer of
+    /// their own, and buy that offer at a price of their choice. The escrow would open the key.
     pub fn sealing_context(&self) -> SealingContext {
         SealingContext(Unsealed(self).digest().0)
     }
@@ -293,16 +293,16 @@ pub fn recovery_record_digest(note_id: &RecoveryRecordId, note: &[u8]) -> Recove
 /// have signed (as in NetBill, 1995).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
-    /// What escrow and bank see.
+    /// The part that escrow and bank see.
     pub terms: Terms,
-    /// What the bank never sees.
+    /// The merchant's offer. The bank never sees it.
     pub offer: Signed<Offer>,
     /// The purchase key's signature over the purchase id. Its context says whether the escrow has to show causes: see
     /// [`PurchaseKeyUse`].
     pub signature: Signature,
 }
 
-/// What the purchase key signs.
+/// A use of the purchase key: what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PurchaseKeyUse {
     /// To agree to a contract whose escrow has to show the cause of an abort.
@@ -335,7 +335,7 @@ impl PurchaseKeyUse {
     }
 }
 
-/// What a coin key signs.
+/// A use of a coin's key: what it signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoinUse {
     /// A hold of the coin for a purchase. The digest is the purchase id.

@@ -204,9 +204,9 @@ impl VerifiedWitnessRequest {
 
 // ---- the asker --------------------------------------------------------------------------------------------
 
-/// What an asker learns from a testimony. Only [`verify_testimony`] makes one.
+/// A verified testimony: what the asker learns. Only [`verify_testimony`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Learned {
+pub struct VerifiedTestimony {
     /// The head of the asker that the witness remembers. The asker signed it, and it must lie in the asker's history.
     pub claim: Option<Signed<JournalHead>>,
     /// What the witness showed of its own history.
@@ -228,7 +228,10 @@ pub enum WitnessHistory {
 ///
 /// # Errors
 /// When it answers another question, or a signature is invalid.
-pub fn verify_testimony(answer: Signed<Testimony>, asked: &WitnessRequest) -> Result<Learned, Refusal> {
+pub fn verify_testimony(
+    answer: Signed<Testimony>,
+    asked: &WitnessRequest,
+) -> Result<VerifiedTestimony, Refusal> {
     let testimony = &answer.body;
     let fits =
         (testimony.witness, testimony.asker, testimony.nonce) == (asked.witness, asked.asker, asked.nonce);
@@ -252,7 +255,7 @@ pub fn verify_testimony(answer: Signed<Testimony>, asked: &WitnessRequest) -> Re
             }
         }
     };
-    Ok(Learned {
+    Ok(VerifiedTestimony {
         claim: answer.body.remembered,
         witness,
     })

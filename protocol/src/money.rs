@@ -186,7 +186,7 @@ mod tests {
     const VALUES: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 
     #[test]
-    fn amounts_read_and_write() {
+    fn amounts_are_read_and_written_with_two_decimals() {
         for (text, units) in [
             ("20.00", 2000),
             ("20", 2000),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn coins_add_up_to_the_amount() {
+    fn the_coins_of_an_amount_add_up_to_it() {
         for amount in 0..5000 {
             for coins in [
                 fewest(Amount(amount), &VALUES).unwrap(),

@@ -291,7 +291,7 @@ fn terms(
 
 /// Checks an offer before the wallet uses it.
 ///
-/// It checks the bounds and the signature, that the offer accepts the plan's bank and escrow, and that merchant and wallet
+/// It checks the bounds and the signature, and that the offer accepts the plan's bank and escrow. Merchant and wallet must
 /// have the same list of the bank's keys.
 ///
 /// # Errors

@@ -169,7 +169,7 @@ pub enum AccountFault {
     /// The account holds too little.
     #[error("the balance is {balance}, {asked} was asked for")]
     Balance {
-        /// What it holds.
+        /// The balance of the account.
         balance: Amount,
         /// The amount of the request.
         asked: Amount,

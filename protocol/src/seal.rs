@@ -11,8 +11,8 @@
 //! | a sealed record, beside a hold or in a memo | a key from the wallet's seed | the restored wallet |
 //!
 //! Every encryption is ChaCha20-Poly1305 (RFC 8439) under its own key. A transcript derives the key from the secret and
-//! everything that the ciphertext belongs to. So the nonce is always zero, the same call gives the same bytes (a
-//! repeated reply is the same reply), and a ciphertext does not open in another place.
+//! everything that the ciphertext belongs to. So the nonce is always zero, and a ciphertext does not open in another
+//! place. The same call gives the same bytes, so a repeated reply is the same reply.
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, KeyInit, Nonce, Tag};
 use farthing_coin::{

@@ -128,7 +128,7 @@ pub fn open_release(
         }
     };
     let release = VerifiedRelease::new(terms.clone(), offer, release, ephemeral)?;
-    Ok(release.tell_of(held))
+    Ok(release.with_unseen(held))
 }
 
 /// Whether the point that `escrow` has shown proves that the key sealed in `offer` does not keep what the offer promises.

@@ -11,7 +11,7 @@ use farthing_coin::{Coin, Denomination, KeyBook, Signed};
 
 /// A conviction for each coin that a bank has to replace.
 ///
-/// The coin is valid under one of the bank's key lists, the bank has denied it without a good reason, and no paper shows
+/// The coin is valid under one of the bank's key lists, and the bank has denied it without a good reason. No paper shows
 /// that it was used up.
 ///
 /// A coin may have been exchanged for coins of keys that an older list does not have. So a proof counts if it is right

@@ -9,7 +9,7 @@ use crate::{
     seal::unwrap,
 };
 
-/// What the documents and the goods prove.
+/// The verdict on a delivery: what the documents and the goods prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The goods were delivered as described.

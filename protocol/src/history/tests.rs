@@ -65,7 +65,7 @@ fn an_asker_learns_its_remembered_head_and_the_head_of_its_witness() {
     ] {
         assert_eq!(
             learn(None, shown),
-            Learned {
+            VerifiedTestimony {
                 claim: None,
                 witness: found
             }

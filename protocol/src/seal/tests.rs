@@ -324,7 +324,7 @@ fn a_record_with_a_wrong_length_or_padding_inside_is_refused() {
 }
 
 #[test]
-fn two_texts_under_one_key_and_id_share_nothing() {
+fn two_texts_under_one_key_and_id_have_unrelated_ciphertexts() {
     let one = seal_record(
         &RecoveryRecordKey::from_bytes(SECRET),
         &RecoveryRecordId(SALE),
