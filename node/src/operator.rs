@@ -8,16 +8,17 @@
 //! | [`network`] | the pinned cards, and their reload in a running node |
 //! | [`administer()`] | executes a command in the running node, or in the directory of a stopped one |
 //! | [`status`] | the counters of a running node |
-//! | `requests` | the requests that every running node answers |
+//! | `requests`, `handler` | the requests that every running node answers, and their answers |
 //! | [`lifecycle`] | the creation and the start of a node |
 
 pub mod administer;
 pub mod commands;
+pub(crate) mod handler;
 pub mod lifecycle;
 pub mod network;
 pub mod program;
 pub mod report;
-pub(crate) mod requests;
+mod requests;
 pub mod status;
 
 pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};

@@ -4,7 +4,7 @@ use crate::admin::{AdminError, AdminHandler, AdminServer};
 use crate::card::RoleName;
 use crate::history::History;
 use crate::network::Service;
-use crate::operator::{requests::NodeHandler, status::KeyListStatus};
+use crate::operator::{handler::NodeHandler, status::KeyListStatus};
 use crate::peers::Peers;
 use crate::probe::ProcessProbe;
 use crate::process::{StopToken, stop_pair, stop_signal};
