@@ -9,4 +9,6 @@ mod traits;
 
 pub use file::FileDisk;
 pub use memory::{MemoryDisk, SECTOR_BYTES};
-pub use traits::{CHUNK_BYTES, DirectoryLock, Disk, DiskFile, read_file, read_or_zero, replace_file};
+pub use traits::{
+    CHUNK_BYTES, DirectoryLock, Disk, DiskFile, LOCK_NAME, read_file, read_or_zero, replace_file,
+};

@@ -83,6 +83,15 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A store that was opened read-only takes no transactions.
+    #[error("the store was opened to read only")]
+    ReadOnly,
+    /// An older program was the last one that opened the directory. A store that is opened read-only is not upgraded.
+    #[error("the directory {dir} was last used by an older program; a command that writes upgrades it")]
+    Older {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The journal lacks an acknowledged record, or has changed bytes.
     #[error(
         "the journal {path} is damaged: {damage}; do not delete it, and put no older copy in its place; `verify` shows which records are left, and the operations guide says what to do"

@@ -6,6 +6,7 @@ use crate::index::Head;
 use crate::job::Job;
 use crate::namespace::Namespace;
 use crate::options::{StoreOptions, Threading};
+use crate::read_only;
 use crate::reads::Reads;
 use crate::recovery::{self, OpenReport};
 use crate::shared::{Shared, StoreCounts};
@@ -63,6 +64,8 @@ enum Writer {
         sender: Option<SyncSender<Message>>,
         thread: Option<JoinHandle<()>>,
     },
+    /// The store was opened read-only.
+    None,
 }
 
 enum Message {
@@ -83,18 +86,36 @@ impl Store {
             Threading::Inline => Writer::Inline(Mutex::new(Some(Box::new(committer)))),
             Threading::Thread => spawn(committer, &options)?,
         };
-        let queue_max = options.queue_max;
+        Ok((Self::with(shared, writer, options.queue_max), report))
+    }
+
+    /// Reads the store in `dir` as it is now, without its lock: another process may have it open and write to it. The whole
+    /// journal is verified and read into memory. The store has all records that were durable before the call. It does not
+    /// follow the other process. Nothing is written, and transactions are refused. `None` if there is no store in `dir`.
+    ///
+    /// # Errors
+    /// [`StoreError::Older`], [`StoreError::Newer`], [`StoreError::Damaged`], [`StoreError::Disk`].
+    pub fn open_read_only(dir: &Path, options: &StoreOptions) -> Result<Option<Self>, StoreError> {
+        let shared = read_only::open(dir, options)?;
+        Ok(shared.map(|shared| Self::with(Arc::new(shared), Writer::None, options.queue_max)))
+    }
+
+    fn with(shared: Arc<Shared>, writer: Writer, queue_max: usize) -> Self {
         let inner = Inner {
             shared,
             writer,
             closed: AtomicBool::new(false),
             queue_max,
         };
-        let store = Self {
+        Self {
             inner: Arc::new(inner),
             namespace: Namespace::default(),
-        };
-        Ok((store, report))
+        }
+    }
+
+    /// Whether the store was opened read-only.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.inner.writer, Writer::None)
     }
 
     /// Namespace `number` of the store. The handle reads and writes only rows of this namespace. All namespaces share the
@@ -174,6 +195,7 @@ impl Store {
                 Ok(())
             }
             Writer::Thread { .. } => jobs.into_iter().try_for_each(|job| self.submit(job)),
+            Writer::None => Err(StoreError::ReadOnly),
         }
     }
 
@@ -251,6 +273,7 @@ impl Store {
                 sender.send(Message::Close(reply)).map_err(|_| self.gone())?;
                 answer.recv().unwrap_or_else(|_| Err(self.gone()))
             }
+            Writer::None => Ok(()),
         }
     }
 }

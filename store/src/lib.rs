@@ -23,7 +23,7 @@
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
 //! | the journal is damaged, or lacks acknowledged records | [`StoreError::Damaged`] with the offset: the store does not open, or halts if it is found later |
 //! | a newer program has used the directory | [`StoreError::Newer`]; nothing is changed |
-//! | another process has the directory | [`StoreError::InUse`] |
+//! | another process has the directory | [`StoreError::InUse`]; [`Store::open_read_only`] reads beside it |
 //!
 //! After a clean stop, a start checks only the end of the journal, and the rest beside the work. After any other stop it
 //! checks the whole journal. There are no snapshots: the journal is one file that only grows. A rebuild replays all of
@@ -54,6 +54,7 @@ mod namespace;
 mod options;
 mod panics;
 pub mod probe;
+mod read_only;
 mod reader;
 mod reads;
 mod record;
@@ -79,7 +80,7 @@ pub use key::{FixedKey, Key, RowKey};
 pub use migration::Migration;
 pub use options::{Progress, ProgressFn, Stage, StoreOptions, Threading};
 pub use reads::{FirstStage, Reads};
-pub use recovery::OpenReport;
+pub use recovery::{OpenReport, lock_note};
 pub use schema::SCHEMA_VERSION;
 pub use shared::StoreCounts;
 pub use table::Table;

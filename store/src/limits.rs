@@ -47,3 +47,5 @@ pub const MIGRATION_ROWS: usize = 256;
 pub const REBUILD_ROWS: usize = 16 * 1024;
 /// The longest `state` file (bytes): its own lines, and about 100 bytes for each doubling of the journal.
 pub const STATE_MAX_BYTES: usize = 8 * 1024;
+/// The longest note of a lock that is read (bytes).
+pub const LOCK_NOTE_MAX_BYTES: usize = 1024;

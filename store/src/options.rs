@@ -70,6 +70,8 @@ pub struct StoreOptions {
     pub reserve_bytes: u64,
     /// Gets the progress of opening the store.
     pub progress: ProgressFn,
+    /// A note for other processes that want the directory while this one has it ([`lock_note`](crate::lock_note)).
+    pub lock_note: Option<String>,
 }
 
 impl Default for StoreOptions {
@@ -88,6 +90,7 @@ impl Default for StoreOptions {
             preallocate_bytes: limits::PREALLOCATE_BYTES,
             reserve_bytes: limits::RESERVE_BYTES,
             progress: Arc::new(|_| {}),
+            lock_note: None,
         }
     }
 }

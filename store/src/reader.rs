@@ -179,7 +179,12 @@ impl Reader {
         self.format.begin()
     }
 
-    fn scanner(&self, at: Position) -> Scanner<'_> {
+    /// Whether an older program was the last one that opened the directory.
+    pub(crate) fn is_old(&self) -> bool {
+        self.is_old
+    }
+
+    pub(crate) fn scanner(&self, at: Position) -> Scanner<'_> {
         Scanner::new(self.file.as_ref(), self.format, at)
     }
 
@@ -277,7 +282,7 @@ impl Reader {
     }
 
     /// Judges the bytes at `at`, where no record follows: the bytes of a torn record, or the damage.
-    fn judge(&self, at: Position, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
+    pub(crate) fn judge(&self, at: Position, acknowledged: u64) -> Result<Result<u64, Damage>, StoreError> {
         let tail = judge(self.file.as_ref(), self.format, at, acknowledged);
         Ok(match tail.map_err(self.failed("read"))? {
             Tail::End => Ok(0),

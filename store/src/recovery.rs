@@ -2,13 +2,13 @@
 
 use crate::background::Background;
 use crate::committer::Committer;
-use crate::disk::{DirectoryLock, Disk};
+use crate::disk::{DirectoryLock, Disk, LOCK_NAME, read_file};
 use crate::error::{Damage, DamageKind, StoreError};
 use crate::index::{Head, Index, Writes, apply_in_parts};
 use crate::index_buffered::BufferedIndex;
 use crate::index_found::{INDEX_NAME, IndexFound, distrust, distrust_by_state, find_index, keep_or_wipe};
 use crate::journal::Journal;
-use crate::limits::REBUILD_ROWS;
+use crate::limits::{LOCK_NOTE_MAX_BYTES, REBUILD_ROWS};
 use crate::options::{Progress, Stage, StoreOptions, Threading};
 use crate::probe;
 use crate::reader::{Checked, JOURNAL_NAME, Reader};
@@ -49,6 +49,13 @@ pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DirectoryLock>
     })
 }
 
+/// The note of the process that has the store in `dir` open: the `lock_note` of its options. It may be the note of an
+/// earlier process. `None` if there is none.
+pub fn lock_note(dir: &Path, disk: &dyn Disk) -> Option<String> {
+    let bytes = read_file(disk, &dir.join(LOCK_NAME), LOCK_NOTE_MAX_BYTES).ok()??;
+    String::from_utf8(bytes).ok()
+}
+
 /// The journal in `dir`, or `None` if the directory never had a journal.
 pub(crate) fn find_journal(
     disk: &dyn Disk,
@@ -83,6 +90,11 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     disk.create_dir(dir)
         .map_err(StoreError::disk(format!("create {}", dir.display())))?;
     let lock = lock(disk, dir)?;
+    if let Some(note) = &options.lock_note
+        && let Err(error) = lock.note(note)
+    {
+        tracing::warn!(%error, "the lock has no note");
+    }
     options.probe.reached(probe::BEFORE_RECOVERY);
     let state = State::read(disk, dir);
     let reader = match find_journal(disk, dir, state.as_ref())? {

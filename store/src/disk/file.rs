@@ -1,8 +1,8 @@
 //! The real disk.
 
-use super::traits::{CHUNK_BYTES, DirectoryLock, Disk, DiskFile};
+use super::traits::{CHUNK_BYTES, DirectoryLock, Disk, DiskFile, LOCK_NAME};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -10,11 +10,14 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FileDisk;
 
-/// The file whose lock protects its folder.
-const LOCK_NAME: &str = "lock";
+struct FileLock(File);
 
-struct FileLock(#[expect(dead_code, reason = "held for its lock")] File);
-impl DirectoryLock for FileLock {}
+impl DirectoryLock for FileLock {
+    fn note(&self, text: &str) -> io::Result<()> {
+        self.0.set_len(0)?;
+        self.0.write_all_at(text.as_bytes(), 0)
+    }
+}
 
 fn private() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
@@ -71,16 +74,16 @@ impl Disk for FileDisk {
     }
 
     fn lock(&self, dir: &Path) -> io::Result<Box<dyn DirectoryLock>> {
-        let mut file = private().create(true).truncate(false).open(dir.join(LOCK_NAME))?;
+        let file = private().create(true).truncate(false).open(dir.join(LOCK_NAME))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // The process id is only for people who look into the folder. The lock itself belongs to the operating system.
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(Box::new(FileLock(file)))
+        // The note is only for people and other processes. The lock itself belongs to the operating system.
+        let lock = FileLock(file);
+        lock.note(&format!("{}\n", std::process::id()))?;
+        Ok(Box::new(lock))
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {

@@ -67,8 +67,19 @@ pub trait Disk: Send + Sync {
     fn boot_id(&self) -> Option<String>;
 }
 
+/// The name of the file whose lock protects its directory. It has the note of the process that holds the lock.
+pub const LOCK_NAME: &str = "lock";
+
 /// Holds a directory's lock.
-pub trait DirectoryLock: Send + Sync {}
+pub trait DirectoryLock: Send + Sync {
+    /// Writes a note for the processes that want the lock. A crash may lose it.
+    ///
+    /// # Errors
+    /// The errors of the disk.
+    fn note(&self, _text: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// An open file.
 pub trait DiskFile: Send + Sync {
