@@ -29,7 +29,6 @@ pub use exit::Exit;
 
 use anyhow::{Context, Result};
 use args::{Cli, Command, Options, ReceiptCommand};
-use clap::Parser;
 use farthing_coin::Seed;
 use farthing_node::{
     home::files::Existing,
@@ -42,7 +41,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 /// Runs `farthing` with these arguments. The first is the program's name.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let Cli { options, command } = match Cli::try_parse_from(args.into_iter().map(Into::into)) {
+    let Cli { options, command } = match Cli::read(args.into_iter().map(Into::into)) {
         Ok(cli) => cli,
         Err(error) => {
             terminal::print_usage(&error);
@@ -112,7 +111,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
     if let (Command::Restore(restore), Some(seed)) = (&command, seed) {
         return setup::restore(&options, restore, &seed).await;
     }
-    let wallet = setup::open(&options, &command)?;
+    let wallet = setup::open(&options, &command).await?;
     let report = match command {
         Command::Account { key: true, bank } => money::account_key(&wallet, bank.as_deref()),
         Command::Account { bank, .. } => money::account(&wallet, bank.as_deref()).await,

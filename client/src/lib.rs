@@ -37,6 +37,7 @@
 //! | what | module |
 //! |---|---|
 //! | the wallet, its environment and its parties | [`wallet`] |
+//! | the process that has a wallet open | [`holder`] |
 //! | lists of a bank's keys | `keys` |
 //! | account keys | `accounts` |
 //! | tables and rows; coins; counters | [`rows`], [`coins`], `counters` |
@@ -64,6 +65,7 @@ mod counters;
 pub mod error;
 pub mod evidence;
 mod goods_names;
+pub mod holder;
 mod issuance;
 mod keys;
 mod migrate;

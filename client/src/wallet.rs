@@ -3,6 +3,7 @@
 use crate::{
     error::WalletError,
     goods_names::rename_goods,
+    holder::Holder,
     migrate::migrate,
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
@@ -94,7 +95,7 @@ impl Env {
 
 /// An open wallet.
 ///
-/// Only one process can have a wallet open. Its methods can run at the same time, from several tasks.
+/// Only one process can have a wallet open and change it. Others can [look](Wallet::open_to_read). Its methods can run at the same time, from several tasks.
 ///
 /// ```
 /// use farthing_client::wallet::{Env, Wallet};
@@ -201,6 +202,32 @@ impl Wallet {
         Self::with_store(dir, seed, store, env)
     }
 
+    /// Opens the wallet in `dir` to look at it. If another process has it open, this reads the rows beside that process, as
+    /// they are now, and changes nothing in the directory. Methods that write then fail.
+    ///
+    /// # Errors
+    /// As [`open`](Wallet::open), and [`StoreError::Older`] when the other process has not upgraded the rows yet.
+    pub fn open_to_read(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
+        match Self::open(dir, env.clone()) {
+            Err(WalletError::Store(in_use @ StoreError::InUse { .. })) => {
+                let seed = read_seed(dir)?;
+                let store_dir = dir.join(STORE_DIR);
+                // Without a journal, the other process is about to make the first one.
+                let store = Store::open_read_only(&store_dir, &env.store)?.ok_or(in_use)?;
+                if store.head().sequence > 0 && store.schema_version()? < SCHEMA_VERSION {
+                    return Err(StoreError::Older { dir: store_dir }.into());
+                }
+                Ok(Self::of(dir, seed, store, env))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Who has the wallet in `dir` open. `None` if nobody has, or they left no note.
+    pub fn holder(dir: &Path, env: &Env) -> Option<Holder> {
+        Holder::read(&dir.join(STORE_DIR), env.store.disk.as_ref())
+    }
+
     /// Opens the wallet in `dir`, whose rows are in `store`. The store is a namespace of one that several wallets
     /// share, so they share the syncs of its journal. A wallet must be opened with the same store each time.
     ///
@@ -210,20 +237,26 @@ impl Wallet {
         Self::with_store(dir, open_home(dir)?, store, env)
     }
 
-    /// The wallet whose rows are in `store`. Older rows are migrated first.
+    /// The wallet whose rows are in `store`. Older rows are migrated first, and goods files are renamed whose names tell
+    /// what was bought.
     fn with_store(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
+        rename_goods(&dir.join(GOODS_DIR), &seed)?;
         if store.schema_version()? < SCHEMA_VERSION {
             let file = NetworkFile::load(dir)?;
             let is_of_today = dir.join(OWN_ACCOUNTS_FILE).exists();
             store.migrate(|migration| migrate(migration, file.cards(), is_of_today))?;
         }
-        Ok(Wallet {
+        Ok(Self::of(dir, seed, store, env))
+    }
+
+    fn of(dir: &Path, seed: Seed, store: Store, env: Env) -> Wallet {
+        Wallet {
             dir: dir.to_path_buf(),
             seed,
             store,
             env,
             books: Mutex::default(),
-        })
+        }
     }
 
     /// Closes the wallet. Everything is durable without this; it only makes the next start faster.
@@ -348,15 +381,12 @@ fn not_private(dir: &Path) -> impl FnOnce(std::io::Error) -> WalletError {
     move |why| WalletError::Home(format!("{}: {why}", dir.display()))
 }
 
-/// Opens the wallet's directory and reads its seed. Makes the directory private, and renames goods files whose names
-/// tell what was bought.
+/// Makes the wallet's directory private, and reads its seed.
 fn open_home(dir: &Path) -> Result<Seed, WalletError> {
     if dir.join(SEED_FILE).exists() {
         make_private(dir)?;
     }
-    let seed = read_seed(dir)?;
-    rename_goods(&dir.join(GOODS_DIR), &seed)?;
-    Ok(seed)
+    read_seed(dir)
 }
 
 /// The seed of the wallet in `dir`.

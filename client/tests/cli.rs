@@ -5,6 +5,10 @@
     reason = "a panic is how a test fails"
 )]
 
+use farthing_client::{
+    holder::Holder,
+    wallet::{Env, Wallet},
+};
 use farthing_coin::Seed;
 use farthing_node::fingerprint::Fingerprint;
 use farthing_node::{
@@ -14,7 +18,7 @@ use farthing_node::{
 use serde_json::Value;
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -188,6 +192,57 @@ fn a_wallet_is_readable_by_its_owner_only() {
     assert!(error["error"].as_str().unwrap().contains("chmod 600"), "{error}");
     set(&words, 0o600);
     json(&dir, 0, &["balance"], "");
+}
+
+/// A command that runs, and the lines that it writes to standard error.
+fn started(dir: &Path, args: &[&str]) -> (std::process::Child, impl Iterator<Item = String> + use<>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
+    command
+        .env_remove("FARTHING_LOG")
+        .env("FARTHING_WALLET", dir.join("wallet"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines.map(Result::unwrap))
+}
+
+#[test]
+fn commands_that_look_work_while_another_process_has_the_wallet_and_others_wait_for_it() {
+    let dir = directory("in-use");
+    json(&dir, 0, &["init"], "");
+    let bank = card(RoleName::Bank, "central", 1);
+    json(&dir, 0, &["network", "add", &bank], "");
+    let mut env = Env::system();
+    env.store.lock_note = Holder::this_process("buy", 0).note();
+    let holder = Wallet::open(&dir.join("wallet"), env).unwrap();
+    let before = fs::read(dir.join("wallet/store/journal")).unwrap();
+    for (code, command) in [
+        (0, vec!["balance"]),
+        (0, vec!["coins"]),
+        (0, vec!["purchases"]),
+        (0, vec!["account", "--key"]),
+        (0, vec!["account", "--patience", "1"]),
+        (0, vec!["network", "list"]),
+        (1, vec!["receipt", "show", "0"]),
+        (0, vec!["receipt", "denied"]),
+    ] {
+        let said = json(&dir, code, &command, "");
+        assert!(!said.to_string().contains("in use"), "{command:?}: {said}");
+    }
+    assert_eq!(fs::read(dir.join("wallet/store/journal")).unwrap(), before);
+
+    let refused = json(&dir, 1, &["withdraw", "1.00", "--wait", "0"], "");
+    let who = format!("`farthing buy` (process {}, since 1970-01-01", std::process::id());
+    assert!(refused["error"].as_str().unwrap().contains(&who), "{refused}");
+
+    let (mut waits, mut lines) = started(&dir, &["exchange"]);
+    let line = lines.next().unwrap();
+    assert!(line.contains("waiting") && line.contains(&who), "{line}");
+    holder.close().unwrap();
+    assert!(waits.wait().unwrap().success());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! The commands and options of `farthing`.
 
 use super::exit::Exit;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// A wallet for anonymous, atomic electronic cash.
 ///
@@ -38,6 +38,22 @@ pub(super) struct Options {
     /// How long to wait for a silent party before the command stops; `farthing resume` then carries on [default: 60].
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) patience: Option<u64>,
+    /// How long to wait for another command that has the wallet open; 0 refuses at once.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(super) wait: u64,
+    /// The name of the command as it was typed.
+    #[arg(skip)]
+    pub(super) typed: String,
+}
+
+impl Cli {
+    /// Reads a command line. The first argument is the program's name.
+    pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(args)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.options.typed = matches.subcommand_name().unwrap_or_default().to_owned();
+        Ok(cli)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +138,22 @@ pub(super) enum Command {
         version 1, repeat the restore with --shared-account and that bank's name. A restore can be repeated until it is \
         complete. Do not use the old wallet any more: two wallets with the same words would spend the same coins.")]
     Restore(Restore),
+}
+
+impl Command {
+    /// Whether it changes nothing in the wallet, so that it runs while another command does.
+    pub(super) fn only_reads(&self) -> bool {
+        use ReceiptCommand::{Denied, Show};
+        matches!(
+            self,
+            Command::Account { .. }
+                | Command::Balance
+                | Command::Coins { .. }
+                | Command::Catalog { .. }
+                | Command::Purchases
+                | Command::Receipt(Show { .. } | Denied { .. })
+        )
+    }
 }
 
 /// Arguments of `buy`.
@@ -245,10 +277,10 @@ fn long_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once("farthing").chain(line.split_whitespace()))
+        let words = std::iter::once("farthing").chain(line.split_whitespace());
+        Cli::read(words.map(OsString::from))
     }
 
     #[test]
@@ -266,6 +298,8 @@ mod tests {
             assert!(cli.options.json);
             assert_eq!(cli.options.wallet, Some("w".into()));
             assert_eq!(cli.options.patience, Some(5));
+            assert_eq!(cli.options.wait, 60);
+            assert_eq!(cli.options.typed, "withdraw");
             assert!(matches!(
                 cli.command,
                 Command::Withdraw {
@@ -283,6 +317,7 @@ mod tests {
             ("network add something", "this is not a card"),
             ("network remove banker x", "roles are bank, escrow and merchant"),
             ("--patience 0 balance", "1..=86400"),
+            ("--wait -1 balance", "--wait"),
             ("buy studio postcard", "--output"),
             ("pay", "unrecognized"),
         ] {

@@ -5,11 +5,12 @@ use super::{
     exit::Exit,
     money::{balance_json, balance_text},
     purchases::resume_all,
-    report::{Align, Report, amount, chain, count, table},
+    report::{Align, Report, amount, chain, count, date, table},
     screen::{Lines, Screen},
 };
 use crate::{
     error::WalletError,
+    holder::Holder,
     peer_client::RetryPolicy,
     wallet::{Env, SEED_FILE, Wallet, make_private},
 };
@@ -21,11 +22,11 @@ use farthing_node::{
     network_file::{Added, NetworkFile},
     probe::ProcessProbe,
     quic::QuicNetwork,
-    terminal::print_prompt,
+    terminal::{Shown, print_note, print_prompt},
 };
 use farthing_store::{
-    StoreError,
-    clock::SystemClock,
+    StoreError, StoreOptions,
+    clock::{Clock, SystemClock},
     entropy::{Entropy, SystemEntropy},
 };
 use serde_json::{Value, json};
@@ -34,12 +35,15 @@ use std::{
     io::{IsTerminal, Read},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
 
 /// How long `account` waits for the bank by default. Short, because most callers want only the key.
 const ACCOUNT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The pause between two attempts to open a wallet that another process has open.
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Upper bound of the size of a phrase (bytes).
 const PHRASE_MAX_BYTES: u64 = 4096;
@@ -74,27 +78,70 @@ fn env(options: &Options, total_otherwise: Duration) -> Env {
         entropy: Arc::new(SystemEntropy),
         observer: Arc::new(Screen::new(lines)),
         retry: retry_policy(options, total_otherwise),
-        store: probe.store_options(),
+        store: StoreOptions {
+            lock_note: Holder::this_process(&options.typed, SystemClock.now_ms()).note(),
+            ..probe.store_options()
+        },
     }
 }
 
 /// Opens the wallet for `command`.
-pub(super) fn open(options: &Options, command: &Command) -> Result<Wallet> {
+pub(super) async fn open(options: &Options, command: &Command) -> Result<Wallet> {
     let total = match command {
         Command::Account { .. } => ACCOUNT_PATIENCE,
         _ => RetryPolicy::default().total,
     };
-    open_dir(&wallet_dir(options)?, env(options, total))
+    let open = match command.only_reads() {
+        true => Wallet::open_to_read,
+        false => Wallet::open,
+    };
+    open_when_free(options, &wallet_dir(options)?, env(options, total), open).await
 }
 
-fn open_dir(dir: &Path, env: Env) -> Result<Wallet> {
-    Wallet::open(dir, env).map_err(|error| match error {
-        WalletError::Store(StoreError::InUse { .. }) => anyhow::anyhow!(
-            "the wallet in {} is in use by another process; wait until that one has ended, or stop it",
-            dir.display()
-        ),
-        other => other.into(),
-    })
+/// Opens the wallet in `dir`. While another process has it open, this waits as long as the options say.
+async fn open_when_free(
+    options: &Options,
+    dir: &Path,
+    env: Env,
+    open: fn(&Path, Env) -> Result<Wallet, WalletError>,
+) -> Result<Wallet> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        match open(dir, env.clone()) {
+            Err(WalletError::Store(StoreError::InUse { .. } | StoreError::Older { .. })) => {}
+            opened => return Ok(opened?),
+        }
+        let holder = Wallet::holder(dir, &env).map_or_else(|| "another process".to_owned(), holder_text);
+        if began.elapsed() >= Duration::from_secs(options.wait) {
+            bail!(
+                "the wallet in {} is in use by {holder}; nothing was done. Repeat this command when that one has ended, \
+                 or wait longer with --wait SECONDS",
+                dir.display()
+            );
+        }
+        if !is_told {
+            is_told = true;
+            tracing::debug!(?holder, "another command has the wallet");
+            if !options.json {
+                print_note(&format!(
+                    "waiting at most {} s for {holder}, which has the wallet open",
+                    options.wait
+                ));
+            }
+        }
+        tokio::time::sleep(IN_USE_PAUSE).await;
+    }
+}
+
+/// The holder, in words.
+fn holder_text(holder: Holder) -> String {
+    format!(
+        "`farthing {}` (process {}, since {} UTC)",
+        Shown(&holder.command),
+        holder.process,
+        date(holder.since_ms)
+    )
 }
 
 // ---- init ---------------------------------------------------------------------------------------------------------
@@ -237,7 +284,7 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
 /// Builds a wallet again from its words.
 pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    let (wallet, file) = open_restored(&dir, options, restore, seed)?;
+    let (wallet, file) = open_restored(&dir, options, restore, seed).await?;
     let goods_dir = make_goods_dir(&dir, restore.goods_dir.as_deref())?;
     for name in &restore.shared_accounts {
         let bank = wallet.party(RoleName::Bank, Some(name))?;
@@ -302,14 +349,15 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
 }
 
 /// Opens the restored wallet, and adds the cards.
-fn open_restored(
+async fn open_restored(
     dir: &Path,
     options: &Options,
     restore: &Restore,
     seed: &Seed,
 ) -> Result<(Wallet, NetworkFile)> {
     prepare(dir, restore, seed)?;
-    let wallet = open_dir(dir, env(options, RetryPolicy::default().total))?;
+    let env = env(options, RetryPolicy::default().total);
+    let wallet = open_when_free(options, dir, env, Wallet::open).await?;
     if !wallet.is_of(seed) {
         bail!(
             "the wallet in {} has other words; choose another directory with --wallet DIR",

@@ -20,6 +20,7 @@
 //! | offers that are sealed, and whose merchant is down | `sealed` |
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
+//! | two commands of one wallet at the same time | `together` |
 
 #![allow(
     clippy::unwrap_used,
@@ -47,6 +48,7 @@ mod repeated;
 mod restored;
 mod sealed;
 mod slow;
+mod together;
 
 use farthing_tests::processes::testbed::Testbed;
 
