@@ -33,6 +33,7 @@ use farthing_coin::Seed;
 use farthing_node::{
     home::files::Existing,
     logging::{self, LOG_VARIABLE, LogFormat},
+    operator,
     process::stop_signal,
     terminal,
 };
@@ -41,13 +42,11 @@ use std::{ffi::OsString, process::ExitCode};
 
 /// Runs `farthing` with these arguments. The first is the program's name.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let Cli { options, command } = match Cli::read(args.into_iter().map(Into::into)) {
-        Ok(cli) => cli,
-        Err(error) => {
-            terminal::print_usage(&error);
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
-        }
+    let (Cli { mut options, command }, typed) = match operator::parse(args) {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit,
     };
+    options.typed = typed;
     let as_json = options.json;
     let outcome = start_logs().and_then(|()| start(options, command));
     let exit = match outcome {

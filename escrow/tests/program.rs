@@ -81,11 +81,10 @@ fn cards_are_pinned_and_removed_in_the_directory_of_an_escrow_that_does_not_run(
         .output()
         .unwrap();
     assert_eq!(unknown.status.code(), Some(1));
-    let text = String::from_utf8(unknown.stdout).unwrap();
-    assert!(
-        text.starts_with(r#"{"error":"no bank `central` is known"#),
-        "{text}"
-    );
+    let report: serde_json::Value = serde_json::from_slice(&unknown.stdout).unwrap();
+    let error = report["error"].as_str().unwrap();
+    assert!(error.starts_with("no bank `central` is known"), "{report}");
+    assert_eq!(report["code"], 1);
 }
 
 #[test]

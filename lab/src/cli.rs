@@ -5,8 +5,7 @@ use crate::{
     faults::{self, FaultsOptions},
 };
 use clap::{Parser, Subcommand};
-use farthing_client::cli::Exit;
-use farthing_node::terminal;
+use farthing_node::operator;
 use std::{ffi::OsString, process::ExitCode};
 
 /// Shows the whole of Farthing on this machine: at work, and under every fault.
@@ -50,12 +49,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(exit) = farthing_kit::program::run(&args) {
         return exit;
     }
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            terminal::print_usage(&error);
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
-        }
+    let cli: Cli = match operator::parse(args) {
+        Ok((cli, _)) => cli,
+        Err(exit) => return exit,
     };
     let reader = if cli.json { Reader::Program } else { Reader::Person };
     match &cli.command {

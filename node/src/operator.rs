@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`arguments`] | parses the arguments of a program, the wallet included; `completions` and `man` |
 //! | [`program`] | runs a program, from its arguments to its exit code |
 //! | [`report`] | the report of a command |
 //! | [`commands`] | the commands of every node: `card`, `network`, `status`, `verify` |
@@ -12,6 +13,7 @@
 //! | [`lifecycle`] | the creation and the start of a node |
 
 pub mod administer;
+pub mod arguments;
 pub mod commands;
 pub(crate) mod handler;
 pub mod lifecycle;
@@ -22,6 +24,7 @@ mod requests;
 pub mod status;
 
 pub use administer::{OperatorError, STORE_DIR, administer, all_pages, with_store};
+pub use arguments::parse;
 pub use commands::{Directory, NodeCommand};
 pub use program::run;
 pub use report::Report;

@@ -1,10 +1,10 @@
 //! The commands and options of `farthing`.
 
 use super::exit::Exit;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::money::Amount;
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 /// A wallet for anonymous, atomic electronic cash.
 ///
@@ -41,19 +41,9 @@ pub(super) struct Options {
     /// How long to wait for another command that has the wallet open; 0 refuses at once.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(super) wait: u64,
-    /// The name of the command as it was typed.
+    /// The name of the command as it was typed. [`run`](super::run) sets it.
     #[arg(skip)]
     pub(super) typed: String,
-}
-
-impl Cli {
-    /// Reads a command line. The first argument is the program's name.
-    pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let matches = Cli::command().try_get_matches_from(args)?;
-        let mut cli = Cli::from_arg_matches(&matches)?;
-        cli.options.typed = matches.subcommand_name().unwrap_or_default().to_owned();
-        Ok(cli)
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -277,10 +267,10 @@ fn long_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        let words = std::iter::once("farthing").chain(line.split_whitespace());
-        Cli::read(words.map(OsString::from))
+        Cli::try_parse_from(std::iter::once("farthing").chain(line.split_whitespace()))
     }
 
     #[test]
@@ -299,7 +289,6 @@ mod tests {
             assert_eq!(cli.options.wallet, Some("w".into()));
             assert_eq!(cli.options.patience, Some(5));
             assert_eq!(cli.options.wait, 60);
-            assert_eq!(cli.options.typed, "withdraw");
             assert!(matches!(
                 cli.command,
                 Command::Withdraw {

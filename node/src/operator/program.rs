@@ -1,6 +1,6 @@
 //! Runs a program, from its arguments to its exit code.
 
-use super::report::{EXIT_FAILED, EXIT_USAGE, Report};
+use super::report::{EXIT_FAILED, Report};
 use crate::terminal;
 use clap::Parser;
 use serde_json::json;
@@ -15,12 +15,9 @@ pub fn run<C: Parser, E: Display>(
     as_json: impl FnOnce(&C) -> bool,
     execute: impl AsyncFnOnce(C) -> Result<Report, E>,
 ) -> ExitCode {
-    let cli = match C::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(error) => {
-            terminal::print_usage(&error);
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
-        }
+    let cli: C = match super::parse(args) {
+        Ok((cli, _)) => cli,
+        Err(exit) => return exit,
     };
     let as_json = as_json(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -37,10 +34,10 @@ pub fn run<C: Parser, E: Display>(
 }
 
 /// Prints an error on standard error, and as JSON on standard output if programs read it.
-fn failed(message: &str, as_json: bool) -> ExitCode {
+pub(super) fn failed(message: &str, as_json: bool) -> ExitCode {
     terminal::print_error(message);
     if as_json {
-        Report::new("", json!({ "error": message })).print(true);
+        Report::new("", json!({ "error": message, "code": EXIT_FAILED })).print(true);
     }
     ExitCode::from(EXIT_FAILED)
 }
