@@ -103,6 +103,12 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// The directory of the file does not exist.
+    #[error("there is no directory {dir}; make it first, or choose another file", dir = dir.display())]
+    NoDirectory {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The path is a directory, a device or something else that is not a regular file.
     #[error("{path} is not a file; nothing was written. Name the file that is to be written", path = path.display())]
     NotAFile {
@@ -170,6 +176,26 @@ pub fn check_output(path: &Path, existing: Existing) -> Result<(), OutputError> 
         });
     }
     Ok(())
+}
+
+/// Proves that a file can be put at `path`, before the work for it is done. No file is touched.
+///
+/// # Errors
+/// [`OutputError`] says what prevents the write, and what to do.
+pub fn prove_output(path: &Path) -> Result<(), OutputError> {
+    let gone = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    };
+    NewFile::prove(path).map_err(|source| match path.parent() {
+        Some(dir) if gone(&source) && !dir.is_dir() => OutputError::NoDirectory { dir: dir.to_owned() },
+        _ => OutputError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    })
 }
 
 // ---- many processes -----------------------------------------------------------------------------------------------

@@ -3,13 +3,19 @@
 use super::durable::{Mode, sync_dir};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use rustix::fs::{AtFlags, CWD, OFlags, RawMode, RenameFlags, linkat, openat, renameat_with};
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// A file that is being written. It gets its final path when it is complete.
+/// Longest name that the name of a [`sibling`] contains as a whole (bytes). Every file system has room for both parts.
+const WHOLE_NAME_MAX_BYTES: usize = 90;
+
+/// A file that is being written. It gets its final path and its mode when it is complete. Until then only its owner can
+/// read it.
 ///
 /// Until then it has no name, if the file system supports that. A killed process then leaves no file. Otherwise it has
 /// a
@@ -17,6 +23,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
+    /// The mode of the complete file.
+    mode: Mode,
     /// Its temporary name. It is removed when this is dropped.
     temporary: Option<Temporary>,
 }
@@ -27,9 +35,10 @@ impl NewFile {
     /// # Errors
     /// The errors of the operating system, for example when the directory does not exist.
     pub fn beside(path: &Path, mode: Mode) -> io::Result<Self> {
-        if let Some(file) = nameless(parent(path), mode) {
+        if let Some(file) = nameless(parent(path)) {
             return Ok(Self {
                 file,
+                mode,
                 temporary: None,
             });
         }
@@ -38,12 +47,29 @@ impl NewFile {
             .read(true)
             .write(true)
             .create_new(true)
-            .mode(mode.bits())
+            .mode(Mode::Secret.bits())
             .open(&temporary.0)?;
         Ok(Self {
             file,
+            mode,
             temporary: Some(temporary),
         })
+    }
+
+    /// Proves that a file can be put at `path`: puts an empty one beside it, under a random name that is as long, and
+    /// removes it. No other file is touched.
+    ///
+    /// # Errors
+    /// The errors of the operating system, for example when the name is too long or the directory is read-only.
+    pub fn prove(path: &Path) -> io::Result<()> {
+        let mut probe = Self::beside(path, Mode::Secret)?;
+        let sibling = Temporary(sibling(path));
+        match &mut probe.temporary {
+            None => name(&probe.file, &sibling.0)?,
+            Some(temporary) => temporary.rename_to_nothing(&sibling.0)?,
+        }
+        // A directory that cannot be read cannot be synced.
+        File::open(parent(path)).map(drop)
     }
 
     /// The open file, to write to.
@@ -58,7 +84,7 @@ impl NewFile {
     /// same
     /// directory. Also the other errors of the operating system.
     pub fn put(&mut self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.complete()?;
         match &mut self.temporary {
             None => name(&self.file, path)?,
             Some(temporary) => temporary.rename_to_nothing(path)?,
@@ -71,7 +97,7 @@ impl NewFile {
     /// # Errors
     /// The errors of the operating system. The old file then stays.
     pub fn put_over(&mut self, path: &Path) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.complete()?;
         if self.temporary.is_none() {
             let temporary = Temporary(random_name(path));
             name(&self.file, &temporary.0)?;
@@ -83,6 +109,23 @@ impl NewFile {
         }
         sync_dir(parent(path))
     }
+
+    /// Gives the file its mode, and makes it durable.
+    fn complete(&self) -> io::Result<()> {
+        if let Some(umask) = umask() {
+            self.file
+                .set_permissions(Permissions::from_mode(self.mode.bits() & !umask))?;
+        }
+        self.file.sync_all()
+    }
+}
+
+/// The bits that the user takes from the modes of new files. `None` if the system does not tell: files then stay as
+/// they are, for their owner only.
+fn umask() -> Option<u32> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(umask.trim(), 8).ok()
 }
 
 /// A temporary path. The file is removed when this is dropped, unless the path was emptied.
@@ -115,9 +158,9 @@ impl Drop for Temporary {
 }
 
 /// Opens a file without a name in `dir`. `None` if the system has no such files, or could not name it later.
-fn nameless(dir: &Path, mode: Mode) -> Option<File> {
+fn nameless(dir: &Path) -> Option<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let mode = rustix::fs::Mode::from_raw_mode(mode.bits() as RawMode);
+    let mode = rustix::fs::Mode::from_raw_mode(Mode::Secret.bits() as RawMode);
     let file = File::from(openat(CWD, dir, flags, mode).ok()?);
     handle(&file).exists().then_some(file)
 }
@@ -137,6 +180,24 @@ fn random_name(path: &Path) -> PathBuf {
     let mut random = [0; 16];
     SystemEntropy.fill(&mut random);
     parent(path).join(format!(".farthing-{}.part", hex::encode(random)))
+}
+
+/// A random path in the directory of `path`. Its name begins as that of `path` and is at least as long.
+fn sibling(path: &Path) -> PathBuf {
+    let random = random_name(path);
+    let random = random.file_name().unwrap_or_default().as_bytes();
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let mut kept = match name.len() {
+        short @ ..=WHOLE_NAME_MAX_BYTES => short,
+        long => long.saturating_sub(random.len()),
+    };
+    // No character is cut.
+    while name.get(kept).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        kept = kept.saturating_sub(1);
+    }
+    let mut sibling = [name.get(..kept).unwrap_or_default(), random].concat();
+    sibling.resize(sibling.len().max(name.len()), b'-');
+    parent(path).join(OsString::from_vec(sibling))
 }
 
 /// The directory of `path`.
@@ -161,6 +222,7 @@ mod tests {
             .open(&temporary.0);
         NewFile {
             file: file.unwrap(),
+            mode: Mode::Secret,
             temporary: Some(temporary),
         }
     }
@@ -198,6 +260,45 @@ mod tests {
             fs::remove_file(&path).unwrap();
         }
         assert_eq!(fs::read(dir.path().join("report.new")).unwrap(), b"somebody's");
+    }
+
+    #[test]
+    fn a_place_is_proven_without_a_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        let (short, long) = ("a".to_owned(), "\u{e4}".repeat(127) + "a");
+        for name in [&short, &"b".repeat(91), &"b".repeat(255), &long] {
+            let path = dir.path().join(name);
+            NewFile::prove(&path).unwrap();
+            let sibling = sibling(&path);
+            let sibling = sibling.file_name().unwrap();
+            assert!(sibling.len() >= name.len() && sibling.len() <= 255, "{sibling:?}");
+            assert!(sibling.to_str().is_some(), "{sibling:?}");
+            // What is there already stays as it is.
+            fs::write(&path, "somebody's").unwrap();
+            NewFile::prove(&path).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+            fs::remove_file(&path).unwrap();
+        }
+        let kinds = [
+            dir.path().join("b".repeat(256)),
+            dir.path().join("nowhere/goods"),
+            "/proc/self/goods".into(),
+        ];
+        for place in kinds {
+            NewFile::prove(&place).unwrap_err();
+        }
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
+    #[test]
+    fn only_its_owner_can_read_a_file_before_it_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("goods");
+        let mut new = NewFile::beside(&path, Mode::Public).unwrap();
+        let mode = |file: &File| file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(new.file()), 0o600);
+        new.put(&path).unwrap();
+        assert_eq!(mode(new.file()), 0o644 & !umask().unwrap());
     }
 
     #[test]
