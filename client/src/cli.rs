@@ -121,8 +121,10 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref(), options.json).await,
         Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
         Command::Purchases => purchases::list(&wallet),
-        Command::Resume { purchase } => purchases::resume(&wallet, purchase.as_deref()).await,
-        Command::Cancel { purchase } => purchases::cancel(&wallet, &purchase).await,
+        Command::Resume { purchase, output } => {
+            purchases::resume(&wallet, purchase.as_deref(), &output).await
+        }
+        Command::Cancel { purchase, output } => purchases::cancel(&wallet, &purchase, &output).await,
         Command::Receipt(ReceiptCommand::Show {
             purchase,
             output,

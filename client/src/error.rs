@@ -1,7 +1,9 @@
 //! Errors of the wallet.
 
 use farthing_coin::{KeyListError, PublicKey};
-use farthing_node::{call::CallError, network::NetworkError, network_file::NetworkFileError};
+use farthing_node::{
+    call::CallError, home::files::OutputError, network::NetworkError, network_file::NetworkFileError,
+};
 use farthing_protocol::{
     api::Question,
     issue::IssuanceFault,
@@ -159,6 +161,20 @@ pub enum WalletError {
          `farthing receipt show {0} -o FILE` and `farthing receipt verify` prove it to anyone"
     )]
     NotAsDescribed(u64),
+    /// The goods cannot be written to their file, so no coin was put to the purchase.
+    #[error("{0}. Nothing was paid; `-o FILE` names another file")]
+    NoPlace(PlaceFault),
+    /// Goods that are paid for cannot be written to their file.
+    #[error(
+        "purchase {number} is paid for, but its goods cannot be delivered: {why}. \
+         `farthing resume {number} -o FILE` writes them to another file"
+    )]
+    NotDelivered {
+        /// Number of the purchase.
+        number: u64,
+        /// The reason.
+        why: PlaceFault,
+    },
     /// The file of pinned cards.
     #[error(transparent)]
     Card(#[from] NetworkFileError),
@@ -213,6 +229,28 @@ impl WalletError {
     pub fn is_silence(&self) -> bool {
         matches!(self, WalletError::Silent { .. })
     }
+}
+
+/// Why goods cannot be written to their file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceFault {
+    /// No file can be put there.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The disk has too little room.
+    #[error(
+        "the disk is full: {dir} has {free_bytes} bytes free, and {needed_bytes} are needed; free some space",
+        dir = dir.display()
+    )]
+    NoRoom {
+        /// A directory on the disk.
+        dir: PathBuf,
+        /// What the goods need, with the room that stays free (bytes).
+        needed_bytes: u64,
+        /// What is free (bytes).
+        free_bytes: u64,
+    },
 }
 
 /// Why a single request has no reply.

@@ -12,6 +12,7 @@
 //! | open the goods, or exchange the coins for fresh ones: pure | `finish` |
 //! | the writes of a step, one transaction | `record` |
 //! | the runtime: write, send, step again | `run` |
+//! | the output file: proven before the payment, and never another file's place | `output` |
 //! | fetch and open goods | [`goods`] |
 
 mod driver;
@@ -21,19 +22,23 @@ mod finish;
 pub mod goods;
 mod offer;
 mod order;
+mod output;
 mod record;
 mod run;
 mod selection;
 mod state;
 mod step;
 
-pub use self::offer::{Parties, Wanted};
 use self::{
     offer::accept,
     record::{Write, apply, reads},
     run::Run,
     state::State,
     step::save,
+};
+pub use self::{
+    offer::{Parties, Wanted},
+    output::Output,
 };
 use crate::{
     error::WalletError,
@@ -43,12 +48,12 @@ use crate::{
 };
 use farthing_node::network::Lane;
 use farthing_protocol::purchase::Purchase;
-use std::path::Path;
 
 pub(crate) use self::order::build as build_order;
 
 impl Wallet {
-    /// Buys an item and writes the goods to `output`. Returns the purchase's number.
+    /// Buys an item and writes the goods to `output`, or beside it if another file is there. Returns the purchase's
+    /// number.
     ///
     /// # Errors
     /// When a party refuses or does not answer. The purchase then stands where [`purchases`](Wallet::purchases) shows
@@ -58,10 +63,10 @@ impl Wallet {
         &self,
         parties: &Parties,
         wanted: impl Into<Wanted<'a>>,
-        output: &Path,
+        output: impl Into<Output<'a>>,
     ) -> Result<u64, WalletError> {
         let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
-        let mut state = accept(self, &mut merchant, parties, wanted.into(), output).await?;
+        let mut state = accept(self, &mut merchant, parties, wanted.into(), output.into()).await?;
         // If the goods came with the offer, the choice of coins is the first write.
         if state.goods.is_none() {
             self.write_begun(&mut state).await?;
@@ -89,10 +94,10 @@ impl Wallet {
         &self,
         parties: &Parties,
         wanted: impl Into<Wanted<'a>>,
-        output: &Path,
+        output: impl Into<Output<'a>>,
     ) -> Result<u64, WalletError> {
         let mut merchant = self.peer_client(&parties.merchant, Lane::Anonymous);
-        let mut state = accept(self, &mut merchant, parties, wanted.into(), output).await?;
+        let mut state = accept(self, &mut merchant, parties, wanted.into(), output.into()).await?;
         self.write_begun(&mut state).await?;
         Ok(state.number)
     }

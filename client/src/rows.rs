@@ -100,6 +100,9 @@ pub const SENT_FINISHES: Table<(RequestId, StatementDigest), SentFinish> = Table
 /// Small encrypted goods, which have no file, by number of the purchase.
 pub const SMALL_GOODS: Table<u64, SmallGoods> = Table::new(11, "small goods");
 
+/// The files that goods may replace, by number of the purchase. The customer has agreed to lose them.
+pub const REPLACEABLE: Table<u64, FileId> = Table::new(50, "replaceable files");
+
 /// The banks' lists of keys in the first format, used if [`KEYS`] has none. A row is limited to 64 KiB.
 pub const KEY_LISTS: Table<PublicKey, Signed<KeyList>> = Table::new(7, "key lists");
 
@@ -259,6 +262,21 @@ pub struct PurchaseRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmallGoods(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
+/// The identity of a file as it was at one time. Any later change of the file, even of its name, changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId {
+    /// The file system.
+    pub device: u64,
+    /// The file's number in it.
+    pub inode: u64,
+    /// The last change of the file or its attributes (seconds since 1970). No program can set it.
+    pub changed_s: i64,
+    /// The nanoseconds after that second.
+    pub changed_ns: i64,
+    /// Its length (bytes). Clocks of file systems are coarse.
+    pub size_bytes: u64,
+}
+
 /// Upper bound of the convicting documents of one purchase. Two are enough.
 pub const EXHIBITS_MAX: usize = 3;
 
@@ -281,8 +299,8 @@ pub enum Exhibit {
 pub enum Delivery {
     /// Not decrypted yet.
     Pending,
-    /// A past purchase that a restore has found. Its goods are fetched when the customer asks: a request for all of
-    /// them at once would link the customer's past purchases.
+    /// Written when the customer asks: a past purchase that a restore has found, or goods that were delivered before.
+    /// A request for all of them at once would link the customer's past purchases.
     OnDemand,
     /// Written to the output file, as described.
     Delivered,

@@ -93,10 +93,17 @@ pub(super) enum Command {
     /// List the purchases and their states.
     Purchases,
     /// Carry on everything that is under way, after a crash or a silent party.
+    #[command(after_long_help = "Examples:\n  \
+        farthing resume                    carry on everything\n  \
+        farthing resume 3                  carry on purchase 3, or write its file again if it is gone\n  \
+        farthing resume 3 -o other.txt     the same, into another file")]
     Resume {
         /// Only this purchase: its number, or the first characters of its id. For a past purchase that a restore has
-        /// found (`on-demand` in the list), it fetches the goods again.
+        /// found (`on-demand` in the list), it fetches the goods again. If the file of delivered goods is gone, it is
+        /// written again.
         purchase: Option<String>,
+        #[command(flatten)]
+        output: OtherOutput,
     },
     /// Ask for the coins of a purchase back. If it is already paid, you get the goods.
     #[command(
@@ -107,6 +114,8 @@ pub(super) enum Command {
     Cancel {
         /// Number of the purchase, or the first characters of its id.
         purchase: String,
+        #[command(flatten)]
+        output: OtherOutput,
     },
     /// Print or verify the documents that prove a purchase.
     #[command(subcommand)]
@@ -157,7 +166,8 @@ pub(super) struct Buy {
     /// Buy it only if it costs at most this, for example 2.50.
     #[arg(long, value_name = "AMOUNT")]
     pub(super) at_most: Option<Amount>,
-    /// File for the goods.
+    /// File for the goods. If another program puts a file there in the meantime, that file stays, and the goods go
+    /// beside it.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
     /// Name of the escrow that decides, if the wallet knows several.
@@ -168,6 +178,17 @@ pub(super) struct Buy {
     pub(super) bank: Option<String>,
     /// Overwrite FILE if it exists.
     #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// Another file for the goods of a purchase.
+#[derive(Debug, Args)]
+pub(super) struct OtherOutput {
+    /// Write the goods of the purchase to FILE, even if they were delivered elsewhere before.
+    #[arg(short, long, value_name = "FILE", requires = "purchase")]
+    pub(super) output: Option<PathBuf>,
+    /// Overwrite FILE if it exists.
+    #[arg(long, requires = "output")]
     pub(super) force: bool,
 }
 

@@ -1,13 +1,13 @@
 //! Commands for purchases.
 
 use super::{
-    args::Buy,
+    args::{Buy, OtherOutput},
     exit::Exit,
     report::{Align, Report, amount, chain, date, table},
 };
 use crate::{
     error::WalletError,
-    purchase::{Parties, Wanted},
+    purchase::{Output, Parties, Wanted},
     rows::{Delivery, PurchaseRow},
     wallet::Wallet,
 };
@@ -22,7 +22,10 @@ use farthing_protocol::{
     purchase::{Proof, Purchase},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 /// Shortest prefix of a purchase id that names a purchase (characters).
 const PREFIX_MIN_CHARS: usize = 4;
@@ -117,7 +120,7 @@ pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
 
 /// Buys an item.
 pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
-    check_output(&buy.output, buy.force)?;
+    let path = check_output(&buy.output, buy.force)?;
     let parties = Parties {
         merchant: wallet.party(RoleName::Merchant, Some(&buy.merchant))?,
         escrow: wallet
@@ -131,24 +134,25 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
         item: &buy.item,
         at_most: buy.at_most,
     };
-    let number = wallet.buy(&parties, wanted, &buy.output).await?;
-    Ok(outcome(number, &wallet.purchase(number)?))
+    let existing = Existing::by_force(buy.force);
+    let output = Output {
+        path: &path,
+        existing,
+    };
+    let number = wallet.buy(&parties, wanted, output).await?;
+    Ok(outcome(number, &wallet.purchase(number)?, Some(&path)))
 }
 
-/// Checks, before the payment, that the goods can be written.
-fn check_output(output: &Path, force: bool) -> Result<()> {
+/// Checks that the goods can be written to a file, before any party is asked. Returns its absolute path.
+fn check_output(output: &Path, force: bool) -> Result<PathBuf> {
     files::check_output(output, Existing::by_force(force))?;
-    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if let Some(parent) = parent
-        && !parent.is_dir()
-    {
-        bail!("there is no directory {}; make it first", parent.display());
-    }
-    Ok(())
+    let path = std::path::absolute(output)?;
+    files::prove_output(&path)?;
+    Ok(path)
 }
 
-/// The result of a purchase.
-fn outcome(number: u64, row: &PurchaseRow) -> Report {
+/// The result of a purchase. `wanted` is the file for its goods as the customer knows it.
+fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> Report {
     let offer = &row.purchase.offer().body;
     let title = one_line(&offer.title);
     let (text, exit) = match (&row.purchase, row.delivery) {
@@ -161,8 +165,9 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
             };
             let (file, price) = (row.output.display(), offer.price);
             let text = format!(
-                "{file}: \"{title}\", as described, for {price} {}{receipt}",
-                Shown(&offer.currency)
+                "{file}: \"{title}\", as described, for {price} {}{}{receipt}",
+                Shown(&offer.currency),
+                wanted.map_or_else(String::new, |wanted| beside(wanted, &row.output)),
             );
             (text, Exit::Done)
         }
@@ -207,6 +212,18 @@ fn outcome(number: u64, row: &PurchaseRow) -> Report {
     }
 }
 
+/// Says why the goods are not in the file that was wanted, if they are not.
+fn beside(wanted: &Path, output: &Path) -> String {
+    if wanted == output {
+        return String::new();
+    }
+    format!(
+        "\nanother file is at {0}. It is unchanged, and the goods are in {1}",
+        wanted.display(),
+        output.display()
+    )
+}
+
 /// The refusal that led to the cancel, if the customer did not ask for it.
 fn why_not_bought(row: &PurchaseRow) -> String {
     let why = row.refusal.as_ref();
@@ -248,17 +265,52 @@ fn exit_without_goods(row: &PurchaseRow) -> Exit {
 // ---- carrying on --------------------------------------------------------------------------------------------------
 
 /// Carries on one purchase, or everything that is under way.
-pub(super) async fn resume(wallet: &Wallet, named: Option<&str>) -> Result<Report> {
+pub(super) async fn resume(wallet: &Wallet, named: Option<&str>, other: &OtherOutput) -> Result<Report> {
     let Some(named) = named else {
         return resume_all(wallet).await;
     };
     let number = find(wallet, named)?;
+    let is_gone = wallet.is_delivery_gone(number)?;
+    let mut wanted = wallet.purchase(number)?.output;
+    if let Some(path) = deliver_to(wallet, number, other).await? {
+        wanted = path;
+    } else if is_gone {
+        wallet.deliver_to(number, &wanted).await?;
+    }
     wallet.drive_purchase(number).await?;
-    Ok(outcome(number, &wallet.purchase(number)?))
+    let mut report = outcome(number, &wallet.purchase(number)?, Some(&wanted));
+    let is_written_again = is_gone && report.exit == Exit::Done;
+    if let Some(members) = report.json.as_object_mut() {
+        members.insert("written_again".into(), is_written_again.into());
+    }
+    if is_written_again {
+        report.text = format!(
+            "the file of these goods was gone, so it is written again\n{}",
+            report.text
+        );
+    }
+    Ok(report)
+}
+
+/// Has the goods of a purchase go to the file that the customer has named, and returns its absolute path.
+async fn deliver_to(wallet: &Wallet, number: u64, other: &OtherOutput) -> Result<Option<PathBuf>> {
+    let Some(output) = &other.output else {
+        return Ok(None);
+    };
+    let path = check_output(output, other.force)?;
+    let existing = Existing::by_force(other.force);
+    let output = Output {
+        path: &path,
+        existing,
+    };
+    wallet.deliver_to(number, output).await?;
+    Ok(Some(path))
 }
 
 /// Carries on everything that is under way. A restore ends with this.
 pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
+    let outputs = wallet.purchases()?.into_iter();
+    let outputs: BTreeMap<u64, PathBuf> = outputs.map(|(number, row)| (number, row.output)).collect();
     let resumed = wallet.resume().await?;
     let mut lines: Vec<String> = Vec::new();
     let mut purchases: Vec<Value> = Vec::new();
@@ -266,7 +318,7 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     let mut matters: BTreeSet<&str> = resumed.ended.iter().map(String::as_str).collect();
     for (number, row) in wallet.purchases()? {
         if matters.remove(format!("purchase {number}").as_str()) {
-            let ended = outcome(number, &row);
+            let ended = outcome(number, &row, outputs.get(&number).map(PathBuf::as_path));
             lines.push(ended.text);
             purchases.push(purchase_json(number, &row));
             if ended.exit == Exit::Aborted {
@@ -310,11 +362,15 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
 }
 
 /// Cancels a purchase.
-pub(super) async fn cancel(wallet: &Wallet, named: &str) -> Result<Report> {
+pub(super) async fn cancel(wallet: &Wallet, named: &str, other: &OtherOutput) -> Result<Report> {
     let number = find(wallet, named)?;
+    if !matches!(wallet.purchase(number)?.purchase, Purchase::Committed(..)) {
+        deliver_to(wallet, number, other).await?;
+    }
+    let wanted = wallet.purchase(number)?.output;
     wallet.cancel(number).await?;
     let row = wallet.purchase(number)?;
-    let mut report = outcome(number, &row);
+    let mut report = outcome(number, &row, Some(&wanted));
     match &row.purchase {
         // The customer wanted the coins back.
         Purchase::Aborted(..) | Purchase::Recovered(_) => report.exit = Exit::Done,
@@ -395,6 +451,9 @@ mod tests {
         assert!(says(crate_dir, true).contains("is not a file"));
         assert!(says(&crate_dir.join("Cargo.toml"), false).contains("--force"));
         assert!(says(&crate_dir.join("nowhere/goods"), false).contains("make it first"));
+        assert!(says(&crate_dir.join("a".repeat(256)), false).contains("too long"));
+        assert!(says(Path::new("/dev/full"), true).contains("is not a file"));
+        assert!(says(Path::new("/proc/self/goods"), false).contains("cannot write"));
         assert!(check_output(&crate_dir.join("Cargo.toml"), true).is_ok());
         assert!(check_output(Path::new("goods-of-no-one"), false).is_ok());
     }

@@ -3,16 +3,17 @@
 //! Small goods are kept in the wallet's store, in the same write that puts coins to them. They become a file only for
 //! a judge. Large goods are files from the beginning, so that a long download can be resumed.
 
+use super::output::{fault, put_goods};
 use crate::{
-    error::WalletError,
+    error::{PlaceFault, WalletError},
     goods_names::{PART, SEALED, goods_name},
     observer::WalletEvent,
     peer_client::PeerClient,
-    rows::{SMALL_GOODS, SmallGoods},
+    rows::{FileId, PurchaseRow, SMALL_GOODS, SmallGoods},
     wallet::{GOODS_DIR, Wallet},
 };
 use farthing_node::{
-    home::files::{self, Mode, NewFile},
+    home::files::{self, Mode, NewFile, OutputError},
     quic::CONNECTION_WINDOW_BYTES,
 };
 use farthing_protocol::{
@@ -36,9 +37,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-
-/// How many file names are tried if the output's name is taken.
-const PLACES_MAX: u32 = 100;
 
 /// The most pieces of goods under way at once. Their bytes fit into the send window that a server has for a connection.
 const PIECES_UNDER_WAY_MAX: usize = CONNECTION_WINDOW_BYTES as usize / GOODS_PIECE_BYTES;
@@ -101,6 +99,18 @@ fn are_of(digest: RunningDigest, offer: &Offer) -> bool {
 fn goods_path(wallet: &Wallet, offer: &Offer) -> PathBuf {
     let name = goods_name(&wallet.seed, &offer.encrypted_digest);
     wallet.dir().join(GOODS_DIR).join(format!("{name}.{SEALED}"))
+}
+
+/// How much of the encrypted goods of `offer` is missing in the wallet (bytes). Small goods need no room of their own.
+pub(crate) fn missing_bytes(wallet: &Wallet, offer: &Offer) -> u64 {
+    let path = goods_path(wallet, offer);
+    let fetched = [path.with_extension(PART), path].map(|path| path.metadata().map_or(0, |file| file.len()));
+    match are_small(offer) {
+        true => 0,
+        false => offer
+            .encrypted_bytes
+            .saturating_sub(fetched.into_iter().max().unwrap_or(0)),
+    }
 }
 
 /// Fetches what is missing of a purchase's encrypted goods, and checks their digest. Large goods are durable after
@@ -256,17 +266,41 @@ impl<'o> ReadAhead<'o> {
     }
 }
 
-/// Decrypts the goods to `output`, or to a name beside it if a file has appeared there since `begun_ms`. Returns the
-/// path; `None` if the goods are not what the offer describes. `small` are the encrypted goods that have no file.
+/// Goods that are decrypted to a file.
+pub(crate) struct Delivered<'a> {
+    /// Number of the purchase.
+    pub(crate) number: u64,
+    /// The purchase.
+    pub(crate) row: &'a PurchaseRow,
+    /// The encrypted goods, if they have no file.
+    pub(crate) small: Option<&'a SmallGoods>,
+    /// The file that they may replace.
+    pub(crate) replaceable: Option<FileId>,
+}
+
+/// Decrypts the goods to the output's path, or to a name beside it if another file is there. Returns the path; `None`
+/// if the goods are not what the offer describes.
+///
+/// # Errors
+/// [`WalletError::NotDelivered`] when the file cannot be written.
 pub(crate) fn open_goods(
     wallet: &Wallet,
+    delivered: Delivered<'_>,
     offer: &Offer,
-    small: Option<&SmallGoods>,
     goods_key: &GoodsKey,
-    output: &Path,
-    begun_ms: u64,
 ) -> Result<Option<PathBuf>, WalletError> {
-    let mut goods = NewFile::beside(output, Mode::Public).map_err(WalletError::io(output))?;
+    let Delivered {
+        number,
+        row,
+        small,
+        replaceable,
+    } = delivered;
+    let output = row.output.as_path();
+    let failed = |source| {
+        let path = output.to_path_buf();
+        fault(number, row, PlaceFault::Output(OutputError::Io { path, source }))
+    };
+    let mut goods = NewFile::beside(output, Mode::Public).map_err(failed)?;
     let opened = match small {
         Some(SmallGoods(bytes)) => decrypt(bytes.as_slice(), goods.file(), offer, goods_key),
         None => {
@@ -275,11 +309,11 @@ pub(crate) fn open_goods(
             decrypt(source, goods.file(), offer, goods_key)
         }
     };
-    let as_described = opened.map_err(WalletError::io(output))?;
+    let as_described = opened.map_err(failed)?;
     if !as_described {
         return Ok(None);
     }
-    let place = put_goods(output, goods, begun_ms).map_err(WalletError::io(output))?;
+    let place = put_goods(output, goods, replaceable).map_err(failed)?;
     Ok(Some(place))
 }
 
@@ -364,56 +398,6 @@ fn read_all(mut source: impl Read, mut each: impl FnMut(&[u8]) -> io::Result<()>
             Some(bytes) => each(bytes)?,
         }
     }
-}
-
-/// Moves goods to a path where they replace no file that was made since the purchase began, and returns the path. The
-/// customer has agreed to replace an older file. A file with the same bytes was put there before a crash.
-fn put_goods(output: &Path, mut goods: NewFile, begun_ms: u64) -> io::Result<PathBuf> {
-    for number in 1..=PLACES_MAX {
-        let mut name = output.file_name().unwrap_or_default().to_os_string();
-        if number > 1 {
-            name.push(format!(".{number}"));
-        }
-        let place = output.with_file_name(name);
-        match goods.put(&place) {
-            Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
-            put => return put.map(|()| place),
-        }
-        let there = std::fs::symlink_metadata(&place)?;
-        let modified = there
-            .modified()?
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        let older = modified.as_millis() < u128::from(begun_ms) && !there.is_dir();
-        if number == 1 && older {
-            return goods.put_over(&place).map(|()| place);
-        }
-        if there.is_file() && same_bytes(&place, goods.file())? {
-            sync_parent(&place)?;
-            return Ok(place);
-        }
-    }
-    Err(io::Error::new(
-        io::ErrorKind::AlreadyExists,
-        "there are files of this name already; move them away, then run `farthing resume`",
-    ))
-}
-
-fn same_bytes(path: &Path, goods: &mut File) -> io::Result<bool> {
-    let digest = |file: &File| {
-        let mut digest = RunningDigest::new();
-        read_all(file, |bytes| {
-            digest.update(bytes);
-            Ok(())
-        })?;
-        io::Result::Ok(digest.finish())
-    };
-    let other = File::open(path)?;
-    if other.metadata()?.len() != goods.metadata()?.len() {
-        return Ok(false);
-    }
-    goods.seek(SeekFrom::Start(0))?;
-    Ok(digest(&other)? == digest(goods)?)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! Fetches and checks an offer, and counts the coins that could pay. No coin is at stake yet.
 
-use super::{goods::came_with, selection::purse, state::State};
+use super::{goods::came_with, output::Output, selection::purse, state::State};
 use crate::{
     catalog::find_item,
     counters::next_number,
@@ -20,7 +20,6 @@ use farthing_protocol::{
     purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer},
 };
 use farthing_store::View;
-use std::path::Path;
 
 /// The parties of a purchase.
 #[derive(Debug, Clone)]
@@ -71,9 +70,10 @@ pub(crate) async fn accept(
     merchant: &mut PeerClient<'_>,
     parties: &Parties,
     wanted: Wanted<'_>,
-    output: &Path,
+    output: Output<'_>,
 ) -> Result<State, WalletError> {
     wallet.check_restored(&parties.bank.identity)?;
+    let replaceable = output.replaceable();
     let (item_id, listed) = match whole_id(wanted.item) {
         Some(item_id) => (item_id, None),
         None => {
@@ -99,7 +99,7 @@ pub(crate) async fn accept(
     let row = PurchaseRow {
         purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
         merchant: parties.merchant.clone(),
-        output: std::path::absolute(output).map_err(WalletError::io(output))?,
+        output: output.absolute()?,
         delivery: Delivery::Pending,
         refusal: None,
         begun_ms: wallet.now_ms(),
@@ -112,6 +112,7 @@ pub(crate) async fn accept(
         stored: None,
         row,
         goods,
+        replaceable,
         purse: Some(purse),
         is_open_at_bank: false,
     })

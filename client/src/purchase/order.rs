@@ -50,6 +50,7 @@ pub(crate) fn place(
         before: state.stored.as_ref().map(|row| row.purchase.clone()),
         row: row.clone(),
         goods: state.goods.clone(),
+        replaceable: state.replaceable,
     };
     Ok((row, write))
 }

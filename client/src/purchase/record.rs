@@ -6,8 +6,8 @@ use crate::{
     counters::{bridged_reads, mark_bridged, number_reads, take_numbers},
     recovery::{end_recovered, recovered_reads},
     rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, Counter, NO_BANK, PURCHASES, PurchaseRow, SMALL_GOODS,
-        SmallGoods,
+        COINS, COUNTERS, CoinRow, CoinStatus, Counter, FileId, NO_BANK, PURCHASES, PurchaseRow, REPLACEABLE,
+        SMALL_GOODS, SmallGoods,
     },
 };
 use farthing_coin::{Coin, PublicKey};
@@ -23,6 +23,8 @@ pub(crate) enum Write {
         row: PurchaseRow,
         /// Its encrypted goods, if they are small and were fetched.
         goods: Option<SmallGoods>,
+        /// The file that they may replace.
+        replaceable: Option<FileId>,
     },
     /// Puts coins to the purchase, if they are available, and if the number and the order's counter are free.
     Place {
@@ -34,6 +36,8 @@ pub(crate) enum Write {
         row: PurchaseRow,
         /// Its encrypted goods, if they are small and were fetched.
         goods: Option<SmallGoods>,
+        /// The file that they may replace. Without effect for a purchase that is stored already.
+        replaceable: Option<FileId>,
     },
     /// Stores the purchase's state and the new status of its coins.
     Save {
@@ -156,9 +160,14 @@ pub(crate) fn apply(tx: &mut Transaction<'_>, writes: &[Write]) -> Result<Writte
 
 fn apply_one(tx: &mut Transaction<'_>, write: &Write) -> Result<Written, StoreError> {
     match write {
-        Write::Begin { row, goods } => {
+        Write::Begin {
+            row,
+            goods,
+            replaceable,
+        } => {
             let number = take_numbers(tx, &NO_BANK, Counter::Purchases, 1)?;
             keep_goods(tx, number, goods.as_ref())?;
+            keep_replaceable(tx, number, *replaceable)?;
             PURCHASES.put(tx, &number, row)?;
             Ok(Written::Begun(number))
         }
@@ -167,7 +176,14 @@ fn apply_one(tx: &mut Transaction<'_>, write: &Write) -> Result<Written, StoreEr
             before,
             row,
             goods,
-        } => place(tx, *number, before.as_ref(), row, goods.as_ref()),
+            replaceable,
+        } => {
+            let placed = place(tx, *number, before.as_ref(), row, goods.as_ref())?;
+            if placed.is_done() && before.is_none() {
+                keep_replaceable(tx, *number, *replaceable)?;
+            }
+            Ok(placed)
+        }
         Write::Save { number, before, row } => save(tx, *number, before, row),
         Write::Used {
             bank,
@@ -196,6 +212,18 @@ fn apply_one(tx: &mut Transaction<'_>, write: &Write) -> Result<Written, StoreEr
 fn keep_goods(tx: &mut Transaction<'_>, number: u64, goods: Option<&SmallGoods>) -> Result<(), StoreError> {
     match goods {
         Some(goods) => SMALL_GOODS.put(tx, &number, goods),
+        None => Ok(()),
+    }
+}
+
+/// Stores the file that the goods of a new purchase may replace.
+fn keep_replaceable(
+    tx: &mut Transaction<'_>,
+    number: u64,
+    replaceable: Option<FileId>,
+) -> Result<(), StoreError> {
+    match replaceable {
+        Some(file) => REPLACEABLE.put(tx, &number, &file),
         None => Ok(()),
     }
 }

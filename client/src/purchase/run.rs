@@ -3,7 +3,8 @@
 
 use super::{
     driver::step,
-    goods::{discard_damaged, fetch_goods, open_goods},
+    goods::{Delivered, discard_damaged, fetch_goods, missing_bytes, open_goods},
+    output::prove,
     record::{Write, Written, apply, reads},
     selection,
     state::State,
@@ -14,7 +15,7 @@ use crate::{
     issuance::resume,
     observer,
     peer_client::{Backoff, PeerClient},
-    rows::{CoinRow, Counter, ExchangeRow, PURCHASES},
+    rows::{CoinRow, Counter, ExchangeRow, PURCHASES, REPLACEABLE, SmallGoods},
     scan_record::{GAP_MAX, bridge_gap},
     wallet::{Wallet, card_of},
 };
@@ -179,7 +180,7 @@ impl<'w> Run<'w> {
     /// Carries out a step's action and returns the event that follows; `None` if the purchase has ended.
     async fn perform(&mut self, then: Then) -> Result<Option<Event>, WalletError> {
         Ok(Some(match then {
-            Then::Goods(offer) => Event::Goods(fetch_goods(self.wallet, &offer, &mut self.merchant).await),
+            Then::Goods(offer) => Event::Goods(self.fetch(&offer).await),
             Then::Choose(plan) => Event::Chosen(self.choose(&plan).await),
             Then::Hold(request) => Event::Hold(self.escrow.once(*request).await),
             Then::Pay(request) => Event::Pay(self.escrow.once(*request).await),
@@ -199,8 +200,21 @@ impl<'w> Run<'w> {
         }))
     }
 
-    /// Chooses coins that pay. Before that, reserves numbers if the order's number would be out of a restore's reach.
+    /// Fetches the encrypted goods, if the plain goods can be written.
+    async fn fetch(&mut self, offer: &Offer) -> Result<Option<SmallGoods>, WalletError> {
+        self.prove(offer)?;
+        fetch_goods(self.wallet, offer, &mut self.merchant).await
+    }
+
+    /// Proves that the goods can be delivered. Nothing is promised to anyone before.
+    fn prove(&self, offer: &Offer) -> Result<(), WalletError> {
+        let missing = missing_bytes(self.wallet, offer);
+        prove(self.wallet, self.state.number, &self.state.row, missing)
+    }
+
+    /// Chooses coins that pay, after the proof of the output file. Before that, reserves numbers if the order's number would be out of a restore's reach.
     async fn choose(&mut self, plan: &Plan) -> Result<Vec<CoinRow>, WalletError> {
+        self.prove(&plan.offer.body)?;
         let purse = self.state.purse.take();
         let bridging = bridge_gap(self.wallet, &self.bank_card, Counter::Orders, 1, GAP_MAX);
         bridging.await?;
@@ -209,15 +223,17 @@ impl<'w> Run<'w> {
 
     fn open(&self, offer: &Offer, key: &GoodsKey) -> Result<Opened, WalletError> {
         let state = &self.state;
-        let (output, begun_ms) = (&state.row.output, state.row.begun_ms);
-        let goods = state.goods.as_ref();
-        Ok(
-            match open_goods(self.wallet, offer, goods, key, output, begun_ms)? {
-                Some(place) => Opened::At(place),
-                None if discard_damaged(self.wallet, offer)? => Opened::Damaged,
-                None => Opened::NotAsDescribed,
-            },
-        )
+        let delivered = Delivered {
+            number: state.number,
+            row: &state.row,
+            small: state.goods.as_ref(),
+            replaceable: REPLACEABLE.peek(&self.wallet.rows(), &state.number)?,
+        };
+        Ok(match open_goods(self.wallet, delivered, offer, key)? {
+            Some(place) => Opened::At(place),
+            None if discard_damaged(self.wallet, offer)? => Opened::Damaged,
+            None => Opened::NotAsDescribed,
+        })
     }
 
     /// Waits before the next attempt, unless the time of the retry policy has passed.

@@ -1,7 +1,7 @@
 //! The state of a purchase while it is driven.
 
 use super::record::Written;
-use crate::rows::{CoinRow, PurchaseRow, SmallGoods};
+use crate::rows::{CoinRow, FileId, PurchaseRow, SmallGoods};
 
 /// The state of a purchase, and what the wallet has in memory for it.
 ///
@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) row: PurchaseRow,
     /// Its encrypted goods, if they are small and were fetched.
     pub(crate) goods: Option<SmallGoods>,
+    /// The file that the goods may replace, before the purchase is stored.
+    pub(crate) replaceable: Option<FileId>,
     /// The coins to choose from, read shortly before.
     pub(crate) purse: Option<Vec<CoinRow>>,
     /// Whether the bank's last reply said that it knows of no decision.
@@ -34,6 +36,7 @@ impl State {
             stored: Some(row.clone()),
             row,
             goods: None,
+            replaceable: None,
             purse: None,
             is_open_at_bank: false,
         }

@@ -231,6 +231,7 @@ pub(crate) fn save(state: &State) -> Vec<Write> {
         None => vec![Write::Begin {
             row: state.row.clone(),
             goods: state.goods.clone(),
+            replaceable: state.replaceable,
         }],
         Some(stored) if *stored == state.row => Vec::new(),
         Some(stored) => vec![Write::Save {

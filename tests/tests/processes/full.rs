@@ -152,6 +152,33 @@ fn a_merchant_whose_disk_is_full_sells_nothing_and_goes_on_once_there_is_room() 
 }
 
 #[test]
+fn goods_whose_disk_is_full_are_not_paid_for_or_go_to_another_disk() {
+    let Some((disk, _dir)) = small_disk() else { return };
+    let testbed = crate::testbed();
+    let alice = testbed.customer("alice");
+    let output = disk.path().join("goods");
+    let path = output.to_str().unwrap();
+    alice.lines.lose_requests_to(&[Escrow]);
+    alice.buys_into_silence(POSTCARD, path);
+    alice.lines.heal();
+
+    // Full before the payment, and full after it.
+    disk.fill_to_the_brim().unwrap();
+    let other = disk.path().join("other");
+    let refused = alice.buy(POSTCARD, other.to_str().unwrap()).error(1);
+    assert!(refused.contains("disk is full"), "{refused}");
+    assert!(refused.contains("Nothing was paid"), "{refused}");
+    assert_eq!(alice.purchases().len(), 1);
+    let says = alice.run(&["resume", "0"]).error(1);
+    assert!(says.contains(path), "{says}");
+    assert!(says.contains("`farthing resume 0 -o FILE`"), "{says}");
+    assert_eq!(alice.status(0), "committed");
+    let elsewhere = alice.goods("goods");
+    alice.done(&["resume", "0", "-o", elsewhere.to_str().unwrap()]);
+    testbed.check(&[&alice]);
+}
+
+#[test]
 fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     let Some((disk, _dir)) = small_disk() else { return };
     let testbed = crate::testbed();

@@ -13,6 +13,7 @@
 //! | lines between any two parties that lose, repeat, reorder and delay | `lossy` |
 //! | machines of their own, and a network that is parted | `parted` |
 //! | whoever pretends to be another | `pinned` |
+//! | goods whose file cannot be written, is gone, or is another program's | `delivered` |
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
 //! | the same request, asked again and again | `repeated` |
@@ -35,6 +36,7 @@ mod coins;
 mod counted;
 mod cut;
 mod damaged;
+mod delivered;
 mod frozen;
 mod full;
 mod killed;

@@ -1,6 +1,7 @@
 //! Stories. Further stories, with which the planted defects are searched for, are in `simulation::stories`.
 
 use farthing_client::{
+    error::WalletError,
     rows::{CoinStatus, Delivery},
     wallet::Wallet,
 };
@@ -84,6 +85,34 @@ fn a_dead_escrow_costs_nobody_the_goods() {
         let row = wallet.purchase(number).unwrap();
         assert_eq!(row.purchase.status(), "committed");
         assert!(std::fs::read(row.output).unwrap() == world.foundation.goods(0));
+    });
+}
+
+#[test]
+fn goods_that_no_file_can_take_are_not_paid_for() {
+    local(async {
+        let (world, customer) = setting(6).await;
+        let wallet = customer.wallet();
+        let parties = world.parties();
+        wallet.withdraw(&parties.bank, WITHDRAWN).await.unwrap();
+        let vanishes = world.dir().join("vanishes");
+        std::fs::create_dir(&vanishes).unwrap();
+        let number = wallet
+            .begin_purchase(&parties, ITEM, &vanishes.join("goods"))
+            .await
+            .unwrap();
+        std::fs::remove_dir(&vanishes).unwrap();
+        let refused = wallet.drive_purchase(number).await;
+        assert!(matches!(refused, Err(WalletError::NoPlace(_))), "{refused:?}");
+        assert_eq!(wallet.purchase(number).unwrap().purchase.status(), "fetching");
+        assert_eq!(wallet.balance().unwrap().available, WITHDRAWN);
+        // The same offer, with another file.
+        wallet.deliver_to(number, &picture(&world, 1)).await.unwrap();
+        wallet.drive_purchase(number).await.unwrap();
+        let row = wallet.purchase(number).unwrap();
+        assert_eq!(row.output, picture(&world, 1));
+        assert!(std::fs::read(row.output).unwrap() == world.foundation.goods(0));
+        world.check(&[&wallet]).await;
     });
 }
 
