@@ -1,4 +1,4 @@
-//! What is left when others fail: dead escrows, overdue holds, and notes for wallets that were lost.
+//! What the bank does when others fail: dead escrows, overdue holds, and recovery records of lost wallets.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -37,7 +37,7 @@ async fn the_customer_collects_what_a_dead_escrow_decided() {
 }
 
 #[tokio::test]
-async fn nobody_buries_a_note() {
+async fn other_records_under_its_id_do_not_hide_a_recovery_record() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[1]).await;
     let bought = world.order(&purse);
@@ -81,7 +81,7 @@ async fn nobody_buries_a_note() {
 }
 
 #[tokio::test]
-async fn overdue_holds_end_as_their_escrow_says() {
+async fn an_overdue_hold_ends_with_its_escrows_decision() {
     let mut world = World::new().await;
     let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[4]).await);
     let (committed, open) = (world.order(&first), world.order(&second));
@@ -90,7 +90,7 @@ async fn overdue_holds_end_as_their_escrow_says() {
     }
     assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
     world.clock.advance(3_600_000);
-    // A silent escrow decides nothing.
+    // A silent escrow does not decide the purchase.
     let head = world.head();
     assert_eq!(world.bank.chase_overdue().await.unwrap(), 0);
     assert_eq!(world.head(), head);

@@ -1,4 +1,4 @@
-//! The cash desk and the audit: each movement once, and an audit that would notice.
+//! The cash desk and the audit: a movement is made once, and the audit reports every wrong sum.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -21,7 +21,7 @@ use std::{path::Path, sync::Arc};
 use support::{World, settings};
 
 #[tokio::test]
-async fn a_movement_is_made_once_by_its_reference() {
+async fn a_movement_with_one_reference_is_made_once() {
     let world = World::new().await;
     let first = world.cash(Command::AccountCredit, "5.00", "r").await.unwrap();
     assert_eq!(
@@ -49,7 +49,7 @@ async fn a_movement_is_made_once_by_its_reference() {
 }
 
 #[tokio::test]
-async fn the_desk_refuses_what_it_cannot_do() {
+async fn the_desk_refuses_invalid_movements() {
     let world = World::new().await;
     let head = world.head();
     for (command, amount, reference, expected) in [
@@ -103,7 +103,7 @@ async fn the_audit_notices_every_kind_of_tampering() {
         .unwrap();
     let report = world.bank.audit().await.unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
-    // With the sum mended the rows agree, and the money is still too much.
+    // With the total changed to match, the rows agree, but there is still too much money.
     world
         .bank
         .store()

@@ -1,4 +1,4 @@
-//! Exchanges: coins in, coins of the same worth out, once and for ever.
+//! Exchanges: a coin is exchanged once, for new coins of the same worth.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -40,7 +40,7 @@ async fn an_exchange_takes_coins_in_and_gives_the_same_worth() {
     let fresh = world.exchanged(&purse, &[4, 2, 2, 1]).await.unwrap();
     assert_eq!(fresh.worth(), 9);
     assert_eq!(world.audited().await, Amount(9));
-    // And those again.
+    // The new coins can be exchanged again.
     let fresh = world.exchanged(&fresh, &[8, 1]).await.unwrap();
     assert_eq!(fresh.worth(), 9);
     assert_eq!(world.audited().await, Amount(9));
@@ -54,7 +54,7 @@ async fn a_finished_exchange_is_repeated_byte_for_byte() {
     let exchange = world.exchange_begun(&exchange, &purse).await.unwrap();
     let finish = world.exchange_finish(&exchange, &purse);
     let (first, _) = world.ask_raw(finish.clone()).await;
-    // Its coins are long exchanged and its keys have ended: the id comes before all of that.
+    // The coins are spent and their keys have ended. The bank looks up the request id before it checks either.
     world.clock.advance(8 * EPOCH_MS);
     world.restart().await;
     let head = world.head();
@@ -63,7 +63,7 @@ async fn a_finished_exchange_is_repeated_byte_for_byte() {
     assert_eq!(world.head(), head);
     let issued = reply.unwrap();
     exchange.on_issued(&issued, &world.book(), &world.seed).unwrap();
-    // A wallet that was rolled back to before its begin is told as well.
+    // A wallet that was rolled back to before its begin gets the same reply.
     let refused = match world.exchange_begun(&exchange.on_session_gone(), &purse).await {
         Err(refusal) => refusal,
         Ok(_) => panic!("it was finished"),
@@ -72,7 +72,7 @@ async fn a_finished_exchange_is_repeated_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn other_content_under_a_finished_id_gets_what_was_stored() {
+async fn other_content_under_a_finished_id_gets_the_stored_reply() {
     let mut world = World::new().await;
     let (purse, other) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
     let exchange = world.exchange(&purse, &[4, 4]);
@@ -82,7 +82,7 @@ async fn other_content_under_a_finished_id_gets_what_was_stored() {
     stolen.inputs = other.coins.clone();
     let refusal = world.refused(world.exchange_finish(&stolen, &other)).await;
     assert_eq!(refusal, IssueFault::OtherContent(Box::new(issued)).into());
-    // Whoever tries that keeps the coins.
+    // The wallet that sent the other content keeps its coins.
     world.exchanged(&other, &[8]).await.unwrap();
 }
 
@@ -103,7 +103,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
         .await;
     let (coin, other) = (&purse.coins[0], &purse.coins[1]);
     let what = denied_coin(&denial, coin);
-    // What was given for it is shown, and is what its holder has signed.
+    // The denial shows what was issued for the coin, which proves the use that the holder signed.
     let used = what.final_use(&coin.key_id, &coin.public, &book).unwrap();
     assert_eq!(used.operation, CoinUse::Exchange);
     assert_eq!(Some(used.digest), first.finish_digest());
@@ -111,7 +111,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     let key = book.get(&coin.key_id).unwrap();
     assert!(denial.is_right(key, &book, std::iter::empty()));
 
-    // Later it is denied again, and nothing of that differs but the time.
+    // A later denial differs only in its time.
     world.clock.advance(1000);
     world.restart().await;
     let again = world.denied(begin, RequestKind::ExchangeBegin, digest.0).await;
@@ -126,7 +126,7 @@ async fn an_exchanged_coin_is_refused_with_evidence() {
     only_what_was_given_proves_it(&purse, what, used, &book);
 }
 
-/// A use that was never answered, a record of another exchange, and none at all prove nothing.
+/// A use without a reply, and a reply to another exchange, prove nothing.
 fn only_what_was_given_proves_it(purse: &Purse, what: CoinDenial, used: EarlierUse, book: &KeyBook) {
     let coin = &purse.coins[0];
     let exchanged = |used, issued: Option<Issued>| CoinDenial::Exchanged {
@@ -167,7 +167,7 @@ fn only_what_was_given_proves_it(purse: &Purse, what: CoinDenial, used: EarlierU
 }
 
 #[tokio::test]
-async fn a_coin_has_one_open_session_the_newest() {
+async fn only_the_newest_session_of_a_coin_is_open() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
     let first = world.exchange(&purse, &[8]);
@@ -194,7 +194,7 @@ async fn a_coin_cannot_be_put_in_twice() {
 }
 
 #[tokio::test]
-async fn what_comes_out_is_worth_what_goes_in() {
+async fn an_exchange_must_keep_the_worth() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
     for outputs in [&[4, 2, 1][..], &[8, 1]] {
@@ -224,7 +224,7 @@ async fn forged_coins_and_foreign_authorizations_are_refused() {
     swapped.authorizations.swap(0, 1);
     let (index, fault) = coin_fault(world.refused(swapped).await);
     assert!(index == 0 && matches!(fault, CoinFault::Authorization(_)));
-    // The coin's own fields are covered by the holders' signatures, so a forger signs anew.
+    // The holders' signatures cover the coin's fields, so the forger signs again.
     let forged = |change: fn(&mut Coin, &Coin)| {
         let mut exchange = exchange.clone();
         let other = exchange.inputs[1];
@@ -254,7 +254,7 @@ async fn forged_coins_and_foreign_authorizations_are_refused() {
     });
     let (index, fault) = coin_fault(world.refused(other_key).await);
     assert!(index == 0 && matches!(fault, CoinFault::Invalid(_)), "{fault}");
-    // None of it has touched the coins.
+    // The refused requests did not use the coins.
     world.exchanged(&purse, &[16]).await.unwrap();
 }
 
@@ -268,7 +268,7 @@ async fn coins_are_exchanged_until_their_keys_end() {
         world.ask(bought.hold()).await.unwrap();
         world.ask(world.abort(&bought)).await.unwrap();
     }
-    // Two epochs to spend, one more to exchange.
+    // Coins can be spent for two epochs and exchanged for one more.
     world.clock.advance(3 * EPOCH_MS);
     world.bank.extend_keys().await.unwrap();
     let fresh = world.exchanged(&purse, &[8]).await.unwrap();
@@ -288,7 +288,7 @@ async fn coins_are_exchanged_until_their_keys_end() {
         )
     };
     assert!(expired(world.exchanged(&late, &[8]).await.err().unwrap()));
-    // A released coin has as long again as its escrow may have been silent.
+    // A released coin stays valid for `RELEASED_GRACE_MS` more: its escrow may have been silent for that long.
     world.exchanged(&released[0], &[8]).await.unwrap();
     world.clock.advance(RELEASED_GRACE_MS);
     world.bank.extend_keys().await.unwrap();

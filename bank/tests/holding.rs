@@ -1,4 +1,4 @@
-//! Holds and settlement: all coins or none, one outcome, and the merchant is paid once.
+//! Holds and settlement: all coins are held or none, a purchase has one outcome, and the merchant is paid once.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -23,7 +23,7 @@ use farthing_protocol::{
 use farthing_store::Reads;
 use support::{Bought, EPOCH_MS, Purse, START_MS, World, card, denied_coin};
 
-/// The order with other terms, authorized for them by the coins all the same.
+/// The hold of this order with changed terms. The coins authorize the changed terms.
 fn altered(
     world: &World,
     bought: &Bought,
@@ -128,7 +128,7 @@ async fn a_held_coin_can_be_used_for_nothing_else() {
     let used = what.authorized_use(&coin.key_id, &coin.public).unwrap();
     assert_eq!(used.digest, bought.order.purchase().digest());
     assert!(world.exchanged(&purse, &[8]).await.is_err());
-    // A purchase with one good coin and one that is taken holds neither.
+    // A hold of one free coin and one held coin holds neither.
     let mut both = other;
     both.coins.push(purse.coins[0]);
     both.keys
@@ -155,10 +155,10 @@ async fn an_abort_releases_the_coins_which_can_be_used_again() {
     let settled = world.ask(world.abort(&bought)).await.unwrap();
     assert_eq!(settled.body.outcome, SettledAs::Aborted);
     assert_eq!(world.audited().await, Amount(12));
-    // A stale hold of the purchase that ended holds nothing.
+    // A repeated hold of the aborted purchase holds nothing.
     let refusal = world.refused(bought.hold()).await;
     assert_eq!(refusal, PurchaseFault::Aborted(bought.order.purchase()).into());
-    // Held for another purchase, that one's abort repeated does not touch them.
+    // The coins are now held for a second purchase. The repeated abort of the first does not release them.
     let second = world.order(&purse);
     world.ask(second.hold()).await.unwrap();
     let head = world.head();
@@ -180,7 +180,7 @@ async fn a_released_coin_can_be_exchanged() {
     assert_eq!(world.audited().await, Amount(8));
 }
 
-/// A word of the bank's that a purchase is overdue, signed by this key.
+/// A statement that the purchase is overdue, as a bank signs it, signed by `key`.
 fn overdue(bought: &Bought, key: &SecretKey, before_ms: u64) -> AbortReason {
     let terms = &bought.order.contract.terms;
     let overdue = Overdue {
@@ -193,7 +193,7 @@ fn overdue(bought: &Bought, key: &SecretKey, before_ms: u64) -> AbortReason {
 }
 
 #[tokio::test]
-async fn held_coins_are_released_for_no_abort_without_its_cause() {
+async fn an_abort_without_its_cause_does_not_release_held_coins() {
     let mut world = World::new().await;
     let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[4]).await);
     let (bought, other) = (world.order(&first), world.order(&second));
@@ -213,7 +213,7 @@ async fn held_coins_are_released_for_no_abort_without_its_cause() {
             "{refusal}"
         );
     }
-    // It has decided nothing: a commit is obeyed, and an abort with its cause.
+    // The refused aborts decided nothing: a commit is applied, and so is an abort with its cause.
     world.ask(world.commit(&bought)).await.unwrap();
     world.ask(world.abort(&other)).await.unwrap();
     assert_eq!(world.balance(&world.merchant).await, Amount(8));
@@ -266,7 +266,7 @@ async fn an_abort_before_its_hold_leaves_a_tombstone() {
 }
 
 #[tokio::test]
-async fn the_opposite_decision_and_one_for_nothing_are_refused() {
+async fn an_opposite_decision_and_a_decision_without_a_hold_are_refused() {
     let mut world = World::new().await;
     let (first, second) = (world.withdraw(&[8]).await, world.withdraw(&[8]).await);
     let (committed, aborted) = (world.order(&first), world.order(&second));
@@ -278,14 +278,14 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
     world.ask(world.commit(&committed)).await.unwrap();
     world.ask(world.abort(&aborted)).await.unwrap();
     for opposite in [world.abort(&committed), world.commit(&aborted)] {
-        // The first decision stays obeyed and is handed back; both are kept, and convict the escrow.
+        // The first decision stays in force and is returned. The bank keeps both, and they convict the escrow.
         let refusal = world.ask(opposite.clone()).await.unwrap_err();
         let Refusal::Purchase(PurchaseFault::DecidedOtherwise(earlier)) = refusal else {
             panic!("{refusal}");
         };
         assert_ne!(*earlier, opposite.decision);
         assert_eq!(earlier.purchase(), opposite.decision.purchase());
-        // Once is enough: the same again writes nothing.
+        // The evidence is stored once: the same request again writes nothing.
         world.refused(opposite).await;
     }
     let papers = world.bank.evidence(&About::Contradictions).unwrap();
@@ -320,7 +320,7 @@ async fn the_opposite_decision_and_one_for_nothing_are_refused() {
     terms_and_commit_are_shown_to_the_holder(&mut world, &first).await;
 }
 
-/// Whoever has the coin of a purchase is shown terms and commit.
+/// The holder of a purchase's coin is shown its terms and its commit.
 async fn terms_and_commit_are_shown_to_the_holder(world: &mut World, purse: &Purse) {
     let coin = purse.coins[0];
     let exchange = world.exchange(purse, &[8]);
@@ -386,7 +386,7 @@ async fn a_decision_that_does_not_fit_is_refused() {
 }
 
 #[tokio::test]
-async fn each_decision_of_a_list_is_obeyed_or_refused_by_itself() {
+async fn each_decision_of_a_list_is_applied_or_refused_on_its_own() {
     let mut world = World::new().await;
     let mut bought = Vec::new();
     for _ in 0..4 {
@@ -446,7 +446,7 @@ async fn each_decision_of_a_list_is_obeyed_or_refused_by_itself() {
     assert_eq!(world.head(), head);
 }
 
-/// What is obeyed already is verified all the same where it differs from that; and a list has a length.
+/// The signature of a decision for a settled purchase is verified if the decision differs. Lists have a bounded length.
 async fn lists_of_no_and_too_many_decisions_are_refused(
     world: &mut World,
     forged: SignedDecision,
@@ -493,7 +493,7 @@ async fn only_escrows_whose_cards_are_known_hold_and_settle() {
         decision,
     };
     assert_eq!(world.refused(settle).await, unknown);
-    // Once its card is added it can; a merchant's card with the same key would not do.
+    // A merchant's card with this key does not make it an escrow. An escrow's card does.
     world
         .bank
         .set_cards(&[card(farthing_node::card::RoleName::Merchant, &stranger)]);
@@ -505,7 +505,7 @@ async fn only_escrows_whose_cards_are_known_hold_and_settle() {
 }
 
 #[tokio::test]
-async fn an_escrow_whose_card_was_removed_still_decides_what_it_was_trusted_with() {
+async fn an_escrow_whose_card_was_removed_still_decides_its_held_purchases() {
     let mut world = World::new().await;
     let (first, second, third) = (
         world.withdraw(&[8]).await,
@@ -530,7 +530,7 @@ async fn an_escrow_whose_card_was_removed_still_decides_what_it_was_trusted_with
     }
     assert_eq!(world.balance(&world.merchant).await, Amount(8));
     world.exchanged(&second, &[4]).await.unwrap();
-    // Nothing was ever held for the third, so its coins are free.
+    // The third purchase was never held, so its coins are free.
     world.exchanged(&third, &[2]).await.unwrap();
     assert_eq!(world.audited().await, Amount(6));
 }
@@ -582,7 +582,7 @@ async fn terms_and_coins_must_fit() {
 }
 
 #[tokio::test]
-async fn deadlines_leave_time_and_keys_enough() {
+async fn a_deadline_must_lie_within_its_bounds_and_before_the_keys_end() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
     let bought = world.order(&purse);
@@ -609,7 +609,7 @@ async fn deadlines_leave_time_and_keys_enough() {
     let expired = CoinDenial::Expired { expired_ms: ends_ms };
     assert_eq!(denied_coin(&denial, &purse.coins[0]), expired);
     assert!(denial.is_right(key, &book, std::iter::empty()));
-    // A moment before it would have been a lie, and so would be the same of an exchange.
+    // The same denial one millisecond earlier would be false. So would the same denial of an exchange.
     let early = Denial {
         at_ms: ends_ms - 1,
         ..denial.clone()
@@ -624,7 +624,7 @@ async fn deadlines_leave_time_and_keys_enough() {
 }
 
 #[tokio::test]
-async fn settled_says_what_was_done() {
+async fn settled_states_the_outcome() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[8]).await;
     let bought = world.order(&purse);

@@ -1,4 +1,4 @@
-//! Lists of keys near their bounds: a full one stops nothing but new epochs, and no new bank gets one that fills soon.
+//! Key lists near their bounds: a full list stops only new epochs, and no new bank gets a list that fills soon.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -90,7 +90,7 @@ async fn a_full_list_still_serves() {
     let credit = Command::AccountCredit(cash("20.00", &reference));
     bank.administer(credit).await.unwrap();
 
-    // Two epochs are there from the first day on.
+    // The list has two epochs from the first day.
     setting.clock.advance((most as u64 - 2) * DAY_MS);
     bank.extend_keys().await.unwrap();
     let status = bank.key_list();
@@ -105,7 +105,7 @@ async fn a_full_list_still_serves() {
     );
     let digest = bank.keys().book().digest();
 
-    // The last epoch has begun, and has no successor: in the running bank, and in one that is started.
+    // The last epoch has begun and has no successor. This holds for the running bank and after a restart.
     setting.clock.advance(DAY_MS);
     assert!(!bank.keys().wants_more(START_MS + most as u64 * DAY_MS));
     bank.extend_keys().await.unwrap();
@@ -122,7 +122,7 @@ async fn a_full_list_still_serves() {
     assert_eq!(bank.audit().await.unwrap().problems, Vec::<String>::new());
 }
 
-/// The 32 bytes that a member has in hex.
+/// The 32 bytes of a JSON member in hex.
 fn bytes(value: &Value) -> [u8; 32] {
     let mut bytes = [0; 32];
     hex::decode_to_slice(value.as_str().unwrap(), &mut bytes).unwrap();
@@ -236,7 +236,7 @@ fn a_new_bank_can_live_ten_years() {
 }
 
 #[test]
-fn what_is_refused_makes_no_directory() {
+fn a_refused_configuration_creates_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bank");
     let listen = "127.0.0.1:7001".parse().unwrap();

@@ -1,4 +1,4 @@
-//! What one account may cost the bank: memos, so many at once and then one in a while.
+//! What one account may cost the bank: a number of recovery records at once, then one per interval.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -23,11 +23,11 @@ fn memo(world: &World, number: u8) -> Signed<MemoRequest> {
 }
 
 #[tokio::test]
-async fn an_account_replaces_its_memo_so_often() {
+async fn an_account_replaces_its_recovery_record_at_a_limited_rate() {
     let world = World::new().await;
     for number in 0..MEMOS_AT_ONCE_MAX {
         world.ask(memo(&world, number as u8)).await.unwrap();
-        // The same again is no replacement.
+        // The same record again is no replacement.
         let head = world.head();
         world.ask(memo(&world, number as u8)).await.unwrap();
         assert_eq!(world.head(), head);
@@ -40,7 +40,7 @@ async fn an_account_replaces_its_memo_so_often() {
     world.clock.advance(1);
     world.ask(memo(&world, 200)).await.unwrap();
     world.refused(memo(&world, 201)).await;
-    // Reading is free, and a stranger uses nobody's allowance.
+    // Reading is free. A stranger's request does not count against an account.
     let reading = MemoRequest {
         bank: world.bank.self_id(),
         account: world.account.public(),

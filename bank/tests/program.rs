@@ -1,4 +1,4 @@
-//! The program itself: what it prints, its exit codes, and that commands work whether the bank runs or not.
+//! The program: its output, its exit codes, and its commands with and without a running bank.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use farthing_bank::{node::STORE_DIR, rows::TOTALS};
@@ -23,7 +23,7 @@ fn run(args: &[&str]) -> Output {
     program(args).output().unwrap()
 }
 
-/// The JSON that a command prints, which must succeed.
+/// Runs a command that must succeed, and returns its JSON.
 fn json(args: &[&str]) -> Value {
     let output = run(&[args, &["--json"]].concat());
     let err = String::from_utf8_lossy(&output.stderr);
@@ -31,7 +31,7 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What a command that must fail with this exit code says.
+/// Runs a command that must fail with this exit code, and returns its message.
 fn failure(args: &[&str], code: i32) -> String {
     let output = run(args);
     let err = String::from_utf8(output.stderr).unwrap();
@@ -39,7 +39,7 @@ fn failure(args: &[&str], code: i32) -> String {
     err
 }
 
-/// A running bank; it is killed when it is dropped, as a crash would.
+/// A running bank. Dropping it kills the process, as a crash would.
 struct Running(Child);
 
 impl Running {
@@ -76,7 +76,7 @@ fn made(dir: &Path) -> (String, String) {
 }
 
 #[test]
-fn commands_work_while_the_bank_runs_and_when_it_was_killed() {
+fn commands_work_while_the_bank_runs_and_after_it_was_killed() {
     let temporary = tempfile::tempdir().unwrap();
     let (dir, card) = made(temporary.path());
     assert_eq!(
@@ -103,7 +103,7 @@ fn commands_work_while_the_bank_runs_and_when_it_was_killed() {
         let busy = failure(&["verify", &dir], 1);
         assert!(busy.contains("in use by another process"), "{busy}");
     }
-    // Killed: its socket is still there, and nobody answers behind it.
+    // The bank was killed: its socket file is still there, but no process listens.
     let credit = ["account", "credit", &dir, KEY, "20.00", "--reference", "a"];
     let waits = failure(&credit, 1);
     assert!(
@@ -134,7 +134,7 @@ fn commands_work_while_the_bank_runs_and_when_it_was_killed() {
 }
 
 #[test]
-fn books_that_do_not_balance_have_an_exit_code_of_their_own() {
+fn books_that_do_not_balance_have_their_own_exit_code() {
     let temporary = tempfile::tempdir().unwrap();
     let (dir, _) = made(temporary.path());
     let (store, _) = Store::open(&Path::new(&dir).join(STORE_DIR), StoreOptions::default()).unwrap();
@@ -153,7 +153,7 @@ fn books_that_do_not_balance_have_an_exit_code_of_their_own() {
 }
 
 #[test]
-fn what_is_not_understood_or_not_there_says_so() {
+fn invalid_arguments_and_missing_files_are_reported() {
     let temporary = tempfile::tempdir().unwrap();
     let (dir, _) = made(temporary.path());
     assert!(failure(&["init", &dir], 1).contains("is not empty"));

@@ -1,4 +1,4 @@
-//! Withdrawals: debited once, the same coins for ever, and every refusal leaves no trace.
+//! Withdrawals: the account is debited once, the coins are always the same, and a refusal changes nothing.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -39,7 +39,7 @@ fn begin_of(world: &World, withdrawal: &Withdrawal) -> Signed<WithdrawBegin> {
     }
 }
 
-/// The finish with some of it changed, signed by its account all the same.
+/// The finish with changed fields, signed by its account.
 fn altered(
     world: &World,
     finish: &Signed<WithdrawFinish>,
@@ -82,7 +82,7 @@ async fn a_finish_is_repeated_byte_for_byte_even_when_its_keys_have_ended() {
 }
 
 #[tokio::test]
-async fn other_content_under_a_finished_id_gets_what_was_stored() {
+async fn other_content_under_a_finished_id_gets_the_stored_reply() {
     let mut world = World::new().await;
     let withdrawal = world.withdrawal(&[4, 4]);
     let withdrawal = world.begun(&withdrawal).await;
@@ -97,7 +97,7 @@ async fn other_content_under_a_finished_id_gets_what_was_stored() {
         let refusal = world.refused(other).await;
         assert_eq!(refusal, IssueFault::OtherContent(Box::new(issued.clone())).into());
     }
-    // A wallet that was rolled back begins under the same id, and is told.
+    // A wallet that was rolled back begins under the same id and gets the stored reply.
     let rolled_back = withdrawal.on_session_gone();
     let Refusal::Issue(IssueFault::OtherContent(stored)) =
         world.refused(begin_of(&world, &rolled_back)).await
@@ -123,7 +123,7 @@ async fn a_restart_ends_the_session_and_the_wallet_begins_again() {
 }
 
 #[tokio::test]
-async fn a_session_is_answered_once_whatever_came_of_it() {
+async fn a_session_is_used_once_even_if_its_finish_is_refused() {
     let mut world = World::new().await;
     let entire = [128; 16];
     world.cash(Command::AccountCredit, "0.48", "more").await.unwrap();
@@ -143,7 +143,7 @@ async fn a_session_is_answered_once_whatever_came_of_it() {
         asked: Amount(2048),
     };
     assert_eq!(too_low.cause, balance);
-    // Money comes in, and a late copy of the refused request must not take it.
+    // More money arrives. A late copy of the refused request must not take it.
     world
         .cash(Command::AccountCredit, "10.00", "second")
         .await
@@ -176,7 +176,7 @@ async fn begin_repeats_its_reply_and_is_replaced_by_other_content() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_its_accounts_is_refused() {
+async fn a_request_without_its_accounts_signature_is_refused() {
     let mut world = World::new().await;
     let withdrawal = world.withdrawal(&[1]);
     let withdrawal = world.begun(&withdrawal).await;
@@ -187,7 +187,7 @@ async fn a_request_that_is_not_its_accounts_is_refused() {
     let mut body = finish.body.clone();
     body.account = stranger().public();
     let unknown = Signed::sign(body, &stranger());
-    // Nobody has a session there, which is all that is said.
+    // The refusal says only that no session exists.
     assert_eq!(world.refused(unknown).await, IssueFault::SessionGone.into());
     let asked = AccountRequest {
         bank: world.bank.self_id(),
@@ -197,7 +197,7 @@ async fn a_request_that_is_not_its_accounts_is_refused() {
     assert_eq!(unknown, AccountFault::Unknown(stranger().public()).into());
     let balance = world.refused(Signed::sign(asked, &world.account)).await;
     assert!(signature(balance));
-    // None of it has used the session up.
+    // The refused requests did not use the session.
     world.ask(finish).await.unwrap();
 }
 
@@ -254,7 +254,7 @@ async fn only_the_keys_of_this_epoch_issue() {
     let now = world.begun(&withdrawal).await;
     let finish = world.finish_of(&now);
     world.clock.advance(EPOCH_MS);
-    // Beyond its session's life the session is gone, so its keys are not even looked at.
+    // The session's lifetime is over. The bank checks this before it looks at the keys.
     assert_eq!(world.refused(finish).await, IssueFault::SessionGone.into());
     let old = now.outputs[0];
     let late = begin(&world, withdrawal, vec![old]);
@@ -262,7 +262,7 @@ async fn only_the_keys_of_this_epoch_issue() {
 }
 
 #[tokio::test]
-async fn the_list_of_keys_grows_by_the_calendar_and_never_changes() {
+async fn the_key_list_grows_by_the_calendar_and_keeps_its_entries() {
     let mut world = World::new().await;
     let first = world.ask(KeysRequest).await.unwrap();
     assert_eq!(first.body.epochs.len(), 2);
@@ -273,7 +273,7 @@ async fn the_list_of_keys_grows_by_the_calendar_and_never_changes() {
     world.bank.extend_keys().await.unwrap();
     assert!(world.book().extends(&book));
     assert_eq!(world.book().list().epochs.len(), 3);
-    // A bank that was stopped for long makes up for what it missed.
+    // A bank that was stopped for several epochs appends all that it missed.
     world.clock.advance(4 * EPOCH_MS);
     world.restart().await;
     assert!(world.book().extends(&book));
@@ -288,7 +288,7 @@ async fn a_full_disk_refuses_for_now_and_changes_nothing() {
     let withdrawal = world.begun(&withdrawal).await;
     let finish = world.finish_of(&withdrawal);
     world.disk.set_capacity(Some(0));
-    // There may be room left that was taken before: it is used up first.
+    // The store may have allocated space left: fill it first.
     let mut credits = 0;
     while world
         .cash(Command::AccountCredit, "0.01", &format!("fill {credits}"))
@@ -302,7 +302,7 @@ async fn a_full_disk_refuses_for_now_and_changes_nothing() {
     assert_eq!(refusal, Later::Unavailable("its disk is full".into()).into());
     assert_eq!(refusal.advice(), Advice::AskAgain);
     world.disk.set_capacity(None);
-    // The session was used up, and its answer never left: so it is begun again.
+    // The session was used, and its reply was never sent. The wallet begins again.
     assert_eq!(world.refused(finish).await, IssueFault::SessionGone.into());
     let withdrawal = world.begun(&withdrawal.on_session_gone()).await;
     world.ask(world.finish_of(&withdrawal)).await.unwrap();
@@ -415,7 +415,7 @@ async fn two_copies_of_a_finish_in_one_batch_debit_once() {
 #[tokio::test]
 async fn a_begin_that_the_account_cannot_pay_gets_no_nonces() {
     let mut world = World::new().await;
-    // 20.48 of the 20.00 that the account holds.
+    // The withdrawal is worth 20.48, and the account holds 20.00.
     let withdrawal = world.withdrawal(&[128; 16]);
     let begin = begin_of(&world, &withdrawal);
     let before = world.entropy.fills();
@@ -437,13 +437,13 @@ async fn a_begin_that_the_account_cannot_pay_gets_no_nonces() {
 }
 
 #[tokio::test]
-async fn an_account_gets_so_many_nonces_at_a_time() {
+async fn an_account_gets_a_limited_number_of_nonces_at_a_time() {
     let mut world = World::new().await;
     let other = world.withdrawal(&[1]);
     for _ in 0..NONCES_PER_PAYER_MAX / COINS_PER_REQUEST_MAX {
         let withdrawal = world.withdrawal(&[1; COINS_PER_REQUEST_MAX]);
         world.ask(begin_of(&world, &withdrawal)).await.unwrap();
-        // The same again is the same session, and costs nothing.
+        // The same begin again returns the same session and costs nothing.
         world.ask(begin_of(&world, &withdrawal)).await.unwrap();
     }
     let before = world.entropy.fills();
@@ -461,7 +461,7 @@ async fn an_account_gets_so_many_nonces_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_coin_gets_so_many_nonces_at_a_time() {
+async fn a_coin_gets_a_limited_number_of_nonces_at_a_time() {
     let mut world = World::new().await;
     let purse = world.withdraw(&[64]).await;
     for _ in 0..NONCES_PER_PAYER_MAX / COINS_PER_REQUEST_MAX {
@@ -476,13 +476,13 @@ async fn a_coin_gets_so_many_nonces_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_begin_of_what_was_finished_gets_what_was_issued() {
+async fn a_begin_after_its_finish_gets_the_issued_coins() {
     let mut world = World::new().await;
     let withdrawal = world.withdrawal(&[128; 15]);
     let begin = begin_of(&world, &withdrawal);
     let begun = world.begun(&withdrawal).await;
     let issued = world.ask(world.finish_of(&begun)).await.unwrap();
-    // The account holds 0.80 by now: a wallet that was set back to the begin gets its coins all the same.
+    // The account holds 0.80 now. A wallet that was rolled back to its begin gets its coins nevertheless.
     let Refusal::Issue(IssueFault::OtherContent(stored)) = world.refused(begin).await else {
         panic!("it was finished")
     };

@@ -1,4 +1,4 @@
-//! A bank that has just started waits for an escrow to tell what it remembers; one that has forgotten stops for good.
+//! A restarted bank waits until an escrow tells which head it remembers. A bank that lost history stops permanently.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -20,7 +20,7 @@ fn later(why: Later) -> Refusal {
     why.into()
 }
 
-/// What an escrow with this key asks, which remembers `head`.
+/// The witness request of an escrow with this key that remembers `head`.
 fn asks(world: &World, escrow: &SecretKey, head: Option<Signed<JournalHead>>) -> AskBank {
     let question = WitnessRequest {
         asker: escrow.public(),
@@ -31,7 +31,7 @@ fn asks(world: &World, escrow: &SecretKey, head: Option<Signed<JournalHead>>) ->
     AskBank(Signed::sign(question, escrow))
 }
 
-/// A world whose bank has told a head, and then is set up again from a backup of before.
+/// A bank that told a head and was then restored from an older backup.
 async fn restored() -> (World, Signed<JournalHead>) {
     let mut world = World::new().await;
     let backup = world.disk.copy();
@@ -42,7 +42,7 @@ async fn restored() -> (World, Signed<JournalHead>) {
 }
 
 #[tokio::test]
-async fn until_it_is_told_what_is_remembered_it_only_repeats() {
+async fn an_unwitnessed_bank_only_repeats_replies() {
     let mut world = World::new().await;
     let withdrawal = world.withdrawal(&[8, 4]);
     let withdrawal = world.begun(&withdrawal).await;
@@ -74,7 +74,7 @@ async fn until_it_is_told_what_is_remembered_it_only_repeats() {
         after: None,
     };
     assert_eq!(world.refused(bucket).await, later(Later::Unwitnessed));
-    // Nor does it refuse for good what may rest on what it has forgotten.
+    // The bank refuses nothing permanently while it may have lost the rows that the refusal depends on.
     let mut unknown = world.withdrawal(&[1]);
     unknown.account = secret_key(9).public();
     let IssuanceAsk::Begin(begin) = unknown.ask(&secret_key(9), &world.seed) else {
@@ -93,7 +93,7 @@ async fn until_it_is_told_what_is_remembered_it_only_repeats() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_not_in_its_history_stops_it_for_good() {
+async fn a_head_outside_its_history_stops_the_bank_permanently() {
     let (mut world, told) = restored().await;
     world.wire.remember(Some(told.clone()));
     world.restart().await;
@@ -105,7 +105,7 @@ async fn a_head_that_is_not_in_its_history_stops_it_for_good() {
     assert_eq!(world.ask(begin).await.unwrap_err(), later(Later::Behind));
     let refused = world.cash(Command::AccountPayout, "1.00", "out").await;
     assert!(refused.unwrap_err().contains("older copy"));
-    // Written down a moment later: nobody has to say it again.
+    // The bank stores this verdict, so that it holds after a restart without the escrow's head.
     tokio::task::yield_now().await;
     world.wire.remember(None);
     world.restart().await;
@@ -113,7 +113,7 @@ async fn a_head_that_is_not_in_its_history_stops_it_for_good() {
 }
 
 #[tokio::test]
-async fn one_that_is_up_stops_when_a_peer_remembers_more() {
+async fn a_running_bank_stops_when_a_peer_remembers_more() {
     let (mut world, told) = restored().await;
     world.restart().await;
     assert_eq!(
@@ -122,7 +122,7 @@ async fn one_that_is_up_stops_when_a_peer_remembers_more() {
         "its escrow remembers nothing"
     );
     world.withdraw(&[4]).await;
-    // Whoever shows it: only the bank itself can have signed it.
+    // Anyone may show the head: only the bank itself can have signed it.
     let somebody = secret_key(66);
     let testimony = world.ask(asks(&world, &somebody, Some(told))).await.unwrap();
     assert_eq!(
@@ -133,7 +133,7 @@ async fn one_that_is_up_stops_when_a_peer_remembers_more() {
 }
 
 #[tokio::test]
-async fn nobody_stops_it_with_a_head_that_it_never_told() {
+async fn a_head_that_the_bank_never_signed_stops_nothing() {
     let world = World::new().await;
     let mut made_up = world.bank.history().head();
     made_up.body.records += 1;

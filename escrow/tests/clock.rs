@@ -1,4 +1,4 @@
-//! The clock: what rests on it, what it may do, and what is decided without it.
+//! The clock: which decisions depend on it, which errors are tolerated, and which decisions need no clock.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +15,7 @@ use farthing_protocol::{
 };
 use support::{HOUR_MS, World};
 
-/// More than a test takes: the time that really passes counts, too.
+/// Longer than any test takes: real time also passes during a test.
 const SLACK_MS: u64 = 60_000;
 
 fn unavailable(refusal: &Refusal) -> bool {
@@ -23,7 +23,7 @@ fn unavailable(refusal: &Refusal) -> bool {
 }
 
 #[tokio::test]
-async fn the_time_never_goes_back_behind_a_decision() {
+async fn the_time_never_goes_back_before_a_decision() {
     let mut world = World::new();
     let (bought, late) = (world.order(), world.order());
     let hold = world.held(&bought).await;
@@ -43,25 +43,25 @@ async fn the_time_never_goes_back_behind_a_decision() {
 }
 
 #[tokio::test]
-async fn a_decision_writes_no_more_of_the_time_than_it_rests_on() {
+async fn a_decision_writes_only_the_time_that_it_needs() {
     let mut world = World::new();
     let (sold, late) = (world.order(), world.order());
     let hold = world.held(&sold).await;
     world.ask(world.release(&sold, &hold)).await.unwrap();
     assert_eq!(world.latest_ms(), Some(world.now_ms()));
 
-    // An overdue abort by a clock that is ten years ahead writes the deadline.
+    // An overdue abort with a clock that is ten years ahead writes only the deadline.
     let right_ms = world.now_ms();
     world.clock.advance(10 * 365 * 24 * HOUR_MS);
     world.restart();
     world.ask(world.overdue(&late)).await.unwrap();
     assert_eq!(world.latest_ms(), Some(late.order.contract.terms.deadline_ms));
-    // A cancel by the same clock writes nothing.
+    // A cancel with the same clock writes no time.
     let cancelled = world.order();
     world.ask(cancelled.cancel()).await.unwrap();
     assert_eq!(world.latest_ms(), Some(late.order.contract.terms.deadline_ms));
 
-    // So the right clock is right enough again at once.
+    // The corrected clock is therefore accepted at once.
     world.clock.set(right_ms + 1);
     world.restart();
     let next = world.order_of(world.offer(24), &[16, 8], right_ms + 2 * HOUR_MS);
@@ -75,7 +75,7 @@ async fn a_decision_writes_no_more_of_the_time_than_it_rests_on() {
 }
 
 #[tokio::test]
-async fn a_clock_that_leaps_aborts_nobody_but_who_wants_it_and_a_restart_accepts_it() {
+async fn a_clock_that_leaps_allows_only_cancels_until_a_restart() {
     let mut world = World::new();
     let (bought, cancelled) = (world.order(), world.order());
     let hold = world.held(&bought).await;
@@ -115,7 +115,7 @@ async fn a_clock_far_behind_the_journal_decides_no_deadline_until_it_is_accepted
     assert!(unavailable(&world.refused(world.release(&bought, &hold)).await));
     assert!(unavailable(&world.refused(world.overdue(&bought)).await));
     assert!(unavailable(&world.refused(bought.hold()).await));
-    // What needs no time goes on.
+    // Requests that need no time still work.
     assert_eq!(world.ask(world.overdue(&late)).await.unwrap().body, aborted);
     assert!(matches!(
         world.ask(cancelled.cancel()).await.unwrap(),

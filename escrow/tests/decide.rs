@@ -1,4 +1,4 @@
-//! Decisions: one a purchase, the same for ever, whoever asks in whatever order.
+//! Decisions: a purchase gets one decision, and every later request gets the same one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ async fn a_release_commits_and_repeats_byte_for_byte() {
     let head = world.head();
     assert_eq!(world.ask_raw(release.clone()).await.0, first);
     world.restart();
-    // Also long after the deadline, and with a clock that cannot be trusted.
+    // The repetition needs no valid deadline and no trusted clock.
     world.clock.advance(40 * 24 * HOUR_MS);
     assert_eq!(world.ask_raw(release).await.0, first);
     assert_eq!(world.head(), head, "a repetition writes nothing");
@@ -48,7 +48,7 @@ async fn a_release_commits_and_repeats_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_escrow_that_was_restarted_commits_a_purchase_that_it_never_kept() {
+async fn a_restarted_escrow_commits_a_purchase_that_it_never_stored() {
     let mut world = World::new();
     let bought = world.order();
     let hold = world.held(&bought).await;
@@ -77,7 +77,7 @@ async fn a_release_after_the_deadline_is_refused_and_the_purchase_can_be_aborted
 }
 
 #[tokio::test]
-async fn whoever_comes_second_gets_what_was_written_first() {
+async fn a_second_decision_request_gets_the_first_decision() {
     let mut world = World::new();
     let (sold, cancelled) = (world.order(), world.order());
     let hold = world.held(&sold).await;
@@ -119,7 +119,7 @@ async fn only_the_purchase_key_cancels_and_collects() {
     cancel.signature = secret_key(66).sign(&statement);
     let not_the_key = |refusal: Refusal| matches!(refusal, Refusal::Request(RequestFault::Signature { .. }));
     assert!(not_the_key(world.refused(cancel).await));
-    // A signature for one use is none for another.
+    // A signature for one use is not valid for another.
     let mut cancel = bought.cancel();
     cancel.signature = bought.outcome().signature;
     assert!(not_the_key(world.refused(cancel).await));
@@ -132,7 +132,7 @@ async fn only_the_purchase_key_cancels_and_collects() {
 }
 
 #[tokio::test]
-async fn a_cancel_ends_any_purchase_whatever_its_deadline() {
+async fn a_cancel_aborts_a_purchase_with_any_deadline() {
     let mut world = World::new();
     for deadline_ms in [0, world.now_ms(), world.now_ms() + 25 * HOUR_MS, u64::MAX] {
         let mut offer = world.offer(24);
@@ -154,7 +154,7 @@ async fn a_cancel_ends_any_purchase_whatever_its_deadline() {
 }
 
 #[tokio::test]
-async fn terms_whose_currency_is_none_are_refused() {
+async fn terms_with_an_invalid_currency_are_refused() {
     let mut world = World::new();
     let bought = world.order();
     let is_refused = |refusal: &Refusal, word: &str| matches!(refusal, Refusal::Request(RequestFault::Malformed(why)) if why.contains(word));
@@ -208,7 +208,7 @@ async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
 }
 
 #[tokio::test]
-async fn only_the_banks_own_word_after_the_deadline_makes_a_purchase_overdue() {
+async fn only_the_banks_statement_after_the_deadline_makes_a_purchase_overdue() {
     let mut world = World::new();
     let (bought, other) = (world.order(), world.order());
     let terms = &bought.order.contract.terms;

@@ -1,4 +1,4 @@
-//! Holds: a good one gets the bank's word and the escrow's, a bad one its own refusal, and neither leaves a trace.
+//! Holds: a good hold is signed by the bank and the escrow, each bad one has its own refusal, and nothing is written.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +24,7 @@ use support::bank::{Mood, TestBank, secret_key};
 use support::{HOUR_MS, World};
 
 #[tokio::test]
-async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
+async fn a_good_hold_can_be_repeated_and_writes_nothing() {
     let mut world = World::new();
     let bought = world.order();
     world.witnessed().await;
@@ -41,7 +41,7 @@ async fn a_good_hold_passes_again_and_again_and_writes_nothing() {
     assert_eq!(world.bank.held(), [bought.id(), bought.id()]);
 }
 
-/// A change to a good request and what must be said of it.
+/// A name, a change to a good request, and the check of its refusal.
 type Bad = (&'static str, fn(&mut HoldRequest), fn(&Refusal) -> bool);
 
 fn contract_fault(refusal: &Refusal) -> &ContractFault {
@@ -136,7 +136,7 @@ const BAD: [Bad; 13] = [
 ];
 
 #[tokio::test]
-async fn every_bad_hold_has_a_refusal_of_its_own_and_never_reaches_the_bank() {
+async fn every_bad_hold_has_its_own_refusal_and_never_reaches_the_bank() {
     let mut world = World::new();
     let good = world.order().hold();
     for (what, spoil, expected) in BAD {
@@ -150,7 +150,7 @@ async fn every_bad_hold_has_a_refusal_of_its_own_and_never_reaches_the_bank() {
 }
 
 #[tokio::test]
-async fn coins_must_be_worth_the_price_and_of_this_bank() {
+async fn coins_must_be_worth_the_price_and_come_from_the_terms_bank() {
     let mut world = World::new();
     let deadline_ms = world.now_ms() + HOUR_MS;
     let short = world.order_of(world.offer(24), &[16, 4], deadline_ms);
@@ -161,7 +161,7 @@ async fn coins_must_be_worth_the_price_and_of_this_bank() {
     };
     assert_eq!(refusal, expected.into());
 
-    // Coins of another bank with the same keys: their ids differ.
+    // Coins of another bank with the same keys have other ids.
     let own = std::mem::replace(&mut world.bank, TestBank::new(9));
     let mut offer = world.offer(24);
     offer.banks[0].bank = own.key();
@@ -212,7 +212,7 @@ async fn a_bank_that_is_not_pinned_is_refused() {
     let mut overdue = world.overdue(&bought);
     overdue.body.overdue = Signed::sign(overdue.body.overdue.body, &secret_key(66));
     assert_eq!(world.refused(overdue.clone()).await, unknown);
-    // But its customer can cancel, and what is decided is said to all.
+    // The customer can still cancel, and everyone gets that decision.
     let (first, outcome) = world.ask_raw(bought.cancel()).await;
     let Outcome::Aborted(abort) = outcome.unwrap() else {
         panic!("nothing was held")
@@ -227,20 +227,20 @@ async fn a_bank_that_is_not_pinned_is_refused() {
         world.refused(bought.hold()).await,
         PurchaseFault::Aborted(bought.id()).into()
     );
-    // Nobody here can bring it to its bank.
+    // The escrow has no connection to this purchase's bank, so it cannot settle there.
     assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
     let line = &purchases(&world.store.view(), None).unwrap().purchases[0];
     assert_eq!((line.settled, line.waiting), (false, false));
 }
 
 #[tokio::test]
-async fn a_silent_bank_means_later_and_its_refusal_is_passed_on() {
+async fn a_silent_bank_means_a_retry_and_its_refusal_is_passed_on() {
     let mut world = World::new();
     let bought = world.order();
     world.witnessed().await;
     world.wire.detach(&world.bank.key());
     let silent: Refusal = Later::PeerSilent("bank".into()).into();
-    // Once while its keys are not known, and once when they are.
+    // First the escrow does not know the bank's keys, then it does.
     assert_eq!(world.refused(bought.hold()).await, silent);
     world.wire.attach(world.bank.key(), world.bank.clone());
     world.held(&bought).await;
@@ -276,7 +276,7 @@ async fn a_hold_of_a_decided_purchase_is_refused() {
     );
     assert_eq!(world.bank.held().len(), asked, "the bank was not asked");
 
-    // Whatever the dates, the clock and the bank's keys are now: they do not matter any more.
+    // The dates, the clock and the bank's keys do not matter after the decision.
     world.wire.detach(&world.bank.key());
     world.clock.advance(40 * 24 * HOUR_MS);
     for _ in 0..2 {
@@ -290,7 +290,7 @@ async fn a_hold_of_a_decided_purchase_is_refused() {
         );
         world.restart();
     }
-    // Only a contract that is one is told.
+    // A forged contract gets no answer about the purchase.
     let mut forged = sold.hold();
     forged.contract.signature = cancelled.order.contract.signature;
     assert!(matches!(
@@ -300,7 +300,7 @@ async fn a_hold_of_a_decided_purchase_is_refused() {
 }
 
 #[tokio::test]
-async fn every_question_has_its_lane() {
+async fn every_request_has_its_lane() {
     let mut world = World::new();
     let bought = world.order();
     for lane in [Lane::Identified, Lane::Peer] {

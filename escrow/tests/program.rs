@@ -1,4 +1,4 @@
-//! The program itself: an escrow whose journal's time was spoiled by a wrong clock is started with the operator's word.
+//! The program: an escrow with a journal time spoiled by a wrong clock starts only with the operator's confirmation.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use farthing_escrow::cli::STORE_DIR;
@@ -23,7 +23,7 @@ fn store(dir: &str) -> Store {
         .0
 }
 
-/// Serves until it answers, kills it, and says what time its journal has.
+/// Starts the escrow, waits until it replies, kills it, and returns its journal's time.
 fn latest_after(args: &[&str], dir: &str) -> u64 {
     let mut child = program(args)
         .stdout(Stdio::piped())
@@ -88,7 +88,7 @@ fn cards_are_pinned_and_removed_in_the_directory_of_an_escrow_that_does_not_run(
 }
 
 #[test]
-fn the_journals_time_is_set_back_only_if_the_operator_says_so() {
+fn the_journals_time_is_set_back_only_when_the_operator_confirms() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("fair").to_str().unwrap().to_owned();
     let made = program(&["init", &dir, "--listen", "127.0.0.1:0"])

@@ -1,4 +1,4 @@
-//! Releases: one is good if it shows the escrow its own hold, and the terms, offer and key that the hold binds.
+//! Releases: a release must show the escrow's own hold, and the terms, offer and key that the hold binds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ use farthing_protocol::{
 use support::World;
 use support::bank::secret_key;
 
-/// A change to a good release, made from another good one, and what must be said of it.
+/// A name, a change to a good release that may use another good one, and the expected fault.
 type Bad = (
     &'static str,
     fn(&World, &mut ReleaseRequest, &ReleaseRequest),
@@ -115,7 +115,7 @@ fn wrong_key() -> GoodsKey {
     GoodsKey::from_bytes([9; 32])
 }
 
-/// Puts in another offer of the same merchant's, signed by him, under the same terms.
+/// Replaces the offer by a changed one that the merchant signed, under the same terms.
 fn reoffer(world: &World, release: &mut ReleaseRequest, change: impl FnOnce(&mut Offer)) {
     let mut offer = release.contract.offer.body.clone();
     change(&mut offer);
@@ -154,7 +154,7 @@ async fn a_bad_release_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_contracts_signatures_say_nothing_at_a_release_and_reach_nobody() {
+async fn a_release_ignores_the_contracts_signatures_and_forwards_none() {
     let mut world = World::new();
     let bought = world.order();
     let hold = world.held(&bought).await;

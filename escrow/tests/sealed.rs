@@ -1,4 +1,4 @@
-//! Sealed offers: held and decided in one, with the key that is in the offer; and the merchant is told.
+//! Sealed offers: one request holds and decides with the key in the offer, and the merchant learns of the sale.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +24,7 @@ use farthing_protocol::{
 use support::bank::{Mood, secret_key};
 use support::{Bought, HOUR_MS, World, goods_key};
 
-/// An offer with `key` sealed in it to the escrow.
+/// An offer with `key` sealed to the escrow.
 fn sealing(world: &World, key: &GoodsKey) -> Offer {
     sealed_in(world, world.offer(24), key)
 }
@@ -83,7 +83,7 @@ async fn one_request_holds_and_commits_and_repeats_byte_for_byte() {
 
     let head = world.head();
     world.restart();
-    // Also long after the deadline, with a bank that is gone and a clock that cannot be trusted.
+    // The repetition needs no valid deadline, no bank and no trusted clock.
     world.wire.detach(&world.bank.key());
     world.clock.advance(40 * 24 * HOUR_MS);
     assert_eq!(world.ask_raw(pay(&bought)).await.0, first);
@@ -98,7 +98,7 @@ async fn one_request_holds_and_commits_and_repeats_byte_for_byte() {
 async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
     let mut world = World::new();
     let another = sealing(&world, &GoodsKey::from_bytes([9; 32]));
-    // Sealed for an offer that costs more, by the same merchant, who proves to know the secret in both.
+    // The key is sealed for a dearer offer of the same merchant, who proves knowledge of the secret in both.
     let mut cheap = world.offer(24);
     cheap.title = "another picture".into();
     let mut dear = sealing(&world, &goods_key()).sealed_key.unwrap();
@@ -111,7 +111,7 @@ async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
     .unwrap()
     .proof;
     cheap.sealed_key = Some(dear);
-    // The right key, which does not unwrap the content key.
+    // The key is right, but does not unwrap the content key.
     let mut wraps_nothing = world.offer(24);
     wraps_nothing.wrapped_key.tag[0] ^= 1;
     let wraps_nothing = sealed_in(&world, wraps_nothing, &goods_key());
@@ -123,11 +123,11 @@ async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
         };
         assert!(shows_wrong_key(shown, &world.escrow.self_id(), &offer));
         assert_eq!(world.bank.held().last(), Some(&bought.id()));
-        // It is final, and always says the same; and the bank is told.
+        // The abort is final and every repetition returns it. The bank is told.
         assert_eq!(aborted(&world, &bought).await, reason);
         assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
         assert_eq!(world.bank.settled().last(), Some(&bought.id()));
-        // The key that is the right one comes too late.
+        // A release with the right key comes too late.
         let hold = bought.hold();
         assert_eq!(
             world.refused(hold).await,
@@ -138,10 +138,12 @@ async fn a_wrong_sealed_key_aborts_and_shows_it_once_the_coins_are_held() {
     assert!(listed.sales.is_empty(), "nothing was sold");
 }
 
-/// The point that an escrow shows of a wrong key opens all that was sealed with the same ephemeral key. A thief who takes
-/// that key into an offer of their own cannot prove to know its secret, and is shown nothing.
+/// A sealed key without a proof of its own is refused before anything is opened or held.
+///
+/// The point that an escrow publishes for a wrong key opens everything sealed with the same ephemeral key. A thief who
+/// copies that key into their own offer cannot prove knowledge of its secret, and gets no point.
 #[tokio::test]
-async fn a_sealed_key_without_a_proof_of_its_own_is_not_opened_and_no_coin_is_held() {
+async fn a_sealed_key_without_its_own_proof_is_not_opened_and_no_coin_is_held() {
     let mut world = World::new();
     let honest = sealing(&world, &goods_key());
     let stolen = honest.sealed_key.unwrap();
@@ -176,7 +178,7 @@ async fn a_goods_key_that_does_not_unwrap_the_content_key_is_not_committed() {
 }
 
 #[tokio::test]
-async fn a_sealed_key_belongs_to_every_other_field_of_its_offer() {
+async fn a_sealed_key_is_bound_to_every_other_field_of_its_offer() {
     let world = World::new();
     let offer = sealing(&world, &goods_key());
     let changes: [fn(&mut Offer); 20] = [
@@ -237,7 +239,7 @@ async fn nothing_is_decided_before_the_bank_has_held() {
 }
 
 #[tokio::test]
-async fn an_abort_that_comes_first_is_what_paying_gets() {
+async fn paying_for_an_aborted_purchase_gets_the_abort() {
     let mut world = World::new();
     let bought = sealed(&mut world);
     world.ask(bought.cancel()).await.unwrap();
@@ -247,7 +249,7 @@ async fn an_abort_that_comes_first_is_what_paying_gets() {
 }
 
 #[tokio::test]
-async fn one_offer_is_sold_once_and_one_that_is_not_sealed_is_not_paid_so() {
+async fn one_offer_is_sold_once_and_an_unsealed_offer_cannot_be_paid_in_one_request() {
     let mut world = World::new();
     let (bought, rival) = (sealed(&mut world), sealed(&mut world));
     world.ask(pay(&bought)).await.unwrap();
@@ -272,7 +274,7 @@ async fn a_wrong_sealed_key_sells_nothing_so_that_the_merchant_can_release_anoth
 }
 
 #[tokio::test]
-async fn the_merchant_is_told_of_his_sales_in_their_order_and_nobody_else_is() {
+async fn only_the_merchant_is_told_of_its_sales_in_order() {
     let mut world = World::new();
     let mut sold = Vec::new();
     for number in 0..=SALES_PAGE_MAX as u8 {

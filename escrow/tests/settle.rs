@@ -1,4 +1,4 @@
-//! Settlement: every decision reaches its bank, through restarts and silences, and its acknowledgement is kept.
+//! Settlement: every decision reaches its bank despite restarts and silence, and the acknowledgement is stored.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +30,7 @@ fn waiting(world: &World) -> usize {
         .len()
 }
 
-/// One purchase that is committed, one that is cancelled.
+/// A committed purchase and a cancelled one.
 async fn decided(world: &mut World) -> (Bought, Bought) {
     let (sold, cancelled) = (world.order(), world.order());
     let hold = world.held(&sold).await;
@@ -67,7 +67,7 @@ async fn the_outbox_survives_a_restart_and_is_pushed_until_acknowledged() {
     let settled = world.bank.settled();
     assert!(settled.contains(&sold.id()) && settled.contains(&cancelled.id()));
 
-    // What the bank has signed is kept, and nothing is pushed again.
+    // The bank's acknowledgement is stored, and nothing is pushed again.
     for (bought, committed) in [(&sold, true), (&cancelled, false)] {
         let kept = ACKNOWLEDGED
             .peek(&world.store.view(), &bought.id())
@@ -83,7 +83,7 @@ async fn the_outbox_survives_a_restart_and_is_pushed_until_acknowledged() {
 }
 
 #[tokio::test]
-async fn many_decisions_are_pushed_in_one_request_and_one_that_is_refused_keeps_none_back() {
+async fn many_decisions_are_pushed_in_one_request_and_a_refused_one_does_not_delay_the_rest() {
     let mut world = World::new();
     let mut denied = None;
     for _ in 0..SETTLE_MAX + 2 {
@@ -127,7 +127,7 @@ async fn a_new_decision_is_pushed_soon() {
 }
 
 #[tokio::test]
-async fn the_operator_sees_what_was_decided_and_what_is_settled() {
+async fn the_operator_sees_decided_and_settled_purchases() {
     let mut world = World::new();
     let (sold, _) = decided(&mut world).await;
     let page = purchases(&world.store.view(), None).unwrap();

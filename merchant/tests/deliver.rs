@@ -1,4 +1,4 @@
-//! Delivery: a held purchase is released and proven, whatever restarts in between.
+//! Delivery: a held purchase is released and credited, through restarts at every step.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,7 +53,7 @@ async fn a_sale_is_delivered_proven_and_credited() {
     let receipt = world.ask(request.clone()).await.unwrap();
     receipt.verify(&world.escrow.identity.public()).unwrap();
 
-    // Again, after a restart and with a dead escrow: the same receipt.
+    // A repetition after a restart, with a dead escrow, returns the same receipt.
     world.restart();
     world.wire.detach(&world.escrow.identity.public());
     assert_eq!(world.ask(request.clone()).await.unwrap(), receipt);
@@ -62,7 +62,7 @@ async fn a_sale_is_delivered_proven_and_credited() {
     let purchase = request.contract.terms.purchase_id();
     let ask = json!({ "do": "evidence", "sale": purchase.to_string()[..9] });
     let answer = world.merchant.admin(ask.clone()).await.unwrap();
-    // What is exported is what a judge of a customer's evidence reads, too.
+    // The exported evidence is in the format that a judge reads from a customer, too.
     let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
     assert_eq!(papers.settled, None);
     let mut judge = Judge::new(&papers).unwrap();
@@ -101,7 +101,7 @@ async fn a_restart_between_hold_and_delivery_still_releases() {
 }
 
 #[tokio::test]
-async fn a_silent_escrow_means_later_and_the_sale_is_brought_to_its_end() {
+async fn a_silent_escrow_means_a_retry_and_the_sale_is_finished_later() {
     let mut world = World::new();
     world.add(ITEM, b"goods").await;
     let offer = world.offer().await;
@@ -112,7 +112,7 @@ async fn a_silent_escrow_means_later_and_the_sale_is_brought_to_its_end() {
     assert_eq!(world.ask(request.clone()).await.unwrap_err(), silent);
     assert_eq!(state(&world, &request), Some(SaleState::Releasing));
 
-    // The wallet never comes back: the merchant finishes alone, also after a restart.
+    // The wallet does not return. The merchant finishes alone, after a restart as well.
     world.restart();
     assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
     world.wire.attach(escrow, world.escrow.clone());
@@ -130,7 +130,7 @@ async fn a_silent_escrow_means_later_and_the_sale_is_brought_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_it_is_brought_again() {
+async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_a_new_request() {
     let mut world = World::new();
     world.add(ITEM, b"goods").await;
     let offer = world.offer().await;
@@ -190,7 +190,7 @@ async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_
         let forged: Refusal =
             PurchaseFault::AbortedBy(Box::new(Signed::sign(abort.clone(), &customer))).into();
         let abort = Signed::sign(abort, &world.escrow.identity);
-        // Whatever somebody else has signed ends nothing.
+        // An abort that another party signed ends nothing.
         world.escrow.refuse(Some(forged));
         assert!(matches!(
             world.ask(request.clone()).await.unwrap_err(),
@@ -205,7 +205,7 @@ async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_
         assert_eq!(state(&world, &request), Some(SaleState::Aborted(Box::new(abort))));
         assert_eq!(open_sales(&world), 0);
         world.escrow.refuse(None);
-        // It is the end: the goods key is shown for it no more.
+        // The sale has ended: the merchant does not send its goods key again.
         let asked = world.escrow.asked();
         assert_eq!(world.refused(request).await, aborted);
         assert_eq!(world.escrow.asked(), asked);
@@ -232,7 +232,7 @@ async fn nothing_is_released_on_a_new_contract_of_version_1() {
     assert_eq!(world.escrow.asked(), 0);
 }
 
-/// A change to a good request and what must be said of it.
+/// A name, a change to a good request, and the check of its refusal.
 type Bad = (&'static str, fn(&mut DeliverRequest), fn(&Refusal) -> bool);
 
 const BAD: [Bad; 6] = [
@@ -272,7 +272,7 @@ const BAD: [Bad; 6] = [
 ];
 
 #[tokio::test]
-async fn every_bad_delivery_has_a_refusal_of_its_own_and_never_reaches_the_escrow() {
+async fn every_bad_delivery_has_its_own_refusal_and_never_reaches_the_escrow() {
     let mut world = World::new();
     world.add(ITEM, b"goods").await;
     let offer = world.offer().await;
@@ -284,7 +284,7 @@ async fn every_bad_delivery_has_a_refusal_of_its_own_and_never_reaches_the_escro
         assert!(expected(&refusal), "{what}: {refusal:?}");
     }
 
-    // Signed with his identity, but not of his making: he could not deliver on it.
+    // The offers have the merchant's signature, but the merchant did not make them and could not deliver.
     let mut made_up = offer.body.clone();
     made_up.sale_id = SaleId([0; 32]);
     let foreign = world.held(Signed::sign(made_up, &secret_key(3)));

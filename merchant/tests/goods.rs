@@ -1,4 +1,4 @@
-//! Goods and offers: what is put on the shelf comes back whole, and an offer says what it is.
+//! Goods and offers: the goods on the shelf are served whole, and an offer describes them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +33,7 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
     let world = World::new();
     let goods = world.rng_bytes(2 * GOODS_PIECE_BYTES + 1234);
     let summary = world.add(ITEM, &goods).await;
-    // The first one keeps the bank's list of keys.
+    // The first offer stores the bank's key list.
     world.offer().await;
     let head = world.head();
     let offer = world.offer().await;
@@ -66,7 +66,7 @@ async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
 }
 
 #[tokio::test]
-async fn no_offer_is_open_longer_than_an_escrow_takes_it() {
+async fn no_offer_is_open_longer_than_its_escrow_accepts() {
     let mut settings = Settings::new("FTH".into());
     settings.check().unwrap();
     for (life_ms, is_good) in [
@@ -88,7 +88,7 @@ async fn no_offer_is_open_longer_than_an_escrow_takes_it() {
 }
 
 #[tokio::test]
-async fn every_offer_is_a_sale_of_its_own() {
+async fn every_offer_has_its_own_sale_id() {
     let world = World::new();
     world.add(ITEM, b"goods").await;
     let (one, other) = (world.offer().await, world.offer().await);
@@ -97,7 +97,7 @@ async fn every_offer_is_a_sale_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_the_merchant_does_not_have_or_take_is_refused() {
+async fn requests_for_unknown_items_or_unaccepted_terms_are_refused() {
     let world = World::new();
     let summary = world.add(ITEM, b"goods").await;
     let (good, stranger) = (world.offer_request(), secret_key(66).public());
@@ -149,7 +149,7 @@ async fn an_offer_needs_the_banks_key_list_once() {
         Refusal::Later(Later::PeerSilent("bank".into()))
     );
     world.wire.attach(world.bank.key(), world.bank.clone());
-    // That the bank was silent is remembered for a while.
+    // The merchant remembers for a while that the bank was silent.
     assert_eq!(
         world.refused(world.offer_request()).await,
         Refusal::Later(Later::PeerSilent("bank".into()))
@@ -171,7 +171,7 @@ async fn a_restarted_merchant_has_the_banks_key_list() {
 }
 
 #[tokio::test]
-async fn the_catalogue_comes_in_pages() {
+async fn the_catalog_comes_in_pages() {
     let world = World::new();
     for number in 0..=CATALOG_PAGE_MAX {
         world.add(ItemId([number as u8; 32]), b"goods").await;
@@ -218,7 +218,7 @@ async fn a_removed_item_is_served_until_its_time_is_over_and_then_gone() {
 }
 
 #[tokio::test]
-async fn the_operator_adds_only_what_is_on_the_shelf_and_can_be_offered() {
+async fn the_operator_adds_only_shelved_goods_that_can_be_offered() {
     let world = World::new();
     world.add(ITEM, b"goods").await;
     let list = world

@@ -1,4 +1,4 @@
-//! Sealed offers: the key is in them, and what the escrow has committed of them is learnt, proven and credited.
+//! Sealed offers: the offer holds the key, and the merchant learns, proves and collects what the escrow committed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +33,7 @@ fn known(world: &World) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn an_offer_of_a_sealed_item_has_the_key_in_it_for_the_escrow_and_this_offer_alone() {
+async fn an_offer_of_a_sealed_item_seals_the_key_to_its_escrow_and_itself() {
     let world = World::new();
     world.put_up(ITEM, b"goods", true).await;
     let (one, other) = (world.offer().await.body, world.offer().await.body);
@@ -45,7 +45,7 @@ async fn an_offer_of_a_sealed_item_has_the_key_in_it_for_the_escrow_and_this_off
     assert!(opens(&one.key_commitment, &opened));
     assert!(open_goods_key(escrow, &other.sealing_context(), &sealed).is_err());
     assert!(open_goods_key(&secret_key(9), &one.sealing_context(), &sealed).is_err());
-    // And he can show that he has sealed the right one.
+    // The merchant can show that it sealed the right key.
     let ephemeral = MerchantSecret::load(world.home.path())
         .unwrap()
         .ephemeral(&one.sale_id);
@@ -54,7 +54,7 @@ async fn an_offer_of_a_sealed_item_has_the_key_in_it_for_the_escrow_and_this_off
 }
 
 #[tokio::test]
-async fn sales_that_he_had_no_part_in_are_learnt_proven_and_credited() {
+async fn sales_without_the_merchant_are_learnt_proven_and_credited() {
     let mut world = World::new();
     let goods = world.rng_bytes(1_000);
     world.put_up(ITEM, &goods, true).await;
@@ -66,12 +66,12 @@ async fn sales_that_he_had_no_part_in_are_learnt_proven_and_credited() {
     let sealed = world.fetch(&world.offer().await.body).await;
     assert_eq!(world.merchant.learn_round().await.unwrap(), 0);
     assert_eq!(known(&world), Some(5));
-    // Nothing is learnt twice, and nothing forgotten.
+    // After a restart nothing is learnt twice and nothing is lost.
     world.restart();
     let head = world.head();
     assert_eq!(world.merchant.learn_round().await.unwrap(), 0);
     assert_eq!(world.head(), head);
-    // All are brought to the bank at once; one that it refuses keeps none of the others back.
+    // One request settles all sales. A sale that the bank refuses does not delay the others.
     world.bank.set_mood(Mood::Denying(sold[1]));
     assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
     assert_eq!(world.bank.brought(), [5]);
@@ -95,7 +95,7 @@ async fn sales_that_he_had_no_part_in_are_learnt_proven_and_credited() {
 }
 
 #[tokio::test]
-async fn a_silent_escrow_and_one_that_tells_of_what_is_not_his_are_asked_again() {
+async fn an_escrow_that_is_silent_or_reports_foreign_sales_is_asked_again() {
     let mut world = World::new();
     world.put_up(ITEM, b"goods", true).await;
     let offer = world.offer().await;
@@ -125,7 +125,7 @@ async fn a_silent_escrow_and_one_that_tells_of_what_is_not_his_are_asked_again()
 }
 
 #[tokio::test]
-async fn a_merchant_who_seals_nothing_asks_nobody() {
+async fn a_merchant_without_sealed_items_asks_no_escrow() {
     let world = World::new();
     world.add(ITEM, b"goods").await;
     world.wire.detach(&world.escrow.identity.public());
@@ -133,14 +133,14 @@ async fn a_merchant_who_seals_nothing_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_hold_that_is_brought_for_a_sealed_offer_is_released_like_any_other() {
+async fn a_delivery_request_for_a_sealed_offer_is_released_like_any_other() {
     let mut world = World::new();
     world.put_up(ITEM, b"goods", true).await;
     let offer = world.offer().await;
     let request = world.held(offer);
     let purchase = request.contract.terms.purchase_id();
     let receipt = world.ask(request.clone()).await.unwrap();
-    // And a sale that is known is not begun again by what the escrow tells of it.
+    // A sale that the merchant knows does not start again when the escrow reports it.
     let sale = farthing_protocol::sealed::SealedSale {
         contract: request.contract.clone(),
         hold: request.hold.clone(),

@@ -1,4 +1,4 @@
-//! A bank in memory, and just enough of a wallet, a merchant and an escrow to ask it things.
+//! A bank in memory, and the parts of a wallet, a merchant and an escrow that its tests need.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod wire;
@@ -53,7 +53,7 @@ use std::{
 pub use wire::Wire;
 
 pub const EPOCH_MS: u64 = 30 * 24 * 3_600_000;
-/// The tenth of a hundredth epoch.
+/// One tenth into epoch 100.
 pub const START_MS: u64 = 100 * EPOCH_MS + EPOCH_MS / 10;
 pub const VALUES: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
@@ -66,7 +66,7 @@ pub struct World {
     pub merchant: SecretKey,
     pub seed: Seed,
     pub account: SecretKey,
-    /// The running bank's.
+    /// Randomness of the running bank.
     pub entropy: Arc<CountedEntropy>,
     starts: u64,
     counter: u64,
@@ -91,7 +91,7 @@ pub fn card(role: RoleName, key: &PublicKey) -> Card {
     }
 }
 
-/// Randomness that says how often it was asked for. Nonces ask once each.
+/// Randomness that counts its reads. Each nonce takes one read.
 pub struct CountedEntropy {
     entropy: SeededEntropy,
     fills: AtomicU64,
@@ -139,7 +139,7 @@ async fn open(
     })
     .await
     .unwrap();
-    // As a running bank does by itself.
+    // A running bank does this on its own.
     bank.history().ask_all().await;
     bank
 }
@@ -157,7 +157,7 @@ pub fn settings() -> BankSettings {
 }
 
 impl World {
-    /// A bank that knows one escrow, with an account of a merchant and one of a customer that holds 20.00.
+    /// A bank that knows one escrow. The merchant has an account, and the customer has an account with 20.00.
     pub async fn new() -> World {
         let (disk, clock, wire) = (
             MemoryDisk::new(),
@@ -215,7 +215,7 @@ impl World {
         self.bank.administer(command(cash)).await
     }
 
-    /// Stops the bank as a kill would, and starts it again.
+    /// Kills the bank and starts it again.
     pub async fn restart(&mut self) {
         self.starts += 1;
         let cards = vec![card(RoleName::Escrow, &self.escrow.public())];
@@ -252,7 +252,7 @@ impl World {
         self.clock.now_ms()
     }
 
-    /// Asks as a client would, over the lane that the question wants. The reply's bytes and what they say.
+    /// Sends a request on its lane. Returns the reply's bytes and the decoded reply.
     pub async fn ask_raw<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
         &self,
         call: C,
@@ -262,7 +262,7 @@ impl World {
         let lane = match BankRequest::decode(&request).map(|request| request.caller()) {
             Ok(Caller::Identified) => Lane::Identified,
             Ok(Caller::Peer) => Lane::Peer,
-            // What does not decode is refused on any lane.
+            // A request that does not decode is refused on every lane.
             Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.bank.call(lane, request).await;
@@ -277,7 +277,7 @@ impl World {
         self.ask_raw(call).await.1
     }
 
-    /// Asks what must be refused, and checks that nothing was written.
+    /// Sends a request that must be refused, and checks that nothing was written.
     pub async fn refused<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
         &self,
         call: C,
@@ -291,7 +291,7 @@ impl World {
         refusal
     }
 
-    /// Asks what must be denied for good, in a document that the bank has signed for this very request.
+    /// Sends a request that must be denied, and checks that the bank signed the denial for this request.
     pub async fn denied<C: Call<Server = farthing_protocol::api::BankRequest> + Clone>(
         &self,
         call: C,
@@ -316,7 +316,7 @@ impl World {
         denial.body.clone()
     }
 
-    /// The books balance, to the unit; what the coins that are out are worth.
+    /// Checks that the audit finds no problem, and returns the worth of the outstanding coins.
     pub async fn audited(&self) -> Amount {
         let report = self.bank.audit().await.unwrap();
         assert_eq!(report.problems, Vec::<String>::new());
@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    /// The withdrawal with its session open.
+    /// Begins the withdrawal: its session is open afterwards.
     pub async fn begun(&self, withdrawal: &Withdrawal) -> Withdrawal {
         let IssuanceAsk::Begin(begin) = withdrawal.ask(&self.account, &self.seed) else {
             panic!("it is not beginning")
@@ -444,7 +444,7 @@ impl World {
         Signed::sign(offer, &self.merchant)
     }
 
-    /// An order for something that costs what `purse` is worth, decided by `escrow` within a minute.
+    /// An order that costs `price`, paid with `purse` and decided by `escrow` within a minute.
     pub fn order_at(&mut self, purse: &Purse, escrow: &PublicKey, price: u64) -> Bought {
         let counter = self.next();
         let (note_id, note_key) = (
@@ -518,7 +518,7 @@ impl World {
     }
 }
 
-/// What a denial says of a coin.
+/// The denial's statement about a coin.
 pub fn denied_coin(denial: &Denial, coin: &Coin) -> CoinDenial {
     match &denial.cause {
         DenialCause::Coin {

@@ -1,4 +1,4 @@
-//! A network with one escrow on it, which answers what a test says.
+//! A network with one escrow, whose replies the test sets.
 
 use async_trait::async_trait;
 use farthing_coin::{SecretKey, Signed};
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// What the escrow answers when the bank asks it about overdue holds.
+/// The escrow's reply to a question about overdue holds.
 type Answer = Arc<dyn Fn(Vec<u8>) -> Option<Vec<u8>> + Send + Sync>;
 
 /// A network with one escrow.
@@ -25,7 +25,7 @@ pub struct Wire {
     memory: Arc<Mutex<Memory>>,
 }
 
-/// What the escrow remembers of the bank.
+/// The head of the bank's journal that the escrow remembers.
 struct Memory {
     escrow: SecretKey,
     remembered: Option<Signed<JournalHead>>,
@@ -45,12 +45,12 @@ impl Wire {
         }
     }
 
-    /// What the escrow says from now on that it remembers of the bank.
+    /// Sets the head that the escrow remembers of the bank.
     pub fn remember(&self, head: Option<Signed<JournalHead>>) {
         self.memory.lock().unwrap().remembered = head;
     }
 
-    /// Whether the escrow says nothing of what it remembers.
+    /// Sets whether the escrow leaves questions about the remembered head unanswered.
     pub fn be_silent(&self, silent: bool) {
         self.memory.lock().unwrap().silent = silent;
     }

@@ -1,4 +1,4 @@
-//! A bank in memory that mints coins, holds them for whatever asks well, and obeys decisions; and the wire to it.
+//! A bank in memory that mints coins, holds them, and applies decisions; and the network that leads to it.
 
 use async_trait::async_trait;
 use farthing_coin::{
@@ -45,7 +45,7 @@ pub fn card(role: RoleName, name: &str, key: &PublicKey) -> Card {
     }
 }
 
-/// Servers by identity; one that is not there is unreachable.
+/// Servers by identity. A server that is not in the map is unreachable.
 #[derive(Clone, Default)]
 pub struct Wire(Arc<Mutex<BTreeMap<PublicKey, Arc<dyn Service>>>>);
 
@@ -87,11 +87,11 @@ impl Channel for End {
 pub enum Mood {
     #[default]
     Honest,
-    /// Refuses holds and settlements with this.
+    /// Refuses holds and settlements with this refusal.
     Refusing(Refusal),
-    /// Signs holds and acknowledgements of some other purchase.
+    /// Signs holds and acknowledgements for another purchase.
     Lying,
-    /// Refuses to settle this one purchase, and obeys all else.
+    /// Refuses to settle this purchase, and settles all others.
     Denying(PurchaseId),
 }
 
@@ -154,22 +154,22 @@ impl TestBank {
         self.state.lock().unwrap().mood = mood;
     }
 
-    /// The purchases that it was asked to hold coins for, and held them.
+    /// The purchases that the bank held coins for, in order.
     pub fn held(&self) -> Vec<PurchaseId> {
         self.state.lock().unwrap().held.clone()
     }
 
-    /// The purchases whose decision it was brought, as often as it was.
+    /// The purchases of the decisions that the bank received, in order and with repetitions.
     pub fn settled(&self) -> Vec<PurchaseId> {
         self.state.lock().unwrap().settled.clone()
     }
 
-    /// How many decisions came in each request that it was brought.
+    /// The number of decisions in each settle request that the bank received.
     pub fn brought(&self) -> Vec<usize> {
         self.state.lock().unwrap().requests.clone()
     }
 
-    /// A coin and its key.
+    /// Mints a coin, and returns it with its key.
     pub fn mint(&self, value: u64) -> (Coin, SecretKey) {
         let entropy: &dyn Entropy = &self.entropy;
         let rng = &mut entropy.rng();
@@ -187,12 +187,12 @@ impl TestBank {
         (coin.unwrap(), key)
     }
 
-    /// What it remembers of the escrow's journal from now on.
+    /// Sets the head of the escrow's journal that the bank remembers.
     pub fn remember(&self, head: Option<Signed<JournalHead>>) {
         self.state.lock().unwrap().remembered = head;
     }
 
-    /// It has a record for each thing that it did.
+    /// The bank's journal has one record for each hold and each settlement.
     fn head(&self, state: &State) -> Signed<JournalHead> {
         let records = state.held.len() + state.settled.len();
         let head = JournalHead {

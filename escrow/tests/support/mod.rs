@@ -1,4 +1,4 @@
-//! An escrow in memory with a bank to ask, and just enough of a wallet and a merchant to ask it things.
+//! An escrow in memory with a test bank, and the parts of a wallet and a merchant that its tests need.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 pub mod bank;
@@ -85,18 +85,18 @@ impl World {
         }
     }
 
-    /// Stops the escrow as a kill would, and starts it again.
+    /// Kills the escrow and starts it again.
     pub fn restart(&mut self) {
         self.starts += 1;
         self.disk.kill();
         (self.escrow, self.store) = open(&self.bank, &self.wire, &self.disk, &self.clock, self.starts);
     }
 
-    /// Asks the bank what it remembers, as a running escrow does by itself.
+    /// Asks the bank for the head that it remembers. A running escrow does this on its own.
     pub async fn witnessed(&self) {
         if self.escrow.history().standing().is_err() {
             self.escrow.history().ask_all().await;
-            // As it does beside that.
+            // A running escrow also fetches the bank's keys.
             drop(self.escrow.bank_keys().book(&self.bank.key()).await);
         }
     }
@@ -105,7 +105,7 @@ impl World {
         self.store.head()
     }
 
-    /// The journal's time.
+    /// The latest time in the journal.
     pub fn latest_ms(&self) -> Option<u64> {
         LATEST_MS.peek(&self.store.view(), &()).unwrap()
     }
@@ -114,7 +114,7 @@ impl World {
         self.clock.now_ms()
     }
 
-    /// Asks as a client would, over the lane that the question wants. The reply's bytes and what they say.
+    /// Sends a request on its lane. Returns the reply's bytes and the decoded reply.
     pub async fn ask_raw<C: Call<Server = EscrowRequest>>(
         &self,
         call: C,
@@ -124,7 +124,7 @@ impl World {
         let lane = match EscrowRequest::decode(&request).map(|request| request.caller()) {
             Ok(Caller::Identified) => Lane::Identified,
             Ok(Caller::Peer) => Lane::Peer,
-            // What does not decode is refused on any lane.
+            // A request that does not decode is refused on every lane.
             Ok(Caller::Anonymous | Caller::Anyone) | Err(_) => Lane::Anonymous,
         };
         let bytes = self.escrow.call(lane, request).await;
@@ -136,7 +136,7 @@ impl World {
         self.ask_raw(call).await.1
     }
 
-    /// Asks what must be refused, and checks that nothing was written.
+    /// Sends a request that must be refused, and checks that nothing was written.
     pub async fn refused<C: Call<Server = EscrowRequest>>(&self, call: C) -> Refusal {
         self.witnessed().await;
         let head = self.head();
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    /// An order of `offer` that pays with coins of these values, decided within an hour.
+    /// An order of `offer`, paid with coins of these values, with this deadline.
     pub fn order_of(&mut self, offer: Offer, values: &[u64], deadline_ms: u64) -> Bought {
         self.counter += 1;
         let bank = offer.banks[0].bank;
@@ -227,13 +227,13 @@ impl World {
         })
     }
 
-    /// Verifies a document of the escrow's.
+    /// Verifies a signature of the escrow.
     pub fn signed_here<D: Document>(&self, signed: &Signed<D>) {
         signed.verify(&self.escrow.self_id()).unwrap();
     }
 }
 
-/// What a bank signs at the deadline.
+/// The overdue statement that a bank signs at the deadline.
 pub fn overdue(terms: &Terms) -> Overdue {
     Overdue {
         purchase: terms.purchase_id(),

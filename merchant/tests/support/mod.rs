@@ -1,4 +1,4 @@
-//! A merchant with a shelf on disk, an escrow and a bank in memory, and just enough of a wallet to buy.
+//! A merchant with a shelf on disk, an escrow and a bank in memory, and the parts of a wallet that buy.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 #[path = "../../../escrow/tests/support/bank.rs"]
@@ -40,16 +40,16 @@ use tempfile::TempDir;
 pub const HOUR_MS: u64 = 3_600_000;
 pub const ITEM: ItemId = ItemId([42; 32]);
 
-/// An escrow that commits what it is brought, unless it is told to refuse.
+/// An escrow that commits every release, unless a test sets a refusal.
 pub struct TestEscrow {
     pub identity: SecretKey,
     clock: Arc<ManualClock>,
     state: Mutex<(BTreeMap<PurchaseId, Decision>, Option<Refusal>, usize)>,
-    /// What it has committed on sealed offers.
+    /// The sales of sealed offers that this escrow committed.
     pub sold: Mutex<Vec<SealedSale>>,
 }
 
-/// How many sales this escrow tells of at once.
+/// The number of sales in one reply of this escrow.
 const SALES_AT_ONCE: usize = 2;
 
 impl TestEscrow {
@@ -57,7 +57,7 @@ impl TestEscrow {
         self.state.lock().unwrap().1 = refusal;
     }
 
-    /// How often it was asked to release.
+    /// The number of release requests that this escrow received.
     pub fn asked(&self) -> usize {
         self.state.lock().unwrap().2
     }
@@ -191,7 +191,7 @@ impl World {
         ]
     }
 
-    /// Runs the merchant with other settings from now on.
+    /// Replaces the merchant by one with these settings.
     pub fn set(&mut self, settings: Settings) {
         let mut parts = parts(&self.wire, self.home.path(), &self.store, &self.clock, 1);
         parts.cards = World::cards(&self.bank, &self.escrow);
@@ -199,7 +199,7 @@ impl World {
         self.merchant = Arc::new(Merchant::new(parts));
     }
 
-    /// Stops the merchant as a kill would, and starts it again.
+    /// Kills the merchant and starts it again.
     pub fn restart(&mut self) {
         self.starts += 1;
         self.disk.kill();
@@ -227,7 +227,7 @@ impl World {
         self.put_up(item_id, goods, false).await
     }
 
-    /// The same, with offers that are sealed or not.
+    /// Puts goods up for sale, with sealed offers if `sealed`.
     pub async fn put_up(&self, item_id: ItemId, goods: &[u8], sealed: bool) -> GoodsSummary {
         let secret = MerchantSecret::load(self.home.path()).unwrap();
         let key = secret.content_key(&item_id);
@@ -259,7 +259,7 @@ impl World {
         C::decode_reply(&bytes).unwrap()
     }
 
-    /// Asks what must be refused, and checks that nothing was written.
+    /// Sends a request that must be refused, and checks that nothing was written.
     pub async fn refused<C: Call<Server = MerchantRequest>>(&self, call: C) -> Refusal {
         let head = self.head();
         let Err(refusal) = self.ask(call).await else {
@@ -281,7 +281,7 @@ impl World {
         self.ask(self.offer_request()).await.unwrap().offer
     }
 
-    /// All encrypted goods of an offer, piece by piece.
+    /// The encrypted goods of an offer, fetched piece by piece.
     pub async fn fetch(&self, offer: &Offer) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -327,7 +327,7 @@ impl World {
         }
     }
 
-    /// A sale that the escrow has committed on a sealed offer, by itself.
+    /// A sale of a sealed offer that the escrow committed without the merchant.
     pub fn sold(&mut self, offer: Signed<Offer>) -> SealedSale {
         let DeliverRequest { contract, hold } = self.held(offer);
         let held = contract
