@@ -18,20 +18,20 @@ use farthing_store::{
 };
 use serde_json::json;
 use std::{path::Path, sync::Arc};
-use support::{World, settings};
+use support::{BankFixture, settings};
 
 #[tokio::test]
 async fn a_movement_with_one_reference_is_made_once() {
-    let world = World::new().await;
-    let first = world.cash(Command::AccountCredit, "5.00", "r").await.unwrap();
+    let fixture = BankFixture::new().await;
+    let first = fixture.cash(Command::AccountCredit, "5.00", "r").await.unwrap();
     assert_eq!(
         (&first["balance"], &first["new"]),
         (&"25.00".into(), &true.into())
     );
-    let paid = world.cash(Command::AccountPayout, "1.25", "p").await.unwrap();
+    let paid = fixture.cash(Command::AccountPayout, "1.25", "p").await.unwrap();
     assert_eq!(paid["balance"], "23.75");
-    let head = world.head();
-    let again = world.cash(Command::AccountCredit, "5", "r").await.unwrap();
+    let head = fixture.head();
+    let again = fixture.cash(Command::AccountCredit, "5", "r").await.unwrap();
     assert_eq!(
         (&again["balance"], &again["new"]),
         (&"25.00".into(), &false.into())
@@ -40,18 +40,18 @@ async fn a_movement_with_one_reference_is_made_once() {
         (Command::AccountCredit as fn(_) -> _, "5.01"),
         (Command::AccountPayout as fn(_) -> _, "5.00"),
     ] {
-        let error = world.cash(command, amount, "r").await.unwrap_err();
+        let error = fixture.cash(command, amount, "r").await.unwrap_err();
         assert!(error.contains("credit of 5.00"), "{error}");
     }
-    assert_eq!(world.head(), head);
-    assert_eq!(world.balance(&world.account).await, Amount(2375));
-    world.audited().await;
+    assert_eq!(fixture.head(), head);
+    assert_eq!(fixture.balance(&fixture.account).await, Amount(2375));
+    fixture.audited().await;
 }
 
 #[tokio::test]
 async fn the_desk_refuses_invalid_movements() {
-    let world = World::new().await;
-    let head = world.head();
+    let fixture = BankFixture::new().await;
+    let head = fixture.head();
     for (command, amount, reference, expected) in [
         (
             Command::AccountPayout as fn(_) -> _,
@@ -69,29 +69,29 @@ async fn the_desk_refuses_invalid_movements() {
             "more than the books can hold",
         ),
     ] {
-        let error = world.cash(command, amount, reference).await.unwrap_err();
+        let error = fixture.cash(command, amount, reference).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
     let open = |key: &PublicKey, name: &str| Command::AccountOpen {
         key: *key,
         name: Some(name.into()),
     };
-    let bad = world.bank.administer(open(&PublicKey([255; 32]), "x")).await;
+    let bad = fixture.bank.administer(open(&PublicKey([255; 32]), "x")).await;
     assert!(bad.unwrap_err().contains("is not a public key"));
-    let key = world.merchant.public();
-    let renamed = world.bank.administer(open(&key, "x")).await;
+    let key = fixture.merchant.public();
+    let renamed = fixture.bank.administer(open(&key, "x")).await;
     assert!(renamed.unwrap_err().contains("already open"));
-    assert_eq!(world.head(), head);
+    assert_eq!(fixture.head(), head);
 }
 
 #[tokio::test]
 async fn the_audit_notices_every_kind_of_tampering() {
-    let mut world = World::new().await;
-    let purse = world.withdraw(&[8]).await;
-    world.exchanged(&purse, &[4, 4]).await.unwrap();
-    world.audited().await;
-    let key = world.account.public();
-    world
+    let mut fixture = BankFixture::new().await;
+    let purse = fixture.withdraw(&[8]).await;
+    fixture.exchanged(&purse, &[4, 4]).await.unwrap();
+    fixture.audited().await;
+    let key = fixture.account.public();
+    fixture
         .bank
         .store()
         .transact([ACCOUNTS.key(&key)], move |tx| {
@@ -101,10 +101,10 @@ async fn the_audit_notices_every_kind_of_tampering() {
         })
         .await
         .unwrap();
-    let report = world.bank.audit().await.unwrap();
+    let report = fixture.bank.audit().await.unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     // With the total changed to match, the rows agree, but there is still too much money.
-    world
+    fixture
         .bank
         .store()
         .transact([TOTALS.key(&())], |tx| {
@@ -114,31 +114,31 @@ async fn the_audit_notices_every_kind_of_tampering() {
         })
         .await
         .unwrap();
-    let report = world.bank.audit().await.unwrap();
+    let report = fixture.bank.audit().await.unwrap();
     assert_eq!(
         report.problems,
         ["accounts and coins are worth 20.01, paid in less paid out is 20.00"]
     );
     let coin = (purse.coins[0].key_id, purse.coins[0].public);
-    world
+    fixture
         .bank
         .store()
         .transact(Reads::none(), move |tx| COINS.delete(tx, &coin))
         .await
         .unwrap();
-    assert_eq!(world.bank.audit().await.unwrap().problems.len(), 2);
+    assert_eq!(fixture.bank.audit().await.unwrap().problems.len(), 2);
 }
 
 #[tokio::test]
 async fn accounts_and_keys_are_listed() {
-    let world = World::new().await;
-    let accounts = world
+    let fixture = BankFixture::new().await;
+    let accounts = fixture
         .bank
         .administer(Command::AccountList { after: None })
         .await
         .unwrap();
     assert_eq!(accounts["accounts"].as_array().unwrap().len(), 2);
-    let keys = world.bank.administer(Command::Keys).await.unwrap();
+    let keys = fixture.bank.administer(Command::Keys).await.unwrap();
     let listed = keys["keys"].as_array().unwrap();
     assert_eq!(listed.len(), 16);
     assert_eq!(listed.iter().filter(|k| k["issuing"] == true).count(), 8);
@@ -147,8 +147,8 @@ async fn accounts_and_keys_are_listed() {
 
 #[tokio::test]
 async fn another_secret_or_configuration_is_refused() {
-    let world = World::new().await;
-    let disk: MemoryDisk = world.disk.clone();
+    let fixture = BankFixture::new().await;
+    let disk: MemoryDisk = fixture.disk.clone();
     let open = |settings, master_seed: u64| {
         disk.kill();
         let (store, _) = Store::open(Path::new("/bank"), StoreOptions::simulated(disk.clone(), 9)).unwrap();
@@ -159,9 +159,9 @@ async fn another_secret_or_configuration_is_refused() {
             master: Master::generate(&mut master.rng()),
             settings,
             store,
-            clock: world.clock.clone(),
+            clock: fixture.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(3)),
-            network: Arc::new(world.wire.clone()),
+            network: Arc::new(fixture.wire.clone()),
             cards: Vec::new(),
         })
     };

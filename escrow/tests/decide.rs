@@ -17,58 +17,58 @@ use farthing_protocol::{
     seal::open_goods_key,
 };
 use support::bank::secret_key;
-use support::{HOUR_MS, World, goods_key, overdue};
+use support::{EscrowFixture, HOUR_MS, goods_key, overdue};
 
 #[tokio::test]
 async fn a_release_commits_and_repeats_byte_for_byte() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
-    let release = world.release(&bought, &hold);
-    let (first, committed) = world.ask_raw(release.clone()).await;
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    let hold = fixture.held(&bought).await;
+    let release = fixture.release(&bought, &hold);
+    let (first, committed) = fixture.ask_raw(release.clone()).await;
     let committed = committed.unwrap();
-    world.signed_here(&committed.receipt);
-    world.signed_here(&committed.commit);
+    fixture.signed_here(&committed.receipt);
+    fixture.signed_here(&committed.commit);
     assert_eq!(committed.receipt.body.goods_key, goods_key());
     let sealed = &committed.commit.body.sealed_key;
     let opened = open_goods_key(&bought.purchase_key, &SealingContext(bought.id().0), sealed).unwrap();
     assert_eq!(opened, goods_key());
 
-    let head = world.head();
-    assert_eq!(world.ask_raw(release.clone()).await.0, first);
-    world.restart();
+    let head = fixture.head();
+    assert_eq!(fixture.ask_raw(release.clone()).await.0, first);
+    fixture.restart();
     // The repetition needs no valid deadline and no trusted clock.
-    world.clock.advance(40 * 24 * HOUR_MS);
-    assert_eq!(world.ask_raw(release).await.0, first);
-    assert_eq!(world.head(), head, "a repetition writes nothing");
+    fixture.clock.advance(40 * 24 * HOUR_MS);
+    assert_eq!(fixture.ask_raw(release).await.0, first);
+    assert_eq!(fixture.head(), head, "a repetition writes nothing");
     assert_eq!(
-        world.ask(bought.outcome()).await.unwrap(),
+        fixture.ask(bought.outcome()).await.unwrap(),
         Outcome::Committed(Box::new(committed))
     );
 }
 
 #[tokio::test]
 async fn a_restarted_escrow_commits_a_purchase_that_it_never_stored() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
-    world.restart();
-    world.witnessed().await;
-    world.wire.detach(&world.bank.key());
-    world.ask(world.release(&bought, &hold)).await.unwrap();
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    let hold = fixture.held(&bought).await;
+    fixture.restart();
+    fixture.witnessed().await;
+    fixture.wire.detach(&fixture.bank.key());
+    fixture.ask(fixture.release(&bought, &hold)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_release_after_the_deadline_is_refused_and_the_purchase_can_be_aborted() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
-    world.clock.set(bought.order.contract.terms.deadline_ms);
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    let hold = fixture.held(&bought).await;
+    fixture.clock.set(bought.order.contract.terms.deadline_ms);
     assert_eq!(
-        world.refused(world.release(&bought, &hold)).await,
+        fixture.refused(fixture.release(&bought, &hold)).await,
         PurchaseFault::DeadlinePassed(bought.id()).into()
     );
-    let Outcome::Aborted(abort) = world.ask(bought.cancel()).await.unwrap() else {
+    let Outcome::Aborted(abort) = fixture.ask(bought.cancel()).await.unwrap() else {
         panic!("it is open")
     };
     let by_customer = AbortReason::CancelledBy(bought.cancel().signature);
@@ -78,85 +78,85 @@ async fn a_release_after_the_deadline_is_refused_and_the_purchase_can_be_aborted
 
 #[tokio::test]
 async fn a_second_decision_request_gets_the_first_decision() {
-    let mut world = World::new();
-    let (sold, cancelled) = (world.order(), world.order());
-    let hold = world.held(&sold).await;
-    let committed = world.ask(world.release(&sold, &hold)).await.unwrap();
-    let head = world.head();
+    let mut fixture = EscrowFixture::new();
+    let (sold, cancelled) = (fixture.order(), fixture.order());
+    let hold = fixture.held(&sold).await;
+    let committed = fixture.ask(fixture.release(&sold, &hold)).await.unwrap();
+    let head = fixture.head();
     assert_eq!(
-        world.ask(sold.cancel()).await.unwrap(),
+        fixture.ask(sold.cancel()).await.unwrap(),
         Outcome::Committed(Box::new(committed.clone()))
     );
     assert_eq!(
-        world.ask(world.overdue(&sold)).await.unwrap().body,
+        fixture.ask(fixture.overdue(&sold)).await.unwrap().body,
         SignedDecision::Commit(committed.commit)
     );
-    assert_eq!(world.head(), head);
+    assert_eq!(fixture.head(), head);
 
-    let hold = world.held(&cancelled).await;
-    let (first, outcome) = world.ask_raw(cancelled.cancel()).await;
+    let hold = fixture.held(&cancelled).await;
+    let (first, outcome) = fixture.ask_raw(cancelled.cancel()).await;
     let Outcome::Aborted(abort) = outcome.unwrap() else {
         panic!("it was open")
     };
-    world.signed_here(&abort);
-    assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
+    fixture.signed_here(&abort);
+    assert_eq!(fixture.ask_raw(cancelled.cancel()).await.0, first);
     assert_eq!(
-        world.refused(world.release(&cancelled, &hold)).await,
+        fixture.refused(fixture.release(&cancelled, &hold)).await,
         PurchaseFault::AbortedBy(Box::new(abort)).into()
     );
-    world.restart();
-    assert_eq!(world.ask_raw(cancelled.cancel()).await.0, first);
+    fixture.restart();
+    assert_eq!(fixture.ask_raw(cancelled.cancel()).await.0, first);
 }
 
 #[tokio::test]
 async fn only_the_purchase_key_cancels_and_collects() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    let hold = fixture.held(&bought).await;
     let mut cancel = bought.cancel();
     let terms = cancel.terms.clone();
     let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &bought.id());
     cancel.signature = secret_key(66).sign(&statement);
     let not_the_key = |refusal: Refusal| matches!(refusal, Refusal::Request(RequestFault::Signature { .. }));
-    assert!(not_the_key(world.refused(cancel).await));
+    assert!(not_the_key(fixture.refused(cancel).await));
     // A signature for one use is not valid for another.
     let mut cancel = bought.cancel();
     cancel.signature = bought.outcome().signature;
-    assert!(not_the_key(world.refused(cancel).await));
+    assert!(not_the_key(fixture.refused(cancel).await));
 
-    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
-    world.ask(world.release(&bought, &hold)).await.unwrap();
+    assert_eq!(fixture.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
+    fixture.ask(fixture.release(&bought, &hold)).await.unwrap();
     let mut outcome = bought.outcome();
     outcome.signature = bought.cancel().signature;
-    assert!(not_the_key(world.refused(outcome).await));
+    assert!(not_the_key(fixture.refused(outcome).await));
 }
 
 #[tokio::test]
 async fn a_cancel_aborts_a_purchase_with_any_deadline() {
-    let mut world = World::new();
-    for deadline_ms in [0, world.now_ms(), world.now_ms() + 25 * HOUR_MS, u64::MAX] {
-        let mut offer = world.offer(24);
+    let mut fixture = EscrowFixture::new();
+    for deadline_ms in [0, fixture.now_ms(), fixture.now_ms() + 25 * HOUR_MS, u64::MAX] {
+        let mut offer = fixture.offer(24);
         offer.expires_ms = u64::MAX;
-        let bought = world.order_of(offer, &[16, 8], deadline_ms);
-        let (first, outcome) = world.ask_raw(bought.cancel()).await;
+        let bought = fixture.order_of(offer, &[16, 8], deadline_ms);
+        let (first, outcome) = fixture.ask_raw(bought.cancel()).await;
         let Outcome::Aborted(abort) = outcome.unwrap() else {
             panic!("it was open")
         };
-        world.signed_here(&abort);
-        world.restart();
-        assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
+        fixture.signed_here(&abort);
+        fixture.restart();
+        assert_eq!(fixture.ask_raw(bought.cancel()).await.0, first);
         assert_eq!(
-            world.refused(bought.hold()).await,
+            fixture.refused(bought.hold()).await,
             PurchaseFault::Aborted(bought.id()).into()
         );
     }
-    assert_eq!(world.latest_ms(), None, "a cancel rests on no time");
+    assert_eq!(fixture.latest_ms(), None, "a cancel rests on no time");
 }
 
 #[tokio::test]
 async fn terms_with_an_invalid_currency_are_refused() {
-    let mut world = World::new();
-    let bought = world.order();
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
     let is_refused = |refusal: &Refusal, word: &str| matches!(refusal, Refusal::Request(RequestFault::Malformed(why)) if why.contains(word));
     let shown_to_nobody = ["", " ", "F H", "\u{1b}[2J", "\u{9b}2J", "F\u{202e}H", "€"];
     let shown_to_nobody = shown_to_nobody.map(|currency| (currency.to_owned(), "currency"));
@@ -170,90 +170,96 @@ async fn terms_with_an_invalid_currency_are_refused() {
         let key = cancel.terms.purchase_key;
         let statement = PurchaseKeyUse::Cancel.statement(&key, &cancel.terms.purchase_id());
         cancel.signature = bought.purchase_key.sign(&statement);
-        let refused = world.refused(cancel).await;
+        let refused = fixture.refused(cancel).await;
         assert!(is_refused(&refused, word), "{currency:?}: {refused}");
-        let mut overdue = world.overdue(&bought);
+        let mut overdue = fixture.overdue(&bought);
         overdue.body.terms.currency = currency.clone();
         overdue.body.terms.deadline_ms = 0;
-        let refused = world.refused(overdue).await;
+        let refused = fixture.refused(overdue).await;
         assert!(is_refused(&refused, word), "{currency:?}: {refused}");
     }
 }
 
 #[tokio::test]
 async fn an_overdue_hold_is_aborted_once_the_deadline_has_passed_here() {
-    let mut world = World::new();
-    let bought = world.order();
-    world.held(&bought).await;
-    assert_eq!(world.refused(world.overdue(&bought)).await, Later::NotYet.into());
-    world.clock.set(bought.order.contract.terms.deadline_ms);
-    let SignedDecision::Abort(abort) = world.ask(world.overdue(&bought)).await.unwrap().body else {
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    fixture.held(&bought).await;
+    assert_eq!(
+        fixture.refused(fixture.overdue(&bought)).await,
+        Later::NotYet.into()
+    );
+    fixture.clock.set(bought.order.contract.terms.deadline_ms);
+    let SignedDecision::Abort(abort) = fixture.ask(fixture.overdue(&bought)).await.unwrap().body else {
         panic!("nobody has released it")
     };
-    world.signed_here(&abort);
-    let overdue = world.overdue(&bought).body.overdue;
+    fixture.signed_here(&abort);
+    let overdue = fixture.overdue(&bought).body.overdue;
     assert_eq!(abort.body.reason, AbortReason::Overdue(Box::new(overdue)));
     assert_eq!(abort.body.reason.check(&bought.order.contract.terms), Ok(()));
     assert_eq!(
-        world.ask(bought.outcome()).await.unwrap(),
+        fixture.ask(bought.outcome()).await.unwrap(),
         Outcome::Aborted(abort)
     );
 
-    let mut elsewhere = world.overdue(&bought);
+    let mut elsewhere = fixture.overdue(&bought);
     elsewhere.body.terms.escrow = secret_key(66).public();
     assert!(matches!(
-        world.refused(elsewhere).await,
+        fixture.refused(elsewhere).await,
         Refusal::Request(RequestFault::NotForMe { .. })
     ));
 }
 
 #[tokio::test]
 async fn only_the_banks_statement_after_the_deadline_makes_a_purchase_overdue() {
-    let mut world = World::new();
-    let (bought, other) = (world.order(), world.order());
+    let mut fixture = EscrowFixture::new();
+    let (bought, other) = (fixture.order(), fixture.order());
     let terms = &bought.order.contract.terms;
-    world.held(&bought).await;
-    world.clock.set(terms.deadline_ms);
+    fixture.held(&bought).await;
+    fixture.clock.set(terms.deadline_ms);
     let good = overdue(terms);
     let signed = |change: fn(&mut Overdue)| {
         let mut overdue = good;
         change(&mut overdue);
-        Signed::sign(overdue, &world.bank.identity)
+        Signed::sign(overdue, &fixture.bank.identity)
     };
     let bad = [
         Signed::sign(good, &secret_key(66)),
-        Signed::sign(overdue(&other.order.contract.terms), &world.bank.identity),
+        Signed::sign(overdue(&other.order.contract.terms), &fixture.bank.identity),
         signed(|it| it.escrow = secret_key(66).public()),
         signed(|it| it.deadline_ms -= 1),
         signed(|it| it.at_ms = it.deadline_ms - 1),
     ];
     for overdue in bad {
-        let mut asked = world.overdue(&bought);
+        let mut asked = fixture.overdue(&bought);
         asked.body.overdue = overdue;
-        let refusal = world.refused(asked).await;
+        let refusal = fixture.refused(asked).await;
         assert!(
             matches!(refusal, Refusal::Contract(ContractFault::Cause(_))),
             "{refusal}"
         );
     }
-    assert_eq!(world.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
-    world.ask(world.overdue(&bought)).await.unwrap();
+    assert_eq!(fixture.ask(bought.outcome()).await.unwrap(), Outcome::Undecided);
+    fixture.ask(fixture.overdue(&bought)).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_offer_for_one_sale_is_sold_once() {
-    let mut world = World::new();
-    let (first, second) = (world.order(), world.order());
+    let mut fixture = EscrowFixture::new();
+    let (first, second) = (fixture.order(), fixture.order());
     assert_ne!(first.id(), second.id());
-    let holds = (world.held(&first).await, world.held(&second).await);
-    world.ask(world.release(&first, &holds.0)).await.unwrap();
-    let too_late = world.release(&second, &holds.1);
-    assert_eq!(world.refused(too_late.clone()).await, PurchaseFault::Sold.into());
-    world.restart();
-    assert_eq!(world.refused(too_late).await, PurchaseFault::Sold.into());
+    let holds = (fixture.held(&first).await, fixture.held(&second).await);
+    fixture.ask(fixture.release(&first, &holds.0)).await.unwrap();
+    let too_late = fixture.release(&second, &holds.1);
+    assert_eq!(
+        fixture.refused(too_late.clone()).await,
+        PurchaseFault::Sold.into()
+    );
+    fixture.restart();
+    assert_eq!(fixture.refused(too_late).await, PurchaseFault::Sold.into());
     assert!(matches!(
-        world.ask(second.cancel()).await.unwrap(),
+        fixture.ask(second.cancel()).await.unwrap(),
         Outcome::Aborted(_)
     ));
-    world.ask(world.release(&first, &holds.0)).await.unwrap();
+    fixture.ask(fixture.release(&first, &holds.0)).await.unwrap();
 }

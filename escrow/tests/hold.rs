@@ -21,24 +21,24 @@ use farthing_protocol::{
     refusal::{CoinFault, ContractFault, Later, PurchaseFault, Refusal, RequestFault},
 };
 use support::bank::{Mood, TestBank, secret_key};
-use support::{HOUR_MS, World};
+use support::{EscrowFixture, HOUR_MS};
 
 #[tokio::test]
 async fn a_good_hold_can_be_repeated_and_writes_nothing() {
-    let mut world = World::new();
-    let bought = world.order();
-    world.witnessed().await;
-    let head = world.head();
-    let (first, hold) = world.ask_raw(bought.hold()).await;
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    fixture.witnessed().await;
+    let head = fixture.head();
+    let (first, hold) = fixture.ask_raw(bought.hold()).await;
     let contract = bought.order.contract.clone().verified().unwrap();
     check_hold(contract.contract(), &hold.unwrap()).unwrap();
-    assert_eq!(world.head(), head);
-    world.restart();
-    world.witnessed().await;
-    let head = world.head();
-    assert_eq!(world.ask_raw(bought.hold()).await.0, first);
-    assert_eq!(world.head(), head);
-    assert_eq!(world.bank.held(), [bought.id(), bought.id()]);
+    assert_eq!(fixture.head(), head);
+    fixture.restart();
+    fixture.witnessed().await;
+    let head = fixture.head();
+    assert_eq!(fixture.ask_raw(bought.hold()).await.0, first);
+    assert_eq!(fixture.head(), head);
+    assert_eq!(fixture.bank.held(), [bought.id(), bought.id()]);
 }
 
 /// A name, a change to a good request, and the check of its refusal.
@@ -137,24 +137,24 @@ const BAD: [Bad; 13] = [
 
 #[tokio::test]
 async fn every_bad_hold_has_its_own_refusal_and_never_reaches_the_bank() {
-    let mut world = World::new();
-    let good = world.order().hold();
+    let mut fixture = EscrowFixture::new();
+    let good = fixture.order().hold();
     for (what, spoil, expected) in BAD {
         let mut request = good.clone();
         spoil(&mut request);
-        let refusal = world.refused(request).await;
+        let refusal = fixture.refused(request).await;
         assert!(expected(&refusal), "{what}: {refusal:?}");
     }
-    assert!(world.bank.held().is_empty());
-    world.ask(good).await.unwrap();
+    assert!(fixture.bank.held().is_empty());
+    fixture.ask(good).await.unwrap();
 }
 
 #[tokio::test]
 async fn coins_must_be_worth_the_price_and_come_from_the_terms_bank() {
-    let mut world = World::new();
-    let deadline_ms = world.now_ms() + HOUR_MS;
-    let short = world.order_of(world.offer(24), &[16, 4], deadline_ms);
-    let refusal = world.refused(short.hold()).await;
+    let mut fixture = EscrowFixture::new();
+    let deadline_ms = fixture.now_ms() + HOUR_MS;
+    let short = fixture.order_of(fixture.offer(24), &[16, 4], deadline_ms);
+    let refusal = fixture.refused(short.hold()).await;
     let expected = ContractFault::Worth {
         worth: Amount(20),
         price: Amount(24),
@@ -162,20 +162,20 @@ async fn coins_must_be_worth_the_price_and_come_from_the_terms_bank() {
     assert_eq!(refusal, expected.into());
 
     // Coins of another bank with the same keys have other ids.
-    let own = std::mem::replace(&mut world.bank, TestBank::new(9));
-    let mut offer = world.offer(24);
+    let own = std::mem::replace(&mut fixture.bank, TestBank::new(9));
+    let mut offer = fixture.offer(24);
     offer.banks[0].bank = own.key();
-    let foreign = world.order_of(offer, &[16, 8], deadline_ms);
-    world.bank = own;
-    let refusal = world.refused(foreign.hold()).await;
+    let foreign = fixture.order_of(offer, &[16, 8], deadline_ms);
+    fixture.bank = own;
+    let refusal = fixture.refused(foreign.hold()).await;
     assert_eq!(*coin_fault(&refusal, 0), CoinFault::UnknownKey);
-    assert!(world.bank.held().is_empty());
+    assert!(fixture.bank.held().is_empty());
 }
 
 #[tokio::test]
 async fn a_deadline_is_neither_too_soon_nor_too_far() {
-    let mut world = World::new();
-    let now_ms = world.now_ms();
+    let mut fixture = EscrowFixture::new();
+    let now_ms = fixture.now_ms();
     for (deadline_ms, expected) in [
         (
             now_ms + DEADLINE_LEAST_MS - 1,
@@ -188,134 +188,134 @@ async fn a_deadline_is_neither_too_soon_nor_too_far() {
             Some(ContractFault::DeadlineTooFar),
         ),
     ] {
-        let bought = world.order_of(world.offer(24), &[16, 8], deadline_ms);
+        let bought = fixture.order_of(fixture.offer(24), &[16, 8], deadline_ms);
         match expected {
-            Some(fault) => assert_eq!(world.refused(bought.hold()).await, fault.into()),
-            None => assert!(world.ask(bought.hold()).await.is_ok()),
+            Some(fault) => assert_eq!(fixture.refused(bought.hold()).await, fault.into()),
+            None => assert!(fixture.ask(bought.hold()).await.is_ok()),
         }
     }
 }
 
 #[tokio::test]
 async fn a_bank_that_is_not_pinned_is_refused() {
-    let mut world = World::new();
+    let mut fixture = EscrowFixture::new();
     let stranger = secret_key(66).public();
-    let mut offer = world.offer(24);
+    let mut offer = fixture.offer(24);
     offer.banks[0].bank = stranger;
-    let bought = world.order_of(offer, &[16, 8], world.now_ms() + HOUR_MS);
+    let bought = fixture.order_of(offer, &[16, 8], fixture.now_ms() + HOUR_MS);
     let unknown: Refusal = ContractFault::UnknownParty {
         role: "bank".into(),
         key: stranger,
     }
     .into();
-    assert_eq!(world.refused(bought.hold()).await, unknown);
-    let mut overdue = world.overdue(&bought);
+    assert_eq!(fixture.refused(bought.hold()).await, unknown);
+    let mut overdue = fixture.overdue(&bought);
     overdue.body.overdue = Signed::sign(overdue.body.overdue.body, &secret_key(66));
-    assert_eq!(world.refused(overdue.clone()).await, unknown);
+    assert_eq!(fixture.refused(overdue.clone()).await, unknown);
     // The customer can still cancel, and everyone gets that decision.
-    let (first, outcome) = world.ask_raw(bought.cancel()).await;
+    let (first, outcome) = fixture.ask_raw(bought.cancel()).await;
     let Outcome::Aborted(abort) = outcome.unwrap() else {
         panic!("nothing was held")
     };
-    world.signed_here(&abort);
-    assert_eq!(world.ask_raw(bought.cancel()).await.0, first);
+    fixture.signed_here(&abort);
+    assert_eq!(fixture.ask_raw(bought.cancel()).await.0, first);
     assert_eq!(
-        world.ask(overdue).await.unwrap().body,
+        fixture.ask(overdue).await.unwrap().body,
         SignedDecision::Abort(abort)
     );
     assert_eq!(
-        world.refused(bought.hold()).await,
+        fixture.refused(bought.hold()).await,
         PurchaseFault::Aborted(bought.id()).into()
     );
     // The escrow has no connection to this purchase's bank, so it cannot settle there.
-    assert_eq!(world.escrow.settle_round().await.unwrap(), 0);
-    let line = &purchases(&world.store.view(), None).unwrap().purchases[0];
+    assert_eq!(fixture.escrow.settle_round().await.unwrap(), 0);
+    let line = &purchases(&fixture.store.view(), None).unwrap().purchases[0];
     assert_eq!((line.settled, line.waiting), (false, false));
 }
 
 #[tokio::test]
 async fn a_silent_bank_means_a_retry_and_its_refusal_is_passed_on() {
-    let mut world = World::new();
-    let bought = world.order();
-    world.witnessed().await;
-    world.wire.detach(&world.bank.key());
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    fixture.witnessed().await;
+    fixture.wire.detach(&fixture.bank.key());
     let silent: Refusal = Later::PeerSilent("bank".into()).into();
     // First the escrow does not know the bank's keys, then it does.
-    assert_eq!(world.refused(bought.hold()).await, silent);
-    world.wire.attach(world.bank.key(), world.bank.clone());
-    world.held(&bought).await;
-    world.wire.detach(&world.bank.key());
-    assert_eq!(world.refused(bought.hold()).await, silent);
+    assert_eq!(fixture.refused(bought.hold()).await, silent);
+    fixture.wire.attach(fixture.bank.key(), fixture.bank.clone());
+    fixture.held(&bought).await;
+    fixture.wire.detach(&fixture.bank.key());
+    assert_eq!(fixture.refused(bought.hold()).await, silent);
 
-    world.wire.attach(world.bank.key(), world.bank.clone());
+    fixture.wire.attach(fixture.bank.key(), fixture.bank.clone());
     let refusal: Refusal = ContractFault::DeadlineTooFar.into();
-    world.bank.set_mood(Mood::Refusing(refusal.clone()));
-    assert_eq!(world.refused(bought.hold()).await, refusal);
-    world.bank.set_mood(Mood::Lying);
+    fixture.bank.set_mood(Mood::Refusing(refusal.clone()));
+    assert_eq!(fixture.refused(bought.hold()).await, refusal);
+    fixture.bank.set_mood(Mood::Lying);
     assert!(matches!(
-        world.refused(bought.hold()).await,
+        fixture.refused(bought.hold()).await,
         Refusal::Later(Later::Unavailable(_))
     ));
 }
 
 #[tokio::test]
 async fn a_hold_of_a_decided_purchase_is_refused() {
-    let mut world = World::new();
-    let (sold, cancelled) = (world.order(), world.order());
-    let hold = world.held(&sold).await;
-    world.ask(world.release(&sold, &hold)).await.unwrap();
-    world.ask(cancelled.cancel()).await.unwrap();
-    let asked = world.bank.held().len();
+    let mut fixture = EscrowFixture::new();
+    let (sold, cancelled) = (fixture.order(), fixture.order());
+    let hold = fixture.held(&sold).await;
+    fixture.ask(fixture.release(&sold, &hold)).await.unwrap();
+    fixture.ask(cancelled.cancel()).await.unwrap();
+    let asked = fixture.bank.held().len();
     assert_eq!(
-        world.refused(sold.hold()).await,
+        fixture.refused(sold.hold()).await,
         PurchaseFault::Committed(sold.id()).into()
     );
     assert_eq!(
-        world.refused(cancelled.hold()).await,
+        fixture.refused(cancelled.hold()).await,
         PurchaseFault::Aborted(cancelled.id()).into()
     );
-    assert_eq!(world.bank.held().len(), asked, "the bank was not asked");
+    assert_eq!(fixture.bank.held().len(), asked, "the bank was not asked");
 
     // The dates, the clock and the bank's keys do not matter after the decision.
-    world.wire.detach(&world.bank.key());
-    world.clock.advance(40 * 24 * HOUR_MS);
+    fixture.wire.detach(&fixture.bank.key());
+    fixture.clock.advance(40 * 24 * HOUR_MS);
     for _ in 0..2 {
         assert_eq!(
-            world.refused(sold.hold()).await,
+            fixture.refused(sold.hold()).await,
             PurchaseFault::Committed(sold.id()).into()
         );
         assert_eq!(
-            world.refused(cancelled.hold()).await,
+            fixture.refused(cancelled.hold()).await,
             PurchaseFault::Aborted(cancelled.id()).into()
         );
-        world.restart();
+        fixture.restart();
     }
     // A forged contract gets no answer about the purchase.
     let mut forged = sold.hold();
     forged.contract.signature = cancelled.order.contract.signature;
     assert!(matches!(
-        contract_fault(&world.refused(forged).await),
+        contract_fault(&fixture.refused(forged).await),
         ContractFault::Forged(_)
     ));
 }
 
 #[tokio::test]
 async fn every_request_has_its_lane() {
-    let mut world = World::new();
-    let bought = world.order();
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
     for lane in [Lane::Identified, Lane::Peer] {
-        let reply = world.escrow.call(lane, bought.hold().encode().unwrap()).await;
+        let reply = fixture.escrow.call(lane, bought.hold().encode().unwrap()).await;
         let refused = HoldRequest::decode_reply(&reply).unwrap();
         assert!(matches!(
             refused,
             Err(Refusal::Request(RequestFault::WrongLane(_)))
         ));
     }
-    let reply = world.escrow.call(Lane::Anonymous, vec![0xff; 40]).await;
+    let reply = fixture.escrow.call(Lane::Anonymous, vec![0xff; 40]).await;
     let refused = HoldRequest::decode_reply(&reply).unwrap();
     assert!(matches!(
         refused,
         Err(Refusal::Request(RequestFault::Malformed(_)))
     ));
-    let _: Signed<_> = world.held(&bought).await;
+    let _: Signed<_> = fixture.held(&bought).await;
 }

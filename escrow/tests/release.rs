@@ -18,13 +18,13 @@ use farthing_protocol::{
     refusal::ContractFault,
     seal::commit_goods_key,
 };
-use support::World;
+use support::EscrowFixture;
 use support::bank::secret_key;
 
 /// A name, a change to a good release that may use another good one, and the expected fault.
 type Bad = (
     &'static str,
-    fn(&World, &mut ReleaseRequest, &ReleaseRequest),
+    fn(&EscrowFixture, &mut ReleaseRequest, &ReleaseRequest),
     fn() -> ContractFault,
 );
 
@@ -36,9 +36,9 @@ const BAD: [Bad; 15] = [
     ),
     (
         "another goods key, and an offer that the merchant has signed for it",
-        |world, it, _| {
+        |fixture, it, _| {
             it.goods_key = wrong_key();
-            reoffer(world, it, |offer| {
+            reoffer(fixture, it, |offer| {
                 offer.key_commitment = commit_goods_key(&wrong_key())
             });
         },
@@ -46,17 +46,17 @@ const BAD: [Bad; 15] = [
     ),
     (
         "another sale's offer",
-        |world, it, _| reoffer(world, it, |offer| offer.sale_id = SaleId([7; 32])),
+        |fixture, it, _| reoffer(fixture, it, |offer| offer.sale_id = SaleId([7; 32])),
         || misfit("private part"),
     ),
     (
         "an offer for any number of sales",
-        |world, it, _| reoffer(world, it, |offer| offer.sales = SaleLimit::Unlimited),
+        |fixture, it, _| reoffer(fixture, it, |offer| offer.sales = SaleLimit::Unlimited),
         || misfit("private part"),
     ),
     (
         "an offer out of bounds",
-        |world, it, _| reoffer(world, it, |offer| offer.banks.clear()),
+        |fixture, it, _| reoffer(fixture, it, |offer| offer.banks.clear()),
         || ContractFault::OfferBounds("list of banks".into()),
     ),
     (
@@ -91,7 +91,7 @@ const BAD: [Bad; 15] = [
     ),
     (
         "a hold by the bank",
-        |world, it, _| it.hold = Signed::sign(it.hold.body.clone(), &world.bank.identity),
+        |fixture, it, _| it.hold = Signed::sign(it.hold.body.clone(), &fixture.bank.identity),
         forged,
     ),
     (
@@ -116,10 +116,10 @@ fn wrong_key() -> GoodsKey {
 }
 
 /// Replaces the offer by a changed one that the merchant signed, under the same terms.
-fn reoffer(world: &World, release: &mut ReleaseRequest, change: impl FnOnce(&mut Offer)) {
+fn reoffer(fixture: &EscrowFixture, release: &mut ReleaseRequest, change: impl FnOnce(&mut Offer)) {
     let mut offer = release.contract.offer.body.clone();
     change(&mut offer);
-    release.contract.offer = Signed::sign(offer, &world.merchant);
+    release.contract.offer = Signed::sign(offer, &fixture.merchant);
 }
 
 fn misfit(field: &str) -> ContractFault {
@@ -136,33 +136,33 @@ fn forged() -> ContractFault {
 
 #[tokio::test]
 async fn a_bad_release_is_refused_and_changes_nothing() {
-    let mut world = World::new();
-    let (bought, other) = (world.order(), world.order());
-    let (hold, others_hold) = (world.held(&bought).await, world.held(&other).await);
-    let good = world.release(&bought, &hold);
-    let another = world.release(&other, &others_hold);
+    let mut fixture = EscrowFixture::new();
+    let (bought, other) = (fixture.order(), fixture.order());
+    let (hold, others_hold) = (fixture.held(&bought).await, fixture.held(&other).await);
+    let good = fixture.release(&bought, &hold);
+    let another = fixture.release(&other, &others_hold);
     for (case, spoil, fault) in BAD {
         let mut release = good.clone();
-        spoil(&world, &mut release, &another);
-        assert_eq!(world.refused(release).await, fault().into(), "{case}");
+        spoil(&fixture, &mut release, &another);
+        assert_eq!(fixture.refused(release).await, fault().into(), "{case}");
         for order in [&bought, &other] {
-            let outcome = world.ask(order.outcome()).await.unwrap();
+            let outcome = fixture.ask(order.outcome()).await.unwrap();
             assert_eq!(outcome, Outcome::Undecided, "{case}");
         }
     }
-    world.ask(good).await.unwrap();
+    fixture.ask(good).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_release_ignores_the_contracts_signatures_and_forwards_none() {
-    let mut world = World::new();
-    let bought = world.order();
-    let hold = world.held(&bought).await;
-    let good = world.release(&bought, &hold);
+    let mut fixture = EscrowFixture::new();
+    let bought = fixture.order();
+    let hold = fixture.held(&bought).await;
+    let good = fixture.release(&bought, &hold);
     let mut unsigned = good.clone();
     unsigned.contract.signature = bought.outcome().signature;
     unsigned.contract.offer.signature = bought.outcome().signature;
-    let (first, committed) = world.ask_raw(unsigned).await;
+    let (first, committed) = fixture.ask_raw(unsigned).await;
     committed.unwrap();
-    assert_eq!(world.ask_raw(good).await.0, first);
+    assert_eq!(fixture.ask_raw(good).await.0, first);
 }

@@ -27,41 +27,41 @@ use serde_json::{Value, json};
 use std::ops::Bound;
 use std::time::Duration;
 use support::bank::{Mood, secret_key};
-use support::{ITEM, World};
+use support::{ITEM, MerchantFixture};
 
-fn state(world: &World, request: &DeliverRequest) -> Option<SaleState> {
+fn state(fixture: &MerchantFixture, request: &DeliverRequest) -> Option<SaleState> {
     let purchase = request.contract.terms.purchase_id();
-    let sale = SALES.peek(&world.store.view(), &purchase).unwrap();
+    let sale = SALES.peek(&fixture.store.view(), &purchase).unwrap();
     sale.map(|sale| sale.state)
 }
 
-fn open_sales(world: &World) -> usize {
+fn open_sales(fixture: &MerchantFixture) -> usize {
     OPEN_SALES
-        .scan(&world.store.view(), Bound::Unbounded, 100)
+        .scan(&fixture.store.view(), Bound::Unbounded, 100)
         .unwrap()
         .len()
 }
 
 #[tokio::test]
 async fn a_sale_is_delivered_proven_and_credited() {
-    let mut world = World::new();
-    let goods = world.rng_bytes(100_000);
-    world.add(ITEM, &goods).await;
-    let offer = world.offer().await;
-    let sealed = world.fetch(&offer.body).await;
-    let request = world.held(offer);
-    let receipt = world.ask(request.clone()).await.unwrap();
-    receipt.verify(&world.escrow.identity.public()).unwrap();
+    let mut fixture = MerchantFixture::new();
+    let goods = fixture.rng_bytes(100_000);
+    fixture.add(ITEM, &goods).await;
+    let offer = fixture.offer().await;
+    let sealed = fixture.fetch(&offer.body).await;
+    let request = fixture.held(offer);
+    let receipt = fixture.ask(request.clone()).await.unwrap();
+    receipt.verify(&fixture.escrow.identity.public()).unwrap();
 
     // A repetition after a restart, with a dead escrow, returns the same receipt.
-    world.restart();
-    world.wire.detach(&world.escrow.identity.public());
-    assert_eq!(world.ask(request.clone()).await.unwrap(), receipt);
-    assert_eq!(world.escrow.asked(), 1);
+    fixture.restart();
+    fixture.wire.detach(&fixture.escrow.identity.public());
+    assert_eq!(fixture.ask(request.clone()).await.unwrap(), receipt);
+    assert_eq!(fixture.escrow.asked(), 1);
 
     let purchase = request.contract.terms.purchase_id();
     let ask = json!({ "do": "evidence", "sale": purchase.to_string()[..9] });
-    let answer = world.merchant.admin(ask.clone()).await.unwrap();
+    let answer = fixture.merchant.admin(ask.clone()).await.unwrap();
     // The exported evidence is in the format that a judge reads from a customer, too.
     let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
     assert_eq!(papers.settled, None);
@@ -72,16 +72,16 @@ async fn a_sale_is_delivered_proven_and_credited() {
     assert!(opened == goods);
 
     for mood in [Mood::Lying, Mood::Refusing(Later::NotYet.into())] {
-        world.bank.set_mood(mood);
-        assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
+        fixture.bank.set_mood(mood);
+        assert_eq!(fixture.merchant.sales_round().await.unwrap(), 1);
     }
-    world.bank.set_mood(Mood::Honest);
-    assert_eq!(world.merchant.sales_round().await.unwrap(), 0);
-    assert_eq!(open_sales(&world), 0);
-    let answer = world.merchant.admin(ask).await.unwrap();
+    fixture.bank.set_mood(Mood::Honest);
+    assert_eq!(fixture.merchant.sales_round().await.unwrap(), 0);
+    assert_eq!(open_sales(&fixture), 0);
+    let answer = fixture.merchant.admin(ask).await.unwrap();
     let file: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
-    file.settled.unwrap().verify(&world.bank.key()).unwrap();
-    let sales = world
+    file.settled.unwrap().verify(&fixture.bank.key()).unwrap();
+    let sales = fixture
         .merchant
         .admin(json!({ "do": "sales", "after": null }))
         .await
@@ -92,58 +92,58 @@ async fn a_sale_is_delivered_proven_and_credited() {
 
 #[tokio::test]
 async fn a_restart_between_hold_and_delivery_still_releases() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let request = world.held(offer);
-    world.restart();
-    world.ask(request).await.unwrap();
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
+    fixture.restart();
+    fixture.ask(request).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_silent_escrow_means_a_retry_and_the_sale_is_finished_later() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let request = world.held(offer);
-    let escrow = world.escrow.identity.public();
-    world.wire.detach(&escrow);
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
+    let escrow = fixture.escrow.identity.public();
+    fixture.wire.detach(&escrow);
     let silent: Refusal = Later::PeerSilent("escrow".into()).into();
-    assert_eq!(world.ask(request.clone()).await.unwrap_err(), silent);
-    assert_eq!(state(&world, &request), Some(SaleState::Releasing));
+    assert_eq!(fixture.ask(request.clone()).await.unwrap_err(), silent);
+    assert_eq!(state(&fixture, &request), Some(SaleState::Releasing));
 
     // The wallet does not return. The merchant finishes alone, after a restart as well.
-    world.restart();
-    assert_eq!(world.merchant.sales_round().await.unwrap(), 1);
-    world.wire.attach(escrow, world.escrow.clone());
+    fixture.restart();
+    assert_eq!(fixture.merchant.sales_round().await.unwrap(), 1);
+    fixture.wire.attach(escrow, fixture.escrow.clone());
     let (stopper, stop) = stop_pair();
-    let background = tokio::spawn(world.merchant.clone().background(stop));
+    let background = tokio::spawn(fixture.merchant.clone().background(stop));
     for _ in 0..500 {
-        if open_sales(&world) == 0 {
+        if open_sales(&fixture) == 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(matches!(state(&world, &request), Some(SaleState::Credited(..))));
+    assert!(matches!(state(&fixture, &request), Some(SaleState::Credited(..))));
     stopper.stop();
     background.await.unwrap();
 }
 
 #[tokio::test]
 async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_a_new_request() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let request = world.held(offer);
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
     let purchase = request.contract.terms.purchase_id();
     let aborted: Refusal = PurchaseFault::Aborted(purchase).into();
-    world.escrow.refuse(Some(aborted.clone()));
-    assert_eq!(world.ask(request.clone()).await.unwrap_err(), aborted);
-    assert!(matches!(state(&world, &request), Some(SaleState::Ended(_))));
-    assert_eq!(open_sales(&world), 0);
+    fixture.escrow.refuse(Some(aborted.clone()));
+    assert_eq!(fixture.ask(request.clone()).await.unwrap_err(), aborted);
+    assert!(matches!(state(&fixture, &request), Some(SaleState::Ended(_))));
+    assert_eq!(open_sales(&fixture), 0);
     let ask = json!({ "do": "evidence", "sale": purchase.to_string() });
     assert!(
-        world
+        fixture
             .merchant
             .admin(ask)
             .await
@@ -152,11 +152,11 @@ async fn an_escrows_refusal_is_passed_on_and_ends_the_sale_until_a_new_request()
     );
 
     let busy: Refusal = Later::Busy { retry_after_ms: 1 }.into();
-    world.escrow.refuse(Some(busy.clone()));
-    assert_eq!(world.ask(request.clone()).await.unwrap_err(), busy);
-    assert_eq!(state(&world, &request), Some(SaleState::Releasing));
-    world.escrow.refuse(None);
-    world.ask(request).await.unwrap();
+    fixture.escrow.refuse(Some(busy.clone()));
+    assert_eq!(fixture.ask(request.clone()).await.unwrap_err(), busy);
+    assert_eq!(state(&fixture, &request), Some(SaleState::Releasing));
+    fixture.escrow.refuse(None);
+    fixture.ask(request).await.unwrap();
 }
 
 fn evidence_of(purchase: PurchaseId) -> Value {
@@ -165,16 +165,16 @@ fn evidence_of(purchase: PurchaseId) -> Value {
 
 #[tokio::test]
 async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_a_cause() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
     let customer = secret_key(101);
     let escrow = (
-        Culprit::Escrow(world.escrow.identity.public()),
+        Culprit::Escrow(fixture.escrow.identity.public()),
         Charge::AbortedWithoutCause,
     );
     for (signs, expected) in [(false, vec![escrow]), (true, vec![])] {
-        let offer = world.offer().await;
-        let request = world.held(offer);
+        let offer = fixture.offer().await;
+        let request = fixture.held(offer);
         let terms = request.contract.terms.clone();
         let purchase = terms.purchase_id();
         let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &purchase);
@@ -189,27 +189,30 @@ async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_
         };
         let forged: Refusal =
             PurchaseFault::AbortedBy(Box::new(Signed::sign(abort.clone(), &customer))).into();
-        let abort = Signed::sign(abort, &world.escrow.identity);
+        let abort = Signed::sign(abort, &fixture.escrow.identity);
         // An abort that another party signed ends nothing.
-        world.escrow.refuse(Some(forged));
+        fixture.escrow.refuse(Some(forged));
         assert!(matches!(
-            world.ask(request.clone()).await.unwrap_err(),
+            fixture.ask(request.clone()).await.unwrap_err(),
             Refusal::Later(Later::Unavailable(_))
         ));
-        assert_eq!(state(&world, &request), Some(SaleState::Releasing));
-        world
+        assert_eq!(state(&fixture, &request), Some(SaleState::Releasing));
+        fixture
             .escrow
             .refuse(Some(PurchaseFault::AbortedBy(Box::new(abort.clone())).into()));
         let aborted: Refusal = PurchaseFault::Aborted(purchase).into();
-        assert_eq!(world.ask(request.clone()).await.unwrap_err(), aborted);
-        assert_eq!(state(&world, &request), Some(SaleState::Aborted(Box::new(abort))));
-        assert_eq!(open_sales(&world), 0);
-        world.escrow.refuse(None);
+        assert_eq!(fixture.ask(request.clone()).await.unwrap_err(), aborted);
+        assert_eq!(
+            state(&fixture, &request),
+            Some(SaleState::Aborted(Box::new(abort)))
+        );
+        assert_eq!(open_sales(&fixture), 0);
+        fixture.escrow.refuse(None);
         // The sale has ended: the merchant does not send its goods key again.
-        let asked = world.escrow.asked();
-        assert_eq!(world.refused(request).await, aborted);
-        assert_eq!(world.escrow.asked(), asked);
-        let answer = world.merchant.admin(evidence_of(purchase)).await.unwrap();
+        let asked = fixture.escrow.asked();
+        assert_eq!(fixture.refused(request).await, aborted);
+        assert_eq!(fixture.escrow.asked(), asked);
+        let answer = fixture.merchant.admin(evidence_of(purchase)).await.unwrap();
         let papers: Papers = serde_json::from_value(answer["evidence"].clone()).unwrap();
         let convicted: Vec<_> = judge(&[papers])
             .iter()
@@ -221,15 +224,18 @@ async fn an_abort_that_answers_a_release_is_kept_and_convicts_an_escrow_without_
 
 #[tokio::test]
 async fn nothing_is_released_on_a_new_contract_of_version_1() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let mut request = world.held(offer);
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let mut request = fixture.held(offer);
     let terms = &request.contract.terms;
     let statement = PurchaseKeyUse::AgreeV1.statement(&terms.purchase_key, &terms.purchase_id());
     request.contract.signature = secret_key(101).sign(&statement);
-    assert_eq!(world.refused(request).await, ContractFault::WithoutCauses.into());
-    assert_eq!(world.escrow.asked(), 0);
+    assert_eq!(
+        fixture.refused(request).await,
+        ContractFault::WithoutCauses.into()
+    );
+    assert_eq!(fixture.escrow.asked(), 0);
 }
 
 /// A name, a change to a good request, and the check of its refusal.
@@ -273,40 +279,40 @@ const BAD: [Bad; 6] = [
 
 #[tokio::test]
 async fn every_bad_delivery_has_its_own_refusal_and_never_reaches_the_escrow() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let good = world.held(offer.clone());
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let good = fixture.held(offer.clone());
     for (what, spoil, expected) in BAD {
         let mut request = good.clone();
         spoil(&mut request);
-        let refusal = world.refused(request).await;
+        let refusal = fixture.refused(request).await;
         assert!(expected(&refusal), "{what}: {refusal:?}");
     }
 
     // The offers have the merchant's signature, but the merchant did not make them and could not deliver.
     let mut made_up = offer.body.clone();
     made_up.sale_id = SaleId([0; 32]);
-    let foreign = world.held(Signed::sign(made_up, &secret_key(3)));
-    assert_eq!(world.refused(foreign).await, GoodsFault::UnknownOffer.into());
+    let foreign = fixture.held(Signed::sign(made_up, &secret_key(3)));
+    assert_eq!(fixture.refused(foreign).await, GoodsFault::UnknownOffer.into());
     let mut elsewhere = offer.body;
     elsewhere.banks[0].account = secret_key(66).public();
-    let elsewhere = world.held(Signed::sign(elsewhere, &secret_key(3)));
-    assert_eq!(world.refused(elsewhere).await, GoodsFault::UnknownOffer.into());
-    assert_eq!(world.escrow.asked(), 0);
-    world.ask(good).await.unwrap();
+    let elsewhere = fixture.held(Signed::sign(elsewhere, &secret_key(3)));
+    assert_eq!(fixture.refused(elsewhere).await, GoodsFault::UnknownOffer.into());
+    assert_eq!(fixture.escrow.asked(), 0);
+    fixture.ask(good).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_merchant_with_another_secret_delivers_nothing() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await;
-    let request = world.held(offer);
-    std::fs::remove_file(world.home.path().join("merchant.key")).unwrap();
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await;
+    let request = fixture.held(offer);
+    std::fs::remove_file(fixture.home.path().join("merchant.key")).unwrap();
     MerchantSecret::generate(&SeededEntropy::new(99))
-        .save(world.home.path())
+        .save(fixture.home.path())
         .unwrap();
-    world.restart();
-    assert_eq!(world.refused(request).await, GoodsFault::UnknownOffer.into());
+    fixture.restart();
+    assert_eq!(fixture.refused(request).await, GoodsFault::UnknownOffer.into());
 }

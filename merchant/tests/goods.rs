@@ -26,35 +26,35 @@ use farthing_store::clock::Clock;
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::bank::secret_key;
-use support::{ITEM, World};
+use support::{ITEM, MerchantFixture};
 
 #[tokio::test]
 async fn pieces_add_up_to_the_goods_that_the_offer_describes() {
-    let world = World::new();
-    let goods = world.rng_bytes(2 * GOODS_PIECE_BYTES + 1234);
-    let summary = world.add(ITEM, &goods).await;
+    let fixture = MerchantFixture::new();
+    let goods = fixture.rng_bytes(2 * GOODS_PIECE_BYTES + 1234);
+    let summary = fixture.add(ITEM, &goods).await;
     // The first offer stores the bank's key list.
-    world.offer().await;
-    let head = world.head();
-    let offer = world.offer().await;
-    offer.verify(&world.merchant.self_id()).unwrap();
+    fixture.offer().await;
+    let head = fixture.head();
+    let offer = fixture.offer().await;
+    offer.verify(&fixture.merchant.self_id()).unwrap();
     let offer = offer.body;
     offer.check_bounds().unwrap();
-    assert_eq!(world.head(), head, "an offer writes nothing");
+    assert_eq!(fixture.head(), head, "an offer writes nothing");
     assert_eq!(offer.size_bytes, goods.len() as u64);
     assert_eq!(offer.encrypted_bytes, encrypted_len(offer.size_bytes));
     assert_eq!(offer.encrypted_digest, summary.encrypted_digest);
-    assert_eq!(offer.banks[0].account, world.merchant.account());
-    assert_eq!(offer.banks[0].key_list_digest, world.bank.book.digest());
+    assert_eq!(offer.banks[0].account, fixture.merchant.account());
+    assert_eq!(offer.banks[0].key_list_digest, fixture.bank.book.digest());
     assert_eq!(offer.sales, SaleLimit::Once);
     assert_eq!((offer.banks.len(), offer.escrows.len()), (1, 1));
 
-    let sealed = world.fetch(&offer).await;
+    let sealed = fixture.fetch(&offer).await;
     let mut digest = RunningDigest::new();
     digest.update(&sealed);
     assert_eq!(digest.finish(), offer.encrypted_digest);
 
-    let secret = MerchantSecret::load(world.home.path()).unwrap();
+    let secret = MerchantSecret::load(fixture.home.path()).unwrap();
     let goods_key = secret.goods_key(&offer.sale_id);
     assert!(opens(&offer.key_commitment, &goods_key));
     let content_key = unwrap(&goods_key, &offer.sale_id, &offer.wrapped_key).unwrap();
@@ -79,43 +79,43 @@ async fn no_offer_is_open_longer_than_its_escrow_accepts() {
         assert_eq!(settings.check().is_ok(), is_good, "{life_ms}");
     }
     settings.offer_life_ms = u64::MAX;
-    let mut world = World::new();
-    world.set(settings);
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await.body;
-    assert_eq!(offer.expires_ms, world.clock.now_ms() + OFFER_LIFE_MAX_MS);
-    assert!(offer.expires_ms < world.clock.now_ms() + DEADLINE_HORIZON_MS);
+    let mut fixture = MerchantFixture::new();
+    fixture.set(settings);
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await.body;
+    assert_eq!(offer.expires_ms, fixture.clock.now_ms() + OFFER_LIFE_MAX_MS);
+    assert!(offer.expires_ms < fixture.clock.now_ms() + DEADLINE_HORIZON_MS);
 }
 
 #[tokio::test]
 async fn every_offer_has_its_own_sale_id() {
-    let world = World::new();
-    world.add(ITEM, b"goods").await;
-    let (one, other) = (world.offer().await, world.offer().await);
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let (one, other) = (fixture.offer().await, fixture.offer().await);
     assert_ne!(one.body.sale_id, other.body.sale_id);
     assert_ne!(one.body.key_commitment, other.body.key_commitment);
 }
 
 #[tokio::test]
 async fn requests_for_unknown_items_or_unaccepted_terms_are_refused() {
-    let world = World::new();
-    let summary = world.add(ITEM, b"goods").await;
-    let (good, stranger) = (world.offer_request(), secret_key(66).public());
+    let fixture = MerchantFixture::new();
+    let summary = fixture.add(ITEM, b"goods").await;
+    let (good, stranger) = (fixture.offer_request(), secret_key(66).public());
     let bad = |change: fn(&mut OfferRequest, farthing_coin::PublicKey)| {
         let mut request = good;
         change(&mut request, stranger);
         request
     };
     assert_eq!(
-        world.refused(bad(|r, _| r.item_id = ItemId([0; 32]))).await,
+        fixture.refused(bad(|r, _| r.item_id = ItemId([0; 32]))).await,
         GoodsFault::UnknownItem.into()
     );
     assert_eq!(
-        world.refused(bad(|r, s| r.bank = s)).await,
+        fixture.refused(bad(|r, s| r.bank = s)).await,
         GoodsFault::NotAccepted("bank".into()).into()
     );
     assert_eq!(
-        world.refused(bad(|r, s| r.escrow = s)).await,
+        fixture.refused(bad(|r, s| r.escrow = s)).await,
         GoodsFault::NotAccepted("escrow".into()).into()
     );
     let piece = |item_id, encrypted_digest, offset| PieceRequest {
@@ -130,9 +130,9 @@ async fn requests_for_unknown_items_or_unaccepted_terms_are_refused() {
         piece(ITEM, digest, summary.encrypted_bytes + 1),
         piece(ITEM, digest, u64::MAX),
     ] {
-        assert_eq!(world.refused(request).await, GoodsFault::UnknownPiece.into());
+        assert_eq!(fixture.refused(request).await, GoodsFault::UnknownPiece.into());
     }
-    let end = world
+    let end = fixture
         .ask(piece(ITEM, digest, summary.encrypted_bytes))
         .await
         .unwrap();
@@ -141,87 +141,87 @@ async fn requests_for_unknown_items_or_unaccepted_terms_are_refused() {
 
 #[tokio::test]
 async fn an_offer_needs_the_banks_key_list_once() {
-    let world = World::new();
-    world.add(ITEM, b"goods").await;
-    world.wire.detach(&world.bank.key());
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    fixture.wire.detach(&fixture.bank.key());
     assert_eq!(
-        world.refused(world.offer_request()).await,
+        fixture.refused(fixture.offer_request()).await,
         Refusal::Later(Later::PeerSilent("bank".into()))
     );
-    world.wire.attach(world.bank.key(), world.bank.clone());
+    fixture.wire.attach(fixture.bank.key(), fixture.bank.clone());
     // The merchant remembers for a while that the bank was silent.
     assert_eq!(
-        world.refused(world.offer_request()).await,
+        fixture.refused(fixture.offer_request()).await,
         Refusal::Later(Later::PeerSilent("bank".into()))
     );
     tokio::time::sleep(Duration::from_millis(KEYS_FAILED_MS)).await;
-    world.offer().await;
-    world.wire.detach(&world.bank.key());
-    world.offer().await;
+    fixture.offer().await;
+    fixture.wire.detach(&fixture.bank.key());
+    fixture.offer().await;
 }
 
 #[tokio::test]
 async fn a_restarted_merchant_has_the_banks_key_list() {
-    let mut world = World::new();
-    world.add(ITEM, b"goods").await;
-    world.offer().await;
-    world.wire.detach(&world.bank.key());
-    world.restart();
-    world.offer().await;
+    let mut fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    fixture.offer().await;
+    fixture.wire.detach(&fixture.bank.key());
+    fixture.restart();
+    fixture.offer().await;
 }
 
 #[tokio::test]
 async fn the_catalog_comes_in_pages() {
-    let world = World::new();
+    let fixture = MerchantFixture::new();
     for number in 0..=CATALOG_PAGE_MAX {
-        world.add(ItemId([number as u8; 32]), b"goods").await;
+        fixture.add(ItemId([number as u8; 32]), b"goods").await;
     }
-    let first = world.ask(CatalogRequest { after: None }).await.unwrap();
+    let first = fixture.ask(CatalogRequest { after: None }).await.unwrap();
     assert_eq!((first.items.len(), first.more), (CATALOG_PAGE_MAX, true));
     let after = first.items.last().map(|item| item.item_id);
-    let second = world.ask(CatalogRequest { after }).await.unwrap();
+    let second = fixture.ask(CatalogRequest { after }).await.unwrap();
     assert_eq!((second.items.len(), second.more), (1, false));
     assert_eq!(second.items[0].title, "a picture");
 }
 
 #[tokio::test]
 async fn a_removed_item_is_served_until_its_time_is_over_and_then_gone() {
-    let world = World::new();
-    world.add(ITEM, b"goods").await;
-    let offer = world.offer().await.body;
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let offer = fixture.offer().await.body;
     let remove = json!({
         "do": "goods-remove",
         "item": hex::encode(ITEM)[..7],
         "served_until_ms": offer.served_until_ms,
     });
-    world.merchant.admin(remove.clone()).await.unwrap();
+    fixture.merchant.admin(remove.clone()).await.unwrap();
     assert!(
-        world.merchant.admin(remove).await.is_err(),
+        fixture.merchant.admin(remove).await.is_err(),
         "it is not for sale any more"
     );
     assert_eq!(
-        world.refused(world.offer_request()).await,
+        fixture.refused(fixture.offer_request()).await,
         GoodsFault::UnknownItem.into()
     );
-    assert_eq!(world.merchant.tidy().await.unwrap(), 0);
-    assert_eq!(world.fetch(&offer).await.len() as u64, offer.encrypted_bytes);
+    assert_eq!(fixture.merchant.tidy().await.unwrap(), 0);
+    assert_eq!(fixture.fetch(&offer).await.len() as u64, offer.encrypted_bytes);
 
-    world.clock.set(offer.served_until_ms);
-    assert_eq!(world.merchant.tidy().await.unwrap(), 1);
+    fixture.clock.set(offer.served_until_ms);
+    assert_eq!(fixture.merchant.tidy().await.unwrap(), 1);
     let piece = PieceRequest {
         item_id: ITEM,
         encrypted_digest: offer.encrypted_digest,
         offset: 0,
     };
-    assert_eq!(world.refused(piece).await, GoodsFault::UnknownPiece.into());
-    assert!(world.shelf().encrypted_bytes(&ITEM).is_err());
+    assert_eq!(fixture.refused(piece).await, GoodsFault::UnknownPiece.into());
+    assert!(fixture.shelf().encrypted_bytes(&ITEM).is_err());
 }
 
 #[tokio::test]
 async fn the_operator_adds_only_shelved_goods_that_can_be_offered() {
-    let world = World::new();
-    world.add(ITEM, b"goods").await;
-    let list = world
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let list = fixture
         .merchant
         .admin(json!({ "do": "goods-list", "after": null }))
         .await
@@ -234,7 +234,7 @@ async fn the_operator_adds_only_shelved_goods_that_can_be_offered() {
         (add([1; 32], item.clone()), "not on the shelf"),
         (add([1; 32], json!({ "title": "" })), "not understood"),
     ] {
-        let error = world.merchant.admin(request).await.unwrap_err();
+        let error = fixture.merchant.admin(request).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
     for (field, value, expected) in [
@@ -247,11 +247,14 @@ async fn the_operator_adds_only_shelved_goods_that_can_be_offered() {
     ] {
         let mut changed = item.clone();
         changed[field] = value;
-        let error = world.merchant.admin(add([1; 32], changed)).await.unwrap_err();
+        let error = fixture.merchant.admin(add([1; 32], changed)).await.unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
     for prefix in ["2a", "zzzz", "0000"] {
         let request = AdminRequest::Evidence { sale: prefix.into() };
-        assert!(answer(&world.store, &world.shelf(), request).is_err(), "{prefix}");
+        assert!(
+            answer(&fixture.store, &fixture.shelf(), request).is_err(),
+            "{prefix}"
+        );
     }
 }

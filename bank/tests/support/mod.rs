@@ -57,7 +57,7 @@ pub const EPOCH_MS: u64 = 30 * 24 * 3_600_000;
 pub const START_MS: u64 = 100 * EPOCH_MS + EPOCH_MS / 10;
 pub const VALUES: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-pub struct World {
+pub struct BankFixture {
     pub bank: Bank,
     pub disk: MemoryDisk,
     pub clock: Arc<ManualClock>,
@@ -156,9 +156,9 @@ pub fn settings() -> BankSettings {
     }
 }
 
-impl World {
+impl BankFixture {
     /// A bank that knows one escrow. The merchant has an account, and the customer has an account with 20.00.
-    pub async fn new() -> World {
+    pub async fn new() -> BankFixture {
         let (disk, clock, wire) = (
             MemoryDisk::new(),
             Arc::new(ManualClock::new(START_MS)),
@@ -171,7 +171,7 @@ impl World {
         let entropy: &dyn Entropy = &rng(5);
         let seed = Seed::generate(&mut entropy.rng());
         let account = seed.account_key();
-        let world = World {
+        let fixture = BankFixture {
             bank,
             disk,
             clock,
@@ -184,13 +184,13 @@ impl World {
             starts: 0,
             counter: 0,
         };
-        world.open_account(&world.account.public()).await;
-        world.open_account(&world.merchant.public()).await;
-        world
+        fixture.open_account(&fixture.account.public()).await;
+        fixture.open_account(&fixture.merchant.public()).await;
+        fixture
             .cash(Command::AccountCredit, "20.00", "first")
             .await
             .unwrap();
-        world
+        fixture
     }
 
     pub async fn open_account(&self, key: &PublicKey) {

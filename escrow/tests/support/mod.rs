@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub const HOUR_MS: u64 = 3_600_000;
 
-pub struct World {
+pub struct EscrowFixture {
     pub escrow: Arc<Escrow>,
     pub bank: Arc<TestBank>,
     pub merchant: SecretKey,
@@ -66,13 +66,13 @@ fn open(
     (Arc::new(escrow), store)
 }
 
-impl World {
-    pub fn new() -> World {
+impl EscrowFixture {
+    pub fn new() -> EscrowFixture {
         let (bank, wire, disk) = (TestBank::new(1), Wire::default(), MemoryDisk::new());
         wire.attach(bank.key(), bank.clone());
         let clock = Arc::new(ManualClock::new(START_MS));
         let (escrow, store) = open(&bank, &wire, &disk, &clock, 0);
-        World {
+        EscrowFixture {
             escrow,
             bank,
             merchant: secret_key(3),

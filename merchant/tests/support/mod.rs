@@ -104,7 +104,7 @@ impl Service for TestEscrow {
     }
 }
 
-pub struct World {
+pub struct MerchantFixture {
     pub merchant: Arc<Merchant>,
     pub escrow: Arc<TestEscrow>,
     pub bank: Arc<TestBank>,
@@ -137,8 +137,8 @@ pub fn parts(
     }
 }
 
-impl World {
-    pub fn new() -> World {
+impl MerchantFixture {
+    pub fn new() -> MerchantFixture {
         let home = tempfile::tempdir().unwrap();
         MerchantSecret::generate(&SeededEntropy::new(4))
             .save(home.path())
@@ -153,8 +153,8 @@ impl World {
         });
         wire.attach(bank.key(), bank.clone());
         wire.attach(escrow.identity.public(), escrow.clone());
-        let (merchant, store) = World::open(&wire, &home, &disk, &clock, &bank, &escrow, 0);
-        World {
+        let (merchant, store) = MerchantFixture::open(&wire, &home, &disk, &clock, &bank, &escrow, 0);
+        MerchantFixture {
             merchant,
             escrow,
             bank,
@@ -180,7 +180,7 @@ impl World {
         let options = StoreOptions::simulated(disk.clone(), starts);
         let (store, _) = Store::open(Path::new("/merchant"), options).unwrap();
         let mut parts = parts(wire, home.path(), &store, clock, starts);
-        parts.cards = World::cards(bank, escrow);
+        parts.cards = MerchantFixture::cards(bank, escrow);
         (Arc::new(Merchant::new(parts)), store)
     }
 
@@ -194,7 +194,7 @@ impl World {
     /// Replaces the merchant by one with these settings.
     pub fn set(&mut self, settings: Settings) {
         let mut parts = parts(&self.wire, self.home.path(), &self.store, &self.clock, 1);
-        parts.cards = World::cards(&self.bank, &self.escrow);
+        parts.cards = MerchantFixture::cards(&self.bank, &self.escrow);
         parts.settings = settings;
         self.merchant = Arc::new(Merchant::new(parts));
     }
@@ -203,7 +203,7 @@ impl World {
     pub fn restart(&mut self) {
         self.starts += 1;
         self.disk.kill();
-        (self.merchant, self.store) = World::open(
+        (self.merchant, self.store) = MerchantFixture::open(
             &self.wire,
             &self.home,
             &self.disk,
