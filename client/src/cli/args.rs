@@ -327,7 +327,7 @@ mod tests {
             ("network add something", "this is not a card"),
             ("network remove banker x", "roles are bank, escrow and merchant"),
             ("--patience 0 balance", "1..=86400"),
-            ("--wait -1 balance", "--wait"),
+            ("--wait 90000 balance", "0..=86400"),
             ("buy studio postcard", "--output"),
             ("pay", "unrecognized"),
         ] {
