@@ -17,14 +17,14 @@ use farthing_protocol::{
     refusal::{Later, Refusal},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// How long a wallet waits for a party.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
     /// How long a party may be silent on one request before it is sent again.
     pub attempt: Duration,
-    /// How long a task is retried without any reply before it is left for
+    /// How long a task is retried while a party is silent before it is left for
     /// [`Wallet::resume`](crate::wallet::Wallet::resume).
     pub total: Duration,
 }
@@ -43,6 +43,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause before a request is repeated.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often the total time of a task can begin anew because the party was heard.
+const RESTARTS_MAX: u32 = 16;
 
 /// How often a busy party is asked again before it counts as silent.
 const BUSY_TIMES_MAX: usize = 8;
@@ -69,6 +72,8 @@ pub(crate) struct PeerClient<'w> {
     card: Card,
     lane: Lane,
     channel: Option<Arc<dyn Channel>>,
+    /// Whether the party was heard in the last attempt, for much longer than a silent one.
+    was_heard: bool,
 }
 
 impl<'w> PeerClient<'w> {
@@ -86,6 +91,7 @@ impl<'w> PeerClient<'w> {
             card,
             lane,
             channel: None,
+            was_heard: false,
         }
     }
 
@@ -166,7 +172,11 @@ impl<'w> PeerClient<'w> {
     async fn attempt<C: Call>(&mut self, call: C) -> Result<C::Reply, CallError> {
         self.asked::<C>();
         let channel = self.connected().await?;
-        ask(channel.as_ref(), call, self.retry.attempt).await
+        let began = Instant::now();
+        let answer = ask(channel.as_ref(), call, self.retry.attempt).await;
+        // A silent party is given up after the time of an attempt. The rest is room for a busy machine.
+        self.was_heard = began.elapsed() > self.retry.attempt * 2;
+        answer
     }
 
     /// The connection. It is made if there is none.
@@ -174,12 +184,7 @@ impl<'w> PeerClient<'w> {
         if let Some(channel) = &self.channel {
             return Ok(Arc::clone(channel));
         }
-        let connecting = self.network.connect(&self.card, self.lane);
-        let late = |_| NetworkError::Unreachable {
-            peer: self.party(),
-            reason: "there was no connection in time".into(),
-        };
-        let channel = timeout(self.retry.attempt, connecting).await.map_err(late)??;
+        let channel = self.network.connect(&self.card, self.lane).await?;
         Ok(self.channel.insert(channel).clone())
     }
 
@@ -196,7 +201,11 @@ impl<'w> PeerClient<'w> {
     ) -> Result<Result<C::Reply, Refusal>, WalletError> {
         let mut pause = Backoff::new(self.retry);
         loop {
-            match self.once(call.clone()).await {
+            let outcome = self.once(call.clone()).await;
+            if std::mem::take(&mut self.was_heard) {
+                pause.restart();
+            }
+            match outcome {
                 Ok(reply) => return Ok(Ok(reply)),
                 Err(Unanswered::Refused(refusal)) => return Ok(Err(refusal)),
                 Err(Unanswered::Final(error)) => return Err(error),
@@ -225,6 +234,8 @@ impl<'w> PeerClient<'w> {
 
 /// Growing pauses, until the total time of the [`RetryPolicy`] has passed.
 pub(crate) struct Backoff {
+    total: Duration,
+    restarts_left: u32,
     until: Instant,
     next: Duration,
 }
@@ -232,8 +243,18 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(retry: RetryPolicy) -> Self {
         Backoff {
+            total: retry.total,
+            restarts_left: RESTARTS_MAX,
             until: Instant::now() + retry.total,
             next: PAUSE_FIRST,
+        }
+    }
+
+    /// The party was heard, so the total time begins anew.
+    fn restart(&mut self) {
+        if let Some(left) = self.restarts_left.checked_sub(1) {
+            self.restarts_left = left;
+            self.until = Instant::now() + self.total;
         }
     }
 

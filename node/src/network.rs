@@ -45,6 +45,7 @@ impl Lane {
 #[async_trait]
 pub trait Network: Send + Sync {
     /// Opens a channel to the server of `card`. It shares no socket, session ticket or token with any other channel.
+    /// A server that stays silent is given up after a bounded time.
     ///
     /// # Errors
     /// [`NetworkError`]. No request was sent, so the server has not acted.

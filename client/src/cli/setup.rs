@@ -21,7 +21,7 @@ use farthing_node::{
     home::files::create_private_dir,
     network_file::{Added, NetworkFile},
     probe::ProcessProbe,
-    quic::QuicNetwork,
+    quic::{ClientLimits, QuicNetwork},
     terminal::{Shown, print_note, print_prompt},
 };
 use farthing_store::{
@@ -72,12 +72,17 @@ fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {
 fn env(options: &Options, total_otherwise: Duration) -> Env {
     let lines = if options.json { Lines::Silent } else { Lines::Told };
     let probe = ProcessProbe::from_environment("wallet");
+    let retry = retry_policy(options, total_otherwise);
+    let limits = ClientLimits {
+        connect_timeout: retry.attempt,
+        ..ClientLimits::default()
+    };
     Env {
-        network: probe.around_network(Arc::new(QuicNetwork::new())),
+        network: probe.around_network(Arc::new(QuicNetwork::new().with_limits(limits))),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         observer: Arc::new(Screen::new(lines)),
-        retry: retry_policy(options, total_otherwise),
+        retry,
         store: StoreOptions {
             lock_note: Holder::this_process(&options.typed, SystemClock.now_ms()).note(),
             ..probe.store_options()

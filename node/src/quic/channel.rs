@@ -61,8 +61,8 @@ impl Channel for QuicChannel {
     }
 }
 
-/// The time limits of one call.
-struct CallTimer<R> {
+/// The time limits of one call, or of one handshake.
+pub(super) struct CallTimer<R> {
     /// How long the server may be silent.
     timeout: Duration,
     /// The latest end of the call. Each transferred byte extends it by the time of that byte on the slowest line.
@@ -74,7 +74,7 @@ struct CallTimer<R> {
 
 impl<R: Fn() -> u64> CallTimer<R> {
     /// The limits for a request of `bytes`, whose transfer begins now.
-    fn new(timeout: Duration, bytes: usize, received: R) -> Self {
+    pub(super) fn new(timeout: Duration, bytes: usize, received: R) -> Self {
         Self {
             timeout,
             end: Instant::now() + timeout + slowest(bytes),
@@ -91,7 +91,7 @@ impl<R: Fn() -> u64> CallTimer<R> {
     ///
     /// # Errors
     /// [`Failure::Silent`] when the server has been silent for too long, or the call has reached its end.
-    async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(super) async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, Failure> {
         let mut next = pin!(next);
         loop {
             let received = (self.received)();
@@ -106,7 +106,7 @@ impl<R: Fn() -> u64> CallTimer<R> {
 }
 
 /// The failure of a stream without a reply.
-enum Failure {
+pub(super) enum Failure {
     /// The server was silent for too long.
     Silent,
     Lost(ConnectionError),

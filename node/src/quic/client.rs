@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,11 +10,11 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ConnectionError, NoneTokenStore, TransportErrorCode, VarInt};
 use rustls::client::Resumption;
 
-use super::channel::QuicChannel;
+use super::channel::{CallTimer, QuicChannel};
 use super::client_limits::ClientLimits;
 use super::pinned::{Finding, PinnedVerifier};
 use super::socket;
-use super::transport::{Code, KEEP_ALIVE_MS, PROVIDER, SERVER_NAME, millis, transport};
+use super::transport::{Code, HANDSHAKE_BYTES, KEEP_ALIVE_MS, PROVIDER, SERVER_NAME, millis, transport};
 use crate::card::Card;
 use crate::network::{Channel, Lane, Network, NetworkError};
 
@@ -83,14 +84,18 @@ impl Network for QuicNetwork {
         };
         let verifier = PinnedVerifier::new(card.fingerprint, PROVIDER.signature_verification_algorithms);
         let config = client_config(verifier.clone(), lane)?;
-        let endpoint = socket::endpoint(any_port(address)).map_err(local)?;
+        let (endpoint, received) = socket::endpoint(any_port(address)).map_err(local)?;
         let connecting = endpoint
             .connect_with(config, address, SERVER_NAME)
             .map_err(|e| unreachable(e.to_string()))?;
-        match tokio::time::timeout(self.limits.connect_timeout, connecting).await {
+        let received = || received.load(Ordering::Relaxed);
+        let timer = CallTimer::new(self.limits.connect_timeout, HANDSHAKE_BYTES, received);
+        match timer.wait(connecting).await {
             Err(_) => {
                 let waited_ms = millis(self.limits.connect_timeout);
-                Err(unreachable(format!("no handshake within {waited_ms} ms")))
+                Err(unreachable(format!(
+                    "it was silent for {waited_ms} ms, or its line is too slow"
+                )))
             }
             Ok(Err(error)) => Err(refused_handshake(card, lane, &verifier, &error)),
             Ok(Ok(connection)) => Ok(Arc::new(QuicChannel::new(connection, card.title(), self.limits))),

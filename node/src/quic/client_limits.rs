@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use farthing_protocol::wire::FRAME_MAX_BYTES;
 
-/// The time limit of a handshake (ms).
+/// How long a server may be silent during the handshake (ms).
 pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
 
 /// The limits of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// The time limit of a handshake.
+    /// How long a server may be silent during the handshake. All of the handshake may also take the time of its bytes
+    /// on the slowest line.
     pub connect_timeout: Duration,
     /// The longest request that is sent (bytes).
     pub request_max_bytes: usize,

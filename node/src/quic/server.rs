@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::channel::FrameSender;
 use super::counts::ServerCounters;
 use super::identity::{IdentityError, ServerIdentity};
-use super::transport::{Code, STREAMS_PER_CONNECTION_MAX, slowest, transport};
+use super::transport::{Code, HANDSHAKE_BYTES, STREAMS_PER_CONNECTION_MAX, slowest, transport};
 use crate::network::{Lane, Service};
 use crate::process::StopToken;
 use farthing_store::entropy::{Entropy, SystemEntropy};
@@ -30,7 +30,7 @@ pub const CONNECTIONS_MAX: usize = 4_096;
 /// at its address. Only then does the server do costly work for it.
 pub const HANDSHAKES_MAX: usize = 256;
 
-/// The time limit of a handshake (ms).
+/// The time limit of a handshake, beyond the time of its bytes on the slowest line (ms).
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
 
 /// The maximum number of requests under way, over all connections.
@@ -445,7 +445,7 @@ const BUSY: Code = Code::Busy {
 /// its reason is not worth a record.
 async fn shake_hands(incoming: Incoming) -> Option<(Connection, Lane)> {
     let connecting = incoming.accept().ok()?;
-    let timeout = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let timeout = Duration::from_millis(HANDSHAKE_TIMEOUT_MS) + slowest(HANDSHAKE_BYTES);
     let connection = tokio::time::timeout(timeout, connecting).await.ok()?.ok()?;
     let data = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
     let lane = Lane::from_alpn(&data.protocol?)?;

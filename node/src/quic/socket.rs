@@ -9,6 +9,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,14 +20,19 @@ use quinn::{
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-/// Opens an endpoint with a new socket at `address`.
-pub(super) fn endpoint(address: SocketAddr) -> io::Result<Endpoint> {
+/// Opens an endpoint with a new socket at `address`. Returns it with the number of datagrams that it has received.
+pub(super) fn endpoint(address: SocketAddr) -> io::Result<(Endpoint, Arc<AtomicU64>)> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
-    let socket = Arc::new(ClientSocket(Arc::new(UdpSocket::from_std(socket)?)));
+    let received = Arc::new(AtomicU64::new(0));
+    let socket = Arc::new(ClientSocket {
+        socket: Arc::new(UdpSocket::from_std(socket)?),
+        received: Arc::clone(&received),
+    });
     let mut config = EndpointConfig::default();
     config.cid_generator(|| Box::new(NoIds));
-    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime))?;
+    Ok((endpoint, received))
 }
 
 /// A generator of empty connection ids. A socket with one connection needs no ids, so none are made, sent, acknowledged
@@ -48,7 +54,11 @@ impl ConnectionIdGenerator for NoIds {
 }
 
 #[derive(Debug)]
-struct ClientSocket(Arc<UdpSocket>);
+struct ClientSocket {
+    socket: Arc<UdpSocket>,
+    /// How many datagrams have arrived.
+    received: Arc<AtomicU64>,
+}
 
 #[derive(Debug)]
 struct Poller(Arc<UdpSocket>);
@@ -61,11 +71,11 @@ impl UdpPoller for Poller {
 
 impl AsyncUdpSocket for ClientSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Poller(Arc::clone(&self.0)))
+        Box::pin(Poller(Arc::clone(&self.socket)))
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        match self.0.try_send_to(transmit.contents, transmit.destination) {
+        match self.socket.try_send_to(transmit.contents, transmit.destination) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             // A datagram that cannot be sent counts as lost, and QUIC sends its content again.
             Ok(_) | Err(_) => Ok(()),
@@ -83,22 +93,23 @@ impl AsyncUdpSocket for ClientSocket {
             return Poll::Ready(Ok(0));
         };
         let mut read = ReadBuf::new(buf);
-        let from = ready!(self.0.poll_recv_from(cx, &mut read))?;
+        let from = ready!(self.socket.poll_recv_from(cx, &mut read))?;
         *first = received(from, read.filled().len());
         let mut count = 1;
         for (buf, next) in places {
             // The next call sees the same error again.
-            let Ok((len, from)) = self.0.try_recv_from(buf) else {
+            let Ok((len, from)) = self.socket.try_recv_from(buf) else {
                 break;
             };
             *next = received(from, len);
             count += 1;
         }
+        self.received.fetch_add(count as u64, Ordering::Relaxed);
         Poll::Ready(Ok(count))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 }
 

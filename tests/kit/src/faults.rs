@@ -14,6 +14,9 @@ pub const REORDER_MS: u64 = 15;
 /// How much waits before a line of limited rate (ms of its own time); what exceeds it is lost, as in a router.
 pub const QUEUE_MS: u64 = 1_000;
 
+/// How much waits before the slowest lines, where a second is less than a few datagrams (bytes).
+pub const QUEUE_BYTES: u64 = 16 * 1024;
+
 /// The most datagrams that wait on one line; what comes on top of them is lost, as in a router.
 pub const WAITING_MAX: usize = 4096;
 
@@ -116,7 +119,8 @@ impl Queue {
         }
         let now = Instant::now();
         let begins = self.free_at.filter(|free_at| *free_at > now).unwrap_or(now);
-        if begins - now > Duration::from_millis(QUEUE_MS) {
+        let of_bytes = Duration::from_millis(QUEUE_BYTES * 1_000 / rate);
+        if begins - now > of_bytes.max(Duration::from_millis(QUEUE_MS)) {
             return None;
         }
         let ends = begins + Duration::from_secs_f64(bytes as f64 / rate as f64);

@@ -37,6 +37,17 @@ fn goods_arrive_over_a_line_on_which_one_piece_takes_longer_than_the_patience() 
 }
 
 #[test]
+fn a_wallet_on_the_slowest_line_withdraws_and_buys() {
+    let testbed = testbed();
+    let alice = testbed.newcomer("alice");
+    on_lines(&alice, slow(8_000, 100, 0));
+    alice.done(&["withdraw", "20.00"]);
+    alice.buys(POSTCARD, "postcard");
+    assert_eq!(alice.balance(), [2000 - PRICE, 0, 0]);
+    testbed.check(&[&alice]);
+}
+
+#[test]
 fn a_wallet_on_a_telephone_line_withdraws_buys_and_is_restored() {
     let testbed = testbed();
     let alice = testbed.newcomer("alice");
