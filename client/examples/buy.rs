@@ -71,7 +71,10 @@ pub async fn run(order: &Order) -> Result<PathBuf, Box<dyn Error>> {
     }
 
     wallet.withdraw(bank, order.amount).await?;
-    println!("the wallet can spend {}", wallet.balance()?.available);
+    for balance in wallet.balances()? {
+        let currency = balance.currency.unwrap_or_default();
+        println!("the wallet can spend {} {currency}", balance.available);
+    }
 
     let wanted = Wanted {
         item: &order.title,

@@ -3,13 +3,15 @@
 
 use crate::{
     error::WalletError,
+    keys::{ends_soon, is_past_redeem},
     rows::{COINS, CoinRow, CoinStatus, PAST_COINS, all},
     wallet::Wallet,
 };
-use farthing_coin::{Coin, KeyId, PublicKey, SecretKey, Seed};
+use farthing_coin::{Coin, Denomination, KeyBook, KeyId, PublicKey, SecretKey, Seed};
+use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, restore::Origin};
 use farthing_store::{RowKey, StoreError, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Wallet {
     /// All coins that the wallet has ever had.
@@ -36,46 +38,140 @@ impl Wallet {
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// What the wallet has, by state.
+    /// What the wallet has of each bank. Every pinned bank has an entry, in the order of the cards. Amounts of two
+    /// banks are never added: they may be of two currencies.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn balance(&self) -> Result<Balance, WalletError> {
-        let mut balance = Balance::default();
-        for row in self.present_coins()? {
-            let part = match row.status {
-                CoinStatus::Available => &mut balance.available,
-                CoinStatus::InPurchase(_) => &mut balance.in_purchases,
-                CoinStatus::InExchange(_) | CoinStatus::Released(_) => &mut balance.in_exchanges,
-                _ => continue,
-            };
-            part.0 = part.0.saturating_add(row.value);
-        }
-        Ok(balance)
+    /// When the store fails, or a bank's list of keys is damaged.
+    pub fn balances(&self) -> Result<Vec<Balance>, WalletError> {
+        let coins = self.present_coins()?;
+        let file = self.network_file()?;
+        let pinned = file.cards().iter().filter(|card| card.role == RoleName::Bank);
+        let mut banks: Vec<PublicKey> = pinned.map(|card| card.identity).collect();
+        let others: BTreeSet<PublicKey> = coins.iter().map(|row| row.bank).collect();
+        banks.extend(others.into_iter().filter(|bank| file.by_identity(bank).is_none()));
+        let of_bank = |bank: PublicKey| {
+            let keys = self.known_keys(&bank)?;
+            let rows = coins.iter().filter(|row| row.bank == bank);
+            Ok(Balance::of(bank, keys.as_deref(), rows, self.now_ms()))
+        };
+        banks.into_iter().map(of_bank).collect()
     }
 }
 
-/// The money of a wallet, by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+/// The money of a wallet at one bank, by state. A bank has one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Balance {
+    /// The bank.
+    pub bank: PublicKey,
+    /// Its currency, if the wallet has the bank's list of keys.
+    pub currency: Option<String>,
     /// Can be spent now.
     pub available: Amount,
+    /// The part of [`available`](Balance::available) whose keys end soon.
+    pub ending: Amount,
+    /// When the first key of [`ending`](Balance::ending) ends (ms since 1970).
+    pub ending_ms: Option<u64>,
+    /// Cannot be spent any more, but the bank still exchanges it.
+    pub expired: Amount,
+    /// When the bank stops exchanging the first coin of [`expired`](Balance::expired) (ms since 1970).
+    pub expired_until_ms: Option<u64>,
     /// In purchases that are under way.
     pub in_purchases: Amount,
     /// In an exchange, or waiting for one.
     pub in_exchanges: Amount,
+    /// The bank does not take it any more.
+    pub lost: Amount,
+}
+
+/// What a coin's dates say of a coin that is in no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// It can be spent.
+    Spendable,
+    /// It can be spent until this time (ms since 1970), which is near.
+    Ending(u64),
+    /// It can be exchanged until this time (ms since 1970), and not be spent.
+    Expired(u64),
+    /// The bank does not take it any more.
+    Lost,
+}
+
+impl Validity {
+    /// The validity of a coin under `key`. A coin whose key is not known counts as spendable.
+    pub(crate) fn of(key: Option<&Denomination>, now_ms: u64) -> Validity {
+        match key {
+            Some(key) if now_ms >= key.redeem_until_ms => Validity::Lost,
+            Some(key) if now_ms >= key.spend_until_ms => Validity::Expired(key.redeem_until_ms),
+            Some(key) if ends_soon(key, now_ms) => Validity::Ending(key.spend_until_ms),
+            _ => Validity::Spendable,
+        }
+    }
 }
 
 impl Balance {
-    /// The sum of all parts.
-    pub fn total(&self) -> Amount {
-        Amount(
-            self.available
-                .0
-                .saturating_add(self.in_purchases.0)
-                .saturating_add(self.in_exchanges.0),
-        )
+    /// The balance of `rows`, which are coins of `bank`.
+    fn of<'r>(
+        bank: PublicKey,
+        keys: Option<&KeyBook>,
+        rows: impl Iterator<Item = &'r CoinRow>,
+        now_ms: u64,
+    ) -> Balance {
+        let mut balance = Balance::empty(bank, keys.map(|keys| keys.list().currency.clone()));
+        for row in rows {
+            let key = keys.and_then(|keys| keys.get(&row.coin.key_id));
+            balance.add(row, key, is_past_redeem(keys, row, now_ms), now_ms);
+        }
+        balance
     }
+
+    /// A balance without money.
+    pub(crate) fn empty(bank: PublicKey, currency: Option<String>) -> Balance {
+        Balance {
+            bank,
+            currency,
+            available: Amount(0),
+            ending: Amount(0),
+            ending_ms: None,
+            expired: Amount(0),
+            expired_until_ms: None,
+            in_purchases: Amount(0),
+            in_exchanges: Amount(0),
+            lost: Amount(0),
+        }
+    }
+
+    /// Adds a coin. The bank takes a released coin for longer than another; `is_past` says that this time is over.
+    pub(crate) fn add(&mut self, row: &CoinRow, key: Option<&Denomination>, is_past: bool, now_ms: u64) {
+        let part = match (row.status, Validity::of(key, now_ms)) {
+            (CoinStatus::Available, Validity::Lost) => &mut self.lost,
+            (CoinStatus::Available, Validity::Expired(until_ms)) => {
+                self.expired_until_ms = earlier(self.expired_until_ms, until_ms);
+                &mut self.expired
+            }
+            (CoinStatus::Available, Validity::Ending(until_ms)) => {
+                self.ending_ms = earlier(self.ending_ms, until_ms);
+                self.ending.0 = self.ending.0.saturating_add(row.value);
+                &mut self.available
+            }
+            (CoinStatus::Available, Validity::Spendable) => &mut self.available,
+            (CoinStatus::InPurchase(_), _) => &mut self.in_purchases,
+            (CoinStatus::Released(_), _) if is_past => &mut self.lost,
+            (CoinStatus::InExchange(_) | CoinStatus::Released(_), _) => &mut self.in_exchanges,
+            _ => return,
+        };
+        part.0 = part.0.saturating_add(row.value);
+    }
+
+    /// The sum of all parts, except what is lost.
+    pub fn total(&self) -> Amount {
+        let parts = [self.available, self.expired, self.in_purchases, self.in_exchanges];
+        Amount(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)))
+    }
+}
+
+fn earlier(known_ms: Option<u64>, other_ms: u64) -> Option<u64> {
+    Some(known_ms.map_or(other_ms, |known_ms| known_ms.min(other_ms)))
 }
 
 /// The secret keys of the coins with these origins, in the same order. `seed` is the seed for the bank.
@@ -207,10 +303,31 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(mine.present_coins().unwrap(), rows[2..]);
-        assert_eq!(mine.balance().unwrap().total(), Amount(4));
+        let balances = mine.balances().unwrap();
+        assert_eq!(balances.len(), 1);
+        assert_eq!(balances[0].total(), Amount(4));
         let all = mine.coins().unwrap();
         assert_eq!(all.len(), 3);
         assert_eq!(all[0].status, CoinStatus::Spent(1));
+
+        let mut elsewhere = coin(9);
+        elsewhere.bank = PublicKey([8; 32]);
+        let foreign = elsewhere.coin;
+        mine.transact(coin_reads(&[foreign]), move |tx| put_coin(tx, &elsewhere))
+            .await
+            .unwrap();
+        let balances = mine.balances().unwrap();
+        let worth: Vec<_> = balances.iter().map(|it| (it.bank.0[0], it.available)).collect();
+        assert_eq!(
+            worth,
+            [(8, Amount(4)), (9, Amount(4))],
+            "two banks are never added"
+        );
+        mine.transact(coin_reads(&[foreign]), move |tx| {
+            set_status(tx, &[foreign], |_| CoinStatus::Spent(2))
+        })
+        .await
+        .unwrap();
 
         // What a copy of the wallet has done may bring one back.
         mine.transact(coin_reads(&coins[..1]), move |tx| {
@@ -219,10 +336,10 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(mine.present_coins().unwrap().len(), 2);
-        assert_eq!(mine.coins().unwrap().len(), 3);
+        assert_eq!(mine.coins().unwrap().len(), 4);
 
         assert!(other.coins().unwrap().is_empty());
         other.close().unwrap();
-        assert_eq!(mine.coins().unwrap().len(), 3, "the store is still open");
+        assert_eq!(mine.coins().unwrap().len(), 4, "the store is still open");
     }
 }

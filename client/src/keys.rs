@@ -85,8 +85,13 @@ impl Wallet {
         bank: &PublicKey,
         key_id: &KeyId,
     ) -> Result<Option<Denomination>, WalletError> {
+        Ok(self.known_keys(bank)?.and_then(|book| book.get(key_id).cloned()))
+    }
+
+    /// The keys of a bank whose card may have been removed, as [`stored_keys`](Wallet::stored_keys).
+    pub(crate) fn known_keys(&self, bank: &PublicKey) -> Result<Option<Arc<KeyBook>>, WalletError> {
         if let Some(book) = self.books().get(bank) {
-            return Ok(book.get(key_id).cloned());
+            return Ok(Some(Arc::clone(book)));
         }
         let Some(signed) = self.kept_keys(bank)? else {
             return Ok(None);
@@ -95,7 +100,9 @@ impl Wallet {
             bank: bank.to_string(),
             why,
         })?;
-        Ok(book.get(key_id).cloned())
+        Ok(Some(Arc::clone(
+            self.books().entry(*bank).or_insert(Arc::new(book)),
+        )))
     }
 }
 
@@ -116,6 +123,12 @@ pub(crate) fn issuing(keys: &KeyBook, values: &[u64], now_ms: u64) -> Result<Vec
         .iter()
         .map(|value| issuing(value).ok_or(WalletError::NotIssued(Amount(*value))));
     ids.collect()
+}
+
+/// Whether a key ends within a quarter of its epoch, or has ended and its coins can still be exchanged.
+pub(crate) fn ends_soon(key: &Denomination, now_ms: u64) -> bool {
+    let epoch_ms = key.issue_until_ms.saturating_sub(key.issue_from_ms);
+    now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
 }
 
 /// Whether the bank takes a coin back no more, even one that was held and then released. `keys` are the keys of its

@@ -3,7 +3,7 @@
 use crate::{
     error::WalletError,
     issuance::{is_under_way, resume},
-    keys::is_past_redeem,
+    keys::{ends_soon, is_past_redeem},
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
@@ -12,7 +12,7 @@ use crate::{
     scan_record::bridge_gaps_early,
     wallet::Wallet,
 };
-use farthing_coin::{Denomination, KeyBook, PublicKey};
+use farthing_coin::{KeyBook, PublicKey};
 use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, purchase::Purchase, restore::CoinUsed, withdraw::Withdrawal};
 use std::{
@@ -149,7 +149,7 @@ impl Wallet {
                     known.and_then(|bank| self.stored_keys(&bank)).ok().flatten()
                 });
                 let key = book.as_ref().and_then(|book| book.get(&row.coin.key_id));
-                if key.is_some_and(|key| ends_soon(self, key)) {
+                if key.is_some_and(|key| ends_soon(key, self.now_ms())) {
                     ending.entry(row.bank).or_default().push(row);
                 }
             }
@@ -208,13 +208,6 @@ fn purchases_with_released_coins(wallet: &Wallet) -> Result<BTreeSet<u64>, Walle
             _ => None,
         })
         .collect())
-}
-
-/// Whether a key ends within a quarter of its epoch, or has ended and its coins can still be exchanged.
-fn ends_soon(wallet: &Wallet, key: &Denomination) -> bool {
-    let now_ms = wallet.now_ms();
-    let epoch_ms = key.issue_until_ms.saturating_sub(key.issue_from_ms);
-    now_ms.saturating_add(epoch_ms / 4) >= key.spend_until_ms && now_ms < key.redeem_until_ms
 }
 
 /// Whether the bank takes a coin back no more, as far as the wallet knows its keys.

@@ -100,7 +100,6 @@ impl Env {
 /// ```
 /// use farthing_client::wallet::{Env, Wallet};
 /// use farthing_coin::Seed;
-/// use farthing_protocol::money::Amount;
 /// use farthing_store::entropy::{Entropy, SystemEntropy};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,7 +110,7 @@ impl Env {
 /// Wallet::create(&dir, &seed)?;
 ///
 /// let wallet = Wallet::open(&dir, Env::system())?;
-/// assert_eq!(wallet.balance()?.total(), Amount(0));
+/// assert!(wallet.balances()?.is_empty());
 /// wallet.close()?;
 /// # Ok(())
 /// # }

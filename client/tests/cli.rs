@@ -88,7 +88,7 @@ fn a_wallet_is_made_once_and_is_empty() {
     let again = json(&dir, 1, &["init"], "");
     assert!(again["error"].as_str().unwrap().contains("already"), "{again}");
 
-    assert_eq!(json(&dir, 0, &["balance"], "")["total"]["text"], "0.00");
+    assert_eq!(json(&dir, 0, &["balance"], "")["balances"], serde_json::json!([]));
     assert_eq!(json(&dir, 0, &["coins"], "")["coins"], serde_json::json!([]));
     assert_eq!(
         json(&dir, 0, &["purchases"], "")["purchases"],

@@ -7,11 +7,14 @@
 //!
 //! [`by_hand`] is a customer that makes every message by hand, over either.
 //!
+//! [`money`] counts what a wallet has.
+//!
 //! [`court`] shows the judge every subset of the documents that a run leaves.
 
 #![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 
 pub mod by_hand;
 pub mod court;
+pub mod money;
 pub mod processes;
 pub mod simulation;

@@ -43,6 +43,7 @@ use farthing_protocol::{
     withdraw::Withdrawal,
 };
 use farthing_store::entropy::{Entropy, SeededEntropy};
+use farthing_tests::money::spendable;
 use farthing_tests::{
     by_hand::{Bought, ByHand, Purse, Questions},
     simulation::{party::Party, world::World},
@@ -1034,7 +1035,7 @@ async fn corrupted_goods_are_refused_by_the_wallet_before_anything_is_paid() {
             .unwrap_err();
         assert!(matches!(refused, WalletError::WrongGoods), "{refused}");
         assert!(desk.journals() == before, "something was paid for");
-        assert_eq!(wallet.balance().unwrap().available, Amount(2000));
+        assert_eq!(spendable(&wallet), Amount(2000));
         let number = wallet.purchases().unwrap().len() as u64 - 1;
         wallet.cancel(number).await.unwrap();
     }

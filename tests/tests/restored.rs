@@ -12,6 +12,7 @@ use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_node::{admin::AdminHandler, history::History};
 use farthing_protocol::{money::Amount, refusal::Later};
 use farthing_store::disk::MemoryDisk;
+use farthing_tests::money::spendable;
 use farthing_tests::simulation::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
@@ -327,7 +328,7 @@ fn no_crash_is_taken_for_an_older_copy() {
             if bought.is_err() {
                 resume(&wallet).await;
             }
-            if wallet.balance().unwrap().available.0 < 800 {
+            if spendable(&wallet).0 < 800 {
                 wallet
                     .withdraw(&world.parties().bank, Amount(1000))
                     .await

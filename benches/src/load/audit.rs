@@ -119,7 +119,9 @@ impl Audit {
 fn count(wallets: &Wallets, after: &AllBooks) -> Result<WalletSums> {
     let mut sum = WalletSums::default();
     for wallet in wallets.all() {
-        sum.coins = sum.coins.saturating_add(wallet.balance()?.total().0);
+        for balance in wallet.balances()? {
+            sum.coins = sum.coins.saturating_add(balance.total().0);
+        }
         let bank = wallet.party(RoleName::Bank, None)?;
         let account = after.bank.balance(&wallet.account(&bank.identity)?.to_string());
         sum.accounts = sum.accounts.saturating_add(account.0);

@@ -3,14 +3,18 @@
 use super::exit::Exit;
 use super::report::{Align, Report, amount, chain, count, date, short, table};
 use crate::{
-    coins::Balance,
+    coins::{Balance, Validity},
     error::WalletError,
     rows::{CoinRow, CoinStatus},
     wallet::Wallet,
 };
 use anyhow::Result;
 use farthing_coin::{Denomination, KeyId, PublicKey};
-use farthing_node::{card::RoleName, network_file::NetworkFileError};
+use farthing_node::{
+    card::{Card, RoleName},
+    network_file::NetworkFileError,
+    terminal::Shown,
+};
 use farthing_protocol::{limits::COINS_PER_REQUEST_MAX, money::Amount};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,52 +73,111 @@ pub(super) async fn withdraw(wallet: &Wallet, asked: Amount, bank: Option<&str>)
     let before = wallet.coins()?.len();
     wallet.withdraw(&bank, asked).await?;
     let coins = wallet.coins()?.len().saturating_sub(before) as u64;
-    let balance = wallet.balance()?;
+    let (balances, balances_json) = balances(wallet)?;
     let text = format!(
-        "withdrew {asked} from {} in {}\n{}",
+        "withdrew {asked} from {} in {}\n{balances}",
         bank.title(),
         count(coins, "coin"),
-        balance_text(&balance)
     );
     let json = json!({
         "withdrawn": amount(asked),
         "coins": coins,
         "bank": bank.name,
-        "balance": balance_json(&balance),
+        "balances": balances_json,
     });
     Ok(Report::done(text, json))
 }
 
 /// Shows the money in the wallet.
 pub(super) fn balance(wallet: &Wallet) -> Result<Report> {
-    let balance = wallet.balance()?;
-    Ok(Report::done(balance_text(&balance), balance_json(&balance)))
+    let (text, json) = balances(wallet)?;
+    Ok(Report::done(text, json!({ "balances": json })))
 }
 
-/// A balance for people: one line, and one more for each amount that is under way.
-pub(super) fn balance_text(balance: &Balance) -> String {
-    let mut parts = vec![format!("{} can be spent", balance.available)];
-    let under_way = [
-        (balance.in_purchases, "is in purchases under way"),
+/// The money in the wallet, for people and for programs: one entry for each bank, and never a sum of two.
+pub(super) fn balances(wallet: &Wallet) -> Result<(String, Value)> {
+    let balances = wallet.balances()?;
+    let file = wallet.network_file()?;
+    let named: Vec<(Option<&Card>, &Balance)> = balances
+        .iter()
+        .map(|balance| (file.by_identity(&balance.bank), balance))
+        .collect();
+    let json: Vec<Value> = named
+        .iter()
+        .map(|(bank, balance)| balance_json(*bank, balance))
+        .collect();
+    let lines: Vec<String> = named
+        .iter()
+        .map(|(bank, balance)| balance_text(*bank, balance))
+        .collect();
+    let text = match lines.is_empty() {
+        true => "no money, and no bank is known; add its card with `farthing network add CARD`".into(),
+        false => lines.join("\n"),
+    };
+    Ok((text, Value::Array(json)))
+}
+
+/// A balance for people: one line, and one more for each part that needs the customer's attention.
+fn balance_text(bank: Option<&Card>, balance: &Balance) -> String {
+    let currency = balance
+        .currency
+        .as_deref()
+        .map_or_else(String::new, |it| format!(" {}", Shown(it)));
+    let with_currency = |amount: Amount| format!("{amount}{currency}");
+    let bank = bank.map_or_else(|| format!("bank {}", short(&balance.bank.0)), Card::title);
+    let mut lines = vec![format!(
+        "{} can be spent, {}",
+        with_currency(balance.available),
+        Shown(&bank)
+    )];
+    let by = |ms: Option<u64>| date(ms.unwrap_or(u64::MAX));
+    let parts = [
+        (
+            balance.ending,
+            format!(
+                "of that expires from {} on; `farthing exchange` renews it",
+                by(balance.ending_ms)
+            ),
+        ),
+        (
+            balance.expired,
+            format!(
+                "has expired; `farthing exchange` renews it, before {}, or it is lost",
+                by(balance.expired_until_ms)
+            ),
+        ),
+        (balance.in_purchases, "is in purchases under way".into()),
         (
             balance.in_exchanges,
-            "is being exchanged, or waits for that (`farthing resume`, `farthing exchange`)",
+            "is being exchanged, or waits for that (`farthing resume`, `farthing exchange`)".into(),
+        ),
+        (
+            balance.lost,
+            "is lost: it was not exchanged in time, and the bank does not take it any more".into(),
         ),
     ];
-    for (part, says) in under_way {
+    for (part, says) in parts {
         if part > Amount(0) {
-            parts.push(format!("{part} {says}"));
+            lines.push(format!("  {} {says}", with_currency(part)));
         }
     }
-    parts.join("\n")
+    lines.join("\n")
 }
 
 /// A balance for programs.
-pub(super) fn balance_json(balance: &Balance) -> Value {
+fn balance_json(bank: Option<&Card>, balance: &Balance) -> Value {
     json!({
+        "bank": bank.map(|bank| &bank.name),
+        "identity": balance.bank.to_string(),
+        "currency": balance.currency,
         "available": amount(balance.available),
+        "ending": amount(balance.ending),
+        "ending_ms": balance.ending_ms,
+        "expired": amount(balance.expired),
+        "expired_until_ms": balance.expired_until_ms,
         "in_purchases": amount(balance.in_purchases),
         "in_exchanges": amount(balance.in_exchanges),
+        "lost": amount(balance.lost),
         "total": amount(balance.total()),
     })
 }
@@ -142,10 +205,13 @@ pub(super) fn coins(wallet: &Wallet, all: bool) -> Result<Report> {
         .map(|row| (row, keys.get(&(row.bank, row.coin.key_id))))
         .collect();
     let json: Vec<Value> = with_keys.iter().map(|(row, key)| coin_json(row, *key)).collect();
-    Ok(Report::done(coins_table(&with_keys), json!({ "coins": json })))
+    Ok(Report::done(
+        coins_table(&with_keys, wallet.now_ms()),
+        json!({ "coins": json }),
+    ))
 }
 
-fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)]) -> String {
+fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)], now_ms: u64) -> String {
     if coins.is_empty() {
         return "no coins; get some with `farthing withdraw AMOUNT`".into();
     }
@@ -155,7 +221,7 @@ fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)]) -> String {
             [
                 Amount(row.value).to_string(),
                 key.map(|key| key.currency.clone()).unwrap_or_default(),
-                row.status.word().to_owned(),
+                status(row, *key, now_ms).to_owned(),
                 key.map(|key| date(key.spend_until_ms)).unwrap_or_default(),
                 short(&row.coin.public.0),
             ]
@@ -169,6 +235,15 @@ fn coins_table(coins: &[(&CoinRow, Option<&Denomination>)]) -> String {
         ("COIN", Align::Left),
     ];
     table(columns, &rows)
+}
+
+/// The status of a coin for people: a coin that cannot be spent is not shown as available.
+fn status(row: &CoinRow, key: Option<&Denomination>, now_ms: u64) -> &'static str {
+    match (row.status, Validity::of(key, now_ms)) {
+        (CoinStatus::Available, Validity::Expired(_)) => "expired",
+        (CoinStatus::Available, Validity::Lost) => "lost",
+        (status, _) => status.word(),
+    }
 }
 
 /// The public fields of a coin: all that is needed to verify it, and nothing that spends it.
@@ -213,8 +288,10 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
     let mut by_bank: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
     if all {
         // Chosen first, so that fresh coins are not exchanged again.
-        for row in wallet.coins()? {
-            if row.status == CoinStatus::Available {
+        for row in wallet.present_coins()? {
+            let key = wallet.denomination(&row.bank, &row.coin.key_id)?;
+            let is_lost = Validity::of(key.as_ref(), wallet.now_ms()) == Validity::Lost;
+            if row.status == CoinStatus::Available && !is_lost {
                 by_bank.entry(row.bank).or_default().push(row);
             }
         }
@@ -234,14 +311,14 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
             break;
         }
     }
-    let balance = wallet.balance()?;
+    let (balances, balances_json) = balances(wallet)?;
     let mut lines = vec![match total {
         Amount(0) if failed.is_empty() => "nothing to exchange".to_owned(),
         Amount(0) => "nothing was exchanged".to_owned(),
         total => format!("exchanged {total} for fresh coins"),
     }];
     if total > Amount(0) || !failed.is_empty() {
-        lines.push(balance_text(&balance));
+        lines.push(balances);
     }
     let exit = Exit::of_all(&failed);
     let mut open = Vec::with_capacity(failed.len());
@@ -251,7 +328,7 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
         lines.push(format!("not exchanged: {why}"));
         open.push(json!({ "error": why, "code": code }));
     }
-    let json = json!({ "exchanged": amount(total), "failed": open, "balance": balance_json(&balance) });
+    let json = json!({ "exchanged": amount(total), "failed": open, "balances": balances_json });
     Ok(Report {
         text: lines.join("\n"),
         json,
@@ -285,7 +362,7 @@ mod tests {
             issue_from_ms: 1,
             issue_until_ms: 2,
             spend_until_ms: 1_709_164_800_000,
-            redeem_until_ms: 4,
+            redeem_until_ms: 1_709_769_600_000,
             public: PublicKey([2; 32]),
         }
     }
@@ -336,22 +413,62 @@ mod tests {
     #[test]
     fn coins_are_a_table() {
         assert_eq!(
-            coins_table(&[(&row(CoinStatus::InPurchase(1)), Some(&key()))]),
+            coins_table(&[(&row(CoinStatus::InPurchase(1)), Some(&key()))], 3),
             "VALUE  CURRENCY  STATUS       SPEND UNTIL (UTC)  COIN\n\
              10.24  FTG       in-purchase  2024-02-29 00:00   040404040404"
         );
-        assert!(coins_table(&[]).contains("farthing withdraw"));
+        assert!(coins_table(&[], 3).contains("farthing withdraw"));
+        let status = |now_ms| super::status(&row(CoinStatus::Available), Some(&key()), now_ms);
+        let (spend_until_ms, redeem_until_ms) = (key().spend_until_ms, key().redeem_until_ms);
+        assert_eq!(status(spend_until_ms - 1), "available");
+        assert_eq!(status(spend_until_ms), "expired");
+        assert_eq!(status(redeem_until_ms), "lost");
     }
 
     #[test]
-    fn a_balance_shows_amounts_under_way_only_if_there_are_any() {
-        let mut balance = Balance {
-            available: Amount(2000),
-            ..Balance::default()
+    fn a_balance_has_a_line_for_each_part_that_there_is() {
+        let row = |status, number: u8| CoinRow {
+            bank: PublicKey([number; 32]),
+            ..row(status)
         };
-        assert_eq!(balance_text(&balance), "20.00 can be spent");
-        balance.in_purchases = Amount(5);
-        assert!(balance_text(&balance).contains("0.05 is in purchases under way"));
-        assert_eq!(balance_json(&balance)["total"]["units"], 2005);
+        let available = row(CoinStatus::Available, 1);
+        let mut balance = Balance::empty(available.bank, Some("EUR".into()));
+        balance.add(&available, Some(&key()), false, 1);
+        assert_eq!(
+            balance_text(None, &balance),
+            "10.24 EUR can be spent, bank 010101010101"
+        );
+        balance.add(&row(CoinStatus::InPurchase(1), 1), Some(&key()), false, 1);
+        balance.add(&available, Some(&key()), false, key().spend_until_ms);
+        balance.add(&available, Some(&key()), false, key().redeem_until_ms);
+        balance.add(&row(CoinStatus::Spent(1), 1), Some(&key()), false, 1);
+        assert_eq!(
+            balance_text(None, &balance),
+            "10.24 EUR can be spent, bank 010101010101\n  \
+             10.24 EUR has expired; `farthing exchange` renews it, before 2024-03-07 00:00, or it is lost\n  \
+             10.24 EUR is in purchases under way\n  \
+             10.24 EUR is lost: it was not exchanged in time, and the bank does not take it any more"
+        );
+        let json = balance_json(None, &balance);
+        assert_eq!(json["total"]["units"], 3 * 1024);
+        assert_eq!(json["lost"]["units"], 1024);
+        assert_eq!(json["currency"], "EUR");
+        // A quarter of an epoch before the end.
+        let mut balance = Balance::empty(available.bank, None);
+        let near_ms = key().spend_until_ms - 1;
+        balance.add(
+            &available,
+            Some(&Denomination {
+                issue_until_ms: 5,
+                ..key()
+            }),
+            false,
+            near_ms,
+        );
+        assert_eq!(
+            balance_text(None, &balance),
+            "10.24 can be spent, bank 010101010101\n  \
+             10.24 of that expires from 2024-02-29 00:00 on; `farthing exchange` renews it"
+        );
     }
 }

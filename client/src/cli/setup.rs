@@ -3,7 +3,7 @@
 use super::{
     args::{Command, NetworkCommand, Options, Restore},
     exit::Exit,
-    money::{balance_json, balance_text},
+    money::balances,
     purchases::resume_all,
     report::{Align, Report, amount, chain, count, date, table},
     screen::{Lines, Screen},
@@ -334,8 +334,8 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         report.exit = Exit::of(&error);
         found.push(chain(&error));
     }
-    let balance = wallet.balance()?;
-    let mut text = vec![found.join("\n"), report.text.clone(), balance_text(&balance)];
+    let (balances, balances_json) = balances(&wallet)?;
+    let mut text = vec![found.join("\n"), report.text.clone(), balances];
     text.retain(|part| !part.is_empty());
     report.text = text.join("\n");
     report.json = json!({
@@ -345,7 +345,7 @@ pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -
         "goods_dir": goods_dir,
         "resumed": report.json,
         "exchanged": amount(exchanged),
-        "balance": balance_json(&balance),
+        "balances": balances_json,
     });
     if let Err(error) = wallet.close() {
         tracing::warn!(%error, "the wallet could not be closed in order");

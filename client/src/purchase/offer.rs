@@ -10,7 +10,7 @@ use crate::{
     rows::{CoinRow, Counter, Delivery, NO_BANK, PurchaseRow},
     wallet::Wallet,
 };
-use farthing_coin::{KeyBook, PublicKey, Signed};
+use farthing_coin::{KeyBook, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     documents::Offer,
@@ -19,7 +19,6 @@ use farthing_protocol::{
     offer::OfferRequest,
     purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer},
 };
-use farthing_store::View;
 
 /// The parties of a purchase.
 #[derive(Debug, Clone)]
@@ -94,7 +93,9 @@ pub(crate) async fn accept(
         check_listed(&offer.body, &listed)?;
     }
     check(wallet, parties, &offer).await?;
-    let purse = check_funds(&wallet.rows(), &bank, offer.body.price)?;
+    let keys = current_keys(wallet, &parties.bank).await?;
+    let purse = purse(&wallet.rows(), &bank, &keys, wallet.now_ms())?;
+    check_funds(&purse, offer.body.price)?;
     let goods = came_with(offered)?;
     let row = PurchaseRow {
         purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
@@ -134,9 +135,8 @@ async fn check(wallet: &Wallet, parties: &Parties, offer: &Signed<Offer>) -> Res
     }
 }
 
-/// The spendable coins of `bank`. Fails if they could not pay the price, before goods are fetched.
-fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinRow>, WalletError> {
-    let purse = purse(rows, bank)?;
+/// Fails if the coins could not pay the price, before goods are fetched.
+fn check_funds(purse: &[CoinRow], price: Amount) -> Result<(), WalletError> {
     let values = purse.iter().map(|row| row.value);
     let available = Amount(values.fold(0, u64::saturating_add));
     match price.checked_sub(available) {
@@ -145,7 +145,7 @@ fn check_funds(rows: &View, bank: &PublicKey, price: Amount) -> Result<Vec<CoinR
             available,
             price,
         }),
-        _ => Ok(purse),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Selection of the coins that pay exactly the price, after exchanges for change if needed.
 
 use crate::{
+    coins::Validity,
     error::WalletError,
     issuance::{consolidate, make_change, unchanged},
     keys::current_keys,
@@ -45,19 +46,25 @@ pub(crate) fn deadline_ms(plan: &Plan, now_ms: u64) -> u64 {
         .min(now_ms.saturating_add(DEADLINE_AHEAD_MS))
 }
 
-/// The coins of `bank` that are available.
+/// The coins of `bank` that are available and that the bank still takes. Some may have to be exchanged first.
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn purse(rows: &View, bank: &PublicKey) -> Result<Vec<CoinRow>, StoreError> {
+pub(crate) fn purse(
+    rows: &View,
+    bank: &PublicKey,
+    keys: &KeyBook,
+    now_ms: u64,
+) -> Result<Vec<CoinRow>, StoreError> {
+    let is_lost = |row: &CoinRow| Validity::of(keys.get(&row.coin.key_id), now_ms) == Validity::Lost;
     let coins = all(rows, &COINS)?.into_iter().map(|(_, row)| row);
     Ok(coins
-        .filter(|row| row.status == CoinStatus::Available && row.bank == *bank)
+        .filter(|row| row.status == CoinStatus::Available && row.bank == *bank && !is_lost(row))
         .collect())
 }
 
-/// Chooses coins worth exactly the plan's price. Exchanges coins for change if needed. Without a purse, the coins are
-/// read from the store.
+/// Chooses coins worth exactly the plan's price. Exchanges coins for change if needed, and coins whose keys end before
+/// settlement if the others are too few. Without a purse, the coins are read from the store.
 ///
 /// # Errors
 /// When the wallet has too little money, or an exchange fails.
@@ -72,8 +79,10 @@ pub(crate) async fn choose(
         let keys = current_keys(wallet, bank).await?;
         let rows = match purse_at_hand.take() {
             Some(rows) => rows,
-            None => purse(&wallet.rows(), &plan.bank)?,
+            None => purse(&wallet.rows(), &plan.bank, &keys, wallet.now_ms())?,
         };
+        let available = Amount(rows.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
+        let ending = ending(&rows, &keys, plan, wallet.now_ms());
         match selected(spendable(rows, &keys, plan, wallet.now_ms()), price) {
             Selected::Exact(chosen) => return Ok(chosen),
             Selected::TooMany(small) => {
@@ -88,8 +97,11 @@ pub(crate) async fn choose(
                     }
                 }
             }
+            Selected::Short(_) if available >= price && !ending.is_empty() => {
+                let outcome = wallet.exchange(ending.clone()).await;
+                must_choose_again(wallet, &ending, outcome.map(|_| ()))?;
+            }
             Selected::Short(short) => {
-                let available = wallet.balance()?.available;
                 return Err(match available >= price {
                     true => WalletError::NewKeys(short),
                     false => WalletError::Short {
@@ -134,13 +146,26 @@ fn selected(rows: Vec<CoinRow>, price: Amount) -> Selected {
     }
 }
 
+/// The coins whose keys end before the plan is settled, and that fresh ones can replace.
+fn ending(purse: &[CoinRow], keys: &KeyBook, plan: &Plan, now_ms: u64) -> Vec<CoinRow> {
+    let settled_ms = settled_ms(plan, now_ms);
+    let ends = |d: &Denomination| d.spend_until_ms <= settled_ms && d.issue_until_ms <= now_ms;
+    let ends = |row: &&CoinRow| keys.get(&row.coin.key_id).is_some_and(ends);
+    purse.iter().filter(ends).cloned().collect()
+}
+
+/// When a plan's purchase is settled at the latest.
+fn settled_ms(plan: &Plan, now_ms: u64) -> u64 {
+    deadline_ms(plan, now_ms).saturating_add(SETTLEMENT_MARGIN_MS)
+}
+
 /// The coins that can pay for a plan. They last until settlement, and the merchant knows their keys too: a key that
 /// only this wallet was shown would mark its coins.
 fn spendable(purse: Vec<CoinRow>, keys: &KeyBook, plan: &Plan, now_ms: u64) -> Vec<CoinRow> {
     let mut accepted = plan.offer.body.banks.iter();
     let accepted = accepted.find(|accepted| accepted.bank == plan.bank);
     let seen = accepted.and_then(|accepted| keys.last_epoch_of(&accepted.key_list_digest));
-    let settled_ms = deadline_ms(plan, now_ms).saturating_add(SETTLEMENT_MARGIN_MS);
+    let settled_ms = settled_ms(plan, now_ms);
     let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
     let fits = |row: &CoinRow| keys.get(&row.coin.key_id).is_some_and(fits);
     purse.into_iter().filter(fits).collect()

@@ -4,6 +4,7 @@
 use super::scene::{Goods, Scene};
 use farthing_client::peer_client::RetryPolicy;
 use farthing_client::{
+    coins::Balance,
     error::WalletError,
     rows::Delivery,
     wallet::{Env, Wallet},
@@ -121,7 +122,9 @@ impl Shopper {
     /// # Errors
     /// When the wallet cannot be read.
     pub fn worth(&self) -> Result<Amount, RunError> {
-        Ok(self.wallet.balance().map_err(of(self.name))?.total())
+        let balances = self.wallet.balances().map_err(of(self.name))?;
+        // The scene has one bank.
+        Ok(balances.first().map_or(Amount(0), Balance::total))
     }
 
     /// Withdraws `amount`.

@@ -154,7 +154,8 @@ pub fn unseen(customer: &Customer) -> Customer {
 /// When the wallet cannot be read.
 pub async fn worth(customer: &Customer) -> Result<Amount, RunError> {
     let balance = unseen(customer).done(&["balance"]).await?;
-    let units = balance.pointer("/total/units").and_then(Value::as_u64);
+    // The market has one bank.
+    let units = balance.pointer("/balances/0/total/units").and_then(Value::as_u64);
     units
         .map(Amount)
         .ok_or_else(|| RunError::Broken(format!("`farthing balance` says {balance}")))

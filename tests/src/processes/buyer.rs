@@ -234,7 +234,7 @@ impl Buyer {
 
     /// Her balance: what can be spent, what is in purchases, what is in exchanges.
     pub fn balance(&self) -> [u64; 3] {
-        let balance = self.done(&["balance"]);
+        let balance = &self.done(&["balance"])["balances"][0];
         ["available", "in_purchases", "in_exchanges"].map(|part| units(&balance[part]))
     }
 

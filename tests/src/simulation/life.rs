@@ -16,6 +16,7 @@ use super::{
     shopping::{is_delivery, is_hold_at_bank, picture},
     world::World,
 };
+use crate::money::spendable;
 use async_trait::async_trait;
 use farthing_client::{
     error::WalletError,
@@ -293,10 +294,10 @@ impl Life {
         );
         let report = fork.audit().await;
         findings.extend(report.problems.iter().map(|problem| format!("money: {problem}")));
-        let balance = wallet.balance().expect("a balance");
-        if balance.available.to_string() != report.outstanding {
+        let balances = wallet.balances().expect("the balances");
+        if spendable(&wallet).to_string() != report.outstanding {
             findings.push(format!(
-                "money: coins worth {} are out, and a restore finds {balance:?}",
+                "money: coins worth {} are out, and a restore finds {balances:?}",
                 report.outstanding
             ));
         }

@@ -10,6 +10,7 @@ use super::{
     shopping::{FUNDS, WITHDRAWN, is_delivery, picture, restored},
     world::World,
 };
+use crate::money::spendable;
 use async_trait::async_trait;
 use farthing_client::{
     error::WalletError,
@@ -114,7 +115,7 @@ async fn it_arrives(world: &World, lost: Wallet, wallet: &Wallet) {
 }
 
 fn available(wallet: &Wallet) -> u64 {
-    wallet.balance().expect("a balance").available.0
+    spendable(wallet).0
 }
 
 /// A copy of the wallet holds a coin for a purchase, so each `resume` tries to exchange it and is refused. Then the

@@ -13,6 +13,7 @@ use super::{
     },
     world::World,
 };
+use crate::money::spendable;
 use async_trait::async_trait;
 use farthing_client::{error::WalletError, rows::CoinStatus, wallet::Wallet};
 use farthing_node::{
@@ -93,7 +94,7 @@ fn status(wallet: &Wallet, number: u64) -> &'static str {
 }
 
 fn available(wallet: &Wallet) -> Amount {
-    wallet.balance().expect("a balance").available
+    spendable(wallet)
 }
 
 /// Checks that the purchase has ended and the customer has the price again.

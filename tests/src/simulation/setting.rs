@@ -8,6 +8,7 @@ use super::{
     party::Party,
     world::World,
 };
+use crate::money::spendable;
 use farthing_bank::evidence::About;
 use farthing_client::{
     error::WalletError,
@@ -153,7 +154,7 @@ impl Setting {
 impl Setting {
     /// What the customer can spend.
     pub fn balance(&self) -> Amount {
-        self.wallet.balance().expect("a balance").available
+        spendable(&self.wallet)
     }
 
     /// The balance of the merchant's account.

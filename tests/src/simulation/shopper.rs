@@ -1,6 +1,7 @@
 //! A customer of a campaign. The customer shops by the dice under faults, and retries after the repair.
 
 use super::{customer::CustomerMachine, dice::Dice, foundation::ITEM, shopping::picture, world::World};
+use crate::money::spendable;
 use farthing_client::{error::WalletError, rows::Delivery, wallet::Wallet};
 use farthing_protocol::{money::Amount, purchase::PurchaseError};
 use std::{
@@ -124,7 +125,7 @@ impl Shopper {
     }
 
     async fn withdraw(&self, world: &World, wallet: &Wallet) {
-        if wallet.balance().expect("a balance").available >= Amount(1_000) {
+        if spendable(wallet) >= Amount(1_000) {
             return;
         }
         if let Err(error) = wallet.withdraw(&world.parties().bank, WITHDRAWN).await {

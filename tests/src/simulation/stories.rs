@@ -10,6 +10,7 @@ use super::{
     shopping::{WITHDRAWN, is_delivery, is_hold_at_bank, picture, stuck_purchase, withdrawn_in},
     world::World,
 };
+use crate::money::spendable;
 use farthing_client::{
     error::WalletError,
     rows::{CoinRow, CoinStatus},
@@ -264,11 +265,7 @@ pub async fn three_restores_of_one_wallet() {
             .await
             .expect("the restore");
         wallet.resume().await.expect("the wallet resumes");
-        assert_eq!(
-            wallet.balance().expect("a balance").available,
-            left,
-            "money: a restore has lost coins"
-        );
+        assert_eq!(spendable(&wallet), left, "money: a restore has lost coins");
         // From here on only exchanges and orders. The restore has just asked for their numbers.
         let available = |row: &CoinRow| row.status == CoinStatus::Available;
         let coins = wallet.coins().expect("the coins").into_iter().filter(available);
@@ -284,7 +281,7 @@ pub async fn three_restores_of_one_wallet() {
             left = Amount(left.0 - price.0);
         }
         assert_eq!(
-            wallet.balance().expect("a balance").available,
+            spendable(&wallet),
             left,
             "money: a restored wallet has lost coins"
         );

@@ -9,6 +9,7 @@ use farthing_protocol::{
     evidence::{Papers, judge},
     money::Amount,
 };
+use farthing_tests::money::spendable;
 use farthing_tests::simulation::{
     denials::{AnswersWithRefusals, StealsInExchange, Theft},
     party::Party,
@@ -66,7 +67,7 @@ pub async fn a_debit_that_is_refused_without_a_signature() {
     assert!(refused.is_err(), "the bank gives no coins");
     world.honest(Party::Bank);
     drop(wallet.resume().await);
-    let balance = wallet.balance().expect("the balance").available;
+    let balance = spendable(&wallet);
     assert_eq!(balance, Amount(700), "money: what was debited is given up");
 }
 

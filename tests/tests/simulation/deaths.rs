@@ -1,6 +1,7 @@
 //! A wallet that dies at any message and comes back: as it was, without unsynced writes, or from its phrase.
 
 use farthing_client::rows::Delivery;
+use farthing_tests::money::spendable;
 use farthing_tests::simulation::{
     customer::CustomerMachine,
     fault::Fault,
@@ -67,7 +68,7 @@ async fn die_and_return(mode: Mode, number: u64, fault: Fault, back: Return) {
     }
     world.check(&[&wallet]).await;
     // The customer's money can be spent.
-    if wallet.balance().expect("a balance").available >= world.foundation.population.prices[0] {
+    if spendable(&wallet) >= world.foundation.population.prices[0] {
         wallet
             .buy(&world.parties(), "a picture", &picture(&world, 9))
             .await

@@ -1,6 +1,7 @@
-//! A wallet at a bank with a full list of keys. All its commands work until the last epoch ends.
+//! A wallet whose keys end: at a bank with a full list of keys, where all commands work until the last epoch ends, and
+//! with coins that it left lying.
 
-use farthing_client::wallet::Wallet;
+use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_protocol::money::Amount;
 use farthing_store::clock::Clock;
 use farthing_tests::simulation::{
@@ -70,8 +71,8 @@ fn a_wallet_works_against_a_bank_with_a_full_list_of_keys() {
         restored.restore(&bank, world.dir()).await.expect("a restore");
         let carried_on = restored.resume().await.expect("the wallet resumes");
         assert!(carried_on.open.is_empty(), "{:?}", carried_on.open);
-        let (had, found) = (wallet.balance(), restored.balance());
-        assert_eq!(had.expect("a balance"), found.expect("a balance"));
+        let (had, found) = (wallet.balances(), restored.balances());
+        assert_eq!(had.expect("the balances"), found.expect("the balances"));
 
         // The last epoch has begun.
         wait_for(&world, 1).await;
@@ -79,5 +80,41 @@ fn a_wallet_works_against_a_bank_with_a_full_list_of_keys() {
         goes_shopping(&world, &restored, 3).await;
         let report = world.bank().audit().await.expect("an audit");
         assert_eq!(report.problems, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn expired_coins_are_shown_renewed_to_pay_and_lost_at_last() {
+    local(async {
+        let world = World::new(6).await;
+        let wallet = world.customer("alice", WITHDRAWN).await.wallet();
+        let parties = world.parties();
+        wallet.withdraw(&parties.bank, WITHDRAWN).await.expect("coins");
+        let balance = || wallet.balances().expect("the balances").remove(0);
+        assert_eq!((balance().available, balance().expired), (WITHDRAWN, Amount(0)));
+
+        let calendar = bank_settings().calendar;
+        wait_for(&world, calendar.spend_epochs as usize + 1).await;
+        assert_eq!((balance().available, balance().expired), (Amount(0), WITHDRAWN));
+        assert!(balance().expired_until_ms > Some(world.clock.now_ms()));
+        let number = wallet.buy(&parties, ITEM, &picture(&world, 1)).await;
+        let bought = wallet.purchase(number.expect("the goods")).expect("its row");
+        let left = Amount(WITHDRAWN.0 - bought.purchase.offer().body.price.0);
+        assert_eq!((balance().available, balance().expired), (left, Amount(0)));
+
+        let epochs = calendar.spend_epochs + calendar.redeem_epochs + 1;
+        wait_for(&world, epochs as usize).await;
+        assert_eq!((balance().total(), balance().lost), (Amount(0), left));
+        let late = wallet.buy(&parties, ITEM, &picture(&world, 2)).await;
+        assert!(
+            matches!(
+                late,
+                Err(WalletError::Short {
+                    available: Amount(0),
+                    ..
+                })
+            ),
+            "{late:?}"
+        );
     });
 }

@@ -3,6 +3,7 @@
 use farthing_client::{rows::CoinStatus, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{api::BankRequest, limits::DEADLINE_HORIZON_MS, restore::Shelf};
+use farthing_tests::money::spendable;
 use farthing_tests::simulation::{
     customer::CustomerMachine,
     foundation::{ITEM, Population},
@@ -82,7 +83,7 @@ async fn resumed(wallet: &Wallet) {
 }
 
 fn available(wallet: &Wallet) -> u64 {
-    wallet.balance().unwrap().available.0
+    spendable(wallet).0
 }
 
 async fn the_customer_has_the_goods(lost: &Lost, wallet: &Wallet) {
