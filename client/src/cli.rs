@@ -11,6 +11,7 @@
 //! | exit codes | `exit` |
 //! | results, and progress | `report`, `screen` |
 //! | make, restore and open wallets; cards | `setup` |
+//! | the words of a wallet, in any text | `phrase` |
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | evidence | `receipt` |
@@ -19,6 +20,7 @@ mod args;
 mod catalog;
 mod exit;
 mod money;
+mod phrase;
 mod purchases;
 mod receipt;
 pub(crate) mod report;

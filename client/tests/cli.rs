@@ -278,7 +278,7 @@ fn goods_that_an_earlier_version_named_by_their_digest_are_renamed() {
 fn text_of_other_parties_is_escaped_for_the_terminal() {
     let dir = directory("terminal");
     json(&dir, 0, &["init"], "");
-    let hostile = "\u{1b}[2J\u{7}\u{9b}2J\u{202e}\u{200b}\u{7f}";
+    let hostile = "\u{1b}[2J\u{7}\u{9b}2J\u{202e}\u{200b}\u{7f}\u{2066}\u{61c}\u{2029}\u{e0101}";
     let is_harmless = |text: &str| text.chars().all(|c| c == '\n' || is_harmless(c));
     // The error repeats the text that is not a card.
     let card = format!("farthing-card:bank:{hostile}@");
@@ -332,7 +332,7 @@ fn a_restore_says_what_is_wrong_and_can_be_repeated() {
     let misspelt = words.replacen(words.split(' ').nth(2).unwrap(), "farthing", 1);
     let bank = card(RoleName::Bank, "central", 1);
     for (input, says) in [
-        ("one two", "got 2 words and expected 24"),
+        ("1. one 2. two", "got 2 words and expected 24"),
         (misspelt.as_str(), "word 3 of 24"),
     ] {
         let error = json(&dir, 1, &["restore", "--card", &bank], input);
@@ -359,7 +359,9 @@ fn a_restore_says_what_is_wrong_and_can_be_repeated() {
         let error = json(&dir, 10, &args, "");
         assert!(error["error"].as_str().unwrap().contains("repeat"), "{error}");
     }
-    let others = Seed::from_bytes(&[8; 32]).to_phrase();
+    // Another wallet's words, as `init` prints them: numbered, in lines, with prose around them.
+    let others = farthing(&dir, &["--wallet", "other", "init"], "").stdout;
+    let others = String::from_utf8(others).unwrap();
     let error = json(&dir, 1, &["restore", "--card", &bank, "--patience", "1"], &others);
     assert!(
         error["error"].as_str().unwrap().contains("other words"),

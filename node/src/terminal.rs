@@ -5,8 +5,8 @@
 //! characters are:
 //!
 //! - controls (C0, DEL, C1), and so every escape sequence. A line feed stays in output of several lines.
-//! - characters that change the direction of text, or are invisible: U+200B to U+200F, U+2028 to U+202E,
-//!   U+2060 to U+206F, U+FEFF, tags, and others (see [`is_harmless`]).
+//! - characters that change the direction of text, or are invisible: all format characters of Unicode (category Cf),
+//!   the separators of lines and paragraphs, and others (see [`is_harmless`]).
 //!
 //! Clippy refuses [`std::io::stdout`], [`std::io::stderr`] and the printing macros in every other module of a product.
 
@@ -35,9 +35,12 @@ pub fn is_harmless(c: char) -> bool {
         | '\u{61c}' | '\u{180b}'..='\u{180f}'
         // Zero width; directions; line and paragraph separators; embeddings, overrides and isolates.
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        // The byte order mark, annotations, musical and shorthand formats, tags.
+        // The byte order mark, annotations, musical and shorthand formats, tags and supplementary selectors.
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e007f}'
+        | '\u{e0000}'..='\u{e0fff}'
+        // The other format characters: signs around numbers, of Arabic, Syriac and Kaithi, and of hieroglyphs.
+        | '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
     );
     !c.is_control() && !is_invisible
 }
@@ -228,6 +231,18 @@ mod tests {
         }
         let sequence = "\u{1b}[2J\u{1b}]0;owned\u{7}";
         assert_eq!(printable(sequence), "\u{fffd}[2J\u{fffd}]0;owned\u{fffd}");
+    }
+
+    #[test]
+    fn no_format_character_is_harmless() {
+        let directions =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        let zero_width = "\u{ad}\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{e0001}\u{e0101}";
+        let others =
+            "\u{2028}\u{2029}\u{600}\u{6dd}\u{70f}\u{891}\u{8e2}\u{110bd}\u{110cd}\u{13430}\u{1d173}";
+        for c in directions.chars().chain(zero_width.chars()).chain(others.chars()) {
+            assert!(!is_harmless(c), "{c:?}");
+        }
     }
 
     #[test]

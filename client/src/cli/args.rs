@@ -202,7 +202,8 @@ pub(super) struct Restore {
     /// bank. Only these banks see that key, because it tells banks that they have the same customer.
     #[arg(long = "shared-account", value_name = "BANK")]
     pub(super) shared_accounts: Vec<String>,
-    /// File with the 24 words. Without it, they are read from standard input.
+    /// File with the 24 words. The text that `farthing init` printed is fine as it is. Without it, they are read from
+    /// standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) phrase_file: Option<PathBuf>,
     /// Directory for goods of purchases [default: `restored` in the wallet's directory].

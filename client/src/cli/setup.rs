@@ -4,6 +4,7 @@ use super::{
     args::{Command, NetworkCommand, Options, Restore},
     exit::Exit,
     money::balances,
+    phrase::{self, is_complete, words_in},
     purchases::resume_all,
     report::{Align, Report, amount, chain, count, date, table},
     screen::{Lines, Screen},
@@ -32,7 +33,7 @@ use farthing_store::{
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{IsTerminal, Read},
+    io::{BufRead, IsTerminal, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -273,8 +274,7 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
         }
         None => {
             if std::io::stdin().is_terminal() {
-                print_prompt("The 24 words, on one line: ");
-                std::io::stdin().read_line(&mut phrase)?;
+                read_lines(&mut phrase)?;
             } else {
                 std::io::stdin()
                     .take(PHRASE_MAX_BYTES)
@@ -283,7 +283,17 @@ pub(super) fn read_phrase(restore: &Restore) -> Result<Seed> {
             "these are not the words of a wallet".to_owned()
         }
     };
-    Seed::from_phrase(&phrase).context(from)
+    Seed::from_phrase(&words_in(&phrase)).context(from)
+}
+
+/// Reads lines from the terminal until there are 24 words.
+fn read_lines(phrase: &mut Zeroizing<String>) -> Result<()> {
+    print_prompt("The 24 words, on one line or several: ");
+    let mut input = std::io::stdin().lock().take(PHRASE_MAX_BYTES);
+    while input.read_line(phrase)? > 0 && !is_complete(phrase) {
+        print_prompt(&format!("{} words so far, more: ", phrase::count(phrase)));
+    }
+    Ok(())
 }
 
 /// Builds a wallet again from its words.
