@@ -1,4 +1,4 @@
-//! The load program measures each of its modes, and counts the books.
+//! The load program measures each of its modes, and audits the books.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,14 +38,14 @@ fn a_run_of_each_mode_says_what_was_done_and_what_it_took() {
     // Every purchase was held, committed and settled, and is on the books of all three.
     assert!(number(&run, "/audit/purchases") >= number(&run, "/done"));
     for node in ["bank", "escrow", "merchant"] {
-        // At least the hold, the decision and the delivery; what settles them may be one transaction for several.
+        // At least hold, decision and delivery. One transaction may settle several purchases.
         assert!(
             number(&run, &format!("/each/{node}/transactions")) >= 1.0,
             "{run}"
         );
         assert!(number(&run, &format!("/each/{node}/cpu_us")) > 0.0);
     }
-    // Offer, hold, deliver; more only where the machine was so slow that she asked again.
+    // Offer, hold, deliver. More only if the machine was so slow that the customer asked again.
     assert!(number(&run, "/each/client/requests") >= 3.0);
     assert!(number(&run, "/floor/server_curve_cpu_us") > 0.0);
     assert!(std::fs::read_to_string(picture).unwrap().ends_with("</svg>\n"));
@@ -78,7 +78,7 @@ fn purchases_behind_spent_coins_leave_books_that_count_all_of_them() {
     let audit: Value = serde_json::from_slice(&audit.stdout).unwrap();
     assert_eq!(audit.get("problems"), Some(&serde_json::json!([])));
     assert_eq!(audit.get("counted_rows"), Some(&Value::Bool(true)));
-    // Each purchase has spent two more of the same value.
+    // Each purchase has spent two more coins of the same value.
     let values = audit.get("coins").and_then(Value::as_array).unwrap();
     let spent: f64 = values.iter().map(|value| number(value, "/spent")).sum();
     assert_eq!(spent, 2000.0 + 2.0 * number(&run, "/audit/purchases"));

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command-line arguments.
 
 use clap::{Parser, ValueEnum, value_parser};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The most customers at work at once.
 const UNDER_WAY_MAX: u64 = 4096;
 
-/// The most coins that were spent before.
+/// The most coins spent before the run.
 const SPENT_MAX: u64 = 1_000_000_000;
 
 /// The most coins of one purchase or withdrawal.
@@ -28,14 +28,14 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --mode withdraw                        coins issued a second, in withdrawals of 16\n  \
         load --mode exchange --under-way 1,64       two coins for two fresh ones\n  \
         load --json > runs.jsonl --plot load.svg    one line of JSON a run, and a picture\n  \
-        load --dir /mnt/disk/load                   on the disk that matters: syncs cost what they cost there\n  \
-        load --spent 10000000 --under-way 64        the same behind ten million spent coins\n  \
+        load --dir /mnt/disk/load                   on another disk, with the syncs of that disk\n  \
+        load --spent 10000000 --under-way 64        the same after ten million spent coins\n  \
         load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n\n\
-        How to read the table: `a second` is what was completed while all were under way; the latency is that of whole \
+        How to read the table: `a second` is the rate of completions while all were under way; the latency is of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
-        (withdrawal, exchange), what is settled in the background included. `client` is this program with all its \
+        (withdrawal, exchange), including background settlement. `client` is this program with all its \
         wallets, which shares the machine with the nodes.\n\n\
-        Exit codes: 0 measured and the books agree, 1 not, 2 the command line is not understood."
+        Exit codes: 0 measured and the books agree, 1 failed, 2 invalid arguments."
 )]
 pub(crate) struct Args {
     /// What the customers do.
@@ -87,7 +87,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// What one of them is called.
+    /// The name of one unit of work.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Mode::Purchase | Mode::Sealed => "purchase",

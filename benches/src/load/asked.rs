@@ -1,9 +1,9 @@
-//! Counts what wallets ask.
+//! Counts the requests of the wallets.
 
 use farthing_client::observer::{Observer, WalletEvent};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts what wallets ask.
+/// Counts the requests of the wallets.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) questions: AtomicU64,

@@ -1,4 +1,4 @@
-//! The count afterwards: the bank's books against the wallets, the merchant and the escrow, to the unit.
+//! The audit after a run: the books of bank, escrow and merchant against the wallets, to the unit.
 
 use crate::{target::Target, wallets::Wallets, work::Work};
 use anyhow::{Result, bail};
@@ -7,14 +7,14 @@ use farthing_node::card::RoleName;
 use farthing_protocol::{money::Amount, purchase::Purchase};
 use serde::Serialize;
 
-/// What bank and escrow had on their books before anybody here was a customer.
+/// The books of bank and escrow before the run's first customer.
 pub(crate) struct AllBooks {
     bank: Books,
     decisions: usize,
 }
 
 impl AllBooks {
-    /// As they stand now.
+    /// The books as they are now.
     pub(crate) async fn of(target: &Target) -> Result<AllBooks> {
         let decisions = decisions(&target.escrow).await?;
         if let Some((purchase, _)) = decisions.iter().find(|(_, decided)| !decided.settled) {
@@ -27,22 +27,22 @@ impl AllBooks {
     }
 }
 
-/// What was counted, and agrees.
+/// The sums that were counted. They agree.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Audit {
-    /// What the cash desk took in for the customers (smallest units, as all of these).
+pub(crate) struct LoadAudit {
+    /// Deposits of the customers at the cash desk (smallest units, like all sums here).
     paid_in: u64,
-    /// What is left in their accounts.
+    /// The rest in their accounts.
     in_accounts: u64,
-    /// What their coins are worth.
+    /// The worth of their coins.
     in_coins: u64,
-    /// What they spent, and the merchant was credited.
+    /// The sum that they spent, which the merchant was credited.
     spent: u64,
-    /// How many purchases that was.
+    /// The number of their purchases.
     purchases: usize,
 }
 
-/// What the wallets say.
+/// The sums according to the wallets.
 #[derive(Default)]
 struct WalletSums {
     coins: u64,
@@ -51,14 +51,14 @@ struct WalletSums {
     accounts: u64,
 }
 
-impl Audit {
-    /// Counts everything; an error if anything disagrees.
+impl LoadAudit {
+    /// Counts all sums. An error if two of them disagree.
     pub(crate) async fn take(
         target: &Target,
         work: &Work,
         wallets: &Wallets,
         before: &AllBooks,
-    ) -> Result<Audit> {
+    ) -> Result<LoadAudit> {
         let after = AllBooks::of(target).await?;
         if !after.bank.problems.is_empty() {
             bail!(
@@ -106,7 +106,7 @@ impl Audit {
                 bail!("the audit does not agree: {what}: {left} is not {right}");
             }
         }
-        Ok(Audit {
+        Ok(LoadAudit {
             paid_in,
             in_accounts: sums.accounts,
             in_coins: sums.coins,

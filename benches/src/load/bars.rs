@@ -1,29 +1,29 @@
-//! How far it has come, on standard error while it goes on.
+//! Progress bars on standard error.
 
 use crate::args::Mode;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
-/// Something whose length is not known.
+/// A task of unknown length.
 pub(crate) fn busy(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(what);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
 
-/// Customers are being prepared.
+/// Progress of preparing customers.
 pub(crate) fn preparing(customers: u64) -> ProgressBar {
     let style = "preparing customers {bar:30} {pos} of {len}, {eta} left";
     ProgressBar::new(customers).with_style(style_of(style, ProgressStyle::default_bar()))
 }
 
-/// Spent coins are written into the bank's store.
+/// Progress of writing spent coins into the bank's store.
 pub(crate) fn filling(coins: u64) -> ProgressBar {
     let style = "spent coins {bar:30} {pos} of {len}, {per_sec}, {eta} left";
     ProgressBar::new(coins).with_style(style_of(style, ProgressStyle::default_bar()))
 }
 
-/// So many are under way.
+/// Progress of a run with this number under way.
 pub(crate) fn running(under_way: u64, mode: Mode, time: Duration) -> ProgressBar {
     let style = "{msg}: {elapsed} {spinner} {pos} done, {per_sec}";
     let what = format!("{under_way} {}s under way for {} s", mode.noun(), time.as_secs());
@@ -34,7 +34,7 @@ pub(crate) fn running(under_way: u64, mode: Mode, time: Duration) -> ProgressBar
     bar
 }
 
-/// The style of this template; one that cannot be read leaves the usual one.
+/// The style of this template, or the default style if the template is invalid.
 fn style_of(template: &str, otherwise: ProgressStyle) -> ProgressStyle {
     otherwise.clone().template(template).unwrap_or(otherwise)
 }

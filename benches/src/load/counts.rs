@@ -1,4 +1,4 @@
-//! What the work has taken of each node and of the client: read before and after, and divided by what was done.
+//! The resources that each node and the client used: read before and after a run, divided by the work done.
 
 use crate::{target::Target, wallets::Wallets};
 use anyhow::Result;
@@ -11,20 +11,20 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Nothing more is done in the background once no node has run a transaction, or verified more of its journal after its
-/// start, for so long, and for as long as a merchant waits before he asks what was sold on sealed offers.
+/// Background work has ended when no node ran a transaction or verified more of its journal for this time. The
+/// merchant's pause between its questions about sealed offers is added.
 const QUIET: Duration = Duration::from_millis(700);
 
-/// How long that may take.
+/// The most time that background work may take to end.
 const QUIET_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The pause between two looks.
+/// The pause between two checks.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Who has taken it.
+/// The party that used a resource.
 pub(crate) const PARTIES: [&str; 4] = ["bank", "escrow", "merchant", "client"];
 
-/// What nodes and client have done since they started.
+/// The work of nodes and client since their start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot {
     parties: [Counts; 4],
@@ -32,7 +32,7 @@ pub(crate) struct Snapshot {
     refused: u64,
 }
 
-/// What one party has done.
+/// The work of one party.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     store: StoreCounts,
@@ -63,7 +63,7 @@ impl From<Status> for Counts {
 }
 
 impl Snapshot {
-    /// How everything stands now.
+    /// Reads the counters now.
     pub(crate) async fn take(target: &Target, wallets: &Wallets) -> Result<Snapshot> {
         let asked = wallets.asked();
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -91,7 +91,7 @@ async fn statuses(target: &Target) -> Result<[Status; 3]> {
     ])
 }
 
-/// Waits until nothing is settled in the background any more, and says how long that took.
+/// Waits until all background work has ended, and returns how long that took.
 pub(crate) async fn quiet(target: &Target) -> Result<Duration> {
     let began = Instant::now();
     let (mut last, mut since) = (None, began);
@@ -111,43 +111,43 @@ pub(crate) async fn quiet(target: &Target) -> Result<Duration> {
     }
 }
 
-/// What one party took of the machine for one purchase, withdrawal or exchange.
+/// The resources that one party used for one purchase, withdrawal or exchange.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
-    /// Time on a processor (us).
+    /// Processor time (us).
     pub(crate) cpu_us: f64,
-    /// Syncs of the journal; a record each.
+    /// Syncs of the journal, one record each.
     pub(crate) syncs: f64,
-    /// Transactions, many of which share a sync.
+    /// Transactions. Many of them share a sync.
     pub(crate) transactions: f64,
-    /// What the journal has grown by (bytes).
+    /// Growth of the journal (bytes).
     pub(crate) journal_bytes: f64,
-    /// What the operating system wrote to the disk for it, index and file system included (bytes).
+    /// Bytes that the operating system wrote to the disk for it, with index and file system.
     pub(crate) written_bytes: f64,
-    /// Requests that a node has answered, or the client has asked; a reply goes with each.
+    /// Requests that a node answered, or that the client sent. Each has one reply.
     pub(crate) requests: f64,
-    /// Handshakes that a node has answered.
+    /// Handshakes that a node answered.
     pub(crate) connections: Option<f64>,
-    /// Requests that a node has answered, and its replies, together (bytes).
+    /// Requests and replies of a node together (bytes).
     pub(crate) frame_bytes: Option<f64>,
-    /// The most memory that it had so far (bytes), all in all.
+    /// The most memory that the party had so far (bytes, total).
     pub(crate) memory_peak_bytes: u64,
 }
 
-/// What all of them took.
+/// The use of all parties.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
     pub(crate) parties: [Cost; 4],
-    /// Questions that had to be asked again, all in all.
+    /// Requests that were repeated (total).
     pub(crate) unanswered: u64,
-    /// Questions that were refused, all in all.
+    /// Requests that were refused (total).
     pub(crate) refused: u64,
-    /// Requests that nodes refused at once as they were busy, all in all.
+    /// Requests that nodes refused at once because they were busy (total).
     pub(crate) busy: u64,
 }
 
 impl Costs {
-    /// What `done` of them took between two moments.
+    /// The use per unit of `done` units between two moments.
     pub(crate) fn between(before: &Snapshot, after: &Snapshot, done: u64) -> Costs {
         let [bank, escrow, merchant, client] = &before.parties;
         let [bank_after, escrow_after, merchant_after, client_after] = &after.parties;
@@ -166,7 +166,7 @@ impl Costs {
         }
     }
 
-    /// Bank, escrow and merchant together (us).
+    /// Processor time of bank, escrow and merchant together (us).
     pub(crate) fn server_cpu_us(&self) -> f64 {
         self.parties.iter().take(3).map(|cost| cost.cpu_us).sum()
     }

@@ -1,4 +1,4 @@
-//! What single operations cost on this machine now: below their sum nothing can go that does all of them.
+//! The cost of single operations on this machine now. Work cannot cost less than the sum of its operations.
 
 use crate::bars;
 use anyhow::{Context, Result};
@@ -35,68 +35,68 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// For how long each operation is measured.
+/// How long each operation is measured.
 const TIME: Duration = Duration::from_millis(300);
 
-/// How many coins and signatures a batch has that is large enough to show what one more costs.
+/// The size of a batch (coins, signatures) that is large enough to show the cost of one more.
 const BATCH: usize = 64;
 
-/// What one sync makes durable (bytes): about what one transaction of a bank writes.
+/// The bytes of one measured sync: about one transaction of a bank.
 const SYNC_BYTES: usize = 4096;
 
-/// A message of about the length of most.
+/// A message of typical length.
 const MESSAGE_BYTES: usize = 2048;
 
 /// The file whose syncs are timed.
 const SYNC_FILE: &str = "floor";
 
-/// What is signed while it is measured.
+/// The statement that is signed in the measurement.
 const CONTEXT: &str = "farthing load";
 
-/// The median cost of single operations (us), on one core where nothing else is said.
+/// The median cost of single operations (us), on one core unless stated otherwise.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Floor {
-    /// A point by a scalar.
+    /// A scalar multiplication of a point.
     pub(crate) multiplication_us: f64,
-    /// The base point by a scalar, from a table.
+    /// A scalar multiplication of the base point, from a table.
     pub(crate) base_multiplication_us: f64,
-    /// One more point in a multiplication of 192 points, which is what 64 coins take.
+    /// One more point in a multiplication of 192 points, as 64 coins need.
     pub(crate) multiscalar_point_us: f64,
-    /// A point from its 32 bytes.
+    /// Decompressing a point from its 32 bytes.
     pub(crate) decompression_us: f64,
-    /// A challenge hash.
+    /// Computing a challenge hash.
     pub(crate) transcript_us: f64,
     /// SHA-256 of a KiB.
     pub(crate) sha256_kib_us: f64,
-    /// A signature is made.
+    /// Making a signature.
     pub(crate) sign_us: f64,
-    /// One signature is verified by itself.
+    /// Verifying one signature alone.
     pub(crate) verify_us: f64,
-    /// One of two coins with their authorizations, verified as one batch.
+    /// Verifying a coin and its authorization, in a batch of two.
     pub(crate) coin_of_2_us: f64,
-    /// One of 64.
+    /// The same in a batch of 64.
     pub(crate) coin_of_64_us: f64,
-    /// The bank's part of issuing a coin: first message and answer.
+    /// The bank's part of issuing a coin: first message and response.
     pub(crate) issue_us: f64,
-    /// The wallet's part: it blinds, and recovers the coin from the answer; each time it derives the blinders.
+    /// The wallet's part: it derives the blinders, blinds, and recovers the coin from the response.
     pub(crate) blind_us: f64,
-    /// 4 KiB are durable on the disk of the load's directory; waiting, not work.
+    /// Making 4 KiB durable on the disk of the load's directory. This is waiting, not work.
     pub(crate) sync_us: f64,
-    /// The longest of a hundred such.
+    /// The longest of one hundred syncs.
     pub(crate) sync_p99_us: f64,
-    /// A connection over the loopback device: what it takes until it is there.
+    /// Time until a connection over the loopback device is open.
     pub(crate) handshake_us: f64,
-    /// Work for it, both ends together.
+    /// Work for a connection, both ends together.
     pub(crate) handshake_cpu_us: f64,
-    /// A request and its reply of 2 KiB each on an open connection.
+    /// Time of a request and its reply, 2 KiB each, on an open connection.
     pub(crate) round_trip_us: f64,
-    /// Work for it, both ends together.
+    /// Work for a request and its reply, both ends together.
     pub(crate) round_trip_cpu_us: f64,
-    /// The same with 64 under way on the connection, which share packets.
+    /// The same work with 64 requests under way on the connection, which share packets.
     pub(crate) round_trip_of_64_cpu_us: f64,
 }
 
-/// Measures, with its file in `dir`.
+/// Measures all operations, with the file for syncs in `dir`.
 pub(crate) async fn measure(dir: &Path) -> Result<Floor> {
     let bar = bars::busy("measuring what single operations cost here");
     let curve = tokio::task::spawn_blocking(Curve::measure).await??;
@@ -128,7 +128,7 @@ pub(crate) async fn measure(dir: &Path) -> Result<Floor> {
 }
 
 impl Floor {
-    /// For people.
+    /// The table for people.
     pub(crate) fn text(&self) -> String {
         let line = |what: &str, us: f64| [what.to_owned(), format!("{us:.1}")];
         let rows = [
@@ -322,7 +322,7 @@ fn batch(spends: &[Spend], denomination: &Denomination) -> bool {
 
 // ---- the disk -----------------------------------------------------------------------------------------------------
 
-/// The median and the longest of a hundred syncs (us), of a file whose room is taken beforehand as a journal's is.
+/// The median and the longest of one hundred syncs (us). The file's space is allocated beforehand, as a journal's is.
 fn syncs(path: &Path) -> Result<(f64, f64)> {
     let file = FileDisk.create(path)?;
     file.preallocate(64 * 1024 * 1024)?;
@@ -353,7 +353,7 @@ impl Service for Echo {
     }
 }
 
-/// What connections cost: time and work of both ends (us).
+/// The cost of connections: time, and work of both ends (us).
 struct Costs {
     handshake: (f64, f64),
     round_trip: (f64, f64),
@@ -411,7 +411,7 @@ async fn network() -> Result<Costs> {
     })
 }
 
-/// The median time of an operation, and what this process works for one on average (us).
+/// The median time of an operation, and this process's average work for one (us).
 async fn both(mut run: impl AsyncFnMut() -> Result<()>) -> Result<(f64, f64)> {
     let mut times = Vec::new();
     let before = Usage::of_this_process().cpu_us;

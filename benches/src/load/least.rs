@@ -1,17 +1,17 @@
-//! The floor: what a purchase, a withdrawal or an exchange cannot do without, at what that costs here and now.
+//! The lower bound: the operations that a purchase, a withdrawal or an exchange needs, at their measured cost.
 
 use crate::{args::Mode, floor::Floor};
 use serde::Serialize;
 
-/// What the protocol, as it is, cannot do without: every signature made once, every one that comes from somebody else
-/// verified once by each server that relies on it, every coin verified by escrow and bank.
+/// The operations that the protocol needs. Every signature is made once. Each server that relies on another party's
+/// signature verifies it once. Escrow and bank both verify every coin.
 struct Needed {
     coins_verified: u64,
     coins_issued: u64,
     verified: u64,
     signed: u64,
-    /// Goods keys that are sealed to the customer, or to the escrow and opened there: a multiplication, and one of the base
-    /// point.
+    /// Goods keys sealed to the customer, or sealed to the escrow and opened there. Each takes two multiplications, one of
+    /// them of the base point.
     sealed: u64,
     /// Handshakes of the client.
     handshakes: u64,
@@ -19,7 +19,7 @@ struct Needed {
     round_trips: u64,
     /// Round trips between servers that the customer waits for.
     between: u64,
-    /// Syncs that she waits for one after another: of servers, and of her own journal and files.
+    /// Syncs that the customer waits for one after another: of servers, and of their own journal and files.
     syncs: u64,
 }
 
@@ -42,8 +42,8 @@ impl Needed {
                 between: 2,
                 syncs: 4 + 4,
             },
-            // As above without hold, deliver and release, but with what asks the escrow to pay, in which it opens the key
-            // that the merchant has sealed. What asks it what was sold is shared by many purchases.
+            // As above without hold, deliver and release. One request asks the escrow to pay, and the escrow opens the
+            // sealed key for it. The merchant's question about its sales is shared by many purchases.
             Mode::Sealed => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: 0,
@@ -55,8 +55,8 @@ impl Needed {
                 between: 1,
                 syncs: 2 + 4,
             },
-            // Begin and finish are signed by the account's owner, what is issued by the bank. Only the finish changes
-            // the bank's books; the wallet writes down what it plans, what it was answered, and its coins.
+            // The account's owner signs begin and finish, the bank signs the issued coins. Only the finish changes the
+            // bank's books. The wallet writes its plan, the bank's reply, and its coins.
             Mode::Withdraw => Needed {
                 coins_verified: 0,
                 coins_issued: coins,
@@ -68,7 +68,7 @@ impl Needed {
                 between: 0,
                 syncs: 1 + 3,
             },
-            // The coins that go in are shown with both messages, and authorized for each.
+            // The input coins are sent with both messages, and authorize each of them.
             Mode::Exchange => Needed {
                 coins_verified: coins.saturating_mul(2),
                 coins_issued: coins,
@@ -84,23 +84,23 @@ impl Needed {
     }
 }
 
-/// What no one of them can go below, even if nothing else cost anything.
+/// The lower bound of one unit of work.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct LeastCost {
     /// Work of the servers on points, scalars and hashes (us).
     server_curve_cpu_us: f64,
-    /// Work of the servers on connections, each message alone on its way (us).
+    /// Work of the servers on connections, with one message at a time (us).
     server_network_cpu_us: f64,
-    /// The same with 64 messages at once between servers, where packets are shared (us).
+    /// The same with 64 messages at once between servers, which share packets (us).
     server_network_of_64_cpu_us: f64,
-    /// What one customer waits for syncs, one after another (us).
+    /// Time that one customer waits for syncs, one after another (us).
     waiting_for_syncs_us: f64,
-    /// What she waits for handshakes and round trips (us).
+    /// Time that one customer waits for handshakes and round trips (us).
     waiting_for_network_us: f64,
 }
 
 impl LeastCost {
-    /// That of one with so many coins, where single operations cost what `floor` says.
+    /// The lower bound for this work and number of coins, with the operations' cost from `floor`.
     pub(crate) fn of(floor: &Floor, mode: Mode, coins: u64) -> LeastCost {
         let needed = Needed::of(mode, coins);
         let times = |count: u64, us: f64| count as f64 * us;
@@ -109,7 +109,7 @@ impl LeastCost {
         let coin = points(3) + times(2, floor.transcript_us);
         let sign = floor.base_multiplication_us + times(2, floor.transcript_us);
         let seal = floor.multiplication_us + floor.base_multiplication_us;
-        // Of what both ends of a connection do, the client does one half.
+        // The client does half of the work of a connection.
         let network = |between: f64| {
             times(needed.handshakes, floor.handshake_cpu_us / 2.0)
                 + times(needed.round_trips, floor.round_trip_cpu_us / 2.0)
@@ -130,7 +130,7 @@ impl LeastCost {
         }
     }
 
-    /// For people.
+    /// The table for people.
     pub(crate) fn text(&self, noun: &str) -> String {
         format!(
             "the floor of one {noun}, as the protocol is: {:.2} ms of the servers' CPU for signatures and coins,\n\

@@ -1,20 +1,20 @@
-//! `load`: what a bank, an escrow and a merchant carry on this machine, and what it costs.
+//! `load`: measures the rate that a bank, an escrow and a merchant sustain on this machine, and its cost.
 //!
-//! The nodes are the real programs in processes of their own, the customers the real wallets, everything durable.
+//! The nodes are the real programs in separate processes. The customers use the real wallet. Everything is durable.
 //!
 //! | what | file |
 //! |---|---|
-//! | what can be typed | [`args`] |
+//! | the command-line arguments | [`args`] |
 //! | the nodes | [`target`] |
 //! | coins spent before, in the bank's store | [`spent`] |
 //! | the wallets, prepared before anything is measured | [`wallets`] |
-//! | what a customer does again and again | [`work`] |
-//! | one run: so many under way for so long | [`run`] |
-//! | what it took of nodes and client | [`counts`] |
-//! | money, counted to the unit afterwards | [`audit`] |
-//! | what single operations cost here and now | [`floor`] |
-//! | what one purchase cannot do without, at that cost | [`least`] |
-//! | what is seen on the way, printed and drawn | [`bars`], [`report`], [`plot`] |
+//! | the work that a customer repeats | [`work`] |
+//! | one run with a number of customers for a time | [`run`] |
+//! | the resources that nodes and client used | [`counts`] |
+//! | the audit of all sums after a run | [`audit`] |
+//! | the cost of single operations on this machine | [`floor`] |
+//! | the lower bound of one purchase at that cost | [`least`] |
+//! | progress, tables and plots | [`bars`], [`report`], [`plot`] |
 
 #![allow(clippy::disallowed_methods, reason = "it prints what it has counted itself")]
 

@@ -1,19 +1,19 @@
-//! Rate and latency against the number under way, as an SVG picture that any browser shows.
+//! Rate and latency against the number under way, as an SVG picture.
 
 use crate::run::Measured;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 640.0;
-/// Where the plots begin and end from left to right.
+/// The left and right edges of the plots.
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 640.0;
-/// How high each of the two is.
+/// The height of each of the two plots.
 const PANEL: f64 = 230.0;
-/// Where each of the two begins.
+/// The top of each of the two plots.
 const TOPS: [f64; 2] = [70.0, 360.0];
 
-/// How much room the name of a line takes.
+/// The space for the name of a line.
 const NAME_HEIGHT: f64 = 15.0;
 
 /// A line of a plot.
@@ -57,7 +57,7 @@ pub(crate) fn svg(results: &[Measured]) -> String {
     out
 }
 
-/// A step of 1, 2 or 5 times a power of ten such that about four of them reach `most`.
+/// The step of an axis: the smallest of 1, 2 or 5 times a power of ten with at most four steps up to `most`.
 fn step(most: f64) -> f64 {
     let rough = (most / 4.0).max(f64::MIN_POSITIVE);
     let power = 10f64.powf(rough.log10().floor());
@@ -67,7 +67,7 @@ fn step(most: f64) -> f64 {
     times.unwrap_or(10.0) * power
 }
 
-/// Where each number under way stands: by its logarithm.
+/// The horizontal position of each number under way, on a logarithmic scale.
 fn places(under_way: &[u64]) -> Vec<f64> {
     let log = |n: &u64| (*n as f64).log2();
     let least = under_way.iter().map(log).fold(f64::INFINITY, f64::min);
@@ -112,7 +112,7 @@ fn panel(out: &mut String, top: f64, title: &str, under_way: &[u64], series: &[S
             bottom + 18.0
         );
     }
-    // Names that would stand on each other are moved down; the lines come from the highest to the lowest.
+    // Overlapping names move down. The lines come from the highest to the lowest.
     let mut free = f64::NEG_INFINITY;
     for Series { name, colour, values } in series {
         let points: Vec<(f64, f64)> = xs.iter().zip(values).map(|(x, v)| (*x, y(*v))).collect();

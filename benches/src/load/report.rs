@@ -1,4 +1,4 @@
-//! What is printed: a table for people, lines for programs.
+//! Output: a table for people, JSON lines for programs.
 
 use crate::{counts::PARTIES, floor::Floor, least::LeastCost, run::Measured};
 use anyhow::Result;
@@ -6,7 +6,7 @@ use farthing_node::table::{Align, table as printed};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
-/// One line of JSON on standard output.
+/// Prints one line of JSON on standard output.
 pub(crate) fn line(result: &Measured, floor: &Floor) -> Result<()> {
     let parties: Map<String, Value> = PARTIES
         .iter()
@@ -52,7 +52,7 @@ const RUNS: [(&str, Align); 8] = [
     ("CLIENT MS", Align::Right),
 ];
 
-/// The columns of what one purchase or withdrawal takes of each party.
+/// The columns of each party's resources for one unit of work.
 const EACH: [(&str, Align); 11] = [
     ("UNDER WAY", Align::Right),
     ("PARTY", Align::Left),
@@ -67,7 +67,7 @@ const EACH: [(&str, Align); 11] = [
     ("PEAK MIB", Align::Right),
 ];
 
-/// The table for people, on standard output.
+/// Prints the table for people on standard output.
 pub(crate) fn table(results: &[Measured], floor: &Floor) {
     let Some(first) = results.first() else { return };
     let mut rows = Vec::new();
@@ -105,11 +105,11 @@ pub(crate) fn table(results: &[Measured], floor: &Floor) {
     }
     let noun = first.mode.noun();
     let failed: u64 = results.iter().flat_map(|result| result.failures.values()).sum();
-    let behind = first
+    let after = first
         .spent
-        .map_or(String::new(), |coins| format!(", behind {coins} spent coins"));
+        .map_or(String::new(), |coins| format!(", after {coins} spent coins"));
     let text = format!(
-        "{noun}s of {} coins{behind}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations here and now\n\n{}\n\n\
+        "{noun}s of {} coins{after}\n\n{}\n\nfor each {noun}\n\n{}\n\nsingle operations on this machine now\n\n{}\n\n\
          {}\n\n{failed} failed at first; the books agree to the unit after each run",
         first.coins,
         printed(RUNS, &rows),

@@ -1,8 +1,8 @@
-//! One run: so many customers at work at once, for so long, and then the books.
+//! One run: a number of customers at work at once for a time, and the audit afterwards.
 
 use crate::{
     args::Mode,
-    audit::{AllBooks, Audit},
+    audit::{AllBooks, LoadAudit},
     bars,
     counts::{Costs, Snapshot, quiet},
     target::Target,
@@ -23,16 +23,16 @@ use std::{
 };
 use tokio::{task::JoinSet, time::Instant};
 
-/// How long the rate is looked at before the run, to know how many customers it takes.
+/// Length of the short run before, whose rate tells how many customers the run needs.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// How many more customers are prepared than that rate asks for: it is that of a cold start (parts of a hundred).
+/// The number of prepared customers, in percent of the number that this rate needs. The rate is that of a cold start.
 const MARGIN_PERCENT: u64 = 170;
 
-/// The most kinds of failures that are told apart.
+/// The most kinds of failures that are counted separately.
 const FAILURES_MAX: usize = 20;
 
-/// A run that is to be made.
+/// The plan of a run.
 pub(crate) struct Run<'a> {
     pub(crate) target: &'a Arc<Target>,
     pub(crate) work: &'a Arc<Work>,
@@ -40,28 +40,28 @@ pub(crate) struct Run<'a> {
     pub(crate) time: Duration,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Measured {
     pub(crate) mode: Mode,
     pub(crate) under_way: u64,
     pub(crate) coins: u64,
-    /// How many coins were spent before, if that was asked for.
+    /// The number of coins spent before the run, if requested.
     pub(crate) spent: Option<u64>,
-    /// For how long it was measured, all being under way (s).
+    /// The measured time, with all places at work (s).
     pub(crate) seconds: f64,
-    /// Completed in that time.
+    /// The number completed in that time.
     pub(crate) done: u64,
     pub(crate) per_second: f64,
     pub(crate) latency: Latency,
-    /// What failed, by what was said, and how often; all of it was carried on to its end afterwards.
+    /// The failures by their message, with their number. All failed work was finished afterwards.
     pub(crate) failures: BTreeMap<String, u64>,
     pub(crate) costs: Costs,
-    /// How long the nodes settled after the last was completed (s).
+    /// The time that the nodes settled after the last completion (s).
     pub(crate) settling_seconds: f64,
-    pub(crate) audit: Audit,
+    pub(crate) audit: LoadAudit,
 }
 
-/// How long each took, from beginning to end (ms).
+/// The duration of each, from beginning to end (ms).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
@@ -74,7 +74,7 @@ impl Latency {
     fn of(mut times: Vec<Duration>) -> Latency {
         times.sort_unstable();
         let at = |percent: usize| {
-            // The smallest time that at least so many parts of a hundred did not exceed.
+            // The smallest time that at least this share did not exceed.
             let rank = times.len().saturating_mul(percent).div_ceil(100);
             let time = times.get(rank.saturating_sub(1)).copied().unwrap_or_default();
             time.as_secs_f64() * 1e3
@@ -88,22 +88,22 @@ impl Latency {
     }
 }
 
-/// What the customers under way share.
+/// The state that all customers under way share.
 struct Pool {
     waiting: Mutex<Vec<Arc<Wallet>>>,
-    /// How many have still to be completed before anything is measured: one for each place. All places begin at once, and
-    /// until then what they have done shows in nothing that is completed.
+    /// Completions left before the measurement begins: one for each place. All places begin at once, so the first
+    /// completions come late and would distort the rate.
     ahead: AtomicU64,
     time: Duration,
-    /// From when it is measured.
+    /// The start of the measurement.
     began: OnceLock<Instant>,
-    /// When there was nobody left to take a customer's place, if there ever was.
+    /// The moment at which no customer was left for a place, if this happened.
     dry: OnceLock<Instant>,
     bar: ProgressBar,
 }
 
 impl Pool {
-    /// Counts what was completed `now`.
+    /// Counts a completion at `now`.
     fn completed(&self, now: Instant) {
         match self
             .ahead
@@ -119,7 +119,7 @@ impl Pool {
         self.began.get().is_some_and(|began| now >= *began + self.time)
     }
 
-    /// What was measured of all that was done.
+    /// The measured part of all completions.
     fn end(&self, done: Done) -> Ended {
         let Some(began) = self.began.get().copied() else {
             return Ended {
@@ -141,13 +141,13 @@ impl Pool {
     }
 }
 
-/// What was done in a run, or in one place of it.
+/// The work done in a run, or in one of its places.
 #[derive(Default)]
 struct Done {
-    /// When each was completed, and how long it took.
+    /// The end and duration of each completion.
     completed: Vec<(Instant, Duration)>,
     failures: Vec<String>,
-    /// Who has something left to carry on.
+    /// The customers with unfinished work.
     to_resume: Vec<Arc<Wallet>>,
 }
 
@@ -158,10 +158,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// A run that has ended.
 struct Ended {
     done: Done,
-    /// How many were completed while it was measured, and how long that was.
+    /// The number completed in the measured time, and that time.
     in_time: u64,
     time: Duration,
-    /// How long each took that was completed since then.
+    /// The durations of the measured completions.
     times: Vec<Duration>,
 }
 
@@ -172,7 +172,7 @@ impl Ended {
 }
 
 impl Run<'_> {
-    /// Prepares, measures, waits until everything is settled, and counts the books.
+    /// Prepares customers, measures, waits until everything is settled, and audits the books.
     pub(crate) async fn measure(&self, wallets: &mut Wallets, books: &AllBooks) -> Result<Measured> {
         let places = usize::try_from(self.under_way)?;
         let count = places.saturating_add(self.wanted(wallets).await?);
@@ -218,11 +218,11 @@ impl Run<'_> {
             failures,
             costs: Costs::between(&before, &after, total),
             settling_seconds: settling.as_secs_f64(),
-            audit: Audit::take(self.target, self.work, wallets, books).await?,
+            audit: LoadAudit::take(self.target, self.work, wallets, books).await?,
         })
     }
 
-    /// How many customers the run takes besides those at work, as far as a short one before it can tell.
+    /// The number of customers that the run needs in reserve, from the rate of the short run before.
     async fn wanted(&self, wallets: &mut Wallets) -> Result<usize> {
         let places = usize::try_from(self.under_way)?;
         let fresh = wallets.prepare(self.target, self.work, places).await?;
@@ -234,7 +234,7 @@ impl Run<'_> {
         Ok((expected / self.work.times_each() as f64) as usize)
     }
 
-    /// Has so many at work until the time is over, or nobody is left.
+    /// Keeps `places` customers at work until the time is over or no customer is left.
     async fn go(&self, wallets: Vec<Arc<Wallet>>, time: Duration, bar: &ProgressBar) -> Result<Ended> {
         let pool = Arc::new(Pool {
             waiting: Mutex::new(wallets),
@@ -259,7 +259,7 @@ impl Run<'_> {
     }
 }
 
-/// One customer after another, each as often as she can.
+/// One place: customers follow one another, and each works as often as possible.
 async fn one_place(pool: Arc<Pool>, work: Arc<Work>) -> Done {
     let mut done = Done::default();
     loop {
@@ -288,7 +288,7 @@ async fn one_place(pool: Arc<Pool>, work: Arc<Work>) -> Done {
     }
 }
 
-/// Carries on what was left, to its end.
+/// Finishes the work that was left unfinished.
 async fn resume(wallets: &[Arc<Wallet>]) -> Result<()> {
     for wallet in wallets {
         let resumed = wallet.resume().await?;

@@ -1,8 +1,8 @@
-//! Coins that were spent before anybody here was a customer, in the bank's store as the bank itself writes them.
+//! Coins spent before the run's first customer, in the bank's store as the bank itself writes them.
 //!
-//! One account was paid in for, withdrew all of them and was credited them again, so that the books balance. Keys,
-//! signatures and challenges are random bytes of their length: nobody verifies those of a spent coin again. The rows of
-//! the purchases and the customers' notes are left out.
+//! One account received the money, withdrew all coins and was credited for them, so that the books balance. Keys,
+//! signatures and challenges are random bytes of their length: the bank does not verify a spent coin again. The rows
+//! of the purchases and the customers' recovery records are left out.
 
 use crate::bars;
 use anyhow::{Context, Result};
@@ -29,10 +29,10 @@ use farthing_store::{
 };
 use std::path::Path;
 
-/// The coins of one transaction: withdrawals of as many coins as there can be, and within the bounds of a transaction.
+/// The coins of one transaction: full withdrawals, within the bounds of a transaction.
 const TOGETHER: usize = 16 * COINS_PER_REQUEST_MAX;
 
-/// Writes so many spent coins of the largest value into the store of the bank in `dir`, which must not run.
+/// Writes spent coins of the largest value into the store of the bank in `dir`, which must not run.
 pub(crate) async fn fill(dir: &Path, coins: u64) -> Result<()> {
     let node = BankNode::open(dir).await?;
     let (owner, key) = pay_in(node.bank(), coins).await?;
@@ -51,14 +51,14 @@ pub(crate) async fn fill(dir: &Path, coins: u64) -> Result<()> {
         bar.inc(count as u64);
         left -= count;
     }
-    // Closing takes seconds where there is much, and waits.
+    // Closing a large store takes seconds, and blocks.
     tokio::task::spawn_blocking(|| node.close()).await??;
     bar.finish_and_clear();
     Ok(())
 }
 
-/// Opens an account that is paid in what so many coins are worth, and says of which key these are: that of the coins
-/// which every purchase here is paid with.
+/// Opens an account that holds the worth of these coins. Returns the id of the key of the coins that every purchase
+/// here is paid with.
 async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
     let (keys, now_ms) = (bank.keys(), SystemClock.now_ms());
     let book = keys.book();
@@ -85,14 +85,14 @@ async fn pay_in(bank: &Bank, coins: u64) -> Result<(PublicKey, KeyId)> {
     Ok((owner, key))
 }
 
-/// A withdrawal of coins, and what they are spent as.
+/// A withdrawal, and the purchases that spent its coins.
 struct Withdrawal {
     issued: Issued,
     coins: Vec<(KeyId, PublicKey)>,
     spent: Vec<CoinState>,
 }
 
-/// Withdrawals of so many coins.
+/// Withdrawals of this number of coins.
 fn withdrawn(owner: PublicKey, key: KeyId, coins: usize) -> Vec<Withdrawal> {
     let outputs = vec![key; coins];
     let withdrawals = outputs.chunks(COINS_PER_REQUEST_MAX).map(|outputs| {

@@ -1,4 +1,4 @@
-//! The nodes: fresh ones, or those that run already.
+//! The nodes under load: fresh ones, or nodes that run already.
 
 use crate::{
     args::{Args, Mode},
@@ -15,27 +15,27 @@ use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use std::{fs, ops::Deref, path::Path, time::Duration};
 
-/// How many coins a purchase has unless it is told otherwise.
+/// The default number of coins of a purchase.
 const COINS_PER_PURCHASE: u64 = 2;
 
-/// A word that nothing else is called by.
+/// A random name, unique to this run.
 pub(crate) fn random_word() -> String {
     let mut random = [0; 6];
     SystemEntropy.fill(&mut random);
     hex::encode(random)
 }
 
-/// The nodes that are loaded, and what is for sale.
+/// The nodes under load, and the item for sale.
 pub(crate) struct Target {
     market: Market,
-    /// The values of the bank's coins, ascending. All prices are made of the largest.
+    /// The values of the bank's coins, ascending. All prices are multiples of the largest value.
     pub(crate) values: Vec<u64>,
-    /// The id of the item that is bought (hex). Its customers have seen the catalogue.
+    /// The id of the item for sale (hex). The customers have seen the catalog.
     pub(crate) item: String,
     pub(crate) price: Amount,
-    /// How long the merchant waits before he asks again what he has sold; zero if he is there when he sells.
+    /// The merchant's pause between two questions about sales of sealed offers. Zero if offers are not sealed.
     pub(crate) asks_every: Duration,
-    /// How many coins were spent before, if that was asked for.
+    /// The number of coins spent before the run, if requested.
     pub(crate) spent: Option<u64>,
     ours: bool,
 }
@@ -49,7 +49,7 @@ impl Deref for Target {
 }
 
 impl Target {
-    /// The nodes that `args` asks for, with an item for sale.
+    /// Starts or opens the nodes that `args` names, with an item for sale.
     pub(crate) async fn of(args: &Args, dir: &Path) -> Result<Target> {
         let program = std::env::current_exe().context("this program cannot be found")?;
         let market = match &args.nodes {
@@ -85,7 +85,7 @@ impl Target {
         Ok(())
     }
 
-    /// Opens an account and has the cash desk credit it.
+    /// Opens an account, and has the cash desk credit it.
     pub(crate) async fn fund(&self, key: &str, amount: Amount) -> Result<()> {
         self.open(key).await?;
         let reference = random_word();
@@ -94,13 +94,13 @@ impl Target {
         Ok(())
     }
 
-    /// Over the operator's socket at once: a process for each customer would take longer than what is measured.
+    /// Uses the operator's socket directly: a process for each customer would take longer than the measured work.
     async fn ask_bank(&self, request: Value) -> Result<Value> {
         let answer = admin_call(self.bank.dir(), &request).await?;
         answer.with_context(|| format!("no bank runs in {}", self.bank.dir().display()))
     }
 
-    /// Ends the nodes that were started here.
+    /// Stops the nodes that this program started.
     pub(crate) async fn end(&self) -> Result<()> {
         if self.ours {
             self.kill().await?;

@@ -1,4 +1,4 @@
-//! The customers' wallets: real ones, each with its own seed, account and coins, in one store whose syncs they share.
+//! The customers' wallets. Each has its own seed, account and coins. All are in one store and share its syncs.
 
 use crate::{asked::Asked, bars, target::Target, work::Work};
 use anyhow::{Context, Result};
@@ -23,10 +23,10 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// How many customers are prepared at once: as many as an operator's socket serves.
+/// The number of customers prepared at once: as many as an operator's socket serves.
 const PREPARED_AT_ONCE: usize = 16;
 
-/// All customers there are.
+/// All customers.
 pub(crate) struct Wallets {
     dir: PathBuf,
     cards: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) struct Wallets {
 }
 
 impl Wallets {
-    /// Nobody yet.
+    /// A set without wallets.
     pub(crate) fn new(target: &Target, dir: &Path) -> Result<Self> {
         let dir = dir.join("wallets");
         fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
@@ -66,22 +66,22 @@ impl Wallets {
         })
     }
 
-    /// What the wallets ask.
+    /// The number of requests of the wallets.
     pub(crate) fn asked(&self) -> &Asked {
         &self.asked
     }
 
-    /// Where all wallets are kept.
+    /// The directory of all wallets.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Everyone there is.
+    /// All wallets.
     pub(crate) fn all(&self) -> &[Arc<Wallet>] {
         &self.wallets
     }
 
-    /// So many new wallets, each with an account and what `work` needs.
+    /// Adds new wallets, each with an account and the money that `work` needs.
     pub(crate) async fn prepare(
         &mut self,
         target: &Arc<Target>,

@@ -1,4 +1,4 @@
-//! What a customer does again and again, with the wallet that everybody has.
+//! The work that a customer repeats, with the real wallet.
 
 use crate::{
     args::{Args, Mode},
@@ -16,33 +16,33 @@ use farthing_protocol::{
 };
 use std::fs;
 
-/// How often a customer buys before another takes her place: a purse holds some tens of coins, not thousands.
+/// The purchases of one customer: a purse holds some tens of coins, not thousands.
 const PURCHASES_EACH: u64 = 30;
 
-/// How many withdrawals an account is good for.
+/// The number of withdrawals from one account.
 const WITHDRAWALS_EACH: u64 = 1_000_000;
 
-/// What is exchanged: two of the smallest coins, for which the wallet asks two of the smallest.
+/// The exchanged coins: two of the smallest value, for two of the smallest value.
 const EXCHANGED: Amount = Amount(2);
 
-/// Coins of a withdrawal unless it is told otherwise.
+/// The default number of coins of a withdrawal.
 const COINS_PER_WITHDRAWAL: u64 = 16;
 
-/// What the customers do.
+/// The kind of work.
 pub(crate) struct Work {
     pub(crate) mode: Mode,
     /// Coins of one purchase, withdrawal or exchange.
     pub(crate) coins: u64,
     parties: Parties,
     item: String,
-    /// What the cash desk takes in for each customer.
+    /// The deposit for each customer at the cash desk.
     funds: Amount,
-    /// What she withdraws: before the measurement, or each time if that is the work.
+    /// The sum of a customer's withdrawal: before the measurement, or each time if that is the work.
     withdraws: Amount,
 }
 
 impl Work {
-    /// What `args` asks for.
+    /// The work that `args` names.
     pub(crate) fn new(args: &Args, target: &Target) -> Result<Work> {
         let top = target.values.last().copied().unwrap_or(1);
         let (coins, funds, withdraws) = match args.mode {
@@ -70,7 +70,7 @@ impl Work {
         })
     }
 
-    /// How often one customer can do it.
+    /// The number of times that one customer can do the work.
     pub(crate) fn times_each(&self) -> u64 {
         match self.mode {
             Mode::Purchase | Mode::Sealed => PURCHASES_EACH,
@@ -79,12 +79,12 @@ impl Work {
         }
     }
 
-    /// What the cash desk takes in for each customer.
+    /// The deposit for each customer at the cash desk.
     pub(crate) fn funds(&self) -> Amount {
         self.funds
     }
 
-    /// Gives a new customer what she needs.
+    /// Gives a new customer the coins or the balance that the work needs.
     pub(crate) async fn prepare(&self, target: &Target, wallet: &Wallet) -> Result<()> {
         let account = wallet.account(&self.parties.bank.identity)?.to_string();
         target.fund(&account, self.funds).await?;
@@ -94,7 +94,7 @@ impl Work {
         Ok(())
     }
 
-    /// Does it once, from beginning to end.
+    /// Does the work once, from beginning to end.
     pub(crate) async fn once(&self, wallet: &Wallet) -> Result<()> {
         match self.mode {
             Mode::Purchase | Mode::Sealed => self.buy(wallet).await,
@@ -113,8 +113,8 @@ impl Work {
                 row.purchase.status()
             );
         }
-        // She has what she wanted. Small goods stay where they are to the end, for no customer removes what she has just
-        // bought; large ones would fill the disk.
+        // The purchase is finished. Small goods stay until the end, as a customer does not remove new goods. Large goods
+        // would fill the disk.
         if !row.output.is_file() {
             bail!("the goods are not where they should be");
         }
@@ -136,7 +136,7 @@ impl Work {
     }
 }
 
-/// The smallest amount for which a wallet asks so many coins.
+/// The smallest amount for which a wallet asks this many coins.
 fn amount_of(coins: u64, values: &[u64]) -> Result<Amount> {
     let top = values.last().copied().unwrap_or(1);
     let candidates = (1..=top).chain((2..=coins).map(|times| times.saturating_mul(top)));
