@@ -1,4 +1,4 @@
-//! What the nodes have on their books, as their operators see it: the demonstration believes no wallet.
+//! The nodes' books as their operators see them. Tests and demonstrations do not rely on what a wallet says.
 
 use crate::{
     error::{RunError, must},
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, future::Future, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long books may take to show what is settled in the background.
+/// The most time that the books may take to show a background settlement.
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The pause between two looks at the books.
@@ -19,21 +19,21 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// The bank's books at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Books {
-    /// What the cash desk took in.
+    /// Deposits at the cash desk.
     pub paid_in: Amount,
-    /// What it paid out.
+    /// Payouts of the cash desk.
     pub paid_out: Amount,
-    /// What all accounts hold.
+    /// The sum of all account balances.
     pub accounts: Amount,
-    /// What the coins that are out are worth, held ones among them.
+    /// The worth of all outstanding coins, including held coins.
     pub outstanding: Amount,
-    /// What the held coins are worth.
+    /// The worth of the held coins.
     pub held: Amount,
     /// Every account's balance, by its key (hex).
     pub balances: BTreeMap<String, Amount>,
-    /// Whether the bank's audit counted every row, and not the sums alone.
+    /// Whether the bank's audit counted every row, and not only the sums.
     pub counted_rows: bool,
-    /// What the bank's own audit found.
+    /// The problems that the bank's audit found.
     pub problems: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Books {
     /// The books of `bank`.
     ///
     /// # Errors
-    /// When the bank's command line does not answer as it should.
+    /// When the bank's command line returns an error or unexpected output.
     pub async fn of(bank: &Node) -> Result<Books, RunError> {
         let audit = bank.admin(&["audit"], &[]).await?;
         let accounts = bank.admin(&["account", "list"], &[]).await?;
@@ -73,25 +73,25 @@ impl Books {
         })
     }
 
-    /// An account's balance; an account that is not there holds nothing.
+    /// An account's balance. An unknown account has a balance of zero.
     pub fn balance(&self, account: &str) -> Amount {
         self.balances.get(account).copied().unwrap_or_default()
     }
 }
 
-/// How an escrow has decided a purchase.
+/// An escrow's decision about a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     /// `committed` or `aborted`.
     pub outcome: String,
-    /// Whether the bank has obeyed.
+    /// Whether the bank has applied it.
     pub settled: bool,
 }
 
 /// Every decision of `escrow`, by the purchase's id (hex).
 ///
 /// # Errors
-/// When the escrow's command line does not answer as it should, or one purchase is there twice.
+/// When the escrow's command line returns an error or unexpected output, or lists a purchase twice.
 pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunError> {
     let answer = escrow.admin(&["purchases"], &[]).await?;
     let missing = |what: &str| RunError::Answer {
@@ -127,8 +127,8 @@ pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunEr
     Ok(decisions)
 }
 
-/// What a wallet has to call a purchase that it calls `status`, by what the escrow has `decided`. A purchase that is
-/// recovered has ended without the escrow, which may have aborted it since.
+/// The status that a wallet must give a purchase now called `status`, after the escrow `decided`. A purchase that is
+/// recovered ended without the escrow, which may have aborted it since.
 pub fn expected_status<'d>(status: &'d str, decided: Option<&'d Decided>) -> &'d str {
     let outcome = decided.map_or("undecided", |decided| decided.outcome.as_str());
     match (status, outcome) {
@@ -137,10 +137,10 @@ pub fn expected_status<'d>(status: &'d str, decided: Option<&'d Decided>) -> &'d
     }
 }
 
-/// Looks until `look` sees that it is so.
+/// Calls `look` until it returns true.
 ///
 /// # Errors
-/// [`RunError::Broken`] when it has not within [`SETTLE_TIMEOUT`], and whatever `look` fails with.
+/// [`RunError::Broken`] if that takes longer than [`SETTLE_TIMEOUT`], and the errors of `look`.
 pub async fn until<F>(what: &str, look: impl FnMut() -> F) -> Result<(), RunError>
 where
     F: Future<Output = Result<bool, RunError>>,
@@ -154,10 +154,10 @@ where
     })
 }
 
-/// Looks until `look` sees that it is so, for `patience`; says whether it has.
+/// Calls `look` until it returns true, for at most `patience`. Returns whether it did.
 ///
 /// # Errors
-/// Whatever `look` fails with.
+/// The errors of `look`.
 pub async fn seen_within<F>(patience: Duration, mut look: impl FnMut() -> F) -> Result<bool, RunError>
 where
     F: Future<Output = Result<bool, RunError>>,

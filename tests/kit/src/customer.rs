@@ -1,4 +1,4 @@
-//! A customer, who has nothing but the commands of their wallet, and their lines to the nodes.
+//! A customer: the commands of their wallet, and their lines to the nodes.
 
 use crate::{
     lines::Lines,
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::process::Command;
 
-/// What makes a wallet tell on standard error what it does.
+/// The variable that makes a wallet log its steps on standard error.
 const LOG_LEVEL: &str = "farthing_client=debug";
 
 /// A customer.
@@ -32,7 +32,7 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Makes a wallet in `dir` that knows the nodes of these cards.
+    /// Creates a wallet in `dir` that knows the nodes of these cards.
     ///
     /// # Errors
     /// When a command fails.
@@ -58,7 +58,7 @@ impl Customer {
         Ok(customer)
     }
 
-    /// The same customer with nothing but their words, and room for a new wallet in `dir`.
+    /// The same customer with only their words, and room for a new wallet in `dir`.
     #[must_use]
     pub fn with_nothing_but_words(self, dir: &Path) -> Customer {
         Customer {
@@ -67,7 +67,7 @@ impl Customer {
         }
     }
 
-    /// Has the commands wait at every point for whoever listens on `socket`, if anyone does.
+    /// Makes the commands wait at every point for the listener on `socket`, if there is one.
     #[must_use]
     pub fn with_probe(self, socket: Option<PathBuf>) -> Customer {
         Customer {
@@ -82,7 +82,7 @@ impl Customer {
         &self.dir
     }
 
-    /// Has the wallet know the node of this card.
+    /// Adds the node of this card to the wallet.
     ///
     /// # Errors
     /// As [`done`](Customer::done).
@@ -114,7 +114,7 @@ impl Customer {
         Running::start(self.command(args), &typed(args))
     }
 
-    /// Starts a command of the wallet, which tells on standard error what it does.
+    /// Starts a command of the wallet that logs its steps on standard error.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -132,7 +132,7 @@ impl Customer {
         self.start(args).await?.end().await
     }
 
-    /// Runs a command of the wallet, which must succeed, and returns what it prints for programs.
+    /// Runs a command of the wallet, which must succeed, and returns its JSON.
     ///
     /// # Errors
     /// When it fails; the message is the command's own.

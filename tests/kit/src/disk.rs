@@ -8,39 +8,39 @@ use std::{
     process::Command,
 };
 
-/// Room for a party and for what it keeps free.
+/// Space for a party and its reserve.
 const SIZE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What is left when it is full: less than any party keeps free, and enough to start again.
+/// Space left on a full disk: less than any party's reserve, and enough for a restart.
 const LEFT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What is written until there is no room, in pieces of these sizes one after the other (bytes).
+/// Sizes of the pieces that fill the disk, one size after the other (bytes).
 const BALLAST_BYTES: [usize; 3] = [1024 * 1024, 4096, 1];
 
-/// A small disk. It goes when this is dropped.
+/// A small disk. It is unmounted on drop.
 #[derive(Debug)]
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one at `dir`, which must be an empty directory.
+    /// Mounts a disk at `dir`, which must be an empty directory.
     ///
     /// # Errors
-    /// What `mount` says: mostly, that it takes more rights than this user has.
+    /// The error of `mount`: usually, that this user has too few rights.
     pub fn mount(dir: &Path) -> io::Result<SmallDisk> {
         mount(&format!("size={SIZE_BYTES},mode=700"), dir)?;
         Ok(SmallDisk(dir.to_owned()))
     }
 
-    /// Where it is.
+    /// The mount point.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Leaves less than any party keeps free.
+    /// Fills the disk except for less than any party's reserve.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn fill(&self) -> io::Result<()> {
         let stat = statvfs(&self.0)?;
         let used = stat
@@ -50,10 +50,10 @@ impl SmallDisk {
         self.resize(used.saturating_add(LEFT_BYTES))
     }
 
-    /// Leaves nothing at all.
+    /// Fills the disk completely.
     ///
     /// # Errors
-    /// What the operating system says, except that there is no room.
+    /// The error of the operating system, except that no space is left.
     pub fn fill_to_the_brim(&self) -> io::Result<()> {
         self.fill()?;
         let mut file = OpenOptions::new()
@@ -70,10 +70,10 @@ impl SmallDisk {
         self.0.join("ballast")
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The error of the operating system.
     pub fn free(&self) -> io::Result<()> {
         self.resize(SIZE_BYTES)?;
         match fs::remove_file(self.ballast()) {

@@ -1,23 +1,23 @@
-//! Why a run did not come to its end.
+//! The errors of a run.
 
 use crate::process::ProcessError;
 use farthing_client::error::WalletError;
 use farthing_node::home::files::OutputError;
 use std::path::PathBuf;
 
-/// The exit code when it could not be shown.
+/// The exit code of a run that could not be made.
 pub const EXIT_FAILED: u8 = 1;
 
-/// The exit code when something that must hold does not.
+/// The exit code when a guarantee is broken.
 pub const EXIT_BROKEN: u8 = 3;
 
-/// The exit code when it was stopped by a signal.
+/// The exit code when a signal stopped the run.
 pub const EXIT_STOPPED: u8 = 130;
 
-/// Why a run did not come to its end.
+/// The error that ended a run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Something that must hold does not: a defect of the system that is shown.
+    /// A guarantee does not hold: a defect of the system under test.
     #[error("broken: {0}")]
     Broken(String),
     /// A node.
@@ -26,49 +26,49 @@ pub enum RunError {
     /// A wallet.
     #[error("the wallet of {who}: {source}")]
     Wallet {
-        /// Whose.
+        /// The name of the party.
         who: String,
-        /// What it said.
+        /// The party's message.
         source: WalletError,
     },
-    /// A node's answer to its operator is not what it should be.
-    #[error("the {role}'s answer to its operator is not understood: no {what}")]
+    /// A node's reply to its operator is not as expected.
+    #[error("the {role}'s reply to its operator has no {what}")]
     Answer {
-        /// Whose.
+        /// The name of the party.
         role: farthing_node::card::RoleName,
-        /// What is missing.
+        /// The missing part.
         what: String,
     },
     /// A file, a directory, a socket.
     #[error("{what}: {source}")]
     Io {
-        /// Which.
+        /// Its name.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The page's file.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// The directory that is to be kept.
+    /// The directory to keep.
     #[error("{} is not empty; name a new directory", .0.display())]
     NotEmpty(PathBuf),
-    /// The goods that are to be sold.
+    /// The goods to sell.
     #[error("{} cannot be sold: {why}", path.display())]
     Goods {
-        /// Which.
+        /// Their name.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// Whoever runs it has stopped it.
+    /// The user stopped the run.
     #[error("stopped; nothing is left running")]
     Stopped,
 }
 
 impl RunError {
-    /// How the program ends with it. A wallet that does not get on once the network is whole has broken a promise;
-    /// a full disk has not.
+    /// The exit code of the program for this error. A wallet that does not finish on a repaired network breaks a
+    /// guarantee. A full disk does not.
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Wallet {
@@ -88,10 +88,10 @@ impl RunError {
     }
 }
 
-/// Says that something must hold.
+/// Checks that a guarantee holds.
 ///
 /// # Errors
-/// [`RunError::Broken`] with what does not.
+/// [`RunError::Broken`] with the guarantee, if it does not.
 pub fn must(holds: bool, what: impl FnOnce() -> String) -> Result<(), RunError> {
     if holds {
         Ok(())

@@ -1,5 +1,4 @@
-//! What becomes of a datagram: a decision that depends on a seed and the datagram's number alone, so that a run
-//! that went wrong can be run again.
+//! The fate of a datagram. It depends only on a seed and the datagram's number, so that a failed run can be repeated.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -8,48 +7,48 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// How much longer than the others a datagram that is to be overtaken is kept back (ms).
+/// Extra delay of a datagram that is to be overtaken (ms).
 pub const REORDER_MS: u64 = 15;
 
-/// How much waits before a line of limited rate (ms of its own time); what exceeds it is lost, as in a router.
+/// The longest queue before a line of limited rate (ms of the line's time). The excess is lost, as in a router.
 pub const QUEUE_MS: u64 = 1_000;
 
-/// How much waits before the slowest lines, where a second is less than a few datagrams (bytes).
+/// The longest queue before the slowest lines, where [`QUEUE_MS`] is less than a few datagrams (bytes).
 pub const QUEUE_BYTES: u64 = 16 * 1024;
 
-/// The most datagrams that wait on one line; what comes on top of them is lost, as in a router.
+/// The most datagrams in one line's queue. The excess is lost, as in a router.
 pub const WAITING_MAX: usize = 4096;
 
-/// What goes wrong on one direction. The default is a perfect line.
+/// The faults of one direction. The default is a perfect line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// What the decisions are drawn from.
+    /// The seed of all decisions.
     pub seed: u64,
-    /// How many of a hundred datagrams are lost.
+    /// The share of datagrams that are lost (percent).
     pub lose_percent: u8,
-    /// How many of a hundred datagrams arrive twice.
+    /// The share of datagrams that arrive twice (percent).
     pub repeat_percent: u8,
-    /// How many of a hundred datagrams are overtaken by those behind them.
+    /// The share of datagrams that later ones overtake (percent).
     pub reorder_percent: u8,
-    /// How long every datagram takes (ms).
+    /// The delay of every datagram (ms).
     pub delay_ms: u64,
-    /// How much longer it may take at random (ms).
+    /// The most additional random delay (ms).
     pub jitter_ms: u64,
-    /// How fast the line is (bytes a second); 0 for a line without a limit.
+    /// The rate of the line (bytes a second); 0 for a line without a limit.
     pub rate: u64,
 }
 
-/// What becomes of one datagram.
+/// The fate of one datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fate {
-    /// How many of it arrive: none, one or two.
+    /// The number of copies that arrive: none, one or two.
     pub copies: u8,
-    /// How long each of them takes (ms).
+    /// The delay of each copy (ms).
     pub delay_ms: u64,
 }
 
 impl Fate {
-    /// Arrives at once, and once.
+    /// One copy, without delay.
     pub const PASSED: Fate = Fate {
         copies: 1,
         delay_ms: 0,
@@ -57,14 +56,14 @@ impl Fate {
 }
 
 impl Faults {
-    /// What becomes of the datagram of this number.
+    /// The fate of the datagram with this number.
     #[must_use]
     pub fn fate(&self, number: u64) -> Fate {
         if *self == Faults::default() {
             return Fate::PASSED;
         }
         let mut draws = Draws(self.seed ^ number.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        // Always four draws, so that one kind of fault does not move the others to other datagrams.
+        // Always four draws, so that one kind of fault does not change the others.
         let (lost, repeated) = (draws.hits(self.lose_percent), draws.hits(self.repeat_percent));
         let overtaken = draws.hits(self.reorder_percent);
         let jitter_ms = draws.below(self.jitter_ms.saturating_add(1));
@@ -79,7 +78,7 @@ impl Faults {
     }
 }
 
-/// Draws by splitmix64: small, and the same everywhere. Nothing secret depends on it.
+/// Draws by splitmix64: small, and the same on all platforms. Nothing secret depends on it.
 #[derive(Debug, Clone)]
 pub struct Draws(pub u64);
 
@@ -98,7 +97,7 @@ impl Draws {
         self.draw() % end.max(1)
     }
 
-    /// Whether something happens that happens to so many of a hundred.
+    /// Whether an event of this probability (percent) happens.
     pub fn hits(&mut self, percent: u8) -> bool {
         self.below(100) < u64::from(percent)
     }
@@ -111,7 +110,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// How long a datagram of `bytes` that comes now takes to pass a line of `rate` bytes a second; `None` if the queue
+    /// The time that a datagram of `bytes` takes to pass a line of `rate` bytes a second from now; `None` if the queue
     /// is full.
     pub fn pass(&mut self, bytes: usize, rate: u64) -> Option<Duration> {
         if rate == 0 {
@@ -129,10 +128,10 @@ impl Queue {
     }
 }
 
-/// Something that is handed on when its time has come.
+/// An item that is due at a time.
 struct Waiting<T> {
     at: Instant,
-    /// Keeps things of the same time in the order in which they came.
+    /// Keeps items of the same time in the order of their arrival.
     number: u64,
     what: T,
 }
@@ -163,7 +162,7 @@ impl<T> Ord for Waiting<T> {
     }
 }
 
-/// Where things are put that shall arrive later.
+/// The input end of a delay line.
 pub struct DelayLine<T>(mpsc::Sender<(Instant, T)>);
 
 impl<T> Clone for DelayLine<T> {
@@ -178,7 +177,7 @@ impl<T> std::fmt::Debug for DelayLine<T> {
     }
 }
 
-/// The end of a delay line at which things come out.
+/// The output end of a delay line.
 pub struct DelayLineEnd<T>(mpsc::Receiver<(Instant, T)>);
 
 impl<T> std::fmt::Debug for DelayLineEnd<T> {
@@ -187,7 +186,7 @@ impl<T> std::fmt::Debug for DelayLineEnd<T> {
     }
 }
 
-/// A delay line and its end.
+/// A delay line: its input and its output end.
 #[must_use]
 pub fn delay_line<T>() -> (DelayLine<T>, DelayLineEnd<T>) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
@@ -195,7 +194,7 @@ pub fn delay_line<T>() -> (DelayLine<T>, DelayLineEnd<T>) {
 }
 
 impl<T> DelayLine<T> {
-    /// Has `what` come out after `delay_ms`; `false` if the line is full and it is lost.
+    /// Puts `what` in for `delay_ms`. `false` if the line is full and the item is lost.
     pub fn put(&self, delay_ms: u64, what: T) -> bool {
         self.0
             .try_send((Instant::now() + Duration::from_millis(delay_ms), what))
@@ -204,7 +203,7 @@ impl<T> DelayLine<T> {
 }
 
 impl<T> DelayLineEnd<T> {
-    /// Hands each thing to `out` when its time has come, until nobody can put anything more.
+    /// Passes each item to `out` when it is due, until all input ends are dropped.
     pub async fn run(mut self, mut out: impl FnMut(T)) {
         let mut waiting: BinaryHeap<Reverse<Waiting<T>>> = BinaryHeap::new();
         let mut number = 0;
@@ -275,7 +274,7 @@ mod tests {
         let repeated = share(|n| faults.fate(n).copies == 2);
         let overtaken = share(|n| faults.fate(n).delay_ms >= REORDER_MS);
         assert!((18..=22).contains(&lost), "{lost}");
-        // Of those that are not lost.
+        // The share of the datagrams that are not lost.
         assert!((22..=26).contains(&repeated), "{repeated}");
         assert!((8..=12).contains(&overtaken), "{overtaken}");
         assert!((0..1000).all(|n| (5..=9 + REORDER_MS).contains(&faults.fate(n).delay_ms)));

@@ -1,20 +1,19 @@
-//! Farthing's programs as real processes, for whoever shows or tests the whole system: the lab, the integration tests,
-//! the load generator.
+//! Farthing's programs as real processes, for the lab, the integration tests and the load generator.
 //!
 //! | what | file |
 //! |---|---|
 //! | one executable that is every program | [`program`] |
-//! | a program that runs, and what it says | [`process`] |
-//! | the nodes as processes | [`nodes`]; the ports that they come back to: [`ports`] |
-//! | bank, escrow and merchant, who know each other | [`market`] |
+//! | a running program and its output | [`process`] |
+//! | the nodes as processes | [`nodes`]; their fixed ports: [`ports`] |
+//! | bank, escrow and merchant that know each other | [`market`] |
 //! | a customer: the wallet's command line | [`customer`] |
-//! | the network that loses things | [`lines`] between any two, [`relay`], [`faults`] |
+//! | a faulty network | [`lines`] between any two parties, [`relay`], [`faults`] |
 //! | a disk that can be filled | [`disk`] |
-//! | the points that processes reach, and wait at | [`points`] |
-//! | something done at an exact moment of a wallet's work | [`script`] |
-//! | what the nodes' operators see | [`books`] |
+//! | the points at which processes wait | [`points`] |
+//! | actions at an exact moment of a wallet's work | [`script`] |
+//! | the books as the nodes' operators see them | [`books`] |
 //! | a directory for a run | [`scratch`] |
-//! | why a run did not come to its end | [`error`] |
+//! | the errors of a run | [`error`] |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -1,7 +1,7 @@
 //! The lines between parties, each through a relay that can lose, repeat, reorder, delay and cut.
 //!
-//! A party knows another by its card: its keys, which are pinned, and an address, which may be a relay's. So every
-//! line can be faulted from outside, and no code of a wallet or a node takes part in it.
+//! A party knows another by its card: the pinned keys and an address, which may be a relay's. So every line
+//! can be faulted from outside, and no code of a wallet or a node takes part in it.
 
 use crate::{
     points::Party,
@@ -11,7 +11,7 @@ use crate::{
 use farthing_node::card::{Card, RoleName};
 use std::collections::BTreeMap;
 
-/// The lines between the nodes, which dials whom: everything that one of them ever asks another goes over these.
+/// The lines between the nodes, by asker and asked node. All requests between nodes go over these lines.
 pub const BETWEEN_NODES: [(RoleName, RoleName); 4] = [
     (RoleName::Escrow, RoleName::Bank),
     (RoleName::Merchant, RoleName::Escrow),
@@ -19,7 +19,7 @@ pub const BETWEEN_NODES: [(RoleName, RoleName); 4] = [
     (RoleName::Bank, RoleName::Escrow),
 ];
 
-/// Some lines, each by who asks and which node is asked. Where there is no line, the asker dials the node itself.
+/// A set of lines, each by asker and asked node. Without a line, the asker dials the node itself.
 #[derive(Debug, Default)]
 pub struct Lines(BTreeMap<(Party, RoleName), Relay>);
 
@@ -27,7 +27,7 @@ impl Lines {
     /// A line from a wallet to each of these nodes. Any number of wallets may share it.
     ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// When no socket can be opened.
     pub async fn of_wallet(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
         Self::open(cards.map(|card| (Party::Wallet, card)).into()).await
     }
@@ -35,7 +35,7 @@ impl Lines {
     /// The lines between these nodes.
     ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// When no socket can be opened.
     pub async fn between_nodes(cards: [&Card; 3]) -> Result<Lines, ProcessError> {
         let mut pairs = Vec::new();
         for card in cards {
@@ -54,7 +54,7 @@ impl Lines {
         Ok(Lines(relays))
     }
 
-    /// The line over which `asker` asks the node of this role.
+    /// The line from `asker` to the node of this role.
     #[must_use]
     pub fn find(&self, asker: Party, server: RoleName) -> Option<&Relay> {
         self.0.get(&(asker, server))
@@ -63,16 +63,16 @@ impl Lines {
     /// The wallet's line to the node of this role.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no line.
     #[must_use]
     pub fn to(&self, server: RoleName) -> &Relay {
         self.must_find(Party::Wallet, server)
     }
 
-    /// The line over which the node of role `from` asks that of role `to`.
+    /// The line from the node of role `from` to the node of role `to`.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no line.
     #[must_use]
     pub fn between(&self, from: RoleName, to: RoleName) -> &Relay {
         self.must_find(Party::Node(from), to)
@@ -88,7 +88,7 @@ impl Lines {
         self.0.values()
     }
 
-    /// The card under which `asker` knows the node of `card`: its keys, and the line's address.
+    /// The card under which `asker` knows the node of `card`: its keys, with the line's address.
     #[must_use]
     pub fn card(&self, asker: Party, card: &Card) -> Card {
         let line = self.find(asker, card.role);
@@ -98,12 +98,12 @@ impl Lines {
         }
     }
 
-    /// From now on these nodes are reached, but hear no request of the wallet's.
+    /// Lets connections of the wallet reach these nodes from now on, but no request.
     pub fn lose_requests_to(&self, servers: &[RoleName]) {
         self.gate(servers, Way::ToServer);
     }
 
-    /// From now on these nodes hear the wallet, and their answers are lost.
+    /// Lets these nodes hear the wallet from now on, but loses their replies.
     pub fn lose_answers_of(&self, servers: &[RoleName]) {
         self.gate(servers, Way::ToClient);
     }
@@ -114,13 +114,13 @@ impl Lines {
         }
     }
 
-    /// What has become of the datagrams with this node's answers to the wallet.
+    /// The counts of the datagrams with this node's replies to the wallet.
     #[must_use]
     pub fn answers_of(&self, server: RoleName) -> Counts {
         self.to(server).counts(Way::ToClient)
     }
 
-    /// Nothing more is lost.
+    /// Stops all losses.
     pub fn heal(&self) {
         self.all().for_each(Relay::heal);
     }

@@ -20,45 +20,45 @@ use std::{
     sync::Arc,
 };
 
-/// Where nodes listen that have a machine of their own.
+/// The listening address of nodes on machines of their own.
 const HOST_PORT: u16 = 7001;
 
-/// What the merchant's account is called at the bank.
+/// The name of the merchant's account at the bank.
 const MERCHANT_NAME: &str = "merchant";
 
-/// A machine of its own for a node or a wallet.
+/// A separate machine for a node or a wallet.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// What runs the program there.
+    /// The command that runs a program there.
     pub program: PathBuf,
-    /// Where it is reached.
+    /// The machine's address.
     pub address: IpAddr,
 }
 
-/// How nodes reach each other.
+/// The connections between nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialled {
-    /// Each dials the other itself.
+    /// Each node dials the other directly.
     #[default]
     Directly,
-    /// Over lines that can be faulted.
+    /// Lines that can be faulted.
     OverLines,
 }
 
-/// Where the nodes of a market are put, and what is between them.
+/// The places of a market's nodes, and the connections between them.
 #[derive(Debug, Clone, Default)]
 pub struct Layout {
-    /// How they reach each other.
+    /// The connections between nodes.
     pub dialled: Dialled,
-    /// The disks of nodes that are not on the market's own.
+    /// The disks of nodes that are not on the market's own disk.
     pub disks: BTreeMap<RoleName, PathBuf>,
-    /// The machines of nodes that are not on this one.
+    /// The machines of nodes that are not on this machine.
     pub hosts: BTreeMap<RoleName, Host>,
-    /// The socket that is told of every point that the nodes reach, if anyone listens there.
+    /// The socket that is told of every point that the nodes reach, if there is a listener.
     pub probe: Option<PathBuf>,
 }
 
-/// What offers for goods are like.
+/// The kind of offers for goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offers {
     /// The merchant releases the key.
@@ -72,7 +72,7 @@ pub enum Offers {
 pub struct Market {
     program: PathBuf,
     dir: PathBuf,
-    /// How the nodes were put.
+    /// The layout of the nodes.
     pub layout: Layout,
     /// The bank.
     pub bank: Node,
@@ -87,11 +87,11 @@ pub struct Market {
 }
 
 impl Market {
-    /// Makes the nodes in `dir`, acquaints them with each other, and opens the merchant's account. `program` is the wallet
-    /// and every node.
+    /// Creates the nodes in `dir`, adds their cards to each other, and opens the merchant's account. `program` is the
+    /// executable of the wallet and of every node.
     ///
     /// # Errors
-    /// When a node does not do its part.
+    /// When a command of a node fails.
     pub async fn make(program: &Path, dir: &Path, layout: Layout) -> Result<Market, ProcessError> {
         let init = |role| init(program, dir, &layout, role);
         let nodes = tokio::try_join!(
@@ -109,10 +109,10 @@ impl Market {
         Ok(market)
     }
 
-    /// Has every node know those that it asks, where they are now.
+    /// Gives every node the cards of the nodes that it asks, with their current addresses.
     ///
     /// # Errors
-    /// When one refuses.
+    /// When a node refuses.
     pub async fn introduce(&self) -> Result<(), ProcessError> {
         for (from, to) in BETWEEN_NODES {
             let card = self.lines.card(Party::Node(from), self.node(to).card());
@@ -121,10 +121,10 @@ impl Market {
         Ok(())
     }
 
-    /// The nodes that somebody else made in `dir`, and may be running.
+    /// Opens existing nodes in `dir`, which may be running.
     ///
     /// # Errors
-    /// When one is not there.
+    /// When a node does not exist.
     pub async fn existing(program: &Path, dir: &Path) -> Result<Market, ProcessError> {
         let of = |role: RoleName| dir.join(role.as_str());
         let nodes = (
@@ -155,10 +155,10 @@ impl Market {
         })
     }
 
-    /// Starts the nodes. The bank first: whoever asks a node that is not there yet asks again only after a while.
+    /// Starts the nodes, the bank first. A node that asks before the bank runs would retry only after a pause.
     ///
     /// # Errors
-    /// When one does not become ready.
+    /// When a node does not become ready.
     pub async fn start(&self) -> Result<(), ProcessError> {
         for node in self.nodes() {
             node.start().await?;
@@ -166,10 +166,10 @@ impl Market {
         Ok(())
     }
 
-    /// Kills the nodes, and waits until they are gone.
+    /// Kills the nodes, and waits until their processes have ended.
     ///
     /// # Errors
-    /// When the operating system cannot tell what became of one.
+    /// When the operating system cannot tell how a process ended.
     pub async fn kill(&self) -> Result<(), ProcessError> {
         for node in self.nodes() {
             node.kill().await?;
@@ -177,7 +177,7 @@ impl Market {
         Ok(())
     }
 
-    /// The program, which is the wallet and every node.
+    /// The executable of the wallet and of every node.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
@@ -211,7 +211,7 @@ impl Market {
         self.nodes().map(Node::card)
     }
 
-    /// Who takes part in every purchase.
+    /// The parties of every purchase.
     #[must_use]
     pub fn parties(&self) -> Parties {
         Parties {
@@ -250,7 +250,7 @@ impl Market {
         Ok(item.ok_or_else(missing)?.to_owned())
     }
 
-    /// Opens an account at the bank; one that is open stays as it is.
+    /// Opens an account at the bank. An open account does not change.
     ///
     /// # Errors
     /// When the bank refuses.
@@ -260,7 +260,7 @@ impl Market {
         Ok(())
     }
 
-    /// Pays cash in for an account.
+    /// Deposits cash into an account.
     ///
     /// # Errors
     /// When the bank refuses.
@@ -273,16 +273,16 @@ impl Market {
     /// Opens lines for wallets, one to each of the nodes.
     ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// When no socket can be opened.
     pub async fn open_wallet_lines(&self) -> Result<Lines, ProcessError> {
         Lines::of_wallet(self.cards()).await
     }
 
-    /// A new customer with an empty wallet in `dir`, which is run by `program`, and an account into which `cash` is paid.
-    /// The wallet's commands tell of every point that they reach where the nodes do.
+    /// A new customer with an empty wallet in `dir`, run by `program`, and an account with a deposit of `cash`. The
+    /// wallet's commands report their points to the same socket as the nodes.
     ///
     /// # Errors
-    /// When the wallet or the bank does not do its part.
+    /// When a command of the wallet or the bank fails.
     pub async fn newcomer(
         &self,
         program: &Path,
@@ -306,7 +306,7 @@ impl Market {
     }
 }
 
-/// Makes the node of this role where `layout` puts it.
+/// Creates the node of this role where `layout` puts it.
 async fn init(program: &Path, dir: &Path, layout: &Layout, role: RoleName) -> Result<Node, ProcessError> {
     let disk = layout.disks.get(&role).map_or(dir, PathBuf::as_path);
     let host = layout.hosts.get(&role);

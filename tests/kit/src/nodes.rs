@@ -1,6 +1,6 @@
-//! Nodes as processes of their own, made, started, killed and asked through their own command lines.
+//! Nodes as separate processes: creates, starts, kills and asks them through their own command lines.
 //!
-//! The program that runs is this very executable, called again: see [`program`](crate::program).
+//! Each process runs this executable: see [`program`](crate::program).
 
 use crate::{
     ports,
@@ -28,28 +28,28 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a node may take until it answers requests, and until it has ended once it was asked to.
+/// The most time until a node replies to requests after its start, and until it has ended after a request to stop.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The exit code of a command that did its work and found something that must not be: its answer says what.
+/// The exit code of a command that worked and found a problem. Its output names the problem.
 const EXIT_FOUND: i32 = 3;
 
-/// The file in a node's directory that its messages go to.
+/// The log file in a node's directory.
 pub const LOG_FILE: &str = "log";
 
-/// The longest line that a node is ready with (bytes).
+/// The longest line with which a node reports that it is ready (bytes).
 const READY_LINE_MAX_BYTES: u64 = 1024;
 
-/// How much of a log an error repeats (bytes).
+/// The part of a log that an error repeats (bytes).
 const LOG_TAIL_BYTES: usize = 800;
 
-/// How often a node that was killed is looked at, until it is gone.
+/// The number of checks whether a killed node has ended.
 const GONE_LOOKS_MAX: usize = 200;
 
-/// The pause between two of these looks.
+/// The pause between two of these checks.
 const GONE_PAUSE: Duration = Duration::from_millis(5);
 
-/// A node: its directory, its card, and while it runs its process. The process ends when this is dropped.
+/// A node: its directory, its card, and its process while it runs. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Node {
     program: PathBuf,
@@ -62,9 +62,9 @@ pub struct Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // A killer that is still about would otherwise keep the process.
+        // A killer that still exists would keep the process.
         if self.killer().kill() {
-            // Until then it may be writing into a directory that is about to be removed.
+            // Until it has ended, it may write into a directory that is about to be removed.
             for _ in 0..GONE_LOOKS_MAX {
                 if !self.is_running() {
                     return;
@@ -75,12 +75,12 @@ impl Drop for Node {
     }
 }
 
-/// Kills a node's process from wherever that has to happen at once.
+/// Kills a node's process at once, from any thread.
 #[derive(Debug, Clone)]
 pub struct Killer(Arc<Mutex<Option<Child>>>);
 
 impl Killer {
-    /// Sends SIGKILL: no warning, nothing is finished, nothing is flushed. `false` if it was not running.
+    /// Sends SIGKILL: nothing is finished or flushed. `false` if the process was not running.
     pub fn kill(&self) -> bool {
         lock(&self.0)
             .as_mut()
@@ -93,7 +93,7 @@ fn lock(process: &Mutex<Option<Child>>) -> MutexGuard<'_, Option<Child>> {
 }
 
 impl Node {
-    /// Makes a node in `dir` that listens on `listen`, or on a free port of the loopback device.
+    /// Creates a node in `dir` that listens on `listen`, or on a free port of the loopback device.
     ///
     /// # Errors
     /// When `init` fails.
@@ -110,15 +110,15 @@ impl Node {
         Self::printed(program, role, "init", dir, &["--listen", &listen.to_string()]).await
     }
 
-    /// The node that somebody else made in `dir`, and may be running.
+    /// Opens an existing node in `dir`, which may be running.
     ///
     /// # Errors
-    /// When there is none of this role.
+    /// When `dir` has no node of this role.
     pub async fn existing(program: &Path, role: RoleName, dir: &Path) -> Result<Node, ProcessError> {
         Self::printed(program, role, "card", dir, &[]).await
     }
 
-    /// The node whose card `word` prints.
+    /// The node whose card the command `word` prints.
     async fn printed(
         program: &Path,
         role: RoleName,
@@ -144,15 +144,15 @@ impl Node {
         })
     }
 
-    /// Has the node wait at every point for whoever listens on `socket`, if anyone does, whenever it is started from now
-    /// on.
+    /// Makes the node wait at every point for the listener on `socket`, if there is one. Takes effect with the next
+    /// start.
     #[must_use]
     pub fn with_probe(mut self, socket: Option<PathBuf>) -> Node {
         self.probe = socket;
         self
     }
 
-    /// What the node does.
+    /// The role.
     pub fn role(&self) -> RoleName {
         self.role
     }
@@ -167,12 +167,12 @@ impl Node {
         &self.card
     }
 
-    /// Kills the process, for those who cannot wait.
+    /// A handle that kills the process without waiting.
     pub fn killer(&self) -> Killer {
         Killer(Arc::clone(&self.process))
     }
 
-    /// Starts the process and waits until it answers requests, on the address in its card as ever.
+    /// Starts the process and waits until it replies to requests at the address in its card.
     ///
     /// # Errors
     /// When it ends, or does not become ready within [`READY_TIMEOUT`].
@@ -190,7 +190,7 @@ impl Node {
             .stderr(Stdio::from(log))
             .env(TIED, "1")
             .kill_on_drop(true)
-            // What a terminal sends to the program that started it is that program's to deal with.
+            // A separate group: signals of the terminal go only to the program that started the node.
             .process_group(0);
         if let Some(socket) = &self.probe {
             command.env(PROBE_VARIABLE, socket);
@@ -235,7 +235,7 @@ impl Node {
         self.dir.join(LOG_FILE)
     }
 
-    /// All that it has logged since it was made.
+    /// The whole log since the node was created.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -252,18 +252,18 @@ impl Node {
             .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Whether the process was started, and somebody else has killed it.
+    /// Whether the process was started and then killed by another process.
     pub fn has_died(&self) -> bool {
         lock(&self.process)
             .as_mut()
             .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
     }
 
-    /// Kills the process (SIGKILL) and waits until it is gone. Nothing needs a gentler end: what a node has said is
+    /// Kills the process (SIGKILL) and waits until it has ended. A node needs no gentler end: all that it has replied is
     /// on its disk.
     ///
     /// # Errors
-    /// When the operating system cannot tell what became of it.
+    /// When the operating system cannot tell how it ended.
     pub async fn kill(&self) -> Result<(), ProcessError> {
         let child = lock(&self.process).take();
         let Some(mut child) = child else { return Ok(()) };
@@ -293,7 +293,7 @@ impl Node {
         sent.map_err(io(format!("the {} takes no signal", self.role)))
     }
 
-    /// Freezes the process (SIGSTOP): its sockets are there, and nobody answers.
+    /// Freezes the process (SIGSTOP): its sockets stay open, and nothing replies.
     ///
     /// # Errors
     /// When it does not run.
@@ -318,7 +318,7 @@ impl Node {
         let child = lock(&self.process).take();
         let ended = match child {
             Some(mut child) => {
-                // Taken, so that waiting for the end does not close it: a tied node would end of that.
+                // Taken out, because waiting closes it, and a tied node ends when its standard input closes.
                 let _input = child.stdin.take();
                 timeout(READY_TIMEOUT, child.wait()).await
             }
@@ -337,7 +337,7 @@ impl Node {
         run(&self.program, self.role, words, &self.dir, rest).await
     }
 
-    /// Runs one of the node's own commands (`words`, its directory, `rest`) and returns what it prints for programs.
+    /// Runs one of the node's own commands (`words`, its directory, `rest`) and returns its JSON.
     ///
     /// # Errors
     /// When it fails; the message is the command's own.
@@ -345,7 +345,7 @@ impl Node {
         self.command(words, rest).await?.ended_with(&[0, EXIT_FOUND])
     }
 
-    /// Has the node work with the node of this card from now on.
+    /// Adds the card of another node to the node.
     ///
     /// # Errors
     /// As [`admin`](Node::admin).
@@ -355,7 +355,7 @@ impl Node {
     }
 }
 
-/// The address that a starting node says it serves.
+/// The address that a starting node reports.
 async fn ready(child: &mut Child) -> Result<SocketAddr, String> {
     let stdout = child.stdout.take().ok_or("its output is not there")?;
     let mut reader = BufReader::new(stdout.take(READY_LINE_MAX_BYTES));
@@ -371,7 +371,7 @@ async fn ready(child: &mut Child) -> Result<SocketAddr, String> {
     address.parse().map_err(|_| format!("it said `{}`", line.trim()))
 }
 
-/// One of a role's commands, ready to be run.
+/// One of a role's commands, ready to run.
 fn command(program: &Path, role: RoleName, words: &[&str], dir: &Path, rest: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
@@ -382,7 +382,7 @@ fn command(program: &Path, role: RoleName, words: &[&str], dir: &Path, rest: &[&
     command
 }
 
-/// Runs one of a role's commands for a program.
+/// Runs one of a role's commands and returns its JSON.
 async fn run(
     program: &Path,
     role: RoleName,

@@ -1,8 +1,8 @@
-//! The other side of the probe of real processes: hears of each point that they reach, and has them wait there.
+//! The listener of the probe of real processes: it hears of each point that they reach, and makes them wait there.
 //!
-//! A process that was started with [`PROBE_VARIABLE`](farthing_node::probe::PROBE_VARIABLE) naming this socket stands
-//! still at each point (only the task or thread that reached it does) until its [`Reached`] is dropped. So a script
-//! reads them in order, and before it drops one it may cut a line, kill a process, or keep it for as long as it likes.
+//! A process whose [`PROBE_VARIABLE`](farthing_node::probe::PROBE_VARIABLE) names this socket stops at each point until
+//! its [`Reached`] is dropped. Only the task or thread that reached the point stops. So a script reads the points in
+//! order. Before it drops one, it may cut a line, kill a process, or wait.
 
 use farthing_node::{
     card::RoleName,
@@ -18,83 +18,83 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The longest line that says which point is reached (bytes).
+/// The longest line that names a reached point (bytes).
 const LINE_MAX_BYTES: u64 = 256;
 
-/// How long a process may take to say it.
+/// The most time that a process may take to name it.
 const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most points that wait to be looked at; processes whose points are beyond stand still.
+/// The most points in the queue. Processes with further points wait.
 const WAITING_MAX: usize = 1024;
 
-/// Who reached a point.
+/// The party that reached a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Party {
-    /// The customer's wallet, whichever command of it runs.
+    /// The customer's wallet, in any of its commands.
     Wallet,
     /// A node.
     Node(RoleName),
 }
 
-/// A question to a server, or the answer to it.
+/// A request to a server, or the reply to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message {
-    /// Who is asked.
+    /// The server.
     pub server: RoleName,
-    /// What is asked.
+    /// The kind of request.
     pub question: String,
 }
 
 impl Message {
-    /// Whether this is asked.
+    /// Whether it is this request.
     #[must_use]
     pub fn asks(&self, question: Question) -> bool {
         self.question == question.name()
     }
 }
 
-/// What happens at a point.
+/// The event at a point.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Point {
-    /// The party is about to ask this.
+    /// The party is about to send this request.
     BeforeAsking(Message),
-    /// It was asked this.
+    /// The party has received this request.
     Asked(Message),
-    /// It is about to answer this.
+    /// The party is about to reply to this request.
     BeforeAnswering(Message),
-    /// The answer to this is here.
+    /// The party has received the reply to this request.
     Answered(Message),
-    /// It gave up waiting for the answer.
+    /// The party stopped waiting for the reply.
     Unanswered(Message),
-    /// Something of its store, by the names in [`farthing_node::probe`].
+    /// An event of its store, by the names in [`farthing_node::probe`].
     Store(String),
 }
 
-/// A point that a process has reached. It goes on when this is dropped.
+/// A point that a process has reached. The process goes on when this is dropped.
 #[derive(Debug)]
 pub struct Reached {
-    /// When it was heard of.
+    /// The time of the report.
     pub at: Instant,
-    /// Who reached it.
+    /// The party that reached the point.
     pub party: Party,
-    /// What happens there.
+    /// The event at the point.
     pub point: Point,
-    /// The process stands still for as long as the connection is open.
+    /// The process waits while this connection is open.
     waiting: UnixStream,
 }
 
 impl Reached {
-    /// The process, as the kernel knows it.
+    /// The process's id.
     #[must_use]
     pub fn process_id(&self) -> Option<i32> {
         self.waiting.peer_cred().ok().and_then(|cred| cred.pid())
     }
 
-    /// Lets the process go on; the same as dropping it, for whoever wants to say so.
+    /// Lets the process go on. The same as dropping it, but visible in the script.
     pub fn go(self) {}
 }
 
-/// Hears of the points that processes reach, in the order in which they do.
+/// Receives the points that processes reach, in their order.
 #[derive(Debug)]
 pub struct Points {
     reached: mpsc::Receiver<Reached>,
@@ -108,15 +108,15 @@ impl Drop for Points {
 }
 
 impl Points {
-    /// Listens on a new socket at `path`, which is short (at most about 100 bytes, as all addresses of such sockets).
+    /// Listens on a new socket at `path`, which must be short (about 100 bytes at most, like any Unix socket's).
     ///
     /// # Errors
-    /// When there is no socket to be had there.
+    /// When the socket cannot be opened.
     pub fn listen(path: &Path) -> io::Result<Points> {
         let listener = UnixListener::bind(path)?;
         let (tell, reached) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
-            // One after the other, which keeps their order; a line is there as soon as its connection is.
+            // One connection after the other, which keeps their order. A line follows as soon as its connection is open.
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(Some(reached)) = timeout(LINE_TIMEOUT, read(stream)).await
                     && tell.send(reached).await.is_err()
@@ -128,7 +128,7 @@ impl Points {
         Ok(Points { reached, task })
     }
 
-    /// The next point that is reached. Never returns nothing: whoever has enough waits for something else as well.
+    /// Waits for the next point. It never ends without one: a caller that wants to stop waits for another event as well.
     pub async fn next(&mut self) -> Reached {
         match self.reached.recv().await {
             Some(reached) => reached,
@@ -207,7 +207,7 @@ mod tests {
         first.go();
         assert_eq!(points.next().await.point, Point::Store(AFTER_SYNC.into()));
         process.join().unwrap();
-        // Nobody is held up by a socket that nobody listens on.
+        // A socket without a listener delays no process.
         drop(points);
         tokio::task::yield_now().await;
         SocketProbe::new(dir.clone(), "bank").reached(AFTER_SYNC);

@@ -1,7 +1,7 @@
 //! Ports for nodes that are killed and started again on the same address.
 //!
-//! The kernel gives the port of a node that is away to whoever asks for any port, as every wallet and every relay does;
-//! then the node cannot come back. So nodes get ports from below those that the kernel gives out.
+//! The kernel may give the port of a stopped node to any wallet or relay that asks for a free port. The node could
+//! not start again. So nodes get ports below the kernel's range.
 
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use std::{
@@ -13,27 +13,27 @@ use std::{
     },
 };
 
-/// The first port for nodes: above those that services are known by.
+/// The first port for nodes, above the well-known services.
 const FIRST: u16 = 10_000;
 
-/// The first port that the kernel gives out, if it does not say.
+/// The kernel's first ephemeral port, if the kernel does not say.
 const KERNELS_FIRST: u16 = 32_768;
 
-/// Where Linux says it.
+/// The file in which Linux states its range.
 const KERNELS_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-/// How many ports were looked at, from somewhere on, so that two programs look at different ones.
+/// The number of ports tried so far. The start is random, so that two programs try different ports.
 static LOOKED_AT: LazyLock<AtomicU16> = LazyLock::new(|| {
     let mut random = [0; 2];
     SystemEntropy.fill(&mut random);
     AtomicU16::new(u16::from_le_bytes(random))
 });
 
-/// A port of the loopback device that is free, and that nobody gets who asks for any; 0, which is any, where the kernel
-/// gives out all of them.
+/// A free port of the loopback device, outside the kernel's range. Returns 0, which is any port, if the kernel's range
+/// covers all ports.
 ///
 /// # Errors
-/// When none is free.
+/// When no port is free.
 pub fn free() -> io::Result<u16> {
     let range = FIRST..kernels_first();
     if range.is_empty() {

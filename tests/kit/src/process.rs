@@ -1,4 +1,4 @@
-//! A program that runs, what it says, and how it ends.
+//! A running program, its output and its end.
 
 use serde_json::Value;
 use std::{
@@ -14,32 +14,32 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long a program may take, and how long anything may take that it must say; to encrypt large goods takes a while.
+/// The most time for a command, or for an expected message. Encrypting large goods takes a while.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The pause between two looks at what a program has said.
+/// The pause between two looks at a program's output.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
-/// How much is read of a program's output at a time (bytes).
+/// The size of one read of a program's output (bytes).
 const READ_BYTES: usize = 8 * 1024;
 
-/// Why a process did not do what it was started for.
+/// The error of a process.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The operating system.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A node did not become ready.
     #[error("the {role} is not ready: {why}; its log ends:\n{log}")]
     NotReady {
-        /// Which.
+        /// Its name.
         role: farthing_node::card::RoleName,
-        /// What it did instead.
+        /// The observed problem.
         why: String,
         /// Its exit code, if it has ended.
         code: Option<i32>,
@@ -49,9 +49,9 @@ pub enum ProcessError {
     /// A command failed.
     #[error("`{command}` failed: {why}")]
     Failed {
-        /// Which.
+        /// Its name.
         command: String,
-        /// What it said.
+        /// Its message.
         why: String,
     },
 }
@@ -62,7 +62,7 @@ pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> ProcessEr
     move |source| ProcessError::Io { what, source }
 }
 
-/// What a program has said, and how it ended.
+/// A program's output and exit code.
 #[derive(Debug)]
 pub struct Said {
     /// Its exit code; `None` if a signal ended it.
@@ -76,24 +76,24 @@ pub struct Said {
 }
 
 impl Said {
-    /// The one JSON value on standard output; null if there is none.
+    /// The one JSON value on standard output; null if the output is empty.
     #[must_use]
     pub fn printed(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_default()
     }
 
-    /// The one JSON value of a program that did what it was asked.
+    /// The JSON value of a program that succeeded.
     ///
     /// # Errors
-    /// When it ended with another exit code than 0, or printed no JSON.
+    /// When it ended with an exit code other than 0, or printed no JSON.
     pub fn done(&self) -> Result<Value, ProcessError> {
         self.ended_with(&[0])
     }
 
-    /// The one JSON value of a program that ended with one of `codes`.
+    /// The JSON value of a program that ended with one of `codes`.
     ///
     /// # Errors
-    /// When it ended otherwise, or printed no JSON.
+    /// When it ended with another code, or printed no JSON.
     pub(crate) fn ended_with(&self, codes: &[i32]) -> Result<Value, ProcessError> {
         let failed = |why: String| ProcessError::Failed {
             command: self.command.clone(),
@@ -106,10 +106,10 @@ impl Said {
         serde_json::from_str(&self.out).map_err(|error| failed(format!("its answer is not JSON: {error}")))
     }
 
-    /// Asserts how it ended.
+    /// Asserts the exit code.
     ///
     /// # Panics
-    /// When it ended otherwise.
+    /// When it ended with another code.
     #[track_caller]
     pub fn must_end_with(&self, code: i32) {
         assert_eq!(
@@ -125,7 +125,7 @@ impl Said {
     /// The one JSON value on standard output of a program that ended with `code`.
     ///
     /// # Panics
-    /// When it ended otherwise, or printed no JSON.
+    /// When it ended with another code, or printed no JSON.
     #[track_caller]
     pub fn json(&self, code: i32) -> Value {
         self.must_end_with(code);
@@ -134,10 +134,10 @@ impl Said {
         value.unwrap_or_default()
     }
 
-    /// The error of a program that ended with `code`, as its JSON says it.
+    /// The error in the JSON of a program that ended with `code`.
     ///
     /// # Panics
-    /// When it ended otherwise, or its JSON has no error.
+    /// When it ended with another code, or its JSON has no error.
     #[track_caller]
     pub fn error(&self, code: i32) -> String {
         let value = self.json(code);
@@ -147,7 +147,7 @@ impl Said {
     }
 }
 
-/// A program that runs. It is killed when this is dropped.
+/// A running program. Dropping it kills the program.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -156,7 +156,7 @@ pub struct Running {
     err: Gathered,
 }
 
-/// What a program says, as far as it has said it.
+/// A program's output so far.
 #[derive(Debug)]
 struct Gathered {
     text: Arc<Mutex<Vec<u8>>>,
@@ -184,17 +184,17 @@ impl Gathered {
 }
 
 impl Running {
-    /// Starts `command`, which reads nothing. In errors it is called `name`.
+    /// Starts `command` without input. Errors call it `name`.
     ///
     /// # Errors
-    /// When the operating system does not start it.
+    /// When the operating system cannot start it.
     pub fn start(mut command: Command, name: &str) -> Result<Running, ProcessError> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            // A group of its own: what a terminal sends to the program that started it is that program's to deal with.
+            // A separate group: signals of the terminal go only to the program that started this one.
             .process_group(0)
             .spawn();
         let mut child = child.map_err(io(format!("`{name}` cannot be run")))?;
@@ -222,10 +222,10 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until it has said `what` on standard error.
+    /// Waits until `what` appears on standard error.
     ///
     /// # Errors
-    /// When it ends without saying it, or does not say it within [`COMMAND_TIMEOUT`].
+    /// When the program ends without it, or it does not appear within [`COMMAND_TIMEOUT`].
     pub async fn until_says(&mut self, what: &str) -> Result<(), ProcessError> {
         let begun = Instant::now();
         loop {
@@ -241,7 +241,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end, but not longer than `most`; whether it has ended.
+    /// Waits at most `most` for its end. Returns whether it has ended.
     ///
     /// # Errors
     /// When the operating system cannot tell.
@@ -253,10 +253,10 @@ impl Running {
         }
     }
 
-    /// Sends SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL, and waits until the process has ended.
     ///
     /// # Errors
-    /// When it had ended before.
+    /// When it had already ended.
     pub async fn kill(mut self) -> Result<(), ProcessError> {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return Err(self.failed("it has ended before it was killed"));
@@ -268,12 +268,12 @@ impl Running {
     /// Waits until it has ended.
     ///
     /// # Errors
-    /// When it has not within [`COMMAND_TIMEOUT`].
+    /// When it has not ended within [`COMMAND_TIMEOUT`].
     pub async fn end(mut self) -> Result<Said, ProcessError> {
         let ended = timeout(COMMAND_TIMEOUT, async {
             let status = self.child.wait().await;
             for reader in [&mut self.out.reader, &mut self.err.reader] {
-                // A reader that was aborted has read what there was.
+                // A reader that was aborted has read all output.
                 let _read = reader.await;
             }
             status

@@ -1,6 +1,6 @@
-//! One executable that is every program, so that one build makes all there is and nothing stale can run.
+//! One executable that contains every program, so that one build makes all of them and none is out of date.
 //!
-//! It is called with the hidden words `role bank`, `role customer` and the like, and the arguments of that program.
+//! The hidden words `role bank`, `role customer` and so on select the program. Its arguments follow.
 
 use farthing_node::{card::RoleName, terminal};
 use std::{
@@ -9,24 +9,23 @@ use std::{
     process::ExitCode,
 };
 
-/// The hidden subcommand under which an executable is another program.
+/// The hidden subcommand that selects a program.
 pub const ROLE_COMMAND: &str = "role";
 
-/// What follows [`ROLE_COMMAND`] for the wallet's command line.
+/// The name of the wallet's command line after [`ROLE_COMMAND`].
 pub const CUSTOMER: &str = "customer";
 
-/// Set for a node that is to end when its standard input does: so it ends with whoever started it, even if that was
-/// killed and could clean nothing up.
+/// Makes a node end when its standard input closes. So it ends with its parent, even if the parent was killed.
 pub const TIED: &str = "FARTHING_ENDS_WITH_STDIN";
 
-/// The exit code of a command line that is not understood.
+/// The exit code for invalid arguments.
 const EXIT_USAGE: u8 = 2;
 
-/// The exit code of a node that ended with its standard input.
+/// The exit code of a node whose standard input closed.
 const ENDED_WITH_STDIN: i32 = 0;
 
-/// Runs the program that `args` name (the executable's own name first): `role bank ARGS...`, `role customer ARGS...`.
-/// `None` if they name none: then the executable is itself.
+/// Runs the program that `args` name (after the executable's own name): `role bank ARGS...`, `role customer ARGS...`.
+/// `None` if they name no program: the executable then runs its own command line.
 pub fn run(args: &[OsString]) -> Option<ExitCode> {
     let [_, command, rest @ ..] = args else {
         return None;
@@ -68,8 +67,8 @@ fn named(program: &str, args: &[OsString]) -> Vec<OsString> {
         .collect()
 }
 
-/// Ends the process as soon as its standard input does. What it was doing is lost as in a crash, which every node
-/// is made to survive.
+/// Ends the process as soon as its standard input closes. Work in progress is lost as in a crash, which every node
+/// survives.
 fn end_with_stdin() {
     let mut sink = [0; 64];
     while matches!(std::io::stdin().read(&mut sink), Ok(1..)) {}

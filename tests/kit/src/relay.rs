@@ -1,8 +1,8 @@
-//! A relay for datagrams, between clients and one server, that loses what it is told to.
+//! A relay for datagrams between clients and one server, with configurable losses.
 //!
-//! Whoever dials the relay's address reaches the server behind it; the relay sees nothing but encrypted QUIC.
-//! Each direction has a [`Gate`] and [`Faults`] of its own, which can be changed at any time. So a reply is lost
-//! where networks lose it, on the way, and no code of a wallet or a node takes part in it.
+//! A client that dials the relay's address reaches the server. The relay sees only encrypted QUIC.
+//! Each direction has its own [`Gate`] and [`Faults`], which can change at any time. So a reply is lost
+//! on the way, as in a real network, and no code of a wallet or a node takes part in it.
 
 use crate::faults::{DelayLine, Fate, Faults, Queue, delay_line};
 use std::{
@@ -18,20 +18,20 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The most clients at once. The one that was silent for longest makes room for a new one.
+/// The most clients at once. A new client replaces the one that was silent for longest.
 pub const CLIENTS_MAX: usize = 1024;
 
-/// A client that has sent nothing for so long is forgotten.
+/// The relay forgets a client that sent nothing for this time.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest datagram (bytes).
 const DATAGRAM_MAX_BYTES: usize = 65_535;
 
-/// The pause after a socket's error, so that a server that is down does not keep a processor busy.
+/// The pause after a socket's error, so that a stopped server does not keep a processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
 
-/// The bit of a datagram's first byte that tells QUIC's long headers, which only handshakes have, from the short
-/// ones, which carry everything afterwards (RFC 9000, section 17).
+/// The bit of a datagram's first byte that marks QUIC's long headers. Only handshakes have long headers. All later
+/// datagrams have short headers (RFC 9000, section 17).
 const LONG_HEADER: u8 = 0x80;
 
 /// A direction of traffic.
@@ -44,20 +44,20 @@ pub enum Way {
 }
 
 impl Way {
-    /// Both.
+    /// Both directions.
     pub const ALL: [Way; 2] = [Way::ToServer, Way::ToClient];
 }
 
-/// What a direction lets through.
+/// The datagrams that a direction lets through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Gate {
-    /// Everything.
+    /// All datagrams.
     #[default]
     Pass,
-    /// QUIC's handshakes and nothing that comes after: connections come about, but nobody is answered on them. Only
-    /// so is a request certain to arrive whose reply does not.
+    /// Only QUIC's handshakes: connections open, but no reply arrives on them. This is the only way to be sure that a
+    /// request arrives and its reply does not.
     Handshakes,
-    /// Nothing.
+    /// No datagrams.
     Drop,
 }
 
@@ -71,16 +71,16 @@ impl Gate {
     }
 }
 
-/// What has become of a direction's datagrams so far.
+/// The counts of a direction's datagrams so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Handed on, each counted once.
+    /// Passed, each counted once.
     pub passed: u64,
-    /// Lost: by the gate, by chance, or because too many were waiting.
+    /// Lost: by the gate, by chance, or because the queue was full.
     pub dropped: u64,
-    /// Of those passed, how many arrived twice.
+    /// Passed datagrams that arrived twice.
     pub repeated: u64,
-    /// Of those passed, how many were kept back for a while.
+    /// Passed datagrams that were delayed.
     pub delayed: u64,
 }
 
@@ -93,7 +93,7 @@ struct Outgoing {
 
 impl Outgoing {
     fn send(self) {
-        // What a full socket does not take is lost, as it would be on any other hop.
+        // A full socket loses the datagram, like any other hop.
         let _lost = self.socket.try_send_to(&self.datagram, self.to);
     }
 }
@@ -110,7 +110,7 @@ struct DirectionState {
     faults: Faults,
     counts: Counts,
     queue: Queue,
-    /// How many datagrams have come, which numbers the next one.
+    /// The number of datagrams so far, which numbers the next one.
     arrived: u64,
 }
 
@@ -164,7 +164,7 @@ impl Direction {
     }
 }
 
-/// What all tasks of a relay share.
+/// The state that all tasks of a relay share.
 struct Shared {
     target: SocketAddr,
     listen: Arc<UdpSocket>,
@@ -181,7 +181,7 @@ impl Shared {
     }
 }
 
-/// A running relay. It ends when it is dropped.
+/// A running relay. Dropping it stops the relay.
 pub struct Relay {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -207,7 +207,7 @@ impl Relay {
     /// Starts a relay to `target`, on a free port of the loopback device.
     ///
     /// # Errors
-    /// When there is no socket to be had.
+    /// When no socket can be opened.
     pub async fn start(target: SocketAddr) -> io::Result<Relay> {
         let loopback: SocketAddr = match target {
             SocketAddr::V4(_) => (Ipv4Addr::LOCALHOST, 0).into(),
@@ -237,7 +237,7 @@ impl Relay {
         })
     }
 
-    /// Where clients dial instead of the server's own address.
+    /// The address that clients dial instead of the server's.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -249,12 +249,12 @@ impl Relay {
         self.shared.target
     }
 
-    /// Sets what one direction lets through from now on.
+    /// Sets the gate of one direction from now on.
     pub fn set_gate(&self, way: Way, gate: Gate) {
         self.shared.direction(way).state().gate = gate;
     }
 
-    /// Sets what goes wrong on one direction from now on. Datagrams are numbered from when the relay started.
+    /// Sets the faults of one direction from now on. Datagrams are numbered from the relay's start.
     pub fn set_faults(&self, way: Way, faults: Faults) {
         self.shared.direction(way).state().faults = faults;
     }
@@ -268,21 +268,21 @@ impl Relay {
         }
     }
 
-    /// What has become of one direction's datagrams so far.
+    /// The counts of one direction's datagrams so far.
     #[must_use]
     pub fn counts(&self, way: Way) -> Counts {
         self.shared.direction(way).state().counts
     }
 }
 
-/// A client as the relay knows it: the socket with which the relay speaks to the server in its place.
+/// A client of the relay: the socket that the relay uses towards the server for it.
 struct Client {
     upstream: Arc<UdpSocket>,
     task: AbortHandle,
     heard: Instant,
 }
 
-/// Takes what clients send, until the relay is dropped, and with this task every client's.
+/// Receives the clients' datagrams until the relay is dropped. The tasks of all clients end with this task.
 async fn run(shared: Arc<Shared>) {
     let mut clients: BTreeMap<SocketAddr, Client> = BTreeMap::new();
     let mut tasks = JoinSet::new();
@@ -317,12 +317,12 @@ async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Hands the server's datagrams for one client on to it.
+/// Passes the server's datagrams on to one client.
 async fn answers(shared: Arc<Shared>, upstream: Arc<UdpSocket>, client: SocketAddr) {
     let mut buffer = vec![0; DATAGRAM_MAX_BYTES];
     loop {
         match upstream.recv_from(&mut buffer).await {
-            // Nobody but the server has anything to say here.
+            // Only datagrams from the server are accepted here.
             Ok((length, from)) if from == shared.target => {
                 let datagram = buffer.get(..length).unwrap_or_default();
                 shared.to_client.hand_on(datagram, &shared.listen, client);
@@ -333,7 +333,7 @@ async fn answers(shared: Arc<Shared>, upstream: Arc<UdpSocket>, client: SocketAd
     }
 }
 
-/// A socket to speak to the server with, for one client.
+/// A socket towards the server for one client.
 async fn upstream(target: SocketAddr) -> io::Result<Arc<UdpSocket>> {
     let any: SocketAddr = match target {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -342,14 +342,14 @@ async fn upstream(target: SocketAddr) -> io::Result<Arc<UdpSocket>> {
     bind(any).await
 }
 
-/// A socket that is known to take datagrams: a new one would lose the first, for want of having been asked.
+/// A socket that has become writable. A socket that was never polled would lose the first datagram.
 async fn bind(address: SocketAddr) -> io::Result<Arc<UdpSocket>> {
     let socket = UdpSocket::bind(address).await?;
     socket.writable().await?;
     Ok(Arc::new(socket))
 }
 
-/// Forgets clients that were silent for long, and the longest silent one if that is not enough.
+/// Forgets clients that were silent for long, or else the one that was silent for longest.
 fn make_room(clients: &mut BTreeMap<SocketAddr, Client>) {
     clients.retain(|_, client| {
         let stays = client.heard.elapsed() < CLIENT_IDLE;

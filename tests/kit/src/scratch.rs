@@ -1,4 +1,4 @@
-//! A directory for a run, which is gone afterwards unless it is to be kept.
+//! A directory for a run. It is removed afterwards, unless it is to be kept.
 
 use crate::error::RunError;
 use farthing_node::terminal;
@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-/// How often the directory is tried to be removed: a process that was just killed may still be writing.
+/// The number of attempts to remove the directory: a process that was just killed may still write.
 const REMOVE_TRIES: usize = 20;
 
-/// The pause between two tries.
+/// The pause between two attempts.
 const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
-/// A directory of its own for a run. It is removed when this is dropped, unless it was named.
+/// A directory for one run. It is removed on drop, unless the caller named it.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -25,11 +25,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a directory in the place for temporary files, called `name` and something random; or `named`, which must be
-    /// new or empty.
+    /// Creates a directory for temporary files, called `name` with a random suffix; or uses `named`, which must be new or
+    /// empty.
     ///
     /// # Errors
-    /// When it cannot be made, or is not empty.
+    /// When it cannot be created, or is not empty.
     pub fn new(name: &str, named: Option<&Path>) -> Result<Scratch, RunError> {
         let path = match named {
             Some(dir) => std::path::absolute(dir).map_err(RunError::io(dir.display()))?,
@@ -54,7 +54,7 @@ impl Scratch {
         })
     }
 
-    /// Where it is.
+    /// The path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

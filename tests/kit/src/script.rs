@@ -1,25 +1,25 @@
-//! Watches a wallet, and does something at a chosen moment of its work.
+//! Watches a wallet, and acts at a chosen moment of its work.
 //!
-//! A wallet tells its watcher what it is about to do before it does it, and what it has heard before it acts on it.
-//! So what is done here is certain to be done in between, and no step has to guess at times.
+//! A wallet tells its observer each request before it sends it, and each reply before it acts on it. So an action here
+//! is certain to happen in between, and no step depends on timing.
 
 use farthing_client::observer::{Observer, WalletEvent};
 use farthing_protocol::api::Question;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The most events that are kept; a demonstration's wallet has some hundreds.
+/// The most stored events. A demonstration's wallet has some hundreds.
 const EVENTS_MAX: usize = 10_000;
 
 /// A moment of a wallet's work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It is about to ask this.
+    /// It is about to send this request.
     Asked(Question),
-    /// It has heard the answer to this.
+    /// It has received the reply to this request.
     Answered(Question),
-    /// It was not answered in time.
+    /// The reply did not come in time.
     Unanswered(Question),
-    /// It was refused.
+    /// The request was refused.
     Refused(Question),
 }
 
@@ -37,7 +37,7 @@ impl Moment {
 
 type Action = Box<dyn FnOnce() + Send>;
 
-/// Who watches a wallet in the demonstration.
+/// The observer of a wallet.
 #[derive(Default)]
 pub struct Script {
     planned: Mutex<Vec<(Moment, Action)>>,
@@ -55,17 +55,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Script {
-    /// Does `action` when `moment` next comes, once.
+    /// Runs `action` once, when `moment` comes next.
     pub fn once(&self, moment: Moment, action: impl FnOnce() + Send + 'static) {
         lock(&self.planned).push((moment, Box::new(action)));
     }
 
-    /// How often `moment` has come since the last [`forget`](Script::forget).
+    /// The number of times that `moment` came since the last [`forget`](Script::forget).
     pub fn count(&self, moment: Moment) -> usize {
         lock(&self.seen).iter().filter(|seen| **seen == moment).count()
     }
 
-    /// Forgets what was seen and what is still planned: a new step begins.
+    /// Forgets all past events and planned actions: a new step begins.
     pub fn forget(&self) {
         lock(&self.planned).clear();
         lock(&self.seen).clear();

@@ -1,12 +1,12 @@
-//! Over plain datagrams: a relay knows nothing of what it carries but its first bit.
+//! Tests over plain datagrams: a relay looks only at the first byte of a datagram.
 
 use super::*;
 use tokio::time::timeout;
 
-/// Long enough for anything that works.
+/// Enough time for everything that works.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Long enough for anything that is on its way to arrive.
+/// Enough time for every datagram on its way to arrive.
 const QUIET: Duration = Duration::from_millis(150);
 
 const SHORT: u8 = 0x40;
@@ -33,7 +33,7 @@ async fn client_of(relay: &Relay) -> UdpSocket {
     socket
 }
 
-/// Sends `datagrams` and collects what comes back until it is quiet.
+/// Sends `datagrams` and collects the replies until none come.
 async fn exchange(client: &UdpSocket, datagrams: &[&[u8]]) -> Vec<Vec<u8>> {
     for datagram in datagrams {
         client.send(datagram).await.expect("loopback takes it");
