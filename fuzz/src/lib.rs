@@ -1,6 +1,6 @@
-//! The body of every fuzz target: what a stranger's bytes go through before anything about them is known to be good.
+//! The body of every fuzz target: the checks that untrusted bytes pass through before they are known to be good.
 //!
-//! None of them may panic. What is decoded must encode to the same bytes: a message has one spelling.
+//! No target may panic. A decoded value must encode to the same bytes: a message has one encoding.
 
 #![forbid(unsafe_code)]
 
@@ -30,11 +30,11 @@ use std::path::Path;
 
 /// A fuzz target.
 pub struct Target {
-    /// Its name, as `cargo fuzz` knows it.
+    /// Its name for `cargo fuzz`.
     pub name: &'static str,
-    /// What is done with the bytes.
+    /// The function that takes the bytes.
     pub body: fn(&[u8]),
-    /// Bytes that are good, to be changed a little.
+    /// Valid inputs, which the smoke test mutates.
     pub samples: fn() -> Vec<Vec<u8>>,
 }
 
@@ -64,7 +64,7 @@ targets! {
     evidence in bodies;
 }
 
-/// A line that is taken for a card.
+/// A line of text, parsed as a card.
 pub fn card(data: &[u8]) {
     let Ok(line) = std::str::from_utf8(data) else {
         return;
@@ -86,10 +86,10 @@ pub fn network_file(data: &[u8]) {
     }
 }
 
-/// A journal, and the note beside it of what was acknowledged, as a disk may give them back.
+/// A journal and its file of acknowledged records, as a damaged disk may return them.
 pub fn journal(data: &[u8]) {
     let (&cut, rest) = data.split_first().unwrap_or((&0, &[]));
-    // Of the note as many bytes as the first one says, so that most inputs are all journal.
+    // The first byte gives the length of the acknowledgement file, so that most inputs are all journal.
     let (state, journal) = rest.split_at(rest.len().min(usize::from(cut)));
     let disk = MemoryDisk::new();
     let dir = Path::new(samples::JOURNAL_DIR);
@@ -98,13 +98,13 @@ pub fn journal(data: &[u8]) {
         disk.put(&dir.join("state"), state.to_vec());
     }
     if let Ok(report) = verify(dir, &disk, &|_| {}) {
-        // The header ends in zeros, which a file that was cut within it has as well.
+        // The header ends in zeros. A file that was cut within the header may end in zeros, too.
         let no_records = report.damage.is_some() || report.records == 0;
         assert!(no_records || report.bytes <= journal.len() as u64);
     }
 }
 
-/// A sealed note, and keys that are sealed or wrapped.
+/// A sealed record, and keys that are sealed or wrapped.
 pub fn note(data: &[u8]) {
     let id = [7; 32];
     let _opened = open_record(
@@ -120,7 +120,7 @@ pub fn note(data: &[u8]) {
     }
 }
 
-/// Encrypted goods, in pieces whose sizes the first byte gives.
+/// Encrypted goods, in pieces of the sizes that the first byte gives.
 pub fn goods(data: &[u8]) {
     let (&size, file) = data.split_first().unwrap_or((&0, &[]));
     let mut decryptor = Decryptor::new(&ContentKey::from_bytes([5; 32]));
@@ -134,7 +134,7 @@ pub fn goods(data: &[u8]) {
     assert!(out.len() <= file.len());
 }
 
-/// A bank's list of keys: with the signature as it came, and with a good one.
+/// A bank's key list: with the signature in the input, and with a valid one.
 pub fn key_list(data: &[u8]) {
     let Ok(signed) = wire::decode::<Signed<KeyList>>(data, data.len()) else {
         return;
@@ -160,7 +160,7 @@ pub fn key_list(data: &[u8]) {
     }
 }
 
-/// Coins and signatures: whatever the bytes are, the bank did not sign them.
+/// Coins and signatures. The bank did not sign any of them.
 pub fn coins_and_signatures(data: &[u8]) {
     let keys = purchase::keys();
     let rng: &dyn Entropy = &SeededEntropy::new(1);
@@ -198,7 +198,7 @@ pub fn coins_and_signatures(data: &[u8]) {
     assert_eq!(batch.verify(&mut rng.rng()).is_ok(), alone);
 }
 
-/// An amount that somebody typed, and sums of amounts.
+/// An amount as a person types it, and sums of amounts.
 pub fn amount(data: &[u8]) {
     if let Some(units) = data.first_chunk::<8>() {
         let amount = Amount(u64::from_le_bytes(*units));
@@ -214,7 +214,7 @@ pub fn amount(data: &[u8]) {
     }
 }
 
-/// A file that somebody brings to a judge.
+/// A file of evidence for a judge.
 pub fn evidence(data: &[u8]) {
     let Ok(papers) = serde_json::from_slice::<Papers>(data) else {
         return;

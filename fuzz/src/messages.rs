@@ -1,4 +1,4 @@
-//! Requests as servers take them, and replies as those who asked do.
+//! Requests as servers decode them, and replies as their askers decode them.
 
 use crate::purchase;
 use farthing_coin::{KeyList, Signed};
@@ -30,14 +30,14 @@ fn one_spelling(value: &impl Serialize, data: &[u8]) {
     assert_eq!(wire::encode(value).as_deref(), Ok(data));
 }
 
-/// Whatever it is, and whoever is to blame.
+/// Formats the refusal, if any. Formatting must not panic.
 fn said<T>(result: Result<T, Refusal>) {
     if let Err(refusal) = result {
         let _text = refusal.to_string();
     }
 }
 
-/// A request to a bank, up to what depends on its rows.
+/// A request to a bank, up to the checks that need its rows.
 pub fn bank_request(data: &[u8]) {
     let Ok(request) = BankRequest::decode(data) else {
         return;
@@ -65,7 +65,7 @@ pub fn bank_request(data: &[u8]) {
         }
         BankRequest::Witness(AskBank(request)) => said(verify_witness_request(request, &here)),
         BankRequest::Bucket(request) => {
-            // One with more bits than it says holds nothing, and is still looked for at a place that exists.
+            // A prefix with set bits after its length matches nothing. Its lookup still starts at a valid id.
             if request.prefix.check().is_ok() {
                 let _any = request.prefix.holds(&request.prefix.first());
             }
@@ -74,7 +74,7 @@ pub fn bank_request(data: &[u8]) {
     }
 }
 
-/// A request to an escrow, up to what depends on its rows.
+/// A request to an escrow, up to the checks that need its rows.
 pub fn escrow_request(data: &[u8]) {
     let Ok(request) = EscrowRequest::decode(data) else {
         return;
@@ -99,7 +99,7 @@ pub fn escrow_request(data: &[u8]) {
     }
 }
 
-/// A request to a merchant, up to what depends on its rows.
+/// A request to a merchant, up to the checks that need its rows.
 pub fn merchant_request(data: &[u8]) {
     let Ok(request) = MerchantRequest::decode(data) else {
         return;
@@ -111,7 +111,7 @@ pub fn merchant_request(data: &[u8]) {
     }
 }
 
-/// A reply to any question: the first byte says to which.
+/// A reply to any request. The first byte selects the request.
 pub fn replies(data: &[u8]) {
     let Some((&which, reply)) = data.split_first() else {
         return;

@@ -1,4 +1,4 @@
-//! One purchase and those who take part in it.
+//! One purchase and its parties.
 
 use farthing_coin::{
     Calendar, Coin, EncodedPoint, EncodedScalar, EpochKeys, KeyBook, KeyList, RecoveryRecordId, SUITE,
@@ -20,7 +20,7 @@ use farthing_protocol::{
 use serde::Serialize;
 use std::sync::LazyLock;
 
-/// The deadline of the one purchase.
+/// The purchase's deadline.
 pub const DEADLINE_MS: u64 = 1_000_000;
 
 /// The key of party `number`: 1 is the bank, 2 the escrow, 3 the merchant.
@@ -28,7 +28,7 @@ pub fn key(number: u8) -> SecretKey {
     SecretKey::from_bytes(&[number; 32]).expect("small numbers are scalars")
 }
 
-/// The bank's list of keys.
+/// The bank's key list.
 pub fn signed_list() -> Signed<KeyList> {
     let epoch = |epoch: u8| EpochKeys {
         epoch: epoch.into(),
@@ -75,7 +75,7 @@ pub fn coins() -> (Vec<Coin>, Vec<Signature>) {
     (coins, [11, 12].map(sign).to_vec())
 }
 
-/// What pays for the purchase.
+/// The payment of the purchase.
 pub fn payment() -> Payment {
     let (coins, authorizations) = coins();
     Payment {
@@ -91,7 +91,7 @@ pub fn goods_key() -> GoodsKey {
     GoodsKey::from_bytes([1; 32])
 }
 
-/// What customer and merchant have agreed.
+/// The contract of customer and merchant.
 pub fn contract() -> Contract {
     let (bank, escrow, merchant) = (key(1).public(), key(2).public(), key(3).public());
     let payment = payment();
@@ -150,7 +150,7 @@ pub fn by_purchase_key(terms: &Terms, what: PurchaseKeyUse) -> Signature {
     key(9).sign(&what.statement(&key(9).public(), &terms.purchase_id()))
 }
 
-/// The escrow's word, around the bank's, that the coins are held.
+/// The escrow's hold with the bank's hold in it.
 pub fn hold() -> Signed<Hold> {
     let terms = contract().terms;
     let bank_hold = BankHold {
@@ -184,7 +184,7 @@ pub fn commit() -> Signed<Commit> {
     Signed::sign(commit, &key(2))
 }
 
-/// A value as it travels.
+/// A value's encoding.
 pub fn bytes(value: &impl Serialize) -> Vec<u8> {
     wire::encode(value).expect("it is short")
 }

@@ -1,4 +1,4 @@
-//! Good inputs, from which the smoke test makes nearly good ones; `cargo fuzz` finds its own.
+//! Valid inputs, which the smoke test mutates. `cargo fuzz` finds its own inputs.
 
 use crate::purchase::{
     by_purchase_key, bytes, coins, commit, contract, goods_key, hold, key, keys, payment, signed_list,
@@ -38,13 +38,13 @@ use farthing_store::{Reads, Store, StoreOptions, Table};
 use serde::Serialize;
 use std::path::Path;
 
-/// Where [`journal`] had its store.
+/// The directory of the store of [`journal`].
 pub const JOURNAL_DIR: &str = "/store";
 
 /// The rows of [`journal`].
 const ROWS: Table<[u8; 32], Vec<u8>> = Table::new(1, "fuzzed");
 
-/// For a bank.
+/// Requests to a bank.
 pub fn bank_request() -> Vec<Vec<u8>> {
     let (bank, account) = (key(1).public(), key(4).public());
     let terms = contract().terms;
@@ -120,7 +120,7 @@ pub fn bank_request() -> Vec<Vec<u8>> {
     all.iter().map(bytes).collect()
 }
 
-/// The bank's word that a purchase is overdue.
+/// The bank's statement that a purchase is overdue.
 fn overdue(terms: &Terms) -> Signed<Overdue> {
     let overdue = Overdue {
         purchase: terms.purchase_id(),
@@ -156,7 +156,7 @@ fn witness_request(asker: u8, witness: u8) -> Signed<WitnessRequest> {
     Signed::sign(request, &key(asker))
 }
 
-/// For an escrow.
+/// Requests to an escrow.
 pub fn escrow_request() -> Vec<Vec<u8>> {
     let contract = contract();
     let terms = contract.terms.clone();
@@ -196,7 +196,7 @@ pub fn escrow_request() -> Vec<Vec<u8>> {
     all.iter().map(bytes).collect()
 }
 
-/// For a merchant.
+/// Requests to a merchant.
 pub fn merchant_request() -> Vec<Vec<u8>> {
     let (bank, escrow) = (key(1).public(), key(2).public());
     let all = [
@@ -221,7 +221,7 @@ pub fn merchant_request() -> Vec<Vec<u8>> {
     all.iter().map(bytes).collect()
 }
 
-/// With the number of their kind before them.
+/// Replies, after the number of their request.
 pub fn replies() -> Vec<Vec<u8>> {
     fn reply<R: Serialize>(which: u8, reply: R) -> Vec<u8> {
         [vec![which], encode_reply(&Ok(reply))].concat()
@@ -280,7 +280,7 @@ pub fn network_file() -> Vec<Vec<u8>> {
     vec![serde_json::to_vec_pretty(&cards).expect("cards are JSON")]
 }
 
-/// A journal of a few records, with and without the note of what was acknowledged.
+/// A journal of a few records, with and without the file of acknowledged records.
 pub fn journal() -> Vec<Vec<u8>> {
     let disk = MemoryDisk::new();
     let dir = Path::new(JOURNAL_DIR);
@@ -293,7 +293,7 @@ pub fn journal() -> Vec<Vec<u8>> {
     }
     store.close().expect("it closes");
     let journal = disk.bytes(&dir.join("journal")).unwrap_or_default();
-    // Space is reserved ahead; a little of it will do.
+    // The store reserves space ahead. The sample keeps little of it.
     let used = journal
         .iter()
         .rposition(|byte| *byte != 0)
@@ -308,7 +308,7 @@ pub fn journal() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Notes, and sealed and wrapped keys.
+/// Sealed records, and sealed and wrapped keys.
 pub fn note() -> Vec<Vec<u8>> {
     let note = seal_record(
         &RecoveryRecordKey::from_bytes([1; 32]),
@@ -333,7 +333,7 @@ pub fn goods() -> Vec<Vec<u8>> {
     vec![file(0), file(100), file(70_000)]
 }
 
-/// Lists of keys.
+/// Key lists.
 pub fn key_list() -> Vec<Vec<u8>> {
     let mut late = signed_list();
     late.body.calendar.epoch_ms = u64::MAX / 8;
@@ -346,7 +346,7 @@ pub fn coins_and_signatures() -> Vec<Vec<u8>> {
     vec![bytes(&coins()), [nobody.0.to_vec(), vec![255; 32]].concat()]
 }
 
-/// Amounts as people write them.
+/// Amounts as people type them.
 pub fn amount() -> Vec<Vec<u8>> {
     let all = [
         "20",
@@ -358,7 +358,7 @@ pub fn amount() -> Vec<Vec<u8>> {
     all.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
-/// What a customer keeps of a purchase.
+/// A customer's evidence of a purchase.
 pub fn evidence() -> Vec<Vec<u8>> {
     let contract = contract();
     let terms = &contract.terms;

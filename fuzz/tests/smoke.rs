@@ -1,17 +1,17 @@
-//! Every target's body on random and on nearly good inputs, from a seed: what can be had without nightly.
+//! Every target on random inputs and on mutated valid inputs, from a seed. It needs no nightly compiler.
 //!
-//! `FUZZ_ROUNDS` sets how many inputs a target gets, `FUZZ_SEED` which ones.
+//! `FUZZ_ROUNDS` sets the number of inputs for a target, `FUZZ_SEED` selects them.
 
 use farthing_fuzz::{TARGETS, Target};
 use std::panic::catch_unwind;
 
-/// How many inputs each target gets.
+/// The number of inputs for each target.
 const ROUNDS: u64 = 3_000;
 
 /// The longest random input (bytes).
 const RANDOM_MAX_BYTES: u64 = 600;
 
-/// SplitMix64 (Steele, Lea, Flood, 2014): enough to choose test inputs.
+/// SplitMix64 (Steele, Lea, Flood, 2014) is good enough to choose test inputs.
 struct Dice(u64);
 
 impl Dice {
@@ -28,7 +28,7 @@ impl Dice {
     }
 
     fn byte(&mut self) -> u8 {
-        // Lengths, tags and borders are where decoders err.
+        // Decoders often fail at lengths, tags and bounds.
         match self.below(4) {
             0 => [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff][self.below(7)],
             _ => self.next() as u8,
@@ -43,7 +43,7 @@ impl Dice {
     /// One to four small changes.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(4) {
-            // Often near the beginning, where tags and lengths are.
+            // Often near the start, where tags and lengths are.
             let reach = if self.below(3) == 0 { 48 } else { u64::MAX };
             let at = self.below((bytes.len() as u64).min(reach));
             match self.below(7) {
@@ -115,7 +115,7 @@ fn smoke(target: &Target) {
 
 #[test]
 fn no_input_makes_a_target_panic() {
-    // One thread each, so that the slow ones do not wait for one another.
+    // One thread for each target, so that slow targets do not delay the others.
     std::thread::scope(|scope| {
         let all: Vec<_> = TARGETS
             .iter()

@@ -1,4 +1,4 @@
-//! The cases that a later version has changed on purpose.
+//! The cases that a later version changed on purpose.
 
 use crate::{claims::Claims, files::folder};
 use serde::Deserialize;
@@ -9,11 +9,11 @@ use serde::Deserialize;
 struct Entry {
     file: String,
     section: String,
-    /// The case's name; a `*` at its end stands for whatever follows.
+    /// The case's name. A `*` at its end stands for any rest.
     case: String,
-    /// The claim that no longer holds, or absent if the case as a whole does not.
+    /// The claim that no longer holds. Absent if the case as a whole no longer holds.
     claim: Option<String>,
-    /// Why, in a line.
+    /// The reason, in one line.
     why: String,
     #[serde(skip)]
     used: bool,
@@ -34,7 +34,7 @@ impl Entry {
 pub(crate) struct Changed(Vec<Entry>);
 
 impl Changed {
-    /// Reads the list of `version`; no list is an empty one.
+    /// Reads the list of `version`. A missing list is empty.
     pub(crate) fn read(version: &str) -> Self {
         let path = folder(version).join("changed.json");
         let Ok(text) = std::fs::read_to_string(&path) else {
@@ -50,8 +50,7 @@ impl Changed {
         Self(entries)
     }
 
-    /// What is wrong with the claims of a case: those that do not hold and are not listed, and those that are listed and
-    /// hold.
+    /// The wrong claims of a case: unlisted claims that do not hold, and listed claims that hold.
     pub(crate) fn compare(&mut self, file: &str, section: &str, case: &str, claims: &Claims) -> Vec<String> {
         if claims.is_empty() {
             return vec!["nothing was checked".into()];
@@ -82,7 +81,7 @@ impl Changed {
         faults
     }
 
-    /// The entries for sections that are `checked`, and that no case was found for.
+    /// The entries for `checked` sections that match no case.
     pub(crate) fn unused(self, checked: impl Fn(&str, &str) -> bool) -> Vec<String> {
         let entries = self.0.into_iter().filter(|entry| !entry.used);
         let entries = entries.filter(|entry| checked(&entry.file, &entry.section));
@@ -90,7 +89,7 @@ impl Changed {
             let Entry {
                 file, section, case, ..
             } = entry;
-            format!("{file}, {section}, {case}: listed in changed.json, but there is no such case")
+            format!("{file}, {section}, {case}: listed in changed.json, but this case does not exist")
         };
         entries.map(say).collect()
     }

@@ -1,9 +1,9 @@
-//! Where the files are, and reading one.
+//! The location of the files, and how to read one.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The folder of one version's files, such as `v1`.
+/// The directory of one version's files, for example `v1`.
 pub(crate) fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(version)
 }
@@ -11,7 +11,7 @@ pub(crate) fn folder(version: &str) -> PathBuf {
 /// The whole file `name` of a version.
 ///
 /// # Panics
-/// If there is no such file, or it is not JSON.
+/// If the file does not exist or is not JSON.
 #[must_use]
 pub fn file(version: &str, name: &str) -> Value {
     let path = folder(version).join(format!("{name}.json"));

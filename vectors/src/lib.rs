@@ -1,8 +1,8 @@
-//! Known-answer vectors: the files, and how the tests of `coin`, `protocol` and `node` check every case of them.
+//! Known-answer vectors: the files, and how the tests of `coin`, `protocol` and `node` check every case in them.
 //!
-//! A test has one check for each section of a file: a function that computes with the program what the case says, and
-//! makes claims about it. [`check_all`] runs them, and fails if a claim does not hold, if a section has no check or
-//! another number of cases than is written down here, and if `changed.json` is out of date. See `README.md`.
+//! A test has one check for each section of a file: a function that computes what the case states, and makes claims
+//! about it. [`check_all`] runs the checks. It fails if a claim does not hold, if a section has no check or another
+//! number of cases than is listed here, or if `changed.json` is out of date. See `README.md`.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
@@ -23,10 +23,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// A check of one section: the file, the section, and what is claimed of each case of it.
+/// A check of one section: the file, the section, and the function that makes claims of a case.
 pub type Check = (&'static str, &'static str, fn(Field<'_>, &mut Claims));
 
-/// The cases of a section, each with its name. A section that is no list is one case.
+/// The cases of a section, each with its name. A section that is not a list is one case.
 fn cases(section: &Value) -> Vec<(String, &Value)> {
     let cases: Vec<&Value> = match section {
         Value::Array(cases) => cases.iter().collect(),
@@ -52,11 +52,11 @@ fn cases(section: &Value) -> Vec<(String, &Value)> {
     named.collect()
 }
 
-/// Runs the checks of `checker` (`coin`, `protocol` or `node`) over all cases of a version's files that are its to check,
-/// and returns how many claims were made.
+/// Runs the checks of `checker` (`coin`, `protocol` or `node`) over all cases in its sections of a version's files.
+/// Returns the number of claims.
 ///
 /// # Panics
-/// If anything is wrong; says all of it.
+/// If a check fails. The message lists all failures.
 pub fn check_all(version: &str, checker: &str, checks: &[Check]) -> usize {
     let mut changed = Changed::read(version);
     let mut faults = Vec::new();
@@ -96,7 +96,7 @@ pub fn check_all(version: &str, checker: &str, checks: &[Check]) -> usize {
     }
     let unknown = left
         .into_iter()
-        .map(|(file, section)| format!("{file}, {section}: there is no such section"));
+        .map(|(file, section)| format!("{file}, {section}: this section does not exist"));
     faults.extend(unknown);
     faults.extend(changed.unused(|name, section| {
         let mut known = sections::of(version).iter();

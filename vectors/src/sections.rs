@@ -1,9 +1,9 @@
-//! Which sections the files have, how many cases each has, and which crates' tests check it.
+//! The sections of the files, the number of their cases, and the crates whose tests check them.
 
-/// A section: the file, its name, how many cases it has, and who checks it.
+/// A section: the file, its name, the number of its cases, and the crates that check it.
 pub(crate) type Section = (&'static str, &'static str, usize, &'static [&'static str]);
 
-/// The sections of `v1`. Nobody checks what is an input alone.
+/// The sections of `v1`. No crate checks a section that holds only inputs.
 const V1: &[Section] = &[
     ("digests", "denominations", 8, &["coin"]),
     ("digests", "key_lists", 5, &["coin", "protocol"]),

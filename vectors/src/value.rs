@@ -1,9 +1,9 @@
-//! A value of a vector file, and how it is compared with a value of the program's.
+//! A value of a vector file, and its comparison with a value of the program.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Names that the documents give a field, and what the programs call it.
+/// Field names in the documents, and their names in the program.
 const ALIASES: &[(&str, &str)] = &[
     ("A", "a"),
     ("B", "b"),
@@ -19,7 +19,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("size", "size_bytes"),
 ];
 
-/// A value of a vector file. Its accessors panic where the value is of another kind.
+/// A value of a vector file. Its accessors panic on a value of another kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a>(pub &'a Value);
 
@@ -31,7 +31,7 @@ impl<'a> Field<'a> {
             .unwrap_or_else(|| panic!("no field `{name}` in {}", self.0))
     }
 
-    /// The field `name` of an object, if it is there and not `null`.
+    /// The field `name` of an object, or `None` if it is absent or `null`.
     #[must_use]
     pub fn find(self, name: &str) -> Option<Field<'a>> {
         self.0.get(name).filter(|value| !value.is_null()).map(Field)
@@ -50,7 +50,7 @@ impl<'a> Field<'a> {
         hex::decode(self.text()).expect("hexadecimal")
     }
 
-    /// Hexadecimal bytes of a known number.
+    /// A known number of hexadecimal bytes.
     #[must_use]
     pub fn array<const N: usize>(self) -> [u8; N] {
         let bytes = self.bytes();
@@ -80,15 +80,15 @@ impl<'a> Field<'a> {
     /// Whether `ours` is the same value.
     ///
     /// # Errors
-    /// Where it is not, and how.
+    /// The place of the difference, and both values.
     pub fn is_same(self, ours: &impl Serialize) -> Result<(), String> {
         let ours = serde_json::to_value(ours).map_err(|e| e.to_string())?;
         same(self.0, &ours, "value")
     }
 }
 
-/// Compares a vector's value with a program's, field by field. Bytes are hexadecimal in one and numbers in the other; a
-/// field may have another name; and a struct of one field may be written as the field.
+/// Compares a vector's value with a program's value, field by field. Bytes are hexadecimal in the vector and numbers in
+/// the program. A field may have another name. A struct of one field may be written as the field.
 fn same(theirs: &Value, ours: &Value, at: &str) -> Result<(), String> {
     let differ = || {
         Err(format!(
@@ -143,7 +143,7 @@ fn same(theirs: &Value, ours: &Value, at: &str) -> Result<(), String> {
     }
 }
 
-/// The beginning of a value, for a message.
+/// The start of a value, for a message.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(200) {
