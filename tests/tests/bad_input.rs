@@ -1,4 +1,4 @@
-//! Bad input, one line for each case: each gets its refusal, and no node writes anything.
+//! Bad input, one line for each case: each case gets its refusal, and no node writes anything.
 //!
 //! The roles are the real ones, over the simulation's network. The refusals are decoded from the bytes of replies.
 

@@ -118,7 +118,7 @@ fn a_bank_that_shows_at_last_what_it_gave_has_given_it() {
     steals(5, Theft::Belated);
 }
 
-// ---- refusals that are no word on the request ---------------------------------------------------------------------
+// ---- refusals that do not decide the request ----------------------------------------------------------------------
 
 #[test]
 fn a_withdrawal_that_was_debited_and_refused_without_a_signature_is_carried_on() {
@@ -280,7 +280,7 @@ fn nobody_convicts_an_honest_bank_by_an_unused_an_exchanged_or_a_spent_coin() {
         };
         let status = it.row(&spent.coin.public).status;
         assert!(matches!(status, CoinStatus::UsedElsewhere(_)), "{status:?}");
-        // A customer who makes messages by hand brings an exchanged coin again.
+        // A customer with hand-made messages shows an exchanged coin again.
         let cards = [parties.bank, parties.escrow, parties.merchant];
         let seed = Seed::from_bytes(&[7; 32]);
         let hand = ByHand::new(it.world.wire(), it.world.clock.clone(), cards, seed);

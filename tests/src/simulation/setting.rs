@@ -66,10 +66,10 @@ pub fn setting(
     });
 }
 
-/// Checks that `papers` convict `expected` and nobody else.
+/// Checks that `papers` convict `expected` and no other party.
 ///
 /// # Panics
-/// When they convict others, or nobody.
+/// When they convict another party, or none.
 #[track_caller]
 pub fn convicts(papers: &[Papers], expected: &[(Culprit, Charge)]) {
     let said = |conviction: &Conviction| (conviction.culprit, conviction.charge);

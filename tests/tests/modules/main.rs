@@ -1,6 +1,6 @@
 //! No modules of a crate name each other in a circle, so that every crate can be read from the bottom to the top.
 //!
-//! An edge leads from a module to each other module that defines an item that the first one names: in `use`, or in a
+//! An edge leads from a module to each other module that defines an item that the first module names: in `use`, or in a
 //! path. A name that another module only re-exports leads to the module that defines it. A parent that calls its
 //! child, whose child uses the parent's types, is a circle. A call of a method is no edge, as its path has no module.
 

@@ -1,4 +1,4 @@
-//! Two copies of one running bank: what they give away together, and how the copy is noticed.
+//! Two copies of one running bank: the secrets that they reveal together, and how the copy is detected.
 
 use crate::copies::A_MOMENT;
 use curve25519_dalek::{
@@ -18,7 +18,7 @@ use farthing_store::entropy::{Entropy, SeededEntropy};
 use farthing_tests::simulation::{party::Party, world::World};
 use std::time::Duration;
 
-/// One copy of a bank answers one challenge for one account: z of its response.
+/// The reply of one copy to one challenge for one account: z of its response.
 fn z_of_a_clone(secret: &DenominationSecret, account: u64, c: Scalar) -> Scalar {
     let entropy: &dyn Entropy = &SeededEntropy::new(account);
     let account = SecretKey::generate(&mut entropy.rng()).public();

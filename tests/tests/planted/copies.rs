@@ -75,7 +75,7 @@ fn nothing(_: &World, _: &Card, _: &[u8]) -> bool {
     false
 }
 
-/// Whether a request is the second escrow's question what the bank remembers.
+/// Whether the request is the second escrow's question about the head that the bank remembers.
 fn is_a_question_of_the_second(world: &World, card: &Card, request: &[u8]) -> bool {
     let second = world.parties_of(0, 1).escrow.identity;
     card.role == RoleName::Bank
@@ -104,8 +104,8 @@ impl Past {
         self.world.restart(Party::Bank, Death::Killed).await;
     }
 
-    /// The customer withdraws, which the older bank must not grant. Then all nodes are back, with the newest journal,
-    /// and the customer has what the books say.
+    /// The customer withdraws, which the older bank must not allow. Then all nodes run again with the newest journal,
+    /// and the customer has the amount in the books.
     async fn the_older_bank_grants_no_withdrawal(self) {
         tokio::time::sleep(A_MOMENT).await;
         let _in_vain = self.wallet.withdraw(&self.world.parties().bank, WITHDRAWN).await;
@@ -127,7 +127,7 @@ pub async fn an_older_bank_that_nobody_can_tell() {
     past.the_older_bank_grants_no_withdrawal().await;
 }
 
-/// Its escrow has only what it has stored, and tells it that.
+/// The bank's escrow remembers only what it has stored, and tells the bank that.
 pub async fn an_older_bank_whose_escrow_has_just_restarted() {
     let past = past(62, 1, nothing).await;
     past.world.stop(ESCROW);
@@ -136,7 +136,7 @@ pub async fn an_older_bank_whose_escrow_has_just_restarted() {
     past.the_older_bank_grants_no_withdrawal().await;
 }
 
-/// One escrow tells it; then that one is away, it starts again, and another has nothing to tell.
+/// One escrow tells the bank. Then that escrow is away, the bank starts again, and another escrow remembers nothing.
 pub async fn an_older_bank_that_was_told_once() {
     let past = past(63, 2, is_a_question_of_the_second).await;
     past.comes_back().await;
@@ -146,7 +146,7 @@ pub async fn an_older_bank_that_was_told_once() {
     past.the_older_bank_grants_no_withdrawal().await;
 }
 
-/// It is up because of an escrow that knew nothing, and the customer shows the spent coins again.
+/// The bank runs because an escrow remembered nothing. Then the customer shows the spent coins again.
 pub async fn an_older_bank_that_another_escrow_has_let_up() {
     let past = past(64, 2, keeps_the_first_apart).await;
     past.comes_back().await;

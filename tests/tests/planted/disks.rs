@@ -82,7 +82,7 @@ fn upgrade(migration: &Migration<'_>) -> Result<(), StoreError> {
     })
 }
 
-/// The version in the journal's own header, which is all that an older program looks at.
+/// The version in the journal's own header. An older program reads only this version.
 fn version(disk: &MemoryDisk) -> u32 {
     let journal = disk.bytes(&Path::new(DIR).join("journal")).expect("a journal");
     u32::from_le_bytes(journal[8..12].try_into().expect("four bytes"))

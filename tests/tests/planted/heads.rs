@@ -1,4 +1,4 @@
-//! Whom a node tells the head of its journal, and what that covers.
+//! Who may learn the head of a node's journal, and which records it covers.
 
 use crate::strangers::stranger;
 use farthing_coin::Signed;
@@ -10,7 +10,7 @@ use farthing_tests::{
 };
 use std::sync::Arc;
 
-/// Rows that nobody else reads.
+/// Rows that only this test reads.
 const SCRATCH: Table<u64, u64> = Table::new(200, "scratch");
 
 /// Coins worth the price.
@@ -37,7 +37,7 @@ pub async fn a_head_while_more_is_written() {
     );
 }
 
-/// A stranger brings the bank a hold, and names an escrow whose card it has.
+/// A stranger sends the bank a hold that names an escrow whose card the bank has.
 pub async fn a_hold_in_an_escrows_name() {
     let (_world, hand): (_, ByHand) = stranger(44).await;
     let bought = hand.order(&hand.withdraw(&EXACT).await).await;
@@ -48,7 +48,7 @@ pub async fn a_hold_in_an_escrows_name() {
     );
 }
 
-/// A stranger shows an escrow the bank's word that a purchase is overdue, as it is in every abort for it.
+/// A stranger shows an escrow the bank's overdue statement, which every abort for it contains.
 pub async fn an_overdue_purchase_in_the_banks_name() {
     let (world, hand): (_, ByHand) = stranger(45).await;
     let bought = hand.order(&hand.withdraw(&EXACT).await).await;

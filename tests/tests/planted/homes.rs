@@ -1,4 +1,4 @@
-//! What programs print, and what they do with files that are theirs and files that are not.
+//! The programs' output, and how they treat their own and foreign files.
 
 use farthing_client::wallet::Wallet;
 use farthing_coin::Seed;
@@ -29,7 +29,7 @@ pub async fn text_that_steers_a_terminal() {
     }
 }
 
-/// A report is to be written where there is one, by either way of writing it.
+/// Both ways of writing a file meet an existing report.
 pub async fn a_report_where_there_is_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("report.json");

@@ -1,4 +1,4 @@
-//! Nothing that is said under a name is ever said without one: the bytes that joined a withdrawal to a purchase.
+//! Bytes of a named conversation never occur in an anonymous one. Otherwise they would link a withdrawal to a purchase.
 
 use farthing_node::network::Lane;
 use farthing_protocol::money::Amount;

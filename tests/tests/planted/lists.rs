@@ -1,4 +1,4 @@
-//! A bank's lists of keys, as servers keep them.
+//! A bank's key lists, as servers keep them.
 
 use crate::strangers::stranger;
 use farthing_bank::{
@@ -29,7 +29,7 @@ use tokio::{task::JoinSet, time::Instant};
 /// Coins worth the price.
 const EXACT: [u64; 6] = [512, 128, 64, 16, 4, 1];
 
-/// How many made-up holds wait at once.
+/// The number of made-up holds that wait at once.
 const MADE_UP: u8 = 8;
 
 /// The last epoch is gone.
@@ -47,7 +47,7 @@ fn forked(list: &mut KeyList) {
     last.keys = values.iter().map(other).collect();
 }
 
-/// The bank shows a server that has been restarted another list than the one that it had shown before.
+/// After a server's restart, the bank shows it another list than before.
 async fn after_a_restart(seed: u64, server: Party, change: fn(&mut KeyList)) {
     let world = World::new(seed).await;
     let key = world.foundation.key(Party::Bank);
@@ -79,13 +79,13 @@ pub async fn other_keys_for_a_merchant_after_a_restart() {
     after_a_restart(70, Party::Merchant(0), forked).await;
 }
 
-/// Holds with a key that no list has, while the bank is silent: each is answered when the first one is.
+/// Holds with an unknown key, while the bank is silent. All are refused when the first one is.
 pub async fn made_up_holds_at_a_silent_bank() {
     let (world, hand) = stranger(45).await;
     let purse = hand.withdraw(&EXACT).await;
     let offer = hand.offer().await;
     world.cheat(Party::Bank, HidesKeys);
-    // The list that the escrow has just fetched does not stand for a newer one.
+    // The list that the escrow has just fetched does not replace a newer one.
     tokio::time::sleep(Duration::from_millis(KEYS_REFETCH_MS)).await;
     let mut holds = Vec::new();
     for number in 0..MADE_UP {
@@ -116,7 +116,7 @@ const BEGINNING_MS: u64 = 20_000 * DAY_MS;
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// A bank's list of keys is full, and it is started again.
+/// A bank whose key list is full starts again.
 pub async fn a_full_list_of_keys() {
     let world = World::new(71).await;
     let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::new(BEGINNING_MS)));

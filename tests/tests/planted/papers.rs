@@ -67,7 +67,7 @@ pub async fn a_receipt_with_another_key() {
     );
 }
 
-/// An escrow holds, and aborts by its word alone.
+/// An escrow holds, and then aborts without a cause.
 pub async fn papers_of_an_abort_without_a_cause() {
     let (world, wallet) = withdrawn(45).await;
     let begun = wallet
@@ -151,7 +151,7 @@ fn largest_file(dir: &Path) -> PathBuf {
     files.into_iter().max().expect("a file").1
 }
 
-/// A merchant is silent once, so that the purchase is written down, and then refuses with a text that no row takes.
+/// A merchant is silent once, so that the purchase is stored. Then it refuses with a text that no row can hold.
 pub async fn a_refusal_of_100_kb() {
     let (world, wallet) = withdrawn(44).await;
     world.cheat(Party::Merchant(0), RefusesWithLongText::new(100_000));

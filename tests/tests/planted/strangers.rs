@@ -115,7 +115,7 @@ pub async fn coins_worth_less_than_the_price() {
     );
 }
 
-/// A stranger brings the bank an abort that the escrow never signed.
+/// A stranger sends the bank an abort that the escrow did not sign.
 pub async fn a_forged_abort() {
     let (world, hand, bought, _) = held(34).await;
     let abort = Abort {
@@ -135,7 +135,7 @@ pub async fn a_forged_abort() {
     assert!(world.held().await > 0, "finality: a stranger ends a purchase");
 }
 
-/// The escrow aborts a purchase that nobody has cancelled, long before the deadline.
+/// The escrow aborts a purchase that the customer did not cancel, long before the deadline.
 pub async fn an_abort_without_a_cause() {
     let (world, hand, bought, _) = held(44).await;
     let abort = Abort {
@@ -196,7 +196,7 @@ pub async fn a_sealed_key_of_another_offer() {
         .iter_mut()
         .for_each(|bank| bank.account = hand.account());
     let bought = hand.order_of(Signed::sign(offer, &key()), &hand.withdraw(&EXACT).await);
-    // An abort would show what opens the merchant's own offer.
+    // An abort would publish the point that opens the merchant's own offer.
     let outcome = hand.ask(bought.pay()).await;
     assert!(
         matches!(outcome, Err(Refusal::Contract(_))),
@@ -258,7 +258,7 @@ pub async fn a_hold_that_is_not_overdue() {
     assert!(not_yet, "finality: the bank's clock has decided a purchase");
 }
 
-/// A customer cancels and never comes back. The escrow has the bank release the coins, long before they are overdue.
+/// A customer cancels and does not return. The escrow has the bank release the coins, long before they are overdue.
 pub async fn a_cancel_that_nobody_else_brings_to_the_bank() {
     let (world, hand, bought, _) = held(37).await;
     hand.ask(bought.cancel()).await.expect("an abort");
@@ -270,7 +270,7 @@ pub async fn a_cancel_that_nobody_else_brings_to_the_bank() {
     );
 }
 
-/// A stranger cancels a purchase of terms that were made up, in a currency that is none, for the escrow's operator to see.
+/// A stranger cancels a made-up purchase in an invalid currency, which the escrow's operator would see.
 pub async fn a_cancel_in_a_currency_that_is_none() {
     let (_world, hand) = stranger(43).await;
     let bought = hand.order(&hand.withdraw(&EXACT).await).await;
@@ -316,7 +316,7 @@ pub async fn a_list_that_is_too_long() {
     assert!(too_long, "bad input: a list of any length is looked at");
 }
 
-/// A customer replaces the scan record again and again.
+/// A customer replaces the scan record many times.
 pub async fn scan_records_without_end() {
     let (_world, hand) = stranger(46).await;
     let replaced = |number: u64| {

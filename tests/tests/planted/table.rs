@@ -12,7 +12,7 @@ fn beginning(mistake: &Patch) -> String {
     format!("| {} | {} |", mistake.name, mistake.mistake)
 }
 
-/// The row of one mistake.
+/// The table row of one defect.
 pub(crate) fn row(mistake: &Patch, found: &Found) -> String {
     let Found {
         check,
