@@ -31,7 +31,7 @@ const COINS_MAX: u64 = farthing_protocol::limits::COINS_PER_REQUEST_MAX as u64;
         load --dir /mnt/disk/load                   on another disk, with the syncs of that disk\n  \
         load --spent 10000000 --under-way 64        the same after ten million spent coins\n  \
         load --nodes DIR                            load the running nodes DIR/bank, DIR/escrow and DIR/merchant\n\n\
-        How to read the table: `a second` is the rate of completions while all were under way; the latency is of whole \
+        How to read the table: `a second` is the rate while all were under way; the latency is of whole \
         purchases as a customer sees them, goods opened and durable; CPU, syncs, bytes and requests are per purchase \
         (withdrawal, exchange), including background settlement. `client` is this program with all its \
         wallets, which shares the machine with the nodes.\n\n\

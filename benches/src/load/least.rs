@@ -10,8 +10,8 @@ struct Needed {
     coins_issued: u64,
     verified: u64,
     signed: u64,
-    /// Goods keys sealed to the customer, or sealed to the escrow and opened there. Each takes two multiplications, one of
-    /// them of the base point.
+    /// Goods keys sealed to the customer, or sealed to the escrow and opened there. Each takes two multiplications, one
+    /// of them of the base point.
     sealed: u64,
     /// Handshakes of the client.
     handshakes: u64,

@@ -113,8 +113,8 @@ impl Work {
                 row.purchase.status()
             );
         }
-        // The purchase is finished. Small goods stay until the end, as a customer does not remove new goods. Large goods
-        // would fill the disk.
+        // The purchase is finished. Small goods stay until the end, as a customer does not remove new goods. Large
+        // goods would fill the disk.
         if !row.output.is_file() {
             bail!("the goods are not where they should be");
         }

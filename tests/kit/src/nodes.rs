@@ -259,8 +259,8 @@ impl Node {
             .is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))))
     }
 
-    /// Kills the process (SIGKILL) and waits until it has ended. A node needs no gentler end: all that it has replied is
-    /// on its disk.
+    /// Kills the process (SIGKILL) and waits until it has ended. A node needs no gentler end: its disk has all
+    /// that it replied.
     ///
     /// # Errors
     /// When the operating system cannot tell how it ended.

@@ -116,7 +116,7 @@ impl Points {
         let listener = UnixListener::bind(path)?;
         let (tell, reached) = mpsc::channel(WAITING_MAX);
         let task = tokio::spawn(async move {
-            // One connection after the other, which keeps their order. A line follows as soon as its connection is open.
+            // One connection after the other, which keeps their order. A line follows once its connection is open.
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(Some(reached)) = timeout(LINE_TIMEOUT, read(stream)).await
                     && tell.send(reached).await.is_err()
@@ -128,7 +128,7 @@ impl Points {
         Ok(Points { reached, task })
     }
 
-    /// Waits for the next point. It never ends without one: a caller that wants to stop waits for another event as well.
+    /// Waits for the next point. It has no time limit: a caller that wants to stop waits for another event as well.
     pub async fn next(&mut self) -> Reached {
         match self.reached.recv().await {
             Some(reached) => reached,

@@ -25,8 +25,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Creates a directory for temporary files, called `name` with a random suffix; or uses `named`, which must be new or
-    /// empty.
+    /// Creates a directory for temporary files, called `name` with a random suffix; or uses `named`, which must be
+    /// new or empty.
     ///
     /// # Errors
     /// When it cannot be created, or is not empty.
