@@ -11,6 +11,7 @@ use farthing_node::{
     call::{CallError, ask},
     card::Card,
     network::{Channel, Lane, Network, NetworkError},
+    quic::RATE_LEAST_BYTES,
 };
 use farthing_protocol::{
     api::{Call, Question},
@@ -98,6 +99,20 @@ impl<'w> PeerClient<'w> {
     /// The party, as its card names it.
     pub(crate) fn party(&self) -> String {
         self.card.title()
+    }
+
+    /// How long a task is retried while the party is silent.
+    pub(crate) fn silence_max(&self) -> Duration {
+        self.retry.total
+    }
+
+    /// The error of a party that sends less than the slowest line can carry.
+    pub(crate) fn too_slow<C: Call>(&self) -> WalletError {
+        WalletError::Silent {
+            party: self.party(),
+            question: C::QUESTION,
+            why: format!("it sends less than {RATE_LEAST_BYTES} bytes a second"),
+        }
     }
 
     /// Sends a request once. A busy party is asked again after the pause that it asks for.

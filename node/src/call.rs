@@ -34,13 +34,17 @@ pub enum CallError {
     Garbled(#[from] WireError),
 }
 
-/// Sends `call` on `channel` and returns the reply.
+/// Sends `call` on `channel` and returns the reply. If the connection fails, that is what the beginning of the reply is
+/// worth ([`Call::decode_beginning`]).
 ///
 /// # Errors
 /// [`CallError`].
 pub async fn ask<C: Call>(channel: &dyn Channel, call: C, timeout: Duration) -> Result<C::Reply, CallError> {
-    let reply = channel.call(call.encode()?, timeout).await?;
-    Ok(C::decode_reply(&reply)??)
+    let mut reply = Vec::new();
+    match channel.call_into(call.encode()?, timeout, &mut reply).await {
+        Ok(()) => Ok(C::decode_reply(&reply)??),
+        Err(error) => C::decode_beginning(&reply).ok_or_else(|| error.into()),
+    }
 }
 
 #[async_trait]

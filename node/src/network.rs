@@ -62,6 +62,21 @@ pub trait Channel: Send + Sync {
     /// # Errors
     /// [`NetworkError`]. [`NetworkError::acted`] says whether the server may have acted on the request.
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError>;
+
+    /// Like [`call`](Channel::call), but puts the reply into `reply`. If the call fails, what has arrived of the reply
+    /// is there.
+    ///
+    /// # Errors
+    /// As [`call`](Channel::call).
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        timeout: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
+        *reply = self.call(request, timeout).await?;
+        Ok(())
+    }
 }
 
 /// A service: it answers the requests to a server.

@@ -13,8 +13,14 @@ mod transport_support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use farthing_node::call::ask;
 use farthing_node::network::{Acted, Lane, Network, NetworkError};
 use farthing_node::quic::{ClientLimits, QuicNetwork, ServerLimits};
+use farthing_protocol::{
+    api::encode_reply,
+    ids::{EncryptedDigest, ItemId},
+    offer::{Piece, PieceRequest},
+};
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use transport_support::*;
 
@@ -248,6 +254,30 @@ async fn a_connection_lost_during_a_request_leaves_its_outcome_unknown() {
         "{error}"
     );
     killing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_piece_of_goods_that_is_cut_off_is_what_has_arrived_of_it() {
+    let identity = farthing_node::quic::ServerIdentity::generate().unwrap();
+    let server = foreign_server(server_tls(&identity));
+    let card = card(&identity, server.local_addr().unwrap());
+    let falling_silent = tokio::spawn(async move {
+        let connection = server.accept().await.unwrap().await.unwrap();
+        let (mut send, _receive) = connection.accept_bi().await.unwrap();
+        let reply = encode_reply(&Ok(Piece { bytes: vec![7; 100] }));
+        send.write_all(&reply[..reply.len() - 60]).await.unwrap();
+        connection.closed().await;
+    });
+    let channel = QuicNetwork::new().connect(&card, Lane::Anonymous).await.unwrap();
+    let request = PieceRequest {
+        item_id: ItemId([1; 32]),
+        encrypted_digest: EncryptedDigest([2; 32]),
+        offset: 0,
+    };
+    let piece = ask(channel.as_ref(), request, Duration::from_millis(300)).await;
+    assert_eq!(piece.unwrap().bytes, [7; 40]);
+    drop(channel);
+    falling_silent.await.unwrap();
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::{
     },
     sealed::{PayRequest, SalesPage, SalesRequest},
     settle::{Answers, CollectRequest, Collected, SettleRequest},
-    wire,
+    wire::{self, VARIANT_BYTES},
     withdraw::{WithdrawBegin, WithdrawFinish},
 };
 use farthing_coin::{KeyList, PublicKey, Signed};
@@ -152,6 +152,11 @@ pub trait Call: Sized {
     fn decode_reply(bytes: &[u8]) -> Result<Result<Self::Reply, Refusal>, wire::WireError> {
         wire::decode(bytes, REPLY_MAX_BYTES)
     }
+
+    /// Decodes the beginning of a reply that was cut off. `None` if it is worth nothing, as with most replies.
+    fn decode_beginning(_bytes: &[u8]) -> Option<Self::Reply> {
+        None
+    }
 }
 
 /// Asks for the bank's list of keys.
@@ -167,7 +172,7 @@ pub struct AskBank(pub Signed<WitnessRequest>);
 pub struct AskEscrow(pub Signed<WitnessRequest>);
 
 macro_rules! server {
-    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:ident;)* }) => {
+    ($(#[$doc:meta])* $server:ident { $($(#[$vdoc:meta])* $name:ident($call:ty) -> $reply:ty, by $caller:ident, called $question:ident $(, kept by $beginning:path)?;)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[allow(clippy::large_enum_variant, reason = "a request lives for one dispatch")]
@@ -205,6 +210,10 @@ macro_rules! server {
                 type Server = $server;
                 type Reply = $reply;
                 const QUESTION: Question = Question::$question;
+
+                $(fn decode_beginning(bytes: &[u8]) -> Option<$reply> {
+                    $beginning(bytes)
+                })?
             }
         )*
     };
@@ -274,7 +283,7 @@ server! {
         /// An offer.
         Offer(OfferRequest) -> Offered, by Anonymous, called Offer;
         /// A piece of encrypted goods.
-        Piece(PieceRequest) -> Piece, by Anonymous, called Goods;
+        Piece(PieceRequest) -> Piece, by Anonymous, called Goods, kept by Piece::beginning;
         /// Release the key and hand over the receipt.
         Deliver(DeliverRequest) -> Signed<Receipt>, by Anonymous, called Deliver;
     }
@@ -323,14 +332,14 @@ pub fn only(mut answers: Answers) -> Result<Signed<Settled>, Refusal> {
     answers.remove(0)
 }
 
-/// The length of a request's first field, the index of its variant (bytes).
-pub const TAG_BYTES: usize = 4;
-
 impl EscrowRequest {
     /// Whether the request that begins with `bytes` is a cancel or a question for the outcome. An escrow reserves places
     /// for these requests, also when it is full with others.
     pub fn is_ending(bytes: &[u8]) -> bool {
-        let tag = bytes.first_chunk::<TAG_BYTES>().copied().map(u32::from_le_bytes);
+        let tag = bytes
+            .first_chunk::<VARIANT_BYTES>()
+            .copied()
+            .map(u32::from_le_bytes);
         matches!(tag, Some(2 | 3))
     }
 }

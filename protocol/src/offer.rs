@@ -24,6 +24,7 @@ use crate::{
     },
     money::Amount,
     refusal::{GoodsFault, Refusal},
+    wire::{self, VARIANT_BYTES},
 };
 use farthing_coin::{PublicKey, Signed, is_currency};
 use serde::{Deserialize, Serialize};
@@ -213,6 +214,19 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
+impl Piece {
+    /// The shorter piece that is the beginning of a reply. The digest of all goods shows whether it is right.
+    pub(crate) fn beginning(reply: &[u8]) -> Option<Piece> {
+        let none = Piece { bytes: Vec::new() };
+        let header = wire::encode(&Ok::<_, Refusal>(none)).ok()?;
+        let (begins, bytes) = reply.split_at_checked(header.len())?;
+        let is_piece = begins.get(..VARIANT_BYTES) == header.get(..VARIANT_BYTES);
+        (is_piece && !bytes.is_empty() && bytes.len() <= GOODS_PIECE_BYTES).then(|| Piece {
+            bytes: bytes.to_vec(),
+        })
+    }
+}
+
 /// Hands the hold to the merchant, who then releases the goods key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliverRequest {
@@ -280,6 +294,24 @@ mod tests {
             price: Amount(1),
             currency: "FTH".into(),
         }
+    }
+
+    #[test]
+    fn the_beginning_of_a_reply_is_a_shorter_piece() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let reply = wire::encode(&Ok::<_, Refusal>(Piece { bytes: bytes.clone() })).unwrap();
+        let header = reply.len() - bytes.len();
+        for cut in 0..=reply.len() {
+            let piece = Piece::beginning(&reply[..cut]).map(|piece| piece.bytes);
+            let expected = bytes
+                .get(..cut.saturating_sub(header))
+                .filter(|bytes| !bytes.is_empty());
+            assert_eq!(piece.as_deref(), expected, "cut at {cut}");
+        }
+        let refusal = wire::encode(&Err::<Piece, _>(Refusal::Goods(GoodsFault::UnknownPiece))).unwrap();
+        assert_eq!(Piece::beginning(&[refusal, bytes].concat()), None);
+        let long = [&reply[..header], &vec![0; GOODS_PIECE_BYTES + 1]].concat();
+        assert_eq!(Piece::beginning(&long), None);
     }
 
     fn page(numbers: impl IntoIterator<Item = u64>, more: bool) -> CatalogPage {

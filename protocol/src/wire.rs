@@ -11,6 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// The longest frame that any decoder accepts (bytes). A caller cannot allow more.
 pub const FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// The length of the index of an enum's variant, the first field of every request and reply (bytes).
+pub const VARIANT_BYTES: usize = 4;
+
 /// Why the decoder refused a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

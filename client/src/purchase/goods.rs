@@ -14,7 +14,7 @@ use crate::{
 };
 use farthing_node::{
     home::files::{self, Mode, NewFile, OutputError},
-    quic::CONNECTION_WINDOW_BYTES,
+    quic::{CONNECTION_WINDOW_BYTES, slowest},
 };
 use farthing_protocol::{
     documents::Offer,
@@ -160,7 +160,8 @@ async fn fetch_file(wallet: &Wallet, offer: &Offer, peer: &mut PeerClient<'_>) -
     sync_parent(&path).map_err(WalletError::io(&path))
 }
 
-/// Fetches the pieces that follow the bytes in `digest`, passes each to `keep`, and checks the digest of all.
+/// Fetches the pieces that follow the bytes in `digest`, passes each to `keep`, and checks the digest of all. A merchant
+/// that sends less than the slowest line can carry is given up, however it cuts its pieces.
 async fn fetch_pieces(
     wallet: &Wallet,
     offer: &Offer,
@@ -176,9 +177,13 @@ async fn fetch_pieces(
         });
     };
     let mut ahead = ReadAhead::new(offer);
+    let (began, first) = (Instant::now(), digest.bytes());
     while digest.bytes() < total_bytes {
         let offset = digest.bytes();
         see(offset);
+        if began.elapsed() > peer.silence_max() + slowest(offset - first) {
+            return Err(peer.too_slow::<PieceRequest>());
+        }
         let piece = ahead.next(offset, peer).await?;
         if piece.bytes.is_empty() || offset.saturating_add(piece.bytes.len() as u64) > total_bytes {
             return Ok(Fetched::Otherwise);

@@ -58,9 +58,20 @@ impl Network for Asking {
 #[async_trait]
 impl Channel for AskingChannel {
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        let mut reply = Vec::new();
+        self.call_into(request, timeout, &mut reply).await?;
+        Ok(reply)
+    }
+
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        timeout: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
         let question = question(self.server, &request);
         reach(&self.probe, BEFORE_ASKING, self.server, question).await;
-        let outcome = self.channel.call(request, timeout).await;
+        let outcome = self.channel.call_into(request, timeout, reply).await;
         let point = if outcome.is_ok() { ANSWERED } else { UNANSWERED };
         reach(&self.probe, point, self.server, question).await;
         outcome

@@ -42,6 +42,17 @@ impl Drop for QuicChannel {
 #[async_trait]
 impl Channel for QuicChannel {
     async fn call(&self, request: Vec<u8>, timeout: Duration) -> Result<Vec<u8>, NetworkError> {
+        let mut reply = Vec::new();
+        self.call_into(request, timeout, &mut reply).await?;
+        Ok(reply)
+    }
+
+    async fn call_into(
+        &self,
+        request: Vec<u8>,
+        timeout: Duration,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), NetworkError> {
         if request.len() > self.limits.request_max_bytes {
             return Err(self.too_long(self.limits.request_max_bytes, Acted::No));
         }
@@ -54,10 +65,8 @@ impl Channel for QuicChannel {
                 Acted::No
             }
         };
-        match self.exchange(&request, &sent, timeout).await {
-            Ok(reply) => Ok(reply),
-            Err(failure) => Err(self.failed(failure, acted(), timeout)),
-        }
+        let outcome = self.exchange(&request, &sent, timeout, reply).await;
+        outcome.map_err(|failure| self.failed(failure, acted(), timeout))
     }
 }
 
@@ -74,7 +83,7 @@ pub(super) struct CallTimer<R> {
 
 impl<R: Fn() -> u64> CallTimer<R> {
     /// The limits for a request of `bytes`, whose transfer begins now.
-    pub(super) fn new(timeout: Duration, bytes: usize, received: R) -> Self {
+    pub(super) fn new(timeout: Duration, bytes: u64, received: R) -> Self {
         Self {
             timeout,
             end: Instant::now() + timeout + slowest(bytes),
@@ -84,7 +93,7 @@ impl<R: Fn() -> u64> CallTimer<R> {
 
     /// Extends the end, because `bytes` of the reply have arrived.
     fn extend(&mut self, bytes: usize) {
-        self.end += slowest(bytes);
+        self.end += slowest(bytes as u64);
     }
 
     /// Waits for `next`.
@@ -142,19 +151,19 @@ impl From<ReadError> for Failure {
 }
 
 impl QuicChannel {
-    /// Sends the request on a new stream and reads the reply.
+    /// Sends the request on a new stream and reads the reply into `reply`.
     async fn exchange(
         &self,
         request: &[u8],
         sent: &AtomicBool,
         timeout: Duration,
-    ) -> Result<Vec<u8>, Failure> {
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let received = || self.connection.stats().udp_rx.datagrams;
-        let mut timer = CallTimer::new(timeout, request.len(), received);
+        let mut timer = CallTimer::new(timeout, request.len() as u64, received);
         // Held until the reply is complete. If it is dropped before its FIN, it tells the server that the request is
         // given up.
         let (_send, mut receive) = timer.wait(self.send(request, sent)).await??;
-        let mut reply = Vec::new();
         while let Some(chunk) = timer.wait(receive.read_chunk(CHUNK_MAX_BYTES, true)).await?? {
             if reply.len().saturating_add(chunk.bytes.len()) > self.limits.reply_max_bytes {
                 return Err(Failure::ReplyTooLong);
@@ -162,7 +171,7 @@ impl QuicChannel {
             reply.extend_from_slice(&chunk.bytes);
             timer.extend(chunk.bytes.len());
         }
-        Ok(reply)
+        Ok(())
     }
 
     /// Sends the request on a new stream.
@@ -310,7 +319,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_request_has_more_time_while_it_is_acknowledged() {
-        const BYTES: usize = 10_000;
+        const BYTES: u64 = 10_000;
         let began = Instant::now();
         let silent = CallTimer::new(SILENCE, BYTES, || 0);
         let _silent = silent.wait(pending::<()>()).await;

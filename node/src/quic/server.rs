@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farthing_protocol::{api::TAG_BYTES, wire::FRAME_MAX_BYTES};
+use farthing_protocol::wire::{FRAME_MAX_BYTES, VARIANT_BYTES};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::{
     Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, NoneTokenLog,
@@ -388,7 +388,7 @@ impl RequestSlot {
     /// time for slow lines.
     fn timeout(&self, limits: &ServerLimits, bytes: usize) -> Duration {
         match self {
-            RequestSlot::Ordinary(..) => limits.stream_timeout + slowest(bytes),
+            RequestSlot::Ordinary(..) => limits.stream_timeout + slowest(bytes as u64),
             RequestSlot::Reserved(_) => limits
                 .stream_timeout
                 .min(Duration::from_millis(RESERVED_TIMEOUT_MS)),
@@ -419,7 +419,7 @@ impl RequestSlot {
     /// Refuses a request that may not use a reserved slot, as soon as enough of it has arrived. `complete` says whether
     /// all of `request` has arrived.
     fn check(self, shared: &Shared, lane: Lane, request: &[u8], complete: bool) -> Result<RequestSlot, Code> {
-        let has_tag = complete || request.len() >= TAG_BYTES;
+        let has_tag = complete || request.len() >= VARIANT_BYTES;
         let is_ordinary = request.len() > RESERVED_REQUEST_MAX_BYTES
             || (has_tag && !shared.service.is_reserved(lane, request));
         match (&self, is_ordinary) {

@@ -28,12 +28,13 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 pub const RATE_LEAST_BYTES: u64 = 500;
 
 /// The time of `bytes` on the slowest line.
-pub(super) fn slowest(bytes: usize) -> Duration {
-    Duration::from_millis((bytes as u64).saturating_mul(1_000) / RATE_LEAST_BYTES)
+#[must_use]
+pub const fn slowest(bytes: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1_000) / RATE_LEAST_BYTES)
 }
 
 /// The bytes of a handshake, repetitions included, that count for its time limit.
-pub(super) const HANDSHAKE_BYTES: usize = 4 * 1024;
+pub(super) const HANDSHAKE_BYTES: u64 = 4 * 1024;
 
 /// The longest wait that a client accepts from a busy server (ms). A longer one counts as this.
 pub const RETRY_AFTER_MAX_MS: u64 = 60_000;
