@@ -2,7 +2,10 @@
 
 use crate::{error::WalletError, peer_client::PeerClient, wallet::Wallet};
 use farthing_node::{card::Card, network::Lane};
-use farthing_protocol::offer::{CatalogItem, CatalogReader};
+use farthing_protocol::{
+    ids::ItemId,
+    offer::{CatalogItem, CatalogReader},
+};
 
 /// Shortest prefix of an item id that names an item (characters).
 const PREFIX_MIN_CHARS: usize = 4;
@@ -72,7 +75,10 @@ pub(crate) async fn find_item(peer: &mut PeerClient<'_>, wanted: &str) -> Result
     let mut reader = CatalogReader::default();
     let mut found = None;
     while let Some(items) = next_page(peer, &mut reader).await? {
-        for item in items.into_iter().filter(|item| is_named(item, wanted)) {
+        for item in items
+            .into_iter()
+            .filter(|item| is_named(&item.title, &item.item_id, wanted))
+        {
             if found.replace(item).is_some() {
                 return Err(WalletError::SeveralItems(wanted.into()));
             }
@@ -81,7 +87,9 @@ pub(crate) async fn find_item(peer: &mut PeerClient<'_>, wanted: &str) -> Result
     found.ok_or_else(|| WalletError::NoItem(wanted.into()))
 }
 
-fn is_named(item: &CatalogItem, wanted: &str) -> bool {
-    item.title == wanted
-        || (wanted.len() >= PREFIX_MIN_CHARS && hex::encode(item.item_id).starts_with(wanted))
+/// Whether `wanted` names an item: its title, or a prefix of its id.
+pub(crate) fn is_named(title: &str, item_id: &ItemId, wanted: &str) -> bool {
+    title == wanted
+        || (wanted.len() >= PREFIX_MIN_CHARS
+            && hex::encode(item_id).starts_with(&wanted.to_ascii_lowercase()))
 }

@@ -116,7 +116,9 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
     let report = match command {
         Command::Account { key: true, bank } => money::account_key(&wallet, bank.as_deref()),
         Command::Account { bank, .. } => money::account(&wallet, bank.as_deref()).await,
-        Command::Withdraw { amount, bank } => money::withdraw(&wallet, amount, bank.as_deref()).await,
+        Command::Withdraw { amount, bank, again } => {
+            money::withdraw(&wallet, amount, bank.as_deref(), again).await
+        }
         Command::Balance => money::balance(&wallet),
         Command::Coins { all } => money::coins(&wallet, all),
         Command::Exchange { all } => money::exchange(&wallet, all).await,

@@ -53,7 +53,9 @@ impl Wallet {
         let of_bank = |bank: PublicKey| {
             let keys = self.known_keys(&bank)?;
             let rows = coins.iter().filter(|row| row.bank == bank);
-            Ok(Balance::of(bank, keys.as_deref(), rows, self.now_ms()))
+            let mut balance = Balance::of(bank, keys.as_deref(), rows, self.now_ms());
+            balance.in_withdrawals = self.in_withdrawals(&bank)?;
+            Ok(balance)
         };
         banks.into_iter().map(of_bank).collect()
     }
@@ -82,6 +84,8 @@ pub struct Balance {
     pub in_exchanges: Amount,
     /// The bank does not take it any more.
     pub lost: Amount,
+    /// In withdrawals that are under way. The bank may not have debited the account yet.
+    pub in_withdrawals: Amount,
 }
 
 /// What a coin's dates say of a coin that is in no request.
@@ -138,6 +142,7 @@ impl Balance {
             in_purchases: Amount(0),
             in_exchanges: Amount(0),
             lost: Amount(0),
+            in_withdrawals: Amount(0),
         }
     }
 
@@ -163,7 +168,7 @@ impl Balance {
         part.0 = part.0.saturating_add(row.value);
     }
 
-    /// The sum of all parts, except what is lost.
+    /// The sum of all coins that are not lost. Withdrawals under way are no coins yet.
     pub fn total(&self) -> Amount {
         let parts = [self.available, self.expired, self.in_purchases, self.in_exchanges];
         Amount(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)))

@@ -21,4 +21,3 @@ pub(crate) use exchange::{consolidate, make_change, unchanged};
 pub(crate) use record::{add_coins, new_rows};
 pub(crate) use row::At;
 pub(crate) use run::resume;
-pub(crate) use step::is_under_way;

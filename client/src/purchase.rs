@@ -41,11 +41,13 @@ pub use self::{
     output::Output,
 };
 use crate::{
+    catalog::is_named,
     error::WalletError,
     observer::WalletEvent,
-    rows::{PURCHASES, PurchaseRow, all},
+    rows::{Delivery, PURCHASES, PurchaseRow, all},
     wallet::Wallet,
 };
+use farthing_coin::PublicKey;
 use farthing_node::network::Lane;
 use farthing_protocol::purchase::Purchase;
 
@@ -130,6 +132,24 @@ impl Wallet {
             .ok_or_else(|| WalletError::NoPurchase(number.to_string()))
     }
 
+    /// The first purchase of an item at a merchant that is under way. `item` is as in [`Wanted`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn purchase_under_way(
+        &self,
+        merchant: &PublicKey,
+        item: &str,
+    ) -> Result<Option<(u64, PurchaseRow)>, WalletError> {
+        let mut purchases = self.purchases()?.into_iter();
+        Ok(purchases.find(|(_, row)| {
+            let offer = &row.purchase.offer().body;
+            row.merchant.identity == *merchant
+                && is_under_way(row)
+                && is_named(&offer.title, &offer.item_id, item)
+        }))
+    }
+
     /// Drives a purchase until it has ended, with the goods or with fresh coins.
     ///
     /// # Errors
@@ -163,5 +183,14 @@ impl Wallet {
                 return self.drive_purchase(number).await;
             }
         }
+    }
+}
+
+/// Whether a purchase may still be paid, or its goods are missing.
+fn is_under_way(row: &PurchaseRow) -> bool {
+    match row.purchase {
+        Purchase::Fetching(_) | Purchase::Holding(_) | Purchase::Held(..) | Purchase::Cancelling(_) => true,
+        Purchase::Committed(..) => row.delivery == Delivery::Pending,
+        Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => false,
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::{
     error::WalletError,
-    issuance::{is_under_way, resume},
+    issuance::resume,
     keys::{ends_soon, is_past_redeem},
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
         COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
-        WITHDRAWALS, all,
+        WITHDRAWALS, all, is_under_way,
     },
     scan_record::bridge_gaps_early,
     wallet::Wallet,

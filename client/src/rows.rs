@@ -10,6 +10,8 @@ use farthing_protocol::{
     documents::{Abort, Commit, EarlierUse, Hold, Receipt, coins_digest},
     exchange::Exchange,
     ids::{CoinsDigest, SessionDigest},
+    issue::IssueState,
+    money::Amount,
     purchase::Purchase,
     restore::{CoinUsed, Origin},
     withdraw::Withdrawal,
@@ -50,6 +52,15 @@ pub const PAST_COINS: Table<(KeyId, PublicKey), CoinRow> = Table::new(9, "past c
 
 /// Withdrawals, by bank and number.
 pub const WITHDRAWALS: Table<(PublicKey, u64), Withdrawal> = Table::new(3, "withdrawals");
+
+/// Whether a withdrawal or an exchange is under way.
+pub(crate) fn is_under_way(state: &IssueState) -> bool {
+    matches!(state, IssueState::Beginning | IssueState::Finishing { .. })
+}
+
+/// The whole amount of the withdrawal that a request is a part of, by the request's bank and number. Requests that an
+/// older version or a restore wrote have no row.
+pub const WITHDRAWN_AMOUNTS: Table<(PublicKey, u64), Amount> = Table::new(23, "withdrawn amounts");
 
 /// Exchanges, by bank and number.
 pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "exchanges");

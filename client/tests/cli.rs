@@ -224,7 +224,7 @@ fn commands_that_look_work_while_another_process_has_the_wallet_and_others_wait_
         (0, vec!["coins"]),
         (0, vec!["purchases"]),
         (0, vec!["account", "--key"]),
-        (0, vec!["account", "--patience", "1"]),
+        (10, vec!["account", "--patience", "1"]),
         (0, vec!["network", "list"]),
         (1, vec!["receipt", "show", "0"]),
         (0, vec!["receipt", "denied"]),
@@ -318,7 +318,7 @@ fn the_error_for_a_silent_party_names_resume() {
         error["error"].as_str().unwrap().contains("farthing resume"),
         "{error}"
     );
-    let account = json(&dir, 0, &["account", "--patience", "1"], "");
+    let account = json(&dir, 10, &["account", "--patience", "1"], "");
     assert!(
         account["error"].as_str().unwrap().contains("bank `central`"),
         "{account}"

@@ -69,6 +69,9 @@ pub(super) enum Command {
         /// Name of the bank, if the wallet knows several.
         #[arg(long, value_name = "NAME")]
         bank: Option<String>,
+        /// Begin another withdrawal, even if one is under way. Without it, the same amount carries that one on.
+        #[arg(long)]
+        again: bool,
     },
     /// Show the money in the wallet. Works offline.
     Balance,
@@ -179,6 +182,9 @@ pub(super) struct Buy {
     /// Overwrite FILE if it exists.
     #[arg(long)]
     pub(super) force: bool,
+    /// Buy another one, even if a purchase of this item is under way. Without it, that purchase is carried on.
+    #[arg(long)]
+    pub(super) again: bool,
 }
 
 /// Another file for the goods of a purchase.
@@ -315,7 +321,8 @@ mod tests {
                 cli.command,
                 Command::Withdraw {
                     amount: Amount(2050),
-                    bank: None
+                    bank: None,
+                    again: false,
                 }
             ));
         }

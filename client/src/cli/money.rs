@@ -8,7 +8,7 @@ use crate::{
     rows::{CoinRow, CoinStatus},
     wallet::Wallet,
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use farthing_coin::{Denomination, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
@@ -23,37 +23,53 @@ use std::collections::{BTreeMap, BTreeSet};
 /// have more coins than the old one.
 const EXCHANGED_TOGETHER: usize = COINS_PER_REQUEST_MAX / 2;
 
+/// What follows the amount of the withdrawals under way.
+const IN_WITHDRAWALS: &str = "is being withdrawn, and not in the wallet yet (`farthing resume`)";
+
 /// Shows the account at a bank and its balance.
 pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
     let bank = match wallet.party(RoleName::Bank, bank) {
         Ok(bank) => bank,
         Err(WalletError::Card(NetworkFileError::Nobody(_))) => {
             let text = "no bank is known yet; add its card with `farthing network add CARD`";
-            let json = json!({ "account": null, "bank": null, "balance": null, "error": null });
+            let json = json!({
+                "account": null, "bank": null, "balance": null, "in_withdrawals": null, "error": null, "code": 0,
+            });
             return Ok(Report::done(text, json));
         }
         Err(other) => return Err(other.into()),
     };
     let account = wallet.account(&bank.identity)?;
-    let (balance, error) = match wallet.account_balance(&bank).await {
-        Ok(balance) => (Some(balance), None),
+    let in_withdrawals = wallet.in_withdrawals(&bank.identity)?;
+    let (balance, error, exit) = match wallet.account_balance(&bank).await {
+        Ok(balance) => (Some(balance), None, Exit::Done),
         // The key is printed even without an account: the bank needs it to open one.
         Err(error @ (WalletError::Silent { .. } | WalletError::Refused { .. })) => {
-            (None, Some(chain(&error.into())))
+            let exit = Exit::of_wallet(&error);
+            (None, Some(chain(&error.into())), exit)
         }
         Err(other) => return Err(other.into()),
     };
-    let says = balance.map_or_else(
+    let mut says = balance.map_or_else(
         || error.clone().unwrap_or_default(),
         |balance| format!("balance {balance} at {}", bank.title()),
     );
+    if in_withdrawals > Amount(0) {
+        says = format!("{says}\n{in_withdrawals} {IN_WITHDRAWALS}");
+    }
     let json = json!({
         "account": account.to_string(),
         "bank": bank.name,
         "balance": balance.map(amount),
+        "in_withdrawals": amount(in_withdrawals),
         "error": error,
+        "code": exit.code(),
     });
-    Ok(Report::done(format!("account {account}\n{says}"), json))
+    Ok(Report {
+        text: format!("account {account}\n{says}"),
+        json,
+        exit,
+    })
 }
 
 /// Prints only the account key, for scripts.
@@ -64,23 +80,50 @@ pub(super) fn account_key(wallet: &Wallet, bank: Option<&str>) -> Result<Report>
     Ok(Report::done(account, json))
 }
 
-/// Withdraws coins.
-pub(super) async fn withdraw(wallet: &Wallet, asked: Amount, bank: Option<&str>) -> Result<Report> {
+/// Withdraws coins. If a withdrawal of the same amount is under way, it is carried on, unless `again` asks for another.
+pub(super) async fn withdraw(
+    wallet: &Wallet,
+    asked: Amount,
+    bank: Option<&str>,
+    again: bool,
+) -> Result<Report> {
     if asked == Amount(0) {
         anyhow::bail!("nothing to withdraw; give an amount such as 20.00");
     }
     let bank = wallet.party(RoleName::Bank, bank)?;
     let before = wallet.coins()?.len();
-    wallet.withdraw(&bank, asked).await?;
+    let under_way = match again {
+        true => Vec::new(),
+        false => wallet.withdrawals_under_way(&bank.identity)?,
+    };
+    let same = under_way.iter().find(|under_way| under_way.asked == asked);
+    match (same, under_way.first()) {
+        (Some(same), _) => wallet
+            .carry_on_withdrawal(&bank, same)
+            .await
+            .with_context(|| format!("the withdrawal of {asked} that was under way is not finished"))?,
+        (None, Some(other)) => anyhow::bail!(
+            "a withdrawal of {} from {} is under way, so nothing more was withdrawn; `farthing resume` carries it on, \
+             and `farthing withdraw {asked} --again` withdraws {asked} besides",
+            other.asked,
+            bank.title()
+        ),
+        (None, None) => wallet.withdraw(&bank, asked).await?,
+    }
     let coins = wallet.coins()?.len().saturating_sub(before) as u64;
     let (balances, balances_json) = balances(wallet)?;
+    let carried_on = match same {
+        Some(_) => "carried on the withdrawal that was under way; `--again` makes another\n",
+        None => "",
+    };
     let text = format!(
-        "withdrew {asked} from {} in {}\n{balances}",
+        "{carried_on}withdrew {asked} from {} in {}\n{balances}",
         bank.title(),
         count(coins, "coin"),
     );
     let json = json!({
         "withdrawn": amount(asked),
+        "carried_on": same.is_some(),
         "coins": coins,
         "bank": bank.name,
         "balances": balances_json,
@@ -146,6 +189,7 @@ fn balance_text(bank: Option<&Card>, balance: &Balance) -> String {
                 by(balance.expired_until_ms)
             ),
         ),
+        (balance.in_withdrawals, IN_WITHDRAWALS.into()),
         (balance.in_purchases, "is in purchases under way".into()),
         (
             balance.in_exchanges,
@@ -178,6 +222,7 @@ fn balance_json(bank: Option<&Card>, balance: &Balance) -> Value {
         "in_purchases": amount(balance.in_purchases),
         "in_exchanges": amount(balance.in_exchanges),
         "lost": amount(balance.lost),
+        "in_withdrawals": amount(balance.in_withdrawals),
         "total": amount(balance.total()),
     })
 }
@@ -453,6 +498,10 @@ mod tests {
         assert_eq!(json["total"]["units"], 3 * 1024);
         assert_eq!(json["lost"]["units"], 1024);
         assert_eq!(json["currency"], "EUR");
+        balance.in_withdrawals = Amount(300);
+        assert!(balance_text(None, &balance).contains("3.00 EUR is being withdrawn"));
+        assert_eq!(balance_json(None, &balance)["in_withdrawals"]["units"], 300);
+        assert_eq!(balance.total(), Amount(3 * 1024));
         // A quarter of an epoch before the end.
         let mut balance = Balance::empty(available.bank, None);
         let near_ms = key().spend_until_ms - 1;

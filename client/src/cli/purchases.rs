@@ -19,6 +19,7 @@ use farthing_node::{
 };
 use farthing_protocol::{
     documents::AbortReason,
+    money::Amount,
     purchase::{Proof, Purchase},
 };
 use serde_json::{Value, json};
@@ -118,11 +119,18 @@ pub(super) fn purchase_json(number: u64, row: &PurchaseRow) -> Value {
 
 // ---- buying -------------------------------------------------------------------------------------------------------
 
-/// Buys an item.
+/// Buys an item. A purchase of it that is under way is carried on instead, unless the customer asks for another.
 pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
+    let merchant = wallet.party(RoleName::Merchant, Some(&buy.merchant))?;
+    if !buy.again
+        && let Some((number, row)) = wallet.purchase_under_way(&merchant.identity, &buy.item)?
+        && let Some(report) = carry_on(wallet, number, &row, buy.at_most).await?
+    {
+        return Ok(report);
+    }
     let path = check_output(&buy.output, buy.force)?;
     let parties = Parties {
-        merchant: wallet.party(RoleName::Merchant, Some(&buy.merchant))?,
+        merchant,
         escrow: wallet
             .party(RoleName::Escrow, buy.escrow.as_deref())
             .context("name the escrow that decides with --escrow NAME")?,
@@ -141,6 +149,37 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
     };
     let number = wallet.buy(&parties, wanted, output).await?;
     Ok(outcome(number, &wallet.purchase(number)?, Some(&path)))
+}
+
+/// Carries on a purchase of an item that is bought again. `None` if it ended without any coin at stake.
+async fn carry_on(
+    wallet: &Wallet,
+    number: u64,
+    row: &PurchaseRow,
+    at_most: Option<Amount>,
+) -> Result<Option<Report>> {
+    let price = row.purchase.offer().body.price;
+    if at_most.is_some_and(|at_most| price > at_most) {
+        bail!(
+            "purchase {number} of this item is under way, for {price}; `farthing resume {number}` carries it on, \
+             `farthing cancel {number}` asks for its coins back, and `farthing buy --again` buys another one"
+        );
+    }
+    let driven = wallet.drive_purchase(number).await;
+    driven.with_context(|| format!("purchase {number} of this item was under way and is not finished"))?;
+    let ended = wallet.purchase(number)?;
+    if matches!(ended.purchase, Purchase::Dropped(_)) {
+        return Ok(None);
+    }
+    let mut report = outcome(number, &ended, Some(&row.output));
+    report.text = format!(
+        "purchase {number} of this item was under way and was carried on; `--again` buys another one\n{}",
+        report.text
+    );
+    if let Some(members) = report.json.as_object_mut() {
+        members.insert("carried_on".into(), Value::Bool(true));
+    }
+    Ok(Some(report))
 }
 
 /// Checks that the goods can be written to a file, before any party is asked. Returns its absolute path.

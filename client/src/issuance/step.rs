@@ -12,7 +12,7 @@ use farthing_protocol::{
     denial::{Denial, is_denied},
     documents::Issued,
     issuance::{Issuance, IssuanceAsk},
-    issue::{Begun, IssuanceFault, IssueState},
+    issue::{Begun, IssuanceFault},
     refusal::{IssueFault, Refusal},
 };
 use farthing_store::{StoreError, View};
@@ -280,11 +280,6 @@ impl<R: IssuanceRow> Step<R> {
             ..self
         }
     }
-}
-
-/// Whether an issuance is under way.
-pub(crate) fn is_under_way(state: &IssueState) -> bool {
-    matches!(state, IssueState::Beginning | IssueState::Finishing { .. })
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use crate::{
     error::WalletError,
     keys::{current_keys, issuing},
     observer::WalletEvent,
-    rows::{Counter, WITHDRAWALS},
+    rows::{Counter, WITHDRAWALS, WITHDRAWN_AMOUNTS, all, is_under_way},
     scan_record::{GAP_MAX, bridge_gap, bridge_gaps_early},
     wallet::Wallet,
 };
-use farthing_coin::KeyId;
+use farthing_coin::{KeyId, PublicKey};
 use farthing_node::{card::Card, network::Lane};
 use farthing_protocol::{
     issue::IssueState,
@@ -19,11 +19,66 @@ use farthing_protocol::{
     withdraw::Withdrawal,
 };
 use farthing_store::RowKey;
+use std::collections::BTreeMap;
 
 /// Upper bound of the coins of one withdrawal. The whole plan is written at once.
 const COINS_PER_WITHDRAWAL_MAX: usize = 16_384;
 
+/// The withdrawals of one amount from one bank that are under way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WithdrawalUnderWay {
+    /// The amount that was asked for.
+    pub asked: Amount,
+    /// The part that is not in the wallet yet.
+    pub missing: Amount,
+    numbers: Vec<At>,
+}
+
 impl Wallet {
+    /// The withdrawals from the bank with this identity that are under way, by amount.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn withdrawals_under_way(&self, bank: &PublicKey) -> Result<Vec<WithdrawalUnderWay>, WalletError> {
+        let mut by_amount: BTreeMap<Option<Amount>, WithdrawalUnderWay> = BTreeMap::new();
+        for (at, row) in all(&self.rows(), &WITHDRAWALS)? {
+            if row.bank != *bank || !is_under_way(&row.state) {
+                continue;
+            }
+            let asked = WITHDRAWN_AMOUNTS.peek(&self.rows(), &at)?;
+            let found = by_amount.entry(asked).or_default();
+            for key_id in &row.outputs {
+                let value = self.denomination(bank, key_id)?.map_or(0, |key| key.value);
+                found.missing = Amount(found.missing.0.saturating_add(value));
+            }
+            found.asked = asked.unwrap_or(found.missing);
+            found.numbers.push(at);
+        }
+        Ok(by_amount.into_values().collect())
+    }
+
+    /// The amount in withdrawals from the bank with this identity that are under way.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn in_withdrawals(&self, bank: &PublicKey) -> Result<Amount, WalletError> {
+        let under_way = self.withdrawals_under_way(bank)?;
+        let missing = under_way.iter().map(|withdrawal| withdrawal.missing.0);
+        Ok(Amount(missing.fold(0, u64::saturating_add)))
+    }
+
+    /// Carries a withdrawal on.
+    ///
+    /// # Errors
+    /// When the bank refuses, or does not answer; `resume` then carries on.
+    pub async fn carry_on_withdrawal(
+        &self,
+        bank: &Card,
+        under_way: &WithdrawalUnderWay,
+    ) -> Result<(), WalletError> {
+        drive_all(self, bank, &under_way.numbers).await
+    }
+
     /// Withdraws `amount` from the wallet's account as an assortment of coins, in as many requests as needed.
     ///
     /// # Errors
@@ -44,25 +99,40 @@ impl Wallet {
         let requests = values.len().div_ceil(COINS_PER_REQUEST_MAX) as u64;
         bridge_gap(self, bank, Counter::Withdrawals, requests, GAP_MAX).await?;
         bridge_gaps_early(self, bank).await?;
-        let numbers = plan_withdrawals(self, bank, outputs).await?;
-        let total = values.len() as u64;
-        let mut done = 0;
-        let mut peer = self.peer_client(bank, Lane::Identified);
-        for number in &numbers {
-            let outcome = drive::<Withdrawal>(self, *number, &mut peer).await;
-            if matches!(outcome, Err(WalletError::Refused { .. })) {
-                // A refused withdrawal must not be debited in part by a later `resume`.
-                give_up_planned(self, &numbers).await?;
-            }
-            done += outcome?.outputs.len() as u64;
-            self.observer().on_event(&WalletEvent::Coins { done, total });
-        }
-        Ok(())
+        let numbers = plan_withdrawals(self, bank, amount, outputs).await?;
+        drive_all(self, bank, &numbers).await
     }
 }
 
+/// Drives the requests of a withdrawal until their coins are in the wallet.
+async fn drive_all(wallet: &Wallet, bank: &Card, numbers: &[At]) -> Result<(), WalletError> {
+    let mut sizes = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let row = WITHDRAWALS.peek(&wallet.rows(), number)?;
+        sizes.push(row.map_or(0, |row| row.outputs.len() as u64));
+    }
+    let total = sizes.iter().sum();
+    let mut done = 0;
+    let mut peer = wallet.peer_client(bank, Lane::Identified);
+    for number in numbers {
+        let outcome = drive::<Withdrawal>(wallet, *number, &mut peer).await;
+        if matches!(outcome, Err(WalletError::Refused { .. })) {
+            // A refused withdrawal must not be debited in part by a later `resume`.
+            give_up_planned(wallet, numbers).await?;
+        }
+        done += outcome?.outputs.len() as u64;
+        wallet.observer().on_event(&WalletEvent::Coins { done, total });
+    }
+    Ok(())
+}
+
 /// Stores all requests of a withdrawal before the first is sent.
-async fn plan_withdrawals(wallet: &Wallet, bank: &Card, outputs: Vec<KeyId>) -> Result<Vec<At>, WalletError> {
+async fn plan_withdrawals(
+    wallet: &Wallet,
+    bank: &Card,
+    amount: Amount,
+    outputs: Vec<KeyId>,
+) -> Result<Vec<At>, WalletError> {
     let requests: Vec<Vec<KeyId>> = outputs
         .chunks(COINS_PER_REQUEST_MAX)
         .map(<[KeyId]>::to_vec)
@@ -87,6 +157,7 @@ async fn plan_withdrawals(wallet: &Wallet, bank: &Card, outputs: Vec<KeyId>) -> 
                         state,
                     },
                 )?;
+                WITHDRAWN_AMOUNTS.put(tx, &(bank, number), &amount)?;
                 numbers.push((bank, number));
             }
             Ok(numbers)

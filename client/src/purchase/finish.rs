@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     error::WalletError,
-    issuance::{At, is_under_way},
+    issuance::At,
     keys::is_past_redeem,
-    rows::{COINS, CoinRow, CoinStatus, Delivery, EXCHANGES, Exhibit, PURCHASES, all},
+    rows::{COINS, CoinRow, CoinStatus, Delivery, EXCHANGES, Exhibit, PURCHASES, all, is_under_way},
 };
 use farthing_coin::Signed;
 use farthing_protocol::{

@@ -172,10 +172,10 @@ impl Buyer {
         dir.join(name)
     }
 
-    /// The arguments that buy `title` into [`goods`](Buyer::goods) `name`.
+    /// The arguments that buy `title` into [`goods`](Buyer::goods) `name`, even if she is buying one already.
     pub fn buying(&self, title: &str, name: &str) -> Vec<String> {
         let output = self.goods(name).to_str().expect("a path in UTF-8").to_owned();
-        ["buy", "studio", title, "-o", &output]
+        ["buy", "studio", title, "--again", "-o", &output]
             .map(str::to_owned)
             .to_vec()
     }

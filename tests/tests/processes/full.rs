@@ -73,7 +73,7 @@ fn is_full(testbed: &Testbed, alice: &Buyer) {
         says.contains("its disk is full").then_some(())
     });
     // Each finish that is refused costs its session, so that may be the last that she is told.
-    let refused = alice.into_silence(&["withdraw", "1.00"]);
+    let refused = alice.into_silence(&["withdraw", "1.00", "--again"]);
     let says = refused["error"].as_str().unwrap();
     assert!(
         says.contains("its disk is full") || says.contains("the session is gone"),

@@ -22,6 +22,7 @@
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 //! | two commands of one wallet at the same time | `together` |
+//! | a command that is typed again while it is under way | `again` |
 
 #![allow(
     clippy::unwrap_used,
@@ -31,6 +32,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod again;
 mod by_hand;
 mod coins;
 mod counted;

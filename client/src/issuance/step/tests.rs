@@ -3,7 +3,7 @@
 use super::*;
 use farthing_coin::SecretKey;
 use farthing_node::card::RoleName;
-use farthing_protocol::{ids::SessionDigest, refusal::AccountFault, withdraw::Withdrawal};
+use farthing_protocol::{ids::SessionDigest, issue::IssueState, refusal::AccountFault, withdraw::Withdrawal};
 use farthing_store::{
     Store, StoreOptions,
     disk::MemoryDisk,
