@@ -19,7 +19,6 @@ use farthing_node::{
 };
 use farthing_protocol::{
     documents::AbortReason,
-    money::Amount,
     purchase::{Proof, Purchase},
 };
 use serde_json::{Value, json};
@@ -124,7 +123,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
     let merchant = wallet.party(RoleName::Merchant, Some(&buy.merchant))?;
     if !buy.again
         && let Some((number, row)) = wallet.purchase_under_way(&merchant.identity, &buy.item)?
-        && let Some(report) = carry_on(wallet, number, &row, buy.at_most).await?
+        && let Some(report) = carry_on(wallet, number, &row, buy).await?
     {
         return Ok(report);
     }
@@ -152,18 +151,21 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
 }
 
 /// Carries on a purchase of an item that is bought again. `None` if it ended without any coin at stake.
-async fn carry_on(
-    wallet: &Wallet,
-    number: u64,
-    row: &PurchaseRow,
-    at_most: Option<Amount>,
-) -> Result<Option<Report>> {
+async fn carry_on(wallet: &Wallet, number: u64, row: &PurchaseRow, buy: &Buy) -> Result<Option<Report>> {
     let price = row.purchase.offer().body.price;
-    if at_most.is_some_and(|at_most| price > at_most) {
+    if buy.at_most.is_some_and(|at_most| price > at_most) {
         bail!(
             "purchase {number} of this item is under way, for {price}; `farthing resume {number}` carries it on, \
              `farthing cancel {number}` asks for its coins back, and `farthing buy --again` buys another one"
         );
+    }
+    let output = std::path::absolute(&buy.output)?;
+    if output != row.output {
+        let other = OtherOutput {
+            output: Some(buy.output.clone()),
+            force: buy.force,
+        };
+        deliver_to(wallet, number, &other).await?;
     }
     let driven = wallet.drive_purchase(number).await;
     driven.with_context(|| format!("purchase {number} of this item was under way and is not finished"))?;
@@ -171,7 +173,7 @@ async fn carry_on(
     if matches!(ended.purchase, Purchase::Dropped(_)) {
         return Ok(None);
     }
-    let mut report = outcome(number, &ended, Some(&row.output));
+    let mut report = outcome(number, &ended, Some(&output));
     report.text = format!(
         "purchase {number} of this item was under way and was carried on; `--again` buys another one\n{}",
         report.text

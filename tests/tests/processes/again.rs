@@ -23,7 +23,9 @@ fn a_purchase_that_is_typed_again_is_carried_on() {
     assert!(refused.contains("farthing cancel 0"), "{refused}");
     alice.lines.heal();
 
-    let bought = alice.done(&buy);
+    let elsewhere = alice.goods("elsewhere");
+    let bought = alice.done(&["buy", "studio", POSTCARD, "-o", elsewhere.to_str().unwrap()]);
+    assert!(elsewhere.exists() && !output.exists());
     assert_eq!(
         (&bought["carried_on"], &bought["purchase"]["number"]),
         (&true.into(), &0.into())
