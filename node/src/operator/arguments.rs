@@ -1,7 +1,6 @@
 //! Parses the arguments of a program. Every program has the commands `completions` and `man`, made from its definition.
 
-use super::program::failed;
-use super::report::{EXIT_USAGE, Report};
+use super::report::{EXIT_USAGE, Report, failed};
 use crate::home::files::{Existing, Mode, OutputError, write_output};
 use crate::terminal;
 use clap::{Command, FromArgMatches, Parser, Subcommand};

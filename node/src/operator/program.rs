@@ -1,9 +1,7 @@
 //! Runs a program, from its arguments to its exit code.
 
-use super::report::{EXIT_FAILED, Report};
-use crate::terminal;
+use super::report::{Report, failed};
 use clap::Parser;
-use serde_json::json;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -31,13 +29,4 @@ pub fn run<C: Parser, E: Display>(
         }
         Err(error) => failed(&format!("{error:#}"), as_json),
     }
-}
-
-/// Prints an error on standard error, and as JSON on standard output if programs read it.
-pub(super) fn failed(message: &str, as_json: bool) -> ExitCode {
-    terminal::print_error(message);
-    if as_json {
-        Report::new("", json!({ "error": message, "code": EXIT_FAILED })).print(true);
-    }
-    ExitCode::from(EXIT_FAILED)
 }

@@ -1,7 +1,8 @@
 //! The report of a command: a text for people and a value for programs.
 
 use crate::terminal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::process::ExitCode;
 
 /// The exit code of a successful command.
 pub const EXIT_DONE: u8 = 0;
@@ -48,4 +49,13 @@ impl Report {
             terminal::print_text(&self.text);
         }
     }
+}
+
+/// Prints an error on standard error, and as JSON on standard output if programs read it.
+pub(super) fn failed(message: &str, as_json: bool) -> ExitCode {
+    terminal::print_error(message);
+    if as_json {
+        Report::new("", json!({ "error": message, "code": EXIT_FAILED })).print(true);
+    }
+    ExitCode::from(EXIT_FAILED)
 }
