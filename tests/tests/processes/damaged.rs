@@ -45,7 +45,7 @@ const DAMAGES: [Damage; 6] = [
     (
         "a snapshot that was not finished",
         |index| fs::write(index.join("snap.00000000000ABCDE.generating"), [7; 100]).unwrap(),
-        "removed what a killed process left of the index",
+        "removed an unfinished index file of a killed process",
     ),
     (
         "a snapshot that is cut off",
