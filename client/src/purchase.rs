@@ -44,7 +44,7 @@ use crate::{
     catalog::is_named,
     error::WalletError,
     observer::WalletEvent,
-    rows::{Delivery, PURCHASES, PurchaseRow, all},
+    rows::{PURCHASES, PurchaseRow, all},
     wallet::Wallet,
 };
 use farthing_coin::PublicKey;
@@ -145,7 +145,7 @@ impl Wallet {
         Ok(purchases.find(|(_, row)| {
             let offer = &row.purchase.offer().body;
             row.merchant.identity == *merchant
-                && is_under_way(row)
+                && row.is_under_way()
                 && is_named(&offer.title, &offer.item_id, item)
         }))
     }
@@ -183,14 +183,5 @@ impl Wallet {
                 return self.drive_purchase(number).await;
             }
         }
-    }
-}
-
-/// Whether a purchase may still be paid, or its goods are missing.
-fn is_under_way(row: &PurchaseRow) -> bool {
-    match row.purchase {
-        Purchase::Fetching(_) | Purchase::Holding(_) | Purchase::Held(..) | Purchase::Cancelling(_) => true,
-        Purchase::Committed(..) => row.delivery == Delivery::Pending,
-        Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => false,
     }
 }

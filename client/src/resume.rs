@@ -6,8 +6,8 @@ use crate::{
     keys::{ends_soon, is_past_redeem},
     restore::rescan::{rescan_all, rescan_until_ms},
     rows::{
-        COINS, COUNTERS, CoinRow, CoinStatus, Delivery, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow,
-        WITHDRAWALS, all, is_under_way,
+        COINS, COUNTERS, CoinRow, CoinStatus, EXCHANGES, ExchangeRow, NO_BANK, PurchaseRow, WITHDRAWALS, all,
+        is_under_way,
     },
     scan_record::bridge_gaps_early,
     wallet::Wallet,
@@ -225,10 +225,8 @@ fn is_used_up(wallet: &Wallet, row: &CoinRow) -> Result<bool, WalletError> {
 
 fn needs_driving(row: &PurchaseRow, has_released_coins: bool) -> bool {
     match &row.purchase {
-        Purchase::Dropped(_) | Purchase::Recovered(_) => false,
-        Purchase::Committed(..) => row.delivery == Delivery::Pending,
         Purchase::Aborted(..) => has_released_coins,
-        _ => row.delivery != Delivery::OnDemand,
+        _ => row.is_under_way(),
     }
 }
 

@@ -268,6 +268,20 @@ pub struct PurchaseRow {
     pub exhibits: Vec<Exhibit>,
 }
 
+impl PurchaseRow {
+    /// Whether the purchase may still be paid, or its paid goods are missing. A past purchase that a restore has found
+    /// is not under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        match self.purchase {
+            Purchase::Aborted(..) | Purchase::Dropped(_) | Purchase::Recovered(_) => false,
+            Purchase::Committed(..) => self.delivery == Delivery::Pending,
+            Purchase::Fetching(_) | Purchase::Holding(_) | Purchase::Held(..) | Purchase::Cancelling(_) => {
+                self.delivery != Delivery::OnDemand
+            }
+        }
+    }
+}
+
 /// Encrypted goods of at most
 /// [`GOODS_WITH_OFFER_MAX_BYTES`](farthing_protocol::limits::GOODS_WITH_OFFER_MAX_BYTES).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
