@@ -60,7 +60,7 @@ impl Customer {
 
     /// The same customer with only their words, and room for a new wallet in `dir`.
     #[must_use]
-    pub fn with_nothing_but_words(self, dir: &Path) -> Customer {
+    pub fn with_words_only(self, dir: &Path) -> Customer {
         Customer {
             dir: dir.to_owned(),
             ..self

@@ -16,7 +16,7 @@ use clap::Parser;
 use farthing_kit::program;
 use farthing_tests::processes::{
     seed::fresh_seed,
-    soak::{self, Plan, tally::Counted},
+    soak::{self, SoakOptions, tally::Counted},
 };
 use serde_json::json;
 use std::{
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         return exit;
     }
     let options = Options::parse();
-    let plan = Plan {
+    let plan = SoakOptions {
         lasts: Duration::from_secs_f64(options.minutes.max(0.0) * 60.0),
         wallets: options.wallets.max(1),
         seed: options.seed.unwrap_or_else(fresh_seed),
@@ -132,7 +132,7 @@ fn show(since: Duration, lasts: Duration, counted: &Counted, last: &mut Option<u
     let _gone = std::io::stderr().flush();
 }
 
-fn print(plan: Plan, counted: &Counted, found: Option<&str>, as_json: bool) {
+fn print(plan: SoakOptions, counted: &Counted, found: Option<&str>, as_json: bool) {
     if as_json {
         let mut value = counted.json();
         value["seed"] = json!(plan.seed);

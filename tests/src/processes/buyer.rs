@@ -1,4 +1,4 @@
-//! A customer as tests have them buy: with the commands of the wallet, which block.
+//! A customer of the tests. Each command of the wallet blocks until it ends.
 
 use super::{
     goods::POSTCARD,
@@ -20,29 +20,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A question on the way of a purchase.
+/// A request of a purchase that tests wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// She asks the escrow for a hold of her coins.
+pub enum PurchaseRequest {
+    /// The wallet asks the escrow to have the coins held.
     Hold,
-    /// She asks the merchant for the key, and shows him the hold.
+    /// The wallet shows the merchant the hold, and asks for the key.
     Deliver,
 }
 
-impl Question {
-    /// Who is asked.
-    pub fn asked(self) -> RoleName {
+impl PurchaseRequest {
+    /// The role of the server that gets the request.
+    pub fn server(self) -> RoleName {
         match self {
-            Question::Hold => Escrow,
-            Question::Deliver => Merchant,
+            PurchaseRequest::Hold => Escrow,
+            PurchaseRequest::Deliver => Merchant,
         }
     }
 
-    /// What her wallet says when it asks.
-    pub fn says(self) -> &'static str {
+    /// The text in the wallet's log when it sends the request.
+    pub fn logged(self) -> &'static str {
         match self {
-            Question::Hold => r#"question: "hold""#,
-            Question::Deliver => r#"question: "deliver""#,
+            PurchaseRequest::Hold => r#"question: "hold""#,
+            PurchaseRequest::Deliver => r#"question: "deliver""#,
         }
     }
 }
@@ -50,7 +50,7 @@ impl Question {
 /// The exit code of a command that is not finished because a party is silent.
 pub const SILENT: i32 = 10;
 
-/// A customer who buys with blocking commands, which must do what tests expect of them.
+/// A customer with blocking commands. A command that does not end as the test expects panics.
 #[derive(Debug)]
 pub struct Buyer(Customer);
 
@@ -69,12 +69,12 @@ impl Deref for Buyer {
 }
 
 impl Buyer {
-    /// The same customer with nothing but her words, and room for a new wallet in `dir`.
-    pub fn with_nothing_but_words(self, dir: &Path) -> Buyer {
-        Buyer(self.0.with_nothing_but_words(dir))
+    /// The same customer with only the 24 words. A new wallet goes into `dir`.
+    pub fn with_words_only(self, dir: &Path) -> Buyer {
+        Buyer(self.0.with_words_only(dir))
     }
 
-    /// Builds her wallet again from her words and these cards.
+    /// Restores the wallet from the words and these cards.
     pub fn restores(&self, cards: &[&Card], patience: &str) -> Said {
         let words = self.dir().with_extension("words");
         fs::write(&words, &self.words).expect("the words are written");
@@ -88,26 +88,26 @@ impl Buyer {
         self.run(&args)
     }
 
-    /// The same customer with nothing but her words and the cards of bank and escrow: a new wallet in `dir`. What the
-    /// restore said.
+    /// Restores the wallet into `dir` from the words and the cards of bank and escrow. Returns the customer and the output
+    /// of the restore.
     pub fn restored(self, dir: &Path, cards: [&Card; 2]) -> (Buyer, Value) {
-        let buyer = self.with_nothing_but_words(dir);
+        let buyer = self.with_words_only(dir);
         let restored = buyer.restores(&cards, "60").json(0);
         (buyer, restored)
     }
 
-    /// Runs a command of her wallet to its end.
+    /// Runs a command of the wallet to its end.
     pub fn run(&self, args: &[&str]) -> Said {
         self.0.run(args).wait()
     }
 
-    /// Runs a command of her wallet, which must succeed.
+    /// Runs a command of the wallet, which must succeed.
     #[track_caller]
     pub fn done(&self, args: &[&str]) -> Value {
         self.run(args).json(0)
     }
 
-    /// Runs a command, and where a party was silent has it carried on until everything has ended.
+    /// Runs a command. While a party is silent, runs `resume` until everything has ended.
     #[track_caller]
     pub fn carries_on(&self, args: &[&str]) {
         let mut said = self.run(args);
@@ -121,14 +121,14 @@ impl Buyer {
         });
     }
 
-    /// Asks for the coins of a purchase back until she has them, or the goods.
+    /// Cancels a purchase until the customer has the coins back, or the goods.
     #[track_caller]
     pub fn cancels(&self, purchase: &str) {
         let said = until("the purchase has ended", || {
             let said = self.run(&["cancel", purchase]);
             (said.code != Some(SILENT)).then_some(said)
         });
-        // 1: it was paid already, and the goods are there.
+        // Exit code 1: the purchase was already paid, and the goods are delivered.
         assert!(matches!(said.code, Some(0 | 1)), "{said:?}");
         let number = purchase.parse().expect("a number");
         let ends: &[&str] = if said.code == Some(0) {
@@ -140,7 +140,7 @@ impl Buyer {
         assert!(ends.contains(&status.as_str()), "{status}: {said:?}");
     }
 
-    /// Fetches the goods of the past that a restore has found, which is done one by one.
+    /// Fetches the goods of past purchases that a restore has found, one by one.
     pub fn fetches_what_was_restored(&self) {
         for purchase in self.purchases() {
             if purchase["delivery"] == "on_demand" {
@@ -149,30 +149,30 @@ impl Buyer {
         }
     }
 
-    /// Runs a command that gives up after two seconds of silence, and must.
+    /// Runs a command with a patience of 2 s. It must give up because of silence.
     #[track_caller]
     pub fn into_silence(&self, args: &[&str]) -> Value {
         self.run(&[&["--patience", "2"], args].concat()).json(SILENT)
     }
 
-    /// Starts a command of her wallet.
+    /// Starts a command of the wallet.
     pub fn start_quietly(&self, args: &[&str]) -> Running {
         self.0.start(args).wait()
     }
 
-    /// Starts a command of her wallet, which tells on standard error what it does.
+    /// Starts a command of the wallet, with its log on standard error.
     pub fn start(&self, args: &[&str]) -> Running {
         self.0.start_with_log(args).wait()
     }
 
-    /// Where the goods of her purchase go that is called `name`.
+    /// The output path of the purchase called `name`.
     pub fn goods(&self, name: &str) -> PathBuf {
         let dir = self.dir().with_extension("bought");
         fs::create_dir_all(&dir).expect("a directory");
         dir.join(name)
     }
 
-    /// The arguments that buy `title` into [`goods`](Buyer::goods) `name`, even if she is buying one already.
+    /// The arguments that buy `title` into [`goods`](Buyer::goods) `name`, even if the same purchase is under way.
     pub fn buying(&self, title: &str, name: &str) -> Vec<String> {
         let output = self.goods(name).to_str().expect("a path in UTF-8").to_owned();
         ["buy", "studio", title, "--again", "-o", &output]
@@ -180,47 +180,47 @@ impl Buyer {
             .to_vec()
     }
 
-    /// Buys `title` into [`goods`](Buyer::goods) `name`.
+    /// Buys `title` into [`goods`](Buyer::goods) `name`, which must succeed.
     #[track_caller]
     pub fn buys(&self, title: &str, name: &str) -> Value {
         self.buy(title, name).json(0)
     }
 
-    /// Tries to.
+    /// Tries to buy `title` into [`goods`](Buyer::goods) `name`.
     pub fn buy(&self, title: &str, name: &str) -> Said {
         let args = self.buying(title, name);
         self.run(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Tries to, and gives up after two seconds of silence, as she must.
+    /// Tries to buy with a patience of 2 s. The command must give up because of silence.
     #[track_caller]
     pub fn buys_into_silence(&self, title: &str, name: &str) -> Value {
         let args = self.buying(title, name);
         self.into_silence(&args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Starts to, with this much patience (s).
+    /// Starts to buy, with this patience (s).
     pub fn starts_buying(&self, title: &str, name: &str, patience: &str) -> Running {
         let args = self.buying(title, name);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.start(&[&["--patience", patience], args.as_slice()].concat())
     }
 
-    /// Starts to buy a postcard, and returns when she asks the question of `moment`, which cannot arrive before the
-    /// line to who is asked lets requests through again.
-    pub fn starts_buying_up_to(&self, moment: Question, patience: &str) -> Running {
+    /// Starts to buy a postcard, and returns when the wallet sends `request`. The request arrives only after the test
+    /// heals the line to its server.
+    pub fn starts_buying_up_to(&self, request: PurchaseRequest, patience: &str) -> Running {
         self.lines.lose_requests_to(&[Escrow]);
         let mut buying = self.starts_buying(POSTCARD, "goods", patience);
-        buying.until_says(Question::Hold.says()).wait();
-        if moment == Question::Deliver {
+        buying.until_says(PurchaseRequest::Hold.logged()).wait();
+        if request == PurchaseRequest::Deliver {
             self.lines.lose_requests_to(&[Merchant]);
             self.lines.to(Escrow).heal();
-            buying.until_says(Question::Deliver.says()).wait();
+            buying.until_says(PurchaseRequest::Deliver.logged()).wait();
         }
         buying
     }
 
-    /// Brings her first purchase, a postcard, to where its coins are held and nobody has released the key.
+    /// Brings the first purchase, a postcard, to the state `held`: its coins are held, and the key is not released.
     pub fn waits_with_a_hold(&self) {
         self.lines.lose_requests_to(&[Escrow]);
         self.buys_into_silence(POSTCARD, "goods");
@@ -232,25 +232,25 @@ impl Buyer {
         self.lines.heal();
     }
 
-    /// Her balance: what can be spent, what is in purchases, what is in exchanges.
+    /// The balance: available, in purchases, in exchanges (units).
     pub fn balance(&self) -> [u64; 3] {
         let balance = &self.done(&["balance"])["balances"][0];
         ["available", "in_purchases", "in_exchanges"].map(|part| units(&balance[part]))
     }
 
-    /// Her purchases.
+    /// The purchases of the wallet.
     pub fn purchases(&self) -> Vec<Value> {
         self.0.purchases().wait()
     }
 
-    /// One word on how her purchase of this number stands.
+    /// The status of the purchase of this number.
     pub fn status(&self, number: usize) -> String {
         let purchases = self.purchases();
         let status = purchases[number]["status"].as_str();
         status.expect("a status").to_owned()
     }
 
-    /// The encrypted goods that she has, whole ones.
+    /// The files of encrypted goods that are complete.
     pub fn sealed(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.dir().join("goods")).expect("a folder of goods");
         entries
@@ -259,7 +259,7 @@ impl Buyer {
             .collect()
     }
 
-    /// How much of goods that are on their way she has (bytes).
+    /// Size of the goods that are not complete yet (bytes).
     pub fn fetched_bytes(&self) -> u64 {
         let entries = fs::read_dir(self.dir().join("goods")).expect("a folder of goods");
         entries
@@ -271,7 +271,7 @@ impl Buyer {
     }
 }
 
-/// An amount in the smallest unit.
+/// An amount in the smallest units.
 pub fn units(amount: &Value) -> u64 {
     amount["units"].as_u64().expect("an amount")
 }

@@ -1,4 +1,4 @@
-//! Lets processes go on from point to point, and kills one of them where it stands.
+//! Lets processes continue at every named point, and kills the process that reaches a chosen one.
 
 use super::{run::runtime, testbed::Testbed};
 use farthing_kit::points::{Party, Point, Points, Reached};
@@ -12,14 +12,14 @@ use std::{
 };
 use tokio::task::JoinHandle;
 
-/// A point of a process on the way of something, and the how-manyeth time it is reached there.
+/// A named point of a process, and how many times it was reached before.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NthPoint {
-    /// Whose process.
+    /// The party that the process belongs to.
     pub party: Party,
-    /// Which point.
+    /// The point.
     pub point: Point,
-    /// Reached so often before.
+    /// How many times the party reached the point before.
     pub before: usize,
 }
 
@@ -43,7 +43,7 @@ struct Seen {
     killed: BTreeSet<NthPoint>,
 }
 
-/// Hears of every point that a testbed's processes reach, while it is there.
+/// Observes every point that the processes of a testbed reach, until it is dropped.
 #[derive(Debug)]
 pub struct Executioner {
     seen: Arc<Mutex<Seen>>,
@@ -58,7 +58,7 @@ impl Drop for Executioner {
 }
 
 impl Executioner {
-    /// Lets every process of `testbed` go on, but those that reach one of `places`: they are killed (SIGKILL).
+    /// Lets every process of `testbed` continue, except the processes that reach one of `places`: they are killed (SIGKILL).
     pub fn watch(testbed: &Testbed, places: Vec<NthPoint>) -> Executioner {
         let socket = testbed.layout.probe.clone().expect("a testbed that is probed");
         let _context = runtime().enter();
@@ -69,45 +69,45 @@ impl Executioner {
             last: Instant::now(),
             killed: BTreeSet::new(),
         }));
-        let here = Arc::clone(&seen);
+        let shared = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
                 let reached = points.next().await;
-                let mut seen = here.lock().expect("nobody has panicked with it");
+                let mut seen = shared.lock().expect("no holder of the lock panicked");
                 let place = seen.note(&reached);
                 if places.contains(&place) {
                     kill(&reached);
                     seen.killed.insert(place);
                 }
                 drop(seen);
-                // It goes on only now: a process that was killed does not.
+                // The process continues only now, if it was not killed.
                 drop(reached);
             }
         });
         Executioner { seen, socket, task }
     }
 
-    /// Lets everybody go on from now on, and hears of nothing any more.
+    /// Stops observing. All processes continue at every point.
     pub fn stop(&self) {
         self.task.abort();
         let _gone = fs::remove_file(&self.socket);
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("nobody has panicked with it")
+        self.seen.lock().expect("no holder of the lock panicked")
     }
 
-    /// Whether it has killed there.
+    /// Whether a process was killed at this place.
     pub fn has_killed(&self, place: &NthPoint) -> bool {
         self.seen().killed.contains(place)
     }
 
-    /// For how long nobody has reached anything.
+    /// Time since a process last reached a point.
     pub fn silence(&self) -> Duration {
         self.seen().last.elapsed()
     }
 
-    /// Every place so far, in the order in which they were reached.
+    /// Every place that was reached, in order.
     pub fn places(&self) -> Vec<NthPoint> {
         self.seen().places.clone()
     }
@@ -133,5 +133,5 @@ impl Seen {
 
 fn kill(reached: &Reached) {
     let pid = reached.process_id().and_then(Pid::from_raw).expect("a process");
-    kill_process(pid, Signal::KILL).expect("it stands there");
+    kill_process(pid, Signal::KILL).expect("the process waits at the point");
 }

@@ -1,13 +1,13 @@
-//! What the merchant of a testbed sells.
+//! The goods that the merchant of a testbed sells.
 
 /// A postcard of a few bytes for 7.25.
 pub const POSTCARD: &str = "A postcard";
 
-/// What the postcard costs.
+/// The price of the postcard (units).
 pub const PRICE: u64 = 725;
 
-/// A film of some megabytes for 7.25: larger than what is on its way at once.
+/// A film of 20 MiB for 7.25. It is larger than all pieces that can be under way at once.
 pub const FILM: &str = "A film";
 
-/// How large the film is (bytes).
+/// Size of the film (bytes).
 pub const FILM_BYTES: usize = 20 * 1024 * 1024;

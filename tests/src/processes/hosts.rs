@@ -1,8 +1,8 @@
-//! Machines of their own: network namespaces on a bridge, between any two of which the network can be parted.
+//! One machine for each process: network namespaces on a bridge. The network can be parted between any two machines.
 //!
-//! A namespace here has no name: it lives as long as a process in it does, and that process ends with this one,
-//! however this one ends. The bridge is in a namespace as well. So nothing is left behind, nothing of it is seen from
-//! outside, and any number of testbeds fit beside each other.
+//! A namespace has no name. It lives as long as a process in it does. That process ends with this one, even if this one
+//! is killed. The bridge is in a namespace as well. So nothing is left over, nothing is visible outside, and any number
+//! of testbeds can run at the same time.
 
 use farthing_kit::market::Host;
 use std::{
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The bridge's name in its namespace.
 const BRIDGE: &str = "bridge";
 
-/// A namespace, and the process that keeps it.
+/// A network namespace, and the process that keeps it alive.
 #[derive(Debug)]
 struct Namespace(Child);
 
@@ -29,7 +29,7 @@ impl Drop for Namespace {
 
 impl Namespace {
     fn new() -> Result<Namespace, String> {
-        // It says that it is there, and then waits for the end of its standard input.
+        // It prints a line when the namespace exists, and then waits for the end of its standard input.
         let mut child = Command::new("unshare")
             .args(["--net", "sh", "-c", "echo here && exec cat"])
             .stdin(Stdio::piped())
@@ -45,7 +45,7 @@ impl Namespace {
         if line.trim_end() == "here" {
             Ok(namespace)
         } else {
-            Err("this user may not make a network namespace (it takes root)".into())
+            Err("this user may not make a network namespace; it needs root".into())
         }
     }
 
@@ -53,7 +53,7 @@ impl Namespace {
         self.0.id().to_string()
     }
 
-    /// Runs `ip` in it.
+    /// Runs `ip` in the namespace.
     fn ip(&self, args: &[&str]) -> Result<(), String> {
         let said = Command::new("nsenter")
             .args(["--target", &self.pid(), "--net", "ip"])
@@ -66,7 +66,7 @@ impl Namespace {
     }
 }
 
-/// Some machines on one network.
+/// Machines on one network.
 #[derive(Debug)]
 pub struct Hosts<const N: usize> {
     bridge: Namespace,
@@ -75,10 +75,10 @@ pub struct Hosts<const N: usize> {
 }
 
 impl<const N: usize> Hosts<N> {
-    /// `N` machines.
+    /// Makes `N` machines.
     ///
     /// # Errors
-    /// What this machine, or its user, cannot do.
+    /// When this machine or its user cannot make namespaces.
     pub fn new() -> Result<Hosts<N>, String> {
         let bridge = Namespace::new()?;
         bridge.ip(&["link", "add", BRIDGE, "type", "bridge"])?;
@@ -100,17 +100,17 @@ impl<const N: usize> Hosts<N> {
             namespace.ip(&["link", "set", "eth0", "up"])?;
             namespace.ip(&["link", "set", "lo", "up"])?;
         }
-        // Whether this kernel knows how is known now, and not in the middle of a purchase.
+        // Fails now, not in the middle of a purchase, if this kernel cannot isolate ports.
         hosts.part(0, 1)?;
         hosts.join(0, 1)?;
         Ok(hosts)
     }
 
-    /// The machine of this number, with `program` on it.
+    /// The machine of this number, which runs `program`.
     pub fn host(&self, number: usize, program: &Path) -> Host {
         let script = self.programs.path().join(port(number));
-        // Written by another process: what this one has open for writing, another of its threads could be passing on
-        // to a child just now, and then it could not be run.
+        // Another process writes the script. If this process had it open for writing, another thread could pass the open
+        // file to a child at that moment. Then the script could not be run.
         let written = Command::new("sh")
             .arg("-c")
             .arg(r#"printf '#!/bin/sh\nexec nsenter --target %s --net "%s" "$@"\n' "$1" "$2" >"$0" && chmod +x "$0""#)
@@ -126,16 +126,16 @@ impl<const N: usize> Hosts<N> {
         }
     }
 
-    /// From now on these two do not hear each other, without being told; everyone else hears both.
+    /// Drops all packets between these two machines, without an error to either. All other machines reach both.
     ///
     /// # Errors
-    /// When the kernel does not know how.
+    /// When the kernel cannot isolate ports.
     pub fn part(&self, one: usize, other: usize) -> Result<(), String> {
         self.isolate(one, "on")?;
         self.isolate(other, "on")
     }
 
-    /// Joins the two again.
+    /// Passes packets between the two machines again.
     ///
     /// # Errors
     /// As [`part`](Hosts::part).
@@ -144,7 +144,7 @@ impl<const N: usize> Hosts<N> {
         self.isolate(other, "off")
     }
 
-    /// Ports of a bridge that are isolated do not reach each other.
+    /// Isolates the port of a machine, or not. Two isolated ports of a bridge do not reach each other.
     fn isolate(&self, number: usize, how: &str) -> Result<(), String> {
         let port = port(number);
         self.bridge

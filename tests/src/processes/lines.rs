@@ -1,14 +1,14 @@
-//! Lines that are bad.
+//! Bad and slow lines.
 
 use farthing_kit::{
     faults::Faults,
     relay::{Relay, Way},
 };
 
-/// The longest that a datagram on a bad line takes (ms), those that are overtaken apart.
+/// Longest delay of a datagram on a bad line (ms). Reordered datagrams may take longer.
 const BAD_LINE_MS: u64 = 5;
 
-/// A line that loses, repeats and reorders `percent` of its datagrams each, and takes different times for all of them.
+/// A line that loses, repeats and reorders `percent` of its datagrams each. Each datagram has its own delay.
 pub fn bad(percent: u8, seed: u64) -> Faults {
     Faults {
         seed,
@@ -21,7 +21,7 @@ pub fn bad(percent: u8, seed: u64) -> Faults {
     }
 }
 
-/// A line of this rate (bit/s) in each direction, on which a datagram takes `delay_ms` and `percent` of them are lost.
+/// A line of this rate (bit/s) in each direction. A datagram takes `delay_ms`, and `percent` of them are lost.
 pub fn slow(bits_per_s: u64, delay_ms: u64, percent: u8) -> Faults {
     Faults {
         rate: bits_per_s / 8,
@@ -31,7 +31,7 @@ pub fn slow(bits_per_s: u64, delay_ms: u64, percent: u8) -> Faults {
     }
 }
 
-/// Makes a line bad in both directions, each by its own draws.
+/// Makes a line bad in both directions. Each direction has its own seed.
 pub fn spoil(line: &Relay, percent: u8, seed: u64) {
     line.set_faults(Way::ToServer, bad(percent, seed));
     line.set_faults(Way::ToClient, bad(percent, !seed));

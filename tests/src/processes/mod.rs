@@ -1,18 +1,18 @@
-//! One testbed of real processes: the wallet, the bank, the escrow and the merchant as people run them, over real
-//! QUIC, with real files. Each testbed has a directory and ports of its own, and nothing of it outlives it. The processes
-//! and the lines between them are those of `farthing_kit`.
+//! A testbed of real processes: the wallet, the bank, the escrow and the merchant as people run them, over real QUIC, with
+//! real files. Each testbed has its own directory and ports, and leaves nothing over. `farthing_kit` provides the
+//! processes and the lines between them.
 //!
 //! | what | file |
 //! |---|---|
-//! | waiting within a bound, for what blocks and for what does not | [`run`] |
-//! | a customer, with the verbs of tests | [`buyer`] |
-//! | lines that are bad | [`lines`] |
-//! | machines of their own, and a network that can be parted | [`hosts`] |
-//! | whoever lets processes go on from point to point, or kills them there | [`executioner`] |
-//! | seeds, fresh ones and those that are to be repeated | [`seed`] |
-//! | many wallets, and faults without end | [`soak`] |
-//! | what counts connections | [`tap`] |
-//! | all of them, and the count at the end | [`testbed`] |
+//! | bounded waits, blocking and not | [`run`] |
+//! | a customer with blocking commands | [`buyer`] |
+//! | bad and slow lines | [`lines`] |
+//! | one machine for each process, and a network that can be parted | [`hosts`] |
+//! | kills of processes at named points | [`executioner`] |
+//! | seeds, fresh or repeated | [`seed`] |
+//! | many wallets under continuous faults | [`soak`] |
+//! | a relay that counts connections | [`tap`] |
+//! | the testbed, and the final count | [`testbed`] |
 
 pub mod buyer;
 pub mod executioner;

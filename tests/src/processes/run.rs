@@ -1,4 +1,4 @@
-//! Waiting for something, within a bound.
+//! Bounded waits.
 
 use farthing_kit::{nodes::Node, process::ProcessError};
 use std::{
@@ -10,22 +10,22 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// How long anything may take that must happen. A wallet itself has 60 s of patience, and machines that test are busy.
+/// Longest time that an expected event may take. The patience of a wallet is 60 s, and test machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The pause between two looks.
+/// Pause between two checks.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// What runs all relays, and whatever else does not block.
+/// The runtime of all relays and other asynchronous work.
 pub fn runtime() -> &'static Runtime {
     &RUNTIME
 }
 
-/// Waits for what would not block.
+/// Blocks on a future.
 pub trait Wait<T> {
-    /// Waits until it is done, which it must be without an error.
+    /// Blocks until the future is done. Panics at an error.
     fn wait(self) -> T;
 }
 
@@ -39,26 +39,26 @@ impl<T, E: Display, F: Future<Output = Result<T, E>>> Wait<T> for F {
     }
 }
 
-/// Looks until `look` finds something.
+/// Calls `look` until it returns a value. Panics after [`PATIENCE`].
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?} still not: {what}");
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         thread::sleep(LOOK_PAUSE);
     }
 }
 
-/// Waits until a node's log has `what`.
+/// Waits until the log of a node contains `what`.
 pub fn until_log_says(node: &Node, what: &str) {
     until(&format!("the log of the {} says `{what}`", node.role()), || {
         node.log().contains(what).then_some(())
     });
 }
 
-/// Starts a node, which ends at once: its exit code, and its log.
+/// Starts a node that must end at once. Returns its exit code and its log.
 pub fn does_not_start(node: &Node) -> (Option<i32>, String) {
     match runtime().block_on(node.start()) {
         Err(ProcessError::NotReady { code, .. }) => (code, node.log()),
@@ -66,7 +66,7 @@ pub fn does_not_start(node: &Node) -> (Option<i32>, String) {
     }
 }
 
-/// Says something on standard error that is shown even where tests that pass are silent.
+/// Writes to standard error. The text is shown even if the test passes.
 pub fn tell(text: &str) {
     let _gone = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,11 +1,11 @@
-//! Seeds: what was drawn once can be drawn again.
+//! Seeds: the same seed gives the same draws.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// The variable that names the seed of a run that is to be repeated.
+/// The environment variable with the seed of a run to repeat.
 pub const SEED_VARIABLE: &str = "FARTHING_SEED";
 
-/// The seed that [`SEED_VARIABLE`] names, or a fresh one. Whoever takes it prints it.
+/// The seed in [`SEED_VARIABLE`], or a fresh one. The caller prints it.
 pub fn fresh_seed() -> u64 {
     match std::env::var(SEED_VARIABLE) {
         Ok(seed) => seed.parse().expect("a seed is a number"),

@@ -1,4 +1,4 @@
-//! A tap on a line: it hands every datagram on, and notes from how many sockets they came.
+//! A tap on a line: it forwards every datagram, and records the sockets that sent one.
 
 use std::{
     collections::BTreeMap,
@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-/// How often a listener looks whether it is still wanted.
+/// Interval at which a listener checks whether the tap still exists.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 const DATAGRAM_MAX_BYTES: usize = 65_535;
 
 type Clients = Mutex<BTreeMap<SocketAddr, Arc<UdpSocket>>>;
 
-/// A tap in front of one server. It closes when it is dropped.
+/// A tap before one server. It closes when it is dropped.
 #[derive(Debug)]
 pub struct Tap {
     address: SocketAddr,
@@ -23,7 +23,7 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Opens a tap in front of `target`.
+    /// Opens a tap before `target`.
     pub fn open(target: SocketAddr) -> Tap {
         let listen = socket();
         let address = listen.local_addr().expect("a bound socket has an address");
@@ -35,7 +35,7 @@ impl Tap {
                 let Ok((length, from)) = listen.recv_from(&mut buffer) else {
                     continue;
                 };
-                let mut clients = clients.lock().expect("nobody has panicked with it");
+                let mut clients = clients.lock().expect("no holder of the lock panicked");
                 let upstream = clients.entry(from).or_insert_with(|| {
                     let upstream = Arc::new(socket());
                     answer(&upstream, &listen, from);
@@ -47,19 +47,19 @@ impl Tap {
         Tap { address, clients }
     }
 
-    /// Where clients dial.
+    /// The address that clients dial.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The sockets that clients have used so far.
     pub fn sources(&self) -> Vec<SocketAddr> {
-        let clients = self.clients.lock().expect("nobody has panicked with it");
+        let clients = self.clients.lock().expect("no holder of the lock panicked");
         clients.keys().copied().collect()
     }
 }
 
-/// Hands the server's datagrams on to one client, while its line is open.
+/// Forwards the datagrams of the server to one client, while the tap is open.
 fn answer(upstream: &Arc<UdpSocket>, listen: &Arc<UdpSocket>, client: SocketAddr) {
     let (upstream, listen) = (Arc::downgrade(upstream), Arc::clone(listen));
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A bank, an escrow and a merchant as processes, their customers, and the count at the end.
+//! A bank, an escrow and a merchant as processes, their customers, and the final count.
 
 use super::{
     buyer::{Buyer, units},
@@ -19,10 +19,10 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What every customer withdraws at first.
+/// The amount that each customer withdraws first.
 pub const WITHDRAWN: &str = "20.00";
 
-/// What every customer has in their account at first.
+/// The first balance of each customer's account.
 const PAID_IN: Amount = Amount(5000);
 
 /// A testbed.
@@ -30,7 +30,7 @@ const PAID_IN: Amount = Amount(5000);
 pub struct Testbed {
     market: Market,
     paid_in: AtomicU64,
-    // Dropped last.
+    // Declared last, so dropped last.
     dir: TempDir,
 }
 
@@ -43,12 +43,12 @@ impl Deref for Testbed {
 }
 
 impl Testbed {
-    /// A testbed that sells a postcard, on `program`, which is the wallet and every node.
+    /// Makes a testbed that sells a postcard. `program` is the wallet and every node.
     pub fn new(program: &str) -> Testbed {
         Self::laid_out(program, Layout::default())
     }
 
-    /// As [`new`](Testbed::new), with nodes and customers that tell of every point that they reach.
+    /// As [`new`](Testbed::new), with nodes and customers that report every named point that they reach.
     pub fn probed(program: &str) -> Testbed {
         let dir = tempfile::tempdir().expect("a directory");
         let layout = Layout {
@@ -58,7 +58,7 @@ impl Testbed {
         Self::build(program, dir, layout)
     }
 
-    /// As [`new`](Testbed::new), laid out in another way. Nodes that have machines of their own dial each other directly.
+    /// As [`new`](Testbed::new), with another layout. Nodes on machines of their own dial each other directly.
     pub fn laid_out(program: &str, layout: Layout) -> Testbed {
         Self::build(program, tempfile::tempdir().expect("a directory"), layout)
     }
@@ -78,13 +78,13 @@ impl Testbed {
         testbed
     }
 
-    /// Leaves the testbed's directory where it is, with everything in it.
+    /// Keeps the directory of the testbed, with all files. Returns its path.
     pub fn keep(mut self) -> PathBuf {
         self.dir.disable_cleanup(true);
         self.dir.path().to_owned()
     }
 
-    /// Where what is sold as `title` came from.
+    /// The original file of the goods that are sold as `title`.
     pub fn original(&self, title: &str) -> PathBuf {
         self.dir().join(title)
     }
@@ -94,7 +94,7 @@ impl Testbed {
         self.put_up(title, goods, Offers::Plain);
     }
 
-    /// The same, with offers that are sealed.
+    /// As [`sell`](Testbed::sell), with sealed offers.
     pub fn sell_sealed(&self, title: &str, goods: &[u8]) {
         self.put_up(title, goods, Offers::Sealed);
     }
@@ -116,7 +116,7 @@ impl Testbed {
         self.newcomer_at(self.program(), &self.dir().join(name))
     }
 
-    /// As [`newcomer`](Testbed::newcomer), with the wallet in `dir` and `program` to run it.
+    /// As [`newcomer`](Testbed::newcomer), with the wallet in `dir`, run by `program`.
     pub fn newcomer_at(&self, program: &Path, dir: &Path) -> Buyer {
         let lines = match self.layout.dialled {
             Dialled::Directly => Lines::default(),
@@ -127,7 +127,7 @@ impl Testbed {
         customer.into()
     }
 
-    /// A customer who has withdrawn 20.00 of her 50.00.
+    /// A customer who has withdrawn 20.00 of 50.00.
     pub fn customer(&self, name: &str) -> Buyer {
         let customer = self.newcomer(name);
         customer.done(&["withdraw", WITHDRAWN]);
@@ -140,7 +140,7 @@ impl Testbed {
         self.paid_in.fetch_add(amount, Ordering::SeqCst);
     }
 
-    /// What the held coins are worth.
+    /// The worth of the held coins (units).
     pub fn held(&self) -> u64 {
         self.books().wait().held.0
     }
@@ -153,27 +153,28 @@ impl Testbed {
         holds.iter().any(|hold| hold["purchase"] == *id)
     }
 
-    /// What an account holds.
+    /// The balance of an account (units).
     pub fn account(&self, key: &str) -> u64 {
         self.books().wait().balance(key).0
     }
 
-    /// How the escrow has decided, in the order of the purchases' ids.
+    /// The decisions of the escrow, in the order of the purchase ids.
     pub fn decisions(&self) -> Vec<String> {
         let decisions = decisions(&self.escrow).wait();
         decisions.into_values().map(|decided| decided.outcome).collect()
     }
 
-    /// Whether the bank has told the escrow itself that it knows every decision: then it knows how far the escrow's
-    /// journal had come with it, too. From the merchant it may have heard of a decision before.
+    /// Whether the bank has acknowledged every decision to the escrow itself. Then the bank also knows the head of the
+    /// escrow's journal at that decision. A merchant may bring the decision to the bank before.
     pub fn is_settled(&self) -> bool {
         let decisions = decisions(&self.escrow).wait();
         decisions.values().all(|decided| decided.settled)
     }
 
-    /// Waits until the bank knows every decision, and counts: the books balance; what these customers have, who are
-    /// all that there are, with what is in their accounts and the merchant's is what was paid in; everyone who paid
-    /// has the goods, and no one else.
+    /// Waits until the bank knows every decision, and counts. `customers` must be all customers of the testbed.
+    ///
+    /// The books must balance. The money in wallets, accounts and the merchant's account must be the money paid in. The
+    /// customers who paid have the goods, and nobody else has them.
     #[track_caller]
     pub fn check(&self, customers: &[&Buyer]) {
         let books = until("no coin is held", || {
@@ -198,22 +199,15 @@ impl Testbed {
             paid += self.paid_by(customer);
         }
         let earned = books.balance(&self.merchant_account).0;
-        assert_eq!(
-            wallets, books.outstanding.0,
-            "what the wallets have is not what the books say"
-        );
+        assert_eq!(wallets, books.outstanding.0, "the wallets and the books disagree");
         assert_eq!(
             earned, paid,
-            "what the merchant earned is not what the customers have goods for"
+            "the merchant's earnings differ from the price of the delivered goods"
         );
-        assert_eq!(
-            wallets + accounts + earned,
-            paid_in,
-            "money was lost, or made of nothing"
-        );
+        assert_eq!(wallets + accounts + earned, paid_in, "money was lost or created");
     }
 
-    /// What a customer has paid, each of whose purchases has ended with the goods or without a price.
+    /// The sum that a customer has paid (units). Each purchase must have ended, with the goods or unpaid.
     fn paid_by(&self, customer: &Buyer) -> u64 {
         let mut paid = 0;
         for purchase in customer.purchases() {
@@ -230,7 +224,7 @@ impl Testbed {
                     .iter()
                     .any(|end| purchase["status"] == *end);
                 assert!(over, "{purchase}");
-                assert!(!output.exists(), "delivered, and not paid: {purchase}");
+                assert!(!output.exists(), "delivered but not paid: {purchase}");
             }
         }
         paid

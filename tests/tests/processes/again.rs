@@ -1,4 +1,4 @@
-//! A command that is typed again while what it began is under way: it carries that on, and pays once.
+//! A repeated command while its purchase or withdrawal is under way: it continues that one, and pays once.
 
 use crate::testbed;
 use farthing_node::card::RoleName::{Bank, Escrow};
@@ -34,12 +34,12 @@ fn a_purchase_that_is_typed_again_is_carried_on() {
     assert_eq!(alice.purchases().len(), 1);
     assert_eq!(alice.balance(), [before - PRICE, 0, 0]);
 
-    // The first has ended, so this is another one.
+    // The first purchase has ended, so the same command begins a new one.
     alice.done(&["withdraw", "10.00"]);
     let output = alice.goods("more goods");
     let bought = alice.done(&["buy", "studio", POSTCARD, "-o", output.to_str().unwrap()]);
     assert_eq!(bought["purchase"]["number"], 1);
-    // One that is asked for.
+    // `--again` begins another purchase while one is under way.
     alice.lines.lose_requests_to(&[Escrow]);
     alice.buys_into_silence(POSTCARD, "third");
     alice.buys_into_silence(POSTCARD, "fourth");
@@ -62,7 +62,7 @@ fn a_withdrawal_that_is_typed_again_is_carried_on_and_shown_meanwhile() {
             1000
         );
     }
-    // The key and the money under way are shown all the same.
+    // The key and the money under way are shown although the bank is silent.
     let account = alice.into_silence(&["account"]);
     assert_eq!(account["account"], alice.account);
     assert_eq!(units(&account["in_withdrawals"]), 1000);

@@ -1,4 +1,4 @@
-//! A purchase with the commands that the README shows, each party's own evidence of it, and what tampering does.
+//! A purchase with the commands of the README, the evidence of each party, and tampered goods.
 
 use crate::{coins, testbed};
 use farthing_tests::processes::{
@@ -25,7 +25,7 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     assert_eq!(alice.done(&["withdraw", WITHDRAWN])["withdrawn"]["units"], 2000);
     assert_eq!(alice.done(&["account"])["balance"]["units"], 3000);
 
-    // Anyone can verify her coins, with a program of their own.
+    // Anyone can verify the coins with a program of their own.
     let bank = testbed.bank.card().identity.to_string();
     let listed = alice.done(&["coins"]);
     let coins = listed["coins"].as_array().unwrap();
@@ -42,13 +42,13 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let same = fs::read(alice.goods("card.txt")).unwrap() == fs::read(testbed.original(POSTCARD)).unwrap();
     assert!(same, "the goods are another file");
     assert_eq!(alice.balance(), [2000 - PRICE, 0, 0]);
-    // The change is as good as what it was made from.
+    // The coins of the change verify like the withdrawn ones.
     let listed = alice.done(&["coins", "--all"]);
     for coin in listed["coins"].as_array().unwrap() {
         coins::verify(coin, &bank);
     }
 
-    // Her evidence and the merchant's convince anyone, without a wallet and without the network.
+    // The evidence of the customer and of the merchant proves the delivery, without a wallet and without the network.
     let documents = alice.goods("receipt.json");
     let documents = documents.to_str().unwrap();
     let receipt = shown_receipt(&alice, documents);
@@ -63,7 +63,7 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
     let verdict = alice.done(&["receipt", "verify", exported, sealed_text]);
     assert_eq!(verdict["purchase_id"], purchase);
 
-    // Goods that were tampered with prove nothing, against nobody.
+    // Tampered goods prove nothing against any party.
     let tampered = tampered(&alice, &sealed);
     let tampered = tampered.to_str().unwrap();
     for documents in [documents, exported] {
@@ -81,7 +81,7 @@ fn shown_receipt(alice: &Buyer, documents: &str) -> Vec<u8> {
     alice.done(&["receipt", "show", "0", "-o", documents]);
     let receipt = fs::read(documents).unwrap();
     let beside = alice.goods("receipt.new");
-    fs::write(&beside, "hers").unwrap();
+    fs::write(&beside, "own file").unwrap();
     let refused = alice.run(&["receipt", "show", "0", "-o", documents]).json(1);
     assert!(
         refused["error"].as_str().unwrap().contains("--force"),
@@ -90,18 +90,21 @@ fn shown_receipt(alice: &Buyer, documents: &str) -> Vec<u8> {
     fs::write(documents, "old").unwrap();
     alice.done(&["receipt", "show", "0", "-o", documents, "--force"]);
     assert_eq!(fs::read(documents).unwrap(), receipt);
-    assert_eq!(fs::read(&beside).unwrap(), b"hers");
+    assert_eq!(fs::read(&beside).unwrap(), b"own file");
     receipt
 }
 
-/// The name of the sealed goods does not tell what was bought.
+/// Asserts that the file name of the encrypted goods does not contain their digest.
 fn assert_named_otherwise(sealed: &Path, receipt: &[u8]) {
     let contract: serde_json::Value = serde_json::from_slice(receipt).unwrap();
     let digest = contract["contract"]["offer"]["body"]["encrypted_digest"]
         .as_str()
         .unwrap();
     let name = sealed.file_stem().unwrap().to_str().unwrap();
-    assert!(!digest.contains(name), "a file is named by what was bought");
+    assert!(
+        !digest.contains(name),
+        "the file name contains the digest of the goods"
+    );
 }
 
 /// The merchant's evidence of a purchase, once the sale is credited.

@@ -1,4 +1,4 @@
-//! A coin is verified from its public fields and from docs/CRYPTOGRAPHY.md alone, with nothing of `farthing-coin`.
+//! Verifies a coin from its public fields and docs/CRYPTOGRAPHY.md alone, without `farthing-coin`.
 
 use curve25519_dalek::{
     constants::RISTRETTO_BASEPOINT_POINT as G,
@@ -83,7 +83,7 @@ fn equation_holds(coin: &Value) -> bool {
     r + (c + y * y * y * y * y) * x == z * G + y * h()
 }
 
-/// Verifies a coin of `bank` (hex) as `farthing coins --json` shows it; its value.
+/// Verifies a coin of `bank` (hex) in the form of `farthing coins --json`. Returns its value.
 pub(crate) fn verify(coin: &Value, bank: &str) -> u64 {
     let key = &coin["denomination"];
     assert_eq!(coin["suite"], 1);
@@ -91,13 +91,13 @@ pub(crate) fn verify(coin: &Value, bank: &str) -> u64 {
     assert_eq!(
         bytes(&coin["key_id"]),
         key_id(key),
-        "the key id says what it is worth"
+        "the key id is the digest of the denomination"
     );
     assert_eq!(coin["value"], key["value"]);
     let _key_of_its_own = point(&coin["public"]);
     assert_ne!(scalar(&coin["y"]), Scalar::ZERO);
     assert!(equation_holds(coin), "{coin}");
-    // The check does check.
+    // The equation fails for changed fields.
     for (field, other) in [("z", "y"), ("y", "z"), ("public", "r"), ("r", "public")] {
         let mut altered = coin.clone();
         altered[field] = coin[other].clone();

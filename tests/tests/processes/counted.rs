@@ -1,12 +1,11 @@
-//! The count at the end can fail: it finds a unit that was made of nothing, and goods that are not those. And a short
-//! soak, of which it decides how it ends.
+//! The final count can fail: it finds one extra unit and changed goods. A short soak, which the final count checks.
 
 use crate::{PROGRAM, testbed};
 use farthing_tests::processes::{
     goods::POSTCARD,
     run::{Wait, tell},
     seed::fresh_seed,
-    soak::{self, Plan},
+    soak::{self, SoakOptions},
     testbed::Testbed,
 };
 use std::{
@@ -17,20 +16,20 @@ use std::{
 };
 
 #[test]
-fn the_count_finds_one_unit_too_many_and_goods_that_are_not_those() {
+fn the_count_finds_one_extra_unit_and_changed_goods() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
     testbed.check(&[&alice]);
     let finds = |testbed: &Testbed| catch_unwind(AssertUnwindSafe(|| testbed.check(&[&alice]))).is_err();
     assert!(!finds(&testbed));
-    // Other goods than were sold.
+    // The delivered goods differ from the sold ones.
     let (goods, original) = (alice.goods("goods"), testbed.original(POSTCARD));
     fs::write(&goods, "Greetings from somewhere else.\n").unwrap();
     assert!(finds(&testbed));
     fs::copy(original, goods).unwrap();
     assert!(!finds(&testbed));
-    // Money that nobody has paid in.
+    // The testbed does not count this deposit.
     testbed
         .bank
         .admin(&["account", "credit"], &[&alice.account, "0.01"])
@@ -40,7 +39,7 @@ fn the_count_finds_one_unit_too_many_and_goods_that_are_not_those() {
 
 #[test]
 fn a_short_soak_agrees_to_the_unit() {
-    let plan = Plan {
+    let plan = SoakOptions {
         lasts: Duration::from_secs(6),
         wallets: 3,
         seed: fresh_seed(),

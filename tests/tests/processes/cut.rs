@@ -1,5 +1,5 @@
-//! A line that dies in one direction during a purchase: each line, each direction. Then it heals; or it does not, and
-//! she wants her coins back meanwhile.
+//! A line that dies in one direction during a purchase: each line, each direction. One customer waits until the line heals.
+//! Another one cancels while it is dead.
 
 use crate::{in_parallel, testbed};
 use farthing_kit::{
@@ -8,45 +8,45 @@ use farthing_kit::{
 };
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Question, SILENT},
+    buyer::{Buyer, PurchaseRequest, SILENT},
     run::Wait,
     testbed::Testbed,
 };
 
-/// How a purchase goes on whose line has died when the hold was asked for.
+/// The course of a purchase whose line dies when the wallet asks for the hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
-    /// It ends: nobody needs that line now.
+    /// It ends, because it does not need the line.
     Ends,
-    /// It waits. A cancel ends it, since escrow and bank answer.
+    /// It waits. A cancel ends it, because escrow and bank answer.
     CanBeCancelled,
-    /// It waits. A cancel ends it without the escrow, since the bank holds nothing and answers.
+    /// It waits. A cancel ends it without the escrow, because the bank answers and holds nothing.
     CanBeRecovered,
 }
 
-/// Who dials, whom, and which direction dies. A customer has no role.
+/// The dialling party, or `None` for a customer, and the dialled party.
 type Line = (Option<RoleName>, RoleName);
 
 fn meanwhile(line: Line, way: Way) -> Meanwhile {
     use Meanwhile::{CanBeCancelled, CanBeRecovered, Ends};
     match (line, way) {
-        // The bank has nothing to say to her before the coins are to be exchanged.
+        // The wallet needs the bank only to exchange the coins.
         ((None, Bank), _) => Ends,
         ((None, Escrow), _) => CanBeRecovered,
-        // He has released it, and the escrow tells her.
+        // The merchant has released the key, and the wallet gets it from the escrow.
         ((None, Merchant), Way::ToClient) => Ends,
         ((None, Merchant), Way::ToServer) => CanBeCancelled,
         // Without the bank there is no hold.
         ((Some(Escrow), _), _) => CanBeCancelled,
-        // He cannot release; or he has, and was not told, but again the escrow tells her.
+        // Without this line the merchant cannot release. Without the reply, the wallet gets the decision from the escrow.
         ((Some(Merchant), Escrow), Way::ToServer) => CanBeCancelled,
         ((Some(Merchant), Escrow), Way::ToClient) => Ends,
-        // These have their time when the purchase is over.
+        // These lines carry messages only after the purchase.
         ((Some(Merchant | Bank), _), _) => Ends,
     }
 }
 
-/// One buys, and one buys and gives up, while `way` of `line` is dead.
+/// Two customers buy while `way` of `line` is dead. One of them cancels.
 fn is_cut(testbed: &Testbed, line: Line, way: Way) -> [Buyer; 2] {
     let name = format!(
         "{}-{}-{way:?}",
@@ -65,7 +65,7 @@ fn is_cut(testbed: &Testbed, line: Line, way: Way) -> [Buyer; 2] {
         }
     };
     let buying = in_parallel(&customers.each_ref(), |customer| {
-        customer.starts_buying_up_to(Question::Hold, "5")
+        customer.starts_buying_up_to(PurchaseRequest::Hold, "5")
     });
     cut(Gate::Drop);
     if (line, way) != ((None, Escrow), Way::ToServer) {
@@ -85,8 +85,8 @@ fn is_cut(testbed: &Testbed, line: Line, way: Way) -> [Buyer; 2] {
         Meanwhile::CanBeCancelled => (0, "aborted"),
         Meanwhile::CanBeRecovered => (0, "recovered"),
     };
-    // What was sent before the line died may arrive after all. Then the bank holds the coins, and nobody can tell her the
-    // escrow's decision before the line heals.
+    // The hold request may have arrived before the line died. Then the bank holds the coins, and no party can bring the
+    // escrow's decision to the wallet before the line heals.
     let end = if expected == Meanwhile::CanBeRecovered && cancelled.code == Some(SILENT) {
         assert!(testbed.holds(hasty, 0), "{name}: {cancelled:?}");
         assert_eq!(hasty.status(0), "cancelling", "{name}");

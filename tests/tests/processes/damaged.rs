@@ -1,4 +1,4 @@
-//! Files that are damaged: an index is mended from the journal, and a journal is never guessed at.
+//! Damaged files: an index is rebuilt from the journal, and a damaged journal is never repaired by guessing.
 
 use crate::{in_parallel, testbed};
 use farthing_kit::{nodes::Node, process::ProcessError};
@@ -30,7 +30,7 @@ fn files(dir: &Path, beginning: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes rubbish over a file's middle.
+/// Overwrites the middle half of a file.
 fn spoil(path: &Path) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     let length = file.metadata().unwrap().len();
@@ -40,15 +40,15 @@ fn spoil(path: &Path) {
 
 type Damage = (&'static str, fn(&Path), &'static str);
 
-/// What may befall an index, and what the log says of it.
+/// Each damage of an index, and the text in the log.
 const DAMAGES: [Damage; 6] = [
     (
-        "a snapshot that was not finished",
+        "an unfinished snapshot",
         |index| fs::write(index.join("snap.00000000000ABCDE.generating"), [7; 100]).unwrap(),
         "removed an unfinished index file of a killed process",
     ),
     (
-        "a snapshot that is cut off",
+        "a truncated snapshot",
         |index| {
             let mut snapshots = files(index, "snap.");
             if snapshots.is_empty() {
@@ -63,17 +63,17 @@ const DAMAGES: [Damage; 6] = [
         "",
     ),
     (
-        "rubbish in its log",
+        "an overwritten log",
         |index| spoil(&index.join("db")),
         "rebuilding the index",
     ),
     (
-        "rubbish in its settings",
+        "overwritten settings",
         |index| spoil(&index.join("conf")),
         "rebuilding the index",
     ),
     (
-        "a log that is cut off",
+        "a truncated log",
         |index| {
             let file = OpenOptions::new().write(true).open(index.join("db")).unwrap();
             file.set_len(100).unwrap();
@@ -81,14 +81,14 @@ const DAMAGES: [Damage; 6] = [
         "",
     ),
     (
-        "no index at all",
+        "a missing index",
         |index| fs::remove_dir_all(index).unwrap(),
         "rebuilding the index",
     ),
 ];
 
 #[test]
-fn a_damaged_index_is_mended_from_the_journal_by_itself() {
+fn a_damaged_index_is_rebuilt_from_the_journal() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
@@ -102,7 +102,7 @@ fn a_damaged_index_is_mended_from_the_journal_by_itself() {
         assert!(log.contains(says), "{what}: {log}");
         assert!(log.contains("the store is open"), "{what}: {log}");
         testbed.check(&[&alice]);
-        // And it works.
+        // The bank works.
         alice.done(&["withdraw", "1.00"]);
         assert_eq!(testbed.account(&alice.account), 3000 - 100 * (number + 1));
         testbed.check(&[&alice]);
@@ -112,7 +112,7 @@ fn a_damaged_index_is_mended_from_the_journal_by_itself() {
     assert_eq!(sound["damage"], serde_json::Value::Null);
 }
 
-/// Flips a bit of a journal, or flips it back.
+/// Flips one bit of the journal. A second call restores it.
 fn flip(bank: &Node, offset: u64) {
     let file = OpenOptions::new()
         .read(true)
@@ -142,7 +142,7 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
         assert_eq!(code, Some(1));
         let found = testbed.bank.command(&["verify"], &[]).wait().json(1);
         let damage = found["damage"].as_str().unwrap();
-        // It begins at or before the bit, in a record that is there.
+        // The damaged record begins at or before the bit.
         let place = found["bytes"].as_u64().unwrap();
         assert!(place <= offset, "{damage}");
         assert!(found["records"].as_u64().unwrap() < records, "{damage}");
@@ -157,11 +157,11 @@ fn a_flipped_bit_in_the_journal_stops_the_bank_and_is_named() {
 }
 
 #[test]
-fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_beside_its_work() {
+fn a_flipped_bit_that_the_start_does_not_read_is_found_in_the_background() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     alice.buys(POSTCARD, "goods");
-    // More than the records that every start reads.
+    // More records than every start reads.
     let records = || {
         testbed.bank.admin(&["status"], &[]).wait()["store"]["records"]
             .as_u64()
@@ -179,13 +179,13 @@ fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_besid
     flip(&testbed.bank, offset);
     let before = testbed.bank.log().len();
     let said = || testbed.bank.log()[before..].to_owned();
-    // It opens, and finds the bit at once: perhaps before it answers, and perhaps after.
+    // The bank opens the store, and finds the bit before or after its first answer.
     let code = match runtime().block_on(testbed.bank.start()) {
         Err(ProcessError::NotReady { code, .. }) => code,
         Err(other) => panic!("{other}"),
         Ok(()) => {
             until("the bit is found", || said().contains("is damaged").then_some(()));
-            // By its store, if a peer has told already what it remembers.
+            // Either the store or the wait for a witness refuses the request.
             let credit = testbed
                 .bank
                 .command(&["account", "credit"], &[&alice.account, "1.00"])
@@ -202,7 +202,7 @@ fn a_flipped_bit_in_what_a_stopped_bank_has_not_read_at_its_start_is_found_besid
     let damage = found["damage"].as_str().unwrap();
     let last = log.lines().last().unwrap();
     assert!(last.contains("is damaged") && last.contains(damage), "{last}");
-    // It was no clean stop: it does not open again.
+    // The stop was not clean, so the bank does not start again.
     let (code, log) = does_not_start(&testbed.bank);
     assert_eq!(code, Some(1));
     assert!(log.lines().last().unwrap().contains(damage), "{log}");

@@ -1,4 +1,5 @@
-//! The files of goods: proven before the payment, written again when they are gone, and never another program's.
+//! The files of goods: proven before the payment, written again when they are gone, and never over a file of another
+//! program.
 
 use crate::testbed;
 use farthing_tests::processes::{
@@ -29,7 +30,7 @@ fn says(refused: &Value) -> &str {
     refused["error"].as_str().unwrap()
 }
 
-/// Buys a postcard with more options.
+/// Buys a postcard with additional options.
 fn buys_with(alice: &Buyer, name: &str, options: &[&str]) -> Value {
     let args = alice.buying(POSTCARD, name);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -59,7 +60,7 @@ fn a_file_that_cannot_be_written_is_refused_before_the_payment() {
     assert!(alice.purchases().is_empty());
     assert_eq!(alice.balance(), [2000, 0, 0]);
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
-    // The longest name is fine.
+    // The longest allowed name works.
     alice.buys(POSTCARD, &"a".repeat(255));
     testbed.check(&[&alice]);
 }
@@ -80,7 +81,7 @@ fn goods_whose_directory_has_vanished_are_kept_and_delivered_elsewhere() {
         assert!(says(&refused).contains(part), "{refused}");
     }
     assert_eq!(alice.status(0), "committed");
-    // It takes no other party.
+    // Delivery needs no other party.
     testbed.kill().wait();
     let other = alice.dir().with_extension("other");
     let nowhere = other.join("goods");
@@ -106,7 +107,7 @@ fn delivered_goods_are_written_again() {
         let original = fs::read(testbed.original(title)).unwrap();
         assert_eq!(alice.done(&["resume", &number])["written_again"], false);
         fs::remove_file(&output).unwrap();
-        // Nobody minds a file that was removed, except who asks for it.
+        // Only a `resume` that names the purchase writes a removed file again.
         alice.done(&["resume"]);
         assert!(!output.exists());
         assert_eq!(alice.done(&["resume", &number])["written_again"], true);
@@ -114,7 +115,7 @@ fn delivered_goods_are_written_again() {
         let other = alice.goods("other");
         alice.done(&["resume", &number, "-o", text(&other)]);
         assert_eq!(fs::read(&other).unwrap(), original);
-        // Back again, over the customer's file.
+        // To the first path again, over a file of the customer.
         fs::write(&output, "a letter").unwrap();
         alice.done(&["resume", &number, "-o", text(&output), "--force"]);
         assert_eq!(fs::read(&output).unwrap(), original);
@@ -133,11 +134,11 @@ fn delivered_goods_are_written_again() {
 }
 
 #[test]
-fn a_file_that_nobody_agreed_to_lose_stays() {
+fn an_existing_file_is_replaced_only_with_force() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     alice.waits_with_a_hold();
-    // The customer's own file, with its old time stamp.
+    // A file of the customer, with an old time stamp.
     let output = alice.goods("goods");
     fs::write(&output, "a letter").unwrap();
     let letter = File::options().write(true).open(&output).unwrap();
@@ -148,7 +149,7 @@ fn a_file_that_nobody_agreed_to_lose_stays() {
     assert_eq!(resumed["purchases"][0]["output"], text(&beside));
     assert!(is_postcard(&testbed, &beside));
     assert_eq!(fs::read(&output).unwrap(), b"a letter");
-    // With the customer's word it is replaced.
+    // With `--force` it is replaced.
     buys_with(&alice, "goods", &["--force"]);
     assert!(is_postcard(&testbed, &output));
     testbed.check(&[&alice]);

@@ -1,4 +1,4 @@
-//! Disks that are full, of each that writes: what cannot be written is refused for now, and nothing is lost.
+//! Full disks of each party: a write that fails is refused for now, and nothing is lost.
 
 use crate::PROGRAM;
 use farthing_kit::{disk::SmallDisk, market::Layout};
@@ -11,14 +11,14 @@ use farthing_tests::processes::{
 };
 use tempfile::TempDir;
 
-/// A small disk, and the directory where it is; `None` where this user may not mount one, which it says.
+/// A small disk and its directory. `None`, with a message, if this user may not mount one.
 fn small_disk() -> Option<(SmallDisk, TempDir)> {
     let dir = tempfile::tempdir().unwrap();
     match SmallDisk::mount(dir.path()) {
         Ok(disk) => Some((disk, dir)),
         Err(why) => {
             tell(&format!(
-                "SKIPPED, since this machine does not allow it: a small file system cannot be mounted (it takes root): {why}"
+                "SKIPPED, since this machine does not allow it: a small file system cannot be mounted; it needs root: {why}"
             ));
             None
         }
@@ -46,7 +46,7 @@ fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
 
     disk.fill().unwrap();
     is_full(&testbed, &alice);
-    // To start again takes a few bytes, which are there: nothing that was acknowledged is lost.
+    // A start needs a few bytes, which are still free. Nothing acknowledged is lost.
     testbed.bank.restart().wait();
     is_full(&testbed, &alice);
     disk.fill_to_the_brim().unwrap();
@@ -64,15 +64,15 @@ fn a_bank_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     assert_eq!(alice.balance(), [2000 - PRICE + 100 * 3, 0, 0]);
 }
 
-/// What has to be written is refused for now, to each who asks.
+/// Asserts that the bank refuses for now each request that needs a write.
 fn is_full(testbed: &Testbed, alice: &Buyer) {
-    // The first answer may be that the escrow's connection to a bank that was killed has ended.
+    // The first reply may be that the escrow's connection to the killed bank has ended.
     until("the escrow passes the bank's refusal on", || {
         let refused = alice.into_silence(&["resume", "0"]);
         let says = refused["error"].as_str().unwrap();
         says.contains("its disk is full").then_some(())
     });
-    // Each finish that is refused costs its session, so that may be the last that she is told.
+    // Each refused finish uses up its session, so the last refusal may name the session.
     let refused = alice.into_silence(&["withdraw", "1.00", "--again"]);
     let says = refused["error"].as_str().unwrap();
     assert!(
@@ -89,7 +89,7 @@ fn is_full(testbed: &Testbed, alice: &Buyer) {
     assert_eq!(testbed.held(), 0);
 }
 
-/// A purchase is not brought to its end: what she is told of why, and how far it got.
+/// Runs a command that cannot end purchase 0. Asserts the purchase's status, and returns the error.
 fn gets_nowhere(alice: &Buyer, args: &[&str], status: &str) -> String {
     let told = alice.into_silence(args);
     assert_eq!(alice.status(0), status, "{told}");
@@ -107,7 +107,7 @@ fn an_escrow_whose_disk_is_full_decides_nothing_and_goes_on_once_there_is_room()
     disk.fill().unwrap();
     testbed.escrow.restart().wait();
     disk.fill_to_the_brim().unwrap();
-    // Neither what she wants nor what he wants is decided, and both are told why.
+    // The escrow decides neither the purchase nor the cancel. Both customers are told why.
     gets_nowhere(&alice, &["resume", "0"], "held");
     let why = gets_nowhere(&bob, &["cancel", "0"], "cancelling");
     assert!(why.contains("its disk is full"), "{why}");
@@ -141,7 +141,7 @@ fn a_merchant_whose_disk_is_full_sells_nothing_and_goes_on_once_there_is_room() 
     let why = gets_nowhere(&alice, &["resume", "0"], "held");
     assert!(why.contains("its disk is full"), "{why}");
     assert!(testbed.decisions().is_empty());
-    // Who does not want to wait gets the coins back without him.
+    // A cancel gets the coins back without the merchant.
     bob.done(&["cancel", "0"]);
     assert_eq!(testbed.decisions(), ["aborted"]);
 
@@ -162,7 +162,7 @@ fn goods_whose_disk_is_full_are_not_paid_for_or_go_to_another_disk() {
     alice.buys_into_silence(POSTCARD, path);
     alice.lines.heal();
 
-    // Full before the payment, and full after it.
+    // One purchase finds the disk full before the payment, and one after it.
     disk.fill_to_the_brim().unwrap();
     let other = disk.path().join("other");
     let refused = alice.buy(POSTCARD, other.to_str().unwrap()).error(1);
@@ -187,7 +187,7 @@ fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     alice.waits_with_a_hold();
 
     disk.fill().unwrap();
-    // She learns nothing that she could not write down first, and spends nothing.
+    // No command sends a request whose write failed, so nothing is spent.
     for args in [&["resume", "0"][..], &["cancel", "0"], &["withdraw", "1.00"]] {
         let says = alice.run(args).error(1);
         assert!(says.contains("disk is full"), "{args:?}: {says}");
@@ -200,7 +200,7 @@ fn a_wallet_whose_disk_is_full_says_so_and_goes_on_once_there_is_room() {
     assert_eq!(alice.status(0), "held");
     assert_eq!(alice.balance(), [2000 - PRICE, PRICE, 0]);
     assert_eq!(testbed.account(&alice.account), 3000);
-    // Not even to open the wallet is there room, and that is said.
+    // The wallet does not even open, and says why.
     disk.fill_to_the_brim().unwrap();
     let says = alice.run(&["resume"]).error(1);
     assert!(says.contains("No space left"), "{says}");

@@ -1,10 +1,10 @@
-//! Processes that are killed and stopped, and started again on the same address.
+//! Processes that are killed or stopped, and started again on the same address.
 
 use crate::{in_parallel, testbed};
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Question},
+    buyer::{Buyer, PurchaseRequest},
     goods::{FILM, FILM_BYTES, POSTCARD, PRICE},
     run::{Wait, until},
 };
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 fn the_escrow_is_killed_between_hold_and_commit() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
-    // The merchant is frozen once his goods are fetched, so that the purchase waits with its coins held.
+    // The merchant is frozen after the goods are fetched, so the purchase waits with its coins held.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "3");
-    buying.until_says(Question::Hold.says()).wait();
+    buying.until_says(PurchaseRequest::Hold.logged()).wait();
     testbed.merchant.freeze().unwrap();
     alice.lines.heal();
     until("coins are held", || (testbed.held() > 0).then_some(()));
@@ -37,19 +37,19 @@ fn the_escrow_is_killed_between_hold_and_commit() {
 /// Where a purchase waits when a process is killed.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// A part of the goods is there.
+    /// A part of the goods is fetched.
     Fetching,
-    /// The hold was asked for, and nobody has heard it.
+    /// The wallet has asked for the hold, and the request is lost.
     Asked,
-    /// The coins are held, and the customer was not told.
+    /// The coins are held, and the reply to the wallet is lost.
     Holding,
-    /// The coins are held, and the merchant was not told.
+    /// The coins are held, and the merchant has not got the request.
     Held,
-    /// The escrow has committed, and the customer was not told by anybody.
+    /// The escrow has committed, and all replies to the wallet are lost.
     Committed,
-    /// The escrow has aborted, and the customer was not told by anybody.
+    /// The escrow has aborted, and all replies to the wallet are lost.
     Cancelling,
-    /// The abort is there, and the coins are not exchanged.
+    /// The wallet has the abort, and the coins are not exchanged.
     Aborted,
 }
 
@@ -64,7 +64,7 @@ impl Phase {
         Phase::Aborted,
     ];
 
-    /// Leads the first purchase of `customer` to it.
+    /// Brings the first purchase of `customer` to this phase.
     fn reach(self, customer: &Buyer) {
         let lines = &customer.lines;
         let status = match self {
@@ -115,7 +115,7 @@ impl Phase {
         lines.heal();
     }
 
-    /// How it ends.
+    /// The status at the end of the purchase.
     fn end(self) -> &'static str {
         match self {
             Phase::Cancelling | Phase::Aborted => "aborted",
@@ -124,7 +124,7 @@ impl Phase {
     }
 }
 
-/// Lets goods take long enough to be seen on their way.
+/// Slows the goods down, so that the test sees a part of them.
 fn slow_down(customer: &Buyer) {
     let slow = Faults {
         delay_ms: 10,
@@ -133,7 +133,7 @@ fn slow_down(customer: &Buyer) {
     customer.lines.to(Merchant).set_faults(Way::ToClient, slow);
 }
 
-/// A node is killed while a purchase waits in each phase that there is, and started again.
+/// Kills and restarts a node while a purchase waits in each phase.
 fn killed_in_every_phase(role: RoleName) {
     let testbed = testbed();
     testbed.sell_film();
@@ -149,7 +149,7 @@ fn killed_in_every_phase(role: RoleName) {
         customer.status(0)
     });
     assert_eq!(ended, Phase::ALL.map(Phase::end));
-    // And what came back can be spent.
+    // The returned coins can be spent.
     waiting[Phase::Aborted as usize].buys(POSTCARD, "other goods");
     testbed.check(&waiting.iter().collect::<Vec<_>>());
 }
@@ -182,7 +182,7 @@ fn a_dead_merchant_costs_nothing_and_the_coins_buy_elsewhere() {
     assert_eq!(alice.status(0), "aborted");
     assert_eq!(testbed.decisions(), ["aborted"]);
     assert_eq!(alice.balance(), [2000, 0, 0]);
-    // Not one of them is used again: they were exchanged, so that nothing joins the two purchases.
+    // None of the coins is used again. They were exchanged, so nothing links the two purchases.
     assert!(coins(&alice, "available").iter().all(|coin| !held.contains(coin)));
     testbed.merchant.start().wait();
     alice.buys(POSTCARD, "other goods");
@@ -203,7 +203,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     assert_eq!(alice.status(0), "recovered");
     assert_eq!(alice.balance(), [2000, 0, 0]);
     assert!(coins(&alice, "available").iter().all(|coin| !put.contains(coin)));
-    // What the bank holds it keeps: the escrow has to decide.
+    // The bank keeps held coins until the escrow decides.
     bob.into_silence(&["cancel", "0"]);
     assert_eq!(bob.status(0), "cancelling");
     assert!(testbed.holds(&bob, 0));
@@ -216,7 +216,7 @@ fn an_escrow_that_is_gone_before_the_hold_costs_nothing_and_one_that_holds_is_wa
     testbed.check(&[&alice, &bob]);
 }
 
-/// The public keys of her coins of this status.
+/// The public keys of the customer's coins with this status.
 fn coins(of: &Buyer, status: &str) -> Vec<String> {
     let all = of.done(&["coins", "--all"]);
     let all = all["coins"].as_array().unwrap();
@@ -253,7 +253,7 @@ fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
     );
     assert!(
         datagrams < FILM_BYTES as u64 / 1500,
-        "{datagrams} datagrams are all of it"
+        "{datagrams} datagrams are enough for all of the goods"
     );
     testbed.check(&[&alice]);
 }
@@ -262,7 +262,7 @@ fn the_wallet_is_killed_while_it_fetches_and_fetches_only_the_rest() {
 fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
-    // Where its coins are held and the merchant is not heard of.
+    // Killed while the coins are held and the merchant is silent.
     alice.lines.lose_requests_to(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "60");
     buying.until_says(r#"question: "hold""#).wait();
@@ -275,7 +275,7 @@ fn the_wallet_is_killed_while_it_waits_and_carries_on() {
     alice.lines.heal();
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
-    // And where it is paid, and the receipt is on its way.
+    // Killed after the commit, before the receipt arrives.
     alice.lines.lose_answers_of(&[Escrow]);
     let mut buying = alice.starts_buying(POSTCARD, "other goods", "60");
     buying.until_says(r#"question: "collect""#).wait();

@@ -1,4 +1,5 @@
-//! Connections: identified and anonymous requests never share one, and no two matters do.
+//! Connections: identified and anonymous requests never share one, and neither do two purchases, exchanges or
+//! withdrawals.
 
 use crate::{repeated, testbed};
 use farthing_node::{
@@ -54,7 +55,7 @@ fn a_request_on_another_lane_than_its_own_is_refused() {
     });
 }
 
-/// Opens a tap on each of her lines.
+/// Opens a tap on each line of the customer. Returns the number of connections to bank, escrow and merchant.
 fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<> {
     let taps = cards.map(|card| {
         let tap = Tap::open(customer.lines.to(card.role).address());
@@ -75,14 +76,14 @@ fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<
 }
 
 #[test]
-fn no_two_matters_share_a_connection_even_where_one_command_carries_all_of_them_on() {
+fn no_two_flows_share_a_connection_even_within_one_resume() {
     let testbed = testbed();
     let cards = [
         testbed.bank.card(),
         testbed.escrow.card(),
         testbed.merchant.card(),
     ];
-    // The list of keys is fetched by nobody in particular, and only then does she say who she is.
+    // The wallet fetches the list of keys anonymously. It identifies itself only on a second connection.
     let alice = testbed.newcomer("alice");
     let sources = tapped(&alice, cards);
     alice.done(&["withdraw", "20.00"]);
@@ -104,7 +105,7 @@ fn no_two_matters_share_a_connection_even_where_one_command_carries_all_of_them_
         .zip(before)
         .map(|(after, before)| after - before)
         .collect();
-    // At the bank the exchange and the withdrawal; at escrow and merchant one each purchase.
+    // At the bank one for the exchange and one for the withdrawal. At escrow and merchant one for each purchase.
     assert_eq!(connections, [2, 2, 2]);
     assert_eq!([alice.status(0), alice.status(1)], ["committed", "committed"]);
     testbed.check(&[&alice]);

@@ -1,4 +1,4 @@
-//! Every line between any two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
+//! Every line between two parties loses, repeats, reorders and delays a part of its datagrams, by a seed.
 
 use crate::{in_parallel, testbed};
 use farthing_kit::{faults::Draws, relay::Way};
@@ -12,7 +12,7 @@ use farthing_tests::processes::{
 };
 use std::{fs, thread};
 
-/// Makes all lines of the testbed and of `customers` bad from now on.
+/// Makes all lines of the testbed and of `customers` bad.
 fn spoil_all(testbed: &Testbed, customers: &[&Buyer], percent: u8, seed: u64) {
     let theirs = customers.iter().flat_map(|customer| customer.lines.all());
     let mut draws = Draws(seed);
@@ -21,7 +21,7 @@ fn spoil_all(testbed: &Testbed, customers: &[&Buyer], percent: u8, seed: u64) {
     }
 }
 
-/// Withdraws, buys, and exchanges what is left.
+/// Withdraws, buys, and exchanges the remaining coins.
 fn buys(alice: &Buyer) {
     alice.carries_on(&["withdraw", "20.00"]);
     for name in ["goods", "other goods"] {
@@ -33,7 +33,7 @@ fn buys(alice: &Buyer) {
     assert_eq!(alice.balance(), [2000 - 2 * PRICE, 0, 0]);
 }
 
-/// Withdraws, asks for a hold, thinks better of it, and buys after all.
+/// Withdraws, asks for a hold, cancels, and buys again.
 fn cancels(bob: &Buyer) {
     bob.carries_on(&["withdraw", "20.00"]);
     let mut buying = bob.starts_buying(POSTCARD, "goods", "60");
@@ -45,7 +45,7 @@ fn cancels(bob: &Buyer) {
     assert_eq!(bob.status(1), "committed");
 }
 
-/// Withdraws, and loses power in the middle of a purchase.
+/// Withdraws, is killed in the middle of a purchase, and resumes.
 fn recovers(carol: Buyer) -> Buyer {
     carol.carries_on(&["withdraw", "20.00"]);
     let mut buying = carol.starts_buying(POSTCARD, "goods", "60");
@@ -56,7 +56,7 @@ fn recovers(carol: Buyer) -> Buyer {
     carol
 }
 
-/// Withdraws, and loses all but her 24 words in the middle of a purchase.
+/// Withdraws, loses the wallet except its 24 words in the middle of a purchase, and restores it.
 fn is_restored(carol: Buyer, testbed: &Testbed) -> Buyer {
     carol.carries_on(&["withdraw", "20.00"]);
     let mut buying = carol.starts_buying(POSTCARD, "goods", "60");
@@ -71,7 +71,7 @@ fn is_restored(carol: Buyer, testbed: &Testbed) -> Buyer {
     carol
 }
 
-/// A restore asks for much, each over a connection of its own: with 40 % of all datagrams lost it takes minutes.
+/// Highest loss with a restore. A restore sends many requests, each on its own connection: at 40 % it takes minutes.
 const RESTORED_UP_TO_PERCENT: u8 = 25;
 
 fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
@@ -92,7 +92,7 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
         bob.join().unwrap();
         carol.join().unwrap()
     });
-    // The lines stay as they are: what is left to settle is settled over them.
+    // The lines stay bad during the settlement.
     testbed.check(&[&alice, &bob, &carol]);
     let theirs = [&alice, &bob, &carol].map(|customer| customer.lines.all());
     let (mut lost, mut all) = (0, 0);
@@ -104,7 +104,7 @@ fn bought_cancelled_recovered_and_audited(percent: u8, seed: u64) {
     }
     let end = bob.status(0);
     tell(&format!(
-        "{percent} %: {lost} of {all} datagrams were lost; the purchase that was given up is {end}"
+        "{percent} %: {lost} of {all} datagrams were lost; the cancelled purchase is {end}"
     ));
     let lost_percent = lost * 100 / all;
     assert!(

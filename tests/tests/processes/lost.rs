@@ -1,10 +1,10 @@
-//! Replies that are lost, and a wallet that is.
+//! Lost replies, and a lost wallet.
 
 use crate::testbed;
 use farthing_kit::{faults::Faults, relay::Way};
 use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::Question,
+    buyer::PurchaseRequest,
     goods::POSTCARD,
     run::{Wait, until},
 };
@@ -14,7 +14,7 @@ use std::{fs, thread, time::Duration};
 fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
-    // Requests take a while, so that it is certain which reply is lost.
+    // Requests are slow, so it is certain which reply is lost.
     let slow = Faults {
         delay_ms: 300,
         ..Faults::default()
@@ -24,7 +24,7 @@ fn a_withdrawal_whose_reply_is_lost_is_debited_once() {
     withdrawing.until_says(r#"question: "withdraw, finish""#).wait();
     alice.lines.lose_answers_of(&[Bank]);
     withdrawing.end().wait().must_end_with(10);
-    // It was acted on, and she was not told.
+    // The bank has acted, and the reply is lost.
     assert_eq!(testbed.account(&alice.account), 2000);
     assert_eq!(alice.balance(), [2000, 0, 0]);
     alice.into_silence(&["resume"]);
@@ -57,7 +57,7 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
     let (alice, restored) = alice.restored(&dir, [testbed.bank.card(), testbed.escrow.card()]);
     assert_eq!(restored["banks"][0]["found"]["purchases"], 2);
     assert_eq!(alice.balance(), [before[0], 0, 0]);
-    // The one that was under way has ended; goods of the past are fetched when they are asked for.
+    // The purchase under way has ended. Goods of past purchases are fetched on demand.
     let purchases = alice.purchases();
     let on_demand: Vec<_> = purchases
         .iter()
@@ -69,18 +69,18 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
 }
 
 #[test]
-fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_goods() {
+fn a_payment_that_the_escrow_sees_after_the_restore_of_its_wallet_delivers_the_goods() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     let before = alice.balance();
-    // It is on its way when the escrow freezes, and waits there.
+    // The request is under way when the escrow freezes, and waits in its socket.
     let slow = Faults {
         delay_ms: 2000,
         ..Faults::default()
     };
     alice.lines.to(Escrow).set_faults(Way::ToServer, slow);
     let mut buying = alice.starts_buying(POSTCARD, "goods", "20");
-    buying.until_says(Question::Hold.says()).wait();
+    buying.until_says(PurchaseRequest::Hold.logged()).wait();
     testbed.escrow.freeze().unwrap();
     thread::sleep(Duration::from_secs(3));
     buying.kill().wait();
@@ -91,10 +91,10 @@ fn a_payment_that_the_escrow_sees_after_its_wallet_was_restored_brings_her_the_g
     let (alice, restored) = alice.restored(&dir, [testbed.bank.card(), testbed.escrow.card()]);
     assert_eq!(restored["banks"][0]["found"]["purchases"], 0);
     assert!(restored["resumed"]["late_until_ms"].is_u64());
-    assert_eq!(alice.balance(), before, "nothing is taken yet");
+    assert_eq!(alice.balance(), before, "no coin is in a purchase yet");
 
     testbed.escrow.thaw().unwrap();
-    until("her coins are held", || (testbed.held() > 0).then_some(()));
+    until("the coins are held", || (testbed.held() > 0).then_some(()));
     alice.done(&["resume"]);
     assert_eq!(alice.status(0), "committed");
     testbed.check(&[&alice]);

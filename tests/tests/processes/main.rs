@@ -1,18 +1,18 @@
-//! Real processes over real QUIC, with real files, and with the commands that people have.
+//! Real processes over real QUIC, with real files and the commands of the users.
 //!
 //! | what | file |
 //! |---|---|
-//! | a purchase as the README shows it, and what proves it | `by_hand` |
+//! | a purchase as the README shows it, and its evidence | `by_hand` |
 //! | coins, verified without the code that makes them | `coins` |
 //! | processes that are killed and stopped | `killed` |
 //! | every program, killed at every point | `points` |
 //! | nodes that are frozen for a while | `frozen` |
 //! | replies that are lost; a wallet that is lost | `lost` |
-//! | the count at the end, which can fail; a short soak | `counted` |
+//! | the final count, which can fail; a short soak | `counted` |
 //! | lines that die in one direction | `cut` |
-//! | lines between any two parties that lose, repeat, reorder and delay | `lossy` |
+//! | lines that lose, repeat, reorder and delay | `lossy` |
 //! | machines of their own, and a network that is parted | `parted` |
-//! | whoever pretends to be another | `pinned` |
+//! | impostors | `pinned` |
 //! | goods whose file cannot be written, is gone, or is another program's | `delivered` |
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
@@ -22,7 +22,7 @@
 //! | nodes that are started from an older copy of their directory | `restored` |
 //! | connections, which never join two matters | `lanes` |
 //! | two commands of one wallet at the same time | `together` |
-//! | a command that is typed again while it is under way | `again` |
+//! | a repeated command while its purchase is under way | `again` |
 
 #![allow(
     clippy::unwrap_used,
@@ -63,7 +63,7 @@ fn testbed() -> Testbed {
     Testbed::new(PROGRAM)
 }
 
-/// Does the same with each of them at once: most of the time of these tests is waiting.
+/// Calls `each` with every element in parallel. These tests mostly wait.
 fn in_parallel<T: Copy + Send + Sync, R: Send>(of: &[T], each: impl Fn(T) -> R + Sync) -> Vec<R> {
     let each = &each;
     std::thread::scope(|scope| {

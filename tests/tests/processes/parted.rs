@@ -1,10 +1,10 @@
-//! Every node and the wallets on machines of their own, and the network parted between the bank and the escrow.
+//! Each node and the wallets have their own machines, and the network is parted between the bank and the escrow.
 
 use crate::PROGRAM;
 use farthing_kit::market::Layout;
 use farthing_node::card::RoleName::{self, Bank, Escrow, Merchant};
 use farthing_tests::processes::{
-    buyer::{Buyer, Question, SILENT},
+    buyer::{Buyer, PurchaseRequest, SILENT},
     goods::POSTCARD,
     hosts::Hosts,
     run::{Wait, tell},
@@ -12,7 +12,7 @@ use farthing_tests::processes::{
 };
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
 
-/// Longer than anyone waits for one answer.
+/// Duration of the partition: longer than any party waits for one reply.
 const PARTED: Duration = Duration::from_secs(12);
 
 /// The machines' numbers.
@@ -55,11 +55,11 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
     let [patient, hasty, away] = ["patient", "hasty", "away"].map(customer);
     away.buys(POSTCARD, "goods");
 
-    // All three have asked for their hold when the network is parted, and the escrow has not looked at it.
+    // All three wallets have asked for the hold when the network is parted. The escrow has not handled the requests.
     testbed.escrow.freeze().unwrap();
     let start = |customer: &Buyer, name: &str, patience: &str| {
         let mut buying = customer.starts_buying(POSTCARD, name, patience);
-        buying.until_says(Question::Hold.says()).wait();
+        buying.until_says(PurchaseRequest::Hold.logged()).wait();
         buying
     };
     let waits = start(&patient, "goods", "60");
@@ -70,7 +70,7 @@ fn bank_and_escrow_are_parted_during_purchases_and_joined_again() {
         buying.end().wait().must_end_with(SILENT);
     }
     assert_eq!([hasty.status(0), away.status(1)], ["holding", "holding"]);
-    // An abort needs no bank, and the bank is brought it by her who wants the coins.
+    // The escrow aborts without the bank. The wallet brings the abort to the bank.
     hasty.done(&["cancel", "0"]);
     assert_eq!(hasty.balance(), [2000, 0, 0]);
     thread::sleep(PARTED);

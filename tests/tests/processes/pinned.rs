@@ -1,4 +1,4 @@
-//! Whoever answers in another's place: the wallet says so, stops, and nothing is charged.
+//! Impostors: the wallet reports a server with other keys, stops, and nothing is charged.
 
 use crate::{PROGRAM, testbed};
 use farthing_kit::nodes::Node;
@@ -23,14 +23,14 @@ use rustls::{
 };
 use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
-/// Another node of the same role, made for the same address, with keys of its own.
+/// Another node of the same role, with the same address and its own keys.
 fn stranger(testbed: &Testbed, role: RoleName) -> Node {
     let dir = testbed.dir().join(format!("stranger-{role}"));
     let address = testbed.node(role).card().address;
     Node::init(Path::new(PROGRAM), role, &dir, Some(address)).wait()
 }
 
-/// Asks the node of this role for something, and must be told why that is not done.
+/// Runs a command that asks the node of this role. It must fail. Returns the error.
 fn refused(customer: &Buyer, role: RoleName) -> String {
     match role {
         Bank => customer.run(&["withdraw", "1.00"]),
@@ -40,7 +40,7 @@ fn refused(customer: &Buyer, role: RoleName) -> String {
     .error(1)
 }
 
-/// Nothing was charged, and once the right nodes are back everything ends.
+/// Asserts that nothing was charged, and that everything ends with the right nodes.
 fn unharmed(testbed: &Testbed, customer: &Buyer) {
     let [available, in_purchases, in_exchanges] = customer.balance();
     assert_eq!(available + in_purchases + in_exchanges, 2000);
@@ -83,7 +83,7 @@ fn a_card_with_other_keys_under_a_known_name_is_refused() {
             error.contains("pinned") && error.contains(&pinned.title()),
             "{error}"
         );
-        // Nor do another certificate for the same identity, or the same one under another name, get in.
+        // Another certificate for the same identity, and the same identity under another name, are refused too.
         let other_certificate = Card {
             fingerprint: stranger.card().fingerprint,
             ..pinned.clone()
@@ -103,7 +103,7 @@ fn a_card_with_other_keys_under_a_known_name_is_refused() {
     testbed.check(&[&alice]);
 }
 
-/// Shows one party's certificate and signs with another's key.
+/// Shows the certificate of one party and signs with the key of another.
 #[derive(Debug)]
 struct Thief(Arc<CertifiedKey>);
 
@@ -113,7 +113,7 @@ impl ResolvesServerCert for Thief {
     }
 }
 
-/// A server at `address` with this certificate and that key.
+/// A server at `address` with this certificate and this key, which do not match.
 fn thief(address: SocketAddr, certificate: &Path, key: &Path) -> quinn::Endpoint {
     let certificate = CertificateDer::from(fs::read(certificate).unwrap());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(fs::read(key).unwrap()));
@@ -147,14 +147,14 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         let node = testbed.node(role);
         let certificate = node.dir().join(TLS_CERTIFICATE_FILE);
         node.kill().wait();
-        // The program itself does not serve with a certificate that is not its key's.
+        // The node's program refuses to serve with a certificate of another key.
         let own = fs::read(stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
         fs::copy(&certificate, stranger.dir().join(TLS_CERTIFICATE_FILE)).unwrap();
         let (code, log) = does_not_start(&stranger);
         assert_eq!(code, Some(1));
         assert!(log.contains("tls.cert") && log.contains("altered"), "{log}");
         fs::write(stranger.dir().join(TLS_CERTIFICATE_FILE), own).unwrap();
-        // One that does is refused.
+        // Wallets refuse a server that does.
         let runtime = runtime();
         let key = stranger.dir().join(TLS_KEY_FILE);
         let _context = runtime.enter();

@@ -1,6 +1,6 @@
-//! SIGKILL at every named point of the protocol, in each program: one purchase and one cancelled purchase are run once
-//! to find the points that they pass, and then once for each of them, with the process that reaches it killed there
-//! and started again.
+//! SIGKILL at every named point of the protocol, in each program. One purchase and one cancelled purchase run once, to find
+//! the points that they pass. Then they run once for each point, and the process that reaches it is killed there and
+//! started again.
 
 use crate::{PROGRAM, in_parallel};
 use farthing_kit::{
@@ -23,27 +23,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The variable that asks, with `all`, for every place instead of as many as there is time for.
+/// The environment variable that asks, with `all`, for every place. Otherwise places are drawn for a limited time.
 const SCHEDULES_VARIABLE: &str = "FARTHING_SCHEDULES";
 
-/// For how long places are drawn otherwise.
+/// Time for drawn places.
 const SAMPLED_FOR: Duration = Duration::from_secs(40);
 
-/// How many testbeds there are at once.
+/// Number of testbeds at a time.
 const TESTBEDS: usize = 3;
 
-/// When nobody has reached anything for so long, all that was to be settled is.
+/// After this time without a reached point, everything is settled.
 const CALM: Duration = Duration::from_millis(900);
 
-/// What a customer does.
+/// The course of a purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
     Buys,
-    /// She loses power when the merchant is to be asked for the key, and wants her coins back then.
+    /// The wallet is killed before it asks the merchant for the key, and then cancels.
     Cancels,
 }
 
-/// Where she loses power.
+/// The place where the wallet of a cancelled purchase is killed.
 fn delivery() -> NthPoint {
     let deliver = Message {
         server: Merchant,
@@ -56,7 +56,7 @@ fn delivery() -> NthPoint {
     }
 }
 
-/// A customer in a testbed of her own, who goes a way again and again.
+/// A customer with a testbed, who runs courses one after the other.
 struct Walker {
     testbed: Testbed,
     customer: Buyer,
@@ -68,22 +68,22 @@ impl Walker {
         let customer = testbed.newcomer("alice");
         testbed.pay_in(&customer.account, 1_000_000);
         let walker = Walker { testbed, customer };
-        // What is only done the first time is done now.
+        // The first purchase passes points that later ones do not.
         walker.walks(Course::Buys, None);
         walker
     }
 
-    /// Goes a way to its end, with a process killed at `place`; what was passed, and whether it was killed.
-    fn walks(&self, way: Course, place: Option<&NthPoint>) -> (Vec<NthPoint>, bool) {
+    /// Runs a course to its end, with a process killed at `place`. Returns the places passed, and whether one was killed.
+    fn walks(&self, course: Course, place: Option<&NthPoint>) -> (Vec<NthPoint>, bool) {
         if self.customer.balance()[0] < 2 * PRICE {
             self.customer.done(&["withdraw", "30.00"]);
         }
         let number = self.customer.purchases().len();
-        let stop = (way == Course::Cancels).then(delivery);
+        let stop = (course == Course::Cancels).then(delivery);
         let walk = Walk {
             walker: self,
             executioner: Executioner::watch(&self.testbed, place.into_iter().cloned().chain(stop).collect()),
-            way,
+            course,
             place,
         };
         walk.goes(number);
@@ -93,18 +93,21 @@ impl Walker {
     }
 }
 
-/// One way, with one process killed on it.
+/// One run of a course, with at most one process killed at `place`.
 struct Walk<'w> {
     walker: &'w Walker,
     executioner: Executioner,
-    way: Course,
+    course: Course,
     place: Option<&'w NthPoint>,
 }
 
 impl Drop for Walk<'_> {
     fn drop(&mut self) {
         if let (true, Some(place)) = (thread::panicking(), self.place) {
-            tell(&format!("where one {:?}, with a kill of {place}", self.way));
+            tell(&format!(
+                "in the course {:?}, with a kill of {place}",
+                self.course
+            ));
         }
     }
 }
@@ -114,13 +117,13 @@ impl Walk<'_> {
         let customer = &self.walker.customer;
         let buying = customer.buying(POSTCARD, &format!("goods-{number}"));
         self.runs(&buying.iter().map(String::as_str).collect::<Vec<_>>(), &[0]);
-        if self.way == Course::Cancels {
-            // Once more if that is where it was killed: until it is written down, nobody has cancelled anything.
-            // 1: a wallet that was killed early enough has nothing to cancel.
+        if self.course == Course::Cancels {
+            // The command runs again if it was killed, because it may not have stored the cancel.
+            // Exit code 1: a wallet that was killed early has nothing to cancel.
             while !self.runs(&["cancel", &number.to_string()], &[0, 1]) {}
         }
         while !self.runs(&["resume"], &[0]) {}
-        until("it is calm", || {
+        until("no point is reached any more", || {
             self.raises();
             (self.executioner.silence() > CALM).then_some(())
         });
@@ -130,7 +133,7 @@ impl Walk<'_> {
         self.place.is_some_and(|place| self.executioner.has_killed(place))
     }
 
-    /// Runs a command, and starts the node again that is killed meanwhile; `false` if the command itself was.
+    /// Runs a command, and restarts the node that is killed meanwhile. Returns `false` if the command itself was killed.
     fn runs(&self, args: &[&str], codes: &[i32]) -> bool {
         let mut running = self.walker.customer.start_quietly(args);
         while !running.ends_within(Duration::from_millis(5)).wait() {
@@ -139,7 +142,7 @@ impl Walk<'_> {
         let said = running.end().wait();
         let killed = self.has_killed() || self.executioner.has_killed(&delivery());
         match said.code {
-            None => assert!(killed, "nobody has killed it: {said:?}"),
+            None => assert!(killed, "the command died without a kill: {said:?}"),
             Some(code) => assert!(codes.contains(&code), "{said:?}"),
         }
         said.code.is_some()
@@ -158,13 +161,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Everything has ended, as it was wanted, and is counted.
+    /// Asserts that everything has ended as the course says, and counts.
     fn ends(self, number: usize) {
         let Walker { testbed, customer } = self.walker;
         self.executioner.stop();
         for purchase in &customer.purchases()[number..] {
             let end = purchase["status"].as_str().unwrap();
-            let ends: &[&str] = match self.way {
+            let ends: &[&str] = match self.course {
                 Course::Buys => &["committed"],
                 Course::Cancels => &["aborted", "dropped", "recovered"],
             };
@@ -180,13 +183,13 @@ fn every_program_is_killed_at_every_point_of_a_purchase_and_of_a_cancelled_one()
     let walkers = in_parallel(&[(); TESTBEDS], |()| Walker::new());
     let mut places: Vec<(Course, NthPoint)> = [Course::Buys, Course::Cancels]
         .into_iter()
-        .flat_map(|way| {
-            let (places, _) = walkers[0].walks(way, None);
-            let stop = (way == Course::Cancels).then(delivery);
+        .flat_map(|course| {
+            let (places, _) = walkers[0].walks(course, None);
+            let stop = (course == Course::Cancels).then(delivery);
             let others = places
                 .into_iter()
                 .filter(move |place| Some(place) != stop.as_ref());
-            others.map(move |place| (way, place))
+            others.map(move |place| (course, place))
         })
         .collect();
     let all = places.len();
@@ -204,8 +207,8 @@ fn every_program_is_killed_at_every_point_of_a_purchase_and_of_a_cancelled_one()
     };
     let counts: Mutex<BTreeMap<(Party, bool), usize>> = Mutex::default();
     in_parallel(&walkers.iter().collect::<Vec<_>>(), |walker| {
-        while let Some((way, place)) = next() {
-            let (_, killed) = walker.walks(way, Some(&place));
+        while let Some((course, place)) = next() {
+            let (_, killed) = walker.walks(course, Some(&place));
             *counts.lock().unwrap().entry((place.party, killed)).or_default() += 1;
         }
     });
@@ -218,7 +221,7 @@ fn every_program_is_killed_at_every_point_of_a_purchase_and_of_a_cancelled_one()
         }
     }
     tell(&format!(
-        "{killed} kills in {:.0} s at {tried} of {all} places on the way of a purchase and of a cancelled one (a place \
+        "{killed} kills in {:.0} s at {tried} of {all} places of a purchase and of a cancelled one (a place \
          that was not reached again has no kill), drawn by seed {seed}; {SCHEDULES_VARIABLE}=all tries every one",
         begun.elapsed().as_secs_f64()
     ));

@@ -1,4 +1,4 @@
-//! The same request gets the same reply, to the byte, however often the nodes are killed in between.
+//! The same request gets the same reply, byte for byte, after any number of kills of the nodes.
 
 use crate::testbed;
 use farthing_coin::Seed;
@@ -21,7 +21,7 @@ use farthing_tests::processes::run::{Wait, runtime};
 use farthing_tests::{by_hand::ByHand, processes::testbed::Testbed};
 use std::sync::Arc;
 
-/// A customer by hand with 50.00 in her account.
+/// A customer by hand with 50.00 in the account.
 pub(crate) fn customer(testbed: &Testbed) -> ByHand {
     let entropy: &dyn Entropy = &SystemEntropy;
     let cards = [&testbed.bank, &testbed.escrow, &testbed.merchant].map(|node| node.card().clone());
@@ -34,7 +34,7 @@ pub(crate) fn customer(testbed: &Testbed) -> ByHand {
     customer
 }
 
-/// A request, to be sent again as it is.
+/// A request and its reply, for sending it again.
 struct Sent {
     what: &'static str,
     to: RoleName,
@@ -43,7 +43,7 @@ struct Sent {
     reply: Vec<u8>,
 }
 
-/// Asks, notes what was asked, and returns what was granted.
+/// Sends a request, records it with its reply, and returns the decoded reply.
 async fn ask<C: Call>(
     hand: &ByHand,
     sent: &mut Vec<Sent>,
@@ -101,7 +101,7 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
     ask(hand, sent, ("settle", Bank, Lane::Anonymous), settle).await;
     let collect = bought.order.collect_request(&bought.purchase_key);
     ask(hand, sent, ("collect", Bank, Lane::Anonymous), collect).await;
-    // Too late: the cancel gets what was decided.
+    // The cancel comes after the commit, so it gets the commit.
     ask(
         hand,
         sent,
@@ -114,7 +114,7 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
     hand.held(&given_up).await;
     let cancelled = ask(hand, sent, ("cancel", Escrow, Lane::Anonymous), given_up.cancel()).await;
     let Outcome::Aborted(abort) = cancelled else {
-        panic!("nobody has released it")
+        panic!("committed without a release")
     };
     let settle = SettleOne {
         escrow: hand.key(Escrow),
@@ -125,11 +125,11 @@ async fn everything(hand: &ByHand) -> Vec<Sent> {
 }
 
 #[test]
-fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
+fn a_repeated_request_gets_the_same_bytes_after_every_node_was_killed() {
     let testbed = testbed();
     let hand = customer(&testbed);
     let mut sent = runtime().block_on(everything(&hand));
-    // Of a purchase that has ended, a hold is refused; and that is said for ever.
+    // A hold of an ended purchase is refused. The refusal is final.
     for hold in sent.iter_mut().filter(|sent| sent.what.ends_with("hold")) {
         let refused = hand.send(hold.to, hold.lane, hold.request.clone());
         hold.reply = runtime().block_on(refused);
@@ -148,7 +148,7 @@ fn the_same_request_gets_the_same_bytes_whoever_was_killed_in_between() {
         {
             let again = runtime().block_on(async {
                 loop {
-                    // A node that has just started says no more of what it has not stored than that it waits.
+                    // A node that has just started refuses what it has not stored, until a witness answers.
                     match hand.send(*to, *lane, request.clone()).await {
                         waits if waits == encode_reply::<()>(&Err(Later::Unwitnessed.into())) => {}
                         again => return again,
@@ -173,7 +173,7 @@ fn a_hold_is_the_same_to_the_byte_until_its_purchase_ends() {
     });
     for role in [Escrow, Bank, Merchant] {
         testbed.node(role).restart().wait();
-        // The first answer may be that the escrow's connection to a bank that was killed has ended.
+        // The first reply may be that the escrow's connection to the killed bank has ended.
         let again = runtime().block_on(async {
             loop {
                 match hand.ask_raw(bought.hold()).await {

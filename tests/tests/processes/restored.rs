@@ -1,4 +1,4 @@
-//! A bank or an escrow that is started from an older copy of its directory, and what its operator does about it.
+//! A bank or an escrow that is started from an older copy of its directory, and the operator's repair.
 
 use crate::testbed;
 use farthing_kit::nodes::Node;
@@ -13,7 +13,7 @@ use farthing_tests::processes::{
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
-/// What `status` says, and how it ends.
+/// The output of `status`, and its exit code.
 fn status(node: &Node) -> (Value, Option<i32>) {
     let said = node.command(&["status"], &[]).wait();
     let code = said.code;
@@ -53,10 +53,10 @@ fn older_copy(role: RoleName) {
     copy(&store, &old);
     node.start().wait();
     alice.buys(POSTCARD, "first");
-    until("the decision is obeyed, as the escrow knows", || {
+    until("the bank has applied the decision, and the escrow knows", || {
         (testbed.held() == 0 && testbed.is_settled()).then_some(())
     });
-    // Each remembers what the other decided in this run of it once they have compared their journals.
+    // Bank and escrow compare their journals, so each remembers the head of the other.
     std::thread::sleep(Duration::from_millis(2 * COMPARE_MS));
 
     node.stop().wait();
@@ -67,7 +67,7 @@ fn older_copy(role: RoleName) {
     assert!(status["history"]["missing"].as_u64().is_some(), "{status}");
     until_log_says(node, "this node runs from an older copy of its journal");
     alice.buys_into_silence(POSTCARD, "second");
-    // It stays so, though nobody is there to say it again.
+    // The node stays behind after a restart, even while its peer is down.
     let other = testbed.node(if role == Bank { Escrow } else { Bank });
     other.kill().wait();
     node.restart().wait();
@@ -83,11 +83,11 @@ fn older_copy(role: RoleName) {
         assert_eq!(
             testbed.decisions(),
             Vec::<String>::new(),
-            "it has forgotten, and decided nothing"
+            "the older copy has no decision, and decides nothing"
         );
     }
 
-    // What OPERATIONS.md says: the newest journal alone.
+    // OPERATIONS.md, the repair: the newest journal alone.
     node.stop().wait();
     fs::rename(&store, testbed.dir().join("old-again")).expect("the old store is put aside");
     fs::create_dir(&store).expect("a directory");

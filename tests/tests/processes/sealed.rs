@@ -1,4 +1,4 @@
-//! Sealed offers: a purchase that takes no merchant once he has made the offer, and what he learns of it.
+//! Sealed offers: after the offer, the purchase does not need the merchant, who learns of the sale later.
 
 use crate::testbed;
 use farthing_node::card::RoleName::Escrow;
@@ -12,7 +12,7 @@ use std::fs;
 const SEALED: &str = "A sealed postcard";
 
 #[test]
-fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_when_he_is_back() {
+fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_the_merchant_gets_the_receipt_later() {
     let testbed = testbed();
     testbed.sell_sealed(SEALED, b"Greetings from nobody in particular");
     let alice = testbed.customer("alice");
@@ -27,7 +27,7 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     assert!(same, "the goods are another file");
 
     testbed.merchant.start().wait();
-    let sale = until("he learns of the sale, and is credited", || {
+    let sale = until("the merchant learns of the sale, and is credited", || {
         let sales = testbed.merchant.admin(&["sales"], &[]).wait();
         let sale = sales["sales"][0].clone();
         (sale["state"] == "credited").then_some(sale)
@@ -39,23 +39,23 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
         units(&purchase["price"])
     );
 
-    // Both have all that convinces a judge.
-    let [hers, his] = ["hers.json", "his.json"].map(|name| alice.goods(name));
-    alice.done(&["receipt", "show", "0", "-o", hers.to_str().unwrap()]);
+    // Customer and merchant both have evidence that convinces a judge.
+    let [customers, merchants] = ["customer.json", "merchant.json"].map(|name| alice.goods(name));
+    alice.done(&["receipt", "show", "0", "-o", customers.to_str().unwrap()]);
     let [sealed] = alice.sealed().try_into().unwrap();
     let of = sale["purchase"].as_str().unwrap();
     testbed
         .merchant
-        .admin(&["evidence"], &[of, "-o", his.to_str().unwrap()])
+        .admin(&["evidence"], &[of, "-o", merchants.to_str().unwrap()])
         .wait();
-    for documents in [&hers, &his] {
+    for documents in [&customers, &merchants] {
         let files = [documents, &sealed].map(|file| file.to_str().unwrap());
         let verdict = alice.done(&["receipt", "verify", files[0], files[1]]);
         assert_eq!(verdict["verdict"], "delivered");
     }
 
-    // What he sealed he can show a judge, by the sale id in her documents.
-    let documents: serde_json::Value = serde_json::from_slice(&fs::read(&hers).unwrap()).unwrap();
+    // The merchant can open the sealed key to a judge, by the sale id in the customer's documents.
+    let documents: serde_json::Value = serde_json::from_slice(&fs::read(&customers).unwrap()).unwrap();
     let sale_id = documents["contract"]["offer"]["body"]["sale_id"]
         .as_str()
         .unwrap();
@@ -64,9 +64,9 @@ fn a_sealed_offer_is_bought_while_its_merchant_is_down_and_he_has_the_receipt_wh
     testbed.check(&[&alice]);
 }
 
-/// Whoever has the item's whole id asks the merchant one question and the escrow one.
+/// A wallet with the whole id of the item sends one request to the merchant and one to the escrow.
 #[test]
-fn a_sealed_offer_of_a_known_item_takes_one_question_to_its_merchant_and_costs_no_more_than_she_says() {
+fn a_sealed_offer_of_a_known_item_takes_one_request_to_its_merchant_and_costs_at_most_the_limit() {
     let testbed = testbed();
     testbed.sell_sealed(SEALED, b"Greetings from nobody in particular");
     let alice = testbed.customer("alice");

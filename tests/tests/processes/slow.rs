@@ -1,4 +1,4 @@
-//! Lines that are slow: all that arrives counts, and only silence is silence.
+//! Slow lines: a slow reply is not silence, and every part of it that arrives counts.
 
 use crate::testbed;
 use farthing_kit::{faults::Faults, relay::Way};
@@ -9,7 +9,7 @@ use farthing_tests::processes::{
 };
 use std::fs;
 
-/// More than two pieces of goods (bytes).
+/// Size of the album (bytes): more than two pieces.
 const ALBUM_BYTES: usize = 1_200_000;
 
 const ALBUM: &str = "An album";

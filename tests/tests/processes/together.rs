@@ -1,8 +1,8 @@
-//! Two commands of one wallet at the same time: commands that look work, and a second purchase waits for the first.
+//! Two commands of one wallet at the same time: commands that only read run, and a second purchase waits.
 
 use crate::testbed;
 use farthing_tests::processes::{
-    buyer::Question,
+    buyer::PurchaseRequest,
     goods::{POSTCARD, PRICE},
     run::Wait,
 };
@@ -12,7 +12,7 @@ fn during_a_purchase_the_wallet_is_shown_and_a_second_purchase_waits() {
     let testbed = testbed();
     let alice = testbed.customer("alice");
     let before = alice.balance()[0];
-    let first = alice.starts_buying_up_to(Question::Hold, "60");
+    let first = alice.starts_buying_up_to(PurchaseRequest::Hold, "60");
 
     assert_eq!(alice.status(0), "holding");
     let [_, in_purchases, _] = alice.balance();

@@ -1,4 +1,4 @@
-//! What befalls nodes and lines in a soak.
+//! The faults of nodes and lines in a soak.
 
 use super::tally::Tally;
 use crate::processes::{lines::spoil, run::Wait, testbed::Testbed};
@@ -17,26 +17,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a node is killed.
+/// Interval between two kills of nodes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The longest that a node stays down (ms).
+/// Longest time that a node stays down (ms).
 const DOWN_MAX_MS: u64 = 700;
 
-/// The longest that a node is frozen, and that a line is dead in one direction (ms).
+/// Longest time, after the first 500 ms, that a node is frozen or a line is cut in one direction (ms).
 const LASTS_MAX_MS: u64 = 6_000;
 
-/// The most datagrams of a hundred that a line loses, and repeats, and reorders.
+/// Highest percentage of datagrams that a line loses, repeats and reorders, each.
 const BAD_MAX_PERCENT: u64 = 20;
 
-/// Something that is over at some time.
+/// A fault that ends at a set time.
 enum Passing<'a> {
     Frozen(RoleName),
     Cut(&'a Relay, Way),
 }
 
-/// Kills a node every second, and freezes nodes, cuts lines and makes them bad now and then, until it is `over`; then
-/// everything is as it should be.
+/// Kills a node every second, and at random freezes nodes, cuts lines and makes lines bad, until `over` is set. Then it
+/// repairs everything.
 pub fn happen(testbed: &Testbed, lines: &[Arc<Lines>], tally: &Tally, seed: u64, over: &AtomicBool) {
     let mut draws = Draws(seed);
     let relays: Vec<&Relay> = lines

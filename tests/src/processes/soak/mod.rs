@@ -3,9 +3,9 @@
 //!
 //! | what | file |
 //! |---|---|
-//! | what befalls nodes and lines | [`faults`] |
-//! | what the owner of one wallet does, with the commands that she has | [`owner`] |
-//! | what is counted | [`tally`] |
+//! | the faults of nodes and lines | [`faults`] |
+//! | the owner of one wallet, who runs random commands | [`owner`] |
+//! | the counts | [`tally`] |
 
 pub mod faults;
 pub mod owner;
@@ -13,7 +13,7 @@ pub mod tally;
 
 use super::testbed::Testbed;
 use farthing_kit::faults::Draws;
-use owner::{ALBUM, Owner, PRINT};
+use owner::{ALBUM, PRINT, WalletOwner};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -23,52 +23,52 @@ use std::{
 };
 use tally::{Counted, Tally};
 
-/// How large the album is (bytes).
+/// Size of the album (bytes).
 const ALBUM_BYTES: usize = 3 * 1024 * 1024 / 2;
 
-/// How large the print is (bytes).
+/// Size of the print (bytes).
 const PRINT_BYTES: usize = 40 * 1024;
 
-/// What everybody has in their account, beside the usual: enough for more purchases than a day has seconds.
+/// Additional balance of each account (units): enough for more purchases than a day has seconds.
 const FUNDS: u64 = 100_000_000;
 
-/// How often what was counted so far is shown.
+/// Interval at which the counts are shown.
 const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
-/// How long, how many, and from which seed.
+/// The options of a soak.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// How long faults and purchases go on.
+pub struct SoakOptions {
+    /// Duration of faults and purchases.
     pub lasts: Duration,
-    /// How many wallets there are.
+    /// Number of wallets.
     pub wallets: u64,
-    /// What all is drawn from: what is done, and what befalls whom. (How processes get in each other's way is not.)
+    /// The seed of all commands and faults. It does not determine how the processes interleave.
     pub seed: u64,
 }
 
-/// A soak that found something: where everything lies, for whoever looks into it.
+/// A failed soak, with its files.
 #[derive(Debug)]
 pub struct Disagreement {
     /// The directory of the testbed, which was kept.
     pub dir: PathBuf,
-    /// What was found.
+    /// The error.
     pub what: String,
-    /// What was counted until then.
+    /// The counts up to the failure.
     pub counted: Counted,
 }
 
-/// Runs a soak on `program`, which is the wallet and every node; `show` is told how it goes.
+/// Runs a soak. `program` is the wallet and every node. `show` gets the elapsed time and the counts.
 ///
 /// # Errors
-/// When something must not be, with everything kept.
+/// When a promise is broken. All files are kept.
 pub fn run(
     program: &Path,
-    plan: Plan,
+    options: SoakOptions,
     mut show: impl FnMut(Duration, &Counted),
 ) -> Result<Counted, Box<Disagreement>> {
     let testbed = Testbed::new(program.to_str().expect("a path in UTF-8"));
     let tally = Tally::default();
-    let outcome = catch_unwind(AssertUnwindSafe(|| soak(&testbed, plan, &tally, &mut show)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| soak(&testbed, options, &tally, &mut show)));
     let counted = tally.counted();
     match outcome {
         Ok(()) => Ok(counted),
@@ -80,26 +80,26 @@ pub fn run(
     }
 }
 
-/// What a panic says.
+/// The text of a panic.
 fn what_it_says(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "something that must not be; it is said above".to_owned())
+        .unwrap_or_else(|| "a panic without a text; see the output above".to_owned())
 }
 
-fn soak(testbed: &Testbed, plan: Plan, tally: &Tally, show: &mut impl FnMut(Duration, &Counted)) {
+fn soak(testbed: &Testbed, options: SoakOptions, tally: &Tally, show: &mut impl FnMut(Duration, &Counted)) {
     testbed.sell(ALBUM, &vec![7; ALBUM_BYTES]);
     testbed.sell_sealed(PRINT, &vec![9; PRINT_BYTES]);
-    let mut draws = Draws(plan.seed);
-    let mut owners: Vec<Owner<'_>> = (0..plan.wallets)
+    let mut draws = Draws(options.seed);
+    let mut owners: Vec<WalletOwner<'_>> = (0..options.wallets)
         .map(|number| {
             let customer = testbed.newcomer(&format!("wallet-{number}"));
             testbed.pay_in(&customer.account, FUNDS);
-            Owner::new(testbed, tally, customer, draws.draw())
+            WalletOwner::new(testbed, tally, customer, draws.draw())
         })
         .collect();
     let over = AtomicBool::new(false);
-    let lines: Vec<_> = owners.iter().map(Owner::lines).collect();
+    let lines: Vec<_> = owners.iter().map(WalletOwner::lines).collect();
     let begun = Instant::now();
     thread::scope(|scope| {
         let (over, seed) = (&over, draws.draw());
@@ -108,7 +108,7 @@ fn soak(testbed: &Testbed, plan: Plan, tally: &Tally, show: &mut impl FnMut(Dura
             .iter_mut()
             .map(|owner| scope.spawn(move || owner.lives(over)))
             .collect();
-        while begun.elapsed() < plan.lasts
+        while begun.elapsed() < options.lasts
             && !faults.is_finished()
             && !living.iter().any(|one| one.is_finished())
         {
@@ -122,9 +122,9 @@ fn soak(testbed: &Testbed, plan: Plan, tally: &Tally, show: &mut impl FnMut(Dura
             }
         }
     });
-    // Nothing is faulted any more: everyone carries on, and everything ends.
-    owners.iter_mut().for_each(Owner::comes_home);
-    let customers: Vec<_> = owners.iter().map(Owner::customer).collect();
+    // All faults are repaired. Each owner resumes until everything has ended.
+    owners.iter_mut().for_each(WalletOwner::comes_home);
+    let customers: Vec<_> = owners.iter().map(WalletOwner::customer).collect();
     testbed.check(&customers);
     customers.iter().for_each(|customer| tally.ended(customer));
     show(begun.elapsed(), &tally.counted());

@@ -1,5 +1,5 @@
-//! What the owner of one wallet does in a soak, with the commands that she has, and her wallet's process is killed now
-//! and then.
+//! The owner of one wallet in a soak. The owner runs random commands of the wallet, and some of the processes are
+//! killed.
 
 use super::tally::Tally;
 use crate::processes::{
@@ -19,43 +19,43 @@ use std::{
     time::Duration,
 };
 
-/// What is sold beside the postcard: large enough to be fetched in several pieces.
+/// Goods that are large enough to be fetched in several pieces.
 pub const ALBUM: &str = "An album";
 
-/// What is sold on offers that are sealed.
+/// Goods that are sold on sealed offers.
 pub const PRINT: &str = "A print";
 
-/// How long her wallet waits for anyone while processes die (s).
+/// Patience of the wallet while processes are killed (s).
 const PATIENCE: &str = "4";
 
-/// How many of a hundred commands are killed.
+/// Percentage of commands that are killed.
 const KILLED_PERCENT: u8 = 12;
 
-/// When a command is killed at the latest (ms).
+/// Longest time from the start of a command to its kill (ms).
 const KILLED_BY_MS: u64 = 1_500;
 
-/// The exit code of a command whose purchases were aborted, though she wanted the goods.
+/// The exit code of a command whose purchase was aborted against the customer's wish.
 const ABORTED: i32 = 11;
 
-/// How often she carries on at the end, at most: once, mostly.
+/// Upper bound of the `resume` commands at the end. One is usually enough.
 const HOME_TRIES: usize = 20;
 
-/// The owner of a wallet.
+/// The owner of a wallet in a soak.
 #[derive(Debug)]
-pub struct Owner<'w> {
+pub struct WalletOwner<'w> {
     testbed: &'w Testbed,
     tally: &'w Tally,
-    // `None` only while it moves into another directory.
+    // `None` only while the wallet moves into another directory.
     customer: Option<Buyer>,
     draws: Draws,
     begun: u64,
     lives: u64,
 }
 
-impl<'w> Owner<'w> {
-    /// The owner of this wallet.
+impl<'w> WalletOwner<'w> {
+    /// Makes the owner of this wallet.
     pub fn new(testbed: &'w Testbed, tally: &'w Tally, customer: Buyer, seed: u64) -> Self {
-        Owner {
+        WalletOwner {
             testbed,
             tally,
             customer: Some(customer),
@@ -65,17 +65,17 @@ impl<'w> Owner<'w> {
         }
     }
 
-    /// She, as a customer.
+    /// The customer.
     pub fn customer(&self) -> &Buyer {
-        self.customer.as_ref().expect("she has a wallet")
+        self.customer.as_ref().expect("the owner has a wallet")
     }
 
-    /// Her lines to the nodes.
+    /// The lines of the wallet to the nodes.
     pub fn lines(&self) -> Arc<Lines> {
         Arc::clone(&self.customer().lines)
     }
 
-    /// Does one thing after the other until it is `over`.
+    /// Runs one random command after the other until `over` is set.
     pub fn lives(&mut self, over: &AtomicBool) {
         while !over.load(Ordering::SeqCst) {
             match self.draws.below(100) {
@@ -89,7 +89,7 @@ impl<'w> Owner<'w> {
         }
     }
 
-    /// Runs a command, kills it now and then, and looks at how it ended.
+    /// Runs a command, and checks how it ended. Kills some commands, and returns `None` for them.
     fn runs(&mut self, args: &[&str], what: &'static str) -> Option<Said> {
         self.tally.count(what);
         let args = [&["--patience", PATIENCE], args].concat();
@@ -105,14 +105,14 @@ impl<'w> Owner<'w> {
         Some(self.judges(args[2], running.end().wait()))
     }
 
-    /// A command may do what it was asked, find somebody silent, or be refused. Anything else must not be.
+    /// Checks the end of a command: it may succeed, meet silence, or be refused. Panics at anything else.
     fn judges(&self, command: &str, said: Said) -> Said {
         match said.code {
             Some(0) => {}
             Some(SILENT) => self.tally.count("commands that met silence"),
             Some(ABORTED) => self.tally.count("commands whose purchase was aborted"),
             Some(1) => self.tally.refusal(command, &says(&said)),
-            _ => panic!("a command ended as it must not: {said:?}"),
+            _ => panic!("a command ended in a wrong way: {said:?}"),
         }
         said
     }
@@ -137,7 +137,7 @@ impl<'w> Owner<'w> {
         said
     }
 
-    /// Begins a purchase, and asks for the coins of some purchase that is under way back.
+    /// Begins a purchase, and cancels the newest purchase that is under way.
     fn cancels(&mut self) {
         self.buys();
         let under_way = |purchase: &Value| {
@@ -151,11 +151,11 @@ impl<'w> Owner<'w> {
         }
     }
 
-    /// Loses all but her 24 words.
+    /// Loses the wallet except its 24 words, and restores it.
     fn is_restored(&mut self, over: &AtomicBool) {
         self.tally.count("wallets restored from their words");
         self.lives += 1;
-        let customer = self.customer.take().expect("she has a wallet");
+        let customer = self.customer.take().expect("the owner has a wallet");
         fs::remove_dir_all(customer.dir()).expect("a wallet can be lost");
         let name = customer
             .dir()
@@ -164,28 +164,28 @@ impl<'w> Owner<'w> {
             .expect("a name");
         let (name, _) = name.split_once('+').unwrap_or((name, ""));
         let dir = customer.dir().with_file_name(format!("{name}+{}", self.lives));
-        let customer = self.customer.insert(customer.with_nothing_but_words(&dir));
+        let customer = self.customer.insert(customer.with_words_only(&dir));
         let cards = [self.testbed.bank.card(), self.testbed.escrow.card()];
         loop {
             let said = customer.restores(&cards, PATIENCE);
             let complete = said.out.contains("\"banks\"");
             assert!(
                 complete || said.code == Some(SILENT) || said.code == Some(1),
-                "a restore ended as it must not: {said:?}"
+                "a restore ended in a wrong way: {said:?}"
             );
             if complete {
                 break;
             }
             self.tally.refusal("restore", &says(&said));
             if over.load(Ordering::SeqCst) {
-                // What heals at the end of the soak heals for this as well.
+                // The end of the soak repairs all faults, so a later try succeeds.
                 std::thread::sleep(Duration::from_secs(1));
             }
         }
         customer.knows(self.testbed.merchant.card()).wait();
     }
 
-    /// Carries everything on until it has ended, and fetches what a restore has found.
+    /// Resumes until everything has ended, and fetches the goods that a restore has found.
     pub fn comes_home(&mut self) {
         for _ in 0..HOME_TRIES {
             let said = self.judges("resume", self.customer().run(&["resume"]));
@@ -199,7 +199,7 @@ impl<'w> Owner<'w> {
     }
 }
 
-/// The error that a command has said.
+/// The error that a command has printed, or the status of its purchase.
 fn says(said: &Said) -> String {
     let value: Value = serde_json::from_str(&said.out).unwrap_or_default();
     match value["error"].as_str() {

@@ -1,4 +1,4 @@
-//! What a soak counts.
+//! The counts of a soak.
 
 use crate::processes::buyer::Buyer;
 use farthing_kit::relay::{Relay, Way};
@@ -8,28 +8,28 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// What was counted so far.
+/// The counts so far.
 #[derive(Debug, Clone, Default)]
 pub struct Counted {
-    /// How often each thing happened, by its name.
+    /// Number of events, by name.
     pub happened: BTreeMap<&'static str, u64>,
-    /// What commands said that could not do what they were asked, and how often.
+    /// Number of refusals, by the message of the command.
     pub refusals: BTreeMap<String, u64>,
 }
 
 impl Counted {
-    /// How often it happened.
+    /// Number of events of this name.
     pub fn of(&self, what: &str) -> u64 {
         self.happened.get(what).copied().unwrap_or(0)
     }
 
-    /// All of it, for programs.
+    /// The counts as JSON.
     pub fn json(&self) -> Value {
         json!({ "counted": self.happened, "refusals": self.refusals })
     }
 }
 
-/// Counts, for everyone at once.
+/// Counters that all threads share.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<Counted>);
 
@@ -38,7 +38,7 @@ impl Tally {
         self.0.lock().expect("nobody panics while counting")
     }
 
-    /// One more of them.
+    /// Adds one event.
     pub fn count(&self, what: &'static str) {
         self.add(what, 1);
     }
@@ -47,7 +47,7 @@ impl Tally {
         *self.lock().happened.entry(what).or_default() += many;
     }
 
-    /// What a command said that could not do what it was asked. What differs between two of a kind is left out.
+    /// Counts the refusal of a command. Digits become `#`, so messages of one kind count together.
     pub fn refusal(&self, command: &str, says: &str) {
         let kind: String = says
             .chars()
@@ -60,23 +60,23 @@ impl Tally {
             .or_default() += 1;
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn counted(&self) -> Counted {
         self.lock().clone()
     }
 
-    /// Counts what has become of a customer's purchases.
+    /// Counts the purchases of a customer by their end.
     pub fn ended(&self, customer: &Buyer) {
         for purchase in customer.purchases() {
             self.count(match purchase["status"].as_str() {
                 Some("committed") => "purchases with goods and paid",
                 Some("aborted" | "recovered") => "purchases with the coins back",
-                _ => "purchases dropped before anything was at stake",
+                _ => "purchases dropped before coins were put to them",
             });
         }
     }
 
-    /// Counts what has become of the datagrams on a line.
+    /// Counts the datagrams of a line by their fate.
     pub fn line(&self, line: &Relay) {
         for counts in Way::ALL.map(|way| line.counts(way)) {
             self.add("datagrams passed", counts.passed);
