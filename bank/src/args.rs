@@ -100,15 +100,15 @@ pub(crate) enum AccountCommand {
         name: Option<String>,
     },
     /// Add money that was paid in to an account.
-    Credit(Movement),
+    Credit(MovementArgs),
     /// Take money that is paid out from an account.
-    Payout(Movement),
+    Payout(MovementArgs),
     /// List all accounts.
     List(Directory),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Movement {
+pub(crate) struct MovementArgs {
     /// The bank's directory.
     pub(crate) dir: PathBuf,
     /// The account, 64 hexadecimal digits.

@@ -1,7 +1,7 @@
 //! The command line of the bank.
 
 use crate::admin::{Cash, Command as Ask};
-use crate::args::{AccountCommand, Cli, Command, Init, Movement};
+use crate::args::{AccountCommand, Cli, Command, Init, MovementArgs};
 use crate::audit::AuditReport;
 use crate::evidence::About;
 use crate::keys::BankSettings;
@@ -167,7 +167,7 @@ async fn make(init: Init) -> Result<Report> {
     Ok(made(&home, note, "its escrow")?)
 }
 
-async fn move_money(movement: Movement, command: fn(Cash) -> Ask) -> Result<Moved> {
+async fn move_money(movement: MovementArgs, command: fn(Cash) -> Ask) -> Result<Moved> {
     let reference = movement.reference.unwrap_or_else(random_reference);
     let cash = Cash {
         key: movement.key,

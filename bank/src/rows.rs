@@ -26,7 +26,7 @@ pub const COINS: Table<(KeyId, PublicKey), CoinState> = Table::new(5, "coins");
 /// Purchases, by id and escrow. Their rows are never deleted.
 pub const PURCHASES: Table<(PurchaseId, PublicKey), BankPurchase> = Table::new(6, "purchases");
 /// Recovery records of customers, by note id and in the order of arrival.
-pub const RECOVERY_RECORDS: Table<(RecoveryRecordId, u8), RecoveryRecord> = Table::new(7, "notes");
+pub const RECOVERY_RECORDS: Table<(RecoveryRecordId, u8), RecoveryRecordRow> = Table::new(7, "notes");
 /// The purchases whose coins are held, by deadline.
 pub const HOLDS: Table<(u64, PurchaseId, PublicKey), ()> = Table::new(8, "holds");
 /// The sums over all rows.
@@ -99,7 +99,7 @@ pub struct Movement {
 
 /// A recovery record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecoveryRecord {
+pub struct RecoveryRecordRow {
     /// The purchase that it came with.
     pub purchase: PurchaseId,
     /// The sealed record.

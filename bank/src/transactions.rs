@@ -8,7 +8,7 @@
 use crate::keys::Keys;
 use crate::rows::{
     ACCOUNTS, Account, COINS, CONTRADICTIONS, EXCHANGED, FINISHED, HELD_BEFORE_CAUSES, HOLDS, PURCHASES,
-    RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecord, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
+    RECOVERY_RECORDS, RECOVERY_RECORDS_PER_ID_MAX, RecoveryRecordRow, SCAN_RECORD_VERSIONS, SCAN_RECORDS,
     TOTALS, WITHDRAWN, coin_reads, coin_states, count_issued, count_reads, move_coins, purchase_key,
 };
 use farthing_coin::PublicKey;
@@ -392,7 +392,7 @@ fn store_recovery_record(tx: &mut Transaction<'_>, request: &VerifiedBankHold) -
     let (note_id, bytes) = request.recovery_record();
     for place in 0..RECOVERY_RECORDS_PER_ID_MAX {
         if RECOVERY_RECORDS.get(tx, &(*note_id, place))?.is_none() {
-            let note = RecoveryRecord {
+            let note = RecoveryRecordRow {
                 purchase: request.purchase(),
                 bytes: bytes.to_vec(),
             };

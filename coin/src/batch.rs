@@ -44,21 +44,21 @@ pub struct Batch {
     keys: Vec<OpenKey>,
     key_positions: BTreeMap<KeyId, usize>,
     equations: Vec<Equation>,
-    culprits: Vec<Culprit>,
+    culprits: Vec<BatchError>,
 }
 
-/// A coin or signature that failed, by the index that the caller gave it.
+/// A culprit of a batch: a coin or signature that failed, by the index that the caller gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Culprit {
+pub struct BatchError {
     /// The index that the caller gave.
     pub index: usize,
     /// What is wrong.
-    pub what: CulpritKind,
+    pub what: BatchErrorKind,
 }
 
 /// What is wrong with a culprit: exactly the error that its single verification gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CulpritKind {
+pub enum BatchErrorKind {
     /// The coin.
     #[error(transparent)]
     Coin(#[from] CoinError),
@@ -110,7 +110,7 @@ impl Batch {
         let equation = SignatureEquation::open(signer, signer.point(), statement, signature);
         self.add(
             index,
-            equation.map(Terms::Signature).map_err(CulpritKind::Signature),
+            equation.map(Terms::Signature).map_err(BatchErrorKind::Signature),
         );
     }
 
@@ -131,7 +131,7 @@ impl Batch {
         let equation = SignatureEquation::open(&coin.public, signer, statement, signature);
         self.add(
             index,
-            equation.map(Terms::Signature).map_err(CulpritKind::Signature),
+            equation.map(Terms::Signature).map_err(BatchErrorKind::Signature),
         );
     }
 
@@ -149,7 +149,7 @@ impl Batch {
     ///
     /// # Errors
     /// All culprits, in the order of their indices. Under one index the coin comes before the signature.
-    pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), Vec<Culprit>> {
+    pub fn verify(mut self, rng: &mut impl CryptoRng) -> Result<(), Vec<BatchError>> {
         let weighted = self.weigh(rng);
         let sum = self.sum(&weighted);
         let mut forged = Vec::new();
@@ -158,15 +158,19 @@ impl Batch {
         if self.culprits.is_empty() {
             return Ok(());
         }
-        self.culprits
-            .sort_by_key(|culprit| (culprit.index, matches!(culprit.what, CulpritKind::Signature(_))));
+        self.culprits.sort_by_key(|culprit| {
+            (
+                culprit.index,
+                matches!(culprit.what, BatchErrorKind::Signature(_)),
+            )
+        });
         Err(self.culprits)
     }
 
-    fn add(&mut self, index: usize, terms: Result<Terms, CulpritKind>) {
+    fn add(&mut self, index: usize, terms: Result<Terms, BatchErrorKind>) {
         match terms {
             Ok(terms) => self.equations.push(Equation { index, terms }),
-            Err(what) => self.culprits.push(Culprit { index, what }),
+            Err(what) => self.culprits.push(BatchError { index, what }),
         }
     }
 
@@ -175,7 +179,7 @@ impl Batch {
         coin: &Coin,
         denomination: &Denomination,
         public: Result<RistrettoPoint, crate::encoding::Malformed>,
-    ) -> Result<Terms, CulpritKind> {
+    ) -> Result<Terms, BatchErrorKind> {
         let (key_position, key) = self.open_key(coin, denomination)?;
         let equation = CoinEquation::open(coin, key, public)?;
         Ok(Terms::Coin {
@@ -247,7 +251,7 @@ impl Batch {
     /// Names the culprits among equations with the weighted sum `sum`.
     ///
     /// Only the left half is multiplied out. The sum of the right half is the whole sum minus the left sum.
-    fn bisect(&self, weighted: &[(Scalar, &Equation)], sum: RistrettoPoint, culprits: &mut Vec<Culprit>) {
+    fn bisect(&self, weighted: &[(Scalar, &Equation)], sum: RistrettoPoint, culprits: &mut Vec<BatchError>) {
         if sum.is_identity() {
             return;
         }
@@ -256,7 +260,7 @@ impl Batch {
                 Terms::Coin { .. } => CoinError::Forged.into(),
                 Terms::Signature(_) => SignatureError::Forged.into(),
             };
-            culprits.push(Culprit {
+            culprits.push(BatchError {
                 index: equation.index,
                 what,
             });

@@ -51,7 +51,7 @@ mod sign;
 mod suite;
 mod transcript;
 
-pub use batch::{Batch, Culprit, CulpritKind};
+pub use batch::{Batch, BatchError, BatchErrorKind};
 pub use blind::{BlindError, Blinders, answered_commitment, blind, recover};
 pub use blindness::joining_blinders;
 pub use coin::{Coin, CoinError};

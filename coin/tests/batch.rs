@@ -9,7 +9,8 @@
 mod support;
 
 use farthing_coin::{
-    Batch, Coin, CoinError, Culprit, CulpritKind, Denomination, EncodedPoint, EncodedScalar, SignatureError,
+    Batch, BatchError, BatchErrorKind, Coin, CoinError, Denomination, EncodedPoint, EncodedScalar,
+    SignatureError,
 };
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -33,19 +34,19 @@ static SPENDS: LazyLock<Vec<(Spend, Denomination)>> = LazyLock::new(|| {
 });
 
 /// The culprits that single verifications find.
-fn singly(spends: &[(Spend, Denomination)]) -> Vec<Culprit> {
+fn singly(spends: &[(Spend, Denomination)]) -> Vec<BatchError> {
     let mut culprits = Vec::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
         if let Err(error) = spend.coin.verify(d) {
-            culprits.push(Culprit {
+            culprits.push(BatchError {
                 index,
-                what: CulpritKind::Coin(error),
+                what: BatchErrorKind::Coin(error),
             });
         }
         if let Err(error) = spend.coin.public.verify(&spend.statement, &spend.authorization) {
-            culprits.push(Culprit {
+            culprits.push(BatchError {
                 index,
-                what: CulpritKind::Signature(error),
+                what: BatchErrorKind::Signature(error),
             });
         }
     }
@@ -53,7 +54,7 @@ fn singly(spends: &[(Spend, Denomination)]) -> Vec<Culprit> {
 }
 
 /// The culprits that a batch finds, each coin added with its authorization.
-fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
+fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<BatchError> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
         batch.coin_with_authorization(index, &spend.coin, d, &spend.statement, &spend.authorization);
@@ -66,7 +67,7 @@ fn together(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
 }
 
 /// The culprits that a batch finds, each coin and authorization added by itself.
-fn apart(spends: &[(Spend, Denomination)], number: u64) -> Vec<Culprit> {
+fn apart(spends: &[(Spend, Denomination)], number: u64) -> Vec<BatchError> {
     let mut batch = Batch::new();
     for (index, (spend, d)) in spends.iter().enumerate() {
         batch.signature(index, &spend.coin.public, &spend.statement, &spend.authorization);
@@ -118,11 +119,11 @@ fn errors_that_cancel_out_are_found() {
     add(&mut spends[7].0.coin.z.0, -Scalar::ONE);
     add(&mut spends[9].0.authorization.response.0, Scalar::ONE);
     add(&mut spends[9].0.coin.z.0, -Scalar::ONE);
-    let forged = |index| Culprit {
+    let forged = |index| BatchError {
         index,
         what: CoinError::Forged.into(),
     };
-    let signature = Culprit {
+    let signature = BatchError {
         index: 9,
         what: SignatureError::Forged.into(),
     };
@@ -151,7 +152,7 @@ fn swapped_fields_of_two_coins_are_found() {
         assert_eq!(culprits, singly(&spends));
         let coins: Vec<_> = culprits
             .iter()
-            .filter(|c| matches!(c.what, CulpritKind::Coin(_)))
+            .filter(|c| matches!(c.what, BatchErrorKind::Coin(_)))
             .collect();
         assert_eq!(coins.len(), 2);
     }
@@ -184,7 +185,7 @@ fn a_coin_under_an_altered_denomination_is_refused_when_the_batch_knows_its_key(
         .expect_err("one is bad");
     assert_eq!(
         culprits,
-        [Culprit {
+        [BatchError {
             index: 1,
             what: CoinError::WrongKey.into()
         }]

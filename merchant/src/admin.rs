@@ -5,7 +5,7 @@
 
 use crate::merchant::Merchant;
 use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
-use crate::shelf::Shelf;
+use crate::shelf::GoodsShelf;
 use crate::transactions;
 use async_trait::async_trait;
 use farthing_node::admin::{AdminHandler, reply};
@@ -155,7 +155,7 @@ impl AdminHandler for Merchant {
 ///
 /// # Errors
 /// A message for the operator.
-pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Value, String> {
+pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Result<Value, String> {
     let view = store.view();
     match request {
         AdminRequest::GoodsAdd { item_id, item } => reply(&add(store, shelf, item_id, *item)?),
@@ -187,7 +187,7 @@ pub fn answer(store: &Store, shelf: &Shelf, request: AdminRequest) -> Result<Val
     }
 }
 
-fn add(store: &Store, shelf: &Shelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {
+fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {
     item.check()?;
     let on_shelf = shelf
         .encrypted_bytes(&item_id)

@@ -7,7 +7,7 @@ use crate::merchant::{Merchant, MerchantParts, Settings};
 use crate::migrate::migrate;
 use crate::rows::check_currency;
 use crate::secret::MerchantSecret;
-use crate::shelf::Shelf;
+use crate::shelf::GoodsShelf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
@@ -162,7 +162,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<
     )?;
     let secret = MerchantSecret::generate(entropy);
     secret.save(dir)?;
-    Shelf::open(dir)?;
+    GoodsShelf::open(dir)?;
     // The store is created now, so that every command finds it and the node starts at once.
     open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let account = secret.account_key().public().to_string();
@@ -252,7 +252,7 @@ async fn serve_dir(dir: &Path, as_json: bool) -> Result<()> {
         secret: MerchantSecret::load(dir)?,
         settings: home.config().settings.clone(),
         store: store.clone(),
-        shelf: Shelf::open(dir)?,
+        shelf: GoodsShelf::open(dir)?,
         network: probe.around_network(Arc::new(QuicNetwork::new())),
         cards: home.network()?.cards().to_vec(),
         clock: Arc::new(SystemClock),

@@ -4,7 +4,7 @@ use crate::admin::{AdminRequest, GoodsAdded, GoodsLine, GoodsRemoved, Page};
 use crate::cli_home::{ask, open};
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
-use crate::shelf::{Shelf, Shelved};
+use crate::shelf::{GoodsShelf, Shelved};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use farthing_node::operator::{Directory, Report, all_pages};
@@ -127,7 +127,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     item.check().map_err(anyhow::Error::msg)?;
     let mut item_id = [0; 32];
     SystemEntropy.fill(&mut item_id);
-    let shelf = Shelf::open(&args.dir)?;
+    let shelf = GoodsShelf::open(&args.dir)?;
     // Holds the file until its row is written. The background loop would otherwise remove it.
     let shelved = encrypt(&shelf, &secret, &ItemId(item_id), &args.file)?;
     item.summary = shelved.summary;
@@ -155,7 +155,7 @@ async fn add(args: AddArgs) -> Result<Report> {
     Ok(Report::new(text, serde_json::to_value(added)?))
 }
 
-fn encrypt(shelf: &Shelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path) -> Result<Shelved> {
+fn encrypt(shelf: &GoodsShelf, secret: &MerchantSecret, item_id: &ItemId, path: &Path) -> Result<Shelved> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {

@@ -3,7 +3,7 @@
 use crate::admin::{AdminRequest, answer};
 use crate::merchant::Settings;
 use crate::migrate::migrate;
-use crate::shelf::Shelf;
+use crate::shelf::GoodsShelf;
 use anyhow::Result;
 use farthing_node::{
     card::RoleName,
@@ -20,7 +20,7 @@ pub(crate) fn open(dir: &Path) -> Result<Home<Settings>> {
 /// Sends `request` to the running node, or executes it in the directory of a stopped one.
 pub(crate) async fn ask<R: DeserializeOwned>(dir: &Path, request: AdminRequest) -> Result<R, OperatorError> {
     administer(dir, &request, async || {
-        let shelf = Shelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
+        let shelf = GoodsShelf::open(dir).map_err(|error| OperatorError::Role(Box::new(error)))?;
         with_store(dir, migrate, |store| answer(store, &shelf, request.clone()))
     })
     .await

@@ -2,7 +2,7 @@
 
 use crate::rows::{KEY_LISTS, check_currency};
 use crate::secret::MerchantSecret;
-use crate::shelf::Shelf;
+use crate::shelf::GoodsShelf;
 use farthing_coin::{PublicKey, SecretKey};
 use farthing_node::bank_keys::BankKeys;
 use farthing_node::card::Card;
@@ -80,7 +80,7 @@ pub struct MerchantParts {
     /// The store of its catalogue and sales.
     pub store: Store,
     /// The encrypted goods.
-    pub shelf: Shelf,
+    pub shelf: GoodsShelf,
     /// The network to banks and escrows.
     pub network: Arc<dyn Network>,
     /// The pinned cards.
@@ -98,7 +98,7 @@ pub struct Merchant {
     pub(crate) account: PublicKey,
     pub(crate) settings: Settings,
     pub(crate) store: Store,
-    pub(crate) shelf: Shelf,
+    pub(crate) shelf: GoodsShelf,
     pub(crate) peers: Arc<Peers>,
     pub(crate) keys: BankKeys,
     pub(crate) clock: Arc<dyn Clock>,

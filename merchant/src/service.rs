@@ -3,7 +3,7 @@
 use crate::check::{self, OwnDelivery};
 use crate::merchant::{Merchant, OFFER_LIFE_MAX_MS};
 use crate::rows::{ITEMS, Item, WITHDRAWN};
-use crate::transactions::{self, Delivery};
+use crate::transactions::{self, DeliveryStep};
 use async_trait::async_trait;
 use farthing_coin::Signed;
 use farthing_node::call::{CallError, ask, check_lane, unavailable};
@@ -205,10 +205,10 @@ impl Merchant {
         let contract = delivery.deliver.contract().contract().clone();
         let (request, begun) = self.begin_release(delivery).await?;
         match begun {
-            Delivery::Release => {}
-            Delivery::Committed(committed) => return Ok(committed.receipt),
-            Delivery::Aborted => return Err(PurchaseFault::Aborted(contract.terms.purchase_id()).into()),
-            Delivery::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
+            DeliveryStep::Release => {}
+            DeliveryStep::Committed(committed) => return Ok(committed.receipt),
+            DeliveryStep::Aborted => return Err(PurchaseFault::Aborted(contract.terms.purchase_id()).into()),
+            DeliveryStep::WithoutCauses => return Err(ContractFault::WithoutCauses.into()),
         }
         let released = self.release(&contract, request).await;
         // In each case the sale is open: the escrow must be asked again, or the bank must credit it.
@@ -216,7 +216,7 @@ impl Merchant {
         Ok(released?.receipt)
     }
 
-    async fn begin_release(&self, delivery: OwnDelivery) -> Result<(ReleaseRequest, Delivery), Refusal> {
+    async fn begin_release(&self, delivery: OwnDelivery) -> Result<(ReleaseRequest, DeliveryStep), Refusal> {
         let request = ReleaseRequest {
             contract: delivery.deliver.contract().contract().clone(),
             hold: delivery.deliver.hold().clone(),

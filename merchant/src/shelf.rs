@@ -23,9 +23,9 @@ const PART: &str = "part";
 /// Bytes that are read and encrypted at once.
 const STRETCH_BYTES: usize = 1024 * 1024;
 
-/// The shelf.
+/// The directory of the encrypted goods.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub struct GoodsShelf {
     dir: PathBuf,
 }
 
@@ -37,7 +37,7 @@ pub struct Shelved {
     _lock: File,
 }
 
-impl Shelf {
+impl GoodsShelf {
     /// Opens the shelf in a merchant's directory. Creates it if it is missing.
     ///
     /// # Errors
@@ -192,14 +192,14 @@ mod tests {
 
     const ID: [u8; 32] = [3; 32];
 
-    fn names(shelf: &Shelf) -> usize {
+    fn names(shelf: &GoodsShelf) -> usize {
         fs::read_dir(&shelf.dir).unwrap().count()
     }
 
     #[test]
     fn goods_are_read_back_and_only_what_nobody_knows_is_tidied_up() {
         let home = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(home.path()).unwrap();
+        let shelf = GoodsShelf::open(home.path()).unwrap();
         let goods = vec![7u8; 3 * STRETCH_BYTES + 5];
         let mut seen = 0;
         let key = ContentKey::from_bytes([1; 32]);
@@ -243,7 +243,7 @@ mod tests {
             }
         }
         let home = tempfile::tempdir().unwrap();
-        let shelf = Shelf::open(home.path()).unwrap();
+        let shelf = GoodsShelf::open(home.path()).unwrap();
         let key = ContentKey::from_bytes([1; 32]);
         assert!(
             shelf

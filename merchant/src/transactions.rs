@@ -78,7 +78,7 @@ pub fn forget_item(tx: &mut Transaction<'_>, item_id: &ItemId, now_ms: u64) -> R
 
 /// The next step of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
+pub enum DeliveryStep {
     /// The merchant releases the goods key.
     Release,
     /// The sale is committed with these documents.
@@ -98,7 +98,7 @@ pub fn sale_reads(purchase: &PurchaseId) -> RowKey {
 ///
 /// # Errors
 /// When the store fails.
-pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result<Delivery, StoreError> {
+pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result<DeliveryStep, StoreError> {
     let contract = delivery.deliver.contract();
     let purchase = contract.purchase();
     let existing = SALES.get(tx, &purchase)?;
@@ -107,10 +107,10 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
             SaleState::Committed(committed)
             | SaleState::Credited(committed, _)
             | SaleState::Unpaid(committed, _),
-        ) => Ok(Delivery::Committed(committed)),
-        Some(SaleState::Aborted(_)) => Ok(Delivery::Aborted),
-        Some(SaleState::Releasing) => Ok(Delivery::Release),
-        Some(SaleState::Ended(_)) | None if !contract.wants_causes() => Ok(Delivery::WithoutCauses),
+        ) => Ok(DeliveryStep::Committed(committed)),
+        Some(SaleState::Aborted(_)) => Ok(DeliveryStep::Aborted),
+        Some(SaleState::Releasing) => Ok(DeliveryStep::Release),
+        Some(SaleState::Ended(_)) | None if !contract.wants_causes() => Ok(DeliveryStep::WithoutCauses),
         Some(SaleState::Ended(_)) | None => {
             let sale = Sale {
                 contract: contract.contract().clone(),
@@ -118,7 +118,7 @@ pub fn begin_release(tx: &mut Transaction<'_>, delivery: &OwnDelivery) -> Result
                 state: SaleState::Releasing,
             };
             keep_sale(tx, &purchase, &sale)?;
-            Ok(Delivery::Release)
+            Ok(DeliveryStep::Release)
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     refusal::{CoinFault, CoinsFault, IssueFault, Refusal, RequestFault},
     request::{check_bound, check_matching},
 };
-use farthing_coin::{Batch, Coin, CulpritKind, KeyBook, KeyId, PublicKey, Signature, StatementDigest};
+use farthing_coin::{Batch, BatchErrorKind, Coin, KeyBook, KeyId, PublicKey, Signature, StatementDigest};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -103,8 +103,8 @@ pub fn verify(
         return Err(culprits.into_iter().next().map_or(
             Refusal::Request(RequestFault::Malformed("the batch of coins is refused".into())),
             |culprit| match culprit.what {
-                CulpritKind::Coin(error) => fault(culprit.index, CoinFault::Invalid(error.to_string())),
-                CulpritKind::Signature(error) => {
+                BatchErrorKind::Coin(error) => fault(culprit.index, CoinFault::Invalid(error.to_string())),
+                BatchErrorKind::Signature(error) => {
                     fault(culprit.index, CoinFault::Authorization(error.to_string()))
                 }
             },

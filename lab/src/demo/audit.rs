@@ -4,7 +4,7 @@
 use super::{amount::amount, scene::Scene, shopper::Shopper};
 use farthing_client::rows::{CoinStatus, Delivery};
 use farthing_kit::{
-    books::{Books, Decided, decisions, expected_status, until},
+    books::{Books, EscrowDecision, decisions, expected_status, until},
     error::{RunError, must},
 };
 use farthing_node::table::{Align, table};
@@ -290,7 +290,7 @@ fn person_line(person: &Person<'_>, books: &Books) -> Result<PersonLine, RunErro
 /// it was paid.
 fn outcomes_check(
     people: &[Person<'_>],
-    decisions: &BTreeMap<String, Decided>,
+    decisions: &BTreeMap<String, EscrowDecision>,
 ) -> Result<Equation, RunError> {
     let mut decided = BTreeSet::new();
     for customer in people.iter().flat_map(|person| &person.wallets) {

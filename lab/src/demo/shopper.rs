@@ -11,7 +11,7 @@ use farthing_client::{
 };
 use farthing_coin::Seed;
 use farthing_kit::{
-    books::{Decided, decisions},
+    books::{EscrowDecision, decisions},
     error::{RunError, must},
     lines::Lines,
     points::Party,
@@ -296,7 +296,7 @@ impl Scene {
     ///
     /// # Errors
     /// When the escrow does not answer its operator.
-    pub async fn decision(&self, of: &Shopper, number: u64) -> Result<Option<Decided>, RunError> {
+    pub async fn decision(&self, of: &Shopper, number: u64) -> Result<Option<EscrowDecision>, RunError> {
         Ok(decisions(&self.escrow).await?.remove(&of.purchase_id(number)?))
     }
 

@@ -30,7 +30,7 @@ use farthing_node::{
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use indicatif::{ProgressBar, ProgressStyle};
-use run::{CellResult, Ended, MatrixOptions, Progress, Results, tally};
+use run::{CellResult, Ended, MatrixObserver, MatrixOptions, Results, tally};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -175,7 +175,7 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl MatrixObserver for Bar {
     fn begin(&self, cells: usize) {
         let style = ProgressStyle::with_template("{bar:32} {pos}/{len} cells  {elapsed}  {wide_msg}");
         self.0.set_length(cells as u64);

@@ -108,8 +108,8 @@ pub struct MatrixOptions {
     pub only: Vec<String>,
 }
 
-/// An observer of the progress.
-pub trait Progress: Send + Sync {
+/// An observer of a run of the matrix.
+pub trait MatrixObserver: Send + Sync {
     /// Called once, with the number of cells to run.
     fn begin(&self, cells: usize);
     /// Called after each cell.
@@ -121,7 +121,7 @@ type Queue = Arc<Mutex<VecDeque<(usize, Cell)>>>;
 /// The state that the theatres share.
 struct Shared {
     plan: MatrixOptions,
-    progress: Arc<dyn Progress>,
+    progress: Arc<dyn MatrixObserver>,
     theatres: AtomicUsize,
     ended: Mutex<Vec<(usize, Ended)>>,
 }
@@ -130,7 +130,7 @@ struct Shared {
 ///
 /// # Errors
 /// When a theatre cannot be created, or does not work without faults.
-pub async fn run(plan: MatrixOptions, progress: Arc<dyn Progress>) -> Result<Results, RunError> {
+pub async fn run(plan: MatrixOptions, progress: Arc<dyn MatrixObserver>) -> Result<Results, RunError> {
     let begun = Instant::now();
     let shared = Arc::new(Shared {
         plan,

@@ -10,7 +10,7 @@ use farthing_coin::{Coin, RecoveryRecordId, SecretKey, Signed};
 use farthing_merchant::merchant::{Merchant, MerchantParts, Settings};
 use farthing_merchant::rows::Item;
 use farthing_merchant::secret::MerchantSecret;
-use farthing_merchant::shelf::Shelf;
+use farthing_merchant::shelf::GoodsShelf;
 use farthing_merchant::transactions;
 use farthing_node::card::{Card, RoleName};
 use farthing_node::network::{Lane, Service};
@@ -129,7 +129,7 @@ pub fn parts(
         secret: MerchantSecret::load(home).unwrap(),
         settings: Settings::new("FTH".into()),
         store: store.clone(),
-        shelf: Shelf::open(home).unwrap(),
+        shelf: GoodsShelf::open(home).unwrap(),
         network: Arc::new(world_wire.clone()),
         cards: Vec::new(),
         clock: clock.clone(),
@@ -218,8 +218,8 @@ impl MerchantFixture {
         self.store.head()
     }
 
-    pub fn shelf(&self) -> Shelf {
-        Shelf::open(self.home.path()).unwrap()
+    pub fn shelf(&self) -> GoodsShelf {
+        GoodsShelf::open(self.home.path()).unwrap()
     }
 
     /// Puts goods up for sale, as the command line does.

@@ -81,7 +81,7 @@ impl Books {
 
 /// An escrow's decision about a purchase.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decided {
+pub struct EscrowDecision {
     /// `committed` or `aborted`.
     pub outcome: String,
     /// Whether the bank has applied it.
@@ -92,7 +92,7 @@ pub struct Decided {
 ///
 /// # Errors
 /// When the escrow's command line returns an error or unexpected output, or lists a purchase twice.
-pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunError> {
+pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, EscrowDecision>, RunError> {
     let answer = escrow.admin(&["purchases"], &[]).await?;
     let missing = |what: &str| RunError::Answer {
         role: RoleName::Escrow,
@@ -113,7 +113,7 @@ pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunEr
             .get("settled")
             .and_then(Value::as_bool)
             .ok_or_else(|| missing("settled"))?;
-        let decided = Decided {
+        let decided = EscrowDecision {
             outcome: field("outcome")?.to_owned(),
             settled,
         };
@@ -129,7 +129,7 @@ pub async fn decisions(escrow: &Node) -> Result<BTreeMap<String, Decided>, RunEr
 
 /// The status that a wallet must give a purchase now called `status`, after the escrow `decided`. A purchase that is
 /// recovered ended without the escrow, which may have aborted it since.
-pub fn expected_status<'d>(status: &'d str, decided: Option<&'d Decided>) -> &'d str {
+pub fn expected_status<'d>(status: &'d str, decided: Option<&'d EscrowDecision>) -> &'d str {
     let outcome = decided.map_or("undecided", |decided| decided.outcome.as_str());
     match (status, outcome) {
         ("recovered", "undecided" | "aborted") => status,

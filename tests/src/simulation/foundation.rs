@@ -5,7 +5,7 @@ use farthing_coin::{SecretKey, Seed};
 use farthing_merchant::{
     rows::Item,
     secret::MerchantSecret,
-    shelf::Shelf,
+    shelf::GoodsShelf,
     transactions::{add_item, add_item_reads},
 };
 use farthing_node::card::{Card, RoleName};
@@ -169,7 +169,7 @@ impl Foundation {
         let home = self.merchant_home(number);
         let secret = MerchantSecret::load(&home).expect("the secret");
         let (item_id, salt) = (ItemId([7 + number as u8; 32]), [8; 32]);
-        let shelved = Shelf::open(&home)
+        let shelved = GoodsShelf::open(&home)
             .expect("the shelf")
             .add(
                 &item_id,

@@ -15,7 +15,7 @@ use farthing_escrow::escrow::{Escrow, EscrowParts};
 use farthing_merchant::{
     merchant::{Merchant, MerchantParts, Settings},
     secret::MerchantSecret,
-    shelf::Shelf,
+    shelf::GoodsShelf,
 };
 use farthing_node::{
     card::Card,
@@ -243,7 +243,7 @@ pub fn start_merchant(
         secret: MerchantSecret::load(home).expect("the secret"),
         settings: Settings::new("FTH".into()),
         store,
-        shelf: Shelf::open(home).expect("the shelf"),
+        shelf: GoodsShelf::open(home).expect("the shelf"),
         network: network.wire(server.machine.party, life.clone()),
         cards: foundation.cards(),
         clock: server.machine.clock.clone(),
