@@ -41,7 +41,7 @@ pub const COUNTERS: Table<(PublicKey, u8), u64> = Table::new(1, "counters");
 /// version has no row until its first scan record.
 pub const BRIDGED: Table<(PublicKey, u8), u64> = Table::new(21, "bridged numbers");
 
-/// The placeholder bank under which purchases are numbered for the customer.
+/// The placeholder bank under which purchases are numbered for the customer. No bank has this key: it is not valid.
 pub const NO_BANK: PublicKey = PublicKey([0; 32]);
 
 /// Coins that are not used up, by key id and coin key.
@@ -97,11 +97,12 @@ pub enum AccountKey {
 /// The banks from which a wallet that was made from its phrase has been restored.
 pub const RESTORED: Table<PublicKey, RestoredRow> = Table::new(12, "restored");
 
-/// Coins that their bank has denied without a signature, with the use that it showed. Only older versions wrote these
-/// rows. They prove nothing.
+/// Coins that their bank has denied without a signature, by key id and coin key, with the use that it showed. Only older
+/// versions wrote these rows. They prove nothing.
 pub const DENIED: Table<(KeyId, PublicKey), Option<EarlierUse>> = Table::new(10, "denied coins");
 
-/// Signed denials of coins that the wallet still owns, without a good reason. At most one for each coin.
+/// Signed denials, without a good reason, of coins that the wallet still owns, by key id and coin key. At most one for
+/// each coin.
 pub const DENIALS: Table<(KeyId, PublicKey), Signed<Denial>> = Table::new(30, "denials");
 
 /// Every finish of a withdrawal or an exchange that may have been sent, by request id and digest. The bank may have
@@ -138,8 +139,8 @@ pub struct SentFinish {
     pub number: u64,
 }
 
-/// A restore that has ended. Requests that may come through later have numbers below these bounds. Numbers that the
-/// wallet uses itself are above.
+/// A restore that has ended. A request that was under way during its scan may come through later. Its number is below
+/// these bounds. Numbers that the wallet uses itself are above.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoredRow {
     /// Exclusive upper bound of the withdrawal numbers that were scanned.
@@ -155,7 +156,7 @@ pub struct RestoredRow {
     /// Until when something may come through (ms since 1970). A scan that begins at that time or later is the last
     /// one. `None` after it.
     pub late_until_ms: Option<u64>,
-    /// Whether coins have arrived whose requests were not scanned for yet.
+    /// Whether coins have come through and the coins that paid for them were not scanned for yet.
     pub has_come: bool,
 }
 

@@ -40,7 +40,7 @@ const TRIES_MAX: usize = 16;
 /// Reserves numbers if taking `count` more of `counter` would leave a gap of more than `gap`.
 ///
 /// # Errors
-/// When the bank refuses, or does not answer.
+/// When the bank refuses, or does not answer. Then the caller must not take the numbers.
 pub(crate) async fn bridge_gap(
     wallet: &Wallet,
     bank: &Card,

@@ -47,7 +47,7 @@ pub fn session_digest(commitments: &[Commitment]) -> SessionDigest {
 /// The state of a withdrawal or an exchange, as the wallet keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IssueState {
-    /// The wallet asks for a session. The bank has taken nothing.
+    /// The wallet asks for a session. The bank may have opened one, and has taken nothing.
     Beginning,
     /// The wallet has sent its challenges. The bank may have debited the account, or taken the coins in.
     Finishing {

@@ -202,8 +202,8 @@ fn released(known: &Known<'_>, state: &State) -> Result<Vec<CoinRow>, StoreError
 
 // ---- coins of a purchase that nobody decides --------------------------------------------------------------
 
-/// The escrow gave no decision in time, and the bank knows of none. If the customer wants the coins back, they are
-/// put to an exchange.
+/// The escrow gave no decision within the wallet's patience, and the bank knows of none. If the customer wants the coins
+/// back, they are put to an exchange.
 pub(crate) fn recover(known: &Known<'_>, state: &State, undecided: WalletError) -> StepResult {
     if !matches!(state.row.purchase, Purchase::Cancelling(_)) {
         return Ok(Step::sends(Then::End(Err(undecided))));

@@ -318,7 +318,7 @@ fn mark_used(
     };
     let mut coins = coins.to_vec();
     coins.retain(|coin| coin.public == used);
-    // A coin that is used up or in an exchange keeps its status.
+    // A coin that is used up keeps its status. So does a coin in an exchange: the exchange shows the use.
     set_status(tx, &coins, |row| match row.status {
         now @ CoinStatus::InExchange(_) => now,
         now if now.is_past() => now,
