@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What to buy, and with whom.
-pub struct Order {
+pub struct Shopping {
     /// Directory of the wallet.
     pub wallet: PathBuf,
     /// The cards of bank, merchant and escrow.
@@ -50,13 +50,13 @@ pub fn open(dir: &Path) -> Result<Wallet, Box<dyn Error>> {
 ///
 /// # Errors
 /// When a step fails. No money is lost: the next run carries on what was interrupted.
-pub async fn run(order: &Order) -> Result<PathBuf, Box<dyn Error>> {
-    let wallet = open(&order.wallet)?;
+pub async fn run(shopping: &Shopping) -> Result<PathBuf, Box<dyn Error>> {
+    let wallet = open(&shopping.wallet)?;
     let Parties {
         bank,
         merchant,
         escrow,
-    } = &order.parties;
+    } = &shopping.parties;
 
     // The wallet uses only parties whose cards it has.
     let mut cards = wallet.network_file()?;
@@ -70,18 +70,18 @@ pub async fn run(order: &Order) -> Result<PathBuf, Box<dyn Error>> {
         println!("{task}: {error}");
     }
 
-    wallet.withdraw(bank, order.amount).await?;
+    wallet.withdraw(bank, shopping.amount).await?;
     for balance in wallet.balances()? {
         let currency = balance.currency.unwrap_or_default();
         println!("the wallet can spend {} {currency}", balance.available);
     }
 
     let wanted = Wanted {
-        item: &order.title,
-        at_most: Some(order.amount),
+        item: &shopping.title,
+        at_most: Some(shopping.amount),
     };
-    let output = order.wallet.join("bought");
-    let number = wallet.buy(&order.parties, wanted, &output).await?;
+    let output = shopping.wallet.join("bought");
+    let number = wallet.buy(&shopping.parties, wanted, &output).await?;
     let file = wallet.purchase(number)?.output;
     println!("purchase {number}: the goods are in {}", file.display());
 
@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let [wallet, bank, merchant, escrow, amount, title] = args.as_slice() else {
         return Err("the arguments are: WALLET BANK MERCHANT ESCROW AMOUNT TITLE".into());
     };
-    let order = Order {
+    let shopping = Shopping {
         wallet: wallet.into(),
         parties: Parties {
             bank: bank.parse::<Card>()?,
@@ -111,5 +111,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
         amount: amount.parse()?,
         title: title.clone(),
     };
-    run(&order).await.map(drop)
+    run(&shopping).await.map(drop)
 }

@@ -173,8 +173,8 @@ impl<'w> PeerClient<'w> {
         });
     }
 
-    /// Sends a request once over the connection, if there is one, while other requests are under way on it. Whoever takes
-    /// the reply says that it was [answered](PeerClient::answered).
+    /// Sends a request once over the connection, if there is one, while other requests are under way on it. The caller
+    /// that takes the reply says that it was [answered](PeerClient::answered).
     pub(crate) fn ask_ahead<C: Call + Send + 'static>(
         &self,
         call: C,

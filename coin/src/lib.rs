@@ -8,6 +8,47 @@
 //! travel hold plain bytes. A function that uses the bytes checks them, and its error names the field. The decoded values
 //! stay inside the crate.
 //!
+//! # One run
+//!
+//! The bank issues a coin that it does not see. The README of the crate explains each step.
+//!
+//! ```
+//! use farthing_coin::{BootId, Denomination, DenominationSecret, MasterSecret, Nonces, SecretKey, Seed, blind, recover};
+//! # use getrandom::SysRng;
+//! # use rand_core::UnwrapErr;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let mut rng = UnwrapErr(SysRng);
+//! let secret = DenominationSecret::derive(&MasterSecret::from_bytes([7; 32]), 64, 3);
+//! let denomination = Denomination {
+//!     bank: SecretKey::generate(&mut rng).public(),
+//!     currency: "FTH".into(),
+//!     value: 64,
+//!     epoch: 3,
+//!     issue_from_ms: 3_000,
+//!     issue_until_ms: 4_000,
+//!     spend_until_ms: 6_000,
+//!     redeem_until_ms: 8_000,
+//!     public: secret.public(),
+//! };
+//! let wallet = Seed::generate(&mut rng);
+//! let (request, key_id) = (wallet.withdraw_id(0), denomination.id());
+//! let key = wallet.coin_key(&request, 0).public();
+//!
+//! let randomness = wallet.client_randomness(&request);
+//! let (nonces, commitment) = Nonces::generate(&mut rng, &BootId([1; 32]), b"session", &randomness);
+//! let blinders = wallet.blinders(&request, 0, &key_id, &commitment);
+//! let challenge = blind(&denomination, &key, &commitment, &blinders)?;
+//! let response = nonces.respond(&secret, &challenge)?;
+//! let coin = recover(&denomination, &key, &challenge, &response, |id, first| {
+//!     wallet.blinders(&request, 0, id, first)
+//! })?;
+//! coin.verify(&denomination)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//!
 //! The modules, in the order of a coin's life:
 //!
 //! | module | holds |

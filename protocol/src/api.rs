@@ -129,6 +129,16 @@ impl fmt::Debug for Question {
 }
 
 /// A request and the type of its reply.
+///
+/// ```
+/// use farthing_protocol::api::{Call, KeysRequest};
+///
+/// // The index of the variant, 4 bytes little-endian. The request has no fields.
+/// assert_eq!(KeysRequest.encode()?, [0, 0, 0, 0]);
+/// // A reply with trailing or missing bytes is refused.
+/// assert!(KeysRequest::decode_reply(&[0, 0, 0, 0]).is_err());
+/// # Ok::<(), farthing_protocol::wire::WireError>(())
+/// ```
 pub trait Call: Sized {
     /// The server's enum of requests.
     type Server: From<Self> + Serialize;

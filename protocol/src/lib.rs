@@ -4,6 +4,56 @@
 //! randomness are arguments. Each flow is one file, read top to bottom: its messages, then the party that
 //! begins it, then the party that answers. `docs/PROTOCOL.md` is the specification.
 //!
+//! # One run
+//!
+//! A customer cancels a purchase. The escrow verifies the request and decides from its stored row. It stores the
+//! decision durably, and signs it.
+//!
+//! ```
+//! use farthing_coin::{RecoveryRecordId, SecretKey};
+//! use farthing_protocol::{
+//!     decide::{CancelRequest, verify_cancel},
+//!     decision::{Decided, Outcome},
+//!     documents::{PurchaseKeyUse, Terms, coins_digest, recovery_record_digest},
+//!     ids::OfferDigest,
+//!     money::Amount,
+//! };
+//! # use farthing_protocol::refusal::Refusal;
+//! # use getrandom::SysRng;
+//! # use rand_core::UnwrapErr;
+//! # fn main() -> Result<(), Refusal> {
+//! # let mut rng = UnwrapErr(SysRng);
+//! # let [bank, escrow, merchant, purchase_key] = [(); 4].map(|()| SecretKey::generate(&mut rng));
+//! let terms = Terms {
+//!     bank: bank.public(),
+//!     currency: "FTH".into(),
+//!     price: Amount(2000),
+//!     account: merchant.public(),
+//!     merchant: merchant.public(),
+//!     escrow: escrow.public(),
+//!     deadline_ms: 1_800_000_000_000,
+//!     coins_digest: coins_digest(&[]),
+//!     purchase_key: purchase_key.public(),
+//!     private_digest: OfferDigest([1; 32]),
+//!     note_digest: recovery_record_digest(&RecoveryRecordId([2; 32]), b"sealed"),
+//! };
+//! let statement = PurchaseKeyUse::Cancel.statement(&terms.purchase_key, &terms.purchase_id());
+//! let signature = purchase_key.sign(&statement);
+//!
+//! let cancel = verify_cancel(CancelRequest { terms, signature }, &escrow.public())?;
+//! let Decided::Now(decision) = cancel.respond(None) else {
+//!     unreachable!("nothing was decided before")
+//! };
+//! assert!(matches!(decision.outcome(&escrow), Outcome::Aborted(_)));
+//!
+//! // A repeated request gets the stored decision.
+//! assert!(matches!(cancel.respond(Some(decision)), Decided::Before(_)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Flows
+//!
 //! | flow | file |
 //! |---|---|
 //! | an account is debited, its owner gets coins | [`withdraw`] |

@@ -7,6 +7,15 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 const UNITS: u64 = 100;
 
 /// An amount of money in the currency's smallest unit.
+///
+/// ```
+/// use farthing_protocol::money::Amount;
+///
+/// let price: Amount = "7.25".parse()?;
+/// assert_eq!(price, Amount(725));
+/// assert_eq!(price.checked_sub(Amount(25)).map(|rest| rest.to_string()), Some("7.00".into()));
+/// # Ok::<(), farthing_protocol::money::AmountError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Amount(pub u64);

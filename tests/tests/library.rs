@@ -34,14 +34,17 @@ async fn the_example_buys_an_item_and_verifies_its_receipt() {
     let sold = market.sell(&goods, "Evening postcard", Amount(150), Offers::Plain);
     sold.await.expect("the item is for sale");
 
-    let order = buy::Order {
+    let shopping = buy::Shopping {
         wallet: dir.path().join("wallet"),
         parties: market.parties(),
         amount: PAID_IN,
         title: "Evening postcard".into(),
     };
-    let wallet = buy::open(&order.wallet).expect("a new wallet");
-    let account = wallet.account(&order.parties.bank.identity).unwrap().to_string();
+    let wallet = buy::open(&shopping.wallet).expect("a new wallet");
+    let account = wallet
+        .account(&shopping.parties.bank.identity)
+        .unwrap()
+        .to_string();
     wallet.close().unwrap();
     market
         .open_account(&account, "customer")
@@ -49,6 +52,6 @@ async fn the_example_buys_an_item_and_verifies_its_receipt() {
         .expect("an account");
     market.pay_in(&account, PAID_IN).await.expect("money");
 
-    let bought = buy::run(&order).await.expect("the example ends well");
+    let bought = buy::run(&shopping).await.expect("the example ends well");
     assert_eq!(fs::read(bought).unwrap(), fs::read(goods).unwrap());
 }

@@ -78,7 +78,7 @@ impl Lines {
         self.must_find(Party::Node(from), to)
     }
 
-    #[allow(clippy::expect_used, reason = "whoever faults a line has opened it")]
+    #[allow(clippy::expect_used, reason = "a test faults only lines that it has opened")]
     fn must_find(&self, asker: Party, server: RoleName) -> &Relay {
         self.find(asker, server).expect("the line was opened")
     }

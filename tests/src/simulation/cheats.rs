@@ -221,7 +221,7 @@ pub struct EndlessCatalog {
 }
 
 impl EndlessCatalog {
-    /// Such a merchant, with items in the order of their ids, or with repeated items.
+    /// Makes a merchant with an endless catalogue: items in the order of their ids, or repeated items.
     pub fn new(in_order: bool) -> Self {
         let pages = AtomicUsize::new(0);
         Self { in_order, pages }

@@ -255,7 +255,7 @@ pub struct ForgesDenials {
 }
 
 impl ForgesDenials {
-    /// Such an escrow, in the name of `bank`.
+    /// Makes an escrow that forges denials of `bank`.
     pub fn new(key: SecretKey, bank: PublicKey, is_signed: bool) -> Self {
         Self {
             key,

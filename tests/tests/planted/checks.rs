@@ -335,7 +335,7 @@ async fn sales_are_closed(world: &World) {
     let sales = sales.expect("the sales");
     for sale in sales["lines"].as_array().expect("lines") {
         let closed = ["credited", "ended"].iter().any(|state| sale["state"] == *state);
-        assert!(closed, "progress: a sale is {} for ever", sale["state"]);
+        assert!(closed, "progress: a sale stays {}", sale["state"]);
     }
 }
 

@@ -229,7 +229,7 @@ fn a_coin_with_an_unknown_use_causes_a_rescan() {
             let coins = wallet.present_coins().unwrap();
             coins.iter().all(|row| row.status == CoinStatus::Available) && available(wallet) == WITHDRAWN.0
         };
-        assert!(stale(&wallet), "it does not scan for ever");
+        assert!(stale(&wallet), "the wallet still scans after the last scan");
 
         let output = picture(&lost.world, "late");
         let refused = wallet.buy(&lost.world.parties(), ITEM, &output).await;
