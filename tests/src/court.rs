@@ -41,7 +41,7 @@ fn documents(papers: &[Papers]) -> Vec<Document> {
         };
         for (field, value) in fields {
             match value {
-                // Several documents of a kind are separate documents. A key of an escrow is 32 numbers.
+                // A list holds several documents of one kind. Each is a document of its own.
                 Value::Array(list) if list.iter().any(Value::is_object) => {
                     list.into_iter().for_each(|one| add(&field, json!([one])));
                 }
