@@ -14,11 +14,13 @@
 //! | the words of a wallet, in any text | `phrase` |
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
+//! | everything that was done | `history` |
 //! | evidence | `receipt` |
 
 mod args;
 mod catalog;
 mod exit;
+mod history;
 mod money;
 mod phrase;
 mod purchases;
@@ -125,6 +127,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
         Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref(), options.json).await,
         Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
         Command::Purchases => purchases::list(&wallet),
+        Command::History { csv } => history::show(&wallet, csv),
         Command::Resume { purchase, output } => {
             purchases::resume(&wallet, purchase.as_deref(), &output).await
         }

@@ -88,6 +88,19 @@ impl Wallet {
         Ok(self.known_keys(bank)?.and_then(|book| book.get(key_id).cloned()))
     }
 
+    /// What coins of these keys are worth together. A key that the wallet has never seen counts as nothing.
+    pub(crate) fn worth(&self, bank: &PublicKey, key_ids: &[KeyId]) -> Result<Amount, WalletError> {
+        let keys = self.known_keys(bank)?;
+        let value = |key_id| {
+            keys.as_ref()
+                .and_then(|keys| keys.get(key_id))
+                .map(|key| key.value)
+        };
+        Ok(Amount(
+            key_ids.iter().filter_map(value).fold(0, u64::saturating_add),
+        ))
+    }
+
     /// The keys of a bank whose card may have been removed, as [`stored_keys`](Wallet::stored_keys).
     pub(crate) fn known_keys(&self, bank: &PublicKey) -> Result<Option<Arc<KeyBook>>, WalletError> {
         if let Some(book) = self.books().get(bank) {

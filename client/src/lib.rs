@@ -44,6 +44,7 @@
 //! | withdrawals and exchanges | `issuance` |
 //! | a merchant's catalogue | [`catalog`] |
 //! | purchases and their goods | [`purchase`] |
+//! | everything that was done, with dates | [`history`] |
 //! | what a bank's denial says of a coin | `coin_finding` |
 //! | the end of a purchase by recovery | `recovery` |
 //! | documents that prove something | [`evidence`] |
@@ -65,6 +66,7 @@ mod counters;
 pub mod error;
 pub mod evidence;
 mod goods_names;
+pub mod history;
 pub mod holder;
 mod issuance;
 mod keys;

@@ -62,8 +62,16 @@ pub(crate) fn is_under_way(state: &IssueState) -> bool {
 /// older version or a restore wrote have no row.
 pub const WITHDRAWN_AMOUNTS: Table<(PublicKey, u64), Amount> = Table::new(23, "withdrawn amounts");
 
+/// When the request of a withdrawal was planned (ms since 1970), by its bank and number. Requests that an older version
+/// or a restore wrote have no row.
+pub const WITHDRAWAL_TIMES: Table<(PublicKey, u64), u64> = Table::new(60, "times of withdrawals");
+
 /// Exchanges, by bank and number.
 pub const EXCHANGES: Table<(PublicKey, u64), ExchangeRow> = Table::new(4, "exchanges");
+
+/// When an exchange was planned last (ms since 1970), by bank and number. Exchanges that an older version or a restore
+/// wrote have no row.
+pub const EXCHANGE_TIMES: Table<(PublicKey, u64), u64> = Table::new(61, "times of exchanges");
 
 /// Refused exchanges, by bank and set of inputs ([`input_set`]). The same inputs are planned again under the same
 /// number. Exchanges that an older version saw refused have no row.

@@ -95,6 +95,16 @@ pub(super) enum Command {
     Buy(Buy),
     /// List the purchases and their states.
     Purchases,
+    /// List all withdrawals, exchanges and purchases with their dates, the oldest first. Works offline.
+    #[command(
+        after_long_help = "A date is when the matter was begun. A wallet that was restored knows no dates of \
+        earlier withdrawals and exchanges. These come first."
+    )]
+    History {
+        /// Print comma-separated values for a spreadsheet.
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
     /// Carry on everything that is under way, after a crash or a silent party.
     #[command(after_long_help = "Examples:\n  \
         farthing resume                    carry on everything\n  \
@@ -153,6 +163,7 @@ impl Command {
                 | Command::Coins { .. }
                 | Command::Catalog { .. }
                 | Command::Purchases
+                | Command::History { .. }
                 | Command::Receipt(Show { .. } | Denied { .. })
         )
     }

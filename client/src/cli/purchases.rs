@@ -75,7 +75,7 @@ fn purchases_table(purchases: &[(u64, PurchaseRow)]) -> String {
 }
 
 /// The status of a purchase, one word. After the end, the status of its goods.
-fn status(row: &PurchaseRow) -> &'static str {
+pub(super) fn status(row: &PurchaseRow) -> &'static str {
     match (&row.purchase, row.delivery) {
         (purchase, Delivery::OnDemand)
             if !matches!(purchase, Purchase::Aborted(..) | Purchase::Recovered(_)) =>
@@ -235,8 +235,11 @@ fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> Report {
             (text, exit_without_goods(row))
         }
         (Purchase::Dropped(_), _) => {
-            let text = format!("purchase {number} (\"{title}\") was given up before any coin was at stake");
-            (text, Exit::Done)
+            let text = format!(
+                "purchase {number} (\"{title}\") was given up before any coin was at stake{}",
+                why_not_bought(row)
+            );
+            (text, exit_without_goods(row))
         }
         _ => {
             let text = format!(

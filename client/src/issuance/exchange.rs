@@ -6,7 +6,10 @@ use crate::{
     counters::{number_reads, take_numbers},
     error::WalletError,
     keys::{current_keys, issuing},
-    rows::{COINS, CoinRow, CoinStatus, Counter, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES, input_set},
+    rows::{
+        COINS, CoinRow, CoinStatus, Counter, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, REFUSED_EXCHANGES,
+        input_set,
+    },
     scan_record::{GAP_MAX, bridge_gap},
     wallet::Wallet,
 };
@@ -142,7 +145,7 @@ async fn plan_exchange(
     };
     let coins: Vec<Coin> = inputs.iter().map(|row| row.coin).collect();
     let origins: Vec<Origin> = inputs.iter().map(|row| row.origin).collect();
-    let (bank_key, seed) = (bank.identity, wallet.seed_for(&bank.identity));
+    let (bank_key, seed, now_ms) = (bank.identity, wallet.seed_for(&bank.identity), wallet.now_ms());
     let reads = Reads::from(coin_reads(&coins))
         .and([number_reads(&bank_key, Counter::Exchanges)])
         .and([REFUSED_EXCHANGES.key(&(bank_key, input_set(&coins)))]);
@@ -193,6 +196,7 @@ async fn plan_exchange(
                 ..row
             };
             EXCHANGES.put(tx, &(bank_key, number), &row)?;
+            EXCHANGE_TIMES.put(tx, &(bank_key, number), &now_ms)?;
             Ok(Some((bank_key, number)))
         })
         .await

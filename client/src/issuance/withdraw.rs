@@ -6,7 +6,7 @@ use crate::{
     error::WalletError,
     keys::{current_keys, issuing},
     observer::WalletEvent,
-    rows::{Counter, WITHDRAWALS, WITHDRAWN_AMOUNTS, all, is_under_way},
+    rows::{Counter, WITHDRAWAL_TIMES, WITHDRAWALS, WITHDRAWN_AMOUNTS, all, is_under_way},
     scan_record::{GAP_MAX, bridge_gap, bridge_gaps_early},
     wallet::Wallet,
 };
@@ -47,10 +47,8 @@ impl Wallet {
             }
             let asked = WITHDRAWN_AMOUNTS.peek(&self.rows(), &at)?;
             let found = by_amount.entry(asked).or_default();
-            for key_id in &row.outputs {
-                let value = self.denomination(bank, key_id)?.map_or(0, |key| key.value);
-                found.missing = Amount(found.missing.0.saturating_add(value));
-            }
+            let worth = self.worth(bank, &row.outputs)?;
+            found.missing = Amount(found.missing.0.saturating_add(worth.0));
             found.asked = asked.unwrap_or(found.missing);
             found.numbers.push(at);
         }
@@ -138,7 +136,7 @@ async fn plan_withdrawals(
         .map(<[KeyId]>::to_vec)
         .collect();
     let (bank, account) = (bank.identity, wallet.account(&bank.identity)?);
-    let seed = wallet.seed_for(&bank);
+    let (seed, now_ms) = (wallet.seed_for(&bank), wallet.now_ms());
     wallet
         .transact([number_reads(&bank, Counter::Withdrawals)], move |tx| {
             let first = take_numbers(tx, &bank, Counter::Withdrawals, requests.len() as u64)?;
@@ -158,6 +156,7 @@ async fn plan_withdrawals(
                     },
                 )?;
                 WITHDRAWN_AMOUNTS.put(tx, &(bank, number), &amount)?;
+                WITHDRAWAL_TIMES.put(tx, &(bank, number), &now_ms)?;
                 numbers.push((bank, number));
             }
             Ok(numbers)

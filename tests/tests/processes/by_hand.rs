@@ -48,6 +48,20 @@ fn a_purchase_by_hand_and_everything_that_proves_it() {
         coins::verify(coin, &bank);
     }
 
+    let history = alice.done(&["history"]);
+    let matters: Vec<&str> = history["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            assert!(entry["begun_ms"].as_u64().is_some(), "{entry}");
+            entry["matter"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(matters[0], "withdrawal");
+    assert!(matters.contains(&"purchase"), "{matters:?}");
+    assert_eq!(history["history"][0]["amount"]["units"], 2000);
+
     // The evidence of the customer and of the merchant proves the delivery, without a wallet and without the network.
     let documents = alice.goods("receipt.json");
     let documents = documents.to_str().unwrap();

@@ -1,0 +1,228 @@
+//! The command `history`.
+
+use super::{
+    purchases::status,
+    report::{Align, Report, amount, date, short, table},
+};
+use crate::{
+    history::{Entry, Issued, Matter},
+    wallet::Wallet,
+};
+use anyhow::{Context, Result};
+use farthing_coin::PublicKey;
+use farthing_node::{network_file::NetworkFile, terminal::one_line};
+use farthing_protocol::money::Amount;
+use serde_json::{Value, json};
+
+/// The columns of the comma-separated values.
+const CSV_COLUMNS: [&str; 8] = [
+    "begun_utc",
+    "matter",
+    "number",
+    "status",
+    "amount",
+    "currency",
+    "party",
+    "text",
+];
+
+/// The first characters of a cell that a spreadsheet takes for a formula.
+const FORMULA_STARTS: [char; 4] = ['=', '+', '-', '@'];
+
+/// An entry as it is shown.
+struct Line {
+    begun_ms: Option<u64>,
+    matter: &'static str,
+    number: u64,
+    status: &'static str,
+    amount: Amount,
+    currency: String,
+    party: String,
+    text: String,
+    of_purchase: Option<u64>,
+}
+
+/// Lists everything that the wallet has done. `csv` asks for comma-separated values.
+pub(super) fn show(wallet: &Wallet, csv: bool) -> Result<Report> {
+    let file = wallet.network_file()?;
+    let lines: Vec<Line> = wallet
+        .history()?
+        .into_iter()
+        .map(|entry| line(entry, &file))
+        .collect();
+    let json = json!({ "history": lines.iter().map(line_json).collect::<Vec<Value>>() });
+    let text = match csv {
+        true => comma_separated(&lines)?,
+        false => lines_table(&lines),
+    };
+    Ok(Report::done(text, json))
+}
+
+fn line(entry: Entry, file: &NetworkFile) -> Line {
+    let begun_ms = entry.begun_ms;
+    match entry.matter {
+        Matter::Withdrawal(issued) => issued_line(begun_ms, "withdrawal", issued, None, file),
+        Matter::Exchange { issued, of_purchase } => {
+            issued_line(begun_ms, "exchange", issued, of_purchase, file)
+        }
+        Matter::Purchase(number, row) => {
+            let offer = &row.purchase.offer().body;
+            Line {
+                begun_ms,
+                matter: "purchase",
+                number,
+                status: status(&row),
+                amount: offer.price,
+                currency: offer.currency.clone(),
+                party: row.merchant.name.clone(),
+                text: offer.title.clone(),
+                of_purchase: None,
+            }
+        }
+    }
+}
+
+fn issued_line(
+    begun_ms: Option<u64>,
+    matter: &'static str,
+    issued: Issued,
+    of_purchase: Option<u64>,
+    file: &NetworkFile,
+) -> Line {
+    Line {
+        begun_ms,
+        matter,
+        number: issued.number,
+        status: issued.progress.word(),
+        amount: issued.amount,
+        currency: issued.currency.unwrap_or_default(),
+        party: bank_name(&issued.bank, file),
+        text: of_purchase.map_or_else(String::new, |number| format!("coins of purchase {number}")),
+        of_purchase,
+    }
+}
+
+fn bank_name(bank: &PublicKey, file: &NetworkFile) -> String {
+    let card = file.by_identity(bank);
+    card.map_or_else(|| short(&bank.0), |card| card.name.clone())
+}
+
+fn begun(line: &Line) -> String {
+    line.begun_ms.map_or_else(String::new, date)
+}
+
+fn lines_table(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return "nothing was done with this wallet yet".into();
+    }
+    let rows: Vec<[String; 7]> = lines
+        .iter()
+        .map(|line| {
+            [
+                begun(line),
+                line.matter.to_owned(),
+                line.number.to_string(),
+                line.status.to_owned(),
+                format!("{} {}", line.amount, line.currency),
+                line.party.clone(),
+                line.text.clone(),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("BEGUN (UTC)", Align::Left),
+        ("MATTER", Align::Left),
+        ("NO", Align::Right),
+        ("STATUS", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("PARTY", Align::Left),
+        ("TEXT", Align::Left),
+    ];
+    table(columns, &rows)
+}
+
+fn line_json(line: &Line) -> Value {
+    json!({
+        "begun_ms": line.begun_ms,
+        "matter": line.matter,
+        "number": line.number,
+        "status": line.status,
+        "amount": amount(line.amount),
+        "currency": line.currency,
+        "party": line.party,
+        "title": (line.matter == "purchase").then_some(&line.text),
+        "of_purchase": line.of_purchase,
+    })
+}
+
+/// The lines as comma-separated values (RFC 4180), under a line of headings.
+fn comma_separated(lines: &[Line]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(CSV_COLUMNS)?;
+    for line in lines {
+        writer.write_record([
+            begun(line),
+            line.matter.to_owned(),
+            line.number.to_string(),
+            line.status.to_owned(),
+            line.amount.to_string(),
+            cell(&line.currency),
+            cell(&line.party),
+            cell(&line.text),
+        ])?;
+    }
+    let text = String::from_utf8(writer.into_inner()?).context("a name is not UTF-8")?;
+    // Printing adds the last end of line again.
+    Ok(text.trim_end_matches('\n').to_owned())
+}
+
+/// Text of another party, on one line. It cannot control a terminal. An apostrophe goes before a formula, so that no
+/// spreadsheet computes it.
+fn cell(text: &str) -> String {
+    let text = one_line(text);
+    match text.starts_with(FORMULA_STARTS) {
+        true => format!("'{text}"),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(begun_ms: Option<u64>, text: &str) -> Line {
+        Line {
+            begun_ms,
+            matter: "purchase",
+            number: 3,
+            status: "delivered",
+            amount: Amount(250),
+            currency: "FTG".into(),
+            party: "studio".into(),
+            text: text.into(),
+            of_purchase: None,
+        }
+    }
+
+    #[test]
+    fn a_line_has_a_date_only_if_it_is_known() {
+        assert_eq!(
+            lines_table(&[line(None, "A"), line(Some(1_709_164_800_000), "B")]),
+            "BEGUN (UTC)       MATTER    NO  STATUS       AMOUNT  PARTY   TEXT\n                  \
+             purchase   3  delivered  2.50 FTG  studio  A\n\
+             2024-02-29 00:00  purchase   3  delivered  2.50 FTG  studio  B"
+        );
+        assert!(lines_table(&[]).contains("nothing"));
+    }
+
+    #[test]
+    fn a_title_is_neither_a_formula_nor_two_cells_of_a_spreadsheet() {
+        let text = comma_separated(&[line(Some(0), "=1+1"), line(None, "a, \"b\"\nc")]).unwrap();
+        assert_eq!(
+            text,
+            "begun_utc,matter,number,status,amount,currency,party,text\n\
+             1970-01-01 00:00,purchase,3,delivered,2.50,FTG,studio,'=1+1\n\
+             ,purchase,3,delivered,2.50,FTG,studio,\"a, \"\"b\"\" c\""
+        );
+    }
+}

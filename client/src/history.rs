@@ -1,0 +1,172 @@
+//! Everything that a wallet has done: withdrawals, exchanges and purchases.
+
+use crate::{
+    error::WalletError,
+    rows::{
+        CoinStatus, EXCHANGE_TIMES, EXCHANGES, ExchangeRow, PurchaseRow, WITHDRAWAL_TIMES, WITHDRAWALS,
+        WITHDRAWN_AMOUNTS, all,
+    },
+    wallet::Wallet,
+};
+use farthing_coin::PublicKey;
+use farthing_protocol::{issue::IssueState, money::Amount};
+use std::collections::BTreeMap;
+
+/// One entry of a wallet's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was begun (ms since 1970). `None` if an older version or a restore wrote it.
+    pub begun_ms: Option<u64>,
+    /// What was done.
+    pub matter: Matter,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Matter {
+    /// A withdrawal, in one request or several.
+    Withdrawal(Issued),
+    /// An exchange of coins for fresh ones.
+    Exchange {
+        /// Bank, amount and progress.
+        issued: Issued,
+        /// Number of the purchase that returned the coins, if one did.
+        of_purchase: Option<u64>,
+    },
+    /// The purchase with this number.
+    Purchase(u64, Box<PurchaseRow>),
+}
+
+/// Coins that a bank has issued, or was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The bank.
+    pub bank: PublicKey,
+    /// The bank's currency, if the wallet has its list of keys.
+    pub currency: Option<String>,
+    /// Number of the first request.
+    pub number: u64,
+    /// What the coins are worth.
+    pub amount: Amount,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far an issuance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// The coins are in the wallet.
+    Done,
+    /// The bank has refused. Nothing was debited, and no coin was taken.
+    Refused,
+    /// A request is not answered yet.
+    UnderWay,
+}
+
+impl Progress {
+    fn of(state: &IssueState) -> Progress {
+        match state {
+            IssueState::Beginning | IssueState::Finishing { .. } => Progress::UnderWay,
+            IssueState::Done => Progress::Done,
+            IssueState::Refused { .. } => Progress::Refused,
+        }
+    }
+
+    /// Its name for people and scripts, one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Progress::Done => "done",
+            Progress::Refused => "refused",
+            Progress::UnderWay => "under-way",
+        }
+    }
+}
+
+impl Wallet {
+    /// Everything that the wallet has done, the oldest first. Entries without a date come before all others.
+    ///
+    /// # Errors
+    /// When the store fails, or a bank's list of keys is damaged.
+    pub fn history(&self) -> Result<Vec<Entry>, WalletError> {
+        let mut entries = withdrawals(self)?;
+        for ((bank, number), row) in all(&self.rows(), &EXCHANGES)? {
+            entries.push(exchange(self, bank, number, &row)?);
+        }
+        entries.extend(self.purchases()?.into_iter().map(|(number, row)| Entry {
+            begun_ms: Some(row.begun_ms),
+            matter: Matter::Purchase(number, Box::new(row)),
+        }));
+        entries.sort_by_key(|entry| entry.begun_ms);
+        Ok(entries)
+    }
+
+    fn issued(
+        &self,
+        (bank, number): (PublicKey, u64),
+        amount: Amount,
+        progress: Progress,
+    ) -> Result<Issued, WalletError> {
+        let keys = self.known_keys(&bank)?;
+        Ok(Issued {
+            bank,
+            currency: keys.map(|keys| keys.list().currency.clone()),
+            number,
+            amount,
+            progress,
+        })
+    }
+}
+
+/// The withdrawals. Requests of one amount that were planned at one time are one withdrawal.
+fn withdrawals(wallet: &Wallet) -> Result<Vec<Entry>, WalletError> {
+    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>), Entry> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for (at, row) in all(&wallet.rows(), &WITHDRAWALS)? {
+        let begun_ms = WITHDRAWAL_TIMES.peek(&wallet.rows(), &at)?;
+        let asked = WITHDRAWN_AMOUNTS.peek(&wallet.rows(), &at)?;
+        let progress = Progress::of(&row.state);
+        let issued = wallet.issued(at, wallet.worth(&row.bank, &row.outputs)?, progress)?;
+        let entry = Entry {
+            begun_ms,
+            matter: Matter::Withdrawal(issued),
+        };
+        match begun_ms {
+            None => entries.push(entry),
+            Some(begun_ms) => {
+                let first = planned.entry((row.bank, begun_ms, asked));
+                first
+                    .and_modify(|first| add_request(first, &entry))
+                    .or_insert(entry);
+            }
+        }
+    }
+    entries.extend(planned.into_values());
+    Ok(entries)
+}
+
+/// Adds a further request to a withdrawal.
+fn add_request(withdrawal: &mut Entry, request: &Entry) {
+    if let (Matter::Withdrawal(first), Matter::Withdrawal(further)) =
+        (&mut withdrawal.matter, &request.matter)
+    {
+        first.amount = Amount(first.amount.0.saturating_add(further.amount.0));
+        first.progress = first.progress.max(further.progress);
+    }
+}
+
+fn exchange(wallet: &Wallet, bank: PublicKey, number: u64, row: &ExchangeRow) -> Result<Entry, WalletError> {
+    let amount = wallet.worth(&bank, &row.exchange.outputs)?;
+    let progress = Progress::of(&row.exchange.state);
+    Ok(Entry {
+        begun_ms: EXCHANGE_TIMES.peek(&wallet.rows(), &(bank, number))?,
+        matter: Matter::Exchange {
+            issued: wallet.issued((bank, number), amount, progress)?,
+            of_purchase: match row.before {
+                CoinStatus::InPurchase(purchase) | CoinStatus::Released(purchase) => Some(purchase),
+                _ => None,
+            },
+        },
+    })
+}
