@@ -89,6 +89,29 @@ impl Wallet {
         Ok(resumed)
     }
 
+    /// Carries on the exchanges that are under way, except those that return the coins of a purchase: these end with
+    /// the purchase. An exchange that fails does not stop the others. Returns the exchanged amount and the errors.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn carry_on_exchanges(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
+        let (mut total, mut failed) = (Amount(0), Vec::new());
+        for (at, row) in all(&self.rows(), &EXCHANGES)? {
+            let is_of_purchase = matches!(row.before, CoinStatus::InPurchase(_) | CoinStatus::Released(_));
+            if is_of_purchase || !is_under_way(&row.exchange.state) {
+                continue;
+            }
+            match resume::<ExchangeRow>(self, at).await {
+                Ok(()) => {
+                    let worth = self.worth(&at.0, &row.exchange.outputs)?;
+                    total = Amount(total.0.saturating_add(worth.0));
+                }
+                Err(error) => failed.push(error),
+            }
+        }
+        Ok((total, failed))
+    }
+
     /// Exchanges the coins that aborted purchases have released. Each purchase has requests of its own, because one
     /// request links its coins. A purchase that fails does not stop the others. Returns the exchanged amount and the
     /// errors.

@@ -5,72 +5,22 @@
     reason = "a panic is how a test fails"
 )]
 
+mod support;
+
 use farthing_client::{
     holder::Holder,
     wallet::{Env, Wallet},
 };
 use farthing_coin::Seed;
-use farthing_node::fingerprint::Fingerprint;
-use farthing_node::{
-    card::{Card, RoleName},
-    terminal::is_harmless,
-};
-use serde_json::Value;
+use farthing_node::{card::RoleName, terminal::is_harmless};
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::{Command, Stdio},
 };
-
-/// An empty directory for one test.
-fn directory(test: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{test}"));
-    let _absent = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).unwrap();
-    dir
-}
-
-fn farthing(dir: &Path, args: &[&str], input: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
-    command
-        .env_remove("FARTHING_LOG")
-        .env("FARTHING_WALLET", dir.join("wallet"))
-        .current_dir(dir)
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    // A program that has failed already does not read its input.
-    let _gone = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-/// Runs a command that ends with `code`, and returns its one JSON value.
-fn json(dir: &Path, code: i32, args: &[&str], input: &str) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = farthing(dir, &args, input);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let says = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text} {says}");
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).unwrap()
-}
-
-fn card(role: RoleName, name: &str, key: u8) -> String {
-    let identity = Seed::from_bytes(&[key; 32]).account_key().public();
-    let card = Card {
-        role,
-        name: name.into(),
-        // Nothing listens on this port, the one of the discard service.
-        address: "127.0.0.1:9".parse().unwrap(),
-        fingerprint: Fingerprint([key; 32]),
-        identity,
-    };
-    card.to_string()
-}
+use support::{card, directory, farthing, json};
 
 #[test]
 fn a_wallet_is_made_once_and_is_empty() {
@@ -96,11 +46,7 @@ fn a_wallet_is_made_once_and_is_empty() {
     );
     assert_eq!(json(&dir, 0, &["resume"], "")["open"], serde_json::json!([]));
     assert_eq!(json(&dir, 0, &["exchange", "--all"], "")["exchanged"]["units"], 0);
-    let account = json(&dir, 0, &["account"], "");
-    assert_eq!(
-        (&account["account"], &account["balance"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!(json(&dir, 0, &["history"], "")["history"], serde_json::json!([]));
     for args in [["cancel", "0"], ["receipt", "show"]] {
         let args: Vec<&str> = args
             .into_iter()

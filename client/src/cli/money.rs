@@ -12,7 +12,6 @@ use anyhow::{Context, Result};
 use farthing_coin::{Denomination, KeyId, PublicKey};
 use farthing_node::{
     card::{Card, RoleName},
-    network_file::NetworkFileError,
     terminal::Shown,
 };
 use farthing_protocol::{limits::COINS_PER_REQUEST_MAX, money::Amount};
@@ -28,17 +27,7 @@ const IN_WITHDRAWALS: &str = "is being withdrawn, and not in the wallet yet (`fa
 
 /// Shows the account at a bank and its balance.
 pub(super) async fn account(wallet: &Wallet, bank: Option<&str>) -> Result<Report> {
-    let bank = match wallet.party(RoleName::Bank, bank) {
-        Ok(bank) => bank,
-        Err(WalletError::Card(NetworkFileError::Nobody(_))) => {
-            let text = "no bank is known yet; add its card with `farthing network add CARD`";
-            let json = json!({
-                "account": null, "bank": null, "balance": null, "in_withdrawals": null, "error": null, "code": 0,
-            });
-            return Ok(Report::done(text, json));
-        }
-        Err(other) => return Err(other.into()),
-    };
+    let bank = wallet.party(RoleName::Bank, bank)?;
     let account = wallet.account(&bank.identity)?;
     let in_withdrawals = wallet.in_withdrawals(&bank.identity)?;
     let (balance, error, exit) = match wallet.account_balance(&bank).await {
@@ -328,7 +317,8 @@ fn denomination_json(key: &Denomination) -> Value {
     })
 }
 
-/// Exchanges released coins and coins whose keys end soon. With `all`, every other coin too.
+/// Carries on what is under way, and exchanges released coins and coins whose keys end soon. With `all`, every other
+/// coin too.
 pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
     let mut by_bank: BTreeMap<PublicKey, Vec<CoinRow>> = BTreeMap::new();
     if all {
@@ -341,10 +331,12 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
             }
         }
     }
-    let (released, mut failed) = wallet.exchange_released().await?;
+    let (carried_on, mut failed) = wallet.carry_on_exchanges().await?;
+    let (released, more) = wallet.exchange_released().await?;
+    failed.extend(more);
     let (expiring, more) = wallet.exchange_expiring().await?;
     failed.extend(more);
-    let mut total = add(released, expiring);
+    let mut total = add(carried_on, add(released, expiring));
     for rows in by_bank.values().flat_map(|rows| rows.chunks(EXCHANGED_TOGETHER)) {
         // Some may have been exchanged just now.
         let left = still_available(wallet, rows)?;

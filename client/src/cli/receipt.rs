@@ -52,6 +52,12 @@ pub(super) fn show(
 pub(super) fn denied(wallet: &Wallet, output: Option<&Path>, existing: Existing) -> Result<Report> {
     let papers = wallet.denied_coins()?;
     if papers.is_empty() {
+        if let Some(output) = output {
+            bail!(
+                "no bank has denied a coin of this wallet, so {} was not written",
+                output.display()
+            );
+        }
         return Ok(Report::done(
             "no bank has denied a coin of this wallet",
             json!([]),

@@ -50,6 +50,22 @@ fn a_purchase_that_is_typed_again_is_carried_on() {
 }
 
 #[test]
+fn an_exchange_that_is_typed_again_is_carried_on() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    let before = alice.balance()[0];
+    alice.lines.lose_requests_to(&[Bank]);
+    alice.into_silence(&["exchange", "--all"]);
+    alice.lines.heal();
+    let [available, _, in_exchanges] = alice.balance();
+    assert_eq!((available < before, available + in_exchanges), (true, before));
+    let exchanged = alice.done(&["exchange", "--all"]);
+    assert_eq!(units(&exchanged["exchanged"]), before);
+    assert_eq!(alice.balance(), [before, 0, 0]);
+    testbed.check(&[&alice]);
+}
+
+#[test]
 fn a_withdrawal_that_is_typed_again_is_carried_on_and_shown_meanwhile() {
     let testbed = testbed();
     let alice = testbed.customer("alice");

@@ -16,6 +16,7 @@
 //! | goods whose file cannot be written, is gone, or is another program's | `delivered` |
 //! | disks that are full | `full` |
 //! | files that are damaged | `damaged` |
+//! | commands that a party refuses, or does not answer | `refused` |
 //! | the same request, asked again and again | `repeated` |
 //! | lines that are slow | `slow` |
 //! | offers that are sealed, and whose merchant is down | `sealed` |
@@ -48,6 +49,7 @@ mod lost;
 mod parted;
 mod pinned;
 mod points;
+mod refused;
 mod repeated;
 mod restored;
 mod sealed;

@@ -1,0 +1,140 @@
+//! Every command, against each situation in which it cannot do what it was asked, without any party.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod support;
+
+use farthing_client::wallet::{Env, Wallet};
+use farthing_node::card::RoleName;
+use std::{collections::BTreeSet, fs, path::Path};
+use support::{card, directory, farthing, json};
+
+/// A command, and its exit code in each of the [`SITUATIONS`].
+type Row = (&'static str, [u8; 5]);
+
+/// The columns of [`COMMANDS`].
+const SITUATIONS: [&str; 5] = [
+    "there is no wallet",
+    "no card is known",
+    "no party answers",
+    "another command has the wallet",
+    "the journal is damaged",
+];
+
+/// All commands. `CARD` stands for the bank's card.
+const COMMANDS: &[Row] = &[
+    ("network add CARD", [1, 0, 0, 0, 0]),
+    ("network list", [1, 0, 0, 0, 0]),
+    ("network remove bank nobody", [1, 1, 1, 1, 1]),
+    ("account", [1, 1, 10, 10, 3]),
+    ("account --key", [1, 1, 0, 0, 3]),
+    ("withdraw 1.00", [1, 1, 10, 1, 3]),
+    ("balance", [1, 0, 0, 0, 3]),
+    ("coins", [1, 0, 0, 0, 3]),
+    ("exchange --all", [1, 0, 0, 1, 3]),
+    ("catalog", [1, 1, 10, 10, 3]),
+    ("buy studio postcard -o goods", [1, 1, 10, 1, 3]),
+    ("purchases", [1, 0, 0, 0, 3]),
+    ("history", [1, 0, 0, 0, 3]),
+    // Nothing is under way: a bank that never answered was not asked for coins.
+    ("resume", [1, 0, 0, 1, 3]),
+    ("resume 0", [1, 1, 1, 1, 3]),
+    ("cancel 0", [1, 1, 1, 1, 3]),
+    ("receipt show 0", [1, 1, 1, 1, 3]),
+    ("receipt denied", [1, 0, 0, 0, 3]),
+    ("receipt denied -o documents", [1, 1, 1, 1, 3]),
+    // These use no wallet, or make one.
+    ("receipt verify missing", [1, 1, 1, 1, 1]),
+    ("restore --card CARD --phrase-file missing", [1, 1, 1, 1, 1]),
+    ("completions bash", [0, 0, 0, 0, 0]),
+    ("man", [0, 0, 0, 0, 0]),
+    ("init", [0, 1, 1, 1, 1]),
+];
+
+/// The programs that a person types: every page of the manual that is not of a group of commands.
+fn typed_commands(dir: &Path) -> BTreeSet<String> {
+    let pages = dir.join("pages");
+    json(dir, 0, &["man", "-o", pages.to_str().unwrap()], "");
+    let names: BTreeSet<String> = fs::read_dir(&pages)
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .map(|name| name.trim_end_matches(".1").replace('-', " "))
+        .collect();
+    let is_group = |name: &str| names.iter().any(|other| other.starts_with(&format!("{name} ")));
+    let commands = names.iter().filter(|name| !is_group(name));
+    commands.map(|name| name.replacen("farthing ", "", 1)).collect()
+}
+
+/// Runs every command in the situation of this number.
+fn check(dir: &Path, situation: usize) {
+    let bank = card(RoleName::Bank, "central", 1);
+    for (line, codes) in COMMANDS {
+        let line = line.replace("CARD", &bank);
+        let mut args: Vec<&str> = line.split(' ').collect();
+        args.extend(["--patience", "1", "--wait", "0"]);
+        let said = farthing(dir, &[&args[..], &["--json"]].concat(), "");
+        let (text, why) = (
+            String::from_utf8(said.stdout).unwrap(),
+            String::from_utf8(said.stderr).unwrap(),
+        );
+        let (code, case) = (codes[situation], SITUATIONS[situation]);
+        assert_eq!(
+            said.status.code(),
+            Some(i32::from(code)),
+            "`{line}` if {case}: {text}{why}"
+        );
+        // A program that reads the value is told the same.
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let told = value["code"]
+            .as_u64()
+            .or_else(|| value["open"][0]["code"].as_u64());
+        assert_eq!(told.unwrap_or(0), u64::from(code), "`{line}` if {case}: {text}");
+        if situation == 1 && line.starts_with("network add") {
+            // The next commands find no card.
+            json(dir, 0, &["network", "remove", "bank", "central"], "");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_did_not_do_what_it_was_asked_exits_with_its_code() {
+    let dir = directory("refused");
+    let commands = typed_commands(&dir);
+    for command in &commands {
+        let is_listed = COMMANDS.iter().any(|(line, _)| line.starts_with(command));
+        assert!(is_listed, "`{command}` is missing in the table of commands");
+    }
+    assert!(
+        commands.contains("network add") && !commands.contains("network"),
+        "{commands:?}"
+    );
+
+    // The last command of the first situation makes the wallet.
+    check(&dir, 0);
+    check(&dir, 1);
+    for (role, name) in [
+        (RoleName::Bank, "central"),
+        (RoleName::Escrow, "fair"),
+        (RoleName::Merchant, "studio"),
+    ] {
+        json(
+            &dir,
+            0,
+            &["network", "add", &card(role, name, role as u8 + 1)],
+            "",
+        );
+    }
+    check(&dir, 2);
+    let holder = Wallet::open(&dir.join("wallet"), Env::system()).unwrap();
+    check(&dir, 3);
+    drop(holder);
+    let journal = dir.join("wallet/store/journal");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&journal, bytes).unwrap();
+    check(&dir, 4);
+    assert_eq!(farthing(&dir, &["pay"], "").status.code(), Some(2));
+}
