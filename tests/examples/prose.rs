@@ -1,7 +1,8 @@
 //! Counts words for each sentence, and the relative words, of each document, so that the prose stays plain.
 //!
 //! `cargo run -p farthing-tests --example prose` prints a line for each document of the project. With files as
-//! arguments it counts these, and with `--long N` it also prints each sentence of more than N words.
+//! arguments it counts these, and with `--long N` it also prints each sentence of more than N words. It fails if the
+//! mean or the longest sentence of a document is above its bound.
 //!
 //! Code blocks, headings and link targets do not count. A list item ends a sentence, and so does a cell of a table. A
 //! cell of fewer than ten words does not count. A span of inline code is one word.
@@ -17,6 +18,9 @@ const RELATIVE: [&str; 15] = [
 
 /// Upper bound of the mean number of words of a document's sentences.
 const MEAN: f64 = 18.0;
+
+/// Upper bound of the number of words of a sentence.
+const LONGEST: usize = 30;
 
 /// Least number of words of a table's cell that counts.
 const CELL: usize = 10;
@@ -147,9 +151,8 @@ fn without_code_and_links(paragraph: &str) -> String {
     plain.replace('[', "")
 }
 
-/// The documents of the project.
-fn documents() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+/// The documents of the project at `root`.
+fn documents(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in [
         ".",
@@ -185,6 +188,7 @@ fn documents() -> Vec<PathBuf> {
 }
 
 fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut long = usize::MAX;
     let mut files = Vec::new();
     let mut args = std::env::args().skip(1);
@@ -195,7 +199,7 @@ fn main() -> ExitCode {
         }
     }
     if files.is_empty() {
-        files = documents();
+        files = documents(&root);
     }
     let mut plain = true;
     println!(
@@ -218,9 +222,9 @@ fn main() -> ExitCode {
             count.mean(),
             count.longest(),
             count.relative(),
-            file.file_name().unwrap_or_default().to_string_lossy(),
+            file.strip_prefix(&root).unwrap_or(file).display(),
         );
-        plain &= count.mean() <= MEAN;
+        plain &= count.mean() <= MEAN && count.longest() <= LONGEST;
         for sentence in count.sentences.iter().filter(|sentence| sentence.len() > long) {
             println!("       {:>3}  {}", sentence.len(), sentence.join(" "));
         }
@@ -228,7 +232,9 @@ fn main() -> ExitCode {
     if plain {
         ExitCode::SUCCESS
     } else {
-        eprintln!("a document has more than {MEAN} words a sentence");
+        eprintln!(
+            "a document has more than {MEAN} words a sentence, or a sentence of more than {LONGEST} words"
+        );
         ExitCode::FAILURE
     }
 }
