@@ -366,6 +366,31 @@ pub fn check_listed(offer: &Offer, listed: &CatalogItem) -> Result<(), OfferFaul
     }
 }
 
+/// Checks that `offer` can take the place of `expired`, an earlier offer of the same merchant: it is for the same item
+/// and the same goods, and costs no more.
+///
+/// # Errors
+/// [`OfferFault::OtherItem`], [`OfferFault::PriceTooHigh`], or [`OfferFault::Changed`] with the first field that differs.
+pub fn check_renewed(offer: &Offer, expired: &Offer) -> Result<(), OfferFault> {
+    check_asked(offer, &expired.item_id, Some(expired.price))?;
+    let checks = [
+        (offer.title == expired.title, "title"),
+        (offer.description == expired.description, "description"),
+        (offer.media_type == expired.media_type, "media type"),
+        (offer.size_bytes == expired.size_bytes, "size"),
+        (offer.currency == expired.currency, "currency"),
+        (offer.goods_digest == expired.goods_digest, "digest of the goods"),
+        (
+            offer.encrypted_digest == expired.encrypted_digest,
+            "digest of the encrypted goods",
+        ),
+    ];
+    match checks.into_iter().find(|(holds, _)| !holds) {
+        Some((_, field)) => Err(OfferFault::Changed(field)),
+        None => Ok(()),
+    }
+}
+
 /// Why a wallet does not accept an offer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -402,6 +427,9 @@ pub enum OfferFault {
     /// It differs from the catalogue.
     #[error("the offer's {0} differs from the merchant's catalogue; nothing was paid")]
     NotAsListed(&'static str),
+    /// It differs from the expired offer whose place it would take.
+    #[error("the new offer's {0} differs from the earlier offer")]
+    Changed(&'static str),
     /// Merchant and wallet have different lists of the bank's keys. The bank may be marking the customer's coins.
     #[error(
         "the merchant has another list of the bank's keys than this wallet; fetch the list again; \

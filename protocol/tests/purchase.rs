@@ -8,7 +8,8 @@ use farthing_protocol::{
     decision::{Committed, Outcome},
     documents::{Abort, AbortReason, Commit, Offer, PurchaseKeyUse, Receipt},
     hold::Payment,
-    purchase::{Ask, Order, Plan, Purchase, PurchaseError},
+    money::Amount,
+    purchase::{Ask, OfferFault, Order, Plan, Purchase, PurchaseError, check_renewed},
     settle::Collected,
 };
 use support::{
@@ -119,4 +120,37 @@ fn a_commit_after_the_recovery_is_an_error_and_changes_no_state() {
     let forged = Signed::sign(receipt().body, &secret(MERCHANT));
     let refused = recovered().on_receipt(forged);
     assert!(matches!(refused, Err(PurchaseError::Signature(_))), "{refused:?}");
+}
+
+#[test]
+fn a_new_offer_replaces_one_of_the_same_goods_for_no_more() {
+    let old = offer();
+    let new = |change: &dyn Fn(&mut Offer)| {
+        let mut new = old.clone();
+        new.expires_ms += 1;
+        change(&mut new);
+        check_renewed(&new, &old)
+    };
+    assert_eq!(new(&|_| {}), Ok(()));
+    assert_eq!(new(&|new| new.price.0 -= 1), Ok(()));
+    let risen = OfferFault::PriceTooHigh {
+        price: Amount(old.price.0 + 1),
+        at_most: old.price,
+    };
+    assert_eq!(new(&|new| new.price.0 += 1), Err(risen));
+    assert_eq!(new(&|new| new.item_id.0[0] ^= 1), Err(OfferFault::OtherItem));
+    for (change, field) in [
+        ((|new| new.title.push('x')) as fn(&mut Offer), "title"),
+        (|new| new.description.push('x'), "description"),
+        (|new| new.media_type.push('x'), "media type"),
+        (|new| new.size_bytes += 1, "size"),
+        (|new| new.currency.push('X'), "currency"),
+        (|new| new.goods_digest.0[0] ^= 1, "digest of the goods"),
+        (
+            |new| new.encrypted_digest.0[0] ^= 1,
+            "digest of the encrypted goods",
+        ),
+    ] {
+        assert_eq!(new(&change), Err(OfferFault::Changed(field)));
+    }
 }

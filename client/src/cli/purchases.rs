@@ -236,7 +236,7 @@ fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> Report {
         }
         (Purchase::Dropped(_), _) => {
             let text = format!(
-                "purchase {number} (\"{title}\") was given up before any coin was at stake{}",
+                "purchase {number} (\"{title}\") was given up before any coin was at stake, and nothing was paid{}",
                 why_not_bought(row)
             );
             (text, exit_without_goods(row))

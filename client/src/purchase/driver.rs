@@ -5,7 +5,7 @@ use super::{
     fallback, finish, order,
     record::Write,
     state::State,
-    step::{Event, Known, Reply, Silence, Step, StepResult, Then, advance, give_up, has_goods},
+    step::{Event, Known, Renewed, Reply, Silence, Step, StepResult, Then, advance, give_up, has_goods},
 };
 use crate::{
     error::{Unanswered, WalletError},
@@ -20,6 +20,13 @@ use farthing_protocol::{
     purchase::{Ask, Plan, Purchase},
 };
 
+/// How many expired offers are replaced in one run.
+const RENEWALS_MAX: u32 = 4;
+
+/// An offer with less time than this is replaced before coins are put to it (ms). A request with the most coins takes
+/// about half of it on the slowest line.
+const OFFER_LEFT_MS: u64 = 30_000;
+
 /// The step after an event.
 ///
 /// # Errors
@@ -28,6 +35,7 @@ pub(crate) fn step(known: &Known<'_>, state: &mut State, event: Event) -> StepRe
     let turn = match event {
         Event::Resumed => ask(known, state),
         Event::Overtaken(row, then) => fallback::on_overtaken(known, state, row, *then),
+        Event::Renewed(offer) => on_renewed(known, state, offer),
         Event::Goods(goods) => on_goods(known, state, goods),
         Event::Chosen(coins) => on_chosen(known, state, coins),
         Event::Hold(reply) => on_hold(known, state, reply),
@@ -71,15 +79,65 @@ pub(crate) fn ask(known: &Known<'_>, state: &mut State) -> StepResult {
 
 /// Fetches the goods, if they are missing, and chooses coins.
 fn begin(known: &Known<'_>, state: &mut State, plan: Plan) -> StepResult {
-    if known.now_ms.saturating_add(DEADLINE_LEAST_MS) >= plan.offer.body.expires_ms {
-        // No coin is at stake yet. Nobody would accept this offer, so no coin is shown for it.
-        let why = "the offer has expired; buy again for a new one".into();
-        return give_up(state, why);
+    if is_dead(known, state, &plan) {
+        return renew(state, plan);
     }
     Ok(Step::sends(match has_goods(known, state)? {
         true => Then::Choose(Box::new(plan)),
         false => Then::Goods(Box::new(plan.offer.body)),
     }))
+}
+
+/// Whether a plan's offer has expired by this machine's clock, or ends so soon that a hold on a slow line may come too
+/// late. After one renewal all of an offer's time is used, because a merchant's offers may be short.
+fn is_dead(known: &Known<'_>, state: &State, plan: &Plan) -> bool {
+    let least_ms = match state.renewals {
+        0 => OFFER_LEFT_MS,
+        _ => DEADLINE_LEAST_MS,
+    };
+    known.now_ms.saturating_add(least_ms) >= plan.offer.body.expires_ms
+}
+
+/// Replaces an offer that has expired. No coin is at stake yet, and none is shown for such an offer.
+fn renew(state: &mut State, plan: Plan) -> StepResult {
+    if state.renewals == RENEWALS_MAX {
+        let why = "the merchant's offers expire before they can be paid".into();
+        return give_up(state, why);
+    }
+    state.renewals += 1;
+    Ok(Step::sends(Then::Renew(Box::new(plan))))
+}
+
+/// The merchant was asked for a new offer. Goods that were fetched stay, as the new offer is for the same ones.
+fn on_renewed(
+    known: &Known<'_>,
+    state: &mut State,
+    renewed: Result<Box<Renewed>, WalletError>,
+) -> StepResult {
+    let Purchase::Fetching(plan) = &state.row.purchase else {
+        return ask(known, state);
+    };
+    let Renewed { offer, goods } = match renewed {
+        Ok(renewed) => *renewed,
+        Err(
+            why @ (WalletError::Refused { .. }
+            | WalletError::Offer(_)
+            | WalletError::WrongGoods
+            | WalletError::Garbled { .. }),
+        ) => return give_up(state, format!("the offer had expired, and {why}")),
+        Err(error) => return Err(error),
+    };
+    let plan = Plan {
+        offer,
+        ..plan.clone()
+    };
+    if is_dead(known, state, &plan) {
+        let why = "by this machine's clock the merchant's offers have always expired; is the clock right?";
+        return give_up(state, why.into());
+    }
+    state.goods = state.goods.take().or(goods);
+    state.row.purchase = Purchase::Fetching(plan);
+    Ok(Step::resumed())
 }
 
 fn on_goods(
@@ -104,12 +162,23 @@ fn on_goods(
     Ok(Step { writes, then })
 }
 
-/// Puts the chosen coins to the purchase. The escrow is asked after that write.
+/// Puts the chosen coins to the purchase. The escrow is asked after that write. If the offer has expired while the
+/// goods were fetched or the coins were exchanged, it is replaced first.
 fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, WalletError>) -> StepResult {
     let Purchase::Fetching(plan) = state.row.purchase.clone() else {
         return ask(known, state);
     };
-    let (row, write) = order::place(known.rows, known.seed, known.now_ms, state, &plan, &chosen?)?;
+    let chosen = match chosen {
+        // The expired offer has waited for money as long as it could. A new one does not wait.
+        Err(why @ WalletError::Short { .. }) if state.renewals > 0 => {
+            return give_up(state, why.to_string());
+        }
+        chosen => chosen?,
+    };
+    if is_dead(known, state, &plan) {
+        return renew(state, plan);
+    }
+    let (row, write) = order::place(known.rows, known.seed, known.now_ms, state, &plan, &chosen)?;
     state.row = row;
     let mut step = ask(known, state)?;
     step.writes.insert(0, write);

@@ -1,6 +1,12 @@
 //! Fetches and checks an offer, and counts the coins that could pay. No coin is at stake yet.
 
-use super::{goods::came_with, output::Output, selection::purse, state::State};
+use super::{
+    goods::came_with,
+    output::Output,
+    selection::purse,
+    state::State,
+    step::Renewed,
+};
 use crate::{
     catalog::find_item,
     counters::next_number,
@@ -10,14 +16,14 @@ use crate::{
     rows::{CoinRow, Counter, Delivery, NO_BANK, PurchaseRow},
     wallet::Wallet,
 };
-use farthing_coin::{KeyBook, Signed};
+use farthing_coin::{KeyBook, PublicKey, Signed};
 use farthing_node::card::Card;
 use farthing_protocol::{
     documents::Offer,
     ids::ItemId,
     money::Amount,
     offer::OfferRequest,
-    purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer},
+    purchase::{OfferFault, Plan, Purchase, check_asked, check_listed, check_offer, check_renewed},
 };
 
 /// The parties of a purchase.
@@ -92,7 +98,7 @@ pub(crate) async fn accept(
     if let Some(listed) = listed {
         check_listed(&offer.body, &listed)?;
     }
-    check(wallet, parties, &offer).await?;
+    check(wallet, &parties.merchant.identity, &escrow, &parties.bank, &offer).await?;
     let keys = current_keys(wallet, &parties.bank).await?;
     let purse = purse(&wallet.rows(), &bank, &keys, wallet.now_ms())?;
     check_funds(&purse, offer.body.price)?;
@@ -115,20 +121,46 @@ pub(crate) async fn accept(
         goods,
         replaceable,
         purse: Some(purse),
+        renewals: 0,
         is_open_at_bank: false,
     })
 }
 
+/// Fetches a new offer in the place of a plan's offer, which has expired, and checks that it is for the same goods and
+/// costs no more. Returns it with the goods, if they came with it.
+///
+/// # Errors
+/// When the merchant does not answer or refuses, or its new offer is not acceptable.
+pub(crate) async fn renew(
+    wallet: &Wallet,
+    merchant: &mut PeerClient<'_>,
+    bank: &Card,
+    plan: &Plan,
+) -> Result<Renewed, WalletError> {
+    let expired = &plan.offer.body;
+    let request = OfferRequest {
+        item_id: expired.item_id,
+        bank: plan.bank,
+        escrow: plan.escrow,
+    };
+    let offered = merchant.must(&request).await?;
+    let offer = offered.offer.clone();
+    check_renewed(&offer.body, expired)?;
+    check(wallet, &expired.merchant, &plan.escrow, bank, &offer).await?;
+    let goods = came_with(offered)?;
+    Ok(Renewed { offer, goods })
+}
+
 /// Checks an offer. If merchant and wallet have different lists of the bank's keys, the wallet fetches the list again
 /// before it fails.
-async fn check(wallet: &Wallet, parties: &Parties, offer: &Signed<Offer>) -> Result<(), WalletError> {
-    let Parties {
-        merchant,
-        escrow,
-        bank,
-    } = parties;
-    let check =
-        |keys: &KeyBook| check_offer(offer, &merchant.identity, &bank.identity, &escrow.identity, keys);
+async fn check(
+    wallet: &Wallet,
+    merchant: &PublicKey,
+    escrow: &PublicKey,
+    bank: &Card,
+    offer: &Signed<Offer>,
+) -> Result<(), WalletError> {
+    let check = |keys: &KeyBook| check_offer(offer, merchant, &bank.identity, escrow, keys);
     match check(current_keys(wallet, bank).await?.as_ref()) {
         Err(OfferFault::OtherKeys) => Ok(check(fetch_keys(wallet, bank).await?.as_ref())?),
         other => Ok(other?),

@@ -4,11 +4,12 @@
 use super::{
     driver::step,
     goods::{Delivered, discard_damaged, fetch_goods, missing_bytes, open_goods},
+    offer,
     output::prove,
     record::{Write, Written, apply, reads},
     selection,
     state::State,
-    step::{Event, Known, Opened, Silence, Step, Then},
+    step::{Event, Known, Opened, Renewed, Silence, Step, Then},
 };
 use crate::{
     error::WalletError,
@@ -180,6 +181,7 @@ impl<'w> Run<'w> {
     /// Carries out a step's action and returns the event that follows; `None` if the purchase has ended.
     async fn perform(&mut self, then: Then) -> Result<Option<Event>, WalletError> {
         Ok(Some(match then {
+            Then::Renew(plan) => Event::Renewed(self.renew(&plan).await),
             Then::Goods(offer) => Event::Goods(self.fetch(&offer).await),
             Then::Choose(plan) => Event::Chosen(self.choose(&plan).await),
             Then::Hold(request) => Event::Hold(self.escrow.once(*request).await),
@@ -198,6 +200,11 @@ impl<'w> Run<'w> {
             Then::Happened(event) => *event,
             Then::End(outcome) => return outcome.map(|()| None),
         }))
+    }
+
+    async fn renew(&mut self, plan: &Plan) -> Result<Box<Renewed>, WalletError> {
+        let renewed = offer::renew(self.wallet, &mut self.merchant, &self.bank_card, plan).await?;
+        Ok(Box::new(renewed))
     }
 
     /// Fetches the encrypted goods, if the plain goods can be written.

@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) replaceable: Option<FileId>,
     /// The coins to choose from, read shortly before.
     pub(crate) purse: Option<Vec<CoinRow>>,
+    /// How many expired offers were replaced by new ones in this run.
+    pub(crate) renewals: u32,
     /// Whether the bank's last reply said that it knows of no decision.
     pub(crate) is_open_at_bank: bool,
     /// The status that was last reported to the observer.
@@ -38,6 +40,7 @@ impl State {
             goods: None,
             replaceable: None,
             purse: None,
+            renewals: 0,
             is_open_at_bank: false,
         }
     }

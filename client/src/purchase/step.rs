@@ -36,6 +36,8 @@ pub(crate) enum Event {
     /// Another task of this program has changed the purchase before the last step was written. The row in the store,
     /// if there is one, and the action that was planned.
     Overtaken(Option<Box<PurchaseRow>>, Box<Then>),
+    /// A new offer was fetched in the place of the expired one, or an error.
+    Renewed(Result<Box<Renewed>, WalletError>),
     /// The encrypted goods were fetched, or an error.
     Goods(Result<Option<SmallGoods>, WalletError>),
     /// Coins that pay exactly were chosen.
@@ -70,6 +72,8 @@ pub(crate) enum Event {
 
 /// The action after the writes.
 pub(crate) enum Then {
+    /// Fetch a new offer from the merchant, as the plan's offer has expired.
+    Renew(Box<Plan>),
     /// Fetch the encrypted goods from the merchant.
     Goods(Box<Offer>),
     /// Choose coins, and exchange coins for change if needed.
@@ -100,6 +104,14 @@ pub(crate) enum Then {
     Happened(Box<Event>),
     /// Stop: the purchase has ended, or cannot continue now.
     End(Result<(), WalletError>),
+}
+
+/// A new offer in the place of one that has expired.
+pub(crate) struct Renewed {
+    /// The offer.
+    pub(crate) offer: Signed<Offer>,
+    /// The encrypted goods, if they came with it.
+    pub(crate) goods: Option<SmallGoods>,
 }
 
 /// A party that was silent.

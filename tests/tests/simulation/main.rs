@@ -5,6 +5,7 @@
 //! | one purchase in each mode, and every fault at every message and write of it | `schedules` |
 //! | a wallet that dies and comes back in three ways | `deaths` |
 //! | random campaigns | `campaigns` |
+//! | offers that expire before any coin is put to them | `expired` |
 //! | requests of a lost machine that arrive after the restore | `late` |
 //! | a wallet's life, and restores at random moments of it | `life` |
 //! | stories | `stories` |
@@ -14,6 +15,7 @@
 
 mod campaigns;
 mod deaths;
+mod expired;
 mod key_lists;
 mod late;
 mod life;
