@@ -7,6 +7,7 @@ use farthing_node::{
 use farthing_protocol::{
     api::Question,
     issue::IssuanceFault,
+    limits::COINS_PER_REQUEST_MAX,
     money::Amount,
     offer::CatalogFault,
     purchase::{OfferFault, PurchaseError},
@@ -99,6 +100,19 @@ pub enum WalletError {
         available: Amount,
         /// The price.
         price: Amount,
+    },
+    /// No payment can have this price: it would take too many coins of the bank's values.
+    #[error(
+        "no payment can be worth {price}: it has at most {COINS_PER_REQUEST_MAX} coins, and the bank's largest coin is \
+         worth {largest}. The highest price up to {price} that can be paid is {highest}; nothing was paid"
+    )]
+    NotPayable {
+        /// The price.
+        price: Amount,
+        /// The value of the bank's largest coin.
+        largest: Amount,
+        /// The highest price up to it that can be paid.
+        highest: Amount,
     },
     /// An offer is not acceptable.
     #[error("the merchant's offer is not acceptable: {0}; nothing was paid")]

@@ -51,6 +51,11 @@ pub enum WalletEvent {
         /// Total (bytes).
         total_bytes: u64,
     },
+    /// A price would take too many coins. Small coins are exchanged for large ones first.
+    Consolidates {
+        /// How many coins it would take.
+        coins: usize,
+    },
     /// Progress of a withdrawal.
     Coins {
         /// Coins issued so far.

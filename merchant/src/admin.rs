@@ -4,6 +4,7 @@
 //! line calls it.
 
 use crate::merchant::Merchant;
+use crate::payable::{UnpayableAt, check_payable};
 use crate::rows::{ITEMS, Item, SALES, Sale, SaleState};
 use crate::shelf::GoodsShelf;
 use crate::transactions;
@@ -79,6 +80,9 @@ pub struct GoodsAdded {
     pub currency: String,
     /// The size of the goods (bytes).
     pub size_bytes: u64,
+    /// The banks whose coins cannot pay the price.
+    #[serde(default)]
+    pub unpayable: Vec<UnpayableAt>,
 }
 
 /// An item was removed from the catalogue.
@@ -189,6 +193,7 @@ pub fn answer(store: &Store, shelf: &GoodsShelf, request: AdminRequest) -> Resul
 
 fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result<GoodsAdded, String> {
     item.check()?;
+    let unpayable = check_payable(&store.view(), &item)?;
     let on_shelf = shelf
         .encrypted_bytes(&item_id)
         .map_err(|e| format!("the goods are not on the shelf: {e}"))?;
@@ -204,6 +209,7 @@ fn add(store: &Store, shelf: &GoodsShelf, item_id: ItemId, item: Item) -> Result
         price: item.price,
         currency: item.currency.clone(),
         size_bytes: item.summary.size_bytes,
+        unpayable,
     };
     store
         .transact_blocking(transactions::add_item_reads(&item_id), move |tx| {

@@ -2,15 +2,18 @@
 //! refreshes the banks' key lists, and removes unused files from the shelf.
 
 use crate::merchant::Merchant;
+use crate::payable::warn_of_unpayable;
 use crate::rows::{ITEMS, WITHDRAWN};
 use crate::transactions;
 use async_trait::async_trait;
-use farthing_node::card::RoleName;
+use farthing_coin::KeyBook;
+use farthing_node::card::{Card, RoleName};
 use farthing_node::peers::Peers;
 use farthing_node::process::StopToken;
 use farthing_node::serve::Role;
 use farthing_protocol::ids::ItemId;
 use farthing_store::StoreError;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +60,7 @@ pub(crate) async fn pause(stop: &StopToken, wait_ms: u64) -> bool {
 impl Merchant {
     /// Fetches the key lists of all banks, now and every minute. Offers then have the digest of the present list.
     async fn keep_keys(&self, stop: &StopToken) {
+        let mut checked = BTreeSet::new();
         loop {
             let mut wait_ms = KEYS_EVERY_MS;
             for card in self.peers.cards(RoleName::Bank) {
@@ -65,13 +69,25 @@ impl Merchant {
                     () = stop.stopped() => return,
                     refreshed = self.keys.refresh(&card.identity) => refreshed,
                 };
-                if refreshed.is_err() {
-                    wait_ms = KEYS_RETRY_MS;
+                match refreshed {
+                    // A bank's values never change.
+                    Ok(book) if checked.insert(card.identity) => self.check_prices(&card, &book),
+                    Ok(_) => {}
+                    Err(_) => wait_ms = KEYS_RETRY_MS,
                 }
             }
             if !pause(stop, wait_ms).await {
                 return;
             }
+        }
+    }
+
+    /// Warns of items that nobody can buy with this bank's coins.
+    fn check_prices(&self, bank: &Card, keys: &KeyBook) {
+        let currency = &keys.list().currency;
+        let checked = warn_of_unpayable(&self.store.view(), &bank.identity, currency, keys.values());
+        if let Err(error) = checked {
+            tracing::warn!(%error, "the prices could not be checked");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::admin::{AdminRequest, GoodsAdded, GoodsLine, GoodsRemoved, Page};
 use crate::cli_home::{ask, open};
+use crate::payable::UnpayableAt;
 use crate::rows::Item;
 use crate::secret::MerchantSecret;
 use crate::shelf::{GoodsShelf, Shelved};
@@ -145,13 +146,20 @@ async fn add(args: AddArgs) -> Result<Report> {
             return Err(error.into());
         }
     };
-    let text = format!(
-        "`{}` is for sale at {} {}\n{}",
+    let mut text = format!(
+        "`{}` is for sale at {} {}",
         Shown(&added.title),
         added.price,
-        added.currency,
-        added.item_id
+        added.currency
     );
+    for UnpayableAt { bank, highest } in &added.unpayable {
+        text.push_str(&format!(
+            "\nwarning: nobody can buy it with coins of the bank {bank}, as no payment there can be worth {}; the highest \
+             price up to it that can be paid there is {highest}",
+            added.price
+        ));
+    }
+    text.push_str(&format!("\n{}", added.item_id));
     Ok(Report::new(text, serde_json::to_value(added)?))
 }
 

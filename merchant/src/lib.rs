@@ -11,6 +11,7 @@
 //! | [`shelf`] | the encrypted goods |
 //! | [`check`] | checks of the documents of escrow and bank |
 //! | [`transactions`] | every write as a function of rows |
+//! | [`payable`] | prices that no payment can have |
 //! | [`merchant`] | the node: its keys, store and peers |
 //! | [`service`] | the answers to requests |
 //! | [`background`] | background work: key lists, shelf |
@@ -31,6 +32,7 @@ pub mod finish;
 mod learn;
 pub mod merchant;
 pub mod migrate;
+pub mod payable;
 pub mod rows;
 pub mod secret;
 pub mod service;

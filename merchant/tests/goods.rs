@@ -18,6 +18,7 @@ use farthing_protocol::{
     documents::SaleLimit,
     goods::{Decryptor, RunningDigest, encrypted_len},
     limits::{CATALOG_PAGE_MAX, DEADLINE_HORIZON_MS, DEADLINE_LEAST_MS, GOODS_PIECE_BYTES},
+    money::Amount,
     offer::{CatalogRequest, OfferRequest, PieceRequest},
     refusal::{GoodsFault, Later, Refusal},
     seal::{opens, unwrap},
@@ -257,4 +258,35 @@ async fn the_operator_adds_only_shelved_goods_that_can_be_offered() {
             "{prefix}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_price_that_no_payment_can_have_is_refused_with_the_highest_one() {
+    let fixture = MerchantFixture::new();
+    fixture.add(ITEM, b"goods").await;
+    let list = json!({ "do": "goods-list", "after": null });
+    let list = fixture.merchant.admin(list).await.unwrap();
+    let refused = async |price: u64, currency: &str| {
+        let mut item = list["lines"][0]["item"].clone();
+        item["price"] = json!(price);
+        item["currency"] = json!(currency);
+        let add = json!({ "do": "goods-add", "item_id": hex::encode([1; 32]), "item": item });
+        fixture.merchant.admin(add).await.unwrap_err()
+    };
+    let largest = fixture.bank.book.values().last().unwrap();
+    let highest = 64 * largest;
+    // The bank's list of keys is not known yet.
+    assert!(refused(highest + 1, "FTH").await.contains("not on the shelf"));
+    fixture.offer().await;
+    let error = refused(highest + 1, "FTH").await;
+    let says = format!(
+        "the highest price up to it that can be paid is {}",
+        Amount(highest)
+    );
+    assert!(
+        error.contains("no payment can be worth") && error.to_lowercase().contains(&says),
+        "{error}"
+    );
+    assert!(refused(highest, "FTH").await.contains("not on the shelf"));
+    assert!(refused(highest + 1, "EUR").await.contains("not on the shelf"));
 }

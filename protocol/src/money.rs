@@ -108,6 +108,19 @@ pub fn fewest(amount: Amount, values: &[u64]) -> Option<Vec<u64>> {
     (left == 0).then_some(coins)
 }
 
+/// The highest amount up to `price` that at most `most` coins of the given values (ascending powers of two) add up to.
+/// It is `price` itself if and only if these coins can pay it.
+pub fn most_payable(price: Amount, values: &[u64], most: usize) -> Amount {
+    let mut left = price.0;
+    let mut coins = u64::try_from(most).unwrap_or(u64::MAX);
+    for &value in values.iter().rev().filter(|v| **v > 0) {
+        let taken = (left / value).min(coins);
+        coins -= taken;
+        left -= taken * value;
+    }
+    Amount(price.0 - left)
+}
+
 /// Divides `amount` into an assortment, largest first.
 ///
 /// Up to half of the amount goes into one coin of each value, from the smallest up, and the rest into the fewest coins.
@@ -233,6 +246,20 @@ mod tests {
             }
         }
         assert_eq!(fewest(Amount(3), &[2, 4]), None);
+    }
+
+    #[test]
+    fn the_highest_payable_amount_is_paid_by_the_fewest_coins() {
+        let most = 3;
+        for price in 0..5000 {
+            let payable = most_payable(Amount(price), &VALUES[..8], most);
+            let fits = |amount: u64| fewest(Amount(amount), &VALUES[..8]).unwrap().len() <= most;
+            let highest = (0..=price).rev().find(|amount| fits(*amount));
+            assert_eq!(Some(payable.0), highest, "{price}");
+        }
+        assert_eq!(most_payable(Amount(7), &[2, 4], 64), Amount(6));
+        assert_eq!(most_payable(Amount(u64::MAX), &VALUES, 64), Amount(64 * 2048));
+        assert_eq!(most_payable(Amount(5), &[], 64), Amount(0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::observer::{Observer, WalletEvent};
 use farthing_node::terminal::{one_line, print_dim_note, print_note};
-use farthing_protocol::api::Question;
+use farthing_protocol::{api::Question, limits::COINS_PER_REQUEST_MAX};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -114,6 +114,13 @@ impl Observer for Screen {
                 done_bytes,
                 total_bytes,
             } => self.measure(&mut state, Measure::Goods, *done_bytes, *total_bytes),
+            WalletEvent::Consolidates { coins } => self.tell(
+                &state,
+                &format!(
+                    "the price would take {coins} coins, and one payment has at most {COINS_PER_REQUEST_MAX}: \
+                     exchanging small coins for large ones first"
+                ),
+            ),
             WalletEvent::Coins { done, total } => self.measure(&mut state, Measure::Coins, *done, *total),
             WalletEvent::Restored { what, found } => self.tell(&state, &format!("{what} found: {found}")),
         }

@@ -170,7 +170,7 @@ fn on_chosen(known: &Known<'_>, state: &mut State, chosen: Result<Vec<CoinRow>, 
     };
     let chosen = match chosen {
         // The expired offer has waited for money as long as it could. A new one does not wait.
-        Err(why @ WalletError::Short { .. }) if state.renewals > 0 => {
+        Err(why @ (WalletError::Short { .. } | WalletError::NotPayable { .. })) if state.renewals > 0 => {
             return give_up(state, why.to_string());
         }
         chosen => chosen?,

@@ -3,7 +3,7 @@
 use super::{
     goods::came_with,
     output::Output,
-    selection::purse,
+    selection::{check_payable, purse},
     state::State,
     step::Renewed,
 };
@@ -100,6 +100,7 @@ pub(crate) async fn accept(
     }
     check(wallet, &parties.merchant.identity, &escrow, &parties.bank, &offer).await?;
     let keys = current_keys(wallet, &parties.bank).await?;
+    check_payable(offer.body.price, keys.values())?;
     let purse = purse(&wallet.rows(), &bank, &keys, wallet.now_ms())?;
     check_funds(&purse, offer.body.price)?;
     let goods = came_with(offered)?;

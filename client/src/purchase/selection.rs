@@ -5,6 +5,7 @@ use crate::{
     error::WalletError,
     issuance::{consolidate, make_change, unchanged},
     keys::current_keys,
+    observer::WalletEvent,
     rows::{COINS, CoinRow, CoinStatus, all},
     wallet::Wallet,
 };
@@ -12,28 +13,33 @@ use farthing_coin::{Denomination, KeyBook, PublicKey};
 use farthing_node::card::Card;
 use farthing_protocol::{
     limits::{COINS_PER_REQUEST_MAX, DEADLINE_HORIZON_MS, SETTLEMENT_MARGIN_MS},
-    money::{Amount, Selection, select},
+    money::{Amount, Selection, most_payable, select},
     purchase::Plan,
 };
 use farthing_store::{StoreError, View};
 
-/// How often coins are exchanged for one purchase before the wallet gives up. Two are enough: one for change, and one
-/// if the change has too many coins.
+/// How often coins are exchanged for one purchase before the wallet gives up, besides once for each coin. Each
+/// exchange of small coins leaves fewer of them, so it needs far less.
 const EXCHANGES_MAX: usize = 4;
 
 /// How far ahead a deadline is at most, by this machine's clock (ms). It decides nothing: if the clock is wrong, the
 /// escrow refuses the hold, and the wallet cancels.
 const DEADLINE_AHEAD_MS: u64 = DEADLINE_HORIZON_MS / 2;
 
-/// The result of a selection.
+/// The next step towards coins that pay a price. It names coins by their place in a list.
 #[derive(Debug, PartialEq, Eq)]
 enum Selected {
     /// These coins pay the exact price.
-    Exact(Vec<CoinRow>),
-    /// The coins would pay, but are too many. These small ones are exchanged for a few large ones.
-    TooMany(Vec<CoinRow>),
+    Exact(Vec<usize>),
+    /// The coins would pay, but are too many. The small ones among them are exchanged for a few large ones.
+    TooMany {
+        /// How many would pay.
+        coins: usize,
+        /// The small ones, as many as one exchange takes.
+        small: Vec<usize>,
+    },
     /// Each of these coins is exchanged for change.
-    ChangeNeeded(Vec<CoinRow>),
+    ChangeNeeded(Vec<usize>),
     /// This amount is missing.
     Short(Amount),
 }
@@ -63,8 +69,29 @@ pub(crate) fn purse(
         .collect())
 }
 
-/// Chooses coins worth exactly the plan's price. Exchanges coins for change if needed, and coins whose keys end before
-/// settlement if the others are too few. Without a purse, the coins are read from the store.
+/// Checks that a payment of `price` can be made of coins of these values at all.
+///
+/// # Errors
+/// [`WalletError::NotPayable`].
+pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletError> {
+    let highest = most_payable(price, values, COINS_PER_REQUEST_MAX);
+    let largest = Amount(values.last().copied().unwrap_or(0));
+    match highest == price {
+        true => Ok(()),
+        false => Err(WalletError::NotPayable {
+            price,
+            largest,
+            highest,
+        }),
+    }
+}
+
+/// Chooses coins worth exactly the plan's price. First exchanges coins for change if needed, small coins for large ones
+/// if there are too many, and coins whose keys end before settlement if the others are too few. Without a purse, the
+/// coins are read from the store.
+///
+/// Each exchange is an ordinary one, carried on by [`resume`](Wallet::resume). So the choice may be interrupted at any
+/// point, and begins again with the coins that there are then.
 ///
 /// # Errors
 /// When the wallet has too little money, or an exchange fails.
@@ -75,22 +102,37 @@ pub(crate) async fn choose(
     mut purse_at_hand: Option<Vec<CoinRow>>,
 ) -> Result<Vec<CoinRow>, WalletError> {
     let price = plan.offer.body.price;
-    for _ in 0..EXCHANGES_MAX {
+    let mut exchanges_left = None;
+    let mut is_told = false;
+    loop {
         let keys = current_keys(wallet, bank).await?;
+        check_payable(price, keys.values())?;
         let rows = match purse_at_hand.take() {
             Some(rows) => rows,
             None => purse(&wallet.rows(), &plan.bank, &keys, wallet.now_ms())?,
         };
+        let left: &mut usize = exchanges_left.get_or_insert(rows.len().saturating_add(EXCHANGES_MAX));
+        *left = left.checked_sub(1).ok_or(WalletError::NoCoins(price))?;
         let available = Amount(rows.iter().fold(0, |sum, row| sum.saturating_add(row.value)));
         let ending = ending(&rows, &keys, plan, wallet.now_ms());
-        match selected(spendable(rows, &keys, plan, wallet.now_ms()), price) {
-            Selected::Exact(chosen) => return Ok(chosen),
-            Selected::TooMany(small) => {
+        let fit = spendable(rows, &keys, plan, wallet.now_ms());
+        let values: Vec<u64> = fit.iter().map(|row| row.value).collect();
+        let take = |chosen: Vec<usize>| -> Vec<CoinRow> {
+            let rows = chosen.into_iter().filter_map(|index| fit.get(index));
+            rows.cloned().collect()
+        };
+        match selected(&values, price) {
+            Selected::Exact(chosen) => return Ok(take(chosen)),
+            Selected::TooMany { coins, small } => {
+                if !std::mem::replace(&mut is_told, true) {
+                    wallet.observer().on_event(&WalletEvent::Consolidates { coins });
+                }
+                let small = take(small);
                 let outcome = consolidate(wallet, small.clone()).await;
                 must_choose_again(wallet, &small, outcome)?;
             }
             Selected::ChangeNeeded(coins) => {
-                for row in coins {
+                for row in take(coins) {
                     let outcome = make_change(wallet, row.clone()).await;
                     if must_choose_again(wallet, &[row], outcome)? {
                         break;
@@ -101,19 +143,16 @@ pub(crate) async fn choose(
                 let outcome = wallet.exchange(ending.clone()).await;
                 must_choose_again(wallet, &ending, outcome.map(|_| ()))?;
             }
+            Selected::Short(short) if available >= price => return Err(WalletError::NewKeys(short)),
             Selected::Short(short) => {
-                return Err(match available >= price {
-                    true => WalletError::NewKeys(short),
-                    false => WalletError::Short {
-                        short,
-                        available,
-                        price,
-                    },
+                return Err(WalletError::Short {
+                    short,
+                    available,
+                    price,
                 });
             }
         }
     }
-    Err(WalletError::NoCoins(price))
 }
 
 /// Whether an exchange was refused because a coin is used elsewhere. Coins are then chosen again without it.
@@ -128,20 +167,30 @@ fn must_choose_again(
     }
 }
 
-/// Selects coins for a price.
-fn selected(rows: Vec<CoinRow>, price: Amount) -> Selected {
-    let values: Vec<(usize, u64)> = rows.iter().map(|row| row.value).enumerate().collect();
-    let take = |chosen: &[usize]| -> Vec<CoinRow> {
-        let rows = chosen.iter().filter_map(|index| rows.get(*index));
-        rows.cloned().collect()
-    };
-    match select(&values, price) {
-        Selection::Exact(chosen) => match chosen.len().checked_sub(COINS_PER_REQUEST_MAX) {
-            None | Some(0) => Selected::Exact(take(&chosen)),
-            // The largest come first, so the last ones are the small coins beyond the limit.
-            Some(most) => Selected::TooMany(take(chosen.get(most..).unwrap_or_default())),
-        },
-        Selection::ChangeNeeded(coins) => Selected::ChangeNeeded(take(&coins)),
+/// The next step towards coins that pay a price, from coins of these values.
+///
+/// If a payment of the price is possible at all ([`check_payable`]) and the coins are worth enough, the steps end with
+/// coins that pay:
+///
+/// - After change for one coin, some coins are worth exactly the price.
+/// - If more than [`COINS_PER_REQUEST_MAX`] coins pay, two of the smallest ones have the same value, below the largest
+///   one. So an exchange of the smallest ones for the fewest coins of the same worth leaves fewer coins that pay.
+fn selected(values: &[u64], price: Amount) -> Selected {
+    let purse: Vec<(usize, u64)> = values.iter().copied().enumerate().collect();
+    match select(&purse, price) {
+        Selection::Exact(chosen) => {
+            let coins = chosen.len();
+            if coins <= COINS_PER_REQUEST_MAX {
+                return Selected::Exact(chosen);
+            }
+            // The largest come first, so the last ones are the smallest.
+            let small = chosen.get(coins - COINS_PER_REQUEST_MAX..).unwrap_or_default();
+            Selected::TooMany {
+                coins,
+                small: small.to_vec(),
+            }
+        }
+        Selection::ChangeNeeded(coins) => Selected::ChangeNeeded(coins),
         Selection::Short(short) => Selected::Short(short),
     }
 }
@@ -169,4 +218,85 @@ fn spendable(purse: Vec<CoinRow>, keys: &KeyBook, plan: &Plan, now_ms: u64) -> V
     let fits = |d: &Denomination| Some(d.epoch) <= seen && d.spend_until_ms > settled_ms;
     let fits = |row: &CoinRow| keys.get(&row.coin.key_id).is_some_and(fits);
     purse.into_iter().filter(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farthing_protocol::money::{change, fewest};
+    use proptest::prelude::*;
+
+    /// The values of a bank's coins: the first powers of two.
+    fn series(count: u32) -> Vec<u64> {
+        (0..count).map(|exponent| 1 << exponent).collect()
+    }
+
+    /// Takes the steps to a payment. Returns how many exchanges it took.
+    fn pays(mut coins: Vec<u64>, price: Amount, values: &[u64]) -> usize {
+        let most = coins.len() + EXCHANGES_MAX;
+        for exchanges in 0..most {
+            let (inputs, outputs) = match selected(&coins, price) {
+                Selected::Exact(chosen) => {
+                    assert!(chosen.len() <= COINS_PER_REQUEST_MAX);
+                    assert_eq!(chosen.iter().map(|index| coins[*index]).sum::<u64>(), price.0);
+                    return exchanges;
+                }
+                Selected::TooMany { small, .. } => {
+                    let worth = small.iter().map(|index| coins[*index]).sum();
+                    (small, fewest(Amount(worth), values).unwrap())
+                }
+                Selected::ChangeNeeded(large) => {
+                    let outputs = large.iter().flat_map(|index| change(coins[*index], values));
+                    (large.clone(), outputs.collect())
+                }
+                Selected::Short(short) => panic!("{short} is missing"),
+            };
+            assert!(inputs.len() <= COINS_PER_REQUEST_MAX && outputs.len() <= COINS_PER_REQUEST_MAX);
+            let mut index = 0;
+            coins.retain(|_| {
+                index += 1;
+                !inputs.contains(&(index - 1))
+            });
+            coins.extend(outputs);
+        }
+        panic!("no payment after {most} exchanges");
+    }
+
+    proptest! {
+        #[test]
+        fn a_wallet_that_is_worth_a_payable_price_pays_it(
+            count in 1u32..20,
+            exponents in prop::collection::vec(0u32..20, 1..600),
+            part in 0.0..=1.0f64,
+        ) {
+            let values = series(count);
+            let coins: Vec<u64> = exponents.iter().map(|exponent| 1 << (exponent % count)).collect();
+            let wanted = (coins.iter().sum::<u64>() as f64 * part) as u64;
+            let price = most_payable(Amount(wanted.max(1)), &values, COINS_PER_REQUEST_MAX);
+            pays(coins, price, &values);
+        }
+    }
+
+    #[test]
+    fn three_hundred_coins_of_one_cent_pay_in_few_exchanges() {
+        assert_eq!(pays(vec![1; 300], Amount(280), &series(16)), 4);
+        assert_eq!(pays(vec![1; 300], Amount(64), &series(16)), 0);
+    }
+
+    #[test]
+    fn a_price_that_takes_too_many_coins_is_refused_with_the_highest_one() {
+        let values = series(16);
+        assert!(check_payable(Amount(64 << 15), &values).is_ok());
+        let refused = check_payable(Amount(2_500_000), &values).unwrap_err().to_string();
+        for says in [
+            "25000.00",
+            "at most 64 coins",
+            "327.68",
+            "20971.52",
+            "nothing was paid",
+        ] {
+            assert!(refused.contains(says), "{refused}");
+        }
+        assert!(check_payable(Amount(3), &[2, 4]).is_err());
+    }
 }

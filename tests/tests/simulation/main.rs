@@ -8,6 +8,7 @@
 //! | offers that expire before any coin is put to them | `expired` |
 //! | requests of a lost machine that arrive after the restore | `late` |
 //! | a wallet's life, and restores at random moments of it | `life` |
+//! | prices and the number of coins | `small_coins` |
 //! | stories | `stories` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
@@ -22,4 +23,5 @@ mod life;
 mod numbers;
 mod recovered;
 mod schedules;
+mod small_coins;
 mod stories;
