@@ -14,23 +14,23 @@ use std::collections::BTreeMap;
 
 /// One entry of a wallet's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// When it was begun (ms since 1970). `None` if an older version or a restore wrote it.
     pub begun_ms: Option<u64>,
     /// What was done.
-    pub matter: Matter,
+    pub matter: HistoryMatter,
 }
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Matter {
+pub enum HistoryMatter {
     /// A withdrawal, in one request or several.
-    Withdrawal(Issued),
+    Withdrawal(IssuanceEntry),
     /// An exchange of coins for fresh ones.
     Exchange {
         /// Bank, amount and progress.
-        issued: Issued,
+        issued: IssuanceEntry,
         /// Number of the purchase that returned the coins, if one did.
         of_purchase: Option<u64>,
     },
@@ -40,7 +40,7 @@ pub enum Matter {
 
 /// Coins that a bank has issued, or was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issued {
+pub struct IssuanceEntry {
     /// The bank.
     pub bank: PublicKey,
     /// The bank's currency, if the wallet has its list of keys.
@@ -50,12 +50,12 @@ pub struct Issued {
     /// What the coins are worth.
     pub amount: Amount,
     /// How far it is.
-    pub progress: Progress,
+    pub progress: IssuanceProgress,
 }
 
 /// How far an issuance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Progress {
+pub enum IssuanceProgress {
     /// The coins are in the wallet.
     Done,
     /// The bank has refused. Nothing was debited, and no coin was taken.
@@ -64,12 +64,12 @@ pub enum Progress {
     UnderWay,
 }
 
-impl Progress {
-    fn of(state: &IssueState) -> Progress {
+impl IssuanceProgress {
+    fn of(state: &IssueState) -> IssuanceProgress {
         match state {
-            IssueState::Beginning | IssueState::Finishing { .. } => Progress::UnderWay,
-            IssueState::Done => Progress::Done,
-            IssueState::Refused { .. } => Progress::Refused,
+            IssueState::Beginning | IssueState::Finishing { .. } => IssuanceProgress::UnderWay,
+            IssueState::Done => IssuanceProgress::Done,
+            IssueState::Refused { .. } => IssuanceProgress::Refused,
         }
     }
 
@@ -77,9 +77,9 @@ impl Progress {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Progress::Done => "done",
-            Progress::Refused => "refused",
-            Progress::UnderWay => "under-way",
+            IssuanceProgress::Done => "done",
+            IssuanceProgress::Refused => "refused",
+            IssuanceProgress::UnderWay => "under-way",
         }
     }
 }
@@ -89,14 +89,14 @@ impl Wallet {
     ///
     /// # Errors
     /// When the store fails, or a bank's list of keys is damaged.
-    pub fn history(&self) -> Result<Vec<Entry>, WalletError> {
+    pub fn history(&self) -> Result<Vec<HistoryEntry>, WalletError> {
         let mut entries = withdrawals(self)?;
         for ((bank, number), row) in all(&self.rows(), &EXCHANGES)? {
             entries.push(exchange(self, bank, number, &row)?);
         }
-        entries.extend(self.purchases()?.into_iter().map(|(number, row)| Entry {
+        entries.extend(self.purchases()?.into_iter().map(|(number, row)| HistoryEntry {
             begun_ms: Some(row.begun_ms),
-            matter: Matter::Purchase(number, Box::new(row)),
+            matter: HistoryMatter::Purchase(number, Box::new(row)),
         }));
         entries.sort_by_key(|entry| entry.begun_ms);
         Ok(entries)
@@ -106,10 +106,10 @@ impl Wallet {
         &self,
         (bank, number): (PublicKey, u64),
         amount: Amount,
-        progress: Progress,
-    ) -> Result<Issued, WalletError> {
+        progress: IssuanceProgress,
+    ) -> Result<IssuanceEntry, WalletError> {
         let keys = self.known_keys(&bank)?;
-        Ok(Issued {
+        Ok(IssuanceEntry {
             bank,
             currency: keys.map(|keys| keys.list().currency.clone()),
             number,
@@ -120,17 +120,17 @@ impl Wallet {
 }
 
 /// The withdrawals. Requests of one amount that were planned at one time are one withdrawal.
-fn withdrawals(wallet: &Wallet) -> Result<Vec<Entry>, WalletError> {
-    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>), Entry> = BTreeMap::new();
+fn withdrawals(wallet: &Wallet) -> Result<Vec<HistoryEntry>, WalletError> {
+    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>), HistoryEntry> = BTreeMap::new();
     let mut entries = Vec::new();
     for (at, row) in all(&wallet.rows(), &WITHDRAWALS)? {
         let begun_ms = WITHDRAWAL_TIMES.peek(&wallet.rows(), &at)?;
         let asked = WITHDRAWN_AMOUNTS.peek(&wallet.rows(), &at)?;
-        let progress = Progress::of(&row.state);
+        let progress = IssuanceProgress::of(&row.state);
         let issued = wallet.issued(at, wallet.worth(&row.bank, &row.outputs)?, progress)?;
-        let entry = Entry {
+        let entry = HistoryEntry {
             begun_ms,
-            matter: Matter::Withdrawal(issued),
+            matter: HistoryMatter::Withdrawal(issued),
         };
         match begun_ms {
             None => entries.push(entry),
@@ -147,8 +147,8 @@ fn withdrawals(wallet: &Wallet) -> Result<Vec<Entry>, WalletError> {
 }
 
 /// Adds a further request to a withdrawal.
-fn add_request(withdrawal: &mut Entry, request: &Entry) {
-    if let (Matter::Withdrawal(first), Matter::Withdrawal(further)) =
+fn add_request(withdrawal: &mut HistoryEntry, request: &HistoryEntry) {
+    if let (HistoryMatter::Withdrawal(first), HistoryMatter::Withdrawal(further)) =
         (&mut withdrawal.matter, &request.matter)
     {
         first.amount = Amount(first.amount.0.saturating_add(further.amount.0));
@@ -156,12 +156,17 @@ fn add_request(withdrawal: &mut Entry, request: &Entry) {
     }
 }
 
-fn exchange(wallet: &Wallet, bank: PublicKey, number: u64, row: &ExchangeRow) -> Result<Entry, WalletError> {
+fn exchange(
+    wallet: &Wallet,
+    bank: PublicKey,
+    number: u64,
+    row: &ExchangeRow,
+) -> Result<HistoryEntry, WalletError> {
     let amount = wallet.worth(&bank, &row.exchange.outputs)?;
-    let progress = Progress::of(&row.exchange.state);
-    Ok(Entry {
+    let progress = IssuanceProgress::of(&row.exchange.state);
+    Ok(HistoryEntry {
         begun_ms: EXCHANGE_TIMES.peek(&wallet.rows(), &(bank, number))?,
-        matter: Matter::Exchange {
+        matter: HistoryMatter::Exchange {
             issued: wallet.issued((bank, number), amount, progress)?,
             of_purchase: match row.before {
                 CoinStatus::InPurchase(purchase) | CoinStatus::Released(purchase) => Some(purchase),

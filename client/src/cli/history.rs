@@ -5,7 +5,7 @@ use super::{
     report::{Align, Report, amount, date, short, table},
 };
 use crate::{
-    history::{Entry, Issued, Matter},
+    history::{HistoryEntry, HistoryMatter, IssuanceEntry},
     wallet::Wallet,
 };
 use anyhow::{Context, Result};
@@ -58,14 +58,14 @@ pub(super) fn show(wallet: &Wallet, csv: bool) -> Result<Report> {
     Ok(Report::done(text, json))
 }
 
-fn line(entry: Entry, file: &NetworkFile) -> Line {
+fn line(entry: HistoryEntry, file: &NetworkFile) -> Line {
     let begun_ms = entry.begun_ms;
     match entry.matter {
-        Matter::Withdrawal(issued) => issued_line(begun_ms, "withdrawal", issued, None, file),
-        Matter::Exchange { issued, of_purchase } => {
+        HistoryMatter::Withdrawal(issued) => issued_line(begun_ms, "withdrawal", issued, None, file),
+        HistoryMatter::Exchange { issued, of_purchase } => {
             issued_line(begun_ms, "exchange", issued, of_purchase, file)
         }
-        Matter::Purchase(number, row) => {
+        HistoryMatter::Purchase(number, row) => {
             let offer = &row.purchase.offer().body;
             Line {
                 begun_ms,
@@ -85,7 +85,7 @@ fn line(entry: Entry, file: &NetworkFile) -> Line {
 fn issued_line(
     begun_ms: Option<u64>,
     matter: &'static str,
-    issued: Issued,
+    issued: IssuanceEntry,
     of_purchase: Option<u64>,
     file: &NetworkFile,
 ) -> Line {
