@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use farthing_coin::PublicKey;
+use farthing_node::address::Addresses;
 use farthing_node::operator::{Directory, NodeCommand};
 use farthing_protocol::money::Amount;
 use std::{net::SocketAddr, path::PathBuf};
@@ -76,6 +77,9 @@ pub(crate) struct Init {
     /// The address where it listens. With port 0 it chooses a free port and keeps it.
     #[arg(long, default_value = LISTEN_DEFAULT)]
     pub(crate) listen: SocketAddr,
+    /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<Addresses>,
     /// The name of the currency: 1 to 12 printable ASCII characters.
     #[arg(long, default_value = "FTH")]
     pub(crate) currency: String,

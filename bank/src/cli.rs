@@ -143,6 +143,7 @@ async fn make(init: Init) -> Result<Report> {
         dir,
         name,
         listen,
+        advertise,
         currency,
         values,
         epoch_days,
@@ -164,7 +165,7 @@ async fn make(init: Init) -> Result<Report> {
     // The store and the first keys are made now, so that every command finds them and a node starts at once.
     BankNode::open(&dir).await?.close()?;
     let note = "keep a copy of its files, above all issuing.key, where nobody else can read it";
-    Ok(made(&home, note, "its escrow")?)
+    Ok(made(home, advertise, note, "its escrow")?)
 }
 
 async fn move_money(movement: MovementArgs, command: fn(Cash) -> Ask) -> Result<Moved> {

@@ -297,10 +297,7 @@ mod tests {
         api::encode_reply,
         offer::{CatalogPage, CatalogRequest},
     };
-    use std::{
-        net::Ipv4Addr,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const WAIT_MS: u64 = 20;
 
@@ -351,9 +348,10 @@ mod tests {
         let card = Card {
             role: RoleName::Merchant,
             name: "shop".into(),
-            address: (Ipv4Addr::LOCALHOST, 1).into(),
+            address: "127.0.0.1:1".parse().unwrap(),
             fingerprint: Fingerprint([0; 32]),
             identity: farthing_coin::PublicKey([0; 32]),
+            fields: Default::default(),
         };
         let mut peer = PeerClient::new(
             &merchant,

@@ -8,6 +8,7 @@ use crate::time::{BEHIND_MAX_MS, QUIET_MAX_MS};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
+use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
 use farthing_node::home::Home;
 use farthing_node::logging::{self, LogFormat};
@@ -71,6 +72,9 @@ enum Command {
         /// The address where it listens. With port 0 it chooses a free port and keeps it.
         #[arg(long, default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
+        /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
+        #[arg(long, value_name = "HOST:PORT")]
+        advertise: Option<Addresses>,
     },
     /// Answer requests and settle decisions, until stopped with ctrl-c.
     Serve {
@@ -99,7 +103,12 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitC
 
 async fn execute(cli: Cli) -> Result<Report> {
     match cli.command {
-        Command::Init { dir, name, listen } => init(&dir, &name, listen),
+        Command::Init {
+            dir,
+            name,
+            listen,
+            advertise,
+        } => init(&dir, &name, listen, advertise),
         Command::Serve { dir, accept_clock } => {
             serve_dir(&dir, accept_clock, cli.json).await?;
             Ok(Report::said())
@@ -113,7 +122,7 @@ fn open(dir: &Path) -> Result<Home<Settings>> {
     Ok(Home::open(dir, RoleName::Escrow)?)
 }
 
-fn init(dir: &Path, name: &str, listen: SocketAddr) -> Result<Report> {
+fn init(dir: &Path, name: &str, listen: SocketAddr, advertise: Option<Addresses>) -> Result<Report> {
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
     let home = Home::create(
@@ -127,7 +136,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr) -> Result<Report> {
     // The store is created now, so that every command finds it and the node starts at once.
     open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let note = "keep a copy of its files where nobody else can read it";
-    Ok(made(&home, note, "its bank")?)
+    Ok(made(home, advertise, note, "its bank")?)
 }
 
 async fn list_purchases(dir: &Path) -> Result<Report> {

@@ -107,3 +107,18 @@ fn the_journals_time_is_set_back_only_when_the_operator_confirms() {
     let help = String::from_utf8(program(&["serve", "--help"]).output().unwrap().stdout).unwrap();
     assert!(help.contains("--accept-clock"), "{help}");
 }
+
+#[test]
+fn a_card_has_the_addresses_that_init_advertises() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("fair").to_str().unwrap().to_owned();
+    let advertise = "fair.example:7002,[2001:db8::1]:7002";
+    let arguments = ["--listen", "0.0.0.0:0", "--advertise", advertise];
+    let made = program(&[["init", &dir].as_slice(), &arguments].concat())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let card = program(&["card", &dir]).output().unwrap();
+    let card = String::from_utf8(card.stdout).unwrap();
+    assert!(card.contains(&format!(":fair@{advertise}/")), "{card}");
+}

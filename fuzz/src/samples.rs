@@ -259,6 +259,7 @@ fn a_card(role: RoleName, number: u8) -> Card {
         address: "127.0.0.1:7001".parse().expect("an address"),
         fingerprint: Fingerprint([number; 32]),
         identity: key(number).public(),
+        fields: Default::default(),
     }
 }
 
@@ -267,7 +268,10 @@ pub fn card() -> Vec<Vec<u8>> {
     let mut card = a_card(RoleName::Bank, 1);
     let plain = card.to_string();
     card.address = "[2001:db8::1]:7001".parse().expect("an address");
-    vec![plain.into_bytes(), card.to_string().into_bytes()]
+    let second = card.to_string();
+    card.address = "bank.example:7001,[2001:db8::1]:7001".parse().expect("addresses");
+    let newer = format!("{card}/next-tls=0a/pq=b");
+    [plain, second, newer].map(String::into_bytes).into()
 }
 
 /// Network files.

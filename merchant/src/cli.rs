@@ -11,6 +11,7 @@ use crate::shelf::GoodsShelf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use farthing_coin::SecretKey;
+use farthing_node::address::Addresses;
 use farthing_node::card::RoleName;
 use farthing_node::home::Home;
 use farthing_node::home::files::{Existing, Mode, write_output};
@@ -75,6 +76,9 @@ enum Command {
         /// The address where it listens. With port 0 it chooses a free port and keeps it.
         #[arg(long, default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
+        /// Addresses where others reach it, if they differ: HOST:PORT, several with commas between them.
+        #[arg(long, value_name = "HOST:PORT")]
+        advertise: Option<Addresses>,
         /// The currency of its prices.
         #[arg(long, default_value = "FTH")]
         currency: String,
@@ -127,8 +131,9 @@ async fn execute(cli: Cli) -> Result<Report> {
             dir,
             name,
             listen,
+            advertise,
             currency,
-        } => init(&dir, &name, listen, currency),
+        } => init(&dir, &name, listen, advertise, currency),
         Command::Serve(Directory { dir }) => {
             serve_dir(&dir, cli.json).await?;
             Ok(Report::said())
@@ -147,7 +152,13 @@ async fn execute(cli: Cli) -> Result<Report> {
     }
 }
 
-fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<Report> {
+fn init(
+    dir: &Path,
+    name: &str,
+    listen: SocketAddr,
+    advertise: Option<Addresses>,
+    currency: String,
+) -> Result<Report> {
     check_currency(&currency).map_err(anyhow::Error::msg)?;
     let listen = with_port(listen)?;
     let entropy: &dyn Entropy = &SystemEntropy;
@@ -167,7 +178,7 @@ fn init(dir: &Path, name: &str, listen: SocketAddr, currency: String) -> Result<
     open_store(&dir.join(STORE_DIR), StoreOptions::default(), migrate)?.close()?;
     let account = secret.account_key().public().to_string();
     let note = format!("its account key is {account}");
-    let mut report = made(&home, &note, "its bank and its escrow")?;
+    let mut report = made(home, advertise, &note, "its bank and its escrow")?;
     if let Value::Object(fields) = &mut report.json {
         fields.insert("account".into(), account.into());
     }

@@ -4,15 +4,22 @@
 //!
 //! ```text
 //! farthing-card:bank:central@127.0.0.1:7001/<fingerprint>/<identity>
+//! farthing-card:bank:central@bank.example:7001,[2001:db8::1]:7001/<fingerprint>/<identity>/<name>=<value>
 //! ```
+//!
+//! A card may have several addresses, and fields that this program does not know.
 
+mod fields;
+
+use crate::address::{AddressError, Addresses, shorten};
 use crate::fingerprint::Fingerprint;
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
 use farthing_coin::PublicKey;
 use serde::{Deserialize, Serialize};
+
+pub use fields::{FIELD_NAME_MAX_CHARS, FIELD_VALUE_MAX_CHARS, FIELDS_MAX, Fields};
 
 /// The prefix of every card.
 const PREFIX: &str = "farthing-card";
@@ -75,12 +82,14 @@ pub struct Card {
     pub role: RoleName,
     /// The node's name: 1 to [`NAME_MAX_CHARS`] of `a-z`, `0-9` and `-`. Names are local. Only keys identify a node.
     pub name: String,
-    /// The address where the node answers.
-    pub address: SocketAddr,
+    /// The addresses where the node answers.
+    pub address: Addresses,
     /// The SHA-256 digest of its TLS certificate (DER).
     pub fingerprint: Fingerprint,
     /// The key with which it signs documents.
     pub identity: PublicKey,
+    /// Fields that this program does not know.
+    pub fields: Fields,
 }
 
 impl Card {
@@ -126,8 +135,11 @@ pub enum CardError {
     #[error("`{0}` is not a name; names have 1 to {NAME_MAX_CHARS} characters out of a-z, 0-9 and -")]
     Name(String),
     /// Nobody can connect to the address.
-    #[error("`{0}` is not an address to reach a node at; write it as 192.0.2.1:7001 or [2001:db8::1]:7001")]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A further field is not valid, or the fields are not in order.
+    #[error("`{0}` are not further fields of a card; was the card altered?")]
+    Fields(String),
     /// The fingerprint or the identity is not 32 bytes in hex.
     #[error("the {field} has to be 64 characters out of 0-9 and a-f, got `{got}`; was the card cut off?")]
     Hex {
@@ -157,12 +169,13 @@ impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{PREFIX}:{}:{}@{}/{}/{}",
+            "{PREFIX}:{}:{}@{}/{}/{}{}",
             self.role,
             self.name,
             self.address,
             self.fingerprint_hex(),
-            self.identity_hex()
+            self.identity_hex(),
+            self.fields
         )
     }
 }
@@ -186,32 +199,31 @@ impl FromStr for Card {
         let (address, rest) = rest
             .split_once('/')
             .ok_or_else(|| shape("no `/` after the address"))?;
-        let (fingerprint, identity) = rest
+        let (fingerprint, rest) = rest
             .split_once('/')
             .ok_or_else(|| shape("no `/` after the fingerprint"))?;
+        let (identity, fields) = match rest.split_once('/') {
+            Some((identity, fields)) => (identity, Some(fields)),
+            None => (rest, None),
+        };
         let role = role.parse()?;
         check_name(name)?;
+        let addresses: Addresses = address.parse()?;
+        if addresses.to_string() != address {
+            return Err(AddressError(shorten(address)).into());
+        }
         let key = PublicKey(parse_hex("identity", identity)?);
         key.check().map_err(|_| CardError::Identity(shorten(identity)))?;
         Ok(Card {
             role,
             name: name.to_owned(),
-            address: parse_address(address)?,
+            address: addresses,
             fingerprint: Fingerprint(parse_hex("fingerprint", fingerprint)?),
             identity: key,
+            fields: Fields::parse(fields.into_iter().flat_map(|fields| fields.split('/')))
+                .ok_or_else(|| CardError::Fields(shorten(fields.unwrap_or_default())))?,
         })
     }
-}
-
-/// Parses an address that a client can connect to. The text must be the canonical form.
-fn parse_address(text: &str) -> Result<SocketAddr, CardError> {
-    let refused = || CardError::Address(shorten(text));
-    let address: SocketAddr = text.parse().map_err(|_| refused())?;
-    // A node may listen on `0.0.0.0`, but no client can connect to it.
-    if address.port() == 0 || address.ip().is_unspecified() || address.to_string() != text {
-        return Err(refused());
-    }
-    Ok(address)
 }
 
 /// Parses 32 bytes of lower-case hex.
@@ -226,17 +238,6 @@ fn parse_hex(field: &'static str, text: &str) -> Result<[u8; 32], CardError> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes).map_err(|_| refused())?;
     Ok(bytes)
-}
-
-/// Shortens `text` to the length that fits into a message.
-fn shorten(text: &str) -> String {
-    const SHOWN_CHARS: usize = 80;
-    let shown: String = text.chars().take(SHOWN_CHARS).collect();
-    if shown.len() < text.len() {
-        format!("{shown}...")
-    } else {
-        shown
-    }
 }
 
 impl From<Card> for String {

@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 use crate::probe::ProcessProbe;
 use crate::quic::ServerIdentity;
 use crate::{
-    card::{Card, RoleName, check_name},
+    card::{Card, Fields, RoleName, check_name},
     network_file::{NETWORK_FILE, NetworkFile},
 };
 pub use config::Config;
@@ -88,15 +88,17 @@ impl<C> Home<C> {
     /// # Errors
     /// [`HomeError::NoAddress`] when nobody can dial the address, such as `0.0.0.0`.
     pub fn card(&self) -> Result<Card, HomeError> {
-        self.card_at(self.config.advertise.unwrap_or(self.config.listen))
+        self.card_at(self.config.listen)
     }
 
-    /// The node's card with the address where it listens now, for a node that is configured with port 0.
+    /// The node's card with the address where it listens now, for a node that is configured with port 0. Configured
+    /// `advertise` addresses take precedence.
     ///
     /// # Errors
     /// [`HomeError::NoAddress`] as for [`card`](Home::card).
-    pub fn card_at(&self, address: SocketAddr) -> Result<Card, HomeError> {
-        if address.port() == 0 || address.ip().is_unspecified() {
+    pub fn card_at(&self, listens: SocketAddr) -> Result<Card, HomeError> {
+        let address = self.config.advertise.clone().unwrap_or_else(|| listens.into());
+        if !address.are_reachable() {
             return Err(HomeError::NoAddress(address));
         }
         Ok(Card {
@@ -105,6 +107,7 @@ impl<C> Home<C> {
             address,
             fingerprint: self.tls.fingerprint(),
             identity: self.identity.public(),
+            fields: Fields::default(),
         })
     }
 

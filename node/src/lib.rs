@@ -2,6 +2,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod address;
 pub mod admin;
 pub mod bank_keys;
 pub mod call;

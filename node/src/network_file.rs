@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use farthing_coin::PublicKey;
 
+use crate::address::Addresses;
 use crate::card::{Card, RoleName};
 use crate::home::files;
 
@@ -30,11 +31,13 @@ pub enum Added {
     New,
     /// The card was pinned before.
     Known,
-    /// The same keys were pinned with another address, which was replaced.
+    /// The same keys were pinned with other addresses, which were replaced.
     Moved {
-        /// The previous address.
-        from: std::net::SocketAddr,
+        /// The previous addresses.
+        from: Addresses,
     },
+    /// The same keys and addresses were pinned with other further fields, which were replaced.
+    Updated,
 }
 
 /// An error about the network file.
@@ -134,7 +137,8 @@ impl NetworkFile {
 
     /// Reads the file again, pins `card` in it and saves it.
     ///
-    /// A card that is pinned already changes nothing. The same keys with another address replace the address.
+    /// A card that is pinned already changes nothing. The same keys with other addresses or
+    /// further fields replace these.
     ///
     /// # Errors
     /// [`NetworkFileError::Pinned`] and [`NetworkFileError::KnownAs`] for a card that contradicts a pinned one,
@@ -222,11 +226,12 @@ impl NetworkFile {
         let same_name = |known: &&mut Card| known.role == card.role && known.name == card.name;
         if let Some(known) = self.cards.iter_mut().find(same_name) {
             refuse_other_keys(known, &card)?;
-            if known.address == card.address {
-                return Ok(Added::Known);
-            }
-            let from = std::mem::replace(&mut known.address, card.address);
-            return Ok(Added::Moved { from });
+            let old = std::mem::replace(known, card);
+            return Ok(match (old.address == known.address, old.fields == known.fields) {
+                (true, true) => Added::Known,
+                (true, false) => Added::Updated,
+                (false, _) => Added::Moved { from: old.address },
+            });
         }
         // One key under two names would let one party take part as two.
         if let Some(known) = self.by_identity(&card.identity) {

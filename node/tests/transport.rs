@@ -63,7 +63,7 @@ async fn each_of_many_requests_on_one_connection_gets_its_own_reply() {
 #[tokio::test]
 async fn an_unknown_lane_is_refused() {
     let server = start(ServerLimits::default());
-    let refused = foreign_connection(server.card.address, "farthing/1 anonymous").await;
+    let refused = foreign_connection(server.card.address.only_ip().unwrap(), "farthing/1 anonymous").await;
     assert!(
         matches!(refused, Err(quinn::ConnectionError::ConnectionClosed(_))),
         "{refused:?}"
@@ -177,9 +177,10 @@ async fn a_request_that_arrives_too_slowly_is_refused() {
         stream_timeout: Duration::from_millis(150),
         ..ServerLimits::default()
     });
-    let (_endpoint, connection) = foreign_connection(server.card.address, Lane::Anonymous.alpn())
-        .await
-        .unwrap();
+    let (_endpoint, connection) =
+        foreign_connection(server.card.address.only_ip().unwrap(), Lane::Anonymous.alpn())
+            .await
+            .unwrap();
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     send.write_all(b"hel").await.unwrap();
     let started = Instant::now();
@@ -387,7 +388,9 @@ async fn garbage_datagrams_do_not_disturb_the_server() {
             *first |= 0xc0;
             version[..4].copy_from_slice(&1_u32.to_be_bytes());
         }
-        socket.send_to(&garbage, server.card.address).unwrap();
+        socket
+            .send_to(&garbage, server.card.address.only_ip().unwrap())
+            .unwrap();
     }
     let channel = QuicNetwork::new()
         .connect(&server.card, Lane::Peer)
@@ -420,7 +423,7 @@ async fn abandoned_handshakes_do_not_block_other_clients() {
     for _ in 0..20 {
         let socket = tokio::net::UdpSocket::bind(any_port()).await.unwrap();
         socket
-            .send_to(&first_datagram().await, server.card.address)
+            .send_to(&first_datagram().await, server.card.address.only_ip().unwrap())
             .await
             .unwrap();
     }
@@ -466,4 +469,40 @@ async fn requests_that_end_a_purchase_are_answered_when_all_other_slots_are_take
     for waited in waiting {
         waited.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_its_host_name_and_by_the_first_address_that_answers() {
+    let server = start(ServerLimits::default());
+    let port = server.card.address.only_ip().unwrap().port();
+    // 192.0.2.1 is a documentation address: nobody answers. The name with the ending `invalid` never resolves.
+    for address in [
+        format!("localhost:{port}"),
+        format!("no.such.host.invalid:{port},127.0.0.1:{port}"),
+        format!("192.0.2.1:{port},localhost:{port}"),
+    ] {
+        let mut card = server.card.clone();
+        card.address = address.parse().unwrap();
+        let channel = QuicNetwork::new().connect(&card, Lane::Anonymous).await.unwrap();
+        assert!(channel.call(b"hello".to_vec(), CALL_TIMEOUT).await.is_ok());
+        // The name decides nothing: another certificate at it is refused.
+        card.fingerprint.0[0] ^= 1;
+        card.address = format!("localhost:{port}").parse().unwrap();
+        let error = QuicNetwork::new().connect(&card, Lane::Anonymous).await;
+        let error = error.err().unwrap();
+        assert!(error.acted() == Acted::No, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_name_without_an_address_can_be_tried_again() {
+    let mut card = start(ServerLimits::default()).card.clone();
+    card.address = "no.such.host.invalid:7001".parse().unwrap();
+    let error = QuicNetwork::new()
+        .connect(&card, Lane::Anonymous)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, NetworkError::Unreachable { .. }), "{error}");
+    assert!(!error.is_final(), "{error}");
 }

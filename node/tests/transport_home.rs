@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use farthing_node::address::Addresses;
 use farthing_node::home::{Home, HomeError};
 use farthing_node::probe::ProcessProbe;
 use farthing_node::{
@@ -33,12 +34,19 @@ fn some_card(role: RoleName, name: &str) -> Card {
         address: "127.0.0.1:7001".parse().unwrap(),
         fingerprint: Fingerprint([0xab; 32]),
         identity: new_key(),
+        fields: Default::default(),
     }
 }
 
 #[test]
 fn a_card_is_one_line_and_parses_to_the_same_card() {
-    for address in ["127.0.0.1:7001", "[::1]:9", "[2001:db8::7]:65535"] {
+    for address in [
+        "127.0.0.1:7001",
+        "[::1]:9",
+        "[2001:db8::7]:65535",
+        "localhost:7001",
+        "bank.example:7001,192.0.2.1:7001,[2001:db8::7]:7001",
+    ] {
         let mut card = some_card(RoleName::Escrow, "north-2");
         card.address = address.parse().unwrap();
         let line = card.to_string();
@@ -84,10 +92,14 @@ fn a_line_that_is_not_a_card_is_refused_with_a_reason() {
         (good.replace("central", &"c".repeat(33)), "is not a name"),
         (good.replace("central@", "central"), "no `@` after the name"),
         (
-            good.replace("127.0.0.1:7001", "localhost:7001"),
+            good.replace("127.0.0.1:7001", "local_host:7001"),
             "is not an address",
         ),
         (good.replace("127.0.0.1:7001", "127.0.0.1"), "is not an address"),
+        (
+            good.replace("127.0.0.1:7001", "Bank.example:7001"),
+            "is not an address",
+        ),
         (good.replace("127.0.0.1:7001", "127.0.0.1:0"), "is not an address"),
         (
             good.replace("127.0.0.1:7001", "0.0.0.0:7001"),
@@ -103,7 +115,7 @@ fn a_line_that_is_not_a_card_is_refused_with_a_reason() {
             "the fingerprint has to be 64",
         ),
         (good[..good.len() - 1].to_owned(), "the identity has to be 64"),
-        (format!("{good}/"), "the identity has to be 64"),
+        (format!("{good}/"), "are not further fields"),
         (format!("{good} "), "the identity has to be 64"),
         (good.replace(&identity, &"ff".repeat(32)), "is not a public key"),
         (good.replace(&identity, &"00".repeat(32)), "is not a public key"),
@@ -119,6 +131,36 @@ fn a_line_that_is_not_a_card_is_refused_with_a_reason() {
         assert!(message.contains(expected), "`{line}` gave: {message}");
         assert!(message.len() < 400, "{message}");
     }
+}
+
+#[test]
+fn further_fields_that_are_not_canonical_are_refused() {
+    let good = some_card(RoleName::Bank, "central").to_string();
+    let long = format!("a={}", "1".repeat(129));
+    let nine = "a=1/b=1/c=1/d=1/e=1/f=1/g=1/h=1/i=1";
+    for fields in [
+        "a", "a=", "a=1/", "a=1/a=1", "b=1/a=1", "A=1", "a=$1", &long, nine,
+    ] {
+        let error = format!("{good}/{fields}").parse::<Card>().unwrap_err();
+        assert!(matches!(error, CardError::Fields(_)), "{fields}: {error}");
+    }
+}
+
+#[test]
+fn the_unknown_fields_of_a_newer_card_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = some_card(RoleName::Bank, "central");
+    let line = format!("{old}/next-tls={}/pq=a.b-c_d:e@f,g+H", "cd".repeat(32));
+    let card: Card = line.parse().unwrap();
+    assert_eq!(card.to_string(), line);
+    assert_eq!(card.fields.get("next-tls"), Some("cd".repeat(32).as_str()));
+    assert_eq!(card.fields.get("other"), None);
+    assert!(card.same_keys(&old) && card.address == old.address);
+    let mut file = NetworkFile::load(dir.path()).unwrap();
+    assert_eq!(file.add(old.clone()).unwrap(), Added::New);
+    assert_eq!(file.add(card.clone()).unwrap(), Added::Updated);
+    assert_eq!(file.add(card.clone()).unwrap(), Added::Known);
+    assert_eq!(NetworkFile::load(dir.path()).unwrap().cards(), [card]);
 }
 
 #[test]
@@ -171,7 +213,9 @@ fn a_network_file_refuses_a_card_that_contradicts_a_pinned_one() {
     moved.address = "127.0.0.1:7002".parse().unwrap();
     assert_eq!(
         file.add(moved.clone()).unwrap(),
-        Added::Moved { from: bank.address }
+        Added::Moved {
+            from: bank.address.clone()
+        }
     );
     let second = some_card(RoleName::Bank, "second");
     assert_eq!(file.add(second.clone()).unwrap(), Added::New);
@@ -231,7 +275,8 @@ name = "central"
 # The UDP address where the node listens. After a change, everyone who pinned its card needs the new card.
 listen = "127.0.0.1:7001"
 
-# The address where others reach the node, if it differs from `listen`, for example behind address translation.
+# The address where others reach the node, if it differs from `listen`, for example behind address translation. A host
+# name works too, and several addresses with commas between them.
 # advertise = "203.0.113.5:7001"
 
 # The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
@@ -338,13 +383,13 @@ fn concurrent_changes_by_two_commands_are_both_kept() {
     let dir = parent.path().join("bank");
     let mut one = create(&dir, "central").unwrap();
     let mut other: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
-    let advertise = "192.0.2.7:7001".parse().unwrap();
-    one.change_config(|config| config.advertise = Some(advertise))
+    let advertise: Option<Addresses> = Some("192.0.2.7:7001".parse().unwrap());
+    one.change_config(|config| config.advertise = advertise.clone())
         .unwrap();
     let listen = "0.0.0.0:7009".parse().unwrap();
     other.change_config(|config| config.listen = listen).unwrap();
     let opened: Home<Settings> = Home::open(&dir, RoleName::Bank).unwrap();
-    assert_eq!(opened.config().advertise, Some(advertise));
+    assert_eq!(opened.config().advertise, advertise);
     assert_eq!(opened.config().listen, listen);
 }
 
@@ -391,7 +436,7 @@ fn the_operator_sets_the_size_of_the_index_cache() {
     assert_eq!(home.store_options(&probe).cache_bytes, 3 * 1024 * 1024);
     for refused in ["0", "-1", "\"much\"", "4294967296"] {
         let message = set(refused).unwrap_err().to_string();
-        assert!(message.contains("config.toml, line 15: "), "{message}");
+        assert!(message.contains("config.toml, line 16: "), "{message}");
     }
 }
 
@@ -505,7 +550,7 @@ async fn a_stored_certificate_serves_again_with_the_same_fingerprint() {
         home.tls().clone(),
         farthing_node::quic::ServerLimits::default(),
     );
-    let card = home.card_at(running.card.address).unwrap();
+    let card = home.card_at(running.card.address.only_ip().unwrap()).unwrap();
     assert!(
         farthing_node::quic::QuicNetwork::new()
             .connect(&card, Lane::Peer)
@@ -514,7 +559,7 @@ async fn a_stored_certificate_serves_again_with_the_same_fingerprint() {
     );
     // It does not serve with the fingerprint of another certificate.
     let other = start(farthing_node::quic::ServerLimits::default());
-    let card = home.card_at(other.card.address).unwrap();
+    let card = home.card_at(other.card.address.only_ip().unwrap()).unwrap();
     assert!(
         farthing_node::quic::QuicNetwork::new()
             .connect(&card, Lane::Peer)

@@ -96,7 +96,11 @@ async fn a_link_reconnects_when_its_server_restarts() {
         .await
         .unwrap_err();
     assert_eq!(error.acted(), Acted::No, "{error}");
-    let again = start_at(card.address, server.identity, ServerLimits::default());
+    let again = start_at(
+        card.address.only_ip().unwrap(),
+        server.identity,
+        ServerLimits::default(),
+    );
     assert!(link.call(b"three".to_vec(), CALL_TIMEOUT).await.is_ok());
     again.stopper.stop();
 }

@@ -88,6 +88,7 @@ pub fn card(role: RoleName, key: &PublicKey) -> Card {
         address: "127.0.0.1:7002".parse().unwrap(),
         fingerprint: Fingerprint([7; 32]),
         identity: *key,
+        fields: Default::default(),
     }
 }
 

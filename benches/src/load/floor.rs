@@ -370,9 +370,10 @@ async fn network() -> Result<Costs> {
     let card = Card {
         role: RoleName::Bank,
         name: "floor".into(),
-        address: server.local_addr(),
+        address: server.local_addr().into(),
         fingerprint: identity.fingerprint(),
         identity: key,
+        fields: Default::default(),
     };
     let running = tokio::spawn(server.run(stop));
     let network = QuicNetwork::new();

@@ -220,9 +220,10 @@ fn added_report(card: &Card, added: &Added) -> Report {
         Added::New => ("new", format!("{title} is known from now on")),
         Added::Known => ("known", format!("{title} was known already")),
         Added::Moved { from } => {
-            let to = card.address;
+            let to = &card.address;
             ("moved", format!("{title} has moved from {from} to {to}"))
         }
+        Added::Updated => ("updated", format!("the further fields of {title} are replaced")),
     };
     Report::done(text, json!({ "added": word, "card": card_json(card) }))
 }

@@ -59,6 +59,7 @@ pub(crate) fn card(role: RoleName, name: &str, key: u8) -> String {
         address: "127.0.0.1:9".parse().unwrap(),
         fingerprint: Fingerprint([key; 32]),
         identity,
+        fields: Default::default(),
     };
     card.to_string()
 }

@@ -42,6 +42,7 @@ pub fn card(role: RoleName, name: &str, key: &PublicKey) -> Card {
         address: "127.0.0.1:7001".parse().unwrap(),
         fingerprint: Fingerprint([7; 32]),
         identity: *key,
+        fields: Default::default(),
     }
 }
 

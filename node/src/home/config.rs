@@ -4,6 +4,7 @@ use super::error::HomeError;
 use super::file_names::{CONFIG_FILE, OLD_CONFIG_FILE};
 use super::files;
 use super::own_file::{self, FILE_MAX_BYTES, damaged, io_error};
+use crate::address::Addresses;
 use crate::card::{RoleName, check_name};
 use serde::de::{DeserializeOwned, IgnoredAny, IntoDeserializer};
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,8 @@ const COMMENTS: &[(&str, &str)] = &[
 
 /// The optional settings. A new file has them as comments.
 const OPTIONAL: &str = "
-# The address where others reach the node, if it differs from `listen`, for example behind address translation.
+# The address where others reach the node, if it differs from `listen`, for example behind address translation. A host
+# name works too, and several addresses with commas between them.
 # advertise = \"203.0.113.5:7001\"
 
 # The memory for the cache of the index, in MiB. The process takes about 1.6 times as much for it.
@@ -83,9 +85,9 @@ pub struct Config<C> {
     pub name: String,
     /// The address where it listens.
     pub listen: SocketAddr,
-    /// The address where others reach it, if it differs from `listen` (for example behind address translation).
+    /// The addresses where others reach it, if they differ from `listen` (for example behind address translation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub advertise: Option<SocketAddr>,
+    pub advertise: Option<Addresses>,
     /// The memory for the cache of the index (MiB). The default is
     /// [`CACHE_BYTES`](farthing_store::limits::CACHE_BYTES).
     #[serde(default, skip_serializing_if = "Option::is_none")]

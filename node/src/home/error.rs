@@ -1,10 +1,10 @@
 //! The errors about a node's directory.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::file_names::{CONFIG_FILE, OLD_CONFIG_FILE};
+use crate::address::Addresses;
 use crate::quic::IdentityError;
 use crate::{
     card::{CardError, RoleName},
@@ -111,7 +111,7 @@ pub enum HomeError {
     #[error(
         "{0} is not an address where others can reach the node; set `advertise` in {CONFIG_FILE} to one that is"
     )]
-    NoAddress(SocketAddr),
+    NoAddress(Addresses),
     /// The name is not valid.
     #[error(transparent)]
     Name(#[from] CardError),

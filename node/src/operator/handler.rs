@@ -122,6 +122,7 @@ mod tests {
             address: "127.0.0.1:7001".parse().unwrap(),
             fingerprint: Fingerprint([1; 32]),
             identity,
+            fields: Default::default(),
         };
         NetworkFile::load(dir.path()).unwrap().add(card.clone()).unwrap();
         assert_eq!(node.admin(reload.clone()).await.unwrap()["cards"], 1);

@@ -3,8 +3,11 @@
 use super::administer::OperatorError;
 use super::network::reload;
 use super::report::Report;
+use crate::address::Addresses;
 use crate::home::{Home, HomeError};
 use crate::peers::Peers;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::net::{SocketAddr, UdpSocket};
 
@@ -21,12 +24,20 @@ pub fn with_port(listen: SocketAddr) -> Result<SocketAddr, OperatorError> {
         .map_err(|source| OperatorError::Listen { listen, source })
 }
 
-/// The report of `init`. Its last line is the card. `note` is a remark on the node's files, and `others` names the nodes
-/// whose cards it needs.
+/// Stores the addresses that `init` advertises, and returns its report. The last line is the card. `note` is a remark on
+/// the node's files, and `others` names the nodes whose cards it needs.
 ///
 /// # Errors
-/// When nobody can dial the node's address.
-pub fn made<C>(home: &Home<C>, note: &str, others: &str) -> Result<Report, HomeError> {
+/// When nobody can dial the node's address, or the configuration cannot be written.
+pub fn made<C: Serialize + DeserializeOwned>(
+    mut home: Home<C>,
+    advertise: Option<Addresses>,
+    note: &str,
+    others: &str,
+) -> Result<Report, HomeError> {
+    if advertise.is_some() {
+        home.change_config(|config| config.advertise = advertise)?;
+    }
     let card = home.card()?;
     let dir = home.dir().display();
     let (role, name) = (card.role, &card.name);
@@ -46,7 +57,7 @@ pub fn ready<C>(home: &Home<C>, peers: &Peers, address: SocketAddr, as_json: boo
         tracing::error!(%error, "the pinned cards cannot be read again");
     }
     let config = home.config();
-    let card = home.card_at(config.advertise.unwrap_or(address));
+    let card = home.card_at(address);
     let mut text = format!("farthing-{} serving {address}", config.role);
     match &card {
         Ok(card) => text.push_str(&format!("\n{card}")),

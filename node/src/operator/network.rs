@@ -30,6 +30,7 @@ pub async fn add(dir: &Path, card: Card) -> Result<Report, OperatorError> {
             "moved",
             format!("{title} was known at {from}; its address is replaced"),
         ),
+        Added::Updated => ("updated", format!("the further fields of {title} are replaced")),
     };
     Ok(Report::new(
         text,
@@ -100,6 +101,7 @@ mod tests {
             address: "127.0.0.1:7001".parse().unwrap(),
             fingerprint: Fingerprint(key),
             identity,
+            fields: Default::default(),
         }
     }
 

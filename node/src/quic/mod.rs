@@ -16,7 +16,7 @@ mod server;
 mod socket;
 mod transport;
 
-pub use client::QuicNetwork;
+pub use client::{QuicNetwork, RESOLVED_MAX};
 pub use client_limits::{CONNECT_TIMEOUT_MS, ClientLimits};
 pub use counts::{ServerCounters, ServerCounts};
 pub use identity::{IdentityError, ServerIdentity};

@@ -95,9 +95,10 @@ pub(crate) fn card(identity: &ServerIdentity, address: SocketAddr) -> Card {
     Card {
         role: RoleName::Bank,
         name: "central".to_owned(),
-        address,
+        address: address.into(),
         fingerprint: identity.fingerprint(),
         identity: new_key(),
+        fields: Default::default(),
     }
 }
 

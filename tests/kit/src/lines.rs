@@ -10,6 +10,7 @@ use crate::{
 };
 use farthing_node::card::{Card, RoleName};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 /// The lines between the nodes, by asker and asked node. All requests between nodes go over these lines.
 pub const BETWEEN_NODES: [(RoleName, RoleName); 4] = [
@@ -48,7 +49,9 @@ impl Lines {
     async fn open(pairs: Vec<(Party, &Card)>) -> Result<Lines, ProcessError> {
         let mut relays = BTreeMap::new();
         for (asker, card) in pairs {
-            let relay = Relay::start(card.address).await.map_err(io("a relay"))?;
+            let address = card.address.only_ip().ok_or(ErrorKind::Unsupported.into());
+            let address = address.map_err(io("a relay to other than one IP address"))?;
+            let relay = Relay::start(address).await.map_err(io("a relay"))?;
             relays.insert((asker, card.role), relay);
         }
         Ok(Lines(relays))
@@ -93,7 +96,7 @@ impl Lines {
     pub fn card(&self, asker: Party, card: &Card) -> Card {
         let line = self.find(asker, card.role);
         Card {
-            address: line.map_or(card.address, Relay::address),
+            address: line.map_or_else(|| card.address.clone(), |line| line.address().into()),
             ..card.clone()
         }
     }

@@ -199,7 +199,7 @@ impl Node {
             .spawn()
             .map_err(io(format!("the {} cannot be started", self.role)))?;
         match timeout(READY_TIMEOUT, ready(&mut child)).await {
-            Ok(Ok(address)) if address == self.card.address => {
+            Ok(Ok(address)) if self.card.address == address.into() => {
                 *lock(&self.process) = Some(child);
                 Ok(())
             }

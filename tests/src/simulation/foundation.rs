@@ -87,9 +87,10 @@ impl Foundation {
             let card = Card {
                 role,
                 name,
-                address,
+                address: address.into(),
                 fingerprint: Fingerprint(identity.0),
                 identity,
+                fields: Default::default(),
             };
             identities.insert(party, (card, *key.to_bytes()));
         };

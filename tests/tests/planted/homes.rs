@@ -51,6 +51,7 @@ pub async fn two_cards_at_once() {
         address: "127.0.0.1:7001".parse().expect("an address"),
         fingerprint: Fingerprint([key; 32]),
         identity: Seed::from_bytes(&[key; 32]).account_key().public(),
+        fields: Default::default(),
     };
     let load = || NetworkFile::load(dir.path()).expect("the network file");
     let [mut one, mut other] = [load(), load()];

@@ -60,7 +60,7 @@ fn tapped(customer: &Buyer, cards: [&Card; 3]) -> impl Fn() -> [usize; 3] + use<
     let taps = cards.map(|card| {
         let tap = Tap::open(customer.lines.to(card.role).address());
         let card = Card {
-            address: tap.address(),
+            address: tap.address().into(),
             ..card.clone()
         };
         let moved = customer.done(&["network", "add", &card.to_string()]);

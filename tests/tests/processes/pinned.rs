@@ -26,8 +26,8 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 /// Another node of the same role, with the same address and its own keys.
 fn stranger(testbed: &Testbed, role: RoleName) -> Node {
     let dir = testbed.dir().join(format!("stranger-{role}"));
-    let address = testbed.node(role).card().address;
-    Node::init(Path::new(PROGRAM), role, &dir, Some(address)).wait()
+    let address = testbed.node(role).card().address.only_ip();
+    Node::init(Path::new(PROGRAM), role, &dir, address).wait()
 }
 
 /// Runs a command that asks the node of this role. It must fail. Returns the error.
@@ -158,7 +158,7 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         let runtime = runtime();
         let key = stranger.dir().join(TLS_KEY_FILE);
         let _context = runtime.enter();
-        let thief = thief(node.card().address, &certificate, &key);
+        let thief = thief(node.card().address.only_ip().unwrap(), &certificate, &key);
         let error = refused(&alice, role);
         assert!(
             error.contains("impostor") && error.contains(&node.card().title()),
@@ -167,7 +167,7 @@ fn the_pinned_certificate_without_its_key_is_refused() {
         thief.close(0u32.into(), b"");
         runtime.block_on(thief.wait_idle());
         drop(thief);
-        until_free(node.card().address);
+        until_free(node.card().address.only_ip().unwrap());
         node.start().wait();
     }
     unharmed(&testbed, &alice);

@@ -9,7 +9,7 @@ use farthing_store::{
     disk::MemoryDisk,
     entropy::{Entropy, SeededEntropy},
 };
-use std::{net::Ipv4Addr, path::Path};
+use std::path::Path;
 
 /// A withdrawal of a wallet with an empty store.
 struct Fixture {
@@ -28,9 +28,10 @@ impl Fixture {
         let bank = Card {
             role: RoleName::Bank,
             name: "bank".into(),
-            address: (Ipv4Addr::LOCALHOST, 1).into(),
+            address: "127.0.0.1:1".parse().unwrap(),
             fingerprint: [0; 32].into(),
             identity: PublicKey([9; 32]),
+            fields: Default::default(),
         };
         Fixture {
             store,
