@@ -137,6 +137,15 @@ impl Addresses {
         }
     }
 
+    /// Removes the last address. Returns false if it is the only one, which stays.
+    pub(crate) fn remove_last(&mut self) -> bool {
+        let is_removed = self.0.len() > 1;
+        if is_removed {
+            self.0.pop();
+        }
+        is_removed
+    }
+
     /// Whether clients can connect to every address.
     #[must_use]
     pub fn are_reachable(&self) -> bool {

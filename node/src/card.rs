@@ -111,6 +111,19 @@ impl Card {
         hex::encode(self.identity.0)
     }
 
+    /// The card with as many of its parts as `max_chars` have room for. It loses its further fields first, and then
+    /// addresses from the last one on. The first address always stays.
+    #[must_use]
+    pub fn shortened(&self, max_chars: usize) -> Card {
+        let mut card = self.clone();
+        let is_long = |card: &Card| card.to_string().len() > max_chars;
+        if is_long(&card) {
+            card.fields = Fields::default();
+        }
+        while is_long(&card) && card.address.remove_last() {}
+        card
+    }
+
     /// Whether `other` has the same fingerprint and identity key.
     #[must_use]
     pub fn same_keys(&self, other: &Card) -> bool {
