@@ -86,7 +86,7 @@ fn cards_are_pinned_and_another_key_is_refused() {
     assert_eq!(json(&dir, 0, &["network", "add", &bank], "")["added"], "known");
     let other = card(RoleName::Bank, "central", 2);
     let error = json(&dir, 1, &["network", "add", &other], "");
-    assert!(error["error"].as_str().unwrap().contains("pinned"), "{error}");
+    assert!(error["error"].as_str().unwrap().contains("--as NAME"), "{error}");
     assert_eq!(json(&dir, 0, &["network", "list"], "")["cards"][0]["card"], bank);
     assert_eq!(
         json(&dir, 0, &["network", "remove", "bank", "central"], "")["removed"]["name"],
@@ -96,6 +96,45 @@ fn cards_are_pinned_and_another_key_is_refused() {
 
     let usage = farthing(&dir, &["network", "add", "no-card"], "");
     assert_eq!(usage.status.code(), Some(2));
+}
+
+#[test]
+fn two_shops_with_the_same_name_get_local_names() {
+    let dir = directory("local-names");
+    json(&dir, 0, &["init"], "");
+    let [one, other] = [1, 2].map(|key| card(RoleName::Merchant, "shop", key));
+    json(&dir, 0, &["network", "add", &one], "");
+    json(&dir, 1, &["network", "add", &other], "");
+    let added = json(&dir, 0, &["network", "add", &other, "--as", "books"], "");
+    assert_eq!(
+        (&added["added"], &added["card"]["name"]),
+        (&"new".into(), &"books".into())
+    );
+    let again = json(&dir, 0, &["network", "add", &other], "");
+    assert_eq!(
+        (&again["added"], &again["card"]["name"]),
+        (&"known".into(), &"books".into())
+    );
+    let listed = json(&dir, 0, &["network", "list"], "");
+    let names: Vec<_> = listed["cards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|card| &card["name"])
+        .collect();
+    assert_eq!(names, ["shop", "books"]);
+    // The local name names the shop in commands, and the shop in messages.
+    let silent = json(&dir, 10, &["catalog", "books", "--patience", "1"], "");
+    assert!(
+        silent["error"].as_str().unwrap().contains("merchant `books`"),
+        "{silent}"
+    );
+    assert_eq!(
+        farthing(&dir, &["network", "add", &one, "--as", "A b"], "")
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 #[test]

@@ -178,6 +178,14 @@ pub fn check_name(name: &str) -> Result<(), CardError> {
     Ok(())
 }
 
+/// Parses a name, for the arguments of a command.
+///
+/// # Errors
+/// As [`check_name`].
+pub fn parse_name(text: &str) -> Result<String, CardError> {
+    check_name(text).map(|()| text.to_owned())
+}
+
 impl fmt::Display for Card {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

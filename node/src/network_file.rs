@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use farthing_coin::PublicKey;
 
 use crate::address::Addresses;
-use crate::card::{Card, RoleName};
+use crate::card::{CARD_MAX_CHARS, Card, RoleName};
 use crate::home::files;
 
 /// The name of the file in its directory.
@@ -38,6 +38,32 @@ pub enum Added {
     },
     /// The same keys and addresses were pinned with other further fields, which were replaced.
     Updated,
+    /// The card was pinned under another local name, which was replaced.
+    Renamed {
+        /// The previous name.
+        from: String,
+    },
+}
+
+impl Added {
+    /// A word for programs and a text for people about `card`, as it is pinned now.
+    #[must_use]
+    pub fn say(&self, card: &Card) -> (&'static str, String) {
+        let title = card.title();
+        match self {
+            Added::New => ("new", format!("{title} is known from now on")),
+            Added::Known => ("known", format!("{title} was known already")),
+            Added::Moved { from } => (
+                "moved",
+                format!("{title} has moved from {from} to {}", card.address),
+            ),
+            Added::Updated => ("updated", format!("the further fields of {title} are replaced")),
+            Added::Renamed { from } => (
+                "renamed",
+                format!("{} `{from}` is {title} from now on", card.role),
+            ),
+        }
+    }
 }
 
 /// An error about the network file.
@@ -65,32 +91,50 @@ pub enum NetworkFileError {
     Full,
     /// Another key is pinned under this name.
     #[error(
-        "the pinned {what} of {peer} is {pinned}, this card has {got}; if you are sure of the new card, remove \
-         the old one first"
+        "the pinned key of {peer} is {pinned}, this card has {got}. Add another {role} under a name of your own with \
+         `--as NAME`. If you are sure that {peer} itself has new keys, remove the old card first"
     )]
     Pinned {
-        /// `key` or `fingerprint`.
-        what: &'static str,
-        /// The server.
+        /// The role of the server.
+        role: RoleName,
+        /// The pinned server.
         peer: String,
-        /// The pinned value (hex).
+        /// The pinned key (hex).
         pinned: String,
-        /// The value in the new card (hex).
+        /// The key in the new card (hex).
         got: String,
     },
-    /// The key is pinned under another name.
+    /// The key is pinned with another certificate.
+    #[error(
+        "the pinned fingerprint of {peer} is {pinned}, this card has {got}; if you are sure of the new card, remove \
+         the old one first"
+    )]
+    OtherCertificate {
+        /// The server.
+        peer: String,
+        /// The pinned fingerprint (hex).
+        pinned: String,
+        /// The fingerprint in the new card (hex).
+        got: String,
+    },
+    /// The key is pinned for another role.
     #[error(
         "the key {identity} of {peer} is already pinned as {known}; if you are sure of the new card, remove the \
          old one first"
     )]
-    KnownAs {
+    OtherRole {
         /// The key (hex).
         identity: String,
-        /// The name in the new card.
+        /// The server in the new card.
         peer: String,
-        /// The name in the pinned card.
+        /// The pinned server.
         known: String,
     },
+    /// The card does not fit into a line with its local name.
+    #[error(
+        "with the name `{0}` this card has more than {CARD_MAX_CHARS} characters; give it a shorter name with `--as NAME`"
+    )]
+    LongName(String),
     /// No card of this role is pinned.
     #[error("no {0} is pinned; add its card with `network add` first")]
     Nobody(RoleName),
@@ -126,7 +170,7 @@ impl NetworkFile {
         };
         // Adding each card again applies the same rules to a file that was edited by hand.
         for card in cards {
-            match file.place(card) {
+            match file.place(card, None) {
                 Ok(Added::New) => {}
                 Ok(_) => return Err(malformed("a card is there twice".to_owned())),
                 Err(e) => return Err(malformed(e.to_string())),
@@ -137,14 +181,28 @@ impl NetworkFile {
 
     /// Reads the file again, pins `card` in it and saves it.
     ///
-    /// A card that is pinned already changes nothing. The same keys with other addresses or
-    /// further fields replace these.
+    /// A server is recognised by its key. A known one keeps its local name, and gets the addresses and further fields
+    /// of `card`. A new one gets the name in `card`.
     ///
     /// # Errors
-    /// [`NetworkFileError::Pinned`] and [`NetworkFileError::KnownAs`] for a card that contradicts a pinned one,
-    /// [`NetworkFileError::Full`], [`NetworkFileError::Io`]. The file is then unchanged.
+    /// [`NetworkFileError::Pinned`], [`NetworkFileError::OtherCertificate`] and [`NetworkFileError::OtherRole`] for a
+    /// card that contradicts a pinned one, [`NetworkFileError::LongName`], [`NetworkFileError::Full`],
+    /// [`NetworkFileError::Io`]. The file is then unchanged.
     pub fn add(&mut self, card: Card) -> Result<Added, NetworkFileError> {
-        self.change(|file| file.place(card))
+        self.change(|file| file.place(card, None))
+    }
+
+    /// Like [`add`](Self::add), under the local name `name`. A known server is renamed. The name must be
+    /// [valid](crate::card::check_name). Returns the card as it is pinned, too.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_as(&mut self, card: Card, name: Option<&str>) -> Result<(Added, Card), NetworkFileError> {
+        self.change(|file| {
+            let identity = card.identity;
+            let added = file.place(card.clone(), name)?;
+            Ok((added, file.by_identity(&identity).cloned().unwrap_or(card)))
+        })
     }
 
     /// Reads the file again, removes the card of this role and name, and saves it. `None` if no card has them.
@@ -221,31 +279,51 @@ impl NetworkFile {
         })
     }
 
-    /// Adds `card` in memory only.
-    fn place(&mut self, card: Card) -> Result<Added, NetworkFileError> {
-        let same_name = |known: &&mut Card| known.role == card.role && known.name == card.name;
-        if let Some(known) = self.cards.iter_mut().find(same_name) {
-            refuse_other_keys(known, &card)?;
-            let old = std::mem::replace(known, card);
-            return Ok(match (old.address == known.address, old.fields == known.fields) {
-                (true, true) => Added::Known,
-                (true, false) => Added::Updated,
-                (false, _) => Added::Moved { from: old.address },
+    /// Adds `card` in memory only, under the local name `name` if there is one.
+    fn place(&mut self, mut card: Card, name: Option<&str>) -> Result<Added, NetworkFileError> {
+        let known = self.by_identity(&card.identity).cloned();
+        if let Some(known) = &known {
+            refuse_other_party(known, &card)?;
+            card.name.clone_from(&known.name);
+        }
+        if let Some(name) = name {
+            name.clone_into(&mut card.name);
+        }
+        if let Some(other) = self.find(card.role, &card.name)
+            && other.identity != card.identity
+        {
+            return Err(NetworkFileError::Pinned {
+                role: card.role,
+                peer: other.title(),
+                pinned: other.identity_hex(),
+                got: card.identity_hex(),
             });
         }
-        // One key under two names would let one party take part as two.
-        if let Some(known) = self.by_identity(&card.identity) {
-            return Err(NetworkFileError::KnownAs {
-                identity: card.identity_hex(),
-                peer: card.title(),
-                known: known.title(),
-            });
+        if card.to_string().len() > CARD_MAX_CHARS {
+            return Err(NetworkFileError::LongName(card.name));
         }
-        if self.cards.len() >= NETWORK_CARDS_MAX {
-            return Err(NetworkFileError::Full);
-        }
-        self.cards.push(card);
-        Ok(Added::New)
+        let Some(known) = known else {
+            if self.cards.len() >= NETWORK_CARDS_MAX {
+                return Err(NetworkFileError::Full);
+            }
+            self.cards.push(card);
+            return Ok(Added::New);
+        };
+        let added = if known.address != card.address {
+            Added::Moved { from: known.address }
+        } else if known.fields != card.fields {
+            Added::Updated
+        } else if known.name != card.name {
+            Added::Renamed { from: known.name }
+        } else {
+            Added::Known
+        };
+        let pinned = self
+            .cards
+            .iter_mut()
+            .filter(|pinned| pinned.identity == card.identity);
+        pinned.for_each(|pinned| pinned.clone_from(&card));
+        Ok(added)
     }
 
     /// Replaces the file atomically and durably.
@@ -260,19 +338,18 @@ impl NetworkFile {
     }
 }
 
-/// Refuses a card under a pinned name whose keys differ from the pinned keys.
-fn refuse_other_keys(known: &Card, card: &Card) -> Result<(), NetworkFileError> {
-    if known.identity != card.identity {
-        return Err(NetworkFileError::Pinned {
-            what: "key",
-            peer: known.title(),
-            pinned: known.identity_hex(),
-            got: card.identity_hex(),
+/// Refuses a card of a pinned key with another role or certificate. One key in two roles would let one party take part
+/// as two.
+fn refuse_other_party(known: &Card, card: &Card) -> Result<(), NetworkFileError> {
+    if known.role != card.role {
+        return Err(NetworkFileError::OtherRole {
+            identity: card.identity_hex(),
+            peer: card.title(),
+            known: known.title(),
         });
     }
     if known.fingerprint != card.fingerprint {
-        return Err(NetworkFileError::Pinned {
-            what: "fingerprint",
+        return Err(NetworkFileError::OtherCertificate {
             peer: known.title(),
             pinned: known.fingerprint_hex(),
             got: card.fingerprint_hex(),

@@ -194,15 +194,13 @@ fn a_network_file_refuses_a_card_that_contradicts_a_pinned_one() {
         message.contains("the pinned fingerprint of bank `central` is"),
         "{message}"
     );
-    for (role, name) in [(RoleName::Bank, "other"), (RoleName::Merchant, "central")] {
-        let mut other_name = bank.clone();
-        (other_name.role, other_name.name) = (role, name.to_owned());
-        let message = file.add(other_name).unwrap_err().to_string();
-        assert!(
-            message.contains("is already pinned as bank `central`"),
-            "{message}"
-        );
-    }
+    let mut other_role = bank.clone();
+    other_role.role = RoleName::Merchant;
+    let message = file.add(other_role).unwrap_err().to_string();
+    assert!(
+        message.contains("is already pinned as bank `central`"),
+        "{message}"
+    );
     assert_eq!(
         file.cards(),
         std::slice::from_ref(&bank),
@@ -229,6 +227,54 @@ fn a_network_file_refuses_a_card_that_contradicts_a_pinned_one() {
     assert_eq!(file.remove(RoleName::Bank, "central").unwrap(), Some(moved));
     assert_eq!(file.remove(RoleName::Bank, "central").unwrap(), None);
     assert_eq!(file.add(other_key).unwrap(), Added::New);
+}
+
+#[test]
+fn a_server_is_recognised_by_its_key_and_keeps_its_local_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = NetworkFile::load(dir.path()).unwrap();
+    let mut one = some_card(RoleName::Merchant, "shop");
+    let other = some_card(RoleName::Merchant, "shop");
+    file.add(one.clone()).unwrap();
+    let message = file.add(other.clone()).unwrap_err().to_string();
+    assert!(message.contains("`--as NAME`"), "{message}");
+    let (added, pinned) = file.add_as(other.clone(), Some("books")).unwrap();
+    assert_eq!((added, pinned.name.as_str()), (Added::New, "books"));
+    assert!(pinned.same_keys(&other));
+
+    // The owner's card has the owner's name. It changes the address only.
+    let mut moved = other.clone();
+    moved.address = "127.0.0.1:7002".parse().unwrap();
+    let (added, pinned) = file.add_as(moved.clone(), None).unwrap();
+    assert_eq!(
+        added,
+        Added::Moved {
+            from: other.address.clone()
+        }
+    );
+    assert_eq!((pinned.name.as_str(), &pinned.address), ("books", &moved.address));
+    assert_eq!(file.add(moved.clone()).unwrap(), Added::Known);
+    let taken = file.add_as(moved.clone(), Some("shop")).unwrap_err();
+    assert!(matches!(taken, NetworkFileError::Pinned { .. }), "{taken}");
+
+    // A name of one's own is given to a known server too.
+    let from = "books".to_owned();
+    let (added, _) = file.add_as(moved.clone(), Some("papers")).unwrap();
+    assert_eq!(added, Added::Renamed { from });
+    one.name = "shop-2".into();
+    assert_eq!(file.add(one).unwrap(), Added::Known);
+    let again = NetworkFile::load(dir.path()).unwrap();
+    let names: Vec<&str> = again.cards().iter().map(|card| card.name.as_str()).collect();
+    assert_eq!(names, ["shop", "papers"]);
+
+    // A name that makes the line of a long card too long is refused: the file would not be read again.
+    let short = some_card(RoleName::Bank, "b").to_string();
+    let fields = ["a", "b", "c"].map(|name| format!("/{name}={}", "v".repeat(105)));
+    let long: Card = format!("{short}{}", fields.concat()).parse().unwrap();
+    let refused = file.add_as(long.clone(), Some(&"n".repeat(32))).unwrap_err();
+    assert!(matches!(refused, NetworkFileError::LongName(_)), "{refused}");
+    file.add(long).unwrap();
+    NetworkFile::load(dir.path()).unwrap();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use clap::{Args, Parser, Subcommand};
-use farthing_node::card::{Card, RoleName};
+use farthing_node::card::{Card, RoleName, parse_name};
 use farthing_protocol::money::Amount;
 use std::path::PathBuf;
 
@@ -231,9 +231,17 @@ pub(super) struct Restore {
 #[derive(Debug, Subcommand)]
 pub(super) enum NetworkCommand {
     /// Add a card. From then on, the wallet trusts the holder of its keys under its name.
+    #[command(after_long_help = "Examples:\n  \
+        farthing network add CARD               under the name in the card\n  \
+        farthing network add CARD --as books    under a name of your own, also for a card that is known\n\n\
+        A party is recognised by its key. A card with new addresses of a known party changes only these: it keeps its \
+        name here.")]
     Add {
         /// The card: one line, as its owner printed it.
         card: Card,
+        /// Name of your own for the party, if another one has the name in the card.
+        #[arg(long = "as", value_name = "NAME", value_parser = parse_name)]
+        name: Option<String>,
     },
     /// List the cards.
     List,

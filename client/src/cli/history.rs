@@ -67,6 +67,7 @@ fn line(entry: HistoryEntry, file: &NetworkFile) -> Line {
         }
         HistoryMatter::Purchase(number, row) => {
             let offer = &row.purchase.offer().body;
+            let merchant = file.by_identity(&row.merchant.identity);
             Line {
                 begun_ms,
                 matter: "purchase",
@@ -74,7 +75,7 @@ fn line(entry: HistoryEntry, file: &NetworkFile) -> Line {
                 status: status(&row),
                 amount: offer.price,
                 currency: offer.currency.clone(),
-                party: row.merchant.name.clone(),
+                party: merchant.unwrap_or(&row.merchant).name.clone(),
                 text: offer.title.clone(),
                 of_purchase: None,
             }

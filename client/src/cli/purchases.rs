@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use farthing_node::{
     card::RoleName,
     home::files::{self, Existing},
+    network_file::NetworkFile,
     terminal::{Shown, one_line},
 };
 use farthing_protocol::{
@@ -32,9 +33,29 @@ const PREFIX_MIN_CHARS: usize = 4;
 
 // ---- looking ------------------------------------------------------------------------------------------------------
 
+/// All purchases, with the local names that their merchants have now.
+fn all_purchases(wallet: &Wallet) -> Result<Vec<(u64, PurchaseRow)>> {
+    let cards = wallet.network_file()?;
+    let rows = wallet.purchases()?.into_iter();
+    Ok(rows.map(|(number, row)| (number, named(&cards, row))).collect())
+}
+
+/// A purchase, with the local name that its merchant has now.
+fn one_purchase(wallet: &Wallet, number: u64) -> Result<PurchaseRow> {
+    Ok(named(&wallet.network_file()?, wallet.purchase(number)?))
+}
+
+/// Replaces the merchant's card of the time of the purchase with the pinned one.
+fn named(cards: &NetworkFile, mut row: PurchaseRow) -> PurchaseRow {
+    if let Some(card) = cards.by_identity(&row.merchant.identity) {
+        row.merchant.clone_from(card);
+    }
+    row
+}
+
 /// Lists all purchases.
 pub(super) fn list(wallet: &Wallet) -> Result<Report> {
-    let purchases = wallet.purchases()?;
+    let purchases = all_purchases(wallet)?;
     let json: Vec<Value> = purchases
         .iter()
         .map(|(number, row)| purchase_json(*number, row))
@@ -147,7 +168,7 @@ pub(super) async fn buy(wallet: &Wallet, buy: &Buy) -> Result<Report> {
         existing,
     };
     let number = wallet.buy(&parties, wanted, output).await?;
-    Ok(outcome(number, &wallet.purchase(number)?, Some(&path)))
+    Ok(outcome(number, &one_purchase(wallet, number)?, Some(&path)))
 }
 
 /// Carries on a purchase of an item that is bought again. `None` if it ended without any coin at stake.
@@ -169,7 +190,7 @@ async fn carry_on(wallet: &Wallet, number: u64, row: &PurchaseRow, buy: &Buy) ->
     }
     let driven = wallet.drive_purchase(number).await;
     driven.with_context(|| format!("purchase {number} of this item was under way and is not finished"))?;
-    let ended = wallet.purchase(number)?;
+    let ended = one_purchase(wallet, number)?;
     if matches!(ended.purchase, Purchase::Dropped(_)) {
         return Ok(None);
     }
@@ -322,7 +343,7 @@ pub(super) async fn resume(wallet: &Wallet, named: Option<&str>, other: &OtherOu
         wallet.deliver_to(number, &wanted).await?;
     }
     wallet.drive_purchase(number).await?;
-    let mut report = outcome(number, &wallet.purchase(number)?, Some(&wanted));
+    let mut report = outcome(number, &one_purchase(wallet, number)?, Some(&wanted));
     let is_written_again = is_gone && report.exit == Exit::Done;
     if let Some(members) = report.json.as_object_mut() {
         members.insert("written_again".into(), is_written_again.into());
@@ -360,7 +381,7 @@ pub(super) async fn resume_all(wallet: &Wallet) -> Result<Report> {
     let mut purchases: Vec<Value> = Vec::new();
     let mut exit = Exit::Done;
     let mut matters: BTreeSet<&str> = resumed.ended.iter().map(String::as_str).collect();
-    for (number, row) in wallet.purchases()? {
+    for (number, row) in all_purchases(wallet)? {
         if matters.remove(format!("purchase {number}").as_str()) {
             let ended = outcome(number, &row, outputs.get(&number).map(PathBuf::as_path));
             lines.push(ended.text);
@@ -413,7 +434,7 @@ pub(super) async fn cancel(wallet: &Wallet, named: &str, other: &OtherOutput) ->
     }
     let wanted = wallet.purchase(number)?.output;
     wallet.cancel(number).await?;
-    let row = wallet.purchase(number)?;
+    let row = one_purchase(wallet, number)?;
     let mut report = outcome(number, &row, Some(&wanted));
     match &row.purchase {
         // The customer wanted the coins back.

@@ -20,7 +20,7 @@ use farthing_coin::Seed;
 use farthing_node::{
     card::{Card, RoleName},
     home::files::create_private_dir,
-    network_file::{Added, NetworkFile},
+    network_file::NetworkFile,
     probe::ProcessProbe,
     quic::{ClientLimits, QuicNetwork},
     terminal::{Shown, print_note, print_prompt},
@@ -199,9 +199,13 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
     make_private(&dir)?;
     let mut file = NetworkFile::load(&dir)?;
     match command {
-        NetworkCommand::Add { card } => {
-            let added = file.add(card.clone())?;
-            Ok(added_report(card, &added))
+        NetworkCommand::Add { card, name } => {
+            let (added, card) = file.add_as(card.clone(), name.as_deref())?;
+            let (word, text) = added.say(&card);
+            Ok(Report::done(
+                text,
+                json!({ "added": word, "card": card_json(&card) }),
+            ))
         }
         NetworkCommand::List => Ok(cards_report(file.cards())),
         NetworkCommand::Remove { role, name } => match file.remove(*role, name)? {
@@ -212,20 +216,6 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
             None => bail!("no {role} `{name}` is known; `farthing network list` shows all cards"),
         },
     }
-}
-
-fn added_report(card: &Card, added: &Added) -> Report {
-    let title = card.title();
-    let (word, text) = match added {
-        Added::New => ("new", format!("{title} is known from now on")),
-        Added::Known => ("known", format!("{title} was known already")),
-        Added::Moved { from } => {
-            let to = &card.address;
-            ("moved", format!("{title} has moved from {from} to {to}"))
-        }
-        Added::Updated => ("updated", format!("the further fields of {title} are replaced")),
-    };
-    Report::done(text, json!({ "added": word, "card": card_json(card) }))
 }
 
 fn cards_report(cards: &[Card]) -> Report {

@@ -3,7 +3,7 @@
 use super::administer::{OperatorError, STORE_DIR};
 use super::report::{EXIT_FAILED, Report};
 use super::{network, status};
-use crate::card::{Card, RoleName};
+use crate::card::{Card, RoleName, parse_name};
 use crate::home::Home;
 use clap::{Args, Subcommand};
 use farthing_store::disk::FileDisk;
@@ -44,6 +44,9 @@ pub enum NetworkCommand {
         dir: PathBuf,
         /// The card: the line that its owner's `card` command prints.
         card: Card,
+        /// Local name for the node, if another one has the name in the card. Without it a known node keeps its name.
+        #[arg(long = "as", value_name = "NAME", value_parser = parse_name)]
+        name: Option<String>,
     },
     /// Remove a pinned card. A running node stops using it at once.
     Remove {
@@ -66,9 +69,9 @@ impl NodeCommand {
     pub async fn execute(self, role: RoleName) -> Result<Report, OperatorError> {
         match self {
             NodeCommand::Card(Directory { dir }) => Ok(card(&home(&dir, role)?.card()?)),
-            NodeCommand::Network(NetworkCommand::Add { dir, card }) => {
+            NodeCommand::Network(NetworkCommand::Add { dir, card, name }) => {
                 home(&dir, role)?;
-                network::add(&dir, card).await
+                network::add(&dir, card, name.as_deref()).await
             }
             NodeCommand::Network(NetworkCommand::Remove { dir, role: of, name }) => {
                 home(&dir, role)?;

@@ -10,28 +10,20 @@ use crate::admin::admin_call;
 use crate::peers::Peers;
 use crate::{
     card::{Card, RoleName},
-    network_file::{Added, NetworkFile},
+    network_file::NetworkFile,
 };
 use serde_json::json;
 use std::path::Path;
 
-/// Pins `card` in `dir`.
+/// Pins `card` in `dir`, under the local name `name` if there is one.
 ///
 /// # Errors
 /// When the card contradicts a pinned one, or the file or the running node cannot be reached.
-pub async fn add(dir: &Path, card: Card) -> Result<Report, OperatorError> {
-    let title = card.title();
-    let added = NetworkFile::load(dir)?.add(card.clone())?;
+pub async fn add(dir: &Path, card: Card, name: Option<&str>) -> Result<Report, OperatorError> {
+    let (added, card) = NetworkFile::load(dir)?.add_as(card, name)?;
     tell(dir).await?;
-    let (word, text) = match added {
-        Added::New => ("new", format!("{title} is known from now on")),
-        Added::Known => ("known", format!("{title} was known already")),
-        Added::Moved { from } => (
-            "moved",
-            format!("{title} was known at {from}; its address is replaced"),
-        ),
-        Added::Updated => ("updated", format!("the further fields of {title} are replaced")),
-    };
+    let title = card.title();
+    let (word, text) = added.say(&card);
     Ok(Report::new(
         text,
         json!({ "card": card, "who": title, "added": word }),
@@ -112,9 +104,9 @@ mod tests {
         let peers = Peers::new(Arc::new(QuicNetwork::new()), Vec::new());
         for (known, name) in ["central", "coast"].into_iter().enumerate() {
             let card = card(name, [u8::try_from(known).unwrap() + 1; 32]);
-            let report = add(dir, card.clone()).await.unwrap();
+            let report = add(dir, card.clone(), None).await.unwrap();
             assert_eq!(report.json["added"], "new");
-            assert_eq!(add(dir, card).await.unwrap().json["added"], "known");
+            assert_eq!(add(dir, card, None).await.unwrap().json["added"], "known");
             assert_eq!(peers.cards(RoleName::Bank).len(), known);
             assert_eq!(reload(dir, &peers).unwrap(), known + 1);
             assert_eq!(peers.cards(RoleName::Bank).len(), known + 1);

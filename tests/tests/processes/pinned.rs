@@ -1,7 +1,7 @@
 //! Impostors: the wallet reports a server with other keys, stops, and nothing is charged.
 
 use crate::{PROGRAM, testbed};
-use farthing_kit::nodes::Node;
+use farthing_kit::{nodes::Node, points::Party};
 use farthing_node::{
     card::{
         Card,
@@ -83,7 +83,7 @@ fn a_card_with_other_keys_under_a_known_name_is_refused() {
             error.contains("pinned") && error.contains(&pinned.title()),
             "{error}"
         );
-        // Another certificate for the same identity, and the same identity under another name, are refused too.
+        // Another certificate for the same identity is refused too.
         let other_certificate = Card {
             fingerprint: stranger.card().fingerprint,
             ..pinned.clone()
@@ -91,15 +91,41 @@ fn a_card_with_other_keys_under_a_known_name_is_refused() {
         alice
             .run(&["network", "add", &other_certificate.to_string()])
             .error(1);
+        // The same keys under another name are the same party.
         let alias = Card {
             name: "alias".into(),
-            ..pinned.clone()
+            ..alice.lines.card(Party::Wallet, pinned)
         };
-        alice.run(&["network", "add", &alias.to_string()]).error(1);
+        let known = alice.done(&["network", "add", &alias.to_string()]);
+        assert_eq!(known["added"], "known", "{known}");
+        assert_eq!(known["card"]["name"], pinned.name, "{known}");
     }
     let cards = alice.done(&["network", "list"]);
     assert_eq!(cards["cards"].as_array().unwrap().len(), 3);
     alice.buys(POSTCARD, "goods");
+    testbed.check(&[&alice]);
+}
+
+#[test]
+fn a_merchant_has_its_local_name_in_every_output() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    alice.buys(POSTCARD, "goods");
+    let card = alice
+        .lines
+        .card(Party::Wallet, testbed.merchant.card())
+        .to_string();
+    let renamed = alice.done(&["network", "add", &card, "--as", "corner"]);
+    assert_eq!(renamed["added"], "renamed", "{renamed}");
+    assert_eq!(alice.purchases()[0]["merchant"], "corner");
+    let history = alice.done(&["history"]).to_string();
+    assert!(
+        history.contains("corner") && !history.contains("studio"),
+        "{history}"
+    );
+    let output = alice.goods("other goods");
+    let bought = alice.done(&["buy", "corner", POSTCARD, "-o", output.to_str().unwrap()]);
+    assert_eq!(bought["purchase"]["merchant"], "corner", "{bought}");
     testbed.check(&[&alice]);
 }
 
