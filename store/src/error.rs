@@ -83,6 +83,20 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The journal's payloads are sealed, and the options have no cipher.
+    #[error("the journal {path} is sealed with a password")]
+    Sealed {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// The options have a cipher, and the journal's payloads are not sealed.
+    #[error(
+        "the journal {path} is not sealed, although the directory has a password; was it put there from elsewhere?"
+    )]
+    NotSealed {
+        /// The journal.
+        path: PathBuf,
+    },
     /// A store that was opened read-only takes no transactions.
     #[error("the store was opened to read only")]
     ReadOnly,

@@ -30,7 +30,9 @@ pub(crate) struct Found {
 }
 
 fn open_index(dir: &Path, options: &StoreOptions) -> Result<Arc<dyn Index>, String> {
-    let index = options.engine.open(&dir.join(INDEX_NAME), options.cache_bytes);
+    let index = options
+        .index_engine()
+        .open(&dir.join(INDEX_NAME), options.cache_bytes);
     index.map_err(|error| format!("it does not open: {error}"))
 }
 
@@ -110,7 +112,7 @@ pub(crate) fn keep_or_wipe(
             return Ok((index, 0, IndexFound::Fresh));
         }
         // An index in memory starts empty, so it is never wrong.
-        (Ok(index), Some(why)) if !options.engine.is_durable() => {
+        (Ok(index), Some(why)) if !options.index_engine().is_durable() => {
             return Ok((index, 0, IndexFound::Rebuilt(why)));
         }
         // Closed before its files are removed.
@@ -122,7 +124,7 @@ pub(crate) fn keep_or_wipe(
     };
     tracing::warn!(%why, records = checked.head.sequence, "rebuilding the index from the journal");
     let path = dir.join(INDEX_NAME);
-    let wiped = options.engine.wipe(&path);
+    let wiped = options.index_engine().wipe(&path);
     wiped.map_err(StoreError::disk(format!("remove {}", path.display())))?;
     let index = open_index(dir, options).map_err(|why| StoreError::Index(format!("a new one: {why}")))?;
     Ok((index, 0, IndexFound::Rebuilt(why)))

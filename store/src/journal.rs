@@ -65,7 +65,8 @@ impl Journal {
     /// # Errors
     /// [`StoreError::Full`]: nothing was written. [`StoreError::Halted`]: any part may be written.
     pub(crate) fn append(&mut self, payload: &[u8], probe: &dyn probe::Probe) -> Result<Head, StoreError> {
-        let (bytes, head) = self.reader.format.record(&self.head, payload);
+        let payload = self.reader.seal(&self.head, payload);
+        let (bytes, head) = self.reader.format.record(&self.head, &payload);
         self.make_room(bytes.len() as u64)?;
         let file = self.reader.file.as_ref();
         probe.reached(probe::BEFORE_APPEND);

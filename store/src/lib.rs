@@ -22,6 +22,7 @@
 //! | a kill or a power failure | the next start cuts off a torn last record, which was never acknowledged |
 //! | the index is damaged, lost, or was open when the machine went down | it is rebuilt from the journal |
 //! | the journal is damaged, or lacks acknowledged records | [`StoreError::Damaged`] with the offset: the store does not open, or halts if it is found later |
+//! | the journal is sealed, and the options have no cipher | [`StoreError::Sealed`]; [`StoreError::NotSealed`] for the opposite |
 //! | a newer program has used the directory | [`StoreError::Newer`]; nothing is changed |
 //! | another process has the directory | [`StoreError::InUse`]; [`Store::open_read_only`] reads beside it |
 //!
@@ -56,6 +57,7 @@
 
 mod background;
 mod checkpoints;
+mod cipher;
 pub mod clock;
 mod committer;
 pub mod disk;
@@ -90,6 +92,7 @@ mod transaction;
 mod verify;
 mod view;
 
+pub use cipher::RecordCipher;
 pub use error::{Damage, DamageKind, StoreError};
 pub use handle::Store;
 pub use index::{Engine, Head, Index, IndexError, Row, Writes, scan_start};

@@ -49,3 +49,5 @@ pub const REBUILD_ROWS: usize = 16 * 1024;
 pub const STATE_MAX_BYTES: usize = 8 * 1024;
 /// The longest note of a lock that is read (bytes).
 pub const LOCK_NOTE_MAX_BYTES: usize = 1024;
+/// The most that a cipher adds to a payload (bytes).
+pub const SEAL_MAX_BYTES: usize = 64;

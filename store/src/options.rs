@@ -1,5 +1,6 @@
 //! The options with which a store is opened.
 
+use crate::cipher::RecordCipher;
 use crate::disk::{Disk, FileDisk, MemoryDisk};
 use crate::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use crate::index::Engine;
@@ -72,6 +73,8 @@ pub struct StoreOptions {
     pub progress: ProgressFn,
     /// A note for other processes that want the directory while this one has it ([`lock_note`](crate::lock_note)).
     pub lock_note: Option<String>,
+    /// Seals the journal's payloads. The index is then in memory, with any `engine`, so no row is on the disk in clear.
+    pub cipher: Option<Arc<dyn RecordCipher>>,
 }
 
 impl Default for StoreOptions {
@@ -91,11 +94,20 @@ impl Default for StoreOptions {
             reserve_bytes: limits::RESERVE_BYTES,
             progress: Arc::new(|_| {}),
             lock_note: None,
+            cipher: None,
         }
     }
 }
 
 impl StoreOptions {
+    /// The engine of the index. A sealed store keeps its index in memory.
+    pub(crate) fn index_engine(&self) -> &dyn Engine {
+        match self.cipher {
+            Some(_) => &MemoryEngine,
+            None => self.engine.as_ref(),
+        }
+    }
+
     /// The options of a store in memory that runs in the caller's thread. The same calls leave the same bytes.
     pub fn simulated(disk: MemoryDisk, seed: u64) -> Self {
         Self {

@@ -6,7 +6,6 @@ use crate::index::{Index, IndexError};
 use crate::index_memory::MemoryIndex;
 use crate::options::StoreOptions;
 use crate::reader::Reader;
-use crate::record::decode_writes;
 use crate::recovery::find_journal;
 use crate::shared::Shared;
 use crate::state::State;
@@ -25,6 +24,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<Option<Shared>,
     let Some(reader) = find_journal(disk, dir, state.as_ref())? else {
         return Ok(None);
     };
+    let reader = reader.with_cipher(options.cipher.clone())?;
     if reader.is_old() {
         return Err(StoreError::Older { dir: dir.to_owned() });
     }
@@ -58,7 +58,7 @@ fn read_from(reader: &Reader, index: &MemoryIndex, at: Position) -> Result<Posit
         let Some(payload) = scanner.next().map_err(reader.failed("read"))? else {
             return Ok(scanner.at);
         };
-        let Some(writes) = decode_writes(payload) else {
+        let Some(writes) = reader.writes(&before.head, payload) else {
             return Err(reader.damaged(before.damage(DamageKind::Payload)));
         };
         index.apply(&writes, scanner.at.head).map_err(failed)?;

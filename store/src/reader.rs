@@ -1,15 +1,17 @@
 //! The read side of a journal: open or create it, check it, and find the hash of any record.
 
 use crate::checkpoints::{Checkpoints, Position};
+use crate::cipher::RecordCipher;
 use crate::disk::{Disk, DiskFile, read_or_zero};
 use crate::error::{Damage, DamageKind, StoreError};
-use crate::index::Head;
+use crate::index::{Head, Writes};
 use crate::limits::{BACKGROUND_PIECE_BYTES, CHECKPOINT_RECORDS};
 use crate::options::{Progress, Stage, StoreOptions};
 use crate::record::{BadFile, Format, RECORDS_BEGIN, decode_writes};
 use crate::scan::{Scanner, Tail, judge};
 use crate::schema::SCHEMA_VERSION;
 use farthing_protocol::ids::RecordHash;
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,7 @@ pub(crate) struct Reader {
     /// Whether the journal's own header has an older version than this program's.
     is_old: bool,
     path: PathBuf,
+    cipher: Option<Arc<dyn RecordCipher>>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     /// Number of records that are not verified yet. A quick start skips them.
     unverified: Arc<AtomicU64>,
@@ -105,7 +108,10 @@ impl Reader {
     pub(crate) fn create(options: &StoreOptions, dir: &Path) -> Result<Self, StoreError> {
         let mut id = [0; 16];
         options.entropy.fill(&mut id);
-        let format = Format::new(id);
+        let format = match options.cipher {
+            Some(_) => Format::sealed(id),
+            None => Format::new(id),
+        };
         let path = dir.join(JOURNAL_NAME);
         let fresh = dir.join("journal.new");
         let disk = options.disk.as_ref();
@@ -124,7 +130,7 @@ impl Reader {
             disk.open(&path)
         };
         let file = make().map_err(StoreError::disk(format!("create {}", path.display())))?;
-        Ok(Self::new(file, format, path))
+        Self::new(file, format, path).with_cipher(options.cipher.clone())
     }
 
     fn new(file: Box<dyn DiskFile>, format: Format, path: PathBuf) -> Self {
@@ -133,6 +139,7 @@ impl Reader {
             format,
             is_old: false,
             path,
+            cipher: None,
             checkpoints: Arc::new(Checkpoints::new(format.begin())),
             unverified: Arc::default(),
             broken: Arc::default(),
@@ -179,6 +186,42 @@ impl Reader {
         self.format.begin()
     }
 
+    /// The journal with the cipher of its payloads.
+    ///
+    /// # Errors
+    /// [`StoreError::Sealed`] and [`StoreError::NotSealed`] unless a sealed journal gets a cipher, and any other gets none.
+    pub(crate) fn with_cipher(mut self, cipher: Option<Arc<dyn RecordCipher>>) -> Result<Self, StoreError> {
+        match (self.format.is_sealed(), cipher.is_some()) {
+            (true, false) => return Err(StoreError::Sealed { path: self.path }),
+            (false, true) => return Err(StoreError::NotSealed { path: self.path }),
+            _ => {}
+        }
+        self.cipher = cipher;
+        Ok(self)
+    }
+
+    /// The payload as it is stored in the record after `previous`.
+    pub(crate) fn seal<'a>(&self, previous: &Head, payload: &'a [u8]) -> Cow<'a, [u8]> {
+        match &self.cipher {
+            Some(cipher) => Cow::Owned(cipher.seal(previous, payload)),
+            None => Cow::Borrowed(payload),
+        }
+    }
+
+    /// The writes in the stored payload of the record after `previous`. `None` if it does not open or decode.
+    pub(crate) fn writes(&self, previous: &Head, stored: &[u8]) -> Option<Writes> {
+        match &self.cipher {
+            Some(cipher) => decode_writes(&cipher.open(previous, stored)?),
+            None => decode_writes(stored),
+        }
+    }
+
+    /// Whether the stored payload is valid. Without the cipher, a sealed one counts as valid.
+    fn is_valid(&self, previous: &Head, stored: &[u8]) -> bool {
+        let is_opaque = self.format.is_sealed() && self.cipher.is_none();
+        is_opaque || self.writes(previous, stored).is_some()
+    }
+
     /// Whether an older program was the last one that opened the directory.
     pub(crate) fn is_old(&self) -> bool {
         self.is_old
@@ -207,7 +250,7 @@ impl Reader {
             let Some(payload) = scanner.next().map_err(self.failed("read"))? else {
                 break;
             };
-            if decode_writes(payload).is_none() {
+            if !self.is_valid(&before.head, payload) {
                 return Ok(Err((before.damage(DamageKind::Payload), scanner.at.head)));
             }
             let head = scanner.at.head;
@@ -261,7 +304,7 @@ impl Reader {
         while scanner.at.head.sequence < to.head.sequence {
             let before = scanner.at;
             match scanner.next().map_err(self.failed("read"))? {
-                Some(payload) if decode_writes(payload).is_some() => self.checkpoints.keep(scanner.at),
+                Some(payload) if self.is_valid(&before.head, payload) => self.checkpoints.keep(scanner.at),
                 Some(_) => return Err(self.damaged(before.damage(DamageKind::Payload))),
                 None => return Err(self.no_record(before, to.head.sequence)?),
             }

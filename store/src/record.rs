@@ -10,6 +10,9 @@
 //!         2  key length u32  key                              a deletion
 //! ```
 //!
+//! A sealed journal has another magic. There the payload is encrypted ([`RecordCipher`](crate::RecordCipher)), and all hashes
+//! are over the encrypted payload.
+//!
 //! Numbers are little-endian. A record's hash covers its number, the previous hash, and its payload. The crc also covers the
 //! journal's id. So a party that chooses values cannot make part of a value look like a record. Both marks are not zero. A
 //! record is written over zeros, so a write that was cut short always shows in the last byte.
@@ -37,6 +40,7 @@ pub(crate) const WHOLE_MAX_BYTES: usize = HEADER_BYTES + RECORD_MAX_BYTES + TRAI
 const FILE_HEADER_BYTES: usize = 32;
 
 const MAGIC: &[u8; 8] = b"FARTHING";
+const SEALED_MAGIC: &[u8; 8] = b"FARTHSEA";
 const HEADER_MARK: u8 = 0xF1;
 const TRAILER_MARK: u8 = 0xE7;
 const VALUE: u8 = 1;
@@ -46,6 +50,7 @@ const DELETION: u8 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Format {
     id: [u8; 16],
+    is_sealed: bool,
 }
 
 /// The content of the journal's own header.
@@ -94,7 +99,24 @@ impl<'a> Fields<'a> {
 
 impl Format {
     pub(crate) const fn new(id: [u8; 16]) -> Self {
-        Self { id }
+        Self { id, is_sealed: false }
+    }
+
+    /// The format of a journal with sealed payloads.
+    pub(crate) const fn sealed(id: [u8; 16]) -> Self {
+        Self { id, is_sealed: true }
+    }
+
+    /// Whether the payloads are sealed.
+    pub(crate) const fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    const fn magic(&self) -> &'static [u8; 8] {
+        match self.is_sealed {
+            true => SEALED_MAGIC,
+            false => MAGIC,
+        }
     }
 
     /// The journal's own header, with its zeros.
@@ -106,7 +128,7 @@ impl Format {
 
     /// The journal's own header without its zeros.
     pub(crate) fn header_fields(&self, version: u32) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = self.magic().to_vec();
         bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&self.id);
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -117,17 +139,18 @@ impl Format {
         let (fields, zeros) = bytes.split_at_checked(FILE_HEADER_BYTES).ok_or(BadFile::Header)?;
         let mut rest = Fields(fields);
         let mut read = || {
-            let magic = rest.array()?;
+            let magic: [u8; 8] = rest.array()?;
             let version = u32::from_le_bytes(rest.array()?);
             let id = rest.array()?;
             let crc = u32::from_le_bytes(rest.array()?);
             Some((magic, version, id, crc))
         };
         let (magic, version, id, crc) = read().ok_or(BadFile::Header)?;
-        if &magic != MAGIC || zeros.iter().any(|byte| *byte != 0) {
+        let is_sealed = &magic == SEALED_MAGIC;
+        if (&magic != MAGIC && !is_sealed) || zeros.iter().any(|byte| *byte != 0) {
             return Err(BadFile::Header);
         }
-        let format = Self { id };
+        let format = Self { id, is_sealed };
         let summed = fields.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
         let header = |is_old| Ok(FileHeader { format, is_old });
         match version {

@@ -12,7 +12,6 @@ use crate::limits::{LOCK_NOTE_MAX_BYTES, REBUILD_ROWS};
 use crate::options::{Progress, Stage, StoreOptions, Threading};
 use crate::probe;
 use crate::reader::{Checked, JOURNAL_NAME, Reader};
-use crate::record::decode_writes;
 use crate::shared::Shared;
 use crate::state::{Left, STATE_NAME, State};
 use std::io;
@@ -98,7 +97,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     options.probe.reached(probe::BEFORE_RECOVERY);
     let state = State::read(disk, dir);
     let reader = match find_journal(disk, dir, state.as_ref())? {
-        Some(reader) => reader,
+        Some(reader) => reader.with_cipher(options.cipher.clone())?,
         None => Reader::create(options, dir)?,
     };
     let state_distrust = distrust_by_state(state.as_ref(), disk);
@@ -123,7 +122,7 @@ pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, Ope
     let distrust = distrust(&found, &checked, state.as_ref()).or(state_distrust);
     let (index, applied, index_found) = keep_or_wipe(found, distrust, &checked, dir, options)?;
     let replayed = replay(&reader, index.as_ref(), applied, checked.head, options)?;
-    let index: Arc<dyn Index> = match options.engine.is_durable() {
+    let index: Arc<dyn Index> = match options.index_engine().is_durable() {
         false => index,
         true => Arc::new(BufferedIndex::new(index, checked.head, options.buffer_bytes)),
     };
@@ -215,7 +214,7 @@ fn replay(
             from = before.head;
         }
         let payload = scanner.next().map_err(reader.failed("read"))?;
-        let Some(writes) = payload.and_then(decode_writes) else {
+        let Some(writes) = payload.and_then(|payload| reader.writes(&before.head, payload)) else {
             // The check just found this record whole.
             return Err(reader.damaged(before.damage(DamageKind::Changed)));
         };

@@ -1,0 +1,127 @@
+//! A store whose payloads are sealed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+use farthing_store::disk::{FileDisk, MemoryDisk};
+use farthing_store::{
+    Damage, DamageKind, Head, IndexFound, Reads, RecordCipher, Store, StoreError, StoreOptions, Table, verify,
+};
+use std::path::Path;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+const ROWS: Table<u64, Vec<u8>> = Table::new(1, "rows");
+const DIR: &str = "/store";
+const SECRET: &[u8] = b"a secret that nobody reads";
+
+/// A cipher without strength: it adds the key to every byte, and appends the place.
+struct Weak(u8);
+
+impl RecordCipher for Weak {
+    fn seal(&self, previous: &Head, payload: &[u8]) -> Vec<u8> {
+        let sealed = payload.iter().map(|byte| byte.wrapping_add(self.0));
+        sealed.chain([self.0, previous.hash.0[0]]).collect()
+    }
+
+    fn open(&self, previous: &Head, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let payload = sealed.strip_suffix(&[self.0, previous.hash.0[0]])?;
+        Some(
+            payload
+                .iter()
+                .map(|byte| byte.wrapping_sub(self.0))
+                .collect::<Vec<u8>>()
+                .into(),
+        )
+    }
+}
+
+fn options(disk: &MemoryDisk, cipher: Option<u8>) -> StoreOptions {
+    StoreOptions {
+        cipher: cipher.map(|key| -> Arc<dyn RecordCipher> { Arc::new(Weak(key)) }),
+        ..StoreOptions::simulated(disk.clone(), 7)
+    }
+}
+
+fn open(disk: &MemoryDisk, cipher: Option<u8>) -> Result<Store, StoreError> {
+    Store::open(Path::new(DIR), options(disk, cipher)).map(|(store, _)| store)
+}
+
+fn put(store: &Store, number: u64) {
+    let written = store.transact_blocking(Reads::none(), move |tx| ROWS.put(tx, &number, &SECRET.to_vec()));
+    written.unwrap();
+}
+
+#[test]
+fn a_sealed_store_opens_only_with_its_cipher_and_a_plain_one_only_without() {
+    for (made_with, other) in [(Some(9), None), (None, Some(9))] {
+        let disk = MemoryDisk::new();
+        let store = open(&disk, made_with).unwrap();
+        (0..5).for_each(|number| put(&store, number));
+        drop(store);
+        let journal = disk.bytes(&Path::new(DIR).join("journal")).unwrap();
+        let is_clear = journal.windows(SECRET.len()).any(|window| window == SECRET);
+        assert_eq!(is_clear, made_with.is_none());
+
+        let store = open(&disk, made_with).unwrap();
+        assert_eq!(ROWS.peek(&store.view(), &4).unwrap().unwrap(), SECRET);
+        put(&store, 5);
+        let read = Store::open_read_only(Path::new(DIR), &options(&disk, made_with)).unwrap();
+        assert_eq!(ROWS.peek(&read.unwrap().view(), &5).unwrap().unwrap(), SECRET);
+        drop(store);
+        let refused = open(&disk, other).map(drop).unwrap_err();
+        match made_with {
+            Some(_) => assert!(matches!(refused, StoreError::Sealed { .. })),
+            None => assert!(matches!(refused, StoreError::NotSealed { .. })),
+        }
+        let report = verify(Path::new(DIR), &disk, &|_| {}).unwrap();
+        assert_eq!(
+            (report.records, report.damage),
+            (6, None),
+            "it is verified without the cipher"
+        );
+        assert_eq!(
+            disk.bytes(&Path::new(DIR).join("journal")).unwrap()[..512],
+            journal[..512]
+        );
+    }
+}
+
+#[test]
+fn another_key_is_reported_as_damage_of_the_first_record() {
+    let disk = MemoryDisk::new();
+    put(&open(&disk, Some(9)).unwrap(), 0);
+    let refused = open(&disk, Some(8)).map(drop).unwrap_err();
+    let StoreError::Damaged { damage, .. } = refused else {
+        unreachable!("{refused}");
+    };
+    let kind = DamageKind::Payload;
+    assert_eq!(
+        damage,
+        Damage {
+            offset: 512,
+            sequence: 1,
+            kind
+        }
+    );
+}
+
+#[test]
+fn a_sealed_store_has_its_index_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        cipher: Some(Arc::new(Weak(9))),
+        disk: Arc::new(FileDisk),
+        ..StoreOptions::default()
+    };
+    for _ in 0..2 {
+        let (store, report) = Store::open(dir.path(), options.clone()).unwrap();
+        assert_ne!(report.index, IndexFound::Kept);
+        put(&store, 0);
+        store.close().unwrap();
+    }
+    assert!(!dir.path().join("index").exists());
+}
