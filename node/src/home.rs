@@ -5,7 +5,7 @@
 //! | `identity.key` | the key that signs documents (hex) | 0600 |
 //! | `tls.cert` | the certificate of its QUIC endpoint (DER) | 0644 |
 //! | `tls.key` | the certificate's key (PKCS#8 DER) | 0600 |
-//! | `network.json` | the pinned cards, see [`NetworkFile`] | 0644 |
+//! | `network.json` | the pinned cards, see [`NetworkFile`] | 0600 |
 //! | `files.lock` | locked while one of these files is changed | 0600 |
 //! | `config.toml` | role, name, addresses, cache of the index, settings of the role; written last | 0644 |
 //!
@@ -171,7 +171,7 @@ impl<C: Serialize + DeserializeOwned> Home<C> {
             files::Mode::Public,
         )?;
         home.write_new(TLS_KEY_FILE, home.tls.key_der(), files::Mode::Secret)?;
-        home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Public)?;
+        home.write_new(NETWORK_FILE, b"[]\n", files::Mode::Secret)?;
         // Written last, after all other files are durable: a directory that has it is complete.
         files::sync_dir(dir).map_err(|source| io_error(dir, source))?;
         config::create(dir, &home.config)?;

@@ -20,6 +20,7 @@ pub mod peers;
 pub mod probe;
 pub mod process;
 pub mod quic;
+pub mod secret_line;
 pub mod serve;
 pub mod table;
 pub mod terminal;

@@ -1,6 +1,10 @@
 //! The cards that a node or a wallet has pinned.
 
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
 
 use farthing_coin::PublicKey;
 
@@ -17,10 +21,23 @@ pub const NETWORK_CARDS_MAX: usize = 1_024;
 /// The most bytes of a network file that are read.
 const NETWORK_FILE_MAX_BYTES: u64 = 1024 * 1024;
 
+/// Seals the files of a directory.
+pub trait FileCipher: Send + Sync {
+    /// Seals the text of the file called `name`.
+    fn seal_file(&self, name: &str, text: &[u8]) -> Vec<u8>;
+
+    /// Opens the sealed file called `name`.
+    ///
+    /// # Errors
+    /// When the file was changed, or is not sealed under this key.
+    fn open_file(&self, name: &str, sealed: &[u8]) -> io::Result<Zeroizing<Vec<u8>>>;
+}
+
 /// The file of pinned cards in a directory. A node in it is identified by the keys of its card.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NetworkFile {
     path: PathBuf,
+    cipher: Option<Arc<dyn FileCipher>>,
     cards: Vec<Card>,
 }
 
@@ -148,24 +165,50 @@ pub enum NetworkFileError {
     },
 }
 
+impl fmt::Debug for NetworkFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkFile")
+            .field("path", &self.path)
+            .field("cards", &self.cards)
+            .finish_non_exhaustive()
+    }
+}
+
 impl NetworkFile {
     /// Reads the network file of `dir`. A missing file is an empty one.
     ///
     /// # Errors
     /// [`NetworkFileError::Io`] and [`NetworkFileError::Malformed`].
     pub fn load(dir: &Path) -> Result<Self, NetworkFileError> {
+        Self::load_sealed(dir, None)
+    }
+
+    /// As [`load`](NetworkFile::load), for a directory whose files are sealed with `cipher`, if there is one.
+    ///
+    /// # Errors
+    /// As [`load`](NetworkFile::load), and [`NetworkFileError::Malformed`] when the file does not open.
+    pub fn load_sealed(dir: &Path, cipher: Option<Arc<dyn FileCipher>>) -> Result<Self, NetworkFileError> {
         let path = dir.join(NETWORK_FILE);
         let malformed = |reason: String| NetworkFileError::Malformed {
             path: path.clone(),
             reason,
         };
         let cards = match files::read_bounded(&path, NETWORK_FILE_MAX_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?,
+            Ok(bytes) => {
+                let text = match &cipher {
+                    Some(cipher) => cipher
+                        .open_file(NETWORK_FILE, &bytes)
+                        .map_err(|e| malformed(e.to_string()))?,
+                    None => bytes.into(),
+                };
+                serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(NetworkFileError::Io { path, source }),
         };
         let mut file = Self {
             path: path.clone(),
+            cipher,
             cards: Vec::new(),
         };
         // Adding each card again applies the same rules to a file that was edited by hand.
@@ -227,7 +270,7 @@ impl NetworkFile {
             path: dir.join(files::LOCK_FILE),
             source,
         })?;
-        *self = Self::load(dir)?;
+        *self = Self::load_sealed(dir, self.cipher.clone())?;
         let mut changed = self.clone();
         let done = change(&mut changed)?;
         if changed.cards != self.cards {
@@ -334,7 +377,10 @@ impl NetworkFile {
         };
         let mut bytes = serde_json::to_vec_pretty(&self.cards).map_err(|e| io(std::io::Error::other(e)))?;
         bytes.push(b'\n');
-        files::replace(&self.path, &bytes, files::Mode::Public).map_err(io)
+        if let Some(cipher) = &self.cipher {
+            bytes = cipher.seal_file(NETWORK_FILE, &bytes);
+        }
+        files::replace(&self.path, &bytes, files::Mode::Secret).map_err(io)
     }
 }
 

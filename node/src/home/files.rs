@@ -6,7 +6,7 @@
 //! | a program's own file: create or replace it | [`create`], [`replace`] |
 //! | an output file that the user names | [`write_output`], or [`NewFile`] for a file that is written in pieces |
 //! | read, change, write of a program's own file, by many processes | [`lock`] |
-//! | directories and secrets that only their owner may read | [`make_private`], [`exposed`] |
+//! | directories and secrets that only their owner may read | [`make_private`], [`make_tree_private`], [`exposed`] |
 
 mod durable;
 mod new_file;
@@ -265,6 +265,31 @@ pub fn make_private(dir: &Path) -> io::Result<()> {
             mode & 0o777
         ))
     })
+}
+
+/// Makes `dir` and all directories in it private (0700), and all files in it secret (0600), except those called
+/// `except` in `dir` itself. No link is followed. Returns whether other users had any access to `dir`.
+///
+/// # Errors
+/// As [`make_private`].
+pub fn make_tree_private(dir: &Path, except: &str) -> io::Result<bool> {
+    let was_open = exposed(dir)?.is_some();
+    make_private(dir)?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        // Another process may remove a file meanwhile.
+        let Ok(there) = entry.metadata() else { continue };
+        let is_exposed = there.permissions().mode() & 0o077 != 0;
+        if there.is_dir() {
+            make_tree_private(&entry.path(), "")?;
+        } else if there.is_file() && is_exposed && entry.file_name() != except {
+            match fs::set_permissions(entry.path(), fs::Permissions::from_mode(Mode::Secret.bits())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(was_open)
 }
 
 /// Returns the mode of a secret file, if other users can read or write it.
