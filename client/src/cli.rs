@@ -10,8 +10,10 @@
 //! | commands and options | `args` |
 //! | exit codes | `exit` |
 //! | results, and progress | `report`, `screen` |
-//! | make, restore and open wallets; cards | `setup` |
+//! | open the wallet | `opening` |
+//! | make and restore wallets; cards | `setup` |
 //! | the words of a wallet, in any text | `phrase` |
+//! | the wallet's password | `password` |
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | everything that was done | `history` |
@@ -22,6 +24,8 @@ mod catalog;
 mod exit;
 mod history;
 mod money;
+mod opening;
+mod password;
 mod phrase;
 mod purchases;
 mod receipt;
@@ -41,6 +45,7 @@ use farthing_node::{
     process::stop_signal,
     terminal,
 };
+use password::Secrets;
 use report::{Report, print_error};
 use std::{ffi::OsString, process::ExitCode};
 
@@ -73,8 +78,12 @@ fn start_logs() -> Result<()> {
 
 /// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
+    opening::make_private_and_say(&options)?;
     let seed = match &command {
-        Command::Init => return setup::init(&options),
+        Command::Init { no_password } => return setup::init(&options, *no_password),
+        Command::Password { new_password_file } => {
+            return password::change(&options, new_password_file.as_deref());
+        }
         Command::Network(command) => return setup::network(&options, command),
         Command::Receipt(ReceiptCommand::Verify { files }) => {
             return receipt::verify(files);
@@ -83,13 +92,17 @@ fn start(options: Options, command: Command) -> Result<Report> {
         Command::Restore(restore) => Some(setup::read_phrase(restore)?),
         _ => None,
     };
+    let secrets = match &command {
+        Command::Restore(restore) => password::for_restore(&options, restore)?,
+        _ => Secrets::of_wallet(password::key(&options)?),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let report = runtime.block_on(async {
         // A task of its own, so that ctrl-c works even while it reads a large file.
-        let work = tokio::spawn(execute(options, command, seed));
+        let work = tokio::spawn(execute(options, command, seed, secrets));
         tokio::select! {
             done = work => done.context("the command stopped because of a bug; nothing is lost, `farthing resume` carries on")?,
             signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| interrupted()),
@@ -110,11 +123,11 @@ fn interrupted() -> Report {
     }
 }
 
-async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Result<Report> {
+async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets: Secrets) -> Result<Report> {
     if let (Command::Restore(restore), Some(seed)) = (&command, seed) {
-        return setup::restore(&options, restore, &seed).await;
+        return setup::restore(&options, restore, &seed, secrets).await;
     }
-    let wallet = setup::open(&options, &command).await?;
+    let wallet = opening::open(&options, &command, secrets.key).await?;
     let report = match command {
         Command::Account { key: true, bank } => money::account_key(&wallet, bank.as_deref()),
         Command::Account { bank, .. } => money::account(&wallet, bank.as_deref()).await,
@@ -141,9 +154,11 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>) -> Resu
             receipt::denied(&wallet, output.as_deref(), Existing::by_force(force))
         }
         // These need no open wallet. They were handled before.
-        Command::Init | Command::Network(_) | Command::Receipt(_) | Command::Restore(_) => {
-            Ok(Report::done("", serde_json::Value::Null))
-        }
+        Command::Init { .. }
+        | Command::Password { .. }
+        | Command::Network(_)
+        | Command::Receipt(_)
+        | Command::Restore(_) => Ok(Report::done("", serde_json::Value::Null)),
     };
     // Closing only makes the next start faster, so its failure is no failure of the command.
     if let Err(error) = wallet.close() {

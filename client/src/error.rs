@@ -222,6 +222,14 @@ pub enum WalletError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// The wallet has a password, and none was given.
+    #[error("the wallet in {} has a password; type it on a terminal, or give it with --password-file FILE or in FARTHING_PASSWORD", .0.display())]
+    Locked(PathBuf),
+    /// The password is wrong, or the vault file was changed.
+    #[error(
+        "the password is wrong; nothing was changed. If nobody remembers it, `farthing restore` makes the wallet again from its 24 words"
+    )]
+    WrongPassword,
     /// The wallet's directory cannot be used.
     #[error("{0}")]
     Home(String),

@@ -38,6 +38,7 @@
 //! |---|---|
 //! | the wallet, its environment and its parties | [`wallet`] |
 //! | the process that has a wallet open | [`holder`] |
+//! | a wallet's password | [`vault`] |
 //! | lists of a bank's keys | `keys` |
 //! | account keys | `accounts` |
 //! | tables and rows; coins; counters | [`rows`], [`coins`], `counters` |
@@ -80,4 +81,5 @@ pub mod restore;
 pub mod resume;
 pub mod rows;
 mod scan_record;
+pub mod vault;
 pub mod wallet;

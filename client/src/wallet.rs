@@ -8,25 +8,24 @@ use crate::{
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
     rows::RESTORED,
+    vault::{self, Password, VAULT_FILE, WalletKey, sealing::is_sealed_file},
 };
 use farthing_coin::{KeyBook, PublicKey, Seed};
 use farthing_node::{
     card::{Card, RoleName},
-    home::files,
+    home::files::{self, Mode},
     network::{Lane, Network},
-    network_file::NetworkFile,
+    network_file::{FileCipher, NetworkFile},
     quic::QuicNetwork,
 };
 use farthing_store::{
-    Reads, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
+    Reads, RecordCipher, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
     clock::{Clock, SystemClock},
     entropy::{Entropy, SystemEntropy},
 };
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -66,6 +65,8 @@ pub struct Env {
     pub retry: RetryPolicy,
     /// Options of the store.
     pub store: StoreOptions,
+    /// The key of a wallet with a password ([`vault::unlock`]).
+    pub key: Option<WalletKey>,
 }
 
 impl Env {
@@ -89,7 +90,23 @@ impl Env {
             observer: Arc::new(NoObserver),
             retry: RetryPolicy::default(),
             store: StoreOptions::default(),
+            key: None,
         }
+    }
+
+    /// The options of the wallet's store.
+    fn store_options(&self) -> StoreOptions {
+        let key = self.key.clone();
+        StoreOptions {
+            cipher: key.map(|key| -> Arc<dyn RecordCipher> { Arc::new(key) }),
+            ..self.store.clone()
+        }
+    }
+
+    /// The cipher of the wallet's files.
+    fn file_cipher(&self) -> Option<Arc<dyn FileCipher>> {
+        let key = self.key.clone();
+        key.map(|key| -> Arc<dyn FileCipher> { Arc::new(key) })
     }
 }
 
@@ -139,6 +156,14 @@ impl Wallet {
     /// # Errors
     /// When there is a wallet in `dir` already, or a file cannot be written.
     pub fn create(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
+        Self::create_with(dir, seed, None)
+    }
+
+    /// As [`create`](Wallet::create). With a password, everything in the directory is sealed.
+    ///
+    /// # Errors
+    /// As [`create`](Wallet::create).
+    pub fn create_with(dir: &Path, seed: &Seed, password: Option<&Password>) -> Result<(), WalletError> {
         if dir.join(SEED_FILE).exists() {
             let message = format!(
                 "there is a wallet in {} already; choose another directory",
@@ -158,22 +183,21 @@ impl Wallet {
         files::create_private_dir(&dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
         // Before the seed is there, so that no wallet is ever without its mark.
         let mark = dir.join(OWN_ACCOUNTS_FILE);
-        fs::File::create(&mark)
-            .and_then(|file| file.sync_all())
-            .map_err(WalletError::io(&mark))?;
+        files::replace(&mark, b"", Mode::Secret).map_err(WalletError::io(&mark))?;
         let path = dir.join(SEED_FILE);
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)?;
-            file.write_all(seed.to_phrase().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::File::open(dir)?.sync_all()
+        let phrase = Zeroizing::new(format!("{}\n", seed.to_phrase().as_str()));
+        let bytes = match password {
+            Some(password) => {
+                let key = vault::create(dir, password, Arc::new(SystemEntropy))?;
+                Zeroizing::new(key.seal_file(SEED_FILE, phrase.as_bytes()))
+            }
+            None => {
+                vault::remove(dir)?;
+                Zeroizing::new(phrase.as_bytes().to_vec())
+            }
         };
-        write().map_err(WalletError::io(&path))
+        let written = files::create(&path, &bytes, Mode::Secret).and_then(|()| files::sync_dir(dir));
+        written.map_err(WalletError::io(&path))
     }
 
     /// Like [`create`](Wallet::create), for a seed that was used before. The wallet does nothing at a bank until
@@ -182,13 +206,23 @@ impl Wallet {
     /// # Errors
     /// As [`create`](Wallet::create).
     pub fn create_from_phrase(dir: &Path, seed: &Seed) -> Result<(), WalletError> {
+        Self::create_from_phrase_with(dir, seed, None)
+    }
+
+    /// As [`create_from_phrase`](Wallet::create_from_phrase), with a password.
+    ///
+    /// # Errors
+    /// As [`create`](Wallet::create).
+    pub fn create_from_phrase_with(
+        dir: &Path,
+        seed: &Seed,
+        password: Option<&Password>,
+    ) -> Result<(), WalletError> {
         files::create_private_dir(dir).map_err(not_private(dir))?;
         // Before the seed is there, so that no wallet is ever without its mark.
         let mark = dir.join(FROM_PHRASE_FILE);
-        fs::File::create(&mark)
-            .and_then(|file| file.sync_all())
-            .map_err(WalletError::io(&mark))?;
-        Self::create(dir, seed)
+        files::replace(&mark, b"", Mode::Secret).map_err(WalletError::io(&mark))?;
+        Self::create_with(dir, seed, password)
     }
 
     /// Opens the wallet in `dir`. If others can read the directory, its mode becomes 0700.
@@ -196,8 +230,10 @@ impl Wallet {
     /// # Errors
     /// When there is no wallet, another process has it open, others can read the words, or the store is damaged.
     pub fn open(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
-        let seed = open_home(dir)?;
-        let (store, _) = Store::open(&dir.join(STORE_DIR), env.store.clone())?;
+        let seed = open_home(dir, env.key.as_ref())?;
+        let (store, _) = Store::open(&dir.join(STORE_DIR), env.store_options())?;
+        // The engine of the index makes files as the user's mask says.
+        make_private(dir)?;
         Self::with_store(dir, seed, store, env)
     }
 
@@ -209,10 +245,10 @@ impl Wallet {
     pub fn open_to_read(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
         match Self::open(dir, env.clone()) {
             Err(WalletError::Store(in_use @ StoreError::InUse { .. })) => {
-                let seed = read_seed(dir)?;
+                let seed = read_seed(dir, env.key.as_ref())?;
                 let store_dir = dir.join(STORE_DIR);
                 // Without a journal, the other process is about to make the first one.
-                let store = Store::open_read_only(&store_dir, &env.store)?.ok_or(in_use)?;
+                let store = Store::open_read_only(&store_dir, &env.store_options())?.ok_or(in_use)?;
                 if store.head().sequence > 0 && store.schema_version()? < SCHEMA_VERSION {
                     return Err(StoreError::Older { dir: store_dir }.into());
                 }
@@ -233,7 +269,8 @@ impl Wallet {
     /// # Errors
     /// When there is no wallet.
     pub fn open_in(dir: &Path, store: Store, env: Env) -> Result<Wallet, WalletError> {
-        Self::with_store(dir, open_home(dir)?, store, env)
+        let seed = open_home(dir, env.key.as_ref())?;
+        Self::with_store(dir, seed, store, env)
     }
 
     /// The wallet whose rows are in `store`. Older rows are migrated first, and goods files are renamed whose names tell
@@ -241,7 +278,7 @@ impl Wallet {
     fn with_store(dir: &Path, seed: Seed, store: Store, env: Env) -> Result<Wallet, WalletError> {
         rename_goods(&dir.join(GOODS_DIR), &seed)?;
         if store.schema_version()? < SCHEMA_VERSION {
-            let file = NetworkFile::load(dir)?;
+            let file = NetworkFile::load_sealed(dir, env.file_cipher())?;
             let is_of_today = dir.join(OWN_ACCOUNTS_FILE).exists();
             store.migrate(|migration| migrate(migration, file.cards(), is_of_today))?;
         }
@@ -302,7 +339,7 @@ impl Wallet {
     /// # Errors
     /// When the file cannot be read.
     pub fn network_file(&self) -> Result<NetworkFile, WalletError> {
-        Ok(NetworkFile::load(&self.dir)?)
+        Ok(NetworkFile::load_sealed(&self.dir, self.env.file_cipher())?)
     }
 
     /// The pinned card of the `role` with this name. Without a name: the only card of that role.
@@ -362,34 +399,30 @@ pub(crate) fn card_of(file: &NetworkFile, role: RoleName, identity: &PublicKey) 
         .ok_or_else(|| WalletError::NoCard(format!("{role} {identity}")))
 }
 
-/// Makes the wallet's directory private (0700) if others can read it.
+/// Makes the wallet's directory (0700) and the files in it (0600) private, except the seed: if others can read its file,
+/// [`read_seed`] refuses it. Returns whether others could enter the directory. Without a wallet, nothing is changed.
 ///
 /// # Errors
-/// When the mode cannot be changed.
-pub(crate) fn make_private(dir: &Path) -> Result<(), WalletError> {
-    files::make_private(dir).map_err(not_private(dir))?;
-    for inner in [STORE_DIR, GOODS_DIR].map(|name| dir.join(name)) {
-        if inner.exists() {
-            files::make_private(&inner).map_err(not_private(&inner))?;
-        }
+/// When a mode cannot be changed.
+pub(crate) fn make_private(dir: &Path) -> Result<bool, WalletError> {
+    match dir.join(SEED_FILE).exists() {
+        true => files::make_tree_private(dir, SEED_FILE).map_err(not_private(dir)),
+        false => Ok(false),
     }
-    Ok(())
 }
 
 fn not_private(dir: &Path) -> impl FnOnce(std::io::Error) -> WalletError {
     move |why| WalletError::Home(format!("{}: {why}", dir.display()))
 }
 
-/// Makes the wallet's directory private, and reads its seed.
-fn open_home(dir: &Path) -> Result<Seed, WalletError> {
-    if dir.join(SEED_FILE).exists() {
-        make_private(dir)?;
-    }
-    read_seed(dir)
+/// Makes the wallet's directory and files private, and reads its seed.
+fn open_home(dir: &Path, key: Option<&WalletKey>) -> Result<Seed, WalletError> {
+    make_private(dir)?;
+    read_seed(dir, key)
 }
 
-/// The seed of the wallet in `dir`.
-fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
+/// The seed of the wallet in `dir`. `key` opens it if the wallet has a password.
+fn read_seed(dir: &Path, key: Option<&WalletKey>) -> Result<Seed, WalletError> {
     let path = dir.join(SEED_FILE);
     let size = fs::metadata(&path).map_err(|_| {
         WalletError::Home(format!(
@@ -410,6 +443,22 @@ fn read_seed(dir: &Path) -> Result<Seed, WalletError> {
             path.display()
         )));
     }
-    let phrase = Zeroizing::new(fs::read_to_string(&path).map_err(WalletError::io(&path))?);
-    Seed::from_phrase(phrase.trim()).map_err(|why| WalletError::Home(format!("{}: {why}", path.display())))
+    let stored = Zeroizing::new(fs::read(&path).map_err(WalletError::io(&path))?);
+    let malformed = |why: String| WalletError::Home(format!("{}: {why}", path.display()));
+    let phrase = match (vault::is_sealed(dir), key) {
+        (false, _) if is_sealed_file(&stored) => {
+            let why = format!(
+                "it is sealed with a password, and {VAULT_FILE} is missing; put a copy of that file back, or make the \
+                 wallet again from its 24 words with `farthing restore`"
+            );
+            return Err(malformed(why));
+        }
+        (false, _) => stored,
+        (true, Some(key)) => key
+            .open_file(SEED_FILE, &stored)
+            .map_err(WalletError::io(&path))?,
+        (true, None) => return Err(WalletError::Locked(dir.to_owned())),
+    };
+    let phrase = std::str::from_utf8(&phrase).map_err(|why| malformed(why.to_string()))?;
+    Seed::from_phrase(phrase.trim()).map_err(|why| malformed(why.to_string()))
 }

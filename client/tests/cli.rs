@@ -17,7 +17,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 use support::{card, directory, farthing, json};
@@ -153,6 +153,16 @@ fn cards_added_by_many_commands_at_once_are_all_kept() {
     assert_eq!(listed["cards"].as_array().unwrap().len(), cards.len(), "{listed}");
 }
 
+/// `dir`, and all directories and files in it.
+fn all_in(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let below = entries.flat_map(|path| match path.is_dir() {
+        true => all_in(&path),
+        false => vec![path],
+    });
+    std::iter::once(dir.to_owned()).chain(below).collect()
+}
+
 #[test]
 fn a_wallet_is_readable_by_its_owner_only() {
     let dir = directory("private");
@@ -161,15 +171,45 @@ fn a_wallet_is_readable_by_its_owner_only() {
     let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     json(&dir, 0, &["balance"], "");
-    for command in [["balance", "--json"], ["network", "list"]] {
-        set(&wallet, 0o755);
-        set(&wallet.join("goods"), 0o755);
-        set(&wallet.join("store"), 0o755);
-        assert!(farthing(&dir, &command, "").status.success());
-        for private in [wallet.clone(), wallet.join("goods"), wallet.join("store")] {
-            assert_eq!(mode(&private), 0o700, "{private:?}");
+    let bank = card(RoleName::Bank, "central", 1);
+    json(&dir, 0, &["network", "add", &bank], "");
+    fs::write(wallet.join("goods/some.sealed"), "").unwrap();
+    for command in ["balance", "network list", "account --key", "purchases"] {
+        let args: Vec<&str> = command.split(' ').collect();
+        let all = all_in(&wallet);
+        assert!(
+            all.iter()
+                .any(|path| path.starts_with(wallet.join("store/index")))
+        );
+        for path in &all {
+            let is_seed = path.ends_with("seed.phrase");
+            set(
+                path,
+                if path.is_dir() {
+                    0o755
+                } else if is_seed {
+                    0o600
+                } else {
+                    0o664
+                },
+            );
         }
+        let said = farthing(&dir, &args, "");
+        assert!(said.status.success(), "{said:?}");
+        let note = String::from_utf8(said.stderr).unwrap();
+        assert!(note.contains("other users could enter"), "{note}");
+        for path in all_in(&wallet) {
+            assert_eq!(mode(&path) & 0o077, 0, "{path:?} after {command}");
+        }
+        assert_eq!(String::from_utf8(farthing(&dir, &args, "").stderr).unwrap(), "");
     }
+    // A link is not followed.
+    let outside = dir.join("outside");
+    fs::write(&outside, "").unwrap();
+    set(&outside, 0o644);
+    std::os::unix::fs::symlink(&outside, wallet.join("goods/link")).unwrap();
+    json(&dir, 0, &["balance"], "");
+    assert_eq!(mode(&outside), 0o644);
     let words = wallet.join("seed.phrase");
     assert_eq!(mode(&words), 0o600);
     set(&words, 0o644);
@@ -184,6 +224,7 @@ fn started(dir: &Path, args: &[&str]) -> (std::process::Child, impl Iterator<Ite
     let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
     command
         .env_remove("FARTHING_LOG")
+        .env_remove("FARTHING_PASSWORD")
         .env("FARTHING_WALLET", dir.join("wallet"))
         .args(args)
         .stdin(Stdio::null())
@@ -228,6 +269,72 @@ fn commands_that_look_work_while_another_process_has_the_wallet_and_others_wait_
     assert!(line.contains("waiting") && line.contains(&who), "{line}");
     holder.close().unwrap();
     assert!(waits.wait().unwrap().success());
+}
+
+#[test]
+fn a_wallet_with_a_password_opens_only_with_it() {
+    let dir = directory("password");
+    for (name, text) in [
+        ("one", "correct horse\n"),
+        ("two", "battery staple"),
+        ("empty", "\n"),
+    ] {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    let error = json(&dir, 1, &["init", "--password-file", "empty"], "");
+    assert!(
+        error["error"].as_str().unwrap().contains("1 to 1024 bytes"),
+        "{error}"
+    );
+    assert!(!dir.join("wallet").exists());
+    let words = json(&dir, 0, &["init", "--password-file", "one"], "")["phrase"].to_string();
+    let bank = card(RoleName::Bank, "central", 1);
+    json(&dir, 0, &["network", "add", &bank, "--password-file", "one"], "");
+    let looks = [
+        vec!["balance"],
+        vec!["purchases"],
+        vec!["network", "list"],
+        vec!["account", "--key"],
+    ];
+    let with = |password: &[&str], code| {
+        for command in &looks {
+            let args: Vec<&str> = command.iter().chain(password).copied().collect();
+            let said = json(&dir, code, &args, "");
+            if code == 12 {
+                assert!(said["error"].as_str().unwrap().contains("password"), "{said}");
+            }
+        }
+    };
+    with(&["--password-file", "one"], 0);
+    with(&["--password-file", "two"], 12);
+    with(&[], 12);
+
+    let change = ["password", "--new-password-file", "two", "--password-file", "one"];
+    json(&dir, 0, &change, "");
+    json(&dir, 12, &change, "");
+    with(&["--password-file", "two"], 0);
+    with(&["--password-file", "one"], 12);
+    let stored = fs::read(dir.join("wallet/seed.phrase")).unwrap();
+    let words: Vec<&str> = words.trim_matches('"').split(' ').collect();
+    let clear = String::from_utf8_lossy(&stored).into_owned();
+    assert!(words.windows(2).all(|pair| !clear.contains(&pair.join(" "))));
+    let cards = fs::read(dir.join("wallet/network.json")).unwrap();
+    assert!(!String::from_utf8_lossy(&cards).contains("central"));
+    assert!(!dir.join("wallet/store/index").exists());
+
+    // A wallet without a password stays as it is.
+    let dir = directory("no-password");
+    fs::write(dir.join("one"), "correct horse").unwrap();
+    json(&dir, 0, &["init", "--no-password"], "");
+    json(&dir, 0, &["balance", "--password-file", "one"], "");
+    let refused = json(&dir, 1, &["password", "--new-password-file", "one"], "");
+    assert!(
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("farthing --wallet NEW restore"),
+        "{refused}"
+    );
 }
 
 #[test]

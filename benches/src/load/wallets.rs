@@ -49,6 +49,7 @@ impl Wallets {
         let (store, _) = Store::open(&dir.join("store"), StoreOptions::default())?;
         let asked = Arc::new(Asked::default());
         let env = Env {
+            key: None,
             network: Arc::new(QuicNetwork::new()),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

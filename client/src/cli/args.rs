@@ -41,6 +41,9 @@ pub(super) struct Options {
     /// How long to wait for another command that has the wallet open; 0 refuses at once.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(super) wait: u64,
+    /// File with the wallet's password. FARTHING_PASSWORD may have it too. Otherwise a terminal asks for it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) password_file: Option<PathBuf>,
     /// The name of the command as it was typed. [`run`](super::run) sets it.
     #[arg(skip)]
     pub(super) typed: String,
@@ -49,7 +52,22 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a wallet, and print the 24 words that restore it.
-    Init,
+    Init {
+        /// Do not ask for a password. Anyone who can read the directory can then take the money.
+        #[arg(long, conflicts_with = "password_file")]
+        no_password: bool,
+    },
+    /// Change the wallet's password.
+    #[command(
+        after_long_help = "A wallet gets its password when it is made (`farthing init`), and keeps one. To give an \
+        old wallet a password, or to remove it, restore the 24 words into a new wallet with `farthing restore`, and \
+        remove the old directory."
+    )]
+    Password {
+        /// File with the new password. Without it, a terminal asks for it.
+        #[arg(long, value_name = "FILE")]
+        new_password_file: Option<PathBuf>,
+    },
     /// Add, list and remove the cards of banks, escrows and merchants.
     #[command(subcommand)]
     Network(NetworkCommand),
@@ -223,7 +241,11 @@ pub(super) struct Restore {
     /// standard input.
     #[arg(long, value_name = "FILE")]
     pub(super) phrase_file: Option<PathBuf>,
-    /// Directory for goods of purchases [default: `restored` in the wallet's directory].
+    /// Do not ask for a password for the new wallet.
+    #[arg(long, conflicts_with = "password_file")]
+    pub(super) no_password: bool,
+    /// Directory for goods of purchases [default: `restored` in the wallet's directory]. With a password it must be named,
+    /// because goods lie there in clear.
     #[arg(long, value_name = "DIR")]
     pub(super) goods_dir: Option<PathBuf>,
 }

@@ -29,13 +29,15 @@ pub enum Exit {
     NotFinished = 10,
     /// A purchase was aborted against the customer's wish.
     Aborted = 11,
+    /// The password is wrong or missing.
+    Password = 12,
     /// Interrupted with ctrl-c.
     Interrupted = 130,
 }
 
 impl Exit {
     /// All exit codes.
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 12] = [
         Exit::Done,
         Exit::Failed,
         Exit::Usage,
@@ -46,6 +48,7 @@ impl Exit {
         Exit::BankBroke,
         Exit::NotFinished,
         Exit::Aborted,
+        Exit::Password,
         Exit::Interrupted,
     ];
 
@@ -73,6 +76,7 @@ impl Exit {
                 "not finished, a party is silent; nothing is lost, `farthing resume` carries on"
             }
             Exit::Aborted => "a purchase was aborted, though you did not cancel it; the coins are back",
+            Exit::Password => "the password is wrong or missing; nothing was changed",
             Exit::Interrupted => "interrupted with ctrl-c; nothing is lost, `farthing resume` carries on",
         }
     }
@@ -101,6 +105,7 @@ impl Exit {
     pub fn of_wallet(error: &WalletError) -> Exit {
         match error {
             WalletError::Silent { .. } => Exit::NotFinished,
+            WalletError::Locked(_) | WalletError::WrongPassword => Exit::Password,
             WalletError::NotAsDescribed(_) => Exit::MerchantBroke,
             WalletError::CoinDenied { .. } => Exit::BankBroke,
             WalletError::Purchase(
@@ -141,7 +146,7 @@ mod tests {
     fn codes_are_distinct_and_documented() {
         let mut codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 130]);
         for code in codes {
             assert!(Exit::table().contains(&format!("  {code:>3}  ")), "{code}");
         }

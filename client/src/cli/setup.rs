@@ -1,50 +1,37 @@
 //! Commands that make, restore and open wallets, and manage their cards.
 
 use super::{
-    args::{Command, NetworkCommand, Options, Restore},
+    args::{NetworkCommand, Options, Restore},
     exit::Exit,
     money::balances,
+    opening::{env, open_when_free, wallet_dir},
+    password::{self, Secrets},
     phrase::{self, is_complete, words_in},
     purchases::resume_all,
-    report::{Align, Report, amount, chain, count, date, table},
-    screen::{Lines, Screen},
+    report::{Align, Report, amount, chain, count, table},
 };
 use crate::{
-    error::WalletError,
-    holder::Holder,
     peer_client::RetryPolicy,
-    wallet::{Env, SEED_FILE, Wallet, make_private},
+    vault::Password,
+    wallet::{Env, SEED_FILE, Wallet},
 };
 use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
 use farthing_node::{
     card::{Card, RoleName},
     home::files::create_private_dir,
-    network_file::NetworkFile,
-    probe::ProcessProbe,
-    quic::{ClientLimits, QuicNetwork},
-    terminal::{Shown, print_note, print_prompt},
+    network_file::{FileCipher, NetworkFile},
+    terminal::print_prompt,
 };
-use farthing_store::{
-    StoreError, StoreOptions,
-    clock::{Clock, SystemClock},
-    entropy::{Entropy, SystemEntropy},
-};
+use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, IsTerminal, Read},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
-
-/// How long `account` waits for the bank by default. Short, because most callers want only the key.
-const ACCOUNT_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The pause between two attempts to open a wallet that another process has open.
-const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Upper bound of the size of a phrase (bytes).
 const PHRASE_MAX_BYTES: u64 = 4096;
@@ -52,123 +39,30 @@ const PHRASE_MAX_BYTES: u64 = 4096;
 /// Words per printed line.
 const WORDS_PER_LINE: usize = 4;
 
-// ---- opening ------------------------------------------------------------------------------------------------------
-
-/// The wallet's directory.
-pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
-    if let Some(dir) = &options.wallet {
-        return Ok(dir.clone());
-    }
-    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-    home.map(|home| home.join(".farthing"))
-        .context("there is no home directory; name the wallet's directory with --wallet DIR")
-}
-
-fn retry_policy(options: &Options, total_otherwise: Duration) -> RetryPolicy {
-    let total = options.patience.map_or(total_otherwise, Duration::from_secs);
-    let attempt = RetryPolicy::default().attempt.min(total);
-    RetryPolicy { attempt, total }
-}
-
-fn env(options: &Options, total_otherwise: Duration) -> Env {
-    let lines = if options.json { Lines::Silent } else { Lines::Told };
-    let probe = ProcessProbe::from_environment("wallet");
-    let retry = retry_policy(options, total_otherwise);
-    let limits = ClientLimits {
-        connect_timeout: retry.attempt,
-        ..ClientLimits::default()
-    };
-    Env {
-        network: probe.around_network(Arc::new(QuicNetwork::new().with_limits(limits))),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        observer: Arc::new(Screen::new(lines)),
-        retry,
-        store: StoreOptions {
-            lock_note: Holder::this_process(&options.typed, SystemClock.now_ms()).note(),
-            ..probe.store_options()
-        },
-    }
-}
-
-/// Opens the wallet for `command`.
-pub(super) async fn open(options: &Options, command: &Command) -> Result<Wallet> {
-    let total = match command {
-        Command::Account { .. } => ACCOUNT_PATIENCE,
-        _ => RetryPolicy::default().total,
-    };
-    let open = match command.only_reads() {
-        true => Wallet::open_to_read,
-        false => Wallet::open,
-    };
-    open_when_free(options, &wallet_dir(options)?, env(options, total), open).await
-}
-
-/// Opens the wallet in `dir`. While another process has it open, this waits as long as the options say.
-async fn open_when_free(
-    options: &Options,
-    dir: &Path,
-    env: Env,
-    open: fn(&Path, Env) -> Result<Wallet, WalletError>,
-) -> Result<Wallet> {
-    let began = Instant::now();
-    let mut is_told = false;
-    loop {
-        match open(dir, env.clone()) {
-            Err(WalletError::Store(StoreError::InUse { .. } | StoreError::Older { .. })) => {}
-            opened => return Ok(opened?),
-        }
-        let holder = Wallet::holder(dir, &env).map_or_else(|| "another process".to_owned(), holder_text);
-        if began.elapsed() >= Duration::from_secs(options.wait) {
-            bail!(
-                "the wallet in {} is in use by {holder}; nothing was done. Repeat this command when that one has ended, \
-                 or wait longer with --wait SECONDS",
-                dir.display()
-            );
-        }
-        if !is_told {
-            is_told = true;
-            tracing::debug!(?holder, "another command has the wallet");
-            if !options.json {
-                print_note(&format!(
-                    "waiting at most {} s for {holder}, which has the wallet open",
-                    options.wait
-                ));
-            }
-        }
-        tokio::time::sleep(IN_USE_PAUSE).await;
-    }
-}
-
-/// The holder, in words.
-fn holder_text(holder: Holder) -> String {
-    format!(
-        "`farthing {}` (process {}, since {} UTC)",
-        Shown(&holder.command),
-        holder.process,
-        date(holder.since_ms)
-    )
-}
-
 // ---- init ---------------------------------------------------------------------------------------------------------
 
 /// Makes a wallet.
-pub(super) fn init(options: &Options) -> Result<Report> {
+pub(super) fn init(options: &Options, no_password: bool) -> Result<Report> {
     let dir = wallet_dir(options)?;
+    let password = password::for_new_wallet(options, no_password)?;
     let entropy: &dyn Entropy = &SystemEntropy;
     let seed = Seed::generate(&mut entropy.rng());
-    Wallet::create(&dir, &seed)?;
+    Wallet::create_with(&dir, &seed, password.as_ref())?;
     let phrase = seed.to_phrase();
     let text = format!(
-        "There is a new wallet in {}.\n\n\
+        "There is a new wallet in {}.{}\n\n\
          Write these 24 words down, on paper. They are shown only now. Anyone who has them can take the money\n\
          of this wallet. Without them the money is lost when this machine is lost.\n\n{}\n\n\
          Next: add the cards of a bank, an escrow and a merchant with `farthing network add CARD`. Then give the\n\
          bank the key that `farthing account --key` prints, so that it opens an account for you.",
         dir.display(),
+        match password {
+            Some(_) => "",
+            None => "\nIt has no password: anyone who can read the directory can take the money.",
+        },
         words(&phrase)
     );
-    let json = json!({ "wallet": dir, "phrase": phrase.as_str() });
+    let json = json!({ "wallet": dir, "phrase": phrase.as_str(), "has_password": password.is_some() });
     Ok(Report::done(text, json))
 }
 
@@ -196,8 +90,8 @@ pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Rep
             dir.display()
         );
     }
-    make_private(&dir)?;
-    let mut file = NetworkFile::load(&dir)?;
+    let cipher = password::key(options)?.map(|key| -> Arc<dyn FileCipher> { Arc::new(key) });
+    let mut file = NetworkFile::load_sealed(&dir, cipher)?;
     match command {
         NetworkCommand::Add { card, name } => {
             let (added, card) = file.add_as(card.clone(), name.as_deref())?;
@@ -288,9 +182,14 @@ fn read_lines(phrase: &mut Zeroizing<String>) -> Result<()> {
 }
 
 /// Builds a wallet again from its words.
-pub(super) async fn restore(options: &Options, restore: &Restore, seed: &Seed) -> Result<Report> {
+pub(super) async fn restore(
+    options: &Options,
+    restore: &Restore,
+    seed: &Seed,
+    secrets: Secrets,
+) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    let (wallet, file) = open_restored(&dir, options, restore, seed).await?;
+    let (wallet, file) = open_restored(&dir, options, restore, seed, secrets).await?;
     let goods_dir = make_goods_dir(&dir, restore.goods_dir.as_deref())?;
     for name in &restore.shared_accounts {
         let bank = wallet.party(RoleName::Bank, Some(name))?;
@@ -360,9 +259,17 @@ async fn open_restored(
     options: &Options,
     restore: &Restore,
     seed: &Seed,
+    secrets: Secrets,
 ) -> Result<(Wallet, NetworkFile)> {
-    prepare(dir, restore, seed)?;
-    let env = env(options, RetryPolicy::default().total);
+    prepare(dir, restore, seed, secrets.password.as_ref())?;
+    let key = match &secrets.password {
+        Some(password) => Some(password::unlock(dir, password)?),
+        None => secrets.key,
+    };
+    let env = Env {
+        key,
+        ..env(options, RetryPolicy::default().total)
+    };
     let wallet = open_when_free(options, dir, env, Wallet::open).await?;
     if !wallet.is_of(seed) {
         bail!(
@@ -393,7 +300,7 @@ fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// Makes the wallet, unless an earlier attempt has made it.
-fn prepare(dir: &Path, restore: &Restore, seed: &Seed) -> Result<()> {
+fn prepare(dir: &Path, restore: &Restore, seed: &Seed, password: Option<&Password>) -> Result<()> {
     if dir.join(SEED_FILE).exists() {
         return Ok(());
     }
@@ -401,5 +308,5 @@ fn prepare(dir: &Path, restore: &Restore, seed: &Seed) -> Result<()> {
     if !restore.cards.iter().any(|card| card.role == RoleName::Bank) {
         bail!("give the card of your bank with --card, and the cards of the escrows of your purchases");
     }
-    Ok(Wallet::create_from_phrase(dir, seed)?)
+    Ok(Wallet::create_from_phrase_with(dir, seed, password)?)
 }

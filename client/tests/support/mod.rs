@@ -26,6 +26,7 @@ pub(crate) fn farthing(dir: &Path, args: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
     command
         .env_remove("FARTHING_LOG")
+        .env_remove("FARTHING_PASSWORD")
         .env("FARTHING_WALLET", dir.join("wallet"))
         .current_dir(dir)
         .args(args)

@@ -91,6 +91,7 @@ impl Shopper {
     pub fn open(name: &'static str, dir: PathBuf, lines: &Arc<Lines>) -> Result<Shopper, RunError> {
         let script = Arc::new(Script::default());
         let env = Env {
+            key: None,
             network: network(lines),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -1,0 +1,154 @@
+//! The wallet's password on the command line.
+
+use super::{
+    args::{Options, Restore},
+    opening::wallet_dir,
+    report::Report,
+};
+use crate::{
+    error::WalletError,
+    vault::{self, PASSWORD_MAX_BYTES, Password, WalletKey},
+    wallet::SEED_FILE,
+};
+use anyhow::{Context, Result, bail};
+use farthing_node::{home::files::read_bounded, secret_line::read_secret};
+use farthing_store::entropy::SystemEntropy;
+use serde_json::json;
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+/// The environment variable with the password.
+const PASSWORD_VARIABLE: &str = "FARTHING_PASSWORD";
+
+/// What opens the wallet of a command.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    /// The key of an existing wallet with a password.
+    pub(super) key: Option<WalletKey>,
+    /// The password of a wallet that a restore is about to make.
+    pub(super) password: Option<Password>,
+}
+
+impl Secrets {
+    pub(super) fn of_wallet(key: Option<WalletKey>) -> Secrets {
+        Secrets { key, password: None }
+    }
+}
+
+/// The key of the wallet. `None` if it has no password.
+pub(super) fn key(options: &Options) -> Result<Option<WalletKey>> {
+    let dir = wallet_dir(options)?;
+    if !vault::is_sealed(&dir) {
+        return Ok(None);
+    }
+    let password = match given(options)? {
+        Some(password) => password,
+        None if is_asked(options) => typed("Password of the wallet: ")?,
+        None => return Err(WalletError::Locked(dir).into()),
+    };
+    Ok(Some(unlock(&dir, &password)?))
+}
+
+/// The key that `password` opens.
+pub(super) fn unlock(dir: &Path, password: &Password) -> Result<WalletKey> {
+    Ok(vault::unlock(dir, password, Arc::new(SystemEntropy))?)
+}
+
+/// The password of a new wallet, or `None` if it gets none.
+pub(super) fn for_new_wallet(options: &Options, no_password: bool) -> Result<Option<Password>> {
+    if no_password {
+        return Ok(None);
+    }
+    match given(options)? {
+        Some(password) => Ok(Some(password)),
+        None if is_asked(options) => typed_twice().map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The secrets of a restore: of the wallet that an earlier attempt has made, or of a new one.
+pub(super) fn for_restore(options: &Options, restore: &Restore) -> Result<Secrets> {
+    let dir = wallet_dir(options)?;
+    let secrets = match dir.join(SEED_FILE).exists() {
+        true => Secrets::of_wallet(key(options)?),
+        false => Secrets {
+            key: None,
+            password: for_new_wallet(options, restore.no_password)?,
+        },
+    };
+    let is_sealed = secrets.key.is_some() || secrets.password.is_some();
+    if is_sealed && restore.goods_dir.is_none() {
+        bail!(
+            "the wallet has a password, and restored goods would lie in clear in its directory; name another directory \
+             with --goods-dir DIR"
+        );
+    }
+    Ok(secrets)
+}
+
+/// Changes the password.
+pub(super) fn change(options: &Options, new_file: Option<&Path>) -> Result<Report> {
+    let dir = wallet_dir(options)?;
+    let Some(key) = key(options)? else {
+        bail!(
+            "the wallet in {} has no password. Restore its 24 words into a new wallet that has one: \
+             `farthing --wallet NEW restore --card CARD --goods-dir DIR`; then remove this directory",
+            dir.display()
+        );
+    };
+    let new = match new_file {
+        Some(path) => from_file(path)?,
+        None if is_asked(options) => typed_twice()?,
+        None => bail!("give the new password with --new-password-file FILE"),
+    };
+    vault::change(&dir, &key, &new)?;
+    Ok(Report::done(
+        "the password was changed",
+        json!({ "changed": true }),
+    ))
+}
+
+/// The password from a file or the environment.
+fn given(options: &Options) -> Result<Option<Password>> {
+    if let Some(path) = &options.password_file {
+        return from_file(path).map(Some);
+    }
+    match std::env::var(PASSWORD_VARIABLE).map(Zeroizing::new) {
+        Ok(text) => Ok(Some(Password::new(&text).context(PASSWORD_VARIABLE)?)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => bail!("{PASSWORD_VARIABLE} is not UTF-8"),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Password> {
+    // One line: the line feed is not part of the password.
+    let bytes = read_bounded(path, PASSWORD_MAX_BYTES as u64 + 2).map(Zeroizing::new);
+    let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::str::from_utf8(&bytes).with_context(|| path.display().to_string())?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    Password::new(line).with_context(|| path.display().to_string())
+}
+
+/// Whether a person can be asked.
+fn is_asked(options: &Options) -> bool {
+    !options.json && io::stdin().is_terminal()
+}
+
+fn typed(question: &str) -> Result<Password> {
+    let line = read_secret(question).context("cannot read the password")?;
+    Ok(Password::new(&line)?)
+}
+
+fn typed_twice() -> Result<Password> {
+    let first = read_secret("New password: ").context("cannot read the password")?;
+    let second = read_secret("The same password again: ").context("cannot read the password")?;
+    if first != second {
+        bail!("these are two different passwords; nothing was done. Repeat the command");
+    }
+    Password::new(&first).context("a wallet without a password is made with --no-password")
+}
