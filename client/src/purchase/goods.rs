@@ -41,11 +41,14 @@ use tokio::time::Instant;
 /// The most pieces of goods under way at once. Their bytes fit into the send window that a server has for a connection.
 const PIECES_UNDER_WAY_MAX: usize = CONNECTION_WINDOW_BYTES as usize / GOODS_PIECE_BYTES;
 
-/// A piece that comes within this time lets more pieces be under way.
-const PIECE_QUICK: Duration = Duration::from_secs(1);
+/// The pieces under way at first. With one, a long line would be idle for a round trip after it.
+const PIECES_UNDER_WAY_AT_FIRST: usize = 2;
+
+/// A piece that comes within this time lets more pieces be under way. The first one on a long line takes six round trips.
+const PIECE_QUICK: Duration = Duration::from_secs(2);
 
 /// A piece that takes longer than this lets fewer pieces be under way.
-const PIECE_SLOW: Duration = Duration::from_secs(3);
+const PIECE_SLOW: Duration = Duration::from_secs(4);
 
 /// Buffer size for reading a file (bytes).
 const READ_BYTES: usize = 64 * 1024;
@@ -207,6 +210,8 @@ struct ReadAhead<'o> {
     next: u64,
     /// How many pieces may be under way.
     window: usize,
+    /// When the last piece came. The line carries one piece after the other.
+    last: Option<Instant>,
 }
 
 impl<'o> ReadAhead<'o> {
@@ -215,7 +220,8 @@ impl<'o> ReadAhead<'o> {
             offer,
             under_way: FuturesOrdered::new(),
             next: 0,
-            window: 1,
+            window: PIECES_UNDER_WAY_AT_FIRST,
+            last: None,
         }
     }
 
@@ -226,7 +232,7 @@ impl<'o> ReadAhead<'o> {
             && request.offset == offset
         {
             peer.answered::<PieceRequest>();
-            self.adapt(asked.elapsed());
+            self.adapt(asked);
             return Ok(piece);
         }
         // There is no connection yet, a piece is shorter than expected, or it has not come: ask for it until it comes.
@@ -234,7 +240,7 @@ impl<'o> ReadAhead<'o> {
         self.next = offset.saturating_add(GOODS_PIECE_BYTES as u64);
         let (request, asked) = (self.request(offset), Instant::now());
         let piece = peer.must(&request).await?;
-        self.adapt(asked.elapsed());
+        self.adapt(asked);
         Ok(piece)
     }
 
@@ -261,8 +267,11 @@ impl<'o> ReadAhead<'o> {
         }
     }
 
-    /// Fits the window to the time that a piece took. One piece is enough for a slow line.
-    fn adapt(&mut self, took: Duration) {
+    /// Fits the window to the time that the line took for a piece. One piece is enough for a slow line.
+    fn adapt(&mut self, asked: Instant) {
+        let began = self.last.map_or(asked, |last| last.max(asked));
+        let took = began.elapsed();
+        self.last = Some(Instant::now());
         if took < PIECE_QUICK {
             self.window = (self.window * 2).min(PIECES_UNDER_WAY_MAX);
         } else if took > PIECE_SLOW {

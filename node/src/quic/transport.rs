@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use quinn::congestion::CubicConfig;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::crypto::{CryptoProvider, ring};
 
@@ -21,6 +22,10 @@ pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// The receive window and the send window of one connection (bytes).
 pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// The bytes that a sender may have under way before the first acknowledgement: 32 datagrams. Ten are usual (RFC 9002,
+/// section 7.2). On a long line each doubling takes a round trip.
+const INITIAL_WINDOW_BYTES: u64 = 32 * 1200;
 
 /// The rate of the slowest supported line (bytes a second). It is half of 8 kbit/s. The other half is for QUIC's
 /// overhead and retransmissions. A slower call is given up, so that no peer can prolong a call beyond the time of its
@@ -117,6 +122,8 @@ pub(super) static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
 
 /// The transport configuration of both ends.
 pub(super) fn transport() -> TransportConfig {
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW_BYTES);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(0))
@@ -125,6 +132,9 @@ pub(super) fn transport() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .congestion_controller_factory(Arc::new(congestion))
+        // Replies in the order of their requests: the first of several pieces of goods is not slowed by the others.
+        .send_fairness(false)
         // The spin bit would show the round-trip time to every observer on the path.
         .allow_spin(false)
         // Most connections carry a few small frames. MTU discovery would be a sixth of all bytes that they send, and a

@@ -110,13 +110,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The time that a datagram of `bytes` takes to pass a line of `rate` bytes a second from now; `None` if the queue
-    /// is full.
-    pub fn pass(&mut self, bytes: usize, rate: u64) -> Option<Duration> {
+    /// When a datagram of `bytes` that comes now has passed a line of `rate` bytes a second; `None` if the queue is full.
+    pub fn pass(&mut self, now: Instant, bytes: usize, rate: u64) -> Option<Instant> {
         if rate == 0 {
-            return Some(Duration::ZERO);
+            return Some(now);
         }
-        let now = Instant::now();
         let begins = self.free_at.filter(|free_at| *free_at > now).unwrap_or(now);
         let of_bytes = Duration::from_millis(QUEUE_BYTES * 1_000 / rate);
         if begins - now > of_bytes.max(Duration::from_millis(QUEUE_MS)) {
@@ -124,7 +122,7 @@ impl Queue {
         }
         let ends = begins + Duration::from_secs_f64(bytes as f64 / rate as f64);
         self.free_at = Some(ends);
-        Some(ends - now)
+        self.free_at
     }
 }
 
@@ -194,11 +192,9 @@ pub fn delay_line<T>() -> (DelayLine<T>, DelayLineEnd<T>) {
 }
 
 impl<T> DelayLine<T> {
-    /// Puts `what` in for `delay_ms`. `false` if the line is full and the item is lost.
-    pub fn put(&self, delay_ms: u64, what: T) -> bool {
-        self.0
-            .try_send((Instant::now() + Duration::from_millis(delay_ms), what))
-            .is_ok()
+    /// Puts `what` in until `at`. `false` if the line is full and the item is lost.
+    pub fn put(&self, at: Instant, what: T) -> bool {
+        self.0.try_send((at, what)).is_ok()
     }
 }
 
@@ -299,7 +295,7 @@ mod tests {
     async fn a_delay_line_keeps_to_times_and_then_to_order() {
         let (line, end) = delay_line();
         for (delay_ms, name) in [(90, "late"), (30, "first"), (30, "second"), (0, "now")] {
-            assert!(line.put(delay_ms, name));
+            assert!(line.put(Instant::now() + Duration::from_millis(delay_ms), name));
         }
         let began = Instant::now();
         let mut out = Vec::new();
@@ -315,5 +311,20 @@ mod tests {
             "{out:?}"
         );
         drop(line);
+    }
+
+    #[tokio::test]
+    async fn a_queue_delivers_in_order_until_it_is_full() {
+        const RATE: u64 = 12_500_000;
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let mut last = now;
+        let mut passed = 0;
+        while let Some(at) = queue.pass(now, 1200, RATE) {
+            assert!(at > last);
+            (last, passed) = (at, passed + 1200);
+        }
+        let room = RATE * QUEUE_MS / 1000;
+        assert!((room..room + 3600).contains(&passed), "{passed}");
+        assert_eq!(queue.pass(now, 1200, 0), Some(now));
     }
 }

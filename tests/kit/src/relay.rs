@@ -4,7 +4,8 @@
 //! Each direction has its own [`Gate`] and [`Faults`], which can change at any time. So a reply is lost
 //! on the way, as in a real network, and no code of a wallet or a node takes part in it.
 
-use crate::faults::{DelayLine, Fate, Faults, Queue, delay_line};
+use crate::faults::{DelayLine, Faults, Queue, delay_line};
+use rustix::net::sockopt;
 use std::{
     collections::BTreeMap,
     io,
@@ -26,6 +27,9 @@ pub const CLIENT_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest datagram (bytes).
 const DATAGRAM_MAX_BYTES: usize = 65_535;
+
+/// The receive buffer that each socket asks the kernel for (bytes). Only the faults should lose datagrams.
+const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// The pause after a socket's error, so that a stopped server does not keep a processor busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(1);
@@ -120,23 +124,25 @@ impl Direction {
     }
 
     fn hand_on(&self, datagram: &[u8], socket: &Arc<UdpSocket>, to: SocketAddr) {
-        let fate = self.decide(datagram);
-        for _ in 0..fate.copies {
+        let now = Instant::now();
+        let (copies, due) = self.decide(datagram, now);
+        for _ in 0..copies {
             let out = Outgoing {
                 socket: Arc::clone(socket),
                 to,
                 datagram: datagram.to_vec(),
             };
-            if fate.delay_ms == 0 {
+            if due == now {
                 out.send();
-            } else if !self.later.put(fate.delay_ms, out) {
+            } else if !self.later.put(due, out) {
                 let counts = &mut self.state().counts;
                 counts.dropped = counts.dropped.saturating_add(1);
             }
         }
     }
 
-    fn decide(&self, datagram: &[u8]) -> Fate {
+    /// How many copies of a datagram that comes now arrive, and when. Datagrams of a queue stay in their order.
+    fn decide(&self, datagram: &[u8], now: Instant) -> (u8, Instant) {
         let mut state = self.state();
         let number = state.arrived;
         state.arrived = number.wrapping_add(1);
@@ -144,10 +150,11 @@ impl Direction {
         if !state.gate.lets_through(datagram) {
             fate.copies = 0;
         }
+        let mut due = now;
         if fate.copies > 0 {
             let rate = state.faults.rate;
-            match state.queue.pass(datagram.len(), rate) {
-                Some(time) => fate.delay_ms += u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            match state.queue.pass(now, datagram.len(), rate) {
+                Some(passed) => due = passed + Duration::from_millis(fate.delay_ms),
                 None => fate.copies = 0,
             }
         }
@@ -157,10 +164,10 @@ impl Direction {
             copies => {
                 counts.passed += 1;
                 counts.repeated += u64::from(copies > 1);
-                counts.delayed += u64::from(fate.delay_ms > 0);
+                counts.delayed += u64::from(due > now);
             }
         }
-        fate
+        (fate.copies, due)
     }
 }
 
@@ -345,6 +352,8 @@ async fn upstream(target: SocketAddr) -> io::Result<Arc<UdpSocket>> {
 /// A socket that has become writable. A socket that was never polled would lose the first datagram.
 async fn bind(address: SocketAddr) -> io::Result<Arc<UdpSocket>> {
     let socket = UdpSocket::bind(address).await?;
+    // A smaller buffer works too.
+    let _granted = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER_BYTES);
     socket.writable().await?;
     Ok(Arc::new(socket))
 }

@@ -7,7 +7,7 @@ use farthing_tests::processes::{
     goods::{POSTCARD, PRICE},
     lines::slow,
 };
-use std::fs;
+use std::{fs, time::Instant};
 
 /// Size of the album (bytes): more than two pieces.
 const ALBUM_BYTES: usize = 1_200_000;
@@ -66,5 +66,39 @@ fn a_wallet_on_a_telephone_line_withdraws_buys_and_is_restored() {
     alice.carries_on(&["resume"]);
     alice.fetches_what_was_restored();
     assert_eq!(alice.balance(), [2000 - PRICE, 0, 0]);
+    testbed.check(&[&alice]);
+}
+
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn how_long_a_film_takes_over_a_long_line() {
+    const FILM_BYTES: u32 = 20_000_000;
+    const BITS_PER_S: u64 = 100_000_000;
+    const DELAY_MS: u64 = 75;
+    let testbed = testbed();
+    for (title, first) in [("A near film", 0), ("A far film", 1)] {
+        let film: Vec<u8> = (first..first + FILM_BYTES)
+            .map(|at| (at / 5 % 253) as u8)
+            .collect();
+        testbed.sell(title, &film);
+    }
+    let alice = testbed.newcomer("alice");
+    alice.done(&["withdraw", "50.00"]);
+    let timed = |title: &str, name: &str| {
+        let began = Instant::now();
+        alice.buys(title, name);
+        began.elapsed().as_secs_f64()
+    };
+    // The list of keys, and change.
+    alice.buys(POSTCARD, "first");
+    let line_s = f64::from(FILM_BYTES) * 8.0 / BITS_PER_S as f64;
+    let near_s = timed("A near film", "near");
+    on_lines(&alice, slow(BITS_PER_S, DELAY_MS, 0));
+    let (postcard_s, film_s) = (timed(POSTCARD, "second"), timed("A far film", "far"));
+    println!(
+        "20 MB over 100 Mbit/s and 150 ms: {film_s:.2} s, of which a postcard takes {postcard_s:.2} s and the work \
+         without the line {near_s:.2} s; the line's own time is {line_s:.2} s, so the goods took {:.2} times that",
+        (film_s - postcard_s) / line_s
+    );
     testbed.check(&[&alice]);
 }
