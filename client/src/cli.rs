@@ -139,6 +139,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets
         Command::Exchange { all } => money::exchange(&wallet, all).await,
         Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref(), options.json).await,
         Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
+        Command::Export { output, force } => setup::export(&wallet, &output, Existing::by_force(force)),
         Command::Purchases => purchases::list(&wallet),
         Command::History { csv } => history::show(&wallet, csv),
         Command::Resume { purchase, output } => {

@@ -49,6 +49,7 @@
 //! | what a bank's denial says of a coin | `coin_finding` |
 //! | the end of a purchase by recovery | `recovery` |
 //! | documents that prove something | [`evidence`] |
+//! | the wallet's parties as a file | [`exported`] |
 //! | carrying on after a crash | [`resume`] |
 //! | a wallet from its phrase | [`restore`], `rescan_schedule`, `scan_record` |
 //! | a client of one party, which repeats requests | [`peer_client`] |
@@ -66,6 +67,7 @@ pub mod coins;
 mod counters;
 pub mod error;
 pub mod evidence;
+pub mod exported;
 mod goods_names;
 pub mod history;
 pub mod holder;

@@ -10,11 +10,13 @@
 //! | search after a gap, where coins show that there is more | `beyond` |
 //! | repeated scan for late requests | `rescan` |
 //! | the bank's public records | `buckets` |
+//! | parties whose cards are not there | `lacking` |
 
 mod beyond;
 mod buckets;
 mod issued;
 mod known;
+mod lacking;
 mod purchases;
 mod record_index;
 mod records;
@@ -22,6 +24,7 @@ pub(crate) mod rescan;
 mod search;
 mod used_coins;
 
+pub use self::lacking::LackingParty;
 use self::{
     beyond::search_beyond,
     buckets::Fetched,

@@ -278,6 +278,15 @@ pub struct PurchaseRow {
 }
 
 impl PurchaseRow {
+    /// The keys of the bank whose coins pay, and of the escrow that decides.
+    pub(crate) fn bank_and_escrow(&self) -> Option<(PublicKey, PublicKey)> {
+        match (&self.purchase, self.purchase.order()) {
+            (_, Some(order)) => Some((order.contract.terms.bank, order.contract.terms.escrow)),
+            (Purchase::Fetching(plan) | Purchase::Dropped(plan), _) => Some((plan.bank, plan.escrow)),
+            _ => None,
+        }
+    }
+
     /// Whether the purchase may still be paid, or its paid goods are missing. A past purchase that a restore has found
     /// is not under way.
     pub(crate) fn is_under_way(&self) -> bool {

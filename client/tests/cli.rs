@@ -462,6 +462,58 @@ fn a_restore_says_what_is_wrong_and_can_be_repeated() {
 }
 
 #[test]
+fn exported_cards_and_names_come_back_with_a_restore() {
+    let dir = directory("export");
+    let words = json(&dir, 0, &["init"], "")["phrase"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let export = ["export", "-o", "cards.json"];
+    let empty = json(&dir, 1, &export, "");
+    assert!(
+        empty["error"].as_str().unwrap().contains("network add"),
+        "{empty}"
+    );
+    json(
+        &dir,
+        0,
+        &["network", "add", &card(RoleName::Bank, "central", 1)],
+        "",
+    );
+    let shop = card(RoleName::Merchant, "shop", 2);
+    json(&dir, 0, &["network", "add", &shop, "--as", "books"], "");
+    assert_eq!(json(&dir, 0, &export, "")["cards"], 2);
+    let file = dir.join("cards.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    json(&dir, 1, &export, "");
+    json(&dir, 0, &[&export[..], &["--force"]].concat(), "");
+
+    let restore = |import| {
+        [
+            "--wallet",
+            "new",
+            "restore",
+            "--import",
+            import,
+            "--patience",
+            "1",
+        ]
+    };
+    fs::write(dir.join("other.json"), r#"{"version": 2, "cards": []}"#).unwrap();
+    let refused = json(&dir, 1, &restore("other.json"), &words);
+    assert!(
+        refused["error"].as_str().unwrap().contains("version 2"),
+        "{refused}"
+    );
+    assert!(!dir.join("new").exists());
+    // The bank is silent, and the cards are there.
+    json(&dir, 10, &restore("cards.json"), &words);
+    let list = |wallet| json(&dir, 0, &["--wallet", wallet, "network", "list"], "")["cards"].clone();
+    assert_eq!(list("new"), list("wallet"));
+    assert_eq!(list("new")[1]["name"], "books");
+}
+
+#[test]
 fn documents_are_judged_without_a_wallet() {
     let dir = directory("verify");
     let missing = json(&dir, 1, &["receipt", "verify", "documents", "goods"], "");

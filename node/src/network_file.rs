@@ -248,6 +248,17 @@ impl NetworkFile {
         })
     }
 
+    /// Like [`add`](Self::add), for several cards: all of them or none.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_all(&mut self, cards: impl IntoIterator<Item = Card>) -> Result<(), NetworkFileError> {
+        self.change(|file| {
+            let mut cards = cards.into_iter();
+            cards.try_for_each(|card| file.place(card, None).map(drop))
+        })
+    }
+
     /// Reads the file again, removes the card of this role and name, and saves it. `None` if no card has them.
     ///
     /// # Errors

@@ -157,16 +157,32 @@ pub(super) enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Write the cards and names of the wallet's parties to a file that completes a restore.
+    #[command(
+        after_long_help = "The 24 words bring coins and purchases back, but not the cards of banks and escrows. \
+        `farthing restore --import FILE` takes them from this file. It has no secret, no coin and no purchase, but it \
+        tells whom you deal with. Write it again after `farthing network add`."
+    )]
+    Export {
+        /// File for the cards. Only you can read it.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Overwrite FILE if it exists.
+        #[arg(long)]
+        force: bool,
+    },
     /// Build a wallet again from its 24 words: its coins, its purchases and their goods.
     #[command(after_long_help = "Examples:\n  \
-        farthing --wallet new restore --card BANK-CARD --card ESCROW-CARD     asks for the words\n  \
-        farthing --wallet new restore --phrase-file words.txt --card BANK-CARD --card ESCROW-CARD\n\n\
+        farthing --wallet new restore --import cards.json                     asks for the words\n  \
+        farthing --wallet new restore --phrase-file words.txt --import cards.json\n  \
+        farthing --wallet new restore --card BANK-CARD --card ESCROW-CARD     without the file of `farthing export`\n\n\
         Purchases that were under way are carried on. This needs the cards of their escrows; the merchant's card is \
-        in the recovery record of each purchase. Past purchases are listed as on-demand: `farthing resume PURCHASE` \
-        fetches the goods of one, so that nobody links your purchases. A request that the lost machine sent may come \
-        through for one more day: `farthing resume` scans for it. If a bank knows no account of a wallet of protocol \
-        version 1, repeat the restore with --shared-account and that bank's name. A restore can be repeated until it is \
-        complete. Do not use the old wallet any more: two wallets with the same words would spend the same coins.")]
+        in the recovery record of each purchase. At the end the parties are listed whose cards are lacking. Past \
+        purchases are listed as on-demand: `farthing resume PURCHASE` fetches the goods of one, so that nobody links \
+        your purchases. A request that the lost machine sent may come through for one more day: `farthing resume` scans \
+        for it. If a bank knows no account of a wallet of protocol version 1, repeat the restore with --shared-account \
+        and that bank's name. A restore can be repeated until it is complete. Do not use the old wallet any more: two \
+        wallets with the same words would spend the same coins.")]
     Restore(Restore),
 }
 
@@ -180,6 +196,7 @@ impl Command {
                 | Command::Balance
                 | Command::Coins { .. }
                 | Command::Catalog { .. }
+                | Command::Export { .. }
                 | Command::Purchases
                 | Command::History { .. }
                 | Command::Receipt(Show { .. } | Denied { .. })
@@ -233,6 +250,9 @@ pub(super) struct Restore {
     /// Card of a bank or an escrow that you have used. Repeat the option for each.
     #[arg(long = "card", value_name = "CARD")]
     pub(super) cards: Vec<Card>,
+    /// File that `farthing export` has written: the cards and names of all parties.
+    #[arg(long, value_name = "FILE")]
+    pub(super) import: Option<PathBuf>,
     /// Name of a bank at which the wallet used the account key of protocol version 1. Repeat the option for each
     /// bank. Only these banks see that key, because it tells banks that they have the same customer.
     #[arg(long = "shared-account", value_name = "BANK")]
@@ -326,7 +346,8 @@ fn long_help() -> String {
          farthing resume                                  carry on after a crash or a silent party\n  \
          farthing cancel 3                                ask for the coins of purchase 3 back\n  \
          farthing receipt show 3 -o r.json                documents that prove purchase 3 to anyone\n  \
-         farthing --wallet new restore --card CARD        make the wallet again from its 24 words\n\n\
+         farthing export -o cards.json                    keep this file with the 24 words\n  \
+         farthing --wallet new restore --import cards.json   make the wallet again from both\n\n\
          No interruption loses money. Each command stores its steps before it sends anything.\n\n\
          FARTHING_LOG turns logs on, for example FARTHING_LOG=debug. They go to standard error.\n\n{}",
         Exit::table()

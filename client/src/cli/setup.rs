@@ -8,10 +8,12 @@ use super::{
     password::{self, Secrets},
     phrase::{self, is_complete, words_in},
     purchases::resume_all,
-    report::{Align, Report, amount, chain, count, table},
+    report::{Align, Report, amount, chain, count, error_json, table},
 };
 use crate::{
+    exported::Exported,
     peer_client::RetryPolicy,
+    restore::LackingParty,
     vault::Password,
     wallet::{Env, SEED_FILE, Wallet},
 };
@@ -19,9 +21,9 @@ use anyhow::{Context, Result, bail};
 use farthing_coin::Seed;
 use farthing_node::{
     card::{Card, RoleName},
-    home::files::create_private_dir,
+    home::files::{Existing, Mode, create_private_dir, write_output},
     network_file::{FileCipher, NetworkFile},
-    terminal::print_prompt,
+    terminal::{json_lines, print_prompt},
 };
 use farthing_store::entropy::{Entropy, SystemEntropy};
 use serde_json::{Value, json};
@@ -144,6 +146,25 @@ fn card_json(card: &Card) -> Value {
     })
 }
 
+/// Writes the wallet's parties to a file.
+pub(super) fn export(wallet: &Wallet, output: &Path, existing: Existing) -> Result<Report> {
+    let exported = wallet.export()?;
+    if exported.cards.is_empty() {
+        bail!("no cards are known, so there is nothing to export; add one with `farthing network add CARD`");
+    }
+    let text = format!("{}\n", json_lines(&serde_json::to_value(&exported)?));
+    // Readable by its owner only: it tells whom they deal with.
+    write_output(output, text.as_bytes(), Mode::Secret, existing)?;
+    let cards = exported.cards.len();
+    let text = format!(
+        "{} in {output}: keep the file with your 24 words. `farthing restore --import {output}` makes a complete wallet \
+         from both",
+        count(cards as u64, "card"),
+        output = output.display()
+    );
+    Ok(Report::done(text, json!({ "file": output, "cards": cards })))
+}
+
 // ---- restore ------------------------------------------------------------------------------------------------------
 
 /// Reads the 24 words, from a file or from standard input.
@@ -189,63 +210,54 @@ pub(super) async fn restore(
     secrets: Secrets,
 ) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    let (wallet, file) = open_restored(&dir, options, restore, seed, secrets).await?;
+    let imported = restore.import.as_deref().map(Exported::read).transpose()?;
+    let (mut cards, shared) =
+        imported.map_or_else(Default::default, |file| (file.cards, file.shared_accounts));
+    cards.extend(restore.cards.iter().cloned());
+    let (wallet, file) = open_restored(&dir, options, cards, seed, secrets).await?;
     let goods_dir = make_goods_dir(&dir, restore.goods_dir.as_deref())?;
+    for bank in shared {
+        wallet.use_shared_account(&bank).await?;
+    }
     for name in &restore.shared_accounts {
         let bank = wallet.party(RoleName::Bank, Some(name))?;
         wallet.use_shared_account(&bank.identity).await?;
     }
-    let (mut found, mut banks) = (Vec::new(), Vec::new());
-    let (mut account, mut incomplete) = (None, Vec::new());
-    for bank in file.cards().iter().filter(|card| card.role == RoleName::Bank) {
-        let restored = match wallet.restore(bank, &goods_dir).await {
-            Ok(restored) => restored,
-            // Other banks are still restored.
-            Err(error) => {
-                let text = format!("the restore from {} is not complete; repeat it", bank.title());
-                incomplete.push(anyhow::Error::from(error).context(text));
-                continue;
-            }
-        };
-        let key = wallet.account(&bank.identity)?.to_string();
-        account.get_or_insert_with(|| key.clone());
-        found.push(format!(
-            "{}: {}, {}, {}",
-            bank.title(),
-            count(restored.withdrawals, "withdrawal"),
-            count(restored.exchanges, "exchange"),
-            count(restored.purchases, "purchase")
-        ));
-        banks.push(json!({ "bank": bank.name, "account": key, "found": restored }));
-    }
-    if let (true, Some(error)) = (banks.is_empty(), incomplete.pop()) {
-        return Err(error);
-    }
-    if banks.is_empty() {
-        bail!("no bank is known, so nothing was restored; repeat it with --card and the card of your bank");
-    }
+    let mut banks = restore_banks(&wallet, file.cards(), &goods_dir).await?;
     let mut report = resume_all(&wallet).await?;
     // Coins released by old aborted purchases: no purchase under way exchanges them.
     let (exchanged, failed) = wallet.exchange_released().await?;
     if matches!(report.exit, Exit::Done | Exit::Aborted | Exit::NotFinished) && !failed.is_empty() {
         report.exit = Exit::of_all(&failed);
     }
-    for error in incomplete {
+    let mut incomplete: Vec<Value> = Vec::new();
+    for error in banks.incomplete {
         report.exit = Exit::of(&error);
-        found.push(chain(&error));
+        let why = chain(&error);
+        incomplete.push(error_json(&why, report.exit));
+        banks.lines.push(why);
     }
     let (balances, balances_json) = balances(&wallet)?;
-    let mut text = vec![found.join("\n"), report.text.clone(), balances];
+    let lacking = wallet.lacking()?;
+    let lacking_lines: Vec<String> = lacking.iter().map(lacking_line).collect();
+    let mut text = vec![
+        banks.lines.join("\n"),
+        report.text.clone(),
+        balances,
+        lacking_lines.join("\n"),
+    ];
     text.retain(|part| !part.is_empty());
     report.text = text.join("\n");
     report.json = json!({
         "wallet": dir,
-        "account": account,
-        "banks": banks,
+        "account": banks.account,
+        "banks": banks.json,
+        "incomplete": incomplete,
         "goods_dir": goods_dir,
         "resumed": report.json,
         "exchanged": amount(exchanged),
         "balances": balances_json,
+        "lacking": lacking.iter().map(lacking_json).collect::<Vec<Value>>(),
     });
     if let Err(error) = wallet.close() {
         tracing::warn!(%error, "the wallet could not be closed in order");
@@ -253,15 +265,108 @@ pub(super) async fn restore(
     Ok(report)
 }
 
+/// What a restore has found at the banks.
+#[derive(Default)]
+struct RestoredBanks {
+    /// A line for each restored bank.
+    lines: Vec<String>,
+    /// The same for programs.
+    json: Vec<Value>,
+    /// The account at the first bank.
+    account: Option<String>,
+    /// Why the restore from a bank is not complete.
+    incomplete: Vec<anyhow::Error>,
+}
+
+/// Restores from every bank of `cards`.
+async fn restore_banks(wallet: &Wallet, cards: &[Card], goods_dir: &Path) -> Result<RestoredBanks> {
+    let mut banks = RestoredBanks::default();
+    for bank in cards.iter().filter(|card| card.role == RoleName::Bank) {
+        let restored = match wallet.restore(bank, goods_dir).await {
+            Ok(restored) => restored,
+            // Other banks are still restored.
+            Err(error) => {
+                let text = format!("the restore from {} is not complete; repeat it", bank.title());
+                banks.incomplete.push(anyhow::Error::from(error).context(text));
+                continue;
+            }
+        };
+        let key = wallet.account(&bank.identity)?.to_string();
+        banks.account.get_or_insert_with(|| key.clone());
+        banks.lines.push(format!(
+            "{}: {}, {}, {}",
+            bank.title(),
+            count(restored.withdrawals, "withdrawal"),
+            count(restored.exchanges, "exchange"),
+            count(restored.purchases, "purchase")
+        ));
+        let json = json!({ "bank": bank.name, "account": key, "found": restored });
+        banks.json.push(json);
+    }
+    if banks.json.is_empty()
+        && let Some(error) = banks.incomplete.pop()
+    {
+        return Err(error);
+    }
+    if banks.json.is_empty() {
+        bail!(
+            "no bank is known, so nothing was restored; repeat it with --card and the card of your bank, or with \
+             --import and the file of `farthing export`"
+        );
+    }
+    Ok(banks)
+}
+
+/// Says what to do about a party whose card is lacking.
+fn lacking_line(party: &LackingParty) -> String {
+    let LackingParty { role, identity, .. } = party;
+    let numbers: Vec<String> = party.purchases.iter().map(ToString::to_string).collect();
+    let whose = match numbers.as_slice() {
+        [] => "your coins".to_owned(),
+        [number] => format!("purchase {number}"),
+        _ => format!("purchases {}", numbers.join(", ")),
+    };
+    match &party.card {
+        Some(card) => format!(
+            "the {} of {whose} is not among your cards; to buy there again, run `farthing network add {card}`",
+            card.title()
+        ),
+        None => format!(
+            "the card of the {role} of {whose} is lacking (key {identity}); add it with `farthing network add CARD`, \
+             then run `{}`",
+            then(party)
+        ),
+    }
+}
+
+/// The command that carries on when the card of a lacking party is there.
+fn then(party: &LackingParty) -> String {
+    match (party.role, party.purchases.first()) {
+        (RoleName::Bank, _) => "farthing restore".to_owned(),
+        (_, Some(number)) if !party.is_under_way => format!("farthing resume {number}"),
+        _ => "farthing resume".to_owned(),
+    }
+}
+
+fn lacking_json(party: &LackingParty) -> Value {
+    json!({
+        "role": party.role,
+        "identity": party.identity,
+        "card": party.card,
+        "purchases": party.purchases,
+        "then": party.card.is_none().then(|| then(party)),
+    })
+}
+
 /// Opens the restored wallet, and adds the cards.
 async fn open_restored(
     dir: &Path,
     options: &Options,
-    restore: &Restore,
+    cards: Vec<Card>,
     seed: &Seed,
     secrets: Secrets,
 ) -> Result<(Wallet, NetworkFile)> {
-    prepare(dir, restore, seed, secrets.password.as_ref())?;
+    prepare(dir, &cards, seed, secrets.password.as_ref())?;
     let key = match &secrets.password {
         Some(password) => Some(password::unlock(dir, password)?),
         None => secrets.key,
@@ -279,9 +384,7 @@ async fn open_restored(
     }
     // Cards are added only after the words were checked.
     let mut file = wallet.network_file()?;
-    for card in &restore.cards {
-        file.add(card.clone())?;
-    }
+    file.add_all(cards)?;
     Ok((wallet, file))
 }
 
@@ -300,13 +403,16 @@ fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// Makes the wallet, unless an earlier attempt has made it.
-fn prepare(dir: &Path, restore: &Restore, seed: &Seed, password: Option<&Password>) -> Result<()> {
+fn prepare(dir: &Path, cards: &[Card], seed: &Seed, password: Option<&Password>) -> Result<()> {
     if dir.join(SEED_FILE).exists() {
         return Ok(());
     }
     // Without a bank there is nothing to restore from, so no wallet is made.
-    if !restore.cards.iter().any(|card| card.role == RoleName::Bank) {
-        bail!("give the card of your bank with --card, and the cards of the escrows of your purchases");
+    if !cards.iter().any(|card| card.role == RoleName::Bank) {
+        bail!(
+            "give the file of `farthing export` with --import, or the card of your bank with --card, and the cards of \
+             the escrows of your purchases"
+        );
     }
     Ok(Wallet::create_from_phrase_with(dir, seed, password)?)
 }

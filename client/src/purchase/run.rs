@@ -57,11 +57,9 @@ impl<'w> Run<'w> {
         merchant: Option<PeerClient<'w>>,
     ) -> Result<Run<'w>, WalletError> {
         let row = &state.row;
-        let (bank, escrow) = match (&row.purchase, row.purchase.order()) {
-            (_, Some(order)) => (order.contract.terms.bank, order.contract.terms.escrow),
-            (Purchase::Fetching(plan) | Purchase::Dropped(plan), _) => (plan.bank, plan.escrow),
-            _ => return Err(WalletError::Inconsistent("a purchase has neither plan nor order")),
-        };
+        let (bank, escrow) = row
+            .bank_and_escrow()
+            .ok_or(WalletError::Inconsistent("a purchase has neither plan nor order"))?;
         let pinned = wallet.network_file()?;
         let bank = card_of(&pinned, RoleName::Bank, &bank)?;
         let escrow = card_of(&pinned, RoleName::Escrow, &escrow)?;

@@ -1,13 +1,17 @@
 //! Lost replies, and a lost wallet.
 
 use crate::testbed;
-use farthing_kit::{faults::Faults, relay::Way};
-use farthing_node::card::RoleName::{Bank, Escrow, Merchant};
+use farthing_kit::{faults::Faults, points::Party, relay::Way};
+use farthing_node::card::{
+    Card,
+    RoleName::{Bank, Escrow, Merchant},
+};
 use farthing_tests::processes::{
     buyer::PurchaseRequest,
     goods::POSTCARD,
     run::{Wait, until},
 };
+use serde_json::json;
 use std::{fs, thread, time::Duration};
 
 #[test]
@@ -65,6 +69,84 @@ fn a_wallet_is_restored_from_its_words_in_the_middle_of_a_purchase() {
         .collect();
     assert_eq!(on_demand.len(), 1);
     alice.done(&["resume", &on_demand[0]["number"].to_string()]);
+    testbed.check(&[&alice]);
+}
+
+#[test]
+fn a_restore_names_the_parties_whose_cards_are_lacking_and_an_exported_file_has_them() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    alice.waits_with_a_hold();
+    let shop = alice
+        .lines
+        .card(Party::Wallet, testbed.merchant.card())
+        .to_string();
+    alice.done(&["network", "add", &shop, "--as", "corner"]);
+    let file = testbed.dir().join("cards.json");
+    let file = file.to_str().unwrap();
+    alice.done(&["export", "-o", file]);
+
+    // The words and the bank's card alone.
+    fs::remove_dir_all(alice.dir()).unwrap();
+    let alice = alice.with_words_only(&testbed.dir().join("alice-again"));
+    let restored = alice.restores(&[testbed.bank.card()], "60").json(1);
+    let lacking = restored["lacking"].as_array().unwrap();
+    assert_eq!(lacking.len(), 2, "{restored}");
+    let escrow = testbed.escrow.card();
+    assert_eq!(lacking[0]["identity"], escrow.identity_hex(), "{restored}");
+    assert_eq!(
+        (&lacking[0]["role"], &lacking[0]["purchases"]),
+        (&json!("escrow"), &json!([0]))
+    );
+    assert_eq!(lacking[0]["then"], "farthing resume");
+    assert_eq!(
+        (&lacking[1]["role"], &lacking[1]["card"]),
+        (&json!("merchant"), &json!(shop))
+    );
+    alice.done(&[
+        "network",
+        "add",
+        &alice.lines.card(Party::Wallet, escrow).to_string(),
+    ]);
+    alice.done(&["resume"]);
+    assert_eq!(alice.status(0), "committed");
+
+    // The words and the exported file.
+    fs::remove_dir_all(alice.dir()).unwrap();
+    let dir = testbed.dir().join("alice-once-more");
+    let alice = alice.with_words_only(&dir);
+    let words = dir.with_extension("words");
+    fs::write(&words, &alice.words).unwrap();
+    let restored = alice.done(&[
+        "restore",
+        "--phrase-file",
+        words.to_str().unwrap(),
+        "--import",
+        file,
+    ]);
+    assert_eq!(restored["lacking"], json!([]), "{restored}");
+    assert_eq!(alice.purchases()[0]["merchant"], "corner");
+    alice.fetches_what_was_restored();
+    testbed.check(&[&alice]);
+}
+
+#[test]
+fn a_restore_from_two_banks_says_which_one_is_not_complete() {
+    let testbed = testbed();
+    let alice = testbed.customer("alice");
+    fs::remove_dir_all(alice.dir()).unwrap();
+    let alice = alice.with_words_only(&testbed.dir().join("alice-again"));
+    // Nobody has these keys.
+    let other = Card {
+        name: "other".into(),
+        identity: testbed.merchant.card().identity,
+        fingerprint: testbed.merchant.card().fingerprint,
+        ..testbed.bank.card().clone()
+    };
+    let restored = alice.restores(&[testbed.bank.card(), &other], "60").json(1);
+    assert_eq!(restored["banks"].as_array().unwrap().len(), 1, "{restored}");
+    let error = restored["incomplete"][0]["error"].as_str().unwrap();
+    assert!(error.contains("bank `other` is not complete"), "{error}");
     testbed.check(&[&alice]);
 }
 
