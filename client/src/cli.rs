@@ -17,6 +17,7 @@
 //! | coins and accounts | `money` |
 //! | the catalogue, and purchases | `catalog`, `purchases` |
 //! | everything that was done | `history` |
+//! | `run`, and the end of other commands | `upkeep` |
 //! | evidence | `receipt` |
 
 mod args;
@@ -32,9 +33,11 @@ mod receipt;
 pub(crate) mod report;
 mod screen;
 mod setup;
+mod upkeep;
 
 pub use exit::Exit;
 
+use crate::wallet::Wallet;
 use anyhow::{Context, Result};
 use args::{Cli, Command, Options, ReceiptCommand};
 use farthing_coin::Seed;
@@ -100,12 +103,16 @@ fn start(options: Options, command: Command) -> Result<Report> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    let is_service = matches!(command, Command::Run { once: false });
     let report = runtime.block_on(async {
         // A task of its own, so that ctrl-c works even while it reads a large file.
         let work = tokio::spawn(execute(options, command, seed, secrets));
         tokio::select! {
             done = work => done.context("the command stopped because of a bug; nothing is lost, `farthing resume` carries on")?,
-            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| interrupted()),
+            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| match is_service {
+                true => Report::done("", serde_json::Value::Null),
+                false => interrupted(),
+            }),
         }
     });
     // Everything stored is durable. No task needs to be waited for.
@@ -127,43 +134,55 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets
     if let (Command::Restore(restore), Some(seed)) = (&command, seed) {
         return setup::restore(&options, restore, &seed, secrets).await;
     }
+    if let Command::Run { once } = command {
+        return upkeep::run(&options, &command, secrets.key, once).await;
+    }
     let wallet = opening::open(&options, &command, secrets.key).await?;
-    let report = match command {
-        Command::Account { key: true, bank } => money::account_key(&wallet, bank.as_deref()),
-        Command::Account { bank, .. } => money::account(&wallet, bank.as_deref()).await,
-        Command::Withdraw { amount, bank, again } => {
-            money::withdraw(&wallet, amount, bank.as_deref(), again).await
+    let due = upkeep::due_before(&wallet, &command).await;
+    let report = match (carry_out(&wallet, &options, command).await, due) {
+        (Ok(report), Some(due)) if report.exit == Exit::Done => {
+            Ok(upkeep::print_and_keep_up(&options, &wallet, &due, report).await)
         }
-        Command::Balance => money::balance(&wallet),
-        Command::Coins { all } => money::coins(&wallet, all),
-        Command::Exchange { all } => money::exchange(&wallet, all).await,
-        Command::Catalog { merchant } => catalog::show(&wallet, merchant.as_deref(), options.json).await,
-        Command::Buy(buy) => purchases::buy(&wallet, &buy).await,
-        Command::Export { output, force } => setup::export(&wallet, &output, Existing::by_force(force)),
-        Command::Purchases => purchases::list(&wallet),
-        Command::History { csv } => history::show(&wallet, csv),
-        Command::Resume { purchase, output } => {
-            purchases::resume(&wallet, purchase.as_deref(), &output).await
-        }
-        Command::Cancel { purchase, output } => purchases::cancel(&wallet, &purchase, &output).await,
-        Command::Receipt(ReceiptCommand::Show {
-            purchase,
-            output,
-            force,
-        }) => receipt::show(&wallet, &purchase, output.as_deref(), Existing::by_force(force)),
-        Command::Receipt(ReceiptCommand::Denied { output, force }) => {
-            receipt::denied(&wallet, output.as_deref(), Existing::by_force(force))
-        }
-        // These need no open wallet. They were handled before.
-        Command::Init { .. }
-        | Command::Password { .. }
-        | Command::Network(_)
-        | Command::Receipt(_)
-        | Command::Restore(_) => Ok(Report::done("", serde_json::Value::Null)),
+        (report, _) => report,
     };
     // Closing only makes the next start faster, so its failure is no failure of the command.
     if let Err(error) = wallet.close() {
         tracing::warn!(%error, "the wallet could not be closed in order");
     }
     report
+}
+
+async fn carry_out(wallet: &Wallet, options: &Options, command: Command) -> Result<Report> {
+    match command {
+        Command::Account { key: true, bank } => money::account_key(wallet, bank.as_deref()),
+        Command::Account { bank, .. } => money::account(wallet, bank.as_deref()).await,
+        Command::Withdraw { amount, bank, again } => {
+            money::withdraw(wallet, amount, bank.as_deref(), again).await
+        }
+        Command::Balance => money::balance(wallet),
+        Command::Coins { all } => money::coins(wallet, all),
+        Command::Exchange { all } => money::exchange(wallet, all).await,
+        Command::Catalog { merchant } => catalog::show(wallet, merchant.as_deref(), options.json).await,
+        Command::Buy(buy) => purchases::buy(wallet, &buy).await,
+        Command::Export { output, force } => setup::export(wallet, &output, Existing::by_force(force)),
+        Command::Purchases => purchases::list(wallet),
+        Command::History { csv } => history::show(wallet, csv),
+        Command::Resume { purchase, output } => purchases::resume(wallet, purchase.as_deref(), &output).await,
+        Command::Cancel { purchase, output } => purchases::cancel(wallet, &purchase, &output).await,
+        Command::Receipt(ReceiptCommand::Show {
+            purchase,
+            output,
+            force,
+        }) => receipt::show(wallet, &purchase, output.as_deref(), Existing::by_force(force)),
+        Command::Receipt(ReceiptCommand::Denied { output, force }) => {
+            receipt::denied(wallet, output.as_deref(), Existing::by_force(force))
+        }
+        // These need no open wallet. They were handled before.
+        Command::Init { .. }
+        | Command::Password { .. }
+        | Command::Network(_)
+        | Command::Receipt(_)
+        | Command::Restore(_)
+        | Command::Run { .. } => Ok(Report::done("", serde_json::Value::Null)),
+    }
 }

@@ -51,6 +51,7 @@
 //! | documents that prove something | [`evidence`] |
 //! | the wallet's parties as a file | [`exported`] |
 //! | carrying on after a crash | [`resume`] |
+//! | exchanges that no purchase waits for | [`upkeep`] |
 //! | a wallet from its phrase | [`restore`], `rescan_schedule`, `scan_record` |
 //! | a client of one party, which repeats requests | [`peer_client`] |
 //! | events | [`observer`] |
@@ -83,5 +84,6 @@ pub mod restore;
 pub mod resume;
 pub mod rows;
 mod scan_record;
+pub mod upkeep;
 pub mod vault;
 pub mod wallet;

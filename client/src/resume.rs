@@ -48,6 +48,29 @@ impl Wallet {
     /// # Errors
     /// When the store fails.
     pub async fn resume(&self) -> Result<Resumed, WalletError> {
+        let mut driven = BTreeSet::new();
+        let mut resumed = self.finish(&mut driven).await?;
+        let (_, failed) = self.exchange_expiring().await?;
+        // The exchanges may have shown that a coin belongs to one of these purchases.
+        drive_purchases(self, &mut resumed, &mut driven).await?;
+        let matter = "coins whose keys end soon";
+        resumed
+            .open
+            .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
+        Ok(resumed)
+    }
+
+    /// Like [`resume`](Wallet::resume), but begins no exchange of coins that expire soon. These have their own times in
+    /// [`upkeep`](crate::upkeep).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn finish_all(&self) -> Result<Resumed, WalletError> {
+        self.finish(&mut BTreeSet::new()).await
+    }
+
+    /// Carries on everything that is under way. `driven` has the purchases that need not be driven again.
+    async fn finish(&self, driven: &mut BTreeSet<u64>) -> Result<Resumed, WalletError> {
         let mut resumed = Resumed::default();
         for error in rescan_all(self).await? {
             let matter = "requests from before the restore";
@@ -76,15 +99,7 @@ impl Wallet {
                 resumed.add(format!("exchange {}", at.1), outcome);
             }
         }
-        let mut driven = BTreeSet::new();
-        drive_purchases(self, &mut resumed, &mut driven).await?;
-        let (_, failed) = self.exchange_expiring().await?;
-        // The exchanges may have shown that a coin belongs to one of these purchases.
-        drive_purchases(self, &mut resumed, &mut driven).await?;
-        let matter = "coins whose keys end soon";
-        resumed
-            .open
-            .extend(failed.into_iter().map(|error| (matter.to_string(), error)));
+        drive_purchases(self, &mut resumed, driven).await?;
         resumed.late_until_ms = rescan_until_ms(self)?;
         Ok(resumed)
     }

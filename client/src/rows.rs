@@ -84,6 +84,9 @@ pub fn input_set(coins: &[Coin]) -> CoinsDigest {
     coins_digest(&coins)
 }
 
+/// When upkeep exchanges coins (ms since 1970), by bank and kind of exchange.
+pub const UPKEEP: Table<(PublicKey, u8), u64> = Table::new(70, "upkeep");
+
 /// Purchases, by number.
 pub const PURCHASES: Table<u64, PurchaseRow> = Table::new(5, "purchases");
 

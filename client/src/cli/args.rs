@@ -171,6 +171,20 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Look after the wallet until it is stopped: finish what is under way, exchange coins before they expire, and exchange
+    /// many small coins for fewer ones.
+    #[command(after_long_help = "Examples:\n  \
+        farthing run             in a terminal or as a service, until ctrl-c or SIGTERM\n  \
+        farthing run --once      look once, for example every hour with cron\n\n\
+        The exchanges are made at random times, so that the bank cannot link them to your withdrawals and purchases. \
+        A look draws the times, and a later look makes the exchanges. So `--once` must be repeated. Each job is one \
+        line, or one JSON value on a line with --json. Other commands work beside it: the wallet is open only during \
+        a look.")]
+    Run {
+        /// Look once, do what is due, and end.
+        #[arg(long)]
+        once: bool,
+    },
     /// Build a wallet again from its 24 words: its coins, its purchases and their goods.
     #[command(after_long_help = "Examples:\n  \
         farthing --wallet new restore --import cards.json                     asks for the words\n  \
@@ -187,6 +201,18 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Whether it moves money. Such a command ends with an exchange that was due before it.
+    pub(super) fn moves_money(&self) -> bool {
+        matches!(
+            self,
+            Command::Withdraw { .. }
+                | Command::Buy(_)
+                | Command::Resume { .. }
+                | Command::Cancel { .. }
+                | Command::Exchange { .. }
+        )
+    }
+
     /// Whether it changes nothing in the wallet, so that it runs while another command does.
     pub(super) fn only_reads(&self) -> bool {
         use ReceiptCommand::{Denied, Show};
@@ -341,7 +367,8 @@ fn long_help() -> String {
          farthing account --key                           print your key; the bank opens an account for it\n  \
          farthing withdraw 20.00                          move money from the account into the wallet\n  \
          farthing catalog studio                          list what the merchant `studio` sells\n  \
-         farthing buy studio \"Evening postcard\" -o p.txt  buy: you get the goods, or keep your coins\n\n\
+         farthing buy studio \"Evening postcard\" -o p.txt  buy: you get the goods, or keep your coins\n  \
+         farthing run                                     look after the wallet, as a service\n\n\
          If something goes wrong:\n  \
          farthing resume                                  carry on after a crash or a silent party\n  \
          farthing cancel 3                                ask for the coins of purchase 3 back\n  \

@@ -124,9 +124,18 @@ impl Exit {
     /// The exit code of a command that continues after errors. A failure takes precedence over a silent party.
     #[must_use]
     pub fn of_all(failed: &[WalletError]) -> Exit {
-        let mut codes = failed.iter().map(Exit::of_wallet);
-        let first = codes.clone().next().unwrap_or(Exit::Done);
-        codes.find(|exit| *exit != Exit::NotFinished).unwrap_or(first)
+        Exit::of_parts(failed.iter().map(Exit::of_wallet))
+    }
+
+    /// The exit code of a command with these parts. A failure takes precedence over a silent party.
+    #[must_use]
+    pub fn of_parts(parts: impl IntoIterator<Item = Exit>) -> Exit {
+        let mut parts = parts.into_iter().filter(|exit| *exit != Exit::Done);
+        let Some(first) = parts.next() else {
+            return Exit::Done;
+        };
+        let failure = |exit: &Exit| *exit != Exit::NotFinished;
+        std::iter::once(first).chain(parts).find(failure).unwrap_or(first)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A running program, its output and its end.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     io,
@@ -263,6 +264,21 @@ impl Running {
         }
         let killed = self.child.kill().await;
         killed.map_err(io(format!("`{}` cannot be killed", self.command)))
+    }
+
+    /// Sends SIGTERM, as a service manager does, and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it had already ended, or as [`end`](Running::end).
+    pub async fn stop(self) -> Result<Said, ProcessError> {
+        let id = self
+            .process_id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let stopped = id.map(|id| kill_process(id, Signal::TERM));
+        match stopped {
+            Some(Ok(())) => self.end().await,
+            _ => Err(self.failed("it cannot be stopped")),
+        }
     }
 
     /// Waits until it has ended.

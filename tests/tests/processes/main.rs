@@ -25,6 +25,7 @@
 //! | a wallet with a password | `password` |
 //! | two commands of one wallet at the same time | `together` |
 //! | a repeated command while its purchase is under way | `again` |
+//! | a wallet that is looked after | `looked_after` |
 
 #![allow(
     clippy::unwrap_used,
@@ -45,6 +46,7 @@ mod frozen;
 mod full;
 mod killed;
 mod lanes;
+mod looked_after;
 mod lossy;
 mod lost;
 mod parted;

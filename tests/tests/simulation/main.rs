@@ -10,6 +10,7 @@
 //! | a wallet's life, and restores at random moments of it | `life` |
 //! | prices and the number of coins | `small_coins` |
 //! | stories | `stories` |
+//! | upkeep of a wallet | `upkeep` |
 //! | the numbers of a wallet, and restores that find all of them | `numbers` |
 //! | purchases whose escrow gives no decision | `recovered` |
 //! | a wallet at a bank whose list of keys is full | `key_lists` |
@@ -25,3 +26,4 @@ mod recovered;
 mod schedules;
 mod small_coins;
 mod stories;
+mod upkeep;
