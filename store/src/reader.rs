@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use zeroize::Zeroizing;
 
 /// The journal's name in the directory.
 pub(crate) const JOURNAL_NAME: &str = "journal";
@@ -205,6 +206,14 @@ impl Reader {
         match &self.cipher {
             Some(cipher) => Cow::Owned(cipher.seal(previous, payload)),
             None => Cow::Borrowed(payload),
+        }
+    }
+
+    /// The payload of the record after `previous`, as it was before [`seal`](Reader::seal). `None` if it does not open.
+    pub(crate) fn payload(&self, previous: &Head, stored: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        match &self.cipher {
+            Some(cipher) => cipher.open(previous, stored),
+            None => Some(Zeroizing::new(stored.to_vec())),
         }
     }
 

@@ -48,6 +48,23 @@ pub(crate) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DirectoryLock>
     })
 }
 
+/// Makes `dir` if it is not there, and takes its lock with the note of the options.
+pub(crate) fn lock_with_note(
+    dir: &Path,
+    options: &StoreOptions,
+) -> Result<Box<dyn DirectoryLock>, StoreError> {
+    let disk = options.disk.as_ref();
+    disk.create_dir(dir)
+        .map_err(StoreError::disk(format!("create {}", dir.display())))?;
+    let lock = lock(disk, dir)?;
+    if let Some(note) = &options.lock_note
+        && let Err(error) = lock.note(note)
+    {
+        tracing::warn!(%error, "the lock has no note");
+    }
+    Ok(lock)
+}
+
 /// The note of the process that has the store in `dir` open: the `lock_note` of its options. It may be the note of an
 /// earlier process. `None` if there is none.
 pub fn lock_note(dir: &Path, disk: &dyn Disk) -> Option<String> {
@@ -86,14 +103,7 @@ pub(crate) fn find_journal(
 
 pub(crate) fn open(dir: &Path, options: &StoreOptions) -> Result<(Committer, OpenReport), StoreError> {
     let disk = options.disk.as_ref();
-    disk.create_dir(dir)
-        .map_err(StoreError::disk(format!("create {}", dir.display())))?;
-    let lock = lock(disk, dir)?;
-    if let Some(note) = &options.lock_note
-        && let Err(error) = lock.note(note)
-    {
-        tracing::warn!(%error, "the lock has no note");
-    }
+    let lock = lock_with_note(dir, options)?;
     options.probe.reached(probe::BEFORE_RECOVERY);
     let state = State::read(disk, dir);
     let reader = match find_journal(disk, dir, state.as_ref())? {

@@ -8,7 +8,8 @@
 
 use farthing_store::disk::{FileDisk, MemoryDisk};
 use farthing_store::{
-    Damage, DamageKind, Head, IndexFound, Reads, RecordCipher, Store, StoreError, StoreOptions, Table, verify,
+    Damage, DamageKind, Head, IndexFound, LockedStore, Reads, RecordCipher, Store, StoreError, StoreOptions,
+    Table, replace_journal, verify,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -124,4 +125,37 @@ fn a_sealed_store_has_its_index_in_memory() {
         store.close().unwrap();
     }
     assert!(!dir.path().join("index").exists());
+}
+
+#[test]
+fn a_journal_is_copied_under_another_key_and_replaced_while_nobody_else_can_open_it() {
+    let keys = [None, Some(1), Some(2), None];
+    let disk = MemoryDisk::new();
+    let store = open(&disk, keys[0]).unwrap();
+    (0..700).for_each(|number| put(&store, number));
+    store.close().unwrap();
+    let (dir, fresh) = (Path::new(DIR), Path::new("/fresh"));
+    for (step, pair) in (700..).zip(keys.windows(2)) {
+        let (old, new) = (options(&disk, pair[0]), options(&disk, pair[1]));
+        let locked = LockedStore::lock(dir, &old).unwrap();
+        assert!(matches!(
+            open(&disk, pair[0]).map(drop),
+            Err(StoreError::InUse { .. })
+        ));
+        locked.copy_journal(fresh, &new).unwrap();
+        // It can be repeated, as after a crash.
+        (0..2).for_each(|_| replace_journal(fresh, dir, &new).unwrap());
+        drop(locked);
+        assert_eq!(disk.bytes(&dir.join("state")), None);
+        assert!(open(&disk, pair[0]).is_err());
+        let store = open(&disk, pair[1]).unwrap();
+        assert_eq!(store.head().sequence, step);
+        put(&store, step);
+        for number in 0..=step {
+            assert_eq!(ROWS.peek(&store.view(), &number).unwrap().unwrap(), SECRET);
+        }
+    }
+    disk.flip(&dir.join("journal"), 9000, 1);
+    let refused = LockedStore::lock(dir, &options(&disk, None)).map(drop);
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })));
 }

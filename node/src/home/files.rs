@@ -6,6 +6,7 @@
 //! | a program's own file: create or replace it | [`create`], [`replace`] |
 //! | an output file that the user names | [`write_output`], or [`NewFile`] for a file that is written in pieces |
 //! | read, change, write of a program's own file, by many processes | [`lock`] |
+//! | parts of files that killed processes have left | [`remove_parts`] |
 //! | directories and secrets that only their owner may read | [`make_private`], [`make_tree_private`], [`exposed`] |
 
 mod durable;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use durable::{Mode, sync_dir};
-pub use new_file::NewFile;
+pub use new_file::{NewFile, remove_parts};
 
 /// The lock file of a program's directory. It is locked while a process reads, changes and writes the other files.
 pub const LOCK_FILE: &str = "files.lock";

@@ -175,11 +175,31 @@ fn name(file: &File, path: &Path) -> io::Result<()> {
     Ok(linkat(CWD, handle(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
+/// The beginning and the end of a [`random_name`].
+const PART: (&str, &str) = (".farthing-", ".part");
+
+/// Removes the parts of files that killed processes have left in `dir`.
+///
+/// # Errors
+/// The errors of the operating system.
+pub fn remove_parts(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_bytes();
+        if name.starts_with(PART.0.as_bytes()) && name.ends_with(PART.1.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// A random path in the directory of `path`, which nobody can predict.
 fn random_name(path: &Path) -> PathBuf {
     let mut random = [0; 16];
     SystemEntropy.fill(&mut random);
-    parent(path).join(format!(".farthing-{}.part", hex::encode(random)))
+    let (begin, end) = PART;
+    parent(path).join(format!("{begin}{}{end}", hex::encode(random)))
 }
 
 /// A random path in the directory of `path`. Its name begins as that of `path` and is at least as long.
@@ -299,6 +319,17 @@ mod tests {
         assert_eq!(mode(new.file()), 0o600);
         new.put(&path).unwrap();
         assert_eq!(mode(new.file()), 0o644 & !umask().unwrap());
+    }
+
+    #[test]
+    fn only_parts_of_files_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["report.part", ".farthing-report"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::write(random_name(&dir.path().join("report")), "").unwrap();
+        remove_parts(dir.path()).unwrap();
+        assert_eq!(names(dir.path()), [".farthing-report", "report.part"]);
     }
 
     #[test]
