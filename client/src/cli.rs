@@ -81,12 +81,13 @@ fn start_logs() -> Result<()> {
 
 /// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
-    opening::make_private_and_say(&options)?;
+    opening::settle(&options)?;
     let seed = match &command {
         Command::Init { no_password } => return setup::init(&options, *no_password),
-        Command::Password { new_password_file } => {
-            return password::change(&options, new_password_file.as_deref());
-        }
+        Command::Password {
+            new_password_file,
+            remove,
+        } => return password::change(&options, new_password_file.as_deref(), *remove),
         Command::Network(command) => return setup::network(&options, command),
         Command::Receipt(ReceiptCommand::Verify { files }) => {
             return receipt::verify(files);
@@ -137,7 +138,7 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets
     if let Command::Run { once } = command {
         return upkeep::run(&options, &command, secrets.key, once).await;
     }
-    let wallet = opening::open(&options, &command, secrets.key).await?;
+    let wallet = opening::open(&options, &command, secrets.key)?;
     let due = upkeep::due_before(&wallet, &command).await;
     let report = match (carry_out(&wallet, &options, command).await, due) {
         (Ok(report), Some(due)) if report.exit == Exit::Done => {

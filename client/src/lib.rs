@@ -69,6 +69,7 @@ mod counters;
 pub mod error;
 pub mod evidence;
 pub mod exported;
+mod file_names;
 mod goods_names;
 pub mod history;
 pub mod holder;

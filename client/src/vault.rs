@@ -6,7 +6,9 @@
 //! | what | module |
 //! |---|---|
 //! | the encryption of records and files | [`sealing`] |
+//! | a wallet gets a password, or loses it | [`reseal`] |
 
+pub mod reseal;
 pub mod sealing;
 
 use crate::error::WalletError;
@@ -211,12 +213,20 @@ pub fn unlock(dir: &Path, password: &Password, entropy: Arc<dyn Entropy>) -> Res
     Ok(WalletKey::new(key, entropy))
 }
 
-/// Replaces the password of the wallet in `dir`, whose key is `key`. Nothing else is written.
+/// Replaces the password `old` of the wallet in `dir` by `new`. The wallet key stays, and nothing else is written.
 ///
 /// # Errors
-/// When the vault file cannot be written.
-pub fn change(dir: &Path, key: &WalletKey, password: &Password) -> Result<(), WalletError> {
-    Vault::of(key, password)?.write(dir)
+/// [`WalletError::WrongPassword`], and when the vault file cannot be read or written.
+pub fn change(
+    dir: &Path,
+    old: &Password,
+    new: &Password,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(), WalletError> {
+    // So that no other command removes the password meanwhile.
+    let _files = files::lock(dir).map_err(WalletError::io(dir))?;
+    let key = unlock(dir, old, entropy)?;
+    Vault::of(&key, new)?.write(dir)
 }
 
 /// Removes the vault file of a wallet that was never made.
@@ -249,7 +259,7 @@ mod tests {
             |text: &str| unlock(dir.path(), &password(text), entropy()).map(|key| key.bytes().to_vec());
         assert_eq!(opens("first").unwrap(), key.bytes());
         assert!(matches!(opens("First"), Err(WalletError::WrongPassword)));
-        change(dir.path(), &key, &password("second")).unwrap();
+        change(dir.path(), &password("first"), &password("second"), entropy()).unwrap();
         assert_eq!(opens("second").unwrap(), key.bytes());
         assert!(matches!(opens("first"), Err(WalletError::WrongPassword)));
         assert_eq!(

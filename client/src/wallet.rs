@@ -1,14 +1,16 @@
 //! The wallet: its directory, its seed, its store, and the cards of its parties.
 
+pub use crate::file_names::SEED_FILE;
 use crate::{
     error::WalletError,
+    file_names::STORE_DIR,
     goods_names::rename_goods,
     holder::Holder,
     migrate::migrate,
     observer::{NoObserver, Observer},
     peer_client::{PeerClient, RetryPolicy},
     rows::RESTORED,
-    vault::{self, Password, VAULT_FILE, WalletKey, sealing::is_sealed_file},
+    vault::{self, Password, VAULT_FILE, WalletKey, reseal, sealing::is_sealed_file},
 };
 use farthing_coin::{KeyBook, PublicKey, Seed};
 use farthing_node::{
@@ -21,6 +23,7 @@ use farthing_node::{
 use farthing_store::{
     Reads, RecordCipher, SCHEMA_VERSION, Store, StoreError, StoreOptions, Transaction, View,
     clock::{Clock, SystemClock},
+    disk::Disk,
     entropy::{Entropy, SystemEntropy},
 };
 use std::{
@@ -31,18 +34,12 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// The file that holds the seed phrase.
-pub const SEED_FILE: &str = "seed.phrase";
-
 /// The file that marks a wallet that was made from its phrase.
 pub const FROM_PHRASE_FILE: &str = "from-phrase";
 
 /// The file that marks a wallet of version 2, which shows each bank an account key of its own. A wallet of version 1
 /// does not have it.
 pub const OWN_ACCOUNTS_FILE: &str = "own-accounts";
-
-/// The directory of the wallet's store.
-const STORE_DIR: &str = "store";
 
 /// The directory of encrypted goods.
 pub const GOODS_DIR: &str = "goods";
@@ -230,6 +227,7 @@ impl Wallet {
     /// # Errors
     /// When there is no wallet, another process has it open, others can read the words, or the store is damaged.
     pub fn open(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
+        reseal::settle(dir, &env.store)?;
         let seed = open_home(dir, env.key.as_ref())?;
         let (store, _) = Store::open(&dir.join(STORE_DIR), env.store_options())?;
         // The engine of the index makes files as the user's mask says.
@@ -245,6 +243,7 @@ impl Wallet {
     pub fn open_to_read(dir: &Path, env: Env) -> Result<Wallet, WalletError> {
         match Self::open(dir, env.clone()) {
             Err(WalletError::Store(in_use @ StoreError::InUse { .. })) => {
+                reseal::settle(dir, &env.store)?;
                 let seed = read_seed(dir, env.key.as_ref())?;
                 let store_dir = dir.join(STORE_DIR);
                 // Without a journal, the other process is about to make the first one.
@@ -259,8 +258,8 @@ impl Wallet {
     }
 
     /// Who has the wallet in `dir` open. `None` if nobody has, or they left no note.
-    pub fn holder(dir: &Path, env: &Env) -> Option<Holder> {
-        Holder::read(&dir.join(STORE_DIR), env.store.disk.as_ref())
+    pub fn holder(dir: &Path, disk: &dyn Disk) -> Option<Holder> {
+        Holder::read(&dir.join(STORE_DIR), disk)
     }
 
     /// Opens the wallet in `dir`, whose rows are in `store`. The store is a namespace of one that several wallets

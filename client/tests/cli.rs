@@ -327,14 +327,6 @@ fn a_wallet_with_a_password_opens_only_with_it() {
     fs::write(dir.join("one"), "correct horse").unwrap();
     json(&dir, 0, &["init", "--no-password"], "");
     json(&dir, 0, &["balance", "--password-file", "one"], "");
-    let refused = json(&dir, 1, &["password", "--new-password-file", "one"], "");
-    assert!(
-        refused["error"]
-            .as_str()
-            .unwrap()
-            .contains("farthing --wallet NEW restore"),
-        "{refused}"
-    );
 }
 
 #[test]

@@ -52,21 +52,32 @@ pub(super) struct Options {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a wallet, and print the 24 words that restore it.
+    ///
+    /// The password comes from --password-file, from FARTHING_PASSWORD, or from a terminal. A program that gives none gets
+    /// a wallet without a password.
     Init {
         /// Do not ask for a password. Anyone who can read the directory can then take the money.
         #[arg(long, conflicts_with = "password_file")]
         no_password: bool,
     },
-    /// Change the wallet's password.
-    #[command(
-        after_long_help = "A wallet gets its password when it is made (`farthing init`), and keeps one. To give an \
-        old wallet a password, or to remove it, restore the 24 words into a new wallet with `farthing restore`, and \
-        remove the old directory."
-    )]
+    /// Set, change or remove the wallet's password.
+    #[command(after_long_help = "Examples:\n  \
+        farthing password                                       asks for the old password, if there is one, and for a new one\n  \
+        farthing password --password-file OLD --new-password-file NEW\n  \
+        farthing password --remove\n\n\
+        A wallet without a password is written again when it gets one, and then all its files are replaced together. If \
+        this is interrupted, the next command completes it or takes it back. Old bytes may stay in free blocks of the \
+        disk and in backups. For a thief of the disk to find nothing, restore the 24 words into a new wallet with a \
+        password, and destroy the old disk.\n\n\
+        A change of the password does not change the key that it opens: whoever has an older copy of the directory and \
+        its password can open the wallet.")]
     Password {
         /// File with the new password. Without it, a terminal asks for it.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "remove")]
         new_password_file: Option<PathBuf>,
+        /// Remove the password. Anyone who can read the directory can then take the money.
+        #[arg(long)]
+        remove: bool,
     },
     /// Add, list and remove the cards of banks, escrows and merchants.
     #[command(subcommand)]

@@ -9,8 +9,8 @@ use crate::{
     error::WalletError,
     holder::Holder,
     peer_client::RetryPolicy,
-    vault::WalletKey,
-    wallet::{Env, Wallet, make_private},
+    vault::{WalletKey, reseal},
+    wallet::{Env, SEED_FILE, Wallet, make_private},
 };
 use anyhow::{Context, Result, bail};
 use farthing_node::{
@@ -21,6 +21,7 @@ use farthing_node::{
 use farthing_store::{
     StoreError, StoreOptions,
     clock::{Clock, SystemClock},
+    disk::FileDisk,
     entropy::SystemEntropy,
 };
 use std::{
@@ -45,15 +46,27 @@ pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
         .context("there is no home directory; name the wallet's directory with --wallet DIR")
 }
 
-/// Makes the wallet's directory private, and says so if others could read it.
-pub(super) fn make_private_and_say(options: &Options) -> Result<()> {
+/// Settles an interrupted change of the password. Makes the wallet's directory private, and says so if others could read it.
+pub(super) fn settle(options: &Options) -> Result<()> {
     let dir = wallet_dir(options)?;
+    when_free(options, &dir, || reseal::settle(&dir, &StoreOptions::default()))?;
     if make_private(&dir)? && !options.json {
         print_note(&format!(
             "other users could enter {}; it is private from now on. If somebody may have read it, move the money to a new \
              wallet",
             dir.display()
         ));
+    }
+    Ok(())
+}
+
+/// Fails if there is no wallet in `dir`.
+pub(super) fn require_wallet(dir: &Path) -> Result<()> {
+    if !dir.join(SEED_FILE).exists() {
+        bail!(
+            "there is no wallet in {}; make one with `farthing init`",
+            dir.display()
+        );
     }
     Ok(())
 }
@@ -87,7 +100,7 @@ pub(super) fn env(options: &Options, total_otherwise: Duration) -> Env {
 }
 
 /// Opens the wallet for `command`.
-pub(super) async fn open(options: &Options, command: &Command, key: Option<WalletKey>) -> Result<Wallet> {
+pub(super) fn open(options: &Options, command: &Command, key: Option<WalletKey>) -> Result<Wallet> {
     let total = match command {
         Command::Account { .. } => ACCOUNT_PATIENCE,
         _ => RetryPolicy::default().total,
@@ -100,24 +113,24 @@ pub(super) async fn open(options: &Options, command: &Command, key: Option<Walle
         key,
         ..env(options, total)
     };
-    open_when_free(options, &wallet_dir(options)?, env, open).await
+    let dir = wallet_dir(options)?;
+    when_free(options, &dir, || open(&dir, env.clone()))
 }
 
-/// Opens the wallet in `dir`. While another process has it open, this waits as long as the options say.
-pub(super) async fn open_when_free(
+/// Does `what` with the wallet in `dir`. While another process has it open, this waits as long as the options say.
+pub(super) fn when_free<T>(
     options: &Options,
     dir: &Path,
-    env: Env,
-    open: fn(&Path, Env) -> Result<Wallet, WalletError>,
-) -> Result<Wallet> {
+    what: impl Fn() -> Result<T, WalletError>,
+) -> Result<T> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        match open(dir, env.clone()) {
+        match what() {
             Err(WalletError::Store(StoreError::InUse { .. } | StoreError::Older { .. })) => {}
-            opened => return Ok(opened?),
+            done => return Ok(done?),
         }
-        let holder = Wallet::holder(dir, &env).map_or_else(|| "another process".to_owned(), holder_text);
+        let holder = Wallet::holder(dir, &FileDisk).map_or_else(|| "another process".to_owned(), holder_text);
         if began.elapsed() >= Duration::from_secs(options.wait) {
             bail!(
                 "the wallet in {} is in use by {holder}; nothing was done. Repeat this command when that one has ended, \
@@ -135,7 +148,7 @@ pub(super) async fn open_when_free(
                 ));
             }
         }
-        tokio::time::sleep(IN_USE_PAUSE).await;
+        std::thread::sleep(IN_USE_PAUSE);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::{
     args::{Options, Restore},
-    opening::wallet_dir,
+    opening::{env, require_wallet, wallet_dir, when_free},
     report::Report,
 };
 use crate::{
     error::WalletError,
-    vault::{self, PASSWORD_MAX_BYTES, Password, WalletKey},
-    wallet::SEED_FILE,
+    vault::{self, PASSWORD_MAX_BYTES, Password, WalletKey, reseal::reseal},
+    wallet::{Env, SEED_FILE, Wallet},
 };
 use anyhow::{Context, Result, bail};
 use farthing_node::{home::files::read_bounded, secret_line::read_secret};
@@ -18,8 +18,12 @@ use std::{
     io::{self, IsTerminal},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 use zeroize::Zeroizing;
+
+/// The directory for goods of restored purchases, unless another one is named.
+pub(super) const RESTORED_DIR: &str = "restored";
 
 /// The environment variable with the password.
 const PASSWORD_VARIABLE: &str = "FARTHING_PASSWORD";
@@ -42,15 +46,20 @@ impl Secrets {
 /// The key of the wallet. `None` if it has no password.
 pub(super) fn key(options: &Options) -> Result<Option<WalletKey>> {
     let dir = wallet_dir(options)?;
-    if !vault::is_sealed(&dir) {
+    let password = of_wallet(options, &dir)?;
+    password.map(|password| unlock(&dir, &password)).transpose()
+}
+
+/// The password of the wallet in `dir`, if it has one.
+fn of_wallet(options: &Options, dir: &Path) -> Result<Option<Password>> {
+    if !vault::is_sealed(dir) {
         return Ok(None);
     }
-    let password = match given(options)? {
-        Some(password) => password,
-        None if is_asked(options) => typed("Password of the wallet: ")?,
-        None => return Err(WalletError::Locked(dir).into()),
-    };
-    Ok(Some(unlock(&dir, &password)?))
+    match given(options)? {
+        Some(password) => Ok(Some(password)),
+        None if is_asked(options) => typed("Password of the wallet: ").map(Some),
+        None => Err(WalletError::Locked(dir.to_owned()).into()),
+    }
 }
 
 /// The key that `password` opens.
@@ -90,26 +99,64 @@ pub(super) fn for_restore(options: &Options, restore: &Restore) -> Result<Secret
     Ok(secrets)
 }
 
-/// Changes the password.
-pub(super) fn change(options: &Options, new_file: Option<&Path>) -> Result<Report> {
+/// Sets, changes or removes the password.
+pub(super) fn change(options: &Options, new_file: Option<&Path>, removes: bool) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    let Some(key) = key(options)? else {
-        bail!(
-            "the wallet in {} has no password. Restore its 24 words into a new wallet that has one: \
-             `farthing --wallet NEW restore --card CARD --goods-dir DIR`; then remove this directory",
-            dir.display()
-        );
-    };
+    require_wallet(&dir)?;
+    let old = of_wallet(options, &dir)?;
+    if let (true, None) = (removes, &old) {
+        return Ok(report("none", "the wallet has no password"));
+    }
     let new = match new_file {
-        Some(path) => from_file(path)?,
-        None if is_asked(options) => typed_twice()?,
+        _ if removes => None,
+        Some(path) => Some(from_file(path)?),
+        // The wallet has no password yet, so the one that is given is the new one.
+        None if old.is_none()
+            && let Some(password) = given(options)? =>
+        {
+            Some(password)
+        }
+        None if is_asked(options) => Some(typed_twice()?),
         None => bail!("give the new password with --new-password-file FILE"),
     };
-    vault::change(&dir, &key, &new)?;
-    Ok(Report::done(
-        "the password was changed",
-        json!({ "changed": true }),
-    ))
+    let entropy = || Arc::new(SystemEntropy);
+    if let (Some(old), Some(new)) = (&old, &new) {
+        vault::change(&dir, old, new, entropy())?;
+        return Ok(report("changed", "the password was changed"));
+    }
+    let goods = dir.join(RESTORED_DIR);
+    if new.is_some() && goods.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!(
+            "goods of restored purchases lie in clear in {}; nothing was changed. Move them to a directory outside of the \
+             wallet, and repeat the command",
+            goods.display()
+        );
+    }
+    let env = env(options, Duration::ZERO);
+    let key = old.as_ref().map(|old| unlock(&dir, old)).transpose()?;
+    when_free(options, &dir, || {
+        // Rows of an older program are upgraded first.
+        let opens = Env {
+            key: key.clone(),
+            ..env.clone()
+        };
+        Wallet::open(&dir, opens)?.close()?;
+        reseal(&dir, old.as_ref(), new.as_ref(), &env.store, entropy())
+    })?;
+    Ok(match new {
+        Some(_) => report(
+            "set",
+            "the wallet has a password from now on; every command asks for it",
+        ),
+        None => report(
+            "removed",
+            "the password was removed; anyone who can read the directory can take the money",
+        ),
+    })
+}
+
+fn report(done: &str, text: &str) -> Report {
+    Report::done(text, json!({ "password": done }))
 }
 
 /// The password from a file or the environment.

@@ -4,8 +4,8 @@ use super::{
     args::{NetworkCommand, Options, Restore},
     exit::Exit,
     money::balances,
-    opening::{env, open_when_free, wallet_dir},
-    password::{self, Secrets},
+    opening::{env, require_wallet, wallet_dir, when_free},
+    password::{self, RESTORED_DIR, Secrets},
     phrase::{self, is_complete, words_in},
     purchases::resume_all,
     report::{Align, Report, amount, chain, count, error_json, table},
@@ -60,7 +60,8 @@ pub(super) fn init(options: &Options, no_password: bool) -> Result<Report> {
         dir.display(),
         match password {
             Some(_) => "",
-            None => "\nIt has no password: anyone who can read the directory can take the money.",
+            None =>
+                "\nIt has no password: anyone who can read the directory can take the money. `farthing password` sets one.",
         },
         words(&phrase)
     );
@@ -86,12 +87,7 @@ fn words(phrase: &str) -> String {
 /// Adds, lists and removes cards.
 pub(super) fn network(options: &Options, command: &NetworkCommand) -> Result<Report> {
     let dir = wallet_dir(options)?;
-    if !dir.join(SEED_FILE).exists() {
-        bail!(
-            "there is no wallet in {}; make one with `farthing init`",
-            dir.display()
-        );
-    }
+    require_wallet(&dir)?;
     let cipher = password::key(options)?.map(|key| -> Arc<dyn FileCipher> { Arc::new(key) });
     let mut file = NetworkFile::load_sealed(&dir, cipher)?;
     match command {
@@ -214,7 +210,7 @@ pub(super) async fn restore(
     let (mut cards, shared) =
         imported.map_or_else(Default::default, |file| (file.cards, file.shared_accounts));
     cards.extend(restore.cards.iter().cloned());
-    let (wallet, file) = open_restored(&dir, options, cards, seed, secrets).await?;
+    let (wallet, file) = open_restored(&dir, options, cards, seed, secrets)?;
     let goods_dir = make_goods_dir(&dir, restore.goods_dir.as_deref())?;
     for bank in shared {
         wallet.use_shared_account(&bank).await?;
@@ -359,7 +355,7 @@ fn lacking_json(party: &LackingParty) -> Value {
 }
 
 /// Opens the restored wallet, and adds the cards.
-async fn open_restored(
+fn open_restored(
     dir: &Path,
     options: &Options,
     cards: Vec<Card>,
@@ -375,7 +371,7 @@ async fn open_restored(
         key,
         ..env(options, RetryPolicy::default().total)
     };
-    let wallet = open_when_free(options, dir, env, Wallet::open).await?;
+    let wallet = when_free(options, dir, || Wallet::open(dir, env.clone()))?;
     if !wallet.is_of(seed) {
         bail!(
             "the wallet in {} has other words; choose another directory with --wallet DIR",
@@ -392,7 +388,7 @@ async fn open_restored(
 fn make_goods_dir(dir: &Path, wanted: Option<&Path>) -> Result<PathBuf> {
     let goods_dir = match wanted {
         Some(goods) => std::path::absolute(goods).with_context(|| goods.display().to_string())?,
-        None => std::path::absolute(dir.join("restored")).with_context(|| dir.display().to_string())?,
+        None => std::path::absolute(dir.join(RESTORED_DIR)).with_context(|| dir.display().to_string())?,
     };
     let made = match wanted {
         Some(_) => fs::create_dir_all(&goods_dir),

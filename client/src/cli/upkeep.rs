@@ -60,7 +60,7 @@ pub(super) async fn run(
 
 /// Finishes what is under way, and makes the exchanges that are due.
 async fn look(options: &Options, command: &Command, key: Option<WalletKey>) -> Result<Look> {
-    let wallet = opening::open(options, command, key).await?;
+    let wallet = opening::open(options, command, key)?;
     let done = work(options, &wallet).await;
     if let Err(error) = wallet.close() {
         tracing::warn!(%error, "the wallet could not be closed in order");

@@ -59,6 +59,20 @@ fn secrets(alice: &Buyer, with: &dyn Fn(&[&str]) -> Value) -> Vec<Vec<u8>> {
     found
 }
 
+/// Asserts that no file in `dir` has one of these secrets.
+fn assert_none_lies_in(dir: &Path, secrets: &[Vec<u8>]) {
+    for (path, bytes) in files(dir) {
+        for secret in secrets {
+            assert!(
+                !contains(&bytes, secret),
+                "{} has {}",
+                path.display(),
+                String::from_utf8_lossy(secret)
+            );
+        }
+    }
+}
+
 #[test]
 fn no_secret_lies_in_clear_in_a_wallet_with_a_password() {
     let testbed = testbed();
@@ -78,6 +92,10 @@ fn no_secret_lies_in_clear_in_a_wallet_with_a_password() {
 
     let password = testbed.dir().join("password");
     fs::write(&password, "correct horse\n").unwrap();
+    alice.done(&["password", "--new-password-file", password.to_str().unwrap()]);
+    assert_none_lies_in(&plain_dir, &in_plain);
+
+    // A wallet that was restored with a password.
     let words = testbed.dir().join("words");
     fs::write(&words, &alice.words).unwrap();
     let goods = testbed.dir().join("restored-goods");
@@ -117,16 +135,7 @@ fn no_secret_lies_in_clear_in_a_wallet_with_a_password() {
 
     let secrets = secrets(&alice, &with);
     assert!(secrets.len() > 50, "{}", secrets.len());
-    for (path, bytes) in files(&dir) {
-        for secret in &secrets {
-            assert!(
-                !contains(&bytes, secret),
-                "{} has {}",
-                path.display(),
-                String::from_utf8_lossy(secret)
-            );
-        }
-    }
+    assert_none_lies_in(&dir, &secrets);
     let names: Vec<PathBuf> = files(&dir).into_iter().map(|(path, _)| path).collect();
     assert!(
         names
