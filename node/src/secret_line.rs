@@ -65,28 +65,33 @@ fn read_hidden(terminal: impl AsFd, asks: impl FnOnce()) -> io::Result<Option<Ze
         let [byte] = byte;
         match byte {
             _ if read == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            b'\n' | b'\r' | CTRL_D if !part.is_empty() => return Err(invalid("the line is not UTF-8")),
             b'\n' | b'\r' | CTRL_D => return Ok(Some(line)),
             CTRL_C => return Ok(None),
             BACKSPACE | DELETE => drop(line.pop()),
             CTRL_U => line.zeroize(),
+            // An arrow key, for example. As an invisible part of the line it could not be typed again.
+            byte if byte.is_ascii_control() => {
+                return Err(invalid(
+                    "a key that is no character was pressed; repeat the command",
+                ));
+            }
             byte => part.push(byte),
         }
         if let Ok(text) = std::str::from_utf8(&part) {
             if line.len() + text.len() > SECRET_MAX_BYTES {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "the line is too long",
-                ));
+                return Err(invalid("the line is too long"));
             }
             line.push_str(text);
             part.zeroize();
         } else if part.len() >= 4 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the line is not UTF-8",
-            ));
+            return Err(invalid("the line is not UTF-8"));
         }
     }
+}
+
+fn invalid(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 #[cfg(test)]
@@ -138,7 +143,13 @@ mod tests {
             assert_eq!(read.unwrap().as_deref(), line);
             assert!(shows);
         }
-        for bad in [[0xff; 4].as_slice(), &[b'a'; SECRET_MAX_BYTES + 1]] {
+        let bad_lines = [
+            [0xff; 4].as_slice(),
+            b"latin-1: pass\xe9\n",
+            b"arrow\x1b[A\n",
+            &[b'a'; SECRET_MAX_BYTES + 1],
+        ];
+        for bad in bad_lines {
             let (read, shows) = typed(bad);
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidInput);
             assert!(shows);
