@@ -81,6 +81,9 @@ fn start_logs() -> Result<()> {
 
 /// Runs a command. Commands with a network run in a runtime, and end on ctrl-c.
 fn start(options: Options, command: Command) -> Result<Report> {
+    if let Command::Receipt(ReceiptCommand::Verify { files }) = &command {
+        return receipt::verify(files);
+    }
     opening::settle(&options)?;
     let seed = match &command {
         Command::Init { no_password } => return setup::init(&options, *no_password),
@@ -89,9 +92,6 @@ fn start(options: Options, command: Command) -> Result<Report> {
             remove,
         } => return password::change(&options, new_password_file.as_deref(), *remove),
         Command::Network(command) => return setup::network(&options, command),
-        Command::Receipt(ReceiptCommand::Verify { files }) => {
-            return receipt::verify(files);
-        }
         // Read before the runtime starts, so that ctrl-c ends a prompt at once.
         Command::Restore(restore) => Some(setup::read_phrase(restore)?),
         _ => None,

@@ -62,8 +62,12 @@ impl Password {
     /// A password of this text.
     ///
     /// # Errors
-    /// When it is empty or too long.
+    /// When it is empty or too long, or has a control character, which nobody could type again.
     pub fn new(text: &str) -> Result<Password, WalletError> {
+        if text.contains(char::is_control) {
+            let message = "a password is one line without control characters";
+            return Err(WalletError::Home(message.into()));
+        }
         if text.is_empty() || text.len() > PASSWORD_MAX_BYTES {
             let message = format!("a password has 1 to {PASSWORD_MAX_BYTES} bytes");
             return Err(WalletError::Home(message));

@@ -3,7 +3,7 @@
 pub use crate::file_names::SEED_FILE;
 use crate::{
     error::WalletError,
-    file_names::STORE_DIR,
+    file_names::{RESEALING_DIR, RESTORED_DIR, STORE_DIR},
     goods_names::rename_goods,
     holder::Holder,
     migrate::migrate,
@@ -40,6 +40,9 @@ pub const FROM_PHRASE_FILE: &str = "from-phrase";
 /// The file that marks a wallet of version 2, which shows each bank an account key of its own. A wallet of version 1
 /// does not have it.
 pub const OWN_ACCOUNTS_FILE: &str = "own-accounts";
+
+/// The directories of a wallet, which are private with everything in them.
+const INNER_DIRS: [&str; 4] = [STORE_DIR, GOODS_DIR, RESTORED_DIR, RESEALING_DIR];
 
 /// The directory of encrypted goods.
 pub const GOODS_DIR: &str = "goods";
@@ -161,6 +164,9 @@ impl Wallet {
     /// # Errors
     /// As [`create`](Wallet::create).
     pub fn create_with(dir: &Path, seed: &Seed, password: Option<&Password>) -> Result<(), WalletError> {
+        files::create_private_dir(dir).map_err(not_private(dir))?;
+        // Two commands would otherwise mix the key of one wallet with the words of the other.
+        let _lock = files::lock(dir).map_err(WalletError::io(dir))?;
         if dir.join(SEED_FILE).exists() {
             let message = format!(
                 "there is a wallet in {} already; choose another directory",
@@ -176,7 +182,6 @@ impl Wallet {
             );
             return Err(WalletError::Home(message));
         }
-        files::create_private_dir(dir).map_err(not_private(dir))?;
         files::create_private_dir(&dir.join(GOODS_DIR)).map_err(WalletError::io(dir))?;
         // Before the seed is there, so that no wallet is ever without its mark.
         let mark = dir.join(OWN_ACCOUNTS_FILE);
@@ -405,7 +410,7 @@ pub(crate) fn card_of(file: &NetworkFile, role: RoleName, identity: &PublicKey) 
 /// When a mode cannot be changed.
 pub(crate) fn make_private(dir: &Path) -> Result<bool, WalletError> {
     match dir.join(SEED_FILE).exists() {
-        true => files::make_tree_private(dir, SEED_FILE).map_err(not_private(dir)),
+        true => files::make_tree_private(dir, SEED_FILE, &INNER_DIRS).map_err(not_private(dir)),
         false => Ok(false),
     }
 }

@@ -322,11 +322,15 @@ fn a_wallet_with_a_password_opens_only_with_it() {
     assert!(!String::from_utf8_lossy(&cards).contains("central"));
     assert!(!dir.join("wallet/store/index").exists());
 
-    // A wallet without a password stays as it is.
+    // A wallet without a password may have been put in the place of one that has it.
     let dir = directory("no-password");
     fs::write(dir.join("one"), "correct horse").unwrap();
     json(&dir, 0, &["init", "--no-password"], "");
-    json(&dir, 0, &["balance", "--password-file", "one"], "");
+    let error = json(&dir, 1, &["balance", "--password-file", "one"], "");
+    assert!(
+        error["error"].as_str().unwrap().contains("has no password"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) fn wallet_dir(options: &Options) -> Result<PathBuf> {
 pub(super) fn settle(options: &Options) -> Result<()> {
     let dir = wallet_dir(options)?;
     when_free(options, &dir, || reseal::settle(&dir, &StoreOptions::default()))?;
-    if make_private(&dir)? && !options.json {
+    if make_private(&dir)? {
         print_note(&format!(
             "other users could enter {}; it is private from now on. If somebody may have read it, move the money to a new \
              wallet",

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     error::WalletError,
+    file_names::RESTORED_DIR,
     vault::{self, PASSWORD_MAX_BYTES, Password, WalletKey, reseal::reseal},
     wallet::{Env, SEED_FILE, Wallet},
 };
@@ -21,9 +22,6 @@ use std::{
     time::Duration,
 };
 use zeroize::Zeroizing;
-
-/// The directory for goods of restored purchases, unless another one is named.
-pub(super) const RESTORED_DIR: &str = "restored";
 
 /// The environment variable with the password.
 const PASSWORD_VARIABLE: &str = "FARTHING_PASSWORD";
@@ -46,6 +44,13 @@ impl Secrets {
 /// The key of the wallet. `None` if it has no password.
 pub(super) fn key(options: &Options) -> Result<Option<WalletKey>> {
     let dir = wallet_dir(options)?;
+    if options.password_file.is_some() && dir.join(SEED_FILE).exists() && !vault::is_sealed(&dir) {
+        bail!(
+            "the wallet in {} has no password, and --password-file gives one; if you have set one, somebody has put \
+             another wallet in its place; otherwise leave --password-file out, or set a password with `farthing password`",
+            dir.display()
+        );
+    }
     let password = of_wallet(options, &dir)?;
     password.map(|password| unlock(&dir, &password)).transpose()
 }

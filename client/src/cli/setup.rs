@@ -5,16 +5,17 @@ use super::{
     exit::Exit,
     money::balances,
     opening::{env, require_wallet, wallet_dir, when_free},
-    password::{self, RESTORED_DIR, Secrets},
+    password::{self, Secrets},
     phrase::{self, is_complete, words_in},
     purchases::resume_all,
     report::{Align, Report, amount, chain, count, error_json, table},
 };
 use crate::{
     exported::Exported,
+    file_names::RESTORED_DIR,
     peer_client::RetryPolicy,
     restore::LackingParty,
-    vault::Password,
+    vault::{self, Password},
     wallet::{Env, SEED_FILE, Wallet},
 };
 use anyhow::{Context, Result, bail};
@@ -41,6 +42,10 @@ const PHRASE_MAX_BYTES: u64 = 4096;
 /// Words per printed line.
 const WORDS_PER_LINE: usize = 4;
 
+/// What a new wallet without a password means.
+const NO_PASSWORD: &str =
+    "It has no password: anyone who can read the directory can take the money. `farthing password` sets one.";
+
 // ---- init ---------------------------------------------------------------------------------------------------------
 
 /// Makes a wallet.
@@ -59,9 +64,8 @@ pub(super) fn init(options: &Options, no_password: bool) -> Result<Report> {
          bank the key that `farthing account --key` prints, so that it opens an account for you.",
         dir.display(),
         match password {
-            Some(_) => "",
-            None =>
-                "\nIt has no password: anyone who can read the directory can take the money. `farthing password` sets one.",
+            Some(_) => String::new(),
+            None => format!("\n{NO_PASSWORD}"),
         },
         words(&phrase)
     );
@@ -242,10 +246,15 @@ pub(super) async fn restore(
         balances,
         lacking_lines.join("\n"),
     ];
+    let has_password = vault::is_sealed(&dir);
+    if !has_password && !restore.no_password {
+        text.push(NO_PASSWORD.into());
+    }
     text.retain(|part| !part.is_empty());
     report.text = text.join("\n");
     report.json = json!({
         "wallet": dir,
+        "has_password": has_password,
         "account": banks.account,
         "banks": banks.json,
         "incomplete": incomplete,

@@ -1,6 +1,6 @@
 //! A wallet gets a password, or loses it: all files are written again, and replaced together.
 //!
-//! The new files are written to the directory [`NEW`] in the wallet's directory. When all of them are durable, it is renamed
+//! The new files are written to the directory [`RESEALING_DIR`] in the wallet's directory. When all of them are durable, it is renamed
 //! to [`SEALED`] or [`CLEAR`]. This step decides. Before it, the wallet is the old one, and the directory is removed. After
 //! it, the wallet is the new one, and the files are moved to their places. After a kill, the next command does what is
 //! missing ([`settle`]), before it reads anything.
@@ -8,7 +8,7 @@
 use super::{Password, VAULT_FILE, WalletKey, create, is_sealed, unlock};
 use crate::{
     error::WalletError,
-    file_names::{SEED_FILE, STORE_DIR},
+    file_names::{RESEALING_DIR, SEED_FILE, STORE_DIR},
 };
 use farthing_node::{
     home::files::{self, Mode},
@@ -19,9 +19,6 @@ use farthing_store::{
 };
 use std::{fs, io, path::Path, sync::Arc};
 use zeroize::Zeroizing;
-
-/// The directory of new files that are not complete.
-const NEW: &str = "resealing";
 
 /// The directory of complete files of a wallet with a password.
 const SEALED: &str = "resealed";
@@ -69,10 +66,10 @@ pub fn reseal(
     let decided = copy(dir, &store, old.as_ref(), new, options, entropy).and_then(|key| {
         reached(AFTER_COPY);
         let decided = dir.join(if key.is_some() { SEALED } else { CLEAR });
-        fs::rename(dir.join(NEW), &decided).map_err(WalletError::io(&decided))
+        fs::rename(dir.join(RESEALING_DIR), &decided).map_err(WalletError::io(&decided))
     });
     if decided.is_err() {
-        remove_all(&dir.join(NEW)).map_err(WalletError::io(dir))?;
+        remove_all(&dir.join(RESEALING_DIR)).map_err(WalletError::io(dir))?;
     }
     decided?;
     files::sync_dir(dir).map_err(WalletError::io(dir))?;
@@ -88,7 +85,7 @@ pub fn reseal(
 /// [`StoreError::InUse`] while another process does it, and when a file cannot be moved.
 pub fn settle(dir: &Path, options: &StoreOptions) -> Result<(), WalletError> {
     let is_there = |names: &[&str]| names.iter().any(|name| dir.join(name).exists());
-    if !is_there(&[NEW, SEALED, CLEAR]) {
+    if !is_there(&[RESEALING_DIR, SEALED, CLEAR]) {
         return Ok(());
     }
     let store = dir.join(STORE_DIR);
@@ -114,7 +111,7 @@ fn copy(
     options: &StoreOptions,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Option<WalletKey>, WalletError> {
-    let fresh = dir.join(NEW);
+    let fresh = dir.join(RESEALING_DIR);
     files::create_private_dir(&fresh).map_err(WalletError::io(&fresh))?;
     let key = new
         .map(|password| create(&fresh, password, entropy))
@@ -167,7 +164,7 @@ fn copy_file(
 /// the store is held. Every step can be repeated.
 fn finish(dir: &Path, options: &StoreOptions) -> Result<(), WalletError> {
     let failed = || WalletError::io(dir);
-    remove_all(&dir.join(NEW)).map_err(failed())?;
+    remove_all(&dir.join(RESEALING_DIR)).map_err(failed())?;
     for decided in [SEALED, CLEAR] {
         let from = dir.join(decided);
         if !from.exists() {

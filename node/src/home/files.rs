@@ -268,29 +268,59 @@ pub fn make_private(dir: &Path) -> io::Result<()> {
     })
 }
 
-/// Makes `dir` and all directories in it private (0700), and all files in it secret (0600), except those called
-/// `except` in `dir` itself. No link is followed. Returns whether other users had any access to `dir`.
+/// Makes `dir` private (0700), and takes all access of other users from the files in it, except from those called
+/// `except`. Does the same in its directories with the names `inner`, and in all directories below these. No link is
+/// followed, and files of another user stay as they are. Returns whether other users had any access to `dir`.
 ///
 /// # Errors
 /// As [`make_private`].
-pub fn make_tree_private(dir: &Path, except: &str) -> io::Result<bool> {
+pub fn make_tree_private(dir: &Path, except: &str, inner: &[&str]) -> io::Result<bool> {
     let was_open = exposed(dir)?.is_some();
     make_private(dir)?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        // Another process may remove a file meanwhile.
-        let Ok(there) = entry.metadata() else { continue };
-        let is_exposed = there.permissions().mode() & 0o077 != 0;
-        if there.is_dir() {
-            make_tree_private(&entry.path(), "")?;
-        } else if there.is_file() && is_exposed && entry.file_name() != except {
-            match fs::set_permissions(entry.path(), fs::Permissions::from_mode(Mode::Secret.bits())) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        let is_inner = inner.iter().any(|name| entry.file_name() == *name);
+        if entry.file_type()?.is_dir() {
+            if is_inner {
+                close_to_others(&entry.path())?;
             }
+        } else if entry.file_name() != except {
+            close_to_others(&entry.path())?;
         }
     }
     Ok(was_open)
+}
+
+/// Takes all access of other users from a file, or from a directory and everything in it.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    let closed = || -> io::Result<()> {
+        let there = fs::symlink_metadata(path)?;
+        if !there.is_file() && !there.is_dir() {
+            return Ok(());
+        }
+        let mode = there.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700))?;
+        }
+        if there.is_dir() {
+            for entry in fs::read_dir(path)? {
+                close_to_others(&entry?.path())?;
+            }
+        }
+        Ok(())
+    };
+    match closed() {
+        // Another process may remove a file meanwhile. What belongs to another user, such as `lost+found`, is not ours.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 /// Returns the mode of a secret file, if other users can read or write it.
@@ -306,6 +336,39 @@ pub fn exposed(path: &Path) -> io::Result<Option<u32>> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_tree_is_closed_to_others_and_what_is_beside_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let mode = |name: &str| fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+        fs::create_dir_all(path("store/index")).unwrap();
+        fs::create_dir_all(path("bin")).unwrap();
+        for name in ["seed", "cards", "store/index/rows", "bin/program"] {
+            fs::write(path(name), "").unwrap();
+        }
+        for name in [
+            "",
+            "seed",
+            "cards",
+            "store",
+            "store/index",
+            "store/index/rows",
+            "bin",
+            "bin/program",
+        ] {
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        symlink(path("bin/program"), path("store/link")).unwrap();
+        assert!(make_tree_private(dir.path(), "seed", &["store"]).unwrap());
+        for name in ["", "cards", "store", "store/index", "store/index/rows"] {
+            assert_eq!(mode(name), 0o700, "{name}");
+        }
+        for name in ["seed", "bin", "bin/program"] {
+            assert_eq!(mode(name), 0o755, "{name}");
+        }
+        assert!(!make_tree_private(dir.path(), "seed", &["store"]).unwrap());
+    }
 
     #[test]
     fn an_output_file_replaces_nothing_without_force() {
