@@ -104,16 +104,20 @@ impl Wallet {
         Ok(resumed)
     }
 
-    /// Carries on the exchanges that are under way, except those that return the coins of a purchase: these end with
-    /// the purchase. An exchange that fails does not stop the others. Returns the exchanged amount and the errors.
+    /// Carries on the exchanges that are under way at this bank, or at all banks, except those that return the coins of a
+    /// purchase: these end with the purchase. An exchange that fails does not stop the others. Returns the exchanged amount and the errors.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn carry_on_exchanges(&self) -> Result<(Amount, Vec<WalletError>), WalletError> {
+    pub async fn carry_on_exchanges(
+        &self,
+        bank: Option<&PublicKey>,
+    ) -> Result<(Amount, Vec<WalletError>), WalletError> {
         let (mut total, mut failed) = (Amount(0), Vec::new());
         for (at, row) in all(&self.rows(), &EXCHANGES)? {
             let is_of_purchase = matches!(row.before, CoinStatus::InPurchase(_) | CoinStatus::Released(_));
-            if is_of_purchase || !is_under_way(&row.exchange.state) {
+            let is_elsewhere = bank.is_some_and(|bank| *bank != at.0);
+            if is_of_purchase || is_elsewhere || !is_under_way(&row.exchange.state) {
                 continue;
             }
             match resume::<ExchangeRow>(self, at).await {

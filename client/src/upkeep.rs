@@ -134,10 +134,11 @@ impl Wallet {
         self.transact(Reads::none(), move |tx| UPKEEP.delete(tx, &at))
             .await?;
         let coins = unchanged(&self.rows(), &due.coins)?;
-        match due.task {
-            Task::Consolidate if coins.len() < due.coins.len() => Ok((Amount(0), Vec::new())),
-            Task::Consolidate | Task::Renew => self.exchange_despite_refusals(coins).await,
+        if coins.len() < due.coins.len() {
+            // A rest of the coins would tell which of them a purchase has taken.
+            return Ok((Amount(0), Vec::new()));
         }
+        self.exchange_despite_refusals(coins).await
     }
 
     /// A random number.

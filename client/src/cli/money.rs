@@ -331,7 +331,7 @@ pub(super) async fn exchange(wallet: &Wallet, all: bool) -> Result<Report> {
             }
         }
     }
-    let (carried_on, mut failed) = wallet.carry_on_exchanges().await?;
+    let (carried_on, mut failed) = wallet.carry_on_exchanges(None).await?;
     let (released, more) = wallet.exchange_released().await?;
     failed.extend(more);
     let (expiring, more) = wallet.exchange_expiring().await?;

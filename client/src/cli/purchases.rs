@@ -214,7 +214,7 @@ fn check_output(output: &Path, force: bool) -> Result<PathBuf> {
 }
 
 /// The result of a purchase. `wanted` is the file for its goods as the customer knows it.
-fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> Report {
+pub(super) fn outcome(number: u64, row: &PurchaseRow, wanted: Option<&Path>) -> Report {
     let offer = &row.purchase.offer().body;
     let title = one_line(&offer.title);
     let (text, exit) = match (&row.purchase, row.delivery) {
@@ -438,7 +438,7 @@ pub(super) async fn cancel(wallet: &Wallet, named: &str, other: &OtherOutput) ->
     let mut report = outcome(number, &row, Some(&wanted));
     match &row.purchase {
         // The customer wanted the coins back.
-        Purchase::Aborted(..) | Purchase::Recovered(_) => report.exit = Exit::Done,
+        Purchase::Aborted(..) | Purchase::Recovered(_) | Purchase::Dropped(_) => report.exit = Exit::Done,
         Purchase::Committed(..) => {
             report.text = format!("it was paid already, so you have the goods\n{}", report.text);
             report.exit = Exit::Failed;

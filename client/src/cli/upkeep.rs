@@ -3,13 +3,14 @@
 use super::{
     args::{Command, Options},
     exit::Exit,
-    opening,
+    opening::{self, wallet_dir},
+    purchases::outcome,
     report::{Report, amount, chain},
 };
 use crate::{
     resume::Resumed,
     upkeep::{Due, Task, look_again_after_ms},
-    vault::WalletKey,
+    vault::{self, WalletKey},
     wallet::Wallet,
 };
 use anyhow::Result;
@@ -18,7 +19,7 @@ use farthing_node::{
     terminal::{Shown, print_error, print_json, print_text},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The longest time that a command spends on upkeep after its own end. An exchange that takes longer is stored, and is
 /// carried on by the next `run` or `resume`.
@@ -52,6 +53,8 @@ pub(super) async fn run(
         tokio::time::sleep(pause).await;
         match look(options, command, key.clone()).await {
             Ok(look) => pause = look.pause,
+            // The password was set or removed. The service must be started again with the new one.
+            Err(error) if vault::is_sealed(&wallet_dir(options)?) != key.is_some() => return Err(error),
             // For example, another command has had the wallet for longer than `--wait`.
             Err(error) => tell_error(options, &error),
         }
@@ -74,7 +77,7 @@ async fn work(options: &Options, wallet: &Wallet) -> Result<Look> {
         job.tell(options);
         exits.push(job.exit);
     };
-    finished(wallet.finish_all().await?)
+    finished(wallet, wallet.finish_all().await?)?
         .into_iter()
         .for_each(&mut tell);
     let upkeep = wallet.look_after().await?;
@@ -110,12 +113,21 @@ impl Job {
     }
 }
 
-/// What was under way: finished, or not.
-fn finished(resumed: Resumed) -> Vec<Job> {
-    let ended = resumed.ended.into_iter().map(|matter| Job {
-        text: format!("{matter}: finished"),
-        json: json!({ "job": "finish", "matter": matter, "error": null, "code": Exit::Done.code() }),
-        exit: Exit::Done,
+/// What was under way: finished, or not. A purchase that was aborted has the exit code of that.
+fn finished(wallet: &Wallet, resumed: Resumed) -> Result<Vec<Job>> {
+    let mut aborted = BTreeSet::new();
+    for (number, row) in wallet.purchases()? {
+        if outcome(number, &row, None).exit == Exit::Aborted {
+            aborted.insert(format!("purchase {number}"));
+        }
+    }
+    let ended = resumed.ended.into_iter().map(|matter| {
+        let (text, exit) = match aborted.contains(&matter) {
+            true => (format!("{matter}: aborted, the coins are back"), Exit::Aborted),
+            false => (format!("{matter}: finished"), Exit::Done),
+        };
+        let json = json!({ "job": "finish", "matter": matter, "error": null, "code": exit.code() });
+        Job { text, json, exit }
     });
     let open = resumed.open.into_iter().map(|(matter, error)| {
         let exit = Exit::of_wallet(&error);
@@ -126,7 +138,7 @@ fn finished(resumed: Resumed) -> Vec<Job> {
             exit,
         }
     });
-    ended.chain(open).collect()
+    Ok(ended.chain(open).collect())
 }
 
 /// Makes an exchange that is due.
@@ -139,11 +151,11 @@ async fn exchange(wallet: &Wallet, due: &Due) -> Result<Job> {
         .filter(|card| card.role == RoleName::Bank);
     let bank = bank.map(|card| card.name.clone()).unwrap_or_default();
     let (job, what) = match due.task {
-        Task::Renew => ("renew", "coins that expire soon were exchanged for fresh ones"),
-        Task::Consolidate => ("consolidate", "small coins were exchanged for fewer ones"),
+        Task::Renew => ("renew", "coins that expire soon, for fresh ones"),
+        Task::Consolidate => ("consolidate", "small coins, for fewer ones"),
     };
     let failed: Vec<String> = failed.into_iter().map(|error| chain(&error.into())).collect();
-    let mut text = format!("bank {}: {what}, worth {worth}", Shown(&bank));
+    let mut text = format!("bank {}: exchanged {worth} of {what}", Shown(&bank));
     for why in &failed {
         text.push_str(&format!("; failed: {}", Shown(why)));
     }

@@ -101,8 +101,7 @@ pub(crate) async fn accept(
     check(wallet, &parties.merchant.identity, &escrow, &parties.bank, &offer).await?;
     let keys = current_keys(wallet, &parties.bank).await?;
     check_payable(offer.body.price, keys.values())?;
-    let purse = purse(&wallet.rows(), &bank, &keys, wallet.now_ms())?;
-    check_funds(&purse, offer.body.price)?;
+    let purse = funded_purse(wallet, &bank, &keys, offer.body.price).await?;
     let goods = came_with(offered)?;
     let row = PurchaseRow {
         purchase: Purchase::Fetching(Plan { bank, escrow, offer }),
@@ -165,6 +164,27 @@ async fn check(
     match check(current_keys(wallet, bank).await?.as_ref()) {
         Err(OfferFault::OtherKeys) => Ok(check(fetch_keys(wallet, bank).await?.as_ref())?),
         other => Ok(other?),
+    }
+}
+
+/// The coins at hand, which are worth the price. If they are too few, exchanges that were interrupted are carried on
+/// first: the missing coins may be in one.
+async fn funded_purse(
+    wallet: &Wallet,
+    bank: &PublicKey,
+    keys: &KeyBook,
+    price: Amount,
+) -> Result<Vec<CoinRow>, WalletError> {
+    let at_hand = || purse(&wallet.rows(), bank, keys, wallet.now_ms());
+    let coins = at_hand()?;
+    if check_funds(&coins, price).is_ok() {
+        return Ok(coins);
+    }
+    let (_, failed) = wallet.carry_on_exchanges(Some(bank)).await?;
+    let coins = at_hand()?;
+    match check_funds(&coins, price) {
+        Ok(()) => Ok(coins),
+        Err(short) => Err(failed.into_iter().next().unwrap_or(short)),
     }
 }
 

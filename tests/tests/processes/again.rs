@@ -62,6 +62,14 @@ fn an_exchange_that_is_typed_again_is_carried_on() {
     let exchanged = alice.done(&["exchange", "--all"]);
     assert_eq!(units(&exchanged["exchanged"]), before);
     assert_eq!(alice.balance(), [before, 0, 0]);
+
+    // A purchase whose coins are in an interrupted exchange carries it on.
+    alice.lines.lose_requests_to(&[Bank]);
+    alice.into_silence(&["exchange", "--all"]);
+    assert_eq!(alice.balance(), [0, 0, before]);
+    alice.lines.heal();
+    alice.buys(POSTCARD, "goods");
+    assert_eq!(alice.balance(), [before - PRICE, 0, 0]);
     testbed.check(&[&alice]);
 }
 
