@@ -85,7 +85,7 @@ fn start(options: Options, command: Command) -> Result<Report> {
         return receipt::verify(files);
     }
     opening::settle(&options)?;
-    let seed = match &command {
+    let (seed, secrets) = match &command {
         Command::Init { no_password } => return setup::init(&options, *no_password),
         Command::Password {
             new_password_file,
@@ -93,12 +93,11 @@ fn start(options: Options, command: Command) -> Result<Report> {
         } => return password::change(&options, new_password_file.as_deref(), *remove),
         Command::Network(command) => return setup::network(&options, command),
         // Read before the runtime starts, so that ctrl-c ends a prompt at once.
-        Command::Restore(restore) => Some(setup::read_phrase(restore)?),
-        _ => None,
-    };
-    let secrets = match &command {
-        Command::Restore(restore) => password::for_restore(&options, restore)?,
-        _ => Secrets::of_wallet(password::key(&options)?),
+        Command::Restore(restore) => {
+            let secrets = password::for_restore(&options, restore)?;
+            (Some(setup::read_phrase(restore)?), secrets)
+        }
+        _ => (None, Secrets::of_wallet(password::key(&options)?)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

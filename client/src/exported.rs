@@ -49,8 +49,9 @@ impl Exported {
                 "it has version {version}, and this program reads version {VERSION}"
             ));
         }
-        if exported.cards.len() > NETWORK_CARDS_MAX {
-            return Err(format!("it has more than {NETWORK_CARDS_MAX} cards"));
+        let lists = exported.cards.len().max(exported.shared_accounts.len());
+        if lists > NETWORK_CARDS_MAX {
+            return Err(format!("it has more than {NETWORK_CARDS_MAX} cards or accounts"));
         }
         Ok(exported)
     }

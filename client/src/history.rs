@@ -119,9 +119,11 @@ impl Wallet {
     }
 }
 
-/// The withdrawals. Requests of one amount that were planned at one time are one withdrawal.
+/// The withdrawals. Requests of one amount that were planned at one time are one withdrawal, or one entry for each
+/// progress: a part may be refused.
 fn withdrawals(wallet: &Wallet) -> Result<Vec<HistoryEntry>, WalletError> {
-    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>), HistoryEntry> = BTreeMap::new();
+    let mut planned: BTreeMap<(PublicKey, u64, Option<Amount>, IssuanceProgress), HistoryEntry> =
+        BTreeMap::new();
     let mut entries = Vec::new();
     for (at, row) in all(&wallet.rows(), &WITHDRAWALS)? {
         let begun_ms = WITHDRAWAL_TIMES.peek(&wallet.rows(), &at)?;
@@ -135,7 +137,7 @@ fn withdrawals(wallet: &Wallet) -> Result<Vec<HistoryEntry>, WalletError> {
         match begun_ms {
             None => entries.push(entry),
             Some(begun_ms) => {
-                let first = planned.entry((row.bank, begun_ms, asked));
+                let first = planned.entry((row.bank, begun_ms, asked, progress));
                 first
                     .and_modify(|first| add_request(first, &entry))
                     .or_insert(entry);
@@ -152,7 +154,6 @@ fn add_request(withdrawal: &mut HistoryEntry, request: &HistoryEntry) {
         (&mut withdrawal.matter, &request.matter)
     {
         first.amount = Amount(first.amount.0.saturating_add(further.amount.0));
-        first.progress = first.progress.max(further.progress);
     }
 }
 

@@ -87,21 +87,25 @@ pub(super) fn for_new_wallet(options: &Options, no_password: bool) -> Result<Opt
 /// The secrets of a restore: of the wallet that an earlier attempt has made, or of a new one.
 pub(super) fn for_restore(options: &Options, restore: &Restore) -> Result<Secrets> {
     let dir = wallet_dir(options)?;
-    let secrets = match dir.join(SEED_FILE).exists() {
+    let is_made = dir.join(SEED_FILE).exists();
+    let is_sealed = match is_made {
+        true => vault::is_sealed(&dir),
+        false => !restore.no_password && (is_given(options) || is_asked(options)),
+    };
+    // Before anything is asked.
+    if is_sealed && restore.goods_dir.is_none() {
+        bail!(
+            "a wallet with a password has no goods in clear in its directory; name another directory for restored goods \
+             with --goods-dir DIR, or make a wallet without a password with --no-password"
+        );
+    }
+    Ok(match is_made {
         true => Secrets::of_wallet(key(options)?),
         false => Secrets {
             key: None,
             password: for_new_wallet(options, restore.no_password)?,
         },
-    };
-    let is_sealed = secrets.key.is_some() || secrets.password.is_some();
-    if is_sealed && restore.goods_dir.is_none() {
-        bail!(
-            "the wallet has a password, and restored goods would lie in clear in its directory; name another directory \
-             with --goods-dir DIR"
-        );
-    }
-    Ok(secrets)
+    })
 }
 
 /// Sets, changes or removes the password.
@@ -164,6 +168,11 @@ fn report(done: &str, text: &str) -> Report {
     Report::done(text, json!({ "password": done }))
 }
 
+/// Whether the password comes from a file or the environment.
+fn is_given(options: &Options) -> bool {
+    options.password_file.is_some() || std::env::var_os(PASSWORD_VARIABLE).is_some()
+}
+
 /// The password from a file or the environment.
 fn given(options: &Options) -> Result<Option<Password>> {
     if let Some(path) = &options.password_file {
@@ -202,5 +211,5 @@ fn typed_twice() -> Result<Password> {
     if first != second {
         bail!("these are two different passwords; nothing was done. Repeat the command");
     }
-    Password::new(&first).context("a wallet without a password is made with --no-password")
+    Ok(Password::new(&first)?)
 }

@@ -1,7 +1,7 @@
 //! A wallet gets a password, or loses it: all files are written again, and replaced together.
 //!
-//! The new files are written to the directory [`RESEALING_DIR`] in the wallet's directory. When all of them are durable, it is renamed
-//! to [`SEALED`] or [`CLEAR`]. This step decides. Before it, the wallet is the old one, and the directory is removed. After
+//! The new files are written to the directory `resealing` in the wallet's directory. When all of them are durable, it is renamed
+//! to `resealed` or `unsealed`. This step decides. Before it, the wallet is the old one, and the directory is removed. After
 //! it, the wallet is the new one, and the files are moved to their places. After a kill, the next command does what is
 //! missing ([`settle`]), before it reads anything.
 
@@ -26,10 +26,10 @@ const SEALED: &str = "resealed";
 /// The directory of complete files of a wallet without one.
 const CLEAR: &str = "unsealed";
 
-/// The longest file that is sealed again (bytes). Journal and goods are no such files.
+/// The longest file that is sealed again (bytes). Not for the journal and the goods.
 const FILE_MAX_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The wallet is about to be written again. Nothing is.
+/// Nothing is written yet.
 pub const BEFORE_COPY: &str = "password: before the copy";
 /// All new files are written and durable. The wallet is the old one.
 pub const AFTER_COPY: &str = "password: after the copy";
