@@ -50,7 +50,14 @@ use farthing_node::{
 };
 use password::Secrets;
 use report::{Report, print_error};
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Runs `farthing` with these arguments. The first is the program's name.
 pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
@@ -104,12 +111,14 @@ fn start(options: Options, command: Command) -> Result<Report> {
         .build()
         .context("cannot start the runtime")?;
     let is_service = matches!(command, Command::Run { once: false });
+    let has_ended = Arc::new(AtomicBool::new(is_service));
     let report = runtime.block_on(async {
         // A task of its own, so that ctrl-c works even while it reads a large file.
-        let work = tokio::spawn(execute(options, command, seed, secrets));
+        let work = tokio::spawn(execute(options, command, seed, secrets, Arc::clone(&has_ended)));
         tokio::select! {
             done = work => done.context("the command stopped because of a bug; nothing is lost, `farthing resume` carries on")?,
-            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| match is_service {
+            signal = stop_signal() => signal.context("cannot listen for ctrl-c").map(|()| match has_ended.load(Ordering::SeqCst) {
+                // A service ends like this, and so does the upkeep after a command that has succeeded.
                 true => Report::done("", serde_json::Value::Null),
                 false => interrupted(),
             }),
@@ -130,7 +139,14 @@ fn interrupted() -> Report {
     }
 }
 
-async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets: Secrets) -> Result<Report> {
+/// Executes a command. Sets `has_ended` when its result is printed and only upkeep is left.
+async fn execute(
+    options: Options,
+    command: Command,
+    seed: Option<Seed>,
+    secrets: Secrets,
+    has_ended: Arc<AtomicBool>,
+) -> Result<Report> {
     if let (Command::Restore(restore), Some(seed)) = (&command, seed) {
         return setup::restore(&options, restore, &seed, secrets).await;
     }
@@ -141,7 +157,10 @@ async fn execute(options: Options, command: Command, seed: Option<Seed>, secrets
     let due = upkeep::due_before(&wallet, &command).await;
     let report = match (carry_out(&wallet, &options, command).await, due) {
         (Ok(report), Some(due)) if report.exit == Exit::Done => {
-            Ok(upkeep::print_and_keep_up(&options, &wallet, &due, report).await)
+            report.print(options.json);
+            has_ended.store(true, Ordering::SeqCst);
+            upkeep::keep_up(&wallet, &due).await;
+            Ok(Report::done("", serde_json::Value::Null))
         }
         (report, _) => report,
     };

@@ -196,20 +196,8 @@ pub(super) async fn due_before(wallet: &Wallet, command: &Command) -> Option<Due
     }
 }
 
-/// Prints the result of a command that has succeeded, and then makes the exchange that was due before it. Returns what
-/// is left to print.
-pub(super) async fn print_and_keep_up(
-    options: &Options,
-    wallet: &Wallet,
-    due: &Due,
-    report: Report,
-) -> Report {
-    report.print(options.json);
+/// Makes the exchange that was due before a command, after its result was printed.
+pub(super) async fn keep_up(wallet: &Wallet, due: &Due) {
     let kept = tokio::time::timeout(A_LITTLE, wallet.keep_up(due)).await;
     tracing::debug!(?kept, "upkeep after the command");
-    Report {
-        text: String::new(),
-        json: Value::Null,
-        exit: report.exit,
-    }
 }
