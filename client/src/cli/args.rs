@@ -200,7 +200,7 @@ pub(super) enum Command {
     #[command(after_long_help = "Examples:\n  \
         farthing --wallet new restore --import cards.json --goods-dir goods     asks for the words\n  \
         farthing --wallet new restore --phrase-file words.txt --import cards.json --goods-dir goods\n  \
-        farthing --wallet new restore --card BANK-CARD --card ESCROW-CARD --goods-dir goods     without the file\n\n\
+        farthing --wallet new restore --card BANK-CARD --card ESCROW-CARD --goods-dir goods   without it\n\n\
         Purchases that were under way are carried on. This needs the cards of their escrows; the merchant's card is \
         in the recovery record of each purchase. At the end the parties are listed whose cards are lacking. Past \
         purchases are listed as on-demand: `farthing resume PURCHASE` fetches the goods of one, so that nobody links \
@@ -385,7 +385,7 @@ fn long_help() -> String {
          farthing cancel 3                                ask for the coins of purchase 3 back\n  \
          farthing receipt show 3 -o r.json                documents that prove purchase 3 to anyone\n  \
          farthing export -o cards.json                    keep this file with the 24 words\n  \
-         farthing --wallet new restore --import cards.json --goods-dir goods   make the wallet again from both\n\n\
+         farthing --wallet new restore --import cards.json --goods-dir goods   make it again from both\n\n\
          No interruption loses money. Each command stores its steps before it sends anything.\n\n\
          FARTHING_LOG turns logs on, for example FARTHING_LOG=debug. They go to standard error.\n\n{}",
         Exit::table()
