@@ -46,6 +46,9 @@ const COMMANDS: &[Row] = &[
     ("receipt show 0", [1, 1, 1, 1, 3]),
     ("receipt denied", [1, 0, 0, 0, 3]),
     ("receipt denied -o documents", [1, 1, 1, 1, 3]),
+    ("export -o exported --force", [1, 1, 0, 0, 3]),
+    ("run --once", [1, 0, 0, 1, 3]),
+    ("password --remove", [1, 0, 0, 0, 0]),
     // These use no wallet, or make one.
     ("receipt verify missing", [1, 1, 1, 1, 1]),
     ("restore --card CARD --phrase-file missing", [1, 1, 1, 1, 1]),
@@ -87,7 +90,11 @@ fn check(dir: &Path, situation: usize) {
             "`{line}` if {case}: {text}{why}"
         );
         // A program that reads the value is told the same.
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let value = match text.is_empty() {
+            // Nothing was to be done.
+            true => serde_json::Value::Null,
+            false => serde_json::from_str(&text).unwrap(),
+        };
         let told = value["code"]
             .as_u64()
             .or_else(|| value["open"][0]["code"].as_u64());
