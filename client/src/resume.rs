@@ -105,7 +105,8 @@ impl Wallet {
     }
 
     /// Carries on the exchanges that are under way at this bank, or at all banks, except those that return the coins of a
-    /// purchase: these end with the purchase. An exchange that fails does not stop the others. Returns the exchanged amount and the errors.
+    /// purchase: these end with the purchase. An exchange that fails does not stop the others. Returns the exchanged
+    /// amount and the errors.
     ///
     /// # Errors
     /// When the store fails.

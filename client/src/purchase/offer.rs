@@ -3,7 +3,7 @@
 use super::{
     goods::came_with,
     output::Output,
-    selection::{check_payable, purse},
+    selection::{carry_on_interrupted, check_payable, purse},
     state::State,
     step::Renewed,
 };
@@ -168,7 +168,7 @@ async fn check(
 }
 
 /// The coins at hand, which are worth the price. If they are too few, exchanges that were interrupted are carried on
-/// first: the missing coins may be in one.
+/// first.
 async fn funded_purse(
     wallet: &Wallet,
     bank: &PublicKey,
@@ -180,12 +180,10 @@ async fn funded_purse(
     if check_funds(&coins, price).is_ok() {
         return Ok(coins);
     }
-    let (_, failed) = wallet.carry_on_exchanges(Some(bank)).await?;
+    carry_on_interrupted(wallet, bank).await?;
     let coins = at_hand()?;
-    match check_funds(&coins, price) {
-        Ok(()) => Ok(coins),
-        Err(short) => Err(failed.into_iter().next().unwrap_or(short)),
-    }
+    check_funds(&coins, price)?;
+    Ok(coins)
 }
 
 /// Fails if the coins could not pay the price, before goods are fetched.

@@ -87,8 +87,8 @@ pub(crate) fn check_payable(price: Amount, values: &[u64]) -> Result<(), WalletE
 }
 
 /// Chooses coins worth exactly the plan's price. First exchanges coins for change if needed, small coins for large ones
-/// if there are too many, and coins whose keys end before settlement if the others are too few. Without a purse, the
-/// coins are read from the store.
+/// if there are too many. If the coins are too few, exchanges that were interrupted are carried on, and coins whose keys
+/// end before settlement are exchanged. Without a purse, the coins are read from the store.
 ///
 /// Each exchange is an ordinary one, carried on by [`resume`](Wallet::resume). So the choice may be interrupted at any
 /// point, and begins again with the coins that there are then.
@@ -103,7 +103,7 @@ pub(crate) async fn choose(
 ) -> Result<Vec<CoinRow>, WalletError> {
     let price = plan.offer.body.price;
     let mut exchanges_left = None;
-    let mut is_told = false;
+    let (mut is_told, mut is_carried_on) = (false, false);
     loop {
         let keys = current_keys(wallet, bank).await?;
         check_payable(price, keys.values())?;
@@ -139,6 +139,9 @@ pub(crate) async fn choose(
                     }
                 }
             }
+            Selected::Short(_) if !std::mem::replace(&mut is_carried_on, true) => {
+                carry_on_interrupted(wallet, &plan.bank).await?;
+            }
             Selected::Short(_) if available >= price && !ending.is_empty() => {
                 let outcome = wallet.exchange(ending.clone()).await;
                 must_choose_again(wallet, &ending, outcome.map(|_| ()))?;
@@ -153,6 +156,18 @@ pub(crate) async fn choose(
             }
         }
     }
+}
+
+/// Carries on the exchanges at a bank that were interrupted: missing coins may be in one.
+///
+/// # Errors
+/// When the bank does not answer. The coins then stay in the exchange. When the store fails.
+pub(crate) async fn carry_on_interrupted(wallet: &Wallet, bank: &PublicKey) -> Result<(), WalletError> {
+    let (_, failed) = wallet.carry_on_exchanges(Some(bank)).await?;
+    failed
+        .into_iter()
+        .find(WalletError::is_silence)
+        .map_or(Ok(()), Err)
 }
 
 /// Whether an exchange was refused because a coin is used elsewhere. Coins are then chosen again without it.

@@ -1,7 +1,7 @@
 //! Prices and the number of coins of a payment: a wallet of many small coins, and a price that is too high for any
 //! payment.
 
-use farthing_client::error::WalletError;
+use farthing_client::{error::WalletError, wallet::Wallet};
 use farthing_node::card::{Card, RoleName};
 use farthing_protocol::{
     api::{BankRequest, MerchantRequest},
@@ -27,8 +27,9 @@ fn is_exchange(card: &Card, request: &[u8]) -> bool {
     card.role == RoleName::Bank && matches!(request, Ok(BankRequest::ExchangeBegin(_)))
 }
 
-#[test]
-fn a_wallet_of_small_coins_pays_after_exchanges_that_may_be_interrupted() {
+/// Buys with a wallet of small coins whose second exchange is not answered. Then `carry_on` finishes the purchase in a
+/// new process.
+fn pays_after_an_interruption(carry_on: impl AsyncFn(&Wallet)) {
     const COINS: u64 = 200;
     local(async {
         let price = Amount(COINS - 10);
@@ -52,14 +53,28 @@ fn a_wallet_of_small_coins_pays_after_exchanges_that_may_be_interrupted() {
         world.network.unblock();
 
         let wallet = customer.wallet_after(Death::Killed);
-        let resumed = wallet.resume().await.expect("the wallet resumes");
-        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+        carry_on(&wallet).await;
         let (_, row) = wallet.purchases().expect("the purchases").remove(0);
         assert_eq!(row.purchase.status(), "committed");
         let order = row.purchase.order().expect("an order");
         assert!(order.payment.coins.len() <= COINS_PER_REQUEST_MAX);
         assert_eq!(spendable(&wallet), Amount(COINS - price.0));
         world.check(&[&wallet]).await;
+    });
+}
+
+#[test]
+fn a_wallet_of_small_coins_pays_after_exchanges_that_may_be_interrupted() {
+    pays_after_an_interruption(async |wallet| {
+        let resumed = wallet.resume().await.expect("the wallet resumes");
+        assert!(resumed.open.is_empty(), "{:?}", resumed.open);
+    });
+}
+
+#[test]
+fn a_purchase_that_is_carried_on_alone_finds_its_coins_in_an_interrupted_exchange() {
+    pays_after_an_interruption(async |wallet| {
+        wallet.drive_purchase(0).await.expect("the purchase is paid");
     });
 }
 
